@@ -1,0 +1,80 @@
+"""anyscale batch"""
+
+from contextlib import closing
+
+import click
+
+from anyscale.cli.options import host_option, output_option
+from anyscale.cli.output import log, write_json, write_records, write_text
+
+_COLUMNS = ("batch_id", "state", "users", "skipped", "opened_by", "opened_at", "published_at")
+
+
+@click.group("batch")
+def command() -> None:
+    """Look at batches and drop unfinished ones."""
+
+
+@command.command("list")
+@click.option("--open", "open_only", is_flag=True, help="Only those that are not finished.")
+@output_option
+@host_option
+def list_batches(open_only: bool, output: str, host: str | None) -> None:
+    """List batches, the latest first.
+
+    \b
+    Example:
+      anyscale batch list --open
+    """
+    from anyscale.config import open_transport, resolve
+
+    with closing(open_transport(resolve(host, None))) as transport:
+        found = [batch for batch in transport.batches() if not open_only or batch.state == "open"]
+        write_records(found, _COLUMNS, output)
+
+
+@command.command("show")
+@click.argument("batch_id")
+@output_option
+@host_option
+def show_batch(batch_id: str, output: str, host: str | None) -> None:
+    """Show one batch: its state, its counts, who opened it and when.
+
+    \b
+    Example:
+      anyscale batch show bat_0193...
+    """
+    from anyscale.config import open_transport, resolve
+
+    with closing(open_transport(resolve(host, None))) as transport:
+        batch = transport.show(batch_id)
+    if output == "json":
+        write_json(batch.to_dict())
+    elif output == "text":
+        fields = batch.to_dict().items()
+        write_text(f"{field.replace('_', ' ')}: {_shown(value)}" for field, value in fields)
+    else:
+        write_records([batch], batch.__struct_fields__, output)
+
+
+@command.command("drop")
+@click.argument("batch_id")
+@host_option
+def drop_batch(batch_id: str, host: str | None) -> None:
+    """Drop an unfinished batch: nobody is created, and its emails are free again.
+
+    \b
+    Example:
+      anyscale batch drop bat_0193...
+    """
+    from anyscale.config import open_transport, resolve
+
+    with closing(open_transport(resolve(host, None))) as transport:
+        batch = transport.drop(batch_id)
+    log(f"Batch {batch_id} is {batch.state}.")
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "-"
+    return f"{value:%Y-%m-%d %H:%M:%S} UTC" if hasattr(value, "strftime") else str(value)

@@ -1,0 +1,163 @@
+"""The run of `anyscale user batch-create`: what it remembers, what it says, what it writes."""
+
+import os
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+from anyscale.cli import progress
+from anyscale.cli.failure import say_problems
+from anyscale.cli.output import OutputLost, log, say, write_json, write_records
+from anyscale.cli.runs import RunFile, abandoned
+from anyscale.data_dir import data_dir
+from anyscale.errors import AnyscaleError, BatchRefused, BatchRunning, BatchUnfinished, NotFound
+from anyscale.transport.base import Transport
+from anyscale.user.batch import BatchRun, Outcome
+from anyscale.user.files import UsersFile
+from anyscale.user.models import AdminCreatedUser, Batch
+
+__all__ = ["create", "try_out"]
+
+
+def try_out(transport: Transport, file: UsersFile, if_exists: str, output: str) -> None:
+    """Check and look up as `create` would, and write nothing."""
+    log("Checking users...")
+    outcome = _told(_batch_run(transport, file, if_exists, lambda: "").dry_run, output)
+    _say(outcome)
+    _write(outcome, output)
+
+
+def create(transport: Transport, file: UsersFile, if_exists: str, output: str) -> None:
+    """Create the users of a file, and forget the run once everything was written."""
+    with ExitStack() as stack:
+        log("Creating users...")
+        run = _Run(transport, file, if_exists, stack)
+        batch_run = _batch_run(transport, file, if_exists, run.begin, run)
+        try:
+            outcome = _told(batch_run.run, output)
+        except (BatchUnfinished, BatchRunning, KeyboardInterrupt):
+            raise
+        except AnyscaleError:
+            run.end()
+            raise
+        _say(outcome)
+        try:
+            _write(outcome, output)
+        except OutputLost as error:
+            batch = f"batch {outcome.batch.batch_id}" if outcome.batch else "nobody"
+            raise BatchUnfinished(
+                f"the users were created ({batch}), but their list could not be written: {error}"
+            ) from error
+        run.end()
+
+
+class _Run:
+    """What is remembered of this run. Standard input cannot be read again, so nothing is of it."""
+
+    def __init__(
+        self, transport: Transport, file: UsersFile, if_exists: str, stack: ExitStack
+    ) -> None:
+        self.resumable = file.path is not None
+        self._transport = transport
+        self._file = file
+        self._if_exists = if_exists
+        self._stack = stack
+        self._kept: RunFile | None = None
+
+    def begin(self) -> str:
+        """Find out whether an earlier run is to be gone on with; give the idempotency key."""
+        log(f"Using the control plane at {self._transport.where}")
+        if self._file.path is None:
+            return os.urandom(16).hex()
+        kept = RunFile(_folder(), self._transport.where, self._file.path)
+        self._kept = self._stack.enter_context(kept)
+        if kept.earlier is None:
+            return self._begin_anew(kept)
+        batch = self._earlier_batch(kept)
+        if (kept.earlier.stamp, kept.earlier.if_exists) != (self._file.stamp, self._if_exists):
+            self._settle_other(batch)
+            return self._begin_anew(kept)
+        if batch and batch.state in ("dropped", "expired"):
+            log(f"The unfinished batch {batch.batch_id} of this file was {batch.state}: a new one begins.")
+            return self._begin_anew(kept)
+        if batch and batch.state == "open":
+            log(f"Going on with batch {batch.batch_id}, opened at {batch.opened_at:%Y-%m-%d %H:%M:%S} UTC.")
+        return kept.earlier.key
+
+    def note_batch(self, batch_id: str) -> None:
+        """Remember the batch that was opened."""
+        if self._kept:
+            self._kept.note_batch(batch_id)
+
+    def end(self) -> None:
+        """Forget the run."""
+        if self._kept:
+            self._kept.end()
+
+    def _begin_anew(self, kept: RunFile) -> str:
+        return kept.begin(self._file.stamp, self._if_exists)
+
+    def _earlier_batch(self, kept: RunFile) -> Batch | None:
+        assert kept.earlier is not None
+        try:
+            if kept.batch_id:
+                return self._transport.show(kept.batch_id)
+            return self._transport.find(kept.earlier.key)
+        except NotFound:
+            return None
+
+    def _settle_other(self, batch: Batch | None) -> None:
+        """End the batch of a run that was of another text, or with other options."""
+        if batch and batch.state == "open":
+            self._transport.drop(batch.batch_id)
+            log(f"The file or the options have changed: the unfinished batch {batch.batch_id} was dropped.")
+        elif batch and batch.state == "published":
+            log(f"The file or the options have changed since batch {batch.batch_id} was created from it.")
+
+
+def _batch_run(
+    transport: Transport,
+    file: UsersFile,
+    if_exists: str,
+    begin: Callable[[], str],
+    run: _Run | None = None,
+) -> BatchRun:
+    return BatchRun(
+        transport,
+        file,
+        begin=begin,
+        if_exists=if_exists,
+        resumable=run is not None and run.resumable,
+        opened=run.note_batch if run else lambda _: None,
+        abandoned=lambda batch_id: abandoned(_folder(), batch_id),
+        log=log,
+        progress=progress.show,
+    )
+
+
+def _told(call: Callable[[], Outcome], output: str) -> Outcome:
+    """Make a call, and tell its problems to people or to machines."""
+    try:
+        return call()
+    except BatchRefused as refused:
+        if output == "json":
+            write_json({"problems": [problem.to_dict() for problem in refused.problems]})
+        else:
+            say_problems(refused)
+        raise
+    finally:
+        progress.pause()
+
+
+def _say(outcome: Outcome) -> None:
+    for line in outcome.lines():
+        log(line)
+
+
+def _write(outcome: Outcome, output: str) -> None:
+    if output != "text":
+        write_records(outcome.users, AdminCreatedUser.__struct_fields__, output)
+
+
+def _folder() -> Path:
+    return data_dir(os.environ) / "runs"

@@ -1,0 +1,55 @@
+"""The commands, by name, module and one line of help. Only what is used is imported."""
+
+from importlib import import_module
+from typing import Any
+
+import click
+
+from anyscale import __version__
+
+__all__ = ["root"]
+
+_GROUPS = {
+    "batch": ("anyscale.cli.batch", "Look at batches and drop unfinished ones."),
+    "completion": ("anyscale.cli.completion", "Print the completion script of a shell."),
+    "user": ("anyscale.cli.user", "Create, list and get users."),
+}
+
+
+class _Root(click.Group):
+    """Loads a group when it is used, and ends every command with the right exit status."""
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        return list(_GROUPS)
+
+    def get_command(self, _ctx: click.Context, name: str) -> click.Command | None:
+        if name not in _GROUPS:
+            return None
+        command = import_module(_GROUPS[name][0]).command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in _GROUPS.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit):
+            raise
+        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the last door
+            from anyscale.cli.failure import exit_status_of
+
+            ctx.exit(exit_status_of(error))
+
+
+@click.group(cls=_Root, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="%(prog)s %(version)s")
+def root() -> None:
+    """Create user accounts from a file: whole or nothing, at any size.
+
+    \b
+    Example:
+      anyscale user batch-create --users-file users.yaml
+    """

@@ -1,0 +1,155 @@
+"""What the command remembers of a run until it has ended: enough to go on after any crash.
+
+A run has a file of its own, named by the control plane and by the real path of the users file. Its
+lock says that a process is working on it. Its lines are only ever appended, so that a crash leaves
+the lines before intact: first the run, then, once it was opened, the batch.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Self
+
+from msgspec import DecodeError, Struct, ValidationError, json
+
+from anyscale.errors import BatchRunning, StoreUnavailable
+
+__all__ = ["Run", "RunFile", "abandoned"]
+
+
+class Run(Struct, frozen=True):
+    """What a run is."""
+
+    key: str
+    file: str
+    #: size in bytes and modification time in nanoseconds of the users file
+    stamp: tuple[int, int]
+    if_exists: str
+    pid: int
+
+
+class _Opened(Struct, frozen=True):
+    batch_id: str
+
+
+class RunFile:
+    """The file of one run, locked as long as this object is open.
+
+    Args:
+        folder: where the files of runs are; made if need be.
+        target: the control plane.
+        users_file: the users file's path.
+
+    Raises:
+        BatchRunning: another process is working on the same users file.
+        StoreUnavailable: the file cannot be written.
+    """
+
+    def __init__(self, folder: Path, target: str, users_file: str) -> None:
+        self.users_file = os.path.realpath(users_file)
+        name = hashlib.sha256(f"{target}\0{self.users_file}".encode()).hexdigest()
+        self._path = folder / f"{name[:32]}.run"
+        with _translated(self._path):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._descriptor = self._locked()
+        #: the run that an earlier process left unfinished
+        self.earlier, self.batch_id = _parsed(self._path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._descriptor)
+
+    def begin(self, stamp: tuple[int, int], if_exists: str) -> str:
+        """Write a new run down, in place of an earlier one; give its idempotency key."""
+        key = os.urandom(16).hex()
+        run = Run(key, self.users_file, stamp, if_exists, os.getpid())
+        with _translated(self._path):
+            os.ftruncate(self._descriptor, 0)
+            self._append(json.encode(run))
+            # The name of the file has to survive a power cut as well.
+            folder = os.open(self._path.parent, os.O_RDONLY)
+            os.fsync(folder)
+            os.close(folder)
+        return key
+
+    def note_batch(self, batch_id: str) -> None:
+        """Write down the batch that the run opened."""
+        if batch_id != self.batch_id:
+            with _translated(self._path):
+                self._append(json.encode(_Opened(batch_id)))
+            self.batch_id = batch_id
+
+    def end(self) -> None:
+        """Forget the run: it has ended, and everything was said."""
+        with _translated(self._path):
+            self._path.unlink(missing_ok=True)
+
+    def _append(self, line: bytes) -> None:
+        os.lseek(self._descriptor, 0, os.SEEK_END)
+        os.write(self._descriptor, line + b"\n")
+        os.fsync(self._descriptor)
+
+    def _locked(self) -> int:
+        while True:
+            flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+            descriptor = os.open(self._path, flags, 0o600)
+            if not _try_lock(descriptor):
+                os.close(descriptor)
+                raise BatchRunning(self._who_runs())
+            # The process that ended meanwhile may have taken the file away after we opened it.
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(descriptor), self._path.stat()):
+                    return descriptor
+            os.close(descriptor)
+
+    def _who_runs(self) -> str:
+        run, batch_id = _parsed(self._path)
+        who = f"process {run.pid}" if run else "another process"
+        batch = f" (batch {batch_id})" if batch_id else ""
+        return f"{who} is creating the users of {self.users_file}{batch}: wait until it has ended"
+
+
+def abandoned(folder: Path, batch_id: str) -> bool:
+    """Say whether a batch belongs to a run of this folder that no process is working on."""
+    for path in folder.glob("*.run") if folder.is_dir() else ():
+        with contextlib.suppress(OSError):
+            if _parsed(path)[1] == batch_id:
+                descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                try:
+                    return _try_lock(descriptor)
+                finally:
+                    os.close(descriptor)
+    return False
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _parsed(path: Path) -> tuple[Run | None, str | None]:
+    lines = path.read_bytes().split(b"\n")
+    try:
+        run = json.decode(lines[0], type=Run)
+    except (DecodeError, ValidationError):
+        return None, None  # cut short before anything was done with its key
+    try:
+        return run, json.decode(lines[1], type=_Opened).batch_id
+    except (DecodeError, ValidationError, IndexError):
+        return run, None
+
+
+@contextlib.contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StoreUnavailable(f"cannot keep this run in {path}: {error.strerror}") from error

@@ -1,0 +1,124 @@
+"""anyscale user"""
+
+from contextlib import closing
+
+import click
+
+from anyscale.cli.options import host_option, output_option
+
+_USER_FIELDS = ("email", "name", "permission_level", "created_at", "user_id")
+
+
+@click.group("user")
+def command() -> None:
+    """Create, list and get users."""
+
+
+@command.command("batch-create")
+@click.option(
+    "--users-file",
+    "-f",
+    required=True,
+    metavar="PATH",
+    help="Path to a YAML file that contains the information for user accounts to be created.",
+)
+@click.option(
+    "--format",
+    "file_format",
+    type=click.Choice(["yaml", "json", "jsonl", "csv"]),
+    help="The format of the file. Default: by its name, else YAML.",
+)
+@click.option(
+    "--if-exists",
+    type=click.Choice(["fail", "skip"]),
+    default="fail",
+    show_default=True,
+    help="Whether an email that has an account refuses the batch or is passed over.",
+)
+@click.option("--dry-run", is_flag=True, help="Check everything, and write nothing.")
+@output_option
+@host_option
+def batch_create(
+    users_file: str,
+    file_format: str | None,
+    if_exists: str,
+    dry_run: bool,
+    output: str,
+    host: str | None,
+) -> None:
+    """Batch create, as an admin, users without email verification.
+
+    \b
+    Examples:
+      anyscale user batch-create --users-file users.yaml
+      anyscale user batch-create -f users.csv --dry-run
+      generate-users | anyscale user batch-create -f - --format jsonl -o json
+
+    Whole or nothing: it creates every user of the file, or none and says why. If it was cut short,
+    run the same command again.
+
+    \b
+    Exit status:
+      0    done
+      1    refused: emails exist, no permission, no connection; nobody was created
+      2    the command line or the file is wrong; nobody was created
+      3    unfinished, or the outcome is not known: run the same command again
+      130  interrupted: the same as 3
+    """
+    from anyscale.cli.batch_create import create, try_out
+    from anyscale.config import open_transport, resolve
+    from anyscale.user.files import UsersFile
+
+    with closing(open_transport(resolve(host, None))) as transport:
+        with closing(UsersFile.open(users_file, file_format)) as file:
+            if dry_run:
+                try_out(transport, file, if_exists, output)
+            else:
+                create(transport, file, if_exists, output)
+
+
+@command.command("list")
+@click.option("--email", help="Only those whose email contains this, without regard to case.")
+@click.option("--name", help="Only those whose name contains this, without regard to case.")
+@click.option("--max-items", type=click.IntRange(min=0), help="At most so many.")
+@output_option
+@host_option
+def list_(
+    email: str | None, name: str | None, max_items: int | None, output: str, host: str | None
+) -> None:
+    """List users, in the order of their creation.
+
+    \b
+    Example:
+      anyscale user list --email @example.com --max-items 20
+    """
+    from anyscale.cli.output import write_records
+    from anyscale.config import open_transport, resolve
+    from anyscale.user.calls import list_users
+
+    with closing(open_transport(resolve(host, None))) as transport:
+        write_records(list_users(transport, email, name, max_items, 1_000), _USER_FIELDS, output)
+
+
+@command.command("get")
+@click.option("--email", help="The user's email, in any spelling of the same address.")
+@click.option("--name", help="The user's name, exactly.")
+@output_option
+@host_option
+def get(email: str | None, name: str | None, output: str, host: str | None) -> None:
+    """Get one user by email or by name.
+
+    \b
+    Example:
+      anyscale user get --email jane@example.com -o json
+    """
+    from anyscale.cli.output import write_json, write_records
+    from anyscale.config import open_transport, resolve
+    from anyscale.user.calls import found_user
+
+    with closing(open_transport(resolve(host, None))) as transport:
+        user = found_user(transport, email, name)
+    if output == "json":
+        write_json({field: getattr(user, field) for field in _USER_FIELDS})
+    else:
+        write_records([user], _USER_FIELDS, output)

@@ -1,0 +1,112 @@
+"""Which control plane a call is for: argument, then environment, then file, then the embedded one."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from msgspec import DecodeError, Struct, ValidationError, json
+
+from anyscale.errors import ConfigError
+
+if TYPE_CHECKING:
+    from anyscale.transport.base import Transport
+
+__all__ = ["Target", "open_transport", "resolve"]
+
+
+class Target(Struct, frozen=True):
+    """A served control plane; without a host, the embedded one."""
+
+    host: str | None = None
+    token: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Target({self.host!r})"
+
+
+class _Credentials(Struct):
+    host: str | None = None
+    cli_token: str | None = None
+
+
+def resolve(
+    host: str | None, token: str | None, environment: Mapping[str, str] = os.environ
+) -> Target:
+    """Find the control plane that is meant.
+
+    Args:
+        host: the caller's, above all others.
+        token: likewise.
+        environment: where `ANYSCALE_HOST` and `ANYSCALE_CLI_TOKEN` may be.
+
+    Raises:
+        ConfigError: a host without a token, a token without a host, an unfit host, or a
+            credentials file that others can read.
+    """
+    host = host or environment.get("ANYSCALE_HOST") or None
+    token = token or environment.get("ANYSCALE_CLI_TOKEN") or None
+    if not (host and token):
+        saved = _credentials(environment)
+        if saved.host and host in (None, saved.host):
+            # Its token is for its host only.
+            host, token = saved.host, token or saved.cli_token
+    if token and not host:
+        raise ConfigError("there is a token and no host: set ANYSCALE_HOST or pass --host")
+    if host and not token:
+        raise ConfigError(f"there is no token for {host}: set ANYSCALE_CLI_TOKEN")
+    if host:
+        _check_host(host, environment)
+    return Target(host, token)
+
+
+def open_transport(target: Target, environment: Mapping[str, str] = os.environ) -> "Transport":
+    """Make the transport to a control plane; only the module that it needs is loaded.
+
+    Raises:
+        ConfigError: a setting of the embedded control plane is wrong, or the target has a host.
+    """
+    if target.host:
+        raise ConfigError(
+            f"this version works on the embedded control plane only, and {target.host} is a host: "
+            "unset ANYSCALE_HOST and ANYSCALE_CLI_TOKEN, and pass no --host"
+        )
+    from anyscale.transport.embedded import EmbeddedTransport
+
+    return EmbeddedTransport.from_environment(environment)
+
+
+def _credentials(environment: Mapping[str, str]) -> _Credentials:
+    path = Path(environment.get("HOME") or "~").expanduser() / ".anyscale" / "credentials.json"
+    try:
+        with path.open("rb") as file:
+            if os.fstat(file.fileno()).st_mode & 0o077:
+                raise ConfigError(f"others can read {path}: run `chmod 600 {path}`")
+            return json.decode(file.read(), type=_Credentials)
+    except FileNotFoundError:
+        return _Credentials()
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from None
+    except (DecodeError, ValidationError):
+        raise ConfigError(f'{path} must hold {{"host": "...", "cli_token": "..."}}') from None
+
+
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+def _check_host(host: str, environment: Mapping[str, str]) -> None:
+    try:
+        parts = urlsplit(host)
+        name, _ = parts.hostname, parts.port
+    except ValueError:
+        name = None
+        parts = urlsplit("")
+    if parts.scheme not in ("https", "http") or not name or parts.username or parts.query:
+        raise ConfigError("the host must be like https://anyscale.example.com")
+    plain = parts.scheme == "http" and name not in _LOOPBACK
+    if plain and environment.get("ANYSCALE_ALLOW_HTTP") != "1":
+        raise ConfigError(
+            f"{host} would send the token and the passwords unencrypted: use https://, "
+            "or set ANYSCALE_ALLOW_HTTP=1 if the network is safe"
+        )

@@ -1,0 +1,201 @@
+"""Every error that this project raises on purpose.
+
+    AnyscaleError
+    ├── ConfigError           the command line, the environment or the credentials file is wrong
+    ├── FeatureUnavailable    the operator switched batch creation off
+    ├── BatchRefused          entries are wrong or their emails are taken: `problems` names each
+    ├── BatchUnfinished       begun, and not ended or its end not known: make the same call again
+    ├── BatchRunning          another process is working on the same batch
+    ├── BatchGone             the batch was dropped or expired under the one who worked on it
+    ├── KeyReused             the idempotency key belongs to a batch with other content
+    ├── NotFound              no such batch, or no such user
+    ├── UserAmbiguous         several users match: `emails` names them
+    └── StoreUnavailable      the control plane's database cannot be opened, read or written
+
+Each class has a `code` that scripts may rely on, and an HTTP `status`.
+"""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from msgspec import Struct, structs
+
+__all__ = [
+    "AnyscaleError",
+    "BatchGone",
+    "BatchRefused",
+    "BatchRunning",
+    "BatchUnfinished",
+    "ConfigError",
+    "FeatureUnavailable",
+    "KeyReused",
+    "NotFound",
+    "Problem",
+    "StoreUnavailable",
+    "UserAmbiguous",
+]
+
+
+class Problem(Struct, frozen=True, kw_only=True):
+    """One thing that is wrong with one entry, or with the file as a whole."""
+
+    #: Which entry, counted from 0; None where it is the file.
+    index: int | None = None
+    #: Which field of it; None where it is the entry or the file.
+    field: str | None = None
+    #: What kind of thing: one of the codes in docs/errors.md.
+    code: str
+    #: What is wrong and how to mend it, in a sentence for people. Never a password.
+    detail: str
+    #: The file's name as the caller gave it; None where the users came from Python.
+    file: str | None = None
+    #: Counted from 1, as editors do.
+    line: int | None = None
+    #: In characters, counted from 1.
+    column: int | None = None
+
+    @property
+    def path(self) -> str:
+        """Where in the input: `create_users[3].email`, `create_users[3]`, or nothing."""
+        if self.index is None:
+            return self.field or ""
+        entry = f"create_users[{self.index}]"
+        return f"{entry}.{self.field}" if self.field else entry
+
+    def __str__(self) -> str:
+        """One line that an editor can jump to."""
+        place = f"{self.file}:{self.line}:{self.column}" if self.file else ""
+        return ": ".join(part for part in (place, self.path, self.detail) if part)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the fields that are known, as plain values."""
+        return {key: value for key, value in structs.asdict(self).items() if value is not None}
+
+
+class AnyscaleError(Exception):
+    """Superclass of all errors of this package. Never raised itself."""
+
+    code: ClassVar[str] = "error"
+    status: ClassVar[int] = 500
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the error as machines read it."""
+        return {"code": self.code, "detail": str(self)}
+
+
+class ConfigError(AnyscaleError):
+    """The command line, the environment or the credentials file is wrong."""
+
+    code = "config_invalid"
+    status = 400
+
+
+class FeatureUnavailable(AnyscaleError):
+    """Batch creation is only available on customer-hosted clouds."""
+
+    code = "feature_unavailable"
+    status = 403
+
+    def __init__(self) -> None:
+        super().__init__(
+            "user batch-create is only available on customer-hosted clouds, "
+            "and the operator of this control plane has switched it off "
+            "(ANYSCALE_BATCH_CREATE=off)."
+        )
+
+
+class BatchRefused(AnyscaleError):
+    """Nobody was created: `problems` names every entry that is wrong, and why."""
+
+    code = "batch_refused"
+    status = 422
+
+    #: Codes of problems that are not the file's fault.
+    TAKEN: ClassVar[frozenset[str]] = frozenset({"email_exists", "email_held"})
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = list(problems)
+        count = f"{len(self.problems)} problem{'' if len(self.problems) == 1 else 's'}"
+        shown = "\n".join(str(problem) for problem in self.problems[:10])
+        more = len(self.problems) - 10
+        rest = f"\n... and {more} more in .problems" if more > 0 else ""
+        super().__init__(f"{count}, nobody was created:\n{shown}{rest}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle by the problems, which is what the initialiser takes."""
+        return type(self), (self.problems,)
+
+    @property
+    def input_is_at_fault(self) -> bool:
+        """Whether any problem is in the input, rather than in who exists already."""
+        return any(problem.code not in self.TAKEN for problem in self.problems)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the error with all of its problems."""
+        return {"code": self.code, "problems": [problem.to_dict() for problem in self.problems]}
+
+
+class BatchUnfinished(AnyscaleError):
+    """The batch is not finished, or its outcome is not known: make the same call again."""
+
+    code = "batch_unfinished"
+    status = 503
+
+    def __init__(self, detail: str, batch_id: str | None = None) -> None:
+        super().__init__(detail)
+        #: The batch that is left open; None where none is, or where it is not known.
+        self.batch_id = batch_id
+
+
+class BatchRunning(AnyscaleError):
+    """Another process is working on the same batch."""
+
+    code = "batch_running"
+    status = 409
+
+
+class BatchGone(AnyscaleError):
+    """The batch was dropped or expired, or is in a state that does not allow the call."""
+
+    code = "batch_gone"
+    status = 409
+
+
+class KeyReused(AnyscaleError):
+    """The idempotency key belongs to a batch with other content."""
+
+    code = "idempotency_key_reused"
+    status = 409
+
+
+class NotFound(AnyscaleError):
+    """There is no such batch or user."""
+
+    code = "not_found"
+    status = 404
+
+
+class UserAmbiguous(AnyscaleError):
+    """Several users match: `emails` names them."""
+
+    code = "user_ambiguous"
+    status = 409
+
+    def __init__(self, name: str, emails: Sequence[str]) -> None:
+        self.emails = list(emails)
+        super().__init__(
+            f"{len(self.emails)} users are named {name!r}: {', '.join(self.emails)}. "
+            "Ask by email instead."
+        )
+
+
+class StoreUnavailable(AnyscaleError):
+    """The control plane's database cannot be opened, read or written."""
+
+    code = "store_unavailable"
+    status = 503
+
+    def __init__(self, detail: str, *, begun: bool = False) -> None:
+        super().__init__(detail)
+        #: Whether it failed in the middle of a transaction, whose end is then not known.
+        self.begun = begun

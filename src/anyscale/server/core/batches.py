@@ -1,0 +1,242 @@
+"""The batch protocol: claim, hash, publish; whole or nothing, at any size, through any crash.
+
+docs/batch-protocol.md tells it from the outside. Every method is short and can be repeated.
+"""
+
+from collections.abc import Sequence
+
+from anyscale.errors import BatchGone, BatchRefused, FeatureUnavailable, KeyReused, Problem
+from anyscale.server.core import audit
+from anyscale.server.core.claiming import add_batch, claim_page, known_batch, open_batch
+from anyscale.server.core.entries import conflict_of, conflicts_of, position_of, user_id
+from anyscale.server.core.passwords import Hashing
+from anyscale.server.core.publishing import created_users, publish, shown_batch
+from anyscale.server.core.small import create_small
+from anyscale.server.store.base import BatchRow, Due, Store
+from anyscale.user.models import AdminCreatedUser, Batch, Claimed, Conflict, Created
+from anyscale.user.passwords import password_fault
+from anyscale.user.validate import CheckedUser, Policy
+
+__all__ = ["Batches"]
+
+_DAY = 24 * 60 * 60 * 1000
+
+
+class Batches:
+    """What can be done with batches.
+
+    Args:
+        store: where the rows are.
+        hashing: the pool that hashes.
+        policy: what is asked of a batch.
+        available: whether the operator lets batches be created.
+        expiry_days: after which an open batch that nobody touched is dropped.
+    """
+
+    def __init__(
+        self, store: Store, hashing: Hashing, policy: Policy, *, available: bool, expiry_days: int
+    ) -> None:
+        self.policy = policy
+        self._store = store
+        self._hashing = hashing
+        self._available = available
+        self._expiry = expiry_days * _DAY
+
+    def create(self, key: str, users: Sequence[CheckedUser], if_exists: str, actor: str) -> Created:
+        """Create a small batch in one call: see `create_small`."""
+        self._require_available()
+        return create_small(self._store, self._hashing, key, users, if_exists, actor)
+
+    def look_up(self, users: Sequence[CheckedUser], first: int) -> list[Conflict]:
+        """Say which emails are taken, and write nothing.
+
+        Args:
+            users: a page of them.
+            first: the position of the first one.
+        """
+        self._require_available()
+        with self._store.read() as rows:
+            owners = {o.email_key: o for o in rows.owners([user.email_key for user in users])}
+        return [
+            conflict_of(position, user.email, owners[user.email_key], None)
+            for position, user in enumerate(users, first)
+            if user.email_key in owners
+        ]
+
+    def find(self, key: str) -> Batch | None:
+        """Give the open or published batch with an idempotency key."""
+        with self._store.read() as rows:
+            row = rows.live_batch(key)
+            return shown_batch(rows, row) if row else None
+
+    def open(self, key: str, if_exists: str, actor: str) -> Batch:
+        """Open a batch, or take up the one with this key where it stopped.
+
+        Raises:
+            KeyReused: the key's batch was opened with another `if_exists`.
+        """
+        self._require_available()
+        with self._store.write() as rows:
+            row = rows.live_batch(key)
+            if row is None:
+                row = add_batch(rows, key, if_exists, actor)
+            elif row.if_exists != if_exists:
+                raise KeyReused(f"batch {row.batch_id} was opened with if_exists={row.if_exists}")
+            elif row.state == "open":
+                rows.touch(row.id, rows.now())
+            return shown_batch(rows, row)
+
+    def claim(self, batch_id: str, number: int, users: Sequence[CheckedUser]) -> Claimed:
+        """Claim the emails of a page of users; their passwords are not stored.
+
+        Args:
+            batch_id: an open batch; of a published one the page is compared and answered again.
+            number: of the page, from 0. All but the last have `Policy.page_users` users.
+            users: the page.
+
+        Raises:
+            KeyReused: the page was claimed before with other content.
+            BatchGone: the batch was dropped or expired.
+        """
+        self._require_available()
+        with self._store.write() as rows:
+            batch = known_batch(rows, batch_id)
+            if batch.state != "published":
+                batch = open_batch(rows, batch_id)
+            return claim_page(rows, batch, number, number * self.policy.page_users, users)
+
+    def conflicts(self, batch_id: str) -> list[Conflict]:
+        """List the entries whose emails somebody else has, by position."""
+        with self._store.read() as rows:
+            return conflicts_of(rows, known_batch(rows, batch_id))
+
+    def release(self, batch_id: str) -> None:
+        """Give up the rows of an open batch, so that the batch that waits for them gets through."""
+        with self._store.write() as rows:
+            batch = open_batch(rows, batch_id)
+            rows.touch(batch.id, rows.now())
+        self._remove_pages(batch)
+
+    def hash(self, batch_id: str, passwords: Sequence[tuple[int, str]]) -> int:
+        """Hash passwords and store the hashes; one that is stored is never computed again.
+
+        Args:
+            batch_id: an open batch.
+            passwords: positions, and passwords in their normalized form.
+
+        Returns:
+            How many were stored.
+
+        Raises:
+            BatchRefused: the policy refuses passwords.
+        """
+        self._require_available()
+        wanted = {user_id(batch_id, position): text for position, text in passwords}
+        with self._store.read() as rows:
+            due = rows.due(open_batch(rows, batch_id).id, list(wanted))
+        self._check_passwords(due, wanted)
+        ids = [row.user_id for row in due]
+        hashes = self._hashing.hash_many([wanted[name] for name in ids])
+        with self._store.write() as rows:
+            batch = open_batch(rows, batch_id)
+            rows.touch(batch.id, rows.now())
+            return rows.save_hashes(batch.id, zip(ids, hashes, strict=True))
+
+    def publish(self, batch_id: str, entries: int, actor: str) -> Batch:
+        """Make every user of a batch an account at one moment.
+
+        Args:
+            batch_id: an open batch; of a published one the answer is given again.
+            entries: how many entries the client has sent.
+            actor: who publishes.
+
+        Raises:
+            BatchUnfinished: pages or hashes are missing, or emails are taken.
+            BatchGone: the batch was dropped or expired.
+        """
+        self._require_available()
+        with self._store.write() as rows:
+            batch = known_batch(rows, batch_id)
+            if batch.state != "published":
+                publish(rows, open_batch(rows, batch_id), entries, actor)
+            return shown_batch(rows, known_batch(rows, batch_id))
+
+    def drop(self, batch_id: str, actor: str) -> Batch:
+        """End an open batch: nobody is created, and its emails are free again.
+
+        Raises:
+            BatchGone: it is published.
+        """
+        with self._store.write() as rows:
+            batch = known_batch(rows, batch_id)
+            if batch.state == "published":
+                raise BatchGone(f"batch {batch_id} is published: its users are accounts")
+            if batch.state == "open":
+                rows.set_state(batch.id, "dropped")
+                audit.append(rows, actor, "batch.dropped", batch_id, {"opened_by": batch.opened_by})
+        self._remove_pages(batch)
+        return self.show(batch_id)
+
+    def expire(self) -> None:
+        """Drop the batches that nobody touched for long, and finish drops that were cut short."""
+        with self._store.read() as rows:
+            idle = rows.idle_batches(rows.now() - self._expiry)
+            ended = rows.ended_batches_with_rows()
+        for batch in idle:
+            self._expire(batch)
+        for batch in ended:
+            self.drop(batch.batch_id, "system")
+
+    def show(self, batch_id: str) -> Batch:
+        """Give one batch.
+
+        Raises:
+            NotFound: there is none with this id.
+        """
+        with self._store.read() as rows:
+            return shown_batch(rows, known_batch(rows, batch_id))
+
+    def all(self, *, open_only: bool = False) -> list[Batch]:
+        """List batches, the latest first."""
+        with self._store.read() as rows:
+            return [shown_batch(rows, row) for row in rows.batches(open_only=open_only)]
+
+    def created(self, batch_id: str, after: str, limit: int) -> list[AdminCreatedUser]:
+        """Give users of a published batch in the order of the input, after a `user_id`."""
+        with self._store.read() as rows:
+            return created_users(rows, batch_id, after, limit)
+
+    def _require_available(self) -> None:
+        if not self._available:
+            raise FeatureUnavailable
+
+    def _check_passwords(self, due: Sequence[Due], wanted: dict[str, str]) -> None:
+        problems = []
+        for row in due:
+            own = (row.name, row.lastname, row.email)
+            fault = password_fault(wanted[row.user_id], own, self.policy.password_min_length)
+            if fault:
+                code, detail = fault
+                index = position_of(row.user_id)
+                problems.append(Problem(index=index, field="password", code=code, detail=detail))
+        if problems:
+            raise BatchRefused(problems)
+
+    def _expire(self, idle: BatchRow) -> None:
+        with self._store.write() as rows:
+            batch = rows.batch(idle.batch_id)
+            if batch != idle:  # somebody went on with it after all
+                return
+            rows.set_state(batch.id, "expired")
+            audit.append(rows, "system", "batch.expired", batch.batch_id, {})
+        self._remove_pages(idle)
+
+    def _remove_pages(self, batch: BatchRow) -> None:
+        """Remove a batch's rows, a page at a time: no writer waits for long, and counts stay true."""
+        with self._store.read() as rows:
+            pages = rows.pages(batch.id)
+        for page in pages:
+            first = page.number * self.policy.page_users
+            ids = [user_id(batch.batch_id, at) for at in (first, first + self.policy.page_users)]
+            with self._store.write() as rows:
+                rows.remove_page(batch.id, page.number, *ids)

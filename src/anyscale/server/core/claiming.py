@@ -1,0 +1,104 @@
+"""Opening a batch and claiming the emails of its pages, in somebody's transaction."""
+
+import os
+from collections.abc import Sequence
+
+from anyscale.errors import BatchGone, KeyReused, NotFound
+from anyscale.server.core.entries import (
+    claimed_conflicts,
+    conflict_row,
+    digest_of,
+    passes,
+    root_of,
+    user_rows,
+)
+from anyscale.server.store.base import BatchRow, PageRow, Transaction
+from anyscale.user.models import Claimed, Conflict
+from anyscale.user.validate import CheckedUser
+
+__all__ = ["add_batch", "claim_page", "known_batch", "open_batch"]
+
+
+def known_batch(rows: Transaction, batch_id: str) -> BatchRow:
+    """Give a batch.
+
+    Raises:
+        NotFound: there is none with this id.
+    """
+    batch = rows.batch(batch_id)
+    if batch is None:
+        raise NotFound(f"there is no batch {batch_id}")
+    return batch
+
+
+def open_batch(rows: Transaction, batch_id: str) -> BatchRow:
+    """Give a batch that is open.
+
+    Raises:
+        BatchGone: it is not.
+    """
+    batch = known_batch(rows, batch_id)
+    if batch.state != "open":
+        raise BatchGone(f"batch {batch_id} was {batch.state}")
+    return batch
+
+
+def add_batch(rows: Transaction, key: str, if_exists: str, actor: str) -> BatchRow:
+    """Open a new batch."""
+    now = rows.now()
+    return rows.add_batch(
+        BatchRow(
+            id=0,
+            # Ids sort by the time of opening, and those of the users with them.
+            batch_id=f"bat_{now:012x}{os.urandom(6).hex()}",
+            idempotency_key=key,
+            state="open",
+            if_exists=if_exists,
+            opened_by=actor,
+            opened_at=now,
+            touched_at=now,
+        )
+    )
+
+
+def claim_page(
+    rows: Transaction, batch: BatchRow, number: int, first: int, users: Sequence[CheckedUser]
+) -> Claimed:
+    """Claim the emails of a page, or answer again what an equal claim was answered.
+
+    Args:
+        rows: the transaction.
+        batch: open or published; to a published one nothing is added.
+        number: of the page.
+        first: the position of its first user.
+        users: the page.
+
+    Raises:
+        KeyReused: the page was claimed before with other content.
+    """
+    digest = digest_of(users, batch.if_exists)
+    page = rows.page(batch.id, number)
+    if (page and page.digest != digest) or (not page and batch.state == "published"):
+        raise KeyReused(f"batch {batch.batch_id} has other users on page {number}")
+    if page and (batch.state == "published" or not page.conflicts):
+        return Claimed(page.users, page.skipped, page.conflicts, [])
+    own = user_rows(batch.batch_id, first, users)
+    owners = rows.insert_users(batch.id, sorted(own, key=lambda row: row.email_key))
+    conflicts = claimed_conflicts(batch.batch_id, first, own, owners)
+    skipped = sum(passes(conflict, batch.if_exists) for conflict in conflicts)
+    lost = {conflict.position for conflict in conflicts}
+    page = PageRow(
+        number=number,
+        digest=digest,
+        user_root=root_of(row.user_id for at, row in enumerate(own, first) if at not in lost),
+        users=len(own) - len(conflicts),
+        skipped=skipped,
+        conflicts=len(conflicts) - skipped,
+    )
+    rows.save_page(batch.id, page, [conflict_row(conflict) for conflict in conflicts])
+    rows.touch(batch.id, rows.now())
+    return Claimed(page.users, page.skipped, page.conflicts, _holders(conflicts))
+
+
+def _holders(conflicts: Sequence[Conflict]) -> list[str]:
+    return sorted({conflict.holder for conflict in conflicts if conflict.holder})

@@ -1,0 +1,154 @@
+"""From the users of a page to rows, and from the emails that are taken to conflicts."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from anyscale.server.store.base import BatchRow, ConflictRow, Owner, Transaction, UserRow
+from anyscale.user.models import Conflict, from_milliseconds
+from anyscale.user.validate import CheckedUser
+
+__all__ = [
+    "claimed_conflicts",
+    "conflict_of",
+    "conflict_row",
+    "conflicts_of",
+    "digest_of",
+    "free_positions",
+    "passes",
+    "position_of",
+    "root_of",
+    "user_id",
+    "user_rows",
+]
+
+_POSITION_DIGITS = 8
+
+_CONFLICTS_AT_ONCE = 1_000
+
+
+def user_id(batch_id: str, position: int) -> str:
+    """Give the id of a batch's user: the same each time, and sorted as the input is."""
+    return f"usr_{batch_id[4:]}{position:08x}"
+
+
+def position_of(user_id: str) -> int:
+    """Give back the position that an id was made of."""
+    return int(user_id[-_POSITION_DIGITS:], 16)
+
+
+def user_rows(batch_id: str, first: int, users: Sequence[CheckedUser]) -> list[UserRow]:
+    """Make the rows of a page whose first user has the position `first`."""
+    prefix = user_id(batch_id, 0)[:-_POSITION_DIGITS]
+    return [
+        UserRow(
+            f"{prefix}{position:08x}",
+            user.email_key,
+            user.name,
+            user.email,
+            user.lastname,
+            user.title,
+            user.is_sso_user,
+            user.password is not None,
+        )
+        for position, user in enumerate(users, first)
+    ]
+
+
+def digest_of(users: Sequence[CheckedUser], if_exists: str) -> bytes:
+    """Give the SHA-256 of a page's content, by which a repeated page is known.
+
+    It never covers a password: whoever reads the database could test guesses against it.
+    """
+    content = [
+        (user.name, user.email, user.is_sso_user, user.lastname, user.title, bool(user.password))
+        for user in users
+    ]
+    return hashlib.sha256(msgspec.msgpack.encode((if_exists, content))).digest()
+
+
+def root_of(user_ids: Iterable[str]) -> bytes:
+    """Give the SHA-256 over user ids in order, which stands for them in the audit trail."""
+    return hashlib.sha256("\n".join(user_ids).encode()).digest()
+
+
+def conflict_of(position: int, email: str, owner: Owner, own_batch: str | None) -> Conflict:
+    """Say how an entry's email is taken.
+
+    Args:
+        position: of the entry.
+        email: as it gives it.
+        owner: of the email.
+        own_batch: the entry's batch, whose other entries make it a duplicate.
+    """
+    if owner.batch_id == own_batch:
+        other = position_of(owner.user_id)
+        return Conflict(position=position, email=email, kind="duplicate", other=other)
+    if owner.state == "published":
+        return Conflict(position=position, email=email, kind="exists")
+    return Conflict(
+        position=position,
+        email=email,
+        kind="held",
+        holder=owner.batch_id,
+        held_by=owner.opened_by,
+        held_since=from_milliseconds(owner.opened_at),
+    )
+
+
+def claimed_conflicts(
+    batch_id: str, first: int, own: Sequence[UserRow], owners: Sequence[Owner]
+) -> list[Conflict]:
+    """List the entries of a page that did not get their email."""
+    by_key = {owner.email_key: owner for owner in owners}
+    return [
+        conflict_of(position, row.email, owner, batch_id)
+        for position, row in enumerate(own, first)
+        if (owner := by_key.get(row.email_key)) and owner.user_id != row.user_id
+    ]
+
+
+def free_positions(
+    users: Sequence[CheckedUser], owners: Sequence[Owner], if_exists: str
+) -> list[int]:
+    """Say which users would be created, as things stand."""
+    taken = {owner.email_key for owner in owners}
+    if taken and (if_exists == "fail" or any(owner.state == "open" for owner in owners)):
+        return []
+    return [position for position, user in enumerate(users) if user.email_key not in taken]
+
+
+def passes(conflict: Conflict, if_exists: str) -> bool:
+    """Say whether a conflict is passed over: only accounts are, never what another batch holds."""
+    return if_exists == "skip" and conflict.kind == "exists"
+
+
+def conflict_row(conflict: Conflict) -> ConflictRow:
+    """Make the row of a conflict."""
+    return ConflictRow(
+        conflict.position, conflict.email, conflict.kind, conflict.other, conflict.holder
+    )
+
+
+def conflicts_of(rows: Transaction, batch: BatchRow) -> list[Conflict]:
+    """List the conflicts of a batch by position, with what is known of those who hold emails."""
+    found: list[Conflict] = []
+    holders: dict[str, BatchRow | None] = {}
+    while page := rows.conflicts(batch.id, found[-1].position if found else -1, _CONFLICTS_AT_ONCE):
+        for row in page:
+            if row.holder and row.holder not in holders:
+                holders[row.holder] = rows.batch(row.holder)
+            holder = holders.get(row.holder or "")
+            found.append(
+                Conflict(
+                    position=row.position,
+                    email=row.email,
+                    kind=row.kind,
+                    other=row.other,
+                    holder=row.holder,
+                    held_by=holder.opened_by if holder else None,
+                    held_since=from_milliseconds(holder.opened_at) if holder else None,
+                )
+            )
+    return found

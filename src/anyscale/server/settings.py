@@ -1,0 +1,87 @@
+"""What an operator may set, by the environment. The only reader of the server's variables."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from msgspec import Struct
+
+from anyscale.data_dir import data_dir
+from anyscale.errors import ConfigError
+from anyscale.user.passwords import MAX_LENGTH
+from anyscale.user.validate import Policy
+
+__all__ = ["Settings"]
+
+_ON = {"on": True, "1": True, "true": True, "yes": True}
+_OFF = {"off": False, "0": False, "false": False, "no": False}
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """The settings of one control plane."""
+
+    #: The SQLite file.
+    database: Path
+    #: Whether batches may be created at all.
+    batch_create: bool = True
+    policy: Policy = Policy()
+    #: days after which an open batch that nobody touched is dropped
+    batch_expiry_days: int = 7
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
+        """Read the settings.
+
+        Raises:
+            ConfigError: naming the variable that is wrong and what it may hold.
+        """
+        return cls(
+            database=_database(environment),
+            batch_create=_flag(environment, "ANYSCALE_BATCH_CREATE", default=True),
+            policy=Policy(
+                password_min_length=_number(
+                    environment, "ANYSCALE_PASSWORD_MIN_LENGTH", 8, 8, MAX_LENGTH
+                ),
+                sso_only=_flag(environment, "ANYSCALE_SSO_ONLY", default=False),
+                hold_wait=_number(environment, "ANYSCALE_HOLD_WAIT_SECONDS", 60, 0, 3600),
+            ),
+            batch_expiry_days=_number(environment, "ANYSCALE_BATCH_EXPIRY_DAYS", 7, 1, 365),
+        )
+
+
+def _database(environment: Mapping[str, str]) -> Path:
+    url = environment.get("ANYSCALE_DATABASE_URL", "")
+    if not url:
+        return data_dir(environment) / "anyscale.db"
+    scheme, _, path = url.partition("://")
+    if scheme in ("postgresql", "postgres"):
+        # Not the URL: it may hold a password.
+        raise ConfigError(
+            "ANYSCALE_DATABASE_URL names a PostgreSQL database, and PostgreSQL needs a server, "
+            "so that nobody passes its tokens by: set ANYSCALE_HOST and ANYSCALE_CLI_TOKEN, "
+            "or sqlite:///path here"
+        )
+    if scheme != "sqlite" or not path.removeprefix("/"):
+        raise ConfigError("ANYSCALE_DATABASE_URL must be sqlite:///path")
+    # As in other tools: three slashes for a relative path, four for an absolute one.
+    return Path(path.removeprefix("/"))
+
+
+def _flag(environment: Mapping[str, str], name: str, *, default: bool) -> bool:
+    text = environment.get(name, "").strip().lower()
+    if not text:
+        return default
+    value = (_ON | _OFF).get(text)
+    if value is None:
+        raise ConfigError(f"{name} must be on or off")
+    return value
+
+
+def _number(
+    environment: Mapping[str, str], name: str, default: int, least: int, most: int
+) -> int:
+    text = environment.get(name, "").strip()
+    if not text:
+        return default
+    if not (text.isascii() and text.isdigit() and least <= int(text[:9]) <= most):
+        raise ConfigError(f"{name} must be a whole number from {least} to {most}")
+    return int(text)

@@ -1,0 +1,218 @@
+"""The rows that a control plane keeps, as a protocol that every store obeys."""
+
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+__all__ = ["AuditRow", "BatchRow", "ConflictRow", "Due", "Owner", "PageRow", "Store", "Transaction", "UserRow"]
+
+
+class BatchRow(Struct, frozen=True):
+    """A batch. Times are whole milliseconds since 1970, UTC."""
+
+    #: Given by the store: 0 before it is inserted.
+    id: int
+    batch_id: str
+    idempotency_key: str
+    state: str
+    if_exists: str
+    opened_by: str
+    opened_at: int
+    touched_at: int
+    published_by: str | None = None
+    published_at: int | None = None
+
+
+class PageRow(Struct, frozen=True):
+    """What a page of claims left."""
+
+    number: int
+    #: SHA-256 over the entries, never over a password
+    digest: bytes
+    #: SHA-256 over the ids of its users, in order
+    user_root: bytes
+    users: int
+    skipped: int
+    conflicts: int
+
+
+class UserRow(Struct, frozen=True, gc=False):
+    """A user to insert, in the order of the columns."""
+
+    user_id: str
+    email_key: str
+    name: str
+    email: str
+    lastname: str | None
+    title: str | None
+    is_sso_user: bool
+    #: Whether a password was announced, whose hash is still to come.
+    hash_due: bool
+
+
+class Owner(Struct, frozen=True, gc=False):
+    """Who has an email: a row, and the batch that it belongs to."""
+
+    email_key: str
+    user_id: str
+    batch_id: str
+    state: str
+    opened_by: str
+    opened_at: int
+
+
+class Due(Struct, frozen=True, gc=False):
+    """A row whose password is to be hashed, and what the policy compares it with."""
+
+    user_id: str
+    name: str
+    lastname: str | None
+    email: str
+
+
+class ConflictRow(Struct, frozen=True, gc=False):
+    """An entry whose email somebody else has."""
+
+    position: int
+    email: str
+    kind: str
+    other: int | None
+    holder: str | None
+
+
+class AuditRow(Struct, frozen=True):
+    """An entry of the trail."""
+
+    number: int
+    at: int
+    actor: str
+    event: str
+    subject: str
+    #: JSON
+    data: str
+    hash: bytes
+
+
+class Transaction(Protocol):
+    """What can be asked of the rows, inside one transaction.
+
+    The rules that every store obeys, which `testing.StoreContract` checks:
+
+    1. What a transaction wrote is there for all after it ended well, and for nobody otherwise.
+    2. Transactions that write to the same batch happen one after another.
+    3. `insert_users` inserts every row whose email is free, removes rows of ended batches that are
+       in its way, and gives an owner for each of the others; a row that is there already, with
+       the same `user_id`, counts as inserted.
+    4. At most one open or published batch has a given idempotency key.
+    5. `save_hashes` keeps the first hash of a row and passes over every later one.
+    6. `live_users` are those of published batches, and no others.
+    7. The clock is the database's.
+    """
+
+    def now(self) -> int:
+        """Give the time, in milliseconds since 1970."""
+
+    def add_batch(self, row: BatchRow) -> BatchRow:
+        """Insert a batch; give it with its `id`."""
+
+    def batch(self, batch_id: str) -> BatchRow | None:
+        """Give a batch, and hold it against other writers until the transaction ends."""
+
+    def live_batch(self, idempotency_key: str) -> BatchRow | None:
+        """Give the open or published batch with a key."""
+
+    def batches(self, *, open_only: bool) -> Sequence[BatchRow]:
+        """Give all batches, or the open ones, the latest first."""
+
+    def idle_batches(self, before: int) -> Sequence[BatchRow]:
+        """Give the open batches that nobody has touched since a time."""
+
+    def ended_batches_with_rows(self) -> Sequence[BatchRow]:
+        """Give the dropped and expired batches whose rows are not all removed."""
+
+    def touch(self, batch: int, at: int) -> None:
+        """Note that somebody works on a batch."""
+
+    def set_state(self, batch: int, state: str) -> None:
+        """Change the state of a batch that is open."""
+
+    def publish(self, batch: int, by: str, at: int) -> None:
+        """Make a batch published, and with it its users visible."""
+
+    def page(self, batch: int, number: int) -> PageRow | None:
+        """Give what a page of claims left."""
+
+    def pages(self, batch: int) -> Sequence[PageRow]:
+        """Give all pages of a batch, in order."""
+
+    def save_page(self, batch: int, page: PageRow, conflicts: Iterable[ConflictRow]) -> None:
+        """Put a page and its conflicts in place of what it left before."""
+
+    def conflicts(self, batch: int, after: int, limit: int) -> Sequence[ConflictRow]:
+        """Give the conflicts of a batch by position."""
+
+    def remove_page(self, batch: int, number: int, first_id: str, end_id: str) -> None:
+        """Remove a page, its conflicts and its users, whose ids are from `first_id` to `end_id`."""
+
+    def insert_users(self, batch: int, rows: Sequence[UserRow]) -> Sequence[Owner]:
+        """Insert users; give the owners of the emails that are taken."""
+
+    def owners(self, email_keys: Sequence[str]) -> Sequence[Owner]:
+        """Give who has the emails that are taken, by rows of any batch."""
+
+    def due(self, batch: int, user_ids: Sequence[str]) -> Sequence[Due]:
+        """Give those of the rows whose hash is still to come."""
+
+    def count_due(self, batch: int) -> int:
+        """Count the rows of a batch whose hash is still to come."""
+
+    def save_hashes(self, batch: int, hashes: Iterable[tuple[str, str]]) -> int:
+        """Store (user_id, hash) where a hash is still to come; give how many were stored."""
+
+    def created_users(self, batch_id: str, after: str, limit: int) -> Sequence[tuple[Any, ...]]:
+        """Give (user_id, name, email, created_at, is_sso_user, lastname, title) of a batch's users."""
+
+    def live_users(
+        self, *, email_contains: str, name_contains: str, after: str, limit: int
+    ) -> Sequence[tuple[Any, ...]]:
+        """Give (email, name, created_at, permission_level, user_id) of accounts, by `user_id`.
+
+        Args:
+            email_contains: part of an email key.
+            name_contains: part of a name, without regard to case.
+            after: the `user_id` that the last page ended with, or an empty text.
+            limit: how many.
+        """
+
+    def users_like(
+        self, *, email_key: str | None = None, name: str | None = None, limit: int
+    ) -> Sequence[tuple[Any, ...]]:
+        """Give the same of the accounts with exactly this email key or this name."""
+
+    def last_audit(self) -> AuditRow | None:
+        """Give the newest entry of the trail."""
+
+    def add_audit(self, row: AuditRow) -> None:
+        """Append an entry to the trail."""
+
+    def audit(self, after: int, limit: int) -> Sequence[AuditRow]:
+        """Give entries of the trail, by number."""
+
+
+class Store(Protocol):
+    """Where the rows are.
+
+    Both kinds of transaction raise `errors.StoreUnavailable` when the database does not do its
+    part, and nothing of the transaction is left.
+    """
+
+    def write(self) -> AbstractContextManager[Transaction]:
+        """Begin a transaction that may write; it ends with the block, well or not at all."""
+
+    def read(self) -> AbstractContextManager[Transaction]:
+        """Begin a transaction that sees one state of the database."""
+
+    def close(self) -> None:
+        """Let go of the database."""

@@ -1,0 +1,159 @@
+"""The rows in one SQLite file: WAL, every commit on disk, one writer at a time."""
+
+import fcntl
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
+
+from anyscale.errors import StoreUnavailable
+from anyscale.server.store.migrate import migrate
+from anyscale.server.store.sqlite_rows import SqliteTransaction
+
+__all__ = ["SqliteStore"]
+
+#: seconds to wait for another process's transaction
+_BUSY = 60.0
+
+_PRAGMAS = (
+    # FULL: in a simulated power cut NORMAL lost every commit since the last checkpoint.
+    "pragma synchronous = full",
+    # KiB. The unique index on emails in random order is what needs it.
+    "pragma cache_size = -16384",
+    # Pages of 4 KiB. A claim of 10,000 rows touches some 2,000; fewer checkpoints write each once.
+    "pragma wal_autocheckpoint = 4000",
+    "pragma temp_store = memory",
+    # A row that is erased leaves nothing behind.
+    "pragma secure_delete = on",
+)
+
+
+class SqliteStore:
+    """A store in one file, readable by its owner alone.
+
+    Args:
+        path: of the file. It and its folder are made if `create` says so.
+        create: whether to write anything at all when opening.
+
+    Raises:
+        StoreUnavailable: it cannot be opened, or is no database.
+    """
+
+    def __init__(self, path: Path, *, create: bool = True) -> None:
+        self.path = path
+        self._writing = threading.Lock()
+        self._idle: list[sqlite3.Connection] = []
+        with _translated(path):
+            if create:
+                _make_private(path)
+            self._writer = self._connect()
+            if create:
+                with _alone(path):
+                    self._writer.execute("pragma journal_mode = wal")
+                    migrate(self._writer)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether nothing was ever set up in the file, as after a first use that was killed."""
+        return int(self._writer.execute("pragma user_version").fetchone()[0]) == 0
+
+    def close(self) -> None:
+        """Close all connections; the last one folds the write-ahead log back into the file."""
+        for connection in (*self._idle, self._writer):
+            connection.close()
+        self._idle = []
+
+    @contextmanager
+    def write(self) -> Iterator[SqliteTransaction]:
+        """Begin a transaction that may write, when no other one does."""
+        with self._writing, _translated(self.path, begun=True):
+            yield from _transaction(self._writer, "begin immediate")
+
+    @contextmanager
+    def read(self) -> Iterator[SqliteTransaction]:
+        """Begin a transaction that sees one state, whatever a writer does meanwhile."""
+        with _translated(self.path):
+            connection = self._idle.pop() if self._idle else self._connect()
+            try:
+                yield from _transaction(connection, "begin")
+            finally:
+                self._idle.append(connection)
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            f"{self.path.absolute().as_uri()}?mode=rw",
+            uri=True,
+            timeout=_BUSY,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        for pragma in _PRAGMAS:
+            connection.execute(pragma)
+        connection.create_function("folded", 1, str.casefold, deterministic=True)
+        return connection
+
+
+def _transaction(connection: sqlite3.Connection, begin: str) -> Iterator[SqliteTransaction]:
+    connection.execute(begin)
+    try:
+        yield SqliteTransaction(connection)
+        connection.execute("commit")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("rollback")
+        raise
+
+
+def _make_private(path: Path) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        # Files of before, or of a wide umask's copy. SQLite gives its journals the same mode.
+        if os.fstat(descriptor).st_mode & 0o077:
+            os.fchmod(descriptor, 0o600)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Let one process at a time set the file up: two that switch to WAL at once fail at once."""
+    descriptor = os.open(path.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+_REASONS = {
+    "SQLITE_FULL": "the disk is full: make room, then run the same command again",
+    "SQLITE_BUSY": f"another process has been writing for {_BUSY:.0f} s: try again later",
+    "SQLITE_READONLY": "it is read-only for this user",
+    "SQLITE_CANTOPEN": "it cannot be opened: check the folder and its permissions",
+    "SQLITE_NOTADB": "the file is not a database",
+    "SQLITE_CORRUPT": "the database is damaged: restore it from a backup",
+    "SQLITE_IOERR": "reading or writing the disk failed",
+}
+
+
+@contextmanager
+def _translated(path: Path, *, begun: bool = False) -> Iterator[None]:
+    """Turn what SQLite and the file system say into our error."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        name = getattr(error, "sqlite_errorname", "") or ""
+        reason = next((text for key, text in _REASONS.items() if name.startswith(key)), None)
+        raise StoreUnavailable(f"{path}: {reason or error}", begun=begun) from error
+    except OSError as error:
+        raise StoreUnavailable(f"{path}: {error.strerror or error}", begun=begun) from error

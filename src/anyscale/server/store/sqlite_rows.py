@@ -1,0 +1,254 @@
+"""The statements of the SQLite store."""
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+from typing import Any, TypeVar
+
+from msgspec import Struct, structs
+
+from anyscale.server.store.base import (
+    AuditRow,
+    BatchRow,
+    ConflictRow,
+    Due,
+    Owner,
+    PageRow,
+    UserRow,
+)
+
+__all__ = ["SqliteTransaction"]
+
+Record = TypeVar("Record", bound=Struct)
+
+# One statement with the values of many rows, rather than one statement a row: Python's lock is free
+# while it runs, so that the next page is read meanwhile on the other core.
+_ROWS_A_STATEMENT = 1_000
+
+_KEYS_A_STATEMENT = 500
+
+_INSERT_USERS = (
+    "insert into users (batch, user_id, email_key, name, email, lastname, title, is_sso_user,"
+    " hash_due) values "
+)
+_USER_VALUES = "(?,?,?,?,?,?,?,?,?)"
+
+_BATCH = ", ".join(BatchRow.__struct_fields__)
+_PAGE = ", ".join(PageRow.__struct_fields__)
+_AUDIT = ", ".join(AuditRow.__struct_fields__)
+_USER = "email, name, created_at, permission_level, user_id"
+
+_OWNERS = """
+    select email_key, user_id, batch_id, state, opened_by, opened_at
+    from users join batches on batches.id = users.batch where email_key in ({})
+"""
+
+_ENDED = ("dropped", "expired")
+
+
+class SqliteTransaction:
+    """See `base.Transaction`."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._execute = connection.execute
+
+    def now(self) -> int:
+        return self._number("select cast((julianday('now') - 2440587.5) * 86400000 as integer)")
+
+    def add_batch(self, row: BatchRow) -> BatchRow:
+        values = structs.asdict(row) | {"id": None}
+        marks = ", ".join(f":{field}" for field in values)
+        cursor = self._execute(f"insert into batches ({_BATCH}) values ({marks})", values)
+        return structs.replace(row, id=cursor.lastrowid)
+
+    def batch(self, batch_id: str) -> BatchRow | None:
+        return self._one(BatchRow, f"select {_BATCH} from batches where batch_id = ?", batch_id)
+
+    def live_batch(self, idempotency_key: str) -> BatchRow | None:
+        sql = (
+            f"select {_BATCH} from batches"
+            " where idempotency_key = ? and state in ('open', 'published')"
+        )
+        return self._one(BatchRow, sql, idempotency_key)
+
+    def batches(self, *, open_only: bool) -> Sequence[BatchRow]:
+        where = "where state = 'open'" if open_only else ""
+        return self._all(BatchRow, f"select {_BATCH} from batches {where} order by id desc")
+
+    def idle_batches(self, before: int) -> Sequence[BatchRow]:
+        sql = f"select {_BATCH} from batches where state = 'open' and touched_at < ?"
+        return self._all(BatchRow, sql, before)
+
+    def ended_batches_with_rows(self) -> Sequence[BatchRow]:
+        sql = (
+            f"select {_BATCH} from batches where state in ('dropped', 'expired')"
+            " and exists (select 1 from pages where pages.batch = batches.id)"
+        )
+        return self._all(BatchRow, sql)
+
+    def touch(self, batch: int, at: int) -> None:
+        self._execute("update batches set touched_at = ? where id = ?", (at, batch))
+
+    def set_state(self, batch: int, state: str) -> None:
+        self._execute(
+            "update batches set state = ? where id = ? and state = 'open'", (state, batch)
+        )
+
+    def publish(self, batch: int, by: str, at: int) -> None:
+        self._execute(
+            "update batches set state = 'published', published_by = ?, published_at = ?,"
+            " touched_at = ? where id = ? and state = 'open'",
+            (by, at, at, batch),
+        )
+
+    def page(self, batch: int, number: int) -> PageRow | None:
+        sql = f"select {_PAGE} from pages where batch = ? and number = ?"
+        return self._one(PageRow, sql, batch, number)
+
+    def pages(self, batch: int) -> Sequence[PageRow]:
+        return self._all(
+            PageRow, f"select {_PAGE} from pages where batch = ? order by number", batch
+        )
+
+    def save_page(self, batch: int, page: PageRow, conflicts: Iterable[ConflictRow]) -> None:
+        self._execute(
+            f"replace into pages (batch, {_PAGE}) values (?,?,?,?,?,?,?)",
+            (batch, *structs.astuple(page)),
+        )
+        self._execute("delete from conflicts where batch = ? and page = ?", (batch, page.number))
+        self._connection.executemany(
+            "insert into conflicts (batch, page, position, email, kind, other, holder)"
+            " values (?,?,?,?,?,?,?)",
+            ((batch, page.number, *structs.astuple(row)) for row in conflicts),
+        )
+
+    def conflicts(self, batch: int, after: int, limit: int) -> Sequence[ConflictRow]:
+        sql = (
+            "select position, email, kind, other, holder from conflicts"
+            " where batch = ? and position > ? order by position limit ?"
+        )
+        return self._all(ConflictRow, sql, batch, after, limit)
+
+    def remove_page(self, batch: int, number: int, first_id: str, end_id: str) -> None:
+        self._execute("delete from users where user_id >= ? and user_id < ?", (first_id, end_id))
+        self._execute("delete from conflicts where batch = ? and page = ?", (batch, number))
+        self._execute("delete from pages where batch = ? and number = ?", (batch, number))
+
+    def insert_users(self, batch: int, rows: Sequence[UserRow]) -> Sequence[Owner]:
+        if self._insert(batch, rows) == len(rows):
+            return []
+        taken, ended = self._taken(rows)
+        if ended:
+            for keys in _slices([owner.email_key for owner in ended], _KEYS_A_STATEMENT):
+                self._execute(f"delete from users where email_key in ({_marks(keys)})", keys)
+            self._insert(batch, rows)
+            taken, _ = self._taken(rows)
+        return taken
+
+    def owners(self, email_keys: Sequence[str]) -> Sequence[Owner]:
+        found: list[Owner] = []
+        for keys in _slices(email_keys, _KEYS_A_STATEMENT):
+            found += self._all(Owner, _OWNERS.format(_marks(keys)), *keys)
+        return [owner for owner in found if owner.state not in _ENDED]
+
+    def due(self, batch: int, user_ids: Sequence[str]) -> Sequence[Due]:
+        found: list[Due] = []
+        for ids in _slices(user_ids, _KEYS_A_STATEMENT):
+            sql = (
+                "select user_id, name, lastname, email from users"
+                f" where batch = ? and hash_due = 1 and user_id in ({_marks(ids)})"
+            )
+            found += self._all(Due, sql, batch, *ids)
+        return found
+
+    def count_due(self, batch: int) -> int:
+        return self._number("select count(*) from users where batch = ? and hash_due = 1", batch)
+
+    def save_hashes(self, batch: int, hashes: Iterable[tuple[str, str]]) -> int:
+        return self._connection.executemany(
+            "update users set password_hash = ?, hash_due = 0"
+            " where user_id = ? and batch = ? and hash_due = 1",
+            ((password_hash, user_id, batch) for user_id, password_hash in hashes),
+        ).rowcount
+
+    def created_users(self, batch_id: str, after: str, limit: int) -> Sequence[tuple[Any, ...]]:
+        prefix = "usr_" + batch_id.removeprefix("bat_")
+        return self._execute(
+            "select user_id, name, email, created_at, is_sso_user, lastname, title from live_users"
+            " where user_id > ? and user_id < ? order by user_id limit ?",
+            (after or prefix, prefix + "g", limit),
+        ).fetchall()
+
+    def live_users(
+        self, *, email_contains: str, name_contains: str, after: str, limit: int
+    ) -> Sequence[tuple[Any, ...]]:
+        return self._execute(
+            f"select {_USER} from live_users where user_id > ?"
+            " and (? = '' or instr(email_key, ?)) and (? = '' or instr(folded(name), ?))"
+            " order by user_id limit ?",
+            (after, email_contains, email_contains, name_contains, name_contains, limit),
+        ).fetchall()
+
+    def users_like(
+        self, *, email_key: str | None = None, name: str | None = None, limit: int
+    ) -> Sequence[tuple[Any, ...]]:
+        column, value = ("name", name) if email_key is None else ("email_key", email_key)
+        return self._execute(
+            f"select {_USER} from live_users where {column} = ? order by user_id limit ?",
+            (value, limit),
+        ).fetchall()
+
+    def last_audit(self) -> AuditRow | None:
+        return self._one(AuditRow, f"select {_AUDIT} from audit order by number desc limit 1")
+
+    def add_audit(self, row: AuditRow) -> None:
+        self._execute(
+            f"insert into audit ({_AUDIT}) values (?,?,?,?,?,?,?)", structs.astuple(row)
+        )
+
+    def audit(self, after: int, limit: int) -> Sequence[AuditRow]:
+        sql = f"select {_AUDIT} from audit where number > ? order by number limit ?"
+        return self._all(AuditRow, sql, after, limit)
+
+    def _insert(self, batch: int, rows: Sequence[UserRow]) -> int:
+        before = self._connection.total_changes
+        for part in _slices(rows, _ROWS_A_STATEMENT):
+            values = list(chain.from_iterable((batch, *structs.astuple(row)) for row in part))
+            marks = ",".join([_USER_VALUES] * len(part))
+            self._execute(f"{_INSERT_USERS}{marks} on conflict do nothing", values)
+        return self._connection.total_changes - before
+
+    def _taken(self, rows: Sequence[UserRow]) -> tuple[list[Owner], list[Owner]]:
+        own = {row.email_key: row.user_id for row in rows}
+        ids = {row.user_id for row in rows}
+        taken, ended = [], []
+        for keys in _slices(list(own), _KEYS_A_STATEMENT):
+            for owner in self._all(Owner, _OWNERS.format(_marks(keys)), *keys):
+                if owner.state in _ENDED:
+                    ended.append(owner)
+                elif owner.user_id not in ids or len(own) < len(rows):
+                    taken.append(owner)
+        return taken, ended
+
+    def _number(self, sql: str, *values: Any) -> int:
+        return int(self._execute(sql, values).fetchone()[0])
+
+    def _one(self, record: type[Record], sql: str, *values: Any) -> Record | None:
+        row = self._execute(sql, values).fetchone()
+        return record(*row) if row else None
+
+    def _all(self, record: type[Record], sql: str, *values: Any) -> list[Record]:
+        return [record(*row) for row in self._execute(sql, values)]
+
+
+Item = TypeVar("Item")
+
+
+def _slices(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def _marks(items: Sequence[object]) -> str:
+    return ",".join("?" * len(items))

@@ -1,0 +1,1 @@
+"""How a call leaves the process, or does not."""

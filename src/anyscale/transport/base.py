@@ -1,0 +1,76 @@
+"""What the client asks of a control plane, wherever it is."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from anyscale.user.models import AdminCreatedUser, Batch, Claimed, Conflict, Created, User
+from anyscale.user.validate import CheckedUser, Policy
+
+__all__ = ["Transport"]
+
+
+class Transport(Protocol):
+    """The calls of the control plane. Each is short and can be repeated.
+
+    They raise the errors of `anyscale.errors`, the same ones wherever the control plane is.
+    """
+
+    #: Where it is, in words for people.
+    where: str
+    #: Pages that it takes at a time, of users to claim and of passwords to hash.
+    claims_at_once: int
+    hashes_at_once: int
+
+    def policy(self) -> Policy:
+        """Give what the control plane asks of a batch."""
+
+    def create(self, key: str, users: Sequence[CheckedUser], if_exists: str) -> Created:
+        """Create a small batch in one call."""
+
+    def look_up(self, users: Sequence[CheckedUser], first: int) -> list[Conflict]:
+        """Say which emails are taken, and write nothing."""
+
+    def find(self, key: str) -> Batch | None:
+        """Give the open or published batch with an idempotency key."""
+
+    def open(self, key: str, if_exists: str) -> Batch:
+        """Open a batch, or take up the one with this key."""
+
+    def claim(self, batch_id: str, number: int, users: Sequence[CheckedUser]) -> Claimed:
+        """Claim the emails of a page of users, without their passwords."""
+
+    def conflicts(self, batch_id: str) -> list[Conflict]:
+        """List the entries whose emails somebody else has."""
+
+    def release(self, batch_id: str) -> None:
+        """Give up what was claimed, and stay open."""
+
+    def hash(self, batch_id: str, passwords: Sequence[tuple[int, str]]) -> int:
+        """Hash and store passwords by position; give how many were stored."""
+
+    def publish(self, batch_id: str, entries: int) -> Batch:
+        """Make every user of the batch an account at one moment."""
+
+    def drop(self, batch_id: str) -> Batch:
+        """End an open batch; nobody is created."""
+
+    def show(self, batch_id: str) -> Batch:
+        """Give one batch."""
+
+    def batches(self) -> list[Batch]:
+        """List batches, the latest first."""
+
+    def created(self, batch_id: str, after: str, limit: int) -> list[AdminCreatedUser]:
+        """Give users of a published batch in order, after a `user_id`."""
+
+    def users(self, *, email: str, name: str, after: str, limit: int) -> list[User]:
+        """Give accounts whose email and name contain these texts, after a `user_id`."""
+
+    def users_with_email(self, email: str) -> list[User]:
+        """Give the account with an email, if there is one."""
+
+    def users_with_name(self, name: str) -> list[User]:
+        """Give the accounts with exactly this name."""
+
+    def close(self) -> None:
+        """Let go of what the calls used."""

@@ -1,0 +1,138 @@
+"""The control plane in this process: the same calls, on the user's own SQLite database."""
+
+import os
+import pwd
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from anyscale.errors import FeatureUnavailable, NotFound
+from anyscale.user.models import AdminCreatedUser, Batch, Claimed, Conflict, Created, User
+from anyscale.user.validate import CheckedUser, Policy
+
+if TYPE_CHECKING:
+    from anyscale.server.app import ControlPlane, Settings
+
+__all__ = ["EmbeddedTransport"]
+
+
+class EmbeddedTransport:
+    """Calls a control plane in this process.
+
+    What only reads makes nothing: without a database there are no users and no batches.
+
+    Args:
+        settings: of the control plane.
+    """
+
+    #: SQLite has one writer. The next page is read while it writes.
+    claims_at_once = 1
+    #: While one page is hashed the next one is ready, so that no core waits at the end of a page.
+    hashes_at_once = 2
+
+    def __init__(self, settings: "Settings") -> None:
+        self._settings = settings
+        self._reader: ControlPlane | None = None
+        self.where = str(settings.database)
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> "EmbeddedTransport":
+        """Make one as the environment says.
+
+        Raises:
+            ConfigError: a setting is wrong.
+        """
+        from anyscale.server.app import Settings
+
+        return cls(Settings.from_environment(environment))
+
+    @cached_property
+    def _actor(self) -> str:
+        try:
+            return f"local:{pwd.getpwuid(os.getuid()).pw_name}"
+        except KeyError:  # a container may run as a user without a name
+            return f"local:{os.getuid()}"
+
+    @cached_property
+    def _written(self) -> "ControlPlane":
+        """The control plane, made if it does not exist."""
+        from anyscale.server.app import ControlPlane
+
+        plane = ControlPlane(self._settings)
+        plane.batches.expire()
+        return plane
+
+    @property
+    def _opened(self) -> "ControlPlane | None":
+        """The control plane for reading, or None as long as there is none."""
+        if "_written" in self.__dict__:
+            return self._written
+        if self._reader is None and self._settings.database.exists():
+            from anyscale.server.app import ControlPlane
+
+            self._reader = ControlPlane(self._settings, create=False)
+        return None if self._reader is None or self._reader.store.is_blank else self._reader
+
+    def policy(self) -> Policy:
+        if not self._settings.batch_create:
+            raise FeatureUnavailable
+        return self._settings.policy
+
+    def create(self, key: str, users: Sequence[CheckedUser], if_exists: str) -> Created:
+        return self._written.batches.create(key, users, if_exists, self._actor)
+
+    def look_up(self, users: Sequence[CheckedUser], first: int) -> list[Conflict]:
+        return self._opened.batches.look_up(users, first) if self._opened else []
+
+    def find(self, key: str) -> Batch | None:
+        return self._opened.batches.find(key) if self._opened else None
+
+    def open(self, key: str, if_exists: str) -> Batch:
+        return self._written.batches.open(key, if_exists, self._actor)
+
+    def claim(self, batch_id: str, number: int, users: Sequence[CheckedUser]) -> Claimed:
+        return self._written.batches.claim(batch_id, number, users)
+
+    def conflicts(self, batch_id: str) -> list[Conflict]:
+        return self._written.batches.conflicts(batch_id)
+
+    def release(self, batch_id: str) -> None:
+        self._written.batches.release(batch_id)
+
+    def hash(self, batch_id: str, passwords: Sequence[tuple[int, str]]) -> int:
+        return self._written.batches.hash(batch_id, passwords)
+
+    def publish(self, batch_id: str, entries: int) -> Batch:
+        return self._written.batches.publish(batch_id, entries, self._actor)
+
+    def drop(self, batch_id: str) -> Batch:
+        self.show(batch_id)  # a batch that does not exist makes no database
+        return self._written.batches.drop(batch_id, self._actor)
+
+    def show(self, batch_id: str) -> Batch:
+        if not self._opened:
+            raise NotFound(f"there is no batch {batch_id}")
+        return self._opened.batches.show(batch_id)
+
+    def batches(self) -> list[Batch]:
+        return self._opened.batches.all() if self._opened else []
+
+    def created(self, batch_id: str, after: str, limit: int) -> list[AdminCreatedUser]:
+        return self._written.batches.created(batch_id, after, limit)
+
+    def users(self, *, email: str, name: str, after: str, limit: int) -> list[User]:
+        if not self._opened:
+            return []
+        return self._opened.users.page(email=email, name=name, after=after, limit=limit)
+
+    def users_with_email(self, email: str) -> list[User]:
+        return self._opened.users.with_email(email) if self._opened else []
+
+    def users_with_name(self, name: str) -> list[User]:
+        return self._opened.users.with_name(name) if self._opened else []
+
+    def close(self) -> None:
+        for plane in (self._reader, self.__dict__.pop("_written", None)):
+            if plane:
+                plane.close()
+        self._reader = None

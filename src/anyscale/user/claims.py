@@ -1,0 +1,113 @@
+"""Getting the emails of a batch, also when another open batch holds some of them."""
+
+import time
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from anyscale.errors import BatchRefused
+from anyscale.user.conflicts import problems_of
+from anyscale.user.models import Batch, Claimed, Conflict, Created
+from anyscale.user.sources import Reading, pages
+from anyscale.user.validate import CheckedUser
+from anyscale.user.window import Window
+
+if TYPE_CHECKING:
+    from anyscale.user.batch import BatchRun
+
+__all__ = ["claim_all", "create_small"]
+
+# Of two batches that meet, one goes on within a page; looking more often would only slow it down.
+_LOOK_AGAIN_SECONDS = 0.2
+
+
+def create_small(run: "BatchRun", key: str, users: Sequence[CheckedUser]) -> Created:
+    """Create a small batch. It claims nothing beforehand, so it only waits for those that do.
+
+    Raises:
+        BatchRefused: emails are taken, or still held when the policy's time is over.
+    """
+    deadline = time.monotonic() + run.policy.hold_wait
+    while True:
+        try:
+            return run.transport.create(key, users, run.if_exists)
+        except BatchRefused as refused:
+            only_held = all(problem.code == "email_held" for problem in refused.problems)
+            if not only_held or time.monotonic() > deadline:
+                raise
+        if _drop_abandoned(run, _holders(run.transport.look_up(users, 0))):
+            time.sleep(_LOOK_AGAIN_SECONDS)
+
+
+def claim_all(run: "BatchRun", batch: Batch) -> tuple[Reading, int, int]:
+    """Read the users for the first time, check them all and claim their emails.
+
+    Returns:
+        The reading, how many users it had, and how many passwords are to be hashed.
+
+    Raises:
+        BatchRefused: entries are wrong or taken, or still held when the policy's time is over.
+    """
+    deadline = time.monotonic() + run.policy.hold_wait
+    while True:
+        reading = run.source.reading(run.policy)
+        entries, secrets, claimed = _claim_once(run, batch, reading)
+        if reading.problems:
+            raise BatchRefused(reading.problems)
+        if not claimed.conflicts:
+            return reading, entries, secrets
+        conflicts = [c for c in run.transport.conflicts(batch.batch_id) if not run.passes(c)]
+        holders = _holders(conflicts)
+        if any(c.kind != "held" for c in conflicts) or time.monotonic() > deadline:
+            raise BatchRefused(reading.locate(problems_of(conflicts)))
+        if waiting := _drop_abandoned(run, holders):
+            _wait(run, batch, waiting, deadline)
+
+
+def _claim_once(
+    run: "BatchRun", batch: Batch, reading: Reading
+) -> tuple[int, int, Claimed]:
+    """Claim page after page as long as nothing is wrong, and read on to the end in any case."""
+    entries = secrets = conflicts = 0
+    answers: list[Claimed] = []
+    with Window[Claimed](run.transport.claims_at_once) as window:
+        for number, page in enumerate(pages(reading, run.policy.page_users)):
+            entries += len(page)
+            secrets += sum(user.password is not None for user in page)
+            if not reading.problems and not any(answer.holders for answer in answers):
+                call = partial(run.transport.claim, batch.batch_id, number, page)
+                answers += window.submit(call)
+            run.tell_reading()
+        answers += window.drain()
+    conflicts = sum(answer.conflicts for answer in answers)
+    return entries, secrets, Claimed(0, 0, conflicts, [])
+
+
+def _holders(conflicts: Iterable[Conflict]) -> set[str]:
+    return {conflict.holder for conflict in conflicts if conflict.holder}
+
+
+def _drop_abandoned(run: "BatchRun", holders: set[str]) -> set[str]:
+    """Drop the batches that nobody will go on with; give the others."""
+    gone = {holder for holder in holders if run.abandoned(holder)}
+    for holder in sorted(gone):
+        run.transport.drop(holder)
+        run.log(f"Dropped the unfinished batch {holder}, which held some of these emails.")
+    return holders - gone
+
+
+def _wait(run: "BatchRun", batch: Batch, holders: set[str], deadline: float) -> None:
+    """Wait until the batches that hold emails have ended or given up.
+
+    Of two batches that hold emails of each other, the one that was opened later gives up its own
+    and waits for the other one's end; so one of them always gets through.
+    """
+    held = [run.transport.show(holder) for holder in holders]
+    if any((other.opened_at, other.batch_id) < (batch.opened_at, batch.batch_id) for other in held):
+        run.transport.release(batch.batch_id)
+    run.log("Waiting for another batch that holds some of these emails...")
+    while time.monotonic() <= deadline:
+        held = [run.transport.show(other.batch_id) for other in held]
+        if not any(other.state == "open" and other.users for other in held):
+            return
+        time.sleep(_LOOK_AGAIN_SECONDS)

@@ -1,0 +1,65 @@
+"""What an email address is, and when two of them are the same.
+
+The plain addresses, nearly all of a real file, pass one pattern; the unusual ones go to
+email-validator, which costs 30 times as much and loads only when it is needed.
+"""
+
+import re
+import unicodedata
+
+__all__ = ["MAX_OCTETS", "email_key"]
+
+#: RFC 5321, 4.5.3.1.3, less the brackets
+MAX_OCTETS = 254
+
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+# One hyphen at a time, so that nothing that looks like Punycode ("xn--") passes here.
+_LABEL = r"[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*"
+_is_plain = re.compile(rf"{_ATOM}(?:\.{_ATOM})*@(?:{_LABEL}\.)+[A-Za-z]+", re.ASCII).fullmatch
+
+# An address this short breaks no limit on a part of it (RFC 5321: 64 octets for the local part,
+# RFC 1035: 63 for a label), so the pattern need not count.
+_SHORT = 64
+
+
+def email_key(email: str) -> str:
+    """Give the form in which two spellings of one address are equal.
+
+    NFC of the lower case of the NFC of the local part, and the domain's A-label (UTS 46).
+    No DNS is asked, and internal domains (`jane@corp.local`) are fine.
+
+    Args:
+        email: at most `MAX_OCTETS` octets, without lone surrogates.
+
+    Raises:
+        ValueError: it is not an address; the text says what is wrong with it, if that is known.
+    """
+    if len(email) <= _SHORT and _is_plain(email):
+        return email.lower()
+    return _unusual_email_key(email)
+
+
+def _unusual_email_key(email: str) -> str:
+    import email_validator
+
+    local, at, domain = email.rpartition("@")
+    if not at:
+        raise ValueError("")
+    if email != email.strip():
+        raise ValueError("remove the blanks around it")
+    # The library refuses the names that are reserved for internal use. Its list is a global that
+    # belongs to the whole process, so instead of emptying it we hide the name behind another one.
+    reserved = tuple(f".{name}" for name in email_validator.SPECIAL_USE_DOMAIN_NAMES)
+    mask = ".example.com" if domain.lower().endswith(reserved) else ""
+    try:
+        found = email_validator.validate_email(email + mask, check_deliverability=False)
+    except email_validator.EmailNotValidError as error:
+        raise ValueError(_reason(error)) from None
+    ascii_domain = (found.ascii_domain or "").removesuffix(mask)
+    lower = unicodedata.normalize("NFC", local).lower()
+    return f"{unicodedata.normalize('NFC', lower)}@{ascii_domain}"
+
+
+def _reason(error: Exception) -> str:
+    text = str(error).removeprefix("The email address is not valid. ").rstrip(".")
+    return text[:1].lower() + text[1:]

@@ -1,0 +1,158 @@
+"""CSV as spreadsheets write it: commas, semicolons or tabs, and quoted texts of several lines."""
+
+import csv
+from collections.abc import Iterator
+
+from anyscale.user.files.entries import REQUIRED, Entries, Place, PlacedFault, Value, unknown_key
+from anyscale.user.files.source import Source
+from anyscale.user.validate import FIELDS, CheckedUser
+
+__all__ = ["read_csv"]
+
+_FLAGS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False, "": False}
+
+_HEADER = (
+    "the first line must name the columns, name and email among them, like "
+    + ",".join(FIELDS)
+)
+
+
+class _Lines:
+    """The lines of a file, of which it keeps those of the current record for their positions."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._record: list[str] = []
+        self._next = 1
+
+    def __iter__(self) -> Iterator[str]:
+        rest = ""
+        for chunk in self._source.chunks():
+            *lines, rest = (rest + chunk).split("\n")
+            for line in lines:
+                self._record.append(line + "\n")
+                yield line + "\n"
+        if rest:
+            self._record.append(rest)
+            yield rest
+
+    def take(self) -> tuple[int, str]:
+        """Give the number of the current record's first line, and its text; begin the next one."""
+        first, text = self._next, "".join(self._record)
+        self._next += len(self._record)
+        self._record = []
+        return first, text
+
+
+def read_csv(source: Source, entries: Entries) -> Iterator[CheckedUser]:
+    """Read the users of a CSV file, in order; what is wrong goes to `entries`.
+
+    An empty cell is None, since CSV cannot tell it from an empty text.
+
+    Raises:
+        Fatal: nothing after some place can be read.
+    """
+    lines = _Lines(source)
+    iterator = iter(lines)
+    header = next(iterator, "")
+    delimiter = _delimiter(header)
+    rows = csv.reader(_again(header, iterator), delimiter=delimiter, strict=True)
+    try:
+        columns = _columns(next(rows, []), source, entries, delimiter)
+        lines.take()
+        for row in rows:
+            first, text = lines.take()
+            if row and columns and (user := _user(row, first, text, columns, delimiter, entries)):
+                yield user
+    except csv.Error as error:
+        first, text = lines.take()
+        raise source.fatal("syntax", _syntax(error), *_broken(first, text, delimiter)) from None
+
+
+def _again(first: str, rest: Iterator[str]) -> Iterator[str]:
+    if first:
+        yield first
+    yield from rest
+
+
+def _delimiter(header: str) -> str:
+    return max(",;\t", key=header.count)
+
+
+def _columns(
+    names: list[str], source: Source, entries: Entries, delimiter: str
+) -> list[str] | None:
+    """Check the first line. It may hold a user where the names were forgotten: show no cell then."""
+    if not names:
+        raise source.fatal("empty", f"the file has no users: {_HEADER}", 1, 1)
+    if missing := [field for field in REQUIRED if field not in names]:
+        near = [name for name in names if name.strip().lower() in FIELDS]
+        hint = f" ('{near[0]}' is not '{near[0].strip().lower()}')" if near else ""
+        detail = f"there is no column {' and no column '.join(missing)}{hint}: {_HEADER}"
+        raise source.fatal("columns", detail, 1, 1)
+    starts = _starts(1, delimiter.join(names), delimiter)
+    for number, name in enumerate(names):
+        if name not in FIELDS:
+            entries.problem(starts[number], "unknown_key", unknown_key(name))
+        elif name in names[:number]:
+            entries.problem(starts[number], "duplicate_key", f"the column {name!r} is there twice")
+    return names
+
+
+def _user(
+    row: list[str], first: int, text: str, columns: list[str], delimiter: str, entries: Entries
+) -> CheckedUser | None:
+    starts = _starts(first, text, delimiter)
+    start = Place(first, 1)
+    if len(row) != len(columns):
+        detail = (
+            f"this row has {len(row)} cells and the first line names {len(columns)} columns; "
+            f"quote a text that holds {'a tab' if delimiter == chr(9) else repr(delimiter)}"
+        )
+        entries.refuse(start, "cells", detail)
+        return None
+    values: dict[str, Value] = {}
+    faults = []
+    places = dict(zip(columns, starts, strict=True))
+    for field, cell in zip(columns, row, strict=True):
+        if field != "is_sso_user":
+            values[field] = cell or None
+        elif (flag := _FLAGS.get(cell.strip().lower())) is None:
+            detail = "must be true or false"
+            faults.append(PlacedFault(places[field], field, "type", detail))
+        else:
+            values[field] = flag
+    return entries.finish(start, values, places, faults)
+
+
+def _starts(first: int, text: str, delimiter: str) -> list[Place]:
+    """Say where each cell of a record begins."""
+    places = [Place(first, 1)]
+    line, begin, quoted = first, 0, False
+    if '"' not in text:
+        column = 1
+        for cell in text.split(delimiter)[:-1]:
+            column += len(cell) + 1
+            places.append(Place(first, column))
+        return places
+    for at, character in enumerate(text):
+        if character == '"':
+            quoted = not quoted
+        elif character == "\n":
+            line, begin = line + 1, at + 1
+        elif character == delimiter and not quoted:
+            places.append(Place(line, at - begin + 2))
+    return places
+
+
+def _broken(first: int, text: str, delimiter: str) -> Place:
+    return _starts(first, text, delimiter)[-1]
+
+
+def _syntax(error: csv.Error) -> str:
+    reason = str(error)
+    if "expected after" in reason:
+        return "not valid CSV: a quote inside a quoted text must be doubled (\"\")"
+    if "unexpected end" in reason or "field larger" in reason:
+        return "not valid CSV: the quote that opens this cell is never closed"
+    return f"not valid CSV: {reason}"

