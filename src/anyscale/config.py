@@ -1,4 +1,4 @@
-"""Which control plane a call is for: argument, then environment, then file, then the embedded one."""
+"""Which control plane is meant: argument, then environment, then file, then the embedded one."""
 
 import os
 from collections.abc import Mapping

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from anyscale.cli import progress
 from anyscale.cli.failure import say_problems
-from anyscale.cli.output import OutputLost, log, say, write_json, write_records
+from anyscale.cli.output import OutputLost, log, write_json, write_records
 from anyscale.cli.runs import RunFile, abandoned
 from anyscale.data_dir import data_dir
 from anyscale.errors import AnyscaleError, BatchRefused, BatchRunning, BatchUnfinished, NotFound
@@ -78,10 +78,11 @@ class _Run:
             self._settle_other(batch)
             return self._begin_anew(kept)
         if batch and batch.state in ("dropped", "expired"):
-            log(f"The unfinished batch {batch.batch_id} of this file was {batch.state}: a new one begins.")
+            log(f"Its unfinished batch {batch.batch_id} was {batch.state}: a new one begins.")
             return self._begin_anew(kept)
         if batch and batch.state == "open":
-            log(f"Going on with batch {batch.batch_id}, opened at {batch.opened_at:%Y-%m-%d %H:%M:%S} UTC.")
+            since = f"{batch.opened_at:%Y-%m-%d %H:%M:%S} UTC"
+            log(f"Going on with batch {batch.batch_id}, opened at {since}.")
         return kept.earlier.key
 
     def note_batch(self, batch_id: str) -> None:
@@ -110,9 +111,12 @@ class _Run:
         """End the batch of a run that was of another text, or with other options."""
         if batch and batch.state == "open":
             self._transport.drop(batch.batch_id)
-            log(f"The file or the options have changed: the unfinished batch {batch.batch_id} was dropped.")
+            log(f"{_CHANGED}: its unfinished batch {batch.batch_id} was dropped.")
         elif batch and batch.state == "published":
-            log(f"The file or the options have changed since batch {batch.batch_id} was created from it.")
+            log(f"{_CHANGED}: an earlier run of it had created batch {batch.batch_id}.")
+
+
+_CHANGED = "The file or the options have changed"
 
 
 def _batch_run(

@@ -14,7 +14,7 @@ __all__ = ["FORMATS", "OutputLost", "log", "say", "write_json", "write_records",
 FORMATS = ("text", "json", "jsonl", "yaml", "csv")
 
 
-class OutputLost(Exception):  # noqa: N818 - said by the command, which knows what was lost
+class OutputLost(Exception):
     """Standard output could not be written."""
 
 

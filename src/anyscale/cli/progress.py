@@ -1,4 +1,4 @@
-"""How far the work is: a bar on a terminal, a line now and then elsewhere, nothing if it is short."""
+"""How far long work is: a bar on a terminal, a line now and then elsewhere."""
 
 import sys
 import time
@@ -63,7 +63,13 @@ def _draw(phase: str, done: int, total: int) -> None:
 
 def _new_bar(phase: str) -> "Progress":
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
     bar = Progress(
         TextColumn("{task.description}"),

@@ -69,12 +69,11 @@ def batch_create(
     from anyscale.config import open_transport, resolve
     from anyscale.user.files import UsersFile
 
-    with closing(open_transport(resolve(host, None))) as transport:
-        with closing(UsersFile.open(users_file, file_format)) as file:
-            if dry_run:
-                try_out(transport, file, if_exists, output)
-            else:
-                create(transport, file, if_exists, output)
+    with (
+        closing(open_transport(resolve(host, None))) as transport,
+        closing(UsersFile.open(users_file, file_format)) as file,
+    ):
+        (try_out if dry_run else create)(transport, file, if_exists, output)
 
 
 @command.command("list")

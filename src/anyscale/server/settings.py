@@ -76,9 +76,7 @@ def _flag(environment: Mapping[str, str], name: str, *, default: bool) -> bool:
     return value
 
 
-def _number(
-    environment: Mapping[str, str], name: str, default: int, least: int, most: int
-) -> int:
+def _number(environment: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:
     text = environment.get(name, "").strip()
     if not text:
         return default

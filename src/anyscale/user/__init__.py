@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     admin_batch_create = here.admin_batch_create
     get = here.get
-    list = here.list
+    list = here.list  # noqa: A001 - the contract's name
 
 __all__ = ["admin_batch_create", "get", "list"]
 

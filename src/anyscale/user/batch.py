@@ -170,7 +170,13 @@ class BatchRun:
             raise BatchUnfinished(f"{error}; the outcome is not known") from error
         batch, skipped = created.batch, created.skipped
         return Outcome(
-            batch, False, batch.users, len(skipped), created.replayed, created.users, lambda: skipped
+            batch,
+            False,
+            batch.users,
+            len(skipped),
+            created.replayed,
+            created.users,
+            lambda: skipped,
         )
 
     def _create_large(self) -> Outcome:
@@ -193,7 +199,7 @@ class BatchRun:
         )
 
     def _fill(self, batch: Batch) -> Batch:
-        """Claim, hash and publish. Of a published batch the claims compare the users with its own."""
+        """Claim, hash and publish. Claims of a published batch only compare the users with its."""
         from anyscale.user.claims import claim_all
 
         reading, entries, secrets = claim_all(self, batch)

@@ -4,7 +4,7 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from typing import Literal
+from typing import Any, Literal
 
 from anyscale.config import Target, open_transport, resolve
 from anyscale.errors import ConfigError, NotFound, UserAmbiguous
@@ -68,13 +68,13 @@ class UserCalls:
             BatchUnfinished: begun and not ended; `batch_id` names what is left open.
             AnyscaleError: see `anyscale.errors` for the others.
         """
-        users = _listed(admin_create_users)
+        wanted = _listed(admin_create_users)
         if if_exists not in ("fail", "skip"):
             raise ConfigError(f"if_exists must be 'fail' or 'skip', not {if_exists!r}")
         with closing(open_transport(self._target())) as transport:
             run = BatchRun(
                 transport,
-                UserList(users),
+                UserList(wanted),
                 begin=lambda: _begin(transport, idempotency_key),
                 if_exists=if_exists,
                 resumable=idempotency_key is not None,
@@ -174,7 +174,7 @@ def found_user(transport: Transport, email: str | None, name: str | None) -> Use
 
 
 def _listed(users: Iterable[AdminCreateUser]) -> list[AdminCreateUser]:
-    listed = list(users)
+    listed: list[Any] = list(users)
     for index, user in enumerate(listed):
         if not isinstance(user, AdminCreateUser):
             kind = type(user).__name__

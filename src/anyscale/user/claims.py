@@ -64,9 +64,7 @@ def claim_all(run: "BatchRun", batch: Batch) -> tuple[Reading, int, int]:
             _wait(run, batch, waiting, deadline)
 
 
-def _claim_once(
-    run: "BatchRun", batch: Batch, reading: Reading
-) -> tuple[int, int, Claimed]:
+def _claim_once(run: "BatchRun", batch: Batch, reading: Reading) -> tuple[int, int, Claimed]:
     """Claim page after page as long as nothing is wrong, and read on to the end in any case."""
     entries = secrets = conflicts = 0
     answers: list[Claimed] = []

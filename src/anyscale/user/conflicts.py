@@ -12,7 +12,12 @@ __all__ = ["problems_of"]
 def problems_of(conflicts: Iterable[Conflict]) -> list[Problem]:
     """Turn conflicts into problems; whoever has the file adds where in it they stand."""
     return [
-        Problem(index=conflict.position, field="email", code=_CODES[conflict.kind], detail=_say(conflict))
+        Problem(
+            index=conflict.position,
+            field="email",
+            code=_CODES[conflict.kind],
+            detail=_say(conflict),
+        )
         for conflict in conflicts
     ]
 

@@ -1,6 +1,5 @@
 """What goes into a batch and what comes out of it."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
@@ -38,10 +37,10 @@ class _Record(Struct, frozen=True, gc=False):
         """Return a dictionary representation of the model."""
         return structs.asdict(self)
 
-    def __rich_repr__(self) -> Iterator[tuple[str, Any]]:
-        for field in self.__struct_fields__:
-            value = getattr(self, field)
-            yield field, ("***" if field == "password" and value else value)
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """Give the fields as `repr` and rich show them, which is without the password."""
+        fields = {field: getattr(self, field) for field in self.__struct_fields__}
+        return list((fields | {"password": "***"} if fields.get("password") else fields).items())
 
     def __repr__(self) -> str:
         fields = ", ".join(f"{field}={value!r}" for field, value in self.__rich_repr__())
@@ -61,7 +60,7 @@ _FLAG = (bool,)
 class AdminCreateUser(_Record, frozen=True, gc=False):
     """User to be created by an admin."""
 
-    TYPES = {  # noqa: RUF012 - declared a ClassVar above
+    TYPES = {
         "name": _TEXT,
         "email": _TEXT,
         "password": _OPTIONAL_TEXT,
@@ -87,7 +86,7 @@ class AdminCreateUser(_Record, frozen=True, gc=False):
 class AdminCreatedUser(_Record, frozen=True, gc=False):
     """User account created by an admin that has organization collaborator permissions."""
 
-    TYPES = {  # noqa: RUF012 - declared a ClassVar above
+    TYPES = {
         "user_id": _TEXT,
         "name": _TEXT,
         "email": _TEXT,
@@ -116,7 +115,7 @@ class AdminCreatedUser(_Record, frozen=True, gc=False):
 class User(_Record, frozen=True, gc=False):
     """A user account, as `list` and `get` show it."""
 
-    TYPES = {  # noqa: RUF012 - declared a ClassVar above
+    TYPES = {
         "email": _TEXT,
         "name": _TEXT,
         "created_at": (datetime,),

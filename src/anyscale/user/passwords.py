@@ -23,7 +23,9 @@ def normalized(password: str) -> str:
     return unicodedata.normalize("NFC", password)
 
 
-def password_fault(password: str, own: tuple[str | None, ...], minimum: int) -> tuple[str, str] | None:
+def password_fault(
+    password: str, own: tuple[str | None, ...], minimum: int
+) -> tuple[str, str] | None:
     """Say what is wrong with a password, as a code and a sentence that does not show it.
 
     Args:

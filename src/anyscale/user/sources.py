@@ -4,8 +4,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Protocol
 
-from msgspec import structs
-
 from anyscale.errors import Problem
 from anyscale.user.models import AdminCreateUser
 from anyscale.user.validate import CheckedUser, Policy, check, find_faults, shown
@@ -81,7 +79,15 @@ class _ListReading:
         first: dict[str, int] = {}
         for index, user in enumerate(self._users):
             self._source.count()
-            checked = check(*structs.astuple(user), self._policy)
+            checked = check(
+                user.name,
+                user.email,
+                user.password,
+                user.is_sso_user,
+                user.lastname,
+                user.title,
+                self._policy,
+            )
             if checked is None:
                 self._refuse(index, user)
             elif (earlier := first.setdefault(checked.email_key, index)) != index:

@@ -65,8 +65,8 @@ class CheckedUser(Struct, frozen=True, gc=False):
     def __repr__(self) -> str:
         return f"CheckedUser({self.email!r})"
 
-    def __rich_repr__(self) -> tuple[str, ...]:
-        return (self.email,)
+    def __rich_repr__(self) -> list[tuple[str, str]]:
+        return [("email", self.email)]
 
 
 def check(

@@ -232,7 +232,7 @@ class Batches:
         self._remove_pages(idle)
 
     def _remove_pages(self, batch: BatchRow) -> None:
-        """Remove a batch's rows, a page at a time: no writer waits for long, and counts stay true."""
+        """Remove a batch's rows page by page: no writer waits for long, and counts stay true."""
         with self._store.read() as rows:
             pages = rows.pages(batch.id)
         for page in pages:

@@ -77,11 +77,12 @@ class Hashing:
         """
         from argon2.exceptions import InvalidHashError, VerificationError
 
+        nobody = self._nobody  # made now, so that the first account that is missing costs no more
         try:
-            right = self._argon2.verify(password_hash or self._nobody, normalized(password))
+            right = self._argon2.verify(password_hash or nobody, normalized(password))
         except (VerificationError, InvalidHashError):
             return False
-        return right and password_hash is not None
+        return bool(right) and password_hash is not None
 
     def needs_rehash(self, password_hash: str) -> bool:
         """Say whether a hash was made with other parameters than today's."""
@@ -125,5 +126,5 @@ class Hashing:
 def _yield_to_others() -> None:
     # On Linux every thread has a priority of its own. At the lowest one, whatever else this
     # process answers is answered as fast as when nothing is hashed.
-    if hasattr(os, "setpriority") and os.uname().sysname == "Linux":
+    if os.uname().sysname == "Linux":
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)

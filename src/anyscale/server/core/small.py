@@ -18,7 +18,7 @@ __all__ = ["create_small"]
 _ATTEMPTS = 5
 
 
-class _LookAgain(Exception):  # noqa: N818 - not an error: it undoes the transaction
+class _LookAgain(Exception):
     """An email came free whose password is not hashed yet."""
 
 

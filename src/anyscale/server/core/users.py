@@ -30,7 +30,10 @@ class Users:
         """
         with self._store.read() as rows:
             found = rows.live_users(
-                email_contains=email.lower(), name_contains=name.casefold(), after=after, limit=limit
+                email_contains=email.lower(),
+                name_contains=name.casefold(),
+                after=after,
+                limit=limit,
             )
         return _users(found)
 

@@ -6,7 +6,17 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
-__all__ = ["AuditRow", "BatchRow", "ConflictRow", "Due", "Owner", "PageRow", "Store", "Transaction", "UserRow"]
+__all__ = [
+    "AuditRow",
+    "BatchRow",
+    "ConflictRow",
+    "Due",
+    "Owner",
+    "PageRow",
+    "Store",
+    "Transaction",
+    "UserRow",
+]
 
 
 class BatchRow(Struct, frozen=True):
@@ -172,7 +182,10 @@ class Transaction(Protocol):
         """Store (user_id, hash) where a hash is still to come; give how many were stored."""
 
     def created_users(self, batch_id: str, after: str, limit: int) -> Sequence[tuple[Any, ...]]:
-        """Give (user_id, name, email, created_at, is_sso_user, lastname, title) of a batch's users."""
+        """Give the users of a published batch, by `user_id`, after one.
+
+        Each is (user_id, name, email, created_at, is_sso_user, lastname, title).
+        """
 
     def live_users(
         self, *, email_contains: str, name_contains: str, after: str, limit: int

@@ -203,9 +203,7 @@ class SqliteTransaction:
         return self._one(AuditRow, f"select {_AUDIT} from audit order by number desc limit 1")
 
     def add_audit(self, row: AuditRow) -> None:
-        self._execute(
-            f"insert into audit ({_AUDIT}) values (?,?,?,?,?,?,?)", structs.astuple(row)
-        )
+        self._execute(f"insert into audit ({_AUDIT}) values (?,?,?,?,?,?,?)", structs.astuple(row))
 
     def audit(self, after: int, limit: int) -> Sequence[AuditRow]:
         sql = f"select {_AUDIT} from audit where number > ? order by number limit ?"

@@ -82,14 +82,18 @@ class Entries:
             The user, or None if anything is wrong; then `problems` has grown.
         """
         wrong = {fault.field for fault in faults}
-        for field in REQUIRED:
-            if values.get(field) is None and field not in wrong:
-                faults.append(_required(field, places.get(field, start), field in places))
+        faults += [
+            _required(field, places.get(field, start), field in places)
+            for field in REQUIRED
+            if values.get(field) is None and field not in wrong
+        ]
         user = None if faults else self._check(values)
         if user:
             return self.accept(user, *places["email"])
-        for fault in find_faults(values, self.policy):
-            faults.append(PlacedFault(places.get(fault.field, start), *fault))
+        faults += [
+            PlacedFault(places.get(fault.field, start), *fault)
+            for fault in find_faults(values, self.policy)
+        ]
         self._refuse(places.get("email", start), values, faults)
         return None
 
@@ -199,7 +203,9 @@ class _Seen:
             if len(set(hashes)) == len(hashes):
                 continue
             twice = _repeated(hashes)
-            found.update(index for value, index in zip(hashes, indexes, strict=True) if value in twice)
+            found.update(
+                index for value, index in zip(hashes, indexes, strict=True) if value in twice
+            )
         return frozenset(found)
 
 
@@ -224,4 +230,3 @@ def unknown_key(key: str) -> str:
     near = get_close_matches(key.strip().lower(), FIELDS, 1)
     mend = f"did you mean {near[0]!r}?" if near else f"the keys are {', '.join(FIELDS)}"
     return f"unknown key {shown(key)}: {mend}"
-

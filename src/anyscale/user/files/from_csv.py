@@ -9,11 +9,18 @@ from anyscale.user.validate import FIELDS, CheckedUser
 
 __all__ = ["read_csv"]
 
-_FLAGS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False, "": False}
+_FLAGS = {
+    "true": True,
+    "yes": True,
+    "on": True,
+    "false": False,
+    "no": False,
+    "off": False,
+    "": False,
+}
 
-_HEADER = (
-    "the first line must name the columns, name and email among them, like "
-    + ",".join(FIELDS)
+_HEADER = "the first line must name the columns, name and email among them, like " + ",".join(
+    FIELDS
 )
 
 
@@ -82,7 +89,7 @@ def _delimiter(header: str) -> str:
 def _columns(
     names: list[str], source: Source, entries: Entries, delimiter: str
 ) -> list[str] | None:
-    """Check the first line. It may hold a user where the names were forgotten: show no cell then."""
+    """Check the first line. Where the names were forgotten it holds a user: show no cell then."""
     if not names:
         raise source.fatal("empty", f"the file has no users: {_HEADER}", 1, 1)
     if missing := [field for field in REQUIRED if field not in names]:
@@ -152,7 +159,7 @@ def _broken(first: int, text: str, delimiter: str) -> Place:
 def _syntax(error: csv.Error) -> str:
     reason = str(error)
     if "expected after" in reason:
-        return "not valid CSV: a quote inside a quoted text must be doubled (\"\")"
+        return 'not valid CSV: a quote inside a quoted text must be doubled ("")'
     if "unexpected end" in reason or "field larger" in reason:
         return "not valid CSV: the quote that opens this cell is never closed"
     return f"not valid CSV: {reason}"

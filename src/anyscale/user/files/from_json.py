@@ -1,9 +1,9 @@
-"""JSON and JSON Lines: an entry at a time, with every position, duplicate keys and exact numbers."""
+"""JSON and JSON Lines, an entry at a time, with every position and duplicate key."""
 
 import re
 from collections.abc import Callable, Iterator
 from json import JSONDecodeError, JSONDecoder
-from json.decoder import scanstring
+from json.decoder import scanstring  # type: ignore[attr-defined]  # typeshed leaves it out
 from typing import Any, cast
 
 from anyscale.user.files.entries import NOT_A_MAP, Entries, Place, PlacedFault, Value, unknown_key
@@ -245,7 +245,7 @@ def read_jsonl(source: Source, entries: Entries) -> Iterator[CheckedUser]:
             place = Place(error.problem.line or 1, error.problem.column or 1)
             entries.refuse(place, error.problem.code, error.problem.detail)
             # Go on after the line that was broken, not after the one where that was noticed.
-            text.at = text.text.find("\n", start) if "\n" in text.text[start:text.at] else text.at
+            text.at = text.text.find("\n", start) if "\n" in text.text[start : text.at] else text.at
             text.skip_line()
         else:
             if user := entry.finish(text, entries):
@@ -283,14 +283,23 @@ class _Entry:
         get = self.values.get
         name, email, offset = get("name"), get("email"), self.offsets.get("email")
         if not self.faults and offset and isinstance(name, str) and isinstance(email, str):
-            values = cast("tuple[str | None, bool, str | None, str | None]", (
-                get("password"), get("is_sso_user") is True, get("lastname"), get("title"),
-            ))
+            values = cast(
+                "tuple[str | None, bool, str | None, str | None]",
+                (
+                    get("password"),
+                    get("is_sso_user") is True,
+                    get("lastname"),
+                    get("title"),
+                ),
+            )
             if user := check(name, email, *values, entries.policy):
                 return entries.accept(user, *text.place(offset))
         known = {*self.offsets.values(), self.offset, *(fault[0] for fault in self.faults)}
         places = {offset: text.place(offset) for offset in sorted(known)}
-        faults = [PlacedFault(places[offset], *fault) for offset, *fault in self.faults]
+        faults = [
+            PlacedFault(places[offset], field, code, detail)
+            for offset, field, code, detail in self.faults
+        ]
         own = {field: places[offset] for field, offset in self.offsets.items()}
         return entries.finish(places[self.offset], self.values, own, faults)
 

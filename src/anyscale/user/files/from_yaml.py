@@ -21,11 +21,11 @@ from yaml.events import (
 )
 
 from anyscale.user.files.entries import NOT_A_MAP, Entries, Place, PlacedFault, Value, unknown_key
-from anyscale.user.files.source import Fatal, Source
+from anyscale.user.files.source import Source
 from anyscale.user.validate import FIELDS, CheckedUser, check, shown
 
 try:
-    from yaml.cyaml import CParser as Parser
+    from yaml._yaml import CParser as Parser
 except ImportError:  # PyYAML was built without libyaml: the same events, some 20 times slower
     from yaml import SafeLoader as Parser  # type: ignore[assignment]
 
@@ -237,7 +237,9 @@ def _pair_faults(
     if key.anchor or key.tag:
         return [PlacedFault(place, None, "type", _special(key))]
     if key.value == "<<":
-        return [PlacedFault(place, None, "unknown_key", "merge keys (<<) are not used in users files")]
+        return [
+            PlacedFault(place, None, "unknown_key", "merge keys (<<) are not used in users files")
+        ]
     if key.value not in _FIELDS:
         return [PlacedFault(place, None, "unknown_key", unknown_key(key.value))]
     if key.value in found:
@@ -272,7 +274,9 @@ def _skip(event: Event, next_event: NextEvent, source: Source) -> str:
 
 
 def _is_special(event: Any) -> bool:
-    return isinstance(event, AliasEvent) or bool(getattr(event, "anchor", None) or getattr(event, "tag", None))
+    return isinstance(event, AliasEvent) or bool(
+        getattr(event, "anchor", None) or getattr(event, "tag", None)
+    )
 
 
 def _special(event: Any) -> str:

@@ -1,7 +1,14 @@
 """The bytes of a users file: read in order, checked to be UTF-8 text, and bounded by the entry."""
 
 import re
-from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE, BOM_UTF32_BE, BOM_UTF32_LE, getincrementaldecoder
+from codecs import (
+    BOM_UTF8,
+    BOM_UTF16_BE,
+    BOM_UTF16_LE,
+    BOM_UTF32_BE,
+    BOM_UTF32_LE,
+    getincrementaldecoder,
+)
 from collections.abc import Callable, Iterator
 from typing import BinaryIO, Final
 
@@ -32,7 +39,7 @@ _FOREIGN = (
 )
 
 
-class Fatal(Exception):  # noqa: N818 - it carries the problem, and is none itself
+class Fatal(Exception):
     """Nothing after this place can be read."""
 
     def __init__(self, problem: Problem) -> None:

@@ -1,0 +1,65 @@
+"""What every test starts from: a home of its own, and nothing of the developer's environment."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+ROOT = Path(__file__).parent.parent
+
+settings.register_profile(
+    "tests", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("tests")
+
+Result = subprocess.CompletedProcess[str]
+Anyscale = Callable[..., Result]
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty home, in which the data directory is not made yet."""
+    for name in [name for name in os.environ if name.startswith(("ANYSCALE_", "XDG_"))]:
+        monkeypatch.delenv(name)
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    return home
+
+
+@pytest.fixture
+def data(home: Path) -> Path:
+    """Where the embedded control plane of `home` is, once it is made."""
+    return home / ".local" / "share" / "anyscale"
+
+
+@pytest.fixture
+def anyscale(tmp_path: Path) -> Anyscale:
+    """Runs the real command, as installed, in an empty folder."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+
+    def run(
+        *arguments: str | Path,
+        stdin: str | bytes | None = None,
+        env: Mapping[str, str] | None = None,
+        timeout: float = 120,
+    ) -> Result:
+        text = stdin.decode("utf-8", "surrogateescape") if isinstance(stdin, bytes) else stdin
+        return subprocess.run(
+            [str(Path(sys.executable).parent / "anyscale"), *map(str, arguments)],
+            cwd=folder,
+            input=text or "",
+            env=os.environ | dict(env or {}),
+            capture_output=True,
+            encoding="utf-8",
+            errors="surrogateescape",
+            timeout=timeout,
+            check=False,
+        )
+
+    return run
