@@ -1,0 +1,244 @@
+"""`anyscale.user` in Python, on the embedded control plane."""
+
+import logging
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+import anyscale
+from anyscale.errors import (
+    BatchRefused,
+    ConfigError,
+    FeatureUnavailable,
+    KeyReused,
+    NotFound,
+    UserAmbiguous,
+)
+from anyscale.user.models import AdminCreatedUser, AdminCreateUser, User
+
+
+def people(count: int, tag: str = "p") -> list[AdminCreateUser]:
+    return [AdminCreateUser(f"Name {i}", f"{tag}{i}@example.com") for i in range(count)]
+
+
+@pytest.mark.parametrize("count", [1, 999, 2_500])
+def test_the_result_is_in_the_order_of_the_input(count: int) -> None:
+    users = people(count)[::-1]
+
+    created = anyscale.user.admin_batch_create(users)
+
+    assert isinstance(created, list)
+    assert [user.email for user in created] == [user.email for user in users]
+    assert all(isinstance(user, AdminCreatedUser) for user in created)
+    assert len({user.user_id for user in created}) == count
+    assert all(user.user_id.startswith("usr_") for user in created)
+    assert created.skipped == []
+    assert created.batch_id
+    assert created.batch_id.startswith("bat_")
+
+
+def test_created_at_is_one_aware_moment_in_utc() -> None:
+    first, second = anyscale.user.admin_batch_create(people(2))
+
+    assert first.created_at == second.created_at
+    assert first.created_at.tzinfo is UTC
+    assert abs(datetime.now(UTC) - first.created_at) < timedelta(minutes=1)
+
+
+def test_any_iterable_will_do() -> None:
+    created = anyscale.user.admin_batch_create(user for user in people(3))
+
+    assert len(created) == 3
+
+
+def test_an_element_that_is_no_user_is_a_type_error() -> None:
+    with pytest.raises(TypeError, match=r"admin_create_users\[1\] must be AdminCreateUser"):
+        anyscale.user.admin_batch_create([*people(1), {"name": "x"}])  # type: ignore[list-item]
+
+
+def test_an_empty_list_creates_nobody_and_no_database(data: Path) -> None:
+    created = anyscale.user.admin_batch_create([])
+
+    assert created == []
+    assert created.batch_id is None
+    assert not data.exists()
+
+
+@pytest.mark.parametrize("extra", [0, 1_500])
+def test_one_error_names_every_entry_that_is_wrong(extra: int) -> None:
+    users = [
+        *people(extra),
+        AdminCreateUser(" ", "foo"),
+        AdminCreateUser("ok", "ok@example.com"),
+        AdminCreateUser("again", "OK@example.com", password="short"),
+    ]
+
+    with pytest.raises(BatchRefused) as caught:
+        anyscale.user.admin_batch_create(users)
+
+    found = [(p.index, p.field, p.code, p.file, p.line) for p in caught.value.problems]
+    assert found == [
+        (extra, "name", "blank", None, None),
+        (extra, "email", "email_invalid", None, None),
+        (extra + 2, "password", "password_too_short", None, None),
+    ] or found == [
+        (extra, "name", "blank", None, None),
+        (extra, "email", "email_invalid", None, None),
+        (extra + 2, "email", "email_duplicate", None, None),
+        (extra + 2, "password", "password_too_short", None, None),
+    ]
+    assert list(anyscale.user.list()) == []
+
+
+@pytest.mark.parametrize("count", [3, 1_500])
+def test_skip_passes_over_those_who_exist_and_the_counts_add_up(count: int) -> None:
+    anyscale.user.admin_batch_create([AdminCreateUser("Old", "P1@EXAMPLE.com")])
+
+    created = anyscale.user.admin_batch_create(people(count), if_exists="skip")
+
+    assert created.skipped == [{"index": 1, "email": "p1@example.com"}]
+    assert len(created) == count - 1
+    assert anyscale.user.get(email="p1@example.com").name == "Old"
+
+
+def test_emails_that_exist_refuse_the_batch() -> None:
+    anyscale.user.admin_batch_create(people(2))
+
+    with pytest.raises(BatchRefused) as caught:
+        anyscale.user.admin_batch_create(people(3))
+
+    assert [(p.index, p.code) for p in caught.value.problems] == [
+        (0, "email_exists"),
+        (1, "email_exists"),
+    ]
+    assert not caught.value.input_is_at_fault
+    assert len(list(anyscale.user.list())) == 2
+
+
+def test_two_spellings_of_a_domain_are_one_email() -> None:
+    anyscale.user.admin_batch_create([AdminCreateUser("J", "jürgen@bücher.example")])
+
+    with pytest.raises(BatchRefused):
+        anyscale.user.admin_batch_create([AdminCreateUser("J", "JÜRGEN@xn--bcher-kva.example")])
+
+    assert anyscale.user.get(email="jürgen@XN--bcher-kva.example").email == "jürgen@bücher.example"
+
+
+@pytest.mark.parametrize("count", [2, 1_500])
+def test_the_same_key_gives_the_same_answer(count: int) -> None:
+    first = anyscale.user.admin_batch_create(people(count), idempotency_key="monday")
+
+    second = anyscale.user.admin_batch_create(people(count), idempotency_key="monday")
+
+    assert second == first
+    assert second.batch_id == first.batch_id
+    with pytest.raises(KeyReused):
+        anyscale.user.admin_batch_create(people(count, "other"), idempotency_key="monday")
+
+
+@pytest.mark.parametrize("count", [2, 1_500])
+def test_a_dry_run_says_what_would_be_and_makes_nothing(
+    count: int, home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "anyscale"):
+        result = anyscale.user.admin_batch_create(people(count), dry_run=True)
+
+    assert result == []
+    assert result.batch_id is None
+    assert caplog.messages == ["Checking users...", f"{count} users would be created."]
+    assert not list(home.iterdir())
+
+
+def test_the_logger_names_the_database_before_the_first_write(
+    data: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "anyscale"):
+        anyscale.user.admin_batch_create(people(1))
+
+    assert caplog.messages == [
+        "Creating users...",
+        f"Using the control plane at {data / 'anyscale.db'}",
+        "1 user created.",
+    ]
+
+
+def test_an_operator_can_switch_the_feature_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANYSCALE_BATCH_CREATE", "off")
+
+    for dry_run in (False, True):
+        with pytest.raises(FeatureUnavailable, match="only available on customer-hosted clouds"):
+            anyscale.user.admin_batch_create(people(1), dry_run=dry_run)
+
+    assert FeatureUnavailable.code == "feature_unavailable"
+    assert FeatureUnavailable.status == 403
+
+
+def test_list_filters_and_stops() -> None:
+    anyscale.user.admin_batch_create(
+        [
+            AdminCreateUser("Ann Bee", "ann@one.example"),
+            AdminCreateUser("Émile", "emile@two.example"),
+            AdminCreateUser("BEEN", "been@two.example"),
+        ]
+    )
+
+    def emails(**filters: object) -> list[str]:
+        return [user.email for user in anyscale.user.list(**filters)]  # type: ignore[arg-type]
+
+    assert emails() == ["ann@one.example", "emile@two.example", "been@two.example"]
+    assert emails(page_size=1) == emails()
+    assert emails(email="@TWO.") == ["emile@two.example", "been@two.example"]
+    assert emails(name="bee") == ["ann@one.example", "been@two.example"]
+    assert emails(name="ÉMILE") == ["emile@two.example"]
+    assert emails(email="two", name="bee") == ["been@two.example"]
+    assert emails(max_items=2) == emails()[:2]
+    assert emails(max_items=0) == []
+    assert emails(name="%") == []
+    with pytest.raises(ConfigError):
+        emails(page_size=0)
+
+
+def test_list_of_no_control_plane_is_empty_and_makes_none(home: Path) -> None:
+    assert list(anyscale.user.list()) == []
+    assert not list(home.iterdir())
+
+
+def test_get_by_email_or_name() -> None:
+    anyscale.user.admin_batch_create(
+        [
+            AdminCreateUser("Ann", "ann@one.example"),
+            AdminCreateUser("Ann", "ann@two.example"),
+            AdminCreateUser("ann", "lower@example.com"),
+        ]
+    )
+
+    assert isinstance(anyscale.user.get(email="ANN@one.example"), User)
+    assert anyscale.user.get(name="ann").email == "lower@example.com"
+    with pytest.raises(UserAmbiguous) as caught:
+        anyscale.user.get(name="Ann")
+    assert caught.value.emails == ["ann@one.example", "ann@two.example"]
+    with pytest.raises(NotFound, match="no user with the email"):
+        anyscale.user.get(email="nobody@example.com")
+    with pytest.raises(NotFound, match="no user with the name"):
+        anyscale.user.get(name="Nobody")
+    for arguments in ({}, {"email": "a@b.io", "name": "a"}):
+        with pytest.raises(ConfigError):
+            anyscale.user.get(**arguments)
+
+
+def test_the_public_names_are_these() -> None:
+    assert set(anyscale.__all__) == {"Anyscale", "__version__", "user"}
+    assert set(anyscale.user.__all__) == {"admin_batch_create", "get", "list"}
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = anyscale.nothing
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = anyscale.user.nothing
+
+
+def test_a_client_of_its_own_needs_host_and_token() -> None:
+    for arguments in ({"host": "https://x.example"}, {"token": "t"}):
+        with pytest.raises(ConfigError):
+            anyscale.Anyscale(**arguments)
+    assert list(anyscale.Anyscale().user.list()) == []
+    assert "secret" not in repr(anyscale.Anyscale(host="https://x.example", token="secret"))

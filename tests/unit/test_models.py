@@ -1,0 +1,123 @@
+"""The models of the SDK."""
+
+import copy
+import pickle
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from anyscale.user.models import AdminCreatedUser, AdminCreateUser, User
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+def jane(**changes: Any) -> AdminCreateUser:
+    return AdminCreateUser(**{"name": "Jane", "email": "jane@example.com"} | changes)
+
+
+def test_the_fields_of_a_user_to_create_are_in_the_order_of_the_contract() -> None:
+    user = AdminCreateUser("n", "e@x.io", "secret", True, "l", "t")
+
+    assert list(user.to_dict()) == [
+        "name",
+        "email",
+        "password",
+        "is_sso_user",
+        "lastname",
+        "title",
+    ]
+    assert list(user.to_dict().values()) == ["n", "e@x.io", "secret", True, "l", "t"]
+
+
+def test_the_fields_of_a_created_user_are_in_the_order_of_the_contract() -> None:
+    user = AdminCreatedUser("usr_1", "n", "e@x.io", NOW, False, None, "t")
+
+    assert user.to_dict() == {
+        "user_id": "usr_1",
+        "name": "n",
+        "email": "e@x.io",
+        "created_at": NOW,
+        "is_sso_user": False,
+        "lastname": None,
+        "title": "t",
+    }
+
+
+def test_what_is_left_out_has_its_default() -> None:
+    assert jane().to_dict() == {
+        "name": "Jane",
+        "email": "jane@example.com",
+        "password": None,
+        "is_sso_user": False,
+        "lastname": None,
+        "title": None,
+    }
+
+
+def test_a_dictionary_of_a_user_makes_an_equal_user() -> None:
+    user = jane(password="s3cret-word", is_sso_user=True, title="")
+
+    assert AdminCreateUser(**user.to_dict()) == user
+    assert hash(AdminCreateUser(**user.to_dict())) == hash(user)
+    assert user != jane()
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("name", None, "name must be str, not NoneType"),
+        ("name", 1, "name must be str, not int"),
+        ("email", b"jane@example.com", "email must be str, not bytes"),
+        ("password", 12345678, "password must be str or None, not int"),
+        ("is_sso_user", "false", "is_sso_user must be bool, not str"),
+        ("is_sso_user", 0, "is_sso_user must be bool, not int"),
+        ("is_sso_user", None, "is_sso_user must be bool, not NoneType"),
+        ("lastname", [], "lastname must be str or None, not list"),
+        ("title", True, "title must be str or None, not bool"),
+    ],
+)
+def test_a_wrong_type_is_an_error_that_names_the_field(
+    field: str, value: object, message: str
+) -> None:
+    with pytest.raises(TypeError) as caught:
+        jane(**{field: value})
+
+    assert str(caught.value) == message
+
+
+def test_a_created_user_is_checked_too() -> None:
+    with pytest.raises(TypeError, match="created_at must be datetime, not str"):
+        AdminCreatedUser("usr_1", "n", "e@x.io", "today", False, None, None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("arguments", [{}, {"name": "n"}, {"email": "e@x.io"}])
+def test_name_and_email_are_required(arguments: dict[str, str]) -> None:
+    with pytest.raises(TypeError):
+        AdminCreateUser(**arguments)  # type: ignore[arg-type]
+
+
+def test_an_unknown_field_is_an_error() -> None:
+    with pytest.raises(TypeError, match="nickname"):
+        jane(nickname="J")
+
+
+def test_a_user_cannot_be_changed() -> None:
+    with pytest.raises(AttributeError):
+        jane().name = "Joan"  # type: ignore[misc]
+
+
+def test_no_text_of_a_user_shows_the_password() -> None:
+    user = jane(password="hunter2-hunter2")
+
+    texts = [repr(user), str(user), f"{user}", repr([user]), repr(user.__rich_repr__())]
+
+    assert not any("hunter2" in text for text in texts)
+    assert "password='***'" in repr(user)
+    assert "password=None" in repr(jane())
+
+
+def test_a_user_survives_copying_and_pickling() -> None:
+    for user in (jane(password="secret-word"), User("e@x.io", "n", NOW, "owner", "usr_1")):
+        assert copy.deepcopy(user) == user
+        assert pickle.loads(pickle.dumps(user)) == user
