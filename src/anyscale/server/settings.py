@@ -15,6 +15,8 @@ __all__ = ["Settings"]
 _ON = {"on": True, "1": True, "true": True, "yes": True}
 _OFF = {"off": False, "0": False, "false": False, "no": False}
 
+_DIGITS = 9
+
 
 class Settings(Struct, frozen=True, kw_only=True):
     """The settings of one control plane."""
@@ -60,7 +62,7 @@ def _database(environment: Mapping[str, str]) -> Path:
             "so that nobody passes its tokens by: set ANYSCALE_HOST and ANYSCALE_CLI_TOKEN, "
             "or sqlite:///path here"
         )
-    if scheme != "sqlite" or not path.removeprefix("/"):
+    if scheme != "sqlite" or not path.startswith("/") or path == "/":
         raise ConfigError("ANYSCALE_DATABASE_URL must be sqlite:///path")
     # As in other tools: three slashes for a relative path, four for an absolute one.
     return Path(path.removeprefix("/"))
@@ -80,6 +82,7 @@ def _number(environment: Mapping[str, str], name: str, default: int, least: int,
     text = environment.get(name, "").strip()
     if not text:
         return default
-    if not (text.isascii() and text.isdigit() and least <= int(text[:9]) <= most):
+    short = text.isascii() and text.isdigit() and len(text) <= _DIGITS
+    if not (short and least <= int(text) <= most):
         raise ConfigError(f"{name} must be a whole number from {least} to {most}")
     return int(text)

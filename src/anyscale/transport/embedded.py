@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from anyscale.errors import FeatureUnavailable, NotFound
+from anyscale.errors import FeatureUnavailable, NotFound, StoreUnavailable
 from anyscale.user.models import AdminCreatedUser, Batch, Claimed, Conflict, Created, User
 from anyscale.user.validate import CheckedUser, Policy
 
@@ -59,7 +59,11 @@ class EmbeddedTransport:
         from anyscale.server.app import ControlPlane
 
         plane = ControlPlane(self._settings)
-        plane.batches.expire()
+        try:
+            plane.batches.expire()
+        except BaseException:
+            plane.close()
+            raise
         return plane
 
     @property
@@ -67,11 +71,26 @@ class EmbeddedTransport:
         """The control plane for reading, or None as long as there is none."""
         if "_written" in self.__dict__:
             return self._written
-        if self._reader is None and self._settings.database.exists():
+        if self._reader is None and self._exists():
             from anyscale.server.app import ControlPlane
 
             self._reader = ControlPlane(self._settings, create=False)
         return None if self._reader is None or self._reader.store.is_blank else self._reader
+
+    def _plane_with(self, batch_id: str) -> "ControlPlane":
+        """The control plane for reading, of which a batch is asked."""
+        if plane := self._opened:
+            return plane
+        raise NotFound(f"there is no batch {batch_id}")
+
+    def _exists(self) -> bool:
+        try:
+            self._settings.database.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError as error:  # what cannot be looked at may well hold users
+            raise StoreUnavailable(f"{self.where}: {error.strerror}") from error
+        return True
 
     def policy(self) -> Policy:
         if not self._settings.batch_create:
@@ -94,9 +113,10 @@ class EmbeddedTransport:
         return self._written.batches.claim(batch_id, number, users)
 
     def conflicts(self, batch_id: str) -> list[Conflict]:
-        return self._written.batches.conflicts(batch_id)
+        return self._plane_with(batch_id).batches.conflicts(batch_id)
 
     def release(self, batch_id: str) -> None:
+        self._plane_with(batch_id)
         self._written.batches.release(batch_id)
 
     def hash(self, batch_id: str, passwords: Sequence[tuple[int, str]]) -> int:
@@ -106,19 +126,17 @@ class EmbeddedTransport:
         return self._written.batches.publish(batch_id, entries, self._actor)
 
     def drop(self, batch_id: str) -> Batch:
-        self.show(batch_id)  # a batch that does not exist makes no database
+        self._plane_with(batch_id)  # a batch that does not exist makes no database
         return self._written.batches.drop(batch_id, self._actor)
 
     def show(self, batch_id: str) -> Batch:
-        if not self._opened:
-            raise NotFound(f"there is no batch {batch_id}")
-        return self._opened.batches.show(batch_id)
+        return self._plane_with(batch_id).batches.show(batch_id)
 
     def batches(self) -> list[Batch]:
         return self._opened.batches.all() if self._opened else []
 
     def created(self, batch_id: str, after: str, limit: int) -> list[AdminCreatedUser]:
-        return self._written.batches.created(batch_id, after, limit)
+        return self._opened.batches.created(batch_id, after, limit) if self._opened else []
 
     def users(self, *, email: str, name: str, after: str, limit: int) -> list[User]:
         if not self._opened:

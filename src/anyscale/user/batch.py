@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from anyscale.errors import (
     AnyscaleError,
+    BatchGone,
     BatchRefused,
     BatchUnfinished,
     KeyReused,
@@ -111,19 +112,11 @@ class BatchRun:
             BatchRefused: as the run would.
         """
         reading = self.source.reading(self.policy)
-        taken: list[Conflict] = []
-        count = 0
-        for page in pages(reading, self.policy.page_users):
-            if not reading.problems:
-                taken += self.transport.look_up(page, count)
-            count += len(page)
-            self.tell_reading()
-        if reading.problems:
-            raise BatchRefused(reading.problems)
-        taken = [c for c in taken if not (c.holder and self.abandoned(c.holder))]
-        if refused := [c for c in taken if not self.passes(c)]:
+        count, taken = self.look_up_all(reading)
+        if refused := self.in_the_way(taken):
             raise BatchRefused(reading.locate(problems_of(refused)))
-        return Outcome(None, True, count - len(taken), len(taken), False, [], lambda: taken)
+        skipped = [conflict for conflict in taken if self.passes(conflict)]
+        return Outcome(None, True, count - len(skipped), len(skipped), False, [], lambda: skipped)
 
     def run(self) -> Outcome:
         """Create the users, whole or nothing.
@@ -142,6 +135,32 @@ class BatchRun:
                 raise BatchRefused(reading.problems)
             return self._create_small(reading, head)
         return self._create_large()
+
+    def look_up_all(self, reading: Reading) -> tuple[int, list[Conflict]]:
+        """Count the users of a reading, and say whose emails are taken.
+
+        Raises:
+            BatchRefused: entries are wrong.
+        """
+        taken: list[Conflict] = []
+        count = 0
+        for page in pages(reading, self.policy.page_users):
+            if not reading.problems:
+                taken += self.transport.look_up(page, count)
+            count += len(page)
+            self.tell_reading()
+        if reading.problems:
+            raise BatchRefused(reading.problems)
+        return count, taken
+
+    def in_the_way(self, taken: Iterable[Conflict]) -> list[Conflict]:
+        """Leave out what is passed over, and what is held by a batch that may go."""
+        return [
+            conflict
+            for conflict in taken
+            if not self.passes(conflict)
+            and not (conflict.holder and self.abandoned(conflict.holder))
+        ]
 
     def passes(self, conflict: Conflict) -> bool:
         """Say whether an entry is passed over: only for an account, never for what is held."""
@@ -240,6 +259,8 @@ class BatchRun:
         try:
             if batch.state == "open":
                 self.transport.drop(batch.batch_id)
+        except BatchGone as gone:  # it was published, and only the answer was lost
+            raise BatchUnfinished(f"{detail}; {gone}", batch.batch_id) from error
         except AnyscaleError:
             left = f"{detail}; batch {batch.batch_id} is left open"
             raise BatchUnfinished(left, batch.batch_id) from error

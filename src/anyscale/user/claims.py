@@ -2,10 +2,11 @@
 
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
-from anyscale.errors import BatchRefused
+from anyscale.errors import BatchGone, BatchRefused
 from anyscale.user.conflicts import problems_of
 from anyscale.user.models import Batch, Claimed, Conflict, Created
 from anyscale.user.sources import Reading, pages
@@ -32,10 +33,12 @@ def create_small(run: "BatchRun", key: str, users: Sequence[CheckedUser]) -> Cre
         try:
             return run.transport.create(key, users, run.if_exists)
         except BatchRefused as refused:
-            only_held = all(problem.code == "email_held" for problem in refused.problems)
-            if not only_held or time.monotonic() > deadline:
+            if not any(problem.code == "email_held" for problem in refused.problems):
                 raise
-        if _drop_abandoned(run, _holders(run.transport.look_up(users, 0))):
+        taken = [c for c in run.transport.look_up(users, 0) if not run.passes(c)]
+        if _is_final(taken, deadline) and (refused_now := run.in_the_way(taken)):
+            raise BatchRefused(problems_of(refused_now))
+        if _drop_abandoned(run, _holders(taken)):
             time.sleep(_LOOK_AGAIN_SECONDS)
 
 
@@ -57,11 +60,30 @@ def claim_all(run: "BatchRun", batch: Batch) -> tuple[Reading, int, int]:
         if not claimed.conflicts:
             return reading, entries, secrets
         conflicts = [c for c in run.transport.conflicts(batch.batch_id) if not run.passes(c)]
-        holders = _holders(conflicts)
-        if any(c.kind != "held" for c in conflicts) or time.monotonic() > deadline:
-            raise BatchRefused(reading.locate(problems_of(conflicts)))
-        if waiting := _drop_abandoned(run, holders):
+        if _is_final(conflicts, deadline):
+            _refuse(run, batch, conflicts)
+        if waiting := _drop_abandoned(run, _holders(conflicts)):
             _wait(run, batch, waiting, deadline)
+
+
+def _is_final(conflicts: Iterable[Conflict], deadline: float) -> bool:
+    """Say whether there is nothing to wait for: an account stays, and time may be over."""
+    return any(c.kind != "held" for c in conflicts) or time.monotonic() > deadline
+
+
+def _refuse(run: "BatchRun", batch: Batch, conflicts: list[Conflict]) -> None:
+    """Name every email that is taken, unless those that were held came free meanwhile.
+
+    The pages after one that met another batch were not claimed, so their emails are looked up.
+    """
+    reading = run.source.reading(run.policy)
+    if _holders(conflicts):
+        _, found = run.look_up_all(reading)
+        duplicates = [c for c in conflicts if c.kind == "duplicate"]
+        conflicts = [c for c in found if c.holder != batch.batch_id] + duplicates
+    if refused := run.in_the_way(conflicts):
+        refused.sort(key=lambda conflict: conflict.position)
+        raise BatchRefused(reading.locate(problems_of(refused)))
 
 
 def _claim_once(run: "BatchRun", batch: Batch, reading: Reading) -> tuple[int, int, Claimed]:
@@ -89,8 +111,9 @@ def _drop_abandoned(run: "BatchRun", holders: set[str]) -> set[str]:
     """Drop the batches that nobody will go on with; give the others."""
     gone = {holder for holder in holders if run.abandoned(holder)}
     for holder in sorted(gone):
-        run.transport.drop(holder)
-        run.log(f"Dropped the unfinished batch {holder}, which held some of these emails.")
+        with suppress(BatchGone):  # somebody went on with it after all, and published it
+            run.transport.drop(holder)
+            run.log(f"Dropped the unfinished batch {holder}, which held some of these emails.")
     return holders - gone
 
 

@@ -54,6 +54,7 @@ class UserList:
 
     def reading(self, policy: Policy) -> Reading:
         """Begin to read from the start."""
+        self._read = 0
         return _ListReading(self, self._users, policy)
 
     def check_unchanged(self) -> None:

@@ -10,7 +10,12 @@ from anyscale.server.core import audit
 from anyscale.server.core.claiming import add_batch, claim_page, known_batch, open_batch
 from anyscale.server.core.entries import conflict_of, conflicts_of, position_of, user_id
 from anyscale.server.core.passwords import Hashing
-from anyscale.server.core.publishing import created_users, publish, shown_batch
+from anyscale.server.core.publishing import (
+    created_users,
+    publish,
+    require_same_count,
+    shown_batch,
+)
 from anyscale.server.core.small import create_small
 from anyscale.server.store.base import BatchRow, Due, Store
 from anyscale.user.models import AdminCreatedUser, Batch, Claimed, Conflict, Created
@@ -99,6 +104,9 @@ class Batches:
             BatchGone: the batch was dropped or expired.
         """
         self._require_available()
+        if number < 0 or len(users) > self.policy.page_users:
+            # The ids of its users would be those of another page's.
+            raise ValueError(f"a page has at most {self.policy.page_users} users, from page 0")
         with self._store.write() as rows:
             batch = known_batch(rows, batch_id)
             if batch.state != "published":
@@ -152,11 +160,13 @@ class Batches:
 
         Raises:
             BatchUnfinished: pages or hashes are missing, or emails are taken.
+            KeyReused: the batch is one of a longer list.
             BatchGone: the batch was dropped or expired.
         """
         self._require_available()
         with self._store.write() as rows:
             batch = known_batch(rows, batch_id)
+            require_same_count(rows, batch, entries)
             if batch.state != "published":
                 publish(rows, open_batch(rows, batch_id), entries, actor)
             return shown_batch(rows, known_batch(rows, batch_id))
@@ -239,4 +249,6 @@ class Batches:
             first = page.number * self.policy.page_users
             ids = [user_id(batch.batch_id, at) for at in (first, first + self.policy.page_users)]
             with self._store.write() as rows:
-                rows.remove_page(batch.id, page.number, *ids)
+                # One that was released may have been claimed again and published meanwhile.
+                if known_batch(rows, batch.batch_id).state != "published":
+                    rows.remove_page(batch.id, page.number, *ids)

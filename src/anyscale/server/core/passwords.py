@@ -80,8 +80,8 @@ class Hashing:
         nobody = self._nobody  # made now, so that the first account that is missing costs no more
         try:
             right = self._argon2.verify(password_hash or nobody, normalized(password))
-        except (VerificationError, InvalidHashError):
-            return False
+        except (VerificationError, InvalidHashError, UnicodeEncodeError):
+            return False  # a lone surrogate, which no password has, cannot even be hashed
         return bool(right) and password_hash is not None
 
     def needs_rehash(self, password_hash: str) -> bool:

@@ -2,12 +2,23 @@
 
 import hashlib
 
-from anyscale.errors import BatchUnfinished
+from anyscale.errors import BatchUnfinished, KeyReused
 from anyscale.server.core import audit
 from anyscale.server.store.base import BatchRow, Transaction
 from anyscale.user.models import AdminCreatedUser, Batch, from_milliseconds
 
-__all__ = ["created_users", "publish", "shown_batch"]
+__all__ = ["created_users", "publish", "require_same_count", "shown_batch"]
+
+
+def require_same_count(rows: Transaction, batch: BatchRow, entries: int) -> None:
+    """Check that a batch is not one of a longer list that begins like the client's.
+
+    Raises:
+        KeyReused: it has more entries than the client says or, if it is published, other ones.
+    """
+    claimed = sum(page.users + page.skipped for page in rows.pages(batch.id))
+    if claimed > entries or (batch.state == "published" and claimed != entries):
+        raise KeyReused(f"batch {batch.batch_id} has {claimed} users, and not {entries}")
 
 
 def publish(rows: Transaction, batch: BatchRow, entries: int, actor: str) -> None:

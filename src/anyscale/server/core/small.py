@@ -39,7 +39,7 @@ def create_small(
     hashes: dict[int, str] = {}
     for _ in range(_ATTEMPTS):
         with store.read() as rows:
-            if replay := _replay(rows, key, users):
+            if replay := _replay(rows, key, users, if_exists):
                 return replay
             free = free_positions(users, rows.owners([u.email_key for u in users]), if_exists)
         # An email that is taken costs no hash, and a hash is computed outside of any transaction.
@@ -47,7 +47,7 @@ def create_small(
         hashes.update(zip(wanted, hashing.hash_many(list(wanted.values())), strict=True))
         try:
             with store.write() as rows:
-                replay = _replay(rows, key, users)
+                replay = _replay(rows, key, users, if_exists)
                 return replay or _create(rows, key, users, if_exists, hashes, actor)
         except _LookAgain:
             continue
@@ -74,13 +74,14 @@ def _create(
     return _created(rows, batch.batch_id, len(users), replayed=False)
 
 
-def _replay(rows: Transaction, key: str, users: Sequence[CheckedUser]) -> Created | None:
+def _replay(
+    rows: Transaction, key: str, users: Sequence[CheckedUser], if_exists: str
+) -> Created | None:
     batch = rows.live_batch(key)
     if batch is None:
         return None
-    page = rows.page(batch.id, 0)
-    digest = digest_of(users, batch.if_exists)
-    if batch.state != "published" or page is None or page.digest != digest:
+    digests = [page.digest for page in rows.pages(batch.id)]
+    if batch.state != "published" or digests != [digest_of(users, if_exists)]:
         raise KeyReused(f"the idempotency key belongs to batch {batch.batch_id}, with other users")
     return _created(rows, batch.batch_id, len(users), replayed=True)
 

@@ -50,10 +50,11 @@ class SqliteStore:
             if create:
                 _make_private(path)
             self._writer = self._connect()
-            if create:
-                with _alone(path):
-                    self._writer.execute("pragma journal_mode = wal")
-                    migrate(self._writer)
+            try:
+                self._set_up(create=create)
+            except BaseException:
+                self._writer.close()
+                raise
 
     def __enter__(self) -> Self:
         return self
@@ -64,7 +65,8 @@ class SqliteStore:
     @property
     def is_blank(self) -> bool:
         """Whether nothing was ever set up in the file, as after a first use that was killed."""
-        return int(self._writer.execute("pragma user_version").fetchone()[0]) == 0
+        with _translated(self.path):
+            return int(self._writer.execute("pragma user_version").fetchone()[0]) == 0
 
     def close(self) -> None:
         """Close all connections; the last one folds the write-ahead log back into the file."""
@@ -75,18 +77,46 @@ class SqliteStore:
     @contextmanager
     def write(self) -> Iterator[SqliteTransaction]:
         """Begin a transaction that may write, when no other one does."""
-        with self._writing, _translated(self.path, begun=True):
-            yield from _transaction(self._writer, "begin immediate")
+        with self._writing:
+            yield from self._transaction(self._writer, "begin immediate", begun=True)
 
     @contextmanager
     def read(self) -> Iterator[SqliteTransaction]:
         """Begin a transaction that sees one state, whatever a writer does meanwhile."""
-        with _translated(self.path):
-            connection = self._idle.pop() if self._idle else self._connect()
-            try:
-                yield from _transaction(connection, "begin")
-            finally:
-                self._idle.append(connection)
+        connection = self._idle_connection()
+        try:
+            yield from self._transaction(connection, "begin")
+        finally:
+            self._idle.append(connection)
+
+    def _set_up(self, *, create: bool) -> None:
+        if create:
+            with _alone(self.path):
+                self._writer.execute("pragma journal_mode = wal")
+                migrate(self._writer)
+        elif not self.is_blank:
+            migrate(self._writer)
+
+    def _transaction(
+        self, connection: sqlite3.Connection, begin: str, *, begun: bool = False
+    ) -> Iterator[SqliteTransaction]:
+        try:
+            with _translated(self.path):  # one that could not begin has left nothing to ask about
+                connection.execute(begin)
+            with _translated(self.path, begun=begun):
+                yield SqliteTransaction(connection)
+                connection.execute("commit")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("rollback")
+            raise
+
+    def _idle_connection(self) -> sqlite3.Connection:
+        try:
+            return self._idle.pop()  # not asked for first: another thread may take the last one
+        except IndexError:
+            with _translated(self.path):
+                return self._connect()
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
@@ -96,21 +126,14 @@ class SqliteStore:
             isolation_level=None,
             check_same_thread=False,
         )
-        for pragma in _PRAGMAS:
-            connection.execute(pragma)
+        try:
+            for pragma in _PRAGMAS:
+                connection.execute(pragma)
+        except BaseException:
+            connection.close()
+            raise
         connection.create_function("folded", 1, str.casefold, deterministic=True)
         return connection
-
-
-def _transaction(connection: sqlite3.Connection, begin: str) -> Iterator[SqliteTransaction]:
-    connection.execute(begin)
-    try:
-        yield SqliteTransaction(connection)
-        connection.execute("commit")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("rollback")
-        raise
 
 
 def _make_private(path: Path) -> None:
