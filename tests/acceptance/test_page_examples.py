@@ -11,7 +11,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from tests.conftest import Anyscale
 
 PAGE = (Path(__file__).parent / "page" / "user-api-reference.txt").read_text(encoding="utf-8")

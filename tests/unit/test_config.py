@@ -1,0 +1,136 @@
+"""Which control plane is meant: argument, then environment, then file, then the embedded one."""
+
+from pathlib import Path
+
+import pytest
+
+from anyscale.config import Target, open_transport, resolve
+from anyscale.errors import ConfigError
+
+HOST = "https://roll.example.com"
+OTHER = "https://other.example.com"
+
+
+@pytest.fixture
+def credentials(home: Path) -> Path:
+    folder = home / ".anyscale"
+    folder.mkdir()
+    path = folder / "credentials.json"
+    path.write_text(f'{{"host": "{HOST}", "cli_token": "saved"}}', encoding="utf-8")
+    path.chmod(0o600)
+    return path
+
+
+def test_nothing_set_means_the_embedded_control_plane() -> None:
+    assert resolve(None, None, {}) == Target()
+
+
+def test_an_argument_goes_before_the_environment() -> None:
+    environment = {"ANYSCALE_HOST": HOST, "ANYSCALE_CLI_TOKEN": "env"}
+
+    assert resolve(None, None, environment) == Target(HOST, "env")
+    assert resolve(OTHER, None, environment) == Target(OTHER, "env")
+    assert resolve(OTHER, "mine", environment) == Target(OTHER, "mine")
+
+
+def test_the_credentials_file_comes_last(home: Path, credentials: Path) -> None:
+    environment = {"HOME": str(home)}
+
+    assert resolve(None, None, environment) == Target(HOST, "saved")
+    assert resolve(None, "mine", environment) == Target(HOST, "mine")
+    assert resolve(OTHER, "mine", environment) == Target(OTHER, "mine")
+
+
+def test_the_files_token_goes_to_the_files_host_only(home: Path, credentials: Path) -> None:
+    with pytest.raises(ConfigError, match="there is no token for https://other"):
+        resolve(OTHER, None, {"HOME": str(home)})
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620])
+def test_a_credentials_file_that_others_can_reach_is_refused(
+    mode: int, home: Path, credentials: Path
+) -> None:
+    credentials.chmod(mode)
+
+    with pytest.raises(ConfigError, match=r"others can read .*: run `chmod 600"):
+        resolve(None, None, {"HOME": str(home)})
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"host": 1}', "\x00"])
+def test_a_credentials_file_that_cannot_be_read_is_said_so(
+    text: str, home: Path, credentials: Path
+) -> None:
+    credentials.write_text(text, encoding="utf-8")
+
+    with pytest.raises(ConfigError, match=r'must hold \{"host"'):
+        resolve(None, None, {"HOME": str(home)})
+
+
+def test_half_a_target_is_an_error() -> None:
+    with pytest.raises(ConfigError, match="there is a token and no host"):
+        resolve(None, "mine", {})
+    with pytest.raises(ConfigError, match="there is no token for"):
+        resolve(None, None, {"ANYSCALE_HOST": HOST})
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "roll.example.com",
+        "ftp://roll.example.com",
+        "https://",
+        "https://user:word@roll.example.com",
+        "https://roll.example.com?x=1",
+        "https://roll.example.com:port",
+        "https://[::1",
+    ],
+)
+def test_a_host_that_is_none_is_an_error(host: str) -> None:
+    with pytest.raises(ConfigError, match="the host must be like"):
+        resolve(host, "mine", {})
+
+
+@pytest.mark.parametrize("host", ["http://localhost:8000", "http://127.0.0.1", "http://[::1]:80"])
+def test_plain_http_is_for_loopback(host: str) -> None:
+    assert resolve(host, "mine", {}).host == host
+    with pytest.raises(ConfigError, match="unencrypted"):
+        resolve("http://roll.example.com", "mine", {})
+    allowed = {"ANYSCALE_ALLOW_HTTP": "1"}
+    assert resolve("http://roll.example.com", "mine", allowed).token == "mine"
+
+
+def test_a_target_does_not_show_its_token() -> None:
+    assert "mine" not in repr(Target(HOST, "mine"))
+
+
+def test_a_database_url_of_postgresql_needs_a_server() -> None:
+    url = {"ANYSCALE_DATABASE_URL": "postgresql://root:hunter2@db/x"}
+
+    with pytest.raises(ConfigError, match="PostgreSQL needs a server") as caught:
+        open_transport(Target(), url)
+
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_database_url_of_sqlite_names_a_file(tmp_path: Path) -> None:
+    url = {"ANYSCALE_DATABASE_URL": f"sqlite:///{tmp_path}/a.db"}
+
+    assert open_transport(Target(), url).where == f"{tmp_path}/a.db"
+    with pytest.raises(ConfigError, match="must be sqlite:///path"):
+        open_transport(Target(), {"ANYSCALE_DATABASE_URL": "sqlite:///"})
+
+
+@pytest.mark.parametrize(
+    ("environment", "database"),
+    [
+        ({"HOME": "/h"}, "/h/.local/share/anyscale/anyscale.db"),
+        ({"HOME": "/h", "XDG_DATA_HOME": "/x"}, "/x/anyscale/anyscale.db"),
+        ({"XDG_DATA_HOME": "/x", "ANYSCALE_DATA_DIR": "/d"}, "/d/anyscale.db"),
+    ],
+)
+def test_the_database_is_in_the_users_data_directory(
+    environment: dict[str, str], database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", environment.get("HOME", "/nowhere"))
+
+    assert open_transport(Target(), environment).where == database
