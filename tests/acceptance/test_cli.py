@@ -296,3 +296,16 @@ def test_every_command_has_a_help_and_those_that_act_an_example(
     assert result.returncode == 0
     assert result.stderr == ""
     assert len(words) == 1 or f"  anyscale {' '.join(words)}".rstrip() in result.stdout
+
+
+def test_a_table_stays_straight_with_wide_and_combining_letters(anyscale: Anyscale) -> None:
+    names = ["Ann", "\u5c71\u7530", "E\u0301va"]
+    users = "".join(f"- {{name: {name}, email: e{len(name)}@b.io}}\n" for name in names)
+    anyscale("user", "batch-create", "-f", "-", stdin=f"create_users:\n{users}")
+
+    head, first, second, third = anyscale("user", "list").stdout.splitlines()
+
+    column = head.index("PERMISSION")
+    assert first.index("collaborator") == column
+    assert second.index("collaborator") == column - 2
+    assert third.index("collaborator") == column + 1

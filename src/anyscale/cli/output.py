@@ -121,7 +121,7 @@ def _table(rows: Rows, fields: Sequence[str]) -> Iterable[str]:
     # As wide as the first rows need: a long list begins at once, and later rows may stand out.
     head = [tuple(map(_shown, row)) for row in islice(rows, 200)]
     titles = tuple(field.upper().replace("_", " ") for field in fields)
-    widths = [max(map(len, column)) for column in zip(titles, *head, strict=True)]
+    widths = [max(map(_columns, column)) for column in zip(titles, *head, strict=True)]
     for row in (titles, *head):
         yield _line(row, widths)
     for row in rows:
@@ -129,8 +129,17 @@ def _table(rows: Rows, fields: Sequence[str]) -> Iterable[str]:
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    padded = (cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
+    padded = (c + " " * (width - _columns(c)) for c, width in zip(cells, widths, strict=True))
     return "  ".join(padded).rstrip() + "\n"
+
+
+def _columns(text: str) -> int:
+    """Count the columns that a text takes on a terminal: East Asian letters take two."""
+    if text.isascii():
+        return len(text)
+    from unicodedata import combining, east_asian_width
+
+    return sum(0 if combining(c) else 1 + (east_asian_width(c) in "WF") for c in text)
 
 
 def _shown(value: Any) -> str:
