@@ -110,15 +110,23 @@ class Transaction(Protocol):
 
     The rules that every store obeys, which `testing.StoreContract` checks:
 
-    1. What a transaction wrote is there for all after it ended well, and for nobody otherwise.
+    1. What a transaction wrote is there for all after it ended well, and for nobody otherwise. One
+       that reads sees one state, whatever is written meanwhile, and does not wait for a writer.
     2. Transactions that write to the same batch happen one after another.
     3. `insert_users` inserts every row whose email is free, removes rows of ended batches that are
        in its way, and gives an owner for each of the others; a row that is there already, with
-       the same `user_id`, counts as inserted.
-    4. At most one open or published batch has a given idempotency key.
-    5. `save_hashes` keeps the first hash of a row and passes over every later one.
-    6. `live_users` are those of published batches, and no others.
-    7. The clock is the database's.
+       the same `user_id`, counts as inserted. Of two rows with one email the first gets it.
+    4. At most one open or published batch has a given idempotency key. Only an open batch changes
+       its state.
+    5. `save_hashes` keeps the first hash of a row and passes over every later one, and over rows
+       that have no password or are another batch's.
+    6. `live_users` are those of published batches, and no others: all of a batch, or nobody.
+    7. A page replaces all that it left before, and removing it removes all that it left.
+    8. An entry of the trail is never replaced.
+    9. The clock is the database's.
+
+    A `user_id` is `usr_`, what follows `bat_` in the id of its batch, and its position in eight
+    hexadecimal digits: ids sort as the batches were opened, and as their entries stand.
     """
 
     def now(self) -> int:

@@ -1,0 +1,169 @@
+"""The rules of `base.Transaction` as tests, for every store that there is or will be.
+
+    class TestMyStore(StoreContract):
+        @pytest.fixture
+        def store(self) -> Iterator[Store]: ...
+
+Only tests import this module: it needs pytest.
+"""
+# ruff: noqa: PLR2004 - a test states its numbers
+
+from concurrent.futures import ThreadPoolExecutor
+from time import sleep
+from typing import Any
+
+import pytest
+
+from anyscale.server.store.base import AuditRow, Store
+from anyscale.server.store.testing_accounts import AccountRules
+from anyscale.server.store.testing_batches import BatchRules
+from anyscale.server.store.testing_rows import StoreSteps, batch_row, page_row, user_row
+
+__all__ = ["StoreContract"]
+
+
+class TransactionRules(StoreSteps):
+    """A transaction is there as a whole or not at all, and writers take turns."""
+
+    def test_what_was_written_is_there_after_the_block(self, store: Store) -> None:
+        batch = self.add(store, 1)
+        assert batch.id > 0
+        with store.read() as rows:
+            assert rows.batch(batch.batch_id) == batch
+            assert rows.batch("bat_none") is None
+
+    @pytest.mark.parametrize("kind", [RuntimeError, KeyboardInterrupt, SystemExit])
+    def test_a_failure_in_the_block_leaves_nothing(
+        self, store: Store, kind: type[BaseException]
+    ) -> None:
+        def fail() -> None:
+            with store.write() as rows:
+                batch = rows.add_batch(batch_row(1))
+                rows.insert_users(batch.id, [user_row(batch, 0, "a@x.org")])
+                rows.save_page(batch.id, page_row(0), [])
+                rows.add_audit(AuditRow(1, 1, "a", "e", "s", "{}", b"hash"))
+                raise kind
+
+        with pytest.raises(kind):
+            fail()
+        with store.read() as rows:
+            assert rows.batches(open_only=False) == []
+            assert rows.owners(["a@x.org"]) == []
+            assert rows.last_audit() is None
+        assert self.add(store, 1).batch_id == batch_row(1).batch_id
+
+    def test_a_reader_sees_one_state_whatever_is_written_meanwhile(self, store: Store) -> None:
+        self.add(store, 1)
+        with store.read() as rows:
+            before = rows.batches(open_only=False)
+            self.add(store, 2)
+            assert rows.batches(open_only=False) == before
+        with store.read() as rows:
+            assert len(rows.batches(open_only=False)) == 2
+
+    def test_nobody_sees_what_a_transaction_has_not_ended(self, store: Store) -> None:
+        with store.write() as writing:
+            writing.add_batch(batch_row(1))
+            with store.read() as rows:
+                assert rows.batches(open_only=False) == []
+
+    def test_no_writer_overlooks_what_another_one_wrote(self, store: Store) -> None:
+        batch = self.add(store, 1, at=0)
+
+        def count(_: int) -> None:
+            with store.write() as rows:
+                found = rows.batch(batch.batch_id)
+                assert found
+                sleep(0.001)
+                rows.touch(batch.id, found.touched_at + 1)
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(count, range(24)))
+        with store.read() as rows:
+            found = rows.batch(batch.batch_id)
+        assert found
+        assert found.touched_at == 24
+
+    def test_many_threads_read_at_once(self, store: Store) -> None:
+        batch = self.add(store, 1)
+
+        def look(_: int) -> bool:
+            with store.read() as rows:
+                return rows.batch(batch.batch_id) == batch
+
+        with ThreadPoolExecutor(8) as pool:
+            assert all(pool.map(look, range(400)))
+
+
+class ClaimRules(StoreSteps):
+    """`insert_users` inserts what is free and tells who has the rest."""
+
+    def test_free_emails_are_inserted(self, store: Store, claim: Any) -> None:
+        batch = self.add(store, 1)
+        assert claim(batch, "a@x.org", "b@x.org") == []
+        with store.read() as rows:
+            owners = rows.owners(["a@x.org", "b@x.org", "c@x.org"])
+        assert sorted(owner.email_key for owner in owners) == ["a@x.org", "b@x.org"]
+        assert {(o.batch_id, o.state, o.opened_by, o.opened_at) for o in owners} == {
+            (batch.batch_id, "open", "local:jane", 1_000)
+        }
+
+    def test_a_row_that_is_there_already_counts_as_inserted(self, store: Store, claim: Any) -> None:
+        batch = self.add(store, 1)
+        claim(batch, "a@x.org", "b@x.org")
+        assert claim(batch, "a@x.org", "b@x.org") == []
+        assert claim(batch, "a@x.org", "b@x.org", "c@x.org") == []
+
+    @pytest.mark.parametrize("state", ["open", "published"])
+    def test_a_taken_email_gives_its_owner_and_the_others_are_inserted(
+        self, store: Store, claim: Any, state: str
+    ) -> None:
+        holder, batch = self.add(store, 1), self.add(store, 2)
+        claim(holder, "b@x.org")
+        if state != "open":
+            self.end(store, holder, state)
+        (owner,) = claim(batch, "a@x.org", "b@x.org", "c@x.org")
+        assert (owner.email_key, owner.batch_id, owner.state) == ("b@x.org", holder.batch_id, state)
+        with store.read() as rows:
+            mine = rows.owners(["a@x.org", "c@x.org"])
+        assert {owner.batch_id for owner in mine} == {batch.batch_id}
+
+    @pytest.mark.parametrize("state", ["dropped", "expired"])
+    def test_rows_of_ended_batches_make_way(self, store: Store, claim: Any, state: str) -> None:
+        ended, live, batch = (self.add(store, number) for number in (1, 2, 3))
+        claim(ended, "a@x.org", "b@x.org")
+        claim(live, "c@x.org")
+        self.end(store, ended, state)
+        with store.read() as rows:
+            assert rows.owners(["a@x.org", "b@x.org"]) == []
+        owners = claim(batch, "a@x.org", "b@x.org", "c@x.org", "d@x.org")
+        assert [owner.batch_id for owner in owners] == [live.batch_id]
+        with store.read() as rows:
+            taken = rows.owners(["a@x.org", "b@x.org", "d@x.org"])
+        assert {owner.batch_id for owner in taken} == {batch.batch_id}
+
+    def test_the_first_of_two_equal_emails_in_one_call_gets_it(
+        self, store: Store, claim: Any
+    ) -> None:
+        batch = self.add(store, 1)
+        for _ in range(2):  # the second call finds what the first one left
+            owners = claim(batch, "a@x.org", "B@x.org", "b@x.org")
+            (owner,) = [owner for owner in owners if owner.email_key == "b@x.org"]
+            assert owner.user_id == user_row(batch, 1, "").user_id
+        with store.read() as rows:
+            assert len(rows.owners(["a@x.org", "b@x.org"])) == 2
+
+    def test_a_page_of_thousands_is_inserted_and_names_each_owner(
+        self, store: Store, claim: Any
+    ) -> None:
+        holder, batch = self.add(store, 1), self.add(store, 2)
+        taken = [f"u{number}@x.org" for number in range(0, 2_500, 7)]
+        claim(holder, *taken)
+        owners = claim(batch, *(f"u{number}@x.org" for number in range(2_500)))
+        assert sorted(owner.email_key for owner in owners) == sorted(taken)
+        with store.read() as rows:
+            assert len(rows.owners([f"u{number}@x.org" for number in range(2_500)])) == 2_500
+
+
+class StoreContract(TransactionRules, ClaimRules, BatchRules, AccountRules):
+    """Every rule; a subclass gives the fixture `store`, which is empty and set up."""

@@ -1,0 +1,124 @@
+"""The rules of hashes and accounts, as tests: see `testing.StoreContract`."""
+# ruff: noqa: PLR2004 - a test states its numbers
+
+from typing import Any
+
+import pytest
+
+from anyscale.server.store.base import Store
+from anyscale.server.store.testing_rows import StoreSteps, user_row
+
+__all__ = ["AccountRules"]
+
+
+class AccountRules(StoreSteps):
+    """The first hash stays; accounts are the users of published batches, and no others."""
+
+    def test_the_first_hash_of_a_row_stays(self, store: Store, claim: Any) -> None:
+        batch, other = self.add(store, 1), self.add(store, 2)
+        claim(batch, "a@x.org", hash_due=True, lastname="Doe")
+        claim(batch, "b@x.org", first=1)
+        ids = [user_row(batch, at, "").user_id for at in range(2)]
+        with store.read() as rows:
+            (due,) = rows.due(batch.id, [*ids, "usr_none"])
+            assert (due.user_id, due.name, due.lastname) == (ids[0], "Jane", "Doe")
+            assert due.email == "a@x.org"
+            assert rows.due(other.id, ids) == []
+            assert (rows.count_due(batch.id), rows.count_due(other.id)) == (1, 0)
+        with store.write() as rows:
+            assert rows.save_hashes(other.id, [(ids[0], "wrong batch")]) == 0
+            assert rows.save_hashes(batch.id, [(ids[0], "first"), (ids[1], "not due")]) == 1
+            assert rows.save_hashes(batch.id, [(ids[0], "second")]) == 0
+            assert rows.save_hashes(batch.id, []) == 0
+            assert rows.count_due(batch.id) == 0
+            assert rows.due(batch.id, ids) == []
+
+    @pytest.mark.parametrize("state", ["open", "dropped", "expired"])
+    def test_nobody_of_a_batch_that_is_not_published_is_an_account(
+        self, store: Store, claim: Any, state: str
+    ) -> None:
+        batch = self.add(store, 1)
+        claim(batch, "a@x.org")
+        if state != "open":
+            self.end(store, batch, state)
+        with store.read() as rows:
+            assert self.live(rows) == []
+            assert rows.users_like(email_key="a@x.org", limit=1) == []
+            assert rows.users_like(name="Jane", limit=1) == []
+            assert rows.created_users(batch.batch_id, "", 10) == []
+
+    def test_everybody_of_a_batch_is_an_account_at_one_moment(
+        self, store: Store, claim: Any
+    ) -> None:
+        batch = self.add(store, 1)
+        claim(batch, "c@x.org", "a@x.org", "b@x.org")
+        with store.read() as rows:
+            assert self.live(rows) == []
+            self.end(store, batch, "published")
+            assert self.live(rows) == []
+        with store.read() as rows:
+            assert self.live(rows) == ["c@x.org", "a@x.org", "b@x.org"]
+            (account,) = rows.users_like(email_key="c@x.org", limit=1)
+        user_id = user_row(batch, 0, "").user_id
+        assert account == ("c@x.org", "Jane", 5_000, "collaborator", user_id)
+
+    def test_created_users_come_in_order_page_by_page(self, store: Store, claim: Any) -> None:
+        batch, neighbour = self.add(store, 1), self.add(store, 2)
+        claim(neighbour, "z@x.org")
+        claim(batch, *(f"u{9 - at}@x.org" for at in range(10)), title="CTO", is_sso_user=True)
+        self.end(store, batch, "published")
+        self.end(store, neighbour, "published")
+        seen: list[tuple[Any, ...]] = []
+        with store.read() as rows:
+            while page := rows.created_users(batch.batch_id, seen[-1][0] if seen else "", 4):
+                assert len(page) <= 4
+                seen += page
+        assert [user[2] for user in seen] == [f"u{9 - at}@x.org" for at in range(10)]
+        user_id = user_row(batch, 0, "").user_id
+        assert seen[0] == (user_id, "Jane", "u9@x.org", 5_000, True, None, "CTO")
+
+    def test_accounts_are_listed_page_by_page(self, store: Store, claim: Any) -> None:
+        first, second = self.add(store, 1), self.add(store, 2)
+        claim(second, "c@x.org", "d@x.org")
+        claim(first, "a@x.org", "b@x.org", "e@x.org")
+        self.end(store, second, "published")
+        self.end(store, first, "published")
+        seen: list[tuple[Any, ...]] = []
+        with store.read() as rows:
+            while page := rows.live_users(
+                email_contains="", name_contains="", after=seen[-1][4] if seen else "", limit=2
+            ):
+                seen += page
+        assert [user[0][0] for user in seen] == ["a", "b", "e", "c", "d"]
+
+    def test_accounts_are_found_by_parts_of_email_and_name(self, store: Store, claim: Any) -> None:
+        batch = self.add(store, 1)
+        claim(batch, "Jane.Doe@Corp.local", name="Jane")
+        claim(batch, "hans@x.org", first=1, name="STRASSE 50%")
+        claim(batch, "anna@x.org", first=2, name="Straße_")
+        self.end(store, batch, "published")
+        with store.read() as rows:
+            assert self.live(rows, email="doe@corp") == ["Jane.Doe@Corp.local"]
+            assert self.live(rows, email="x.org") == ["hans@x.org", "anna@x.org"]
+            assert self.live(rows, name="strasse") == ["hans@x.org", "anna@x.org"]
+            assert self.live(rows, email="anna", name="strasse") == ["anna@x.org"]
+            assert self.live(rows, name="%") == ["hans@x.org"]
+            assert self.live(rows, name="_") == ["anna@x.org"]
+            assert [user[0] for user in rows.users_like(name="Jane", limit=2)] == [
+                "Jane.Doe@Corp.local"
+            ]
+            assert rows.users_like(name="jane", limit=2) == []
+            assert len(rows.users_like(email_key="jane.doe@corp.local", limit=2)) == 1
+            assert rows.users_like(email_key="jane.doe", limit=2) == []
+
+    def test_no_more_namesakes_are_given_than_were_asked_for(
+        self, store: Store, claim: Any
+    ) -> None:
+        batch = self.add(store, 1)
+        claim(batch, "a@x.org", "b@x.org", "c@x.org")
+        self.end(store, batch, "published")
+        with store.read() as rows:
+            assert [user[0] for user in rows.users_like(name="Jane", limit=2)] == [
+                "a@x.org",
+                "b@x.org",
+            ]

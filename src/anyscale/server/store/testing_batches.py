@@ -1,0 +1,150 @@
+"""The rules of batches, their pages and the trail, as tests: see `testing.StoreContract`."""
+# ruff: noqa: PLR2004 - a test states its numbers
+
+from time import sleep
+from typing import Any
+
+import pytest
+
+from anyscale.errors import StoreUnavailable
+from anyscale.server.store.base import AuditRow, ConflictRow, Store
+from anyscale.server.store.testing_rows import StoreSteps, page_row, user_row
+
+__all__ = ["BatchRules"]
+
+
+class BatchRules(StoreSteps):
+    """A key has one live batch, a state is final, a page replaces what it left before."""
+
+    def test_a_key_has_one_live_batch(self, store: Store) -> None:
+        batch = self.add(store, 1, "key")
+        with store.read() as rows:
+            assert rows.live_batch("key") == batch
+            assert rows.live_batch("other") is None
+        with pytest.raises(StoreUnavailable):
+            self.add(store, 2, "key")
+        self.end(store, batch, "published")
+        with pytest.raises(StoreUnavailable):
+            self.add(store, 2, "key")
+
+    @pytest.mark.parametrize("state", ["dropped", "expired"])
+    def test_the_key_of_an_ended_batch_is_free(self, store: Store, state: str) -> None:
+        self.end(store, self.add(store, 1, "key"), state)
+        second = self.add(store, 2, "key")
+        with store.read() as rows:
+            assert rows.live_batch("key") == second
+
+    @pytest.mark.parametrize("state", ["published", "dropped", "expired"])
+    def test_an_ended_batch_keeps_its_state(self, store: Store, state: str) -> None:
+        batch = self.add(store, 1)
+        self.end(store, batch, state)
+        for later in ("published", "dropped", "expired"):
+            self.end(store, batch, later)
+        with store.read() as rows:
+            found = rows.batch(batch.batch_id)
+        assert found
+        assert found.state == state
+        assert found.published_by == ("local:joe" if state == "published" else None)
+
+    def test_batches_are_listed_latest_first(self, store: Store) -> None:
+        first, second, third = (self.add(store, number) for number in (1, 2, 3))
+        self.end(store, second, "dropped")
+        with store.read() as rows:
+            ids = [batch.id for batch in rows.batches(open_only=False)]
+            assert ids == [third.id, second.id, first.id]
+            assert list(rows.batches(open_only=True)) == [third, first]
+
+    def test_idle_batches_are_the_open_ones_that_nobody_touched(self, store: Store) -> None:
+        idle, touched, ended = (self.add(store, number, at=100) for number in (1, 2, 3))
+        with store.write() as rows:
+            rows.touch(touched.id, 500)
+        self.end(store, ended, "dropped")
+        with store.read() as rows:
+            assert list(rows.idle_batches(500)) == [idle]
+            assert list(rows.idle_batches(100)) == []
+
+    def test_ended_batches_are_listed_until_their_pages_are_removed(
+        self, store: Store, claim: Any
+    ) -> None:
+        dropped, live = self.add(store, 1), self.add(store, 2)
+        claim(dropped, "a@x.org")
+        with store.write() as rows:
+            rows.save_page(dropped.id, page_row(0, users=1), [])
+            rows.save_page(live.id, page_row(0, users=1), [])
+        self.end(store, dropped, "dropped")
+        with store.read() as rows:
+            assert [batch.id for batch in rows.ended_batches_with_rows()] == [dropped.id]
+        with store.write() as rows:
+            rows.remove_page(dropped.id, 0, "usr_", "usr_g")
+        with store.read() as rows:
+            assert rows.ended_batches_with_rows() == []
+
+    def test_a_page_replaces_what_it_left_before(self, store: Store) -> None:
+        batch, other = self.add(store, 1), self.add(store, 2)
+        held = ConflictRow(1, "b@x.org", "held", None, other.batch_id)
+        twice = ConflictRow(0, "a@x.org", "duplicate", 7, None)
+        later = ConflictRow(9, "j@x.org", "exists", None, None)
+        with store.write() as rows:
+            rows.save_page(batch.id, page_row(3, users=1, conflicts=1), [later])
+            rows.save_page(batch.id, page_row(0, conflicts=2), [held, twice])
+            rows.save_page(other.id, page_row(0, users=5), [])
+        with store.read() as rows:
+            assert list(rows.conflicts(batch.id, -1, 10)) == [twice, held, later]
+            assert list(rows.conflicts(batch.id, 0, 1)) == [held]
+            assert [page.number for page in rows.pages(batch.id)] == [0, 3]
+        with store.write() as rows:
+            rows.save_page(batch.id, page_row(0, users=2), [])
+        with store.read() as rows:
+            assert list(rows.conflicts(batch.id, -1, 10)) == [later]
+            assert rows.page(batch.id, 0) == page_row(0, users=2)
+            assert rows.page(batch.id, 1) is None
+            assert rows.page(other.id, 0) == page_row(0, users=5)
+
+    def test_removing_a_page_removes_what_it_left_and_nothing_else(
+        self, store: Store, claim: Any
+    ) -> None:
+        batch, other = self.add(store, 1), self.add(store, 2)
+        claim(batch, *(f"u{at}@x.org" for at in range(6)))
+        claim(other, "z@x.org")
+        with store.write() as rows:
+            for number in (0, 1):
+                exists = ConflictRow(number * 3, "a@x.org", "exists", None, None)
+                rows.save_page(batch.id, page_row(number, users=3), [exists])
+        first, end = (user_row(batch, at, "").user_id for at in (0, 3))
+        for _ in range(2):
+            with store.write() as rows:
+                rows.remove_page(batch.id, 0, first, end)
+        with store.read() as rows:
+            assert [page.number for page in rows.pages(batch.id)] == [1]
+            assert [row.position for row in rows.conflicts(batch.id, -1, 10)] == [3]
+            left = rows.owners([*(f"u{at}@x.org" for at in range(6)), "z@x.org"])
+        assert sorted(o.email_key[:2] for o in left) == ["u3", "u4", "u5", "z@"]
+
+    def test_the_trail_is_read_in_its_order(self, store: Store) -> None:
+        entries = [AuditRow(at, at, "a", "e", "s", "{}", bytes([at])) for at in range(1, 6)]
+        for entry in entries:
+            with store.write() as rows:
+                rows.add_audit(entry)
+        with store.read() as rows:
+            assert rows.last_audit() == entries[-1]
+            assert list(rows.audit(0, 10)) == entries
+            assert list(rows.audit(2, 2)) == entries[2:4]
+
+    def test_an_entry_of_the_trail_is_never_replaced(self, store: Store) -> None:
+        with store.write() as rows:
+            rows.add_audit(AuditRow(1, 1, "a", "e", "s", "{}", b"first"))
+        with pytest.raises(StoreUnavailable), store.write() as rows:
+            rows.add_audit(AuditRow(1, 1, "a", "e", "s", "{}", b"second"))
+        with store.read() as rows:
+            last = rows.last_audit()
+        assert last
+        assert last.hash == b"first"
+
+    def test_the_clock_counts_milliseconds(self, store: Store) -> None:
+        with store.read() as rows:
+            before = rows.now()
+        sleep(0.05)
+        with store.read() as rows:
+            passed = rows.now() - before
+        assert 45 <= passed < 10_000
+        assert 1_700_000_000_000 < before < 5_000_000_000_000

@@ -1,0 +1,81 @@
+"""What the tests of a store start from: rows, and the steps that most of them take."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from anyscale.server.store.base import BatchRow, Owner, PageRow, Store, Transaction, UserRow
+
+__all__ = ["StoreSteps", "batch_row", "page_row", "user_row"]
+
+
+def batch_row(number: int, key: str | None = None, *, at: int = 1_000) -> BatchRow:
+    """Make an open batch to insert; the higher the number, the later it sorts."""
+    return BatchRow(
+        id=0,
+        batch_id=f"bat_{number:024x}",
+        idempotency_key=key or f"key-{number}",
+        state="open",
+        if_exists="fail",
+        opened_by="local:jane",
+        opened_at=at,
+        touched_at=at,
+    )
+
+
+def user_row(batch: BatchRow, position: int, email: str, **fields: Any) -> UserRow:
+    """Make a user to insert."""
+    values = {
+        "user_id": f"usr_{batch.batch_id[4:]}{position:08x}",
+        "email_key": email.lower(),
+        "name": "Jane",
+        "email": email,
+        "lastname": None,
+        "title": None,
+        "is_sso_user": False,
+        "hash_due": False,
+    }
+    return UserRow(**(values | fields))
+
+
+def page_row(number: int, **counts: int) -> PageRow:
+    """Make what a page of claims leaves."""
+    return PageRow(
+        number, b"digest", b"root", **({"users": 0, "skipped": 0, "conflicts": 0} | counts)
+    )
+
+
+class StoreSteps:
+    """Steps on the fixture `store`, which a subclass gives."""
+
+    @pytest.fixture
+    def claim(self, store: Store) -> Callable[..., Sequence[Owner]]:
+        """Insert users of a batch in a transaction of their own."""
+
+        def insert(batch: BatchRow, *emails: str, first: int = 0, **fields: Any) -> Sequence[Owner]:
+            rows = [user_row(batch, at, email, **fields) for at, email in enumerate(emails, first)]
+            with store.write() as transaction:
+                return transaction.insert_users(batch.id, rows)
+
+        return insert
+
+    def add(
+        self, store: Store, number: int, key: str | None = None, *, at: int = 1_000
+    ) -> BatchRow:
+        """Insert an open batch in a transaction of its own."""
+        with store.write() as rows:
+            return rows.add_batch(batch_row(number, key, at=at))
+
+    def end(self, store: Store, batch: BatchRow, state: str) -> None:
+        """End a batch in a transaction of its own."""
+        with store.write() as rows:
+            if state == "published":
+                rows.publish(batch.id, "local:joe", 5_000)
+            else:
+                rows.set_state(batch.id, state)
+
+    def live(self, rows: Transaction, email: str = "", name: str = "") -> list[str]:
+        """List the emails of the accounts that a transaction sees."""
+        found = rows.live_users(email_contains=email, name_contains=name, after="", limit=100)
+        return [user[0] for user in found]

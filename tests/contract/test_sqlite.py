@@ -1,0 +1,315 @@
+"""The SQLite store: the rules of every store, and what is asked of a file."""
+
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from anyscale.errors import StoreUnavailable
+from anyscale.server.store.base import Store
+from anyscale.server.store.sqlite import SqliteStore
+from anyscale.server.store.testing import StoreContract
+from anyscale.server.store.testing_rows import batch_row
+
+
+class TestSqlite(StoreContract):
+    @pytest.fixture
+    def store(self, tmp_path: Path) -> Iterator[Store]:
+        with SqliteStore(tmp_path / "data" / "anyscale.db") as store:
+            yield store
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "data" / "anyscale.db"
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def add_batch(store: Store, number: int) -> None:
+    with store.write() as rows:
+        rows.add_batch(batch_row(number))
+
+
+def count_batches(store: Store) -> int:
+    with store.read() as rows:
+        return len(rows.batches(open_only=False))
+
+
+# Who can read it
+
+
+def test_the_files_are_the_owners_alone_whatever_the_umask(path: Path) -> None:
+    umask = os.umask(0)
+    try:
+        with SqliteStore(path) as store:
+            add_batch(store, 1)
+            assert mode(path.parent) == 0o700
+            assert {mode(file) for file in path.parent.iterdir()} == {0o600}
+            assert (path.parent / "anyscale.db-wal").stat().st_size > 0
+    finally:
+        os.umask(umask)
+    assert [file.name for file in path.parent.iterdir()] == ["anyscale.db"]
+
+
+def test_a_file_that_others_can_read_is_tightened(path: Path) -> None:
+    SqliteStore(path).close()
+    path.chmod(0o644)
+
+    SqliteStore(path).close()
+
+    assert mode(path) == 0o600
+
+
+def test_a_name_that_means_something_in_a_url_is_only_a_name(tmp_path: Path) -> None:
+    path = tmp_path / "a?mode=memory#50%41" / "any scale.db"
+
+    with SqliteStore(path) as store:
+        add_batch(store, 1)
+
+    with SqliteStore(path, create=False) as store:
+        assert count_batches(store) == 1
+
+
+# What survives
+
+
+def test_every_connection_writes_ahead_and_to_the_disk(path: Path) -> None:
+    with SqliteStore(path) as store, store.write() as writing, store.read() as reading:
+        for rows in (writing, reading):
+            connection = rows._connection
+            assert connection.execute("pragma journal_mode").fetchone() == ("wal",)
+            assert connection.execute("pragma synchronous").fetchone() == (2,)
+            assert connection.execute("pragma secure_delete").fetchone() == (1,)
+
+
+def test_what_was_committed_is_there_for_the_next_process(path: Path) -> None:
+    with SqliteStore(path) as store:
+        add_batch(store, 1)
+
+    with SqliteStore(path) as store:
+        assert count_batches(store) == 1
+
+
+def test_a_process_that_is_killed_in_a_transaction_leaves_nothing_of_it(path: Path) -> None:
+    SqliteStore(path).close()
+    code = (
+        "import os, sys; from pathlib import Path\n"
+        "from anyscale.server.store.sqlite import SqliteStore\n"
+        "from anyscale.server.store.testing_rows import batch_row\n"
+        "store = SqliteStore(Path(sys.argv[1]))\n"
+        "with store.write() as rows: rows.add_batch(batch_row(1))\n"
+        "with store.write() as rows: rows.add_batch(batch_row(2)); os.kill(os.getpid(), 9)\n"
+    )
+
+    killed = subprocess.run([sys.executable, "-c", code, str(path)], check=False)
+
+    assert killed.returncode == -9
+    with SqliteStore(path) as store:
+        assert count_batches(store) == 1
+
+
+def test_a_reader_does_not_wait_for_a_writer(path: Path) -> None:
+    with SqliteStore(path) as one, SqliteStore(path) as other, one.write() as rows:
+        rows.add_batch(batch_row(1))
+        assert count_batches(one) == 0
+        assert count_batches(other) == 0
+
+
+def test_a_writer_that_others_keep_out_says_so_and_has_not_begun(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("anyscale.server.store.sqlite._BUSY", 0.05)
+    with SqliteStore(path) as one, SqliteStore(path) as other:
+        with one.write(), pytest.raises(StoreUnavailable, match="has been writing") as caught:
+            add_batch(other, 1)
+        assert not caught.value.begun
+        add_batch(other, 1)
+
+
+def test_what_fails_in_the_middle_says_that_it_had_begun(path: Path) -> None:
+    with SqliteStore(path) as store:
+        with store.write() as rows:
+            rows.add_batch(batch_row(1))
+        with pytest.raises(StoreUnavailable) as caught, store.write() as rows:
+            rows.add_batch(batch_row(1))
+        assert caught.value.begun
+        assert count_batches(store) == 1
+
+
+# What is no database of ours
+
+
+def no_database(path: Path) -> None:
+    path.write_text("create_users: []\n" * 500)
+
+
+def damaged(path: Path) -> None:
+    SqliteStore(path).close()
+    path.write_bytes(path.read_bytes()[:5_000])
+
+
+def folder(path: Path) -> None:
+    path.mkdir()
+
+
+def foreign(path: Path) -> None:
+    with sqlite3.connect(path) as connection:
+        connection.execute("create table users (id integer)")
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (no_database, "the file is not a database"),
+        (damaged, "restore it from a backup"),
+        (folder, "Is a directory"),
+        (foreign, "table users already exists"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_a_file_that_cannot_be_used_is_named_with_the_reason(
+    path: Path, spoil: object, reason: str
+) -> None:
+    path.parent.mkdir()
+    assert callable(spoil)
+    spoil(path)
+
+    with pytest.raises(StoreUnavailable, match=reason) as caught:
+        SqliteStore(path)
+
+    assert str(caught.value).startswith(str(path))
+    assert not caught.value.begun
+
+
+def test_a_file_that_is_no_database_is_found_when_only_reading_too(path: Path) -> None:
+    path.parent.mkdir()
+    no_database(path)
+    with pytest.raises(StoreUnavailable, match="the file is not a database"):
+        SqliteStore(path, create=False)
+
+
+def test_a_folder_that_is_a_file_is_named(path: Path) -> None:
+    path.parent.write_text("")
+    with pytest.raises(StoreUnavailable, match=str(path.parent)):
+        SqliteStore(path)
+
+
+@contextmanager
+def permissions_apply() -> Iterator[None]:
+    """Be somebody whom permissions bind: root may do everything."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.fixture
+def reachable() -> Iterator[Path]:
+    """A database in a folder into which everybody may look."""
+    with TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        path = Path(folder) / "anyscale.db"
+        with SqliteStore(path) as store:
+            add_batch(store, 1)
+        yield path
+        Path(folder).chmod(0o755)
+
+
+@pytest.mark.parametrize("create", [True, False], ids=["writing", "reading"])
+def test_a_file_that_is_not_readable_says_so(reachable: Path, create: bool) -> None:
+    reachable.chmod(0o000)
+    with (
+        permissions_apply(),
+        pytest.raises(StoreUnavailable, match=r"Permission denied|check the folder") as caught,
+    ):
+        SqliteStore(reachable, create=create)
+    assert str(reachable) in str(caught.value)
+
+
+def test_a_file_that_is_read_only_says_so(reachable: Path) -> None:
+    reachable.chmod(0o444)
+    with permissions_apply(), pytest.raises(StoreUnavailable, match="Permission denied"):
+        SqliteStore(reachable)
+
+
+def test_a_folder_that_is_read_only_says_so(reachable: Path) -> None:
+    reachable.unlink()
+    reachable.parent.chmod(0o555)
+    with permissions_apply(), pytest.raises(StoreUnavailable, match="Permission denied"):
+        SqliteStore(reachable)
+
+
+# First use and newer versions
+
+
+def test_a_newer_schema_is_refused_by_readers_and_writers(path: Path) -> None:
+    SqliteStore(path).close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("pragma user_version = 99")
+    connection.close()
+
+    for create in (True, False):
+        with pytest.raises(StoreUnavailable, match="schema 99, and this version knows"):
+            SqliteStore(path, create=create)
+
+
+def test_only_reading_makes_nothing(path: Path) -> None:
+    with pytest.raises(StoreUnavailable, match="cannot be opened"):
+        SqliteStore(path, create=False)
+    assert not path.parent.exists()
+
+
+def test_a_first_use_that_was_killed_before_its_schema_is_blank(path: Path) -> None:
+    path.parent.mkdir()
+    path.touch(0o600)
+
+    with SqliteStore(path, create=False) as store:
+        assert store.is_blank
+    with SqliteStore(path) as store:
+        assert not store.is_blank
+        assert count_batches(store) == 0
+
+
+def test_eight_processes_may_be_the_first_at_once(path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from anyscale.server.store.sqlite import SqliteStore\n"
+        "from anyscale.server.store.testing_rows import batch_row\n"
+        "sys.stdin.readline()\n"
+        "with SqliteStore(Path(sys.argv[1])) as store, store.write() as rows:\n"
+        "    rows.add_batch(batch_row(int(sys.argv[2])))\n"
+    )
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(path), str(number)],
+            stdin=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for number in range(8)
+    ]
+    for process in processes:  # they have all started: now they go on at once
+        assert process.stdin
+        process.stdin.write("go\n")
+        process.stdin.flush()
+
+    errors = [process.communicate()[1] for process in processes]
+
+    assert errors == [""] * 8
+    with SqliteStore(path) as store:
+        assert count_batches(store) == 8
