@@ -80,6 +80,8 @@ def claim_page(
     page = rows.page(batch.id, number)
     if (page and page.digest != digest) or (not page and batch.state == "published"):
         raise KeyReused(f"batch {batch.batch_id} has other users on page {number}")
+    if batch.state == "open":
+        rows.touch(batch.id, rows.now())
     if page and (batch.state == "published" or not page.conflicts):
         return Claimed(page.users, page.skipped, page.conflicts, [])
     own = user_rows(batch.batch_id, first, users)
@@ -96,7 +98,6 @@ def claim_page(
         conflicts=len(conflicts) - skipped,
     )
     rows.save_page(batch.id, page, [conflict_row(conflict) for conflict in conflicts])
-    rows.touch(batch.id, rows.now())
     return Claimed(page.users, page.skipped, page.conflicts, _holders(conflicts))
 
 

@@ -1,0 +1,42 @@
+"""Users and control planes that the tests of the contract share."""
+
+from pathlib import Path
+
+from anyscale.server.app import ControlPlane, Settings
+from anyscale.server.core.passwords import CHEAPEST
+from anyscale.user.models import AdminCreateUser
+from anyscale.user.validate import CheckedUser, Policy, check
+
+#: So small that a handful of users meets every case of a large batch.
+POLICY = Policy(small_users=2, small_passwords=2, page_users=3, page_passwords=2, hold_wait=0)
+
+#: on no list of common passwords
+PASSWORD = "correct horse battery"
+
+
+def checked(email: str, password: str | None = None, *, name: str = "Jane") -> CheckedUser:
+    """Give a user in whom nothing is wrong."""
+    user = check(name, email, password, False, None, None, Policy())
+    assert user
+    return user
+
+
+def everybody(*names: str, password: str | None = None) -> list[CheckedUser]:
+    """Give users by the local parts of their emails."""
+    return [checked(f"{name}@example.com", password) for name in names]
+
+
+def wanted(*names: str, password: str | None = None) -> list[AdminCreateUser]:
+    """Give the same as a caller of the SDK hands them over."""
+    return [AdminCreateUser("Jane", f"{name}@example.com", password) for name in names]
+
+
+def control_plane(folder: Path, policy: Policy = POLICY, *, available: bool = True) -> ControlPlane:
+    """Make a control plane that hashes fast."""
+    settings = Settings(database=folder / "anyscale.db", policy=policy, batch_create=available)
+    return ControlPlane(settings, profile=CHEAPEST)
+
+
+def emails(plane: ControlPlane) -> list[str]:
+    """List the accounts."""
+    return [user.email for user in plane.users.page(email="", name="", after="", limit=100_000)]
