@@ -1,0 +1,261 @@
+"""A run that was cut short goes on by the same command, and says what it did."""
+
+import json
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.conftest import Anyscale, Result
+
+Create = Callable[..., Result]
+
+
+def users_file(path: Path, count: int, passwords: int = 0, tag: str = "u") -> Path:
+    entries = (
+        f"- {{name: n{i}, email: {tag}{i}@example.com"
+        + (f", password: kx-{i}-quvam-dirolt" if i < passwords else "")
+        + "}\n"
+        for i in range(count)
+    )
+    path.write_text("create_users:\n" + "".join(entries), encoding="utf-8")
+    return path
+
+
+def rows(data: Path, sql: str) -> list[Any]:
+    connection = sqlite3.connect(data / "anyscale.db", timeout=30)
+    try:
+        return connection.execute(sql).fetchall()
+    except sqlite3.OperationalError:  # not set up yet
+        return []
+    finally:
+        connection.close()
+
+
+def hashes(data: Path) -> dict[str, str]:
+    found = rows(data, "select email, password_hash from users where password_hash is not null")
+    return dict(found)
+
+
+def start(*arguments: str | Path) -> subprocess.Popen[str]:
+    command = [str(Path(sys.executable).parent / "anyscale"), *map(str, arguments)]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def kill_when(condition: Callable[[], bool], *arguments: str | Path) -> None:
+    """Start a command, and kill it as soon as something holds."""
+    process = start(*arguments)
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert process.poll() is None, process.stderr and process.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)  # leaves the cores to the command
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+
+
+@pytest.fixture
+def half_done(tmp_path: Path, data: Path) -> Path:
+    """A file of 1,200 users with 140 passwords whose run was killed while it hashed."""
+    users = users_file(tmp_path / "half.yaml", 1_200, 140)
+
+    def some_hashes() -> bool:
+        return (data / "anyscale.db").exists() and len(hashes(data)) >= 64
+
+    kill_when(some_hashes, "user", "batch-create", "-f", users)
+    return users
+
+
+def emails(anyscale: Anyscale) -> list[str]:
+    lines = anyscale("user", "list", "-o", "jsonl").stdout.splitlines()
+    return [json.loads(line)["email"] for line in lines]
+
+
+def test_the_same_command_goes_on_and_computes_no_stored_hash_again(
+    half_done: Path, anyscale: Anyscale, data: Path
+) -> None:
+    before = hashes(data)
+    assert emails(anyscale) == []
+
+    result = anyscale("user", "batch-create", "-f", half_done)
+
+    assert result.returncode == 0, result.stderr
+    assert "Going on with batch bat_" in result.stderr
+    assert "1200 users created." in result.stderr
+    assert len(emails(anyscale)) == len(set(emails(anyscale))) == 1_200
+    after = hashes(data)
+    assert len(before) >= 64
+    assert len(after) == 140
+    assert before.items() <= after.items()
+    assert not list((data / "runs").iterdir())
+
+
+def test_an_unfinished_batch_is_shown_with_who_holds_it_and_since_when(
+    half_done: Path, anyscale: Anyscale
+) -> None:
+    (batch,) = json.loads(anyscale("batch", "list", "--open", "-o", "json").stdout)
+
+    shown = json.loads(anyscale("batch", "show", batch["batch_id"], "-o", "json").stdout)
+
+    assert (shown["state"], shown["users"], shown["opened_by"]) == ("open", 1_200, "local:root")
+    assert 0 < shown["hashes_due"] < 140
+    assert shown["opened_at"] <= shown["touched_at"]
+
+
+def test_a_batch_that_was_dropped_meanwhile_begins_anew_and_a_line_says_so(
+    half_done: Path, anyscale: Anyscale, data: Path
+) -> None:
+    ((batch_id,),) = rows(data, "select batch_id from batches")
+    assert anyscale("batch", "drop", batch_id).returncode == 0
+    assert rows(data, "select 1 from users") == []
+
+    result = anyscale("user", "batch-create", "-f", half_done)
+
+    assert result.returncode == 0, result.stderr
+    assert f"Its unfinished batch {batch_id} was dropped: a new one begins." in result.stderr
+    assert len(emails(anyscale)) == 1_200
+
+
+def test_a_batch_that_expired_meanwhile_begins_anew_and_a_line_says_so(
+    half_done: Path, anyscale: Anyscale, data: Path
+) -> None:
+    connection = sqlite3.connect(data / "anyscale.db")
+    connection.execute("update batches set touched_at = touched_at - 8 * 24 * 60 * 60 * 1000")
+    connection.commit()
+    connection.close()
+    other = users_file(half_done.with_name("other.yaml"), 1, tag="other")
+    assert anyscale("user", "batch-create", "-f", other).returncode == 0
+
+    result = anyscale("user", "batch-create", "-f", half_done)
+
+    assert result.returncode == 0, result.stderr
+    assert "was expired: a new one begins." in result.stderr
+
+
+def test_a_file_that_was_changed_drops_the_old_batch_first(
+    half_done: Path, anyscale: Anyscale, data: Path
+) -> None:
+    ((old,),) = rows(data, "select batch_id from batches")
+    users_file(half_done, 1_100)
+
+    result = anyscale("user", "batch-create", "-f", half_done)
+
+    assert result.returncode == 0, result.stderr
+    assert f"have changed: its unfinished batch {old} was dropped." in result.stderr
+    assert len(emails(anyscale)) == 1_100
+    assert rows(data, "select count(*) from users") == [(1_100,)]
+
+
+def test_other_options_drop_the_old_batch_first(half_done: Path, anyscale: Anyscale) -> None:
+    result = anyscale("user", "batch-create", "-f", half_done, "--if-exists", "skip")
+
+    assert result.returncode == 0, result.stderr
+    assert "was dropped." in result.stderr
+    assert len(emails(anyscale)) == 1_200
+
+
+@pytest.mark.parametrize("count", [1, 1_100])
+def test_emails_held_by_a_dead_run_of_this_home_are_freed_and_a_line_says_so(
+    count: int, half_done: Path, anyscale: Anyscale, data: Path
+) -> None:
+    ((old,),) = rows(data, "select batch_id from batches")
+    same = users_file(half_done.with_name("same.yaml"), count)
+
+    tried = anyscale("user", "batch-create", "-f", same, "--dry-run")
+    result = anyscale("user", "batch-create", "-f", same)
+
+    assert tried.returncode == 0, tried.stderr
+    assert result.returncode == 0, result.stderr
+    assert f"Dropped the unfinished batch {old}, which held some of these emails." in result.stderr
+    assert len(emails(anyscale)) == count
+
+
+@pytest.mark.parametrize("count", [2, 1_200])
+def test_an_answer_that_was_lost_is_given_again(
+    count: int, anyscale: Anyscale, data: Path, tmp_path: Path
+) -> None:
+    users = users_file(tmp_path / "users.yaml", count)
+    lost = anyscale("user", "batch-create", "-f", users, "-o", "json", stdout="/dev/full")
+    assert lost.returncode == 3
+    assert "their list could not be written" in lost.stderr
+    assert len(emails(anyscale)) == count
+    (kept,) = (data / "runs").iterdir()
+    assert kept.stat().st_mode & 0o777 == 0o600
+    assert kept.parent.stat().st_mode & 0o777 == 0o700
+    copy = shutil.copy(kept, tmp_path / "copy")
+
+    for _ in range(2):
+        again = anyscale("user", "batch-create", "-f", users, "-o", "json")
+
+        assert again.returncode == 0, again.stderr
+        ((batch_id,),) = rows(data, "select batch_id from batches")
+        assert f"{count} users created." in again.stderr
+        assert f"already created by batch {batch_id} at 20" in again.stderr
+        assert len(json.loads(again.stdout)) == count
+        assert not list((data / "runs").iterdir())
+        # As if it had been killed just before it forgot the run.
+        shutil.copy(copy, kept)
+
+
+def test_a_file_that_was_changed_after_a_lost_answer_is_told_the_truth(
+    anyscale: Anyscale, data: Path, tmp_path: Path
+) -> None:
+    users = users_file(tmp_path / "users.yaml", 2)
+    anyscale("user", "batch-create", "-f", users, "-o", "json", stdout="/dev/full")
+    users_file(users, 3)
+
+    result = anyscale("user", "batch-create", "-f", users)
+
+    ((batch_id,),) = rows(data, "select batch_id from batches")
+    assert result.returncode == 1
+    assert f"an earlier run of it had created batch {batch_id}." in result.stderr
+    assert f"{users}:2:21: create_users[0].email: 'u0@example.com' has an account already" in (
+        result.stderr
+    )
+
+
+@pytest.mark.parametrize("garbage", [b"", b"{", b'{"key": 1}\n', b"\xff\x00\n\n", b"[]\nnull\n"])
+def test_what_a_crash_left_of_the_runs_file_is_survived(
+    garbage: bytes, anyscale: Anyscale, data: Path, tmp_path: Path
+) -> None:
+    users = users_file(tmp_path / "users.yaml", 2)
+    anyscale("user", "batch-create", "-f", users, "-o", "json", stdout="/dev/full")
+    (kept,) = (data / "runs").iterdir()
+    for name in ("anyscale.db", "anyscale.db-wal", "anyscale.db-shm"):
+        (data / name).unlink(missing_ok=True)
+    kept.write_bytes(garbage)
+
+    result = anyscale("user", "batch-create", "-f", users)
+
+    assert result.returncode == 0, result.stderr
+    assert not list((data / "runs").iterdir())
+
+
+def test_standard_input_cannot_be_read_again_so_its_batch_is_dropped(
+    tmp_path: Path, data: Path, anyscale: Anyscale
+) -> None:
+    users = users_file(tmp_path / "users.yaml", 1_200, 140)
+    with users.open("rb") as stdin:
+        process = subprocess.Popen(
+            [str(Path(sys.executable).parent / "anyscale"), "user", "batch-create", "-f", "-"],
+            stdin=stdin,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        while not ((data / "anyscale.db").exists() and hashes(data)):
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+
+    assert process.returncode == 130, said
+    assert rows(data, "select state from batches") == [("dropped",)]
+    assert rows(data, "select 1 from users") == []
+    assert anyscale("user", "batch-create", "-f", users).returncode == 0
