@@ -61,7 +61,7 @@ def claim_all(run: "BatchRun", batch: Batch) -> tuple[Reading, int, int]:
             return reading, entries, secrets
         conflicts = [c for c in run.transport.conflicts(batch.batch_id) if not run.passes(c)]
         if _is_final(conflicts, deadline):
-            _refuse(run, batch, conflicts)
+            _refuse(run, batch, reading, conflicts)
         if waiting := _drop_abandoned(run, _holders(conflicts)):
             _wait(run, batch, waiting, deadline)
 
@@ -71,13 +71,13 @@ def _is_final(conflicts: Iterable[Conflict], deadline: float) -> bool:
     return any(c.kind != "held" for c in conflicts) or time.monotonic() > deadline
 
 
-def _refuse(run: "BatchRun", batch: Batch, conflicts: list[Conflict]) -> None:
+def _refuse(run: "BatchRun", batch: Batch, reading: Reading, conflicts: list[Conflict]) -> None:
     """Name every email that is taken, unless those that were held came free meanwhile.
 
     The pages after one that met another batch were not claimed, so their emails are looked up.
     """
-    reading = run.source.reading(run.policy)
     if _holders(conflicts):
+        reading = run.source.reading(run.policy)
         _, found = run.look_up_all(reading)
         duplicates = [c for c in conflicts if c.kind == "duplicate"]
         conflicts = [c for c in found if c.holder != batch.batch_id] + duplicates
