@@ -29,7 +29,7 @@ def email_key(email: str) -> str:
     No DNS is asked, and internal domains (`jane@corp.local`) are fine.
 
     Args:
-        email: at most `MAX_OCTETS` octets, without lone surrogates.
+        email: any text.
 
     Raises:
         ValueError: it is not an address; the text says what is wrong with it, if that is known.
@@ -47,15 +47,20 @@ def _unusual_email_key(email: str) -> str:
         raise ValueError("")
     if email != email.strip():
         raise ValueError("remove the blanks around it")
+    if len(email.encode()) > MAX_OCTETS:
+        raise ValueError(f"it has more than {MAX_OCTETS} octets")
     # The library refuses the names that are reserved for internal use. Its list is a global that
-    # belongs to the whole process, so instead of emptying it we hide the name behind another one.
-    reserved = tuple(f".{name}" for name in email_validator.SPECIAL_USE_DOMAIN_NAMES)
-    mask = ".example.com" if domain.lower().endswith(reserved) else ""
+    # belongs to the whole process, so instead of emptying it we hide the name behind another one,
+    # of the same length, so that every limit is counted right.
+    names = email_validator.SPECIAL_USE_DOMAIN_NAMES
+    name = next((name for name in names if domain.lower().endswith(f".{name}")), "")
+    masked = email[: len(email) - len(name)] + "z" * len(name)
     try:
-        found = email_validator.validate_email(email + mask, check_deliverability=False)
+        found = email_validator.validate_email(masked, check_deliverability=False)
     except email_validator.EmailNotValidError as error:
         raise ValueError(_reason(error)) from None
-    ascii_domain = (found.ascii_domain or "").removesuffix(mask)
+    ascii_domain = found.ascii_domain or ""
+    ascii_domain = ascii_domain[: len(ascii_domain) - len(name)] + name
     lower = unicodedata.normalize("NFC", local).lower()
     return f"{unicodedata.normalize('NFC', lower)}@{ascii_domain}"
 

@@ -46,7 +46,8 @@ def password_fault(
 
 
 def _own_words(own: tuple[str | None, ...]) -> list[str]:
-    words = [part.casefold() for text in own if text for part in (text, text.rpartition("@")[0])]
+    texts = [normalized(text) for text in own if text]
+    words = [part.casefold() for text in texts for part in (text, text.rpartition("@")[0])]
     return [word for word in words if len(word) >= _PERSONAL_LENGTH]
 
 

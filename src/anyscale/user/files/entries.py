@@ -2,6 +2,7 @@
 
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 from anyscale.errors import Problem
@@ -225,8 +226,17 @@ def _required(field: str, place: Place, given: bool) -> PlacedFault:
 
 def unknown_key(key: str) -> str:
     """Say that a key is not known, and which one was probably meant."""
+    near = _nearest(key.strip().lower()) if len(key) <= _LONGEST_NEAR else None
+    mend = f"did you mean {near!r}?" if near else f"the keys are {', '.join(FIELDS)}"
+    return f"unknown key {shown(key)}: {mend}"
+
+
+#: characters of a key that can still be a field misspelt
+_LONGEST_NEAR = 32
+
+
+@lru_cache(maxsize=256)  # the same mistake is often in every entry
+def _nearest(key: str) -> str | None:
     from difflib import get_close_matches
 
-    near = get_close_matches(key.strip().lower(), FIELDS, 1)
-    mend = f"did you mean {near[0]!r}?" if near else f"the keys are {', '.join(FIELDS)}"
-    return f"unknown key {shown(key)}: {mend}"
+    return next(iter(get_close_matches(key, FIELDS, 1)), None)

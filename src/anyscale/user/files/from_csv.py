@@ -1,6 +1,7 @@
 """CSV as spreadsheets write it: commas, semicolons or tabs, and quoted texts of several lines."""
 
 import csv
+import re
 from collections.abc import Iterator
 
 from anyscale.user.files.entries import REQUIRED, Entries, Place, PlacedFault, Value, unknown_key
@@ -22,6 +23,14 @@ _FLAGS = {
 _HEADER = "the first line must name the columns, name and email among them, like " + ",".join(
     FIELDS
 )
+
+
+# A cell begins with a quote, and then ends with one, or it holds no delimiter. The reader of the
+# standard library gives no positions, so this pattern follows it.
+_CELLS = {
+    delimiter: re.compile(rf'"[^"]*(?:""[^"]*)*"|(?!")[^{delimiter}\r\n]*|').match
+    for delimiter in ",;\t"
+}
 
 
 class _Lines:
@@ -65,15 +74,15 @@ def read_csv(source: Source, entries: Entries) -> Iterator[CheckedUser]:
     delimiter = _delimiter(header)
     rows = csv.reader(_again(header, iterator), delimiter=delimiter, strict=True)
     try:
-        columns = _columns(next(rows, []), source, entries, delimiter)
-        lines.take()
+        names = next(rows, [])
+        columns = _columns(names, _starts(*lines.take(), delimiter), source, entries)
         for row in rows:
             first, text = lines.take()
-            if row and columns and (user := _user(row, first, text, columns, delimiter, entries)):
+            if row and (user := _user(row, first, text, columns, delimiter, entries)):
                 yield user
     except csv.Error as error:
         first, text = lines.take()
-        raise source.fatal("syntax", _syntax(error), *_broken(first, text, delimiter)) from None
+        raise source.fatal("syntax", _syntax(error), *_starts(first, text, delimiter)[-1]) from None
 
 
 def _again(first: str, rest: Iterator[str]) -> Iterator[str]:
@@ -86,18 +95,15 @@ def _delimiter(header: str) -> str:
     return max(",;\t", key=header.count)
 
 
-def _columns(
-    names: list[str], source: Source, entries: Entries, delimiter: str
-) -> list[str] | None:
+def _columns(names: list[str], starts: list[Place], source: Source, entries: Entries) -> list[str]:
     """Check the first line. Where the names were forgotten it holds a user: show no cell then."""
     if not names:
         raise source.fatal("empty", f"the file has no users: {_HEADER}", 1, 1)
     if missing := [field for field in REQUIRED if field not in names]:
-        near = [name for name in names if name.strip().lower() in FIELDS]
+        near = [name for name in names if name not in FIELDS and name.strip().lower() in FIELDS]
         hint = f" ('{near[0]}' is not '{near[0].strip().lower()}')" if near else ""
         detail = f"there is no column {' and no column '.join(missing)}{hint}: {_HEADER}"
         raise source.fatal("columns", detail, 1, 1)
-    starts = _starts(1, delimiter.join(names), delimiter)
     for number, name in enumerate(names):
         if name not in FIELDS:
             entries.problem(starts[number], "unknown_key", unknown_key(name))
@@ -112,8 +118,9 @@ def _user(
     starts = _starts(first, text, delimiter)
     start = Place(first, 1)
     if len(row) != len(columns):
+        cells = f"{len(row)} cell{'' if len(row) == 1 else 's'}"
         detail = (
-            f"this row has {len(row)} cells and the first line names {len(columns)} columns; "
+            f"this row has {cells} and the first line names {len(columns)} columns; "
             f"quote a text that holds {'a tab' if delimiter == chr(9) else repr(delimiter)}"
         )
         entries.refuse(start, "cells", detail)
@@ -122,6 +129,8 @@ def _user(
     faults = []
     places = dict(zip(columns, starts, strict=True))
     for field, cell in zip(columns, row, strict=True):
+        if field not in FIELDS:  # `_columns` has said so
+            continue
         if field != "is_sso_user":
             values[field] = cell or None
         elif (flag := _FLAGS.get(cell.strip().lower())) is None:
@@ -133,33 +142,31 @@ def _user(
 
 
 def _starts(first: int, text: str, delimiter: str) -> list[Place]:
-    """Say where each cell of a record begins."""
-    places = [Place(first, 1)]
-    line, begin, quoted = first, 0, False
-    if '"' not in text:
-        column = 1
-        for cell in text.split(delimiter)[:-1]:
-            column += len(cell) + 1
-            places.append(Place(first, column))
-        return places
-    for at, character in enumerate(text):
-        if character == '"':
-            quoted = not quoted
-        elif character == "\n":
-            line, begin = line + 1, at + 1
-        elif character == delimiter and not quoted:
-            places.append(Place(line, at - begin + 2))
+    """Say where each cell of a record begins, up to the first one that is not valid CSV."""
+    places = []
+    line, begin, at = first, 0, 0
+    cell = _CELLS[delimiter]
+    while found := cell(text, at):
+        places.append(Place(line, at - begin + 1))
+        if ends := found[0].count("\n"):
+            line, begin = line + ends, text.rfind("\n", 0, found.end()) + 1
+        if not text.startswith(delimiter, found.end()):
+            break
+        at = found.end() + 1
     return places
-
-
-def _broken(first: int, text: str, delimiter: str) -> Place:
-    return _starts(first, text, delimiter)[-1]
 
 
 def _syntax(error: csv.Error) -> str:
     reason = str(error)
     if "expected after" in reason:
-        return 'not valid CSV: a quote inside a quoted text must be doubled ("")'
-    if "unexpected end" in reason or "field larger" in reason:
+        return (
+            "not valid CSV: the quotes of this cell do not match: "
+            'double a quote inside a quoted text ("")'
+        )
+    if "unexpected end" in reason:
         return "not valid CSV: the quote that opens this cell is never closed"
+    if "field larger" in reason:
+        return "not valid CSV: this cell is too long, or the quote that opens it is never closed"
+    if "new-line" in reason:
+        return "not valid CSV: the file has line ends of old Macs (CR): save it with LF or CRLF"
     return f"not valid CSV: {reason}"

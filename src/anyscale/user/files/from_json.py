@@ -6,6 +6,7 @@ from json import JSONDecodeError, JSONDecoder
 from json.decoder import scanstring  # type: ignore[attr-defined]  # typeshed leaves it out
 from typing import Any, cast
 
+from anyscale.errors import Problem
 from anyscale.user.files.entries import NOT_A_MAP, Entries, Place, PlacedFault, Value, unknown_key
 from anyscale.user.files.source import MAX_ENTRY, Fatal, Source
 from anyscale.user.validate import FIELDS, CheckedUser, check, shown
@@ -13,7 +14,8 @@ from anyscale.user.validate import FIELDS, CheckedUser, check, shown
 __all__ = ["read_json", "read_jsonl"]
 
 _TOP = "create_users"
-_EXAMPLE = '{"create_users": [{"name": "Jane", "email": "jane@example.com"}]}'
+_LINE = '{"name": "Jane", "email": "jane@example.com"}'
+_EXAMPLE = f'{{"create_users": [{_LINE}]}}'
 
 _blank = cast("Callable[[str, int], re.Match[str]]", re.compile(r"[ \t\n\r]*").match)
 _line_is_over = re.compile(r"[ \t\r]*(?:\n|\Z)").match
@@ -32,12 +34,16 @@ _FIELD_SET = frozenset(FIELDS)
 class _Number:
     """A number, which no field holds. It is not computed: one of a million digits takes minutes."""
 
-    def __init__(self, _text: str) -> None:
-        pass
+
+_NUMBER = _Number()
+
+
+def _number(_text: str) -> _Number:
+    return _NUMBER
 
 
 _decode_value = JSONDecoder(
-    parse_int=_Number, parse_float=_Number, parse_constant=_Number
+    parse_int=_number, parse_float=_number, parse_constant=_number
 ).raw_decode
 
 
@@ -52,9 +58,12 @@ class _Text:
         self._line = 1
         self._known = 0  # the offset whose line is `_line`
         self._cut = 0  # characters of that line that are no longer in `text`
+        self._first_cut = 0  # the same for the first line of `text`
+        self._begin = 0  # where the current entry begins, or the blanks before it
 
     def fill(self) -> None:
         """Have as much ahead as one entry may take. What was taken is let go of."""
+        self._begin = self.at
         if self._ended or len(self.text) - self.at >= MAX_ENTRY:
             return
         pieces, size = [], 0
@@ -64,9 +73,10 @@ class _Text:
         self._ended = size < MAX_ENTRY
         self.place(self.at)
         self._cut += self.at
+        self._first_cut = self._cut
         self._known -= self.at
         self.text = self.text[self.at :] + "".join(pieces)
-        self.at = 0
+        self.at = self._begin = 0
 
     def peek(self) -> str:
         """Skip blanks and give the next character without taking it; nothing at the end."""
@@ -109,10 +119,17 @@ class _Text:
         character = self.peek()
         if character not in (",", end):
             raise self.syntax(f"',' or '{end}' is missing here")
+        comma = self.at
         self.at += 1
         if character == "," and self.peek() == end:
+            self.at = comma
             raise self.syntax(f"a ',' before the '{end}': remove it")
         return character == ","
+
+    def end_of_line(self) -> int:
+        """Give the offset at which this line ends, as far as it is in memory."""
+        end = self.text.find("\n", self.at)
+        return len(self.text) if end < 0 else end
 
     def skip_line(self) -> None:
         """Go on after the end of this line."""
@@ -124,9 +141,13 @@ class _Text:
         self.at = end + 1
 
     def place(self, offset: int) -> Place:
-        """Turn an offset, never one before the last asked for, into a line and a column."""
-        self._line += self.text.count("\n", self._known, offset)
-        start = self.text.rfind("\n", self._known, offset)
+        """Turn an offset into a line and a column: quickly if it follows the last asked for."""
+        if back := offset < self._known:
+            self._line -= self.text.count("\n", offset, self._known)
+            self._cut = self._first_cut
+        else:
+            self._line += self.text.count("\n", self._known, offset)
+        start = self.text.rfind("\n", 0 if back else self._known, offset)
         if start >= 0:
             self._cut = -start - 1
         self._known = offset
@@ -134,12 +155,13 @@ class _Text:
 
     def fatal(self, code: str, detail: str) -> Fatal:
         """Make the error that ends the reading at this place."""
-        return self.source.fatal(code, detail, *self.place(max(self.at, self._known)))
+        return self.source.fatal(code, detail, *self.place(self.at))
 
     def syntax(self, detail: str) -> Fatal:
         """Make the error of a text that is not JSON, or of an entry that does not end."""
         if self.at >= len(self.text) and not self._ended:
-            return self.fatal("too_long", f"an entry takes more than {MAX_ENTRY >> 20} MiB")
+            self.at = _blank(self.text, self._begin).end()
+            return self.fatal("too_long", f"what begins here takes more than {MAX_ENTRY >> 20} MiB")
         return self.fatal("syntax", f"not valid JSON: {detail}")
 
     def _string(self) -> str:
@@ -161,7 +183,7 @@ class _Text:
 _SYNTAX = {
     "Expecting value": "a value is missing here: a text in double quotes, true, false or null",
     "Invalid control character at": "a line break or a control character inside a text: "
-    r"write it as \n or remove it",
+    "remove it, or close the quote before it",
     "Unterminated string starting at": "the double quote that opens here is never closed",
     "Invalid \\escape": r"an unknown escape: write \\ for a backslash",
 }
@@ -234,22 +256,29 @@ def read_jsonl(source: Source, entries: Entries) -> Iterator[CheckedUser]:
     """
     text = _Text(source)
     while text.peek_far():
-        start = text.at
+        end = text.end_of_line()
         try:
             entry = _entry(text)
-            if not _line_is_over(text.text, text.at):
+            if text.at > end or not _line_is_over(text.text, text.at):
                 raise text.syntax("something follows the user on its line: one line, one user")
         except Fatal as error:
             if error.problem.code == "too_long":
                 raise
-            place = Place(error.problem.line or 1, error.problem.column or 1)
-            entries.refuse(place, error.problem.code, error.problem.detail)
-            # Go on after the line that was broken, not after the one where that was noticed.
-            text.at = text.text.find("\n", start) if "\n" in text.text[start : text.at] else text.at
-            text.skip_line()
+            _refuse_line(error.problem, end, text, entries)
         else:
             if user := entry.finish(text, entries):
                 yield user
+    if not entries.count:
+        raise source.fatal("empty", f"the file has no users: it needs lines like {_LINE}", 1, 1)
+
+
+def _refuse_line(problem: Problem, end: int, text: _Text, entries: Entries) -> None:
+    if text.at > end:  # It was noticed on a later line, which may be right by itself.
+        text.at = end
+        problem = text.syntax("the line ends before its user does: one line, one user").problem
+    place = Place(problem.line or 1, problem.column or 1)
+    entries.refuse(place, problem.code, problem.detail)
+    text.skip_line()
 
 
 class _Entry:
@@ -317,7 +346,10 @@ def _entry(text: _Text) -> _Entry:
     while more:
         if found := _plain_pair(text.text, text.at):
             key, value, word, end = found.groups()
-            entry.take(key, found.start(1) - 1, _WORDS[word] if word else value, found.start(2) - 1)
+            if word:
+                entry.take(key, found.start(1) - 1, _WORDS[word], found.start(3))
+            else:
+                entry.take(key, found.start(1) - 1, value, found.start(2) - 1)
             text.at = found.end()
             more = end == ","
         else:

@@ -14,6 +14,7 @@ from yaml.events import (
     CollectionStartEvent,
     DocumentStartEvent,
     Event,
+    MappingEndEvent,
     MappingStartEvent,
     ScalarEvent,
     SequenceStartEvent,
@@ -22,6 +23,7 @@ from yaml.events import (
 
 from anyscale.user.files.entries import NOT_A_MAP, Entries, Place, PlacedFault, Value, unknown_key
 from anyscale.user.files.source import Source
+from anyscale.user.files.yaml_errors import explain
 from anyscale.user.validate import FIELDS, CheckedUser, check, shown
 
 try:
@@ -59,9 +61,9 @@ def read_yaml(source: Source, entries: Entries) -> Iterator[CheckedUser]:
     try:
         yield from _document(parser.get_event, source, entries)
     except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
+        what, mark = explain(error)
         place = Place(mark.line + 1, mark.column + 1) if mark else Place(1, 1)
-        raise source.fatal("syntax", _syntax(error), *place) from None
+        raise source.fatal("syntax", f"not valid YAML: {what}", *place) from None
     finally:
         if hasattr(parser, "dispose"):
             parser.dispose()
@@ -96,8 +98,12 @@ def _top(
     _check_plain_collection(top, source)
     while isinstance(key := next_event(), ScalarEvent):
         place = _place(key)
-        if key.value != _TOP or key.anchor or key.tag:
-            entries.problem(place, "unknown_key", f"unknown key {shown(key.value)}: {_WRONG_TOP}")
+        if _is_special(key):
+            entries.problem(place, "type", _special(key))
+            _skip(next_event(), next_event, source)
+        elif key.value != _TOP:
+            detail = f"unknown key {shown(key.value)}: the file holds one key, '{_TOP}'"
+            entries.problem(place, "unknown_key", detail)
             _skip(next_event(), next_event, source)
         elif found:
             entries.problem(place, "duplicate_key", f"the key '{_TOP}' is there a second time")
@@ -136,7 +142,10 @@ def _user(
     found: dict[str, Any] = {}
     faults: list[PlacedFault] = []
     # The hot loop: two events a field, some half a million a second.
-    while (key := next_event()).__class__ is ScalarEvent:
+    while (key := next_event()).__class__ is not MappingEndEvent:
+        if key.__class__ is not ScalarEvent:
+            faults.append(_key_fault(key, next_event, source))
+            continue
         value = next_event()
         name = key.value
         if (
@@ -148,15 +157,9 @@ def _user(
             found[name] = value
         else:
             faults += _pair_faults(key, value, found, next_event, source)
-    if key.__class__ is AliasEvent or isinstance(key, CollectionStartEvent):
-        # A key that is no text: what follows it is still read, since only this entry is wrong.
-        raise source.fatal("type", _KEY_TYPE, *_place(key))
     if not faults and (user := _plain_user(found, entries)):
         return user
     return _typed_user(start, found, faults, entries)
-
-
-_KEY_TYPE = f"a key must be one of {', '.join(FIELDS)}"
 
 
 def _plain_user(found: dict[str, Any], entries: Entries) -> CheckedUser | None:
@@ -228,6 +231,9 @@ def _type_fault(field: str, event: ScalarEvent) -> str | None:
     return None
 
 
+_MERGE = "merge keys (<<) are not used in users files: write the fields of each user out"
+
+
 def _pair_faults(
     key: ScalarEvent, value: Event, found: dict[str, Any], next_event: NextEvent, source: Source
 ) -> list[PlacedFault]:
@@ -237,9 +243,7 @@ def _pair_faults(
     if key.anchor or key.tag:
         return [PlacedFault(place, None, "type", _special(key))]
     if key.value == "<<":
-        return [
-            PlacedFault(place, None, "unknown_key", "merge keys (<<) are not used in users files")
-        ]
+        return [PlacedFault(place, None, "unknown_key", _MERGE)]
     if key.value not in _FIELDS:
         return [PlacedFault(place, None, "unknown_key", unknown_key(key.value))]
     if key.value in found:
@@ -249,9 +253,19 @@ def _pair_faults(
     return [PlacedFault(_place(value), key.value, "type", what)]
 
 
+def _key_fault(key: Event, next_event: NextEvent, source: Source) -> PlacedFault:
+    """Refuse a key that is not even a text, and read past it and its value."""
+    _skip(key, next_event, source)
+    _skip(next_event(), next_event, source)
+    return PlacedFault(_place(key), None, "type", f"a key must be one of {', '.join(FIELDS)}")
+
+
+_NOT_A_MAP = f"{NOT_A_MAP}, with a blank after each ':'"
+
+
 def _refuse_entry(start: Event, next_event: NextEvent, source: Source, entries: Entries) -> None:
     what = _skip(start, next_event, source)
-    entries.refuse(_place(start), "type", what if _is_special(start) else NOT_A_MAP)
+    entries.refuse(_place(start), "type", what if _is_special(start) else _NOT_A_MAP)
 
 
 def _skip(event: Event, next_event: NextEvent, source: Source) -> str:
@@ -296,25 +310,3 @@ def _check_plain_collection(event: CollectionStartEvent, source: Source) -> None
 def _place(event: Any) -> Place:
     mark = event.start_mark
     return Place(mark.line + 1, mark.column + 1)
-
-
-#: What libyaml says of the commonest mistakes, and what people understand.
-_SYNTAX = {
-    "mapping values are not allowed in this context": "a ': ' where none can be: "
-    "put a text that holds one in quotes, and check the indentation",
-    "found character that cannot start any token": "a text cannot begin with this character "
-    "(a tab, @, % or `): indent with spaces, and put such a text in quotes",
-    "did not find expected key": "the indentation does not fit, or a quote before this place is "
-    "not closed",
-    "did not find expected '-' indicator": "the indentation does not fit the list above: "
-    "each user begins with '- ' in the same column",
-    "found unexpected end of stream": "the file ends inside a quoted text: close its quote",
-    "could not find expected ':'": "a key without ':' on the line above",
-    "found unknown escape character": "an unknown escape: write \\\\ for a backslash in double "
-    "quotes, or use single quotes",
-}
-
-
-def _syntax(error: MarkedYAMLError) -> str:
-    problem = error.problem or error.context or "cannot be read"
-    return f"not valid YAML: {_SYNTAX.get(problem, problem)}"

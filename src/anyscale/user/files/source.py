@@ -38,6 +38,20 @@ _FOREIGN = (
     (b"%PDF", "a PDF document: export the users as CSV (UTF-8)"),
 )
 
+# Which of the first four bytes are zero, in a text that begins with ASCII and has no mark.
+_WIDE: dict[tuple[bool, ...], str] = {
+    (False, True, True, True): "UTF-32",
+    (True, True, True, False): "UTF-32",
+    (False, True, False, True): "UTF-16",
+    (True, False, True, False): "UTF-16",
+}
+
+
+_NOT_UTF8 = (
+    "the file is not UTF-8 from here on (Latin-1 or Windows-1252 look like this): save it as UTF-8"
+)
+_TRUNCATED = "the file ends in the middle of a character: it was cut off, or is not UTF-8"
+
 
 class Fatal(Exception):
     """Nothing after this place can be read."""
@@ -100,7 +114,7 @@ class Source:
             raise self._fatal
         text = ""
         while not text:
-            chunk = self._stream.read(_CHUNK)
+            chunk = self._chunk()
             if self.total == 0:
                 chunk = self._first(chunk)
             self.total += len(chunk)
@@ -117,13 +131,21 @@ class Source:
         """Make the error that ends the reading here."""
         return Fatal(Problem(code=code, detail=detail, file=self.name, line=line, column=column))
 
+    def _chunk(self) -> bytes:
+        # Always a whole one, however little a stream gives at a time: the bounds below are counted
+        # in chunks, and the same bytes must always be read alike.
+        pieces, size = [], 0
+        while size < _CHUNK and (piece := self._stream.read(_CHUNK - size)):
+            pieces.append(piece)
+            size += len(piece)
+        return b"".join(pieces)
+
     def _first(self, chunk: bytes) -> bytes:
         for mark, what in _FOREIGN:
             if chunk.startswith(mark):
                 raise self.fatal("encoding", f"the file is {what}", 1, 1)
-        head = chunk[:4]
-        if len(head) == 4 and head.count(0) == 2 and head[0] != head[1]:  # noqa: PLR2004
-            raise self.fatal("encoding", "the file is UTF-16 text: save it as UTF-8", 1, 1)
+        if wide := _WIDE.get(tuple(byte == 0 for byte in chunk[:4])):
+            raise self.fatal("encoding", f"the file is {wide} text: save it as UTF-8", 1, 1)
         self.total = len(chunk) - len(chunk.removeprefix(BOM_UTF8))
         return chunk.removeprefix(BOM_UTF8)
 
@@ -134,7 +156,10 @@ class Source:
             self._last_entry, self._since_entry = entries, 0
         self._since_entry += size
         if self._since_entry > MAX_ENTRY + _CHUNK:
-            detail = f"no entry ends within {MAX_ENTRY >> 20} MiB before this place: it is too long"
+            detail = (
+                f"no entry ends in the {MAX_ENTRY >> 20} MiB before this place: "
+                "it is too long, or a quote is never closed"
+            )
             raise self.fatal("too_long", detail, self._line, self._column)
 
     def _checked(self, chunk: bytes) -> str:
@@ -143,12 +168,7 @@ class Source:
         except UnicodeDecodeError as error:
             # The decoder may hold the start of a character from the chunk before.
             text = error.object[: error.start].decode()
-            self._stop_at(
-                text,
-                "encoding",
-                "the file is not UTF-8 from here on (Latin-1 or Windows-1252 look like this): "
-                "save it as UTF-8",
-            )
+            self._stop_at(text, "encoding", _TRUNCATED if not chunk else _NOT_UTF8)
         if found := self._pattern.search(text):
             text = text[: found.start()]
             self._stop_at(text, "character", _character(found[0]))

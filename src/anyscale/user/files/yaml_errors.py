@@ -1,0 +1,64 @@
+"""What libyaml says of the commonest mistakes, in words that say the mend.
+
+The text itself is never quoted: many of these mistakes are a password without quotes.
+"""
+
+from yaml.error import Mark, MarkedYAMLError
+
+__all__ = ["explain"]
+
+_SIGN = "put a text that begins with {} in quotes"
+_ESCAPE = "an unknown escape: write \\\\ for a backslash in double quotes, or use single quotes"
+
+_WORDS = {
+    "mapping values are not allowed in this context": "a ': ' where none can be: "
+    "put a text that holds one in quotes, and check the indentation",
+    "mapping keys are not allowed in this context": _SIGN.format("'? '"),
+    "block sequence entries are not allowed in this context": "a '- ' where none can be: "
+    "put a text that begins with one in quotes, and check the indentation",
+    "found character that cannot start any token": "a text cannot begin with this character "
+    "(a tab, @, % or `): indent with spaces, and put such a text in quotes",
+    "found a tab character that violates indentation": "a tab in the indentation: "
+    "indent with spaces",
+    "did not find expected node content": "a value cannot begin with this character: "
+    + _SIGN.format(", ] or }"),
+    "did not find expected alphabetic or numeric character": _SIGN.format("* or &"),
+    "found undefined tag handle": _SIGN.format("!"),
+    "did not find expected tag URI": _SIGN.format("!"),
+    "did not find the expected '>'": _SIGN.format("!"),
+    "did not find expected whitespace or line break": _SIGN.format("!"),
+    "did not find expected comment or line break": _SIGN.format("| or >"),
+    "did not find expected key": "the indentation does not fit, or a quote before this place is "
+    "not closed, or a text with quotes in it is not in quotes as a whole",
+    "did not find expected '-' indicator": "the indentation does not fit the list above: "
+    "each user begins with '- ' in the same column",
+    "could not find expected ':'": "a key without ': ' before this place",
+    "found unknown escape character": _ESCAPE,
+    "did not find expected hexdecimal number": _ESCAPE,
+    "found invalid Unicode character escape code": _ESCAPE,
+    "did not find expected <document start>": "something follows the end of the document: "
+    "remove it",
+    "found incompatible YAML document": "remove the line that begins with %",
+    "found unknown directive name": "remove the line that begins with %",
+}
+
+# What is wrong here is where something opens, not where its end was given up.
+_UNCLOSED = {
+    "found unexpected end of stream": "the quote that opens here is never closed",
+    "found unexpected document indicator": "the quote that opens here is never closed",
+    "did not find expected ',' or '}'": "the { that opens here is not closed, or a ',' is missing "
+    "in it; " + _SIGN.format("{"),
+    "did not find expected ',' or ']'": "the [ that opens here is not closed, or a ',' is missing "
+    "in it; " + _SIGN.format("["),
+}
+
+
+def explain(error: MarkedYAMLError) -> tuple[str, Mark | None]:
+    """Say what is wrong with a text that is not YAML, and where."""
+    problem, mark = error.problem or "", error.problem_mark or error.context_mark
+    if words := _UNCLOSED.get(problem):
+        return words, error.context_mark or mark
+    # PyYAML's own parser, where libyaml is missing, quotes the text.
+    return _WORDS.get(
+        problem, "it cannot be read from here on" if "'" in problem else problem
+    ), mark
