@@ -6,11 +6,11 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from tests.contract.people import permissions_apply
 
 from anyscale.errors import StoreUnavailable
 from anyscale.server.store.base import Store
@@ -203,19 +203,6 @@ def test_a_folder_that_is_a_file_is_named(path: Path) -> None:
     path.parent.write_text("")
     with pytest.raises(StoreUnavailable, match=str(path.parent)):
         SqliteStore(path)
-
-
-@contextmanager
-def permissions_apply() -> Iterator[None]:
-    """Be somebody whom permissions bind: root may do everything."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
 
 
 @pytest.fixture

@@ -1,0 +1,144 @@
+"""Hashing and checking passwords."""
+
+import os
+import unicodedata
+from collections.abc import Iterator
+from concurrent.futures import wait
+from contextlib import closing
+
+import argon2
+import pytest
+from argon2.low_level import ARGON2_VERSION, Type, core, ffi
+
+from anyscale.server.core.passwords import CHEAPEST, OWASP, Hashing, Profile
+
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture
+def hashing() -> Iterator[Hashing]:
+    with closing(Hashing(CHEAPEST)) as hashing:
+        yield hashing
+
+
+def test_a_hash_names_its_parameters_and_has_a_salt_of_its_own() -> None:
+    with closing(Hashing(OWASP)) as hashing:
+        first, second = hashing.hash_many([PASSWORD, PASSWORD])
+    assert first.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+    assert first != second
+    parameters = argon2.extract_parameters(first)
+    assert (parameters.salt_len, parameters.hash_len) == (16, 32)
+    assert PASSWORD not in first
+
+
+def test_the_library_computes_what_rfc_9106_says() -> None:
+    """The test vector of its section 5.3, with the secret and the data that we do not use."""
+    tag = ffi.new("uint8_t[]", 32)
+    inputs = {
+        name: ffi.new("uint8_t[]", list(octets))
+        for name, octets in {
+            "pwd": b"\x01" * 32,
+            "salt": b"\x02" * 16,
+            "secret": b"\x03" * 8,
+            "ad": b"\x04" * 12,
+        }.items()
+    }
+    lengths = {f"{name}len": len(octets) for name, octets in inputs.items()}
+    costs = {"t_cost": 3, "m_cost": 32, "lanes": 4, "threads": 4, "version": ARGON2_VERSION}
+    given = {"out": tag, "outlen": 32, "allocate_cbk": ffi.NULL, "free_cbk": ffi.NULL, "flags": 0}
+    context = ffi.new("argon2_context *", inputs | lengths | costs | given)
+
+    assert core(context, Type.ID.value) == 0
+
+    assert bytes(tag).hex() == "0d640df58d78766c08c037a34a8b53c9d01ef0452d75b65eb52520e96b01e659"
+
+
+def test_the_right_password_is_right_and_another_is_not(hashing: Hashing) -> None:
+    (stored,) = hashing.hash_many([PASSWORD])
+    assert hashing.verify(stored, PASSWORD)
+    for wrong in ("", PASSWORD.upper(), f"{PASSWORD} ", PASSWORD[:-1], "\ud800"):
+        assert not hashing.verify(stored, wrong)
+
+
+@pytest.mark.parametrize("password", ["", PASSWORD, "\ud800"])
+def test_nobody_signs_in_without_a_hash(hashing: Hashing, password: str) -> None:
+    assert not hashing.verify(None, password)
+    assert not hashing.verify("", password)
+    assert not hashing.verify("not a hash", password)
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_both_spellings_of_a_letter_are_one_password(hashing: Hashing, form: str) -> None:
+    text = "Zoë's café, twice"
+    (stored,) = hashing.hash_many([unicodedata.normalize("NFC", text)])
+    assert hashing.verify(stored, unicodedata.normalize(form, text))  # type: ignore[arg-type]
+
+
+def test_all_of_a_long_password_counts(hashing: Hashing) -> None:
+    long = "x" * 1_023
+    (stored,) = hashing.hash_many([f"{long}a"])
+    assert hashing.verify(stored, f"{long}a")
+    assert not hashing.verify(stored, f"{long}b")
+
+
+def test_a_hash_of_another_profile_still_fits_and_is_to_be_renewed(hashing: Hashing) -> None:
+    (stored,) = hashing.hash_many([PASSWORD])
+    assert not hashing.needs_rehash(stored)
+    with closing(Hashing(Profile(memory_kib=16, passes=1))) as stronger:
+        assert stronger.needs_rehash(stored)
+        assert stronger.verify(stored, PASSWORD)
+
+
+def test_an_account_that_is_missing_costs_what_an_account_costs(
+    hashing: Hashing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (stored,) = hashing.hash_many([PASSWORD])
+    seen: list[str] = []
+    compute = argon2.PasswordHasher.verify
+
+    def count(self: argon2.PasswordHasher, text: str, password: str) -> bool:
+        seen.append(text)
+        return bool(compute(self, text, password))
+
+    monkeypatch.setattr(argon2.PasswordHasher, "verify", count)
+    for password_hash in (stored, None, "", stored):
+        hashing.verify(password_hash, "wrong password")
+
+    assert len(seen) == 4
+    kinds = [argon2.extract_parameters(text) for text in seen]
+    assert kinds == kinds[:1] * 4
+
+
+def test_hashes_come_in_the_order_of_the_passwords(hashing: Hashing) -> None:
+    passwords = [f"password number {number}" for number in range(40)]
+    hashes = hashing.hash_many(passwords)
+    assert all(hashing.verify(text, known) for text, known in zip(hashes, passwords, strict=True))
+    assert hashing.computed == 40
+    assert hashing.hash_many([]) == []
+
+
+def test_there_is_a_thread_for_each_core_and_each_yields_to_others(hashing: Hashing) -> None:
+    cores = len(os.sched_getaffinity(0))
+    wait([hashing.submit(PASSWORD) for _ in range(cores * 8)])
+
+    threads = list(hashing._pool._threads)
+
+    assert hashing._pool._max_workers == cores
+    assert 1 <= len(threads) <= cores
+    assert {os.getpriority(os.PRIO_PROCESS, thread.native_id or 0) for thread in threads} == {19}
+    assert os.getpriority(os.PRIO_PROCESS, 0) < 19
+
+
+def test_closing_ends_the_threads() -> None:
+    hashing = Hashing(CHEAPEST)
+    hashing.hash_many([PASSWORD])
+    threads = list(hashing._pool._threads)
+    hashing.close()
+    assert not any(thread.is_alive() for thread in threads)
+    Hashing(CHEAPEST).close()
+
+
+def test_a_password_that_cannot_be_hashed_stops_the_others(hashing: Hashing) -> None:
+    with pytest.raises(UnicodeEncodeError):
+        hashing.hash_many(["\ud800", *[PASSWORD] * 2_000])
+    assert hashing.computed < 2_000

@@ -1,0 +1,100 @@
+"""What an operator may set, by the environment."""
+
+from pathlib import Path
+
+import pytest
+
+from anyscale.errors import ConfigError
+from anyscale.server.settings import Settings
+from anyscale.user.validate import Policy
+
+
+def read(**environment: str) -> Settings:
+    return Settings.from_environment(environment)
+
+
+def test_nothing_set_is_the_defaults() -> None:
+    found = read()
+    assert found.database == Path.home() / ".local/share/anyscale/anyscale.db"
+    assert found.batch_create
+    assert found.policy == Policy()
+    assert (found.policy.password_min_length, found.policy.hold_wait) == (8, 60)
+    assert found.batch_expiry_days == 7
+
+
+def test_everything_can_be_set() -> None:
+    found = read(
+        ANYSCALE_DATABASE_URL="sqlite:////srv/roll.db",
+        ANYSCALE_BATCH_CREATE="off",
+        ANYSCALE_PASSWORD_MIN_LENGTH="15",
+        ANYSCALE_SSO_ONLY="on",
+        ANYSCALE_HOLD_WAIT_SECONDS="0",
+        ANYSCALE_BATCH_EXPIRY_DAYS="30",
+    )
+    policy = Policy(password_min_length=15, sso_only=True, hold_wait=0)
+    assert found == Settings(
+        database=Path("/srv/roll.db"), batch_create=False, policy=policy, batch_expiry_days=30
+    )
+
+
+@pytest.mark.parametrize(
+    ("environment", "path"),
+    [
+        ({"ANYSCALE_DATA_DIR": "/srv/data"}, "/srv/data/anyscale.db"),
+        ({"XDG_DATA_HOME": "/xdg"}, "/xdg/anyscale/anyscale.db"),
+        ({"XDG_DATA_HOME": "/xdg", "ANYSCALE_DATA_DIR": "/srv"}, "/srv/anyscale.db"),
+        ({"ANYSCALE_DATABASE_URL": "sqlite:///here.db", "ANYSCALE_DATA_DIR": "/srv"}, "here.db"),
+        ({"ANYSCALE_DATABASE_URL": "", "ANYSCALE_DATA_DIR": "/srv"}, "/srv/anyscale.db"),
+    ],
+)
+def test_the_database_is_where_the_environment_says(environment: dict[str, str], path: str) -> None:
+    assert read(**environment).database == Path(path)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["sqlite://", "sqlite:///", "sqlite://host.db", "here.db", "mysql://x/y", "sqlite:/x", "://"],
+)
+def test_a_url_that_names_no_sqlite_file_is_refused(url: str) -> None:
+    with pytest.raises(ConfigError, match="ANYSCALE_DATABASE_URL must be sqlite:///path"):
+        read(ANYSCALE_DATABASE_URL=url)
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres"])
+def test_postgresql_needs_a_server_and_its_password_is_not_shown(scheme: str) -> None:
+    with pytest.raises(ConfigError, match="PostgreSQL needs a server") as caught:
+        read(ANYSCALE_DATABASE_URL=f"{scheme}://jane:hunter2@db/roll")
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["off", "OFF", " off ", "0", "false", "no"])
+def test_a_switch_is_off(text: str) -> None:
+    assert not read(ANYSCALE_BATCH_CREATE=text).batch_create
+
+
+@pytest.mark.parametrize("text", ["on", "On", "1", "true", "yes", "", " "])
+def test_a_switch_is_on(text: str) -> None:
+    assert read(ANYSCALE_BATCH_CREATE=text).batch_create
+
+
+@pytest.mark.parametrize("text", ["of", "2", "disabled", "öff"])
+def test_a_switch_is_nothing_else(text: str) -> None:
+    with pytest.raises(ConfigError, match="ANYSCALE_BATCH_CREATE must be on or off"):
+        read(ANYSCALE_BATCH_CREATE=text)
+
+
+@pytest.mark.parametrize(
+    ("name", "least", "most"),
+    [
+        ("ANYSCALE_PASSWORD_MIN_LENGTH", 8, 1024),
+        ("ANYSCALE_HOLD_WAIT_SECONDS", 0, 3600),
+        ("ANYSCALE_BATCH_EXPIRY_DAYS", 1, 365),
+    ],
+)
+def test_a_number_is_within_its_limits(name: str, least: int, most: int) -> None:
+    for fine in (least, most):
+        read(**{name: str(fine)})
+    wrong = [str(least - 1), str(most + 1), "x", "8.0", "1e1", "-8", "٨", "9" * 5_000]
+    for text in [*wrong, f"00000000{least or 1}{most}"]:
+        with pytest.raises(ConfigError, match=f"{name} must be a whole number from {least}"):
+            read(**{name: text})
