@@ -53,10 +53,12 @@ class RunFile:
         name = hashlib.sha256(f"{target}\0{self.users_file}".encode()).hexdigest()
         self._path = folder / f"{name[:32]}.run"
         with _translated(self._path):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # One at a time: `parents` would give the data directory the usual mode.
+            for private in (folder.parent, folder):
+                private.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._descriptor = self._locked()
-        #: the run that an earlier process left unfinished
-        self.earlier, self.batch_id = _parsed(self._path)
+            #: the run that an earlier process left unfinished
+            self.earlier, self.batch_id = _parsed(self._path)
 
     def __enter__(self) -> Self:
         return self
@@ -71,10 +73,8 @@ class RunFile:
         with _translated(self._path):
             os.ftruncate(self._descriptor, 0)
             self._append(json.encode(run))
-            # The name of the file has to survive a power cut as well.
-            folder = os.open(self._path.parent, os.O_RDONLY)
-            os.fsync(folder)
-            os.close(folder)
+            _sync_folder(self._path.parent)
+        self.batch_id = None
         return key
 
     def note_batch(self, batch_id: str) -> None:
@@ -91,7 +91,9 @@ class RunFile:
 
     def _append(self, line: bytes) -> None:
         os.lseek(self._descriptor, 0, os.SEEK_END)
-        os.write(self._descriptor, line + b"\n")
+        rest = line + b"\n"
+        while rest:  # a disk that fills up takes a part of it
+            rest = rest[os.write(self._descriptor, rest) :]
         os.fsync(self._descriptor)
 
     def _locked(self) -> int:
@@ -125,6 +127,15 @@ def abandoned(folder: Path, batch_id: str) -> bool:
                 finally:
                     os.close(descriptor)
     return False
+
+
+def _sync_folder(folder: Path) -> None:
+    """Let the name of a new file survive a power cut as well."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _try_lock(descriptor: int) -> bool:
