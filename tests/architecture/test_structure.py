@@ -116,11 +116,11 @@ def test_the_lock_files_fit_the_ranges_of_the_package() -> None:
 
 
 CODES = (
-    r'^    code(?:: ClassVar\[str\])? = "(\w+)"',  # of an error
-    r'\bcode="(\w+)"',
-    r'\bFault\(\s*(?:field|"\w+"),\s*"(\w+)"',
-    r'PlacedFault\([^"]*?,\s*"(\w+)",',
-    r'(?:fatal|refuse|problem|_stop_at)\([^"()]*?"(\w+)",',
+    r'^    code(?:: ClassVar\[str\])? = "([a-z_]+)"',  # of an error
+    r'\bcode="([a-z_]+)"',
+    r'\bFault\(\s*(?:field|"\w+"),\s*"([a-z_]+)"',
+    r'PlacedFault\([^"]*?,\s*"([a-z_]+)",',
+    r'(?:fatal|refuse|problem|_stop_at)\([^"()]*?"([a-z_]+)",',
     r'return "(\w+_\w+)", ',
     r': "(email_\w+)"',
 )

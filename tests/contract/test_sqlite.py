@@ -89,7 +89,6 @@ def test_every_connection_writes_ahead_and_to_the_disk(path: Path) -> None:
             connection = rows._connection
             assert connection.execute("pragma journal_mode").fetchone() == ("wal",)
             assert connection.execute("pragma synchronous").fetchone() == (2,)
-            assert connection.execute("pragma secure_delete").fetchone() == (1,)
 
 
 def test_what_was_committed_is_there_for_the_next_process(path: Path) -> None:

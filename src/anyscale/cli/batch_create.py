@@ -1,22 +1,23 @@
 """The run of `anyscale user batch-create`: what it remembers, what it says, what it writes."""
 
 import os
+import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
 from anyscale.cli import progress
 from anyscale.cli.failure import say_problems
-from anyscale.cli.output import OutputLost, log, write_json, write_records
+from anyscale.cli.output import OutputLost, log, say, write_json, write_records
 from anyscale.cli.runs import RunFile, abandoned
 from anyscale.data_dir import data_dir
 from anyscale.errors import AnyscaleError, BatchRefused, BatchRunning, BatchUnfinished, NotFound
 from anyscale.transport.base import Transport
 from anyscale.user.batch import BatchRun, Outcome
-from anyscale.user.files import UsersFile
+from anyscale.user.files import STDIN, UsersFile
 from anyscale.user.models import AdminCreatedUser, Batch
 
-__all__ = ["create", "try_out"]
+__all__ = ["create", "say_if_typed", "try_out"]
 
 
 def try_out(transport: Transport, file: UsersFile, if_exists: str, output: str) -> None:
@@ -49,6 +50,12 @@ def create(transport: Transport, file: UsersFile, if_exists: str, output: str) -
                 f"the users were created ({batch}), but their list could not be written: {error}"
             ) from error
         run.end()
+
+
+def say_if_typed(users_file: str) -> None:
+    """Tell a person who may not know that the command waits for what is typed."""
+    if users_file == STDIN and sys.stdin.isatty():
+        say("Reading users from the terminal: end with Ctrl-D.")
 
 
 class _Run:

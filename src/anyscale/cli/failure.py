@@ -11,7 +11,7 @@ from anyscale.errors import (
     ConfigError,
 )
 
-__all__ = ["MOST_PROBLEMS", "exit_status_of", "say_problems"]
+__all__ = ["INTERRUPTED", "MOST_PROBLEMS", "exit_status_of", "say_interrupted", "say_problems"]
 
 REFUSED, WRONG_INPUT, UNFINISHED, INTERRUPTED = 1, 2, 3, 130
 
@@ -22,7 +22,7 @@ MOST_PROBLEMS = 50
 def exit_status_of(error: BaseException) -> int:
     """Say what went wrong, and give the exit status that goes with it."""
     if isinstance(error, KeyboardInterrupt):
-        say("interrupted: run the same command again to go on where it stopped")
+        say_interrupted()
         return INTERRUPTED
     if isinstance(error, BatchRefused):
         say(f"error: {_count(len(error.problems))}; nobody was created.")
@@ -40,6 +40,11 @@ def exit_status_of(error: BaseException) -> int:
         return UNFINISHED
     say(_internal(error))
     return UNFINISHED
+
+
+def say_interrupted() -> None:
+    """Say that Ctrl-C was heard, and what follows from it."""
+    say("interrupted: run the same command again to go on where it stopped")
 
 
 def say_problems(error: BatchRefused) -> None:

@@ -1,6 +1,9 @@
 """The commands, by name, module and one line of help. Only what is used is imported."""
 
+import os
+import signal
 from importlib import import_module
+from types import FrameType
 from typing import Any
 
 import click
@@ -34,6 +37,7 @@ class _Root(click.Group):
             formatter.write_dl([(name, text) for name, (_, text) in _GROUPS.items()])
 
     def invoke(self, ctx: click.Context) -> Any:
+        signal.signal(signal.SIGINT, _interrupt)
         try:
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit):
@@ -42,6 +46,20 @@ class _Root(click.Group):
             from anyscale.cli.failure import exit_status_of
 
             ctx.exit(exit_status_of(error))
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    """End the work in order at the first Ctrl-C, and at once at the second: it can go on later."""
+    signal.signal(signal.SIGINT, _end_at_once)
+    raise KeyboardInterrupt
+
+
+def _end_at_once(_number: int, _frame: FrameType | None) -> None:
+    from anyscale.cli.failure import INTERRUPTED, say_interrupted
+
+    say_interrupted()
+    # Not an exit: that would wait for the threads, which is what the first Ctrl-C does.
+    os._exit(INTERRUPTED)
 
 
 @click.group(cls=_Root, context_settings={"help_option_names": ["-h", "--help"]})

@@ -65,10 +65,11 @@ def batch_create(
       3    unfinished, or the outcome is not known: run the same command again
       130  interrupted: the same as 3
     """
-    from anyscale.cli.batch_create import create, try_out
+    from anyscale.cli.batch_create import create, say_if_typed, try_out
     from anyscale.config import open_transport, resolve
     from anyscale.user.files import UsersFile
 
+    say_if_typed(users_file)
     with (
         closing(open_transport(resolve(host, None))) as transport,
         closing(UsersFile.open(users_file, file_format)) as file,

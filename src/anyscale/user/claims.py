@@ -11,7 +11,6 @@ from anyscale.user.conflicts import problems_of
 from anyscale.user.models import Batch, Claimed, Conflict, Created
 from anyscale.user.sources import Reading, pages
 from anyscale.user.validate import CheckedUser
-from anyscale.user.window import Window
 
 if TYPE_CHECKING:
     from anyscale.user.batch import BatchRun
@@ -88,7 +87,9 @@ def _refuse(run: "BatchRun", batch: Batch, reading: Reading, conflicts: list[Con
 
 def _claim_once(run: "BatchRun", batch: Batch, reading: Reading) -> tuple[int, int, Claimed]:
     """Claim page after page as long as nothing is wrong, and read on to the end in any case."""
-    entries = secrets = conflicts = 0
+    from anyscale.user.window import Window
+
+    entries = secrets = 0
     answers: list[Claimed] = []
     with Window[Claimed](run.transport.claims_at_once) as window:
         for number, page in enumerate(pages(reading, run.policy.page_users)):

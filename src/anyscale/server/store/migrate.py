@@ -1,7 +1,7 @@
 """Brings a SQLite schema up, a numbered file at a time: each and its number in one transaction."""
 
 import sqlite3
-from importlib.resources import files
+from pathlib import Path
 
 from anyscale.errors import StoreUnavailable
 
@@ -37,9 +37,9 @@ def _version(connection: sqlite3.Connection) -> int:
 
 
 def _steps() -> dict[int, str]:
-    folder = files("anyscale.server.store") / "migrations" / "sqlite"
+    # Not importlib.resources, which takes 6 ms to load: wheels are unpacked.
+    folder = Path(__file__).parent / "migrations" / "sqlite"
     return {
         int(file.name.partition("_")[0]): file.read_text(encoding="utf-8")
-        for file in folder.iterdir()
-        if file.name.endswith(".sql")
+        for file in folder.glob("*.sql")
     }

@@ -26,8 +26,6 @@ _PRAGMAS = (
     # Pages of 4 KiB. A claim of 10,000 rows touches some 2,000; fewer checkpoints write each once.
     "pragma wal_autocheckpoint = 4000",
     "pragma temp_store = memory",
-    # A row that is erased leaves nothing behind.
-    "pragma secure_delete = on",
 )
 
 
@@ -70,9 +68,11 @@ class SqliteStore:
 
     def close(self) -> None:
         """Close all connections; the last one folds the write-ahead log back into the file."""
-        for connection in (*self._idle, self._writer):
-            connection.close()
-        self._idle = []
+        # A thread may be in a transaction still, and SQLite does not survive losing its connection.
+        with self._writing:
+            for connection in (*self._idle, self._writer):
+                connection.close()
+            self._idle = []
 
     @contextmanager
     def write(self) -> Iterator[SqliteTransaction]:
