@@ -3,10 +3,13 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 
 from anyscale.server.app import ControlPlane, Settings
 from anyscale.server.core.passwords import CHEAPEST
+from anyscale.transport.base import Transport
+from anyscale.transport.embedded import EmbeddedTransport
 from anyscale.user.models import AdminCreateUser
 from anyscale.user.validate import CheckedUser, Policy, check
 
@@ -38,6 +41,20 @@ def control_plane(folder: Path, policy: Policy = POLICY, *, available: bool = Tr
     """Make a control plane that hashes fast."""
     settings = Settings(database=folder / "anyscale.db", policy=policy, batch_create=available)
     return ControlPlane(settings, profile=CHEAPEST)
+
+
+class _FastTransport(EmbeddedTransport):
+    """The embedded transport, with hashes that cost nothing."""
+
+    @cached_property
+    def _written(self) -> ControlPlane:
+        return ControlPlane(self._settings, profile=CHEAPEST)
+
+
+def embedded(folder: Path, policy: Policy = POLICY, *, available: bool = True) -> Transport:
+    """Make a transport to the control plane of a folder, which is made on the first write."""
+    database = folder / "data" / "anyscale.db"
+    return _FastTransport(Settings(database=database, policy=policy, batch_create=available))
 
 
 def emails(plane: ControlPlane) -> list[str]:
