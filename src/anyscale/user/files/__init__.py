@@ -13,7 +13,7 @@ from anyscale.user.files.entries import Entries
 from anyscale.user.files.source import Fatal, Source
 from anyscale.user.validate import CheckedUser, Policy
 
-__all__ = ["FORMATS", "Reading", "UsersFile"]
+__all__ = ["FORMATS", "STDIN", "Reading", "UsersFile"]
 
 #: The formats, and the endings of the names of files in them.
 FORMATS = {

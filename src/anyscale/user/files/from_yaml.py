@@ -157,6 +157,8 @@ def _user(
             found[name] = value
         else:
             faults += _pair_faults(key, value, found, next_event, source)
+            if start.flow_style and key.implicit[0]:
+                faults[-1] = _discreet(faults[-1])
     if not faults and (user := _plain_user(found, entries)):
         return user
     return _typed_user(start, found, faults, entries)
@@ -251,6 +253,16 @@ def _pair_faults(
         detail = f"is there a second time: the first is on line {line}"
         return [PlacedFault(place, key.value, "duplicate_key", detail)]
     return [PlacedFault(_place(value), key.value, "type", what)]
+
+
+def _discreet(fault: PlacedFault) -> PlacedFault:
+    """Hide a plain key in braces: it may be what follows a comma in a password without quotes."""
+    if not fault.detail.startswith("unknown key") or "did you mean" in fault.detail:
+        return fault
+    keys = ", ".join(FIELDS)
+    return fault._replace(
+        detail=f"unknown key: the keys are {keys}; put a text that holds ', ' in quotes"
+    )
 
 
 def _key_fault(key: Event, next_event: NextEvent, source: Source) -> PlacedFault:

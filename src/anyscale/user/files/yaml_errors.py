@@ -20,8 +20,9 @@ _WORDS = {
     "(a tab, @, % or `): indent with spaces, and put such a text in quotes",
     "found a tab character that violates indentation": "a tab in the indentation: "
     "indent with spaces",
-    "did not find expected node content": "a value cannot begin with this character: "
-    + _SIGN.format(", ] or }"),
+    "did not find expected node content": "a value is missing here, or a [ or { before is not "
+    "closed; " + _SIGN.format(", ] or }"),
+    "exceeded maximum nesting depth": "nested too deeply for a users file",
     "did not find expected alphabetic or numeric character": _SIGN.format("* or &"),
     "found undefined tag handle": _SIGN.format("!"),
     "did not find expected tag URI": _SIGN.format("!"),

@@ -1,0 +1,304 @@
+"""CSV files in which something is wrong, and what is said of them."""
+
+from tests.unit.bad_files.bad import Bad
+
+CSV = [
+    Bad(
+        "no header: no cell is shown",
+        "users.csv",
+        b"Jane,jane@example.com,correct-horse\n",
+        [
+            (
+                "users.csv:1:1: there is no column name and no column email: the first line must "
+                "name the columns, name and email among them, like "
+                "name,email,password,is_sso_user,lastname,title"
+            )
+        ],
+    ),
+    Bad(
+        "no column for the email",
+        "users.csv",
+        (b"name,title\nJane,Engineer\n"),
+        [
+            (
+                "users.csv:1:1: there is no column email: the first line must name the columns, "
+                "name and email among them, like name,email,password,is_sso_user,lastname,title"
+            )
+        ],
+    ),
+    Bad(
+        "columns in another case",
+        "users.csv",
+        (b"Name,Email\nJane,jane@example.com\n"),
+        [
+            (
+                "users.csv:1:1: there is no column name and no column email ('Name' is not "
+                "'name'): the first line must name the columns, name and email among them, like "
+                "name,email,password,is_sso_user,lastname,title"
+            )
+        ],
+    ),
+    Bad(
+        "a column that is not known",
+        "users.csv",
+        (b'name,email,titel,"a, b"\nJane,jane@example.com,x,y\n'),
+        [
+            "users.csv:1:12: unknown key 'titel': did you mean 'title'?",
+            (
+                "users.csv:1:18: unknown key 'a, b': the keys are name, email, password, "
+                "is_sso_user, lastname, title"
+            ),
+        ],
+    ),
+    Bad(
+        "a column twice",
+        "users.csv",
+        (b"name,email,name\nJane,jane@example.com,Joe\n"),
+        ["users.csv:1:12: the column 'name' is there twice"],
+    ),
+    Bad(
+        "a blank around a column",
+        "users.csv",
+        (b"name, email\nJane,jane@example.com\n"),
+        [
+            (
+                "users.csv:1:1: there is no column email (' email' is not 'email'): the first "
+                "line must name the columns, name and email among them, like "
+                "name,email,password,is_sso_user,lastname,title"
+            )
+        ],
+    ),
+    Bad(
+        "rows that are too short and too long",
+        "users.csv",
+        (
+            b"name,email,password,is_sso_user,lastname,title\n"
+            b"Jane\n"
+            b"Jane,jane@example.com\n"
+            b"Jane,jane@example.com,,,,,\n"
+        ),
+        [
+            (
+                "users.csv:2:1: create_users[0]: this row has 1 cell and the first line names 6 "
+                "columns; quote a text that holds ','"
+            ),
+            (
+                "users.csv:3:1: create_users[1]: this row has 2 cells and the first line names 6 "
+                "columns; quote a text that holds ','"
+            ),
+            (
+                "users.csv:4:1: create_users[2]: this row has 7 cells and the first line names 6 "
+                "columns; quote a text that holds ','"
+            ),
+        ],
+    ),
+    Bad(
+        "a comma in a title without quotes",
+        "users.csv",
+        (b"name,email,title\nJane,jane@example.com,Engineer, Platform\n"),
+        [
+            (
+                "users.csv:2:1: create_users[0]: this row has 4 cells and the first line names 3 "
+                "columns; quote a text that holds ','"
+            )
+        ],
+    ),
+    Bad(
+        "a quote that is never closed",
+        "users.csv",
+        (
+            b"name,email,password,is_sso_user,lastname,title\n"
+            b"Jane,jane@example.com,,,,\n"
+            b'Joe,"joe@example.com,,,,\n'
+            b"Ann,ann@example.com,,,,\n"
+        ),
+        ["users.csv:3:5: not valid CSV: the quote that opens this cell is never closed"],
+    ),
+    Bad(
+        "a quote that another one closes",
+        "users.csv",
+        (
+            b"name,email,password,is_sso_user,lastname,title\n"
+            b'Joe,"joe@example.com,,,,\n'
+            b'Ann,"ann@example.com",,,,\n'
+        ),
+        [
+            (
+                "users.csv:2:5: not valid CSV: the quotes of this cell do not match: double a "
+                'quote inside a quoted text ("")'
+            )
+        ],
+    ),
+    Bad(
+        "a text after a closing quote",
+        "users.csv",
+        (b'name,email,password,is_sso_user,lastname,title\n"Joe" Smith,joe@example.com,,,,\n'),
+        [
+            (
+                "users.csv:2:1: not valid CSV: the quotes of this cell do not match: double a "
+                'quote inside a quoted text ("")'
+            )
+        ],
+    ),
+    Bad(
+        "semicolons, and a wrong email",
+        "users.csv",
+        (b"name;email;title\nJ\xc3\xbcrgen;jurgen;Engineer, Platform\n"),
+        ["users.csv:2:8: create_users[0].email: 'jurgen' is not an email address"],
+    ),
+    Bad(
+        "tabs, and a wrong email",
+        "users.csv",
+        (b"name\temail\ttitle\nJ\xc3\xbcrgen\tjurgen\tEngineer; Platform\n"),
+        ["users.csv:2:8: create_users[0].email: 'jurgen' is not an email address"],
+    ),
+    Bad(
+        "bars between the cells",
+        "users.csv",
+        (b"name|email\nJane|jane@example.com\n"),
+        [
+            (
+                "users.csv:1:1: there is no column name and no column email: the first line must "
+                "name the columns, name and email among them, like "
+                "name,email,password,is_sso_user,lastname,title"
+            )
+        ],
+    ),
+    Bad(
+        "a byte order mark, and a wrong email",
+        "users.csv",
+        (b"\xef\xbb\xbfname,email\nJane,jane\n"),
+        ["users.csv:2:6: create_users[0].email: 'jane' is not an email address"],
+    ),
+    Bad(
+        "a line break in a quoted title, and a wrong email after it",
+        "users.csv",
+        (
+            b"name,email,password,is_sso_user,lastname,title\n"
+            b'Jane,jane@example.com,,,,"Engineer\n'
+            b'Platform"\n'
+            b"Joe,joe,,,,\n"
+        ),
+        [
+            "users.csv:2:26: create_users[0].title: has a line break at character 9: remove it",
+            "users.csv:4:5: create_users[1].email: 'joe' is not an email address",
+        ],
+    ),
+    Bad(
+        "quotes inside cells without quotes",
+        "users.csv",
+        (b'name,email,title\nJa"ne,jane,5" pipes\n'),
+        ["users.csv:2:7: create_users[0].email: 'jane' is not an email address"],
+    ),
+    Bad(
+        "doubled quotes before a wrong email",
+        "users.csv",
+        (b'name,email\n"Jane ""JJ"" Doe",jane\n'),
+        ["users.csv:2:19: create_users[0].email: 'jane' is not an email address"],
+    ),
+    Bad(
+        "empty cells for a name and an email",
+        "users.csv",
+        (b"name,email,title\n,,\n"),
+        [
+            "users.csv:2:1: create_users[0].name: is empty: every user has one",
+            "users.csv:2:2: create_users[0].email: is empty: every user has one",
+        ],
+    ),
+    Bad(
+        "other words for is_sso_user",
+        "users.csv",
+        (
+            b"name,email,password,is_sso_user,lastname,title\n"
+            b"Jane,jane@example.com,,maybe,,\n"
+            b"Joe,joe@example.com,,1,,\n"
+        ),
+        [
+            "users.csv:2:24: create_users[0].is_sso_user: must be true or false",
+            "users.csv:3:22: create_users[1].is_sso_user: must be true or false",
+        ],
+    ),
+    Bad(
+        "an email twice",
+        "users.csv",
+        (
+            b"name,email,password,is_sso_user,lastname,title\n"
+            b"Jane,jane@example.com,,,,\n"
+            b"Jane,JANE@example.com,,,,\n"
+        ),
+        [
+            (
+                "users.csv:3:6: create_users[1].email: 'JANE@example.com' is also the email of "
+                "create_users[0], on line 2, column 6"
+            )
+        ],
+    ),
+    Bad(
+        "a short password",
+        "users.csv",
+        (b"name,email,password,is_sso_user,lastname,title\nJane,jane@example.com,s3cret!,,,\n"),
+        ["users.csv:2:23: create_users[0].password: is shorter than 8 characters"],
+    ),
+    Bad(
+        "ends of lines of old Macs",
+        "users.csv",
+        b"name,email\rJane,jane@example.com\r",
+        [
+            (
+                "users.csv:1:6: not valid CSV: the file has line ends of old Macs (CR): save it "
+                "with LF or CRLF"
+            )
+        ],
+    ),
+    Bad(
+        "a header with an open quote",
+        "users.csv",
+        (b'"name,email\nJane,jane@example.com\n'),
+        ["users.csv:1:1: not valid CSV: the quote that opens this cell is never closed"],
+    ),
+    Bad(
+        "blank lines alone",
+        "users.csv",
+        (b"\n\n"),
+        [
+            (
+                "users.csv:1:1: the file has no users: the first line must name the columns, name"
+                " and email among them, like name,email,password,is_sso_user,lastname,title"
+            )
+        ],
+    ),
+    Bad(
+        "a cell that is too long",
+        "users.csv",
+        b"name,email\nJane," + b"x" * 200_000,
+        [
+            (
+                "users.csv:2:6: not valid CSV: this cell is too long, or the quote that opens it "
+                "is never closed"
+            )
+        ],
+    ),
+    Bad(
+        "a row of more than a MiB",
+        "users.csv",
+        b"name,email\n" + b"a" * 99_999 + b"," * 2_000_000,
+        [
+            (
+                "users.csv:2:1114102: no entry ends in the 1 MiB before this place: it is too "
+                "long, or a quote is never closed"
+            )
+        ],
+    ),
+    Bad(
+        "a line of Excel's own",
+        "users.csv",
+        (b"sep=,\nname,email\n"),
+        [
+            (
+                "users.csv:1:1: there is no column name and no column email: the first line must "
+                "name the columns, name and email among them, like "
+                "name,email,password,is_sso_user,lastname,title"
+            )
+        ],
+    ),
+]
