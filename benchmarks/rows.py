@@ -15,6 +15,10 @@ random.Random(1).shuffle(numbers)
 
 OURS = """
 from anyscale.server.app import ControlPlane, Settings
+from anyscale.server.core.claiming import add_batch
+from anyscale.server.core.entries import root_of, user_rows
+from anyscale.server.core.publishing import publish
+from anyscale.server.store.base import PageRow
 from anyscale.user.validate import CheckedUser
 users = [
     CheckedUser(f"user{i}@example.com", f"name{i}", f"user{i}@example.com", None, False,
@@ -23,11 +27,19 @@ users = [
 ]
 plane = ControlPlane(Settings(database=Path(sys.argv[1])))
 size = plane.batches.policy.page_users
+with plane.store.write() as tx:
+    batch = add_batch(tx, "key", "fail", "local:bench")
+rows = user_rows(batch.batch_id, 0, users)
 begun = time.perf_counter()
-batch = plane.batches.open("key", "fail", "local:bench").batch_id
 for number, first in enumerate(range(0, count, size)):
-    plane.batches.claim(batch, number, users[first:first + size])
-plane.batches.publish(batch, count, "local:bench")
+    part = rows[first:first + size]
+    root = root_of(row.user_id for row in part)
+    with plane.store.write() as tx:
+        assert not tx.insert_users(batch.id, part)
+        tx.save_page(batch.id, PageRow(number, bytes(32), root, len(part), 0, 0), [])
+        tx.touch(batch.id, tx.now())
+with plane.store.write() as tx:
+    publish(tx, batch, count, "local:bench")
 plane.close()
 Path(sys.argv[2]).write_text(str(time.perf_counter() - begun))
 """

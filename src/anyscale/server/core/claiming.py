@@ -85,7 +85,7 @@ def claim_page(
     if page and (batch.state == "published" or not page.conflicts):
         return Claimed(page.users, page.skipped, page.conflicts, [])
     own = user_rows(batch.batch_id, first, users)
-    owners = rows.insert_users(batch.id, sorted(own, key=lambda row: row.email_key))
+    owners = rows.insert_users(batch.id, own)
     conflicts = claimed_conflicts(batch.batch_id, first, own, owners)
     skipped = sum(passes(conflict, batch.if_exists) for conflict in conflicts)
     lost = {conflict.position for conflict in conflicts}

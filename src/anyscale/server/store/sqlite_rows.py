@@ -31,7 +31,8 @@ _INSERT_USERS = (
     "insert into users (batch, user_id, email_key, name, email, lastname, title, is_sso_user,"
     " hash_due) values "
 )
-_USER_VALUES = "(?,?,?,?,?,?,?,?,?)"
+# The batch is the first parameter, for all rows.
+_USER_VALUES = "(?1,?,?,?,?,?,?,?,?)"
 
 _BATCH = ", ".join(BatchRow.__struct_fields__)
 _PAGE = ", ".join(PageRow.__struct_fields__)
@@ -212,9 +213,9 @@ class SqliteTransaction:
     def _insert(self, batch: int, rows: Sequence[UserRow]) -> int:
         before = self._connection.total_changes
         for part in _slices(rows, _ROWS_A_STATEMENT):
-            values = list(chain.from_iterable((batch, *structs.astuple(row)) for row in part))
             marks = ",".join([_USER_VALUES] * len(part))
-            self._execute(f"{_INSERT_USERS}{marks} on conflict do nothing", values)
+            sql = f"{_INSERT_USERS}{marks} on conflict do nothing"
+            self._execute(sql, (batch, *chain.from_iterable(part)))
         return self._connection.total_changes - before
 
     def _taken(self, rows: Sequence[UserRow]) -> tuple[list[Owner], list[Owner]]:
