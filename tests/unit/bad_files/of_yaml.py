@@ -476,8 +476,8 @@ YAML = [
         (b'create_users:\n- name: Jane\n  email: jane@example.com\n  title: "\\uD800"\n'),
         [
             (
-                "users.yaml:4:13: not valid YAML: an unknown escape: write \\\\ for a backslash in "
-                "double quotes, or use single quotes"
+                "users.yaml:4:13: not valid YAML: YAML has no escapes in pairs, as JSON has for "
+                "emoji: write the character itself, or name the file .json"
             )
         ],
     ),
@@ -831,7 +831,7 @@ YAML = [
         "a key without a colon",
         "users.yaml",
         (b"create_users:\n- name: Jane\n  email jane@example.com\n  title: x\n"),
-        ["users.yaml:4:3: not valid YAML: a key without ': ' before this place"],
+        ["users.yaml:3:3: not valid YAML: a key without ': ' after it"],
     ),
     Bad(
         "a quote that is never closed",

@@ -4,12 +4,11 @@ A loader's own types would change what people wrote: `name: No` to False, `passw
 number, `title: 12:30:45` to 45045. Here the schema gives the types.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from yaml.error import MarkedYAMLError
 from yaml.events import (
-    AliasEvent,
     CollectionEndEvent,
     CollectionStartEvent,
     DocumentStartEvent,
@@ -24,6 +23,17 @@ from yaml.events import (
 from anyscale.user.files.entries import NOT_A_MAP, Entries, Place, PlacedFault, Value, unknown_key
 from anyscale.user.files.source import Source
 from anyscale.user.files.yaml_errors import explain
+from anyscale.user.files.yaml_values import (
+    BOOLEANS,
+    NULLS,
+    NextEvent,
+    is_special,
+    place_of,
+    skip,
+    special,
+    type_fault,
+    value_of,
+)
 from anyscale.user.validate import FIELDS, CheckedUser, check, shown
 
 try:
@@ -33,22 +43,9 @@ except ImportError:  # PyYAML was built without libyaml: the same events, some 2
 
 __all__ = ["read_yaml"]
 
-NextEvent = Callable[[], Any]
-
 _TOP = "create_users"
 
-#: Nothing in a users file is nested deeper than a user's own fields.
-_MAX_DEPTH = 16
-
 _FIELDS = frozenset(FIELDS)
-_NULLS = frozenset({"", "~", "null", "Null", "NULL"})
-_CLEAR_NULLS = frozenset({"", "~", "null"})
-_BOOLEANS = {
-    spelling: value
-    for value, words in ((True, ("true", "yes", "on")), (False, ("false", "no", "off")))
-    for word in words
-    for spelling in (word, word.capitalize(), word.upper())
-}
 
 
 def read_yaml(source: Source, entries: Entries) -> Iterator[CheckedUser]:
@@ -76,15 +73,15 @@ def _document(next_event: NextEvent, source: Source, entries: Entries) -> Iterat
         raise source.fatal("empty", _EMPTY, 1, 1)
     top = next_event()
     if isinstance(top, ScalarEvent) and not top.value and top.implicit[0]:
-        raise source.fatal("empty", _EMPTY, *_place(top))
+        raise source.fatal("empty", _EMPTY, *place_of(top))
     if not isinstance(top, MappingStartEvent):
-        raise source.fatal("top", _WRONG_TOP, *_place(top))
+        raise source.fatal("top", _WRONG_TOP, *place_of(top))
     yield from _top(top, next_event, source, entries)
     next_event()  # the end of the document
     end = next_event()
     if not isinstance(end, StreamEndEvent):
         detail = "a second document starts here: a users file holds one, so remove the line '---'"
-        raise source.fatal("documents", detail, *_place(end))
+        raise source.fatal("documents", detail, *place_of(end))
 
 
 _EMPTY = f"the file has no users: it needs the key '{_TOP}' with a list of them"
@@ -97,24 +94,24 @@ def _top(
     found = False
     _check_plain_collection(top, source)
     while isinstance(key := next_event(), ScalarEvent):
-        place = _place(key)
-        if _is_special(key):
-            entries.problem(place, "type", _special(key))
-            _skip(next_event(), next_event, source)
+        place = place_of(key)
+        if is_special(key):
+            entries.problem(place, "type", special(key))
+            skip(next_event(), next_event, source)
         elif key.value != _TOP:
             detail = f"unknown key {shown(key.value)}: the file holds one key, '{_TOP}'"
             entries.problem(place, "unknown_key", detail)
-            _skip(next_event(), next_event, source)
+            skip(next_event(), next_event, source)
         elif found:
             entries.problem(place, "duplicate_key", f"the key '{_TOP}' is there a second time")
-            _skip(next_event(), next_event, source)
+            skip(next_event(), next_event, source)
         else:
             found = True
             yield from _list(next_event(), next_event, source, entries)
     if not isinstance(key, CollectionEndEvent):
-        raise source.fatal("top", _WRONG_TOP, *_place(key))
+        raise source.fatal("top", _WRONG_TOP, *place_of(key))
     if not found and not entries.problems:
-        raise source.fatal("empty", _EMPTY, *_place(top))
+        raise source.fatal("empty", _EMPTY, *place_of(top))
 
 
 def _list(
@@ -122,8 +119,8 @@ def _list(
 ) -> Iterator[CheckedUser]:
     if not isinstance(value, SequenceStartEvent):
         detail = f"'{_TOP}' must hold a list, each user beginning with '- ' ([] is an empty one)"
-        entries.problem(_place(value), "type", detail)
-        _skip(value, next_event, source)
+        entries.problem(place_of(value), "type", detail)
+        skip(value, next_event, source)
         return
     _check_plain_collection(value, source)
     while not isinstance(start := next_event(), CollectionEndEvent):
@@ -169,19 +166,19 @@ def _plain_user(found: dict[str, Any], entries: Entries) -> CheckedUser | None:
     get = found.get
     if (name := get("name")) is None or (email := get("email")) is None:
         return None
-    if name.value in _NULLS or email.value in _NULLS:
+    if name.value in NULLS or email.value in NULLS:
         return None
     sso = get("is_sso_user")
-    is_sso_user = False if sso is None else _BOOLEANS.get(sso.value) if sso.implicit[0] else None
+    is_sso_user = False if sso is None else BOOLEANS.get(sso.value) if sso.implicit[0] else None
     if is_sso_user is None:
         return None
     password = get("password")
     lastname = get("lastname")
     title = get("title")
     if (
-        (password is not None and password.implicit[0] and password.value in _NULLS)
-        or (lastname is not None and lastname.implicit[0] and lastname.value in _NULLS)
-        or (title is not None and title.implicit[0] and title.value in _NULLS)
+        (password is not None and password.implicit[0] and password.value in NULLS)
+        or (lastname is not None and lastname.implicit[0] and lastname.value in NULLS)
+        or (title is not None and title.implicit[0] and title.value in NULLS)
     ):
         return None
     user = check(
@@ -205,32 +202,12 @@ def _typed_user(
     values: dict[str, Value] = {}
     places: dict[str, Place] = {}
     for field, event in found.items():
-        places[field] = _place(event)
-        if wrong := _type_fault(field, event):
+        places[field] = place_of(event)
+        if wrong := type_fault(field, event):
             faults.append(PlacedFault(places[field], field, "type", wrong))
         else:
-            values[field] = _value(field, event)
-    return entries.finish(_place(start), values, places, faults)
-
-
-def _value(field: str, event: ScalarEvent) -> Value:
-    if event.implicit[0] and event.value in _CLEAR_NULLS:
-        return None
-    return _BOOLEANS[event.value] if field == "is_sso_user" else str(event.value)
-
-
-def _type_fault(field: str, event: ScalarEvent) -> str | None:
-    plain = event.implicit[0]
-    if field == "is_sso_user":
-        if plain and event.value in _BOOLEANS:
-            return None
-        return "must be true or false, without quotes"
-    if plain and event.value in _NULLS - _CLEAR_NULLS:
-        return (
-            f"{event.value} is unclear: write '{event.value}' in quotes if it is the text, "
-            "or null if there is none"
-        )
-    return None
+            values[field] = value_of(field, event)
+    return entries.finish(place_of(start), values, places, faults)
 
 
 _MERGE = "merge keys (<<) are not used in users files: write the fields of each user out"
@@ -240,10 +217,10 @@ def _pair_faults(
     key: ScalarEvent, value: Event, found: dict[str, Any], next_event: NextEvent, source: Source
 ) -> list[PlacedFault]:
     """Say what is wrong with a key and its value, and read past the value."""
-    what = _skip(value, next_event, source)
-    place = _place(key)
+    what = skip(value, next_event, source)
+    place = place_of(key)
     if key.anchor or key.tag:
-        return [PlacedFault(place, None, "type", _special(key))]
+        return [PlacedFault(place, None, "type", special(key))]
     if key.value == "<<":
         return [PlacedFault(place, None, "unknown_key", _MERGE)]
     if key.value not in _FIELDS:
@@ -252,7 +229,7 @@ def _pair_faults(
         line = found[key.value].start_mark.line + 1
         detail = f"is there a second time: the first is on line {line}"
         return [PlacedFault(place, key.value, "duplicate_key", detail)]
-    return [PlacedFault(_place(value), key.value, "type", what)]
+    return [PlacedFault(place_of(value), key.value, "type", what)]
 
 
 def _discreet(fault: PlacedFault) -> PlacedFault:
@@ -267,58 +244,19 @@ def _discreet(fault: PlacedFault) -> PlacedFault:
 
 def _key_fault(key: Event, next_event: NextEvent, source: Source) -> PlacedFault:
     """Refuse a key that is not even a text, and read past it and its value."""
-    _skip(key, next_event, source)
-    _skip(next_event(), next_event, source)
-    return PlacedFault(_place(key), None, "type", f"a key must be one of {', '.join(FIELDS)}")
+    skip(key, next_event, source)
+    skip(next_event(), next_event, source)
+    return PlacedFault(place_of(key), None, "type", f"a key must be one of {', '.join(FIELDS)}")
 
 
 _NOT_A_MAP = f"{NOT_A_MAP}, with a blank after each ':'"
 
 
 def _refuse_entry(start: Event, next_event: NextEvent, source: Source, entries: Entries) -> None:
-    what = _skip(start, next_event, source)
-    entries.refuse(_place(start), "type", what if _is_special(start) else _NOT_A_MAP)
-
-
-def _skip(event: Event, next_event: NextEvent, source: Source) -> str:
-    """Read past a value and say what it is."""
-    if not isinstance(event, CollectionStartEvent):
-        return _special(event) if _is_special(event) else "is not a text"
-    first, depth = event, 1
-    while depth:
-        event = next_event()
-        if isinstance(event, CollectionStartEvent):
-            depth += 1
-        elif isinstance(event, CollectionEndEvent):
-            depth -= 1
-        if depth > _MAX_DEPTH:
-            raise source.fatal("depth", "nested too deeply for a users file", *_place(event))
-    if _is_special(first):
-        return _special(first)
-    kind = "a list" if isinstance(first, SequenceStartEvent) else "a map"
-    return f"must be one value, not {kind}; put a text that begins with [ or {{ in quotes"
-
-
-def _is_special(event: Any) -> bool:
-    return isinstance(event, AliasEvent) or bool(
-        getattr(event, "anchor", None) or getattr(event, "tag", None)
-    )
-
-
-def _special(event: Any) -> str:
-    # The name behind the sign is not shown: it may be a password that was not quoted.
-    if isinstance(event, AliasEvent):
-        return "is a YAML alias, which users files do not use; quote a text that begins with *"
-    if event.anchor:
-        return "has a YAML anchor, which users files do not use; quote a text that begins with &"
-    return "has a YAML tag, which users files do not use; quote a text that begins with !"
+    what = skip(start, next_event, source)
+    entries.refuse(place_of(start), "type", what if is_special(start) else _NOT_A_MAP)
 
 
 def _check_plain_collection(event: CollectionStartEvent, source: Source) -> None:
-    if _is_special(event):
-        raise source.fatal("type", _special(event), *_place(event))
-
-
-def _place(event: Any) -> Place:
-    mark = event.start_mark
-    return Place(mark.line + 1, mark.column + 1)
+    if is_special(event):
+        raise source.fatal("type", special(event), *place_of(event))

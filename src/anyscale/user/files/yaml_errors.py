@@ -33,10 +33,10 @@ _WORDS = {
     "not closed, or a text with quotes in it is not in quotes as a whole",
     "did not find expected '-' indicator": "the indentation does not fit the list above: "
     "each user begins with '- ' in the same column",
-    "could not find expected ':'": "a key without ': ' before this place",
     "found unknown escape character": _ESCAPE,
     "did not find expected hexdecimal number": _ESCAPE,
-    "found invalid Unicode character escape code": _ESCAPE,
+    "found invalid Unicode character escape code": "YAML has no escapes in pairs, as JSON has for "
+    "emoji: write the character itself, or name the file .json",
     "did not find expected <document start>": "something follows the end of the document: "
     "remove it",
     "found incompatible YAML document": "remove the line that begins with %",
@@ -47,6 +47,7 @@ _WORDS = {
 _UNCLOSED = {
     "found unexpected end of stream": "the quote that opens here is never closed",
     "found unexpected document indicator": "the quote that opens here is never closed",
+    "could not find expected ':'": "a key without ': ' after it",
     "did not find expected ',' or '}'": "the { that opens here is not closed, or a ',' is missing "
     "in it; " + _SIGN.format("{"),
     "did not find expected ',' or ']'": "the [ that opens here is not closed, or a ',' is missing "
