@@ -23,7 +23,7 @@ _PRAGMAS = (
     "pragma synchronous = full",
     # KiB. The unique index on emails in random order is what needs it.
     "pragma cache_size = -16384",
-    # Pages of 4 KiB, so 64 MB. Each claim of a large batch touches most pages of the index on emails;
+    # Pages of 4 KiB, so 64 MB. Each claim of a large batch touches most pages of the emails' index;
     # the later the checkpoint, the less often each is written back.
     "pragma wal_autocheckpoint = 16000",
     "pragma temp_store = memory",
