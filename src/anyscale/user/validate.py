@@ -183,5 +183,5 @@ def _password_faults(fields: Mapping[str, str | bool | None], policy: Policy) ->
 def shown(text: str, limit: int = 60) -> str:
     """Give a value as an error shows it: quoted, short, and nothing in it acts on a terminal."""
     cut = text if len(text) <= limit else text[: limit - 1] + "…"
-    escaped = _FORBIDDEN.sub(lambda found: f"\\u{ord(found[0]):04x}", cut)
-    return f"'{escaped}'"
+    visible = (c if c.isprintable() else f"\\u{ord(c):04x}" for c in cut)
+    return f"'{''.join(visible)}'"

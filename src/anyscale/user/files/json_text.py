@@ -62,9 +62,7 @@ class JsonText:
 
     def peek(self) -> str:
         """Skip blanks and give the next character without taking it; nothing at the end."""
-        blanks = _blank(self.text, self.at)
-        assert blanks is not None  # none is some
-        self.at = blanks.end()
+        self.at = self._after_blanks(self.at)
         return self.text[self.at : self.at + 1]
 
     def peek_far(self) -> str:
@@ -144,9 +142,13 @@ class JsonText:
     def syntax(self, detail: str) -> Fatal:
         """Make the error of a text that is not JSON, or of an entry that does not end."""
         if self.at >= len(self.text) and not self._ended:
-            self.at = _blank(self.text, self._begin).end()
+            self.at = self._after_blanks(self._begin)
             return self.fatal("too_long", f"what begins here takes more than {MAX_ENTRY >> 20} MiB")
         return self.fatal("syntax", f"not valid JSON: {detail}")
+
+    def _after_blanks(self, offset: int) -> int:
+        found = _blank(self.text, offset)
+        return found.end() if found else offset
 
     def _string(self) -> str:
         try:
