@@ -20,6 +20,12 @@ Result = subprocess.CompletedProcess[str]
 Anyscale = Callable[..., Result]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Say at how many points a command is killed or fails; the long runs are before a release."""
+    parser.addoption("--kill-points", type=int, default=30, help="kill -9 at so many points")
+    parser.addoption("--fault-points", type=int, default=24, help="I/O errors at so many points")
+
+
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty home, in which the data directory is not made yet."""
@@ -46,20 +52,23 @@ def anyscale(tmp_path: Path) -> Anyscale:
     def run(
         *arguments: str | Path,
         stdin: str | bytes | None = None,
+        stdout: str | Path | None = None,
         env: Mapping[str, str] | None = None,
         timeout: float = 120,
     ) -> Result:
         text = stdin.decode("utf-8", "surrogateescape") if isinstance(stdin, bytes) else stdin
-        return subprocess.run(
-            [str(Path(sys.executable).parent / "anyscale"), *map(str, arguments)],
-            cwd=folder,
-            input=text or "",
-            env=os.environ | dict(env or {}),
-            capture_output=True,
-            encoding="utf-8",
-            errors="surrogateescape",
-            timeout=timeout,
-            check=False,
-        )
+        with Path(stdout or os.devnull).open("w", encoding="utf-8") as elsewhere:
+            return subprocess.run(
+                [str(Path(sys.executable).parent / "anyscale"), *map(str, arguments)],
+                cwd=folder,
+                input=text or "",
+                env=os.environ | dict(env or {}),
+                stdout=elsewhere if stdout else subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                encoding="utf-8",
+                errors="surrogateescape",
+                timeout=timeout,
+                check=False,
+            )
 
     return run

@@ -2,8 +2,8 @@
 
 import os
 import sys
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from anyscale.cli import progress
@@ -11,7 +11,15 @@ from anyscale.cli.failure import say_problems
 from anyscale.cli.output import OutputLost, log, say, write_json, write_records
 from anyscale.cli.runs import RunFile, abandoned
 from anyscale.data_dir import data_dir
-from anyscale.errors import AnyscaleError, BatchRefused, BatchRunning, BatchUnfinished, NotFound
+from anyscale.errors import (
+    AnyscaleError,
+    BatchRefused,
+    BatchRunning,
+    BatchUnfinished,
+    KeyReused,
+    NotFound,
+    StoreUnavailable,
+)
 from anyscale.transport.base import Transport
 from anyscale.user.batch import BatchRun, Outcome
 from anyscale.user.files import STDIN, UsersFile
@@ -34,22 +42,56 @@ def create(transport: Transport, file: UsersFile, if_exists: str, output: str) -
         log("Creating users...")
         run = _Run(transport, file, if_exists, stack)
         batch_run = _batch_run(transport, file, if_exists, run.begin, run)
-        try:
-            outcome = _told(batch_run.run, output)
-        except (BatchUnfinished, BatchRunning, KeyboardInterrupt):
-            raise
-        except AnyscaleError:
-            run.end()
-            raise
+        outcome = _settled(run, lambda: _told(lambda: _created(run, batch_run), output))
         _say(outcome)
-        try:
+        with _after_all(outcome):
             _write(outcome, output)
-        except OutputLost as error:
-            batch = f"batch {outcome.batch.batch_id}" if outcome.batch else "nobody"
-            raise BatchUnfinished(
-                f"the users were created ({batch}), but their list could not be written: {error}"
-            ) from error
-        run.end()
+            # The database's last writes come first: a kill among them finds the run remembered.
+            transport.close()
+            run.end()
+
+
+def _created(run: "_Run", batch_run: BatchRun) -> Outcome:
+    try:
+        return batch_run.run()
+    except KeyReused:
+        # The file has another text, though its size and time are those of the earlier run's.
+        if not run.taken_up:
+            raise
+        run.text_changed = True
+        return batch_run.run()
+
+
+def _settled(run: "_Run", call: Callable[[], Outcome]) -> Outcome:
+    """Make a call. If it fails, forget the run, unless something of it may be left behind."""
+    try:
+        return call()
+    except (BatchUnfinished, BatchRunning):
+        raise
+    except BatchRefused:
+        run.forget()
+        raise
+    except AnyscaleError as error:
+        if run.taken_up or (isinstance(error, StoreUnavailable) and error.begun):
+            raise BatchUnfinished(str(error)) from error
+        run.forget()
+        raise
+    except OSError as error:  # the control plane's are translated
+        raise BatchUnfinished(f"cannot read {run.file_name}: {error.strerror}") from error
+
+
+@contextmanager
+def _after_all(outcome: Outcome) -> Iterator[None]:
+    """Tell the truth about what fails when the users are accounts already."""
+    done = "nobody was to be created"
+    if outcome.batch:
+        done = f"the users were created (batch {outcome.batch.batch_id})"
+    try:
+        yield
+    except OutputLost as error:
+        raise BatchUnfinished(f"{done}, but their list could not be written: {error}") from error
+    except AnyscaleError as error:
+        raise BatchUnfinished(f"{done}, but {error}") from error
 
 
 def say_if_typed(users_file: str) -> None:
@@ -65,6 +107,11 @@ class _Run:
         self, transport: Transport, file: UsersFile, if_exists: str, stack: ExitStack
     ) -> None:
         self.resumable = file.path is not None
+        self.file_name = file.name
+        #: Whether something of an earlier run may be left, with which this one goes on.
+        self.taken_up = False
+        #: Whether the control plane has found that the file is not what the earlier run read.
+        self.text_changed = False
         self._transport = transport
         self._file = file
         self._if_exists = if_exists
@@ -73,15 +120,15 @@ class _Run:
 
     def begin(self) -> str:
         """Find out whether an earlier run is to be gone on with; give the idempotency key."""
-        log(f"Using the control plane at {self._transport.where}")
         if self._file.path is None:
+            log(f"Using the control plane at {self._transport.where}")
             return os.urandom(16).hex()
-        kept = RunFile(_folder(), self._transport.where, self._file.path)
-        self._kept = self._stack.enter_context(kept)
+        kept = self._kept or self._keep(self._file.path)
         if kept.earlier is None:
             return self._begin_anew(kept)
         batch = self._earlier_batch(kept)
-        if (kept.earlier.stamp, kept.earlier.if_exists) != (self._file.stamp, self._if_exists):
+        same = (kept.earlier.stamp, kept.earlier.if_exists) == (self._file.stamp, self._if_exists)
+        if self.text_changed or not same:
             self._settle_other(batch)
             return self._begin_anew(kept)
         if batch and batch.state in ("dropped", "expired"):
@@ -102,8 +149,22 @@ class _Run:
         if self._kept:
             self._kept.end()
 
+    def forget(self) -> None:
+        """Forget the run after an error, which is what is to be told of, whatever this meets."""
+        with suppress(StoreUnavailable):
+            self.end()
+
+    def _keep(self, path: str) -> RunFile:
+        log(f"Using the control plane at {self._transport.where}")
+        kept = RunFile(_folder(), self._transport.where, path)
+        self._kept = self._stack.enter_context(kept)
+        self.taken_up = kept.earlier is not None
+        return kept
+
     def _begin_anew(self, kept: RunFile) -> str:
-        return kept.begin(self._file.stamp, self._if_exists)
+        key = kept.begin(self._file.stamp, self._if_exists)
+        self.taken_up = False
+        return key
 
     def _earlier_batch(self, kept: RunFile) -> Batch | None:
         assert kept.earlier is not None

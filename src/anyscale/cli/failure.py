@@ -30,7 +30,7 @@ def exit_status_of(error: BaseException) -> int:
     if isinstance(error, BatchUnfinished | BatchRunning):
         say(f"error: {error}")
         if not isinstance(error, BatchRunning):
-            say("The batch is unfinished or its outcome is not known: run the same command again.")
+            say("Run the same command again: it goes on from there, or says what has come of it.")
         return UNFINISHED
     if isinstance(error, AnyscaleError):
         say(f"error: {error}")

@@ -37,7 +37,8 @@ class _Root(click.Group):
             formatter.write_dl([(name, text) for name, (_, text) in _GROUPS.items()])
 
     def invoke(self, ctx: click.Context) -> Any:
-        signal.signal(signal.SIGINT, _interrupt)
+        if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:  # as for a job in the background
+            signal.signal(signal.SIGINT, _interrupt)
         try:
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit):
@@ -46,6 +47,9 @@ class _Root(click.Group):
             from anyscale.cli.failure import exit_status_of
 
             ctx.exit(exit_status_of(error))
+        finally:
+            # The status is settled. Python's own end would give it up for the signal's.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

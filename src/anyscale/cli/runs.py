@@ -86,7 +86,7 @@ class RunFile:
 
     def end(self) -> None:
         """Forget the run: it has ended, and everything was said."""
-        with _translated(self._path):
+        with _translated(self._path, "remove"):
             self._path.unlink(missing_ok=True)
 
     def _append(self, line: bytes) -> None:
@@ -159,8 +159,8 @@ def _parsed(path: Path) -> tuple[Run | None, str | None]:
 
 
 @contextlib.contextmanager
-def _translated(path: Path) -> Iterator[None]:
+def _translated(path: Path, what: str = "keep this run in") -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StoreUnavailable(f"cannot keep this run in {path}: {error.strerror}") from error
+        raise StoreUnavailable(f"cannot {what} {path}: {error.strerror}") from error
