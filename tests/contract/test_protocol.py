@@ -1,12 +1,12 @@
 """The batch protocol: every call twice is every call once, and nobody is seen before the end."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from tests.contract.people import PASSWORD, checked, control_plane, emails, everybody
+from tests.contract.people import PASSWORD, POLICY, checked, control_plane, emails, everybody
 
 from anyscale.errors import (
     BatchGone,
@@ -19,6 +19,7 @@ from anyscale.errors import (
 from anyscale.server.app import ControlPlane
 from anyscale.server.core.audit import entry_hash
 from anyscale.server.core.batches import Batches
+from anyscale.server.core.passwords import CHEAPEST, Hashing
 from anyscale.server.store.base import AuditRow
 from anyscale.user.models import Batch
 
@@ -218,6 +219,13 @@ def test_a_list_that_begins_like_a_longer_batch_is_another_one(
     assert len(emails(plane)) == (4 if end else 0)
 
 
+def test_a_published_batch_has_the_number_of_entries_that_it_has(batches: Batches) -> None:
+    batch = published(batches, "a", "b")
+    for entries in (0, 1, 3):
+        with pytest.raises(KeyReused, match=f"has 2 users, and not {entries}"):
+            batches.publish(batch.batch_id, entries, JOE)
+
+
 def test_a_published_batch_takes_no_further_page(batches: Batches) -> None:
     batch = published(batches, "a", "b", "c")
     with pytest.raises(KeyReused):
@@ -348,6 +356,57 @@ def test_a_small_batch_hashes_for_nobody_who_exists(plane: ControlPlane, batches
     assert plane.hashing.computed == 0
     batches.create("skip", everybody("a", "b", password=PASSWORD), "skip", JOE)
     assert plane.hashing.computed == 1
+
+
+class Interrupted(Hashing):
+    """Hashes, but lets something happen first."""
+
+    def __init__(self, happens: Callable[[], object]) -> None:
+        super().__init__(CHEAPEST)
+        self._happens = [happens]
+
+    def hash_many(self, passwords: Sequence[str]) -> list[str]:
+        while self._happens:
+            self._happens.pop()()
+        return super().hash_many(passwords)
+
+
+def test_an_email_that_comes_free_while_a_small_batch_hashes_is_hashed_for(
+    plane: ControlPlane, batches: Batches
+) -> None:
+    holder = batches.open("holder", "fail", JOE)
+    batches.claim(holder.batch_id, 0, everybody("a"))
+    with closing(Interrupted(lambda: batches.drop(holder.batch_id, JOE))) as hashing:
+        other = Batches(plane.store, hashing, POLICY, available=True, expiry_days=7)
+        created = other.create("key", everybody("a", "b", password=PASSWORD), "fail", JOE)
+        assert hashing.computed == 2
+    assert created.batch.users == 2
+    with plane.store.read() as rows:
+        hashes = rows._connection.execute("select password_hash from users").fetchall()
+    assert all(plane.hashing.verify(text, PASSWORD) for (text,) in hashes)
+
+
+def test_an_email_that_is_taken_while_a_small_batch_hashes_is_told(
+    plane: ControlPlane, batches: Batches
+) -> None:
+    with closing(Interrupted(lambda: published(batches, "a"))) as hashing:
+        other = Batches(plane.store, hashing, POLICY, available=True, expiry_days=7)
+        with pytest.raises(BatchRefused, match="has an account already"):
+            other.create("key", everybody("a", "b", password=PASSWORD), "fail", JOE)
+    assert emails(plane) == ["a@example.com"]
+    assert row_counts(plane)["batches"] == 1
+
+
+def test_a_batch_that_is_dropped_while_it_is_hashed_stores_nothing(
+    plane: ControlPlane, batches: Batches
+) -> None:
+    batch = batches.open("key", "fail", JOE)
+    batches.claim(batch.batch_id, 0, everybody("a", password=PASSWORD))
+    with closing(Interrupted(lambda: batches.drop(batch.batch_id, JOE))) as hashing:
+        other = Batches(plane.store, hashing, POLICY, available=True, expiry_days=7)
+        with pytest.raises(BatchGone, match="dropped"):
+            other.hash(batch.batch_id, [(0, PASSWORD)])
+    assert row_counts(plane)["users"] == 0
 
 
 def test_the_policy_is_enforced_on_hashing(plane: ControlPlane, batches: Batches) -> None:
@@ -524,6 +583,21 @@ def test_claiming_a_page_again_keeps_the_batch(plane: ControlPlane, batches: Bat
     batches.claim(batch.batch_id, 0, everybody("a"))
     batches.expire()
     assert batches.show(batch.batch_id).state == "open"
+
+
+def test_a_batch_that_somebody_goes_on_with_in_the_last_moment_stays(
+    plane: ControlPlane, batches: Batches
+) -> None:
+    batch = batches.open("key", "fail", JOE)
+    make_idle(plane, batch, 8)
+    with plane.store.read() as rows:
+        idle = rows.batch(batch.batch_id)
+    assert idle
+    batches.claim(batch.batch_id, 0, everybody("a"))
+
+    batches._expire(idle)  # the second half of an expiry that was overtaken
+
+    assert batches.publish(batch.batch_id, 1, JOE).users == 1
 
 
 def test_a_drop_that_was_cut_short_is_finished(plane: ControlPlane, batches: Batches) -> None:

@@ -1,11 +1,14 @@
 """The SQLite store: the rules of every store, and what is asked of a file."""
 
+import fcntl
 import os
 import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -299,3 +302,31 @@ def test_eight_processes_may_be_the_first_at_once(path: Path) -> None:
     assert errors == [""] * 8
     with SqliteStore(path) as store:
         assert count_batches(store) == 8
+
+
+def test_eight_threads_may_be_the_first_at_once(tmp_path: Path) -> None:
+    for attempt in range(10):
+        path = tmp_path / str(attempt) / "anyscale.db"
+        start = threading.Barrier(8)
+
+        def use(number: int, path: Path = path, start: threading.Barrier = start) -> None:
+            start.wait()
+            with SqliteStore(path) as store:
+                add_batch(store, number)
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(use, range(8)))
+        with SqliteStore(path) as store:
+            assert count_batches(store) == 8
+
+
+def test_a_first_use_waits_until_another_one_has_set_the_file_up(path: Path) -> None:
+    path.parent.mkdir()
+    other = os.open(path.parent, os.O_RDONLY)
+    fcntl.flock(other, fcntl.LOCK_EX)
+    with ThreadPoolExecutor(1) as pool:
+        first_use = pool.submit(lambda: SqliteStore(path).close())
+        with pytest.raises(TimeoutError):
+            first_use.result(0.2)
+        os.close(other)
+        first_use.result(20)

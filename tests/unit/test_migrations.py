@@ -3,6 +3,9 @@
 import sqlite3
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -49,6 +52,21 @@ def test_migrating_twice_is_migrating_once() -> None:
     migrate(connection)
     assert _version(connection) == max(_steps())
     connection.close()
+
+
+def test_several_may_migrate_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "anyscale.db"
+    sqlite3.connect(path).execute("pragma journal_mode = wal").connection.close()
+    start = threading.Barrier(8)
+
+    def bring_up(_: int) -> int:
+        with closing(sqlite3.connect(path, timeout=60, isolation_level=None)) as connection:
+            start.wait()
+            migrate(connection)
+            return _version(connection)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(bring_up, range(8))) == {max(_steps())}
 
 
 @pytest.mark.parametrize("statement", range(1, 14, 2))
