@@ -165,7 +165,9 @@ _REASONS = {
     "SQLITE_READONLY": "it is read-only for this user",
     "SQLITE_CANTOPEN": "it cannot be opened: check the folder and its permissions",
     "SQLITE_NOTADB": "the file is not a database",
-    "SQLITE_CORRUPT": "the database is damaged: restore it from a backup",
+    # SQLite says so of a disk that cannot read as well.
+    "SQLITE_CORRUPT": "it is damaged or the disk fails: see to the disk, or restore a backup",
+    "SQLITE_IOERR_SHMSIZE": "the disk is full or fails: make room, then run the same command again",
     "SQLITE_IOERR": "reading or writing the disk failed",
 }
 
