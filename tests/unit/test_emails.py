@@ -1,0 +1,252 @@
+"""What an email address is, and when two of them are the same."""
+
+import re
+import socket
+import unicodedata
+from typing import NoReturn
+
+import email_validator
+import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+
+from anyscale.user import emails
+from anyscale.user.emails import MAX_OCTETS, email_key
+
+RESERVED = sorted(email_validator.SPECIAL_USE_DOMAIN_NAMES)
+
+
+def is_address(email: str) -> bool:
+    """Whether we take it."""
+    try:
+        email_key(email)
+    except ValueError:
+        return False
+    return True
+
+
+def validator_takes(email: str) -> bool:
+    """Whether email-validator takes it, with special-use names allowed and no DNS asked."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(email_validator, "SPECIAL_USE_DOMAIN_NAMES", [])
+        try:
+            email_validator.validate_email(email, check_deliverability=False)
+        except email_validator.EmailNotValidError:
+            return False
+    return True
+
+
+def joined(alphabet: str, by: str) -> st.SearchStrategy[str]:
+    return st.lists(st.text(alphabet, min_size=1, max_size=8), min_size=1, max_size=3).map(by.join)
+
+
+LETTERS = "abzABZ"
+ALNUM = LETTERS + "019"
+plain = st.tuples(
+    joined(ALNUM + "!#$%&'*+/=?^_`{|}~-", "."),
+    st.lists(joined(ALNUM, "-"), min_size=1, max_size=3).map(".".join),
+    st.text(LETTERS, min_size=1, max_size=8),
+).map(lambda parts: f"{parts[0]}@{parts[1]}.{parts[2]}")
+
+
+@given(plain)
+@example("a@b.c")
+@example("!#$%&'*+/=?^_`{|}~-@0.a")
+@example("a@b-c-d.0-0.x")
+def test_the_quick_pattern_accepts_nothing_that_email_validator_refuses(email: str) -> None:
+    assert emails._is_plain(email)
+    assume(len(email) <= emails._SHORT)
+
+    assert validator_takes(email)
+
+
+addresses = st.sampled_from(
+    [
+        *("jane@example.com", "o'neil+tag@sub.example.org", "jane@corp.local", "J@BÜCHER.example"),
+        *("用户@例え.jp", "a@xn--bcher-kva.com", "x@1.2.com", "e\u0301@example.com", "a@b.test"),
+        *("jane@straße.de", "jane@a.b.c.d.e.f", "jane@host.internal", "root@localhost.localdomain"),
+    ]
+)
+pieces = st.sampled_from(
+    [
+        *"@.-_ \"'(),:;<>[]\\\t\nAß\uff10。é",
+        "xn--",
+        "..",
+        "--",
+        "\u0301",
+        "\u200d",
+        "\0",
+        "\ud800",
+        "\u0661",
+    ]
+)
+
+
+@given(address=addresses, data=st.data())
+def test_a_mutated_address_is_taken_only_if_email_validator_takes_it(
+    address: str, data: st.DataObject
+) -> None:
+    for _ in range(data.draw(st.integers(1, 3))):
+        at = data.draw(st.integers(0, len(address)))
+        cut = data.draw(st.integers(0, 2))
+        address = address[:at] + data.draw(pieces) + address[at + cut :]
+    if len(address.encode("utf-8", "surrogatepass")) > MAX_OCTETS:
+        return
+
+    if is_address(address):
+        assert validator_takes(address)
+
+
+@given(address=addresses, data=st.data())
+def test_what_email_validator_takes_we_take_too(address: str, data: st.DataObject) -> None:
+    at = data.draw(st.integers(0, len(address)))
+    mutated = (
+        address[:at] + data.draw(st.sampled_from([".", "-", "a", "é", "0", "A"])) + address[at:]
+    )
+
+    assert is_address(mutated) == validator_takes(mutated)
+
+
+@given(st.text(max_size=40) | st.text("a.-@é\u0301", max_size=300))
+def test_any_text_has_a_key_or_is_no_address(text: str) -> None:
+    if is_address(text):
+        key = email_key(text)
+        assert is_address(key)
+        assert email_key(key) == key
+
+
+@pytest.mark.parametrize(
+    "email",
+    [
+        *("jane@corp.local", "jane@host.test", "jane@x.invalid", "jane@sub.corp.internal"),
+        *("jane@router.home.arpa", "jane@CORP.LOCAL", "jané@corp.local", "jane@bücher.local"),
+    ],
+)
+def test_internal_domains_are_fine(email: str) -> None:
+    assert is_address(email)
+
+
+@pytest.mark.parametrize("name", RESERVED)
+def test_every_special_use_name_is_fine_under_a_host_in_both_ways_of_the_check(name: str) -> None:
+    assert email_key(f"Jane@Host.{name}") == f"jane@host.{name}"
+    assert email_key(f"Jané@Host.{name}") == f"jané@host.{name}"
+
+
+def test_the_list_of_special_use_names_of_the_whole_process_is_left_alone() -> None:
+    before = list(email_validator.SPECIAL_USE_DOMAIN_NAMES)
+
+    email_key("jané@corp.local")
+
+    assert before == email_validator.SPECIAL_USE_DOMAIN_NAMES
+
+
+def test_no_dns_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_arguments: object, **_options: object) -> NoReturn:
+        raise AssertionError("the network was asked")
+
+    monkeypatch.setattr(socket.socket, "connect", fail)
+    monkeypatch.setattr(socket.socket, "sendto", fail)
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+
+    assert email_key("jane@no-such-domain-at-all.example.com")
+    assert email_key("jané@no-such-domain-at-all.example.com")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Jane@Example.COM", "jane@example.com"),
+        ("JANE@EXAMPLE.COM", "jane@example.com"),
+        ("jane@bücher.example", "jane@xn--bcher-kva.example"),
+        ("jane@BÜCHER.example", "jane@XN--BCHER-KVA.EXAMPLE"),
+        ("jane@bu\u0308cher.example", "jane@bücher.example"),
+        ("jane@例え。jp", "jane@例え.jp"),
+        ("jane@\uff45\uff58\uff41\uff4d\uff50\uff4c\uff45.com", "jane@example.com"),
+        ("JÖRG@example.com", "jörg@example.com"),
+        ("jo\u0308rg@example.com", "jörg@example.com"),
+        ("JO\u0308RG@example.com", "jörg@example.com"),
+        ("Jane@Bücher.local", "jane@xn--bcher-kva.local"),
+    ],
+)
+def test_two_spellings_of_one_address_have_one_key(one: str, other: str) -> None:
+    assert email_key(one) == email_key(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("jane@example.com", "jane@example.org"),
+        ("jane@example.com", "jane.@example.com".replace(".@", "@sub.")),
+        ("jane+1@example.com", "jane@example.com"),
+        ("ja.ne@example.com", "jane@example.com"),
+        ("jane@straße.de", "jane@strasse.de"),
+        ("jane@corp.local", "jane@corp.test"),
+        ("j\u043ene@example.com", "jone@example.com"),
+    ],
+)
+def test_two_addresses_have_two_keys(one: str, other: str) -> None:
+    assert email_key(one) != email_key(other)
+
+
+@given(addresses)
+def test_the_key_is_equal_for_every_case(email: str) -> None:
+    local, _at, domain = email.rpartition("@")
+
+    for variant in (
+        f"{local.upper()}@{domain}",
+        f"{local}@{domain.lower()}",
+        local.title() + "@" + domain,
+    ):
+        if (
+            unicodedata.normalize("NFC", variant).lower()
+            == unicodedata.normalize("NFC", email).lower()
+        ):
+            assert email_key(variant) == email_key(email)
+
+
+def test_the_two_ways_of_the_check_give_one_key() -> None:
+    for email in ("Jane@Example.com", "o'Neil+X@sub.Example.org", "JANE@corp.LOCAL", "a@b.c"):
+        assert emails._unusual_email_key(email) == email_key(email)
+
+
+@pytest.mark.parametrize("domain", ["example.com", "corp.local", "bücher.example"])
+@pytest.mark.parametrize("more", [-1, 0, 1])
+def test_an_address_has_at_most_254_octets(domain: str, more: int) -> None:
+    octets = len(f"@{domain}".encode())
+    email = "a" * (MAX_OCTETS + more - octets) + f"@{domain}"
+    spare = len(domain.encode("idna")) - len(domain.encode())  # the A-label counts as well
+
+    assert is_address(email[max(0, spare) :]) is (more <= 0)
+
+
+def test_an_address_whose_normal_form_alone_is_short_enough_is_too_long() -> None:
+    email = "e\u0301" * 100 + "@example.com"
+
+    assert len(unicodedata.normalize("NFC", email).encode()) <= MAX_OCTETS < len(email.encode())
+    assert not is_address(email)
+
+
+def test_a_label_has_at_most_63_octets() -> None:
+    assert is_address(f"a@{'x' * 63}.com")
+    assert not is_address(f"a@{'x' * 64}.com")
+
+
+@pytest.mark.parametrize("email", ["\ud800@example.com", "a@\udfff.com", "a\ud800b", "\ud800"])
+def test_a_lone_surrogate_is_in_no_address(email: str) -> None:
+    assert not is_address(email)
+
+
+@pytest.mark.parametrize(
+    ("email", "reason"),
+    [
+        ("foo", ""),
+        ("", ""),
+        (" jane@example.com", "remove the blanks around it"),
+        ("jane@example.com\u00a0", "remove the blanks around it"),
+        ("jane@", "there must be something after the @-sign"),
+        ("@example.com", "there must be something before the @-sign"),
+    ],
+)
+def test_what_is_no_address_says_why(email: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(reason)}$"):
+        email_key(email)
