@@ -82,11 +82,7 @@ def test_one_error_names_every_entry_that_is_wrong(extra: int) -> None:
         (extra, "name", "blank", None, None),
         (extra, "email", "email_invalid", None, None),
         (extra + 2, "password", "password_too_short", None, None),
-    ] or found == [
-        (extra, "name", "blank", None, None),
-        (extra, "email", "email_invalid", None, None),
         (extra + 2, "email", "email_duplicate", None, None),
-        (extra + 2, "password", "password_too_short", None, None),
     ]
     assert list(anyscale.user.list()) == []
 

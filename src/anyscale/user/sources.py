@@ -5,6 +5,7 @@ from itertools import islice
 from typing import Protocol
 
 from anyscale.errors import Problem
+from anyscale.user.emails import email_key
 from anyscale.user.models import AdminCreateUser
 from anyscale.user.validate import CheckedUser, Policy, check, find_faults, shown
 
@@ -89,20 +90,23 @@ class _ListReading:
                 user.title,
                 self._policy,
             )
-            if checked is None:
-                self._refuse(index, user)
-            elif (earlier := first.setdefault(checked.email_key, index)) != index:
+            key = checked.email_key if checked else self._refuse(index, user)
+            if key and (earlier := first.setdefault(key, index)) != index:
                 detail = f"{shown(user.email)} is also the email of create_users[{earlier}]"
                 self._add(index, "email", "email_duplicate", detail)
-            else:
+            elif checked:
                 yield checked
 
     def locate(self, problems: Iterable[Problem]) -> list[Problem]:
         return list(problems)
 
-    def _refuse(self, index: int, user: AdminCreateUser) -> None:
-        for fault in find_faults(user.to_dict(), self._policy):
+    def _refuse(self, index: int, user: AdminCreateUser) -> str | None:
+        """Note what is wrong with a user; give the key of the email, if it is not that."""
+        faults = find_faults(user.to_dict(), self._policy)
+        for fault in faults:
             self._add(index, *fault)
+        wrong = any(fault.field == "email" for fault in faults)
+        return None if wrong else email_key(user.email)
 
     def _add(self, index: int, field: str, code: str, detail: str) -> None:
         self.problems.append(Problem(index=index, field=field, code=code, detail=detail))
