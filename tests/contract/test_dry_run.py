@@ -11,7 +11,7 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from tests.contract.people import PASSWORD, embedded, everybody
 
-from anyscale.errors import BatchRefused, Problem
+from anyscale.errors import BatchRefused
 from anyscale.user.batch import BatchRun, Outcome
 from anyscale.user.models import AdminCreateUser
 from anyscale.user.sources import UserList
@@ -51,14 +51,11 @@ def verdict(call: Callable[[], Outcome]) -> Verdict:
     try:
         outcome = call()
     except BatchRefused as refused:
-        return ("refused", tuple(map(without_times, refused.problems)))
+        found = [(p.index, p.field, p.code, p.detail) for p in refused.problems]
+        return ("refused", *found)
     skipped = [(conflict.position, conflict.email) for conflict in outcome.passed_over()]
     assert outcome.skipped == len(skipped)
     return (outcome.created, outcome.skipped, tuple(skipped))
-
-
-def without_times(problem: Problem) -> tuple[object, ...]:
-    return (problem.index, problem.field, problem.code, problem.detail)
 
 
 def snapshot(folder: Path) -> dict[str, bytes]:
@@ -109,6 +106,7 @@ def test_a_dry_run_tells_what_the_run_then_does(
             told = verdict(run.run)
 
             assert foreseen == told
+            assert not (abandoned and "email_held" in str(told))
             accounts = transport.users(email="", name="", after="", limit=100)
             created = told[0] if isinstance(told[0], int) else 0
             assert len(accounts) == len(existing) + created

@@ -174,7 +174,7 @@ def foreign(path: Path) -> None:
     ("spoil", "reason"),
     [
         (no_database, "the file is not a database"),
-        (damaged, "restore it from a backup"),
+        (damaged, "restore a backup"),
         (folder, "Is a directory"),
         (foreign, "table users already exists"),
     ],

@@ -270,6 +270,7 @@ def test_a_first_use_that_was_killed_is_no_users_yet(tmp_path: Path) -> None:
         assert accounts(transport) == []
         with pytest.raises(NotFound):
             transport.show("bat_none")
+        assert (tmp_path / "data" / "anyscale.db").stat().st_size == 0
         transport.create("key", everybody("a"), "fail")
         assert accounts(transport) == ["a@example.com"]
 

@@ -126,11 +126,8 @@ class BatchRun:
             BatchUnfinished: something failed on the way; `batch_id` names what is left open.
         """
         reading = self.source.reading(self.policy)
-        users = iter(reading)
-        head = list(islice(users, self.policy.small_users + 1))
-        if self._is_small(head):
-            for _ in users:  # nobody is left, but the end of the file may show a problem
-                pass
+        head = list(islice(reading, self.policy.small_users + 1))
+        if self._is_small(head):  # then it was read to the end, and shows all of its problems
             if reading.problems:
                 raise BatchRefused(reading.problems)
             return self._create_small(reading, head)
