@@ -27,6 +27,8 @@ _PRAGMAS = (
     # the later the checkpoint, the less often each is written back.
     "pragma wal_autocheckpoint = 16000",
     "pragma temp_store = memory",
+    # A row that is erased leaves nothing behind. Some builds of SQLite do so unasked, and not all.
+    "pragma secure_delete = on",
 )
 
 
