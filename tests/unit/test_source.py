@@ -14,7 +14,7 @@ from anyscale.user.validate import Policy
 
 MIB = 1 << 20
 
-#: seconds, on a busy machine and with tracemalloc watching
+#: seconds of work, with tracemalloc watching
 SOON = 10
 
 
@@ -52,11 +52,11 @@ def refused(pieces: Callable[[], Iterator[bytes]], name: str) -> tuple[list[str]
     file = UsersFile(Generated(pieces), name, format_of(name))
     tracemalloc.start()
     try:
-        begin = time.perf_counter()
+        begin = time.process_time()
         reading = file.reading(Policy())
         for _user in reading:
             pass
-        seconds = time.perf_counter() - begin
+        seconds = time.process_time() - begin
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -99,7 +99,18 @@ NASTY: dict[str, tuple[str, Callable[[], Iterator[bytes]]]] = {
     "a MB of colons in YAML": ("users.yaml", then(b"create_users:\n", b": ", MIB)),
     "a MB of tags in YAML": ("users.yaml", then(Y, b"!a ", MIB)),
     "a MB of anchors in YAML": ("users.yaml", then(Y + b"[", b"&a x, ", MIB)),
-    "a MB of short YAML keys": ("users.yaml", then(Y + b"{", b"a, ", MIB)),
+    "a MB of short YAML keys": ("users.yaml", then(b"create_users: [{", b"a, ", MIB)),
+    "a MB of lists as YAML keys": ("users.yaml", then(b"create_users: [{", b"[]: a, ", MIB)),
+    "a MB of short keys at the top of YAML": ("users.yaml", then(b"", b"a: b\n", MIB)),
+    "a MB of short JSON keys": ("users.json", then(J, b'"", "a":', MIB)),
+    "a MB of short keys on a JSON line": ("users.jsonl", then(b'{"a":""', b',"a":""', MIB)),
+    "100 MB of short keys at the top of JSON": (
+        "users.json",
+        then(b'{"a":1', b',"a":1', 100 * MIB),
+    ),
+    "a MB of columns in CSV": ("users.csv", then(b"name,email", b",a", MIB - 40_000, b"\n")),
+    "a MB of cells in a CSV row": ("users.csv", then(C, b",", MIB - 40_000, b"\n")),
+    "many cells, the last one broken": ("users.csv", then(C, b",", MIB // 8, b'"x"y\n')),
     "aliases of 20 levels": ("users.yaml", lambda: iter([LAUGHS])),
     "aliases of 20 levels among the users": (
         "users.yaml",
@@ -133,8 +144,7 @@ def test_a_nasty_file_is_refused_soon_and_in_little_memory(
     ["a." * 126 + "a", "-" * 254, "@" * 254, "a@" + "a-" * 120 + "a.com", "a@" + "a." * 120 + "1"],
 )
 def test_an_email_that_could_make_a_pattern_backtrack_does_not(email: str) -> None:
-    begin = time.perf_counter()
-    problems, _seconds, _mebibytes = refused(
+    problems, seconds, _mebibytes = refused(
         lambda: iter(
             [b"create_users:\n", *([f"- {{name: J, email: '{email}'}}\n".encode()] * 100)]
         ),
@@ -142,7 +152,7 @@ def test_an_email_that_could_make_a_pattern_backtrack_does_not(email: str) -> No
     )
 
     assert problems
-    assert time.perf_counter() - begin < SOON
+    assert seconds < SOON
 
 
 def test_blanks_may_go_on_for_as_long_as_they_like_between_the_users_of_a_json_file() -> None:

@@ -93,6 +93,7 @@ def test_a_text_has_at_most_256_characters(field: str) -> None:
         assert checked(**{field: character * (MAX_TEXT - 1)})
         assert checked(**{field: character * MAX_TEXT})
         assert codes(**{field: character * (MAX_TEXT + 1)}) == [(field, "too_long")]
+        assert checked(**{field: character * (MAX_TEXT + 1)}) is None
 
 
 def test_the_texts_of_a_user_are_counted_one_by_one() -> None:

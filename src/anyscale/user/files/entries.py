@@ -6,9 +6,19 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from anyscale.errors import Problem
+from anyscale.user.files.source import Fatal
 from anyscale.user.validate import FIELDS, CheckedUser, Policy, check, find_faults, shown
 
-__all__ = ["NOT_A_MAP", "REQUIRED", "Entries", "Place", "PlacedFault", "unknown_key"]
+__all__ = [
+    "MAX_FAULTS",
+    "NOT_A_MAP",
+    "REQUIRED",
+    "TOO_MANY",
+    "Entries",
+    "Place",
+    "PlacedFault",
+    "unknown_key",
+]
 
 
 class Place(NamedTuple):
@@ -28,6 +38,12 @@ class PlacedFault(NamedTuple):
 
 
 REQUIRED = ("name", "email")
+
+#: Faults of one entry, or of what surrounds them. Whatever has more is no users file, and naming
+#: the hundred thousand keys that fit into a MiB would take a hundred.
+MAX_FAULTS = 100
+
+TOO_MANY = f"more than {MAX_FAULTS} keys are wrong up to this place: it is no users file"
 
 NOT_A_MAP = "a user must be a map: name, email and so on"
 
@@ -56,6 +72,7 @@ class Entries:
         self._lines = array("I")
         self._columns = array("I")
         self._seen = _Seen()
+        self._file_problems = 0
 
     def accept(self, user: CheckedUser, line: int, column: int) -> CheckedUser:
         """Take an entry in which nothing is wrong, and the place of its email."""
@@ -103,10 +120,20 @@ class Entries:
         self._refuse(place, {}, [PlacedFault(place, None, code, detail)])
 
     def problem(self, place: Place, code: str, detail: str) -> None:
-        """Note what is wrong with the file as a whole."""
-        self.problems.append(
-            Problem(code=code, detail=detail, file=self.file, line=place.line, column=place.column)
+        """Note what is wrong with the file as a whole.
+
+        Raises:
+            Fatal: too much is.
+        """
+        self._file_problems += 1
+        if over := self._file_problems > MAX_FAULTS:
+            code, detail = "too_long", TOO_MANY
+        problem = Problem(
+            code=code, detail=detail, file=self.file, line=place.line, column=place.column
         )
+        if over:
+            raise Fatal(problem)
+        self.problems.append(problem)
 
     def place_of_email(self, index: int) -> Place:
         """Say where the email of an entry stands."""

@@ -2,6 +2,7 @@
 
 import csv
 import re
+from collections import deque
 from collections.abc import Iterator
 
 from anyscale.user.files.entries import REQUIRED, Entries, Place, PlacedFault, Value, unknown_key
@@ -82,7 +83,8 @@ def read_csv(source: Source, entries: Entries) -> Iterator[CheckedUser]:
                 yield user
     except csv.Error as error:
         first, text = lines.take()
-        raise source.fatal("syntax", _syntax(error), *_starts(first, text, delimiter)[-1]) from None
+        (broken,) = deque(_starts(first, text, delimiter), maxlen=1)
+        raise source.fatal("syntax", _syntax(error), *broken) from None
 
 
 def _again(first: str, rest: Iterator[str]) -> Iterator[str]:
@@ -95,7 +97,9 @@ def _delimiter(header: str) -> str:
     return max(",;\t", key=header.count)
 
 
-def _columns(names: list[str], starts: list[Place], source: Source, entries: Entries) -> list[str]:
+def _columns(
+    names: list[str], starts: Iterator[Place], source: Source, entries: Entries
+) -> list[str]:
     """Check the first line. Where the names were forgotten it holds a user: show no cell then."""
     if not names:
         raise source.fatal("empty", f"the file has no users: {_HEADER}", 1, 1)
@@ -104,18 +108,19 @@ def _columns(names: list[str], starts: list[Place], source: Source, entries: Ent
         hint = f" ('{near[0]}' is not '{near[0].strip().lower()}')" if near else ""
         detail = f"there is no column {' and no column '.join(missing)}{hint}: {_HEADER}"
         raise source.fatal("columns", detail, 1, 1)
-    for number, name in enumerate(names):
+    seen = set()
+    for name, start in zip(names, starts, strict=True):
         if name not in FIELDS:
-            entries.problem(starts[number], "unknown_key", unknown_key(name))
-        elif name in names[:number]:
-            entries.problem(starts[number], "duplicate_key", f"the column {name!r} is there twice")
+            entries.problem(start, "unknown_key", unknown_key(name))
+        elif name in seen:
+            entries.problem(start, "duplicate_key", f"the column {name!r} is there twice")
+        seen.add(name)
     return names
 
 
 def _user(
     row: list[str], first: int, text: str, columns: list[str], delimiter: str, entries: Entries
 ) -> CheckedUser | None:
-    starts = _starts(first, text, delimiter)
     start = Place(first, 1)
     if len(row) != len(columns):
         cells = f"{len(row)} cell{'' if len(row) == 1 else 's'}"
@@ -127,7 +132,7 @@ def _user(
         return None
     values: dict[str, Value] = {}
     faults = []
-    places = dict(zip(columns, starts, strict=True))
+    places = dict(zip(columns, _starts(first, text, delimiter), strict=True))
     for field, cell in zip(columns, row, strict=True):
         if field not in FIELDS:  # `_columns` has said so
             continue
@@ -141,19 +146,17 @@ def _user(
     return entries.finish(start, values, places, faults)
 
 
-def _starts(first: int, text: str, delimiter: str) -> list[Place]:
+def _starts(first: int, text: str, delimiter: str) -> Iterator[Place]:
     """Say where each cell of a record begins, up to the first one that is not valid CSV."""
-    places = []
     line, begin, at = first, 0, 0
     cell = _CELLS[delimiter]
     while found := cell(text, at):
-        places.append(Place(line, at - begin + 1))
+        yield Place(line, at - begin + 1)
         if ends := found[0].count("\n"):
             line, begin = line + ends, text.rfind("\n", 0, found.end()) + 1
         if not text.startswith(delimiter, found.end()):
-            break
+            return
         at = found.end() + 1
-    return places
 
 
 def _syntax(error: csv.Error) -> str:

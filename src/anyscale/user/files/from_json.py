@@ -5,7 +5,16 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 from anyscale.errors import Problem
-from anyscale.user.files.entries import NOT_A_MAP, Entries, Place, PlacedFault, Value, unknown_key
+from anyscale.user.files.entries import (
+    MAX_FAULTS,
+    NOT_A_MAP,
+    TOO_MANY,
+    Entries,
+    Place,
+    PlacedFault,
+    Value,
+    unknown_key,
+)
 from anyscale.user.files.json_text import JsonText, Number
 from anyscale.user.files.source import Fatal, Source
 from anyscale.user.validate import FIELDS, CheckedUser, check, shown
@@ -195,6 +204,8 @@ def _entry(text: JsonText) -> _Entry:
         else:
             entry.take(*text.take_key(), *text.take_value())
             more = text.more("}")
+        if len(entry.faults) > MAX_FAULTS:
+            raise text.fatal("too_long", TOO_MANY)
     return entry
 
 

@@ -20,7 +20,16 @@ from yaml.events import (
     StreamEndEvent,
 )
 
-from anyscale.user.files.entries import NOT_A_MAP, Entries, Place, PlacedFault, Value, unknown_key
+from anyscale.user.files.entries import (
+    MAX_FAULTS,
+    NOT_A_MAP,
+    TOO_MANY,
+    Entries,
+    Place,
+    PlacedFault,
+    Value,
+    unknown_key,
+)
 from anyscale.user.files.source import Source
 from anyscale.user.files.yaml_errors import explain
 from anyscale.user.files.yaml_values import (
@@ -141,7 +150,7 @@ def _user(
     # The hot loop: two events a field, some half a million a second.
     while (key := next_event()).__class__ is not MappingEndEvent:
         if key.__class__ is not ScalarEvent:
-            faults.append(_key_fault(key, next_event, source))
+            _add(faults, [_key_fault(key, next_event, source)], source)
             continue
         value = next_event()
         name = key.value
@@ -153,12 +162,18 @@ def _user(
         ):
             found[name] = value
         else:
-            faults += _pair_faults(key, value, found, next_event, source)
-            if start.flow_style and key.implicit[0]:
-                faults[-1] = _discreet(faults[-1])
+            wrong = _pair_faults(key, value, found, next_event, source)
+            discreet = start.flow_style and key.implicit[0]
+            _add(faults, [*map(_discreet, wrong)] if discreet else wrong, source)
     if not faults and (user := _plain_user(found, entries)):
         return user
     return _typed_user(start, found, faults, entries)
+
+
+def _add(faults: list[PlacedFault], more: list[PlacedFault], source: Source) -> None:
+    faults += more
+    if len(faults) > MAX_FAULTS:
+        raise source.fatal("too_long", TOO_MANY, *faults[-1].place)
 
 
 def _plain_user(found: dict[str, Any], entries: Entries) -> CheckedUser | None:
