@@ -1,6 +1,8 @@
 """A run that was cut short goes on by the same command, and says what it did."""
 
+import fcntl
 import json
+import os
 import shutil
 import signal
 import sqlite3
@@ -236,6 +238,67 @@ def test_what_a_crash_left_of_the_runs_file_is_survived(
 
     assert result.returncode == 0, result.stderr
     assert not list((data / "runs").iterdir())
+
+
+@pytest.mark.parametrize(("count", "state"), [(2, "published"), (1_200, "open")])
+def test_another_text_of_the_same_size_and_time_begins_anew(
+    count: int, state: str, anyscale: Anyscale, data: Path, tmp_path: Path
+) -> None:
+    users = users_file(tmp_path / "users.yaml", count, passwords=min(count, 140))
+
+    def claimed() -> bool:
+        return (data / "anyscale.db").exists() and bool(rows(data, "select 1 from pages"))
+
+    if state == "open":
+        kill_when(claimed, "user", "batch-create", "-f", users)
+    else:
+        anyscale("user", "batch-create", "-f", users, "-o", "json", stdout="/dev/full")
+    ((old, found),) = rows(data, "select batch_id, state from batches")
+    assert found == state
+    before = users.stat()
+    users.write_text(users.read_text().replace("email: u", "email: v"))
+    os.utime(users, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+    result = anyscale("user", "batch-create", "-f", users)
+
+    assert result.returncode == 0, result.stderr
+    said = {
+        "open": f"its unfinished batch {old} was dropped.",
+        "published": f"an earlier run of it had created batch {old}.",
+    }
+    assert f"The file or the options have changed: {said[state]}" in result.stderr
+    assert f"{count} users created." in result.stderr
+    created = [email for email in emails(anyscale) if email.startswith("v")]
+    assert len(created) == count
+    assert not list((data / "runs").iterdir())
+
+
+def test_a_command_that_only_asks_whether_a_run_is_abandoned_does_not_stop_it(
+    anyscale: Anyscale, data: Path, tmp_path: Path
+) -> None:
+    users = users_file(tmp_path / "users.yaml", 2)
+    anyscale("user", "batch-create", "-f", users, "-o", "json", stdout="/dev/full")
+    (kept,) = (data / "runs").iterdir()
+    with kept.open() as asked:
+        fcntl.flock(asked, fcntl.LOCK_EX)
+        go_on = start("user", "batch-create", "-f", users)
+        deadline = time.monotonic() + 60
+        assert go_on.stderr
+        while "Using the control plane" not in go_on.stderr.readline():
+            assert time.monotonic() < deadline
+        time.sleep(0.05)
+    _, said = go_on.communicate(timeout=60)
+
+    assert go_on.returncode == 0, said
+
+
+def test_the_first_use_makes_a_data_directory_for_its_owner_alone(
+    anyscale: Anyscale, data: Path, tmp_path: Path
+) -> None:
+    anyscale("user", "batch-create", "-f", users_file(tmp_path / "users.yaml", 2))
+
+    assert data.stat().st_mode & 0o777 == 0o700
+    assert {path.stat().st_mode & 0o077 for path in data.rglob("*")} == {0}
 
 
 def test_standard_input_cannot_be_read_again_so_its_batch_is_dropped(

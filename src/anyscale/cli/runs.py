@@ -9,6 +9,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
@@ -18,6 +19,10 @@ from msgspec import DecodeError, Struct, ValidationError, json
 from anyscale.errors import BatchRunning, StoreUnavailable
 
 __all__ = ["Run", "RunFile", "abandoned"]
+
+
+# Whoever asks whether a run is abandoned holds its lock for a moment.
+_ASKERS_SECONDS = 0.2
 
 
 class Run(Struct, frozen=True):
@@ -100,7 +105,7 @@ class RunFile:
         while True:
             flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
             descriptor = os.open(self._path, flags, 0o600)
-            if not _try_lock(descriptor):
+            if not _try_lock(descriptor, _ASKERS_SECONDS):
                 os.close(descriptor)
                 raise BatchRunning(self._who_runs())
             # The process that ended meanwhile may have taken the file away after we opened it.
@@ -138,12 +143,17 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+def _try_lock(descriptor: int, patience: float = 0) -> bool:
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(0.01)
+        else:
+            return True
 
 
 def _parsed(path: Path) -> tuple[Run | None, str | None]:
