@@ -26,7 +26,7 @@ class Target(Struct, frozen=True):
         return f"Target({self.host!r})"
 
 
-class _Credentials(Struct):
+class _Credentials(Struct, forbid_unknown_fields=True):
     host: str | None = None
     cli_token: str | None = None
 
@@ -49,15 +49,15 @@ def resolve(
     token = token or environment.get("ANYSCALE_CLI_TOKEN") or None
     if not (host and token):
         saved = _credentials(environment)
-        if saved.host and host in (None, saved.host):
-            # Its token is for its host only.
+        # Its token is for its host only.
+        if host in (None, saved.host):
             host, token = saved.host, token or saved.cli_token
+    if host:
+        _check_host(host, environment)
     if token and not host:
         raise ConfigError("there is a token and no host: set ANYSCALE_HOST or pass --host")
     if host and not token:
         raise ConfigError(f"there is no token for {host}: set ANYSCALE_CLI_TOKEN")
-    if host:
-        _check_host(host, environment)
     return Target(host, token)
 
 
@@ -102,7 +102,7 @@ def _check_host(host: str, environment: Mapping[str, str]) -> None:
     except ValueError:
         name = None
         parts = urlsplit("")
-    if parts.scheme not in ("https", "http") or not name or parts.username or parts.query:
+    if parts.scheme not in ("https", "http") or not name or "@" in parts.netloc or parts.query:
         raise ConfigError("the host must be like https://anyscale.example.com")
     plain = parts.scheme == "http" and name not in _LOOPBACK
     if plain and environment.get("ANYSCALE_ALLOW_HTTP") != "1":

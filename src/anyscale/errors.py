@@ -103,6 +103,10 @@ class FeatureUnavailable(AnyscaleError):
             "(ANYSCALE_BATCH_CREATE=off)."
         )
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle without the text, which the initialiser gives."""
+        return type(self), ()
+
 
 class BatchRefused(AnyscaleError):
     """Nobody was created: `problems` names every entry that is wrong, and why."""
@@ -182,11 +186,16 @@ class UserAmbiguous(AnyscaleError):
     status = 409
 
     def __init__(self, name: str, emails: Sequence[str]) -> None:
+        self.name = name
         self.emails = list(emails)
         super().__init__(
             f"{len(self.emails)} users are named {name!r}: {', '.join(self.emails)}. "
             "Ask by email instead."
         )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle by what the initialiser takes."""
+        return type(self), (self.name, self.emails)
 
 
 class StoreUnavailable(AnyscaleError):

@@ -134,3 +134,23 @@ def test_the_database_is_in_the_users_data_directory(
     monkeypatch.setenv("HOME", environment.get("HOME", "/nowhere"))
 
     assert open_transport(Target(), environment).where == database
+
+
+@pytest.mark.parametrize(
+    "text", ['{"cli_token": "saved"}', '{"Host": "https://roll.example.com", "cli_token": "saved"}']
+)
+def test_a_saved_token_without_its_host_never_means_the_embedded_control_plane(
+    text: str, home: Path, credentials: Path
+) -> None:
+    credentials.write_text(text, encoding="utf-8")
+
+    with pytest.raises(ConfigError):
+        resolve(None, None, {"HOME": str(home)})
+
+
+@pytest.mark.parametrize("host", ["https://u:s3cret@h.example", "https://:s3cret@h.example"])
+def test_a_password_in_a_host_is_refused_without_being_shown(host: str) -> None:
+    for token in ("mine", None):
+        with pytest.raises(ConfigError) as caught:
+            resolve(host, token, {})
+        assert "s3cret" not in str(caught.value)

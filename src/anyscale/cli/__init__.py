@@ -1,6 +1,8 @@
 """The command `anyscale`. Each group of commands is a module, loaded when it is used."""
 
+import io
 import os
+import sys
 import time
 
 #: When the command started, for its log lines.
@@ -11,7 +13,19 @@ def main() -> None:
     """Run the command line."""
     from anyscale.cli.root import root
 
+    _prepare_streams()
     root(prog_name="anyscale", terminal_width=_terminal_width())
+
+
+def _prepare_streams() -> None:
+    """Write UTF-8, whatever the locale: a name that cannot be written must not fail a batch."""
+    if sys.stdout is None:  # closed by `>&-`
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 
 def _terminal_width() -> int:

@@ -96,7 +96,7 @@ def _after_all(outcome: Outcome) -> Iterator[None]:
 
 def say_if_typed(users_file: str) -> None:
     """Tell a person who may not know that the command waits for what is typed."""
-    if users_file == STDIN and sys.stdin.isatty():
+    if users_file == STDIN and sys.stdin and sys.stdin.isatty():
         say("Reading users from the terminal: end with Ctrl-D.")
 
 

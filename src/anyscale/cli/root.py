@@ -19,6 +19,10 @@ _GROUPS = {
 }
 
 
+#: Ctrl-C, and the ends that a service manager or a closed terminal brings
+_ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
 class _Root(click.Group):
     """Loads a group when it is used, and ends every command with the right exit status."""
 
@@ -37,8 +41,9 @@ class _Root(click.Group):
             formatter.write_dl([(name, text) for name, (_, text) in _GROUPS.items()])
 
     def invoke(self, ctx: click.Context) -> Any:
-        if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:  # as for a job in the background
-            signal.signal(signal.SIGINT, _interrupt)
+        for number in _ENDINGS:
+            if signal.getsignal(number) != signal.SIG_IGN:  # as for a job in the background
+                signal.signal(number, _interrupt)
         try:
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit):
@@ -54,7 +59,8 @@ class _Root(click.Group):
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
     """End the work in order at the first Ctrl-C, and at once at the second: it can go on later."""
-    signal.signal(signal.SIGINT, _end_at_once)
+    for number in _ENDINGS:
+        signal.signal(number, _end_at_once)
     raise KeyboardInterrupt
 
 

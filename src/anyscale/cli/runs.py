@@ -54,8 +54,10 @@ class RunFile:
     """
 
     def __init__(self, folder: Path, target: str, users_file: str) -> None:
-        self.users_file = os.path.realpath(users_file)
-        name = hashlib.sha256(f"{target}\0{self.users_file}".encode()).hexdigest()
+        real = os.path.realpath(users_file)
+        # A path need not be UTF-8: what is shown and kept of it has to be.
+        self.users_file = os.fsencode(real).decode("utf-8", "backslashreplace")
+        name = hashlib.sha256(os.fsencode(f"{target}\0{real}")).hexdigest()
         self._path = folder / f"{name[:32]}.run"
         with _translated(self._path):
             # One at a time: `parents` would give the data directory the usual mode.

@@ -65,7 +65,8 @@ def _database(environment: Mapping[str, str]) -> Path:
     if scheme != "sqlite" or not path.startswith("/") or path == "/":
         raise ConfigError("ANYSCALE_DATABASE_URL must be sqlite:///path")
     # As in other tools: three slashes for a relative path, four for an absolute one.
-    return Path(path.removeprefix("/"))
+    # Absolute, so that a run is of one database wherever the command is started.
+    return Path(path.removeprefix("/")).absolute()
 
 
 def _flag(environment: Mapping[str, str], name: str, *, default: bool) -> bool:

@@ -127,9 +127,9 @@ class BatchRun:
         """
         reading = self.source.reading(self.policy)
         head = list(islice(reading, self.policy.small_users + 1))
-        if self._is_small(head):  # then it was read to the end, and shows all of its problems
-            if reading.problems:
-                raise BatchRefused(reading.problems)
+        if len(head) <= self.policy.small_users and reading.problems:  # it was read to the end
+            raise BatchRefused(reading.problems)
+        if self._is_small(head):
             return self._create_small(reading, head)
         return self._create_large()
 
@@ -152,12 +152,11 @@ class BatchRun:
 
     def in_the_way(self, taken: Iterable[Conflict]) -> list[Conflict]:
         """Leave out what is passed over, and what is held by a batch that may go."""
-        return [
-            conflict
-            for conflict in taken
-            if not self.passes(conflict)
-            and not (conflict.holder and self.abandoned(conflict.holder))
-        ]
+        left = [conflict for conflict in taken if not self.passes(conflict)]
+        # Once for each batch: a million entries may be held by one.
+        holders = {conflict.holder for conflict in left if conflict.holder}
+        may_go = {holder for holder in holders if self.abandoned(holder)}
+        return [conflict for conflict in left if conflict.holder not in may_go]
 
     def passes(self, conflict: Conflict) -> bool:
         """Say whether an entry is passed over: only for an account, never for what is held."""

@@ -69,6 +69,8 @@ class UserCalls:
             AnyscaleError: see `anyscale.errors` for the others.
         """
         wanted = _listed(admin_create_users)
+        if idempotency_key == "":
+            raise ConfigError("idempotency_key must not be empty: leave it out, or give a text")
         if if_exists not in ("fail", "skip"):
             raise ConfigError(f"if_exists must be 'fail' or 'skip', not {if_exists!r}")
         with closing(open_transport(self._target())) as transport:

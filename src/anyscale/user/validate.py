@@ -1,4 +1,4 @@
-"""The rules for one user. Pure: the CLI, the SDK and the control plane run the same ones."""
+"""The rules for one user. Pure: every client and every control plane has the same ones."""
 
 import re
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ _FORBIDDEN = re.compile(
 
 
 class Policy(Struct, frozen=True, kw_only=True):
-    """What a control plane asks of a batch. It decides; a client's check is a preview."""
+    """What a control plane asks of a batch."""
 
     #: characters
     password_min_length: int = 8

@@ -9,8 +9,8 @@ from anyscale.user.models import User, from_milliseconds
 
 __all__ = ["Users"]
 
-#: how many of the same name an error lists
-_NAMESAKES = 20
+#: how many of the same name an error lists at most
+_NAMESAKES = 10_000
 
 
 class Users:
@@ -30,7 +30,7 @@ class Users:
         """
         with self._store.read() as rows:
             found = rows.live_users(
-                email_contains=email.lower(),
+                email_contains=email.casefold(),
                 name_contains=name.casefold(),
                 after=after,
                 limit=limit,

@@ -201,7 +201,7 @@ class Transaction(Protocol):
         """Give (email, name, created_at, permission_level, user_id) of accounts, by `user_id`.
 
         Args:
-            email_contains: part of an email key.
+            email_contains: casefolded part of an email, as given or as its key has it.
             name_contains: part of a name, without regard to case.
             after: the `user_id` that the last page ended with, or an empty text.
             limit: how many.

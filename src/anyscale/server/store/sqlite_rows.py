@@ -185,10 +185,11 @@ class SqliteTransaction:
         self, *, email_contains: str, name_contains: str, after: str, limit: int
     ) -> Sequence[tuple[Any, ...]]:
         return self._execute(
-            f"select {_USER} from live_users where user_id > ?"
-            " and (? = '' or instr(email_key, ?)) and (? = '' or instr(folded(name), ?))"
-            " order by user_id limit ?",
-            (after, email_contains, email_contains, name_contains, name_contains, limit),
+            f"select {_USER} from live_users where user_id > :after"
+            " and (:email = '' or instr(email_key, :email) or instr(folded(email), :email))"
+            " and (:name = '' or instr(folded(name), :name))"
+            " order by user_id limit :limit",
+            {"after": after, "email": email_contains, "name": name_contains, "limit": limit},
         ).fetchall()
 
     def users_like(

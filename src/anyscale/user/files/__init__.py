@@ -92,7 +92,10 @@ class UsersFile:
         if path == STDIN:
             import sys
 
-            stream: BinaryIO = io.BytesIO(sys.stdin.buffer.read())
+            try:
+                stream: BinaryIO = io.BytesIO(sys.stdin.buffer.read())
+            except (AttributeError, OSError):  # it is closed, or a folder
+                raise ConfigError("standard input cannot be read") from None
             return cls(stream, STDIN_NAME, file_format or "yaml")
         try:
             stream = open(path, "rb")  # noqa: SIM115, PTH123 - `close` closes it
@@ -102,7 +105,8 @@ class UsersFile:
                     stream, again = io.BytesIO(stream.read()), None
         except OSError as error:
             raise ConfigError(f"cannot read {path}: {error.strerror}") from None
-        return cls(stream, path, file_format or format_of(path), again)
+        name = os.fsencode(path).decode("utf-8", "backslashreplace")
+        return cls(stream, name, file_format or format_of(path), again)
 
     @property
     def stamp(self) -> tuple[int, int]:

@@ -1,0 +1,53 @@
+"""The tree of errors."""
+
+import pickle
+
+import pytest
+
+from anyscale import errors
+from anyscale.errors import (
+    AnyscaleError,
+    BatchRefused,
+    BatchUnfinished,
+    FeatureUnavailable,
+    Problem,
+    StoreUnavailable,
+    UserAmbiguous,
+)
+
+EXAMPLES: list[AnyscaleError] = [
+    BatchRefused([Problem(index=0, field="email", code="email_exists", detail="it has one")]),
+    BatchUnfinished("cut short", "bat_1"),
+    FeatureUnavailable(),
+    StoreUnavailable("full", begun=True),
+    UserAmbiguous("Ann", ["a@b.io", "c@b.io"]),
+]
+
+
+@pytest.mark.parametrize("error", EXAMPLES, ids=lambda error: type(error).__name__)
+def test_an_error_survives_pickling(error: AnyscaleError) -> None:
+    again = pickle.loads(pickle.dumps(error))
+
+    assert type(again) is type(error)
+    assert str(again) == str(error)
+    assert again.__dict__ == error.__dict__
+
+
+def test_every_error_is_public_and_drawn_in_the_tree() -> None:
+    classes = AnyscaleError.__subclasses__()
+
+    assert {kind.__name__ for kind in classes} == set(errors.__all__) - {"AnyscaleError", "Problem"}
+    assert len({kind.code for kind in classes}) == len(classes)
+    for kind in classes:
+        assert kind.__name__ in (errors.__doc__ or "")
+        assert 400 <= kind.status < 600
+
+
+def test_a_problem_is_a_line_that_an_editor_can_jump_to() -> None:
+    problem = Problem(
+        index=3, field="email", code="x", detail="is wrong", file="u.yaml", line=17, column=12
+    )
+
+    assert str(problem) == "u.yaml:17:12: create_users[3].email: is wrong"
+    assert str(Problem(code="x", detail="is wrong")) == "is wrong"
+    assert str(Problem(index=3, code="x", detail="is wrong")) == "create_users[3]: is wrong"
