@@ -245,6 +245,7 @@ def test_a_lone_surrogate_is_in_no_address(email: str) -> None:
         ("jane@example.com\u00a0", "remove the blanks around it"),
         ("jane@", "there must be something after the @-sign"),
         ("@example.com", "there must be something before the @-sign"),
+        ("a" * 1_000_000 + "@example.com", "it has more than 254 octets"),
     ],
 )
 def test_what_is_no_address_says_why(email: str, reason: str) -> None:
