@@ -345,3 +345,11 @@ def test_places_stay_right_over_many_chunks(name: str) -> None:
             "'zoë' is not an email address"
         )
     ]
+
+
+def test_rows_of_empty_cells_that_a_spreadsheet_left_are_passed_over() -> None:
+    text = b"name;email;title\nAnn;ann@example.com;\n;;\n;;\n"
+    reading = UsersFile(io.BytesIO(text), "users.csv", "csv").reading(Policy())
+
+    assert [user.email for user in reading] == ["ann@example.com"]
+    assert reading.problems == []

@@ -48,7 +48,7 @@ def test_everything_can_be_set() -> None:
     ],
 )
 def test_the_database_is_where_the_environment_says(environment: dict[str, str], path: str) -> None:
-    assert read(**environment).database == Path(path)
+    assert read(**environment).database == Path(path).absolute()
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from anyscale.cli.output import OutputLost, say
+from anyscale.cli.output import OutputLost, ReaderLeft, say
 from anyscale.errors import (
     AnyscaleError,
     BatchRefused,
@@ -26,6 +26,8 @@ def exit_status_of(error: BaseException) -> int:
         return INTERRUPTED
     if isinstance(error, BatchRefused):
         say(f"error: {_count(len(error.problems))}; nobody was created.")
+        if any(problem.code == "email_exists" for problem in error.problems):
+            say("`--if-exists skip` passes over the users who have an account.")
         return WRONG_INPUT if error.input_is_at_fault else REFUSED
     if isinstance(error, BatchUnfinished | BatchRunning):
         say(f"error: {error}")
@@ -36,9 +38,16 @@ def exit_status_of(error: BaseException) -> int:
         say(f"error: {error}")
         return WRONG_INPUT if isinstance(error, ConfigError) else REFUSED
     if isinstance(error, OutputLost):
-        say(f"error: standard output could not be written: {error}")
-        return UNFINISHED
+        return _say_output_lost(error)
     say(_internal(error))
+    return UNFINISHED
+
+
+def _say_output_lost(error: OutputLost) -> int:
+    """Say that a list could not be written; what a batch writes is not lost this way."""
+    if isinstance(error, ReaderLeft):
+        return 0
+    say(f"error: standard output could not be written: {error}")
     return UNFINISHED
 
 

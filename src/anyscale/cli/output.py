@@ -9,13 +9,26 @@ from typing import Any
 from anyscale.cli import STARTED
 from anyscale.cli.progress import pause
 
-__all__ = ["FORMATS", "OutputLost", "log", "say", "write_json", "write_records", "write_text"]
+__all__ = [
+    "FORMATS",
+    "OutputLost",
+    "ReaderLeft",
+    "log",
+    "say",
+    "write_json",
+    "write_records",
+    "write_text",
+]
 
 FORMATS = ("text", "json", "jsonl", "yaml", "csv")
 
 
 class OutputLost(Exception):
     """Standard output could not be written."""
+
+
+class ReaderLeft(OutputLost):
+    """Whoever read standard output has read enough: `... | head`."""
 
 
 def log(text: str) -> None:
@@ -156,6 +169,9 @@ def _write(pieces: Iterable[str]) -> None:
         for piece in pieces:
             sys.stdout.write(piece)
         sys.stdout.flush()
+    except BrokenPipeError as error:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
+        raise ReaderLeft(error.strerror) from error
     except OSError as error:
         # Python would try once more at exit, and complain.
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123

@@ -199,7 +199,7 @@ CSV = [
     Bad(
         "empty cells for a name and an email",
         "users.csv",
-        (b"name,email,title\n,,\n"),
+        (b"name,email,title\n,,Boss\n"),
         [
             "users.csv:2:1: create_users[0].name: is empty: every user has one",
             "users.csv:2:2: create_users[0].email: is empty: every user has one",

@@ -79,7 +79,8 @@ def read_csv(source: Source, entries: Entries) -> Iterator[CheckedUser]:
         columns = _columns(names, _starts(*lines.take(), delimiter), source, entries)
         for row in rows:
             first, text = lines.take()
-            if row and (user := _user(row, first, text, columns, delimiter, entries)):
+            # Spreadsheets leave rows of empty cells behind.
+            if any(row) and (user := _user(row, first, text, columns, delimiter, entries)):
                 yield user
     except csv.Error as error:
         first, text = lines.take()
