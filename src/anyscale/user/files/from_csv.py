@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from anyscale.user.files.entries import REQUIRED, Entries, Place, PlacedFault, Value, unknown_key
 from anyscale.user.files.source import Source
-from anyscale.user.validate import FIELDS, CheckedUser
+from anyscale.user.validate import FIELDS, CheckedUser, shown
 
 __all__ = ["read_csv"]
 
@@ -106,7 +106,7 @@ def _columns(
         raise source.fatal("empty", f"the file has no users: {_HEADER}", 1, 1)
     if missing := [field for field in REQUIRED if field not in names]:
         near = [name for name in names if name not in FIELDS and name.strip().lower() in FIELDS]
-        hint = f" ('{near[0]}' is not '{near[0].strip().lower()}')" if near else ""
+        hint = f" ({shown(near[0])} is not '{near[0].strip().lower()}')" if near else ""
         detail = f"there is no column {' and no column '.join(missing)}{hint}: {_HEADER}"
         raise source.fatal("columns", detail, 1, 1)
     seen = set()
