@@ -11,9 +11,16 @@ from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).parent.parent
 
-settings.register_profile(
-    "tests", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
-)
+# The same examples in each run, so that a run tells of the change, not of luck. Before a release,
+# `./dev test --hypothesis-profile explore` looks for others.
+for profile, derandomize in (("tests", True), ("explore", False)):
+    settings.register_profile(
+        profile,
+        deadline=None,
+        derandomize=derandomize,
+        print_blob=True,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
 settings.load_profile("tests")
 
 Result = subprocess.CompletedProcess[str]
