@@ -4,6 +4,7 @@ import io
 import os
 import sys
 import time
+from typing import TextIO
 
 #: When the command started, for its log lines.
 STARTED = time.monotonic()
@@ -17,12 +18,18 @@ def main() -> None:
     root(prog_name="anyscale", terminal_width=_terminal_width())
 
 
+def nowhere() -> TextIO:
+    """Give a stream that takes everything, in place of one that cannot be written."""
+    # pathlib would have to be loaded for it.
+    return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123 - see above
+
+
 def _prepare_streams() -> None:
     """Write UTF-8, whatever the locale: a name that cannot be written must not fail a batch."""
     if sys.stdout is None:  # closed by `>&-`
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
+        sys.stdout = nowhere()
     if sys.stderr is None:
-        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
+        sys.stderr = nowhere()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")

@@ -1,12 +1,11 @@
 """The only place that prints: data on standard output, everything else on standard error."""
 
-import os
 import sys
 import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from anyscale.cli import STARTED
+from anyscale.cli import STARTED, nowhere
 from anyscale.cli.progress import pause
 
 __all__ = [
@@ -43,7 +42,7 @@ def say(text: str) -> None:
         sys.stderr.write(f"{text}\n")
         sys.stderr.flush()
     except OSError:
-        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
+        sys.stderr = nowhere()
 
 
 def write_json(value: Any) -> None:
@@ -170,9 +169,9 @@ def _write(pieces: Iterable[str]) -> None:
             sys.stdout.write(piece)
         sys.stdout.flush()
     except BrokenPipeError as error:
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
+        sys.stdout = nowhere()
         raise ReaderLeft(error.strerror) from error
     except OSError as error:
         # Python would try once more at exit, and complain.
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
+        sys.stdout = nowhere()
         raise OutputLost(error.strerror or str(error)) from error
