@@ -27,8 +27,10 @@ _ROWS_A_STATEMENT = 1_000
 
 _KEYS_A_STATEMENT = 500
 
+# Fail, not abort: to undo half a statement SQLite would first copy each page that it touches, which
+# costs as much as the insert. Whoever fails here undoes the whole transaction.
 _INSERT_USERS = (
-    "insert into users (batch, user_id, email_key, name, email, lastname, title, is_sso_user,"
+    "insert or fail into users (batch, user_id, email_key, name, email, lastname, title, is_sso_user,"
     " hash_due) values "
 )
 # The batch is the first parameter, for all rows.
