@@ -30,8 +30,8 @@ _KEYS_A_STATEMENT = 500
 # Fail, not abort: to undo half a statement SQLite would first copy each page that it touches, which
 # costs as much as the insert. Whoever fails here undoes the whole transaction.
 _INSERT_USERS = (
-    "insert or fail into users (batch, user_id, email_key, name, email, lastname, title, is_sso_user,"
-    " hash_due) values "
+    "insert or fail into users (batch, user_id, email_key, name, email, lastname, title,"
+    " is_sso_user, hash_due) values "
 )
 # The batch is the first parameter, for all rows.
 _USER_VALUES = "(?1,?,?,?,?,?,?,?,?)"
