@@ -1,6 +1,7 @@
 """What every test starts from: a home of its own, and nothing of the developer's environment."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -22,6 +23,9 @@ for profile, derandomize in (("tests", True), ("explore", False)):
         suppress_health_check=[HealthCheck.too_slow],
     )
 settings.load_profile("tests")
+
+# Started behind a `&` of a script, this process ignores Ctrl-C, and what it starts would as well.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 Result = subprocess.CompletedProcess[str]
 Anyscale = Callable[..., Result]
