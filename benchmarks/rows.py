@@ -16,7 +16,7 @@ random.Random(1).shuffle(numbers)
 
 OURS = """
 from anyscale.server.app import ControlPlane, Settings
-from anyscale.server.core.claiming import add_batch
+from anyscale.server.core.claiming import new_batch
 from anyscale.server.core.entries import root_of, user_rows
 from anyscale.server.core.publishing import publish
 from anyscale.server.store.base import PageRow
@@ -29,7 +29,7 @@ users = [
 plane = ControlPlane(Settings(database=Path(sys.argv[1])))
 size = plane.batches.policy.page_users
 with plane.store.write() as tx:
-    batch = add_batch(tx, "key", "fail", "local:bench")
+    batch = tx.add_batch(new_batch(tx, "key", "fail", "local:bench"))
 rows = user_rows(batch.batch_id, 0, users)
 begun = time.perf_counter()
 for number, first in enumerate(range(0, count, size)):

@@ -8,6 +8,8 @@
     ├── BatchRunning          another process is working on the same batch
     ├── BatchGone             the batch was dropped or expired under the one who worked on it
     ├── KeyReused             the idempotency key belongs to a batch with other content
+    ├── NotAuthenticated      no token, or one that is unknown, expired or revoked
+    ├── NotPermitted          the token's role does not allow the call
     ├── NotFound              no such batch, or no such user
     ├── UserAmbiguous         several users match: `emails` names them
     └── StoreUnavailable      the control plane's database cannot be opened, read or written
@@ -29,7 +31,9 @@ __all__ = [
     "ConfigError",
     "FeatureUnavailable",
     "KeyReused",
+    "NotAuthenticated",
     "NotFound",
+    "NotPermitted",
     "Problem",
     "StoreUnavailable",
     "UserAmbiguous",
@@ -170,6 +174,20 @@ class KeyReused(AnyscaleError):
 
     code = "idempotency_key_reused"
     status = 409
+
+
+class NotAuthenticated(AnyscaleError):
+    """There is no token, or it is unknown, expired or revoked."""
+
+    code = "not_authenticated"
+    status = 401
+
+
+class NotPermitted(AnyscaleError):
+    """The token's role does not allow the call."""
+
+    code = "not_permitted"
+    status = 403
 
 
 class NotFound(AnyscaleError):

@@ -11,6 +11,7 @@ from msgspec import Struct
 from tests.contract.people import PASSWORD, checked, control_plane, emails
 
 from anyscale.errors import BatchGone, BatchUnfinished, KeyReused
+from anyscale.server.app import Caller
 
 NAMES = st.sampled_from("abcdefgh")
 #: local part, and whether there is a password
@@ -64,9 +65,9 @@ class AnyOrder(RuleBasedStateMachine):
         found = self.plane.batches.find(key)
         if found and found.if_exists != if_exists:
             with pytest.raises(KeyReused):
-                self.plane.batches.open(key, if_exists, "local:jane")
+                self.plane.batches.open(key, if_exists, Caller("local:jane"))
             return multiple()
-        batch = self.plane.batches.open(key, if_exists, "local:jane")
+        batch = self.plane.batches.open(key, if_exists, Caller("local:jane"))
         if found:
             assert batch.batch_id == found.batch_id
             return multiple()
@@ -155,12 +156,12 @@ class AnyOrder(RuleBasedStateMachine):
         entries = sum(len(page) for page in model.pages.values())
         if model.state == "dropped":
             with pytest.raises(BatchGone):
-                self.plane.batches.publish(batch_id, entries, "local:jane")
+                self.plane.batches.publish(batch_id, entries, Caller("local:jane"))
         elif model.conflicts or model.due:
             with pytest.raises(BatchUnfinished):
-                self.plane.batches.publish(batch_id, entries, "local:jane")
+                self.plane.batches.publish(batch_id, entries, Caller("local:jane"))
         else:
-            batch = self.plane.batches.publish(batch_id, entries, "local:jane")
+            batch = self.plane.batches.publish(batch_id, entries, Caller("local:jane"))
             model.state = "published"
             assert (batch.state, batch.users) == ("published", len(model.rows))
             assert batch.users + batch.skipped == entries
@@ -171,7 +172,7 @@ class AnyOrder(RuleBasedStateMachine):
         entries = sum(len(page) for page in model.pages.values()) + 1
         if model.state == "open":
             with pytest.raises(BatchUnfinished):
-                self.plane.batches.publish(batch_id, entries, "local:jane")
+                self.plane.batches.publish(batch_id, entries, Caller("local:jane"))
 
     @rule(batch_id=opened)
     def release(self, batch_id: str) -> None:
@@ -188,9 +189,9 @@ class AnyOrder(RuleBasedStateMachine):
         model = self.models[batch_id]
         if model.state == "published":
             with pytest.raises(BatchGone):
-                self.plane.batches.drop(batch_id, "local:jane")
+                self.plane.batches.drop(batch_id, Caller("local:jane"))
             return
-        self.plane.batches.drop(batch_id, "local:jane")
+        self.plane.batches.drop(batch_id, Caller("local:jane"))
         self.models[batch_id] = Model(batch_id, model.if_exists, "dropped")
 
     @rule()

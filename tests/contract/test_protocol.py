@@ -16,14 +16,14 @@ from anyscale.errors import (
     KeyReused,
     NotFound,
 )
-from anyscale.server.app import ControlPlane
+from anyscale.server.app import Caller, ControlPlane
 from anyscale.server.core.audit import entry_hash
 from anyscale.server.core.batches import Batches
 from anyscale.server.core.passwords import CHEAPEST, Hashing
 from anyscale.server.store.base import AuditRow
 from anyscale.user.models import Batch
 
-JOE = "local:joe"
+JANE, JOE = Caller("local:jane"), Caller("local:joe")
 
 
 @pytest.fixture
@@ -39,10 +39,10 @@ def batches(plane: ControlPlane) -> Batches:
 
 def published(batches: Batches, *names: str, key: str = "earlier") -> Batch:
     """Create accounts by the large way."""
-    batch = batches.open(key, "fail", "local:jane")
+    batch = batches.open(key, "fail", JANE)
     for number, first in enumerate(range(0, len(names), 3)):
         batches.claim(batch.batch_id, number, everybody(*names[first : first + 3]))
-    return batches.publish(batch.batch_id, len(names), "local:jane")
+    return batches.publish(batch.batch_id, len(names), JANE)
 
 
 def trail(plane: ControlPlane) -> list[AuditRow]:
@@ -62,10 +62,10 @@ def row_counts(plane: ControlPlane) -> dict[str, int]:
 
 def test_opening_again_takes_up_the_open_batch(batches: Batches) -> None:
     first = batches.open("key", "fail", JOE)
-    again = batches.open("key", "fail", "local:ann")
+    again = batches.open("key", "fail", Caller("local:ann"))
     assert (again.batch_id, again.opened_by, again.opened_at) == (
         first.batch_id,
-        JOE,
+        JOE.actor,
         first.opened_at,
     )
     found = batches.find("key")
@@ -100,7 +100,7 @@ def test_a_stored_hash_is_never_computed_again(plane: ControlPlane, batches: Bat
 
 def test_publishing_again_gives_the_same_answer(plane: ControlPlane, batches: Batches) -> None:
     first = published(batches, "a", "b")
-    again = batches.publish(first.batch_id, 2, "local:ann")
+    again = batches.publish(first.batch_id, 2, Caller("local:ann"))
     assert again == first
     assert emails(plane) == ["a@example.com", "b@example.com"]
     assert len(trail(plane)) == 1
@@ -125,7 +125,7 @@ def test_creating_again_gives_the_same_answer(plane: ControlPlane, batches: Batc
     users = everybody("b", "a", password=PASSWORD)
     first = batches.create("key", users, "fail", JOE)
     before, hashed = row_counts(plane), plane.hashing.computed
-    again = batches.create("key", users, "fail", "local:ann")
+    again = batches.create("key", users, "fail", Caller("local:ann"))
 
     assert (first.replayed, again.replayed) == (False, True)
     assert (again.batch, again.users, again.skipped) == (first.batch, first.users, first.skipped)
@@ -475,7 +475,7 @@ def test_skipping_adds_up(plane: ControlPlane, batches: Batches, small: bool) ->
 @pytest.mark.parametrize("if_exists", ["fail", "skip"])
 def test_exists_held_and_duplicate_are_told_apart(batches: Batches, if_exists: str) -> None:
     published(batches, "a")
-    holder = batches.open("holder", "fail", "local:ann")
+    holder = batches.open("holder", "fail", Caller("local:ann"))
     batches.claim(holder.batch_id, 0, everybody("b"))
 
     batch = batches.open("key", if_exists, JOE)
@@ -496,7 +496,7 @@ def test_exists_held_and_duplicate_are_told_apart(batches: Batches, if_exists: s
 def test_a_small_batch_does_not_pass_over_what_is_held(
     plane: ControlPlane, batches: Batches
 ) -> None:
-    holder = batches.open("holder", "fail", "local:ann")
+    holder = batches.open("holder", "fail", Caller("local:ann"))
     batches.claim(holder.batch_id, 0, everybody("b"))
     with pytest.raises(BatchRefused) as caught:
         batches.create("key", everybody("a", "b", password=PASSWORD), "skip", JOE)
@@ -510,11 +510,11 @@ def test_a_small_batch_does_not_pass_over_what_is_held(
 
 
 def test_conflicts_are_looked_up_again_when_their_page_is_claimed_again(batches: Batches) -> None:
-    holder = batches.open("holder", "fail", "local:ann")
+    holder = batches.open("holder", "fail", Caller("local:ann"))
     batches.claim(holder.batch_id, 0, everybody("a"))
     batch = batches.open("key", "fail", JOE)
     assert batches.claim(batch.batch_id, 0, everybody("a", "b")).holders == [holder.batch_id]
-    batches.drop(holder.batch_id, "local:ann")
+    batches.drop(holder.batch_id, Caller("local:ann"))
 
     assert batches.claim(batch.batch_id, 0, everybody("a", "b")).conflicts == 0
     assert batches.conflicts(batch.batch_id) == []
@@ -620,7 +620,7 @@ def test_a_drop_that_was_cut_short_is_finished(plane: ControlPlane, batches: Bat
 def test_the_trail_is_chained_and_names_ids_only(plane: ControlPlane, batches: Batches) -> None:
     done = published(batches, "a", "b", "c", "d")
     batches.create("small", everybody("e", password=PASSWORD), "fail", JOE)
-    dropped = batches.open("dropped", "fail", "local:ann")
+    dropped = batches.open("dropped", "fail", Caller("local:ann"))
     batches.drop(dropped.batch_id, JOE)
     idle = batches.open("idle", "fail", JOE)
     make_idle(plane, idle, 8)
@@ -630,8 +630,8 @@ def test_the_trail_is_chained_and_names_ids_only(plane: ControlPlane, batches: B
 
     assert [(row.event, row.actor) for row in rows] == [
         ("batch.published", "local:jane"),
-        ("batch.published", JOE),
-        ("batch.dropped", JOE),
+        ("batch.published", JOE.actor),
+        ("batch.dropped", JOE.actor),
         ("batch.expired", "system"),
     ]
     assert [rows[at].subject for at in (0, 2, 3)] == [

@@ -1,11 +1,20 @@
 """anyscale batch"""
 
 from contextlib import closing
+from typing import TYPE_CHECKING
 
 import click
 
 from anyscale.cli.options import host_option, output_option
 from anyscale.cli.output import log, write_json, write_records, write_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from anyscale.transport.base import Transport
+    from anyscale.user.models import Batch
+
+_PAGE = 500
 
 _COLUMNS = ("batch_id", "state", "users", "skipped", "opened_by", "opened_at", "published_at")
 
@@ -29,8 +38,7 @@ def list_batches(open_only: bool, output: str, host: str | None) -> None:
     from anyscale.config import open_transport, resolve
 
     with closing(open_transport(resolve(host, None))) as transport:
-        found = [batch for batch in transport.batches() if not open_only or batch.state == "open"]
-        write_records(found, _COLUMNS, output)
+        write_records(_listed(transport, open_only=open_only), _COLUMNS, output)
 
 
 @command.command("show")
@@ -72,6 +80,13 @@ def drop_batch(batch_id: str, host: str | None) -> None:
     with closing(open_transport(resolve(host, None))) as transport:
         batch = transport.drop(batch_id)
     log(f"Batch {batch_id} is {batch.state}.")
+
+
+def _listed(transport: "Transport", *, open_only: bool) -> "Iterator[Batch]":
+    before = ""
+    while page := transport.batches(open_only=open_only, before=before, limit=_PAGE):
+        yield from page
+        before = page[-1].batch_id
 
 
 def _shown(value: object) -> str:

@@ -1,12 +1,13 @@
 """The composition root: from settings to a control plane."""
 
+from anyscale.server.core.access import Caller, local_actor
 from anyscale.server.core.batches import Batches
 from anyscale.server.core.passwords import OWASP, Hashing, Profile
 from anyscale.server.core.users import Users
 from anyscale.server.settings import Settings
 from anyscale.server.store.sqlite import SqliteStore
 
-__all__ = ["ControlPlane", "Settings"]
+__all__ = ["Caller", "ControlPlane", "Settings", "local_actor"]
 
 
 class ControlPlane:

@@ -57,8 +57,8 @@ class Transport(Protocol):
     def show(self, batch_id: str) -> Batch:
         """Give one batch."""
 
-    def batches(self) -> list[Batch]:
-        """List batches, the latest first."""
+    def batches(self, *, open_only: bool, before: str, limit: int) -> list[Batch]:
+        """List batches, or the open ones, the latest first, after the one a page ended with."""
 
     def created(self, batch_id: str, after: str, limit: int) -> list[AdminCreatedUser]:
         """Give users of a published batch in order, after a `user_id`."""

@@ -1,7 +1,5 @@
 """The control plane in this process: the same calls, on the user's own SQLite database."""
 
-import os
-import pwd
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -11,7 +9,7 @@ from anyscale.user.models import AdminCreatedUser, Batch, Claimed, Conflict, Cre
 from anyscale.user.validate import CheckedUser, Policy
 
 if TYPE_CHECKING:
-    from anyscale.server.app import ControlPlane, Settings
+    from anyscale.server.app import Caller, ControlPlane, Settings
 
 __all__ = ["EmbeddedTransport"]
 
@@ -47,11 +45,10 @@ class EmbeddedTransport:
         return cls(Settings.from_environment(environment))
 
     @cached_property
-    def _actor(self) -> str:
-        try:
-            return f"local:{pwd.getpwuid(os.getuid()).pw_name}"
-        except KeyError:  # a container may run as a user without a name
-            return f"local:{os.getuid()}"
+    def _caller(self) -> "Caller":
+        from anyscale.server.app import Caller, local_actor
+
+        return Caller(local_actor())
 
     @cached_property
     def _written(self) -> "ControlPlane":
@@ -98,7 +95,7 @@ class EmbeddedTransport:
         return self._settings.policy
 
     def create(self, key: str, users: Sequence[CheckedUser], if_exists: str) -> Created:
-        return self._written.batches.create(key, users, if_exists, self._actor)
+        return self._written.batches.create(key, users, if_exists, self._caller)
 
     def look_up(self, users: Sequence[CheckedUser], first: int) -> list[Conflict]:
         return self._opened.batches.look_up(users, first) if self._opened else []
@@ -107,7 +104,7 @@ class EmbeddedTransport:
         return self._opened.batches.find(key) if self._opened else None
 
     def open(self, key: str, if_exists: str) -> Batch:
-        return self._written.batches.open(key, if_exists, self._actor)
+        return self._written.batches.open(key, if_exists, self._caller)
 
     def claim(self, batch_id: str, number: int, users: Sequence[CheckedUser]) -> Claimed:
         return self._written.batches.claim(batch_id, number, users)
@@ -123,17 +120,19 @@ class EmbeddedTransport:
         return self._written.batches.hash(batch_id, passwords)
 
     def publish(self, batch_id: str, entries: int) -> Batch:
-        return self._written.batches.publish(batch_id, entries, self._actor)
+        return self._written.batches.publish(batch_id, entries, self._caller)
 
     def drop(self, batch_id: str) -> Batch:
         self._plane_with(batch_id)  # a batch that does not exist makes no database
-        return self._written.batches.drop(batch_id, self._actor)
+        return self._written.batches.drop(batch_id, self._caller)
 
     def show(self, batch_id: str) -> Batch:
         return self._plane_with(batch_id).batches.show(batch_id)
 
-    def batches(self) -> list[Batch]:
-        return self._opened.batches.all() if self._opened else []
+    def batches(self, *, open_only: bool, before: str, limit: int) -> list[Batch]:
+        if not self._opened:
+            return []
+        return self._opened.batches.page(open_only=open_only, before=before, limit=limit)
 
     def created(self, batch_id: str, after: str, limit: int) -> list[AdminCreatedUser]:
         return self._opened.batches.created(batch_id, after, limit) if self._opened else []

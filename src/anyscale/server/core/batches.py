@@ -5,9 +5,24 @@ docs/batch-protocol.md tells it from the outside. Every method is short and can 
 
 from collections.abc import Sequence
 
-from anyscale.errors import BatchGone, BatchRefused, FeatureUnavailable, KeyReused, Problem
+from anyscale.errors import (
+    BatchGone,
+    BatchRefused,
+    BatchUnfinished,
+    FeatureUnavailable,
+    KeyReused,
+    Problem,
+)
 from anyscale.server.core import audit
-from anyscale.server.core.claiming import add_batch, claim_page, known_batch, open_batch
+from anyscale.server.core.access import Caller, require_owner
+from anyscale.server.core.claiming import (
+    claim_page,
+    held_batch,
+    known_batch,
+    new_batch,
+    open_batch,
+    touch,
+)
 from anyscale.server.core.entries import conflict_of, conflicts_of, position_of, user_id
 from anyscale.server.core.passwords import Hashing
 from anyscale.server.core.publishing import (
@@ -47,10 +62,12 @@ class Batches:
         self._available = available
         self._expiry = expiry_days * _DAY
 
-    def create(self, key: str, users: Sequence[CheckedUser], if_exists: str, actor: str) -> Created:
+    def create(
+        self, key: str, users: Sequence[CheckedUser], if_exists: str, caller: Caller
+    ) -> Created:
         """Create a small batch in one call: see `create_small`."""
         self._require_available()
-        return create_small(self._store, self._hashing, key, users, if_exists, actor)
+        return create_small(self._store, self._hashing, key, users, if_exists, caller)
 
     def look_up(self, users: Sequence[CheckedUser], first: int) -> list[Conflict]:
         """Say which emails are taken, and write nothing.
@@ -74,7 +91,7 @@ class Batches:
             row = rows.live_batch(key)
             return shown_batch(rows, row) if row else None
 
-    def open(self, key: str, if_exists: str, actor: str) -> Batch:
+    def open(self, key: str, if_exists: str, caller: Caller) -> Batch:
         """Open a batch, or take up the one with this key where it stopped.
 
         Raises:
@@ -82,13 +99,17 @@ class Batches:
         """
         self._require_available()
         with self._store.write() as rows:
-            row = rows.live_batch(key)
+            row = rows.live_batch(key) or rows.add_batch(
+                new_batch(rows, key, if_exists, caller.actor)
+            )
+            if row is None:  # the same call is made twice at once, and the other one was first
+                row = rows.live_batch(key)
             if row is None:
-                row = add_batch(rows, key, if_exists, actor)
-            elif row.if_exists != if_exists:
+                raise BatchUnfinished("the batch ended while it was opened")
+            if row.if_exists != if_exists:
                 raise KeyReused(f"batch {row.batch_id} was opened with if_exists={row.if_exists}")
-            elif row.state == "open":
-                rows.touch(row.id, rows.now())
+            if row.state == "open":
+                touch(rows, row)
             return shown_batch(rows, row)
 
     def claim(self, batch_id: str, number: int, users: Sequence[CheckedUser]) -> Claimed:
@@ -108,9 +129,9 @@ class Batches:
             # The ids of its users would be those of another page's.
             raise ValueError(f"a page has at most {self.policy.page_users} users, from page 0")
         with self._store.write() as rows:
-            batch = known_batch(rows, batch_id)
+            batch = held_batch(rows, batch_id)
             if batch.state != "published":
-                batch = open_batch(rows, batch_id)
+                open_batch(batch)
             return claim_page(rows, batch, number, number * self.policy.page_users, users)
 
     def conflicts(self, batch_id: str) -> list[Conflict]:
@@ -121,8 +142,8 @@ class Batches:
     def release(self, batch_id: str) -> None:
         """Give up the rows of an open batch, so that the batch that waits for them gets through."""
         with self._store.write() as rows:
-            batch = open_batch(rows, batch_id)
-            rows.touch(batch.id, rows.now())
+            batch = open_batch(held_batch(rows, batch_id))
+            touch(rows, batch)
         self._remove_pages(batch)
 
     def hash(self, batch_id: str, passwords: Sequence[tuple[int, str]]) -> int:
@@ -141,49 +162,52 @@ class Batches:
         self._require_available()
         wanted = {user_id(batch_id, position): text for position, text in passwords}
         with self._store.read() as rows:
-            due = rows.due(open_batch(rows, batch_id).id, list(wanted))
+            due = rows.due(open_batch(known_batch(rows, batch_id)).id, list(wanted))
         self._check_passwords(due, wanted)
         ids = [row.user_id for row in due]
         hashes = self._hashing.hash_many([wanted[name] for name in ids])
         with self._store.write() as rows:
-            batch = open_batch(rows, batch_id)
-            rows.touch(batch.id, rows.now())
+            batch = open_batch(held_batch(rows, batch_id))
+            touch(rows, batch)
             return rows.save_hashes(batch.id, zip(ids, hashes, strict=True))
 
-    def publish(self, batch_id: str, entries: int, actor: str) -> Batch:
+    def publish(self, batch_id: str, entries: int, caller: Caller) -> Batch:
         """Make every user of a batch an account at one moment.
 
         Args:
             batch_id: an open batch; of a published one the answer is given again.
             entries: how many entries the client has sent.
-            actor: who publishes.
+            caller: who publishes.
 
         Raises:
             BatchUnfinished: pages or hashes are missing, or emails are taken.
             KeyReused: the batch is one of a longer list.
             BatchGone: the batch was dropped or expired.
+            NotAuthenticated, NotPermitted: the caller has lost the right to it.
         """
         self._require_available()
         with self._store.write() as rows:
-            batch = known_batch(rows, batch_id)
+            batch = held_batch(rows, batch_id, alone=True)
             require_same_count(rows, batch, entries)
             if batch.state != "published":
-                publish(rows, open_batch(rows, batch_id), entries, actor)
+                require_owner(rows, caller)
+                publish(rows, open_batch(batch), entries, caller.actor)
             return shown_batch(rows, known_batch(rows, batch_id))
 
-    def drop(self, batch_id: str, actor: str) -> Batch:
+    def drop(self, batch_id: str, caller: Caller) -> Batch:
         """End an open batch: nobody is created, and its emails are free again.
 
         Raises:
             BatchGone: it is published.
         """
         with self._store.write() as rows:
-            batch = known_batch(rows, batch_id)
+            batch = held_batch(rows, batch_id, alone=True)
             if batch.state == "published":
                 raise BatchGone(f"batch {batch_id} is published: its users are accounts")
             if batch.state == "open":
                 rows.set_state(batch.id, "dropped")
-                audit.append(rows, actor, "batch.dropped", batch_id, {"opened_by": batch.opened_by})
+                told = {"opened_by": batch.opened_by}
+                audit.append(rows, caller.actor, "batch.dropped", batch_id, told)
         self._remove_pages(batch)
         return self.show(batch_id)
 
@@ -195,7 +219,7 @@ class Batches:
         for batch in idle:
             self._expire(batch)
         for batch in ended:
-            self.drop(batch.batch_id, "system")
+            self._remove_pages(batch)
 
     def show(self, batch_id: str) -> Batch:
         """Give one batch.
@@ -206,10 +230,11 @@ class Batches:
         with self._store.read() as rows:
             return shown_batch(rows, known_batch(rows, batch_id))
 
-    def all(self, *, open_only: bool = False) -> list[Batch]:
-        """List batches, the latest first."""
+    def page(self, *, open_only: bool, before: str, limit: int) -> list[Batch]:
+        """List batches, or the open ones, the latest first, after the last one of a page."""
         with self._store.read() as rows:
-            return [shown_batch(rows, row) for row in rows.batches(open_only=open_only)]
+            found = rows.batches(open_only=open_only, before=before, limit=limit)
+            return [shown_batch(rows, row) for row in found]
 
     def created(self, batch_id: str, after: str, limit: int) -> list[AdminCreatedUser]:
         """Give users of a published batch in the order of the input, after a `user_id`."""
@@ -234,7 +259,7 @@ class Batches:
 
     def _expire(self, idle: BatchRow) -> None:
         with self._store.write() as rows:
-            batch = rows.batch(idle.batch_id)
+            batch = rows.hold_batch(idle.batch_id, alone=True)
             if batch != idle:  # somebody went on with it after all
                 return
             rows.set_state(batch.id, "expired")
@@ -250,5 +275,5 @@ class Batches:
             ids = [user_id(batch.batch_id, at) for at in (first, first + self.policy.page_users)]
             with self._store.write() as rows:
                 # One that was released may have been claimed again and published meanwhile.
-                if known_batch(rows, batch.batch_id).state != "published":
+                if held_batch(rows, batch.batch_id).state != "published":
                     rows.remove_page(batch.id, page.number, *ids)

@@ -16,7 +16,10 @@ from anyscale.server.store.base import BatchRow, PageRow, Transaction
 from anyscale.user.models import Claimed, Conflict
 from anyscale.user.validate import CheckedUser
 
-__all__ = ["add_batch", "claim_page", "known_batch", "open_batch"]
+__all__ = ["claim_page", "held_batch", "known_batch", "new_batch", "open_batch", "touch"]
+
+#: Milliseconds between two touches. Writing it each time would let only one page in at a time.
+_TOUCH_EVERY = 60_000
 
 
 def known_batch(rows: Transaction, batch_id: str) -> BatchRow:
@@ -31,34 +34,50 @@ def known_batch(rows: Transaction, batch_id: str) -> BatchRow:
     return batch
 
 
-def open_batch(rows: Transaction, batch_id: str) -> BatchRow:
-    """Give a batch that is open.
+def held_batch(rows: Transaction, batch_id: str, *, alone: bool = False) -> BatchRow:
+    """Give a batch and hold it until the transaction ends: beside others who work on it, or alone.
+
+    Raises:
+        NotFound: there is none with this id.
+    """
+    batch = rows.hold_batch(batch_id, alone=alone)
+    if batch is None:
+        raise NotFound(f"there is no batch {batch_id}")
+    return batch
+
+
+def open_batch(batch: BatchRow) -> BatchRow:
+    """Give back a batch that is open.
 
     Raises:
         BatchGone: it is not.
     """
-    batch = known_batch(rows, batch_id)
     if batch.state != "open":
-        raise BatchGone(f"batch {batch_id} was {batch.state}")
+        raise BatchGone(f"batch {batch.batch_id} was {batch.state}")
     return batch
 
 
-def add_batch(rows: Transaction, key: str, if_exists: str, actor: str) -> BatchRow:
-    """Open a new batch."""
+def new_batch(rows: Transaction, key: str, if_exists: str, actor: str) -> BatchRow:
+    """Make the row of a batch that is opened now."""
     now = rows.now()
-    return rows.add_batch(
-        BatchRow(
-            id=0,
-            # Ids sort by the time of opening, and those of the users with them.
-            batch_id=f"bat_{now:012x}{os.urandom(6).hex()}",
-            idempotency_key=key,
-            state="open",
-            if_exists=if_exists,
-            opened_by=actor,
-            opened_at=now,
-            touched_at=now,
-        )
+    return BatchRow(
+        id=0,
+        # Ids sort by the time of opening, and those of the users with them.
+        batch_id=f"bat_{now:012x}{os.urandom(6).hex()}",
+        idempotency_key=key,
+        state="open",
+        if_exists=if_exists,
+        opened_by=actor,
+        opened_at=now,
+        touched_at=now,
     )
+
+
+def touch(rows: Transaction, batch: BatchRow) -> None:
+    """Note that somebody works on a batch, if that was not noted within the last minute."""
+    now = rows.now()
+    if now - batch.touched_at >= _TOUCH_EVERY:
+        rows.touch(batch.id, now)
 
 
 def claim_page(
@@ -81,7 +100,7 @@ def claim_page(
     if (page and page.digest != digest) or (not page and batch.state == "published"):
         raise KeyReused(f"batch {batch.batch_id} has other users on page {number}")
     if batch.state == "open":
-        rows.touch(batch.id, rows.now())
+        touch(rows, batch)
     if page and (batch.state == "published" or not page.conflicts):
         return Claimed(page.users, page.skipped, page.conflicts, [])
     own = user_rows(batch.batch_id, first, users)

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from anyscale.errors import BatchRefused, BatchUnfinished, KeyReused
-from anyscale.server.core.claiming import add_batch, claim_page, known_batch
+from anyscale.server.core.access import Caller, require_owner
+from anyscale.server.core.claiming import claim_page, known_batch, new_batch
 from anyscale.server.core.entries import conflicts_of, digest_of, free_positions, passes, user_id
 from anyscale.server.core.passwords import Hashing
 from anyscale.server.core.publishing import created_users, publish, shown_batch
@@ -19,7 +20,7 @@ _ATTEMPTS = 5
 
 
 class _LookAgain(Exception):
-    """An email came free whose password is not hashed yet."""
+    """What was looked up has changed meanwhile."""
 
 
 def create_small(
@@ -28,12 +29,13 @@ def create_small(
     key: str,
     users: Sequence[CheckedUser],
     if_exists: str,
-    actor: str,
+    caller: Caller,
 ) -> Created:
     """Create a batch of one page, or answer again what an equal call was answered.
 
     Raises:
         BatchRefused: emails are taken; nobody was created.
+        NotAuthenticated, NotPermitted: the caller has lost the right to it.
         KeyReused: the key belongs to a batch with other content.
     """
     hashes: dict[int, str] = {}
@@ -48,7 +50,7 @@ def create_small(
         try:
             with store.write() as rows:
                 replay = _replay(rows, key, users, if_exists)
-                return replay or _create(rows, key, users, if_exists, hashes, actor)
+                return replay or _create(rows, key, users, if_exists, hashes, caller)
         except _LookAgain:
             continue
     raise BatchUnfinished("other batches keep taking and freeing the same emails")
@@ -60,9 +62,12 @@ def _create(
     users: Sequence[CheckedUser],
     if_exists: str,
     hashes: dict[int, str],
-    actor: str,
+    caller: Caller,
 ) -> Created:
-    batch = add_batch(rows, key, if_exists, actor)
+    require_owner(rows, caller)
+    batch = rows.add_batch(new_batch(rows, key, if_exists, caller.actor))
+    if batch is None:  # the same call is made twice at once, and the other one was first
+        raise _LookAgain
     claim_page(rows, batch, 0, 0, users)
     if refused := [c for c in conflicts_of(rows, batch) if not passes(c, if_exists)]:
         raise BatchRefused(problems_of(refused))
@@ -70,7 +75,7 @@ def _create(
     rows.save_hashes(batch.id, ids)
     if rows.count_due(batch.id):
         raise _LookAgain
-    publish(rows, batch, len(users), actor)
+    publish(rows, batch, len(users), caller.actor)
     return _created(rows, batch.batch_id, len(users), replayed=False)
 
 

@@ -14,6 +14,7 @@ __all__ = [
     "Owner",
     "PageRow",
     "Store",
+    "TokenRow",
     "Transaction",
     "UserRow",
 ]
@@ -105,6 +106,23 @@ class AuditRow(Struct, frozen=True):
     hash: bytes
 
 
+class TokenRow(Struct, frozen=True):
+    """A key to the control plane, of which only the hash is kept."""
+
+    token_id: str
+    name: str
+    #: `owner` or `collaborator`
+    role: str
+    #: SHA-256 of the token
+    hash: bytes
+    created_by: str
+    created_at: int
+    expires_at: int | None = None
+    used_at: int | None = None
+    revoked_by: str | None = None
+    revoked_at: int | None = None
+
+
 class Transaction(Protocol):
     """What can be asked of the rows, inside one transaction.
 
@@ -112,7 +130,8 @@ class Transaction(Protocol):
 
     1. What a transaction wrote is there for all after it ended well, and for nobody otherwise. One
        that reads sees one state, whatever is written meanwhile, and does not wait for a writer.
-    2. Transactions that write to the same batch happen one after another.
+    2. A transaction that holds a batch alone happens before or after every other one that holds it.
+       Those that hold it beside others go on at the same time.
     3. `insert_users` inserts every row whose email is free, removes rows of ended batches that are
        in its way, and gives an owner for each of the others; a row that is there already, with
        the same `user_id`, counts as inserted. Of two rows with one email the first gets it.
@@ -122,8 +141,10 @@ class Transaction(Protocol):
        that have no password or are another batch's.
     6. `live_users` are those of published batches, and no others: all of a batch, or nobody.
     7. A page replaces all that it left before, and removing it removes all that it left.
-    8. An entry of the trail is never replaced.
+    8. An entry of the trail is never replaced, and of transactions that append to it one is over
+       before the next one sees the last entry.
     9. The clock is the database's.
+    10. No two tokens that are not revoked have one name; a token that is revoked stays so.
 
     A `user_id` is `usr_`, what follows `bat_` in the id of its batch, and its position in eight
     hexadecimal digits: ids sort as the batches were opened, and as their entries stand.
@@ -132,17 +153,26 @@ class Transaction(Protocol):
     def now(self) -> int:
         """Give the time, in milliseconds since 1970."""
 
-    def add_batch(self, row: BatchRow) -> BatchRow:
-        """Insert a batch; give it with its `id`."""
+    def add_batch(self, row: BatchRow) -> BatchRow | None:
+        """Insert a batch and give it with its `id`, or None if a live one has its key."""
 
     def batch(self, batch_id: str) -> BatchRow | None:
-        """Give a batch, and hold it against other writers until the transaction ends."""
+        """Give a batch."""
+
+    def hold_batch(self, batch_id: str, *, alone: bool) -> BatchRow | None:
+        """Give a batch, and hold it until the transaction ends: alone, or beside others."""
 
     def live_batch(self, idempotency_key: str) -> BatchRow | None:
         """Give the open or published batch with a key."""
 
-    def batches(self, *, open_only: bool) -> Sequence[BatchRow]:
-        """Give all batches, or the open ones, the latest first."""
+    def batches(self, *, open_only: bool, before: str, limit: int) -> Sequence[BatchRow]:
+        """Give batches, or the open ones, the latest first.
+
+        Args:
+            open_only: which ones.
+            before: the `batch_id` that the last page ended with, or an empty text.
+            limit: how many.
+        """
 
     def idle_batches(self, before: int) -> Sequence[BatchRow]:
         """Give the open batches that nobody has touched since a time."""
@@ -213,13 +243,41 @@ class Transaction(Protocol):
         """Give the same of the accounts with exactly this email key or this name."""
 
     def last_audit(self) -> AuditRow | None:
-        """Give the newest entry of the trail."""
+        """Give the newest entry of the trail; in a transaction that writes, hold the trail."""
 
     def add_audit(self, row: AuditRow) -> None:
         """Append an entry to the trail."""
 
     def audit(self, after: int, limit: int) -> Sequence[AuditRow]:
         """Give entries of the trail, by number."""
+
+    def forget_audit(self, before: int) -> int:
+        """Remove the entries from before a time, but for the last of them, to which others chain.
+
+        Give the number of the entry that is now the first, or 0 if nothing was removed.
+        """
+
+    def forget_reports(self, before: int) -> None:
+        """Remove what is known of entries that were passed over, and the batches that ended.
+
+        Args:
+            before: the time since which they were published, or touched.
+        """
+
+    def add_token(self, row: TokenRow) -> bool:
+        """Insert a token; say whether its name was free."""
+
+    def token(self, token_hash: bytes) -> TokenRow | None:
+        """Give the token with a hash."""
+
+    def tokens(self) -> Sequence[TokenRow]:
+        """Give all tokens, by `token_id`."""
+
+    def use_token(self, token_id: str, at: int) -> None:
+        """Note when a token was used."""
+
+    def revoke_token(self, token_id: str, by: str, at: int) -> None:
+        """End a token that is not revoked."""
 
 
 class Store(Protocol):

@@ -1,25 +1,16 @@
-"""The statements of the SQLite store."""
+"""The statements of the SQLite store about batches and users."""
 
-import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain
-from typing import Any, TypeVar
+from typing import Any
 
-from msgspec import Struct, structs
+from msgspec import structs
 
-from anyscale.server.store.base import (
-    AuditRow,
-    BatchRow,
-    ConflictRow,
-    Due,
-    Owner,
-    PageRow,
-    UserRow,
-)
+from anyscale.server.store.base import BatchRow, ConflictRow, Due, Owner, PageRow, UserRow
+from anyscale.server.store.sqlite_statements import marks, slices
+from anyscale.server.store.sqlite_trail import SqliteTrail
 
 __all__ = ["SqliteTransaction"]
-
-Record = TypeVar("Record", bound=Struct)
 
 # One statement with the values of many rows, rather than one statement a row: Python's lock is free
 # while it runs, so that the next page is read meanwhile on the other core.
@@ -38,7 +29,6 @@ _USER_VALUES = "(?1,?,?,?,?,?,?,?,?)"
 
 _BATCH = ", ".join(BatchRow.__struct_fields__)
 _PAGE = ", ".join(PageRow.__struct_fields__)
-_AUDIT = ", ".join(AuditRow.__struct_fields__)
 _USER = "email, name, created_at, permission_level, user_id"
 
 _OWNERS = """
@@ -49,24 +39,24 @@ _OWNERS = """
 _ENDED = ("dropped", "expired")
 
 
-class SqliteTransaction:
+class SqliteTransaction(SqliteTrail):
     """See `base.Transaction`."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-        self._execute = connection.execute
 
     def now(self) -> int:
         return self._number("select cast((julianday('now') - 2440587.5) * 86400000 as integer)")
 
-    def add_batch(self, row: BatchRow) -> BatchRow:
+    def add_batch(self, row: BatchRow) -> BatchRow | None:
         values = structs.asdict(row) | {"id": None}
-        marks = ", ".join(f":{field}" for field in values)
-        cursor = self._execute(f"insert into batches ({_BATCH}) values ({marks})", values)
-        return structs.replace(row, id=cursor.lastrowid)
+        named = ", ".join(f":{field}" for field in values)
+        sql = f"insert into batches ({_BATCH}) values ({named}) on conflict do nothing"
+        cursor = self._execute(sql, values)
+        return structs.replace(row, id=cursor.lastrowid) if cursor.rowcount else None
 
     def batch(self, batch_id: str) -> BatchRow | None:
         return self._one(BatchRow, f"select {_BATCH} from batches where batch_id = ?", batch_id)
+
+    def hold_batch(self, batch_id: str, *, alone: bool) -> BatchRow | None:  # noqa: ARG002
+        return self.batch(batch_id)  # whoever writes is the only one, and holds everything
 
     def live_batch(self, idempotency_key: str) -> BatchRow | None:
         sql = (
@@ -75,9 +65,12 @@ class SqliteTransaction:
         )
         return self._one(BatchRow, sql, idempotency_key)
 
-    def batches(self, *, open_only: bool) -> Sequence[BatchRow]:
-        where = "where state = 'open'" if open_only else ""
-        return self._all(BatchRow, f"select {_BATCH} from batches {where} order by id desc")
+    def batches(self, *, open_only: bool, before: str, limit: int) -> Sequence[BatchRow]:
+        sql = (
+            f"select {_BATCH} from batches where (state = 'open' or not ?)"
+            " and (batch_id < ? or ? = '') order by batch_id desc limit ?"
+        )
+        return self._all(BatchRow, sql, open_only, before, before, limit)
 
     def idle_batches(self, before: int) -> Sequence[BatchRow]:
         sql = f"select {_BATCH} from batches where state = 'open' and touched_at < ?"
@@ -143,24 +136,24 @@ class SqliteTransaction:
             return []
         taken, ended = self._taken(rows)
         if ended:
-            for keys in _slices([owner.email_key for owner in ended], _KEYS_A_STATEMENT):
-                self._execute(f"delete from users where email_key in ({_marks(keys)})", keys)
+            for keys in slices([owner.email_key for owner in ended], _KEYS_A_STATEMENT):
+                self._execute(f"delete from users where email_key in ({marks(keys)})", keys)
             self._insert(batch, rows)
             taken, _ = self._taken(rows)
         return taken
 
     def owners(self, email_keys: Sequence[str]) -> Sequence[Owner]:
         found: list[Owner] = []
-        for keys in _slices(email_keys, _KEYS_A_STATEMENT):
-            found += self._all(Owner, _OWNERS.format(_marks(keys)), *keys)
+        for keys in slices(email_keys, _KEYS_A_STATEMENT):
+            found += self._all(Owner, _OWNERS.format(marks(keys)), *keys)
         return [owner for owner in found if owner.state not in _ENDED]
 
     def due(self, batch: int, user_ids: Sequence[str]) -> Sequence[Due]:
         found: list[Due] = []
-        for ids in _slices(user_ids, _KEYS_A_STATEMENT):
+        for ids in slices(user_ids, _KEYS_A_STATEMENT):
             sql = (
                 "select user_id, name, lastname, email from users"
-                f" where batch = ? and hash_due = 1 and user_id in ({_marks(ids)})"
+                f" where batch = ? and hash_due = 1 and user_id in ({marks(ids)})"
             )
             found += self._all(Due, sql, batch, *ids)
         return found
@@ -203,21 +196,11 @@ class SqliteTransaction:
             (value, limit),
         ).fetchall()
 
-    def last_audit(self) -> AuditRow | None:
-        return self._one(AuditRow, f"select {_AUDIT} from audit order by number desc limit 1")
-
-    def add_audit(self, row: AuditRow) -> None:
-        self._execute(f"insert into audit ({_AUDIT}) values (?,?,?,?,?,?,?)", structs.astuple(row))
-
-    def audit(self, after: int, limit: int) -> Sequence[AuditRow]:
-        sql = f"select {_AUDIT} from audit where number > ? order by number limit ?"
-        return self._all(AuditRow, sql, after, limit)
-
     def _insert(self, batch: int, rows: Sequence[UserRow]) -> int:
         before = self._connection.total_changes
-        for part in _slices(rows, _ROWS_A_STATEMENT):
-            marks = ",".join([_USER_VALUES] * len(part))
-            sql = f"{_INSERT_USERS}{marks} on conflict do nothing"
+        for part in slices(rows, _ROWS_A_STATEMENT):
+            values = ",".join([_USER_VALUES] * len(part))
+            sql = f"{_INSERT_USERS}{values} on conflict do nothing"
             self._execute(sql, (batch, *chain.from_iterable(part)))
         return self._connection.total_changes - before
 
@@ -225,32 +208,10 @@ class SqliteTransaction:
         own = {row.email_key: row.user_id for row in rows}
         ids = {row.user_id for row in rows}
         taken, ended = [], []
-        for keys in _slices(list(own), _KEYS_A_STATEMENT):
-            for owner in self._all(Owner, _OWNERS.format(_marks(keys)), *keys):
+        for keys in slices(list(own), _KEYS_A_STATEMENT):
+            for owner in self._all(Owner, _OWNERS.format(marks(keys)), *keys):
                 if owner.state in _ENDED:
                     ended.append(owner)
                 elif owner.user_id not in ids or len(own) < len(rows):
                     taken.append(owner)
         return taken, ended
-
-    def _number(self, sql: str, *values: Any) -> int:
-        return int(self._execute(sql, values).fetchone()[0])
-
-    def _one(self, record: type[Record], sql: str, *values: Any) -> Record | None:
-        row = self._execute(sql, values).fetchone()
-        return record(*row) if row else None
-
-    def _all(self, record: type[Record], sql: str, *values: Any) -> list[Record]:
-        return [record(*row) for row in self._execute(sql, values)]
-
-
-Item = TypeVar("Item")
-
-
-def _slices(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
-
-
-def _marks(items: Sequence[object]) -> str:
-    return ",".join("?" * len(items))

@@ -17,6 +17,7 @@ import pytest
 from anyscale.server.store.base import AuditRow, Store
 from anyscale.server.store.testing_accounts import AccountRules
 from anyscale.server.store.testing_batches import BatchRules
+from anyscale.server.store.testing_keys import KeyRules
 from anyscale.server.store.testing_rows import StoreSteps, batch_row, page_row, user_row
 
 __all__ = ["StoreContract"]
@@ -39,6 +40,7 @@ class TransactionRules(StoreSteps):
         def fail() -> None:
             with store.write() as rows:
                 batch = rows.add_batch(batch_row(1))
+                assert batch
                 rows.insert_users(batch.id, [user_row(batch, 0, "a@x.org")])
                 rows.save_page(batch.id, page_row(0), [])
                 rows.add_audit(AuditRow(1, 1, "a", "e", "s", "{}", b"hash"))
@@ -47,7 +49,7 @@ class TransactionRules(StoreSteps):
         with pytest.raises(kind):
             fail()
         with store.read() as rows:
-            assert rows.batches(open_only=False) == []
+            assert self.batches(rows) == []
             assert rows.owners(["a@x.org"]) == []
             assert rows.last_audit() is None
         assert self.add(store, 1).batch_id == batch_row(1).batch_id
@@ -55,24 +57,49 @@ class TransactionRules(StoreSteps):
     def test_a_reader_sees_one_state_whatever_is_written_meanwhile(self, store: Store) -> None:
         self.add(store, 1)
         with store.read() as rows:
-            before = rows.batches(open_only=False)
+            before = self.batches(rows)
             self.add(store, 2)
-            assert rows.batches(open_only=False) == before
+            assert self.batches(rows) == before
         with store.read() as rows:
-            assert len(rows.batches(open_only=False)) == 2
+            assert len(self.batches(rows)) == 2
 
     def test_nobody_sees_what_a_transaction_has_not_ended(self, store: Store) -> None:
         with store.write() as writing:
             writing.add_batch(batch_row(1))
             with store.read() as rows:
-                assert rows.batches(open_only=False) == []
+                assert self.batches(rows) == []
+
+    def test_whoever_holds_a_batch_alone_waits_for_those_who_hold_it_beside_others(
+        self, store: Store
+    ) -> None:
+        batch = self.add(store, 1)
+        happened = []
+
+        def publish() -> None:
+            with store.write() as rows:
+                rows.hold_batch(batch.batch_id, alone=True)
+                happened.append("alone")
+
+        with ThreadPoolExecutor(1) as pool:
+            with store.write() as rows:
+                assert rows.hold_batch(batch.batch_id, alone=False) == batch
+                publishing = pool.submit(publish)
+                sleep(0.1)
+                happened.append("beside others")
+            publishing.result()
+        assert happened == ["beside others", "alone"]
+
+    def test_a_batch_that_does_not_exist_is_not_held(self, store: Store) -> None:
+        with store.write() as rows:
+            assert rows.hold_batch("bat_none", alone=True) is None
+            assert rows.hold_batch("bat_none", alone=False) is None
 
     def test_no_writer_overlooks_what_another_one_wrote(self, store: Store) -> None:
         batch = self.add(store, 1, at=0)
 
         def count(_: int) -> None:
             with store.write() as rows:
-                found = rows.batch(batch.batch_id)
+                found = rows.hold_batch(batch.batch_id, alone=True)
                 assert found
                 sleep(0.001)
                 rows.touch(batch.id, found.touched_at + 1)
@@ -165,5 +192,5 @@ class ClaimRules(StoreSteps):
             assert len(rows.owners([f"u{number}@x.org" for number in range(2_500)])) == 2_500
 
 
-class StoreContract(TransactionRules, ClaimRules, BatchRules, AccountRules):
+class StoreContract(TransactionRules, ClaimRules, BatchRules, AccountRules, KeyRules):
     """Every rule; a subclass gives the fixture `store`, which is empty and set up."""

@@ -1,14 +1,14 @@
-"""The rules of batches, their pages and the trail, as tests: see `testing.StoreContract`."""
+"""The rules of batches and their pages, as tests: see `testing.StoreContract`."""
 # ruff: noqa: PLR2004 - a test states its numbers
 
+from concurrent.futures import ThreadPoolExecutor
 from time import sleep
 from typing import Any
 
 import pytest
 
-from anyscale.errors import StoreUnavailable
-from anyscale.server.store.base import AuditRow, ConflictRow, Store
-from anyscale.server.store.testing_rows import StoreSteps, page_row, user_row
+from anyscale.server.store.base import ConflictRow, Store
+from anyscale.server.store.testing_rows import StoreSteps, batch_row, page_row, user_row
 
 __all__ = ["BatchRules"]
 
@@ -21,11 +21,22 @@ class BatchRules(StoreSteps):
         with store.read() as rows:
             assert rows.live_batch("key") == batch
             assert rows.live_batch("other") is None
-        with pytest.raises(StoreUnavailable):
-            self.add(store, 2, "key")
+        with store.write() as rows:
+            assert rows.add_batch(batch_row(2, "key")) is None
         self.end(store, batch, "published")
-        with pytest.raises(StoreUnavailable):
-            self.add(store, 2, "key")
+        with store.write() as rows:
+            assert rows.add_batch(batch_row(2, "key")) is None
+            assert rows.live_batch("key") == rows.batch(batch.batch_id)
+
+    def test_of_two_that_open_a_batch_with_one_key_at_once_one_does(self, store: Store) -> None:
+        def add(number: int) -> bool:
+            with store.write() as rows:
+                batch = rows.add_batch(batch_row(number, "key"))
+                sleep(0.01)
+                return batch is not None
+
+        with ThreadPoolExecutor(4) as pool:
+            assert sum(pool.map(add, range(1, 5))) == 1
 
     @pytest.mark.parametrize("state", ["dropped", "expired"])
     def test_the_key_of_an_ended_batch_is_free(self, store: Store, state: str) -> None:
@@ -50,9 +61,15 @@ class BatchRules(StoreSteps):
         first, second, third = (self.add(store, number) for number in (1, 2, 3))
         self.end(store, second, "dropped")
         with store.read() as rows:
-            ids = [batch.id for batch in rows.batches(open_only=False)]
+            ids = [batch.id for batch in self.batches(rows)]
             assert ids == [third.id, second.id, first.id]
-            assert list(rows.batches(open_only=True)) == [third, first]
+            assert self.batches(rows, open_only=True) == [third, first]
+            page = rows.batches(open_only=False, before="", limit=2)
+            assert [batch.id for batch in page] == ids[:2]
+            page = rows.batches(open_only=False, before=page[-1].batch_id, limit=2)
+            assert [batch.id for batch in page] == ids[2:]
+            page = rows.batches(open_only=True, before=third.batch_id, limit=2)
+            assert list(page) == [first]
 
     def test_idle_batches_are_the_open_ones_that_nobody_touched(self, store: Store) -> None:
         idle, touched, ended = (self.add(store, number, at=100) for number in (1, 2, 3))
@@ -119,26 +136,6 @@ class BatchRules(StoreSteps):
             assert [row.position for row in rows.conflicts(batch.id, -1, 10)] == [3]
             left = rows.owners([*(f"u{at}@x.org" for at in range(6)), "z@x.org"])
         assert sorted(o.email_key[:2] for o in left) == ["u3", "u4", "u5", "z@"]
-
-    def test_the_trail_is_read_in_its_order(self, store: Store) -> None:
-        entries = [AuditRow(at, at, "a", "e", "s", "{}", bytes([at])) for at in range(1, 6)]
-        for entry in entries:
-            with store.write() as rows:
-                rows.add_audit(entry)
-        with store.read() as rows:
-            assert rows.last_audit() == entries[-1]
-            assert list(rows.audit(0, 10)) == entries
-            assert list(rows.audit(2, 2)) == entries[2:4]
-
-    def test_an_entry_of_the_trail_is_never_replaced(self, store: Store) -> None:
-        with store.write() as rows:
-            rows.add_audit(AuditRow(1, 1, "a", "e", "s", "{}", b"first"))
-        with pytest.raises(StoreUnavailable), store.write() as rows:
-            rows.add_audit(AuditRow(1, 1, "a", "e", "s", "{}", b"second"))
-        with store.read() as rows:
-            last = rows.last_audit()
-        assert last
-        assert last.hash == b"first"
 
     def test_the_clock_counts_milliseconds(self, store: Store) -> None:
         with store.read() as rows:

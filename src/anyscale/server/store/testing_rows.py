@@ -5,9 +5,17 @@ from typing import Any
 
 import pytest
 
-from anyscale.server.store.base import BatchRow, Owner, PageRow, Store, Transaction, UserRow
+from anyscale.server.store.base import (
+    BatchRow,
+    Owner,
+    PageRow,
+    Store,
+    TokenRow,
+    Transaction,
+    UserRow,
+)
 
-__all__ = ["StoreSteps", "batch_row", "page_row", "user_row"]
+__all__ = ["StoreSteps", "batch_row", "page_row", "token_row", "user_row"]
 
 
 def batch_row(number: int, key: str | None = None, *, at: int = 1_000) -> BatchRow:
@@ -46,6 +54,19 @@ def page_row(number: int, **counts: int) -> PageRow:
     )
 
 
+def token_row(number: int, name: str | None = None, **fields: Any) -> TokenRow:
+    """Make a token to insert."""
+    values: dict[str, Any] = {
+        "token_id": f"tok_{number}",
+        "name": name or f"name-{number}",
+        "role": "owner",
+        "hash": bytes([number]) * 32,
+        "created_by": "local:jane",
+        "created_at": 1_000,
+    }
+    return TokenRow(**(values | fields))
+
+
 class StoreSteps:
     """Steps on the fixture `store`, which a subclass gives."""
 
@@ -65,7 +86,13 @@ class StoreSteps:
     ) -> BatchRow:
         """Insert an open batch in a transaction of its own."""
         with store.write() as rows:
-            return rows.add_batch(batch_row(number, key, at=at))
+            batch = rows.add_batch(batch_row(number, key, at=at))
+        assert batch
+        return batch
+
+    def batches(self, rows: Transaction, *, open_only: bool = False) -> list[BatchRow]:
+        """List the batches that a transaction sees."""
+        return list(rows.batches(open_only=open_only, before="", limit=100))
 
     def end(self, store: Store, batch: BatchRow, state: str) -> None:
         """End a batch in a transaction of its own."""

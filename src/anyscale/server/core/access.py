@@ -1,0 +1,61 @@
+"""Who may: a system user of the control plane's own machine, or the token of an owner."""
+
+import os
+import pwd
+
+from msgspec import Struct, field
+
+from anyscale.errors import NotAuthenticated, NotPermitted
+from anyscale.server.store.base import TokenRow, Transaction
+
+__all__ = ["Caller", "live_token", "local_actor", "require_owner"]
+
+
+class Caller(Struct, frozen=True):
+    """Who makes a call, as the trail names it."""
+
+    #: `local:jane` for a system user of this machine, `token:NAME` for who holds a token
+    actor: str
+    #: None for a system user, who could read the database as well.
+    token_hash: bytes | None = field(default=None)
+
+    def __repr__(self) -> str:
+        return f"Caller({self.actor!r})"
+
+
+def local_actor() -> str:
+    """Name the system user of this process."""
+    try:
+        return f"local:{pwd.getpwuid(os.getuid()).pw_name}"
+    except KeyError:  # a container may run as a user without a name
+        return f"local:{os.getuid()}"
+
+
+def live_token(rows: Transaction, token_hash: bytes) -> TokenRow:
+    """Give a token that is neither expired nor revoked.
+
+    Raises:
+        NotAuthenticated: saying which.
+    """
+    token = rows.token(token_hash)
+    if token is None:
+        raise NotAuthenticated("the token is unknown here: is it of another control plane?")
+    if token.revoked_at is not None:
+        raise NotAuthenticated(f"the token {token.name!r} was revoked: ask for a new one")
+    if token.expires_at is not None and token.expires_at <= rows.now():
+        raise NotAuthenticated(f"the token {token.name!r} has expired: ask for a new one")
+    return token
+
+
+def require_owner(rows: Transaction, caller: Caller) -> None:
+    """Check in a transaction that its caller may still write.
+
+    Raises:
+        NotAuthenticated: the token is not valid any more.
+        NotPermitted: it is not an owner's.
+    """
+    if caller.token_hash is None:
+        return
+    token = live_token(rows, caller.token_hash)
+    if token.role != "owner":
+        raise NotPermitted(f"the token {token.name!r} is a {token.role}'s: this takes an owner's")

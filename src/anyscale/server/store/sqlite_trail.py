@@ -1,0 +1,67 @@
+"""The statements of the SQLite store about the trail, tokens, and what is kept how long."""
+
+from collections.abc import Sequence
+
+from msgspec import structs
+
+from anyscale.server.store.base import AuditRow, TokenRow
+from anyscale.server.store.sqlite_statements import SqliteStatements, marks
+
+__all__ = ["SqliteTrail"]
+
+_AUDIT = ", ".join(AuditRow.__struct_fields__)
+_TOKEN = ", ".join(TokenRow.__struct_fields__)
+
+
+class SqliteTrail(SqliteStatements):
+    """A part of `base.Transaction`."""
+
+    def last_audit(self) -> AuditRow | None:
+        return self._one(AuditRow, f"select {_AUDIT} from audit order by number desc limit 1")
+
+    def add_audit(self, row: AuditRow) -> None:
+        self._execute(f"insert into audit ({_AUDIT}) values (?,?,?,?,?,?,?)", structs.astuple(row))
+
+    def audit(self, after: int, limit: int) -> Sequence[AuditRow]:
+        sql = f"select {_AUDIT} from audit where number > ? order by number limit ?"
+        return self._all(AuditRow, sql, after, limit)
+
+    def forget_audit(self, before: int) -> int:
+        sql = "select max(number) from audit where at < ?"
+        first = self._number(sql, before)
+        return (
+            first if self._execute("delete from audit where number < ?", (first,)).rowcount else 0
+        )
+
+    def forget_reports(self, before: int) -> None:
+        self._execute(
+            "delete from conflicts where batch in"
+            " (select id from batches where state = 'published' and published_at < ?)",
+            (before,),
+        )
+        self._execute(
+            "delete from batches where state in ('dropped', 'expired') and touched_at < ?"
+            " and not exists (select 1 from pages where pages.batch = batches.id)",
+            (before,),
+        )
+
+    def add_token(self, row: TokenRow) -> bool:
+        values = structs.astuple(row)
+        sql = f"insert into tokens ({_TOKEN}) values ({marks(values)}) on conflict do nothing"
+        return bool(self._execute(sql, values).rowcount)
+
+    def token(self, token_hash: bytes) -> TokenRow | None:
+        return self._one(TokenRow, f"select {_TOKEN} from tokens where hash = ?", token_hash)
+
+    def tokens(self) -> Sequence[TokenRow]:
+        return self._all(TokenRow, f"select {_TOKEN} from tokens order by token_id")
+
+    def use_token(self, token_id: str, at: int) -> None:
+        self._execute("update tokens set used_at = ? where token_id = ?", (at, token_id))
+
+    def revoke_token(self, token_id: str, by: str, at: int) -> None:
+        self._execute(
+            "update tokens set revoked_by = ?, revoked_at = ?"
+            " where token_id = ? and revoked_at is null",
+            (by, at, token_id),
+        )
