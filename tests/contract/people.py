@@ -5,9 +5,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from anyscale.server.app import ControlPlane, Settings
 from anyscale.server.core.passwords import CHEAPEST
+from anyscale.server.store.base import Transaction
 from anyscale.transport.base import Transport
 from anyscale.transport.embedded import EmbeddedTransport
 from anyscale.user.models import AdminCreateUser
@@ -55,6 +57,11 @@ def embedded(folder: Path, policy: Policy = POLICY, *, available: bool = True) -
     """Make a transport to the control plane of a folder, which is made on the first write."""
     database = folder / "data" / "anyscale.db"
     return _FastTransport(Settings(database=database, policy=policy, batch_create=available))
+
+
+def execute(rows: Transaction, sql: str, values: tuple[object, ...] = ()) -> Any:
+    """Look behind the rules, or break one, by a statement."""
+    return rows._connection.execute(sql, values)  # type: ignore[attr-defined]
 
 
 def emails(plane: ControlPlane) -> list[str]:

@@ -8,7 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule
 from msgspec import Struct
-from tests.contract.people import PASSWORD, checked, control_plane, emails
+from tests.contract.people import PASSWORD, checked, control_plane, emails, execute
 
 from anyscale.errors import BatchGone, BatchUnfinished, KeyReused
 from anyscale.server.app import Caller
@@ -215,12 +215,11 @@ class AnyOrder(RuleBasedStateMachine):
     @invariant()
     def the_counts_of_pages_are_those_of_the_rows(self) -> None:
         with self.plane.store.read() as rows:
-            execute = rows._connection.execute
-            for model in self.models.values():
+                for model in self.models.values():
                 batch = rows.batch(model.batch_id)
                 assert batch
                 sql = "select count(*) from users where batch = ?"
-                counted = execute(sql, (batch.id,)).fetchone()[0]
+                counted = execute(rows, sql, (batch.id,)).fetchone()[0]
                 assert counted == sum(page.users for page in rows.pages(batch.id))
                 assert counted == len(model.rows)
                 assert rows.count_due(batch.id) == len(model.due)

@@ -6,7 +6,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from tests.contract.people import PASSWORD, POLICY, checked, control_plane, emails, everybody
+from tests.contract.people import (
+    PASSWORD,
+    POLICY,
+    checked,
+    control_plane,
+    emails,
+    everybody,
+    execute,
+)
 
 from anyscale.errors import (
     BatchGone,
@@ -17,10 +25,10 @@ from anyscale.errors import (
     NotFound,
 )
 from anyscale.server.app import Caller, ControlPlane
-from anyscale.server.core.audit import entry_hash
 from anyscale.server.core.batches import Batches
 from anyscale.server.core.passwords import CHEAPEST, Hashing
 from anyscale.server.store.base import AuditRow
+from anyscale.trail import entry_hash
 from anyscale.user.models import Batch
 
 JANE, JOE = Caller("local:jane"), Caller("local:joe")
@@ -52,9 +60,10 @@ def trail(plane: ControlPlane) -> list[AuditRow]:
 
 def row_counts(plane: ControlPlane) -> dict[str, int]:
     with plane.store.read() as rows:
-        execute = rows._connection.execute
         tables = ("batches", "pages", "conflicts", "users", "audit")
-        return {name: execute(f"select count(*) from {name}").fetchone()[0] for name in tables}
+        return {
+            name: execute(rows, f"select count(*) from {name}").fetchone()[0] for name in tables
+        }
 
 
 # Again is once
@@ -94,7 +103,7 @@ def test_a_stored_hash_is_never_computed_again(plane: ControlPlane, batches: Bat
 
     assert plane.hashing.computed == 2
     with plane.store.read() as rows:
-        hashes = rows._connection.execute("select password_hash from users").fetchall()
+        hashes = execute(rows, "select password_hash from users").fetchall()
     assert all(plane.hashing.verify(text, PASSWORD) for (text,) in hashes)
 
 
@@ -382,7 +391,7 @@ def test_an_email_that_comes_free_while_a_small_batch_hashes_is_hashed_for(
         assert hashing.computed == 2
     assert created.batch.users == 2
     with plane.store.read() as rows:
-        hashes = rows._connection.execute("select password_hash from users").fetchall()
+        hashes = execute(rows, "select password_hash from users").fetchall()
     assert all(plane.hashing.verify(text, PASSWORD) for (text,) in hashes)
 
 
@@ -534,7 +543,8 @@ def test_looking_up_writes_nothing(plane: ControlPlane, batches: Batches) -> Non
 
 def make_idle(plane: ControlPlane, batch: Batch, days: float) -> None:
     with plane.store.write() as rows:
-        rows._connection.execute(
+        execute(
+            rows,
             "update batches set touched_at = touched_at - ? where batch_id = ?",
             (int(days * 86_400_000), batch.batch_id),
         )

@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from anyscale.server.core.audit import append, entry_hash
+from anyscale.server.core.audit import append
 from anyscale.server.store.base import AuditRow
 from anyscale.server.store.sqlite import SqliteStore
+from anyscale.trail import entry_hash
 
 ROW = AuditRow(1, 1_700_000_000_000, "local:jane", "batch.published", "bat_1", '{"users":2}', b"")
 

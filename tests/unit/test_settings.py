@@ -10,7 +10,7 @@ from anyscale.user.validate import Policy
 
 
 def read(**environment: str) -> Settings:
-    return Settings.from_environment(environment)
+    return Settings.from_environment(environment, served=False)
 
 
 def test_nothing_set_is_the_defaults() -> None:

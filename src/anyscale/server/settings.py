@@ -21,23 +21,34 @@ _DIGITS = 9
 class Settings(Struct, frozen=True, kw_only=True):
     """The settings of one control plane."""
 
-    #: The SQLite file.
-    database: Path
+    #: The SQLite file, or the URL of a PostgreSQL database, which may hold a password.
+    database: Path | str
     #: Whether batches may be created at all.
     batch_create: bool = True
     policy: Policy = Policy()
     #: days after which an open batch that nobody touched is dropped
     batch_expiry_days: int = 7
+    #: days for which it is kept which entries of a batch were passed over, and what was dropped
+    report_days: int = 90
+    #: days for which entries of the trail are kept; None for ever
+    audit_days: int | None = None
+
+    def __repr__(self) -> str:
+        return "Settings(...)"
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
+    def from_environment(cls, environment: Mapping[str, str], *, served: bool) -> "Settings":
         """Read the settings.
+
+        Args:
+            environment: that holds them.
+            served: whether they are a server's: only a server works on PostgreSQL.
 
         Raises:
             ConfigError: naming the variable that is wrong and what it may hold.
         """
         return cls(
-            database=_database(environment),
+            database=_database(environment, served=served),
             batch_create=_flag(environment, "ANYSCALE_BATCH_CREATE", default=True),
             policy=Policy(
                 password_min_length=_number(
@@ -47,15 +58,19 @@ class Settings(Struct, frozen=True, kw_only=True):
                 hold_wait=_number(environment, "ANYSCALE_HOLD_WAIT_SECONDS", 60, 0, 3600),
             ),
             batch_expiry_days=_number(environment, "ANYSCALE_BATCH_EXPIRY_DAYS", 7, 1, 365),
+            report_days=_number(environment, "ANYSCALE_REPORT_DAYS", 90, 1, 3650),
+            audit_days=_number(environment, "ANYSCALE_AUDIT_DAYS", 0, 30, 36500) or None,
         )
 
 
-def _database(environment: Mapping[str, str]) -> Path:
+def _database(environment: Mapping[str, str], *, served: bool) -> Path | str:
     url = environment.get("ANYSCALE_DATABASE_URL", "")
     if not url:
         return data_dir(environment) / "anyscale.db"
     scheme, _, path = url.partition("://")
     if scheme in ("postgresql", "postgres"):
+        if served:
+            return url
         # Not the URL: it may hold a password.
         raise ConfigError(
             "ANYSCALE_DATABASE_URL names a PostgreSQL database, and PostgreSQL needs a server, "
@@ -63,7 +78,8 @@ def _database(environment: Mapping[str, str]) -> Path:
             "or sqlite:///path here"
         )
     if scheme != "sqlite" or not path.startswith("/") or path == "/":
-        raise ConfigError("ANYSCALE_DATABASE_URL must be sqlite:///path")
+        kinds = "sqlite:///path or postgresql://..." if served else "sqlite:///path"
+        raise ConfigError(f"ANYSCALE_DATABASE_URL must be {kinds}")
     # As in other tools: three slashes for a relative path, four for an absolute one.
     # Absolute, so that a run is of one database wherever the command is started.
     return Path(path.removeprefix("/")).absolute()

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from anyscale.errors import FeatureUnavailable, NotFound, StoreUnavailable
@@ -29,9 +30,11 @@ class EmbeddedTransport:
     hashes_at_once = 2
 
     def __init__(self, settings: "Settings") -> None:
+        assert isinstance(settings.database, Path)
+        self._database = settings.database
         self._settings = settings
         self._reader: ControlPlane | None = None
-        self.where = str(settings.database)
+        self.where = str(self._database)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "EmbeddedTransport":
@@ -42,7 +45,7 @@ class EmbeddedTransport:
         """
         from anyscale.server.app import Settings
 
-        return cls(Settings.from_environment(environment))
+        return cls(Settings.from_environment(environment, served=False))
 
     @cached_property
     def _caller(self) -> "Caller":
@@ -57,7 +60,7 @@ class EmbeddedTransport:
 
         plane = ControlPlane(self._settings)
         try:
-            plane.batches.expire()
+            plane.clean_up()
         except BaseException:
             plane.close()
             raise
@@ -82,7 +85,7 @@ class EmbeddedTransport:
 
     def _exists(self) -> bool:
         try:
-            self._settings.database.stat()
+            self._database.stat()
         except (FileNotFoundError, NotADirectoryError):
             return False
         except OSError as error:  # what cannot be looked at may well hold users

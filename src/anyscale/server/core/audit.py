@@ -1,16 +1,21 @@
 """The trail: who did what and when, each entry chained to the one before by its hash."""
 
-import hashlib
+import logging
+import threading
+import time
 from typing import Any
 
 import msgspec
 
-from anyscale.server.store.base import AuditRow, Transaction
+from anyscale.server.store.base import AuditRow, Store, Transaction
+from anyscale.trail import FORGOTTEN, ROOT, AuditEntry, entry_hash
 
-__all__ = ["append", "entry_hash"]
+__all__ = ["Trail", "append"]
 
-#: What the first entry is chained to.
-_ROOT = bytes(32)
+_log = logging.getLogger("anyscale.server")
+
+#: Seconds between two entries of the same refusal, so that nobody fills the database by asking.
+_REFUSAL_EVERY = 60.0
 
 
 def append(rows: Transaction, actor: str, event: str, subject: str, data: dict[str, Any]) -> None:
@@ -24,19 +29,65 @@ def append(rows: Transaction, actor: str, event: str, subject: str, data: dict[s
         data: what else is to be known; no password and no email.
     """
     last = rows.last_audit()
-    row = AuditRow(
-        number=last.number + 1 if last else 1,
-        at=rows.now(),
-        actor=actor,
-        event=event,
-        subject=subject,
-        data=msgspec.json.encode(data, order="deterministic").decode(),
-        hash=b"",
+    text = msgspec.json.encode(data, order="deterministic").decode()
+    number = last.number + 1 if last else 1
+    row = AuditRow(number, rows.now(), actor, event, subject, text, hash=b"")
+    signed = entry_hash(last.hash if last else ROOT, row)
+    rows.add_audit(msgspec.structs.replace(row, hash=signed))
+
+
+class Trail:
+    """Reading the trail, and noting refusals in it."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._lock = threading.Lock()
+        #: (actor, reason) -> when it was last written, and how often it happened since
+        self._refusals: dict[tuple[str, str], tuple[float, int]] = {}
+
+    def page(self, after: int, limit: int) -> list[AuditEntry]:
+        """Give entries by number, after one."""
+        with self._store.read() as rows:
+            return [_entry(row) for row in rows.audit(after, limit)]
+
+    def refuse(self, actor: str, reason: str, call: str) -> None:
+        """Note that a call was refused: the first at once, then once a minute with their number.
+
+        Args:
+            actor: who asked, `anonymous` if that is not known.
+            reason: the error's code.
+            call: what was asked for.
+        """
+        if times := self._due(actor, reason):
+            with self._store.write() as rows:
+                told = {"reason": reason, "call": call, "times": times}
+                append(rows, actor, "access.refused", "", told)
+
+    def forget(self, before: int) -> None:
+        """Remove the entries from before a time, and say so in one."""
+        with self._store.write() as rows:
+            if first := rows.forget_audit(before):
+                append(rows, "system", FORGOTTEN, str(first), {"before": before})
+
+    def log_head(self) -> None:
+        """Print where the chain is, to be compared with it later."""
+        with self._store.read() as rows:
+            last = rows.last_audit()
+        if last:
+            _log.info("audit head", extra={"head": f"{last.number}:{last.hash.hex()}"})
+
+    def _due(self, actor: str, reason: str) -> int:
+        now = time.monotonic()
+        with self._lock:
+            written, times = self._refusals.get((actor, reason), (-_REFUSAL_EVERY, 0))
+            if now - written < _REFUSAL_EVERY:
+                self._refusals[actor, reason] = (written, times + 1)
+                return 0
+            self._refusals[actor, reason] = (now, 0)
+            return times + 1
+
+
+def _entry(row: AuditRow) -> AuditEntry:
+    return AuditEntry(
+        row.number, row.at, row.actor, row.event, row.subject, row.data, row.hash.hex()
     )
-    rows.add_audit(msgspec.structs.replace(row, hash=entry_hash(last.hash if last else _ROOT, row)))
-
-
-def entry_hash(previous: bytes, row: AuditRow) -> bytes:
-    """Give the hash of an entry: SHA-256 over the hash before it and all of its own fields."""
-    fields = [row.number, row.at, row.actor, row.event, row.subject, row.data]
-    return hashlib.sha256(previous + msgspec.json.encode(fields)).digest()

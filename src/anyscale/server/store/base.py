@@ -287,6 +287,10 @@ class Store(Protocol):
     part, and nothing of the transaction is left.
     """
 
+    @property
+    def is_blank(self) -> bool:
+        """Whether nothing was ever set up in the database, as after a first use that was killed."""
+
     def write(self) -> AbstractContextManager[Transaction]:
         """Begin a transaction that may write; it ends with the block, well or not at all."""
 

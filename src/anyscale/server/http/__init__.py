@@ -1,0 +1,1 @@
+"""The control plane over HTTP: thin, one module a kind of call."""

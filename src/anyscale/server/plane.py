@@ -1,0 +1,69 @@
+"""A control plane: its store and its rules, put together as the settings say."""
+
+import time
+
+from anyscale.server.core.audit import Trail
+from anyscale.server.core.batches import Batches
+from anyscale.server.core.passwords import OWASP, Hashing, Profile
+from anyscale.server.core.tokens import Tokens
+from anyscale.server.core.users import Users
+from anyscale.server.settings import Settings
+from anyscale.server.store.base import Store
+
+__all__ = ["ControlPlane"]
+
+_DAY = 24 * 60 * 60 * 1000
+
+
+class ControlPlane:
+    """A control plane over one database.
+
+    Args:
+        settings: the operator's.
+        create: whether the database is made, or brought up, if need be.
+        profile: the parameters of password hashes.
+
+    Raises:
+        StoreUnavailable: the database cannot be opened.
+    """
+
+    def __init__(
+        self, settings: Settings, *, create: bool = True, profile: Profile = OWASP
+    ) -> None:
+        self.settings = settings
+        self.store = _store(settings, create=create)
+        self.hashing = Hashing(profile)
+        self.users = Users(self.store)
+        self.tokens = Tokens(self.store)
+        self.trail = Trail(self.store)
+        self.batches = Batches(
+            self.store,
+            self.hashing,
+            settings.policy,
+            available=settings.batch_create,
+            expiry_days=settings.batch_expiry_days,
+        )
+
+    def clean_up(self) -> None:
+        """Drop batches that nobody touched for long, and forget what was kept long enough."""
+        self.batches.expire()
+        now = int(time.time() * 1000)
+        with self.store.write() as rows:
+            rows.forget_reports(now - self.settings.report_days * _DAY)
+        if self.settings.audit_days is not None:
+            self.trail.forget(now - self.settings.audit_days * _DAY)
+
+    def close(self) -> None:
+        """Let go of the threads and the database."""
+        self.hashing.close()
+        self.store.close()
+
+
+def _store(settings: Settings, *, create: bool) -> Store:
+    if isinstance(settings.database, str):
+        from anyscale.server.store.postgres import PostgresStore
+
+        return PostgresStore(settings.database, create=create)
+    from anyscale.server.store.sqlite import SqliteStore
+
+    return SqliteStore(settings.database, create=create)
