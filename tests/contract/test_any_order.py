@@ -215,7 +215,7 @@ class AnyOrder(RuleBasedStateMachine):
     @invariant()
     def the_counts_of_pages_are_those_of_the_rows(self) -> None:
         with self.plane.store.read() as rows:
-                for model in self.models.values():
+            for model in self.models.values():
                 batch = rows.batch(model.batch_id)
                 assert batch
                 sql = "select count(*) from users where batch = ?"
