@@ -10,6 +10,9 @@
     ├── KeyReused             the idempotency key belongs to a batch with other content
     ├── NotAuthenticated      no token, or one that is unknown, expired or revoked
     ├── NotPermitted          the token's role does not allow the call
+    ├── RequestInvalid        a request over HTTP that makes no sense
+    ├── TooLarge              more than the control plane takes at once
+    ├── Overloaded            the control plane has too much to do: ask again later
     ├── NotFound              no such batch, or no such user
     ├── UserAmbiguous         several users match: `emails` names them
     └── StoreUnavailable      the control plane's database cannot be opened, read or written
@@ -34,8 +37,11 @@ __all__ = [
     "NotAuthenticated",
     "NotFound",
     "NotPermitted",
+    "Overloaded",
     "Problem",
+    "RequestInvalid",
     "StoreUnavailable",
+    "TooLarge",
     "UserAmbiguous",
 ]
 
@@ -188,6 +194,30 @@ class NotPermitted(AnyscaleError):
 
     code = "not_permitted"
     status = 403
+
+
+class RequestInvalid(AnyscaleError):
+    """A request makes no sense: it is no JSON, or a field is missing or of a wrong kind."""
+
+    code = "request_invalid"
+    status = 400
+
+
+class TooLarge(AnyscaleError):
+    """More users, passwords or octets than the control plane takes at once."""
+
+    code = "batch_too_large"
+    status = 413
+
+
+class Overloaded(AnyscaleError):
+    """The control plane has too much to do: ask again later."""
+
+    code = "overloaded"
+    status = 429
+
+    #: after which it makes sense to ask again
+    retry_after_seconds: ClassVar[int] = 1
 
 
 class NotFound(AnyscaleError):

@@ -8,7 +8,7 @@ from msgspec import Struct, field
 from anyscale.errors import NotAuthenticated, NotPermitted
 from anyscale.server.store.base import TokenRow, Transaction
 
-__all__ = ["Caller", "live_token", "local_actor", "require_owner"]
+__all__ = ["Caller", "live_token", "local_actor", "require_owner", "require_role"]
 
 
 class Caller(Struct, frozen=True):
@@ -56,6 +56,14 @@ def require_owner(rows: Transaction, caller: Caller) -> None:
     """
     if caller.token_hash is None:
         return
-    token = live_token(rows, caller.token_hash)
-    if token.role != "owner":
-        raise NotPermitted(f"the token {token.name!r} is a {token.role}'s: this takes an owner's")
+    require_role(caller, live_token(rows, caller.token_hash).role)
+
+
+def require_role(caller: Caller, role: str) -> None:
+    """Check that somebody's role allows what owners may.
+
+    Raises:
+        NotPermitted: it does not.
+    """
+    if role != "owner":
+        raise NotPermitted(f"{caller.actor} is a {role}: this takes an owner's token")

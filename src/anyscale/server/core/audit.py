@@ -44,6 +44,7 @@ class Trail:
         self._lock = threading.Lock()
         #: (actor, reason) -> when it was last written, and how often it happened since
         self._refusals: dict[tuple[str, str], tuple[float, int]] = {}
+        self._logged = 0
 
     def page(self, after: int, limit: int) -> list[AuditEntry]:
         """Give entries by number, after one."""
@@ -70,10 +71,11 @@ class Trail:
                 append(rows, "system", FORGOTTEN, str(first), {"before": before})
 
     def log_head(self) -> None:
-        """Print where the chain is, to be compared with it later."""
+        """Print where the chain is, if it has grown, to be compared with it later."""
         with self._store.read() as rows:
             last = rows.last_audit()
-        if last:
+        if last and last.number > self._logged:
+            self._logged = last.number
             _log.info("audit head", extra={"head": f"{last.number}:{last.hash.hex()}"})
 
     def _due(self, actor: str, reason: str) -> int:

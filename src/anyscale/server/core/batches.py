@@ -23,7 +23,13 @@ from anyscale.server.core.claiming import (
     open_batch,
     touch,
 )
-from anyscale.server.core.entries import conflict_of, conflicts_of, position_of, user_id
+from anyscale.server.core.entries import (
+    conflict_of,
+    conflicts_of,
+    conflicts_page,
+    position_of,
+    user_id,
+)
 from anyscale.server.core.passwords import Hashing
 from anyscale.server.core.publishing import (
     created_users,
@@ -68,6 +74,15 @@ class Batches:
         """Create a small batch in one call: see `create_small`."""
         self._require_available()
         return create_small(self._store, self._hashing, key, users, if_exists, caller)
+
+    def available_policy(self) -> Policy:
+        """Say what is asked of a batch.
+
+        Raises:
+            FeatureUnavailable: the operator does not let batches be created.
+        """
+        self._require_available()
+        return self.policy
 
     def look_up(self, users: Sequence[CheckedUser], first: int) -> list[Conflict]:
         """Say which emails are taken, and write nothing.
@@ -138,6 +153,11 @@ class Batches:
         """List the entries whose emails somebody else has, by position."""
         with self._store.read() as rows:
             return conflicts_of(rows, known_batch(rows, batch_id))
+
+    def conflicts_page(self, batch_id: str, after: int, limit: int) -> list[Conflict]:
+        """List some of them, after a position."""
+        with self._store.read() as rows:
+            return conflicts_page(rows, known_batch(rows, batch_id), after, limit)
 
     def release(self, batch_id: str) -> None:
         """Give up the rows of an open batch, so that the batch that waits for them gets through."""

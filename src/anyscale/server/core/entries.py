@@ -10,10 +10,12 @@ from anyscale.user.models import Conflict, from_milliseconds
 from anyscale.user.validate import CheckedUser
 
 __all__ = [
+    "MAX_POSITION",
     "claimed_conflicts",
     "conflict_of",
     "conflict_row",
     "conflicts_of",
+    "conflicts_page",
     "digest_of",
     "free_positions",
     "passes",
@@ -24,6 +26,9 @@ __all__ = [
 ]
 
 _POSITION_DIGITS = 8
+
+#: the last position that an id can hold
+MAX_POSITION = 16**_POSITION_DIGITS - 1
 
 _CONFLICTS_AT_ONCE = 1_000
 
@@ -132,23 +137,29 @@ def conflict_row(conflict: Conflict) -> ConflictRow:
 
 
 def conflicts_of(rows: Transaction, batch: BatchRow) -> list[Conflict]:
-    """List the conflicts of a batch by position, with what is known of those who hold emails."""
+    """List the conflicts of a batch by position."""
     found: list[Conflict] = []
-    holders: dict[str, BatchRow | None] = {}
-    while page := rows.conflicts(batch.id, found[-1].position if found else -1, _CONFLICTS_AT_ONCE):
-        for row in page:
-            if row.holder and row.holder not in holders:
-                holders[row.holder] = rows.batch(row.holder)
-            holder = holders.get(row.holder or "")
-            found.append(
-                Conflict(
-                    position=row.position,
-                    email=row.email,
-                    kind=row.kind,
-                    other=row.other,
-                    holder=row.holder,
-                    held_by=holder.opened_by if holder else None,
-                    held_since=from_milliseconds(holder.opened_at) if holder else None,
-                )
-            )
+    while page := conflicts_page(
+        rows, batch, found[-1].position if found else -1, _CONFLICTS_AT_ONCE
+    ):
+        found += page
     return found
+
+
+def conflicts_page(rows: Transaction, batch: BatchRow, after: int, limit: int) -> list[Conflict]:
+    """Give conflicts of a batch after a position, with what is known of those who hold emails."""
+    page = rows.conflicts(batch.id, after, limit)
+    holders = {holder: rows.batch(holder) for holder in {row.holder for row in page} if holder}
+    return [_conflict(row, holders.get(row.holder or "")) for row in page]
+
+
+def _conflict(row: ConflictRow, holder: BatchRow | None) -> Conflict:
+    return Conflict(
+        position=row.position,
+        email=row.email,
+        kind=row.kind,
+        other=row.other,
+        holder=row.holder,
+        held_by=holder.opened_by if holder else None,
+        held_since=from_milliseconds(holder.opened_at) if holder else None,
+    )

@@ -297,5 +297,12 @@ class Store(Protocol):
     def read(self) -> AbstractContextManager[Transaction]:
         """Begin a transaction that sees one state of the database."""
 
+    def ready(self) -> None:
+        """Check that the database can be reached, and that its schema is of this version.
+
+        Raises:
+            StoreUnavailable: saying why not.
+        """
+
     def close(self) -> None:
         """Let go of the database."""

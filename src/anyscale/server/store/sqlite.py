@@ -69,6 +69,11 @@ class SqliteStore:
         with _translated(self.path):
             return int(self._writer.execute("pragma user_version").fetchone()[0]) == 0
 
+    def ready(self) -> None:
+        """See `base.Store`."""
+        with _translated(self.path), self.read() as rows:
+            rows.now()
+
     def close(self) -> None:
         """Close all connections; the last one folds the write-ahead log back into the file."""
         # A thread may be in a transaction still, and SQLite does not survive losing its connection.

@@ -1,0 +1,89 @@
+"""The application: its routes, what they share, and what goes on while it runs."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from typing import Any
+
+from litestar import Litestar, Request
+from litestar.datastructures import State
+from litestar.di import Provide
+from litestar.types import ASGIApp
+
+from anyscale.errors import AnyscaleError
+from anyscale.server.core.access import Caller
+from anyscale.server.http import batches, document, operations, trail, users
+from anyscale.server.http.inflating import MAX_BODY, Inflating
+from anyscale.server.http.lanes import Lanes
+from anyscale.server.http.observing import Observed
+from anyscale.server.http.problems import HANDLERS
+from anyscale.server.plane import ControlPlane
+
+__all__ = ["application"]
+
+_log = logging.getLogger("anyscale.server")
+
+_CLEAN_UP_SECONDS = 60
+
+
+def application(plane: ControlPlane) -> ASGIApp:
+    """Make the application that answers for a control plane, and closes it at the end."""
+    lanes = Lanes()
+
+    def the_plane() -> ControlPlane:
+        return plane
+
+    def the_lanes() -> Lanes:
+        return lanes
+
+    app = Litestar(
+        route_handlers=[
+            users.router(),
+            batches.router(),
+            trail.router(),
+            *operations.HANDLERS,
+            *document.HANDLERS,
+        ],
+        dependencies={
+            "plane": Provide(the_plane, sync_to_thread=False),
+            "lanes": Provide(the_lanes, sync_to_thread=False),
+            "caller": Provide(_caller, sync_to_thread=False),
+        },
+        exception_handlers=HANDLERS,
+        lifespan=[partial(_running, plane=plane)],
+        openapi_config=document.document_of(),
+        request_max_body_size=MAX_BODY,
+        state=State({"plane": plane, "lanes": lanes}),
+        logging_config=None,
+    )
+    return Observed(Inflating(app))
+
+
+def _caller(request: Request[Any, Any, Any]) -> Caller:
+    caller: Caller = request.scope["state"]["caller"]  # a guard has put it there
+    return caller
+
+
+@asynccontextmanager
+async def _running(_: Litestar, plane: ControlPlane) -> AsyncIterator[None]:
+    cleaning = asyncio.create_task(_clean_up(plane))
+    try:
+        yield
+    finally:
+        cleaning.cancel()
+        with suppress(asyncio.CancelledError):
+            await cleaning
+        plane.close()
+
+
+async def _clean_up(plane: ControlPlane) -> None:
+    """Each minute, drop what was given up and forget what was kept long enough."""
+    while True:
+        try:
+            await asyncio.to_thread(plane.clean_up)
+            await asyncio.to_thread(plane.trail.log_head)
+        except AnyscaleError as error:
+            _log.error("clean-up failed", extra={"code": error.code, "detail": str(error)})
+        await asyncio.sleep(_CLEAN_UP_SECONDS)

@@ -1,0 +1,69 @@
+"""Threads for work that waits or computes, so many of a kind, and a polite refusal beyond them."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from anyio import CapacityLimiter, to_thread
+from prometheus_client import Gauge
+
+from anyscale.errors import Overloaded
+
+__all__ = ["Lane", "Lanes"]
+
+Answer = TypeVar("Answer")
+
+QUEUED = Gauge(
+    "anyscale_queue_length",
+    "Requests that wait for a thread or have one.",
+    ["lane"],
+    multiprocess_mode="livesum",
+)
+
+
+class Lane:
+    """A kind of work.
+
+    Args:
+        name: of the kind.
+        threads: that do it at a time.
+        waiting: how many more may wait for one.
+    """
+
+    def __init__(self, name: str, threads: int, waiting: int) -> None:
+        self._most = threads + waiting
+        self._threads = threads
+        self._limiter: CapacityLimiter | None = None
+        self._inside = 0
+        self._gauge = QUEUED.labels(name)
+
+    async def run(self, call: Callable[[], Answer]) -> Answer:
+        """Make a call in a thread of its own. Once begun, it is finished.
+
+        Raises:
+            Overloaded: too many wait already.
+        """
+        if self._inside >= self._most:
+            raise Overloaded("too many requests of this kind at once: ask again in a second")
+        # Made in the event loop, to which it belongs.
+        self._limiter = self._limiter or CapacityLimiter(self._threads)
+        self._inside += 1
+        self._gauge.set(self._inside)
+        try:
+            return await to_thread.run_sync(call, limiter=self._limiter)
+        finally:
+            self._inside -= 1
+            self._gauge.set(self._inside)
+
+
+class Lanes:
+    """The kinds of work of a control plane; none of them waits for another."""
+
+    def __init__(self) -> None:
+        #: look-ups, lists, tokens
+        self.reading = Lane("reading", 8, 64)
+        #: pages of users, and what opens, publishes or drops a batch
+        self.writing = Lane("writing", 4, 12)
+        #: pages of passwords: one is hashed by all cores, and the next one is ready
+        self.hashing = Lane("hashing", 2, 4)
+        #: health, which must be seen even when everything else is full
+        self.watching = Lane("watching", 1, 8)

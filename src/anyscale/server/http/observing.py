@@ -1,0 +1,133 @@
+"""What an operator sees of each request: a line in the log, and figures for Prometheus."""
+
+import json
+import logging
+import os
+import re
+import sys
+import time
+from typing import Any
+
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from prometheus_client import Counter, Gauge, Histogram
+
+from anyscale.wire import API, IDENTITY
+
+__all__ = ["Observed", "request_id_of", "set_up_logging"]
+
+_log = logging.getLogger("anyscale.server")
+
+_GIVEN = re.compile(rb"[0-9A-Za-z._-]{8,64}")
+
+#: A page that makes its reader run nothing.
+_HEADERS = [
+    (IDENTITY.encode(), API.encode()),
+    (b"X-Content-Type-Options", b"nosniff"),
+    (b"Cache-Control", b"no-store"),
+    (b"Content-Security-Policy", b"default-src 'none'; style-src 'self'; frame-ancestors 'none'"),
+    (b"Referrer-Policy", b"no-referrer"),
+]
+
+REQUESTS = Counter(
+    "anyscale_http_requests_total", "Requests answered.", ["method", "route", "status"]
+)
+SECONDS = Histogram("anyscale_http_request_seconds", "Time to answer a request.", ["route"])
+UNDER_WAY = Gauge(
+    "anyscale_http_requests_under_way",
+    "Requests not answered yet.",
+    multiprocess_mode="livesum",
+)
+
+
+def request_id_of(scope: Any) -> str:
+    """Give the id of a request, which its answer has in the header `X-Request-Id`."""
+    return str(scope.get("state", {}).get("request_id", ""))
+
+
+class Observed:
+    """An application whose requests have ids, and are logged and counted.
+
+    Args:
+        application: the one that answers.
+    """
+
+    def __init__(self, application: ASGIApp) -> None:
+        self._application = application
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] != ScopeType.HTTP:
+            await self._application(scope, receive, send)
+            return
+        request_id = _request_id(scope)
+        scope.setdefault("state", {})["request_id"] = request_id
+        status, begun = 500, time.perf_counter()
+
+        async def sending(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                own = [(b"X-Request-Id", request_id.encode()), *_HEADERS]
+                message["headers"] = [*message["headers"], *own]
+            await send(message)
+
+        UNDER_WAY.inc()
+        try:
+            await self._application(scope, receive, sending)
+        finally:
+            UNDER_WAY.dec()
+            _told(scope, status, time.perf_counter() - begun)
+
+
+def _request_id(scope: Any) -> str:
+    given = dict(scope["headers"]).get(b"x-request-id", b"")
+    return given.decode() if _GIVEN.fullmatch(given) else os.urandom(8).hex()
+
+
+def _told(scope: Any, status: int, seconds: float) -> None:
+    # The route, not the path: labels must be few, and a path holds what was asked for.
+    route = scope.get("path_template") or "unknown"
+    REQUESTS.labels(scope["method"], route, status).inc()
+    SECONDS.labels(route).observe(seconds)
+    if route in ("/healthz", "/readyz", "/metrics"):
+        return
+    caller = scope.get("state", {}).get("caller")
+    told = {
+        "method": scope["method"],
+        "route": route,
+        "status": status,
+        "milliseconds": round(seconds * 1000, 1),
+        "request_id": request_id_of(scope),
+        "actor": caller.actor if caller else None,
+    }
+    _log.info("request", extra=told)
+
+
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
+
+
+class _Lines(logging.Formatter):
+    """One JSON document a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        told = {
+            "time": f"{at}.{record.msecs:03.0f}Z",
+            "level": record.levelname.lower(),
+            "event": record.getMessage(),
+            "process": record.process,
+        }
+        told |= {key: text for key, text in vars(record).items() if key not in _STANDARD}
+        return json.dumps(told, default=str, ensure_ascii=False)
+
+
+def set_up_logging() -> None:
+    """Send what the server and uvicorn tell to standard error, as JSON lines."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Lines())
+    logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
+    for name in ("uvicorn", "uvicorn.error"):
+        logging.getLogger(name).handlers = []
+        logging.getLogger(name).propagate = True
+    logging.getLogger("uvicorn.access").disabled = True

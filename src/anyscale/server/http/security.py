@@ -1,0 +1,55 @@
+"""Who makes a request: the owner whose token it carries, or nobody."""
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler
+
+from anyscale.errors import AnyscaleError, NotAuthenticated, NotPermitted
+from anyscale.server.core.access import require_role
+from anyscale.server.plane import ControlPlane
+
+if TYPE_CHECKING:
+    from anyscale.server.core.access import Caller
+    from anyscale.server.http.lanes import Lanes
+
+__all__ = ["owners_only"]
+
+Connection = ASGIConnection[Any, Any, Any, Any]
+
+
+async def owners_only(connection: Connection, _: BaseRouteHandler) -> None:
+    """Let the request of an owner pass, and note the others in the trail.
+
+    Raises:
+        NotAuthenticated: there is no token, or it is not valid.
+        NotPermitted: it is not an owner's.
+    """
+    plane: ControlPlane = connection.app.state.plane
+    lanes: Lanes = connection.app.state.lanes
+    try:
+        caller, role = await lanes.reading.run(
+            partial(plane.tokens.authenticate, _token_of(connection))
+        )
+        connection.scope["state"]["caller"] = caller
+        require_role(caller, role)
+    except (NotAuthenticated, NotPermitted) as error:
+        await lanes.reading.run(partial(_note, plane, connection, error))
+        raise
+
+
+def _token_of(connection: Connection) -> str:
+    scheme, _, token = connection.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise NotAuthenticated("there is no token: send it as `Authorization: Bearer mrt_...`")
+    return token.strip()
+
+
+def _note(plane: ControlPlane, connection: Connection, error: AnyscaleError) -> None:
+    caller: Caller | None = connection.scope["state"].get("caller")
+    actor = caller.actor if caller else "anonymous"
+    # The route, not the path, which holds what somebody asks for.
+    scope: Any = connection.scope
+    call = f"{scope['method']} {scope.get('path_template', '')}"
+    plane.trail.refuse(actor, error.code, call)
