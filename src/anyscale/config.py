@@ -65,13 +65,12 @@ def open_transport(target: Target, environment: Mapping[str, str] = os.environ) 
     """Make the transport to a control plane; only the module that it needs is loaded.
 
     Raises:
-        ConfigError: a setting of the embedded control plane is wrong, or the target has a host.
+        ConfigError: a setting of the embedded control plane is wrong.
     """
-    if target.host:
-        raise ConfigError(
-            f"this version works on the embedded control plane only, and {target.host} is a host: "
-            "unset ANYSCALE_HOST and ANYSCALE_CLI_TOKEN, and pass no --host"
-        )
+    if target.host and target.token:
+        from anyscale.transport.http import HttpTransport
+
+        return HttpTransport(target.host, target.token)
     from anyscale.transport.embedded import EmbeddedTransport
 
     return EmbeddedTransport.from_environment(environment)

@@ -15,7 +15,12 @@
     ├── Overloaded            the control plane has too much to do: ask again later
     ├── NotFound              no such batch, or no such user
     ├── UserAmbiguous         several users match: `emails` names them
-    └── StoreUnavailable      the control plane's database cannot be opened, read or written
+    ├── NotAControlPlane      what answers at the host is something else
+    ├── VersionMismatch       the control plane speaks another version of the interface
+    └── Unavailable           the control plane cannot do its part now
+        ├── StoreUnavailable  its database cannot be opened, read or written
+        ├── ServerUnreachable no answer came over the network
+        └── ServerFault       a fault of the control plane itself
 
 Each class has a `code` that scripts may rely on, and an HTTP `status`.
 """
@@ -34,15 +39,20 @@ __all__ = [
     "ConfigError",
     "FeatureUnavailable",
     "KeyReused",
+    "NotAControlPlane",
     "NotAuthenticated",
     "NotFound",
     "NotPermitted",
     "Overloaded",
     "Problem",
     "RequestInvalid",
+    "ServerFault",
+    "ServerUnreachable",
     "StoreUnavailable",
     "TooLarge",
+    "Unavailable",
     "UserAmbiguous",
+    "VersionMismatch",
 ]
 
 
@@ -216,8 +226,10 @@ class Overloaded(AnyscaleError):
     code = "overloaded"
     status = 429
 
-    #: after which it makes sense to ask again
-    retry_after_seconds: ClassVar[int] = 1
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        #: after which it makes sense to ask again
+        self.retry_after_seconds = 1.0
 
 
 class NotFound(AnyscaleError):
@@ -246,13 +258,46 @@ class UserAmbiguous(AnyscaleError):
         return type(self), (self.name, self.emails)
 
 
-class StoreUnavailable(AnyscaleError):
-    """The control plane's database cannot be opened, read or written."""
+class NotAControlPlane(AnyscaleError):
+    """What answers at the host is something else."""
 
-    code = "store_unavailable"
+    code = "not_a_control_plane"
+    status = 502
+
+
+class VersionMismatch(AnyscaleError):
+    """The control plane speaks another version of the interface."""
+
+    code = "version_mismatch"
+    status = 502
+
+
+class Unavailable(AnyscaleError):
+    """Superclass of what keeps a control plane from doing its part. Never raised itself."""
+
+    code = "unavailable"
     status = 503
 
     def __init__(self, detail: str, *, begun: bool = False) -> None:
         super().__init__(detail)
-        #: Whether it failed in the middle of a transaction, whose end is then not known.
+        #: Whether something may have been done, so that the outcome is not known.
         self.begun = begun
+
+
+class StoreUnavailable(Unavailable):
+    """The control plane's database cannot be opened, read or written."""
+
+    code = "store_unavailable"
+
+
+class ServerUnreachable(Unavailable):
+    """No answer of the control plane came over the network."""
+
+    code = "server_unreachable"
+
+
+class ServerFault(Unavailable):
+    """A fault of the control plane itself."""
+
+    code = "internal"
+    status = 500

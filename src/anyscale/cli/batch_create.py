@@ -19,6 +19,7 @@ from anyscale.errors import (
     KeyReused,
     NotFound,
     StoreUnavailable,
+    Unavailable,
 )
 from anyscale.transport.base import Transport
 from anyscale.user.batch import BatchRun, Outcome
@@ -72,7 +73,7 @@ def _settled(run: "_Run", call: Callable[[], Outcome]) -> Outcome:
         run.forget()
         raise
     except AnyscaleError as error:
-        if run.taken_up or (isinstance(error, StoreUnavailable) and error.begun):
+        if run.taken_up or (isinstance(error, Unavailable) and error.begun):
             raise BatchUnfinished(str(error)) from error
         run.forget()
         raise

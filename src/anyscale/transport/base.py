@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+from anyscale.trail import AuditEntry
 from anyscale.user.models import AdminCreatedUser, Batch, Claimed, Conflict, Created, User
 from anyscale.user.validate import CheckedUser, Policy
 
@@ -71,6 +72,9 @@ class Transport(Protocol):
 
     def users_with_name(self, name: str) -> list[User]:
         """Give the accounts with exactly this name."""
+
+    def audit(self, after: int, limit: int) -> list[AuditEntry]:
+        """Give entries of the trail in order, after a number."""
 
     def close(self) -> None:
         """Let go of what the calls used."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from anyscale.errors import FeatureUnavailable, NotFound, StoreUnavailable
+from anyscale.trail import AuditEntry
 from anyscale.user.models import AdminCreatedUser, Batch, Claimed, Conflict, Created, User
 from anyscale.user.validate import CheckedUser, Policy
 
@@ -150,6 +151,9 @@ class EmbeddedTransport:
 
     def users_with_name(self, name: str) -> list[User]:
         return self._opened.users.with_name(name) if self._opened else []
+
+    def audit(self, after: int, limit: int) -> list[AuditEntry]:
+        return self._opened.trail.page(after, limit) if self._opened else []
 
     def close(self) -> None:
         for plane in (self._reader, self.__dict__.pop("_written", None)):

@@ -17,7 +17,7 @@ from anyscale.errors import (
     BatchRefused,
     BatchUnfinished,
     KeyReused,
-    StoreUnavailable,
+    Unavailable,
 )
 from anyscale.transport.base import Transport
 from anyscale.user.conflicts import problems_of
@@ -179,7 +179,7 @@ class BatchRun:
             created = create_small(self, self._begin(), users)
         except BatchRefused as refused:
             raise BatchRefused(reading.locate(refused.problems)) from None
-        except StoreUnavailable as error:
+        except Unavailable as error:
             if not error.begun:
                 raise
             raise BatchUnfinished(f"{error}; the outcome is not known") from error

@@ -148,7 +148,7 @@ def list_users(
     """Give users page by page."""
     after = ""
     while most is None or most > 0:
-        limit = page_size if most is None else min(page_size, most)
+        limit = min(page_size, _PAGE, page_size if most is None else most)
         page = transport.users(email=email or "", name=name or "", after=after, limit=limit)
         yield from page
         if len(page) < limit:

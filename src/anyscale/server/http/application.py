@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from litestar import Litestar, Request
+from litestar.config.compression import CompressionConfig
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.types import ASGIApp
@@ -51,6 +52,7 @@ def application(plane: ControlPlane) -> ASGIApp:
             "lanes": Provide(the_lanes, sync_to_thread=False),
             "caller": Provide(_caller, sync_to_thread=False),
         },
+        compression_config=CompressionConfig(backend="gzip", minimum_size=2048),
         exception_handlers=HANDLERS,
         lifespan=[partial(_running, plane=plane)],
         openapi_config=document.document_of(),

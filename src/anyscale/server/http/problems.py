@@ -74,7 +74,7 @@ def _ours(request: Request[Any, Any, Any], error: AnyscaleError) -> Response[byt
     if isinstance(error, NotAuthenticated):
         headers["WWW-Authenticate"] = "Bearer"
     if isinstance(error, Overloaded):
-        headers["Retry-After"] = str(error.retry_after_seconds)
+        headers["Retry-After"] = f"{error.retry_after_seconds:.0f}"
     return _response(document, headers)
 
 
