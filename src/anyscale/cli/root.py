@@ -13,8 +13,10 @@ from anyscale import __version__
 __all__ = ["root"]
 
 _GROUPS = {
+    "audit": ("anyscale.cli.audit", "Read and check the trail of who did what."),
     "batch": ("anyscale.cli.batch", "Look at batches and drop unfinished ones."),
     "completion": ("anyscale.cli.completion", "Print the completion script of a shell."),
+    "server": ("anyscale.cli.server", "Host a control plane: start it, and make its tokens."),
     "user": ("anyscale.cli.user", "Create, list and get users."),
 }
 

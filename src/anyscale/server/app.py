@@ -1,7 +1,111 @@
-"""The composition root: what the doors of the client side open to."""
+"""The composition root: what the doors of the client side open to, and the server's start."""
 
+import logging
+import os
+import signal
+import socket
+import tempfile
+from typing import TYPE_CHECKING, Any
+
+from anyscale.errors import ConfigError
 from anyscale.server.core.access import Caller, local_actor
 from anyscale.server.plane import ControlPlane
 from anyscale.server.settings import Settings
 
-__all__ = ["Caller", "ControlPlane", "Settings", "local_actor"]
+if TYPE_CHECKING:  # loaded by the server alone
+    from uvicorn import Config
+
+__all__ = ["Caller", "ControlPlane", "Settings", "asgi", "local_actor", "serve"]
+
+_log = logging.getLogger("anyscale.server")
+
+#: seconds that a stop waits for what was begun
+_GRACE = 60
+
+
+def asgi() -> Any:
+    """Make the application of one server process, as the environment says."""
+    from anyscale.server.http.application import application
+    from anyscale.server.http.observing import set_up_logging
+
+    set_up_logging()
+    return application(ControlPlane(Settings.from_environment(os.environ, served=True)))
+
+
+def serve(host: str, port: int, workers: int) -> int:
+    """Answer until a signal ends it; then finish what was begun.
+
+    Args:
+        host: the address to listen at.
+        port: likewise; 0 for any that is free.
+        workers: processes that answer.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        ConfigError: a setting is wrong, or the address is not free.
+        StoreUnavailable: the database cannot be opened.
+    """
+    from anyscale.server.http.observing import set_up_logging
+
+    set_up_logging()
+    _prepare()
+    listening = _listening(host, port)
+    with tempfile.TemporaryDirectory() as figures:
+        if workers > 1:
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] = figures
+        address = f"{host}:{listening.getsockname()[1]}"
+        _log.info("listening", extra={"address": address, "workers": workers})
+        return _run(listening, workers)
+
+
+def _prepare() -> None:
+    """Find out now what would else end each process, and bring the schema up."""
+    plane = ControlPlane(Settings.from_environment(os.environ, served=True))
+    try:
+        if not plane.tokens.all():
+            _log.warning("no token yet: make one by `anyscale server create-token`")
+        plane.trail.log_head()
+    finally:
+        plane.close()
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listening = socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise ConfigError(f"cannot listen at {host}:{port}: {error.strerror}") from None
+    listening.set_inheritable(True)
+    return listening
+
+
+def _run(listening: socket.socket, workers: int) -> int:
+    from uvicorn import Server
+    from uvicorn.supervisors import Multiprocess
+
+    config = _config(workers)
+    # uvicorn raises the signals that it caught once more when it has stopped: that is no failure.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
+    if workers > 1:
+        Multiprocess(config, [listening]).run()
+        return 0
+    server = Server(config)
+    server.run(sockets=[listening])
+    return 0 if server.started else 1
+
+
+def _config(workers: int) -> "Config":
+    from uvicorn import Config
+
+    return Config(
+        "anyscale.server.app:asgi",
+        factory=True,
+        workers=workers,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_GRACE,
+    )

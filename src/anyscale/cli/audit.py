@@ -1,0 +1,77 @@
+"""anyscale audit"""
+
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import click
+
+from anyscale.cli.options import host_option, output_option
+from anyscale.cli.output import say, write_json, write_records, write_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from anyscale.trail import AuditEntry
+    from anyscale.transport.base import Transport
+
+_PAGE = 1000
+
+_COLUMNS = ("number", "time", "actor", "event", "subject", "data")
+
+
+@click.group("audit")
+def command() -> None:
+    """Read and check the trail of who did what."""
+
+
+@command.command("list")
+@click.option("--after", type=click.IntRange(min=0), default=0, help="Only those after a number.")
+@output_option
+@host_option
+def list_entries(after: int, output: str, host: str | None) -> None:
+    """List the entries of the trail, in their order.
+
+    \b
+    Example:
+      anyscale audit list -o jsonl
+    """
+    from anyscale.config import open_transport, resolve
+
+    with closing(open_transport(resolve(host, None))) as transport:
+        write_records(_entries(transport, after), _COLUMNS, output)
+
+
+@command.command("verify")
+@click.option("--head", metavar="HEAD", help="What an earlier check printed: NUMBER:HASH.")
+@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text")
+@host_option
+def verify(head: str | None, output: str, host: str | None) -> None:
+    """Check that no entry of the trail was changed, removed or put in.
+
+    \b
+    Example:
+      anyscale audit verify --head 12:9f86d081...
+
+    Whoever can write the database can write the whole trail anew. So note the head that this
+    prints, elsewhere: with --head, whatever changed up to there is found.
+
+    Exit status: 0 nothing changed; 1 something did.
+    """
+    from anyscale.config import open_transport, resolve
+    from anyscale.trail import verify as verified
+
+    with closing(open_transport(resolve(host, None))) as transport:
+        verdict = verified(_entries(transport, 0), head)
+    if output == "json":
+        write_json({"entries": verdict.entries, "head": verdict.head, "fault": verdict.fault})
+    elif verdict.fault is None:
+        write_text([f"entries: {verdict.entries}", f"head: {verdict.head or '-'}"])
+    if verdict.fault:
+        say(f"error: {verdict.fault}")
+        click.get_current_context().exit(1)
+
+
+def _entries(transport: "Transport", after: int) -> "Iterator[AuditEntry]":
+    while page := transport.audit(after, _PAGE):
+        yield from page
+        after = page[-1].number

@@ -1,0 +1,165 @@
+"""anyscale server: what an operator does on the control plane's own machine."""
+
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from anyscale.cli.options import output_option
+from anyscale.cli.output import log, write_records, write_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from anyscale.server.app import ControlPlane
+
+_COLUMNS = ("token_id", "name", "role", "created_at", "expires_at", "used_at", "revoked_at")
+
+_TIMES = frozenset({"created_at", "expires_at", "used_at", "revoked_at"})
+
+
+@click.group("server")
+def command() -> None:
+    """Host a control plane: start it, and make its tokens."""
+
+
+def _use_database(_ctx: click.Context, _option: click.Parameter, url: str | None) -> None:
+    # Where the processes that a server starts look for it as well.
+    if url is not None:
+        os.environ["ANYSCALE_DATABASE_URL"] = url
+
+
+_database_option = click.option(
+    "--database",
+    metavar="URL",
+    expose_value=False,
+    callback=_use_database,
+    help="sqlite:///path or postgresql://... Default: ANYSCALE_DATABASE_URL, where others of this "
+    "machine do not see it, else anyscale.db in the data directory.",
+)
+
+
+@command.command("start")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8000,
+    show_default=True,
+    help="The port to listen at; 0 for any that is free, which the log names.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 256),
+    default=1,
+    show_default=True,
+    help="Processes that answer.",
+)
+@_database_option
+def start(host: str, port: int, workers: int) -> None:
+    """Answer requests until a signal ends it; then finish what was begun.
+
+    \b
+    Example:
+      anyscale server start --port 8000
+
+    It is ready when GET /healthz answers. It speaks plain HTTP: put a proxy with TLS in front.
+    """
+    from anyscale.server.app import serve
+
+    click.get_current_context().exit(serve(host, port, workers))
+
+
+@command.command("migrate")
+@_database_option
+def migrate() -> None:
+    """Bring the database's schema up to this version; starting does so too.
+
+    \b
+    Example:
+      anyscale server migrate --database postgresql:///anyscale
+    """
+    with _control_plane():
+        log("The database has the schema of this version.")
+
+
+@command.command("create-token")
+@click.option("--name", required=True, help="By which others know whose it is: `jane-laptop`.")
+@click.option(
+    "--role",
+    type=click.Choice(["owner", "collaborator"]),
+    default="owner",
+    show_default=True,
+    help="Owners create users; collaborators do not.",
+)
+@click.option("--expires-days", type=click.IntRange(1, 3650), help="Default: it does not expire.")
+@_database_option
+def create_token(name: str, role: str, expires_days: int | None) -> None:
+    """Make a token, and print it: once, since only its hash is kept.
+
+    \b
+    Example:
+      anyscale server create-token --name jane-laptop --expires-days 90
+    """
+    from anyscale.server.app import local_actor
+
+    with _control_plane() as plane:
+        token = plane.tokens.create(name, role, expires_days, local_actor())
+    write_text([token])
+    log(f"Token {name!r} was made. It is shown this once: keep it where only you can read it.")
+
+
+@command.command("list-tokens")
+@output_option
+@_database_option
+def list_tokens(output: str) -> None:
+    """List the tokens: whose they are, how long they are valid, when they were used.
+
+    \b
+    Example:
+      anyscale server list-tokens
+    """
+    with _control_plane() as plane:
+        write_records(map(_Shown, plane.tokens.all()), _COLUMNS, output)
+
+
+@command.command("revoke-token")
+@click.argument("name")
+@_database_option
+def revoke_token(name: str) -> None:
+    """End a token, by its name or its id, from the next request on.
+
+    \b
+    Example:
+      anyscale server revoke-token jane-laptop
+    """
+    from anyscale.server.app import local_actor
+
+    with _control_plane() as plane:
+        token = plane.tokens.revoke(name, local_actor())
+    log(f"Token {token.name!r} ({token.token_id}) is revoked.")
+
+
+class _Shown:
+    """A token as it is shown: with times for people."""
+
+    def __init__(self, token: Any) -> None:
+        self._token = token
+
+    def __getattr__(self, field: str) -> Any:
+        from anyscale.user.models import from_milliseconds
+
+        value = getattr(self._token, field)
+        return from_milliseconds(value) if field in _TIMES and value is not None else value
+
+
+@contextmanager
+def _control_plane() -> "Iterator[ControlPlane]":
+    from anyscale.server.app import ControlPlane, Settings
+
+    plane = ControlPlane(Settings.from_environment(os.environ, served=True))
+    try:
+        yield plane
+    finally:
+        plane.close()
