@@ -12,6 +12,7 @@ from anyscale.errors import (
     FeatureUnavailable,
     Problem,
     StoreUnavailable,
+    Unavailable,
     UserAmbiguous,
 )
 
@@ -34,7 +35,7 @@ def test_an_error_survives_pickling(error: AnyscaleError) -> None:
 
 
 def test_every_error_is_public_and_drawn_in_the_tree() -> None:
-    classes = AnyscaleError.__subclasses__()
+    classes = [*AnyscaleError.__subclasses__(), *Unavailable.__subclasses__()]
 
     assert {kind.__name__ for kind in classes} == set(errors.__all__) - {"AnyscaleError", "Problem"}
     assert len({kind.code for kind in classes}) == len(classes)
