@@ -1,14 +1,21 @@
 """The batch protocol with its calls in any order, against a model that fits on a page."""
 
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from contextlib import ExitStack
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    invariant,
+    multiple,
+    rule,
+    run_state_machine_as_test,
+)
 from msgspec import Struct
-from tests.contract.people import PASSWORD, checked, control_plane, emails, execute
+from tests.contract.houses import STORES, house_of
+from tests.contract.people import PASSWORD, checked, emails, execute
 
 from anyscale.errors import BatchGone, BatchUnfinished, KeyReused
 from anyscale.server.app import Caller
@@ -36,17 +43,21 @@ class Model(Struct):
 
 
 class AnyOrder(RuleBasedStateMachine):
+    house_kind = ""
+
+    kind: str
     opened = Bundle("opened")
 
     def __init__(self) -> None:
         super().__init__()
-        self.folder = TemporaryDirectory()
-        self.plane = control_plane(Path(self.folder.name))
+        self.stack = ExitStack()
+        self.house = self.stack.enter_context(house_of(self.house_kind))
+        self.plane = self.house.plane()
         self.models: dict[str, Model] = {}
 
     def teardown(self) -> None:
         self.plane.close()
-        self.folder.cleanup()
+        self.stack.close()
 
     def owner(self, name: str) -> tuple[Model, int] | None:
         for model in self.models.values():
@@ -197,7 +208,7 @@ class AnyOrder(RuleBasedStateMachine):
     @rule()
     def restart(self) -> None:
         self.plane.close()
-        self.plane = control_plane(Path(self.folder.name))
+        self.plane = self.house.plane()
         self.plane.batches.expire()
 
     @invariant()
@@ -226,5 +237,11 @@ class AnyOrder(RuleBasedStateMachine):
                 assert batch.state == model.state
 
 
-TestAnyOrder = AnyOrder.TestCase
-TestAnyOrder.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+@pytest.mark.parametrize("kind", STORES)
+def test_any_order(kind: str) -> None:
+    class InThisHouse(AnyOrder):
+        house_kind = kind
+
+    run_state_machine_as_test(
+        InThisHouse, settings=settings(max_examples=60, stateful_step_count=40, deadline=None)
+    )

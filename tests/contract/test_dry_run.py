@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Literal
 
 import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
+from tests.contract.houses import HOUSES, House, house_of
 from tests.contract.people import PASSWORD, embedded, everybody
 
 from anyscale.errors import BatchRefused
@@ -58,12 +58,8 @@ def verdict(call: Callable[[], Outcome]) -> Verdict:
     return (outcome.created, outcome.skipped, tuple(skipped))
 
 
-def snapshot(folder: Path) -> dict[str, bytes]:
-    return {str(file): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
-
-
-def set_the_scene(folder: Path, existing: set[str], held: set[str]) -> None:
-    with closing(embedded(folder)) as transport:
+def set_the_scene(house: House, existing: set[str], held: set[str]) -> None:
+    with closing(house.transport()) as transport:
         if existing:
             transport.create("existing", everybody(*sorted(existing)), "fail")
         if held - existing:
@@ -72,7 +68,8 @@ def set_the_scene(folder: Path, existing: set[str], held: set[str]) -> None:
                 transport.claim(batch.batch_id, number, everybody(name))
 
 
-@settings(max_examples=150)
+@pytest.mark.parametrize("kind", HOUSES)
+@settings(max_examples=100)
 @given(
     users=st.one_of(USERS, SOUND),
     existing=st.sets(NAMES, max_size=4),
@@ -81,18 +78,18 @@ def set_the_scene(folder: Path, existing: set[str], held: set[str]) -> None:
     abandoned=st.booleans(),
 )
 def test_a_dry_run_tells_what_the_run_then_does(
+    kind: str,
     users: list[AdminCreateUser],
     existing: set[str],
     held: set[str],
     if_exists: Literal["fail", "skip"],
     abandoned: bool,
 ) -> None:
-    with TemporaryDirectory() as name:
-        folder = Path(name)
-        set_the_scene(folder, existing, held)
-        before = snapshot(folder)
+    with house_of(kind) as house:
+        set_the_scene(house, existing, held)
+        before = house.snapshot()
 
-        with closing(embedded(folder)) as transport:
+        with closing(house.transport()) as transport:
             run = BatchRun(
                 transport,
                 UserList(users),
@@ -102,7 +99,7 @@ def test_a_dry_run_tells_what_the_run_then_does(
             )
             foreseen = verdict(run.dry_run)
             transport.close()
-            assert snapshot(folder) == before
+            assert house.snapshot() == before
             told = verdict(run.run)
 
             assert foreseen == told
@@ -139,11 +136,11 @@ def test_a_dry_run_on_a_fresh_machine_makes_nothing(tmp_path: Path, count: int) 
 
 
 def test_a_run_names_what_is_taken_on_every_page_when_another_batch_is_in_the_way(
-    tmp_path: Path,
+    house: House,
 ) -> None:
-    set_the_scene(tmp_path, {"h"}, {"a"})
+    set_the_scene(house, {"h"}, {"a"})
     users = [AdminCreateUser("Jane", f"{name}@example.com") for name in "abcdefgh"]
-    with closing(embedded(tmp_path)) as transport:
+    with closing(house.transport()) as transport:
         run = BatchRun(transport, UserList(users), begin=lambda: "key", if_exists="fail")
         with pytest.raises(BatchRefused) as refused:
             run.run()

@@ -13,6 +13,7 @@ from random import Random
 
 import msgspec
 import pytest
+from tests.contract.houses import House
 from tests.contract.people import PASSWORD, POLICY, embedded, everybody, wanted
 
 from anyscale.errors import BatchRefused
@@ -28,14 +29,14 @@ Say = Callable[[str], None]
 
 
 @pytest.fixture
-def transport(tmp_path: Path) -> Iterator[Transport]:
+def transport(house: House) -> Iterator[Transport]:
     """Drives one of the batches by hand."""
-    with closing(embedded(tmp_path, PATIENT)) as transport:
+    with closing(house.transport(PATIENT)) as transport:
         yield transport
 
 
 def run_batch(
-    folder: Path,
+    house: House,
     users: list[AdminCreateUser],
     *,
     key: str = "run",
@@ -45,7 +46,7 @@ def run_batch(
     log: Say = lambda _: None,
 ) -> Outcome:
     """Run a batch with a transport of its own, as another process would."""
-    with closing(embedded(folder, HASTY if hasty else PATIENT)) as transport:
+    with closing(house.transport(HASTY if hasty else PATIENT)) as transport:
         run = BatchRun(
             transport,
             UserList(users),
@@ -91,16 +92,14 @@ def codes(refused: BaseException | None) -> list[tuple[int | None, str]]:
 
 
 def test_the_later_one_gives_up_its_rows_and_is_told_who_exists(
-    tmp_path: Path, transport: Transport
+    house: House, transport: Transport
 ) -> None:
     earlier = transport.open("earlier", "fail")
     transport.claim(earlier.batch_id, 0, everybody("e"))
     time.sleep(0.01)
     waiting = threading.Event()
 
-    later = in_background(
-        lambda: run_batch(tmp_path, wanted(*"abcde"), log=lambda _: waiting.set())
-    )
+    later = in_background(lambda: run_batch(house, wanted(*"abcde"), log=lambda _: waiting.set()))
     assert waiting.wait(20)
 
     # It holds nothing any more, so that the earlier one gets what it still wants.
@@ -119,14 +118,14 @@ def test_the_later_one_gives_up_its_rows_and_is_told_who_exists(
     assert sorted(accounts(transport)) == ["a", "e"]
 
 
-def test_the_earlier_one_waits_without_giving_up(tmp_path: Path, transport: Transport) -> None:
+def test_the_earlier_one_waits_without_giving_up(house: House, transport: Transport) -> None:
     earlier = transport.open("run", "fail")
     time.sleep(0.01)  # opened within one millisecond, either could be the later one
     later = transport.open("later", "fail")
     transport.claim(later.batch_id, 0, everybody("e"))
     waiting = threading.Event()
 
-    run = in_background(lambda: run_batch(tmp_path, wanted(*"abcde"), log=lambda _: waiting.set()))
+    run = in_background(lambda: run_batch(house, wanted(*"abcde"), log=lambda _: waiting.set()))
     assert waiting.wait(20)
     time.sleep(0.3)
 
@@ -141,13 +140,13 @@ def test_the_earlier_one_waits_without_giving_up(tmp_path: Path, transport: Tran
 
 
 def test_the_later_one_gets_through_when_the_earlier_one_is_dropped(
-    tmp_path: Path, transport: Transport
+    house: House, transport: Transport
 ) -> None:
     earlier = transport.open("earlier", "fail")
     transport.claim(earlier.batch_id, 0, everybody("e"))
     waiting = threading.Event()
     users = wanted(*"abcde", password=PASSWORD)
-    later = in_background(lambda: run_batch(tmp_path, users, log=lambda _: waiting.set()))
+    later = in_background(lambda: run_batch(house, users, log=lambda _: waiting.set()))
     assert waiting.wait(20)
 
     transport.drop(earlier.batch_id)
@@ -157,13 +156,13 @@ def test_the_later_one_gets_through_when_the_earlier_one_is_dropped(
 
 
 def test_skipping_waits_for_what_is_held_and_passes_over_it_once_it_exists(
-    tmp_path: Path, transport: Transport
+    house: House, transport: Transport
 ) -> None:
     earlier = transport.open("earlier", "fail")
     transport.claim(earlier.batch_id, 0, everybody("c"))
     waiting = threading.Event()
     later = in_background(
-        lambda: run_batch(tmp_path, wanted(*"abcde"), if_exists="skip", log=lambda _: waiting.set())
+        lambda: run_batch(house, wanted(*"abcde"), if_exists="skip", log=lambda _: waiting.set())
     )
     assert waiting.wait(20)
     transport.publish(earlier.batch_id, 1)
@@ -174,10 +173,10 @@ def test_skipping_waits_for_what_is_held_and_passes_over_it_once_it_exists(
     assert sorted(accounts(transport)) == list("abcde")
 
 
-def test_a_small_batch_waits_for_what_is_held(tmp_path: Path, transport: Transport) -> None:
+def test_a_small_batch_waits_for_what_is_held(house: House, transport: Transport) -> None:
     holder = transport.open("holder", "fail")
     transport.claim(holder.batch_id, 0, everybody("a"))
-    small = in_background(lambda: run_batch(tmp_path, wanted("a", "b", password=PASSWORD)))
+    small = in_background(lambda: run_batch(house, wanted("a", "b", password=PASSWORD)))
     time.sleep(0.3)
     assert not small.done()
 
@@ -188,7 +187,7 @@ def test_a_small_batch_waits_for_what_is_held(tmp_path: Path, transport: Transpo
 
 
 def test_an_account_is_told_at_once_though_something_is_held_too(
-    tmp_path: Path, transport: Transport
+    house: House, transport: Transport
 ) -> None:
     transport.create("accounts", everybody("b", "g"), "fail")
     holder = transport.open("holder", "fail")
@@ -196,7 +195,7 @@ def test_an_account_is_told_at_once_though_something_is_held_too(
     for names in ("ab", "abcdefg"):
         began = time.monotonic()
         with pytest.raises(BatchRefused) as refused:
-            run_batch(tmp_path, wanted(*names))
+            run_batch(house, wanted(*names))
         found = codes(refused.value)
         assert found[:2] == [(0, "email_held"), (1, "email_exists")]
         assert found[2:] == [(6, "email_exists")][: len(names) // 7]
@@ -209,14 +208,14 @@ def test_an_account_is_told_at_once_though_something_is_held_too(
 @pytest.mark.parametrize("names", ["ab", "abcdefg"], ids=["small", "large"])
 @pytest.mark.parametrize("if_exists", ["fail", "skip"])
 def test_a_holder_that_does_not_end_is_named_with_who_and_since_when(
-    tmp_path: Path, transport: Transport, names: str, if_exists: str
+    house: House, transport: Transport, names: str, if_exists: str
 ) -> None:
     holder = transport.open("holder", "fail")
     transport.claim(holder.batch_id, 0, everybody("b"))
     began = time.monotonic()
 
     with pytest.raises(BatchRefused) as refused:
-        run_batch(tmp_path, wanted(*names), if_exists=if_exists, hasty=True)
+        run_batch(house, wanted(*names), if_exists=if_exists, hasty=True)
 
     (problem,) = refused.value.problems
     assert time.monotonic() - began >= 0.3
@@ -235,13 +234,13 @@ def test_a_holder_that_does_not_end_is_named_with_who_and_since_when(
 
 
 @pytest.mark.parametrize("names", ["ab", "abcdefg"], ids=["small", "large"])
-def test_an_abandoned_holder_is_dropped(tmp_path: Path, transport: Transport, names: str) -> None:
+def test_an_abandoned_holder_is_dropped(house: House, transport: Transport, names: str) -> None:
     holder = transport.open("holder", "fail")
     transport.claim(holder.batch_id, 0, everybody("b"))
     said: list[str] = []
 
     outcome = run_batch(
-        tmp_path,
+        house,
         wanted(*names),
         abandoned=lambda batch_id: batch_id == holder.batch_id,
         log=said.append,
@@ -257,7 +256,7 @@ def test_an_abandoned_holder_is_dropped(tmp_path: Path, transport: Transport, na
 
 @pytest.mark.parametrize("names", ["ab", "abcdefg"], ids=["small", "large"])
 def test_a_holder_that_looked_abandoned_and_was_published_is_an_account(
-    tmp_path: Path, transport: Transport, names: str
+    house: House, transport: Transport, names: str
 ) -> None:
     holder = transport.open("holder", "fail")
     transport.claim(holder.batch_id, 0, everybody("b"))
@@ -268,7 +267,7 @@ def test_a_holder_that_looked_abandoned_and_was_published_is_an_account(
         return True
 
     with pytest.raises(BatchRefused) as refused:
-        run_batch(tmp_path, wanted(*names), abandoned=abandoned, log=said.append)
+        run_batch(house, wanted(*names), abandoned=abandoned, log=said.append)
 
     assert codes(refused.value) == [(1, "email_exists")]
     assert not any("Dropped" in line for line in said)
@@ -308,21 +307,21 @@ def check_the_outcomes(
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_eight_threads_with_overlapping_lists(tmp_path: Path, seed: int) -> None:
+def test_eight_threads_with_overlapping_lists(house: House, seed: int) -> None:
     random = Random(seed)
     lists = [random.sample([f"u{n}" for n in range(1_200)], 300) for _ in range(8)]
     policy = msgspec.structs.replace(PATIENT, page_users=40)
     start = threading.Barrier(8)
 
     def run(at: int) -> list[str] | int:
-        with closing(embedded(tmp_path, policy)) as transport:
+        with closing(house.transport(policy)) as transport:
             batch = BatchRun(
                 transport,
                 UserList(wanted(*lists[at])),
                 begin=lambda: f"key-{at}",
                 if_exists="skip" if at % 2 else "fail",
             )
-            start.wait()
+            start.wait(60)
             try:
                 outcome = batch.run()
             except BatchRefused as refused:
@@ -338,7 +337,7 @@ def test_eight_threads_with_overlapping_lists(tmp_path: Path, seed: int) -> None
     with ThreadPoolExecutor(8) as pool:
         outcomes = list(pool.map(run, range(8)))
 
-    with closing(embedded(tmp_path, policy)) as transport:
+    with closing(house.transport(policy)) as transport:
         check_the_outcomes(transport, lists, outcomes)
 
 

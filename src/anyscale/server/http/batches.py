@@ -4,13 +4,12 @@ from functools import partial
 from typing import Annotated, Any
 
 from litestar import Request, Router, get, post, put
-from litestar.params import Parameter
+from litestar.params import FromQuery, JSONBody, PathParameter, QueryParameter
 
 from anyscale.errors import BatchRefused, Problem, RequestInvalid, TooLarge
-from anyscale.server.core.access import Caller
 from anyscale.server.core.entries import MAX_POSITION
 from anyscale.server.http.bodies import body_of, checked_page, decoded, decoded_users
-from anyscale.server.http.lanes import Lanes
+from anyscale.server.http.given import GivenCaller, GivenLanes, GivenPlane
 from anyscale.server.http.problems import answers
 from anyscale.server.http.security import owners_only
 from anyscale.server.http.users import Key
@@ -32,9 +31,9 @@ __all__ = ["router"]
 
 AnyRequest = Request[Any, Any, Any]
 
-Id = Annotated[str, Parameter(max_length=64, description="`bat_...`")]
-After = Annotated[str, Parameter(max_length=64, description="What the last page ended with.")]
-Limit = Annotated[int, Parameter(ge=1, le=10_000, description="How many a page.")]
+Id = Annotated[str, PathParameter(max_length=64, description="`bat_...`")]
+After = Annotated[str, QueryParameter(max_length=64, description="What the last page ended with.")]
+Limit = Annotated[int, QueryParameter(ge=1, le=10_000, description="How many a page.")]
 
 
 @post(
@@ -45,7 +44,11 @@ Limit = Annotated[int, Parameter(ge=1, le=10_000, description="How many a page."
     responses=answers(409),
 )
 async def open_batch(
-    data: BatchOpen, plane: ControlPlane, caller: Caller, lanes: Lanes, key: Key = None
+    data: JSONBody[BatchOpen],
+    plane: GivenPlane,
+    caller: GivenCaller,
+    lanes: GivenLanes,
+    key: Key = None,
 ) -> Batch:
     if not key:
         raise RequestInvalid("a batch is opened with a key: send the header Idempotency-Key")
@@ -59,11 +62,11 @@ async def open_batch(
     responses=answers(),
 )
 async def list_batches(
-    plane: ControlPlane,
-    lanes: Lanes,
-    open_only: bool = False,
-    before: Annotated[str, Parameter(max_length=64)] = "",
-    limit: Annotated[int, Parameter(ge=1, le=1000)] = 100,
+    plane: GivenPlane,
+    lanes: GivenLanes,
+    open_only: FromQuery[bool] = False,
+    before: Annotated[str, QueryParameter(max_length=64)] = "",
+    limit: Annotated[int, QueryParameter(ge=1, le=1000)] = 100,
     key: Key = None,
 ) -> Batches:
     if key:
@@ -79,7 +82,7 @@ async def list_batches(
     summary="Show one batch: its state and its counts.",
     responses=answers(404),
 )
-async def show_batch(batch_id: Id, plane: ControlPlane, lanes: Lanes) -> Batch:
+async def show_batch(batch_id: Id, plane: GivenPlane, lanes: GivenLanes) -> Batch:
     return await lanes.reading.run(partial(plane.batches.show, batch_id))
 
 
@@ -92,9 +95,9 @@ async def show_batch(batch_id: Id, plane: ControlPlane, lanes: Lanes) -> Batch:
 async def claim_page(
     request: AnyRequest,
     batch_id: Id,
-    number: Annotated[int, Parameter(ge=0, le=MAX_POSITION)],
-    plane: ControlPlane,
-    lanes: Lanes,
+    number: Annotated[int, PathParameter(ge=0, le=MAX_POSITION)],
+    plane: GivenPlane,
+    lanes: GivenLanes,
 ) -> Claimed:
     body = await body_of(request)
     return await lanes.writing.run(partial(_claim, plane, batch_id, number, body))
@@ -117,7 +120,7 @@ def _claim(plane: ControlPlane, batch_id: str, number: int, body: bytes) -> Clai
     responses=answers(404, 409, 413, 422),
 )
 async def hash_passwords(
-    request: AnyRequest, batch_id: Id, plane: ControlPlane, lanes: Lanes
+    request: AnyRequest, batch_id: Id, plane: GivenPlane, lanes: GivenLanes
 ) -> Stored:
     body = await body_of(request)
     return Stored(await lanes.hashing.run(partial(_hash, plane, batch_id, body)))
@@ -146,7 +149,11 @@ def _hash(plane: ControlPlane, batch_id: str, body: bytes) -> int:
     responses=answers(404, 409),
 )
 async def publish_batch(
-    data: BatchPublish, batch_id: Id, plane: ControlPlane, caller: Caller, lanes: Lanes
+    data: JSONBody[BatchPublish],
+    batch_id: Id,
+    plane: GivenPlane,
+    caller: GivenCaller,
+    lanes: GivenLanes,
 ) -> Batch:
     return await lanes.writing.run(partial(plane.batches.publish, batch_id, data.entries, caller))
 
@@ -158,7 +165,7 @@ async def publish_batch(
     status_code=204,
     responses=answers(404, 409),
 )
-async def release_batch(batch_id: Id, plane: ControlPlane, lanes: Lanes) -> None:
+async def release_batch(batch_id: Id, plane: GivenPlane, lanes: GivenLanes) -> None:
     await lanes.writing.run(partial(plane.batches.release, batch_id))
 
 
@@ -169,7 +176,9 @@ async def release_batch(batch_id: Id, plane: ControlPlane, lanes: Lanes) -> None
     status_code=200,
     responses=answers(404, 409),
 )
-async def drop_batch(batch_id: Id, plane: ControlPlane, caller: Caller, lanes: Lanes) -> Batch:
+async def drop_batch(
+    batch_id: Id, plane: GivenPlane, caller: GivenCaller, lanes: GivenLanes
+) -> Batch:
     return await lanes.writing.run(partial(plane.batches.drop, batch_id, caller))
 
 
@@ -181,9 +190,9 @@ async def drop_batch(batch_id: Id, plane: ControlPlane, caller: Caller, lanes: L
 )
 async def list_conflicts(
     batch_id: Id,
-    plane: ControlPlane,
-    lanes: Lanes,
-    after: Annotated[int, Parameter(ge=-1, le=MAX_POSITION)] = -1,
+    plane: GivenPlane,
+    lanes: GivenLanes,
+    after: Annotated[int, QueryParameter(ge=-1, le=MAX_POSITION)] = -1,
     limit: Limit = 1000,
 ) -> Conflicts:
     page = partial(plane.batches.conflicts_page, batch_id, after, limit)
@@ -197,7 +206,7 @@ async def list_conflicts(
     responses=answers(404),
 )
 async def list_created(
-    batch_id: Id, plane: ControlPlane, lanes: Lanes, after: After = "", limit: Limit = 1000
+    batch_id: Id, plane: GivenPlane, lanes: GivenLanes, after: After = "", limit: Limit = 1000
 ) -> BatchUsers:
     page = partial(plane.batches.created, batch_id, after, limit)
     return BatchUsers(await lanes.reading.run(page))

@@ -7,9 +7,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client import REGISTRY as THIS_PROCESS
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from anyscale.server.http.lanes import Lanes
+from anyscale.server.http.given import GivenLanes, GivenPlane
 from anyscale.server.http.problems import answers
-from anyscale.server.plane import ControlPlane
 
 __all__ = ["HANDLERS"]
 
@@ -26,7 +25,7 @@ async def health() -> dict[str, str]:
     tags=["operations"],
     responses={503: answers()[503]},
 )
-async def ready(plane: ControlPlane, lanes: Lanes) -> dict[str, str]:
+async def ready(plane: GivenPlane, lanes: GivenLanes) -> dict[str, str]:
     await lanes.watching.run(plane.store.ready)
     return {"status": "ready"}
 
@@ -38,7 +37,7 @@ async def ready(plane: ControlPlane, lanes: Lanes) -> dict[str, str]:
     tags=["operations"],
     media_type="text/plain",
 )
-async def metrics(lanes: Lanes) -> Response[bytes]:
+async def metrics(lanes: GivenLanes) -> Response[bytes]:
     text = await lanes.watching.run(_figures)
     return Response(text, media_type=CONTENT_TYPE_LATEST)
 

@@ -4,12 +4,11 @@ from functools import partial
 from typing import Annotated
 
 from litestar import Router, get
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 
-from anyscale.server.http.lanes import Lanes
+from anyscale.server.http.given import GivenLanes, GivenPlane
 from anyscale.server.http.problems import answers
 from anyscale.server.http.security import owners_only
-from anyscale.server.plane import ControlPlane
 from anyscale.wire import AuditPage
 
 __all__ = ["router"]
@@ -22,12 +21,12 @@ __all__ = ["router"]
     responses=answers(),
 )
 async def list_entries(
-    plane: ControlPlane,
-    lanes: Lanes,
+    plane: GivenPlane,
+    lanes: GivenLanes,
     after: Annotated[
-        int, Parameter(ge=0, le=2**53, description="The number the last page ended with.")
+        int, QueryParameter(ge=0, le=2**53, description="The number the last page ended with.")
     ] = 0,
-    limit: Annotated[int, Parameter(ge=1, le=1000)] = 100,
+    limit: Annotated[int, QueryParameter(ge=1, le=1000)] = 100,
 ) -> AuditPage:
     return AuditPage(await lanes.reading.run(partial(plane.trail.page, after, limit)))
 

@@ -5,13 +5,13 @@ from functools import partial
 from typing import Annotated, Any, Literal
 
 from litestar import Request, Router, get, post
-from litestar.params import Parameter
+from litestar.params import FromQuery, HeaderParameter, QueryParameter
 
 from anyscale.errors import BatchRefused, RequestInvalid, TooLarge
 from anyscale.server.core.access import Caller
 from anyscale.server.core.entries import passes
 from anyscale.server.http.bodies import body_of, checked_page, checked_users, decoded_users
-from anyscale.server.http.lanes import Lanes
+from anyscale.server.http.given import GivenCaller, GivenLanes, GivenPlane
 from anyscale.server.http.problems import answers
 from anyscale.server.http.security import owners_only
 from anyscale.server.plane import ControlPlane
@@ -26,8 +26,8 @@ AnyRequest = Request[Any, Any, Any]
 
 Key = Annotated[
     str | None,
-    Parameter(
-        header="Idempotency-Key",
+    HeaderParameter(
+        name="Idempotency-Key",
         min_length=1,
         max_length=200,
         description="The same call with the same key gives the same answer.",
@@ -35,10 +35,10 @@ Key = Annotated[
 ]
 After = Annotated[
     str,
-    Parameter(max_length=64, description="The `user_id` that the last page ended with."),
+    QueryParameter(max_length=64, description="The `user_id` that the last page ended with."),
 ]
-Limit = Annotated[int, Parameter(ge=1, le=1000, description="Users a page.")]
-Text = Annotated[str, Parameter(max_length=256)]
+Limit = Annotated[int, QueryParameter(ge=1, le=1000, description="Users a page.")]
+Text = Annotated[str, QueryParameter(max_length=256)]
 
 
 @get(
@@ -47,7 +47,7 @@ Text = Annotated[str, Parameter(max_length=256)]
     summary="What the control plane asks of a batch, and its limits.",
     responses=answers(),
 )
-async def get_policy(plane: ControlPlane) -> Policy:
+async def get_policy(plane: GivenPlane) -> Policy:
     return plane.batches.available_policy()
 
 
@@ -59,7 +59,7 @@ async def get_policy(plane: ControlPlane) -> Policy:
     responses=answers(409, 413, 422),
 )
 async def create_users(
-    request: AnyRequest, plane: ControlPlane, caller: Caller, lanes: Lanes, key: Key = None
+    request: AnyRequest, plane: GivenPlane, caller: GivenCaller, lanes: GivenLanes, key: Key = None
 ) -> BatchCreated:
     body = await body_of(request)
     return await lanes.writing.run(partial(_create, plane, body, key, caller))
@@ -98,7 +98,7 @@ def _looked_up(plane: ControlPlane, users: list[CheckedUser], if_exists: str) ->
     status_code=200,
     responses=answers(413, 422),
 )
-async def look_up(request: AnyRequest, plane: ControlPlane, lanes: Lanes) -> Conflicts:
+async def look_up(request: AnyRequest, plane: GivenPlane, lanes: GivenLanes) -> Conflicts:
     body = await body_of(request)
     return await lanes.reading.run(partial(_look_up, plane, body))
 
@@ -117,11 +117,11 @@ def _look_up(plane: ControlPlane, body: bytes) -> Conflicts:
     responses=answers(),
 )
 async def list_users(
-    plane: ControlPlane,
-    lanes: Lanes,
+    plane: GivenPlane,
+    lanes: GivenLanes,
     email: Text = "",
     name: Text = "",
-    match: Literal["contains", "exact"] = "contains",
+    match: FromQuery[Literal["contains", "exact"]] = "contains",
     after: After = "",
     limit: Limit = 100,
 ) -> Users:
