@@ -1,0 +1,119 @@
+"""The rows that `base.Transaction` takes and gives."""
+
+from typing import NamedTuple
+
+from msgspec import Struct
+
+__all__ = [
+    "AuditRow",
+    "BatchRow",
+    "ConflictRow",
+    "Due",
+    "Owner",
+    "PageRow",
+    "TokenRow",
+    "UserRow",
+]
+
+
+class BatchRow(Struct, frozen=True):
+    """A batch. Times are whole milliseconds since 1970, UTC."""
+
+    #: Given by the store: 0 before it is inserted.
+    id: int
+    batch_id: str
+    idempotency_key: str
+    state: str
+    if_exists: str
+    opened_by: str
+    opened_at: int
+    touched_at: int
+    published_by: str | None = None
+    published_at: int | None = None
+
+
+class PageRow(Struct, frozen=True):
+    """What a page of claims left."""
+
+    number: int
+    #: SHA-256 over the entries, never over a password
+    digest: bytes
+    #: SHA-256 over the ids of its users, in order
+    user_root: bytes
+    users: int
+    skipped: int
+    conflicts: int
+
+
+class UserRow(NamedTuple):
+    """A user to insert. A tuple, since a statement takes the values of a thousand in a row."""
+
+    user_id: str
+    email_key: str
+    name: str
+    email: str
+    lastname: str | None
+    title: str | None
+    is_sso_user: bool
+    #: Whether a password was announced, whose hash is still to come.
+    hash_due: bool
+
+
+class Owner(Struct, frozen=True, gc=False):
+    """Who has an email: a row, and the batch that it belongs to."""
+
+    email_key: str
+    user_id: str
+    batch_id: str
+    state: str
+    opened_by: str
+    opened_at: int
+
+
+class Due(Struct, frozen=True, gc=False):
+    """A row whose password is to be hashed, and what the policy compares it with."""
+
+    user_id: str
+    name: str
+    lastname: str | None
+    email: str
+
+
+class ConflictRow(Struct, frozen=True, gc=False):
+    """An entry whose email somebody else has."""
+
+    position: int
+    email: str
+    kind: str
+    other: int | None
+    holder: str | None
+
+
+class AuditRow(Struct, frozen=True):
+    """An entry of the trail."""
+
+    number: int
+    at: int
+    actor: str
+    event: str
+    subject: str
+    #: JSON
+    data: str
+    hash: bytes
+
+
+class TokenRow(Struct, frozen=True):
+    """A key to the control plane, of which only the hash is kept."""
+
+    token_id: str
+    name: str
+    #: `owner` or `collaborator`
+    role: str
+    #: SHA-256 of the token
+    hash: bytes
+    created_by: str
+    created_at: int
+    expires_at: int | None = None
+    used_at: int | None = None
+    revoked_by: str | None = None
+    revoked_at: int | None = None
