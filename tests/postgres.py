@@ -13,6 +13,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -72,8 +73,15 @@ class Server:
         assert not self._control("-w", "-m", mode, "stop")
 
     def kill(self) -> None:
-        """Kill it, as a lack of memory would."""
-        os.kill(self.pid, signal.SIGKILL)
+        """Kill all of its processes, as when its machine loses power."""
+        with psycopg.connect(self.url) as connection:
+            found = connection.execute("select pid from pg_stat_activity").fetchall()
+        # By itself a connection's process would live on for a moment after the first one.
+        for pid in (self.pid, *(pid for (pid,) in found)):
+            while is_alive(pid):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+                time.sleep(0.005)
 
     def execute(self, sql: str) -> None:
         """Do something outside of any transaction."""
@@ -94,6 +102,14 @@ class Server:
 
     def _control(self, *arguments: str) -> int:
         return self._made.run("pg_ctl", "-D", str(self._data), *arguments)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs, and is not only waited for."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
+        return state not in "ZX"
+    return False
 
 
 class Programs:

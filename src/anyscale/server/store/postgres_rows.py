@@ -160,6 +160,8 @@ class PostgresTransaction(PostgresClaims):
     def live_users(
         self, *, email_contains: str, name_contains: str, after: str, limit: int
     ) -> Sequence[tuple[Any, ...]]:
+        if "\0" in email_contains + name_contains:  # no text of PostgreSQL has one
+            return []
         sql = f"select {_USER} from live_users where user_id > %(after)s"
         if email_contains:
             sql += " and (strpos(email_key, %(email)s) > 0 or strpos(folded(email), %(email)s) > 0)"
@@ -174,6 +176,8 @@ class PostgresTransaction(PostgresClaims):
         self, *, email_key: str | None = None, name: str | None = None, limit: int
     ) -> Sequence[tuple[Any, ...]]:
         column, value = ("name", name) if email_key is None else ("email_key", email_key)
+        if "\0" in (value or ""):  # no text of PostgreSQL has one
+            return []
         return self._execute(
             f"select {_USER} from live_users where {column} = %s order by user_id limit %s",
             (value, limit),

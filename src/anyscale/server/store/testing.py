@@ -185,6 +185,17 @@ class ClaimRules(StoreSteps):
         with store.read() as rows:
             assert len(rows.owners(["a@x.org", "b@x.org"])) == 2
 
+    def test_each_call_of_a_transaction_tells_of_its_own_rows(self, store: Store) -> None:
+        batch = self.add(store, 1)
+        first, same, other = (user_row(batch, at, f"u{at // 2}@x.org") for at in range(3))
+        with store.write() as rows:
+            assert rows.insert_users(batch.id, [first]) == []
+            assert [owner.user_id for owner in rows.insert_users(batch.id, [same])] == [
+                first.user_id
+            ]
+            assert rows.insert_users(batch.id, [other]) == []
+            assert rows.insert_users(batch.id, [other]) == []
+
     def test_a_page_of_thousands_is_inserted_and_names_each_owner(
         self, store: Store, claim: Any
     ) -> None:
