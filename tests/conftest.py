@@ -12,6 +12,8 @@ from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).parent.parent
 
+pytest_plugins = ["tests.postgres"]
+
 # The same examples in each run, so that a run tells of the change, not of luck. Before a release,
 # `./dev test --hypothesis-profile explore` looks for others.
 for profile, derandomize in (("tests", True), ("explore", False)):

@@ -111,7 +111,7 @@ def test_the_lock_files_fit_the_ranges_of_the_package() -> None:
 
     for requirement in project["dependencies"]:
         assert re.search(r",<[\d.]+$", requirement), f"{requirement} is not capped"
-        name = re.split(r"[<>=]", requirement)[0].lower()
+        name = re.split(r"[\[<>=]", requirement)[0].lower()
         assert f"\n{name}==" in locked
 
 

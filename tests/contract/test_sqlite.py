@@ -7,7 +7,7 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,6 +27,15 @@ class TestSqlite(StoreContract):
     def store(self, tmp_path: Path) -> Iterator[Store]:
         with SqliteStore(tmp_path / "data" / "anyscale.db") as store:
             yield store
+
+    @pytest.fixture
+    def set_schema(self, tmp_path: Path) -> Callable[[int], None]:
+        def write(number: int) -> None:
+            with sqlite3.connect(tmp_path / "data" / "anyscale.db") as connection:
+                connection.execute(f"pragma user_version = {number}")
+            connection.close()
+
+        return write
 
 
 @pytest.fixture
@@ -271,6 +280,8 @@ def test_a_first_use_that_was_killed_before_its_schema_is_blank(path: Path) -> N
 
     with SqliteStore(path, create=False) as store:
         assert store.is_blank
+        with pytest.raises(StoreUnavailable, match="start a server of this version"):
+            store.ready()
     with SqliteStore(path) as store:
         assert not store.is_blank
         assert count_batches(store) == 0

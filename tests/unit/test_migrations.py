@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from anyscale.errors import StoreUnavailable
-from anyscale.server.store.migrate import _steps, _version, migrate
+from anyscale.server.store import steps
+from anyscale.server.store.migrate import migrate, schema_version
 from anyscale.server.store.sqlite import SqliteStore
+from anyscale.server.store.steps import steps_of
 
 # Kills itself in front of the statement with a given number, as a power cut would.
 KILLED_AT = """
@@ -34,6 +36,9 @@ migrate(connection)
 """
 
 
+NEWEST = max(steps_of("sqlite"))
+
+
 def schema(path: Path) -> list[tuple[str, str]]:
     connection = sqlite3.connect(path)
     try:
@@ -42,15 +47,23 @@ def schema(path: Path) -> list[tuple[str, str]]:
         connection.close()
 
 
-def test_the_steps_are_numbered_without_a_gap() -> None:
-    assert sorted(_steps()) == list(range(1, len(_steps()) + 1))
+@pytest.mark.parametrize("database", ["sqlite", "postgres"])
+def test_the_steps_are_numbered_without_a_gap(database: str) -> None:
+    numbers = sorted(steps_of(database))
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+def test_every_store_takes_the_same_steps() -> None:
+    folder = Path(steps.__file__).parent / "migrations"
+    names = [{file.name for file in (folder / kind).iterdir()} for kind in ("sqlite", "postgres")]
+    assert names[0] == names[1]
 
 
 def test_migrating_twice_is_migrating_once() -> None:
     connection = sqlite3.connect(":memory:", isolation_level=None)
     migrate(connection)
     migrate(connection)
-    assert _version(connection) == max(_steps())
+    assert schema_version(connection) == NEWEST
     connection.close()
 
 
@@ -63,10 +76,10 @@ def test_several_may_migrate_at_once(tmp_path: Path) -> None:
         with closing(sqlite3.connect(path, timeout=60, isolation_level=None)) as connection:
             start.wait()
             migrate(connection)
-            return _version(connection)
+            return schema_version(connection)
 
     with ThreadPoolExecutor(8) as pool:
-        assert set(pool.map(bring_up, range(8))) == {max(_steps())}
+        assert set(pool.map(bring_up, range(8))) == {NEWEST}
 
 
 @pytest.mark.parametrize("statement", range(1, 14, 2))
@@ -105,5 +118,5 @@ def test_a_schema_from_the_future_is_left_alone() -> None:
     connection.execute("pragma user_version = 9999")
     with pytest.raises(StoreUnavailable, match=r"schema 9999, .* or a newer one"):
         migrate(connection)
-    assert _version(connection) == 9999
+    assert schema_version(connection) == 9999
     connection.close()

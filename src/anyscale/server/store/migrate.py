@@ -1,11 +1,10 @@
 """Brings a SQLite schema up, a numbered file at a time: each and its number in one transaction."""
 
 import sqlite3
-from pathlib import Path
 
-from anyscale.errors import StoreUnavailable
+from anyscale.server.store.steps import refuse_newer, steps_of
 
-__all__ = ["migrate"]
+__all__ = ["migrate", "schema_version"]
 
 
 def migrate(connection: sqlite3.Connection) -> None:
@@ -14,17 +13,14 @@ def migrate(connection: sqlite3.Connection) -> None:
     Raises:
         StoreUnavailable: a newer version of this program made the database.
     """
-    steps = _steps()
+    steps = steps_of("sqlite")
     newest = max(steps)
     # Most starts find the schema current, and need no lock to see it.
-    if (found := _version(connection)) > newest:
-        raise StoreUnavailable(
-            f"the database has schema {found}, and this version knows {newest}: "
-            "use the version of musterroll that made it, or a newer one"
-        )
+    found = schema_version(connection)
+    refuse_newer(found, newest)
     for number in range(found + 1, newest + 1):
         connection.execute("begin immediate")
-        if _version(connection) < number:
+        if schema_version(connection) < number:
             for statement in steps[number].split(";\n\n"):
                 connection.execute(statement)
             # user_version is part of the transaction, as any page of the database is.
@@ -32,14 +28,6 @@ def migrate(connection: sqlite3.Connection) -> None:
         connection.execute("commit")
 
 
-def _version(connection: sqlite3.Connection) -> int:
+def schema_version(connection: sqlite3.Connection) -> int:
+    """Give the number of the last step that was applied, or 0."""
     return int(connection.execute("pragma user_version").fetchone()[0])
-
-
-def _steps() -> dict[int, str]:
-    # Not importlib.resources, which takes 6 ms to load: wheels are unpacked.
-    folder = Path(__file__).parent / "migrations" / "sqlite"
-    return {
-        int(file.name.partition("_")[0]): file.read_text(encoding="utf-8")
-        for file in folder.glob("*.sql")
-    }

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Self
 
 from anyscale.errors import StoreUnavailable
-from anyscale.server.store.migrate import migrate
+from anyscale.server.store.migrate import migrate, schema_version
 from anyscale.server.store.sqlite_rows import SqliteTransaction
+from anyscale.server.store.steps import require_current, steps_of
 
 __all__ = ["SqliteStore"]
 
@@ -67,12 +68,17 @@ class SqliteStore:
     def is_blank(self) -> bool:
         """Whether nothing was ever set up in the file, as after a first use that was killed."""
         with _translated(self.path):
-            return int(self._writer.execute("pragma user_version").fetchone()[0]) == 0
+            return schema_version(self._writer) == 0
 
     def ready(self) -> None:
         """See `base.Store`."""
-        with _translated(self.path), self.read() as rows:
-            rows.now()
+        connection = self._idle_connection()
+        try:
+            with _translated(self.path):
+                found = schema_version(connection)
+        finally:
+            self._idle.append(connection)
+        require_current(found, max(steps_of("sqlite")))
 
     def close(self) -> None:
         """Close all connections; the last one folds the write-ahead log back into the file."""

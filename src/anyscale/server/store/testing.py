@@ -4,16 +4,21 @@
         @pytest.fixture
         def store(self) -> Iterator[Store]: ...
 
+        @pytest.fixture
+        def set_schema(self) -> Callable[[int], None]: ...
+
 Only tests import this module: it needs pytest.
 """
 # ruff: noqa: PLR2004 - a test states its numbers
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from time import sleep
 from typing import Any
 
 import pytest
 
+from anyscale.errors import StoreUnavailable
 from anyscale.server.store.base import AuditRow, Store
 from anyscale.server.store.testing_accounts import AccountRules
 from anyscale.server.store.testing_batches import BatchRules
@@ -180,6 +185,17 @@ class ClaimRules(StoreSteps):
         with store.read() as rows:
             assert len(rows.owners(["a@x.org", "b@x.org"])) == 2
 
+    def test_each_call_of_a_transaction_tells_of_its_own_rows(self, store: Store) -> None:
+        batch = self.add(store, 1)
+        first, same, other = (user_row(batch, at, f"u{at // 2}@x.org") for at in range(3))
+        with store.write() as rows:
+            assert rows.insert_users(batch.id, [first]) == []
+            assert [owner.user_id for owner in rows.insert_users(batch.id, [same])] == [
+                first.user_id
+            ]
+            assert rows.insert_users(batch.id, [other]) == []
+            assert rows.insert_users(batch.id, [other]) == []
+
     def test_a_page_of_thousands_is_inserted_and_names_each_owner(
         self, store: Store, claim: Any
     ) -> None:
@@ -192,5 +208,28 @@ class ClaimRules(StoreSteps):
             assert len(rows.owners([f"u{number}@x.org" for number in range(2_500)])) == 2_500
 
 
-class StoreContract(TransactionRules, ClaimRules, BatchRules, AccountRules, KeyRules):
-    """Every rule; a subclass gives the fixture `store`, which is empty and set up."""
+class ReadyRules(StoreSteps):
+    """A store is ready when its schema is the one that this version knows."""
+
+    def test_a_store_that_is_set_up_is_ready(self, store: Store) -> None:
+        store.ready()
+        store.ready()
+
+    def test_a_store_is_not_ready_for_a_schema_that_is_not_ours(
+        self, store: Store, set_schema: Callable[[int], None]
+    ) -> None:
+        set_schema(99)
+        with pytest.raises(StoreUnavailable, match="schema 99, and this version knows") as caught:
+            store.ready()
+        assert not caught.value.begun
+        set_schema(1)
+        with pytest.raises(StoreUnavailable, match="schema 1, and this version needs"):
+            store.ready()
+
+
+class StoreContract(TransactionRules, ReadyRules, ClaimRules, BatchRules, AccountRules, KeyRules):
+    """Every rule.
+
+    A subclass gives the fixtures `store`, which is empty and set up, and `set_schema`, which writes
+    another number of a schema into its database.
+    """

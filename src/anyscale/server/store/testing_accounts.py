@@ -27,7 +27,8 @@ class AccountRules(StoreSteps):
             assert (rows.count_due(batch.id), rows.count_due(other.id)) == (1, 0)
         with store.write() as rows:
             assert rows.save_hashes(other.id, [(ids[0], "wrong batch")]) == 0
-            assert rows.save_hashes(batch.id, [(ids[0], "first"), (ids[1], "not due")]) == 1
+            hashes = [(ids[0], "first"), (ids[1], "not due"), (ids[0], "later")]
+            assert rows.save_hashes(batch.id, hashes) == 1
             assert rows.save_hashes(batch.id, [(ids[0], "second")]) == 0
             assert rows.save_hashes(batch.id, []) == 0
             assert rows.count_due(batch.id) == 0
