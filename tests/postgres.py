@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -184,13 +184,38 @@ def postgres_template(postgres_admin_url: str) -> Iterator[str]:
     _execute(postgres_admin_url, f"drop database {name} with (force)")
 
 
+class Databases:
+    """Makes databases that are set up and empty.
+
+    Args:
+        admin_url: with which they can be created.
+        template: the name of the one that is copied.
+    """
+
+    def __init__(self, admin_url: str, template: str) -> None:
+        self._admin_url = admin_url
+        self._template = template
+
+    @contextmanager
+    def empty(self) -> Iterator[str]:
+        """Make one for as long as the block lasts; give its URL."""
+        name = f"test_{secrets.token_hex(6)}"
+        _execute(self._admin_url, f"create database {name} template {self._template}")
+        yield with_database(self._admin_url, name)
+        _execute(self._admin_url, f"drop database {name} with (force)")
+
+
+@pytest.fixture(scope="session")
+def postgres_databases(postgres_admin_url: str, postgres_template: str) -> Databases:
+    """What makes databases for tests that need several."""
+    return Databases(postgres_admin_url, postgres_template)
+
+
 @pytest.fixture
-def postgres_url(postgres_admin_url: str, postgres_template: str) -> Iterator[str]:
+def postgres_url(postgres_databases: Databases) -> Iterator[str]:
     """The URL of a database that is set up and empty."""
-    name = f"test_{secrets.token_hex(6)}"
-    _execute(postgres_admin_url, f"create database {name} template {postgres_template}")
-    yield with_database(postgres_admin_url, name)
-    _execute(postgres_admin_url, f"drop database {name} with (force)")
+    with postgres_databases.empty() as url:
+        yield url
 
 
 @pytest.fixture

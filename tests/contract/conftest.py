@@ -4,17 +4,18 @@ from collections.abc import Iterator
 
 import pytest
 from tests.contract.houses import HOUSES, STORES, House, house_of
+from tests.postgres import Databases
 
 
 @pytest.fixture(params=list(HOUSES))
-def house(request: pytest.FixtureRequest) -> Iterator[House]:
+def house(request: pytest.FixtureRequest, postgres_databases: Databases) -> Iterator[House]:
     """Give a place with an empty control plane."""
-    with house_of(request.param) as house:
+    with house_of(request.param, postgres_databases) as house:
         yield house
 
 
 @pytest.fixture(params=STORES)
-def store_house(request: pytest.FixtureRequest) -> Iterator[House]:
+def store_house(request: pytest.FixtureRequest, postgres_databases: Databases) -> Iterator[House]:
     """Give a place with an empty control plane, one for each kind of store."""
-    with house_of(request.param) as house:
+    with house_of(request.param, postgres_databases) as house:
         yield house

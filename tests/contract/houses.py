@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from tests.contract.people import POLICY, execute
+from tests.postgres import Databases
 from tests.serving import serving
 
 from anyscale.server.app import ControlPlane, Settings
@@ -49,9 +50,15 @@ class House:
 
     def snapshot(self) -> object:
         """Give everything that is stored, to be compared."""
-        assert isinstance(self.database, Path)
-        folder = self.database.parent
-        return {str(file): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+        if isinstance(self.database, Path):
+            folder = self.database.parent
+            return {str(file): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+        return self.all_rows()
+
+    def all_rows(self) -> object:
+        """Give all rows; of tokens not when they were used, which reading changes too."""
+        with closing(self.plane()) as plane, plane.store.read() as rows:
+            return {table: _rows(rows, table) for table in _TABLES}
 
 
 class _FastTransport(EmbeddedTransport):
@@ -90,9 +97,7 @@ class Served(House):
             return HttpTransport(self.url(policy, available=available), self.token)
 
     def snapshot(self) -> object:
-        """Give all rows; of tokens not when they were used, which reading changes too."""
-        with closing(self.plane()) as plane, plane.store.read() as rows:
-            return {table: _rows(rows, table) for table in _TABLES}
+        return self.all_rows()
 
 
 _TABLES = ("batches", "pages", "conflicts", "users", "audit")
@@ -103,26 +108,29 @@ def _rows(rows: Any, table: str) -> list[tuple[Any, ...]]:
     return sorted(tuple(map(repr, row)) for row in found)
 
 
-@contextmanager
-def _embedded(stack: ExitStack) -> Iterator[House]:
-    folder = Path(stack.enter_context(TemporaryDirectory()))
-    yield House(folder / "data" / "anyscale.db", stack)
+#: kind -> whether it is over HTTP, and whether over PostgreSQL
+_KINDS = {
+    "embedded": (False, False),
+    "http-sqlite": (True, False),
+    "http-postgres": (True, True),
+    "postgres": (False, True),
+}
 
-
-@contextmanager
-def _over_sqlite(stack: ExitStack) -> Iterator[House]:
-    folder = Path(stack.enter_context(TemporaryDirectory()))
-    yield Served(folder / "data" / "anyscale.db", stack)
-
-
-HOUSES = {"embedded": _embedded, "http-sqlite": _over_sqlite}
+#: Where a transport leads; what is in this process works on SQLite.
+HOUSES = ("embedded", "http-sqlite", "http-postgres")
 
 #: One house for each kind of store.
-STORES = ("embedded",)
+STORES = ("embedded", "postgres")
 
 
 @contextmanager
-def house_of(kind: str) -> Iterator[House]:
+def house_of(kind: str, databases: Databases) -> Iterator[House]:
     """Give a house of a kind, with an empty database."""
-    with ExitStack() as stack, HOUSES[kind](stack) as house:
-        yield house
+    served, over_postgres = _KINDS[kind]
+    with ExitStack() as stack:
+        database: Path | str
+        if over_postgres:
+            database = stack.enter_context(databases.empty())
+        else:
+            database = Path(stack.enter_context(TemporaryDirectory())) / "data" / "anyscale.db"
+        yield (Served if served else House)(database, stack)

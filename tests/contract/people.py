@@ -10,6 +10,7 @@ from typing import Any
 from anyscale.server.app import ControlPlane, Settings
 from anyscale.server.core.passwords import CHEAPEST
 from anyscale.server.store.base import Transaction
+from anyscale.server.store.sqlite_rows import SqliteTransaction
 from anyscale.transport.base import Transport
 from anyscale.transport.embedded import EmbeddedTransport
 from anyscale.user.models import AdminCreateUser
@@ -61,7 +62,8 @@ def embedded(folder: Path, policy: Policy = POLICY, *, available: bool = True) -
 
 def execute(rows: Transaction, sql: str, values: tuple[object, ...] = ()) -> Any:
     """Look behind the rules, or break one, by a statement."""
-    return rows._connection.execute(sql, values)  # type: ignore[attr-defined]
+    mark = "?" if isinstance(rows, SqliteTransaction) else "%s"
+    return rows._connection.execute(sql.replace("?", mark), values)  # type: ignore[attr-defined]
 
 
 def emails(plane: ControlPlane) -> list[str]:

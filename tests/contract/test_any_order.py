@@ -16,6 +16,7 @@ from hypothesis.stateful import (
 from msgspec import Struct
 from tests.contract.houses import STORES, house_of
 from tests.contract.people import PASSWORD, checked, emails, execute
+from tests.postgres import Databases
 
 from anyscale.errors import BatchGone, BatchUnfinished, KeyReused
 from anyscale.server.app import Caller
@@ -43,7 +44,8 @@ class Model(Struct):
 
 
 class AnyOrder(RuleBasedStateMachine):
-    house_kind = ""
+    house_kind: str
+    databases: Databases
 
     kind: str
     opened = Bundle("opened")
@@ -51,7 +53,7 @@ class AnyOrder(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.stack = ExitStack()
-        self.house = self.stack.enter_context(house_of(self.house_kind))
+        self.house = self.stack.enter_context(house_of(self.house_kind, self.databases))
         self.plane = self.house.plane()
         self.models: dict[str, Model] = {}
 
@@ -238,9 +240,10 @@ class AnyOrder(RuleBasedStateMachine):
 
 
 @pytest.mark.parametrize("kind", STORES)
-def test_any_order(kind: str) -> None:
+def test_any_order(kind: str, postgres_databases: Databases) -> None:
     class InThisHouse(AnyOrder):
         house_kind = kind
+        databases = postgres_databases
 
     run_state_machine_as_test(
         InThisHouse, settings=settings(max_examples=60, stateful_step_count=40, deadline=None)

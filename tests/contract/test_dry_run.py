@@ -8,8 +8,9 @@ from typing import Literal
 import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
-from tests.contract.houses import HOUSES, House, house_of
+from tests.contract.houses import House, house_of
 from tests.contract.people import PASSWORD, embedded, everybody
+from tests.postgres import Databases
 
 from anyscale.errors import BatchRefused
 from anyscale.user.batch import BatchRun, Outcome
@@ -60,32 +61,64 @@ def verdict(call: Callable[[], Outcome]) -> Verdict:
 
 def set_the_scene(house: House, existing: set[str], held: set[str]) -> None:
     with closing(house.transport()) as transport:
-        if existing:
-            transport.create("existing", everybody(*sorted(existing)), "fail")
+        for name in sorted(existing):
+            transport.create(f"existing {name}", everybody(name), "fail")
         if held - existing:
             batch = transport.open("held", "fail")
             for number, name in enumerate(sorted(held - existing)):
                 transport.claim(batch.batch_id, number, everybody(name))
 
 
-@pytest.mark.parametrize("kind", HOUSES)
-@settings(max_examples=100)
-@given(
+#: what there is and what is wanted
+SCENES = given(
     users=st.one_of(USERS, SOUND),
     existing=st.sets(NAMES, max_size=4),
     held=st.one_of(st.just(set()), st.sets(NAMES, max_size=3)),
     if_exists=st.sampled_from(["fail", "skip"]),
     abandoned=st.booleans(),
 )
+
+
+@settings(max_examples=150)
+@SCENES
 def test_a_dry_run_tells_what_the_run_then_does(
-    kind: str,
+    postgres_databases: Databases,
     users: list[AdminCreateUser],
     existing: set[str],
     held: set[str],
     if_exists: Literal["fail", "skip"],
     abandoned: bool,
 ) -> None:
-    with house_of(kind) as house:
+    compare("embedded", postgres_databases, users, existing, held, if_exists, abandoned=abandoned)
+
+
+# A server for each example takes its time.
+@pytest.mark.parametrize("kind", ["http-sqlite", "http-postgres"])
+@settings(max_examples=20)
+@SCENES
+def test_a_dry_run_over_http_tells_what_the_run_then_does(
+    kind: str,
+    postgres_databases: Databases,
+    users: list[AdminCreateUser],
+    existing: set[str],
+    held: set[str],
+    if_exists: Literal["fail", "skip"],
+    abandoned: bool,
+) -> None:
+    compare(kind, postgres_databases, users, existing, held, if_exists, abandoned=abandoned)
+
+
+def compare(
+    kind: str,
+    databases: Databases,
+    users: list[AdminCreateUser],
+    existing: set[str],
+    held: set[str],
+    if_exists: Literal["fail", "skip"],
+    *,
+    abandoned: bool,
+) -> None:
+    with house_of(kind, databases) as house:
         set_the_scene(house, existing, held)
         before = house.snapshot()
 
