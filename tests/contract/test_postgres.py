@@ -152,6 +152,16 @@ def test_the_last_page_of_accounts_is_found_as_quickly_as_the_first(store: Postg
     assert "Sort" not in plan
 
 
+def test_of_two_hashes_in_one_call_the_first_stays(store: PostgresStore) -> None:
+    with store.write() as rows:
+        batch = rows.add_batch(batch_row(1))
+        assert batch
+        user = user_row(batch, 0, "a@x.org", hash_due=True)
+        rows.insert_users(batch.id, [user])
+        assert rows.save_hashes(batch.id, [(user.user_id, "first"), (user.user_id, "later")]) == 1
+        assert rows._execute("select password_hash from users").fetchone() == ("first",)
+
+
 # What a connection is set to
 
 
