@@ -37,6 +37,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Say at how many points a command is killed or fails; the long runs are before a release."""
     parser.addoption("--kill-points", type=int, default=30, help="kill -9 at so many points")
     parser.addoption("--fault-points", type=int, default=24, help="I/O errors at so many points")
+    parser.addoption("--served-kills", type=int, default=2, help="kill a side at so many moments")
+    parser.addoption("--crowd-users", type=int, default=2_000, help="users of each of 8 clients")
 
 
 @pytest.fixture(autouse=True)

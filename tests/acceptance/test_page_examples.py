@@ -8,9 +8,11 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.acceptance.served import ServerProcess
 from tests.conftest import Anyscale
 
 PAGE = (Path(__file__).parent / "page" / "user-api-reference.txt").read_text(encoding="utf-8")
@@ -46,7 +48,26 @@ def python_examples() -> dict[str, str]:
     }
 
 
-def test_the_command_logs_what_the_page_shows(anyscale: Anyscale, tmp_path: Path) -> None:
+@pytest.fixture(params=["embedded", "sqlite", "postgres"], autouse=True)
+def where(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[str]:
+    """Run each example on the embedded control plane, and on a served one over either store."""
+    if request.param == "embedded":
+        yield "anyscale.db"
+        return
+    database = f"sqlite:////{tmp_path.relative_to('/')}/served.db"
+    if request.param == "postgres":
+        database = request.getfixturevalue("postgres_url")
+    with ServerProcess(database, tmp_path) as server:
+        monkeypatch.setenv("ANYSCALE_HOST", server.url)
+        monkeypatch.setenv("ANYSCALE_CLI_TOKEN", server.token())
+        yield server.url
+
+
+def test_the_command_logs_what_the_page_shows(
+    anyscale: Anyscale, tmp_path: Path, where: str
+) -> None:
     command, log, file = cli_example()
     (tmp_path / "work" / "users.yaml").write_text(file, encoding="utf-8")
 
@@ -57,9 +78,9 @@ def test_the_command_logs_what_the_page_shows(anyscale: Anyscale, tmp_path: Path
     wanted = [re.sub(r"\d+\.\d", "#", line) for line in log]
     said = [re.sub(r"^(\(anyscale \+)\d+\.\d", r"\1#", line) for line in result.stderr.splitlines()]
     assert [line for line in said if line in wanted] == wanted
-    # One more line names the embedded control plane; there is no other.
+    # One more line names the control plane; there is no other.
     assert [line for line in said if line not in wanted] == [said[1]]
-    assert "anyscale.db" in said[1]
+    assert where in said[1]
 
 
 def test_the_commands_users_are_those_of_the_file(anyscale: Anyscale, tmp_path: Path) -> None:

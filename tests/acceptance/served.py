@@ -1,0 +1,244 @@
+"""Real servers, and a proxy between them and the client that does what networks do."""
+
+import os
+import re
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from itertools import cycle
+from pathlib import Path
+from typing import NamedTuple, Self
+
+__all__ = ["ANYSCALE", "Exchange", "Proxy", "ServerProcess", "free_port"]
+
+ANYSCALE = str(Path(sys.executable).parent / "anyscale")
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return int(listening.getsockname()[1])
+
+
+class ServerProcess:
+    """`anyscale server start`, which may be stopped, killed and started again at the same port.
+
+    Args:
+        database: its URL.
+        folder: for its log.
+        workers: processes that answer.
+        settings: of the environment.
+    """
+
+    def __init__(self, database: str, folder: Path, workers: int = 1, **settings: str) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = folder / f"server-{self.port}.log"
+        self._workers = workers
+        self._environment = os.environ | {"ANYSCALE_DATABASE_URL": database} | settings
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    def start(self) -> None:
+        """Start it, and wait until it is ready."""
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [ANYSCALE, "server", "start", f"--port={self.port}", f"--workers={self._workers}"],
+                env=self._environment,
+                stderr=log,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + 30
+        while not self.is_ready():
+            assert self._process.poll() is None, self.log.read_text(encoding="utf-8")
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+    def is_ready(self) -> bool:
+        with suppress(OSError), urllib.request.urlopen(f"{self.url}/readyz", timeout=5) as answer:
+            return bool(answer.status == 200)
+        return False
+
+    def stop(self) -> int:
+        """End it in order; give its exit status."""
+        assert self._process
+        self._process.terminate()
+        return self._process.wait(90)
+
+    def kill(self) -> None:
+        """Kill all of its processes."""
+        if self._process and self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+
+    def run(self, *arguments: str) -> str:
+        """Run a command of the operator; give what it prints."""
+        done = subprocess.run(
+            [ANYSCALE, "server", *arguments],
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+        return done.stdout.strip()
+
+    def token(self, name: str = "jane", role: str = "owner") -> str:
+        """Make a token."""
+        return self.run("create-token", "--name", name, "--role", role)
+
+
+class Exchange(NamedTuple):
+    """A request that went through the proxy, and the answer to it."""
+
+    call: str
+    answer: bytes
+    #: whether the client was given all of the answer
+    delivered: bool
+
+    @property
+    def status(self) -> int:
+        return int(self.answer.split(b" ", 2)[1])
+
+    @property
+    def body(self) -> bytes:
+        return self.answer.partition(b"\r\n\r\n")[2]
+
+
+#: What is done about an exchange: (proxy, client's socket, answer) -> whether it was delivered.
+Fault = Callable[[socket.socket, bytes], bool]
+
+
+class Proxy:
+    """Passes requests on, one a connection, and answers back, unless a fault is planned.
+
+    Args:
+        ports: of the servers, which are asked in turn.
+        plan: says by the request's first line what goes wrong with its answer; None for nothing.
+    """
+
+    def __init__(self, ports: Sequence[int], plan: Callable[[str], Fault | None]) -> None:
+        self._ports = cycle(ports)
+        self._plan = plan
+        self._choosing = threading.Lock()
+        self._listening = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
+        self.history: list[Exchange] = []
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listening.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listening.accept()
+                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with client, suppress(OSError):
+            request = _request(client)
+            if not request:
+                return
+            call = request.partition(b" HTTP/")[0].decode()
+            with self._choosing:
+                port, fault = next(self._ports), self._plan(call)
+            answer = _asked(port, request)
+            delivered = fault(client, answer) if fault else delivers(client, answer)
+            self.history.append(Exchange(call, answer, delivered))
+
+
+def delivers(client: socket.socket, answer: bytes) -> bool:
+    client.sendall(answer)
+    return True
+
+
+def loses(client: socket.socket, _: bytes) -> bool:
+    """Close the connection in place of the answer."""
+    client.close()
+    return False
+
+
+def resets(client: socket.socket, _: bytes) -> bool:
+    """Let the client meet a reset."""
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.close()
+    return False
+
+
+def cuts(octets: int) -> Fault:
+    """Give so much of the answer."""
+
+    def cut(client: socket.socket, answer: bytes) -> bool:
+        client.sendall(answer[:octets])
+        return octets >= len(answer)
+
+    return cut
+
+
+def half_closes(client: socket.socket, answer: bytes) -> bool:
+    """Say half of it, and that there is no more, and stay."""
+    client.sendall(answer[: len(answer) // 2])
+    client.shutdown(socket.SHUT_WR)
+    time.sleep(0.3)
+    return False
+
+
+def delays(seconds: float) -> Fault:
+    """Give the answer late."""
+
+    def delayed(client: socket.socket, answer: bytes) -> bool:
+        time.sleep(seconds)
+        return delivers(client, answer)
+
+    return delayed
+
+
+def gives_up(client: socket.socket, _: bytes) -> bool:
+    """Answer as a proxy does whose time limit is over: the server has done it all the same."""
+    client.sendall(b"HTTP/1.1 504 Gateway Timeout\r\nconnection: close\r\n\r\n")
+    return False
+
+
+def _request(client: socket.socket) -> bytes:
+    client.settimeout(30)
+    data = b""
+    while b"\r\n\r\n" not in data:
+        if not (more := client.recv(65536)):
+            return b""
+        data += more
+    head, _, body = data.partition(b"\r\n\r\n")
+    length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
+    while len(body) < (int(length[1]) if length else 0):
+        if not (more := client.recv(1 << 20)):
+            return b""
+        body += more
+    return head + b"\r\nConnection: close\r\n\r\n" + body
+
+
+def _asked(port: int, request: bytes) -> bytes:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as server:
+        server.sendall(request)
+        pieces = []
+        while piece := server.recv(1 << 20):
+            pieces.append(piece)
+    answer = b"".join(pieces)
+    if not answer:
+        raise OSError
+    return answer
