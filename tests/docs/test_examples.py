@@ -30,7 +30,7 @@ CHANGING = (
     (r"\b(usr|bat|tok)_[0-9a-f]+", r"\1_#"),
     (r"\b(\d+):[0-9a-f]{64}\b", r"\1:HASH"),
     (r"\b[0-9a-f]{64}\b", "HASH"),
-    (r'"request_id":"[0-9a-f]+"', '"request_id":"#"'),
+    (r"(\(request |\"request_id\":\")[0-9a-f]{16}\b", r"\1#"),
     (r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?", "TIME"),
     (r"local:[\w-]+", "local:#"),
     (r"(~|/home/you)/\.local", "HOME/.local"),
