@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from msgspec import Struct
 from tests.conftest import ROOT, Anyscale, Result
-from tests.serving import free_port, served
+from tests.started import free_port, served
 
 PAGE = ROOT / "docs" / "operations" / "backup.md"
 

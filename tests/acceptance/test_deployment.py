@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.conftest import ROOT, Anyscale
-from tests.serving import free_port, served
+from tests.started import free_port, served
 
 from anyscale.server.app import _GRACE
 
