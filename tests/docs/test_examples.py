@@ -1,7 +1,9 @@
 """Every example in the documents runs, and says what the document shows.
 
 A page is one session in a fresh home. A block after a line like "`users.yaml`:" is that file; in a
-`console` block each line that begins with `$ ` is run, and what follows it is what it says.
+`console` block each line that begins with `$ ` is run, and what follows it is what it says. What
+`export` sets, the commands after it have. A command that ends with ` &` is a server: it answers on
+a free port instead of port 8000, and has to stop in order after the page.
 """
 
 import os
@@ -9,20 +11,28 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from tests.conftest import ROOT
+from tests.started import free_port, served
 
-PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+OPERATIONS = ROOT / "docs" / "operations"
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *OPERATIONS.glob("*.md")])
 BLOCK = re.compile(r"(?P<before>[^\n]*)\n\n?```(?P<kind>\w*)\n(?P<text>.*?)```\n", re.DOTALL)
+
+PORT = re.compile(r"\b8000\b")
 
 # What differs from run to run, and what stands for it.
 CHANGING = (
     (r"\+\d+\.\ds\)", "+#s)"),
-    (r"\b(usr|bat)_[0-9a-f]+", r"\1_#"),
+    (r"\b(usr|bat|tok)_[0-9a-f]+", r"\1_#"),
+    (r"\b(\d+):[0-9a-f]{64}\b", r"\1:HASH"),
+    (r"\b[0-9a-f]{64}\b", "HASH"),
+    (r"(\(request |\"request_id\":\")[0-9a-f]{16}\b", r"\1#"),
     (r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?", "TIME"),
-    (r"local:\w+", "local:#"),
+    (r"local:[\w-]+", "local:#"),
     (r"(~|/home/you)/\.local", "HOME/.local"),
     (r"[ -]+$", ""),
     (r" {2,}", "  "),
@@ -49,12 +59,32 @@ def normal(text: str, home: Path) -> list[str]:
 
 
 class Session:
-    def __init__(self, home: Path, folder: Path) -> None:
+    def __init__(self, home: Path, folder: Path, ending: ExitStack) -> None:
         self.home = home
         self.folder = folder
         self.status = 0
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         self.environment = os.environ | {"PATH": path}
+        self._ending = ending
+        self._port = free_port()
+
+    def say(self, command: str) -> str:
+        """Run a command of a page, and give what it says, with the port that the page has."""
+        command = PORT.sub(str(self._port), command)
+        if command.endswith(" &"):
+            server = served(
+                command.removesuffix(" &"),
+                self._port,
+                folder=self.folder,
+                environment=self.environment,
+            )
+            self._ending.enter_context(server)
+            return ""
+        if command.startswith("export "):
+            pairs = self.run(f"{command}; env -0").split("\0")
+            self.environment = dict(pair.split("=", 1) for pair in pairs if pair)
+            return ""
+        return self.run(command).replace(str(self._port), "8000")
 
     def run(self, command: str) -> str:
         if command == "echo $?":
@@ -73,24 +103,29 @@ class Session:
         return done.stdout
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_the_examples_of_a_page_do_what_it_shows(page: Path, home: Path, tmp_path: Path) -> None:
     folder = tmp_path / "work"
     folder.mkdir()
-    session = Session(home, folder)
     example = (ROOT / "examples" / "users.yaml").read_text(encoding="utf-8")
     (folder / "users.yaml").write_text(example, encoding="utf-8")
+    with ExitStack() as ending:
+        run_page(page, Session(home, folder, ending))
 
+
+def run_page(page: Path, session: Session) -> None:
     for before, kind, text in blocks(page):
         if name := re.search(r"`([\w.]+)`:$", before):
-            (folder / name[1]).write_text(text, encoding="utf-8")
+            (session.folder / name[1]).write_text(text, encoding="utf-8")
         elif kind == "python":
-            (folder / "example.py").write_text(text, encoding="utf-8")
+            (session.folder / "example.py").write_text(text, encoding="utf-8")
             assert session.run(f"{sys.executable} example.py") is not None
             assert session.status == 0, text
         elif kind == "console":
             for command, said in commands(text):
-                assert normal(session.run(command), home) == normal(said, home), command
+                assert normal(session.say(command), session.home) == normal(said, session.home), (
+                    command
+                )
 
 
 def test_the_documents_have_examples() -> None:
