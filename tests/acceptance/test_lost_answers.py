@@ -3,9 +3,9 @@
 import json
 import re
 import socket
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.acceptance.conftest import Command
@@ -88,8 +88,12 @@ def test_a_command_that_died_of_it_tells_the_truth_when_it_is_run_again(
 ) -> None:
     count = 20 if step in SMALL else 1_200
     file = write_users(tmp_path / "users.yaml", count, 5)
-    running: list[subprocess.Popen[str]] = []
-    loss = Loss((SMALL | LARGE)[step], lambda: running[0].kill())
+    running: list[Any] = []
+
+    def kill() -> None:
+        running[0].kill()
+
+    loss = Loss((SMALL | LARGE)[step], kill)
     with Proxy([signed_in.port], loss) as proxy:
         monkeypatch.setenv("ANYSCALE_HOST", proxy.url)
         running.append(command(file).start())
