@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
-from anyscale.errors import AnyscaleError, NotAuthenticated, NotPermitted
+from anyscale.errors import AnyscaleError, NotAuthenticated, NotPermitted, RequestInvalid
 from anyscale.server.core.access import require_role
 from anyscale.server.plane import ControlPlane
 
@@ -26,6 +26,8 @@ async def owners_only(connection: Connection, _: BaseRouteHandler) -> None:
         NotAuthenticated: there is no token, or it is not valid.
         NotPermitted: it is not an owner's.
     """
+    if b"%00" in connection.scope["raw_path"] + connection.scope["query_string"]:
+        raise RequestInvalid("a NUL character is part of no name, email or id")
     plane: ControlPlane = connection.app.state.plane
     lanes: Lanes = connection.app.state.lanes
     try:

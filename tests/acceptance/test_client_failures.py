@@ -1,0 +1,223 @@
+"""Every way in which a control plane is not reached has its own message, and no traceback."""
+
+import json
+import os
+import socket
+import ssl
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+from tests.acceptance.faults import write_users
+from tests.acceptance.served import ServerProcess, free_port
+from tests.conftest import Anyscale, Result
+
+IDENTITY = "Musterroll-Api: 1"
+
+
+@contextmanager
+def answering(answer: bytes, *, tls: ssl.SSLContext | None = None) -> Iterator[int]:
+    """Answer every request alike; give the port."""
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = listening.accept()
+                with suppress(OSError), client:
+                    stream = tls.wrap_socket(client, server_side=True) if tls else client
+                    stream.settimeout(5)
+                    stream.recv(65536)
+                    stream.sendall(answer)
+                    stream.shutdown(socket.SHUT_WR)
+                    while stream.recv(65536):
+                        pass
+
+    threading.Thread(target=serve, daemon=True).start()
+    yield int(listening.getsockname()[1])
+    listening.close()
+
+
+def http(status: str, *headers: str, body: str = "") -> bytes:
+    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", "Connection: close", *headers]
+    return ("\r\n".join(lines) + "\r\n\r\n" + body).encode()
+
+
+def problem(status: int, code: str, detail: str = "so it is") -> bytes:
+    told = {
+        "title": "t",
+        "status": status,
+        "detail": detail,
+        "code": code,
+        "request_id": "r1234567",
+    }
+    return http(f"{status} Problem", IDENTITY, body=json.dumps(told))
+
+
+@pytest.fixture
+def ask(anyscale: Anyscale, tmp_path: Path) -> Callable[..., Result]:
+    """Run the main job against a host, and check that nobody is left puzzled."""
+    file = write_users(tmp_path / "users.yaml", 3, 0)
+
+    def run(host: str, **env: str) -> Result:
+        result = anyscale(
+            *("user", "batch-create", "-f", file, "--host", host),
+            env={"ANYSCALE_CLI_TOKEN": "mrt_secret"} | env,
+        )
+        assert "Traceback" not in result.stderr
+        assert "mrt_secret" not in result.stderr
+        assert result.stdout == ""
+        return result
+
+    return run
+
+
+#: what answers -> what is said of it
+STRANGERS = {
+    "another page": (http("200 OK", body="<html>"), "it is no anyscale control plane"),
+    "not found": (http("404 Not Found"), "answers with HTTP 404, but it is no anyscale"),
+    "a redirect": (
+        http("302 Found", "Location: https://sso.example.com"),
+        "points to https://sso.example.com: use the address of the control plane",
+    ),
+    "a proxy's limit": (http("413 Too Large"), "let it take 64 MiB"),
+    "a gateway": (http("502 Bad Gateway"), "the control plane behind it is down or too slow"),
+    "another version": (
+        http("200 OK", "Musterroll-Api: 7", body="{}"),
+        "speaks version 7 of the interface, and this command version 1",
+    ),
+    "another answer": (http("200 OK", IDENTITY, body="[]"), "is not understood"),
+    "garbage": (b"SSH-2.0-OpenSSH_9.2\r\n", "was cut before the answer came"),
+    "nothing": (b"", "was cut before the answer came"),
+    "no token": (problem(401, "not_authenticated"), "so it is (request r1234567)"),
+    "no permission": (problem(403, "not_permitted"), "so it is (request r1234567)"),
+    "switched off": (problem(403, "feature_unavailable"), "only available on customer-hosted"),
+    "a fault": (problem(500, "internal"), "so it is (request r1234567)"),
+    "a full disk": (problem(503, "store_unavailable"), "so it is (request r1234567)"),
+    "an unknown code": (problem(418, "teapot"), "so it is (request r1234567)"),
+}
+
+
+@pytest.mark.parametrize("what", STRANGERS)
+def test_what_answers_is_named(what: str, ask: Callable[..., Result]) -> None:
+    answer, said = STRANGERS[what]
+    with answering(answer) as port:
+        result = ask(f"http://127.0.0.1:{port}")
+    assert said in result.stderr
+    assert result.returncode == 1, result.stderr
+
+
+def test_a_host_where_nothing_listens(ask: Callable[..., Result]) -> None:
+    result = ask(f"http://127.0.0.1:{free_port()}")
+    assert "nothing listens at http://127.0.0.1:" in result.stderr
+    assert result.returncode == 1
+
+
+def test_a_host_that_does_not_exist(ask: Callable[..., Result]) -> None:
+    result = ask("https://no-such-host.invalid")
+    assert "there is no host of the name in https://no-such-host.invalid" in result.stderr
+    assert result.returncode == 1
+
+
+def test_a_host_that_speaks_no_tls(ask: Callable[..., Result]) -> None:
+    with answering(http("200 OK")) as port:
+        result = ask(f"https://localhost:{port}")
+    assert "it does not speak TLS as expected: is it https?" in result.stderr
+    assert result.returncode == 1
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A certificate of localhost that nobody has signed, and its key."""
+    path = tmp_path / "certificate.pem"
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
+            *("-nodes", "-days", "2", "-subj", "/CN=localhost"),
+            *("-addext", "subjectAltName=DNS:localhost"),
+            *("-keyout", str(path), "-out", f"{path}.crt"),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    with path.open("a", encoding="utf-8") as both:
+        both.write(Path(f"{path}.crt").read_text(encoding="utf-8"))
+    return path
+
+
+def test_a_certificate_is_trusted_by_the_file_that_ssl_cert_file_names(
+    ask: Callable[..., Result], certificate: Path
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with answering(problem(401, "not_authenticated", "hello"), tls=context) as port:
+        result = ask(f"https://localhost:{port}")
+        assert "its certificate is not trusted" in result.stderr
+        assert result.returncode == 1
+        result = ask(f"https://localhost:{port}", SSL_CERT_FILE=str(certificate))
+        assert "hello" in result.stderr
+
+
+def test_a_request_goes_through_the_proxy_that_the_environment_names(
+    ask: Callable[..., Result],
+) -> None:
+    with answering(problem(401, "not_authenticated", "from the proxy")) as port:
+        through = {"HTTP_PROXY": f"http://user:proxy-secret@127.0.0.1:{port}"}
+        result = ask("http://inner.example.com", ANYSCALE_ALLOW_HTTP="1", **through)
+        assert "from the proxy" in result.stderr
+        assert "proxy-secret" not in result.stderr
+        host = f"http://127.0.0.1:{free_port()}"
+        result = ask(host, NO_PROXY="127.0.0.1", **through)
+        assert "nothing listens at" in result.stderr
+
+
+def test_a_server_that_has_too_much_to_do_is_asked_again(ask: Callable[..., Result]) -> None:
+    answers = [
+        http(
+            "429 Too Many",
+            IDENTITY,
+            "Retry-After: 1",
+            body='{"title":"t","status":429,"detail":"busy","code":"overloaded"}',
+        ),
+        problem(401, "not_authenticated", "your turn"),
+    ]
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        for answer in answers:
+            client, _ = listening.accept()
+            with client:
+                client.recv(65536)
+                client.sendall(answer)
+
+    threading.Thread(target=serve, daemon=True).start()
+    result = ask(f"http://127.0.0.1:{listening.getsockname()[1]}")
+    listening.close()
+    assert "your turn" in result.stderr
+    assert result.returncode == 1
+
+
+def test_a_server_that_dies_for_good_leaves_an_outcome_that_is_not_known(
+    signed_in: ServerProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command waits for a minute: here it is told to wait for a second."""
+    code = (
+        "import anyscale.transport.connection as c; c._PATIENCE = 1.0\n"
+        "import sys; from anyscale.cli import main; sys.argv[0] = 'anyscale'; main()"
+    )
+    file = write_users(tmp_path / "users.yaml", 1_500, 300)
+    process = subprocess.Popen(
+        [os.sys.executable, "-c", code, "user", "batch-create", "-f", str(file)],  # type: ignore[attr-defined]
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while "/passwords" not in signed_in.log.read_text(encoding="utf-8"):
+        assert process.poll() is None
+    signed_in.kill()
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 3
+    assert "Run the same command again" in said
+    signed_in.start()

@@ -1,0 +1,75 @@
+"""The OpenAPI document says all that the server does: no 5xx, and nothing that it does not say."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+from tests.postgres import Databases
+from tests.serving import serving
+
+from anyscale.server.app import ControlPlane, Settings
+from anyscale.server.core.passwords import CHEAPEST
+from anyscale.server.http.application import application
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+
+
+def document() -> schemathesis.BaseSchema:
+    with TemporaryDirectory() as folder:
+        settings = Settings(database=Path(folder) / "anyscale.db")
+        with closing(ControlPlane(settings)) as plane:
+            read = schemathesis.openapi.from_asgi("/openapi.json", application(plane))
+    # As text alone: the calls go over the network, to a server that a fixture starts.
+    return schemathesis.openapi.from_dict(read.raw_schema)
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def served(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    postgres_databases: Databases,
+) -> Iterator[dict[str, Any]]:
+    """Where the calls go, and an owner's token."""
+    database: Any = tmp_path_factory.mktemp("openapi") / "anyscale.db"
+    with postgres_databases.empty() as empty:
+        database = empty if request.param == "postgres" else database
+        plane = ControlPlane(Settings(database=database), profile=CHEAPEST)
+        token = plane.tokens.create("jane", "owner", None, "local:test")
+        with serving(plane) as url:
+            yield {"base_url": url, "headers": {"Authorization": f"Bearer {token}"}}
+
+
+@document().parametrize()
+@settings(max_examples=20, suppress_health_check=list(HealthCheck))
+def test_every_answer_is_one_that_the_document_tells_of(
+    case: "schemathesis.Case[Any]", served: dict[str, Any]
+) -> None:
+    case.call_and_validate(**served, checks=CHECKS)
+
+
+@document().parametrize()
+@settings(max_examples=3, suppress_health_check=list(HealthCheck))
+def test_nobody_is_answered_without_a_token(
+    case: "schemathesis.Case[Any]", served: dict[str, Any]
+) -> None:
+    answer = case.call(base_url=served["base_url"], headers={"Authorization": "Bearer mrt_x"})
+    if case.path.startswith("/v1/"):
+        assert answer.status_code in (400, 401, 404, 405)
