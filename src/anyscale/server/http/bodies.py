@@ -54,12 +54,10 @@ def decoded_users(body: bytes, kind: type[UsersBody], policy: Policy) -> UsersBo
     """
     try:
         found = msgspec.json.decode(body, type=kind)
-    except msgspec.ValidationError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _everything_wrong(body, kind, policy) or RequestInvalid(
             f"the body is not what this call takes: {error}"
         ) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise RequestInvalid(f"the body is no JSON: {error}") from None
     _check_count(found.create_users, policy)
     return found
 
@@ -149,7 +147,10 @@ def _everything_wrong(
     body: bytes, kind: type[UsersBody], policy: Policy
 ) -> BatchRefused | TooLarge | None:
     """Look at each value of a body that is not of its kind, rather than at the first one only."""
-    raw: Any = msgspec.json.decode(body)
+    try:
+        raw: Any = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None  # it is no JSON, though it may begin as such
     users: Any = raw.get(_USERS) if isinstance(raw, dict) else None
     if not isinstance(users, list):
         return None

@@ -96,7 +96,7 @@ class Transaction(Protocol):
         """Make a batch published, and with it its users visible."""
 
     def page(self, batch: int, number: int) -> PageRow | None:
-        """Give what a page of claims left."""
+        """Give what a page of claims left; in a transaction that writes, hold the page."""
 
     def pages(self, batch: int) -> Sequence[PageRow]:
         """Give all pages of a batch, in order."""

@@ -117,6 +117,22 @@ class BatchRules(StoreSteps):
             assert rows.page(batch.id, 1) is None
             assert rows.page(other.id, 0) == page_row(0, users=5)
 
+    def test_of_two_that_claim_one_page_the_second_sees_what_the_first_left(
+        self, store: Store
+    ) -> None:
+        batch = self.add(store, 1)
+
+        def claim(users: int) -> int:
+            with store.write() as rows:
+                found = rows.page(batch.id, 0)
+                if found is None:
+                    sleep(0.02)
+                    rows.save_page(batch.id, page_row(0, users=users), [])
+                return found.users if found else users
+
+        with ThreadPoolExecutor(4) as pool:
+            assert len(set(pool.map(claim, range(1, 5)))) == 1
+
     def test_removing_a_page_removes_what_it_left_and_nothing_else(
         self, store: Store, claim: Any
     ) -> None:
