@@ -1,0 +1,12 @@
+import socket
+from contextlib import closing
+
+from anyscale.server.app import _listening
+
+
+def test_no_part_of_an_answer_waits_for_the_part_before_it_to_arrive() -> None:
+    with closing(_listening("127.0.0.1", 0)) as listening:
+        client = socket.create_connection(listening.getsockname())
+        accepted, _ = listening.accept()
+        with closing(client), closing(accepted):
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
