@@ -138,3 +138,12 @@ def test_every_error_code_is_in_the_documents() -> None:
 
     assert len(codes) > 30
     assert codes == documented
+
+
+def test_every_figure_is_in_the_documents() -> None:
+    figures = (SOURCE / "server" / "http" / "figures.py").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "operations" / "monitoring.md").read_text(encoding="utf-8")
+
+    names = set(re.findall(r'"(anyscale_\w+)"', figures))
+    assert len(names) >= 8
+    assert names == set(re.findall(r"^\| `(anyscale_\w+)`", page, re.MULTILINE))

@@ -9,6 +9,7 @@ from litestar.params import FromQuery, JSONBody, PathParameter, QueryParameter
 from anyscale.errors import BatchRefused, Problem, RequestInvalid, TooLarge
 from anyscale.server.core.entries import MAX_POSITION
 from anyscale.server.http.bodies import body_of, checked_page, decoded, decoded_users
+from anyscale.server.http.figures import BATCHES, HASHES, USERS
 from anyscale.server.http.given import GivenCaller, GivenLanes, GivenPlane
 from anyscale.server.http.problems import answers
 from anyscale.server.http.security import owners_only
@@ -138,7 +139,9 @@ def _hash(plane: ControlPlane, batch_id: str, body: bytes) -> int:
     if wrong:
         raise BatchRefused(wrong)
     pairs = [(at, normalized(text)) for at, text in page.passwords]
-    return plane.batches.hash(batch_id, pairs)
+    stored = plane.batches.hash(batch_id, pairs)
+    HASHES.inc(stored)
+    return stored
 
 
 @post(
@@ -155,7 +158,11 @@ async def publish_batch(
     caller: GivenCaller,
     lanes: GivenLanes,
 ) -> Batch:
-    return await lanes.writing.run(partial(plane.batches.publish, batch_id, data.entries, caller))
+    publish = partial(plane.batches.publish, batch_id, data.entries, caller)
+    batch = await lanes.writing.run(publish)
+    BATCHES.labels(batch.state).inc()
+    USERS.inc(batch.users)
+    return batch
 
 
 @post(
@@ -179,7 +186,9 @@ async def release_batch(batch_id: Id, plane: GivenPlane, lanes: GivenLanes) -> N
 async def drop_batch(
     batch_id: Id, plane: GivenPlane, caller: GivenCaller, lanes: GivenLanes
 ) -> Batch:
-    return await lanes.writing.run(partial(plane.batches.drop, batch_id, caller))
+    batch = await lanes.writing.run(partial(plane.batches.drop, batch_id, caller))
+    BATCHES.labels(batch.state).inc()
+    return batch
 
 
 @get(

@@ -4,20 +4,13 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from anyio import CapacityLimiter, to_thread
-from prometheus_client import Gauge
 
 from anyscale.errors import Overloaded
+from anyscale.server.http.figures import QUEUED
 
 __all__ = ["Lane", "Lanes"]
 
 Answer = TypeVar("Answer")
-
-QUEUED = Gauge(
-    "anyscale_queue_length",
-    "Requests that wait for a thread or have one.",
-    ["lane"],
-    multiprocess_mode="livesum",
-)
 
 
 class Lane:

@@ -10,8 +10,8 @@ from typing import Any
 
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
-from prometheus_client import Counter, Gauge, Histogram
 
+from anyscale.server.http.figures import REQUESTS, SECONDS, UNDER_WAY
 from anyscale.wire import API, IDENTITY
 
 __all__ = ["Observed", "request_id_of", "set_up_logging"]
@@ -28,16 +28,6 @@ _HEADERS = [
     (b"Content-Security-Policy", b"default-src 'none'; style-src 'self'; frame-ancestors 'none'"),
     (b"Referrer-Policy", b"no-referrer"),
 ]
-
-REQUESTS = Counter(
-    "anyscale_http_requests_total", "Requests answered.", ["method", "route", "status"]
-)
-SECONDS = Histogram("anyscale_http_request_seconds", "Time to answer a request.", ["route"])
-UNDER_WAY = Gauge(
-    "anyscale_http_requests_under_way",
-    "Requests not answered yet.",
-    multiprocess_mode="livesum",
-)
 
 
 def request_id_of(scope: Any) -> str:

@@ -17,6 +17,7 @@ from anyscale.errors import (
     Overloaded,
     StoreUnavailable,
 )
+from anyscale.server.http.figures import REFUSALS
 from anyscale.server.http.observing import request_id_of
 from anyscale.wire import ProblemDocument
 
@@ -54,6 +55,7 @@ def answers(*statuses: int) -> dict[int, ResponseSpec]:
 
 
 def _ours(request: Request[Any, Any, Any], error: AnyscaleError) -> Response[bytes]:
+    REFUSALS.labels(error.code).inc()
     detail, problems = str(error), []
     if isinstance(error, BatchRefused):
         detail, problems = "entries are refused; nobody was created", error.problems

@@ -11,6 +11,7 @@ from anyscale.errors import BatchRefused, RequestInvalid, TooLarge
 from anyscale.server.core.access import Caller
 from anyscale.server.core.entries import passes
 from anyscale.server.http.bodies import body_of, checked_page, checked_users, decoded_users
+from anyscale.server.http.figures import BATCHES, HASHES, USERS
 from anyscale.server.http.given import GivenCaller, GivenLanes, GivenPlane
 from anyscale.server.http.problems import answers
 from anyscale.server.http.security import owners_only
@@ -80,6 +81,10 @@ def _create(plane: ControlPlane, body: bytes, key: str | None, caller: Caller) -
     if not users:
         return BatchCreated([], [])
     created = plane.batches.create(key or os.urandom(16).hex(), users, asked.if_exists, caller)
+    if not created.replayed:
+        HASHES.inc(secrets)
+        BATCHES.labels("published").inc()
+        USERS.inc(len(created.users))
     skipped = [Skipped(one.position, one.email) for one in created.skipped]
     return BatchCreated(created.users, skipped, created.batch, created.replayed)
 
