@@ -108,8 +108,14 @@ def _internal(request: Request[Any, Any, Any], error: Exception) -> Response[byt
     place = f"{where.tb_frame.f_code.co_filename}:{where.tb_lineno}" if where else "?"
     _log.error("internal error", extra={"kind": type(error).__name__, "place": place})
     detail = "a fault of the control plane: its log says where"
-    rid = request_id_of(request.scope)
-    return _response(ProblemDocument("Internal Server Error", 500, detail, "internal", "", rid), {})
+    document = ProblemDocument(
+        title=HTTPStatus.INTERNAL_SERVER_ERROR.phrase,
+        status=500,
+        detail=detail,
+        code="internal",
+        request_id=request_id_of(request.scope),
+    )
+    return _response(document, {})
 
 
 def _response(document: ProblemDocument, headers: dict[str, str]) -> Response[bytes]:
