@@ -1,7 +1,7 @@
 """A dry run says what the run would do, entry by entry, and leaves no trace."""
 
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Literal
 
@@ -128,7 +128,7 @@ def compare(
                 UserList(users),
                 begin=lambda: "key",
                 if_exists=if_exists,
-                abandoned=lambda _: abandoned,
+                abandoned=lambda _: nullcontext(abandoned),
             )
             foreseen = verdict(run.dry_run)
             transport.close()

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from random import Random
 
@@ -18,7 +18,7 @@ from tests.contract.people import PASSWORD, POLICY, embedded, everybody, wanted
 
 from anyscale.errors import BatchRefused
 from anyscale.transport.base import Transport
-from anyscale.user.batch import BatchRun, Outcome
+from anyscale.user.batch import Abandoned, BatchRun, Outcome
 from anyscale.user.models import AdminCreateUser
 from anyscale.user.sources import UserList
 
@@ -42,7 +42,7 @@ def run_batch(
     key: str = "run",
     if_exists: str = "fail",
     hasty: bool = False,
-    abandoned: Callable[[str], bool] = lambda _: False,
+    abandoned: Abandoned = lambda _: nullcontext(False),
     log: Say = lambda _: None,
 ) -> Outcome:
     """Run a batch with a transport of its own, as another process would."""
@@ -242,7 +242,7 @@ def test_an_abandoned_holder_is_dropped(house: House, transport: Transport, name
     outcome = run_batch(
         house,
         wanted(*names),
-        abandoned=lambda batch_id: batch_id == holder.batch_id,
+        abandoned=lambda batch_id: nullcontext(batch_id == holder.batch_id),
         log=said.append,
         hasty=True,
     )
@@ -262,9 +262,10 @@ def test_a_holder_that_looked_abandoned_and_was_published_is_an_account(
     transport.claim(holder.batch_id, 0, everybody("b"))
     said: list[str] = []
 
-    def abandoned(batch_id: str) -> bool:
+    @contextmanager
+    def abandoned(batch_id: str) -> Iterator[bool]:
         transport.publish(batch_id, 1)  # somebody goes on with it in the very moment
-        return True
+        yield True
 
     with pytest.raises(BatchRefused) as refused:
         run_batch(house, wanted(*names), abandoned=abandoned, log=said.append)

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from anyscale.cli import progress
-from anyscale.cli.failure import say_problems
+from anyscale.cli.failure import remember_run, say_problems
 from anyscale.cli.output import OutputLost, log, say, write_json, write_records
 from anyscale.cli.runs import RunFile, abandoned
 from anyscale.data_dir import data_dir
@@ -159,6 +159,7 @@ class _Run:
         log(f"Using the control plane at {self._transport.where}")
         kept = RunFile(_folder(), self._transport.where, path)
         self._kept = self._stack.enter_context(kept)
+        remember_run()
         self.taken_up = kept.earlier is not None
         return kept
 

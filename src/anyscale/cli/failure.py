@@ -11,7 +11,14 @@ from anyscale.errors import (
     ConfigError,
 )
 
-__all__ = ["INTERRUPTED", "MOST_PROBLEMS", "exit_status_of", "say_interrupted", "say_problems"]
+__all__ = [
+    "INTERRUPTED",
+    "MOST_PROBLEMS",
+    "exit_status_of",
+    "remember_run",
+    "say_interrupted",
+    "say_problems",
+]
 
 REFUSED, WRONG_INPUT, UNFINISHED, INTERRUPTED = 1, 2, 3, 130
 
@@ -51,9 +58,21 @@ def _say_output_lost(error: OutputLost) -> int:
     return UNFINISHED
 
 
+class _Remembered:
+    """Whether the same command, run again, goes on where this one stops."""
+
+    run = False
+
+
+def remember_run() -> None:
+    """Note that from now on the same command can go on."""
+    _Remembered.run = True
+
+
 def say_interrupted() -> None:
     """Say that Ctrl-C was heard, and what follows from it."""
-    say("interrupted: run the same command again to go on where it stopped")
+    rest = ": run the same command again to go on where it stopped" if _Remembered.run else ""
+    say(f"interrupted{rest}")
 
 
 def say_problems(error: BatchRefused) -> None:

@@ -17,6 +17,7 @@ __all__ = [
     "write_json",
     "write_records",
     "write_text",
+    "write_yaml",
 ]
 
 FORMATS = ("text", "json", "jsonl", "yaml", "csv")
@@ -50,6 +51,11 @@ def write_json(value: Any) -> None:
     from msgspec import json
 
     _write([json.format(json.encode(value), indent=2).decode() + "\n"])
+
+
+def write_yaml(record: dict[str, Any]) -> None:
+    """Write one YAML document of one record."""
+    _write([_pairs(record.items(), "\n") + "\n"])
 
 
 def write_text(lines: Iterable[str]) -> None:
@@ -92,15 +98,18 @@ def _jsonl(rows: Rows, fields: Sequence[str]) -> Iterable[str]:
         yield json.encode(dict(zip(fields, row, strict=True))).decode() + "\n"
 
 
-def _yaml(rows: Rows, fields: Sequence[str]) -> Iterable[str]:
+def _pairs(record: Iterable[tuple[str, Any]], separator: str) -> str:
     from msgspec import json
 
+    # A JSON text is a YAML text in double quotes, so nothing in it can be misread.
+    return separator.join(f"{field}: {json.encode(value).decode()}" for field, value in record)
+
+
+def _yaml(rows: Rows, fields: Sequence[str]) -> Iterable[str]:
     empty = True
     for row in rows:
         empty = False
-        # A JSON text is a YAML text in double quotes, so nothing in it can be misread.
-        pairs = (f"{f}: {json.encode(v).decode()}" for f, v in zip(fields, row, strict=True))
-        yield "- " + "\n  ".join(pairs) + "\n"
+        yield "- " + _pairs(zip(fields, row, strict=True), "\n  ") + "\n"
     if empty:
         yield "[]\n"
 

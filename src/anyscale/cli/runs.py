@@ -123,17 +123,26 @@ class RunFile:
         return f"{who} is creating the users of {self.users_file}{batch}: wait until it has ended"
 
 
-def abandoned(folder: Path, batch_id: str) -> bool:
-    """Say whether a batch belongs to a run of this folder that no process is working on."""
+@contextlib.contextmanager
+def abandoned(folder: Path, batch_id: str) -> Iterator[bool]:
+    """Say whether a batch belongs to a run of this folder that no process is working on.
+
+    As long as the block lasts, no process begins to.
+    """
+    descriptor = _opened(folder, batch_id)
+    try:
+        yield descriptor is not None and _try_lock(descriptor)
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def _opened(folder: Path, batch_id: str) -> int | None:
     for path in folder.glob("*.run") if folder.is_dir() else ():
         with contextlib.suppress(OSError):
             if _parsed(path)[1] == batch_id:
-                descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-                try:
-                    return _try_lock(descriptor)
-                finally:
-                    os.close(descriptor)
-    return False
+                return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    return None
 
 
 def _sync_folder(folder: Path) -> None:

@@ -112,7 +112,7 @@ def get(email: str | None, name: str | None, output: str, host: str | None) -> N
     Example:
       anyscale user get --email jane@example.com -o json
     """
-    from anyscale.cli.output import write_json, write_records
+    from anyscale.cli.output import write_json, write_records, write_yaml
     from anyscale.config import open_transport, resolve
     from anyscale.user.calls import found_user
 
@@ -120,5 +120,7 @@ def get(email: str | None, name: str | None, output: str, host: str | None) -> N
         user = found_user(transport, email, name)
     if output == "json":
         write_json({field: getattr(user, field) for field in _USER_FIELDS})
+    elif output == "yaml":
+        write_yaml({field: getattr(user, field) for field in _USER_FIELDS})
     else:
         write_records([user], _USER_FIELDS, output)

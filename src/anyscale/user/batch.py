@@ -6,6 +6,7 @@ Nobody sees a user of it before it is published.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from itertools import islice
 
@@ -25,10 +26,12 @@ from anyscale.user.models import AdminCreatedUser, Batch, Conflict
 from anyscale.user.sources import Reading, Source, pages
 from anyscale.user.validate import CheckedUser
 
-__all__ = ["BatchRun", "Outcome", "Progress"]
+__all__ = ["Abandoned", "BatchRun", "Outcome", "Progress"]
 
 #: what is being done, how much of it, of how much
 Progress = Callable[[str, int, int], None]
+
+Abandoned = Callable[[str], AbstractContextManager[bool]]
 
 _USERS_A_RESULT = 10_000
 
@@ -76,7 +79,8 @@ class BatchRun:
         if_exists: `fail` or `skip`.
         resumable: whether the caller keeps the key, and can go on with an open batch.
         opened: is told the id of a batch that was opened, before anything is claimed in it.
-        abandoned: whether an open batch is one that nobody will go on with, so that it may go.
+        abandoned: says, for as long as it is entered, whether an open batch is one that nobody
+            will go on with, so that it may go.
         log: is told what a person should know.
         progress: is told how far the run is.
     """
@@ -90,7 +94,7 @@ class BatchRun:
         if_exists: str,
         resumable: bool = False,
         opened: Callable[[str], None] = lambda _: None,
-        abandoned: Callable[[str], bool] = lambda _: False,
+        abandoned: Abandoned = lambda _: nullcontext(False),
         log: Callable[[str], None] = lambda _: None,
         progress: Progress = lambda *_: None,
     ) -> None:
@@ -155,8 +159,16 @@ class BatchRun:
         left = [conflict for conflict in taken if not self.passes(conflict)]
         # Once for each batch: a million entries may be held by one.
         holders = {conflict.holder for conflict in left if conflict.holder}
-        may_go = {holder for holder in holders if self.abandoned(holder)}
+        may_go = self._may_go(holders)
         return [conflict for conflict in left if conflict.holder not in may_go]
+
+    def _may_go(self, holders: set[str]) -> set[str]:
+        may_go = set()
+        for holder in holders:
+            with self.abandoned(holder) as nobodys:
+                if nobodys:
+                    may_go.add(holder)
+        return may_go
 
     def passes(self, conflict: Conflict) -> bool:
         """Say whether an entry is passed over: only for an account, never for what is held."""

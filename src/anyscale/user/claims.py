@@ -110,12 +110,19 @@ def _holders(conflicts: Iterable[Conflict]) -> set[str]:
 
 def _drop_abandoned(run: "BatchRun", holders: set[str]) -> set[str]:
     """Drop the batches that nobody will go on with; give the others."""
-    gone = {holder for holder in holders if run.abandoned(holder)}
-    for holder in sorted(gone):
-        with suppress(BatchGone):  # somebody went on with it after all, and published it
-            run.transport.drop(holder)
-            run.log(f"Dropped the unfinished batch {holder}, which held some of these emails.")
-    return holders - gone
+    left = set(holders)
+    for holder in sorted(holders):
+        with run.abandoned(holder) as nobodys:  # and nobody goes on with it meanwhile
+            if nobodys:
+                left.remove(holder)
+                _drop(run, holder)
+    return left
+
+
+def _drop(run: "BatchRun", holder: str) -> None:
+    with suppress(BatchGone):  # from another home somebody went on with it, and published it
+        run.transport.drop(holder)
+        run.log(f"Dropped the unfinished batch {holder}, which held some of these emails.")
 
 
 def _wait(run: "BatchRun", batch: Batch, holders: set[str], deadline: float) -> None:
