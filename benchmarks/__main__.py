@@ -5,7 +5,15 @@ import tempfile
 from importlib import import_module
 from pathlib import Path
 
-NAMES = ("startup", "reading", "rows", "command", "passwords", "memory")
+NAMES = (
+    "startup",
+    "reading",
+    "rows",
+    "command",
+    "passwords",
+    "memory",
+    "page",
+)
 
 
 def main() -> None:
