@@ -13,6 +13,7 @@ NAMES = (
     "passwords",
     "memory",
     "page",
+    "health",
     "postgres",
     "listing",
 )
