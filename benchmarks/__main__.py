@@ -5,7 +5,18 @@ import tempfile
 from importlib import import_module
 from pathlib import Path
 
-NAMES = ("startup", "reading", "rows", "command", "passwords", "memory")
+NAMES = (
+    "startup",
+    "reading",
+    "rows",
+    "command",
+    "passwords",
+    "memory",
+    "page",
+    "health",
+    "postgres",
+    "listing",
+)
 
 
 def main() -> None:

@@ -15,9 +15,9 @@ _USER = """\
 """
 
 
-def write_users(path: Path, count: int, *, passwords: bool = False) -> Path:
-    """Write a YAML file of users whose emails come in random order."""
-    numbers = list(range(count))
+def write_users(path: Path, count: int, *, passwords: bool = False, first: int = 0) -> Path:
+    """Write a YAML file of users, numbered from `first`, whose emails come in random order."""
+    numbers = list(range(first, first + count))
     random.Random(count).shuffle(numbers)
     with path.open("w", encoding="utf-8") as file:
         file.write("create_users:\n")

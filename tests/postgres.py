@@ -12,7 +12,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -25,7 +25,7 @@ from anyscale.server.store.postgres import PostgresStore
 # Read before any test: each test begins without the variables of whoever runs it.
 _GIVEN = os.environ.get("ANYSCALE_TEST_POSTGRES", "")
 
-_SETTINGS = {
+_SETTINGS: Mapping[str, str] = {
     # The tests kill processes, not the machine.
     "fsync": "off",
     # How long a deadlock is left alone before one of the two has to give way.
@@ -34,9 +34,13 @@ _SETTINGS = {
 
 
 class Server:
-    """A server that may be stopped, killed and started; it is found at a socket."""
+    """A server that may be stopped, killed and started; it is found at a socket.
 
-    def __init__(self) -> None:
+    Args:
+        settings: that differ from PostgreSQL's own.
+    """
+
+    def __init__(self, settings: Mapping[str, str] = _SETTINGS) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
         self._folder.chmod(0o755)  # the server runs as another user if this one is root
         self._data = self._folder / "data"
@@ -44,7 +48,7 @@ class Server:
         self._made = self._make()
         atexit.register(self.remove)
         self.start()
-        for name, value in _SETTINGS.items():
+        for name, value in settings.items():
             self.execute(f"alter system set {name} = '{value}'")
         self.execute("select pg_reload_conf()")
 

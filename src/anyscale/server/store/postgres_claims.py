@@ -1,15 +1,21 @@
 """How the PostgreSQL store inserts the users of a page, beside others that insert the same emails.
 
-The rows go by a binary COPY into a temporary table, and from there by one statement into `users`.
-A statement sees what was committed before it, so the one that looks for the owners of what was not
-inserted may find that they are gone: then it is tried again.
+Nearly always every email is free, so the rows first go by a binary COPY straight into `users`. If
+one is taken, that leaves nothing; then they go into a temporary table, and from there by one
+statement, which costs twice as much as the COPY, into `users`. A statement sees what was committed
+before it, so the one that looks for the owners of what was not inserted may find that they are
+gone: then it is tried again.
 """
 
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any
+
+from psycopg.errors import UniqueViolation
 
 from anyscale.errors import StoreUnavailable
 from anyscale.server.store.base import Owner, UserRow
+from anyscale.server.store.postgres_statements import TAKE_TURNS
 from anyscale.server.store.postgres_trail import PostgresTrail
 
 __all__ = ["ENDED", "PostgresClaims"]
@@ -28,6 +34,12 @@ _CLAIM = """
 """
 _COPY = "copy claim from stdin (format binary)"
 _TYPES = ("text", "text", "text", "text", "text", "text", "bool", "bool")
+
+_COPY_FREE = """
+    copy users (user_id, email_key, name, email, lastname, title, is_sso_user, hash_due, batch)
+    from stdin (format binary)
+"""
+_FREE_TYPES = (*_TYPES, "int8")
 
 # By email: whoever inserts the same emails at once then waits for the other one, and for nothing
 # that waits for itself. Of two rows with one email the first one stands first.
@@ -68,6 +80,8 @@ class PostgresClaims(PostgresTrail):
     _has_claimed = False
 
     def insert_users(self, batch: int, rows: Sequence[UserRow]) -> Sequence[Owner]:
+        if self._insert_free(batch, rows):
+            return []
         self._fill_claim(rows)
         return self._taking_turns(lambda: self._insert(batch, len(rows)))
 
@@ -75,6 +89,22 @@ class PostgresClaims(PostgresTrail):
         self._taking_turns(lambda: self._execute(_REMOVE_RANGE, (first_id, end_id)))
         self._execute("delete from conflicts where batch = %s and page = %s", (batch, number))
         self._execute("delete from pages where batch = %s and number = %s", (batch, number))
+
+    def _insert_free(self, batch: int, rows: Sequence[UserRow]) -> bool:
+        """Insert the rows if every email is free; say whether it was."""
+        try:
+            with (
+                self._connection.transaction(),
+                self._connection.cursor() as cursor,
+                cursor.copy(_COPY_FREE) as copy,
+            ):
+                copy.set_types(_FREE_TYPES)
+                # By email, as below.
+                for row in sorted(rows, key=itemgetter(1)):
+                    copy.write_row((*row, batch))
+        except (UniqueViolation, *TAKE_TURNS):
+            return False
+        return True
 
     def _fill_claim(self, rows: Sequence[UserRow]) -> None:
         if self._has_claimed:

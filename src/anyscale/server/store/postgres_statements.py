@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import psycopg
 from msgspec import Struct
 
-__all__ = ["PostgresStatements", "marks"]
+__all__ = ["TAKE_TURNS", "PostgresStatements", "marks"]
 
 Record = TypeVar("Record", bound=Struct)
 Result = TypeVar("Result")
@@ -18,7 +18,8 @@ _ATTEMPTS = 8
 #: seconds before the second attempt; at most twice as long before each later one
 _PAUSE = 0.01
 
-_TAKE_TURNS = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
+#: by which PostgreSQL undoes one of two transactions that wait for each other
+TAKE_TURNS = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
 
 
 class PostgresStatements:
@@ -51,7 +52,7 @@ class PostgresStatements:
             try:
                 with self._connection.transaction():
                     return work()
-            except _TAKE_TURNS:
+            except TAKE_TURNS:
                 # Each at another moment, or they would meet again.
                 time.sleep(_PAUSE * 2**attempt * random.random())  # noqa: S311 - no secret
         with self._connection.transaction():

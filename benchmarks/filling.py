@@ -1,0 +1,77 @@
+"""Databases with as many accounts as are asked for, made fast: by one statement."""
+
+import sqlite3
+from pathlib import Path
+
+import psycopg
+
+from anyscale.server.store.postgres import PostgresStore
+from anyscale.server.store.sqlite import SqliteStore
+
+__all__ = ["fill_postgres", "fill_sqlite", "filled_id"]
+
+_BATCH_ID = f"bat_{'0' * 24}"
+
+_BATCH = f"""
+    insert into batches (batch_id, idempotency_key, state, if_exists, opened_by, opened_at,
+        touched_at, published_by, published_at)
+    values ('{_BATCH_ID}', 'filled', 'published', 'fail', 'bench', 0, 0, 'bench', 0) returning id
+"""
+
+_USERS = """
+    insert into users
+        (batch, user_id, email_key, name, email, lastname, title, is_sso_user, hash_due)
+    select {batch}, 'usr_{prefix}' || {digits}, {email}, 'name' || i, {email}, 'lastname' || i,
+        'title' || i, {false}, {false}
+    from {numbers}
+"""
+
+
+def filled_id(position: int) -> str:
+    """Give the `user_id` of the account at a position."""
+    return f"usr_{_BATCH_ID[4:]}{position:08x}"
+
+
+def fill_sqlite(path: Path, count: int) -> None:
+    """Make an SQLite database with accounts, whose emails come in random order."""
+    SqliteStore(path).close()
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("pragma cache_size = -262144")
+    connection.execute("begin")
+    (batch,) = connection.execute(_BATCH).fetchone()
+    numbers = (
+        "(with recursive n (i) as (select 0 union all select i + 1 from n where i + 1 <"
+        f" {count}) select i from n)"
+    )
+    # A fixed odd number modulo 2^32 scatters the numbers, and each once.
+    email = "printf('%08x', (i * 2654435761) & 4294967295) || '@example.com'"
+    connection.execute(_filled(batch, "printf('%08x', i)", email, "0", numbers))
+    connection.execute("commit")
+    connection.close()
+
+
+def fill_postgres(url: str, count: int) -> None:
+    """Make the schema in a PostgreSQL database, and accounts, whose emails come in random order."""
+    PostgresStore(url).close()
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("set maintenance_work_mem = '512MB'")
+        row = connection.execute(_BATCH).fetchone()
+        assert row
+        numbers = f"generate_series(0, {count - 1}) as i"
+        email = "lpad(to_hex((i * 2654435761) & 4294967295), 8, '0') || '@example.com'"
+        # An index is built several times faster than it grows.
+        connection.execute("alter table users drop constraint users_email_key_key")
+        connection.execute(_filled(row[0], "lpad(to_hex(i), 8, '0')", email, "false", numbers))
+        connection.execute("alter table users add unique (email_key)")
+        connection.execute("vacuum analyze users")
+
+
+def _filled(batch: int, digits: str, email: str, false: str, numbers: str) -> str:
+    return _USERS.format(
+        batch=batch,
+        prefix=_BATCH_ID[4:],
+        digits=digits,
+        email=email,
+        false=false,
+        numbers=numbers,
+    )

@@ -1,0 +1,82 @@
+"""A real server, and requests on one connection to it."""
+
+import http.client
+import json
+import os
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from benchmarks.measuring import anyscale
+
+__all__ = ["Connection", "served", "token"]
+
+_SECONDS = 60
+
+
+@contextmanager
+def served(environment: Mapping[str, str], log: Path) -> Iterator[str]:
+    """Start a server on a free port, which is stopped at the end; give its URL."""
+    with log.open("wb") as file:
+        process = subprocess.Popen(
+            anyscale("server", "start", "--port", "0"), env=os.environ | environment, stderr=file
+        )
+    try:
+        address = _address(process, log)
+        Connection(address).get("/healthz")
+        yield f"http://{address}"
+    finally:
+        process.terminate()
+        process.wait(_SECONDS)
+
+
+def token(environment: Mapping[str, str]) -> str:
+    """Make a token of an owner."""
+    command = anyscale("server", "create-token", "--name", "bench")
+    made = subprocess.run(
+        command, env=os.environ | environment, check=True, capture_output=True, text=True
+    )
+    return made.stdout.strip()
+
+
+def _address(process: subprocess.Popen[bytes], log: Path) -> str:
+    end = time.monotonic() + _SECONDS
+    while time.monotonic() < end and process.poll() is None:
+        for line in log.read_text(encoding="utf-8").splitlines(keepends=True):
+            if line.endswith("\n") and (told := json.loads(line)).get("event") == "listening":
+                return str(told["address"])
+        time.sleep(0.05)
+    raise SystemExit(f"the server did not start:\n{log.read_text(encoding='utf-8')}")
+
+
+class Connection:
+    """One connection that is kept alive.
+
+    Args:
+        address: host and port, or the URL of a server.
+        token: sent with each request, if there is one.
+    """
+
+    def __init__(self, address: str, token: str = "") -> None:
+        self._connection = http.client.HTTPConnection(
+            urlsplit(address).netloc or address, timeout=_SECONDS
+        )
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+
+    def get(self, path: str) -> bytes:
+        """Ask, and give the body of the answer."""
+        self._connection.request("GET", path, headers=self._headers)
+        answer = self._connection.getresponse()
+        body = answer.read()
+        if answer.status != http.client.OK:
+            raise SystemExit(f"GET {path}: {answer.status} {body.decode()}")
+        return body
+
+    def seconds(self, path: str) -> float:
+        """Ask, and give how long the answer took."""
+        begun = time.perf_counter()
+        self.get(path)
+        return time.perf_counter() - begun
