@@ -92,6 +92,21 @@ class Server:
         with psycopg.connect(self.url, autocommit=True) as connection:
             connection.execute(sql)
 
+    def dump(self, database: str) -> Path:
+        """Dump a database as the operator's guide says; give the file."""
+        path = self._data / f"{database}.dump"
+        where = ("--host", str(self._data), "--username", "postgres")
+        options = ("--format", "custom", "--file", str(path))
+        assert self._made.run("pg_dump", *where, *options, database) == 0
+        return path
+
+    def restore(self, dump: Path, database: str) -> None:
+        """Restore a dump into a new database, likewise."""
+        self.execute(f"create database {database} encoding 'UTF8' template template0")
+        where = ("--host", str(self._data), "--username", "postgres")
+        options = ("--exit-on-error", "--single-transaction", "--no-owner", "--dbname", database)
+        assert self._made.run("pg_restore", *where, *options, str(dump)) == 0
+
     def remove(self) -> None:
         """Stop it and remove all that it left."""
         atexit.unregister(self.remove)
