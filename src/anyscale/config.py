@@ -13,7 +13,7 @@ from anyscale.errors import ConfigError
 if TYPE_CHECKING:
     from anyscale.transport.base import Transport
 
-__all__ = ["Target", "open_transport", "resolve"]
+__all__ = ["LOOPBACK", "Target", "open_transport", "resolve"]
 
 
 class Target(Struct, frozen=True):
@@ -46,12 +46,12 @@ def resolve(
             credentials file that others can read.
     """
     host = host or environment.get("ANYSCALE_HOST") or None
-    token = token or environment.get("ANYSCALE_CLI_TOKEN") or None
+    token = _token(token or environment.get("ANYSCALE_CLI_TOKEN") or "")
     if not (host and token):
         saved = _credentials(environment)
         # Its token is for its host only.
         if host in (None, saved.host):
-            host, token = saved.host, token or saved.cli_token
+            host, token = saved.host, token or _token(saved.cli_token or "")
     if host:
         _check_host(host, environment)
     if token and not host:
@@ -91,7 +91,19 @@ def _credentials(environment: Mapping[str, str]) -> _Credentials:
         raise ConfigError(f'{path} must hold {{"host": "...", "cli_token": "..."}}') from None
 
 
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+def _token(text: str) -> str | None:
+    """Give a token without the line's end that reading it from a file leaves.
+
+    Raises:
+        ConfigError: it has characters that no token has. It is not shown.
+    """
+    token = text.strip()
+    if not (token.isascii() and token.isprintable()) or " " in token:
+        raise ConfigError("the token has characters that no token has: was it copied whole?")
+    return token or None
+
+
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 def _check_host(host: str, environment: Mapping[str, str]) -> None:
@@ -103,7 +115,9 @@ def _check_host(host: str, environment: Mapping[str, str]) -> None:
         parts = urlsplit("")
     if parts.scheme not in ("https", "http") or not name or "@" in parts.netloc or parts.query:
         raise ConfigError("the host must be like https://anyscale.example.com")
-    plain = parts.scheme == "http" and name not in _LOOPBACK
+    if parts.path not in ("", "/"):
+        raise ConfigError(f"the host must have no path: {parts.scheme}://{parts.netloc}")
+    plain = parts.scheme == "http" and name not in LOOPBACK
     if plain and environment.get("ANYSCALE_ALLOW_HTTP") != "1":
         raise ConfigError(
             f"{host} would send the token and the passwords unencrypted: use https://, "

@@ -162,6 +162,11 @@ class NotAuthenticated(AnyscaleError):
     code = "not_authenticated"
     status = 401
 
+    def __init__(self, detail: str, actor: str | None = None) -> None:
+        super().__init__(detail)
+        #: Whose token it was, where that is known.
+        self.actor = actor
+
 
 class NotPermitted(AnyscaleError):
     """The token's role does not allow the call."""

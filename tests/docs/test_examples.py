@@ -80,7 +80,7 @@ class Session:
             )
             self._ending.enter_context(server)
             return ""
-        if command.startswith("export "):
+        if command.startswith(("export ", "unset ")):
             pairs = self.run(f"{command}; env -0").split("\0")
             self.environment = dict(pair.split("=", 1) for pair in pairs if pair)
             return ""

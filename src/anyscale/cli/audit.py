@@ -1,7 +1,8 @@
 """anyscale audit"""
 
+import re
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -38,7 +39,10 @@ def list_entries(after: int, output: str, host: str | None) -> None:
     from anyscale.config import open_transport, resolve
 
     with closing(open_transport(resolve(host, None))) as transport:
-        write_records(_entries(transport, after), _COLUMNS, output)
+        entries: Iterator[Any] = _entries(transport, after)
+        if output in ("json", "jsonl"):
+            entries = map(_Plain, entries)
+        write_records(entries, _COLUMNS, output)
 
 
 @command.command("verify")
@@ -58,8 +62,11 @@ def verify(head: str | None, output: str, host: str | None) -> None:
     Exit status: 0 nothing changed; 1 something did.
     """
     from anyscale.config import open_transport, resolve
+    from anyscale.errors import ConfigError
     from anyscale.trail import verify as verified
 
+    if head is not None and not re.fullmatch(r"\d+:[0-9a-f]{64}", head):
+        raise ConfigError("a head is what `audit verify` prints after `head:`, NUMBER:HASH")
     with closing(open_transport(resolve(host, None))) as transport:
         verdict = verified(_entries(transport, 0), head)
     if output == "json":
@@ -69,6 +76,19 @@ def verify(head: str | None, output: str, host: str | None) -> None:
     if verdict.fault:
         say(f"error: {verdict.fault}")
         click.get_current_context().exit(1)
+
+
+class _Plain:
+    """An entry whose data is JSON in JSON, and no text."""
+
+    def __init__(self, entry: "AuditEntry") -> None:
+        from msgspec import Raw
+
+        self._entry = entry
+        self.data = Raw(entry.data.encode())
+
+    def __getattr__(self, field: str) -> Any:
+        return getattr(self._entry, field)
 
 
 def _entries(transport: "Transport", after: int) -> "Iterator[AuditEntry]":

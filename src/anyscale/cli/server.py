@@ -120,7 +120,7 @@ def list_tokens(output: str) -> None:
     Example:
       anyscale server list-tokens
     """
-    with _control_plane() as plane:
+    with _control_plane(create=False) as plane:
         write_records(map(_Shown, plane.tokens.all()), _COLUMNS, output)
 
 
@@ -136,7 +136,7 @@ def revoke_token(name: str) -> None:
     """
     from anyscale.server.app import local_actor
 
-    with _control_plane() as plane:
+    with _control_plane(create=False) as plane:
         token = plane.tokens.revoke(name, local_actor())
     log(f"Token {token.name!r} ({token.token_id}) is revoked.")
 
@@ -155,10 +155,11 @@ class _Shown:
 
 
 @contextmanager
-def _control_plane() -> "Iterator[ControlPlane]":
+def _control_plane(*, create: bool = True) -> "Iterator[ControlPlane]":
+    """Open the control plane; what only looks, or takes away, makes no database."""
     from anyscale.server.app import ControlPlane, Settings
 
-    plane = ControlPlane(Settings.from_environment(os.environ, served=True))
+    plane = ControlPlane(Settings.from_environment(os.environ, served=True), create=create)
     try:
         yield plane
     finally:

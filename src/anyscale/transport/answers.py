@@ -22,6 +22,7 @@ from anyscale.errors import (
     BatchUnfinished,
     FeatureUnavailable,
     NotAControlPlane,
+    Overloaded,
     ServerFault,
     ServerUnreachable,
     Unavailable,
@@ -41,9 +42,6 @@ _BY_CODE: dict[str, type[AnyscaleError]] = {
     and issubclass(kind, AnyscaleError)
     and kind not in (BatchRefused, FeatureUnavailable, errors.UserAmbiguous)
 }
-
-#: What a proxy says when the server behind it does not answer.
-_GATEWAY = (HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT)
 
 
 def decoded(host: str, answer: BaseHTTPResponse, kind: type[Kind]) -> Kind:
@@ -117,7 +115,9 @@ def _check_identity(host: str, answer: BaseHTTPResponse) -> None:
 def _of_another(host: str, answer: BaseHTTPResponse, *, begun: bool) -> AnyscaleError:
     """Give the error for an answer of something in between, or instead of a control plane."""
     status = answer.status
-    if status in _GATEWAY:
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return Overloaded(f"what is in front of {host} has too much to do (HTTP 429)")
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return ServerUnreachable(
             f"what is in front of {host} answers with HTTP {status}: the control plane behind it "
             "is down or too slow",
@@ -146,10 +146,12 @@ def unreachable(host: str, error: HTTPError, *, begun: bool) -> ServerUnreachabl
     """
     reason = error.original_error if isinstance(error, ProxyError) else error
     via = "the proxy for " if isinstance(error, ProxyError) else ""
-    if isinstance(reason, NameResolutionError):
+    if "Tunnel connection failed" in str(reason):
+        text, arrived = f"{via or 'the proxy for '}{host} does not let it through: {reason}", False
+    elif isinstance(reason, NameResolutionError):
         text, arrived = f"there is no host of the name in {via}{host}: is it right?", False
     elif isinstance(reason, SSLError):
-        text, arrived = f"no secure connection to {via}{host}: {_tls(reason)}", False
+        text, arrived = f"no secure connection to {via}{host}: {_tls(reason)}", _is_late(reason)
     elif isinstance(reason, NewConnectionError):
         text, arrived = f"nothing listens at {via}{host}: is the control plane running?", False
     elif isinstance(reason, ConnectTimeoutError):
@@ -160,6 +162,14 @@ def unreachable(host: str, error: HTTPError, *, begun: bool) -> ServerUnreachabl
     else:
         text, arrived = f"the connection to {via}{host} was cut before the answer came", True
     return ServerUnreachable(text, begun=begun and arrived)
+
+
+def _is_late(error: SSLError) -> bool:
+    """Say whether the connection may have been secure before: the request may have gone then."""
+    cause = error.args[0] if error.args else None
+    early = ("WRONG_VERSION", "RECORD_LAYER", "HANDSHAKE", "UNKNOWN_PROTOCOL", "ALERT", "EOF")
+    is_early = any(word in str(cause).upper() for word in early)
+    return not (isinstance(cause, ssl.SSLCertVerificationError) or is_early)
 
 
 def _tls(error: SSLError) -> str:

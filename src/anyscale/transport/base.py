@@ -1,6 +1,6 @@
 """What the client asks of a control plane, wherever it is."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from anyscale.trail import AuditEntry
@@ -21,6 +21,8 @@ class Transport(Protocol):
     #: Pages that it takes at a time, of users to claim and of passwords to hash.
     claims_at_once: int
     hashes_at_once: int
+    #: Is told what a person should know while a call takes long.
+    notice: Callable[[str], None]
 
     def policy(self) -> Policy:
         """Give what the control plane asks of a batch."""
@@ -75,6 +77,9 @@ class Transport(Protocol):
 
     def audit(self, after: int, limit: int) -> list[AuditEntry]:
         """Give entries of the trail in order, after a number."""
+
+    def hurry(self) -> None:
+        """Let calls fail that wait to be repeated: nobody waits for them any more."""
 
     def close(self) -> None:
         """Let go of what the calls used."""

@@ -1,9 +1,11 @@
 """Asking a control plane over HTTP, and again until it has answered."""
 
 import gzip
+import random
+import threading
 import time
-from typing import Any, TypeVar
-from urllib.parse import urlencode, urlsplit
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import unquote, urlencode, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import urllib3
@@ -11,16 +13,34 @@ from msgspec import json
 from urllib3.exceptions import HTTPError
 
 from anyscale import __version__
-from anyscale.errors import ConfigError, Overloaded, Unavailable
+from anyscale.config import LOOPBACK
+from anyscale.errors import (
+    AnyscaleError,
+    BatchGone,
+    BatchRefused,
+    BatchUnfinished,
+    ConfigError,
+    FeatureUnavailable,
+    KeyReused,
+    NotAControlPlane,
+    Overloaded,
+    ServerUnreachable,
+    Unavailable,
+    VersionMismatch,
+)
 from anyscale.transport.answers import decoded, error_of, unreachable
 from anyscale.transport.pace import Pace
+from anyscale.wire import IDENTITY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["Connection"]
 
 Kind = TypeVar("Kind")
 
 #: Seconds for which a call that gets no answer is repeated. A server restarts in less.
-_PATIENCE = 60.0
+_PATIENCE = 100.0
 
 #: The same for the first call of all: whoever mistyped the address does not want to wait.
 _FIRST_PATIENCE = 2.0
@@ -32,10 +52,58 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 5.0
 
 _LONGEST_RETRY_AFTER = 60.0
 
-_TIMEOUT = urllib3.Timeout(connect=10, read=60)
+#: Reading is given up well before patience ends, so that the call is made once more.
+_TIMEOUT = urllib3.Timeout(connect=10, read=45)
 
 #: octets of a body from which on it is compressed
 _COMPRESS_FROM = 1024
+
+
+#: What says what became of a call, also of one that was made before and whose answer was lost.
+_VERDICTS = (BatchGone, BatchRefused, BatchUnfinished, FeatureUnavailable, KeyReused)
+
+
+class _Hope:
+    """Whether a call is made once more, and what is known of it.
+
+    Args:
+        hurry: is set when nobody waits for the call any more.
+    """
+
+    def __init__(self, hurry: threading.Event) -> None:
+        self._hurry = hurry
+        self._since = time.monotonic()
+        self._pause = _FIRST_PAUSE
+        self._waited = 0
+        #: Whether it may have arrived. What became of it is then not known, whatever fails later.
+        self.begun = False
+
+    @property
+    def is_first(self) -> bool:
+        """Whether it was made once so far."""
+        return self._waited == 1
+
+    def waits(self, error: Unavailable | Overloaded, patience: float) -> bool:
+        """Wait for a while, if there is hope; say whether there is."""
+        wait = self._pause * random.uniform(0.5, 1.0)  # noqa: S311 - no secret; not all at once
+        if isinstance(error, Overloaded):
+            patience, wait = _BUSY_PATIENCE, max(wait, error.retry_after_seconds)
+        if time.monotonic() + wait - self._since > patience or self._hurry.wait(wait):
+            return False
+        if isinstance(error, Overloaded):
+            self._since = time.monotonic()  # it was an answer: patience with silence begins anew
+        self._waited += 1
+        self._pause = min(self._pause * 2, _LONGEST_PAUSE)
+        return True
+
+    def last(self, error: AnyscaleError) -> AnyscaleError:
+        """Give the error with which the call ends."""
+        if not self.begun or isinstance(error, _VERDICTS):
+            return error
+        if isinstance(error, Unavailable):
+            error.begun = True
+            return error
+        return ServerUnreachable(str(error), begun=True)
 
 
 class Connection:
@@ -57,6 +125,9 @@ class Connection:
         self._pool = _pool(host, at_once)
         self._pace = Pace(at_once)
         self._patience = _FIRST_PATIENCE
+        self._hurry = threading.Event()
+        #: is told what a person should know
+        self.notice: Callable[[str], None] = lambda _: None
 
     def __repr__(self) -> str:
         return f"Connection({self._host!r})"
@@ -93,24 +164,28 @@ class Connection:
         url = f"{self._host}{path}" + (f"?{urlencode(query)}" if query else "")
         data, headers = _packed(body, key)
         changes = method != "GET" if changes is None else changes
-        begun_at, pause, begun = time.monotonic(), _FIRST_PAUSE, False
+        hope = _Hope(self._hurry)
         while True:
             try:
                 answer = self._once(method, url, data, headers, changes=changes)
                 return decoded(self._host, answer, kind)
             except (Unavailable, Overloaded) as error:
-                # Once it may have arrived, what became of it is not known, whatever fails later.
-                begun = begun or (isinstance(error, Unavailable) and error.begun)
-                if isinstance(error, Unavailable):
-                    error.begun = begun
-                wait = max(pause, getattr(error, "retry_after_seconds", 0))
-                if time.monotonic() + wait - begun_at > self._patience_with(error):
-                    raise
-            time.sleep(wait)
-            pause = min(pause * 2, _LONGEST_PAUSE)
+                hope.begun = hope.begun or (isinstance(error, Unavailable) and error.begun)
+                if not hope.waits(error, self._patience):
+                    raise hope.last(error) from None
+                if hope.is_first and isinstance(error, Unavailable):
+                    self.notice(f"No answer: {error}. Trying again...")
+            except (NotAControlPlane, VersionMismatch) as error:
+                # Something was answered, and not what became of the call.
+                hope.begun = hope.begun or changes
+                raise hope.last(error) from None
+            except AnyscaleError as error:
+                raise hope.last(error) from None
 
-    def _patience_with(self, error: Exception) -> float:
-        return _BUSY_PATIENCE if isinstance(error, Overloaded) else self._patience
+    def hurry(self) -> None:
+        """Let the calls fail that wait to be repeated; later ones wait again."""
+        self._hurry.set()
+        self._hurry = threading.Event()
 
     def _once(
         self, method: str, url: str, data: bytes | None, headers: dict[str, str], *, changes: bool
@@ -128,9 +203,10 @@ class Connection:
                 )
             except HTTPError as error:
                 raise unreachable(self._host, error, begun=changes) from None
+        if IDENTITY in answer.headers:
+            self._patience = _PATIENCE
         if answer.status >= 300:  # noqa: PLR2004 - what is not a success
             raise self._refusal(answer, changes=changes)
-        self._patience = _PATIENCE
         self._pace.answered()
         return answer
 
@@ -167,11 +243,11 @@ def _pool(host: str, at_once: int) -> urllib3.PoolManager:
     parts = urlsplit(host)
     proxies = getproxies()
     proxy = proxies.get(parts.scheme) or proxies.get("all")
-    if not proxy or proxy_bypass(parts.netloc):
+    if not proxy or parts.hostname in LOOPBACK or proxy_bypass(parts.netloc):
         return urllib3.PoolManager(maxsize=at_once, block=True)
     try:
         secret = urllib3.util.parse_url(proxy).auth
-        headers = urllib3.make_headers(proxy_basic_auth=secret) if secret else None
+        headers = urllib3.make_headers(proxy_basic_auth=unquote(secret)) if secret else None
         return urllib3.ProxyManager(proxy, proxy_headers=headers, maxsize=at_once, block=True)
     except (HTTPError, ValueError):
         # Not the address: it may hold a password.

@@ -1,11 +1,12 @@
 """The control plane in this process: the same calls, on the user's own SQLite database."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from anyscale.errors import FeatureUnavailable, NotFound, StoreUnavailable
+from anyscale.errors import FeatureUnavailable, NotFound, Overloaded, StoreUnavailable
 from anyscale.trail import AuditEntry
 from anyscale.user.models import AdminCreatedUser, Batch, Claimed, Conflict, Created, User
 from anyscale.user.validate import CheckedUser, Policy
@@ -35,6 +36,7 @@ class EmbeddedTransport:
         self._database = settings.database
         self._settings = settings
         self._reader: ControlPlane | None = None
+        self.notice: Callable[[str], None] = lambda _: None
         self.where = str(self._database)
 
     @classmethod
@@ -118,7 +120,9 @@ class EmbeddedTransport:
 
     def release(self, batch_id: str) -> None:
         self._plane_with(batch_id)
-        self._written.batches.release(batch_id)
+        while True:
+            with suppress(Overloaded):  # it took long, and has to be asked again
+                return self._written.batches.release(batch_id)
 
     def hash(self, batch_id: str, passwords: Sequence[tuple[int, str]]) -> int:
         return self._written.batches.hash(batch_id, passwords)
@@ -139,7 +143,7 @@ class EmbeddedTransport:
         return self._opened.batches.page(open_only=open_only, before=before, limit=limit)
 
     def created(self, batch_id: str, after: str, limit: int) -> list[AdminCreatedUser]:
-        return self._opened.batches.created(batch_id, after, limit) if self._opened else []
+        return self._plane_with(batch_id).batches.created(batch_id, after, limit)
 
     def users(self, *, email: str, name: str, after: str, limit: int) -> list[User]:
         if not self._opened:
@@ -154,6 +158,9 @@ class EmbeddedTransport:
 
     def audit(self, after: int, limit: int) -> list[AuditEntry]:
         return self._opened.trail.page(after, limit) if self._opened else []
+
+    def hurry(self) -> None:
+        """No call waits to be repeated here."""
 
     def close(self) -> None:
         for plane in (self._reader, self.__dict__.pop("_written", None)):

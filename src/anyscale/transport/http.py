@@ -1,6 +1,6 @@
 """The control plane over HTTP: the same calls, each repeated until it is answered."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 from urllib.parse import quote
 
@@ -126,6 +126,17 @@ class HttpTransport:
 
     def audit(self, after: int, limit: int) -> list[AuditEntry]:
         return self._ask(AuditPage, "GET", "/v1/audit", after=after, limit=limit).entries
+
+    @property
+    def notice(self) -> Callable[[str], None]:
+        return self._connection.notice
+
+    @notice.setter
+    def notice(self, told: Callable[[str], None]) -> None:
+        self._connection.notice = told
+
+    def hurry(self) -> None:
+        self._connection.hurry()
 
     def close(self) -> None:
         self._connection.close()

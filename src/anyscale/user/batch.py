@@ -104,6 +104,7 @@ class BatchRun:
         self.if_exists = if_exists
         self.abandoned = abandoned
         self.log = log
+        transport.notice = log
         self.policy = transport.policy()
         self._resumable = resumable
         self._opened = opened
@@ -242,12 +243,13 @@ class BatchRun:
     def _hash_all(self, batch: Batch, secrets: int) -> None:
         from anyscale.user.window import Window
 
-        if not secrets:
+        # Not those that an earlier run has stored, nor those of users that are passed over.
+        if not secrets or not (due := self.transport.show(batch.batch_id).hashes_due):
             return
-        self.log(f"Hashing {secrets} passwords, which takes most of the time...")
+        self.log(f"Hashing {due} passwords, which takes most of the time...")
         done = 0
         self._progress("Hashing", 0, secrets)
-        with Window[int](self.transport.hashes_at_once) as window:
+        with Window[int](self.transport.hashes_at_once, self.transport.hurry) as window:
             for page in _secret_pages(self.source.reading(self.policy), self.policy.page_passwords):
                 call = partial(self.transport.hash, batch.batch_id, page)
                 done += len(page) * len(window.submit(call))

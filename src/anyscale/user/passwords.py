@@ -11,6 +11,9 @@ __all__ = ["MAX_LENGTH", "normalized", "password_fault"]
 #: characters; far above any passphrase, and it bounds the work
 MAX_LENGTH = 1024
 
+# NFC makes at most one character of four (UAX 15: three, for text in NFD).
+_NORMALIZED = 4 * MAX_LENGTH
+
 # A shorter part of a name ("Al") is in too many good passwords by chance.
 _PERSONAL_LENGTH = 4
 
@@ -20,7 +23,9 @@ _LONG = 10
 
 def normalized(password: str) -> str:
     """Give the form that is counted and hashed: NFC, as NIST asks, so that every keyboard's is."""
-    return unicodedata.normalize("NFC", password)
+    # What is too long in any form stays as it is, and is refused: the time to normalize text grows
+    # with the square of its length where its marks are in no order.
+    return password if len(password) > _NORMALIZED else unicodedata.normalize("NFC", password)
 
 
 def password_fault(

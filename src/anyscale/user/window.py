@@ -14,12 +14,17 @@ Answer = TypeVar("Answer")
 class Window(Generic[Answer]):
     """Makes calls in threads, at most `size` at a time; more would keep more pages in memory.
 
+    Args:
+        size: calls at a time.
+        hurry: lets calls fail that wait to be repeated.
+
     Leaving the block waits for the calls under way. A call that failed raises where its answer is
     collected.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, hurry: Callable[[], None]) -> None:
         self._size = size
+        self._hurry = hurry
         self._calls: deque[Future[Answer]] = deque()
         self._pool = ThreadPoolExecutor(size, "page")
 
@@ -32,6 +37,8 @@ class Window(Generic[Answer]):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        if kind is not None:  # what the other calls wait for does not matter any more
+            self._hurry()
         self._pool.shutdown(cancel_futures=True)
 
     def submit(self, call: Callable[[], Answer]) -> list[Answer]:

@@ -40,10 +40,11 @@ def live_token(rows: Transaction, token_hash: bytes) -> TokenRow:
     token = rows.token(token_hash)
     if token is None:
         raise NotAuthenticated("the token is unknown here: is it of another control plane?")
+    actor = f"token:{token.name}"
     if token.revoked_at is not None:
-        raise NotAuthenticated(f"the token {token.name!r} was revoked: ask for a new one")
+        raise NotAuthenticated(f"the token {token.name!r} was revoked: ask for a new one", actor)
     if token.expires_at is not None and token.expires_at <= rows.now():
-        raise NotAuthenticated(f"the token {token.name!r} has expired: ask for a new one")
+        raise NotAuthenticated(f"the token {token.name!r} has expired: ask for a new one", actor)
     return token
 
 

@@ -17,6 +17,8 @@ _log = logging.getLogger("anyscale.server")
 #: Seconds between two entries of the same refusal, so that nobody fills the database by asking.
 _REFUSAL_EVERY = 60.0
 
+_FORGET_EVERY = 24 * 60 * 60.0
+
 
 def append(rows: Transaction, actor: str, event: str, subject: str, data: dict[str, Any]) -> None:
     """Add an entry, in the transaction of what it tells of.
@@ -45,6 +47,7 @@ class Trail:
         #: (actor, reason) -> when it was last written, and how often it happened since
         self._refusals: dict[tuple[str, str], tuple[float, int]] = {}
         self._logged = 0
+        self._forgot = -_FORGET_EVERY
 
     def page(self, after: int, limit: int) -> list[AuditEntry]:
         """Give entries by number, after one."""
@@ -65,7 +68,10 @@ class Trail:
                 append(rows, actor, "access.refused", "", told)
 
     def forget(self, before: int) -> None:
-        """Remove the entries from before a time, and say so in one."""
+        """Remove the entries from before a time, and say so in one; once a day is enough."""
+        if time.monotonic() - self._forgot < _FORGET_EVERY:
+            return
+        self._forgot = time.monotonic()
         with self._store.write() as rows:
             if first := rows.forget_audit(before):
                 append(rows, "system", FORGOTTEN, str(first), {"before": before})

@@ -11,6 +11,7 @@ from anyscale.errors import (
     BatchUnfinished,
     FeatureUnavailable,
     KeyReused,
+    Overloaded,
     Problem,
 )
 from anyscale.server.core import audit
@@ -23,6 +24,7 @@ from anyscale.server.core.claiming import (
     open_batch,
     touch,
 )
+from anyscale.server.core.ending import expired, remove_rows
 from anyscale.server.core.entries import (
     conflict_of,
     conflicts_of,
@@ -38,7 +40,7 @@ from anyscale.server.core.publishing import (
     shown_batch,
 )
 from anyscale.server.core.small import create_small
-from anyscale.server.store.base import BatchRow, Due, Store
+from anyscale.server.store.base import Due, Store
 from anyscale.user.models import AdminCreatedUser, Batch, Claimed, Conflict, Created
 from anyscale.user.passwords import password_fault
 from anyscale.user.validate import CheckedUser, Policy
@@ -164,7 +166,8 @@ class Batches:
         with self._store.write() as rows:
             batch = open_batch(held_batch(rows, batch_id))
             touch(rows, batch)
-        self._remove_pages(batch)
+        if not remove_rows(self._store, batch, self.policy.page_users):
+            raise Overloaded("not all of it is given up yet: ask again")
 
     def hash(self, batch_id: str, passwords: Sequence[tuple[int, str]]) -> int:
         """Hash passwords and store the hashes; one that is stored is never computed again.
@@ -228,7 +231,7 @@ class Batches:
                 rows.set_state(batch.id, "dropped")
                 told = {"opened_by": batch.opened_by}
                 audit.append(rows, caller.actor, "batch.dropped", batch_id, told)
-        self._remove_pages(batch)
+        remove_rows(self._store, batch, self.policy.page_users)
         return self.show(batch_id)
 
     def expire(self) -> None:
@@ -237,9 +240,10 @@ class Batches:
             idle = rows.idle_batches(rows.now() - self._expiry)
             ended = rows.ended_batches_with_rows()
         for batch in idle:
-            self._expire(batch)
+            if expired(self._store, batch):
+                remove_rows(self._store, batch, self.policy.page_users)
         for batch in ended:
-            self._remove_pages(batch)
+            remove_rows(self._store, batch, self.policy.page_users)
 
     def show(self, batch_id: str) -> Batch:
         """Give one batch.
@@ -259,6 +263,7 @@ class Batches:
     def created(self, batch_id: str, after: str, limit: int) -> list[AdminCreatedUser]:
         """Give users of a published batch in the order of the input, after a `user_id`."""
         with self._store.read() as rows:
+            known_batch(rows, batch_id)
             return created_users(rows, batch_id, after, limit)
 
     def _require_available(self) -> None:
@@ -276,24 +281,3 @@ class Batches:
                 problems.append(Problem(index=index, field="password", code=code, detail=detail))
         if problems:
             raise BatchRefused(problems)
-
-    def _expire(self, idle: BatchRow) -> None:
-        with self._store.write() as rows:
-            batch = rows.hold_batch(idle.batch_id, alone=True)
-            if batch != idle:  # somebody went on with it after all
-                return
-            rows.set_state(batch.id, "expired")
-            audit.append(rows, "system", "batch.expired", batch.batch_id, {})
-        self._remove_pages(idle)
-
-    def _remove_pages(self, batch: BatchRow) -> None:
-        """Remove a batch's rows page by page: no writer waits for long, and counts stay true."""
-        with self._store.read() as rows:
-            pages = rows.pages(batch.id)
-        for page in pages:
-            first = page.number * self.policy.page_users
-            ids = [user_id(batch.batch_id, at) for at in (first, first + self.policy.page_users)]
-            with self._store.write() as rows:
-                # One that was released may have been claimed again and published meanwhile.
-                if held_batch(rows, batch.batch_id).state != "published":
-                    rows.remove_page(batch.id, page.number, *ids)

@@ -3,8 +3,9 @@
 import hashlib
 import os
 import zlib
+from contextlib import suppress
 
-from anyscale.errors import ConfigError, NotAuthenticated, NotFound
+from anyscale.errors import ConfigError, NotAuthenticated, NotFound, StoreUnavailable
 from anyscale.server.core import audit
 from anyscale.server.core.access import Caller, live_token
 from anyscale.server.store.base import Store, TokenRow
@@ -100,16 +101,16 @@ class Tokens:
         Raises:
             NotAuthenticated: it is no token, or it is unknown, expired or revoked.
         """
+        if not token.startswith(PREFIX):
+            raise NotAuthenticated(f"this is no token of a control plane: they begin with {PREFIX}")
         if not _is_whole(token):
-            raise NotAuthenticated(
-                f"this is no token of a control plane: they begin with {PREFIX}, and a check at "
-                "the end tells when one was not copied whole"
-            )
+            raise NotAuthenticated("the token was not copied whole: some of it is missing or wrong")
         with self._store.read() as rows:
             row = live_token(rows, hash_of(token))
             now = rows.now()
         if now - (row.used_at or 0) >= _USE_EVERY:
-            with self._store.write() as writing:
+            # Also a database that cannot be written now may be read.
+            with suppress(StoreUnavailable), self._store.write() as writing:
                 writing.use_token(row.token_id, now)
         return Caller(f"token:{row.name}", row.hash), row.role
 

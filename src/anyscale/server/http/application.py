@@ -77,7 +77,7 @@ async def _running(_: Litestar, plane: ControlPlane) -> AsyncIterator[None]:
         cleaning.cancel()
         with suppress(asyncio.CancelledError):
             await cleaning
-        plane.close()
+        await asyncio.to_thread(plane.close)
 
 
 async def _clean_up(plane: ControlPlane) -> None:
@@ -88,4 +88,7 @@ async def _clean_up(plane: ControlPlane) -> None:
             await asyncio.to_thread(plane.trail.log_head)
         except AnyscaleError as error:
             _log.error("clean-up failed", extra={"code": error.code, "detail": str(error)})
+        except Exception as error:  # noqa: BLE001 - it is tried again in a minute
+            # Its text may be a person's.
+            _log.error("clean-up failed", extra={"code": type(error).__name__})
         await asyncio.sleep(_CLEAN_UP_SECONDS)

@@ -20,6 +20,9 @@ _ANNOUNCED = "announced"
 
 _USERS = "create_users"
 
+#: of one user that are named; more would only fill the answer
+_UNKNOWN_KEYS = 10
+
 _KINDS: dict[type[Any], type[NewUser | PageUser]] = {
     BatchCreate: NewUser,
     Page: PageUser,
@@ -175,9 +178,12 @@ def _wrong_values(
         yield Problem(index=index, code="type", detail="a user is an object with keys and values")
         return
     kinds = {field.name: field for field in msgspec.structs.fields(kind)}
-    right = {}
+    right, unknown = {}, 0
     for key, value in user.items():
+        if key not in kinds and unknown == _UNKNOWN_KEYS:
+            continue
         if key not in kinds:
+            unknown += 1
             detail = f"is no key of a user; there are {', '.join(kinds)}"
             yield Problem(index=index, field=str(key)[:64], code="unknown_key", detail=detail)
         elif not _is_of(value, kinds[key].type):

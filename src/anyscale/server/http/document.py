@@ -43,6 +43,14 @@ def document_of() -> OpenAPIConfig:
 
 
 def _document(app: Litestar) -> dict[str, Any]:
+    """Give the document, which is put together once."""
+    if "document" not in app.state:
+        app.state["document"] = _made(app)
+        app.state["page"] = _page(app.state["document"])
+    return dict(app.state["document"])
+
+
+def _made(app: Litestar) -> dict[str, Any]:
     document = copy.deepcopy(app.openapi_schema.to_schema())
     refs, schemas = msgspec.json.schema_components(
         _BODIES.values(), ref_template="#/components/schemas/{name}"
@@ -69,7 +77,8 @@ def openapi(request: Request[Any, Any, Any]) -> dict[str, Any]:
 
 @get("/docs", include_in_schema=False, sync_to_thread=False)
 def page(request: Request[Any, Any, Any]) -> Response[str]:
-    return Response(_page(_document(request.app)), media_type="text/html; charset=utf-8")
+    _document(request.app)
+    return Response(request.app.state["page"], media_type="text/html")
 
 
 def _page(document: dict[str, Any]) -> str:

@@ -56,6 +56,8 @@ def _inflated(receive: Receive) -> Receive:
             body = unpacking.decompress(message.get("body", b""), MAX_BODY - size + 1)
         except zlib.error:
             raise RequestInvalid("the body is not what gzip makes") from None
+        if unpacking.unused_data:
+            raise RequestInvalid("there is more after the end of the gzip body")
         size += len(body)
         if size > MAX_BODY:
             raise TooLarge(f"the body has more than {MAX_BODY} octets")

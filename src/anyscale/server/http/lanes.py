@@ -52,11 +52,14 @@ class Lanes:
     """The kinds of work of a control plane; none of them waits for another."""
 
     def __init__(self) -> None:
-        #: look-ups, lists, tokens
+        #: whose token it is
+        self.asking = Lane("asking", 4, 128)
+        #: look-ups and lists
         self.reading = Lane("reading", 8, 64)
         #: pages of users, and what opens, publishes or drops a batch
         self.writing = Lane("writing", 4, 12)
         #: pages of passwords: one is hashed by all cores, and the next one is ready
         self.hashing = Lane("hashing", 2, 4)
         #: health, which must be seen even when everything else is full
-        self.watching = Lane("watching", 1, 8)
+        self.watching = Lane("watching", 2, 64)
+        self.counting = Lane("counting", 1, 8)

@@ -38,8 +38,8 @@ async def ready(plane: GivenPlane, lanes: GivenLanes) -> dict[str, str]:
     media_type="text/plain",
 )
 async def metrics(lanes: GivenLanes) -> Response[bytes]:
-    text = await lanes.watching.run(_figures)
-    return Response(text, media_type=CONTENT_TYPE_LATEST)
+    text = await lanes.counting.run(_figures)
+    return Response(text, media_type=_PLAIN)
 
 
 def _figures() -> bytes:
@@ -50,5 +50,8 @@ def _figures() -> bytes:
     MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     return generate_latest(registry)
 
+
+# The framework adds the charset.
+_PLAIN = CONTENT_TYPE_LATEST.partition("; charset")[0]
 
 HANDLERS = [health, ready, metrics]

@@ -1,12 +1,19 @@
 """Who makes a request: the owner whose token it carries, or nobody."""
 
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
-from anyscale.errors import AnyscaleError, NotAuthenticated, NotPermitted, RequestInvalid
+from anyscale.errors import (
+    AnyscaleError,
+    NotAuthenticated,
+    NotPermitted,
+    RequestInvalid,
+    StoreUnavailable,
+)
 from anyscale.server.core.access import require_role
 from anyscale.server.plane import ControlPlane
 
@@ -31,13 +38,13 @@ async def owners_only(connection: Connection, _: BaseRouteHandler) -> None:
     plane: ControlPlane = connection.app.state.plane
     lanes: Lanes = connection.app.state.lanes
     try:
-        caller, role = await lanes.reading.run(
+        caller, role = await lanes.asking.run(
             partial(plane.tokens.authenticate, _token_of(connection))
         )
         connection.scope["state"]["caller"] = caller
         require_role(caller, role)
     except (NotAuthenticated, NotPermitted) as error:
-        await lanes.reading.run(partial(_note, plane, connection, error))
+        await lanes.asking.run(partial(_note, plane, connection, error))
         raise
 
 
@@ -50,8 +57,10 @@ def _token_of(connection: Connection) -> str:
 
 def _note(plane: ControlPlane, connection: Connection, error: AnyscaleError) -> None:
     caller: Caller | None = connection.scope["state"].get("caller")
-    actor = caller.actor if caller else "anonymous"
+    known = caller.actor if caller else getattr(error, "actor", None)
+    actor = known or "anonymous"
     # The route, not the path, which holds what somebody asks for.
     scope: Any = connection.scope
     call = f"{scope['method']} {scope.get('path_template', '')}"
-    plane.trail.refuse(actor, error.code, call)
+    with suppress(StoreUnavailable):  # what is answered is the refusal all the same
+        plane.trail.refuse(actor, error.code, call)

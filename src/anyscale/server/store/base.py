@@ -108,7 +108,7 @@ class Transaction(Protocol):
         """Give the conflicts of a batch by position."""
 
     def remove_page(self, batch: int, number: int, first_id: str, end_id: str) -> None:
-        """Remove a page, its conflicts and its users, whose ids are from `first_id` to `end_id`."""
+        """Hold a page, and remove it, its conflicts and its users, from `first_id` to `end_id`."""
 
     def insert_users(self, batch: int, rows: Sequence[UserRow]) -> Sequence[Owner]:
         """Insert users; give the owners of the emails that are taken."""

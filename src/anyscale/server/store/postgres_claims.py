@@ -86,9 +86,16 @@ class PostgresClaims(PostgresTrail):
         return self._taking_turns(lambda: self._insert(batch, len(rows)))
 
     def remove_page(self, batch: int, number: int, first_id: str, end_id: str) -> None:
+        self._hold_page(batch, number)
         self._taking_turns(lambda: self._execute(_REMOVE_RANGE, (first_id, end_id)))
         self._execute("delete from conflicts where batch = %s and page = %s", (batch, number))
         self._execute("delete from pages where batch = %s and number = %s", (batch, number))
+
+    def _hold_page(self, batch: int, number: int) -> None:
+        # As for the trail: the row need not be there to be locked. Else a page that is removed
+        # while it is claimed could lose rows that its record counts.
+        lock = "select pg_advisory_xact_lock(hashtextextended(%s, 0))"
+        self._execute(lock, (f"page {number} of {batch}",))
 
     def _insert_free(self, batch: int, rows: Sequence[UserRow]) -> bool:
         """Insert the rows if every email is free; say whether it was."""

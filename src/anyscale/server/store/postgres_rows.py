@@ -98,9 +98,8 @@ class PostgresTransaction(PostgresClaims):
         )
 
     def page(self, batch: int, number: int) -> PageRow | None:
-        if self._is_writing:  # as for the trail: the row need not be there to be locked
-            lock = "select pg_advisory_xact_lock(hashtextextended(%s, 0))"
-            self._execute(lock, (f"page {number} of {batch}",))
+        if self._is_writing:
+            self._hold_page(batch, number)
         sql = f"select {_PAGE} from pages where batch = %s and number = %s"
         return self._one(PageRow, sql, batch, number)
 

@@ -133,6 +133,30 @@ class BatchRules(StoreSteps):
         with ThreadPoolExecutor(4) as pool:
             assert len(set(pool.map(claim, range(1, 5)))) == 1
 
+    def test_a_page_is_not_removed_while_it_is_claimed(self, store: Store, claim: Any) -> None:
+        batch = self.add(store, 1)
+        claim(batch, "a@x.org")
+        happened = []
+
+        def remove() -> None:
+            with store.write() as rows:
+                rows.remove_page(batch.id, 0, "usr_", "usr_g")
+                happened.append("removed")
+
+        with ThreadPoolExecutor(1) as pool:
+            with store.write() as rows:
+                rows.page(batch.id, 0)
+                removing = pool.submit(remove)
+                sleep(0.1)
+                rows.insert_users(batch.id, [user_row(batch, 0, "a@x.org")])
+                rows.save_page(batch.id, page_row(0, users=1), [])
+                happened.append("claimed")
+            removing.result()
+        assert happened == ["claimed", "removed"]
+        with store.read() as rows:
+            assert rows.page(batch.id, 0) is None
+            assert rows.owners(["a@x.org"]) == []
+
     def test_removing_a_page_removes_what_it_left_and_nothing_else(
         self, store: Store, claim: Any
     ) -> None:
