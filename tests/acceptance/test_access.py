@@ -5,6 +5,7 @@ import sqlite3
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.acceptance.faults import write_users
@@ -22,7 +23,7 @@ def create(anyscale: Anyscale, server: ServerProcess, tmp_path: Path) -> Callabl
     )
 
 
-def trail(anyscale: Anyscale, server: ServerProcess, token: str) -> list[dict[str, str]]:
+def trail(anyscale: Anyscale, server: ServerProcess, token: str) -> list[dict[str, Any]]:
     listed = anyscale(
         *("audit", "list", "-o", "jsonl"),
         env={"ANYSCALE_HOST": server.url, "ANYSCALE_CLI_TOKEN": token},
@@ -31,9 +32,9 @@ def trail(anyscale: Anyscale, server: ServerProcess, token: str) -> list[dict[st
     return [json.loads(line) for line in listed.stdout.splitlines()]
 
 
-def refused(entries: list[dict[str, str]]) -> list[tuple[str, str]]:
+def refused(entries: list[dict[str, Any]]) -> list[tuple[str, str]]:
     return [
-        (entry["actor"], json.loads(entry["data"])["reason"])
+        (entry["actor"], entry["data"]["reason"])
         for entry in entries
         if entry["event"] == "access.refused"
     ]
@@ -50,7 +51,7 @@ def test_tokens_that_may_not_create_nothing_and_the_trail_says_so(
     said = {
         collaborator: "token:carl is a collaborator: this takes an owner's token",
         ended: "the token 'eve' was revoked: ask for a new one",
-        unknown: "a check at the end tells when one was not copied whole",
+        unknown: "the token was not copied whole",
         "secret": "this is no token of a control plane: they begin with mrt_",
     }
     for token, text in said.items():
@@ -61,6 +62,7 @@ def test_tokens_that_may_not_create_nothing_and_the_trail_says_so(
 
     entries = trail(anyscale, server, owner)
     assert ("token:carl", "not_permitted") in refused(entries)
+    assert ("token:eve", "not_authenticated") in refused(entries)
     assert ("anonymous", "not_authenticated") in refused(entries)
     assert not any(entry["event"] == "batch.published" for entry in entries)
     assert create(owner).returncode == 0

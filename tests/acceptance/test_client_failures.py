@@ -221,3 +221,55 @@ def test_a_server_that_dies_for_good_leaves_an_outcome_that_is_not_known(
     assert process.returncode == 3
     assert "Run the same command again" in said
     signed_in.start()
+
+
+POLICY = (
+    '{"password_min_length":8,"sso_only":false,"page_users":10000,"page_passwords":64,'
+    '"small_users":1000,"small_passwords":16,"hold_wait":60.0}'
+)
+
+#: What may come after the answer to the call that creates was lost, and tells nothing of it.
+AFTERWARDS = {
+    "expired": problem(401, "not_authenticated", "expired"),
+    "a page": http("200 OK", body="<html>"),
+    "not understood": http("200 OK", IDENTITY, body="[]"),
+}
+
+
+@pytest.mark.parametrize("what", AFTERWARDS)
+def test_once_a_call_may_have_arrived_no_later_answer_makes_its_outcome_known(
+    what: str, ask: Callable[..., Result]
+) -> None:
+    """Each answer is given to one connection: the policy, nothing, and then what is tested."""
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        with suppress(OSError):
+            for answer in (http("200 OK", IDENTITY, body=POLICY), b"", *[AFTERWARDS[what]] * 40):
+                client, _ = listening.accept()
+                with client:
+                    client.settimeout(5)
+                    client.recv(65536)
+                    client.sendall(answer)
+            listening.close()
+
+    threading.Thread(target=serve, daemon=True).start()
+    result = ask(f"http://127.0.0.1:{listening.getsockname()[1]}")
+    listening.close()
+    assert result.returncode == 3, result.stderr
+    assert "Run the same command again" in result.stderr
+
+
+def test_a_token_that_was_read_from_a_file_has_a_lines_end(ask: Callable[..., Result]) -> None:
+    with answering(problem(401, "not_authenticated", "hello")) as port:
+        result = ask(f"http://127.0.0.1:{port}", ANYSCALE_CLI_TOKEN="mrt_secret\r\n")
+        assert "hello" in result.stderr
+        result = ask(f"http://127.0.0.1:{port}", ANYSCALE_CLI_TOKEN="mrt_secret\nmrt_secret")
+        assert "the token has characters that no token has" in result.stderr
+        assert result.returncode == 2
+
+
+def test_what_is_on_this_machine_is_asked_without_a_proxy(ask: Callable[..., Result]) -> None:
+    with answering(problem(401, "not_authenticated", "from the proxy")) as port:
+        result = ask(f"http://127.0.0.1:{free_port()}", HTTP_PROXY=f"http://127.0.0.1:{port}")
+    assert "nothing listens at" in result.stderr

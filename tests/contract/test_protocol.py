@@ -25,6 +25,7 @@ from anyscale.errors import (
 )
 from anyscale.server.app import Caller, ControlPlane
 from anyscale.server.core.batches import Batches
+from anyscale.server.core.ending import expired, remove_rows
 from anyscale.server.core.passwords import CHEAPEST, Hashing
 from anyscale.server.store.base import AuditRow
 from anyscale.trail import entry_hash
@@ -329,7 +330,9 @@ def test_what_is_removed_late_spares_a_batch_that_was_published_meanwhile(
     assert as_it_was
     batches.publish(batch.batch_id, 1, JOE)
 
-    batches._remove_pages(as_it_was)  # the second half of a release that was overtaken
+    remove_rows(
+        plane.store, as_it_was, POLICY.page_users
+    )  # the second half of a release that was overtaken
 
     assert emails(plane) == ["a@example.com"]
 
@@ -604,7 +607,7 @@ def test_a_batch_that_somebody_goes_on_with_in_the_last_moment_stays(
     assert idle
     batches.claim(batch.batch_id, 0, everybody("a"))
 
-    batches._expire(idle)  # the second half of an expiry that was overtaken
+    assert not expired(plane.store, idle)  # the second half of an expiry that was overtaken
 
     assert batches.publish(batch.batch_id, 1, JOE).users == 1
 

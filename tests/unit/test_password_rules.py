@@ -1,5 +1,6 @@
 """Which passwords are refused: by their length, by a list, and for being one's own name."""
 
+import time
 import unicodedata
 
 import pytest
@@ -163,3 +164,13 @@ def test_a_password_of_blanks_is_one_of_the_wrong_kind_only_if_it_is_on_the_list
 def test_length_comes_before_the_lists_which_short_ones_would_slow() -> None:
     assert code_of("password", minimum=15) == "password_too_short"
     assert code_of("jane" * 300, ("jane", None, None)) == "password_too_long"
+
+
+def test_a_password_of_a_million_marks_is_refused_at_once() -> None:
+    """To normalize it would take hours: the time grows with the square of its length."""
+    begun = time.monotonic()
+    password = normalized("a" + "\u0301\u0316" * 500_000)
+    fault = password_fault(password, (None, None, None), 8)
+    assert fault
+    assert fault[0] == "password_too_long"
+    assert time.monotonic() - begun < 1

@@ -30,7 +30,6 @@ from anyscale.errors import (
 )
 from anyscale.transport.answers import decoded, error_of, unreachable
 from anyscale.transport.pace import Pace
-from anyscale.wire import IDENTITY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -203,16 +202,16 @@ class Connection:
                 )
             except HTTPError as error:
                 raise unreachable(self._host, error, begun=changes) from None
-        if IDENTITY in answer.headers:
-            self._patience = _PATIENCE
         if answer.status >= 300:  # noqa: PLR2004 - what is not a success
             raise self._refusal(answer, changes=changes)
+        self._patience = _PATIENCE
         self._pace.answered()
         return answer
 
     def _refusal(self, answer: urllib3.BaseHTTPResponse, *, changes: bool) -> Exception:
         error = error_of(self._host, answer, begun=changes)
         if isinstance(error, Overloaded):
+            self._patience = _PATIENCE  # it is there, if busy
             self._pace.refused()
             asked = answer.headers.get("retry-after", "")
             seconds = float(asked) if asked.isdigit() else 0.0
