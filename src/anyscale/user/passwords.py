@@ -45,7 +45,7 @@ def password_fault(
     folded = password.casefold()
     if any(word in folded for word in _own_words(own)):
         return "password_personal", "contains the user's own name or email"
-    if _is_common(password) or _is_common(folded):
+    if any(map(_is_common, {password, folded})):  # one look where both are the same
         return "password_common", "is on the list of common passwords, which attackers try first"
     return None
 
