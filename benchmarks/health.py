@@ -15,9 +15,6 @@ from benchmarks.serving import Connection, served, token
 _SAMPLES = 1_000
 _EVERY = 0.005
 
-#: seconds after which the client hashes, and does so for much longer than the samples take
-_BEGUN = 2
-
 
 def measure(folder: Path) -> None:
     server = {"ANYSCALE_DATA_DIR": str(folder / "server")}
@@ -61,7 +58,9 @@ def _hashing(users: Path, environment: dict[str, str]) -> Iterator[None]:
     with subprocess.Popen(
         command, env=os.environ | environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     ) as client:
-        time.sleep(_BEGUN)
+        assert client.stderr is not None
+        while b"Hashing" not in client.stderr.readline():
+            assert client.poll() is None
         yield
         is_done = client.poll() is not None
         said = client.communicate()[1]

@@ -9,22 +9,17 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import cycle
 from pathlib import Path
 from typing import NamedTuple, Self
 
-__all__ = ["ANYSCALE", "Exchange", "Proxy", "ServerProcess", "free_port"]
+from tests.started import answers_at, free_port
+
+__all__ = ["ANYSCALE", "Exchange", "Proxy", "ServerProcess"]
 
 ANYSCALE = str(Path(sys.executable).parent / "anyscale")
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return int(listening.getsockname()[1])
 
 
 class ServerProcess:
@@ -62,15 +57,10 @@ class ServerProcess:
                 start_new_session=True,
             )
         deadline = time.monotonic() + 30
-        while not self.is_ready():
+        while not answers_at(self.port, "/readyz"):
             assert self._process.poll() is None, self.log.read_text(encoding="utf-8")
             assert time.monotonic() < deadline
             time.sleep(0.02)
-
-    def is_ready(self) -> bool:
-        with suppress(OSError), urllib.request.urlopen(f"{self.url}/readyz", timeout=5) as answer:
-            return bool(answer.status == 200)
-        return False
 
     def stop(self) -> int:
         """End it in order; give its exit status."""

@@ -1,10 +1,10 @@
 """Every way in which a control plane is not reached has its own message, and no traceback."""
 
 import json
-import os
 import socket
 import ssl
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 from tests.acceptance.faults import write_users
-from tests.acceptance.served import ServerProcess, free_port
+from tests.acceptance.served import ServerProcess
 from tests.conftest import Anyscale, Result
+from tests.started import free_port
 
 IDENTITY = "Musterroll-Api: 1"
 
@@ -210,7 +211,7 @@ def test_a_server_that_dies_for_good_leaves_an_outcome_that_is_not_known(
     )
     file = write_users(tmp_path / "users.yaml", 1_500, 300)
     process = subprocess.Popen(
-        [os.sys.executable, "-c", code, "user", "batch-create", "-f", str(file)],  # type: ignore[attr-defined]
+        [sys.executable, "-c", code, "user", "batch-create", "-f", str(file)],
         stderr=subprocess.PIPE,
         text=True,
     )

@@ -21,7 +21,7 @@ def main() -> None:
 def nowhere() -> TextIO:
     """Give a stream that takes everything, in place of one that cannot be written."""
     # pathlib would have to be loaded for it.
-    return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123 - see above
+    return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123 - it loads much
 
 
 def _prepare_streams() -> None:

@@ -1,7 +1,5 @@
 """A control plane: its store and its rules, put together as the settings say."""
 
-import time
-
 from anyscale.server.core.audit import Trail
 from anyscale.server.core.batches import Batches
 from anyscale.server.core.passwords import OWASP, Hashing, Profile
@@ -47,8 +45,8 @@ class ControlPlane:
     def clean_up(self) -> None:
         """Drop batches that nobody touched for long, and forget what was kept long enough."""
         self.batches.expire()
-        now = int(time.time() * 1000)
         with self.store.write() as rows:
+            now = rows.now()
             rows.forget_reports(now - self.settings.report_days * _DAY)
         if self.settings.audit_days is not None:
             self.trail.forget(now - self.settings.audit_days * _DAY)

@@ -4,6 +4,7 @@ import gzip
 import random
 import threading
 import time
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote, urlencode, urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -202,7 +203,7 @@ class Connection:
                 )
             except HTTPError as error:
                 raise unreachable(self._host, error, begun=changes) from None
-        if answer.status >= 300:  # noqa: PLR2004 - what is not a success
+        if answer.status >= HTTPStatus.MULTIPLE_CHOICES:  # all that is not a success
             raise self._refusal(answer, changes=changes)
         self._patience = _PATIENCE
         self._pace.answered()

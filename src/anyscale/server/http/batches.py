@@ -8,7 +8,7 @@ from litestar.params import FromQuery, JSONBody, PathParameter, QueryParameter
 
 from anyscale.errors import BatchRefused, Problem, RequestInvalid, TooLarge
 from anyscale.server.core.entries import MAX_POSITION
-from anyscale.server.http.bodies import body_of, checked_page, decoded, decoded_users
+from anyscale.server.http.bodies import checked_page, decoded, decoded_users
 from anyscale.server.http.figures import BATCHES, HASHES, USERS
 from anyscale.server.http.given import GivenCaller, GivenLanes, GivenPlane
 from anyscale.server.http.problems import answers
@@ -100,7 +100,7 @@ async def claim_page(
     plane: GivenPlane,
     lanes: GivenLanes,
 ) -> Claimed:
-    body = await body_of(request)
+    body = await request.body()
     return await lanes.writing.run(partial(_claim, plane, batch_id, number, body))
 
 
@@ -123,7 +123,7 @@ def _claim(plane: ControlPlane, batch_id: str, number: int, body: bytes) -> Clai
 async def hash_passwords(
     request: AnyRequest, batch_id: Id, plane: GivenPlane, lanes: GivenLanes
 ) -> Stored:
-    body = await body_of(request)
+    body = await request.body()
     return Stored(await lanes.hashing.run(partial(_hash, plane, batch_id, body)))
 
 

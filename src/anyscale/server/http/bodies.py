@@ -4,13 +4,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 import msgspec
-from litestar import Request
 
 from anyscale.errors import BatchRefused, Problem, RequestInvalid, TooLarge
 from anyscale.user.validate import CheckedUser, Policy, check, find_faults
 from anyscale.wire import BatchCreate, LookUp, NewUser, Page, PageUser
 
-__all__ = ["body_of", "checked_page", "checked_users", "decoded", "decoded_users"]
+__all__ = ["checked_page", "checked_users", "decoded", "decoded_users"]
 
 Body = TypeVar("Body")
 UsersBody = TypeVar("UsersBody", BatchCreate, Page, LookUp)
@@ -28,11 +27,6 @@ _KINDS: dict[type[Any], type[NewUser | PageUser]] = {
     Page: PageUser,
     LookUp: PageUser,
 }
-
-
-async def body_of(request: Request[Any, Any, Any]) -> bytes:
-    """Read the body of a request, up to the bound of the application."""
-    return await request.body()
 
 
 def decoded(body: bytes, kind: type[Body]) -> Body:

@@ -87,11 +87,15 @@ def _frameworks(request: Request[Any, Any, Any], error: HTTPException) -> Respon
         status=status,
         # Of what was sent nothing is repeated.
         detail=_details(error) if status == HTTPStatus.BAD_REQUEST else HTTPStatus(status).phrase,
-        code=_CODES.get(status, "request_invalid" if status < 500 else "internal"),  # noqa: PLR2004
+        code=_CODES.get(status, _unknown(status)),
         request_id=request_id_of(request.scope),
     )
     headers = {key: text for key, text in (error.headers or {}).items() if key == "Allow"}
     return _response(document, headers)
+
+
+def _unknown(status: int) -> str:
+    return "request_invalid" if status < HTTPStatus.INTERNAL_SERVER_ERROR else "internal"
 
 
 def _details(error: HTTPException) -> str:

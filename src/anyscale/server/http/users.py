@@ -10,7 +10,7 @@ from litestar.params import FromQuery, HeaderParameter, QueryParameter
 from anyscale.errors import BatchRefused, RequestInvalid, TooLarge
 from anyscale.server.core.access import Caller
 from anyscale.server.core.entries import passes
-from anyscale.server.http.bodies import body_of, checked_page, checked_users, decoded_users
+from anyscale.server.http.bodies import checked_page, checked_users, decoded_users
 from anyscale.server.http.figures import BATCHES, HASHES, USERS
 from anyscale.server.http.given import GivenCaller, GivenLanes, GivenPlane
 from anyscale.server.http.problems import answers
@@ -62,7 +62,7 @@ async def get_policy(plane: GivenPlane) -> Policy:
 async def create_users(
     request: AnyRequest, plane: GivenPlane, caller: GivenCaller, lanes: GivenLanes, key: Key = None
 ) -> BatchCreated:
-    body = await body_of(request)
+    body = await request.body()
     return await lanes.writing.run(partial(_create, plane, body, key, caller))
 
 
@@ -104,7 +104,7 @@ def _looked_up(plane: ControlPlane, users: list[CheckedUser], if_exists: str) ->
     responses=answers(413, 422),
 )
 async def look_up(request: AnyRequest, plane: GivenPlane, lanes: GivenLanes) -> Conflicts:
-    body = await body_of(request)
+    body = await request.body()
     return await lanes.reading.run(partial(_look_up, plane, body))
 
 

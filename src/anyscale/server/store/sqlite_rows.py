@@ -55,7 +55,7 @@ class SqliteTransaction(SqliteTrail):
     def batch(self, batch_id: str) -> BatchRow | None:
         return self._one(BatchRow, f"select {_BATCH} from batches where batch_id = ?", batch_id)
 
-    def hold_batch(self, batch_id: str, *, alone: bool) -> BatchRow | None:  # noqa: ARG002
+    def hold_batch(self, batch_id: str, *, alone: bool) -> BatchRow | None:  # noqa: ARG002 - see below
         return self.batch(batch_id)  # whoever writes is the only one, and holds everything
 
     def live_batch(self, idempotency_key: str) -> BatchRow | None:
