@@ -1,23 +1,30 @@
 """Hashing and checking passwords."""
 
 import os
+import signal
+import subprocess
+import sys
 import unicodedata
 from collections.abc import Iterator
 from concurrent.futures import wait
-from contextlib import closing
+from contextlib import closing, suppress
+from pathlib import Path
 
 import argon2
 import pytest
 from argon2.low_level import ARGON2_VERSION, Type, core, ffi
+from tests.acceptance.faults import until
 
-from anyscale.server.core.passwords import CHEAPEST, OWASP, Hashing, Profile
+from anyscale.server.core.argon2id import CHEAPEST, OWASP, Hasher, Profile
+from anyscale.server.core.hashing_process import _ToCheck, _ToHash, _ToVerify
+from anyscale.server.core.passwords import Hashing
 
 PASSWORD = "correct horse battery"
 
 
-@pytest.fixture
-def hashing() -> Iterator[Hashing]:
-    with closing(Hashing(CHEAPEST)) as hashing:
+@pytest.fixture(params=[False, True], ids=["in threads", "apart"])
+def hashing(request: pytest.FixtureRequest) -> Iterator[Hashing]:
+    with closing(Hashing(CHEAPEST, apart=request.param)) as hashing:
         yield hashing
 
 
@@ -90,9 +97,10 @@ def test_a_hash_of_another_profile_still_fits_and_is_to_be_renewed(hashing: Hash
 
 
 def test_an_account_that_is_missing_costs_what_an_account_costs(
-    hashing: Hashing, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    (stored,) = hashing.hash_many([PASSWORD])
+    hasher = Hasher(CHEAPEST)
+    stored = hasher.hash(PASSWORD)
     seen: list[str] = []
     compute = argon2.PasswordHasher.verify
 
@@ -102,7 +110,7 @@ def test_an_account_that_is_missing_costs_what_an_account_costs(
 
     monkeypatch.setattr(argon2.PasswordHasher, "verify", count)
     for password_hash in (stored, None, "", stored):
-        hashing.verify(password_hash, "wrong password")
+        hasher.verify(password_hash, "wrong password")
 
     assert len(seen) == 4
     kinds = [argon2.extract_parameters(text) for text in seen]
@@ -117,16 +125,79 @@ def test_hashes_come_in_the_order_of_the_passwords(hashing: Hashing) -> None:
     assert hashing.hash_many([]) == []
 
 
-def test_there_is_a_thread_for_each_core_and_each_yields_to_others(hashing: Hashing) -> None:
+def test_there_is_a_thread_for_each_core_and_each_yields_to_others() -> None:
     cores = len(os.sched_getaffinity(0))
-    wait([hashing.submit(PASSWORD) for _ in range(cores * 8)])
+    with closing(Hashing(CHEAPEST)) as hashing:
+        wait([hashing.submit(PASSWORD) for _ in range(cores * 8)])
+        _check_threads(hashing, cores)
 
+
+def _check_threads(hashing: Hashing, cores: int) -> None:
     threads = list(hashing._pool._threads)
 
     assert hashing._pool._max_workers == cores
     assert 1 <= len(threads) <= cores
     assert {os.getpriority(os.PRIO_PROCESS, thread.native_id or 0) for thread in threads} == {19}
     assert os.getpriority(os.PRIO_PROCESS, 0) < 19
+
+
+def test_apart_there_is_a_process_for_each_core_and_each_yields_to_others() -> None:
+    with closing(Hashing(CHEAPEST, apart=True)) as hashing:
+        wait([hashing.submit(PASSWORD) for _ in range(16)])
+        processes = [process.pid for process in hashing._processes]
+        assert 1 <= len(processes) <= len(os.sched_getaffinity(0))
+        assert {os.getpriority(os.PRIO_PROCESS, pid) for pid in processes} == {19}
+        assert os.getpriority(os.PRIO_PROCESS, 0) < 19
+    assert not any(Path(f"/proc/{pid}").exists() for pid in processes)
+
+
+def test_a_process_that_hashes_stops_with_its_server_and_not_before() -> None:
+    with closing(Hashing(CHEAPEST, apart=True)) as hashing:
+        hashing.hash_many([PASSWORD])
+        for process in hashing._processes:
+            os.kill(process.pid, signal.SIGTERM)
+        assert hashing.hash_many([PASSWORD])
+        assert all(process.is_alive for process in hashing._processes)
+
+
+def test_what_a_process_that_died_was_asked_is_done_all_the_same() -> None:
+    with closing(Hashing(CHEAPEST, apart=True)) as hashing:
+        (stored,) = hashing.hash_many([PASSWORD])
+        died = list(hashing._processes)
+        for process in died:
+            os.kill(process.pid, signal.SIGKILL)
+        assert all(hashing.verify(stored, PASSWORD) for _ in range(8))
+        assert any(process.is_alive for process in hashing._processes)
+        assert not any(process.is_alive for process in died)
+
+
+def test_a_process_that_hashes_ends_with_a_server_that_is_killed(tmp_path: Path) -> None:
+    script = (
+        "from anyscale.server.core.passwords import CHEAPEST, Hashing\n"
+        "import time\n"
+        "hashing = Hashing(CHEAPEST, apart=True)\n"
+        "hashing.hash_many(['correct horse'])\n"
+        "print(hashing._processes[0].pid, flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as server:
+        assert server.stdout
+        pid = int(server.stdout.readline())
+        assert Path(f"/proc/{pid}").exists()
+        server.kill()
+    until(lambda: not _runs(pid))
+
+
+def _runs(pid: int) -> bool:
+    # A process that ended may wait a while for init to note it.
+    with suppress(OSError):
+        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    return False
+
+
+def test_what_is_asked_of_a_process_shows_no_password() -> None:
+    for asked in (_ToHash(PASSWORD), _ToVerify(None, PASSWORD), _ToCheck([PASSWORD], [()], 8)):
+        assert PASSWORD not in repr(asked)
 
 
 def test_closing_ends_the_threads() -> None:

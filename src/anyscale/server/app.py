@@ -35,7 +35,8 @@ def asgi() -> Any:
 
     set_up_logging()
     sys.setswitchinterval(_TURN)
-    return application(ControlPlane(Settings.from_environment(os.environ, served=True)))
+    settings = Settings.from_environment(os.environ, served=True)
+    return application(ControlPlane(settings, hash_apart=True))
 
 
 def serve(host: str, port: int, workers: int) -> int:

@@ -20,17 +20,23 @@ class ControlPlane:
         settings: the operator's.
         create: whether the database is made, or brought up, if need be.
         profile: the parameters of password hashes.
+        hash_apart: whether processes of their own hash, as a server's do.
 
     Raises:
         StoreUnavailable: the database cannot be opened.
     """
 
     def __init__(
-        self, settings: Settings, *, create: bool = True, profile: Profile = OWASP
+        self,
+        settings: Settings,
+        *,
+        create: bool = True,
+        profile: Profile = OWASP,
+        hash_apart: bool = False,
     ) -> None:
         self.settings = settings
         self.store = _store(settings, create=create)
-        self.hashing = Hashing(profile)
+        self.hashing = Hashing(profile, apart=hash_apart)
         self.users = Users(self.store)
         self.tokens = Tokens(self.store)
         self.trail = Trail(self.store)

@@ -4,9 +4,13 @@ Length and a list, no rules of composition (NIST SP 800-63B-4, 3.1.1.2; OWASP AS
 """
 
 import unicodedata
+from collections.abc import Sequence
 from functools import cache
 
-__all__ = ["MAX_LENGTH", "normalized", "password_fault"]
+__all__ = ["MAX_LENGTH", "Fault", "normalized", "password_fault", "password_faults"]
+
+#: What is wrong with a password: a code, and a sentence that does not show it.
+Fault = tuple[str, str]
 
 #: characters; far above any passphrase, and it bounds the work
 MAX_LENGTH = 1024
@@ -28,10 +32,8 @@ def normalized(password: str) -> str:
     return password if len(password) > _NORMALIZED else unicodedata.normalize("NFC", password)
 
 
-def password_fault(
-    password: str, own: tuple[str | None, ...], minimum: int
-) -> tuple[str, str] | None:
-    """Say what is wrong with a password, as a code and a sentence that does not show it.
+def password_fault(password: str, own: tuple[str | None, ...], minimum: int) -> Fault | None:
+    """Say what is wrong with a password.
 
     Args:
         password: in its normalized form.
@@ -48,6 +50,14 @@ def password_fault(
     if any(map(_is_common, {password, folded})):  # one look where both are the same
         return "password_common", "is on the list of common passwords, which attackers try first"
     return None
+
+
+def password_faults(
+    passwords: Sequence[str], own: Sequence[tuple[str | None, ...]], minimum: int
+) -> list[Fault | None]:
+    """Say it of many passwords, each with its member's name, last name and email."""
+    pairs = zip(passwords, own, strict=True)
+    return [password_fault(password, words, minimum) for password, words in pairs]
 
 
 def _own_words(own: tuple[str | None, ...]) -> list[str]:

@@ -42,7 +42,6 @@ from anyscale.server.core.publishing import (
 from anyscale.server.core.small import create_small
 from anyscale.server.store.base import Due, Store
 from anyscale.user.models import AdminCreatedUser, Batch, Claimed, Conflict, Created
-from anyscale.user.passwords import password_fault
 from anyscale.user.validate import CheckedUser, Policy
 
 __all__ = ["Batches"]
@@ -271,13 +270,16 @@ class Batches:
             raise FeatureUnavailable
 
     def _check_passwords(self, due: Sequence[Due], wanted: dict[str, str]) -> None:
-        problems = []
-        for row in due:
-            own = (row.name, row.lastname, row.email)
-            fault = password_fault(wanted[row.user_id], own, self.policy.password_min_length)
-            if fault:
-                code, detail = fault
-                index = position_of(row.user_id)
-                problems.append(Problem(index=index, field="password", code=code, detail=detail))
+        found = self._hashing.faults(
+            [wanted[row.user_id] for row in due],
+            [(row.name, row.lastname, row.email) for row in due],
+            self.policy.password_min_length,
+        )
+        problems = [
+            Problem(index=position_of(row.user_id), field="password", code=code, detail=detail)
+            for row, fault in zip(due, found, strict=True)
+            if fault
+            for code, detail in [fault]
+        ]
         if problems:
             raise BatchRefused(problems)

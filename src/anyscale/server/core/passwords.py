@@ -1,49 +1,47 @@
-"""Hashing and checking passwords."""
+"""Hashing and checking passwords on every core."""
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from msgspec import Struct
+from anyscale.server.core.argon2id import CHEAPEST, OWASP, Hasher, Profile
+from anyscale.server.core.hashing_process import HashingProcess
+from anyscale.user.passwords import Fault
 
-from anyscale.user.passwords import normalized
-
-if TYPE_CHECKING:  # loaded where they are used: most commands hash nothing
+if TYPE_CHECKING:  # loaded where it is used: most commands hash nothing
     from concurrent.futures import Future, ThreadPoolExecutor
-
-    from argon2 import PasswordHasher
 
 __all__ = ["CHEAPEST", "OWASP", "Hashing", "Profile"]
 
+_LOWEST = 19
 
-class Profile(Struct, frozen=True, kw_only=True):
-    """Parameters of Argon2id (RFC 9106)."""
-
-    memory_kib: int
-    passes: int
-    lanes: int = 1
-    salt_octets: int = 16
-    tag_octets: int = 32
-
-
-#: OWASP Password Storage Cheat Sheet, its first choice of little memory; some 20 ms of one core.
-OWASP = Profile(memory_kib=19456, passes=2)
-
-#: Only for tests.
-CHEAPEST = Profile(memory_kib=8, passes=1)
+Result = TypeVar("Result")
 
 
 class Hashing:
-    """Hashes and checks passwords with one profile, in one thread a core at the lowest priority.
+    """Hashes and checks passwords with one profile, on all cores, one at a time on each.
 
     Argon2 lets Python's lock go, so that threads use every core; with one lane each, since a hash
     of several lanes starts threads of its own.
+
+    Args:
+        profile: the parameters of hashes.
+        apart: whether processes of their own do it, and not threads of this one. A server's do,
+            since a thread of low priority that waits for a core may hold Python's lock meanwhile.
+        niceness: the priority, 0 to 19; the higher, the lower.
     """
 
-    def __init__(self, profile: Profile = OWASP) -> None:
+    def __init__(
+        self, profile: Profile = OWASP, *, apart: bool = False, niceness: int = _LOWEST
+    ) -> None:
         self.profile = profile
+        self._apart = apart
+        self._niceness = niceness
+        self._hasher = Hasher(profile)
+        self._of_thread = threading.local()
+        self._processes: list[HashingProcess] = []
         #: hashes computed so far
         self.computed = 0
 
@@ -66,65 +64,68 @@ class Hashing:
             for future in futures:
                 future.cancel()
 
-    def verify(self, password_hash: str | None, password: str) -> bool:
-        """Say whether a password is the right one.
+    def faults(
+        self, passwords: Sequence[str], own: Sequence[tuple[str | None, ...]], minimum: int
+    ) -> list[Fault | None]:
+        """Say what is wrong with passwords, as `password_faults` does.
 
-        The cost is the same where there is no hash, so that time tells nobody who has an account.
-
-        Args:
-            password_hash: None where there is no account, or one without a password.
-            password: as it was typed.
+        It is done where passwords are hashed, at the same priority: a look at the list of common
+        ones takes some 150 us, a page of them as long as anybody else should wait for the server.
         """
-        from argon2.exceptions import InvalidHashError, VerificationError
+        return self._pool.submit(self._faults, passwords, own, minimum).result()
 
-        nobody = self._nobody  # made now, so that the first account that is missing costs no more
-        try:
-            right = self._argon2.verify(password_hash or nobody, normalized(password))
-        except (VerificationError, InvalidHashError, UnicodeEncodeError):
-            return False  # a lone surrogate, which no password has, cannot even be hashed
-        return bool(right) and password_hash is not None
+    def verify(self, password_hash: str | None, password: str) -> bool:
+        """Say whether a password is the right one, as `Hasher.verify` does."""
+        return self._pool.submit(self._verify, password_hash, password).result()
 
     def needs_rehash(self, password_hash: str) -> bool:
         """Say whether a hash was made with other parameters than today's."""
-        return self._argon2.check_needs_rehash(password_hash)
+        return self._hasher.needs_rehash(password_hash)
 
     def close(self) -> None:
-        """Let the threads go; what they have begun is finished."""
+        """Let the threads and processes go; what they have begun is finished."""
         if "_pool" in self.__dict__:
             self._pool.shutdown(cancel_futures=True)
+        for process in self._processes:
+            process.close()
 
     def _hash(self, password: str) -> str:
-        result = self._argon2.hash(password)
+        result = self._done(lambda hasher: hasher.hash(password))
         self.computed += 1
         return result
 
-    @cached_property
-    def _argon2(self) -> "PasswordHasher":
-        from argon2 import PasswordHasher, Type
+    def _faults(
+        self, passwords: Sequence[str], own: Sequence[tuple[str | None, ...]], minimum: int
+    ) -> list[Fault | None]:
+        return self._done(lambda hasher: hasher.faults(passwords, own, minimum))
 
-        return PasswordHasher(
-            time_cost=self.profile.passes,
-            memory_cost=self.profile.memory_kib,
-            parallelism=self.profile.lanes,
-            hash_len=self.profile.tag_octets,
-            salt_len=self.profile.salt_octets,
-            type=Type.ID,
-        )
+    def _verify(self, password_hash: str | None, password: str) -> bool:
+        return self._done(lambda hasher: hasher.verify(password_hash, password))
+
+    def _done(self, work: Callable[[Hasher | HashingProcess], Result]) -> Result:
+        """Have the thread's own process do something; or this thread, if that one is gone."""
+        process: HashingProcess | None = getattr(self._of_thread, "process", None)
+        if process is None:
+            return work(self._hasher)
+        try:
+            return work(process)
+        except (EOFError, OSError):
+            self._begin_thread()
+            return work(self._hasher)
 
     @cached_property
     def _pool(self) -> "ThreadPoolExecutor":
         from concurrent.futures import ThreadPoolExecutor
 
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        return ThreadPoolExecutor(cores, "hashing", initializer=_yield_to_others)
+        return ThreadPoolExecutor(cores, "hashing", initializer=self._begin_thread)
 
-    @cached_property
-    def _nobody(self) -> str:
-        return self._argon2.hash(os.urandom(16).hex())
-
-
-def _yield_to_others() -> None:
-    # On Linux every thread has a priority of its own. At the lowest one, whatever else this
-    # process answers is answered as fast as when nothing is hashed.
-    if os.uname().sysname == "Linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
+    def _begin_thread(self) -> None:
+        if self._apart:
+            process = HashingProcess(self.profile, self._niceness)
+            self._of_thread.process = process
+            self._processes.append(process)
+        elif os.uname().sysname == "Linux":
+            # There every thread has a priority of its own. At a low one, whatever else this
+            # process does goes on as if nothing were hashed.
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), self._niceness)

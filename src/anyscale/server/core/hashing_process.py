@@ -1,0 +1,166 @@
+"""A process that hashes for a server, at a low priority, so that the server itself never waits.
+
+A thread of low priority in the server's own process would hold Python's lock now and then while it
+waits for a core, and whoever asks the server for anything waits with it.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import IO
+
+from msgspec import Struct, msgpack
+
+from anyscale.server.core.argon2id import Hasher, Profile
+from anyscale.user.passwords import Fault, password_faults
+
+__all__ = ["HashingProcess"]
+
+_LENGTH = 4
+
+
+class _ToHash(Struct, frozen=True, tag=True):
+    password: str
+
+    def __repr__(self) -> str:
+        return "_ToHash(...)"
+
+
+class _ToCheck(Struct, frozen=True, tag=True):
+    passwords: list[str]
+    own: list[tuple[str | None, ...]]
+    minimum: int
+
+    def __repr__(self) -> str:
+        return "_ToCheck(...)"
+
+
+class _ToVerify(Struct, frozen=True, tag=True):
+    password_hash: str | None
+    password: str
+
+    def __repr__(self) -> str:
+        return "_ToVerify(...)"
+
+
+_Asked = _ToHash | _ToVerify | _ToCheck
+
+
+class HashingProcess:
+    """The process, as its server sees it. One thread at a time asks it.
+
+    Passwords reach it through a pipe: no other process sees them, and it ends when the server does,
+    however that ends.
+
+    Args:
+        profile: the parameters of hashes.
+        niceness: its priority, 0 to 19; the higher, the lower.
+    """
+
+    def __init__(self, profile: Profile, niceness: int) -> None:
+        # -P: a module in the folder where the server was started is not taken for one of ours.
+        command = [sys.executable, "-P", "-m", __name__, str(niceness)]
+        self._process = subprocess.Popen(  # noqa: S603 - this module
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            process_group=0,  # Ctrl-C is the server's: it finishes what it began
+        )
+        _send(self._stdin, msgpack.encode(profile))
+
+    @property
+    def pid(self) -> int:
+        """The id of the process."""
+        return self._process.pid
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it has not ended."""
+        return self._process.poll() is None
+
+    def hash(self, password: str) -> str:
+        """Hash a password.
+
+        Raises:
+            EOFError, OSError: the process is gone.
+        """
+        return msgpack.decode(self._ask(_ToHash(password)), type=str)
+
+    def verify(self, password_hash: str | None, password: str) -> bool:
+        """Say whether a hash is this password's.
+
+        Raises:
+            EOFError, OSError: the process is gone.
+        """
+        with suppress(UnicodeEncodeError):  # a lone surrogate, which no password has
+            return msgpack.decode(self._ask(_ToVerify(password_hash, password)), type=bool)
+        return False
+
+    def faults(
+        self, passwords: Sequence[str], own: Sequence[tuple[str | None, ...]], minimum: int
+    ) -> list[Fault | None]:
+        """Say what is wrong with passwords, as `password_faults` does.
+
+        Raises:
+            EOFError, OSError: the process is gone.
+        """
+        answer = self._ask(_ToCheck(list(passwords), list(own), minimum))
+        return msgpack.decode(answer, type=list[Fault | None])
+
+    def close(self) -> None:
+        """Let it finish what it does, and end."""
+        for pipe in (self._process.stdin, self._process.stdout):
+            assert pipe
+            pipe.close()
+        self._process.wait()
+
+    def _ask(self, asked: _Asked) -> bytes:
+        _send(self._stdin, msgpack.encode(asked))
+        assert self._process.stdout
+        return _received(self._process.stdout)
+
+    @property
+    def _stdin(self) -> IO[bytes]:
+        assert self._process.stdin
+        return self._process.stdin
+
+
+def _send(pipe: IO[bytes], message: bytes) -> None:
+    pipe.write(len(message).to_bytes(_LENGTH) + message)
+    pipe.flush()
+
+
+def _received(pipe: IO[bytes]) -> bytes:
+    length = int.from_bytes(pipe.read(_LENGTH))
+    if not length or len(message := pipe.read(length)) < length:
+        raise EOFError
+    return message
+
+
+def _answered(hasher: Hasher, asked: _Asked) -> str | bool | list[Fault | None]:
+    if isinstance(asked, _ToHash):
+        return hasher.hash(asked.password)
+    if isinstance(asked, _ToVerify):
+        return hasher.verify(asked.password_hash, asked.password)
+    return password_faults(asked.passwords, asked.own, asked.minimum)
+
+
+def main(niceness: int) -> None:
+    """Answer what is asked through standard input, until it ends."""
+    # A service manager tells every process of a service to stop; this one stops with the server.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    os.nice(niceness)
+    hasher = Hasher(msgpack.decode(_received(sys.stdin.buffer), type=Profile))
+    while True:
+        asked = msgpack.decode(_received(sys.stdin.buffer), type=_Asked)
+        _send(sys.stdout.buffer, msgpack.encode(_answered(hasher, asked)))
+
+
+if __name__ == "__main__":
+    try:
+        main(int(sys.argv[1]))
+    except (EOFError, BrokenPipeError):
+        os._exit(0)  # standard output may be closed: nothing is left to be written there
