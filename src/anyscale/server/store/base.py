@@ -5,23 +5,29 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from anyscale.server.store.rows import (
+    AccountRow,
     AuditRow,
     BatchRow,
     ConflictRow,
     Due,
+    LinkRow,
     Owner,
     PageRow,
+    SessionRow,
     TokenRow,
     UserRow,
 )
 
 __all__ = [
+    "AccountRow",
     "AuditRow",
     "BatchRow",
     "ConflictRow",
     "Due",
+    "LinkRow",
     "Owner",
     "PageRow",
+    "SessionRow",
     "Store",
     "TokenRow",
     "Transaction",
@@ -50,7 +56,12 @@ class Transaction(Protocol):
     8. An entry of the trail is never replaced, and of transactions that append to it one is over
        before the next one sees the last entry.
     9. The clock is the database's.
-    10. No two tokens that are not revoked have one name; a token that is revoked stays so.
+    10. No two tokens of one person, or of nobody, that are not revoked have one name; a token that
+        is revoked stays so.
+    11. An account has one link at a time, and taking it is done once, whoever else tries.
+    12. An issuer's subject belongs to one account, and an account to one subject of an issuer.
+    13. Of transactions that hold the owners one is over before the next one sees them.
+    14. Removing an account removes all that is kept of the person.
 
     A `user_id` is `usr_`, what follows `bat_` in the id of its batch, and its position in eight
     hexadecimal digits: ids sort as the batches were opened, and as their entries stand.
@@ -184,6 +195,93 @@ class Transaction(Protocol):
 
     def revoke_token(self, token_id: str, by: str, at: int) -> None:
         """End a token that is not revoked."""
+
+    def account(self, *, user_id: str = "", email_key: str = "") -> AccountRow | None:
+        """Give the account with an id, or else with an email key; hold it if this may write."""
+
+    def set_password(self, user_id: str, password_hash: str, at: int | None) -> None:
+        """Put a hash in place of the one before.
+
+        Args:
+            user_id: whose.
+            password_hash: the new one.
+            at: when the member chose it; None leaves that as it is.
+        """
+
+    def suspend(self, user_id: str, at: int | None) -> None:
+        """Note since when an account is suspended; None for one that is not."""
+
+    def set_level(self, user_id: str, permission_level: str) -> None:
+        """Make an account an owner's or a collaborator's."""
+
+    def hold_owners(self) -> Sequence[str]:
+        """Give the ids of the owners who are not suspended, and hold them all."""
+
+    def remove_account(self, user_id: str) -> None:
+        """Remove an account, with its sessions, links, identities, devices and tokens.
+
+        In the reports of batches its email becomes an empty text.
+        """
+
+    def without_way_in(
+        self, batch_id: str, *, sso: bool, after: str, limit: int
+    ) -> Sequence[AccountRow]:
+        """Give accounts of a published batch that nobody can sign in to, by `user_id`.
+
+        Args:
+            batch_id: which batch.
+            sso: whether there is an identity provider, by which SSO users come in.
+            after: the `user_id` that the last page ended with, or an empty text.
+            limit: how many.
+        """
+
+    def count_without_way_in(self, batch_id: str, *, sso: bool) -> int:
+        """Count them."""
+
+    def add_session(self, row: SessionRow) -> None:
+        """Insert a session."""
+
+    def session(self, session_hash: bytes) -> SessionRow | None:
+        """Give the session with a hash."""
+
+    def sessions(self, user_id: str) -> Sequence[SessionRow]:
+        """Give the sessions of an account, the latest first."""
+
+    def use_session(self, session_id: str, at: int) -> None:
+        """Note when a session was used."""
+
+    def end_sessions(self, user_id: str, *, only: str = "", but: str = "") -> int:
+        """Remove the sessions of an account; give how many they were.
+
+        Args:
+            user_id: whose.
+            only: the `session_id` of the one to remove; empty for all.
+            but: the `session_id` of one that stays; empty for none.
+        """
+
+    def forget_sessions(self, unused_since: int, now: int) -> None:
+        """Remove sessions that are over, by either limit, and links that have expired."""
+
+    def remember_device(self, device_hash: bytes, user_id: str, at: int) -> None:
+        """Note that a browser has signed in to an account, and when it last did."""
+
+    def knows_device(self, device_hash: bytes, user_id: str, since: int) -> bool:
+        """Say whether a browser has signed in to an account since a time."""
+
+    def put_link(self, row: LinkRow) -> None:
+        """Put a link in place of the one that its account had."""
+
+    def link(self, link_hash: bytes) -> LinkRow | None:
+        """Give the link with a hash."""
+
+    def take_link(self, link_hash: bytes) -> LinkRow | None:
+        """Give the link with a hash, and remove it: nobody gets it twice."""
+
+    def link_identity(self, issuer: str, subject: str, user_id: str, at: int) -> bool:
+        """Tie a subject of an issuer to an account; say whether neither was tied already."""
+
+    def identified(self, issuer: str, subject: str) -> str | None:
+        """Give the `user_id` of the account that a subject of an issuer is tied to."""
 
 
 class Store(Protocol):

@@ -15,8 +15,8 @@ from psycopg.errors import UniqueViolation
 
 from anyscale.errors import StoreUnavailable
 from anyscale.server.store.base import Owner, UserRow
+from anyscale.server.store.postgres_people import PostgresPeople
 from anyscale.server.store.postgres_statements import TAKE_TURNS
-from anyscale.server.store.postgres_trail import PostgresTrail
 
 __all__ = ["ENDED", "PostgresClaims"]
 
@@ -74,7 +74,7 @@ _REMOVE_RANGE = """
 """
 
 
-class PostgresClaims(PostgresTrail):
+class PostgresClaims(PostgresPeople):
     """A part of `base.Transaction`."""
 
     _has_claimed = False

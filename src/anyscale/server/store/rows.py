@@ -5,12 +5,15 @@ from typing import NamedTuple
 from msgspec import Struct
 
 __all__ = [
+    "AccountRow",
     "AuditRow",
     "BatchRow",
     "ConflictRow",
     "Due",
+    "LinkRow",
     "Owner",
     "PageRow",
+    "SessionRow",
     "TokenRow",
     "UserRow",
 ]
@@ -117,3 +120,55 @@ class TokenRow(Struct, frozen=True):
     used_at: int | None = None
     revoked_by: str | None = None
     revoked_at: int | None = None
+    #: Whose own it is: it then has that person's role, whatever stands in `role`.
+    user_id: str | None = None
+
+
+class AccountRow(Struct, frozen=True):
+    """An account, with what its owner signs in by."""
+
+    user_id: str
+    batch_id: str
+    email: str
+    name: str
+    lastname: str | None
+    is_sso_user: bool
+    #: `collaborator` or `owner`
+    permission_level: str
+    password_hash: str | None
+    #: When the member chose the password; None while it is the one that an administrator gave.
+    password_set_at: int | None
+    suspended_at: int | None
+    created_at: int
+
+    def __repr__(self) -> str:
+        return f"AccountRow({self.user_id!r})"
+
+
+class SessionRow(Struct, frozen=True):
+    """A signed-in browser, of whose cookie only the hash is kept."""
+
+    session_id: str
+    user_id: str
+    #: SHA-256 of the cookie
+    hash: bytes
+    #: by which it came about: `password`, `link` or `sso`
+    way: str
+    address: str
+    #: what the browser says that it is
+    agent: str
+    created_at: int
+    used_at: int
+    #: after which it ends whatever happens
+    expires_at: int
+
+
+class LinkRow(Struct, frozen=True):
+    """A one-time link by which a password is set, of which only the hash is kept."""
+
+    user_id: str
+    #: SHA-256 of what the link carries
+    hash: bytes
+    created_by: str
+    created_at: int
+    expires_at: int

@@ -7,8 +7,8 @@ from typing import Any
 from msgspec import structs
 
 from anyscale.server.store.base import BatchRow, ConflictRow, Due, Owner, PageRow, UserRow
+from anyscale.server.store.sqlite_people import SqlitePeople
 from anyscale.server.store.sqlite_statements import marks, slices
-from anyscale.server.store.sqlite_trail import SqliteTrail
 
 __all__ = ["SqliteTransaction"]
 
@@ -39,7 +39,7 @@ _OWNERS = """
 _ENDED = ("dropped", "expired")
 
 
-class SqliteTransaction(SqliteTrail):
+class SqliteTransaction(SqlitePeople):
     """See `base.Transaction`."""
 
     def now(self) -> int:

@@ -1,0 +1,148 @@
+"""The statements of the SQLite store about accounts and how people sign in to them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from msgspec import structs
+
+from anyscale.server.store.base import AccountRow, LinkRow, SessionRow
+from anyscale.server.store.sqlite_statements import marks
+from anyscale.server.store.sqlite_trail import SqliteTrail
+
+__all__ = ["SqlitePeople"]
+
+_ACCOUNT = ", ".join(AccountRow.__struct_fields__)
+_SESSION = ", ".join(SessionRow.__struct_fields__)
+_LINK = ", ".join(LinkRow.__struct_fields__)
+
+# What else is kept of a person.
+_THEIRS = ("sessions", "devices", "links", "identities", "tokens")
+
+_WITHOUT_WAY_IN = (
+    "from live_users where user_id > ? and user_id < ? and password_hash is null"
+    " and suspended_at is null and not (is_sso_user and ?)"
+)
+
+
+class SqlitePeople(SqliteTrail):
+    """A part of `base.Transaction`."""
+
+    def account(self, *, user_id: str = "", email_key: str = "") -> AccountRow | None:
+        column, value = ("user_id", user_id) if user_id else ("email_key", email_key)
+        return self._account(f"select {_ACCOUNT} from live_users where {column} = ?", value)
+
+    def set_password(self, user_id: str, password_hash: str, at: int | None) -> None:
+        self._execute(
+            "update users set password_hash = ?, password_set_at = coalesce(?, password_set_at)"
+            " where user_id = ?",
+            (password_hash, at, user_id),
+        )
+
+    def suspend(self, user_id: str, at: int | None) -> None:
+        self._execute("update users set suspended_at = ? where user_id = ?", (at, user_id))
+
+    def set_level(self, user_id: str, permission_level: str) -> None:
+        self._execute(
+            "update users set permission_level = ? where user_id = ?", (permission_level, user_id)
+        )
+
+    def hold_owners(self) -> Sequence[str]:
+        rows = self._execute(
+            "select user_id from live_users where permission_level = 'owner'"
+            " and suspended_at is null order by user_id"
+        )
+        return [user_id for (user_id,) in rows]
+
+    def remove_account(self, user_id: str) -> None:
+        self._execute(
+            "update conflicts set email = '' where kind = 'exists' and folded(email) ="
+            " (select folded(email) from users where user_id = ?)",
+            (user_id,),
+        )
+        for table in (*_THEIRS, "users"):
+            self._execute(f"delete from {table} where user_id = ?", (user_id,))
+
+    def without_way_in(
+        self, batch_id: str, *, sso: bool, after: str, limit: int
+    ) -> Sequence[AccountRow]:
+        prefix = "usr_" + batch_id.removeprefix("bat_")
+        sql = f"select {_ACCOUNT} {_WITHOUT_WAY_IN} order by user_id limit ?"
+        rows = self._execute(sql, (after or prefix, prefix + "g", sso, limit))
+        return [_account(row) for row in rows]
+
+    def count_without_way_in(self, batch_id: str, *, sso: bool) -> int:
+        prefix = "usr_" + batch_id.removeprefix("bat_")
+        return self._number(f"select count(*) {_WITHOUT_WAY_IN}", prefix, prefix + "g", sso)
+
+    def add_session(self, row: SessionRow) -> None:
+        values = structs.astuple(row)
+        self._execute(f"insert into sessions ({_SESSION}) values ({marks(values)})", values)
+
+    def session(self, session_hash: bytes) -> SessionRow | None:
+        sql = f"select {_SESSION} from sessions where hash = ?"
+        return self._one(SessionRow, sql, session_hash)
+
+    def sessions(self, user_id: str) -> Sequence[SessionRow]:
+        sql = f"select {_SESSION} from sessions where user_id = ? order by session_id desc"
+        return self._all(SessionRow, sql, user_id)
+
+    def use_session(self, session_id: str, at: int) -> None:
+        self._execute("update sessions set used_at = ? where session_id = ?", (at, session_id))
+
+    def end_sessions(self, user_id: str, *, only: str = "", but: str = "") -> int:
+        return self._execute(
+            "delete from sessions where user_id = ? and (? = '' or session_id = ?)"
+            " and session_id <> ?",
+            (user_id, only, only, but),
+        ).rowcount
+
+    def forget_sessions(self, unused_since: int, now: int) -> None:
+        self._execute(
+            "delete from sessions where used_at < ? or expires_at <= ?", (unused_since, now)
+        )
+        self._execute("delete from links where expires_at <= ?", (now,))
+
+    def remember_device(self, device_hash: bytes, user_id: str, at: int) -> None:
+        self._execute(
+            "insert into devices (hash, user_id, used_at) values (?, ?, ?)"
+            " on conflict (hash) do update set used_at = excluded.used_at",
+            (device_hash, user_id, at),
+        )
+
+    def knows_device(self, device_hash: bytes, user_id: str, since: int) -> bool:
+        sql = "select count(*) from devices where hash = ? and user_id = ? and used_at >= ?"
+        return bool(self._number(sql, device_hash, user_id, since))
+
+    def put_link(self, row: LinkRow) -> None:
+        self._execute("delete from links where user_id = ?", (row.user_id,))
+        values = structs.astuple(row)
+        self._execute(f"insert into links ({_LINK}) values ({marks(values)})", values)
+
+    def link(self, link_hash: bytes) -> LinkRow | None:
+        return self._one(LinkRow, f"select {_LINK} from links where hash = ?", link_hash)
+
+    def take_link(self, link_hash: bytes) -> LinkRow | None:
+        sql = f"delete from links where hash = ? returning {_LINK}"
+        return self._one(LinkRow, sql, link_hash)
+
+    def link_identity(self, issuer: str, subject: str, user_id: str, at: int) -> bool:
+        sql = (
+            "insert into identities (issuer, subject, user_id, linked_at) values (?, ?, ?, ?)"
+            " on conflict do nothing"
+        )
+        return bool(self._execute(sql, (issuer, subject, user_id, at)).rowcount)
+
+    def identified(self, issuer: str, subject: str) -> str | None:
+        sql = "select user_id from identities where issuer = ? and subject = ?"
+        row = self._execute(sql, (issuer, subject)).fetchone()
+        return row[0] if row else None
+
+    def _account(self, sql: str, *values: str) -> AccountRow | None:
+        row = self._execute(sql, values).fetchone()
+        return _account(row) if row else None
+
+
+def _account(row: Sequence[Any]) -> AccountRow:
+    account = AccountRow(*row)
+    # SQLite knows no truth values.
+    return structs.replace(account, is_sso_user=bool(account.is_sso_user))
