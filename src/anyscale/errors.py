@@ -10,9 +10,15 @@
     ├── KeyReused             the idempotency key belongs to a batch with other content
     ├── NotAuthenticated      no token, or one that is unknown, expired or revoked
     ├── NotPermitted          the token's role does not allow the call
+    ├── SignInRefused         email or password is wrong, or the account is suspended
+    ├── PasswordExpired       the password that an administrator gave is too old
+    ├── PasswordChangeNeeded  the password that an administrator gave must be changed first
+    ├── PasswordRefused       the policy refuses a new password
+    ├── LinkInvalid           the one-time link was used, has expired or never was
     ├── RequestInvalid        a request over HTTP that makes no sense
     ├── TooLarge              more than the control plane takes at once
     ├── Overloaded            the control plane has too much to do: ask again later
+    │   └── Throttled         too many wrong passwords: try again later
     ├── NotFound              no such batch, or no such user
     ├── UserAmbiguous         several users match: `emails` names them
     ├── NotAControlPlane      what answers at the host is something else
@@ -39,16 +45,22 @@ __all__ = [
     "ConfigError",
     "FeatureUnavailable",
     "KeyReused",
+    "LinkInvalid",
     "NotAControlPlane",
     "NotAuthenticated",
     "NotFound",
     "NotPermitted",
     "Overloaded",
+    "PasswordChangeNeeded",
+    "PasswordExpired",
+    "PasswordRefused",
     "Problem",
     "RequestInvalid",
     "ServerFault",
     "ServerUnreachable",
+    "SignInRefused",
     "StoreUnavailable",
+    "Throttled",
     "TooLarge",
     "Unavailable",
     "UserAmbiguous",
@@ -175,6 +187,41 @@ class NotPermitted(AnyscaleError):
     status = 403
 
 
+class SignInRefused(AnyscaleError):
+    """Nobody is signed in: the reason is given to whom it tells nothing new."""
+
+    code = "sign_in_refused"
+    status = 401
+
+
+class PasswordExpired(AnyscaleError):
+    """The password that an administrator gave was not changed in time."""
+
+    code = "password_expired"
+    status = 403
+
+
+class PasswordChangeNeeded(AnyscaleError):
+    """The password that an administrator gave must be changed before anything else."""
+
+    code = "password_change_needed"
+    status = 403
+
+
+class PasswordRefused(AnyscaleError):
+    """A new password does not meet the policy."""
+
+    code = "password_refused"
+    status = 422
+
+
+class LinkInvalid(AnyscaleError):
+    """A one-time link was used, has expired, or never was."""
+
+    code = "link_invalid"
+    status = 410
+
+
 class RequestInvalid(AnyscaleError):
     """A request makes no sense: it is no JSON, or a field is missing or of a wrong kind."""
 
@@ -195,10 +242,16 @@ class Overloaded(AnyscaleError):
     code = "overloaded"
     status = 429
 
-    def __init__(self, detail: str) -> None:
+    def __init__(self, detail: str, retry_after_seconds: float = 1.0) -> None:
         super().__init__(detail)
         #: after which it makes sense to ask again
-        self.retry_after_seconds = 1.0
+        self.retry_after_seconds = retry_after_seconds
+
+
+class Throttled(Overloaded):
+    """Too many wrong passwords, for an account or from an address."""
+
+    code = "throttled"
 
 
 class NotFound(AnyscaleError):

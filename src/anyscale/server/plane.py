@@ -1,16 +1,26 @@
 """A control plane: its store and its rules, put together as the settings say."""
 
+from functools import cached_property
+from typing import TYPE_CHECKING
+
 from anyscale.server.core.audit import Trail
 from anyscale.server.core.batches import Batches
 from anyscale.server.core.passwords import OWASP, Hashing, Profile
+from anyscale.server.core.sessions import Sessions
 from anyscale.server.core.tokens import Tokens
 from anyscale.server.core.users import Users
 from anyscale.server.settings import Settings
 from anyscale.server.store.base import Store
 
+if TYPE_CHECKING:
+    from anyscale.server.core.sign_in import SignIn
+
 __all__ = ["ControlPlane"]
 
 _DAY = 24 * 60 * 60 * 1000
+
+#: The priority of a hash that a person waits for: below that of answering, above that of batches.
+_WAITED_FOR = 5
 
 
 class ControlPlane:
@@ -40,6 +50,8 @@ class ControlPlane:
         self.users = Users(self.store)
         self.tokens = Tokens(self.store)
         self.trail = Trail(self.store)
+        self.sessions = Sessions(self.store)
+        self._profile, self._hash_apart = profile, hash_apart
         self.batches = Batches(
             self.store,
             self.hashing,
@@ -48,9 +60,19 @@ class ControlPlane:
             expiry_days=settings.batch_expiry_days,
         )
 
+    @cached_property
+    def sign_in(self) -> "SignIn":
+        """What people do with passwords. Loaded where they do: it costs a command 100 ms."""
+        from anyscale.server.core.sign_in import SignIn
+
+        hashing = Hashing(self._profile, apart=self._hash_apart, niceness=_WAITED_FOR)
+        days = self.settings.initial_password_days
+        return SignIn(self.store, hashing, self.trail, self.settings.policy, days)
+
     def clean_up(self) -> None:
         """Drop batches that nobody touched for long, and forget what was kept long enough."""
         self.batches.expire()
+        self.sessions.forget()
         with self.store.write() as rows:
             now = rows.now()
             rows.forget_reports(now - self.settings.report_days * _DAY)
@@ -59,6 +81,8 @@ class ControlPlane:
 
     def close(self) -> None:
         """Let go of the threads and the database."""
+        if "sign_in" in self.__dict__:
+            self.sign_in.close()
         self.hashing.close()
         self.store.close()
 

@@ -26,6 +26,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     #: Whether batches may be created at all.
     batch_create: bool = True
     policy: Policy = Policy()
+    #: days after which a password that an administrator gave is no good, if it was not changed
+    initial_password_days: int = 30
     #: days after which an open batch that nobody touched is dropped
     batch_expiry_days: int = 7
     #: days for which it is kept which entries of a batch were passed over, and what was dropped
@@ -56,6 +58,9 @@ class Settings(Struct, frozen=True, kw_only=True):
                 ),
                 sso_only=_flag(environment, "ANYSCALE_SSO_ONLY", default=False),
                 hold_wait=_number(environment, "ANYSCALE_HOLD_WAIT_SECONDS", 60, 0, 3600),
+            ),
+            initial_password_days=_number(
+                environment, "ANYSCALE_INITIAL_PASSWORD_DAYS", 30, 1, 3650
             ),
             batch_expiry_days=_number(environment, "ANYSCALE_BATCH_EXPIRY_DAYS", 7, 1, 365),
             report_days=_number(environment, "ANYSCALE_REPORT_DAYS", 90, 1, 3650),

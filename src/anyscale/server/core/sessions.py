@@ -1,0 +1,170 @@
+"""Sessions: signed-in browsers, known by a cookie of which only the hash is kept."""
+
+import hashlib
+import os
+from base64 import urlsafe_b64encode
+from collections.abc import Sequence
+from contextlib import suppress
+
+from msgspec import Struct
+
+from anyscale.errors import NotAuthenticated, NotFound, PasswordChangeNeeded, StoreUnavailable
+from anyscale.server.core import audit
+from anyscale.server.store.base import AccountRow, SessionRow, Store, Transaction
+
+__all__ = [
+    "ABSOLUTE_LIMIT",
+    "IDLE_LIMIT",
+    "Member",
+    "Sessions",
+    "begin",
+    "hash_of",
+    "new_secret",
+]
+
+_HOUR = 60 * 60 * 1000
+
+#: milliseconds without a request after which a session ends
+IDLE_LIMIT = 12 * _HOUR
+#: milliseconds after which it ends in any case
+ABSOLUTE_LIMIT = 7 * 24 * _HOUR
+
+#: Milliseconds between two notes of a session's use, which would else be a write for each call.
+_USE_EVERY = 60_000
+
+_SECRET_OCTETS = 32
+_AGENT_LENGTH = 200
+
+
+class Member(Struct, frozen=True):
+    """Who is signed in, and by which session."""
+
+    account: AccountRow
+    session: SessionRow
+
+    @property
+    def actor(self) -> str:
+        """As the trail names a person: by the id alone."""
+        return f"user:{self.account.user_id}"
+
+    @property
+    def must_change_password(self) -> bool:
+        """Whether the password that was signed in by is one that an administrator gave."""
+        return self.session.way == "password" and self.account.password_set_at is None
+
+    def require_own_password(self) -> None:
+        """Check that the session may do more than change the password.
+
+        Raises:
+            PasswordChangeNeeded: it may not.
+        """
+        if self.must_change_password:
+            raise PasswordChangeNeeded("change the password that you were given first")
+
+
+class Sessions:
+    """What can be done with sessions."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def authenticate(self, secret: str) -> Member:
+        """Say who is signed in.
+
+        Args:
+            secret: the cookie's.
+
+        Raises:
+            NotAuthenticated: nobody: the session is unknown or over, or the account is suspended.
+        """
+        with self._store.read() as rows:
+            now = rows.now()
+            session = rows.session(hash_of(secret))
+            if session is None or not _is_live(session, now):
+                raise NotAuthenticated("you are not signed in, or not any more")
+            account = rows.account(user_id=session.user_id)
+        if account is None or account.suspended_at is not None:
+            raise NotAuthenticated("you are not signed in, or not any more")
+        if now - session.used_at >= _USE_EVERY:
+            # Also a database that cannot be written now may be read.
+            with suppress(StoreUnavailable), self._store.write() as writing:
+                writing.use_session(session.session_id, now)
+        return Member(account, session)
+
+    def all(self, member: Member) -> Sequence[SessionRow]:
+        """List the sessions of a member, the latest first."""
+        with self._store.read() as rows:
+            now = rows.now()
+            found = rows.sessions(member.account.user_id)
+        return [session for session in found if _is_live(session, now)]
+
+    def end(self, member: Member, session_id: str) -> None:
+        """End one of a member's own sessions.
+
+        Raises:
+            NotFound: the member has no such session.
+        """
+        with self._store.write() as rows:
+            if not rows.end_sessions(member.account.user_id, only=session_id):
+                raise NotFound("there is no such session")
+            audit.append(rows, member.actor, "session.ended", session_id, {})
+
+    def end_others(self, member: Member) -> int:
+        """End a member's sessions but for this one; give how many they were."""
+        with self._store.write() as rows:
+            user_id = member.account.user_id
+            ended = rows.end_sessions(user_id, but=member.session.session_id)
+            if ended:
+                audit.append(rows, member.actor, "sessions.ended", user_id, {"count": ended})
+        return ended
+
+    def forget(self) -> None:
+        """Remove what is kept of sessions and links that are over."""
+        with self._store.write() as rows:
+            now = rows.now()
+            rows.forget_sessions(now - IDLE_LIMIT, now)
+
+
+def begin(rows: Transaction, account: AccountRow, way: str, address: str, agent: str) -> str:
+    """Begin a session, in the transaction that found out whose it is.
+
+    Args:
+        rows: that transaction.
+        account: whose.
+        way: by which it came about: `password`, `link` or `sso`.
+        address: of the browser.
+        agent: what the browser says that it is.
+
+    Returns:
+        The cookie's secret; the control plane keeps its hash only.
+    """
+    now, secret = rows.now(), new_secret()
+    session = SessionRow(
+        session_id=f"ses_{now:012x}{os.urandom(6).hex()}",
+        user_id=account.user_id,
+        hash=hash_of(secret),
+        way=way,
+        address=address,
+        agent="".join(filter(str.isprintable, agent[:_AGENT_LENGTH])),
+        created_at=now,
+        used_at=now,
+        expires_at=now + ABSOLUTE_LIMIT,
+    )
+    rows.add_session(session)
+    actor = f"user:{account.user_id}"
+    audit.append(rows, actor, "session.begun", session.session_id, {"way": way})
+    return secret
+
+
+def new_secret() -> str:
+    """Give 256 random bits as a cookie or a link carries them."""
+    return urlsafe_b64encode(os.urandom(_SECRET_OCTETS)).decode().rstrip("=")
+
+
+def hash_of(secret: str) -> bytes:
+    """Give what is kept of a secret. Plain SHA-256: nobody guesses 256 random bits."""
+    return hashlib.sha256(secret.encode(errors="surrogatepass")).digest()
+
+
+def _is_live(session: SessionRow, now: int) -> bool:
+    return session.expires_at > now and session.used_at > now - IDLE_LIMIT

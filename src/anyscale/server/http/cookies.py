@@ -1,0 +1,51 @@
+"""The cookies of a browser: its session, and that it has signed in before.
+
+`__Host-` (RFC 6265bis, 4.1.3.2): the browser takes them from this host alone, over TLS alone, and
+sends them nowhere else. Loopback counts as safe.
+"""
+
+from typing import Any
+
+from litestar.connection import ASGIConnection
+from litestar.datastructures import Cookie
+
+from anyscale.server.core.sessions import ABSOLUTE_LIMIT
+from anyscale.server.core.sign_in import DEVICE_LIMIT, Browser, SignedIn
+
+__all__ = ["DEVICE", "SESSION", "browser_of", "cookies_of", "gone", "host_cookie"]
+
+SESSION = "__Host-session"
+DEVICE = "__Host-device"
+
+_SECOND = 1000
+
+Connection = ASGIConnection[Any, Any, Any, Any]
+
+
+def host_cookie(name: str, secret: str, seconds: int) -> Cookie:
+    """Make a cookie that no script reads and no other site's form brings along."""
+    return Cookie(
+        name, secret, max_age=seconds, path="/", secure=True, httponly=True, samesite="lax"
+    )
+
+
+def cookies_of(signed_in: SignedIn) -> list[Cookie]:
+    """Give what a browser keeps that signed in."""
+    return [
+        host_cookie(SESSION, signed_in.session, ABSOLUTE_LIMIT // _SECOND),
+        host_cookie(DEVICE, signed_in.device, DEVICE_LIMIT // _SECOND),
+    ]
+
+
+def gone(name: str) -> Cookie:
+    """Make a browser forget a cookie."""
+    return host_cookie(name, "", 0)
+
+
+def browser_of(connection: Connection) -> Browser:
+    """Say from where a request comes."""
+    return Browser(
+        address=connection.client.host if connection.client else "",
+        agent=connection.headers.get("user-agent", ""),
+        device=connection.cookies.get(DEVICE, ""),
+    )
