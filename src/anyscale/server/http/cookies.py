@@ -25,7 +25,13 @@ Connection = ASGIConnection[Any, Any, Any, Any]
 def host_cookie(name: str, secret: str, seconds: int) -> Cookie:
     """Make a cookie that no script reads and no other site's form brings along."""
     return Cookie(
-        name, secret, max_age=seconds, path="/", secure=True, httponly=True, samesite="lax"
+        key=name,
+        value=secret,
+        max_age=seconds,
+        path="/",
+        secure=True,
+        httponly=True,
+        samesite="lax",
     )
 
 
