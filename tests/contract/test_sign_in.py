@@ -1,0 +1,476 @@
+"""Signing in by password, changing it, and setting it by a one-time link, on both stores."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+
+import pytest
+from msgspec import structs
+from tests.contract.houses import House
+from tests.contract.people import PASSWORD, POLICY, checked, execute
+
+from anyscale.errors import (
+    AnyscaleError,
+    LinkInvalid,
+    NotAuthenticated,
+    NotFound,
+    NotPermitted,
+    PasswordChangeNeeded,
+    PasswordExpired,
+    PasswordRefused,
+    SignInRefused,
+    Throttled,
+)
+from anyscale.server.core.access import Caller
+from anyscale.server.core.argon2id import Hasher, Profile
+from anyscale.server.core.sessions import ABSOLUTE_LIMIT, IDLE_LIMIT, hash_of
+from anyscale.server.core.sign_in import DEVICE_LIMIT, Browser, SignedIn
+from anyscale.server.plane import ControlPlane
+from anyscale.server.store.base import AccountRow, LinkRow
+
+EMAIL = "jane@example.com"
+CHOSEN = "a password of her own"
+HOME = Browser("192.0.2.1", "Firefox")
+_DAY = 24 * 60 * 60 * 1000
+
+
+@pytest.fixture
+def plane(store_house: House) -> Iterator[ControlPlane]:
+    with closing(store_house.plane()) as plane:
+        users = [checked(EMAIL, PASSWORD), checked("none@example.com")]
+        plane.batches.create("key", users, "fail", Caller("local:test"))
+        yield plane
+
+
+def account(plane: ControlPlane, email: str = EMAIL) -> AccountRow:
+    with plane.store.read() as rows:
+        found = rows.account(email_key=email)
+    assert found
+    return found
+
+
+def at_home(plane: ControlPlane, email: str = EMAIL, password: str = PASSWORD) -> SignedIn:
+    return plane.sign_in.by_password(email, password, HOME)
+
+
+def link(plane: ControlPlane, email: str = EMAIL, days: int = 1) -> str:
+    with plane.store.write() as rows:
+        now = rows.now()
+        user_id = account(plane, email).user_id
+        rows.put_link(LinkRow(user_id, hash_of("secret"), "local:test", now, now + days * _DAY))
+    return "secret"
+
+
+def later(plane: ControlPlane, milliseconds: int) -> None:
+    """Let time pass for what is kept, by moving that into the past."""
+    with plane.store.write() as rows:
+        for column in ("created_at", "used_at", "expires_at"):
+            execute(rows, f"update sessions set {column} = {column} - ?", (milliseconds,))
+        execute(rows, "update batches set published_at = published_at - ?", (milliseconds,))
+        execute(rows, "update devices set used_at = used_at - ?", (milliseconds,))
+
+
+def events(plane: ControlPlane) -> list[tuple[str, str]]:
+    return [(entry.event, entry.actor) for entry in plane.trail.page(0, 1_000)]
+
+
+def suspend(plane: ControlPlane) -> None:
+    with plane.store.write() as rows:
+        rows.suspend(account(plane).user_id, rows.now())
+
+
+# By password
+
+
+@pytest.mark.parametrize("email", [EMAIL, "JANE@Example.COM", "jane@EXAMPLE.com"])
+def test_the_right_password_signs_in_in_any_spelling_of_the_email(
+    plane: ControlPlane, email: str
+) -> None:
+    signed_in = at_home(plane, email)
+    member = plane.sessions.authenticate(signed_in.session)
+    assert member.account.email == EMAIL
+    assert member.session.way == "password"
+    assert (member.session.address, member.session.agent) == ("192.0.2.1", "Firefox")
+    assert ("session.begun", member.actor) in events(plane)
+
+
+@pytest.mark.parametrize(
+    ("email", "password"),
+    [
+        (EMAIL, "wrong password"),
+        (EMAIL, ""),
+        (EMAIL, PASSWORD.upper()),
+        (EMAIL, "\ud800"),
+        (EMAIL, "x" * 100_000),
+        ("none@example.com", ""),
+        ("none@example.com", PASSWORD),
+        ("nobody@example.com", PASSWORD),
+        ("no address", PASSWORD),
+        ("", ""),
+        ("\0", PASSWORD),
+        ("\ud800@example.com", PASSWORD),
+    ],
+)
+def test_whatever_is_wrong_gets_the_same_answer(
+    plane: ControlPlane, email: str, password: str
+) -> None:
+    with pytest.raises(SignInRefused, match=r"^email or password is wrong$"):
+        at_home(plane, email, password)
+
+
+def test_a_user_of_an_open_batch_is_nobody_yet(plane: ControlPlane) -> None:
+    batch = plane.batches.open("open", "fail", Caller("local:test"))
+    plane.batches.claim(batch.batch_id, 0, [checked("open@example.com", PASSWORD)])
+    plane.batches.hash(batch.batch_id, [(0, PASSWORD)])
+    with pytest.raises(SignInRefused):
+        at_home(plane, "open@example.com")
+
+
+def test_a_suspended_account_is_told_so_to_who_knows_its_password_alone(
+    plane: ControlPlane,
+) -> None:
+    suspend(plane)
+    with pytest.raises(SignInRefused, match="email or password is wrong"):
+        at_home(plane, password="wrong password")
+    with pytest.raises(SignInRefused, match="suspended"):
+        at_home(plane)
+
+
+def test_a_refusal_is_in_the_trail_under_the_id_of_whose_account_it_was(
+    plane: ControlPlane,
+) -> None:
+    with pytest.raises(SignInRefused):
+        at_home(plane, password="wrong password")
+    plane.sign_in.close()
+    assert ("access.refused", f"user:{account(plane).user_id}") in events(plane)
+
+
+def test_a_hash_of_weaker_parameters_is_made_anew_when_its_password_is_known(
+    plane: ControlPlane,
+) -> None:
+    weaker = Hasher(Profile(memory_kib=9, passes=1)).hash(PASSWORD)
+    with plane.store.write() as rows:
+        rows.set_password(account(plane).user_id, weaker, None)
+    at_home(plane)
+    assert "m=8," in str(account(plane).password_hash)
+    assert account(plane).password_set_at is None
+    at_home(plane)
+
+
+def test_where_sso_is_the_only_way_there_are_no_passwords(store_house: House) -> None:
+    with closing(store_house.plane(structs.replace(POLICY, sso_only=True))) as plane:
+        calls: list[Callable[[], object]] = [
+            lambda: at_home(plane),
+            lambda: plane.sign_in.link_account("secret"),
+            lambda: plane.sign_in.by_link("secret", CHOSEN, HOME),
+        ]
+        for call in calls:
+            with pytest.raises(NotPermitted, match="SSO"):
+                call()
+
+
+# The password that an administrator gave
+
+
+def test_who_signs_in_by_a_given_password_must_change_it_first(plane: ControlPlane) -> None:
+    signed_in = at_home(plane)
+    assert signed_in.must_change_password
+    member = plane.sessions.authenticate(signed_in.session)
+    with pytest.raises(PasswordChangeNeeded):
+        member.require_own_password()
+
+    changed = plane.sign_in.change_password(member, PASSWORD, CHOSEN, HOME)
+
+    assert not changed.must_change_password
+    plane.sessions.authenticate(changed.session).require_own_password()
+    assert not at_home(plane, password=CHOSEN).must_change_password
+    with pytest.raises(SignInRefused):
+        at_home(plane)
+
+
+def test_a_given_password_ends_after_its_days_and_a_chosen_one_does_not(
+    plane: ControlPlane,
+) -> None:
+    later(plane, 29 * _DAY)
+    signed_in = at_home(plane)
+    later(plane, 2 * _DAY)
+    with pytest.raises(PasswordExpired, match="link"):
+        at_home(plane)
+    with pytest.raises(SignInRefused):
+        at_home(plane, password="wrong password")
+    signed_in = plane.sign_in.by_link(link(plane), CHOSEN, HOME)
+    assert not signed_in.must_change_password
+    later(plane, 1_000 * _DAY)
+    at_home(plane, password=CHOSEN)
+
+
+# Changing it
+
+
+@pytest.mark.parametrize(
+    ("new", "said"),
+    [
+        ("abcdefg", "shorter"),
+        ("x" * 1_025, "longer"),
+        ("password1234", "common"),
+        ("jane has a password", "own name"),
+        (PASSWORD, "that you have"),
+        ("unspeakable \ud800", "nobody can type"),
+    ],
+)
+def test_a_new_password_is_held_against_the_policy(
+    plane: ControlPlane, new: str, said: str
+) -> None:
+    member = plane.sessions.authenticate(at_home(plane).session)
+    with pytest.raises(PasswordRefused, match=said) as refused:
+        plane.sign_in.change_password(member, PASSWORD, new, HOME)
+    assert new not in str(refused.value)
+    at_home(plane)
+
+
+def test_changing_takes_the_current_password(plane: ControlPlane) -> None:
+    member = plane.sessions.authenticate(at_home(plane).session)
+    with pytest.raises(SignInRefused, match="current password"):
+        plane.sign_in.change_password(member, "wrong password", CHOSEN, HOME)
+
+
+def test_changing_ends_every_session_and_begins_a_new_one(plane: ControlPlane) -> None:
+    elsewhere, here = at_home(plane).session, at_home(plane).session
+    member = plane.sessions.authenticate(here)
+    changed = plane.sign_in.change_password(member, PASSWORD, CHOSEN, HOME)
+    for old in (elsewhere, here):
+        with pytest.raises(NotAuthenticated):
+            plane.sessions.authenticate(old)
+    member = plane.sessions.authenticate(changed.session)
+    assert len(plane.sessions.all(member)) == 1
+    assert ("password.changed", member.actor) in events(plane)
+
+
+def test_of_two_changes_at_once_one_is_done(plane: ControlPlane) -> None:
+    member = plane.sessions.authenticate(at_home(plane).session)
+
+    def change(number: int) -> SignedIn | AnyscaleError:
+        try:
+            return plane.sign_in.change_password(member, PASSWORD, f"{CHOSEN} {number}", HOME)
+        except SignInRefused as error:
+            return error
+
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(change, range(4)))
+    done = [number for number, answer in enumerate(answers) if isinstance(answer, SignedIn)]
+    assert len(done) == 1
+    at_home(plane, password=f"{CHOSEN} {done[0]}")
+
+
+# By a link
+
+
+def test_a_link_sets_a_password_and_signs_in_and_works_once(plane: ControlPlane) -> None:
+    old = at_home(plane).session
+    secret = link(plane)
+    assert plane.sign_in.link_account(secret).email == EMAIL
+    signed_in = plane.sign_in.by_link(secret, CHOSEN, HOME)
+    assert plane.sessions.authenticate(signed_in.session).session.way == "link"
+    assert not signed_in.must_change_password
+    at_home(plane, password=CHOSEN)
+    for call in (plane.sign_in.link_account, lambda s: plane.sign_in.by_link(s, CHOSEN, HOME)):
+        with pytest.raises(LinkInvalid):
+            call(secret)
+    with pytest.raises(NotAuthenticated):
+        plane.sessions.authenticate(old)
+
+
+def test_a_link_gives_a_way_in_to_who_had_none(plane: ControlPlane) -> None:
+    plane.sign_in.by_link(link(plane, "none@example.com"), CHOSEN, HOME)
+    at_home(plane, "none@example.com", CHOSEN)
+
+
+def test_a_refused_password_leaves_the_link_good(plane: ControlPlane) -> None:
+    secret = link(plane)
+    with pytest.raises(PasswordRefused):
+        plane.sign_in.by_link(secret, "short", HOME)
+    plane.sign_in.by_link(secret, CHOSEN, HOME)
+
+
+def test_a_link_that_is_too_old_or_unknown_or_of_a_suspended_account_is_none(
+    plane: ControlPlane,
+) -> None:
+    with pytest.raises(LinkInvalid):
+        plane.sign_in.by_link("unknown", CHOSEN, HOME)
+    with pytest.raises(LinkInvalid):
+        plane.sign_in.by_link(link(plane, days=0), CHOSEN, HOME)
+    secret = link(plane)
+    suspend(plane)
+    with pytest.raises(LinkInvalid):
+        plane.sign_in.by_link(secret, CHOSEN, HOME)
+
+
+def test_of_eight_who_use_one_link_at_once_one_gets_in(plane: ControlPlane) -> None:
+    secret = link(plane)
+
+    def use(number: int) -> bool:
+        try:
+            plane.sign_in.by_link(secret, f"{CHOSEN} {number}", HOME)
+        except LinkInvalid:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(use, range(8))) == 1
+
+
+# Sessions
+
+
+def test_a_session_ends_when_it_is_not_used(plane: ControlPlane) -> None:
+    session = at_home(plane).session
+    later(plane, IDLE_LIMIT - 60_000)
+    plane.sessions.authenticate(session)  # which counts as its use
+    later(plane, IDLE_LIMIT - 60_000)
+    plane.sessions.authenticate(session)
+    later(plane, IDLE_LIMIT)
+    with pytest.raises(NotAuthenticated):
+        plane.sessions.authenticate(session)
+
+
+def test_a_session_ends_however_much_it_is_used(plane: ControlPlane) -> None:
+    session = at_home(plane).session
+    for _ in range(ABSOLUTE_LIMIT // (IDLE_LIMIT // 2) - 1):
+        later(plane, IDLE_LIMIT // 2)
+        plane.sessions.authenticate(session)
+    later(plane, IDLE_LIMIT // 2)
+    with pytest.raises(NotAuthenticated):
+        plane.sessions.authenticate(session)
+
+
+def test_sessions_of_a_suspended_account_are_over(plane: ControlPlane) -> None:
+    session = at_home(plane).session
+    suspend(plane)
+    with pytest.raises(NotAuthenticated):
+        plane.sessions.authenticate(session)
+
+
+def test_a_member_ends_one_of_her_sessions_or_all_others_and_nobody_elses(
+    plane: ControlPlane,
+) -> None:
+    plane.sign_in.by_link(link(plane, "none@example.com"), CHOSEN, HOME)
+    stranger = plane.sessions.authenticate(at_home(plane, "none@example.com", CHOSEN).session)
+    first, second, third = (at_home(plane).session for _ in range(3))
+    member = plane.sessions.authenticate(third)
+    assert plane.sessions.all(member)[0].session_id == member.session.session_id
+    ended = plane.sessions.authenticate(first).session.session_id
+    with pytest.raises(NotFound):
+        plane.sessions.end(stranger, ended)
+    plane.sessions.end(member, ended)
+    with pytest.raises(NotAuthenticated):
+        plane.sessions.authenticate(first)
+    plane.sessions.authenticate(second)
+    assert plane.sessions.end_others(member) == 1
+    with pytest.raises(NotAuthenticated):
+        plane.sessions.authenticate(second)
+    plane.sessions.authenticate(third)
+    assert len(plane.sessions.all(stranger)) == 2
+
+
+def test_what_is_over_is_forgotten(plane: ControlPlane) -> None:
+    at_home(plane)
+    later(plane, IDLE_LIMIT)
+    at_home(plane)
+    link(plane, days=0)
+    plane.clean_up()
+    with plane.store.read() as rows:
+        assert len(rows.sessions(account(plane).user_id)) == 1
+        assert rows.link(hash_of("secret")) is None
+
+
+def test_no_secret_is_kept_or_shown(plane: ControlPlane) -> None:
+    signed_in = at_home(plane)
+    member = plane.sessions.authenticate(signed_in.session)
+    with plane.store.read() as rows:
+        kept = [str(execute(rows, f"select * from {table}").fetchall()) for table in _TABLES]
+    shown = [repr(signed_in), repr(member), repr(Browser("a", "b", signed_in.device))]
+    for secret in (signed_in.session, signed_in.device, PASSWORD):
+        assert not any(secret in text for text in kept + shown)
+    assert "argon2" not in repr(member)
+
+
+_TABLES = ("users", "sessions", "devices", "links", "audit")
+
+
+# Who guesses
+
+
+def failing(plane: ControlPlane, browser: Browser, email: str = EMAIL) -> type[AnyscaleError]:
+    try:
+        plane.sign_in.by_password(email, "wrong password", browser)
+    except (SignInRefused, Throttled) as error:
+        return type(error)
+    raise AssertionError("the wrong password was right")
+
+
+def test_who_guesses_at_an_account_is_stopped_and_the_right_person_elsewhere_is_not(
+    plane: ControlPlane,
+) -> None:
+    stranger = Browser("203.0.113.7", "curl")
+    answers = [failing(plane, stranger) for _ in range(20)]
+    assert answers == [SignInRefused] * 10 + [Throttled] * 10
+    with pytest.raises(Throttled) as throttled:
+        plane.sign_in.by_password(EMAIL, PASSWORD, stranger)  # even with the right one
+    assert 60 < throttled.value.retry_after_seconds <= 600
+    at_home(plane)
+
+
+def test_a_flood_from_everywhere_does_not_keep_out_who_signed_in_before(
+    plane: ControlPlane,
+) -> None:
+    device = at_home(plane).device
+    answers = [failing(plane, Browser(f"203.0.113.{n % 250}", "curl")) for n in range(200)]
+    assert answers.count(SignInRefused) == 100
+    with pytest.raises(Throttled):
+        plane.sign_in.by_password(EMAIL, PASSWORD, Browser("198.51.100.1", "a new one"))
+    # From a new address as well, and from one of those that guess.
+    for address in ("192.0.2.1", "198.51.100.2", "203.0.113.7"):
+        plane.sign_in.by_password(EMAIL, PASSWORD, Browser(address, "Firefox", device))
+
+
+def test_the_link_is_a_way_in_for_who_never_signed_in_and_is_guessed_at(
+    plane: ControlPlane,
+) -> None:
+    for number in range(110):
+        failing(plane, Browser(f"203.0.113.{number}", "curl"))
+    device = plane.sign_in.by_link(link(plane), CHOSEN, HOME).device
+    plane.sign_in.by_password(EMAIL, CHOSEN, structs.replace(HOME, device=device))
+
+
+def test_a_device_is_known_for_its_own_account_and_not_for_ever(plane: ControlPlane) -> None:
+    device = plane.sign_in.by_link(link(plane, "none@example.com"), CHOSEN, HOME).device
+    mine = at_home(plane).device
+    for number in range(110):
+        failing(plane, Browser(f"203.0.113.{number}", "curl"))
+    with pytest.raises(Throttled):
+        plane.sign_in.by_password(EMAIL, PASSWORD, structs.replace(HOME, device=device))
+    later(plane, DEVICE_LIMIT + 1_000)
+    with pytest.raises(Throttled):
+        plane.sign_in.by_password(EMAIL, PASSWORD, structs.replace(HOME, device=mine))
+
+
+def test_who_guesses_at_many_accounts_from_one_address_is_stopped(plane: ControlPlane) -> None:
+    spraying = [failing(plane, HOME, f"user{number}@example.com") for number in range(110)]
+    assert spraying == [SignInRefused] * 100 + [Throttled] * 10
+    plane.sign_in.by_password(EMAIL, PASSWORD, Browser("192.0.2.2", "next door"))
+
+
+def test_a_network_of_ipv6_counts_as_one_address(plane: ControlPlane) -> None:
+    answers = [failing(plane, Browser(f"2001:db8:1:2::{n:x}", "curl")) for n in range(12)]
+    assert answers == [SignInRefused] * 10 + [Throttled] * 2
+    assert failing(plane, Browser("2001:db8:1:3::1", "curl")) is SignInRefused
+
+
+def test_a_device_that_is_known_has_as_few_guesses_as_anybody(plane: ControlPlane) -> None:
+    known = structs.replace(HOME, device=at_home(plane).device)
+    assert [failing(plane, known) for _ in range(12)] == [SignInRefused] * 10 + [Throttled] * 2
+
+
+def test_right_passwords_are_not_counted(plane: ControlPlane) -> None:
+    for _ in range(30):
+        at_home(plane)
