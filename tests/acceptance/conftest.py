@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -38,12 +39,13 @@ def signed_in(server: ServerProcess, monkeypatch: pytest.MonkeyPatch) -> ServerP
 class Command:
     """The main job on a file in the background, which may be killed and run again."""
 
-    def __init__(self, file: Path, folder: Path) -> None:
+    def __init__(self, file: Path, folder: Path, left: ExitStack) -> None:
         self.file = file
         self._folder = folder
+        self._left = left
 
     def start(self) -> "subprocess.Popen[str]":
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [ANYSCALE, "user", "batch-create", "-f", str(self.file), "-o", "jsonl"],
             cwd=self._folder,
             env=os.environ,
@@ -51,6 +53,8 @@ class Command:
             stderr=subprocess.PIPE,
             text=True,
         )
+        self._left.callback(_end, process)
+        return process
 
     def finish(self, tries: int = 8) -> tuple[list[str], str]:
         """Run it until it is done, as its message says; give the emails it prints, and its log."""
@@ -63,10 +67,17 @@ class Command:
         raise AssertionError(said)
 
 
+def _end(process: "subprocess.Popen[str]") -> None:
+    if process.poll() is None:
+        process.kill()
+        process.communicate()
+
+
 @pytest.fixture
-def command(tmp_path: Path) -> Callable[[Path], Command]:
-    """Makes the command on a file."""
-    return lambda file: Command(file, tmp_path)
+def command(tmp_path: Path) -> Iterator[Callable[[Path], Command]]:
+    """Makes the command on a file. What a test that failed leaves running is ended."""
+    with ExitStack() as left:
+        yield lambda file: Command(file, tmp_path, left)
 
 
 @pytest.fixture

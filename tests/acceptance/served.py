@@ -1,5 +1,6 @@
 """Real servers, and a proxy between them and the client that does what networks do."""
 
+import gzip
 import os
 import re
 import signal
@@ -13,8 +14,9 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import cycle
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
+from msgspec import json
 from tests.started import answers_at, free_port
 
 __all__ = ["ANYSCALE", "Exchange", "Proxy", "ServerProcess"]
@@ -95,17 +97,38 @@ class Exchange(NamedTuple):
     """A request that went through the proxy, and the answer to it."""
 
     call: str
+    request: bytes
+    #: as far as the server gave it: it may die over it
     answer: bytes
+    #: when the server was asked, and when it had answered: seconds by one clock
+    asked_at: float
+    answered_at: float
     #: whether the client was given all of the answer
     delivered: bool
 
     @property
     def status(self) -> int:
-        return int(self.answer.split(b" ", 2)[1])
+        """HTTP's; 0 without a whole answer, as then nothing was acknowledged."""
+        head, _, body = self.answer.partition(b"\r\n\r\n")
+        if not head or len(body) < _length(head):
+            return 0
+        return int(head.split(b" ", 2)[1])
 
     @property
-    def body(self) -> bytes:
-        return self.answer.partition(b"\r\n\r\n")[2]
+    def asked(self) -> Any:
+        """What the request says."""
+        return _content(self.request)
+
+    @property
+    def said(self) -> Any:
+        """What the answer says."""
+        return _content(self.answer)
+
+
+def _content(message: bytes) -> Any:
+    head, _, body = message.partition(b"\r\n\r\n")
+    packed = re.search(rb"(?i)\r\ncontent-encoding: *gzip", head)
+    return json.decode(gzip.decompress(body) if packed else body or b"{}")
 
 
 #: What is done about an exchange: (proxy, client's socket, answer) -> whether it was delivered.
@@ -126,6 +149,7 @@ class Proxy:
         self._choosing = threading.Lock()
         self._listening = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
+        self._serving: list[threading.Thread] = []
         self.history: list[Exchange] = []
 
     def __enter__(self) -> Self:
@@ -135,11 +159,20 @@ class Proxy:
     def __exit__(self, *_: object) -> None:
         self._listening.close()
 
+    def settled(self) -> list[Exchange]:
+        """Wait for the exchanges under way, also those of a client that died; give the history."""
+        for thread in tuple(self._serving):
+            thread.join(90)
+            assert not thread.is_alive()
+        return list(self.history)
+
     def _accept(self) -> None:
         with suppress(OSError):
             while True:
                 client, _ = self._listening.accept()
-                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+                thread = threading.Thread(target=self._serve, args=(client,), daemon=True)
+                thread.start()
+                self._serving.append(thread)
 
     def _serve(self, client: socket.socket) -> None:
         with client, suppress(OSError):
@@ -149,9 +182,18 @@ class Proxy:
             call = request.partition(b" HTTP/")[0].decode()
             with self._choosing:
                 port, fault = next(self._ports), self._plan(call)
+            asked_at = time.monotonic()
             answer = _asked(port, request)
-            delivered = fault(client, answer) if fault else delivers(client, answer)
-            self.history.append(Exchange(call, answer, delivered))
+            times = asked_at, time.monotonic()
+            delivered = _delivered(client, answer, fault or delivers)
+            self.history.append(Exchange(call, request, answer, *times, delivered))
+
+
+def _delivered(client: socket.socket, answer: bytes, fault: Fault) -> bool:
+    try:
+        return bool(answer) and fault(client, answer)
+    except OSError:  # the client died, and the server has done it all the same
+        return False
 
 
 def delivers(client: socket.socket, answer: bytes) -> bool:
@@ -214,21 +256,24 @@ def _request(client: socket.socket) -> bytes:
             return b""
         data += more
     head, _, body = data.partition(b"\r\n\r\n")
-    length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
-    while len(body) < (int(length[1]) if length else 0):
+    while len(body) < _length(head):
         if not (more := client.recv(1 << 20)):
             return b""
         body += more
     return head + b"\r\nConnection: close\r\n\r\n" + body
 
 
+def _length(head: bytes) -> int:
+    """Give the octets of the body that follows."""
+    length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
+    return int(length[1]) if length else 0
+
+
 def _asked(port: int, request: bytes) -> bytes:
-    with socket.create_connection(("127.0.0.1", port), timeout=60) as server:
+    """Give the answer of a server, or what there is of it if it dies."""
+    pieces = []
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=60) as server:
         server.sendall(request)
-        pieces = []
         while piece := server.recv(1 << 20):
             pieces.append(piece)
-    answer = b"".join(pieces)
-    if not answer:
-        raise OSError
-    return answer
+    return b"".join(pieces)

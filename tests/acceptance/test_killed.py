@@ -1,22 +1,20 @@
 """The client, the server or the database dies: nobody or everybody, and the command completes.
 
-`--served-kills N` kills at so many moments; the long runs are before a release.
+What was answered is recorded, and has to be true right after the death and at the end: `history.py`
+has the rules. `--served-kills N` kills at so many moments; the long runs are before a release.
 """
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from pathlib import Path
 from random import Random
 
 import pytest
 from tests.acceptance.conftest import Command
 from tests.acceptance.faults import emails, write_users
-from tests.acceptance.served import ServerProcess
-from tests.contract.people import execute
+from tests.acceptance.history import Witness
+from tests.acceptance.served import Proxy, ServerProcess
 from tests.postgres import Server
-
-from anyscale.server.app import ControlPlane, Settings
 
 USERS, PASSWORDS = 20_000, 50
 
@@ -34,39 +32,35 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture
-def hashes(database: str) -> Callable[[], dict[str, str]]:
-    """Reads the stored hashes, whatever the server does."""
-
-    def read() -> dict[str, str]:
-        path = database.removeprefix("sqlite:///")
-        where = database if path == database else Path(path)
-        with closing(ControlPlane(Settings(database=where), create=False)) as plane:
-            if plane.store.is_blank:
-                return {}
-            with plane.store.read() as rows:
-                sql = "select user_id, password_hash from users where password_hash is not null"
-                return dict(execute(rows, sql).fetchall())
-
-    return read
+def witness(
+    signed_in: ServerProcess, database: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Witness]:
+    """Sees all that the client asks and is answered. The server is behind it at the same port."""
+    with Proxy([signed_in.port], lambda _: None) as proxy:
+        monkeypatch.setenv("ANYSCALE_HOST", proxy.url)
+        yield Witness(proxy, database)
 
 
-def end(command: Command, visible: Callable[[], int], hashes: Callable[[], dict[str, str]]) -> None:
+def end(command: Command, visible: Callable[[], int], witness: Witness) -> None:
     """Check what a death has left, and that the same command completes."""
     assert visible() in (0, USERS)
-    stored = hashes()
+    stored = witness.look().hashes
     shown, _ = command.finish()
     assert sorted(shown) == emails(USERS)
+    assert stored.items() <= witness.look().hashes.items()
+
+
+def check_whole(visible: Callable[[], int], witness: Witness) -> None:
+    """Check that everybody is there, and that the history tells of it truthfully."""
     assert visible() == USERS
-    assert len(hashes()) == PASSWORDS
-    assert stored.items() <= hashes().items()
+    assert len(witness.look_back().hashes) == PASSWORDS
 
 
 def test_the_client_is_killed(
     moment: float,
-    signed_in: ServerProcess,
+    witness: Witness,
     command: Callable[[Path], Command],
     visible: Callable[[], int],
-    hashes: Callable[[], dict[str, str]],
     tmp_path: Path,
 ) -> None:
     running = command(write_users(tmp_path / "users.yaml", USERS, PASSWORDS))
@@ -74,45 +68,47 @@ def test_the_client_is_killed(
     time.sleep(moment)
     process.kill()
     process.communicate()
-    end(running, visible, hashes)
+    end(running, visible, witness)
+    check_whole(visible, witness)
 
 
 def test_the_server_is_killed(
     moment: float,
+    witness: Witness,
     signed_in: ServerProcess,
     command: Callable[[Path], Command],
     visible: Callable[[], int],
-    hashes: Callable[[], dict[str, str]],
     tmp_path: Path,
 ) -> None:
     running = command(write_users(tmp_path / "users.yaml", USERS, PASSWORDS))
     process = running.start()
     time.sleep(moment)
     signed_in.kill()
-    stored = hashes()
+    stored = witness.look().hashes
     signed_in.start()
     _, said = process.communicate(timeout=150)
     assert process.returncode in (0, 3), said
-    assert stored.items() <= hashes().items()
+    assert stored.items() <= witness.look().hashes.items()
     if process.returncode:
-        end(running, visible, hashes)
-    assert visible() == USERS
+        end(running, visible, witness)
+    check_whole(visible, witness)
 
 
 @pytest.fixture
 def mortal(
     mortal_postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[ServerProcess]:
-    """A server over a PostgreSQL that may be stopped."""
+) -> Iterator[Witness]:
+    """Sees the same of a server over a PostgreSQL that may be stopped."""
     with ServerProcess(mortal_postgres_url, tmp_path) as server:
-        monkeypatch.setenv("ANYSCALE_HOST", server.url)
         monkeypatch.setenv("ANYSCALE_CLI_TOKEN", server.token())
-        yield server
+        with Proxy([server.port], lambda _: None) as proxy:
+            monkeypatch.setenv("ANYSCALE_HOST", proxy.url)
+            yield Witness(proxy, mortal_postgres_url)
 
 
 def test_the_database_is_stopped(
     moment: float,
-    mortal: ServerProcess,
+    mortal: Witness,
     postgres_server: Server,
     command: Callable[[Path], Command],
     visible: Callable[[], int],
@@ -124,12 +120,13 @@ def test_the_database_is_stopped(
     postgres_server.stop("immediate")
     time.sleep(0.5)
     postgres_server.start()
+    # Now: a page that was lost would be claimed again when the command is run again.
+    stored = mortal.look().hashes
     output, said = process.communicate(timeout=150)
     assert process.returncode in (0, 3), said
+    assert stored.items() <= mortal.look().hashes.items()
     if process.returncode:
-        assert visible() in (0, USERS)
-        shown, _ = running.finish()
-        assert sorted(shown) == emails(USERS)
+        end(running, visible, mortal)
     else:
         assert len(output.splitlines()) == USERS
-    assert visible() == USERS
+    check_whole(visible, mortal)
