@@ -14,6 +14,7 @@ NAMES = (
     "memory",
     "page",
     "health",
+    "signin",
     "postgres",
     "listing",
 )

@@ -454,6 +454,17 @@ def test_a_device_is_known_for_its_own_account_and_not_for_ever(plane: ControlPl
         plane.sign_in.by_password(EMAIL, PASSWORD, structs.replace(HOME, device=mine))
 
 
+def test_two_people_may_share_a_browser(plane: ControlPlane) -> None:
+    device = at_home(plane).device
+    shared = structs.replace(HOME, device=device)
+    assert plane.sign_in.by_link(link(plane, "none@example.com"), CHOSEN, shared).device == device
+    for number in range(110):
+        for email in (EMAIL, "none@example.com"):
+            failing(plane, Browser(f"2001:db8:0:{number:x}::1", "curl"), email)
+    plane.sign_in.by_password(EMAIL, PASSWORD, shared)
+    plane.sign_in.by_password("none@example.com", CHOSEN, shared)
+
+
 def test_who_guesses_at_many_accounts_from_one_address_is_stopped(plane: ControlPlane) -> None:
     spraying = [failing(plane, HOME, f"user{number}@example.com") for number in range(110)]
     assert spraying == [SignInRefused] * 100 + [Throttled] * 10

@@ -112,7 +112,7 @@ class PostgresPeople(PostgresTrail):
     def remember_device(self, device_hash: bytes, user_id: str, at: int) -> None:
         self._execute(
             "insert into devices (hash, user_id, used_at) values (%s, %s, %s)"
-            " on conflict (hash) do update set used_at = excluded.used_at",
+            " on conflict (hash, user_id) do update set used_at = excluded.used_at",
             (device_hash, user_id, at),
         )
 

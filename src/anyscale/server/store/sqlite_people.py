@@ -105,7 +105,7 @@ class SqlitePeople(SqliteTrail):
     def remember_device(self, device_hash: bytes, user_id: str, at: int) -> None:
         self._execute(
             "insert into devices (hash, user_id, used_at) values (?, ?, ?)"
-            " on conflict (hash) do update set used_at = excluded.used_at",
+            " on conflict (hash, user_id) do update set used_at = excluded.used_at",
             (device_hash, user_id, at),
         )
 

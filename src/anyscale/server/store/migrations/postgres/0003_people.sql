@@ -33,9 +33,10 @@ create index sessions_user on sessions (user_id);
 
 -- Browsers that have signed in before: what strangers try does not keep them out.
 create table devices (
-    hash bytea not null primary key,
+    hash bytea not null,
     user_id text collate "C" not null,
-    used_at bigint not null
+    used_at bigint not null,
+    primary key (hash, user_id)
 );
 
 create index devices_user on devices (user_id);

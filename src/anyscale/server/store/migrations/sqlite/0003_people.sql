@@ -23,9 +23,10 @@ create index sessions_user on sessions (user_id);
 
 -- Browsers that have signed in before: what strangers try does not keep them out.
 create table devices (
-    hash blob not null primary key,
+    hash blob not null,
     user_id text not null,
-    used_at integer not null
+    used_at integer not null,
+    primary key (hash, user_id)
 ) without rowid;
 
 create index devices_user on devices (user_id);
