@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
+from anyscale.server.store.base_people import PeopleTransaction
 from anyscale.server.store.rows import (
     AccountRow,
     AuditRow,
@@ -35,7 +36,7 @@ __all__ = [
 ]
 
 
-class Transaction(Protocol):
+class Transaction(PeopleTransaction, Protocol):
     """What can be asked of the rows, inside one transaction.
 
     The rules that every store obeys, which `testing.StoreContract` checks:
@@ -195,93 +196,6 @@ class Transaction(Protocol):
 
     def revoke_token(self, token_id: str, by: str, at: int) -> None:
         """End a token that is not revoked."""
-
-    def account(self, *, user_id: str = "", email_key: str = "") -> AccountRow | None:
-        """Give the account with an id, or else with an email key; hold it if this may write."""
-
-    def set_password(self, user_id: str, password_hash: str, at: int | None) -> None:
-        """Put a hash in place of the one before.
-
-        Args:
-            user_id: whose.
-            password_hash: the new one.
-            at: when the member chose it; None leaves that as it is.
-        """
-
-    def suspend(self, user_id: str, at: int | None) -> None:
-        """Note since when an account is suspended; None for one that is not."""
-
-    def set_level(self, user_id: str, permission_level: str) -> None:
-        """Make an account an owner's or a collaborator's."""
-
-    def hold_owners(self) -> Sequence[str]:
-        """Give the ids of the owners who are not suspended, and hold them all."""
-
-    def remove_account(self, user_id: str) -> None:
-        """Remove an account, with its sessions, links, identities, devices and tokens.
-
-        In the reports of batches its email becomes an empty text.
-        """
-
-    def without_way_in(
-        self, batch_id: str, *, sso: bool, after: str, limit: int
-    ) -> Sequence[AccountRow]:
-        """Give accounts of a published batch that nobody can sign in to, by `user_id`.
-
-        Args:
-            batch_id: which batch.
-            sso: whether there is an identity provider, by which SSO users come in.
-            after: the `user_id` that the last page ended with, or an empty text.
-            limit: how many.
-        """
-
-    def count_without_way_in(self, batch_id: str, *, sso: bool) -> int:
-        """Count them."""
-
-    def add_session(self, row: SessionRow) -> None:
-        """Insert a session."""
-
-    def session(self, session_hash: bytes) -> SessionRow | None:
-        """Give the session with a hash."""
-
-    def sessions(self, user_id: str) -> Sequence[SessionRow]:
-        """Give the sessions of an account, the latest first."""
-
-    def use_session(self, session_id: str, at: int) -> None:
-        """Note when a session was used."""
-
-    def end_sessions(self, user_id: str, *, only: str = "", but: str = "") -> int:
-        """Remove the sessions of an account; give how many they were.
-
-        Args:
-            user_id: whose.
-            only: the `session_id` of the one to remove; empty for all.
-            but: the `session_id` of one that stays; empty for none.
-        """
-
-    def forget_sessions(self, unused_since: int, now: int) -> None:
-        """Remove sessions that are over, by either limit, and links that have expired."""
-
-    def remember_device(self, device_hash: bytes, user_id: str, at: int) -> None:
-        """Note that a browser has signed in to an account, and when it last did."""
-
-    def knows_device(self, device_hash: bytes, user_id: str, since: int) -> bool:
-        """Say whether a browser has signed in to an account since a time."""
-
-    def put_link(self, row: LinkRow) -> None:
-        """Put a link in place of the one that its account had."""
-
-    def link(self, link_hash: bytes) -> LinkRow | None:
-        """Give the link with a hash."""
-
-    def take_link(self, link_hash: bytes) -> LinkRow | None:
-        """Give the link with a hash, and remove it: nobody gets it twice."""
-
-    def link_identity(self, issuer: str, subject: str, user_id: str, at: int) -> bool:
-        """Tie a subject of an issuer to an account; say whether neither was tied already."""
-
-    def identified(self, issuer: str, subject: str) -> str | None:
-        """Give the `user_id` of the account that a subject of an issuer is tied to."""
 
 
 class Store(Protocol):
