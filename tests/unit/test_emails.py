@@ -11,7 +11,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from anyscale.user import emails
-from anyscale.user.emails import MAX_OCTETS, email_key
+from anyscale.user.emails import MAX_OCTETS, email_key, is_spelling
 
 RESERVED = sorted(email_validator.SPECIAL_USE_DOMAIN_NAMES)
 
@@ -170,6 +170,7 @@ def test_no_dns_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_two_spellings_of_one_address_have_one_key(one: str, other: str) -> None:
     assert email_key(one) == email_key(other)
+    assert is_spelling(one, email_key(other))
 
 
 @pytest.mark.parametrize(
@@ -186,6 +187,15 @@ def test_two_spellings_of_one_address_have_one_key(one: str, other: str) -> None
 )
 def test_two_addresses_have_two_keys(one: str, other: str) -> None:
     assert email_key(one) != email_key(other)
+    assert not is_spelling(one, email_key(other))
+
+
+@given(st.text() | addresses)
+def test_no_text_that_is_no_address_is_a_spelling_of_one(text: str) -> None:
+    try:
+        assert is_spelling(text, email_key(text))
+    except ValueError:
+        assert not is_spelling(text, text)
 
 
 @given(addresses)
