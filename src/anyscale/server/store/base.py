@@ -63,6 +63,13 @@ class Transaction(PeopleTransaction, Protocol):
     12. An issuer's subject belongs to one account, and an account to one subject of an issuer.
     13. Of transactions that hold the owners one is over before the next one sees them.
     14. Removing an account removes all that is kept of the person.
+    15. Rows of batches that are not published are no accounts: nothing of them is given or changed
+        by what is asked about people.
+    16. What is asked for with a text that a database cannot hold is found nowhere.
+
+    Whoever holds several things in one transaction takes them in this order, or two may wait for
+    each other until one of them fails: the owners, accounts by `user_id`, what is kept of them, the
+    last entry of the trail.
 
     A `user_id` is `usr_`, what follows `bat_` in the id of its batch, and its position in eight
     hexadecimal digits: ids sort as the batches were opened, and as their entries stand.

@@ -12,7 +12,10 @@ class PeopleTransaction(Protocol):
     """The rules are at `base.Transaction`."""
 
     def account(self, *, user_id: str = "", email_key: str = "") -> AccountRow | None:
-        """Give the account with an id, or else with an email key; hold it if this may write."""
+        """Give the account with an id, or else with an email key; hold it if this may write.
+
+        Whoever is about to change what is kept of a person holds the account first.
+        """
 
     def set_password(self, user_id: str, password_hash: str, at: int | None) -> None:
         """Put a hash in place of the one before.
@@ -30,12 +33,12 @@ class PeopleTransaction(Protocol):
         """Make an account an owner's or a collaborator's."""
 
     def hold_owners(self) -> Sequence[str]:
-        """Give the ids of the owners who are not suspended, and hold them all."""
+        """Give the ids of the owners who are not suspended; hold them all if this may write."""
 
     def remove_account(self, user_id: str) -> None:
         """Remove an account, with its sessions, links, identities, devices and tokens.
 
-        In the reports of batches its email becomes an empty text.
+        In the reports of batches its email, however it is spelled there, becomes an empty text.
         """
 
     def without_way_in(
@@ -63,7 +66,7 @@ class PeopleTransaction(Protocol):
         """Give the sessions of an account, the latest first."""
 
     def use_session(self, session_id: str, at: int) -> None:
-        """Note when a session was used."""
+        """Note when a session was used, unless somebody else is noting it or ending it."""
 
     def end_sessions(self, user_id: str, *, only: str = "", but: str = "") -> int:
         """Remove the sessions of an account; give how many they were.
@@ -75,10 +78,20 @@ class PeopleTransaction(Protocol):
         """
 
     def forget_sessions(self, unused_since: int, now: int) -> None:
-        """Remove sessions that are over, by either limit, and links that have expired."""
+        """Remove sessions that are over, by either limit, and links that have expired.
+
+        What somebody else is using or ending at that moment stays until the next time.
+
+        Args:
+            unused_since: sessions that were last used before this go.
+            now: sessions and links that expire then, or did so before, go.
+        """
 
     def remember_device(self, device_hash: bytes, user_id: str, at: int) -> None:
-        """Note that a browser has signed in to an account, and when it last did."""
+        """Note that a browser has signed in to an account, and when it last did.
+
+        One browser may have signed in to several accounts, each of which knows it.
+        """
 
     def knows_device(self, device_hash: bytes, user_id: str, since: int) -> bool:
         """Say whether a browser has signed in to an account since a time."""

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from msgspec import structs
 
 from anyscale.server.store.base import AccountRow, LinkRow, SessionRow
-from anyscale.server.store.postgres_statements import marks
+from anyscale.server.store.postgres_statements import is_text, marks
 from anyscale.server.store.postgres_trail import PostgresTrail
+from anyscale.user.emails import is_spelling
 
 __all__ = ["PostgresPeople"]
 
@@ -17,8 +18,26 @@ _LINK = ", ".join(LinkRow.__struct_fields__)
 #: Whoever holds the owners holds this advisory lock. Any number, but the same in all versions.
 _LOCK = 0x6D757374_6F776E72
 
+# An account, or the row of a batch that is not published: that is left alone.
+_IS_LIVE = (
+    "user_id = %s and exists"
+    " (select 1 from batches where batches.id = users.batch and state = 'published')"
+)
+
+# Not of the view: that would hold the batch as well.
+_HELD_ACCOUNT = (
+    f"select {_ACCOUNT.replace('created_at', 'published_at')}"
+    " from users join batches on batches.id = users.batch and state = 'published'"
+)
+
 # What else is kept of a person.
 _THEIRS = ("sessions", "devices", "links", "identities", "tokens")
+
+# Of ASCII the key is the lower case, which the database knows as well. The rest is for Python.
+_MAY_BE_SPELLED_LIKE = (
+    "select distinct email from conflicts"
+    " where lower(email) = %s or char_length(email) < octet_length(email)"
+)
 
 _WITHOUT_WAY_IN = (
     "from live_users where user_id > %s and user_id < %s and password_hash is null"
@@ -31,30 +50,25 @@ class PostgresPeople(PostgresTrail):
 
     def account(self, *, user_id: str = "", email_key: str = "") -> AccountRow | None:
         column, value = ("user_id", user_id) if user_id else ("email_key", email_key)
+        sql = f"select {_ACCOUNT} from live_users where {column} = %s"
         if self._is_writing:
-            self._execute(f"select 1 from users where {column} = %s for update", (value,))
-        return self._one(
-            AccountRow, f"select {_ACCOUNT} from live_users where {column} = %s", value
-        )
+            sql = f"{_HELD_ACCOUNT} where {column} = %s for update of users"
+        return self._one(AccountRow, sql, value) if is_text(value) else None
 
     def set_password(self, user_id: str, password_hash: str, at: int | None) -> None:
-        self._execute(
-            "update users set password_hash = %s, password_set_at = coalesce(%s, password_set_at)"
-            " where user_id = %s",
-            (password_hash, at, user_id),
-        )
+        what = "password_hash = %s, password_set_at = coalesce(%s, password_set_at)"
+        self._change(user_id, what, password_hash, at)
 
     def suspend(self, user_id: str, at: int | None) -> None:
-        self._execute("update users set suspended_at = %s where user_id = %s", (at, user_id))
+        self._change(user_id, "suspended_at = %s", at)
 
     def set_level(self, user_id: str, permission_level: str) -> None:
-        self._execute(
-            "update users set permission_level = %s where user_id = %s", (permission_level, user_id)
-        )
+        self._change(user_id, "permission_level = %s", permission_level)
 
     def hold_owners(self) -> Sequence[str]:
-        # A lock on rows would not see an owner who is made just now.
-        self._execute("select pg_advisory_xact_lock(%s)", (_LOCK,))
+        if self._is_writing:
+            # A lock on rows would not see an owner who is made just now.
+            self._execute("select pg_advisory_xact_lock(%s)", (_LOCK,))
         rows = self._execute(
             "select user_id from live_users where permission_level = 'owner'"
             " and suspended_at is null order by user_id"
@@ -62,23 +76,26 @@ class PostgresPeople(PostgresTrail):
         return [user_id for (user_id,) in rows]
 
     def remove_account(self, user_id: str) -> None:
-        self._execute(
-            "update conflicts set email = '' where kind = 'exists' and folded(email) ="
-            " (select folded(email) from users where user_id = %s)",
-            (user_id,),
-        )
-        for table in (*_THEIRS, "users"):
-            self._execute(f"delete from {table} where user_id = %s", (user_id,))
+        # Held first: whoever signs in just now has then done so, and what that left goes as well.
+        sql = f"select email_key from users where {_IS_LIVE} for update"
+        for (key,) in self._execute(sql, (user_id,)).fetchall():
+            self._blank_reports(key)
+            for table in (*_THEIRS, "users"):
+                self._execute(f"delete from {table} where user_id = %s", (user_id,))
 
     def without_way_in(
         self, batch_id: str, *, sso: bool, after: str, limit: int
     ) -> Sequence[AccountRow]:
         prefix = "usr_" + batch_id.removeprefix("bat_")
         sql = f"select {_ACCOUNT} {_WITHOUT_WAY_IN} order by user_id limit %s"
-        return self._all(AccountRow, sql, after or prefix, prefix + "g", sso, limit)
+        if not is_text(batch_id, after):
+            return []
+        return self._all(AccountRow, sql, max(after, prefix), prefix + "g", sso, limit)
 
     def count_without_way_in(self, batch_id: str, *, sso: bool) -> int:
         prefix = "usr_" + batch_id.removeprefix("bat_")
+        if not is_text(batch_id):
+            return 0
         return self._number(f"select count(*) {_WITHOUT_WAY_IN}", prefix, prefix + "g", sso)
 
     def add_session(self, row: SessionRow) -> None:
@@ -90,24 +107,44 @@ class PostgresPeople(PostgresTrail):
         return self._one(SessionRow, sql, session_hash)
 
     def sessions(self, user_id: str) -> Sequence[SessionRow]:
-        sql = f"select {_SESSION} from sessions where user_id = %s order by session_id desc"
+        sql = (
+            f"select {_SESSION} from sessions where user_id = %s"
+            " order by created_at desc, session_id desc"
+        )
         return self._all(SessionRow, sql, user_id)
 
     def use_session(self, session_id: str, at: int) -> None:
-        self._execute("update sessions set used_at = %s where session_id = %s", (at, session_id))
+        # As for tokens: of two calls at once one notes it, and neither waits for the other one.
+        self._execute(
+            "update sessions set used_at = %s where session_id in (select session_id from sessions"
+            " where session_id = %s for no key update skip locked)",
+            (at, session_id),
+        )
 
     def end_sessions(self, user_id: str, *, only: str = "", but: str = "") -> int:
+        if not is_text(user_id, only, but):
+            return 0
+        # By id: of two that end the same ones the second waits, and neither for the other.
         return self._execute(
-            "delete from sessions where user_id = %s and (%s::text = '' or session_id = %s)"
-            " and session_id <> %s",
+            "delete from sessions where session_id in (select session_id from sessions"
+            " where user_id = %s and (%s::text = '' or session_id = %s) and session_id <> %s"
+            " order by session_id for update)",
             (user_id, only, only, but),
         ).rowcount
 
     def forget_sessions(self, unused_since: int, now: int) -> None:
+        # What somebody holds is being used or removed. Whoever waited for it here, and held all
+        # that was found before it, would soon be waited for as well.
         self._execute(
-            "delete from sessions where used_at < %s or expires_at <= %s", (unused_since, now)
+            "delete from sessions where session_id in (select session_id from sessions"
+            " where used_at < %s or expires_at <= %s for update skip locked)",
+            (unused_since, now),
         )
-        self._execute("delete from links where expires_at <= %s", (now,))
+        self._execute(
+            "delete from links where user_id in (select user_id from links"
+            " where expires_at <= %s for update skip locked)",
+            (now,),
+        )
 
     def remember_device(self, device_hash: bytes, user_id: str, at: int) -> None:
         self._execute(
@@ -141,9 +178,18 @@ class PostgresPeople(PostgresTrail):
             "insert into identities (issuer, subject, user_id, linked_at) values (%s, %s, %s, %s)"
             " on conflict do nothing"
         )
-        return bool(self._execute(sql, (issuer, subject, user_id, at)).rowcount)
+        values = (issuer, subject, user_id, at)
+        return is_text(issuer, subject) and bool(self._execute(sql, values).rowcount)
 
     def identified(self, issuer: str, subject: str) -> str | None:
         sql = "select user_id from identities where issuer = %s and subject = %s"
-        row = self._execute(sql, (issuer, subject)).fetchone()
+        row = self._execute(sql, (issuer, subject)).fetchone() if is_text(issuer, subject) else None
         return row[0] if row else None
+
+    def _change(self, user_id: str, what: str, *values: object) -> None:
+        self._execute(f"update users set {what} where {_IS_LIVE}", (*values, user_id))
+
+    def _blank_reports(self, key: str) -> None:
+        found = self._execute(_MAY_BE_SPELLED_LIKE, (key,))
+        spellings = [email for (email,) in found if is_spelling(email, key)]
+        self._execute("update conflicts set email = '' where email = any(%s)", (spellings,))

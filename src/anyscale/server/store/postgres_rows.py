@@ -7,7 +7,7 @@ from msgspec import structs
 
 from anyscale.server.store.base import BatchRow, ConflictRow, Due, Owner, PageRow
 from anyscale.server.store.postgres_claims import ENDED, PostgresClaims
-from anyscale.server.store.postgres_statements import marks
+from anyscale.server.store.postgres_statements import is_text, marks
 
 __all__ = ["PostgresTransaction"]
 
@@ -156,13 +156,13 @@ class PostgresTransaction(PostgresClaims):
         return self._execute(
             "select user_id, name, email, created_at, is_sso_user, lastname, title from live_users"
             " where user_id > %s and user_id < %s order by user_id limit %s",
-            (after or prefix, prefix + "g", limit),
+            (max(after, prefix), prefix + "g", limit),
         ).fetchall()
 
     def live_users(
         self, *, email_contains: str, name_contains: str, after: str, limit: int
     ) -> Sequence[tuple[Any, ...]]:
-        if "\0" in email_contains + name_contains:  # no text of PostgreSQL has one
+        if not is_text(email_contains, name_contains):
             return []
         sql = f"select {_USER} from live_users where user_id > %(after)s"
         if email_contains:
@@ -178,7 +178,7 @@ class PostgresTransaction(PostgresClaims):
         self, *, email_key: str | None = None, name: str | None = None, limit: int
     ) -> Sequence[tuple[Any, ...]]:
         column, value = ("name", name) if email_key is None else ("email_key", email_key)
-        if "\0" in (value or ""):  # no text of PostgreSQL has one
+        if not is_text(value or ""):
             return []
         return self._execute(
             f"select {_USER} from live_users where {column} = %s order by user_id limit %s",

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import psycopg
 from msgspec import Struct
 
-__all__ = ["TAKE_TURNS", "PostgresStatements", "marks"]
+__all__ = ["TAKE_TURNS", "PostgresStatements", "is_text", "marks"]
 
 Record = TypeVar("Record", bound=Struct)
 Result = TypeVar("Result")
@@ -57,6 +57,11 @@ class PostgresStatements:
                 time.sleep(_PAUSE * 2**attempt * random.random())  # noqa: S311 - no secret
         with self._connection.transaction():
             return work()
+
+
+def is_text(*values: str) -> bool:
+    """Whether PostgreSQL can hold some texts: what is asked with others is found nowhere."""
+    return "\0" not in "".join(values)
 
 
 def marks(values: Sequence[object]) -> str:

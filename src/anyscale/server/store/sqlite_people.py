@@ -8,6 +8,7 @@ from msgspec import structs
 from anyscale.server.store.base import AccountRow, LinkRow, SessionRow
 from anyscale.server.store.sqlite_statements import marks
 from anyscale.server.store.sqlite_trail import SqliteTrail
+from anyscale.user.emails import is_spelling
 
 __all__ = ["SqlitePeople"]
 
@@ -15,8 +16,20 @@ _ACCOUNT = ", ".join(AccountRow.__struct_fields__)
 _SESSION = ", ".join(SessionRow.__struct_fields__)
 _LINK = ", ".join(LinkRow.__struct_fields__)
 
+# An account, or the row of a batch that is not published: that is left alone.
+_IS_LIVE = (
+    "user_id = ? and exists"
+    " (select 1 from batches where batches.id = users.batch and state = 'published')"
+)
+
 # What else is kept of a person.
 _THEIRS = ("sessions", "devices", "links", "identities", "tokens")
+
+# Of ASCII the key is the lower case, which the database knows as well. The rest is for Python.
+_MAY_BE_SPELLED_LIKE = (
+    "select distinct email from conflicts"
+    " where lower(email) = ? or length(email) < length(cast(email as blob))"
+)
 
 _WITHOUT_WAY_IN = (
     "from live_users where user_id > ? and user_id < ? and password_hash is null"
@@ -32,19 +45,14 @@ class SqlitePeople(SqliteTrail):
         return self._account(f"select {_ACCOUNT} from live_users where {column} = ?", value)
 
     def set_password(self, user_id: str, password_hash: str, at: int | None) -> None:
-        self._execute(
-            "update users set password_hash = ?, password_set_at = coalesce(?, password_set_at)"
-            " where user_id = ?",
-            (password_hash, at, user_id),
-        )
+        what = "password_hash = ?, password_set_at = coalesce(?, password_set_at)"
+        self._change(user_id, what, password_hash, at)
 
     def suspend(self, user_id: str, at: int | None) -> None:
-        self._execute("update users set suspended_at = ? where user_id = ?", (at, user_id))
+        self._change(user_id, "suspended_at = ?", at)
 
     def set_level(self, user_id: str, permission_level: str) -> None:
-        self._execute(
-            "update users set permission_level = ? where user_id = ?", (permission_level, user_id)
-        )
+        self._change(user_id, "permission_level = ?", permission_level)
 
     def hold_owners(self) -> Sequence[str]:
         rows = self._execute(
@@ -54,20 +62,18 @@ class SqlitePeople(SqliteTrail):
         return [user_id for (user_id,) in rows]
 
     def remove_account(self, user_id: str) -> None:
-        self._execute(
-            "update conflicts set email = '' where kind = 'exists' and folded(email) ="
-            " (select folded(email) from users where user_id = ?)",
-            (user_id,),
-        )
-        for table in (*_THEIRS, "users"):
-            self._execute(f"delete from {table} where user_id = ?", (user_id,))
+        sql = f"select email_key from users where {_IS_LIVE}"
+        for (key,) in self._execute(sql, (user_id,)).fetchall():
+            self._blank_reports(key)
+            for table in (*_THEIRS, "users"):
+                self._execute(f"delete from {table} where user_id = ?", (user_id,))
 
     def without_way_in(
         self, batch_id: str, *, sso: bool, after: str, limit: int
     ) -> Sequence[AccountRow]:
         prefix = "usr_" + batch_id.removeprefix("bat_")
         sql = f"select {_ACCOUNT} {_WITHOUT_WAY_IN} order by user_id limit ?"
-        rows = self._execute(sql, (after or prefix, prefix + "g", sso, limit))
+        rows = self._execute(sql, (max(after, prefix), prefix + "g", sso, limit))
         return [_account(row) for row in rows]
 
     def count_without_way_in(self, batch_id: str, *, sso: bool) -> int:
@@ -83,7 +89,10 @@ class SqlitePeople(SqliteTrail):
         return self._one(SessionRow, sql, session_hash)
 
     def sessions(self, user_id: str) -> Sequence[SessionRow]:
-        sql = f"select {_SESSION} from sessions where user_id = ? order by session_id desc"
+        sql = (
+            f"select {_SESSION} from sessions where user_id = ?"
+            " order by created_at desc, session_id desc"
+        )
         return self._all(SessionRow, sql, user_id)
 
     def use_session(self, session_id: str, at: int) -> None:
@@ -136,6 +145,15 @@ class SqlitePeople(SqliteTrail):
         sql = "select user_id from identities where issuer = ? and subject = ?"
         row = self._execute(sql, (issuer, subject)).fetchone()
         return row[0] if row else None
+
+    def _change(self, user_id: str, what: str, *values: object) -> None:
+        self._execute(f"update users set {what} where {_IS_LIVE}", (*values, user_id))
+
+    def _blank_reports(self, key: str) -> None:
+        found = self._execute(_MAY_BE_SPELLED_LIKE, (key,))
+        spellings = [email for (email,) in found if is_spelling(email, key)]
+        sql = f"update conflicts set email = '' where email in ({marks(spellings)})"
+        self._execute(sql, spellings)
 
     def _account(self, sql: str, *values: str) -> AccountRow | None:
         row = self._execute(sql, values).fetchone()

@@ -173,7 +173,7 @@ class SqliteTransaction(SqlitePeople):
         return self._execute(
             "select user_id, name, email, created_at, is_sso_user, lastname, title from live_users"
             " where user_id > ? and user_id < ? order by user_id limit ?",
-            (after or prefix, prefix + "g", limit),
+            (max(after, prefix), prefix + "g", limit),
         ).fetchall()
 
     def live_users(

@@ -23,7 +23,10 @@ from anyscale.server.store.base import AuditRow, Store
 from anyscale.server.store.testing_accounts import AccountRules
 from anyscale.server.store.testing_batches import BatchRules
 from anyscale.server.store.testing_keys import KeyRules
+from anyscale.server.store.testing_people import PeopleRules
+from anyscale.server.store.testing_removal import RemovalRules
 from anyscale.server.store.testing_rows import StoreSteps, batch_row, page_row, user_row
+from anyscale.server.store.testing_sign_in import SignInRules
 
 __all__ = ["StoreContract"]
 
@@ -227,7 +230,17 @@ class ReadyRules(StoreSteps):
             store.ready()
 
 
-class StoreContract(TransactionRules, ReadyRules, ClaimRules, BatchRules, AccountRules, KeyRules):
+class StoreContract(
+    TransactionRules,
+    ReadyRules,
+    ClaimRules,
+    BatchRules,
+    AccountRules,
+    KeyRules,
+    PeopleRules,
+    RemovalRules,
+    SignInRules,
+):
     """Every rule.
 
     A subclass gives the fixtures `store`, which is empty and set up, and `set_schema`, which writes

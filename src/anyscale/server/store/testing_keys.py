@@ -81,6 +81,34 @@ class KeyRules(StoreSteps):
             assert rows.add_token(token_row(2, "jane"))
             assert [token.token_id for token in rows.tokens()] == ["tok_1", "tok_2"]
 
+    def test_two_persons_and_nobody_may_each_have_a_token_of_one_name(self, store: Store) -> None:
+        owners = ["usr_a", "usr_b", None]
+        with store.write() as rows:
+            for number, user_id in enumerate(owners):
+                assert rows.add_token(token_row(number, "laptop", user_id=user_id))
+                assert not rows.add_token(token_row(number + 10, "laptop", user_id=user_id))
+        with store.read() as rows:
+            assert [token.user_id for token in rows.tokens()] == owners
+
+    @pytest.mark.parametrize("user_id", ["usr_a", None])
+    def test_a_token_that_is_revoked_frees_its_name_for_the_same_person(
+        self, store: Store, user_id: str | None
+    ) -> None:
+        first = token_row(1, "laptop", user_id=user_id)
+        other = token_row(2, "laptop", user_id="usr_b")
+        with store.write() as rows:
+            assert rows.add_token(first)
+            assert rows.add_token(other)
+            rows.revoke_token("tok_1", "local:joe", 7)
+            assert rows.add_token(token_row(3, "laptop", user_id=user_id))
+            assert not rows.add_token(token_row(4, "laptop", user_id=user_id))
+            assert not rows.add_token(token_row(4, "laptop", user_id="usr_b"))
+        with store.read() as rows:
+            assert rows.token(first.hash) == structs.replace(
+                first, revoked_by="local:joe", revoked_at=7
+            )
+            assert rows.token(other.hash) == other
+
     def test_a_token_that_is_revoked_stays_as_it_was_revoked(self, store: Store) -> None:
         token = token_row(1)
         with store.write() as rows:

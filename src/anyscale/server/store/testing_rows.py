@@ -6,16 +6,28 @@ from typing import Any
 import pytest
 
 from anyscale.server.store.base import (
+    AccountRow,
     BatchRow,
+    LinkRow,
     Owner,
     PageRow,
+    SessionRow,
     Store,
     TokenRow,
     Transaction,
     UserRow,
 )
 
-__all__ = ["StoreSteps", "batch_row", "page_row", "token_row", "user_row"]
+__all__ = [
+    "StoreSteps",
+    "batch_row",
+    "link_row",
+    "page_row",
+    "session_row",
+    "token_row",
+    "user_id_of",
+    "user_row",
+]
 
 
 def batch_row(number: int, key: str | None = None, *, at: int = 1_000) -> BatchRow:
@@ -32,10 +44,15 @@ def batch_row(number: int, key: str | None = None, *, at: int = 1_000) -> BatchR
     )
 
 
+def user_id_of(batch: BatchRow, position: int) -> str:
+    """Give the id of a user of a batch."""
+    return f"usr_{batch.batch_id[4:]}{position:08x}"
+
+
 def user_row(batch: BatchRow, position: int, email: str, **fields: Any) -> UserRow:
     """Make a user to insert."""
     values = {
-        "user_id": f"usr_{batch.batch_id[4:]}{position:08x}",
+        "user_id": user_id_of(batch, position),
         "email_key": email.lower(),
         "name": "Jane",
         "email": email,
@@ -65,6 +82,34 @@ def token_row(number: int, name: str | None = None, **fields: Any) -> TokenRow:
         "created_at": 1_000,
     }
     return TokenRow(**(values | fields))
+
+
+def session_row(number: int, user_id: str, **fields: Any) -> SessionRow:
+    """Make a session to insert; the higher the number, the later it began."""
+    values: dict[str, Any] = {
+        "session_id": f"ses_{number}",
+        "user_id": user_id,
+        "hash": bytes([number]) * 32,
+        "way": "password",
+        "address": "192.0.2.1",
+        "agent": "Firefox",
+        "created_at": 1_000 + number,
+        "used_at": 1_000 + number,
+        "expires_at": 9_000,
+    }
+    return SessionRow(**(values | fields))
+
+
+def link_row(number: int, user_id: str, **fields: Any) -> LinkRow:
+    """Make a link to put."""
+    values: dict[str, Any] = {
+        "user_id": user_id,
+        "hash": bytes([number]) * 32,
+        "created_by": "local:jane",
+        "created_at": 1_000,
+        "expires_at": 9_000,
+    }
+    return LinkRow(**(values | fields))
 
 
 class StoreSteps:
@@ -101,6 +146,22 @@ class StoreSteps:
                 rows.publish(batch.id, "local:joe", 5_000)
             else:
                 rows.set_state(batch.id, state)
+
+    def publish(self, store: Store, number: int, *emails: str, **fields: Any) -> BatchRow:
+        """Make accounts: a published batch of its own."""
+        batch = self.add(store, number)
+        with store.write() as rows:
+            users = [user_row(batch, at, email, **fields) for at, email in enumerate(emails)]
+            assert rows.insert_users(batch.id, users) == []
+        self.end(store, batch, "published")
+        return batch
+
+    def account(self, store: Store, user_id: str) -> AccountRow:
+        """Give an account that there is."""
+        with store.read() as rows:
+            found = rows.account(user_id=user_id)
+        assert found
+        return found
 
     def live(self, rows: Transaction, email: str = "", name: str = "") -> list[str]:
         """List the emails of the accounts that a transaction sees."""
