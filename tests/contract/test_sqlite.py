@@ -7,7 +7,7 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,10 +16,11 @@ import pytest
 from tests.contract.people import permissions_apply
 
 from anyscale.errors import StoreUnavailable
-from anyscale.server.store.base import AuditRow, Store
+from anyscale.server.store.base import AuditRow, Store, Transaction
 from anyscale.server.store.sqlite import SqliteStore
+from anyscale.server.store.sqlite_rows import SqliteTransaction
 from anyscale.server.store.testing import StoreContract
-from anyscale.server.store.testing_rows import batch_row
+from anyscale.server.store.testing_rows import batch_row, user_row
 
 
 class TestSqlite(StoreContract):
@@ -157,6 +158,61 @@ def test_what_fails_in_the_middle_says_that_it_had_begun(path: Path) -> None:
             rows.add_audit(entry)
         assert caught.value.begun
         assert count_batches(store) == 1
+
+
+# What is found by an index
+
+
+USER = "usr_" + batch_row(1).batch_id[4:] + "00000000"
+
+
+@pytest.mark.parametrize(
+    ("index", "ask"),
+    [
+        ("sqlite_autoindex_users_1", lambda rows: rows.account(user_id=USER)),
+        ("sqlite_autoindex_users_2", lambda rows: rows.account(email_key="a@x.org")),
+        ("users_owners", lambda rows: rows.hold_owners()),
+        (
+            "sqlite_autoindex_users_1",
+            lambda rows: rows.without_way_in("bat_1", sso=False, after="", limit=9),
+        ),
+        ("sqlite_autoindex_users_1", lambda rows: rows.count_without_way_in("bat_1", sso=False)),
+        ("sessions_user", lambda rows: rows.sessions(USER)),
+        ("sessions_user", lambda rows: rows.end_sessions(USER)),
+        ("sessions_user", lambda rows: rows.remove_account(USER)),
+        ("devices_user", lambda rows: rows.remove_account(USER)),
+        ("tokens_user", lambda rows: rows.remove_account(USER)),
+    ],
+    ids=range(10),
+)
+def test_people_are_found_by_an_index(
+    path: Path, index: str, ask: Callable[[Transaction], object]
+) -> None:
+    with SqliteStore(path) as store, store.write() as rows:
+        batch = rows.add_batch(batch_row(1))
+        assert batch
+        rows.insert_users(batch.id, [user_row(batch, 0, "a@x.org")])
+        rows.publish(batch.id, "local:joe", 5_000)
+        steps = steps_taken(rows, ask)
+    assert any(f"USING INDEX {index}" in step for step in steps)
+    # The reports alone are read through: they have no index by email, and few are kept.
+    assert {step for step in steps if "INDEX" not in step and step.startswith("SCAN")} <= {
+        "SCAN conflicts"
+    }
+
+
+def steps_taken(rows: SqliteTransaction, ask: Callable[[Transaction], object]) -> list[str]:
+    """Say how SQLite looks for what is asked."""
+    execute = rows._execute
+    lines: list[str] = []
+
+    def note(sql: str, values: Sequence[object] = ()) -> sqlite3.Cursor:
+        lines.extend(step[3] for step in execute(f"explain query plan {sql}", values))
+        return execute(sql, values)
+
+    rows._execute = note  # type: ignore[assignment]
+    ask(rows)
+    return lines
 
 
 # What is no database of ours
