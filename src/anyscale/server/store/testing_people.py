@@ -44,7 +44,9 @@ class ChangeRules(StoreSteps):
         )
         for begin in (store.read, store.write):
             with begin() as rows:
-                assert rows.account(user_id=jane.user_id) == jane
+                found = rows.account(user_id=jane.user_id)
+                assert found == jane
+                assert found.is_sso_user is True  # and not a number that is equal to it
                 assert rows.account(email_key="jane@x.org") == jane
                 assert rows.account(email_key="Jane@x.org") is None
                 assert rows.account(user_id="usr_none") is None
