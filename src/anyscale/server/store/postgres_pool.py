@@ -40,6 +40,8 @@ _SETTINGS = {
     "client_encoding": "UTF8",
     # "if not exists" is no news.
     "client_min_messages": "warning",
+    # Before the first "analyze" after a large batch it would rather sort all of it for each page.
+    "enable_bitmapscan": "off",
     # It takes longer to compile a statement of ours than to run it.
     "jit": "off",
 }
