@@ -1,4 +1,4 @@
-"""What owners do with accounts, by the command: on the embedded control plane and on served ones."""
+"""What owners do with accounts, by the command, on embedded and served control planes."""
 
 import csv
 import json
@@ -13,6 +13,9 @@ import pytest
 from tests.acceptance.faults import traced
 from tests.acceptance.served import Proxy, ServerProcess, loses
 from tests.conftest import Anyscale, Result
+from tests.contract.people import everybody
+
+from anyscale.server.app import Caller, ControlPlane, Settings
 
 ADDRESS = "https://accounts.example.com"
 LINK = re.compile(rf"{ADDRESS}/set-password#mrl_[\w-]{{43}}", re.ASCII)
@@ -298,9 +301,6 @@ def test_without_an_address_no_owner_and_no_database_is_made(
 def test_an_email_that_an_unfinished_batch_holds_is_no_owners(
     said: Said, anyscale: Anyscale, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from anyscale.server.app import Caller, ControlPlane, Settings
-    from tests.contract.people import everybody
-
     monkeypatch.setenv("ANYSCALE_PUBLIC_URL", ADDRESS)
     plane = ControlPlane(Settings.from_environment(os.environ, served=True))
     batch = plane.batches.open("key", "fail", Caller("local:test"))

@@ -198,4 +198,4 @@ def _cell(email: str) -> str:
 
 
 def _shown(time: "datetime") -> str:
-    return f"{time:%Y-%m-%d %H:%M} UTC"
+    return f"{time:%Y-%m-%d %H:%M:%S} UTC"

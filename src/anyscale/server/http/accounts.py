@@ -1,14 +1,17 @@
 """/v1/users/...: the life of an account, and the links by which people set passwords."""
 
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
-from litestar import Router, delete, post, put
+from litestar import Request, Router, delete, post, put
 from litestar.params import JSONBody, PathParameter
 
+from anyscale.server.core.access import Caller
+from anyscale.server.http.bodies import decoded
 from anyscale.server.http.given import GivenCaller, GivenLanes, GivenPlane
 from anyscale.server.http.problems import answers
 from anyscale.server.http.security import owners_only
+from anyscale.server.plane import ControlPlane
 from anyscale.wire import PasswordLinks, RoleSet, SetPasswordLinks
 
 __all__ = ["router"]
@@ -75,10 +78,14 @@ async def delete_user(
     responses=answers(404, 409, 413),
 )
 async def create_links(
-    data: JSONBody[SetPasswordLinks], plane: GivenPlane, caller: GivenCaller, lanes: GivenLanes
+    request: Request[Any, Any, Any], plane: GivenPlane, caller: GivenCaller, lanes: GivenLanes
 ) -> PasswordLinks:
-    create = partial(plane.links.create, data.user_ids, caller)
-    return PasswordLinks(await lanes.writing.run(create))
+    body = await request.body()
+    return await lanes.writing.run(partial(_create_links, plane, body, caller))
+
+
+def _create_links(plane: ControlPlane, body: bytes, caller: Caller) -> PasswordLinks:
+    return PasswordLinks(plane.links.create(decoded(body, SetPasswordLinks).user_ids, caller))
 
 
 def router() -> Router:
