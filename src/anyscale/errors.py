@@ -15,6 +15,8 @@
     ├── PasswordChangeNeeded  the password that an administrator gave must be changed first
     ├── PasswordRefused       the policy refuses a new password
     ├── LinkInvalid           the one-time link was used, has expired or never was
+    ├── LinkRefused           no one-time link is made for this account, or for none here
+    ├── LastOwner             without this owner nobody could administer the control plane
     ├── RequestInvalid        a request over HTTP that makes no sense
     ├── TooLarge              more than the control plane takes at once
     ├── Overloaded            the control plane has too much to do: ask again later
@@ -45,7 +47,9 @@ __all__ = [
     "ConfigError",
     "FeatureUnavailable",
     "KeyReused",
+    "LastOwner",
     "LinkInvalid",
+    "LinkRefused",
     "NotAControlPlane",
     "NotAuthenticated",
     "NotFound",
@@ -220,6 +224,20 @@ class LinkInvalid(AnyscaleError):
 
     code = "link_invalid"
     status = 410
+
+
+class LinkRefused(AnyscaleError):
+    """No one-time link is made: the account is suspended, or everybody signs in by SSO."""
+
+    code = "link_refused"
+    status = 409
+
+
+class LastOwner(AnyscaleError):
+    """The account is the only owner's that is not suspended: nobody could do without it."""
+
+    code = "last_owner"
+    status = 409
 
 
 class RequestInvalid(AnyscaleError):

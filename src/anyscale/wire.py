@@ -1,12 +1,12 @@
 """What goes over HTTP between a client and a control plane, besides the models themselves."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from anyscale.errors import Problem
 from anyscale.trail import AuditEntry
-from anyscale.user.models import AdminCreatedUser, Batch, Conflict, User
+from anyscale.user.models import AdminCreatedUser, Batch, Conflict, PasswordLink, User
 
 __all__ = [
     "API",
@@ -23,8 +23,11 @@ __all__ = [
     "NewUser",
     "Page",
     "PageUser",
+    "PasswordLinks",
     "PasswordPage",
     "ProblemDocument",
+    "RoleSet",
+    "SetPasswordLinks",
     "Skipped",
     "Stored",
     "Users",
@@ -35,6 +38,7 @@ IDENTITY = "Musterroll-Api"
 API = "1"
 
 IfExists = Literal["fail", "skip"]
+Role = Literal["owner", "collaborator"]
 
 
 class NewUser(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
@@ -132,6 +136,24 @@ class Users(Struct, frozen=True):
     """A page of accounts."""
 
     users: list[User]
+
+
+class RoleSet(Struct, frozen=True, forbid_unknown_fields=True):
+    """Whether an account is to be an owner's or a collaborator's."""
+
+    role: Role
+
+
+class SetPasswordLinks(Struct, frozen=True, forbid_unknown_fields=True):
+    """The accounts for which links are to be made."""
+
+    user_ids: list[Annotated[str, Meta(pattern="^usr_[0-9a-f]+$", max_length=64)]]
+
+
+class PasswordLinks(Struct, frozen=True):
+    """The links that were made."""
+
+    links: list[PasswordLink]
 
 
 class Batches(Struct, frozen=True):

@@ -128,6 +128,8 @@ def test_a_feature_that_is_switched_off_says_the_contracts_words(
         ({"ANYSCALE_PASSWORD_MIN_LENGTH": "3"}, "ANYSCALE_PASSWORD_MIN_LENGTH must be a whole"),
         ({"ANYSCALE_BATCH_CREATE": "perhaps"}, "ANYSCALE_BATCH_CREATE must be on or off"),
         ({"ANYSCALE_AUDIT_DAYS": "1"}, "ANYSCALE_AUDIT_DAYS must be a whole number from 30"),
+        ({"ANYSCALE_PUBLIC_URL": "accounts.example.com"}, "must be like https://accounts.example"),
+        ({"ANYSCALE_LINK_DAYS": "31"}, "ANYSCALE_LINK_DAYS must be a whole number from 1 to 30"),
         ({"ANYSCALE_DATABASE_URL": "mysql://x"}, "must be sqlite:///path or postgresql://"),
         (
             {"ANYSCALE_DATABASE_URL": "postgresql://u:pg-secret@127.0.0.1:1/x"},

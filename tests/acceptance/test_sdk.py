@@ -12,6 +12,8 @@ from anyscale.errors import (
     ConfigError,
     FeatureUnavailable,
     KeyReused,
+    LastOwner,
+    LinkRefused,
     NotFound,
     UserAmbiguous,
 )
@@ -223,9 +225,43 @@ def test_get_by_email_or_name() -> None:
             anyscale.user.get(**arguments)
 
 
+def test_accounts_are_changed_by_their_emails(monkeypatch: pytest.MonkeyPatch) -> None:
+    anyscale.user.admin_batch_create(people(2))
+    for email in ("P0@example.com", "p1@EXAMPLE.com"):
+        anyscale.user.set_role(email=email, role="owner")
+    anyscale.user.suspend(email="P0@example.com")
+    with pytest.raises(LastOwner) as caught:
+        anyscale.user.delete(email="p1@example.com")
+    assert (caught.value.code, caught.value.status) == ("last_owner", 409)
+    monkeypatch.setenv("ANYSCALE_PUBLIC_URL", "http://localhost:8000")
+    with pytest.raises(LinkRefused):
+        anyscale.user.set_password_link(email="p0@example.com")
+    anyscale.user.restore(email="p0@example.com")
+    link = anyscale.user.set_password_link(email="p0@example.com")
+    assert link.startswith("http://localhost:8000/set-password#mrl_")
+    anyscale.user.delete(email="p1@example.com")
+    assert [user.email for user in anyscale.user.list()] == ["p0@example.com"]
+    assert anyscale.user.get(email="p0@example.com").permission_level == "owner"
+
+
+def test_an_account_that_there_is_not_or_a_role_that_there_is_not_is_said(home: Path) -> None:
+    calls = (anyscale.user.suspend, anyscale.user.restore, anyscale.user.delete)
+    for call in (*calls, anyscale.user.set_password_link):
+        for email in ("p0@example.com", "no email", ""):
+            with pytest.raises(NotFound, match="there is no user with the email"):
+                call(email=email)
+    with pytest.raises(ConfigError, match="role must be 'owner' or 'collaborator', not 'admin'"):
+        anyscale.user.set_role(email="p0@example.com", role="admin")  # type: ignore[arg-type]
+    assert not list(home.iterdir())
+
+
 def test_the_public_names_are_these() -> None:
     assert set(anyscale.__all__) == {"Anyscale", "__version__", "user"}
-    assert set(anyscale.user.__all__) == {"admin_batch_create", "get", "list"}
+    assert set(anyscale.user.__all__) == {
+        *("admin_batch_create", "get", "list"),
+        *("suspend", "restore", "delete", "set_role", "set_password_link"),
+    }
+    assert all(callable(getattr(anyscale.user, name)) for name in anyscale.user.__all__)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = anyscale.nothing
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):

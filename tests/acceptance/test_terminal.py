@@ -28,9 +28,12 @@ def users_file(path: Path, count: int, passwords: int) -> Path:
 
 
 def on_a_terminal(
-    *arguments: str | Path, env: Mapping[str, str] | None = None, typed: bytes = b""
+    *arguments: str | Path,
+    env: Mapping[str, str] | None = None,
+    typed: bytes = b"",
+    when: bytes = b"end with Ctrl-D",
 ) -> tuple[int, str]:
-    """Run the command as on a terminal of 100 columns, and give what is shown."""
+    """Run the command as on a terminal of 100 columns, type when asked; give what is shown."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [COMMAND, *map(str, arguments)],
@@ -50,7 +53,7 @@ def on_a_terminal(
             if not piece:
                 break
             shown += piece
-            if typed and b"end with Ctrl-D" in shown:
+            if typed and when in shown:
                 os.write(ours, typed)
                 typed = b""
     os.close(ours)
@@ -151,3 +154,28 @@ def test_a_reader_that_goes_away_causes_no_traceback(
     assert len(done.stdout.splitlines()) == 1
     assert "Traceback" not in done.stderr
     assert "Exception" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("typed", "status", "said"),
+    [
+        (b"Jane@example.com\n", 0, "jane@example.com is deleted."),
+        (b"y\n", 2, "that is another email: nobody was deleted"),
+        (b"\n", 2, "that is another email: nobody was deleted"),
+        (b"\x04", 2, "that is another email: nobody was deleted"),
+    ],
+)
+def test_deleting_asks_for_the_email_where_somebody_can_type_it(
+    anyscale: Anyscale, typed: bytes, status: int, said: str
+) -> None:
+    file = "create_users:\n- {name: Jane Doe, email: jane@example.com}\n"
+    assert anyscale("user", "batch-create", "-f", "-", stdin=file).returncode == 0
+
+    found, shown = on_a_terminal(
+        *("user", "delete", "JANE@example.com"), typed=typed, when=b"Type the email to go on:"
+    )
+
+    assert (found, said in shown) == (status, True), shown
+    assert "This erases Jane Doe (jane@example.com) for good." in shown
+    listed = anyscale("user", "list", "-o", "jsonl").stdout
+    assert bool(listed) == (status != 0)

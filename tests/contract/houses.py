@@ -38,7 +38,12 @@ class House:
         self._stack = stack
 
     def settings(self, policy: Policy = POLICY, *, available: bool = True) -> Settings:
-        return Settings(database=self.database, policy=policy, batch_create=available)
+        return Settings(
+            database=self.database,
+            policy=policy,
+            batch_create=available,
+            public_url="https://accounts.example.com",
+        )
 
     def plane(self, policy: Policy = POLICY, *, available: bool = True) -> ControlPlane:
         """Make a control plane that hashes fast; the caller closes it."""

@@ -5,6 +5,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 from tests.contract.houses import House
 from tests.contract.people import PASSWORD, POLICY, everybody, permissions_apply
 
@@ -14,6 +15,8 @@ from anyscale.errors import (
     BatchUnfinished,
     FeatureUnavailable,
     KeyReused,
+    LastOwner,
+    LinkRefused,
     NotFound,
     StoreUnavailable,
 )
@@ -31,7 +34,8 @@ def connect(house: House) -> Connect:
 
 
 def embedded(folder: Path) -> Transport:
-    return EmbeddedTransport(Settings(database=folder / "data" / "anyscale.db", policy=POLICY))
+    database, url = folder / "data" / "anyscale.db", "https://accounts.example.com"
+    return EmbeddedTransport(Settings(database=database, policy=POLICY, public_url=url))
 
 
 @pytest.fixture
@@ -79,7 +83,8 @@ def test_a_large_batch_is_claimed_hashed_and_published(transport: Transport) -> 
     created += transport.created(batch.batch_id, created[-1].user_id, 3)
     assert [user.email[0] for user in created] == ["d", "c", "b", "a"]
     assert {user.created_at for user in created} == {published.published_at}
-    assert transport.show(batch.batch_id) == published
+    shown = transport.show(batch.batch_id)
+    assert shown == structs.replace(published, without_way_in=1)
     assert transport.batches(open_only=False, before="", limit=100) == [published]
     assert transport.find("key") == published
 
@@ -171,6 +176,53 @@ def test_users_are_found_by_parts_and_exactly(transport: Transport) -> None:
     assert transport.users_with_name("jane") == []
 
 
+def test_an_account_is_suspended_restored_promoted_and_deleted(transport: Transport) -> None:
+    transport.create("key", everybody("jane", "joe"), "fail")
+    jane, joe = (user.user_id for user in transport.users(email="", name="", after="", limit=9))
+    for _ in range(2):  # each is the same when it is repeated
+        for user_id in (jane, joe):
+            transport.set_role(user_id, "owner")
+        transport.suspend(jane)
+        with pytest.raises(LastOwner, match="make another one an owner first"):
+            transport.suspend(joe)
+        with pytest.raises(LinkRefused, match="restore it first"):
+            transport.set_password_links([jane])
+        transport.restore(jane)
+    levels = [user.permission_level for user in transport.users_with_name("Jane")]
+    assert levels == ["owner", "owner"]
+    transport.set_role(jane, "collaborator")
+    transport.delete(jane)
+    assert accounts(transport) == ["joe@example.com"]
+    for call in (transport.suspend, transport.restore, transport.delete):
+        with pytest.raises(NotFound, match=f"there is no user {jane}"):
+            call(jane)
+    with pytest.raises(NotFound):
+        transport.set_role("usr_/../none?x", "owner")
+    events = [entry.event for entry in transport.audit(0, 100) if entry.subject == jane]
+    assert events == [
+        *["account.role_set"],
+        *["account.suspended", "account.restored"] * 2,
+        *["account.role_set", "account.deleted"],
+    ]
+
+
+def test_links_are_made_for_whom_nobody_can_sign_in_as(transport: Transport) -> None:
+    batch = transport.create("key", everybody("b", "a"), "fail").batch.batch_id
+    first = transport.without_way_in(batch, "", 1)
+    found = [*first, *transport.without_way_in(batch, first[-1].user_id, 10)]
+    assert [user.email for user in found] == ["b@example.com", "a@example.com"]
+
+    links = transport.set_password_links([user.user_id for user in found])
+
+    assert [link.email for link in links] == ["b@example.com", "a@example.com"]
+    assert all(
+        link.url.startswith("https://accounts.example.com/set-password#mrl_") for link in links
+    )
+    assert transport.set_password_links([]) == []
+    with pytest.raises(NotFound):
+        transport.set_password_links(["usr_0"])
+
+
 def test_another_transport_sees_the_same_and_closing_twice_is_closing_once(
     connect: Connect,
 ) -> None:
@@ -212,6 +264,10 @@ READING: dict[str, Callable[[Transport], object]] = {
     "conflicts": lambda t: t.conflicts("bat_none"),
     "release": lambda t: t.release("bat_none"),
     "drop": lambda t: t.drop("bat_none"),
+    "without_way_in": lambda t: t.without_way_in("bat_none", "", 10),
+    "suspend": lambda t: t.suspend("usr_none"),
+    "delete": lambda t: t.delete("usr_none"),
+    "set_password_links": lambda t: t.set_password_links(["usr_none"]),
 }
 
 

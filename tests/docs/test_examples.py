@@ -28,6 +28,7 @@ PORT = re.compile(r"\b8000\b")
 CHANGING = (
     (r"\+\d+\.\ds\)", "+#s)"),
     (r"\b(usr|bat|tok)_[0-9a-f]+", r"\1_#"),
+    (r"\bmrl_[\w-]{43}", "mrl_#"),
     (r"\b(\d+):[0-9a-f]{64}\b", r"\1:HASH"),
     (r"\b[0-9a-f]{64}\b", "HASH"),
     (r"(\(request |\"request_id\":\")[0-9a-f]{16}\b", r"\1#"),

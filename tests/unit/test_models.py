@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from anyscale.user.models import AdminCreatedUser, AdminCreateUser, User
+from anyscale.user.models import AdminCreatedUser, AdminCreateUser, PasswordLink, User
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -121,3 +121,11 @@ def test_a_user_survives_copying_and_pickling() -> None:
     for user in (jane(password="secret-word"), User("e@x.io", "n", NOW, "owner", "usr_1")):
         assert copy.deepcopy(user) == user
         assert pickle.loads(pickle.dumps(user)) == user
+
+
+def test_a_link_shows_itself_to_whoever_asks_for_it_alone() -> None:
+    link = PasswordLink("usr_1", "e@x.io", "https://x.io/set-password#mrl_secret", NOW)
+    for text in (repr(link), str([link]), repr(link.__rich_repr__())):
+        assert "secret" not in text
+        assert "e@x.io" in text
+    assert link.to_dict()["url"].endswith("#mrl_secret")

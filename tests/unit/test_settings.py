@@ -89,6 +89,7 @@ def test_a_switch_is_nothing_else(text: str) -> None:
         ("ANYSCALE_PASSWORD_MIN_LENGTH", 8, 1024),
         ("ANYSCALE_HOLD_WAIT_SECONDS", 0, 3600),
         ("ANYSCALE_BATCH_EXPIRY_DAYS", 1, 365),
+        ("ANYSCALE_LINK_DAYS", 1, 30),
     ],
 )
 def test_a_number_is_within_its_limits(name: str, least: int, most: int) -> None:
@@ -98,3 +99,63 @@ def test_a_number_is_within_its_limits(name: str, least: int, most: int) -> None
     for text in [*wrong, f"00000000{least or 1}{most}"]:
         with pytest.raises(ConfigError, match=f"{name} must be a whole number from {least}"):
             read(**{name: text})
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("https://accounts.example.com", "https://accounts.example.com"),
+        (" https://accounts.example.com:8443/ ", "https://accounts.example.com:8443"),
+        ("http://127.0.0.1:8000", "http://127.0.0.1:8000"),
+        ("http://[::1]:8000", "http://[::1]:8000"),
+        ("http://localhost", "http://localhost"),
+    ],
+)
+def test_people_reach_it_where_the_operator_says(text: str, address: str) -> None:
+    assert read(ANYSCALE_PUBLIC_URL=text).address() == address
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "accounts.example.com",
+        "http://accounts.example.com",
+        "http://10.0.0.1:8000",
+        "ftp://accounts.example.com",
+        "https://",
+        "https://accounts.example.com/people",
+        "https://accounts.example.com?x=1",
+        "https://accounts.example.com#x",
+        "https://accounts.example.com:port",
+        "https://[::1",
+        "https://accounts example.com",
+        "https://bücher.example",
+        "https://a\nb.example.com",
+    ],
+)
+def test_an_address_that_no_link_may_begin_with_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="ANYSCALE_PUBLIC_URL must be like https://"):
+        read(ANYSCALE_PUBLIC_URL=text)
+
+
+def test_an_address_holds_no_password_and_an_error_does_not_show_it() -> None:
+    with pytest.raises(ConfigError, match="no name and no password") as caught:
+        read(ANYSCALE_PUBLIC_URL="https://jane:hunter2@accounts.example.com")
+    assert "hunter2" not in str(caught.value)
+
+
+def test_whoever_needs_an_address_that_is_not_set_is_told_the_variable() -> None:
+    assert read().public_url is None
+    with pytest.raises(ConfigError, match="ANYSCALE_PUBLIC_URL is not set"):
+        read().address()
+
+
+def test_links_are_good_for_a_week_unless_it_is_said() -> None:
+    assert read().link_days == 7
+    assert read(ANYSCALE_LINK_DAYS="30").link_days == 30
+
+
+def test_there_is_sso_where_there_is_an_identity_provider() -> None:
+    assert not read().sso
+    assert not read(ANYSCALE_OIDC_ISSUER=" ").sso
+    assert read(ANYSCALE_OIDC_ISSUER="https://idp.example.com").sso

@@ -4,7 +4,7 @@ import click
 
 from anyscale.cli.output import FORMATS
 
-__all__ = ["host_option", "output_option"]
+__all__ = ["format_option", "host_option", "output_option"]
 
 output_option = click.option(
     "-o",
@@ -13,6 +13,13 @@ output_option = click.option(
     default="text",
     show_default=True,
     help="The format of the data on standard output.",
+)
+
+format_option = click.option(
+    "--format",
+    "file_format",
+    type=click.Choice(["yaml", "json", "jsonl", "csv"]),
+    help="The format of the file. Default: by its name, else YAML.",
 )
 
 host_option = click.option(

@@ -16,8 +16,11 @@ _GROUPS = {
     "audit": ("anyscale.cli.audit", "Read and check the trail of who did what."),
     "batch": ("anyscale.cli.batch", "Look at batches and drop unfinished ones."),
     "completion": ("anyscale.cli.completion", "Print the completion script of a shell."),
-    "server": ("anyscale.cli.server", "Host a control plane: start it, and make its tokens."),
-    "user": ("anyscale.cli.user", "Create, list and get users."),
+    "server": (
+        "anyscale.cli.server",
+        "Host a control plane: start it, and make its tokens and owners.",
+    ),
+    "user": ("anyscale.cli.user", "Create users, list them, and change their accounts."),
 }
 
 

@@ -14,14 +14,23 @@ if TYPE_CHECKING:
 
     from anyscale.server.app import ControlPlane
 
-_COLUMNS = ("token_id", "name", "role", "created_at", "expires_at", "used_at", "revoked_at")
+_COLUMNS = (
+    "token_id",
+    "name",
+    "role",
+    "created_at",
+    "expires_at",
+    "used_at",
+    "revoked_at",
+    "user_id",
+)
 
 _TIMES = frozenset({"created_at", "expires_at", "used_at", "revoked_at"})
 
 
 @click.group("server")
 def command() -> None:
-    """Host a control plane: start it, and make its tokens."""
+    """Host a control plane: start it, and make its tokens and owners."""
 
 
 def _use_database(_ctx: click.Context, _option: click.Parameter, url: str | None) -> None:
@@ -82,6 +91,40 @@ def migrate() -> None:
     """
     with _control_plane():
         log("The database has the schema of this version.")
+
+
+@command.command("create-owner")
+@click.option("--email", required=True, help="Of the person. An account that exists will do.")
+@click.option("--name", help="Of an account that is made. Default: what the email begins with.")
+@_database_option
+def create_owner(email: str, name: str | None) -> None:
+    """Make an owner: create the account if need be, and print a link to set its password.
+
+    \b
+    Example:
+      anyscale server create-owner --email jane@example.com --name Jane
+
+    The link is shown this once, is good once, and for some days. Run the command again for another.
+    """
+    from anyscale.cli.failure import say_problems
+    from anyscale.errors import BatchRefused
+    from anyscale.server.app import Caller, Settings, local_actor
+
+    settings = Settings.from_environment(os.environ, served=True)
+    if not settings.policy.sso_only:
+        settings.address()  # without it no link can be made: said before a database is
+    with _control_plane() as plane:
+        try:
+            owner = plane.owners.create(email, name, Caller(local_actor()))
+        except BatchRefused as refused:
+            say_problems(refused)
+            raise
+    log(f"{owner.email} is an owner{'' if owner.existed else ' of a new account'}.")
+    if owner.link is None:
+        log("There is no link, since everybody here signs in by SSO.")
+        return
+    write_text([owner.link.url])
+    log("The link sets a password. It is shown this once and good once: hand it to its user alone.")
 
 
 @command.command("create-token")

@@ -4,14 +4,16 @@ from contextlib import closing
 
 import click
 
-from anyscale.cli.options import host_option, output_option
+from anyscale.cli import account
+from anyscale.cli.links import set_password_link
+from anyscale.cli.options import format_option, host_option, output_option
 
 _USER_FIELDS = ("email", "name", "permission_level", "created_at", "user_id")
 
 
 @click.group("user")
 def command() -> None:
-    """Create, list and get users."""
+    """Create users, list them, and change what becomes of their accounts."""
 
 
 @command.command("batch-create")
@@ -22,12 +24,7 @@ def command() -> None:
     metavar="PATH",
     help="Path to a YAML file that contains the information for user accounts to be created.",
 )
-@click.option(
-    "--format",
-    "file_format",
-    type=click.Choice(["yaml", "json", "jsonl", "csv"]),
-    help="The format of the file. Default: by its name, else YAML.",
-)
+@format_option
 @click.option(
     "--if-exists",
     type=click.Choice(["fail", "skip"]),
@@ -124,3 +121,7 @@ def get(email: str | None, name: str | None, output: str, host: str | None) -> N
         write_yaml({field: getattr(user, field) for field in _USER_FIELDS})
     else:
         write_records([user], _USER_FIELDS, output)
+
+
+for _one in (*account.COMMANDS, set_password_link):
+    command.add_command(_one)

@@ -3,8 +3,11 @@
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from anyscale.server.core.accounts import Accounts
 from anyscale.server.core.audit import Trail
 from anyscale.server.core.batches import Batches
+from anyscale.server.core.links import Links
+from anyscale.server.core.owners import Owners
 from anyscale.server.core.passwords import OWASP, Hashing, Profile
 from anyscale.server.core.sessions import Sessions
 from anyscale.server.core.tokens import Tokens
@@ -58,6 +61,15 @@ class ControlPlane:
             settings.policy,
             available=settings.batch_create,
             expiry_days=settings.batch_expiry_days,
+            sso=settings.sso,
+        )
+        self.accounts = Accounts(self.store)
+        self.links = Links(
+            self.store,
+            settings.address,
+            days=settings.link_days,
+            sso_only=settings.policy.sso_only,
+            sso=settings.sso,
         )
 
     @cached_property
@@ -68,6 +80,12 @@ class ControlPlane:
         hashing = Hashing(self._profile, apart=self._hash_apart, niceness=_WAITED_FOR)
         days = self.settings.initial_password_days
         return SignIn(self.store, hashing, self.trail, self.settings.policy, days)
+
+    @property
+    def owners(self) -> Owners:
+        """What makes owners, for the operator alone."""
+        sso_only = self.settings.policy.sso_only
+        return Owners(self.store, self.hashing, self.accounts, self.links, sso_only=sso_only)
 
     def clean_up(self) -> None:
         """Drop batches that nobody touched for long, and forget what was kept long enough."""

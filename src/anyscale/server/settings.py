@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 
@@ -17,6 +18,9 @@ _OFF = {"off": False, "0": False, "false": False, "no": False}
 
 _DIGITS = 9
 
+#: Hosts that nobody else listens in to, so that plain HTTP will do.
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
 
 class Settings(Struct, frozen=True, kw_only=True):
     """The settings of one control plane."""
@@ -26,6 +30,12 @@ class Settings(Struct, frozen=True, kw_only=True):
     #: Whether batches may be created at all.
     batch_create: bool = True
     policy: Policy = Policy()
+    #: Where people reach the control plane: `https://accounts.example.com`.
+    public_url: str | None = None
+    #: The identity provider by which people sign in; None if there is none.
+    oidc_issuer: str | None = None
+    #: days after which a one-time link is no good
+    link_days: int = 7
     #: days after which a password that an administrator gave is no good, if it was not changed
     initial_password_days: int = 30
     #: days after which an open batch that nobody touched is dropped
@@ -59,6 +69,9 @@ class Settings(Struct, frozen=True, kw_only=True):
                 sso_only=_flag(environment, "ANYSCALE_SSO_ONLY", default=False),
                 hold_wait=_number(environment, "ANYSCALE_HOLD_WAIT_SECONDS", 60, 0, 3600),
             ),
+            public_url=_public_url(environment.get("ANYSCALE_PUBLIC_URL", "").strip()),
+            oidc_issuer=environment.get("ANYSCALE_OIDC_ISSUER", "").strip() or None,
+            link_days=_number(environment, "ANYSCALE_LINK_DAYS", 7, 1, 30),
             initial_password_days=_number(
                 environment, "ANYSCALE_INITIAL_PASSWORD_DAYS", 30, 1, 3650
             ),
@@ -66,6 +79,44 @@ class Settings(Struct, frozen=True, kw_only=True):
             report_days=_number(environment, "ANYSCALE_REPORT_DAYS", 90, 1, 3650),
             audit_days=_number(environment, "ANYSCALE_AUDIT_DAYS", 0, 30, 36500) or None,
         )
+
+    @property
+    def sso(self) -> bool:
+        """Whether there is an identity provider, by which SSO users come in."""
+        return self.oidc_issuer is not None
+
+    def address(self) -> str:
+        """Give where people reach the control plane.
+
+        Raises:
+            ConfigError: the operator has not said.
+        """
+        if self.public_url is None:
+            raise ConfigError(
+                "ANYSCALE_PUBLIC_URL is not set where the control plane runs: set it to the "
+                "address by which people reach it, like https://accounts.example.com"
+            )
+        return self.public_url
+
+
+def _public_url(text: str) -> str | None:
+    if not text:
+        return None
+    try:
+        parts = urlsplit(text)
+        name, _ = parts.hostname, parts.port
+    except ValueError:
+        parts, name = urlsplit(""), None
+    safe = parts.scheme == "https" or (parts.scheme == "http" and name in _LOOPBACK)
+    plain = text.isascii() and text.isprintable() and " " not in text
+    if not (plain and name and safe) or text.rstrip("/") != f"{parts.scheme}://{parts.netloc}":
+        raise ConfigError(
+            "ANYSCALE_PUBLIC_URL must be like https://accounts.example.com, without a path; "
+            "http:// is for this machine alone"
+        )
+    if "@" in parts.netloc:
+        raise ConfigError("ANYSCALE_PUBLIC_URL must hold no name and no password")
+    return text.rstrip("/")
 
 
 def _database(environment: Mapping[str, str], *, served: bool) -> Path | str:

@@ -4,7 +4,15 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from anyscale.trail import AuditEntry
-from anyscale.user.models import AdminCreatedUser, Batch, Claimed, Conflict, Created, User
+from anyscale.user.models import (
+    AdminCreatedUser,
+    Batch,
+    Claimed,
+    Conflict,
+    Created,
+    PasswordLink,
+    User,
+)
 from anyscale.user.validate import CheckedUser, Policy
 
 __all__ = ["Transport"]
@@ -74,6 +82,24 @@ class Transport(Protocol):
 
     def users_with_name(self, name: str) -> list[User]:
         """Give the accounts with exactly this name."""
+
+    def suspend(self, user_id: str) -> None:
+        """Keep a person out."""
+
+    def restore(self, user_id: str) -> None:
+        """Let a person in again."""
+
+    def delete(self, user_id: str) -> None:
+        """Erase a person and the account."""
+
+    def set_role(self, user_id: str, role: str) -> None:
+        """Make an account an owner's or a collaborator's."""
+
+    def set_password_links(self, user_ids: Sequence[str]) -> list[PasswordLink]:
+        """Make a one-time link for each of up to a thousand accounts."""
+
+    def without_way_in(self, batch_id: str, after: str, limit: int) -> list[User]:
+        """Give accounts of a published batch that nobody can sign in to, after a `user_id`."""
 
     def audit(self, after: int, limit: int) -> list[AuditEntry]:
         """Give entries of the trail in order, after a number."""

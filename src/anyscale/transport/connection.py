@@ -23,7 +23,10 @@ from anyscale.errors import (
     ConfigError,
     FeatureUnavailable,
     KeyReused,
+    LastOwner,
+    LinkRefused,
     NotAControlPlane,
+    NotFound,
     Overloaded,
     ServerUnreachable,
     Unavailable,
@@ -60,7 +63,15 @@ _COMPRESS_FROM = 1024
 
 
 #: What says what became of a call, also of one that was made before and whose answer was lost.
-_VERDICTS = (BatchGone, BatchRefused, BatchUnfinished, FeatureUnavailable, KeyReused)
+_VERDICTS = (
+    BatchGone,
+    BatchRefused,
+    BatchUnfinished,
+    FeatureUnavailable,
+    KeyReused,
+    LastOwner,
+    LinkRefused,
+)
 
 
 class _Hope:
@@ -178,6 +189,10 @@ class Connection:
             except (NotAControlPlane, VersionMismatch) as error:
                 # Something was answered, and not what became of the call.
                 hope.begun = hope.begun or changes
+                raise hope.last(error) from None
+            except NotFound as error:
+                if method == "DELETE" and hope.begun:
+                    return kind()  # it is gone by the call whose answer was lost
                 raise hope.last(error) from None
             except AnyscaleError as error:
                 raise hope.last(error) from None

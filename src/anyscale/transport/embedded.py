@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 
 from anyscale.errors import FeatureUnavailable, NotFound, Overloaded, StoreUnavailable
 from anyscale.trail import AuditEntry
-from anyscale.user.models import AdminCreatedUser, Batch, Claimed, Conflict, Created, User
+from anyscale.user.models import (
+    AdminCreatedUser,
+    Batch,
+    Claimed,
+    Conflict,
+    Created,
+    PasswordLink,
+    User,
+)
 from anyscale.user.validate import CheckedUser, Policy
 
 if TYPE_CHECKING:
@@ -86,6 +94,12 @@ class EmbeddedTransport:
             return plane
         raise NotFound(f"there is no batch {batch_id}")
 
+    def _plane_of(self, user_id: str) -> "ControlPlane":
+        """The control plane for changing an account; for one that there is not, none is made."""
+        if self._opened:
+            return self._written
+        raise NotFound(f"there is no user {user_id}")
+
     def _exists(self) -> bool:
         try:
             self._database.stat()
@@ -155,6 +169,25 @@ class EmbeddedTransport:
 
     def users_with_name(self, name: str) -> list[User]:
         return self._opened.users.with_name(name) if self._opened else []
+
+    def suspend(self, user_id: str) -> None:
+        self._plane_of(user_id).accounts.suspend(user_id, self._caller)
+
+    def restore(self, user_id: str) -> None:
+        self._plane_of(user_id).accounts.restore(user_id, self._caller)
+
+    def delete(self, user_id: str) -> None:
+        self._plane_of(user_id).accounts.delete(user_id, self._caller)
+
+    def set_role(self, user_id: str, role: str) -> None:
+        self._plane_of(user_id).accounts.set_role(user_id, role, self._caller)
+
+    def set_password_links(self, user_ids: Sequence[str]) -> list[PasswordLink]:
+        plane = self._plane_of(user_ids[0]) if user_ids else None
+        return plane.links.create(user_ids, self._caller) if plane else []
+
+    def without_way_in(self, batch_id: str, after: str, limit: int) -> list[User]:
+        return self._plane_with(batch_id).links.without_way_in(batch_id, after, limit)
 
     def audit(self, after: int, limit: int) -> list[AuditEntry]:
         return self._opened.trail.page(after, limit) if self._opened else []

@@ -6,7 +6,15 @@ from urllib.parse import quote
 
 from anyscale.trail import AuditEntry
 from anyscale.transport.connection import Connection
-from anyscale.user.models import AdminCreatedUser, Batch, Claimed, Conflict, Created, User
+from anyscale.user.models import (
+    AdminCreatedUser,
+    Batch,
+    Claimed,
+    Conflict,
+    Created,
+    PasswordLink,
+    User,
+)
 from anyscale.user.validate import CheckedUser, Policy
 from anyscale.wire import (
     AuditPage,
@@ -21,7 +29,11 @@ from anyscale.wire import (
     NewUser,
     Page,
     PageUser,
+    PasswordLinks,
     PasswordPage,
+    Role,
+    RoleSet,
+    SetPasswordLinks,
     Stored,
     Users,
 )
@@ -124,6 +136,27 @@ class HttpTransport:
     def users_with_name(self, name: str) -> list[User]:
         return self._ask(Users, "GET", "/v1/users", name=name, match="exact").users
 
+    def suspend(self, user_id: str) -> None:
+        self._ask(type(None), "POST", f"{_user_path(user_id)}/suspend")
+
+    def restore(self, user_id: str) -> None:
+        self._ask(type(None), "POST", f"{_user_path(user_id)}/restore")
+
+    def delete(self, user_id: str) -> None:
+        self._ask(type(None), "DELETE", _user_path(user_id))
+
+    def set_role(self, user_id: str, role: str) -> None:
+        known: Role = "owner" if role == "owner" else "collaborator"
+        self._ask(type(None), "PUT", f"{_user_path(user_id)}/role", RoleSet(known))
+
+    def set_password_links(self, user_ids: Sequence[str]) -> list[PasswordLink]:
+        body = SetPasswordLinks(list(user_ids))
+        return self._ask(PasswordLinks, "POST", "/v1/users:setPasswordLinks", body).links
+
+    def without_way_in(self, batch_id: str, after: str, limit: int) -> list[User]:
+        path = f"{_path(batch_id)}/withoutWayIn"
+        return self._ask(Users, "GET", path, after=after, limit=min(limit, _PAGE)).users
+
     def audit(self, after: int, limit: int) -> list[AuditEntry]:
         return self._ask(AuditPage, "GET", "/v1/audit", after=after, limit=limit).entries
 
@@ -145,6 +178,10 @@ class HttpTransport:
 def _path(batch_id: str) -> str:
     # Typed by a person, so it may be anything.
     return f"/v1/batches/{quote(batch_id, safe='')}"
+
+
+def _user_path(user_id: str) -> str:
+    return f"/v1/users/{quote(user_id, safe='')}"
 
 
 def _page_users(users: Sequence[CheckedUser]) -> list[PageUser]:

@@ -1,4 +1,4 @@
-"""Users: create them in batches, list them, get one.
+"""Users: create them in batches, list them, get one, and change what becomes of their accounts.
 
 The calls load on first use, so that `anyscale.user.models` alone stays light.
 """
@@ -9,10 +9,24 @@ if TYPE_CHECKING:
     from anyscale.user.calls import here
 
     admin_batch_create = here.admin_batch_create
+    delete = here.delete
     get = here.get
     list = here.list  # noqa: A001 - the contract's name
+    restore = here.restore
+    set_password_link = here.set_password_link
+    set_role = here.set_role
+    suspend = here.suspend
 
-__all__ = ["admin_batch_create", "get", "list"]
+__all__ = [
+    "admin_batch_create",
+    "delete",
+    "get",
+    "list",
+    "restore",
+    "set_password_link",
+    "set_role",
+    "suspend",
+]
 
 
 def __getattr__(name: str) -> Any:

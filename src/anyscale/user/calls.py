@@ -3,7 +3,7 @@
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import Any, Literal
 
 from anyscale.config import Target, open_transport, resolve
@@ -124,6 +124,82 @@ class UserCalls:
         """
         with closing(open_transport(self._target())) as transport:
             return found_user(transport, email, name)
+
+    def suspend(self, *, email: str) -> None:
+        """Suspend an account: nobody signs in to it, and its sessions and own tokens end.
+
+        Args:
+            email: The user's email, in any spelling by which it is the same address.
+
+        Raises:
+            NotFound: there is no such user.
+            LastOwner: the account is the last owner's.
+        """
+        with self._account(email) as (transport, user):
+            transport.suspend(user.user_id)
+
+    def restore(self, *, email: str) -> None:
+        """Let the owner of a suspended account sign in again.
+
+        Args:
+            email: as for `suspend`.
+
+        Raises:
+            NotFound: there is no such user.
+        """
+        with self._account(email) as (transport, user):
+            transport.restore(user.user_id)
+
+    def delete(self, *, email: str) -> None:
+        """Delete an account, and erase all that is kept of the person. Nothing brings it back.
+
+        Args:
+            email: as for `suspend`.
+
+        Raises:
+            NotFound: there is no such user.
+            LastOwner: the account is the last owner's.
+        """
+        with self._account(email) as (transport, user):
+            transport.delete(user.user_id)
+
+    def set_role(self, *, email: str, role: Literal["owner", "collaborator"]) -> None:
+        """Make an account an owner's or a collaborator's; its sessions end.
+
+        Args:
+            email: as for `suspend`.
+            role: What it is to be.
+
+        Raises:
+            NotFound: there is no such user.
+            LastOwner: the account is the last owner's.
+        """
+        if role not in ("owner", "collaborator"):
+            raise ConfigError(f"role must be 'owner' or 'collaborator', not {role!r}")
+        with self._account(email) as (transport, user):
+            transport.set_role(user.user_id, role)
+
+    def set_password_link(self, *, email: str) -> str:
+        """Make a one-time link by which a user sets a password. An earlier one ends.
+
+        Args:
+            email: as for `suspend`.
+
+        Returns:
+            The link. Whoever has it can set the password: hand it to the user alone.
+
+        Raises:
+            NotFound: there is no such user.
+            LinkRefused: the account is suspended, or everybody signs in by SSO.
+            ConfigError: the control plane does not know where people reach it.
+        """
+        with self._account(email) as (transport, user):
+            return transport.set_password_links([user.user_id])[0].url
+
+    @contextmanager
+    def _account(self, email: str) -> Iterator[tuple[Transport, User]]:
+        with closing(open_transport(self._target())) as transport:
+            yield transport, found_user(transport, email, None)
 
 
 class Anyscale:

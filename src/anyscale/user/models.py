@@ -12,6 +12,7 @@ __all__ = [
     "Claimed",
     "Conflict",
     "Created",
+    "PasswordLink",
     "User",
     "from_milliseconds",
 ]
@@ -135,6 +136,30 @@ class User(_Record, frozen=True, gc=False):
     user_id: str
 
 
+class PasswordLink(_Record, frozen=True, gc=False):
+    """A one-time link by which a person sets a password. Whoever has it can do so."""
+
+    TYPES = {
+        "user_id": _TEXT,
+        "email": _TEXT,
+        "url": _TEXT,
+        "expires_at": (datetime,),
+    }
+
+    #: ID of the user whom it is for.
+    user_id: str
+    #: Email of the user, as it was given.
+    email: str
+    #: The link itself. In no `repr`.
+    url: str
+    #: After which it is no good, in UTC.
+    expires_at: datetime
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """Give the fields as `repr` and rich show them, which is without the link."""
+        return list((self.to_dict() | {"url": "***"}).items())
+
+
 class Batch(Struct, frozen=True, kw_only=True):
     """One call of the main job, as the control plane keeps it."""
 
@@ -157,6 +182,9 @@ class Batch(Struct, frozen=True, kw_only=True):
     skipped: int = 0
     #: Passwords announced and not yet hashed.
     hashes_due: int = 0
+    #: Accounts of a published batch that nobody can sign in to yet; None where it is not counted,
+    #: which is everywhere but where one batch is shown.
+    without_way_in: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Give the batch as plain values."""

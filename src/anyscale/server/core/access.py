@@ -3,18 +3,19 @@
 import os
 import pwd
 
-from msgspec import Struct, field
+from msgspec import Struct, field, structs
 
 from anyscale.errors import NotAuthenticated, NotPermitted
 from anyscale.server.store.base import TokenRow, Transaction
 
-__all__ = ["Caller", "live_token", "local_actor", "require_owner", "require_role"]
+__all__ = ["Caller", "holder_of", "live_token", "local_actor", "require_owner", "require_role"]
 
 
 class Caller(Struct, frozen=True):
     """Who makes a call, as the trail names it."""
 
-    #: `local:jane` for a system user of this machine, `token:NAME` for who holds a token
+    #: `local:jane` for a system user of this machine, `token:NAME` for who holds a token that is
+    #: nobody's own, `user:usr_...` for a person
     actor: str
     #: None for a system user, who could read the database as well.
     token_hash: bytes | None = field(default=None)
@@ -31,21 +32,38 @@ def local_actor() -> str:
         return f"local:{os.getuid()}"
 
 
+def holder_of(token: TokenRow) -> str:
+    """Name who holds a token: the person whose own it is, or else the name that it was given."""
+    return f"user:{token.user_id}" if token.user_id else f"token:{token.name}"
+
+
 def live_token(rows: Transaction, token_hash: bytes) -> TokenRow:
-    """Give a token that is neither expired nor revoked.
+    """Give a token that is neither expired nor revoked, with the role that it has now.
 
     Raises:
-        NotAuthenticated: saying which.
+        NotAuthenticated: it is, or the account that it belongs to is suspended or gone.
     """
     token = rows.token(token_hash)
     if token is None:
         raise NotAuthenticated("the token is unknown here: is it of another control plane?")
-    actor = f"token:{token.name}"
+    actor = holder_of(token)
     if token.revoked_at is not None:
         raise NotAuthenticated(f"the token {token.name!r} was revoked: ask for a new one", actor)
     if token.expires_at is not None and token.expires_at <= rows.now():
         raise NotAuthenticated(f"the token {token.name!r} has expired: ask for a new one", actor)
-    return token
+    return _with_its_persons_role(rows, token) if token.user_id else token
+
+
+def _with_its_persons_role(rows: Transaction, token: TokenRow) -> TokenRow:
+    account = rows.account(user_id=token.user_id or "")
+    if account is None:
+        raise NotAuthenticated(f"the account of the token {token.name!r} does not exist any more")
+    if account.suspended_at is not None:
+        raise NotAuthenticated(
+            f"the account of the token {token.name!r} is suspended: ask an administrator",
+            holder_of(token),
+        )
+    return structs.replace(token, role=account.permission_level)
 
 
 def require_owner(rows: Transaction, caller: Caller) -> None:

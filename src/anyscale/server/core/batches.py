@@ -34,6 +34,7 @@ from anyscale.server.core.entries import (
 )
 from anyscale.server.core.passwords import Hashing
 from anyscale.server.core.publishing import (
+    counted_batch,
     created_users,
     publish,
     require_same_count,
@@ -58,16 +59,25 @@ class Batches:
         policy: what is asked of a batch.
         available: whether the operator lets batches be created.
         expiry_days: after which an open batch that nobody touched is dropped.
+        sso: whether there is an identity provider, by which SSO users come in.
     """
 
     def __init__(
-        self, store: Store, hashing: Hashing, policy: Policy, *, available: bool, expiry_days: int
+        self,
+        store: Store,
+        hashing: Hashing,
+        policy: Policy,
+        *,
+        available: bool,
+        expiry_days: int,
+        sso: bool = False,
     ) -> None:
         self.policy = policy
         self._store = store
         self._hashing = hashing
         self._available = available
         self._expiry = expiry_days * _DAY
+        self._sso = sso
 
     def create(
         self, key: str, users: Sequence[CheckedUser], if_exists: str, caller: Caller
@@ -245,13 +255,13 @@ class Batches:
             remove_rows(self._store, batch, self.policy.page_users)
 
     def show(self, batch_id: str) -> Batch:
-        """Give one batch.
+        """Give one batch, with how many of its accounts nobody can sign in to yet.
 
         Raises:
             NotFound: there is none with this id.
         """
         with self._store.read() as rows:
-            return shown_batch(rows, known_batch(rows, batch_id))
+            return counted_batch(rows, known_batch(rows, batch_id), sso=self._sso)
 
     def page(self, *, open_only: bool, before: str, limit: int) -> list[Batch]:
         """List batches, or the open ones, the latest first, after the last one of a page."""

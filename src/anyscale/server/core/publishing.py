@@ -2,12 +2,14 @@
 
 import hashlib
 
+from msgspec import structs
+
 from anyscale.errors import BatchUnfinished, KeyReused
 from anyscale.server.core import audit
 from anyscale.server.store.base import BatchRow, Transaction
 from anyscale.user.models import AdminCreatedUser, Batch, from_milliseconds
 
-__all__ = ["created_users", "publish", "require_same_count", "shown_batch"]
+__all__ = ["counted_batch", "created_users", "publish", "require_same_count", "shown_batch"]
 
 
 def require_same_count(rows: Transaction, batch: BatchRow, entries: int) -> None:
@@ -63,6 +65,23 @@ def shown_batch(rows: Transaction, batch: BatchRow) -> Batch:
         skipped=sum(page.skipped for page in pages),
         hashes_due=rows.count_due(batch.id) if batch.state == "open" else 0,
     )
+
+
+def counted_batch(rows: Transaction, batch: BatchRow, *, sso: bool) -> Batch:
+    """Give the same, with the accounts of a published one that nobody can sign in to yet.
+
+    That reads all of its accounts, so it is done where one batch is asked for.
+
+    Args:
+        rows: the transaction.
+        batch: which one.
+        sso: whether there is an identity provider, by which SSO users come in.
+    """
+    shown = shown_batch(rows, batch)
+    if batch.state != "published":
+        return shown
+    count = rows.count_without_way_in(batch.batch_id, sso=sso)
+    return structs.replace(shown, without_way_in=count)
 
 
 def created_users(

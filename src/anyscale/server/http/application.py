@@ -15,7 +15,7 @@ from litestar.types import ASGIApp
 
 from anyscale.errors import AnyscaleError
 from anyscale.server.core.access import Caller
-from anyscale.server.http import batches, document, operations, trail, users
+from anyscale.server.http import accounts, batches, document, operations, trail, users
 from anyscale.server.http.inflating import MAX_BODY, Inflating
 from anyscale.server.http.lanes import Lanes
 from anyscale.server.http.observing import Observed
@@ -42,6 +42,7 @@ def application(plane: ControlPlane) -> ASGIApp:
     app = Litestar(
         route_handlers=[
             users.router(),
+            accounts.router(),
             batches.router(),
             trail.router(),
             *operations.HANDLERS,

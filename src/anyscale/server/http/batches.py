@@ -26,6 +26,7 @@ from anyscale.wire import (
     Page,
     PasswordPage,
     Stored,
+    Users,
 )
 
 __all__ = ["router"]
@@ -221,6 +222,19 @@ async def list_created(
     return BatchUsers(await lanes.reading.run(page))
 
 
+@get(
+    "/{batch_id:str}/withoutWayIn",
+    operation_id="listUsersWithoutWayIn",
+    summary="The accounts of a published batch that nobody can sign in to yet.",
+    responses=answers(404),
+)
+async def list_without_way_in(
+    batch_id: Id, plane: GivenPlane, lanes: GivenLanes, after: After = "", limit: Limit = 1000
+) -> Users:
+    page = partial(plane.links.without_way_in, batch_id, after, limit)
+    return Users(await lanes.reading.run(page))
+
+
 def router() -> Router:
     """Give what is under /v1/batches."""
     return Router(
@@ -236,6 +250,7 @@ def router() -> Router:
             drop_batch,
             list_conflicts,
             list_created,
+            list_without_way_in,
         ],
         guards=[owners_only],
         tags=["batches"],

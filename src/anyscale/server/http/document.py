@@ -12,16 +12,17 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 
 from anyscale import __version__
-from anyscale.wire import BatchCreate, LookUp, Page, PasswordPage
+from anyscale.wire import BatchCreate, LookUp, Page, PasswordPage, SetPasswordLinks
 
 __all__ = ["HANDLERS", "document_of"]
 
-#: The calls that read their bodies themselves, to name all problems at once.
+#: The calls that read their bodies themselves, to name all problems at once or since they are large.
 _BODIES: dict[str, type[msgspec.Struct]] = {
     "createUsers": BatchCreate,
     "lookUpUsers": LookUp,
     "claimPage": Page,
     "hashPasswords": PasswordPage,
+    "createSetPasswordLinks": SetPasswordLinks,
 }
 
 _DESCRIPTION = """Create user accounts: whole or nothing, at any size, through any crash.

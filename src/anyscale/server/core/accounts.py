@@ -1,0 +1,116 @@
+"""The life of an account: suspended, restored, deleted, and whether it is an owner's."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from msgspec import Struct
+
+from anyscale.errors import LastOwner, NotFound
+from anyscale.server.core import audit
+from anyscale.server.core.access import Caller, require_owner
+from anyscale.server.store.base import AccountRow, Store, Transaction
+
+__all__ = ["Accounts", "known_account"]
+
+
+class Accounts:
+    """What owners do with accounts. Each call is the same when it is repeated.
+
+    All of them raise `NotFound` for an account that there is not, and `NotAuthenticated` or
+    `NotPermitted` where the caller has lost the right to it.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def suspend(self, user_id: str, caller: Caller) -> None:
+        """Keep a person out: no sign-in, no session, no token of the person's own.
+
+        Raises:
+            LastOwner: nobody else is an owner.
+        """
+        with self._held(user_id, caller) as held:
+            if held.account.suspended_at is not None:
+                return
+            held.require_another_owner()
+            held.rows.suspend(user_id, held.rows.now())
+            held.rows.end_sessions(user_id)
+            audit.append(held.rows, caller.actor, "account.suspended", user_id, {})
+
+    def restore(self, user_id: str, caller: Caller) -> None:
+        """Let a person in again, with the password and the tokens of before."""
+        with self._held(user_id, caller) as held:
+            if held.account.suspended_at is None:
+                return
+            held.rows.suspend(user_id, None)
+            audit.append(held.rows, caller.actor, "account.restored", user_id, {})
+
+    def delete(self, user_id: str, caller: Caller) -> None:
+        """Erase a person: all that is kept of the account, but for its id in the trail.
+
+        Raises:
+            LastOwner: nobody else is an owner.
+        """
+        with self._held(user_id, caller) as held:
+            held.require_another_owner()
+            held.rows.end_sessions(user_id)
+            held.rows.remove_account(user_id)
+            audit.append(held.rows, caller.actor, "account.deleted", user_id, {})
+
+    def set_role(self, user_id: str, role: str, caller: Caller) -> None:
+        """Make an account an owner's or a collaborator's.
+
+        Its sessions end: whoever signs in again finds what the new role may do.
+
+        Args:
+            user_id: whose.
+            role: `owner` or `collaborator`.
+            caller: who does it.
+
+        Raises:
+            LastOwner: nobody else is an owner.
+        """
+        with self._held(user_id, caller) as held:
+            if held.account.permission_level == role:
+                return
+            held.require_another_owner()
+            held.rows.set_level(user_id, role)
+            held.rows.end_sessions(user_id)
+            audit.append(held.rows, caller.actor, "account.role_set", user_id, {"role": role})
+
+    @contextmanager
+    def _held(self, user_id: str, caller: Caller) -> Iterator["_Held"]:
+        with self._store.write() as rows:
+            # Before any account, the caller's own too: whoever waits for another one then holds
+            # nothing that the other one waits for.
+            owners = rows.hold_owners()
+            require_owner(rows, caller)
+            yield _Held(rows, known_account(rows, user_id), owners)
+
+
+class _Held(Struct, frozen=True):
+    """An account that nobody else changes until the transaction ends."""
+
+    rows: Transaction
+    account: AccountRow
+    #: the owners who are not suspended
+    owners: Sequence[str]
+
+    def require_another_owner(self) -> None:
+        if self.owners == [self.account.user_id]:
+            raise LastOwner(
+                "this is the last owner, without whom nobody could administer the accounts: "
+                "make another one an owner first"
+            )
+
+
+def known_account(rows: Transaction, user_id: str) -> AccountRow:
+    """Give an account; in a transaction that writes, hold it.
+
+    Raises:
+        NotFound: there is none with this id.
+    """
+    account = rows.account(user_id=user_id)
+    if account is None:
+        raise NotFound(f"there is no user {user_id}")
+    return account
