@@ -14,7 +14,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from anyscale.server.http.figures import REQUESTS, SECONDS, UNDER_WAY
 from anyscale.wire import API, IDENTITY
 
-__all__ = ["Observed", "request_id_of", "set_up_logging"]
+__all__ = ["Observed", "actor_of", "request_id_of", "set_up_logging"]
 
 _log = logging.getLogger("anyscale.server")
 
@@ -33,6 +33,13 @@ _HEADERS = [
 def request_id_of(scope: Any) -> str:
     """Give the id of a request, which its answer has in the header `X-Request-Id`."""
     return str(scope.get("state", {}).get("request_id", ""))
+
+
+def actor_of(scope: Any) -> str | None:
+    """Give who makes a request, as the trail names them; None where that is not known yet."""
+    state = scope.get("state", {})
+    who = state.get("caller") or state.get("member")
+    return who.actor if who else None
 
 
 class Observed:
@@ -82,14 +89,13 @@ def _told(scope: Any, status: int, seconds: float) -> None:
     SECONDS.labels(route).observe(seconds)
     if route in ("/healthz", "/readyz", "/metrics"):
         return
-    caller = scope.get("state", {}).get("caller")
     told = {
         "method": scope["method"],
         "route": route,
         "status": status,
         "milliseconds": round(seconds * 1000, 1),
         "request_id": request_id_of(scope),
-        "actor": caller.actor if caller else None,
+        "actor": actor_of(scope),
     }
     _log.info("request", extra=told)
 
