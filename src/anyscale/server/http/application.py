@@ -16,7 +16,16 @@ from litestar.types import ASGIApp
 from anyscale.errors import AnyscaleError
 from anyscale.server.core.access import Caller
 from anyscale.server.core.sessions import Member
-from anyscale.server.http import batches, document, operations, sessions, trail, users
+from anyscale.server.http import (
+    batches,
+    document,
+    operations,
+    pages,
+    rendering,
+    sessions,
+    trail,
+    users,
+)
 from anyscale.server.http.inflating import MAX_BODY, Inflating
 from anyscale.server.http.lanes import Lanes
 from anyscale.server.http.members import member_of
@@ -48,6 +57,8 @@ def application(plane: ControlPlane) -> ASGIApp:
             batches.router(),
             trail.router(),
             *sessions.routers(),
+            *pages.routers(),
+            *rendering.HANDLERS,
             *operations.HANDLERS,
             *document.HANDLERS,
         ],
