@@ -10,6 +10,7 @@
     ├── KeyReused             the idempotency key belongs to a batch with other content
     ├── NotAuthenticated      no token, or one that is unknown, expired or revoked
     ├── NotPermitted          the token's role does not allow the call
+    ├── CrossOrigin           a page of another site made a browser send it
     ├── SignInRefused         email or password is wrong, or the account is suspended
     ├── PasswordExpired       the password that an administrator gave is too old
     ├── PasswordChangeNeeded  the password that an administrator gave must be changed first
@@ -45,6 +46,7 @@ __all__ = [
     "BatchRunning",
     "BatchUnfinished",
     "ConfigError",
+    "CrossOrigin",
     "FeatureUnavailable",
     "KeyReused",
     "LastOwner",
@@ -188,6 +190,13 @@ class NotPermitted(AnyscaleError):
     """The token's role does not allow the call."""
 
     code = "not_permitted"
+    status = 403
+
+
+class CrossOrigin(AnyscaleError):
+    """A page of another site made a browser send a request that changes something."""
+
+    code = "cross_origin"
     status = 403
 
 

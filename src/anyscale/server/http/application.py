@@ -15,11 +15,24 @@ from litestar.types import ASGIApp
 
 from anyscale.errors import AnyscaleError
 from anyscale.server.core.access import Caller
-from anyscale.server.http import accounts, batches, document, operations, trail, users
+from anyscale.server.core.sessions import Member
+from anyscale.server.http import (
+    accounts,
+    batches,
+    document,
+    operations,
+    pages,
+    rendering,
+    sessions,
+    trail,
+    users,
+)
 from anyscale.server.http.inflating import MAX_BODY, Inflating
 from anyscale.server.http.lanes import Lanes
+from anyscale.server.http.members import member_of
 from anyscale.server.http.observing import Observed
 from anyscale.server.http.problems import HANDLERS
+from anyscale.server.http.same_origin import same_origin_only
 from anyscale.server.plane import ControlPlane
 
 __all__ = ["application"]
@@ -45,6 +58,9 @@ def application(plane: ControlPlane) -> ASGIApp:
             accounts.router(),
             batches.router(),
             trail.router(),
+            *sessions.routers(),
+            *pages.routers(),
+            *rendering.HANDLERS,
             *operations.HANDLERS,
             *document.HANDLERS,
         ],
@@ -52,7 +68,9 @@ def application(plane: ControlPlane) -> ASGIApp:
             "plane": Provide(the_plane, sync_to_thread=False),
             "lanes": Provide(the_lanes, sync_to_thread=False),
             "caller": Provide(_caller, sync_to_thread=False),
+            "member": Provide(_member, sync_to_thread=False),
         },
+        guards=[same_origin_only],
         compression_config=CompressionConfig(backend="gzip", minimum_size=2048),
         exception_handlers=HANDLERS,
         lifespan=[partial(_running, plane=plane)],
@@ -69,8 +87,13 @@ def _caller(request: Request[Any, Any, Any]) -> Caller:
     return caller
 
 
+def _member(request: Request[Any, Any, Any]) -> Member:
+    return member_of(request)
+
+
 @asynccontextmanager
 async def _running(_: Litestar, plane: ControlPlane) -> AsyncIterator[None]:
+    await asyncio.to_thread(lambda: plane.sign_in)  # once, before two threads want it
     cleaning = asyncio.create_task(_clean_up(plane))
     try:
         yield

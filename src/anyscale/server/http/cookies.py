@@ -4,13 +4,11 @@
 sends them nowhere else. Loopback counts as safe.
 """
 
-from typing import Any
-
-from litestar.connection import ASGIConnection
 from litestar.datastructures import Cookie
 
 from anyscale.server.core.sessions import ABSOLUTE_LIMIT
 from anyscale.server.core.sign_in import DEVICE_LIMIT, Browser, SignedIn
+from anyscale.server.http.given import Connection
 
 __all__ = ["DEVICE", "SESSION", "browser_of", "cookies_of", "gone", "host_cookie"]
 
@@ -18,8 +16,6 @@ SESSION = "__Host-session"
 DEVICE = "__Host-device"
 
 _SECOND = 1000
-
-Connection = ASGIConnection[Any, Any, Any, Any]
 
 
 def host_cookie(name: str, secret: str, seconds: int) -> Cookie:

@@ -12,32 +12,42 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 
 from anyscale import __version__
+from anyscale.server.http.cookies import SESSION
+from anyscale.server.http.exchanged import LinkAsked, PasswordAsked, SignInAsked
 from anyscale.wire import BatchCreate, LookUp, Page, PasswordPage, SetPasswordLinks
 
 __all__ = ["HANDLERS", "document_of"]
 
-#: The calls that read their bodies themselves, to name all problems at once or since they are large.
+#: The calls that read their bodies themselves: to name all problems at once, or as they are large.
 _BODIES: dict[str, type[msgspec.Struct]] = {
     "createUsers": BatchCreate,
     "lookUpUsers": LookUp,
     "claimPage": Page,
     "hashPasswords": PasswordPage,
     "createSetPasswordLinks": SetPasswordLinks,
+    "signIn": SignInAsked,
+    "setPassword": LinkAsked,
+    "changePassword": PasswordAsked,
 }
 
 _DESCRIPTION = """Create user accounts: whole or nothing, at any size, through any crash.
-Every call under /v1 needs the token of an owner, and can be repeated. Bodies may be compressed with
-gzip. Errors are problem documents (RFC 9457) with a `code`."""
+An owner's calls need a token and can be repeated; their bodies may be compressed with gzip. People
+sign in for themselves, and are known by the cookie of their session; a call of theirs that changes
+something is refused where a browser says that a page of another site makes it. Errors are problem
+documents (RFC 9457) with a `code`."""
 
 
 def document_of() -> OpenAPIConfig:
     """Say what the document begins with; the calls tell the rest."""
     token = SecurityScheme(type="http", scheme="bearer", description="`mrt_...`, of an owner.")
+    session = SecurityScheme(
+        type="apiKey", name=SESSION, security_scheme_in="cookie", description="Of a sign-in."
+    )
     return OpenAPIConfig(
         title="musterroll control plane",
         version=__version__,
         description=_DESCRIPTION,
-        components=Components(security_schemes={"token": token}),
+        components=Components(security_schemes={"token": token, "session": session}),
         path="/docs/raw",
         render_plugins=[JsonRenderPlugin()],
     )

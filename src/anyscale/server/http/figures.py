@@ -2,7 +2,17 @@
 
 from prometheus_client import Counter, Gauge, Histogram
 
-__all__ = ["BATCHES", "HASHES", "QUEUED", "REFUSALS", "REQUESTS", "SECONDS", "UNDER_WAY", "USERS"]
+__all__ = [
+    "BATCHES",
+    "HASHES",
+    "QUEUED",
+    "REFUSALS",
+    "REQUESTS",
+    "SECONDS",
+    "SIGN_INS",
+    "UNDER_WAY",
+    "USERS",
+]
 
 REQUESTS = Counter(
     "anyscale_http_requests_total", "Requests answered.", ["method", "route", "status"]
@@ -25,3 +35,6 @@ BATCHES = Counter(
 USERS = Counter("anyscale_users_created_total", "Users of the batches that were published.")
 HASHES = Counter("anyscale_password_hashes_total", "Password hashes stored.")
 REFUSALS = Counter("anyscale_refusals_total", "Calls refused, by the code of the error.", ["code"])
+SIGN_INS = Counter(
+    "anyscale_sign_ins_total", "Sign-ins tried, and what they came to.", ["way", "result"]
+)

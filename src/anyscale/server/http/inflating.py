@@ -13,6 +13,9 @@ __all__ = ["MAX_BODY", "Inflating"]
 #: Octets of a body, unpacked. A page of users with the longest of all values fits.
 MAX_BODY = 64 * 1024 * 1024
 
+#: The calls whose bodies are large. What anybody may send, without a token, is unpacked by none.
+_PACKED = ("/v1/users", "/v1/batches")
+
 _GZIP = 16 + zlib.MAX_WBITS
 
 
@@ -28,8 +31,7 @@ class Inflating:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
-        encoding = _header(scope, b"content-encoding") if scope["type"] == ScopeType.HTTP else b""
-        if encoding == b"gzip":
+        if scope["type"] == ScopeType.HTTP and _is_packed(scope):
             scope["headers"] = [
                 (key, value)
                 for key, value in scope["headers"]
@@ -39,8 +41,9 @@ class Inflating:
         await self._application(scope, receive, send)
 
 
-def _header(scope: Scope, name: bytes) -> bytes:
-    return dict(scope["headers"]).get(name, b"").strip().lower()
+def _is_packed(scope: Scope) -> bool:
+    encoding = dict(scope["headers"]).get(b"content-encoding", b"").strip().lower()
+    return encoding == b"gzip" and scope["path"].startswith(_PACKED)
 
 
 def _inflated(receive: Receive) -> Receive:

@@ -1,5 +1,6 @@
 """Threads for work that waits or computes, so many of a kind, and a polite refusal beyond them."""
 
+import os
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -52,14 +53,17 @@ class Lanes:
     """The kinds of work of a control plane; none of them waits for another."""
 
     def __init__(self) -> None:
-        #: whose token it is
+        cores = os.cpu_count() or 1
+        #: whose token or session it is
         self.asking = Lane("asking", 4, 128)
-        #: look-ups and lists
+        #: look-ups and lists, and the short writes of people about themselves
         self.reading = Lane("reading", 8, 64)
         #: pages of users, and what opens, publishes or drops a batch
         self.writing = Lane("writing", 4, 12)
         #: pages of passwords: one is hashed by all cores, and the next one is ready
         self.hashing = Lane("hashing", 2, 4)
+        #: People's passwords: while one half of them is hashed, the other asks the database.
+        self.signing = Lane("signing", 2 * cores, 64)
         #: health, which must be seen even when everything else is full
         self.watching = Lane("watching", 2, 64)
         self.counting = Lane("counting", 1, 8)

@@ -6,6 +6,7 @@ import os
 import re
 import sys
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from litestar.enums import ScopeType
@@ -14,25 +15,44 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from anyscale.server.http.figures import REQUESTS, SECONDS, UNDER_WAY
 from anyscale.wire import API, IDENTITY
 
-__all__ = ["Observed", "request_id_of", "set_up_logging"]
+Headers = list[tuple[bytes, bytes]]
+
+__all__ = ["Observed", "actor_of", "request_id_of", "set_up_logging"]
 
 _log = logging.getLogger("anyscale.server")
 
 _GIVEN = re.compile(rb"[0-9A-Za-z._-]{8,64}")
 
-#: A page that makes its reader run nothing.
+#: What every answer says unless it says otherwise: nothing is kept, and nothing runs or is shown
+#: elsewhere. The address of a page is told to our own pages alone: to nobody at all, and browsers
+#: would leave the origin out of forms as well (Fetch, 3.2).
 _HEADERS = [
-    (IDENTITY.encode(), API.encode()),
-    (b"X-Content-Type-Options", b"nosniff"),
-    (b"Cache-Control", b"no-store"),
-    (b"Content-Security-Policy", b"default-src 'none'; style-src 'self'; frame-ancestors 'none'"),
-    (b"Referrer-Policy", b"no-referrer"),
+    (IDENTITY.lower().encode(), API.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"cache-control", b"no-store"),
+    (
+        b"content-security-policy",
+        b"default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+    (b"referrer-policy", b"same-origin"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
 ]
+
+#: For a year, browsers come by TLS alone (RFC 6797, 6.1). Not for subdomains, which are others'.
+_BY_TLS = (b"strict-transport-security", b"max-age=31536000")
 
 
 def request_id_of(scope: Any) -> str:
     """Give the id of a request, which its answer has in the header `X-Request-Id`."""
     return str(scope.get("state", {}).get("request_id", ""))
+
+
+def actor_of(scope: Any) -> str | None:
+    """Give who makes a request, as the trail names them; None where that is not known yet."""
+    state = scope.get("state", {})
+    who = state.get("caller") or state.get("member")
+    return who.actor if who else None
 
 
 class Observed:
@@ -58,8 +78,10 @@ class Observed:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                own = [(b"X-Request-Id", request_id.encode()), *_HEADERS]
-                message["headers"] = [*message["headers"], *own]
+                own = [(b"x-request-id", request_id.encode()), *_HEADERS]
+                if scope["scheme"] == "https":
+                    own.append(_BY_TLS)
+                message["headers"] = _with(own, message["headers"])
             await send(message)
 
         UNDER_WAY.inc()
@@ -68,6 +90,12 @@ class Observed:
         finally:
             UNDER_WAY.dec()
             _told(scope, status, time.perf_counter() - begun)
+
+
+def _with(own: Headers, given: Iterable[tuple[bytes, bytes]]) -> Headers:
+    given = list(given)
+    names = {name.lower() for name, _ in given}
+    return [*given, *(header for header in own if header[0] not in names)]
 
 
 def _request_id(scope: Any) -> str:
@@ -82,14 +110,13 @@ def _told(scope: Any, status: int, seconds: float) -> None:
     SECONDS.labels(route).observe(seconds)
     if route in ("/healthz", "/readyz", "/metrics"):
         return
-    caller = scope.get("state", {}).get("caller")
     told = {
         "method": scope["method"],
         "route": route,
         "status": status,
         "milliseconds": round(seconds * 1000, 1),
         "request_id": request_id_of(scope),
-        "actor": caller.actor if caller else None,
+        "actor": actor_of(scope),
     }
     _log.info("request", extra=told)
 

@@ -19,6 +19,8 @@ from anyscale.errors import (
 )
 from anyscale.server.http.figures import REFUSALS
 from anyscale.server.http.observing import request_id_of
+from anyscale.server.http.problem_page import problem_page
+from anyscale.server.http.rendering import wants_page
 from anyscale.wire import ProblemDocument
 
 __all__ = ["HANDLERS", "PROBLEM", "answers"]
@@ -54,7 +56,7 @@ def answers(*statuses: int) -> dict[int, ResponseSpec]:
     }
 
 
-def _ours(request: Request[Any, Any, Any], error: AnyscaleError) -> Response[bytes]:
+def _ours(request: Request[Any, Any, Any], error: AnyscaleError) -> Response[Any]:
     REFUSALS.labels(error.code).inc()
     detail, problems = str(error), []
     if isinstance(error, BatchRefused):
@@ -77,10 +79,10 @@ def _ours(request: Request[Any, Any, Any], error: AnyscaleError) -> Response[byt
         headers["WWW-Authenticate"] = "Bearer"
     if isinstance(error, Overloaded):
         headers["Retry-After"] = f"{error.retry_after_seconds:.0f}"
-    return _response(document, headers)
+    return _response(request, document, headers)
 
 
-def _frameworks(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
+def _frameworks(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
     status = error.status_code
     document = ProblemDocument(
         title=HTTPStatus(status).phrase,
@@ -91,7 +93,7 @@ def _frameworks(request: Request[Any, Any, Any], error: HTTPException) -> Respon
         request_id=request_id_of(request.scope),
     )
     headers = {key: text for key, text in (error.headers or {}).items() if key == "Allow"}
-    return _response(document, headers)
+    return _response(request, document, headers)
 
 
 def _unknown(status: int) -> str:
@@ -104,7 +106,7 @@ def _details(error: HTTPException) -> str:
     return "; ".join(told) or "the request makes no sense"
 
 
-def _internal(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+def _internal(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     # The place alone: texts and values of an error may be a person's.
     where = error.__traceback__
     while where and where.tb_next:
@@ -119,10 +121,14 @@ def _internal(request: Request[Any, Any, Any], error: Exception) -> Response[byt
         code="internal",
         request_id=request_id_of(request.scope),
     )
-    return _response(document, {})
+    return _response(request, document, {})
 
 
-def _response(document: ProblemDocument, headers: dict[str, str]) -> Response[bytes]:
+def _response(
+    request: Request[Any, Any, Any], document: ProblemDocument, headers: dict[str, str]
+) -> Response[Any]:
+    if wants_page(request):
+        return problem_page(document, headers)
     return Response(
         json.encode(document),
         status_code=document.status,

@@ -2,9 +2,8 @@
 
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
 from anyscale.errors import (
@@ -15,15 +14,11 @@ from anyscale.errors import (
     StoreUnavailable,
 )
 from anyscale.server.core.access import require_role
+from anyscale.server.http.given import Connection, lanes_of, plane_of
+from anyscale.server.http.observing import actor_of
 from anyscale.server.plane import ControlPlane
 
-if TYPE_CHECKING:
-    from anyscale.server.core.access import Caller
-    from anyscale.server.http.lanes import Lanes
-
-__all__ = ["owners_only"]
-
-Connection = ASGIConnection[Any, Any, Any, Any]
+__all__ = ["note", "owners_only", "refuse_nul"]
 
 
 async def owners_only(connection: Connection, _: BaseRouteHandler) -> None:
@@ -33,19 +28,30 @@ async def owners_only(connection: Connection, _: BaseRouteHandler) -> None:
         NotAuthenticated: there is no token, or it is not valid.
         NotPermitted: it is not an owner's.
     """
-    if b"%00" in connection.scope["raw_path"] + connection.scope["query_string"]:
-        raise RequestInvalid("a NUL character is part of no name, email or id")
-    plane: ControlPlane = connection.app.state.plane
-    lanes: Lanes = connection.app.state.lanes
+    refuse_nul(connection)
     try:
-        caller, role = await lanes.asking.run(
-            partial(plane.tokens.authenticate, _token_of(connection))
-        )
+        authenticate = partial(plane_of(connection).tokens.authenticate, _token_of(connection))
+        caller, role = await lanes_of(connection).asking.run(authenticate)
         connection.scope["state"]["caller"] = caller
         require_role(caller, role)
     except (NotAuthenticated, NotPermitted) as error:
-        await lanes.asking.run(partial(_note, plane, connection, error))
+        await note(connection, error)
         raise
+
+
+def refuse_nul(connection: Connection) -> None:
+    """Refuse what no database takes as a text.
+
+    Raises:
+        RequestInvalid: there is a NUL in the address.
+    """
+    if b"%00" in connection.scope["raw_path"] + connection.scope["query_string"]:
+        raise RequestInvalid("a NUL character is part of no name, email or id")
+
+
+async def note(connection: Connection, error: AnyscaleError) -> None:
+    """Note a refusal in the trail."""
+    await lanes_of(connection).asking.run(partial(_note, plane_of(connection), connection, error))
 
 
 def _token_of(connection: Connection) -> str:
@@ -56,8 +62,7 @@ def _token_of(connection: Connection) -> str:
 
 
 def _note(plane: ControlPlane, connection: Connection, error: AnyscaleError) -> None:
-    caller: Caller | None = connection.scope["state"].get("caller")
-    known = caller.actor if caller else getattr(error, "actor", None)
+    known = actor_of(connection.scope) or getattr(error, "actor", None)
     actor = known or "anonymous"
     # The route, not the path, which holds what somebody asks for.
     scope: Any = connection.scope

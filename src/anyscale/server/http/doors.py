@@ -1,0 +1,78 @@
+"""The ways in, as calls and pages use them alike: in their lane, counted, the old session ended."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+
+from anyscale.errors import AnyscaleError, NotAuthenticated, NotFound
+from anyscale.server.core.sessions import Member
+from anyscale.server.core.sign_in import SignedIn
+from anyscale.server.http.cookies import SESSION, browser_of
+from anyscale.server.http.figures import SIGN_INS
+from anyscale.server.http.given import Connection, lanes_of, plane_of
+from anyscale.server.plane import ControlPlane
+
+__all__ = ["by_link", "by_password", "change_password", "leave"]
+
+
+async def by_password(connection: Connection, email: str, password: str) -> SignedIn:
+    """Sign somebody in, as `SignIn.by_password` does.
+
+    The session that the browser may have had is ended (ASVS 5.0, 7.2.4).
+    """
+    plane, browser = plane_of(connection), browser_of(connection)
+
+    def enter() -> SignedIn:
+        signed_in = plane.sign_in.by_password(email, password, browser)
+        _end(plane, connection.cookies.get(SESSION, ""))
+        return signed_in
+
+    return await _counted("password", connection, enter)
+
+
+async def by_link(connection: Connection, link: str, new: str) -> SignedIn:
+    """Set a password by a link and sign in, as `SignIn.by_link` does."""
+    plane, browser = plane_of(connection), browser_of(connection)
+
+    def enter() -> SignedIn:
+        signed_in = plane.sign_in.by_link(link, new, browser)
+        _end(plane, connection.cookies.get(SESSION, ""))
+        return signed_in
+
+    return await _counted("link", connection, enter)
+
+
+async def change_password(
+    connection: Connection, member: Member, current: str, new: str
+) -> SignedIn:
+    """Change a password, as `SignIn.change_password` does."""
+    change = partial(
+        plane_of(connection).sign_in.change_password, member, current, new, browser_of(connection)
+    )
+    return await lanes_of(connection).signing.run(change)
+
+
+async def leave(connection: Connection) -> None:
+    """End the session of a browser, if it has one."""
+    end = partial(_end, plane_of(connection), connection.cookies.get(SESSION, ""))
+    await lanes_of(connection).reading.run(end)
+
+
+def _end(plane: ControlPlane, secret: str) -> None:
+    if secret:
+        with suppress(NotAuthenticated, NotFound):
+            member = plane.sessions.authenticate(secret)
+            plane.sessions.end(member, member.session.session_id)
+
+
+async def _counted(way: str, connection: Connection, enter: Callable[[], SignedIn]) -> SignedIn:
+    result = "internal"
+    try:
+        signed_in = await lanes_of(connection).signing.run(enter)
+        result = "signed_in"
+    except AnyscaleError as error:
+        result = error.code
+        raise
+    finally:
+        SIGN_INS.labels(way, result).inc()
+    return signed_in

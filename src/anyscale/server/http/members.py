@@ -1,0 +1,61 @@
+"""Who makes a request: the person whose session's cookie it carries, or nobody."""
+
+from functools import partial
+
+from litestar.handlers import BaseRouteHandler
+
+from anyscale.errors import NotAuthenticated, PasswordChangeNeeded
+from anyscale.server.core.sessions import Member
+from anyscale.server.http.cookies import SESSION
+from anyscale.server.http.given import Connection, lanes_of, plane_of
+from anyscale.server.http.security import note, refuse_nul
+
+__all__ = ["member_of", "members_only", "own_password_only", "recognise"]
+
+
+async def recognise(connection: Connection) -> Member:
+    """Find out whose session's cookie a request carries, and keep it with the request.
+
+    Raises:
+        NotAuthenticated: nobody's.
+    """
+    secret = connection.cookies.get(SESSION, "")
+    if not secret:
+        raise NotAuthenticated("you are not signed in")
+    authenticate = partial(plane_of(connection).sessions.authenticate, secret)
+    member = await lanes_of(connection).asking.run(authenticate)
+    connection.scope["state"]["member"] = member
+    return member
+
+
+async def members_only(connection: Connection, _: BaseRouteHandler) -> None:
+    """Let the request of a person who is signed in pass, and note the others in the trail.
+
+    Raises:
+        NotAuthenticated: nobody is.
+    """
+    refuse_nul(connection)
+    try:
+        await recognise(connection)
+    except NotAuthenticated as error:
+        await note(connection, error)
+        raise
+
+
+async def own_password_only(connection: Connection, _: BaseRouteHandler) -> None:
+    """Let pass who chose the own password; for after `members_only`.
+
+    Raises:
+        PasswordChangeNeeded: the password is one that an administrator gave.
+    """
+    try:
+        member_of(connection).require_own_password()
+    except PasswordChangeNeeded as error:
+        await note(connection, error)
+        raise
+
+
+def member_of(connection: Connection) -> Member:
+    """Give who was recognised."""
+    member: Member = connection.scope["state"]["member"]
+    return member
