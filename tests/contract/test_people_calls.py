@@ -5,12 +5,12 @@ from contextlib import closing
 
 import pytest
 from tests.contract.houses import Served, house_of
-from tests.contract.people import PASSWORD
+from tests.contract.people import PASSWORD, execute
 from tests.contract.visitors import NEW, Visitor, make_accounts
 from tests.postgres import Databases
 
 from anyscale.server.core.sessions import hash_of, new_secret
-from anyscale.server.http.exchanged import LinkAsked, PasswordAsked, SignInAsked
+from anyscale.server.http.exchanged import LinkAsked, PasswordAsked, SignInAsked, TokenMade
 from anyscale.server.http.sessions import SMALL_BODY
 from anyscale.server.store.base import LinkRow
 from anyscale.trail import verify
@@ -74,6 +74,9 @@ def test_until_the_password_is_changed_nothing_else_is_done(jane: Visitor) -> No
         ("GET", "/v1/me/sessions"),
         ("DELETE", "/v1/me/sessions"),
         ("DELETE", "/v1/me/sessions/ses_1"),
+        ("GET", "/v1/me/tokens"),
+        ("POST", "/v1/me/tokens"),
+        ("DELETE", "/v1/me/tokens/tok_1"),
     ):
         answer = jane.ask(method, path)
         assert (answer.status, answer.json["code"]) == (403, "password_change_needed"), path
@@ -188,6 +191,38 @@ def test_too_many_wrong_passwords_say_when_to_try_again(house: Served, jane: Vis
     assert known.sign_in(password=NEW).status == 201
 
 
+def test_ones_own_token_has_ones_role_and_ends_when_it_is_revoked(
+    house: Served, jane: Visitor
+) -> None:
+    jane.settle()
+    made = jane.ask("POST", "/v1/me/tokens", {"name": "laptop", "expires_days": 30})
+    assert made.status == 201
+    token, seen = made.json["token"], made.json["made"]
+    assert seen["used_at"] is None
+    assert seen["expires_at"] > seen["created_at"]
+    again = jane.ask("POST", "/v1/me/tokens", {"name": "laptop"})
+    assert (again.status, again.json["code"]) == (400, "config_invalid")
+    caller, bearer = Visitor(house.url()), {"Authorization": f"Bearer {token}"}
+    assert caller.ask("GET", "/v1/users", headers=bearer).json["code"] == "not_permitted"
+    listed = jane.ask("GET", "/v1/me/tokens")
+    assert [one["name"] for one in listed.json["tokens"]] == ["laptop"]
+    assert token not in listed.text
+    path = f"/v1/me/tokens/{seen['token_id']}"
+    assert Visitor(house.url()).settle("kurt").ask("DELETE", path).status == 404
+    assert jane.ask("DELETE", path).status == 204
+    assert caller.ask("GET", "/v1/users", headers=bearer).json["code"] == "not_authenticated"
+    assert jane.ask("GET", "/v1/me/tokens").json == {"tokens": []}
+    assert jane.ask("DELETE", path).status == 404
+
+
+def test_a_token_that_has_expired_is_not_listed(house: Served, jane: Visitor) -> None:
+    jane.settle()
+    jane.ask("POST", "/v1/me/tokens", {"name": "laptop", "expires_days": 1})
+    with closing(house.plane()) as plane, plane.store.write() as rows:
+        execute(rows, "update tokens set expires_at = 1")
+    assert jane.ask("GET", "/v1/me/tokens").json == {"tokens": []}
+
+
 def test_a_large_body_is_refused_before_it_is_read(jane: Visitor) -> None:
     for path in ("/v1/sessions", "/v1/passwords"):
         headers = {"Content-Length": str(SMALL_BODY + 1)}
@@ -242,3 +277,4 @@ def test_what_is_asked_shows_no_password_and_no_link() -> None:
     )
     for one in asked:
         assert repr(one) == f"{type(one).__name__}(...)"
+    assert "mrt_secret" not in repr(TokenMade("mrt_secret", None))  # type: ignore[arg-type]

@@ -66,6 +66,9 @@ def test_only_our_own_pages_and_no_page_at_all_change_something(
         ("POST", "/v1/sessions", 400),
         ("POST", "/v1/passwords", 400),
         ("PUT", "/v1/me/password", 400),
+        ("POST", "/sign-in", 400),
+        ("POST", "/tokens", 400),
+        ("POST", "/sign-out", 303),
     ):
         answer = jane.ask(method, path, headers=headers)
         assert answer.status == (well if passes else 403), path

@@ -50,11 +50,12 @@ class Visitor:
         body: Any = None,
         *,
         form: Mapping[str, str] | None = None,
+        raw: bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
-        """Make a call, with JSON or with a form, and keep the cookies of the answer."""
+        """Make a call, with JSON, a form or octets, and keep the cookies of the answer."""
         sent = {"Cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items())}
-        data = None if body is None else json.dumps(body).encode()
+        data = raw if body is None else json.dumps(body).encode()
         if form is not None:
             data = urlencode(form).encode()
             sent["Content-Type"] = "application/x-www-form-urlencoded"

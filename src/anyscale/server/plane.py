@@ -87,6 +87,11 @@ class ControlPlane:
         sso_only = self.settings.policy.sso_only
         return Owners(self.store, self.hashing, self.accounts, self.links, sso_only=sso_only)
 
+    def now(self) -> int:
+        """Give the time, in milliseconds since 1970, as the database has it."""
+        with self.store.read() as rows:
+            return rows.now()
+
     def clean_up(self) -> None:
         """Drop batches that nobody touched for long, and forget what was kept long enough."""
         self.batches.expire()

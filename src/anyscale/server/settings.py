@@ -85,6 +85,11 @@ class Settings(Struct, frozen=True, kw_only=True):
         """Whether there is an identity provider, by which SSO users come in."""
         return self.oidc_issuer is not None
 
+    @property
+    def is_reached_by_tls(self) -> bool:
+        """Whether the operator has said that people come by TLS."""
+        return (self.public_url or "").startswith("https://")
+
     def address(self) -> str:
         """Give where people reach the control plane.
 

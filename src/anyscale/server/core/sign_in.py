@@ -25,6 +25,8 @@ from anyscale.user.validate import Policy
 
 __all__ = ["DEVICE_LIMIT", "Browser", "SignIn", "SignedIn"]
 
+_THEIRS = "the user's own"
+
 _DAY = 24 * 60 * 60 * 1000
 
 #: milliseconds for which a browser that signed in counts as known
@@ -235,7 +237,8 @@ class SignIn:
             raise PasswordRefused("The password holds a character that nobody can type.")
         fault = self._hashing.faults([chosen], [own], self._policy.password_min_length)[0]
         if fault:
-            raise PasswordRefused(f"The password {fault[1]}.")
+            # The rules speak to administrators; this is told to the user.
+            raise PasswordRefused(f"The password {fault[1].replace(_THEIRS, 'your own')}.")
         return self._hashing.submit(chosen).result()
 
     def _note(self, account: AccountRow | None) -> None:

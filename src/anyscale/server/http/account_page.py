@@ -1,6 +1,5 @@
 """The page of a person's own account: who I am here, where I am signed in, my tokens."""
 
-import time
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -9,14 +8,16 @@ from litestar import Request, Response, get, post
 from litestar.handlers import BaseRouteHandler
 from litestar.params import FromQuery
 
-from anyscale.errors import NotFound
+from anyscale.errors import ConfigError, NotFound, RequestInvalid
 from anyscale.server.core.sessions import Member
+from anyscale.server.http import own_tokens
 from anyscale.server.http.cookies import SESSION, gone
-from anyscale.server.http.forms import form_of
+from anyscale.server.http.forms import form_of, sentence
 from anyscale.server.http.given import Connection, GivenLanes, GivenMember, GivenPlane
+from anyscale.server.http.lanes import Lanes
 from anyscale.server.http.members import member_of
 from anyscale.server.http.rendering import redirect, rendered
-from anyscale.server.http.views import full_name, session_views, time_of, ways_in
+from anyscale.server.http.views import full_name, session_views, time_of, token_views, ways_in
 from anyscale.server.plane import ControlPlane
 
 __all__ = ["HANDLERS"]
@@ -32,7 +33,11 @@ _NOTES = {
     "password_set": "Your password is set, and you are signed in.",
     "session_ended": "The session has ended.",
     "sessions_ended": "Your other sessions have ended.",
+    "token_revoked": "The token is revoked. Whatever used it cannot sign in any more.",
 }
+
+#: what the form offers -> days until the token expires
+_DAYS = {"30": 30, "90": 90, "365": 365, "": None}
 
 
 async def settled_only(connection: Connection, _: BaseRouteHandler) -> None:
@@ -44,13 +49,25 @@ async def settled_only(connection: Connection, _: BaseRouteHandler) -> None:
 async def account(
     plane: GivenPlane, lanes: GivenLanes, member: GivenMember, note: FromQuery[str] = ""
 ) -> Page:
+    return await _account(plane, lanes, member, note=_NOTES.get(note, ""))
+
+
+async def _account(
+    plane: ControlPlane,
+    lanes: Lanes,
+    member: Member,
+    *,
+    note: str = "",
+    problem: str = "",
+    status: int = 200,
+) -> Page:
     words = await lanes.reading.run(partial(_account_words, plane, member))
-    return rendered("account", note=_NOTES.get(note, ""), problem="", **words)
+    return rendered("account", note=note, problem=problem, status=status, **words)
 
 
 def _account_words(plane: ControlPlane, member: Member) -> dict[str, Any]:
-    sessions = list(plane.sessions.all(member))
-    lines = session_views(sessions, member, time.time_ns() // 1_000_000)
+    sessions, now = list(plane.sessions.all(member)), plane.now()
+    lines = session_views(sessions, member, now)
     return {
         "member": member,
         "name": full_name(member.account),
@@ -59,6 +76,7 @@ def _account_words(plane: ControlPlane, member: Member) -> dict[str, Any]:
         "passwords": not plane.settings.policy.sso_only and member.account.password_hash,
         "sessions": lines[:_MOST_SESSIONS],
         "more": len(lines[_MOST_SESSIONS:]),
+        "tokens": token_views(own_tokens.live_tokens(plane, member), now),
     }
 
 
@@ -84,4 +102,35 @@ async def end_others(plane: GivenPlane, lanes: GivenLanes, member: GivenMember) 
     return redirect("/?note=sessions_ended")
 
 
-HANDLERS = [account, end_session, end_others]
+@post("/tokens", guards=[settled_only])
+async def make_token(
+    request: AnyRequest, plane: GivenPlane, lanes: GivenLanes, member: GivenMember
+) -> Page:
+    name, days = await form_of(request, "name", "days")
+    if days not in _DAYS:
+        raise RequestInvalid("there is no such choice")
+    make = partial(own_tokens.make_token, plane, member, name.strip(), _DAYS[days])
+    try:
+        made = await lanes.reading.run(make)
+    except ConfigError as error:
+        problem = sentence(error)
+        return await _account(plane, lanes, member, problem=problem, status=error.status)
+    # In this answer alone: to be sent on, it would have to be kept or to stand in an address.
+    return rendered("token", member=member, problem="", token=made.token, name=name.strip())
+
+
+@post("/tokens/revoke", guards=[settled_only])
+async def revoke_token(
+    request: AnyRequest, plane: GivenPlane, lanes: GivenLanes, member: GivenMember
+) -> Page:
+    (token_id,) = await form_of(request, "token_id")
+    await lanes.reading.run(partial(_revoke, plane, member, token_id))
+    return redirect("/?note=token_revoked")
+
+
+def _revoke(plane: ControlPlane, member: Member, token_id: str) -> None:
+    with suppress(NotFound):  # it was revoked in another window meanwhile
+        plane.tokens.revoke_personal(member.account.user_id, token_id)
+
+
+HANDLERS = [account, end_session, end_others, make_token, revoke_token]

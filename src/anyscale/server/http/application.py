@@ -79,7 +79,7 @@ def application(plane: ControlPlane) -> ASGIApp:
         state=State({"plane": plane, "lanes": lanes}),
         logging_config=None,
     )
-    return Observed(Inflating(app))
+    return Observed(Inflating(app), by_tls=plane.settings.is_reached_by_tls)
 
 
 def _caller(request: Request[Any, Any, Any]) -> Caller:

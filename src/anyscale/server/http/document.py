@@ -13,7 +13,7 @@ from litestar.openapi.spec import Components, SecurityScheme
 
 from anyscale import __version__
 from anyscale.server.http.cookies import SESSION
-from anyscale.server.http.exchanged import LinkAsked, PasswordAsked, SignInAsked
+from anyscale.server.http.exchanged import LinkAsked, PasswordAsked, SignInAsked, TokenAsked
 from anyscale.wire import BatchCreate, LookUp, Page, PasswordPage, SetPasswordLinks
 
 __all__ = ["HANDLERS", "document_of"]
@@ -28,6 +28,7 @@ _BODIES: dict[str, type[msgspec.Struct]] = {
     "signIn": SignInAsked,
     "setPassword": LinkAsked,
     "changePassword": PasswordAsked,
+    "createMyToken": TokenAsked,
 }
 
 _DESCRIPTION = """Create user accounts: whole or nothing, at any size, through any crash.

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from anyscale.server.core.sessions import Member
 from anyscale.server.core.sign_in import SignedIn
-from anyscale.server.store.base import SessionRow
+from anyscale.server.store.base import SessionRow, TokenRow
 from anyscale.user.models import from_milliseconds
 
 __all__ = [
@@ -20,9 +20,14 @@ __all__ = [
     "SessionSeen",
     "Sessions",
     "SignInAsked",
+    "TokenAsked",
+    "TokenMade",
+    "TokenSeen",
+    "Tokens",
     "Welcome",
     "me_of",
     "seen",
+    "token_seen",
     "welcome",
 ]
 
@@ -51,6 +56,42 @@ class LinkAsked(_Asked, frozen=True, forbid_unknown_fields=True):
 
     link: str
     new_password: str
+
+
+class TokenAsked(Struct, frozen=True, forbid_unknown_fields=True):
+    """A token of one's own that is to be made."""
+
+    name: str
+    #: None for one that does not expire
+    expires_days: int | None = None
+
+
+class TokenSeen(Struct, frozen=True):
+    """A token, as its own person sees it: without the secret."""
+
+    token_id: str
+    name: str
+    created_at: datetime
+    expires_at: datetime | None
+    #: noted once a minute at most
+    used_at: datetime | None
+
+
+class TokenMade(Struct, frozen=True):
+    """A token that was made."""
+
+    #: shown this once: the control plane keeps its hash alone
+    token: str
+    made: TokenSeen
+
+    def __repr__(self) -> str:
+        return f"TokenMade({self.made!r})"
+
+
+class Tokens(Struct, frozen=True):
+    """A person's own tokens."""
+
+    tokens: list[TokenSeen]
 
 
 class Welcome(Struct, frozen=True):
@@ -139,3 +180,18 @@ def seen(session: SessionRow, by: Member) -> SessionSeen:
         from_milliseconds(session.expires_at),
         is_current=session.session_id == by.session.session_id,
     )
+
+
+def token_seen(token: TokenRow) -> TokenSeen:
+    """Show a person one of the own tokens."""
+    return TokenSeen(
+        token.token_id,
+        token.name,
+        from_milliseconds(token.created_at),
+        _time(token.expires_at),
+        _time(token.used_at),
+    )
+
+
+def _time(milliseconds: int | None) -> datetime | None:
+    return None if milliseconds is None else from_milliseconds(milliseconds)

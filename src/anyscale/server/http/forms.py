@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl
 
 from litestar import Request
 
-from anyscale.errors import AnyscaleError, RequestInvalid, Throttled
+from anyscale.errors import AnyscaleError, Overloaded, RequestInvalid, Throttled
 from anyscale.server.http.figures import REFUSALS
 
 __all__ = ["form_of", "sentence"]
@@ -40,6 +40,8 @@ def sentence(error: AnyscaleError) -> str:
     REFUSALS.labels(error.code).inc()
     if isinstance(error, Throttled):
         return f"Too many wrong passwords. {_again(error.retry_after_seconds)}"
+    if isinstance(error, Overloaded):
+        return "Many people are signing in right now. Please try again in a moment."
     text = str(error)
     return f"{text[:1].upper()}{text[1:]}{'' if text.endswith('.') else '.'}"
 

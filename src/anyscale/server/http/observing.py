@@ -60,10 +60,12 @@ class Observed:
 
     Args:
         application: the one that answers.
+        by_tls: whether people reach it by TLS alone, whatever a proxy in front says.
     """
 
-    def __init__(self, application: ASGIApp) -> None:
+    def __init__(self, application: ASGIApp, *, by_tls: bool) -> None:
         self._application = application
+        self._by_tls = by_tls
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -79,7 +81,7 @@ class Observed:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 own = [(b"x-request-id", request_id.encode()), *_HEADERS]
-                if scope["scheme"] == "https":
+                if self._by_tls or scope["scheme"] == "https":
                     own.append(_BY_TLS)
                 message["headers"] = _with(own, message["headers"])
             await send(message)

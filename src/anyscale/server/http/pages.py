@@ -86,7 +86,7 @@ def _sign_in_page(
         email=email,
         note=note,
         wrong=at,
-        sso=bool(getattr(settings, "sso", False)),
+        sso=settings.sso,
         passwords=not settings.policy.sso_only,
         **words,
     )

@@ -8,7 +8,7 @@ from litestar.params import PathParameter
 
 from anyscale.server.core.sessions import Member
 from anyscale.server.core.sign_in import SignedIn
-from anyscale.server.http import doors
+from anyscale.server.http import doors, own_tokens
 from anyscale.server.http.bodies import decoded
 from anyscale.server.http.cookies import SESSION, cookies_of, gone
 from anyscale.server.http.exchanged import (
@@ -141,7 +141,15 @@ def _entered(signed_in: SignedIn, status: int) -> Response[Welcome]:
 
 def routers() -> list[Router]:
     """Give what is under /v1 for people: for whoever comes, and for whoever is signed in."""
-    mine = [sign_out, get_me, change_password, list_sessions, end_session, end_others]
+    mine = [
+        sign_out,
+        get_me,
+        change_password,
+        list_sessions,
+        end_session,
+        end_others,
+        *own_tokens.HANDLERS,
+    ]
     return [
         Router("/v1", route_handlers=[sign_in, set_password], **_SHARED),
         Router(

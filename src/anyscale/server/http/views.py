@@ -1,13 +1,25 @@
-"""Accounts and sessions as pages show them: in words, and with times that a person reads."""
+"""Accounts, sessions and tokens as pages show them: in words, and in times that people read."""
+
+from datetime import datetime
 
 from msgspec import Struct
 
 from anyscale.server.core.sessions import Member
 from anyscale.server.http.agents import browser_named
+from anyscale.server.http.exchanged import TokenSeen
 from anyscale.server.store.base import AccountRow, SessionRow
 from anyscale.user.models import from_milliseconds
 
-__all__ = ["SessionView", "Time", "full_name", "session_views", "time_of", "ways_in"]
+__all__ = [
+    "SessionView",
+    "Time",
+    "TokenView",
+    "full_name",
+    "session_views",
+    "time_of",
+    "token_views",
+    "ways_in",
+]
 
 _MINUTE = 60_000
 _HOUR = 60 * _MINUTE
@@ -17,9 +29,9 @@ _UNITS = ((_DAY, "day"), (_HOUR, "hour"), (_MINUTE, "minute"))
 
 
 class Time(Struct, frozen=True):
-    """A time, for people and for machines."""
+    """A day, for people, and the time, for machines."""
 
-    text: str
+    day: str
     iso: str
 
 
@@ -35,9 +47,9 @@ class SessionView(Struct, frozen=True):
 
 
 def time_of(milliseconds: int) -> Time:
-    """Write a time; in UTC, since the server does not know where a reader is."""
+    """Write a day; that of UTC, since the server does not know where a reader is."""
     at = from_milliseconds(milliseconds)
-    return Time(f"{at.day} {at:%B %Y, %H:%M} UTC", at.isoformat())
+    return Time(_day(at), at.isoformat())
 
 
 def ago(milliseconds: int) -> str:
@@ -47,6 +59,36 @@ def ago(milliseconds: int) -> str:
         if count >= 1:
             return f"{count} {name}{'' if count == 1 else 's'} ago"
     return "just now"
+
+
+class TokenView(Struct, frozen=True):
+    """One line of the list of tokens."""
+
+    token_id: str
+    name: str
+    used: str
+    ends: str
+
+
+def token_views(tokens: list[TokenSeen], now: int) -> list[TokenView]:
+    """Give the lines of the list of tokens."""
+    return [
+        TokenView(
+            one.token_id,
+            one.name,
+            f"last used {_ago_at(one.used_at, now)}" if one.used_at else "never used",
+            f"Good until {_day(one.expires_at)}" if one.expires_at else "Does not end",
+        )
+        for one in tokens
+    ]
+
+
+def _ago_at(at: datetime, now: int) -> str:
+    return ago(now - int(at.timestamp() * 1000))
+
+
+def _day(at: datetime) -> str:
+    return f"{at.day} {at:%B %Y}"
 
 
 def full_name(account: AccountRow) -> str:

@@ -1,0 +1,65 @@
+"""A real browser, a real server, and people with accounts on it."""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page
+from tests.browser.site import Site, chromium, site_at
+from tests.contract.people import PASSWORD
+from tests.contract.visitors import NEW
+
+#: A refusal's status, which Chromium writes to the console for a page as for a file.
+_REFUSAL = re.compile(r"the server responded with a status of 4\d\d")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A server that is ready; its log must hold no secret of those who came."""
+    folder = tmp_path_factory.mktemp("site")
+    with site_at(folder) as site:
+        yield site
+        (log,) = folder.glob("*.log")
+        told = log.read_text(encoding="utf-8")
+    assert '"route": "/sign-in"' in told
+    for secret in (PASSWORD, NEW, *site.secrets):
+        assert secret not in told
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium, one for a worker."""
+    with chromium() as browser:
+        yield browser
+
+
+Visit = Callable[..., Page]
+
+
+@pytest.fixture
+def visit(browser: Browser, site: Site) -> Iterator[Visit]:
+    """Opens a browser of its own, with no cookies, whose console has to stay empty."""
+    told: list[str] = []
+    contexts = []
+
+    def opened(path: str = "/", **options: Any) -> Page:
+        context = browser.new_context(base_url=site.url, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(10_000)
+        page.on("console", lambda message: told.extend(_complaint(message)))
+        page.on("pageerror", lambda error: told.append(str(error)))
+        page.goto(path)
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert told == []
+
+
+def _complaint(message: ConsoleMessage) -> Iterator[str]:
+    of_page = "/assets/" not in message.location["url"]
+    if not (of_page and _REFUSAL.search(message.text)):
+        yield f"{message.type}: {message.text}"

@@ -1,0 +1,168 @@
+"""Pictures of the pages, for the documents: `./dev screenshots`. The people are made up."""
+
+import re
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from playwright.sync_api import Browser, Page
+from tests.browser.site import Site, choose, chromium, sign_in, site_at
+from tests.contract.people import PASSWORD, execute
+from tests.contract.visitors import NEW
+
+from anyscale.server.app import Caller
+from anyscale.user.validate import Policy, check
+
+EMAIL = "amina.okafor@example.com"
+
+SIZES = {"wide": (1280, 800), "narrow": (390, 844)}
+
+#: The other browsers in which Amina is signed in: where from, and what they call themselves.
+ELSEWHERE: dict[str, Any] = {
+    "203.0.113.24": "Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X) Safari/604.1",
+    "198.51.100.7": "Mozilla/5.0 (Windows NT 10.0; Win64; x64) Firefox/150.0",
+}
+
+HERE: dict[str, Any] = {
+    "user_agent": "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) Chrome/156.0 Safari/537.36",
+    "extra_http_headers": {"X-Forwarded-For": "192.0.2.15"},
+}
+
+Step = Callable[[Page, Site], None]
+
+
+def amina(site: Site) -> None:
+    """Create Amina's account."""
+    user = check("Amina", EMAIL, PASSWORD, False, "Okafor", "Engineer", Policy())
+    assert user
+    with closing(site.plane()) as plane:
+        plane.batches.create("amina", [user], "fail", Caller("local:test"))
+
+
+def nothing(_: Page, __: Site) -> None:
+    pass
+
+
+def wrong(page: Page, _: Site) -> None:
+    sign_in(page, EMAIL, "not the password")
+
+
+def first(page: Page, _: Site) -> None:
+    sign_in(page, EMAIL)
+
+
+def chosen(page: Page, _: Site) -> None:
+    sign_in(page, EMAIL)
+    choose(page, PASSWORD, NEW)
+
+
+def signed_in(page: Page, _: Site) -> None:
+    sign_in(page, EMAIL, NEW)
+
+
+def change(page: Page, site: Site) -> None:
+    signed_in(page, site)
+    page.goto("/password")
+
+
+def token(page: Page, site: Site) -> None:
+    signed_in(page, site)
+    page.get_by_label("Name of a new token").fill("laptop")
+    page.get_by_role("button", name="Make a token").click()
+    shown = page.get_by_label("Token", exact=True)
+    shown.evaluate("field => { field.textContent = 'mrt_' + 'x'.repeat(39) }")
+
+
+def revoke(page: Page) -> None:
+    page.goto("/")
+    page.get_by_role("button", name="Revoke").first.click()
+
+
+def link(page: Page, site: Site) -> None:
+    page.goto(site.link(EMAIL))
+
+
+def nowhere(page: Page, _: Site) -> None:
+    page.goto("/nowhere")
+
+
+#: In this order: what comes before the account's first change of the password, and after.
+BEFORE: dict[str, Step] = {
+    "sign-in": nothing,
+    "sign-in-refused": wrong,
+    "first-password": first,
+    "set-password": link,
+    "not-found": nowhere,
+}
+AFTER: dict[str, Step] = {"account": signed_in, "change-password": change, "new-token": token}
+
+
+def picture(browser: Browser, site: Site, folder: Path, name: str, step: Step) -> None:
+    """Take a page wide and narrow, and the two that people see most in the dark as well."""
+    dark = ["dark"] if name in ("sign-in", "account") else []
+    for size in (*SIZES, *dark):
+        width, height = SIZES.get(size, SIZES["wide"])
+        options: Any = HERE | {"viewport": {"width": width, "height": height}}
+        scheme: Any = "dark" if size == "dark" else "light"
+        context = browser.new_context(base_url=site.url, color_scheme=scheme, **options)
+        page = context.new_page()
+        page.goto("/sign-in")
+        step(page, site)
+        page.evaluate("document.activeElement.blur()")
+        page.screenshot(path=folder / f"{name}-{size}.png", full_page=True)
+        if name == "new-token":
+            revoke(page)
+        if name not in ("sign-in", "not-found"):
+            page.goto("/")
+            if page.get_by_role("button", name=re.compile("Sign out")).count():
+                page.get_by_role("button", name="Sign out").click()
+        context.close()
+
+
+def settle(browser: Browser, site: Site) -> None:
+    """Have Amina choose her password, make tokens, and sign in elsewhere."""
+    context = browser.new_context(base_url=site.url, **HERE)
+    page = context.new_page()
+    chosen(page, site)
+    page.get_by_label("Name of a new token").fill("nightly import")
+    page.get_by_role("button", name="Make a token").click()
+    page.goto("/")
+    page.get_by_role("button", name="Sign out").click()
+    for address, agent in ELSEWHERE.items():
+        headers = {"X-Forwarded-For": address}
+        other = browser.new_context(base_url=site.url, user_agent=agent, extra_http_headers=headers)
+        sign_in(other.new_page(), EMAIL, NEW)
+    grow_old(site)
+
+
+def grow_old(site: Site) -> None:
+    """Have the sessions elsewhere begun some days ago, and used some minutes and hours ago."""
+    day, hour = 86_400_000, 3_600_000
+    with closing(site.plane()) as plane, plane.store.write() as rows:
+        for number, address in enumerate(ELSEWHERE):
+            times = (day * (number + 2), hour // 2 + hour * number * 5)
+            execute(
+                rows,
+                "update sessions set created_at = created_at - ?, used_at = used_at - ? "
+                "where address = ?",
+                (*times, address),
+            )
+
+
+def main(folder: Path) -> None:
+    """Take all pictures."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory() as home, site_at(Path(home)) as site, chromium() as browser:
+        amina(site)
+        for name, step in BEFORE.items():
+            picture(browser, site, folder, name, step)
+        settle(browser, site)
+        for name, step in AFTER.items():
+            picture(browser, site, folder, name, step)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,188 @@
+"""Everybody can use the pages: with a screen reader, enlarged, on a telephone, in the dark."""
+
+from itertools import pairwise, product
+from typing import Any, Literal
+
+import pytest
+from playwright.sync_api import Page, expect
+from tests.browser.conftest import Visit
+from tests.browser.site import Site, choose, sign_in
+from tests.contract.people import PASSWORD
+from tests.contract.visitors import NEW
+
+
+def start(page: Page, _: Site) -> None:
+    page.goto("/sign-in?note=signed_out")
+
+
+def refused(page: Page, site: Site) -> None:
+    sign_in(page, site.newcomer(), "not the password")
+
+
+def link(page: Page, site: Site) -> None:
+    page.goto(site.link(site.newcomer()))
+
+
+def spent_link(page: Page, _: Site) -> None:
+    page.goto("/set-password")
+    page.get_by_label("Your link").fill("nothing")
+    page.get_by_label("New password", exact=True).fill(NEW)
+    page.get_by_label("New password, once more").fill(NEW)
+    page.get_by_role("button", name="Set password").click()
+
+
+def first(page: Page, site: Site) -> None:
+    sign_in(page, site.newcomer())
+
+
+def account(page: Page, site: Site) -> None:
+    first(page, site)
+    choose(page, PASSWORD, NEW)
+
+
+def token(page: Page, site: Site) -> None:
+    account(page, site)
+    page.get_by_label("Name of a new token").fill("laptop")
+    page.get_by_role("button", name="Make a token").click()
+
+
+def change(page: Page, site: Site) -> None:
+    account(page, site)
+    page.goto("/password")
+    choose(page, NEW, "password1234", "Change password")
+
+
+def nowhere(page: Page, _: Site) -> None:
+    page.goto("/nowhere")
+
+
+#: each with the heading by which it is known that it is there
+PAGES = {
+    start: "Sign in",
+    refused: "There is a problem",
+    link: "Set your password",
+    spent_link: "There is a problem",
+    first: "Choose your own password",
+    account: "Your account",
+    token: "Your new token",
+    change: "There is a problem",
+    nowhere: "There is no such page",
+}
+
+
+@pytest.fixture(params=PAGES, ids=lambda page: page.__name__)
+def page(request: pytest.FixtureRequest, visit: Visit, site: Site) -> Page:
+    """One of the pages, at the width at which WCAG 2.2 (1.4.10) asks for no scrolling sideways."""
+    page = visit("/sign-in", viewport={"width": 320, "height": 640})
+    request.param(page, site)
+    expect(page.get_by_role("heading", name=PAGES[request.param])).to_be_visible()
+    return page
+
+
+def test_nobody_scrolls_sideways_or_reads_what_is_pale(page: Page) -> None:
+    schemes: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+    for zoom, scheme in product((1, 2), schemes):
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        page.set_viewport_size({"width": 320 * zoom, "height": 640})
+        page.evaluate("size => { document.documentElement.style.fontSize = size }", f"{zoom}00%")
+        wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        assert wide <= 0, (zoom, scheme)
+        assert page.evaluate(TOO_PALE) == [], (zoom, scheme)
+
+
+def test_a_page_can_be_read_out(page: Page) -> None:
+    assert page.evaluate("document.documentElement.lang") == "en"
+    assert page.title().endswith(" \N{EN DASH} musterroll")
+    assert page.get_by_role("main").count() == 1
+    levels = page.evaluate("[...document.querySelectorAll('h1,h2,h3')].map(h => +h.tagName[1])")
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+    assert page.evaluate("[...document.images].every(image => image.hasAttribute('alt'))")
+    ids = page.evaluate("[...document.querySelectorAll('[id]')].map(one => one.id)")
+    assert len(ids) == len(set(ids))
+
+
+def test_every_field_has_a_label_a_purpose_and_what_describes_it(page: Page) -> None:
+    found: list[dict[str, Any]] = page.evaluate(FIELDS)
+    for field in found:
+        assert field["label"], field
+        assert field["autocomplete"] or field["type"] in ("checkbox", "select-one"), field
+        assert all(field["described"]), field
+        if field["type"] in ("password", "email", "text"):
+            assert field["paste"], field
+    for button in page.get_by_role("button").all():
+        assert button.inner_text().strip()
+    for wrong in page.locator("[aria-invalid=true]").all():
+        assert (wrong.get_attribute("aria-describedby") or "").endswith("problem")
+
+
+def test_whatever_takes_the_focus_shows_it_and_is_large_enough_to_touch(page: Page) -> None:
+    seen = set()
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        found = page.evaluate(FOCUSED)
+        if found is None or found["html"] in seen:
+            break
+        seen.add(found["html"])
+        assert found["outline"] >= 2, found
+        assert found["height"] >= 24, found  # WCAG 2.2, 2.5.8
+    assert len(seen) >= 2
+
+
+FIELDS = """
+[...document.querySelectorAll("input:not([type=hidden]), select")].map(field => ({
+  name: field.name,
+  type: field.type,
+  label: [...field.labels].map(label => label.innerText).join(" "),
+  autocomplete: field.autocomplete,
+  described: (field.getAttribute("aria-describedby") ?? "").split(" ").filter(id => id)
+    .map(id => document.getElementById(id)?.innerText ?? ""),
+  paste: field.dispatchEvent(new ClipboardEvent("paste", { cancelable: true, bubbles: true })),
+}))
+"""
+
+FOCUSED = """
+(() => {
+  const one = document.activeElement;
+  if (one === document.body) return null;
+  const style = getComputedStyle(one);
+  const shown = style.outlineStyle === "none" ? 0 : parseFloat(style.outlineWidth);
+  return { html: one.outerHTML, outline: shown, height: one.getBoundingClientRect().height };
+})()
+"""
+
+#: Texts whose contrast with what is behind them is under 4.5, and edges of fields under 3 (WCAG
+#: 2.2, 1.4.3 and 1.4.11). Colours with transparency are none of ours but `transparent` itself.
+TOO_PALE = """
+(() => {
+  const channels = colour => colour.match(/[\\d.]+/g).map(Number);
+  const light = ([red, green, blue]) => [red, green, blue].map(value => value / 255)
+    .map(value => value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, value, at) => sum + value * [0.2126, 0.7152, 0.0722][at], 0);
+  const behind = one => {
+    for (; one; one = one.parentElement) {
+      const found = channels(getComputedStyle(one).backgroundColor);
+      if (found[3] !== 0) return found;
+    }
+    return [255, 255, 255];
+  };
+  const contrast = (one, other) => {
+    const [high, low] = [light(one), light(other)].sort((a, b) => b - a);
+    return (high + 0.05) / (low + 0.05);
+  };
+  const wrong = [];
+  for (const one of document.body.querySelectorAll("*")) {
+    if (!one.checkVisibility()) continue;
+    const style = getComputedStyle(one);
+    const text = [...one.childNodes].some(node => node.nodeType === 3 && node.data.trim());
+    const field = one.matches("input, select");
+    if ((text || field) && contrast(channels(style.color), behind(one)) < 4.5)
+      wrong.push(`text: ${one.outerHTML}`);
+    const edge = field && !one.readOnly && one.type !== "checkbox";
+    if (edge && contrast(channels(style.borderTopColor), behind(one.parentElement)) < 3)
+      wrong.push(`edge: ${one.outerHTML}`);
+  }
+  return wrong;
+})()
+"""

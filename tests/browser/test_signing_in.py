@@ -1,0 +1,206 @@
+"""People sign in, choose their passwords and leave, with a real browser at a real server."""
+
+import re
+from urllib.parse import urlsplit
+
+from playwright.sync_api import Page, expect
+from tests.browser.conftest import Visit
+from tests.browser.site import Site, choose, set_by_link, sign_in
+from tests.contract.people import PASSWORD
+from tests.contract.visitors import NEW
+
+
+def path_of(page: Page) -> str:
+    parts = urlsplit(page.url)
+    return f"{parts.path}?{parts.query}" if parts.query else parts.path
+
+
+def settled(page: Page, email: str) -> Page:
+    """Sign in for the first time, and choose a password."""
+    sign_in(page, email)
+    choose(page, PASSWORD, NEW)
+    expect(page.get_by_role("heading", name="Your account")).to_be_visible()
+    return page
+
+
+def test_the_first_sign_in_leads_to_a_password_of_ones_own_and_then_to_the_account(
+    site: Site, visit: Visit
+) -> None:
+    email, page = site.newcomer(), visit()
+    assert path_of(page) == "/sign-in"
+    sign_in(page, email)
+    expect(page.get_by_role("heading", name="Choose your own password")).to_be_visible()
+    for path in ("/", "/sign-in"):
+        page.goto(path)
+        assert path_of(page) == "/password"
+    choose(page, PASSWORD, NEW)
+    assert path_of(page) == "/?note=password_changed"
+    expect(page.get_by_role("status")).to_contain_text("Your password is changed")
+    expect(page.get_by_text(email)).to_be_visible()
+    cookies = {cookie["name"]: cookie for cookie in page.context.cookies()}
+    assert cookies.keys() == {"__Host-session", "__Host-device"}
+    assert all(cookie["httpOnly"] and cookie["secure"] for cookie in cookies.values())
+
+
+def test_a_wrong_password_is_said_to_be_wrong_and_the_email_stays(site: Site, visit: Visit) -> None:
+    email, page = site.newcomer(), visit()
+    sign_in(page, email, "not the password")
+    expect(page.get_by_role("alert")).to_contain_text("Email or password is wrong.")
+    expect(page.get_by_label("Email")).to_have_value(email)
+    expect(page.get_by_label("Password", exact=True)).to_have_value("")
+    expect(page).to_have_title(re.compile("^Problem: Sign in"))
+
+
+def test_too_many_wrong_passwords_say_how_long_to_wait(site: Site, visit: Visit) -> None:
+    email, page = site.newcomer(), visit()
+    for _ in range(10):
+        sign_in(page, email, "not the password")
+        expect(page.get_by_role("alert")).to_contain_text("wrong")
+    sign_in(page, email)
+    expect(page.get_by_role("alert")).to_contain_text(
+        re.compile(r"Too many wrong passwords\. Please try again in (9|10) minutes")
+    )
+
+
+def test_who_signs_out_has_to_sign_in_again(site: Site, visit: Visit) -> None:
+    page = settled(visit(), site.newcomer())
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("status")).to_contain_text("You have signed out.")
+    page.goto("/")
+    assert path_of(page) == "/sign-in"
+    page.go_back()
+    page.reload()
+    assert page.get_by_text("Your account").count() == 0
+
+
+def test_a_new_password_ends_the_sessions_of_other_browsers(site: Site, visit: Visit) -> None:
+    email = site.newcomer()
+    page, other = settled(visit(), email), visit()
+    sign_in(other, email, NEW)
+    expect(other.get_by_role("heading", name="Your account")).to_be_visible()
+    page.get_by_role("link", name="Change password").click()
+    choose(page, NEW, f"{NEW} again", "Change password")
+    expect(page.get_by_role("status")).to_contain_text("Your password is changed")
+    other.reload()
+    assert path_of(other) == "/sign-in?note=ended"
+    expect(other.get_by_role("status")).to_contain_text("Your session is over.")
+
+
+def test_a_refused_password_says_why_and_nothing_is_changed(site: Site, visit: Visit) -> None:
+    page = settled(visit(), site.newcomer())
+    for current, new, said in (
+        (NEW, "password1234", "common passwords"),
+        ("not the password", "four grey owls asleep", "current password is wrong"),
+        (NEW, NEW, "the one that you have"),
+    ):
+        page.goto("/password")
+        choose(page, current, new, "Change password")
+        expect(page.get_by_role("alert")).to_contain_text(said)
+    page.get_by_label("Current password").fill(NEW)
+    page.get_by_label("New password", exact=True).fill("four grey owls asleep")
+    page.get_by_label("New password, once more").fill("four grey owls awake!")
+    page.get_by_role("button", name="Change password").click()
+    expect(page.get_by_role("alert")).to_contain_text("not the same")
+
+
+def test_a_link_sets_a_password_once_and_its_secret_is_in_no_address(
+    site: Site, visit: Visit
+) -> None:
+    email = site.newcomer()
+    link = site.link(email)
+    asked: list[str] = []
+    page = visit("/sign-in")
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(link)
+    secret = link.partition("#")[2]
+    assert path_of(page) == "/set-password"
+    assert secret not in page.evaluate("location.href + JSON.stringify(history.state)")
+    assert not page.get_by_label("Your link").is_visible()
+    set_by_link(page, "password1234")
+    set_by_link(page, f"I am {email}")
+    expect(page.get_by_role("alert")).to_contain_text("your own name or email")
+    expect(page.get_by_label("Email")).to_have_value(email)
+    set_by_link(page, NEW)
+    expect(page.get_by_role("status")).to_contain_text("Your password is set")
+    assert not [url for url in asked if secret in url.partition("#")[0]]
+    again = visit(link)
+    set_by_link(again, f"{NEW} again")
+    expect(again.get_by_role("alert")).to_contain_text("used before, or has expired")
+    assert again.get_by_text(email).count() == 0
+    sign_in(visit(), email, NEW)
+
+
+def test_a_link_works_without_script_by_pasting_it(site: Site, visit: Visit) -> None:
+    link = site.link(site.newcomer())
+    page = visit("/set-password", java_script_enabled=False)
+    page.get_by_label("Your link").fill(f" {site.url}{link} ")
+    set_by_link(page, NEW)
+    expect(page.get_by_role("status")).to_contain_text("Your password is set")
+
+
+def test_one_session_ends_another_and_then_all_others(site: Site, visit: Visit) -> None:
+    email = site.newcomer()
+    page = settled(visit(), email)
+    agents = ("Mozilla/5.0 (iPhone) Safari/604.1", "Mozilla/5.0 (Windows NT 10.0) Firefox/150.0")
+    phone, office = (visit(user_agent=agent) for agent in agents)
+    for other in (phone, office):
+        sign_in(other, email, NEW)
+    page.goto("/")
+    page.get_by_role("button", name="End the session of Safari on iPhone").click()
+    expect(page.get_by_role("status")).to_contain_text("The session has ended.")
+    phone.reload()
+    assert path_of(phone) == "/sign-in?note=ended"
+    office.reload()
+    assert path_of(office) == "/"
+    page.get_by_role("button", name="End all other sessions").click()
+    office.reload()
+    assert path_of(office) == "/sign-in?note=ended"
+    assert page.get_by_role("button", name="End").count() == 0
+
+
+def test_passwords_can_be_shown_and_are_sent_as_passwords(site: Site, visit: Visit) -> None:
+    email, page = site.newcomer(), visit()
+    field = page.get_by_label("Password", exact=True)
+    page.get_by_label("Show password").check()
+    expect(field).to_have_attribute("type", "text")
+    page.get_by_label("Show password").uncheck()
+    expect(field).to_have_attribute("type", "password")
+    page.get_by_label("Show password").check()
+    sign_in_here(page, email)
+    expect(page.get_by_role("heading", name="Choose your own password")).to_be_visible()
+
+
+def sign_in_here(page: Page, email: str) -> None:
+    page.get_by_label("Email").fill(email)
+    page.get_by_label("Password", exact=True).fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+
+
+def test_it_all_works_by_the_keyboard_alone(site: Site, visit: Visit) -> None:
+    email, page = site.newcomer(), visit()
+    press_until(page, "Email")
+    page.keyboard.type(email)
+    page.keyboard.press("Tab")
+    page.keyboard.type(PASSWORD)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Choose your own password")).to_be_visible()
+    press_until(page, "The password that you were given")
+    page.keyboard.type(PASSWORD)
+    for _ in range(2):
+        page.keyboard.press("Tab")
+        page.keyboard.type(NEW)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Your account")).to_be_visible()
+    press_until(page, "Sign out")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status")).to_contain_text("You have signed out.")
+
+
+def press_until(page: Page, name: str) -> None:
+    """Go on by the tabulator until what has the focus has a name."""
+    focused = "document.activeElement.labels?.[0]?.innerText ?? document.activeElement.innerText"
+    for _ in range(20):
+        page.keyboard.press("Tab")
+        if page.evaluate(focused) == name:
+            return
+    raise AssertionError(name)
