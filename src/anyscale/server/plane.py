@@ -17,6 +17,7 @@ from anyscale.server.store.base import Store
 
 if TYPE_CHECKING:
     from anyscale.server.core.sign_in import SignIn
+    from anyscale.server.core.sso import Sso
 
 __all__ = ["ControlPlane"]
 
@@ -86,6 +87,14 @@ class ControlPlane:
         """What makes owners, for the operator alone."""
         sso_only = self.settings.policy.sso_only
         return Owners(self.store, self.hashing, self.accounts, self.links, sso_only=sso_only)
+
+    @cached_property
+    def sso(self) -> "Sso":
+        """Signing in at the identity provider, of which there has to be one. Loaded likewise."""
+        from anyscale.server.core.sso import Sso
+
+        assert self.settings.provider
+        return Sso(self.store, self.settings.provider, self.settings.address())
 
     def clean_up(self) -> None:
         """Drop batches that nobody touched for long, and forget what was kept long enough."""

@@ -24,6 +24,7 @@ from anyscale.server.http import (
     pages,
     rendering,
     sessions,
+    sso,
     trail,
     users,
 )
@@ -61,6 +62,7 @@ def application(plane: ControlPlane) -> ASGIApp:
             *sessions.routers(),
             *pages.routers(),
             *rendering.HANDLERS,
+            *sso.HANDLERS,
             *operations.HANDLERS,
             *document.HANDLERS,
         ],
