@@ -2,11 +2,13 @@
 
 import base64
 import json
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 from joserfc import jws
@@ -122,8 +124,8 @@ _ALGORITHMS = ("RS256", "PS256", "ES256", "EdDSA", "Ed25519")
 
 
 @contextmanager
-def hostile() -> Iterator[Hostile]:
-    """Have a provider for a while."""
+def hostile(certificate: Path | None = None) -> Iterator[Hostile]:
+    """Have a provider for a while, over TLS if it has a certificate."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -148,7 +150,12 @@ def hostile() -> Iterator[Hostile]:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        provider = Hostile(f"http://127.0.0.1:{server.server_port}")
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            server.socket = context.wrap_socket(server.socket, server_side=True)
+        scheme = "https" if certificate else "http"
+        provider = Hostile(f"{scheme}://127.0.0.1:{server.server_port}")
         thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         try:

@@ -143,10 +143,10 @@ class Attempt:
 
 
 @contextmanager
-def attempted(folder: Path, **settings: Any) -> Iterator[Attempt]:
+def attempted(folder: Path, certificate: Path | None = None, **settings: Any) -> Iterator[Attempt]:
     """Have a control plane, a hostile provider and a browser."""
     with ExitStack() as stack:
-        idp = stack.enter_context(hostile())
+        idp = stack.enter_context(hostile(certificate))
         provider = IdentityProvider(
             issuer=idp.issuer,
             client_id=CLIENT,

@@ -1,5 +1,6 @@
 """What else a provider may answer, or not at all: nobody is signed in, and nothing else waits."""
 
+import subprocess
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -343,3 +344,34 @@ def test_a_query_of_the_endpoint_is_kept(attempt: Attempt) -> None:
     attempt.idp.metadata["authorization_endpoint"] += "?tenant=1"
     location = attempt.start().headers["location"]
     assert location.startswith(f"{attempt.idp.issuer}/authorize?tenant=1&response_type=code&")
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A certificate of an authority that nobody knows, with its key."""
+    path = tmp_path / "certificate.pem"
+    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=test"
+    more = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", path, "-out", tmp_path / "c.pem"]
+    subprocess.run([*command.split(), *more], check=True, capture_output=True)
+    path.write_text(path.read_text() + (tmp_path / "c.pem").read_text())
+    return path
+
+
+@pytest.mark.parametrize("trusted", [False, True])
+def test_a_provider_has_a_certificate_that_is_trusted(
+    tmp_path: Path,
+    certificate: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    trusted: bool,
+) -> None:
+    if trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "c.pem"))
+    monkeypatch.setattr(fetching, "_trusted", fetching._trusted.__wrapped__)
+    with attempted(tmp_path, certificate) as attempt:
+        if trusted:
+            attempt.start()
+            attempt.signs_in()
+        else:
+            attempt.found_refused(attempt.start, "unavailable")
+            assert "CERTIFICATE_VERIFY_FAILED" in str([vars(one) for one in caplog.records])

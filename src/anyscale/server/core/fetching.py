@@ -1,7 +1,9 @@
 """Asking an identity provider over HTTP: no answer is waited for, or read, without a limit."""
 
 import asyncio
+import ssl
 from collections.abc import Mapping
+from functools import cache
 
 import httpx
 from msgspec import Struct
@@ -55,8 +57,9 @@ def _asked(request: httpx.Request) -> Answer:
         return asyncio.run(_within(_SECONDS, request))
     except TimeoutError:
         raise ProviderUnavailable(f"{_named(request)} took over {_SECONDS:.0f} seconds") from None
+    except httpx.ConnectError as error:  # nothing was sent yet that its text could hold
+        raise ProviderUnavailable(f"{_named(request)} cannot be reached: {error}") from None
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-        # Its kind alone: its text may hold what was sent.
         kind = type(error).__name__
         raise ProviderUnavailable(f"{_named(request)} cannot be asked: {kind}") from None
 
@@ -64,15 +67,19 @@ def _asked(request: httpx.Request) -> Answer:
 async def _within(seconds: float, request: httpx.Request) -> Answer:
     # A proxy that the environment names is for hosts elsewhere.
     by_proxy = not is_on_loopback(str(request.url))
-    async with (
-        asyncio.timeout(seconds),
-        httpx.AsyncClient(trust_env=by_proxy, timeout=seconds) as client,
-    ):
+    client = httpx.AsyncClient(verify=_trusted(), trust_env=by_proxy, timeout=seconds)
+    async with asyncio.timeout(seconds), client:
         answer = await client.send(request, stream=True, follow_redirects=False)
         try:
             return Answer(answer.status_code, await _body(answer))
         finally:
             await answer.aclose()
+
+
+@cache
+def _trusted() -> ssl.SSLContext:
+    """Trust whom this machine trusts, or `SSL_CERT_FILE`."""
+    return ssl.create_default_context()
 
 
 async def _body(answer: httpx.Response) -> bytes:
