@@ -349,12 +349,13 @@ def test_a_query_of_the_endpoint_is_kept(attempt: Attempt) -> None:
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
     """A certificate of an authority that nobody knows, with its key."""
-    path = tmp_path / "certificate.pem"
     command = "openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=test"
-    more = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", path, "-out", tmp_path / "c.pem"]
-    subprocess.run([*command.split(), *more], check=True, capture_output=True)
-    path.write_text(path.read_text() + (tmp_path / "c.pem").read_text())
-    return path
+    more = "-addext subjectAltName=IP:127.0.0.1 -keyout key.pem -out certificate.pem"
+    words = f"{command} {more}".split()
+    subprocess.run(words, cwd=tmp_path, check=True, capture_output=True)
+    both = tmp_path / "both.pem"
+    both.write_text("".join(f.read_text() for f in tmp_path.glob("*.pem")), encoding="ascii")
+    return both
 
 
 @pytest.mark.parametrize("trusted", [False, True])
@@ -366,7 +367,7 @@ def test_a_provider_has_a_certificate_that_is_trusted(
     trusted: bool,
 ) -> None:
     if trusted:
-        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "c.pem"))
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificate.pem"))
     monkeypatch.setattr(fetching, "_trusted", fetching._trusted.__wrapped__)
     with attempted(tmp_path, certificate) as attempt:
         if trusted:
