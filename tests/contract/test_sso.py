@@ -239,6 +239,14 @@ def test_a_browser_that_signed_in_is_known_afterwards(site: Site) -> None:
     assert site.count("devices") == 1
 
 
+def test_the_session_that_a_browser_had_ends_when_it_signs_in_again(site: Site) -> None:
+    _, client = entered(site)
+    before = client.cookies[SESSION]
+    assert client.get(signed_in(begun(client), "jane")).headers["location"] == "/"
+    assert client.cookies[SESSION] != before
+    assert site.count("sessions") == 1
+
+
 @pytest.mark.parametrize("client_id", ["by-post", "public"])
 def test_the_provider_may_take_the_secret_in_a_form_or_none(
     store_house: House, idp: Idp, idp_port: int, client_id: str

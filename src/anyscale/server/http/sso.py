@@ -21,10 +21,10 @@ from anyscale.errors import (
     SsoRefused,
     StoreUnavailable,
 )
-from anyscale.server.core.oidc import Begun
-from anyscale.server.core.sign_in import SignedIn
+from anyscale.server.core.oidc import Begun, Person
 from anyscale.server.core.sso import CALLBACK, Sso
-from anyscale.server.http.cookies import browser_of, cookies_of, gone, host_cookie
+from anyscale.server.http import doors
+from anyscale.server.http.cookies import cookies_of, gone, host_cookie
 from anyscale.server.http.figures import REFUSALS
 from anyscale.server.http.given import GivenLanes, GivenPlane
 from anyscale.server.http.lanes import Lanes
@@ -75,7 +75,7 @@ async def start(request: AnyRequest, plane: GivenPlane, lanes: GivenLanes) -> Re
 async def callback(request: AnyRequest, plane: GivenPlane, lanes: GivenLanes) -> Response[None]:
     sso = _sso(plane)
     try:
-        signed_in = await _signed_in(request, sso, lanes)
+        signed_in = await doors.by_sso(request, _coming(request, sso, lanes))
     except SsoRefused as error:
         return await _refused(request, plane, lanes, error)
     except (ProviderUnavailable, Overloaded, StoreUnavailable) as error:
@@ -83,10 +83,9 @@ async def callback(request: AnyRequest, plane: GivenPlane, lanes: GivenLanes) ->
     return _to("/", gone(COOKIE), *cookies_of(signed_in))
 
 
-async def _signed_in(request: AnyRequest, sso: Sso, lanes: Lanes) -> SignedIn:
+async def _coming(request: AnyRequest, sso: Sso, lanes: Lanes) -> Person:
     finish = partial(sso.provider.finish, _given(request), _begun(request))
-    person = await lanes.provider.run(finish)
-    return await lanes.asking.run(partial(sso.land, person, browser_of(request)))
+    return await lanes.provider.run(finish)
 
 
 def _begun(request: AnyRequest) -> Begun:
