@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).parent.parent
 
-pytest_plugins = ["tests.postgres"]
+pytest_plugins = ["tests.postgres", "tests.provider"]
 
 # The same examples in each run, so that a run tells of the change, not of luck. Before a release,
 # `./dev test --hypothesis-profile explore` looks for others.

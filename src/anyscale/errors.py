@@ -12,6 +12,7 @@
     ├── NotPermitted          the token's role does not allow the call
     ├── CrossOrigin           a page of another site made a browser send it
     ├── SignInRefused         email or password is wrong, or the account is suspended
+    ├── SsoRefused            what came from the identity provider signs nobody in
     ├── PasswordExpired       the password that an administrator gave is too old
     ├── PasswordChangeNeeded  the password that an administrator gave must be changed first
     ├── PasswordRefused       the policy refuses a new password
@@ -28,6 +29,7 @@
     ├── VersionMismatch       the control plane speaks another version of the interface
     └── Unavailable           the control plane cannot do its part now
         ├── StoreUnavailable  its database cannot be opened, read or written
+        ├── ProviderUnavailable the identity provider does not do its part
         ├── ServerUnreachable no answer came over the network
         └── ServerFault       a fault of the control plane itself
 
@@ -61,10 +63,12 @@ __all__ = [
     "PasswordExpired",
     "PasswordRefused",
     "Problem",
+    "ProviderUnavailable",
     "RequestInvalid",
     "ServerFault",
     "ServerUnreachable",
     "SignInRefused",
+    "SsoRefused",
     "StoreUnavailable",
     "Throttled",
     "TooLarge",
@@ -207,6 +211,27 @@ class SignInRefused(AnyscaleError):
     status = 401
 
 
+class SsoRefused(AnyscaleError):
+    """What came back from the identity provider signs nobody in.
+
+    Its text is the same for all reasons: it is shown to whoever sent the browser here.
+    """
+
+    code = "sso_refused"
+    status = 403
+
+    def __init__(self, reason: str, actor: str = "anonymous") -> None:
+        super().__init__("the sign-in at your identity provider could not be accepted")
+        #: The precise reason, for the log and the trail.
+        self.reason = reason
+        #: Whose account it would have been, where that is known.
+        self.actor = actor
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle by what the initialiser takes."""
+        return type(self), (self.reason, self.actor)
+
+
 class PasswordExpired(AnyscaleError):
     """The password that an administrator gave was not changed in time."""
 
@@ -337,6 +362,12 @@ class StoreUnavailable(Unavailable):
     """The control plane's database cannot be opened, read or written."""
 
     code = "store_unavailable"
+
+
+class ProviderUnavailable(Unavailable):
+    """The identity provider cannot be reached, or its answer is none: the text is an operator's."""
+
+    code = "provider_unavailable"
 
 
 class ServerUnreachable(Unavailable):

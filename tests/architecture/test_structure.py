@@ -147,3 +147,26 @@ def test_every_figure_is_in_the_documents() -> None:
     names = set(re.findall(r'"(anyscale_\w+)"', figures))
     assert len(names) >= 8
     assert names == set(re.findall(r"^\| `(anyscale_\w+)`", page, re.MULTILINE))
+
+
+def test_every_reason_of_a_refused_sign_in_is_in_the_documents() -> None:
+    source = "".join(
+        (SOURCE / "server" / path).read_text(encoding="utf-8")
+        for path in ("core/id_tokens.py", "core/oidc.py", "core/sso.py", "http/sso.py")
+    )
+    page = (ROOT / "docs" / "operations" / "sso.md").read_text(encoding="utf-8")
+
+    raised = re.findall(r"SsoRefused\(([^()]*)", source)
+    reasons = {reason for found in raised for reason in re.findall(r'"(\w+)"', found)}
+    told = set(re.findall(r"`(\w+)`", " ".join(re.findall(r"^\| (`[^|]*) \|", page, re.MULTILINE))))
+    assert len(reasons) > 30
+    assert reasons <= told, reasons - told
+
+
+def test_the_lock_file_of_the_provider_holds_hashes_and_no_registry() -> None:
+    lock = json.loads((ROOT / "tests/provider/package-lock.json").read_text(encoding="utf-8"))
+    packages = [package for name, package in lock["packages"].items() if name]
+    assert len(packages) > 20
+    for package in packages:
+        assert package["integrity"].startswith("sha512-")
+        assert "resolved" not in package

@@ -1,9 +1,11 @@
 """Tests that ask for a house run in each kind of it."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from tests.contract.houses import HOUSES, STORES, House, house_of
+from tests.contract.tampering import Attempt, attempted
 from tests.postgres import Databases
 
 
@@ -19,3 +21,10 @@ def store_house(request: pytest.FixtureRequest, postgres_databases: Databases) -
     """Give a place with an empty control plane, one for each kind of store."""
     with house_of(request.param, postgres_databases) as house:
         yield house
+
+
+@pytest.fixture
+def attempt(tmp_path: Path) -> Iterator[Attempt]:
+    """Give a sign-in at a provider that tampers, before it begins."""
+    with attempted(tmp_path) as attempt:
+        yield attempt

@@ -24,6 +24,7 @@ from anyscale.errors import (
 from anyscale.server.app import Caller, ControlPlane
 from anyscale.server.core.passwords import CHEAPEST
 from anyscale.server.core.sign_in import Browser
+from anyscale.server.settings import IdentityProvider
 from anyscale.user.models import Created, PasswordLink, from_milliseconds
 from anyscale.user.validate import CheckedUser
 
@@ -205,7 +206,8 @@ def test_those_whom_nobody_can_sign_in_as_are_listed_and_counted(
     plane.accounts.suspend(found[1].user_id, LOCAL)
 
     assert plane.batches.show(batch.batch_id).without_way_in == 2
-    with closing(with_other_settings(store_house, oidc_issuer="https://idp.example")) as sso:
+    provider = IdentityProvider(issuer="https://idp.example", client_id="x")
+    with closing(with_other_settings(store_house, provider=provider)) as sso:
         assert sso.batches.show(batch.batch_id).without_way_in == 1
         (left,) = sso.links.without_way_in(batch.batch_id, "", 10)
         assert left.email == "c@example.com"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from anyscale.errors import ConfigError
-from anyscale.server.settings import Settings
+from anyscale.server.settings import IdentityProvider, Settings
 from anyscale.user.validate import Policy
 
 
@@ -155,7 +155,112 @@ def test_links_are_good_for_a_week_unless_it_is_said() -> None:
     assert read(ANYSCALE_LINK_DAYS="30").link_days == 30
 
 
+ISSUER = "https://idp.example.com/realms/staff"
+SSO = {
+    "ANYSCALE_PUBLIC_URL": "https://accounts.example.com",
+    "ANYSCALE_OIDC_ISSUER": ISSUER,
+    "ANYSCALE_OIDC_CLIENT_ID": "musterroll",
+}
+
+
+@pytest.fixture
+def secret_file(tmp_path: Path) -> Path:
+    path = tmp_path / "secret"
+    path.write_text("a secret\n", encoding="ascii")
+    path.chmod(0o600)
+    return path
+
+
 def test_there_is_sso_where_there_is_an_identity_provider() -> None:
     assert not read().sso
-    assert not read(ANYSCALE_OIDC_ISSUER=" ").sso
-    assert read(ANYSCALE_OIDC_ISSUER="https://idp.example.com").sso
+    assert not read(ANYSCALE_OIDC_ISSUER=" ", ANYSCALE_OIDC_DOMAINS="").sso
+    found = read(**SSO)
+    assert found.sso
+    assert found.provider == IdentityProvider(issuer=ISSUER, client_id="musterroll")
+
+
+@pytest.mark.parametrize("issuer", ["https://x.example/", "http://127.0.0.1:9", "http://[::1]/a"])
+def test_an_issuer_is_kept_to_the_letter(issuer: str) -> None:
+    provider = read(**(SSO | {"ANYSCALE_OIDC_ISSUER": issuer})).provider
+    assert provider
+    assert provider.issuer == issuer
+
+
+@pytest.mark.parametrize(
+    "issuer",
+    [
+        "idp.example.com",
+        "http://idp.example.com",
+        "ftp://idp.example.com",
+        "https://",
+        "https://jane:hunter2@idp.example.com",
+        "https://idp.example.com?tenant=1",
+        "https://idp.example.com#x",
+        "https://idp.example.com:port",
+        "https://idp.example.com/a b",
+        "https://bücher.example",
+        "https://[",
+        "http://127.0.0.1.example.com",
+        "http://localhost.example.com",
+    ],
+)
+def test_an_issuer_is_https_or_on_this_machine(issuer: str) -> None:
+    with pytest.raises(ConfigError, match="ANYSCALE_OIDC_ISSUER must be https://") as caught:
+        read(**(SSO | {"ANYSCALE_OIDC_ISSUER": issuer}))
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("missing", SSO)
+def test_sso_is_set_up_whole_or_not_at_all(missing: str) -> None:
+    with pytest.raises(ConfigError, match=f"{missing} is missing"):
+        read(**{name: text for name, text in SSO.items() if name != missing})
+
+
+@pytest.mark.parametrize("text", ["a\nb", "é", "a\0"])
+def test_a_client_id_is_visible(text: str) -> None:
+    with pytest.raises(ConfigError, match="ANYSCALE_OIDC_CLIENT_ID must hold visible ASCII"):
+        read(**(SSO | {"ANYSCALE_OIDC_CLIENT_ID": text}))
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o400, 0o440])
+def test_the_clients_secret_is_in_a_file(secret_file: Path, mode: int) -> None:
+    secret_file.chmod(mode)
+    found = read(**SSO, ANYSCALE_OIDC_CLIENT_SECRET_FILE=str(secret_file))
+    assert found.provider
+    assert found.provider.client_secret == "a secret"
+    assert "a secret" not in f"{found!r} {found.provider!r}"
+
+
+@pytest.mark.parametrize("mode", [0o604, 0o644, 0o606, 0o660, 0o601])
+def test_a_secret_that_others_can_read_is_refused(secret_file: Path, mode: int) -> None:
+    secret_file.chmod(mode)
+    with pytest.raises(ConfigError, match=r"others can read .*: run `chmod 600"):
+        read(**SSO, ANYSCALE_OIDC_CLIENT_SECRET_FILE=str(secret_file))
+
+
+@pytest.mark.parametrize("content", [b"", b" \n", b"a\nb", b"\xff", "é".encode(), b"x" * 5_000])
+def test_a_file_without_a_secret_is_refused_and_not_shown(
+    secret_file: Path, content: bytes
+) -> None:
+    secret_file.write_bytes(content)
+    with pytest.raises(ConfigError, match="must hold the client's secret") as caught:
+        read(**SSO, ANYSCALE_OIDC_CLIENT_SECRET_FILE=str(secret_file))
+    assert "xxx" not in str(caught.value)
+
+
+def test_a_secrets_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "none"):
+        with pytest.raises(ConfigError, match=f"CLIENT_SECRET_FILE: cannot read {path}"):
+            read(**SSO, ANYSCALE_OIDC_CLIENT_SECRET_FILE=str(path))
+
+
+def test_domains_are_compared_as_they_are_asked_for_in_the_network() -> None:
+    found = read(**SSO, ANYSCALE_OIDC_DOMAINS="Example.com, bücher.example,, corp.local ,")
+    assert found.provider
+    assert found.provider.domains == {"example.com", "xn--bcher-kva.example", "corp.local"}
+
+
+@pytest.mark.parametrize("text", ["example", "jane@example.com", "*.example.com", "a b.com", "a;b"])
+def test_domains_are_nothing_else(text: str) -> None:
+    with pytest.raises(ConfigError, match="ANYSCALE_OIDC_DOMAINS must be domains"):
+        read(**SSO, ANYSCALE_OIDC_DOMAINS=f"example.com,{text}")

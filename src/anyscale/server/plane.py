@@ -17,6 +17,7 @@ from anyscale.server.store.base import Store
 
 if TYPE_CHECKING:
     from anyscale.server.core.sign_in import SignIn
+    from anyscale.server.core.sso import Sso
 
 __all__ = ["ControlPlane"]
 
@@ -91,6 +92,14 @@ class ControlPlane:
         """Give the time, in milliseconds since 1970, as the database has it."""
         with self.store.read() as rows:
             return rows.now()
+
+    @cached_property
+    def sso(self) -> "Sso":
+        """Signing in at the identity provider, of which there has to be one. Loaded likewise."""
+        from anyscale.server.core.sso import Sso
+
+        assert self.settings.provider
+        return Sso(self.store, self.settings.provider, self.settings.address())
 
     def clean_up(self) -> None:
         """Drop batches that nobody touched for long, and forget what was kept long enough."""

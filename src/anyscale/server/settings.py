@@ -1,5 +1,6 @@
 """What an operator may set, by the environment. The only reader of the server's variables."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -8,18 +9,34 @@ from msgspec import Struct
 
 from anyscale.data_dir import data_dir
 from anyscale.errors import ConfigError
+from anyscale.server.addresses import checked_url, is_on_loopback
+from anyscale.user.emails import email_key
 from anyscale.user.passwords import MAX_LENGTH
 from anyscale.user.validate import Policy
 
-__all__ = ["Settings"]
+__all__ = ["IdentityProvider", "Settings"]
 
 _ON = {"on": True, "1": True, "true": True, "yes": True}
 _OFF = {"off": False, "0": False, "false": False, "no": False}
 
 _DIGITS = 9
 
-#: Hosts that nobody else listens in to, so that plain HTTP will do.
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_SECRET_LENGTH = 4096
+
+
+class IdentityProvider(Struct, frozen=True, kw_only=True):
+    """Who says who somebody is, and what this control plane is to it."""
+
+    #: Its identifier, to the letter: what it is in its tokens.
+    issuer: str
+    client_id: str
+    #: None for a public client, which has PKCE alone.
+    client_secret: str | None = None
+    #: A-labels of the domains whose addresses may be linked to accounts; none for any.
+    domains: frozenset[str] = frozenset()
+
+    def __repr__(self) -> str:
+        return f"IdentityProvider({self.issuer!r})"
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -33,7 +50,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     #: Where people reach the control plane: `https://accounts.example.com`.
     public_url: str | None = None
     #: The identity provider by which people sign in; None if there is none.
-    oidc_issuer: str | None = None
+    provider: IdentityProvider | None = None
     #: days after which a one-time link is no good
     link_days: int = 7
     #: days after which a password that an administrator gave is no good, if it was not changed
@@ -70,7 +87,7 @@ class Settings(Struct, frozen=True, kw_only=True):
                 hold_wait=_number(environment, "ANYSCALE_HOLD_WAIT_SECONDS", 60, 0, 3600),
             ),
             public_url=_public_url(environment.get("ANYSCALE_PUBLIC_URL", "").strip()),
-            oidc_issuer=environment.get("ANYSCALE_OIDC_ISSUER", "").strip() or None,
+            provider=_provider(environment),
             link_days=_number(environment, "ANYSCALE_LINK_DAYS", 7, 1, 30),
             initial_password_days=_number(
                 environment, "ANYSCALE_INITIAL_PASSWORD_DAYS", 30, 1, 3650
@@ -83,7 +100,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     @property
     def sso(self) -> bool:
         """Whether there is an identity provider, by which SSO users come in."""
-        return self.oidc_issuer is not None
+        return self.provider is not None
 
     @property
     def is_reached_by_tls(self) -> bool:
@@ -112,7 +129,7 @@ def _public_url(text: str) -> str | None:
         name, _ = parts.hostname, parts.port
     except ValueError:
         parts, name = urlsplit(""), None
-    safe = parts.scheme == "https" or (parts.scheme == "http" and name in _LOOPBACK)
+    safe = parts.scheme == "https" or (parts.scheme == "http" and is_on_loopback(text))
     plain = text.isascii() and text.isprintable() and " " not in text
     if not (plain and name and safe) or text.rstrip("/") != f"{parts.scheme}://{parts.netloc}":
         raise ConfigError(
@@ -144,6 +161,69 @@ def _database(environment: Mapping[str, str], *, served: bool) -> Path | str:
     # As in other tools: three slashes for a relative path, four for an absolute one.
     # Absolute, so that a run is of one database wherever the command is started.
     return Path(path.removeprefix("/")).absolute()
+
+
+def _provider(environment: Mapping[str, str]) -> IdentityProvider | None:
+    issuer = _url(environment, "ANYSCALE_OIDC_ISSUER")
+    if not issuer:
+        names = [name for name in environment if name.startswith("ANYSCALE_OIDC_")]
+        if any(environment[name].strip() for name in names):
+            raise ConfigError(
+                "ANYSCALE_OIDC_ISSUER is missing, and other ANYSCALE_OIDC_... are set"
+            )
+        return None
+    for name in ("ANYSCALE_OIDC_CLIENT_ID", "ANYSCALE_PUBLIC_URL"):
+        if not environment.get(name, "").strip():
+            raise ConfigError(f"{name} is missing: sign-in at ANYSCALE_OIDC_ISSUER needs it")
+    return IdentityProvider(
+        issuer=issuer,
+        client_id=_visible(environment, "ANYSCALE_OIDC_CLIENT_ID"),
+        client_secret=_secret(environment, "ANYSCALE_OIDC_CLIENT_SECRET_FILE"),
+        domains=frozenset(_domains(environment, "ANYSCALE_OIDC_DOMAINS")),
+    )
+
+
+def _url(environment: Mapping[str, str], name: str) -> str:
+    text = environment.get(name, "").strip()
+    try:
+        return checked_url(text) if text else ""
+    except ValueError as error:
+        raise ConfigError(f"{name} must be {error}") from None
+
+
+def _visible(environment: Mapping[str, str], name: str) -> str:
+    text = environment[name].strip()
+    if not (text.isascii() and text.isprintable()):  # RFC 6749, appendix A.1
+        raise ConfigError(f"{name} must hold visible ASCII characters only")
+    return text
+
+
+def _secret(environment: Mapping[str, str], name: str) -> str | None:
+    path = environment.get(name, "").strip()
+    if not path:
+        return None
+    try:
+        with Path(path).open(encoding="ascii") as file:
+            # A group may read it: so secrets are mounted into containers.
+            if os.fstat(file.fileno()).st_mode & 0o037:
+                raise ConfigError(f"{name}: others can read {path}: run `chmod 600 {path}`")
+            text = file.read(_SECRET_LENGTH + 1).strip()
+    except OSError as error:
+        raise ConfigError(f"{name}: cannot read {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        text = ""
+    if not (0 < len(text) < _SECRET_LENGTH and text.isprintable()):
+        raise ConfigError(f"{name}: {path} must hold the client's secret, on one line, in ASCII")
+    return text
+
+
+def _domains(environment: Mapping[str, str], name: str) -> list[str]:
+    given = [text.strip() for text in environment.get(name, "").split(",")]
+    try:
+        # By the same rules as the addresses that are compared with them.
+        return [email_key(f"x@{text}").partition("@")[2] for text in given if text]
+    except ValueError:
+        raise ConfigError(f"{name} must be domains with commas between: example.com") from None
 
 
 def _flag(environment: Mapping[str, str], name: str, *, default: bool) -> bool:

@@ -24,6 +24,7 @@ from anyscale.server.http import (
     pages,
     rendering,
     sessions,
+    sso,
     trail,
     users,
 )
@@ -61,6 +62,7 @@ def application(plane: ControlPlane) -> ASGIApp:
             *sessions.routers(),
             *pages.routers(),
             *rendering.HANDLERS,
+            *sso.HANDLERS,
             *operations.HANDLERS,
             *document.HANDLERS,
         ],
@@ -94,6 +96,8 @@ def _member(request: Request[Any, Any, Any]) -> Member:
 @asynccontextmanager
 async def _running(_: Litestar, plane: ControlPlane) -> AsyncIterator[None]:
     await asyncio.to_thread(lambda: plane.sign_in)  # once, before two threads want it
+    if plane.settings.sso:
+        await asyncio.to_thread(lambda: plane.sso)  # likewise; its imports take 200 ms
     cleaning = asyncio.create_task(_clean_up(plane))
     try:
         yield

@@ -1,8 +1,9 @@
 """The ways in, as calls and pages use them alike: in their lane, counted, the old session ended."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable
 from contextlib import suppress
 from functools import partial
+from typing import TYPE_CHECKING
 
 from anyscale.errors import AnyscaleError, NotAuthenticated, NotFound
 from anyscale.server.core.sessions import Member
@@ -12,7 +13,10 @@ from anyscale.server.http.figures import SIGN_INS
 from anyscale.server.http.given import Connection, lanes_of, plane_of
 from anyscale.server.plane import ControlPlane
 
-__all__ = ["by_link", "by_password", "change_password", "leave"]
+if TYPE_CHECKING:
+    from anyscale.server.core.oidc import Person
+
+__all__ = ["by_link", "by_password", "by_sso", "change_password", "leave"]
 
 
 async def by_password(connection: Connection, email: str, password: str) -> SignedIn:
@@ -27,7 +31,7 @@ async def by_password(connection: Connection, email: str, password: str) -> Sign
         _end(plane, connection.cookies.get(SESSION, ""))
         return signed_in
 
-    return await _counted("password", connection, enter)
+    return await _counted("password", lanes_of(connection).signing.run(enter))
 
 
 async def by_link(connection: Connection, link: str, new: str) -> SignedIn:
@@ -39,7 +43,24 @@ async def by_link(connection: Connection, link: str, new: str) -> SignedIn:
         _end(plane, connection.cookies.get(SESSION, ""))
         return signed_in
 
-    return await _counted("link", connection, enter)
+    return await _counted("link", lanes_of(connection).signing.run(enter))
+
+
+async def by_sso(connection: Connection, coming: "Awaitable[Person]") -> SignedIn:
+    """Sign in whom the identity provider knows, as `Sso.land` does."""
+    plane, browser = plane_of(connection), browser_of(connection)
+
+    async def entered() -> SignedIn:
+        person = await coming
+
+        def enter() -> SignedIn:
+            signed_in = plane.sso.land(person, browser)
+            _end(plane, connection.cookies.get(SESSION, ""))
+            return signed_in
+
+        return await lanes_of(connection).signing.run(enter)
+
+    return await _counted("sso", entered())
 
 
 async def change_password(
@@ -65,10 +86,10 @@ def _end(plane: ControlPlane, secret: str) -> None:
             plane.sessions.end(member, member.session.session_id)
 
 
-async def _counted(way: str, connection: Connection, enter: Callable[[], SignedIn]) -> SignedIn:
+async def _counted(way: str, entering: Awaitable[SignedIn]) -> SignedIn:
     result = "internal"
     try:
-        signed_in = await lanes_of(connection).signing.run(enter)
+        signed_in = await entering
         result = "signed_in"
     except AnyscaleError as error:
         result = error.code

@@ -64,6 +64,8 @@ class Lanes:
         self.hashing = Lane("hashing", 2, 4)
         #: People's passwords: while one half of them is hashed, the other asks the database.
         self.signing = Lane("signing", 2 * cores, 64)
+        #: the identity provider, which may hang: its callers alone then wait
+        self.provider = Lane("provider", 8, 32)
         #: health, which must be seen even when everything else is full
         self.watching = Lane("watching", 2, 64)
         self.counting = Lane("counting", 1, 8)

@@ -150,3 +150,5 @@ def set_up_logging() -> None:
         logging.getLogger(name).handlers = []
         logging.getLogger(name).propagate = True
     logging.getLogger("uvicorn.access").disabled = True
+    # It would tell of each call of the identity provider.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
