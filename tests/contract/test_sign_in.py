@@ -1,5 +1,6 @@
 """Signing in by password, changing it, and setting it by a one-time link, on both stores."""
 
+from base64 import urlsafe_b64decode
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -381,6 +382,12 @@ def test_what_is_over_is_forgotten(plane: ControlPlane) -> None:
     with plane.store.read() as rows:
         assert len(rows.sessions(account(plane).user_id)) == 1
         assert rows.link(hash_of("secret")) is None
+
+
+def test_a_session_is_known_by_256_random_bits(plane: ControlPlane) -> None:
+    secrets = {at_home(plane).session for _ in range(5)}
+    assert len(secrets) == 5
+    assert {len(urlsafe_b64decode(f"{secret}=")) for secret in secrets} == {32}
 
 
 def test_no_secret_is_kept_or_shown(plane: ControlPlane) -> None:

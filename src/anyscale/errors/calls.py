@@ -1,0 +1,161 @@
+"""Errors of whatever is asked of a control plane, and of how it is asked."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from anyscale.errors.base import AnyscaleError
+
+__all__ = [
+    "ConfigError",
+    "CrossOrigin",
+    "NotAControlPlane",
+    "NotAuthenticated",
+    "NotFound",
+    "NotPermitted",
+    "Overloaded",
+    "ProviderUnavailable",
+    "RequestInvalid",
+    "ServerFault",
+    "ServerUnreachable",
+    "StoreUnavailable",
+    "TooLarge",
+    "Unavailable",
+    "UserAmbiguous",
+    "VersionMismatch",
+]
+
+
+class ConfigError(AnyscaleError):
+    """The command line, the environment or the credentials file is wrong."""
+
+    code = "config_invalid"
+    status = 400
+
+
+class NotAuthenticated(AnyscaleError):
+    """There is no token, or it is unknown, expired or revoked."""
+
+    code = "not_authenticated"
+    status = 401
+
+    def __init__(self, detail: str, actor: str | None = None) -> None:
+        super().__init__(detail)
+        #: Whose token it was, where that is known.
+        self.actor = actor
+
+
+class NotPermitted(AnyscaleError):
+    """The token's role does not allow the call."""
+
+    code = "not_permitted"
+    status = 403
+
+
+class CrossOrigin(AnyscaleError):
+    """A page of another site made a browser send a request that changes something."""
+
+    code = "cross_origin"
+    status = 403
+
+
+class RequestInvalid(AnyscaleError):
+    """A request makes no sense: it is no JSON, or a field is missing or of a wrong kind."""
+
+    code = "request_invalid"
+    status = 400
+
+
+class TooLarge(AnyscaleError):
+    """More users, passwords or octets than the control plane takes at once."""
+
+    code = "batch_too_large"
+    status = 413
+
+
+class Overloaded(AnyscaleError):
+    """The control plane has too much to do: ask again later."""
+
+    code = "overloaded"
+    status = 429
+
+    def __init__(self, detail: str, retry_after_seconds: float = 1.0) -> None:
+        super().__init__(detail)
+        #: after which it makes sense to ask again
+        self.retry_after_seconds = retry_after_seconds
+
+
+class NotFound(AnyscaleError):
+    """There is no such batch or user."""
+
+    code = "not_found"
+    status = 404
+
+
+class UserAmbiguous(AnyscaleError):
+    """Several users match: `emails` names them."""
+
+    code = "user_ambiguous"
+    status = 409
+
+    def __init__(self, name: str, emails: Sequence[str]) -> None:
+        self.name = name
+        self.emails = list(emails)
+        super().__init__(
+            f"{len(self.emails)} users are named {name!r}: {', '.join(self.emails)}. "
+            "Ask by email instead."
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle by what the initialiser takes."""
+        return type(self), (self.name, self.emails)
+
+
+class NotAControlPlane(AnyscaleError):
+    """What answers at the host is something else."""
+
+    code = "not_a_control_plane"
+    status = 502
+
+
+class VersionMismatch(AnyscaleError):
+    """The control plane speaks another version of the interface."""
+
+    code = "version_mismatch"
+    status = 502
+
+
+class Unavailable(AnyscaleError):
+    """Superclass of what keeps a control plane from doing its part. Never raised itself."""
+
+    code = "unavailable"
+    status = 503
+
+    def __init__(self, detail: str, *, begun: bool = False) -> None:
+        super().__init__(detail)
+        #: Whether something may have been done, so that the outcome is not known.
+        self.begun = begun
+
+
+class StoreUnavailable(Unavailable):
+    """The control plane's database cannot be opened, read or written."""
+
+    code = "store_unavailable"
+
+
+class ProviderUnavailable(Unavailable):
+    """The identity provider cannot be reached, or its answer is none: the text is an operator's."""
+
+    code = "provider_unavailable"
+
+
+class ServerUnreachable(Unavailable):
+    """No answer of the control plane came over the network."""
+
+    code = "server_unreachable"
+
+
+class ServerFault(Unavailable):
+    """A fault of the control plane itself."""
+
+    code = "internal"
+    status = 500
