@@ -49,6 +49,10 @@ class ServerProcess:
     def __exit__(self, *_: object) -> None:
         self.kill()
 
+    def set(self, **settings: str) -> None:
+        """Change the environment of the next start."""
+        self._environment |= settings
+
     def start(self) -> None:
         """Start it, and wait until it is ready."""
         with self.log.open("ab") as log:

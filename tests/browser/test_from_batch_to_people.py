@@ -1,0 +1,153 @@
+"""From a users file to people at their screens: one batch on PostgreSQL, and each way in.
+
+The command, the server, the database, the browser and the identity provider are real.
+"""
+
+import csv
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+from tests.acceptance.served import ServerProcess
+from tests.browser.site import choose, set_by_link, sign_in
+from tests.conftest import Anyscale
+from tests.contract.people import PASSWORD
+from tests.contract.visitors import NEW
+from tests.provider import SECRET, Idp, running
+
+USERS = {
+    "create_users": [
+        {"name": "Given", "email": "given@example.com", "password": PASSWORD},
+        {"name": "Linked", "email": "linked@example.com"},
+        {"name": "Jane", "email": "jane@example.com", "is_sso_user": True},
+        {"name": "Password", "email": "password@example.com", "password": PASSWORD},
+    ]
+}
+
+
+@pytest.fixture
+def idp_and_server(
+    postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Idp, ServerProcess]]:
+    """A server whose people may come from an identity provider, and that provider."""
+    server = ServerProcess(postgres_url, tmp_path)
+    secret = tmp_path / "client-secret"
+    secret.touch(0o600)
+    secret.write_text(SECRET, encoding="utf-8")
+    with running(f"{server.url}/sso/callback") as idp:
+        server.set(
+            ANYSCALE_PUBLIC_URL=server.url,
+            ANYSCALE_OIDC_ISSUER=idp.issuer,
+            ANYSCALE_OIDC_CLIENT_ID="musterroll",
+            ANYSCALE_OIDC_CLIENT_SECRET_FILE=str(secret),
+            ANYSCALE_OIDC_DOMAINS="example.com",
+        )
+        with server:
+            monkeypatch.setenv("ANYSCALE_HOST", server.url)
+            monkeypatch.setenv("ANYSCALE_CLI_TOKEN", server.token())
+            yield idp, server
+
+
+@pytest.fixture
+def visit(
+    browser: Browser, idp_and_server: tuple[Idp, ServerProcess]
+) -> Iterator[Callable[[], Page]]:
+    """Opens a browser of its own at the server."""
+    contexts = []
+
+    def opened() -> Page:
+        contexts.append(browser.new_context(base_url=idp_and_server[1].url))
+        page = contexts[-1].new_page()
+        page.set_default_timeout(20_000)
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+
+
+Visit = Callable[[], Page]
+
+
+def test_each_person_of_a_batch_comes_in_by_her_own_way_and_nobody_else_does(
+    idp_and_server: tuple[Idp, ServerProcess], anyscale: Anyscale, visit: Visit, tmp_path: Path
+) -> None:
+    batch_id = created(anyscale, tmp_path)
+    assert without_way_in(anyscale, batch_id) == 1
+    one_has_a_password_and_must_change_it(visit())
+    one_has_a_link(visit(), link_of(anyscale, batch_id, tmp_path))
+    assert without_way_in(anyscale, batch_id) == 0
+    for _ in range(2):  # the second time into the same account
+        by_sso(page := visit(), "jane")
+        is_at_home(page, "jane@example.com")
+    # Unknown here, of another domain, not created for SSO, an email that nobody verified, and the
+    # email of an account that another subject has.
+    for login in ("nobody", "stranger", "password", "unverified", "other"):
+        by_sso(page := visit(), login)
+        is_outside(page)
+    listed = anyscale("user", "list", "-o", "jsonl").stdout.splitlines()
+    assert [json.loads(line)["email"] for line in listed] == [
+        user["email"] for user in USERS["create_users"]
+    ]
+
+
+def created(anyscale: Anyscale, folder: Path) -> str:
+    file = folder / "users.json"
+    file.write_text(json.dumps(USERS), encoding="utf-8")
+    made = anyscale("user", "batch-create", "-f", str(file), "-o", "json")
+    assert made.returncode == 0, made.stderr
+    (batch,) = json.loads(anyscale("batch", "list", "-o", "json").stdout)
+    return str(batch["batch_id"])
+
+
+def without_way_in(anyscale: Anyscale, batch_id: str) -> int:
+    shown = anyscale("batch", "show", batch_id, "-o", "json")
+    return int(json.loads(shown.stdout)["without_way_in"])
+
+
+def link_of(anyscale: Anyscale, batch_id: str, folder: Path) -> str:
+    file = folder / "links.csv"
+    made = anyscale("user", "set-password-link", "--batch", batch_id, "--output-file", str(file))
+    assert made.returncode == 0, made.stderr
+    assert file.stat().st_mode & 0o777 == 0o600
+    (link,) = csv.DictReader(file.read_text(encoding="utf-8").splitlines())
+    assert link["email"] == "linked@example.com"
+    return link["url"]
+
+
+def one_has_a_password_and_must_change_it(page: Page) -> None:
+    sign_in(page, "given@example.com")
+    for _ in range(2):
+        expect(page.get_by_role("heading", name="Choose your own password")).to_be_visible()
+        page.goto("/")
+    choose(page, PASSWORD, NEW)
+    is_at_home(page, "given@example.com")
+
+
+def one_has_a_link(page: Page, link: str) -> None:
+    page.goto(link)
+    set_by_link(page, NEW)
+    is_at_home(page, "linked@example.com")
+
+
+def by_sso(page: Page, login: str) -> None:
+    """Sign in at the provider's own pages."""
+    page.goto("/sign-in")
+    page.get_by_role("link", name="single sign-on").click()
+    page.locator("input[name=login]").fill(login)
+    page.locator("input[name=password]").fill("any")
+    page.get_by_role("button", name="Sign-in").click()
+    page.get_by_role("button", name="Continue").click()
+
+
+def is_at_home(page: Page, email: str) -> None:
+    expect(page.get_by_role("heading", name="Your account")).to_be_visible()
+    expect(page.get_by_text(email)).to_be_visible()
+
+
+def is_outside(page: Page) -> None:
+    expect(page.get_by_role("alert")).to_be_visible()
+    page.goto("/")
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
