@@ -17,7 +17,7 @@ from tests.contract.people import PASSWORD
 from tests.contract.visitors import NEW
 from tests.provider import SECRET, Idp, running
 
-USERS = {
+USERS: dict[str, list[dict[str, object]]] = {
     "create_users": [
         {"name": "Given", "email": "given@example.com", "password": PASSWORD},
         {"name": "Linked", "email": "linked@example.com"},
