@@ -24,8 +24,8 @@ from anyscale.errors import (
 )
 from anyscale.server.core.access import Caller
 from anyscale.server.core.argon2id import Hasher, Profile
-from anyscale.server.core.sessions import ABSOLUTE_LIMIT, IDLE_LIMIT, hash_of
-from anyscale.server.core.sign_in import DEVICE_LIMIT, Browser, SignedIn
+from anyscale.server.core.sessions import ABSOLUTE_LIMIT, DEVICE_LIMIT, IDLE_LIMIT, hash_of
+from anyscale.server.core.sign_in import Browser, SignedIn
 from anyscale.server.plane import ControlPlane
 from anyscale.server.store.base import AccountRow, LinkRow
 

@@ -14,6 +14,7 @@ from anyscale.server.store.base import AccountRow, SessionRow, Store, Transactio
 
 __all__ = [
     "ABSOLUTE_LIMIT",
+    "DEVICE_LIMIT",
     "IDLE_LIMIT",
     "Member",
     "Sessions",
@@ -26,7 +27,9 @@ _HOUR = 60 * 60 * 1000
 
 #: milliseconds without a request after which a session ends
 IDLE_LIMIT = 12 * _HOUR
-#: milliseconds after which it ends in any case
+#: milliseconds for which a browser that signed in counts as known
+DEVICE_LIMIT = 180 * 24 * _HOUR
+#: milliseconds after which a session ends in any case
 ABSOLUTE_LIMIT = 7 * 24 * _HOUR
 
 #: Milliseconds between two notes of a session's use, which would else be a write for each call.
@@ -119,10 +122,11 @@ class Sessions:
         return ended
 
     def forget(self) -> None:
-        """Remove what is kept of sessions and links that are over."""
+        """Remove what is kept of sessions and links that are over, and of browsers long unused."""
         with self._store.write() as rows:
             now = rows.now()
             rows.forget_sessions(now - IDLE_LIMIT, now)
+            rows.forget_devices(now - DEVICE_LIMIT)
 
 
 def begin(rows: Transaction, account: AccountRow, way: str, address: str, agent: str) -> str:

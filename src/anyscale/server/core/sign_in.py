@@ -16,21 +16,18 @@ from anyscale.errors import (
 from anyscale.server.core import audit
 from anyscale.server.core.audit import Trail
 from anyscale.server.core.passwords import Hashing
-from anyscale.server.core.sessions import Member, begin, hash_of, new_secret
+from anyscale.server.core.sessions import DEVICE_LIMIT, Member, begin, hash_of, new_secret
 from anyscale.server.core.throttle import Throttle
 from anyscale.server.store.base import AccountRow, Store, Transaction
 from anyscale.user.emails import email_key
 from anyscale.user.passwords import normalized
 from anyscale.user.validate import Policy
 
-__all__ = ["DEVICE_LIMIT", "Browser", "SignIn", "SignedIn"]
+__all__ = ["Browser", "SignIn", "SignedIn"]
 
 _THEIRS = "the user's own"
 
 _DAY = 24 * 60 * 60 * 1000
-
-#: milliseconds for which a browser that signed in counts as known
-DEVICE_LIMIT = 180 * _DAY
 
 
 class Browser(Struct, frozen=True):

@@ -6,8 +6,8 @@ sends them nowhere else. Loopback counts as safe.
 
 from litestar.datastructures import Cookie
 
-from anyscale.server.core.sessions import ABSOLUTE_LIMIT
-from anyscale.server.core.sign_in import DEVICE_LIMIT, Browser, SignedIn
+from anyscale.server.core.sessions import ABSOLUTE_LIMIT, DEVICE_LIMIT
+from anyscale.server.core.sign_in import Browser, SignedIn
 from anyscale.server.http.given import Connection
 
 __all__ = ["DEVICE", "SESSION", "browser_of", "cookies_of", "gone", "host_cookie"]

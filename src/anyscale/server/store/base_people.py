@@ -87,6 +87,9 @@ class PeopleTransaction(Protocol):
             now: sessions and links that expire then, or did so before, go.
         """
 
+    def forget_devices(self, unused_since: int) -> None:
+        """Remove the browsers that were last signed in with before a time, but for held ones."""
+
     def remember_device(self, device_hash: bytes, user_id: str, at: int) -> None:
         """Note that a browser has signed in to an account, and when it last did.
 

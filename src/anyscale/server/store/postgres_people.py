@@ -146,6 +146,13 @@ class PostgresPeople(PostgresTrail):
             (now,),
         )
 
+    def forget_devices(self, unused_since: int) -> None:
+        self._execute(
+            "delete from devices where (hash, user_id) in (select hash, user_id from devices"
+            " where used_at < %s for update skip locked)",
+            (unused_since,),
+        )
+
     def remember_device(self, device_hash: bytes, user_id: str, at: int) -> None:
         self._execute(
             "insert into devices (hash, user_id, used_at) values (%s, %s, %s)"

@@ -111,6 +111,9 @@ class SqlitePeople(SqliteTrail):
         )
         self._execute("delete from links where expires_at <= ?", (now,))
 
+    def forget_devices(self, unused_since: int) -> None:
+        self._execute("delete from devices where used_at < ?", (unused_since,))
+
     def remember_device(self, device_hash: bytes, user_id: str, at: int) -> None:
         self._execute(
             "insert into devices (hash, user_id, used_at) values (?, ?, ?)"

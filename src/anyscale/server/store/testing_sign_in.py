@@ -190,6 +190,9 @@ class DeviceRules(StoreSteps):
             assert rows.knows_device(b"one", "usr_b", 200)
             assert rows.knows_device(b"one", "usr_a", 100)
             assert not rows.knows_device(b"one", "usr_a", 101)
+            rows.forget_devices(200)
+            assert rows.knows_device(b"one", "usr_b", 0)
+            assert not rows.knows_device(b"one", "usr_a", 0)
 
 
 class IdentityRules(StoreSteps):

@@ -41,6 +41,8 @@ create table devices (
 
 create index devices_user on devices (user_id);
 
+create index devices_used on devices (used_at);
+
 -- One-time links by which a password is set: the newest of each account.
 create table links (
     user_id text collate "C" not null primary key,
