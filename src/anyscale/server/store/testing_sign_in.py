@@ -190,7 +190,9 @@ class DeviceRules(StoreSteps):
             assert rows.knows_device(b"one", "usr_b", 200)
             assert rows.knows_device(b"one", "usr_a", 100)
             assert not rows.knows_device(b"one", "usr_a", 101)
+        with store.write() as rows:
             rows.forget_devices(200)
+        with store.read() as rows:
             assert rows.knows_device(b"one", "usr_b", 0)
             assert not rows.knows_device(b"one", "usr_a", 0)
 
