@@ -11,7 +11,6 @@ from tests.postgres import Databases
 
 from anyscale.server.core.sessions import hash_of, new_secret
 from anyscale.server.http.exchanged import LinkAsked, PasswordAsked, SignInAsked, TokenMade
-from anyscale.server.http.sessions import SMALL_BODY
 from anyscale.server.store.base import LinkRow
 from anyscale.trail import verify
 
@@ -225,7 +224,7 @@ def test_a_token_that_has_expired_is_not_listed(house: Served, jane: Visitor) ->
 
 def test_a_large_body_is_refused_before_it_is_read(jane: Visitor) -> None:
     for path in ("/v1/sessions", "/v1/passwords"):
-        headers = {"Content-Length": str(SMALL_BODY + 1)}
+        headers = {"Content-Length": str(16 * 1024 + 1)}
         answer = jane.ask("POST", path, headers=headers)
         assert (answer.status, answer.json["code"]) == (413, "batch_too_large")
 
