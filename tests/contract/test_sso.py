@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any
 
@@ -13,9 +14,12 @@ from tests.contract.people import execute
 from tests.provider import SECRET, Idp, browser, signed_in
 from tests.serving import serving
 
+from anyscale.errors import SsoRefused
 from anyscale.server.core.access import Caller
+from anyscale.server.core.oidc import Person
 from anyscale.server.core.passwords import CHEAPEST
 from anyscale.server.core.sessions import Member
+from anyscale.server.core.sign_in import Browser
 from anyscale.server.plane import ControlPlane
 from anyscale.server.settings import IdentityProvider
 from anyscale.server.store.base import AccountRow
@@ -229,6 +233,31 @@ def test_two_windows_at_once_are_one_person(site: Site) -> None:
     for client, url in zip(clients, back, strict=True):
         assert client.get(url).headers["location"] == "/"
     assert (site.count("identities"), site.count("sessions")) == (1, 2)
+
+
+def landed(site: Site, subject: str) -> str:
+    try:
+        site.plane.sso.land(Person(site.issuer, subject, EMAIL, True), Browser("192.0.2.1", ""))
+    except SsoRefused as error:
+        return error.reason
+    return "landed"
+
+
+def test_of_several_subjects_with_one_address_at_the_same_moment_one_gets_the_account(
+    site: Site,
+) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(lambda at: landed(site, f"subject-{at}"), range(8)))
+    assert sorted(found) == ["landed"] + ["other_subject"] * 7
+    assert (site.count("identities"), site.count("sessions")) == (1, 1)
+
+
+def test_a_subject_that_comes_several_times_at_the_same_moment_is_linked_once(site: Site) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(lambda _: landed(site, "jane"), range(8)))
+    assert found == ["landed"] * 8
+    assert (site.count("identities"), site.count("sessions")) == (1, 8)
+    assert [entry.event for entry in site.plane.trail.page(0, 100)].count("identity.linked") == 1
 
 
 def test_a_browser_that_signed_in_is_known_afterwards(site: Site) -> None:
