@@ -277,3 +277,29 @@ def test_what_is_asked_shows_no_password_and_no_link() -> None:
     for one in asked:
         assert repr(one) == f"{type(one).__name__}(...)"
     assert "mrt_secret" not in repr(TokenMade("mrt_secret", None))  # type: ignore[arg-type]
+
+
+def test_no_get_changes_anything(house: Served, jane: Visitor) -> None:
+    jane.sign_in()
+    jane.ask("PUT", "/v1/me/password", {"current_password": PASSWORD, "new_password": NEW})
+    link_for(house, "kurt")
+    before = (house.all_rows(), sessions_of(house))
+    paths = ["/v1/me", "/v1/me/sessions", "/v1/me/tokens", "/", "/password", "/set-password"]
+    assert [jane.ask("GET", path).status for path in paths] == [200] * len(paths)
+    assert jane.ask("GET", "/sign-out").status == 405
+    assert (house.all_rows(), sessions_of(house)) == before
+
+
+def sessions_of(house: Served) -> list[str]:
+    with closing(house.plane()) as plane, plane.store.read() as rows:
+        found = execute(rows, "select session_id from sessions union select user_id from links")
+        return sorted(str(row[0]) for row in found.fetchall())
+
+
+def test_a_member_is_told_of_herself_and_of_no_hash(jane: Visitor) -> None:
+    jane.sign_in()
+    told = jane.ask("GET", "/v1/me").json
+    assert told["email"] == "jane@example.com"
+    assert "argon2" not in str(told)
+    names = {*told, *told["session"]} - {"must_change_password"}
+    assert not [name for name in names if "hash" in name or "password" in name]

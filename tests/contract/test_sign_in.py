@@ -80,6 +80,12 @@ def suspend(plane: ControlPlane) -> None:
         rows.suspend(account(plane).user_id, rows.now())
 
 
+def test_a_new_control_plane_has_no_account_and_no_token(store_house: House) -> None:
+    with closing(store_house.plane()) as plane:
+        assert plane.tokens.all() == []
+        assert plane.users.page(email="", name="", after="", limit=1) == []
+
+
 # By password
 
 

@@ -1,0 +1,64 @@
+"""The table of security requirements names a test for each, and the test is there."""
+
+import re
+
+from tests.conftest import ROOT
+
+PAGE = (ROOT / "docs" / "asvs.md").read_text(encoding="utf-8")
+
+#: Every requirement of level 1 in ASVS 5.0.0.
+LEVEL_1 = {
+    *("1.2.1", "1.2.2", "1.2.3", "1.2.4", "1.2.5", "1.3.1", "1.3.2", "1.5.1"),
+    *("2.1.1", "2.2.1", "2.2.2", "2.3.1"),
+    *("3.2.1", "3.2.2", "3.3.1", "3.4.1", "3.4.2", "3.5.1", "3.5.2", "3.5.3"),
+    *("4.1.1", "4.4.1"),
+    *("5.2.1", "5.2.2", "5.3.1", "5.3.2"),
+    *("6.1.1", "6.2.1", "6.2.2", "6.2.3", "6.2.4", "6.2.5", "6.2.6", "6.2.7", "6.2.8"),
+    *("6.3.1", "6.3.2", "6.4.1", "6.4.2"),
+    *("7.2.1", "7.2.2", "7.2.3", "7.2.4", "7.4.1", "7.4.2"),
+    *("8.1.1", "8.2.1", "8.2.2", "8.3.1"),
+    *("9.1.1", "9.1.2", "9.1.3", "9.2.1"),
+    *("10.4.1", "10.4.2", "10.4.3", "10.4.4", "10.4.5"),
+    *("11.3.1", "11.3.2", "11.4.1"),
+    *("12.1.1", "12.2.1", "12.2.2"),
+    *("13.4.1", "14.2.1", "14.3.1", "15.1.1", "15.2.1", "15.3.1"),
+}
+
+_ROW = re.compile(r"^\| (?P<id>\d+\.\d+\.\d+) \|(?P<cells>.*)\|$", re.MULTILINE)
+_TEST = re.compile(r"`(?P<file>tests/[\w/]+\.py)::(?P<name>test_\w+)`")
+
+
+def rows() -> dict[str, list[str]]:
+    """The cells of each row behind the number of its requirement."""
+    return {
+        row["id"]: [cell.strip() for cell in row["cells"].split("|")] for row in _ROW.finditer(PAGE)
+    }
+
+
+def test_every_requirement_of_level_1_is_met_or_does_not_apply() -> None:
+    numbers = [row["id"] for row in _ROW.finditer(PAGE)]
+    assert len(numbers) == len(set(numbers))
+    assert set(numbers) == LEVEL_1
+    assert len(LEVEL_1) == 70
+
+
+def test_every_row_has_its_tests_or_a_reason_and_the_tests_are_there() -> None:
+    for number, cells in rows().items():
+        if len(cells) == 2:  # it does not apply
+            assert all(len(cell) > 10 for cell in cells), number
+            continue
+        _, how, shown = cells
+        assert how, number
+        found = list(_TEST.finditer(shown))
+        assert found, f"{number} has no test"
+        for test in found:
+            source = (ROOT / test["file"]).read_text(encoding="utf-8")
+            defined = re.search(rf"^(async )?def {test['name']}\(", source, re.MULTILINE)
+            assert defined, f"{number}: {test[0]} is not there"
+
+
+def test_security_md_says_when_flaws_of_others_are_mended() -> None:
+    text = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+    part = text.partition("## Other people's code")[2].partition("\n## ")[0]
+    assert len(re.findall(r"within (\d+)\s+days", part)) == 2
+    assert "once a month" in part
