@@ -10,6 +10,7 @@ from anyscale.errors import (
     BatchRefused,
     BatchUnfinished,
     FeatureUnavailable,
+    Overloaded,
     Problem,
     StoreUnavailable,
     Unavailable,
@@ -35,7 +36,11 @@ def test_an_error_survives_pickling(error: AnyscaleError) -> None:
 
 
 def test_every_error_is_public_and_drawn_in_the_tree() -> None:
-    classes = [*AnyscaleError.__subclasses__(), *Unavailable.__subclasses__()]
+    classes = [
+        kind
+        for parent in (AnyscaleError, Overloaded, Unavailable)
+        for kind in parent.__subclasses__()
+    ]
 
     assert {kind.__name__ for kind in classes} == set(errors.__all__) - {"AnyscaleError", "Problem"}
     assert len({kind.code for kind in classes}) == len(classes)
