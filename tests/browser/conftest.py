@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page
-from tests.browser.site import Site, chromium, site_at
+from tests.browser.site import SSO, Site, chromium, site_at
 from tests.contract.people import PASSWORD
 from tests.contract.visitors import NEW
 
@@ -18,7 +18,7 @@ _REFUSAL = re.compile(r"the server responded with a status of 4\d\d")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A server that is ready; its log must hold no secret of those who came."""
     folder = tmp_path_factory.mktemp("site")
-    with site_at(folder) as site:
+    with site_at(folder, **SSO) as site:
         yield site
         (log,) = folder.glob("*.log")
         told = log.read_text(encoding="utf-8")

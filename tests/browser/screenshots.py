@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from playwright.sync_api import Browser, Page
-from tests.browser.site import Site, choose, chromium, sign_in, site_at
+from tests.browser.site import SSO, Site, choose, chromium, sign_in, site_at
 from tests.contract.people import PASSWORD, execute
 from tests.contract.visitors import NEW
 
@@ -115,11 +115,17 @@ def picture(browser: Browser, site: Site, folder: Path, name: str, step: Step) -
         page.screenshot(path=folder / f"{name}-{size}.png", full_page=True)
         if name == "new-token":
             revoke(page)
-        if name not in ("sign-in", "not-found"):
+        if name not in ("sign-in", "sign-in-sso", "not-found"):
             page.goto("/")
             if page.get_by_role("button", name=re.compile("Sign out")).count():
                 page.get_by_role("button", name="Sign out").click()
         context.close()
+
+
+def offer(browser: Browser, folder: Path) -> None:
+    """Take the page to sign in where there is single sign-on."""
+    with TemporaryDirectory() as home, site_at(Path(home), **SSO) as site:
+        picture(browser, site, folder, "sign-in-sso", nothing)
 
 
 def settle(browser: Browser, site: Site) -> None:
@@ -162,6 +168,7 @@ def main(folder: Path) -> None:
         settle(browser, site)
         for name, step in AFTER.items():
             picture(browser, site, folder, name, step)
+        offer(browser, folder)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from anyscale.server.core.passwords import CHEAPEST
 from anyscale.server.core.sessions import hash_of, new_secret
 from anyscale.server.store.base import LinkRow
 
-__all__ = ["Site", "choose", "chromium", "set_by_link", "sign_in", "site_at"]
+__all__ = ["SSO", "Site", "choose", "chromium", "set_by_link", "sign_in", "site_at"]
 
 #: Debian's, which is never downloaded by the library; without what needs a screen or the network.
 FLAGS = (
@@ -29,6 +29,13 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
+
+#: Of a provider that nobody asks: what the sign-in page needs to offer it.
+SSO = {
+    "ANYSCALE_OIDC_ISSUER": "https://login.example.com",
+    "ANYSCALE_OIDC_CLIENT_ID": "accounts",
+    "ANYSCALE_PUBLIC_URL": "https://accounts.example.com",
+}
 
 _numbers = itertools.count()
 
@@ -71,11 +78,11 @@ class Site:
 
 
 @contextmanager
-def site_at(folder: Path) -> Iterator[Site]:
-    """Start a server for a while."""
+def site_at(folder: Path, **settings: str) -> Iterator[Site]:
+    """Start a server for a while; with `SSO`, one that offers single sign-on."""
     database = folder / "anyscale.db"
     url = f"sqlite:////{database.relative_to('/')}"
-    with ServerProcess(url, folder) as server:
+    with ServerProcess(url, folder, 1, **settings) as server:
         yield Site(server, database)
 
 

@@ -16,8 +16,13 @@ from anyscale.server.core.passwords import CHEAPEST
 from anyscale.server.core.sessions import hash_of
 from anyscale.server.http import application
 from anyscale.server.http.lanes import Lane, Lanes
+from anyscale.server.settings import IdentityProvider
 from anyscale.server.store.base import LinkRow
 from anyscale.user.validate import Policy, check
+
+PROVIDER = IdentityProvider(issuer="https://login.example.com", client_id="us")
+
+PUBLIC = "https://accounts.example.com"
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 
@@ -95,7 +100,7 @@ def test_only_who_came_by_tls_is_told_to_stay_with_it(come: Come) -> None:
 
 
 def test_a_public_address_with_tls_is_enough(come: Come) -> None:
-    jane = come(public_url="https://accounts.example.com")
+    jane = come(public_url=PUBLIC)
     assert "strict-transport-security" in get(jane, "/sign-in").headers
 
 
@@ -208,7 +213,7 @@ def test_people_are_sent_nowhere_else(come: Come) -> None:
 
 
 def test_where_there_is_single_sign_on_it_is_offered_beside_the_password(come: Come) -> None:
-    jane = come(oidc_issuer="https://login.example.com")
+    jane = come(provider=PROVIDER, public_url=PUBLIC)
     text = get(jane, "/sign-in").text
     assert 'href="/sso/start"' in text
     assert 'name="password"' in text
@@ -216,7 +221,7 @@ def test_where_there_is_single_sign_on_it_is_offered_beside_the_password(come: C
 
 def test_where_it_is_the_only_way_in_there_are_no_passwords(come: Come) -> None:
     only = Policy(sso_only=True)
-    jane = come(oidc_issuer="https://login.example.com", policy=only)
+    jane = come(provider=PROVIDER, public_url=PUBLIC, policy=only)
     for path in ("/sign-in", "/set-password"):
         assert 'name="password"' not in get(jane, path).text
         assert 'type="password"' not in get(jane, path).text
