@@ -3,7 +3,6 @@
 import os
 import threading
 from collections.abc import Callable, Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 from anyscale.server.core.argon2id import CHEAPEST, OWASP, Hasher, Profile
@@ -40,6 +39,8 @@ class Hashing:
         self._apart = apart
         self._niceness = niceness
         self._hasher = Hasher(profile)
+        self._making = threading.Lock()
+        self._made: ThreadPoolExecutor | None = None
         self._of_thread = threading.local()
         self._processes: list[HashingProcess] = []
         #: hashes computed so far
@@ -84,8 +85,8 @@ class Hashing:
 
     def close(self) -> None:
         """Let the threads and processes go; what they have begun is finished."""
-        if "_pool" in self.__dict__:
-            self._pool.shutdown(cancel_futures=True)
+        if self._made:
+            self._made.shutdown(cancel_futures=True)
         for process in self._processes:
             process.close()
 
@@ -113,8 +114,13 @@ class Hashing:
             self._begin_thread()
             return work(self._hasher)
 
-    @cached_property
+    @property
     def _pool(self) -> "ThreadPoolExecutor":
+        with self._making:  # the first two passwords may come at once
+            self._made = self._made or self._new_pool()
+        return self._made
+
+    def _new_pool(self) -> "ThreadPoolExecutor":
         from concurrent.futures import ThreadPoolExecutor
 
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
