@@ -12,6 +12,7 @@ from anyscale.errors import (
     FeatureUnavailable,
     Overloaded,
     Problem,
+    SsoRefused,
     StoreUnavailable,
     Unavailable,
     UserAmbiguous,
@@ -21,6 +22,7 @@ EXAMPLES: list[AnyscaleError] = [
     BatchRefused([Problem(index=0, field="email", code="email_exists", detail="it has one")]),
     BatchUnfinished("cut short", "bat_1"),
     FeatureUnavailable(),
+    SsoRefused("nonce", "user:usr_1"),
     StoreUnavailable("full", begun=True),
     UserAmbiguous("Ann", ["a@b.io", "c@b.io"]),
 ]
