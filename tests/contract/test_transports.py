@@ -104,6 +104,8 @@ def test_conflicts_are_listed_with_who_holds_the_email(transport: Transport) -> 
     assert (held.held_by, held.held_since) == (holder.opened_by, holder.opened_at)
     looked_up = transport.look_up(everybody("a", "b", "z"), 0)
     assert [(c.position, c.kind) for c in looked_up] == [(0, "exists"), (1, "held")]
+    (account,) = transport.users_with_email("a@example.com")
+    assert [c.user_id for c in looked_up] == [account.user_id, None]
 
 
 def test_what_was_released_or_dropped_is_free(transport: Transport) -> None:
@@ -219,6 +221,7 @@ def test_links_are_made_for_whom_nobody_can_sign_in_as(transport: Transport) -> 
         link.url.startswith("https://accounts.example.com/set-password#mrl_") for link in links
     )
     assert transport.set_password_links([]) == []
+    assert [entry.event for entry in transport.audit(0, 100)].count("links.created") == 1
     with pytest.raises(NotFound):
         transport.set_password_links(["usr_0"])
 
@@ -246,6 +249,7 @@ def test_switched_off_it_creates_nothing_and_says_why(connect: Connect) -> None:
             with pytest.raises(FeatureUnavailable, match="customer-hosted clouds"):
                 call()
         assert accounts(transport) == []
+        assert transport.look_up(everybody("a"), 0) == []  # of accounts that others have made
 
 
 # The embedded one has files

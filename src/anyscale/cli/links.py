@@ -100,6 +100,7 @@ def _wanted(
     batch_id: str | None,
 ) -> tuple[int, Iterable[str]]:
     """Find out for whom links are to be made: how many they are, and their ids."""
+    transport.set_password_links([])  # what forbids links is said before anything that takes long
     if batch_id is not None:
         return _count(transport, batch_id), _of_batch(transport, batch_id)
     if users_file is None:
@@ -143,20 +144,28 @@ def _of_file(transport: "Transport", path: str, file_format: str | None) -> list
         users = list(reading)
         if reading.problems:
             raise ConfigError(f"{_told(reading.problems)}; no link was made.")
-        found = [_found(transport, at, user, len(users)) for at, user in enumerate(users)]
-        unknown = [one for one in found if not isinstance(one, str)]
+        found = _found(transport, users)
+        unknown = [_unknown(at, user) for at, user in enumerate(users) if at not in found]
         if unknown:
             raise NotFound(f"{_told(reading.locate(unknown))}; no link was made.")
-    return [one for one in found if isinstance(one, str)]
+    return list(found.values())
 
 
-def _found(transport: "Transport", at: int, user: "CheckedUser", total: int) -> "str | Problem":
+def _found(transport: "Transport", users: "Sequence[CheckedUser]") -> dict[int, str]:
+    """Look accounts up; give the ids of those that there are, by position, in order."""
+    found: dict[int, str] = {}
+    for first in range(0, len(users), _PAGE):
+        for taken in transport.look_up(users[first : first + _PAGE], first):
+            if taken.user_id is not None:  # else an unfinished batch has the email
+                found[taken.position] = taken.user_id
+        progress.show("Looking up", first, len(users))
+    return found
+
+
+def _unknown(at: int, user: "CheckedUser") -> "Problem":
     from anyscale.errors import Problem
     from anyscale.user.validate import shown
 
-    progress.show("Looking up", at, total)
-    if found := transport.users_with_email(user.email):
-        return found[0].user_id
     detail = f"{shown(user.email)} has no account"
     return Problem(index=at, field="email", code="email_unknown", detail=detail)
 

@@ -96,7 +96,7 @@ class Transport(Protocol):
         """Make an account an owner's or a collaborator's."""
 
     def set_password_links(self, user_ids: Sequence[str]) -> list[PasswordLink]:
-        """Make a one-time link for each of up to a thousand accounts."""
+        """Make a one-time link for each of up to a thousand accounts; of none, say if one could."""
 
     def without_way_in(self, batch_id: str, after: str, limit: int) -> list[User]:
         """Give accounts of a published batch that nobody can sign in to, after a `user_id`."""

@@ -94,7 +94,7 @@ class EmbeddedTransport:
             return plane
         raise NotFound(f"there is no batch {batch_id}")
 
-    def _plane_of(self, user_id: str) -> "ControlPlane":
+    def _plane_of(self, user_id: str = "") -> "ControlPlane":
         """The control plane for changing an account; for one that there is not, none is made."""
         if self._opened:
             return self._written
@@ -183,8 +183,9 @@ class EmbeddedTransport:
         self._plane_of(user_id).accounts.set_role(user_id, role, self._caller)
 
     def set_password_links(self, user_ids: Sequence[str]) -> list[PasswordLink]:
-        plane = self._plane_of(user_ids[0]) if user_ids else None
-        return plane.links.create(user_ids, self._caller) if plane else []
+        if not user_ids and not self._opened:
+            return []
+        return self._plane_of(*user_ids[:1]).links.create(user_ids, self._caller)
 
     def without_way_in(self, batch_id: str, after: str, limit: int) -> list[User]:
         return self._plane_with(batch_id).links.without_way_in(batch_id, after, limit)

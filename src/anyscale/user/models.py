@@ -206,6 +206,8 @@ class Conflict(Struct, frozen=True, kw_only=True):
     holder: str | None = None
     held_by: str | None = None
     held_since: datetime | None = None
+    #: Whose account has the email, where that was looked up and not remembered.
+    user_id: str | None = None
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

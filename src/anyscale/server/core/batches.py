@@ -102,7 +102,6 @@ class Batches:
             users: a page of them.
             first: the position of the first one.
         """
-        self._require_available()
         with self._store.read() as rows:
             owners = {o.email_key: o for o in rows.owners([user.email_key for user in users])}
         return [

@@ -91,7 +91,7 @@ def conflict_of(position: int, email: str, owner: Owner, own_batch: str | None) 
         other = position_of(owner.user_id)
         return Conflict(position=position, email=email, kind="duplicate", other=other)
     if owner.state == "published":
-        return Conflict(position=position, email=email, kind="exists")
+        return Conflict(position=position, email=email, kind="exists", user_id=owner.user_id)
     return Conflict(
         position=position,
         email=email,

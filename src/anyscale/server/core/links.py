@@ -81,15 +81,15 @@ class Links:
             rows.hold_owners()
             require_owner(rows, caller)
             accounts = [_reachable(rows, user_id) for user_id in secrets]
-            expires_at = rows.now() + self._lifetime
+            now = rows.now()
+            until = now + self._lifetime
             for user_id, secret in secrets.items():
-                _put(rows, user_id, secret, caller.actor, expires_at)
+                rows.put_link(LinkRow(user_id, hash_of(secret), caller.actor, now, until))
             told = {"count": len(secrets), "user_root": root_of(secrets).hex()}
             audit.append(rows, caller.actor, "links.created", _batch_of(accounts), told)
-        until = from_milliseconds(expires_at)
         return [
-            PasswordLink(one.user_id, one.email, begin + secrets[one.user_id], until)
-            for one in accounts
+            PasswordLink(a.user_id, a.email, begin + secrets[a.user_id], from_milliseconds(until))
+            for a in accounts
         ]
 
     def without_way_in(self, batch_id: str, after: str, limit: int) -> list[User]:
@@ -112,10 +112,6 @@ def _reachable(rows: Transaction, user_id: str) -> AccountRow:
     if account.suspended_at is not None:
         raise LinkRefused(f"the account of {account.email} is suspended: restore it first")
     return account
-
-
-def _put(rows: Transaction, user_id: str, secret: str, by: str, expires_at: int) -> None:
-    rows.put_link(LinkRow(user_id, hash_of(secret), by, rows.now(), expires_at))
 
 
 def _batch_of(accounts: Sequence[AccountRow]) -> str:

@@ -109,7 +109,7 @@ async def look_up(request: AnyRequest, plane: GivenPlane, lanes: GivenLanes) -> 
 
 
 def _look_up(plane: ControlPlane, body: bytes) -> Conflicts:
-    policy = plane.batches.available_policy()
+    policy = plane.batches.policy
     asked = decoded_users(body, LookUp, policy)
     users = checked_page(asked.create_users, policy, asked.first)
     return Conflicts(plane.batches.look_up(users, asked.first))
