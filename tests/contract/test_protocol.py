@@ -681,7 +681,7 @@ def test_every_call_that_creates_says_that_it_is_switched_off(
     with closing(store_house.plane(available=False)) as off:
         calls: list[Callable[[], object]] = [
             lambda: off.batches.create("small", everybody("a"), "fail", JOE),
-            lambda: off.batches.look_up(everybody("a"), 0),
+            off.batches.available_policy,  # which a dry run asks for first
             lambda: off.batches.open("other", "fail", JOE),
             lambda: off.batches.claim(batch.batch_id, 0, everybody("a")),
             lambda: off.batches.hash(batch.batch_id, [(0, PASSWORD)]),
@@ -692,5 +692,6 @@ def test_every_call_that_creates_says_that_it_is_switched_off(
                 call()
         assert row_counts(plane)["users"] == 0
         # Reading and clearing up go on.
+        assert off.batches.look_up(everybody("a"), 0) == []
         assert off.batches.show(batch.batch_id).state == "open"
         assert off.batches.drop(batch.batch_id, JOE).state == "dropped"
