@@ -155,7 +155,7 @@ def test_a_refusal_is_in_the_trail_under_the_id_of_whose_account_it_was(
 def test_a_hash_of_weaker_parameters_is_made_anew_when_its_password_is_known(
     plane: ControlPlane,
 ) -> None:
-    weaker = Hasher(Profile(memory_kib=9, passes=1)).hash(PASSWORD)
+    (weaker,) = Hasher(Profile(memory_kib=9, passes=1)).hash([PASSWORD])
     with plane.store.write() as rows:
         rows.set_password(account(plane).user_id, weaker, None)
     at_home(plane)

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import unicodedata
 from collections.abc import Iterator
-from concurrent.futures import wait
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -100,7 +99,7 @@ def test_an_account_that_is_missing_costs_what_an_account_costs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     hasher = Hasher(CHEAPEST)
-    stored = hasher.hash(PASSWORD)
+    (stored,) = hasher.hash([PASSWORD])
     seen: list[str] = []
     compute = argon2.PasswordHasher.verify
 
@@ -128,7 +127,7 @@ def test_hashes_come_in_the_order_of_the_passwords(hashing: Hashing) -> None:
 def test_there_is_a_thread_for_each_core_and_each_yields_to_others() -> None:
     cores = len(os.sched_getaffinity(0))
     with closing(Hashing(CHEAPEST)) as hashing:
-        wait([hashing.submit(PASSWORD) for _ in range(cores * 8)])
+        hashing.hash_many([PASSWORD] * cores * 8)
         _check_threads(hashing, cores)
 
 
@@ -143,7 +142,7 @@ def _check_threads(hashing: Hashing, cores: int) -> None:
 
 def test_apart_there_is_a_process_for_each_core_and_each_yields_to_others() -> None:
     with closing(Hashing(CHEAPEST, apart=True)) as hashing:
-        wait([hashing.submit(PASSWORD) for _ in range(16)])
+        hashing.hash_many([PASSWORD] * 16)
         processes = [process.pid for process in hashing._processes]
         assert 1 <= len(processes) <= len(os.sched_getaffinity(0))
         assert {os.getpriority(os.PRIO_PROCESS, pid) for pid in processes} == {19}
@@ -196,7 +195,7 @@ def _runs(pid: int) -> bool:
 
 
 def test_what_is_asked_of_a_process_shows_no_password() -> None:
-    for asked in (_ToHash(PASSWORD), _ToVerify(None, PASSWORD), _ToCheck([PASSWORD], [()], 8)):
+    for asked in (_ToHash([PASSWORD]), _ToVerify(None, PASSWORD), _ToCheck([PASSWORD], [()], 8)):
         assert PASSWORD not in repr(asked)
 
 

@@ -34,7 +34,7 @@ class Policy(Struct, frozen=True, kw_only=True):
     #: users a page of claims
     page_users: int = 10_000
     #: passwords a page to hash: a few seconds' work
-    page_passwords: int = 64
+    page_passwords: int = 128
     #: A batch of at most this many users and passwords is one call.
     small_users: int = 1_000
     small_passwords: int = 16

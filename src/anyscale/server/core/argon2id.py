@@ -42,13 +42,13 @@ class Hasher:
     def __init__(self, profile: Profile) -> None:
         self._profile = profile
 
-    def hash(self, password: str) -> str:
-        """Hash a password, which is in its normalized form.
+    def hash(self, passwords: Sequence[str]) -> list[str]:
+        """Hash passwords, which are in their normalized form, one after another.
 
         Returns:
-            A PHC string with a salt of its own.
+            PHC strings, in order, each with a salt of its own.
         """
-        return self._argon2.hash(password)
+        return [self._argon2.hash(password) for password in passwords]
 
     def verify(self, password_hash: str | None, password: str) -> bool:
         """Say whether a password is the right one.

@@ -23,7 +23,7 @@ _LENGTH = 4
 
 
 class _ToHash(Struct, frozen=True, tag=True):
-    password: str
+    passwords: list[str]
 
     def __repr__(self) -> str:
         return "_ToHash(...)"
@@ -81,13 +81,13 @@ class HashingProcess:
         """Whether it has not ended."""
         return self._process.poll() is None
 
-    def hash(self, password: str) -> str:
-        """Hash a password.
+    def hash(self, passwords: Sequence[str]) -> list[str]:
+        """Hash passwords, one after another.
 
         Raises:
             EOFError, OSError: the process is gone.
         """
-        return msgpack.decode(self._ask(_ToHash(password)), type=str)
+        return msgpack.decode(self._ask(_ToHash(list(passwords))), type=list[str])
 
     def verify(self, password_hash: str | None, password: str) -> bool:
         """Say whether a hash is this password's.
@@ -140,9 +140,9 @@ def _received(pipe: IO[bytes]) -> bytes:
     return message
 
 
-def _answered(hasher: Hasher, asked: _Asked) -> str | bool | list[Fault | None]:
+def _answered(hasher: Hasher, asked: _Asked) -> list[str] | bool | list[Fault | None]:
     if isinstance(asked, _ToHash):
-        return hasher.hash(asked.password)
+        return hasher.hash(asked.passwords)
     if isinstance(asked, _ToVerify):
         return hasher.verify(asked.password_hash, asked.password)
     return password_faults(asked.passwords, asked.own, asked.minimum)

@@ -10,7 +10,7 @@ from anyscale.server.core.hashing_process import HashingProcess
 from anyscale.user.passwords import Fault
 
 if TYPE_CHECKING:  # loaded where it is used: most commands hash nothing
-    from concurrent.futures import Future, ThreadPoolExecutor
+    from concurrent.futures import ThreadPoolExecutor
 
 __all__ = ["CHEAPEST", "OWASP", "Hashing", "Profile"]
 
@@ -46,9 +46,9 @@ class Hashing:
         #: hashes computed so far
         self.computed = 0
 
-    def submit(self, password: str) -> "Future[str]":
-        """Begin to hash a password, which is in its normalized form."""
-        return self._pool.submit(self._hash, password)
+    def hash(self, password: str) -> str:
+        """Hash one password, which is in its normalized form."""
+        return self.hash_many([password])[0]
 
     def hash_many(self, passwords: Sequence[str]) -> list[str]:
         """Hash passwords, which are in their normalized form, on all cores.
@@ -58,9 +58,9 @@ class Hashing:
         """
         if not passwords:
             return []
-        futures = [self.submit(password) for password in passwords]
+        futures = [self._pool.submit(self._hash, part) for part in self._parts(passwords)]
         try:
-            return [future.result() for future in futures]
+            return [text for future in futures for text in future.result()]
         finally:
             for future in futures:
                 future.cancel()
@@ -90,9 +90,15 @@ class Hashing:
         for process in self._processes:
             process.close()
 
-    def _hash(self, password: str) -> str:
-        result = self._done(lambda hasher: hasher.hash(password))
-        self.computed += 1
+    def _parts(self, passwords: Sequence[str]) -> list[Sequence[str]]:
+        # A process gets its share at once: whatever wakes a server's thread while every core is
+        # busy, as each hash by itself would, makes others wait for it.
+        size = -(-len(passwords) // self._cores) if self._apart else 1
+        return [passwords[at : at + size] for at in range(0, len(passwords), size)]
+
+    def _hash(self, passwords: Sequence[str]) -> list[str]:
+        result = self._done(lambda hasher: hasher.hash(passwords))
+        self.computed += len(result)
         return result
 
     def _faults(
@@ -123,8 +129,13 @@ class Hashing:
     def _new_pool(self) -> "ThreadPoolExecutor":
         from concurrent.futures import ThreadPoolExecutor
 
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        return ThreadPoolExecutor(cores, "hashing", initializer=self._begin_thread)
+        return ThreadPoolExecutor(self._cores, "hashing", initializer=self._begin_thread)
+
+    @property
+    def _cores(self) -> int:
+        if hasattr(os, "sched_getaffinity"):
+            return len(os.sched_getaffinity(0))
+        return os.cpu_count() or 1
 
     def _begin_thread(self) -> None:
         if self._apart:

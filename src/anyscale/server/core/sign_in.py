@@ -188,7 +188,7 @@ class SignIn:
     def _enter(self, account: AccountRow, password: str, browser: Browser) -> SignedIn:
         better = None
         if self._hashing.needs_rehash(account.password_hash or ""):
-            better = self._hashing.submit(normalized(password)).result()
+            better = self._hashing.hash(normalized(password))
         with self._store.write() as rows:
             now_there = rows.account(user_id=account.user_id)
             if now_there is None or now_there.password_hash != account.password_hash:
@@ -236,7 +236,7 @@ class SignIn:
         if fault:
             # The rules speak to administrators; this is told to the user.
             raise PasswordRefused(f"The password {fault[1].replace(_THEIRS, 'your own')}.")
-        return self._hashing.submit(chosen).result()
+        return self._hashing.hash(chosen)
 
     def _note(self, account: AccountRow | None) -> None:
         actor = f"user:{account.user_id}" if account else "anonymous"
