@@ -68,6 +68,7 @@ class HashingProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             process_group=0,  # Ctrl-C is the server's: it finishes what it began
+            env={**os.environ, "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"},
         )
         _send(self._stdin, msgpack.encode(profile))
 
