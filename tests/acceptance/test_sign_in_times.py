@@ -6,6 +6,7 @@ import math
 import statistics
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 from tests.acceptance.served import ServerProcess
@@ -27,23 +28,28 @@ def test_an_account_that_does_not_exist_is_refused_like_one_that_does(
     created = anyscale("user", "batch-create", "-f", str(file))
     assert created.returncode == 0, created.stderr
 
-    connection = http.client.HTTPConnection("127.0.0.1", signed_in.port, timeout=60)
-    refused(connection, "warm@example.com")
-    there: list[float] = []
-    absent: list[float] = []
-    answers: set[str] = set()
-    for i in range(_COUNT):
-        # In turns, and the first of a pair in turns, so that noise meets both alike.
-        pair = [(there, f"there{i}@example.com"), (absent, f"nobody{i}@example.com")]
-        for times, email in pair if i % 2 else reversed(pair):
-            seconds, answer = refused(connection, email)
-            times.append(seconds)
-            answers.add(answer)
+    there, absent, answers = times_of_refusals(signed_in.port)
 
     assert len(answers) == 1
     ratio = statistics.median(there) / statistics.median(absent)
     assert 0.9 < ratio < 1.1, f"{ratio:.3f}"
     assert abs(rank_score(there, absent)) < 4
+
+
+def times_of_refusals(port: int) -> tuple[list[float], list[float], set[str]]:
+    there: list[float] = []
+    absent: list[float] = []
+    answers: set[str] = set()
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
+        refused(connection, "warm@example.com")
+        for i in range(_COUNT):
+            # In turns, and the first of a pair in turns, so that noise meets both alike.
+            pair = [(there, f"there{i}@example.com"), (absent, f"nobody{i}@example.com")]
+            for times, email in pair if i % 2 else reversed(pair):
+                seconds, answer = refused(connection, email)
+                times.append(seconds)
+                answers.add(answer)
+    return there, absent, answers
 
 
 def refused(connection: http.client.HTTPConnection, email: str) -> tuple[float, str]:

@@ -1,8 +1,5 @@
 """Signing in by email and password, and choosing a password: at first, later, or by a link."""
 
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-
 from msgspec import Struct
 
 from anyscale.errors import (
@@ -11,10 +8,10 @@ from anyscale.errors import (
     PasswordExpired,
     PasswordRefused,
     SignInRefused,
-    StoreUnavailable,
 )
 from anyscale.server.core import audit
 from anyscale.server.core.audit import Trail
+from anyscale.server.core.noting import Noting
 from anyscale.server.core.passwords import Hashing
 from anyscale.server.core.sessions import DEVICE_LIMIT, Member, begin, hash_of, new_secret
 from anyscale.server.core.throttle import Throttle
@@ -72,12 +69,10 @@ class SignIn:
     ) -> None:
         self._store = store
         self._hashing = hashing
-        self._trail = trail
         self._policy = policy
         self._initial_limit = initial_days * _DAY
         self._throttle = Throttle()
-        # Noting takes longer where there is an account to name: nobody is to see it by the time.
-        self._noting = ThreadPoolExecutor(1, "noting")
+        self._noting = Noting(trail, SignInRefused.code, "sign in")
 
     def by_password(self, email: str, password: str, browser: Browser) -> SignedIn:
         """Sign a person in.
@@ -170,7 +165,7 @@ class SignIn:
 
     def close(self) -> None:
         """Finish what was begun."""
-        self._noting.shutdown()
+        self._noting.close()
         self._hashing.close()
 
     def _require_passwords(self) -> None:
@@ -239,12 +234,7 @@ class SignIn:
         return self._hashing.hash(chosen)
 
     def _note(self, account: AccountRow | None) -> None:
-        actor = f"user:{account.user_id}" if account else "anonymous"
-        self._noting.submit(self._noted, actor)
-
-    def _noted(self, actor: str) -> None:
-        with suppress(StoreUnavailable):  # what is answered is the refusal all the same
-            self._trail.refuse(actor, SignInRefused.code, "sign in")
+        self._noting.add(f"user:{account.user_id}" if account else "anonymous")
 
 
 def _key(email: str) -> str:
