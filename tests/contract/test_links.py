@@ -72,6 +72,43 @@ def test_a_link_sets_the_password_of_its_account_once(plane: ControlPlane) -> No
     assert plane.sign_in.link_account(secret_of(other)).user_id == joe
 
 
+def test_a_link_ends_with_the_right_of_who_made_it(plane: ControlPlane) -> None:
+    jane, joe, ann = ids(plane, "jane", "joe", "ann")
+    for owner in (jane, ann):
+        plane.accounts.set_role(owner, "owner", LOCAL)
+    token = plane.tokens.create("a-laptop", "owner", None, "local:test")
+    by_jane = Caller(f"user:{jane}")
+    by_laptop, _ = plane.tokens.authenticate(token)
+    for end, caller in (
+        (lambda: plane.accounts.set_role(jane, "collaborator", LOCAL), by_jane),
+        (lambda: plane.accounts.suspend(jane, LOCAL), by_jane),
+        (
+            lambda: plane.tokens.revoke("a-laptop", "local:test"),
+            plane.tokens.authenticate(token)[0],
+        ),
+    ):
+        (link,) = plane.links.create([joe], caller)
+        assert plane.sign_in.link_account(secret_of(link)).user_id == joe
+        end()
+        with pytest.raises(LinkInvalid):
+            plane.sign_in.link_account(secret_of(link))
+
+
+def test_a_link_ends_when_its_account_is_suspended_or_gets_another_role(
+    plane: ControlPlane,
+) -> None:
+    (joe,) = ids(plane, "joe")
+    (link,) = plane.links.create([joe], LOCAL)
+    plane.accounts.suspend(joe, LOCAL)
+    plane.accounts.restore(joe, LOCAL)
+    with pytest.raises(LinkInvalid):
+        plane.sign_in.link_account(secret_of(link))
+    (link,) = plane.links.create([joe], LOCAL)
+    plane.accounts.set_role(joe, "owner", LOCAL)
+    with pytest.raises(LinkInvalid):
+        plane.sign_in.link_account(secret_of(link))
+
+
 def test_the_links_come_in_the_order_in_which_they_were_asked_for(plane: ControlPlane) -> None:
     some = ids(plane, *"abcd")
     links = plane.links.create([some[2], some[0], some[3], some[0]], LOCAL)

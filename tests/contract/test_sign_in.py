@@ -259,7 +259,7 @@ def test_of_two_changes_at_once_one_is_done(plane: ControlPlane) -> None:
     def change(number: int) -> SignedIn | AnyscaleError:
         try:
             return plane.sign_in.change_password(member, PASSWORD, f"{CHOSEN} {number}", HOME)
-        except SignInRefused as error:
+        except (SignInRefused, NotAuthenticated) as error:
             return error
 
     with ThreadPoolExecutor(4) as pool:
@@ -493,6 +493,51 @@ def test_a_network_of_ipv6_counts_as_one_address(plane: ControlPlane) -> None:
 def test_a_device_that_is_known_has_as_few_guesses_as_anybody(plane: ControlPlane) -> None:
     known = structs.replace(HOME, device=at_home(plane).device)
     assert [failing(plane, known) for _ in range(12)] == [SignInRefused] * 10 + [Throttled] * 2
+
+
+def test_a_browser_that_signed_in_before_has_its_guesses_wherever_it_is(
+    plane: ControlPlane,
+) -> None:
+    device = at_home(plane).device
+    answers = [failing(plane, Browser(f"203.0.113.{n}", "curl", device)) for n in range(15)]
+    assert answers == [SignInRefused] * 10 + [Throttled] * 5
+
+
+def test_a_changed_password_makes_strangers_of_all_other_browsers(plane: ControlPlane) -> None:
+    old = at_home(plane).device
+    member = plane.sessions.authenticate(at_home(plane).session)
+    here = plane.sign_in.change_password(member, PASSWORD, CHOSEN, HOME).device
+    for number in range(110):
+        failing(plane, Browser(f"203.0.113.{number}", "curl"))
+    with pytest.raises(Throttled):
+        plane.sign_in.by_password(EMAIL, CHOSEN, structs.replace(HOME, device=old))
+    plane.sign_in.by_password(EMAIL, CHOSEN, structs.replace(HOME, device=here))
+
+
+def test_a_changed_password_ends_the_link_that_was_not_used(plane: ControlPlane) -> None:
+    member = plane.sessions.authenticate(at_home(plane).session)
+    secret = link(plane)
+    plane.sign_in.change_password(member, PASSWORD, CHOSEN, HOME)
+    with pytest.raises(LinkInvalid):
+        plane.sign_in.by_link(secret, CHOSEN, HOME)
+
+
+def test_whose_session_ended_meanwhile_changes_no_password(plane: ControlPlane) -> None:
+    member = plane.sessions.authenticate(at_home(plane).session)
+    plane.sessions.end(member, member.session.session_id)
+    with pytest.raises(NotAuthenticated):
+        plane.sign_in.change_password(member, PASSWORD, CHOSEN, HOME)
+    member = plane.sessions.authenticate(at_home(plane).session)
+    suspend(plane)
+    with pytest.raises(NotAuthenticated):
+        plane.sign_in.change_password(member, PASSWORD, CHOSEN, HOME)
+
+
+def test_addresses_of_ipv4_are_told_apart_in_the_form_of_ipv6(plane: ControlPlane) -> None:
+    for _ in range(12):
+        failing(plane, Browser("::ffff:203.0.113.7", "curl"))
+    assert failing(plane, Browser("::ffff:203.0.113.8", "curl")) is SignInRefused
+    assert failing(plane, Browser("203.0.113.7", "curl")) is Throttled
 
 
 def test_right_passwords_are_not_counted(plane: ControlPlane) -> None:

@@ -165,9 +165,31 @@ def test_what_a_process_that_died_was_asked_is_done_all_the_same() -> None:
         died = list(hashing._processes)
         for process in died:
             os.kill(process.pid, signal.SIGKILL)
+            process._process.wait()
         assert all(hashing.verify(stored, PASSWORD) for _ in range(8))
         assert any(process.is_alive for process in hashing._processes)
         assert not any(process.is_alive for process in died)
+
+
+def test_where_no_process_begins_the_server_hashes_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise BlockingIOError("too many processes")
+
+    with closing(Hashing(CHEAPEST, apart=True)) as hashing:
+        with monkeypatch.context() as patched:
+            patched.setattr("anyscale.server.core.passwords.HashingProcess", refuse)
+            (stored,) = hashing.hash_many([PASSWORD])
+            assert hashing.verify(stored, PASSWORD)
+        assert all(hashing.verify(stored, PASSWORD) for _ in range(4))
+        assert hashing._processes
+
+
+def test_a_process_that_died_is_no_hindrance_to_closing() -> None:
+    hashing = Hashing(CHEAPEST, apart=True)
+    hashing.hash_many([PASSWORD] * 8)
+    for process in hashing._processes:
+        os.kill(process.pid, signal.SIGKILL)
+    hashing.close()
 
 
 def test_a_process_that_hashes_ends_with_a_server_that_is_killed(tmp_path: Path) -> None:

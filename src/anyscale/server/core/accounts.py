@@ -34,7 +34,7 @@ class Accounts:
                 return
             held.require_another_owner()
             held.rows.suspend(user_id, held.rows.now())
-            held.rows.end_sessions(user_id)
+            _end_ways_in(held.rows, user_id)
             audit.append(held.rows, caller.actor, "account.suspended", user_id, {})
 
     def restore(self, user_id: str, caller: Caller) -> None:
@@ -53,7 +53,7 @@ class Accounts:
         """
         with self._held(user_id, caller) as held:
             held.require_another_owner()
-            held.rows.end_sessions(user_id)
+            _end_ways_in(held.rows, user_id)
             held.rows.remove_account(user_id)
             audit.append(held.rows, caller.actor, "account.deleted", user_id, {})
 
@@ -75,7 +75,7 @@ class Accounts:
                 return
             held.require_another_owner()
             held.rows.set_level(user_id, role)
-            held.rows.end_sessions(user_id)
+            _end_ways_in(held.rows, user_id)
             audit.append(held.rows, caller.actor, "account.role_set", user_id, {"role": role})
 
     @contextmanager
@@ -102,6 +102,12 @@ class _Held(Struct, frozen=True):
                 "this is the last owner, without whom nobody could administer the accounts: "
                 "make another one an owner first"
             )
+
+
+def _end_ways_in(rows: Transaction, user_id: str) -> None:
+    """End what was given to somebody who is another one now, and what that one gave to others."""
+    rows.end_sessions(user_id)
+    rows.remove_links(user_id=user_id, by=f"user:{user_id}")
 
 
 def known_account(rows: Transaction, user_id: str) -> AccountRow:

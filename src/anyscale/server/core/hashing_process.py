@@ -68,9 +68,13 @@ class HashingProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             process_group=0,  # Ctrl-C is the server's: it finishes what it began
-            env={**os.environ, "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"},
+            env=_in_huge_pages(),
         )
-        _send(self._stdin, msgpack.encode(profile))
+        try:
+            _send(self._stdin, msgpack.encode(profile))
+        except OSError:
+            self.close()
+            raise
 
     @property
     def pid(self) -> int:
@@ -115,7 +119,8 @@ class HashingProcess:
         """Let it finish what it does, and end."""
         for pipe in (self._process.stdin, self._process.stdout):
             assert pipe
-            pipe.close()
+            with suppress(OSError):  # what is still to be written to one that is gone
+                pipe.close()
         self._process.wait()
 
     def _ask(self, asked: _Asked) -> bytes:
@@ -127,6 +132,11 @@ class HashingProcess:
     def _stdin(self) -> IO[bytes]:
         assert self._process.stdin
         return self._process.stdin
+
+
+def _in_huge_pages() -> dict[str, str]:
+    tunables = (os.environ.get("GLIBC_TUNABLES", ""), "glibc.malloc.hugetlb=1")
+    return {**os.environ, "GLIBC_TUNABLES": ":".join(filter(None, tunables))}
 
 
 def _send(pipe: IO[bytes], message: bytes) -> None:

@@ -111,12 +111,16 @@ class Hashing:
 
     def _done(self, work: Callable[[Hasher | HashingProcess], Result]) -> Result:
         """Have the thread's own process do something; or this thread, if that one is gone."""
+        if self._apart and self._of_thread.process is None:
+            self._begin_thread()  # it could not begin the last time
         process: HashingProcess | None = getattr(self._of_thread, "process", None)
         if process is None:
             return work(self._hasher)
         try:
             return work(process)
         except (EOFError, OSError):
+            self._processes.remove(process)
+            process.close()
             self._begin_thread()
             return work(self._hasher)
 
@@ -131,6 +135,14 @@ class Hashing:
 
         return ThreadPoolExecutor(self._cores, "hashing", initializer=self._begin_thread)
 
+    def _new_process(self) -> HashingProcess | None:
+        try:
+            process = HashingProcess(self.profile, self._niceness)
+        except OSError:  # too many processes or files, or no memory: then this thread does it
+            return None
+        self._processes.append(process)
+        return process
+
     @property
     def _cores(self) -> int:
         if hasattr(os, "sched_getaffinity"):
@@ -139,9 +151,7 @@ class Hashing:
 
     def _begin_thread(self) -> None:
         if self._apart:
-            process = HashingProcess(self.profile, self._niceness)
-            self._of_thread.process = process
-            self._processes.append(process)
+            self._of_thread.process = self._new_process()
         elif os.uname().sysname == "Linux":
             # There every thread has a priority of its own. At a low one, whatever else this
             # process does goes on as if nothing were hashed.

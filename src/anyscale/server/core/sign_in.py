@@ -4,6 +4,7 @@ from msgspec import Struct
 
 from anyscale.errors import (
     LinkInvalid,
+    NotAuthenticated,
     NotPermitted,
     PasswordExpired,
     PasswordRefused,
@@ -90,7 +91,8 @@ class SignIn:
         key = _key(email)
         with self._store.read() as rows:
             account = rows.account(email_key=key) if key else None
-            known = self._is_known(rows, browser, account)
+            is_known = self._is_known(rows, browser, account)
+        known = browser.device if is_known else ""
         self._throttle.check(browser.address, key, known=known)
         if not self._hashing.verify(account.password_hash if account else None, password):
             self._throttle.failed(browser.address, key, known=known)
@@ -109,7 +111,7 @@ class SignIn:
             NotPermitted: SSO is the only way in.
         """
         self._require_passwords()
-        account, known = member.account, True
+        account, known = member.account, member.session.session_id
         self._throttle.check(browser.address, account.user_id, known=known)
         if not self._hashing.verify(account.password_hash, current):
             self._throttle.failed(browser.address, account.user_id, known=known)
@@ -120,7 +122,10 @@ class SignIn:
         chosen = self._hashed(new, account)
         with self._store.write() as rows:
             now_there = rows.account(user_id=account.user_id)
-            if now_there is None or now_there.password_hash != account.password_hash:
+            is_over = rows.session(member.session.hash) is None
+            if is_over or not now_there or now_there.suspended_at is not None:
+                raise NotAuthenticated("you are not signed in any more")
+            if now_there.password_hash != account.password_hash:
                 raise SignInRefused("the password was changed meanwhile")
             rows.set_password(account.user_id, chosen, rows.now())
             audit.append(rows, member.actor, "password.changed", account.user_id, {})
@@ -216,6 +221,8 @@ class SignIn:
     ) -> SignedIn:
         if end_others:
             rows.end_sessions(account.user_id)
+            rows.remove_links(user_id=account.user_id)
+            rows.remove_devices(account.user_id)
         session = begin(rows, account, way, browser.address, browser.agent)
         device = browser.device or new_secret()
         rows.remember_device(hash_of(device), account.user_id, rows.now())

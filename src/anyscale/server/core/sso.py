@@ -101,8 +101,8 @@ def _is_spelled_alike(given: str, ours: str) -> bool:
     A key takes the Kelvin sign for a k; a mail server need not, and whoever got that mailbox would
     get the account.
     """
-    local = given.rpartition("@")[0]
-    return local.isascii() or local == ours.rpartition("@")[0]
+    local, account = given.rpartition("@")[0], ours.rpartition("@")[0]
+    return local == account or (local.isascii() and account.isascii())
 
 
 def _actor(account: AccountRow) -> str:

@@ -188,6 +188,8 @@ def _added(rows: Transaction, row: TokenRow) -> bool:
 
 def _revoked(rows: Transaction, token: TokenRow, by: str) -> TokenRow:
     rows.revoke_token(token.token_id, by, rows.now())
+    if token.user_id is None:  # what a person's token did the person did, and may still
+        rows.remove_links(by=f"token:{token.name}")
     audit.append(rows, by, "token.revoked", token.token_id, _named(token))
     return token
 

@@ -5,7 +5,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
-from anyscale.errors import AnyscaleError, NotAuthenticated, NotFound
+from anyscale.errors import AnyscaleError, NotAuthenticated, NotFound, StoreUnavailable
 from anyscale.server.core.sessions import Member
 from anyscale.server.core.sign_in import SignedIn
 from anyscale.server.http.cookies import SESSION, browser_of
@@ -28,7 +28,7 @@ async def by_password(connection: Connection, email: str, password: str) -> Sign
 
     def enter() -> SignedIn:
         signed_in = plane.sign_in.by_password(email, password, browser)
-        _end(plane, connection.cookies.get(SESSION, ""))
+        _leave_the_one_before(plane, connection)
         return signed_in
 
     return await _counted("password", lanes_of(connection).signing.run(enter))
@@ -40,7 +40,7 @@ async def by_link(connection: Connection, link: str, new: str) -> SignedIn:
 
     def enter() -> SignedIn:
         signed_in = plane.sign_in.by_link(link, new, browser)
-        _end(plane, connection.cookies.get(SESSION, ""))
+        _leave_the_one_before(plane, connection)
         return signed_in
 
     return await _counted("link", lanes_of(connection).signing.run(enter))
@@ -55,7 +55,7 @@ async def by_sso(connection: Connection, coming: "Awaitable[Person]") -> SignedI
 
         def enter() -> SignedIn:
             signed_in = plane.sso.land(person, browser)
-            _end(plane, connection.cookies.get(SESSION, ""))
+            _leave_the_one_before(plane, connection)
             return signed_in
 
         return await lanes_of(connection).signing.run(enter)
@@ -77,6 +77,11 @@ async def leave(connection: Connection) -> None:
     """End the session of a browser, if it has one."""
     end = partial(_end, plane_of(connection), connection.cookies.get(SESSION, ""))
     await lanes_of(connection).reading.run(end)
+
+
+def _leave_the_one_before(plane: ControlPlane, connection: Connection) -> None:
+    with suppress(StoreUnavailable):  # who has just come in is in
+        _end(plane, connection.cookies.get(SESSION, ""))
 
 
 def _end(plane: ControlPlane, secret: str) -> None:

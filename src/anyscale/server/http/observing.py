@@ -21,6 +21,9 @@ __all__ = ["Observed", "actor_of", "request_id_of", "set_up_logging"]
 
 _log = logging.getLogger("anyscale.server")
 
+#: A client may call any word a method, and each label of a figure is kept.
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
 _GIVEN = re.compile(rb"[0-9A-Za-z._-]{8,64}")
 
 #: What every answer says unless it says otherwise: nothing is kept, and nothing runs or is shown
@@ -108,12 +111,13 @@ def _request_id(scope: Any) -> str:
 def _told(scope: Any, status: int, seconds: float) -> None:
     # The route, not the path: labels must be few, and a path holds what was asked for.
     route = scope.get("path_template") or "unknown"
-    REQUESTS.labels(scope["method"], route, status).inc()
+    method = scope["method"] if scope["method"] in _METHODS else "other"
+    REQUESTS.labels(method, route, status).inc()
     SECONDS.labels(route).observe(seconds)
     if route in ("/healthz", "/readyz", "/metrics"):
         return
     told = {
-        "method": scope["method"],
+        "method": method,
         "route": route,
         "status": status,
         "milliseconds": round(seconds * 1000, 1),

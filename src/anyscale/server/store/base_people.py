@@ -108,6 +108,17 @@ class PeopleTransaction(Protocol):
     def take_link(self, link_hash: bytes) -> LinkRow | None:
         """Give the link with a hash, and remove it: nobody gets it twice."""
 
+    def remove_links(self, *, user_id: str = "", by: str = "") -> None:
+        """Remove the link of an account, or the links that somebody made, or both.
+
+        Args:
+            user_id: the account.
+            by: who made them, as the trail names it.
+        """
+
+    def remove_devices(self, user_id: str) -> None:
+        """Forget the browsers that have signed in to an account."""
+
     def link_identity(self, issuer: str, subject: str, user_id: str, at: int) -> bool:
         """Tie a subject of an issuer to an account; say whether neither was tied already."""
 

@@ -180,6 +180,21 @@ class PostgresPeople(PostgresTrail):
         sql = f"delete from links where hash = %s returning {_LINK}"
         return self._one(LinkRow, sql, link_hash)
 
+    def remove_links(self, *, user_id: str = "", by: str = "") -> None:
+        # By id: two that remove links of the same accounts then take turns.
+        self._execute(
+            "delete from links where user_id in (select user_id from links"
+            " where user_id = %s or created_by = %s order by user_id for update)",
+            (user_id, by),
+        )
+
+    def remove_devices(self, user_id: str) -> None:
+        self._execute(
+            "delete from devices where (hash, user_id) in (select hash, user_id from devices"
+            " where user_id = %s order by hash for update)",
+            (user_id,),
+        )
+
     def link_identity(self, issuer: str, subject: str, user_id: str, at: int) -> bool:
         sql = (
             "insert into identities (issuer, subject, user_id, linked_at) values (%s, %s, %s, %s)"

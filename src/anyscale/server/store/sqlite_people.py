@@ -137,6 +137,12 @@ class SqlitePeople(SqliteTrail):
         sql = f"delete from links where hash = ? returning {_LINK}"
         return self._one(LinkRow, sql, link_hash)
 
+    def remove_links(self, *, user_id: str = "", by: str = "") -> None:
+        self._execute("delete from links where user_id = ? or created_by = ?", (user_id, by))
+
+    def remove_devices(self, user_id: str) -> None:
+        self._execute("delete from devices where user_id = ?", (user_id,))
+
     def link_identity(self, issuer: str, subject: str, user_id: str, at: int) -> bool:
         sql = (
             "insert into identities (issuer, subject, user_id, linked_at) values (?, ?, ?, ?)"
