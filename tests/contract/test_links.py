@@ -82,10 +82,7 @@ def test_a_link_ends_with_the_right_of_who_made_it(plane: ControlPlane) -> None:
     for end, caller in (
         (lambda: plane.accounts.set_role(jane, "collaborator", LOCAL), by_jane),
         (lambda: plane.accounts.suspend(jane, LOCAL), by_jane),
-        (
-            lambda: plane.tokens.revoke("a-laptop", "local:test"),
-            plane.tokens.authenticate(token)[0],
-        ),
+        (lambda: plane.tokens.revoke("a-laptop", "local:test"), by_laptop),
     ):
         (link,) = plane.links.create([joe], caller)
         assert plane.sign_in.link_account(secret_of(link)).user_id == joe
