@@ -93,8 +93,8 @@ def _a_hash() -> Cost:
     return Cost(_SECONDS / sum(map(int, said)), 0, 0)
 
 
-async def _sign_ins(address: str, end: float) -> int:
-    """Sign in on several connections until a time; give how often."""
+async def _sign_ins(address: str, end: float, busy: asyncio.Event | None = None) -> int:
+    """Sign in on several connections until a time; give how often, and say when it goes on."""
 
     async def keep_on(number: int) -> int:
         count = 0
@@ -102,6 +102,8 @@ async def _sign_ins(address: str, end: float) -> int:
             while time.perf_counter() < end:
                 assert await browser.sign_in(number + count) == 201
                 count += 1
+                if busy:
+                    busy.set()
         return count
 
     return sum(await asyncio.gather(*map(keep_on, range(_AT_ONCE))))
@@ -152,8 +154,10 @@ def _beside(address: str) -> None:
 async def _slow(address: str, *, beside: bool) -> Cost:
     async with _Browser(address) as browser:
         assert await browser.sign_in(0) == 201
-        work = asyncio.create_task(_sign_ins(address, float("inf"))) if beside else None
-        await asyncio.sleep(0.5)  # every core is busy by then
+        busy = asyncio.Event()
+        work = asyncio.create_task(_sign_ins(address, float("inf"), busy)) if beside else None
+        if work:
+            await busy.wait()
         times = []
         for _ in range(_SAMPLES):
             await asyncio.sleep(_EVERY)

@@ -12,12 +12,14 @@ from typing import Any
 import httpx
 import pytest
 from joserfc.jwk import ECKey, RSAKey
+from tests.acceptance.faults import until
 from tests.contract.tampering import Attempt, Tamper, answers, attempted, keys
 from tests.hostile import Hostile, Reply, encoded, key
 from tests.started import free_port
 
 from anyscale.server.core import fetching
 from anyscale.server.core.oidc import Provider
+from anyscale.server.http.figures import QUEUED
 from anyscale.server.settings import IdentityProvider
 
 GRANT = {"error": "invalid_grant"}
@@ -296,7 +298,7 @@ def test_a_provider_that_hangs_holds_nothing_else_up(
 
     with ThreadPoolExecutor(48) as threads:
         coming = [threads.submit(come_back, number) for number in range(48)]
-        time.sleep(1)
+        until(lambda: QUEUED.labels("provider")._value.get() == 40)  # as many as it takes
         for path in ("/healthz", "/readyz", "/v1/users"):
             begun = time.monotonic()
             assert attempt.client.get(path).status_code in (200, 401)

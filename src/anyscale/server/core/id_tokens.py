@@ -32,6 +32,8 @@ _ALGORITHMS: Mapping[str, tuple[str, Callable[[bytes], Any]]] = {
 #: Seconds by which two clocks may differ.
 _LEEWAY = 60
 
+_SIGNED_PARTS = 3  # (RFC 7515, 3.1)
+_ENCRYPTED_PARTS = 5  # (RFC 7516, 3.1)
 _MOST_CHARACTERS = 65_536
 _RSA_BITS = 2048
 
@@ -75,9 +77,9 @@ def header_of(token: str) -> Header:
         SsoRefused: it is none that an ID token may have.
     """
     parts = token.split(".")
-    if len(parts) == 5:  # noqa: PLR2004 - (RFC 7516, 3.1)
+    if len(parts) == _ENCRYPTED_PARTS:
         raise SsoRefused("token_encrypted")
-    if len(parts) != 3 or len(token) > _MOST_CHARACTERS:  # noqa: PLR2004 - (RFC 7515, 3.1)
+    if len(parts) != _SIGNED_PARTS or len(token) > _MOST_CHARACTERS:
         raise SsoRefused("token_malformed")
     found = _decoded(parts[0])
     alg, kid = found.get("alg"), found.get("kid")

@@ -27,7 +27,8 @@ async def same_origin_only(connection: Connection, _: BaseRouteHandler) -> None:
     Raises:
         CrossOrigin: it may be from such a page.
     """
-    if connection.scope["method"] in _SAFE or _carries_token(connection):  # type: ignore[typeddict-item]
+    method = connection.scope["method"]  # type: ignore[typeddict-item]  # there are no WebSockets
+    if method in _SAFE or _carries_token(connection):
         return
     site = connection.headers.get("sec-fetch-site")
     origin = connection.headers.get("origin")
