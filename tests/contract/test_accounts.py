@@ -12,7 +12,7 @@ from tests.contract.people import PASSWORD, emails, everybody, execute
 
 from anyscale.errors import AnyscaleError, LastOwner, NotAuthenticated, NotFound, NotPermitted
 from anyscale.server.app import Caller, ControlPlane
-from anyscale.server.core.sessions import begin
+from anyscale.server.core.sessions import Browser, begin
 from anyscale.server.store.base import SessionRow, Transaction
 from anyscale.trail import verify
 
@@ -48,7 +48,7 @@ def signed_in(plane: ControlPlane, user_id: str) -> str:
     with plane.store.write() as rows:
         account = rows.account(user_id=user_id)
         assert account
-        return begin(rows, account, "password", "192.0.2.1", "a browser")
+        return begin(rows, account, "password", Browser("192.0.2.1", "a browser"))
 
 
 def sessions(plane: ControlPlane, user_id: str) -> list[SessionRow]:

@@ -23,7 +23,7 @@ from anyscale.errors import (
 )
 from anyscale.server.app import Caller, ControlPlane
 from anyscale.server.core.passwords import CHEAPEST
-from anyscale.server.core.sign_in import Browser
+from anyscale.server.core.sessions import Browser
 from anyscale.server.settings import IdentityProvider
 from anyscale.user.models import Created, PasswordLink, from_milliseconds
 from anyscale.user.validate import CheckedUser

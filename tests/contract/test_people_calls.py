@@ -9,6 +9,7 @@ from tests.contract.people import PASSWORD, execute
 from tests.contract.visitors import NEW, Visitor, make_accounts
 from tests.postgres import Databases
 
+from anyscale.server.app import ControlPlane
 from anyscale.server.core.sessions import hash_of, new_secret
 from anyscale.server.http.exchanged import LinkAsked, PasswordAsked, SignInAsked, TokenMade
 from anyscale.server.store.base import LinkRow
@@ -55,6 +56,15 @@ def test_signing_in_gives_cookies_that_no_script_and_no_other_site_reads(jane: V
         assert {"secure", "httponly", "samesite=lax", "path=/"} <= marks
         assert not any(mark.startswith("domain") for mark in marks)
     assert jane.cookies[SESSION] not in answer.text
+
+
+@pytest.mark.parametrize("device", ['"a\\015\\012X-Made-Up: 1"', "a%0d%0ab", "x" * 2_000, "é"])
+def test_what_a_browser_made_up_adds_nothing_to_the_answer(jane: Visitor, device: str) -> None:
+    jane.cookies[DEVICE] = device
+    answer = jane.sign_in()
+    assert answer.status == 201
+    assert "x-made-up" not in {name.lower() for name in answer.headers}
+    assert len(answer.headers.get_all("set-cookie") or []) == 2
 
 
 def test_a_wrong_password_and_an_unknown_email_are_answered_alike(jane: Visitor) -> None:
@@ -118,6 +128,24 @@ def test_a_password_is_changed_by_who_knows_it_to_one_that_the_policy_takes(jane
         assert (answer.status, answer.json["code"]) == (422, "password_refused")
         assert said in answer.json["detail"]
         assert new not in answer.json["detail"]
+
+
+def test_each_request_counts_as_a_use_of_the_session(house: Served, jane: Visitor) -> None:
+    jane.sign_in()
+    with closing(house.plane()) as plane:
+        with plane.store.write() as rows:
+            execute(rows, "update sessions set used_at = used_at - 3600000")
+        before = _used_at(plane)
+
+        assert jane.ask("GET", "/v1/me").status == 200
+
+        assert _used_at(plane) >= before + 3_600_000
+
+
+def _used_at(plane: ControlPlane) -> int:
+    with plane.store.read() as rows:
+        (at,) = execute(rows, "select used_at from sessions").fetchone()
+    return int(at)
 
 
 def test_signing_out_ends_the_session_and_takes_its_cookie_away(jane: Visitor) -> None:

@@ -24,8 +24,14 @@ from anyscale.errors import (
 )
 from anyscale.server.core.access import Caller
 from anyscale.server.core.argon2id import Hasher, Profile
-from anyscale.server.core.sessions import ABSOLUTE_LIMIT, DEVICE_LIMIT, IDLE_LIMIT, hash_of
-from anyscale.server.core.sign_in import Browser, SignedIn
+from anyscale.server.core.sessions import (
+    ABSOLUTE_LIMIT,
+    DEVICE_LIMIT,
+    IDLE_LIMIT,
+    Browser,
+    hash_of,
+)
+from anyscale.server.core.sign_in import SignedIn
 from anyscale.server.plane import ControlPlane
 from anyscale.server.store.base import AccountRow, LinkRow
 
@@ -123,6 +129,45 @@ def test_whatever_is_wrong_gets_the_same_answer(
 ) -> None:
     with pytest.raises(SignInRefused, match=r"^email or password is wrong$"):
         at_home(plane, email, password)
+
+
+def test_signing_in_ends_the_session_that_the_browser_had(plane: ControlPlane) -> None:
+    first, elsewhere = at_home(plane), at_home(plane)
+    again = structs.replace(HOME, session=first.session)
+
+    second = plane.sign_in.by_password(EMAIL, PASSWORD, again)
+
+    with pytest.raises(NotAuthenticated):
+        plane.sessions.authenticate(first.session)
+    for kept in (elsewhere, second):
+        plane.sessions.authenticate(kept.session)
+    ended = [actor for event, actor in events(plane) if event == "session.ended"]
+    assert ended == [f"user:{account(plane).user_id}"]
+
+
+def test_a_session_of_somebody_else_in_the_browser_ends_as_well(plane: ControlPlane) -> None:
+    first = at_home(plane)
+    again = structs.replace(HOME, session=first.session)
+    other = "none@example.com"
+    with plane.store.write() as rows:
+        now, user_id = rows.now(), account(plane, other).user_id
+        rows.put_link(LinkRow(user_id, hash_of("link"), "local:test", now, now + _DAY))
+
+    second = plane.sign_in.by_link("link", CHOSEN, again)
+
+    with pytest.raises(NotAuthenticated):
+        plane.sessions.authenticate(first.session)
+    assert plane.sessions.authenticate(second.session).account.email == other
+    ended = [actor for event, actor in events(plane) if event == "session.ended"]
+    assert ended == [f"user:{account(plane).user_id}"]
+
+
+def test_whoever_is_refused_keeps_the_session_of_the_browser(plane: ControlPlane) -> None:
+    first = at_home(plane)
+    for session in (first.session, "made up"):
+        with pytest.raises(SignInRefused):
+            plane.sign_in.by_password(EMAIL, "wrong", structs.replace(HOME, session=session))
+    plane.sessions.authenticate(first.session)
 
 
 def test_a_user_of_an_open_batch_is_nobody_yet(plane: ControlPlane) -> None:
@@ -329,12 +374,19 @@ def test_of_eight_who_use_one_link_at_once_one_gets_in(plane: ControlPlane) -> N
 # Sessions
 
 
+def use(plane: ControlPlane, session: str) -> None:
+    """Do with a session what each request does."""
+    member = plane.sessions.authenticate(session)
+    if member.is_use_due:
+        plane.sessions.note_use(member)
+
+
 def test_a_session_ends_when_it_is_not_used(plane: ControlPlane) -> None:
     session = at_home(plane).session
     later(plane, IDLE_LIMIT - 60_000)
-    plane.sessions.authenticate(session)  # which counts as its use
+    use(plane, session)
     later(plane, IDLE_LIMIT - 60_000)
-    plane.sessions.authenticate(session)
+    use(plane, session)
     later(plane, IDLE_LIMIT)
     with pytest.raises(NotAuthenticated):
         plane.sessions.authenticate(session)
@@ -344,7 +396,7 @@ def test_a_session_ends_however_much_it_is_used(plane: ControlPlane) -> None:
     session = at_home(plane).session
     for _ in range(ABSOLUTE_LIMIT // (IDLE_LIMIT // 2) - 1):
         later(plane, IDLE_LIMIT // 2)
-        plane.sessions.authenticate(session)
+        use(plane, session)
     later(plane, IDLE_LIMIT // 2)
     with pytest.raises(NotAuthenticated):
         plane.sessions.authenticate(session)

@@ -18,8 +18,7 @@ from anyscale.errors import SsoRefused
 from anyscale.server.core.access import Caller
 from anyscale.server.core.oidc import Person
 from anyscale.server.core.passwords import CHEAPEST
-from anyscale.server.core.sessions import Member
-from anyscale.server.core.sign_in import Browser
+from anyscale.server.core.sessions import Browser, Member
 from anyscale.server.plane import ControlPlane
 from anyscale.server.settings import IdentityProvider
 from anyscale.server.store.base import AccountRow

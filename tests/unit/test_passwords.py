@@ -15,7 +15,7 @@ from argon2.low_level import ARGON2_VERSION, Type, core, ffi
 from tests.acceptance.faults import until
 
 from anyscale.server.core.argon2id import CHEAPEST, OWASP, Hasher, Profile
-from anyscale.server.core.hashing_process import _ToCheck, _ToHash, _ToVerify
+from anyscale.server.core.hashing_process import HashingProcess, _ToCheck, _ToHash, _ToVerify
 from anyscale.server.core.passwords import Hashing
 
 PASSWORD = "correct horse battery"
@@ -95,6 +95,22 @@ def test_a_hash_of_another_profile_still_fits_and_is_to_be_renewed(hashing: Hash
         assert stronger.verify(stored, PASSWORD)
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        argon2.PasswordHasher(2, 8, 1),
+        argon2.PasswordHasher(1, 16, 1),
+        argon2.PasswordHasher(1, 16, 2),
+        argon2.PasswordHasher(1, 8, 1, hash_len=31),
+        argon2.PasswordHasher(1, 8, 1, salt_len=17),
+        argon2.PasswordHasher(1, 8, 1, type=Type.I),
+    ],
+)
+def test_whatever_differs_from_the_profile_is_to_be_renewed(other: argon2.PasswordHasher) -> None:
+    assert Hasher(CHEAPEST).needs_rehash(other.hash(PASSWORD))
+    assert not Hasher(CHEAPEST).needs_rehash(argon2.PasswordHasher(1, 8, 1).hash(PASSWORD))
+
+
 def test_an_account_that_is_missing_costs_what_an_account_costs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -140,10 +156,18 @@ def _check_threads(hashing: Hashing, cores: int) -> None:
     assert os.getpriority(os.PRIO_PROCESS, 0) < 19
 
 
+def _begun(hashing: Hashing) -> list[HashingProcess]:
+    """Give the processes that hash, of which nobody has one now."""
+    processes = [hashing._processes.get_nowait() for _ in range(hashing._cores)]
+    for process in processes:
+        hashing._processes.put(process)
+    return [process for process in processes if process]
+
+
 def test_apart_there_is_a_process_for_each_core_and_each_yields_to_others() -> None:
     with closing(Hashing(CHEAPEST, apart=True)) as hashing:
         hashing.hash_many([PASSWORD] * 16)
-        processes = [process.pid for process in hashing._processes]
+        processes = [process.pid for process in _begun(hashing)]
         assert 1 <= len(processes) <= len(os.sched_getaffinity(0))
         assert {os.getpriority(os.PRIO_PROCESS, pid) for pid in processes} == {19}
         assert os.getpriority(os.PRIO_PROCESS, 0) < 19
@@ -153,21 +177,23 @@ def test_apart_there_is_a_process_for_each_core_and_each_yields_to_others() -> N
 def test_a_process_that_hashes_stops_with_its_server_and_not_before() -> None:
     with closing(Hashing(CHEAPEST, apart=True)) as hashing:
         hashing.hash_many([PASSWORD])
-        for process in hashing._processes:
+        begun = _begun(hashing)
+        for process in begun:
             os.kill(process.pid, signal.SIGTERM)
-        assert hashing.hash_many([PASSWORD])
-        assert all(process.is_alive for process in hashing._processes)
+        assert hashing.hash_many([PASSWORD] * 16)
+        assert begun
+        assert all(process.is_alive for process in begun)
 
 
 def test_what_a_process_that_died_was_asked_is_done_all_the_same() -> None:
     with closing(Hashing(CHEAPEST, apart=True)) as hashing:
         (stored,) = hashing.hash_many([PASSWORD])
-        died = list(hashing._processes)
+        died = _begun(hashing)
         for process in died:
             os.kill(process.pid, signal.SIGKILL)
             process._process.wait()
         assert all(hashing.verify(stored, PASSWORD) for _ in range(8))
-        assert any(process.is_alive for process in hashing._processes)
+        assert any(process.is_alive for process in _begun(hashing))
         assert not any(process.is_alive for process in died)
 
 
@@ -181,13 +207,13 @@ def test_where_no_process_begins_the_server_hashes_itself(monkeypatch: pytest.Mo
             (stored,) = hashing.hash_many([PASSWORD])
             assert hashing.verify(stored, PASSWORD)
         assert all(hashing.verify(stored, PASSWORD) for _ in range(4))
-        assert hashing._processes
+        assert _begun(hashing)
 
 
 def test_a_process_that_died_is_no_hindrance_to_closing() -> None:
     hashing = Hashing(CHEAPEST, apart=True)
     hashing.hash_many([PASSWORD] * 8)
-    for process in hashing._processes:
+    for process in _begun(hashing):
         os.kill(process.pid, signal.SIGKILL)
     hashing.close()
 
@@ -198,7 +224,8 @@ def test_a_process_that_hashes_ends_with_a_server_that_is_killed(tmp_path: Path)
         "import time\n"
         "hashing = Hashing(CHEAPEST, apart=True)\n"
         "hashing.hash_many(['correct horse'])\n"
-        "print(hashing._processes[0].pid, flush=True)\n"
+        "taken = (hashing._processes.get() for _ in range(hashing._cores))\n"
+        "print(next(process for process in taken if process).pid, flush=True)\n"
         "time.sleep(600)\n"
     )
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as server:

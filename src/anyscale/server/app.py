@@ -118,6 +118,9 @@ def _config(workers: int) -> "Config":
     return Config(
         "anyscale.server.app:asgi",
         factory=True,
+        # Of what a request costs they take a third off.
+        loop="uvloop",
+        http="httptools",
         workers=workers,
         log_config=None,
         access_log=False,

@@ -24,7 +24,7 @@ __all__ = ["ControlPlane"]
 _DAY = 24 * 60 * 60 * 1000
 
 #: The priority of a hash that a person waits for: below that of answering, above that of batches.
-_WAITED_FOR = 5
+_WAITED_FOR = 15
 
 
 class ControlPlane:

@@ -76,7 +76,8 @@ class Hasher:
 
     def needs_rehash(self, password_hash: str) -> bool:
         """Say whether a hash was made with other parameters than today's."""
-        return self._argon2.check_needs_rehash(password_hash)
+        prefix, length = self._shape
+        return not (password_hash.startswith(prefix) and len(password_hash) == length)
 
     @cached_property
     def _argon2(self) -> "PasswordHasher":
@@ -90,6 +91,18 @@ class Hasher:
             salt_len=self._profile.salt_octets,
             type=Type.ID,
         )
+
+    @cached_property
+    def _shape(self) -> tuple[str, int]:
+        """What a PHC string with these parameters begins with, and its length."""
+        from argon2.low_level import ARGON2_VERSION
+
+        profile = self._profile
+        costs = f"m={profile.memory_kib},t={profile.passes},p={profile.lanes}"
+        prefix = f"$argon2id$v={ARGON2_VERSION}${costs}$"
+        # Base64 without padding: four letters for three octets.
+        salt, tag = (-(-octets * 4 // 3) for octets in (profile.salt_octets, profile.tag_octets))
+        return prefix, len(prefix) + salt + len("$") + tag
 
     @cached_property
     def _nobody(self) -> str:

@@ -3,6 +3,8 @@
 import os
 import threading
 from collections.abc import Callable, Sequence
+from functools import cached_property
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, TypeVar
 
 from anyscale.server.core.argon2id import CHEAPEST, OWASP, Hasher, Profile
@@ -41,8 +43,10 @@ class Hashing:
         self._hasher = Hasher(profile)
         self._making = threading.Lock()
         self._made: ThreadPoolExecutor | None = None
-        self._of_thread = threading.local()
-        self._processes: list[HashingProcess] = []
+        #: One a core; None is one that is still to begin. Who takes one asks it alone.
+        self._processes: SimpleQueue[HashingProcess | None] = SimpleQueue()
+        for _ in range(self._cores):
+            self._processes.put(None)
         #: hashes computed so far
         self.computed = 0
 
@@ -73,11 +77,11 @@ class Hashing:
         It is done where passwords are hashed, at the same priority: a look at the list of common
         ones takes some 150 us, a page of them as long as anybody else should wait for the server.
         """
-        return self._pool.submit(self._faults, passwords, own, minimum).result()
+        return self._waited_for(lambda hasher: hasher.faults(passwords, own, minimum))
 
     def verify(self, password_hash: str | None, password: str) -> bool:
         """Say whether a password is the right one, as `Hasher.verify` does."""
-        return self._pool.submit(self._verify, password_hash, password).result()
+        return self._waited_for(lambda hasher: hasher.verify(password_hash, password))
 
     def needs_rehash(self, password_hash: str) -> bool:
         """Say whether a hash was made with other parameters than today's."""
@@ -87,8 +91,10 @@ class Hashing:
         """Let the threads and processes go; what they have begun is finished."""
         if self._made:
             self._made.shutdown(cancel_futures=True)
-        for process in self._processes:
-            process.close()
+        for _ in range(self._cores):
+            if process := self._processes.get():
+                process.close()
+            self._processes.put(None)
 
     def _parts(self, passwords: Sequence[str]) -> list[Sequence[str]]:
         # A process gets its share at once: whatever wakes a server's thread while every core is
@@ -101,28 +107,31 @@ class Hashing:
         self.computed += len(result)
         return result
 
-    def _faults(
-        self, passwords: Sequence[str], own: Sequence[tuple[str | None, ...]], minimum: int
-    ) -> list[Fault | None]:
-        return self._done(lambda hasher: hasher.faults(passwords, own, minimum))
-
-    def _verify(self, password_hash: str | None, password: str) -> bool:
-        return self._done(lambda hasher: hasher.verify(password_hash, password))
+    def _waited_for(self, work: Callable[[Hasher | HashingProcess], Result]) -> Result:
+        # A process is asked by whoever needs it: a thread in between would be one more to wake.
+        return self._done(work) if self._apart else self._pool.submit(self._done, work).result()
 
     def _done(self, work: Callable[[Hasher | HashingProcess], Result]) -> Result:
-        """Have the thread's own process do something; or this thread, if that one is gone."""
-        if self._apart and self._of_thread.process is None:
-            self._begin_thread()  # it could not begin the last time
-        process: HashingProcess | None = getattr(self._of_thread, "process", None)
-        if process is None:
+        """Have a process do something when one is free; or this thread, if that one is gone."""
+        if not self._apart:
             return work(self._hasher)
+        process = self._processes.get()
         try:
-            return work(process)
+            process = process or self._new_process()
+            return work(process or self._hasher)
         except (EOFError, OSError):
-            self._processes.remove(process)
-            process.close()
-            self._begin_thread()
+            if process:
+                process.close()
+            process = None
             return work(self._hasher)
+        finally:
+            self._processes.put(process)
+
+    def _new_process(self) -> HashingProcess | None:
+        try:
+            return HashingProcess(self.profile, self._niceness)
+        except OSError:  # too many processes or files, or no memory: then this thread does it
+            return None
 
     @property
     def _pool(self) -> "ThreadPoolExecutor":
@@ -135,24 +144,14 @@ class Hashing:
 
         return ThreadPoolExecutor(self._cores, "hashing", initializer=self._begin_thread)
 
-    def _new_process(self) -> HashingProcess | None:
-        try:
-            process = HashingProcess(self.profile, self._niceness)
-        except OSError:  # too many processes or files, or no memory: then this thread does it
-            return None
-        self._processes.append(process)
-        return process
-
-    @property
+    @cached_property
     def _cores(self) -> int:
         if hasattr(os, "sched_getaffinity"):
             return len(os.sched_getaffinity(0))
         return os.cpu_count() or 1
 
     def _begin_thread(self) -> None:
-        if self._apart:
-            self._of_thread.process = self._new_process()
-        elif os.uname().sysname == "Linux":
+        if not self._apart and os.uname().sysname == "Linux":
             # There every thread has a priority of its own. At a low one, whatever else this
             # process does goes on as if nothing were hashed.
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), self._niceness)

@@ -16,6 +16,7 @@ __all__ = [
     "ABSOLUTE_LIMIT",
     "DEVICE_LIMIT",
     "IDLE_LIMIT",
+    "Browser",
     "Member",
     "Sessions",
     "begin",
@@ -39,11 +40,27 @@ _SECRET_OCTETS = 32
 _AGENT_LENGTH = 200
 
 
+class Browser(Struct, frozen=True):
+    """From where somebody asks."""
+
+    address: str
+    #: what it says that it is
+    agent: str
+    #: the secrets of its cookies; empty where it has none
+    device: str = ""
+    session: str = ""
+
+    def __repr__(self) -> str:
+        return "Browser(...)"
+
+
 class Member(Struct, frozen=True):
     """Who is signed in, and by which session."""
 
     account: AccountRow
     session: SessionRow
+    #: when that was found out, by the database's clock
+    at: int
 
     @property
     def actor(self) -> str:
@@ -54,6 +71,11 @@ class Member(Struct, frozen=True):
     def must_change_password(self) -> bool:
         """Whether the password that was signed in by is one that an administrator gave."""
         return self.session.way == "password" and self.account.password_set_at is None
+
+    @property
+    def is_use_due(self) -> bool:
+        """Whether it is time to note again that the session is used."""
+        return self.at - self.session.used_at >= _USE_EVERY
 
     def require_own_password(self) -> None:
         """Check that the session may do more than change the password.
@@ -72,7 +94,7 @@ class Sessions:
         self._store = store
 
     def authenticate(self, secret: str) -> Member:
-        """Say who is signed in.
+        """Say who is signed in. It only reads, and two rows.
 
         Args:
             secret: the cookie's.
@@ -88,11 +110,13 @@ class Sessions:
             account = rows.account(user_id=session.user_id)
         if account is None or account.suspended_at is not None:
             raise NotAuthenticated("you are not signed in, or not any more")
-        if now - session.used_at >= _USE_EVERY:
-            # Also a database that cannot be written now may be read.
-            with suppress(StoreUnavailable), self._store.write() as writing:
-                writing.use_session(session.session_id, now)
-        return Member(account, session)
+        return Member(account, session, now)
+
+    def note_use(self, member: Member) -> None:
+        """Note that a session is used; for each whose use `is_use_due`."""
+        # Also a database that cannot be written now may be read.
+        with suppress(StoreUnavailable), self._store.write() as rows:
+            rows.use_session(member.session.session_id, member.at)
 
     def all(self, member: Member) -> Sequence[SessionRow]:
         """List the sessions of a member, the latest first."""
@@ -129,27 +153,27 @@ class Sessions:
             rows.forget_devices(now - DEVICE_LIMIT)
 
 
-def begin(rows: Transaction, account: AccountRow, way: str, address: str, agent: str) -> str:
-    """Begin a session, in the transaction that found out whose it is.
+def begin(rows: Transaction, account: AccountRow, way: str, browser: Browser) -> str:
+    """Begin a session, and end the one that the browser had (ASVS 5.0, 7.2.4).
 
     Args:
-        rows: that transaction.
-        account: whose.
+        rows: the transaction that found out whose it is.
+        account: whose; it is held.
         way: by which it came about: `password`, `link` or `sso`.
-        address: of the browser.
-        agent: what the browser says that it is.
+        browser: where it begins.
 
     Returns:
         The cookie's secret; the control plane keeps its hash only.
     """
+    _end_the_one_before(rows, browser)
     now, secret = rows.now(), new_secret()
     session = SessionRow(
         session_id=f"ses_{now:012x}{os.urandom(6).hex()}",
         user_id=account.user_id,
         hash=hash_of(secret),
         way=way,
-        address=address,
-        agent="".join(filter(str.isprintable, agent[:_AGENT_LENGTH])),
+        address=browser.address,
+        agent="".join(filter(str.isprintable, browser.agent[:_AGENT_LENGTH])),
         created_at=now,
         used_at=now,
         expires_at=now + ABSOLUTE_LIMIT,
@@ -158,6 +182,13 @@ def begin(rows: Transaction, account: AccountRow, way: str, address: str, agent:
     actor = f"user:{account.user_id}"
     audit.append(rows, actor, "session.begun", session.session_id, {"way": way})
     return secret
+
+
+def _end_the_one_before(rows: Transaction, browser: Browser) -> None:
+    before = rows.session(hash_of(browser.session)) if browser.session else None
+    # It may be another person's. Whoever holds that account waits for nothing that is held here.
+    if before and rows.end_sessions(before.user_id, only=before.session_id):
+        audit.append(rows, f"user:{before.user_id}", "session.ended", before.session_id, {})
 
 
 def new_secret() -> str:

@@ -14,31 +14,25 @@ from anyscale.server.core import audit
 from anyscale.server.core.audit import Trail
 from anyscale.server.core.noting import Noting
 from anyscale.server.core.passwords import Hashing
-from anyscale.server.core.sessions import DEVICE_LIMIT, Member, begin, hash_of, new_secret
+from anyscale.server.core.sessions import (
+    DEVICE_LIMIT,
+    Browser,
+    Member,
+    begin,
+    hash_of,
+    new_secret,
+)
 from anyscale.server.core.throttle import Throttle
 from anyscale.server.store.base import AccountRow, Store, Transaction
 from anyscale.user.emails import email_key
 from anyscale.user.passwords import normalized
 from anyscale.user.validate import Policy
 
-__all__ = ["Browser", "SignIn", "SignedIn"]
+__all__ = ["SignIn", "SignedIn"]
 
 _THEIRS = "the user's own"
 
 _DAY = 24 * 60 * 60 * 1000
-
-
-class Browser(Struct, frozen=True):
-    """From where somebody asks."""
-
-    address: str
-    #: what it says that it is
-    agent: str
-    #: the secret of its device cookie; empty if it has none
-    device: str = ""
-
-    def __repr__(self) -> str:
-        return "Browser(...)"
 
 
 class SignedIn(Struct, frozen=True):
@@ -223,7 +217,7 @@ class SignIn:
             rows.end_sessions(account.user_id)
             rows.remove_links(user_id=account.user_id)
             rows.remove_devices(account.user_id)
-        session = begin(rows, account, way, browser.address, browser.agent)
+        session = begin(rows, account, way, browser)
         device = browser.device or new_secret()
         rows.remember_device(hash_of(device), account.user_id, rows.now())
         must_change = not end_others and account.password_set_at is None

@@ -5,8 +5,8 @@ from collections.abc import Set as AbstractSet
 from anyscale.errors import SsoRefused
 from anyscale.server.core import audit
 from anyscale.server.core.oidc import Person, Provider
-from anyscale.server.core.sessions import begin, hash_of, new_secret
-from anyscale.server.core.sign_in import Browser, SignedIn
+from anyscale.server.core.sessions import Browser, begin, hash_of, new_secret
+from anyscale.server.core.sign_in import SignedIn
 from anyscale.server.settings import IdentityProvider
 from anyscale.server.store.base import AccountRow, Store, Transaction
 from anyscale.user.emails import email_key
@@ -39,7 +39,7 @@ class Sso:
         """
         with self._store.write() as rows:
             account = _known(rows, person) or self._linked(rows, person)
-            session = begin(rows, account, "sso", browser.address, browser.agent)
+            session = begin(rows, account, "sso", browser)
             device = browser.device or new_secret()
             rows.remember_device(hash_of(device), account.user_id, rows.now())
         return SignedIn(account.user_id, session, device)

@@ -4,10 +4,12 @@
 sends them nowhere else. Loopback counts as safe.
 """
 
+import re
+
 from litestar.datastructures import Cookie
 
-from anyscale.server.core.sessions import ABSOLUTE_LIMIT, DEVICE_LIMIT
-from anyscale.server.core.sign_in import Browser, SignedIn
+from anyscale.server.core.sessions import ABSOLUTE_LIMIT, DEVICE_LIMIT, Browser
+from anyscale.server.core.sign_in import SignedIn
 from anyscale.server.http.given import Connection
 
 __all__ = ["DEVICE", "SESSION", "browser_of", "cookies_of", "gone", "host_cookie"]
@@ -17,10 +19,26 @@ DEVICE = "__Host-device"
 
 _SECOND = 1000
 
+#: what stands in a header as it is
+_PLAIN = re.compile("[0-9A-Za-z_-]*")
+
+
+class _HostCookie(Cookie):
+    """One whose header is put together at once: the library's way takes a tenth of a sign-in."""
+
+    def to_encoded_header(self) -> tuple[bytes, bytes]:
+        secret = self.value or ""
+        if not _PLAIN.fullmatch(secret):  # nobody's but one that a browser made up
+            return super().to_encoded_header()
+        told = (
+            f"{self.key}={secret}; HttpOnly; Max-Age={self.max_age}; Path=/; SameSite=lax; Secure"
+        )
+        return b"set-cookie", told.encode()
+
 
 def host_cookie(name: str, secret: str, seconds: int) -> Cookie:
     """Make a cookie that no script reads and no other site's form brings along."""
-    return Cookie(
+    return _HostCookie(
         key=name,
         value=secret,
         max_age=seconds,
@@ -50,4 +68,5 @@ def browser_of(connection: Connection) -> Browser:
         address=connection.client.host if connection.client else "",
         agent=connection.headers.get("user-agent", ""),
         device=connection.cookies.get(DEVICE, ""),
+        session=connection.cookies.get(SESSION, ""),
     )

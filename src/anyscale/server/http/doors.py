@@ -5,7 +5,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
-from anyscale.errors import AnyscaleError, NotAuthenticated, NotFound, StoreUnavailable
+from anyscale.errors import AnyscaleError, NotAuthenticated, NotFound
 from anyscale.server.core.sessions import Member
 from anyscale.server.core.sign_in import SignedIn
 from anyscale.server.http.cookies import SESSION, browser_of
@@ -20,45 +20,24 @@ __all__ = ["by_link", "by_password", "by_sso", "change_password", "leave"]
 
 
 async def by_password(connection: Connection, email: str, password: str) -> SignedIn:
-    """Sign somebody in, as `SignIn.by_password` does.
-
-    The session that the browser may have had is ended (ASVS 5.0, 7.2.4).
-    """
-    plane, browser = plane_of(connection), browser_of(connection)
-
-    def enter() -> SignedIn:
-        signed_in = plane.sign_in.by_password(email, password, browser)
-        _leave_the_one_before(plane, connection)
-        return signed_in
-
+    """Sign somebody in, as `SignIn.by_password` does."""
+    sign_in, browser = plane_of(connection).sign_in, browser_of(connection)
+    enter = partial(sign_in.by_password, email, password, browser)
     return await _counted("password", lanes_of(connection).signing.run(enter))
 
 
 async def by_link(connection: Connection, link: str, new: str) -> SignedIn:
     """Set a password by a link and sign in, as `SignIn.by_link` does."""
-    plane, browser = plane_of(connection), browser_of(connection)
-
-    def enter() -> SignedIn:
-        signed_in = plane.sign_in.by_link(link, new, browser)
-        _leave_the_one_before(plane, connection)
-        return signed_in
-
+    enter = partial(plane_of(connection).sign_in.by_link, link, new, browser_of(connection))
     return await _counted("link", lanes_of(connection).signing.run(enter))
 
 
 async def by_sso(connection: Connection, coming: "Awaitable[Person]") -> SignedIn:
     """Sign in whom the identity provider knows, as `Sso.land` does."""
-    plane, browser = plane_of(connection), browser_of(connection)
 
     async def entered() -> SignedIn:
-        person = await coming
-
-        def enter() -> SignedIn:
-            signed_in = plane.sso.land(person, browser)
-            _leave_the_one_before(plane, connection)
-            return signed_in
-
-        return await lanes_of(connection).signing.run(enter)
+        land = partial(plane_of(connection).sso.land, await coming, browser_of(connection))
+        return await lanes_of(connection).signing.run(land)
 
     return await _counted("sso", entered())
 
@@ -77,11 +56,6 @@ async def leave(connection: Connection) -> None:
     """End the session of a browser, if it has one."""
     end = partial(_end, plane_of(connection), connection.cookies.get(SESSION, ""))
     await lanes_of(connection).reading.run(end)
-
-
-def _leave_the_one_before(plane: ControlPlane, connection: Connection) -> None:
-    with suppress(StoreUnavailable):  # who has just come in is in
-        _end(plane, connection.cookies.get(SESSION, ""))
 
 
 def _end(plane: ControlPlane, secret: str) -> None:

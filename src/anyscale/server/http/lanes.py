@@ -1,10 +1,10 @@
 """Threads for work that waits or computes, so many of a kind, and a polite refusal beyond them."""
 
+import asyncio
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
-
-from anyio import CapacityLimiter, to_thread
 
 from anyscale.errors import Overloaded
 from anyscale.server.http.figures import QUEUED
@@ -25,8 +25,8 @@ class Lane:
 
     def __init__(self, name: str, threads: int, waiting: int) -> None:
         self._most = threads + waiting
-        self._threads = threads
-        self._limiter: CapacityLimiter | None = None
+        # Its own: a common pool with a limit for each kind costs each call twice as much.
+        self._threads = ThreadPoolExecutor(threads, name)
         self._inside = 0
         self._gauge = QUEUED.labels(name)
 
@@ -38,12 +38,10 @@ class Lane:
         """
         if self._inside >= self._most:
             raise Overloaded("too many requests of this kind at once: ask again in a second")
-        # Made in the event loop, to which it belongs.
-        self._limiter = self._limiter or CapacityLimiter(self._threads)
         self._inside += 1
         self._gauge.set(self._inside)
         try:
-            return await to_thread.run_sync(call, limiter=self._limiter)
+            return await asyncio.get_running_loop().run_in_executor(self._threads, call)
         finally:
             self._inside -= 1
             self._gauge.set(self._inside)

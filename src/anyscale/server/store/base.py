@@ -216,6 +216,10 @@ class Store(Protocol):
     def is_blank(self) -> bool:
         """Whether nothing was ever set up in the database, as after a first use that was killed."""
 
+    @property
+    def is_near(self) -> bool:
+        """Whether who reads a row or two waits for nobody, as in a file of this machine."""
+
     def write(self) -> AbstractContextManager[Transaction]:
         """Begin a transaction that may write; it ends with the block, well or not at all."""
 

@@ -64,6 +64,8 @@ class SqliteStore:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    is_near = True
+
     @property
     def is_blank(self) -> bool:
         """Whether nothing was ever set up in the file, as after a first use that was killed."""
