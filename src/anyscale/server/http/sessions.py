@@ -41,22 +41,24 @@ SessionId = Annotated[str, PathParameter(max_length=64, description="`ses_...`")
     "/sessions",
     operation_id="signIn",
     summary="Sign in by email and password; the session is in the cookie `__Host-session`.",
+    status_code=200,
     responses=answers(413),
 )
 async def sign_in(request: AnyRequest) -> Response[Welcome]:
     asked = decoded(await request.body(), SignInAsked)
-    return _entered(await doors.by_password(request, asked.email, asked.password), 201)
+    return _entered(await doors.by_password(request, asked.email, asked.password))
 
 
 @post(
     "/passwords",
     operation_id="setPassword",
     summary="Set a password by a one-time link, which is used up by it, and sign in.",
+    status_code=200,
     responses=answers(410, 413, 422),
 )
 async def set_password(request: AnyRequest) -> Response[Welcome]:
     asked = decoded(await request.body(), LinkAsked)
-    return _entered(await doors.by_link(request, asked.link, asked.new_password), 201)
+    return _entered(await doors.by_link(request, asked.link, asked.new_password))
 
 
 @delete(
@@ -90,8 +92,7 @@ async def get_me(member: GivenMember) -> Me:
 async def change_password(request: AnyRequest, member: GivenMember) -> Response[Welcome]:
     asked = decoded(await request.body(), PasswordAsked)
     return _entered(
-        await doors.change_password(request, member, asked.current_password, asked.new_password),
-        200,
+        await doors.change_password(request, member, asked.current_password, asked.new_password)
     )
 
 
@@ -135,8 +136,8 @@ async def end_others(plane: GivenPlane, lanes: GivenLanes, member: GivenMember) 
     return Ended(await lanes.reading.run(partial(plane.sessions.end_others, member)))
 
 
-def _entered(signed_in: SignedIn, status: int) -> Response[Welcome]:
-    return Response(welcome(signed_in), status_code=status, cookies=cookies_of(signed_in))
+def _entered(signed_in: SignedIn) -> Response[Welcome]:
+    return Response(welcome(signed_in), cookies=cookies_of(signed_in))
 
 
 def routers() -> list[Router]:
