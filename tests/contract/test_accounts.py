@@ -48,7 +48,7 @@ def signed_in(plane: ControlPlane, user_id: str) -> str:
     with plane.store.write() as rows:
         account = rows.account(user_id=user_id)
         assert account
-        return begin(rows, account, "password", Browser("192.0.2.1", "a browser"))
+        return begin(rows, account, "password", Browser("192.0.2.1", "a browser"))[0]
 
 
 def sessions(plane: ControlPlane, user_id: str) -> list[SessionRow]:

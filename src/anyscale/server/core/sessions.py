@@ -153,8 +153,10 @@ class Sessions:
             rows.forget_devices(now - DEVICE_LIMIT)
 
 
-def begin(rows: Transaction, account: AccountRow, way: str, browser: Browser) -> str:
+def begin(rows: Transaction, account: AccountRow, way: str, browser: Browser) -> tuple[str, str]:
     """Begin a session, and end the one that the browser had (ASVS 5.0, 7.2.4).
+
+    From then on the account knows the browser.
 
     Args:
         rows: the transaction that found out whose it is.
@@ -163,10 +165,11 @@ def begin(rows: Transaction, account: AccountRow, way: str, browser: Browser) ->
         browser: where it begins.
 
     Returns:
-        The cookie's secret; the control plane keeps its hash only.
+        The secrets of its two cookies, the session's and the device's, of which the control plane
+        keeps the hashes only.
     """
-    _end_the_one_before(rows, browser)
-    now, secret = rows.now(), new_secret()
+    before = _the_one_before(rows, browser)
+    now, secret, device = rows.now(), new_secret(), browser.device or new_secret()
     session = SessionRow(
         session_id=f"ses_{now:012x}{os.urandom(6).hex()}",
         user_id=account.user_id,
@@ -179,16 +182,21 @@ def begin(rows: Transaction, account: AccountRow, way: str, browser: Browser) ->
         expires_at=now + ABSOLUTE_LIMIT,
     )
     rows.add_session(session)
+    rows.remember_device(hash_of(device), account.user_id, now)
+    if before:
+        audit.append(rows, f"user:{before.user_id}", "session.ended", before.session_id, {})
     actor = f"user:{account.user_id}"
     audit.append(rows, actor, "session.begun", session.session_id, {"way": way})
-    return secret
+    return secret, device
 
 
-def _end_the_one_before(rows: Transaction, browser: Browser) -> None:
+def _the_one_before(rows: Transaction, browser: Browser) -> SessionRow | None:
+    """End the session that a browser had; give it, to be told of in the trail."""
     before = rows.session(hash_of(browser.session)) if browser.session else None
-    # It may be another person's. Whoever holds that account waits for nothing that is held here.
-    if before and rows.end_sessions(before.user_id, only=before.session_id):
-        audit.append(rows, f"user:{before.user_id}", "session.ended", before.session_id, {})
+    # It may be another person's, whose account is not held here: whoever holds that one may be
+    # waited for, since nothing that it could still ask for is held here yet.
+    is_ended = before and rows.end_sessions(before.user_id, only=before.session_id)
+    return before if is_ended else None
 
 
 def new_secret() -> str:

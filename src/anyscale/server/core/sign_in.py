@@ -14,14 +14,7 @@ from anyscale.server.core import audit
 from anyscale.server.core.audit import Trail
 from anyscale.server.core.noting import Noting
 from anyscale.server.core.passwords import Hashing
-from anyscale.server.core.sessions import (
-    DEVICE_LIMIT,
-    Browser,
-    Member,
-    begin,
-    hash_of,
-    new_secret,
-)
+from anyscale.server.core.sessions import DEVICE_LIMIT, Browser, Member, begin, hash_of
 from anyscale.server.core.throttle import Throttle
 from anyscale.server.store.base import AccountRow, Store, Transaction
 from anyscale.user.emails import email_key
@@ -217,9 +210,7 @@ class SignIn:
             rows.end_sessions(account.user_id)
             rows.remove_links(user_id=account.user_id)
             rows.remove_devices(account.user_id)
-        session = begin(rows, account, way, browser)
-        device = browser.device or new_secret()
-        rows.remember_device(hash_of(device), account.user_id, rows.now())
+        session, device = begin(rows, account, way, browser)
         must_change = not end_others and account.password_set_at is None
         return SignedIn(account.user_id, session, device, must_change)
 

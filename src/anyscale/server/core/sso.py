@@ -5,7 +5,7 @@ from collections.abc import Set as AbstractSet
 from anyscale.errors import SsoRefused
 from anyscale.server.core import audit
 from anyscale.server.core.oidc import Person, Provider
-from anyscale.server.core.sessions import Browser, begin, hash_of, new_secret
+from anyscale.server.core.sessions import Browser, begin
 from anyscale.server.core.sign_in import SignedIn
 from anyscale.server.settings import IdentityProvider
 from anyscale.server.store.base import AccountRow, Store, Transaction
@@ -38,28 +38,31 @@ class Sso:
             SsoRefused: there is none, or it is not for SSO, or another subject's, or suspended.
         """
         with self._store.write() as rows:
-            account = _known(rows, person) or self._linked(rows, person)
-            session = begin(rows, account, "sso", browser)
-            device = browser.device or new_secret()
-            rows.remember_device(hash_of(device), account.user_id, rows.now())
+            account, is_new = _known(rows, person), False
+            if account is None:
+                account, is_new = self._linked(rows, person)
+            session, device = begin(rows, account, "sso", browser)
+            if is_new:
+                told = {"issuer": person.issuer}
+                audit.append(rows, _actor(account), "identity.linked", account.user_id, told)
         return SignedIn(account.user_id, session, device)
 
-    def _linked(self, rows: Transaction, person: Person) -> AccountRow:
-        """Tie a subject that comes for the first time to the account of its address."""
+    def _linked(self, rows: Transaction, person: Person) -> tuple[AccountRow, bool]:
+        """Tie a subject that comes for the first time to the account of its address.
+
+        Give the account, and whether it was tied just now.
+        """
         account = rows.account(email_key=self._key_of(person))
         if account is None:
             raise SsoRefused("no_account")
         if not _is_spelled_alike(str(person.email), account.email):
             raise SsoRefused("email_spelling", _actor(account))
         _require_sso(account)
-        if not rows.link_identity(person.issuer, person.subject, account.user_id, rows.now()):
-            # Or the same subject came a moment ago in another window.
-            if rows.identified(person.issuer, person.subject) != account.user_id:
-                raise SsoRefused("other_subject", _actor(account))
-            return account
-        told = {"issuer": person.issuer}
-        audit.append(rows, _actor(account), "identity.linked", account.user_id, told)
-        return account
+        is_new = rows.link_identity(person.issuer, person.subject, account.user_id, rows.now())
+        # Or the same subject came a moment ago in another window.
+        if not is_new and rows.identified(person.issuer, person.subject) != account.user_id:
+            raise SsoRefused("other_subject", _actor(account))
+        return account, is_new
 
     def _key_of(self, person: Person) -> str:
         if not isinstance(person.email, str):
