@@ -16,7 +16,9 @@ __all__ = ["serving"]
 @contextmanager
 def serving(plane: ControlPlane, port: int = 0) -> Iterator[str]:
     """Serve a control plane, which is closed at the end; give the URL."""
-    config = uvicorn.Config(application(plane), port=port, log_config=None, lifespan="on")
+    config = uvicorn.Config(
+        application(plane), port=port, http="h11", loop="uvloop", log_config=None, lifespan="on"
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

@@ -1,9 +1,11 @@
 """Who may: an owner's token creates users, and every other one creates nothing and is noted."""
 
 import json
+import socket
 import sqlite3
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,10 @@ import pytest
 from tests.acceptance.faults import write_users
 from tests.acceptance.served import ServerProcess
 from tests.conftest import Anyscale, Result
+
+
+#: octets; what a server may take of it also waits in the buffers of two sockets
+_MOST = 20_000_000
 
 
 @pytest.fixture
@@ -180,3 +186,37 @@ def test_the_trail_is_checked_against_a_head_that_was_noted(
     changed = anyscale("audit", "verify", "--head", told["head"], env=env)
     assert changed.returncode == 1
     assert "entry 2 was changed" in changed.stderr
+
+
+@pytest.mark.parametrize(
+    ("begun", "more"),
+    [
+        (b"GET /healthz HTTP/1.1\r\nHost: x\r\n", b"a: b\r\n" * 10_000),
+        (b"GET /healthz HTTP/1.1\r\nHost: x\r\na: ", b"b" * 60_000),
+        (b"GET /", b"x" * 60_000),
+    ],
+    ids=["headers", "a header", "an address"],
+)
+def test_a_request_whose_head_does_not_end_is_cut_off(
+    server: ServerProcess, begun: bytes, more: bytes
+) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as stranger:
+        stranger.sendall(begun)
+        assert _taken(stranger, more) < _MOST
+
+
+def _taken(stranger: socket.socket, more: bytes) -> int:
+    """Give how many octets a server takes before it closes the connection."""
+    sent = 0
+    with suppress(ConnectionResetError, BrokenPipeError):
+        while sent < _MOST:
+            stranger.sendall(more)
+            sent += len(more)
+    return sent
+
+
+def test_a_request_to_two_hosts_is_refused(server: ServerProcess) -> None:
+    asked = b"GET /healthz HTTP/1.1\r\nHost: one\r\nHost: two\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as stranger:
+        stranger.sendall(asked)
+        assert stranger.recv(1000).startswith(b"HTTP/1.1 400")

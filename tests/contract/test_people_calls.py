@@ -58,7 +58,9 @@ def test_signing_in_gives_cookies_that_no_script_and_no_other_site_reads(jane: V
     assert jane.cookies[SESSION] not in answer.text
 
 
-@pytest.mark.parametrize("device", ['"a\\015\\012X-Made-Up: 1"', "a%0d%0ab", "x" * 2_000, "é"])
+@pytest.mark.parametrize(
+    "device", ['"a\\015\\012X-Made-Up: 1"', "a%0d%0ab", "x" * 2_000, "é", "%e2%82%ac"]
+)
 def test_what_a_browser_made_up_adds_nothing_to_the_answer(jane: Visitor, device: str) -> None:
     jane.cookies[DEVICE] = device
     answer = jane.sign_in()

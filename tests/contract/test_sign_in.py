@@ -3,7 +3,8 @@
 from base64 import urlsafe_b64decode
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
+from threading import Barrier
 
 import pytest
 from msgspec import structs
@@ -29,6 +30,7 @@ from anyscale.server.core.sessions import (
     DEVICE_LIMIT,
     IDLE_LIMIT,
     Browser,
+    begin,
     hash_of,
 )
 from anyscale.server.core.sign_in import SignedIn
@@ -160,6 +162,38 @@ def test_a_session_of_somebody_else_in_the_browser_ends_as_well(plane: ControlPl
     assert plane.sessions.authenticate(second.session).account.email == other
     ended = [actor for event, actor in events(plane) if event == "session.ended"]
     assert ended == [f"user:{account(plane).user_id}"]
+
+
+def test_two_who_sign_in_by_link_in_each_others_browser_at_once_both_get_in(
+    plane: ControlPlane,
+) -> None:
+    people = [account(plane), account(plane, "none@example.com")]
+    for number in range(15):
+        secrets = [f"{number} {person.user_id}" for person in people]
+        with plane.store.write() as rows:
+            now = rows.now()
+            for person, secret in zip(people, secrets, strict=True):
+                link = LinkRow(person.user_id, hash_of(secret), "local:test", now, now + _DAY)
+                rows.put_link(link)
+            sessions = [begin(rows, person, "link", HOME)[0] for person in people]
+        start = Barrier(3)
+
+        def enter(secret: str, session: str, number: int = number, start: Barrier = start) -> None:
+            start.wait()
+            browser = structs.replace(HOME, session=session)
+            plane.sign_in.by_link(secret, f"{CHOSEN} {number} {secret}", browser)
+
+        def leave(session: str, start: Barrier = start) -> None:
+            member = plane.sessions.authenticate(session)
+            start.wait()
+            with suppress(NotFound):
+                plane.sessions.end(member, member.session.session_id)
+
+        with ThreadPoolExecutor(3) as pool:
+            entering = pool.map(enter, secrets, reversed(sessions))
+            leaving = pool.submit(leave, sessions[0])
+            assert list(entering) == [None, None]
+            assert leaving.result() is None
 
 
 def test_whoever_is_refused_keeps_the_session_of_the_browser(plane: ControlPlane) -> None:

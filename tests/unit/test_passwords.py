@@ -6,6 +6,7 @@ import subprocess
 import sys
 import unicodedata
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -103,6 +104,7 @@ def test_a_hash_of_another_profile_still_fits_and_is_to_be_renewed(hashing: Hash
         argon2.PasswordHasher(1, 16, 2),
         argon2.PasswordHasher(1, 8, 1, hash_len=31),
         argon2.PasswordHasher(1, 8, 1, salt_len=17),
+        argon2.PasswordHasher(1, 8, 1, salt_len=17, hash_len=31),
         argon2.PasswordHasher(1, 8, 1, type=Type.I),
     ],
 )
@@ -216,6 +218,26 @@ def test_a_process_that_died_is_no_hindrance_to_closing() -> None:
     for process in _begun(hashing):
         os.kill(process.pid, signal.SIGKILL)
     hashing.close()
+
+
+def test_closing_lets_what_was_begun_finish_and_leaves_no_process() -> None:
+    hashing = Hashing(Profile(memory_kib=19456, passes=20), apart=True)
+    stored = hashing.hash(PASSWORD)
+    (process,) = _begun(hashing)
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(hashing.verify, stored, PASSWORD)
+        until(lambda: hashing._processes.qsize() < hashing._cores)
+        hashing.close()
+        assert answer.result(timeout=1)
+    assert not process.is_alive
+    assert not _begun(hashing)
+
+
+def test_no_more_processes_begin_than_are_asked_at_once() -> None:
+    with closing(Hashing(CHEAPEST, apart=True)) as hashing:
+        stored = hashing.hash(PASSWORD)
+        assert all(hashing.verify(stored, PASSWORD) for _ in range(8))
+        assert len(_begun(hashing)) == 1
 
 
 def test_a_process_that_hashes_ends_with_a_server_that_is_killed(tmp_path: Path) -> None:

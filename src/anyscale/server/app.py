@@ -89,8 +89,8 @@ def _listening(host: str, port: int) -> socket.socket:
         listening = socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
         raise ConfigError(f"cannot listen at {host}:{port}: {error.strerror}") from None
-    # Each connection inherits it; asyncio sets it only where a socket names its protocol. Without
-    # it the body of an answer waits until the client says that it has the headers: 40 ms.
+    # Each connection inherits it, whatever the event loop sets. Without it the body of an answer
+    # waits until the client says that it has the headers: 40 ms.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     listening.set_inheritable(True)
     return listening
@@ -118,9 +118,9 @@ def _config(workers: int) -> "Config":
     return Config(
         "anyscale.server.app:asgi",
         factory=True,
-        # Of what a request costs they take a third off.
+        # The reader of requests that bounds what stands before a body, and refuses what is unclear.
+        http="h11",
         loop="uvloop",
-        http="httptools",
         workers=workers,
         log_config=None,
         access_log=False,

@@ -3,8 +3,8 @@
 import os
 import threading
 from collections.abc import Callable, Sequence
-from functools import cached_property
-from queue import SimpleQueue
+from functools import cached_property, partial
+from queue import LifoQueue
 from typing import TYPE_CHECKING, TypeVar
 
 from anyscale.server.core.argon2id import CHEAPEST, OWASP, Hasher, Profile
@@ -43,8 +43,9 @@ class Hashing:
         self._hasher = Hasher(profile)
         self._making = threading.Lock()
         self._made: ThreadPoolExecutor | None = None
-        #: One a core; None is one that is still to begin. Who takes one asks it alone.
-        self._processes: SimpleQueue[HashingProcess | None] = SimpleQueue()
+        #: One a core; None is one that is still to begin. Who takes one asks it alone. The last one
+        #: used comes first, so that no more begin than are needed.
+        self._processes: LifoQueue[HashingProcess | None] = LifoQueue()
         for _ in range(self._cores):
             self._processes.put(None)
         #: hashes computed so far
@@ -77,11 +78,14 @@ class Hashing:
         It is done where passwords are hashed, at the same priority: a look at the list of common
         ones takes some 150 us, a page of them as long as anybody else should wait for the server.
         """
-        return self._waited_for(lambda hasher: hasher.faults(passwords, own, minimum))
+        work = partial(self._done, lambda hasher: hasher.faults(passwords, own, minimum))
+        return self._pool.submit(work).result()
 
     def verify(self, password_hash: str | None, password: str) -> bool:
         """Say whether a password is the right one, as `Hasher.verify` does."""
-        return self._waited_for(lambda hasher: hasher.verify(password_hash, password))
+        work = partial(self._done, lambda hasher: hasher.verify(password_hash, password))
+        # A process is asked by who needs it: a thread of the pool would be one more to wake.
+        return work() if self._apart else self._pool.submit(work).result()
 
     def needs_rehash(self, password_hash: str) -> bool:
         """Say whether a hash was made with other parameters than today's."""
@@ -91,8 +95,9 @@ class Hashing:
         """Let the threads and processes go; what they have begun is finished."""
         if self._made:
             self._made.shutdown(cancel_futures=True)
-        for _ in range(self._cores):
-            if process := self._processes.get():
+        # All of them first: one that is in use comes when it has finished.
+        for process in [self._processes.get() for _ in range(self._cores)]:
+            if process:
                 process.close()
             self._processes.put(None)
 
@@ -106,10 +111,6 @@ class Hashing:
         result = self._done(lambda hasher: hasher.hash(passwords))
         self.computed += len(result)
         return result
-
-    def _waited_for(self, work: Callable[[Hasher | HashingProcess], Result]) -> Result:
-        # A process is asked by whoever needs it: a thread in between would be one more to wake.
-        return self._done(work) if self._apart else self._pool.submit(self._done, work).result()
 
     def _done(self, work: Callable[[Hasher | HashingProcess], Result]) -> Result:
         """Have a process do something when one is free; or this thread, if that one is gone."""

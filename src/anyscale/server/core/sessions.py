@@ -21,6 +21,7 @@ __all__ = [
     "Sessions",
     "begin",
     "hash_of",
+    "hold",
     "new_secret",
 ]
 
@@ -153,14 +154,27 @@ class Sessions:
             rows.forget_devices(now - DEVICE_LIMIT)
 
 
+def hold(rows: Transaction, user_id: str, browser: Browser) -> AccountRow | None:
+    """Hold an account, and the one whose session the browser has, which `begin` ends.
+
+    By their ids, as whoever holds several accounts: it comes first in a transaction.
+
+    Returns:
+        The former, if there is one.
+    """
+    before = _the_one_before(rows, browser)
+    ids = {user_id, before.user_id} if before else {user_id}
+    return {held: rows.account(user_id=held) for held in sorted(ids)}[user_id]
+
+
 def begin(rows: Transaction, account: AccountRow, way: str, browser: Browser) -> tuple[str, str]:
     """Begin a session, and end the one that the browser had (ASVS 5.0, 7.2.4).
 
     From then on the account knows the browser.
 
     Args:
-        rows: the transaction that found out whose it is.
-        account: whose; it is held.
+        rows: a transaction that has taken the account by `hold`. The trail is held from now on.
+        account: whose.
         way: by which it came about: `password`, `link` or `sso`.
         browser: where it begins.
 
@@ -169,6 +183,7 @@ def begin(rows: Transaction, account: AccountRow, way: str, browser: Browser) ->
         keeps the hashes only.
     """
     before = _the_one_before(rows, browser)
+    is_ended = before and rows.end_sessions(before.user_id, only=before.session_id)
     now, secret, device = rows.now(), new_secret(), browser.device or new_secret()
     session = SessionRow(
         session_id=f"ses_{now:012x}{os.urandom(6).hex()}",
@@ -183,7 +198,7 @@ def begin(rows: Transaction, account: AccountRow, way: str, browser: Browser) ->
     )
     rows.add_session(session)
     rows.remember_device(hash_of(device), account.user_id, now)
-    if before:
+    if before and is_ended:
         audit.append(rows, f"user:{before.user_id}", "session.ended", before.session_id, {})
     actor = f"user:{account.user_id}"
     audit.append(rows, actor, "session.begun", session.session_id, {"way": way})
@@ -191,12 +206,7 @@ def begin(rows: Transaction, account: AccountRow, way: str, browser: Browser) ->
 
 
 def _the_one_before(rows: Transaction, browser: Browser) -> SessionRow | None:
-    """End the session that a browser had; give it, to be told of in the trail."""
-    before = rows.session(hash_of(browser.session)) if browser.session else None
-    # It may be another person's, whose account is not held here: whoever holds that one may be
-    # waited for, since nothing that it could still ask for is held here yet.
-    is_ended = before and rows.end_sessions(before.user_id, only=before.session_id)
-    return before if is_ended else None
+    return rows.session(hash_of(browser.session)) if browser.session else None
 
 
 def new_secret() -> str:

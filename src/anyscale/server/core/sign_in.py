@@ -14,7 +14,7 @@ from anyscale.server.core import audit
 from anyscale.server.core.audit import Trail
 from anyscale.server.core.noting import Noting
 from anyscale.server.core.passwords import Hashing
-from anyscale.server.core.sessions import DEVICE_LIMIT, Browser, Member, begin, hash_of
+from anyscale.server.core.sessions import DEVICE_LIMIT, Browser, Member, begin, hash_of, hold
 from anyscale.server.core.throttle import Throttle
 from anyscale.server.store.base import AccountRow, Store, Transaction
 from anyscale.user.emails import email_key
@@ -108,15 +108,16 @@ class SignIn:
             raise PasswordRefused("The new password is the one that you have.")
         chosen = self._hashed(new, account)
         with self._store.write() as rows:
-            now_there = rows.account(user_id=account.user_id)
+            now_there = hold(rows, account.user_id, browser)
             is_over = rows.session(member.session.hash) is None
             if is_over or not now_there or now_there.suspended_at is not None:
                 raise NotAuthenticated("you are not signed in any more")
             if now_there.password_hash != account.password_hash:
                 raise SignInRefused("the password was changed meanwhile")
             rows.set_password(account.user_id, chosen, rows.now())
+            signed_in = self._begin(rows, now_there, member.session.way, browser)
             audit.append(rows, member.actor, "password.changed", account.user_id, {})
-            return self._begin(rows, now_there, member.session.way, browser)
+        return signed_in
 
     def link_account(self, secret: str) -> AccountRow:
         """Give the account that a one-time link is for; the link stays good.
@@ -146,14 +147,15 @@ class SignIn:
         chosen = self._hashed(new, account)
         with self._store.write() as rows:
             # First, so that two who use it at once take turns.
-            now_there = rows.account(user_id=account.user_id)
+            now_there = hold(rows, account.user_id, browser)
             taken = rows.take_link(hash_of(secret))
             if not taken or not now_there or now_there.suspended_at is not None:
                 raise LinkInvalid("this link was used before, or has expired: ask for a new one")
             rows.set_password(account.user_id, chosen, rows.now())
+            signed_in = self._begin(rows, now_there, "link", browser)
             actor = f"user:{account.user_id}"
             audit.append(rows, actor, "password.set_by_link", account.user_id, {})
-            return self._begin(rows, now_there, "link", browser)
+        return signed_in
 
     def close(self) -> None:
         """Finish what was begun."""
@@ -177,7 +179,7 @@ class SignIn:
         if self._hashing.needs_rehash(account.password_hash or ""):
             better = self._hashing.hash(normalized(password))
         with self._store.write() as rows:
-            now_there = rows.account(user_id=account.user_id)
+            now_there = hold(rows, account.user_id, browser)
             if now_there is None or now_there.password_hash != account.password_hash:
                 raise SignInRefused("email or password is wrong")
             self._require_valid(now_there, rows.now())

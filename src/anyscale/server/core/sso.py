@@ -5,7 +5,7 @@ from collections.abc import Set as AbstractSet
 from anyscale.errors import SsoRefused
 from anyscale.server.core import audit
 from anyscale.server.core.oidc import Person, Provider
-from anyscale.server.core.sessions import Browser, begin
+from anyscale.server.core.sessions import Browser, begin, hold
 from anyscale.server.core.sign_in import SignedIn
 from anyscale.server.settings import IdentityProvider
 from anyscale.server.store.base import AccountRow, Store, Transaction
@@ -37,32 +37,28 @@ class Sso:
         Raises:
             SsoRefused: there is none, or it is not for SSO, or another subject's, or suspended.
         """
+        with self._store.read() as rows:
+            user_id = self._whose(rows, person)
         with self._store.write() as rows:
-            account, is_new = _known(rows, person), False
+            account = hold(rows, user_id, browser)
             if account is None:
-                account, is_new = self._linked(rows, person)
+                raise SsoRefused("no_account")
+            is_new = _tie(rows, person, account)
             session, device = begin(rows, account, "sso", browser)
             if is_new:
                 told = {"issuer": person.issuer}
                 audit.append(rows, _actor(account), "identity.linked", account.user_id, told)
         return SignedIn(account.user_id, session, device)
 
-    def _linked(self, rows: Transaction, person: Person) -> tuple[AccountRow, bool]:
-        """Tie a subject that comes for the first time to the account of its address.
-
-        Give the account, and whether it was tied just now.
-        """
+    def _whose(self, rows: Transaction, person: Person) -> str:
+        """Give the id of who came before, whatever the address is now, or else of its account."""
+        user_id = rows.identified(person.issuer, person.subject)
+        if user_id and rows.account(user_id=user_id):
+            return user_id
         account = rows.account(email_key=self._key_of(person))
         if account is None:
             raise SsoRefused("no_account")
-        if not _is_spelled_alike(str(person.email), account.email):
-            raise SsoRefused("email_spelling", _actor(account))
-        _require_sso(account)
-        is_new = rows.link_identity(person.issuer, person.subject, account.user_id, rows.now())
-        # Or the same subject came a moment ago in another window.
-        if not is_new and rows.identified(person.issuer, person.subject) != account.user_id:
-            raise SsoRefused("other_subject", _actor(account))
-        return account, is_new
+        return account.user_id
 
     def _key_of(self, person: Person) -> str:
         if not isinstance(person.email, str):
@@ -78,13 +74,20 @@ class Sso:
         return key
 
 
-def _known(rows: Transaction, person: Person) -> AccountRow | None:
-    """Give the account of a subject that came before, whatever its address is now."""
-    user_id = rows.identified(person.issuer, person.subject)
-    account = rows.account(user_id=user_id) if user_id else None
-    if account:
-        _require_sso(account)
-    return account
+def _tie(rows: Transaction, person: Person, account: AccountRow) -> bool:
+    """Tie a subject to an account; say whether it was not tied before."""
+    is_known = rows.identified(person.issuer, person.subject) == account.user_id
+    if not is_known and not _is_spelled_alike(str(person.email), account.email):
+        raise SsoRefused("email_spelling", _actor(account))
+    _require_sso(account)
+    if is_known:
+        return False
+    if rows.link_identity(person.issuer, person.subject, account.user_id, rows.now()):
+        return True
+    # Or the same subject came a moment ago in another window.
+    if rows.identified(person.issuer, person.subject) != account.user_id:
+        raise SsoRefused("other_subject", _actor(account))
+    return False
 
 
 def _require_sso(account: AccountRow) -> None:

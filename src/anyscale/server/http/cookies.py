@@ -28,7 +28,7 @@ class _HostCookie(Cookie):
 
     def to_encoded_header(self) -> tuple[bytes, bytes]:
         secret = self.value or ""
-        if not _PLAIN.fullmatch(secret):  # nobody's but one that a browser made up
+        if not _PLAIN.fullmatch(secret):  # none of ours is like that
             return super().to_encoded_header()
         told = (
             f"{self.key}={secret}; HttpOnly; Max-Age={self.max_age}; Path=/; SameSite=lax; Secure"
@@ -64,9 +64,10 @@ def gone(name: str) -> Cookie:
 
 def browser_of(connection: Connection) -> Browser:
     """Say from where a request comes."""
+    device = connection.cookies.get(DEVICE, "")
     return Browser(
         address=connection.client.host if connection.client else "",
         agent=connection.headers.get("user-agent", ""),
-        device=connection.cookies.get(DEVICE, ""),
+        device=device if _PLAIN.fullmatch(device) else "",
         session=connection.cookies.get(SESSION, ""),
     )

@@ -1,4 +1,4 @@
-"""The ways in, as calls and pages use them alike: in their lane, counted, the old session ended."""
+"""The ways in, as calls and pages use them alike: in their lane, and counted."""
 
 from collections.abc import Awaitable
 from contextlib import suppress

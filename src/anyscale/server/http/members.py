@@ -1,10 +1,11 @@
 """Who makes a request: the person whose session's cookie it carries, or nobody."""
 
+from contextlib import suppress
 from functools import partial
 
 from litestar.handlers import BaseRouteHandler
 
-from anyscale.errors import NotAuthenticated, PasswordChangeNeeded
+from anyscale.errors import NotAuthenticated, Overloaded, PasswordChangeNeeded
 from anyscale.server.core.sessions import Member
 from anyscale.server.http.cookies import SESSION
 from anyscale.server.http.given import Connection, lanes_of, plane_of
@@ -27,7 +28,8 @@ async def recognise(connection: Connection) -> Member:
     # While every core hashes, to wake a thread and be woken by it may take longer than the rest.
     member = authenticate() if plane.store.is_near else await asking.run(authenticate)
     if member.is_use_due:
-        await asking.run(partial(plane.sessions.note_use, member))
+        with suppress(Overloaded):  # it is noted by a later request
+            await asking.run(partial(plane.sessions.note_use, member))
     connection.scope["state"]["member"] = member
     return member
 

@@ -1,5 +1,6 @@
 """What an operator sees of each request: a line in the log, and figures for Prometheus."""
 
+import json
 import logging
 import os
 import re
@@ -10,7 +11,6 @@ from typing import Any
 
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
-from msgspec import json
 
 from anyscale.server.http.figures import REQUESTS, SECONDS, UNDER_WAY
 from anyscale.wire import API, IDENTITY
@@ -142,7 +142,7 @@ class _Lines(logging.Formatter):
             "process": record.process,
         }
         told |= {key: text for key, text in vars(record).items() if key not in _STANDARD}
-        return json.encode(told, enc_hook=str).decode()
+        return json.dumps(told, default=str, ensure_ascii=False)
 
 
 def set_up_logging() -> None:

@@ -218,7 +218,7 @@ class Store(Protocol):
 
     @property
     def is_near(self) -> bool:
-        """Whether who reads a row or two waits for nobody, as in a file of this machine."""
+        """Whether reading a row or two waits for the disk at most: for a file of this machine."""
 
     def write(self) -> AbstractContextManager[Transaction]:
         """Begin a transaction that may write; it ends with the block, well or not at all."""
