@@ -178,6 +178,33 @@ def test_csv_columns_come_in_any_order_and_blank_lines_are_passed_over() -> None
     assert (joe.name, joe.title) == ("Joe", None)
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Name,Email,Is_SSO_User,Lastname",
+        " NAME , EMAIL ,\tis_sso_user , LastName ",
+        '"Name"," Email ","IS_SSO_USER",lastname',
+    ],
+)
+def test_csv_columns_are_known_in_any_case_and_with_blanks_around(header: str) -> None:
+    (jane,), reading = read(f"{header}\nJane,jane@example.com,yes,Doe".encode(), "users.csv")
+
+    assert reading.problems == []
+    assert (jane.name, jane.email) == ("Jane", "jane@example.com")
+    assert (jane.is_sso_user, jane.lastname) == (True, "Doe")
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("line", ["sep={}\n", "SEP={}\r\n", '"sep={}"\n', "\ufeffsep={}\r\n"])
+def test_a_line_that_tells_excel_the_separator_is_passed_over(line: str, separator: str) -> None:
+    text = f"{line}name{{}}email\nJane{{}}jane@example.com\n".replace("{}", separator)
+
+    (jane,), reading = read(text.encode(), "users.csv")
+
+    assert reading.problems == []
+    assert (jane.name, jane.email) == ("Jane", "jane@example.com")
+
+
 def test_the_format_is_told_by_the_name_and_is_yaml_otherwise() -> None:
     names = ["a.YAML", "a.yml", "a.json", "a.JSONL", "a.ndjson", "a.csv", "a.txt", "a", "csv", "-"]
 

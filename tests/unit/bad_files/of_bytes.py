@@ -42,8 +42,9 @@ BYTES = [
         b"",
         [
             (
-                "users.csv:1:1: the file has no users: the first line must name the columns, name"
-                " and email among them, like name,email,password,is_sso_user,lastname,title"
+                "users.csv:1:1: the file has no users: the first line must name the columns, name "
+                "and email among them, separated by commas, semicolons or tabs, like "
+                "name,email,password,is_sso_user,lastname,title"
             )
         ],
     ),

@@ -2,52 +2,77 @@
 
 from tests.unit.bad_files.bad import Bad
 
+MUST_NAME = (
+    "the first line must name the columns, name and email among them, separated by commas, "
+    "semicolons or tabs, like name,email,password,is_sso_user,lastname,title"
+)
+MEND = "rename it to one of name, email, password, is_sso_user, lastname, title, or remove it"
+NOT_YAML = "the file must begin with the key 'create_users:', and the list of users under it"
+SAY_CSV = "if the file is CSV, say --format csv"
+
 CSV = [
     Bad(
         "no header: no cell is shown",
         "users.csv",
         b"Jane,jane@example.com,correct-horse\n",
-        [
-            (
-                "users.csv:1:1: there is no column name and no column email: the first line must "
-                "name the columns, name and email among them, like "
-                "name,email,password,is_sso_user,lastname,title"
-            )
-        ],
+        [f"users.csv:1:1: there is no column name and no column email: {MUST_NAME}"],
     ),
     Bad(
         "no column for the email",
         "users.csv",
         (b"name,title\nJane,Engineer\n"),
+        [f"users.csv:1:1: there is no column email: {MUST_NAME}"],
+    ),
+    Bad(
+        "names that are not guessed, and a column that is missing",
+        "users.csv",
+        b"First Name,Last Name,Email,Title\nJane,Doe,jane@example.com,Boss\n",
         [
-            (
-                "users.csv:1:1: there is no column email: the first line must name the columns, "
-                "name and email among them, like name,email,password,is_sso_user,lastname,title"
-            )
+            f"users.csv:1:1: unknown column 'First Name': {MEND}",
+            f"users.csv:1:1: there is no column name: {MUST_NAME}",
+            f"users.csv:1:12: unknown column 'Last Name': {MEND}",
         ],
     ),
     Bad(
-        "columns in another case",
+        "a column of the sheet's own, and a wrong email under a name in another case",
         "users.csv",
-        (b"Name,Email\nJane,jane@example.com\n"),
+        b"Name,Department, EMAIL \nJane,Sales,jane\n",
         [
-            (
-                "users.csv:1:1: there is no column name and no column email ('Name' is not "
-                "'name'): the first line must name the columns, name and email among them, like "
-                "name,email,password,is_sso_user,lastname,title"
-            )
+            f"users.csv:1:6: unknown column 'Department': {MEND}",
+            "users.csv:2:12: create_users[0].email: 'jane' is not an email address",
         ],
     ),
     Bad(
-        "a column that is not known",
+        "no header, and a user called Title: no cell is shown",
         "users.csv",
-        (b'name,email,titel,"a, b"\nJane,jane@example.com,x,y\n'),
+        b"Title,jane@example.com,correct-horse\n",
+        [f"users.csv:1:1: there is no column name and no column email: {MUST_NAME}"],
+    ),
+    Bad(
+        "a column that is named like an email",
+        "users.csv",
+        b"name,email,work@home\nJane,jane@example.com,x\n",
+        [f"users.csv:1:12: unknown column 'work@home': {MEND}"],
+    ),
+    Bad(
+        "a hundred columns and one that are not known",
+        "users.csv",
+        b"name,email" + b",x" * 101 + b"\n",
         [
-            "users.csv:1:12: unknown key 'titel': did you mean 'title'?",
+            *(f"users.csv:1:{12 + 2 * n}: unknown column 'x': {MEND}" for n in range(100)),
             (
-                "users.csv:1:18: unknown key 'a, b': the keys are name, email, password, "
-                "is_sso_user, lastname, title"
+                "users.csv:1:212: more than 100 keys or columns are wrong up to here: "
+                "it is no users file"
             ),
+        ],
+    ),
+    Bad(
+        "columns that are not known",
+        "users.csv",
+        b'name,email,titel,"a, b"\nJane,jane@example.com,x,y\n',
+        [
+            f"users.csv:1:12: unknown column 'titel': {MEND}",
+            f"users.csv:1:18: unknown column 'a, b': {MEND}",
         ],
     ),
     Bad(
@@ -57,16 +82,10 @@ CSV = [
         ["users.csv:1:12: the column 'name' is there twice"],
     ),
     Bad(
-        "a blank around a column",
+        "a column twice, in other cases and with blanks",
         "users.csv",
-        (b"name, email\nJane,jane@example.com\n"),
-        [
-            (
-                "users.csv:1:1: there is no column email (' email' is not 'email'): the first "
-                "line must name the columns, name and email among them, like "
-                "name,email,password,is_sso_user,lastname,title"
-            )
-        ],
+        b"Name,email, NAME\nJane,jane@example.com,Joe\n",
+        ["users.csv:1:12: the column 'name' is there twice"],
     ),
     Bad(
         "rows that are too short and too long",
@@ -156,13 +175,7 @@ CSV = [
         "bars between the cells",
         "users.csv",
         (b"name|email\nJane|jane@example.com\n"),
-        [
-            (
-                "users.csv:1:1: there is no column name and no column email: the first line must "
-                "name the columns, name and email among them, like "
-                "name,email,password,is_sso_user,lastname,title"
-            )
-        ],
+        [f"users.csv:1:1: there is no column name and no column email: {MUST_NAME}"],
     ),
     Bad(
         "a byte order mark, and a wrong email",
@@ -260,12 +273,7 @@ CSV = [
         "blank lines alone",
         "users.csv",
         (b"\n\n"),
-        [
-            (
-                "users.csv:1:1: the file has no users: the first line must name the columns, name"
-                " and email among them, like name,email,password,is_sso_user,lastname,title"
-            )
-        ],
+        [f"users.csv:1:1: the file has no users: {MUST_NAME}"],
     ),
     Bad(
         "a cell that is too long",
@@ -290,15 +298,69 @@ CSV = [
         ],
     ),
     Bad(
-        "a line of Excel's own",
+        "a line for Excel, and mistakes after it",
         "users.csv",
-        (b"sep=,\nname,email\n"),
+        b"sep=;\r\nName;Email;Department\r\nJane;jane;Sales\r\n",
+        [
+            f"users.csv:2:12: unknown column 'Department': {MEND}",
+            "users.csv:3:6: create_users[0].email: 'jane' is not an email address",
+        ],
+    ),
+    Bad(
+        "a line for Excel that says bars",
+        "users.csv",
+        b"sep=|\nname|email\n",
+        [f"users.csv:2:1: there is no column name and no column email: {MUST_NAME}"],
+    ),
+    Bad(
+        "a line for Excel alone",
+        "users.csv",
+        b"sep=,\n",
+        [f"users.csv:2:1: the file has no users: {MUST_NAME}"],
+    ),
+    Bad(
+        "CSV under a name that does not say so",
+        "users.txt",
+        b"\xef\xbb\xbfName,Email\r\nJane,jane@example.com\r\n",
+        [f"users.txt:1:1: {NOT_YAML}; {SAY_CSV}"],
+    ),
+    Bad(
+        "CSV with tabs and a character that ends the reading",
+        "users.tsv",
+        b"title\temail\tname\nBoss\tjane@example.com\tJ\xfcrgen\n",
         [
             (
-                "users.csv:1:1: there is no column name and no column email: the first line must "
-                "name the columns, name and email among them, like "
-                "name,email,password,is_sso_user,lastname,title"
+                "users.tsv:2:24: the file is not UTF-8 from here on (Latin-1 or Windows-1252 look "
+                f"like this): save it as UTF-8; {SAY_CSV}"
             )
+        ],
+    ),
+    Bad(
+        "CSV in quotes with semicolons, taken as YAML",
+        "users",
+        b'"name";"email"\n"Jane";"jane@example.com"\n',
+        [f"users:1:1: {NOT_YAML}; {SAY_CSV}"],
+    ),
+    Bad(
+        "CSV with a line for Excel, taken as YAML",
+        "users.txt",
+        b"sep=;\nname;email\n",
+        [f"users.txt:1:1: {NOT_YAML}; {SAY_CSV}"],
+    ),
+    Bad(
+        "a text that is neither YAML nor CSV: --format csv is not proposed",
+        "users.txt",
+        b"the name and the email, please\n",
+        [f"users.txt:1:1: {NOT_YAML}"],
+    ),
+    Bad(
+        "JSON Lines taken as YAML: --format csv is not proposed",
+        "users.txt",
+        b'{"name": "Cid", "email": "cid@example.com"}\n{"name": "Dee", "email": "d@d.io"}\n',
+        [
+            "users.txt:1:2: unknown key 'name': the file holds one key, 'create_users'",
+            "users.txt:1:17: unknown key 'email': the file holds one key, 'create_users'",
+            "users.txt:2:1: not valid YAML: something follows the end of the document: remove it",
         ],
     ),
 ]

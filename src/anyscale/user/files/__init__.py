@@ -27,6 +27,9 @@ FORMATS = {
 STDIN = "-"
 STDIN_NAME = "<stdin>"
 
+#: bytes of a first line that are looked at for the names of columns
+_MAX_HEADER = 1 << 12
+
 
 def format_of(name: str) -> str:
     """Tell a file's format by its name: YAML unless the name says otherwise."""
@@ -149,7 +152,7 @@ class UsersFile:
         try:
             yield from self._read(self._source, entries)
         except Fatal as error:
-            entries.problems.append(error.problem)
+            entries.problems.append(self._hinted(error.problem))
 
     def _read(self, source: Source, entries: Entries) -> Iterator[CheckedUser]:
         if self.format == "yaml":
@@ -161,6 +164,19 @@ class UsersFile:
         else:
             from anyscale.user.files.from_csv import read_csv as read
         return read(source, entries)
+
+    def _hinted(self, problem: Problem) -> Problem:
+        """Add the way out for CSV that was taken as YAML, as under a name like users.txt."""
+        if self.format != "yaml" or not self._begins_like_csv():
+            return problem
+        detail = f"{problem.detail}; if the file is CSV, say --format csv"
+        return structs.replace(problem, detail=detail)
+
+    def _begins_like_csv(self) -> bool:
+        from anyscale.user.files.from_csv import looks_like_csv
+
+        self._stream.seek(0)
+        return looks_like_csv(self._stream.readline(_MAX_HEADER).decode("utf-8-sig", "replace"))
 
     def _now(self) -> tuple[int, int]:
         try:

@@ -43,7 +43,7 @@ REQUIRED = ("name", "email")
 #: the hundred thousand keys that fit into a MiB would take a hundred.
 MAX_FAULTS = 100
 
-TOO_MANY = f"more than {MAX_FAULTS} keys are wrong up to this place: it is no users file"
+TOO_MANY = f"more than {MAX_FAULTS} keys or columns are wrong up to here: it is no users file"
 
 NOT_A_MAP = "a user must be a map: name, email and so on"
 

@@ -5,11 +5,11 @@ import re
 from collections import deque
 from collections.abc import Iterator
 
-from anyscale.user.files.entries import REQUIRED, Entries, Place, PlacedFault, Value, unknown_key
+from anyscale.user.files.entries import REQUIRED, Entries, Place, PlacedFault, Value
 from anyscale.user.files.source import Source
 from anyscale.user.validate import FIELDS, CheckedUser, shown
 
-__all__ = ["read_csv"]
+__all__ = ["looks_like_csv", "read_csv"]
 
 _FLAGS = {
     "true": True,
@@ -21,10 +21,13 @@ _FLAGS = {
     "": False,
 }
 
-_HEADER = "the first line must name the columns, name and email among them, like " + ",".join(
-    FIELDS
+_HEADER = (
+    "the first line must name the columns, name and email among them, separated by commas, "
+    f"semicolons or tabs, like {','.join(FIELDS)}"
 )
 
+# The line that tells Excel the separator, which `_delimiter` finds in the next one as well.
+_FOR_EXCEL = re.compile(r'"?sep=."?\s*', re.IGNORECASE).fullmatch
 
 # A cell begins with a quote, and then ends with one, or it holds no delimiter. The reader of the
 # standard library gives no positions, so this pattern follows it.
@@ -61,6 +64,12 @@ class _Lines:
         return first, text
 
 
+def looks_like_csv(line: str) -> bool:
+    """Tell whether the first line of a file is one of CSV."""
+    cells = {_column(cell.strip().strip('"')) for cell in re.split("[,;\t]", line)}
+    return cells.issuperset(REQUIRED) or bool(_FOR_EXCEL(line))
+
+
 def read_csv(source: Source, entries: Entries) -> Iterator[CheckedUser]:
     """Read the users of a CSV file, in order; what is wrong goes to `entries`.
 
@@ -72,11 +81,15 @@ def read_csv(source: Source, entries: Entries) -> Iterator[CheckedUser]:
     lines = _Lines(source)
     iterator = iter(lines)
     header = next(iterator, "")
+    if _FOR_EXCEL(header):
+        lines.take()
+        header = next(iterator, "")
     delimiter = _delimiter(header)
     rows = csv.reader(_again(header, iterator), delimiter=delimiter, strict=True)
     try:
-        names = next(rows, [])
-        columns = _columns(names, _starts(*lines.take(), delimiter), source, entries)
+        cells = next(rows, [])
+        first, text = lines.take()
+        columns = _columns(cells, first, _starts(first, text, delimiter), source, entries)
         for row in rows:
             first, text = lines.take()
             # Spreadsheets leave rows of empty cells behind.
@@ -98,25 +111,41 @@ def _delimiter(header: str) -> str:
     return max(",;\t", key=header.count)
 
 
+def _column(cell: str) -> str:
+    """Give the name that a cell of the first line stands for: people write `Name` and ` EMAIL `."""
+    return cell.strip().lower()
+
+
 def _columns(
-    names: list[str], starts: Iterator[Place], source: Source, entries: Entries
+    cells: list[str], first: int, starts: Iterator[Place], source: Source, entries: Entries
 ) -> list[str]:
-    """Check the first line. Where the names were forgotten it holds a user: show no cell then."""
-    if not names:
-        raise source.fatal("empty", f"the file has no users: {_HEADER}", 1, 1)
-    if missing := [field for field in REQUIRED if field not in names]:
-        near = [name for name in names if name not in FIELDS and name.strip().lower() in FIELDS]
-        hint = f" ({shown(near[0])} is not '{near[0].strip().lower()}')" if near else ""
-        detail = f"there is no column {' and no column '.join(missing)}{hint}: {_HEADER}"
-        raise source.fatal("columns", detail, 1, 1)
+    """Check the line that names the columns, and give their names."""
+    if not cells:
+        raise source.fatal("empty", f"the file has no users: {_HEADER}", first, 1)
+    known = set(FIELDS).intersection(map(_column, cells))
+    if _are_names(cells, known):
+        _check_names(cells, starts, entries)
+    if missing := [field for field in REQUIRED if field not in known]:
+        detail = f"there is no column {' and no column '.join(missing)}: {_HEADER}"
+        raise source.fatal("columns", detail, first, 1)
+    return [_column(cell) for cell in cells]
+
+
+def _are_names(cells: list[str], known: set[str]) -> bool:
+    """Tell names from a user: where they were forgotten, no cell may be shown, as a password."""
+    return known.issuperset(REQUIRED) or (bool(known) and not any("@" in cell for cell in cells))
+
+
+def _check_names(cells: list[str], starts: Iterator[Place], entries: Entries) -> None:
     seen = set()
-    for name, start in zip(names, starts, strict=True):
-        if name not in FIELDS:
-            entries.problem(start, "unknown_key", unknown_key(name))
-        elif name in seen:
-            entries.problem(start, "duplicate_key", f"the column {name!r} is there twice")
-        seen.add(name)
-    return names
+    for cell, start in zip(cells, starts, strict=True):
+        column = _column(cell)
+        if column not in FIELDS:
+            mend = f"rename it to one of {', '.join(FIELDS)}, or remove it"
+            entries.problem(start, "unknown_key", f"unknown column {shown(cell)}: {mend}")
+        elif column in seen:
+            entries.problem(start, "duplicate_key", f"the column {column!r} is there twice")
+        seen.add(column)
 
 
 def _user(
@@ -135,7 +164,7 @@ def _user(
     faults = []
     places = dict(zip(columns, _starts(first, text, delimiter), strict=True))
     for field, cell in zip(columns, row, strict=True):
-        if field not in FIELDS:  # `_columns` has said so
+        if field not in FIELDS:  # `_check_names` has said so
             continue
         if field != "is_sso_user":
             values[field] = cell or None
