@@ -14,7 +14,6 @@ from tests.acceptance.faults import write_users
 from tests.acceptance.served import ServerProcess
 from tests.conftest import Anyscale, Result
 
-
 #: octets; what a server may take of it also waits in the buffers of two sockets
 _MOST = 20_000_000
 
