@@ -28,6 +28,7 @@ from anyscale.server.http import (
     trail,
     users,
 )
+from anyscale.server.http.head import Headed
 from anyscale.server.http.inflating import MAX_BODY, Inflating
 from anyscale.server.http.lanes import Lanes
 from anyscale.server.http.members import member_of
@@ -81,7 +82,7 @@ def application(plane: ControlPlane) -> ASGIApp:
         state=State({"plane": plane, "lanes": lanes}),
         logging_config=None,
     )
-    return Observed(Inflating(app), by_tls=plane.settings.is_reached_by_tls)
+    return Observed(Headed(Inflating(app)), by_tls=plane.settings.is_reached_by_tls)
 
 
 def _caller(request: Request[Any, Any, Any]) -> Caller:
