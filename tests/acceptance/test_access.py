@@ -153,6 +153,25 @@ def test_a_port_that_is_taken_is_named(server: ServerProcess, anyscale: Anyscale
     assert f"cannot listen at 127.0.0.1:{server.port}: Address already in use" in result.stderr
 
 
+@pytest.fixture(params=["sqlite", "postgres"])
+def blank(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a database in which nothing was set up."""
+    if request.param == "sqlite":
+        return f"sqlite:////{tmp_path.relative_to('/')}/served/anyscale.db"
+    url: str = request.getfixturevalue("blank_postgres_url")
+    return url
+
+
+@pytest.mark.parametrize("command", [("list-tokens",), ("revoke-token", "jane")])
+def test_before_there_is_a_control_plane_the_operator_is_told_how_to_make_one(
+    command: tuple[str, ...], blank: str, anyscale: Anyscale, tmp_path: Path
+) -> None:
+    result = anyscale("server", *command, env={"ANYSCALE_DATABASE_URL": blank})
+    assert result.returncode == 1
+    assert "there is no control plane yet: `anyscale server create-token`" in result.stderr
+    assert not (tmp_path / "served").exists()
+
+
 def test_the_trail_is_checked_against_a_head_that_was_noted(
     server: ServerProcess,
     create: Callable[[str], Result],
