@@ -150,7 +150,16 @@ def test_a_wrong_setting_keeps_the_server_from_starting(
 def test_a_port_that_is_taken_is_named(server: ServerProcess, anyscale: Anyscale) -> None:
     result = anyscale("server", "start", "--port", str(server.port))
     assert result.returncode == 2
-    assert f"cannot listen at 127.0.0.1:{server.port}: Address already in use" in result.stderr
+    assert result.stderr.splitlines()[-1] == (
+        f"error: cannot listen at 127.0.0.1:{server.port}: Address already in use: "
+        "another program listens there: end it, or choose another --port"
+    )
+
+
+def test_an_address_of_another_machine_is_no_place_to_listen(anyscale: Anyscale) -> None:
+    result = anyscale("server", "start", "--host", "192.0.2.1", "--port", "8000")
+    assert result.returncode == 2
+    assert "it is no address of this machine: choose another --host" in result.stderr
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
