@@ -72,6 +72,16 @@ class ServerProcess:
         """End it in order; give its exit status."""
         assert self._process
         self._process.terminate()
+        return self.ended()
+
+    def interrupt(self) -> None:
+        """Press Ctrl-C: a terminal tells all of its processes."""
+        assert self._process
+        os.killpg(self._process.pid, signal.SIGINT)
+
+    def ended(self) -> int:
+        """Wait for its end; give its exit status."""
+        assert self._process
         return self._process.wait(90)
 
     def kill(self) -> None:

@@ -155,7 +155,35 @@ def test_a_wrong_setting_keeps_the_server_from_starting(
 def test_a_port_that_is_taken_is_named(server: ServerProcess, anyscale: Anyscale) -> None:
     result = anyscale("server", "start", "--port", str(server.port))
     assert result.returncode == 2
-    assert f"cannot listen at 127.0.0.1:{server.port}: Address already in use" in result.stderr
+    assert result.stderr.splitlines()[-1] == (
+        f"error: cannot listen at 127.0.0.1:{server.port}: Address already in use: "
+        "another program listens there: end it, or choose another --port"
+    )
+
+
+def test_an_address_of_another_machine_is_no_place_to_listen(anyscale: Anyscale) -> None:
+    result = anyscale("server", "start", "--host", "192.0.2.1", "--port", "8000")
+    assert result.returncode == 2
+    assert "it is no address of this machine: choose another --host" in result.stderr
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def blank(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a database in which nothing was set up."""
+    if request.param == "sqlite":
+        return f"sqlite:////{tmp_path.relative_to('/')}/served/anyscale.db"
+    url: str = request.getfixturevalue("blank_postgres_url")
+    return url
+
+
+@pytest.mark.parametrize("command", [("list-tokens",), ("revoke-token", "jane")])
+def test_before_there_is_a_control_plane_the_operator_is_told_how_to_make_one(
+    command: tuple[str, ...], blank: str, anyscale: Anyscale, tmp_path: Path
+) -> None:
+    result = anyscale("server", *command, env={"ANYSCALE_DATABASE_URL": blank})
+    assert result.returncode == 1
+    assert "there is no control plane yet: `anyscale server create-token`" in result.stderr
+    assert not (tmp_path / "served").exists()
 
 
 def test_the_trail_is_checked_against_a_head_that_was_noted(

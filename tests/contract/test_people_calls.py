@@ -209,6 +209,13 @@ def test_a_link_sets_a_password_once_and_signs_in(house: Served, jane: Visitor) 
     assert (again.status, again.json["code"]) == (410, "link_invalid")
 
 
+@pytest.mark.parametrize("before", ["https://accounts.example.com/set-password#", " #"])
+def test_the_whole_of_a_link_will_do_as_well(house: Served, jane: Visitor, before: str) -> None:
+    whole = f"{before}{link_for(house)}\n"
+    answer = jane.ask("POST", "/v1/passwords", {"link": whole, "new_password": NEW})
+    assert answer.status == 201
+
+
 def test_too_many_wrong_passwords_say_when_to_try_again(house: Served, jane: Visitor) -> None:
     known = Visitor(house.url()).settle()
     for _ in range(10):

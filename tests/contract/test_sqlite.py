@@ -325,7 +325,7 @@ def test_a_newer_schema_is_refused_by_readers_and_writers(path: Path) -> None:
 
 
 def test_only_reading_makes_nothing(path: Path) -> None:
-    with pytest.raises(StoreUnavailable, match="cannot be opened"):
+    with pytest.raises(StoreUnavailable, match="there is no control plane yet"):
         SqliteStore(path, create=False)
     assert not path.parent.exists()
 

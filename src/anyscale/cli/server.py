@@ -204,6 +204,7 @@ def _control_plane(*, create: bool = True) -> "Iterator[ControlPlane]":
 
     plane = ControlPlane(Settings.from_environment(os.environ, served=True), create=create)
     try:
+        plane.require_begun()
         yield plane
     finally:
         plane.close()

@@ -1,5 +1,6 @@
 """The composition root: what the doors of the client side open to, and the server's start."""
 
+import errno
 import gc
 import logging
 import os
@@ -88,12 +89,26 @@ def _listening(host: str, port: int) -> socket.socket:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listening = socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
-        raise ConfigError(f"cannot listen at {host}:{port}: {error.strerror}") from None
+        raise ConfigError(f"cannot listen at {host}:{port}: {_reason(error)}") from None
     # Each connection inherits it, whatever the event loop sets. Without it the body of an answer
     # waits until the client says that it has the headers: 40 ms.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     listening.set_inheritable(True)
     return listening
+
+
+_REASONS = {
+    errno.EADDRINUSE: "another program listens there: end it, or choose another --port",
+    errno.EADDRNOTAVAIL: "it is no address of this machine: choose another --host",
+    errno.EACCES: "this user may not take the port: choose a --port from 1024 on",
+}
+
+
+def _reason(error: OSError) -> str:
+    # Python adds the address, which is said already.
+    said = str(error.strerror).partition(" (while")[0]
+    mend = _REASONS.get(error.errno or 0)
+    return f"{said}: {mend}" if mend else said
 
 
 def _run(listening: socket.socket, workers: int) -> int:

@@ -3,6 +3,7 @@
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from anyscale.errors import StoreUnavailable
 from anyscale.server.core.accounts import Accounts
 from anyscale.server.core.audit import Trail
 from anyscale.server.core.batches import Batches
@@ -14,6 +15,7 @@ from anyscale.server.core.tokens import Tokens
 from anyscale.server.core.users import Users
 from anyscale.server.settings import Settings
 from anyscale.server.store.base import Store
+from anyscale.server.store.steps import NOTHING_YET
 
 if TYPE_CHECKING:
     from anyscale.server.core.sign_in import SignIn
@@ -87,6 +89,15 @@ class ControlPlane:
         """What makes owners, for the operator alone."""
         sso_only = self.settings.policy.sso_only
         return Owners(self.store, self.hashing, self.accounts, self.links, sso_only=sso_only)
+
+    def require_begun(self) -> None:
+        """Make sure that there is anything to look at in a database that is not to be made.
+
+        Raises:
+            StoreUnavailable: nothing was ever set up in it.
+        """
+        if self.store.is_blank:
+            raise StoreUnavailable(NOTHING_YET)
 
     def now(self) -> int:
         """Give the time, in milliseconds since 1970, as the database has it."""

@@ -12,7 +12,7 @@ from anyscale.server.core.sessions import hash_of, new_secret
 from anyscale.server.store.base import AccountRow, LinkRow, Store, Transaction
 from anyscale.user.models import PasswordLink, User, from_milliseconds
 
-__all__ = ["MOST", "PREFIX", "Links"]
+__all__ = ["MOST", "PREFIX", "Links", "secret_of"]
 
 #: By which a link's secret is known where it should not be: in a log, a repository, a chat.
 PREFIX = "mrl_"
@@ -21,6 +21,11 @@ PREFIX = "mrl_"
 MOST = 1_000
 
 _DAY = 24 * 60 * 60 * 1000
+
+
+def secret_of(link: str) -> str:
+    """Give what stands behind the `#` of a link; where that alone was copied, it is all."""
+    return link.strip().rpartition("#")[2]
 
 
 class Links:

@@ -28,12 +28,14 @@ from anyscale.server.http import (
     trail,
     users,
 )
+from anyscale.server.http.head import Headed
 from anyscale.server.http.inflating import MAX_BODY, Inflating
 from anyscale.server.http.lanes import Lanes
 from anyscale.server.http.members import member_of
 from anyscale.server.http.observing import Observed
 from anyscale.server.http.problems import HANDLERS
 from anyscale.server.http.same_origin import same_origin_only
+from anyscale.server.http.stopping import Stopping
 from anyscale.server.plane import ControlPlane
 
 __all__ = ["application"]
@@ -81,7 +83,8 @@ def application(plane: ControlPlane) -> ASGIApp:
         state=State({"plane": plane, "lanes": lanes}),
         logging_config=None,
     )
-    return Observed(Inflating(app), by_tls=plane.settings.is_reached_by_tls)
+    answering = Stopping(Headed(Inflating(app)))
+    return Observed(answering, by_tls=plane.settings.is_reached_by_tls)
 
 
 def _caller(request: Request[Any, Any, Any]) -> Caller:
@@ -105,7 +108,8 @@ async def _running(_: Litestar, plane: ControlPlane) -> AsyncIterator[None]:
         cleaning.cancel()
         with suppress(asyncio.CancelledError):
             await cleaning
-        await asyncio.to_thread(plane.close)
+        # Not in a thread: waiting for one is what a stop that is cut short would cancel.
+        plane.close()
 
 
 async def _clean_up(plane: ControlPlane) -> None:

@@ -34,8 +34,8 @@ _BODIES: dict[str, type[msgspec.Struct]] = {
 _DESCRIPTION = """Create user accounts: whole or nothing, at any size, through any crash.
 An owner's calls need a token and can be repeated; their bodies may be compressed with gzip. People
 sign in for themselves, and are known by the cookie of their session; a call of theirs that changes
-something is refused where a browser says that a page of another site makes it. Errors are problem
-documents (RFC 9457) with a `code`."""
+something is refused where a browser says that a page of another site makes it. HEAD is answered
+like GET, without the body. Errors are problem documents (RFC 9457) with a `code`."""
 
 
 def document_of() -> OpenAPIConfig:

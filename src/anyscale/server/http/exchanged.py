@@ -52,7 +52,7 @@ class PasswordAsked(_Asked, frozen=True, forbid_unknown_fields=True):
 
 
 class LinkAsked(_Asked, frozen=True, forbid_unknown_fields=True):
-    """A password that is set by a one-time link; `link` is what stands behind its `#`."""
+    """A password that is set by a one-time link: all of it, or what stands behind its `#`."""
 
     link: str
     new_password: str

@@ -16,6 +16,7 @@ from anyscale.errors import (
     PasswordChangeNeeded,
     PasswordRefused,
 )
+from anyscale.server.core.links import secret_of
 from anyscale.server.core.sessions import Member
 from anyscale.server.core.sign_in import SignedIn
 from anyscale.server.http import doors
@@ -156,7 +157,7 @@ async def show_set_password(plane: GivenPlane) -> Page:
 @post("/set-password")
 async def set_password(request: AnyRequest, plane: GivenPlane, lanes: GivenLanes) -> Page:
     link, new, again = await form_of(request, "link", "new", "again")
-    link = link.strip().rpartition("#")[2]  # it may be the whole of it that was pasted
+    link = secret_of(link)
     try:
         signed_in = await _set(request, link, new, again)
     except AnyscaleError as error:

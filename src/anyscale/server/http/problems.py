@@ -92,7 +92,9 @@ def _frameworks(request: Request[Any, Any, Any], error: HTTPException) -> Respon
         code=_CODES.get(status, _unknown(status)),
         request_id=request_id_of(request.scope),
     )
-    headers = {key: text for key, text in (error.headers or {}).items() if key == "Allow"}
+    # The framework writes it in small letters.
+    given = {key.lower(): text for key, text in (error.headers or {}).items()}
+    headers = {"Allow": given["allow"]} if "allow" in given else {}
     return _response(request, document, headers)
 
 

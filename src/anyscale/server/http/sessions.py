@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from litestar import Request, Response, Router, delete, get, post, put
 from litestar.params import PathParameter
 
+from anyscale.server.core.links import secret_of
 from anyscale.server.core.sessions import Member
 from anyscale.server.core.sign_in import SignedIn
 from anyscale.server.http import doors, own_tokens
@@ -58,7 +59,8 @@ async def sign_in(request: AnyRequest) -> Response[Welcome]:
 )
 async def set_password(request: AnyRequest) -> Response[Welcome]:
     asked = decoded(await request.body(), LinkAsked)
-    return _entered(await doors.by_link(request, asked.link, asked.new_password))
+    link = secret_of(asked.link)
+    return _entered(await doors.by_link(request, link, asked.new_password))
 
 
 @delete(

@@ -12,7 +12,7 @@ from typing import Self
 from anyscale.errors import StoreUnavailable
 from anyscale.server.store.migrate import migrate, schema_version
 from anyscale.server.store.sqlite_rows import SqliteTransaction
-from anyscale.server.store.steps import require_current, steps_of
+from anyscale.server.store.steps import NOTHING_YET, require_current, steps_of
 
 __all__ = ["SqliteStore"]
 
@@ -51,6 +51,8 @@ class SqliteStore:
         with _translated(path):
             if create:
                 _make_private(path)
+            elif not path.exists():
+                raise StoreUnavailable(f"{path}: {NOTHING_YET}")
             self._writer = self._connect()
             try:
                 self._set_up(create=create)

@@ -4,7 +4,13 @@ from pathlib import Path
 
 from anyscale.errors import StoreUnavailable
 
-__all__ = ["refuse_newer", "require_current", "steps_of"]
+__all__ = ["NOTHING_YET", "refuse_newer", "require_current", "steps_of"]
+
+#: What is said to who only looks where nothing was ever set up.
+NOTHING_YET = (
+    "there is no control plane yet: `anyscale server create-token` or `anyscale server start` "
+    "makes one"
+)
 
 
 def steps_of(database: str) -> dict[int, str]:
