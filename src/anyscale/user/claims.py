@@ -96,7 +96,7 @@ def _claim_once(run: "BatchRun", batch: Batch, reading: Reading) -> tuple[int, i
 
     entries = secrets = 0
     answers: list[Claimed] = []
-    with Window[Claimed](run.transport.claims_at_once, run.transport.hurry) as window:
+    with Window[Claimed](run.transport.claims_at_once, run.transport.hurry, run.log) as window:
         for number, page in enumerate(pages(reading, run.policy.page_users)):
             entries += len(page)
             secrets += sum(user.password is not None for user in page)
