@@ -72,7 +72,8 @@ def verify(head: str | None, output: str, host: str | None) -> None:
     if output == "json":
         write_json({"entries": verdict.entries, "head": verdict.head, "fault": verdict.fault})
     elif verdict.fault is None:
-        write_text([f"entries: {verdict.entries}", f"head: {verdict.head or '-'}"])
+        counted = [f"entries: {verdict.entries}", f"head: {verdict.head or '-'}"]
+        write_text(["chain: intact", *counted])
     if verdict.fault:
         say(f"error: {verdict.fault}")
         click.get_current_context().exit(1)
