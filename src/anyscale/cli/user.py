@@ -97,7 +97,8 @@ def list_(
         write_records(list_users(transport, email, name, max_items, 1_000), _USER_FIELDS, output)
 
 
-@command.command("get")
+# An extra argument is taken, to be told how it is said: other commands take an email like that.
+@command.command("get", context_settings={"allow_extra_args": True})
 @click.option("--email", help="The user's email, in any spelling of the same address.")
 @click.option("--name", help="The user's name, exactly.")
 @output_option
@@ -111,8 +112,11 @@ def get(email: str | None, name: str | None, output: str, host: str | None) -> N
     """
     from anyscale.cli.output import write_json, write_records, write_yaml
     from anyscale.config import open_transport, resolve
+    from anyscale.errors import ConfigError
     from anyscale.user.calls import found_user
 
+    if bare := click.get_current_context().args:
+        raise ConfigError(f"say {_option_for(bare[0])}")
     with closing(open_transport(resolve(host, None))) as transport:
         user = found_user(transport, email, name)
     if output == "json":
@@ -121,6 +125,12 @@ def get(email: str | None, name: str | None, output: str, host: str | None) -> N
         write_yaml({field: getattr(user, field) for field in _USER_FIELDS})
     else:
         write_records([user], _USER_FIELDS, output)
+
+
+def _option_for(who: str) -> str:
+    from shlex import quote
+
+    return f"{'--email' if '@' in who else '--name'} {quote(who)}"
 
 
 for _one in (*account.COMMANDS, set_password_link):
