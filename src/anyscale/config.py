@@ -105,16 +105,20 @@ def _token(text: str) -> str | None:
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
+_LIKE = "the host must be like https://anyscale.example.com"
+
 
 def _check_host(host: str, environment: Mapping[str, str]) -> None:
+    if not host.lower().startswith(("https://", "http://")):
+        raise ConfigError(f"https:// or http:// is missing: {_LIKE}")
     try:
         parts = urlsplit(host)
         name, _ = parts.hostname, parts.port
     except ValueError:
         name = None
         parts = urlsplit("")
-    if parts.scheme not in ("https", "http") or not name or "@" in parts.netloc or parts.query:
-        raise ConfigError("the host must be like https://anyscale.example.com")
+    if not name or "@" in parts.netloc or parts.query:
+        raise ConfigError(_LIKE)
     if parts.path not in ("", "/"):
         raise ConfigError(f"the host must have no path: {parts.scheme}://{parts.netloc}")
     plain = parts.scheme == "http" and name not in LOOPBACK

@@ -200,7 +200,7 @@ def test_the_trail_is_checked_against_a_head_that_was_noted(
     told = json.loads(verified.stdout)
     assert (verified.returncode, told["entries"], told["fault"]) == (0, 2, None)
     again = anyscale("audit", "verify", "--head", told["head"], env=env)
-    assert again.returncode == 0
+    assert (again.returncode, again.stdout.splitlines()[0]) == (0, "chain: intact")
     change = "update audit set actor = 'token:eve' where number = 2"
     if database.startswith("sqlite"):
         with sqlite3.connect(tmp_path / "served" / "anyscale.db") as file:
@@ -213,6 +213,7 @@ def test_the_trail_is_checked_against_a_head_that_was_noted(
     changed = anyscale("audit", "verify", "--head", told["head"], env=env)
     assert changed.returncode == 1
     assert "entry 2 was changed" in changed.stderr
+    assert "intact" not in changed.stdout
 
 
 @pytest.mark.parametrize(

@@ -121,10 +121,13 @@ def test_what_is_wrong_is_said_and_changes_nothing(
         said(1, "there is no user with the email 'x@example.com'", "user", command, "x@example.com")
     said(1, "there is no user", "user", "delete", "x@example.com", "--yes")
     said(1, "there is no user", "user", "set-role", "x@example.com", "owner")
+    said(2, "error: say --email jane@example.com\n", "user", "get", "jane@example.com")
+    said(2, "error: say --name 'Jane Doe'\n", "user", "get", "Jane Doe")
     said(2, "'admin' is not one of", "user", "set-role", "jane@example.com", "admin")
     said(2, "say --yes to delete the account", "user", "delete", "jane@example.com")
-    said(2, "say for whom: by an email, by -f FILE or by --batch ID", "user", "set-password-link")
-    said(2, "say for whom", *("user", "set-password-link", "jane@example.com", "-f", users))
+    said(2, "say for whom: by an email, by -f FILE or by --batch ID\n", "user", "set-password-link")
+    both = ("user", "set-password-link", "jane@example.com", "-f", users)
+    said(2, "by -f FILE or by --batch ID, and by only one of them\n", *both)
     said(2, "name a new one by --output-file", "user", "set-password-link", "-f", users)
     assert levels(anyscale) == before
 

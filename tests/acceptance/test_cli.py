@@ -243,6 +243,36 @@ def test_a_stricter_policy_is_the_operators(anyscale: Anyscale) -> None:
     assert anyscale("user", "batch-create", "-f", "-", stdin=users).returncode == 0
 
 
+@pytest.mark.parametrize(
+    "command", ["user list", "batch list", "audit list", "audit verify", "user get --name Jane"]
+)
+@pytest.mark.parametrize("variable", ["ANYSCALE_DATA_DIR", "ANYSCALE_DATABASE_URL"])
+def test_it_is_said_once_that_there_is_no_control_plane_yet(
+    command: str, variable: str, anyscale: Anyscale, tmp_path: Path
+) -> None:
+    nowhere = tmp_path / "nowhere"
+    url = f"sqlite:////{nowhere.relative_to('/')}/anyscale.db"
+    env = {variable: str(nowhere) if variable == "ANYSCALE_DATA_DIR" else url}
+
+    asked = anyscale(*command.split(), env=env)
+
+    said = f" There is no control plane yet at {nowhere}/anyscale.db\n"
+    assert asked.stderr.count(said) == 1, asked.stderr
+    assert asked.returncode == (1 if "get" in command else 0)
+    assert not nowhere.exists()
+
+
+def test_who_is_created_first_is_created_without_a_word_of_that(anyscale: Anyscale) -> None:
+    for options in (["--dry-run"], []):
+        created = anyscale(
+            *("user", "batch-create", "-f", "-", *options),
+            stdin="create_users: [{name: Jane, email: jane@example.com}]",
+        )
+        assert created.returncode == 0, created.stderr
+        assert "no control plane" not in created.stderr
+    assert anyscale("user", "list").stderr == ""
+
+
 def test_batches_can_be_listed_and_shown(anyscale: Anyscale) -> None:
     anyscale("user", "batch-create", "-f", USERS)
 

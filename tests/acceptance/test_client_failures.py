@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -15,6 +16,9 @@ from tests.acceptance.faults import write_users
 from tests.acceptance.served import ServerProcess
 from tests.conftest import Anyscale, Result
 from tests.started import free_port
+
+from anyscale.errors import ServerUnreachable
+from anyscale.transport.connection import Connection
 
 IDENTITY = "Musterroll-Api: 1"
 
@@ -113,8 +117,28 @@ def test_what_answers_is_named(what: str, ask: Callable[..., Result]) -> None:
 
 def test_a_host_where_nothing_listens(ask: Callable[..., Result]) -> None:
     result = ask(f"http://127.0.0.1:{free_port()}")
-    assert "nothing listens at http://127.0.0.1:" in result.stderr
+    assert "Trying again: nothing listens at http://127.0.0.1:" in result.stderr
+    assert ": is the control plane running?\n" in result.stderr
+    assert "?." not in result.stderr
     assert result.returncode == 1
+
+
+def test_an_outage_that_meets_several_calls_is_told_once() -> None:
+    said: list[str] = []
+    connection = Connection(f"http://127.0.0.1:{free_port()}", "mrt_secret", 3)
+    connection.notice = said.append
+
+    def ask() -> None:
+        with pytest.raises(ServerUnreachable):
+            connection.ask(dict, "GET", "/v1/policy")
+
+    with ThreadPoolExecutor(3) as pool:
+        calls = [pool.submit(ask) for _ in range(3)]
+    for call in calls:
+        call.result()
+
+    (line,) = said
+    assert line.startswith("Trying again: nothing listens at")
 
 
 def test_a_host_that_does_not_exist(ask: Callable[..., Result]) -> None:

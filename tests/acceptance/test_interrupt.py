@@ -87,6 +87,28 @@ def test_an_interrupted_run_says_so_and_goes_on_by_the_same_command(
     assert f"{count} users created." in again.stderr
 
 
+def test_while_a_page_is_hashed_ctrl_c_is_answered_at_once(tmp_path: Path, data: Path) -> None:
+    users = users_file(tmp_path / "users.yaml", 1_100, 1_100)
+    with subprocess.Popen(
+        [str(Path(sys.executable).parent / "anyscale"), "user", "batch-create", "-f", str(users)],
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        while not batches(data, "select count(*) from users where password_hash is not null"):
+            assert process.poll() is None
+            time.sleep(0.01)
+        time.sleep(0.1)  # the page after those that were first is under way by now
+        process.send_signal(signal.SIGINT)
+        assert process.stderr
+        lines = [(line.rstrip(), time.monotonic()) for line in process.stderr]
+
+    (stopping, heard), (interrupted, ended) = lines[-2:]
+    assert process.returncode == 130
+    assert stopping.endswith(") Stopping after what is under way...")
+    assert interrupted.startswith("interrupted: ")
+    assert ended - heard > 0.1  # it was said before the end, and not with it
+
+
 def test_a_run_that_waits_for_another_one_can_be_interrupted(
     anyscale: Anyscale, tmp_path: Path, data: Path
 ) -> None:

@@ -186,6 +186,24 @@ def test_a_small_batch_waits_for_what_is_held(house: House, transport: Transport
     assert accounts(transport) == ["a", "b"]
 
 
+@pytest.mark.parametrize("names", ["ab", "abcdefg"], ids=["small", "large"])
+def test_a_batch_that_waits_says_once_for_which_and_whose_it_is(
+    house: House, transport: Transport, names: str
+) -> None:
+    holder = transport.open("holder", "fail")
+    transport.claim(holder.batch_id, 0, everybody("b"))
+    said: list[str] = []
+
+    waiting = in_background(lambda: run_batch(house, wanted(*names), log=said.append))
+    until(lambda: bool(said))
+    time.sleep(0.7)  # it looks again meanwhile
+    transport.release(holder.batch_id)
+
+    assert waiting.result(20).created == len(names)
+    holds = f"batch {holder.batch_id}, opened by {holder.opened_by}, which holds"
+    assert said == [f"Waiting for {holds} some of these emails..."]
+
+
 def test_an_account_is_told_at_once_though_something_is_held_too(
     house: House, transport: Transport
 ) -> None:

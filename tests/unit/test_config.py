@@ -76,7 +76,6 @@ def test_half_a_target_is_an_error() -> None:
 @pytest.mark.parametrize(
     "host",
     [
-        "roll.example.com",
         "ftp://roll.example.com",
         "https://",
         "https://user:word@roll.example.com",
@@ -87,6 +86,12 @@ def test_half_a_target_is_an_error() -> None:
 )
 def test_a_host_that_is_none_is_an_error(host: str) -> None:
     with pytest.raises(ConfigError, match="the host must be like"):
+        resolve(host, "mine", {})
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8123", "localhost:8123", "roll.example.com"])
+def test_a_host_without_http_is_told_what_is_missing(host: str) -> None:
+    with pytest.raises(ConfigError, match=r"^https:// or http:// is missing"):
         resolve(host, "mine", {})
 
 

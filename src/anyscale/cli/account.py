@@ -1,11 +1,12 @@
 """anyscale user suspend, restore, delete, set-role: what becomes of an account."""
 
 import sys
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
 
+from anyscale.cli.asking import asked
 from anyscale.cli.options import host_option
 from anyscale.cli.output import log, say
 
@@ -88,10 +89,9 @@ def set_role(email: str, role: str, host: str | None) -> None:
 
 @contextmanager
 def _account(email: str, host: str | None) -> "Iterator[tuple[Transport, User]]":
-    from anyscale.config import open_transport, resolve
     from anyscale.user.calls import found_user
 
-    with closing(open_transport(resolve(host, None))) as transport:
+    with asked(host) as transport:
         yield transport, found_user(transport, email, None)
 
 

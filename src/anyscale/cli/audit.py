@@ -1,11 +1,11 @@
 """anyscale audit"""
 
 import re
-from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from anyscale.cli.asking import asked
 from anyscale.cli.options import host_option, output_option
 from anyscale.cli.output import say, write_json, write_records, write_text
 
@@ -36,9 +36,7 @@ def list_entries(after: int, output: str, host: str | None) -> None:
     Example:
       anyscale audit list -o jsonl
     """
-    from anyscale.config import open_transport, resolve
-
-    with closing(open_transport(resolve(host, None))) as transport:
+    with asked(host) as transport:
         entries: Iterator[Any] = _entries(transport, after)
         if output in ("json", "jsonl"):
             entries = map(_Plain, entries)
@@ -61,18 +59,18 @@ def verify(head: str | None, output: str, host: str | None) -> None:
 
     Exit status: 0 nothing changed; 1 something did.
     """
-    from anyscale.config import open_transport, resolve
     from anyscale.errors import ConfigError
     from anyscale.trail import verify as verified
 
     if head is not None and not re.fullmatch(r"\d+:[0-9a-f]{64}", head):
         raise ConfigError("a head is what `audit verify` prints after `head:`, NUMBER:HASH")
-    with closing(open_transport(resolve(host, None))) as transport:
+    with asked(host) as transport:
         verdict = verified(_entries(transport, 0), head)
     if output == "json":
         write_json({"entries": verdict.entries, "head": verdict.head, "fault": verdict.fault})
     elif verdict.fault is None:
-        write_text([f"entries: {verdict.entries}", f"head: {verdict.head or '-'}"])
+        counted = [f"entries: {verdict.entries}", f"head: {verdict.head or '-'}"]
+        write_text(["chain: intact", *counted])
     if verdict.fault:
         say(f"error: {verdict.fault}")
         click.get_current_context().exit(1)

@@ -1,10 +1,10 @@
 """anyscale batch"""
 
-from contextlib import closing
 from typing import TYPE_CHECKING
 
 import click
 
+from anyscale.cli.asking import asked
 from anyscale.cli.options import host_option, output_option
 from anyscale.cli.output import log, write_json, write_records, write_text
 
@@ -35,9 +35,7 @@ def list_batches(open_only: bool, output: str, host: str | None) -> None:
     Example:
       anyscale batch list --open
     """
-    from anyscale.config import open_transport, resolve
-
-    with closing(open_transport(resolve(host, None))) as transport:
+    with asked(host) as transport:
         write_records(_listed(transport, open_only=open_only), _COLUMNS, output)
 
 
@@ -52,9 +50,7 @@ def show_batch(batch_id: str, output: str, host: str | None) -> None:
     Example:
       anyscale batch show bat_0193...
     """
-    from anyscale.config import open_transport, resolve
-
-    with closing(open_transport(resolve(host, None))) as transport:
+    with asked(host) as transport:
         batch = transport.show(batch_id)
     if output == "json":
         write_json(batch.to_dict())
@@ -75,9 +71,7 @@ def drop_batch(batch_id: str, host: str | None) -> None:
     Example:
       anyscale batch drop bat_0193...
     """
-    from anyscale.config import open_transport, resolve
-
-    with closing(open_transport(resolve(host, None))) as transport:
+    with asked(host) as transport:
         batch = transport.drop(batch_id)
     log(f"Batch {batch_id} is {batch.state}.")
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from anyscale.cli import progress
+from anyscale.cli.asking import asked
 from anyscale.cli.options import format_option, host_option
 from anyscale.cli.output import log, write_text
 
@@ -66,14 +67,14 @@ def set_password_link(
     before.
     """
     from anyscale.cli.new_file import NewFile
-    from anyscale.config import open_transport, resolve
     from anyscale.errors import ConfigError
 
-    if sum(given is not None for given in (email, users_file, batch_id)) != 1:
-        raise ConfigError("say for whom: by an email, by -f FILE or by --batch ID")
+    if (given := sum(way is not None for way in (email, users_file, batch_id))) != 1:
+        only = ", and by only one of them" if given else ""
+        raise ConfigError(f"say for whom: by an email, by -f FILE or by --batch ID{only}")
     if output_file is None and email is None:
         raise ConfigError("links for many go into a file: name a new one by --output-file")
-    with closing(open_transport(resolve(host, None))) as transport:
+    with asked(host) as transport:
         if output_file is None:
             _show(transport, email or "")
         else:

@@ -5,6 +5,7 @@ from contextlib import closing
 import click
 
 from anyscale.cli import account
+from anyscale.cli.asking import asked
 from anyscale.cli.links import set_password_link
 from anyscale.cli.options import format_option, host_option, output_option
 
@@ -63,12 +64,11 @@ def batch_create(
       130  interrupted: the same as 3
     """
     from anyscale.cli.batch_create import create, say_if_typed, try_out
-    from anyscale.config import open_transport, resolve
     from anyscale.user.files import UsersFile
 
     say_if_typed(users_file)
     with (
-        closing(open_transport(resolve(host, None))) as transport,
+        asked(host) as transport,
         closing(UsersFile.open(users_file, file_format)) as file,
     ):
         (try_out if dry_run else create)(transport, file, if_exists, output)
@@ -90,14 +90,14 @@ def list_(
       anyscale user list --email @example.com --max-items 20
     """
     from anyscale.cli.output import write_records
-    from anyscale.config import open_transport, resolve
     from anyscale.user.calls import list_users
 
-    with closing(open_transport(resolve(host, None))) as transport:
+    with asked(host) as transport:
         write_records(list_users(transport, email, name, max_items, 1_000), _USER_FIELDS, output)
 
 
-@command.command("get")
+# An extra argument is taken, to be told how it is said: other commands take an email like that.
+@command.command("get", context_settings={"allow_extra_args": True})
 @click.option("--email", help="The user's email, in any spelling of the same address.")
 @click.option("--name", help="The user's name, exactly.")
 @output_option
@@ -110,10 +110,12 @@ def get(email: str | None, name: str | None, output: str, host: str | None) -> N
       anyscale user get --email jane@example.com -o json
     """
     from anyscale.cli.output import write_json, write_records, write_yaml
-    from anyscale.config import open_transport, resolve
+    from anyscale.errors import ConfigError
     from anyscale.user.calls import found_user
 
-    with closing(open_transport(resolve(host, None))) as transport:
+    if bare := click.get_current_context().args:
+        raise ConfigError(f"say {_option_for(bare[0])}")
+    with asked(host) as transport:
         user = found_user(transport, email, name)
     if output == "json":
         write_json({field: getattr(user, field) for field in _USER_FIELDS})
@@ -121,6 +123,12 @@ def get(email: str | None, name: str | None, output: str, host: str | None) -> N
         write_yaml({field: getattr(user, field) for field in _USER_FIELDS})
     else:
         write_records([user], _USER_FIELDS, output)
+
+
+def _option_for(who: str) -> str:
+    from shlex import quote
+
+    return f"{'--email' if '@' in who else '--name'} {quote(who)}"
 
 
 for _one in (*account.COMMANDS, set_password_link):

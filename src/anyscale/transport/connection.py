@@ -58,6 +58,10 @@ _LONGEST_RETRY_AFTER = 60.0
 #: Reading is given up well before patience ends, so that the call is made once more.
 _TIMEOUT = urllib3.Timeout(connect=10, read=45)
 
+#: Seconds between two failures from which on they are of two outages. One outage meets every call
+#: under way, and is told once.
+_SAME_OUTAGE = 10.0
+
 #: octets of a body from which on it is compressed
 _COMPRESS_FROM = 1024
 
@@ -137,6 +141,8 @@ class Connection:
         self._pace = Pace(at_once)
         self._patience = _FIRST_PATIENCE
         self._hurry = threading.Event()
+        self._telling = threading.Lock()
+        self._failed = -_SAME_OUTAGE
         #: is told what a person should know
         self.notice: Callable[[str], None] = lambda _: None
 
@@ -185,7 +191,7 @@ class Connection:
                 if not hope.waits(error, self._patience):
                     raise hope.last(error) from None
                 if hope.is_first and isinstance(error, Unavailable):
-                    self.notice(f"No answer: {error}. Trying again...")
+                    self._tell(error)
             except (NotAControlPlane, VersionMismatch) as error:
                 # Something was answered, and not what became of the call.
                 hope.begun = hope.begun or changes
@@ -196,6 +202,14 @@ class Connection:
                 raise hope.last(error) from None
             except AnyscaleError as error:
                 raise hope.last(error) from None
+
+    def _tell(self, error: Unavailable) -> None:
+        """Say that calls are made again, with the reason last: it may end with a question."""
+        with self._telling:
+            last, self._failed = self._failed, time.monotonic()
+            is_new = self._failed - last >= _SAME_OUTAGE
+        if is_new:
+            self.notice(f"Trying again: {error}")
 
     def hurry(self) -> None:
         """Let the calls fail that wait to be repeated; later ones wait again."""

@@ -88,6 +88,13 @@ class EmbeddedTransport:
             self._reader = ControlPlane(self._settings, create=False)
         return None if self._reader is None or self._reader.store.is_blank else self._reader
 
+    @property
+    def _told(self) -> "ControlPlane | None":
+        """The same. That there is none is told: by its empty lists it looks like one of nobody."""
+        if not (plane := self._opened):
+            self.notice(f"There is no control plane yet at {self.where}")
+        return plane
+
     def _plane_with(self, batch_id: str) -> "ControlPlane":
         """The control plane for reading, of which a batch is asked."""
         if plane := self._opened:
@@ -152,23 +159,23 @@ class EmbeddedTransport:
         return self._plane_with(batch_id).batches.show(batch_id)
 
     def batches(self, *, open_only: bool, before: str, limit: int) -> list[Batch]:
-        if not self._opened:
+        if not (plane := self._told):
             return []
-        return self._opened.batches.page(open_only=open_only, before=before, limit=limit)
+        return plane.batches.page(open_only=open_only, before=before, limit=limit)
 
     def created(self, batch_id: str, after: str, limit: int) -> list[AdminCreatedUser]:
         return self._plane_with(batch_id).batches.created(batch_id, after, limit)
 
     def users(self, *, email: str, name: str, after: str, limit: int) -> list[User]:
-        if not self._opened:
+        if not (plane := self._told):
             return []
-        return self._opened.users.page(email=email, name=name, after=after, limit=limit)
+        return plane.users.page(email=email, name=name, after=after, limit=limit)
 
     def users_with_email(self, email: str) -> list[User]:
-        return self._opened.users.with_email(email) if self._opened else []
+        return plane.users.with_email(email) if (plane := self._told) else []
 
     def users_with_name(self, name: str) -> list[User]:
-        return self._opened.users.with_name(name) if self._opened else []
+        return plane.users.with_name(name) if (plane := self._told) else []
 
     def suspend(self, user_id: str) -> None:
         self._plane_of(user_id).accounts.suspend(user_id, self._caller)
@@ -191,7 +198,7 @@ class EmbeddedTransport:
         return self._plane_with(batch_id).links.without_way_in(batch_id, after, limit)
 
     def audit(self, after: int, limit: int) -> list[AuditEntry]:
-        return self._opened.trail.page(after, limit) if self._opened else []
+        return plane.trail.page(after, limit) if (plane := self._told) else []
 
     def hurry(self) -> None:
         """No call waits to be repeated here."""

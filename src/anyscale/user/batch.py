@@ -249,7 +249,7 @@ class BatchRun:
         self.log(f"Hashing {due} passwords, which takes most of the time...")
         done = 0
         self._progress("Hashing", 0, secrets)
-        with Window[int](self.transport.hashes_at_once, self.transport.hurry) as window:
+        with Window[int](self.transport.hashes_at_once, self.transport.hurry, self.log) as window:
             for page in _secret_pages(self.source.reading(self.policy), self.policy.page_passwords):
                 call = partial(self.transport.hash, batch.batch_id, page)
                 done += len(page) * len(window.submit(call))

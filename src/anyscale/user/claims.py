@@ -28,6 +28,7 @@ def create_small(run: "BatchRun", key: str, users: Sequence[CheckedUser]) -> Cre
         BatchRefused: emails are taken, or still held when the policy's time is over.
     """
     deadline = time.monotonic() + run.policy.hold_wait
+    named: set[str] = set()
     while True:
         try:
             return run.transport.create(key, users, run.if_exists)
@@ -37,7 +38,8 @@ def create_small(run: "BatchRun", key: str, users: Sequence[CheckedUser]) -> Cre
         taken = [c for c in run.transport.look_up(users, 0) if not run.passes(c)]
         if _is_final(taken, deadline) and (refused_now := run.in_the_way(taken)):
             raise BatchRefused(problems_of(refused_now))
-        if _drop_abandoned(run, _holders(taken)):
+        if waiting := _drop_abandoned(run, _holders(taken)):
+            _name_once(run, taken, waiting, named)
             time.sleep(_LOOK_AGAIN_SECONDS)
 
 
@@ -51,6 +53,7 @@ def claim_all(run: "BatchRun", batch: Batch) -> tuple[Reading, int, int]:
         BatchRefused: entries are wrong or taken, or still held when the policy's time is over.
     """
     deadline = time.monotonic() + run.policy.hold_wait
+    named: set[str] = set()
     while True:
         reading = run.source.reading(run.policy)
         entries, secrets, claimed = _claim_once(run, batch, reading)
@@ -62,7 +65,9 @@ def claim_all(run: "BatchRun", batch: Batch) -> tuple[Reading, int, int]:
         if _is_final(conflicts, deadline):
             _refuse(run, batch, reading, conflicts)
         if waiting := _drop_abandoned(run, _holders(conflicts)):
-            _wait(run, batch, waiting, deadline)
+            _give_way(run, batch, waiting)
+            _name_once(run, conflicts, waiting, named)
+            _wait(run, waiting, deadline)
 
 
 def _is_final(conflicts: Iterable[Conflict], deadline: float) -> bool:
@@ -91,7 +96,7 @@ def _claim_once(run: "BatchRun", batch: Batch, reading: Reading) -> tuple[int, i
 
     entries = secrets = 0
     answers: list[Claimed] = []
-    with Window[Claimed](run.transport.claims_at_once, run.transport.hurry) as window:
+    with Window[Claimed](run.transport.claims_at_once, run.transport.hurry, run.log) as window:
         for number, page in enumerate(pages(reading, run.policy.page_users)):
             entries += len(page)
             secrets += sum(user.password is not None for user in page)
@@ -125,18 +130,33 @@ def _drop(run: "BatchRun", holder: str) -> None:
         run.log(f"Dropped the unfinished batch {holder}, which held some of these emails.")
 
 
-def _wait(run: "BatchRun", batch: Batch, holders: set[str], deadline: float) -> None:
-    """Wait until the batches that hold emails have ended or given up.
+def _name_once(
+    run: "BatchRun", conflicts: Iterable[Conflict], waiting: set[str], named: set[str]
+) -> None:
+    """Say which batches are waited for, each when its wait begins and not at every look."""
+    for conflict in conflicts:
+        if conflict.holder in waiting - named:
+            named.add(conflict.holder)
+            run.log(
+                f"Waiting for batch {conflict.holder}, opened by {conflict.held_by}, "
+                "which holds some of these emails..."
+            )
 
-    Of two batches that hold emails of each other, the one that was opened later gives up its own
-    and waits for the other one's end; so one of them always gets through.
+
+def _give_way(run: "BatchRun", batch: Batch, holders: set[str]) -> None:
+    """Of two batches that hold emails of each other, have the one opened later give up its own.
+
+    It waits for the other one's end; so one of them always gets through.
     """
     held = [run.transport.show(holder) for holder in holders]
     if any((other.opened_at, other.batch_id) < (batch.opened_at, batch.batch_id) for other in held):
         run.transport.release(batch.batch_id)
-    run.log("Waiting for another batch that holds some of these emails...")
+
+
+def _wait(run: "BatchRun", holders: set[str], deadline: float) -> None:
+    """Wait until the batches that hold emails have ended or given up."""
     while time.monotonic() <= deadline:
-        held = [run.transport.show(other.batch_id) for other in held]
+        held = [run.transport.show(holder) for holder in holders]
         if not any(other.state == "open" and other.users for other in held):
             return
         time.sleep(_LOOK_AGAIN_SECONDS)
