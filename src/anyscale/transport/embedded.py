@@ -159,10 +159,14 @@ class EmbeddedTransport:
     def created(self, batch_id: str, after: str, limit: int) -> list[AdminCreatedUser]:
         return self._plane_with(batch_id).batches.created(batch_id, after, limit)
 
-    def users(self, *, email: str, name: str, after: str, limit: int) -> list[User]:
+    def users(
+        self, *, email: str, name: str, suspended: bool = False, after: str, limit: int
+    ) -> list[User]:
         if not self._opened:
             return []
-        return self._opened.users.page(email=email, name=name, after=after, limit=limit)
+        return self._opened.users.page(
+            email=email, name=name, suspended=suspended, after=after, limit=limit
+        )
 
     def users_with_email(self, email: str) -> list[User]:
         return self._opened.users.with_email(email) if self._opened else []
