@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from tests.acceptance.faults import traced
 from tests.acceptance.served import Proxy, ServerProcess, loses
 from tests.conftest import Anyscale, Result
@@ -111,6 +112,59 @@ def test_an_account_is_changed_by_its_email(
     said(0, "jane@example.com is a collaborator.", "user", "set-role", jane, "collaborator")
     said(0, "jane@example.com is deleted.", "user", "delete", jane, "--yes")
     assert "jane@example.com" not in levels(anyscale)
+
+
+@pytest.mark.parametrize("output", ["json", "jsonl", "yaml", "csv"])
+def test_who_is_suspended_is_in_each_format_with_the_moment(
+    output: str, users: Path, said: Said, anyscale: Anyscale
+) -> None:
+    fields = ["email", "name", "permission_level", "created_at", "user_id", "suspended_at"]
+    said(0, "is suspended.", "user", "suspend", "ann@example.com")
+
+    listed = read(anyscale("user", "list", "-o", output).stdout, output)
+    got = read(anyscale("user", "get", "--email", "ann@example.com", "-o", output).stdout, output)
+
+    jane, formula, ann = listed
+    assert got == [ann]
+    assert list(jane) == list(ann) == fields
+    assert not jane["suspended_at"]
+    assert not formula["suspended_at"]
+    assert ann["suspended_at"].endswith("Z")
+    assert ann["suspended_at"] >= ann["created_at"]
+    alone = read(anyscale("user", "list", "--suspended", "-o", output).stdout, output)
+    assert alone == [ann]
+
+
+def read(text: str, output: str) -> list[dict[str, str]]:
+    if output == "csv":
+        return list(csv.DictReader(text.splitlines()))
+    if output == "jsonl":
+        return [json.loads(line) for line in text.splitlines()]
+    records = json.loads(text) if output == "json" else yaml.safe_load(text)
+    return [records] if isinstance(records, dict) else records
+
+
+def test_the_suspended_are_found_and_the_table_says_who_they_are(
+    there: None, users: Path, said: Said, anyscale: Anyscale
+) -> None:
+    def table(*arguments: str) -> list[list[str]]:
+        lines = anyscale("user", *arguments).stdout.splitlines()
+        return [re.split("  +", line) for line in lines]
+
+    titles = ["EMAIL", "NAME", "PERMISSION LEVEL", "CREATED AT", "USER ID", "STATE"]
+    assert table("list", "--suspended") == [titles]
+    said(0, "is suspended.", "user", "suspend", "jane@example.com")
+
+    head, jane, *others = table("list")
+
+    assert head == titles
+    assert (jane[0], jane[-1]) == ("jane@example.com", "suspended")
+    assert [line[5:] for line in others] == [["-"], ["-"]]
+    assert table("get", "--email", "jane@example.com") == [titles, jane]
+    assert table("list", "--suspended", "--email", "@EXAMPLE.com") == [titles, jane]
+    assert table("list", "--suspended", "--email", "ann") == [titles]
+    said(0, "is not suspended.", "user", "restore", "jane@example.com")
+    assert table("list", "--suspended") == [titles]
 
 
 def test_what_is_wrong_is_said_and_changes_nothing(

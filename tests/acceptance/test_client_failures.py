@@ -115,6 +115,22 @@ def test_what_answers_is_named(what: str, ask: Callable[..., Result]) -> None:
     assert result.returncode == 1, result.stderr
 
 
+def test_a_control_plane_that_cannot_tell_who_is_suspended_is_not_taken_at_its_word(
+    anyscale: Anyscale,
+) -> None:
+    user = {"email": "a@b.io", "name": "a", "created_at": "2026-11-24T12:00:00Z"}
+    user |= {"permission_level": "owner", "user_id": "usr_1"}
+    before = http("200 OK", IDENTITY, body=json.dumps({"users": [user]}))
+    with answering(before) as port:
+        env = {"ANYSCALE_HOST": f"http://127.0.0.1:{port}", "ANYSCALE_CLI_TOKEN": "mrt_secret"}
+        listed = anyscale("user", "list", "-o", "jsonl", env=env)
+        suspended = anyscale("user", "list", "--suspended", env=env)
+    assert json.loads(listed.stdout) == user | {"suspended_at": None}
+    assert "a@b.io" not in suspended.stdout
+    assert "cannot tell who is suspended: use the same version of" in suspended.stderr
+    assert suspended.returncode == 1
+
+
 def test_a_host_where_nothing_listens(ask: Callable[..., Result]) -> None:
     result = ask(f"http://127.0.0.1:{free_port()}")
     assert "Trying again: nothing listens at http://127.0.0.1:" in result.stderr

@@ -197,6 +197,29 @@ def test_list_filters_and_stops() -> None:
         emails(page_size=0)
 
 
+def test_list_gives_the_suspended_alone_when_it_is_asked_to() -> None:
+    anyscale.user.admin_batch_create(people(5))
+    for number in (3, 1, 0):
+        anyscale.user.suspend(email=f"p{number}@example.com")
+    anyscale.user.restore(email="p1@example.com")
+
+    suspended = list(anyscale.user.list(suspended=True, page_size=1))
+
+    assert [user.email for user in suspended] == ["p0@example.com", "p3@example.com"]
+    assert all(abs(datetime.now(UTC) - _when(user)) < timedelta(minutes=1) for user in suspended)
+    assert anyscale.user.get(email="p3@example.com") == suspended[1]
+    assert list(anyscale.user.list(suspended=True, email="P0", max_items=1)) == suspended[:1]
+    assert [user.suspended_at is None for user in anyscale.user.list()] == [
+        *(False, True, True, False, True),
+    ]
+
+
+def _when(user: User) -> datetime:
+    assert user.suspended_at
+    assert user.suspended_at.tzinfo is UTC
+    return user.suspended_at
+
+
 def test_list_of_no_control_plane_is_empty_and_makes_none(home: Path) -> None:
     assert list(anyscale.user.list()) == []
     assert not list(home.iterdir())

@@ -139,6 +139,15 @@ def test_a_body_that_says_that_it_is_too_large_is_not_read(
     assert answer.status == 413
 
 
+@pytest.mark.parametrize("query", ["", "&email=a@x.org&name=Jane", "&email=a@x.org&suspended=true"])
+def test_an_exact_match_is_of_one_thing(query: str, served: tuple[str, dict[str, str]]) -> None:
+    url, token = served
+    path = f"{url}/v1/users?match=exact{query}"
+    answer = urllib3.request("GET", path, headers=token, retries=False)
+    assert (answer.status, answer.json()["code"]) == (400, "request_invalid")
+    assert "of either an email or a name, and of nothing else" in answer.json()["detail"]
+
+
 def test_a_nul_is_part_of_no_id(served: tuple[str, dict[str, str]]) -> None:
     url, token = served
     for path in ("/v1/batches/a%00b", "/v1/users?email=a%00"):

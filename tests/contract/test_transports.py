@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -206,6 +207,44 @@ def test_an_account_is_suspended_restored_promoted_and_deleted(transport: Transp
         *["account.suspended", "account.restored"] * 2,
         *["account.role_set", "account.deleted"],
     ]
+
+
+def test_who_is_suspended_is_told_with_the_moment(transport: Transport) -> None:
+    transport.create("key", everybody("jane", "joe"), "fail")
+    transport.create("other", everybody("ann"), "fail")
+    jane, _, ann = transport.users(email="", name="", after="", limit=9)
+    assert (jane.suspended_at, suspended(transport)) == (None, [])
+
+    for user in (jane, ann):
+        transport.suspend(user.user_id)
+
+    (found,) = transport.users_with_email("jane@example.com")
+    assert found.suspended_at
+    assert found.suspended_at.tzinfo is UTC
+    assert abs(datetime.now(UTC) - found.suspended_at) < timedelta(minutes=1)
+    assert found.suspended_at >= found.created_at
+    assert found == structs.replace(jane, suspended_at=found.suspended_at)
+    for users in (
+        transport.users(email="", name="", after="", limit=9),
+        transport.users_with_name("Jane"),
+    ):
+        moments = {user.email.split("@")[0]: user.suspended_at for user in users}
+        assert (moments["jane"], moments["joe"]) == (found.suspended_at, None)
+    assert suspended(transport) == ["jane@example.com", "ann@example.com"]
+    assert suspended(transport, limit=1) == ["jane@example.com"]
+    assert suspended(transport, after=jane.user_id) == ["ann@example.com"]
+    assert suspended(transport, email="ann") == ["ann@example.com"]
+    assert suspended(transport, email="joe") == []
+    transport.restore(jane.user_id)
+    assert transport.users_with_email("jane@example.com") == [jane]
+    assert suspended(transport) == ["ann@example.com"]
+
+
+def suspended(
+    transport: Transport, *, email: str = "", after: str = "", limit: int = 9
+) -> list[str]:
+    users = transport.users(email=email, name="", suspended=True, after=after, limit=limit)
+    return [user.email for user in users]
 
 
 def test_links_are_made_for_whom_nobody_can_sign_in_as(transport: Transport) -> None:

@@ -117,8 +117,22 @@ def test_no_text_of_a_user_shows_the_password() -> None:
     assert "password=None" in repr(jane())
 
 
+def test_when_a_user_was_suspended_is_a_moment_or_none() -> None:
+    assert User("e@x.io", "n", NOW, "owner", "usr_1").to_dict() == {
+        "email": "e@x.io",
+        "name": "n",
+        "created_at": NOW,
+        "permission_level": "owner",
+        "user_id": "usr_1",
+        "suspended_at": None,
+    }
+    assert User("e@x.io", "n", NOW, "owner", "usr_1", NOW).suspended_at == NOW
+    with pytest.raises(TypeError, match="suspended_at must be datetime or None, not str"):
+        User("e@x.io", "n", NOW, "owner", "usr_1", "today")  # type: ignore[arg-type]
+
+
 def test_a_user_survives_copying_and_pickling() -> None:
-    for user in (jane(password="secret-word"), User("e@x.io", "n", NOW, "owner", "usr_1")):
+    for user in (jane(password="secret-word"), User("e@x.io", "n", NOW, "owner", "usr_1", NOW)):
         assert copy.deepcopy(user) == user
         assert pickle.loads(pickle.dumps(user)) == user
 

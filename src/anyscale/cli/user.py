@@ -1,6 +1,9 @@
 """anyscale user"""
 
+from collections.abc import Iterable
 from contextlib import closing
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import click
 
@@ -9,7 +12,12 @@ from anyscale.cli.asking import asked
 from anyscale.cli.links import set_password_link
 from anyscale.cli.options import format_option, host_option, output_option
 
-_USER_FIELDS = ("email", "name", "permission_level", "created_at", "user_id")
+if TYPE_CHECKING:
+    from anyscale.user.models import User
+
+_FIELDS = ("email", "name", "permission_level", "created_at", "user_id")
+_RECORD = (*_FIELDS, "suspended_at")
+_TABLE = (*_FIELDS, "state")
 
 
 @click.group("user")
@@ -77,23 +85,29 @@ def batch_create(
 @command.command("list")
 @click.option("--email", help="Only those whose email contains this, without regard to case.")
 @click.option("--name", help="Only those whose name contains this, without regard to case.")
+@click.option("--suspended", is_flag=True, help="Only those who are suspended.")
 @click.option("--max-items", type=click.IntRange(min=0), help="At most so many.")
 @output_option
 @host_option
 def list_(
-    email: str | None, name: str | None, max_items: int | None, output: str, host: str | None
+    email: str | None,
+    name: str | None,
+    suspended: bool,
+    max_items: int | None,
+    output: str,
+    host: str | None,
 ) -> None:
     """List users, in the order of their creation.
 
     \b
-    Example:
+    Examples:
       anyscale user list --email @example.com --max-items 20
+      anyscale user list --suspended -o csv
     """
-    from anyscale.cli.output import write_records
     from anyscale.user.calls import list_users
 
     with asked(host) as transport:
-        write_records(list_users(transport, email, name, max_items, 1_000), _USER_FIELDS, output)
+        _write(list_users(transport, email, name, max_items, 1_000, suspended=suspended), output)
 
 
 # An extra argument is taken, to be told how it is said: other commands take an email like that.
@@ -109,7 +123,7 @@ def get(email: str | None, name: str | None, output: str, host: str | None) -> N
     Example:
       anyscale user get --email jane@example.com -o json
     """
-    from anyscale.cli.output import write_json, write_records, write_yaml
+    from anyscale.cli.output import write_json, write_yaml
     from anyscale.errors import ConfigError
     from anyscale.user.calls import found_user
 
@@ -118,11 +132,25 @@ def get(email: str | None, name: str | None, output: str, host: str | None) -> N
     with asked(host) as transport:
         user = found_user(transport, email, name)
     if output == "json":
-        write_json({field: getattr(user, field) for field in _USER_FIELDS})
+        write_json({field: getattr(user, field) for field in _RECORD})
     elif output == "yaml":
-        write_yaml({field: getattr(user, field) for field in _USER_FIELDS})
+        write_yaml({field: getattr(user, field) for field in _RECORD})
     else:
-        write_records([user], _USER_FIELDS, output)
+        _write([user], output)
+
+
+def _write(users: Iterable["User"], output: str) -> None:
+    from anyscale.cli.output import write_records
+
+    if output == "text":
+        write_records(map(_line, users), _TABLE, output)
+    else:
+        write_records(users, _RECORD, output)
+
+
+def _line(user: "User") -> SimpleNamespace:
+    """Give a line of the table: it says who is suspended, and the other formats since when."""
+    return SimpleNamespace(**user.to_dict(), state="suspended" if user.suspended_at else None)
 
 
 def _option_for(who: str) -> str:

@@ -74,8 +74,10 @@ class Transport(Protocol):
     def created(self, batch_id: str, after: str, limit: int) -> list[AdminCreatedUser]:
         """Give users of a published batch in order, after a `user_id`."""
 
-    def users(self, *, email: str, name: str, after: str, limit: int) -> list[User]:
-        """Give accounts whose email and name contain these texts, after a `user_id`."""
+    def users(
+        self, *, email: str, name: str, suspended: bool = False, after: str, limit: int
+    ) -> list[User]:
+        """Give accounts, or the suspended ones, by parts of email and name, after a `user_id`."""
 
     def users_with_email(self, email: str) -> list[User]:
         """Give the account with an email, if there is one."""

@@ -166,10 +166,14 @@ class EmbeddedTransport:
     def created(self, batch_id: str, after: str, limit: int) -> list[AdminCreatedUser]:
         return self._plane_with(batch_id).batches.created(batch_id, after, limit)
 
-    def users(self, *, email: str, name: str, after: str, limit: int) -> list[User]:
+    def users(
+        self, *, email: str, name: str, suspended: bool = False, after: str, limit: int
+    ) -> list[User]:
         if not (plane := self._told):
             return []
-        return plane.users.page(email=email, name=name, after=after, limit=limit)
+        return plane.users.page(
+            email=email, name=name, suspended=suspended, after=after, limit=limit
+        )
 
     def users_with_email(self, email: str) -> list[User]:
         return plane.users.with_email(email) if (plane := self._told) else []

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 from urllib.parse import quote
 
+from anyscale.errors import VersionMismatch
 from anyscale.trail import AuditEntry
 from anyscale.transport.connection import Connection
 from anyscale.user.models import (
@@ -126,9 +127,23 @@ class HttpTransport:
         path = f"{_path(batch_id)}/users"
         return self._ask(BatchUsers, "GET", path, after=after, limit=min(limit, _PAGE)).users
 
-    def users(self, *, email: str, name: str, after: str, limit: int) -> list[User]:
+    def users(
+        self, *, email: str, name: str, suspended: bool = False, after: str, limit: int
+    ) -> list[User]:
         query: dict[str, Any] = {"email": email, "name": name, "after": after}
-        return self._ask(Users, "GET", "/v1/users", limit=min(limit, _PAGE), **query).users
+        query["suspended"] = str(suspended).lower()
+        users = self._ask(Users, "GET", "/v1/users", limit=min(limit, _PAGE), **query).users
+        if suspended:
+            self._require_suspended(users)
+        return users
+
+    def _require_suspended(self, users: Sequence[User]) -> None:
+        # A control plane that does not know the question yet answers with everybody.
+        if any(user.suspended_at is None for user in users):
+            raise VersionMismatch(
+                f"{self.where} cannot tell who is suspended: "
+                "use the same version of musterroll on both sides"
+            )
 
     def users_with_email(self, email: str) -> list[User]:
         return self._ask(Users, "GET", "/v1/users", email=email, match="exact").users

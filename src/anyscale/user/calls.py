@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from typing import Any, Literal
 
 from anyscale.config import Target, open_transport, resolve
@@ -94,6 +95,7 @@ class UserCalls:
         *,
         email: str | None = None,
         name: str | None = None,
+        suspended: bool = False,
         max_items: int | None = None,
         page_size: int = _PAGE,
     ) -> Iterator[User]:
@@ -102,13 +104,14 @@ class UserCalls:
         Args:
             email: Only those whose email contains this, without regard to case.
             name: Only those whose name contains this, likewise.
+            suspended: Only those who are suspended.
             max_items: At most so many.
             page_size: Users a request.
         """
         if page_size < 1 or (max_items is not None and max_items < 0):
             raise ConfigError("page_size must be 1 or more, and max_items 0 or more")
         with closing(open_transport(self._target())) as transport:
-            yield from list_users(transport, email, name, max_items, page_size)
+            yield from list_users(transport, email, name, max_items, page_size, suspended=suspended)
 
     def get(self, *, email: str | None = None, name: str | None = None) -> User:
         """Get one user.
@@ -219,13 +222,20 @@ class Anyscale:
 
 
 def list_users(
-    transport: Transport, email: str | None, name: str | None, most: int | None, page_size: int
+    transport: Transport,
+    email: str | None,
+    name: str | None,
+    most: int | None,
+    page_size: int,
+    *,
+    suspended: bool,
 ) -> Iterator[User]:
-    """Give users page by page."""
+    """Give users page by page: see `UserCalls.list`."""
+    ask = partial(transport.users, email=email or "", name=name or "", suspended=suspended)
     after = ""
     while most is None or most > 0:
         limit = min(page_size, _PAGE, page_size if most is None else most)
-        page = transport.users(email=email or "", name=name or "", after=after, limit=limit)
+        page = ask(after=after, limit=limit)
         yield from page
         if len(page) < limit:
             return

@@ -55,6 +55,7 @@ def _wrong_type(field: str, types: tuple[type, ...], value: object) -> str:
 
 _TEXT = (str,)
 _OPTIONAL_TEXT = (str, type(None))
+_OPTIONAL_TIME = (datetime, type(None))
 _FLAG = (bool,)
 
 
@@ -122,6 +123,7 @@ class User(_Record, frozen=True, gc=False):
         "created_at": (datetime,),
         "permission_level": _TEXT,
         "user_id": _TEXT,
+        "suspended_at": _OPTIONAL_TIME,
     }
 
     #: Email of the user, as it was given.
@@ -134,6 +136,8 @@ class User(_Record, frozen=True, gc=False):
     permission_level: str
     #: ID of the user.
     user_id: str
+    #: Since when nobody gets in to the account, in UTC; None for one that is not suspended.
+    suspended_at: datetime | None = None
 
 
 class PasswordLink(_Record, frozen=True, gc=False):

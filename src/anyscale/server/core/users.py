@@ -19,12 +19,15 @@ class Users:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def page(self, *, email: str, name: str, after: str, limit: int) -> list[User]:
+    def page(
+        self, *, email: str, name: str, suspended: bool = False, after: str, limit: int
+    ) -> list[User]:
         """Give accounts in the order of their ids, which is that of their creation.
 
         Args:
             email: part of the email, without regard to case; empty for any.
             name: part of the name, likewise.
+            suspended: only those that are suspended.
             after: the `user_id` that the last page ended with, or an empty text.
             limit: how many.
         """
@@ -32,6 +35,7 @@ class Users:
             found = rows.live_users(
                 email_contains=email.casefold(),
                 name_contains=name.casefold(),
+                suspended=suspended,
                 after=after,
                 limit=limit,
             )
@@ -54,6 +58,13 @@ class Users:
 
 def _users(found: Sequence[tuple[Any, ...]]) -> list[User]:
     return [
-        User(email, name, from_milliseconds(created_at), permission_level, user_id)
-        for email, name, created_at, permission_level, user_id in found
+        User(
+            email,
+            name,
+            from_milliseconds(created_at),
+            permission_level,
+            user_id,
+            None if suspended_at is None else from_milliseconds(suspended_at),
+        )
+        for email, name, created_at, permission_level, user_id, suspended_at in found
     ]

@@ -40,6 +40,7 @@ After = Annotated[
 ]
 Limit = Annotated[int, QueryParameter(ge=1, le=1000, description="Users a page.")]
 Text = Annotated[str, QueryParameter(max_length=256)]
+Suspended = Annotated[bool, QueryParameter(description="Only the accounts that are suspended.")]
 
 
 @get(
@@ -127,18 +128,20 @@ async def list_users(
     email: Text = "",
     name: Text = "",
     match: FromQuery[Literal["contains", "exact"]] = "contains",
+    suspended: Suspended = False,
     after: After = "",
     limit: Limit = 100,
 ) -> Users:
     if match == "exact":
-        return Users(await lanes.reading.run(partial(_exact, plane, email, name)))
-    page = partial(plane.users.page, email=email, name=name, after=after, limit=limit)
-    return Users(await lanes.reading.run(page))
+        exact = partial(_exact, plane, email, name, suspended=suspended)
+        return Users(await lanes.reading.run(exact))
+    asked = partial(plane.users.page, email=email, name=name, suspended=suspended)
+    return Users(await lanes.reading.run(partial(asked, after=after, limit=limit)))
 
 
-def _exact(plane: ControlPlane, email: str, name: str) -> list[User]:
-    if bool(email) == bool(name):
-        raise RequestInvalid("an exact match is of either an email or a name")
+def _exact(plane: ControlPlane, email: str, name: str, *, suspended: bool) -> list[User]:
+    if bool(email) == bool(name) or suspended:
+        raise RequestInvalid("an exact match is of either an email or a name, and of nothing else")
     return plane.users.with_email(email) if email else plane.users.with_name(name)
 
 

@@ -151,13 +151,22 @@ class Transaction(PeopleTransaction, Protocol):
         """
 
     def live_users(
-        self, *, email_contains: str, name_contains: str, after: str, limit: int
+        self,
+        *,
+        email_contains: str,
+        name_contains: str,
+        suspended: bool = False,
+        after: str,
+        limit: int,
     ) -> Sequence[tuple[Any, ...]]:
-        """Give (email, name, created_at, permission_level, user_id) of accounts, by `user_id`.
+        """Give accounts, by `user_id`.
+
+        Each is (email, name, created_at, permission_level, user_id, suspended_at).
 
         Args:
             email_contains: casefolded part of an email, as given or as its key has it.
             name_contains: part of a name, without regard to case.
+            suspended: only those that are suspended.
             after: the `user_id` that the last page ended with, or an empty text.
             limit: how many.
         """

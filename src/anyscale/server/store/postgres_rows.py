@@ -14,7 +14,7 @@ __all__ = ["PostgresTransaction"]
 _BATCH = ", ".join(BatchRow.__struct_fields__)
 _NEW_BATCH = ", ".join(BatchRow.__struct_fields__[1:])
 _PAGE = ", ".join(PageRow.__struct_fields__)
-_USER = "email, name, created_at, permission_level, user_id"
+_USER = "email, name, created_at, permission_level, user_id, suspended_at"
 
 # It waits for another transaction that saves the same page. `xmax` is 0 in a row that is new.
 _SAVE_PAGE = (
@@ -160,7 +160,13 @@ class PostgresTransaction(PostgresClaims):
         ).fetchall()
 
     def live_users(
-        self, *, email_contains: str, name_contains: str, after: str, limit: int
+        self,
+        *,
+        email_contains: str,
+        name_contains: str,
+        suspended: bool = False,
+        after: str,
+        limit: int,
     ) -> Sequence[tuple[Any, ...]]:
         if not is_text(email_contains, name_contains):
             return []
@@ -169,6 +175,8 @@ class PostgresTransaction(PostgresClaims):
             sql += " and (strpos(email_key, %(email)s) > 0 or strpos(folded(email), %(email)s) > 0)"
         if name_contains:
             sql += " and strpos(folded(name), %(name)s) > 0"
+        if suspended:
+            sql += " and suspended_at is not null"
         return self._execute(
             f"{sql} order by user_id limit %(limit)s",
             {"after": after, "email": email_contains, "name": name_contains, "limit": limit},

@@ -30,7 +30,7 @@ _USER_VALUES = "(?1,?,?,?,?,?,?,?,?)"
 
 _BATCH = ", ".join(BatchRow.__struct_fields__)
 _PAGE = ", ".join(PageRow.__struct_fields__)
-_USER = "email, name, created_at, permission_level, user_id"
+_USER = "email, name, created_at, permission_level, user_id, suspended_at"
 
 _OWNERS = """
     select email_key, user_id, batch_id, state, opened_by, opened_at
@@ -179,14 +179,27 @@ class SqliteTransaction(SqlitePeople):
         ).fetchall()
 
     def live_users(
-        self, *, email_contains: str, name_contains: str, after: str, limit: int
+        self,
+        *,
+        email_contains: str,
+        name_contains: str,
+        suspended: bool = False,
+        after: str,
+        limit: int,
     ) -> Sequence[tuple[Any, ...]]:
         return self._execute(
             f"select {_USER} from live_users where user_id > :after"
             " and (:email = '' or instr(email_key, :email) or instr(folded(email), :email))"
             " and (:name = '' or instr(folded(name), :name))"
+            " and (not :suspended or suspended_at is not null)"
             " order by user_id limit :limit",
-            {"after": after, "email": email_contains, "name": name_contains, "limit": limit},
+            {
+                "after": after,
+                "email": email_contains,
+                "name": name_contains,
+                "suspended": suspended,
+                "limit": limit,
+            },
         ).fetchall()
 
     def users_like(

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from anyscale.server.store.base import Store
-from anyscale.server.store.testing_rows import StoreSteps, user_row
+from anyscale.server.store.testing_rows import StoreSteps, user_id_of, user_row
 
 __all__ = ["AccountRules"]
 
@@ -61,7 +61,7 @@ class AccountRules(StoreSteps):
             assert self.live(rows) == ["c@x.org", "a@x.org", "b@x.org"]
             (account,) = rows.users_like(email_key="c@x.org", limit=1)
         user_id = user_row(batch, 0, "").user_id
-        assert account == ("c@x.org", "Jane", 5_000, "collaborator", user_id)
+        assert account == ("c@x.org", "Jane", 5_000, "collaborator", user_id, None)
 
     def test_created_users_come_in_order_page_by_page(self, store: Store, claim: Any) -> None:
         batch, neighbour = self.add(store, 1), self.add(store, 2)
@@ -91,6 +91,42 @@ class AccountRules(StoreSteps):
             ):
                 seen += page
         assert [user[0][0] for user in seen] == ["a", "b", "e", "c", "d"]
+
+    def test_an_account_tells_since_when_it_is_suspended(self, store: Store) -> None:
+        batch = self.publish(store, 1, "a@x.org", "b@x.org")
+        for at in (7, None):
+            with store.write() as rows:
+                rows.suspend(user_id_of(batch, 1), at)
+            with store.read() as rows:
+                listed = rows.live_users(email_contains="", name_contains="", after="", limit=9)
+                namesakes = rows.users_like(name="Jane", limit=9)
+                (found,) = rows.users_like(email_key="b@x.org", limit=1)
+            for users in (listed, namesakes):
+                assert [user[5] for user in users] == [None, at]
+            assert found[5] == at
+
+    def test_the_suspended_are_listed_alone_page_by_page(self, store: Store, claim: Any) -> None:
+        batch = self.publish(store, 1, *(f"{letter}@x.org" for letter in "fedcba"))
+        claim(self.add(store, 2), "open@x.org")
+        with store.write() as rows:
+            for position in (4, 0, 3, 5):
+                rows.suspend(user_id_of(batch, position), 7)
+            rows.suspend(user_id_of(batch, 3), None)
+        seen: list[tuple[Any, ...]] = []
+        with store.read() as rows:
+            while page := rows.live_users(
+                email_contains="",
+                name_contains="",
+                suspended=True,
+                after=seen[-1][4] if seen else "",
+                limit=2,
+            ):
+                assert len(page) == min(2, 3 - len(seen))  # the filter comes before the limit
+                seen += page
+            assert [user[0][0] for user in seen] == ["f", "b", "a"]
+            assert self.live(rows, email="a@", suspended=True) == ["a@x.org"]
+            assert self.live(rows, email="c@", suspended=True) == []
+            assert self.live(rows, name="nobody", suspended=True) == []
 
     def test_accounts_are_found_by_parts_of_email_and_name(self, store: Store, claim: Any) -> None:
         batch = self.add(store, 1)

@@ -163,7 +163,11 @@ class StoreSteps:
         assert found
         return found
 
-    def live(self, rows: Transaction, email: str = "", name: str = "") -> list[str]:
+    def live(
+        self, rows: Transaction, email: str = "", name: str = "", *, suspended: bool = False
+    ) -> list[str]:
         """List the emails of the accounts that a transaction sees."""
-        found = rows.live_users(email_contains=email, name_contains=name, after="", limit=100)
+        found = rows.live_users(
+            email_contains=email, name_contains=name, suspended=suspended, after="", limit=100
+        )
         return [user[0] for user in found]
