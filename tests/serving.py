@@ -9,6 +9,7 @@ import uvicorn
 
 from anyscale.server.app import ControlPlane
 from anyscale.server.http.application import application
+from anyscale.server.http.joined import JoinedH11
 
 __all__ = ["serving"]
 
@@ -17,7 +18,7 @@ __all__ = ["serving"]
 def serving(plane: ControlPlane, port: int = 0) -> Iterator[str]:
     """Serve a control plane, which is closed at the end; give the URL."""
     config = uvicorn.Config(
-        application(plane), port=port, http="h11", loop="uvloop", log_config=None, lifespan="on"
+        application(plane), port=port, http=JoinedH11, loop="uvloop", log_config=None, lifespan="on"
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)

@@ -216,6 +216,14 @@ def test_the_trail_is_checked_against_a_head_that_was_noted(
     assert "intact" not in changed.stdout
 
 
+def test_whoever_has_the_head_of_an_answer_has_its_body(server: ServerProcess) -> None:
+    asked = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as client:
+        for _ in range(20):
+            client.sendall(asked)
+            assert client.recv(10_000).endswith(b'\r\n\r\n{"status":"alive"}')
+
+
 @pytest.mark.parametrize(
     ("begun", "more"),
     [

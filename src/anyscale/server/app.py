@@ -130,11 +130,13 @@ def _run(listening: socket.socket, workers: int) -> int:
 def _config(workers: int) -> "Config":
     from uvicorn import Config
 
+    from anyscale.server.http.joined import JoinedH11
+
     return Config(
         "anyscale.server.app:asgi",
         factory=True,
         # The reader of requests that bounds what stands before a body, and refuses what is unclear.
-        http="h11",
+        http=JoinedH11,
         loop="uvloop",
         workers=workers,
         log_config=None,
