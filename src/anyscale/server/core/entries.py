@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 import msgspec
 
@@ -46,16 +47,20 @@ def position_of(user_id: str) -> int:
 def user_rows(batch_id: str, first: int, users: Sequence[CheckedUser]) -> list[UserRow]:
     """Make the rows of a page whose first user has the position `first`."""
     prefix = user_id(batch_id, 0)[:-_POSITION_DIGITS]
+    # What `UserRow(...)` comes to, without a call of Python's own for each row: a fifth less.
+    make = partial(tuple.__new__, UserRow)
     return [
-        UserRow(
-            f"{prefix}{position:08x}",
-            user.email_key,
-            user.name,
-            user.email,
-            user.lastname,
-            user.title,
-            user.is_sso_user,
-            user.password is not None,
+        make(
+            (
+                f"{prefix}{position:08x}",
+                user.email_key,
+                user.name,
+                user.email,
+                user.lastname,
+                user.title,
+                user.is_sso_user,
+                user.password is not None,
+            )
         )
         for position, user in enumerate(users, first)
     ]

@@ -106,9 +106,10 @@ class PostgresClaims(PostgresPeople):
                 cursor.copy(_COPY_FREE) as copy,
             ):
                 copy.set_types(_FREE_TYPES)
+                last = (batch,)
                 # By email, as below.
                 for row in sorted(rows, key=itemgetter(1)):
-                    copy.write_row((*row, batch))
+                    copy.write_row(row + last)
         except (UniqueViolation, *TAKE_TURNS):
             return False
         return True
