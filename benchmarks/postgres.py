@@ -24,7 +24,7 @@ from benchmarks.measuring import Cost, pairs, show, timed
 
 _COUNT = 100_000
 _EXISTING = 5_000_000
-_ASKED = {"shared_buffers": "1GB", "min_wal_size": "1GB"}
+_ASKED = {"shared_buffers": "2GB", "min_wal_size": "1GB"}
 _PAGE = Policy().page_users
 
 _BARE = "create table bare (like users including all)"
@@ -59,7 +59,7 @@ def measure(_: Path) -> None:
             server.execute(f"alter system set {name} = '{value}'")
         server.stop("fast")
         server.start()
-        _beside_many(few, many, "a cache and a log of 1 GB")
+        _beside_many(few, many, "a cache of 2 GB and a log of 1 GB")
     finally:
         server.remove()
 
