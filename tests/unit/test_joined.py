@@ -23,8 +23,16 @@ class _Protocol(asyncio.Protocol):
         self._begin(_Joining(sending, asyncio.get_running_loop()))
 
 
-def told_by(begin: Callable[[_Joining], object], client: Callable[[socket.socket], bytes]) -> bytes:
-    """Let a client, in a thread of its own, connect to who begins so; give what it is told."""
+def told_by(
+    begin: Callable[[_Joining], object],
+    client: Callable[[socket.socket], bytes],
+    end: Callable[[], object] = lambda: None,
+) -> bytes:
+    """Let a client, in a thread of its own, connect to who begins and ends so.
+
+    Returns:
+        What the client was told.
+    """
 
     async def main() -> bytes:
         loop, faults = asyncio.get_running_loop(), list[dict[str, Any]]()
@@ -37,7 +45,8 @@ def told_by(begin: Callable[[_Joining], object], client: Callable[[socket.socket
                 return client(connection)
 
         said = await asyncio.to_thread(ask)
-        await asyncio.sleep(0.05)
+        end()
+        await asyncio.sleep(0)  # the next turn of the loop, in which what is to be sent is sent
         server.close()
         assert not faults
         return said
@@ -85,8 +94,11 @@ def test_what_was_written_arrives_before_the_end() -> None:
 
 
 def test_nothing_is_written_to_who_is_gone() -> None:
-    def begin(joining: _Joining) -> None:
-        joining.abort()
-        asyncio.get_running_loop().call_later(0.02, joining.write, b"too late")
+    begun = list[_Joining]()
 
-    assert told_by(begin, lambda client: client.recv(100)) == b""
+    def begin(joining: _Joining) -> None:
+        begun.append(joining)
+        joining.abort()
+
+    said = told_by(begin, lambda client: client.recv(100), lambda: begun[0].write(b"too late"))
+    assert said == b""

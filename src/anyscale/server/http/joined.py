@@ -1,7 +1,7 @@
 """An answer, sent at once: its head does not go ahead of its body."""
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -19,9 +19,10 @@ class JoinedH11(H11Protocol):
     alone, 4 ms later.
     """
 
+    # The type is narrower than asyncio's, as in uvicorn.
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin with a connection."""
-        super().connection_made(_Joining(transport, self.loop))  # type: ignore[arg-type]
+        super().connection_made(cast("asyncio.Transport", _Joining(transport, self.loop)))
 
 
 class _Joining:
