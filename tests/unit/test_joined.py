@@ -55,14 +55,21 @@ def told_by(
 
 
 def test_what_is_written_in_one_turn_arrives_at_once() -> None:
-    has_more = threading.Event()
+    has_some = threading.Event()
+    too_early = []
 
     def begin(joining: _Joining) -> None:
         joining.write(b"head,")
-        has_more.wait(0.2)  # time enough for a client that is told the head
+        too_early.append(has_some.wait(0.2))  # a client that is told the head ends it
         joining.write(b"body")
 
-    assert told_by(begin, lambda client: client.recv(100)) == b"head,body"
+    def client(connection: socket.socket) -> bytes:
+        said = connection.recv(100)
+        has_some.set()
+        return said
+
+    assert told_by(begin, client) == b"head,body"
+    assert too_early == [False]
 
 
 def test_a_lot_does_not_wait_for_the_end_of_the_turn() -> None:
