@@ -47,7 +47,8 @@ def position_of(user_id: str) -> int:
 def user_rows(batch_id: str, first: int, users: Sequence[CheckedUser]) -> list[UserRow]:
     """Make the rows of a page whose first user has the position `first`."""
     prefix = user_id(batch_id, 0)[:-_POSITION_DIGITS]
-    # What `UserRow(...)` comes to, without a call of Python's own for each row: an eighth to a fifth less time.
+    # What `UserRow(...)` comes to, without a call of Python's own for each row: an eighth to a
+    # fifth less time.
     make = partial(tuple.__new__, UserRow)
     return [
         make(
