@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -135,6 +136,42 @@ def test_a_reader_does_not_wait_for_a_writer(path: Path) -> None:
         rows.add_batch(batch_row(1))
         assert count_batches(one) == 0
         assert count_batches(other) == 0
+
+
+def test_a_connection_that_is_being_closed_is_given_to_nobody(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite crashes the process when a connection is closed that a thread is using."""
+    late: list[str] = []
+
+    class ReadBeforeClosing(sqlite3.Connection):
+        def close(self) -> None:
+            try:
+                with store.read() as rows:
+                    super().close()
+                    rows.batches(open_only=False, before="", limit=1)
+            except StoreUnavailable as error:
+                late.append(str(error))
+                super().close()
+
+    connect = partial(sqlite3.connect, factory=ReadBeforeClosing)
+    monkeypatch.setattr(sqlite3, "connect", connect)
+    store = SqliteStore(path)
+    assert count_batches(store) == 0  # of the two connections one reads
+    store.close()
+    assert late == [f"{path}: it is closed"] * 2
+
+
+def test_a_transaction_that_writes_ends_before_its_store_is_closed(path: Path) -> None:
+    with SqliteStore(path) as store, ThreadPoolExecutor(1) as pool:
+        with store.write() as rows:
+            closing = pool.submit(store.close)
+            with pytest.raises(TimeoutError):
+                closing.result(timeout=0.1)
+            rows.add_batch(batch_row(1))
+        closing.result(timeout=10)
+    with SqliteStore(path) as store:
+        assert count_batches(store) == 1
 
 
 def test_a_writer_that_others_keep_out_says_so_and_has_not_begun(

@@ -243,4 +243,4 @@ class Store(Protocol):
         """
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Let go of the database: what has begun is finished, and what begins later is refused."""

@@ -63,16 +63,18 @@ class Pool:
     def close(self) -> None:
         """Close what is idle now, and what is in use when it is given back."""
         self._is_closed = True
-        while self._idle:
-            self._idle.pop().close()
+        self._close_idle()
 
     @contextmanager
     def begun(self, begin: str) -> Iterator[psycopg.Connection[Any]]:
         """Give a connection on which a transaction was just begun.
 
         Raises:
-            StoreUnavailable: PostgreSQL cannot be reached, or all connections are in use.
+            StoreUnavailable: PostgreSQL cannot be reached, all connections are in use, or the pool
+                is closed.
         """
+        if self._is_closed:
+            raise StoreUnavailable("it is closed")
         if not self._free.acquire(timeout=_WAIT):
             raise StoreUnavailable(f"all {_CONNECTIONS} connections are in use: try again later")
         try:
@@ -92,10 +94,17 @@ class Pool:
             return _begun(self._connect(), begin)
 
     def _give_back(self, connection: psycopg.Connection[Any]) -> None:
-        if connection.info.transaction_status == TransactionStatus.IDLE and not self._is_closed:
+        if connection.info.transaction_status == TransactionStatus.IDLE:
             self._idle.append(connection)
         else:
             connection.close()
+        if self._is_closed:  # asked for last: it may have been closed since
+            self._close_idle()
+
+    def _close_idle(self) -> None:
+        while self._idle:
+            with suppress(IndexError):  # another thread took it
+                self._idle.pop().close()
 
     def _connect(self) -> psycopg.Connection[Any]:
         connection = psycopg.connect(autocommit=True, **(_CONNECT | self._place.parts))

@@ -47,6 +47,7 @@ class SqliteStore:
     def __init__(self, path: Path, *, create: bool = True) -> None:
         self.path = path
         self._writing = threading.Lock()
+        self._closed = False
         self._idle: list[sqlite3.Connection] = []
         with _translated(path):
             if create:
@@ -71,48 +72,45 @@ class SqliteStore:
     @property
     def is_blank(self) -> bool:
         """Whether nothing was ever set up in the file, as after a first use that was killed."""
-        with _translated(self.path):
-            return schema_version(self._writer) == 0
+        with self._reader() as connection, _translated(self.path):
+            return schema_version(connection) == 0
 
     def ready(self) -> None:
         """See `base.Store`."""
-        connection = self._idle_connection()
-        try:
-            with _translated(self.path):
-                found = schema_version(connection)
-        finally:
-            self._idle.append(connection)
+        with self._reader() as connection, _translated(self.path):
+            found = schema_version(connection)
         require_current(found, max(steps_of("sqlite")))
 
     def close(self) -> None:
-        """Close all connections; the last one folds the write-ahead log back into the file."""
-        # A thread may be in a transaction still, and SQLite does not survive losing its connection.
+        """Close all connections; the last one folds the write-ahead log back into the file.
+
+        SQLite does not survive that a thread's connection is closed under it: a transaction that
+        writes is waited for, and one that reads closes its own when it ends.
+        """
+        self._closed = True
+        self._close_idle()
         with self._writing:
-            for connection in (*self._idle, self._writer):
-                connection.close()
-            self._idle = []
+            self._writer.close()
 
     @contextmanager
     def write(self) -> Iterator[SqliteTransaction]:
         """Begin a transaction that may write, when no other one does."""
         with self._writing:
+            self._require_open()
             yield from self._transaction(self._writer, "begin immediate", begun=True)
 
     @contextmanager
     def read(self) -> Iterator[SqliteTransaction]:
         """Begin a transaction that sees one state, whatever a writer does meanwhile."""
-        connection = self._idle_connection()
-        try:
+        with self._reader() as connection:
             yield from self._transaction(connection, "begin")
-        finally:
-            self._idle.append(connection)
 
     def _set_up(self, *, create: bool) -> None:
         if create:
             with _alone(self.path):
                 self._writer.execute("pragma journal_mode = wal")
                 migrate(self._writer)
-        elif not self.is_blank:
+        elif schema_version(self._writer):
             migrate(self._writer)
 
     def _transaction(
@@ -129,12 +127,34 @@ class SqliteStore:
                 connection.execute("rollback")
             raise
 
-    def _idle_connection(self) -> sqlite3.Connection:
+    @contextmanager
+    def _reader(self) -> Iterator[sqlite3.Connection]:
+        self._require_open()
+        connection = self._taken() or self._connected()
+        try:
+            yield connection
+        finally:
+            self._idle.append(connection)
+            if self._closed:
+                self._close_idle()
+
+    def _taken(self) -> sqlite3.Connection | None:
         try:
             return self._idle.pop()  # not asked for first: another thread may take the last one
         except IndexError:
-            with _translated(self.path):
-                return self._connect()
+            return None
+
+    def _connected(self) -> sqlite3.Connection:
+        with _translated(self.path):
+            return self._connect()
+
+    def _close_idle(self) -> None:
+        while connection := self._taken():
+            connection.close()
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise StoreUnavailable(f"{self.path}: it is closed")
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(

@@ -230,9 +230,35 @@ class ReadyRules(StoreSteps):
             store.ready()
 
 
+class ClosingRules(StoreSteps):
+    """A store that is closed begins nothing, and what it began is finished."""
+
+    def test_a_store_that_is_closed_refuses_each_call(self, store: Store) -> None:
+        store.ready()
+        store.close()
+        calls: list[Callable[[], object]] = [
+            store.ready,
+            lambda: store.is_blank,
+            lambda: store.read().__enter__(),
+            lambda: store.write().__enter__(),
+        ]
+        for call in calls:
+            with pytest.raises(StoreUnavailable, match="closed") as caught:
+                call()
+            assert not caught.value.begun
+        store.close()
+
+    def test_a_reader_that_had_begun_ends_as_if_nothing_were(self, store: Store) -> None:
+        batch = self.add(store, 1)
+        with store.read() as rows:
+            store.close()
+            assert rows.batch(batch.batch_id) == batch
+
+
 class StoreContract(
     TransactionRules,
     ReadyRules,
+    ClosingRules,
     ClaimRules,
     BatchRules,
     AccountRules,
