@@ -194,6 +194,15 @@ def test_csv_columns_are_known_in_any_case_and_with_blanks_around(header: str) -
     assert (jane.is_sso_user, jane.lastname) == (True, "Doe")
 
 
+def test_columns_of_a_csv_that_were_emptied_are_passed_over() -> None:
+    (jane, joe), reading = read(
+        b"name,,email,,\nJane,,jane@example.com,,\nJoe,,joe@example.com,,", "users.csv"
+    )
+
+    assert reading.problems == []
+    assert (jane.email, joe.email) == ("jane@example.com", "joe@example.com")
+
+
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 @pytest.mark.parametrize("line", ["sep={}\n", "SEP={}\r\n", '"sep={}"\n', "\ufeffsep={}\r\n"])
 def test_a_line_that_tells_excel_the_separator_is_passed_over(line: str, separator: str) -> None:

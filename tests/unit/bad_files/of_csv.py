@@ -7,6 +7,7 @@ MUST_NAME = (
     "semicolons or tabs, like name,email,password,is_sso_user,lastname,title"
 )
 MEND = "rename it to one of name, email, password, is_sso_user, lastname, title, or remove it"
+NAMELESS = "this cell's column has no name: name the column in the first line, or empty the cell"
 NOT_YAML = "the file must begin with the key 'create_users:', and the list of users under it"
 SAY_CSV = "if the file is CSV, say --format csv"
 
@@ -64,6 +65,16 @@ CSV = [
                 "users.csv:1:212: more than 100 keys or columns are wrong up to here: "
                 "it is no users file"
             ),
+        ],
+    ),
+    Bad(
+        "cells in columns without a name",
+        "users.csv",
+        b"name,,email,,\nJane,x,jane@example.com,,\nJoe,,joe,,y\n",
+        [
+            f"users.csv:2:6: create_users[0]: {NAMELESS}",
+            "users.csv:3:6: create_users[1].email: 'joe' is not an email address",
+            f"users.csv:3:11: create_users[1]: {NAMELESS}",
         ],
     ),
     Bad(

@@ -140,6 +140,8 @@ def _check_names(cells: list[str], starts: Iterator[Place], entries: Entries) ->
     seen = set()
     for cell, start in zip(cells, starts, strict=True):
         column = _column(cell)
+        if not column:  # a sheet's column that was emptied: its cells have to be empty too
+            continue
         if column not in FIELDS:
             mend = f"rename it to one of {', '.join(FIELDS)}, or remove it"
             entries.problem(start, "unknown_key", f"unknown column {shown(cell)}: {mend}")
@@ -161,8 +163,9 @@ def _user(
         entries.refuse(start, "cells", detail)
         return None
     values: dict[str, Value] = {}
-    faults = []
-    places = dict(zip(columns, _starts(first, text, delimiter), strict=True))
+    starts = list(_starts(first, text, delimiter))
+    places = dict(zip(columns, starts, strict=True))
+    faults = _nameless(row, starts, columns)
     for field, cell in zip(columns, row, strict=True):
         if field not in FIELDS:  # `_check_names` has said so
             continue
@@ -174,6 +177,17 @@ def _user(
         else:
             values[field] = flag
     return entries.finish(start, values, places, faults)
+
+
+def _nameless(row: list[str], starts: list[Place], columns: list[str]) -> list[PlacedFault]:
+    if "" not in columns:
+        return []
+    detail = "this cell's column has no name: name the column in the first line, or empty the cell"
+    return [
+        PlacedFault(start, None, "cells", detail)
+        for cell, start, column in zip(row, starts, columns, strict=True)
+        if cell and not column
+    ]
 
 
 def _starts(first: int, text: str, delimiter: str) -> Iterator[Place]:
