@@ -17,9 +17,9 @@ random.Random(1).shuffle(numbers)
 OURS = """
 from anyscale.server.app import ControlPlane, Settings
 from anyscale.server.core.claiming import new_batch
-from anyscale.server.core.entries import root_of, user_rows
+from anyscale.server.core.entries import root_of, user_ids, user_rows
 from anyscale.server.core.publishing import publish
-from anyscale.server.store.base import PageRow
+from anyscale.server.store.base import PageRow, UserRows
 from anyscale.user.validate import CheckedUser
 users = [
     CheckedUser(f"user{i}@example.com", f"name{i}", f"user{i}@example.com", None, False,
@@ -30,13 +30,13 @@ plane = ControlPlane(Settings(database=Path(sys.argv[1])))
 size = plane.batches.policy.page_users
 with plane.store.write() as tx:
     batch = tx.add_batch(new_batch(tx, "key", "fail", "local:bench"))
-rows = user_rows(batch.batch_id, 0, users)
+rows = list(user_rows(user_ids(batch.batch_id, 0, count), users))
 begun = time.perf_counter()
 for number, first in enumerate(range(0, count, size)):
     part = rows[first:first + size]
     root = root_of(row.user_id for row in part)
     with plane.store.write() as tx:
-        assert not tx.insert_users(batch.id, part)
+        assert not tx.insert_users(batch.id, UserRows([row[1] for row in part], part.__getitem__))
         tx.save_page(batch.id, PageRow(number, bytes(32), root, len(part), 0, 0), [])
         tx.touch(batch.id, tx.now())
 with plane.store.write() as tx:

@@ -17,7 +17,7 @@ from anyscale.server.store.base import AuditRow, Store
 from anyscale.server.store.postgres import PostgresStore
 from anyscale.server.store.postgres_errors import Place
 from anyscale.server.store.testing import StoreContract
-from anyscale.server.store.testing_rows import batch_row, user_row
+from anyscale.server.store.testing_rows import batch_row, rows_of, user_row
 
 
 class TestPostgres(StoreContract):
@@ -53,7 +53,7 @@ def publish_users(store: Store, *names: str) -> None:
         batch = rows.add_batch(batch_row(1))
         assert batch
         users = [user_row(batch, at, f"u{at}@x.org", name=name) for at, name in enumerate(names)]
-        assert rows.insert_users(batch.id, users) == []
+        assert rows.insert_users(batch.id, rows_of(users)) == []
         rows.publish(batch.id, "local:joe", 5_000)
 
 
@@ -157,7 +157,7 @@ def test_of_two_hashes_in_one_call_the_first_stays(store: PostgresStore) -> None
         batch = rows.add_batch(batch_row(1))
         assert batch
         user = user_row(batch, 0, "a@x.org", hash_due=True)
-        rows.insert_users(batch.id, [user])
+        rows.insert_users(batch.id, rows_of([user]))
         assert rows.save_hashes(batch.id, [(user.user_id, "first"), (user.user_id, "later")]) == 1
         assert rows._execute("select password_hash from users").fetchone() == ("first",)
 

@@ -15,7 +15,7 @@ from anyscale.errors import StoreUnavailable
 from anyscale.server.store.base import BatchRow, Owner, Store
 from anyscale.server.store.postgres import PostgresStore
 from anyscale.server.store.postgres_claims import PostgresClaims
-from anyscale.server.store.testing_rows import batch_row, page_row, user_row
+from anyscale.server.store.testing_rows import batch_row, page_row, rows_of, user_row
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def add(store: Store, number: int) -> BatchRow:
 def claim(store: Store, batch: BatchRow, emails: Sequence[str], first: int = 0) -> Sequence[Owner]:
     with store.write() as rows:
         users = [user_row(batch, at, email) for at, email in enumerate(emails, first)]
-        return rows.insert_users(batch.id, users)
+        return rows.insert_users(batch.id, rows_of(users))
 
 
 def drop(store: Store, batch: BatchRow) -> None:
@@ -139,6 +139,19 @@ def test_a_connection_that_is_lost_while_it_is_read_has_begun_nothing(
 
 
 # Others in the way
+
+
+@pytest.mark.parametrize("taken", [[], ["m@x.org"]], ids=["all-free", "one-taken"])
+def test_users_are_inserted_in_the_order_of_their_emails(
+    store: PostgresStore, taken: Sequence[str]
+) -> None:
+    """Else two pages that overlap could each wait for the other, which takes a second to find."""
+    claim(store, add(store, 1), taken)
+    emails = ["m@x.org", "a@x.org", "z@x.org", "B@x.org"]
+    claim(store, add(store, 2), emails)
+    with store.read() as rows:
+        found = rows._execute("select email_key from users where email <> 'm@x.org' order by ctid")
+        assert [key for (key,) in found] == ["a@x.org", "b@x.org", "z@x.org"]
 
 
 def test_pages_that_overlap_in_opposite_order_are_claimed_by_one_or_the_other(
@@ -263,7 +276,7 @@ def test_whoever_touches_a_batch_waits_for_nobody_and_keeps_nobody_waiting(
         assert other.hold_batch(batch.batch_id, alone=False)
         other.touch(batch.id, 8)
         users = [user_row(batch, 0, "a@x.org")]
-        assert other.insert_users(batch.id, users) == []
+        assert other.insert_users(batch.id, rows_of(users)) == []
         other.save_page(batch.id, page_row(0, users=1), [])
     with store.read() as rows:
         found = rows.batch(batch.batch_id)

@@ -13,6 +13,7 @@ from anyscale.server.store.postgres import PostgresStore
 from anyscale.server.store.testing_rows import (
     batch_row,
     link_row,
+    rows_of,
     session_row,
     user_id_of,
     user_row,
@@ -30,7 +31,7 @@ def publish(store: Store, emails: Sequence[str]) -> BatchRow:
         batch = rows.add_batch(batch_row(1))
         assert batch
         users = [user_row(batch, at, email) for at, email in enumerate(emails)]
-        assert rows.insert_users(batch.id, users) == []
+        assert rows.insert_users(batch.id, rows_of(users)) == []
         rows.publish(batch.id, "local:joe", 5_000)
     return batch
 
@@ -64,7 +65,7 @@ def test_whoever_claims_the_email_of_an_account_that_is_held_is_told_whose_it_is
         assert one.account(email_key="a@x.org")
         batch = other.add_batch(batch_row(2))
         assert batch
-        (owner,) = other.insert_users(batch.id, [user_row(batch, 0, "a@x.org")])
+        (owner,) = other.insert_users(batch.id, rows_of([user_row(batch, 0, "a@x.org")]))
         assert owner.state == "published"
 
 
@@ -77,7 +78,7 @@ def test_whoever_claims_the_email_of_an_account_that_is_being_removed_gets_it(
         with store.write() as rows:
             batch = rows.add_batch(batch_row(2))
             assert batch
-            return rows.insert_users(batch.id, [user_row(batch, 0, "a@x.org")])
+            return rows.insert_users(batch.id, rows_of([user_row(batch, 0, "a@x.org")]))
 
     with ThreadPoolExecutor(1) as pool:
         with store.write() as rows:

@@ -21,7 +21,7 @@ from anyscale.server.store.base import AuditRow, Store, Transaction
 from anyscale.server.store.sqlite import SqliteStore
 from anyscale.server.store.sqlite_rows import SqliteTransaction
 from anyscale.server.store.testing import StoreContract
-from anyscale.server.store.testing_rows import batch_row, user_row
+from anyscale.server.store.testing_rows import batch_row, rows_of, user_row
 
 
 class TestSqlite(StoreContract):
@@ -228,7 +228,7 @@ def test_people_are_found_by_an_index(
     with SqliteStore(path) as store, store.write() as rows:
         batch = rows.add_batch(batch_row(1))
         assert batch
-        rows.insert_users(batch.id, [user_row(batch, 0, "a@x.org")])
+        rows.insert_users(batch.id, rows_of([user_row(batch, 0, "a@x.org")]))
         rows.publish(batch.id, "local:joe", 5_000)
         steps = steps_taken(rows, ask)
     assert any(f"USING INDEX {index}" in step for step in steps)

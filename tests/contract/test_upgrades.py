@@ -10,7 +10,7 @@ from anyscale.server.store import migrate, postgres, postgres_migrate, sqlite, s
 from anyscale.server.store.base import Store, Transaction
 from anyscale.server.store.postgres import PostgresStore
 from anyscale.server.store.sqlite import SqliteStore
-from anyscale.server.store.testing_rows import batch_row, token_row, user_id_of, user_row
+from anyscale.server.store.testing_rows import batch_row, rows_of, token_row, user_id_of, user_row
 
 TABLES = ("batches", "pages", "conflicts", "users", "audit", "tokens")
 
@@ -42,7 +42,9 @@ def fill(rows: Transaction) -> None:
         batch = rows.add_batch(batch_row(number))
         assert batch
         due = user_row(batch, 0, email, lastname="Doe", hash_due=True)
-        rows.insert_users(batch.id, [due, user_row(batch, 1, f"sso.{email}", is_sso_user=True)])
+        rows.insert_users(
+            batch.id, rows_of([due, user_row(batch, 1, f"sso.{email}", is_sso_user=True)])
+        )
         if number == 1:
             assert rows.save_hashes(batch.id, [(due.user_id, "hash")]) == 1
             rows.publish(batch.id, "local:joe", 5_000)

@@ -10,6 +10,7 @@ from anyscale.server.core.entries import (
     digest_of,
     passes,
     root_of,
+    user_ids,
     user_rows,
 )
 from anyscale.server.store.base import BatchRow, PageRow, Transaction
@@ -103,16 +104,16 @@ def claim_page(
         touch(rows, batch)
     if page and (batch.state == "published" or not page.conflicts):
         return Claimed(page.users, page.skipped, page.conflicts, [])
-    own = user_rows(batch.batch_id, first, users)
-    owners = rows.insert_users(batch.id, own)
-    conflicts = claimed_conflicts(batch.batch_id, first, own, owners)
+    ids = user_ids(batch.batch_id, first, len(users))
+    owners = rows.insert_users(batch.id, user_rows(ids, users))
+    conflicts = claimed_conflicts(batch.batch_id, first, users, owners)
     skipped = sum(passes(conflict, batch.if_exists) for conflict in conflicts)
     lost = {conflict.position for conflict in conflicts}
     page = PageRow(
         number=number,
         digest=digest,
-        user_root=root_of(row.user_id for at, row in enumerate(own, first) if at not in lost),
-        users=len(own) - len(conflicts),
+        user_root=root_of(own for at, own in enumerate(ids, first) if at not in lost),
+        users=len(users) - len(conflicts),
         skipped=skipped,
         conflicts=len(conflicts) - skipped,
     )

@@ -17,6 +17,7 @@ from anyscale.server.store.rows import (
     SessionRow,
     TokenRow,
     UserRow,
+    UserRows,
 )
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "TokenRow",
     "Transaction",
     "UserRow",
+    "UserRows",
 ]
 
 
@@ -129,7 +131,7 @@ class Transaction(PeopleTransaction, Protocol):
     def remove_page(self, batch: int, number: int, first_id: str, end_id: str) -> None:
         """Hold a page, and remove it, its conflicts and its users, from `first_id` to `end_id`."""
 
-    def insert_users(self, batch: int, rows: Sequence[UserRow]) -> Sequence[Owner]:
+    def insert_users(self, batch: int, rows: UserRows) -> Sequence[Owner]:
         """Insert users; give the owners of the emails that are taken."""
 
     def owners(self, email_keys: Sequence[str]) -> Sequence[Owner]:

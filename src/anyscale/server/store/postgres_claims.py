@@ -8,13 +8,12 @@ gone: then it is tried again.
 """
 
 from collections.abc import Sequence
-from operator import itemgetter
 from typing import Any
 
 from psycopg.errors import UniqueViolation
 
 from anyscale.errors import StoreUnavailable
-from anyscale.server.store.base import Owner, UserRow
+from anyscale.server.store.base import Owner, UserRows
 from anyscale.server.store.postgres_people import PostgresPeople
 from anyscale.server.store.postgres_statements import TAKE_TURNS
 
@@ -79,7 +78,7 @@ class PostgresClaims(PostgresPeople):
 
     _has_claimed = False
 
-    def insert_users(self, batch: int, rows: Sequence[UserRow]) -> Sequence[Owner]:
+    def insert_users(self, batch: int, rows: UserRows) -> Sequence[Owner]:
         if self._insert_free(batch, rows):
             return []
         self._fill_claim(rows)
@@ -97,7 +96,7 @@ class PostgresClaims(PostgresPeople):
         lock = "select pg_advisory_xact_lock(hashtextextended(%s, 0))"
         self._execute(lock, (f"page {number} of {batch}",))
 
-    def _insert_free(self, batch: int, rows: Sequence[UserRow]) -> bool:
+    def _insert_free(self, batch: int, rows: UserRows) -> bool:
         """Insert the rows if every email is free; say whether it was."""
         try:
             with (
@@ -108,13 +107,13 @@ class PostgresClaims(PostgresPeople):
                 copy.set_types(_FREE_TYPES)
                 last = (batch,)
                 # By email, as below.
-                for row in sorted(rows, key=itemgetter(1)):
+                for row in rows.by_email():
                     copy.write_row(row + last)
         except (UniqueViolation, *TAKE_TURNS):
             return False
         return True
 
-    def _fill_claim(self, rows: Sequence[UserRow]) -> None:
+    def _fill_claim(self, rows: UserRows) -> None:
         if self._has_claimed:
             self._execute("delete from claim")
         else:

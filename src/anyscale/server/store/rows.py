@@ -1,5 +1,6 @@
 """The rows that a control plane keeps."""
 
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -16,6 +17,7 @@ __all__ = [
     "SessionRow",
     "TokenRow",
     "UserRow",
+    "UserRows",
 ]
 
 
@@ -60,6 +62,29 @@ class UserRow(NamedTuple):
     is_sso_user: bool
     #: Whether a password was announced, whose hash is still to come.
     hash_due: bool
+
+
+class UserRows:
+    """Users to insert, each row made when it is asked for: a database works on the first meanwhile.
+
+    Args:
+        email_keys: of the users.
+        make: gives the row of a user by its place in `email_keys`, and the same each time.
+    """
+
+    def __init__(self, email_keys: Sequence[str], make: Callable[[int], UserRow]) -> None:
+        self._email_keys = email_keys
+        self._make = make
+
+    def __len__(self) -> int:
+        return len(self._email_keys)
+
+    def __iter__(self) -> Iterator[UserRow]:
+        return map(self._make, range(len(self)))
+
+    def by_email(self) -> Iterator[UserRow]:
+        """Give the rows by `email_key`, and those with one key in their own order."""
+        return map(self._make, sorted(range(len(self)), key=self._email_keys.__getitem__))
 
 
 class Owner(Struct, frozen=True, gc=False):

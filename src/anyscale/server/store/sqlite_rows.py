@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import structs
 
-from anyscale.server.store.base import BatchRow, ConflictRow, Due, Owner, PageRow, UserRow
+from anyscale.server.store.base import BatchRow, ConflictRow, Due, Owner, PageRow, UserRow, UserRows
 from anyscale.server.store.sqlite_people import SqlitePeople
 from anyscale.server.store.sqlite_statements import marks, slices
 
@@ -133,15 +133,16 @@ class SqliteTransaction(SqlitePeople):
         self._execute("delete from conflicts where batch = ? and page = ?", (batch, number))
         self._execute("delete from pages where batch = ? and number = ?", (batch, number))
 
-    def insert_users(self, batch: int, rows: Sequence[UserRow]) -> Sequence[Owner]:
-        if self._insert(batch, rows) == len(rows):
+    def insert_users(self, batch: int, rows: UserRows) -> Sequence[Owner]:
+        made = list(rows)
+        if self._insert(batch, made) == len(made):
             return []
-        taken, ended = self._taken(rows)
+        taken, ended = self._taken(made)
         if ended:
             for keys in slices([owner.email_key for owner in ended], _KEYS_A_STATEMENT):
                 self._execute(f"delete from users where email_key in ({marks(keys)})", keys)
-            self._insert(batch, rows)
-            taken, _ = self._taken(rows)
+            self._insert(batch, made)
+            taken, _ = self._taken(made)
         return taken
 
     def owners(self, email_keys: Sequence[str]) -> Sequence[Owner]:

@@ -25,7 +25,7 @@ from anyscale.server.store.testing_batches import BatchRules
 from anyscale.server.store.testing_keys import KeyRules
 from anyscale.server.store.testing_people import PeopleRules
 from anyscale.server.store.testing_removal import RemovalRules
-from anyscale.server.store.testing_rows import StoreSteps, batch_row, page_row, user_row
+from anyscale.server.store.testing_rows import StoreSteps, batch_row, page_row, rows_of, user_row
 from anyscale.server.store.testing_sign_in import SignInRules
 
 __all__ = ["StoreContract"]
@@ -49,7 +49,7 @@ class TransactionRules(StoreSteps):
             with store.write() as rows:
                 batch = rows.add_batch(batch_row(1))
                 assert batch
-                rows.insert_users(batch.id, [user_row(batch, 0, "a@x.org")])
+                rows.insert_users(batch.id, rows_of([user_row(batch, 0, "a@x.org")]))
                 rows.save_page(batch.id, page_row(0), [])
                 rows.add_audit(AuditRow(1, 1, "a", "e", "s", "{}", b"hash"))
                 raise kind
@@ -192,12 +192,12 @@ class ClaimRules(StoreSteps):
         batch = self.add(store, 1)
         first, same, other = (user_row(batch, at, f"u{at // 2}@x.org") for at in range(3))
         with store.write() as rows:
-            assert rows.insert_users(batch.id, [first]) == []
-            assert [owner.user_id for owner in rows.insert_users(batch.id, [same])] == [
+            assert rows.insert_users(batch.id, rows_of([first])) == []
+            assert [owner.user_id for owner in rows.insert_users(batch.id, rows_of([same]))] == [
                 first.user_id
             ]
-            assert rows.insert_users(batch.id, [other]) == []
-            assert rows.insert_users(batch.id, [other]) == []
+            assert rows.insert_users(batch.id, rows_of([other])) == []
+            assert rows.insert_users(batch.id, rows_of([other])) == []
 
     def test_a_page_of_thousands_is_inserted_and_names_each_owner(
         self, store: Store, claim: Any

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from anyscale.server.store.base import ConflictRow, Store
-from anyscale.server.store.testing_rows import StoreSteps, batch_row, page_row, user_row
+from anyscale.server.store.testing_rows import StoreSteps, batch_row, page_row, rows_of, user_row
 
 __all__ = ["BatchRules"]
 
@@ -148,7 +148,7 @@ class BatchRules(StoreSteps):
                 rows.page(batch.id, 0)
                 removing = pool.submit(remove)
                 sleep(0.1)
-                rows.insert_users(batch.id, [user_row(batch, 0, "a@x.org")])
+                rows.insert_users(batch.id, rows_of([user_row(batch, 0, "a@x.org")]))
                 rows.save_page(batch.id, page_row(0, users=1), [])
                 happened.append("claimed")
             removing.result()

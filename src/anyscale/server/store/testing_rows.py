@@ -16,6 +16,7 @@ from anyscale.server.store.base import (
     TokenRow,
     Transaction,
     UserRow,
+    UserRows,
 )
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "batch_row",
     "link_row",
     "page_row",
+    "rows_of",
     "session_row",
     "token_row",
     "user_id_of",
@@ -62,6 +64,11 @@ def user_row(batch: BatchRow, position: int, email: str, **fields: Any) -> UserR
         "hash_due": False,
     }
     return UserRow(**(values | fields))
+
+
+def rows_of(users: Sequence[UserRow]) -> UserRows:
+    """Take users that are made already to insert."""
+    return UserRows([user.email_key for user in users], users.__getitem__)
 
 
 def page_row(number: int, **counts: int) -> PageRow:
@@ -122,7 +129,7 @@ class StoreSteps:
         def insert(batch: BatchRow, *emails: str, first: int = 0, **fields: Any) -> Sequence[Owner]:
             rows = [user_row(batch, at, email, **fields) for at, email in enumerate(emails, first)]
             with store.write() as transaction:
-                return transaction.insert_users(batch.id, rows)
+                return transaction.insert_users(batch.id, rows_of(rows))
 
         return insert
 
@@ -152,7 +159,7 @@ class StoreSteps:
         batch = self.add(store, number)
         with store.write() as rows:
             users = [user_row(batch, at, email, **fields) for at, email in enumerate(emails)]
-            assert rows.insert_users(batch.id, users) == []
+            assert rows.insert_users(batch.id, rows_of(users)) == []
         self.end(store, batch, "published")
         return batch
 
