@@ -39,7 +39,8 @@ _REMOVE = (
     "delete from pages",
     "delete from batches where opened_by = 'local:bench'",
     # By itself it leaves an index alone if less than a fiftieth of the table's pages is concerned:
-    # every other run would meet the same emails there once more.
+    # every other run would meet the same emails there once more. A run then finds the places free
+    # that the one before it took.
     "vacuum (index_cleanup on) users",
     "checkpoint",
 )

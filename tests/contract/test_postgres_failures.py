@@ -12,6 +12,7 @@ import pytest
 from tests.postgres import Server
 
 from anyscale.errors import StoreUnavailable
+from anyscale.server.store import postgres_pool
 from anyscale.server.store.base import BatchRow, Owner, Store
 from anyscale.server.store.postgres import PostgresStore
 from anyscale.server.store.postgres_claims import PostgresClaims
@@ -51,6 +52,15 @@ def clear(store: Store, batch: BatchRow) -> None:
 def is_there(store: Store, number: int) -> bool:
     with store.read() as rows:
         return rows.batch(batch_row(number).batch_id) is not None
+
+
+def sessions(url: str) -> int:
+    """Count the sessions of stores in a database."""
+    count = "select count(*) from pg_stat_activity where datname = current_database()"
+    with psycopg.connect(url) as connection:
+        row = connection.execute(f"{count} and application_name = 'musterroll'").fetchone()
+    assert row
+    return int(row[0])
 
 
 # A server that goes and comes back
@@ -136,6 +146,34 @@ def test_a_connection_that_is_lost_while_it_is_read_has_begun_nothing(
     with pytest.raises(StoreUnavailable) as caught:
         read()
     assert not caught.value.begun
+
+
+# A store that is closed
+
+
+def test_a_connection_in_use_is_closed_when_its_store_was_closed_meanwhile(
+    store: PostgresStore, postgres_url: str
+) -> None:
+    with store.read():
+        store.close()
+        assert sessions(postgres_url) == 1
+    deadline = time.monotonic() + 10  # PostgreSQL needs a moment to end one
+    while sessions(postgres_url):
+        assert time.monotonic() < deadline
+
+
+def test_whoever_waits_for_a_connection_of_a_store_that_is_closed_is_refused(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres_pool, "_CONNECTIONS", 1)
+    with PostgresStore(postgres_url) as store, ThreadPoolExecutor(1) as pool:
+        with store.read():
+            waiting = pool.submit(is_there, store, 1)
+            with pytest.raises(TimeoutError):
+                waiting.result(timeout=0.2)
+            store.close()
+        with pytest.raises(StoreUnavailable, match="is closed"):
+            waiting.result()
 
 
 # Others in the way

@@ -159,7 +159,16 @@ def test_a_connection_that_is_being_closed_is_given_to_nobody(
     store = SqliteStore(path)
     assert count_batches(store) == 0  # of the two connections one reads
     store.close()
-    assert late == [f"{path}: it is closed"] * 2
+    assert late == [f"{path} is closed"] * 2
+
+
+def test_a_reader_closes_its_connection_when_its_store_was_closed_meanwhile(path: Path) -> None:
+    store = SqliteStore(path)
+    add_batch(store, 1)
+    with store.read():
+        store.close()
+        assert len(list(path.parent.iterdir())) == 3
+    assert [file.name for file in path.parent.iterdir()] == ["anyscale.db"]
 
 
 def test_a_transaction_that_writes_ends_before_its_store_is_closed(path: Path) -> None:

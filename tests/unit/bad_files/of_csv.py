@@ -7,7 +7,10 @@ MUST_NAME = (
     "semicolons or tabs, like name,email,password,is_sso_user,lastname,title"
 )
 MEND = "rename it to one of name, email, password, is_sso_user, lastname, title, or remove it"
-NAMELESS = "this cell's column has no name: name the column in the first line, or empty the cell"
+NAMELESS = (
+    "this cell's column has no name: name it one of "
+    "name, email, password, is_sso_user, lastname, title, or empty its cells"
+)
 NOT_YAML = "the file must begin with the key 'create_users:', and the list of users under it"
 SAY_CSV = "if the file is CSV, say --format csv"
 
@@ -68,13 +71,36 @@ CSV = [
         ],
     ),
     Bad(
-        "cells in columns without a name",
+        "cells in columns without a name, of which the first in each is told",
         "users.csv",
-        b"name,,email,,\nJane,x,jane@example.com,,\nJoe,,joe,,y\n",
+        b"name,,email,,\nJane,x,jane@example.com,,\nJoe,y,joe,,z\n",
         [
-            f"users.csv:2:6: create_users[0]: {NAMELESS}",
-            "users.csv:3:6: create_users[1].email: 'joe' is not an email address",
-            f"users.csv:3:11: create_users[1]: {NAMELESS}",
+            f"users.csv:2:6: {NAMELESS}",
+            "users.csv:3:7: create_users[1].email: 'joe' is not an email address",
+            f"users.csv:3:12: {NAMELESS}",
+        ],
+    ),
+    Bad(
+        "cells in a hundred columns without a name and one",
+        "users.csv",
+        b"name,email" + b"," * 101 + b"\nJane,jane@example.com" + b",x" * 101 + b"\n",
+        [
+            *(f"users.csv:2:{23 + 2 * n}: {NAMELESS}" for n in range(100)),
+            (
+                "users.csv:2:223: more than 100 keys or columns are wrong up to here: "
+                "it is no users file"
+            ),
+        ],
+    ),
+    Bad(
+        "a separator at the end of the first line alone",
+        "users.csv",
+        b"name,email,\nJane,jane@example.com\n",
+        [
+            (
+                "users.csv:2:1: create_users[0]: this row has 2 cells and the first line has 3, "
+                "1 of them empty; remove what is empty, or quote a text that holds ','"
+            )
         ],
     ),
     Bad(

@@ -112,7 +112,7 @@ def claim_page(
     page = PageRow(
         number=number,
         digest=digest,
-        user_root=root_of(own for at, own in enumerate(ids, first) if at not in lost),
+        user_root=root_of(own_id for at, own_id in enumerate(ids, first) if at not in lost),
         users=len(users) - len(conflicts),
         skipped=skipped,
         conflicts=len(conflicts) - skipped,

@@ -73,11 +73,11 @@ class Pool:
             StoreUnavailable: PostgreSQL cannot be reached, all connections are in use, or the pool
                 is closed.
         """
-        if self._is_closed:
-            raise StoreUnavailable("it is closed")
         if not self._free.acquire(timeout=_WAIT):
             raise StoreUnavailable(f"all {_CONNECTIONS} connections are in use: try again later")
         try:
+            if self._is_closed:  # perhaps while this one waited
+                raise StoreUnavailable(f"{self._place} is closed")
             connection = self._begin(begin)
             try:
                 yield connection

@@ -47,7 +47,7 @@ class SqliteStore:
     def __init__(self, path: Path, *, create: bool = True) -> None:
         self.path = path
         self._writing = threading.Lock()
-        self._closed = False
+        self._is_closed = False
         self._idle: list[sqlite3.Connection] = []
         with _translated(path):
             if create:
@@ -85,9 +85,10 @@ class SqliteStore:
         """Close all connections; the last one folds the write-ahead log back into the file.
 
         SQLite does not survive that a thread's connection is closed under it: a transaction that
-        writes is waited for, and one that reads closes its own when it ends.
+        writes is waited for, so none may close its own store, and one that reads closes its own
+        connection when it ends.
         """
-        self._closed = True
+        self._is_closed = True
         self._close_idle()
         with self._writing:
             self._writer.close()
@@ -135,7 +136,7 @@ class SqliteStore:
             yield connection
         finally:
             self._idle.append(connection)
-            if self._closed:
+            if self._is_closed:
                 self._close_idle()
 
     def _taken(self) -> sqlite3.Connection | None:
@@ -153,8 +154,8 @@ class SqliteStore:
             connection.close()
 
     def _require_open(self) -> None:
-        if self._closed:
-            raise StoreUnavailable(f"{self.path}: it is closed")
+        if self._is_closed:
+            raise StoreUnavailable(f"{self.path} is closed")
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(

@@ -243,7 +243,7 @@ class ClosingRules(StoreSteps):
             lambda: store.write().__enter__(),
         ]
         for call in calls:
-            with pytest.raises(StoreUnavailable, match="closed") as caught:
+            with pytest.raises(StoreUnavailable, match="is closed") as caught:
                 call()
             assert not caught.value.begun
         store.close()

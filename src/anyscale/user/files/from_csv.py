@@ -4,6 +4,7 @@ import csv
 import re
 from collections import deque
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from anyscale.user.files.entries import REQUIRED, Entries, Place, PlacedFault, Value
 from anyscale.user.files.source import Source
@@ -35,6 +36,15 @@ _CELLS = {
     delimiter: re.compile(rf'"[^"]*(?:""[^"]*)*"|(?!")[^{delimiter}\r\n]*|').match
     for delimiter in ",;\t"
 }
+
+
+class _Header(NamedTuple):
+    """The line that names the columns."""
+
+    columns: list[str]
+    #: places in it of columns without a name, in which nothing stood yet
+    nameless: set[int]
+    delimiter: str
 
 
 class _Lines:
@@ -90,10 +100,12 @@ def read_csv(source: Source, entries: Entries) -> Iterator[CheckedUser]:
         cells = next(rows, [])
         first, text = lines.take()
         columns = _columns(cells, first, _starts(first, text, delimiter), source, entries)
+        nameless = {at for at, column in enumerate(columns) if not column}
+        names = _Header(columns, nameless, delimiter)
         for row in rows:
             first, text = lines.take()
             # Spreadsheets leave rows of empty cells behind.
-            if any(row) and (user := _user(row, first, text, columns, delimiter, entries)):
+            if any(row) and (user := _user(row, first, text, names, entries)):
                 yield user
     except csv.Error as error:
         first, text = lines.take()
@@ -140,7 +152,7 @@ def _check_names(cells: list[str], starts: Iterator[Place], entries: Entries) ->
     seen = set()
     for cell, start in zip(cells, starts, strict=True):
         column = _column(cell)
-        if not column:  # a sheet's column that was emptied: its cells have to be empty too
+        if not column:  # spreadsheets leave such columns behind: see `_check_nameless`
             continue
         if column not in FIELDS:
             mend = f"rename it to one of {', '.join(FIELDS)}, or remove it"
@@ -151,23 +163,19 @@ def _check_names(cells: list[str], starts: Iterator[Place], entries: Entries) ->
 
 
 def _user(
-    row: list[str], first: int, text: str, columns: list[str], delimiter: str, entries: Entries
+    row: list[str], first: int, text: str, header: _Header, entries: Entries
 ) -> CheckedUser | None:
     start = Place(first, 1)
-    if len(row) != len(columns):
-        cells = f"{len(row)} cell{'' if len(row) == 1 else 's'}"
-        detail = (
-            f"this row has {cells} and the first line names {len(columns)} columns; "
-            f"quote a text that holds {'a tab' if delimiter == chr(9) else repr(delimiter)}"
-        )
-        entries.refuse(start, "cells", detail)
+    if len(row) != len(header.columns):
+        entries.refuse(start, "cells", _miscounted(row, header))
         return None
+    starts = list(_starts(first, text, header.delimiter))
+    _check_nameless(row, starts, header.nameless, entries)
+    places = dict(zip(header.columns, starts, strict=True))
     values: dict[str, Value] = {}
-    starts = list(_starts(first, text, delimiter))
-    places = dict(zip(columns, starts, strict=True))
-    faults = _nameless(row, starts, columns)
-    for field, cell in zip(columns, row, strict=True):
-        if field not in FIELDS:  # `_check_names` has said so
+    faults = []
+    for field, cell in zip(header.columns, row, strict=True):
+        if field not in FIELDS:  # that was said already
             continue
         if field != "is_sso_user":
             values[field] = cell or None
@@ -179,15 +187,25 @@ def _user(
     return entries.finish(start, values, places, faults)
 
 
-def _nameless(row: list[str], starts: list[Place], columns: list[str]) -> list[PlacedFault]:
-    if "" not in columns:
-        return []
-    detail = "this cell's column has no name: name the column in the first line, or empty the cell"
-    return [
-        PlacedFault(start, None, "cells", detail)
-        for cell, start, column in zip(row, starts, columns, strict=True)
-        if cell and not column
-    ]
+def _miscounted(row: list[str], header: _Header) -> str:
+    cells = f"this row has {len(row)} cell{'' if len(row) == 1 else 's'}"
+    separator = "a tab" if header.delimiter == "\t" else repr(header.delimiter)
+    quote = f"quote a text that holds {separator}"
+    columns = len(header.columns)
+    if empty := header.columns.count(""):
+        mend = f"remove what is empty, or {quote}"
+        return f"{cells} and the first line has {columns}, {empty} of them empty; {mend}"
+    return f"{cells} and the first line names {columns} columns; {quote}"
+
+
+def _check_nameless(
+    row: list[str], starts: list[Place], nameless: set[int], entries: Entries
+) -> None:
+    """Say once of a column that it has no name: at the first cell that is not empty."""
+    for at in sorted(at for at in nameless if row[at]):
+        nameless.remove(at)
+        mend = f"name it one of {', '.join(FIELDS)}, or empty its cells"
+        entries.problem(starts[at], "unknown_key", f"this cell's column has no name: {mend}")
 
 
 def _starts(first: int, text: str, delimiter: str) -> Iterator[Place]:
