@@ -53,8 +53,8 @@ class ServerProcess:
         """Change the environment of the next start."""
         self._environment |= settings
 
-    def start(self) -> None:
-        """Start it, and wait until it is ready."""
+    def begin(self) -> None:
+        """Start it, and do not wait."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [ANYSCALE, "server", "start", f"--port={self.port}", f"--workers={self._workers}"],
@@ -62,6 +62,11 @@ class ServerProcess:
                 stderr=log,
                 start_new_session=True,
             )
+
+    def start(self) -> None:
+        """Start it, and wait until it is ready."""
+        self.begin()
+        assert self._process
         deadline = time.monotonic() + 30
         while not answers_at(self.port, "/readyz"):
             assert self._process.poll() is None, self.log.read_text(encoding="utf-8")

@@ -2,8 +2,11 @@
 
 import json
 import socket
+import subprocess
+import sys
 import time
 import urllib.request
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -37,11 +40,50 @@ def figures(server: ServerProcess) -> str:
     return text
 
 
+def test_ctrl_c_before_anything_is_loaded_is_no_traceback() -> None:
+    interrupted = (
+        "import sys\n"
+        "class Interrupting:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'anyscale.cli.root': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupting())\n"
+        "from anyscale.cli import main\n"
+        "main()\n"
+    )
+
+    ended = subprocess.run([sys.executable, "-c", interrupted], capture_output=True, check=False)
+
+    assert (ended.returncode, ended.stderr) == (130, b"")
+
+
 def wait_for(server: ServerProcess, event: str, times: int = 1) -> None:
     deadline = time.monotonic() + 30
     while sum(told.startswith(event) for _, told in said(server)) < times:
         assert time.monotonic() < deadline, said(server)
         time.sleep(0.02)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("ask", [ServerProcess.interrupt, ServerProcess.stop])
+@pytest.mark.parametrize("pause", [0.0, 0.1, 0.2, 0.3, 0.4])
+def test_a_server_that_is_asked_to_end_while_it_starts_ends_in_order(
+    database: str,
+    tmp_path: Path,
+    workers: int,
+    ask: Callable[[ServerProcess], object],
+    pause: float,
+) -> None:
+    server = ServerProcess(database, tmp_path, workers)
+    try:
+        server.begin()
+        wait_for(server, "listening")
+        time.sleep(pause)
+        ask(server)
+
+        assert server.ended() == 0
+        assert not [event for level, event in said(server) if level == "error"]
+    finally:
+        server.kill()
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -9,10 +9,16 @@ from typing import TextIO
 #: When the command started, for its log lines.
 STARTED = time.monotonic()
 
+#: `failure.INTERRUPTED`, for when nothing is loaded yet
+_INTERRUPTED = 130
+
 
 def main() -> None:
     """Run the command line."""
-    from anyscale.cli.root import root
+    try:
+        from anyscale.cli.root import root
+    except KeyboardInterrupt:
+        raise SystemExit(_INTERRUPTED) from None  # nothing was begun
 
     _prepare_streams()
     root(prog_name="anyscale", terminal_width=_terminal_width())

@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 import tempfile
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from anyscale.errors import ConfigError
@@ -34,7 +35,9 @@ def asgi() -> Any:
     """Make the application of one server process, as the environment says."""
     from anyscale.server.http.application import application
     from anyscale.server.http.observing import set_up_logging
+    from anyscale.server.http.workers import hear_interrupts
 
+    hear_interrupts()
     set_up_logging()
     sys.setswitchinterval(_TURN)
     settings = Settings.from_environment(os.environ, served=True)
@@ -65,12 +68,13 @@ def serve(host: str, port: int, workers: int) -> int:
     set_up_logging()
     _prepare()
     listening = _listening(host, port)
+    noted = _noted()
     with tempfile.TemporaryDirectory() as figures:
         if workers > 1:
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = figures
         address = f"{host}:{listening.getsockname()[1]}"
         _log.info("listening", extra={"address": address, "workers": workers})
-        return _run(listening, workers)
+        return _run(listening, workers, noted)
 
 
 def _prepare() -> None:
@@ -111,18 +115,35 @@ def _reason(error: OSError) -> str:
     return f"{said}: {mend}" if mend else said
 
 
-def _run(listening: socket.socket, workers: int) -> int:
+def _noted() -> list[int]:
+    """Note from now on each signal that asks for an end, and let none of them interrupt."""
+    noted: list[int] = []
+    _take_signals(noted.append)
+    return noted
+
+
+def _take_signals(take: Callable[[int], object]) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, _: take(number))
+
+
+def _run(listening: socket.socket, workers: int, noted: list[int]) -> int:
+    # uvicorn has the signals while it runs. It raises those that it caught once more when it has
+    # stopped, which is no failure.
     from uvicorn import Server
-    from uvicorn.supervisors import Multiprocess
+
+    from anyscale.server.http.workers import Workers
 
     config = _config(workers)
-    # uvicorn raises the signals that it caught once more when it has stopped: that is no failure.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: None)
     if workers > 1:
-        Multiprocess(config, [listening]).run()
+        supervisor = Workers(config, [listening])
+        supervisor.signal_queue += noted
+        supervisor.run()
         return 0
     server = Server(config)
+    _take_signals(lambda _: setattr(server, "should_exit", True))
+    if noted:
+        server.should_exit = True
     server.run(sockets=[listening])
     return 0 if server.started else 1
 

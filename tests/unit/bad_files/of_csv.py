@@ -9,7 +9,7 @@ MUST_NAME = (
 MEND = "rename it to one of name, email, password, is_sso_user, lastname, title, or remove it"
 NAMELESS = (
     "this cell's column has no name: name it one of "
-    "name, email, password, is_sso_user, lastname, title, or empty its cells"
+    "name, email, password, is_sso_user, lastname, title, or remove it"
 )
 NOT_YAML = "the file must begin with the key 'create_users:', and the list of users under it"
 SAY_CSV = "if the file is CSV, say --format csv"
@@ -93,13 +93,28 @@ CSV = [
         ],
     ),
     Bad(
+        "separators at the end of the rows, and not of the first line",
+        "users.csv",
+        b"name,email\nJane,jane@example.com,\nJoe,joe@example.com,,x\n",
+        [
+            (
+                "users.csv:2:1: create_users[0]: this row has 3 cells and the first line names "
+                "2 columns; remove what is empty at its end"
+            ),
+            (
+                "users.csv:3:1: create_users[1]: this row has 4 cells and the first line names "
+                "2 columns; quote a text that holds ','"
+            ),
+        ],
+    ),
+    Bad(
         "a separator at the end of the first line alone",
         "users.csv",
         b"name,email,\nJane,jane@example.com\n",
         [
             (
                 "users.csv:2:1: create_users[0]: this row has 2 cells and the first line has 3, "
-                "1 of them empty; remove what is empty, or quote a text that holds ','"
+                "1 of them empty; remove what is empty in the first line"
             )
         ],
     ),
@@ -136,15 +151,15 @@ CSV = [
         [
             (
                 "users.csv:2:1: create_users[0]: this row has 1 cell and the first line names 6 "
-                "columns; quote a text that holds ','"
+                "columns; separate its cells by ',', those that are empty too"
             ),
             (
                 "users.csv:3:1: create_users[1]: this row has 2 cells and the first line names 6 "
-                "columns; quote a text that holds ','"
+                "columns; separate its cells by ',', those that are empty too"
             ),
             (
                 "users.csv:4:1: create_users[2]: this row has 7 cells and the first line names 6 "
-                "columns; quote a text that holds ','"
+                "columns; remove what is empty at its end"
             ),
         ],
     ),

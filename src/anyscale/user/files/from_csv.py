@@ -188,14 +188,20 @@ def _user(
 
 
 def _miscounted(row: list[str], header: _Header) -> str:
-    cells = f"this row has {len(row)} cell{'' if len(row) == 1 else 's'}"
-    separator = "a tab" if header.delimiter == "\t" else repr(header.delimiter)
-    quote = f"quote a text that holds {separator}"
     columns = len(header.columns)
-    if empty := header.columns.count(""):
-        mend = f"remove what is empty, or {quote}"
-        return f"{cells} and the first line has {columns}, {empty} of them empty; {mend}"
-    return f"{cells} and the first line names {columns} columns; {quote}"
+    empty = header.columns.count("")
+    counted = f"names {columns} columns" if not empty else f"has {columns}, {empty} of them empty"
+    cells = f"{len(row)} cell{'' if len(row) == 1 else 's'}"
+    separator = "a tab" if header.delimiter == "\t" else repr(header.delimiter)
+    if empty and len(row) < columns:
+        mend = "remove what is empty in the first line"
+    elif len(row) < columns:
+        mend = f"separate its cells by {separator}, those that are empty too"
+    elif any(row[columns:]):
+        mend = f"quote a text that holds {separator}"
+    else:
+        mend = "remove what is empty at its end"
+    return f"this row has {cells} and the first line {counted}; {mend}"
 
 
 def _check_nameless(
@@ -204,7 +210,7 @@ def _check_nameless(
     """Say once of a column that it has no name: at the first cell that is not empty."""
     for at in sorted(at for at in nameless if row[at]):
         nameless.remove(at)
-        mend = f"name it one of {', '.join(FIELDS)}, or empty its cells"
+        mend = f"name it one of {', '.join(FIELDS)}, or remove it"
         entries.problem(starts[at], "unknown_key", f"this cell's column has no name: {mend}")
 
 
