@@ -15,7 +15,8 @@ from anyscale.server.app import Caller, ControlPlane, Settings
 from anyscale.server.core.passwords import CHEAPEST
 from anyscale.server.core.sessions import hash_of
 from anyscale.server.http import application
-from anyscale.server.http.lanes import Lane, Lanes
+from anyscale.server.http.gathering import Gathering
+from anyscale.server.http.lanes import Lanes
 from anyscale.server.settings import IdentityProvider
 from anyscale.server.store.base import LinkRow
 from anyscale.user.validate import Policy, check
@@ -165,7 +166,7 @@ def test_while_too_many_passwords_are_hashed_people_are_asked_to_come_again(
     class Full(Lanes):
         def __init__(self) -> None:
             super().__init__()
-            self.signing = Lane("signing", 1, -1)
+            self.entering = Gathering("entering", 1, -1, shares=1)
 
     monkeypatch.setattr(application, "Lanes", Full)
     jane = come()

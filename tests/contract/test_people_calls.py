@@ -1,6 +1,7 @@
 """What people do for themselves over HTTP: sign in, change the password, end sessions."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
@@ -42,6 +43,24 @@ def link_for(house: Served, name: str = "jane") -> str:
         row = LinkRow(account.user_id, hash_of(secret), "local:test", rows.now(), rows.now() * 2)
         rows.put_link(row)
     return secret
+
+
+def test_people_who_sign_in_at_once_each_come_into_the_own_account(house: Served) -> None:
+    names = [f"person{number}" for number in range(12)]
+    with closing(house.plane()) as plane:
+        make_accounts(plane, *names)
+    people = [Visitor(house.url()) for _ in names]
+
+    passwords = ["wrong" if name[-1] in "258" else PASSWORD for name in names]
+    with ThreadPoolExecutor(len(names)) as threads:
+        answers = list(threads.map(Visitor.sign_in, people, names, passwords))
+    right = [password == PASSWORD for password in passwords]
+    assert [answer.status == 200 for answer in answers] == right
+    assert {answer.status for answer in answers} == {200, 401}
+    for person, name in zip(people, names, strict=True):
+        mine = person.ask("GET", "/v1/me")
+        assert mine.json.get("email") == (f"{name}@example.com" if person.cookies else None)
+    assert [bool(person.cookies) for person in people] == right
 
 
 def test_signing_in_gives_cookies_that_no_script_and_no_other_site_reads(jane: Visitor) -> None:

@@ -21,10 +21,12 @@ from anyscale.errors import (
     PasswordExpired,
     PasswordRefused,
     SignInRefused,
+    StoreUnavailable,
     Throttled,
 )
 from anyscale.server.core.access import Caller
 from anyscale.server.core.argon2id import Hasher, Profile
+from anyscale.server.core.attempts import SignedIn
 from anyscale.server.core.sessions import (
     ABSOLUTE_LIMIT,
     DEVICE_LIMIT,
@@ -33,7 +35,6 @@ from anyscale.server.core.sessions import (
     begin,
     hash_of,
 )
-from anyscale.server.core.sign_in import SignedIn
 from anyscale.server.plane import ControlPlane
 from anyscale.server.store.base import AccountRow, LinkRow
 
@@ -58,8 +59,17 @@ def account(plane: ControlPlane, email: str = EMAIL) -> AccountRow:
     return found
 
 
+def by_password(plane: ControlPlane, email: str, password: str, browser: Browser) -> SignedIn:
+    attempts = plane.sign_in.attempts
+    attempt = attempts.look_up(email, password, browser)
+    (answer,) = attempts.settle(lambda: [attempt])
+    if isinstance(answer, AnyscaleError):
+        raise answer
+    return answer
+
+
 def at_home(plane: ControlPlane, email: str = EMAIL, password: str = PASSWORD) -> SignedIn:
-    return plane.sign_in.by_password(email, password, HOME)
+    return by_password(plane, email, password, HOME)
 
 
 def link(plane: ControlPlane, email: str = EMAIL, days: int = 1) -> str:
@@ -137,7 +147,7 @@ def test_signing_in_ends_the_session_that_the_browser_had(plane: ControlPlane) -
     first, elsewhere = at_home(plane), at_home(plane)
     again = structs.replace(HOME, session=first.session)
 
-    second = plane.sign_in.by_password(EMAIL, PASSWORD, again)
+    second = by_password(plane, EMAIL, PASSWORD, again)
 
     with pytest.raises(NotAuthenticated):
         plane.sessions.authenticate(first.session)
@@ -200,7 +210,7 @@ def test_whoever_is_refused_keeps_the_session_of_the_browser(plane: ControlPlane
     first = at_home(plane)
     for session in (first.session, "made up"):
         with pytest.raises(SignInRefused):
-            plane.sign_in.by_password(EMAIL, "wrong", structs.replace(HOME, session=session))
+            by_password(plane, EMAIL, "wrong", structs.replace(HOME, session=session))
     plane.sessions.authenticate(first.session)
 
 
@@ -496,12 +506,83 @@ def test_no_secret_is_kept_or_shown(plane: ControlPlane) -> None:
 _TABLES = ("users", "sessions", "devices", "links", "audit")
 
 
+# Several who come at once
+
+
+def together(plane: ControlPlane, *comers: tuple[str, str, Browser]) -> list[str]:
+    attempts = plane.sign_in.attempts
+    looked_up = [attempts.look_up(*comer) for comer in comers]
+    return [
+        str(answer) if isinstance(answer, AnyscaleError) else answer.user_id
+        for answer in attempts.settle(lambda: looked_up)
+    ]
+
+
+def sessions_of(plane: ControlPlane, email: str) -> int:
+    user_id = account(plane, email).user_id
+    with plane.store.read() as rows:
+        return len(rows.sessions(user_id))
+
+
+def test_each_of_several_gets_the_own_answer(plane: ControlPlane) -> None:
+    kim, lee = "kim@example.com", "lee@example.com"
+    users = [checked(email, PASSWORD) for email in (kim, lee)]
+    plane.batches.create("more", users, "fail", Caller("local:test"))
+    with plane.store.write() as rows:
+        rows.suspend(account(plane, lee).user_id, rows.now())
+    answers = together(
+        plane,
+        (EMAIL, PASSWORD, HOME),
+        (kim, "wrong", HOME),
+        ("nobody@example.com", PASSWORD, HOME),
+        (lee, PASSWORD, HOME),
+        ("no email", "\ud800", HOME),
+        (kim, PASSWORD, HOME),
+        (kim, PASSWORD, HOME),
+    )
+    jane_id, kim_id = account(plane).user_id, account(plane, kim).user_id
+    wrong, suspended = "email or password is wrong", "this account is suspended"
+    expected = [jane_id, wrong, wrong, suspended, wrong, kim_id, kim_id]
+    assert [answer.partition(":")[0] for answer in answers] == expected
+    assert [sessions_of(plane, email) for email in (EMAIL, kim, lee)] == [1, 2, 0]
+    plane.sign_in.close()  # refusals are noted a moment later
+    events = [entry.event for entry in plane.trail.page(0, 100)]
+    assert events.count("session.begun") == 3
+
+
+def test_who_was_wrong_too_often_while_waiting_is_refused_though_right(plane: ControlPlane) -> None:
+    attempt = plane.sign_in.attempts.look_up(EMAIL, PASSWORD, HOME)
+    assert [failing(plane, HOME) for _ in range(10)] == [SignInRefused] * 10
+    (answer,) = plane.sign_in.attempts.settle(lambda: [attempt])
+    assert isinstance(answer, Throttled)
+
+
+def test_a_password_that_was_changed_while_one_waited_is_wrong(plane: ControlPlane) -> None:
+    attempt = plane.sign_in.attempts.look_up(EMAIL, PASSWORD, HOME)
+    plane.sign_in.by_link(link(plane), CHOSEN, HOME)
+    (answer,) = plane.sign_in.attempts.settle(lambda: [attempt])
+    assert isinstance(answer, SignInRefused)
+
+
+def test_a_database_that_fails_is_told_to_who_is_right_and_nobody_else(
+    plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise StoreUnavailable("the disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(plane.store, "write", fail)
+        told = together(plane, (EMAIL, PASSWORD, HOME), (EMAIL, "wrong", HOME))
+    assert told == ["the disk is full", "email or password is wrong"]
+    assert sessions_of(plane, EMAIL) == 0
+
+
 # Who guesses
 
 
 def failing(plane: ControlPlane, browser: Browser, email: str = EMAIL) -> type[AnyscaleError]:
     try:
-        plane.sign_in.by_password(email, "wrong password", browser)
+        by_password(plane, email, "wrong password", browser)
     except (SignInRefused, Throttled) as error:
         return type(error)
     raise AssertionError("the wrong password was right")
@@ -514,7 +595,7 @@ def test_who_guesses_at_an_account_is_stopped_and_the_right_person_elsewhere_is_
     answers = [failing(plane, stranger) for _ in range(20)]
     assert answers == [SignInRefused] * 10 + [Throttled] * 10
     with pytest.raises(Throttled) as throttled:
-        plane.sign_in.by_password(EMAIL, PASSWORD, stranger)  # even with the right one
+        by_password(plane, EMAIL, PASSWORD, stranger)  # even with the right one
     assert 60 < throttled.value.retry_after_seconds <= 600
     at_home(plane)
 
@@ -526,10 +607,10 @@ def test_a_flood_from_everywhere_does_not_keep_out_who_signed_in_before(
     answers = [failing(plane, Browser(f"203.0.113.{n % 250}", "curl")) for n in range(200)]
     assert answers.count(SignInRefused) == 100
     with pytest.raises(Throttled):
-        plane.sign_in.by_password(EMAIL, PASSWORD, Browser("198.51.100.1", "a new one"))
+        by_password(plane, EMAIL, PASSWORD, Browser("198.51.100.1", "a new one"))
     # From a new address as well, and from one of those that guess.
     for address in ("192.0.2.1", "198.51.100.2", "203.0.113.7"):
-        plane.sign_in.by_password(EMAIL, PASSWORD, Browser(address, "Firefox", device))
+        by_password(plane, EMAIL, PASSWORD, Browser(address, "Firefox", device))
 
 
 def test_the_link_is_a_way_in_for_who_never_signed_in_and_is_guessed_at(
@@ -538,7 +619,7 @@ def test_the_link_is_a_way_in_for_who_never_signed_in_and_is_guessed_at(
     for number in range(110):
         failing(plane, Browser(f"203.0.113.{number}", "curl"))
     device = plane.sign_in.by_link(link(plane), CHOSEN, HOME).device
-    plane.sign_in.by_password(EMAIL, CHOSEN, structs.replace(HOME, device=device))
+    by_password(plane, EMAIL, CHOSEN, structs.replace(HOME, device=device))
 
 
 def test_a_device_is_known_for_its_own_account_and_not_for_ever(plane: ControlPlane) -> None:
@@ -547,10 +628,10 @@ def test_a_device_is_known_for_its_own_account_and_not_for_ever(plane: ControlPl
     for number in range(110):
         failing(plane, Browser(f"203.0.113.{number}", "curl"))
     with pytest.raises(Throttled):
-        plane.sign_in.by_password(EMAIL, PASSWORD, structs.replace(HOME, device=device))
+        by_password(plane, EMAIL, PASSWORD, structs.replace(HOME, device=device))
     later(plane, DEVICE_LIMIT + 1_000)
     with pytest.raises(Throttled):
-        plane.sign_in.by_password(EMAIL, PASSWORD, structs.replace(HOME, device=mine))
+        by_password(plane, EMAIL, PASSWORD, structs.replace(HOME, device=mine))
 
 
 def test_two_people_may_share_a_browser(plane: ControlPlane) -> None:
@@ -560,14 +641,14 @@ def test_two_people_may_share_a_browser(plane: ControlPlane) -> None:
     for number in range(110):
         for email in (EMAIL, "none@example.com"):
             failing(plane, Browser(f"2001:db8:0:{number:x}::1", "curl"), email)
-    plane.sign_in.by_password(EMAIL, PASSWORD, shared)
-    plane.sign_in.by_password("none@example.com", CHOSEN, shared)
+    by_password(plane, EMAIL, PASSWORD, shared)
+    by_password(plane, "none@example.com", CHOSEN, shared)
 
 
 def test_who_guesses_at_many_accounts_from_one_address_is_stopped(plane: ControlPlane) -> None:
     spraying = [failing(plane, HOME, f"user{number}@example.com") for number in range(110)]
     assert spraying == [SignInRefused] * 100 + [Throttled] * 10
-    plane.sign_in.by_password(EMAIL, PASSWORD, Browser("192.0.2.2", "next door"))
+    by_password(plane, EMAIL, PASSWORD, Browser("192.0.2.2", "next door"))
 
 
 def test_a_network_of_ipv6_counts_as_one_address(plane: ControlPlane) -> None:
@@ -596,8 +677,8 @@ def test_a_changed_password_makes_strangers_of_all_other_browsers(plane: Control
     for number in range(110):
         failing(plane, Browser(f"203.0.113.{number}", "curl"))
     with pytest.raises(Throttled):
-        plane.sign_in.by_password(EMAIL, CHOSEN, structs.replace(HOME, device=old))
-    plane.sign_in.by_password(EMAIL, CHOSEN, structs.replace(HOME, device=here))
+        by_password(plane, EMAIL, CHOSEN, structs.replace(HOME, device=old))
+    by_password(plane, EMAIL, CHOSEN, structs.replace(HOME, device=here))
 
 
 def test_a_changed_password_ends_the_link_that_was_not_used(plane: ControlPlane) -> None:

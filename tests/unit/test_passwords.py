@@ -199,6 +199,27 @@ def test_what_a_process_that_died_was_asked_is_done_all_the_same() -> None:
         assert not any(process.is_alive for process in died)
 
 
+def test_those_whom_a_process_that_died_had_are_checked_all_the_same() -> None:
+    calls = []
+    with closing(Hashing(CHEAPEST, apart=True)) as hashing:
+        (stored,) = hashing.hash_many([PASSWORD])
+
+        def take() -> list[tuple[str | None, str]]:
+            calls.append(1)
+            # It dies with the question in its pipe.
+            os.kill(begun[0].pid, signal.SIGKILL)
+            begun[0]._process.wait()
+            return [(stored, PASSWORD), (stored, "wrong"), (None, PASSWORD), (stored, "\ud800")]
+
+        begun = _begun(hashing)
+        assert hashing.verify_many(take) == [True, False, False, False]
+    assert calls == [1]
+
+
+def test_nothing_is_asked_for_nobody(hashing: Hashing) -> None:
+    assert hashing.verify_many(list) == []
+
+
 def test_where_no_process_begins_the_server_hashes_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise BlockingIOError("too many processes")
@@ -266,7 +287,11 @@ def _runs(pid: int) -> bool:
 
 
 def test_what_is_asked_of_a_process_shows_no_password() -> None:
-    for asked in (_ToHash([PASSWORD]), _ToVerify(None, PASSWORD), _ToCheck([PASSWORD], [()], 8)):
+    for asked in (
+        _ToHash([PASSWORD]),
+        _ToVerify([(None, PASSWORD.encode())]),
+        _ToCheck([PASSWORD], [()], 8),
+    ):
         assert PASSWORD not in repr(asked)
 
 

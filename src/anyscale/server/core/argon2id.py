@@ -69,6 +69,10 @@ class Hasher:
             return False  # a lone surrogate, which no password has, cannot even be hashed
         return bool(right) and password_hash is not None
 
+    def verify_many(self, pairs: Sequence[tuple[str | None, str]]) -> list[bool]:
+        """Say of each hash and password whether they belong together, as `verify` does."""
+        return [self.verify(known, password) for known, password in pairs]
+
     def faults(
         self, passwords: Sequence[str], own: Sequence[tuple[str | None, ...]], minimum: int
     ) -> list[Fault | None]:

@@ -21,6 +21,8 @@ __all__ = ["HashingProcess"]
 
 _LENGTH = 4
 
+_ANY = "surrogatepass"
+
 
 class _ToHash(Struct, frozen=True, tag=True):
     passwords: list[str]
@@ -39,8 +41,8 @@ class _ToCheck(Struct, frozen=True, tag=True):
 
 
 class _ToVerify(Struct, frozen=True, tag=True):
-    password_hash: str | None
-    password: str
+    #: hashes, if there are any, and passwords in UTF-8, where a lone surrogate has its octets too
+    pairs: list[tuple[str | None, bytes]]
 
     def __repr__(self) -> str:
         return "_ToVerify(...)"
@@ -94,15 +96,14 @@ class HashingProcess:
         """
         return msgpack.decode(self._ask(_ToHash(list(passwords))), type=list[str])
 
-    def verify(self, password_hash: str | None, password: str) -> bool:
-        """Say whether a hash is this password's.
+    def verify_many(self, pairs: Sequence[tuple[str | None, str]]) -> list[bool]:
+        """Say of each hash and password whether they belong together, as `Hasher.verify` does.
 
         Raises:
             EOFError, OSError: the process is gone.
         """
-        with suppress(UnicodeEncodeError):  # a lone surrogate, which no password has
-            return msgpack.decode(self._ask(_ToVerify(password_hash, password)), type=bool)
-        return False
+        encoded = [(known, password.encode(errors=_ANY)) for known, password in pairs]
+        return msgpack.decode(self._ask(_ToVerify(encoded)), type=list[bool])
 
     def faults(
         self, passwords: Sequence[str], own: Sequence[tuple[str | None, ...]], minimum: int
@@ -151,11 +152,13 @@ def _received(pipe: IO[bytes]) -> bytes:
     return message
 
 
-def _answered(hasher: Hasher, asked: _Asked) -> list[str] | bool | list[Fault | None]:
+def _answered(hasher: Hasher, asked: _Asked) -> list[str] | list[bool] | list[Fault | None]:
     if isinstance(asked, _ToHash):
         return hasher.hash(asked.passwords)
     if isinstance(asked, _ToVerify):
-        return hasher.verify(asked.password_hash, asked.password)
+        return hasher.verify_many(
+            [(known, text.decode(errors=_ANY)) for known, text in asked.pairs]
+        )
     return password_faults(asked.passwords, asked.own, asked.minimum)
 
 

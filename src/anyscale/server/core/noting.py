@@ -10,6 +10,7 @@ from queue import Empty, SimpleQueue
 
 from anyscale.errors import StoreUnavailable
 from anyscale.server.core.audit import Trail
+from anyscale.server.store.base import AccountRow
 
 __all__ = ["Noting"]
 
@@ -35,9 +36,9 @@ class Noting:
         self._thread = threading.Thread(target=self._run, name="noting", daemon=True)
         self._thread.start()
 
-    def add(self, actor: str) -> None:
+    def refused(self, account: AccountRow | None) -> None:
         """Have it noted that somebody was refused."""
-        self._actors.put(actor)
+        self._actors.put(f"user:{account.user_id}" if account else "anonymous")
         self._come.set()
 
     def close(self) -> None:

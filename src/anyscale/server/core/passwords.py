@@ -3,7 +3,7 @@
 import os
 import threading
 from collections.abc import Callable, Sequence
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from queue import LifoQueue
 from typing import TYPE_CHECKING, TypeVar
 
@@ -83,7 +83,20 @@ class Hashing:
 
     def verify(self, password_hash: str | None, password: str) -> bool:
         """Say whether a password is the right one, as `Hasher.verify` does."""
-        work = partial(self._done, lambda hasher: hasher.verify(password_hash, password))
+        return self.verify_many(lambda: [(password_hash, password)])[0]
+
+    def verify_many(self, take: Callable[[], Sequence[tuple[str | None, str]]]) -> list[bool]:
+        """Say of each hash and password whether they belong together, as `Hasher.verify` does.
+
+        Args:
+            take: gives them. It is called once, as soon as something is free to check them.
+        """
+        taken = cache(take)  # also who does it instead of a process that died has these
+
+        def check(hasher: "Hasher | HashingProcess") -> list[bool]:
+            return hasher.verify_many(taken()) if taken() else []
+
+        work = partial(self._done, check)
         # A process is asked by who needs it: a thread of the pool would be one more to wake.
         return work() if self._apart else self._pool.submit(work).result()
 

@@ -22,6 +22,7 @@ __all__ = [
     "begin",
     "hash_of",
     "hold",
+    "hold_all",
     "new_secret",
 ]
 
@@ -155,16 +156,27 @@ class Sessions:
 
 
 def hold(rows: Transaction, user_id: str, browser: Browser) -> AccountRow | None:
-    """Hold an account, and the one whose session the browser has, which `begin` ends.
+    """Hold an account, as `hold_all` does; give it, if there is one."""
+    return hold_all(rows, [(user_id, browser)])[user_id]
+
+
+def hold_all(
+    rows: Transaction, coming: Sequence[tuple[str, Browser]]
+) -> dict[str, AccountRow | None]:
+    """Hold accounts, and those whose sessions the browsers have, which `begin` ends.
 
     By their ids, as whoever holds several accounts: it comes first in a transaction.
 
+    Args:
+        rows: the transaction.
+        coming: the ids of the accounts, and where a session of each is to begin.
+
     Returns:
-        The former, if there is one.
+        By its id, each account that there is.
     """
-    before = _the_one_before(rows, browser)
-    ids = {user_id, before.user_id} if before else {user_id}
-    return {held: rows.account(user_id=held) for held in sorted(ids)}[user_id]
+    before = [_the_one_before(rows, browser) for _, browser in coming]
+    ids = {user_id for user_id, _ in coming} | {session.user_id for session in before if session}
+    return {held: rows.account(user_id=held) for held in sorted(ids)}
 
 
 def begin(rows: Transaction, account: AccountRow, way: str, browser: Browser) -> tuple[str, str]:

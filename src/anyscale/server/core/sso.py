@@ -4,9 +4,9 @@ from collections.abc import Set as AbstractSet
 
 from anyscale.errors import SsoRefused
 from anyscale.server.core import audit
+from anyscale.server.core.attempts import SignedIn
 from anyscale.server.core.oidc import Person, Provider
 from anyscale.server.core.sessions import Browser, begin, hold
-from anyscale.server.core.sign_in import SignedIn
 from anyscale.server.settings import IdentityProvider
 from anyscale.server.store.base import AccountRow, Store, Transaction
 from anyscale.user.emails import email_key

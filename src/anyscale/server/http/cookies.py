@@ -8,8 +8,8 @@ import re
 
 from litestar.datastructures import Cookie
 
+from anyscale.server.core.attempts import SignedIn
 from anyscale.server.core.sessions import ABSOLUTE_LIMIT, DEVICE_LIMIT, Browser
-from anyscale.server.core.sign_in import SignedIn
 from anyscale.server.http.given import Connection
 
 __all__ = ["DEVICE", "SESSION", "browser_of", "cookies_of", "gone", "host_cookie"]

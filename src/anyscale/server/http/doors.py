@@ -6,11 +6,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from anyscale.errors import AnyscaleError, NotAuthenticated, NotFound
+from anyscale.server.core.attempts import SignedIn
 from anyscale.server.core.sessions import Member
-from anyscale.server.core.sign_in import SignedIn
 from anyscale.server.http.cookies import SESSION, browser_of
 from anyscale.server.http.figures import SIGN_INS
-from anyscale.server.http.given import Connection, lanes_of, plane_of
+from anyscale.server.http.given import Connection, lanes_of, looked_up, plane_of
 from anyscale.server.plane import ControlPlane
 
 if TYPE_CHECKING:
@@ -20,10 +20,15 @@ __all__ = ["by_link", "by_password", "by_sso", "change_password", "leave"]
 
 
 async def by_password(connection: Connection, email: str, password: str) -> SignedIn:
-    """Sign somebody in, as `SignIn.by_password` does."""
-    sign_in, browser = plane_of(connection).sign_in, browser_of(connection)
-    enter = partial(sign_in.by_password, email, password, browser)
-    return await _counted("password", lanes_of(connection).signing.run(enter))
+    """Sign somebody in, as `Attempts` do, together with whoever else does meanwhile."""
+    attempts, entering = plane_of(connection).sign_in.attempts, lanes_of(connection).entering
+    look_up = partial(attempts.look_up, email, password, browser_of(connection))
+
+    async def entered() -> SignedIn:
+        entering.require_room()  # before anything is looked up
+        return await entering.gather(attempts.settle, await looked_up(connection, look_up))
+
+    return await _counted("password", entered())
 
 
 async def by_link(connection: Connection, link: str, new: str) -> SignedIn:

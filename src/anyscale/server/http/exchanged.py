@@ -7,8 +7,8 @@ from datetime import datetime
 
 from msgspec import Struct
 
+from anyscale.server.core.attempts import SignedIn
 from anyscale.server.core.sessions import Member
-from anyscale.server.core.sign_in import SignedIn
 from anyscale.server.store.base import SessionRow, TokenRow
 from anyscale.user.models import from_milliseconds
 

@@ -1,6 +1,7 @@
 """What every handler may ask for by its name, and what guards find by the connection."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from litestar.connection import ASGIConnection
 from litestar.di import NamedDependency
@@ -17,8 +18,11 @@ __all__ = [
     "GivenMember",
     "GivenPlane",
     "lanes_of",
+    "looked_up",
     "plane_of",
 ]
+
+Found = TypeVar("Found")
 
 Connection = ASGIConnection[Any, Any, Any, Any]
 
@@ -38,3 +42,17 @@ def lanes_of(connection: Connection) -> Lanes:
     """Give the threads of its process."""
     lanes: Lanes = connection.app.state.lanes
     return lanes
+
+
+async def looked_up(connection: Connection, look_up: Callable[[], Found]) -> Found:
+    """Look something up: here where the rows are near, else in a thread.
+
+    While every core hashes, to wake a thread and be woken by it may take longer than the rest.
+
+    Args:
+        connection: whose request it is for.
+        look_up: what only reads, and few rows.
+    """
+    if plane_of(connection).store.is_near:
+        return look_up()
+    return await lanes_of(connection).asking.run(look_up)

@@ -8,7 +8,7 @@ from litestar.handlers import BaseRouteHandler
 from anyscale.errors import NotAuthenticated, Overloaded, PasswordChangeNeeded
 from anyscale.server.core.sessions import Member
 from anyscale.server.http.cookies import SESSION
-from anyscale.server.http.given import Connection, lanes_of, plane_of
+from anyscale.server.http.given import Connection, lanes_of, looked_up, plane_of
 from anyscale.server.http.security import note, refuse_nul
 
 __all__ = ["member_of", "members_only", "own_password_only", "recognise"]
@@ -23,13 +23,11 @@ async def recognise(connection: Connection) -> Member:
     secret = connection.cookies.get(SESSION, "")
     if not secret:
         raise NotAuthenticated("you are not signed in")
-    plane, asking = plane_of(connection), lanes_of(connection).asking
-    authenticate = partial(plane.sessions.authenticate, secret)
-    # While every core hashes, to wake a thread and be woken by it may take longer than the rest.
-    member = authenticate() if plane.store.is_near else await asking.run(authenticate)
+    sessions = plane_of(connection).sessions
+    member = await looked_up(connection, partial(sessions.authenticate, secret))
     if member.is_use_due:
         with suppress(Overloaded):  # it is noted by a later request
-            await asking.run(partial(plane.sessions.note_use, member))
+            await lanes_of(connection).asking.run(partial(sessions.note_use, member))
     connection.scope["state"]["member"] = member
     return member
 

@@ -16,9 +16,9 @@ from anyscale.errors import (
     PasswordChangeNeeded,
     PasswordRefused,
 )
+from anyscale.server.core.attempts import SignedIn
 from anyscale.server.core.links import secret_of
 from anyscale.server.core.sessions import Member
-from anyscale.server.core.sign_in import SignedIn
 from anyscale.server.http import doors
 from anyscale.server.http.account_page import HANDLERS as ACCOUNT
 from anyscale.server.http.cookies import SESSION, cookies_of, gone

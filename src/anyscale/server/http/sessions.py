@@ -6,9 +6,9 @@ from typing import Annotated, Any
 from litestar import Request, Response, Router, delete, get, post, put
 from litestar.params import PathParameter
 
+from anyscale.server.core.attempts import SignedIn
 from anyscale.server.core.links import secret_of
 from anyscale.server.core.sessions import Member
-from anyscale.server.core.sign_in import SignedIn
 from anyscale.server.http import doors, own_tokens
 from anyscale.server.http.bodies import decoded
 from anyscale.server.http.cookies import SESSION, cookies_of, gone

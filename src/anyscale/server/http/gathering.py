@@ -1,0 +1,90 @@
+"""Work that is done for several requests at once: for those that wait when it begins."""
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, TypeVar
+
+from anyscale.server.http.lane import Lane
+
+__all__ = ["Gathering"]
+
+Asked = TypeVar("Asked")
+Answer = TypeVar("Answer")
+
+Take = Callable[[], list[Asked]]
+Work = Callable[[Take[Asked]], Sequence[Answer | Exception]]
+
+#: What somebody asked, and what becomes of it.
+Waiting = tuple[Any, "asyncio.Future[Any]"]
+
+#: Of how many at most the first one waits for the last one.
+_TOGETHER = 4
+
+
+class Gathering(Lane):
+    """A lane in which a thread takes its share of all that waits, and not one at a time.
+
+    Args:
+        name: of the kind of work.
+        threads: that do it at a time.
+        waiting: how many more may wait for one.
+        shares: into how many what waits is divided.
+    """
+
+    def __init__(self, name: str, threads: int, waiting: int, *, shares: int) -> None:
+        super().__init__(name, threads, waiting)
+        self._shares = shares
+        self._taking = threading.Lock()
+        self._waiting: deque[Waiting] = deque()
+
+    async def gather(self, work: Work[Asked, Answer], asked: Asked) -> Answer:
+        """Have something done for one more. Once begun, it is finished.
+
+        Args:
+            work: the same at each call. It is given a function that gives whoever waits, to be
+                called once, when something can be done for them; it returns an answer or an error
+                for each.
+            asked: what it is done for.
+
+        Raises:
+            Overloaded: too many wait already.
+            Exception: the error that is returned for this one, or raised for all.
+        """
+        with self._place():
+            loop = asyncio.get_running_loop()
+            answer: asyncio.Future[Answer] = loop.create_future()
+            self._waiting.append((asked, answer))
+            self._threads.submit(self._do, work, loop)
+            return await answer
+
+    def _do(self, work: Work[Any, Any], loop: asyncio.AbstractEventLoop) -> None:
+        if not self._waiting:  # another thread took it along
+            return
+        taken: list[Waiting] = []
+        answers: Sequence[Any]
+        try:
+            answers = work(partial(self._take, taken))
+        except Exception as error:  # noqa: BLE001 - it is told to each who waits for an answer
+            if not taken:
+                self._take(taken)
+            answers = [error] * len(taken)
+        loop.call_soon_threadsafe(_tell, taken, answers)
+
+    def _take(self, taken: list[Waiting]) -> list[Any]:
+        with self._taking:
+            share = -(-len(self._waiting) // self._shares)
+            taken += [self._waiting.popleft() for _ in range(min(share, _TOGETHER))]
+        return [asked for asked, _ in taken]
+
+
+def _tell(taken: Sequence[Waiting], answers: Sequence[Any]) -> None:
+    for (_, future), answer in zip(taken, answers, strict=True):
+        if future.done():  # nobody waits for it any more
+            continue
+        if isinstance(answer, Exception):
+            future.set_exception(answer)
+        else:
+            future.set_result(answer)

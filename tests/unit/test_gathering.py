@@ -1,0 +1,98 @@
+"""Work that is done for several requests at once."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+from tests.acceptance.faults import until
+
+from anyscale.errors import NotFound, Overloaded
+from anyscale.server.http.gathering import Gathering
+
+Take = Callable[[], list[int]]
+
+
+class Doubling:
+    """Doubles numbers when it may, and notes which it was given together."""
+
+    def __init__(self) -> None:
+        self.may_take = threading.Event()
+        self.together: list[list[int]] = []
+
+    def __call__(self, take: Take) -> list[int | Exception]:
+        assert self.may_take.wait(10)
+        numbers = take()
+        if numbers:
+            self.together.append(numbers)
+        return [number * 2 if number else NotFound("no zero") for number in numbers]
+
+
+@pytest.fixture
+def work() -> Iterator[Doubling]:
+    doubling = Doubling()
+    yield doubling
+    doubling.may_take.set()  # no thread is left behind
+
+
+async def answers(lane: Gathering, work: Doubling, count: int) -> list[int | BaseException]:
+    """Ask for so many at once, and let the work begin when all of them wait."""
+    asked = [asyncio.ensure_future(lane.gather(work, number)) for number in range(count)]
+    await asyncio.sleep(0)
+    work.may_take.set()
+    return await asyncio.gather(*asked, return_exceptions=True)
+
+
+def test_each_is_told_its_own_answer_or_error(work: Doubling) -> None:
+    told = asyncio.run(answers(Gathering("test", 2, 30, shares=2), work, 20))
+    assert isinstance(told[0], NotFound)
+    assert told[1:] == [2 * number for number in range(1, 20)]
+    assert sorted(number for numbers in work.together for number in numbers) == list(range(20))
+
+
+def test_a_thread_takes_its_share_of_who_waits_and_four_at_most(work: Doubling) -> None:
+    asyncio.run(answers(Gathering("test", 1, 30, shares=2), work, 20))
+    # Of 20 half would be ten; in the end half of 4, of 2 and of 1 is left.
+    assert [len(numbers) for numbers in work.together] == [4, 4, 4, 4, 2, 1, 1]
+
+
+def test_beyond_the_room_it_is_refused_and_the_room_is_given_back(work: Doubling) -> None:
+    lane = Gathering("test", 1, 2, shares=1)
+    told = asyncio.run(answers(lane, work, 5))
+    assert [type(answer) for answer in told[3:]] == [Overloaded, Overloaded]
+    assert told[1:3] == [2, 4]
+    lane.require_room()
+
+
+def test_an_error_of_the_work_is_told_to_each_that_waits(work: Doubling) -> None:
+    def before(take: Take) -> list[int]:
+        raise OSError("nothing could be taken")
+
+    def after(take: Take) -> list[int]:
+        take()
+        raise OSError("what was taken got lost")
+
+    for fails in (before, after):
+        told = asyncio.run(_failing(fails))
+        assert [type(answer) for answer in told] == [OSError] * 3
+
+
+async def _failing(work: Callable[[Take], list[int]]) -> list[int | BaseException]:
+    lane = Gathering("test", 1, 9, shares=1)
+    asked = (lane.gather(work, number) for number in range(3))
+    return await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 10)
+
+
+def test_who_gave_up_keeps_nobody_from_an_answer(work: Doubling) -> None:
+    async def main() -> tuple[BaseException | int, ...]:
+        lane = Gathering("test", 1, 9, shares=1)
+        asked = [asyncio.ensure_future(lane.gather(work, number)) for number in (1, 2)]
+        await asyncio.sleep(0)
+        asked[0].cancel()
+        work.may_take.set()
+        return tuple(await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 10))
+
+    first, second = asyncio.run(main())
+    assert isinstance(first, asyncio.CancelledError)
+    assert second == 4
+    until(lambda: work.together == [[1, 2]])
