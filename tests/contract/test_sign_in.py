@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from threading import Barrier
+from typing import Any
 
 import pytest
 from msgspec import structs
@@ -61,8 +62,7 @@ def account(plane: ControlPlane, email: str = EMAIL) -> AccountRow:
 
 def by_password(plane: ControlPlane, email: str, password: str, browser: Browser) -> SignedIn:
     attempts = plane.sign_in.attempts
-    attempt = attempts.look_up(email, password, browser)
-    (answer,) = attempts.settle(lambda: [attempt])
+    (answer,) = attempts.settle(lambda: [attempts.begin(email, password, browser)])
     if isinstance(answer, AnyscaleError):
         raise answer
     return answer
@@ -511,10 +511,9 @@ _TABLES = ("users", "sessions", "devices", "links", "audit")
 
 def together(plane: ControlPlane, *comers: tuple[str, str, Browser]) -> list[str]:
     attempts = plane.sign_in.attempts
-    looked_up = [attempts.look_up(*comer) for comer in comers]
+    answers = attempts.settle(lambda: [attempts.begin(*comer) for comer in comers])
     return [
-        str(answer) if isinstance(answer, AnyscaleError) else answer.user_id
-        for answer in attempts.settle(lambda: looked_up)
+        str(answer) if isinstance(answer, AnyscaleError) else answer.user_id for answer in answers
     ]
 
 
@@ -550,30 +549,45 @@ def test_each_of_several_gets_the_own_answer(plane: ControlPlane) -> None:
     assert events.count("session.begun") == 3
 
 
-def test_who_was_wrong_too_often_while_waiting_is_refused_though_right(plane: ControlPlane) -> None:
-    attempt = plane.sign_in.attempts.look_up(EMAIL, PASSWORD, HOME)
+def test_a_password_that_is_changed_while_it_is_checked_is_wrong(
+    plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check = plane.sign_in._hashing.verify_many
+
+    def meanwhile(take: Callable[[], Any]) -> list[bool]:
+        right = check(take)
+        plane.sign_in.by_link(link(plane), CHOSEN, HOME)
+        return right
+
+    monkeypatch.setattr(plane.sign_in._hashing, "verify_many", meanwhile)
+    assert together(plane, (EMAIL, PASSWORD, HOME)) == ["email or password is wrong"]
+    assert sessions_of(plane, EMAIL) == 1  # the link's
+
+
+def test_who_is_throttled_need_not_wait_and_who_is_known_may_go_on(plane: ControlPlane) -> None:
+    attempts, device = plane.sign_in.attempts, at_home(plane).device
+    stranger = attempts.begin(EMAIL, PASSWORD, HOME)
+    assert not attempts.is_stranger_throttled(stranger)
     assert [failing(plane, HOME) for _ in range(10)] == [SignInRefused] * 10
-    (answer,) = plane.sign_in.attempts.settle(lambda: [attempt])
-    assert isinstance(answer, Throttled)
+    assert attempts.is_stranger_throttled(stranger)
+    with pytest.raises(Throttled):
+        attempts.require_admitted(stranger)
+    attempts.require_admitted(attempts.begin(EMAIL, PASSWORD, structs.replace(HOME, device=device)))
 
 
-def test_a_password_that_was_changed_while_one_waited_is_wrong(plane: ControlPlane) -> None:
-    attempt = plane.sign_in.attempts.look_up(EMAIL, PASSWORD, HOME)
-    plane.sign_in.by_link(link(plane), CHOSEN, HOME)
-    (answer,) = plane.sign_in.attempts.settle(lambda: [attempt])
-    assert isinstance(answer, SignInRefused)
-
-
-def test_a_database_that_fails_is_told_to_who_is_right_and_nobody_else(
+def test_a_database_that_fails_is_told_to_those_whom_it_fails(
     plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail() -> None:
         raise StoreUnavailable("the disk is full")
 
-    with monkeypatch.context() as patched:
-        patched.setattr(plane.store, "write", fail)
-        told = together(plane, (EMAIL, PASSWORD, HOME), (EMAIL, "wrong", HOME))
-    assert told == ["the disk is full", "email or password is wrong"]
+    told = {}
+    for method in ("write", "read"):
+        with monkeypatch.context() as patched:
+            patched.setattr(plane.store, method, fail)
+            told[method] = together(plane, (EMAIL, PASSWORD, HOME), (EMAIL, "wrong", HOME))
+    assert told["write"] == ["the disk is full", "email or password is wrong"]
+    assert told["read"] == ["the disk is full"] * 2
     assert sessions_of(plane, EMAIL) == 0
 
 

@@ -44,15 +44,12 @@ class SignedIn(Struct, frozen=True):
 
 
 class Attempt(Struct, frozen=True):
-    """Somebody who wants to sign in, looked up, and nothing more."""
+    """Somebody who wants to sign in."""
 
     #: the email's key, whether there is such an account or not; empty if it is no email
     key: str
     password: str
     browser: Browser
-    account: AccountRow | None
-    #: what tells the browser from others, if it has signed in to the account before
-    known: str
 
     def __repr__(self) -> str:
         return "Attempt(...)"
@@ -86,21 +83,31 @@ class Attempts:
         self._policy = policy
         self._initial_limit = initial_days * _DAY
 
-    def look_up(self, email: str, password: str, browser: Browser) -> Attempt:
-        """Look up who wants to sign in. It only reads, and waits for no hash.
+    def begin(self, email: str, password: str, browser: Browser) -> Attempt:
+        """Say who wants to sign in. It asks no database.
 
         Raises:
-            Throttled: too many passwords were wrong before.
             NotPermitted: SSO is the only way in.
         """
         require_passwords(self._policy)
-        key = _key(email)
+        return Attempt(_key(email), password, browser)
+
+    def is_stranger_throttled(self, attempt: Attempt) -> bool:
+        """Say whether too many passwords were wrong for a browser that nobody knows.
+
+        Whoever is told so need not wait for a hash: `require_admitted` looks further.
+        """
+        return self._throttled(attempt, "") is not None
+
+    def require_admitted(self, attempt: Attempt) -> None:
+        """Check that somebody may try a password. It only reads.
+
+        Raises:
+            Throttled: not now.
+        """
         with self._store.read() as rows:
-            account = rows.account(email_key=key) if key else None
-            is_known = _is_known(rows, browser, account)
-        known = browser.device if is_known else ""
-        self._throttle.check(browser.address, key, known=known)
-        return Attempt(key, password, browser, account, known)
+            _, known = _found(rows, attempt)
+        self._throttle.check(attempt.browser.address, attempt.key, known=known)
 
     def settle(self, take: Callable[[], Sequence[Attempt]]) -> list[SignedIn | AnyscaleError]:
         """Check the passwords of those who wait, and begin the sessions of who is right.
@@ -120,27 +127,39 @@ class Attempts:
         cases: list[_Case] = []
 
         def untried() -> list[tuple[str | None, str]]:
-            cases.extend(map(self._case, take()))
+            cases.extend(self._cases(take()))
             return [case.pair for case in cases if not case.answer]
 
         checked = self._hashing.verify_many(untried)
         open_cases = [case for case in cases if not case.answer]
         for case, is_right in zip(open_cases, checked, strict=True):
             if not is_right:
-                case.answer = self._refused(case.attempt)
+                case.answer = self._refused(case)
         self._enter([case for case in cases if not case.answer])
         return [case.answer for case in cases if case.answer]
 
-    def _case(self, attempt: Attempt) -> "_Case":
+    def _cases(self, attempts: Sequence[Attempt]) -> "list[_Case]":
         try:
-            self._throttle.check(attempt.browser.address, attempt.key, known=attempt.known)
-        except Throttled as error:
-            return _Case(attempt, error)
-        return _Case(attempt)
+            with self._store.read() as rows:
+                return [self._case(rows, attempt) for attempt in attempts]
+        except StoreUnavailable as error:
+            return [_Case(attempt, None, "", error) for attempt in attempts]
 
-    def _refused(self, attempt: Attempt) -> SignInRefused:
-        self._throttle.failed(attempt.browser.address, attempt.key, known=attempt.known)
-        self._noting.refused(attempt.account)
+    def _case(self, rows: Transaction, attempt: Attempt) -> "_Case":
+        account, known = _found(rows, attempt)
+        return _Case(attempt, account, known, self._throttled(attempt, known))
+
+    def _throttled(self, attempt: Attempt, known: str) -> Throttled | None:
+        try:
+            self._throttle.check(attempt.browser.address, attempt.key, known=known)
+        except Throttled as error:
+            return error
+        return None
+
+    def _refused(self, case: "_Case") -> SignInRefused:
+        attempt = case.attempt
+        self._throttle.failed(attempt.browser.address, attempt.key, known=case.known)
+        self._noting.refused(case.account)
         return SignInRefused("email or password is wrong")
 
     def _enter(self, cases: "Sequence[_Case]") -> None:
@@ -190,6 +209,9 @@ class _Case(Struct, eq=False):
     """An attempt, and what comes of it once that is known."""
 
     attempt: Attempt
+    account: AccountRow | None
+    #: what tells the browser from others, if it has signed in to the account before
+    known: str
     answer: SignedIn | AnyscaleError | None = None
 
     def __repr__(self) -> str:
@@ -198,14 +220,13 @@ class _Case(Struct, eq=False):
     @property
     def pair(self) -> tuple[str | None, str]:
         """The hash that there is, and the password."""
-        account = self.attempt.account
-        return account.password_hash if account else None, self.attempt.password
+        return self.account.password_hash if self.account else None, self.attempt.password
 
     @property
     def user_id(self) -> str:
         """Of the account; for who is right, and so has one."""
-        assert self.attempt.account
-        return self.attempt.account.user_id
+        assert self.account
+        return self.account.user_id
 
 
 def require_passwords(policy: Policy) -> None:
@@ -216,6 +237,12 @@ def require_passwords(policy: Policy) -> None:
     """
     if policy.sso_only:
         raise NotPermitted("everybody here signs in by SSO: there are no passwords")
+
+
+def _found(rows: Transaction, attempt: Attempt) -> tuple[AccountRow | None, str]:
+    """Give the account, and what tells the browser from others if the account knows it."""
+    account = rows.account(email_key=attempt.key) if attempt.key else None
+    return account, attempt.browser.device if _is_known(rows, attempt.browser, account) else ""
 
 
 def _is_known(rows: Transaction, browser: Browser, account: AccountRow | None) -> bool:

@@ -22,11 +22,13 @@ __all__ = ["by_link", "by_password", "by_sso", "change_password", "leave"]
 async def by_password(connection: Connection, email: str, password: str) -> SignedIn:
     """Sign somebody in, as `Attempts` do, together with whoever else does meanwhile."""
     attempts, entering = plane_of(connection).sign_in.attempts, lanes_of(connection).entering
-    look_up = partial(attempts.look_up, email, password, browser_of(connection))
 
     async def entered() -> SignedIn:
-        entering.require_room()  # before anything is looked up
-        return await entering.gather(attempts.settle, await looked_up(connection, look_up))
+        attempt = attempts.begin(email, password, browser_of(connection))
+        entering.require_room()
+        if attempts.is_stranger_throttled(attempt):
+            await looked_up(connection, partial(attempts.require_admitted, attempt))
+        return await entering.gather(attempts.settle, attempt)
 
     return await _counted("password", entered())
 
