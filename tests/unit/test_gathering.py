@@ -56,6 +56,35 @@ def test_a_thread_takes_its_share_of_who_waits_and_four_at_most(work: Doubling) 
     assert [len(numbers) for numbers in work.together] == [4, 4, 4, 4, 2, 1, 1]
 
 
+def test_who_takes_while_the_other_core_is_busy_takes_its_share_too() -> None:
+    may_take, may_end = threading.Semaphore(0), threading.Event()
+    together: list[list[int]] = []
+
+    def work(take: Take) -> list[int]:
+        assert may_take.acquire(timeout=10)
+        together.append(numbers := take())
+        assert may_end.wait(10)
+        return numbers
+
+    async def ask(lane: Gathering, *numbers: int) -> asyncio.Future[list[int]]:
+        asked = [asyncio.ensure_future(lane.gather(work, number)) for number in numbers]
+        await asyncio.sleep(0)  # until all of them wait
+        groups = len(together)
+        may_take.release()
+        await asyncio.to_thread(until, lambda: len(together) > groups)
+        return asyncio.gather(*asked)
+
+    async def main() -> None:
+        lane = Gathering("test", 2, 9, shares=2)
+        answers = [await ask(lane, 0), await ask(lane, 1, 2, 3)]
+        may_end.set()
+        may_take.release(9)
+        assert await asyncio.wait_for(asyncio.gather(*answers), 10) == [[0], [1, 2, 3]]
+
+    asyncio.run(main())
+    assert together[:2] == [[0], [1, 2, 3]]
+
+
 def test_beyond_the_room_it_is_refused_and_the_room_is_given_back(work: Doubling) -> None:
     lane = Gathering("test", 1, 2, shares=1)
     told = asyncio.run(answers(lane, work, 5))

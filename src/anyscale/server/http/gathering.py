@@ -27,17 +27,21 @@ _TOGETHER = 4
 class Gathering(Lane):
     """A lane in which a thread takes its share of all that waits, and not one at a time.
 
+    Its share is as large as if each core that is free took one as well.
+
     Args:
         name: of the kind of work.
         threads: that do it at a time.
         waiting: how many more may wait for one.
-        shares: into how many what waits is divided.
+        shares: into how many what waits is divided, where nothing is under way: the cores.
     """
 
     def __init__(self, name: str, threads: int, waiting: int, *, shares: int) -> None:
         super().__init__(name, threads, waiting)
         self._shares = shares
         self._taking = threading.Lock()
+        #: groups that were taken and are not done yet, which have a core each
+        self._under_way = 0
         self._waiting: deque[Waiting] = deque()
 
     async def gather(self, work: Work[Asked, Answer], asked: Asked) -> Answer:
@@ -71,12 +75,15 @@ class Gathering(Lane):
             if not taken:
                 self._take(taken)
             answers = [error] * len(taken)
+        with self._taking:
+            self._under_way -= 1
         loop.call_soon_threadsafe(_tell, taken, answers)
 
     def _take(self, taken: list[Waiting]) -> list[Any]:
         with self._taking:
-            share = -(-len(self._waiting) // self._shares)
+            share = -(-len(self._waiting) // max(self._shares - self._under_way, 1))
             taken += [self._waiting.popleft() for _ in range(min(share, _TOGETHER))]
+            self._under_way += 1
         return [asked for asked, _ in taken]
 
 
