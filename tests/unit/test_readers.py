@@ -383,6 +383,18 @@ def test_places_stay_right_over_many_chunks(name: str) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "above", ["\n", ",,\n", ";;;\r\n\r\n", '"","",""\n', "sep=;\n;;\n", "\n\nsep=;\n", " \n"]
+)
+def test_empty_rows_above_the_names_are_passed_over(above: str) -> None:
+    text = f"{above}name;email;title\nAnn;ann@example.com;\nJoe;joe;\n"
+    reading = UsersFile(io.BytesIO(text.encode()), "users.csv", "csv").reading(Policy())
+
+    assert [user.email for user in reading] == ["ann@example.com"]
+    (problem,) = reading.problems
+    assert (problem.line, problem.column) == (above.count("\n") + 3, 5)
+
+
 def test_rows_of_empty_cells_that_a_spreadsheet_left_are_passed_over() -> None:
     text = b"name;email;title\nAnn;ann@example.com;\n;;\n;;\n"
     reading = UsersFile(io.BytesIO(text), "users.csv", "csv").reading(Policy())

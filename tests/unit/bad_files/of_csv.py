@@ -371,6 +371,12 @@ CSV = [
         [f"users.csv:2:1: the file has no users: {MUST_NAME}"],
     ),
     Bad(
+        "rows of empty cells alone",
+        "users.csv",
+        b",,\r\n,,\r\n",
+        [f"users.csv:1:1: the file has no users: {MUST_NAME}"],
+    ),
+    Bad(
         "CSV under a name that does not say so",
         "users.txt",
         b"\xef\xbb\xbfName,Email\r\nJane,jane@example.com\r\n",

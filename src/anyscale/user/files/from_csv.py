@@ -4,6 +4,7 @@ import csv
 import re
 from collections import deque
 from collections.abc import Iterator
+from itertools import chain
 from typing import NamedTuple
 
 from anyscale.user.files.entries import REQUIRED, Entries, Place, PlacedFault, Value
@@ -29,6 +30,9 @@ _HEADER = (
 
 # The line that tells Excel the separator, which `_delimiter` finds in the next one as well.
 _FOR_EXCEL = re.compile(r'"?sep=."?\s*', re.IGNORECASE).fullmatch
+
+#: what a row of empty cells is made of
+_OF_EMPTY_CELLS = ',;\t" \r\n'
 
 # A cell begins with a quote, and then ends with one, or it holds no delimiter. The reader of the
 # standard library gives no positions, so this pattern follows it.
@@ -90,14 +94,16 @@ def read_csv(source: Source, entries: Entries) -> Iterator[CheckedUser]:
     """
     lines = _Lines(source)
     iterator = iter(lines)
-    header = next(iterator, "")
+    header, begin = _first_with_text(iterator, lines), 1
     if _FOR_EXCEL(header):
-        lines.take()
-        header = next(iterator, "")
+        begin = lines.take()[0] + 1
+        header = _first_with_text(iterator, lines)
+    if not header:
+        raise source.fatal("empty", f"the file has no users: {_HEADER}", begin, 1)
     delimiter = _delimiter(header)
-    rows = csv.reader(_again(header, iterator), delimiter=delimiter, strict=True)
+    rows = csv.reader(chain([header], iterator), delimiter=delimiter, strict=True)
     try:
-        cells = next(rows, [])
+        cells = next(rows)
         first, text = lines.take()
         columns = _columns(cells, first, _starts(first, text, delimiter), source, entries)
         nameless = {at for at, column in enumerate(columns) if not column}
@@ -113,10 +119,11 @@ def read_csv(source: Source, entries: Entries) -> Iterator[CheckedUser]:
         raise source.fatal("syntax", _syntax(error), *broken) from None
 
 
-def _again(first: str, rest: Iterator[str]) -> Iterator[str]:
-    if first:
-        yield first
-    yield from rest
+def _first_with_text(iterator: Iterator[str], lines: _Lines) -> str:
+    """Pass over rows of empty cells, which spreadsheets have above the names as well."""
+    while (line := next(iterator, "")) and not line.strip(_OF_EMPTY_CELLS):
+        lines.take()
+    return line
 
 
 def _delimiter(header: str) -> str:
@@ -132,8 +139,6 @@ def _columns(
     cells: list[str], first: int, starts: Iterator[Place], source: Source, entries: Entries
 ) -> list[str]:
     """Check the line that names the columns, and give their names."""
-    if not cells:
-        raise source.fatal("empty", f"the file has no users: {_HEADER}", first, 1)
     known = set(FIELDS).intersection(map(_column, cells))
     if _are_names(cells, known):
         _check_names(cells, starts, entries)
