@@ -4,7 +4,7 @@ from base64 import urlsafe_b64decode
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
-from threading import Barrier
+from threading import Barrier, Event, current_thread, main_thread
 from typing import Any
 
 import pytest
@@ -25,6 +25,7 @@ from anyscale.errors import (
     StoreUnavailable,
     Throttled,
 )
+from anyscale.server.core import audit
 from anyscale.server.core.access import Caller
 from anyscale.server.core.argon2id import Hasher, Profile
 from anyscale.server.core.attempts import SignedIn
@@ -567,12 +568,92 @@ def test_a_password_that_is_changed_while_it_is_checked_is_wrong(
 def test_who_is_throttled_need_not_wait_and_who_is_known_may_go_on(plane: ControlPlane) -> None:
     attempts, device = plane.sign_in.attempts, at_home(plane).device
     stranger = attempts.begin(EMAIL, PASSWORD, HOME)
-    assert not attempts.is_stranger_throttled(stranger)
+    assert not attempts.would_throttle_a_stranger(stranger)
     assert [failing(plane, HOME) for _ in range(10)] == [SignInRefused] * 10
-    assert attempts.is_stranger_throttled(stranger)
+    assert attempts.would_throttle_a_stranger(stranger)
     with pytest.raises(Throttled):
         attempts.require_admitted(stranger)
     attempts.require_admitted(attempts.begin(EMAIL, PASSWORD, structs.replace(HOME, device=device)))
+
+
+def test_whoever_is_refused_waits_for_nobody_who_writes(
+    plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        # The thread that notes refusals a moment later may try.
+        assert current_thread() is not main_thread(), "there is nothing to write"
+        raise StoreUnavailable("not now")
+
+    monkeypatch.setattr(plane.store, "write", fail)
+    assert together(plane, (EMAIL, "wrong", HOME)) == ["email or password is wrong"]
+    assert together(plane) == []
+
+
+def test_who_guesses_several_times_at_once_has_no_more_guesses(plane: ControlPlane) -> None:
+    assert [failing(plane, HOME) for _ in range(9)] == [SignInRefused] * 9
+    guesses = [(EMAIL, "wrong", HOME), (EMAIL, "wrong too", HOME), (EMAIL, PASSWORD, HOME)]
+    told = [answer[:8] for answer in together(plane, *guesses)]
+    assert told == ["email or", "too many", "too many"]
+
+
+def test_a_hash_of_old_parameters_is_renewed_for_who_comes_twice_at_once(
+    plane: ControlPlane,
+) -> None:
+    old = Hasher(Profile(memory_kib=16, passes=1)).hash([PASSWORD])[0]
+    with plane.store.write() as rows:
+        rows.set_password(account(plane).user_id, old, None)
+    jane = account(plane).user_id
+    assert together(plane, (EMAIL, PASSWORD, HOME), (EMAIL, PASSWORD, HOME)) == [jane, jane]
+    assert account(plane).password_hash != old
+    at_home(plane)
+
+
+def test_who_leaves_while_several_enter_keeps_nobody_out(
+    plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kim = "kim@example.com"
+    plane.batches.create("more", [checked(kim, PASSWORD)], "fail", Caller("local:test"))
+    before = by_password(plane, kim, PASSWORD, HOME)
+    member = plane.sessions.authenticate(before.session)
+    has_begun, has_ended, append = Event(), Event(), audit.append
+
+    def meet(rows: Any, actor: str, event: str, subject: str, data: Any) -> None:
+        if event == "session.ended":
+            has_ended.set()  # and waits for the trail, which the others hold
+        append(rows, actor, event, subject, data)
+        if event == "session.begun" and not has_begun.is_set():
+            has_begun.set()
+            has_ended.wait(0.5)  # in vain, if who leaves waits for the account
+
+    def leave() -> None:
+        assert has_begun.wait(10)
+        with suppress(NotFound):
+            plane.sessions.end(member, member.session.session_id)
+
+    monkeypatch.setattr(audit, "append", meet)
+    with ThreadPoolExecutor(1) as pool:
+        leaving = pool.submit(leave)
+        there = structs.replace(HOME, session=before.session)
+        told = together(plane, (EMAIL, PASSWORD, HOME), (kim, PASSWORD, there))
+        assert leaving.result() is None
+    assert told == [account(plane).user_id, account(plane, kim).user_id]
+
+
+def test_where_the_second_of_two_cannot_begin_neither_does(
+    plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = list[int]()
+
+    def begin_one(*given: Any) -> tuple[str, str]:
+        if begun:
+            raise StoreUnavailable("the disk is full")
+        begun.append(1)
+        return begin(*given)
+
+    monkeypatch.setattr("anyscale.server.core.attempts.begin", begin_one)
+    told = together(plane, (EMAIL, PASSWORD, HOME), (EMAIL, PASSWORD, HOME))
+    assert told == ["the disk is full"] * 2
+    assert sessions_of(plane, EMAIL) == 0
 
 
 def test_a_database_that_fails_is_told_to_those_whom_it_fails(

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any, cast
 
 import pytest
 from tests.acceptance.faults import until
@@ -35,9 +36,14 @@ def work() -> Iterator[Doubling]:
     doubling.may_take.set()  # no thread is left behind
 
 
+async def placed(lane: Gathering, work: Callable[[Take], Any], number: int) -> int:
+    with lane.place():
+        return cast("int", await lane.gather(work, number))
+
+
 async def answers(lane: Gathering, work: Doubling, count: int) -> list[int | BaseException]:
     """Ask for so many at once, and let the work begin when all of them wait."""
-    asked = [asyncio.ensure_future(lane.gather(work, number)) for number in range(count)]
+    asked = [asyncio.ensure_future(placed(lane, work, number)) for number in range(count)]
     await asyncio.sleep(0)
     work.may_take.set()
     return await asyncio.gather(*asked, return_exceptions=True)
@@ -67,7 +73,7 @@ def test_who_takes_while_the_other_core_is_busy_takes_its_share_too() -> None:
         return numbers
 
     async def ask(lane: Gathering, *numbers: int) -> asyncio.Future[list[int]]:
-        asked = [asyncio.ensure_future(lane.gather(work, number)) for number in numbers]
+        asked = [asyncio.ensure_future(placed(lane, work, number)) for number in numbers]
         await asyncio.sleep(0)  # until all of them wait
         groups = len(together)
         may_take.release()
@@ -90,7 +96,8 @@ def test_beyond_the_room_it_is_refused_and_the_room_is_given_back(work: Doubling
     told = asyncio.run(answers(lane, work, 5))
     assert [type(answer) for answer in told[3:]] == [Overloaded, Overloaded]
     assert told[1:3] == [2, 4]
-    lane.require_room()
+    with lane.place():
+        pass
 
 
 def test_an_error_of_the_work_is_told_to_each_that_waits(work: Doubling) -> None:
@@ -101,21 +108,25 @@ def test_an_error_of_the_work_is_told_to_each_that_waits(work: Doubling) -> None
         take()
         raise OSError("what was taken got lost")
 
-    for fails in (before, after):
+    def in_vain(take: Take) -> list[int]:
+        take()
+        return take()[1:]
+
+    for fails, error in ((before, OSError), (after, OSError), (in_vain, RuntimeError)):
         told = asyncio.run(_failing(fails))
-        assert [type(answer) for answer in told] == [OSError] * 3
+        assert [type(answer) for answer in told] == [error] * 3
 
 
 async def _failing(work: Callable[[Take], list[int]]) -> list[int | BaseException]:
     lane = Gathering("test", 1, 9, shares=1)
-    asked = (lane.gather(work, number) for number in range(3))
+    asked = (placed(lane, work, number) for number in range(3))
     return await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 10)
 
 
 def test_who_gave_up_keeps_nobody_from_an_answer(work: Doubling) -> None:
     async def main() -> tuple[BaseException | int, ...]:
         lane = Gathering("test", 1, 9, shares=1)
-        asked = [asyncio.ensure_future(lane.gather(work, number)) for number in (1, 2)]
+        asked = [asyncio.ensure_future(placed(lane, work, number)) for number in (1, 2)]
         await asyncio.sleep(0)
         asked[0].cancel()
         work.may_take.set()
@@ -124,4 +135,4 @@ def test_who_gave_up_keeps_nobody_from_an_answer(work: Doubling) -> None:
     first, second = asyncio.run(main())
     assert isinstance(first, asyncio.CancelledError)
     assert second == 4
-    until(lambda: work.together == [[1, 2]])
+    until(lambda: work.together == [[2]])  # nothing was begun for who gave up

@@ -92,10 +92,10 @@ class Attempts:
         require_passwords(self._policy)
         return Attempt(_key(email), password, browser)
 
-    def is_stranger_throttled(self, attempt: Attempt) -> bool:
-        """Say whether too many passwords were wrong for a browser that nobody knows.
+    def would_throttle_a_stranger(self, attempt: Attempt) -> bool:
+        """Say whether too many passwords were wrong, unless the account knows the browser.
 
-        Whoever is told so need not wait for a hash: `require_admitted` looks further.
+        `require_admitted` finds that out, so that who is throttled need not wait for a hash.
         """
         return self._throttled(attempt, "") is not None
 
@@ -122,7 +122,8 @@ class Attempts:
             For each, in order: what the browser is given, or an error. It is `SignInRefused` if
             email or password is wrong, or the account is suspended; `PasswordExpired` if the
             password that an administrator gave was not changed in time; `Throttled` if too many
-            were wrong while it waited; `StoreUnavailable` if the session could not begin.
+            were wrong before or meanwhile; `StoreUnavailable` if the database failed. Whoever is
+            refused beside somebody who is right waits until that one's session has begun.
         """
         cases: list[_Case] = []
 
@@ -133,12 +134,16 @@ class Attempts:
         checked = self._hashing.verify_many(untried)
         open_cases = [case for case in cases if not case.answer]
         for case, is_right in zip(open_cases, checked, strict=True):
-            if not is_right:
+            # Once more: those before may have been the last ones that were allowed.
+            case.answer = self._throttled(case.attempt, case.known)
+            if not case.answer and not is_right:
                 case.answer = self._refused(case)
         self._enter([case for case in cases if not case.answer])
-        return [case.answer for case in cases if case.answer]
+        return [case.settled for case in cases]
 
     def _cases(self, attempts: Sequence[Attempt]) -> "list[_Case]":
+        if not attempts:
+            return []
         try:
             with self._store.read() as rows:
                 return [self._case(rows, attempt) for attempt in attempts]
@@ -164,6 +169,8 @@ class Attempts:
 
     def _enter(self, cases: "Sequence[_Case]") -> None:
         """Begin the sessions of those whose passwords are right, in one transaction."""
+        if not cases:  # whoever is refused waits for nobody who writes
+            return
         better = [self._better(case) for case in cases]
         try:
             with self._store.write() as rows:
@@ -216,6 +223,12 @@ class _Case(Struct, eq=False):
 
     def __repr__(self) -> str:
         return "_Case(...)"
+
+    @property
+    def settled(self) -> SignedIn | AnyscaleError:
+        """The answer, which each has in the end: none may slip to the next one's."""
+        assert self.answer
+        return self.answer
 
     @property
     def pair(self) -> tuple[str | None, str]:

@@ -134,6 +134,7 @@ class Sessions:
             NotFound: the member has no such session.
         """
         with self._store.write() as rows:
+            rows.account(user_id=member.account.user_id)  # held before its sessions, as by others
             if not rows.end_sessions(member.account.user_id, only=session_id):
                 raise NotFound("there is no such session")
             audit.append(rows, member.actor, "session.ended", session_id, {})
@@ -142,6 +143,7 @@ class Sessions:
         """End a member's sessions but for this one; give how many they were."""
         with self._store.write() as rows:
             user_id = member.account.user_id
+            rows.account(user_id=user_id)  # held likewise
             ended = rows.end_sessions(user_id, but=member.session.session_id)
             if ended:
                 audit.append(rows, member.actor, "sessions.ended", user_id, {"count": ended})

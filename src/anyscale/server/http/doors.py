@@ -24,11 +24,11 @@ async def by_password(connection: Connection, email: str, password: str) -> Sign
     attempts, entering = plane_of(connection).sign_in.attempts, lanes_of(connection).entering
 
     async def entered() -> SignedIn:
-        entering.require_room()
-        attempt = attempts.begin(email, password, browser_of(connection))
-        if attempts.is_stranger_throttled(attempt):
-            await looked_up(connection, partial(attempts.require_admitted, attempt))
-        return await entering.gather(attempts.settle, attempt)
+        with entering.place():  # before anything is read: whoever is refused costs little
+            attempt = attempts.begin(email, password, browser_of(connection))
+            if attempts.would_throttle_a_stranger(attempt):
+                await looked_up(connection, partial(attempts.require_admitted, attempt))
+            return await entering.gather(attempts.settle, attempt)
 
     return await _counted("password", entered())
 

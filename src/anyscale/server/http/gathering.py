@@ -4,7 +4,6 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any, TypeVar
 
 from anyscale.server.http.lane import Lane
@@ -40,12 +39,12 @@ class Gathering(Lane):
         super().__init__(name, threads, waiting)
         self._shares = shares
         self._taking = threading.Lock()
-        #: groups that were taken and are not done yet, which have a core each
+        #: groups that were taken and are not done yet
         self._under_way = 0
         self._waiting: deque[Waiting] = deque()
 
     async def gather(self, work: Work[Asked, Answer], asked: Asked) -> Answer:
-        """Have something done for one more. Once begun, it is finished.
+        """Have something done for who has a `place`. Once begun, it is finished.
 
         Args:
             work: the same at each call. It is given a function that gives whoever waits, to be
@@ -54,37 +53,62 @@ class Gathering(Lane):
             asked: what it is done for.
 
         Raises:
-            Overloaded: too many wait already.
             Exception: the error that is returned for this one, or raised for all.
         """
-        with self._place():
-            loop = asyncio.get_running_loop()
-            answer: asyncio.Future[Answer] = loop.create_future()
-            self._waiting.append((asked, answer))
-            self._threads.submit(self._do, work, loop)
-            return await answer
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Answer] = loop.create_future()
+        self._waiting.append((asked, answer))
+        self._threads.submit(self._do, work, loop)
+        return await answer
 
     def _do(self, work: Work[Any, Any], loop: asyncio.AbstractEventLoop) -> None:
         if not self._waiting:  # another thread took it along
             return
-        taken: list[Waiting] = []
+        group = _Group(self._take)
         answers: Sequence[Any]
         try:
-            answers = work(partial(self._take, taken))
+            answers = _answers(work, group)
         except Exception as error:  # noqa: BLE001 - it is told to each who waits for an answer
-            if not taken:
-                self._take(taken)
-            answers = [error] * len(taken)
-        with self._taking:
-            self._under_way -= 1
-        loop.call_soon_threadsafe(_tell, taken, answers)
+            group.take()
+            answers = [error] * len(group.taken)
+        finally:
+            self._release(group)
+        loop.call_soon_threadsafe(_tell, group.taken, answers)
 
-    def _take(self, taken: list[Waiting]) -> list[Any]:
+    def _take(self) -> list[Waiting]:
         with self._taking:
             share = -(-len(self._waiting) // max(self._shares - self._under_way, 1))
-            taken += [self._waiting.popleft() for _ in range(min(share, _TOGETHER))]
+            taken = [self._waiting.popleft() for _ in range(min(share, _TOGETHER))]
             self._under_way += 1
-        return [asked for asked, _ in taken]
+        # Of who gave up nothing is begun.
+        return [waiting for waiting in taken if not waiting[1].done()]
+
+    def _release(self, group: "_Group") -> None:
+        if group.has_taken:
+            with self._taking:
+                self._under_way -= 1
+
+
+class _Group:
+    """Those for whom something is done together; they are taken once."""
+
+    def __init__(self, take: Callable[[], list[Waiting]]) -> None:
+        self._take = take
+        self.has_taken = False
+        self.taken: list[Waiting] = []
+
+    def take(self) -> list[Any]:
+        if not self.has_taken:
+            self.has_taken = True
+            self.taken = self._take()
+        return [asked for asked, _ in self.taken]
+
+
+def _answers(work: Work[Any, Any], group: _Group) -> Sequence[Any]:
+    answers = work(group.take)
+    if len(answers) != len(group.taken):  # before anybody is told what is another's
+        raise RuntimeError("there is not one answer for each")
+    return answers
 
 
 def _tell(taken: Sequence[Waiting], answers: Sequence[Any]) -> None:

@@ -36,21 +36,18 @@ class Lane:
         Raises:
             Overloaded: too many wait already.
         """
-        with self._place():
+        with self.place():
             return await asyncio.get_running_loop().run_in_executor(self._threads, call)
 
-    def require_room(self) -> None:
-        """Check that one more may wait.
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Be one of those who have a thread or wait for one.
 
         Raises:
-            Overloaded: too many do already.
+            Overloaded: too many are already.
         """
         if self._inside >= self._most:
             raise Overloaded("too many requests of this kind at once: ask again in a second")
-
-    @contextmanager
-    def _place(self) -> Iterator[None]:
-        self.require_room()
         self._inside += 1
         self._gauge.set(self._inside)
         try:
