@@ -62,7 +62,7 @@ def test_one_batch_uses_both_servers_behind_a_balancer(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    file = write_users(tmp_path / "users.yaml", 40_000, 300)
+    file = write_users(tmp_path / "users.yaml", 40_000, 200)
     one, other = (ServerProcess(postgres_url, tmp_path) for _ in range(2))
     with one, other, Proxy([one.port, other.port], lambda _: None) as balancer:
         monkeypatch.setenv("ANYSCALE_HOST", balancer.url)
