@@ -1,16 +1,20 @@
 """Sign-ins at the rate that their hashing allows, and how the rest of a server fares meanwhile."""
 
 import asyncio
+import itertools
 import json
 import os
 import re
 import statistics
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
+
+import uvloop
 
 from benchmarks.files import write_users
 from benchmarks.measuring import Cost, anyscale, pairs, python, show
@@ -19,12 +23,15 @@ from benchmarks.serving import served, token
 _ACCOUNTS = 16
 _SECONDS = 5.0
 
-#: requests under way; more than cores, so that a core that ends one has the next
-_AT_ONCE = 8
+#: Until the server has as much to do as it will have.
+_WARM = 1.0
+
+#: Requests under way: twice what the cores take along, so that a core that ends some has the next.
+_AT_ONCE = 8 * (os.cpu_count() or 1)
 #: more than a server lets wait
 _TOO_MANY = 200
 
-_SAMPLES = 500
+_SAMPLES = 1_000
 _EVERY = 0.005
 
 #: What bare processes reach, one a core.
@@ -40,6 +47,15 @@ while time.monotonic() < end:
     hasher.verify(kept, "correct horse battery")
     count += 1
 print(count)
+"""
+
+
+#: Others who sign in meanwhile: were it this process, its own work would count as the server's.
+_CROWD = """
+import sys, uvloop
+from benchmarks.signin import Crowd
+said = iter(["begun\\n"])
+uvloop.run(Crowd(sys.argv[1]).go_on(lambda: print(next(said, ""), end="", flush=True)))
 """
 
 
@@ -73,9 +89,20 @@ def _rate(address: str) -> None:
 
 
 def _a_sign_in(address: str) -> Cost:
-    begun = time.perf_counter()
-    done = asyncio.run(_sign_ins(address, begun + _SECONDS))
-    return Cost((time.perf_counter() - begun) / done, 0, 0)
+    return Cost(uvloop.run(_time_each(Crowd(address))), 0, 0)
+
+
+async def _time_each(crowd: "Crowd") -> float:
+    """Count the answers of some seconds in the middle of many; give the time for each."""
+    count = itertools.count()
+    work = asyncio.create_task(crowd.go_on(lambda: next(count)))
+    await asyncio.sleep(_WARM)
+    begun, before = time.perf_counter(), next(count)
+    await asyncio.sleep(_SECONDS)
+    seconds, answers = time.perf_counter() - begun, next(count) - before - 1
+    crowd.stops = True
+    await work
+    return seconds / answers
 
 
 def _a_hash() -> Cost:
@@ -93,25 +120,27 @@ def _a_hash() -> Cost:
     return Cost(_SECONDS / sum(map(int, said)), 0, 0)
 
 
-async def _sign_ins(address: str, end: float, busy: asyncio.Event | None = None) -> int:
-    """Sign in on several connections until a time; give how often, and say when it goes on."""
+class Crowd:
+    """People who sign in on several connections, again and again until it stops."""
 
-    async def keep_on(number: int) -> int:
-        count = 0
-        async with _Browser(address) as browser:
-            while time.perf_counter() < end:
-                assert await browser.sign_in(number + count) == 200
-                count += 1
-                if busy:
-                    busy.set()
-        return count
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self.stops = False
 
-    return sum(await asyncio.gather(*map(keep_on, range(_AT_ONCE))))
+    async def go_on(self, answered: Callable[[], object]) -> None:
+        await asyncio.gather(*(self._one(number, answered) for number in range(_AT_ONCE)))
+
+    async def _one(self, number: int, answered: Callable[[], object]) -> None:
+        async with _Browser(self._address) as browser:
+            while not self.stops:
+                assert await browser.sign_in(number) == 200
+                answered()
+                number += 1
 
 
 def _overload(address: str) -> None:
     def refused() -> Cost:
-        return Cost(statistics.quantiles(asyncio.run(_refusals(address)), n=100)[-1], 0, 0)
+        return Cost(statistics.quantiles(uvloop.run(_refusals(address)), n=100)[-1], 0, 0)
 
     found = pairs(refused, lambda: Cost(0.1, 0, 0))
     show(
@@ -139,8 +168,8 @@ async def _refusals(address: str) -> list[float]:
 
 def _beside(address: str) -> None:
     found = pairs(
-        lambda: asyncio.run(_slow(address, beside=True)),
-        lambda: asyncio.run(_slow(address, beside=False)),
+        lambda: uvloop.run(_slow(address, beside=True)),
+        lambda: uvloop.run(_slow(address, beside=False)),
     )
     idle = statistics.median(cost.wall for cost in found.bound) * 1e3
     show(
@@ -152,21 +181,28 @@ def _beside(address: str) -> None:
 
 
 async def _slow(address: str, *, beside: bool) -> Cost:
-    async with _Browser(address) as browser:
-        assert await browser.sign_in(0) == 200
-        busy = asyncio.Event()
-        work = asyncio.create_task(_sign_ins(address, float("inf"), busy)) if beside else None
-        if work:
-            await busy.wait()
-        times = []
-        for _ in range(_SAMPLES):
-            await asyncio.sleep(_EVERY)
-            begun = time.perf_counter()
-            assert await browser.ask("GET", "/v1/me") == 200
-            times.append(time.perf_counter() - begun)
-        if work:
-            work.cancel()
-        return Cost(statistics.quantiles(times, n=100)[-1], 0, 0)
+    with _crowd(address) if beside else nullcontext():
+        async with _Browser(address) as browser:
+            assert await browser.sign_in(0) == 200
+            times = []
+            for _ in range(_SAMPLES):
+                await asyncio.sleep(_EVERY)
+                begun = time.perf_counter()
+                assert await browser.ask("GET", "/v1/me") == 200
+                times.append(time.perf_counter() - begun)
+    return Cost(statistics.quantiles(times, n=100)[-1], 0, 0)
+
+
+@contextmanager
+def _crowd(address: str) -> Iterator[None]:
+    with subprocess.Popen(python(_CROWD, address), stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stdout.readline(), "nobody can sign in"
+        time.sleep(_WARM)
+        yield
+        assert process.poll() is None, "signing in has failed"
+        process.terminate()
+    time.sleep(_WARM)  # the server finishes what was begun
 
 
 class _Browser:

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any, cast
 
 import pytest
@@ -91,6 +92,25 @@ def test_who_takes_while_the_other_core_is_busy_takes_its_share_too() -> None:
     assert together[:2] == [[0], [1, 2, 3]]
 
 
+def test_no_more_threads_are_woken_than_who_waits_needs(work: Doubling) -> None:
+    begun: list[int] = []
+
+    def counted(take: Take) -> list[int | Exception]:
+        begun.append(1)
+        return work(take)
+
+    async def main() -> list[int]:
+        lane = Gathering("test", 8, 30, shares=2)
+        asked = [asyncio.ensure_future(placed(lane, counted, number)) for number in range(1, 13)]
+        await asyncio.sleep(0)
+        await asyncio.to_thread(until, lambda: len(begun) == 3)  # of four people each
+        work.may_take.set()
+        return await asyncio.wait_for(asyncio.gather(*asked), 10)
+
+    assert asyncio.run(main()) == [2 * number for number in range(1, 13)]
+    assert len(begun) < 8
+
+
 def test_beyond_the_room_it_is_refused_and_the_room_is_given_back(work: Doubling) -> None:
     lane = Gathering("test", 1, 2, shares=1)
     told = asyncio.run(answers(lane, work, 5))
@@ -112,7 +132,11 @@ def test_an_error_of_the_work_is_told_to_each_that_waits(work: Doubling) -> None
         take()
         return take()[1:]
 
-    for fails, error in ((before, OSError), (after, OSError), (in_vain, RuntimeError)):
+    def nobody(take: Take) -> list[int]:
+        return []
+
+    failing = {before: OSError, after: OSError, in_vain: RuntimeError, nobody: RuntimeError}
+    for fails, error in failing.items():
         told = asyncio.run(_failing(fails))
         assert [type(answer) for answer in told] == [error] * 3
 
@@ -136,3 +160,22 @@ def test_who_gave_up_keeps_nobody_from_an_answer(work: Doubling) -> None:
     assert isinstance(first, asyncio.CancelledError)
     assert second == 4
     until(lambda: work.together == [[2]])  # nothing was begun for who gave up
+
+
+def test_those_who_were_dealt_with_together_are_told_one_after_the_other(work: Doubling) -> None:
+    async def main() -> list[float]:
+        lane, times = Gathering("test", 1, 9, shares=1), []
+
+        async def ask(number: int) -> None:
+            await placed(lane, work, number)
+            times.append(asyncio.get_running_loop().time())
+
+        asked = [asyncio.ensure_future(ask(number)) for number in (1, 2, 3, 4)]
+        await asyncio.sleep(0)
+        work.may_take.set()
+        await asyncio.wait_for(asyncio.gather(*asked), 10)
+        return times
+
+    told = asyncio.run(main())
+    assert len(work.together) == 1
+    assert all(later - earlier > 0.001 for earlier, later in pairwise(told))

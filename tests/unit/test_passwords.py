@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import unicodedata
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,13 @@ from argon2.low_level import ARGON2_VERSION, Type, core, ffi
 from tests.acceptance.faults import until
 
 from anyscale.server.core.argon2id import CHEAPEST, OWASP, Hasher, Profile
-from anyscale.server.core.hashing_process import HashingProcess, _ToCheck, _ToHash, _ToVerify
+from anyscale.server.core.hashing_process import (
+    HashingProcess,
+    _stay_awake,
+    _ToCheck,
+    _ToHash,
+    _ToVerify,
+)
 from anyscale.server.core.passwords import Hashing
 
 PASSWORD = "correct horse battery"
@@ -308,3 +315,25 @@ def test_a_password_that_cannot_be_hashed_stops_the_others(hashing: Hashing) -> 
     with pytest.raises(UnicodeEncodeError):
         hashing.hash_many(["\ud800", *[PASSWORD] * 2_000])
     assert hashing.computed < 2_000
+
+
+def test_a_process_that_has_nothing_to_do_sleeps_after_a_moment() -> None:
+    with closing(HashingProcess(CHEAPEST)) as process:
+        process.hash([PASSWORD])
+        stat = Path(f"/proc/{process.pid}/stat")
+        until(lambda: stat.read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "S")
+
+
+def test_a_process_stays_awake_until_it_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, asks = os.pipe()
+    with open(asked, "rb") as stdin, open(asks, "wb") as pipe:  # noqa: PTH123 - descriptors
+        monkeypatch.setattr("sys.stdin", stdin)
+        monkeypatch.setattr("anyscale.server.core.hashing_process._AWAKE", 0.2)
+        begun = time.monotonic()
+        _stay_awake()
+        assert time.monotonic() - begun >= 0.2
+        pipe.write(b"a question")
+        pipe.flush()
+        begun = time.monotonic()
+        _stay_awake()
+        assert time.monotonic() - begun < 0.2

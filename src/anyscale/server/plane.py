@@ -25,9 +25,6 @@ __all__ = ["ControlPlane"]
 
 _DAY = 24 * 60 * 60 * 1000
 
-#: The priority of a hash that a person waits for: below that of answering, above that of batches.
-_WAITED_FOR = 15
-
 
 class ControlPlane:
     """A control plane over one database.
@@ -80,7 +77,7 @@ class ControlPlane:
         """What people do with passwords. Loaded where they do: it costs a command 100 ms."""
         from anyscale.server.core.sign_in import SignIn
 
-        hashing = Hashing(self._profile, apart=self._hash_apart, niceness=_WAITED_FOR)
+        hashing = Hashing(self._profile, apart=self._hash_apart)
         days = self.settings.initial_password_days
         return SignIn(self.store, hashing, self.trail, self.settings.policy, days)
 

@@ -5,9 +5,11 @@ waits for a core, and whoever asks the server for anything waits with it.
 """
 
 import os
+import select
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import IO
@@ -17,9 +19,15 @@ from msgspec import Struct, msgpack
 from anyscale.server.core.argon2id import Hasher, Profile
 from anyscale.user.passwords import Fault, password_faults
 
-__all__ = ["HashingProcess"]
+__all__ = ["NICENESS", "HashingProcess"]
 
 _LENGTH = 4
+
+#: The lowest priority that still gets a share of a core that others keep busy.
+NICENESS = 19
+
+#: seconds for which the next question is waited for awake, at that priority
+_AWAKE = 0.005
 
 _ANY = "surrogatepass"
 
@@ -59,12 +67,11 @@ class HashingProcess:
 
     Args:
         profile: the parameters of hashes.
-        niceness: its priority, 0 to 19; the higher, the lower.
     """
 
-    def __init__(self, profile: Profile, niceness: int) -> None:
+    def __init__(self, profile: Profile) -> None:
         # -P: a module in the folder where the server was started is not taken for one of ours.
-        command = [sys.executable, "-P", "-m", __name__, str(niceness)]
+        command = [sys.executable, "-P", "-m", __name__]
         self._process = subprocess.Popen(  # noqa: S603 - this module
             command,
             stdin=subprocess.PIPE,
@@ -162,19 +169,31 @@ def _answered(hasher: Hasher, asked: _Asked) -> list[str] | list[bool] | list[Fa
     return password_faults(asked.passwords, asked.own, asked.minimum)
 
 
-def main(niceness: int) -> None:
+def _stay_awake() -> None:
+    """Look for the next question for a moment instead of sleeping until it comes.
+
+    A process that has slept starts again with the same claim as everybody else: it may get a core
+    before a server that has just run, which then waits for the next tick, 4 ms.
+    """
+    end = time.monotonic() + _AWAKE
+    while time.monotonic() < end and not select.select([sys.stdin], [], [], 0)[0]:
+        pass
+
+
+def main() -> None:
     """Answer what is asked through standard input, until it ends."""
     # A service manager tells every process of a service to stop; this one stops with the server.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    os.nice(niceness)
+    os.nice(NICENESS)
     hasher = Hasher(msgpack.decode(_received(sys.stdin.buffer), type=Profile))
     while True:
+        _stay_awake()
         asked = msgpack.decode(_received(sys.stdin.buffer), type=_Asked)
         _send(sys.stdout.buffer, msgpack.encode(_answered(hasher, asked)))
 
 
 if __name__ == "__main__":
     try:
-        main(int(sys.argv[1]))
+        main()
     except (EOFError, BrokenPipeError):
         os._exit(0)  # standard output may be closed: nothing is left to be written there

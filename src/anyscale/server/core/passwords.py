@@ -8,15 +8,13 @@ from queue import LifoQueue
 from typing import TYPE_CHECKING, TypeVar
 
 from anyscale.server.core.argon2id import CHEAPEST, OWASP, Hasher, Profile
-from anyscale.server.core.hashing_process import HashingProcess
+from anyscale.server.core.hashing_process import NICENESS, HashingProcess
 from anyscale.user.passwords import Fault
 
 if TYPE_CHECKING:  # loaded where it is used: most commands hash nothing
     from concurrent.futures import ThreadPoolExecutor
 
 __all__ = ["CHEAPEST", "OWASP", "Hashing", "Profile"]
-
-_LOWEST = 19
 
 Result = TypeVar("Result")
 
@@ -31,15 +29,11 @@ class Hashing:
         profile: the parameters of hashes.
         apart: whether processes of their own do it, and not threads of this one. A server's do,
             since a thread of low priority that waits for a core may hold Python's lock meanwhile.
-        niceness: the priority, 0 to 19; the higher, the lower.
     """
 
-    def __init__(
-        self, profile: Profile = OWASP, *, apart: bool = False, niceness: int = _LOWEST
-    ) -> None:
+    def __init__(self, profile: Profile = OWASP, *, apart: bool = False) -> None:
         self.profile = profile
         self._apart = apart
-        self._niceness = niceness
         self._hasher = Hasher(profile)
         self._making = threading.Lock()
         self._made: ThreadPoolExecutor | None = None
@@ -143,7 +137,7 @@ class Hashing:
 
     def _new_process(self) -> HashingProcess | None:
         try:
-            return HashingProcess(self.profile, self._niceness)
+            return HashingProcess(self.profile)
         except OSError:  # too many processes or files, or no memory: then this thread does it
             return None
 
@@ -168,4 +162,4 @@ class Hashing:
         if not self._apart and os.uname().sysname == "Linux":
             # There every thread has a priority of its own. At a low one, whatever else this
             # process does goes on as if nothing were hashed.
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), self._niceness)
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)

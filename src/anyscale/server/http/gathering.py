@@ -3,7 +3,8 @@
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from anyscale.server.http.lane import Lane
@@ -21,6 +22,10 @@ Waiting = tuple[Any, "asyncio.Future[Any]"]
 
 #: Of how many at most the first one waits for the last one.
 _TOGETHER = 4
+
+#: Seconds between two answers of a group: each is some work of the event loop, and so is the next
+#: request that often follows at once. Whoever asks for anything else waits for one, not for all.
+_APART = 0.002
 
 
 class Gathering(Lane):
@@ -41,6 +46,8 @@ class Gathering(Lane):
         self._taking = threading.Lock()
         #: groups that were taken and are not done yet
         self._under_way = 0
+        #: threads that were called and have not taken anybody yet
+        self._called = 0
         self._waiting: deque[Waiting] = deque()
 
     async def gather(self, work: Work[Asked, Answer], asked: Asked) -> Answer:
@@ -57,14 +64,28 @@ class Gathering(Lane):
         """
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Answer] = loop.create_future()
-        self._waiting.append((asked, answer))
-        self._threads.submit(self._do, work, loop)
+        do = partial(self._do, work, loop)
+        with self._taking:
+            self._waiting.append((asked, answer))
+            self._call(do)
         return await answer
 
+    def _call(self, do: Callable[[], None]) -> None:
+        """Call as many threads as those who wait need: to wake one more costs as much as a look-up.
+
+        One for each core, as long as there are people for it, and one for each group.
+        """
+        waiting = len(self._waiting)
+        while self._called < max(min(waiting, self._shares), -(-waiting // _TOGETHER)):
+            self._called += 1
+            self._threads.submit(do)
+
     def _do(self, work: Work[Any, Any], loop: asyncio.AbstractEventLoop) -> None:
-        if not self._waiting:  # another thread took it along
-            return
-        group = _Group(self._take)
+        with self._taking:
+            if not self._waiting:  # another thread took them along
+                self._called -= 1
+                return
+        group = _Group(partial(self._take, partial(self._do, work, loop)))
         answers: Sequence[Any]
         try:
             answers = _answers(work, group)
@@ -73,13 +94,16 @@ class Gathering(Lane):
             answers = [error] * len(group.taken)
         finally:
             self._release(group)
-        loop.call_soon_threadsafe(_tell, group.taken, answers)
+        told = iter(list(zip(group.taken, answers, strict=True)))
+        loop.call_soon_threadsafe(_tell, told, loop)
 
-    def _take(self) -> list[Waiting]:
+    def _take(self, do: Callable[[], None]) -> list[Waiting]:
         with self._taking:
             share = -(-len(self._waiting) // max(self._shares - self._under_way, 1))
             taken = [self._waiting.popleft() for _ in range(min(share, _TOGETHER))]
             self._under_way += 1
+            self._called -= 1
+            self._call(do)
         # Of who gave up nothing is begun.
         return [waiting for waiting in taken if not waiting[1].done()]
 
@@ -106,16 +130,19 @@ class _Group:
 
 def _answers(work: Work[Any, Any], group: _Group) -> Sequence[Any]:
     answers = work(group.take)
-    if len(answers) != len(group.taken):  # before anybody is told what is another's
+    if len(answers) != len(group.take()):  # before anybody is told what is another's
         raise RuntimeError("there is not one answer for each")
     return answers
 
 
-def _tell(taken: Sequence[Waiting], answers: Sequence[Any]) -> None:
-    for (_, future), answer in zip(taken, answers, strict=True):
+def _tell(told: Iterator[tuple[Waiting, Any]], loop: asyncio.AbstractEventLoop) -> None:
+    """Tell the next one, and the others a moment later."""
+    for (_, future), answer in told:
         if future.done():  # nobody waits for it any more
             continue
         if isinstance(answer, Exception):
             future.set_exception(answer)
         else:
             future.set_result(answer)
+        loop.call_later(_APART, _tell, told, loop)
+        return

@@ -182,7 +182,7 @@ class Transaction(PeopleTransaction, Protocol):
         """Give the newest entry of the trail; in a transaction that writes, hold the trail."""
 
     def add_audit(self, row: AuditRow) -> None:
-        """Append an entry to the trail."""
+        """Append an entry to the trail, after `last_audit` has held it."""
 
     def audit(self, after: int, limit: int) -> Sequence[AuditRow]:
         """Give entries of the trail, by number."""

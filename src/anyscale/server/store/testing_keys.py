@@ -31,6 +31,15 @@ class KeyRules(StoreSteps):
             assert list(rows.audit(0, 10)) == entries
             assert list(rows.audit(2, 2)) == entries[2:4]
 
+    def test_a_transaction_sees_the_entries_that_it_adds(self, store: Store) -> None:
+        for first in (1, 3):
+            with store.write() as rows:
+                for number in (first, first + 1):
+                    rows.add_audit(_entry(number))
+                    assert rows.last_audit() == _entry(number)
+        with store.read() as rows:
+            assert rows.last_audit() == _entry(4)
+
     def test_an_entry_of_the_trail_is_never_replaced(self, store: Store) -> None:
         with store.write() as rows:
             rows.add_audit(AuditRow(1, 1, "a", "e", "s", "{}", b"first"))
