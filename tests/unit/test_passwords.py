@@ -326,7 +326,7 @@ def test_a_process_that_has_nothing_to_do_sleeps_after_a_moment() -> None:
 
 def test_a_process_stays_awake_until_it_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     asked, asks = os.pipe()
-    with open(asked, "rb") as stdin, open(asks, "wb") as pipe:  # noqa: PTH123 - descriptors
+    with os.fdopen(asked, "rb") as stdin, os.fdopen(asks, "wb") as pipe:
         monkeypatch.setattr("sys.stdin", stdin)
         monkeypatch.setattr("anyscale.server.core.hashing_process._AWAKE", 0.2)
         begun = time.monotonic()
