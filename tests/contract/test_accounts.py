@@ -12,7 +12,8 @@ from tests.contract.people import PASSWORD, emails, everybody, execute
 
 from anyscale.errors import AnyscaleError, LastOwner, NotAuthenticated, NotFound, NotPermitted
 from anyscale.server.app import Caller, ControlPlane
-from anyscale.server.core.sessions import Browser, begin
+from anyscale.server.core.beginning import begin, hold
+from anyscale.server.core.sessions import Browser
 from anyscale.server.store.base import SessionRow, Transaction
 from anyscale.trail import verify
 
@@ -46,9 +47,9 @@ def owners(plane: ControlPlane, *names: str) -> list[str]:
 def signed_in(plane: ControlPlane, user_id: str) -> str:
     """Begin a session; give its secret."""
     with plane.store.write() as rows:
-        account = rows.account(user_id=user_id)
-        assert account
-        return begin(rows, account, "password", Browser("192.0.2.1", "a browser"))[0]
+        held = hold(rows, user_id, Browser("192.0.2.1", "a browser"))
+        assert held
+        return begin(rows, "password", held).session
 
 
 def sessions(plane: ControlPlane, user_id: str) -> list[SessionRow]:

@@ -218,7 +218,7 @@ def test_a_statement_that_failed_is_not_forgotten_at_the_end(store: PostgresStor
             rows.add_batch(batch_row(number))
             for _ in range(2):
                 with suppress(psycopg.Error):
-                    rows.add_audit(AuditRow(1, 1, "a", "e", "s", "{}", b""))
+                    rows.add_audit([AuditRow(1, 1, "a", "e", "s", "{}", b"")])
 
     with pytest.raises(StoreUnavailable, match="a statement had failed before") as caught:
         fail(1)

@@ -92,7 +92,7 @@ def test_of_two_calls_of_one_session_the_second_does_not_wait_to_note_it(
     store: PostgresStore,
 ) -> None:
     with store.write() as rows:
-        rows.add_session(session_row(1, "usr_a"))
+        rows.add_sessions([session_row(1, "usr_a")])
     with store.write() as one, store.write() as other:
         hurry(other)
         one.use_session("ses_1", 7_000)
@@ -105,7 +105,7 @@ def test_of_two_calls_of_one_session_the_second_does_not_wait_to_note_it(
 def test_whoever_forgets_sessions_and_links_waits_for_nobody(store: PostgresStore) -> None:
     with store.write() as rows:
         for number in (1, 2):
-            rows.add_session(session_row(number, f"usr_{number}", used_at=100))
+            rows.add_sessions([session_row(number, f"usr_{number}", used_at=100)])
             rows.put_link(link_row(number, f"usr_{number}", expires_at=100))
     with store.write() as one, store.write() as other:
         hurry(other)
@@ -120,7 +120,7 @@ def test_whoever_forgets_sessions_and_links_waits_for_nobody(store: PostgresStor
 def test_a_session_that_is_used_while_it_is_ended_is_ended(store: PostgresStore) -> None:
     with store.write() as rows:
         for number in (1, 2):
-            rows.add_session(session_row(number, "usr_a"))
+            rows.add_sessions([session_row(number, "usr_a")])
 
     def end() -> int:
         with store.write() as rows:

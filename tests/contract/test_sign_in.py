@@ -1,7 +1,7 @@
 """Signing in by password, changing it, and setting it by a one-time link, on both stores."""
 
 from base64 import urlsafe_b64decode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from threading import Barrier, Event, current_thread, main_thread
@@ -29,12 +29,12 @@ from anyscale.server.core import audit
 from anyscale.server.core.access import Caller
 from anyscale.server.core.argon2id import Hasher, Profile
 from anyscale.server.core.attempts import SignedIn
+from anyscale.server.core.beginning import begin_all, hold_all
 from anyscale.server.core.sessions import (
     ABSOLUTE_LIMIT,
     DEVICE_LIMIT,
     IDLE_LIMIT,
     Browser,
-    begin,
     hash_of,
 )
 from anyscale.server.plane import ControlPlane
@@ -186,7 +186,8 @@ def test_two_who_sign_in_by_link_in_each_others_browser_at_once_both_get_in(
             for person, secret in zip(people, secrets, strict=True):
                 link = LinkRow(person.user_id, hash_of(secret), "local:test", now, now + _DAY)
                 rows.put_link(link)
-            sessions = [begin(rows, person, "link", HOME)[0] for person in people]
+            held = hold_all(rows, [(person.user_id, HOME) for person in people])
+            sessions = [new.session for new in begin_all(rows, "link", list(filter(None, held)))]
         start = Barrier(3)
 
         def enter(secret: str, session: str, number: int = number, start: Barrier = start) -> None:
@@ -615,13 +616,14 @@ def test_who_leaves_while_several_enter_keeps_nobody_out(
     plane.batches.create("more", [checked(kim, PASSWORD)], "fail", Caller("local:test"))
     before = by_password(plane, kim, PASSWORD, HOME)
     member = plane.sessions.authenticate(before.session)
-    has_begun, has_ended, append = Event(), Event(), audit.append
+    has_begun, has_ended, append_all = Event(), Event(), audit.append_all
 
-    def meet(rows: Any, actor: str, event: str, subject: str, data: Any) -> None:
-        if event == "session.ended":
+    def meet(rows: Any, entries: Sequence[audit.Entry]) -> None:
+        is_leaving = [entry.event for entry in entries] == ["session.ended"]
+        if is_leaving:
             has_ended.set()  # and waits for the trail, which the others hold
-        append(rows, actor, event, subject, data)
-        if event == "session.begun" and not has_begun.is_set():
+        append_all(rows, entries)
+        if not is_leaving:
             has_begun.set()
             has_ended.wait(0.5)  # in vain, if who leaves waits for the account
 
@@ -630,7 +632,7 @@ def test_who_leaves_while_several_enter_keeps_nobody_out(
         with suppress(NotFound):
             plane.sessions.end(member, member.session.session_id)
 
-    monkeypatch.setattr(audit, "append", meet)
+    monkeypatch.setattr(audit, "append_all", meet)
     with ThreadPoolExecutor(1) as pool:
         leaving = pool.submit(leave)
         there = structs.replace(HOME, session=before.session)
@@ -639,18 +641,16 @@ def test_who_leaves_while_several_enter_keeps_nobody_out(
     assert told == [account(plane).user_id, account(plane, kim).user_id]
 
 
-def test_where_the_second_of_two_cannot_begin_neither_does(
+def test_where_one_of_two_cannot_be_told_of_neither_begins(
     plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begun = list[int]()
+    append_all = audit.append_all
 
-    def begin_one(*given: Any) -> tuple[str, str]:
-        if begun:
-            raise StoreUnavailable("the disk is full")
-        begun.append(1)
-        return begin(*given)
+    def append_one(rows: Any, entries: Sequence[audit.Entry]) -> None:
+        append_all(rows, entries[:1])
+        raise StoreUnavailable("the disk is full")
 
-    monkeypatch.setattr("anyscale.server.core.attempts.begin", begin_one)
+    monkeypatch.setattr(audit, "append_all", append_one)
     told = together(plane, (EMAIL, PASSWORD, HOME), (EMAIL, PASSWORD, HOME))
     assert told == ["the disk is full"] * 2
     assert sessions_of(plane, EMAIL) == 0

@@ -199,9 +199,9 @@ def test_what_fails_in_the_middle_says_that_it_had_begun(path: Path) -> None:
         entry = AuditRow(1, 1, "a", "e", "s", "{}", b"")
         with store.write() as rows:
             rows.add_batch(batch_row(1))
-            rows.add_audit(entry)
+            rows.add_audit([entry])
         with pytest.raises(StoreUnavailable) as caught, store.write() as rows:
-            rows.add_audit(entry)
+            rows.add_audit([entry])
         assert caught.value.begun
         assert count_batches(store) == 1
 

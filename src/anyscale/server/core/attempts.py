@@ -16,9 +16,10 @@ from anyscale.errors import (
     StoreUnavailable,
     Throttled,
 )
+from anyscale.server.core.beginning import Held, begin_all, hold_all
 from anyscale.server.core.noting import Noting
 from anyscale.server.core.passwords import Hashing
-from anyscale.server.core.sessions import DEVICE_LIMIT, Browser, begin, hash_of, hold_all
+from anyscale.server.core.sessions import DEVICE_LIMIT, Browser, hash_of
 from anyscale.server.core.throttle import Throttle
 from anyscale.server.store.base import AccountRow, Store, Transaction
 from anyscale.user.emails import email_key
@@ -106,7 +107,7 @@ class Attempts:
             Throttled: not now.
         """
         with self._store.read() as rows:
-            _, known = _found(rows, attempt)
+            ((_, known),) = _found(rows, [attempt])
         self._throttle.check(attempt.browser.address, attempt.key, known=known)
 
     def settle(self, take: Callable[[], Sequence[Attempt]]) -> list[SignedIn | AnyscaleError]:
@@ -146,13 +147,13 @@ class Attempts:
             return []
         try:
             with self._store.read() as rows:
-                return [self._case(rows, attempt) for attempt in attempts]
+                found = _found(rows, attempts)
         except StoreUnavailable as error:
-            return [_Case(attempt, None, "", error) for attempt in attempts]
-
-    def _case(self, rows: Transaction, attempt: Attempt) -> "_Case":
-        account, known = _found(rows, attempt)
-        return _Case(attempt, account, known, self._throttled(attempt, known))
+            return [_Case(attempt, None, "", answer=error) for attempt in attempts]
+        return [
+            _Case(attempt, account, known, answer=self._throttled(attempt, known))
+            for attempt, (account, known) in zip(attempts, found, strict=True)
+        ]
 
     def _throttled(self, attempt: Attempt, known: str) -> Throttled | None:
         try:
@@ -171,12 +172,11 @@ class Attempts:
         """Begin the sessions of those whose passwords are right, in one transaction."""
         if not cases:  # whoever is refused waits for nobody who writes
             return
-        better = [self._better(case) for case in cases]
+        for case in cases:
+            case.better = self._better(case)
         try:
             with self._store.write() as rows:
-                held = hold_all(rows, [(case.user_id, case.attempt.browser) for case in cases])
-                for case, password_hash in zip(cases, better, strict=True):
-                    case.answer = self._begun(rows, held[case.user_id], case, password_hash)
+                self._begin(rows, cases)
         except StoreUnavailable as error:
             for case in cases:
                 case.answer = error
@@ -187,20 +187,31 @@ class Attempts:
             return self._hashing.hash(normalized(case.attempt.password))
         return None
 
-    def _begun(
-        self, rows: Transaction, account: AccountRow | None, case: "_Case", better: str | None
-    ) -> SignedIn | AnyscaleError:
-        if account is None or account.password_hash != case.pair[0]:
-            return SignInRefused("email or password is wrong")  # it was changed meanwhile
-        if fault := self._fault(account, rows.now()):
-            self._noting.refused(account)
-            return fault
-        if better:
-            rows.set_password(account.user_id, better, None)
-        session, device = begin(rows, account, "password", case.attempt.browser)
-        return SignedIn(account.user_id, session, device, account.password_set_at is None)
+    def _begin(self, rows: Transaction, cases: "Sequence[_Case]") -> None:
+        held = hold_all(rows, [(case.user_id, case.attempt.browser) for case in cases])
+        now = rows.now()
+        entering = []
+        for case, one in zip(cases, held, strict=True):
+            case.answer = self._fault(case, one, now)
+            if one and not case.answer:
+                entering.append((case, one))
+        for case, one in entering:
+            if case.better:
+                rows.set_password(one.account.user_id, case.better, None)
+        begun = begin_all(rows, "password", [one for _, one in entering])
+        for (case, one), new in zip(entering, begun, strict=True):
+            has_own = one.account.password_set_at is not None
+            case.answer = SignedIn(one.account.user_id, new.session, new.device, not has_own)
 
-    def _fault(self, account: AccountRow, now: int) -> AnyscaleError | None:
+    def _fault(self, case: "_Case", held: Held | None, now: int) -> AnyscaleError | None:
+        if held is None or held.account.password_hash != case.pair[0]:
+            return SignInRefused("email or password is wrong")  # it was changed meanwhile
+        fault = self._closed(held.account, now)
+        if fault:
+            self._noting.refused(held.account)
+        return fault
+
+    def _closed(self, account: AccountRow, now: int) -> AnyscaleError | None:
         # Only who knows the password reads these.
         if account.suspended_at is not None:
             return SignInRefused("this account is suspended: ask an administrator")
@@ -219,6 +230,8 @@ class _Case(Struct, eq=False):
     account: AccountRow | None
     #: what tells the browser from others, if it has signed in to the account before
     known: str
+    #: the hash of the same password by today's parameters, if the one that there is has others
+    better: str | None = None
     answer: SignedIn | AnyscaleError | None = None
 
     def __repr__(self) -> str:
@@ -252,18 +265,20 @@ def require_passwords(policy: Policy) -> None:
         raise NotPermitted("everybody here signs in by SSO: there are no passwords")
 
 
-def _found(rows: Transaction, attempt: Attempt) -> tuple[AccountRow | None, str]:
-    """Give the account, and what tells the browser from others if the account knows it."""
-    account = rows.account(email_key=attempt.key) if attempt.key else None
-    return account, attempt.browser.device if _is_known(rows, attempt.browser, account) else ""
-
-
-def _is_known(rows: Transaction, browser: Browser, account: AccountRow | None) -> bool:
-    if not browser.device:
-        return False
-    since = rows.now() - DEVICE_LIMIT
+def _found(rows: Transaction, attempts: Sequence[Attempt]) -> list[tuple[AccountRow | None, str]]:
+    """Give each account, and what tells the browser from others if the account knows it."""
+    accounts = rows.accounts({attempt.key for attempt in attempts if attempt.key})
+    found = [accounts.get(attempt.key) for attempt in attempts]
     # Asked for an account that does not exist too: it costs the same.
-    return rows.knows_device(hash_of(browser.device), account.user_id if account else "", since)
+    devices = [
+        (hash_of(attempt.browser.device), account.user_id if account else "")
+        for attempt, account in zip(attempts, found, strict=True)
+    ]
+    known = rows.known_devices(set(devices), rows.now() - DEVICE_LIMIT)
+    return [
+        (account, attempt.browser.device if device in known else "")
+        for attempt, account, device in zip(attempts, found, devices, strict=True)
+    ]
 
 
 def _key(email: str) -> str:

@@ -3,14 +3,15 @@
 import logging
 import threading
 import time
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 
 from anyscale.server.store.base import AuditRow, Store, Transaction
 from anyscale.trail import FORGOTTEN, ROOT, AuditEntry, entry_hash
 
-__all__ = ["Trail", "append"]
+__all__ = ["Entry", "Trail", "append", "append_all"]
 
 _log = logging.getLogger("anyscale.server")
 
@@ -20,22 +21,32 @@ _REFUSAL_EVERY = 60.0
 _FORGET_EVERY = 24 * 60 * 60.0
 
 
-def append(rows: Transaction, actor: str, event: str, subject: str, data: dict[str, Any]) -> None:
-    """Add an entry, in the transaction of what it tells of.
+class Entry(NamedTuple):
+    """What is to be told."""
 
-    Args:
-        rows: that transaction.
-        actor: who did it: `local:jane` for a system user of this machine.
-        event: `batch.published` and the like.
-        subject: an id, never an email, so that a person can be erased and the trail stays.
-        data: what else is to be known; no password and no email.
-    """
-    last = rows.last_audit()
-    text = msgspec.json.encode(data, order="deterministic").decode()
-    number = last.number + 1 if last else 1
-    row = AuditRow(number, rows.now(), actor, event, subject, text, hash=b"")
-    signed = entry_hash(last.hash if last else ROOT, row)
-    rows.add_audit(msgspec.structs.replace(row, hash=signed))
+    #: who did it: `local:jane` for a system user of this machine
+    actor: str
+    #: `batch.published` and the like
+    event: str
+    #: an id, never an email, so that a person can be erased and the trail stays
+    subject: str
+    #: what else is to be known; no password and no email
+    data: dict[str, Any]
+
+
+def append(rows: Transaction, actor: str, event: str, subject: str, data: dict[str, Any]) -> None:
+    """Add an `Entry`, in the transaction of what it tells of."""
+    append_all(rows, [Entry(actor, event, subject, data)])
+
+
+def append_all(rows: Transaction, entries: Sequence[Entry]) -> None:
+    """Add entries in their order, in the transaction of what they tell of."""
+    last, now = rows.last_audit(), rows.now()
+    added = []
+    for entry in entries:
+        last = _after(last, entry, now)
+        added.append(last)
+    rows.add_audit(added)
 
 
 class Trail:
@@ -93,6 +104,13 @@ class Trail:
                 return 0
             self._refusals[actor, reason] = (now, 0)
             return times + 1
+
+
+def _after(last: AuditRow | None, entry: Entry, now: int) -> AuditRow:
+    text = msgspec.json.encode(entry.data, order="deterministic").decode()
+    number = last.number + 1 if last else 1
+    row = AuditRow(number, now, entry.actor, entry.event, entry.subject, text, hash=b"")
+    return msgspec.structs.replace(row, hash=entry_hash(last.hash if last else ROOT, row))
 
 
 def _entry(row: AuditRow) -> AuditEntry:

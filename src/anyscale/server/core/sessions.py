@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from anyscale.errors import NotAuthenticated, NotFound, PasswordChangeNeeded, StoreUnavailable
 from anyscale.server.core import audit
-from anyscale.server.store.base import AccountRow, SessionRow, Store, Transaction
+from anyscale.server.store.base import AccountRow, SessionRow, Store
 
 __all__ = [
     "ABSOLUTE_LIMIT",
@@ -19,10 +19,7 @@ __all__ = [
     "Browser",
     "Member",
     "Sessions",
-    "begin",
     "hash_of",
-    "hold",
-    "hold_all",
     "new_secret",
 ]
 
@@ -39,7 +36,6 @@ ABSOLUTE_LIMIT = 7 * 24 * _HOUR
 _USE_EVERY = 60_000
 
 _SECRET_OCTETS = 32
-_AGENT_LENGTH = 200
 
 
 class Browser(Struct, frozen=True):
@@ -155,72 +151,6 @@ class Sessions:
             now = rows.now()
             rows.forget_sessions(now - IDLE_LIMIT, now)
             rows.forget_devices(now - DEVICE_LIMIT)
-
-
-def hold(rows: Transaction, user_id: str, browser: Browser) -> AccountRow | None:
-    """Hold an account, as `hold_all` does; give it, if there is one."""
-    return hold_all(rows, [(user_id, browser)])[user_id]
-
-
-def hold_all(
-    rows: Transaction, coming: Sequence[tuple[str, Browser]]
-) -> dict[str, AccountRow | None]:
-    """Hold accounts, and those whose sessions the browsers have, which `begin` ends.
-
-    By their ids, as whoever holds several accounts: it comes first in a transaction.
-
-    Args:
-        rows: the transaction.
-        coming: the ids of the accounts, and where a session of each is to begin.
-
-    Returns:
-        By its id, each account that there is.
-    """
-    before = [_the_one_before(rows, browser) for _, browser in coming]
-    ids = {user_id for user_id, _ in coming} | {session.user_id for session in before if session}
-    return {held: rows.account(user_id=held) for held in sorted(ids)}
-
-
-def begin(rows: Transaction, account: AccountRow, way: str, browser: Browser) -> tuple[str, str]:
-    """Begin a session, and end the one that the browser had (ASVS 5.0, 7.2.4).
-
-    From then on the account knows the browser.
-
-    Args:
-        rows: a transaction that has taken the account by `hold`. The trail is held from now on.
-        account: whose.
-        way: by which it came about: `password`, `link` or `sso`.
-        browser: where it begins.
-
-    Returns:
-        The secrets of its two cookies, the session's and the device's, of which the control plane
-        keeps the hashes only.
-    """
-    before = _the_one_before(rows, browser)
-    is_ended = before and rows.end_sessions(before.user_id, only=before.session_id)
-    now, secret, device = rows.now(), new_secret(), browser.device or new_secret()
-    session = SessionRow(
-        session_id=f"ses_{now:012x}{os.urandom(6).hex()}",
-        user_id=account.user_id,
-        hash=hash_of(secret),
-        way=way,
-        address=browser.address,
-        agent="".join(filter(str.isprintable, browser.agent[:_AGENT_LENGTH])),
-        created_at=now,
-        used_at=now,
-        expires_at=now + ABSOLUTE_LIMIT,
-    )
-    rows.add_session(session)
-    rows.remember_device(hash_of(device), account.user_id, now)
-    if before and is_ended:
-        audit.append(rows, f"user:{before.user_id}", "session.ended", before.session_id, {})
-    actor = f"user:{account.user_id}"
-    audit.append(rows, actor, "session.begun", session.session_id, {"way": way})
-    return secret, device
-
-
-def _the_one_before(rows: Transaction, browser: Browser) -> SessionRow | None:
-    return rows.session(hash_of(browser.session)) if browser.session else None
 
 
 def new_secret() -> str:

@@ -9,9 +9,10 @@ from anyscale.errors import (
 from anyscale.server.core import audit
 from anyscale.server.core.attempts import Attempts, SignedIn, require_passwords
 from anyscale.server.core.audit import Trail
+from anyscale.server.core.beginning import Held, begin, hold
 from anyscale.server.core.noting import Noting
 from anyscale.server.core.passwords import Hashing
-from anyscale.server.core.sessions import Browser, Member, begin, hash_of, hold
+from anyscale.server.core.sessions import Browser, Member, hash_of
 from anyscale.server.core.throttle import Throttle
 from anyscale.server.store.base import AccountRow, Store, Transaction
 from anyscale.user.passwords import normalized
@@ -64,14 +65,14 @@ class SignIn:
             raise PasswordRefused("The new password is the one that you have.")
         chosen = self._hashed(new, account)
         with self._store.write() as rows:
-            now_there = hold(rows, account.user_id, browser)
+            held = hold(rows, account.user_id, browser)
             is_over = rows.session(member.session.hash) is None
-            if is_over or not now_there or now_there.suspended_at is not None:
+            if is_over or not held or held.account.suspended_at is not None:
                 raise NotAuthenticated("you are not signed in any more")
-            if now_there.password_hash != account.password_hash:
+            if held.account.password_hash != account.password_hash:
                 raise SignInRefused("the password was changed meanwhile")
             rows.set_password(account.user_id, chosen, rows.now())
-            signed_in = self._begin(rows, now_there, member.session.way, browser)
+            signed_in = self._begin(rows, member.session.way, held)
             audit.append(rows, member.actor, "password.changed", account.user_id, {})
         return signed_in
 
@@ -103,12 +104,12 @@ class SignIn:
         chosen = self._hashed(new, account)
         with self._store.write() as rows:
             # First, so that two who use it at once take turns.
-            now_there = hold(rows, account.user_id, browser)
+            held = hold(rows, account.user_id, browser)
             taken = rows.take_link(hash_of(secret))
-            if not taken or not now_there or now_there.suspended_at is not None:
+            if not taken or not held or held.account.suspended_at is not None:
                 raise LinkInvalid("this link was used before, or has expired: ask for a new one")
             rows.set_password(account.user_id, chosen, rows.now())
-            signed_in = self._begin(rows, now_there, "link", browser)
+            signed_in = self._begin(rows, "link", held)
             actor = f"user:{account.user_id}"
             audit.append(rows, actor, "password.set_by_link", account.user_id, {})
         return signed_in
@@ -118,18 +119,13 @@ class SignIn:
         self._noting.close()
         self._hashing.close()
 
-    def _begin(
-        self,
-        rows: Transaction,
-        account: AccountRow,
-        way: str,
-        browser: Browser,
-    ) -> SignedIn:
-        rows.end_sessions(account.user_id)
-        rows.remove_links(user_id=account.user_id)
-        rows.remove_devices(account.user_id)
-        session, device = begin(rows, account, way, browser)
-        return SignedIn(account.user_id, session, device)
+    def _begin(self, rows: Transaction, way: str, held: Held) -> SignedIn:
+        user_id = held.account.user_id
+        rows.end_sessions(user_id)
+        rows.remove_links(user_id=user_id)
+        rows.remove_devices(user_id)
+        begun = begin(rows, way, held)
+        return SignedIn(user_id, begun.session, begun.device)
 
     def _hashed(self, new: str, account: AccountRow) -> str:
         own = (account.name, account.lastname, account.email)

@@ -5,8 +5,9 @@ from collections.abc import Set as AbstractSet
 from anyscale.errors import SsoRefused
 from anyscale.server.core import audit
 from anyscale.server.core.attempts import SignedIn
+from anyscale.server.core.beginning import begin, hold
 from anyscale.server.core.oidc import Person, Provider
-from anyscale.server.core.sessions import Browser, begin, hold
+from anyscale.server.core.sessions import Browser
 from anyscale.server.settings import IdentityProvider
 from anyscale.server.store.base import AccountRow, Store, Transaction
 from anyscale.user.emails import email_key
@@ -40,15 +41,16 @@ class Sso:
         with self._store.read() as rows:
             user_id = self._whose(rows, person)
         with self._store.write() as rows:
-            account = hold(rows, user_id, browser)
-            if account is None:
+            held = hold(rows, user_id, browser)
+            if held is None:
                 raise SsoRefused("no_account")
+            account = held.account
             is_new = _tie(rows, person, account)
-            session, device = begin(rows, account, "sso", browser)
+            begun = begin(rows, "sso", held)
             if is_new:
                 told = {"issuer": person.issuer}
                 audit.append(rows, _actor(account), "identity.linked", account.user_id, told)
-        return SignedIn(account.user_id, session, device)
+        return SignedIn(account.user_id, begun.session, begun.device)
 
     def _whose(self, rows: Transaction, person: Person) -> str:
         """Give the id of who came before, whatever the address is now, or else of its account."""

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -49,6 +49,9 @@ class Gathering(Lane):
         #: threads that were called and have not taken anybody yet
         self._called = 0
         self._waiting: deque[Waiting] = deque()
+        #: answers that nobody was told yet, and whether the next one is told in a moment
+        self._answers: deque[tuple[Waiting, Any]] = deque()
+        self._is_telling = False
 
     async def gather(self, work: Work[Asked, Answer], asked: Asked) -> Answer:
         """Have something done for who has a `place`. Once begun, it is finished.
@@ -94,8 +97,8 @@ class Gathering(Lane):
             answers = [error] * len(group.taken)
         finally:
             self._release(group)
-        told = iter(list(zip(group.taken, answers, strict=True)))
-        loop.call_soon_threadsafe(_tell, told, loop)
+        told = list(zip(group.taken, answers, strict=True))
+        loop.call_soon_threadsafe(self._tell_all, told, loop)
 
     def _take(self, do: Callable[[], None]) -> list[Waiting]:
         with self._taking:
@@ -106,6 +109,24 @@ class Gathering(Lane):
             self._call(do)
         # Of who gave up nothing is begun.
         return [waiting for waiting in taken if not waiting[1].done()]
+
+    def _tell_all(
+        self, told: Sequence[tuple[Waiting, Any]], loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self._answers.extend(told)
+        if not self._is_telling:
+            self._tell(loop)
+
+    def _tell(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Tell the next one, and the others a moment later."""
+        while self._answers:
+            (_, future), answer = self._answers.popleft()
+            if not future.done():  # somebody still waits for it
+                _set(future, answer)
+                loop.call_later(_APART, self._tell, loop)
+                self._is_telling = True
+                return
+        self._is_telling = False
 
     def _release(self, group: "_Group") -> None:
         if group.has_taken:
@@ -135,14 +156,8 @@ def _answers(work: Work[Any, Any], group: _Group) -> Sequence[Any]:
     return answers
 
 
-def _tell(told: Iterator[tuple[Waiting, Any]], loop: asyncio.AbstractEventLoop) -> None:
-    """Tell the next one, and the others a moment later."""
-    for (_, future), answer in told:
-        if future.done():  # nobody waits for it any more
-            continue
-        if isinstance(answer, Exception):
-            future.set_exception(answer)
-        else:
-            future.set_result(answer)
-        loop.call_later(_APART, _tell, told, loop)
-        return
+def _set(future: "asyncio.Future[Any]", answer: Any) -> None:
+    if isinstance(answer, Exception):
+        future.set_exception(answer)
+    else:
+        future.set_result(answer)

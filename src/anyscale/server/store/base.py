@@ -181,8 +181,8 @@ class Transaction(PeopleTransaction, Protocol):
     def last_audit(self) -> AuditRow | None:
         """Give the newest entry of the trail; in a transaction that writes, hold the trail."""
 
-    def add_audit(self, row: AuditRow) -> None:
-        """Append an entry to the trail, after `last_audit` has held it."""
+    def add_audit(self, rows: Sequence[AuditRow]) -> None:
+        """Append entries to the trail, after `last_audit` has held it."""
 
     def audit(self, after: int, limit: int) -> Sequence[AuditRow]:
         """Give entries of the trail, by number."""

@@ -1,11 +1,14 @@
 """What can be asked about accounts and how people sign in to them: a part of `base.Transaction`."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from anyscale.server.store.rows import AccountRow, LinkRow, SessionRow
 
-__all__ = ["PeopleTransaction"]
+__all__ = ["Device", "PeopleTransaction"]
+
+#: The hash of what a browser is known by, and the `user_id` of an account.
+Device = tuple[bytes, str]
 
 
 class PeopleTransaction(Protocol):
@@ -16,6 +19,12 @@ class PeopleTransaction(Protocol):
 
         Whoever is about to change what is kept of a person holds the account first.
         """
+
+    def accounts(self, email_keys: Collection[str]) -> Mapping[str, AccountRow]:
+        """Give the accounts that have one of some email keys, by that key."""
+
+    def hold_accounts(self, user_ids: Collection[str]) -> Mapping[str, AccountRow]:
+        """Hold accounts, in the order of their ids; give those that there are, by id."""
 
     def set_password(self, user_id: str, password_hash: str, at: int | None) -> None:
         """Put a hash in place of the one before.
@@ -56,11 +65,14 @@ class PeopleTransaction(Protocol):
     def count_without_way_in(self, batch_id: str, *, sso: bool) -> int:
         """Count them."""
 
-    def add_session(self, row: SessionRow) -> None:
-        """Insert a session."""
+    def add_sessions(self, rows: Sequence[SessionRow]) -> None:
+        """Insert sessions."""
 
     def session(self, session_hash: bytes) -> SessionRow | None:
         """Give the session with a hash."""
+
+    def sessions_with(self, hashes: Collection[bytes]) -> Sequence[SessionRow]:
+        """Give the sessions that have one of some hashes."""
 
     def sessions(self, user_id: str) -> Sequence[SessionRow]:
         """Give the sessions of an account, the latest first."""
@@ -77,6 +89,9 @@ class PeopleTransaction(Protocol):
             but: the `session_id` of one that stays; empty for none.
         """
 
+    def end_each(self, session_ids: Collection[str]) -> Collection[str]:
+        """Remove sessions by their ids; give the ids of those that there were."""
+
     def forget_sessions(self, unused_since: int, now: int) -> None:
         """Remove sessions that are over, by either limit, and links that have expired.
 
@@ -90,14 +105,14 @@ class PeopleTransaction(Protocol):
     def forget_devices(self, unused_since: int) -> None:
         """Remove the browsers that were last signed in with before a time, but for held ones."""
 
-    def remember_device(self, device_hash: bytes, user_id: str, at: int) -> None:
-        """Note that a browser has signed in to an account, and when it last did.
+    def remember_devices(self, devices: Collection[Device], at: int) -> None:
+        """Note that browsers have signed in to accounts, and when they last did.
 
         One browser may have signed in to several accounts, each of which knows it.
         """
 
-    def knows_device(self, device_hash: bytes, user_id: str, since: int) -> bool:
-        """Say whether a browser has signed in to an account since a time."""
+    def known_devices(self, devices: Collection[Device], since: int) -> Collection[Device]:
+        """Say which browsers have signed in to the account beside them since a time."""
 
     def put_link(self, row: LinkRow) -> None:
         """Put a link in place of the one that its account had."""

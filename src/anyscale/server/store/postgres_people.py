@@ -1,10 +1,11 @@
 """The statements of the PostgreSQL store about accounts and how people sign in to them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from msgspec import structs
 
 from anyscale.server.store.base import AccountRow, LinkRow, SessionRow
+from anyscale.server.store.base_people import Device
 from anyscale.server.store.postgres_statements import is_text, marks
 from anyscale.server.store.postgres_trail import PostgresTrail
 from anyscale.user.emails import is_spelling
@@ -26,7 +27,7 @@ _IS_LIVE = (
 
 # Not of the view: that would hold the batch as well.
 _HELD_ACCOUNT = (
-    f"select {_ACCOUNT.replace('created_at', 'published_at')}"
+    f"{_ACCOUNT.replace('created_at', 'published_at')}"
     " from users join batches on batches.id = users.batch and state = 'published'"
 )
 
@@ -52,8 +53,16 @@ class PostgresPeople(PostgresTrail):
         column, value = ("user_id", user_id) if user_id else ("email_key", email_key)
         sql = f"select {_ACCOUNT} from live_users where {column} = %s"
         if self._is_writing:
-            sql = f"{_HELD_ACCOUNT} where {column} = %s for update of users"
+            sql = f"select {_HELD_ACCOUNT} where {column} = %s for update of users"
         return self._one(AccountRow, sql, value) if is_text(value) else None
+
+    def accounts(self, email_keys: Collection[str]) -> Mapping[str, AccountRow]:
+        sql = f"select email_key, {_ACCOUNT} from live_users where email_key = any(%s)"
+        return self._accounts(sql, email_keys)
+
+    def hold_accounts(self, user_ids: Collection[str]) -> Mapping[str, AccountRow]:
+        sql = f"select user_id, {_HELD_ACCOUNT} where user_id = any(%s)"
+        return self._accounts(f"{sql} order by user_id for update of users", user_ids)
 
     def set_password(self, user_id: str, password_hash: str, at: int | None) -> None:
         what = "password_hash = %s, password_set_at = coalesce(%s, password_set_at)"
@@ -98,13 +107,18 @@ class PostgresPeople(PostgresTrail):
             return 0
         return self._number(f"select count(*) {_WITHOUT_WAY_IN}", prefix, prefix + "g", sso)
 
-    def add_session(self, row: SessionRow) -> None:
-        values = structs.astuple(row)
-        self._execute(f"insert into sessions ({_SESSION}) values ({marks(values)})", values)
+    def add_sessions(self, rows: Sequence[SessionRow]) -> None:
+        self._insert_rows(
+            f"insert into sessions ({_SESSION})", [structs.astuple(row) for row in rows]
+        )
 
     def session(self, session_hash: bytes) -> SessionRow | None:
         sql = f"select {_SESSION} from sessions where hash = %s"
         return self._one(SessionRow, sql, session_hash)
+
+    def sessions_with(self, hashes: Collection[bytes]) -> Sequence[SessionRow]:
+        sql = f"select {_SESSION} from sessions where hash = any(%s)"
+        return self._all(SessionRow, sql, list(hashes)) if hashes else []
 
     def sessions(self, user_id: str) -> Sequence[SessionRow]:
         sql = (
@@ -132,6 +146,14 @@ class PostgresPeople(PostgresTrail):
             (user_id, only, only, but),
         ).rowcount
 
+    def end_each(self, session_ids: Collection[str]) -> Collection[str]:
+        sql = (
+            "delete from sessions where session_id in (select session_id from sessions"
+            " where session_id = any(%s) order by session_id for update) returning session_id"
+        )
+        found = self._execute(sql, (list(session_ids),)) if session_ids else ()
+        return {session_id for (session_id,) in found}
+
     def forget_sessions(self, unused_since: int, now: int) -> None:
         # What somebody holds is being used or removed. Whoever waited for it here, and held all
         # that was found before it, would soon be waited for as well.
@@ -153,16 +175,20 @@ class PostgresPeople(PostgresTrail):
             (unused_since,),
         )
 
-    def remember_device(self, device_hash: bytes, user_id: str, at: int) -> None:
-        self._execute(
-            "insert into devices (hash, user_id, used_at) values (%s, %s, %s)"
-            " on conflict (hash, user_id) do update set used_at = excluded.used_at",
-            (device_hash, user_id, at),
+    def remember_devices(self, devices: Collection[Device], at: int) -> None:
+        self._insert_rows(
+            "insert into devices (hash, user_id, used_at)",
+            [(*device, at) for device in devices],
+            "on conflict (hash, user_id) do update set used_at = excluded.used_at",
         )
 
-    def knows_device(self, device_hash: bytes, user_id: str, since: int) -> bool:
-        sql = "select count(*) from devices where hash = %s and user_id = %s and used_at >= %s"
-        return bool(self._number(sql, device_hash, user_id, since))
+    def known_devices(self, devices: Collection[Device], since: int) -> Collection[Device]:
+        sql = (
+            "select hash, user_id from devices where used_at >= %s"
+            " and (hash, user_id) in (select * from unnest(%s::bytea[], %s::text[]))"
+        )
+        hashes, user_ids = [each[0] for each in devices], [each[1] for each in devices]
+        return set(self._execute(sql, (since, hashes, user_ids))) if devices else ()
 
     def put_link(self, row: LinkRow) -> None:
         values = structs.astuple(row)
@@ -207,6 +233,11 @@ class PostgresPeople(PostgresTrail):
         sql = "select user_id from identities where issuer = %s and subject = %s"
         row = self._execute(sql, (issuer, subject)).fetchone() if is_text(issuer, subject) else None
         return row[0] if row else None
+
+    def _accounts(self, sql: str, values: Collection[str]) -> Mapping[str, AccountRow]:
+        texts = list(filter(is_text, values))
+        found = self._execute(sql, (texts,)) if texts else ()
+        return {value: AccountRow(*row) for value, *row in found}
 
     def _change(self, user_id: str, what: str, *values: object) -> None:
         self._execute(f"update users set {what} where {_IS_LIVE}", (*values, user_id))

@@ -46,6 +46,13 @@ class PostgresStatements:
     def _all(self, record: type[Record], sql: str, *values: Any) -> list[Record]:
         return [record(*row) for row in self._execute(sql, values)]
 
+    def _insert_rows(self, into: str, rows: Sequence[Sequence[Any]], conflict: str = "") -> None:
+        """Insert rows by one statement, which asks the server once."""
+        if rows:
+            marked = ",".join(f"({marks(row)})" for row in rows)
+            values = [value for row in rows for value in row]
+            self._execute(f"{into} values {marked} {conflict}", values)
+
     def _taking_turns(self, work: Callable[[], Result]) -> Result:
         """Do something under a savepoint, and again if PostgreSQL undid it to end a deadlock."""
         for attempt in range(1, _ATTEMPTS):

@@ -19,21 +19,14 @@ _LOCK = 0x6D757374_61756469
 class PostgresTrail(PostgresStatements):
     """A part of `base.Transaction`."""
 
-    #: the last entry that this transaction added
-    _added: AuditRow | None = None
-
     def last_audit(self) -> AuditRow | None:
-        if self._added:  # it holds the trail
-            return self._added
         if self._is_writing:
             # A statement of its own: the next one then sees what the last holder has committed.
             self._execute("select pg_advisory_xact_lock(%s)", (_LOCK,))
         return self._one(AuditRow, f"select {_AUDIT} from audit order by number desc limit 1")
 
-    def add_audit(self, row: AuditRow) -> None:
-        values = structs.astuple(row)
-        self._execute(f"insert into audit ({_AUDIT}) values ({marks(values)})", values)
-        self._added = row
+    def add_audit(self, rows: Sequence[AuditRow]) -> None:
+        self._insert_rows(f"insert into audit ({_AUDIT})", [structs.astuple(row) for row in rows])
 
     def audit(self, after: int, limit: int) -> Sequence[AuditRow]:
         sql = f"select {_AUDIT} from audit where number > %s order by number limit %s"

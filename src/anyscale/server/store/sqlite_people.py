@@ -1,12 +1,13 @@
 """The statements of the SQLite store about accounts and how people sign in to them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from msgspec import structs
 
 from anyscale.server.store.base import AccountRow, LinkRow, SessionRow
-from anyscale.server.store.sqlite_statements import marks
+from anyscale.server.store.base_people import Device
+from anyscale.server.store.sqlite_statements import each, marks
 from anyscale.server.store.sqlite_trail import SqliteTrail
 from anyscale.user.emails import is_spelling
 
@@ -44,6 +45,12 @@ class SqlitePeople(SqliteTrail):
         column, value = ("user_id", user_id) if user_id else ("email_key", email_key)
         return self._account(f"select {_ACCOUNT} from live_users where {column} = ?", value)
 
+    def accounts(self, email_keys: Collection[str]) -> Mapping[str, AccountRow]:
+        return self._accounts("email_key", email_keys)
+
+    def hold_accounts(self, user_ids: Collection[str]) -> Mapping[str, AccountRow]:
+        return self._accounts("user_id", user_ids)
+
     def set_password(self, user_id: str, password_hash: str, at: int | None) -> None:
         what = "password_hash = ?, password_set_at = coalesce(?, password_set_at)"
         self._change(user_id, what, password_hash, at)
@@ -80,13 +87,18 @@ class SqlitePeople(SqliteTrail):
         prefix = "usr_" + batch_id.removeprefix("bat_")
         return self._number(f"select count(*) {_WITHOUT_WAY_IN}", prefix, prefix + "g", sso)
 
-    def add_session(self, row: SessionRow) -> None:
-        values = structs.astuple(row)
-        self._execute(f"insert into sessions ({_SESSION}) values ({marks(values)})", values)
+    def add_sessions(self, rows: Sequence[SessionRow]) -> None:
+        self._insert_rows(
+            f"insert into sessions ({_SESSION})", [structs.astuple(row) for row in rows]
+        )
 
     def session(self, session_hash: bytes) -> SessionRow | None:
         sql = f"select {_SESSION} from sessions where hash = ?"
         return self._one(SessionRow, sql, session_hash)
+
+    def sessions_with(self, hashes: Collection[bytes]) -> Sequence[SessionRow]:
+        sql = f"select {_SESSION} from sessions where hash in ({marks(hashes)})"
+        return self._all(SessionRow, sql, *hashes) if hashes else []
 
     def sessions(self, user_id: str) -> Sequence[SessionRow]:
         sql = (
@@ -105,6 +117,11 @@ class SqlitePeople(SqliteTrail):
             (user_id, only, only, but),
         ).rowcount
 
+    def end_each(self, session_ids: Collection[str]) -> Collection[str]:
+        sql = f"delete from sessions where session_id in ({marks(session_ids)})"
+        found = self._execute(f"{sql} returning session_id", (*session_ids,)) if session_ids else ()
+        return {session_id for (session_id,) in found}
+
     def forget_sessions(self, unused_since: int, now: int) -> None:
         self._execute(
             "delete from sessions where used_at < ? or expires_at <= ?", (unused_since, now)
@@ -114,16 +131,20 @@ class SqlitePeople(SqliteTrail):
     def forget_devices(self, unused_since: int) -> None:
         self._execute("delete from devices where used_at < ?", (unused_since,))
 
-    def remember_device(self, device_hash: bytes, user_id: str, at: int) -> None:
-        self._execute(
-            "insert into devices (hash, user_id, used_at) values (?, ?, ?)"
-            " on conflict (hash, user_id) do update set used_at = excluded.used_at",
-            (device_hash, user_id, at),
+    def remember_devices(self, devices: Collection[Device], at: int) -> None:
+        self._insert_rows(
+            "insert into devices (hash, user_id, used_at)",
+            [(*device, at) for device in devices],
+            "on conflict (hash, user_id) do update set used_at = excluded.used_at",
         )
 
-    def knows_device(self, device_hash: bytes, user_id: str, since: int) -> bool:
-        sql = "select count(*) from devices where hash = ? and user_id = ? and used_at >= ?"
-        return bool(self._number(sql, device_hash, user_id, since))
+    def known_devices(self, devices: Collection[Device], since: int) -> Collection[Device]:
+        values = [value for device in devices for value in device]
+        sql = (
+            "select hash, user_id from devices"
+            f" where (hash, user_id) in (values {each(devices)}) and used_at >= ?"
+        )
+        return set(self._execute(sql, (*values, since))) if devices else ()
 
     def put_link(self, row: LinkRow) -> None:
         self._execute("delete from links where user_id = ?", (row.user_id,))
@@ -163,6 +184,11 @@ class SqlitePeople(SqliteTrail):
         spellings = [email for (email,) in found if is_spelling(email, key)]
         sql = f"update conflicts set email = '' where email in ({marks(spellings)})"
         self._execute(sql, spellings)
+
+    def _accounts(self, column: str, values: Collection[str]) -> Mapping[str, AccountRow]:
+        sql = f"select {column}, {_ACCOUNT} from live_users where {column} in ({marks(values)})"
+        found = self._execute(sql, (*values,)) if values else ()
+        return {value: _account(row) for value, *row in found}
 
     def _account(self, sql: str, *values: str) -> AccountRow | None:
         row = self._execute(sql, values).fetchone()

@@ -1,12 +1,12 @@
 """How the SQLite store asks: one row, all rows, a number."""
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, TypeVar
 
 from msgspec import Struct
 
-__all__ = ["SqliteStatements", "marks", "slices"]
+__all__ = ["SqliteStatements", "each", "marks", "slices"]
 
 Record = TypeVar("Record", bound=Struct)
 Item = TypeVar("Item")
@@ -33,6 +33,12 @@ class SqliteStatements:
     def _all(self, record: type[Record], sql: str, *values: Any) -> list[Record]:
         return [record(*row) for row in self._execute(sql, values)]
 
+    def _insert_rows(self, into: str, rows: Sequence[Sequence[Any]], conflict: str = "") -> None:
+        """Insert rows by one statement: each by one of its own would let Python's lock go more."""
+        if rows:
+            values = [value for row in rows for value in row]
+            self._execute(f"{into} values {each(rows)} {conflict}", values)
+
 
 def slices(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
     """Cut a list into parts: a statement takes so many values."""
@@ -40,6 +46,11 @@ def slices(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
         yield items[start : start + size]
 
 
-def marks(items: Sequence[object]) -> str:
+def each(rows: Collection[Collection[object]]) -> str:
+    """Give a question mark for each value of each row."""
+    return ",".join(f"({marks(row)})" for row in rows)
+
+
+def marks(items: Collection[object]) -> str:
     """Give a question mark for each value."""
     return ",".join("?" * len(items))

@@ -16,16 +16,11 @@ _TOKEN = ", ".join(TokenRow.__struct_fields__)
 class SqliteTrail(SqliteStatements):
     """A part of `base.Transaction`."""
 
-    #: the last entry that this transaction added
-    _added: AuditRow | None = None
-
     def last_audit(self) -> AuditRow | None:
-        sql = f"select {_AUDIT} from audit order by number desc limit 1"
-        return self._added or self._one(AuditRow, sql)
+        return self._one(AuditRow, f"select {_AUDIT} from audit order by number desc limit 1")
 
-    def add_audit(self, row: AuditRow) -> None:
-        self._execute(f"insert into audit ({_AUDIT}) values (?,?,?,?,?,?,?)", structs.astuple(row))
-        self._added = row
+    def add_audit(self, rows: Sequence[AuditRow]) -> None:
+        self._insert_rows(f"insert into audit ({_AUDIT})", [structs.astuple(row) for row in rows])
 
     def audit(self, after: int, limit: int) -> Sequence[AuditRow]:
         sql = f"select {_AUDIT} from audit where number > ? order by number limit ?"

@@ -27,6 +27,7 @@ from anyscale.server.store.testing_people import PeopleRules
 from anyscale.server.store.testing_removal import RemovalRules
 from anyscale.server.store.testing_rows import StoreSteps, batch_row, page_row, rows_of, user_row
 from anyscale.server.store.testing_sign_in import SignInRules
+from anyscale.server.store.testing_together import TogetherRules
 
 __all__ = ["StoreContract"]
 
@@ -51,7 +52,7 @@ class TransactionRules(StoreSteps):
                 assert batch
                 rows.insert_users(batch.id, rows_of([user_row(batch, 0, "a@x.org")]))
                 rows.save_page(batch.id, page_row(0), [])
-                rows.add_audit(AuditRow(1, 1, "a", "e", "s", "{}", b"hash"))
+                rows.add_audit([AuditRow(1, 1, "a", "e", "s", "{}", b"hash")])
                 raise kind
 
         with pytest.raises(kind):
@@ -266,6 +267,7 @@ class StoreContract(
     PeopleRules,
     RemovalRules,
     SignInRules,
+    TogetherRules,
 ):
     """Every rule.
 

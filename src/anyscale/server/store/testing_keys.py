@@ -25,7 +25,7 @@ class KeyRules(StoreSteps):
         entries = [AuditRow(at, at, "a", "e", "s", "{}", bytes([at])) for at in range(1, 6)]
         for entry in entries:
             with store.write() as rows:
-                rows.add_audit(entry)
+                rows.add_audit([entry])
         with store.read() as rows:
             assert rows.last_audit() == entries[-1]
             assert list(rows.audit(0, 10)) == entries
@@ -35,16 +35,16 @@ class KeyRules(StoreSteps):
         for first in (1, 3):
             with store.write() as rows:
                 for number in (first, first + 1):
-                    rows.add_audit(_entry(number))
+                    rows.add_audit([_entry(number)])
                     assert rows.last_audit() == _entry(number)
         with store.read() as rows:
             assert rows.last_audit() == _entry(4)
 
     def test_an_entry_of_the_trail_is_never_replaced(self, store: Store) -> None:
         with store.write() as rows:
-            rows.add_audit(AuditRow(1, 1, "a", "e", "s", "{}", b"first"))
+            rows.add_audit([AuditRow(1, 1, "a", "e", "s", "{}", b"first")])
         with pytest.raises(StoreUnavailable), store.write() as rows:
-            rows.add_audit(AuditRow(1, 1, "a", "e", "s", "{}", b"second"))
+            rows.add_audit([AuditRow(1, 1, "a", "e", "s", "{}", b"second")])
         with store.read() as rows:
             last = rows.last_audit()
         assert last
@@ -54,7 +54,7 @@ class KeyRules(StoreSteps):
         def append(_: int) -> None:
             with store.write() as rows:
                 last = rows.last_audit()
-                rows.add_audit(_entry(last.number + 1 if last else 1))
+                rows.add_audit([_entry(last.number + 1 if last else 1)])
 
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(append, range(24)))
@@ -65,7 +65,7 @@ class KeyRules(StoreSteps):
         with store.write() as rows:
             assert rows.forget_audit(100) == 0
             for number in range(1, 7):
-                rows.add_audit(_entry(number))
+                rows.add_audit([_entry(number)])
             assert rows.forget_audit(1) == 0
             assert rows.forget_audit(4) == 3
             assert rows.forget_audit(4) == 0

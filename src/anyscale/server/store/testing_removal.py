@@ -62,7 +62,7 @@ class RemovalRules(StoreSteps):
                 assert rows.account(user_id=user_id)
                 removing = pool.submit(remove)
                 sleep(0.1)
-                rows.add_session(session_row(0, user_id))
+                rows.add_sessions([session_row(0, user_id)])
             removing.result()
         with store.read() as rows:
             assert rows.session(session_row(0, user_id).hash) is None
@@ -113,9 +113,9 @@ class RemovalRules(StoreSteps):
     def _keep(self, store: Store, batch: BatchRow, number: int) -> None:
         user_id = user_id_of(batch, number)
         with store.write() as rows:
-            rows.add_session(session_row(number, user_id))
+            rows.add_sessions([session_row(number, user_id)])
             rows.put_link(link_row(number, user_id))
-            rows.remember_device(bytes([number]), user_id, 7)
+            rows.remember_devices([(bytes([number]), user_id)], 7)
             assert rows.link_identity("https://idp", f"subject {number}", user_id, 7)
             assert rows.add_token(token_row(number, user_id=user_id))
 
@@ -123,7 +123,7 @@ class RemovalRules(StoreSteps):
         return [
             rows.session(session_row(number, user_id).hash) is not None,
             rows.link(link_row(number, user_id).hash) is not None,
-            rows.knows_device(bytes([number]), user_id, 0),
+            bool(rows.known_devices([(bytes([number]), user_id)], 0)),
             rows.identified("https://idp", f"subject {number}") is not None,
             rows.token(token_row(number).hash) is not None,
         ]

@@ -83,8 +83,7 @@ class SessionRules(StoreSteps):
 
     def _add(self, store: Store, *sessions: SessionRow) -> None:
         with store.write() as rows:
-            for session in sessions:
-                rows.add_session(session)
+            rows.add_sessions(sessions)
 
     def _left(self, store: Store, user_id: str) -> list[str]:
         with store.read() as rows:
@@ -174,27 +173,27 @@ class DeviceRules(StoreSteps):
 
     def test_a_browser_is_known_since_it_last_signed_in(self, store: Store) -> None:
         with store.write() as rows:
-            rows.remember_device(b"one", "usr_a", 100)
-            assert rows.knows_device(b"one", "usr_a", 100)
-            assert not rows.knows_device(b"one", "usr_a", 101)
-            rows.remember_device(b"one", "usr_a", 200)
-            assert rows.knows_device(b"one", "usr_a", 200)
-            assert not rows.knows_device(b"other", "usr_a", 0)
+            rows.remember_devices([(b"one", "usr_a")], 100)
+            assert rows.known_devices([(b"one", "usr_a")], 100)
+            assert not rows.known_devices([(b"one", "usr_a")], 101)
+            rows.remember_devices([(b"one", "usr_a")], 200)
+            assert rows.known_devices([(b"one", "usr_a")], 200)
+            assert not rows.known_devices([(b"other", "usr_a")], 0)
 
     def test_a_browser_that_several_people_use_is_known_to_each_of_them(self, store: Store) -> None:
         with store.write() as rows:
-            rows.remember_device(b"one", "usr_a", 100)
-            assert not rows.knows_device(b"one", "usr_b", 0)
-            rows.remember_device(b"one", "usr_b", 200)
+            rows.remember_devices([(b"one", "usr_a")], 100)
+            assert not rows.known_devices([(b"one", "usr_b")], 0)
+            rows.remember_devices([(b"one", "usr_b")], 200)
         with store.read() as rows:
-            assert rows.knows_device(b"one", "usr_b", 200)
-            assert rows.knows_device(b"one", "usr_a", 100)
-            assert not rows.knows_device(b"one", "usr_a", 101)
+            assert rows.known_devices([(b"one", "usr_b")], 200)
+            assert rows.known_devices([(b"one", "usr_a")], 100)
+            assert not rows.known_devices([(b"one", "usr_a")], 101)
         with store.write() as rows:
             rows.forget_devices(200)
         with store.read() as rows:
-            assert rows.knows_device(b"one", "usr_b", 0)
-            assert not rows.knows_device(b"one", "usr_a", 0)
+            assert rows.known_devices([(b"one", "usr_b")], 0)
+            assert not rows.known_devices([(b"one", "usr_a")], 0)
 
 
 class IdentityRules(StoreSteps):
@@ -254,7 +253,7 @@ class UnheardOfRules(StoreSteps):
 
     def test_no_session_is_ended_by_a_nul_character(self, store: Store) -> None:
         with store.write() as rows:
-            rows.add_session(session_row(1, "usr_a"))
+            rows.add_sessions([session_row(1, "usr_a")])
             assert rows.end_sessions("usr_a", only="ses_1\0") == 0
             assert rows.session(session_row(1, "").hash)
 
