@@ -37,6 +37,8 @@ _USE_EVERY = 60_000
 
 _SECRET_OCTETS = 32
 
+_NOBODY = "you are not signed in, or not any more"
+
 
 class Browser(Struct, frozen=True):
     """From where somebody asks."""
@@ -101,13 +103,12 @@ class Sessions:
             NotAuthenticated: nobody: the session is unknown or over, or the account is suspended.
         """
         with self._store.read() as rows:
-            now = rows.now()
-            session = rows.session(hash_of(secret))
-            if session is None or not _is_live(session, now):
-                raise NotAuthenticated("you are not signed in, or not any more")
-            account = rows.account(user_id=session.user_id)
-        if account is None or account.suspended_at is not None:
-            raise NotAuthenticated("you are not signed in, or not any more")
+            now, found = rows.now(), rows.member(hash_of(secret))
+        if found is None:
+            raise NotAuthenticated(_NOBODY)
+        session, account = found
+        if not _is_live(session, now) or account.suspended_at is not None:
+            raise NotAuthenticated(_NOBODY)
         return Member(account, session, now)
 
     def note_use(self, member: Member) -> None:

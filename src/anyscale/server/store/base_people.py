@@ -71,6 +71,9 @@ class PeopleTransaction(Protocol):
     def session(self, session_hash: bytes) -> SessionRow | None:
         """Give the session with a hash."""
 
+    def member(self, session_hash: bytes) -> tuple[SessionRow, AccountRow] | None:
+        """Give the session with a hash, and whose it is, if that is an account."""
+
     def sessions_with(self, hashes: Collection[bytes]) -> Sequence[SessionRow]:
         """Give the sessions that have one of some hashes."""
 

@@ -31,6 +31,14 @@ _HELD_ACCOUNT = (
     " from users join batches on batches.id = users.batch and state = 'published'"
 )
 
+_OF_SESSION = len(SessionRow.__struct_fields__)
+_MEMBER = (
+    f"select {', '.join(f'sessions.{field}' for field in SessionRow.__struct_fields__)},"
+    f" {', '.join(f'live_users.{field}' for field in AccountRow.__struct_fields__)}"
+    " from sessions join live_users on live_users.user_id = sessions.user_id"
+    " where sessions.hash = %s"
+)
+
 # What else is kept of a person.
 _THEIRS = ("sessions", "devices", "links", "identities", "tokens")
 
@@ -115,6 +123,10 @@ class PostgresPeople(PostgresTrail):
     def session(self, session_hash: bytes) -> SessionRow | None:
         sql = f"select {_SESSION} from sessions where hash = %s"
         return self._one(SessionRow, sql, session_hash)
+
+    def member(self, session_hash: bytes) -> tuple[SessionRow, AccountRow] | None:
+        row = self._execute(_MEMBER, (session_hash,)).fetchone()
+        return (SessionRow(*row[:_OF_SESSION]), AccountRow(*row[_OF_SESSION:])) if row else None
 
     def sessions_with(self, hashes: Collection[bytes]) -> Sequence[SessionRow]:
         sql = f"select {_SESSION} from sessions where hash = any(%s)"

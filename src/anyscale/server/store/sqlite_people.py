@@ -17,6 +17,14 @@ _ACCOUNT = ", ".join(AccountRow.__struct_fields__)
 _SESSION = ", ".join(SessionRow.__struct_fields__)
 _LINK = ", ".join(LinkRow.__struct_fields__)
 
+_OF_SESSION = len(SessionRow.__struct_fields__)
+_MEMBER = (
+    f"select {', '.join(f'sessions.{field}' for field in SessionRow.__struct_fields__)},"
+    f" {', '.join(f'live_users.{field}' for field in AccountRow.__struct_fields__)}"
+    " from sessions join live_users on live_users.user_id = sessions.user_id"
+    " where sessions.hash = ?"
+)
+
 # An account, or the row of a batch that is not published: that is left alone.
 _IS_LIVE = (
     "user_id = ? and exists"
@@ -95,6 +103,10 @@ class SqlitePeople(SqliteTrail):
     def session(self, session_hash: bytes) -> SessionRow | None:
         sql = f"select {_SESSION} from sessions where hash = ?"
         return self._one(SessionRow, sql, session_hash)
+
+    def member(self, session_hash: bytes) -> tuple[SessionRow, AccountRow] | None:
+        row = self._execute(_MEMBER, (session_hash,)).fetchone()
+        return (SessionRow(*row[:_OF_SESSION]), _account(row[_OF_SESSION:])) if row else None
 
     def sessions_with(self, hashes: Collection[bytes]) -> Sequence[SessionRow]:
         sql = f"select {_SESSION} from sessions where hash in ({marks(hashes)})"

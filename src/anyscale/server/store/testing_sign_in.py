@@ -7,7 +7,7 @@ import pytest
 from msgspec import structs
 
 from anyscale.server.store.base import SessionRow, Store, Transaction
-from anyscale.server.store.testing_rows import StoreSteps, link_row, session_row
+from anyscale.server.store.testing_rows import StoreSteps, link_row, session_row, user_id_of
 
 __all__ = ["SignInRules"]
 
@@ -21,6 +21,16 @@ class SessionRules(StoreSteps):
         with store.read() as rows:
             assert rows.session(session.hash) == session
             assert rows.session(bytes(32)) is None
+
+    def test_a_session_tells_whose_it_is_as_long_as_that_is_an_account(self, store: Store) -> None:
+        batch = self.publish(store, 1, "a@x.org", "b@x.org", is_sso_user=True)
+        user_id = user_id_of(batch, 1)
+        session, orphan = session_row(1, user_id), session_row(2, "usr_none")
+        self._add(store, session, orphan, session_row(3, user_id_of(batch, 0)))
+        with store.read() as rows:
+            assert rows.member(session.hash) == (session, rows.account(user_id=user_id))
+            assert rows.member(orphan.hash) is None
+            assert rows.member(bytes(32)) is None
 
     @pytest.mark.parametrize("way", ["password", "link", "sso"])
     def test_a_session_keeps_by_which_way_it_came_about(self, store: Store, way: str) -> None:
