@@ -162,20 +162,51 @@ def test_who_gave_up_keeps_nobody_from_an_answer(work: Doubling) -> None:
     until(lambda: work.together == [[2]])  # nothing was begun for who gave up
 
 
-def test_those_who_were_dealt_with_together_are_told_one_after_the_other(work: Doubling) -> None:
-    async def main() -> list[float]:
-        lane, times = Gathering("test", 1, 9, shares=1), []
+async def times_of_answers(lane: Gathering, work: Doubling, count: int) -> list[float]:
+    """Ask for so many at once; give the times at which they are told."""
+    times = []
 
-        async def ask(number: int) -> None:
-            await placed(lane, work, number)
-            times.append(asyncio.get_running_loop().time())
+    async def ask(number: int) -> None:
+        await placed(lane, work, number)
+        times.append(asyncio.get_running_loop().time())
 
-        asked = [asyncio.ensure_future(ask(number)) for number in (1, 2, 3, 4)]
-        await asyncio.sleep(0)
-        work.may_take.set()
-        await asyncio.wait_for(asyncio.gather(*asked), 10)
-        return times
+    asked = [asyncio.ensure_future(ask(number)) for number in range(1, count + 1)]
+    await asyncio.sleep(0)
+    work.may_take.set()
+    await asyncio.wait_for(asyncio.gather(*asked), 10)
+    return times
 
-    told = asyncio.run(main())
-    assert len(work.together) == 1
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_those_who_were_dealt_with_together_are_told_one_after_the_other(
+    work: Doubling, groups: int
+) -> None:
+    lane = Gathering("test", groups, 9, shares=groups)
+    told = asyncio.run(times_of_answers(lane, work, 4 * groups))
+    assert len(work.together) >= groups  # and those of two that end at once are told so as well
     assert all(later - earlier > 0.001 for earlier, later in pairwise(told))
+
+
+def test_where_many_are_told_at_once_none_waits_long(work: Doubling) -> None:
+    lane = Gathering("test", 40, 400, shares=40)
+    told = asyncio.run(times_of_answers(lane, work, 400))
+    assert told[-1] - told[0] < 400 * 0.002 / 2
+
+
+def test_a_lane_that_has_told_everything_rests(
+    work: Doubling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lane = Gathering("test", 1, 9, shares=1)
+    tell, times = lane._tell, list[float]()
+
+    def telling(loop: asyncio.AbstractEventLoop) -> None:
+        times.append(loop.time())
+        tell(loop)
+
+    async def main() -> None:
+        await times_of_answers(lane, work, 4)
+        await asyncio.sleep(10 * 0.002)
+
+    monkeypatch.setattr(lane, "_tell", telling)
+    asyncio.run(main())
+    assert len(times) == 4 + 1

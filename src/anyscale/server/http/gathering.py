@@ -23,9 +23,11 @@ Waiting = tuple[Any, "asyncio.Future[Any]"]
 #: Of how many at most the first one waits for the last one.
 _TOGETHER = 4
 
-#: Seconds between two answers of a group: each is some work of the event loop, and so is the next
-#: request that often follows at once. Whoever asks for anything else waits for one, not for all.
+#: Seconds between two answers: each is some work of the event loop, and so is the next request that
+#: often follows at once. Whoever asks for anything else waits for one of them, not for all.
 _APART = 0.002
+#: Moments of that kind in which those who wait now are told; where many do, several in each.
+_MOMENTS = 8
 
 
 class Gathering(Lane):
@@ -118,15 +120,14 @@ class Gathering(Lane):
             self._tell(loop)
 
     def _tell(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Tell the next one, and the others a moment later."""
-        while self._answers:
+        """Tell the next one, or the next ones where many wait, and the others a moment later."""
+        self._is_telling = bool(self._answers)
+        for _ in range(-(-len(self._answers) // _MOMENTS)):
             (_, future), answer = self._answers.popleft()
             if not future.done():  # somebody still waits for it
                 _set(future, answer)
-                loop.call_later(_APART, self._tell, loop)
-                self._is_telling = True
-                return
-        self._is_telling = False
+        if self._is_telling:
+            loop.call_later(_APART, self._tell, loop)
 
     def _release(self, group: "_Group") -> None:
         if group.has_taken:
