@@ -1,14 +1,14 @@
 """Sign-ins at the rate that their hashing allows, and how the rest of a server fares meanwhile."""
 
 import asyncio
-import itertools
 import json
 import os
 import re
+import signal
 import statistics
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Self
@@ -21,10 +21,10 @@ from benchmarks.measuring import Cost, anyscale, pairs, python, show
 from benchmarks.serving import served, token
 
 _ACCOUNTS = 16
-_SECONDS = 5.0
 
-#: Until the server has as much to do as it will have.
-_WARM = 1.0
+#: Short runs and many pairs of them: the speed of a hash drifts by some percent in a minute.
+_SECONDS = 2.5
+_RUNS = 11
 
 #: Requests under way: twice what the cores take along, so that a core that ends some has the next.
 _AT_ONCE = 8 * (os.cpu_count() or 1)
@@ -33,6 +33,8 @@ _TOO_MANY = 200
 
 _SAMPLES = 1_000
 _EVERY = 0.005
+#: The slowest of a thousand are few: one run's share differs from the next one's by a tenth.
+_SAMPLINGS = 9
 
 #: What bare processes reach, one a core.
 _BARE = """
@@ -54,8 +56,7 @@ print(count)
 _CROWD = """
 import sys, uvloop
 from benchmarks.signin import Crowd
-said = iter(["begun\\n"])
-uvloop.run(Crowd(sys.argv[1]).go_on(lambda: print(next(said, ""), end="", flush=True)))
+uvloop.run(Crowd(sys.argv[1]).until_told())
 """
 
 
@@ -78,7 +79,7 @@ def _create(folder: Path, client: Mapping[str, str]) -> None:
 
 
 def _rate(address: str) -> None:
-    found = pairs(lambda: _a_sign_in(address), _a_hash)
+    found = pairs(lambda: _a_sign_in(address), _a_hash, _RUNS)
     a_second = 1 / statistics.median(cost.wall for cost in found.ours)
     show(
         "time of a sign-in on all cores, of a bare check of its hash (0.9 of the rate)",
@@ -94,14 +95,13 @@ def _a_sign_in(address: str) -> Cost:
 
 async def _time_each(crowd: "Crowd") -> float:
     """Count the answers of some seconds in the middle of many; give the time for each."""
-    count = itertools.count()
-    work = asyncio.create_task(crowd.go_on(lambda: next(count)))
-    await asyncio.sleep(_WARM)
-    begun, before = time.perf_counter(), next(count)
-    await asyncio.sleep(_SECONDS)
-    seconds, answers = time.perf_counter() - begun, next(count) - before - 1
-    crowd.stops = True
-    await work
+    async with asyncio.TaskGroup() as group:
+        group.create_task(crowd.go_on())
+        await crowd.is_going.wait()
+        begun, before = time.perf_counter(), crowd.answers
+        await asyncio.sleep(_SECONDS)
+        seconds, answers = time.perf_counter() - begun, crowd.answers - before
+        crowd.stop()
     return seconds / answers
 
 
@@ -125,17 +125,40 @@ class Crowd:
 
     def __init__(self, address: str) -> None:
         self._address = address
-        self.stops = False
+        self._stops = False
+        self._begun = 0
+        self.answers = 0
+        #: when each was answered once, so that the server has as much to do as it will have
+        self.is_going = asyncio.Event()
 
-    async def go_on(self, answered: Callable[[], object]) -> None:
-        await asyncio.gather(*(self._one(number, answered) for number in range(_AT_ONCE)))
+    async def until_told(self) -> None:
+        """Go on until SIGTERM, and say when that is going."""
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self.stop)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.go_on())
+            await self.is_going.wait()
+            print("going", flush=True)
 
-    async def _one(self, number: int, answered: Callable[[], object]) -> None:
+    async def go_on(self) -> None:
+        await asyncio.gather(*map(self._one, range(_AT_ONCE)))
+
+    def stop(self) -> None:
+        """Let each finish what is under way."""
+        self._stops = True
+
+    async def _one(self, number: int) -> None:
         async with _Browser(self._address) as browser:
-            while not self.stops:
-                assert await browser.sign_in(number) == 200
-                answered()
+            await self._sign_in(browser, number)
+            self._begun += 1
+            if self._begun == _AT_ONCE:
+                self.is_going.set()
+            while not self._stops:
                 number += 1
+                await self._sign_in(browser, number)
+
+    async def _sign_in(self, browser: "_Browser", number: int) -> None:
+        assert await browser.sign_in(number) == 200
+        self.answers += 1
 
 
 def _overload(address: str) -> None:
@@ -170,6 +193,7 @@ def _beside(address: str) -> None:
     found = pairs(
         lambda: uvloop.run(_slow(address, beside=True)),
         lambda: uvloop.run(_slow(address, beside=False)),
+        _SAMPLINGS,
     )
     idle = statistics.median(cost.wall for cost in found.bound) * 1e3
     show(
@@ -198,11 +222,9 @@ def _crowd(address: str) -> Iterator[None]:
     with subprocess.Popen(python(_CROWD, address), stdout=subprocess.PIPE) as process:
         assert process.stdout
         assert process.stdout.readline(), "nobody can sign in"
-        time.sleep(_WARM)
         yield
-        assert process.poll() is None, "signing in has failed"
         process.terminate()
-    time.sleep(_WARM)  # the server finishes what was begun
+    assert process.returncode == 0, "signing in has failed"
 
 
 class _Browser:
