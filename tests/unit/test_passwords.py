@@ -19,10 +19,10 @@ from tests.acceptance.faults import until
 from anyscale.server.core.argon2id import CHEAPEST, OWASP, Hasher, Profile
 from anyscale.server.core.hashing_process import (
     HashingProcess,
+    ToCheck,
+    ToHash,
+    ToVerify,
     _stay_awake,
-    _ToCheck,
-    _ToHash,
-    _ToVerify,
 )
 from anyscale.server.core.passwords import Hashing
 
@@ -167,10 +167,8 @@ def _check_threads(hashing: Hashing, cores: int) -> None:
 
 def _begun(hashing: Hashing) -> list[HashingProcess]:
     """Give the processes that hash, of which nobody has one now."""
-    processes = [hashing._processes.get_nowait() for _ in range(hashing._cores)]
-    for process in processes:
-        hashing._processes.put(process)
-    return [process for process in processes if process]
+    assert hashing._processes
+    return hashing._processes.begun()
 
 
 def test_apart_there_is_a_process_for_each_core_and_each_yields_to_others() -> None:
@@ -233,7 +231,7 @@ def test_where_no_process_begins_the_server_hashes_itself(monkeypatch: pytest.Mo
 
     with closing(Hashing(CHEAPEST, apart=True)) as hashing:
         with monkeypatch.context() as patched:
-            patched.setattr("anyscale.server.core.passwords.HashingProcess", refuse)
+            patched.setattr("anyscale.server.core.hashing_processes.HashingProcess", refuse)
             (stored,) = hashing.hash_many([PASSWORD])
             assert hashing.verify(stored, PASSWORD)
         assert all(hashing.verify(stored, PASSWORD) for _ in range(4))
@@ -254,7 +252,7 @@ def test_closing_lets_what_was_begun_finish_and_leaves_no_process() -> None:
     (process,) = _begun(hashing)
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(hashing.verify, stored, PASSWORD)
-        until(lambda: hashing._processes.qsize() < hashing._cores)
+        until(lambda: not _begun(hashing))
         hashing.close()
         assert answer.result(timeout=1)
     assert not process.is_alive
@@ -274,8 +272,7 @@ def test_a_process_that_hashes_ends_with_a_server_that_is_killed(tmp_path: Path)
         "import time\n"
         "hashing = Hashing(CHEAPEST, apart=True)\n"
         "hashing.hash_many(['correct horse'])\n"
-        "taken = (hashing._processes.get() for _ in range(hashing._cores))\n"
-        "print(next(process for process in taken if process).pid, flush=True)\n"
+        "print(hashing._processes.begun()[0].pid, flush=True)\n"
         "time.sleep(600)\n"
     )
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as server:
@@ -295,9 +292,9 @@ def _runs(pid: int) -> bool:
 
 def test_what_is_asked_of_a_process_shows_no_password() -> None:
     for asked in (
-        _ToHash([PASSWORD]),
-        _ToVerify([(None, PASSWORD.encode())]),
-        _ToCheck([PASSWORD], [()], 8),
+        ToHash([PASSWORD]),
+        ToVerify([(None, PASSWORD.encode())]),
+        ToCheck([PASSWORD], [()], 8),
     ):
         assert PASSWORD not in repr(asked)
 
@@ -319,7 +316,8 @@ def test_a_password_that_cannot_be_hashed_stops_the_others(hashing: Hashing) -> 
 
 def test_a_process_that_has_nothing_to_do_sleeps_after_a_moment() -> None:
     with closing(HashingProcess(CHEAPEST)) as process:
-        process.hash([PASSWORD])
+        process.ask(ToHash([PASSWORD]))
+        assert process.answer(ToHash([PASSWORD]))
         stat = Path(f"/proc/{process.pid}/stat")
         until(lambda: stat.read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "S")
 

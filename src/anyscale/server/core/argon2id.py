@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from anyscale.user.passwords import Fault, normalized, password_faults
+from anyscale.user.passwords import normalized
 
 if TYPE_CHECKING:  # loaded where it is used: most commands hash nothing
     from argon2 import PasswordHasher
@@ -72,12 +72,6 @@ class Hasher:
     def verify_many(self, pairs: Sequence[tuple[str | None, str]]) -> list[bool]:
         """Say of each hash and password whether they belong together, as `verify` does."""
         return [self.verify(known, password) for known, password in pairs]
-
-    def faults(
-        self, passwords: Sequence[str], own: Sequence[tuple[str | None, ...]], minimum: int
-    ) -> list[Fault | None]:
-        """Say what is wrong with passwords, as `password_faults` does."""
-        return password_faults(passwords, own, minimum)
 
     def needs_rehash(self, password_hash: str) -> bool:
         """Say whether a hash was made with other parameters than today's."""

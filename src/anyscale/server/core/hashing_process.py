@@ -10,16 +10,24 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable
 from contextlib import suppress
-from typing import IO
+from typing import IO, Any, Self
 
 from msgspec import Struct, msgpack
 
 from anyscale.server.core.argon2id import Hasher, Profile
 from anyscale.user.passwords import Fault, password_faults
 
-__all__ = ["NICENESS", "HashingProcess"]
+__all__ = [
+    "NICENESS",
+    "HashingProcess",
+    "Question",
+    "ToCheck",
+    "ToHash",
+    "ToVerify",
+    "answered",
+]
 
 _LENGTH = 4
 
@@ -32,31 +40,59 @@ _AWAKE = 0.005
 _ANY = "surrogatepass"
 
 
-class _ToHash(Struct, frozen=True, tag=True):
+class ToHash(Struct, frozen=True, tag=True):
+    """Passwords in their normalized form, to be hashed one after another: as `Hasher.hash`."""
+
     passwords: list[str]
 
     def __repr__(self) -> str:
-        return "_ToHash(...)"
+        return "ToHash(...)"
 
 
-class _ToCheck(Struct, frozen=True, tag=True):
+class ToCheck(Struct, frozen=True, tag=True):
+    """Passwords of which is asked what is wrong with them: as `password_faults`."""
+
     passwords: list[str]
     own: list[tuple[str | None, ...]]
     minimum: int
 
     def __repr__(self) -> str:
-        return "_ToCheck(...)"
+        return "ToCheck(...)"
 
 
-class _ToVerify(Struct, frozen=True, tag=True):
+class ToVerify(Struct, frozen=True, tag=True):
+    """Hashes and passwords of which is asked whether they belong together: as `Hasher.verify`."""
+
     #: hashes, if there are any, and passwords in UTF-8, where a lone surrogate has its octets too
     pairs: list[tuple[str | None, bytes]]
 
+    @classmethod
+    def of(cls, pairs: Iterable[tuple[str | None, str]]) -> Self:
+        """Ask of passwords as they were typed."""
+        return cls([(known, password.encode(errors=_ANY)) for known, password in pairs])
+
     def __repr__(self) -> str:
-        return "_ToVerify(...)"
+        return "ToVerify(...)"
 
 
-_Asked = _ToHash | _ToVerify | _ToCheck
+Question = ToHash | ToCheck | ToVerify
+
+_ANSWERS: dict[type[Question], Any] = {
+    ToHash: list[str],
+    ToCheck: list[Fault | None],
+    ToVerify: list[bool],
+}
+
+
+def answered(hasher: Hasher, asked: Question) -> list[Any]:
+    """Answer a question in this thread: in order, and for each password."""
+    if isinstance(asked, ToHash):
+        return hasher.hash(asked.passwords)
+    if isinstance(asked, ToVerify):
+        return hasher.verify_many(
+            [(known, text.decode(errors=_ANY)) for known, text in asked.pairs]
+        )
+    return password_faults(asked.passwords, asked.own, asked.minimum)
 
 
 class HashingProcess:
@@ -95,33 +131,22 @@ class HashingProcess:
         """Whether it has not ended."""
         return self._process.poll() is None
 
-    def hash(self, passwords: Sequence[str]) -> list[str]:
-        """Hash passwords, one after another.
+    def ask(self, question: Question) -> None:
+        """Ask; nobody else may until the answer is there.
 
         Raises:
-            EOFError, OSError: the process is gone.
+            OSError: the process is gone.
         """
-        return msgpack.decode(self._ask(_ToHash(list(passwords))), type=list[str])
+        _send(self._stdin, msgpack.encode(question))
 
-    def verify_many(self, pairs: Sequence[tuple[str | None, str]]) -> list[bool]:
-        """Say of each hash and password whether they belong together, as `Hasher.verify` does.
+    def answer(self, question: Question) -> list[Any]:
+        """Wait for the answer to what was asked: what `answered` gives.
 
         Raises:
-            EOFError, OSError: the process is gone.
+            EOFError: the process is gone.
         """
-        encoded = [(known, password.encode(errors=_ANY)) for known, password in pairs]
-        return msgpack.decode(self._ask(_ToVerify(encoded)), type=list[bool])
-
-    def faults(
-        self, passwords: Sequence[str], own: Sequence[tuple[str | None, ...]], minimum: int
-    ) -> list[Fault | None]:
-        """Say what is wrong with passwords, as `password_faults` does.
-
-        Raises:
-            EOFError, OSError: the process is gone.
-        """
-        answer = self._ask(_ToCheck(list(passwords), list(own), minimum))
-        return msgpack.decode(answer, type=list[Fault | None])
+        assert self._process.stdout
+        return list(msgpack.decode(_received(self._process.stdout), type=_ANSWERS[type(question)]))
 
     def close(self) -> None:
         """Let it finish what it does, and end."""
@@ -130,11 +155,6 @@ class HashingProcess:
             with suppress(OSError):  # what is still to be written to one that is gone
                 pipe.close()
         self._process.wait()
-
-    def _ask(self, asked: _Asked) -> bytes:
-        _send(self._stdin, msgpack.encode(asked))
-        assert self._process.stdout
-        return _received(self._process.stdout)
 
     @property
     def _stdin(self) -> IO[bytes]:
@@ -159,16 +179,6 @@ def _received(pipe: IO[bytes]) -> bytes:
     return message
 
 
-def _answered(hasher: Hasher, asked: _Asked) -> list[str] | list[bool] | list[Fault | None]:
-    if isinstance(asked, _ToHash):
-        return hasher.hash(asked.passwords)
-    if isinstance(asked, _ToVerify):
-        return hasher.verify_many(
-            [(known, text.decode(errors=_ANY)) for known, text in asked.pairs]
-        )
-    return password_faults(asked.passwords, asked.own, asked.minimum)
-
-
 def _stay_awake() -> None:
     """Look for the next question for a moment instead of sleeping until it comes.
 
@@ -188,8 +198,8 @@ def main() -> None:
     hasher = Hasher(msgpack.decode(_received(sys.stdin.buffer), type=Profile))
     while True:
         _stay_awake()
-        asked = msgpack.decode(_received(sys.stdin.buffer), type=_Asked)
-        _send(sys.stdout.buffer, msgpack.encode(_answered(hasher, asked)))
+        asked = msgpack.decode(_received(sys.stdin.buffer), type=Question)
+        _send(sys.stdout.buffer, msgpack.encode(answered(hasher, asked)))
 
 
 if __name__ == "__main__":

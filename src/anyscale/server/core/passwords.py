@@ -3,20 +3,25 @@
 import os
 import threading
 from collections.abc import Callable, Sequence
-from functools import cache, cached_property, partial
-from queue import LifoQueue
-from typing import TYPE_CHECKING, TypeVar
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Any
 
 from anyscale.server.core.argon2id import CHEAPEST, OWASP, Hasher, Profile
-from anyscale.server.core.hashing_process import NICENESS, HashingProcess
+from anyscale.server.core.hashing_process import (
+    NICENESS,
+    Question,
+    ToCheck,
+    ToHash,
+    ToVerify,
+    answered,
+)
+from anyscale.server.core.hashing_processes import HashingProcesses
 from anyscale.user.passwords import Fault
 
 if TYPE_CHECKING:  # loaded where it is used: most commands hash nothing
     from concurrent.futures import ThreadPoolExecutor
 
 __all__ = ["CHEAPEST", "OWASP", "Hashing", "Profile"]
-
-Result = TypeVar("Result")
 
 
 class Hashing:
@@ -33,15 +38,10 @@ class Hashing:
 
     def __init__(self, profile: Profile = OWASP, *, apart: bool = False) -> None:
         self.profile = profile
-        self._apart = apart
         self._hasher = Hasher(profile)
+        self._processes = HashingProcesses(profile, self._cores) if apart else None
         self._making = threading.Lock()
         self._made: ThreadPoolExecutor | None = None
-        #: One a core; None is one that is still to begin. Who takes one asks it alone. The last one
-        #: used comes first, so that no more begin than are needed.
-        self._processes: LifoQueue[HashingProcess | None] = LifoQueue()
-        for _ in range(self._cores):
-            self._processes.put(None)
         #: hashes computed so far
         self.computed = 0
 
@@ -72,8 +72,8 @@ class Hashing:
         It is done where passwords are hashed, at the same priority: a look at the list of common
         ones takes some 150 us, a page of them as long as anybody else should wait for the server.
         """
-        work = partial(self._done, lambda hasher: hasher.faults(passwords, own, minimum))
-        return self._pool.submit(work).result()
+        question = ToCheck(list(passwords), list(own), minimum)
+        return self._pool.submit(self._ask, lambda: question).result()
 
     def verify(self, password_hash: str | None, password: str) -> bool:
         """Say whether a password is the right one, as `Hasher.verify` does."""
@@ -85,14 +85,11 @@ class Hashing:
         Args:
             take: gives them. It is called once, as soon as something is free to check them.
         """
-        taken = cache(take)  # also who does it instead of a process that died has these
-
-        def check(hasher: "Hasher | HashingProcess") -> list[bool]:
-            return hasher.verify_many(taken()) if taken() else []
-
-        work = partial(self._done, check)
-        # A process is asked by who needs it: a thread of the pool would be one more to wake.
-        return work() if self._apart else self._pool.submit(work).result()
+        question = cache(lambda: ToVerify.of(take()))
+        if self._processes:
+            # A process is asked by who needs it: a thread of the pool would be one more to wake.
+            return self._ask(question)
+        return self._pool.submit(self._ask, question).result()
 
     def needs_rehash(self, password_hash: str) -> bool:
         """Say whether a hash was made with other parameters than today's."""
@@ -102,44 +99,25 @@ class Hashing:
         """Let the threads and processes go; what they have begun is finished."""
         if self._made:
             self._made.shutdown(cancel_futures=True)
-        # All of them first: one that is in use comes when it has finished.
-        for process in [self._processes.get() for _ in range(self._cores)]:
-            if process:
-                process.close()
-            self._processes.put(None)
+        if self._processes:
+            self._processes.close()
 
     def _parts(self, passwords: Sequence[str]) -> list[Sequence[str]]:
         # A process gets its share at once: whatever wakes a server's thread while every core is
         # busy, as each hash by itself would, makes others wait for it.
-        size = -(-len(passwords) // self._cores) if self._apart else 1
+        size = -(-len(passwords) // self._cores) if self._processes else 1
         return [passwords[at : at + size] for at in range(0, len(passwords), size)]
 
     def _hash(self, passwords: Sequence[str]) -> list[str]:
-        result = self._done(lambda hasher: hasher.hash(passwords))
+        question = ToHash(list(passwords))
+        result = self._ask(lambda: question)
         self.computed += len(result)
         return result
 
-    def _done(self, work: Callable[[Hasher | HashingProcess], Result]) -> Result:
-        """Have a process do something when one is free; or this thread, if that one is gone."""
-        if not self._apart:
-            return work(self._hasher)
-        process = self._processes.get()
-        try:
-            process = process or self._new_process()
-            return work(process or self._hasher)
-        except (EOFError, OSError):
-            if process:
-                process.close()
-            process = None
-            return work(self._hasher)
-        finally:
-            self._processes.put(process)
-
-    def _new_process(self) -> HashingProcess | None:
-        try:
-            return HashingProcess(self.profile)
-        except OSError:  # too many processes or files, or no memory: then this thread does it
-            return None
+    def _ask(self, question: Callable[[], Question]) -> list[Any]:
+        if self._processes:
+            return self._processes.ask(question)
+        return answered(self._hasher, question())
 
     @property
     def _pool(self) -> "ThreadPoolExecutor":
@@ -159,7 +137,7 @@ class Hashing:
         return os.cpu_count() or 1
 
     def _begin_thread(self) -> None:
-        if not self._apart and os.uname().sysname == "Linux":
+        if not self._processes and os.uname().sysname == "Linux":
             # There every thread has a priority of its own. At a low one, whatever else this
             # process does goes on as if nothing were hashed.
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)

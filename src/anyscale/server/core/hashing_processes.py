@@ -1,0 +1,113 @@
+"""One hashing process a core, and threads that take turns at them."""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any
+
+from anyscale.server.core.argon2id import Hasher, Profile
+from anyscale.server.core.hashing_process import HashingProcess, Question, answered
+
+__all__ = ["HashingProcesses"]
+
+#: A process, or None for one that is still to begin; and whether it was asked already.
+_Given = tuple[HashingProcess | None, bool]
+
+
+class _Turn:
+    """A thread that waits for a process, and what it is going to ask."""
+
+    def __init__(self, question: Callable[[], Question] | None) -> None:
+        self.question = question
+        self.given: SimpleQueue[_Given] = SimpleQueue()
+
+
+class HashingProcesses:
+    """The processes: each is asked by one thread at a time, first come first served.
+
+    Args:
+        profile: the parameters of hashes.
+        count: of processes.
+    """
+
+    def __init__(self, profile: Profile, count: int) -> None:
+        self._profile = profile
+        self._hasher = Hasher(profile)
+        self._lock = threading.Lock()
+        #: The last one used comes first, so that no more begin than are needed.
+        self._free: list[HashingProcess | None] = [None] * count
+        self._count = count
+        self._turns: deque[_Turn] = deque()
+
+    def ask(self, question: Callable[[], Question]) -> list[Any]:
+        """Have a question answered by a process; by this thread, if that one is gone.
+
+        Args:
+            question: gives it, the same at each call. It is called as soon as a process is free,
+                by this thread or by the one that was served before.
+
+        Returns:
+            What `answered` gives.
+        """
+        process, is_asked = self._take(question)
+        try:
+            process = process or self._new_process()
+            if not process:
+                return answered(self._hasher, question())
+            if not is_asked:
+                process.ask(question())
+            return process.answer(question())
+        except (EOFError, OSError):
+            if process:
+                process.close()
+            process = None
+            return answered(self._hasher, question())
+        finally:
+            self._pass_on(process)
+
+    def begun(self) -> list[HashingProcess]:
+        """Give the processes that nobody has now, and that have begun."""
+        with self._lock:
+            return [process for process in self._free if process]
+
+    def close(self) -> None:
+        """Let the processes go; what they have begun is finished."""
+        # All of them first: one that is in use comes when it has finished.
+        for process, _ in [self._take() for _ in range(self._count)]:
+            if process:
+                process.close()
+            self._pass_on(None)
+
+    def _take(self, question: Callable[[], Question] | None = None) -> _Given:
+        turn = _Turn(question)
+        with self._lock:
+            if self._free:
+                return self._free.pop(), False
+            self._turns.append(turn)
+        return turn.given.get()
+
+    def _pass_on(self, process: HashingProcess | None) -> None:
+        with self._lock:
+            if not self._turns:
+                self._free.append(process)
+                return
+            turn = self._turns.popleft()
+        turn.given.put((process, _is_asked(process, turn)))
+
+    def _new_process(self) -> HashingProcess | None:
+        try:
+            return HashingProcess(self._profile)
+        except OSError:  # too many processes or files, or no memory: then this thread does it
+            return None
+
+
+def _is_asked(process: HashingProcess | None, turn: _Turn) -> bool:
+    """Ask for whoever waits: while that one woke up and asked, a core would have nothing to do."""
+    if not process or not turn.question:
+        return False
+    try:
+        process.ask(turn.question())
+    except Exception:  # noqa: BLE001 - whoever waits meets it as well, when it asks itself
+        return False
+    return True

@@ -1,0 +1,95 @@
+"""Threads that take turns at processes that hash."""
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from functools import partial
+from typing import Any
+
+import pytest
+from tests.acceptance.faults import until
+
+from anyscale.errors import NotFound
+from anyscale.server.core.argon2id import Profile
+from anyscale.server.core.hashing_process import Question, ToHash, ToVerify
+from anyscale.server.core.hashing_processes import HashingProcesses
+
+#: for long enough that another one waits
+_SLOW = Profile(memory_kib=19456, passes=10)
+
+_HASH = ToHash(["correct horse battery"])
+
+
+@pytest.fixture
+def processes() -> Iterator[HashingProcesses]:
+    with closing(HashingProcesses(_SLOW, 1)) as processes:
+        yield processes
+
+
+def _wait(processes: HashingProcesses, count: int) -> bool:
+    return len(processes._turns) == count
+
+
+def in_turn(
+    processes: HashingProcesses, second: Callable[[], Question], third: Callable[[], Question]
+) -> list[Future[list[Any]]]:
+    """Let one ask, and two more who have to wait."""
+    processes.ask(lambda: ToVerify([]))  # it has begun
+    asks = threading.Event()
+
+    def first() -> Question:
+        asks.set()
+        return _HASH
+
+    with ThreadPoolExecutor(3) as pool:
+        asked = [pool.submit(processes.ask, first)]
+        assert asks.wait(10)
+        for number, question in enumerate((second, third), 1):
+            asked.append(pool.submit(processes.ask, question))
+            until(partial(_wait, processes, number))
+    return asked
+
+
+def test_whoever_was_served_asks_for_who_waits(processes: HashingProcesses) -> None:
+    threads = list[int]()
+
+    def question() -> Question:
+        threads.append(threading.get_ident())
+        return ToVerify([(None, b"a guess"), (None, b"another")])
+
+    first, second, third = in_turn(processes, question, lambda: _HASH)
+    assert len(first.result()) == len(third.result()) == 1
+    assert second.result() == [False, False]
+    assert len(set(threads)) == 2  # one has asked, another one has waited for the answer
+
+
+def test_a_question_that_cannot_be_found_out_is_told_to_its_own_thread(
+    processes: HashingProcesses,
+) -> None:
+    def question() -> Question:
+        raise NotFound("there is none")
+
+    first, second, third = in_turn(processes, question, lambda: _HASH)
+    with pytest.raises(NotFound):
+        second.result()
+    assert len(first.result()) == len(third.result()) == 1
+
+
+def test_a_process_that_dies_between_two_leaves_nobody_without_an_answer(
+    processes: HashingProcesses,
+) -> None:
+    processes.ask(lambda: _HASH)
+    (process,) = processes.begun()
+
+    def question() -> Question:
+        if process.is_alive:
+            os.kill(process.pid, signal.SIGKILL)
+            process._process.wait()
+        return _HASH
+
+    first, second, third = in_turn(processes, question, lambda: _HASH)
+    assert all(len(asked.result()) == 1 for asked in (first, second, third))
+    assert processes.begun() != [process]
