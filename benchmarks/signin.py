@@ -222,8 +222,10 @@ def _crowd(address: str) -> Iterator[None]:
     with subprocess.Popen(python(_CROWD, address), stdout=subprocess.PIPE) as process:
         assert process.stdout
         assert process.stdout.readline(), "nobody can sign in"
-        yield
-        process.terminate()
+        try:
+            yield
+        finally:
+            process.terminate()
     assert process.returncode == 0, "signing in has failed"
 
 

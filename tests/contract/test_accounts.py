@@ -3,8 +3,10 @@
 import secrets
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
+from functools import partial
 from threading import Barrier
+from time import sleep
 
 import pytest
 from tests.contract.houses import House
@@ -331,3 +333,44 @@ def test_each_account_call_holds_the_owners_before_any_account(
         assert asked.count("account") == 2  # the caller's own, and the one that it is about
         if act != CALLS["delete"]:
             plane.accounts.restore(jane, LOCAL)
+
+
+@pytest.mark.parametrize("act", ["suspend", "link"])
+def test_an_owner_who_changes_an_account_holds_it_before_the_own_one_if_it_stands_before(
+    plane: ControlPlane, act: str
+) -> None:
+    target, own = sorted(made(plane, "carl") + owners(plane, "jane"))
+    plane.accounts.set_role(own, "owner", LOCAL)
+    caller = by_token(plane, own)
+    do: Callable[[], object] = partial(plane.accounts.suspend, target, caller)
+    if act == "link":
+        do = partial(plane.links.create, [own, target], caller)
+    with ThreadPoolExecutor(1) as pool:
+        with plane.store.write() as rows:
+            rows.hold_accounts([target])
+            doing = pool.submit(do)
+            sleep(0.2)
+            # As whoever signs in where the other one is signed in. Neither waits for the other.
+            assert [*rows.hold_accounts([own])] == [own]
+            assert not doing.done()
+        doing.result(20)
+
+
+@pytest.mark.parametrize("others", [False, True])
+def test_whoever_ends_own_sessions_holds_the_account_first(
+    plane: ControlPlane, others: bool
+) -> None:
+    (jane,) = made(plane, "jane", password=PASSWORD)
+    member, other = (plane.sessions.authenticate(signed_in(plane, jane)) for _ in range(2))
+    ends = (member if others else other).session.session_id
+    end: Callable[[], object] = partial(plane.sessions.end, other, ends)
+    if others:
+        end = partial(plane.sessions.end_others, other)
+    with ThreadPoolExecutor(1) as pool:
+        with plane.store.write() as rows:
+            rows.hold_accounts([jane])
+            ending = pool.submit(end)
+            sleep(0.2)
+            assert set(rows.end_each([ends])) == {ends}
+        with suppress(NotFound):  # it is ended already
+            ending.result(20)

@@ -10,6 +10,7 @@ import pytest
 from tests.acceptance.faults import until
 
 from anyscale.errors import NotFound, Overloaded
+from anyscale.server.http import gathering
 from anyscale.server.http.gathering import Gathering
 
 Take = Callable[[], list[int]]
@@ -183,7 +184,7 @@ def test_those_who_were_dealt_with_together_are_told_one_after_the_other(
 ) -> None:
     lane = Gathering("test", groups, 9, shares=groups)
     told = asyncio.run(times_of_answers(lane, work, 4 * groups))
-    assert len(work.together) >= groups  # and those of two that end at once are told so as well
+    assert len(work.together) == 1 if groups == 1 else len(work.together) > 1
     assert all(later - earlier > 0.001 for earlier, later in pairwise(told))
 
 
@@ -210,3 +211,27 @@ def test_a_lane_that_has_told_everything_rests(
     monkeypatch.setattr(lane, "_tell", telling)
     asyncio.run(main())
     assert len(times) == 4 + 1
+
+
+def test_an_answer_that_cannot_be_told_keeps_nobody_else_waiting(
+    work: Doubling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lane = Gathering("test", 1, 9, shares=1)
+    set_, has_failed = gathering._set, asyncio.Event()
+
+    def fail_once(*_: Any) -> None:
+        monkeypatch.setattr(gathering, "_set", set_)
+        has_failed.set()
+        raise TypeError("no error for a future")
+
+    async def main() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+        untold = asyncio.ensure_future(placed(lane, work, 1))
+        await asyncio.sleep(0)
+        monkeypatch.setattr(gathering, "_set", fail_once)
+        work.may_take.set()
+        await asyncio.wait_for(has_failed.wait(), 10)
+        assert await asyncio.wait_for(placed(lane, work, 2), 10) == 4
+        untold.cancel()
+
+    asyncio.run(main())

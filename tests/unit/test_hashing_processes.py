@@ -14,7 +14,7 @@ from tests.acceptance.faults import until
 
 from anyscale.errors import NotFound
 from anyscale.server.core.argon2id import Profile
-from anyscale.server.core.hashing_process import Question, ToHash, ToVerify
+from anyscale.server.core.hashing_process import HashingProcess, Question, ToHash, ToVerify
 from anyscale.server.core.hashing_processes import HashingProcesses
 
 #: for long enough that another one waits
@@ -34,7 +34,9 @@ def _wait(processes: HashingProcesses, count: int) -> bool:
 
 
 def in_turn(
-    processes: HashingProcesses, second: Callable[[], Question], third: Callable[[], Question]
+    processes: HashingProcesses,
+    second: Callable[[], Question | None],
+    third: Callable[[], Question],
 ) -> list[Future[list[Any]]]:
     """Let one ask, and two more who have to wait."""
     processes.ask(lambda: ToVerify([]))  # it has begun
@@ -93,3 +95,43 @@ def test_a_process_that_dies_between_two_leaves_nobody_without_an_answer(
     first, second, third = in_turn(processes, question, lambda: _HASH)
     assert all(len(asked.result()) == 1 for asked in (first, second, third))
     assert processes.begun() != [process]
+
+
+def test_an_answer_that_nobody_took_is_given_to_nobody_else(processes: HashingProcesses) -> None:
+    calls = list[int]()
+
+    def question() -> Question:
+        calls.append(1)
+        if len(calls) > 1:  # it was asked already, by whoever was served before
+            raise NotFound("there is none any more")
+        return ToVerify([(None, b"a guess")] * 2)
+
+    first, second, third = in_turn(processes, question, lambda: _HASH)
+    with pytest.raises(NotFound):
+        second.result()
+    assert len(first.result()) == 1
+    assert third.result()[0].startswith("$argon2id$")
+
+
+def test_nothing_is_asked_for_who_asks_nothing(processes: HashingProcesses) -> None:
+    assert processes.ask(lambda: None) == []
+    assert processes.begun() == []
+    processes.ask(lambda: _HASH)
+    begun = processes.begun()
+    first, second, third = in_turn(processes, lambda: None, lambda: _HASH)
+    assert second.result() == []
+    assert len(first.result()) == len(third.result()) == 1
+    assert processes.begun() == begun
+
+
+def test_an_answer_that_could_not_be_read_is_given_to_nobody_else(
+    processes: HashingProcesses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(HashingProcess, "answer", fail)
+        with pytest.raises(MemoryError):
+            processes.ask(lambda: ToVerify([(None, b"a guess")] * 2))
+    assert processes.ask(lambda: _HASH)[0].startswith("$argon2id$")

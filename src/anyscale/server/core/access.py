@@ -2,6 +2,7 @@
 
 import os
 import pwd
+from collections.abc import Collection
 
 from msgspec import Struct, field, structs
 
@@ -66,13 +67,22 @@ def _with_its_persons_role(rows: Transaction, token: TokenRow) -> TokenRow:
     return structs.replace(token, role=account.permission_level)
 
 
-def require_owner(rows: Transaction, caller: Caller) -> None:
+def require_owner(rows: Transaction, caller: Caller, about: Collection[str] = ()) -> None:
     """Check in a transaction that its caller may still write.
+
+    Args:
+        rows: the transaction.
+        caller: whose it is.
+        about: ids of accounts to hold. Who has a personal token holds the own account as well: all
+            of them are taken together, by their ids, as whoever holds several accounts does.
 
     Raises:
         NotAuthenticated: the token is not valid any more.
         NotPermitted: it is not an owner's.
     """
+    if about:
+        token = rows.token(caller.token_hash) if caller.token_hash else None
+        rows.hold_accounts({*about, token.user_id} if token and token.user_id else set(about))
     if caller.token_hash is None:
         return
     require_role(caller, live_token(rows, caller.token_hash).role)

@@ -84,7 +84,7 @@ class Accounts:
             # Before any account, the caller's own too: whoever waits for another one then holds
             # nothing that the other one waits for.
             owners = rows.hold_owners()
-            require_owner(rows, caller)
+            require_owner(rows, caller, [user_id])
             yield _Held(rows, known_account(rows, user_id), owners)
 
 

@@ -117,7 +117,8 @@ class Attempts:
         that is wrong.
 
         Args:
-            take: gives them. It is called once, as soon as a core is free for them.
+            take: gives them, the same at each call. It is called as soon as a core is free for
+                them, perhaps by another thread.
 
         Returns:
             For each, in order: what the browser is given, or an error. It is `SignInRefused` if
@@ -129,7 +130,7 @@ class Attempts:
         cases: list[_Case] = []
 
         def untried() -> list[tuple[str | None, str]]:
-            cases.extend(self._cases(take()))
+            cases[:] = self._cases(take())
             return [case.pair for case in cases if not case.answer]
 
         checked = self._hashing.verify_many(untried)
@@ -267,7 +268,7 @@ def require_passwords(policy: Policy) -> None:
 
 def _found(rows: Transaction, attempts: Sequence[Attempt]) -> list[tuple[AccountRow | None, str]]:
     """Give each account, and what tells the browser from others if the account knows it."""
-    accounts = rows.accounts({attempt.key for attempt in attempts if attempt.key})
+    accounts = rows.accounts_with({attempt.key for attempt in attempts if attempt.key})
     found = [accounts.get(attempt.key) for attempt in attempts]
     # Asked for an account that does not exist too: it costs the same.
     devices = [

@@ -18,7 +18,7 @@ _Given = tuple[HashingProcess | None, bool]
 class _Turn:
     """A thread that waits for a process, and what it is going to ask."""
 
-    def __init__(self, question: Callable[[], Question] | None) -> None:
+    def __init__(self, question: Callable[[], Question | None]) -> None:
         self.question = question
         self.given: SimpleQueue[_Given] = SimpleQueue()
 
@@ -40,30 +40,33 @@ class HashingProcesses:
         self._count = count
         self._turns: deque[_Turn] = deque()
 
-    def ask(self, question: Callable[[], Question]) -> list[Any]:
+    def ask(self, question: Callable[[], Question | None]) -> list[Any]:
         """Have a question answered by a process; by this thread, if that one is gone.
 
         Args:
-            question: gives it, the same at each call. It is called as soon as a process is free,
-                by this thread or by the one that was served before.
+            question: gives it, the same at each call, or None for nothing. It is called as soon as
+                a process is free, by this thread or by the one that was served before.
 
         Returns:
-            What `answered` gives.
+            What `answered` gives, or nothing.
         """
         process, is_asked = self._take(question)
+        owes_answer = is_asked
         try:
+            asked = question()
+            if asked is None:
+                return []
             process = process or self._new_process()
             if not process:
-                return answered(self._hasher, question())
-            if not is_asked:
-                process.ask(question())
-            return process.answer(question())
-        except (EOFError, OSError):
-            if process:
-                process.close()
-            process = None
-            return answered(self._hasher, question())
+                return answered(self._hasher, asked)
+            owes_answer = True
+            answers = _answers(process, asked, is_asked=is_asked)
+            owes_answer = answers is None
+            return answered(self._hasher, asked) if answers is None else answers
         finally:
+            if process and owes_answer:  # which is for nobody else
+                process.close()
+                process = None
             self._pass_on(process)
 
     def begun(self) -> list[HashingProcess]:
@@ -74,12 +77,12 @@ class HashingProcesses:
     def close(self) -> None:
         """Let the processes go; what they have begun is finished."""
         # All of them first: one that is in use comes when it has finished.
-        for process, _ in [self._take() for _ in range(self._count)]:
+        for process, _ in [self._take(lambda: None) for _ in range(self._count)]:
             if process:
                 process.close()
             self._pass_on(None)
 
-    def _take(self, question: Callable[[], Question] | None = None) -> _Given:
+    def _take(self, question: Callable[[], Question | None]) -> _Given:
         turn = _Turn(question)
         with self._lock:
             if self._free:
@@ -93,7 +96,11 @@ class HashingProcesses:
                 self._free.append(process)
                 return
             turn = self._turns.popleft()
-        turn.given.put((process, _is_asked(process, turn)))
+        is_asked = False
+        try:
+            is_asked = process is not None and _is_asked(process, turn.question)
+        finally:
+            turn.given.put((process, is_asked))
 
     def _new_process(self) -> HashingProcess | None:
         try:
@@ -102,12 +109,22 @@ class HashingProcesses:
             return None
 
 
-def _is_asked(process: HashingProcess | None, turn: _Turn) -> bool:
+def _is_asked(process: HashingProcess, question: Callable[[], Question | None]) -> bool:
     """Ask for whoever waits: while that one woke up and asked, a core would have nothing to do."""
-    if not process or not turn.question:
-        return False
     try:
-        process.ask(turn.question())
+        asked = question()
+        if asked is not None:
+            process.ask(asked)
     except Exception:  # noqa: BLE001 - whoever waits meets it as well, when it asks itself
         return False
-    return True
+    return asked is not None
+
+
+def _answers(process: HashingProcess, asked: Question, *, is_asked: bool) -> list[Any] | None:
+    """Ask, if nobody has yet, and give the answers; None where the process is gone."""
+    try:
+        if not is_asked:
+            process.ask(asked)
+        return process.answer(asked)
+    except (EOFError, OSError):
+        return None

@@ -84,7 +84,7 @@ class Links:
         with self._store.write() as rows:
             # As everywhere before any account: see `accounts`.
             rows.hold_owners()
-            require_owner(rows, caller)
+            require_owner(rows, caller, secrets)
             accounts = [_reachable(rows, user_id) for user_id in secrets]
             now = rows.now()
             until = now + self._lifetime

@@ -83,9 +83,10 @@ class Hashing:
         """Say of each hash and password whether they belong together, as `Hasher.verify` does.
 
         Args:
-            take: gives them. It is called once, as soon as something is free to check them.
+            take: gives them. It is called as soon as something is free to check them, by any
+                thread; once, unless it fails, and then once more.
         """
-        question = cache(lambda: ToVerify.of(take()))
+        question = cache(lambda: ToVerify.of(pairs) if (pairs := take()) else None)
         if self._processes:
             # A process is asked by who needs it: a thread of the pool would be one more to wake.
             return self._ask(question)
@@ -114,10 +115,11 @@ class Hashing:
         self.computed += len(result)
         return result
 
-    def _ask(self, question: Callable[[], Question]) -> list[Any]:
+    def _ask(self, question: Callable[[], Question | None]) -> list[Any]:
         if self._processes:
             return self._processes.ask(question)
-        return answered(self._hasher, question())
+        asked = question()
+        return answered(self._hasher, asked) if asked else []
 
     @property
     def _pool(self) -> "ThreadPoolExecutor":

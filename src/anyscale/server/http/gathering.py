@@ -26,8 +26,8 @@ _TOGETHER = 4
 #: Seconds between two answers: each is some work of the event loop, and so is the next request that
 #: often follows at once. Whoever asks for anything else waits for one of them, not for all.
 _APART = 0.002
-#: Moments of that kind in which those who wait now are told; where many do, several in each.
-_MOMENTS = 8
+#: Of many answers the part that is told in one such moment: an eighth.
+_PARTS = 8
 
 
 class Gathering(Lane):
@@ -59,9 +59,9 @@ class Gathering(Lane):
         """Have something done for who has a `place`. Once begun, it is finished.
 
         Args:
-            work: the same at each call. It is given a function that gives whoever waits, to be
-                called once, when something can be done for them; it returns an answer or an error
-                for each.
+            work: the same at each call. It is given a function that gives whoever waits, the same
+                at each call, to be called when something can be done for them; it returns an answer
+                or an error for each.
             asked: what it is done for.
 
         Raises:
@@ -122,12 +122,12 @@ class Gathering(Lane):
     def _tell(self, loop: asyncio.AbstractEventLoop) -> None:
         """Tell the next one, or the next ones where many wait, and the others a moment later."""
         self._is_telling = bool(self._answers)
-        for _ in range(-(-len(self._answers) // _MOMENTS)):
+        if self._is_telling:
+            loop.call_later(_APART, self._tell, loop)
+        for _ in range(-(-len(self._answers) // _PARTS)):
             (_, future), answer = self._answers.popleft()
             if not future.done():  # somebody still waits for it
                 _set(future, answer)
-        if self._is_telling:
-            loop.call_later(_APART, self._tell, loop)
 
     def _release(self, group: "_Group") -> None:
         if group.has_taken:

@@ -20,11 +20,14 @@ class PeopleTransaction(Protocol):
         Whoever is about to change what is kept of a person holds the account first.
         """
 
-    def accounts(self, email_keys: Collection[str]) -> Mapping[str, AccountRow]:
-        """Give the accounts that have one of some email keys, by that key."""
+    def accounts_with(self, email_keys: Collection[str]) -> Mapping[str, AccountRow]:
+        """Give the accounts that have one of some email keys, by that key. It holds none."""
 
     def hold_accounts(self, user_ids: Collection[str]) -> Mapping[str, AccountRow]:
-        """Hold accounts, in the order of their ids; give those that there are, by id."""
+        """In a transaction that writes, hold accounts in the order of their ids.
+
+        Give those that there are, by id.
+        """
 
     def set_password(self, user_id: str, password_hash: str, at: int | None) -> None:
         """Put a hash in place of the one before.

@@ -64,7 +64,7 @@ class PostgresPeople(PostgresTrail):
             sql = f"select {_HELD_ACCOUNT} where {column} = %s for update of users"
         return self._one(AccountRow, sql, value) if is_text(value) else None
 
-    def accounts(self, email_keys: Collection[str]) -> Mapping[str, AccountRow]:
+    def accounts_with(self, email_keys: Collection[str]) -> Mapping[str, AccountRow]:
         sql = f"select email_key, {_ACCOUNT} from live_users where email_key = any(%s)"
         return self._accounts(sql, email_keys)
 
@@ -163,7 +163,8 @@ class PostgresPeople(PostgresTrail):
             "delete from sessions where session_id in (select session_id from sessions"
             " where session_id = any(%s) order by session_id for update) returning session_id"
         )
-        found = self._execute(sql, (list(session_ids),)) if session_ids else ()
+        texts = list(filter(is_text, session_ids))
+        found = self._execute(sql, (texts,)) if texts else ()
         return {session_id for (session_id,) in found}
 
     def forget_sessions(self, unused_since: int, now: int) -> None:
@@ -190,7 +191,7 @@ class PostgresPeople(PostgresTrail):
     def remember_devices(self, devices: Collection[Device], at: int) -> None:
         self._insert_rows(
             "insert into devices (hash, user_id, used_at)",
-            [(*device, at) for device in devices],
+            [(*device, at) for device in set(devices)],  # none twice in one statement
             "on conflict (hash, user_id) do update set used_at = excluded.used_at",
         )
 
@@ -199,8 +200,9 @@ class PostgresPeople(PostgresTrail):
             "select hash, user_id from devices where used_at >= %s"
             " and (hash, user_id) in (select * from unnest(%s::bytea[], %s::text[]))"
         )
-        hashes, user_ids = [each[0] for each in devices], [each[1] for each in devices]
-        return set(self._execute(sql, (since, hashes, user_ids))) if devices else ()
+        asked = [device for device in devices if is_text(device[1])]
+        hashes, user_ids = [device[0] for device in asked], [device[1] for device in asked]
+        return set(self._execute(sql, (since, hashes, user_ids))) if asked else ()
 
     def put_link(self, row: LinkRow) -> None:
         values = structs.astuple(row)

@@ -53,7 +53,7 @@ class SqlitePeople(SqliteTrail):
         column, value = ("user_id", user_id) if user_id else ("email_key", email_key)
         return self._account(f"select {_ACCOUNT} from live_users where {column} = ?", value)
 
-    def accounts(self, email_keys: Collection[str]) -> Mapping[str, AccountRow]:
+    def accounts_with(self, email_keys: Collection[str]) -> Mapping[str, AccountRow]:
         return self._accounts("email_key", email_keys)
 
     def hold_accounts(self, user_ids: Collection[str]) -> Mapping[str, AccountRow]:

@@ -40,9 +40,9 @@ class SeveralAccountRules(StoreSteps):
         others = ["none@x.org", "u0@x.org\0", ids[0]]
         for begin in (store.read, store.write):
             with begin() as rows:
-                found = rows.accounts([*others, *_EMAILS[1:], *_EMAILS[1:]])
+                found = rows.accounts_with([*others, *_EMAILS[1:], *_EMAILS[1:]])
                 assert found == {key: rows.account(email_key=key) for key in _EMAILS[1:]}
-                assert rows.accounts([]) == {}
+                assert rows.accounts_with([]) == {}
         with store.write() as rows:
             held = rows.hold_accounts([*ids[1:], "usr_none", f"{ids[0]}\0", _EMAILS[0]])
             assert held == {user_id: rows.account(user_id=user_id) for user_id in ids[1:]}
@@ -59,7 +59,7 @@ class SeveralAccountRules(StoreSteps):
         if state != "open":
             self.end(store, batch, state)
         with store.write() as rows:
-            assert [*rows.accounts([_EMAILS[0], "v@x.org"])] == _EMAILS[:1]
+            assert [*rows.accounts_with([_EMAILS[0], "v@x.org"])] == _EMAILS[:1]
             assert [*rows.hold_accounts([ids[0], user_id_of(batch, 0)])] == ids[:1]
 
     def test_whoever_holds_them_is_over_before_the_next_one_sees_them(self, store: Store) -> None:
@@ -103,7 +103,8 @@ class SeveralSessionRules(StoreSteps):
         with store.write() as rows:
             rows.add_sessions(sessions)
             assert set(rows.end_each(["ses_1", "ses_2", "ses_1", "ses_none"])) == {"ses_1", "ses_2"}
-            assert set(rows.end_each(["ses_1", "ses_3"])) == {"ses_3"}
+            assert set(rows.end_each(["ses_1", "ses_3", "ses_0\0"])) == {"ses_3"}
+            assert set(rows.end_each(["ses_0\0"])) == set()
             assert set(rows.end_each([])) == set()
         with store.read() as rows:
             assert list(rows.sessions_with([row.hash for row in sessions])) == sessions[:1]
@@ -129,10 +130,10 @@ class SeveralDeviceRules(StoreSteps):
 
     def test_a_pair_is_known_and_not_each_with_each(self, store: Store) -> None:
         pairs = {(b"one", "usr_a"), (b"two", "usr_b")}
-        others = {(b"one", "usr_b"), (b"two", "usr_a"), (b"", "")}
+        others = {(b"one", "usr_b"), (b"two", "usr_a"), (b"", ""), (b"one", "usr_a\0")}
         with store.write() as rows:
             rows.remember_devices([], 100)
-            rows.remember_devices(pairs, 100)
+            rows.remember_devices([*pairs, *pairs], 100)
             rows.remember_devices({(b"one", "usr_a")}, 200)
         with store.read() as rows:
             assert set(rows.known_devices(pairs | others, 100)) == pairs
