@@ -17,6 +17,7 @@ from anyscale.server.core.sessions import hash_of
 from anyscale.server.http import application
 from anyscale.server.http.gathering import Gathering
 from anyscale.server.http.lanes import Lanes
+from anyscale.server.http.others import Others
 from anyscale.server.settings import IdentityProvider
 from anyscale.server.store.base import LinkRow
 from anyscale.user.validate import Policy, check
@@ -164,9 +165,9 @@ def test_while_too_many_passwords_are_hashed_people_are_asked_to_come_again(
     come: Come, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Full(Lanes):
-        def __init__(self) -> None:
-            super().__init__()
-            self.entering = Gathering("entering", 1, -1, shares=1)
+        def __init__(self, others: Others) -> None:
+            super().__init__(others)
+            self.entering = Gathering("entering", 1, -1, shares=1, others=others.were_lately)
 
     monkeypatch.setattr(application, "Lanes", Full)
     jane = come()
@@ -177,6 +178,18 @@ def test_while_too_many_passwords_are_hashed_people_are_asked_to_come_again(
     assert (called.status, called.json["code"]) == (429, "overloaded")
     assert called.headers["retry-after"] == "1"
     assert get(jane, "/sign-in").status == 200
+
+
+def test_who_only_signs_in_is_none_of_the_others_whom_a_server_lets_in_between(
+    come: Come, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others = Others()
+    monkeypatch.setattr(application, "Others", lambda: others)
+    jane = come()
+    assert jane.sign_in().status == 200
+    assert not others.were_lately()
+    assert jane.ask("GET", "/v1/me").status == 200
+    assert others.were_lately()
 
 
 def test_nothing_that_people_enter_becomes_part_of_a_page(come: Come) -> None:

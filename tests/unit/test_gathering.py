@@ -52,14 +52,14 @@ async def answers(lane: Gathering, work: Doubling, count: int) -> list[int | Bas
 
 
 def test_each_is_told_its_own_answer_or_error(work: Doubling) -> None:
-    told = asyncio.run(answers(Gathering("test", 2, 30, shares=2), work, 20))
+    told = asyncio.run(answers(Gathering("test", 2, 30, shares=2, others=lambda: True), work, 20))
     assert isinstance(told[0], NotFound)
     assert told[1:] == [2 * number for number in range(1, 20)]
     assert sorted(number for numbers in work.together for number in numbers) == list(range(20))
 
 
 def test_a_thread_takes_its_share_of_who_waits_and_four_at_most(work: Doubling) -> None:
-    asyncio.run(answers(Gathering("test", 1, 30, shares=2), work, 20))
+    asyncio.run(answers(Gathering("test", 1, 30, shares=2, others=lambda: True), work, 20))
     # Of 20 half would be ten; in the end half of 4, of 2 and of 1 is left.
     assert [len(numbers) for numbers in work.together] == [4, 4, 4, 4, 2, 1, 1]
 
@@ -83,7 +83,7 @@ def test_who_takes_while_the_other_core_is_busy_takes_its_share_too() -> None:
         return asyncio.gather(*asked)
 
     async def main() -> None:
-        lane = Gathering("test", 2, 9, shares=2)
+        lane = Gathering("test", 2, 9, shares=2, others=lambda: True)
         answers = [await ask(lane, 0), await ask(lane, 1, 2, 3)]
         may_end.set()
         may_take.release(9)
@@ -101,7 +101,7 @@ def test_no_more_threads_are_woken_than_who_waits_needs(work: Doubling) -> None:
         return work(take)
 
     async def main() -> list[int]:
-        lane = Gathering("test", 8, 30, shares=2)
+        lane = Gathering("test", 8, 30, shares=2, others=lambda: True)
         asked = [asyncio.ensure_future(placed(lane, counted, number)) for number in range(1, 13)]
         await asyncio.sleep(0)
         await asyncio.to_thread(until, lambda: len(begun) == 3)  # of four people each
@@ -113,7 +113,7 @@ def test_no_more_threads_are_woken_than_who_waits_needs(work: Doubling) -> None:
 
 
 def test_beyond_the_room_it_is_refused_and_the_room_is_given_back(work: Doubling) -> None:
-    lane = Gathering("test", 1, 2, shares=1)
+    lane = Gathering("test", 1, 2, shares=1, others=lambda: True)
     told = asyncio.run(answers(lane, work, 5))
     assert [type(answer) for answer in told[3:]] == [Overloaded, Overloaded]
     assert told[1:3] == [2, 4]
@@ -143,14 +143,14 @@ def test_an_error_of_the_work_is_told_to_each_that_waits(work: Doubling) -> None
 
 
 async def _failing(work: Callable[[Take], list[int]]) -> list[int | BaseException]:
-    lane = Gathering("test", 1, 9, shares=1)
+    lane = Gathering("test", 1, 9, shares=1, others=lambda: True)
     asked = (placed(lane, work, number) for number in range(3))
     return await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 10)
 
 
 def test_who_gave_up_keeps_nobody_from_an_answer(work: Doubling) -> None:
     async def main() -> tuple[BaseException | int, ...]:
-        lane = Gathering("test", 1, 9, shares=1)
+        lane = Gathering("test", 1, 9, shares=1, others=lambda: True)
         asked = [asyncio.ensure_future(placed(lane, work, number)) for number in (1, 2)]
         await asyncio.sleep(0)
         asked[0].cancel()
@@ -182,14 +182,14 @@ async def times_of_answers(lane: Gathering, work: Doubling, count: int) -> list[
 def test_those_who_were_dealt_with_together_are_told_one_after_the_other(
     work: Doubling, groups: int
 ) -> None:
-    lane = Gathering("test", groups, 9, shares=groups)
+    lane = Gathering("test", groups, 9, shares=groups, others=lambda: True)
     told = asyncio.run(times_of_answers(lane, work, 4 * groups))
     assert len(work.together) == 1 if groups == 1 else len(work.together) > 1
     assert all(later - earlier > 0.001 for earlier, later in pairwise(told))
 
 
 def test_where_many_are_told_at_once_none_waits_long(work: Doubling) -> None:
-    lane = Gathering("test", 40, 400, shares=40)
+    lane = Gathering("test", 40, 400, shares=40, others=lambda: True)
     told = asyncio.run(times_of_answers(lane, work, 400))
     assert told[-1] - told[0] < 400 * 0.002 / 2
 
@@ -197,7 +197,7 @@ def test_where_many_are_told_at_once_none_waits_long(work: Doubling) -> None:
 def test_a_lane_that_has_told_everything_rests(
     work: Doubling, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lane = Gathering("test", 1, 9, shares=1)
+    lane = Gathering("test", 1, 9, shares=1, others=lambda: True)
     tell, times = lane._tell, list[float]()
 
     def telling(loop: asyncio.AbstractEventLoop) -> None:
@@ -216,7 +216,7 @@ def test_a_lane_that_has_told_everything_rests(
 def test_an_answer_that_cannot_be_told_keeps_nobody_else_waiting(
     work: Doubling, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lane = Gathering("test", 1, 9, shares=1)
+    lane = Gathering("test", 1, 9, shares=1, others=lambda: True)
     set_, has_failed = gathering._set, asyncio.Event()
 
     def fail_once(*_: Any) -> None:
@@ -235,3 +235,10 @@ def test_an_answer_that_cannot_be_told_keeps_nobody_else_waiting(
         untold.cancel()
 
     asyncio.run(main())
+
+
+def test_where_nobody_else_asks_for_anything_all_are_told_at_once(work: Doubling) -> None:
+    lane = Gathering("test", 1, 9, shares=1, others=lambda: False)
+    told = asyncio.run(times_of_answers(lane, work, 4))
+    assert len(work.together) == 1
+    assert told[-1] - told[0] < 0.002

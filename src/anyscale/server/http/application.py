@@ -33,6 +33,7 @@ from anyscale.server.http.inflating import MAX_BODY, Inflating
 from anyscale.server.http.lanes import Lanes
 from anyscale.server.http.members import member_of
 from anyscale.server.http.observing import Observed
+from anyscale.server.http.others import Others
 from anyscale.server.http.problems import HANDLERS
 from anyscale.server.http.same_origin import same_origin_only
 from anyscale.server.http.stopping import Stopping
@@ -47,7 +48,8 @@ _CLEAN_UP_SECONDS = 60
 
 def application(plane: ControlPlane) -> ASGIApp:
     """Make the application that answers for a control plane, and closes it at the end."""
-    lanes = Lanes()
+    others = Others()
+    lanes = Lanes(others)
 
     def the_plane() -> ControlPlane:
         return plane
@@ -84,7 +86,7 @@ def application(plane: ControlPlane) -> ASGIApp:
         logging_config=None,
     )
     answering = Stopping(Headed(Inflating(app)))
-    return Observed(answering, by_tls=plane.settings.is_reached_by_tls)
+    return Observed(answering, others, by_tls=plane.settings.is_reached_by_tls)
 
 
 def _caller(request: Request[Any, Any, Any]) -> Caller:

@@ -4,17 +4,24 @@ import os
 
 from anyscale.server.http.gathering import Gathering
 from anyscale.server.http.lane import Lane
+from anyscale.server.http.others import Others
 
 __all__ = ["Lanes"]
 
 
 class Lanes:
-    """The kinds of work of a control plane; none of them waits for another."""
+    """The kinds of work of a control plane; none of them waits for another.
 
-    def __init__(self) -> None:
+    Args:
+        others: who asks for anything but signing in.
+    """
+
+    def __init__(self, others: Others) -> None:
         cores = os.cpu_count() or 1
         #: people who sign in by password, whose hashes are checked by cores that are free
-        self.entering = Gathering("entering", 2 * cores, 64, shares=cores)
+        self.entering = Gathering(
+            "entering", 2 * cores, 64, shares=cores, others=others.were_lately
+        )
         #: whose token or session it is
         self.asking = Lane("asking", 4, 128)
         #: look-ups and lists, and the short writes of people about themselves

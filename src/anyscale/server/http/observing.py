@@ -13,6 +13,7 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from anyscale.server.http.figures import REQUESTS, SECONDS, UNDER_WAY
+from anyscale.server.http.others import Others
 from anyscale.wire import API, IDENTITY
 
 Headers = list[tuple[bytes, bytes]]
@@ -63,11 +64,13 @@ class Observed:
 
     Args:
         application: the one that answers.
+        others: where it is noted who asks for anything but signing in.
         by_tls: whether people reach it by TLS alone, whatever a proxy in front says.
     """
 
-    def __init__(self, application: ASGIApp, *, by_tls: bool) -> None:
+    def __init__(self, application: ASGIApp, others: Others, *, by_tls: bool) -> None:
         self._application = application
+        self._others = others
         self._by_tls = by_tls
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -94,7 +97,10 @@ class Observed:
             await self._application(scope, receive, sending)
         finally:
             UNDER_WAY.dec()
-            _told(scope, status, time.perf_counter() - begun)
+            # The route, not the path: labels must be few, and a path holds what was asked for.
+            route = scope.get("path_template") or "unknown"
+            self._others.note(route)
+            _told(scope, route, status, time.perf_counter() - begun)
 
 
 def _with(own: Headers, given: Iterable[tuple[bytes, bytes]]) -> Headers:
@@ -108,9 +114,7 @@ def _request_id(scope: Any) -> str:
     return given.decode() if _GIVEN.fullmatch(given) else os.urandom(8).hex()
 
 
-def _told(scope: Any, status: int, seconds: float) -> None:
-    # The route, not the path: labels must be few, and a path holds what was asked for.
-    route = scope.get("path_template") or "unknown"
+def _told(scope: Any, route: str, status: int, seconds: float) -> None:
     method = scope["method"] if scope["method"] in _METHODS else "other"
     REQUESTS.labels(method, route, status).inc()
     SECONDS.labels(route).observe(seconds)
