@@ -178,14 +178,30 @@ async def times_of_answers(lane: Gathering, work: Doubling, count: int) -> list[
     return times
 
 
+def moments_of(lane: Gathering, monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, int]]:
+    """Give a list to which each moment comes in which somebody is told, with how many are."""
+    tell, moments = lane._tell, list[tuple[float, int]]()
+
+    def telling(loop: asyncio.AbstractEventLoop) -> None:
+        at, before = loop.time(), len(lane._answers)
+        tell(loop)
+        if told := before - len(lane._answers):
+            moments.append((at, told))
+
+    monkeypatch.setattr(lane, "_tell", telling)
+    return moments
+
+
 @pytest.mark.parametrize("groups", [1, 2])
 def test_those_who_were_dealt_with_together_are_told_one_after_the_other(
-    work: Doubling, groups: int
+    work: Doubling, monkeypatch: pytest.MonkeyPatch, groups: int
 ) -> None:
     lane = Gathering("test", groups, 9, shares=groups, others=lambda: True)
-    told = asyncio.run(times_of_answers(lane, work, 4 * groups))
+    moments = moments_of(lane, monkeypatch)
+    asyncio.run(times_of_answers(lane, work, 4 * groups))
     assert len(work.together) == 1 if groups == 1 else len(work.together) > 1
-    assert all(later - earlier > 0.001 for earlier, later in pairwise(told))
+    assert [told for _, told in moments] == [1] * 4 * groups
+    assert all(later - earlier > 0.0015 for (earlier, _), (later, _) in pairwise(moments))
 
 
 def test_where_many_are_told_at_once_none_waits_long(work: Doubling) -> None:
@@ -237,8 +253,10 @@ def test_an_answer_that_cannot_be_told_keeps_nobody_else_waiting(
     asyncio.run(main())
 
 
-def test_where_nobody_else_asks_for_anything_all_are_told_at_once(work: Doubling) -> None:
+def test_where_nobody_else_asks_for_anything_all_are_told_at_once(
+    work: Doubling, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lane = Gathering("test", 1, 9, shares=1, others=lambda: False)
-    told = asyncio.run(times_of_answers(lane, work, 4))
-    assert len(work.together) == 1
-    assert told[-1] - told[0] < 0.002
+    moments = moments_of(lane, monkeypatch)
+    asyncio.run(times_of_answers(lane, work, 4))
+    assert [told for _, told in moments] == [4]
