@@ -5,8 +5,8 @@ from pathlib import Path
 
 import psycopg
 
-from anyscale.server.store.postgres import PostgresStore
-from anyscale.server.store.sqlite import SqliteStore
+from anyscale.server.store.postgres.store import PostgresStore
+from anyscale.server.store.sqlite.store import SqliteStore
 
 __all__ = ["fill_postgres", "fill_sqlite", "filled_id"]
 

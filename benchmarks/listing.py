@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.postgres import Server
+from tests.support.postgres import Server
 
 from benchmarks.filling import fill_postgres, fill_sqlite, filled_id
 from benchmarks.measuring import Cost, pairs, show

@@ -8,10 +8,10 @@ from typing import Any
 
 import msgspec
 
+from anyscale.api_schemas import UserChunk
 from anyscale.errors import BatchRefused
-from anyscale.server.http.bodies import checked_page, decoded_users
-from anyscale.user.validate import Policy
-from anyscale.wire import Page
+from anyscale.server.http.api.user_bodies import checked_page, decoded_users
+from anyscale.user.validation import Policy
 from benchmarks.measuring import Cost, pairs, show, timed
 
 _POLICY = Policy()
@@ -51,14 +51,14 @@ def _body(users: list[dict[str, Any]]) -> bytes:
 def _ratio(body: bytes, right: bytes) -> float:
     found = pairs(
         lambda: _usual(lambda: _checked(body)),
-        lambda: _usual(lambda: msgspec.json.decode(right, type=Page)),
+        lambda: _usual(lambda: msgspec.json.decode(right, type=UserChunk)),
     )
     return found.ratio(lambda cost: cost.wall)
 
 
 def _checked(body: bytes) -> None:
     with suppress(BatchRefused):
-        checked_page(decoded_users(body, Page, _POLICY).create_users, _POLICY)
+        checked_page(decoded_users(body, UserChunk, _POLICY).create_users, _POLICY)
 
 
 def _usual(work: Callable[[], object]) -> Cost:

@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import psycopg
-from tests.postgres import Server, with_database
+from tests.support.postgres import Server, with_database
 
-from anyscale.server.core.claiming import claim_page, held_batch, new_batch
-from anyscale.server.core.entries import user_ids, user_rows
-from anyscale.server.core.publishing import publish
-from anyscale.server.store.postgres import PostgresStore
-from anyscale.user.validate import CheckedUser, Policy
+from anyscale.server.core.batches.publish import publish
+from anyscale.server.core.batches.records import user_ids, user_rows
+from anyscale.server.core.batches.reserve import claim_page, held_batch, new_batch
+from anyscale.server.store.postgres.store import PostgresStore
+from anyscale.user.validation import CheckedUser, Policy
 from benchmarks.filling import fill_postgres, filled_id
 from benchmarks.measuring import Cost, pairs, show, timed
 

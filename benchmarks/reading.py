@@ -16,7 +16,7 @@ while next_event() is not None:
 OURS = """
 import sys
 from anyscale.user.files import UsersFile
-from anyscale.user.validate import Policy
+from anyscale.user.validation import Policy
 reading = UsersFile.open(sys.argv[1]).reading(Policy())
 assert sum(1 for _ in reading) == 100_000
 assert not reading.problems

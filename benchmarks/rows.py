@@ -15,12 +15,12 @@ random.Random(1).shuffle(numbers)
 """
 
 OURS = """
-from anyscale.server.app import ControlPlane, Settings
-from anyscale.server.core.claiming import new_batch
-from anyscale.server.core.entries import root_of, user_ids, user_rows
-from anyscale.server.core.publishing import publish
-from anyscale.server.store.base import PageRow, UserRows
-from anyscale.user.validate import CheckedUser
+from anyscale.server.main import ControlPlane, Settings
+from anyscale.server.core.batches.reserve import new_batch
+from anyscale.server.core.batches.records import root_of, user_ids, user_rows
+from anyscale.server.core.batches.publish import publish
+from anyscale.server.store.interface import PageRow, UserRows
+from anyscale.user.validation import CheckedUser
 users = [
     CheckedUser(f"user{i}@example.com", f"name{i}", f"user{i}@example.com", None, False,
                 f"lastname{i}", f"title{i}")
@@ -47,7 +47,7 @@ Path(sys.argv[2]).write_text(str(time.perf_counter() - begun))
 
 BOUND = """
 import sqlite3
-from anyscale.server.app import ControlPlane, Settings
+from anyscale.server.main import ControlPlane, Settings
 ControlPlane(Settings(database=Path(sys.argv[1]))).close()
 rows = [
     (1, f"usr_0123456789abcdef01234567{at:08x}", f"user{i}@example.com", f"name{i}",

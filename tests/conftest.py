@@ -12,7 +12,12 @@ from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).parent.parent
 
-pytest_plugins = ["tests.postgres", "tests.provider"]
+pytest_plugins = [
+    "tests.support.postgres",
+    "tests.support.oidc_provider",
+    "tests.support.command",
+    "tests.support.control_plane_fixtures",
+]
 
 # The same examples in each run, so that a run tells of the change, not of luck. Before a release,
 # `./dev test --hypothesis-profile explore` looks for others.

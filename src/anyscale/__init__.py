@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from anyscale import user
-    from anyscale.user.calls import Anyscale
+    from anyscale.user.sdk import Anyscale
 
 __all__ = ["Anyscale", "__version__", "user"]
 
@@ -23,5 +23,5 @@ def __getattr__(name: str) -> Any:
     if name == "user":
         return import_module("anyscale.user")
     if name == "Anyscale":
-        return import_module("anyscale.user.calls").Anyscale
+        return import_module("anyscale.user.sdk").Anyscale
     raise AttributeError(f"module 'anyscale' has no attribute {name!r}")

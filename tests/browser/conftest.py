@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page
-from tests.browser.site import SSO, Site, chromium, site_at
-from tests.contract.people import PASSWORD
-from tests.contract.visitors import NEW
+from tests.support.http_client import NEW
+from tests.support.site import SSO, Site, chromium, site_at
+from tests.support.users import PASSWORD
 
 #: A refusal's status, which Chromium writes to the console for a page as for a file.
 _REFUSAL = re.compile(r"the server responded with a status of 4\d\d")

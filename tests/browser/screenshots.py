@@ -9,12 +9,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from playwright.sync_api import Browser, Page
-from tests.browser.site import SSO, Site, choose, chromium, sign_in, site_at
-from tests.contract.people import PASSWORD, execute
-from tests.contract.visitors import NEW
+from tests.support.http_client import NEW
+from tests.support.site import SSO, Site, choose, chromium, sign_in, site_at
+from tests.support.users import PASSWORD, execute
 
-from anyscale.server.app import Caller
-from anyscale.user.validate import Policy, check
+from anyscale.server.main import Principal
+from anyscale.user.validation import Policy, check
 
 EMAIL = "amina.okafor@example.com"
 
@@ -39,7 +39,7 @@ def amina(site: Site) -> None:
     user = check("Amina", EMAIL, PASSWORD, False, "Okafor", "Engineer", Policy())
     assert user
     with closing(site.plane()) as plane:
-        plane.batches.create("amina", [user], "fail", Caller("local:test"))
+        plane.batches.create("amina", [user], "fail", Principal("local:test"))
 
 
 def nothing(_: Page, __: Site) -> None:

@@ -6,9 +6,9 @@ from typing import Any, Literal
 import pytest
 from playwright.sync_api import Page, expect
 from tests.browser.conftest import Visit
-from tests.browser.site import Site, choose, sign_in
-from tests.contract.people import PASSWORD
-from tests.contract.visitors import NEW
+from tests.support.http_client import NEW
+from tests.support.site import Site, choose, sign_in
+from tests.support.users import PASSWORD
 
 
 def start(page: Page, _: Site) -> None:

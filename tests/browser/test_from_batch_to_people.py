@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
-from tests.acceptance.served import ServerProcess
-from tests.browser.site import choose, set_by_link, sign_in
 from tests.conftest import Anyscale
-from tests.contract.people import PASSWORD
-from tests.contract.visitors import NEW
-from tests.provider import SECRET, Idp, running
+from tests.support.http_client import NEW
+from tests.support.oidc_provider import SECRET, Idp, running
+from tests.support.server_process import ServerProcess
+from tests.support.site import choose, set_by_link, sign_in
+from tests.support.users import PASSWORD
 
 USERS: dict[str, list[dict[str, object]]] = {
     "create_users": [

@@ -5,9 +5,9 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Page, expect
 from tests.browser.conftest import Visit
-from tests.browser.site import Site, choose, set_by_link, sign_in
-from tests.contract.people import PASSWORD
-from tests.contract.visitors import NEW
+from tests.support.http_client import NEW
+from tests.support.site import Site, choose, set_by_link, sign_in
+from tests.support.users import PASSWORD
 
 
 def path_of(page: Page) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from tests.conftest import ROOT
-from tests.started import free_port, served
+from tests.support.ports import free_port, served
 
 OPERATIONS = ROOT / "docs" / "operations"
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *OPERATIONS.glob("*.md")])

@@ -7,11 +7,11 @@ from itertools import pairwise
 from typing import Any, cast
 
 import pytest
-from tests.acceptance.faults import until
+from tests.support.fault_injection import until
 
 from anyscale.errors import NotFound, Overloaded
-from anyscale.server.http import gathering
-from anyscale.server.http.gathering import Gathering
+from anyscale.server.http.login import gathering
+from anyscale.server.http.login.gathering import Gathering
 
 Take = Callable[[], list[int]]
 

@@ -1,7 +1,7 @@
 import socket
 from contextlib import closing
 
-from anyscale.server.app import _listening
+from anyscale.server.main import _listening
 
 
 def test_no_part_of_an_answer_waits_for_the_part_before_it_to_arrive() -> None:

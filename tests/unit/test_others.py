@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from anyscale.server.http.observing import Observed
-from anyscale.server.http.others import Others
+from anyscale.server.http.login.others import Others
+from anyscale.server.http.middleware.request_log import RequestLogMiddleware
 
 
 async def asked(others: Others, route: str) -> None:
@@ -24,7 +24,7 @@ async def asked(others: Others, route: str) -> None:
         pass
 
     scope: Any = {"type": "http", "method": "GET", "scheme": "http", "headers": []}
-    await Observed(application, others, by_tls=False)(scope, receive, send)
+    await RequestLogMiddleware(application, others, by_tls=False)(scope, receive, send)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anyscale.user.passwords import MAX_LENGTH, normalized, password_fault
-from anyscale.user.validate import Policy, find_faults
+from anyscale.user.validation import Policy, find_faults
 
 Own = tuple[str | None, ...]
 

@@ -6,7 +6,7 @@ import pytest
 
 from anyscale.errors import ConfigError
 from anyscale.server.settings import IdentityProvider, Settings
-from anyscale.user.validate import Policy
+from anyscale.user.validation import Policy
 
 
 def read(**environment: str) -> Settings:

@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from anyscale.cli.asking import asked
+from anyscale.cli.connect import asked
+from anyscale.cli.formats import say, write_json, write_records, write_text
 from anyscale.cli.options import host_option, output_option
-from anyscale.cli.output import say, write_json, write_records, write_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from anyscale.trail import AuditEntry
+    from anyscale.audit_log import AuditEntry
     from anyscale.transport.base import Transport
 
 _PAGE = 1000
@@ -59,8 +59,8 @@ def verify(head: str | None, output: str, host: str | None) -> None:
 
     Exit status: 0 nothing changed; 1 something did.
     """
+    from anyscale.audit_log import verify as verified
     from anyscale.errors import ConfigError
-    from anyscale.trail import verify as verified
 
     if head is not None and not re.fullmatch(r"\d+:[0-9a-f]{64}", head):
         raise ConfigError("a head is what `audit verify` prints after `head:`, NUMBER:HASH")

@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from anyscale.cli.asking import asked
+from anyscale.cli.connect import asked
+from anyscale.cli.formats import log, write_json, write_records, write_text
 from anyscale.cli.options import host_option, output_option
-from anyscale.cli.output import log, write_json, write_records, write_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

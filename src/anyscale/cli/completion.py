@@ -2,7 +2,7 @@
 
 import click
 
-from anyscale.cli.output import write_text
+from anyscale.cli.formats import write_text
 
 
 @click.command("completion", short_help="Print the completion script of a shell.")

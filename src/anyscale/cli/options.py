@@ -2,7 +2,7 @@
 
 import click
 
-from anyscale.cli.output import FORMATS
+from anyscale.cli.formats import FORMATS
 
 __all__ = ["format_option", "host_option", "output_option"]
 

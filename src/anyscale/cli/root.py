@@ -20,7 +20,7 @@ _GROUPS = {
         "anyscale.cli.server",
         "Host a control plane: start it, and make its tokens and owners.",
     ),
-    "user": ("anyscale.cli.user", "Create users, list them, and change their accounts."),
+    "user": ("anyscale.cli.user.commands", "Create users, list them, and change their accounts."),
 }
 
 
@@ -54,7 +54,7 @@ class _Root(click.Group):
         except (click.ClickException, click.exceptions.Exit):
             raise
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the last door
-            from anyscale.cli.failure import exit_status_of
+            from anyscale.cli.exit_status import exit_status_of
 
             ctx.exit(exit_status_of(error))
         finally:
@@ -70,7 +70,7 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 
 
 def _end_at_once(_number: int, _frame: FrameType | None) -> None:
-    from anyscale.cli.failure import INTERRUPTED, say_interrupted
+    from anyscale.cli.exit_status import INTERRUPTED, say_interrupted
 
     say_interrupted()
     # Not an exit: that would wait for the threads, which is what the first Ctrl-C does.

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from anyscale.cli.formats import log, write_records, write_text
 from anyscale.cli.options import output_option
-from anyscale.cli.output import log, write_records, write_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from anyscale.server.app import ControlPlane
+    from anyscale.server.main import ControlPlane
 
 _COLUMNS = (
     "token_id",
@@ -75,7 +75,7 @@ def start(host: str, port: int, workers: int) -> None:
 
     It is ready when GET /healthz answers. It speaks plain HTTP: put a proxy with TLS in front.
     """
-    from anyscale.server.app import serve
+    from anyscale.server.main import serve
 
     click.get_current_context().exit(serve(host, port, workers))
 
@@ -106,16 +106,16 @@ def create_owner(email: str, name: str | None) -> None:
 
     The link is shown this once, is good once, and for some days. Run the command again for another.
     """
-    from anyscale.cli.failure import say_problems
+    from anyscale.cli.exit_status import say_problems
     from anyscale.errors import BatchRefused
-    from anyscale.server.app import Caller, Settings, local_actor
+    from anyscale.server.main import Principal, Settings, local_actor
 
     settings = Settings.from_environment(os.environ, served=True)
     if not settings.policy.sso_only:
         settings.address()  # without it no link can be made: said before a database is
     with _control_plane() as plane:
         try:
-            owner = plane.owners.create(email, name, Caller(local_actor()))
+            owner = plane.owners.create(email, name, Principal(local_actor()))
         except BatchRefused as refused:
             say_problems(refused)
             raise
@@ -145,7 +145,7 @@ def create_token(name: str, role: str, expires_days: int | None) -> None:
     Example:
       anyscale server create-token --name jane-laptop --expires-days 90
     """
-    from anyscale.server.app import local_actor
+    from anyscale.server.main import local_actor
 
     with _control_plane() as plane:
         token = plane.tokens.create(name, role, expires_days, local_actor())
@@ -177,7 +177,7 @@ def revoke_token(name: str) -> None:
     Example:
       anyscale server revoke-token jane-laptop
     """
-    from anyscale.server.app import local_actor
+    from anyscale.server.main import local_actor
 
     with _control_plane(create=False) as plane:
         token = plane.tokens.revoke(name, local_actor())
@@ -200,7 +200,7 @@ class _Shown:
 @contextmanager
 def _control_plane(*, create: bool = True) -> "Iterator[ControlPlane]":
     """Open the control plane; what only looks, or takes away, makes no database."""
-    from anyscale.server.app import ControlPlane, Settings
+    from anyscale.server.main import ControlPlane, Settings
 
     plane = ControlPlane(Settings.from_environment(os.environ, served=True), create=create)
     try:

@@ -49,7 +49,7 @@ from anyscale.errors.batches import (
 )
 from anyscale.errors.calls import (
     ConfigError,
-    CrossOrigin,
+    CsrfRejected,
     NotAControlPlane,
     NotAuthenticated,
     NotFound,
@@ -66,17 +66,17 @@ from anyscale.errors.calls import (
     VersionMismatch,
 )
 from anyscale.errors.people import (
+    InvalidCredentials,
     LastOwner,
     LinkInvalid,
     LinkRefused,
     PasswordChangeNeeded,
     PasswordExpired,
     PasswordRefused,
-    SignInRefused,
     SsoRefused,
-    Throttled,
+    TooManyFailedLogins,
 )
-from anyscale.problems import Problem
+from anyscale.errors.problem import Problem
 
 __all__ = [
     "AnyscaleError",
@@ -85,8 +85,9 @@ __all__ = [
     "BatchRunning",
     "BatchUnfinished",
     "ConfigError",
-    "CrossOrigin",
+    "CsrfRejected",
     "FeatureUnavailable",
+    "InvalidCredentials",
     "KeyReused",
     "LastOwner",
     "LinkInvalid",
@@ -104,11 +105,10 @@ __all__ = [
     "RequestInvalid",
     "ServerFault",
     "ServerUnreachable",
-    "SignInRefused",
     "SsoRefused",
     "StoreUnavailable",
-    "Throttled",
     "TooLarge",
+    "TooManyFailedLogins",
     "Unavailable",
     "UserAmbiguous",
     "VersionMismatch",

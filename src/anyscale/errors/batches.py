@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from anyscale.errors.base import AnyscaleError
-from anyscale.problems import Problem
+from anyscale.errors.problem import Problem
 
 __all__ = [
     "BatchGone",

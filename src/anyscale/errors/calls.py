@@ -7,7 +7,7 @@ from anyscale.errors.base import AnyscaleError
 
 __all__ = [
     "ConfigError",
-    "CrossOrigin",
+    "CsrfRejected",
     "NotAControlPlane",
     "NotAuthenticated",
     "NotFound",
@@ -51,7 +51,7 @@ class NotPermitted(AnyscaleError):
     status = 403
 
 
-class CrossOrigin(AnyscaleError):
+class CsrfRejected(AnyscaleError):
     """A page of another site made a browser send a request that changes something."""
 
     code = "cross_origin"

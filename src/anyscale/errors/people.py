@@ -6,19 +6,19 @@ from anyscale.errors.base import AnyscaleError
 from anyscale.errors.calls import Overloaded
 
 __all__ = [
+    "InvalidCredentials",
     "LastOwner",
     "LinkInvalid",
     "LinkRefused",
     "PasswordChangeNeeded",
     "PasswordExpired",
     "PasswordRefused",
-    "SignInRefused",
     "SsoRefused",
-    "Throttled",
+    "TooManyFailedLogins",
 ]
 
 
-class SignInRefused(AnyscaleError):
+class InvalidCredentials(AnyscaleError):
     """Nobody is signed in: the reason is given to whom it tells nothing new."""
 
     code = "sign_in_refused"
@@ -88,7 +88,7 @@ class LastOwner(AnyscaleError):
     status = 409
 
 
-class Throttled(Overloaded):
+class TooManyFailedLogins(Overloaded):
     """Too many wrong passwords, for an account or from an address."""
 
     code = "throttled"

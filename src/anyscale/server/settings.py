@@ -9,10 +9,10 @@ from msgspec import Struct
 
 from anyscale.data_dir import data_dir
 from anyscale.errors import ConfigError
-from anyscale.server.addresses import checked_url, is_on_loopback
+from anyscale.urls import checked_url, is_on_loopback
 from anyscale.user.emails import email_key
 from anyscale.user.passwords import MAX_LENGTH
-from anyscale.user.validate import Policy
+from anyscale.user.validation import Policy
 
 __all__ = ["IdentityProvider", "Settings"]
 

@@ -3,17 +3,17 @@
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from anyscale.trail import AuditEntry
+from anyscale.audit_log import AuditEntry
 from anyscale.user.models import (
     AdminCreatedUser,
     Batch,
-    Claimed,
     Conflict,
     Created,
     PasswordLink,
+    ReservedChunk,
     User,
 )
-from anyscale.user.validate import CheckedUser, Policy
+from anyscale.user.validation import CheckedUser, Policy
 
 __all__ = ["Transport"]
 
@@ -47,7 +47,7 @@ class Transport(Protocol):
     def open(self, key: str, if_exists: str) -> Batch:
         """Open a batch, or take up the one with this key."""
 
-    def claim(self, batch_id: str, number: int, users: Sequence[CheckedUser]) -> Claimed:
+    def claim(self, batch_id: str, number: int, users: Sequence[CheckedUser]) -> ReservedChunk:
         """Claim the emails of a page of users, without their passwords."""
 
     def conflicts(self, batch_id: str) -> list[Conflict]:

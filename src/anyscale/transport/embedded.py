@@ -6,21 +6,21 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from anyscale.audit_log import AuditEntry
 from anyscale.errors import FeatureUnavailable, NotFound, Overloaded, StoreUnavailable
-from anyscale.trail import AuditEntry
 from anyscale.user.models import (
     AdminCreatedUser,
     Batch,
-    Claimed,
     Conflict,
     Created,
     PasswordLink,
+    ReservedChunk,
     User,
 )
-from anyscale.user.validate import CheckedUser, Policy
+from anyscale.user.validation import CheckedUser, Policy
 
 if TYPE_CHECKING:
-    from anyscale.server.app import Caller, ControlPlane, Settings
+    from anyscale.server.main import ControlPlane, Principal, Settings
 
 __all__ = ["EmbeddedTransport"]
 
@@ -54,20 +54,20 @@ class EmbeddedTransport:
         Raises:
             ConfigError: a setting is wrong.
         """
-        from anyscale.server.app import Settings
+        from anyscale.server.main import Settings
 
         return cls(Settings.from_environment(environment, served=False))
 
     @cached_property
-    def _caller(self) -> "Caller":
-        from anyscale.server.app import Caller, local_actor
+    def _caller(self) -> "Principal":
+        from anyscale.server.main import Principal, local_actor
 
-        return Caller(local_actor())
+        return Principal(local_actor())
 
     @cached_property
     def _written(self) -> "ControlPlane":
         """The control plane, made if it does not exist."""
-        from anyscale.server.app import ControlPlane
+        from anyscale.server.main import ControlPlane
 
         plane = ControlPlane(self._settings)
         try:
@@ -83,7 +83,7 @@ class EmbeddedTransport:
         if "_written" in self.__dict__:
             return self._written
         if self._reader is None and self._exists():
-            from anyscale.server.app import ControlPlane
+            from anyscale.server.main import ControlPlane
 
             self._reader = ControlPlane(self._settings, create=False)
         return None if self._reader is None or self._reader.store.is_blank else self._reader
@@ -133,7 +133,7 @@ class EmbeddedTransport:
     def open(self, key: str, if_exists: str) -> Batch:
         return self._written.batches.open(key, if_exists, self._caller)
 
-    def claim(self, batch_id: str, number: int, users: Sequence[CheckedUser]) -> Claimed:
+    def claim(self, batch_id: str, number: int, users: Sequence[CheckedUser]) -> ReservedChunk:
         return self._written.batches.claim(batch_id, number, users)
 
     def conflicts(self, batch_id: str) -> list[Conflict]:

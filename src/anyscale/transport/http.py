@@ -4,40 +4,40 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 from urllib.parse import quote
 
-from anyscale.errors import VersionMismatch
-from anyscale.trail import AuditEntry
-from anyscale.transport.connection import Connection
-from anyscale.user.models import (
-    AdminCreatedUser,
-    Batch,
-    Claimed,
-    Conflict,
-    Created,
-    PasswordLink,
-    User,
-)
-from anyscale.user.validate import CheckedUser, Policy
-from anyscale.wire import (
+from anyscale.api_schemas import (
     AuditPage,
     BatchCreate,
     BatchCreated,
-    Batches,
     BatchOpen,
+    BatchPage,
     BatchPublish,
     BatchUsers,
+    ChunkUser,
     Conflicts,
     LookUp,
     NewUser,
-    Page,
-    PageUser,
+    PasswordChunk,
     PasswordLinks,
-    PasswordPage,
     Role,
     RoleSet,
     SetPasswordLinks,
     Stored,
-    Users,
+    UserChunk,
+    UserPage,
 )
+from anyscale.audit_log import AuditEntry
+from anyscale.errors import VersionMismatch
+from anyscale.transport.retrying_client import RetryingClient
+from anyscale.user.models import (
+    AdminCreatedUser,
+    Batch,
+    Conflict,
+    Created,
+    PasswordLink,
+    ReservedChunk,
+    User,
+)
+from anyscale.user.validation import CheckedUser, Policy
 
 __all__ = ["HttpTransport"]
 
@@ -59,7 +59,7 @@ class HttpTransport:
 
     def __init__(self, host: str, token: str) -> None:
         self.where = host.rstrip("/")
-        self._connection = Connection(self.where, token, _AT_ONCE)
+        self._connection = RetryingClient(self.where, token, _AT_ONCE)
         self._ask = self._connection.ask
 
     def __repr__(self) -> str:
@@ -83,16 +83,16 @@ class HttpTransport:
         return self._ask(Conflicts, "POST", "/v1/users:lookUp", body, changes=False).conflicts
 
     def find(self, key: str) -> Batch | None:
-        found = self._ask(Batches, "GET", "/v1/batches", key=key).batches
+        found = self._ask(BatchPage, "GET", "/v1/batches", key=key).batches
         return found[0] if found else None
 
     def open(self, key: str, if_exists: str) -> Batch:
         body = BatchOpen(_known(if_exists))
         return self._ask(Batch, "POST", "/v1/batches", body, key=key)
 
-    def claim(self, batch_id: str, number: int, users: Sequence[CheckedUser]) -> Claimed:
+    def claim(self, batch_id: str, number: int, users: Sequence[CheckedUser]) -> ReservedChunk:
         path = f"{_path(batch_id)}/pages/{number}"
-        return self._ask(Claimed, "PUT", path, Page(_page_users(users)))
+        return self._ask(ReservedChunk, "PUT", path, UserChunk(_page_users(users)))
 
     def conflicts(self, batch_id: str) -> list[Conflict]:
         found: list[Conflict] = []
@@ -107,7 +107,7 @@ class HttpTransport:
         self._ask(type(None), "POST", f"{_path(batch_id)}/release")
 
     def hash(self, batch_id: str, passwords: Sequence[tuple[int, str]]) -> int:
-        body = PasswordPage(list(passwords))
+        body = PasswordChunk(list(passwords))
         return self._ask(Stored, "POST", f"{_path(batch_id)}/passwords", body).stored
 
     def publish(self, batch_id: str, entries: int) -> Batch:
@@ -121,7 +121,7 @@ class HttpTransport:
 
     def batches(self, *, open_only: bool, before: str, limit: int) -> list[Batch]:
         query: dict[str, Any] = {"open_only": str(open_only).lower(), "before": before}
-        return self._ask(Batches, "GET", "/v1/batches", limit=limit, **query).batches
+        return self._ask(BatchPage, "GET", "/v1/batches", limit=limit, **query).batches
 
     def created(self, batch_id: str, after: str, limit: int) -> list[AdminCreatedUser]:
         path = f"{_path(batch_id)}/users"
@@ -132,7 +132,7 @@ class HttpTransport:
     ) -> list[User]:
         query: dict[str, Any] = {"email": email, "name": name, "after": after}
         query["suspended"] = str(suspended).lower()
-        users = self._ask(Users, "GET", "/v1/users", limit=min(limit, _PAGE), **query).users
+        users = self._ask(UserPage, "GET", "/v1/users", limit=min(limit, _PAGE), **query).users
         if suspended:
             self._require_suspended(users)
         return users
@@ -146,10 +146,10 @@ class HttpTransport:
             )
 
     def users_with_email(self, email: str) -> list[User]:
-        return self._ask(Users, "GET", "/v1/users", email=email, match="exact").users
+        return self._ask(UserPage, "GET", "/v1/users", email=email, match="exact").users
 
     def users_with_name(self, name: str) -> list[User]:
-        return self._ask(Users, "GET", "/v1/users", name=name, match="exact").users
+        return self._ask(UserPage, "GET", "/v1/users", name=name, match="exact").users
 
     def suspend(self, user_id: str) -> None:
         self._ask(type(None), "POST", f"{_user_path(user_id)}/suspend")
@@ -170,7 +170,7 @@ class HttpTransport:
 
     def without_way_in(self, batch_id: str, after: str, limit: int) -> list[User]:
         path = f"{_path(batch_id)}/withoutWayIn"
-        return self._ask(Users, "GET", path, after=after, limit=min(limit, _PAGE)).users
+        return self._ask(UserPage, "GET", path, after=after, limit=min(limit, _PAGE)).users
 
     def audit(self, after: int, limit: int) -> list[AuditEntry]:
         return self._ask(AuditPage, "GET", "/v1/audit", after=after, limit=limit).entries
@@ -199,9 +199,9 @@ def _user_path(user_id: str) -> str:
     return f"/v1/users/{quote(user_id, safe='')}"
 
 
-def _page_users(users: Sequence[CheckedUser]) -> list[PageUser]:
+def _page_users(users: Sequence[CheckedUser]) -> list[ChunkUser]:
     return [
-        PageUser(u.name, u.email, u.password is not None, u.is_sso_user, u.lastname, u.title)
+        ChunkUser(u.name, u.email, u.password is not None, u.is_sso_user, u.lastname, u.title)
         for u in users
     ]
 

@@ -6,7 +6,7 @@ The calls load on first use, so that `anyscale.user.models` alone stays light.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from anyscale.user.calls import here
+    from anyscale.user.sdk import here
 
     admin_batch_create = here.admin_batch_create
     delete = here.delete
@@ -32,6 +32,6 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'anyscale.user' has no attribute {name!r}")
-    from anyscale.user.calls import here
+    from anyscale.user.sdk import here
 
     return getattr(here, name)

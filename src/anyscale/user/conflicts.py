@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from anyscale.errors import Problem
 from anyscale.user.models import Conflict
-from anyscale.user.validate import shown
+from anyscale.user.validation import shown
 
 __all__ = ["problems_of"]
 

@@ -9,10 +9,10 @@ __all__ = [
     "AdminCreateUser",
     "AdminCreatedUser",
     "Batch",
-    "Claimed",
     "Conflict",
     "Created",
     "PasswordLink",
+    "ReservedChunk",
     "User",
     "from_milliseconds",
 ]
@@ -223,7 +223,7 @@ def from_milliseconds(milliseconds: int) -> datetime:
     return _EPOCH + timedelta(milliseconds=milliseconds)
 
 
-class Claimed(Struct, frozen=True):
+class ReservedChunk(Struct, frozen=True):
     """What the claim of one page of users came to."""
 
     users: int

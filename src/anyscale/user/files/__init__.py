@@ -9,9 +9,9 @@ from typing import BinaryIO, Self
 from msgspec import structs
 
 from anyscale.errors import BatchUnfinished, ConfigError, Problem
-from anyscale.user.files.entries import Entries
-from anyscale.user.files.source import Fatal, Source
-from anyscale.user.validate import CheckedUser, Policy
+from anyscale.user.files.entry_collector import Entries
+from anyscale.user.files.input_stream import Fatal, InputStream
+from anyscale.user.validation import CheckedUser, Policy
 
 __all__ = ["FORMATS", "STDIN", "Reading", "UsersFile"]
 
@@ -82,7 +82,7 @@ class UsersFile:
         self.path = path
         self.format = file_format
         self._stream = stream
-        self._source: Source | None = None
+        self._source: InputStream | None = None
         self._stamp = self._now()
 
     @classmethod
@@ -148,21 +148,21 @@ class UsersFile:
         bounded: Callable[[], int] | None = lambda: entries.count  # noqa: E731
         if self.format in ("json", "jsonl"):  # whose reader bounds an entry by itself
             bounded = None
-        self._source = Source(self._stream, self.name, bounded, yaml=self.format == "yaml")
+        self._source = InputStream(self._stream, self.name, bounded, yaml=self.format == "yaml")
         try:
             yield from self._read(self._source, entries)
         except Fatal as error:
             entries.problems.append(self._hinted(error.problem))
 
-    def _read(self, source: Source, entries: Entries) -> Iterator[CheckedUser]:
+    def _read(self, source: InputStream, entries: Entries) -> Iterator[CheckedUser]:
         if self.format == "yaml":
-            from anyscale.user.files.from_yaml import read_yaml as read
+            from anyscale.user.files.yaml_reader import read_yaml as read
         elif self.format == "json":
-            from anyscale.user.files.from_json import read_json as read
+            from anyscale.user.files.json_reader import read_json as read
         elif self.format == "jsonl":
-            from anyscale.user.files.from_json import read_jsonl as read
+            from anyscale.user.files.json_reader import read_jsonl as read
         else:
-            from anyscale.user.files.from_csv import read_csv as read
+            from anyscale.user.files.csv_reader import read_csv as read
         return read(source, entries)
 
     def _hinted(self, problem: Problem) -> Problem:
@@ -173,7 +173,7 @@ class UsersFile:
         return structs.replace(problem, detail=detail)
 
     def _begins_like_csv(self) -> bool:
-        from anyscale.user.files.from_csv import looks_like_csv
+        from anyscale.user.files.csv_reader import looks_like_csv
 
         self._stream.seek(0)
         return looks_like_csv(self._stream.readline(_MAX_HEADER).decode("utf-8-sig", "replace"))

@@ -1,0 +1,111 @@
+"""anyscale user suspend, restore, delete, set-role: what becomes of an account."""
+
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from anyscale.cli.connect import asked
+from anyscale.cli.formats import log, say
+from anyscale.cli.options import host_option
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from anyscale.transport.base import Transport
+    from anyscale.user.models import User
+
+__all__ = ["COMMANDS"]
+
+
+@click.command("suspend")
+@click.argument("email")
+@host_option
+def suspend(email: str, host: str | None) -> None:
+    """Suspend an account: nobody signs in to it, and its sessions and own tokens end.
+
+    \b
+    Example:
+      anyscale user suspend jane@example.com
+    """
+    with _account(email, host) as (transport, user):
+        transport.suspend(user.user_id)
+    log(f"{user.email} is suspended.")
+
+
+@click.command("restore")
+@click.argument("email")
+@host_option
+def restore(email: str, host: str | None) -> None:
+    """Let the owner of a suspended account sign in again.
+
+    \b
+    Example:
+      anyscale user restore jane@example.com
+    """
+    with _account(email, host) as (transport, user):
+        transport.restore(user.user_id)
+    log(f"{user.email} is not suspended.")
+
+
+@click.command("delete")
+@click.argument("email")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@host_option
+def delete(email: str, yes: bool, host: str | None) -> None:
+    """Delete an account, and erase all that is kept of the person. Nothing brings it back.
+
+    \b
+    Example:
+      anyscale user delete jane@example.com
+    """
+    from anyscale.errors import ConfigError
+
+    if not (yes or (sys.stdin and sys.stdin.isatty())):
+        raise ConfigError("nobody is there to be asked: say --yes to delete the account")
+    with _account(email, host) as (transport, user):
+        if not yes:
+            _ask(user)
+        transport.delete(user.user_id)
+    log(f"{user.email} is deleted.")
+
+
+@click.command("set-role")
+@click.argument("email")
+@click.argument("role", type=click.Choice(["owner", "collaborator"]))
+@host_option
+def set_role(email: str, role: str, host: str | None) -> None:
+    """Make an account an owner's or a collaborator's; its sessions end.
+
+    \b
+    Example:
+      anyscale user set-role jane@example.com owner
+    """
+    with _account(email, host) as (transport, user):
+        transport.set_role(user.user_id, role)
+    log(f"{user.email} is {'an owner' if role == 'owner' else 'a collaborator'}.")
+
+
+@contextmanager
+def _account(email: str, host: str | None) -> "Iterator[tuple[Transport, User]]":
+    from anyscale.user.sdk import found_user
+
+    with asked(host) as transport:
+        yield transport, found_user(transport, email, None)
+
+
+def _ask(user: "User") -> None:
+    """Have the email typed once more, so that nobody is deleted by a slip.
+
+    Raises:
+        ConfigError: it is another one.
+    """
+    from anyscale.errors import ConfigError
+
+    say(f"This erases {user.name} ({user.email}) for good. Type the email to go on:")
+    if sys.stdin.readline().strip().casefold() != user.email.casefold():
+        raise ConfigError("that is another email: nobody was deleted")
+
+
+COMMANDS = (suspend, restore, delete, set_role)

@@ -1,0 +1,168 @@
+"""Sessions: signed-in browsers, known by a cookie of which only the hash is kept."""
+
+import hashlib
+import os
+from base64 import urlsafe_b64encode
+from collections.abc import Sequence
+from contextlib import suppress
+
+from msgspec import Struct
+
+from anyscale.errors import NotAuthenticated, NotFound, PasswordChangeNeeded, StoreUnavailable
+from anyscale.server.core.audit import log as audit
+from anyscale.server.store.interface import AccountRecord, SessionRecord, Store
+
+__all__ = [
+    "ABSOLUTE_LIMIT",
+    "DEVICE_LIMIT",
+    "IDLE_LIMIT",
+    "AuthenticatedUser",
+    "ClientInfo",
+    "SessionService",
+    "hash_of",
+    "new_secret",
+]
+
+_HOUR = 60 * 60 * 1000
+
+#: milliseconds without a request after which a session ends
+IDLE_LIMIT = 12 * _HOUR
+#: milliseconds for which a browser that signed in counts as known
+DEVICE_LIMIT = 180 * 24 * _HOUR
+#: milliseconds after which a session ends in any case
+ABSOLUTE_LIMIT = 7 * 24 * _HOUR
+
+#: Milliseconds between two notes of a session's use, which would else be a write for each call.
+_USE_EVERY = 60_000
+
+_SECRET_OCTETS = 32
+
+_NOBODY = "you are not signed in, or not any more"
+
+
+class ClientInfo(Struct, frozen=True):
+    """From where somebody asks."""
+
+    address: str
+    #: what it says that it is
+    agent: str
+    #: the secrets of its cookies; empty where it has none
+    device: str = ""
+    session: str = ""
+
+    def __repr__(self) -> str:
+        return "Browser(...)"
+
+
+class AuthenticatedUser(Struct, frozen=True):
+    """Who is signed in, and by which session."""
+
+    account: AccountRecord
+    session: SessionRecord
+    #: when that was found out, by the database's clock
+    at: int
+
+    @property
+    def actor(self) -> str:
+        """As the trail names a person: by the id alone."""
+        return f"user:{self.account.user_id}"
+
+    @property
+    def must_change_password(self) -> bool:
+        """Whether the password that was signed in by is one that an administrator gave."""
+        return self.session.way == "password" and self.account.password_set_at is None
+
+    @property
+    def is_use_due(self) -> bool:
+        """Whether it is time to note again that the session is used."""
+        return self.at - self.session.used_at >= _USE_EVERY
+
+    def require_own_password(self) -> None:
+        """Check that the session may do more than change the password.
+
+        Raises:
+            PasswordChangeNeeded: it may not.
+        """
+        if self.must_change_password:
+            raise PasswordChangeNeeded("change the password that you were given first")
+
+
+class SessionService:
+    """What can be done with sessions."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def authenticate(self, secret: str) -> AuthenticatedUser:
+        """Say who is signed in. It only reads, and two rows.
+
+        Args:
+            secret: the cookie's.
+
+        Raises:
+            NotAuthenticated: nobody: the session is unknown or over, or the account is suspended.
+        """
+        with self._store.read() as rows:
+            now, found = rows.now(), rows.member(hash_of(secret))
+        if found is None:
+            raise NotAuthenticated(_NOBODY)
+        session, account = found
+        if not _is_live(session, now) or account.suspended_at is not None:
+            raise NotAuthenticated(_NOBODY)
+        return AuthenticatedUser(account, session, now)
+
+    def note_use(self, member: AuthenticatedUser) -> None:
+        """Note that a session is used; for each whose use `is_use_due`."""
+        # Also a database that cannot be written now may be read.
+        with suppress(StoreUnavailable), self._store.write() as rows:
+            rows.use_session(member.session.session_id, member.at)
+
+    def all(self, member: AuthenticatedUser) -> Sequence[SessionRecord]:
+        """List the sessions of a member, the latest first."""
+        with self._store.read() as rows:
+            now = rows.now()
+            found = rows.sessions(member.account.user_id)
+        return [session for session in found if _is_live(session, now)]
+
+    def end(self, member: AuthenticatedUser, session_id: str) -> None:
+        """End one of a member's own sessions.
+
+        Raises:
+            NotFound: the member has no such session.
+        """
+        with self._store.write() as rows:
+            rows.account(user_id=member.account.user_id)  # held before its sessions, as by others
+            if not rows.end_sessions(member.account.user_id, only=session_id):
+                raise NotFound("there is no such session")
+            audit.append(rows, member.actor, "session.ended", session_id, {})
+
+    def end_others(self, member: AuthenticatedUser) -> int:
+        """End a member's sessions but for this one; give how many they were."""
+        with self._store.write() as rows:
+            user_id = member.account.user_id
+            rows.account(user_id=user_id)  # held likewise
+            ended = rows.end_sessions(user_id, but=member.session.session_id)
+            if ended:
+                audit.append(rows, member.actor, "sessions.ended", user_id, {"count": ended})
+        return ended
+
+    def forget(self) -> None:
+        """Remove what is kept of sessions and links that are over, and of browsers long unused."""
+        with self._store.write() as rows:
+            now = rows.now()
+            rows.forget_sessions(now - IDLE_LIMIT, now)
+            rows.forget_devices(now - DEVICE_LIMIT)
+
+
+def new_secret() -> str:
+    """Give 256 random bits as a cookie or a link carries them."""
+    return urlsafe_b64encode(os.urandom(_SECRET_OCTETS)).decode().rstrip("=")
+
+
+def hash_of(secret: str) -> bytes:
+    """Give what is kept of a secret. Plain SHA-256: nobody guesses 256 random bits."""
+    return hashlib.sha256(secret.encode(errors="surrogatepass")).digest()
+
+
+def _is_live(session: SessionRecord, now: int) -> bool:
+    return session.expires_at > now and session.used_at > now - IDLE_LIMIT

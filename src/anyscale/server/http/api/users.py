@@ -1,0 +1,156 @@
+"""/v1/users: small batches, look-ups, and the accounts."""
+
+import os
+from functools import partial
+from typing import Annotated, Any, Literal
+
+from litestar import Request, Router, get, post
+from litestar.params import FromQuery, HeaderParameter, QueryParameter
+
+from anyscale.api_schemas import BatchCreate, BatchCreated, Conflicts, LookUp, Skipped, UserPage
+from anyscale.errors import BatchRefused, RequestInvalid, TooLarge
+from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.authorization import Principal
+from anyscale.server.core.batches.records import passes
+from anyscale.server.http.api.authentication import owners_only
+from anyscale.server.http.api.user_bodies import checked_page, checked_users, decoded_users
+from anyscale.server.http.dependencies import GivenCaller, GivenLanes, GivenPlane
+from anyscale.server.http.errors import answers
+from anyscale.server.http.metrics import BATCHES, HASHES, USERS
+from anyscale.user.conflicts import problems_of
+from anyscale.user.models import User
+from anyscale.user.validation import CheckedUser, Policy
+
+__all__ = ["router"]
+
+AnyRequest = Request[Any, Any, Any]
+
+Key = Annotated[
+    str | None,
+    HeaderParameter(
+        name="Idempotency-Key",
+        min_length=1,
+        max_length=200,
+        description="The same call with the same key gives the same answer.",
+    ),
+]
+After = Annotated[
+    str,
+    QueryParameter(max_length=64, description="The `user_id` that the last page ended with."),
+]
+Limit = Annotated[int, QueryParameter(ge=1, le=1000, description="UserPage a page.")]
+Text = Annotated[str, QueryParameter(max_length=256)]
+Suspended = Annotated[bool, QueryParameter(description="Only the accounts that are suspended.")]
+
+
+@get(
+    "/policy",
+    operation_id="getPolicy",
+    summary="What the control plane asks of a batch, and its limits.",
+    responses=answers(),
+)
+async def get_policy(plane: GivenPlane) -> Policy:
+    return plane.batches.available_policy()
+
+
+@post(
+    "/users:batchCreate",
+    operation_id="createUsers",
+    summary="Create a small batch of users: every one of them, or nobody.",
+    status_code=200,
+    responses=answers(409, 413, 422),
+)
+async def create_users(
+    request: AnyRequest, plane: GivenPlane, caller: GivenCaller, lanes: GivenLanes, key: Key = None
+) -> BatchCreated:
+    body = await request.body()
+    return await lanes.writing.run(partial(_create, plane, body, key, caller))
+
+
+def _create(plane: ControlPlane, body: bytes, key: str | None, caller: Principal) -> BatchCreated:
+    policy = plane.batches.available_policy()
+    asked = decoded_users(body, BatchCreate, policy)
+    users = checked_users(asked.create_users, policy)
+    secrets = sum(user.password is not None for user in users)
+    if len(users) > policy.small_users or secrets > policy.small_passwords:
+        raise TooLarge(
+            f"one call takes {policy.small_users} users and {policy.small_passwords} passwords: "
+            "send more by /v1/batches"
+        )
+    if asked.dry_run:
+        return _looked_up(plane, users, asked.if_exists)
+    if not users:
+        return BatchCreated([], [])
+    created = plane.batches.create(key or os.urandom(16).hex(), users, asked.if_exists, caller)
+    if not created.replayed:
+        HASHES.inc(secrets)
+        BATCHES.labels("published").inc()
+        USERS.inc(len(created.users))
+    skipped = [Skipped(one.position, one.email) for one in created.skipped]
+    return BatchCreated(created.users, skipped, created.batch, created.replayed)
+
+
+def _looked_up(plane: ControlPlane, users: list[CheckedUser], if_exists: str) -> BatchCreated:
+    taken = plane.batches.look_up(users, 0)
+    if refused := [one for one in taken if not passes(one, if_exists)]:
+        raise BatchRefused(problems_of(refused))
+    return BatchCreated([], [Skipped(one.position, one.email) for one in taken])
+
+
+@post(
+    "/users:lookUp",
+    operation_id="lookUpUsers",
+    summary="Say which emails of a page of users are taken; write nothing.",
+    status_code=200,
+    responses=answers(413, 422),
+)
+async def look_up(request: AnyRequest, plane: GivenPlane, lanes: GivenLanes) -> Conflicts:
+    body = await request.body()
+    return await lanes.reading.run(partial(_look_up, plane, body))
+
+
+def _look_up(plane: ControlPlane, body: bytes) -> Conflicts:
+    policy = plane.batches.policy
+    asked = decoded_users(body, LookUp, policy)
+    users = checked_page(asked.create_users, policy, asked.first)
+    return Conflicts(plane.batches.look_up(users, asked.first))
+
+
+@get(
+    "/users",
+    operation_id="listUsers",
+    summary="List accounts, in the order of their creation.",
+    responses=answers(),
+)
+async def list_users(
+    plane: GivenPlane,
+    lanes: GivenLanes,
+    email: Text = "",
+    name: Text = "",
+    match: FromQuery[Literal["contains", "exact"]] = "contains",
+    suspended: Suspended = False,
+    after: After = "",
+    limit: Limit = 100,
+) -> UserPage:
+    if match == "exact":
+        exact = partial(_exact, plane, email, name, suspended=suspended)
+        return UserPage(await lanes.reading.run(exact))
+    asked = partial(plane.users.page, email=email, name=name, suspended=suspended)
+    return UserPage(await lanes.reading.run(partial(asked, after=after, limit=limit)))
+
+
+def _exact(plane: ControlPlane, email: str, name: str, *, suspended: bool) -> list[User]:
+    if bool(email) == bool(name) or suspended:
+        raise RequestInvalid("an exact match is of either an email or a name, and of nothing else")
+    return plane.users.with_email(email) if email else plane.users.with_name(name)
+
+
+def router() -> Router:
+    """Give what is under /v1 about users."""
+    return Router(
+        "/v1",
+        route_handlers=[get_policy, create_users, look_up, list_users],
+        guards=[owners_only],
+        tags=["users"],
+        security=[{"token": []}],
+    )

@@ -1,0 +1,169 @@
+"""/v1/sessions, /v1/passwords and /v1/me: what people do for themselves, by a session's cookie."""
+
+from functools import partial
+from typing import Annotated, Any
+
+from litestar import Request, Response, Router, delete, get, post, put
+from litestar.params import PathParameter
+
+from anyscale.server.core.login.password_login import LoginResult
+from anyscale.server.core.login.sessions import AuthenticatedUser
+from anyscale.server.core.users.password_links import secret_of
+from anyscale.server.http.account import tokens as own_tokens
+from anyscale.server.http.account.authentication import members_only, own_password_only
+from anyscale.server.http.api.user_bodies import decoded
+from anyscale.server.http.dependencies import GivenLanes, GivenMember, GivenPlane
+from anyscale.server.http.errors import answers
+from anyscale.server.http.login import sign_in as doors
+from anyscale.server.http.login.cookies import SESSION, cookies_of, gone
+from anyscale.server.http.login.schemas import (
+    ChangePasswordRequest,
+    CurrentUser,
+    EndedSessions,
+    LoginRequest,
+    LoginResponse,
+    SessionList,
+    SetPasswordRequest,
+    me_of,
+    seen,
+    welcome,
+)
+
+__all__ = ["SMALL_BODY", "routers"]
+
+#: Octets of a body that anybody may send: the longest password and email fit, escaped as JSON.
+SMALL_BODY = 16 * 1024
+
+AnyRequest = Request[Any, Any, Any]
+
+SessionId = Annotated[str, PathParameter(max_length=64, description="`ses_...`")]
+
+
+@post(
+    "/sessions",
+    operation_id="signIn",
+    summary="Sign in by email and password; the session is in the cookie `__Host-session`.",
+    status_code=200,
+    responses=answers(413),
+)
+async def sign_in(request: AnyRequest) -> Response[LoginResponse]:
+    asked = decoded(await request.body(), LoginRequest)
+    return _entered(await doors.by_password(request, asked.email, asked.password))
+
+
+@post(
+    "/passwords",
+    operation_id="setPassword",
+    summary="Set a password by a one-time link, which is used up by it, and sign in.",
+    status_code=200,
+    responses=answers(410, 413, 422),
+)
+async def set_password(request: AnyRequest) -> Response[LoginResponse]:
+    asked = decoded(await request.body(), SetPasswordRequest)
+    link = secret_of(asked.link)
+    return _entered(await doors.by_link(request, link, asked.new_password))
+
+
+@delete(
+    "/sessions/current",
+    operation_id="signOut",
+    summary="Sign out: end the session that asks.",
+    responses=answers(404),
+    response_cookies=[gone(SESSION)],
+)
+async def sign_out(plane: GivenPlane, lanes: GivenLanes, member: GivenMember) -> None:
+    end = partial(plane.sessions.end, member, member.session.session_id)
+    await lanes.reading.run(end)
+
+
+@get(
+    "/me",
+    operation_id="getMe",
+    summary="The account that is signed in, and the session that asks.",
+    responses=answers(),
+)
+async def get_me(member: GivenMember) -> CurrentUser:
+    return me_of(member)
+
+
+@put(
+    "/me/password",
+    operation_id="changePassword",
+    summary="Change the own password; all sessions end, and a new one begins.",
+    responses=answers(413, 422),
+)
+async def change_password(request: AnyRequest, member: GivenMember) -> Response[LoginResponse]:
+    asked = decoded(await request.body(), ChangePasswordRequest)
+    return _entered(
+        await doors.change_password(request, member, asked.current_password, asked.new_password)
+    )
+
+
+@get(
+    "/me/sessions",
+    operation_id="listMySessions",
+    summary="List the own sessions, the latest first.",
+    responses=answers(),
+    guards=[own_password_only],
+)
+async def list_sessions(plane: GivenPlane, lanes: GivenLanes, member: GivenMember) -> SessionList:
+    return await lanes.reading.run(partial(_sessions, plane.sessions.all, member))
+
+
+def _sessions(read: Any, member: AuthenticatedUser) -> SessionList:
+    return SessionList([seen(session, member) for session in read(member)])
+
+
+@delete(
+    "/me/sessions/{session_id:str}",
+    operation_id="endMySession",
+    summary="End one of the own sessions.",
+    responses=answers(404),
+    guards=[own_password_only],
+)
+async def end_session(
+    plane: GivenPlane, lanes: GivenLanes, member: GivenMember, session_id: SessionId
+) -> None:
+    await lanes.reading.run(partial(plane.sessions.end, member, session_id))
+
+
+@delete(
+    "/me/sessions",
+    operation_id="endMyOtherSessions",
+    summary="End all of the own sessions but for the one that asks.",
+    status_code=200,
+    responses=answers(),
+    guards=[own_password_only],
+)
+async def end_others(plane: GivenPlane, lanes: GivenLanes, member: GivenMember) -> EndedSessions:
+    return EndedSessions(await lanes.reading.run(partial(plane.sessions.end_others, member)))
+
+
+def _entered(signed_in: LoginResult) -> Response[LoginResponse]:
+    return Response(welcome(signed_in), cookies=cookies_of(signed_in))
+
+
+def routers() -> list[Router]:
+    """Give what is under /v1 for people: for whoever comes, and for whoever is signed in."""
+    mine = [
+        sign_out,
+        get_me,
+        change_password,
+        list_sessions,
+        end_session,
+        end_others,
+        *own_tokens.HANDLERS,
+    ]
+    return [
+        Router("/v1", route_handlers=[sign_in, set_password], **_SHARED),
+        Router(
+            "/v1",
+            route_handlers=mine,
+            guards=[members_only],
+            security=[{"session": []}],
+            **_SHARED,
+        ),
+    ]
+
+
+_SHARED: Any = {"tags": ["people"], "request_max_body_size": SMALL_BODY}

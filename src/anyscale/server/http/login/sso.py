@@ -1,0 +1,149 @@
+"""/sso: to the identity provider, and back."""
+
+import logging
+import time
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from contextlib import suppress
+from functools import partial
+from typing import Any
+from urllib.parse import parse_qsl
+
+import msgspec
+from litestar import Request, Response, get
+from litestar.datastructures import Cookie
+from msgspec import Struct
+
+from anyscale.errors import (
+    AnyscaleError,
+    NotFound,
+    Overloaded,
+    ProviderUnavailable,
+    SsoRefused,
+    StoreUnavailable,
+)
+from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.oidc.login import CALLBACK, OidcLogin
+from anyscale.server.core.oidc.provider import AuthorizationRequest, ExternalIdentity
+from anyscale.server.http.dependencies import GivenLanes, GivenPlane
+from anyscale.server.http.login import sign_in as doors
+from anyscale.server.http.login.cookies import cookies_of, gone, host_cookie
+from anyscale.server.http.metrics import REFUSALS
+from anyscale.server.http.middleware.request_log import request_id_of
+from anyscale.server.http.thread_pools import ThreadPools
+
+__all__ = ["COOKIE", "HANDLERS"]
+
+COOKIE = "__Host-sso"
+
+AnyRequest = Request[Any, Any, Any]
+
+_log = logging.getLogger("anyscale.server")
+
+#: seconds between going there and coming back
+_TIME = 600
+
+#: What the sign-in page is told instead of the reason; `refused` where nothing stands here.
+_TOLD = {
+    "cookie_missing": "expired",
+    "cookie_garbled": "expired",
+    "cookie_expired": "expired",
+    "state": "expired",
+    "cancelled": "cancelled",
+}
+
+
+class _Attempt(Struct, frozen=True):
+    """What the cookie holds."""
+
+    begun: AuthorizationRequest
+    #: seconds since 1970
+    at: float
+
+
+@get("/sso/start", include_in_schema=False)
+async def start(request: AnyRequest, plane: GivenPlane, lanes: GivenLanes) -> Response[None]:
+    sso = _sso(plane)
+    try:
+        url, begun = await lanes.provider.run(sso.provider.begin)
+    except (ProviderUnavailable, Overloaded) as error:
+        return _unavailable(request, error)
+    kept = urlsafe_b64encode(msgspec.json.encode(_Attempt(begun, time.time())))
+    return _to(url, host_cookie(COOKIE, kept.decode().rstrip("="), _TIME))
+
+
+@get(CALLBACK, include_in_schema=False)
+async def callback(request: AnyRequest, plane: GivenPlane, lanes: GivenLanes) -> Response[None]:
+    sso = _sso(plane)
+    try:
+        signed_in = await doors.by_sso(request, _coming(request, sso, lanes))
+    except SsoRefused as error:
+        return await _refused(request, plane, lanes, error)
+    except (ProviderUnavailable, Overloaded, StoreUnavailable) as error:
+        return _unavailable(request, error)
+    return _to("/", gone(COOKIE), *cookies_of(signed_in))
+
+
+async def _coming(request: AnyRequest, sso: OidcLogin, lanes: ThreadPools) -> ExternalIdentity:
+    finish = partial(sso.provider.finish, _given(request), _begun(request))
+    return await lanes.provider.run(finish)
+
+
+def _begun(request: AnyRequest) -> AuthorizationRequest:
+    kept = request.cookies.get(COOKIE)
+    if not kept:
+        raise SsoRefused("cookie_missing")
+    try:
+        attempt = msgspec.json.decode(urlsafe_b64decode(f"{kept}=="), type=_Attempt)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        raise SsoRefused("cookie_garbled") from None
+    if not 0 <= time.time() - attempt.at <= _TIME:
+        raise SsoRefused("cookie_expired")
+    return attempt.begun
+
+
+def _given(request: AnyRequest) -> dict[str, str]:
+    """Read what the provider sends along: each parameter once (RFC 6749, 3.1)."""
+    query = request.scope["query_string"].decode("ascii", "replace")
+    pairs = parse_qsl(query, keep_blank_values=True)
+    given = dict(pairs)
+    if len(given) != len(pairs):
+        raise SsoRefused("response_malformed")
+    return given
+
+
+def _sso(plane: ControlPlane) -> OidcLogin:
+    if not plane.settings.sso:
+        raise NotFound("there is no sign-in at an identity provider here")
+    return plane.sso
+
+
+async def _refused(
+    request: AnyRequest, plane: ControlPlane, lanes: ThreadPools, error: SsoRefused
+) -> Response[None]:
+    _tell(request, error, error.reason)
+    with suppress(StoreUnavailable, Overloaded):  # what is answered is the refusal all the same
+        note = partial(plane.trail.refuse, error.actor, error.reason, f"GET {CALLBACK}")
+        await lanes.asking.run(note)
+    return _back(_TOLD.get(error.reason, "refused"))
+
+
+def _unavailable(request: AnyRequest, error: AnyscaleError) -> Response[None]:
+    _tell(request, error, str(error))
+    return _back("unavailable")
+
+
+def _tell(request: AnyRequest, error: AnyscaleError, reason: str) -> None:
+    REFUSALS.labels(error.code).inc()
+    told = {"code": error.code, "reason": reason, "request_id": request_id_of(request.scope)}
+    _log.warning("sign-in refused", extra=told)
+
+
+def _back(code: str) -> Response[None]:
+    return _to(f"/sign-in?sso={code}", gone(COOKIE))
+
+
+def _to(url: str, *cookies: Cookie) -> Response[None]:
+    return Response(None, status_code=303, headers={"Location": url}, cookies=list(cookies))
+
+
+HANDLERS = [start, callback]

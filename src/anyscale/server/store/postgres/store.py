@@ -1,0 +1,105 @@
+"""The rows in PostgreSQL: many writers at once, on as many hosts as there are."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, Self
+
+import psycopg
+
+from anyscale.server.store.postgres.batches import PostgresTransaction
+from anyscale.server.store.postgres.errors import DatabaseAddress, translated
+from anyscale.server.store.postgres.migrate import migrate, schema_version
+from anyscale.server.store.postgres.pool import Pool
+from anyscale.server.store.schema_versions import refuse_newer, require_current, steps_of
+
+__all__ = ["PostgresStore"]
+
+# Each said in full: a database may have other defaults.
+_WRITE = "begin isolation level read committed read write"
+_READ = "begin isolation level repeatable read read only"
+
+
+class PostgresStore:
+    """A store in a database of PostgreSQL 14 or later.
+
+    Args:
+        url: `postgresql://...`, as libpq takes it. Its password reaches no message.
+        create: whether the schema is made or brought up, if need be.
+
+    Raises:
+        StoreUnavailable: it cannot be reached, or a newer version made its schema.
+    """
+
+    def __init__(self, url: str, *, create: bool = True) -> None:
+        self._place = DatabaseAddress(url)
+        self._pool = Pool(self._place)
+        try:
+            self._set_up(create=create)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    is_near = False
+
+    @property
+    def is_blank(self) -> bool:
+        """See `base.Store`."""
+        return self._schema() == 0
+
+    def close(self) -> None:
+        """See `base.Store`."""
+        self._pool.close()
+
+    def ready(self) -> None:
+        """See `base.Store`."""
+        require_current(self._schema(), max(steps_of("postgres")))
+
+    @contextmanager
+    def write(self) -> Iterator[PostgresTransaction]:
+        """See `base.Store`."""
+        with self._transaction(_WRITE, begun=True) as connection:
+            yield PostgresTransaction(connection, is_writing=True)
+
+    @contextmanager
+    def read(self) -> Iterator[PostgresTransaction]:
+        """See `base.Store`."""
+        with self._transaction(_READ) as connection:
+            yield PostgresTransaction(connection, is_writing=False)
+
+    def _set_up(self, *, create: bool) -> None:
+        newest = max(steps_of("postgres"))
+        found = self._schema()
+        refuse_newer(found, newest)
+        if create and found < newest:
+            with self._pool.begun(_WRITE) as connection, translated(self._place):
+                connection.execute("commit")
+                migrate(connection)
+
+    def _schema(self) -> int:
+        with self._transaction(_READ) as connection:
+            return schema_version(connection)
+
+    @contextmanager
+    def _transaction(self, begin: str, *, begun: bool = False) -> Iterator[psycopg.Connection[Any]]:
+        with self._pool.begun(begin) as connection:
+            try:
+                with translated(self._place, begun=begun):
+                    yield connection
+                    _commit(connection)
+            except BaseException:
+                # Of a connection that died PostgreSQL undoes the transaction by itself.
+                with suppress(psycopg.Error):
+                    connection.rollback()
+                raise
+
+
+def _commit(connection: psycopg.Connection[Any]) -> None:
+    status = connection.execute("commit", prepare=False).statusmessage
+    if status != "COMMIT":  # PostgreSQL ends a transaction that failed with a mere ROLLBACK
+        raise psycopg.errors.InFailedSqlTransaction("a statement had failed before")

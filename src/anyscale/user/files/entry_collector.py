@@ -1,0 +1,269 @@
+"""What one reading of a users file finds: its users, its problems and where each email stands."""
+
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
+from typing import NamedTuple
+
+from anyscale.errors import Problem
+from anyscale.user.files.input_stream import Fatal
+from anyscale.user.validation import FIELDS, CheckedUser, Policy, check, find_faults, shown
+
+__all__ = [
+    "MAX_FAULTS",
+    "NOT_A_MAP",
+    "REQUIRED",
+    "TOO_MANY",
+    "Entries",
+    "Place",
+    "PlacedFault",
+    "unknown_key",
+]
+
+
+class Place(NamedTuple):
+    """A position in the file, both counted from 1."""
+
+    line: int
+    column: int
+
+
+class PlacedFault(NamedTuple):
+    """A fault and where it stands; no field where it is the entry as a whole."""
+
+    place: Place
+    field: str | None
+    code: str
+    detail: str
+
+
+REQUIRED = ("name", "email")
+
+#: Faults of one entry, or of what surrounds them. Whatever has more is no users file, and naming
+#: the hundred thousand keys that fit into a MiB would take a hundred.
+MAX_FAULTS = 100
+
+TOO_MANY = f"more than {MAX_FAULTS} keys or columns are wrong up to here: it is no users file"
+
+NOT_A_MAP = "a user must be a map: name, email and so on"
+
+Value = str | bool | None
+
+
+class Entries:
+    """Collects what a reader finds, the same for every format.
+
+    Args:
+        file: the file's name as the caller gave it.
+        policy: the control plane's.
+        again: reads the file once more into other entries, to quote what is not kept in memory.
+    """
+
+    def __init__(self, file: str, policy: Policy, again: Callable[["Entries"], None]) -> None:
+        self.file = file
+        self.policy = policy
+        self.problems: list[Problem] = []
+        #: entries seen so far, right or wrong
+        self.count = 0
+        #: entry -> its email, for those that the caller asks to keep
+        self.kept: dict[int, tuple[str, str]] = {}
+        self.keep: frozenset[int] = frozenset()
+        self._again = again
+        self._lines = array("I")
+        self._columns = array("I")
+        self._seen = _Seen()
+        self._file_problems = 0
+
+    def accept(self, user: CheckedUser, line: int, column: int) -> CheckedUser:
+        """Take an entry in which nothing is wrong, and the place of its email."""
+        self._lines.append(line)
+        self._columns.append(column)
+        self._note(user.email, user.email_key)
+        return user
+
+    def finish(
+        self,
+        start: Place,
+        values: Mapping[str, Value],
+        places: Mapping[str, Place],
+        faults: list[PlacedFault],
+    ) -> CheckedUser | None:
+        """Take an entry as a reader typed it.
+
+        Args:
+            start: where the entry begins.
+            values: the fields whose type is right.
+            places: where the value of each field stands.
+            faults: what the reader itself found wrong.
+
+        Returns:
+            The user, or None if anything is wrong; then `problems` has grown.
+        """
+        wrong = {fault.field for fault in faults}
+        faults += [
+            _required(field, places.get(field, start), field in places)
+            for field in REQUIRED
+            if values.get(field) is None and field not in wrong
+        ]
+        user = None if faults else self._check(values)
+        if user:
+            return self.accept(user, *places["email"])
+        faults += [
+            PlacedFault(places.get(fault.field, start), *fault)
+            for fault in find_faults(values, self.policy)
+        ]
+        self._refuse(places.get("email", start), values, faults)
+        return None
+
+    def refuse(self, place: Place, code: str, detail: str) -> None:
+        """Take an entry that cannot be read at all."""
+        self._refuse(place, {}, [PlacedFault(place, None, code, detail)])
+
+    def problem(self, place: Place, code: str, detail: str) -> None:
+        """Note what is wrong with the file as a whole.
+
+        Raises:
+            Fatal: too much is.
+        """
+        self._file_problems += 1
+        if over := self._file_problems > MAX_FAULTS:
+            code, detail = "too_long", TOO_MANY
+        problem = Problem(
+            code=code, detail=detail, file=self.file, line=place.line, column=place.column
+        )
+        if over:
+            raise Fatal(problem)
+        self.problems.append(problem)
+
+    def place_of_email(self, index: int) -> Place:
+        """Say where the email of an entry stands."""
+        return Place(self._lines[index], self._columns[index])
+
+    def settle(self) -> None:
+        """Find the emails that occur twice, once everything was read, and sort the problems."""
+        if suspects := self._seen.repeated():
+            self.problems += self._duplicates(suspects)
+        self.problems.sort(key=lambda problem: (problem.line or 0, problem.column or 0))
+
+    def _check(self, values: Mapping[str, Value]) -> CheckedUser | None:
+        name, email, password, is_sso_user, lastname, title = map(values.get, FIELDS)
+        assert isinstance(name, str)
+        assert isinstance(email, str)
+        assert not isinstance(password, bool)
+        assert not isinstance(lastname, bool)
+        assert not isinstance(title, bool)
+        return check(name, email, password, is_sso_user is True, lastname, title, self.policy)
+
+    def _refuse(self, place: Place, values: Mapping[str, Value], faults: list[PlacedFault]) -> None:
+        self.problems += [
+            Problem(
+                index=self.count,
+                field=fault.field,
+                code=fault.code,
+                detail=fault.detail,
+                file=self.file,
+                line=fault.place.line,
+                column=fault.place.column,
+            )
+            for fault in faults
+        ]
+        self._lines.append(place.line)
+        self._columns.append(place.column)
+        email = values.get("email")
+        if isinstance(email, str) and not find_faults({"email": email}, self.policy):
+            from anyscale.user.emails import email_key
+
+            self._note(email, email_key(email))
+        else:
+            self.count += 1
+
+    def _note(self, email: str, key: str) -> None:
+        self._seen.add(key, self.count)
+        if self.count in self.keep:
+            self.kept[self.count] = (email, key)
+        self.count += 1
+
+    def _duplicates(self, suspects: frozenset[int]) -> Iterator[Problem]:
+        again = Entries(self.file, self.policy, self._again)
+        again.keep = suspects
+        self._again(again)
+        first: dict[str, int] = {}
+        for index, (email, key) in sorted(again.kept.items()):
+            earlier = first.setdefault(key, index)
+            if earlier == index:
+                continue
+            place, other = self.place_of_email(index), self.place_of_email(earlier)
+            yield Problem(
+                index=index,
+                field="email",
+                code="email_duplicate",
+                detail=f"{shown(email)} is also the email of create_users[{earlier}], "
+                f"on line {other.line}, column {other.column}",
+                file=self.file,
+                line=place.line,
+                column=place.column,
+            )
+
+
+class _Seen:
+    """Which emails occur twice, in 12 bytes each: a set of a million texts would take 100 MB.
+
+    Only a hash is kept, so what it finds are suspects, whose texts the caller compares.
+    """
+
+    _BUCKETS = 64
+
+    def __init__(self) -> None:
+        self._hashes = [array("q") for _ in range(self._BUCKETS)]
+        self._indexes = [array("I") for _ in range(self._BUCKETS)]
+
+    def add(self, key: str, index: int) -> None:
+        # Python's hash of a text is keyed by a secret of the process: nobody can aim at it.
+        value = hash(key)
+        bucket = value & 63
+        self._hashes[bucket].append(value)
+        self._indexes[bucket].append(index)
+
+    def repeated(self) -> frozenset[int]:
+        """Give the entries whose hash occurs more than once. One bucket is unpacked at a time."""
+        found: set[int] = set()
+        for hashes, indexes in zip(self._hashes, self._indexes, strict=True):
+            if len(set(hashes)) == len(hashes):
+                continue
+            twice = _repeated(hashes)
+            found.update(
+                index for value, index in zip(hashes, indexes, strict=True) if value in twice
+            )
+        return frozenset(found)
+
+
+def _repeated(values: Iterable[int]) -> set[int]:
+    seen: set[int] = set()
+    twice: set[int] = set()
+    for value in values:
+        (twice if value in seen else seen).add(value)
+    return twice
+
+
+def _required(field: str, place: Place, given: bool) -> PlacedFault:
+    if given:
+        return PlacedFault(place, field, "required", "is empty: every user has one")
+    return PlacedFault(place, field, "required", "is missing: every user has one")
+
+
+def unknown_key(key: str) -> str:
+    """Say that a key is not known, and which one was probably meant."""
+    near = _nearest(key.strip().lower()) if len(key) <= _LONGEST_NEAR else None
+    mend = f"did you mean {near!r}?" if near else f"the keys are {', '.join(FIELDS)}"
+    return f"unknown key {shown(key)}: {mend}"
+
+
+#: characters of a key that can still be a field misspelt
+_LONGEST_NEAR = 32
+
+
+@lru_cache(maxsize=256)  # the same mistake is often in every entry
+def _nearest(key: str) -> str | None:
+    from difflib import get_close_matches
+
+    return next(iter(get_close_matches(key, FIELDS, 1)), None)

@@ -1,0 +1,195 @@
+"""The bytes of a users file: read in order, checked to be UTF-8 text, and bounded by the entry."""
+
+import re
+from codecs import (
+    BOM_UTF8,
+    BOM_UTF16_BE,
+    BOM_UTF16_LE,
+    BOM_UTF32_BE,
+    BOM_UTF32_LE,
+    getincrementaldecoder,
+)
+from collections.abc import Callable, Iterator
+from typing import BinaryIO, Final
+
+from anyscale.errors import Problem
+
+__all__ = ["MAX_ENTRY", "Fatal", "InputStream"]
+
+#: bytes that one entry may take, its comments included; a full one needs a fiftieth of it
+MAX_ENTRY: Final = 1 << 20
+
+_CHUNK = 1 << 16
+
+# YAML allows none of the first set in a file. Those of the second it counts as ends of lines, which
+# editors do not, so that every position after them would be wrong.
+_NOT_IN_YAML = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufeff\ufffe\uffff]|[\x85\u2028\u2029]"
+)
+
+_FOREIGN = (
+    (BOM_UTF32_LE, "UTF-32 text: save it as UTF-8"),
+    (BOM_UTF32_BE, "UTF-32 text: save it as UTF-8"),
+    (BOM_UTF16_LE, "UTF-16 text: save it as UTF-8"),
+    (BOM_UTF16_BE, "UTF-16 text: save it as UTF-8"),
+    (b"PK\x03\x04", "a spreadsheet or a zip archive: export the sheet as CSV (UTF-8)"),
+    (b"\xd0\xcf\x11\xe0", "an old spreadsheet: export the sheet as CSV (UTF-8)"),
+    (b"\x1f\x8b", "compressed: unpack it first"),
+    (b"%PDF", "a PDF document: export the users as CSV (UTF-8)"),
+)
+
+# Which of the first four bytes are zero, in a text that begins with ASCII and has no mark.
+_WIDE: dict[tuple[bool, ...], str] = {
+    (False, True, True, True): "UTF-32",
+    (True, True, True, False): "UTF-32",
+    (False, True, False, True): "UTF-16",
+    (True, False, True, False): "UTF-16",
+}
+
+
+_NOT_UTF8 = (
+    "the file is not UTF-8 from here on (Latin-1 or Windows-1252 look like this): save it as UTF-8"
+)
+_TRUNCATED = "the file ends in the middle of a character: it was cut off, or is not UTF-8"
+
+
+class Fatal(Exception):
+    """Nothing after this place can be read."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.detail)
+        self.problem = problem
+
+
+class InputStream:
+    """Reads a binary stream as UTF-8, and stops at the first place that cannot be read.
+
+    What precedes that place is handed over first, so that its own problems are found too.
+
+    Args:
+        stream: at its beginning.
+        name: the file's name as the caller gave it.
+        entries: how many entries were read so far. Where given, no entry may be longer than
+            `MAX_ENTRY`, which bounds what any parser keeps in memory.
+        yaml: also stop at the characters that YAML does not allow.
+    """
+
+    def __init__(
+        self,
+        stream: BinaryIO,
+        name: str,
+        entries: Callable[[], int] | None = None,
+        *,
+        yaml: bool = False,
+    ) -> None:
+        self.name = name
+        #: bytes read so far
+        self.total = 0
+        self._stream = stream
+        self._entries = entries
+        self._pattern = _NOT_IN_YAML if yaml else re.compile("\x00")
+        self._decode = getincrementaldecoder("utf-8")().decode
+        self._line = 1
+        self._column = 1
+        self._last_entry = 0
+        self._since_entry = 0
+        self._fatal: Fatal | None = None
+
+    def read(self, _size: int = _CHUNK) -> bytes:
+        """Give the next chunk, whatever its size, as PyYAML's parser asks for it."""
+        return self.read_text().encode()
+
+    def chunks(self) -> Iterator[str]:
+        """Give the whole text, chunk by chunk."""
+        while text := self.read_text():
+            yield text
+
+    def read_text(self) -> str:
+        """Give the next piece of text, or nothing at the end.
+
+        Raises:
+            Fatal: the file cannot be read from here on.
+        """
+        if self._fatal:
+            raise self._fatal
+        text = ""
+        while not text:
+            chunk = self._chunk()
+            if self.total == 0:
+                chunk = self._first(chunk)
+            self.total += len(chunk)
+            self._bound(len(chunk))
+            text = self._checked(chunk)
+            if not chunk:
+                break
+        self._advance(text)
+        if self._fatal and not text:
+            raise self._fatal
+        return text
+
+    def fatal(self, code: str, detail: str, line: int, column: int) -> Fatal:
+        """Make the error that ends the reading here."""
+        return Fatal(Problem(code=code, detail=detail, file=self.name, line=line, column=column))
+
+    def _chunk(self) -> bytes:
+        # Always a whole one, however little a stream gives at a time: the bounds below are counted
+        # in chunks, and the same bytes must always be read alike.
+        pieces, size = [], 0
+        while size < _CHUNK and (piece := self._stream.read(_CHUNK - size)):
+            pieces.append(piece)
+            size += len(piece)
+        return b"".join(pieces)
+
+    def _first(self, chunk: bytes) -> bytes:
+        for mark, what in _FOREIGN:
+            if chunk.startswith(mark):
+                raise self.fatal("encoding", f"the file is {what}", 1, 1)
+        if wide := _WIDE.get(tuple(byte == 0 for byte in chunk[:4])):
+            raise self.fatal("encoding", f"the file is {wide} text: save it as UTF-8", 1, 1)
+        self.total = len(chunk) - len(chunk.removeprefix(BOM_UTF8))
+        return chunk.removeprefix(BOM_UTF8)
+
+    def _bound(self, size: int) -> None:
+        if self._entries is None:
+            return
+        if (entries := self._entries()) != self._last_entry:
+            self._last_entry, self._since_entry = entries, 0
+        self._since_entry += size
+        if self._since_entry > MAX_ENTRY + _CHUNK:
+            detail = (
+                f"no entry ends in the {MAX_ENTRY >> 20} MiB before this place: "
+                "it is too long, or a quote is never closed"
+            )
+            raise self.fatal("too_long", detail, self._line, self._column)
+
+    def _checked(self, chunk: bytes) -> str:
+        try:
+            text = self._decode(chunk, final=not chunk)
+        except UnicodeDecodeError as error:
+            # The decoder may hold the start of a character from the chunk before.
+            text = error.object[: error.start].decode()
+            self._stop_at(text, "encoding", _TRUNCATED if not chunk else _NOT_UTF8)
+        if found := self._pattern.search(text):
+            text = text[: found.start()]
+            self._stop_at(text, "character", _character(found[0]))
+        return text
+
+    def _stop_at(self, text: str, code: str, detail: str) -> None:
+        line, column = _after(text, self._line, self._column)
+        self._fatal = self.fatal(code, detail, line, column)
+
+    def _advance(self, text: str) -> None:
+        self._line, self._column = _after(text, self._line, self._column)
+
+
+def _after(text: str, line: int, column: int) -> tuple[int, int]:
+    ends = text.count("\n")
+    if not ends:
+        return line, column + len(text)
+    return line + ends, len(text) - text.rfind("\n")
+
+
+def _character(found: str) -> str:
+    if found == "\x00":
+        return "the file is binary from here on (it has a NUL byte): users are read from text"
+    return f"the file has the character U+{ord(found):04X}, which YAML does not allow: remove it"

@@ -1,0 +1,218 @@
+"""JSON and JSON Lines, an entry at a time, with every position and duplicate key."""
+
+import re
+from collections.abc import Iterator
+from typing import Any, cast
+
+from anyscale.errors import Problem
+from anyscale.user.files.entry_collector import (
+    MAX_FAULTS,
+    NOT_A_MAP,
+    TOO_MANY,
+    Entries,
+    Place,
+    PlacedFault,
+    Value,
+    unknown_key,
+)
+from anyscale.user.files.input_stream import Fatal, InputStream
+from anyscale.user.files.json_scanner import JsonText, Number
+from anyscale.user.validation import FIELDS, CheckedUser, check, shown
+
+__all__ = ["read_json", "read_jsonl"]
+
+_TOP = "create_users"
+_LINE = '{"name": "Jane", "email": "jane@example.com"}'
+_EXAMPLE = f'{{"create_users": [{_LINE}]}}'
+
+_line_is_over = re.compile(r"[ \t\r]*(?:\n|\Z)").match
+
+# Nearly every field is a text without escapes, true, false or null: one match takes all of it.
+_S = r"[ \t\n\r]*"
+_TEXT = r'"([^"\\\x00-\x1f]*)"'
+_plain_pair = re.compile(
+    rf"{_S}{_TEXT}{_S}:{_S}(?:{_TEXT}|(true|false|null)){_S}(\}}|,(?!{_S}\}}))"
+).match
+_WORDS = {"true": True, "false": False, "null": None}
+
+_FIELD_SET = frozenset(FIELDS)
+
+
+def read_json(source: InputStream, entries: Entries) -> Iterator[CheckedUser]:
+    """Read the users of a JSON file, in order; what is wrong goes to `entries`.
+
+    Raises:
+        Fatal: nothing after some place can be read.
+    """
+    text = JsonText(source)
+    if not text.peek_far():
+        raise text.fatal("empty", f"the file has no users: it needs {_EXAMPLE}")
+    if text.peek() != "{":
+        raise text.fatal("top", f"the file must hold a map with a list: {_EXAMPLE}")
+    start = text.place(text.at)
+    text.at += 1
+    seen = False
+    more = text.peek_far() != "}"
+    text.at += not more
+    while more:
+        text.fill()
+        key, offset = text.take_key()
+        if key == _TOP and not seen:
+            seen = True
+            yield from _list(text, entries)
+        else:
+            entries.problem(text.place(offset), *_wrong_key(key))
+            text.take_value()
+        text.peek_far()
+        more = text.more("}")
+    if not seen and not entries.problems:
+        raise source.fatal("empty", f"the file has no users: it needs {_EXAMPLE}", *start)
+    if text.peek_far():
+        raise text.fatal("documents", "something follows the end of the users: remove it")
+
+
+def _wrong_key(key: str) -> tuple[str, str]:
+    if key == _TOP:
+        return "duplicate_key", f"the key {_TOP!r} is there a second time"
+    return "unknown_key", f"unknown key {shown(key)}: the file holds one key, {_TOP!r}"
+
+
+def _list(text: JsonText, entries: Entries) -> Iterator[CheckedUser]:
+    if text.peek_far() != "[":
+        detail = f"{_TOP!r} must hold a list ([] is an empty one)"
+        entries.problem(text.place(text.at), "type", detail)
+        text.take_value()
+        return
+    text.at += 1
+    more = text.peek_far() != "]"
+    text.at += not more
+    while more:
+        text.fill()
+        entry = _entry(text)
+        if user := entry.finish(text, entries):
+            yield user
+        text.peek_far()
+        more = text.more("]")
+
+
+def read_jsonl(source: InputStream, entries: Entries) -> Iterator[CheckedUser]:
+    """Read the users of a JSON Lines file: one map a line, blank lines passed over.
+
+    A line that is not JSON is a problem of its own, and reading goes on after it.
+
+    Raises:
+        Fatal: nothing after some place can be read.
+    """
+    text = JsonText(source)
+    while text.peek_far():
+        end = text.end_of_line()
+        try:
+            entry = _entry(text)
+            if text.at > end or not _line_is_over(text.text, text.at):
+                raise text.syntax("something follows the user on its line: one line, one user")
+        except Fatal as error:
+            if error.problem.code == "too_long":
+                raise
+            _refuse_line(error.problem, end, text, entries)
+        else:
+            if user := entry.finish(text, entries):
+                yield user
+    if not entries.count:
+        raise source.fatal("empty", f"the file has no users: it needs lines like {_LINE}", 1, 1)
+
+
+def _refuse_line(problem: Problem, end: int, text: JsonText, entries: Entries) -> None:
+    if text.at > end:  # It was noticed on a later line, which may be right by itself.
+        text.at = end
+        problem = text.syntax("the line ends before its user does: one line, one user").problem
+    place = Place(problem.line or 1, problem.column or 1)
+    entries.refuse(place, problem.code, problem.detail)
+    text.skip_line()
+
+
+class _Entry:
+    """One entry as it stands in the file: what its fields hold, and their offsets."""
+
+    def __init__(self, offset: int) -> None:
+        self.offset = offset
+        self.values: dict[str, Value] = {}
+        self.offsets: dict[str, int] = {}
+        #: offset, field, code, detail
+        self.faults: list[tuple[int, str | None, str, str]] = []
+
+    def take(self, key: str, key_offset: int, value: Any, offset: int) -> None:
+        """Take one field."""
+        if key not in _FIELD_SET:
+            self.faults.append((key_offset, None, "unknown_key", unknown_key(key)))
+        elif key in self.offsets:
+            self.faults.append((key_offset, key, "duplicate_key", "is there a second time"))
+        else:
+            self.offsets[key] = offset
+            if wrong := _type_fault(key, value):
+                self.faults.append((offset, key, "type", wrong))
+            else:
+                self.values[key] = value
+
+    def finish(self, text: JsonText, entries: Entries) -> CheckedUser | None:
+        """Hand the entry over, with the places that are needed: those of a right one are few."""
+        if self.faults and self.faults[0][3] is NOT_A_MAP:
+            entries.refuse(text.place(self.offset), "type", NOT_A_MAP)
+            return None
+        get = self.values.get
+        name, email, offset = get("name"), get("email"), self.offsets.get("email")
+        if not self.faults and offset and isinstance(name, str) and isinstance(email, str):
+            values = cast(
+                "tuple[str | None, bool, str | None, str | None]",
+                (
+                    get("password"),
+                    get("is_sso_user") is True,
+                    get("lastname"),
+                    get("title"),
+                ),
+            )
+            if user := check(name, email, *values, entries.policy):
+                return entries.accept(user, *text.place(offset))
+        known = {*self.offsets.values(), self.offset, *(fault[0] for fault in self.faults)}
+        places = {offset: text.place(offset) for offset in sorted(known)}
+        faults = [
+            PlacedFault(places[offset], field, code, detail)
+            for offset, field, code, detail in self.faults
+        ]
+        own = {field: places[offset] for field, offset in self.offsets.items()}
+        return entries.finish(places[self.offset], self.values, own, faults)
+
+
+def _entry(text: JsonText) -> _Entry:
+    """Take one entry; it is whole in memory, or too long."""
+    entry = _Entry(text.at)
+    if text.peek() != "{":
+        text.take_value()
+        entry.faults.append((entry.offset, None, "type", NOT_A_MAP))
+        return entry
+    text.at += 1
+    more = text.peek() != "}"
+    text.at += not more
+    while more:
+        if found := _plain_pair(text.text, text.at):
+            key, value, word, end = found.groups()
+            if word:
+                entry.take(key, found.start(1) - 1, _WORDS[word], found.start(3))
+            else:
+                entry.take(key, found.start(1) - 1, value, found.start(2) - 1)
+            text.at = found.end()
+            more = end == ","
+        else:
+            entry.take(*text.take_key(), *text.take_value())
+            more = text.more("}")
+        if len(entry.faults) > MAX_FAULTS:
+            raise text.fatal("too_long", TOO_MANY)
+    return entry
+
+
+def _type_fault(field: str, value: Any) -> str | None:
+    if field == "is_sso_user":
+        return None if isinstance(value, bool) else "must be true or false, without quotes"
+    if value is None or isinstance(value, str):
+        return None
+    kinds = {Number: "a number", bool: "true or false", list: "a list", dict: "a map"}
+    return f"must be a text in double quotes, not {kinds[type(value)]}"

@@ -1,0 +1,175 @@
+"""The text of a JSON file: what stands at a place, and where that place is."""
+
+import re
+from json import JSONDecodeError, JSONDecoder
+from json.decoder import scanstring  # type: ignore[attr-defined]  # typeshed leaves it out
+from typing import Any
+
+from anyscale.user.files.entry_collector import Place
+from anyscale.user.files.input_stream import MAX_ENTRY, Fatal, InputStream
+
+__all__ = ["JsonText", "Number"]
+
+_blank = re.compile(r"[ \t\n\r]*").match
+
+
+class Number:
+    """A number, which no field holds. It is not computed: one of a million digits takes minutes."""
+
+
+_NUMBER = Number()
+
+
+def _number(_text: str) -> Number:
+    return _NUMBER
+
+
+_decode_value = JSONDecoder(
+    parse_int=_number, parse_float=_number, parse_constant=_number
+).raw_decode
+
+
+class JsonText:
+    """The part of the file that is being read, and how far it was taken."""
+
+    def __init__(self, source: InputStream) -> None:
+        self.source = source
+        self.text = ""
+        self.at = 0
+        self._ended = False
+        self._line = 1
+        self._known = 0  # the offset whose line is `_line`
+        self._cut = 0  # characters of that line that are no longer in `text`
+        self._first_cut = 0  # the same for the first line of `text`
+        self._begin = 0  # where the current entry begins, or the blanks before it
+
+    def fill(self) -> None:
+        """Have as much ahead as one entry may take. What was taken is let go of."""
+        self._begin = self.at
+        if self._ended or len(self.text) - self.at >= MAX_ENTRY:
+            return
+        pieces, size = [], 0
+        while size < MAX_ENTRY and (piece := self.source.read_text()):
+            pieces.append(piece)
+            size += len(piece)
+        self._ended = size < MAX_ENTRY
+        self.place(self.at)
+        self._cut += self.at
+        self._first_cut = self._cut
+        self._known -= self.at
+        self.text = self.text[self.at :] + "".join(pieces)
+        self.at = self._begin = 0
+
+    def peek(self) -> str:
+        """Skip blanks and give the next character without taking it; nothing at the end."""
+        self.at = self._after_blanks(self.at)
+        return self.text[self.at : self.at + 1]
+
+    def peek_far(self) -> str:
+        """Do the same between two entries, where blanks may go on for long."""
+        while True:
+            self.fill()
+            if (character := self.peek()) or self._ended:
+                return character
+
+    def take_key(self) -> tuple[str, int]:
+        """Take a key and the colon after it; give it and its offset."""
+        if self.peek() != '"':
+            raise self.syntax("a key in double quotes is missing here")
+        offset = self.at
+        key = self._string()
+        if self.peek() != ":":
+            raise self.syntax("':' is missing after a key")
+        self.at += 1
+        return key, offset
+
+    def take_value(self) -> tuple[Any, int]:
+        """Take a value, whatever it is; give it and its offset."""
+        character, offset = self.peek(), self.at
+        if character == '"':
+            return self._string(), offset
+        try:
+            value, self.at = _decode_value(self.text, offset)
+        except JSONDecodeError as error:
+            raise self._broken(error) from None
+        except RecursionError:
+            raise self.fatal("depth", "nested too deeply for a users file") from None
+        return value, offset
+
+    def more(self, end: str) -> bool:
+        """Take what follows a member: whether it is a comma and not the end."""
+        character = self.peek()
+        if character not in (",", end):
+            raise self.syntax(f"',' or '{end}' is missing here")
+        comma = self.at
+        self.at += 1
+        if character == "," and self.peek() == end:
+            self.at = comma
+            raise self.syntax(f"a ',' before the '{end}': remove it")
+        return character == ","
+
+    def end_of_line(self) -> int:
+        """Give the offset at which this line ends, as far as it is in memory."""
+        end = self.text.find("\n", self.at)
+        return len(self.text) if end < 0 else end
+
+    def skip_line(self) -> None:
+        """Go on after the end of this line."""
+        while (end := self.text.find("\n", self.at)) < 0:
+            self.at = len(self.text)
+            if self._ended:
+                return
+            self.fill()
+        self.at = end + 1
+
+    def place(self, offset: int) -> Place:
+        """Turn an offset into a line and a column: quickly if it follows the last asked for."""
+        if back := offset < self._known:
+            self._line -= self.text.count("\n", offset, self._known)
+            self._cut = self._first_cut
+        else:
+            self._line += self.text.count("\n", self._known, offset)
+        start = self.text.rfind("\n", 0 if back else self._known, offset)
+        if start >= 0:
+            self._cut = -start - 1
+        self._known = offset
+        return Place(self._line, offset + self._cut + 1)
+
+    def fatal(self, code: str, detail: str) -> Fatal:
+        """Make the error that ends the reading at this place."""
+        return self.source.fatal(code, detail, *self.place(self.at))
+
+    def syntax(self, detail: str) -> Fatal:
+        """Make the error of a text that is not JSON, or of an entry that does not end."""
+        if self.at >= len(self.text) and not self._ended:
+            self.at = self._after_blanks(self._begin)
+            return self.fatal("too_long", f"what begins here takes more than {MAX_ENTRY >> 20} MiB")
+        return self.fatal("syntax", f"not valid JSON: {detail}")
+
+    def _after_blanks(self, offset: int) -> int:
+        found = _blank(self.text, offset)
+        return found.end() if found else offset
+
+    def _string(self) -> str:
+        try:
+            value, self.at = scanstring(self.text, self.at + 1, True)
+        except JSONDecodeError as error:
+            raise self._broken(error) from None
+        return str(value)
+
+    def _broken(self, error: JSONDecodeError) -> Fatal:
+        if "Unterminated" in error.msg and not self._ended:
+            self.at = len(self.text)
+        else:
+            self.at = error.pos
+        reason = _SYNTAX.get(error.msg, error.msg[:1].lower() + error.msg[1:])
+        return self.syntax(reason)
+
+
+_SYNTAX = {
+    "Expecting value": "a value is missing here: a text in double quotes, true, false or null",
+    "Invalid control character at": "a line break or a control character inside a text: "
+    "remove it, or close the quote before it",
+    "Unterminated string starting at": "the double quote that opens here is never closed",
+    "Invalid \\escape": r"an unknown escape: write \\ for a backslash",
+}

@@ -1,0 +1,286 @@
+"""The calls of the SDK."""
+
+import logging
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
+from functools import partial
+from typing import Any, Literal
+
+from anyscale.config import Target, open_transport, resolve
+from anyscale.errors import ConfigError, NotFound, UserAmbiguous
+from anyscale.transport.base import Transport
+from anyscale.user.batch_run import BatchRun, Outcome
+from anyscale.user.models import AdminCreatedUser, AdminCreateUser, User
+from anyscale.user.user_sources import UserList
+
+__all__ = ["Anyscale", "CreatedUsers", "UserCalls", "found_user", "here", "list_users"]
+
+_log = logging.getLogger("anyscale")
+
+_PAGE = 1_000
+
+
+class CreatedUsers(list[AdminCreatedUser]):
+    """The users that a batch created, in the order of the input."""
+
+    #: The entries that were passed over: `{"index": 3, "email": "jane@example.com"}`
+    skipped: list[dict[str, int | str]]
+    #: None after a dry run, and after a batch of nobody.
+    batch_id: str | None
+
+
+class UserCalls:
+    """The calls about users, on one control plane.
+
+    Args:
+        target: finds the control plane, each time anew: the environment may change.
+    """
+
+    def __init__(self, target: Callable[[], Target]) -> None:
+        self._target = target
+
+    def admin_batch_create(
+        self,
+        admin_create_users: Iterable[AdminCreateUser],
+        *,
+        idempotency_key: str | None = None,
+        if_exists: Literal["fail", "skip"] = "fail",
+        dry_run: bool = False,
+    ) -> CreatedUsers:
+        """Batch create, as an admin, users without email verification.
+
+        Whole or nothing: it creates every user, or none and raises.
+
+        Args:
+            admin_create_users: Users to be created by an admin.
+            idempotency_key: A text of the caller's. The same call with the same key goes on where
+                one was cut short, and gives the same answer if it had ended.
+            if_exists: What to do with users whose email has an account: `fail` refuses the batch,
+                `skip` passes them over.
+            dry_run: Check and look up as the call would, and write nothing.
+
+        Returns:
+            The created users in the order of the input, with `skipped` and `batch_id`.
+
+        Raises:
+            TypeError: an element is not an `AdminCreateUser`.
+            BatchRefused: entries are wrong or taken; `problems` names all of them.
+            BatchUnfinished: begun and not ended; `batch_id` names what is left open.
+            AnyscaleError: see `anyscale.errors` for the others.
+        """
+        wanted = _listed(admin_create_users)
+        if idempotency_key == "":
+            raise ConfigError("idempotency_key must not be empty: leave it out, or give a text")
+        if if_exists not in ("fail", "skip"):
+            raise ConfigError(f"if_exists must be 'fail' or 'skip', not {if_exists!r}")
+        with closing(open_transport(self._target())) as transport:
+            run = BatchRun(
+                transport,
+                UserList(wanted),
+                begin=lambda: _begin(transport, idempotency_key),
+                if_exists=if_exists,
+                resumable=idempotency_key is not None,
+                log=_log.info,
+            )
+            _log.info("Checking users..." if dry_run else "Creating users...")
+            outcome = run.dry_run() if dry_run else run.run()
+            users = _result(outcome)
+            for line in outcome.lines():
+                _log.info(line)
+            return users
+
+    def list(
+        self,
+        *,
+        email: str | None = None,
+        name: str | None = None,
+        suspended: bool = False,
+        max_items: int | None = None,
+        page_size: int = _PAGE,
+    ) -> Iterator[User]:
+        """List users, in the order of their creation.
+
+        Args:
+            email: Only those whose email contains this, without regard to case.
+            name: Only those whose name contains this, likewise.
+            suspended: Only those who are suspended.
+            max_items: At most so many.
+            page_size: Users a request.
+        """
+        if page_size < 1 or (max_items is not None and max_items < 0):
+            raise ConfigError("page_size must be 1 or more, and max_items 0 or more")
+        with closing(open_transport(self._target())) as transport:
+            yield from list_users(transport, email, name, max_items, page_size, suspended=suspended)
+
+    def get(self, *, email: str | None = None, name: str | None = None) -> User:
+        """Get one user.
+
+        Args:
+            email: The user's email, in any spelling by which it is the same address.
+            name: The user's name, exactly.
+
+        Raises:
+            NotFound: nobody matches.
+            UserAmbiguous: several users have the name; `emails` lists them.
+            ConfigError: neither or both were given.
+        """
+        with closing(open_transport(self._target())) as transport:
+            return found_user(transport, email, name)
+
+    def suspend(self, *, email: str) -> None:
+        """Suspend an account: nobody signs in to it, and its sessions and own tokens end.
+
+        Args:
+            email: The user's email, in any spelling by which it is the same address.
+
+        Raises:
+            NotFound: there is no such user.
+            LastOwner: the account is the last owner's.
+        """
+        with self._account(email) as (transport, user):
+            transport.suspend(user.user_id)
+
+    def restore(self, *, email: str) -> None:
+        """Let the owner of a suspended account sign in again.
+
+        Args:
+            email: as for `suspend`.
+
+        Raises:
+            NotFound: there is no such user.
+        """
+        with self._account(email) as (transport, user):
+            transport.restore(user.user_id)
+
+    def delete(self, *, email: str) -> None:
+        """Delete an account, and erase all that is kept of the person. Nothing brings it back.
+
+        Args:
+            email: as for `suspend`.
+
+        Raises:
+            NotFound: there is no such user.
+            LastOwner: the account is the last owner's.
+        """
+        with self._account(email) as (transport, user):
+            transport.delete(user.user_id)
+
+    def set_role(self, *, email: str, role: Literal["owner", "collaborator"]) -> None:
+        """Make an account an owner's or a collaborator's; its sessions end.
+
+        Args:
+            email: as for `suspend`.
+            role: What it is to be.
+
+        Raises:
+            NotFound: there is no such user.
+            LastOwner: the account is the last owner's.
+        """
+        if role not in ("owner", "collaborator"):
+            raise ConfigError(f"role must be 'owner' or 'collaborator', not {role!r}")
+        with self._account(email) as (transport, user):
+            transport.set_role(user.user_id, role)
+
+    def set_password_link(self, *, email: str) -> str:
+        """Make a one-time link by which a user sets a password. An earlier one ends.
+
+        Args:
+            email: as for `suspend`.
+
+        Returns:
+            The link. Whoever has it can set the password: hand it to the user alone.
+
+        Raises:
+            NotFound: there is no such user.
+            LinkRefused: the account is suspended, or everybody signs in by SSO.
+            ConfigError: the control plane does not know where people reach it.
+        """
+        with self._account(email) as (transport, user):
+            return transport.set_password_links([user.user_id])[0].url
+
+    @contextmanager
+    def _account(self, email: str) -> Iterator[tuple[Transport, User]]:
+        with closing(open_transport(self._target())) as transport:
+            yield transport, found_user(transport, email, None)
+
+
+class Anyscale:
+    """A control plane, given by host and token instead of the environment.
+
+    Args:
+        host: `https://...`
+        token: an administrator's.
+    """
+
+    def __init__(self, host: str | None = None, token: str | None = None) -> None:
+        target = resolve(host, token)
+        self.user = UserCalls(lambda: target)
+
+    def __repr__(self) -> str:
+        return "Anyscale(...)"
+
+
+def list_users(
+    transport: Transport,
+    email: str | None,
+    name: str | None,
+    most: int | None,
+    page_size: int,
+    *,
+    suspended: bool,
+) -> Iterator[User]:
+    """Give users page by page: see `UserCalls.list`."""
+    ask = partial(transport.users, email=email or "", name=name or "", suspended=suspended)
+    after = ""
+    while most is None or most > 0:
+        limit = min(page_size, _PAGE, page_size if most is None else most)
+        page = ask(after=after, limit=limit)
+        yield from page
+        if len(page) < limit:
+            return
+        after = page[-1].user_id
+        most = None if most is None else most - limit
+
+
+def found_user(transport: Transport, email: str | None, name: str | None) -> User:
+    """Give the one user who matches: see `UserCalls.get`."""
+    if (email is None) == (name is None):
+        raise ConfigError("give either an email or a name")
+    if email is not None:
+        found = transport.users_with_email(email)
+        wanted = f"the email {email!r}"
+    else:
+        assert name is not None
+        found = transport.users_with_name(name)
+        wanted = f"the name {name!r}"
+    if not found:
+        raise NotFound(f"there is no user with {wanted}")
+    if len(found) > 1:
+        raise UserAmbiguous(name or "", [user.email for user in found])
+    return found[0]
+
+
+def _listed(users: Iterable[AdminCreateUser]) -> list[AdminCreateUser]:
+    listed: list[Any] = list(users)
+    for index, user in enumerate(listed):
+        if not isinstance(user, AdminCreateUser):
+            kind = type(user).__name__
+            raise TypeError(f"admin_create_users[{index}] must be AdminCreateUser, not {kind}")
+    return listed
+
+
+def _begin(transport: Transport, key: str | None) -> str:
+    _log.info("Using the control plane at %s", transport.where)
+    return key or os.urandom(16).hex()
+
+
+def _result(outcome: Outcome) -> CreatedUsers:
+    users = CreatedUsers(outcome.users)
+    users.skipped = [{"index": c.position, "email": c.email} for c in outcome.passed_over()]
+    users.batch_id = outcome.batch.batch_id if outcome.batch else None
+    return users
+
+
+#: The control plane that the environment names, each time a call is made.
+here = UserCalls(lambda: resolve(None, None))

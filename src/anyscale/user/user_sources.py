@@ -1,0 +1,112 @@
+"""Where the users of a batch come from, as the batch sees it."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Protocol
+
+from anyscale.errors import Problem
+from anyscale.user.emails import email_key
+from anyscale.user.models import AdminCreateUser
+from anyscale.user.validation import CheckedUser, Policy, check, find_faults, shown
+
+__all__ = ["Reading", "UserList", "UserSource", "pages"]
+
+
+class Reading(Protocol):
+    """One reading of the users: iterate over it, then ask for what is wrong."""
+
+    @property
+    def problems(self) -> Sequence[Problem]:
+        """What is wrong, as far as was read; all of it, in order, after the end."""
+
+    def __iter__(self) -> Iterator[CheckedUser]:
+        """Give the users in whom nothing is wrong, in order."""
+
+    def locate(self, problems: Iterable[Problem]) -> list[Problem]:
+        """Add to problems that the control plane found where in the input they stand."""
+
+
+class UserSource(Protocol):
+    """Users that can be read as often as needed."""
+
+    def reading(self, policy: Policy) -> Reading:
+        """Begin to read from the start."""
+
+    def check_unchanged(self) -> None:
+        """Raise `BatchUnfinished` if two readings need not have been equal."""
+
+    def progress(self) -> tuple[int, int]:
+        """Say how much of how much the current reading has read."""
+
+
+def pages(reading: Iterable[CheckedUser], size: int) -> Iterator[list[CheckedUser]]:
+    """Cut a reading into pages."""
+    users = iter(reading)
+    while page := list(islice(users, size)):
+        yield page
+
+
+class UserList:
+    """The users that a caller of the SDK hands over."""
+
+    def __init__(self, users: Sequence[AdminCreateUser]) -> None:
+        self._users = users
+        self._read = 0
+
+    def reading(self, policy: Policy) -> Reading:
+        """Begin to read from the start."""
+        self._read = 0
+        return _ListReading(self, self._users, policy)
+
+    def check_unchanged(self) -> None:
+        """Nothing can have changed: the models are immutable, and the list is a copy."""
+
+    def progress(self) -> tuple[int, int]:
+        """Say how many of how many users were read."""
+        return self._read, len(self._users)
+
+    def count(self) -> None:
+        """Note that one more was read."""
+        self._read += 1
+
+
+class _ListReading:
+    def __init__(self, source: UserList, users: Sequence[AdminCreateUser], policy: Policy) -> None:
+        self._source = source
+        self._users = users
+        self._policy = policy
+        self.problems: list[Problem] = []
+
+    def __iter__(self) -> Iterator[CheckedUser]:
+        first: dict[str, int] = {}
+        for index, user in enumerate(self._users):
+            self._source.count()
+            checked = check(
+                user.name,
+                user.email,
+                user.password,
+                user.is_sso_user,
+                user.lastname,
+                user.title,
+                self._policy,
+            )
+            key = checked.email_key if checked else self._refuse(index, user)
+            if key and (earlier := first.setdefault(key, index)) != index:
+                detail = f"{shown(user.email)} is also the email of create_users[{earlier}]"
+                self._add(index, "email", "email_duplicate", detail)
+            elif checked:
+                yield checked
+
+    def locate(self, problems: Iterable[Problem]) -> list[Problem]:
+        return list(problems)
+
+    def _refuse(self, index: int, user: AdminCreateUser) -> str | None:
+        """Note what is wrong with a user; give the key of the email, if it is not that."""
+        faults = find_faults(user.to_dict(), self._policy)
+        for fault in faults:
+            self._add(index, *fault)
+        wrong = any(fault.field == "email" for fault in faults)
+        return None if wrong else email_key(user.email)
+
+    def _add(self, index: int, field: str, code: str, detail: str) -> None:
+        self.problems.append(Problem(index=index, field=field, code=code, detail=detail))

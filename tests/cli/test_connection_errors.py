@@ -1,0 +1,321 @@
+"""Every way in which a control plane is not reached has its own message, and no traceback."""
+
+import json
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+from tests.conftest import Anyscale, Result
+from tests.support.fault_injection import write_users
+from tests.support.ports import free_port
+from tests.support.server_process import ServerProcess
+
+from anyscale.errors import ServerUnreachable
+from anyscale.transport.retrying_client import RetryingClient
+
+IDENTITY = "Musterroll-Api: 1"
+
+
+@contextmanager
+def answering(answer: bytes, *, tls: ssl.SSLContext | None = None) -> Iterator[int]:
+    """Answer every request alike; give the port."""
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = listening.accept()
+                with suppress(OSError), client:
+                    stream = tls.wrap_socket(client, server_side=True) if tls else client
+                    stream.settimeout(5)
+                    stream.recv(65536)
+                    stream.sendall(answer)
+                    stream.shutdown(socket.SHUT_WR)
+                    while stream.recv(65536):
+                        pass
+
+    threading.Thread(target=serve, daemon=True).start()
+    yield int(listening.getsockname()[1])
+    listening.close()
+
+
+def http(status: str, *headers: str, body: str = "") -> bytes:
+    lines = [
+        f"HTTP/1.1 {status}",
+        f"Content-Length: {len(body)}",
+        "RetryingClient: close",
+        *headers,
+    ]
+    return ("\r\n".join(lines) + "\r\n\r\n" + body).encode()
+
+
+def problem(status: int, code: str, detail: str = "so it is") -> bytes:
+    told = {
+        "title": "t",
+        "status": status,
+        "detail": detail,
+        "code": code,
+        "request_id": "r1234567",
+    }
+    return http(f"{status} Problem", IDENTITY, body=json.dumps(told))
+
+
+@pytest.fixture
+def ask(anyscale: Anyscale, tmp_path: Path) -> Callable[..., Result]:
+    """Run the main job against a host, and check that nobody is left puzzled."""
+    file = write_users(tmp_path / "users.yaml", 3, 0)
+
+    def run(host: str, **env: str) -> Result:
+        result = anyscale(
+            *("user", "batch-create", "-f", file, "--host", host),
+            env={"ANYSCALE_CLI_TOKEN": "mrt_secret"} | env,
+        )
+        assert "Traceback" not in result.stderr
+        assert "mrt_secret" not in result.stderr
+        assert result.stdout == ""
+        return result
+
+    return run
+
+
+#: what answers -> what is said of it
+STRANGERS = {
+    "another page": (http("200 OK", body="<html>"), "it is no anyscale control plane"),
+    "not found": (http("404 Not Found"), "answers with HTTP 404, but it is no anyscale"),
+    "a redirect": (
+        http("302 Found", "Location: https://sso.example.com"),
+        "points to https://sso.example.com: use the address of the control plane",
+    ),
+    "a proxy's limit": (http("413 Too Large"), "let it take 64 MiB"),
+    "a gateway": (http("502 Bad Gateway"), "the control plane behind it is down or too slow"),
+    "another version": (
+        http("200 OK", "Musterroll-Api: 7", body="{}"),
+        "speaks version 7 of the interface, and this command version 1",
+    ),
+    "another answer": (http("200 OK", IDENTITY, body="[]"), "is not understood"),
+    "garbage": (b"SSH-2.0-OpenSSH_9.2\r\n", "was cut before the answer came"),
+    "nothing": (b"", "was cut before the answer came"),
+    "no token": (problem(401, "not_authenticated"), "so it is (request r1234567)"),
+    "no permission": (problem(403, "not_permitted"), "so it is (request r1234567)"),
+    "switched off": (problem(403, "feature_unavailable"), "only available on customer-hosted"),
+    "a fault": (problem(500, "internal"), "so it is (request r1234567)"),
+    "a full disk": (problem(503, "store_unavailable"), "so it is (request r1234567)"),
+    "an unknown code": (problem(418, "teapot"), "so it is (request r1234567)"),
+}
+
+
+@pytest.mark.parametrize("what", STRANGERS)
+def test_what_answers_is_named(what: str, ask: Callable[..., Result]) -> None:
+    answer, said = STRANGERS[what]
+    with answering(answer) as port:
+        result = ask(f"http://127.0.0.1:{port}")
+    assert said in result.stderr
+    assert result.returncode == 1, result.stderr
+
+
+def test_a_control_plane_that_cannot_tell_who_is_suspended_is_not_taken_at_its_word(
+    anyscale: Anyscale,
+) -> None:
+    user = {"email": "a@b.io", "name": "a", "created_at": "2026-11-24T12:00:00Z"}
+    user |= {"permission_level": "owner", "user_id": "usr_1"}
+    before = http("200 OK", IDENTITY, body=json.dumps({"users": [user]}))
+    with answering(before) as port:
+        env = {"ANYSCALE_HOST": f"http://127.0.0.1:{port}", "ANYSCALE_CLI_TOKEN": "mrt_secret"}
+        listed = anyscale("user", "list", "-o", "jsonl", env=env)
+        suspended = anyscale("user", "list", "--suspended", env=env)
+    assert json.loads(listed.stdout) == user | {"suspended_at": None}
+    assert "a@b.io" not in suspended.stdout
+    assert "cannot tell who is suspended: use the same version of" in suspended.stderr
+    assert suspended.returncode == 1
+
+
+def test_a_host_where_nothing_listens(ask: Callable[..., Result]) -> None:
+    result = ask(f"http://127.0.0.1:{free_port()}")
+    assert "Trying again: nothing listens at http://127.0.0.1:" in result.stderr
+    assert ": is the control plane running?\n" in result.stderr
+    assert "?." not in result.stderr
+    assert result.returncode == 1
+
+
+def test_an_outage_that_meets_several_calls_is_told_once() -> None:
+    said: list[str] = []
+    connection = RetryingClient(f"http://127.0.0.1:{free_port()}", "mrt_secret", 3)
+    connection.notice = said.append
+
+    def ask() -> None:
+        with pytest.raises(ServerUnreachable):
+            connection.ask(dict, "GET", "/v1/policy")
+
+    with ThreadPoolExecutor(3) as pool:
+        calls = [pool.submit(ask) for _ in range(3)]
+    for call in calls:
+        call.result()
+
+    (line,) = said
+    assert line.startswith("Trying again: nothing listens at")
+
+
+def test_a_host_that_does_not_exist(ask: Callable[..., Result]) -> None:
+    result = ask("https://no-such-host.invalid")
+    assert "there is no host of the name in https://no-such-host.invalid" in result.stderr
+    assert result.returncode == 1
+
+
+def test_a_host_that_speaks_no_tls(ask: Callable[..., Result]) -> None:
+    with answering(http("200 OK")) as port:
+        result = ask(f"https://localhost:{port}")
+    assert "it does not speak TLS as expected: is it https?" in result.stderr
+    assert result.returncode == 1
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A certificate of localhost that nobody has signed, and its key."""
+    path = tmp_path / "certificate.pem"
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
+            *("-nodes", "-days", "2", "-subj", "/CN=localhost"),
+            *("-addext", "subjectAltName=DNS:localhost"),
+            *("-keyout", str(path), "-out", f"{path}.crt"),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    with path.open("a", encoding="utf-8") as both:
+        both.write(Path(f"{path}.crt").read_text(encoding="utf-8"))
+    return path
+
+
+def test_a_certificate_is_trusted_by_the_file_that_ssl_cert_file_names(
+    ask: Callable[..., Result], certificate: Path
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with answering(problem(401, "not_authenticated", "hello"), tls=context) as port:
+        result = ask(f"https://localhost:{port}")
+        assert "its certificate is not trusted" in result.stderr
+        assert result.returncode == 1
+        result = ask(f"https://localhost:{port}", SSL_CERT_FILE=str(certificate))
+        assert "hello" in result.stderr
+
+
+def test_a_request_goes_through_the_proxy_that_the_environment_names(
+    ask: Callable[..., Result],
+) -> None:
+    with answering(problem(401, "not_authenticated", "from the proxy")) as port:
+        through = {"HTTP_PROXY": f"http://user:proxy-secret@127.0.0.1:{port}"}
+        result = ask("http://inner.example.com", ANYSCALE_ALLOW_HTTP="1", **through)
+        assert "from the proxy" in result.stderr
+        assert "proxy-secret" not in result.stderr
+        host = f"http://127.0.0.1:{free_port()}"
+        result = ask(host, NO_PROXY="127.0.0.1", **through)
+        assert "nothing listens at" in result.stderr
+
+
+def test_a_server_that_has_too_much_to_do_is_asked_again(ask: Callable[..., Result]) -> None:
+    answers = [
+        http(
+            "429 Too Many",
+            IDENTITY,
+            "Retry-After: 1",
+            body='{"title":"t","status":429,"detail":"busy","code":"overloaded"}',
+        ),
+        problem(401, "not_authenticated", "your turn"),
+    ]
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        for answer in answers:
+            client, _ = listening.accept()
+            with client:
+                client.recv(65536)
+                client.sendall(answer)
+
+    threading.Thread(target=serve, daemon=True).start()
+    result = ask(f"http://127.0.0.1:{listening.getsockname()[1]}")
+    listening.close()
+    assert "your turn" in result.stderr
+    assert result.returncode == 1
+
+
+def test_a_server_that_dies_for_good_leaves_an_outcome_that_is_not_known(
+    signed_in: ServerProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command waits for a minute: here it is told to wait for a second."""
+    code = (
+        "import anyscale.transport.retrying_client as c; c._PATIENCE = 1.0\n"
+        "import sys; from anyscale.cli import main; sys.argv[0] = 'anyscale'; main()"
+    )
+    file = write_users(tmp_path / "users.yaml", 1_500, 300)
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "user", "batch-create", "-f", str(file)],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while "/passwords" not in signed_in.log.read_text(encoding="utf-8"):
+        assert process.poll() is None
+    signed_in.kill()
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 3
+    assert "Run the same command again" in said
+    signed_in.start()
+
+
+POLICY = (
+    '{"password_min_length":8,"sso_only":false,"page_users":10000,"page_passwords":64,'
+    '"small_users":1000,"small_passwords":16,"hold_wait":60.0}'
+)
+
+#: What may come after the answer to the call that creates was lost, and tells nothing of it.
+AFTERWARDS = {
+    "expired": problem(401, "not_authenticated", "expired"),
+    "a page": http("200 OK", body="<html>"),
+    "not understood": http("200 OK", IDENTITY, body="[]"),
+}
+
+
+@pytest.mark.parametrize("what", AFTERWARDS)
+def test_once_a_call_may_have_arrived_no_later_answer_makes_its_outcome_known(
+    what: str, ask: Callable[..., Result]
+) -> None:
+    """Each answer is given to one connection: the policy, nothing, and then what is tested."""
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        with suppress(OSError):
+            for answer in (http("200 OK", IDENTITY, body=POLICY), b"", *[AFTERWARDS[what]] * 40):
+                client, _ = listening.accept()
+                with client:
+                    client.settimeout(5)
+                    client.recv(65536)
+                    client.sendall(answer)
+            listening.close()
+
+    threading.Thread(target=serve, daemon=True).start()
+    result = ask(f"http://127.0.0.1:{listening.getsockname()[1]}")
+    listening.close()
+    assert result.returncode == 3, result.stderr
+    assert "Run the same command again" in result.stderr
+
+
+def test_a_token_that_was_read_from_a_file_has_a_lines_end(ask: Callable[..., Result]) -> None:
+    with answering(problem(401, "not_authenticated", "hello")) as port:
+        result = ask(f"http://127.0.0.1:{port}", ANYSCALE_CLI_TOKEN="mrt_secret\r\n")
+        assert "hello" in result.stderr
+        result = ask(f"http://127.0.0.1:{port}", ANYSCALE_CLI_TOKEN="mrt_secret\nmrt_secret")
+        assert "the token has characters that no token has" in result.stderr
+        assert result.returncode == 2
+
+
+def test_what_is_on_this_machine_is_asked_without_a_proxy(ask: Callable[..., Result]) -> None:
+    with answering(problem(401, "not_authenticated", "from the proxy")) as port:
+        result = ask(f"http://127.0.0.1:{free_port()}", HTTP_PROXY=f"http://127.0.0.1:{port}")
+    assert "nothing listens at" in result.stderr

@@ -1,0 +1,181 @@
+"""What people see: a bar on a terminal, plain lines elsewhere, and no traceback anywhere."""
+
+import os
+import pty
+import re
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+from tests.conftest import Anyscale
+
+COMMAND = str(Path(sys.executable).parent / "anyscale")
+
+
+def users_file(path: Path, count: int, passwords: int) -> Path:
+    entries = (
+        f"- {{name: n{i}, email: u{i}@example.com"
+        + (f", password: kx-{i}-quvam-dirolt" if i < passwords else "")
+        + "}\n"
+        for i in range(count)
+    )
+    path.write_text("create_users:\n" + "".join(entries), encoding="utf-8")
+    return path
+
+
+def on_a_terminal(
+    *arguments: str | Path,
+    env: Mapping[str, str] | None = None,
+    typed: bytes = b"",
+    when: bytes = b"end with Ctrl-D",
+) -> tuple[int, str]:
+    """Run the command as on a terminal of 100 columns, type when asked; give what is shown."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [COMMAND, *map(str, arguments)],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env=os.environ | {"TERM": "xterm", "COLUMNS": "100", "LANG": "C.UTF-8"} | dict(env or {}),
+    )
+    os.close(theirs)
+    shown, deadline = b"", time.monotonic() + 90
+    while time.monotonic() < deadline:
+        if select.select([ours], [], [], 0.1)[0]:
+            try:
+                piece = os.read(ours, 65536)
+            except OSError:  # the other side is closed
+                break
+            if not piece:
+                break
+            shown += piece
+            if typed and when in shown:
+                os.write(ours, typed)
+                typed = b""
+    os.close(ours)
+    return process.wait(timeout=10), shown.decode()
+
+
+@pytest.fixture
+def one_core() -> Iterator[None]:
+    """One core, so that some passwords are long work on any machine."""
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {sorted(cores)[os.getpid() % len(cores)]})
+    yield
+    os.sched_setaffinity(0, cores)
+
+
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+CODES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+def test_long_work_shows_a_bar_with_a_rate_and_the_time_left(
+    one_core: None, tmp_path: Path
+) -> None:
+    users = users_file(tmp_path / "users.yaml", 180, 180)
+
+    status, shown = on_a_terminal("user", "batch-create", "-f", users)
+
+    assert status == 0, shown
+    plain = CODES.sub("", shown)
+    assert re.search(r"Hashing .*\d+%.* \d+/s .*0:\d\d:\d\d left", plain)
+    before = plain.index("PasswordHashPool 180 passwords, which takes most of the time...")
+    assert before < re.search(r"Hashing .*\d+%", plain).start()  # type: ignore[union-attr]
+    assert plain.rstrip().endswith("180 users created.")
+    assert any(code != "\x1b[0m" for code in COLOUR.findall(shown))
+
+
+def test_no_color_takes_the_colours_away(one_core: None, tmp_path: Path) -> None:
+    users = users_file(tmp_path / "users.yaml", 180, 180)
+
+    status, shown = on_a_terminal("user", "batch-create", "-f", users, env={"NO_COLOR": "1"})
+
+    assert status == 0, shown
+    assert re.search(r"Hashing .*\d+%", CODES.sub("", shown))
+    assert not re.search(r"\x1b\[[0-9;]*3[0-7]", shown)
+
+
+def test_a_dumb_terminal_gets_no_codes(one_core: None, tmp_path: Path) -> None:
+    users = users_file(tmp_path / "users.yaml", 180, 180)
+
+    status, shown = on_a_terminal("user", "batch-create", "-f", users, env={"TERM": "dumb"})
+
+    assert status == 0, shown
+    assert not COLOUR.search(shown)
+
+
+def test_elsewhere_there_are_plain_lines(
+    one_core: None, anyscale: Anyscale, tmp_path: Path
+) -> None:
+    users = users_file(tmp_path / "users.yaml", 180, 180)
+
+    result = anyscale("user", "batch-create", "-f", users)
+
+    assert result.returncode == 0
+    assert "\x1b" not in result.stderr
+    assert all(line.startswith("(anyscale +") for line in result.stderr.splitlines())
+
+
+def test_short_work_draws_nothing(tmp_path: Path) -> None:
+    users = users_file(tmp_path / "users.yaml", 3, 0)
+
+    _, shown = on_a_terminal("user", "batch-create", "-f", users)
+
+    assert "\x1b" not in shown
+
+
+def test_standard_input_on_a_terminal_says_how_it_ends() -> None:
+    text = b"create_users:\n- {name: a, email: a@b.io}\n\x04"
+
+    status, shown = on_a_terminal("user", "batch-create", "-f", "-", typed=text)
+
+    assert status == 0, shown
+    assert "Reading users from the terminal: end with Ctrl-D." in shown
+    assert "1 user created." in shown
+
+
+@pytest.mark.parametrize("output", ["text", "json", "jsonl", "csv", "yaml"])
+def test_a_reader_that_goes_away_causes_no_traceback(
+    output: str, anyscale: Anyscale, tmp_path: Path
+) -> None:
+    anyscale("user", "batch-create", "-f", users_file(tmp_path / "users.yaml", 5_000, 0))
+
+    done = subprocess.run(
+        ["sh", "-c", f"{COMMAND} user list -o {output} | head -1"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert len(done.stdout.splitlines()) == 1
+    assert "Traceback" not in done.stderr
+    assert "Exception" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("typed", "status", "said"),
+    [
+        (b"Jane@example.com\n", 0, "jane@example.com is deleted."),
+        (b"y\n", 2, "that is another email: nobody was deleted"),
+        (b"\n", 2, "that is another email: nobody was deleted"),
+        (b"\x04", 2, "that is another email: nobody was deleted"),
+    ],
+)
+def test_deleting_asks_for_the_email_where_somebody_can_type_it(
+    anyscale: Anyscale, typed: bytes, status: int, said: str
+) -> None:
+    file = "create_users:\n- {name: Jane Doe, email: jane@example.com}\n"
+    assert anyscale("user", "batch-create", "-f", "-", stdin=file).returncode == 0
+
+    found, shown = on_a_terminal(
+        *("user", "delete", "JANE@example.com"), typed=typed, when=b"Type the email to go on:"
+    )
+
+    assert (found, said in shown) == (status, True), shown
+    assert "This erases Jane Doe (jane@example.com) for good." in shown
+    listed = anyscale("user", "list", "-o", "jsonl").stdout
+    assert bool(listed) == (status != 0)

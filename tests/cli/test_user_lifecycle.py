@@ -1,0 +1,368 @@
+"""What owners do with accounts, by the command, on embedded and served control planes."""
+
+import csv
+import json
+import os
+import re
+import signal
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from tests.conftest import Anyscale, Result
+from tests.support.fault_injection import traced
+from tests.support.server_process import Proxy, ServerProcess, loses
+from tests.support.users import everybody
+
+from anyscale.server.main import ControlPlane, Principal, Settings
+
+ADDRESS = "https://accounts.example.com"
+LINK = re.compile(rf"{ADDRESS}/set-password#mrl_[\w-]{{43}}", re.ASCII)
+
+FILE = """create_users:
+- {name: Jane, email: jane@example.com}
+- {name: Formula, email: =1+1@example.com, is_sso_user: true}
+- {name: Ann, email: ann@example.com, password: correct-donkey-battery}
+"""
+
+
+@pytest.fixture
+def server(database: str, tmp_path: Path) -> Iterator[ServerProcess]:
+    with ServerProcess(database, tmp_path, ANYSCALE_PUBLIC_URL=ADDRESS) as server:
+        yield server
+
+
+@pytest.fixture(params=["embedded", "sqlite", "postgres"])
+def there(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """A control plane that knows its address, embedded or served."""
+    monkeypatch.setenv("ANYSCALE_PUBLIC_URL", ADDRESS)
+    if request.param == "embedded":
+        yield
+        return
+    url = f"sqlite:///{tmp_path}/served/anyscale.db"
+    if request.param == "postgres":
+        url = request.getfixturevalue("postgres_url")
+    with ServerProcess(url, tmp_path) as server:
+        monkeypatch.delenv("ANYSCALE_PUBLIC_URL")  # it is the server's
+        monkeypatch.setenv("ANYSCALE_HOST", server.url)
+        monkeypatch.setenv("ANYSCALE_CLI_TOKEN", server.token())
+        yield
+
+
+@pytest.fixture
+def users(anyscale: Anyscale, tmp_path: Path) -> Path:
+    """A file whose users have accounts."""
+    file = tmp_path / "users.yaml"
+    file.write_text(FILE, encoding="utf-8")
+    done = anyscale("user", "batch-create", "-f", file)
+    assert done.returncode == 0, done.stderr
+    return file
+
+
+@pytest.fixture(name="said")
+def saying(anyscale: Anyscale) -> "Said":
+    return Said(anyscale)
+
+
+class Said:
+    """Runs the command, and compares what it says.
+
+    Args:
+        anyscale: runs it.
+    """
+
+    def __init__(self, anyscale: Anyscale) -> None:
+        self._anyscale = anyscale
+
+    def __call__(self, status: int, text: str, *arguments: str | Path) -> Result:
+        done = self._anyscale(*arguments)
+        assert (done.returncode, text in done.stderr) == (status, True), done.stderr
+        assert "Traceback" not in done.stderr
+        assert "mrl_" not in done.stderr
+        return done
+
+
+def levels(anyscale: Anyscale) -> dict[str, str]:
+    listed = anyscale("user", "list", "-o", "json").stdout
+    return {user["email"]: user["permission_level"] for user in json.loads(listed)}
+
+
+def links_of(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_an_account_is_changed_by_its_email(
+    there: None, users: Path, said: Said, anyscale: Anyscale
+) -> None:
+    jane = "JANE@example.com"
+    for _ in range(2):
+        said(0, "jane@example.com is an owner.", "user", "set-role", jane, "owner")
+    said(1, "the last owner", "user", "suspend", jane)
+    said(1, "the last owner", "user", "set-role", jane, "collaborator")
+    said(1, "the last owner", "user", "delete", jane, "--yes")
+    assert levels(anyscale)["jane@example.com"] == "owner"
+    said(0, "is an owner.", "user", "set-role", "ann@example.com", "owner")
+    said(0, "is suspended.", "user", "suspend", jane)
+    said(0, "is not suspended.", "user", "restore", jane)
+    said(0, "jane@example.com is a collaborator.", "user", "set-role", jane, "collaborator")
+    said(0, "jane@example.com is deleted.", "user", "delete", jane, "--yes")
+    assert "jane@example.com" not in levels(anyscale)
+
+
+@pytest.mark.parametrize("output", ["json", "jsonl", "yaml", "csv"])
+def test_who_is_suspended_is_in_each_format_with_the_moment(
+    output: str, users: Path, said: Said, anyscale: Anyscale
+) -> None:
+    fields = ["email", "name", "permission_level", "created_at", "user_id", "suspended_at"]
+    said(0, "is suspended.", "user", "suspend", "ann@example.com")
+
+    listed = read(anyscale("user", "list", "-o", output).stdout, output)
+    got = read(anyscale("user", "get", "--email", "ann@example.com", "-o", output).stdout, output)
+
+    jane, formula, ann = listed
+    assert got == [ann]
+    assert list(jane) == list(ann) == fields
+    assert not jane["suspended_at"]
+    assert not formula["suspended_at"]
+    assert ann["suspended_at"].endswith("Z")
+    assert ann["suspended_at"] >= ann["created_at"]
+    alone = read(anyscale("user", "list", "--suspended", "-o", output).stdout, output)
+    assert alone == [ann]
+
+
+def read(text: str, output: str) -> list[dict[str, str]]:
+    if output == "csv":
+        return list(csv.DictReader(text.splitlines()))
+    if output == "jsonl":
+        return [json.loads(line) for line in text.splitlines()]
+    records = json.loads(text) if output == "json" else yaml.safe_load(text)
+    return [records] if isinstance(records, dict) else records
+
+
+def test_the_suspended_are_found_and_the_table_says_who_they_are(
+    there: None, users: Path, said: Said, anyscale: Anyscale
+) -> None:
+    def table(*arguments: str) -> list[list[str]]:
+        lines = anyscale("user", *arguments).stdout.splitlines()
+        return [re.split("  +", line) for line in lines]
+
+    titles = ["EMAIL", "NAME", "PERMISSION LEVEL", "CREATED AT", "USER ID", "STATE"]
+    assert table("list", "--suspended") == [titles]
+    said(0, "is suspended.", "user", "suspend", "jane@example.com")
+
+    head, jane, *others = table("list")
+
+    assert head == titles
+    assert (jane[0], jane[-1]) == ("jane@example.com", "suspended")
+    assert [line[5:] for line in others] == [["-"], ["-"]]
+    assert table("get", "--email", "jane@example.com") == [titles, jane]
+    assert table("list", "--suspended", "--email", "@EXAMPLE.com") == [titles, jane]
+    assert table("list", "--suspended", "--email", "ann") == [titles]
+    said(0, "is not suspended.", "user", "restore", "jane@example.com")
+    assert table("list", "--suspended") == [titles]
+
+
+def test_what_is_wrong_is_said_and_changes_nothing(
+    there: None, users: Path, said: Said, anyscale: Anyscale
+) -> None:
+    before = levels(anyscale)
+    for command in ("suspend", "restore", "set-password-link"):
+        said(1, "there is no user with the email 'x@example.com'", "user", command, "x@example.com")
+    said(1, "there is no user", "user", "delete", "x@example.com", "--yes")
+    said(1, "there is no user", "user", "set-role", "x@example.com", "owner")
+    said(2, "error: say --email jane@example.com\n", "user", "get", "jane@example.com")
+    said(2, "error: say --name 'Jane Doe'\n", "user", "get", "Jane Doe")
+    said(2, "'admin' is not one of", "user", "set-role", "jane@example.com", "admin")
+    said(2, "say --yes to delete the account", "user", "delete", "jane@example.com")
+    said(2, "say for whom: by an email, by -f FILE or by --batch ID\n", "user", "set-password-link")
+    both = ("user", "set-password-link", "jane@example.com", "-f", users)
+    said(2, "by -f FILE or by --batch ID, and by only one of them\n", *both)
+    said(2, "name a new one by --output-file", "user", "set-password-link", "-f", users)
+    assert levels(anyscale) == before
+
+
+def test_one_link_goes_to_standard_output(there: None, users: Path, said: Said) -> None:
+    done = said(0, "The link is good once, until", "user", "set-password-link", "jane@example.com")
+    assert LINK.fullmatch(done.stdout.strip())
+    assert "Hand it to jane@example.com alone" in done.stderr
+
+
+def test_the_links_of_a_file_go_into_a_new_file(
+    there: None, users: Path, said: Said, tmp_path: Path
+) -> None:
+    path = tmp_path / "links.csv"
+    command = ("user", "set-password-link", "-f", users, "--output-file", path)
+    done = said(0, f"3 links are in {path}, each good once, until", *command)
+    assert done.stdout == ""
+    rows = links_of(path)
+    # As a spreadsheet takes it for a text.
+    emails = ["jane@example.com", "'=1+1@example.com", "ann@example.com"]
+    assert [row["email"] for row in rows] == emails
+    assert all(LINK.fullmatch(row["url"]) for row in rows)
+    assert {re.sub(r"\d", "0", row["expires_at"]) for row in rows} == {"0000-00-00T00:00:00Z"}
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    written = path.read_bytes()
+    said(2, f"{path} exists: name a new file", *command)
+    assert path.read_bytes() == written
+    assert sorted(one.suffix for one in tmp_path.iterdir() if "links" in one.name) == [".csv"]
+
+
+def test_the_links_of_a_batch_are_for_those_whom_nobody_can_sign_in_as(
+    there: None, users: Path, said: Said, anyscale: Anyscale, tmp_path: Path
+) -> None:
+    (batch,) = json.loads(anyscale("batch", "list", "-o", "json").stdout)
+    shown = json.loads(anyscale("batch", "show", batch["batch_id"], "-o", "json").stdout)
+    assert shown["without_way_in"] == 2
+    assert "without way in: 2\n" in anyscale("batch", "show", batch["batch_id"]).stdout
+    path = tmp_path / "links.csv"
+    command = ("user", "set-password-link", "--output-file", path, "--batch")
+    said(1, "there is no batch bat_none", *command, "bat_none")
+    assert not path.exists()
+    said(0, f"2 links are in {path}", *command, batch["batch_id"])
+    assert [row["email"][0] for row in links_of(path)] == ["j", "'"]
+
+
+def test_where_nobody_needs_a_link_no_file_is_made(
+    there: None, said: Said, anyscale: Anyscale, tmp_path: Path
+) -> None:
+    path = tmp_path / "links.csv"
+    text = "create_users:\n- {name: A, email: a@b.io, password: correct-donkey-battery}\n"
+    anyscale("user", "batch-create", "-f", "-", stdin=text)
+    (batch,) = json.loads(anyscale("batch", "list", "-o", "json").stdout)
+    command = ("user", "set-password-link", "--batch", batch["batch_id"], "--output-file", path)
+    said(0, "Nobody needs a link: no file was made.", *command)
+    assert not path.exists()
+
+
+def test_emails_without_an_account_are_named_by_their_lines(
+    there: None, users: Path, said: Said, anyscale: Anyscale, tmp_path: Path
+) -> None:
+    first = anyscale("user", "set-password-link", "jane@example.com").stdout
+    file, path = tmp_path / "more.yaml", tmp_path / "links.csv"
+    text = FILE + "- {name: X, email: x@example.com}\n- {name: Y, email: y@example.com}\n"
+    file.write_text(text, encoding="utf-8")
+    command = ("user", "set-password-link", "-f", file, "--output-file", path)
+    done = said(1, "2 problems; no link was made.", *command)
+    assert f"{file}:5:20: create_users[3].email: 'x@example.com' has no account" in done.stderr
+    file.write_text(FILE + "- {name: ' ', email: foo}\n", encoding="utf-8")
+    done = said(2, "2 problems; no link was made.", *command)
+    assert "create_users[3].email: 'foo' is not an email address" in done.stderr
+    assert not path.exists()
+    assert not list(tmp_path.glob(".links*"))
+    assert LINK.fullmatch(first.strip())
+    audit = [
+        json.loads(one) for one in anyscale("audit", "list", "-o", "jsonl").stdout.splitlines()
+    ]
+    assert sum(entry["event"] == "links.created" for entry in audit) == 1
+
+
+def test_what_fails_half_way_leaves_no_file(
+    users: Path, said: Said, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    command = ("user", "set-password-link", "-f", users, "--output-file")
+    said(2, "ANYSCALE_PUBLIC_URL is not set", *command, folder / "links.csv")
+    monkeypatch.setenv("ANYSCALE_PUBLIC_URL", ADDRESS)
+    said(1, "jane@example.com is suspended: restore it first", *_suspended(said, command, folder))
+    assert list(folder.iterdir()) == []
+    said(2, "No such file or directory", *command, tmp_path / "nowhere" / "links.csv")
+
+
+def _suspended(said: Said, command: tuple[str | Path, ...], folder: Path) -> list[str | Path]:
+    said(0, "is suspended.", "user", "suspend", "jane@example.com")
+    return [*command, folder / "links.csv"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "said"),
+    [
+        ("error=ENOSPC", 1, "links.csv: No space left on device"),
+        ("error=EEXIST", 2, "links.csv exists by now: name a new file"),
+        ("error=EPERM", 0, "3 links are in"),  # as where files have no second names
+        ("signal=SIGKILL", -signal.SIGKILL, ""),
+    ],
+)
+def test_the_file_is_there_whole_or_not_at_all(
+    users: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str, status: int, said: str
+) -> None:
+    monkeypatch.setenv("ANYSCALE_PUBLIC_URL", ADDRESS)
+    path = tmp_path / "folder" / "links.csv"
+    path.parent.mkdir()
+    options = ("-f", "-e", "trace=linkat", "-e", f"inject=linkat:{fault}", "-o", tmp_path / "log")
+    command = ("user", "set-password-link", "-f", users, "--output-file", path)
+
+    done = traced([str(option) for option in options], *command)
+
+    assert (done.returncode, said in done.stderr) == (status, True), done.stderr
+    assert (tmp_path / "log").read_text()
+    if path.exists():
+        assert [row["email"][0] for row in links_of(path)] == ["j", "'", "a"]
+    assert path.exists() or status != 0
+    assert status == -signal.SIGKILL or list(path.parent.iterdir()) in ([], [path])
+
+
+# Lost answers
+
+
+def test_a_deletion_whose_answer_was_lost_is_done_and_no_error(
+    signed_in: ServerProcess, users: Path, said: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost: list[str] = []
+
+    def plan(call: str) -> object:
+        if call.startswith("DELETE") and not lost:
+            lost.append(call)
+            return loses
+        return None
+
+    with Proxy([signed_in.port], plan) as proxy:  # type: ignore[arg-type]
+        monkeypatch.setenv("ANYSCALE_HOST", proxy.url)
+        done = said(
+            0, "jane@example.com is deleted.", "user", "delete", "jane@example.com", "--yes"
+        )
+        said(1, "there is no user with", "user", "delete", "jane@example.com", "--yes")
+    assert lost
+    assert "Trying again" in done.stderr or [e.status for e in proxy.history].count(404) == 1
+
+
+# The operator
+
+
+def test_the_operator_makes_the_first_owner(server: ServerProcess, anyscale: Anyscale) -> None:
+    link = server.run("create-owner", "--email", "boss@example.com", "--name", "The Boss")
+    assert LINK.fullmatch(link)
+    env = {"ANYSCALE_HOST": server.url, "ANYSCALE_CLI_TOKEN": server.token()}
+    listed = json.loads(anyscale("user", "list", "-o", "json", env=env).stdout)
+    assert [(u["name"], u["permission_level"]) for u in listed] == [("The Boss", "owner")]
+    again = server.run("create-owner", "--email", "BOSS@example.com")
+    assert LINK.fullmatch(again)
+    assert again != link
+    for secret in (link, again):
+        assert secret.partition("#")[2] not in server.log.read_text(encoding="utf-8")
+
+
+def test_without_an_address_no_owner_and_no_database_is_made(
+    said: Said, data: Path, home: Path
+) -> None:
+    said(2, "ANYSCALE_PUBLIC_URL is not set", "server", "create-owner", "--email", "a@b.io")
+    assert not list(home.iterdir())
+    assert not data.exists()
+
+
+def test_an_email_that_an_unfinished_batch_holds_is_no_owners(
+    said: Said, anyscale: Anyscale, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANYSCALE_PUBLIC_URL", ADDRESS)
+    plane = ControlPlane(Settings.from_environment(os.environ, served=True))
+    batch = plane.batches.open("key", "fail", Principal("local:test"))
+    plane.batches.claim(batch.batch_id, 0, everybody("boss"))
+    plane.close()
+    command = ("server", "create-owner", "--email", "boss@example.com")
+    done = said(1, f"is held by the unfinished batch {batch.batch_id}", *command)
+    assert done.stdout == ""

@@ -1,0 +1,193 @@
+"""Files that are empty, or are not the text that they should be, and what is said of them."""
+
+from tests.client.bad_files.bad import Bad
+
+BYTES = [
+    Bad(
+        "an empty YAML file",
+        "users.yaml",
+        b"",
+        [
+            (
+                "users.yaml:1:1: the file has no users: it needs the key 'create_users' with a "
+                "list of them"
+            )
+        ],
+    ),
+    Bad(
+        "an empty JSON file",
+        "users.json",
+        b"",
+        [
+            (
+                'users.json:1:1: the file has no users: it needs {"create_users": [{"name": '
+                '"Jane", "email": "jane@example.com"}]}'
+            )
+        ],
+    ),
+    Bad(
+        "an empty JSON Lines file",
+        "users.jsonl",
+        (b"\n \n"),
+        [
+            (
+                'users.jsonl:1:1: the file has no users: it needs lines like {"name": "Jane", '
+                '"email": "jane@example.com"}'
+            )
+        ],
+    ),
+    Bad(
+        "an empty CSV file",
+        "users.csv",
+        b"",
+        [
+            (
+                "users.csv:1:1: the file has no users: the first line must name the columns, name "
+                "and email among them, separated by commas, semicolons or tabs, like "
+                "name,email,password,is_sso_user,lastname,title"
+            )
+        ],
+    ),
+    Bad(
+        "a YAML file of comments",
+        "users.yaml",
+        (b"# nobody\n\n# yet\n"),
+        [
+            (
+                "users.yaml:1:1: the file has no users: it needs the key 'create_users' with a "
+                "list of them"
+            )
+        ],
+    ),
+    Bad(
+        "a YAML file that only begins a document",
+        "users.yaml",
+        b"---\n",
+        [
+            (
+                "users.yaml:2:1: the file has no users: it needs the key 'create_users' with a "
+                "list of them"
+            )
+        ],
+    ),
+    Bad(
+        "a binary file",
+        "users.yaml",
+        b"\x7fELF\x02\x01\x01\x00\x00",
+        [
+            (
+                "users.yaml:1:1: the file has the character U+007F, which YAML does not allow: "
+                "remove it"
+            )
+        ],
+    ),
+    Bad(
+        "a NUL byte in the middle",
+        "users.csv",
+        (b"name,email\nJane,ja\x00ne@example.com\n"),
+        [
+            (
+                "users.csv:2:8: the file is binary from here on (it has a NUL byte): users are "
+                "read from text"
+            )
+        ],
+    ),
+    Bad(
+        "UTF-16, little-endian",
+        "users.yaml",
+        "create_users:\n".encode("utf-16-le"),
+        ["users.yaml:1:1: the file is UTF-16 text: save it as UTF-8"],
+    ),
+    Bad(
+        "UTF-16, big-endian",
+        "users.csv",
+        "name,email\n".encode("utf-16-be"),
+        ["users.csv:1:1: the file is UTF-16 text: save it as UTF-8"],
+    ),
+    Bad(
+        "UTF-16 with a mark, little-endian",
+        "users.csv",
+        b"\xff\xfe" + "name,email\n".encode("utf-16-le"),
+        ["users.csv:1:1: the file is UTF-16 text: save it as UTF-8"],
+    ),
+    Bad(
+        "UTF-16 with a mark, big-endian",
+        "users.yaml",
+        b"\xfe\xff" + "create_users:\n".encode("utf-16-be"),
+        ["users.yaml:1:1: the file is UTF-16 text: save it as UTF-8"],
+    ),
+    Bad(
+        "UTF-32",
+        "users.yaml",
+        "create_users:\n".encode("utf-32-le"),
+        ["users.yaml:1:1: the file is UTF-32 text: save it as UTF-8"],
+    ),
+    Bad(
+        "UTF-32 with a mark",
+        "users.json",
+        b"\xff\xfe\0\0" + "{}".encode("utf-32-le"),
+        ["users.json:1:1: the file is UTF-32 text: save it as UTF-8"],
+    ),
+    Bad(
+        "Latin-1",
+        "users.yaml",
+        (b"create_users:\n- name: Jane\n  email: jane@example.com\n  title: Caf\xe9 owner\n"),
+        [
+            (
+                "users.yaml:4:13: the file is not UTF-8 from here on (Latin-1 or Windows-1252 "
+                "look like this): save it as UTF-8"
+            )
+        ],
+    ),
+    Bad(
+        "Windows-1252 in CSV",
+        "users.csv",
+        (b"name,email\nJane,jane@example.com\nJ\xfcrgen,juergen@example.com\n"),
+        [
+            (
+                "users.csv:3:2: the file is not UTF-8 from here on (Latin-1 or Windows-1252 look "
+                "like this): save it as UTF-8"
+            )
+        ],
+    ),
+    Bad(
+        "a character cut off at the end",
+        "users.yaml",
+        (b"create_users:\n- name: Jane\n  email: jane@example.com\n  title: caf\xc3"),
+        [
+            (
+                "users.yaml:4:13: the file ends in the middle of a character: it was cut off, or "
+                "is not UTF-8"
+            )
+        ],
+    ),
+    Bad(
+        "a spreadsheet",
+        "users.csv",
+        b"PK\x03\x04\x14\x00\x06\x00",
+        [
+            (
+                "users.csv:1:1: the file is a spreadsheet or a zip archive: export the sheet as "
+                "CSV (UTF-8)"
+            )
+        ],
+    ),
+    Bad(
+        "an old spreadsheet",
+        "users.csv",
+        b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
+        ["users.csv:1:1: the file is an old spreadsheet: export the sheet as CSV (UTF-8)"],
+    ),
+    Bad(
+        "a compressed file",
+        "users.yaml",
+        b"\x1f\x8b\x08\x00",
+        ["users.yaml:1:1: the file is compressed: unpack it first"],
+    ),
+    Bad(
+        "a PDF document",
+        "users.yaml",
+        b"%PDF-1.7\n",
+        ["users.yaml:1:1: the file is a PDF document: export the users as CSV (UTF-8)"],
+    ),
+]

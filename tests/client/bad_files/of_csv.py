@@ -1,0 +1,424 @@
+"""CSV files in which something is wrong, and what is said of them."""
+
+from tests.client.bad_files.bad import Bad
+
+MUST_NAME = (
+    "the first line must name the columns, name and email among them, separated by commas, "
+    "semicolons or tabs, like name,email,password,is_sso_user,lastname,title"
+)
+MEND = "rename it to one of name, email, password, is_sso_user, lastname, title, or remove it"
+NAMELESS = (
+    "this cell's column has no name: name it one of "
+    "name, email, password, is_sso_user, lastname, title, or remove it"
+)
+NOT_YAML = "the file must begin with the key 'create_users:', and the list of users under it"
+SAY_CSV = "if the file is CSV, say --format csv"
+
+CSV = [
+    Bad(
+        "no header: no cell is shown",
+        "users.csv",
+        b"Jane,jane@example.com,correct-horse\n",
+        [f"users.csv:1:1: there is no column name and no column email: {MUST_NAME}"],
+    ),
+    Bad(
+        "no column for the email",
+        "users.csv",
+        (b"name,title\nJane,Engineer\n"),
+        [f"users.csv:1:1: there is no column email: {MUST_NAME}"],
+    ),
+    Bad(
+        "names that are not guessed, and a column that is missing",
+        "users.csv",
+        b"First Name,Last Name,Email,Title\nJane,Doe,jane@example.com,Boss\n",
+        [
+            f"users.csv:1:1: unknown column 'First Name': {MEND}",
+            f"users.csv:1:1: there is no column name: {MUST_NAME}",
+            f"users.csv:1:12: unknown column 'Last Name': {MEND}",
+        ],
+    ),
+    Bad(
+        "a column of the sheet's own, and a wrong email under a name in another case",
+        "users.csv",
+        b"Name,Department, EMAIL \nJane,Sales,jane\n",
+        [
+            f"users.csv:1:6: unknown column 'Department': {MEND}",
+            "users.csv:2:12: create_users[0].email: 'jane' is not an email address",
+        ],
+    ),
+    Bad(
+        "no header, and a user called Title: no cell is shown",
+        "users.csv",
+        b"Title,jane@example.com,correct-horse\n",
+        [f"users.csv:1:1: there is no column name and no column email: {MUST_NAME}"],
+    ),
+    Bad(
+        "a column that is named like an email",
+        "users.csv",
+        b"name,email,work@home\nJane,jane@example.com,x\n",
+        [f"users.csv:1:12: unknown column 'work@home': {MEND}"],
+    ),
+    Bad(
+        "a hundred columns and one that are not known",
+        "users.csv",
+        b"name,email" + b",x" * 101 + b"\n",
+        [
+            *(f"users.csv:1:{12 + 2 * n}: unknown column 'x': {MEND}" for n in range(100)),
+            (
+                "users.csv:1:212: more than 100 keys or columns are wrong up to here: "
+                "it is no users file"
+            ),
+        ],
+    ),
+    Bad(
+        "cells in columns without a name, of which the first in each is told",
+        "users.csv",
+        b"name,,email,,\nJane,x,jane@example.com,,\nJoe,y,joe,,z\n",
+        [
+            f"users.csv:2:6: {NAMELESS}",
+            "users.csv:3:7: create_users[1].email: 'joe' is not an email address",
+            f"users.csv:3:12: {NAMELESS}",
+        ],
+    ),
+    Bad(
+        "cells in a hundred columns without a name and one",
+        "users.csv",
+        b"name,email" + b"," * 101 + b"\nJane,jane@example.com" + b",x" * 101 + b"\n",
+        [
+            *(f"users.csv:2:{23 + 2 * n}: {NAMELESS}" for n in range(100)),
+            (
+                "users.csv:2:223: more than 100 keys or columns are wrong up to here: "
+                "it is no users file"
+            ),
+        ],
+    ),
+    Bad(
+        "separators at the end of the rows, and not of the first line",
+        "users.csv",
+        b"name,email\nJane,jane@example.com,\nJoe,joe@example.com,,x\n",
+        [
+            (
+                "users.csv:2:1: create_users[0]: this row has 3 cells and the first line names "
+                "2 columns; remove what is empty at its end"
+            ),
+            (
+                "users.csv:3:1: create_users[1]: this row has 4 cells and the first line names "
+                "2 columns; quote a text that holds ','"
+            ),
+        ],
+    ),
+    Bad(
+        "a separator at the end of the first line alone",
+        "users.csv",
+        b"name,email,\nJane,jane@example.com\n",
+        [
+            (
+                "users.csv:2:1: create_users[0]: this row has 2 cells and the first line has 3, "
+                "1 of them empty; remove what is empty in the first line"
+            )
+        ],
+    ),
+    Bad(
+        "columns that are not known",
+        "users.csv",
+        b'name,email,titel,"a, b"\nJane,jane@example.com,x,y\n',
+        [
+            f"users.csv:1:12: unknown column 'titel': {MEND}",
+            f"users.csv:1:18: unknown column 'a, b': {MEND}",
+        ],
+    ),
+    Bad(
+        "a column twice",
+        "users.csv",
+        (b"name,email,name\nJane,jane@example.com,Joe\n"),
+        ["users.csv:1:12: the column 'name' is there twice"],
+    ),
+    Bad(
+        "a column twice, in other cases and with blanks",
+        "users.csv",
+        b"Name,email, NAME\nJane,jane@example.com,Joe\n",
+        ["users.csv:1:12: the column 'name' is there twice"],
+    ),
+    Bad(
+        "rows that are too short and too long",
+        "users.csv",
+        (
+            b"name,email,password,is_sso_user,lastname,title\n"
+            b"Jane\n"
+            b"Jane,jane@example.com\n"
+            b"Jane,jane@example.com,,,,,\n"
+        ),
+        [
+            (
+                "users.csv:2:1: create_users[0]: this row has 1 cell and the first line names 6 "
+                "columns; separate its cells by ',', those that are empty too"
+            ),
+            (
+                "users.csv:3:1: create_users[1]: this row has 2 cells and the first line names 6 "
+                "columns; separate its cells by ',', those that are empty too"
+            ),
+            (
+                "users.csv:4:1: create_users[2]: this row has 7 cells and the first line names 6 "
+                "columns; remove what is empty at its end"
+            ),
+        ],
+    ),
+    Bad(
+        "a comma in a title without quotes",
+        "users.csv",
+        (b"name,email,title\nJane,jane@example.com,Engineer, Platform\n"),
+        [
+            (
+                "users.csv:2:1: create_users[0]: this row has 4 cells and the first line names 3 "
+                "columns; quote a text that holds ','"
+            )
+        ],
+    ),
+    Bad(
+        "a quote that is never closed",
+        "users.csv",
+        (
+            b"name,email,password,is_sso_user,lastname,title\n"
+            b"Jane,jane@example.com,,,,\n"
+            b'Joe,"joe@example.com,,,,\n'
+            b"Ann,ann@example.com,,,,\n"
+        ),
+        ["users.csv:3:5: not valid CSV: the quote that opens this cell is never closed"],
+    ),
+    Bad(
+        "a quote that another one closes",
+        "users.csv",
+        (
+            b"name,email,password,is_sso_user,lastname,title\n"
+            b'Joe,"joe@example.com,,,,\n'
+            b'Ann,"ann@example.com",,,,\n'
+        ),
+        [
+            (
+                "users.csv:2:5: not valid CSV: the quotes of this cell do not match: double a "
+                'quote inside a quoted text ("")'
+            )
+        ],
+    ),
+    Bad(
+        "a text after a closing quote",
+        "users.csv",
+        (b'name,email,password,is_sso_user,lastname,title\n"Joe" Smith,joe@example.com,,,,\n'),
+        [
+            (
+                "users.csv:2:1: not valid CSV: the quotes of this cell do not match: double a "
+                'quote inside a quoted text ("")'
+            )
+        ],
+    ),
+    Bad(
+        "semicolons, and a wrong email",
+        "users.csv",
+        (b"name;email;title\nJ\xc3\xbcrgen;jurgen;Engineer, Platform\n"),
+        ["users.csv:2:8: create_users[0].email: 'jurgen' is not an email address"],
+    ),
+    Bad(
+        "tabs, and a wrong email",
+        "users.csv",
+        (b"name\temail\ttitle\nJ\xc3\xbcrgen\tjurgen\tEngineer; Platform\n"),
+        ["users.csv:2:8: create_users[0].email: 'jurgen' is not an email address"],
+    ),
+    Bad(
+        "bars between the cells",
+        "users.csv",
+        (b"name|email\nJane|jane@example.com\n"),
+        [f"users.csv:1:1: there is no column name and no column email: {MUST_NAME}"],
+    ),
+    Bad(
+        "a byte order mark, and a wrong email",
+        "users.csv",
+        (b"\xef\xbb\xbfname,email\nJane,jane\n"),
+        ["users.csv:2:6: create_users[0].email: 'jane' is not an email address"],
+    ),
+    Bad(
+        "a line break in a quoted title, and a wrong email after it",
+        "users.csv",
+        (
+            b"name,email,password,is_sso_user,lastname,title\n"
+            b'Jane,jane@example.com,,,,"Engineer\n'
+            b'Platform"\n'
+            b"Joe,joe,,,,\n"
+        ),
+        [
+            "users.csv:2:26: create_users[0].title: has a line break at character 9: remove it",
+            "users.csv:4:5: create_users[1].email: 'joe' is not an email address",
+        ],
+    ),
+    Bad(
+        "quotes inside cells without quotes",
+        "users.csv",
+        (b'name,email,title\nJa"ne,jane,5" pipes\n'),
+        ["users.csv:2:7: create_users[0].email: 'jane' is not an email address"],
+    ),
+    Bad(
+        "doubled quotes before a wrong email",
+        "users.csv",
+        (b'name,email\n"Jane ""JJ"" Doe",jane\n'),
+        ["users.csv:2:19: create_users[0].email: 'jane' is not an email address"],
+    ),
+    Bad(
+        "empty cells for a name and an email",
+        "users.csv",
+        (b"name,email,title\n,,Boss\n"),
+        [
+            "users.csv:2:1: create_users[0].name: is empty: every user has one",
+            "users.csv:2:2: create_users[0].email: is empty: every user has one",
+        ],
+    ),
+    Bad(
+        "other words for is_sso_user",
+        "users.csv",
+        (
+            b"name,email,password,is_sso_user,lastname,title\n"
+            b"Jane,jane@example.com,,maybe,,\n"
+            b"Joe,joe@example.com,,1,,\n"
+        ),
+        [
+            "users.csv:2:24: create_users[0].is_sso_user: must be true or false",
+            "users.csv:3:22: create_users[1].is_sso_user: must be true or false",
+        ],
+    ),
+    Bad(
+        "an email twice",
+        "users.csv",
+        (
+            b"name,email,password,is_sso_user,lastname,title\n"
+            b"Jane,jane@example.com,,,,\n"
+            b"Jane,JANE@example.com,,,,\n"
+        ),
+        [
+            (
+                "users.csv:3:6: create_users[1].email: 'JANE@example.com' is also the email of "
+                "create_users[0], on line 2, column 6"
+            )
+        ],
+    ),
+    Bad(
+        "a short password",
+        "users.csv",
+        (b"name,email,password,is_sso_user,lastname,title\nJane,jane@example.com,s3cret!,,,\n"),
+        ["users.csv:2:23: create_users[0].password: is shorter than 8 characters"],
+    ),
+    Bad(
+        "ends of lines of old Macs",
+        "users.csv",
+        b"name,email\rJane,jane@example.com\r",
+        [
+            (
+                "users.csv:1:6: not valid CSV: the file has line ends of old Macs (CR): save it "
+                "with LF or CRLF"
+            )
+        ],
+    ),
+    Bad(
+        "a header with an open quote",
+        "users.csv",
+        (b'"name,email\nJane,jane@example.com\n'),
+        ["users.csv:1:1: not valid CSV: the quote that opens this cell is never closed"],
+    ),
+    Bad(
+        "blank lines alone",
+        "users.csv",
+        (b"\n\n"),
+        [f"users.csv:1:1: the file has no users: {MUST_NAME}"],
+    ),
+    Bad(
+        "a cell that is too long",
+        "users.csv",
+        b"name,email\nJane," + b"x" * 200_000,
+        [
+            (
+                "users.csv:2:6: not valid CSV: this cell is too long, or the quote that opens it "
+                "is never closed"
+            )
+        ],
+    ),
+    Bad(
+        "a row of more than a MiB",
+        "users.csv",
+        b"name,email\n" + b"a" * 99_999 + b"," * 2_000_000,
+        [
+            (
+                "users.csv:2:1114102: no entry ends in the 1 MiB before this place: it is too "
+                "long, or a quote is never closed"
+            )
+        ],
+    ),
+    Bad(
+        "a line for Excel, and mistakes after it",
+        "users.csv",
+        b"sep=;\r\nName;Email;Department\r\nJane;jane;Sales\r\n",
+        [
+            f"users.csv:2:12: unknown column 'Department': {MEND}",
+            "users.csv:3:6: create_users[0].email: 'jane' is not an email address",
+        ],
+    ),
+    Bad(
+        "a line for Excel that says bars",
+        "users.csv",
+        b"sep=|\nname|email\n",
+        [f"users.csv:2:1: there is no column name and no column email: {MUST_NAME}"],
+    ),
+    Bad(
+        "a line for Excel alone",
+        "users.csv",
+        b"sep=,\n",
+        [f"users.csv:2:1: the file has no users: {MUST_NAME}"],
+    ),
+    Bad(
+        "rows of empty cells alone",
+        "users.csv",
+        b",,\r\n,,\r\n",
+        [f"users.csv:1:1: the file has no users: {MUST_NAME}"],
+    ),
+    Bad(
+        "CSV under a name that does not say so",
+        "users.txt",
+        b"\xef\xbb\xbfName,Email\r\nJane,jane@example.com\r\n",
+        [f"users.txt:1:1: {NOT_YAML}; {SAY_CSV}"],
+    ),
+    Bad(
+        "CSV with tabs and a character that ends the reading",
+        "users.tsv",
+        b"title\temail\tname\nBoss\tjane@example.com\tJ\xfcrgen\n",
+        [
+            (
+                "users.tsv:2:24: the file is not UTF-8 from here on (Latin-1 or Windows-1252 look "
+                f"like this): save it as UTF-8; {SAY_CSV}"
+            )
+        ],
+    ),
+    Bad(
+        "CSV in quotes with semicolons, taken as YAML",
+        "users",
+        b'"name";"email"\n"Jane";"jane@example.com"\n',
+        [f"users:1:1: {NOT_YAML}; {SAY_CSV}"],
+    ),
+    Bad(
+        "CSV with a line for Excel, taken as YAML",
+        "users.txt",
+        b"sep=;\nname;email\n",
+        [f"users.txt:1:1: {NOT_YAML}; {SAY_CSV}"],
+    ),
+    Bad(
+        "a text that is neither YAML nor CSV: --format csv is not proposed",
+        "users.txt",
+        b"the name and the email, please\n",
+        [f"users.txt:1:1: {NOT_YAML}"],
+    ),
+    Bad(
+        "JSON Lines taken as YAML: --format csv is not proposed",
+        "users.txt",
+        b'{"name": "Cid", "email": "cid@example.com"}\n{"name": "Dee", "email": "d@d.io"}\n',
+        [
+            "users.txt:1:2: unknown key 'name': the file holds one key, 'create_users'",
+            "users.txt:1:17: unknown key 'email': the file holds one key, 'create_users'",
+            "users.txt:2:1: not valid YAML: something follows the end of the document: remove it",
+        ],
+    ),
+]

@@ -1,0 +1,244 @@
+"""However large or nasty a file is, refusing it costs little memory and little time."""
+
+import io
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator
+from itertools import chain, repeat
+
+import pytest
+
+from anyscale.user.files import UsersFile, format_of
+from anyscale.user.files.input_stream import Fatal, InputStream
+from anyscale.user.validation import Policy
+
+MIB = 1 << 20
+
+#: seconds of work, with tracemalloc watching
+SOON = 10
+
+
+class Generated(io.BytesIO):
+    """A stream that is made as it is read, so that the test itself holds nothing large."""
+
+    def __init__(self, pieces: Callable[[], Iterator[bytes]]) -> None:
+        super().__init__()
+        self._make = pieces
+        self._pieces = pieces()
+        self._rest = b""
+
+    def read(self, size: int | None = -1) -> bytes:
+        assert size is not None
+        assert size > 0
+        while len(self._rest) < size and (piece := next(self._pieces, b"")):
+            self._rest += piece
+        given, self._rest = self._rest[:size], self._rest[size:]
+        return given
+
+    def seek(self, offset: int, _whence: int = io.SEEK_SET) -> int:
+        self._pieces, self._rest = self._make(), b""
+        return offset
+
+
+def then(start: bytes, again: bytes, size: int, end: bytes = b"") -> Callable[[], Iterator[bytes]]:
+    """Give a start, and then the same bytes over and over up to a size, and an end."""
+    piece = again * max(1, (1 << 14) // len(again))
+    return lambda: chain([start], repeat(piece, size // len(piece)), [end])
+
+
+def refused(pieces: Callable[[], Iterator[bytes]], name: str) -> tuple[list[str], float, int]:
+    """Read, and give what is wrong, how many seconds it took and how many MiB at most."""
+    list(UsersFile(io.BytesIO(b"x"), name, format_of(name)).reading(Policy()))  # imports
+    file = UsersFile(Generated(pieces), name, format_of(name))
+    tracemalloc.start()
+    try:
+        begin = time.process_time()
+        reading = file.reading(Policy())
+        for _user in reading:
+            pass
+        seconds = time.process_time() - begin
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    return [str(problem)[:300] for problem in reading.problems[:5]], seconds, peak >> 20
+
+
+Y = b"create_users:\n- name: Jane\n  email: "
+J = b'{"create_users": [{"name": "Jane", "email": '
+L = b'{"name": "Jane", "email": '
+C = b"name,email\nJane,"
+
+#: 20 levels that double: a million times the text, if anybody followed them
+LAUGHS = b"a0: &a0 lol\n" + b"".join(
+    b"a%d: &a%d [*a%d, *a%d]\n" % (n, n, n - 1, n - 1) for n in range(1, 21)
+)
+
+NASTY: dict[str, tuple[str, Callable[[], Iterator[bytes]]]] = {
+    "a YAML text of 100 MB": ("users.yaml", then(Y, b"x", 100 * MIB)),
+    "a quoted YAML text of 100 MB": ("users.yaml", then(Y + b"'", b"x\n  ", 100 * MIB)),
+    "a YAML block of 100 MB": ("users.yaml", then(Y + b"|\n", b"    x\n", 100 * MIB)),
+    "a YAML comment of 100 MB": ("users.yaml", then(Y, b"# x\n", 100 * MIB)),
+    "a YAML key of 100 MB": ("users.yaml", then(b"", b"x", 100 * MIB)),
+    "a JSON text of 100 MB": ("users.json", then(J + b'"', b"x", 100 * MIB)),
+    "a JSON text of 100 MB of escapes": ("users.json", then(J + b'"', b"\\u00e9", 100 * MIB)),
+    "a JSON key of 100 MB": ("users.json", then(b'{"', b"x", 100 * MIB)),
+    "a JSON Lines text of 100 MB": ("users.jsonl", then(L + b'"', b"x", 100 * MIB)),
+    "a line of 100 MB that is not JSON": ("users.jsonl", then(b"", b"x", 100 * MIB)),
+    "a CSV cell of 100 MB": ("users.csv", then(C, b"x", 100 * MIB)),
+    "a CSV header of 100 MB": ("users.csv", then(b"", b"x", 100 * MIB)),
+    "an open quote and 50 MB of CSV": ("users.csv", then(C + b'"', b"a,b\n", 50 * MIB)),
+    "a CSV row of 50 MB of commas": ("users.csv", then(C, b",", 50 * MIB)),
+    "a million [ in YAML": ("users.yaml", then(Y, b"[", MIB)),
+    "a million [ at the top of YAML": ("users.yaml", then(b"", b"[", MIB)),
+    "a million { in YAML": ("users.yaml", then(Y, b"{", MIB)),
+    "a million [ in JSON": ("users.json", then(J, b"[", MIB)),
+    "a million [ on a JSON line": ("users.jsonl", then(L, b"[", MIB)),
+    "a million nested JSON maps": ("users.json", then(J, b'{"a":', 5 * MIB)),
+    "a MB of dashes in YAML": ("users.yaml", then(b"create_users:\n", b"- ", MIB)),
+    "a MB of question marks in YAML": ("users.yaml", then(b"create_users:\n", b"? ", MIB)),
+    "a MB of colons in YAML": ("users.yaml", then(b"create_users:\n", b": ", MIB)),
+    "a MB of tags in YAML": ("users.yaml", then(Y, b"!a ", MIB)),
+    "a MB of anchors in YAML": ("users.yaml", then(Y + b"[", b"&a x, ", MIB)),
+    "a MB of short YAML keys": ("users.yaml", then(b"create_users: [{", b"a, ", MIB)),
+    "a MB of lists as YAML keys": ("users.yaml", then(b"create_users: [{", b"[]: a, ", MIB)),
+    "a MB of short keys at the top of YAML": ("users.yaml", then(b"", b"a: b\n", MIB)),
+    "a MB of short JSON keys": ("users.json", then(J, b'"", "a":', MIB)),
+    "a MB of short keys on a JSON line": ("users.jsonl", then(b'{"a":""', b',"a":""', MIB)),
+    "100 MB of short keys at the top of JSON": (
+        "users.json",
+        then(b'{"a":1', b',"a":1', 100 * MIB),
+    ),
+    "a MB of columns in CSV": ("users.csv", then(b"name,email", b",a", MIB - 40_000, b"\n")),
+    "a MB of cells in a CSV row": ("users.csv", then(C, b",", MIB - 40_000, b"\n")),
+    "many cells, the last one broken": ("users.csv", then(C, b",", MIB // 8, b'"x"y\n')),
+    "aliases of 20 levels": ("users.yaml", lambda: iter([LAUGHS])),
+    "aliases of 20 levels among the users": (
+        "users.yaml",
+        lambda: iter([b"create_users:\n- " + LAUGHS.replace(b"\n", b"\n  ")]),
+    ),
+    "a number of 5,000 digits": ("users.json", then(J, b"9", 5000, b"}]}")),
+    "a number of a million digits": ("users.json", then(J, b"9", MIB - 40_000, b"}]}")),
+    "a MB of numbers": ("users.json", then(J + b"[", b"1,", MIB - 40_000, b"1]}]}")),
+    "a MB of empty lists": ("users.json", then(b'{"a": [', b"[],", MIB - 40_000, b"1]}")),
+    "an email of a.a.a.": ("users.yaml", then(Y, b"a.", MIB // 2, b"a@example.com\n")),
+    "an email of dashes": ("users.json", then(J + b'"', b"-", MIB // 2, b'"}]}')),
+    "an email of at-signs": ("users.jsonl", then(L + b'"', b"@", MIB // 2, b'"}\n')),
+    "an email with a long domain": ("users.csv", then(C + b"a@", b"a.", 100_000, b"com\n")),
+    "an email with a long IDN": ("users.csv", then(C + b"a@", "ü".encode(), 100_000, b".com\n")),
+}
+
+
+@pytest.mark.parametrize(("name", "pieces"), NASTY.values(), ids=NASTY)
+def test_a_nasty_file_is_refused_soon_and_in_little_memory(
+    name: str, pieces: Callable[[], Iterator[bytes]]
+) -> None:
+    problems, seconds, mebibytes = refused(pieces, name)
+
+    assert problems
+    assert seconds < SOON
+    assert mebibytes < 32
+
+
+@pytest.mark.parametrize(
+    "email",
+    ["a." * 126 + "a", "-" * 254, "@" * 254, "a@" + "a-" * 120 + "a.com", "a@" + "a." * 120 + "1"],
+)
+def test_an_email_that_could_make_a_pattern_backtrack_does_not(email: str) -> None:
+    problems, seconds, _mebibytes = refused(
+        lambda: iter(
+            [b"create_users:\n", *([f"- {{name: J, email: '{email}'}}\n".encode()] * 100)]
+        ),
+        "users.yaml",
+    )
+
+    assert problems
+    assert seconds < SOON
+
+
+def test_blanks_may_go_on_for_as_long_as_they_like_between_the_users_of_a_json_file() -> None:
+    user = b'{"name": "Jane", "email": "%s"}'
+    start = b'{"create_users": [' + user % b"a@example.com"
+
+    problems, _seconds, mebibytes = refused(
+        then(start, b" \n", 5 * MIB, b"," + user % b"b@example.com" + b"]}"), "users.json"
+    )
+
+    assert problems == []
+    assert mebibytes < 32
+
+
+def test_a_file_of_many_users_is_read_in_the_memory_of_their_emails_alone() -> None:
+    """20 bytes a user: where the email stands, and a hash of it."""
+    count = 20_000
+    users = (b"%d,u%d@example.com\n" % (n, n) for n in range(count))
+
+    problems, _seconds, mebibytes = refused(lambda: chain([b"name,email\n"], users), "users.csv")
+
+    assert problems == []
+    assert mebibytes < 8
+
+
+# --- the source itself
+
+
+def source(data: bytes, *, yaml: bool = False) -> InputStream:
+    return InputStream(io.BytesIO(data), "users.yaml", yaml=yaml)
+
+
+def test_a_source_gives_the_text_without_its_byte_order_mark() -> None:
+    assert "".join(source(b"\xef\xbb\xbfh\xc3\xa9").chunks()) == "hé"
+
+
+def test_a_source_hands_over_what_precedes_the_place_that_cannot_be_read() -> None:
+    reading = source(b"one\ntw\xffo")
+
+    assert reading.read_text() == "one\ntw"
+    with pytest.raises(Fatal) as refusal:
+        reading.read_text()
+    problem = refusal.value.problem
+    assert (problem.code, problem.line, problem.column) == ("encoding", 2, 3)
+
+
+def test_a_source_that_ended_stays_at_its_end() -> None:
+    reading = source(b"x")
+
+    assert [reading.read_text() for _ in range(3)] == ["x", "", ""]
+    assert reading.total == 1
+
+
+def test_a_source_that_cannot_be_read_says_so_every_time() -> None:
+    reading = source(b"\0")
+
+    for _ in range(2):
+        with pytest.raises(Fatal):
+            reading.read_text()
+
+
+def test_a_character_in_two_chunks_is_read_as_one() -> None:
+    text = "x" * ((1 << 16) - 1) + "é" * 70_000
+
+    assert "".join(source(text.encode()).chunks()) == text
+
+
+@pytest.mark.parametrize(
+    "character", ["\x0b", "\x1b", "\x7f", "\x85", "\u2028", "\u2029", "\ufeff"]
+)
+def test_only_yaml_stops_at_the_characters_that_yaml_does_not_allow(character: str) -> None:
+    text = f"a{character}b"
+
+    assert "".join(source(text.encode()).chunks()) == text
+    assert source(text.encode(), yaml=True).read_text() == "a"
+
+
+@pytest.mark.parametrize("start", ["a", "ab", "abc", "é"])
+def test_a_text_shorter_than_any_mark_is_read(start: str) -> None:
+    assert "".join(source(start.encode()).chunks()) == start
+
+
+def test_progress_counts_the_bytes_that_were_read() -> None:
+    data = b"name,email\nJane,jane@example.com\n"
+    file = UsersFile(io.BytesIO(data), "users.csv", "csv")
+
+    assert file.progress() == (0, len(data))
+    assert len(list(file.reading(Policy()))) == 1
+    assert file.progress() == (len(data), len(data))

@@ -1,0 +1,403 @@
+"""Every format gives back what was written, whatever it is, and no bytes make a reader fall."""
+
+import io
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from tests.client.bad_files.of_csv import CSV
+from tests.client.bad_files.of_json import JSON, JSON_LINES
+from tests.client.bad_files.of_yaml import YAML
+from tests.client.bad_files.people import WRITERS, Row, Write, as_written, checked, rows
+from tests.client.bad_files.reading import lines, read
+
+from anyscale.user.files import UsersFile, format_of
+from anyscale.user.validation import CheckedUser, Policy
+
+every_writer = pytest.mark.parametrize(("name", "write"), WRITERS.values(), ids=WRITERS)
+every_format = pytest.mark.parametrize(
+    "name", ["users.yaml", "users.json", "users.jsonl", "users.csv"]
+)
+
+PLACE_IN_A_FILE = ["create_users:\n- name: Jane\n  ", "name,email\n", '{"create_users": [', ""]
+
+
+@every_writer
+@given(people=rows)
+def test_users_come_back_as_they_were_written(name: str, write: Write, people: list[Row]) -> None:
+    users, reading = read(write(people).encode(), name)
+
+    assert reading.problems == []
+    assert users == [checked(as_written(name, row)) for row in people]
+
+
+@every_writer
+@settings(max_examples=30)
+@given(people=rows, mark=st.booleans())
+def test_a_byte_order_mark_changes_nothing(
+    name: str, write: Write, people: list[Row], mark: bool
+) -> None:
+    text = write(people).encode("utf-8-sig" if mark else "utf-8")
+
+    assert read(text, name)[0] == [checked(as_written(name, row)) for row in people]
+
+
+@every_writer
+@settings(max_examples=30)
+@given(people=rows, data=st.data())
+def test_the_place_of_a_problem_is_where_the_email_stands(
+    name: str, write: Write, people: list[Row], data: st.DataObject
+) -> None:
+    index = data.draw(st.integers(0, len(people) - 1))
+    people[index]["email"] = "oopsoops"
+    text = write(people)
+
+    _users, reading = read(text.encode(), name)
+
+    (problem,) = reading.problems
+    assert (problem.index, problem.field, problem.code) == (index, "email", "email_invalid")
+    assert problem.line
+    assert problem.column
+    there = text.split("\n")[problem.line - 1][problem.column - 1 :]
+    assert there.removeprefix('"').removeprefix("'").startswith("oopsoops")
+
+
+@every_writer
+@settings(max_examples=30)
+@given(people=rows)
+def test_a_reading_knows_where_each_right_email_stands(
+    name: str, write: Write, people: list[Row]
+) -> None:
+    for number, row in enumerate(people):
+        row["email"] = f"oops{number}@example.com"
+    text = write(people)
+    _users, reading = read(text.encode(), name)
+
+    for index in range(len(people)):
+        place = reading._entries.place_of_email(index)
+        there = text.split("\n")[place.line - 1][place.column - 1 :]
+        assert there.lstrip("\"'").startswith(f"oops{index}@")
+
+
+@pytest.mark.parametrize(
+    ("written", "field", "value"),
+    [
+        ("name: No", "name", "No"),
+        ("name: Yes", "name", "Yes"),
+        ("name: ~x", "name", "~x"),
+        ("name: 007", "name", "007"),
+        ("name: 'null'", "name", "null"),
+        ('name: "NULL"', "name", "NULL"),
+        ("name: nULL", "name", "nULL"),
+        ("name: Jane   # a comment", "name", "Jane"),
+        ("password: 012345678x", "password", "012345678x"),
+        ("password: 01234567800", "password", "01234567800"),
+        ("password: 1e1000000", "password", "1e1000000"),
+        ("password: .0000001", "password", ".0000001"),
+        ("password: null", "password", None),
+        ("password: ~", "password", None),
+        ("password:", "password", None),
+        ("password: ''", "password", None),
+        ("password: abc#defgh", "password", "abc#defgh"),
+        ("password: a:b:c:d:e:f", "password", "a:b:c:d:e:f"),
+        ("title: 12:30:45", "title", "12:30:45"),
+        ("title: 2026-01-02", "title", "2026-01-02"),
+        ("title: true", "title", "true"),
+        ("title: 0x1F", "title", "0x1F"),
+        ("title: null", "title", None),
+        ("title: ~", "title", None),
+        ("title:", "title", None),
+        ("title: ''", "title", ""),
+        ("title: 'null'", "title", "null"),
+        ("title: >-\n    Head\n    of all", "title", "Head of all"),
+        ("title: Head\n    of all", "title", "Head of all"),
+        ("lastname: null", "lastname", None),
+        ("lastname: off", "lastname", "off"),
+        ("lastname: ''", "lastname", ""),
+    ],
+)
+def test_a_plain_yaml_text_is_the_text_as_it_is_written(
+    written: str, field: str, value: str | None
+) -> None:
+    name = "" if field == "name" else "  name: Jane\n"
+    text = f"create_users:\n- email: jane@example.com\n{name}  {written}\n"
+
+    (user,), reading = read(text.encode())
+
+    assert reading.problems == []
+    assert getattr(user, field) == value
+
+
+@pytest.mark.parametrize(
+    ("word", "value"),
+    [(word, True) for word in ("true", "yes", "on", "True", "YES", "On", "TRUE")]
+    + [(word, False) for word in ("false", "no", "off", "False", "No", "OFF", "FALSE")],
+)
+def test_is_sso_user_takes_the_yaml_words_in_any_case(word: str, value: bool) -> None:
+    text = f"create_users:\n- name: J\n  email: jane@example.com\n  is_sso_user: {word}\n"
+
+    (user,), _reading = read(text.encode())
+
+    assert user.is_sso_user is value
+
+
+@pytest.mark.parametrize("word", ["tRUE", "yEs", "oN", "fALSE", "nO", "oFf"])
+def test_is_sso_user_takes_odd_spellings_too_in_yaml_and_csv(word: str) -> None:
+    value = word.lower() in ("true", "yes", "on")
+    for name, text in (
+        ("users.yaml", f"create_users: [{{name: J, email: j@x.com, is_sso_user: {word}}}]\n"),
+        ("users.csv", f"name,email,is_sso_user\nJ,j@x.com,{word}\n"),
+    ):
+        (user,), _reading = read(text.encode(), name)
+        assert user.is_sso_user is value
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("users.yaml", "create_users: []\n"),
+        ("users.yaml", '{"create_users": [ ] }'),
+        ("users.json", '{"create_users": []}'),
+        ("users.csv", "name,email\n"),
+    ],
+)
+def test_a_file_may_hold_no_users(name: str, text: str) -> None:
+    users, reading = read(text.encode(), name)
+
+    assert (users, reading.problems) == ([], [])
+
+
+def test_csv_columns_come_in_any_order_and_blank_lines_are_passed_over() -> None:
+    (jane, joe), reading = read(
+        b"email,title,name\r\n\r\njane@example.com,Boss,Jane\r\n\njoe@example.com,,Joe", "users.csv"
+    )
+
+    assert reading.problems == []
+    assert (jane.name, jane.title) == ("Jane", "Boss")
+    assert (joe.name, joe.title) == ("Joe", None)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Name,Email,Is_SSO_User,Lastname",
+        " NAME , EMAIL ,\tis_sso_user , LastName ",
+        '"Name"," Email ","IS_SSO_USER",lastname',
+    ],
+)
+def test_csv_columns_are_known_in_any_case_and_with_blanks_around(header: str) -> None:
+    (jane,), reading = read(f"{header}\nJane,jane@example.com,yes,Doe".encode(), "users.csv")
+
+    assert reading.problems == []
+    assert (jane.name, jane.email) == ("Jane", "jane@example.com")
+    assert (jane.is_sso_user, jane.lastname) == (True, "Doe")
+
+
+def test_columns_of_a_csv_that_were_emptied_are_passed_over() -> None:
+    (jane, joe), reading = read(
+        b"name,,email,,\nJane,,jane@example.com,,\nJoe,,joe@example.com,,", "users.csv"
+    )
+
+    assert reading.problems == []
+    assert (jane.email, joe.email) == ("jane@example.com", "joe@example.com")
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("line", ["sep={}\n", "SEP={}\r\n", '"sep={}"\n', "\ufeffsep={}\r\n"])
+def test_a_line_that_tells_excel_the_separator_is_passed_over(line: str, separator: str) -> None:
+    text = f"{line}name{{}}email\nJane{{}}jane@example.com\n".replace("{}", separator)
+
+    (jane,), reading = read(text.encode(), "users.csv")
+
+    assert reading.problems == []
+    assert (jane.name, jane.email) == ("Jane", "jane@example.com")
+
+
+def test_the_format_is_told_by_the_name_and_is_yaml_otherwise() -> None:
+    names = ["a.YAML", "a.yml", "a.json", "a.JSONL", "a.ndjson", "a.csv", "a.txt", "a", "csv", "-"]
+
+    assert [format_of(name) for name in names] == [
+        *("yaml", "yaml", "json", "jsonl", "jsonl", "csv", "yaml", "yaml", "yaml", "yaml")
+    ]
+
+
+# --- no bytes make a reader fall
+
+
+def assert_only_problems_come_of(data: bytes, name: str) -> None:
+    users, reading = read(data, name)
+
+    assert all(isinstance(user, CheckedUser) for user in users)
+    for problem in reading.problems:
+        assert problem.line
+        assert problem.column
+        assert problem.line >= 1
+        assert problem.column >= 1
+        # An editor takes the line after the last for the last.
+        assert problem.line <= data.count(b"\n") + data.count(b"\r") + 2
+        assert "\n" not in str(problem)
+        assert str(problem).isprintable()
+    places = [(problem.line or 0, problem.column or 0) for problem in reading.problems]
+    assert places == sorted(places)
+
+
+@every_format
+@given(data=st.binary(max_size=200))
+@example(data=b"\xef\xbb\xbf")
+@example(data=b"\xef\xbb")
+@example(data=b"\x00")
+def test_no_binary_makes_a_reader_fall(name: str, data: bytes) -> None:
+    assert_only_problems_come_of(data, name)
+
+
+PIECES = [
+    *(
+        "create_users",
+        ":",
+        ": ",
+        " ",
+        "  ",
+        "\n",
+        "\n  ",
+        "\n- ",
+        "- ",
+        "name",
+        "email",
+        "password",
+    ),
+    *("is_sso_user", "title", "[", "]", "{", "}", ",", ";", "\t", '"', "'", "\\", "\\u", "d800"),
+    *("null", "true", "~", "Null", "&a", "*a", "!a", "!!", "<<", "?", "|", ">", "#", "%", "@", "`"),
+    *("a@b.co", "Jane", "é", "\ufeff", "\u2028", "\x85", "\0", "\x07", "\r", "\r\n", "1", "-1e5"),
+    *("---", "...", "NaN", "//", '"name": ', '"email": ', '{"create_users": [', "]}", '""', ",,"),
+    *("name,email", "name;email\n", "create_users:\n- name: Jane\n  email: ", "\ud800", "👩‍👩‍👧"),
+]
+
+
+@every_format
+@given(start=st.sampled_from(PLACE_IN_A_FILE), pieces=st.lists(st.sampled_from(PIECES)))
+@example(start='{"create_users": [', pieces=['{"password": true}]}'])
+@example(start="name,email,title\n", pieces=['Ja"ne,a@b.co,5" pipe'])
+def test_no_text_like_a_users_file_makes_a_reader_fall(
+    name: str, start: str, pieces: list[str]
+) -> None:
+    data = (start + "".join(pieces)).encode("utf-8", "surrogatepass")
+
+    assert_only_problems_come_of(data, name)
+
+
+@every_writer
+@given(people=rows, data=st.data())
+def test_no_change_to_a_right_file_makes_a_reader_fall(
+    name: str, write: Write, people: list[Row], data: st.DataObject
+) -> None:
+    text = bytearray(write(people).encode())
+    for _ in range(data.draw(st.integers(1, 3))):
+        at = data.draw(st.integers(0, len(text)))
+        length = data.draw(st.integers(0, 5))
+        text[at : at + length] = data.draw(
+            st.sampled_from(PIECES).map(lambda piece: piece.encode("utf-8", "surrogatepass"))
+            | st.binary(max_size=3)
+        )
+
+    assert_only_problems_come_of(bytes(text), name)
+
+
+@every_format
+@pytest.mark.parametrize("other", [YAML, JSON, JSON_LINES, CSV], ids=["yaml", "json", "jl", "csv"])
+def test_a_file_read_in_another_format_is_only_problems(name: str, other: list[Any]) -> None:
+    for bad in other:
+        assert_only_problems_come_of(bad.data[:100_000], name)
+
+
+# --- the same bytes are always read alike
+
+
+class Trickle(io.BytesIO):
+    """Gives a few bytes at a time, as a pipe may."""
+
+    def __init__(self, data: bytes, sizes: list[int]) -> None:
+        super().__init__(data)
+        self._sizes = sizes
+        self._turn = 0
+
+    def read(self, size: int | None = -1) -> bytes:
+        self._turn += 1
+        few = self._sizes[self._turn % len(self._sizes)]
+        return super().read(few if size is None or size < 0 else min(size, few))
+
+
+def read_slowly(data: bytes, name: str, sizes: list[int]) -> tuple[list[CheckedUser], list[str]]:
+    reading = UsersFile(Trickle(data, sizes), name, format_of(name)).reading(Policy())
+    return list(reading), [str(problem) for problem in reading.problems]
+
+
+@pytest.mark.parametrize("bads", [YAML, JSON, JSON_LINES, CSV], ids=["yaml", "json", "jl", "csv"])
+@pytest.mark.parametrize("sizes", [[1], [3, 1, 7]])
+def test_a_bad_file_that_comes_in_small_pieces_has_the_same_problems(
+    bads: list[Any], sizes: list[int]
+) -> None:
+    for bad in bads:
+        if len(bad.data) < 10_000:
+            assert read_slowly(bad.data, bad.file, sizes)[1] == bad.lines
+
+
+@every_writer
+@settings(max_examples=30)
+@given(people=rows, sizes=st.lists(st.integers(1, 9), min_size=1, max_size=4))
+def test_a_right_file_that_comes_in_small_pieces_has_the_same_users(
+    name: str, write: Write, people: list[Row], sizes: list[int]
+) -> None:
+    data = write(people).encode("utf-8-sig")
+
+    assert read_slowly(data, name, sizes) == (read(data, name)[0], [])
+
+
+@every_format
+def test_places_stay_right_over_many_chunks(name: str) -> None:
+    """A file of some MB, read in pieces of which none ends with a user."""
+    count = 30_000
+    text = {
+        "users.yaml": "create_users:\n"
+        + "".join(f"- name: Zoë {n}\n  email: zoë{n}@example.com\n" for n in range(count))
+        + "- {name: Zoë, email: zoë}\n",
+        "users.json": '{"create_users": ['
+        + "".join(f'{{"name": "Zoë {n}", "email": "z{n}@example.com"}},\n' for n in range(count))
+        + '{"name": "Zoë", "email": "zoë"}]}',
+        "users.jsonl": "".join(
+            f'{{"name": "Zoë {n}", "email": "z{n}@example.com"}}\n' for n in range(count)
+        )
+        + '{"name": "Zoë", "email": "zoë"}\n',
+        "users.csv": "name,email\n"
+        + "".join(f"Zoë {n},z{n}@example.com\n" for n in range(count))
+        + "Zoë,zoë\n",
+    }[name]
+    before, _quote, _after = text.rpartition("zoë")
+    place = before.count("\n") + 1, len(before) - before.rfind("\n") - name.startswith("users.j")
+
+    assert lines(text.encode(), name) == [
+        (
+            f"{name}:{place[0]}:{place[1]}: create_users[{count}].email: "
+            "'zoë' is not an email address"
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    "above", ["\n", ",,\n", ";;;\r\n\r\n", '"","",""\n', "sep=;\n;;\n", "\n\nsep=;\n", " \n"]
+)
+def test_empty_rows_above_the_names_are_passed_over(above: str) -> None:
+    text = f"{above}name;email;title\nAnn;ann@example.com;\nJoe;joe;\n"
+    reading = UsersFile(io.BytesIO(text.encode()), "users.csv", "csv").reading(Policy())
+
+    assert [user.email for user in reading] == ["ann@example.com"]
+    (problem,) = reading.problems
+    assert (problem.line, problem.column) == (above.count("\n") + 3, 5)
+
+
+def test_rows_of_empty_cells_that_a_spreadsheet_left_are_passed_over() -> None:
+    text = b"name;email;title\nAnn;ann@example.com;\n;;\n;;\n"
+    reading = UsersFile(io.BytesIO(text), "users.csv", "csv").reading(Policy())
+
+    assert [user.email for user in reading] == ["ann@example.com"]
+    assert reading.problems == []

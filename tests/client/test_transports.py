@@ -1,0 +1,383 @@
+"""What every way to a control plane does alike, written against `transport.base.Transport`."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from msgspec import structs
+from tests.support.control_planes import House
+from tests.support.users import PASSWORD, POLICY, everybody, permissions_apply
+
+from anyscale.errors import (
+    BatchGone,
+    BatchRefused,
+    BatchUnfinished,
+    FeatureUnavailable,
+    KeyReused,
+    LastOwner,
+    LinkRefused,
+    NotFound,
+    StoreUnavailable,
+)
+from anyscale.server.settings import Settings
+from anyscale.transport.base import Transport
+from anyscale.transport.embedded import EmbeddedTransport
+
+Connect = Callable[..., Transport]
+
+
+@pytest.fixture
+def connect(house: House) -> Connect:
+    """Make a transport to the one control plane of the test; the caller closes it."""
+    return house.transport
+
+
+def embedded(folder: Path) -> Transport:
+    database, url = folder / "data" / "anyscale.db", "https://accounts.example.com"
+    return EmbeddedTransport(Settings(database=database, policy=POLICY, public_url=url))
+
+
+@pytest.fixture
+def transport(connect: Connect) -> Iterator[Transport]:
+    with closing(connect()) as transport:
+        yield transport
+
+
+def accounts(transport: Transport) -> list[str]:
+    return [user.email for user in transport.users(email="", name="", after="", limit=100)]
+
+
+def test_it_says_where_it_is_and_how_much_it_takes(transport: Transport) -> None:
+    assert transport.where
+    assert transport.claims_at_once >= 1
+    assert transport.hashes_at_once >= 1
+    assert transport.policy() == POLICY
+
+
+def test_a_small_batch_is_created_in_one_call(transport: Transport) -> None:
+    created = transport.create("key", everybody("b", "a", password=PASSWORD), "fail")
+
+    assert [user.email for user in created.users] == ["b@example.com", "a@example.com"]
+    assert (created.batch.state, created.batch.users, created.replayed) == ("published", 2, False)
+    assert transport.create("key", everybody("b", "a", password=PASSWORD), "fail").replayed
+    assert accounts(transport) == ["b@example.com", "a@example.com"]
+
+
+def test_a_large_batch_is_claimed_hashed_and_published(transport: Transport) -> None:
+    batch = transport.open("key", "fail")
+    assert (
+        transport.claim(batch.batch_id, 0, everybody("d", "c", "b", password=PASSWORD)).users == 3
+    )
+    assert transport.claim(batch.batch_id, 1, everybody("a")).conflicts == 0
+    with pytest.raises(BatchUnfinished):
+        transport.publish(batch.batch_id, 4)
+    assert transport.hash(batch.batch_id, [(at, PASSWORD) for at in range(2)]) == 2
+    assert transport.hash(batch.batch_id, [(2, PASSWORD)]) == 1
+    assert accounts(transport) == []
+
+    published = transport.publish(batch.batch_id, 4)
+
+    assert published.published_by == published.opened_by == batch.opened_by
+    created = transport.created(batch.batch_id, "", 3)
+    created += transport.created(batch.batch_id, created[-1].user_id, 3)
+    assert [user.email[0] for user in created] == ["d", "c", "b", "a"]
+    assert {user.created_at for user in created} == {published.published_at}
+    shown = transport.show(batch.batch_id)
+    assert shown == structs.replace(published, without_way_in=1)
+    assert transport.batches(open_only=False, before="", limit=100) == [published]
+    assert transport.find("key") == published
+
+
+def test_conflicts_are_listed_with_who_holds_the_email(transport: Transport) -> None:
+    transport.create("key", everybody("a"), "fail")
+    holder, batch = transport.open("holder", "fail"), transport.open("batch", "skip")
+    transport.claim(holder.batch_id, 0, everybody("b"))
+
+    claimed = transport.claim(batch.batch_id, 0, everybody("a", "b", "c"))
+
+    assert (claimed.users, claimed.skipped, claimed.conflicts) == (1, 1, 1)
+    assert claimed.holders == [holder.batch_id]
+    exists, held = transport.conflicts(batch.batch_id)
+    assert (exists.position, exists.kind) == (0, "exists")
+    assert (held.position, held.kind, held.holder) == (1, "held", holder.batch_id)
+    assert (held.held_by, held.held_since) == (holder.opened_by, holder.opened_at)
+    looked_up = transport.look_up(everybody("a", "b", "z"), 0)
+    assert [(c.position, c.kind) for c in looked_up] == [(0, "exists"), (1, "held")]
+    (account,) = transport.users_with_email("a@example.com")
+    assert [c.user_id for c in looked_up] == [account.user_id, None]
+
+
+def test_what_was_released_or_dropped_is_free(transport: Transport) -> None:
+    batch = transport.open("key", "fail")
+    transport.claim(batch.batch_id, 0, everybody("a"))
+    transport.release(batch.batch_id)
+    assert transport.look_up(everybody("a"), 0) == []
+    transport.claim(batch.batch_id, 0, everybody("a"))
+    assert transport.drop(batch.batch_id).state == "dropped"
+    assert transport.look_up(everybody("a"), 0) == []
+    assert transport.find("key") is None
+
+
+def test_refusals_are_the_errors_of_the_package(transport: Transport) -> None:
+    transport.create("small", everybody("a"), "fail")
+    with pytest.raises(BatchRefused) as refused:
+        transport.create("other", everybody("b", "a"), "fail")
+    assert [(p.index, p.field, p.code) for p in refused.value.problems] == [
+        (1, "email", "email_exists")
+    ]
+    with pytest.raises(KeyReused):
+        transport.create("small", everybody("c"), "fail")
+    batch = transport.open("large", "fail")
+    with pytest.raises(KeyReused):
+        transport.open("large", "skip")
+    transport.claim(batch.batch_id, 0, everybody("c"))
+    with pytest.raises(KeyReused):
+        transport.claim(batch.batch_id, 0, everybody("d"))
+    transport.drop(batch.batch_id)
+    with pytest.raises(BatchGone):
+        transport.claim(batch.batch_id, 0, everybody("c"))
+    with pytest.raises(BatchGone):
+        transport.publish(batch.batch_id, 1)
+
+
+def test_a_batch_that_is_not_there_is_not_found(connect: Connect) -> None:
+    for first in (lambda _: None, lambda transport: transport.open("key", "fail")):
+        with closing(connect()) as transport:
+            first(transport)
+            calls: list[Callable[[str], object]] = [
+                transport.show,
+                transport.conflicts,
+                transport.release,
+                transport.drop,
+                lambda batch_id: transport.created(batch_id, "", 10),
+            ]
+            for call in calls:
+                with pytest.raises(NotFound, match="there is no batch bat_none"):
+                    call("bat_none")
+
+
+def test_users_are_found_by_parts_and_exactly(transport: Transport) -> None:
+    transport.create("key", everybody("Jane.Doe", "joe"), "fail")
+
+    def found(email: str = "", name: str = "", limit: int = 10) -> list[str]:
+        users = transport.users(email=email, name=name, after="", limit=limit)
+        return [user.email for user in users]
+
+    assert found(email="JANE.") == ["Jane.Doe@example.com"]
+    assert found(name="jAN") == ["Jane.Doe@example.com", "joe@example.com"]
+    assert found(name="nobody") == []
+    assert found(limit=1) == ["Jane.Doe@example.com"]
+    (jane,) = transport.users_with_email("jane.doe@EXAMPLE.com")
+    assert (jane.email, jane.permission_level) == ("Jane.Doe@example.com", "collaborator")
+    after = transport.users(email="", name="", after=jane.user_id, limit=10)
+    assert [user.email for user in after] == ["joe@example.com"]
+    assert transport.users_with_email("jane.doe@example.org") == []
+    assert transport.users_with_email("no email") == []
+    assert len(transport.users_with_name("Jane")) == 2
+    assert transport.users_with_name("jane") == []
+
+
+def test_an_account_is_suspended_restored_promoted_and_deleted(transport: Transport) -> None:
+    transport.create("key", everybody("jane", "joe"), "fail")
+    jane, joe = (user.user_id for user in transport.users(email="", name="", after="", limit=9))
+    for _ in range(2):  # each is the same when it is repeated
+        for user_id in (jane, joe):
+            transport.set_role(user_id, "owner")
+        transport.suspend(jane)
+        with pytest.raises(LastOwner, match="make another one an owner first"):
+            transport.suspend(joe)
+        with pytest.raises(LinkRefused, match="restore it first"):
+            transport.set_password_links([jane])
+        transport.restore(jane)
+    levels = [user.permission_level for user in transport.users_with_name("Jane")]
+    assert levels == ["owner", "owner"]
+    transport.set_role(jane, "collaborator")
+    transport.delete(jane)
+    assert accounts(transport) == ["joe@example.com"]
+    for call in (transport.suspend, transport.restore, transport.delete):
+        with pytest.raises(NotFound, match=f"there is no user {jane}"):
+            call(jane)
+    with pytest.raises(NotFound):
+        transport.set_role("usr_/../none?x", "owner")
+    events = [entry.event for entry in transport.audit(0, 100) if entry.subject == jane]
+    assert events == [
+        *["account.role_set"],
+        *["account.suspended", "account.restored"] * 2,
+        *["account.role_set", "account.deleted"],
+    ]
+
+
+def test_who_is_suspended_is_told_with_the_moment(transport: Transport) -> None:
+    transport.create("key", everybody("jane", "joe"), "fail")
+    transport.create("other", everybody("ann"), "fail")
+    jane, _, ann = transport.users(email="", name="", after="", limit=9)
+    assert (jane.suspended_at, suspended(transport)) == (None, [])
+
+    for user in (jane, ann):
+        transport.suspend(user.user_id)
+
+    (found,) = transport.users_with_email("jane@example.com")
+    assert found.suspended_at
+    assert found.suspended_at.tzinfo is UTC
+    assert abs(datetime.now(UTC) - found.suspended_at) < timedelta(minutes=1)
+    assert found.suspended_at >= found.created_at
+    assert found == structs.replace(jane, suspended_at=found.suspended_at)
+    for users in (
+        transport.users(email="", name="", after="", limit=9),
+        transport.users_with_name("Jane"),
+    ):
+        moments = {user.email.split("@")[0]: user.suspended_at for user in users}
+        assert (moments["jane"], moments["joe"]) == (found.suspended_at, None)
+    assert suspended(transport) == ["jane@example.com", "ann@example.com"]
+    assert suspended(transport, limit=1) == ["jane@example.com"]
+    assert suspended(transport, after=jane.user_id) == ["ann@example.com"]
+    assert suspended(transport, email="ann") == ["ann@example.com"]
+    assert suspended(transport, email="joe") == []
+    transport.restore(jane.user_id)
+    assert transport.users_with_email("jane@example.com") == [jane]
+    assert suspended(transport) == ["ann@example.com"]
+
+
+def suspended(
+    transport: Transport, *, email: str = "", after: str = "", limit: int = 9
+) -> list[str]:
+    users = transport.users(email=email, name="", suspended=True, after=after, limit=limit)
+    return [user.email for user in users]
+
+
+def test_links_are_made_for_whom_nobody_can_sign_in_as(transport: Transport) -> None:
+    batch = transport.create("key", everybody("b", "a"), "fail").batch.batch_id
+    first = transport.without_way_in(batch, "", 1)
+    found = [*first, *transport.without_way_in(batch, first[-1].user_id, 10)]
+    assert [user.email for user in found] == ["b@example.com", "a@example.com"]
+
+    links = transport.set_password_links([user.user_id for user in found])
+
+    assert [link.email for link in links] == ["b@example.com", "a@example.com"]
+    assert all(
+        link.url.startswith("https://accounts.example.com/set-password#mrl_") for link in links
+    )
+    assert transport.set_password_links([]) == []
+    assert [entry.event for entry in transport.audit(0, 100)].count("links.created") == 1
+    with pytest.raises(NotFound):
+        transport.set_password_links(["usr_0"])
+
+
+def test_another_transport_sees_the_same_and_closing_twice_is_closing_once(
+    connect: Connect,
+) -> None:
+    with closing(connect()) as one, closing(connect()) as other:
+        assert accounts(other) == []
+        one.create("key", everybody("a"), "fail")
+        assert accounts(other) == ["a@example.com"]
+        one.close()
+    with closing(connect()) as later:
+        assert accounts(later) == ["a@example.com"]
+
+
+def test_switched_off_it_creates_nothing_and_says_why(connect: Connect) -> None:
+    with closing(connect(available=False)) as transport:
+        calls: list[Callable[[], object]] = [
+            transport.policy,
+            lambda: transport.create("key", everybody("a"), "fail"),
+            lambda: transport.open("key", "fail"),
+        ]
+        for call in calls:
+            with pytest.raises(FeatureUnavailable, match="customer-hosted clouds"):
+                call()
+        assert accounts(transport) == []
+        assert transport.look_up(everybody("a"), 0) == []  # of accounts that others have made
+
+
+# The embedded one has files
+
+
+READING: dict[str, Callable[[Transport], object]] = {
+    "policy": lambda t: t.policy(),
+    "look_up": lambda t: t.look_up(everybody("a"), 0),
+    "find": lambda t: t.find("key"),
+    "batches": lambda t: t.batches(open_only=False, before="", limit=100),
+    "created": lambda t: t.created("bat_none", "", 10),
+    "users": lambda t: t.users(email="", name="", after="", limit=10),
+    "users_with_email": lambda t: t.users_with_email("a@example.com"),
+    "users_with_name": lambda t: t.users_with_name("Jane"),
+    "show": lambda t: t.show("bat_none"),
+    "conflicts": lambda t: t.conflicts("bat_none"),
+    "release": lambda t: t.release("bat_none"),
+    "drop": lambda t: t.drop("bat_none"),
+    "without_way_in": lambda t: t.without_way_in("bat_none", "", 10),
+    "suspend": lambda t: t.suspend("usr_none"),
+    "delete": lambda t: t.delete("usr_none"),
+    "set_password_links": lambda t: t.set_password_links(["usr_none"]),
+}
+
+
+@pytest.mark.parametrize("call", READING.values(), ids=READING)
+def test_what_only_reads_makes_no_file_and_no_folder(
+    tmp_path: Path, call: Callable[[Transport], object]
+) -> None:
+    with closing(embedded(tmp_path)) as transport, suppress(NotFound):
+        assert call(transport) in (None, [], POLICY)
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("call", READING.values(), ids=READING)
+def test_what_only_reads_leaves_a_file_as_it_is(
+    tmp_path: Path, call: Callable[[Transport], object]
+) -> None:
+    with closing(embedded(tmp_path)) as transport:
+        transport.create("key", everybody("b"), "fail")
+    before = {file: file.read_bytes() for file in (tmp_path / "data").iterdir()}
+
+    with closing(embedded(tmp_path)) as transport, suppress(NotFound):
+        call(transport)
+
+    assert {file: file.read_bytes() for file in (tmp_path / "data").iterdir()} == before
+
+
+def test_a_database_that_cannot_be_looked_at_is_not_taken_for_none(tmp_path: Path) -> None:
+    with closing(embedded(tmp_path)) as transport:
+        transport.create("key", everybody("a"), "fail")
+    (tmp_path / "data").chmod(0o000)
+    try:
+        with (
+            permissions_apply(),
+            closing(embedded(tmp_path)) as transport,
+            pytest.raises(StoreUnavailable, match="Permission denied"),
+        ):
+            accounts(transport)
+    finally:
+        (tmp_path / "data").chmod(0o700)
+
+
+def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "anyscale.db").write_text("no database" * 100)
+    calls: list[Callable[[Transport], object]] = [accounts, lambda t: t.open("key", "fail")]
+    for call in calls:
+        with (
+            closing(embedded(tmp_path)) as transport,
+            pytest.raises(StoreUnavailable, match="the file is not a database"),
+        ):
+            call(transport)
+
+
+def test_a_first_use_that_was_killed_is_no_users_yet(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "anyscale.db").touch()
+    with closing(embedded(tmp_path)) as transport:
+        assert accounts(transport) == []
+        with pytest.raises(NotFound):
+            transport.show("bat_none")
+        assert (tmp_path / "data" / "anyscale.db").stat().st_size == 0
+        transport.create("key", everybody("a"), "fail")
+        assert accounts(transport) == ["a@example.com"]
+
+
+def test_the_environment_names_the_database(tmp_path: Path) -> None:
+    path = tmp_path / "elsewhere.db"
+    transport = EmbeddedTransport.from_environment({"ANYSCALE_DATABASE_URL": f"sqlite:///{path}"})
+    assert transport.where == str(path)
+    assert not path.exists()

@@ -1,0 +1,107 @@
+"""What the Dockerfile and the systemd unit say fits what they start; linters read them too."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from http.client import HTTPConnection
+from pathlib import Path
+
+import pytest
+from tests.conftest import ROOT, Anyscale
+from tests.support.ports import free_port, served
+
+from anyscale.server.main import _GRACE
+
+DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+UNIT = (ROOT / "deploy" / "musterroll.service").read_text(encoding="utf-8")
+GUIDE = (ROOT / "docs" / "operations" / "serving.md").read_text(encoding="utf-8")
+
+BIN = Path(sys.executable).parent
+
+
+def words(instruction: str) -> list[str]:
+    """Give the words of an instruction of the Dockerfile that is a JSON list."""
+    (found,) = re.findall(rf"^{instruction} (\[.*\])$", DOCKERFILE, re.MULTILINE)
+    listed: list[str] = json.loads(found)
+    return listed
+
+
+def is_healthy(port: int) -> bool:
+    """Run the image's health check, for another port."""
+    python, *arguments = words(" +CMD")
+    assert python == "python"
+    told = [word.replace("8000", str(port)) for word in arguments]
+    done = subprocess.run([sys.executable, *told], capture_output=True, check=False)
+    return done.returncode == 0
+
+
+def start(port: int) -> str:
+    return f"{BIN / 'anyscale'} server start --port {port}"
+
+
+def test_the_health_check_of_the_image_tells_a_server_that_answers_from_none() -> None:
+    port = free_port()
+
+    assert not is_healthy(port)
+    with served(start(port), port):
+        assert is_healthy(port)
+
+
+def test_the_image_and_the_unit_start_a_server_by_options_that_there_are(
+    anyscale: Anyscale,
+) -> None:
+    (command,) = re.findall(r"^ExecStart=/opt/musterroll/bin/anyscale (.*)$", UNIT, re.MULTILINE)
+
+    assert words("ENTRYPOINT") == ["anyscale"]
+    for arguments in (words("CMD"), command.split()):
+        assert arguments[:2] == ["server", "start"]
+        assert anyscale(*arguments, "--help").returncode == 0
+
+
+def test_the_image_is_built_of_what_gets_into_the_build(tmp_path: Path) -> None:
+    copied = re.findall(r"^COPY (?!--from)(.*) \S+$", DOCKERFILE, re.MULTILINE)
+    let_in = set(re.findall(r"^!(\S+)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE))
+    names = [name for line in copied for name in line.split()]
+    build = tmp_path / "build"
+    for name in names:
+        (build / name).parent.mkdir(parents=True, exist_ok=True)
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, build / name)
+
+    made = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*made, "--wheel-dir", str(tmp_path), str(build)], check=True)
+
+    assert set(names) == let_in
+    assert len(list(tmp_path.glob("musterroll-*.whl"))) == 1
+
+
+def test_nobody_runs_as_root() -> None:
+    (user,) = re.findall(r"^USER (\S+)$", DOCKERFILE, re.MULTILINE)
+
+    assert int(user.partition(":")[0]) > 0
+    assert re.findall(r"^User=(\w+)$", UNIT, re.MULTILINE) == ["musterroll"]
+
+
+def test_whoever_stops_a_server_waits_for_what_was_begun() -> None:
+    (seconds,) = re.findall(r"^TimeoutStopSec=(\d+)$", UNIT, re.MULTILINE)
+    (docker,) = re.findall(r"docker run .*--stop-timeout (\d+)", GUIDE)
+
+    assert int(seconds) > _GRACE
+    assert int(docker) > _GRACE
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/docs", "/v1/users", "/nowhere"])
+def test_no_answer_may_be_stored_framed_or_run(path: str) -> None:
+    port = free_port()
+    with served(start(port), port):
+        connection = HTTPConnection("127.0.0.1", port, timeout=30)
+        connection.request("GET", path)
+        headers = connection.getresponse().headers
+        connection.close()
+
+    assert headers["Cache-Control"] == "no-store"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert "default-src 'none'" in headers["Content-Security-Policy"]
+    assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]

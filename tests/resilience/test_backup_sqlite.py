@@ -1,0 +1,235 @@
+"""A backup that is taken as the operator's guide says, while a batch is open, and its restore."""
+
+import json
+import os
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from msgspec import Struct
+from tests.conftest import ROOT, Anyscale, Result
+from tests.support.ports import free_port, served
+
+PAGE = ROOT / "docs" / "operations" / "backup.md"
+
+#: users of the batch that is open, each with a password
+COUNT = 300
+
+BIN = Path(sys.executable).parent
+
+
+def told(part: str) -> str:
+    """Give the command of the page that has something in it."""
+    page = PAGE.read_text(encoding="utf-8")
+    commands = [line for line in re.findall(r"^\$ (.*)", page, re.MULTILINE) if part in line]
+    assert len(commands) == 1, f"{part}: {commands}"
+    return str(commands[0])
+
+
+def shell(command: str, folder: Path, **environment: str) -> str:
+    """Run a command of the page as an operator would."""
+    path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["sh", "-ec", command],
+        cwd=folder,
+        env=os.environ | {"PATH": path} | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def back_up_sqlite(database: Path, folder: Path) -> Path:
+    """Copy a database in use, as the page says."""
+    shell(told("vacuum into"), folder, DB=str(database))
+    assert shell(told("integrity_check"), folder) == "ok\n"
+    return folder / "backup.db"
+
+
+def restore_sqlite(copy: Path, folder: Path) -> str:
+    """Put a copy in its place elsewhere; give the URL of the database that it makes."""
+    folder.mkdir(mode=0o700)
+    shutil.copy(copy, folder / "anyscale.db")
+    return f"sqlite:///{folder / 'anyscale.db'}"
+
+
+class BackUp(Struct, frozen=True):
+    """A backup of a server's database, and what is known of that moment."""
+
+    copy: Path
+    folder: Path
+    #: where the server was, and where the restored one has to be for its clients
+    port: int
+    token: str
+    head: str
+    users: Path
+
+    def environment(self) -> dict[str, str]:
+        host = f"http://127.0.0.1:{self.port}"
+        return {"ANYSCALE_HOST": host, "ANYSCALE_CLI_TOKEN": self.token}
+
+
+def start(port: int) -> str:
+    return f"{BIN / 'anyscale'} server start --port {port}"
+
+
+def hashes(database: Path) -> dict[str, str]:
+    connection = sqlite3.connect(database, timeout=30)
+    try:
+        found = connection.execute(
+            "select email, password_hash from users where password_hash is not null"
+        )
+        return dict(found.fetchall())
+    finally:
+        connection.close()
+
+
+def wait_for(condition: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert process.poll() is None, "the batch ended too early"
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def many_users(path: Path) -> Path:
+    lines = (
+        f"- {{name: n{i}, email: n{i}@example.com, password: kx-{i}-quvam-dirolt}}\n"
+        for i in range(COUNT)
+    )
+    path.write_text("create_users:\n" + "".join(lines), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def taken(tmp_path_factory: pytest.TempPathFactory) -> BackUp:
+    """The backup of a server with two accounts, taken while a batch was under way."""
+    tmp_path = tmp_path_factory.mktemp("backup")
+    database, folder, port = tmp_path / "served" / "anyscale.db", tmp_path / "operator", free_port()
+    folder.mkdir()
+    server = {"ANYSCALE_DATABASE_URL": f"sqlite:///{database}"}
+    token = shell("anyscale server create-token --name jane", folder, **server).strip()
+    made = BackUp(folder / "backup.db", folder, port, token, "", many_users(tmp_path / "many.yaml"))
+    environment = made.environment() | {"HOME": str(folder)}
+    with served(start(port), port, environment=server):
+        example = ROOT / "examples" / "users.yaml"
+        shell(f"anyscale user batch-create -f {example}", folder, **environment)
+        shell(told("> backup.head"), folder, **environment)
+        client = subprocess.Popen(
+            [str(BIN / "anyscale"), "user", "batch-create", "-f", str(made.users)],
+            env=os.environ | environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            wait_for(lambda: len(hashes(database)) > 64, client)
+            back_up_sqlite(database, folder)
+            assert client.poll() is None, "the batch ended too early"
+        finally:
+            client.kill()
+            client.wait()
+    shutil.rmtree(database.parent)
+    head = re.findall(r"^head: (\S+)", (folder / "backup.head").read_text(), re.MULTILINE)[0]
+    return BackUp(made.copy, folder, port, token, head, made.users)
+
+
+@pytest.fixture
+def backup(taken: BackUp, home: Path) -> BackUp:
+    """That backup, in a home that knows of the run that was under way."""
+    shutil.copytree(taken.folder, home, dirs_exist_ok=True)
+    return taken
+
+
+def emails(anyscale: Anyscale, backup: BackUp) -> list[str]:
+    lines = anyscale("user", "list", "-o", "jsonl", env=backup.environment()).stdout.splitlines()
+    return [json.loads(line)["email"] for line in lines]
+
+
+def open_batch(anyscale: Anyscale, backup: BackUp) -> str:
+    listed = anyscale("batch", "list", "--open", "-o", "json", env=backup.environment())
+    (batch,) = json.loads(listed.stdout)
+    return str(batch["batch_id"])
+
+
+def create(anyscale: Anyscale, backup: BackUp, **environment: str) -> Result:
+    told = backup.environment() | environment
+    return anyscale("user", "batch-create", "-f", backup.users, env=told)
+
+
+def test_a_restored_backup_has_the_accounts_and_its_trail_goes_through_the_noted_head(
+    backup: BackUp, tmp_path: Path, anyscale: Anyscale
+) -> None:
+    url = restore_sqlite(backup.copy, tmp_path / "restored")
+
+    with served(start(backup.port), backup.port, environment={"ANYSCALE_DATABASE_URL": url}):
+        assert emails(anyscale, backup) == ["test1@anyscale.com", "test2@anyscale.com"]
+        checked = shell(told("verify --head"), backup.folder, **backup.environment())
+
+    assert f"head: {backup.head}" in checked
+    assert backup.copy.stat().st_mode & 0o077 == 0
+
+
+def test_a_backup_holds_no_token_and_no_password(backup: BackUp) -> None:
+    copy = backup.copy.read_bytes()
+
+    assert backup.token.encode() not in copy
+    assert backup.token[4:-6].encode() not in copy
+    assert b"quvam-dirolt" not in copy
+
+
+def test_a_batch_that_was_open_in_the_backup_goes_on_after_the_restore(
+    backup: BackUp, tmp_path: Path, anyscale: Anyscale
+) -> None:
+    url = restore_sqlite(backup.copy, tmp_path / "restored")
+    before = hashes(backup.copy)
+
+    with served(start(backup.port), backup.port, environment={"ANYSCALE_DATABASE_URL": url}):
+        batch_id = open_batch(anyscale, backup)
+        result = create(anyscale, backup)
+        assert len(emails(anyscale, backup)) == 2 + COUNT
+
+    assert result.returncode == 0, result.stderr
+    assert f"Going on with batch {batch_id}" in result.stderr
+    assert 64 < len(before) < COUNT
+    assert before.items() <= hashes(tmp_path / "restored" / "anyscale.db").items()
+
+
+def test_a_batch_that_was_open_in_the_backup_can_be_dropped_after_the_restore(
+    backup: BackUp, tmp_path: Path, anyscale: Anyscale
+) -> None:
+    url = restore_sqlite(backup.copy, tmp_path / "restored")
+    elsewhere = {"HOME": str(tmp_path / "another-home")}  # knows nothing of the run
+
+    with served(start(backup.port), backup.port, environment={"ANYSCALE_DATABASE_URL": url}):
+        dropped = anyscale(
+            "batch", "drop", open_batch(anyscale, backup), env=backup.environment() | elsewhere
+        )
+        assert dropped.returncode == 0, dropped.stderr
+        assert len(emails(anyscale, backup)) == 2
+        result = create(anyscale, backup, **elsewhere)
+
+    assert result.returncode == 0, result.stderr
+    assert f"{COUNT} users created." in result.stderr
+
+
+def test_what_came_after_the_backup_is_told_from_what_was_in_it(
+    backup: BackUp, tmp_path: Path, anyscale: Anyscale
+) -> None:
+    url = restore_sqlite(backup.copy, tmp_path / "restored")
+    number, _, digest = backup.head.partition(":")
+    later = f"{int(number) + 1}:{digest}"
+
+    with served(start(backup.port), backup.port, environment={"ANYSCALE_DATABASE_URL": url}):
+        result = anyscale("audit", "verify", "--head", later, env=backup.environment())
+
+    assert result.returncode == 1
+    assert f"the trail does not go through {later}" in result.stderr

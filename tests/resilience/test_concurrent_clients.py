@@ -1,0 +1,67 @@
+"""8 clients at once with overlapping files: each email once, and every client is told the truth."""
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+
+import pytest
+from tests.conftest import Anyscale
+from tests.support.server_process import ANYSCALE, ServerProcess
+
+CLIENTS = 8
+
+
+def files(folder: Path, users: int) -> list[Path]:
+    """Write files that have about half of their users in common with others."""
+    random = Random(1)
+    paths = []
+    for at in range(CLIENTS):
+        numbers = random.sample(range(users * 4), users)
+        lines = ["create_users:"]
+        for number in numbers:
+            lines += [f"- name: Name {at}", f"  email: user{number}@example.com"]
+        path = folder / f"users-{at}.yaml"
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        paths.append(path)
+    return paths
+
+
+@pytest.mark.parametrize("if_exists", ["fail", "skip"])
+def test_eight_clients_at_once(
+    signed_in: ServerProcess,
+    anyscale: Anyscale,
+    tmp_path: Path,
+    pytestconfig: pytest.Config,
+    visible: Callable[[], int],
+    if_exists: str,
+) -> None:
+    users = pytestconfig.getoption("--crowd-users")
+    processes = [
+        subprocess.Popen(
+            [ANYSCALE, "user", "batch-create", "-f", file, "-o", "json", "--if-exists", if_exists],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for file in files(tmp_path, users)
+    ]
+    ends = [(process, *process.communicate(timeout=400)) for process in processes]
+
+    created: list[str] = []
+    for process, output, said in ends:
+        assert "deadlock" not in said.lower()
+        told = json.loads(output)
+        if process.returncode == 0:
+            created += [user["email"] for user in told]
+        else:
+            assert process.returncode == 1, said
+            assert {problem["code"] for problem in told["problems"]} <= {
+                "email_exists",
+                "email_held",
+            }
+    assert sum(process.returncode == 0 for process, _, _ in ends) >= 1
+    if if_exists == "skip":
+        assert all(process.returncode == 0 for process, _, _ in ends)
+    assert len(created) == len(set(created)) == visible()

@@ -1,0 +1,165 @@
+"""A history that breaks a rule is refused, whichever rule it is."""
+
+import gzip
+from typing import Any
+
+import pytest
+from msgspec import json
+from tests.support.history import Held, Row, check_history, check_kept
+from tests.support.server_process import Exchange
+
+from anyscale.server.core.batches.records import user_id
+
+BATCH, OTHER = "bat_0123456789abcdef01234567", "bat_1123456789abcdef01234567"
+CALL = f"/v1/batches/{BATCH}"
+ANN, BOB = user_id(BATCH, 0), user_id(BATCH, 1)
+
+Story = list[Exchange]
+
+
+def exchange(at: float, call: str, said: Any, asked: Any = None, status: int = 200) -> Exchange:
+    """Give an exchange that took half a second, packed as client and server pack it."""
+    request = b"x HTTP/1.1\r\ncontent-encoding: gzip\r\n\r\n" + gzip.compress(json.encode(asked))
+    body = json.encode(said)
+    answer = b"HTTP/1.1 %d x\r\ncontent-length: %d\r\n\r\n%b" % (status, len(body), body)
+    return Exchange(call, request, answer, at, at + 0.5, delivered=True)
+
+
+def shown(state: str, users: int = 2, batch_id: str = BATCH) -> dict[str, Any]:
+    return {"batch_id": batch_id, "state": state, "users": users}
+
+
+def hashed(at: float, stored: int, status: int = 200) -> Exchange:
+    asked = {"passwords": [(0, "correct horse"), (1, "battery staple")]}
+    return exchange(at, f"POST {CALL}/passwords", {"stored": stored}, asked, status)
+
+
+def silent(said: Exchange) -> Exchange:
+    """Let the server die over an answer."""
+    return said._replace(answer=said.answer[:-1], delivered=False)
+
+
+def published(at: float) -> Exchange:
+    return exchange(at, f"POST {CALL}/publish", shown("published"))
+
+
+def dropped(at: float) -> Exchange:
+    return exchange(at, f"POST {CALL}/drop", shown("dropped", 0))
+
+
+def listed(at: float, *users: tuple[str, str]) -> Exchange:
+    said = {"users": [{"user_id": name, "email": email} for name, email in users]}
+    return exchange(at, f"GET {CALL}/users?after=", said)
+
+
+CLAIM = exchange(
+    1,
+    f"PUT {CALL}/pages/0",
+    {"users": 2, "skipped": 0, "conflicts": 0, "holders": []},
+    {"create_users": [{"email": "ann@example.com"}, {"email": "bob@example.com"}]},
+)
+CLAIMED = [exchange(0, "POST /v1/batches", shown("open", 0)), CLAIM]
+HASHED = [*CLAIMED, hashed(2, 2)]
+TRUE = [*HASHED, published(3), listed(4, (ANN, "ann@example.com"), (BOB, "bob@example.com"))]
+
+ROWS = {ANN: Row(BATCH, "ann@example.com", "$1"), BOB: Row(BATCH, "bob@example.com", "$2")}
+WHOLE = Held({BATCH: "published"}, ROWS)
+NOTHING = Held({BATCH: "dropped"}, {})
+
+
+def without_hashes(state: str) -> Held:
+    return Held(
+        {BATCH: state}, {name: row._replace(password_hash=None) for name, row in ROWS.items()}
+    )
+
+
+@pytest.mark.parametrize(
+    "story",
+    [
+        TRUE,
+        # The answer was lost with the server, and the hashes were there or were not.
+        [*CLAIMED, silent(hashed(2, 2)), hashed(3, 0), published(4)],
+        [*CLAIMED, hashed(2, 2, status=503), hashed(3, 0), published(4)],
+        [*CLAIMED, silent(hashed(2, 2)), hashed(3, 2), published(4)],
+        # Two calls at once: the one that stores none may be answered first.
+        [*CLAIMED, hashed(2.2, 2), hashed(2, 0), published(4)],
+        # What was asked before is answered by what was so before.
+        [*TRUE, exchange(3.2, f"GET {CALL}", shown("open"))],
+    ],
+)
+def test_a_true_history_is_believed(story: Story) -> None:
+    check_history(story, WHOLE)
+
+
+def test_a_batch_that_was_dropped_by_an_answer_owes_nothing() -> None:
+    check_kept([*HASHED, dropped(3)], NOTHING)
+    for story in (HASHED, [*HASHED, silent(dropped(3))]):
+        with pytest.raises(AssertionError, match="2 claimed users are lost"):
+            check_kept(story, NOTHING)
+
+
+ann_alone = Held({BATCH: "published"}, {ANN: ROWS[ANN]})
+
+#: what is said -> what is not true of it
+LOST: dict[str, tuple[Story, Held]] = {
+    "acknowledged, and is lost": (CLAIMED, Held({}, {})),
+    "1 claimed users are lost": (CLAIMED, ann_alone),
+    "2 hashes are lost": (HASHED, without_hashes("open")),
+    "did not stay published": (TRUE, WHOLE._replace(states={BATCH: "open"})),
+    "did not stay dropped": ([*HASHED, dropped(3)], WHOLE),
+    "published with other users": ([published(3)], ann_alone),
+    "1 users that were shown are no accounts": (
+        [*TRUE, listed(5, (ANN, "bob@example.com"))],
+        WHOLE,
+    ),
+    "2 users that were shown are no accounts": (
+        [listed(5, (ANN, "ann@example.com"), (BOB, "bob@example.com"))],
+        WHOLE._replace(states={BATCH: "open"}),
+    ),
+}
+
+
+@pytest.mark.parametrize("lost", LOST)
+def test_a_history_of_which_something_is_lost_is_refused(lost: str) -> None:
+    with pytest.raises(AssertionError, match=lost):
+        check_kept(*LOST[lost])
+
+
+def test_a_published_batch_that_is_shown_as_open_later_is_refused() -> None:
+    for later in (shown("open"), {"batches": [shown("open")]}):
+        with pytest.raises(AssertionError, match="did not stay published"):
+            check_kept([*TRUE, exchange(5, f"GET {CALL}", later)], WHOLE)
+
+
+TWICE: dict[str, tuple[Story, Held]] = {
+    "of 2 hashes 4 were stored": (
+        [*CLAIMED, silent(hashed(2, 0)), hashed(2, 2), hashed(2.2, 2), published(3)],
+        WHOLE,
+    ),
+    "of 2 hashes 1 were stored, and all were answered": (
+        [*CLAIMED, hashed(2, 1), published(3)],
+        WHOLE,
+    ),
+    "of 2 hashes 2 were stored after all were acknowledged": (
+        [*CLAIMED, silent(hashed(2, 2)), hashed(3, 0), hashed(4, 2), published(5)],
+        WHOLE,
+    ),
+    "2 batches are published": (
+        TRUE,
+        WHOLE._replace(states=dict.fromkeys((BATCH, OTHER), "published")),
+    ),
+    "0 batches are published": (HASHED, WHOLE._replace(states={BATCH: "open"})),
+    "no answer says published": (HASHED, WHOLE),
+    "1 emails have several accounts": (
+        [published(3)],
+        Held({BATCH: "published"}, ROWS | {BOB: ROWS[ANN]}),
+    ),
+}
+
+
+@pytest.mark.parametrize("twice", TWICE)
+def test_a_history_in_which_something_was_done_twice_is_refused(twice: str) -> None:
+    story, held = TWICE[twice]
+    check_kept(story, held)
+    with pytest.raises(AssertionError, match=twice):
+        check_history(story, held)

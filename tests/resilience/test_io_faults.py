@@ -1,0 +1,222 @@
+"""Disks that fail and disks that are full: a clear message, nothing half done, and the way on."""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from tests.conftest import Anyscale
+from tests.support.fault_injection import (
+    Point,
+    emails,
+    listed,
+    points_of,
+    rows_of,
+    spread,
+    state_files,
+    traced,
+    write_users,
+)
+
+CALLS = "openat,mkdir,pwrite64,write,pread64,fsync,fdatasync,ftruncate,unlink"
+ERRORS = ("EIO", "ENOSPC")
+#: of calls that open
+OPEN_ERRORS = ("EIO", "EACCES", "ENOSPC", "EMFILE")
+
+REASON = re.compile(
+    "disk failed|disk is full|disk fails|cannot be opened|read-only|Input/output error"
+    "|No space left|Permission denied|Too many open files"
+)
+
+
+class Plan(NamedTuple):
+    """A batch, and whether an earlier run of it has claimed its emails."""
+
+    users: int
+    passwords: int
+    claimed: bool = False
+
+
+PLANS = {
+    "small": Plan(500, 5),
+    "large": Plan(1_500, 20),
+    "resumed": Plan(1_500, 20, claimed=True),
+}
+
+
+class Place(NamedTuple):
+    """A home that every test of a process finds empty, so that the paths in it are known."""
+
+    home: Path
+    known: dict[Plan, tuple[list[str], list[Point]]]
+
+    @property
+    def data(self) -> Path:
+        return self.home / "data"
+
+    def file(self, plan: Plan) -> Path:
+        path = self.home / f"{plan.users}.yaml"
+        return path if path.exists() else write_users(path, plan.users, plan.passwords)
+
+    def prepare(self, plan: Plan) -> None:
+        """Make the state that the plan begins with."""
+        shutil.rmtree(self.data, ignore_errors=True)
+        if plan.claimed:  # killed as it says that it hashes
+            kill = ["-f", "-e", "trace=write", "-e", "inject=write:signal=SIGKILL:when=5"]
+            log = ["-o", str(self.home / "log")]
+            traced([*kill, *log], "user", "batch-create", "-f", self.file(plan))
+            assert "PasswordHashPool" in (self.home / "log").read_text()
+
+    def points(self, plan: Plan) -> tuple[list[str], list[Point]]:
+        """Give strace's options that follow the data directory, and the points of a whole run."""
+        if plan not in self.known:
+            trace = self.home / "trace"
+            self.prepare(plan)
+            every = ["-f", "-y", "-e", f"trace={CALLS}", "-o", str(trace)]
+            traced(every, "user", "batch-create", "-f", self.file(plan))
+            text = trace.read_text(errors="replace")
+            found = re.findall(rf'["<]({re.escape(str(self.data))}[^">]*)[">]', text)
+            follow = [option for path in sorted(set(found)) for option in ("-P", path)]
+            self.prepare(plan)
+            options = ["-f", "-e", f"trace={CALLS}", *follow]
+            traced([*options, "-o", str(trace)], "user", "batch-create", "-f", self.file(plan))
+            self.known[plan] = options, points_of(trace)
+        return self.known[plan]
+
+
+@pytest.fixture(scope="module")
+def _place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    return Place(tmp_path_factory.mktemp("home"), {})
+
+
+@pytest.fixture
+def place(_place: Place, home: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    monkeypatch.setenv("HOME", str(_place.home))
+    monkeypatch.setenv("ANYSCALE_DATA_DIR", str(_place.data))
+    return _place
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "number" in metafunc.fixturenames:
+        count = metafunc.config.getoption("--fault-points")
+        shares = {"small": count - 2 * (count // 4), "large": count // 4, "resumed": count // 4}
+        each = [(name, at, share) for name, share in shares.items() for at in range(share)]
+        metafunc.parametrize(("name", "number", "share"), each)
+
+
+def test_a_disk_that_fails_is_named_and_leaves_nothing_half_done(
+    name: str, number: int, share: int, place: Place, anyscale: Anyscale, tmp_path: Path
+) -> None:
+    plan = PLANS[name]
+    options, points = place.points(plan)
+    point = spread(points, share, number)
+    errors = OPEN_ERRORS if point.call in ("openat", "mkdir") else ERRORS
+    error = errors[number % len(errors)]
+    # Every third disk stays broken.
+    when = f"{point.nth}{'+' if number % 3 == 0 else ''}"
+    place.prepare(plan)
+
+    inject = ["-e", f"inject={point.call}:error={error}:when={when}", "-o", str(tmp_path / "log")]
+    failed = traced([*options, *inject], "user", "batch-create", "-f", place.file(plan))
+
+    told = f"{point.call} {error} {when}: {failed.returncode}\n{failed.stderr}"
+    assert "(INJECTED)" in (tmp_path / "log").read_text(errors="replace"), told
+    assert failed.returncode in (0, 1, 3), told
+    _is_clear(failed.returncode, failed.stderr, place.data, told)
+    before = rows_of(place.data, tmp_path / "before")
+    seen = listed(anyscale)
+    assert seen in ([], emails(plan.users)), told
+    if failed.returncode == 1:
+        assert before.emails == [], told
+        assert "open" not in before.batches.values(), told
+    if failed.returncode == 0:
+        assert seen == emails(plan.users), told
+    else:
+        again = anyscale("user", "batch-create", "-f", place.file(plan))
+        assert again.returncode == 0, told + again.stderr
+    assert listed(anyscale) == emails(plan.users)
+    after = rows_of(place.data, tmp_path / "after")
+    assert after.emails == emails(plan.users)
+    assert before.hashes.items() <= after.hashes.items()
+    assert state_files(place.data) == []
+
+
+def _is_clear(status: int, said: str, data: Path, told: str) -> None:
+    assert "Traceback" not in said, told
+    assert "fault of this program" not in said, told
+    if status:
+        (line,) = [line for line in said.splitlines() if line.startswith("error: ")]
+        assert str(data) in line, told
+        assert REASON.search(line), told
+        again = [line for line in said.splitlines() if "Run the same command again" in line]
+        assert len(again) == (status == 3), told
+
+
+@pytest.fixture
+def small_disk(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
+    """A file system of its own for the data directory. It takes root to mount one."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    options = f"size={request.param}k"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", disk], check=True)
+    monkeypatch.setenv("ANYSCALE_DATA_DIR", str(disk / "data"))
+    yield disk
+    subprocess.run(["umount", disk], check=True)
+
+
+@pytest.mark.parametrize(
+    ("plan", "small_disk"),
+    [
+        *((Plan(500, 5), size) for size in (4, 12, 48, 120, 240)),
+        *((Plan(3_000, 20), size) for size in (12, 120, 240, 700)),
+        (Plan(30_000, 0), 3_000),
+    ],
+    indirect=["small_disk"],
+)
+def test_a_full_disk_is_told_of_and_the_same_command_completes_once_there_is_room(
+    plan: Plan, small_disk: Path, anyscale: Anyscale, tmp_path: Path
+) -> None:
+    data = small_disk / "data"
+    file = write_users(tmp_path / "users.yaml", plan.users, plan.passwords)
+
+    full = anyscale("user", "batch-create", "-f", file)
+
+    assert full.returncode in (1, 3), full.stderr
+    _is_clear(full.returncode, full.stderr, data, full.stderr)
+    assert re.search("disk is full|No space left on device", full.stderr)
+    # Without room SQLite cannot even make the index of its log, so a copy is read.
+    assert _seen(data, tmp_path / "copy") == 0
+    subprocess.run(["mount", "-o", "remount,size=64m", small_disk], check=True)
+    assert listed(anyscale) == []
+    again = anyscale("user", "batch-create", "-f", file)
+    assert again.returncode == 0, again.stderr
+    assert listed(anyscale) == emails(plan.users)
+    assert rows_of(data, tmp_path / "copy").emails == emails(plan.users)
+    assert state_files(data) == []
+
+
+def _seen(data: Path, copy: Path) -> int:
+    batches = rows_of(data, copy).batches if data.exists() else {}
+    return sum(state == "published" for state in batches.values())
+
+
+def test_a_folder_that_may_not_be_written_is_named(
+    anyscale: Anyscale, tmp_path: Path, home: Path
+) -> None:
+    blocked = tmp_path / "blocked"
+    blocked.write_text("a file where a folder should be")
+    file = write_users(tmp_path / "users.yaml", 3, 0)
+
+    result = anyscale(
+        "user", "batch-create", "-f", file, env={"ANYSCALE_DATA_DIR": str(blocked / "data")}
+    )
+
+    assert result.returncode == 1
+    assert f"error: cannot keep this run in {blocked}/data/runs" in result.stderr
+    assert "Not a directory" in result.stderr
+    assert list(home.iterdir()) == []

@@ -1,0 +1,108 @@
+"""The answer that gets lost: the command reports the truth, once, whatever the step."""
+
+import json
+import re
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.conftest import Anyscale
+from tests.support.command import Command
+from tests.support.fault_injection import emails, write_users
+from tests.support.server_process import Fault, Proxy, ServerProcess, loses
+
+#: step -> the first line of its request
+SMALL = {
+    "policy": "GET /v1/policy",
+    "create": "POST /v1/users:batchCreate",
+}
+LARGE = {
+    "open": r"POST /v1/batches$",
+    "claim": r"PUT /v1/batches/\w+/pages/0",
+    "hash": r"POST /v1/batches/\w+/passwords",
+    "publish": r"POST /v1/batches/\w+/publish",
+    "users": r"GET /v1/batches/\w+/users",
+}
+
+
+class Loss:
+    """Loses the first answer of a step, and tells somebody."""
+
+    def __init__(self, step: str, told: Callable[[], None] = lambda: None) -> None:
+        self._step = re.compile(step)
+        self._told = told
+        self.happened = False
+
+    def __call__(self, call: str) -> Fault | None:
+        if self.happened or not self._step.match(call.replace("%3A", ":")):
+            return None
+        self.happened = True
+        return self._lose
+
+    def _lose(self, client: socket.socket, answer: bytes) -> bool:
+        self._told()
+        return loses(client, answer)
+
+
+def published(anyscale: Anyscale) -> int:
+    """Count the published batches in the trail."""
+    listed = anyscale("audit", "list", "-o", "jsonl")
+    assert listed.returncode == 0, listed.stderr
+    return sum(
+        json.loads(line)["event"] == "batch.published" for line in listed.stdout.splitlines()
+    )
+
+
+@pytest.mark.parametrize("step", [*SMALL, *LARGE])
+def test_the_command_asks_again_and_reports_each_user_once(
+    signed_in: ServerProcess,
+    command: Callable[[Path], Command],
+    anyscale: Anyscale,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    step: str,
+) -> None:
+    count = 20 if step in SMALL else 1_200
+    file = write_users(tmp_path / "users.yaml", count, 5)
+    loss = Loss((SMALL | LARGE)[step])
+    with Proxy([signed_in.port], loss) as proxy:
+        monkeypatch.setenv("ANYSCALE_HOST", proxy.url)
+        shown, said = command(file).finish(tries=1)
+
+        assert loss.happened
+        assert sorted(shown) == emails(count)
+        assert f"{count} users created." in said
+        assert published(anyscale) == 1
+
+
+@pytest.mark.parametrize("step", [*SMALL, *LARGE])
+def test_a_command_that_died_of_it_tells_the_truth_when_it_is_run_again(
+    signed_in: ServerProcess,
+    command: Callable[[Path], Command],
+    anyscale: Anyscale,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    step: str,
+) -> None:
+    count = 20 if step in SMALL else 1_200
+    file = write_users(tmp_path / "users.yaml", count, 5)
+    running: list[Any] = []
+
+    def kill() -> None:
+        running[0].kill()
+
+    loss = Loss((SMALL | LARGE)[step], kill)
+    with Proxy([signed_in.port], loss) as proxy:
+        monkeypatch.setenv("ANYSCALE_HOST", proxy.url)
+        running.append(command(file).start())
+        running[0].communicate(timeout=60)
+        assert loss.happened
+
+        shown, said = command(file).finish(tries=1)
+
+        assert sorted(shown) == emails(count)
+        done = step in ("create", "publish", "users")
+        assert ("already created by batch" in said) == done
+        assert published(anyscale) == 1

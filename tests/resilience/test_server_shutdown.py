@@ -1,0 +1,128 @@
+"""Ctrl-C at a server: once, and by who does not want to wait."""
+
+import json
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from tests.support.server_process import ServerProcess
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> str:
+    return f"sqlite:////{tmp_path.relative_to('/')}/anyscale.db"
+
+
+def said(server: ServerProcess) -> list[tuple[str, str]]:
+    """Give level and event of all that it told."""
+    lines = [json.loads(line) for line in server.log.read_text(encoding="utf-8").splitlines()]
+    return [(line["level"], line["event"]) for line in lines]
+
+
+def begun(server: ServerProcess) -> socket.socket:
+    """Begin a request whose body never arrives."""
+    client = socket.create_connection(("127.0.0.1", server.port), timeout=30)
+    client.sendall(b"POST /v1/sessions HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+    while "anyscale_http_requests_under_way 2.0" not in figures(server):  # it, and who asks
+        time.sleep(0.02)
+    return client
+
+
+def figures(server: ServerProcess) -> str:
+    with urllib.request.urlopen(f"{server.url}/metrics", timeout=30) as answer:
+        text: str = answer.read().decode()
+    return text
+
+
+def test_ctrl_c_before_anything_is_loaded_is_no_traceback() -> None:
+    interrupted = (
+        "import sys\n"
+        "class Interrupting:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'anyscale.cli.root': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupting())\n"
+        "from anyscale.cli import main\n"
+        "main()\n"
+    )
+
+    ended = subprocess.run([sys.executable, "-c", interrupted], capture_output=True, check=False)
+
+    assert (ended.returncode, ended.stderr) == (130, b"")
+
+
+def wait_for(server: ServerProcess, event: str, times: int = 1) -> None:
+    deadline = time.monotonic() + 30
+    while sum(told.startswith(event) for _, told in said(server)) < times:
+        assert time.monotonic() < deadline, said(server)
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("ask", [ServerProcess.interrupt, ServerProcess.stop])
+@pytest.mark.parametrize("pause", [0.0, 0.1, 0.2, 0.3, 0.4])
+def test_a_server_that_is_asked_to_end_while_it_starts_ends_in_order(
+    database: str,
+    tmp_path: Path,
+    workers: int,
+    ask: Callable[[ServerProcess], object],
+    pause: float,
+) -> None:
+    server = ServerProcess(database, tmp_path, workers)
+    try:
+        server.begin()
+        wait_for(server, "listening")
+        time.sleep(pause)
+        ask(server)
+
+        assert server.ended() == 0
+        assert not [event for level, event in said(server) if level == "error"]
+    finally:
+        server.kill()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("pause", [0.0, 0.05])
+def test_a_second_ctrl_c_ends_a_server_without_a_traceback(
+    database: str, tmp_path: Path, workers: int, pause: float
+) -> None:
+    with ServerProcess(database, tmp_path, workers) as server:
+        wait_for(server, "Application startup complete", workers)
+        server.interrupt()
+        time.sleep(pause)
+        server.interrupt()
+
+        assert server.ended() == 0
+        assert "Traceback" not in server.log.read_text(encoding="utf-8")
+        assert not [event for level, event in said(server) if level == "error"]
+
+
+def test_a_first_ctrl_c_waits_for_a_request_and_a_second_one_cuts_it_off(
+    database: str, tmp_path: Path
+) -> None:
+    with ServerProcess(database, tmp_path) as server, closing(begun(server)) as client:
+        server.interrupt()
+        wait_for(server, "Waiting for connections to close")
+        server.interrupt()
+
+        assert server.ended() == 0
+        head, _, body = client.makefile("rb").read().partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 503 ")
+        assert b'"code":"server_unreachable"' in body
+        assert not [event for level, event in said(server) if level == "error"]
+
+
+def test_a_first_ctrl_c_lets_a_request_finish(database: str, tmp_path: Path) -> None:
+    with ServerProcess(database, tmp_path) as server, closing(begun(server)) as client:
+        server.interrupt()
+        wait_for(server, "Waiting for connections to close")
+        client.sendall(b" " * 98 + b"}")
+
+        assert server.ended() == 0
+        answer = client.makefile("rb").read()
+        assert answer.startswith(b"HTTP/1.1 400 "), answer

@@ -1,0 +1,250 @@
+"""The batch protocol with its calls in any order, against a model that fits on a page."""
+
+from contextlib import ExitStack
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    invariant,
+    multiple,
+    rule,
+    run_state_machine_as_test,
+)
+from msgspec import Struct
+from tests.support.control_planes import STORES, house_of
+from tests.support.postgres import Databases
+from tests.support.users import PASSWORD, checked, emails, execute
+
+from anyscale.errors import BatchGone, BatchUnfinished, KeyReused
+from anyscale.server.main import Principal
+
+NAMES = st.sampled_from("abcdefgh")
+#: local part, and whether there is a password
+PAGE = st.lists(st.tuples(NAMES, st.booleans()), min_size=1, max_size=3).map(tuple)
+
+Entries = tuple[tuple[str, bool], ...]
+
+
+class Model(Struct):
+    """What is known of a batch."""
+
+    batch_id: str
+    if_exists: str
+    state: str = "open"
+    #: number -> entries
+    pages: dict[int, Entries] = {}
+    #: position -> local part, of the rows that are its own
+    rows: dict[int, str] = {}
+    #: positions whose email somebody else has, and is not passed over
+    conflicts: set[int] = set()
+    due: set[int] = set()
+
+
+class AnyOrder(RuleBasedStateMachine):
+    house_kind: str
+    databases: Databases
+
+    kind: str
+    opened = Bundle("opened")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stack = ExitStack()
+        self.house = self.stack.enter_context(house_of(self.house_kind, self.databases))
+        self.plane = self.house.plane()
+        self.models: dict[str, Model] = {}
+
+    def teardown(self) -> None:
+        self.plane.close()
+        self.stack.close()
+
+    def owner(self, name: str) -> tuple[Model, int] | None:
+        for model in self.models.values():
+            if model.state in ("open", "published"):
+                for position, owned in model.rows.items():
+                    if owned == name:
+                        return model, position
+        return None
+
+    @rule(
+        target=opened,
+        key=st.sampled_from(["k1", "k2", "k3"]),
+        if_exists=st.sampled_from(["fail", "skip"]),
+    )
+    def open(self, key: str, if_exists: str) -> object:
+        found = self.plane.batches.find(key)
+        if found and found.if_exists != if_exists:
+            with pytest.raises(KeyReused):
+                self.plane.batches.open(key, if_exists, Principal("local:jane"))
+            return multiple()
+        batch = self.plane.batches.open(key, if_exists, Principal("local:jane"))
+        if found:
+            assert batch.batch_id == found.batch_id
+            return multiple()
+        self.models[batch.batch_id] = Model(batch.batch_id, if_exists)
+        return batch.batch_id
+
+    @rule(batch_id=opened, number=st.integers(0, 2), page=PAGE)
+    def claim(self, batch_id: str, number: int, page: Entries) -> None:
+        model = self.models[batch_id]
+        if model.state == "dropped":
+            with pytest.raises(BatchGone):
+                self.send(model, number, page)
+        elif model.pages.get(number, page) != page or (
+            model.state == "published" and number not in model.pages
+        ):
+            with pytest.raises(KeyReused):
+                self.send(model, number, page)
+        else:
+            self.claimed(model, number, page)
+
+    @rule(batch_id=opened, number=st.integers(0, 2))
+    def claim_again(self, batch_id: str, number: int) -> None:
+        model = self.models[batch_id]
+        if number in model.pages and model.state != "dropped":
+            self.claimed(model, number, model.pages[number])
+
+    def send(self, model: Model, number: int, page: Entries) -> tuple[int, int, int]:
+        users = [
+            checked(f"{name}@example.com", PASSWORD if secret else None) for name, secret in page
+        ]
+        found = self.plane.batches.claim(model.batch_id, number, users)
+        return found.users, found.skipped, found.conflicts
+
+    def claimed(self, model: Model, number: int, page: Entries) -> None:
+        """Claim a page that is accepted, and expect what the model says."""
+        positions = range(number * 3, number * 3 + len(page))
+        hashed = {p for p in positions if p in model.rows} - model.due
+        if model.state == "open" and (
+            number not in model.pages or model.conflicts & set(positions)
+        ):
+            skipped = self.expect(model, number, page)
+            model.due -= hashed
+        else:
+            skipped = len(page) - sum(p in model.rows for p in positions)
+        users = sum(p in model.rows for p in positions)
+        conflicts = len(model.conflicts & set(positions))
+        assert self.send(model, number, page) == (users, skipped, conflicts)
+
+    def expect(self, model: Model, number: int, page: Entries) -> int:
+        """Put down what a claim comes to; give how many are passed over."""
+        model.pages[number] = page
+        skipped = 0
+        order = sorted(range(len(page)), key=lambda at: page[at][0])
+        for position, (name, secret) in ((number * 3 + at, page[at]) for at in order):
+            owner = self.owner(name)
+            model.conflicts.discard(position)
+            if owner is None or owner == (model, position):
+                model.rows[position] = name
+                model.due |= {position} if secret else set()
+            elif owner[0].state == "published" and model.if_exists == "skip":
+                skipped += 1
+            else:
+                model.conflicts.add(position)
+        return skipped
+
+    @rule(batch_id=opened, positions=st.sets(st.integers(0, 8), max_size=6))
+    def hash(self, batch_id: str, positions: set[int]) -> None:
+        model = self.models[batch_id]
+        passwords = [(position, PASSWORD) for position in sorted(positions)]
+        if model.state != "open":
+            with pytest.raises(BatchGone):
+                self.plane.batches.hash(batch_id, passwords)
+            return
+        before = self.plane.hashing.computed
+        stored = self.plane.batches.hash(batch_id, passwords)
+        assert stored == len(model.due & positions) == self.plane.hashing.computed - before
+        model.due -= positions
+
+    @rule(batch_id=opened)
+    def hash_the_rest(self, batch_id: str) -> None:
+        self.hash(batch_id, set(range(9)))
+
+    @rule(batch_id=opened)
+    def publish(self, batch_id: str) -> None:
+        model = self.models[batch_id]
+        entries = sum(len(page) for page in model.pages.values())
+        if model.state == "dropped":
+            with pytest.raises(BatchGone):
+                self.plane.batches.publish(batch_id, entries, Principal("local:jane"))
+        elif model.conflicts or model.due:
+            with pytest.raises(BatchUnfinished):
+                self.plane.batches.publish(batch_id, entries, Principal("local:jane"))
+        else:
+            batch = self.plane.batches.publish(batch_id, entries, Principal("local:jane"))
+            model.state = "published"
+            assert (batch.state, batch.users) == ("published", len(model.rows))
+            assert batch.users + batch.skipped == entries
+
+    @rule(batch_id=opened)
+    def publish_too_early(self, batch_id: str) -> None:
+        model = self.models[batch_id]
+        entries = sum(len(page) for page in model.pages.values()) + 1
+        if model.state == "open":
+            with pytest.raises(BatchUnfinished):
+                self.plane.batches.publish(batch_id, entries, Principal("local:jane"))
+
+    @rule(batch_id=opened)
+    def release(self, batch_id: str) -> None:
+        model = self.models[batch_id]
+        if model.state != "open":
+            with pytest.raises(BatchGone):
+                self.plane.batches.release(batch_id)
+            return
+        self.plane.batches.release(batch_id)
+        self.models[batch_id] = Model(batch_id, model.if_exists)
+
+    @rule(batch_id=opened)
+    def drop(self, batch_id: str) -> None:
+        model = self.models[batch_id]
+        if model.state == "published":
+            with pytest.raises(BatchGone):
+                self.plane.batches.drop(batch_id, Principal("local:jane"))
+            return
+        self.plane.batches.drop(batch_id, Principal("local:jane"))
+        self.models[batch_id] = Model(batch_id, model.if_exists, "dropped")
+
+    @rule()
+    def restart(self) -> None:
+        self.plane.close()
+        self.plane = self.house.plane()
+        self.plane.batches.expire()
+
+    @invariant()
+    def the_accounts_are_the_users_of_published_batches(self) -> None:
+        wanted = [
+            f"{name}@example.com"
+            for model in self.models.values()
+            if model.state == "published"
+            for name in model.rows.values()
+        ]
+        found = emails(self.plane)
+        assert sorted(found) == sorted(wanted)
+        assert len(found) == len(set(found))
+
+    @invariant()
+    def the_counts_of_pages_are_those_of_the_rows(self) -> None:
+        with self.plane.store.read() as rows:
+            for model in self.models.values():
+                batch = rows.batch(model.batch_id)
+                assert batch
+                sql = "select count(*) from users where batch = ?"
+                counted = execute(rows, sql, (batch.id,)).fetchone()[0]
+                assert counted == sum(page.users for page in rows.pages(batch.id))
+                assert counted == len(model.rows)
+                assert rows.count_due(batch.id) == len(model.due)
+                assert batch.state == model.state
+
+
+@pytest.mark.parametrize("kind", STORES)
+def test_any_order(kind: str, postgres_databases: Databases) -> None:
+    class InThisHouse(AnyOrder):
+        house_kind = kind
+        databases = postgres_databases
+
+    run_state_machine_as_test(
+        InThisHouse, settings=settings(max_examples=60, stateful_step_count=40, deadline=None)
+    )

@@ -1,0 +1,183 @@
+"""A dry run says what the run would do, entry by entry, and leaves no trace."""
+
+from collections.abc import Callable
+from contextlib import closing, nullcontext
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from hypothesis import event, given, settings
+from hypothesis import strategies as st
+from tests.support.control_planes import House, house_of
+from tests.support.postgres import Databases
+from tests.support.users import PASSWORD, embedded, everybody
+
+from anyscale.errors import BatchRefused
+from anyscale.user.batch_run import BatchRun, Outcome
+from anyscale.user.models import AdminCreateUser
+from anyscale.user.user_sources import UserList
+
+NAMES = st.sampled_from("abcdefghij")
+USERS = st.lists(
+    st.builds(
+        AdminCreateUser,
+        name=st.sampled_from(["Jane", "Jane", "Jane", " "]),
+        email=st.one_of(
+            NAMES.map(lambda name: f"{name}@example.com"),
+            NAMES.map(lambda name: f"{name.upper()}@Example.com"),
+            st.integers(0, 10_000).map(lambda number: f"u{number}@example.com"),
+            st.integers(0, 10_000).map(lambda number: f"u{number}@example.com"),
+            st.just("no email"),
+        ),
+        password=st.sampled_from([None, None, "", PASSWORD, "short"]),
+    ),
+    max_size=12,
+)
+SOUND = st.lists(
+    st.builds(
+        AdminCreateUser,
+        name=st.just("Jane"),
+        email=st.sampled_from("abcdefghijklmnopqrstuvw").map(lambda name: f"{name}@example.com"),
+        password=st.sampled_from([None, None, "", PASSWORD]),
+    ),
+    max_size=12,
+    unique_by=lambda user: user.email,
+)
+
+Verdict = tuple[object, ...]
+
+
+def verdict(call: Callable[[], Outcome]) -> Verdict:
+    """Give all that a run says of the entries."""
+    try:
+        outcome = call()
+    except BatchRefused as refused:
+        found = [(p.index, p.field, p.code, p.detail) for p in refused.problems]
+        return ("refused", *found)
+    skipped = [(conflict.position, conflict.email) for conflict in outcome.passed_over()]
+    assert outcome.skipped == len(skipped)
+    return (outcome.created, outcome.skipped, tuple(skipped))
+
+
+def set_the_scene(house: House, existing: set[str], held: set[str]) -> None:
+    with closing(house.transport()) as transport:
+        for name in sorted(existing):
+            transport.create(f"existing {name}", everybody(name), "fail")
+        if held - existing:
+            batch = transport.open("held", "fail")
+            for number, name in enumerate(sorted(held - existing)):
+                transport.claim(batch.batch_id, number, everybody(name))
+
+
+#: what there is and what is wanted
+SCENES = given(
+    users=st.one_of(USERS, SOUND),
+    existing=st.sets(NAMES, max_size=4),
+    held=st.one_of(st.just(set()), st.sets(NAMES, max_size=3)),
+    if_exists=st.sampled_from(["fail", "skip"]),
+    abandoned=st.booleans(),
+)
+
+
+@settings(max_examples=150)
+@SCENES
+def test_a_dry_run_tells_what_the_run_then_does(
+    postgres_databases: Databases,
+    users: list[AdminCreateUser],
+    existing: set[str],
+    held: set[str],
+    if_exists: Literal["fail", "skip"],
+    abandoned: bool,
+) -> None:
+    compare("embedded", postgres_databases, users, existing, held, if_exists, abandoned=abandoned)
+
+
+# A server for each example takes its time.
+@pytest.mark.parametrize("kind", ["http-sqlite", "http-postgres"])
+@settings(max_examples=20)
+@SCENES
+def test_a_dry_run_over_http_tells_what_the_run_then_does(
+    kind: str,
+    postgres_databases: Databases,
+    users: list[AdminCreateUser],
+    existing: set[str],
+    held: set[str],
+    if_exists: Literal["fail", "skip"],
+    abandoned: bool,
+) -> None:
+    compare(kind, postgres_databases, users, existing, held, if_exists, abandoned=abandoned)
+
+
+def compare(
+    kind: str,
+    databases: Databases,
+    users: list[AdminCreateUser],
+    existing: set[str],
+    held: set[str],
+    if_exists: Literal["fail", "skip"],
+    *,
+    abandoned: bool,
+) -> None:
+    with house_of(kind, databases) as house:
+        set_the_scene(house, existing, held)
+        before = house.snapshot()
+
+        with closing(house.transport()) as transport:
+            run = BatchRun(
+                transport,
+                UserList(users),
+                begin=lambda: "key",
+                if_exists=if_exists,
+                abandoned=lambda _: nullcontext(abandoned),
+            )
+            foreseen = verdict(run.dry_run)
+            transport.close()
+            assert house.snapshot() == before
+            told = verdict(run.run)
+
+            assert foreseen == told
+            assert not (abandoned and "email_held" in str(told))
+            accounts = transport.users(email="", name="", after="", limit=100)
+            created = told[0] if isinstance(told[0], int) else 0
+            assert len(accounts) == len(existing) + created
+            left = [
+                batch
+                for batch in transport.batches(open_only=False, before="", limit=100)
+                if batch.state == "open"
+            ]
+            assert len(left) <= (1 if held - existing else 0)
+        event("refused" if told[0] == "refused" else "created")
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 7])
+def test_a_dry_run_on_a_fresh_machine_makes_nothing(tmp_path: Path, count: int) -> None:
+    users = [AdminCreateUser("Jane", f"u{at}@example.com", PASSWORD) for at in range(count)]
+    begun: list[str] = []
+
+    def begin() -> str:
+        begun.append("key")
+        return "key"
+
+    with closing(embedded(tmp_path)) as transport:
+        run = BatchRun(transport, UserList(users), begin=begin, if_exists="fail")
+        outcome = run.dry_run()
+
+    assert (outcome.created, outcome.batch, list(outcome.users)) == (count, None, [])
+    assert outcome.lines()[0].endswith("would be created.")
+    assert begun == []
+    assert list((tmp_path).glob("data*")) == []
+
+
+def test_a_run_names_what_is_taken_on_every_page_when_another_batch_is_in_the_way(
+    house: House,
+) -> None:
+    set_the_scene(house, {"h"}, {"a"})
+    users = [AdminCreateUser("Jane", f"{name}@example.com") for name in "abcdefgh"]
+    with closing(house.transport()) as transport:
+        run = BatchRun(transport, UserList(users), begin=lambda: "key", if_exists="fail")
+        with pytest.raises(BatchRefused) as refused:
+            run.run()
+    assert [(problem.index, problem.code) for problem in refused.value.problems] == [
+        (0, "email_held"),
+        (7, "email_exists"),
+    ]

@@ -1,0 +1,407 @@
+"""Batches over the same emails: one gets through, and every other one is told the truth."""
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager, nullcontext
+from pathlib import Path
+from random import Random
+
+import msgspec
+import pytest
+from tests.support.control_planes import House
+from tests.support.users import PASSWORD, POLICY, embedded, everybody, wanted
+
+from anyscale.errors import BatchRefused
+from anyscale.transport.base import Transport
+from anyscale.user.batch_run import Abandoned, BatchRun, Outcome
+from anyscale.user.models import AdminCreateUser
+from anyscale.user.user_sources import UserList
+
+PATIENT = msgspec.structs.replace(POLICY, hold_wait=60)
+HASTY = msgspec.structs.replace(POLICY, hold_wait=0.3)
+
+Say = Callable[[str], None]
+
+
+@pytest.fixture
+def transport(house: House) -> Iterator[Transport]:
+    """Drives one of the batches by hand."""
+    with closing(house.transport(PATIENT)) as transport:
+        yield transport
+
+
+def run_batch(
+    house: House,
+    users: list[AdminCreateUser],
+    *,
+    key: str = "run",
+    if_exists: str = "fail",
+    hasty: bool = False,
+    abandoned: Abandoned = lambda _: nullcontext(False),
+    log: Say = lambda _: None,
+) -> Outcome:
+    """Run a batch with a transport of its own, as another process would."""
+    with closing(house.transport(HASTY if hasty else PATIENT)) as transport:
+        run = BatchRun(
+            transport,
+            UserList(users),
+            begin=lambda: key,
+            if_exists=if_exists,
+            abandoned=abandoned,
+            log=log,
+        )
+        return run.run()
+
+
+def in_background(call: Callable[[], Outcome]) -> "Future[Outcome]":
+    future: Future[Outcome] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(call())
+        except BaseException as error:  # noqa: BLE001 - it is raised again where it is waited for
+            future.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return future
+
+
+def until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def accounts(transport: Transport) -> list[str]:
+    users = transport.users(email="", name="", after="", limit=100_000)
+    return [user.email.partition("@")[0] for user in users]
+
+
+def codes(refused: BaseException | None) -> list[tuple[int | None, str]]:
+    assert isinstance(refused, BatchRefused)
+    return [(problem.index, problem.code) for problem in refused.problems]
+
+
+# Two that meet
+
+
+def test_the_later_one_gives_up_its_rows_and_is_told_who_exists(
+    house: House, transport: Transport
+) -> None:
+    earlier = transport.open("earlier", "fail")
+    transport.claim(earlier.batch_id, 0, everybody("e"))
+    time.sleep(0.01)
+    waiting = threading.Event()
+
+    later = in_background(lambda: run_batch(house, wanted(*"abcde"), log=lambda _: waiting.set()))
+    assert waiting.wait(20)
+
+    # It holds nothing any more, so that the earlier one gets what it still wants.
+    until(lambda: transport.claim(earlier.batch_id, 1, everybody("a")).conflicts == 0)
+    batch = next(
+        batch
+        for batch in transport.batches(open_only=False, before="", limit=100)
+        if batch.batch_id != earlier.batch_id
+    )
+    assert (batch.state, batch.users) == ("open", 0)
+    assert not later.done()
+    transport.publish(earlier.batch_id, 2)
+
+    assert codes(later.exception(20)) == [(0, "email_exists"), (4, "email_exists")]
+    assert transport.show(batch.batch_id).state == "dropped"
+    assert sorted(accounts(transport)) == ["a", "e"]
+
+
+def test_the_earlier_one_waits_without_giving_up(house: House, transport: Transport) -> None:
+    earlier = transport.open("run", "fail")
+    time.sleep(0.01)  # opened within one millisecond, either could be the later one
+    later = transport.open("later", "fail")
+    transport.claim(later.batch_id, 0, everybody("e"))
+    waiting = threading.Event()
+
+    run = in_background(lambda: run_batch(house, wanted(*"abcde"), log=lambda _: waiting.set()))
+    assert waiting.wait(20)
+    time.sleep(0.3)
+
+    assert transport.show(earlier.batch_id).users == 4
+    assert transport.claim(later.batch_id, 1, everybody("a")).holders == [earlier.batch_id]
+    assert not run.done()
+    transport.release(later.batch_id)
+
+    assert run.result(20).created == 5
+    assert transport.claim(later.batch_id, 0, everybody("e")).conflicts == 1
+    assert transport.conflicts(later.batch_id)[0].kind == "exists"
+
+
+def test_the_later_one_gets_through_when_the_earlier_one_is_dropped(
+    house: House, transport: Transport
+) -> None:
+    earlier = transport.open("earlier", "fail")
+    transport.claim(earlier.batch_id, 0, everybody("e"))
+    waiting = threading.Event()
+    users = wanted(*"abcde", password=PASSWORD)
+    later = in_background(lambda: run_batch(house, users, log=lambda _: waiting.set()))
+    assert waiting.wait(20)
+
+    transport.drop(earlier.batch_id)
+
+    assert later.result(20).created == 5
+    assert accounts(transport) == list("abcde")
+
+
+def test_skipping_waits_for_what_is_held_and_passes_over_it_once_it_exists(
+    house: House, transport: Transport
+) -> None:
+    earlier = transport.open("earlier", "fail")
+    transport.claim(earlier.batch_id, 0, everybody("c"))
+    waiting = threading.Event()
+    later = in_background(
+        lambda: run_batch(house, wanted(*"abcde"), if_exists="skip", log=lambda _: waiting.set())
+    )
+    assert waiting.wait(20)
+    transport.publish(earlier.batch_id, 1)
+
+    outcome = later.result(20)
+
+    assert (outcome.created, outcome.skipped) == (4, 1)
+    assert sorted(accounts(transport)) == list("abcde")
+
+
+def test_a_small_batch_waits_for_what_is_held(house: House, transport: Transport) -> None:
+    holder = transport.open("holder", "fail")
+    transport.claim(holder.batch_id, 0, everybody("a"))
+    small = in_background(lambda: run_batch(house, wanted("a", "b", password=PASSWORD)))
+    time.sleep(0.3)
+    assert not small.done()
+
+    transport.release(holder.batch_id)
+
+    assert small.result(20).created == 2
+    assert accounts(transport) == ["a", "b"]
+
+
+@pytest.mark.parametrize("names", ["ab", "abcdefg"], ids=["small", "large"])
+def test_a_batch_that_waits_says_once_for_which_and_whose_it_is(
+    house: House, transport: Transport, names: str
+) -> None:
+    holder = transport.open("holder", "fail")
+    transport.claim(holder.batch_id, 0, everybody("b"))
+    said: list[str] = []
+
+    waiting = in_background(lambda: run_batch(house, wanted(*names), log=said.append))
+    until(lambda: bool(said))
+    time.sleep(0.7)  # it looks again meanwhile
+    transport.release(holder.batch_id)
+
+    assert waiting.result(20).created == len(names)
+    holds = f"batch {holder.batch_id}, opened by {holder.opened_by}, which holds"
+    assert said == [f"Waiting for {holds} some of these emails..."]
+
+
+def test_an_account_is_told_at_once_though_something_is_held_too(
+    house: House, transport: Transport
+) -> None:
+    transport.create("accounts", everybody("b", "g"), "fail")
+    holder = transport.open("holder", "fail")
+    transport.claim(holder.batch_id, 0, everybody("a"))
+    for names in ("ab", "abcdefg"):
+        began = time.monotonic()
+        with pytest.raises(BatchRefused) as refused:
+            run_batch(house, wanted(*names))
+        found = codes(refused.value)
+        assert found[:2] == [(0, "email_held"), (1, "email_exists")]
+        assert found[2:] == [(6, "email_exists")][: len(names) // 7]
+        assert time.monotonic() - began < 20
+
+
+# A holder that does not end
+
+
+@pytest.mark.parametrize("names", ["ab", "abcdefg"], ids=["small", "large"])
+@pytest.mark.parametrize("if_exists", ["fail", "skip"])
+def test_a_holder_that_does_not_end_is_named_with_who_and_since_when(
+    house: House, transport: Transport, names: str, if_exists: str
+) -> None:
+    holder = transport.open("holder", "fail")
+    transport.claim(holder.batch_id, 0, everybody("b"))
+    began = time.monotonic()
+
+    with pytest.raises(BatchRefused) as refused:
+        run_batch(house, wanted(*names), if_exists=if_exists, hasty=True)
+
+    (problem,) = refused.value.problems
+    assert time.monotonic() - began >= 0.3
+    assert (problem.index, problem.field, problem.code) == (1, "email", "email_held")
+    assert f"batch {holder.batch_id}, which {holder.opened_by} opened at" in problem.detail
+    assert f"{holder.opened_at:%Y-%m-%d %H:%M:%S} UTC" in problem.detail
+    assert not refused.value.input_is_at_fault
+    # Nothing is left behind, and the holder has lost nothing.
+    open_ones = [
+        batch
+        for batch in transport.batches(open_only=False, before="", limit=100)
+        if batch.state == "open"
+    ]
+    assert [(batch.batch_id, batch.users) for batch in open_ones] == [(holder.batch_id, 1)]
+    assert transport.publish(holder.batch_id, 1).users == 1
+
+
+@pytest.mark.parametrize("names", ["ab", "abcdefg"], ids=["small", "large"])
+def test_an_abandoned_holder_is_dropped(house: House, transport: Transport, names: str) -> None:
+    holder = transport.open("holder", "fail")
+    transport.claim(holder.batch_id, 0, everybody("b"))
+    said: list[str] = []
+
+    outcome = run_batch(
+        house,
+        wanted(*names),
+        abandoned=lambda batch_id: nullcontext(batch_id == holder.batch_id),
+        log=said.append,
+        hasty=True,
+    )
+
+    assert outcome.created == len(names)
+    assert transport.show(holder.batch_id).state == "dropped"
+    assert [line for line in said if holder.batch_id in line] == [
+        f"Dropped the unfinished batch {holder.batch_id}, which held some of these emails."
+    ]
+
+
+@pytest.mark.parametrize("names", ["ab", "abcdefg"], ids=["small", "large"])
+def test_a_holder_that_looked_abandoned_and_was_published_is_an_account(
+    house: House, transport: Transport, names: str
+) -> None:
+    holder = transport.open("holder", "fail")
+    transport.claim(holder.batch_id, 0, everybody("b"))
+    said: list[str] = []
+
+    @contextmanager
+    def abandoned(batch_id: str) -> Iterator[bool]:
+        transport.publish(batch_id, 1)  # somebody goes on with it in the very moment
+        yield True
+
+    with pytest.raises(BatchRefused) as refused:
+        run_batch(house, wanted(*names), abandoned=abandoned, log=said.append)
+
+    assert codes(refused.value) == [(1, "email_exists")]
+    assert not any("Dropped" in line for line in said)
+    assert accounts(transport) == ["b"]
+
+
+# Many at once
+
+
+def who_exists(refused: BatchRefused, names: list[str]) -> list[str]:
+    """Give those of whom it was said; what others held at that time was told beside them."""
+    found: dict[str, list[str]] = {"email_exists": [], "email_held": []}
+    for problem in refused.problems:
+        assert problem.index is not None
+        assert names[problem.index] in problem.detail
+        found[problem.code].append(names[problem.index])
+    return found["email_exists"]
+
+
+def check_the_outcomes(
+    transport: Transport, lists: list[list[str]], outcomes: list[list[str] | int]
+) -> None:
+    """Compare what each was told, how many it created or who exists, with what is there."""
+    live = accounts(transport)
+    assert len(live) == len(set(live))
+    created = [told for told in outcomes if isinstance(told, int)]
+    assert any(created)
+    assert sum(created) == len(live)
+    for names, told in zip(lists, outcomes, strict=True):
+        if isinstance(told, list):
+            assert told
+            assert set(told) <= set(names) & set(live)
+    batches = transport.batches(open_only=False, before="", limit=100)
+    assert {batch.state for batch in batches} <= {"published", "dropped"}
+    assert sum(batch.users for batch in batches) == len(live)
+    assert transport.look_up(everybody("nobody"), 0) == []
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_eight_threads_with_overlapping_lists(house: House, seed: int) -> None:
+    random = Random(seed)
+    lists = [random.sample([f"u{n}" for n in range(1_200)], 300) for _ in range(8)]
+    policy = msgspec.structs.replace(PATIENT, page_users=40)
+    start = threading.Barrier(8)
+
+    def run(at: int) -> list[str] | int:
+        with closing(house.transport(policy)) as transport:
+            batch = BatchRun(
+                transport,
+                UserList(wanted(*lists[at])),
+                begin=lambda: f"key-{at}",
+                if_exists="skip" if at % 2 else "fail",
+            )
+            start.wait(60)
+            try:
+                outcome = batch.run()
+            except BatchRefused as refused:
+                return who_exists(refused, lists[at])
+            users = list(outcome.users)
+            assert len(users) == outcome.created
+            assert outcome.created + outcome.skipped == 300
+            passed_over = {conflict.position for conflict in outcome.passed_over()}
+            names = [name for n, name in enumerate(lists[at]) if n not in passed_over]
+            assert [user.email for user in users] == [f"{name}@example.com" for name in names]
+            return outcome.created
+
+    with ThreadPoolExecutor(8) as pool:
+        outcomes = list(pool.map(run, range(8)))
+
+    with closing(house.transport(policy)) as transport:
+        check_the_outcomes(transport, lists, outcomes)
+
+
+PROCESS = """
+import json, sys
+import anyscale
+from anyscale.errors import BatchRefused
+from anyscale.user.models import AdminCreateUser
+
+names = json.load(sys.stdin)
+users = [AdminCreateUser("Jane", f"{name}@example.com") for name in names]
+try:
+    created = anyscale.user.admin_batch_create(users, if_exists=sys.argv[1])
+    told = len(created)
+    assert told + len(created.skipped) == len(names)
+except BatchRefused as refused:
+    told = [names[p.index] for p in refused.problems if p.code == "email_exists"]
+print(json.dumps(told))
+"""
+
+
+def test_four_processes_with_overlapping_lists(data: Path) -> None:
+    random = Random(7)
+    # Large ones, of more than a thousand, and small ones, which claim nothing beforehand.
+    lists = [
+        random.sample([f"u{n}" for n in range(3_000)], count) for count in (1_500, 1_500, 600, 600)
+    ]
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", PROCESS, if_exists],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for if_exists in ("fail", "skip", "fail", "skip")
+    ]
+    with ThreadPoolExecutor(4) as pool:
+        ends = list(
+            pool.map(
+                lambda process, names: process.communicate(names), processes, map(json.dumps, lists)
+            )
+        )
+    assert [errors for _, errors in ends] == [""] * 4
+
+    data.parent.joinpath("data").symlink_to(data)
+    with closing(embedded(data.parent)) as transport:
+        check_the_outcomes(transport, lists, [json.loads(output) for output, _ in ends])

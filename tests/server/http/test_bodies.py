@@ -1,0 +1,155 @@
+"""Bodies of requests: every problem at once, and nothing beyond the bounds."""
+
+import gzip
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import urllib3
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.support.control_planes import Served, house_of
+from tests.support.postgres import Databases
+from tests.support.users import POLICY
+
+from anyscale.api_schemas import BatchCreate, LookUp, UserChunk
+from anyscale.errors import BatchRefused, Problem, RequestInvalid, TooLarge
+from anyscale.server.http.api.user_bodies import checked_users, decoded_users
+from anyscale.server.http.middleware.gzip_requests import MAX_BODY
+from anyscale.user.validation import Policy
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner),
+    max_leaves=8,
+)
+FIELD = st.sampled_from(
+    ["name", "email", "password", "is_sso_user", "lastname", "title", "has_password", "nmae"]
+)
+USER = JSON | st.dictionaries(FIELD, JSON | st.just("jane@example.com"))
+
+
+@given(st.lists(USER, max_size=3), st.sampled_from([BatchCreate, UserChunk, LookUp]))
+def test_any_users_are_read_or_refused_by_name(users: list[Any], kind: Any) -> None:
+    body = json.dumps({"create_users": users}).encode()
+    problems: list[Problem] = []
+    try:
+        read = decoded_users(body, kind, POLICY)
+    except BatchRefused as refused:
+        problems = refused.problems
+    else:
+        assert len(read.create_users) == len(users)
+        return
+    assert problems
+    assert all(0 <= (problem.index or 0) < len(users) for problem in problems)
+
+
+@given(st.binary(max_size=60), st.sampled_from([BatchCreate, UserChunk, LookUp]))
+def test_any_octets_are_read_or_refused(body: bytes, kind: Any) -> None:
+    with pytest.raises((RequestInvalid, BatchRefused)):
+        decoded_users(body, kind, POLICY)
+
+
+def test_each_wrong_value_is_named() -> None:
+    users = [{"name": 1, "email": "foo", "pasword": "secret"}, {"email": "a@x.org"}, 7]
+    with pytest.raises(BatchRefused) as refused:
+        decoded_users(json.dumps({"create_users": users}).encode(), BatchCreate, POLICY)
+    assert {(p.index, p.field, p.code) for p in refused.value.problems} == {
+        (0, "name", "type"),
+        (0, "pasword", "unknown_key"),
+        (0, "email", "email_invalid"),
+        (1, "name", "required"),
+        (2, None, "type"),
+    }
+    assert "secret" not in str(refused.value)
+
+
+def test_the_rules_are_those_of_every_client() -> None:
+    users = [{"name": "a", "email": "a@x.org", "password": "short"}, {"name": " ", "email": "b"}]
+    read = decoded_users(json.dumps({"create_users": users}).encode(), BatchCreate, POLICY)
+    with pytest.raises(BatchRefused) as refused:
+        checked_users(read.create_users, Policy())
+    assert [(p.index, p.field) for p in refused.value.problems] == [
+        (0, "password"),
+        (1, "name"),
+        (1, "email"),
+    ]
+
+
+def test_more_users_than_a_page_are_too_many_whatever_is_wrong_with_them() -> None:
+    for user in ({"name": "a", "email": "a@x.org"}, {"name": 1}):
+        with pytest.raises(TooLarge):
+            decoded_users(json.dumps({"create_users": [user] * 4}).encode(), UserChunk, POLICY)
+
+
+# Over the network
+
+
+@pytest.fixture(scope="module")
+def served(postgres_databases: Databases) -> Iterator[tuple[str, dict[str, str]]]:
+    with house_of("http-sqlite", postgres_databases) as house:
+        assert isinstance(house, Served)
+        yield house.url(), {"Authorization": f"Bearer {house.token}"}
+
+
+def post(served: tuple[str, dict[str, str]], body: bytes, **headers: str) -> tuple[int, Any]:
+    url, token = served
+    more = {name.replace("_", "-"): value for name, value in headers.items()}
+    answer = urllib3.request(
+        "POST", f"{url}/v1/users:batchCreate", body=body, headers=token | more, retries=False
+    )
+    return answer.status, answer.json()
+
+
+def test_a_bomb_is_not_unpacked(served: tuple[str, dict[str, str]]) -> None:
+    bomb = gzip.compress(b" " * (MAX_BODY + 1))
+    assert len(bomb) < 100_000
+    status, told = post(served, bomb, Content_Encoding="gzip")
+    assert (status, told["code"]) == (413, "batch_too_large")
+
+
+WHOLE = gzip.compress(b'{"create_users":[]}', mtime=0)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"no gzip", WHOLE[:-9], WHOLE + b"more", WHOLE + WHOLE],
+    ids=["no gzip", "cut", "more", "twice"],
+)
+def test_what_is_no_whole_gzip_is_refused(served: tuple[str, dict[str, str]], body: bytes) -> None:
+    status, told = post(served, body, Content_Encoding="gzip")
+    assert (status, told["code"]) == (400, "request_invalid")
+
+
+def test_a_compressed_body_is_read(served: tuple[str, dict[str, str]]) -> None:
+    status, told = post(served, WHOLE, Content_Encoding="gzip")
+    assert (status, told["users"]) == (200, [])
+
+
+def test_a_body_that_says_that_it_is_too_large_is_not_read(
+    served: tuple[str, dict[str, str]],
+) -> None:
+    url, token = served
+    headers = token | {"Content-Length": str(MAX_BODY + 1)}
+    connection = urllib3.connection_from_url(url)
+    answer = connection.urlopen(
+        "POST", "/v1/users:batchCreate", body=b"{", headers=headers, retries=False, timeout=10
+    )
+    assert answer.status == 413
+
+
+@pytest.mark.parametrize("query", ["", "&email=a@x.org&name=Jane", "&email=a@x.org&suspended=true"])
+def test_an_exact_match_is_of_one_thing(query: str, served: tuple[str, dict[str, str]]) -> None:
+    url, token = served
+    path = f"{url}/v1/users?match=exact{query}"
+    answer = urllib3.request("GET", path, headers=token, retries=False)
+    assert (answer.status, answer.json()["code"]) == (400, "request_invalid")
+    assert "of either an email or a name, and of nothing else" in answer.json()["detail"]
+
+
+def test_a_nul_is_part_of_no_id(served: tuple[str, dict[str, str]]) -> None:
+    url, token = served
+    for path in ("/v1/batches/a%00b", "/v1/users?email=a%00"):
+        answer = urllib3.request("GET", url + path, headers=token, retries=False)
+        assert answer.status == 400

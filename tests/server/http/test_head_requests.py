@@ -1,0 +1,98 @@
+"""HEAD, by which many a check asks, and what a path says of the methods that it has."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from tests.support.http_client import Visitor, make_accounts
+from tests.support.server_in_process import serving
+from tests.support.users import PASSWORD
+
+from anyscale.server.core.hashing.pool import CHEAPEST
+from anyscale.server.http.metrics import REQUESTS
+from anyscale.server.main import ControlPlane, Settings
+
+#: What differs from one answer to the next.
+CHANGING = {"date", "x-request-id"}
+
+
+@pytest.fixture
+def visitor(tmp_path: Path) -> Iterator[Visitor]:
+    plane = ControlPlane(Settings(database=tmp_path / "anyscale.db"), profile=CHEAPEST)
+    make_accounts(plane, "jane", password=PASSWORD)
+    with serving(plane) as url:
+        yield Visitor(url)
+
+
+def octets(visitor: Visitor, method: str, path: str) -> bytes:
+    """Ask, and give all that comes until the server hangs up."""
+    host, _, port = visitor.host.partition(":")
+    with closing(socket.create_connection((host, int(port)), timeout=30)) as client:
+        asked = f"{method} {path} HTTP/1.1\r\nHost: {visitor.host}\r\nConnection: close\r\n\r\n"
+        client.sendall(asked.encode())
+        return client.makefile("rb").read()
+
+
+PATHS = [
+    "/healthz",
+    "/readyz",
+    "/sign-in",
+    "/set-password",
+    "/assets/page.css",
+    "/docs",
+    "/openapi.json",
+    "/",
+    "/nowhere",
+    "/sign-out",
+    "/v1/users",
+]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_head_tells_what_get_tells_without_the_body(visitor: Visitor, path: str) -> None:
+    by_get, by_head = visitor.ask("GET", path), visitor.ask("HEAD", path)
+    assert by_head.status == by_get.status
+    told = [
+        {key: text for key, text in answer.headers.items() if key not in CHANGING}
+        for answer in (by_get, by_head)
+    ]
+    assert told[0] == told[1]
+    head, end, body = octets(visitor, "HEAD", path).partition(b"\r\n\r\n")
+    assert (bool(head), end, body) == (True, b"\r\n\r\n", b"")
+
+
+def test_the_figures_are_there_for_head_as_well(visitor: Visitor) -> None:
+    answer = visitor.ask("HEAD", "/metrics")
+    assert (answer.status, answer.body) == (200, b"")
+    assert int(answer.headers["content-length"]) > 0
+
+
+def test_head_is_counted_as_what_it_is_and_by_its_route(visitor: Visitor) -> None:
+    counted = REQUESTS.labels("HEAD", "/healthz", 200)
+    before = counted._value.get()
+    visitor.ask("HEAD", "/healthz")
+    assert counted._value.get() == before + 1
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("POST", "/healthz", "GET, HEAD, OPTIONS"),
+        ("DELETE", "/v1/users", "GET, HEAD, OPTIONS"),
+        ("GET", "/v1/passwords", "OPTIONS, POST"),
+        ("HEAD", "/sign-out", "OPTIONS, POST"),
+        ("PUT", "/sign-in", "GET, HEAD, OPTIONS, POST"),
+    ],
+)
+def test_a_method_that_a_path_has_not_is_answered_with_those_that_it_has(
+    visitor: Visitor, method: str, path: str, allowed: str
+) -> None:
+    answer = visitor.ask(method, path)
+    assert (answer.status, answer.headers["allow"]) == (405, allowed)
+
+
+def test_a_path_says_by_options_that_it_has_head(visitor: Visitor) -> None:
+    answer = visitor.ask("OPTIONS", "/healthz")
+    assert (answer.status, answer.headers["allow"]) == (204, "GET, HEAD, OPTIONS")

@@ -1,0 +1,89 @@
+"""The OpenAPI document says all that the server does: no 5xx, and nothing that it does not say."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+from tests.support.http_client import NEW, Visitor, make_accounts
+from tests.support.postgres import Databases
+from tests.support.server_in_process import serving
+
+from anyscale.server.core.hashing.pool import CHEAPEST
+from anyscale.server.http.app import application
+from anyscale.server.main import ControlPlane, Settings
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+
+#: The calls by which people sign in.
+WITHOUT = ("/v1/sessions", "/v1/passwords")
+
+
+def document() -> schemathesis.BaseSchema:
+    with TemporaryDirectory() as folder:
+        settings = Settings(database=Path(folder) / "anyscale.db")
+        with closing(ControlPlane(settings)) as plane:
+            read = schemathesis.openapi.from_asgi("/openapi.json", application(plane))
+    # As text alone: the calls go over the network, to a server that a fixture starts.
+    return schemathesis.openapi.from_dict(read.raw_schema)
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def served(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    postgres_databases: Databases,
+) -> Iterator[dict[str, Any]]:
+    """Where the calls go, an owner's token, and somebody who may sign in."""
+    database: Any = tmp_path_factory.mktemp("openapi") / "anyscale.db"
+    with postgres_databases.empty() as empty:
+        database = empty if request.param == "postgres" else database
+        plane = ControlPlane(Settings(database=database), profile=CHEAPEST)
+        token = plane.tokens.create("jane", "owner", None, "local:test")
+        make_accounts(plane, "jane")
+        with serving(plane) as url:
+            Visitor(url).settle()
+            yield {"base_url": url, "headers": {"Authorization": f"Bearer {token}"}}
+
+
+@pytest.fixture
+def signed_in(served: dict[str, Any]) -> dict[str, Any]:
+    """The same, and somebody who has signed in, anew for each operation: some of them sign out."""
+    jane = Visitor(served["base_url"])
+    jane.sign_in(password=NEW)
+    return served | {"cookies": dict(jane.cookies)}
+
+
+@document().parametrize()
+@settings(max_examples=20, suppress_health_check=list(HealthCheck))
+def test_every_answer_is_one_that_the_document_tells_of(
+    case: "schemathesis.Case[Any]", signed_in: dict[str, Any]
+) -> None:
+    case.call_and_validate(**signed_in, checks=CHECKS)
+
+
+@document().parametrize()
+@settings(max_examples=3, suppress_health_check=list(HealthCheck))
+def test_nobody_is_answered_without_a_token(
+    case: "schemathesis.Case[Any]", served: dict[str, Any]
+) -> None:
+    answer = case.call(base_url=served["base_url"], headers={"Authorization": "Bearer mrt_x"})
+    if case.path.startswith("/v1/"):
+        assert answer.status_code in (400, 401, 404, 405) or case.path in WITHOUT

@@ -1,0 +1,306 @@
+"""The pages as a browser is given them: what may run, what is kept, and what is said."""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.http_client import NEW, Answer, Visitor, make_accounts
+from tests.support.server_in_process import serving
+from tests.support.users import PASSWORD
+
+from anyscale.server.core.hashing.pool import CHEAPEST
+from anyscale.server.core.login.sessions import hash_of
+from anyscale.server.http import app as application
+from anyscale.server.http.login.gathering import Gathering
+from anyscale.server.http.login.others import Others
+from anyscale.server.http.thread_pools import ThreadPools
+from anyscale.server.main import ControlPlane, Principal, Settings
+from anyscale.server.settings import IdentityProvider
+from anyscale.server.store.interface import LinkRecord
+from anyscale.user.validation import Policy, check
+
+PROVIDER = IdentityProvider(issuer="https://login.example.com", client_id="us")
+
+PUBLIC = "https://accounts.example.com"
+
+BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+
+Come = Callable[..., Visitor]
+
+
+@pytest.fixture
+def come(tmp_path: Path) -> Iterator[Come]:
+    """Serves a control plane with Jane's account, and gives somebody who comes to it."""
+    with ExitStack() as stack:
+
+        def coming(prepare: Callable[[ControlPlane], Any] = id, **settings: Any) -> Visitor:
+            kept = Settings(database=tmp_path / "anyscale.db", **settings)
+            plane = ControlPlane(kept, profile=CHEAPEST)
+            if not kept.policy.sso_only:
+                make_accounts(plane, "jane")
+            prepare(plane)
+            return Visitor(stack.enter_context(serving(plane)))
+
+        yield coming
+
+
+def get(visitor: Visitor, path: str, **headers: str) -> Answer:
+    return visitor.ask("GET", path, headers=BROWSER | headers)
+
+
+def send(visitor: Visitor, path: str, **form: str) -> Answer:
+    return visitor.ask("POST", path, form=form, headers=BROWSER)
+
+
+def every_page(jane: Visitor) -> Iterator[Answer]:
+    """Give each page once, as Jane goes through them."""
+    yield get(jane, "/sign-in?note=signed_out")
+    yield get(jane, "/set-password")
+    yield get(jane, "/nowhere")
+    yield send(jane, "/set-password", link="x", new=NEW, again=NEW)
+    yield send(jane, "/sign-in", email="jane@example.com", password="not the password")
+    send(jane, "/sign-in", email="jane@example.com", password=PASSWORD)
+    yield get(jane, "/password")
+    send(jane, "/password", current=PASSWORD, new=NEW, again=NEW)
+    yield get(jane, "/password")
+    yield get(jane, "/?note=password_changed")
+    yield send(jane, "/tokens", name="laptop", days="30")
+
+
+def test_no_page_runs_what_is_not_our_own_file(come: Come) -> None:
+    for answer in every_page(come()):
+        policy = dict(
+            part.split(" ", 1) for part in answer.headers["content-security-policy"].split("; ")
+        )
+        assert policy["default-src"] == policy["base-uri"] == policy["frame-ancestors"] == "'none'"
+        assert policy["form-action"] == policy["style-src"] == policy["img-src"] == "'self'"
+        assert ("script-src" in policy) == ("<script" in answer.text)
+        assert policy.get("script-src", "'self'") == "'self'"
+        assert not re.search(r"<script(?! src=)|<style|\s(style|on\w+)=|javascript:", answer.text)
+        assert not re.search(r"(?:src|href)=\"(?!/|#)", answer.text)
+
+
+def test_pages_are_kept_and_shown_nowhere_else(come: Come) -> None:
+    for answer in every_page(come()):
+        assert answer.headers["cache-control"] == "no-store"
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["referrer-policy"] == "same-origin"
+        assert answer.headers["cross-origin-opener-policy"] == "same-origin"
+        assert answer.headers["content-type"] == "text/html; charset=utf-8"
+        names = [name.lower() for name in answer.headers]
+        assert len(names) == len(set(names))
+
+
+def test_only_who_came_by_tls_is_told_to_stay_with_it(come: Come) -> None:
+    jane = come()
+    assert "strict-transport-security" not in get(jane, "/sign-in").headers
+    answer = get(jane, "/sign-in", **{"X-Forwarded-Proto": "https"})
+    assert answer.headers["strict-transport-security"] == "max-age=31536000"
+
+
+def test_a_public_address_with_tls_is_enough(come: Come) -> None:
+    jane = come(public_url=PUBLIC)
+    assert "strict-transport-security" in get(jane, "/sign-in").headers
+
+
+def test_files_are_kept_for_as_long_as_their_address_is_of_their_content(come: Come) -> None:
+    jane = come()
+    page = get(jane, "/sign-in").text
+    addresses = re.findall(r'"(/assets/[^"]+)"', page)
+    assert {address.partition("?")[0] for address in addresses} == {
+        "/assets/icon.svg",
+        "/assets/page.css",
+        "/assets/page.js",
+    }
+    for address in addresses:
+        assert "immutable" in get(jane, address).headers["cache-control"]
+        assert get(jane, f"{address}0").headers["cache-control"] == "no-cache"
+    kinds = [get(jane, address).headers["content-type"].partition(";")[0] for address in addresses]
+    assert set(kinds) == {"image/svg+xml", "text/css", "text/javascript"}
+    for other in ("page.py", "%2e%2e%2fpages.py", "..%2ftemplates%2fbase.html"):
+        assert get(jane, f"/assets/{other}").status == 404
+
+
+def test_people_are_told_of_errors_by_pages_and_machines_by_documents(come: Come) -> None:
+    def breaks(plane: ControlPlane) -> None:
+        plane.sessions.all = None  # type: ignore[assignment, method-assign]
+
+    jane = come(breaks).settle()
+    expected = {
+        ("GET", "/nowhere"): (404, "There is no such page"),
+        ("GET", "/sign-out"): (405, "There is no such page"),
+        ("POST", "/sign-in"): (400, "This did not work"),
+        ("GET", "/"): (500, "Something went wrong"),
+    }
+    for (method, path), (status, said) in expected.items():
+        answer = jane.ask(method, path, headers=BROWSER)
+        assert (answer.status, f"<h1>{said}</h1>" in answer.text) == (status, True)
+        document = jane.ask(method, path)
+        assert document.headers["content-type"] == "application/problem+json"
+        assert document.json["status"] == status
+    answer = get(jane, "/v1/nowhere")
+    assert answer.headers["content-type"] == "application/problem+json"
+    fault = get(jane, "/")
+    assert fault.headers["x-request-id"] in fault.text
+    assert "NoneType" not in fault.text
+
+
+def test_a_long_form_is_refused(come: Come) -> None:
+    answer = send(come(), "/sign-in", email="x" * 16_384, password="x")
+    assert (answer.status, "This is too long" in answer.text) == (413, True)
+
+
+@pytest.mark.parametrize("body", [b"\xff", b"email=%ff", b"a&" * 100])
+def test_what_is_no_form_is_refused(body: bytes, come: Come) -> None:
+    kind = {"Content-Type": "application/x-www-form-urlencoded"}
+    jane = come()
+    answer = jane.ask("POST", "/sign-in", headers=BROWSER | kind, raw=body)
+    assert answer.status == 400
+
+
+def test_while_too_many_passwords_are_hashed_people_are_asked_to_come_again(
+    come: Come, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full(ThreadPools):
+        def __init__(self, others: Others) -> None:
+            super().__init__(others)
+            self.entering = Gathering("entering", 1, -1, shares=1, others=others.were_lately)
+
+    monkeypatch.setattr(application, "ThreadPools", Full)
+    jane = come()
+    answer = send(jane, "/sign-in", email="jane@example.com", password=PASSWORD)
+    assert (answer.status, answer.headers["retry-after"]) == (429, "1")
+    assert "Many people are signing in" in answer.text
+    called = jane.sign_in()
+    assert (called.status, called.json["code"]) == (429, "overloaded")
+    assert called.headers["retry-after"] == "1"
+    assert get(jane, "/sign-in").status == 200
+
+
+def test_who_only_signs_in_is_none_of_the_others_whom_a_server_lets_in_between(
+    come: Come, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others = Others()
+    monkeypatch.setattr(application, "Others", lambda: others)
+    jane = come()
+    assert jane.sign_in().status == 200
+    assert not others.were_lately()
+    assert jane.ask("GET", "/v1/me").status == 200
+    assert others.were_lately()
+
+
+def test_nothing_that_people_enter_becomes_part_of_a_page(come: Come) -> None:
+    evil = '<b onmouseover="x">&\''
+
+    def named(plane: ControlPlane) -> None:
+        user = check(evil, "evil@example.com", PASSWORD, False, evil, evil, Policy())
+        assert user
+        plane.batches.create("evil", [user], "fail", Principal("local:test"))
+
+    jane = come(named)
+    answers = [
+        send(jane, "/sign-in", email=evil, password="x"),
+        send(jane, "/set-password", link=evil, new=NEW, again=NEW),
+        get(jane, "/sign-in?note=%3Cb%3E&sso=%3Cb%3E"),
+    ]
+    jane.settle("evil")
+    answers += [get(jane, "/"), send(jane, "/tokens", name=evil, days="30"), get(jane, "/")]
+    assert all("<b o" not in answer.text for answer in answers)
+    assert "&lt;b onmouseover" in answers[-1].text
+
+
+def test_people_are_sent_nowhere_else(come: Come) -> None:
+    jane = come()
+    form = {"email": "jane@example.com", "password": PASSWORD, "next": "https://evil.example"}
+    path = "/sign-in?next=https://evil.example"
+    answer = jane.ask("POST", path, form=form, headers=BROWSER)
+    assert (answer.status, answer.headers["location"]) == (303, "/password")
+    send(jane, "/password", current=PASSWORD, new=NEW, again=NEW)
+    for path in ("/sign-out", "/sign-out"):
+        answer = jane.ask("POST", path, headers=BROWSER | {"Referer": "https://evil.example/"})
+        assert answer.headers["location"] == "/sign-in?note=signed_out"
+    answer = get(jane, "//evil.example/")
+    assert "location" not in answer.headers
+
+
+def test_where_there_is_single_sign_on_it_is_offered_beside_the_password(come: Come) -> None:
+    jane = come(provider=PROVIDER, public_url=PUBLIC)
+    text = get(jane, "/sign-in").text
+    assert 'href="/sso/start"' in text
+    assert 'name="password"' in text
+
+
+def test_where_it_is_the_only_way_in_there_are_no_passwords(come: Come) -> None:
+    only = Policy(sso_only=True)
+    jane = come(provider=PROVIDER, public_url=PUBLIC, policy=only)
+    for path in ("/sign-in", "/set-password"):
+        assert 'name="password"' not in get(jane, path).text
+        assert 'type="password"' not in get(jane, path).text
+    answer = send(jane, "/sign-in", email="jane@example.com", password=PASSWORD)
+    assert answer.status == 403
+    assert "/sso/start" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("expired", "took too long"),
+        ("cancelled", "did not finish"),
+        ("unavailable", "does not answer"),
+        ("refused", "leads to no account here"),
+        ("anything", "leads to no account here"),
+    ],
+)
+def test_what_went_wrong_at_the_provider_is_said_from_a_fixed_list(
+    code: str, said: str, come: Come
+) -> None:
+    assert said in get(come(), f"/sign-in?sso={code}").text
+
+
+@pytest.mark.parametrize(("good", "suspended"), [(True, False), (False, False), (True, True)])
+def test_a_link_names_its_account_while_it_is_good(good: bool, suspended: bool, come: Come) -> None:
+    planes: list[ControlPlane] = []
+    jane = come(planes.append)
+    get(jane, "/sign-in")  # now it has cleaned up, and removes expired links after a minute only
+    with planes[0].store.write() as rows:
+        account = rows.account(email_key="jane@example.com")
+        assert account
+        end = rows.now() + (60_000 if good else 0)
+        rows.put_link(LinkRecord(account.user_id, hash_of("secret"), "test", 0, end))
+        rows.suspend(account.user_id, rows.now() if suspended else None)
+    answer = send(jane, "/set-password", link="secret", new=NEW, again="other")
+    assert answer.status == 422
+    assert ("jane@example.com" in answer.text) == (good and not suspended)
+
+
+def test_a_token_is_shown_once(come: Come) -> None:
+    jane = come().settle()
+    answer = send(jane, "/tokens", name="laptop", days="30")
+    (token,) = re.findall(r"mrt_[0-9A-Za-z]{39}", answer.text)
+    account = get(jane, "/").text
+    assert token not in account
+    assert "laptop" in account
+    again = send(jane, "/tokens", name="laptop", days="30")
+    assert (again.status, "choose another name" in again.text) == (400, True)
+    assert send(jane, "/tokens", name="other", days="31").status == 400
+    (token_id,) = re.findall(r'name="token_id" value="(tok_\w+)"', account)
+    for _ in range(2):
+        answer = send(jane, "/tokens/revoke", token_id=token_id)
+        assert answer.headers["location"] == "/?note=token_revoked"
+    assert "laptop" not in get(jane, "/").text
+
+
+def test_who_is_not_signed_in_is_sent_to_do_so_and_it_is_no_refusal(come: Come) -> None:
+    planes: list[ControlPlane] = []
+    jane = come(planes.append)
+    for path in ("/", "/password"):
+        assert get(jane, path).headers["location"] == "/sign-in"
+    for path in ("/sessions/end", "/tokens", "/tokens/revoke", "/sessions/end-others"):
+        assert send(jane, path).headers["location"] == "/sign-in"
+    jane.cookies["__Host-session"] = "gone"
+    assert get(jane, "/").headers["location"] == "/sign-in?note=ended"
+    (plane,) = planes
+    assert not [one for one in plane.trail.page(0, 100) if one.event == "access.refused"]

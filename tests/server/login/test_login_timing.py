@@ -1,0 +1,88 @@
+"""How long a refusal takes tells nobody who has an account."""
+
+import http.client
+import json
+import math
+import statistics
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+from tests.conftest import Anyscale
+from tests.support.server_process import ServerProcess
+
+#: Of each kind; together fewer than what one address may fail in ten minutes.
+_COUNT = 45
+
+
+def test_an_account_that_does_not_exist_is_refused_like_one_that_does(
+    signed_in: ServerProcess, anyscale: Anyscale, tmp_path: Path
+) -> None:
+    users = [
+        {"name": "Jane", "email": f"there{i}@example.com", "password": "correct horse battery"}
+        for i in range(_COUNT)
+    ]
+    file = tmp_path / "users.json"
+    file.write_text(json.dumps({"create_users": users}), encoding="utf-8")
+    created = anyscale("user", "batch-create", "-f", str(file))
+    assert created.returncode == 0, created.stderr
+
+    there, absent, answers = times_of_refusals(signed_in.port)
+
+    assert len(answers) == 1
+    # Of each pair by itself: what else the machine does meets both of a pair.
+    ratio = statistics.median(a / b for a, b in zip(there, absent, strict=True))
+    assert 0.9 < ratio < 1.1, f"{ratio:.3f}"
+    assert abs(rank_score(there, absent)) < 4
+
+
+def times_of_refusals(port: int) -> tuple[list[float], list[float], set[str]]:
+    there: list[float] = []
+    absent: list[float] = []
+    answers: set[str] = set()
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
+        refused(connection, "warm@example.com")
+        for i in range(_COUNT):
+            # In turns, and the first of a pair in turns, so that noise meets both alike.
+            pair = [(there, f"there{i}@example.com"), (absent, f"nobody{i}@example.com")]
+            for times, email in pair if i % 2 else reversed(pair):
+                seconds, answer = refused(connection, email)
+                times.append(seconds)
+                answers.add(answer)
+    return there, absent, answers
+
+
+def refused(connection: http.client.HTTPConnection, email: str) -> tuple[float, str]:
+    """Sign in with a wrong password; give the time and what was answered, but for its id."""
+    body = json.dumps({"email": email, "password": "wrong password"})
+    begun = time.perf_counter()
+    connection.request(
+        "POST",
+        "/v1/sessions",
+        body,
+        {"Content-Type": "application/json"},
+    )
+    answer = connection.getresponse()
+    text = answer.read()
+    seconds = time.perf_counter() - begun
+    told = json.loads(text)
+    assert answer.status == 401, told
+    headers = sorted(name.lower() for name in answer.headers)
+    return seconds, json.dumps([told | {"request_id": ""}, headers])
+
+
+def rank_score(ours: Sequence[float], others: Sequence[float]) -> float:
+    """Give the standard score of the rank sum test (Mann and Whitney, 1947).
+
+    Where both samples are of one distribution, it is beyond 4 once in 16,000 times.
+    """
+    wins = sum((a > b) + (a == b) / 2 for a in ours for b in others)
+    n, m = len(ours), len(others)
+    return (wins - n * m / 2) / math.sqrt(n * m * (n + m + 1) / 12)
+
+
+def test_the_score_tells_two_distributions_apart() -> None:
+    same = [i % 7 + i / 100 for i in range(_COUNT)]
+    assert abs(rank_score(same, [value + 0.001 for value in same])) < 4
+    assert rank_score([value + 9 for value in same], same) > 4

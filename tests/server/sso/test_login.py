@@ -1,0 +1,366 @@
+"""Signing in at a real identity provider, on both stores: whose account it is, and whose not."""
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import Any
+
+import httpx
+import pytest
+from msgspec import structs
+from tests.support.control_planes import House
+from tests.support.oidc_provider import SECRET, Idp, browser, signed_in
+from tests.support.server_in_process import serving
+from tests.support.users import execute
+
+from anyscale.errors import SsoRefused
+from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.authorization import Principal
+from anyscale.server.core.hashing.pool import CHEAPEST
+from anyscale.server.core.login.sessions import AuthenticatedUser, ClientInfo
+from anyscale.server.core.oidc.provider import ExternalIdentity
+from anyscale.server.settings import IdentityProvider
+from anyscale.server.store.interface import AccountRecord
+from anyscale.user.validation import Policy, check
+
+EMAIL = "jane@example.com"
+SESSION = "__Host-session"
+
+
+class Site:
+    """A control plane with a provider, as browsers meet it.
+
+    Args:
+        house: its database.
+        idp: the provider.
+        port: at which it is served.
+        stack: ends what was begun.
+    """
+
+    def __init__(self, house: House, idp: Idp, port: int, stack: ExitStack) -> None:
+        self._house, self._idp, self._port, self._stack = house, idp, port, stack
+        self.issuer = idp.issuer
+        self.url = f"http://127.0.0.1:{port}"
+        self.plane: ControlPlane
+
+    def serve(self, client_id: str = "musterroll", **settings: Any) -> None:
+        """Begin to answer."""
+        secret = None if client_id == "public" else SECRET
+        provider = IdentityProvider(
+            issuer=self._idp.issuer, client_id=client_id, client_secret=secret
+        )
+        self.plane = ControlPlane(
+            structs.replace(
+                self._house.settings(),
+                public_url=self.url,
+                provider=structs.replace(provider, **settings),
+            ),
+            profile=CHEAPEST,
+        )
+        self._stack.enter_context(serving(self.plane, self._port))
+
+    def browser(self) -> httpx.Client:
+        return self._stack.enter_context(browser(self.url))
+
+    def create(self, email: str, *, sso: bool = True) -> None:
+        user = check("Jane", email, None, sso, None, None, Policy())
+        assert user
+        self.plane.batches.create(email, [user], "fail", Principal("local:test"))
+
+    def account(self, email: str = EMAIL) -> AccountRecord:
+        with self.plane.store.read() as rows:
+            found = rows.account(email_key=email)
+        assert found
+        return found
+
+    def count(self, table: str) -> int:
+        with self.plane.store.read() as rows:
+            counted: int = execute(rows, f"select count(*) from {table}").fetchone()[0]
+        return counted
+
+    def reasons(self) -> list[tuple[str, str]]:
+        """Give who was refused, and why, as the trail has it."""
+        entries = self.plane.trail.page(0, 1_000)
+        refused = [entry for entry in entries if entry.event == "access.refused"]
+        return [(entry.actor, json.loads(entry.data)["reason"]) for entry in refused]
+
+    def member(self, client: httpx.Client) -> AuthenticatedUser:
+        return self.plane.sessions.authenticate(client.cookies[SESSION])
+
+
+@pytest.fixture
+def site(store_house: House, idp: Idp, idp_port: int) -> Iterator[Site]:
+    with ExitStack() as stack:
+        site = Site(store_house, idp, idp_port, stack)
+        site.serve()
+        site.create(EMAIL)
+        yield site
+
+
+def begun(client: httpx.Client) -> str:
+    """Begin a sign-in; give where the browser is sent to."""
+    answer = client.get("/sso/start")
+    assert answer.status_code == 303
+    location: str = answer.headers["location"]
+    return location
+
+
+def entered(site: Site, login: str = "jane") -> tuple[str, httpx.Client]:
+    """Sign in with a new browser; give where it ends, and the browser."""
+    client = site.browser()
+    answer = client.get(signed_in(begun(client), login))
+    assert answer.status_code == 303
+    return answer.headers["location"], client
+
+
+def test_who_signs_in_for_the_first_time_lands_in_the_account_of_the_verified_address(
+    site: Site,
+) -> None:
+    location, client = entered(site)
+    assert location == "/"
+    member = site.member(client)
+    assert (member.account, member.session.way) == (site.account(), "sso")
+    assert not member.must_change_password
+    user_id = site.account().user_id
+    events = [(one.event, one.actor, one.subject) for one in site.plane.trail.page(0, 100)]
+    assert ("identity.linked", f"user:{user_id}", user_id) in events
+    assert ("session.begun", f"user:{user_id}", member.session.session_id) in events
+
+
+def test_the_cookies_are_the_hosts_and_no_scripts(site: Site) -> None:
+    client = site.browser()
+    for answer in (client.get("/sso/start"), client.get(signed_in(begun(client), "jane"))):
+        for cookie in answer.headers.get_list("set-cookie"):
+            assert cookie.startswith("__Host-")
+            parts = {part.strip().lower() for part in cookie.split(";")[1:]}
+            assert {"path=/", "secure", "httponly", "samesite=lax"} <= parts
+            assert not [part for part in parts if part.startswith("domain")]
+    assert set(client.cookies) == {SESSION, "__Host-device"}
+
+
+def test_the_subject_stays_the_same_person_when_the_address_changes_at_the_provider(
+    site: Site, idp: Idp
+) -> None:
+    entered(site)
+    idp.change("jane", email="married@example.com", email_verified=False)
+    location, client = entered(site)
+    assert location == "/"
+    assert site.member(client).account.email == EMAIL
+    assert (site.count("users"), site.count("identities"), site.count("sessions")) == (1, 1, 2)
+
+
+def test_an_address_that_moves_to_another_person_takes_no_account_along(
+    site: Site, idp: Idp
+) -> None:
+    entered(site)
+    idp.change("jane", email="married@example.com")
+    location, client = entered(site, "other")
+    assert location == "/sign-in?sso=refused"
+    assert SESSION not in client.cookies
+    assert site.reasons() == [(f"user:{site.account().user_id}", "other_subject")]
+    assert site.count("identities") == 1
+
+
+@pytest.mark.parametrize(
+    ("login", "reason"),
+    [
+        ("unverified", "email_unverified"),
+        ("nobody", "no_account"),
+        ("stranger", "email_domain"),
+        ("password", "not_sso_user"),
+    ],
+)
+def test_nobody_else_is_signed_in_and_no_account_is_made(
+    store_house: House, idp: Idp, idp_port: int, login: str, reason: str
+) -> None:
+    with ExitStack() as stack:
+        site = Site(store_house, idp, idp_port, stack)
+        site.serve(domains=frozenset({"example.com"}))
+        site.create(EMAIL)
+        site.create("jane@example.org")
+        site.create("password@example.com", sso=False)
+        location, client = entered(site, login)
+        assert location == "/sign-in?sso=refused"
+        assert not set(client.cookies)
+        assert [why for _, why in site.reasons()] == [reason]
+        assert (site.count("users"), site.count("identities"), site.count("sessions")) == (3, 0, 0)
+
+
+def test_without_domains_any_verified_address_of_an_account_is_taken(site: Site) -> None:
+    site.create("jane@example.org")
+    location, client = entered(site, "stranger")
+    assert location == "/"
+    assert site.member(client).account.email == "jane@example.org"
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_suspended_account_is_closed_to_its_own_subject_too(site: Site, linked: bool) -> None:
+    if linked:
+        entered(site)
+    with site.plane.store.write() as rows:
+        rows.suspend(site.account().user_id, rows.now())
+    location, client = entered(site)
+    assert location == "/sign-in?sso=refused"
+    assert not set(client.cookies)
+    assert site.reasons() == [(f"user:{site.account().user_id}", "suspended")]
+    assert site.count("identities") == int(linked)
+
+
+def test_a_linked_account_that_is_no_longer_for_sso_is_closed_to_it(site: Site) -> None:
+    entered(site)
+    with site.plane.store.write() as rows:
+        execute(rows, "update users set is_sso_user = ?", (False,))
+    assert entered(site)[0] == "/sign-in?sso=refused"
+    assert site.reasons()[0][1] == "not_sso_user"
+
+
+def test_who_was_deleted_is_nobody_and_a_new_account_is_linked_anew(site: Site) -> None:
+    entered(site)
+    with site.plane.store.write() as rows:
+        rows.remove_account(site.account().user_id)
+    assert entered(site)[0] == "/sign-in?sso=refused"
+    site.create("Jane@example.com")
+    location, client = entered(site)
+    assert location == "/"
+    assert site.member(client).account == site.account()
+
+
+def test_two_windows_at_once_are_one_person(site: Site) -> None:
+    clients = [site.browser(), site.browser()]
+    back = [signed_in(begun(client), "jane") for client in clients]
+    for client, url in zip(clients, back, strict=True):
+        assert client.get(url).headers["location"] == "/"
+    assert (site.count("identities"), site.count("sessions")) == (1, 2)
+
+
+def landed(site: Site, subject: str) -> str:
+    try:
+        site.plane.sso.land(
+            ExternalIdentity(site.issuer, subject, EMAIL, True), ClientInfo("192.0.2.1", "")
+        )
+    except SsoRefused as error:
+        return error.reason
+    return "landed"
+
+
+def test_of_several_subjects_with_one_address_at_the_same_moment_one_gets_the_account(
+    site: Site,
+) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(lambda at: landed(site, f"subject-{at}"), range(8)))
+    assert sorted(found) == ["landed"] + ["other_subject"] * 7
+    assert (site.count("identities"), site.count("sessions")) == (1, 1)
+
+
+def test_a_subject_that_comes_several_times_at_the_same_moment_is_linked_once(site: Site) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(lambda _: landed(site, "jane"), range(8)))
+    assert found == ["landed"] * 8
+    assert (site.count("identities"), site.count("sessions")) == (1, 8)
+    assert [entry.event for entry in site.plane.trail.page(0, 100)].count("identity.linked") == 1
+
+
+def test_a_browser_that_signed_in_is_known_afterwards(site: Site) -> None:
+    _, client = entered(site)
+    device = client.cookies["__Host-device"]
+    assert client.get(signed_in(begun(client), "jane")).headers["location"] == "/"
+    assert client.cookies["__Host-device"] == device
+    assert site.count("devices") == 1
+
+
+def test_the_session_that_a_browser_had_ends_when_it_signs_in_again(site: Site) -> None:
+    _, client = entered(site)
+    before = client.cookies[SESSION]
+    assert client.get(signed_in(begun(client), "jane")).headers["location"] == "/"
+    assert client.cookies[SESSION] != before
+    assert site.count("sessions") == 1
+
+
+@pytest.mark.parametrize("client_id", ["by-post", "public"])
+def test_the_provider_may_take_the_secret_in_a_form_or_none(
+    store_house: House, idp: Idp, idp_port: int, client_id: str
+) -> None:
+    with ExitStack() as stack:
+        site = Site(store_house, idp, idp_port, stack)
+        site.serve(client_id)
+        site.create(EMAIL)
+        if client_id == "by-post":
+            only(site, "client_secret_post")
+        assert entered(site)[0] == "/"
+
+
+def only(site: Site, method: str) -> None:
+    """Let the provider's metadata name one way for the client to say who it is."""
+    kept = site.plane.sso.provider._metadata
+    kept.get(60)
+    assert kept._kept
+    at, metadata = kept._kept
+    kept._kept = (at, structs.replace(metadata, token_endpoint_auth_methods_supported=(method,)))
+
+
+# What somebody may do to a sign-in at the real provider.
+
+
+def refused(site: Site, client: httpx.Client, url: str, code: str, reason: str) -> None:
+    answer = client.get(url)
+    assert (answer.status_code, answer.headers["location"]) == (303, f"/sign-in?sso={code}")
+    assert "__Host-sso" not in client.cookies
+    assert SESSION not in client.cookies
+    assert reason in [why for _, why in site.reasons()]
+    assert site.count("identities") == site.count("sessions") == 0
+
+
+def test_a_code_is_good_for_the_verifier_that_it_was_asked_for_with(site: Site) -> None:
+    client, other = site.browser(), site.browser()
+    url, elsewhere = begun(client), begun(other)
+    mine = signed_in(url, "jane")
+    theirs = httpx.URL(signed_in(elsewhere, "jane"))
+    # Somebody else's code, which was begun with another verifier.
+    refused(
+        site,
+        client,
+        str(httpx.URL(mine).copy_merge_params({"code": theirs.params["code"]})),
+        "refused",
+        "code_refused",
+    )
+
+
+def test_a_code_is_good_once(site: Site) -> None:
+    client = site.browser()
+    url = begun(client)
+    kept = client.cookies["__Host-sso"]
+    back = signed_in(url, "jane")
+    assert client.get(back).headers["location"] == "/"
+    again = site.browser()
+    again.cookies.set("__Host-sso", kept, domain="127.0.0.1")
+    answer = again.get(back)
+    assert answer.headers["location"] == "/sign-in?sso=refused"
+    assert SESSION not in again.cookies
+    assert site.count("sessions") == 1
+    assert [why for _, why in site.reasons()] == ["code_refused"]
+
+
+def test_who_goes_back_without_agreeing_is_told_so(site: Site) -> None:
+    client = site.browser()
+    state = httpx.URL(begun(client)).params["state"]
+    params = {"error": "access_denied", "state": state, "iss": site.issuer}
+    refused(site, client, f"/sso/callback?{httpx.QueryParams(params)}", "cancelled", "cancelled")
+
+
+def test_the_answer_has_to_name_the_provider_since_its_metadata_promise_it(site: Site) -> None:
+    client = site.browser()
+    back = httpx.URL(signed_in(begun(client), "jane"))
+    assert back.params["iss"] == site.issuer
+    refused(site, client, str(back.copy_remove_param("iss")), "refused", "response_issuer")
+
+
+def test_a_wrong_secret_of_the_client_signs_nobody_in(
+    store_house: House, idp: Idp, idp_port: int
+) -> None:
+    with ExitStack() as stack:
+        site = Site(store_house, idp, idp_port, stack)
+        site.serve(client_secret="wrong")
+        site.create(EMAIL)
+        assert entered(site)[0] == "/sign-in?sso=refused"
+        assert site.reasons() == [("anonymous", "code_refused")]

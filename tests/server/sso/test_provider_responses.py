@@ -1,0 +1,380 @@
+"""What else a provider may answer, or not at all: nobody is signed in, and nothing else waits."""
+
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from joserfc.jwk import ECKey, RSAKey
+from tests.support.fault_injection import until
+from tests.support.hostile_oidc_provider import Hostile, Reply, encoded, key
+from tests.support.ports import free_port
+from tests.support.tampering import Attempt, Tamper, answers, attempted, keys
+
+from anyscale.server.core.oidc import http_client as fetching
+from anyscale.server.core.oidc.provider import Provider
+from anyscale.server.http.metrics import QUEUED
+from anyscale.server.settings import IdentityProvider
+
+GRANT = {"error": "invalid_grant"}
+FOREIGN = key("RS256", "foreign")
+RIGHT_KID = "RS256 first"
+
+
+def tokens(**changes: Any) -> Tamper:
+    def tamper(attempt: Attempt) -> None:
+        attempt.idp.tokens |= changes
+
+    return tamper
+
+
+def changed_key(**changes: Any) -> Tamper:
+    """Publish the right key with something about it that is wrong."""
+    return keys(Hostile.public(key("RS256"), **changes))
+
+
+def weak(attempt: Attempt) -> None:
+    with pytest.warns(match="2048"):
+        small = RSAKey.generate_key(1024, {"kid": RIGHT_KID})
+    attempt.idp.signer = small
+    attempt.idp.keys = [Hostile.public(small)]
+
+
+def of_a_large_curve(attempt: Attempt) -> None:
+    large = ECKey.generate_key("P-384", {"kid": "large"})
+    attempt.idp.keys = [Hostile.public(large)]
+    attempt.idp.tampered = lambda _: f"{encoded({'alg': 'ES256', 'kid': 'large'})}.e30.AAAA"
+
+
+HUGE = b'{"a": "' + b"x" * 300_000 + b'"}'
+ELSEWHERE = "/elsewhere"
+
+ANSWERS: Mapping[str, tuple[Tamper, str, str]] = {
+    "the code is refused": (
+        answers("/token", {"error": "invalid_grant"}, 400),
+        "refused",
+        "code_refused",
+    ),
+    "the client is refused": (answers("/token", b"", 401), "refused", "code_refused"),
+    "there is no ID token": (answers("/token", {"token_type": "Bearer"}), "unavailable", "JSON"),
+    "the ID token is no text": (tokens(id_token=None), "unavailable", "not the JSON"),
+    "the token is of another type": (tokens(token_type="mac"), "refused", "token_type"),
+    "no JSON comes": (answers("/token", b"<html>"), "unavailable", "not the JSON"),
+    "a list comes": (answers("/token", b"[]"), "unavailable", "not the JSON"),
+    "nothing comes": (answers("/token", b""), "unavailable", "not the JSON"),
+    "too much comes": (answers("/token", HUGE), "unavailable", "too much"),
+    "a redirect comes": (
+        answers("/token", b"", 307, Location=ELSEWHERE),
+        "unavailable",
+        "points elsewhere",
+    ),
+    "a fault comes": (answers("/token", b"", 500), "unavailable", "HTTP 500"),
+    "a refusal for its load comes": (answers("/token", b"", 429), "unavailable", "HTTP 429"),
+    "something compressed comes": (
+        answers("/token", b"x", 200, Content_Encoding="gzip"),
+        "unavailable",
+        "compressed",
+    ),
+    "the keys are too many": (answers("/keys", HUGE), "unavailable", "too much"),
+    "the keys are none": (keys(), "refused", "key_unknown"),
+    "the keys are no JSON": (answers("/keys", b"<html>"), "unavailable", "not the JSON"),
+    "the keys are no list": (answers("/keys", {"keys": {}}), "unavailable", "not the JSON"),
+    "the keys are elsewhere": (
+        answers("/keys", b"", 302, Location=ELSEWHERE),
+        "unavailable",
+        "points elsewhere",
+    ),
+    "the keys are gone": (answers("/keys", b"", 404), "unavailable", "HTTP 404"),
+    "the key is for encryption": (changed_key(use="enc"), "refused", "key_unknown"),
+    "the key may only sign": (changed_key(key_ops=["sign"]), "refused", "key_unknown"),
+    "the key is for another use": (changed_key(alg="RS512"), "refused", "key_unknown"),
+    "the key is no key": (changed_key(n="!"), "refused", "key_unknown"),
+    "the key is of no kind": (changed_key(kty="DSA"), "refused", "key_unknown"),
+    "the key is a secret": (
+        keys({"kty": "oct", "k": "c2VjcmV0", "kid": RIGHT_KID}),
+        "refused",
+        "key_unknown",
+    ),
+    "the key is there twice": (
+        keys(Hostile.public(key("RS256")), Hostile.public(FOREIGN, kid=RIGHT_KID)),
+        "refused",
+        "key_unknown",
+    ),
+    "the key is weak": (weak, "refused", "key_unknown"),
+    "the key is of another curve": (of_a_large_curve, "refused", "key_unknown"),
+}
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_an_answer_of_the_provider_signs_nobody_in_when(
+    attempt: Attempt, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    tamper, code, reason = ANSWERS[name]
+    attempt.start()
+    tamper(attempt)
+    attempt.is_refused(code, reason, caplog.records)
+    assert ELSEWHERE not in attempt.idp.asked
+
+
+def metadata(**changes: Any) -> Tamper:
+    def tamper(attempt: Attempt) -> None:
+        attempt.idp.metadata |= changes
+
+    return tamper
+
+
+DISCOVERY = "/.well-known/openid-configuration"
+
+METADATA: Mapping[str, tuple[Tamper, str]] = {
+    "are another issuer's": (metadata(issuer="https://evil.example"), "another issuer"),
+    "have a slash more": (
+        lambda attempt: metadata(issuer=attempt.idp.issuer + "/")(attempt),
+        "another issuer",
+    ),
+    "name no issuer": (metadata(issuer=None), "not the JSON"),
+    "are elsewhere": (answers(DISCOVERY, b"", 302, Location=ELSEWHERE), "points elsewhere"),
+    "are too much": (answers(DISCOVERY, HUGE), "too much"),
+    "are no JSON": (answers(DISCOVERY, b"<html>"), "not the JSON"),
+    "are gone": (answers(DISCOVERY, b"", 404), "HTTP 404"),
+    "have no keys": (metadata(jwks_uri=None), "not the JSON"),
+    "have keys over plain HTTP": (metadata(jwks_uri="http://example.com/keys"), "not https"),
+    "let tokens come over plain HTTP": (
+        metadata(token_endpoint="http://example.com/"),
+        "not https",
+    ),
+    "send browsers to a script": (metadata(authorization_endpoint="javascript:x"), "not https"),
+    "send browsers to a fragment": (
+        metadata(authorization_endpoint="https://example.com/#x"),
+        "not https",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", METADATA)
+def test_nobody_is_sent_to_a_provider_whose_metadata(
+    attempt: Attempt, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    tamper, reason = METADATA[name]
+    tamper(attempt)
+    attempt.found_refused(attempt.start, "unavailable")
+    assert any(reason in str(vars(record).get("reason")) for record in caplog.records)
+    assert ELSEWHERE not in attempt.idp.asked
+
+
+# Keys change, and providers hang.
+
+
+def rotated(attempt: Attempt, *published: str) -> None:
+    """Publish the keys with these names, and sign by the last one."""
+    attempt.idp.keys = [Hostile.public(key("RS256", name)) for name in published]
+    attempt.idp.signer = key("RS256", published[-1])
+    attempt.idp.header["kid"] = f"RS256 {published[-1]}"
+
+
+def later(attempt: Attempt, seconds: float) -> None:
+    """Let time pass for what is remembered of the provider."""
+    provider = attempt.plane.sso.provider
+    kept: Any
+    for kept in (provider._metadata, provider._keys):
+        if kept._kept:
+            kept._kept = (kept._kept[0] - seconds, kept._kept[1])
+        if kept._failed:
+            kept._failed = (kept._failed[0] - seconds, kept._failed[1])
+
+
+def test_a_new_key_is_picked_up_at_its_first_token(attempt: Attempt) -> None:
+    for names in (["first"], ["first", "second"], ["second", "third"]):
+        attempt.start()
+        rotated(attempt, *names)
+        attempt.signs_in()
+        later(attempt, 11)
+    assert attempt.idp.asked.count("/keys") == 3
+
+
+def test_keys_are_asked_for_every_ten_seconds_at_most(
+    attempt: Attempt, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(5):
+        attempt.start()
+        attempt.idp.header["kid"] = "unknown"
+        attempt.is_refused("refused", "key_unknown", caplog.records)
+    assert attempt.idp.asked.count("/keys") == 1
+    later(attempt, 11)
+    attempt.start()
+    attempt.is_refused("refused", "key_unknown", caplog.records)
+    assert attempt.idp.asked.count("/keys") == 2
+
+
+def test_a_key_that_was_withdrawn_is_no_good_once_the_keys_were_asked_for_again(
+    attempt: Attempt, caplog: pytest.LogCaptureFixture
+) -> None:
+    attempt.start()
+    rotated(attempt, "first")
+    attempt.signs_in()
+    rotated(attempt, "second")
+    attempt.idp.signer, attempt.idp.header["kid"] = key("RS256", "first"), "RS256 first"
+    later(attempt, 3601)
+    attempt.start()
+    attempt.is_refused("refused", "key_unknown", caplog.records)
+
+
+def test_metadata_and_keys_are_asked_for_once_an_hour(attempt: Attempt) -> None:
+    for _ in range(3):
+        attempt.start()
+        attempt.signs_in()
+    assert (attempt.idp.asked.count(DISCOVERY), attempt.idp.asked.count("/keys")) == (1, 1)
+    later(attempt, 3601)
+    attempt.start()
+    attempt.signs_in()
+    assert (attempt.idp.asked.count(DISCOVERY), attempt.idp.asked.count("/keys")) == (2, 2)
+
+
+def hangs(handler: BaseHTTPRequestHandler) -> None:
+    time.sleep(8)
+    handler.close_connection = True
+
+
+def drips(handler: BaseHTTPRequestHandler) -> None:
+    """Say a little all the time, and never all of it."""
+    handler.send_response(200)
+    handler.send_header("Content-Length", "100000")
+    handler.end_headers()
+    with suppress(OSError):
+        for _ in range(160):
+            handler.wfile.write(b" ")
+            time.sleep(0.05)
+    handler.close_connection = True
+
+
+def drips_headers(handler: BaseHTTPRequestHandler) -> None:
+    """Say one header after the other."""
+    with suppress(OSError):
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\n")
+        for number in range(160):
+            handler.wfile.write(f"X-{number}: 1\r\n".encode())
+            time.sleep(0.05)
+    handler.close_connection = True
+
+
+@pytest.mark.parametrize("path", [DISCOVERY, "/token", "/keys"])
+@pytest.mark.parametrize("slow", [hangs, drips, drips_headers])
+def test_a_provider_is_not_waited_for_long(
+    attempt: Attempt,
+    monkeypatch: pytest.MonkeyPatch,
+    path: str,
+    slow: Callable[[BaseHTTPRequestHandler], None],
+) -> None:
+    monkeypatch.setattr(fetching, "_SECONDS", 0.5)
+    attempt.idp.replies[path] = slow
+    begun = time.monotonic()
+    call = attempt.start
+    if path != DISCOVERY:
+        attempt.start()
+        call = attempt.back
+    attempt.found_refused(call, "unavailable")
+    assert time.monotonic() - begun < 4
+
+
+def test_a_provider_that_hangs_holds_nothing_else_up(
+    attempt: Attempt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetching, "_SECONDS", 3)
+    attempt.idp.replies["/token"] = hangs
+    attempt.start()
+    headers = {"cookie": f"__Host-sso={attempt.client.cookies['__Host-sso']}"}
+    url = httpx.URL(f"{attempt.url}/sso/callback", params=httpx.QueryParams(attempt.query))
+
+    def come_back(_: int) -> tuple[float, str]:
+        begun = time.monotonic()
+        with httpx.Client(trust_env=False, timeout=60) as client:
+            location: str = client.get(url, headers=headers).headers["location"]
+        return time.monotonic() - begun, location
+
+    with ThreadPoolExecutor(48) as threads:
+        coming = [threads.submit(come_back, number) for number in range(48)]
+        until(lambda: QUEUED.labels("provider")._value.get() == 40)  # as many as it takes
+        for path in ("/healthz", "/readyz", "/v1/users"):
+            begun = time.monotonic()
+            assert attempt.client.get(path).status_code in (200, 401)
+            assert time.monotonic() - begun < 1.5
+        found = [one.result() for one in coming]
+    assert {location for _, location in found} == {"/sign-in?sso=unavailable"}
+    assert sum(seconds < 2.5 for seconds, _ in found) >= 8, "beyond 40 nobody waits"
+
+
+def test_a_provider_that_is_away_is_left_alone_for_a_moment_and_asked_again(
+    attempt: Attempt,
+) -> None:
+    attempt.idp.replies[DISCOVERY] = Reply(b"", 503)
+    for _ in range(3):
+        attempt.found_refused(attempt.start, "unavailable")
+    assert attempt.idp.asked == [DISCOVERY]
+    assert attempt.client.get("/readyz").status_code == 200
+    attempt.idp.replies.clear()
+    later(attempt, 6)
+    attempt.start()
+    attempt.signs_in()
+
+
+def test_a_provider_that_does_not_listen_is_unavailable(tmp_path: Path) -> None:
+    provider = IdentityProvider(issuer=f"http://127.0.0.1:{free_port()}", client_id="musterroll")
+    with attempted(tmp_path, provider=provider) as attempt:
+        attempt.found_refused(attempt.start, "unavailable")
+        attempt.found_refused(lambda: attempt.client.get("/sso/callback?state=x"), "expired")
+        assert attempt.client.get("/readyz").status_code == 200
+
+
+def test_a_provider_elsewhere_names_nothing_on_this_machine() -> None:
+    provider = Provider(IdentityProvider(issuer="https://example.com", client_id="x"), "https://x")
+    assert provider._is_safe("https://login.example.com/token?tenant=1")
+    for endpoint in (
+        "https://127.0.0.1/token",
+        "https://localhost",
+        "http://[::1]:1/",
+        "file:///x",
+    ):
+        assert not provider._is_safe(endpoint)
+
+
+def test_a_query_of_the_endpoint_is_kept(attempt: Attempt) -> None:
+    attempt.idp.metadata["authorization_endpoint"] += "?tenant=1"
+    location = attempt.start().headers["location"]
+    assert location.startswith(f"{attempt.idp.issuer}/authorize?tenant=1&response_type=code&")
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A certificate of an authority that nobody knows, with its key."""
+    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=test"
+    more = "-addext subjectAltName=IP:127.0.0.1 -keyout key.pem -out certificate.pem"
+    words = f"{command} {more}".split()
+    subprocess.run(words, cwd=tmp_path, check=True, capture_output=True)
+    both = tmp_path / "both.pem"
+    both.write_text("".join(f.read_text() for f in tmp_path.glob("*.pem")), encoding="ascii")
+    return both
+
+
+@pytest.mark.parametrize("trusted", [False, True])
+def test_a_provider_has_a_certificate_that_is_trusted(
+    tmp_path: Path,
+    certificate: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    trusted: bool,
+) -> None:
+    if trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificate.pem"))
+    monkeypatch.setattr(fetching, "_trusted", fetching._trusted.__wrapped__)
+    with attempted(tmp_path, certificate) as attempt:
+        if trusted:
+            attempt.start()
+            attempt.signs_in()
+        else:
+            attempt.found_refused(attempt.start, "unavailable")
+            assert "CERTIFICATE_VERIFY_FAILED" in str([vars(one) for one in caplog.records])

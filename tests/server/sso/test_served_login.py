@@ -1,0 +1,59 @@
+"""The real server, with two workers, and a real identity provider; and what its log holds."""
+
+import json
+from pathlib import Path
+
+from tests.conftest import Anyscale
+from tests.support.oidc_provider import SECRET, Idp, browser, signed_in
+from tests.support.server_process import ServerProcess
+
+USERS = """create_users:
+- {name: Jane, email: jane@example.com, is_sso_user: true}
+- {name: Pat, email: password@example.com}
+"""
+
+
+def test_people_sign_in_at_whichever_worker_and_the_log_tells_nothing_of_them(
+    database: str, idp: Idp, idp_port: int, anyscale: Anyscale, tmp_path: Path
+) -> None:
+    file = tmp_path / "client-secret"
+    file.write_text(SECRET, encoding="ascii")
+    file.chmod(0o600)
+    settings = {
+        "ANYSCALE_PUBLIC_URL": f"http://127.0.0.1:{idp_port}",
+        "ANYSCALE_OIDC_ISSUER": idp.issuer,
+        "ANYSCALE_OIDC_CLIENT_ID": "musterroll",
+        "ANYSCALE_OIDC_CLIENT_SECRET_FILE": str(file),
+        "ANYSCALE_OIDC_DOMAINS": "example.com",
+    }
+    server = ServerProcess(database, tmp_path, workers=2, **settings)
+    server.port, server.url = idp_port, settings["ANYSCALE_PUBLIC_URL"]
+    with server:
+        asked = {"ANYSCALE_HOST": server.url, "ANYSCALE_CLI_TOKEN": server.token()}
+        made = anyscale(
+            "user", "batch-create", "-f", "-", "--format", "yaml", stdin=USERS, env=asked
+        )
+        assert made.returncode == 0, made.stderr
+        seen = [entered(server.url, "jane") for _ in range(4)]
+        refused = entered(server.url, "password")
+        trail = anyscale("audit", "list", "-o", "jsonl", env=asked).stdout
+    assert [location for location, _ in seen] == ["/"] * 4
+    assert refused[0] == "/sign-in?sso=refused"
+    assert trail.count("identity.linked") == 1
+    assert "not_sso_user" in trail
+    log = server.log.read_text(encoding="utf-8")
+    events = [json.loads(line)["event"] for line in log.splitlines()]
+    assert events.count("sign-in refused") == 1
+    for secret in (SECRET, "eyJ", "example.com", *(one for _, kept in seen for one in kept)):
+        assert secret not in log
+        assert secret not in trail
+
+
+def entered(url: str, login: str) -> tuple[str, list[str]]:
+    """Sign in; give where it ends, and what nobody else is to see of it."""
+    with browser(url) as client:
+        there = client.get("/sso/start").headers["location"]
+        back = signed_in(there, login)
+        kept = [client.cookies["__Host-sso"], back.partition("?")[2]]
+        location = client.get(back).headers["location"]
+        return location, [*kept, *client.cookies.values()]

@@ -1,0 +1,72 @@
+"""The trail, each entry chained to the one before."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import structs
+
+from anyscale.audit_log import entry_hash
+from anyscale.server.core.audit.log import append
+from anyscale.server.store.interface import AuditRecord
+from anyscale.server.store.sqlite.store import SqliteStore
+
+ROW = AuditRecord(
+    1, 1_700_000_000_000, "local:jane", "batch.published", "bat_1", '{"users":2}', b""
+)
+
+
+def test_the_hash_of_an_entry_is_what_it_was() -> None:
+    """Trails that were written before have to verify: this value never changes."""
+    text = b'[1,1700000000000,"local:jane","batch.published","bat_1","{\\"users\\":2}"]'
+    import hashlib
+
+    assert entry_hash(bytes(32), ROW) == hashlib.sha256(bytes(32) + text).digest()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("number", 2),
+        ("at", 1_700_000_000_001),
+        ("actor", "local:joe"),
+        ("event", "batch.dropped"),
+        ("subject", "bat_2"),
+        ("data", '{"users":3}'),
+    ],
+)
+def test_every_field_is_in_the_hash(field: str, value: object) -> None:
+    changed = structs.replace(ROW, **{field: value})
+    assert entry_hash(bytes(32), changed) != entry_hash(bytes(32), ROW)
+
+
+def test_the_entry_before_is_in_the_hash() -> None:
+    assert entry_hash(b"\x01" * 32, ROW) != entry_hash(bytes(32), ROW)
+
+
+@given(st.text(), st.text(), st.text(), st.text())
+def test_what_moves_from_one_field_to_the_next_is_another_entry(
+    actor: str, event: str, other_actor: str, other_event: str
+) -> None:
+    one = structs.replace(ROW, actor=actor, event=event)
+    other = structs.replace(ROW, actor=other_actor, event=other_event)
+    same = (actor, event) == (other_actor, other_event)
+    assert (entry_hash(bytes(32), one) == entry_hash(bytes(32), other)) == same
+
+
+def test_entries_are_numbered_and_chained_and_their_data_is_in_one_order(tmp_path: Path) -> None:
+    with SqliteStore(tmp_path / "anyscale.db") as store:
+        for data in ({"b": 1, "a": "x"}, {"a": "x", "b": 1}, {}):
+            with store.write() as rows:
+                append(rows, "local:jane", "batch.dropped", "bat_1", data)
+        with store.read() as rows:
+            trail = rows.audit(0, 10)
+            now = rows.now()
+    assert [row.number for row in trail] == [1, 2, 3]
+    assert [row.data for row in trail] == ['{"a":"x","b":1}', '{"a":"x","b":1}', "{}"]
+    assert all(0 <= now - row.at < 60_000 for row in trail)
+    previous = bytes(32)
+    for row in trail:
+        assert row.hash == entry_hash(previous, row)
+        previous = row.hash

@@ -1,0 +1,258 @@
+"""Who may: an owner's token creates users, and every other one creates nothing and is noted."""
+
+import json
+import socket
+import sqlite3
+import urllib.request
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.conftest import Anyscale, Result
+from tests.support.fault_injection import write_users
+from tests.support.server_process import ServerProcess
+
+#: octets; what a server may take of it also waits in the buffers of two sockets
+_MOST = 20_000_000
+
+
+@pytest.fixture
+def create(anyscale: Anyscale, server: ServerProcess, tmp_path: Path) -> Callable[[str], Result]:
+    """Run the main job with a token."""
+    file = write_users(tmp_path / "users.yaml", 3, 0)
+    return lambda token: anyscale(
+        *("user", "batch-create", "-f", file),
+        env={"ANYSCALE_HOST": server.url, "ANYSCALE_CLI_TOKEN": token},
+    )
+
+
+def trail(anyscale: Anyscale, server: ServerProcess, token: str) -> list[dict[str, Any]]:
+    listed = anyscale(
+        *("audit", "list", "-o", "jsonl"),
+        env={"ANYSCALE_HOST": server.url, "ANYSCALE_CLI_TOKEN": token},
+    )
+    assert listed.returncode == 0, listed.stderr
+    return [json.loads(line) for line in listed.stdout.splitlines()]
+
+
+def refused(entries: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    return [
+        (entry["actor"], entry["data"]["reason"])
+        for entry in entries
+        if entry["event"] == "access.refused"
+    ]
+
+
+def test_tokens_that_may_not_create_nothing_and_the_trail_says_so(
+    server: ServerProcess, create: Callable[[str], Result], anyscale: Anyscale
+) -> None:
+    owner = server.token("ann")
+    collaborator = server.token("carl", "collaborator")
+    ended = server.token("eve")
+    server.run("revoke-token", "eve")
+    unknown = owner[:-7] + ("A" if owner[-7] != "A" else "B") + owner[-6:]
+    said = {
+        collaborator: "token:carl is a collaborator: this takes an owner's token",
+        ended: "the token 'eve' was revoked: ask for a new one",
+        unknown: "the token was not copied whole",
+        "secret": "this is no token of a control plane: they begin with mrt_",
+    }
+    for token, text in said.items():
+        result = create(token)
+        assert result.returncode == 1
+        assert text in result.stderr
+        assert token not in result.stderr
+
+    entries = trail(anyscale, server, owner)
+    assert ("token:carl", "not_permitted") in refused(entries)
+    assert ("token:eve", "not_authenticated") in refused(entries)
+    assert ("anonymous", "not_authenticated") in refused(entries)
+    assert not any(entry["event"] == "batch.published" for entry in entries)
+    assert create(owner).returncode == 0
+    assert trail(anyscale, server, owner)[-1]["actor"] == "token:ann"
+    for secret in (owner, collaborator, ended):
+        assert secret not in server.log.read_text(encoding="utf-8")
+
+
+def test_a_flood_of_refusals_does_not_fill_the_trail(
+    server: ServerProcess, anyscale: Anyscale
+) -> None:
+    for _ in range(50):
+        with pytest.raises(urllib.request.HTTPError, match="401"):
+            urllib.request.urlopen(f"{server.url}/v1/users", timeout=10)
+    assert len(refused(trail(anyscale, server, server.token("ann")))) == 1
+
+
+def test_an_expired_token_creates_nothing(
+    tmp_path: Path, create: Callable[[str], Result], server: ServerProcess, database: str
+) -> None:
+    token = server.run("create-token", "--name", "old", "--expires-days", "1")
+    if not database.startswith("sqlite"):
+        import psycopg
+
+        with psycopg.connect(database) as connection:
+            connection.execute("update tokens set expires_at = 1")
+    else:
+        with sqlite3.connect(tmp_path / "served" / "anyscale.db") as file:
+            file.execute("update tokens set expires_at = 1")
+    result = create(token)
+    assert result.returncode == 1
+    assert "the token 'old' has expired: ask for a new one" in result.stderr
+
+
+def test_tokens_are_listed_with_their_use_and_never_shown_again(
+    server: ServerProcess, create: Callable[[str], Result]
+) -> None:
+    token = server.token("ann")
+    assert token.startswith("mrt_")
+    before = json.loads(server.run("list-tokens", "-o", "json"))
+    assert [(t["name"], t["role"], t["used_at"]) for t in before] == [("ann", "owner", None)]
+    create(token)
+    (after,) = json.loads(server.run("list-tokens", "-o", "json"))
+    assert after["used_at"] is not None
+    assert token not in server.run("list-tokens", "-o", "json")
+
+
+def test_a_feature_that_is_switched_off_says_the_contracts_words(
+    database: str, tmp_path: Path, anyscale: Anyscale
+) -> None:
+    file = write_users(tmp_path / "users.yaml", 3, 0)
+    with ServerProcess(database, tmp_path, ANYSCALE_BATCH_CREATE="off") as server:
+        env = {"ANYSCALE_HOST": server.url, "ANYSCALE_CLI_TOKEN": server.token()}
+        result = anyscale("user", "batch-create", "-f", file, env=env)
+        assert result.returncode == 1
+        assert "only available on customer-hosted clouds" in result.stderr
+        assert anyscale("user", "list", "-o", "json", env=env).stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"ANYSCALE_PASSWORD_MIN_LENGTH": "3"}, "ANYSCALE_PASSWORD_MIN_LENGTH must be a whole"),
+        ({"ANYSCALE_BATCH_CREATE": "perhaps"}, "ANYSCALE_BATCH_CREATE must be on or off"),
+        ({"ANYSCALE_AUDIT_DAYS": "1"}, "ANYSCALE_AUDIT_DAYS must be a whole number from 30"),
+        ({"ANYSCALE_PUBLIC_URL": "accounts.example.com"}, "must be like https://accounts.example"),
+        ({"ANYSCALE_LINK_DAYS": "31"}, "ANYSCALE_LINK_DAYS must be a whole number from 1 to 30"),
+        ({"ANYSCALE_DATABASE_URL": "mysql://x"}, "must be sqlite:///path or postgresql://"),
+        (
+            {"ANYSCALE_DATABASE_URL": "postgresql://u:pg-secret@127.0.0.1:1/x"},
+            "the database x at 127.0.0.1:1",
+        ),
+    ],
+)
+def test_a_wrong_setting_keeps_the_server_from_starting(
+    anyscale: Anyscale, settings: dict[str, str], said: str
+) -> None:
+    result = anyscale("server", "start", "--port", "0", env=settings)
+    assert result.returncode in (1, 2)
+    assert said in result.stderr
+    assert "Traceback" not in result.stderr
+    assert "pg-secret" not in result.stderr
+
+
+def test_a_port_that_is_taken_is_named(server: ServerProcess, anyscale: Anyscale) -> None:
+    result = anyscale("server", "start", "--port", str(server.port))
+    assert result.returncode == 2
+    assert result.stderr.splitlines()[-1] == (
+        f"error: cannot listen at 127.0.0.1:{server.port}: Address already in use: "
+        "another program listens there: end it, or choose another --port"
+    )
+
+
+def test_an_address_of_another_machine_is_no_place_to_listen(anyscale: Anyscale) -> None:
+    result = anyscale("server", "start", "--host", "192.0.2.1", "--port", "8000")
+    assert result.returncode == 2
+    assert "it is no address of this machine: choose another --host" in result.stderr
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def blank(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a database in which nothing was set up."""
+    if request.param == "sqlite":
+        return f"sqlite:////{tmp_path.relative_to('/')}/served/anyscale.db"
+    url: str = request.getfixturevalue("blank_postgres_url")
+    return url
+
+
+@pytest.mark.parametrize("command", [("list-tokens",), ("revoke-token", "jane")])
+def test_before_there_is_a_control_plane_the_operator_is_told_how_to_make_one(
+    command: tuple[str, ...], blank: str, anyscale: Anyscale, tmp_path: Path
+) -> None:
+    result = anyscale("server", *command, env={"ANYSCALE_DATABASE_URL": blank})
+    assert result.returncode == 1
+    assert "there is no control plane yet: `anyscale server create-token`" in result.stderr
+    assert not (tmp_path / "served").exists()
+
+
+def test_the_trail_is_checked_against_a_head_that_was_noted(
+    server: ServerProcess,
+    create: Callable[[str], Result],
+    anyscale: Anyscale,
+    database: str,
+    tmp_path: Path,
+) -> None:
+    token = server.token("ann")
+    env = {"ANYSCALE_HOST": server.url, "ANYSCALE_CLI_TOKEN": token}
+    create(token)
+    verified = anyscale("audit", "verify", "-o", "json", env=env)
+    told = json.loads(verified.stdout)
+    assert (verified.returncode, told["entries"], told["fault"]) == (0, 2, None)
+    again = anyscale("audit", "verify", "--head", told["head"], env=env)
+    assert (again.returncode, again.stdout.splitlines()[0]) == (0, "chain: intact")
+    change = "update audit set actor = 'token:eve' where number = 2"
+    if database.startswith("sqlite"):
+        with sqlite3.connect(tmp_path / "served" / "anyscale.db") as file:
+            file.execute(change)
+    else:
+        import psycopg
+
+        with psycopg.connect(database) as connection:
+            connection.execute(change)
+    changed = anyscale("audit", "verify", "--head", told["head"], env=env)
+    assert changed.returncode == 1
+    assert "entry 2 was changed" in changed.stderr
+    assert "intact" not in changed.stdout
+
+
+def test_whoever_has_the_head_of_an_answer_has_its_body(server: ServerProcess) -> None:
+    asked = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as client:
+        for _ in range(20):
+            client.sendall(asked)
+            assert client.recv(10_000).endswith(b'\r\n\r\n{"status":"alive"}')
+
+
+@pytest.mark.parametrize(
+    ("begun", "more"),
+    [
+        (b"GET /healthz HTTP/1.1\r\nHost: x\r\n", b"a: b\r\n" * 10_000),
+        (b"GET /healthz HTTP/1.1\r\nHost: x\r\na: ", b"b" * 60_000),
+        (b"GET /", b"x" * 60_000),
+    ],
+    ids=["headers", "a header", "an address"],
+)
+def test_a_request_whose_head_does_not_end_is_cut_off(
+    server: ServerProcess, begun: bytes, more: bytes
+) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as stranger:
+        stranger.sendall(begun)
+        assert _taken(stranger, more) < _MOST
+
+
+def _taken(stranger: socket.socket, more: bytes) -> int:
+    """Give how many octets a server takes before it closes the connection."""
+    sent = 0
+    with suppress(ConnectionResetError, BrokenPipeError):
+        while sent < _MOST:
+            stranger.sendall(more)
+            sent += len(more)
+    return sent
+
+
+def test_a_request_to_two_hosts_is_refused(server: ServerProcess) -> None:
+    asked = b"GET /healthz HTTP/1.1\r\nHost: one\r\nHost: two\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as stranger:
+        stranger.sendall(asked)
+        assert stranger.recv(1000).startswith(b"HTTP/1.1 400")

@@ -1,0 +1,114 @@
+"""Tokens: shown once, kept as hashes, known by their form, ended at once."""
+
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.support.control_planes import House
+from tests.support.users import everybody, execute
+
+from anyscale.audit_log import verify
+from anyscale.errors import ConfigError, NotAuthenticated, NotFound, NotPermitted
+from anyscale.server.core.tokens.api_tokens import PREFIX, _is_whole, _new_token
+from anyscale.server.main import ControlPlane
+
+
+@pytest.fixture
+def plane(store_house: House) -> Iterator[ControlPlane]:
+    with closing(store_house.plane()) as plane:
+        yield plane
+
+
+def test_a_token_says_who_holds_it(plane: ControlPlane) -> None:
+    token = plane.tokens.create("ann", "owner", None, "local:root")
+    caller, role = plane.tokens.authenticate(token)
+    assert (caller.actor, role) == ("token:ann", "owner")
+    assert token not in repr(caller)
+    (row,) = plane.tokens.all()
+    assert row.used_at is not None
+
+
+def test_only_its_hash_is_kept(plane: ControlPlane, store_house: House) -> None:
+    token = plane.tokens.create("ann", "owner", None, "local:root")
+    assert token not in str(store_house.snapshot())
+
+
+def test_a_name_is_one_persons_until_the_token_is_revoked(plane: ControlPlane) -> None:
+    first = plane.tokens.create("ann", "owner", None, "local:root")
+    with pytest.raises(ConfigError, match="there is a token named 'ann'"):
+        plane.tokens.create("ann", "owner", None, "local:root")
+    plane.tokens.revoke("ann", "local:root")
+    plane.tokens.create("ann", "owner", None, "local:root")
+    with pytest.raises(NotAuthenticated, match="was revoked"):
+        plane.tokens.authenticate(first)
+    with pytest.raises(NotFound):
+        plane.tokens.revoke("nobody", "local:root")
+
+
+@pytest.mark.parametrize("name", ["", " ann", "a\nb", "x" * 65])
+def test_a_name_is_short_and_visible(plane: ControlPlane, name: str) -> None:
+    with pytest.raises(ConfigError):
+        plane.tokens.create(name, "owner", None, "local:root")
+
+
+def test_a_token_expires_by_the_databases_clock(plane: ControlPlane) -> None:
+    token = plane.tokens.create("ann", "owner", 1, "local:root")
+    plane.tokens.authenticate(token)
+    with plane.store.write() as rows:
+        execute(rows, "update tokens set expires_at = 1")
+    with pytest.raises(NotAuthenticated, match="has expired"):
+        plane.tokens.authenticate(token)
+
+
+def test_publishing_asks_for_the_right_once_more(plane: ControlPlane) -> None:
+    token = plane.tokens.create("ann", "owner", None, "local:root")
+    caller, _ = plane.tokens.authenticate(token)
+    batch = plane.batches.open("key", "fail", caller)
+    plane.batches.claim(batch.batch_id, 0, everybody("a"))
+    plane.tokens.revoke("ann", "local:root")
+    with pytest.raises(NotAuthenticated):
+        plane.batches.publish(batch.batch_id, 1, caller)
+    with pytest.raises(NotAuthenticated):
+        plane.batches.create("small", everybody("b"), "fail", caller)
+    assert plane.users.page(email="", name="", after="", limit=10) == []
+
+
+def test_a_collaborator_publishes_nothing(plane: ControlPlane) -> None:
+    token = plane.tokens.create("carl", "collaborator", None, "local:root")
+    caller, _ = plane.tokens.authenticate(token)
+    with pytest.raises(NotPermitted):
+        plane.batches.create("small", everybody("b"), "fail", caller)
+
+
+def test_what_is_done_to_tokens_is_in_the_trail(plane: ControlPlane) -> None:
+    plane.tokens.create("ann", "owner", 7, "local:root")
+    plane.tokens.revoke("ann", "local:joe")
+    entries = plane.trail.page(0, 10)
+    assert [(e.event, e.actor) for e in entries] == [
+        ("token.created", "local:root"),
+        ("token.revoked", "local:joe"),
+    ]
+    assert verify(entries).fault is None
+
+
+def test_old_entries_are_forgotten_and_the_rest_still_verifies(plane: ControlPlane) -> None:
+    for name in "abcd":
+        plane.tokens.create(name, "owner", None, "local:root")
+    with plane.store.read() as rows:
+        now = rows.now()
+    plane.trail.forget(now + 1)
+    entries = plane.trail.page(0, 10)
+    assert [(e.number, e.event) for e in entries] == [(4, "token.created"), (5, "audit.forgotten")]
+    assert verify(entries).fault is None
+
+
+@given(st.integers(0, 42), st.sampled_from("abcXYZ019_"))
+def test_a_token_with_one_wrong_character_is_no_token(at: int, letter: str) -> None:
+    token = _new_token()
+    assert token.startswith(PREFIX)
+    assert _is_whole(token)
+    wrong = token[:at] + letter + token[at + 1 :]
+    assert _is_whole(wrong) == (wrong == token)
+    assert not _is_whole(token[:-1])

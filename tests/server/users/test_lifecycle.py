@@ -1,0 +1,376 @@
+"""The life of an account: kept out, let in again, erased, and never without an owner."""
+
+import secrets
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
+from functools import partial
+from threading import Barrier
+from time import sleep
+
+import pytest
+from tests.support.control_planes import House
+from tests.support.users import PASSWORD, emails, everybody, execute
+
+from anyscale.audit_log import verify
+from anyscale.errors import AnyscaleError, LastOwner, NotAuthenticated, NotFound, NotPermitted
+from anyscale.server.core.login.session_creation import begin, hold
+from anyscale.server.core.login.sessions import ClientInfo
+from anyscale.server.main import ControlPlane, Principal
+from anyscale.server.store.interface import SessionRecord, Transaction
+
+LOCAL = Principal("local:test")
+
+#: as often as two who do it at once may miss each other
+ROUNDS = 12
+
+
+@pytest.fixture
+def plane(store_house: House) -> Iterator[ControlPlane]:
+    with closing(store_house.plane()) as plane:
+        yield plane
+
+
+def made(plane: ControlPlane, *names: str, password: str | None = None) -> list[str]:
+    """Create accounts; give their ids."""
+    users = everybody(*names, password=password)
+    created = plane.batches.create(secrets.token_hex(8), users, "fail", LOCAL)
+    return [user.user_id for user in created.users]
+
+
+def owners(plane: ControlPlane, *names: str) -> list[str]:
+    """Create owners; give their ids."""
+    found = made(plane, *names)
+    for user_id in found:
+        plane.accounts.set_role(user_id, "owner", LOCAL)
+    return found
+
+
+def signed_in(plane: ControlPlane, user_id: str) -> str:
+    """Begin a session; give its secret."""
+    with plane.store.write() as rows:
+        held = hold(rows, user_id, ClientInfo("192.0.2.1", "a browser"))
+        assert held
+        return begin(rows, "password", held).session
+
+
+def sessions(plane: ControlPlane, user_id: str) -> list[SessionRecord]:
+    with plane.store.read() as rows:
+        return list(rows.sessions(user_id))
+
+
+def by_token(plane: ControlPlane, user_id: str) -> Principal:
+    """Give the person as a caller with a token of the person's own."""
+    return plane.tokens.authenticate(plane.tokens.create_personal(user_id, "laptop", None))[0]
+
+
+def events(plane: ControlPlane, after: int = 0) -> list[tuple[str, str, str]]:
+    return [(e.event, e.actor, e.subject) for e in plane.trail.page(after, 1000)]
+
+
+def last_number(plane: ControlPlane) -> int:
+    return plane.trail.page(0, 1000)[-1].number
+
+
+# Each of the four
+
+
+def test_a_suspended_person_is_out_at_once_and_back_when_restored(plane: ControlPlane) -> None:
+    jane, _ = owners(plane, "jane", "joe")
+    secret, token = signed_in(plane, jane), plane.tokens.create_personal(jane, "laptop", None)
+
+    plane.accounts.suspend(jane, LOCAL)
+
+    assert sessions(plane, jane) == []
+    with pytest.raises(NotAuthenticated):
+        plane.sessions.authenticate(secret)
+    with pytest.raises(NotAuthenticated, match="the token 'laptop' is suspended: ask an admin"):
+        plane.tokens.authenticate(token)
+    plane.accounts.restore(jane, LOCAL)
+    assert plane.tokens.authenticate(token)[1] == "owner"
+    with pytest.raises(NotAuthenticated):
+        plane.sessions.authenticate(secret)
+
+
+def test_of_a_deleted_person_the_trail_alone_holds_the_id(
+    plane: ControlPlane, store_house: House
+) -> None:
+    jane, joe = made(plane, "jane", "joe", password=PASSWORD)
+    signed_in(plane, jane)
+    token = plane.tokens.create_personal(jane, "laptop", None)
+    plane.links.create([jane, joe], LOCAL)
+
+    plane.accounts.delete(jane, LOCAL)
+
+    assert emails(plane) == ["joe@example.com"]
+    with pytest.raises(NotAuthenticated, match="unknown"):
+        plane.tokens.authenticate(token)
+    with plane.store.read() as rows:
+        tables = ("users", "sessions", "devices", "links", "identities", "tokens", "conflicts")
+        kept = {table: execute(rows, f"select * from {table}").fetchall() for table in tables}
+    assert jane not in str(kept)
+    assert "jane" not in str(store_house.all_rows())
+    assert joe in str(kept["links"])
+    assert made(plane, "jane", "new") != [jane]
+
+
+def test_a_new_role_ends_the_sessions_that_had_the_old_one(plane: ControlPlane) -> None:
+    jane, joe = owners(plane, "jane", "joe")
+    signed_in(plane, jane)
+    signed_in(plane, joe)
+
+    plane.accounts.set_role(jane, "collaborator", LOCAL)
+
+    assert sessions(plane, jane) == []
+    assert len(sessions(plane, joe)) == 1
+    assert plane.users.with_email("jane@example.com")[0].permission_level == "collaborator"
+
+
+def test_all_that_is_done_is_in_the_trail_and_no_email_is(plane: ControlPlane) -> None:
+    jane, joe = owners(plane, "jane", "joe")
+    caller, before = by_token(plane, joe), last_number(plane)
+
+    plane.accounts.suspend(jane, caller)
+    plane.accounts.restore(jane, caller)
+    plane.accounts.set_role(jane, "collaborator", caller)
+    plane.accounts.delete(jane, caller)
+
+    who = f"user:{joe}"
+    assert events(plane, before) == [
+        ("account.suspended", who, jane),
+        ("account.restored", who, jane),
+        ("account.role_set", who, jane),
+        ("account.deleted", who, jane),
+    ]
+    entries = plane.trail.page(0, 1000)
+    assert verify(entries).fault is None
+    assert "@" not in str(entries)
+    assert "laptop" not in str(entries)
+
+
+CALLS: dict[str, Callable[[ControlPlane, str, Principal], None]] = {
+    "suspend": lambda plane, user_id, by: plane.accounts.suspend(user_id, by),
+    "restore": lambda plane, user_id, by: plane.accounts.restore(user_id, by),
+    "delete": lambda plane, user_id, by: plane.accounts.delete(user_id, by),
+    "demote": lambda plane, user_id, by: plane.accounts.set_role(user_id, "collaborator", by),
+}
+
+
+@pytest.mark.parametrize("name", ["suspend", "restore", "demote"])
+def test_a_repeated_call_changes_and_notes_nothing(plane: ControlPlane, name: str) -> None:
+    jane, _ = owners(plane, "jane", "joe")
+    if name == "restore":
+        plane.accounts.suspend(jane, LOCAL)
+    CALLS[name](plane, jane, LOCAL)
+    with plane.store.read() as rows:
+        before = rows.account(user_id=jane)
+    noted = last_number(plane)
+    if name == "demote":
+        signed_in(plane, jane)
+
+    CALLS[name](plane, jane, LOCAL)
+
+    with plane.store.read() as rows:
+        assert rows.account(user_id=jane) == before
+    assert len(sessions(plane, jane)) == (name == "demote")
+    assert not [e for e in events(plane, noted) if e[0].startswith("account.")]
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_an_account_that_there_is_not_is_not_found(
+    plane: ControlPlane, call: Callable[[ControlPlane, str, Principal], None]
+) -> None:
+    batch = plane.batches.open("key", "fail", LOCAL)
+    plane.batches.claim(batch.batch_id, 0, everybody("open"))
+    for user_id in ("usr_none", "", batch.batch_id.replace("bat_", "usr_") + "00000000"):
+        with pytest.raises(NotFound, match="there is no user"):
+            call(plane, user_id, LOCAL)
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_only_who_is_an_owner_at_the_time_may(
+    plane: ControlPlane, call: Callable[[ControlPlane, str, Principal], None]
+) -> None:
+    jane, joe, carl = owners(plane, "jane", "joe", "carl")
+    demoted, suspended, revoked = (by_token(plane, one) for one in (jane, joe, carl))
+    other, _ = plane.tokens.authenticate(plane.tokens.create("x", "collaborator", None, "local:t"))
+    (target,) = made(plane, "target")
+    plane.accounts.set_role(jane, "collaborator", LOCAL)
+    plane.accounts.suspend(joe, LOCAL)
+    (token,) = plane.tokens.personal(carl)
+    plane.tokens.revoke_personal(carl, token.token_id)
+    before = plane.trail.page(0, 1000)
+
+    refusals = [NotPermitted, NotAuthenticated, NotAuthenticated, NotPermitted]
+    for caller, refusal in zip([demoted, suspended, revoked, other], refusals, strict=True):
+        with pytest.raises(refusal):
+            call(plane, target, caller)
+
+    assert plane.trail.page(0, 1000) == before
+    assert "target@example.com" in emails(plane)
+
+
+# The last owner
+
+LOSING = [name for name in CALLS if name != "restore"]
+
+
+@pytest.mark.parametrize("name", LOSING)
+def test_the_last_owner_cannot_go(plane: ControlPlane, name: str) -> None:
+    jane, joe = owners(plane, "jane", "joe")
+    plane.accounts.suspend(joe, LOCAL)  # does not count
+    before = plane.trail.page(0, 1000)
+
+    with pytest.raises(LastOwner, match="make another one an owner first"):
+        CALLS[name](plane, jane, LOCAL)
+    with pytest.raises(LastOwner):
+        CALLS[name](plane, jane, by_token(plane, jane))
+
+    assert [e for e in plane.trail.page(0, 1000) if e.event != "token.created"] == [
+        e for e in before if e.event != "token.created"
+    ]
+    plane.accounts.restore(joe, LOCAL)
+    CALLS[name](plane, jane, LOCAL)
+
+
+@pytest.mark.parametrize("name", LOSING)
+def test_who_is_suspended_or_no_owner_can_go_beside_the_last_owner(
+    plane: ControlPlane, name: str
+) -> None:
+    _, joe, carl = *owners(plane, "jane", "joe"), *made(plane, "carl")
+    plane.accounts.suspend(joe, LOCAL)
+    CALLS[name](plane, joe, LOCAL)
+    CALLS[name](plane, carl, LOCAL)
+
+
+@pytest.mark.parametrize("by", ["local", "token"])
+@pytest.mark.parametrize("name", LOSING)
+def test_of_two_owners_who_do_it_to_each_other_at_once_one_stays(
+    plane: ControlPlane, name: str, by: str
+) -> None:
+    for number in range(ROUNDS):
+        both = owners(plane, f"a{number}", f"b{number}")
+        for user_id in _other_owners(plane, both):
+            plane.accounts.set_role(user_id, "collaborator", LOCAL)
+        callers = [by_token(plane, one) if by == "token" else LOCAL for one in both]
+        at_once = Barrier(2)
+
+        def act(one: int) -> type[AnyscaleError] | None:
+            at_once.wait(20)  # noqa: B023 - it is run within this round
+            try:
+                CALLS[name](plane, both[1 - one], callers[one])  # noqa: B023
+            except AnyscaleError as error:
+                return type(error)
+            return None
+
+        with ThreadPoolExecutor(2) as pool:
+            outcomes = list(pool.map(act, range(2)))
+
+        refusals = [outcome for outcome in outcomes if outcome is not None]
+        assert len(refusals) == 1, outcomes
+        assert refusals[0] in (LastOwner, NotPermitted, NotAuthenticated)
+        assert len(_owners(plane)) == 1
+
+
+def _owners(plane: ControlPlane) -> list[str]:
+    with plane.store.write() as rows:
+        return list(rows.hold_owners())
+
+
+def _other_owners(plane: ControlPlane, but: list[str]) -> list[str]:
+    return [one for one in _owners(plane) if one not in but]
+
+
+# What a person's own token may
+
+
+def test_a_persons_own_token_has_the_persons_role_at_the_time(plane: ControlPlane) -> None:
+    jane, _ = owners(plane, "jane", "joe")
+    token = plane.tokens.create_personal(jane, "laptop", None)
+    assert token.startswith("mrt_")
+    caller, role = plane.tokens.authenticate(token)
+    assert (caller.actor, role) == (f"user:{jane}", "owner")
+    assert plane.batches.create("one", everybody("one"), "fail", caller).batch.opened_by == (
+        f"user:{jane}"
+    )
+
+    plane.accounts.set_role(jane, "collaborator", LOCAL)
+
+    assert plane.tokens.authenticate(token)[1] == "collaborator"
+    with pytest.raises(NotPermitted, match=f"user:{jane} is a collaborator"):
+        plane.batches.create("two", everybody("two"), "fail", caller)
+
+
+def make_link(plane: ControlPlane, user_id: str, caller: Principal) -> None:
+    plane.links.create([user_id], caller)
+
+
+def test_each_account_call_holds_the_owners_before_any_account(
+    plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jane, joe = owners(plane, "jane", "joe")
+    caller = by_token(plane, joe)
+    asked: list[str] = []
+    kind: type[Transaction]
+    with plane.store.read() as rows:
+        kind = type(rows)
+
+    def noting(name: str) -> None:
+        real = getattr(kind, name)
+
+        def call(*arguments: object, **named: object) -> object:
+            asked.append(name)
+            return real(*arguments, **named)
+
+        monkeypatch.setattr(kind, name, call)
+
+    noting("hold_owners")
+    noting("account")
+    for act in (*(CALLS[name] for name in CALLS if name != "delete"), make_link, CALLS["delete"]):
+        asked.clear()
+        act(plane, jane, caller)
+        assert asked[0] == "hold_owners"
+        assert asked.count("account") == 2  # the caller's own, and the one that it is about
+        if act != CALLS["delete"]:
+            plane.accounts.restore(jane, LOCAL)
+
+
+@pytest.mark.parametrize("act", ["suspend", "link"])
+def test_an_owner_who_changes_an_account_holds_it_before_the_own_one_if_it_stands_before(
+    plane: ControlPlane, act: str
+) -> None:
+    target, own = sorted(made(plane, "carl") + owners(plane, "jane"))
+    plane.accounts.set_role(own, "owner", LOCAL)
+    caller = by_token(plane, own)
+    do: Callable[[], object] = partial(plane.accounts.suspend, target, caller)
+    if act == "link":
+        do = partial(plane.links.create, [own, target], caller)
+    with ThreadPoolExecutor(1) as pool:
+        with plane.store.write() as rows:
+            rows.hold_accounts([target])
+            doing = pool.submit(do)
+            sleep(0.2)
+            # As whoever signs in where the other one is signed in. Neither waits for the other.
+            assert [*rows.hold_accounts([own])] == [own]
+            assert not doing.done()
+        doing.result(20)
+
+
+@pytest.mark.parametrize("others", [False, True])
+def test_whoever_ends_own_sessions_holds_the_account_first(
+    plane: ControlPlane, others: bool
+) -> None:
+    (jane,) = made(plane, "jane", password=PASSWORD)
+    member, other = (plane.sessions.authenticate(signed_in(plane, jane)) for _ in range(2))
+    ends = (member if others else other).session.session_id
+    end: Callable[[], object] = partial(plane.sessions.end, other, ends)
+    if others:
+        end = partial(plane.sessions.end_others, other)
+    with ThreadPoolExecutor(1) as pool:
+        with plane.store.write() as rows:
+            rows.hold_accounts([jane])
+            ending = pool.submit(end)
+            sleep(0.2)
+            assert set(rows.end_each([ends])) == {ends}
+        with suppress(NotFound):  # it is ended already
+            ending.result(20)

@@ -1,0 +1,325 @@
+"""One-time links: 256 random bits behind a `#`, of which the hash is kept, one an account."""
+
+import re
+import secrets
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import timedelta
+from hashlib import sha256
+
+import msgspec
+import pytest
+from tests.support.control_planes import House
+from tests.support.users import PASSWORD, POLICY, everybody, execute
+
+from anyscale.errors import (
+    ConfigError,
+    LinkInvalid,
+    LinkRefused,
+    NotAuthenticated,
+    NotFound,
+    NotPermitted,
+    TooLarge,
+)
+from anyscale.server.core.hashing.pool import CHEAPEST
+from anyscale.server.core.login.sessions import ClientInfo
+from anyscale.server.main import ControlPlane, Principal
+from anyscale.server.settings import IdentityProvider
+from anyscale.user.models import Created, PasswordLink, from_milliseconds
+from anyscale.user.validation import CheckedUser
+
+LOCAL = Principal("local:test")
+BROWSER = ClientInfo("192.0.2.1", "a browser")
+
+
+@pytest.fixture
+def plane(store_house: House) -> Iterator[ControlPlane]:
+    with closing(store_house.plane()) as plane:
+        yield plane
+
+
+def created(plane: ControlPlane, users: list[CheckedUser]) -> Created:
+    return plane.batches.create(secrets.token_hex(8), users, "fail", LOCAL)
+
+
+def ids(plane: ControlPlane, *names: str) -> list[str]:
+    return [user.user_id for user in created(plane, everybody(*names)).users]
+
+
+def secret_of(link: PasswordLink) -> str:
+    return link.url.partition("#")[2]
+
+
+def with_other_settings(house: House, **changes: object) -> ControlPlane:
+    settings = msgspec.structs.replace(house.settings(), **changes)
+    return ControlPlane(settings, profile=CHEAPEST)
+
+
+def test_a_link_sets_the_password_of_its_account_once(plane: ControlPlane) -> None:
+    jane, joe = ids(plane, "jane", "joe")
+    link, other = plane.links.create([jane, joe], LOCAL)
+    assert (link.user_id, link.email) == (jane, "jane@example.com")
+    assert re.fullmatch(
+        r"https://accounts\.example\.com/set-password#mrl_[A-Za-z0-9_-]{43}", link.url
+    )
+    assert link.url != other.url
+
+    signed_in = plane.sign_in.by_link(secret_of(link), PASSWORD, BROWSER)
+
+    assert signed_in.user_id == jane
+    with pytest.raises(LinkInvalid):
+        plane.sign_in.by_link(secret_of(link), PASSWORD, BROWSER)
+    assert plane.sign_in.link_account(secret_of(other)).user_id == joe
+
+
+def test_a_link_ends_with_the_right_of_who_made_it(plane: ControlPlane) -> None:
+    jane, joe, ann = ids(plane, "jane", "joe", "ann")
+    for owner in (jane, ann):
+        plane.accounts.set_role(owner, "owner", LOCAL)
+    token = plane.tokens.create("a-laptop", "owner", None, "local:test")
+    by_jane = Principal(f"user:{jane}")
+    by_laptop, _ = plane.tokens.authenticate(token)
+    for end, caller in (
+        (lambda: plane.accounts.set_role(jane, "collaborator", LOCAL), by_jane),
+        (lambda: plane.accounts.suspend(jane, LOCAL), by_jane),
+        (lambda: plane.tokens.revoke("a-laptop", "local:test"), by_laptop),
+    ):
+        (link,) = plane.links.create([joe], caller)
+        assert plane.sign_in.link_account(secret_of(link)).user_id == joe
+        end()
+        with pytest.raises(LinkInvalid):
+            plane.sign_in.link_account(secret_of(link))
+
+
+def test_a_link_ends_when_its_account_is_suspended_or_gets_another_role(
+    plane: ControlPlane,
+) -> None:
+    (joe,) = ids(plane, "joe")
+    (link,) = plane.links.create([joe], LOCAL)
+    plane.accounts.suspend(joe, LOCAL)
+    plane.accounts.restore(joe, LOCAL)
+    with pytest.raises(LinkInvalid):
+        plane.sign_in.link_account(secret_of(link))
+    (link,) = plane.links.create([joe], LOCAL)
+    plane.accounts.set_role(joe, "owner", LOCAL)
+    with pytest.raises(LinkInvalid):
+        plane.sign_in.link_account(secret_of(link))
+
+
+def test_the_links_come_in_the_order_in_which_they_were_asked_for(plane: ControlPlane) -> None:
+    some = ids(plane, *"abcd")
+    links = plane.links.create([some[2], some[0], some[3], some[0]], LOCAL)
+    assert [link.user_id for link in links] == [some[2], some[0], some[3]]
+
+
+def test_a_new_link_ends_the_one_before(plane: ControlPlane) -> None:
+    jane = ids(plane, "jane")
+    (first,), (second,) = plane.links.create(jane, LOCAL), plane.links.create(jane, LOCAL)
+    with pytest.raises(LinkInvalid):
+        plane.sign_in.link_account(secret_of(first))
+    plane.sign_in.link_account(secret_of(second))
+
+
+def test_a_links_hash_alone_is_kept_and_nothing_shows_it(
+    plane: ControlPlane, caplog: pytest.LogCaptureFixture
+) -> None:
+    (link,) = plane.links.create(ids(plane, "jane"), LOCAL)
+    secret = secret_of(link)
+    with plane.store.read() as rows:
+        row = rows.link(sha256(secret.encode()).digest())
+        kept = execute(rows, "select * from links").fetchall()
+    assert row
+    assert row.created_by == "local:test"
+    assert row.expires_at - row.created_at == timedelta(days=7) / timedelta(milliseconds=1)
+    assert from_milliseconds(row.expires_at) == link.expires_at
+    for text in (kept, link, plane.trail.page(0, 100), caplog.text):
+        assert secret not in str(text)
+        assert secret not in repr(text)
+
+
+def test_a_link_ends_after_the_days_that_the_operator_set(
+    plane: ControlPlane, store_house: House
+) -> None:
+    jane = ids(plane, "jane")
+    with closing(with_other_settings(store_house, link_days=30)) as patient:
+        (link,) = patient.links.create(jane, LOCAL)
+    with plane.store.read() as rows:
+        now = from_milliseconds(rows.now())
+    assert timedelta(days=29, hours=23) < link.expires_at - now < timedelta(days=30, seconds=1)
+    with plane.store.write() as rows:
+        execute(rows, "update links set expires_at = 1")
+    with pytest.raises(LinkInvalid, match="has expired"):
+        plane.sign_in.link_account(secret_of(link))
+
+
+def test_a_call_is_one_entry_of_the_trail_with_a_root_and_no_email(plane: ControlPlane) -> None:
+    first, second = created(plane, everybody("a", "b")), created(plane, everybody("c"))
+    batch = first.batch.batch_id
+    both = [user.user_id for user in first.users]
+    for wanted in (both, [*both, second.users[0].user_id]):
+        plane.links.create(wanted, LOCAL)
+    one, mixed = plane.trail.page(0, 100)[-2:]
+    assert (one.event, one.actor, one.subject) == ("links.created", "local:test", batch)
+    assert msgspec.json.decode(one.data) == {
+        "count": 2,
+        "user_root": sha256("\n".join(both).encode()).hexdigest(),
+    }
+    assert mixed.subject == ""
+    assert msgspec.json.decode(mixed.data)["count"] == 3
+    plane.links.create([], LOCAL)
+    assert plane.trail.page(0, 100)[-1] == mixed
+
+
+def test_links_are_made_for_all_or_for_none(plane: ControlPlane) -> None:
+    jane, joe, carl = ids(plane, "jane", "joe", "carl")
+    plane.accounts.suspend(joe, LOCAL)
+    (before,) = plane.links.create([jane], LOCAL)
+    noted = plane.trail.page(0, 100)
+    with pytest.raises(LinkRefused, match=r"joe@example\.com is suspended: restore it first"):
+        plane.links.create([jane, carl, joe], LOCAL)
+    with pytest.raises(NotFound, match="there is no user usr_none"):
+        plane.links.create([jane, carl, "usr_none"], LOCAL)
+    with pytest.raises(TooLarge, match="1000 accounts"):
+        plane.links.create([jane] * 1001, LOCAL)
+    assert plane.trail.page(0, 100) == noted
+    plane.sign_in.link_account(secret_of(before))
+
+
+def test_only_owners_make_links(plane: ControlPlane) -> None:
+    jane = ids(plane, "jane")
+    token = plane.tokens.create("x", "collaborator", None, "local:test")
+    collaborator, _ = plane.tokens.authenticate(token)
+    with pytest.raises(NotPermitted):
+        plane.links.create(jane, collaborator)
+    plane.tokens.revoke("x", "local:test")
+    with pytest.raises(NotAuthenticated):
+        plane.links.create(jane, collaborator)
+
+
+def test_without_an_address_or_with_sso_alone_there_are_no_links(
+    plane: ControlPlane, store_house: House
+) -> None:
+    jane = ids(plane, "jane")
+    noted = plane.trail.page(0, 100)
+    with (
+        closing(with_other_settings(store_house, public_url=None)) as nowhere,
+        pytest.raises(ConfigError, match="ANYSCALE_PUBLIC_URL is not set"),
+    ):
+        nowhere.links.create(jane, LOCAL)
+    policy = msgspec.structs.replace(POLICY, sso_only=True)
+    with (
+        closing(with_other_settings(store_house, policy=policy)) as sso_only,
+        pytest.raises(LinkRefused, match="everybody here signs in by SSO"),
+    ):
+        sso_only.links.create(jane, LOCAL)
+    assert plane.trail.page(0, 100) == noted
+
+
+# Who needs one
+
+
+def test_those_whom_nobody_can_sign_in_as_are_listed_and_counted(
+    plane: ControlPlane, store_house: House
+) -> None:
+    users = [
+        *everybody("a", "b", "c"),
+        msgspec.structs.replace(everybody("sso")[0], is_sso_user=True),
+        *everybody("has", password=PASSWORD),
+    ]
+    batch = created(plane, users).batch
+    neighbours = ids(plane, "z")
+    found = plane.links.without_way_in(batch.batch_id, "", 2)
+    found += plane.links.without_way_in(batch.batch_id, found[-1].user_id, 10)
+    assert [user.email.partition("@")[0] for user in found] == ["a", "b", "c", "sso"]
+    assert plane.batches.show(batch.batch_id).without_way_in == 4
+    assert neighbours[0] not in {user.user_id for user in found}
+
+    (link,) = plane.links.create([found[0].user_id], LOCAL)
+    assert plane.batches.show(batch.batch_id).without_way_in == 4  # until it is used
+    plane.sign_in.by_link(secret_of(link), PASSWORD, BROWSER)
+    plane.accounts.suspend(found[1].user_id, LOCAL)
+
+    assert plane.batches.show(batch.batch_id).without_way_in == 2
+    provider = IdentityProvider(issuer="https://idp.example", client_id="x")
+    with closing(with_other_settings(store_house, provider=provider)) as sso:
+        assert sso.batches.show(batch.batch_id).without_way_in == 1
+        (left,) = sso.links.without_way_in(batch.batch_id, "", 10)
+        assert left.email == "c@example.com"
+
+
+def test_they_are_counted_where_a_published_batch_is_shown_and_nowhere_else(
+    plane: ControlPlane,
+) -> None:
+    published = created(plane, everybody("a")).batch
+    opened = plane.batches.open("open", "fail", LOCAL)
+    plane.batches.claim(opened.batch_id, 0, everybody("b"))
+    assert published.without_way_in is None
+    listed = plane.batches.page(open_only=False, before="", limit=10)
+    assert [batch.without_way_in for batch in listed] == [None, None]
+    assert plane.batches.show(opened.batch_id).without_way_in is None
+    assert plane.links.without_way_in(opened.batch_id, "", 10) == []
+    with pytest.raises(NotFound, match="there is no batch bat_none"):
+        plane.links.without_way_in("bat_none", "", 10)
+
+
+# Owners that the operator makes
+
+
+def test_the_operator_makes_an_owner_of_nobody_and_of_somebody(plane: ControlPlane) -> None:
+    first = plane.owners.create("boss@example.com", None, LOCAL)
+    assert not first.existed
+    assert plane.users.with_name("boss")[0].permission_level == "owner"
+    (jane,) = ids(plane, "jane")
+
+    second = plane.owners.create("JANE@example.com", "Other", LOCAL)
+
+    assert (second.existed, second.user_id) == (True, jane)
+    (user,) = plane.users.with_email("jane@example.com")
+    assert (user.name, user.permission_level) == ("Jane", "owner")
+    for owner in (first, second):
+        assert owner.link
+        signed_in = plane.sign_in.by_link(secret_of(owner.link), PASSWORD, BROWSER)
+        assert signed_in.user_id == owner.user_id
+    events = [entry.event for entry in plane.trail.page(0, 100)]
+    assert events[:3] == ["batch.published", "account.role_set", "links.created"]
+    assert "boss@" not in str(plane.trail.page(0, 100))
+
+
+def test_an_owner_is_made_again_with_another_link_and_nothing_else(plane: ControlPlane) -> None:
+    plane.owners.create("boss@example.com", None, LOCAL)
+    noted = plane.trail.page(0, 100)[-1].number
+    plane.owners.create("boss@example.com", None, LOCAL)
+    assert [entry.event for entry in plane.trail.page(noted, 100)] == ["links.created"]
+
+
+def test_where_everybody_signs_in_by_sso_an_owner_needs_no_link(store_house: House) -> None:
+    policy = msgspec.structs.replace(POLICY, sso_only=True)
+    with closing(
+        with_other_settings(store_house, policy=policy, public_url=None, batch_create=False)
+    ) as plane:
+        made = plane.owners.create("boss@example.com", "Boss", LOCAL)
+        assert made.link is None
+        with plane.store.read() as rows:
+            account = rows.account(user_id=made.user_id)
+    assert account
+    assert (account.permission_level, account.is_sso_user) == ("owner", True)
+
+
+def test_what_keeps_an_owner_from_being_made_is_said_before_anything_is_written(
+    plane: ControlPlane, store_house: House
+) -> None:
+    (jane,) = ids(plane, "jane")
+    plane.accounts.suspend(jane, LOCAL)
+    before = store_house.all_rows()
+    with pytest.raises(ConfigError, match="email: 'boss' is not an email address"):
+        plane.owners.create("boss", None, LOCAL)
+    with pytest.raises(ConfigError, match="name: is blank"):
+        plane.owners.create("boss@example.com", " ", LOCAL)
+    with pytest.raises(LinkRefused, match="suspended: restore it first"):
+        plane.owners.create("jane@example.com", None, LOCAL)
+    with (
+        closing(with_other_settings(store_house, public_url=None)) as nowhere,
+        pytest.raises(ConfigError, match="ANYSCALE_PUBLIC_URL"),
+    ):
+        nowhere.owners.create("boss@example.com", None, LOCAL)
+    assert store_house.all_rows() == before

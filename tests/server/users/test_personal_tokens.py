@@ -1,0 +1,114 @@
+"""People's own tokens: made, listed and ended by their persons, and known from all others."""
+
+import secrets
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+from tests.support.control_planes import House
+from tests.support.users import everybody, execute
+
+from anyscale.errors import ConfigError, NotAuthenticated, NotFound
+from anyscale.server.main import ControlPlane, Principal
+
+LOCAL = Principal("local:test")
+
+
+@pytest.fixture
+def plane(store_house: House) -> Iterator[ControlPlane]:
+    with closing(store_house.plane()) as plane:
+        yield plane
+
+
+@pytest.fixture
+def people(plane: ControlPlane) -> list[str]:
+    """Two accounts."""
+    users = everybody("jane", "joe")
+    created = plane.batches.create(secrets.token_hex(8), users, "fail", LOCAL)
+    return [user.user_id for user in created.users]
+
+
+def test_a_person_sees_and_ends_the_own_ones_alone(plane: ControlPlane, people: list[str]) -> None:
+    jane, joe = people
+    mine = plane.tokens.create_personal(jane, "laptop", 7)
+    plane.tokens.create_personal(joe, "laptop", None)
+    plane.tokens.create("laptop", "owner", None, "local:test")
+
+    (token,) = plane.tokens.personal(jane)
+
+    assert (token.name, token.user_id, token.created_by) == ("laptop", jane, f"user:{jane}")
+    assert token.expires_at == token.created_at + 7 * 24 * 60 * 60 * 1000
+    assert mine not in str(token)
+    for owner in (joe, ""):
+        with pytest.raises(NotFound):
+            plane.tokens.revoke_personal(owner, token.token_id)
+    with pytest.raises(NotFound):
+        plane.tokens.revoke_personal(jane, "laptop")
+    plane.tokens.revoke_personal(jane, token.token_id)
+    with pytest.raises(NotAuthenticated, match="was revoked"):
+        plane.tokens.authenticate(mine)
+    with pytest.raises(NotFound):
+        plane.tokens.revoke_personal(jane, token.token_id)
+    assert len([one for one in plane.tokens.all() if one.revoked_at is None]) == 2
+
+
+def test_a_person_gives_a_name_once_and_days_that_make_sense(
+    plane: ControlPlane, people: list[str]
+) -> None:
+    jane, _ = people
+    plane.tokens.create_personal(jane, "laptop", None)
+    with pytest.raises(ConfigError, match="you have a token named 'laptop'"):
+        plane.tokens.create_personal(jane, "laptop", None)
+    for name, days in ((" x", None), ("x", 0), ("x", 3651)):
+        with pytest.raises(ConfigError):
+            plane.tokens.create_personal(jane, name, days)
+    assert len(plane.tokens.personal(jane)) == 1
+
+
+def test_who_is_suspended_or_not_there_gets_none(plane: ControlPlane, people: list[str]) -> None:
+    plane.accounts.suspend(people[0], LOCAL)
+    for user_id in (people[0], "usr_none"):
+        with pytest.raises(NotFound):
+            plane.tokens.create_personal(user_id, "laptop", None)
+    assert plane.tokens.all() == []
+
+
+def test_the_operator_ends_a_persons_token_by_its_id_and_not_by_its_name(
+    plane: ControlPlane, people: list[str]
+) -> None:
+    plane.tokens.create_personal(people[0], "laptop", None)
+    with pytest.raises(NotFound):
+        plane.tokens.revoke("laptop", "local:test")
+    (token,) = plane.tokens.personal(people[0])
+    plane.tokens.revoke(token.token_id, "local:test")
+    assert plane.tokens.all()[0].revoked_by == "local:test"
+
+
+def test_the_list_shows_the_role_that_the_person_has_now(
+    plane: ControlPlane, people: list[str]
+) -> None:
+    plane.tokens.create_personal(people[0], "laptop", None)
+    assert plane.tokens.all()[0].role == plane.tokens.personal(people[0])[0].role == "collaborator"
+    plane.accounts.set_role(people[0], "owner", LOCAL)
+    assert plane.tokens.all()[0].role == plane.tokens.personal(people[0])[0].role == "owner"
+
+
+def test_a_token_of_nobody_any_more_is_no_good(plane: ControlPlane, people: list[str]) -> None:
+    token = plane.tokens.create_personal(people[0], "laptop", None)
+    with plane.store.write() as rows:  # as a database would have it that was restored in part
+        execute(rows, "update tokens set user_id = 'usr_gone'")
+    with pytest.raises(NotAuthenticated, match="does not exist any more"):
+        plane.tokens.authenticate(token)
+
+
+def test_the_trail_says_who_and_not_how_they_call_their_tokens(
+    plane: ControlPlane, people: list[str]
+) -> None:
+    plane.tokens.create_personal(people[0], "jane's laptop", None)
+    (token,) = plane.tokens.personal(people[0])
+    plane.tokens.revoke_personal(people[0], token.token_id)
+    made, ended = plane.trail.page(0, 10)[-2:]
+    assert [made.event, ended.event] == ["token.created", "token.revoked"]
+    assert made.actor == ended.actor == f"user:{people[0]}"
+    assert made.subject == ended.subject == token.token_id
+    assert "jane" not in str([made, ended])

@@ -1,0 +1,122 @@
+"""Bringing a schema up, which anything may interrupt."""
+
+import sqlite3
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from anyscale.errors import StoreUnavailable
+from anyscale.server.store import schema_versions as steps
+from anyscale.server.store.schema_versions import steps_of
+from anyscale.server.store.sqlite.migrate import migrate, schema_version
+from anyscale.server.store.sqlite.store import SqliteStore
+
+# Kills itself in front of the statement with a given number, as a power cut would.
+KILLED_AT = """
+import os, sqlite3, sys
+from anyscale.server.store.sqlite.migrate import migrate
+
+left = int(sys.argv[2])
+
+def count(statement):
+    global left
+    left -= 1
+    if left == 0:
+        os.kill(os.getpid(), 9)
+
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("pragma journal_mode = wal")
+connection.set_trace_callback(count)
+migrate(connection)
+"""
+
+
+NEWEST = max(steps_of("sqlite"))
+
+
+def schema(path: Path) -> list[tuple[str, str]]:
+    connection = sqlite3.connect(path)
+    try:
+        return connection.execute("select name, sql from sqlite_master order by name").fetchall()
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgres"])
+def test_the_steps_are_numbered_without_a_gap(database: str) -> None:
+    numbers = sorted(steps_of(database))
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+def test_every_store_takes_the_same_steps() -> None:
+    folder = Path(steps.__file__).parent / "migrations"
+    names = [{file.name for file in (folder / kind).iterdir()} for kind in ("sqlite", "postgres")]
+    assert names[0] == names[1]
+
+
+def test_migrating_twice_is_migrating_once() -> None:
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    migrate(connection)
+    migrate(connection)
+    assert schema_version(connection) == NEWEST
+    connection.close()
+
+
+def test_several_may_migrate_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "anyscale.db"
+    sqlite3.connect(path).execute("pragma journal_mode = wal").connection.close()
+    start = threading.Barrier(8)
+
+    def bring_up(_: int) -> int:
+        with closing(sqlite3.connect(path, timeout=60, isolation_level=None)) as connection:
+            start.wait()
+            migrate(connection)
+            return schema_version(connection)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(bring_up, range(8))) == {NEWEST}
+
+
+@pytest.mark.parametrize("statement", range(1, 14, 2))
+def test_a_migration_that_is_killed_anywhere_is_completed_by_the_next(
+    tmp_path: Path, statement: int
+) -> None:
+    whole, path = tmp_path / "whole.db", tmp_path / "anyscale.db"
+    SqliteStore(whole).close()
+
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED_AT, str(path), str(statement)], check=False
+    )
+    assert killed.returncode == -9
+
+    # A reader finds either nothing or everything, and the next writer completes it.
+    if schema(path):
+        assert schema(path) == schema(whole)
+    SqliteStore(path).close()
+    assert schema(path) == schema(whole)
+
+
+def test_a_step_that_fails_leaves_nothing_of_itself(tmp_path: Path) -> None:
+    path = tmp_path / "anyscale.db"
+    connection = sqlite3.connect(path)
+    connection.execute("create table audit (number)")  # the last table of the first step
+    connection.close()
+
+    with pytest.raises(StoreUnavailable, match="table audit already exists"):
+        SqliteStore(path)
+
+    assert [name for name, _ in schema(path)] == ["audit"]
+
+
+def test_a_schema_from_the_future_is_left_alone() -> None:
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    connection.execute("pragma user_version = 9999")
+    with pytest.raises(StoreUnavailable, match=r"schema 9999, .* or a newer one"):
+        migrate(connection)
+    assert schema_version(connection) == 9999
+    connection.close()

@@ -1,0 +1,273 @@
+"""The PostgreSQL store: the rules of every store, and what is asked of a database."""
+
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+from tests.store.contract.contract import StoreContract
+from tests.store.contract.steps import batch_row, rows_of, user_row
+from tests.support.postgres import Server, with_database
+
+from anyscale.errors import StoreUnavailable
+from anyscale.server.store.interface import AuditRecord, Store
+from anyscale.server.store.postgres.errors import DatabaseAddress
+from anyscale.server.store.postgres.store import PostgresStore
+
+
+class TestPostgres(StoreContract):
+    @pytest.fixture
+    def store(self, postgres_url: str) -> Iterator[Store]:
+        with PostgresStore(postgres_url) as store:
+            yield store
+
+    @pytest.fixture
+    def set_schema(self, postgres_url: str) -> Callable[[int], None]:
+        return lambda number: set_schema(postgres_url, number)
+
+
+@pytest.fixture
+def store(postgres_url: str) -> Iterator[PostgresStore]:
+    with PostgresStore(postgres_url) as store:
+        yield store
+
+
+def set_schema(url: str, number: int) -> None:
+    with psycopg.connect(url) as connection:
+        connection.execute("update schema_version set version = %s", (number,))
+
+
+def tables(url: str) -> set[str]:
+    with psycopg.connect(url) as connection:
+        found = connection.execute("select relname from pg_class where relnamespace = 2200")
+        return {name for (name,) in found}
+
+
+def publish_users(store: Store, *names: str) -> None:
+    with store.write() as rows:
+        batch = rows.add_batch(batch_row(1))
+        assert batch
+        users = [user_row(batch, at, f"u{at}@x.org", name=name) for at, name in enumerate(names)]
+        assert rows.insert_users(batch.id, rows_of(users)) == []
+        rows.publish(batch.id, "local:joe", 5_000)
+
+
+def names_with(store: Store, part: str) -> list[str]:
+    with store.read() as rows:
+        found = rows.live_users(email_contains="", name_contains=part, after="", limit=100)
+        return [user[1] for user in found]
+
+
+# First use, and other versions
+
+
+def test_eight_servers_may_be_the_first_at_once(blank_postgres_url: str) -> None:
+    start = threading.Barrier(8)
+
+    def use(number: int) -> None:
+        start.wait()
+        with PostgresStore(blank_postgres_url) as store, store.write() as rows:
+            assert rows.add_batch(batch_row(number))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(use, range(8)))
+    with PostgresStore(blank_postgres_url) as store, store.read() as rows:
+        assert len(rows.batches(open_only=False, before="", limit=100)) == 8
+
+
+def test_a_step_that_fails_leaves_nothing_of_itself(blank_postgres_url: str) -> None:
+    with psycopg.connect(blank_postgres_url) as connection:
+        connection.execute("create table audit (number bigint)")  # the last table of the first step
+
+    with pytest.raises(StoreUnavailable, match='relation "audit" already exists'):
+        PostgresStore(blank_postgres_url)
+
+    assert tables(blank_postgres_url) == {"audit"}
+
+
+def test_a_newer_schema_is_refused_by_readers_and_writers(postgres_url: str) -> None:
+    set_schema(postgres_url, 99)
+    for create in (True, False):
+        with pytest.raises(StoreUnavailable, match="schema 99, and this version knows"):
+            PostgresStore(postgres_url, create=create)
+
+
+def test_only_reading_makes_nothing(blank_postgres_url: str) -> None:
+    with PostgresStore(blank_postgres_url, create=False) as store:
+        assert store.is_blank
+        with pytest.raises(StoreUnavailable, match="start a server of this version"):
+            store.ready()
+        with pytest.raises(StoreUnavailable, match="it is not set up"), store.read() as rows:
+            rows.tokens()
+    assert tables(blank_postgres_url) == set()
+    with PostgresStore(blank_postgres_url) as store:
+        assert not store.is_blank
+
+
+def test_a_database_that_does_not_hold_every_name_is_refused(postgres_server: Server) -> None:
+    postgres_server.execute(
+        "create database ascii encoding 'SQL_ASCII' locale 'C' template template0"
+    )
+    with pytest.raises(StoreUnavailable, match="encoding SQL_ASCII, which does not hold"):
+        PostgresStore(with_database(postgres_server.url, "ascii"))
+    postgres_server.execute("drop database ascii with (force)")
+
+
+# What is found, and how
+
+
+def test_names_are_found_without_regard_to_case_in_any_locale(postgres_server: Server) -> None:
+    postgres_server.execute("create database plain encoding 'UTF8' locale 'C' template template0")
+    with PostgresStore(with_database(postgres_server.url, "plain")) as store:
+        publish_users(store, "JÖRG", "Straße", "ΣΊΣΥΦΟΣ")
+        for name in ("Jörg", "STRASSE", "σίσυφος"):
+            assert len(names_with(store, name.casefold())) == 1
+    postgres_server.execute("drop database plain with (force)")
+
+
+def test_a_text_that_postgresql_cannot_hold_is_found_nowhere(store: PostgresStore) -> None:
+    publish_users(store, "Jane")
+    assert names_with(store, "a\0") == []
+    with store.read() as rows:
+        assert rows.live_users(email_contains="\0", name_contains="", after="", limit=1) == []
+        assert rows.users_like(name="\0", limit=1) == []
+        assert rows.users_like(email_key="\0", limit=1) == []
+
+
+def test_the_last_page_of_accounts_is_found_as_quickly_as_the_first(store: PostgresStore) -> None:
+    publish_users(store, *["Jane"] * 5_000)
+    with store.read() as rows:
+        execute: Any = rows._execute
+        explain: Any = lambda sql, values: execute(f"explain {sql}", values)  # noqa: E731
+        rows._execute = explain
+        after = user_row(batch_row(1), 4_000, "").user_id
+        lines = rows.live_users(email_contains="", name_contains="", after=after, limit=100)
+    plan = "\n".join(line for (line,) in lines)
+    assert "using users_pkey" in plan
+    assert "Sort" not in plan
+
+
+def test_of_two_hashes_in_one_call_the_first_stays(store: PostgresStore) -> None:
+    with store.write() as rows:
+        batch = rows.add_batch(batch_row(1))
+        assert batch
+        user = user_row(batch, 0, "a@x.org", hash_due=True)
+        rows.insert_users(batch.id, rows_of([user]))
+        assert rows.save_hashes(batch.id, [(user.user_id, "first"), (user.user_id, "later")]) == 1
+        assert rows._execute("select password_hash from users").fetchone() == ("first",)
+
+
+# What a connection is set to
+
+
+def test_every_connection_writes_to_the_disk_whatever_the_server_is_set_to(
+    postgres_url: str,
+) -> None:
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute("set synchronous_commit = off")
+        connection.execute(
+            "do $$begin execute format('alter database %I set synchronous_commit = off',"
+            " current_database()); end$$"
+        )
+    with PostgresStore(postgres_url) as store, store.write() as rows:
+        for setting, value in [
+            ("synchronous_commit", "on"),
+            ("application_name", "musterroll"),
+            ("transaction_isolation", "read committed"),
+        ]:
+            assert rows._execute(f"show {setting}").fetchone() == (value,)
+
+
+def test_more_threads_than_connections_take_turns(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("anyscale.server.store.postgres.pool._CONNECTIONS", 2)
+    with PostgresStore(postgres_url) as store:
+
+        def connection(_: int) -> int:
+            with store.read() as rows:
+                return rows._number("select pg_backend_pid() from pg_sleep(0.01)")
+
+        with ThreadPoolExecutor(8) as pool:
+            assert len(set(pool.map(connection, range(32)))) <= 3  # and the one that set it up
+
+
+def test_a_call_for_which_no_connection_is_left_says_so(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("anyscale.server.store.postgres.pool._CONNECTIONS", 1)
+    monkeypatch.setattr("anyscale.server.store.postgres.pool._WAIT", 0.05)
+    with PostgresStore(postgres_url) as store:
+        with store.read(), pytest.raises(StoreUnavailable, match="are in use") as caught:
+            store.ready()
+        assert not caught.value.begun
+        store.ready()
+
+
+# What is said
+
+
+def test_a_statement_that_failed_is_not_forgotten_at_the_end(store: PostgresStore) -> None:
+    def fail(number: int) -> None:
+        with store.write() as rows:
+            rows.add_batch(batch_row(number))
+            for _ in range(2):
+                with suppress(psycopg.Error):
+                    rows.add_audit([AuditRecord(1, 1, "a", "e", "s", "{}", b"")])
+
+    with pytest.raises(StoreUnavailable, match="a statement had failed before") as caught:
+        fail(1)
+    assert caught.value.begun
+    with store.read() as rows:
+        assert rows.batch(batch_row(1).batch_id) is None
+
+
+SECRET = "s3cr3tw0rd"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://jane:{}@127.0.0.1:1/db",
+        "postgresql://jane:{}@host.invalid/db",
+        "postgresql://jane@127.0.0.1:1/db?password={}",
+        "postgresql://jane:a/{}@127.0.0.1/db",
+        "postgresql://jane:12/{}@127.0.0.1/db",
+        "postgresql://jane:{}/b@127.0.0.1/db",
+        "postgresql://jane:a@{}@127.0.0.1/db",
+        "postgresql://jane:%zz{}@127.0.0.1/db",
+        "postgresql://jane:[{}@127.0.0.1/db",
+        "postgresql://jane:{}@127.0.0.1:port/db",
+        "postgresql://jane:{}@127.0.0.1/db?sslmode=never",
+        "postgresql://jane:{}@127.0.0.1/db?unknown=1",
+        "host=127.0.0.1 port=1 password='{}",
+        "{}",
+    ],
+)
+def test_the_password_reaches_no_message(url: str) -> None:
+    with pytest.raises(StoreUnavailable) as caught:
+        PostgresStore(url.format(SECRET))
+
+    said = "".join(traceback.format_exception(caught.value))
+    assert SECRET not in said.replace(url.format(SECRET), "")
+    assert not caught.value.begun
+
+
+def test_a_message_of_the_server_that_cites_the_password_is_said_without_it() -> None:
+    place = DatabaseAddress(f"postgresql://jane:{SECRET}@db.example/users")
+    said = place.message(psycopg.OperationalError(f"no {SECRET}\n  here"))
+    assert said == "the database users at db.example: no *** here"
+
+
+def test_a_user_whom_the_server_refuses_is_told_without_the_password(postgres_url: str) -> None:
+    parts = urlsplit(postgres_url)
+    host = parts.netloc.rpartition("@")[2]
+    url = parts._replace(netloc=f"nobody_of_ours:{SECRET}@{host}").geturl()
+    with pytest.raises(StoreUnavailable, match=r"^the database test_") as caught:
+        PostgresStore(url)
+    assert SECRET not in str(caught.value)

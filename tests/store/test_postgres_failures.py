@@ -1,0 +1,337 @@
+"""The PostgreSQL store when a server stops, a connection is lost, or others are in the way."""
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import psycopg
+import pytest
+from tests.store.contract.steps import batch_row, page_row, rows_of, user_row
+from tests.support.postgres import Server
+
+from anyscale.errors import StoreUnavailable
+from anyscale.server.store.interface import BatchRecord, EmailHolder, Store
+from anyscale.server.store.postgres import pool as postgres_pool
+from anyscale.server.store.postgres.insert_users import PostgresClaims
+from anyscale.server.store.postgres.store import PostgresStore
+
+
+@pytest.fixture
+def store(postgres_url: str) -> Iterator[PostgresStore]:
+    with PostgresStore(postgres_url) as store:
+        yield store
+
+
+def add(store: Store, number: int) -> BatchRecord:
+    with store.write() as rows:
+        batch = rows.add_batch(batch_row(number))
+    assert batch
+    return batch
+
+
+def claim(
+    store: Store, batch: BatchRecord, emails: Sequence[str], first: int = 0
+) -> Sequence[EmailHolder]:
+    with store.write() as rows:
+        users = [user_row(batch, at, email) for at, email in enumerate(emails, first)]
+        return rows.insert_users(batch.id, rows_of(users))
+
+
+def drop(store: Store, batch: BatchRecord) -> None:
+    with store.write() as rows:
+        rows.hold_batch(batch.batch_id, alone=True)
+        rows.set_state(batch.id, "dropped")
+
+
+def clear(store: Store, batch: BatchRecord) -> None:
+    with store.write() as rows:
+        rows.remove_page(batch.id, 0, user_row(batch, 0, "").user_id, f"usr_{batch.batch_id[4:]}g")
+
+
+def is_there(store: Store, number: int) -> bool:
+    with store.read() as rows:
+        return rows.batch(batch_row(number).batch_id) is not None
+
+
+def sessions(url: str) -> int:
+    """Count the sessions of stores in a database."""
+    count = "select count(*) from pg_stat_activity where datname = current_database()"
+    with psycopg.connect(url) as connection:
+        row = connection.execute(f"{count} and application_name = 'musterroll'").fetchone()
+    assert row
+    return int(row[0])
+
+
+# A server that goes and comes back
+
+
+@pytest.mark.parametrize(
+    "end", [lambda s: s.stop("immediate"), lambda s: s.stop("fast"), Server.kill]
+)
+def test_the_next_call_works_when_the_server_is_back(
+    postgres_server: Server, mortal_postgres_url: str, end: Callable[[Server], None]
+) -> None:
+    with PostgresStore(mortal_postgres_url) as store:
+        with store.read(), store.read(), store.write() as rows:  # three that will be idle
+            rows.add_batch(batch_row(1))
+        end(postgres_server)
+        try:
+            for begin in (store.read, store.write):
+                with pytest.raises(StoreUnavailable) as caught, begin():
+                    pass
+                assert not caught.value.begun
+            with pytest.raises(StoreUnavailable):
+                store.ready()
+        finally:
+            postgres_server.start()
+        store.ready()
+        assert is_there(store, 1)
+        add(store, 2)
+
+
+def test_a_server_that_stops_in_a_transaction_leaves_nothing_of_it(
+    postgres_server: Server, mortal_postgres_url: str
+) -> None:
+    with PostgresStore(mortal_postgres_url) as store:
+
+        def stop() -> None:
+            with store.write() as rows:
+                rows.add_batch(batch_row(1))
+                postgres_server.stop("immediate")
+
+        with pytest.raises(StoreUnavailable) as caught:
+            stop()
+        postgres_server.start()
+        assert caught.value.begun
+        assert not is_there(store, 1)
+
+
+# A connection that is lost
+
+
+def lose(url: str, rows: Any) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(
+            "select pg_terminate_backend(%s, 5000)", (rows._number("select pg_backend_pid()"),)
+        )
+
+
+@pytest.mark.parametrize("when", ["before a statement", "before the end"])
+def test_a_connection_that_is_lost_in_a_transaction_leaves_nothing_of_it(
+    store: PostgresStore, postgres_url: str, when: str
+) -> None:
+    def write() -> None:
+        with store.write() as rows:
+            rows.add_batch(batch_row(1))
+            lose(postgres_url, rows)
+            if when == "before a statement":
+                rows.add_batch(batch_row(2))
+
+    with pytest.raises(StoreUnavailable) as caught:
+        write()
+    assert caught.value.begun
+    assert not is_there(store, 1)
+    add(store, 1)
+
+
+def test_a_connection_that_is_lost_while_it_is_read_has_begun_nothing(
+    store: PostgresStore, postgres_url: str
+) -> None:
+    def read() -> None:
+        with store.read() as rows:
+            lose(postgres_url, rows)
+            rows.tokens()
+
+    with pytest.raises(StoreUnavailable) as caught:
+        read()
+    assert not caught.value.begun
+
+
+# A store that is closed
+
+
+def test_a_connection_in_use_is_closed_when_its_store_was_closed_meanwhile(
+    store: PostgresStore, postgres_url: str
+) -> None:
+    with store.read():
+        store.close()
+        assert sessions(postgres_url) == 1
+    deadline = time.monotonic() + 10  # PostgreSQL needs a moment to end one
+    while sessions(postgres_url):
+        assert time.monotonic() < deadline
+
+
+def test_whoever_waits_for_a_connection_of_a_store_that_is_closed_is_refused(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres_pool, "_CONNECTIONS", 1)
+    with PostgresStore(postgres_url) as store, ThreadPoolExecutor(1) as pool:
+        with store.read():
+            waiting = pool.submit(is_there, store, 1)
+            with pytest.raises(TimeoutError):
+                waiting.result(timeout=0.2)
+            store.close()
+        with pytest.raises(StoreUnavailable, match="is closed"):
+            waiting.result()
+
+
+# Others in the way
+
+
+@pytest.mark.parametrize("taken", [[], ["m@x.org"]], ids=["all-free", "one-taken"])
+def test_users_are_inserted_in_the_order_of_their_emails(
+    store: PostgresStore, taken: Sequence[str]
+) -> None:
+    """Else two pages that overlap could each wait for the other, which takes a second to find."""
+    claim(store, add(store, 1), taken)
+    emails = ["m@x.org", "a@x.org", "z@x.org", "B@x.org"]
+    claim(store, add(store, 2), emails)
+    with store.read() as rows:
+        found = rows._execute("select email_key from users where email <> 'm@x.org' order by ctid")
+        assert [key for (key,) in found] == ["a@x.org", "b@x.org", "z@x.org"]
+
+
+def test_pages_that_overlap_in_opposite_order_are_claimed_by_one_or_the_other(
+    store: PostgresStore,
+) -> None:
+    """While batches of before, which have all of the emails, are dropped and cleared."""
+    emails = [f"u{number}@x.org" for number in range(60)]
+    start = threading.Barrier(3)
+
+    def claim_in(order: Sequence[str], number: int) -> Sequence[EmailHolder]:
+        batch = add(store, number)
+        start.wait()
+        return claim(store, batch, order)
+
+    def clear_at_once(batch: BatchRecord) -> None:
+        start.wait()
+        time.sleep(random.random() * 0.005)
+        clear(store, batch)
+
+    with ThreadPoolExecutor(3) as pool:
+        for turn in range(0, 600, 3):
+            ended = add(store, turn)
+            claim(store, ended, emails[::2])
+            drop(store, ended)
+            clearing = pool.submit(clear_at_once, ended)
+            claims = [
+                pool.submit(claim_in, emails, turn + 1),
+                pool.submit(claim_in, emails[::-1], turn + 2),
+            ]
+            clearing.result()
+            taken = [len(claiming.result()) for claiming in claims]
+            assert sum(taken) == len(emails)
+            for number in (turn + 1, turn + 2):
+                with store.read() as rows:
+                    batch = rows.batch(batch_row(number).batch_id)
+                assert batch
+                drop(store, batch)
+                clear(store, batch)
+
+
+def wait_until_blocked(connection: psycopg.Connection[Any]) -> None:
+    """Wait until somebody waits for what a connection holds."""
+    blocked = "select 1 from pg_stat_activity where pg_backend_pid() = any(pg_blocking_pids(pid))"
+    deadline = time.monotonic() + 10
+    while not connection.execute(blocked).fetchone():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize("what", ["claims", "clears"])
+def test_whoever_is_undone_to_end_a_deadlock_tries_again(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    lock = "select 1 from users where email_key = %s for update"
+    with PostgresStore(postgres_url) as store:
+        ended, batch = add(store, 1), add(store, 2)
+        claim(store, ended, ["a@x.org", "b@x.org"])
+        drop(store, ended)
+    # This side finds the deadlock first, and is the one that PostgreSQL undoes.
+    monkeypatch.setitem(settings(), "deadlock_timeout", "300ms")
+    with PostgresStore(postgres_url) as store, ThreadPoolExecutor(1) as pool:
+        with psycopg.connect(postgres_url) as other:
+            other.execute("set deadlock_timeout = '30s'")
+            other.execute(lock, ("b@x.org",))
+            waiting: Future[Any] = (
+                pool.submit(claim, store, batch, ["b@x.org", "a@x.org", "c@x.org"])
+                if what == "claims"
+                else pool.submit(clear, store, ended)
+            )
+            wait_until_blocked(other)
+            other.execute(lock, ("a@x.org",))
+        assert not waiting.result(20)
+        with store.read() as rows:
+            owners = rows.owners(["a@x.org", "b@x.org", "c@x.org"])
+        assert len(owners) == (3 if what == "claims" else 0)
+
+
+def settings() -> dict[str, str]:
+    from anyscale.server.store.postgres import pool as postgres_pool
+
+    return postgres_pool._SETTINGS
+
+
+def test_an_email_whose_owner_vanishes_meanwhile_is_claimed(
+    store: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended, batch = add(store, 1), add(store, 2)
+    claim(store, ended, ["a@x.org"])
+    look = PostgresClaims._others
+    times: list[int] = []
+
+    def vanish(self: PostgresClaims) -> list[tuple[Any, ...]]:
+        if not times:
+            clear(store, ended)
+        times.append(1)
+        return look(self)
+
+    monkeypatch.setattr(PostgresClaims, "_others", vanish)
+    assert claim(store, batch, ["a@x.org", "b@x.org"]) == []
+    assert len(times) == 1
+
+
+def test_emails_that_never_stop_vanishing_are_given_up(
+    store: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    holder, batch = add(store, 1), add(store, 2)
+    claim(store, holder, ["a@x.org"])
+    monkeypatch.setattr(PostgresClaims, "_others", lambda _: [("a@x.org", *[None] * 5)])
+    with pytest.raises(StoreUnavailable, match="keep taking and freeing") as caught:
+        claim(store, batch, ["a@x.org"])
+    assert caught.value.begun
+
+
+def test_whoever_touches_a_batch_waits_for_nobody_and_keeps_nobody_waiting(
+    store: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = add(store, 1)
+    with store.write() as one, store.write() as other:
+        other._execute("set local lock_timeout = '1s'")
+        assert one.hold_batch(batch.batch_id, alone=False)
+        one.touch(batch.id, 7)
+        assert other.hold_batch(batch.batch_id, alone=False)
+        other.touch(batch.id, 8)
+        users = [user_row(batch, 0, "a@x.org")]
+        assert other.insert_users(batch.id, rows_of(users)) == []
+        other.save_page(batch.id, page_row(0, users=1), [])
+    with store.read() as rows:
+        found = rows.batch(batch.batch_id)
+    assert found
+    assert found.touched_at == 7
+
+
+def test_a_writer_that_others_keep_out_says_so(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(settings(), "lock_timeout", "50ms")
+    with PostgresStore(postgres_url) as store:
+        batch = add(store, 1)
+        with store.write() as rows:
+            rows.hold_batch(batch.batch_id, alone=True)
+            with pytest.raises(StoreUnavailable, match="holding the same rows"):
+                drop(store, batch)
+        drop(store, batch)

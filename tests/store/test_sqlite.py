@@ -1,0 +1,447 @@
+"""The SQLite store: the rules of every store, and what is asked of a file."""
+
+import fcntl
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from tests.store.contract.contract import StoreContract
+from tests.store.contract.steps import batch_row, rows_of, user_row
+from tests.support.users import permissions_apply
+
+from anyscale.errors import StoreUnavailable
+from anyscale.server.store.interface import AuditRecord, Store, Transaction
+from anyscale.server.store.sqlite.batches import SqliteTransaction
+from anyscale.server.store.sqlite.store import SqliteStore
+
+
+class TestSqlite(StoreContract):
+    @pytest.fixture
+    def store(self, tmp_path: Path) -> Iterator[Store]:
+        with SqliteStore(tmp_path / "data" / "anyscale.db") as store:
+            yield store
+
+    @pytest.fixture
+    def set_schema(self, tmp_path: Path) -> Callable[[int], None]:
+        def write(number: int) -> None:
+            with sqlite3.connect(tmp_path / "data" / "anyscale.db") as connection:
+                connection.execute(f"pragma user_version = {number}")
+            connection.close()
+
+        return write
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "data" / "anyscale.db"
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def add_batch(store: Store, number: int) -> None:
+    with store.write() as rows:
+        rows.add_batch(batch_row(number))
+
+
+def count_batches(store: Store) -> int:
+    with store.read() as rows:
+        return len(rows.batches(open_only=False, before="", limit=100))
+
+
+# Who can read it
+
+
+def test_the_files_are_the_owners_alone_whatever_the_umask(path: Path) -> None:
+    umask = os.umask(0)
+    try:
+        with SqliteStore(path) as store:
+            add_batch(store, 1)
+            assert mode(path.parent) == 0o700
+            assert {mode(file) for file in path.parent.iterdir()} == {0o600}
+            assert (path.parent / "anyscale.db-wal").stat().st_size > 0
+    finally:
+        os.umask(umask)
+    assert [file.name for file in path.parent.iterdir()] == ["anyscale.db"]
+
+
+def test_a_file_that_others_can_read_is_tightened(path: Path) -> None:
+    SqliteStore(path).close()
+    path.chmod(0o644)
+
+    SqliteStore(path).close()
+
+    assert mode(path) == 0o600
+
+
+def test_a_name_that_means_something_in_a_url_is_only_a_name(tmp_path: Path) -> None:
+    path = tmp_path / "a?mode=memory#50%41" / "any scale.db"
+
+    with SqliteStore(path) as store:
+        add_batch(store, 1)
+
+    with SqliteStore(path, create=False) as store:
+        assert count_batches(store) == 1
+
+
+# What survives
+
+
+def test_every_connection_writes_ahead_and_to_the_disk(path: Path) -> None:
+    with SqliteStore(path) as store, store.write() as writing, store.read() as reading:
+        for rows in (writing, reading):
+            connection = rows._connection
+            assert connection.execute("pragma journal_mode").fetchone() == ("wal",)
+            assert connection.execute("pragma synchronous").fetchone() == (2,)
+
+
+def test_what_was_committed_is_there_for_the_next_process(path: Path) -> None:
+    with SqliteStore(path) as store:
+        add_batch(store, 1)
+
+    with SqliteStore(path) as store:
+        assert count_batches(store) == 1
+
+
+def test_a_process_that_is_killed_in_a_transaction_leaves_nothing_of_it(path: Path) -> None:
+    SqliteStore(path).close()
+    code = (
+        "import os, sys; from pathlib import Path\n"
+        "from anyscale.server.store.sqlite.store import SqliteStore\n"
+        "from tests.store.contract.steps import batch_row\n"
+        "store = SqliteStore(Path(sys.argv[1]))\n"
+        "with store.write() as rows: rows.add_batch(batch_row(1))\n"
+        "with store.write() as rows: rows.add_batch(batch_row(2)); os.kill(os.getpid(), 9)\n"
+    )
+
+    killed = subprocess.run([sys.executable, "-c", code, str(path)], check=False)
+
+    assert killed.returncode == -9
+    with SqliteStore(path) as store:
+        assert count_batches(store) == 1
+
+
+def test_a_reader_does_not_wait_for_a_writer(path: Path) -> None:
+    with SqliteStore(path) as one, SqliteStore(path) as other, one.write() as rows:
+        rows.add_batch(batch_row(1))
+        assert count_batches(one) == 0
+        assert count_batches(other) == 0
+
+
+def test_a_connection_that_is_being_closed_is_given_to_nobody(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite crashes the process when a connection is closed that a thread is using."""
+    late: list[str] = []
+
+    class ReadBeforeClosing(sqlite3.Connection):
+        def close(self) -> None:
+            try:
+                with store.read() as rows:
+                    super().close()
+                    rows.batches(open_only=False, before="", limit=1)
+            except StoreUnavailable as error:
+                late.append(str(error))
+                super().close()
+
+    connect = partial(sqlite3.connect, factory=ReadBeforeClosing)
+    monkeypatch.setattr(sqlite3, "connect", connect)
+    store = SqliteStore(path)
+    assert count_batches(store) == 0  # of the two connections one reads
+    store.close()
+    assert late == [f"{path} is closed"] * 2
+
+
+def test_a_reader_closes_its_connection_when_its_store_was_closed_meanwhile(path: Path) -> None:
+    store = SqliteStore(path)
+    add_batch(store, 1)
+    with store.read():
+        store.close()
+        assert len(list(path.parent.iterdir())) == 3
+    assert [file.name for file in path.parent.iterdir()] == ["anyscale.db"]
+
+
+def test_a_transaction_that_writes_ends_before_its_store_is_closed(path: Path) -> None:
+    with SqliteStore(path) as store, ThreadPoolExecutor(1) as pool:
+        with store.write() as rows:
+            closing = pool.submit(store.close)
+            with pytest.raises(TimeoutError):
+                closing.result(timeout=0.1)
+            rows.add_batch(batch_row(1))
+        closing.result(timeout=10)
+    with SqliteStore(path) as store:
+        assert count_batches(store) == 1
+
+
+def test_a_writer_that_others_keep_out_says_so_and_has_not_begun(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("anyscale.server.store.sqlite.store._BUSY", 0.05)
+    with SqliteStore(path) as one, SqliteStore(path) as other:
+        with one.write(), pytest.raises(StoreUnavailable, match="has been writing") as caught:
+            add_batch(other, 1)
+        assert not caught.value.begun
+        add_batch(other, 1)
+
+
+def test_what_fails_in_the_middle_says_that_it_had_begun(path: Path) -> None:
+    with SqliteStore(path) as store:
+        entry = AuditRecord(1, 1, "a", "e", "s", "{}", b"")
+        with store.write() as rows:
+            rows.add_batch(batch_row(1))
+            rows.add_audit([entry])
+        with pytest.raises(StoreUnavailable) as caught, store.write() as rows:
+            rows.add_audit([entry])
+        assert caught.value.begun
+        assert count_batches(store) == 1
+
+
+# What is found by an index
+
+
+USER = "usr_" + batch_row(1).batch_id[4:] + "00000000"
+
+
+@pytest.mark.parametrize(
+    ("index", "ask"),
+    [
+        ("sqlite_autoindex_users_1", lambda rows: rows.account(user_id=USER)),
+        ("sqlite_autoindex_users_2", lambda rows: rows.account(email_key="a@x.org")),
+        ("users_owners", lambda rows: rows.hold_owners()),
+        (
+            "sqlite_autoindex_users_1",
+            lambda rows: rows.without_way_in("bat_1", sso=False, after="", limit=9),
+        ),
+        ("sqlite_autoindex_users_1", lambda rows: rows.count_without_way_in("bat_1", sso=False)),
+        ("sessions_user", lambda rows: rows.sessions(USER)),
+        ("sessions_user", lambda rows: rows.end_sessions(USER)),
+        ("sessions_user", lambda rows: rows.remove_account(USER)),
+        ("devices_user", lambda rows: rows.remove_account(USER)),
+        ("tokens_user", lambda rows: rows.remove_account(USER)),
+    ],
+    ids=range(10),
+)
+def test_people_are_found_by_an_index(
+    path: Path, index: str, ask: Callable[[Transaction], object]
+) -> None:
+    with SqliteStore(path) as store, store.write() as rows:
+        batch = rows.add_batch(batch_row(1))
+        assert batch
+        rows.insert_users(batch.id, rows_of([user_row(batch, 0, "a@x.org")]))
+        rows.publish(batch.id, "local:joe", 5_000)
+        steps = steps_taken(rows, ask)
+    assert any(f"USING INDEX {index}" in step for step in steps)
+    # The reports alone are read through: they have no index by email, and few are kept.
+    assert {step for step in steps if "INDEX" not in step and step.startswith("SCAN")} <= {
+        "SCAN conflicts"
+    }
+
+
+def steps_taken(rows: SqliteTransaction, ask: Callable[[Transaction], object]) -> list[str]:
+    """Say how SQLite looks for what is asked."""
+    execute = rows._execute
+    lines: list[str] = []
+
+    def note(sql: str, values: Sequence[object] = ()) -> sqlite3.Cursor:
+        lines.extend(step[3] for step in execute(f"explain query plan {sql}", values))
+        return execute(sql, values)
+
+    rows._execute = note  # type: ignore[assignment]
+    ask(rows)
+    return lines
+
+
+# What is no database of ours
+
+
+def no_database(path: Path) -> None:
+    path.write_text("create_users: []\n" * 500)
+
+
+def damaged(path: Path) -> None:
+    SqliteStore(path).close()
+    path.write_bytes(path.read_bytes()[:5_000])
+
+
+def folder(path: Path) -> None:
+    path.mkdir()
+
+
+def foreign(path: Path) -> None:
+    with sqlite3.connect(path) as connection:
+        connection.execute("create table users (id integer)")
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (no_database, "the file is not a database"),
+        (damaged, "restore a backup"),
+        (folder, "Is a directory"),
+        (foreign, "table users already exists"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_a_file_that_cannot_be_used_is_named_with_the_reason(
+    path: Path, spoil: object, reason: str
+) -> None:
+    path.parent.mkdir()
+    assert callable(spoil)
+    spoil(path)
+
+    with pytest.raises(StoreUnavailable, match=reason) as caught:
+        SqliteStore(path)
+
+    assert str(caught.value).startswith(str(path))
+    assert not caught.value.begun
+
+
+def test_a_file_that_is_no_database_is_found_when_only_reading_too(path: Path) -> None:
+    path.parent.mkdir()
+    no_database(path)
+    with pytest.raises(StoreUnavailable, match="the file is not a database"):
+        SqliteStore(path, create=False)
+
+
+def test_a_folder_that_is_a_file_is_named(path: Path) -> None:
+    path.parent.write_text("")
+    with pytest.raises(StoreUnavailable, match=str(path.parent)):
+        SqliteStore(path)
+
+
+@pytest.fixture
+def reachable() -> Iterator[Path]:
+    """A database in a folder into which everybody may look."""
+    with TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        path = Path(folder) / "anyscale.db"
+        with SqliteStore(path) as store:
+            add_batch(store, 1)
+        yield path
+        Path(folder).chmod(0o755)
+
+
+@pytest.mark.parametrize("create", [True, False], ids=["writing", "reading"])
+def test_a_file_that_is_not_readable_says_so(reachable: Path, create: bool) -> None:
+    reachable.chmod(0o000)
+    with (
+        permissions_apply(),
+        pytest.raises(StoreUnavailable, match=r"Permission denied|check the folder") as caught,
+    ):
+        SqliteStore(reachable, create=create)
+    assert str(reachable) in str(caught.value)
+
+
+def test_a_file_that_is_read_only_says_so(reachable: Path) -> None:
+    reachable.chmod(0o444)
+    with permissions_apply(), pytest.raises(StoreUnavailable, match="Permission denied"):
+        SqliteStore(reachable)
+
+
+def test_a_folder_that_is_read_only_says_so(reachable: Path) -> None:
+    reachable.unlink()
+    reachable.parent.chmod(0o555)
+    with permissions_apply(), pytest.raises(StoreUnavailable, match="Permission denied"):
+        SqliteStore(reachable)
+
+
+# First use and newer versions
+
+
+def test_a_newer_schema_is_refused_by_readers_and_writers(path: Path) -> None:
+    SqliteStore(path).close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("pragma user_version = 99")
+    connection.close()
+
+    for create in (True, False):
+        with pytest.raises(StoreUnavailable, match="schema 99, and this version knows"):
+            SqliteStore(path, create=create)
+
+
+def test_only_reading_makes_nothing(path: Path) -> None:
+    with pytest.raises(StoreUnavailable, match="there is no control plane yet"):
+        SqliteStore(path, create=False)
+    assert not path.parent.exists()
+
+
+def test_a_first_use_that_was_killed_before_its_schema_is_blank(path: Path) -> None:
+    path.parent.mkdir()
+    path.touch(0o600)
+
+    with SqliteStore(path, create=False) as store:
+        assert store.is_blank
+        with pytest.raises(StoreUnavailable, match="start a server of this version"):
+            store.ready()
+    with SqliteStore(path) as store:
+        assert not store.is_blank
+        assert count_batches(store) == 0
+
+
+def test_eight_processes_may_be_the_first_at_once(path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from anyscale.server.store.sqlite.store import SqliteStore\n"
+        "from tests.store.contract.steps import batch_row\n"
+        "sys.stdin.readline()\n"
+        "with SqliteStore(Path(sys.argv[1])) as store, store.write() as rows:\n"
+        "    rows.add_batch(batch_row(int(sys.argv[2])))\n"
+    )
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(path), str(number)],
+            stdin=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for number in range(8)
+    ]
+    for process in processes:  # they have all started: now they go on at once
+        assert process.stdin
+        process.stdin.write("go\n")
+        process.stdin.flush()
+
+    errors = [process.communicate()[1] for process in processes]
+
+    assert errors == [""] * 8
+    with SqliteStore(path) as store:
+        assert count_batches(store) == 8
+
+
+def test_eight_threads_may_be_the_first_at_once(tmp_path: Path) -> None:
+    for attempt in range(10):
+        path = tmp_path / str(attempt) / "anyscale.db"
+        start = threading.Barrier(8)
+
+        def use(number: int, path: Path = path, start: threading.Barrier = start) -> None:
+            start.wait()
+            with SqliteStore(path) as store:
+                add_batch(store, number)
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(use, range(8)))
+        with SqliteStore(path) as store:
+            assert count_batches(store) == 8
+
+
+def test_a_first_use_waits_until_another_one_has_set_the_file_up(path: Path) -> None:
+    path.parent.mkdir()
+    other = os.open(path.parent, os.O_RDONLY)
+    fcntl.flock(other, fcntl.LOCK_EX)
+    with ThreadPoolExecutor(1) as pool:
+        first_use = pool.submit(lambda: SqliteStore(path).close())
+        with pytest.raises(TimeoutError):
+            first_use.result(0.2)
+        os.close(other)
+        first_use.result(20)

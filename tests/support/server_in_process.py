@@ -1,0 +1,38 @@
+"""A control plane that answers over HTTP on a free port of this machine, in this process."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+
+from anyscale.server.http.app import application
+from anyscale.server.main import ControlPlane
+from anyscale.server.uvicorn_ext.single_write_protocol import SingleWriteH11Protocol
+
+__all__ = ["serving"]
+
+
+@contextmanager
+def serving(plane: ControlPlane, port: int = 0) -> Iterator[str]:
+    """Serve a control plane, which is closed at the end; give the URL."""
+    config = uvicorn.Config(
+        application(plane),
+        port=port,
+        http=SingleWriteH11Protocol,
+        loop="uvloop",
+        log_config=None,
+        lifespan="on",
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    try:
+        while not server.started:
+            assert thread.is_alive(), "the server did not start"
+            time.sleep(0.005)
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(20)

@@ -1,0 +1,53 @@
+"""What is kept of wrong passwords goes by itself."""
+
+import pytest
+
+from anyscale.errors import TooManyFailedLogins
+from anyscale.server.core.login import rate_limit as throttle
+from anyscale.server.core.login.rate_limit import LoginRateLimiter
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(throttle, "time", clock)
+    return clock
+
+
+def test_failures_are_forgotten_after_their_hour(clock: Clock) -> None:
+    counts = LoginRateLimiter()
+    for number in range(50):
+        counts.failed(f"192.0.2.{number}", f"user{number}@example.com")
+    assert len(counts) == 150
+    clock.now += 3_601
+    counts.failed("198.51.100.1", "jane@example.com")
+    assert len(counts) == 3
+
+
+def test_no_more_is_kept_than_fits(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(throttle, "_MOST", 30)
+    counts = LoginRateLimiter()
+    for number in range(100):
+        counts.failed(f"192.0.2.{number}", f"user{number}@example.com")
+    assert len(counts) == 30
+
+
+def test_who_waits_is_told_how_long_and_may_go_on_then(clock: Clock) -> None:
+    counts = LoginRateLimiter()
+    for _ in range(10):
+        counts.failed("192.0.2.1", "jane@example.com")
+        clock.now += 1
+    with pytest.raises(TooManyFailedLogins) as throttled:
+        counts.check("192.0.2.1", "jane@example.com")
+    assert throttled.value.retry_after_seconds == pytest.approx(590)
+    counts.check("192.0.2.2", "jane@example.com")
+    clock.now += 591
+    counts.check("192.0.2.1", "jane@example.com")

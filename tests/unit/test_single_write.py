@@ -1,0 +1,111 @@
+"""What a server writes in one turn of its event loop, as a client gets it."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from typing import Any, cast
+
+import uvloop
+
+from anyscale.server.uvicorn_ext.single_write_protocol import _Joining
+
+_SECONDS = 5.0
+
+
+class _Protocol(asyncio.Protocol):
+    def __init__(self, begin: Callable[[_Joining], object]) -> None:
+        self._begin = begin
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        sending = cast("asyncio.Transport", transport)
+        self._begin(_Joining(sending, asyncio.get_running_loop()))
+
+
+def told_by(
+    begin: Callable[[_Joining], object],
+    client: Callable[[socket.socket], bytes],
+    end: Callable[[], object] = lambda: None,
+) -> bytes:
+    """Let a client, in a thread of its own, connect to who begins and ends so.
+
+    Returns:
+        What the client was told.
+    """
+
+    async def main() -> bytes:
+        loop, faults = asyncio.get_running_loop(), list[dict[str, Any]]()
+        loop.set_exception_handler(lambda _, fault: faults.append(fault))
+        server = await loop.create_server(lambda: _Protocol(begin), "127.0.0.1", 0)
+        address = server.sockets[0].getsockname()
+
+        def ask() -> bytes:
+            with closing(socket.create_connection(address, timeout=_SECONDS)) as connection:
+                return client(connection)
+
+        said = await asyncio.to_thread(ask)
+        end()
+        await asyncio.sleep(0)  # the next turn of the loop, in which what is to be sent is sent
+        server.close()
+        assert not faults
+        return said
+
+    return uvloop.run(main())
+
+
+def test_what_is_written_in_one_turn_arrives_at_once() -> None:
+    has_some = threading.Event()
+    too_early = []
+
+    def begin(joining: _Joining) -> None:
+        joining.write(b"head,")
+        too_early.append(has_some.wait(0.2))  # a client that is told the head ends it
+        joining.write(b"body")
+
+    def client(connection: socket.socket) -> bytes:
+        said = connection.recv(100)
+        has_some.set()
+        return said
+
+    assert told_by(begin, client) == b"head,body"
+    assert too_early == [False]
+
+
+def test_a_lot_does_not_wait_for_the_end_of_the_turn() -> None:
+    has_some = threading.Event()
+    in_time = []
+
+    def begin(joining: _Joining) -> None:
+        joining.write(b"a" * 50_000)
+        joining.write(b"b" * 50_000)
+        in_time.append(has_some.wait(_SECONDS))
+        joining.close()
+
+    def client(connection: socket.socket) -> bytes:
+        with connection.makefile("rb") as answer:
+            first = answer.read(1)
+            has_some.set()
+            return first + answer.read()
+
+    assert told_by(begin, client) == b"a" * 50_000 + b"b" * 50_000
+    assert in_time == [True]
+
+
+def test_what_was_written_arrives_before_the_end() -> None:
+    def begin(joining: _Joining) -> None:
+        joining.write(b"bye")
+        joining.close()
+
+    assert told_by(begin, lambda client: client.recv(100)) == b"bye"
+
+
+def test_nothing_is_written_to_who_is_gone() -> None:
+    begun = list[_Joining]()
+
+    def begin(joining: _Joining) -> None:
+        begun.append(joining)
+        joining.abort()
+
+    said = told_by(begin, lambda client: client.recv(100), lambda: begun[0].write(b"too late"))
+    assert said == b""

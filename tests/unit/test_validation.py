@@ -1,0 +1,266 @@
+"""The rules for one user, and that the quick check and the thorough one agree."""
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from anyscale.user.models import AdminCreateUser
+from anyscale.user.validation import (
+    FIELDS,
+    MAX_TEXT,
+    CheckedUser,
+    Policy,
+    check,
+    find_faults,
+    shown,
+)
+
+Values = dict[str, str | bool | None]
+
+PASSWORD = "qK7#vT9~xW"
+
+
+def values(**changes: str | bool | None) -> Values:
+    right: Values = {
+        "name": "Jane",
+        "email": "jane@example.com",
+        "password": None,
+        "is_sso_user": False,
+        "lastname": None,
+        "title": None,
+    }
+    return right | changes
+
+
+def checked(policy: Policy | None = None, /, **changes: str | bool | None) -> CheckedUser | None:
+    user = AdminCreateUser(**values(**changes))  # type: ignore[arg-type]  # what it is here to say
+    return check(
+        user.name,
+        user.email,
+        user.password,
+        user.is_sso_user,
+        user.lastname,
+        user.title,
+        policy or Policy(),
+    )
+
+
+def codes(policy: Policy | None = None, /, **changes: str | bool | None) -> list[tuple[str, str]]:
+    faults = find_faults(values(**changes), policy or Policy())
+    return [(fault.field, fault.code) for fault in faults]
+
+
+anything = (
+    st.text(max_size=12)
+    | st.text("ab é\u0301\x00\n\u202e\ud800\u00a0", max_size=6)
+    | st.integers(0, 300).map(lambda length: "x" * length)
+    | st.sampled_from(["", " ", "null", "x" * 256, "x" * 257, "é" * 256, PASSWORD, "password1"])
+)
+emails = (
+    anything
+    | st.sampled_from(["jane@example.com", "J@BÜCHER.example", "a@b", "jane@corp.local", "a@b.c "])
+    | st.integers(200, 260).map(lambda length: "a" * (length - 12) + "@example.com")
+    | st.integers(50, 130).map(lambda length: "e\u0301" * length + "@example.com")
+)
+policies = st.builds(
+    Policy, sso_only=st.booleans(), password_min_length=st.sampled_from([8, 10, 15])
+)
+
+
+@given(
+    anything, emails, st.none() | anything, st.booleans(), st.none() | anything, anything, policies
+)
+@example("J", "e\u0301" * 100 + "@example.com", None, False, "", "", Policy())
+@example("J", "a" * 243 + "@example.com", None, False, "", "", Policy())
+@example("", "jane@example.com", None, False, None, "", Policy())
+@example("\u00a0", "jane@example.com", None, False, None, "", Policy())
+@example("J", "jane@example.com", "", False, None, "", Policy(sso_only=True))
+def test_the_quick_check_refuses_exactly_what_the_thorough_one_finds(
+    name: str,
+    email: str,
+    password: str | None,
+    is_sso_user: bool,
+    lastname: str | None,
+    title: str,
+    policy: Policy,
+) -> None:
+    user = check(name, email, password, is_sso_user, lastname, title, policy)
+    given = dict(zip(FIELDS, (name, email, password, is_sso_user, lastname, title), strict=True))
+    faults = find_faults(given, policy)
+
+    assert (user is None) == bool(faults)
+    for fault in faults:
+        assert fault.field in FIELDS
+        assert fault.detail.isprintable() or not email.isprintable()
+        fault.detail.encode()  # no lone surrogate is left in it
+
+
+@pytest.mark.parametrize("field", ["name", "lastname", "title"])
+def test_a_text_has_at_most_256_characters(field: str) -> None:
+    for character in "x", "é", "🙂":
+        assert checked(**{field: character * (MAX_TEXT - 1)})
+        assert checked(**{field: character * MAX_TEXT})
+        assert codes(**{field: character * (MAX_TEXT + 1)}) == [(field, "too_long")]
+        assert checked(**{field: character * (MAX_TEXT + 1)}) is None
+
+
+def test_the_texts_of_a_user_are_counted_one_by_one() -> None:
+    assert checked(name="x" * 256, lastname="y" * 256, title="z" * 256)
+
+
+def test_an_email_has_at_most_254_octets() -> None:
+    def email(octets: int) -> str:
+        return "a" * (octets - len("@example.com")) + "@example.com"
+
+    assert checked(email=email(253))
+    assert checked(email=email(254))
+    assert codes(email=email(255)) == [("email", "too_long")]
+    assert codes(email="é" * 122 + "@example.com") == [("email", "too_long")]
+
+
+@pytest.mark.parametrize("length", [1023, 1024, 1025])
+def test_a_password_has_at_most_1024_characters(length: int) -> None:
+    wanted = [] if length <= 1024 else [("password", "password_too_long")]
+
+    assert codes(password=(PASSWORD * 200)[:length]) == wanted
+
+
+@pytest.mark.parametrize("name", ["", " ", "   ", "\u00a0", "\u3000\u2003"])
+def test_a_name_is_not_blank(name: str) -> None:
+    assert codes(name=name) == [("name", "blank")]
+
+
+@pytest.mark.parametrize("field", ["lastname", "title"])
+@pytest.mark.parametrize("text", ["", " ", None])
+def test_a_last_name_and_a_title_may_be_empty_and_stay_so(field: str, text: str | None) -> None:
+    user = checked(**{field: text})
+
+    assert user is not None
+    assert getattr(user, field) == text
+
+
+@pytest.mark.parametrize("field", ["name", "email", "password", "lastname", "title"])
+@pytest.mark.parametrize(
+    "character",
+    [
+        *("\x00", "\x01", "\t", "\n", "\r", "\x1b", "\x1f", "\x7f", "\x80", "\x85", "\x9f"),
+        *("\u061c", "\u200e", "\u200f", "\u2028", "\u2029", "\u202a", "\u202b", "\u202c"),
+        *("\u202d", "\u202e", "\u2066", "\u2067", "\u2068", "\u2069", "\ud800", "\udfff"),
+    ],
+)
+def test_control_and_bidirectional_characters_and_surrogates_are_in_no_field(
+    field: str, character: str
+) -> None:
+    text = f"ja{character}ne@example.com"
+
+    assert codes(**{field: text}) == [(field, "character")]
+    assert checked(**{field: text}) is None
+    (fault,) = find_faults(values(**{field: text}), Policy())
+    assert character not in fault.detail
+    assert ("at character 3" in fault.detail) is (field != "password")
+
+
+@pytest.mark.parametrize(
+    "text", ["Zoë", "日本語", "O'Neil", "👩‍👩‍👧‍👦", "a\u00a0b", "e\u0301", "نور"]
+)
+def test_every_script_and_emoji_is_a_name(text: str) -> None:
+    user = checked(name=text, lastname=text, title=text)
+
+    assert user is not None
+    assert (user.name, user.lastname, user.title) == (text, text, text)
+
+
+def test_a_checked_user_has_the_key_of_its_email_and_the_email_as_given() -> None:
+    user = checked(email="Jane@BÜCHER.example")
+
+    assert user is not None
+    assert user.email == "Jane@BÜCHER.example"
+    assert user.email_key == "jane@xn--bcher-kva.example"
+
+
+def test_a_checked_user_has_its_password_in_the_normal_form() -> None:
+    user = checked(password="qK7#vT9~e\u0301")
+
+    assert user is not None
+    assert user.password == "qK7#vT9~é"
+
+
+@pytest.mark.parametrize("password", ["", None])
+def test_an_empty_password_is_none(password: str | None) -> None:
+    user = checked(password=password)
+
+    assert user is not None
+    assert user.password is None
+
+
+def test_a_password_and_sso_are_allowed_together() -> None:
+    assert checked(password=PASSWORD, is_sso_user=True)
+
+
+def test_where_sso_is_the_only_way_a_password_and_no_sso_are_problems() -> None:
+    only = Policy(sso_only=True)
+
+    assert checked(only, is_sso_user=True)
+    assert checked(only, is_sso_user=True, password="")
+    assert codes(only, is_sso_user=False) == [("is_sso_user", "sso_only")]
+    assert codes(only, is_sso_user=True, password=PASSWORD) == [("password", "sso_only")]
+    assert codes(only, password="x") == [("password", "sso_only"), ("is_sso_user", "sso_only")]
+
+
+def test_everything_that_is_wrong_is_found_at_once() -> None:
+    assert codes(name=" ", email="x", password="x", lastname="a\nb", title="t" * 257) == [
+        ("name", "blank"),
+        ("email", "email_invalid"),
+        ("lastname", "character"),
+        ("title", "too_long"),
+        ("password", "password_too_short"),
+    ]
+
+
+def test_a_field_that_is_left_out_is_not_judged() -> None:
+    assert find_faults({"email": "jane@example.com"}, Policy()) == []
+    assert find_faults({}, Policy(sso_only=True)) == []
+
+
+@pytest.mark.parametrize("password", [PASSWORD, "x", "password1", "qK7\u202e#vT9~", "jane-1234"])
+def test_a_password_is_in_no_fault_and_no_repr(password: str) -> None:
+    said = repr(find_faults(values(password=password), Policy(sso_only=True)))
+    said += repr(find_faults(values(password=password), Policy()))
+    assert len(password) == 1 or password not in said
+
+    user = checked(password=PASSWORD)
+    assert user is not None
+    for shown_user in (user, AdminCreateUser("J", "j@x.io", PASSWORD)):
+        assert PASSWORD not in repr(shown_user)
+        assert PASSWORD not in str(shown_user)
+        assert PASSWORD not in f"{shown_user.__rich_repr__()}"
+
+
+@pytest.mark.parametrize(
+    ("text", "quoted"),
+    [
+        ("foo", "'foo'"),
+        ("", "''"),
+        ("x" * 60, f"'{'x' * 60}'"),
+        ("x" * 61, f"'{'x' * 59}…'"),
+        ("a\nb\x1b[31m", "'a\\u000ab\\u001b[31m'"),
+        ("\u202egnp", "'\\u202egnp'"),
+        ("\ud800", "'\\ud800'"),
+        ("é日🙂", "'é日🙂'"),
+    ],
+)
+def test_a_value_is_shown_quoted_short_and_harmless(text: str, quoted: str) -> None:
+    assert shown(text) == quoted
+
+
+@given(st.text(), st.integers(2, 80))
+def test_nothing_that_is_shown_acts_on_a_terminal(text: str, limit: int) -> None:
+    assert shown(text, limit).isprintable()
+
+
+def test_a_policy_is_strict_by_default_and_not_changed_by_anybody() -> None:
+    policy = Policy()
+
+    assert (policy.password_min_length, policy.sso_only) == (8, False)
+    with pytest.raises(AttributeError):
+        policy.sso_only = True  # type: ignore[misc]
