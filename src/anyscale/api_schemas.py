@@ -93,7 +93,7 @@ class PasswordChunk(Struct, frozen=True, forbid_unknown_fields=True):
     passwords: list[tuple[int, str]]
 
     def __repr__(self) -> str:
-        return f"PasswordPage({len(self.passwords)})"
+        return f"PasswordChunk({len(self.passwords)})"
 
 
 class BatchOpen(Struct, frozen=True, forbid_unknown_fields=True):

@@ -50,7 +50,7 @@ def http(status: str, *headers: str, body: str = "") -> bytes:
     lines = [
         f"HTTP/1.1 {status}",
         f"Content-Length: {len(body)}",
-        "RetryingClient: close",
+        "Connection: close",
         *headers,
     ]
     return ("\r\n".join(lines) + "\r\n\r\n" + body).encode()

@@ -83,7 +83,7 @@ def test_long_work_shows_a_bar_with_a_rate_and_the_time_left(
     assert status == 0, shown
     plain = CODES.sub("", shown)
     assert re.search(r"Hashing .*\d+%.* \d+/s .*0:\d\d:\d\d left", plain)
-    before = plain.index("PasswordHashPool 180 passwords, which takes most of the time...")
+    before = plain.index("Hashing 180 passwords, which takes most of the time...")
     assert before < re.search(r"Hashing .*\d+%", plain).start()  # type: ignore[union-attr]
     assert plain.rstrip().endswith("180 users created.")
     assert any(code != "\x1b[0m" for code in COLOUR.findall(shown))

@@ -68,7 +68,7 @@ class Place(NamedTuple):
             kill = ["-f", "-e", "trace=write", "-e", "inject=write:signal=SIGKILL:when=5"]
             log = ["-o", str(self.home / "log")]
             traced([*kill, *log], "user", "batch-create", "-f", self.file(plan))
-            assert "PasswordHashPool" in (self.home / "log").read_text()
+            assert "Hashing" in (self.home / "log").read_text()
 
     def points(self, plan: Plan) -> tuple[list[str], list[Point]]:
         """Give strace's options that follow the data directory, and the points of a whole run."""

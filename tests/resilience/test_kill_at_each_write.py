@@ -88,7 +88,7 @@ def _home(plan: Plan, home: Path) -> Path:
         file = _file(plan, home.parent)
         log = ["-o", str(home.parent / "log")]
         traced([*kill, *log], "user", "batch-create", "-f", file, env={"HOME": str(home)})
-        assert "PasswordHashPool" in (home.parent / "log").read_text()
+        assert "Hashing" in (home.parent / "log").read_text()
     return home
 
 

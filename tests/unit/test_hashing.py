@@ -270,9 +270,9 @@ def test_no_more_processes_begin_than_are_asked_at_once() -> None:
 
 def test_a_process_that_hashes_ends_with_a_server_that_is_killed(tmp_path: Path) -> None:
     script = (
-        "from anyscale.server.core.hashing.pool import CHEAPEST, Hashing\n"
+        "from anyscale.server.core.hashing.pool import CHEAPEST, PasswordHashPool\n"
         "import time\n"
-        "hashing = Hashing(CHEAPEST, apart=True)\n"
+        "hashing = PasswordHashPool(CHEAPEST, apart=True)\n"
         "hashing.hash_many(['correct horse'])\n"
         "print(hashing._processes.begun()[0].pid, flush=True)\n"
         "time.sleep(600)\n"

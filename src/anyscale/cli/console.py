@@ -49,7 +49,7 @@ def _tell(phase: str, done: int, total: int, seconds: float) -> None:
     from anyscale.cli.formats import log
 
     left = seconds / done * (total - done) if done else 0
-    rate = f", {done / seconds:.0f} a second" if phase == "PasswordHashPool" else ""
+    rate = f", {done / seconds:.0f} a second" if phase == "Hashing" else ""
     log(f"{phase}: {done * 100 // total}%{rate}, {left:.0f} s left")
 
 
@@ -57,7 +57,7 @@ def _draw(phase: str, done: int, total: int) -> None:
     if _State.bar is None:
         _State.bar = _new_bar(phase)
     seconds = time.monotonic() - _State.started
-    rate = f"{done / seconds:.0f}/s" if phase == "PasswordHashPool" else ""
+    rate = f"{done / seconds:.0f}/s" if phase == "Hashing" else ""
     _State.bar.update(_State.bar.task_ids[0], completed=done, total=total, rate=rate)
 
 

@@ -10,8 +10,8 @@
     ├── KeyReused             the idempotency key belongs to a batch with other content
     ├── NotAuthenticated      no token, or one that is unknown, expired or revoked
     ├── NotPermitted          the token's role does not allow the call
-    ├── CrossOrigin           a page of another site made a browser send it
-    ├── SignInRefused         email or password is wrong, or the account is suspended
+    ├── CsrfRejected          a page of another site made a browser send it
+    ├── InvalidCredentials    email or password is wrong, or the account is suspended
     ├── SsoRefused            what came from the identity provider signs nobody in
     ├── PasswordExpired       the password that an administrator gave is too old
     ├── PasswordChangeNeeded  the password that an administrator gave must be changed first
@@ -22,7 +22,7 @@
     ├── RequestInvalid        a request over HTTP that makes no sense
     ├── TooLarge              more than the control plane takes at once
     ├── Overloaded            the control plane has too much to do: ask again later
-    │   └── Throttled         too many wrong passwords: try again later
+    │   └── TooManyFailedLogins too many wrong passwords: try again later
     ├── NotFound              no such batch, or no such user
     ├── UserAmbiguous         several users match: `emails` names them
     ├── NotAControlPlane      what answers at the host is something else

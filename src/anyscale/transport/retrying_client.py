@@ -147,7 +147,7 @@ class RetryingClient:
         self.notice: Callable[[str], None] = lambda _: None
 
     def __repr__(self) -> str:
-        return f"Connection({self._host!r})"
+        return f"RetryingClient({self._host!r})"
 
     def close(self) -> None:
         """Let the connections go."""

@@ -248,16 +248,16 @@ class BatchRun:
             return
         self.log(f"Hashing {due} passwords, which takes most of the time...")
         done = 0
-        self._progress("PasswordHashPool", 0, secrets)
+        self._progress("Hashing", 0, secrets)
         with BoundedExecutor[int](
             self.transport.hashes_at_once, self.transport.hurry, self.log
         ) as window:
             for page in _secret_pages(self.source.reading(self.policy), self.policy.page_passwords):
                 call = partial(self.transport.hash, batch.batch_id, page)
                 done += len(page) * len(window.submit(call))
-                self._progress("PasswordHashPool", done, secrets)
+                self._progress("Hashing", done, secrets)
             window.drain()
-        self._progress("PasswordHashPool", secrets, secrets)
+        self._progress("Hashing", secrets, secrets)
 
     def _give_up(self, batch: Batch, error: BaseException) -> None:
         """End a run that failed: leave its batch to the next run, or drop it if there is none."""

@@ -42,7 +42,7 @@ class BoundedExecutor(Generic[Answer]):
         if kind is not None:  # what the other calls wait for does not matter any more
             self._hurry()
         if kind is KeyboardInterrupt and not all(call.done() for call in self._calls):
-            self._log("ShutdownMiddleware after what is under way...")
+            self._log("Stopping after what is under way...")
         self._pool.shutdown(cancel_futures=True)
 
     def submit(self, call: Callable[[], Answer]) -> list[Answer]:
