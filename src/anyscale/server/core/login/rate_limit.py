@@ -1,7 +1,7 @@
 """How often somebody may be wrong, before sign-ins have to wait.
 
 It is counted in the memory of this process: a flood of wrong passwords writes nothing. See
-docs/decisions/0008-people-sign-in.md.
+docs/decisions/0008-sign-in.md.
 """
 
 import hashlib
