@@ -9,6 +9,7 @@ from tests.support.control_planes import House
 from tests.support.users import everybody, execute
 
 from anyscale.errors import ConfigError, NotAuthenticated, NotFound
+from anyscale.server.core.tokens.api_tokens import hash_of
 from anyscale.server.main import ControlPlane, Principal
 
 LOCAL = Principal("local:test")
@@ -30,11 +31,11 @@ def people(plane: ControlPlane) -> list[str]:
 
 def test_a_person_sees_and_ends_the_own_ones_alone(plane: ControlPlane, people: list[str]) -> None:
     jane, joe = people
-    mine = plane.tokens.create_personal(jane, "laptop", 7)
+    mine, _ = plane.tokens.create_personal(jane, "laptop", 7)
     plane.tokens.create_personal(joe, "laptop", None)
     plane.tokens.create("laptop", "owner", None, "local:test")
 
-    (token,) = plane.tokens.personal(jane)
+    (token,) = plane.tokens.list_live(jane)
 
     assert (token.name, token.user_id, token.created_by) == ("laptop", jane, f"user:{jane}")
     assert token.expires_at == token.created_at + 7 * 24 * 60 * 60 * 1000
@@ -62,7 +63,7 @@ def test_a_person_gives_a_name_once_and_days_that_make_sense(
     for name, days in ((" x", None), ("x", 0), ("x", 3651)):
         with pytest.raises(ConfigError):
             plane.tokens.create_personal(jane, name, days)
-    assert len(plane.tokens.personal(jane)) == 1
+    assert len(plane.tokens.list_live(jane)) == 1
 
 
 def test_who_is_suspended_or_not_there_gets_none(plane: ControlPlane, people: list[str]) -> None:
@@ -79,7 +80,7 @@ def test_the_operator_ends_a_persons_token_by_its_id_and_not_by_its_name(
     plane.tokens.create_personal(people[0], "laptop", None)
     with pytest.raises(NotFound):
         plane.tokens.revoke("laptop", "local:test")
-    (token,) = plane.tokens.personal(people[0])
+    (token,) = plane.tokens.list_live(people[0])
     plane.tokens.revoke(token.token_id, "local:test")
     assert plane.tokens.all()[0].revoked_by == "local:test"
 
@@ -88,13 +89,13 @@ def test_the_list_shows_the_role_that_the_person_has_now(
     plane: ControlPlane, people: list[str]
 ) -> None:
     plane.tokens.create_personal(people[0], "laptop", None)
-    assert plane.tokens.all()[0].role == plane.tokens.personal(people[0])[0].role == "collaborator"
+    assert plane.tokens.all()[0].role == plane.tokens.list_live(people[0])[0].role == "collaborator"
     plane.accounts.set_role(people[0], "owner", LOCAL)
-    assert plane.tokens.all()[0].role == plane.tokens.personal(people[0])[0].role == "owner"
+    assert plane.tokens.all()[0].role == plane.tokens.list_live(people[0])[0].role == "owner"
 
 
 def test_a_token_of_nobody_any_more_is_no_good(plane: ControlPlane, people: list[str]) -> None:
-    token = plane.tokens.create_personal(people[0], "laptop", None)
+    token, _ = plane.tokens.create_personal(people[0], "laptop", None)
     with plane.store.write() as rows:  # as a database would have it that was restored in part
         execute(rows, "update tokens set user_id = 'usr_gone'")
     with pytest.raises(NotAuthenticated, match="does not exist any more"):
@@ -105,10 +106,33 @@ def test_the_trail_says_who_and_not_how_they_call_their_tokens(
     plane: ControlPlane, people: list[str]
 ) -> None:
     plane.tokens.create_personal(people[0], "jane's laptop", None)
-    (token,) = plane.tokens.personal(people[0])
+    (token,) = plane.tokens.list_live(people[0])
     plane.tokens.revoke_personal(people[0], token.token_id)
     made, ended = plane.trail.page(0, 10)[-2:]
     assert [made.event, ended.event] == ["token.created", "token.revoked"]
     assert made.actor == ended.actor == f"user:{people[0]}"
     assert made.subject == ended.subject == token.token_id
     assert "jane" not in str([made, ended])
+
+
+def test_a_new_token_comes_with_its_record_and_is_the_first_of_the_live_ones(
+    plane: ControlPlane, people: list[str]
+) -> None:
+    jane, joe = people
+    plane.tokens.create_personal(jane, "desktop", None)
+    secret, token = plane.tokens.create_personal(jane, "laptop", 1)
+    plane.tokens.create_personal(joe, "tablet", None)
+
+    assert (token.user_id, token.name, token.role) == (jane, "laptop", "collaborator")
+    assert token.hash == hash_of(secret)
+    assert [one.name for one in plane.tokens.list_live(jane)] == ["laptop", "desktop"]
+
+
+def test_expired_and_revoked_tokens_are_not_live(plane: ControlPlane, people: list[str]) -> None:
+    _, revoked = plane.tokens.create_personal(people[0], "desktop", None)
+    plane.tokens.create_personal(people[0], "laptop", 1)
+    plane.tokens.revoke_personal(people[0], revoked.token_id)
+    assert [one.name for one in plane.tokens.list_live(people[0])] == ["laptop"]
+    with plane.store.write() as rows:
+        execute(rows, "update tokens set expires_at = 1 where name = 'laptop'")
+    assert plane.tokens.list_live(people[0]) == []

@@ -64,18 +64,21 @@ class TokenService:
                 )
         return token
 
-    def create_personal(self, user_id: str, name: str, days: int | None) -> str:
-        """Make a person's own token, and show it: it has the person's role at each call.
+    def create_personal(self, user_id: str, name: str, days: int | None) -> tuple[str, TokenRecord]:
+        """Create a user's own token, which has the user's role at each call.
 
         Args:
-            user_id: whose.
-            name: by which the person knows it; others may have tokens of the same name.
+            user_id: of the user.
+            name: for the user; tokens of other users may have the same one.
             days: until it expires; None for never.
+
+        Returns:
+            The secret, which is shown this once, and the token.
 
         Raises:
             NotFound: there is no such account, or it is suspended.
-            ConfigError: the name or the days are not fit, or another token of the person has the
-                name.
+            ConfigError: the name or the days are out of range, or another token of the user has
+                the name.
         """
         _check_name(name)
         if days is not None and not 1 <= days <= _MOST_DAYS:
@@ -86,20 +89,26 @@ class TokenService:
             if account.suspended_at is not None:
                 raise NotFound(f"the account {user_id} is suspended")
             row = _row(rows, token, name, account.permission_level, days, f"user:{user_id}")
-            if not _added(rows, structs.replace(row, user_id=user_id)):
+            record = structs.replace(row, user_id=user_id)
+            if not _added(rows, record):
                 raise ConfigError(f"you have a token named {name!r}: choose another name")
-        return token
+        return token, record
 
     def all(self) -> list[TokenRecord]:
         """List all tokens, those that have ended too; a person's own with the person's role."""
         with self._store.read() as rows:
             return [_with_role(rows, token) for token in rows.tokens()]
 
-    def personal(self, user_id: str) -> list[TokenRecord]:
-        """List a person's own tokens, those that have ended too."""
+    def list_live(self, user_id: str) -> list[TokenRecord]:
+        """List a user's own tokens that are neither revoked nor expired, the latest first."""
         with self._store.read() as rows:
-            mine = [token for token in rows.tokens() if token.user_id == user_id]
-            return [_with_role(rows, token) for token in mine]
+            now = rows.now()
+            live = [
+                _with_role(rows, token)
+                for token in rows.tokens()
+                if token.user_id == user_id and is_live(token, now)
+            ]
+        return live[::-1]
 
     def revoke(self, name: str, by: str) -> TokenRecord:
         """End a token, from the next call on.
@@ -155,6 +164,11 @@ class TokenService:
 def hash_of(token: str) -> bytes:
     """Give what is kept of a token. Plain SHA-256: nobody guesses 192 random bits."""
     return hashlib.sha256(token.encode()).digest()
+
+
+def is_live(token: TokenRecord, now: int) -> bool:
+    """Whether a token is neither revoked nor expired at a time (milliseconds since 1970)."""
+    return token.revoked_at is None and (token.expires_at is None or token.expires_at > now)
 
 
 def _check_name(name: str) -> None:

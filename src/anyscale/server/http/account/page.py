@@ -11,7 +11,6 @@ from litestar.params import FromQuery
 from anyscale.errors import ConfigError, NotFound, RequestInvalid
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.login.sessions import AuthenticatedUser
-from anyscale.server.http.account import tokens as own_tokens
 from anyscale.server.http.account.authentication import member_of
 from anyscale.server.http.account.view_models import (
     full_name,
@@ -82,7 +81,7 @@ def _account_words(plane: ControlPlane, member: AuthenticatedUser) -> dict[str, 
         "passwords": not plane.settings.policy.sso_only and member.account.password_hash,
         "sessions": lines[:_MOST_SESSIONS],
         "more": len(lines[_MOST_SESSIONS:]),
-        "tokens": token_views(own_tokens.live_tokens(plane, member), now),
+        "tokens": token_views(plane.tokens.list_live(member.account.user_id), now),
     }
 
 
@@ -115,14 +114,15 @@ async def make_token(
     name, days = await form_of(request, "name", "days")
     if days not in _DAYS:
         raise RequestInvalid("there is no such choice")
-    make = partial(own_tokens.make_token, plane, member, name.strip(), _DAYS[days])
+    user_id = member.account.user_id
+    create = partial(plane.tokens.create_personal, user_id, name.strip(), _DAYS[days])
     try:
-        made = await lanes.reading.run(make)
+        secret, token = await lanes.reading.run(create)
     except ConfigError as error:
         problem = sentence(error)
         return await _account(plane, lanes, member, problem=problem, status=error.status)
     # In this answer alone: to be sent on, it would have to be kept or to stand in an address.
-    return rendered("token", member=member, problem="", token=made.token, name=name.strip())
+    return rendered("token", member=member, problem="", token=secret, name=token.name)
 
 
 @post("/tokens/revoke", guards=[settled_only])

@@ -6,7 +6,6 @@ from typing import Annotated, Any
 from litestar import Request, delete, get, post
 from litestar.params import PathParameter
 
-from anyscale.errors import NotFound
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.login.sessions import AuthenticatedUser
 from anyscale.server.http.account.authentication import own_password_only
@@ -16,12 +15,11 @@ from anyscale.server.http.errors import answers
 from anyscale.server.http.login.schemas import (
     CreatedToken,
     CreateTokenRequest,
-    TokenInfo,
     TokenList,
     token_seen,
 )
 
-__all__ = ["HANDLERS", "live_tokens", "make_token"]
+__all__ = ["HANDLERS"]
 
 AnyRequest = Request[Any, Any, Any]
 
@@ -36,7 +34,7 @@ TokenId = Annotated[str, PathParameter(max_length=64, description="`tok_...`")]
     guards=[own_password_only],
 )
 async def list_tokens(plane: GivenPlane, lanes: GivenLanes, member: GivenMember) -> TokenList:
-    return TokenList(await lanes.reading.run(partial(live_tokens, plane, member)))
+    return await lanes.reading.run(partial(_list, plane, member))
 
 
 @post(
@@ -50,9 +48,7 @@ async def create_token(
     request: AnyRequest, plane: GivenPlane, lanes: GivenLanes, member: GivenMember
 ) -> CreatedToken:
     asked = decoded(await request.body(), CreateTokenRequest)
-    return await lanes.reading.run(
-        partial(make_token, plane, member, asked.name, asked.expires_days)
-    )
+    return await lanes.reading.run(partial(_create, plane, member, asked.name, asked.expires_days))
 
 
 @delete(
@@ -69,26 +65,16 @@ async def revoke_token(
     await lanes.reading.run(revoke)
 
 
-def live_tokens(plane: ControlPlane, member: AuthenticatedUser) -> list[TokenInfo]:
-    """Give a person's tokens that are neither revoked nor expired, the latest first."""
-    now = plane.now()
-    live = [
-        token
-        for token in plane.tokens.personal(member.account.user_id)
-        if token.revoked_at is None and (token.expires_at is None or token.expires_at > now)
-    ]
-    return [token_seen(token) for token in reversed(live)]
+def _list(plane: ControlPlane, member: AuthenticatedUser) -> TokenList:
+    live = plane.tokens.list_live(member.account.user_id)
+    return TokenList([token_seen(token) for token in live])
 
 
-def make_token(
+def _create(
     plane: ControlPlane, member: AuthenticatedUser, name: str, days: int | None
 ) -> CreatedToken:
-    """Make a token for a person, as `TokenList.create_personal` does."""
-    token = plane.tokens.create_personal(member.account.user_id, name, days)
-    for made in live_tokens(plane, member):
-        if made.name == name:
-            return CreatedToken(token, made)
-    raise NotFound("the token was revoked at once")
+    secret, token = plane.tokens.create_personal(member.account.user_id, name, days)
+    return CreatedToken(secret, token_seen(token))
 
 
 HANDLERS = [list_tokens, create_token, revoke_token]

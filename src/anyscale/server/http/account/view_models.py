@@ -6,8 +6,7 @@ from msgspec import Struct
 
 from anyscale.server.core.login.sessions import AuthenticatedUser
 from anyscale.server.http.account.user_agent import browser_named
-from anyscale.server.http.login.schemas import TokenInfo
-from anyscale.server.store.interface import AccountRecord, SessionRecord
+from anyscale.server.store.interface import AccountRecord, SessionRecord, TokenRecord
 from anyscale.user.models import from_milliseconds
 
 __all__ = [
@@ -70,21 +69,17 @@ class TokenView(Struct, frozen=True):
     ends: str
 
 
-def token_views(tokens: list[TokenInfo], now: int) -> list[TokenView]:
+def token_views(tokens: list[TokenRecord], now: int) -> list[TokenView]:
     """Give the lines of the list of tokens."""
     return [
         TokenView(
             one.token_id,
             one.name,
-            f"last used {_ago_at(one.used_at, now)}" if one.used_at else "never used",
-            f"Good until {_day(one.expires_at)}" if one.expires_at else "Does not end",
+            f"last used {ago(now - one.used_at)}" if one.used_at else "never used",
+            f"Good until {time_of(one.expires_at).day}" if one.expires_at else "Does not end",
         )
         for one in tokens
     ]
-
-
-def _ago_at(at: datetime, now: int) -> str:
-    return ago(now - int(at.timestamp() * 1000))
 
 
 def _day(at: datetime) -> str:
