@@ -3,17 +3,13 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from msgspec import DecodeError, Struct, ValidationError, json
 
 from anyscale.errors import ConfigError
+from anyscale.urls import checked_origin, is_on_loopback
 
-if TYPE_CHECKING:
-    from anyscale.transport.base import Transport
-
-__all__ = ["LOOPBACK", "Target", "open_transport", "resolve"]
+__all__ = ["Target", "resolve"]
 
 
 class Target(Struct, frozen=True):
@@ -53,27 +49,12 @@ def resolve(
         if host in (None, saved.host):
             host, token = saved.host, token or _token(saved.cli_token or "")
     if host:
-        _check_host(host, environment)
+        host = _checked_host(host, environment)
     if token and not host:
         raise ConfigError("there is a token and no host: set ANYSCALE_HOST or pass --host")
     if host and not token:
         raise ConfigError(f"there is no token for {host}: set ANYSCALE_CLI_TOKEN")
     return Target(host, token)
-
-
-def open_transport(target: Target, environment: Mapping[str, str] = os.environ) -> "Transport":
-    """Make the transport to a control plane; only the module that it needs is loaded.
-
-    Raises:
-        ConfigError: a setting of the embedded control plane is wrong.
-    """
-    if target.host and target.token:
-        from anyscale.transport.http import HttpTransport
-
-        return HttpTransport(target.host, target.token)
-    from anyscale.transport.embedded import EmbeddedTransport
-
-    return EmbeddedTransport.from_environment(environment)
 
 
 def _credentials(environment: Mapping[str, str]) -> _Credentials:
@@ -103,27 +84,15 @@ def _token(text: str) -> str | None:
     return token or None
 
 
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
-
-_LIKE = "the host must be like https://anyscale.example.com"
-
-
-def _check_host(host: str, environment: Mapping[str, str]) -> None:
-    if not host.lower().startswith(("https://", "http://")):
-        raise ConfigError(f"https:// or http:// is missing: {_LIKE}")
+def _checked_host(host: str, environment: Mapping[str, str]) -> str:
     try:
-        parts = urlsplit(host)
-        name, _ = parts.hostname, parts.port
-    except ValueError:
-        name = None
-        parts = urlsplit("")
-    if not name or "@" in parts.netloc or parts.query:
-        raise ConfigError(_LIKE)
-    if parts.path not in ("", "/"):
-        raise ConfigError(f"the host must have no path: {parts.scheme}://{parts.netloc}")
-    plain = parts.scheme == "http" and name not in LOOPBACK
-    if plain and environment.get("ANYSCALE_ALLOW_HTTP") != "1":
+        origin = checked_origin(host)
+    except ValueError as error:
+        raise ConfigError(f"the host must be {error}") from None
+    is_plain = origin.startswith("http://") and not is_on_loopback(origin)
+    if is_plain and environment.get("ANYSCALE_ALLOW_HTTP") != "1":
         raise ConfigError(
-            f"{host} would send the token and the passwords unencrypted: use https://, "
+            f"{origin} would receive the token and the passwords unencrypted: use https://, "
             "or set ANYSCALE_ALLOW_HTTP=1 if the network is safe"
         )
+    return origin

@@ -1,36 +1,70 @@
-"""Addresses that an operator, or an identity provider, names."""
+"""Checks of URLs that a user, an operator or an identity provider names.
+
+The one place that knows what a loopback address is and over which URLs secrets may travel.
+"""
 
 from ipaddress import ip_address
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
-__all__ = ["checked_url", "is_on_loopback"]
+__all__ = ["checked_origin", "checked_url", "is_on_loopback"]
+
+#: RFC 3986 allows none of these in a URL, and programs disagree on what they mean in one.
+_FORBIDDEN = frozenset(' "<>\\^`{|}')
+
+_NOT_SECURE = "https://..., or http:// of loopback, without user, query and fragment"
+_EXAMPLE = "like https://anyscale.example.com"
+
+
+def checked_origin(text: str) -> str:
+    """Check a URL that consists of scheme, host and port alone; return it in lower case.
+
+    Raises:
+        ValueError: it is not one. The message completes "... must be", and never quotes the URL,
+            which may hold a password.
+    """
+    if not text.lower().startswith(("https://", "http://")):
+        raise ValueError(f"{_EXAMPLE}: https:// or http:// is missing")
+    parts = _split(text)
+    if parts is None:
+        raise ValueError(_EXAMPLE)
+    if "@" in parts.netloc:
+        raise ValueError(f"{_EXAMPLE}, with no name and no password")
+    origin = f"{parts.scheme}://{parts.netloc}"
+    if text.lower().removesuffix("/") != origin.lower():
+        raise ValueError(f"{_EXAMPLE}, without path, query and fragment")
+    return origin.lower()
 
 
 def checked_url(text: str) -> str:
-    """Give a URL over which a secret may travel: https, or http that does not leave this machine.
+    """Check a URL to which secrets may be sent: https, or http on this machine; return it.
 
     Raises:
-        ValueError: it is none; the text says what it has to be.
+        ValueError: it is not one. The message completes "... must be".
     """
-    wrong = ValueError("https://..., or http:// of loopback, without user, query and fragment")
-    if not text.isascii() or not text.isprintable() or set(' "<>\\^`{|}') & set(text):
-        raise wrong
-    try:
-        parts = urlsplit(text)
-        host, _ = parts.hostname, parts.port  # a port that is no number shows when it is asked for
-    except ValueError:
-        raise wrong from None
-    if not host or "@" in parts.netloc or "?" in text or "#" in text:
-        raise wrong
+    parts = _split(text) if text.isascii() else None
+    if parts is None or "@" in parts.netloc or "?" in text or "#" in text:
+        raise ValueError(_NOT_SECURE)
     if parts.scheme != "https" and not (parts.scheme == "http" and is_on_loopback(text)):
-        raise wrong
+        raise ValueError(_NOT_SECURE)
     return text
 
 
 def is_on_loopback(url: str) -> bool:
-    """Say whether what is sent to a URL stays on this machine."""
+    """Return whether what is sent to a URL stays on this machine."""
     host = urlsplit(url).hostname or ""
     try:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _split(text: str) -> SplitResult | None:
+    """Split a URL that has a host, or return None where there is none."""
+    if not text.isprintable() or _FORBIDDEN & set(text):
+        return None
+    try:
+        parts = urlsplit(text)
+        _ = parts.port  # raises for a port that is not a number
+    except ValueError:
+        return None
+    return parts if parts.hostname else None

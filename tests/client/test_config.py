@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from anyscale.config import Target, open_transport, resolve
+from anyscale.config import Target, resolve
 from anyscale.errors import ConfigError
+from anyscale.transport import open_transport
 
 HOST = "https://roll.example.com"
 OTHER = "https://other.example.com"
@@ -80,6 +81,9 @@ def test_half_a_target_is_an_error() -> None:
         "https://",
         "https://user:word@roll.example.com",
         "https://roll.example.com?x=1",
+        "https://roll.example.com#x",
+        "https://roll.example.com/users",
+        "https://roll example.com",
         "https://roll.example.com:port",
         "https://[::1",
     ],
@@ -91,11 +95,13 @@ def test_a_host_that_is_none_is_an_error(host: str) -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1:8123", "localhost:8123", "roll.example.com"])
 def test_a_host_without_http_is_told_what_is_missing(host: str) -> None:
-    with pytest.raises(ConfigError, match=r"^https:// or http:// is missing"):
+    with pytest.raises(ConfigError, match=r"https:// or http:// is missing$"):
         resolve(host, "mine", {})
 
 
-@pytest.mark.parametrize("host", ["http://localhost:8000", "http://127.0.0.1", "http://[::1]:80"])
+@pytest.mark.parametrize(
+    "host", ["http://localhost:8000", "http://127.0.0.1", "http://127.0.0.2", "http://[::1]:80"]
+)
 def test_plain_http_is_for_loopback(host: str) -> None:
     assert resolve(host, "mine", {}).host == host
     with pytest.raises(ConfigError, match="unencrypted"):

@@ -23,7 +23,8 @@ def asked(host: str | None) -> "Iterator[Transport]":
     Raises:
         ConfigError: as `resolve` and `open_transport` do.
     """
-    from anyscale.config import open_transport, resolve
+    from anyscale.config import resolve
+    from anyscale.transport import open_transport
 
     with closing(open_transport(resolve(host, None))) as transport:
         transport.notice = log

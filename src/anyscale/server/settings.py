@@ -3,13 +3,12 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from msgspec import Struct
 
 from anyscale.data_dir import data_dir
 from anyscale.errors import ConfigError
-from anyscale.urls import checked_url, is_on_loopback
+from anyscale.urls import checked_origin, checked_url
 from anyscale.user.emails import email_key
 from anyscale.user.passwords import MAX_LENGTH
 from anyscale.user.validation import Policy
@@ -122,23 +121,13 @@ class Settings(Struct, frozen=True, kw_only=True):
 
 
 def _public_url(text: str) -> str | None:
-    if not text:
-        return None
     try:
-        parts = urlsplit(text)
-        name, _ = parts.hostname, parts.port
+        return checked_url(checked_origin(text)) if text else None
     except ValueError:
-        parts, name = urlsplit(""), None
-    safe = parts.scheme == "https" or (parts.scheme == "http" and is_on_loopback(text))
-    plain = text.isascii() and text.isprintable() and " " not in text
-    if not (plain and name and safe) or text.rstrip("/") != f"{parts.scheme}://{parts.netloc}":
         raise ConfigError(
-            "ANYSCALE_PUBLIC_URL must be like https://accounts.example.com, without a path; "
-            "http:// is for this machine alone"
-        )
-    if "@" in parts.netloc:
-        raise ConfigError("ANYSCALE_PUBLIC_URL must hold no name and no password")
-    return text.rstrip("/")
+            "ANYSCALE_PUBLIC_URL must be like https://accounts.example.com, without a path, and "
+            "hold no name and no password; http:// is for this machine alone"
+        ) from None
 
 
 def _database(environment: Mapping[str, str], *, served: bool) -> Path | str:

@@ -1,1 +1,31 @@
-"""How a call leaves the process, or does not."""
+"""The calls of a control plane, and the two ways to make them.
+
+`base.py` declares the calls as a protocol; `embedded.py` makes them in this process, on the user's
+own SQLite database; `http.py` makes them over HTTP. `open_transport` chooses between the two. The
+SDK and the command line use a control plane only through this package.
+"""
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from anyscale.config import Target
+    from anyscale.transport.base import Transport
+
+__all__ = ["open_transport"]
+
+
+def open_transport(target: "Target", environment: Mapping[str, str] = os.environ) -> "Transport":
+    """Return the transport to a control plane; import only the module that it needs.
+
+    Raises:
+        ConfigError: a setting of the embedded control plane is wrong.
+    """
+    if target.host and target.token:
+        from anyscale.transport.http import HttpTransport
+
+        return HttpTransport(target.host, target.token)
+    from anyscale.transport.embedded import EmbeddedTransport
+
+    return EmbeddedTransport.from_environment(environment)

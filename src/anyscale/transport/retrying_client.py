@@ -14,7 +14,6 @@ from msgspec import json
 from urllib3.exceptions import HTTPError
 
 from anyscale import __version__
-from anyscale.config import LOOPBACK
 from anyscale.errors import (
     AnyscaleError,
     BatchGone,
@@ -34,6 +33,7 @@ from anyscale.errors import (
 )
 from anyscale.transport.concurrency_limit import AdaptiveLimit
 from anyscale.transport.responses import decoded, error_of, unreachable
+from anyscale.urls import is_on_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -272,7 +272,7 @@ def _pool(host: str, at_once: int) -> urllib3.PoolManager:
     parts = urlsplit(host)
     proxies = getproxies()
     proxy = proxies.get(parts.scheme) or proxies.get("all")
-    if not proxy or parts.hostname in LOOPBACK or proxy_bypass(parts.netloc):
+    if not proxy or is_on_loopback(host) or proxy_bypass(parts.netloc):
         return urllib3.PoolManager(maxsize=at_once, block=True)
     try:
         secret = urllib3.util.parse_url(proxy).auth

@@ -7,8 +7,9 @@ from contextlib import closing, contextmanager
 from functools import partial
 from typing import Any, Literal
 
-from anyscale.config import Target, open_transport, resolve
+from anyscale.config import Target, resolve
 from anyscale.errors import ConfigError, NotFound, UserAmbiguous
+from anyscale.transport import open_transport
 from anyscale.transport.base import Transport
 from anyscale.user.batch_run import BatchRun, Outcome
 from anyscale.user.models import AdminCreatedUser, AdminCreateUser, User
