@@ -13,7 +13,7 @@ from tests.support.server_process import ServerProcess
 from tests.support.users import PASSWORD
 
 from anyscale.server.core.hashing.pool import CHEAPEST
-from anyscale.server.core.login.sessions import hash_of, new_secret
+from anyscale.server.core.secrets import hash_of, new_secret
 from anyscale.server.main import ControlPlane, Settings
 from anyscale.server.store.interface import LinkRecord
 

@@ -12,11 +12,9 @@ from tests.support.server_in_process import serving
 from tests.support.users import PASSWORD
 
 from anyscale.server.core.hashing.pool import CHEAPEST
-from anyscale.server.core.login.sessions import hash_of
+from anyscale.server.core.secrets import hash_of
 from anyscale.server.http import app as application
-from anyscale.server.http.login.gathering import Gathering
-from anyscale.server.http.login.others import Others
-from anyscale.server.http.thread_pools import ThreadPools
+from anyscale.server.http.thread_pools import BoundedThreadPool, ThreadPools
 from anyscale.server.main import ControlPlane, Principal, Settings
 from anyscale.server.settings import IdentityProvider
 from anyscale.server.store.interface import LinkRecord
@@ -165,9 +163,9 @@ def test_while_too_many_passwords_are_hashed_people_are_asked_to_come_again(
     come: Come, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Full(ThreadPools):
-        def __init__(self, others: Others) -> None:
-            super().__init__(others)
-            self.entering = Gathering("entering", 1, -1, shares=1, others=others.were_lately)
+        def __init__(self) -> None:
+            super().__init__()
+            self.login = BoundedThreadPool("login", 1, -1)
 
     monkeypatch.setattr(application, "ThreadPools", Full)
     jane = come()
@@ -178,18 +176,6 @@ def test_while_too_many_passwords_are_hashed_people_are_asked_to_come_again(
     assert (called.status, called.json["code"]) == (429, "overloaded")
     assert called.headers["retry-after"] == "1"
     assert get(jane, "/sign-in").status == 200
-
-
-def test_who_only_signs_in_is_none_of_the_others_whom_a_server_lets_in_between(
-    come: Come, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    others = Others()
-    monkeypatch.setattr(application, "Others", lambda: others)
-    jane = come()
-    assert jane.sign_in().status == 200
-    assert not others.were_lately()
-    assert jane.ask("GET", "/v1/me").status == 200
-    assert others.were_lately()
 
 
 def test_nothing_that_people_enter_becomes_part_of_a_page(come: Come) -> None:

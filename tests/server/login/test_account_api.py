@@ -11,7 +11,7 @@ from tests.support.postgres import Databases
 from tests.support.users import PASSWORD, execute
 
 from anyscale.audit_log import verify
-from anyscale.server.core.login.sessions import hash_of, new_secret
+from anyscale.server.core.secrets import hash_of, new_secret
 from anyscale.server.http.login.schemas import (
     ChangePasswordRequest,
     CreatedToken,

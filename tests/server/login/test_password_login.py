@@ -30,14 +30,15 @@ from anyscale.server.core.audit import log as audit
 from anyscale.server.core.authorization import Principal
 from anyscale.server.core.hashing.argon2id import Hasher, Profile
 from anyscale.server.core.login.password_login import LoginResult
-from anyscale.server.core.login.session_creation import begin_all, hold_all
 from anyscale.server.core.login.sessions import (
     ABSOLUTE_LIMIT,
     DEVICE_LIMIT,
     IDLE_LIMIT,
     ClientInfo,
-    hash_of,
+    create_session,
+    lock_account,
 )
+from anyscale.server.core.secrets import hash_of
 from anyscale.server.store.interface import AccountRecord, LinkRecord
 
 EMAIL = "jane@example.com"
@@ -62,11 +63,8 @@ def account(plane: ControlPlane, email: str = EMAIL) -> AccountRecord:
 
 
 def by_password(plane: ControlPlane, email: str, password: str, browser: ClientInfo) -> LoginResult:
-    attempts = plane.sign_in.attempts
-    (answer,) = attempts.settle(lambda: [attempts.begin(email, password, browser)])
-    if isinstance(answer, AnyscaleError):
-        raise answer
-    return answer
+    login = plane.sign_in.password_login
+    return login.login(login.prepare(email, password, browser))
 
 
 def at_home(plane: ControlPlane, email: str = EMAIL, password: str = PASSWORD) -> LoginResult:
@@ -186,8 +184,8 @@ def test_two_who_sign_in_by_link_in_each_others_browser_at_once_both_get_in(
             for person, secret in zip(people, secrets, strict=True):
                 link = LinkRecord(person.user_id, hash_of(secret), "local:test", now, now + _DAY)
                 rows.put_link(link)
-            held = hold_all(rows, [(person.user_id, HOME) for person in people])
-            sessions = [new.session for new in begin_all(rows, "link", list(filter(None, held)))]
+            locked = [lock_account(rows, person.user_id, HOME) for person in people]
+            sessions = [create_session(rows, "link", one).session for one in locked if one]
         start = Barrier(3)
 
         def enter(secret: str, session: str, number: int = number, start: Barrier = start) -> None:
@@ -511,12 +509,21 @@ _TABLES = ("users", "sessions", "devices", "links", "audit")
 # Several who come at once
 
 
-def together(plane: ControlPlane, *comers: tuple[str, str, ClientInfo]) -> list[str]:
-    attempts = plane.sign_in.attempts
-    answers = attempts.settle(lambda: [attempts.begin(*comer) for comer in comers])
-    return [
-        str(answer) if isinstance(answer, AnyscaleError) else answer.user_id for answer in answers
-    ]
+def together(plane: ControlPlane, *sign_ins: tuple[str, str, ClientInfo]) -> list[str]:
+    """Sign in at the same time; return the user id or the error's message of each, in order."""
+    login = plane.sign_in.password_login
+    start = Barrier(len(sign_ins))
+
+    def sign_in(sign_in: tuple[str, str, ClientInfo]) -> str:
+        try:
+            attempt = login.prepare(*sign_in)
+            start.wait()
+            return login.login(attempt).user_id
+        except AnyscaleError as error:
+            return str(error)
+
+    with ThreadPoolExecutor(len(sign_ins)) as pool:
+        return list(pool.map(sign_in, sign_ins))
 
 
 def sessions_of(plane: ControlPlane, email: str) -> int:
@@ -554,27 +561,39 @@ def test_each_of_several_gets_the_own_answer(plane: ControlPlane) -> None:
 def test_a_password_that_is_changed_while_it_is_checked_is_wrong(
     plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    check = plane.sign_in._hashing.verify_many
+    verify = plane.sign_in._hashing.verify
 
-    def meanwhile(take: Callable[[], Any]) -> list[bool]:
-        right = check(take)
+    def meanwhile(password_hash: str | None, password: str) -> bool:
+        is_right = verify(password_hash, password)
         plane.sign_in.by_link(link(plane), CHOSEN, HOME)
-        return right
+        return is_right
 
-    monkeypatch.setattr(plane.sign_in._hashing, "verify_many", meanwhile)
-    assert together(plane, (EMAIL, PASSWORD, HOME)) == ["email or password is wrong"]
+    monkeypatch.setattr(plane.sign_in._hashing, "verify", meanwhile)
+    with pytest.raises(InvalidCredentials, match="email or password is wrong"):
+        at_home(plane)
     assert sessions_of(plane, EMAIL) == 1  # the link's
 
 
-def test_who_is_throttled_need_not_wait_and_who_is_known_may_go_on(plane: ControlPlane) -> None:
-    attempts, device = plane.sign_in.attempts, at_home(plane).device
-    stranger = attempts.begin(EMAIL, PASSWORD, HOME)
-    assert not attempts.would_throttle_a_stranger(stranger)
+def test_a_rate_limit_is_checked_before_the_hash_and_a_known_browser_may_go_on(
+    plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    login, device = plane.sign_in.password_login, at_home(plane).device
+    login.prepare(EMAIL, PASSWORD, HOME)
     assert [failing(plane, HOME) for _ in range(10)] == [InvalidCredentials] * 10
-    assert attempts.would_throttle_a_stranger(stranger)
     with pytest.raises(TooManyFailedLogins):
-        attempts.require_admitted(stranger)
-    attempts.require_admitted(attempts.begin(EMAIL, PASSWORD, structs.replace(HOME, device=device)))
+        login.prepare(EMAIL, PASSWORD, HOME)
+    login.prepare(EMAIL, PASSWORD, structs.replace(HOME, device=device))
+
+
+def test_an_attempt_that_waited_is_checked_again_before_its_hash(
+    plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    login = plane.sign_in.password_login
+    attempt = login.prepare(EMAIL, PASSWORD, HOME)
+    assert [failing(plane, HOME) for _ in range(10)] == [InvalidCredentials] * 10
+    monkeypatch.setattr(plane.sign_in._hashing, "verify", None)
+    with pytest.raises(TooManyFailedLogins):
+        login.login(attempt)
 
 
 def test_whoever_is_refused_waits_for_nobody_who_writes(
@@ -586,15 +605,30 @@ def test_whoever_is_refused_waits_for_nobody_who_writes(
         raise StoreUnavailable("not now")
 
     monkeypatch.setattr(plane.store, "write", fail)
-    assert together(plane, (EMAIL, "wrong", HOME)) == ["email or password is wrong"]
-    assert together(plane) == []
+    with pytest.raises(InvalidCredentials, match="email or password is wrong"):
+        at_home(plane, password="wrong")
 
 
 def test_who_guesses_several_times_at_once_has_no_more_guesses(plane: ControlPlane) -> None:
     assert [failing(plane, HOME) for _ in range(9)] == [InvalidCredentials] * 9
-    guesses = [(EMAIL, "wrong", HOME), (EMAIL, "wrong too", HOME), (EMAIL, PASSWORD, HOME)]
-    told = [answer[:8] for answer in together(plane, *guesses)]
-    assert told == ["email or", "too many", "too many"]
+    guesses = [(EMAIL, f"wrong {number}", HOME) for number in range(4)]
+    messages = [message[:8] for message in together(plane, *guesses)]
+    assert sorted(messages) == ["email or", "too many", "too many", "too many"]
+
+
+def test_the_right_password_at_the_limit_tells_nothing(
+    plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verify = plane.sign_in._hashing.verify
+
+    def meanwhile(password_hash: str | None, password: str) -> bool:
+        monkeypatch.undo()
+        assert [failing(plane, HOME) for _ in range(10)] == [InvalidCredentials] * 10
+        return verify(password_hash, password)
+
+    monkeypatch.setattr(plane.sign_in._hashing, "verify", meanwhile)
+    with pytest.raises(TooManyFailedLogins):
+        at_home(plane)
 
 
 def test_a_hash_of_old_parameters_is_renewed_for_who_comes_twice_at_once(
@@ -609,7 +643,7 @@ def test_a_hash_of_old_parameters_is_renewed_for_who_comes_twice_at_once(
     at_home(plane)
 
 
-def test_who_leaves_while_several_enter_keeps_nobody_out(
+def test_signing_out_while_another_user_signs_in_there_keeps_neither_waiting(
     plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kim = "kim@example.com"
@@ -621,11 +655,11 @@ def test_who_leaves_while_several_enter_keeps_nobody_out(
     def meet(rows: Any, entries: Sequence[audit.Entry]) -> None:
         is_leaving = [entry.event for entry in entries] == ["session.ended"]
         if is_leaving:
-            has_ended.set()  # and waits for the trail, which the others hold
+            has_ended.set()  # and waits for the audit log, which the other one has locked
         append_all(rows, entries)
         if not is_leaving:
             has_begun.set()
-            has_ended.wait(0.5)  # in vain, if who leaves waits for the account
+            has_ended.wait(0.5)  # in vain, if signing out waits for the account
 
     def leave() -> None:
         assert has_begun.wait(10)
@@ -636,39 +670,36 @@ def test_who_leaves_while_several_enter_keeps_nobody_out(
     with ThreadPoolExecutor(1) as pool:
         leaving = pool.submit(leave)
         there = structs.replace(HOME, session=before.session)
-        told = together(plane, (EMAIL, PASSWORD, HOME), (kim, PASSWORD, there))
+        assert by_password(plane, EMAIL, PASSWORD, there).user_id == account(plane).user_id
         assert leaving.result() is None
-    assert told == [account(plane).user_id, account(plane, kim).user_id]
 
 
-def test_where_one_of_two_cannot_be_told_of_neither_begins(
+def test_a_session_whose_audit_entry_cannot_be_written_is_not_created(
     plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     append_all = audit.append_all
 
-    def append_one(rows: Any, entries: Sequence[audit.Entry]) -> None:
-        append_all(rows, entries[:1])
+    def append_and_fail(rows: Any, entries: Sequence[audit.Entry]) -> None:
+        append_all(rows, entries)
         raise StoreUnavailable("the disk is full")
 
-    monkeypatch.setattr(audit, "append_all", append_one)
-    told = together(plane, (EMAIL, PASSWORD, HOME), (EMAIL, PASSWORD, HOME))
-    assert told == ["the disk is full"] * 2
+    monkeypatch.setattr(audit, "append_all", append_and_fail)
+    with pytest.raises(StoreUnavailable, match="the disk is full"):
+        at_home(plane)
     assert sessions_of(plane, EMAIL) == 0
 
 
-def test_a_database_that_fails_is_told_to_those_whom_it_fails(
-    plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("method", ["read", "write"])
+def test_a_database_that_fails_refuses_the_sign_in(
+    plane: ControlPlane, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
     def fail() -> None:
         raise StoreUnavailable("the disk is full")
 
-    told = {}
-    for method in ("write", "read"):
-        with monkeypatch.context() as patched:
-            patched.setattr(plane.store, method, fail)
-            told[method] = together(plane, (EMAIL, PASSWORD, HOME), (EMAIL, "wrong", HOME))
-    assert told["write"] == ["the disk is full", "email or password is wrong"]
-    assert told["read"] == ["the disk is full"] * 2
+    with monkeypatch.context() as patched:
+        patched.setattr(plane.store, method, fail)
+        with pytest.raises(StoreUnavailable):
+            at_home(plane)
     assert sessions_of(plane, EMAIL) == 0
 
 

@@ -298,7 +298,7 @@ def test_a_provider_that_hangs_holds_nothing_else_up(
 
     with ThreadPoolExecutor(48) as threads:
         coming = [threads.submit(come_back, number) for number in range(48)]
-        until(lambda: QUEUED.labels("provider")._value.get() == 40)  # as many as it takes
+        until(lambda: QUEUED.labels("identity_provider")._value.get() == 40)  # as many as it takes
         for path in ("/healthz", "/readyz", "/v1/users"):
             begun = time.monotonic()
             assert attempt.client.get(path).status_code in (200, 401)

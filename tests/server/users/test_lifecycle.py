@@ -14,8 +14,7 @@ from tests.support.users import PASSWORD, emails, everybody, execute
 
 from anyscale.audit_log import verify
 from anyscale.errors import AnyscaleError, LastOwner, NotAuthenticated, NotFound, NotPermitted
-from anyscale.server.core.login.session_creation import begin, hold
-from anyscale.server.core.login.sessions import ClientInfo
+from anyscale.server.core.login.sessions import ClientInfo, create_session, lock_account
 from anyscale.server.main import ControlPlane, Principal
 from anyscale.server.store.interface import SessionRecord, Transaction
 
@@ -49,9 +48,9 @@ def owners(plane: ControlPlane, *names: str) -> list[str]:
 def signed_in(plane: ControlPlane, user_id: str) -> str:
     """Begin a session; give its secret."""
     with plane.store.write() as rows:
-        held = hold(rows, user_id, ClientInfo("192.0.2.1", "a browser"))
+        held = lock_account(rows, user_id, ClientInfo("192.0.2.1", "a browser"))
         assert held
-        return begin(rows, "password", held).session
+        return create_session(rows, "password", held).session
 
 
 def sessions(plane: ControlPlane, user_id: str) -> list[SessionRecord]:

@@ -9,7 +9,7 @@ from tests.support.control_planes import House
 from tests.support.users import everybody, execute
 
 from anyscale.errors import ConfigError, NotAuthenticated, NotFound
-from anyscale.server.core.tokens.api_tokens import hash_of
+from anyscale.server.core.secrets import hash_of
 from anyscale.server.main import ControlPlane, Principal
 
 LOCAL = Principal("local:test")

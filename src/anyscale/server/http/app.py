@@ -27,7 +27,6 @@ from anyscale.server.http.csrf import same_origin_only
 from anyscale.server.http.errors import HANDLERS
 from anyscale.server.http.login import pages, sso
 from anyscale.server.http.login import routes as sessions
-from anyscale.server.http.login.others import Others
 from anyscale.server.http.middleware.gzip_requests import MAX_BODY, GzipRequestMiddleware
 from anyscale.server.http.middleware.head_requests import HeadMiddleware
 from anyscale.server.http.middleware.request_log import RequestLogMiddleware
@@ -44,14 +43,13 @@ _CLEAN_UP_SECONDS = 60
 
 def application(plane: ControlPlane) -> ASGIApp:
     """Make the application that answers for a control plane, and closes it at the end."""
-    others = Others()
-    lanes = ThreadPools(others)
+    pools = ThreadPools()
 
     def the_plane() -> ControlPlane:
         return plane
 
-    def the_lanes() -> ThreadPools:
-        return lanes
+    def the_pools() -> ThreadPools:
+        return pools
 
     app = Litestar(
         route_handlers=[
@@ -68,7 +66,7 @@ def application(plane: ControlPlane) -> ASGIApp:
         ],
         dependencies={
             "plane": Provide(the_plane, sync_to_thread=False),
-            "lanes": Provide(the_lanes, sync_to_thread=False),
+            "pools": Provide(the_pools, sync_to_thread=False),
             "caller": Provide(_caller, sync_to_thread=False),
             "member": Provide(_member, sync_to_thread=False),
         },
@@ -78,11 +76,11 @@ def application(plane: ControlPlane) -> ASGIApp:
         lifespan=[partial(_running, plane=plane)],
         openapi_config=document.document_of(),
         request_max_body_size=MAX_BODY,
-        state=State({"plane": plane, "lanes": lanes}),
+        state=State({"plane": plane, "pools": pools}),
         logging_config=None,
     )
     answering = ShutdownMiddleware(HeadMiddleware(GzipRequestMiddleware(app)))
-    return RequestLogMiddleware(answering, others, by_tls=plane.settings.is_reached_by_tls)
+    return RequestLogMiddleware(answering, by_tls=plane.settings.is_reached_by_tls)
 
 
 def _caller(request: Request[Any, Any, Any]) -> Principal:

@@ -14,12 +14,12 @@ from anyscale.server.http.thread_pools import ThreadPools
 __all__ = [
     "Connection",
     "GivenCaller",
-    "GivenLanes",
     "GivenMember",
     "GivenPlane",
-    "lanes_of",
+    "GivenPools",
     "looked_up",
     "plane_of",
+    "pools_of",
 ]
 
 Found = TypeVar("Found")
@@ -27,7 +27,7 @@ Found = TypeVar("Found")
 Connection = ASGIConnection[Any, Any, Any, Any]
 
 GivenPlane = NamedDependency[ControlPlane]
-GivenLanes = NamedDependency[ThreadPools]
+GivenPools = NamedDependency[ThreadPools]
 GivenCaller = NamedDependency[Principal]
 GivenMember = NamedDependency[AuthenticatedUser]
 
@@ -38,10 +38,10 @@ def plane_of(connection: Connection) -> ControlPlane:
     return plane
 
 
-def lanes_of(connection: Connection) -> ThreadPools:
+def pools_of(connection: Connection) -> ThreadPools:
     """Give the threads of its process."""
-    lanes: ThreadPools = connection.app.state.lanes
-    return lanes
+    pools: ThreadPools = connection.app.state.pools
+    return pools
 
 
 async def looked_up(connection: Connection, look_up: Callable[[], Found]) -> Found:
@@ -55,4 +55,4 @@ async def looked_up(connection: Connection, look_up: Callable[[], Found]) -> Fou
     """
     if plane_of(connection).store.is_near:
         return look_up()
-    return await lanes_of(connection).asking.run(look_up)
+    return await pools_of(connection).auth.run(look_up)

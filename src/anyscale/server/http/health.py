@@ -7,7 +7,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client import REGISTRY as THIS_PROCESS
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from anyscale.server.http.dependencies import GivenLanes, GivenPlane
+from anyscale.server.http.dependencies import GivenPlane, GivenPools
 from anyscale.server.http.errors import answers
 
 __all__ = ["HANDLERS"]
@@ -25,8 +25,8 @@ async def health() -> dict[str, str]:
     tags=["operations"],
     responses={503: answers()[503]},
 )
-async def ready(plane: GivenPlane, lanes: GivenLanes) -> dict[str, str]:
-    await lanes.watching.run(plane.store.ready)
+async def ready(plane: GivenPlane, pools: GivenPools) -> dict[str, str]:
+    await pools.monitoring.run(plane.store.ready)
     return {"status": "ready"}
 
 
@@ -37,8 +37,8 @@ async def ready(plane: GivenPlane, lanes: GivenLanes) -> dict[str, str]:
     tags=["operations"],
     media_type="text/plain",
 )
-async def metrics(lanes: GivenLanes) -> Response[bytes]:
-    text = await lanes.counting.run(_figures)
+async def metrics(pools: GivenPools) -> Response[bytes]:
+    text = await pools.monitoring.run(_figures)
     return Response(text, media_type=_PLAIN)
 
 

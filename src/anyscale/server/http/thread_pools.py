@@ -1,39 +1,78 @@
-"""The kinds of work of a server, each with threads of its own."""
+"""Bounded thread pools: blocking work runs in threads, one pool for each kind of work.
 
+A pool that is full refuses more work (429), so that no kind of work can use up the threads of
+another one (the bulkhead pattern).
+"""
+
+import asyncio
 import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TypeVar
 
-from anyscale.server.http.bounded_pool import BoundedThreadPool
-from anyscale.server.http.login.gathering import Gathering
-from anyscale.server.http.login.others import Others
+from anyscale.errors import Overloaded
+from anyscale.server.http.metrics import QUEUED
 
-__all__ = ["ThreadPools"]
+__all__ = ["BoundedThreadPool", "ThreadPools"]
+
+Answer = TypeVar("Answer")
+
+
+class BoundedThreadPool:
+    """Threads for one kind of work, and a bounded number of calls that wait for one.
+
+    Args:
+        name: the pool's label in the metrics.
+        threads: how many calls run at the same time.
+        waiting: how many more calls may wait for a thread.
+    """
+
+    def __init__(self, name: str, threads: int, waiting: int) -> None:
+        self._limit = threads + waiting
+        # An executor for each pool: one for all, with a limit for each kind, costs twice as much.
+        self._executor = ThreadPoolExecutor(threads, name)
+        self._inside = 0
+        self._gauge = QUEUED.labels(name)
+
+    async def run(self, call: Callable[[], Answer]) -> Answer:
+        """Run a call in a thread. A call that has started runs to its end, even if cancelled.
+
+        Raises:
+            Overloaded: the pool is full.
+        """
+        with self._place():
+            return await asyncio.get_running_loop().run_in_executor(self._executor, call)
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        if self._inside >= self._limit:
+            raise Overloaded("too many requests of this kind at once: ask again in a second")
+        self._inside += 1
+        self._gauge.set(self._inside)
+        try:
+            yield
+        finally:
+            self._inside -= 1
+            self._gauge.set(self._inside)
 
 
 class ThreadPools:
-    """The kinds of work of a control plane; none of them waits for another.
+    """The thread pools of a server process."""
 
-    Args:
-        others: who asks for anything but signing in.
-    """
-
-    def __init__(self, others: Others) -> None:
+    def __init__(self) -> None:
         cores = os.cpu_count() or 1
-        #: people who sign in by password, whose hashes are checked by cores that are free
-        self.entering = Gathering(
-            "entering", 2 * cores, 64, shares=cores, others=others.were_lately
-        )
-        #: whose token or session it is
-        self.asking = BoundedThreadPool("asking", 4, 128)
-        #: look-ups and lists, and the short writes of people about themselves
-        self.reading = BoundedThreadPool("reading", 8, 64)
-        #: pages of users, and what opens, publishes or drops a batch
-        self.writing = BoundedThreadPool("writing", 4, 12)
-        #: pages of passwords: one is hashed by all cores, and the next one is ready
+        #: authentication: reads a token or a session; writes that it was used, or denied
+        self.auth = BoundedThreadPool("auth", 4, 128)
+        #: lookups and lists, and the short writes of users about their own account
+        self.read = BoundedThreadPool("read", 8, 64)
+        #: changes of users by an owner, and all of a batch except its passwords
+        self.write = BoundedThreadPool("write", 4, 12)
+        #: passwords of a batch: all cores hash one chunk, and the next one is ready
         self.hashing = BoundedThreadPool("hashing", 2, 4)
-        #: People's other ways in: while one half of them hashes, the other asks the database.
-        self.signing = BoundedThreadPool("signing", 2 * cores, 64)
-        #: the identity provider, which may hang: its callers alone then wait
-        self.provider = BoundedThreadPool("provider", 8, 32)
-        #: health, which must be seen even when everything else is full
-        self.watching = BoundedThreadPool("watching", 2, 64)
-        self.counting = BoundedThreadPool("counting", 1, 8)
+        #: sign-ins and changes of a password: half of the threads hash, half use the database
+        self.login = BoundedThreadPool("login", 2 * cores, 64)
+        #: requests to the identity provider, which may not respond for seconds
+        self.identity_provider = BoundedThreadPool("identity_provider", 8, 32)
+        #: readiness and metrics, which must respond while all other pools are full
+        self.monitoring = BoundedThreadPool("monitoring", 3, 64)

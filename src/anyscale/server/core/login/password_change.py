@@ -12,8 +12,14 @@ from anyscale.server.core.audit.log import AuditLog
 from anyscale.server.core.hashing.pool import PasswordHashPool
 from anyscale.server.core.login.password_login import LoginResult, PasswordLogin, require_passwords
 from anyscale.server.core.login.rate_limit import LoginRateLimiter
-from anyscale.server.core.login.session_creation import LockedAccount, begin, hold
-from anyscale.server.core.login.sessions import AuthenticatedUser, ClientInfo, hash_of
+from anyscale.server.core.login.sessions import (
+    AuthenticatedUser,
+    ClientInfo,
+    LockedAccount,
+    create_session,
+    lock_account,
+)
+from anyscale.server.core.secrets import hash_of
 from anyscale.server.store.interface import AccountRecord, Store, Transaction
 from anyscale.user.passwords import normalized
 from anyscale.user.validation import Policy
@@ -48,7 +54,7 @@ class PasswordService:
         self._throttle = LoginRateLimiter()
         self._noting = DeferredAuditWriter(trail, InvalidCredentials.code, "sign in")
         #: signing in
-        self.attempts = PasswordLogin(
+        self.password_login = PasswordLogin(
             store, hashing, self._throttle, self._noting, policy, initial_days
         )
 
@@ -74,7 +80,7 @@ class PasswordService:
             raise PasswordRefused("The new password is the one that you have.")
         chosen = self._hashed(new, account)
         with self._store.write() as rows:
-            held = hold(rows, account.user_id, browser)
+            held = lock_account(rows, account.user_id, browser)
             is_over = rows.session(member.session.hash) is None
             if is_over or not held or held.account.suspended_at is not None:
                 raise NotAuthenticated("you are not signed in any more")
@@ -113,7 +119,7 @@ class PasswordService:
         chosen = self._hashed(new, account)
         with self._store.write() as rows:
             # First, so that two who use it at once take turns.
-            held = hold(rows, account.user_id, browser)
+            held = lock_account(rows, account.user_id, browser)
             taken = rows.take_link(hash_of(secret))
             if not taken or not held or held.account.suspended_at is not None:
                 raise LinkInvalid("this link was used before, or has expired: ask for a new one")
@@ -133,7 +139,7 @@ class PasswordService:
         rows.end_sessions(user_id)
         rows.remove_links(user_id=user_id)
         rows.remove_devices(user_id)
-        begun = begin(rows, way, held)
+        begun = create_session(rows, way, held)
         return LoginResult(user_id, begun.session, begun.device)
 
     def _hashed(self, new: str, account: AccountRecord) -> str:

@@ -1,26 +1,23 @@
-"""Signing in by email and password; whoever comes meanwhile is dealt with together.
+"""Sign-in by email and password."""
 
-While every core hashes, a thread that wakes finds nothing of its own in the caches. So what stands
-around a hash is done once for several: docs/decisions/0009-what-a-sign-in-costs.md.
-"""
-
-from collections.abc import Callable, Sequence
-
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from anyscale.errors import (
     AnyscaleError,
     InvalidCredentials,
     NotPermitted,
     PasswordExpired,
-    StoreUnavailable,
-    TooManyFailedLogins,
 )
 from anyscale.server.core.audit.deferred import DeferredAuditWriter
 from anyscale.server.core.hashing.pool import PasswordHashPool
 from anyscale.server.core.login.rate_limit import LoginRateLimiter
-from anyscale.server.core.login.session_creation import LockedAccount, begin_all, hold_all
-from anyscale.server.core.login.sessions import DEVICE_LIMIT, ClientInfo, hash_of
+from anyscale.server.core.login.sessions import (
+    DEVICE_LIMIT,
+    ClientInfo,
+    create_session,
+    lock_account,
+)
+from anyscale.server.core.secrets import hash_of
 from anyscale.server.store.interface import AccountRecord, Store, Transaction
 from anyscale.user.emails import email_key
 from anyscale.user.passwords import normalized
@@ -30,260 +27,167 @@ __all__ = ["LoginAttempt", "LoginResult", "PasswordLogin", "require_passwords"]
 
 _DAY = 24 * 60 * 60 * 1000
 
+_WRONG = "email or password is wrong"
+
 
 class LoginResult(Struct, frozen=True):
-    """What a browser is given that signed in."""
+    """A completed sign-in."""
 
     user_id: str
-    #: the secrets of its two cookies
+    #: secret of the session cookie
     session: str
+    #: secret of the device cookie
     device: str
     must_change_password: bool = False
 
     def __repr__(self) -> str:
-        return f"SignedIn({self.user_id!r})"
+        return f"LoginResult({self.user_id!r})"
 
 
 class LoginAttempt(Struct, frozen=True):
-    """Somebody who wants to sign in."""
+    """A sign-in whose account was looked up, and whose password is not verified yet."""
 
-    #: the email's key, whether there is such an account or not; empty if it is no email
+    #: the email's key, whether it has an account or not; empty where the text is no email
     key: str
     password: str
-    browser: ClientInfo
+    client: ClientInfo
+    account: AccountRecord | None
+    #: the device cookie, if the account knows it; else empty
+    known_device: str
 
     def __repr__(self) -> str:
-        return "Attempt(...)"
+        return "LoginAttempt(...)"
 
 
 class PasswordLogin:
-    """What comes of emails and passwords.
+    """Verifies passwords and creates sessions.
 
     Args:
-        store: the accounts.
-        hashing: what checks passwords.
-        throttle: who was wrong too often.
-        noting: where refusals are noted.
-        policy: whether SSO is the only way in.
-        initial_days: after which a password that an administrator gave is no good any more.
+        store: accounts and sessions.
+        hashing: the pool that verifies passwords.
+        rate_limiter: limits of failed sign-ins.
+        audit_writer: writes denied sign-ins to the audit log, in the background.
+        policy: whether SSO is the only sign-in method.
+        initial_days: days after which a password that an administrator set expires.
     """
 
     def __init__(
         self,
         store: Store,
         hashing: PasswordHashPool,
-        throttle: LoginRateLimiter,
-        noting: DeferredAuditWriter,
+        rate_limiter: LoginRateLimiter,
+        audit_writer: DeferredAuditWriter,
         policy: Policy,
         initial_days: int,
     ) -> None:
         self._store = store
         self._hashing = hashing
-        self._throttle = throttle
-        self._noting = noting
+        self._rate_limiter = rate_limiter
+        self._audit_writer = audit_writer
         self._policy = policy
         self._initial_limit = initial_days * _DAY
 
-    def begin(self, email: str, password: str, browser: ClientInfo) -> LoginAttempt:
-        """Say who wants to sign in. It asks no database.
+    def prepare(self, email: str, password: str, client: ClientInfo) -> LoginAttempt:
+        """Look up the account and the device, and check the rate limits.
+
+        It costs the same for an email without an account.
 
         Raises:
-            NotPermitted: SSO is the only way in.
+            NotPermitted: SSO is the only sign-in method.
+            TooManyFailedLogins: a limit is reached.
+            StoreUnavailable: the database cannot be read.
         """
         require_passwords(self._policy)
-        return LoginAttempt(_key(email), password, browser)
+        key = _key(email)
+        with self._store.read() as tx:
+            account = tx.account(email_key=key)
+            known_device = _known_device(tx, account, client.device)
+        attempt = LoginAttempt(key, password, client, account, known_device)
+        self._check_rate_limit(attempt)
+        return attempt
 
-    def would_throttle_a_stranger(self, attempt: LoginAttempt) -> bool:
-        """Say whether too many passwords were wrong, unless the account knows the browser.
+    def login(self, attempt: LoginAttempt) -> LoginResult:
+        """Verify the password, and create a session.
 
-        `require_admitted` finds that out, so that who is throttled need not wait for a hash.
-        """
-        return self._throttled(attempt, "") is not None
-
-    def require_admitted(self, attempt: LoginAttempt) -> None:
-        """Check that somebody may try a password. It only reads.
+        An email without an account costs the same time as a wrong password, and gets the same
+        response.
 
         Raises:
-            Throttled: not now.
+            InvalidCredentials: the email or the password is wrong, or the account is suspended.
+            PasswordExpired: the password that an administrator set was not changed in time.
+            TooManyFailedLogins: a limit was reached while this attempt waited.
+            StoreUnavailable: the database cannot be written.
         """
-        with self._store.read() as rows:
-            ((_, known),) = _found(rows, [attempt])
-        self._throttle.check(attempt.browser.address, attempt.key, known=known)
+        self._check_rate_limit(attempt)
+        password_hash = attempt.account.password_hash if attempt.account else None
+        if not self._hashing.verify(password_hash, attempt.password):
+            raise self._reject(attempt)
+        # Others may have failed meanwhile: guesses at the same time are no more guesses.
+        self._check_rate_limit(attempt)
+        assert attempt.account
+        assert password_hash
+        return self._create_session(attempt, attempt.account.user_id, password_hash)
 
-    def settle(
-        self, take: Callable[[], Sequence[LoginAttempt]]
-    ) -> list[LoginResult | AnyscaleError]:
-        """Check the passwords of those who wait, and begin the sessions of who is right.
+    def _create_session(
+        self, attempt: LoginAttempt, user_id: str, password_hash: str
+    ) -> LoginResult:
+        rehashed = self._rehashed(attempt.password, password_hash)
+        with self._store.write() as tx:
+            locked = lock_account(tx, user_id, attempt.client)
+            if locked and locked.account.password_hash == password_hash:
+                self._require_active(locked.account, tx.now())
+                if rehashed:
+                    tx.set_password(user_id, rehashed, None)
+                session = create_session(tx, "password", locked)
+                is_initial = locked.account.password_set_at is None
+                return LoginResult(user_id, session.session, session.device, is_initial)
+        # The password was changed after the account was read, or another sign-in has rehashed it.
+        return self.login(structs.replace(attempt, account=locked.account if locked else None))
 
-        An account that does not exist costs the same time, and gets the same answer, as a password
-        that is wrong.
+    def _check_rate_limit(self, attempt: LoginAttempt) -> None:
+        self._rate_limiter.check(attempt.client.address, attempt.key, known=attempt.known_device)
 
-        Args:
-            take: gives them, the same at each call. It is called as soon as a core is free for
-                them, perhaps by another thread.
+    def _reject(self, attempt: LoginAttempt) -> InvalidCredentials:
+        """Count a wrong password, and have it written to the audit log."""
+        self._rate_limiter.failed(attempt.client.address, attempt.key, known=attempt.known_device)
+        self._audit_writer.refused(attempt.account)
+        return InvalidCredentials(_WRONG)
 
-        Returns:
-            For each, in order: what the browser is given, or an error. It is `InvalidCredentials`
-            if email or password is wrong, or the account is suspended; `PasswordExpired` if the
-            password that an administrator gave was not changed in time; `TooManyFailedLogins`
-            if too many were wrong before or meanwhile; `StoreUnavailable` if the database failed.
-            Who is refused beside somebody who is right waits until that one's session has begun.
-        """
-        cases: list[_Case] = []
-
-        def untried() -> list[tuple[str | None, str]]:
-            cases[:] = self._cases(take())
-            return [case.pair for case in cases if not case.answer]
-
-        checked = self._hashing.verify_many(untried)
-        open_cases = [case for case in cases if not case.answer]
-        for case, is_right in zip(open_cases, checked, strict=True):
-            # Once more: those before may have been the last ones that were allowed.
-            case.answer = self._throttled(case.attempt, case.known)
-            if not case.answer and not is_right:
-                case.answer = self._refused(case)
-        self._enter([case for case in cases if not case.answer])
-        return [case.settled for case in cases]
-
-    def _cases(self, attempts: Sequence[LoginAttempt]) -> "list[_Case]":
-        if not attempts:
-            return []
-        try:
-            with self._store.read() as rows:
-                found = _found(rows, attempts)
-        except StoreUnavailable as error:
-            return [_Case(attempt, None, "", answer=error) for attempt in attempts]
-        return [
-            _Case(attempt, account, known, answer=self._throttled(attempt, known))
-            for attempt, (account, known) in zip(attempts, found, strict=True)
-        ]
-
-    def _throttled(self, attempt: LoginAttempt, known: str) -> TooManyFailedLogins | None:
-        try:
-            self._throttle.check(attempt.browser.address, attempt.key, known=known)
-        except TooManyFailedLogins as error:
-            return error
+    def _rehashed(self, password: str, password_hash: str) -> str | None:
+        """Hash a password again if its hash has other parameters than new ones."""
+        if self._hashing.needs_rehash(password_hash):
+            return self._hashing.hash(normalized(password))
         return None
 
-    def _refused(self, case: "_Case") -> InvalidCredentials:
-        attempt = case.attempt
-        self._throttle.failed(attempt.browser.address, attempt.key, known=case.known)
-        self._noting.refused(case.account)
-        return InvalidCredentials("email or password is wrong")
-
-    def _enter(self, cases: "Sequence[_Case]") -> None:
-        """Begin the sessions of those whose passwords are right, in one transaction."""
-        if not cases:  # whoever is refused waits for nobody who writes
-            return
-        for case in cases:
-            case.better = self._better(case)
-        try:
-            with self._store.write() as rows:
-                self._begin(rows, cases)
-        except StoreUnavailable as error:
-            for case in cases:
-                case.answer = error
-
-    def _better(self, case: "_Case") -> str | None:
-        """Hash a password anew if its hash was made with other parameters than today's."""
-        if self._hashing.needs_rehash(case.pair[0] or ""):
-            return self._hashing.hash(normalized(case.attempt.password))
-        return None
-
-    def _begin(self, rows: Transaction, cases: "Sequence[_Case]") -> None:
-        held = hold_all(rows, [(case.user_id, case.attempt.browser) for case in cases])
-        now = rows.now()
-        entering = []
-        for case, one in zip(cases, held, strict=True):
-            case.answer = self._fault(case, one, now)
-            if one and not case.answer:
-                entering.append((case, one))
-        for case, one in entering:
-            if case.better:
-                rows.set_password(one.account.user_id, case.better, None)
-        begun = begin_all(rows, "password", [one for _, one in entering])
-        for (case, one), new in zip(entering, begun, strict=True):
-            has_own = one.account.password_set_at is not None
-            case.answer = LoginResult(one.account.user_id, new.session, new.device, not has_own)
-
-    def _fault(self, case: "_Case", held: LockedAccount | None, now: int) -> AnyscaleError | None:
-        if held is None or held.account.password_hash != case.pair[0]:
-            return InvalidCredentials("email or password is wrong")  # it was changed meanwhile
-        fault = self._closed(held.account, now)
-        if fault:
-            self._noting.refused(held.account)
-        return fault
-
-    def _closed(self, account: AccountRecord, now: int) -> AnyscaleError | None:
-        # Only who knows the password reads these.
+    def _require_active(self, account: AccountRecord, now: int) -> None:
+        # Only a client that has sent the right password gets these messages.
+        error: AnyscaleError | None = None
         if account.suspended_at is not None:
-            return InvalidCredentials("this account is suspended: ask an administrator")
-        if account.password_set_at is None and now - account.created_at > self._initial_limit:
-            return PasswordExpired(
+            error = InvalidCredentials("this account is suspended: ask an administrator")
+        elif account.password_set_at is None and now - account.created_at > self._initial_limit:
+            error = PasswordExpired(
                 "the password that you were given was not changed in time: ask an administrator "
                 "for a link by which you set a new one"
             )
-        return None
-
-
-class _Case(Struct, eq=False):
-    """An attempt, and what comes of it once that is known."""
-
-    attempt: LoginAttempt
-    account: AccountRecord | None
-    #: what tells the browser from others, if it has signed in to the account before
-    known: str
-    #: the hash of the same password by today's parameters, if the one that there is has others
-    better: str | None = None
-    answer: LoginResult | AnyscaleError | None = None
-
-    def __repr__(self) -> str:
-        return "_Case(...)"
-
-    @property
-    def settled(self) -> LoginResult | AnyscaleError:
-        """The answer, which each has in the end: none may slip to the next one's."""
-        assert self.answer
-        return self.answer
-
-    @property
-    def pair(self) -> tuple[str | None, str]:
-        """The hash that there is, and the password."""
-        return self.account.password_hash if self.account else None, self.attempt.password
-
-    @property
-    def user_id(self) -> str:
-        """Of the account; for who is right, and so has one."""
-        assert self.account
-        return self.account.user_id
+        if error:
+            self._audit_writer.refused(account)
+            raise error
 
 
 def require_passwords(policy: Policy) -> None:
-    """Check that people sign in by passwords at all.
+    """Check that users may sign in by password.
 
     Raises:
-        NotPermitted: SSO is the only way in.
+        NotPermitted: SSO is the only sign-in method.
     """
     if policy.sso_only:
         raise NotPermitted("everybody here signs in by SSO: there are no passwords")
 
 
-def _found(
-    rows: Transaction, attempts: Sequence[LoginAttempt]
-) -> list[tuple[AccountRecord | None, str]]:
-    """Give each account, and what tells the browser from others if the account knows it."""
-    accounts = rows.accounts_with({attempt.key for attempt in attempts if attempt.key})
-    found = [accounts.get(attempt.key) for attempt in attempts]
-    # Asked for an account that does not exist too: it costs the same.
-    devices = [
-        (hash_of(attempt.browser.device), account.user_id if account else "")
-        for attempt, account in zip(attempts, found, strict=True)
-    ]
-    known = rows.known_devices(set(devices), rows.now() - DEVICE_LIMIT)
-    return [
-        (account, attempt.browser.device if device in known else "")
-        for attempt, account, device in zip(attempts, found, devices, strict=True)
-    ]
+def _known_device(tx: Transaction, account: AccountRecord | None, device: str) -> str:
+    # Also without an account, which must cost the same.
+    key = (hash_of(device), account.user_id if account else "")
+    return device if tx.known_devices({key}, tx.now() - DEVICE_LIMIT) else ""
 
 
 def _key(email: str) -> str:

@@ -64,25 +64,32 @@ class LoginRateLimiter:
         Raises:
             Throttled: not now.
         """
-        now = time.monotonic()
         with self._lock:
-            wait = max(self._wait(count, now) for count in _counts(address, account, known))
+            self._check(_counts(address, account, known), time.monotonic())
+
+    def failed(self, address: str, account: str, *, known: str = "") -> None:
+        """Count a failure: the same arguments.
+
+        Raises:
+            TooManyFailedLogins: the limit was reached before; the failure is not counted.
+        """
+        now, counts = time.monotonic(), _counts(address, account, known)
+        with self._lock:
+            self._check(counts, now)
+            for limit, who in counts:
+                times = self._failures.pop(who, None) or deque(maxlen=limit.failures)
+                times.append(now)
+                self._failures[who] = times
+            self._forget(now)
+
+    def _check(self, counts: list[Count], now: float) -> None:
+        wait = max(self._wait(count, now) for count in counts)
         if wait > 0:
             raise TooManyFailedLogins(
                 "too many wrong passwords: wait some minutes, or ask an administrator for a "
                 "link by which you set a new one",
                 wait,
             )
-
-    def failed(self, address: str, account: str, *, known: str = "") -> None:
-        """Count a failure: the same arguments."""
-        now = time.monotonic()
-        with self._lock:
-            for limit, who in _counts(address, account, known):
-                times = self._failures.pop(who, None) or deque(maxlen=limit.failures)
-                times.append(now)
-                self._failures[who] = times
-            self._forget(now)
 
     def _wait(self, count: Count, now: float) -> float:
         limit, who = count

@@ -1,8 +1,6 @@
 """Sessions: signed-in browsers, known by a cookie of which only the hash is kept."""
 
-import hashlib
 import os
-from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -10,7 +8,8 @@ from msgspec import Struct
 
 from anyscale.errors import NotAuthenticated, NotFound, PasswordChangeNeeded, StoreUnavailable
 from anyscale.server.core.audit import log as audit
-from anyscale.server.store.interface import AccountRecord, SessionRecord, Store
+from anyscale.server.core.secrets import hash_of, new_secret
+from anyscale.server.store.interface import AccountRecord, SessionRecord, Store, Transaction
 
 __all__ = [
     "ABSOLUTE_LIMIT",
@@ -18,9 +17,11 @@ __all__ = [
     "IDLE_LIMIT",
     "AuthenticatedUser",
     "ClientInfo",
+    "LockedAccount",
+    "NewSession",
     "SessionService",
-    "hash_of",
-    "new_secret",
+    "create_session",
+    "lock_account",
 ]
 
 _HOUR = 60 * 60 * 1000
@@ -35,7 +36,7 @@ ABSOLUTE_LIMIT = 7 * 24 * _HOUR
 #: Milliseconds between two notes of a session's use, which would else be a write for each call.
 _USE_EVERY = 60_000
 
-_SECRET_OCTETS = 32
+_AGENT_LENGTH = 200
 
 _NOBODY = "you are not signed in, or not any more"
 
@@ -154,14 +155,84 @@ class SessionService:
             rows.forget_devices(now - DEVICE_LIMIT)
 
 
-def new_secret() -> str:
-    """Give 256 random bits as a cookie or a link carries them."""
-    return urlsafe_b64encode(os.urandom(_SECRET_OCTETS)).decode().rstrip("=")
+class LockedAccount(Struct, frozen=True):
+    """An account that is locked, so that a session of it may be created."""
+
+    account: AccountRecord
+    client: ClientInfo
+    #: the session that the browser has now: its account, perhaps another one, is locked as well
+    previous: SessionRecord | None
 
 
-def hash_of(secret: str) -> bytes:
-    """Give what is kept of a secret. Plain SHA-256: nobody guesses 256 random bits."""
-    return hashlib.sha256(secret.encode(errors="surrogatepass")).digest()
+class NewSession(Struct, frozen=True):
+    """A session that was just created."""
+
+    record: SessionRecord
+    #: secrets of the session and the device cookie, of which the database has the hashes alone
+    session: str
+    device: str
+
+    def __repr__(self) -> str:
+        return f"NewSession({self.record.session_id!r})"
+
+
+def lock_account(tx: Transaction, user_id: str, client: ClientInfo) -> LockedAccount | None:
+    """Lock an account, and the account of the session that the browser has, in the order of ids.
+
+    It comes first in a transaction: two that lock in different orders would wait for each other.
+
+    Returns:
+        None where there is no such account.
+    """
+    previous = tx.session(hash_of(client.session)) if client.session else None
+    locked = tx.hold_accounts({user_id} | ({previous.user_id} if previous else set()))
+    account = locked.get(user_id)
+    return LockedAccount(account, client, previous) if account else None
+
+
+def create_session(tx: Transaction, method: str, locked: LockedAccount) -> NewSession:
+    """Create a session, and revoke the one that the browser had (ASVS 5.0, 7.2.4).
+
+    From then on the account knows the device.
+
+    Args:
+        tx: the transaction that has locked the account; it locks the audit log from here on.
+        method: how the user signed in: `password`, `link` or `sso`.
+        locked: the account and the browser.
+    """
+    now, user_id = tx.now(), locked.account.user_id
+    entries = _revoke_previous(tx, locked.previous)
+    session = _new_session(locked, method, now)
+    tx.add_sessions([session.record])
+    tx.remember_devices({(hash_of(session.device), user_id)}, now)
+    details = {"way": method}
+    created = audit.Entry(f"user:{user_id}", "session.begun", session.record.session_id, details)
+    audit.append_all(tx, [*entries, created])
+    return session
+
+
+def _revoke_previous(tx: Transaction, previous: SessionRecord | None) -> list[audit.Entry]:
+    # Two windows of one browser may sign in at once: the session is revoked once.
+    if previous and tx.end_sessions(previous.user_id, only=previous.session_id):
+        actor = f"user:{previous.user_id}"
+        return [audit.Entry(actor, "session.ended", previous.session_id, {})]
+    return []
+
+
+def _new_session(locked: LockedAccount, method: str, now: int) -> NewSession:
+    secret, client = new_secret(), locked.client
+    record = SessionRecord(
+        session_id=f"ses_{now:012x}{os.urandom(6).hex()}",
+        user_id=locked.account.user_id,
+        hash=hash_of(secret),
+        way=method,
+        address=client.address,
+        agent="".join(filter(str.isprintable, client.agent[:_AGENT_LENGTH])),
+        created_at=now,
+        used_at=now,
+        expires_at=now + ABSOLUTE_LIMIT,
+    )
+    return NewSession(record, secret, client.device or new_secret())
 
 
 def _is_live(session: SessionRecord, now: int) -> bool:

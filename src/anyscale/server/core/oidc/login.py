@@ -5,8 +5,7 @@ from collections.abc import Set as AbstractSet
 from anyscale.errors import SsoRefused
 from anyscale.server.core.audit import log as audit
 from anyscale.server.core.login.password_login import LoginResult
-from anyscale.server.core.login.session_creation import begin, hold
-from anyscale.server.core.login.sessions import ClientInfo
+from anyscale.server.core.login.sessions import ClientInfo, create_session, lock_account
 from anyscale.server.core.oidc.provider import ExternalIdentity, Provider
 from anyscale.server.settings import IdentityProvider
 from anyscale.server.store.interface import AccountRecord, Store, Transaction
@@ -41,12 +40,12 @@ class OidcLogin:
         with self._store.read() as rows:
             user_id = self._whose(rows, person)
         with self._store.write() as rows:
-            held = hold(rows, user_id, browser)
+            held = lock_account(rows, user_id, browser)
             if held is None:
                 raise SsoRefused("no_account")
             account = held.account
             is_new = _tie(rows, person, account)
-            begun = begin(rows, "sso", held)
+            begun = create_session(rows, "sso", held)
             if is_new:
                 told = {"issuer": person.issuer}
                 audit.append(rows, _actor(account), "identity.linked", account.user_id, told)

@@ -13,7 +13,6 @@ from joserfc.jwk import Key
 from msgspec import Struct
 
 from anyscale.errors import ProviderUnavailable, SsoRefused
-from anyscale.server.core.login.sessions import new_secret
 from anyscale.server.core.oidc.http_client import Answer, get, post
 from anyscale.server.core.oidc.id_token import (
     Expected,
@@ -23,6 +22,7 @@ from anyscale.server.core.oidc.id_token import (
     keys_of,
     same,
 )
+from anyscale.server.core.secrets import new_secret
 from anyscale.server.settings import IdentityProvider
 from anyscale.urls import checked_url, is_on_loopback
 

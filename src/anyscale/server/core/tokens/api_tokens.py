@@ -1,6 +1,5 @@
 """Tokens: keys of administrators, shown once and kept as hashes."""
 
-import hashlib
 import os
 import zlib
 from contextlib import suppress
@@ -10,10 +9,11 @@ from msgspec import structs
 from anyscale.errors import ConfigError, NotAuthenticated, NotFound, StoreUnavailable
 from anyscale.server.core.audit import log as audit
 from anyscale.server.core.authorization import Principal, holder_of, live_token
+from anyscale.server.core.secrets import hash_of
 from anyscale.server.core.users.lifecycle import known_account
 from anyscale.server.store.interface import Store, TokenRecord, Transaction
 
-__all__ = ["PREFIX", "ROLES", "TokenService", "hash_of"]
+__all__ = ["PREFIX", "ROLES", "TokenService"]
 
 #: By which a token is known where it should not be: in a log, a repository, a chat.
 PREFIX = "mrt_"
@@ -159,11 +159,6 @@ class TokenService:
             with suppress(StoreUnavailable), self._store.write() as writing:
                 writing.use_token(row.token_id, now)
         return Principal(holder_of(row), row.hash), row.role
-
-
-def hash_of(token: str) -> bytes:
-    """Give what is kept of a token. Plain SHA-256: nobody guesses 192 random bits."""
-    return hashlib.sha256(token.encode()).digest()
 
 
 def is_live(token: TokenRecord, now: int) -> bool:

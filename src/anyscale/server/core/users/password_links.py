@@ -7,7 +7,7 @@ from anyscale.server.core.audit import log as audit
 from anyscale.server.core.authorization import Principal, require_owner
 from anyscale.server.core.batches.records import root_of
 from anyscale.server.core.batches.reserve import known_batch
-from anyscale.server.core.login.sessions import hash_of, new_secret
+from anyscale.server.core.secrets import hash_of, new_secret
 from anyscale.server.core.users.lifecycle import known_account
 from anyscale.server.store.interface import AccountRecord, LinkRecord, Store, Transaction
 from anyscale.user.models import PasswordLink, User, from_milliseconds

@@ -8,7 +8,7 @@ from litestar.handlers import BaseRouteHandler
 from anyscale.errors import NotAuthenticated, Overloaded, PasswordChangeNeeded
 from anyscale.server.core.login.sessions import AuthenticatedUser
 from anyscale.server.http.api.authentication import note, refuse_nul
-from anyscale.server.http.dependencies import Connection, lanes_of, looked_up, plane_of
+from anyscale.server.http.dependencies import Connection, looked_up, plane_of, pools_of
 from anyscale.server.http.login.cookies import SESSION
 
 __all__ = ["member_of", "members_only", "own_password_only", "recognise"]
@@ -27,7 +27,7 @@ async def recognise(connection: Connection) -> AuthenticatedUser:
     member = await looked_up(connection, partial(sessions.authenticate, secret))
     if member.is_use_due:
         with suppress(Overloaded):  # it is noted by a later request
-            await lanes_of(connection).asking.run(partial(sessions.note_use, member))
+            await pools_of(connection).auth.run(partial(sessions.note_use, member))
     connection.scope["state"]["member"] = member
     return member
 

@@ -19,7 +19,7 @@ from anyscale.server.http.account.view_models import (
     token_views,
     ways_in,
 )
-from anyscale.server.http.dependencies import Connection, GivenLanes, GivenMember, GivenPlane
+from anyscale.server.http.dependencies import Connection, GivenMember, GivenPlane, GivenPools
 from anyscale.server.http.login.cookies import SESSION, gone
 from anyscale.server.http.thread_pools import ThreadPools
 from anyscale.server.http.web.forms import form_of, sentence
@@ -52,21 +52,21 @@ async def settled_only(connection: Connection, _: BaseRouteHandler) -> None:
 
 @get("/", guards=[settled_only])
 async def account(
-    plane: GivenPlane, lanes: GivenLanes, member: GivenMember, note: FromQuery[str] = ""
+    plane: GivenPlane, pools: GivenPools, member: GivenMember, note: FromQuery[str] = ""
 ) -> Page:
-    return await _account(plane, lanes, member, note=_NOTES.get(note, ""))
+    return await _account(plane, pools, member, note=_NOTES.get(note, ""))
 
 
 async def _account(
     plane: ControlPlane,
-    lanes: ThreadPools,
+    pools: ThreadPools,
     member: AuthenticatedUser,
     *,
     note: str = "",
     problem: str = "",
     status: int = 200,
 ) -> Page:
-    words = await lanes.reading.run(partial(_account_words, plane, member))
+    words = await pools.read.run(partial(_account_words, plane, member))
     return rendered("account", note=note, problem=problem, status=status, **words)
 
 
@@ -87,10 +87,10 @@ def _account_words(plane: ControlPlane, member: AuthenticatedUser) -> dict[str, 
 
 @post("/sessions/end", guards=[settled_only])
 async def end_session(
-    request: AnyRequest, plane: GivenPlane, lanes: GivenLanes, member: GivenMember
+    request: AnyRequest, plane: GivenPlane, pools: GivenPools, member: GivenMember
 ) -> Page:
     (session_id,) = await form_of(request, "session_id")
-    await lanes.reading.run(partial(_end, plane, member, session_id))
+    await pools.read.run(partial(_end, plane, member, session_id))
     if session_id == member.session.session_id:
         return redirect("/sign-in?note=signed_out", gone(SESSION))
     return redirect("/?note=session_ended")
@@ -102,14 +102,14 @@ def _end(plane: ControlPlane, member: AuthenticatedUser, session_id: str) -> Non
 
 
 @post("/sessions/end-others", guards=[settled_only])
-async def end_others(plane: GivenPlane, lanes: GivenLanes, member: GivenMember) -> Page:
-    await lanes.reading.run(partial(plane.sessions.end_others, member))
+async def end_others(plane: GivenPlane, pools: GivenPools, member: GivenMember) -> Page:
+    await pools.read.run(partial(plane.sessions.end_others, member))
     return redirect("/?note=sessions_ended")
 
 
 @post("/tokens", guards=[settled_only])
 async def make_token(
-    request: AnyRequest, plane: GivenPlane, lanes: GivenLanes, member: GivenMember
+    request: AnyRequest, plane: GivenPlane, pools: GivenPools, member: GivenMember
 ) -> Page:
     name, days = await form_of(request, "name", "days")
     if days not in _DAYS:
@@ -117,20 +117,20 @@ async def make_token(
     user_id = member.account.user_id
     create = partial(plane.tokens.create_personal, user_id, name.strip(), _DAYS[days])
     try:
-        secret, token = await lanes.reading.run(create)
+        secret, token = await pools.read.run(create)
     except ConfigError as error:
         problem = sentence(error)
-        return await _account(plane, lanes, member, problem=problem, status=error.status)
+        return await _account(plane, pools, member, problem=problem, status=error.status)
     # In this answer alone: to be sent on, it would have to be kept or to stand in an address.
     return rendered("token", member=member, problem="", token=secret, name=token.name)
 
 
 @post("/tokens/revoke", guards=[settled_only])
 async def revoke_token(
-    request: AnyRequest, plane: GivenPlane, lanes: GivenLanes, member: GivenMember
+    request: AnyRequest, plane: GivenPlane, pools: GivenPools, member: GivenMember
 ) -> Page:
     (token_id,) = await form_of(request, "token_id")
-    await lanes.reading.run(partial(_revoke, plane, member, token_id))
+    await pools.read.run(partial(_revoke, plane, member, token_id))
     return redirect("/?note=token_revoked")
 
 

@@ -10,7 +10,7 @@ from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.login.sessions import AuthenticatedUser
 from anyscale.server.http.account.authentication import own_password_only
 from anyscale.server.http.api.user_bodies import decoded
-from anyscale.server.http.dependencies import GivenLanes, GivenMember, GivenPlane
+from anyscale.server.http.dependencies import GivenMember, GivenPlane, GivenPools
 from anyscale.server.http.errors import answers
 from anyscale.server.http.login.schemas import (
     CreatedToken,
@@ -33,8 +33,8 @@ TokenId = Annotated[str, PathParameter(max_length=64, description="`tok_...`")]
     responses=answers(),
     guards=[own_password_only],
 )
-async def list_tokens(plane: GivenPlane, lanes: GivenLanes, member: GivenMember) -> TokenList:
-    return await lanes.reading.run(partial(_list, plane, member))
+async def list_tokens(plane: GivenPlane, pools: GivenPools, member: GivenMember) -> TokenList:
+    return await pools.read.run(partial(_list, plane, member))
 
 
 @post(
@@ -45,10 +45,10 @@ async def list_tokens(plane: GivenPlane, lanes: GivenLanes, member: GivenMember)
     guards=[own_password_only],
 )
 async def create_token(
-    request: AnyRequest, plane: GivenPlane, lanes: GivenLanes, member: GivenMember
+    request: AnyRequest, plane: GivenPlane, pools: GivenPools, member: GivenMember
 ) -> CreatedToken:
     asked = decoded(await request.body(), CreateTokenRequest)
-    return await lanes.reading.run(partial(_create, plane, member, asked.name, asked.expires_days))
+    return await pools.read.run(partial(_create, plane, member, asked.name, asked.expires_days))
 
 
 @delete(
@@ -59,10 +59,10 @@ async def create_token(
     guards=[own_password_only],
 )
 async def revoke_token(
-    plane: GivenPlane, lanes: GivenLanes, member: GivenMember, token_id: TokenId
+    plane: GivenPlane, pools: GivenPools, member: GivenMember, token_id: TokenId
 ) -> None:
     revoke = partial(plane.tokens.revoke_personal, member.account.user_id, token_id)
-    await lanes.reading.run(revoke)
+    await pools.read.run(revoke)
 
 
 def _list(plane: ControlPlane, member: AuthenticatedUser) -> TokenList:

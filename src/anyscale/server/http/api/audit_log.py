@@ -8,7 +8,7 @@ from litestar.params import QueryParameter
 
 from anyscale.api_schemas import AuditPage
 from anyscale.server.http.api.authentication import owners_only
-from anyscale.server.http.dependencies import GivenLanes, GivenPlane
+from anyscale.server.http.dependencies import GivenPlane, GivenPools
 from anyscale.server.http.errors import answers
 
 __all__ = ["router"]
@@ -22,13 +22,13 @@ __all__ = ["router"]
 )
 async def list_entries(
     plane: GivenPlane,
-    lanes: GivenLanes,
+    pools: GivenPools,
     after: Annotated[
         int, QueryParameter(ge=0, le=2**53, description="The number the last page ended with.")
     ] = 0,
     limit: Annotated[int, QueryParameter(ge=1, le=1000)] = 100,
 ) -> AuditPage:
-    return AuditPage(await lanes.reading.run(partial(plane.trail.page, after, limit)))
+    return AuditPage(await pools.read.run(partial(plane.trail.page, after, limit)))
 
 
 def router() -> Router:

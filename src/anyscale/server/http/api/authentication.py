@@ -15,7 +15,7 @@ from anyscale.errors import (
 )
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.authorization import require_role
-from anyscale.server.http.dependencies import Connection, lanes_of, plane_of
+from anyscale.server.http.dependencies import Connection, plane_of, pools_of
 from anyscale.server.http.middleware.request_log import actor_of
 
 __all__ = ["note", "owners_only", "refuse_nul"]
@@ -31,7 +31,7 @@ async def owners_only(connection: Connection, _: BaseRouteHandler) -> None:
     refuse_nul(connection)
     try:
         authenticate = partial(plane_of(connection).tokens.authenticate, _token_of(connection))
-        caller, role = await lanes_of(connection).asking.run(authenticate)
+        caller, role = await pools_of(connection).auth.run(authenticate)
         connection.scope["state"]["caller"] = caller
         require_role(caller, role)
     except (NotAuthenticated, NotPermitted) as error:
@@ -51,7 +51,7 @@ def refuse_nul(connection: Connection) -> None:
 
 async def note(connection: Connection, error: AnyscaleError) -> None:
     """Note a refusal in the trail."""
-    await lanes_of(connection).asking.run(partial(_note, plane_of(connection), connection, error))
+    await pools_of(connection).auth.run(partial(_note, plane_of(connection), connection, error))
 
 
 def _token_of(connection: Connection) -> str:

@@ -23,7 +23,7 @@ from anyscale.server.core.batches.records import MAX_POSITION
 from anyscale.server.http.api.authentication import owners_only
 from anyscale.server.http.api.user_bodies import checked_page, decoded, decoded_users
 from anyscale.server.http.api.users import Key
-from anyscale.server.http.dependencies import GivenCaller, GivenLanes, GivenPlane
+from anyscale.server.http.dependencies import GivenCaller, GivenPlane, GivenPools
 from anyscale.server.http.errors import answers
 from anyscale.server.http.metrics import BATCHES, HASHES, USERS
 from anyscale.user.models import Batch, ReservedChunk
@@ -49,12 +49,12 @@ async def open_batch(
     data: JSONBody[BatchOpen],
     plane: GivenPlane,
     caller: GivenCaller,
-    lanes: GivenLanes,
+    pools: GivenPools,
     key: Key = None,
 ) -> Batch:
     if not key:
         raise RequestInvalid("a batch is opened with a key: send the header Idempotency-Key")
-    return await lanes.writing.run(partial(plane.batches.open, key, data.if_exists, caller))
+    return await pools.write.run(partial(plane.batches.open, key, data.if_exists, caller))
 
 
 @get(
@@ -65,17 +65,17 @@ async def open_batch(
 )
 async def list_batches(
     plane: GivenPlane,
-    lanes: GivenLanes,
+    pools: GivenPools,
     open_only: FromQuery[bool] = False,
     before: Annotated[str, QueryParameter(max_length=64)] = "",
     limit: Annotated[int, QueryParameter(ge=1, le=1000)] = 100,
     key: Key = None,
 ) -> BatchPage:
     if key:
-        found = await lanes.reading.run(partial(plane.batches.find, key))
+        found = await pools.read.run(partial(plane.batches.find, key))
         return BatchPage([found] if found else [])
     page = partial(plane.batches.page, open_only=open_only, before=before, limit=limit)
-    return BatchPage(await lanes.reading.run(page))
+    return BatchPage(await pools.read.run(page))
 
 
 @get(
@@ -84,8 +84,8 @@ async def list_batches(
     summary="Show one batch: its state and its counts.",
     responses=answers(404),
 )
-async def show_batch(batch_id: Id, plane: GivenPlane, lanes: GivenLanes) -> Batch:
-    return await lanes.reading.run(partial(plane.batches.show, batch_id))
+async def show_batch(batch_id: Id, plane: GivenPlane, pools: GivenPools) -> Batch:
+    return await pools.read.run(partial(plane.batches.show, batch_id))
 
 
 @put(
@@ -99,10 +99,10 @@ async def claim_page(
     batch_id: Id,
     number: Annotated[int, PathParameter(ge=0, le=MAX_POSITION)],
     plane: GivenPlane,
-    lanes: GivenLanes,
+    pools: GivenPools,
 ) -> ReservedChunk:
     body = await request.body()
-    return await lanes.writing.run(partial(_claim, plane, batch_id, number, body))
+    return await pools.write.run(partial(_claim, plane, batch_id, number, body))
 
 
 def _claim(plane: ControlPlane, batch_id: str, number: int, body: bytes) -> ReservedChunk:
@@ -122,10 +122,10 @@ def _claim(plane: ControlPlane, batch_id: str, number: int, body: bytes) -> Rese
     responses=answers(404, 409, 413, 422),
 )
 async def hash_passwords(
-    request: AnyRequest, batch_id: Id, plane: GivenPlane, lanes: GivenLanes
+    request: AnyRequest, batch_id: Id, plane: GivenPlane, pools: GivenPools
 ) -> Stored:
     body = await request.body()
-    return Stored(await lanes.hashing.run(partial(_hash, plane, batch_id, body)))
+    return Stored(await pools.hashing.run(partial(_hash, plane, batch_id, body)))
 
 
 def _hash(plane: ControlPlane, batch_id: str, body: bytes) -> int:
@@ -157,10 +157,10 @@ async def publish_batch(
     batch_id: Id,
     plane: GivenPlane,
     caller: GivenCaller,
-    lanes: GivenLanes,
+    pools: GivenPools,
 ) -> Batch:
     publish = partial(plane.batches.publish, batch_id, data.entries, caller)
-    batch = await lanes.writing.run(publish)
+    batch = await pools.write.run(publish)
     BATCHES.labels(batch.state).inc()
     USERS.inc(batch.users)
     return batch
@@ -173,8 +173,8 @@ async def publish_batch(
     status_code=204,
     responses=answers(404, 409),
 )
-async def release_batch(batch_id: Id, plane: GivenPlane, lanes: GivenLanes) -> None:
-    await lanes.writing.run(partial(plane.batches.release, batch_id))
+async def release_batch(batch_id: Id, plane: GivenPlane, pools: GivenPools) -> None:
+    await pools.write.run(partial(plane.batches.release, batch_id))
 
 
 @post(
@@ -185,9 +185,9 @@ async def release_batch(batch_id: Id, plane: GivenPlane, lanes: GivenLanes) -> N
     responses=answers(404, 409),
 )
 async def drop_batch(
-    batch_id: Id, plane: GivenPlane, caller: GivenCaller, lanes: GivenLanes
+    batch_id: Id, plane: GivenPlane, caller: GivenCaller, pools: GivenPools
 ) -> Batch:
-    batch = await lanes.writing.run(partial(plane.batches.drop, batch_id, caller))
+    batch = await pools.write.run(partial(plane.batches.drop, batch_id, caller))
     BATCHES.labels(batch.state).inc()
     return batch
 
@@ -201,12 +201,12 @@ async def drop_batch(
 async def list_conflicts(
     batch_id: Id,
     plane: GivenPlane,
-    lanes: GivenLanes,
+    pools: GivenPools,
     after: Annotated[int, QueryParameter(ge=-1, le=MAX_POSITION)] = -1,
     limit: Limit = 1000,
 ) -> Conflicts:
     page = partial(plane.batches.conflicts_page, batch_id, after, limit)
-    return Conflicts(await lanes.reading.run(page))
+    return Conflicts(await pools.read.run(page))
 
 
 @get(
@@ -216,10 +216,10 @@ async def list_conflicts(
     responses=answers(404),
 )
 async def list_created(
-    batch_id: Id, plane: GivenPlane, lanes: GivenLanes, after: After = "", limit: Limit = 1000
+    batch_id: Id, plane: GivenPlane, pools: GivenPools, after: After = "", limit: Limit = 1000
 ) -> BatchUsers:
     page = partial(plane.batches.created, batch_id, after, limit)
-    return BatchUsers(await lanes.reading.run(page))
+    return BatchUsers(await pools.read.run(page))
 
 
 @get(
@@ -229,10 +229,10 @@ async def list_created(
     responses=answers(404),
 )
 async def list_without_way_in(
-    batch_id: Id, plane: GivenPlane, lanes: GivenLanes, after: After = "", limit: Limit = 1000
+    batch_id: Id, plane: GivenPlane, pools: GivenPools, after: After = "", limit: Limit = 1000
 ) -> UserPage:
     page = partial(plane.links.without_way_in, batch_id, after, limit)
-    return UserPage(await lanes.reading.run(page))
+    return UserPage(await pools.read.run(page))
 
 
 def router() -> Router:

@@ -11,7 +11,7 @@ from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.authorization import Principal
 from anyscale.server.http.api.authentication import owners_only
 from anyscale.server.http.api.user_bodies import decoded
-from anyscale.server.http.dependencies import GivenCaller, GivenLanes, GivenPlane
+from anyscale.server.http.dependencies import GivenCaller, GivenPlane, GivenPools
 from anyscale.server.http.errors import answers
 
 __all__ = ["router"]
@@ -26,8 +26,8 @@ Id = Annotated[str, PathParameter(max_length=64, description="`usr_...`")]
     status_code=204,
     responses=answers(404, 409),
 )
-async def suspend(user_id: Id, plane: GivenPlane, caller: GivenCaller, lanes: GivenLanes) -> None:
-    await lanes.writing.run(partial(plane.accounts.suspend, user_id, caller))
+async def suspend(user_id: Id, plane: GivenPlane, caller: GivenCaller, pools: GivenPools) -> None:
+    await pools.write.run(partial(plane.accounts.suspend, user_id, caller))
 
 
 @post(
@@ -37,8 +37,8 @@ async def suspend(user_id: Id, plane: GivenPlane, caller: GivenCaller, lanes: Gi
     status_code=204,
     responses=answers(404),
 )
-async def restore(user_id: Id, plane: GivenPlane, caller: GivenCaller, lanes: GivenLanes) -> None:
-    await lanes.writing.run(partial(plane.accounts.restore, user_id, caller))
+async def restore(user_id: Id, plane: GivenPlane, caller: GivenCaller, pools: GivenPools) -> None:
+    await pools.write.run(partial(plane.accounts.restore, user_id, caller))
 
 
 @put(
@@ -53,9 +53,9 @@ async def set_role(
     user_id: Id,
     plane: GivenPlane,
     caller: GivenCaller,
-    lanes: GivenLanes,
+    pools: GivenPools,
 ) -> None:
-    await lanes.writing.run(partial(plane.accounts.set_role, user_id, data.role, caller))
+    await pools.write.run(partial(plane.accounts.set_role, user_id, data.role, caller))
 
 
 @delete(
@@ -65,9 +65,9 @@ async def set_role(
     responses=answers(404, 409),
 )
 async def delete_user(
-    user_id: Id, plane: GivenPlane, caller: GivenCaller, lanes: GivenLanes
+    user_id: Id, plane: GivenPlane, caller: GivenCaller, pools: GivenPools
 ) -> None:
-    await lanes.writing.run(partial(plane.accounts.delete, user_id, caller))
+    await pools.write.run(partial(plane.accounts.delete, user_id, caller))
 
 
 @post(
@@ -78,10 +78,10 @@ async def delete_user(
     responses=answers(404, 409, 413),
 )
 async def create_links(
-    request: Request[Any, Any, Any], plane: GivenPlane, caller: GivenCaller, lanes: GivenLanes
+    request: Request[Any, Any, Any], plane: GivenPlane, caller: GivenCaller, pools: GivenPools
 ) -> PasswordLinks:
     body = await request.body()
-    return await lanes.writing.run(partial(_create_links, plane, body, caller))
+    return await pools.write.run(partial(_create_links, plane, body, caller))
 
 
 def _create_links(plane: ControlPlane, body: bytes, caller: Principal) -> PasswordLinks:

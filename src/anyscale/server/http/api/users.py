@@ -14,7 +14,7 @@ from anyscale.server.core.authorization import Principal
 from anyscale.server.core.batches.records import passes
 from anyscale.server.http.api.authentication import owners_only
 from anyscale.server.http.api.user_bodies import checked_page, checked_users, decoded_users
-from anyscale.server.http.dependencies import GivenCaller, GivenLanes, GivenPlane
+from anyscale.server.http.dependencies import GivenCaller, GivenPlane, GivenPools
 from anyscale.server.http.errors import answers
 from anyscale.server.http.metrics import BATCHES, HASHES, USERS
 from anyscale.user.conflicts import problems_of
@@ -61,10 +61,10 @@ async def get_policy(plane: GivenPlane) -> Policy:
     responses=answers(409, 413, 422),
 )
 async def create_users(
-    request: AnyRequest, plane: GivenPlane, caller: GivenCaller, lanes: GivenLanes, key: Key = None
+    request: AnyRequest, plane: GivenPlane, caller: GivenCaller, pools: GivenPools, key: Key = None
 ) -> BatchCreated:
     body = await request.body()
-    return await lanes.writing.run(partial(_create, plane, body, key, caller))
+    return await pools.write.run(partial(_create, plane, body, key, caller))
 
 
 def _create(plane: ControlPlane, body: bytes, key: str | None, caller: Principal) -> BatchCreated:
@@ -104,9 +104,9 @@ def _looked_up(plane: ControlPlane, users: list[CheckedUser], if_exists: str) ->
     status_code=200,
     responses=answers(413, 422),
 )
-async def look_up(request: AnyRequest, plane: GivenPlane, lanes: GivenLanes) -> Conflicts:
+async def look_up(request: AnyRequest, plane: GivenPlane, pools: GivenPools) -> Conflicts:
     body = await request.body()
-    return await lanes.reading.run(partial(_look_up, plane, body))
+    return await pools.read.run(partial(_look_up, plane, body))
 
 
 def _look_up(plane: ControlPlane, body: bytes) -> Conflicts:
@@ -124,7 +124,7 @@ def _look_up(plane: ControlPlane, body: bytes) -> Conflicts:
 )
 async def list_users(
     plane: GivenPlane,
-    lanes: GivenLanes,
+    pools: GivenPools,
     email: Text = "",
     name: Text = "",
     match: FromQuery[Literal["contains", "exact"]] = "contains",
@@ -134,9 +134,9 @@ async def list_users(
 ) -> UserPage:
     if match == "exact":
         exact = partial(_exact, plane, email, name, suspended=suspended)
-        return UserPage(await lanes.reading.run(exact))
+        return UserPage(await pools.read.run(exact))
     asked = partial(plane.users.page, email=email, name=name, suspended=suspended)
-    return UserPage(await lanes.reading.run(partial(asked, after=after, limit=limit)))
+    return UserPage(await pools.read.run(partial(asked, after=after, limit=limit)))
 
 
 def _exact(plane: ControlPlane, email: str, name: str, *, suspended: bool) -> list[User]:

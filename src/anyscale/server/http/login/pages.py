@@ -22,7 +22,7 @@ from anyscale.server.core.login.sessions import AuthenticatedUser
 from anyscale.server.core.users.password_links import secret_of
 from anyscale.server.http.account.authentication import recognise
 from anyscale.server.http.account.page import HANDLERS as ACCOUNT
-from anyscale.server.http.dependencies import Connection, GivenLanes, GivenMember, GivenPlane
+from anyscale.server.http.dependencies import Connection, GivenMember, GivenPlane, GivenPools
 from anyscale.server.http.login import sign_in as doors
 from anyscale.server.http.login.cookies import SESSION, cookies_of, gone
 from anyscale.server.http.login.routes import SMALL_BODY
@@ -155,14 +155,14 @@ async def show_set_password(plane: GivenPlane) -> Page:
 
 
 @post("/set-password")
-async def set_password(request: AnyRequest, plane: GivenPlane, lanes: GivenLanes) -> Page:
+async def set_password(request: AnyRequest, plane: GivenPlane, pools: GivenPools) -> Page:
     link, new, again = await form_of(request, "link", "new", "again")
     link = secret_of(link)
     try:
         signed_in = await _set(request, link, new, again)
     except AnyscaleError as error:
         at = "link" if isinstance(error, LinkInvalid) else "new"
-        email = await _email_of(plane, lanes, link)
+        email = await _email_of(plane, pools, link)
         return _link_page(plane, link=link if email else "", email=email, at=at, **_refusal(error))
     return redirect("/?note=password_set", *cookies_of(signed_in))
 
@@ -173,10 +173,10 @@ async def _set(request: AnyRequest, link: str, new: str, again: str) -> LoginRes
     return await doors.by_link(request, link, new)
 
 
-async def _email_of(plane: ControlPlane, lanes: ThreadPools, link: str) -> str:
+async def _email_of(plane: ControlPlane, pools: ThreadPools, link: str) -> str:
     """Give whose link it is, to nobody but who has it."""
     try:
-        account = await lanes.reading.run(partial(plane.sign_in.link_account, link))
+        account = await pools.read.run(partial(plane.sign_in.link_account, link))
     except AnyscaleError:
         return ""
     return account.email

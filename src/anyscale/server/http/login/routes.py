@@ -12,7 +12,7 @@ from anyscale.server.core.users.password_links import secret_of
 from anyscale.server.http.account import tokens as own_tokens
 from anyscale.server.http.account.authentication import members_only, own_password_only
 from anyscale.server.http.api.user_bodies import decoded
-from anyscale.server.http.dependencies import GivenLanes, GivenMember, GivenPlane
+from anyscale.server.http.dependencies import GivenMember, GivenPlane, GivenPools
 from anyscale.server.http.errors import answers
 from anyscale.server.http.login import sign_in as doors
 from anyscale.server.http.login.cookies import SESSION, cookies_of, gone
@@ -71,9 +71,9 @@ async def set_password(request: AnyRequest) -> Response[LoginResponse]:
     responses=answers(404),
     response_cookies=[gone(SESSION)],
 )
-async def sign_out(plane: GivenPlane, lanes: GivenLanes, member: GivenMember) -> None:
+async def sign_out(plane: GivenPlane, pools: GivenPools, member: GivenMember) -> None:
     end = partial(plane.sessions.end, member, member.session.session_id)
-    await lanes.reading.run(end)
+    await pools.read.run(end)
 
 
 @get(
@@ -106,8 +106,8 @@ async def change_password(request: AnyRequest, member: GivenMember) -> Response[
     responses=answers(),
     guards=[own_password_only],
 )
-async def list_sessions(plane: GivenPlane, lanes: GivenLanes, member: GivenMember) -> SessionList:
-    return await lanes.reading.run(partial(_sessions, plane.sessions.all, member))
+async def list_sessions(plane: GivenPlane, pools: GivenPools, member: GivenMember) -> SessionList:
+    return await pools.read.run(partial(_sessions, plane.sessions.all, member))
 
 
 def _sessions(read: Any, member: AuthenticatedUser) -> SessionList:
@@ -122,9 +122,9 @@ def _sessions(read: Any, member: AuthenticatedUser) -> SessionList:
     guards=[own_password_only],
 )
 async def end_session(
-    plane: GivenPlane, lanes: GivenLanes, member: GivenMember, session_id: SessionId
+    plane: GivenPlane, pools: GivenPools, member: GivenMember, session_id: SessionId
 ) -> None:
-    await lanes.reading.run(partial(plane.sessions.end, member, session_id))
+    await pools.read.run(partial(plane.sessions.end, member, session_id))
 
 
 @delete(
@@ -135,8 +135,8 @@ async def end_session(
     responses=answers(),
     guards=[own_password_only],
 )
-async def end_others(plane: GivenPlane, lanes: GivenLanes, member: GivenMember) -> EndedSessions:
-    return EndedSessions(await lanes.reading.run(partial(plane.sessions.end_others, member)))
+async def end_others(plane: GivenPlane, pools: GivenPools, member: GivenMember) -> EndedSessions:
+    return EndedSessions(await pools.read.run(partial(plane.sessions.end_others, member)))
 
 
 def _entered(signed_in: LoginResult) -> Response[LoginResponse]:

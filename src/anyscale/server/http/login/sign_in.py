@@ -9,7 +9,7 @@ from anyscale.errors import AnyscaleError, NotAuthenticated, NotFound
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.login.password_login import LoginResult
 from anyscale.server.core.login.sessions import AuthenticatedUser
-from anyscale.server.http.dependencies import Connection, lanes_of, looked_up, plane_of
+from anyscale.server.http.dependencies import Connection, looked_up, plane_of, pools_of
 from anyscale.server.http.login.cookies import SESSION, browser_of
 from anyscale.server.http.metrics import SIGN_INS
 
@@ -20,23 +20,21 @@ __all__ = ["by_link", "by_password", "by_sso", "change_password", "leave"]
 
 
 async def by_password(connection: Connection, email: str, password: str) -> LoginResult:
-    """Sign somebody in, as `PasswordLogin` do, together with whoever else does meanwhile."""
-    attempts, entering = plane_of(connection).sign_in.attempts, lanes_of(connection).entering
+    """Sign in by email and password, as `PasswordLogin` does."""
+    login = plane_of(connection).sign_in.password_login
+    prepare = partial(login.prepare, email, password, browser_of(connection))
 
-    async def entered() -> LoginResult:
-        with entering.place():  # before anything is read: whoever is refused costs little
-            attempt = attempts.begin(email, password, browser_of(connection))
-            if attempts.would_throttle_a_stranger(attempt):
-                await looked_up(connection, partial(attempts.require_admitted, attempt))
-            return await entering.gather(attempts.settle, attempt)
+    async def signed_in() -> LoginResult:
+        attempt = await looked_up(connection, prepare)
+        return await pools_of(connection).login.run(partial(login.login, attempt))
 
-    return await _counted("password", entered())
+    return await _counted("password", signed_in())
 
 
 async def by_link(connection: Connection, link: str, new: str) -> LoginResult:
     """Set a password by a link and sign in, as `PasswordService.by_link` does."""
     enter = partial(plane_of(connection).sign_in.by_link, link, new, browser_of(connection))
-    return await _counted("link", lanes_of(connection).signing.run(enter))
+    return await _counted("link", pools_of(connection).login.run(enter))
 
 
 async def by_sso(connection: Connection, coming: "Awaitable[ExternalIdentity]") -> LoginResult:
@@ -44,7 +42,7 @@ async def by_sso(connection: Connection, coming: "Awaitable[ExternalIdentity]") 
 
     async def entered() -> LoginResult:
         land = partial(plane_of(connection).sso.land, await coming, browser_of(connection))
-        return await lanes_of(connection).signing.run(land)
+        return await pools_of(connection).login.run(land)
 
     return await _counted("sso", entered())
 
@@ -56,13 +54,13 @@ async def change_password(
     change = partial(
         plane_of(connection).sign_in.change_password, member, current, new, browser_of(connection)
     )
-    return await lanes_of(connection).signing.run(change)
+    return await pools_of(connection).login.run(change)
 
 
 async def leave(connection: Connection) -> None:
     """End the session of a browser, if it has one."""
     end = partial(_end, plane_of(connection), connection.cookies.get(SESSION, ""))
-    await lanes_of(connection).reading.run(end)
+    await pools_of(connection).read.run(end)
 
 
 def _end(plane: ControlPlane, secret: str) -> None:

@@ -24,7 +24,7 @@ from anyscale.errors import (
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.oidc.login import CALLBACK, OidcLogin
 from anyscale.server.core.oidc.provider import AuthorizationRequest, ExternalIdentity
-from anyscale.server.http.dependencies import GivenLanes, GivenPlane
+from anyscale.server.http.dependencies import GivenPlane, GivenPools
 from anyscale.server.http.login import sign_in as doors
 from anyscale.server.http.login.cookies import cookies_of, gone, host_cookie
 from anyscale.server.http.metrics import REFUSALS
@@ -61,10 +61,10 @@ class _Attempt(Struct, frozen=True):
 
 
 @get("/sso/start", include_in_schema=False)
-async def start(request: AnyRequest, plane: GivenPlane, lanes: GivenLanes) -> Response[None]:
+async def start(request: AnyRequest, plane: GivenPlane, pools: GivenPools) -> Response[None]:
     sso = _sso(plane)
     try:
-        url, begun = await lanes.provider.run(sso.provider.begin)
+        url, begun = await pools.identity_provider.run(sso.provider.begin)
     except (ProviderUnavailable, Overloaded) as error:
         return _unavailable(request, error)
     kept = urlsafe_b64encode(msgspec.json.encode(_Attempt(begun, time.time())))
@@ -72,20 +72,20 @@ async def start(request: AnyRequest, plane: GivenPlane, lanes: GivenLanes) -> Re
 
 
 @get(CALLBACK, include_in_schema=False)
-async def callback(request: AnyRequest, plane: GivenPlane, lanes: GivenLanes) -> Response[None]:
+async def callback(request: AnyRequest, plane: GivenPlane, pools: GivenPools) -> Response[None]:
     sso = _sso(plane)
     try:
-        signed_in = await doors.by_sso(request, _coming(request, sso, lanes))
+        signed_in = await doors.by_sso(request, _coming(request, sso, pools))
     except SsoRefused as error:
-        return await _refused(request, plane, lanes, error)
+        return await _refused(request, plane, pools, error)
     except (ProviderUnavailable, Overloaded, StoreUnavailable) as error:
         return _unavailable(request, error)
     return _to("/", gone(COOKIE), *cookies_of(signed_in))
 
 
-async def _coming(request: AnyRequest, sso: OidcLogin, lanes: ThreadPools) -> ExternalIdentity:
+async def _coming(request: AnyRequest, sso: OidcLogin, pools: ThreadPools) -> ExternalIdentity:
     finish = partial(sso.provider.finish, _given(request), _begun(request))
-    return await lanes.provider.run(finish)
+    return await pools.identity_provider.run(finish)
 
 
 def _begun(request: AnyRequest) -> AuthorizationRequest:
@@ -118,12 +118,12 @@ def _sso(plane: ControlPlane) -> OidcLogin:
 
 
 async def _refused(
-    request: AnyRequest, plane: ControlPlane, lanes: ThreadPools, error: SsoRefused
+    request: AnyRequest, plane: ControlPlane, pools: ThreadPools, error: SsoRefused
 ) -> Response[None]:
     _tell(request, error, error.reason)
     with suppress(StoreUnavailable, Overloaded):  # what is answered is the refusal all the same
         note = partial(plane.trail.refuse, error.actor, error.reason, f"GET {CALLBACK}")
-        await lanes.asking.run(note)
+        await pools.auth.run(note)
     return _back(_TOLD.get(error.reason, "refused"))
 
 

@@ -13,7 +13,6 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from anyscale.api_schemas import API, IDENTITY
-from anyscale.server.http.login.others import Others
 from anyscale.server.http.metrics import REQUESTS, SECONDS, UNDER_WAY
 
 Headers = list[tuple[bytes, bytes]]
@@ -64,13 +63,11 @@ class RequestLogMiddleware:
 
     Args:
         application: the one that answers.
-        others: where it is noted who asks for anything but signing in.
         by_tls: whether people reach it by TLS alone, whatever a proxy in front says.
     """
 
-    def __init__(self, application: ASGIApp, others: Others, *, by_tls: bool) -> None:
+    def __init__(self, application: ASGIApp, *, by_tls: bool) -> None:
         self._application = application
-        self._others = others
         self._by_tls = by_tls
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -99,7 +96,6 @@ class RequestLogMiddleware:
             UNDER_WAY.dec()
             # The route, not the path: labels must be few, and a path holds what was asked for.
             route = scope.get("path_template") or "unknown"
-            self._others.note(route)
             _told(scope, route, status, time.perf_counter() - begun)
 
 
