@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.support.postgres import Server
+from tests.support.postgres import PostgresServer
 
 from benchmarks.filling import fill_postgres, fill_sqlite, filled_id
 from benchmarks.measuring import Cost, pairs, show
@@ -20,7 +20,7 @@ def measure(folder: Path) -> None:
     database = folder / "many.db"
     fill_sqlite(database, _COUNT)
     _compare("SQLite", home | {"ANYSCALE_DATABASE_URL": f"sqlite:///{database}"}, folder)
-    server = Server(settings={})
+    server = PostgresServer(settings={})
     try:
         fill_postgres(server.url, _COUNT)
         _compare("PostgreSQL", home | {"ANYSCALE_DATABASE_URL": server.url}, folder)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import psycopg
-from tests.support.postgres import Server, with_database
+from tests.support.postgres import PostgresServer, with_database
 
 from anyscale.server.core.batches.publish import publish
 from anyscale.server.core.batches.records import user_ids, user_rows
@@ -50,7 +50,7 @@ _REMOVE = (
 
 
 def measure(_: Path) -> None:
-    server = Server(settings={})
+    server = PostgresServer(settings={})
     try:
         few, many = (_database(server, name) for name in ("few", "many"))
         PostgresStore(few).close()
@@ -96,7 +96,7 @@ def _row(costs: Sequence[Cost]) -> str:
     return f"{min(cost.wall for cost in costs) / _COUNT * 1e6:.1f}"
 
 
-def _database(server: Server, name: str) -> str:
+def _database(server: PostgresServer, name: str) -> str:
     server.execute(f"create database {name} encoding 'UTF8' template template0")
     return with_database(server.url, name)
 

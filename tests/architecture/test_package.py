@@ -5,7 +5,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-from tests.conftest import ROOT
+from tests.support.paths import ROOT
 
 
 def test_the_wheel_holds_all_that_it_needs_and_nothing_else(tmp_path: Path) -> None:

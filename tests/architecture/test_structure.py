@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.conftest import ROOT
+from tests.support.paths import ROOT
 
 SOURCE = ROOT / "src" / "anyscale"
 

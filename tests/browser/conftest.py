@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page
-from tests.support.http_client import NEW
-from tests.support.site import SSO, Site, chromium, site_at
-from tests.support.users import PASSWORD
+from tests.support.site import SSO_SETTINGS, Site, run_chromium, run_site
+from tests.support.users import NEW_PASSWORD, PASSWORD
 
 #: A refusal's status, which Chromium writes to the console for a page as for a file.
 _REFUSAL = re.compile(r"the server responded with a status of 4\d\d")
@@ -18,19 +17,19 @@ _REFUSAL = re.compile(r"the server responded with a status of 4\d\d")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A server that is ready; its log must hold no secret of those who came."""
     folder = tmp_path_factory.mktemp("site")
-    with site_at(folder, **SSO) as site:
+    with run_site(folder, **SSO_SETTINGS) as site:
         yield site
         (log,) = folder.glob("*.log")
         told = log.read_text(encoding="utf-8")
     assert '"route": "/sign-in"' in told
-    for secret in (PASSWORD, NEW, *site.secrets):
+    for secret in (PASSWORD, NEW_PASSWORD, *site.secrets):
         assert secret not in told
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Chromium, one for a worker."""
-    with chromium() as browser:
+    with run_chromium() as browser:
         yield browser
 
 

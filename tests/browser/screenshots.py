@@ -9,9 +9,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from playwright.sync_api import Browser, Page
-from tests.support.http_client import NEW
-from tests.support.site import SSO, Site, choose, chromium, sign_in, site_at
-from tests.support.users import PASSWORD, execute
+from tests.support.site import SSO_SETTINGS, Site, change_password, run_chromium, run_site, sign_in
+from tests.support.stored_data import execute_sql
+from tests.support.users import NEW_PASSWORD, PASSWORD
 
 from anyscale.server.main import Principal
 from anyscale.user.validation import Policy, check
@@ -38,7 +38,7 @@ def amina(site: Site) -> None:
     """Create Amina's account."""
     user = check("Amina", EMAIL, PASSWORD, False, "Okafor", "Engineer", Policy())
     assert user
-    with closing(site.plane()) as plane:
+    with closing(site.control_plane()) as plane:
         plane.batches.create("amina", [user], "fail", Principal("local:test"))
 
 
@@ -56,11 +56,11 @@ def first(page: Page, _: Site) -> None:
 
 def chosen(page: Page, _: Site) -> None:
     sign_in(page, EMAIL)
-    choose(page, PASSWORD, NEW)
+    change_password(page, PASSWORD, NEW_PASSWORD)
 
 
 def signed_in(page: Page, _: Site) -> None:
-    sign_in(page, EMAIL, NEW)
+    sign_in(page, EMAIL, NEW_PASSWORD)
 
 
 def change(page: Page, site: Site) -> None:
@@ -82,7 +82,7 @@ def revoke(page: Page) -> None:
 
 
 def link(page: Page, site: Site) -> None:
-    page.goto(site.link(EMAIL))
+    page.goto(site.create_link(EMAIL))
 
 
 def nowhere(page: Page, _: Site) -> None:
@@ -124,7 +124,7 @@ def picture(browser: Browser, site: Site, folder: Path, name: str, step: Step) -
 
 def offer(browser: Browser, folder: Path) -> None:
     """Take the page to sign in where there is single sign-on."""
-    with TemporaryDirectory() as home, site_at(Path(home), **SSO) as site:
+    with TemporaryDirectory() as home, run_site(Path(home), **SSO_SETTINGS) as site:
         picture(browser, site, folder, "sign-in-sso", nothing)
 
 
@@ -140,17 +140,17 @@ def settle(browser: Browser, site: Site) -> None:
     for address, agent in ELSEWHERE.items():
         headers = {"X-Forwarded-For": address}
         other = browser.new_context(base_url=site.url, user_agent=agent, extra_http_headers=headers)
-        sign_in(other.new_page(), EMAIL, NEW)
+        sign_in(other.new_page(), EMAIL, NEW_PASSWORD)
     grow_old(site)
 
 
 def grow_old(site: Site) -> None:
     """Have the sessions elsewhere begun some days ago, and used some minutes and hours ago."""
     day, hour = 86_400_000, 3_600_000
-    with closing(site.plane()) as plane, plane.store.write() as rows:
+    with closing(site.control_plane()) as plane, plane.store.write() as rows:
         for number, address in enumerate(ELSEWHERE):
             times = (day * (number + 2), hour // 2 + hour * number * 5)
-            execute(
+            execute_sql(
                 rows,
                 "update sessions set created_at = created_at - ?, used_at = used_at - ? "
                 "where address = ?",
@@ -161,7 +161,7 @@ def grow_old(site: Site) -> None:
 def main(folder: Path) -> None:
     """Take all pictures."""
     folder.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory() as home, site_at(Path(home)) as site, chromium() as browser:
+    with TemporaryDirectory() as home, run_site(Path(home)) as site, run_chromium() as browser:
         amina(site)
         for name, step in BEFORE.items():
             picture(browser, site, folder, name, step)

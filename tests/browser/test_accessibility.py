@@ -6,9 +6,8 @@ from typing import Any, Literal
 import pytest
 from playwright.sync_api import Page, expect
 from tests.browser.conftest import Visit
-from tests.support.http_client import NEW
-from tests.support.site import Site, choose, sign_in
-from tests.support.users import PASSWORD
+from tests.support.site import Site, change_password, sign_in
+from tests.support.users import NEW_PASSWORD, PASSWORD
 
 
 def start(page: Page, _: Site) -> None:
@@ -16,28 +15,28 @@ def start(page: Page, _: Site) -> None:
 
 
 def refused(page: Page, site: Site) -> None:
-    sign_in(page, site.newcomer(), "not the password")
+    sign_in(page, site.create_user(), "not the password")
 
 
 def link(page: Page, site: Site) -> None:
-    page.goto(site.link(site.newcomer()))
+    page.goto(site.create_link(site.create_user()))
 
 
 def spent_link(page: Page, _: Site) -> None:
     page.goto("/set-password")
     page.get_by_label("Your link").fill("nothing")
-    page.get_by_label("New password", exact=True).fill(NEW)
-    page.get_by_label("New password, once more").fill(NEW)
+    page.get_by_label("New password", exact=True).fill(NEW_PASSWORD)
+    page.get_by_label("New password, once more").fill(NEW_PASSWORD)
     page.get_by_role("button", name="Set password").click()
 
 
 def first(page: Page, site: Site) -> None:
-    sign_in(page, site.newcomer())
+    sign_in(page, site.create_user())
 
 
 def account(page: Page, site: Site) -> None:
     first(page, site)
-    choose(page, PASSWORD, NEW)
+    change_password(page, PASSWORD, NEW_PASSWORD)
 
 
 def token(page: Page, site: Site) -> None:
@@ -49,7 +48,7 @@ def token(page: Page, site: Site) -> None:
 def change(page: Page, site: Site) -> None:
     account(page, site)
     page.goto("/password")
-    choose(page, NEW, "password1234", "Change password")
+    change_password(page, NEW_PASSWORD, "password1234", "Change password")
 
 
 def nowhere(page: Page, _: Site) -> None:

@@ -10,12 +10,11 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
-from tests.conftest import Anyscale
-from tests.support.http_client import NEW
-from tests.support.oidc_provider import SECRET, Idp, running
+from tests.support.commands import RunAnyscale
+from tests.support.oidc_provider import CLIENT_SECRET, OidcProvider, run_oidc_provider
 from tests.support.server_process import ServerProcess
-from tests.support.site import choose, set_by_link, sign_in
-from tests.support.users import PASSWORD
+from tests.support.site import change_password, set_password_by_link, sign_in
+from tests.support.users import NEW_PASSWORD, PASSWORD
 
 USERS: dict[str, list[dict[str, object]]] = {
     "create_users": [
@@ -30,16 +29,16 @@ USERS: dict[str, list[dict[str, object]]] = {
 @pytest.fixture
 def idp_and_server(
     postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[tuple[Idp, ServerProcess]]:
+) -> Iterator[tuple[OidcProvider, ServerProcess]]:
     """A server whose people may come from an identity provider, and that provider."""
     server = ServerProcess(postgres_url, tmp_path)
     secret = tmp_path / "client-secret"
     secret.touch(0o600)
-    secret.write_text(SECRET, encoding="utf-8")
-    with running(f"{server.url}/sso/callback") as idp:
+    secret.write_text(CLIENT_SECRET, encoding="utf-8")
+    with run_oidc_provider(f"{server.url}/sso/callback") as oidc_provider:
         server.set(
             ANYSCALE_PUBLIC_URL=server.url,
-            ANYSCALE_OIDC_ISSUER=idp.issuer,
+            ANYSCALE_OIDC_ISSUER=oidc_provider.issuer,
             ANYSCALE_OIDC_CLIENT_ID="musterroll",
             ANYSCALE_OIDC_CLIENT_SECRET_FILE=str(secret),
             ANYSCALE_OIDC_DOMAINS="example.com",
@@ -47,12 +46,12 @@ def idp_and_server(
         with server:
             monkeypatch.setenv("ANYSCALE_HOST", server.url)
             monkeypatch.setenv("ANYSCALE_CLI_TOKEN", server.token())
-            yield idp, server
+            yield oidc_provider, server
 
 
 @pytest.fixture
 def visit(
-    browser: Browser, idp_and_server: tuple[Idp, ServerProcess]
+    browser: Browser, idp_and_server: tuple[OidcProvider, ServerProcess]
 ) -> Iterator[Callable[[], Page]]:
     """Opens a browser of its own at the server."""
     contexts = []
@@ -72,7 +71,10 @@ Visit = Callable[[], Page]
 
 
 def test_each_person_of_a_batch_comes_in_by_her_own_way_and_nobody_else_does(
-    idp_and_server: tuple[Idp, ServerProcess], anyscale: Anyscale, visit: Visit, tmp_path: Path
+    idp_and_server: tuple[OidcProvider, ServerProcess],
+    anyscale: RunAnyscale,
+    visit: Visit,
+    tmp_path: Path,
 ) -> None:
     batch_id = created(anyscale, tmp_path)
     assert without_way_in(anyscale, batch_id) == 1
@@ -93,7 +95,7 @@ def test_each_person_of_a_batch_comes_in_by_her_own_way_and_nobody_else_does(
     ]
 
 
-def created(anyscale: Anyscale, folder: Path) -> str:
+def created(anyscale: RunAnyscale, folder: Path) -> str:
     file = folder / "users.json"
     file.write_text(json.dumps(USERS), encoding="utf-8")
     made = anyscale("user", "batch-create", "-f", str(file), "-o", "json")
@@ -102,12 +104,12 @@ def created(anyscale: Anyscale, folder: Path) -> str:
     return str(batch["batch_id"])
 
 
-def without_way_in(anyscale: Anyscale, batch_id: str) -> int:
+def without_way_in(anyscale: RunAnyscale, batch_id: str) -> int:
     shown = anyscale("batch", "show", batch_id, "-o", "json")
     return int(json.loads(shown.stdout)["without_way_in"])
 
 
-def link_of(anyscale: Anyscale, batch_id: str, folder: Path) -> str:
+def link_of(anyscale: RunAnyscale, batch_id: str, folder: Path) -> str:
     file = folder / "links.csv"
     made = anyscale("user", "set-password-link", "--batch", batch_id, "--output-file", str(file))
     assert made.returncode == 0, made.stderr
@@ -122,13 +124,13 @@ def one_has_a_password_and_must_change_it(page: Page) -> None:
     for _ in range(2):
         expect(page.get_by_role("heading", name="Choose your own password")).to_be_visible()
         page.goto("/")
-    choose(page, PASSWORD, NEW)
+    change_password(page, PASSWORD, NEW_PASSWORD)
     is_at_home(page, "given@example.com")
 
 
 def one_has_a_link(page: Page, link: str) -> None:
     page.goto(link)
-    set_by_link(page, NEW)
+    set_password_by_link(page, NEW_PASSWORD)
     is_at_home(page, "linked@example.com")
 
 

@@ -5,9 +5,8 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Page, expect
 from tests.browser.conftest import Visit
-from tests.support.http_client import NEW
-from tests.support.site import Site, choose, set_by_link, sign_in
-from tests.support.users import PASSWORD
+from tests.support.site import Site, change_password, set_password_by_link, sign_in
+from tests.support.users import NEW_PASSWORD, PASSWORD
 
 
 def path_of(page: Page) -> str:
@@ -18,7 +17,7 @@ def path_of(page: Page) -> str:
 def settled(page: Page, email: str) -> Page:
     """Sign in for the first time, and choose a password."""
     sign_in(page, email)
-    choose(page, PASSWORD, NEW)
+    change_password(page, PASSWORD, NEW_PASSWORD)
     expect(page.get_by_role("heading", name="Your account")).to_be_visible()
     return page
 
@@ -26,14 +25,14 @@ def settled(page: Page, email: str) -> Page:
 def test_the_first_sign_in_leads_to_a_password_of_ones_own_and_then_to_the_account(
     site: Site, visit: Visit
 ) -> None:
-    email, page = site.newcomer(), visit()
+    email, page = site.create_user(), visit()
     assert path_of(page) == "/sign-in"
     sign_in(page, email)
     expect(page.get_by_role("heading", name="Choose your own password")).to_be_visible()
     for path in ("/", "/sign-in"):
         page.goto(path)
         assert path_of(page) == "/password"
-    choose(page, PASSWORD, NEW)
+    change_password(page, PASSWORD, NEW_PASSWORD)
     assert path_of(page) == "/?note=password_changed"
     expect(page.get_by_role("status")).to_contain_text("Your password is changed")
     expect(page.get_by_text(email)).to_be_visible()
@@ -43,7 +42,7 @@ def test_the_first_sign_in_leads_to_a_password_of_ones_own_and_then_to_the_accou
 
 
 def test_a_wrong_password_is_said_to_be_wrong_and_the_email_stays(site: Site, visit: Visit) -> None:
-    email, page = site.newcomer(), visit()
+    email, page = site.create_user(), visit()
     sign_in(page, email, "not the password")
     expect(page.get_by_role("alert")).to_contain_text("Email or password is wrong.")
     expect(page.get_by_label("Email")).to_have_value(email)
@@ -52,7 +51,7 @@ def test_a_wrong_password_is_said_to_be_wrong_and_the_email_stays(site: Site, vi
 
 
 def test_too_many_wrong_passwords_say_how_long_to_wait(site: Site, visit: Visit) -> None:
-    email, page = site.newcomer(), visit()
+    email, page = site.create_user(), visit()
     for _ in range(10):
         sign_in(page, email, "not the password")
         expect(page.get_by_role("alert")).to_contain_text("wrong")
@@ -63,7 +62,7 @@ def test_too_many_wrong_passwords_say_how_long_to_wait(site: Site, visit: Visit)
 
 
 def test_who_signs_out_has_to_sign_in_again(site: Site, visit: Visit) -> None:
-    page = settled(visit(), site.newcomer())
+    page = settled(visit(), site.create_user())
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_role("status")).to_contain_text("You have signed out.")
     page.goto("/")
@@ -74,12 +73,12 @@ def test_who_signs_out_has_to_sign_in_again(site: Site, visit: Visit) -> None:
 
 
 def test_a_new_password_ends_the_sessions_of_other_browsers(site: Site, visit: Visit) -> None:
-    email = site.newcomer()
+    email = site.create_user()
     page, other = settled(visit(), email), visit()
-    sign_in(other, email, NEW)
+    sign_in(other, email, NEW_PASSWORD)
     expect(other.get_by_role("heading", name="Your account")).to_be_visible()
     page.get_by_role("link", name="Change password").click()
-    choose(page, NEW, f"{NEW} again", "Change password")
+    change_password(page, NEW_PASSWORD, f"{NEW_PASSWORD} again", "Change password")
     expect(page.get_by_role("status")).to_contain_text("Your password is changed")
     other.reload()
     assert path_of(other) == "/sign-in?note=ended"
@@ -87,16 +86,16 @@ def test_a_new_password_ends_the_sessions_of_other_browsers(site: Site, visit: V
 
 
 def test_a_refused_password_says_why_and_nothing_is_changed(site: Site, visit: Visit) -> None:
-    page = settled(visit(), site.newcomer())
+    page = settled(visit(), site.create_user())
     for current, new, said in (
-        (NEW, "password1234", "common passwords"),
+        (NEW_PASSWORD, "password1234", "common passwords"),
         ("not the password", "four grey owls asleep", "current password is wrong"),
-        (NEW, NEW, "the one that you have"),
+        (NEW_PASSWORD, NEW_PASSWORD, "the one that you have"),
     ):
         page.goto("/password")
-        choose(page, current, new, "Change password")
+        change_password(page, current, new, "Change password")
         expect(page.get_by_role("alert")).to_contain_text(said)
-    page.get_by_label("Current password").fill(NEW)
+    page.get_by_label("Current password").fill(NEW_PASSWORD)
     page.get_by_label("New password", exact=True).fill("four grey owls asleep")
     page.get_by_label("New password, once more").fill("four grey owls awake!")
     page.get_by_role("button", name="Change password").click()
@@ -106,8 +105,8 @@ def test_a_refused_password_says_why_and_nothing_is_changed(site: Site, visit: V
 def test_a_link_sets_a_password_once_and_its_secret_is_in_no_address(
     site: Site, visit: Visit
 ) -> None:
-    email = site.newcomer()
-    link = site.link(email)
+    email = site.create_user()
+    link = site.create_link(email)
     asked: list[str] = []
     page = visit("/sign-in")
     page.on("request", lambda request: asked.append(request.url))
@@ -116,35 +115,35 @@ def test_a_link_sets_a_password_once_and_its_secret_is_in_no_address(
     assert path_of(page) == "/set-password"
     assert secret not in page.evaluate("location.href + JSON.stringify(history.state)")
     assert not page.get_by_label("Your link").is_visible()
-    set_by_link(page, "password1234")
-    set_by_link(page, f"I am {email}")
+    set_password_by_link(page, "password1234")
+    set_password_by_link(page, f"I am {email}")
     expect(page.get_by_role("alert")).to_contain_text("your own name or email")
     expect(page.get_by_label("Email")).to_have_value(email)
-    set_by_link(page, NEW)
+    set_password_by_link(page, NEW_PASSWORD)
     expect(page.get_by_role("status")).to_contain_text("Your password is set")
     assert not [url for url in asked if secret in url.partition("#")[0]]
     again = visit(link)
-    set_by_link(again, f"{NEW} again")
+    set_password_by_link(again, f"{NEW_PASSWORD} again")
     expect(again.get_by_role("alert")).to_contain_text("used before, or has expired")
     assert again.get_by_text(email).count() == 0
-    sign_in(visit(), email, NEW)
+    sign_in(visit(), email, NEW_PASSWORD)
 
 
 def test_a_link_works_without_script_by_pasting_it(site: Site, visit: Visit) -> None:
-    link = site.link(site.newcomer())
+    link = site.create_link(site.create_user())
     page = visit("/set-password", java_script_enabled=False)
     page.get_by_label("Your link").fill(f" {site.url}{link} ")
-    set_by_link(page, NEW)
+    set_password_by_link(page, NEW_PASSWORD)
     expect(page.get_by_role("status")).to_contain_text("Your password is set")
 
 
 def test_one_session_ends_another_and_then_all_others(site: Site, visit: Visit) -> None:
-    email = site.newcomer()
+    email = site.create_user()
     page = settled(visit(), email)
     agents = ("Mozilla/5.0 (iPhone) Safari/604.1", "Mozilla/5.0 (Windows NT 10.0) Firefox/150.0")
     phone, office = (visit(user_agent=agent) for agent in agents)
     for other in (phone, office):
-        sign_in(other, email, NEW)
+        sign_in(other, email, NEW_PASSWORD)
     page.goto("/")
     page.get_by_role("button", name="End the session of Safari on iPhone").click()
     expect(page.get_by_role("status")).to_contain_text("The session has ended.")
@@ -159,7 +158,7 @@ def test_one_session_ends_another_and_then_all_others(site: Site, visit: Visit) 
 
 
 def test_passwords_can_be_shown_and_are_sent_as_passwords(site: Site, visit: Visit) -> None:
-    email, page = site.newcomer(), visit()
+    email, page = site.create_user(), visit()
     field = page.get_by_label("Password", exact=True)
     page.get_by_label("Show password").check()
     expect(field).to_have_attribute("type", "text")
@@ -177,7 +176,7 @@ def sign_in_here(page: Page, email: str) -> None:
 
 
 def test_it_all_works_by_the_keyboard_alone(site: Site, visit: Visit) -> None:
-    email, page = site.newcomer(), visit()
+    email, page = site.create_user(), visit()
     press_until(page, "Email")
     page.keyboard.type(email)
     page.keyboard.press("Tab")
@@ -188,7 +187,7 @@ def test_it_all_works_by_the_keyboard_alone(site: Site, visit: Visit) -> None:
     page.keyboard.type(PASSWORD)
     for _ in range(2):
         page.keyboard.press("Tab")
-        page.keyboard.type(NEW)
+        page.keyboard.type(NEW_PASSWORD)
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Your account")).to_be_visible()
     press_until(page, "Sign out")

@@ -4,12 +4,13 @@ import json
 import re
 from pathlib import Path
 
-from tests.conftest import ROOT, Anyscale
+from tests.support.commands import RunAnyscale
+from tests.support.paths import ROOT
 
 USERS = ROOT / "examples" / "users.yaml"
 
 
-def test_two_users_are_created_and_listed(anyscale: Anyscale) -> None:
+def test_two_users_are_created_and_listed(anyscale: RunAnyscale) -> None:
     result = anyscale("user", "batch-create", "--users-file", USERS)
 
     assert result.returncode == 0, result.stderr
@@ -20,7 +21,7 @@ def test_two_users_are_created_and_listed(anyscale: Anyscale) -> None:
 
 
 def test_the_same_file_a_second_time_is_refused_by_line_and_column(
-    anyscale: Anyscale, data: Path
+    anyscale: RunAnyscale, data: Path
 ) -> None:
     anyscale("user", "batch-create", "-f", USERS)
 

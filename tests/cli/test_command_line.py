@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tests.conftest import ROOT, Anyscale
+from tests.support.commands import RunAnyscale
+from tests.support.paths import ROOT
 
 USERS = ROOT / "examples" / "users.yaml"
 
@@ -24,7 +25,7 @@ def users_file(folder: Path, count: int, name: str = "users.yaml") -> Path:
 
 @pytest.mark.parametrize("output", ["json", "jsonl", "yaml", "csv"])
 def test_the_created_users_are_written_in_the_format_that_is_asked_for(
-    output: str, anyscale: Anyscale
+    output: str, anyscale: RunAnyscale
 ) -> None:
     result = anyscale("user", "batch-create", "-f", USERS, "-o", output)
 
@@ -47,7 +48,7 @@ def test_the_created_users_are_written_in_the_format_that_is_asked_for(
 
 
 @pytest.mark.parametrize("output", ["json", "jsonl", "yaml", "csv", "text"])
-def test_an_empty_list_is_a_success(output: str, anyscale: Anyscale, data: Path) -> None:
+def test_an_empty_list_is_a_success(output: str, anyscale: RunAnyscale, data: Path) -> None:
     result = anyscale("user", "batch-create", "-f", "-", "-o", output, stdin="create_users: []\n")
 
     assert result.returncode == 0
@@ -61,7 +62,7 @@ def test_an_empty_list_is_a_success(output: str, anyscale: Anyscale, data: Path)
     assert not data.exists()
 
 
-def test_one_user_is_singular(anyscale: Anyscale) -> None:
+def test_one_user_is_singular(anyscale: RunAnyscale) -> None:
     one = "create_users:\n- {name: a, email: a@b.io}\n"
     two = one + "- {name: c, email: c@b.io}\n"
 
@@ -71,7 +72,7 @@ def test_one_user_is_singular(anyscale: Anyscale) -> None:
     assert "1 user skipped: it exists.\n" in again.stderr
 
 
-def test_those_who_exist_can_be_skipped(anyscale: Anyscale, tmp_path: Path) -> None:
+def test_those_who_exist_can_be_skipped(anyscale: RunAnyscale, tmp_path: Path) -> None:
     anyscale("user", "batch-create", "-f", users_file(tmp_path, 3))
     more = users_file(tmp_path, 5, "more.yaml")
 
@@ -85,7 +86,7 @@ def test_those_who_exist_can_be_skipped(anyscale: Anyscale, tmp_path: Path) -> N
 
 
 def test_a_dry_run_says_what_would_be_and_makes_nothing(
-    anyscale: Anyscale, home: Path, tmp_path: Path
+    anyscale: RunAnyscale, home: Path, tmp_path: Path
 ) -> None:
     result = anyscale("user", "batch-create", "-f", users_file(tmp_path, 1_500), "--dry-run")
 
@@ -97,7 +98,7 @@ def test_a_dry_run_says_what_would_be_and_makes_nothing(
     assert not list(home.iterdir())
 
 
-def test_problems_are_lines_on_standard_error(anyscale: Anyscale, tmp_path: Path) -> None:
+def test_problems_are_lines_on_standard_error(anyscale: RunAnyscale, tmp_path: Path) -> None:
     bad = tmp_path / "bad.yaml"
     bad.write_text("create_users:\n- name: a\n  email: foo\n  pasword: x\n", encoding="utf-8")
 
@@ -112,7 +113,7 @@ def test_problems_are_lines_on_standard_error(anyscale: Anyscale, tmp_path: Path
     ]
 
 
-def test_problems_are_one_document_for_machines(anyscale: Anyscale, tmp_path: Path) -> None:
+def test_problems_are_one_document_for_machines(anyscale: RunAnyscale, tmp_path: Path) -> None:
     bad = tmp_path / "bad.yaml"
     bad.write_text("create_users:\n- name: a\n  email: foo\n", encoding="utf-8")
 
@@ -135,7 +136,7 @@ def test_problems_are_one_document_for_machines(anyscale: Anyscale, tmp_path: Pa
 
 
 def test_fifty_problems_are_shown_and_all_are_there_for_machines(
-    anyscale: Anyscale, tmp_path: Path
+    anyscale: RunAnyscale, tmp_path: Path
 ) -> None:
     bad = tmp_path / "bad.yaml"
     entries = "".join(f"- {{name: a, email: foo{i}}}\n" for i in range(120))
@@ -151,7 +152,7 @@ def test_fifty_problems_are_shown_and_all_are_there_for_machines(
     assert len(json.loads(for_machines.stdout)["problems"]) == 120
 
 
-def test_standard_input_is_a_file_named_stdin(anyscale: Anyscale) -> None:
+def test_standard_input_is_a_file_named_stdin(anyscale: RunAnyscale) -> None:
     result = anyscale(
         "user", "batch-create", "-f", "-", "--format", "csv", stdin="name,email\nAnn,foo\n"
     )
@@ -172,7 +173,7 @@ def test_standard_input_is_a_file_named_stdin(anyscale: Anyscale) -> None:
     ],
 )
 def test_the_format_goes_by_the_name(
-    name: str, text: str, anyscale: Anyscale, tmp_path: Path
+    name: str, text: str, anyscale: RunAnyscale, tmp_path: Path
 ) -> None:
     (tmp_path / "work" / name).write_text(text, encoding="utf-8")
 
@@ -196,7 +197,7 @@ def test_the_format_goes_by_the_name(
     ],
 )
 def test_what_is_wrong_is_said_in_a_line(
-    arguments: list[str], status: int, said: str, anyscale: Anyscale, home: Path
+    arguments: list[str], status: int, said: str, anyscale: RunAnyscale, home: Path
 ) -> None:
     result = anyscale(*arguments)
 
@@ -221,7 +222,7 @@ def test_what_is_wrong_is_said_in_a_line(
     ],
 )
 def test_a_wrong_environment_is_said_in_a_line(
-    environment: dict[str, str], status: int, said: str, anyscale: Anyscale
+    environment: dict[str, str], status: int, said: str, anyscale: RunAnyscale
 ) -> None:
     result = anyscale("user", "batch-create", "-f", USERS, env=environment)
 
@@ -231,7 +232,7 @@ def test_a_wrong_environment_is_said_in_a_line(
     assert "t0ken" not in result.stderr
 
 
-def test_a_stricter_policy_is_the_operators(anyscale: Anyscale) -> None:
+def test_a_stricter_policy_is_the_operators(anyscale: RunAnyscale) -> None:
     users = "create_users:\n- {name: a, email: a@b.io, password: twelve-chars}\n"
     strict = {"ANYSCALE_PASSWORD_MIN_LENGTH": "15"}
 
@@ -248,7 +249,7 @@ def test_a_stricter_policy_is_the_operators(anyscale: Anyscale) -> None:
 )
 @pytest.mark.parametrize("variable", ["ANYSCALE_DATA_DIR", "ANYSCALE_DATABASE_URL"])
 def test_it_is_said_once_that_there_is_no_control_plane_yet(
-    command: str, variable: str, anyscale: Anyscale, tmp_path: Path
+    command: str, variable: str, anyscale: RunAnyscale, tmp_path: Path
 ) -> None:
     nowhere = tmp_path / "nowhere"
     url = f"sqlite:////{nowhere.relative_to('/')}/anyscale.db"
@@ -262,7 +263,7 @@ def test_it_is_said_once_that_there_is_no_control_plane_yet(
     assert not nowhere.exists()
 
 
-def test_who_is_created_first_is_created_without_a_word_of_that(anyscale: Anyscale) -> None:
+def test_who_is_created_first_is_created_without_a_word_of_that(anyscale: RunAnyscale) -> None:
     for options in (["--dry-run"], []):
         created = anyscale(
             *("user", "batch-create", "-f", "-", *options),
@@ -273,7 +274,7 @@ def test_who_is_created_first_is_created_without_a_word_of_that(anyscale: Anysca
     assert anyscale("user", "list").stderr == ""
 
 
-def test_batches_can_be_listed_and_shown(anyscale: Anyscale) -> None:
+def test_batches_can_be_listed_and_shown(anyscale: RunAnyscale) -> None:
     anyscale("user", "batch-create", "-f", USERS)
 
     (batch,) = json.loads(anyscale("batch", "list", "-o", "json").stdout)
@@ -291,14 +292,14 @@ def test_batches_can_be_listed_and_shown(anyscale: Anyscale) -> None:
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_a_completion_script_names_the_command(shell: str, anyscale: Anyscale) -> None:
+def test_a_completion_script_names_the_command(shell: str, anyscale: RunAnyscale) -> None:
     result = anyscale("completion", shell)
 
     assert result.returncode == 0
     assert f"_ANYSCALE_COMPLETE={shell}_complete" in result.stdout
 
 
-def test_options_are_completed(anyscale: Anyscale) -> None:
+def test_options_are_completed(anyscale: RunAnyscale) -> None:
     words = {"COMP_WORDS": "anyscale user batch-create --us", "COMP_CWORD": "3"}
 
     result = anyscale(env={"_ANYSCALE_COMPLETE": "bash_complete"} | words)
@@ -322,7 +323,7 @@ def test_options_are_completed(anyscale: Anyscale) -> None:
     ],
 )
 def test_every_command_has_a_help_and_those_that_act_an_example(
-    words: list[str], anyscale: Anyscale
+    words: list[str], anyscale: RunAnyscale
 ) -> None:
     result = anyscale(*words, "--help")
 
@@ -331,7 +332,7 @@ def test_every_command_has_a_help_and_those_that_act_an_example(
     assert len(words) == 1 or f"  anyscale {' '.join(words)}".rstrip() in result.stdout
 
 
-def test_a_table_stays_straight_with_wide_and_combining_letters(anyscale: Anyscale) -> None:
+def test_a_table_stays_straight_with_wide_and_combining_letters(anyscale: RunAnyscale) -> None:
     names = ["Ann", "\u5c71\u7530", "E\u0301va"]
     users = "".join(f"- {{name: {name}, email: e{len(name)}@b.io}}\n" for name in names)
     anyscale("user", "batch-create", "-f", "-", stdin=f"create_users:\n{users}")
@@ -345,7 +346,9 @@ def test_a_table_stays_straight_with_wide_and_combining_letters(anyscale: Anysca
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
-def test_names_are_written_as_utf_8_whatever_the_locale(encoding: str, anyscale: Anyscale) -> None:
+def test_names_are_written_as_utf_8_whatever_the_locale(
+    encoding: str, anyscale: RunAnyscale
+) -> None:
     users = "create_users:\n- {name: \u5c71\u7530, email: a@b.io}\n"
     locale = {"PYTHONIOENCODING": encoding, "LC_ALL": "C"}
 
@@ -361,7 +364,7 @@ def test_names_are_written_as_utf_8_whatever_the_locale(encoding: str, anyscale:
     ("closed", "status"), [(">&-", 0), ("2>&-", 0), (">&- 2>&-", 0), ("-f - <&-", 2)]
 )
 def test_a_closed_standard_stream_is_survived(
-    closed: str, status: int, anyscale: Anyscale, tmp_path: Path
+    closed: str, status: int, anyscale: RunAnyscale, tmp_path: Path
 ) -> None:
     command = Path(sys.executable).parent / "anyscale"
     file = "" if "-f" in closed else f"-f {USERS}"
@@ -377,7 +380,7 @@ def test_a_closed_standard_stream_is_survived(
     assert "fault of this program" not in done.stderr
 
 
-def test_a_file_whose_name_is_not_utf_8_can_be_used(anyscale: Anyscale, tmp_path: Path) -> None:
+def test_a_file_whose_name_is_not_utf_8_can_be_used(anyscale: RunAnyscale, tmp_path: Path) -> None:
     name = os.fsdecode(b"caf\xe9.yaml")
     users_file(tmp_path, 2).rename(tmp_path / name)
 
@@ -389,7 +392,7 @@ def test_a_file_whose_name_is_not_utf_8_can_be_used(anyscale: Anyscale, tmp_path
     assert json.loads(again.stdout)["problems"][0]["file"].endswith("caf\\xe9.yaml")
 
 
-def test_part_of_an_internationalised_domain_finds_its_users(anyscale: Anyscale) -> None:
+def test_part_of_an_internationalised_domain_finds_its_users(anyscale: RunAnyscale) -> None:
     users = "create_users:\n- {name: a, email: jane@b\u00fccher.example}\n"
     anyscale("user", "batch-create", "-f", "-", stdin=users)
 

@@ -12,10 +12,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from tests.conftest import Anyscale, Result
-from tests.support.fault_injection import write_users
+from tests.support.commands import CommandResult, RunAnyscale
 from tests.support.ports import free_port
 from tests.support.server_process import ServerProcess
+from tests.support.users_files import write_users_file
 
 from anyscale.errors import ServerUnreachable
 from anyscale.transport.retrying_client import RetryingClient
@@ -68,11 +68,11 @@ def problem(status: int, code: str, detail: str = "so it is") -> bytes:
 
 
 @pytest.fixture
-def ask(anyscale: Anyscale, tmp_path: Path) -> Callable[..., Result]:
+def ask(anyscale: RunAnyscale, tmp_path: Path) -> Callable[..., CommandResult]:
     """Run the main job against a host, and check that nobody is left puzzled."""
-    file = write_users(tmp_path / "users.yaml", 3, 0)
+    file = write_users_file(tmp_path / "users.yaml", 3, 0)
 
-    def run(host: str, **env: str) -> Result:
+    def run(host: str, **env: str) -> CommandResult:
         result = anyscale(
             *("user", "batch-create", "-f", file, "--host", host),
             env={"ANYSCALE_CLI_TOKEN": "mrt_secret"} | env,
@@ -112,7 +112,7 @@ STRANGERS = {
 
 
 @pytest.mark.parametrize("what", STRANGERS)
-def test_what_answers_is_named(what: str, ask: Callable[..., Result]) -> None:
+def test_what_answers_is_named(what: str, ask: Callable[..., CommandResult]) -> None:
     answer, said = STRANGERS[what]
     with answering(answer) as port:
         result = ask(f"http://127.0.0.1:{port}")
@@ -121,7 +121,7 @@ def test_what_answers_is_named(what: str, ask: Callable[..., Result]) -> None:
 
 
 def test_a_control_plane_that_cannot_tell_who_is_suspended_is_not_taken_at_its_word(
-    anyscale: Anyscale,
+    anyscale: RunAnyscale,
 ) -> None:
     user = {"email": "a@b.io", "name": "a", "created_at": "2026-11-24T12:00:00Z"}
     user |= {"permission_level": "owner", "user_id": "usr_1"}
@@ -136,7 +136,7 @@ def test_a_control_plane_that_cannot_tell_who_is_suspended_is_not_taken_at_its_w
     assert suspended.returncode == 1
 
 
-def test_a_host_where_nothing_listens(ask: Callable[..., Result]) -> None:
+def test_a_host_where_nothing_listens(ask: Callable[..., CommandResult]) -> None:
     result = ask(f"http://127.0.0.1:{free_port()}")
     assert "Trying again: nothing listens at http://127.0.0.1:" in result.stderr
     assert ": is the control plane running?\n" in result.stderr
@@ -162,13 +162,13 @@ def test_an_outage_that_meets_several_calls_is_told_once() -> None:
     assert line.startswith("Trying again: nothing listens at")
 
 
-def test_a_host_that_does_not_exist(ask: Callable[..., Result]) -> None:
+def test_a_host_that_does_not_exist(ask: Callable[..., CommandResult]) -> None:
     result = ask("https://no-such-host.invalid")
     assert "there is no host of the name in https://no-such-host.invalid" in result.stderr
     assert result.returncode == 1
 
 
-def test_a_host_that_speaks_no_tls(ask: Callable[..., Result]) -> None:
+def test_a_host_that_speaks_no_tls(ask: Callable[..., CommandResult]) -> None:
     with answering(http("200 OK")) as port:
         result = ask(f"https://localhost:{port}")
     assert "it does not speak TLS as expected: is it https?" in result.stderr
@@ -195,7 +195,7 @@ def certificate(tmp_path: Path) -> Path:
 
 
 def test_a_certificate_is_trusted_by_the_file_that_ssl_cert_file_names(
-    ask: Callable[..., Result], certificate: Path
+    ask: Callable[..., CommandResult], certificate: Path
 ) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
@@ -208,7 +208,7 @@ def test_a_certificate_is_trusted_by_the_file_that_ssl_cert_file_names(
 
 
 def test_a_request_goes_through_the_proxy_that_the_environment_names(
-    ask: Callable[..., Result],
+    ask: Callable[..., CommandResult],
 ) -> None:
     with answering(problem(401, "not_authenticated", "from the proxy")) as port:
         through = {"HTTP_PROXY": f"http://user:proxy-secret@127.0.0.1:{port}"}
@@ -220,7 +220,7 @@ def test_a_request_goes_through_the_proxy_that_the_environment_names(
         assert "nothing listens at" in result.stderr
 
 
-def test_a_server_that_has_too_much_to_do_is_asked_again(ask: Callable[..., Result]) -> None:
+def test_a_server_that_has_too_much_to_do_is_asked_again(ask: Callable[..., CommandResult]) -> None:
     answers = [
         http(
             "429 Too Many",
@@ -247,26 +247,26 @@ def test_a_server_that_has_too_much_to_do_is_asked_again(ask: Callable[..., Resu
 
 
 def test_a_server_that_dies_for_good_leaves_an_outcome_that_is_not_known(
-    signed_in: ServerProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    configured_server: ServerProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The command waits for a minute: here it is told to wait for a second."""
     code = (
         "import anyscale.transport.retrying_client as c; c._PATIENCE = 1.0\n"
         "import sys; from anyscale.cli import main; sys.argv[0] = 'anyscale'; main()"
     )
-    file = write_users(tmp_path / "users.yaml", 1_500, 300)
+    file = write_users_file(tmp_path / "users.yaml", 1_500, 300)
     process = subprocess.Popen(
         [sys.executable, "-c", code, "user", "batch-create", "-f", str(file)],
         stderr=subprocess.PIPE,
         text=True,
     )
-    while "/passwords" not in signed_in.log.read_text(encoding="utf-8"):
+    while "/passwords" not in configured_server.log.read_text(encoding="utf-8"):
         assert process.poll() is None
-    signed_in.kill()
+    configured_server.kill()
     _, said = process.communicate(timeout=60)
     assert process.returncode == 3
     assert "Run the same command again" in said
-    signed_in.start()
+    configured_server.start()
 
 
 POLICY = (
@@ -284,7 +284,7 @@ AFTERWARDS = {
 
 @pytest.mark.parametrize("what", AFTERWARDS)
 def test_once_a_call_may_have_arrived_no_later_answer_makes_its_outcome_known(
-    what: str, ask: Callable[..., Result]
+    what: str, ask: Callable[..., CommandResult]
 ) -> None:
     """Each answer is given to one connection: the policy, nothing, and then what is tested."""
     listening = socket.create_server(("127.0.0.1", 0))
@@ -306,7 +306,9 @@ def test_once_a_call_may_have_arrived_no_later_answer_makes_its_outcome_known(
     assert "Run the same command again" in result.stderr
 
 
-def test_a_token_that_was_read_from_a_file_has_a_lines_end(ask: Callable[..., Result]) -> None:
+def test_a_token_that_was_read_from_a_file_has_a_lines_end(
+    ask: Callable[..., CommandResult],
+) -> None:
     with answering(problem(401, "not_authenticated", "hello")) as port:
         result = ask(f"http://127.0.0.1:{port}", ANYSCALE_CLI_TOKEN="mrt_secret\r\n")
         assert "hello" in result.stderr
@@ -315,7 +317,9 @@ def test_a_token_that_was_read_from_a_file_has_a_lines_end(ask: Callable[..., Re
         assert result.returncode == 2
 
 
-def test_what_is_on_this_machine_is_asked_without_a_proxy(ask: Callable[..., Result]) -> None:
+def test_what_is_on_this_machine_is_asked_without_a_proxy(
+    ask: Callable[..., CommandResult],
+) -> None:
     with answering(problem(401, "not_authenticated", "from the proxy")) as port:
         result = ask(f"http://127.0.0.1:{free_port()}", HTTP_PROXY=f"http://127.0.0.1:{port}")
     assert "nothing listens at" in result.stderr

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from tests.conftest import Anyscale
+from tests.support.commands import RunAnyscale
 
 COMMAND = str(Path(sys.executable).parent / "anyscale")
 
@@ -109,7 +109,7 @@ def test_a_dumb_terminal_gets_no_codes(one_core: None, tmp_path: Path) -> None:
 
 
 def test_elsewhere_there_are_plain_lines(
-    one_core: None, anyscale: Anyscale, tmp_path: Path
+    one_core: None, anyscale: RunAnyscale, tmp_path: Path
 ) -> None:
     users = users_file(tmp_path / "users.yaml", 180, 180)
 
@@ -140,7 +140,7 @@ def test_standard_input_on_a_terminal_says_how_it_ends() -> None:
 
 @pytest.mark.parametrize("output", ["text", "json", "jsonl", "csv", "yaml"])
 def test_a_reader_that_goes_away_causes_no_traceback(
-    output: str, anyscale: Anyscale, tmp_path: Path
+    output: str, anyscale: RunAnyscale, tmp_path: Path
 ) -> None:
     anyscale("user", "batch-create", "-f", users_file(tmp_path / "users.yaml", 5_000, 0))
 
@@ -166,7 +166,7 @@ def test_a_reader_that_goes_away_causes_no_traceback(
     ],
 )
 def test_deleting_asks_for_the_email_where_somebody_can_type_it(
-    anyscale: Anyscale, typed: bytes, status: int, said: str
+    anyscale: RunAnyscale, typed: bytes, status: int, said: str
 ) -> None:
     file = "create_users:\n- {name: Jane Doe, email: jane@example.com}\n"
     assert anyscale("user", "batch-create", "-f", "-", stdin=file).returncode == 0

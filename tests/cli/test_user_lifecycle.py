@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tests.conftest import Anyscale, Result
-from tests.support.fault_injection import traced
-from tests.support.server_process import Proxy, ServerProcess, loses
-from tests.support.users import everybody
+from tests.support.commands import CommandResult, RunAnyscale
+from tests.support.fault_injection import run_under_strace
+from tests.support.faulty_proxy import FaultyProxy, lose
+from tests.support.server_process import ServerProcess
+from tests.support.users import checked_users
 
 from anyscale.server.main import ControlPlane, Principal, Settings
 
@@ -54,7 +55,7 @@ def there(
 
 
 @pytest.fixture
-def users(anyscale: Anyscale, tmp_path: Path) -> Path:
+def users(anyscale: RunAnyscale, tmp_path: Path) -> Path:
     """A file whose users have accounts."""
     file = tmp_path / "users.yaml"
     file.write_text(FILE, encoding="utf-8")
@@ -64,7 +65,7 @@ def users(anyscale: Anyscale, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(name="said")
-def saying(anyscale: Anyscale) -> "Said":
+def saying(anyscale: RunAnyscale) -> "Said":
     return Said(anyscale)
 
 
@@ -75,10 +76,10 @@ class Said:
         anyscale: runs it.
     """
 
-    def __init__(self, anyscale: Anyscale) -> None:
+    def __init__(self, anyscale: RunAnyscale) -> None:
         self._anyscale = anyscale
 
-    def __call__(self, status: int, text: str, *arguments: str | Path) -> Result:
+    def __call__(self, status: int, text: str, *arguments: str | Path) -> CommandResult:
         done = self._anyscale(*arguments)
         assert (done.returncode, text in done.stderr) == (status, True), done.stderr
         assert "Traceback" not in done.stderr
@@ -86,7 +87,7 @@ class Said:
         return done
 
 
-def levels(anyscale: Anyscale) -> dict[str, str]:
+def levels(anyscale: RunAnyscale) -> dict[str, str]:
     listed = anyscale("user", "list", "-o", "json").stdout
     return {user["email"]: user["permission_level"] for user in json.loads(listed)}
 
@@ -97,7 +98,7 @@ def links_of(path: Path) -> list[dict[str, str]]:
 
 
 def test_an_account_is_changed_by_its_email(
-    there: None, users: Path, said: Said, anyscale: Anyscale
+    there: None, users: Path, said: Said, anyscale: RunAnyscale
 ) -> None:
     jane = "JANE@example.com"
     for _ in range(2):
@@ -116,7 +117,7 @@ def test_an_account_is_changed_by_its_email(
 
 @pytest.mark.parametrize("output", ["json", "jsonl", "yaml", "csv"])
 def test_who_is_suspended_is_in_each_format_with_the_moment(
-    output: str, users: Path, said: Said, anyscale: Anyscale
+    output: str, users: Path, said: Said, anyscale: RunAnyscale
 ) -> None:
     fields = ["email", "name", "permission_level", "created_at", "user_id", "suspended_at"]
     said(0, "is suspended.", "user", "suspend", "ann@example.com")
@@ -145,7 +146,7 @@ def read(text: str, output: str) -> list[dict[str, str]]:
 
 
 def test_the_suspended_are_found_and_the_table_says_who_they_are(
-    there: None, users: Path, said: Said, anyscale: Anyscale
+    there: None, users: Path, said: Said, anyscale: RunAnyscale
 ) -> None:
     def table(*arguments: str) -> list[list[str]]:
         lines = anyscale("user", *arguments).stdout.splitlines()
@@ -168,7 +169,7 @@ def test_the_suspended_are_found_and_the_table_says_who_they_are(
 
 
 def test_what_is_wrong_is_said_and_changes_nothing(
-    there: None, users: Path, said: Said, anyscale: Anyscale
+    there: None, users: Path, said: Said, anyscale: RunAnyscale
 ) -> None:
     before = levels(anyscale)
     for command in ("suspend", "restore", "set-password-link"):
@@ -213,7 +214,7 @@ def test_the_links_of_a_file_go_into_a_new_file(
 
 
 def test_the_links_of_a_batch_are_for_those_whom_nobody_can_sign_in_as(
-    there: None, users: Path, said: Said, anyscale: Anyscale, tmp_path: Path
+    there: None, users: Path, said: Said, anyscale: RunAnyscale, tmp_path: Path
 ) -> None:
     (batch,) = json.loads(anyscale("batch", "list", "-o", "json").stdout)
     shown = json.loads(anyscale("batch", "show", batch["batch_id"], "-o", "json").stdout)
@@ -228,7 +229,7 @@ def test_the_links_of_a_batch_are_for_those_whom_nobody_can_sign_in_as(
 
 
 def test_where_nobody_needs_a_link_no_file_is_made(
-    there: None, said: Said, anyscale: Anyscale, tmp_path: Path
+    there: None, said: Said, anyscale: RunAnyscale, tmp_path: Path
 ) -> None:
     path = tmp_path / "links.csv"
     text = "create_users:\n- {name: A, email: a@b.io, password: correct-donkey-battery}\n"
@@ -240,7 +241,7 @@ def test_where_nobody_needs_a_link_no_file_is_made(
 
 
 def test_emails_without_an_account_are_named_by_their_lines(
-    there: None, users: Path, said: Said, anyscale: Anyscale, tmp_path: Path
+    there: None, users: Path, said: Said, anyscale: RunAnyscale, tmp_path: Path
 ) -> None:
     first = anyscale("user", "set-password-link", "jane@example.com").stdout
     file, path = tmp_path / "more.yaml", tmp_path / "links.csv"
@@ -297,7 +298,7 @@ def test_the_file_is_there_whole_or_not_at_all(
     options = ("-f", "-e", "trace=linkat", "-e", f"inject=linkat:{fault}", "-o", tmp_path / "log")
     command = ("user", "set-password-link", "-f", users, "--output-file", path)
 
-    done = traced([str(option) for option in options], *command)
+    done = run_under_strace([str(option) for option in options], *command)
 
     assert (done.returncode, said in done.stderr) == (status, True), done.stderr
     assert (tmp_path / "log").read_text()
@@ -311,17 +312,17 @@ def test_the_file_is_there_whole_or_not_at_all(
 
 
 def test_a_deletion_whose_answer_was_lost_is_done_and_no_error(
-    signed_in: ServerProcess, users: Path, said: Said, monkeypatch: pytest.MonkeyPatch
+    configured_server: ServerProcess, users: Path, said: Said, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lost: list[str] = []
 
     def plan(call: str) -> object:
         if call.startswith("DELETE") and not lost:
             lost.append(call)
-            return loses
+            return lose
         return None
 
-    with Proxy([signed_in.port], plan) as proxy:  # type: ignore[arg-type]
+    with FaultyProxy([configured_server.port], plan) as proxy:  # type: ignore[arg-type]
         monkeypatch.setenv("ANYSCALE_HOST", proxy.url)
         done = said(
             0, "jane@example.com is deleted.", "user", "delete", "jane@example.com", "--yes"
@@ -334,7 +335,7 @@ def test_a_deletion_whose_answer_was_lost_is_done_and_no_error(
 # The operator
 
 
-def test_the_operator_makes_the_first_owner(server: ServerProcess, anyscale: Anyscale) -> None:
+def test_the_operator_makes_the_first_owner(server: ServerProcess, anyscale: RunAnyscale) -> None:
     link = server.run("create-owner", "--email", "boss@example.com", "--name", "The Boss")
     assert LINK.fullmatch(link)
     env = {"ANYSCALE_HOST": server.url, "ANYSCALE_CLI_TOKEN": server.token()}
@@ -356,12 +357,12 @@ def test_without_an_address_no_owner_and_no_database_is_made(
 
 
 def test_an_email_that_an_unfinished_batch_holds_is_no_owners(
-    said: Said, anyscale: Anyscale, monkeypatch: pytest.MonkeyPatch
+    said: Said, anyscale: RunAnyscale, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ANYSCALE_PUBLIC_URL", ADDRESS)
     plane = ControlPlane(Settings.from_environment(os.environ, served=True))
     batch = plane.batches.open("key", "fail", Principal("local:test"))
-    plane.batches.claim(batch.batch_id, 0, everybody("boss"))
+    plane.batches.claim(batch.batch_id, 0, checked_users("boss"))
     plane.close()
     command = ("server", "create-owner", "--email", "boss@example.com")
     done = said(1, f"is held by the unfinished batch {batch.batch_id}", *command)

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 from msgspec import structs
-from tests.support.control_planes import House
-from tests.support.users import PASSWORD, POLICY, everybody, permissions_apply
+from tests.support.control_planes import Deployment
+from tests.support.permissions import without_root
+from tests.support.users import PASSWORD, POLICY, checked_users
 
 from anyscale.errors import (
     BatchGone,
@@ -29,9 +30,9 @@ Connect = Callable[..., Transport]
 
 
 @pytest.fixture
-def connect(house: House) -> Connect:
+def connect(deployment: Deployment) -> Connect:
     """Make a transport to the one control plane of the test; the caller closes it."""
-    return house.transport
+    return deployment.transport
 
 
 def embedded(folder: Path) -> Transport:
@@ -57,20 +58,21 @@ def test_it_says_where_it_is_and_how_much_it_takes(transport: Transport) -> None
 
 
 def test_a_small_batch_is_created_in_one_call(transport: Transport) -> None:
-    created = transport.create("key", everybody("b", "a", password=PASSWORD), "fail")
+    created = transport.create("key", checked_users("b", "a", password=PASSWORD), "fail")
 
     assert [user.email for user in created.users] == ["b@example.com", "a@example.com"]
     assert (created.batch.state, created.batch.users, created.replayed) == ("published", 2, False)
-    assert transport.create("key", everybody("b", "a", password=PASSWORD), "fail").replayed
+    assert transport.create("key", checked_users("b", "a", password=PASSWORD), "fail").replayed
     assert accounts(transport) == ["b@example.com", "a@example.com"]
 
 
 def test_a_large_batch_is_claimed_hashed_and_published(transport: Transport) -> None:
     batch = transport.open("key", "fail")
     assert (
-        transport.claim(batch.batch_id, 0, everybody("d", "c", "b", password=PASSWORD)).users == 3
+        transport.claim(batch.batch_id, 0, checked_users("d", "c", "b", password=PASSWORD)).users
+        == 3
     )
-    assert transport.claim(batch.batch_id, 1, everybody("a")).conflicts == 0
+    assert transport.claim(batch.batch_id, 1, checked_users("a")).conflicts == 0
     with pytest.raises(BatchUnfinished):
         transport.publish(batch.batch_id, 4)
     assert transport.hash(batch.batch_id, [(at, PASSWORD) for at in range(2)]) == 2
@@ -91,11 +93,11 @@ def test_a_large_batch_is_claimed_hashed_and_published(transport: Transport) -> 
 
 
 def test_conflicts_are_listed_with_who_holds_the_email(transport: Transport) -> None:
-    transport.create("key", everybody("a"), "fail")
+    transport.create("key", checked_users("a"), "fail")
     holder, batch = transport.open("holder", "fail"), transport.open("batch", "skip")
-    transport.claim(holder.batch_id, 0, everybody("b"))
+    transport.claim(holder.batch_id, 0, checked_users("b"))
 
-    claimed = transport.claim(batch.batch_id, 0, everybody("a", "b", "c"))
+    claimed = transport.claim(batch.batch_id, 0, checked_users("a", "b", "c"))
 
     assert (claimed.users, claimed.skipped, claimed.conflicts) == (1, 1, 1)
     assert claimed.holders == [holder.batch_id]
@@ -103,7 +105,7 @@ def test_conflicts_are_listed_with_who_holds_the_email(transport: Transport) -> 
     assert (exists.position, exists.kind) == (0, "exists")
     assert (held.position, held.kind, held.holder) == (1, "held", holder.batch_id)
     assert (held.held_by, held.held_since) == (holder.opened_by, holder.opened_at)
-    looked_up = transport.look_up(everybody("a", "b", "z"), 0)
+    looked_up = transport.look_up(checked_users("a", "b", "z"), 0)
     assert [(c.position, c.kind) for c in looked_up] == [(0, "exists"), (1, "held")]
     (account,) = transport.users_with_email("a@example.com")
     assert [c.user_id for c in looked_up] == [account.user_id, None]
@@ -111,33 +113,33 @@ def test_conflicts_are_listed_with_who_holds_the_email(transport: Transport) -> 
 
 def test_what_was_released_or_dropped_is_free(transport: Transport) -> None:
     batch = transport.open("key", "fail")
-    transport.claim(batch.batch_id, 0, everybody("a"))
+    transport.claim(batch.batch_id, 0, checked_users("a"))
     transport.release(batch.batch_id)
-    assert transport.look_up(everybody("a"), 0) == []
-    transport.claim(batch.batch_id, 0, everybody("a"))
+    assert transport.look_up(checked_users("a"), 0) == []
+    transport.claim(batch.batch_id, 0, checked_users("a"))
     assert transport.drop(batch.batch_id).state == "dropped"
-    assert transport.look_up(everybody("a"), 0) == []
+    assert transport.look_up(checked_users("a"), 0) == []
     assert transport.find("key") is None
 
 
 def test_refusals_are_the_errors_of_the_package(transport: Transport) -> None:
-    transport.create("small", everybody("a"), "fail")
+    transport.create("small", checked_users("a"), "fail")
     with pytest.raises(BatchRefused) as refused:
-        transport.create("other", everybody("b", "a"), "fail")
+        transport.create("other", checked_users("b", "a"), "fail")
     assert [(p.index, p.field, p.code) for p in refused.value.problems] == [
         (1, "email", "email_exists")
     ]
     with pytest.raises(KeyReused):
-        transport.create("small", everybody("c"), "fail")
+        transport.create("small", checked_users("c"), "fail")
     batch = transport.open("large", "fail")
     with pytest.raises(KeyReused):
         transport.open("large", "skip")
-    transport.claim(batch.batch_id, 0, everybody("c"))
+    transport.claim(batch.batch_id, 0, checked_users("c"))
     with pytest.raises(KeyReused):
-        transport.claim(batch.batch_id, 0, everybody("d"))
+        transport.claim(batch.batch_id, 0, checked_users("d"))
     transport.drop(batch.batch_id)
     with pytest.raises(BatchGone):
-        transport.claim(batch.batch_id, 0, everybody("c"))
+        transport.claim(batch.batch_id, 0, checked_users("c"))
     with pytest.raises(BatchGone):
         transport.publish(batch.batch_id, 1)
 
@@ -159,7 +161,7 @@ def test_a_batch_that_is_not_there_is_not_found(connect: Connect) -> None:
 
 
 def test_users_are_found_by_parts_and_exactly(transport: Transport) -> None:
-    transport.create("key", everybody("Jane.Doe", "joe"), "fail")
+    transport.create("key", checked_users("Jane.Doe", "joe"), "fail")
 
     def found(email: str = "", name: str = "", limit: int = 10) -> list[str]:
         users = transport.users(email=email, name=name, after="", limit=limit)
@@ -180,7 +182,7 @@ def test_users_are_found_by_parts_and_exactly(transport: Transport) -> None:
 
 
 def test_an_account_is_suspended_restored_promoted_and_deleted(transport: Transport) -> None:
-    transport.create("key", everybody("jane", "joe"), "fail")
+    transport.create("key", checked_users("jane", "joe"), "fail")
     jane, joe = (user.user_id for user in transport.users(email="", name="", after="", limit=9))
     for _ in range(2):  # each is the same when it is repeated
         for user_id in (jane, joe):
@@ -210,8 +212,8 @@ def test_an_account_is_suspended_restored_promoted_and_deleted(transport: Transp
 
 
 def test_who_is_suspended_is_told_with_the_moment(transport: Transport) -> None:
-    transport.create("key", everybody("jane", "joe"), "fail")
-    transport.create("other", everybody("ann"), "fail")
+    transport.create("key", checked_users("jane", "joe"), "fail")
+    transport.create("other", checked_users("ann"), "fail")
     jane, _, ann = transport.users(email="", name="", after="", limit=9)
     assert (jane.suspended_at, suspended(transport)) == (None, [])
 
@@ -248,7 +250,7 @@ def suspended(
 
 
 def test_links_are_made_for_whom_nobody_can_sign_in_as(transport: Transport) -> None:
-    batch = transport.create("key", everybody("b", "a"), "fail").batch.batch_id
+    batch = transport.create("key", checked_users("b", "a"), "fail").batch.batch_id
     first = transport.without_way_in(batch, "", 1)
     found = [*first, *transport.without_way_in(batch, first[-1].user_id, 10)]
     assert [user.email for user in found] == ["b@example.com", "a@example.com"]
@@ -270,7 +272,7 @@ def test_another_transport_sees_the_same_and_closing_twice_is_closing_once(
 ) -> None:
     with closing(connect()) as one, closing(connect()) as other:
         assert accounts(other) == []
-        one.create("key", everybody("a"), "fail")
+        one.create("key", checked_users("a"), "fail")
         assert accounts(other) == ["a@example.com"]
         one.close()
     with closing(connect()) as later:
@@ -281,14 +283,14 @@ def test_switched_off_it_creates_nothing_and_says_why(connect: Connect) -> None:
     with closing(connect(available=False)) as transport:
         calls: list[Callable[[], object]] = [
             transport.policy,
-            lambda: transport.create("key", everybody("a"), "fail"),
+            lambda: transport.create("key", checked_users("a"), "fail"),
             lambda: transport.open("key", "fail"),
         ]
         for call in calls:
             with pytest.raises(FeatureUnavailable, match="customer-hosted clouds"):
                 call()
         assert accounts(transport) == []
-        assert transport.look_up(everybody("a"), 0) == []  # of accounts that others have made
+        assert transport.look_up(checked_users("a"), 0) == []  # of accounts that others have made
 
 
 # The embedded one has files
@@ -296,7 +298,7 @@ def test_switched_off_it_creates_nothing_and_says_why(connect: Connect) -> None:
 
 READING: dict[str, Callable[[Transport], object]] = {
     "policy": lambda t: t.policy(),
-    "look_up": lambda t: t.look_up(everybody("a"), 0),
+    "look_up": lambda t: t.look_up(checked_users("a"), 0),
     "find": lambda t: t.find("key"),
     "batches": lambda t: t.batches(open_only=False, before="", limit=100),
     "created": lambda t: t.created("bat_none", "", 10),
@@ -328,7 +330,7 @@ def test_what_only_reads_leaves_a_file_as_it_is(
     tmp_path: Path, call: Callable[[Transport], object]
 ) -> None:
     with closing(embedded(tmp_path)) as transport:
-        transport.create("key", everybody("b"), "fail")
+        transport.create("key", checked_users("b"), "fail")
     before = {file: file.read_bytes() for file in (tmp_path / "data").iterdir()}
 
     with closing(embedded(tmp_path)) as transport, suppress(NotFound):
@@ -339,11 +341,11 @@ def test_what_only_reads_leaves_a_file_as_it_is(
 
 def test_a_database_that_cannot_be_looked_at_is_not_taken_for_none(tmp_path: Path) -> None:
     with closing(embedded(tmp_path)) as transport:
-        transport.create("key", everybody("a"), "fail")
+        transport.create("key", checked_users("a"), "fail")
     (tmp_path / "data").chmod(0o000)
     try:
         with (
-            permissions_apply(),
+            without_root(),
             closing(embedded(tmp_path)) as transport,
             pytest.raises(StoreUnavailable, match="Permission denied"),
         ):
@@ -372,7 +374,7 @@ def test_a_first_use_that_was_killed_is_no_users_yet(tmp_path: Path) -> None:
         with pytest.raises(NotFound):
             transport.show("bat_none")
         assert (tmp_path / "data" / "anyscale.db").stat().st_size == 0
-        transport.create("key", everybody("a"), "fail")
+        transport.create("key", checked_users("a"), "fail")
         assert accounts(transport) == ["a@example.com"]
 
 

@@ -9,8 +9,10 @@ from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
-from tests.conftest import ROOT, Anyscale
-from tests.support.ports import free_port, served
+from tests.support.commands import RunAnyscale
+from tests.support.paths import ROOT
+from tests.support.ports import free_port
+from tests.support.server_process import run_server_process
 
 from anyscale.server.main import _GRACE
 
@@ -45,12 +47,12 @@ def test_the_health_check_of_the_image_tells_a_server_that_answers_from_none() -
     port = free_port()
 
     assert not is_healthy(port)
-    with served(start(port), port):
+    with run_server_process(start(port), port):
         assert is_healthy(port)
 
 
 def test_the_image_and_the_unit_start_a_server_by_options_that_there_are(
-    anyscale: Anyscale,
+    anyscale: RunAnyscale,
 ) -> None:
     (command,) = re.findall(r"^ExecStart=/opt/musterroll/bin/anyscale (.*)$", UNIT, re.MULTILINE)
 
@@ -95,7 +97,7 @@ def test_whoever_stops_a_server_waits_for_what_was_begun() -> None:
 @pytest.mark.parametrize("path", ["/healthz", "/docs", "/v1/users", "/nowhere"])
 def test_no_answer_may_be_stored_framed_or_run(path: str) -> None:
     port = free_port()
-    with served(start(port), port):
+    with run_server_process(start(port), port):
         connection = HTTPConnection("127.0.0.1", port, timeout=30)
         connection.request("GET", path)
         headers = connection.getresponse().headers

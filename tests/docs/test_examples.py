@@ -15,8 +15,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from tests.conftest import ROOT
-from tests.support.ports import free_port, served
+from tests.support.paths import ROOT
+from tests.support.ports import free_port
+from tests.support.server_process import run_server_process
 
 OPERATIONS = ROOT / "docs" / "operations"
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *OPERATIONS.glob("*.md")])
@@ -73,7 +74,7 @@ class Session:
         """Run a command of a page, and give what it says, with the port that the page has."""
         command = PORT.sub(str(self._port), command)
         if command.endswith(" &"):
-            server = served(
+            server = run_server_process(
                 command.removesuffix(" &"),
                 self._port,
                 folder=self.folder,

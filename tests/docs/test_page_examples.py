@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.conftest import Anyscale
+from tests.support.commands import RunAnyscale
 from tests.support.server_process import ServerProcess
 
 PAGE = (Path(__file__).parent / "page" / "user-api-reference.txt").read_text(encoding="utf-8")
@@ -66,7 +66,7 @@ def where(
 
 
 def test_the_command_logs_what_the_page_shows(
-    anyscale: Anyscale, tmp_path: Path, where: str
+    anyscale: RunAnyscale, tmp_path: Path, where: str
 ) -> None:
     command, log, file = cli_example()
     (tmp_path / "work" / "users.yaml").write_text(file, encoding="utf-8")
@@ -83,7 +83,7 @@ def test_the_command_logs_what_the_page_shows(
     assert where in said[1]
 
 
-def test_the_commands_users_are_those_of_the_file(anyscale: Anyscale, tmp_path: Path) -> None:
+def test_the_commands_users_are_those_of_the_file(anyscale: RunAnyscale, tmp_path: Path) -> None:
     command, _, file = cli_example()
     (tmp_path / "work" / "users.yaml").write_text(file, encoding="utf-8")
 
@@ -115,7 +115,7 @@ def test_the_python_example_runs(name: str) -> None:
     assert ("user_id='usr_" in result.stdout) == (name == "AdminCreatedUser")
 
 
-def test_the_python_examples_create_the_user_they_name(anyscale: Anyscale) -> None:
+def test_the_python_examples_create_the_user_they_name(anyscale: RunAnyscale) -> None:
     subprocess.run([sys.executable, "-c", python_examples()["admin_batch_create"]], check=True)
 
     result = anyscale("user", "get", "--email", "test@anyscale.com", "-o", "json")
@@ -124,7 +124,7 @@ def test_the_python_examples_create_the_user_they_name(anyscale: Anyscale) -> No
     assert (user["name"], user["permission_level"]) == ("name", "collaborator")
 
 
-def test_the_helps_are_the_pages(anyscale: Anyscale) -> None:
+def test_the_helps_are_the_pages(anyscale: RunAnyscale) -> None:
     text = " ".join(anyscale("user", "batch-create", "--help").stdout.split())
 
     assert "Batch create, as an admin, users without email verification." in text

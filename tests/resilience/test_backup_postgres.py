@@ -5,21 +5,25 @@ import re
 import secrets
 from pathlib import Path
 
-from tests.conftest import ROOT, Anyscale
-from tests.support.postgres import Server, with_database
+from tests.support.commands import RunAnyscale
+from tests.support.paths import ROOT
+from tests.support.postgres import PostgresServer, with_database
 from tests.support.server_process import ServerProcess
 
 
 def test_a_restored_dump_has_the_accounts_the_tokens_and_the_trail(
-    postgres_server: Server, mortal_postgres_url: str, tmp_path: Path, anyscale: Anyscale
+    postgres_server: PostgresServer,
+    stoppable_postgres_url: str,
+    tmp_path: Path,
+    anyscale: RunAnyscale,
 ) -> None:
     name = f"restored_{secrets.token_hex(4)}"
     example = ROOT / "examples" / "users.yaml"
-    with ServerProcess(mortal_postgres_url, tmp_path) as server:
+    with ServerProcess(stoppable_postgres_url, tmp_path) as server:
         env = {"ANYSCALE_HOST": server.url, "ANYSCALE_CLI_TOKEN": server.token()}
         assert anyscale("user", "batch-create", "-f", example, env=env).returncode == 0
         head = json.loads(anyscale("audit", "verify", "-o", "json", env=env).stdout)["head"]
-        database = re.findall(r"/(mortal_\w+)", mortal_postgres_url)[0]
+        database = re.findall(r"/(mortal_\w+)", stoppable_postgres_url)[0]
         postgres_server.restore(postgres_server.dump(database), name)
 
     try:

@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pytest
 from msgspec import Struct
-from tests.conftest import ROOT, Anyscale, Result
-from tests.support.ports import free_port, served
+from tests.support.commands import CommandResult, RunAnyscale
+from tests.support.paths import ROOT
+from tests.support.ports import free_port
+from tests.support.server_process import run_server_process
 
 PAGE = ROOT / "docs" / "operations" / "backup.md"
 
@@ -120,7 +122,7 @@ def taken(tmp_path_factory: pytest.TempPathFactory) -> BackUp:
     token = shell("anyscale server create-token --name jane", folder, **server).strip()
     made = BackUp(folder / "backup.db", folder, port, token, "", many_users(tmp_path / "many.yaml"))
     environment = made.environment() | {"HOME": str(folder)}
-    with served(start(port), port, environment=server):
+    with run_server_process(start(port), port, environment=server):
         example = ROOT / "examples" / "users.yaml"
         shell(f"anyscale user batch-create -f {example}", folder, **environment)
         shell(told("> backup.head"), folder, **environment)
@@ -149,28 +151,30 @@ def backup(taken: BackUp, home: Path) -> BackUp:
     return taken
 
 
-def emails(anyscale: Anyscale, backup: BackUp) -> list[str]:
+def emails(anyscale: RunAnyscale, backup: BackUp) -> list[str]:
     lines = anyscale("user", "list", "-o", "jsonl", env=backup.environment()).stdout.splitlines()
     return [json.loads(line)["email"] for line in lines]
 
 
-def open_batch(anyscale: Anyscale, backup: BackUp) -> str:
+def open_batch(anyscale: RunAnyscale, backup: BackUp) -> str:
     listed = anyscale("batch", "list", "--open", "-o", "json", env=backup.environment())
     (batch,) = json.loads(listed.stdout)
     return str(batch["batch_id"])
 
 
-def create(anyscale: Anyscale, backup: BackUp, **environment: str) -> Result:
+def create(anyscale: RunAnyscale, backup: BackUp, **environment: str) -> CommandResult:
     told = backup.environment() | environment
     return anyscale("user", "batch-create", "-f", backup.users, env=told)
 
 
 def test_a_restored_backup_has_the_accounts_and_its_trail_goes_through_the_noted_head(
-    backup: BackUp, tmp_path: Path, anyscale: Anyscale
+    backup: BackUp, tmp_path: Path, anyscale: RunAnyscale
 ) -> None:
     url = restore_sqlite(backup.copy, tmp_path / "restored")
 
-    with served(start(backup.port), backup.port, environment={"ANYSCALE_DATABASE_URL": url}):
+    with run_server_process(
+        start(backup.port), backup.port, environment={"ANYSCALE_DATABASE_URL": url}
+    ):
         assert emails(anyscale, backup) == ["test1@anyscale.com", "test2@anyscale.com"]
         checked = shell(told("verify --head"), backup.folder, **backup.environment())
 
@@ -187,12 +191,14 @@ def test_a_backup_holds_no_token_and_no_password(backup: BackUp) -> None:
 
 
 def test_a_batch_that_was_open_in_the_backup_goes_on_after_the_restore(
-    backup: BackUp, tmp_path: Path, anyscale: Anyscale
+    backup: BackUp, tmp_path: Path, anyscale: RunAnyscale
 ) -> None:
     url = restore_sqlite(backup.copy, tmp_path / "restored")
     before = hashes(backup.copy)
 
-    with served(start(backup.port), backup.port, environment={"ANYSCALE_DATABASE_URL": url}):
+    with run_server_process(
+        start(backup.port), backup.port, environment={"ANYSCALE_DATABASE_URL": url}
+    ):
         batch_id = open_batch(anyscale, backup)
         result = create(anyscale, backup)
         assert len(emails(anyscale, backup)) == 2 + COUNT
@@ -204,12 +210,14 @@ def test_a_batch_that_was_open_in_the_backup_goes_on_after_the_restore(
 
 
 def test_a_batch_that_was_open_in_the_backup_can_be_dropped_after_the_restore(
-    backup: BackUp, tmp_path: Path, anyscale: Anyscale
+    backup: BackUp, tmp_path: Path, anyscale: RunAnyscale
 ) -> None:
     url = restore_sqlite(backup.copy, tmp_path / "restored")
     elsewhere = {"HOME": str(tmp_path / "another-home")}  # knows nothing of the run
 
-    with served(start(backup.port), backup.port, environment={"ANYSCALE_DATABASE_URL": url}):
+    with run_server_process(
+        start(backup.port), backup.port, environment={"ANYSCALE_DATABASE_URL": url}
+    ):
         dropped = anyscale(
             "batch", "drop", open_batch(anyscale, backup), env=backup.environment() | elsewhere
         )
@@ -222,13 +230,15 @@ def test_a_batch_that_was_open_in_the_backup_can_be_dropped_after_the_restore(
 
 
 def test_what_came_after_the_backup_is_told_from_what_was_in_it(
-    backup: BackUp, tmp_path: Path, anyscale: Anyscale
+    backup: BackUp, tmp_path: Path, anyscale: RunAnyscale
 ) -> None:
     url = restore_sqlite(backup.copy, tmp_path / "restored")
     number, _, digest = backup.head.partition(":")
     later = f"{int(number) + 1}:{digest}"
 
-    with served(start(backup.port), backup.port, environment={"ANYSCALE_DATABASE_URL": url}):
+    with run_server_process(
+        start(backup.port), backup.port, environment={"ANYSCALE_DATABASE_URL": url}
+    ):
         result = anyscale("audit", "verify", "--head", later, env=backup.environment())
 
     assert result.returncode == 1

@@ -7,8 +7,9 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from tests.conftest import Anyscale
-from tests.support.server_process import ANYSCALE, ServerProcess
+from tests.support.commands import RunAnyscale
+from tests.support.paths import ANYSCALE
+from tests.support.server_process import ServerProcess
 
 CLIENTS = 8
 
@@ -30,11 +31,11 @@ def files(folder: Path, users: int) -> list[Path]:
 
 @pytest.mark.parametrize("if_exists", ["fail", "skip"])
 def test_eight_clients_at_once(
-    signed_in: ServerProcess,
-    anyscale: Anyscale,
+    configured_server: ServerProcess,
+    anyscale: RunAnyscale,
     tmp_path: Path,
     pytestconfig: pytest.Config,
-    visible: Callable[[], int],
+    count_accounts: Callable[[], int],
     if_exists: str,
 ) -> None:
     users = pytestconfig.getoption("--crowd-users")
@@ -64,4 +65,4 @@ def test_eight_clients_at_once(
     assert sum(process.returncode == 0 for process, _, _ in ends) >= 1
     if if_exists == "skip":
         assert all(process.returncode == 0 for process, _, _ in ends)
-    assert len(created) == len(set(created)) == visible()
+    assert len(created) == len(set(created)) == count_accounts()

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from tests.conftest import Anyscale
+from tests.support.commands import RunAnyscale
 
 
 def users_file(path: Path, numbers: Sequence[int], passwords: int = 0) -> Path:
@@ -27,14 +27,14 @@ def start(*arguments: str | Path) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
-def emails(anyscale: Anyscale) -> list[str]:
+def emails(anyscale: RunAnyscale) -> list[str]:
     lines = anyscale("user", "list", "-o", "jsonl").stdout.splitlines()
     return [json.loads(line)["email"] for line in lines]
 
 
 @pytest.mark.parametrize("count", [2, 1_100])
 def test_eight_first_uses_at_once_all_succeed(
-    count: int, anyscale: Anyscale, tmp_path: Path
+    count: int, anyscale: RunAnyscale, tmp_path: Path
 ) -> None:
     files = [
         users_file(tmp_path / f"{n}.yaml", range(n * count, (n + 1) * count)) for n in range(8)
@@ -49,7 +49,7 @@ def test_eight_first_uses_at_once_all_succeed(
 
 @pytest.mark.parametrize("count", [30, 1_200])
 def test_of_overlapping_files_each_email_is_created_once_and_each_command_told_the_truth(
-    count: int, anyscale: Anyscale, tmp_path: Path
+    count: int, anyscale: RunAnyscale, tmp_path: Path
 ) -> None:
     step = count // 3
     wanted = [range(n * step, n * step + count) for n in range(8)]
@@ -85,7 +85,7 @@ def test_of_overlapping_files_each_email_is_created_once_and_each_command_told_t
 
 
 def test_a_second_command_on_one_file_says_that_the_first_is_running(
-    anyscale: Anyscale, tmp_path: Path, data: Path
+    anyscale: RunAnyscale, tmp_path: Path, data: Path
 ) -> None:
     users = users_file(tmp_path / "users.yaml", range(1_100), passwords=120)
     first = start("user", "batch-create", "-f", users)
@@ -104,7 +104,7 @@ def test_a_second_command_on_one_file_says_that_the_first_is_running(
 
 
 def test_control_planes_of_different_homes_do_not_disturb_each_other(
-    anyscale: Anyscale, tmp_path: Path
+    anyscale: RunAnyscale, tmp_path: Path
 ) -> None:
     users = users_file(tmp_path / "users.yaml", range(3))
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 from msgspec import json
-from tests.support.history import Held, Row, check_history, check_kept
-from tests.support.server_process import Exchange
+from tests.support.faulty_proxy import Exchange
+from tests.support.history import StoredState, StoredUser, check_history, check_nothing_lost
 
 from anyscale.server.core.batches.records import user_id
 
@@ -36,7 +36,7 @@ def hashed(at: float, stored: int, status: int = 200) -> Exchange:
 
 def silent(said: Exchange) -> Exchange:
     """Let the server die over an answer."""
-    return said._replace(answer=said.answer[:-1], delivered=False)
+    return said._replace(response=said.response[:-1], delivered=False)
 
 
 def published(at: float) -> Exchange:
@@ -62,13 +62,16 @@ CLAIMED = [exchange(0, "POST /v1/batches", shown("open", 0)), CLAIM]
 HASHED = [*CLAIMED, hashed(2, 2)]
 TRUE = [*HASHED, published(3), listed(4, (ANN, "ann@example.com"), (BOB, "bob@example.com"))]
 
-ROWS = {ANN: Row(BATCH, "ann@example.com", "$1"), BOB: Row(BATCH, "bob@example.com", "$2")}
-WHOLE = Held({BATCH: "published"}, ROWS)
-NOTHING = Held({BATCH: "dropped"}, {})
+ROWS = {
+    ANN: StoredUser(BATCH, "ann@example.com", "$1"),
+    BOB: StoredUser(BATCH, "bob@example.com", "$2"),
+}
+WHOLE = StoredState({BATCH: "published"}, ROWS)
+NOTHING = StoredState({BATCH: "dropped"}, {})
 
 
-def without_hashes(state: str) -> Held:
-    return Held(
+def without_hashes(state: str) -> StoredState:
+    return StoredState(
         {BATCH: state}, {name: row._replace(password_hash=None) for name, row in ROWS.items()}
     )
 
@@ -92,17 +95,17 @@ def test_a_true_history_is_believed(story: Story) -> None:
 
 
 def test_a_batch_that_was_dropped_by_an_answer_owes_nothing() -> None:
-    check_kept([*HASHED, dropped(3)], NOTHING)
+    check_nothing_lost([*HASHED, dropped(3)], NOTHING)
     for story in (HASHED, [*HASHED, silent(dropped(3))]):
         with pytest.raises(AssertionError, match="2 claimed users are lost"):
-            check_kept(story, NOTHING)
+            check_nothing_lost(story, NOTHING)
 
 
-ann_alone = Held({BATCH: "published"}, {ANN: ROWS[ANN]})
+ann_alone = StoredState({BATCH: "published"}, {ANN: ROWS[ANN]})
 
 #: what is said -> what is not true of it
-LOST: dict[str, tuple[Story, Held]] = {
-    "acknowledged, and is lost": (CLAIMED, Held({}, {})),
+LOST: dict[str, tuple[Story, StoredState]] = {
+    "acknowledged, and is lost": (CLAIMED, StoredState({}, {})),
     "1 claimed users are lost": (CLAIMED, ann_alone),
     "2 hashes are lost": (HASHED, without_hashes("open")),
     "did not stay published": (TRUE, WHOLE._replace(states={BATCH: "open"})),
@@ -122,16 +125,16 @@ LOST: dict[str, tuple[Story, Held]] = {
 @pytest.mark.parametrize("lost", LOST)
 def test_a_history_of_which_something_is_lost_is_refused(lost: str) -> None:
     with pytest.raises(AssertionError, match=lost):
-        check_kept(*LOST[lost])
+        check_nothing_lost(*LOST[lost])
 
 
 def test_a_published_batch_that_is_shown_as_open_later_is_refused() -> None:
     for later in (shown("open"), {"batches": [shown("open")]}):
         with pytest.raises(AssertionError, match="did not stay published"):
-            check_kept([*TRUE, exchange(5, f"GET {CALL}", later)], WHOLE)
+            check_nothing_lost([*TRUE, exchange(5, f"GET {CALL}", later)], WHOLE)
 
 
-TWICE: dict[str, tuple[Story, Held]] = {
+TWICE: dict[str, tuple[Story, StoredState]] = {
     "of 2 hashes 4 were stored": (
         [*CLAIMED, silent(hashed(2, 0)), hashed(2, 2), hashed(2.2, 2), published(3)],
         WHOLE,
@@ -152,7 +155,7 @@ TWICE: dict[str, tuple[Story, Held]] = {
     "no answer says published": (HASHED, WHOLE),
     "1 emails have several accounts": (
         [published(3)],
-        Held({BATCH: "published"}, ROWS | {BOB: ROWS[ANN]}),
+        StoredState({BATCH: "published"}, ROWS | {BOB: ROWS[ANN]}),
     ),
 }
 
@@ -160,6 +163,6 @@ TWICE: dict[str, tuple[Story, Held]] = {
 @pytest.mark.parametrize("twice", TWICE)
 def test_a_history_in_which_something_was_done_twice_is_refused(twice: str) -> None:
     story, held = TWICE[twice]
-    check_kept(story, held)
+    check_nothing_lost(story, held)
     with pytest.raises(AssertionError, match=twice):
         check_history(story, held)

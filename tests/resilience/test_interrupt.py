@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.conftest import Anyscale
+from tests.support.commands import RunAnyscale
 
 
 def users_file(path: Path, count: int, passwords: int) -> Path:
@@ -66,7 +66,7 @@ def test_an_interrupted_run_says_so_and_goes_on_by_the_same_command(
     passwords: int,
     moment: str,
     times: int,
-    anyscale: Anyscale,
+    anyscale: RunAnyscale,
     tmp_path: Path,
     data: Path,
 ) -> None:
@@ -110,7 +110,7 @@ def test_while_a_page_is_hashed_ctrl_c_is_answered_at_once(tmp_path: Path, data:
 
 
 def test_a_run_that_waits_for_another_one_can_be_interrupted(
-    anyscale: Anyscale, tmp_path: Path, data: Path
+    anyscale: RunAnyscale, tmp_path: Path, data: Path
 ) -> None:
     held = users_file(tmp_path / "held.yaml", 1_100, 200)
     holder = subprocess.Popen(

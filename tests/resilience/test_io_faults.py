@@ -8,18 +8,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from tests.conftest import Anyscale
+from tests.support.commands import RunAnyscale, list_emails
 from tests.support.fault_injection import (
-    Point,
-    emails,
-    listed,
-    points_of,
-    rows_of,
-    spread,
-    state_files,
-    traced,
-    write_users,
+    FaultPoint,
+    points_in_trace,
+    run_under_strace,
+    spread_point,
 )
+from tests.support.stored_data import read_database_copy, run_state_files
+from tests.support.users_files import emails_in_file, write_users_file
 
 CALLS = "openat,mkdir,pwrite64,write,pread64,fsync,fdatasync,ftruncate,unlink"
 ERRORS = ("EIO", "ENOSPC")
@@ -51,7 +48,7 @@ class Place(NamedTuple):
     """A home that every test of a process finds empty, so that the paths in it are known."""
 
     home: Path
-    known: dict[Plan, tuple[list[str], list[Point]]]
+    known: dict[Plan, tuple[list[str], list[FaultPoint]]]
 
     @property
     def data(self) -> Path:
@@ -59,7 +56,7 @@ class Place(NamedTuple):
 
     def file(self, plan: Plan) -> Path:
         path = self.home / f"{plan.users}.yaml"
-        return path if path.exists() else write_users(path, plan.users, plan.passwords)
+        return path if path.exists() else write_users_file(path, plan.users, plan.passwords)
 
     def prepare(self, plan: Plan) -> None:
         """Make the state that the plan begins with."""
@@ -67,23 +64,25 @@ class Place(NamedTuple):
         if plan.claimed:  # killed as it says that it hashes
             kill = ["-f", "-e", "trace=write", "-e", "inject=write:signal=SIGKILL:when=5"]
             log = ["-o", str(self.home / "log")]
-            traced([*kill, *log], "user", "batch-create", "-f", self.file(plan))
+            run_under_strace([*kill, *log], "user", "batch-create", "-f", self.file(plan))
             assert "Hashing" in (self.home / "log").read_text()
 
-    def points(self, plan: Plan) -> tuple[list[str], list[Point]]:
+    def points(self, plan: Plan) -> tuple[list[str], list[FaultPoint]]:
         """Give strace's options that follow the data directory, and the points of a whole run."""
         if plan not in self.known:
             trace = self.home / "trace"
             self.prepare(plan)
             every = ["-f", "-y", "-e", f"trace={CALLS}", "-o", str(trace)]
-            traced(every, "user", "batch-create", "-f", self.file(plan))
+            run_under_strace(every, "user", "batch-create", "-f", self.file(plan))
             text = trace.read_text(errors="replace")
             found = re.findall(rf'["<]({re.escape(str(self.data))}[^">]*)[">]', text)
             follow = [option for path in sorted(set(found)) for option in ("-P", path)]
             self.prepare(plan)
             options = ["-f", "-e", f"trace={CALLS}", *follow]
-            traced([*options, "-o", str(trace)], "user", "batch-create", "-f", self.file(plan))
-            self.known[plan] = options, points_of(trace)
+            run_under_strace(
+                [*options, "-o", str(trace)], "user", "batch-create", "-f", self.file(plan)
+            )
+            self.known[plan] = options, points_in_trace(trace)
         return self.known[plan]
 
 
@@ -108,11 +107,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def test_a_disk_that_fails_is_named_and_leaves_nothing_half_done(
-    name: str, number: int, share: int, place: Place, anyscale: Anyscale, tmp_path: Path
+    name: str, number: int, share: int, place: Place, anyscale: RunAnyscale, tmp_path: Path
 ) -> None:
     plan = PLANS[name]
     options, points = place.points(plan)
-    point = spread(points, share, number)
+    point = spread_point(points, share, number)
     errors = OPEN_ERRORS if point.call in ("openat", "mkdir") else ERRORS
     error = errors[number % len(errors)]
     # Every third disk stays broken.
@@ -120,28 +119,28 @@ def test_a_disk_that_fails_is_named_and_leaves_nothing_half_done(
     place.prepare(plan)
 
     inject = ["-e", f"inject={point.call}:error={error}:when={when}", "-o", str(tmp_path / "log")]
-    failed = traced([*options, *inject], "user", "batch-create", "-f", place.file(plan))
+    failed = run_under_strace([*options, *inject], "user", "batch-create", "-f", place.file(plan))
 
     told = f"{point.call} {error} {when}: {failed.returncode}\n{failed.stderr}"
     assert "(INJECTED)" in (tmp_path / "log").read_text(errors="replace"), told
     assert failed.returncode in (0, 1, 3), told
     _is_clear(failed.returncode, failed.stderr, place.data, told)
-    before = rows_of(place.data, tmp_path / "before")
-    seen = listed(anyscale)
-    assert seen in ([], emails(plan.users)), told
+    before = read_database_copy(place.data, tmp_path / "before")
+    seen = list_emails(anyscale)
+    assert seen in ([], emails_in_file(plan.users)), told
     if failed.returncode == 1:
         assert before.emails == [], told
         assert "open" not in before.batches.values(), told
     if failed.returncode == 0:
-        assert seen == emails(plan.users), told
+        assert seen == emails_in_file(plan.users), told
     else:
         again = anyscale("user", "batch-create", "-f", place.file(plan))
         assert again.returncode == 0, told + again.stderr
-    assert listed(anyscale) == emails(plan.users)
-    after = rows_of(place.data, tmp_path / "after")
-    assert after.emails == emails(plan.users)
+    assert list_emails(anyscale) == emails_in_file(plan.users)
+    after = read_database_copy(place.data, tmp_path / "after")
+    assert after.emails == emails_in_file(plan.users)
     assert before.hashes.items() <= after.hashes.items()
-    assert state_files(place.data) == []
+    assert run_state_files(place.data) == []
 
 
 def _is_clear(status: int, said: str, data: Path, told: str) -> None:
@@ -179,10 +178,10 @@ def small_disk(
     indirect=["small_disk"],
 )
 def test_a_full_disk_is_told_of_and_the_same_command_completes_once_there_is_room(
-    plan: Plan, small_disk: Path, anyscale: Anyscale, tmp_path: Path
+    plan: Plan, small_disk: Path, anyscale: RunAnyscale, tmp_path: Path
 ) -> None:
     data = small_disk / "data"
-    file = write_users(tmp_path / "users.yaml", plan.users, plan.passwords)
+    file = write_users_file(tmp_path / "users.yaml", plan.users, plan.passwords)
 
     full = anyscale("user", "batch-create", "-f", file)
 
@@ -192,25 +191,25 @@ def test_a_full_disk_is_told_of_and_the_same_command_completes_once_there_is_roo
     # Without room SQLite cannot even make the index of its log, so a copy is read.
     assert _seen(data, tmp_path / "copy") == 0
     subprocess.run(["mount", "-o", "remount,size=64m", small_disk], check=True)
-    assert listed(anyscale) == []
+    assert list_emails(anyscale) == []
     again = anyscale("user", "batch-create", "-f", file)
     assert again.returncode == 0, again.stderr
-    assert listed(anyscale) == emails(plan.users)
-    assert rows_of(data, tmp_path / "copy").emails == emails(plan.users)
-    assert state_files(data) == []
+    assert list_emails(anyscale) == emails_in_file(plan.users)
+    assert read_database_copy(data, tmp_path / "copy").emails == emails_in_file(plan.users)
+    assert run_state_files(data) == []
 
 
 def _seen(data: Path, copy: Path) -> int:
-    batches = rows_of(data, copy).batches if data.exists() else {}
+    batches = read_database_copy(data, copy).batches if data.exists() else {}
     return sum(state == "published" for state in batches.values())
 
 
 def test_a_folder_that_may_not_be_written_is_named(
-    anyscale: Anyscale, tmp_path: Path, home: Path
+    anyscale: RunAnyscale, tmp_path: Path, home: Path
 ) -> None:
     blocked = tmp_path / "blocked"
     blocked.write_text("a file where a folder should be")
-    file = write_users(tmp_path / "users.yaml", 3, 0)
+    file = write_users_file(tmp_path / "users.yaml", 3, 0)
 
     result = anyscale(
         "user", "batch-create", "-f", file, env={"ANYSCALE_DATA_DIR": str(blocked / "data")}

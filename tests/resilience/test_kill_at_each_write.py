@@ -4,19 +4,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from tests.conftest import Anyscale
+from tests.support.commands import RunAnyscale, list_emails
 from tests.support.fault_injection import (
-    WRITES,
-    Point,
-    emails,
-    listed,
-    points_of,
-    rows_of,
-    spread,
-    state_files,
-    traced,
-    write_users,
+    WRITE_CALLS,
+    FaultPoint,
+    points_in_trace,
+    run_under_strace,
+    spread_point,
 )
+from tests.support.stored_data import read_database_copy, run_state_files
+from tests.support.users_files import emails_in_file, write_users_file
 
 
 class Plan(NamedTuple):
@@ -31,7 +28,7 @@ class Plan(NamedTuple):
 
     @property
     def options(self) -> list[str]:
-        return ["-e", f"trace={','.join(WRITES)}", *([] if self.main_only else ["-f"])]
+        return ["-e", f"trace={','.join(WRITE_CALLS)}", *([] if self.main_only else ["-f"])]
 
 
 # One transaction and one thread; then the long way, whose pages have threads of their own.
@@ -53,30 +50,32 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture(scope="module")
-def points(tmp_path_factory: pytest.TempPathFactory) -> dict[Plan, list[Point]]:
+def points(tmp_path_factory: pytest.TempPathFactory) -> dict[Plan, list[FaultPoint]]:
     """The points of each plan, filled when they are first asked for."""
     return {}
 
 
-def _points(plan: Plan, known: dict[Plan, list[Point]], folder: Path) -> list[Point]:
+def _points(plan: Plan, known: dict[Plan, list[FaultPoint]], folder: Path) -> list[FaultPoint]:
     if plan not in known:
         trace = folder / "trace"
         home = _home(plan, folder / "counting")
         file = _file(plan, folder)
         options = [*plan.options, "-o", str(trace)]
         # Without -f strace names no thread.
-        result = traced(options, "user", "batch-create", "-f", file, env={"HOME": str(home)})
+        result = run_under_strace(
+            options, "user", "batch-create", "-f", file, env={"HOME": str(home)}
+        )
         assert result.returncode == 0, result.stderr
         if plan.main_only:
             trace.write_text("".join(f"1 {line}\n" for line in trace.read_text().splitlines()))
-        known[plan] = points_of(trace)
+        known[plan] = points_in_trace(trace)
     return known[plan]
 
 
 def _file(plan: Plan, folder: Path) -> Path:
     path = folder / f"{plan.users}.yaml"
     # Written again it would be another file, by its time, and the batch another batch.
-    return path if path.exists() else write_users(path, plan.users, plan.passwords)
+    return path if path.exists() else write_users_file(path, plan.users, plan.passwords)
 
 
 def _home(plan: Plan, home: Path) -> Path:
@@ -87,13 +86,13 @@ def _home(plan: Plan, home: Path) -> Path:
         kill = ["-f", "-e", "trace=write", "-e", "inject=write:signal=SIGKILL:when=5"]
         file = _file(plan, home.parent)
         log = ["-o", str(home.parent / "log")]
-        traced([*kill, *log], "user", "batch-create", "-f", file, env={"HOME": str(home)})
+        run_under_strace([*kill, *log], "user", "batch-create", "-f", file, env={"HOME": str(home)})
         assert "Hashing" in (home.parent / "log").read_text()
     return home
 
 
 def _kill_and_go_on(
-    plan: Plan, point: Point, anyscale: Anyscale, home: Path, tmp_path: Path
+    plan: Plan, point: FaultPoint, anyscale: RunAnyscale, home: Path, tmp_path: Path
 ) -> None:
     data = home / ".local" / "share" / "anyscale"
     file = _file(plan, tmp_path)
@@ -101,38 +100,38 @@ def _kill_and_go_on(
     inject = ["-e", f"inject={point.call}:signal=SIGKILL:when={point.nth}"]
 
     log = ["-o", str(tmp_path / "log")]
-    killed = traced([*plan.options, *inject, *log], "user", "batch-create", "-f", file)
+    killed = run_under_strace([*plan.options, *inject, *log], "user", "batch-create", "-f", file)
 
     assert killed.returncode == -9, (point, killed)
-    before = rows_of(data, tmp_path / "before")
-    assert listed(anyscale) in ([], emails(plan.users))
+    before = read_database_copy(data, tmp_path / "before")
+    assert list_emails(anyscale) in ([], emails_in_file(plan.users))
     # The last call of all takes the run's file away: whoever is killed by it has said everything.
-    ended = f"{plan.users} users created." in killed.stderr and not state_files(data)
+    ended = f"{plan.users} users created." in killed.stderr and not run_state_files(data)
 
     again = anyscale("user", "batch-create", "-f", file)
 
     assert again.returncode == (1 if ended else 0), (point, again.stderr)
     assert ended <= (point.call == "unlink")
     assert "Traceback" not in again.stderr
-    assert listed(anyscale) == emails(plan.users)
-    after = rows_of(data, tmp_path / "after")
-    assert after.emails == emails(plan.users)
+    assert list_emails(anyscale) == emails_in_file(plan.users)
+    after = read_database_copy(data, tmp_path / "after")
+    assert after.emails == emails_in_file(plan.users)
     assert len(after.hashes) == plan.passwords
     assert {email: after.hashes[email] for email in before.hashes} == before.hashes
     assert list(after.batches.values()) == ["published"]
-    assert state_files(data) == []
+    assert run_state_files(data) == []
 
 
 def test_a_small_batch_survives_a_kill(
     number: int,
     request: pytest.FixtureRequest,
-    points: dict[Plan, list[Point]],
-    anyscale: Anyscale,
+    points: dict[Plan, list[FaultPoint]],
+    anyscale: RunAnyscale,
     home: Path,
     tmp_path: Path,
 ) -> None:
     count = request.config.getoption("--kill-points")
-    point = spread(_points(SMALL, points, tmp_path), count, number)
+    point = spread_point(_points(SMALL, points, tmp_path), count, number)
 
     _kill_and_go_on(SMALL, point, anyscale, home, tmp_path)
 
@@ -141,36 +140,36 @@ def test_a_large_batch_survives_a_kill(
     plan_name: str,
     number: int,
     request: pytest.FixtureRequest,
-    points: dict[Plan, list[Point]],
-    anyscale: Anyscale,
+    points: dict[Plan, list[FaultPoint]],
+    anyscale: RunAnyscale,
     home: Path,
     tmp_path: Path,
 ) -> None:
     plan = LARGE[plan_name]
     count = max(2, request.config.getoption("--kill-points") // 6)
-    point = spread(_points(plan, points, tmp_path), count, number)
+    point = spread_point(_points(plan, points, tmp_path), count, number)
 
     _kill_and_go_on(plan, point, anyscale, home, tmp_path)
 
 
 def test_a_batch_that_is_killed_again_and_again_ends(
-    anyscale: Anyscale, home: Path, data: Path, tmp_path: Path
+    anyscale: RunAnyscale, home: Path, data: Path, tmp_path: Path
 ) -> None:
     plan = LARGE["claims"]
     file = _file(plan, tmp_path)
     hashes: dict[str, str] = {}
     for nth in (3, 9, 30, 60, 120, 8, 20, 40, 4):
         kill = ["-e", f"inject=pwrite64:signal=SIGKILL:when={nth}", "-o", str(tmp_path / "log")]
-        traced([*plan.options, *kill], "user", "batch-create", "-f", file)
-        rows = rows_of(data, tmp_path / "copy")
+        run_under_strace([*plan.options, *kill], "user", "batch-create", "-f", file)
+        rows = read_database_copy(data, tmp_path / "copy")
         assert hashes.items() <= rows.hashes.items()
         hashes = rows.hashes
 
     last = anyscale("user", "batch-create", "-f", file)
 
     assert last.returncode == 0, last.stderr
-    assert listed(anyscale) == emails(plan.users)
-    assert rows_of(data, tmp_path / "copy").emails == emails(plan.users)
+    assert list_emails(anyscale) == emails_in_file(plan.users)
+    assert read_database_copy(data, tmp_path / "copy").emails == emails_in_file(plan.users)
 
 
 def test_what_is_acknowledged_is_on_the_disk(home: Path, tmp_path: Path) -> None:
@@ -178,7 +177,7 @@ def test_what_is_acknowledged_is_on_the_disk(home: Path, tmp_path: Path) -> None
     trace = tmp_path / "trace"
     options = [*SMALL.options, "-y", "-s", "200", "-o", str(trace)]
 
-    traced(options, "user", "batch-create", "-f", _file(SMALL, tmp_path))
+    run_under_strace(options, "user", "batch-create", "-f", _file(SMALL, tmp_path))
 
     lines = trace.read_text().splitlines()
     (acknowledged,) = (at for at, line in enumerate(lines) if "500 users created" in line)

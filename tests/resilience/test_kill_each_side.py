@@ -10,11 +10,12 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from tests.support.command import Command
-from tests.support.fault_injection import emails, write_users
-from tests.support.history import Witness
-from tests.support.postgres import Server
-from tests.support.server_process import Proxy, ServerProcess
+from tests.support.commands import BatchCreateCommand
+from tests.support.faulty_proxy import FaultyProxy
+from tests.support.history import HistoryChecker
+from tests.support.postgres import PostgresServer
+from tests.support.server_process import ServerProcess
+from tests.support.users_files import emails_in_file, write_users_file
 
 USERS, PASSWORDS = 20_000, 50
 
@@ -33,100 +34,102 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture
 def witness(
-    signed_in: ServerProcess, database: str, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Witness]:
+    configured_server: ServerProcess, database: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[HistoryChecker]:
     """Sees all that the client asks and is answered. The server is behind it at the same port."""
-    with Proxy([signed_in.port], lambda _: None) as proxy:
+    with FaultyProxy([configured_server.port], lambda _: None) as proxy:
         monkeypatch.setenv("ANYSCALE_HOST", proxy.url)
-        yield Witness(proxy, database)
+        yield HistoryChecker(proxy, database)
 
 
-def end(command: Command, visible: Callable[[], int], witness: Witness) -> None:
+def end(
+    batch_create: BatchCreateCommand, count_accounts: Callable[[], int], witness: HistoryChecker
+) -> None:
     """Check what a death has left, and that the same command completes."""
-    assert visible() in (0, USERS)
-    stored = witness.look().hashes
-    shown, _ = command.finish()
-    assert sorted(shown) == emails(USERS)
-    assert stored.items() <= witness.look().hashes.items()
+    assert count_accounts() in (0, USERS)
+    stored = witness.check().hashes
+    shown, _ = batch_create.finish()
+    assert sorted(shown) == emails_in_file(USERS)
+    assert stored.items() <= witness.check().hashes.items()
 
 
-def check_whole(visible: Callable[[], int], witness: Witness) -> None:
+def check_whole(count_accounts: Callable[[], int], witness: HistoryChecker) -> None:
     """Check that everybody is there, and that the history tells of it truthfully."""
-    assert visible() == USERS
-    assert len(witness.look_back().hashes) == PASSWORDS
+    assert count_accounts() == USERS
+    assert len(witness.check_finished().hashes) == PASSWORDS
 
 
 def test_the_client_is_killed(
     moment: float,
-    witness: Witness,
-    command: Callable[[Path], Command],
-    visible: Callable[[], int],
+    witness: HistoryChecker,
+    batch_create: Callable[[Path], BatchCreateCommand],
+    count_accounts: Callable[[], int],
     tmp_path: Path,
 ) -> None:
-    running = command(write_users(tmp_path / "users.yaml", USERS, PASSWORDS))
+    running = batch_create(write_users_file(tmp_path / "users.yaml", USERS, PASSWORDS))
     process = running.start()
     time.sleep(moment)
     process.kill()
     process.communicate()
-    end(running, visible, witness)
-    check_whole(visible, witness)
+    end(running, count_accounts, witness)
+    check_whole(count_accounts, witness)
 
 
 def test_the_server_is_killed(
     moment: float,
-    witness: Witness,
-    signed_in: ServerProcess,
-    command: Callable[[Path], Command],
-    visible: Callable[[], int],
+    witness: HistoryChecker,
+    configured_server: ServerProcess,
+    batch_create: Callable[[Path], BatchCreateCommand],
+    count_accounts: Callable[[], int],
     tmp_path: Path,
 ) -> None:
-    running = command(write_users(tmp_path / "users.yaml", USERS, PASSWORDS))
+    running = batch_create(write_users_file(tmp_path / "users.yaml", USERS, PASSWORDS))
     process = running.start()
     time.sleep(moment)
-    signed_in.kill()
-    stored = witness.look().hashes
-    signed_in.start()
+    configured_server.kill()
+    stored = witness.check().hashes
+    configured_server.start()
     _, said = process.communicate(timeout=150)
     assert process.returncode in (0, 3), said
-    assert stored.items() <= witness.look().hashes.items()
+    assert stored.items() <= witness.check().hashes.items()
     if process.returncode:
-        end(running, visible, witness)
-    check_whole(visible, witness)
+        end(running, count_accounts, witness)
+    check_whole(count_accounts, witness)
 
 
 @pytest.fixture
 def mortal(
-    mortal_postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Witness]:
+    stoppable_postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[HistoryChecker]:
     """Sees the same of a server over a PostgreSQL that may be stopped."""
-    with ServerProcess(mortal_postgres_url, tmp_path) as server:
+    with ServerProcess(stoppable_postgres_url, tmp_path) as server:
         monkeypatch.setenv("ANYSCALE_CLI_TOKEN", server.token())
-        with Proxy([server.port], lambda _: None) as proxy:
+        with FaultyProxy([server.port], lambda _: None) as proxy:
             monkeypatch.setenv("ANYSCALE_HOST", proxy.url)
-            yield Witness(proxy, mortal_postgres_url)
+            yield HistoryChecker(proxy, stoppable_postgres_url)
 
 
 def test_the_database_is_stopped(
     moment: float,
-    mortal: Witness,
-    postgres_server: Server,
-    command: Callable[[Path], Command],
-    visible: Callable[[], int],
+    mortal: HistoryChecker,
+    postgres_server: PostgresServer,
+    batch_create: Callable[[Path], BatchCreateCommand],
+    count_accounts: Callable[[], int],
     tmp_path: Path,
 ) -> None:
-    running = command(write_users(tmp_path / "users.yaml", USERS, PASSWORDS))
+    running = batch_create(write_users_file(tmp_path / "users.yaml", USERS, PASSWORDS))
     process = running.start()
     time.sleep(moment)
     postgres_server.stop("immediate")
     time.sleep(0.5)
     postgres_server.start()
     # Now: a page that was lost would be claimed again when the command is run again.
-    stored = mortal.look().hashes
+    stored = mortal.check().hashes
     output, said = process.communicate(timeout=150)
     assert process.returncode in (0, 3), said
-    assert stored.items() <= mortal.look().hashes.items()
+    assert stored.items() <= mortal.check().hashes.items()
     if process.returncode:
-        end(running, visible, mortal)
+        end(running, count_accounts, mortal)
     else:
         assert len(output.splitlines()) == USERS
-    check_whole(visible, mortal)
+    check_whole(count_accounts, mortal)

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.conftest import Anyscale
-from tests.support.command import Command
-from tests.support.fault_injection import emails, write_users
-from tests.support.server_process import Fault, Proxy, ServerProcess, loses
+from tests.support.commands import BatchCreateCommand, RunAnyscale
+from tests.support.faulty_proxy import Fault, FaultyProxy, lose
+from tests.support.server_process import ServerProcess
+from tests.support.users_files import emails_in_file, write_users_file
 
 #: step -> the first line of its request
 SMALL = {
@@ -43,10 +43,10 @@ class Loss:
 
     def _lose(self, client: socket.socket, answer: bytes) -> bool:
         self._told()
-        return loses(client, answer)
+        return lose(client, answer)
 
 
-def published(anyscale: Anyscale) -> int:
+def published(anyscale: RunAnyscale) -> int:
     """Count the published batches in the trail."""
     listed = anyscale("audit", "list", "-o", "jsonl")
     assert listed.returncode == 0, listed.stderr
@@ -57,52 +57,52 @@ def published(anyscale: Anyscale) -> int:
 
 @pytest.mark.parametrize("step", [*SMALL, *LARGE])
 def test_the_command_asks_again_and_reports_each_user_once(
-    signed_in: ServerProcess,
-    command: Callable[[Path], Command],
-    anyscale: Anyscale,
+    configured_server: ServerProcess,
+    batch_create: Callable[[Path], BatchCreateCommand],
+    anyscale: RunAnyscale,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     step: str,
 ) -> None:
     count = 20 if step in SMALL else 1_200
-    file = write_users(tmp_path / "users.yaml", count, 5)
+    file = write_users_file(tmp_path / "users.yaml", count, 5)
     loss = Loss((SMALL | LARGE)[step])
-    with Proxy([signed_in.port], loss) as proxy:
+    with FaultyProxy([configured_server.port], loss) as proxy:
         monkeypatch.setenv("ANYSCALE_HOST", proxy.url)
-        shown, said = command(file).finish(tries=1)
+        shown, said = batch_create(file).finish(tries=1)
 
         assert loss.happened
-        assert sorted(shown) == emails(count)
+        assert sorted(shown) == emails_in_file(count)
         assert f"{count} users created." in said
         assert published(anyscale) == 1
 
 
 @pytest.mark.parametrize("step", [*SMALL, *LARGE])
 def test_a_command_that_died_of_it_tells_the_truth_when_it_is_run_again(
-    signed_in: ServerProcess,
-    command: Callable[[Path], Command],
-    anyscale: Anyscale,
+    configured_server: ServerProcess,
+    batch_create: Callable[[Path], BatchCreateCommand],
+    anyscale: RunAnyscale,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     step: str,
 ) -> None:
     count = 20 if step in SMALL else 1_200
-    file = write_users(tmp_path / "users.yaml", count, 5)
+    file = write_users_file(tmp_path / "users.yaml", count, 5)
     running: list[Any] = []
 
     def kill() -> None:
         running[0].kill()
 
     loss = Loss((SMALL | LARGE)[step], kill)
-    with Proxy([signed_in.port], loss) as proxy:
+    with FaultyProxy([configured_server.port], loss) as proxy:
         monkeypatch.setenv("ANYSCALE_HOST", proxy.url)
-        running.append(command(file).start())
+        running.append(batch_create(file).start())
         running[0].communicate(timeout=60)
         assert loss.happened
 
-        shown, said = command(file).finish(tries=1)
+        shown, said = batch_create(file).finish(tries=1)
 
-        assert sorted(shown) == emails(count)
+        assert sorted(shown) == emails_in_file(count)
         done = step in ("create", "publish", "users")
         assert ("already created by batch" in said) == done
         assert published(anyscale) == 1

@@ -6,20 +6,20 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from tests.support.command import Command
-from tests.support.fault_injection import emails, write_users
-from tests.support.history import Witness
-from tests.support.server_process import (
+from tests.support.commands import BatchCreateCommand
+from tests.support.faulty_proxy import (
     Fault,
-    Proxy,
-    ServerProcess,
-    cuts,
-    delays,
-    gives_up,
-    half_closes,
-    loses,
-    resets,
+    FaultyProxy,
+    cut_after,
+    delay,
+    half_close,
+    lose,
+    reset,
+    time_out,
 )
+from tests.support.history import HistoryChecker
+from tests.support.server_process import ServerProcess
+from tests.support.users_files import emails_in_file, write_users_file
 
 
 class Weather:
@@ -34,40 +34,40 @@ class Weather:
             if self._random.random() > 0.35:
                 return None
             octets = self._random.choice([0, 10, 100, 300, 2_000])
-            faults = (loses, resets, half_closes, gives_up, cuts(octets), delays(0.2))
+            faults = (lose, reset, half_close, time_out, cut_after(octets), delay(0.2))
             return self._random.choice(faults)
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_command_gets_through_any_weather(
-    signed_in: ServerProcess,
+    configured_server: ServerProcess,
     database: str,
-    command: Callable[[Path], Command],
+    batch_create: Callable[[Path], BatchCreateCommand],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     seed: int,
 ) -> None:
-    file = write_users(tmp_path / "users.yaml", 3_000, 30)
-    with Proxy([signed_in.port], Weather(seed)) as proxy:
+    file = write_users_file(tmp_path / "users.yaml", 3_000, 30)
+    with FaultyProxy([configured_server.port], Weather(seed)) as proxy:
         monkeypatch.setenv("ANYSCALE_HOST", proxy.url)
-        shown, _ = command(file).finish(tries=3)
-    assert sorted(shown) == emails(3_000)
+        shown, _ = batch_create(file).finish(tries=3)
+    assert sorted(shown) == emails_in_file(3_000)
     assert not all(exchange.delivered for exchange in proxy.history)
-    assert len(Witness(proxy, database).look_back().hashes) == 30
+    assert len(HistoryChecker(proxy, database).check_finished().hashes) == 30
 
 
 def test_one_batch_uses_both_servers_behind_a_balancer(
     postgres_url: str,
-    command: Callable[[Path], Command],
+    batch_create: Callable[[Path], BatchCreateCommand],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    file = write_users(tmp_path / "users.yaml", 40_000, 200)
+    file = write_users_file(tmp_path / "users.yaml", 40_000, 200)
     one, other = (ServerProcess(postgres_url, tmp_path) for _ in range(2))
-    with one, other, Proxy([one.port, other.port], lambda _: None) as balancer:
+    with one, other, FaultyProxy([one.port, other.port], lambda _: None) as balancer:
         monkeypatch.setenv("ANYSCALE_HOST", balancer.url)
         monkeypatch.setenv("ANYSCALE_CLI_TOKEN", one.token())
-        shown, said = command(file).finish(tries=1)
+        shown, said = batch_create(file).finish(tries=1)
         assert len(shown) == 40_000, said
         for server in (one, other):
             log = server.log.read_text(encoding="utf-8")
@@ -76,35 +76,37 @@ def test_one_batch_uses_both_servers_behind_a_balancer(
 
 
 def test_a_server_that_is_stopped_finishes_what_it_began(
-    signed_in: ServerProcess, command: Callable[[Path], Command], tmp_path: Path
+    configured_server: ServerProcess,
+    batch_create: Callable[[Path], BatchCreateCommand],
+    tmp_path: Path,
 ) -> None:
-    process = command(write_users(tmp_path / "users.yaml", 1_500, 150)).start()
-    while "/passwords" not in signed_in.log.read_text(encoding="utf-8"):
+    process = batch_create(write_users_file(tmp_path / "users.yaml", 1_500, 150)).start()
+    while "/passwords" not in configured_server.log.read_text(encoding="utf-8"):
         assert process.poll() is None
-    assert signed_in.stop() == 0
-    signed_in.start()
+    assert configured_server.stop() == 0
+    configured_server.start()
     output, said = process.communicate(timeout=120)
     assert process.returncode == 0, said
     assert len(output.splitlines()) == 1_500
 
 
 def test_a_token_that_ends_in_the_middle_and_is_renewed(
-    signed_in: ServerProcess,
-    command: Callable[[Path], Command],
+    configured_server: ServerProcess,
+    batch_create: Callable[[Path], BatchCreateCommand],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    file = write_users(tmp_path / "users.yaml", 1_500, 200)
-    process = command(file).start()
-    while "/passwords" not in signed_in.log.read_text(encoding="utf-8"):
+    file = write_users_file(tmp_path / "users.yaml", 1_500, 200)
+    process = batch_create(file).start()
+    while "/passwords" not in configured_server.log.read_text(encoding="utf-8"):
         assert process.poll() is None
-    signed_in.run("revoke-token", "jane")
+    configured_server.run("revoke-token", "jane")
     _, said = process.communicate(timeout=120)
     assert process.returncode == 3
     assert "the token 'jane' was revoked" in said
     assert "Run the same command again" in said
 
-    monkeypatch.setenv("ANYSCALE_CLI_TOKEN", signed_in.token("jane-new"))
-    shown, said = command(file).finish(tries=1)
+    monkeypatch.setenv("ANYSCALE_CLI_TOKEN", configured_server.token("jane-new"))
+    shown, said = batch_create(file).finish(tries=1)
     assert "Going on with batch" in said
-    assert sorted(shown) == emails(1_500)
+    assert sorted(shown) == emails_in_file(1_500)

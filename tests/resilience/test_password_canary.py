@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.conftest import Anyscale
+from tests.support.commands import RunAnyscale
 
 import anyscale as sdk
 from anyscale.errors import AnyscaleError, BatchRefused
@@ -58,7 +58,7 @@ def in_format(name: str, password: str, extra: str = "") -> str:
 @pytest.mark.parametrize("name", ["yaml", "json", "jsonl", "csv"])
 @pytest.mark.parametrize("extra", ["", "pasword"])
 def test_no_file_and_no_output_of_a_run_holds_it(
-    name: str, extra: str, anyscale: Anyscale, home: Path, tmp_path: Path
+    name: str, extra: str, anyscale: RunAnyscale, home: Path, tmp_path: Path
 ) -> None:
     text = in_format(name, CANARY, f"{extra}: {CANARY}" if extra and name == "yaml" else extra)
     temporary = tmp_path / "tmp"
@@ -100,7 +100,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-def test_no_error_of_a_wrong_file_shows_it(wrong: str, anyscale: Anyscale, home: Path) -> None:
+def test_no_error_of_a_wrong_file_shows_it(wrong: str, anyscale: RunAnyscale, home: Path) -> None:
     line = WRONG[wrong].replace("{}", CANARY).replace("{0}", CANARY)
     line = line.replace("{{", "{").replace("}}", "}")
     text = f"create_users:\n- name: a\n  email: a@b.io\n  {line}\n"
@@ -113,7 +113,7 @@ def test_no_error_of_a_wrong_file_shows_it(wrong: str, anyscale: Anyscale, home:
     assert not list(home.iterdir())
 
 
-def test_a_csv_without_its_header_shows_no_cell(anyscale: Anyscale) -> None:
+def test_a_csv_without_its_header_shows_no_cell(anyscale: RunAnyscale) -> None:
     result = anyscale(
         "user", "batch-create", "-f", "-", "--format", "csv", stdin=f"a,a@b.io,{CANARY}\n"
     )
@@ -122,7 +122,7 @@ def test_a_csv_without_its_header_shows_no_cell(anyscale: Anyscale) -> None:
     assert_clean("standard error", result.stderr)
 
 
-def test_a_common_password_is_refused_without_being_shown(anyscale: Anyscale) -> None:
+def test_a_common_password_is_refused_without_being_shown(anyscale: RunAnyscale) -> None:
     for password in ("password1", "qwertyuiop123"):
         result = anyscale("user", "batch-create", "-f", "-", stdin=in_format("yaml", password))
 
@@ -182,7 +182,7 @@ def test_no_page_journal_or_argument_holds_it_in_the_middle_of_hashing(
 
 
 def test_no_stored_value_is_a_plain_hash_of_anything_that_holds_it(
-    anyscale: Anyscale, data: Path
+    anyscale: RunAnyscale, data: Path
 ) -> None:
     anyscale("user", "batch-create", "-f", "-", stdin=in_format("yaml", CANARY))
     connection = sqlite3.connect(data / "anyscale.db")

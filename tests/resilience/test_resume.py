@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.conftest import Anyscale, Result
+from tests.support.commands import CommandResult, RunAnyscale
 
-Create = Callable[..., Result]
+Create = Callable[..., CommandResult]
 
 
 def users_file(path: Path, count: int, passwords: int = 0, tag: str = "u") -> Path:
@@ -87,13 +87,13 @@ def half_hashed(tmp_path: Path, data: Path) -> Path:
     return users
 
 
-def emails(anyscale: Anyscale) -> list[str]:
+def emails(anyscale: RunAnyscale) -> list[str]:
     lines = anyscale("user", "list", "-o", "jsonl").stdout.splitlines()
     return [json.loads(line)["email"] for line in lines]
 
 
 def test_the_same_command_goes_on_and_computes_no_stored_hash_again(
-    half_hashed: Path, anyscale: Anyscale, data: Path
+    half_hashed: Path, anyscale: RunAnyscale, data: Path
 ) -> None:
     before = hashes(data)
     assert emails(anyscale) == []
@@ -112,7 +112,7 @@ def test_the_same_command_goes_on_and_computes_no_stored_hash_again(
 
 
 def test_an_unfinished_batch_is_shown_with_who_holds_it_and_since_when(
-    half_hashed: Path, anyscale: Anyscale
+    half_hashed: Path, anyscale: RunAnyscale
 ) -> None:
     (batch,) = json.loads(anyscale("batch", "list", "--open", "-o", "json").stdout)
 
@@ -124,7 +124,7 @@ def test_an_unfinished_batch_is_shown_with_who_holds_it_and_since_when(
 
 
 def test_a_batch_that_was_dropped_meanwhile_begins_anew_and_a_line_says_so(
-    half_hashed: Path, anyscale: Anyscale, data: Path
+    half_hashed: Path, anyscale: RunAnyscale, data: Path
 ) -> None:
     ((batch_id,),) = rows(data, "select batch_id from batches")
     assert anyscale("batch", "drop", batch_id).returncode == 0
@@ -138,7 +138,7 @@ def test_a_batch_that_was_dropped_meanwhile_begins_anew_and_a_line_says_so(
 
 
 def test_a_batch_that_expired_meanwhile_begins_anew_and_a_line_says_so(
-    half_done: Path, anyscale: Anyscale, data: Path
+    half_done: Path, anyscale: RunAnyscale, data: Path
 ) -> None:
     connection = sqlite3.connect(data / "anyscale.db")
     connection.execute("update batches set touched_at = touched_at - 8 * 24 * 60 * 60 * 1000")
@@ -154,7 +154,7 @@ def test_a_batch_that_expired_meanwhile_begins_anew_and_a_line_says_so(
 
 
 def test_a_file_that_was_changed_drops_the_old_batch_first(
-    half_hashed: Path, anyscale: Anyscale, data: Path
+    half_hashed: Path, anyscale: RunAnyscale, data: Path
 ) -> None:
     ((old,),) = rows(data, "select batch_id from batches")
     users_file(half_hashed, 1_100)
@@ -167,7 +167,7 @@ def test_a_file_that_was_changed_drops_the_old_batch_first(
     assert rows(data, "select count(*) from users") == [(1_100,)]
 
 
-def test_other_options_drop_the_old_batch_first(half_done: Path, anyscale: Anyscale) -> None:
+def test_other_options_drop_the_old_batch_first(half_done: Path, anyscale: RunAnyscale) -> None:
     result = anyscale("user", "batch-create", "-f", half_done, "--if-exists", "skip")
 
     assert result.returncode == 0, result.stderr
@@ -177,7 +177,7 @@ def test_other_options_drop_the_old_batch_first(half_done: Path, anyscale: Anysc
 
 @pytest.mark.parametrize("count", [1, 1_100])
 def test_emails_held_by_a_dead_run_of_this_home_are_freed_and_a_line_says_so(
-    count: int, half_done: Path, anyscale: Anyscale, data: Path
+    count: int, half_done: Path, anyscale: RunAnyscale, data: Path
 ) -> None:
     ((old,),) = rows(data, "select batch_id from batches")
     same = users_file(half_done.with_name("same.yaml"), count)
@@ -193,7 +193,7 @@ def test_emails_held_by_a_dead_run_of_this_home_are_freed_and_a_line_says_so(
 
 @pytest.mark.parametrize("count", [2, 1_200])
 def test_an_answer_that_was_lost_is_given_again(
-    count: int, anyscale: Anyscale, data: Path, tmp_path: Path
+    count: int, anyscale: RunAnyscale, data: Path, tmp_path: Path
 ) -> None:
     users = users_file(tmp_path / "users.yaml", count)
     lost = anyscale("user", "batch-create", "-f", users, "-o", "json", stdout="/dev/full")
@@ -219,7 +219,7 @@ def test_an_answer_that_was_lost_is_given_again(
 
 
 def test_a_file_that_was_changed_after_a_lost_answer_is_told_the_truth(
-    anyscale: Anyscale, data: Path, tmp_path: Path
+    anyscale: RunAnyscale, data: Path, tmp_path: Path
 ) -> None:
     users = users_file(tmp_path / "users.yaml", 2)
     anyscale("user", "batch-create", "-f", users, "-o", "json", stdout="/dev/full")
@@ -237,7 +237,7 @@ def test_a_file_that_was_changed_after_a_lost_answer_is_told_the_truth(
 
 @pytest.mark.parametrize("garbage", [b"", b"{", b'{"key": 1}\n', b"\xff\x00\n\n", b"[]\nnull\n"])
 def test_what_a_crash_left_of_the_runs_file_is_survived(
-    garbage: bytes, anyscale: Anyscale, data: Path, tmp_path: Path
+    garbage: bytes, anyscale: RunAnyscale, data: Path, tmp_path: Path
 ) -> None:
     users = users_file(tmp_path / "users.yaml", 2)
     anyscale("user", "batch-create", "-f", users, "-o", "json", stdout="/dev/full")
@@ -254,7 +254,7 @@ def test_what_a_crash_left_of_the_runs_file_is_survived(
 
 @pytest.mark.parametrize(("count", "state"), [(2, "published"), (1_200, "open")])
 def test_another_text_of_the_same_size_and_time_begins_anew(
-    count: int, state: str, anyscale: Anyscale, data: Path, tmp_path: Path
+    count: int, state: str, anyscale: RunAnyscale, data: Path, tmp_path: Path
 ) -> None:
     users = users_file(tmp_path / "users.yaml", count, passwords=min(count, 70))
 
@@ -283,7 +283,7 @@ def test_another_text_of_the_same_size_and_time_begins_anew(
 
 
 def test_a_command_that_only_asks_whether_a_run_is_abandoned_does_not_stop_it(
-    anyscale: Anyscale, data: Path, tmp_path: Path
+    anyscale: RunAnyscale, data: Path, tmp_path: Path
 ) -> None:
     users = users_file(tmp_path / "users.yaml", 2)
     anyscale("user", "batch-create", "-f", users, "-o", "json", stdout="/dev/full")
@@ -302,7 +302,7 @@ def test_a_command_that_only_asks_whether_a_run_is_abandoned_does_not_stop_it(
 
 
 def test_the_first_use_makes_a_data_directory_for_its_owner_alone(
-    anyscale: Anyscale, data: Path, tmp_path: Path
+    anyscale: RunAnyscale, data: Path, tmp_path: Path
 ) -> None:
     anyscale("user", "batch-create", "-f", users_file(tmp_path / "users.yaml", 2))
 
@@ -311,7 +311,7 @@ def test_the_first_use_makes_a_data_directory_for_its_owner_alone(
 
 
 def test_standard_input_cannot_be_read_again_so_its_batch_is_dropped(
-    tmp_path: Path, data: Path, anyscale: Anyscale
+    tmp_path: Path, data: Path, anyscale: RunAnyscale
 ) -> None:
     users = users_file(tmp_path / "users.yaml", 1_200, 200)
     with users.open("rb") as stdin:

@@ -10,25 +10,27 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.conftest import Anyscale, Result
-from tests.support.fault_injection import write_users
+from tests.support.commands import CommandResult, RunAnyscale
 from tests.support.server_process import ServerProcess
+from tests.support.users_files import write_users_file
 
 #: octets; what a server may take of it also waits in the buffers of two sockets
 _MOST = 20_000_000
 
 
 @pytest.fixture
-def create(anyscale: Anyscale, server: ServerProcess, tmp_path: Path) -> Callable[[str], Result]:
+def create(
+    anyscale: RunAnyscale, server: ServerProcess, tmp_path: Path
+) -> Callable[[str], CommandResult]:
     """Run the main job with a token."""
-    file = write_users(tmp_path / "users.yaml", 3, 0)
+    file = write_users_file(tmp_path / "users.yaml", 3, 0)
     return lambda token: anyscale(
         *("user", "batch-create", "-f", file),
         env={"ANYSCALE_HOST": server.url, "ANYSCALE_CLI_TOKEN": token},
     )
 
 
-def trail(anyscale: Anyscale, server: ServerProcess, token: str) -> list[dict[str, Any]]:
+def trail(anyscale: RunAnyscale, server: ServerProcess, token: str) -> list[dict[str, Any]]:
     listed = anyscale(
         *("audit", "list", "-o", "jsonl"),
         env={"ANYSCALE_HOST": server.url, "ANYSCALE_CLI_TOKEN": token},
@@ -46,7 +48,7 @@ def refused(entries: list[dict[str, Any]]) -> list[tuple[str, str]]:
 
 
 def test_tokens_that_may_not_create_nothing_and_the_trail_says_so(
-    server: ServerProcess, create: Callable[[str], Result], anyscale: Anyscale
+    server: ServerProcess, create: Callable[[str], CommandResult], anyscale: RunAnyscale
 ) -> None:
     owner = server.token("ann")
     collaborator = server.token("carl", "collaborator")
@@ -77,7 +79,7 @@ def test_tokens_that_may_not_create_nothing_and_the_trail_says_so(
 
 
 def test_a_flood_of_refusals_does_not_fill_the_trail(
-    server: ServerProcess, anyscale: Anyscale
+    server: ServerProcess, anyscale: RunAnyscale
 ) -> None:
     for _ in range(50):
         with pytest.raises(urllib.request.HTTPError, match="401"):
@@ -86,7 +88,7 @@ def test_a_flood_of_refusals_does_not_fill_the_trail(
 
 
 def test_an_expired_token_creates_nothing(
-    tmp_path: Path, create: Callable[[str], Result], server: ServerProcess, database: str
+    tmp_path: Path, create: Callable[[str], CommandResult], server: ServerProcess, database: str
 ) -> None:
     token = server.run("create-token", "--name", "old", "--expires-days", "1")
     if not database.startswith("sqlite"):
@@ -103,7 +105,7 @@ def test_an_expired_token_creates_nothing(
 
 
 def test_tokens_are_listed_with_their_use_and_never_shown_again(
-    server: ServerProcess, create: Callable[[str], Result]
+    server: ServerProcess, create: Callable[[str], CommandResult]
 ) -> None:
     token = server.token("ann")
     assert token.startswith("mrt_")
@@ -116,9 +118,9 @@ def test_tokens_are_listed_with_their_use_and_never_shown_again(
 
 
 def test_a_feature_that_is_switched_off_says_the_contracts_words(
-    database: str, tmp_path: Path, anyscale: Anyscale
+    database: str, tmp_path: Path, anyscale: RunAnyscale
 ) -> None:
-    file = write_users(tmp_path / "users.yaml", 3, 0)
+    file = write_users_file(tmp_path / "users.yaml", 3, 0)
     with ServerProcess(database, tmp_path, ANYSCALE_BATCH_CREATE="off") as server:
         env = {"ANYSCALE_HOST": server.url, "ANYSCALE_CLI_TOKEN": server.token()}
         result = anyscale("user", "batch-create", "-f", file, env=env)
@@ -143,7 +145,7 @@ def test_a_feature_that_is_switched_off_says_the_contracts_words(
     ],
 )
 def test_a_wrong_setting_keeps_the_server_from_starting(
-    anyscale: Anyscale, settings: dict[str, str], said: str
+    anyscale: RunAnyscale, settings: dict[str, str], said: str
 ) -> None:
     result = anyscale("server", "start", "--port", "0", env=settings)
     assert result.returncode in (1, 2)
@@ -152,7 +154,7 @@ def test_a_wrong_setting_keeps_the_server_from_starting(
     assert "pg-secret" not in result.stderr
 
 
-def test_a_port_that_is_taken_is_named(server: ServerProcess, anyscale: Anyscale) -> None:
+def test_a_port_that_is_taken_is_named(server: ServerProcess, anyscale: RunAnyscale) -> None:
     result = anyscale("server", "start", "--port", str(server.port))
     assert result.returncode == 2
     assert result.stderr.splitlines()[-1] == (
@@ -161,7 +163,7 @@ def test_a_port_that_is_taken_is_named(server: ServerProcess, anyscale: Anyscale
     )
 
 
-def test_an_address_of_another_machine_is_no_place_to_listen(anyscale: Anyscale) -> None:
+def test_an_address_of_another_machine_is_no_place_to_listen(anyscale: RunAnyscale) -> None:
     result = anyscale("server", "start", "--host", "192.0.2.1", "--port", "8000")
     assert result.returncode == 2
     assert "it is no address of this machine: choose another --host" in result.stderr
@@ -178,7 +180,7 @@ def blank(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.mark.parametrize("command", [("list-tokens",), ("revoke-token", "jane")])
 def test_before_there_is_a_control_plane_the_operator_is_told_how_to_make_one(
-    command: tuple[str, ...], blank: str, anyscale: Anyscale, tmp_path: Path
+    command: tuple[str, ...], blank: str, anyscale: RunAnyscale, tmp_path: Path
 ) -> None:
     result = anyscale("server", *command, env={"ANYSCALE_DATABASE_URL": blank})
     assert result.returncode == 1
@@ -188,8 +190,8 @@ def test_before_there_is_a_control_plane_the_operator_is_told_how_to_make_one(
 
 def test_the_trail_is_checked_against_a_head_that_was_noted(
     server: ServerProcess,
-    create: Callable[[str], Result],
-    anyscale: Anyscale,
+    create: Callable[[str], CommandResult],
+    anyscale: RunAnyscale,
     database: str,
     tmp_path: Path,
 ) -> None:

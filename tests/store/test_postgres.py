@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from tests.store.contract.contract import StoreContract
 from tests.store.contract.steps import batch_row, rows_of, user_row
-from tests.support.postgres import Server, with_database
+from tests.support.postgres import PostgresServer, with_database
 
 from anyscale.errors import StoreUnavailable
 from anyscale.server.store.interface import AuditRecord, Store
@@ -109,7 +109,9 @@ def test_only_reading_makes_nothing(blank_postgres_url: str) -> None:
         assert not store.is_blank
 
 
-def test_a_database_that_does_not_hold_every_name_is_refused(postgres_server: Server) -> None:
+def test_a_database_that_does_not_hold_every_name_is_refused(
+    postgres_server: PostgresServer,
+) -> None:
     postgres_server.execute(
         "create database ascii encoding 'SQL_ASCII' locale 'C' template template0"
     )
@@ -121,7 +123,9 @@ def test_a_database_that_does_not_hold_every_name_is_refused(postgres_server: Se
 # What is found, and how
 
 
-def test_names_are_found_without_regard_to_case_in_any_locale(postgres_server: Server) -> None:
+def test_names_are_found_without_regard_to_case_in_any_locale(
+    postgres_server: PostgresServer,
+) -> None:
     postgres_server.execute("create database plain encoding 'UTF8' locale 'C' template template0")
     with PostgresStore(with_database(postgres_server.url, "plain")) as store:
         publish_users(store, "JÖRG", "Straße", "ΣΊΣΥΦΟΣ")

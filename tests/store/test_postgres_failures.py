@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 from tests.store.contract.steps import batch_row, page_row, rows_of, user_row
-from tests.support.postgres import Server
+from tests.support.postgres import PostgresServer
 
 from anyscale.errors import StoreUnavailable
 from anyscale.server.store.interface import BatchRecord, EmailHolder, Store
@@ -69,12 +69,14 @@ def sessions(url: str) -> int:
 
 
 @pytest.mark.parametrize(
-    "end", [lambda s: s.stop("immediate"), lambda s: s.stop("fast"), Server.kill]
+    "end", [lambda s: s.stop("immediate"), lambda s: s.stop("fast"), PostgresServer.kill]
 )
 def test_the_next_call_works_when_the_server_is_back(
-    postgres_server: Server, mortal_postgres_url: str, end: Callable[[Server], None]
+    postgres_server: PostgresServer,
+    stoppable_postgres_url: str,
+    end: Callable[[PostgresServer], None],
 ) -> None:
-    with PostgresStore(mortal_postgres_url) as store:
+    with PostgresStore(stoppable_postgres_url) as store:
         with store.read(), store.read(), store.write() as rows:  # three that will be idle
             rows.add_batch(batch_row(1))
         end(postgres_server)
@@ -93,9 +95,9 @@ def test_the_next_call_works_when_the_server_is_back(
 
 
 def test_a_server_that_stops_in_a_transaction_leaves_nothing_of_it(
-    postgres_server: Server, mortal_postgres_url: str
+    postgres_server: PostgresServer, stoppable_postgres_url: str
 ) -> None:
-    with PostgresStore(mortal_postgres_url) as store:
+    with PostgresStore(stoppable_postgres_url) as store:
 
         def stop() -> None:
             with store.write() as rows:

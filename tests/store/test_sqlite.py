@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 import pytest
 from tests.store.contract.contract import StoreContract
 from tests.store.contract.steps import batch_row, rows_of, user_row
-from tests.support.users import permissions_apply
+from tests.support.permissions import without_root
 
 from anyscale.errors import StoreUnavailable
 from anyscale.server.store.interface import AuditRecord, Store, Transaction
@@ -336,7 +336,7 @@ def reachable() -> Iterator[Path]:
 def test_a_file_that_is_not_readable_says_so(reachable: Path, create: bool) -> None:
     reachable.chmod(0o000)
     with (
-        permissions_apply(),
+        without_root(),
         pytest.raises(StoreUnavailable, match=r"Permission denied|check the folder") as caught,
     ):
         SqliteStore(reachable, create=create)
@@ -345,14 +345,14 @@ def test_a_file_that_is_not_readable_says_so(reachable: Path, create: bool) -> N
 
 def test_a_file_that_is_read_only_says_so(reachable: Path) -> None:
     reachable.chmod(0o444)
-    with permissions_apply(), pytest.raises(StoreUnavailable, match="Permission denied"):
+    with without_root(), pytest.raises(StoreUnavailable, match="Permission denied"):
         SqliteStore(reachable)
 
 
 def test_a_folder_that_is_read_only_says_so(reachable: Path) -> None:
     reachable.unlink()
     reachable.parent.chmod(0o555)
-    with permissions_apply(), pytest.raises(StoreUnavailable, match="Permission denied"):
+    with without_root(), pytest.raises(StoreUnavailable, match="Permission denied"):
         SqliteStore(reachable)
 
 

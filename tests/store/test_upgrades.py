@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from tests.store.contract.steps import batch_row, rows_of, token_row, user_id_of, user_row
-from tests.support.users import execute
+from tests.support.stored_data import execute_sql
 
 from anyscale.server.store import schema_versions as steps
 from anyscale.server.store.interface import Store, Transaction
@@ -54,7 +54,7 @@ def fill(rows: Transaction) -> None:
             rows.publish(batch.id, "local:joe", 5_000)
     for number, revoked_at in ((1, 7), (2, None)):
         token = token_row(number, "laptop", revoked_at=revoked_at)
-        execute(
+        execute_sql(
             rows,
             "insert into tokens (token_id, name, role, hash, created_by, created_at, revoked_at)"
             " values (?, ?, ?, ?, ?, ?, ?)",
@@ -66,7 +66,7 @@ def all_rows(rows: Transaction) -> dict[str, list[dict[str, object]]]:
     """Give the rows of the tables that every version has, by the names of their columns."""
     found = {}
     for table in TABLES:
-        cursor = execute(rows, f"select * from {table} order by 1, 2")
+        cursor = execute_sql(rows, f"select * from {table} order by 1, 2")
         names = [column[0] for column in cursor.description]
         found[table] = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
     return found
@@ -125,7 +125,7 @@ def test_the_accounts_of_before_are_accounts_to_which_people_sign_in(
         rows.set_password(jane.user_id, "new", 7)
         rows.suspend(jane.user_id, 8)
         columns = "user_id, password_set_at, suspended_at"
-        live = execute(rows, f"select {columns} from live_users order by 1").fetchall()
+        live = execute_sql(rows, f"select {columns} from live_users order by 1").fetchall()
     store.close()
     assert live == [(jane.user_id, 7, 8), (user_id_of(batch, 1), None, None)]
 

@@ -1,6 +1,7 @@
-"""The kinds of control planes there are, each with a database of its own for one test.
+"""Control planes with a database of their own: in this process or over HTTP, on each store.
 
-A test that runs in each of them states what every store and every transport does alike.
+A test that takes the fixture `deployment` runs on each kind of deployment and states what they have
+in common; one that takes `store_deployment` runs on each kind of store.
 """
 
 import threading
@@ -11,9 +12,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from tests.support.postgres import Databases
-from tests.support.server_in_process import serving
-from tests.support.users import POLICY, execute
+import pytest
+from tests.support.postgres import PostgresDatabases
+from tests.support.server_in_process import serve_in_process
+from tests.support.stored_data import execute_sql
+from tests.support.users import POLICY
 
 from anyscale.server.core.hashing.pool import CHEAPEST
 from anyscale.server.main import ControlPlane, Settings
@@ -22,15 +25,47 @@ from anyscale.transport.embedded import EmbeddedTransport
 from anyscale.transport.http import HttpTransport
 from anyscale.user.validation import Policy
 
-__all__ = ["HOUSES", "STORES", "House", "Served", "house_of"]
+__all__ = [
+    "DEPLOYMENTS",
+    "STORE_DEPLOYMENTS",
+    "Deployment",
+    "HttpDeployment",
+    "embedded_transport",
+    "new_control_plane",
+    "new_deployment",
+]
 
 
-class House:
-    """A control plane in this process, over SQLite.
+class CheapTransport(EmbeddedTransport):
+    """The embedded transport, with the cheapest hashing profile."""
+
+    @cached_property
+    def _written(self) -> ControlPlane:
+        return ControlPlane(self._settings, profile=CHEAPEST)
+
+
+def new_control_plane(
+    folder: Path, policy: Policy = POLICY, *, available: bool = True
+) -> ControlPlane:
+    """Make a control plane on SQLite, with the cheapest hashing profile; the caller closes it."""
+    settings = Settings(database=folder / "anyscale.db", policy=policy, batch_create=available)
+    return ControlPlane(settings, profile=CHEAPEST)
+
+
+def embedded_transport(
+    folder: Path, policy: Policy = POLICY, *, available: bool = True
+) -> Transport:
+    """Make a transport to the control plane of a folder; the first write creates its database."""
+    database = folder / "data" / "anyscale.db"
+    return CheapTransport(Settings(database=database, policy=policy, batch_create=available))
+
+
+class Deployment:
+    """A database, and control planes on it in this process.
 
     Args:
-        database: the file, or the URL.
-        stack: ends what was begun.
+        database: a file for SQLite, or a URL.
+        stack: closes what the deployment opens.
     """
 
     def __init__(self, database: Path | str, stack: ExitStack) -> None:
@@ -45,40 +80,32 @@ class House:
             public_url="https://accounts.example.com",
         )
 
-    def plane(self, policy: Policy = POLICY, *, available: bool = True) -> ControlPlane:
-        """Make a control plane that hashes fast; the caller closes it."""
+    def control_plane(self, policy: Policy = POLICY, *, available: bool = True) -> ControlPlane:
+        """Make a control plane with the cheapest hashing profile; the caller closes it."""
         return ControlPlane(self.settings(policy, available=available), profile=CHEAPEST)
 
     def transport(self, policy: Policy = POLICY, *, available: bool = True) -> Transport:
         """Make a transport to the control plane; the caller closes it."""
-        return _FastTransport(self.settings(policy, available=available))
+        return CheapTransport(self.settings(policy, available=available))
 
     def snapshot(self) -> object:
-        """Give everything that is stored, to be compared."""
+        """Give everything that is stored, for a comparison."""
         if isinstance(self.database, Path):
             folder = self.database.parent
             return {str(file): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
         return self.all_rows()
 
     def all_rows(self) -> object:
-        """Give all rows; of tokens not when they were used, which reading changes too."""
-        with closing(self.plane()) as plane, plane.store.read() as rows:
-            return {table: _rows(rows, table) for table in _TABLES}
+        """Give the rows of the tables that only a write changes."""
+        with closing(self.control_plane()) as control_plane, control_plane.store.read() as tx:
+            return {table: _rows(tx, table) for table in _TABLES}
 
 
-class _FastTransport(EmbeddedTransport):
-    """The embedded transport, with hashes that cost nothing."""
-
-    @cached_property
-    def _written(self) -> ControlPlane:
-        return ControlPlane(self._settings, profile=CHEAPEST)
-
-
-class Served(House):
-    """A control plane over HTTP, with a server for each policy that is asked for."""
+class HttpDeployment(Deployment):
+    """A control plane over HTTP, with one server for each policy that a test uses."""
 
     @cached_property
-    def _making(self) -> threading.Lock:
+    def _lock(self) -> threading.Lock:
         return threading.Lock()
 
     @cached_property
@@ -87,18 +114,19 @@ class Served(House):
 
     @cached_property
     def token(self) -> str:
-        with closing(self.plane()) as plane:
-            return plane.tokens.create("jane", "owner", None, "local:test")
+        with closing(self.control_plane()) as control_plane:
+            return control_plane.tokens.create("jane", "owner", None, "local:test")
 
     def url(self, policy: Policy = POLICY, *, available: bool = True) -> str:
-        """Serve the control plane, if it is not; give the URL."""
+        """Give the URL of the server for a policy, which the first call starts."""
         if (policy, available) not in self._urls:
-            plane = self.plane(policy, available=available)
-            self._urls[policy, available] = self._stack.enter_context(serving(plane))
+            control_plane = self.control_plane(policy, available=available)
+            url = self._stack.enter_context(serve_in_process(control_plane))
+            self._urls[policy, available] = url
         return self._urls[policy, available]
 
     def transport(self, policy: Policy = POLICY, *, available: bool = True) -> Transport:
-        with self._making:  # tests have threads
+        with self._lock:  # some tests call it from several threads
             return HttpTransport(self.url(policy, available=available), self.token)
 
     def snapshot(self) -> object:
@@ -108,12 +136,12 @@ class Served(House):
 _TABLES = ("batches", "pages", "conflicts", "users", "audit")
 
 
-def _rows(rows: Any, table: str) -> list[tuple[Any, ...]]:
-    found = execute(rows, f"select * from {table}").fetchall()
-    return sorted(tuple(map(repr, row)) for row in found)
+def _rows(tx: Any, table: str) -> list[tuple[Any, ...]]:
+    rows = execute_sql(tx, f"select * from {table}").fetchall()
+    return sorted(tuple(map(repr, row)) for row in rows)
 
 
-#: kind -> whether it is over HTTP, and whether over PostgreSQL
+#: kind -> whether it is over HTTP, and whether it is on PostgreSQL
 _KINDS = {
     "embedded": (False, False),
     "http-sqlite": (True, False),
@@ -121,21 +149,39 @@ _KINDS = {
     "postgres": (False, True),
 }
 
-#: Where a transport leads; what is in this process works on SQLite.
-HOUSES = ("embedded", "http-sqlite", "http-postgres")
+#: the kinds that a transport can reach
+DEPLOYMENTS = ("embedded", "http-sqlite", "http-postgres")
 
-#: One house for each kind of store.
-STORES = ("embedded", "postgres")
+#: one kind for each store
+STORE_DEPLOYMENTS = ("embedded", "postgres")
 
 
 @contextmanager
-def house_of(kind: str, databases: Databases) -> Iterator[House]:
-    """Give a house of a kind, with an empty database."""
-    served, over_postgres = _KINDS[kind]
+def new_deployment(kind: str, databases: PostgresDatabases) -> Iterator[Deployment]:
+    """Make a deployment of a kind, with an empty database, until the block ends."""
+    over_http, on_postgres = _KINDS[kind]
     with ExitStack() as stack:
         database: Path | str
-        if over_postgres:
+        if on_postgres:
             database = stack.enter_context(databases.empty())
         else:
             database = Path(stack.enter_context(TemporaryDirectory())) / "data" / "anyscale.db"
-        yield (Served if served else House)(database, stack)
+        yield (HttpDeployment if over_http else Deployment)(database, stack)
+
+
+@pytest.fixture(params=list(DEPLOYMENTS))
+def deployment(
+    request: pytest.FixtureRequest, postgres_databases: PostgresDatabases
+) -> Iterator[Deployment]:
+    """A deployment with an empty database, one of each kind that a transport can reach."""
+    with new_deployment(request.param, postgres_databases) as deployment:
+        yield deployment
+
+
+@pytest.fixture(params=STORE_DEPLOYMENTS)
+def store_deployment(
+    request: pytest.FixtureRequest, postgres_databases: PostgresDatabases
+) -> Iterator[Deployment]:
+    """A deployment in this process with an empty database, one for each kind of store."""
+    with new_deployment(request.param, postgres_databases) as deployment:
+        yield deployment

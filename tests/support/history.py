@@ -1,23 +1,24 @@
-"""What a recorded history of calls and answers has to satisfy, whatever died meanwhile.
+"""Rules that a recorded history of requests and responses has to satisfy, whatever was killed.
 
-At each moment nothing is lost of what a server has acknowledged:
+At each moment nothing is lost that a server has acknowledged:
 
-1. A batch that an answer shows is there. One that an answer shows as published, dropped or expired
-   is shown so by every later answer, and is so; a published one has as many users as was said.
-2. So many users of a page as the answer to its claim says are in the batch, unless an answer says
-   that the batch was dropped.
-3. Every password of a page whose hashing was answered has a hash, with the same exception.
-4. Every user that an answer shows is an account, with that id and that email.
+1. A batch in a response exists. After a response that shows it as published, dropped or expired,
+   every later response shows the same state, and it is in that state; a published one has the
+   number of users of the response.
+2. The number of users in the response to a claim is in the batch, unless a response shows that the
+   batch was dropped.
+3. Every password of an acknowledged chunk has a hash, with the same exception.
+4. Every user in a response is an account, with the same id and email.
 
-And at the end, when the command has completed, nothing was done twice:
+And after the command has completed, nothing was done twice:
 
-5. Of a page of passwords every hash is acknowledged as stored by one answer: never by two, and by
-   none only if a call about it got no answer. Once a page was answered, a later call stores none.
-6. One batch is published, an answer says so, and each email has one account.
+5. Every hash of a chunk of passwords is acknowledged as stored by one response: never by two, and
+   by none only if a call got no response. After a response, a later call stores no hash again.
+6. One batch is published, a response shows it, and each email has one account.
 
-The answers are the servers', also those that the network lost afterwards: what was said has to be
-true, whoever heard it. A call is later than an answer if it was made after it. In these histories
-no batch gives way to another one (`release`), and none passes over entries.
+The responses are those of the servers, also if the network lost them afterwards. A call is later
+than a response if its request was sent after the response. In these histories no batch releases
+emails to another one, and none skips users.
 """
 
 from collections import Counter, defaultdict
@@ -27,45 +28,52 @@ from pathlib import Path
 from re import match
 from typing import Any, NamedTuple
 
-from tests.support.server_process import Exchange, Proxy
-from tests.support.users import execute
+from tests.support.faulty_proxy import Exchange, FaultyProxy
+from tests.support.stored_data import execute_sql
 
 from anyscale.server.core.batches.records import user_id
 from anyscale.server.main import ControlPlane, Settings
 
-__all__ = ["Held", "Row", "Witness", "check_history", "check_kept", "held_in"]
+__all__ = [
+    "HistoryChecker",
+    "StoredState",
+    "StoredUser",
+    "check_history",
+    "check_nothing_lost",
+    "read_stored_state",
+]
 
 History = Sequence[Exchange]
 
 
-class Row(NamedTuple):
-    """A user, of an open batch or an account."""
+class StoredUser(NamedTuple):
+    """A user of an open or a published batch."""
 
     batch_id: str
     email: str
     password_hash: str | None
 
 
-class Held(NamedTuple):
-    """What a database holds, whoever may see it."""
+class StoredState(NamedTuple):
+    """The batches and users of a database."""
 
     #: batch_id -> state
     states: dict[str, str]
-    #: user_id -> row
-    rows: dict[str, Row]
+    #: user_id -> user
+    users: dict[str, StoredUser]
 
     @property
     def hashes(self) -> dict[str, str]:
-        """Give the stored hashes by user_id."""
-        return {name: row.password_hash for name, row in self.rows.items() if row.password_hash}
+        """The stored hashes by user_id."""
+        return {name: user.password_hash for name, user in self.users.items() if user.password_hash}
 
-    def users_of(self, batch_id: str) -> list[str]:
+    def emails_of(self, batch_id: str) -> list[str]:
         """Give the emails of a batch."""
-        return [row.email for row in self.rows.values() if row.batch_id == batch_id]
+        return [user.email for user in self.users.values() if user.batch_id == batch_id]
 
 
-def held_in(database: str) -> Held:
-    """Read a database by its URL, whatever its server does."""
+def read_stored_state(database: str) -> StoredState:
+    """Read a database by its URL, while its server runs or not."""
     path = database.removeprefix("sqlite:///")
     where = database if path == database else Path(path)
     sql = (
@@ -73,152 +81,153 @@ def held_in(database: str) -> Held:
         "from users join batches on batches.id = users.batch"
     )
     with (
-        closing(ControlPlane(Settings(database=where), create=False)) as plane,
-        plane.store.read() as rows,
+        closing(ControlPlane(Settings(database=where), create=False)) as control_plane,
+        control_plane.store.read() as tx,
     ):
-        users = {name: Row(*row) for name, *row in execute(rows, sql).fetchall()}
-        # Afterwards: PostgreSQL may show a batch by then that was opened meanwhile.
-        states = dict(execute(rows, "select batch_id, state from batches").fetchall())
-        return Held(states, users)
+        users = {name: StoredUser(*row) for name, *row in execute_sql(tx, sql).fetchall()}
+        # Read second, since PostgreSQL may show a batch here that was opened after the first query.
+        states = dict(execute_sql(tx, "select batch_id, state from batches").fetchall())
+        return StoredState(states, users)
 
 
-class Witness:
-    """Knows what was answered through a proxy, and sees what is held."""
+class HistoryChecker:
+    """Compares the history of a proxy with a database."""
 
-    def __init__(self, proxy: Proxy, database: str) -> None:
+    def __init__(self, proxy: FaultyProxy, database: str) -> None:
         self.proxy = proxy
         self._database = database
 
-    def look(self) -> Held:
-        """Check that what was acknowledged so far is there; give what is held."""
-        # First: what is answered meanwhile need not be in what is read.
+    def check(self) -> StoredState:
+        """Check that everything acknowledged so far is stored; give what is stored."""
+        # The history first: responses that arrive later need not be in what is read.
         history = list(self.proxy.history)
-        held = held_in(self._database)
-        check_kept(history, held)
-        return held
+        stored = read_stored_state(self._database)
+        check_nothing_lost(history, stored)
+        return stored
 
-    def look_back(self) -> Held:
-        """Check all of the history, after the command has completed; give what is held."""
-        history = self.proxy.settled()
-        held = held_in(self._database)
-        check_history(history, held)
-        return held
-
-
-def check_kept(history: History, held: Held) -> None:
-    """Check the rules of what is never lost, 1 to 4."""
-    good = [exchange for exchange in history if _is_good(exchange)]
-    _batches_stay(good, held)
-    dropped = {batch_id for batch_id, _ in _calls("drop", good)}
-    _claims_stay(good, held, dropped)
-    _hashes_stay(good, held, dropped)
-    _shown_users_stay(good, held)
+    def check_finished(self) -> StoredState:
+        """Check the whole history after the command has completed; give what is stored."""
+        history = self.proxy.finished_history()
+        stored = read_stored_state(self._database)
+        check_history(history, stored)
+        return stored
 
 
-def check_history(history: History, held: Held) -> None:
+def check_nothing_lost(history: History, stored: StoredState) -> None:
+    """Check rules 1 to 4."""
+    successful = [exchange for exchange in history if _is_success(exchange)]
+    _check_batches(successful, stored)
+    dropped = {batch_id for batch_id, _ in _calls("drop", successful)}
+    _check_claims(successful, stored, dropped)
+    _check_hashes(successful, stored, dropped)
+    _check_shown_users(successful, stored)
+
+
+def check_history(history: History, stored: StoredState) -> None:
     """Check all rules, after the command has completed."""
-    check_kept(history, held)
-    _hashes_are_stored_once(history)
-    _nobody_is_created_twice(history, held)
+    check_nothing_lost(history, stored)
+    _check_each_hash_stored_once(history)
+    _check_each_user_created_once(history, stored)
 
 
-def _is_good(exchange: Exchange) -> bool:
+def _is_success(exchange: Exchange) -> bool:
     return 200 <= exchange.status < 300
 
 
 def _calls(name: str, history: Iterable[Exchange]) -> Iterator[tuple[str, Exchange]]:
     """Give the exchanges of a call on a batch, each with the batch's id."""
     for exchange in history:
-        if found := match(rf"\w+ /v1/batches/(\w+)/{name}\b", exchange.call):
-            yield found[1], exchange
+        if path := match(rf"\w+ /v1/batches/(\w+)/{name}\b", exchange.call):
+            yield path[1], exchange
 
 
-def _shown(good: Iterable[Exchange]) -> list[tuple[Exchange, dict[str, Any]]]:
-    """Give the batches that answers show, whatever the calls."""
+def _shown_batches(successful: Iterable[Exchange]) -> list[tuple[Exchange, dict[str, Any]]]:
+    """Give the batches in responses to any call."""
     shown = []
-    for exchange in good:
-        said = exchange.said
-        shown += [(exchange, batch) for batch in said.get("batches", [said]) if "state" in batch]
+    for exchange in successful:
+        body = exchange.response_json
+        shown += [(exchange, batch) for batch in body.get("batches", [body]) if "state" in batch]
     return shown
 
 
-def _batches_stay(good: History, held: Held) -> None:
-    shown = _shown(good)
+def _check_batches(successful: History, stored: StoredState) -> None:
+    shown = _shown_batches(successful)
     for exchange, batch in shown:
         batch_id, state = batch["batch_id"], batch["state"]
-        assert batch_id in held.states, f"{batch_id} was acknowledged, and is lost"
+        assert batch_id in stored.states, f"{batch_id} was acknowledged, and is lost"
         if state == "open":
             continue
         later = {
             other["state"]
             for call, other in shown
-            if other["batch_id"] == batch_id and call.asked_at > exchange.answered_at
+            if other["batch_id"] == batch_id and call.requested_at > exchange.responded_at
         }
-        assert later | {held.states[batch_id]} == {state}, f"{batch_id} did not stay {state}"
+        assert later | {stored.states[batch_id]} == {state}, f"{batch_id} did not stay {state}"
         if state == "published":
-            users = len(held.users_of(batch_id))
+            users = len(stored.emails_of(batch_id))
             assert users == batch["users"], f"{batch_id} was published with other users"
 
 
-def _claims_stay(good: History, held: Held, dropped: set[str]) -> None:
+def _check_claims(successful: History, stored: StoredState, dropped: set[str]) -> None:
     emails = defaultdict(set)
-    for row in held.rows.values():
-        emails[row.batch_id].add(row.email)
-    for batch_id, exchange in _calls("pages", good):
-        claimed = {user["email"] for user in exchange.asked["create_users"]}
-        lost = exchange.said["users"] - len(claimed & emails[batch_id])
+    for user in stored.users.values():
+        emails[user.batch_id].add(user.email)
+    for batch_id, exchange in _calls("pages", successful):
+        claimed = {user["email"] for user in exchange.request_json["create_users"]}
+        lost = exchange.response_json["users"] - len(claimed & emails[batch_id])
         assert batch_id in dropped or lost <= 0, f"{exchange.call}: {lost} claimed users are lost"
 
 
-def _hashes_stay(good: History, held: Held, dropped: set[str]) -> None:
-    for batch_id, exchange in _calls("passwords", good):
+def _check_hashes(successful: History, stored: StoredState, dropped: set[str]) -> None:
+    for batch_id, exchange in _calls("passwords", successful):
         acknowledged = {user_id(batch_id, position) for position in _positions(exchange)}
-        lost = acknowledged - held.hashes.keys()
+        lost = acknowledged - stored.hashes.keys()
         assert batch_id in dropped or not lost, f"{exchange.call}: {len(lost)} hashes are lost"
 
 
-def _shown_users_stay(good: History, held: Held) -> None:
+def _check_shown_users(successful: History, stored: StoredState) -> None:
     accounts = {
-        (name, row.email)
-        for name, row in held.rows.items()
-        if held.states[row.batch_id] == "published"
+        (name, user.email)
+        for name, user in stored.users.items()
+        if stored.states[user.batch_id] == "published"
     }
-    for exchange in good:
-        users = exchange.said.get("users")
-        if isinstance(users, list):  # elsewhere it is how many
+    for exchange in successful:
+        users = exchange.response_json.get("users")
+        if isinstance(users, list):  # of a batch, it is a number
             lost = {(user["user_id"], user["email"]) for user in users} - accounts
-            assert not lost, f"{exchange.call}: {len(lost)} users that were shown are no accounts"
+            assert not lost, f"{exchange.call}: {len(lost)} users of a response are no accounts"
 
 
 def _positions(exchange: Exchange) -> tuple[int, ...]:
-    return tuple(position for position, _ in exchange.asked["passwords"])
+    return tuple(position for position, _ in exchange.request_json["passwords"])
 
 
-def _hashes_are_stored_once(history: History) -> None:
-    pages = defaultdict(list)
+def _check_each_hash_stored_once(history: History) -> None:
+    chunks = defaultdict(list)
     for batch_id, exchange in _calls("passwords", history):
-        pages[batch_id, _positions(exchange)].append(exchange)
-    for (batch_id, positions), calls in pages.items():
-        _is_stored_once(f"{batch_id}: of {len(positions)} hashes", len(positions), calls)
+        chunks[batch_id, _positions(exchange)].append(exchange)
+    for (batch_id, positions), calls in chunks.items():
+        _check_stored_once(f"{batch_id}: of {len(positions)} hashes", len(positions), calls)
 
 
-def _is_stored_once(what: str, count: int, calls: History) -> None:
-    answers = [exchange for exchange in calls if _is_good(exchange)]
-    stored = sum(exchange.said["stored"] for exchange in answers)
+def _check_stored_once(what: str, count: int, calls: History) -> None:
+    responses = [exchange for exchange in calls if _is_success(exchange)]
+    stored = sum(exchange.response_json["stored"] for exchange in responses)
     assert stored <= count, f"{what} {stored} were stored"
-    # A server's fault leaves open what was done, as silence does.
+    # After an error of the server, or no response, it is unknown what was done.
     is_known = all(0 < exchange.status < 500 for exchange in calls)
     assert stored == count or not is_known, f"{what} {stored} were stored, and all were answered"
-    first = min((exchange.answered_at for exchange in answers), default=0.0)
-    again = sum(exchange.said["stored"] for exchange in answers if exchange.asked_at > first)
+    first = min((exchange.responded_at for exchange in responses), default=0.0)
+    later = [exchange for exchange in responses if exchange.requested_at > first]
+    again = sum(exchange.response_json["stored"] for exchange in later)
     assert not again, f"{what} {again} were stored after all were acknowledged"
 
 
-def _nobody_is_created_twice(history: History, held: Held) -> None:
-    published = [batch_id for batch_id, state in held.states.items() if state == "published"]
+def _check_each_user_created_once(history: History, stored: StoredState) -> None:
+    published = [batch_id for batch_id, state in stored.states.items() if state == "published"]
     assert len(published) == 1, f"{len(published)} batches are published"
-    said = _shown(exchange for exchange in history if _is_good(exchange))
-    assert any(batch["state"] == "published" for _, batch in said), "no answer says published"
-    emails = Counter(held.users_of(published[0]))
+    shown = _shown_batches(exchange for exchange in history if _is_success(exchange))
+    assert any(batch["state"] == "published" for _, batch in shown), "no response shows it"
+    emails = Counter(stored.emails_of(published[0]))
     twice = [email for email, count in emails.items() if count > 1]
     assert not twice, f"{len(twice)} emails have several accounts"

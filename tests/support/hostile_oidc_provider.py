@@ -1,4 +1,4 @@
-"""An identity provider that tampers: real keys, real HTTP, and whatever a test lets it say."""
+"""An OpenID provider with real keys over real HTTP, of which a test changes any response."""
 
 import base64
 import json
@@ -14,44 +14,52 @@ from typing import Any
 from joserfc import jws
 from joserfc.jwk import ECKey, Key, OKPKey, RSAKey
 
-__all__ = ["CLIENT", "Hostile", "Reply", "encoded", "hostile", "key", "signed"]
+__all__ = [
+    "CLIENT_ID",
+    "HostileProvider",
+    "ProviderResponse",
+    "encode_part",
+    "run_hostile_provider",
+    "sign_token",
+    "signing_key",
+]
 
-CLIENT = "musterroll"
+CLIENT_ID = "musterroll"
 
-#: alg -> a key of its kind, made once since RSA takes long
-_MADE: dict[str, Key] = {}
+#: name -> key, cached since an RSA key takes long to generate
+_KEYS: dict[str, Key] = {}
 
 
-def key(alg: str, kid: str = "first") -> Key:
-    """Give a private key for an algorithm; the same for the same name."""
+def signing_key(alg: str, kid: str = "first") -> Key:
+    """Give a private key for an algorithm; the same key for the same arguments."""
     name = f"{alg} {kid}"
     parameters: Any = {"kid": name, "use": "sig", "alg": alg}
-    if name not in _MADE:
+    if name not in _KEYS:
         if alg == "ES256":
-            _MADE[name] = ECKey.generate_key("P-256", parameters)
+            _KEYS[name] = ECKey.generate_key("P-256", parameters)
         elif alg in ("EdDSA", "Ed25519"):
-            _MADE[name] = OKPKey.generate_key("Ed25519", parameters)
+            _KEYS[name] = OKPKey.generate_key("Ed25519", parameters)
         else:
-            _MADE[name] = RSAKey.generate_key(2048, parameters)
-    return _MADE[name]
+            _KEYS[name] = RSAKey.generate_key(2048, parameters)
+    return _KEYS[name]
 
 
-def encoded(text: bytes | Mapping[str, Any]) -> str:
-    """Give a part of a token."""
+def encode_part(text: bytes | Mapping[str, Any]) -> str:
+    """Encode a part of a token."""
     octets = text if isinstance(text, bytes) else json.dumps(text).encode()
     return base64.urlsafe_b64encode(octets).decode().rstrip("=")
 
 
-def signed(header: Mapping[str, Any], claims: bytes | Mapping[str, Any], by: Key) -> str:
-    """Sign a token, whatever it says, with a key of whatever kind the algorithm takes."""
+def sign_token(header: Mapping[str, Any], claims: bytes | Mapping[str, Any], by: Key) -> str:
+    """Sign a token with any header, payload and key."""
     payload = claims if isinstance(claims, bytes) else json.dumps(claims).encode()
-    signing_input = f"{encoded(header)}.{encoded(payload)}"
+    signing_input = f"{encode_part(header)}.{encode_part(payload)}"
     algorithm = jws.JWSRegistry.algorithms[header["alg"]]
-    return f"{signing_input}.{encoded(algorithm.sign(signing_input.encode(), by))}"
+    return f"{signing_input}.{encode_part(algorithm.sign(signing_input.encode(), by))}"
 
 
-class Reply:
-    """An answer over HTTP."""
+class ProviderResponse:
+    """A response over HTTP."""
 
     def __init__(self, body: bytes | Mapping[str, Any], status: int = 200, **headers: str) -> None:
         self.body = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -59,8 +67,8 @@ class Reply:
         self.headers = {name.replace("_", "-"): text for name, text in headers.items()}
 
 
-class Hostile:
-    """What a provider says. A test changes any of it before, or during, a sign-in.
+class HostileProvider:
+    """The state of a provider. A test changes any of it before or during a sign-in.
 
     Args:
         issuer: its URL.
@@ -68,8 +76,8 @@ class Hostile:
 
     def __init__(self, issuer: str) -> None:
         self.issuer = issuer
-        #: the paths that were asked for
-        self.asked: list[str] = []
+        #: the paths of the requests so far
+        self.requested_paths: list[str] = []
         self.metadata: dict[str, Any] = {
             "issuer": issuer,
             "authorization_endpoint": f"{issuer}/authorize",
@@ -77,23 +85,26 @@ class Hostile:
             "jwks_uri": f"{issuer}/keys",
             "authorization_response_iss_parameter_supported": True,
         }
-        self.keys: list[Mapping[str, Any]] = [self.public(key(alg)) for alg in _ALGORITHMS]
+        self.keys: list[Mapping[str, Any]] = [self.public(signing_key(alg)) for alg in _ALGORITHMS]
         self.header: dict[str, Any] = {"alg": "RS256", "kid": "RS256 first", "typ": "JWT"}
         self.claims: dict[str, Any] = {}
-        #: who signs in place of our own key
+        #: signs tokens in place of the published key
         self.signer: Key | None = None
-        #: turns the token that would be sent into another one
-        self.tampered: Callable[[str], str] = lambda token: token
-        self.tokens: dict[str, Any] = {"token_type": "Bearer", "access_token": "an access token"}
-        #: path -> what is answered in place of what would be
-        self.replies: dict[str, Reply | Callable[[BaseHTTPRequestHandler], None]] = {}
+        #: changes the signed token before it is sent
+        self.change_token: Callable[[str], str] = lambda token: token
+        self.token_response: dict[str, Any] = {
+            "token_type": "Bearer",
+            "access_token": "an access token",
+        }
+        #: path -> the response in place of the correct one
+        self.responses: dict[str, ProviderResponse | Callable[[BaseHTTPRequestHandler], None]] = {}
 
-    def begin(self, nonce: str) -> None:
-        """Say what is right for a sign-in."""
+    def set_claims(self, nonce: str) -> None:
+        """Set the correct claims of a sign-in."""
         now = int(time.time())
         self.claims = {
             "iss": self.issuer,
-            "aud": CLIENT,
+            "aud": CLIENT_ID,
             "sub": "jane",
             "email": "jane@example.com",
             "email_verified": True,
@@ -102,21 +113,23 @@ class Hostile:
             "exp": now + 300,
         }
 
-    def reply(self, path: str) -> "Reply | Callable[[BaseHTTPRequestHandler], None]":
-        """Give what is answered."""
-        self.asked.append(path)
-        if path in self.replies:
-            return self.replies[path]
+    def response_to(
+        self, path: str
+    ) -> "ProviderResponse | Callable[[BaseHTTPRequestHandler], None]":
+        """Give the response to a request."""
+        self.requested_paths.append(path)
+        if path in self.responses:
+            return self.responses[path]
         if path == "/.well-known/openid-configuration":
-            return Reply(self.metadata)
+            return ProviderResponse(self.metadata)
         if path == "/keys":
-            return Reply({"keys": self.keys})
-        token = signed(self.header, self.claims, self.signer or key("RS256"))
-        return Reply({"id_token": self.tampered(token), **self.tokens})
+            return ProviderResponse({"keys": self.keys})
+        token = sign_token(self.header, self.claims, self.signer or signing_key("RS256"))
+        return ProviderResponse({"id_token": self.change_token(token), **self.token_response})
 
     @staticmethod
     def public(private: Key, **more: Any) -> Mapping[str, Any]:
-        """Give the half of a key that everybody may know."""
+        """Give the public half of a key, with other parameters."""
         return {**private.as_dict(private=False), **more}
 
 
@@ -124,22 +137,25 @@ _ALGORITHMS = ("RS256", "PS256", "ES256", "EdDSA", "Ed25519")
 
 
 @contextmanager
-def hostile(certificate: Path | None = None) -> Iterator[Hostile]:
-    """Have a provider for a while, over TLS if it has a certificate."""
+def run_hostile_provider(certificate: Path | None = None) -> Iterator[HostileProvider]:
+    """Run a provider until the block ends, over TLS if it has a certificate."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            reply = provider.reply(self.path)
-            if not isinstance(reply, Reply):
-                reply(self)
+            response = provider.response_to(self.path)
+            if not isinstance(response, ProviderResponse):
+                response(self)
                 return
-            self.send_response(reply.status)
-            for name, text in {"Content-Length": f"{len(reply.body)}", **reply.headers}.items():
+            self.send_response(response.status)
+            for name, text in {
+                "Content-Length": f"{len(response.body)}",
+                **response.headers,
+            }.items():
                 self.send_header(name, text)
             self.end_headers()
             try:
-                self.wfile.write(reply.body)
-            except OSError:  # who does not read all of it
+                self.wfile.write(response.body)
+            except OSError:  # the client did not read all of it
                 self.close_connection = True
 
         def do_POST(self) -> None:
@@ -155,7 +171,7 @@ def hostile(certificate: Path | None = None) -> Iterator[Hostile]:
             context.load_cert_chain(certificate)
             server.socket = context.wrap_socket(server.socket, server_side=True)
         scheme = "https" if certificate else "http"
-        provider = Hostile(f"{scheme}://127.0.0.1:{server.server_port}")
+        provider = HostileProvider(f"{scheme}://127.0.0.1:{server.server_port}")
         thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         try:

@@ -1,24 +1,19 @@
-"""Somebody who asks a server over HTTP and keeps its cookies, as a browser does."""
+"""An HTTP client that keeps cookies, as a browser does."""
 
 import json
 from collections.abc import Mapping
 from email.message import Message
 from http.client import HTTPConnection
 from http.cookies import SimpleCookie
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 from urllib.parse import urlencode, urlsplit
 
-from tests.support.users import PASSWORD, everybody
+from tests.support.users import NEW_PASSWORD, PASSWORD
 
-from anyscale.server.main import ControlPlane, Principal
-
-__all__ = ["NEW", "Answer", "Visitor", "make_accounts"]
-
-#: a password that somebody chooses
-NEW = "seven quiet herons wade"
+__all__ = ["HttpClient", "HttpResponse"]
 
 
-class Answer(NamedTuple):
+class HttpResponse(NamedTuple):
     status: int
     headers: Message
     body: bytes
@@ -32,8 +27,8 @@ class Answer(NamedTuple):
         return self.body.decode()
 
 
-class Visitor:
-    """A browser without a screen.
+class HttpClient:
+    """A client of one server, with the cookies of one browser.
 
     Args:
         url: of the server.
@@ -43,7 +38,7 @@ class Visitor:
         self.host = urlsplit(url).netloc
         self.cookies: dict[str, str] = {}
 
-    def ask(
+    def request(
         self,
         method: str,
         path: str,
@@ -52,8 +47,8 @@ class Visitor:
         form: Mapping[str, str] | None = None,
         raw: bytes | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> Answer:
-        """Make a call, with JSON, a form or octets, and keep the cookies of the answer."""
+    ) -> HttpResponse:
+        """Send a request with JSON, a form or octets, and keep the cookies of its response."""
         sent = {"Cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items())}
         data = raw if body is None else json.dumps(body).encode()
         if form is not None:
@@ -64,14 +59,14 @@ class Visitor:
         connection = HTTPConnection(self.host, timeout=30)
         try:
             connection.request(method, path, data, sent | dict(headers or {}))
-            got = connection.getresponse()
-            answer = Answer(got.status, got.headers, got.read())
+            received = connection.getresponse()
+            response = HttpResponse(received.status, received.headers, received.read())
         finally:
             connection.close()
-        self._keep(answer.headers)
-        return answer
+        self._keep_cookies(response.headers)
+        return response
 
-    def _keep(self, headers: Message) -> None:
+    def _keep_cookies(self, headers: Message) -> None:
         for line in headers.get_all("set-cookie") or []:
             for name, morsel in SimpleCookie(line).items():
                 if morsel["max-age"] == "0":
@@ -79,26 +74,17 @@ class Visitor:
                 else:
                     self.cookies[name] = morsel.value
 
-    def sign_in(self, name: str = "jane", password: str = PASSWORD) -> Answer:
-        """Sign in as one of the accounts that `make_accounts` made."""
+    def sign_in(self, name: str = "jane", password: str = PASSWORD) -> HttpResponse:
+        """Sign in to one of the accounts that `create_accounts` created."""
         credentials = {"email": f"{name}@example.com", "password": password}
-        return self.ask("POST", "/v1/sessions", credentials)
+        return self.request("POST", "/v1/sessions", credentials)
 
-    def choose(self, current: str = PASSWORD, new: str = NEW) -> Answer:
-        """Change the password."""
-        words = {"current_password": current, "new_password": new}
-        return self.ask("PUT", "/v1/me/password", words)
+    def change_password(self, current: str = PASSWORD, new: str = NEW_PASSWORD) -> HttpResponse:
+        passwords = {"current_password": current, "new_password": new}
+        return self.request("PUT", "/v1/me/password", passwords)
 
-    def settle(self, name: str = "jane") -> "Visitor":
-        """Sign in for the first time, and change the password."""
+    def sign_in_first_time(self, name: str = "jane") -> Self:
+        """Sign in, and change the password, as a first sign-in requires."""
         assert self.sign_in(name).status == 200
-        assert self.choose().status == 200
+        assert self.change_password().status == 200
         return self
-
-
-def make_accounts(plane: ControlPlane, *names: str, password: str | None = PASSWORD) -> None:
-    """Create accounts, one at a time, since a small batch takes two passwords."""
-    for name in names:
-        plane.batches.create(
-            name, everybody(name, password=password), "fail", Principal("local:test")
-        )

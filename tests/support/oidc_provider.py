@@ -1,4 +1,4 @@
-"""A real identity provider for the tests, and a browser that signs in at it without a screen."""
+"""A real OpenID provider, and an HTTP client that signs in there as a browser does."""
 
 import json
 import re
@@ -18,12 +18,18 @@ import httpx
 import pytest
 from tests.support.ports import free_port
 
-__all__ = ["SECRET", "Idp", "browser", "running", "signed_in"]
+__all__ = [
+    "CLIENT_SECRET",
+    "OidcProvider",
+    "new_browser",
+    "run_oidc_provider",
+    "sign_in_at_provider",
+]
 
 FOLDER = Path(__file__).parent / "oidc_provider_server"
 
-#: Made of what has to be encoded in `client_secret_basic` (RFC 6749, 2.3.1).
-SECRET = "a secret: of 100 %+/"
+#: with the characters that `client_secret_basic` has to encode (RFC 6749, 2.3.1)
+CLIENT_SECRET = "a secret: of 100 %+/"
 
 #: login -> its claims
 ACCOUNTS: Mapping[str, Mapping[str, Any]] = {
@@ -36,12 +42,12 @@ ACCOUNTS: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-class Idp:
+class OidcProvider:
     """`oidc-provider` on a port of this machine.
 
     Args:
         folder: for its configuration.
-        redirect_uris: where it may send browsers back to.
+        redirect_uris: the callbacks of its clients.
     """
 
     def __init__(self, folder: Path, redirect_uris: list[str]) -> None:
@@ -50,48 +56,50 @@ class Idp:
         self._file = folder / "provider.json"
         self._accounts = {login: dict(claims) for login, claims in ACCOUNTS.items()}
         self._clients = [
-            _client("musterroll", "client_secret_basic", redirect_uris, client_secret=SECRET),
-            _client("by-post", "client_secret_post", redirect_uris, client_secret=SECRET),
+            _client(
+                "musterroll", "client_secret_basic", redirect_uris, client_secret=CLIENT_SECRET
+            ),
+            _client("by-post", "client_secret_post", redirect_uris, client_secret=CLIENT_SECRET),
             _client("public", "none", redirect_uris),
         ]
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it, and wait until it answers."""
+        """Start it, and wait until it responds."""
         self._write()
         command = ["node", str(FOLDER / "server.mjs"), str(self._file)]
         quiet = subprocess.DEVNULL
         self._process = subprocess.Popen(command, cwd=FOLDER, stdout=quiet, stderr=quiet)
         deadline = time.monotonic() + 30
-        while not self._answers():
+        while not self._responds():
             assert self._process.poll() is None, "the provider ended: run ./dev test"
-            assert time.monotonic() < deadline, "the provider does not answer"
+            assert time.monotonic() < deadline, "the provider does not respond"
             time.sleep(0.02)
 
     def stop(self) -> None:
-        """End it."""
+        """Stop it."""
         assert self._process
         self._process.send_signal(signal.SIGTERM)
         self._process.wait(20)
 
     def change(self, login: str, **claims: Any) -> None:
-        """Change what it knows of an account."""
+        """Change the claims of an account."""
         self._accounts.setdefault(login, {}).update(claims)
         self._write()
 
     def reset(self) -> None:
-        """Know again what it knew at first."""
+        """Restore the accounts that it started with."""
         self._accounts = {login: dict(claims) for login, claims in ACCOUNTS.items()}
         self._write()
 
     def _write(self) -> None:
-        told = {"port": self.port, "clients": self._clients, "accounts": self._accounts}
-        # At once, since it is read at any time.
+        configuration = {"port": self.port, "clients": self._clients, "accounts": self._accounts}
+        # Replaced in one step, since the provider may read it at any time.
         new = self._file.with_suffix(".new")
-        new.write_text(json.dumps(told), encoding="utf-8")
+        new.write_text(json.dumps(configuration), encoding="utf-8")
         new.replace(self._file)
 
-    def _answers(self) -> bool:
+    def _responds(self) -> bool:
         connection = HTTPConnection("127.0.0.1", self.port, timeout=5)
         try:
             connection.request("GET", "/.well-known/openid-configuration")
@@ -114,78 +122,78 @@ def _client(name: str, method: str, redirect_uris: list[str], **more: str) -> di
 
 
 @contextmanager
-def running(*redirect_uris: str) -> Iterator[Idp]:
-    """Have a provider for a while."""
+def run_oidc_provider(*redirect_uris: str) -> Iterator[OidcProvider]:
+    """Run a provider until the block ends."""
     with TemporaryDirectory() as folder:
-        idp = Idp(Path(folder), list(redirect_uris))
-        idp.start()
+        provider = OidcProvider(Path(folder), list(redirect_uris))
+        provider.start()
         try:
-            yield idp
+            yield provider
         finally:
-            idp.stop()
+            provider.stop()
 
 
-def browser(base_url: str = "") -> httpx.Client:
-    """Make a browser that follows nothing by itself, and takes loopback for safe as browsers do."""
+def new_browser(base_url: str = "") -> httpx.Client:
+    """Make a client that follows no redirect and, like browsers, trusts loopback without TLS."""
     client = httpx.Client(base_url=base_url, trust_env=False)
 
-    def kept(_: httpx.Response) -> None:
+    def allow_http(_: httpx.Response) -> None:
         for cookie in client.cookies.jar:
             cookie.secure = False
 
-    client.event_hooks["response"].append(kept)
+    client.event_hooks["response"].append(allow_http)
     return client
 
 
-def signed_in(url: str, login: str, *, at: httpx.Client | None = None) -> str:
-    """Sign in at the provider, and agree.
+def sign_in_at_provider(url: str, login: str, *, browser: httpx.Client | None = None) -> str:
+    """Sign in at the provider, and consent.
 
     Args:
-        url: at which the control plane lets one sign in.
-        login: of the account.
-        at: the browser; a new one if none is given.
+        url: of the control plane, which redirects to the provider.
+        login: a key of `ACCOUNTS`.
+        browser: by default a new one.
 
     Returns:
-        The URL to which the provider sends the browser back.
+        The URL of the callback, with its query.
     """
-    with at or browser() as client:
-        answer = client.get(url)
+    with browser or new_browser() as client:
+        response = client.get(url)
         while True:
-            if answer.has_redirect_location:
-                there = urljoin(str(answer.url), answer.headers["location"])
-                if "/sso/callback" in there:
-                    return there
-                answer = client.get(there)
+            if response.has_redirect_location:
+                target = urljoin(str(response.url), response.headers["location"])
+                if "/sso/callback" in target:
+                    return target
+                response = client.get(target)
                 continue
-            assert answer.status_code == 200, answer.text
-            answer = client.post(_action(answer), data=_filled(answer.text, login))
+            assert response.status_code == 200, response.text
+            response = client.post(_form_action(response), data=_form_data(response.text, login))
 
 
-def _action(answer: httpx.Response) -> str:
-    found = re.search(r'<form[^>]* action="([^"]+)"', answer.text)
-    assert found, answer.text
-    return urljoin(str(answer.url), unescape(found[1]))
+def _form_action(response: httpx.Response) -> str:
+    form = re.search(r'<form[^>]* action="([^"]+)"', response.text)
+    assert form, response.text
+    return urljoin(str(response.url), unescape(form[1]))
 
 
-def _filled(page: str, login: str) -> dict[str, str]:
+def _form_data(page: str, login: str) -> dict[str, str]:
     hidden = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', page)
     return {**dict(hidden), "login": login, "password": "any"}
 
 
 @pytest.fixture(scope="session")
-def idp_port() -> int:
-    """The port at which a control plane is served to which the provider sends browsers back."""
+def sso_port() -> int:
+    """The port of the control plane in the callback that the provider knows."""
     return free_port()
 
 
 @pytest.fixture(scope="session")
-def idp_running(idp_port: int) -> Iterator[Idp]:
-    with running(f"http://127.0.0.1:{idp_port}/sso/callback") as idp:
-        yield idp
+def running_oidc_provider(sso_port: int) -> Iterator[OidcProvider]:
+    with run_oidc_provider(f"http://127.0.0.1:{sso_port}/sso/callback") as provider:
+        yield provider
 
 
 @pytest.fixture
-def idp(idp_running: Idp) -> Idp:
-    """The provider, which knows `ACCOUNTS` and nothing else."""
-    idp_running.reset()
-    return idp_running
+def oidc_provider(running_oidc_provider: OidcProvider) -> OidcProvider:
+    """The provider, with the accounts of `ACCOUNTS`."""
+    running_oidc_provider.reset()
+    return running_oidc_provider

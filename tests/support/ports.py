@@ -1,16 +1,9 @@
-"""A server that the real command starts, on a free port of this machine, and its end."""
+"""Free ports of this machine, and whether a server responds at one."""
 
-import os
-import signal
 import socket
-import subprocess
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException
-from pathlib import Path
 
-__all__ = ["answers_at", "free_port", "served", "wait_until_it_answers"]
+__all__ = ["free_port", "responds_at"]
 
 
 def free_port() -> int:
@@ -19,7 +12,8 @@ def free_port() -> int:
     return port
 
 
-def answers_at(port: int, path: str = "/healthz") -> bool:
+def responds_at(port: int, path: str = "/healthz") -> bool:
+    """Whether `GET path` on a port of this machine answers 200."""
     connection = HTTPConnection("127.0.0.1", port, timeout=5)
     try:
         connection.request("GET", path)
@@ -28,40 +22,3 @@ def answers_at(port: int, path: str = "/healthz") -> bool:
         return False
     finally:
         connection.close()
-
-
-def wait_until_it_answers(process: subprocess.Popen[bytes], port: int) -> None:
-    deadline = time.monotonic() + 60
-    while not answers_at(port):
-        assert process.poll() is None, f"the server ended with {process.returncode}"
-        assert time.monotonic() < deadline, "the server does not answer"
-        time.sleep(0.05)
-
-
-@contextmanager
-def served(
-    command: str,
-    port: int,
-    *,
-    folder: Path | None = None,
-    environment: Mapping[str, str] | None = None,
-) -> Iterator[subprocess.Popen[bytes]]:
-    """Have a server for a while, started by a shell's command; it has to stop in order."""
-    process = subprocess.Popen(
-        ["sh", "-c", f"exec {command}"],
-        cwd=folder,
-        env=os.environ | dict(environment or {}),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-    )
-    try:
-        wait_until_it_answers(process, port)
-        yield process
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(timeout=75)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-    assert process.returncode == 0, f"the server ended with {process.returncode}"

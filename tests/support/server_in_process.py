@@ -1,4 +1,4 @@
-"""A control plane that answers over HTTP on a free port of this machine, in this process."""
+"""A server in a thread of this process."""
 
 import threading
 import time
@@ -11,14 +11,14 @@ from anyscale.server.http.app import application
 from anyscale.server.main import ControlPlane
 from anyscale.server.uvicorn_ext.single_write_protocol import SingleWriteH11Protocol
 
-__all__ = ["serving"]
+__all__ = ["serve_in_process"]
 
 
 @contextmanager
-def serving(plane: ControlPlane, port: int = 0) -> Iterator[str]:
-    """Serve a control plane, which is closed at the end; give the URL."""
+def serve_in_process(control_plane: ControlPlane, port: int = 0) -> Iterator[str]:
+    """Serve a control plane over HTTP until the block ends, and then close it; give the URL."""
     config = uvicorn.Config(
-        application(plane),
+        application(control_plane),
         port=port,
         http=SingleWriteH11Protocol,
         loop="uvloop",

@@ -1,4 +1,4 @@
-"""What the browser's tests and the pictures start from: Chromium, a site, and people on it."""
+"""Chromium, and a server with accounts for it: for the browser tests and the screenshots."""
 
 import itertools
 import re
@@ -8,18 +8,25 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
-from tests.support.http_client import make_accounts
 from tests.support.server_process import ServerProcess
-from tests.support.users import PASSWORD
+from tests.support.users import PASSWORD, create_accounts
 
 from anyscale.server.core.hashing.pool import CHEAPEST
 from anyscale.server.core.secrets import hash_of, new_secret
 from anyscale.server.main import ControlPlane, Settings
 from anyscale.server.store.interface import LinkRecord
 
-__all__ = ["SSO", "Site", "choose", "chromium", "set_by_link", "sign_in", "site_at"]
+__all__ = [
+    "SSO_SETTINGS",
+    "Site",
+    "change_password",
+    "run_chromium",
+    "run_site",
+    "set_password_by_link",
+    "sign_in",
+]
 
-#: Debian's, which is never downloaded by the library; without what needs a screen or the network.
+#: no screen, and no requests of its own
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -30,8 +37,8 @@ FLAGS = (
     "--disable-sync",
 )
 
-#: Of a provider that nobody asks: what the sign-in page needs to offer it.
-SSO = {
+#: of a provider that gets no request: the sign-in page offers it
+SSO_SETTINGS = {
     "ANYSCALE_OIDC_ISSUER": "https://login.example.com",
     "ANYSCALE_OIDC_CLIENT_ID": "accounts",
     "ANYSCALE_PUBLIC_URL": "https://accounts.example.com",
@@ -41,45 +48,45 @@ _numbers = itertools.count()
 
 
 class Site:
-    """A server that is ready, and its database.
+    """A server, and its database.
 
     Args:
-        server: that answers.
+        server: that is ready.
         database: its file.
     """
 
     def __init__(self, server: ServerProcess, database: Path) -> None:
         self.url = server.url
-        #: of the links that were made
+        #: of the links that `create_link` created
         self.secrets: list[str] = []
         self._settings = Settings(database=database)
 
-    def plane(self) -> ControlPlane:
-        """Look behind the server; the caller closes it."""
+    def control_plane(self) -> ControlPlane:
+        """Make a control plane on the same database; the caller closes it."""
         return ControlPlane(self._settings, profile=CHEAPEST)
 
-    def newcomer(self) -> str:
-        """Create an account whose password an administrator gave; give its email."""
+    def create_user(self) -> str:
+        """Create an account, which has to change its password; give its email."""
         name = f"person{next(_numbers)}"
-        with closing(self.plane()) as plane:
-            make_accounts(plane, name)
+        with closing(self.control_plane()) as control_plane:
+            create_accounts(control_plane, name)
         return f"{name}@example.com"
 
-    def link(self, email: str) -> str:
-        """Make a one-time link; give its path."""
+    def create_link(self, email: str) -> str:
+        """Create a one-time link; give its path."""
         secret = new_secret()
         self.secrets.append(secret)
-        with closing(self.plane()) as plane, plane.store.write() as rows:
-            account = rows.account(email_key=email)
+        with closing(self.control_plane()) as control_plane, control_plane.store.write() as tx:
+            account = tx.account(email_key=email)
             assert account
-            end = rows.now() + 60_000
-            rows.put_link(LinkRecord(account.user_id, hash_of(secret), "test", rows.now(), end))
+            end = tx.now() + 60_000
+            tx.put_link(LinkRecord(account.user_id, hash_of(secret), "test", tx.now(), end))
         return f"/set-password#{secret}"
 
 
 @contextmanager
-def site_at(folder: Path, **settings: str) -> Iterator[Site]:
-    """Start a server for a while; with `SSO`, one that offers single sign-on."""
+def run_site(folder: Path, **settings: str) -> Iterator[Site]:
+    """Run a server until the block ends; with `SSO_SETTINGS`, one that offers single sign-on."""
     database = folder / "anyscale.db"
     url = f"sqlite:////{database.relative_to('/')}"
     with ServerProcess(url, folder, 1, **settings) as server:
@@ -87,8 +94,8 @@ def site_at(folder: Path, **settings: str) -> Iterator[Site]:
 
 
 @contextmanager
-def chromium() -> Iterator[Browser]:
-    """Start a browser for a while."""
+def run_chromium() -> Iterator[Browser]:
+    """Run Debian's Chromium until the block ends."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=list(FLAGS)
@@ -98,23 +105,23 @@ def chromium() -> Iterator[Browser]:
 
 
 def sign_in(page: Page, email: str, password: str = PASSWORD) -> None:
-    """Fill in the form, and send it."""
+    """Submit the sign-in form."""
     page.goto("/sign-in")
     page.get_by_label("Email").fill(email)
     page.get_by_label("Password", exact=True).fill(password)
     page.get_by_role("button", name="Sign in").click()
 
 
-def choose(page: Page, current: str, new: str, button: str = "Save and go on") -> None:
-    """Fill in the form by which a password is changed, and send it."""
+def change_password(page: Page, current: str, new: str, button: str = "Save and go on") -> None:
+    """Submit the form that changes a password."""
     page.get_by_label(re.compile("Current password|you were given")).fill(current)
     page.get_by_label("New password", exact=True).fill(new)
     page.get_by_label("New password, once more").fill(new)
     page.get_by_role("button", name=button).click()
 
 
-def set_by_link(page: Page, new: str) -> None:
-    """Fill in the form of a one-time link, and send it."""
+def set_password_by_link(page: Page, new: str) -> None:
+    """Submit the form of a one-time link."""
     page.get_by_label("New password", exact=True).fill(new)
     page.get_by_label("New password, once more").fill(new)
     page.get_by_role("button", name="Set password and sign in").click()

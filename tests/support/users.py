@@ -1,84 +1,57 @@
-"""Users and control planes that the tests of the contract share."""
+"""Users, and the accounts that tests create from them."""
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import cached_property
-from pathlib import Path
-from typing import Any
-
-from anyscale.server.core.hashing.pool import CHEAPEST
-from anyscale.server.main import ControlPlane, Settings
-from anyscale.server.store.interface import Transaction
-from anyscale.server.store.sqlite.batches import SqliteTransaction
-from anyscale.transport.base import Transport
-from anyscale.transport.embedded import EmbeddedTransport
+from anyscale.server.main import ControlPlane, Principal
 from anyscale.user.models import AdminCreateUser
 from anyscale.user.validation import CheckedUser, Policy, check
 
-#: So small that a handful of users meets every case of a large batch.
+__all__ = [
+    "NEW_PASSWORD",
+    "PASSWORD",
+    "POLICY",
+    "account_emails",
+    "checked_user",
+    "checked_users",
+    "create_accounts",
+    "users_to_create",
+]
+
+#: So small that a handful of users reaches every case of a large batch.
 POLICY = Policy(small_users=2, small_passwords=2, page_users=3, page_passwords=2, hold_wait=0)
 
-#: on no list of common passwords
+#: not on the list of common passwords
 PASSWORD = "correct horse battery"
 
+#: another one, for a user who changes the password
+NEW_PASSWORD = "seven quiet herons wade"
 
-def checked(email: str, password: str | None = None, *, name: str = "Jane") -> CheckedUser:
-    """Give a user in whom nothing is wrong."""
+
+def checked_user(email: str, password: str | None = None, *, name: str = "Jane") -> CheckedUser:
+    """Make a valid user."""
     user = check(name, email, password, False, None, None, Policy())
     assert user
     return user
 
 
-def everybody(*names: str, password: str | None = None) -> list[CheckedUser]:
-    """Give users by the local parts of their emails."""
-    return [checked(f"{name}@example.com", password) for name in names]
+def checked_users(*names: str, password: str | None = None) -> list[CheckedUser]:
+    """Make valid users by the local parts of their emails."""
+    return [checked_user(f"{name}@example.com", password) for name in names]
 
 
-def wanted(*names: str, password: str | None = None) -> list[AdminCreateUser]:
-    """Give the same as a caller of the SDK hands them over."""
+def users_to_create(*names: str, password: str | None = None) -> list[AdminCreateUser]:
+    """Make the same users for a call of the SDK."""
     return [AdminCreateUser("Jane", f"{name}@example.com", password) for name in names]
 
 
-def control_plane(folder: Path, policy: Policy = POLICY, *, available: bool = True) -> ControlPlane:
-    """Make a control plane that hashes fast."""
-    settings = Settings(database=folder / "anyscale.db", policy=policy, batch_create=available)
-    return ControlPlane(settings, profile=CHEAPEST)
+def create_accounts(
+    control_plane: ControlPlane, *names: str, password: str | None = PASSWORD
+) -> None:
+    """Create accounts, one batch for each, since a small batch takes two passwords."""
+    for name in names:
+        users = checked_users(name, password=password)
+        control_plane.batches.create(name, users, "fail", Principal("local:test"))
 
 
-class _FastTransport(EmbeddedTransport):
-    """The embedded transport, with hashes that cost nothing."""
-
-    @cached_property
-    def _written(self) -> ControlPlane:
-        return ControlPlane(self._settings, profile=CHEAPEST)
-
-
-def embedded(folder: Path, policy: Policy = POLICY, *, available: bool = True) -> Transport:
-    """Make a transport to the control plane of a folder, which is made on the first write."""
-    database = folder / "data" / "anyscale.db"
-    return _FastTransport(Settings(database=database, policy=policy, batch_create=available))
-
-
-def execute(rows: Transaction, sql: str, values: tuple[object, ...] = ()) -> Any:
-    """Look behind the rules, or break one, by a statement."""
-    mark = "?" if isinstance(rows, SqliteTransaction) else "%s"
-    return rows._connection.execute(sql.replace("?", mark), values)  # type: ignore[attr-defined]
-
-
-def emails(plane: ControlPlane) -> list[str]:
-    """List the accounts."""
-    return [user.email for user in plane.users.page(email="", name="", after="", limit=100_000)]
-
-
-@contextmanager
-def permissions_apply() -> Iterator[None]:
-    """Be somebody whom permissions bind: root may do everything."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
+def account_emails(control_plane: ControlPlane) -> list[str]:
+    """List the emails of the accounts."""
+    users = control_plane.users.page(email="", name="", after="", limit=100_000)
+    return [user.email for user in users]

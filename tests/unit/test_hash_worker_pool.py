@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from tests.support.fault_injection import until
+from tests.support.waiting import wait_until
 
 from anyscale.errors import NotFound
 from anyscale.server.core.hashing.argon2id import Profile
@@ -51,7 +51,7 @@ def in_turn(
         assert asks.wait(10)
         for number, question in enumerate((second, third), 1):
             asked.append(pool.submit(processes.ask, question))
-            until(partial(_wait, processes, number))
+            wait_until(partial(_wait, processes, number))
     return asked
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import argon2
 import pytest
 from argon2.low_level import ARGON2_VERSION, Type, core, ffi
-from tests.support.fault_injection import until
+from tests.support.waiting import wait_until
 
 from anyscale.server.core.hashing.argon2id import CHEAPEST, OWASP, Hasher, Profile
 from anyscale.server.core.hashing.pool import PasswordHashPool
@@ -254,7 +254,7 @@ def test_closing_lets_what_was_begun_finish_and_leaves_no_process() -> None:
     (process,) = _begun(hashing)
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(hashing.verify, stored, PASSWORD)
-        until(lambda: not _begun(hashing))
+        wait_until(lambda: not _begun(hashing))
         hashing.close()
         assert answer.result(timeout=1)
     assert not process.is_alive
@@ -282,7 +282,7 @@ def test_a_process_that_hashes_ends_with_a_server_that_is_killed(tmp_path: Path)
         pid = int(server.stdout.readline())
         assert Path(f"/proc/{pid}").exists()
         server.kill()
-    until(lambda: not _runs(pid))
+    wait_until(lambda: not _runs(pid))
 
 
 def _runs(pid: int) -> bool:
@@ -321,7 +321,7 @@ def test_a_process_that_has_nothing_to_do_sleeps_after_a_moment() -> None:
         process.ask(HashJob([PASSWORD]))
         assert process.answer(HashJob([PASSWORD]))
         stat = Path(f"/proc/{process.pid}/stat")
-        until(lambda: stat.read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "S")
+        wait_until(lambda: stat.read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "S")
 
 
 def test_a_process_stays_awake_until_it_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,9 +14,10 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from msgspec import Struct
-from tests.support.control_planes import STORES, house_of
-from tests.support.postgres import Databases
-from tests.support.users import PASSWORD, checked, emails, execute
+from tests.support.control_planes import STORE_DEPLOYMENTS, new_deployment
+from tests.support.postgres import PostgresDatabases
+from tests.support.stored_data import execute_sql
+from tests.support.users import PASSWORD, account_emails, checked_user
 
 from anyscale.errors import BatchGone, BatchUnfinished, KeyReused
 from anyscale.server.main import Principal
@@ -45,7 +46,7 @@ class Model(Struct):
 
 class AnyOrder(RuleBasedStateMachine):
     house_kind: str
-    databases: Databases
+    databases: PostgresDatabases
 
     kind: str
     opened = Bundle("opened")
@@ -53,12 +54,12 @@ class AnyOrder(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.stack = ExitStack()
-        self.house = self.stack.enter_context(house_of(self.house_kind, self.databases))
-        self.plane = self.house.plane()
+        self.house = self.stack.enter_context(new_deployment(self.house_kind, self.databases))
+        self.control_plane = self.house.control_plane()
         self.models: dict[str, Model] = {}
 
     def teardown(self) -> None:
-        self.plane.close()
+        self.control_plane.close()
         self.stack.close()
 
     def owner(self, name: str) -> tuple[Model, int] | None:
@@ -75,12 +76,12 @@ class AnyOrder(RuleBasedStateMachine):
         if_exists=st.sampled_from(["fail", "skip"]),
     )
     def open(self, key: str, if_exists: str) -> object:
-        found = self.plane.batches.find(key)
+        found = self.control_plane.batches.find(key)
         if found and found.if_exists != if_exists:
             with pytest.raises(KeyReused):
-                self.plane.batches.open(key, if_exists, Principal("local:jane"))
+                self.control_plane.batches.open(key, if_exists, Principal("local:jane"))
             return multiple()
-        batch = self.plane.batches.open(key, if_exists, Principal("local:jane"))
+        batch = self.control_plane.batches.open(key, if_exists, Principal("local:jane"))
         if found:
             assert batch.batch_id == found.batch_id
             return multiple()
@@ -109,9 +110,10 @@ class AnyOrder(RuleBasedStateMachine):
 
     def send(self, model: Model, number: int, page: Entries) -> tuple[int, int, int]:
         users = [
-            checked(f"{name}@example.com", PASSWORD if secret else None) for name, secret in page
+            checked_user(f"{name}@example.com", PASSWORD if secret else None)
+            for name, secret in page
         ]
-        found = self.plane.batches.claim(model.batch_id, number, users)
+        found = self.control_plane.batches.claim(model.batch_id, number, users)
         return found.users, found.skipped, found.conflicts
 
     def claimed(self, model: Model, number: int, page: Entries) -> None:
@@ -152,11 +154,11 @@ class AnyOrder(RuleBasedStateMachine):
         passwords = [(position, PASSWORD) for position in sorted(positions)]
         if model.state != "open":
             with pytest.raises(BatchGone):
-                self.plane.batches.hash(batch_id, passwords)
+                self.control_plane.batches.hash(batch_id, passwords)
             return
-        before = self.plane.hashing.computed
-        stored = self.plane.batches.hash(batch_id, passwords)
-        assert stored == len(model.due & positions) == self.plane.hashing.computed - before
+        before = self.control_plane.hashing.computed
+        stored = self.control_plane.batches.hash(batch_id, passwords)
+        assert stored == len(model.due & positions) == self.control_plane.hashing.computed - before
         model.due -= positions
 
     @rule(batch_id=opened)
@@ -169,12 +171,12 @@ class AnyOrder(RuleBasedStateMachine):
         entries = sum(len(page) for page in model.pages.values())
         if model.state == "dropped":
             with pytest.raises(BatchGone):
-                self.plane.batches.publish(batch_id, entries, Principal("local:jane"))
+                self.control_plane.batches.publish(batch_id, entries, Principal("local:jane"))
         elif model.conflicts or model.due:
             with pytest.raises(BatchUnfinished):
-                self.plane.batches.publish(batch_id, entries, Principal("local:jane"))
+                self.control_plane.batches.publish(batch_id, entries, Principal("local:jane"))
         else:
-            batch = self.plane.batches.publish(batch_id, entries, Principal("local:jane"))
+            batch = self.control_plane.batches.publish(batch_id, entries, Principal("local:jane"))
             model.state = "published"
             assert (batch.state, batch.users) == ("published", len(model.rows))
             assert batch.users + batch.skipped == entries
@@ -185,16 +187,16 @@ class AnyOrder(RuleBasedStateMachine):
         entries = sum(len(page) for page in model.pages.values()) + 1
         if model.state == "open":
             with pytest.raises(BatchUnfinished):
-                self.plane.batches.publish(batch_id, entries, Principal("local:jane"))
+                self.control_plane.batches.publish(batch_id, entries, Principal("local:jane"))
 
     @rule(batch_id=opened)
     def release(self, batch_id: str) -> None:
         model = self.models[batch_id]
         if model.state != "open":
             with pytest.raises(BatchGone):
-                self.plane.batches.release(batch_id)
+                self.control_plane.batches.release(batch_id)
             return
-        self.plane.batches.release(batch_id)
+        self.control_plane.batches.release(batch_id)
         self.models[batch_id] = Model(batch_id, model.if_exists)
 
     @rule(batch_id=opened)
@@ -202,16 +204,16 @@ class AnyOrder(RuleBasedStateMachine):
         model = self.models[batch_id]
         if model.state == "published":
             with pytest.raises(BatchGone):
-                self.plane.batches.drop(batch_id, Principal("local:jane"))
+                self.control_plane.batches.drop(batch_id, Principal("local:jane"))
             return
-        self.plane.batches.drop(batch_id, Principal("local:jane"))
+        self.control_plane.batches.drop(batch_id, Principal("local:jane"))
         self.models[batch_id] = Model(batch_id, model.if_exists, "dropped")
 
     @rule()
     def restart(self) -> None:
-        self.plane.close()
-        self.plane = self.house.plane()
-        self.plane.batches.expire()
+        self.control_plane.close()
+        self.control_plane = self.house.control_plane()
+        self.control_plane.batches.expire()
 
     @invariant()
     def the_accounts_are_the_users_of_published_batches(self) -> None:
@@ -221,26 +223,26 @@ class AnyOrder(RuleBasedStateMachine):
             if model.state == "published"
             for name in model.rows.values()
         ]
-        found = emails(self.plane)
+        found = account_emails(self.control_plane)
         assert sorted(found) == sorted(wanted)
         assert len(found) == len(set(found))
 
     @invariant()
     def the_counts_of_pages_are_those_of_the_rows(self) -> None:
-        with self.plane.store.read() as rows:
+        with self.control_plane.store.read() as rows:
             for model in self.models.values():
                 batch = rows.batch(model.batch_id)
                 assert batch
                 sql = "select count(*) from users where batch = ?"
-                counted = execute(rows, sql, (batch.id,)).fetchone()[0]
+                counted = execute_sql(rows, sql, (batch.id,)).fetchone()[0]
                 assert counted == sum(page.users for page in rows.pages(batch.id))
                 assert counted == len(model.rows)
                 assert rows.count_due(batch.id) == len(model.due)
                 assert batch.state == model.state
 
 
-@pytest.mark.parametrize("kind", STORES)
-def test_any_order(kind: str, postgres_databases: Databases) -> None:
+@pytest.mark.parametrize("kind", STORE_DEPLOYMENTS)
+def test_any_order(kind: str, postgres_databases: PostgresDatabases) -> None:
     class InThisHouse(AnyOrder):
         house_kind = kind
         databases = postgres_databases

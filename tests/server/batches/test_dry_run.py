@@ -8,9 +8,9 @@ from typing import Literal
 import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
-from tests.support.control_planes import House, house_of
-from tests.support.postgres import Databases
-from tests.support.users import PASSWORD, embedded, everybody
+from tests.support.control_planes import Deployment, embedded_transport, new_deployment
+from tests.support.postgres import PostgresDatabases
+from tests.support.users import PASSWORD, checked_users
 
 from anyscale.errors import BatchRefused
 from anyscale.user.batch_run import BatchRun, Outcome
@@ -59,14 +59,14 @@ def verdict(call: Callable[[], Outcome]) -> Verdict:
     return (outcome.created, outcome.skipped, tuple(skipped))
 
 
-def set_the_scene(house: House, existing: set[str], held: set[str]) -> None:
-    with closing(house.transport()) as transport:
+def set_the_scene(deployment: Deployment, existing: set[str], held: set[str]) -> None:
+    with closing(deployment.transport()) as transport:
         for name in sorted(existing):
-            transport.create(f"existing {name}", everybody(name), "fail")
+            transport.create(f"existing {name}", checked_users(name), "fail")
         if held - existing:
             batch = transport.open("held", "fail")
             for number, name in enumerate(sorted(held - existing)):
-                transport.claim(batch.batch_id, number, everybody(name))
+                transport.claim(batch.batch_id, number, checked_users(name))
 
 
 #: what there is and what is wanted
@@ -82,7 +82,7 @@ SCENES = given(
 @settings(max_examples=150)
 @SCENES
 def test_a_dry_run_tells_what_the_run_then_does(
-    postgres_databases: Databases,
+    postgres_databases: PostgresDatabases,
     users: list[AdminCreateUser],
     existing: set[str],
     held: set[str],
@@ -98,7 +98,7 @@ def test_a_dry_run_tells_what_the_run_then_does(
 @SCENES
 def test_a_dry_run_over_http_tells_what_the_run_then_does(
     kind: str,
-    postgres_databases: Databases,
+    postgres_databases: PostgresDatabases,
     users: list[AdminCreateUser],
     existing: set[str],
     held: set[str],
@@ -110,7 +110,7 @@ def test_a_dry_run_over_http_tells_what_the_run_then_does(
 
 def compare(
     kind: str,
-    databases: Databases,
+    databases: PostgresDatabases,
     users: list[AdminCreateUser],
     existing: set[str],
     held: set[str],
@@ -118,11 +118,11 @@ def compare(
     *,
     abandoned: bool,
 ) -> None:
-    with house_of(kind, databases) as house:
-        set_the_scene(house, existing, held)
-        before = house.snapshot()
+    with new_deployment(kind, databases) as deployment:
+        set_the_scene(deployment, existing, held)
+        before = deployment.snapshot()
 
-        with closing(house.transport()) as transport:
+        with closing(deployment.transport()) as transport:
             run = BatchRun(
                 transport,
                 UserList(users),
@@ -132,7 +132,7 @@ def compare(
             )
             foreseen = verdict(run.dry_run)
             transport.close()
-            assert house.snapshot() == before
+            assert deployment.snapshot() == before
             told = verdict(run.run)
 
             assert foreseen == told
@@ -158,7 +158,7 @@ def test_a_dry_run_on_a_fresh_machine_makes_nothing(tmp_path: Path, count: int) 
         begun.append("key")
         return "key"
 
-    with closing(embedded(tmp_path)) as transport:
+    with closing(embedded_transport(tmp_path)) as transport:
         run = BatchRun(transport, UserList(users), begin=begin, if_exists="fail")
         outcome = run.dry_run()
 
@@ -169,11 +169,11 @@ def test_a_dry_run_on_a_fresh_machine_makes_nothing(tmp_path: Path, count: int) 
 
 
 def test_a_run_names_what_is_taken_on_every_page_when_another_batch_is_in_the_way(
-    house: House,
+    deployment: Deployment,
 ) -> None:
-    set_the_scene(house, {"h"}, {"a"})
+    set_the_scene(deployment, {"h"}, {"a"})
     users = [AdminCreateUser("Jane", f"{name}@example.com") for name in "abcdefgh"]
-    with closing(house.transport()) as transport:
+    with closing(deployment.transport()) as transport:
         run = BatchRun(transport, UserList(users), begin=lambda: "key", if_exists="fail")
         with pytest.raises(BatchRefused) as refused:
             run.run()

@@ -13,8 +13,8 @@ from random import Random
 
 import msgspec
 import pytest
-from tests.support.control_planes import House
-from tests.support.users import PASSWORD, POLICY, embedded, everybody, wanted
+from tests.support.control_planes import Deployment, embedded_transport
+from tests.support.users import PASSWORD, POLICY, checked_users, users_to_create
 
 from anyscale.errors import BatchRefused
 from anyscale.transport.base import Transport
@@ -29,14 +29,14 @@ Say = Callable[[str], None]
 
 
 @pytest.fixture
-def transport(house: House) -> Iterator[Transport]:
+def transport(deployment: Deployment) -> Iterator[Transport]:
     """Drives one of the batches by hand."""
-    with closing(house.transport(PATIENT)) as transport:
+    with closing(deployment.transport(PATIENT)) as transport:
         yield transport
 
 
 def run_batch(
-    house: House,
+    deployment: Deployment,
     users: list[AdminCreateUser],
     *,
     key: str = "run",
@@ -46,7 +46,7 @@ def run_batch(
     log: Say = lambda _: None,
 ) -> Outcome:
     """Run a batch with a transport of its own, as another process would."""
-    with closing(house.transport(HASTY if hasty else PATIENT)) as transport:
+    with closing(deployment.transport(HASTY if hasty else PATIENT)) as transport:
         run = BatchRun(
             transport,
             UserList(users),
@@ -92,18 +92,20 @@ def codes(refused: BaseException | None) -> list[tuple[int | None, str]]:
 
 
 def test_the_later_one_gives_up_its_rows_and_is_told_who_exists(
-    house: House, transport: Transport
+    deployment: Deployment, transport: Transport
 ) -> None:
     earlier = transport.open("earlier", "fail")
-    transport.claim(earlier.batch_id, 0, everybody("e"))
+    transport.claim(earlier.batch_id, 0, checked_users("e"))
     time.sleep(0.01)
     waiting = threading.Event()
 
-    later = in_background(lambda: run_batch(house, wanted(*"abcde"), log=lambda _: waiting.set()))
+    later = in_background(
+        lambda: run_batch(deployment, users_to_create(*"abcde"), log=lambda _: waiting.set())
+    )
     assert waiting.wait(20)
 
     # It holds nothing any more, so that the earlier one gets what it still wants.
-    until(lambda: transport.claim(earlier.batch_id, 1, everybody("a")).conflicts == 0)
+    until(lambda: transport.claim(earlier.batch_id, 1, checked_users("a")).conflicts == 0)
     batch = next(
         batch
         for batch in transport.batches(open_only=False, before="", limit=100)
@@ -118,35 +120,39 @@ def test_the_later_one_gives_up_its_rows_and_is_told_who_exists(
     assert sorted(accounts(transport)) == ["a", "e"]
 
 
-def test_the_earlier_one_waits_without_giving_up(house: House, transport: Transport) -> None:
+def test_the_earlier_one_waits_without_giving_up(
+    deployment: Deployment, transport: Transport
+) -> None:
     earlier = transport.open("run", "fail")
     time.sleep(0.01)  # opened within one millisecond, either could be the later one
     later = transport.open("later", "fail")
-    transport.claim(later.batch_id, 0, everybody("e"))
+    transport.claim(later.batch_id, 0, checked_users("e"))
     waiting = threading.Event()
 
-    run = in_background(lambda: run_batch(house, wanted(*"abcde"), log=lambda _: waiting.set()))
+    run = in_background(
+        lambda: run_batch(deployment, users_to_create(*"abcde"), log=lambda _: waiting.set())
+    )
     assert waiting.wait(20)
     time.sleep(0.3)
 
     assert transport.show(earlier.batch_id).users == 4
-    assert transport.claim(later.batch_id, 1, everybody("a")).holders == [earlier.batch_id]
+    assert transport.claim(later.batch_id, 1, checked_users("a")).holders == [earlier.batch_id]
     assert not run.done()
     transport.release(later.batch_id)
 
     assert run.result(20).created == 5
-    assert transport.claim(later.batch_id, 0, everybody("e")).conflicts == 1
+    assert transport.claim(later.batch_id, 0, checked_users("e")).conflicts == 1
     assert transport.conflicts(later.batch_id)[0].kind == "exists"
 
 
 def test_the_later_one_gets_through_when_the_earlier_one_is_dropped(
-    house: House, transport: Transport
+    deployment: Deployment, transport: Transport
 ) -> None:
     earlier = transport.open("earlier", "fail")
-    transport.claim(earlier.batch_id, 0, everybody("e"))
+    transport.claim(earlier.batch_id, 0, checked_users("e"))
     waiting = threading.Event()
-    users = wanted(*"abcde", password=PASSWORD)
-    later = in_background(lambda: run_batch(house, users, log=lambda _: waiting.set()))
+    users = users_to_create(*"abcde", password=PASSWORD)
+    later = in_background(lambda: run_batch(deployment, users, log=lambda _: waiting.set()))
     assert waiting.wait(20)
 
     transport.drop(earlier.batch_id)
@@ -156,13 +162,15 @@ def test_the_later_one_gets_through_when_the_earlier_one_is_dropped(
 
 
 def test_skipping_waits_for_what_is_held_and_passes_over_it_once_it_exists(
-    house: House, transport: Transport
+    deployment: Deployment, transport: Transport
 ) -> None:
     earlier = transport.open("earlier", "fail")
-    transport.claim(earlier.batch_id, 0, everybody("c"))
+    transport.claim(earlier.batch_id, 0, checked_users("c"))
     waiting = threading.Event()
     later = in_background(
-        lambda: run_batch(house, wanted(*"abcde"), if_exists="skip", log=lambda _: waiting.set())
+        lambda: run_batch(
+            deployment, users_to_create(*"abcde"), if_exists="skip", log=lambda _: waiting.set()
+        )
     )
     assert waiting.wait(20)
     transport.publish(earlier.batch_id, 1)
@@ -173,10 +181,12 @@ def test_skipping_waits_for_what_is_held_and_passes_over_it_once_it_exists(
     assert sorted(accounts(transport)) == list("abcde")
 
 
-def test_a_small_batch_waits_for_what_is_held(house: House, transport: Transport) -> None:
+def test_a_small_batch_waits_for_what_is_held(deployment: Deployment, transport: Transport) -> None:
     holder = transport.open("holder", "fail")
-    transport.claim(holder.batch_id, 0, everybody("a"))
-    small = in_background(lambda: run_batch(house, wanted("a", "b", password=PASSWORD)))
+    transport.claim(holder.batch_id, 0, checked_users("a"))
+    small = in_background(
+        lambda: run_batch(deployment, users_to_create("a", "b", password=PASSWORD))
+    )
     time.sleep(0.3)
     assert not small.done()
 
@@ -188,13 +198,13 @@ def test_a_small_batch_waits_for_what_is_held(house: House, transport: Transport
 
 @pytest.mark.parametrize("names", ["ab", "abcdefg"], ids=["small", "large"])
 def test_a_batch_that_waits_says_once_for_which_and_whose_it_is(
-    house: House, transport: Transport, names: str
+    deployment: Deployment, transport: Transport, names: str
 ) -> None:
     holder = transport.open("holder", "fail")
-    transport.claim(holder.batch_id, 0, everybody("b"))
+    transport.claim(holder.batch_id, 0, checked_users("b"))
     said: list[str] = []
 
-    waiting = in_background(lambda: run_batch(house, wanted(*names), log=said.append))
+    waiting = in_background(lambda: run_batch(deployment, users_to_create(*names), log=said.append))
     until(lambda: bool(said))
     time.sleep(0.7)  # it looks again meanwhile
     transport.release(holder.batch_id)
@@ -205,15 +215,15 @@ def test_a_batch_that_waits_says_once_for_which_and_whose_it_is(
 
 
 def test_an_account_is_told_at_once_though_something_is_held_too(
-    house: House, transport: Transport
+    deployment: Deployment, transport: Transport
 ) -> None:
-    transport.create("accounts", everybody("b", "g"), "fail")
+    transport.create("accounts", checked_users("b", "g"), "fail")
     holder = transport.open("holder", "fail")
-    transport.claim(holder.batch_id, 0, everybody("a"))
+    transport.claim(holder.batch_id, 0, checked_users("a"))
     for names in ("ab", "abcdefg"):
         began = time.monotonic()
         with pytest.raises(BatchRefused) as refused:
-            run_batch(house, wanted(*names))
+            run_batch(deployment, users_to_create(*names))
         found = codes(refused.value)
         assert found[:2] == [(0, "email_held"), (1, "email_exists")]
         assert found[2:] == [(6, "email_exists")][: len(names) // 7]
@@ -226,14 +236,14 @@ def test_an_account_is_told_at_once_though_something_is_held_too(
 @pytest.mark.parametrize("names", ["ab", "abcdefg"], ids=["small", "large"])
 @pytest.mark.parametrize("if_exists", ["fail", "skip"])
 def test_a_holder_that_does_not_end_is_named_with_who_and_since_when(
-    house: House, transport: Transport, names: str, if_exists: str
+    deployment: Deployment, transport: Transport, names: str, if_exists: str
 ) -> None:
     holder = transport.open("holder", "fail")
-    transport.claim(holder.batch_id, 0, everybody("b"))
+    transport.claim(holder.batch_id, 0, checked_users("b"))
     began = time.monotonic()
 
     with pytest.raises(BatchRefused) as refused:
-        run_batch(house, wanted(*names), if_exists=if_exists, hasty=True)
+        run_batch(deployment, users_to_create(*names), if_exists=if_exists, hasty=True)
 
     (problem,) = refused.value.problems
     assert time.monotonic() - began >= 0.3
@@ -252,14 +262,16 @@ def test_a_holder_that_does_not_end_is_named_with_who_and_since_when(
 
 
 @pytest.mark.parametrize("names", ["ab", "abcdefg"], ids=["small", "large"])
-def test_an_abandoned_holder_is_dropped(house: House, transport: Transport, names: str) -> None:
+def test_an_abandoned_holder_is_dropped(
+    deployment: Deployment, transport: Transport, names: str
+) -> None:
     holder = transport.open("holder", "fail")
-    transport.claim(holder.batch_id, 0, everybody("b"))
+    transport.claim(holder.batch_id, 0, checked_users("b"))
     said: list[str] = []
 
     outcome = run_batch(
-        house,
-        wanted(*names),
+        deployment,
+        users_to_create(*names),
         abandoned=lambda batch_id: nullcontext(batch_id == holder.batch_id),
         log=said.append,
         hasty=True,
@@ -274,10 +286,10 @@ def test_an_abandoned_holder_is_dropped(house: House, transport: Transport, name
 
 @pytest.mark.parametrize("names", ["ab", "abcdefg"], ids=["small", "large"])
 def test_a_holder_that_looked_abandoned_and_was_published_is_an_account(
-    house: House, transport: Transport, names: str
+    deployment: Deployment, transport: Transport, names: str
 ) -> None:
     holder = transport.open("holder", "fail")
-    transport.claim(holder.batch_id, 0, everybody("b"))
+    transport.claim(holder.batch_id, 0, checked_users("b"))
     said: list[str] = []
 
     @contextmanager
@@ -286,7 +298,7 @@ def test_a_holder_that_looked_abandoned_and_was_published_is_an_account(
         yield True
 
     with pytest.raises(BatchRefused) as refused:
-        run_batch(house, wanted(*names), abandoned=abandoned, log=said.append)
+        run_batch(deployment, users_to_create(*names), abandoned=abandoned, log=said.append)
 
     assert codes(refused.value) == [(1, "email_exists")]
     assert not any("Dropped" in line for line in said)
@@ -322,21 +334,21 @@ def check_the_outcomes(
     batches = transport.batches(open_only=False, before="", limit=100)
     assert {batch.state for batch in batches} <= {"published", "dropped"}
     assert sum(batch.users for batch in batches) == len(live)
-    assert transport.look_up(everybody("nobody"), 0) == []
+    assert transport.look_up(checked_users("nobody"), 0) == []
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_eight_threads_with_overlapping_lists(house: House, seed: int) -> None:
+def test_eight_threads_with_overlapping_lists(deployment: Deployment, seed: int) -> None:
     random = Random(seed)
     lists = [random.sample([f"u{n}" for n in range(1_200)], 300) for _ in range(8)]
     policy = msgspec.structs.replace(PATIENT, page_users=40)
     start = threading.Barrier(8)
 
     def run(at: int) -> list[str] | int:
-        with closing(house.transport(policy)) as transport:
+        with closing(deployment.transport(policy)) as transport:
             batch = BatchRun(
                 transport,
-                UserList(wanted(*lists[at])),
+                UserList(users_to_create(*lists[at])),
                 begin=lambda: f"key-{at}",
                 if_exists="skip" if at % 2 else "fail",
             )
@@ -356,7 +368,7 @@ def test_eight_threads_with_overlapping_lists(house: House, seed: int) -> None:
     with ThreadPoolExecutor(8) as pool:
         outcomes = list(pool.map(run, range(8)))
 
-    with closing(house.transport(policy)) as transport:
+    with closing(deployment.transport(policy)) as transport:
         check_the_outcomes(transport, lists, outcomes)
 
 
@@ -403,5 +415,5 @@ def test_four_processes_with_overlapping_lists(data: Path) -> None:
     assert [errors for _, errors in ends] == [""] * 4
 
     data.parent.joinpath("data").symlink_to(data)
-    with closing(embedded(data.parent)) as transport:
+    with closing(embedded_transport(data.parent)) as transport:
         check_the_outcomes(transport, lists, [json.loads(output) for output, _ in ends])

@@ -5,15 +5,9 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from tests.support.control_planes import House
-from tests.support.users import (
-    PASSWORD,
-    POLICY,
-    checked,
-    emails,
-    everybody,
-    execute,
-)
+from tests.support.control_planes import Deployment
+from tests.support.stored_data import execute_sql
+from tests.support.users import PASSWORD, POLICY, account_emails, checked_user, checked_users
 
 from anyscale.audit_log import entry_hash
 from anyscale.errors import (
@@ -35,8 +29,8 @@ JANE, JOE = Principal("local:jane"), Principal("local:joe")
 
 
 @pytest.fixture
-def plane(store_house: House) -> Iterator[ControlPlane]:
-    with closing(store_house.plane()) as plane:
+def plane(store_deployment: Deployment) -> Iterator[ControlPlane]:
+    with closing(store_deployment.control_plane()) as plane:
         yield plane
 
 
@@ -49,7 +43,7 @@ def published(batches: BatchService, *names: str, key: str = "earlier") -> Batch
     """Create accounts by the large way."""
     batch = batches.open(key, "fail", JANE)
     for number, first in enumerate(range(0, len(names), 3)):
-        batches.claim(batch.batch_id, number, everybody(*names[first : first + 3]))
+        batches.claim(batch.batch_id, number, checked_users(*names[first : first + 3]))
     return batches.publish(batch.batch_id, len(names), JANE)
 
 
@@ -62,7 +56,7 @@ def row_counts(plane: ControlPlane) -> dict[str, int]:
     with plane.store.read() as rows:
         tables = ("batches", "pages", "conflicts", "users", "audit")
         return {
-            name: execute(rows, f"select count(*) from {name}").fetchone()[0] for name in tables
+            name: execute_sql(rows, f"select count(*) from {name}").fetchone()[0] for name in tables
         }
 
 
@@ -85,17 +79,17 @@ def test_opening_again_takes_up_the_open_batch(batches: BatchService) -> None:
 
 def test_claiming_again_changes_nothing(plane: ControlPlane, batches: BatchService) -> None:
     batch = batches.open("key", "fail", JOE)
-    first = batches.claim(batch.batch_id, 0, everybody("a", "b"))
+    first = batches.claim(batch.batch_id, 0, checked_users("a", "b"))
     before = row_counts(plane)
 
-    assert batches.claim(batch.batch_id, 0, everybody("a", "b")) == first
+    assert batches.claim(batch.batch_id, 0, checked_users("a", "b")) == first
     assert row_counts(plane) == before
     assert (first.users, first.skipped, first.conflicts, first.holders) == (2, 0, 0, [])
 
 
 def test_a_stored_hash_is_never_computed_again(plane: ControlPlane, batches: BatchService) -> None:
     batch = batches.open("key", "fail", JOE)
-    batches.claim(batch.batch_id, 0, everybody("a", "b", password=PASSWORD))
+    batches.claim(batch.batch_id, 0, checked_users("a", "b", password=PASSWORD))
 
     assert batches.hash(batch.batch_id, [(0, PASSWORD)]) == 1
     assert batches.hash(batch.batch_id, [(0, "another password"), (1, PASSWORD)]) == 1
@@ -103,7 +97,7 @@ def test_a_stored_hash_is_never_computed_again(plane: ControlPlane, batches: Bat
 
     assert plane.hashing.computed == 2
     with plane.store.read() as rows:
-        hashes = execute(rows, "select password_hash from users").fetchall()
+        hashes = execute_sql(rows, "select password_hash from users").fetchall()
     assert all(plane.hashing.verify(text, PASSWORD) for (text,) in hashes)
 
 
@@ -111,19 +105,19 @@ def test_publishing_again_gives_the_same_answer(plane: ControlPlane, batches: Ba
     first = published(batches, "a", "b")
     again = batches.publish(first.batch_id, 2, Principal("local:ann"))
     assert again == first
-    assert emails(plane) == ["a@example.com", "b@example.com"]
+    assert account_emails(plane) == ["a@example.com", "b@example.com"]
     assert len(trail(plane)) == 1
 
 
 def test_a_published_batch_is_opened_and_compared_again(batches: BatchService) -> None:
     first = published(batches, "a", "b", "c", "d")
     assert batches.open("earlier", "fail", JOE).state == "published"
-    assert batches.claim(first.batch_id, 1, everybody("d")).users == 1
+    assert batches.claim(first.batch_id, 1, checked_users("d")).users == 1
 
 
 def test_dropping_again_is_dropping_once(plane: ControlPlane, batches: BatchService) -> None:
     batch = batches.open("key", "fail", JOE)
-    batches.claim(batch.batch_id, 0, everybody("a"))
+    batches.claim(batch.batch_id, 0, checked_users("a"))
     for _ in range(2):
         assert batches.drop(batch.batch_id, JOE).state == "dropped"
     assert row_counts(plane) == {"batches": 1, "pages": 0, "conflicts": 0, "users": 0, "audit": 1}
@@ -131,7 +125,7 @@ def test_dropping_again_is_dropping_once(plane: ControlPlane, batches: BatchServ
 
 
 def test_creating_again_gives_the_same_answer(plane: ControlPlane, batches: BatchService) -> None:
-    users = everybody("b", "a", password=PASSWORD)
+    users = checked_users("b", "a", password=PASSWORD)
     first = batches.create("key", users, "fail", JOE)
     before, hashed = row_counts(plane), plane.hashing.computed
     again = batches.create("key", users, "fail", Principal("local:ann"))
@@ -146,13 +140,13 @@ def test_releasing_again_leaves_the_batch_open_and_its_counts_true(
 ) -> None:
     published(batches, "b")
     batch = batches.open("key", "fail", JOE)
-    batches.claim(batch.batch_id, 0, everybody("a", "b"))
+    batches.claim(batch.batch_id, 0, checked_users("a", "b"))
     for _ in range(2):
         batches.release(batch.batch_id)
         shown = batches.show(batch.batch_id)
         assert (shown.state, shown.users, shown.skipped) == ("open", 0, 0)
         assert batches.conflicts(batch.batch_id) == []
-    assert batches.claim(batch.batch_id, 0, everybody("a", "b")).conflicts == 1
+    assert batches.claim(batch.batch_id, 0, checked_users("a", "b")).conflicts == 1
 
 
 # Other content
@@ -172,11 +166,11 @@ def test_a_page_that_was_claimed_takes_no_other_content(
     batches: BatchService, other: list[tuple[str, str | None]]
 ) -> None:
     batch = batches.open("key", "fail", JOE)
-    own = [checked("a@example.com"), checked("b@example.com", PASSWORD)]
+    own = [checked_user("a@example.com"), checked_user("b@example.com", PASSWORD)]
     batches.claim(batch.batch_id, 0, own)
     with pytest.raises(KeyReused, match="other users on page 0"):
         batches.claim(
-            batch.batch_id, 0, [checked(f"{name}@example.com", text) for name, text in other]
+            batch.batch_id, 0, [checked_user(f"{name}@example.com", text) for name, text in other]
         )
 
 
@@ -184,32 +178,32 @@ def test_a_page_that_was_claimed_takes_no_other_content(
 def test_a_key_of_a_small_batch_takes_no_other_content(
     plane: ControlPlane, batches: BatchService, other: list[tuple[str, str | None]]
 ) -> None:
-    own = [checked("a@example.com"), checked("b@example.com", PASSWORD)]
+    own = [checked_user("a@example.com"), checked_user("b@example.com", PASSWORD)]
     batches.create("key", own, "fail", JOE)
     with pytest.raises(KeyReused):
         batches.create(
-            "key", [checked(f"{name}@example.com", text) for name, text in other], "fail", JOE
+            "key", [checked_user(f"{name}@example.com", text) for name, text in other], "fail", JOE
         )
-    assert emails(plane) == ["a@example.com", "b@example.com"]
+    assert account_emails(plane) == ["a@example.com", "b@example.com"]
 
 
 def test_a_key_takes_no_other_if_exists(batches: BatchService) -> None:
     batches.open("large", "fail", JOE)
     with pytest.raises(KeyReused, match="if_exists=fail"):
         batches.open("large", "skip", JOE)
-    batches.create("small", everybody("a"), "fail", JOE)
+    batches.create("small", checked_users("a"), "fail", JOE)
     with pytest.raises(KeyReused):
-        batches.create("small", everybody("a"), "skip", JOE)
+        batches.create("small", checked_users("a"), "skip", JOE)
 
 
 def test_the_digest_does_not_cover_the_password(batches: BatchService) -> None:
     batch = batches.open("key", "fail", JOE)
-    batches.claim(batch.batch_id, 0, everybody("a", password=PASSWORD))
-    again = batches.claim(batch.batch_id, 0, everybody("a", password="another password"))
+    batches.claim(batch.batch_id, 0, checked_users("a", password=PASSWORD))
+    again = batches.claim(batch.batch_id, 0, checked_users("a", password="another password"))
     assert again.users == 1
-    batches.create("small", everybody("b", password=PASSWORD), "fail", JOE)
+    batches.create("small", checked_users("b", password=PASSWORD), "fail", JOE)
     assert batches.create(
-        "small", everybody("b", password="another password"), "fail", JOE
+        "small", checked_users("b", password="another password"), "fail", JOE
     ).replayed
 
 
@@ -218,14 +212,14 @@ def test_a_list_that_begins_like_a_longer_batch_is_another_one(
     plane: ControlPlane, batches: BatchService, end: bool
 ) -> None:
     batch = batches.open("key", "fail", JOE)
-    batches.claim(batch.batch_id, 0, everybody("a", "b", "c"))
-    batches.claim(batch.batch_id, 1, everybody("d"))
+    batches.claim(batch.batch_id, 0, checked_users("a", "b", "c"))
+    batches.claim(batch.batch_id, 1, checked_users("d"))
     if end:
         batches.publish(batch.batch_id, 4, JOE)
-    batches.claim(batch.batch_id, 0, everybody("a", "b", "c"))
+    batches.claim(batch.batch_id, 0, checked_users("a", "b", "c"))
     with pytest.raises(KeyReused):
         batches.publish(batch.batch_id, 3, JOE)
-    assert len(emails(plane)) == (4 if end else 0)
+    assert len(account_emails(plane)) == (4 if end else 0)
 
 
 def test_a_published_batch_has_the_number_of_entries_that_it_has(batches: BatchService) -> None:
@@ -238,20 +232,20 @@ def test_a_published_batch_has_the_number_of_entries_that_it_has(batches: BatchS
 def test_a_published_batch_takes_no_further_page(batches: BatchService) -> None:
     batch = published(batches, "a", "b", "c")
     with pytest.raises(KeyReused):
-        batches.claim(batch.batch_id, 1, everybody("d"))
+        batches.claim(batch.batch_id, 1, checked_users("d"))
 
 
 def test_a_page_that_is_too_large_is_refused(batches: BatchService) -> None:
     batch = batches.open("key", "fail", JOE)
     with pytest.raises(ValueError, match="at most 3 users"):
-        batches.claim(batch.batch_id, 0, everybody("a", "b", "c", "d"))
+        batches.claim(batch.batch_id, 0, checked_users("a", "b", "c", "d"))
 
 
 def test_a_small_create_does_not_end_a_large_batch_of_the_same_key(batches: BatchService) -> None:
     batch = batches.open("key", "fail", JOE)
-    batches.claim(batch.batch_id, 0, everybody("a"))
+    batches.claim(batch.batch_id, 0, checked_users("a"))
     with pytest.raises(KeyReused, match=batch.batch_id):
-        batches.create("key", everybody("a"), "fail", JOE)
+        batches.create("key", checked_users("a"), "fail", JOE)
 
 
 # Nothing is published that is not whole
@@ -261,23 +255,23 @@ def test_a_batch_with_a_page_missing_is_not_published(
     plane: ControlPlane, batches: BatchService
 ) -> None:
     batch = batches.open("key", "fail", JOE)
-    batches.claim(batch.batch_id, 1, everybody("d"))
+    batches.claim(batch.batch_id, 1, checked_users("d"))
     with pytest.raises(BatchUnfinished, match="1 of 4 users") as caught:
         batches.publish(batch.batch_id, 4, JOE)
     assert caught.value.batch_id == batch.batch_id
-    assert emails(plane) == []
+    assert account_emails(plane) == []
 
 
 def test_a_batch_with_a_hash_missing_is_not_published(
     plane: ControlPlane, batches: BatchService
 ) -> None:
     batch = batches.open("key", "fail", JOE)
-    batches.claim(batch.batch_id, 0, everybody("a", "b", password=PASSWORD))
+    batches.claim(batch.batch_id, 0, checked_users("a", "b", password=PASSWORD))
     batches.hash(batch.batch_id, [(1, PASSWORD)])
     assert batches.show(batch.batch_id).hashes_due == 1
     with pytest.raises(BatchUnfinished, match="1 passwords are not hashed yet"):
         batches.publish(batch.batch_id, 2, JOE)
-    assert emails(plane) == []
+    assert account_emails(plane) == []
     assert trail(plane) == []
 
 
@@ -286,11 +280,11 @@ def test_a_batch_with_a_conflict_is_not_published(
 ) -> None:
     published(batches, "a")
     batch = batches.open("key", "fail", JOE)
-    batches.claim(batch.batch_id, 0, everybody("a", "b"))
+    batches.claim(batch.batch_id, 0, checked_users("a", "b"))
     for entries in (1, 2):
         with pytest.raises(BatchUnfinished, match="1 whose emails are taken"):
             batches.publish(batch.batch_id, entries, JOE)
-    assert emails(plane) == ["a@example.com"]
+    assert account_emails(plane) == ["a@example.com"]
 
 
 @pytest.mark.parametrize("end", ["published", "dropped"])
@@ -298,14 +292,14 @@ def test_a_batch_that_has_ended_takes_nothing_more(
     plane: ControlPlane, batches: BatchService, end: str
 ) -> None:
     batch = batches.open("key", "fail", JOE)
-    batches.claim(batch.batch_id, 0, everybody("a"))
+    batches.claim(batch.batch_id, 0, checked_users("a"))
     if end == "published":
         batches.publish(batch.batch_id, 1, JOE)
         late: list[Callable[[], object]] = [lambda: batches.drop(batch.batch_id, JOE)]
     else:
         batches.drop(batch.batch_id, JOE)
         late = [
-            lambda: batches.claim(batch.batch_id, 1, everybody("b")),
+            lambda: batches.claim(batch.batch_id, 1, checked_users("b")),
             lambda: batches.publish(batch.batch_id, 1, JOE),
         ]
     before = row_counts(plane)
@@ -326,7 +320,7 @@ def test_what_is_removed_late_spares_a_batch_that_was_published_meanwhile(
     plane: ControlPlane, batches: BatchService
 ) -> None:
     batch = batches.open("key", "fail", JOE)
-    batches.claim(batch.batch_id, 0, everybody("a"))
+    batches.claim(batch.batch_id, 0, checked_users("a"))
     with plane.store.read() as rows:
         as_it_was = rows.batch(batch.batch_id)
     assert as_it_was
@@ -336,7 +330,7 @@ def test_what_is_removed_late_spares_a_batch_that_was_published_meanwhile(
         plane.store, as_it_was, POLICY.page_users
     )  # the second half of a release that was overtaken
 
-    assert emails(plane) == ["a@example.com"]
+    assert account_emails(plane) == ["a@example.com"]
 
 
 def test_a_batch_that_is_not_there_is_not_found(batches: BatchService) -> None:
@@ -344,7 +338,7 @@ def test_a_batch_that_is_not_there_is_not_found(batches: BatchService) -> None:
         with pytest.raises(NotFound, match="there is no batch bat_none"):
             call("bat_none")
     with pytest.raises(NotFound):
-        batches.claim("bat_none", 0, everybody("a"))
+        batches.claim("bat_none", 0, checked_users("a"))
     with pytest.raises(NotFound):
         batches.drop("bat_none", JOE)
 
@@ -355,7 +349,7 @@ def test_a_batch_that_is_not_there_is_not_found(batches: BatchService) -> None:
 def test_nobody_who_exists_is_hashed_for(plane: ControlPlane, batches: BatchService) -> None:
     published(batches, "a")
     batch = batches.open("key", "skip", JOE)
-    users = [*everybody("a", "b", password=PASSWORD), checked("c@example.com", "")]
+    users = [*checked_users("a", "b", password=PASSWORD), checked_user("c@example.com", "")]
     batches.claim(batch.batch_id, 0, users)
     assert batches.hash(batch.batch_id, [(0, PASSWORD), (1, PASSWORD)]) == 1
     assert batches.publish(batch.batch_id, 3, JOE).users == 2
@@ -367,9 +361,9 @@ def test_a_small_batch_hashes_for_nobody_who_exists(
 ) -> None:
     published(batches, "a")
     with pytest.raises(BatchRefused):
-        batches.create("fail", everybody("a", "b", password=PASSWORD), "fail", JOE)
+        batches.create("fail", checked_users("a", "b", password=PASSWORD), "fail", JOE)
     assert plane.hashing.computed == 0
-    batches.create("skip", everybody("a", "b", password=PASSWORD), "skip", JOE)
+    batches.create("skip", checked_users("a", "b", password=PASSWORD), "skip", JOE)
     assert plane.hashing.computed == 1
 
 
@@ -390,14 +384,14 @@ def test_an_email_that_comes_free_while_a_small_batch_hashes_is_hashed_for(
     plane: ControlPlane, batches: BatchService
 ) -> None:
     holder = batches.open("holder", "fail", JOE)
-    batches.claim(holder.batch_id, 0, everybody("a"))
+    batches.claim(holder.batch_id, 0, checked_users("a"))
     with closing(Interrupted(lambda: batches.drop(holder.batch_id, JOE))) as hashing:
         other = BatchService(plane.store, hashing, POLICY, available=True, expiry_days=7)
-        created = other.create("key", everybody("a", "b", password=PASSWORD), "fail", JOE)
+        created = other.create("key", checked_users("a", "b", password=PASSWORD), "fail", JOE)
         assert hashing.computed == 2
     assert created.batch.users == 2
     with plane.store.read() as rows:
-        hashes = execute(rows, "select password_hash from users").fetchall()
+        hashes = execute_sql(rows, "select password_hash from users").fetchall()
     assert all(plane.hashing.verify(text, PASSWORD) for (text,) in hashes)
 
 
@@ -407,8 +401,8 @@ def test_an_email_that_is_taken_while_a_small_batch_hashes_is_told(
     with closing(Interrupted(lambda: published(batches, "a"))) as hashing:
         other = BatchService(plane.store, hashing, POLICY, available=True, expiry_days=7)
         with pytest.raises(BatchRefused, match="has an account already"):
-            other.create("key", everybody("a", "b", password=PASSWORD), "fail", JOE)
-    assert emails(plane) == ["a@example.com"]
+            other.create("key", checked_users("a", "b", password=PASSWORD), "fail", JOE)
+    assert account_emails(plane) == ["a@example.com"]
     assert row_counts(plane)["batches"] == 1
 
 
@@ -416,7 +410,7 @@ def test_a_batch_that_is_dropped_while_it_is_hashed_stores_nothing(
     plane: ControlPlane, batches: BatchService
 ) -> None:
     batch = batches.open("key", "fail", JOE)
-    batches.claim(batch.batch_id, 0, everybody("a", password=PASSWORD))
+    batches.claim(batch.batch_id, 0, checked_users("a", password=PASSWORD))
     with closing(Interrupted(lambda: batches.drop(batch.batch_id, JOE))) as hashing:
         other = BatchService(plane.store, hashing, POLICY, available=True, expiry_days=7)
         with pytest.raises(BatchGone, match="dropped"):
@@ -426,7 +420,7 @@ def test_a_batch_that_is_dropped_while_it_is_hashed_stores_nothing(
 
 def test_the_policy_is_enforced_on_hashing(plane: ControlPlane, batches: BatchService) -> None:
     batch = batches.open("key", "fail", JOE)
-    users = everybody("a", "b", "c", password=PASSWORD)
+    users = checked_users("a", "b", "c", password=PASSWORD)
     batches.claim(batch.batch_id, 0, users)
     with pytest.raises(BatchRefused) as caught:
         batches.hash(batch.batch_id, [(0, "short"), (1, PASSWORD), (2, "jane, of all names")])
@@ -455,7 +449,7 @@ def test_ids_are_unique_and_come_in_the_order_of_the_input(
     plane: ControlPlane, batches: BatchService
 ) -> None:
     first = published(batches, "d", "a", "c", "b")
-    second = batches.create("small", everybody("z", "y"), "fail", JOE)
+    second = batches.create("small", checked_users("z", "y"), "fail", JOE)
     users = batches.created(first.batch_id, "", 10)
     assert [user.email[0] for user in users] == ["d", "a", "c", "b"]
     assert [user.email[0] for user in second.users] == ["z", "y"]
@@ -471,12 +465,12 @@ def test_skipping_adds_up(plane: ControlPlane, batches: BatchService, small: boo
     published(batches, "b", "d")
     names = ("a", "b", "c", "d", "e")
     if small:
-        created = batches.create("key", everybody(*names), "skip", JOE)
+        created = batches.create("key", checked_users(*names), "skip", JOE)
         batch, skipped = created.batch, created.skipped
     else:
         batch = batches.open("key", "skip", JOE)
-        batches.claim(batch.batch_id, 0, everybody(*names[:3]))
-        batches.claim(batch.batch_id, 1, everybody(*names[3:]))
+        batches.claim(batch.batch_id, 0, checked_users(*names[:3]))
+        batches.claim(batch.batch_id, 1, checked_users(*names[3:]))
         batch = batches.publish(batch.batch_id, 5, JOE)
         skipped = batches.conflicts(batch.batch_id)
     assert (batch.users, batch.skipped) == (3, 2)
@@ -491,11 +485,11 @@ def test_skipping_adds_up(plane: ControlPlane, batches: BatchService, small: boo
 def test_exists_held_and_duplicate_are_told_apart(batches: BatchService, if_exists: str) -> None:
     published(batches, "a")
     holder = batches.open("holder", "fail", Principal("local:ann"))
-    batches.claim(holder.batch_id, 0, everybody("b"))
+    batches.claim(holder.batch_id, 0, checked_users("b"))
 
     batch = batches.open("key", if_exists, JOE)
-    batches.claim(batch.batch_id, 0, everybody("a", "b", "c"))
-    claimed = batches.claim(batch.batch_id, 1, everybody("d", "d", "c"))
+    batches.claim(batch.batch_id, 0, checked_users("a", "b", "c"))
+    claimed = batches.claim(batch.batch_id, 1, checked_users("d", "d", "c"))
 
     assert claimed.conflicts == 2
     found = batches.conflicts(batch.batch_id)
@@ -512,9 +506,9 @@ def test_a_small_batch_does_not_pass_over_what_is_held(
     plane: ControlPlane, batches: BatchService
 ) -> None:
     holder = batches.open("holder", "fail", Principal("local:ann"))
-    batches.claim(holder.batch_id, 0, everybody("b"))
+    batches.claim(holder.batch_id, 0, checked_users("b"))
     with pytest.raises(BatchRefused) as caught:
-        batches.create("key", everybody("a", "b", password=PASSWORD), "skip", JOE)
+        batches.create("key", checked_users("a", "b", password=PASSWORD), "skip", JOE)
     (problem,) = caught.value.problems
     assert (problem.index, problem.code) == (1, "email_held")
     assert holder.batch_id in problem.detail
@@ -528,12 +522,12 @@ def test_conflicts_are_looked_up_again_when_their_page_is_claimed_again(
     batches: BatchService,
 ) -> None:
     holder = batches.open("holder", "fail", Principal("local:ann"))
-    batches.claim(holder.batch_id, 0, everybody("a"))
+    batches.claim(holder.batch_id, 0, checked_users("a"))
     batch = batches.open("key", "fail", JOE)
-    assert batches.claim(batch.batch_id, 0, everybody("a", "b")).holders == [holder.batch_id]
+    assert batches.claim(batch.batch_id, 0, checked_users("a", "b")).holders == [holder.batch_id]
     batches.drop(holder.batch_id, Principal("local:ann"))
 
-    assert batches.claim(batch.batch_id, 0, everybody("a", "b")).conflicts == 0
+    assert batches.claim(batch.batch_id, 0, checked_users("a", "b")).conflicts == 0
     assert batches.conflicts(batch.batch_id) == []
     assert batches.publish(batch.batch_id, 2, JOE).users == 2
 
@@ -541,7 +535,7 @@ def test_conflicts_are_looked_up_again_when_their_page_is_claimed_again(
 def test_looking_up_writes_nothing(plane: ControlPlane, batches: BatchService) -> None:
     published(batches, "b")
     before = row_counts(plane)
-    (found,) = batches.look_up(everybody("a", "b"), 7)
+    (found,) = batches.look_up(checked_users("a", "b"), 7)
     assert (found.position, found.kind) == (8, "exists")
     assert row_counts(plane) == before
 
@@ -551,7 +545,7 @@ def test_looking_up_writes_nothing(plane: ControlPlane, batches: BatchService) -
 
 def make_idle(plane: ControlPlane, batch: Batch, days: float) -> None:
     with plane.store.write() as rows:
-        execute(
+        execute_sql(
             rows,
             "update batches set touched_at = touched_at - ? where batch_id = ?",
             (int(days * 86_400_000), batch.batch_id),
@@ -562,8 +556,8 @@ def test_only_batches_that_nobody_touched_expire(
     plane: ControlPlane, batches: BatchService
 ) -> None:
     idle, fresh = (batches.open(key, "fail", JOE) for key in ("idle", "fresh"))
-    batches.claim(idle.batch_id, 0, everybody("a"))
-    batches.claim(fresh.batch_id, 0, everybody("b"))
+    batches.claim(idle.batch_id, 0, checked_users("a"))
+    batches.claim(fresh.batch_id, 0, checked_users("b"))
     done = published(batches, "c")
     make_idle(plane, idle, 7.01)
     make_idle(plane, fresh, 6.99)
@@ -577,7 +571,7 @@ def test_only_batches_that_nobody_touched_expire(
     assert [(row.event, row.actor) for row in trail(plane)][1:] == [("batch.expired", "system")]
     assert row_counts(plane)["users"] == 2
     with pytest.raises(BatchGone, match="expired"):
-        batches.claim(idle.batch_id, 0, everybody("a"))
+        batches.claim(idle.batch_id, 0, checked_users("a"))
 
 
 @pytest.mark.parametrize("call", ["open", "claim", "hash", "release"])
@@ -585,11 +579,11 @@ def test_every_call_on_a_batch_keeps_it(
     plane: ControlPlane, batches: BatchService, call: str
 ) -> None:
     batch = batches.open("key", "fail", JOE)
-    batches.claim(batch.batch_id, 0, everybody("a", password=PASSWORD))
+    batches.claim(batch.batch_id, 0, checked_users("a", password=PASSWORD))
     make_idle(plane, batch, 8)
     calls: dict[str, Callable[[], object]] = {
         "open": lambda: batches.open("key", "fail", JOE),
-        "claim": lambda: batches.claim(batch.batch_id, 1, everybody("b")),
+        "claim": lambda: batches.claim(batch.batch_id, 1, checked_users("b")),
         "hash": lambda: batches.hash(batch.batch_id, [(0, PASSWORD)]),
         "release": lambda: batches.release(batch.batch_id),
     }
@@ -600,9 +594,9 @@ def test_every_call_on_a_batch_keeps_it(
 
 def test_claiming_a_page_again_keeps_the_batch(plane: ControlPlane, batches: BatchService) -> None:
     batch = batches.open("key", "fail", JOE)
-    batches.claim(batch.batch_id, 0, everybody("a"))
+    batches.claim(batch.batch_id, 0, checked_users("a"))
     make_idle(plane, batch, 8)
-    batches.claim(batch.batch_id, 0, everybody("a"))
+    batches.claim(batch.batch_id, 0, checked_users("a"))
     batches.expire()
     assert batches.show(batch.batch_id).state == "open"
 
@@ -615,7 +609,7 @@ def test_a_batch_that_somebody_goes_on_with_in_the_last_moment_stays(
     with plane.store.read() as rows:
         idle = rows.batch(batch.batch_id)
     assert idle
-    batches.claim(batch.batch_id, 0, everybody("a"))
+    batches.claim(batch.batch_id, 0, checked_users("a"))
 
     assert not expired(plane.store, idle)  # the second half of an expiry that was overtaken
 
@@ -625,7 +619,7 @@ def test_a_batch_that_somebody_goes_on_with_in_the_last_moment_stays(
 def test_a_drop_that_was_cut_short_is_finished(plane: ControlPlane, batches: BatchService) -> None:
     batch = batches.open("key", "fail", JOE)
     for number, name in enumerate("abc"):
-        batches.claim(batch.batch_id, number, everybody(name))
+        batches.claim(batch.batch_id, number, checked_users(name))
     with plane.store.write() as rows:
         found = rows.batch(batch.batch_id)
         assert found
@@ -643,7 +637,7 @@ def test_the_trail_is_chained_and_names_ids_only(
     plane: ControlPlane, batches: BatchService
 ) -> None:
     done = published(batches, "a", "b", "c", "d")
-    batches.create("small", everybody("e", password=PASSWORD), "fail", JOE)
+    batches.create("small", checked_users("e", password=PASSWORD), "fail", JOE)
     dropped = batches.open("dropped", "fail", Principal("local:ann"))
     batches.drop(dropped.batch_id, JOE)
     idle = batches.open("idle", "fail", JOE)
@@ -674,28 +668,30 @@ def test_the_trail_is_chained_and_names_ids_only(
     assert PASSWORD not in told
 
 
-def test_no_password_is_in_the_database(store_house: House, batches: BatchService) -> None:
+def test_no_password_is_in_the_database(
+    store_deployment: Deployment, batches: BatchService
+) -> None:
     batch = batches.open("key", "fail", JOE)
-    batches.claim(batch.batch_id, 0, everybody("a", password=PASSWORD))
+    batches.claim(batch.batch_id, 0, checked_users("a", password=PASSWORD))
     batches.hash(batch.batch_id, [(0, PASSWORD)])
-    batches.create("small", everybody("b", password=PASSWORD), "fail", JOE)
+    batches.create("small", checked_users("b", password=PASSWORD), "fail", JOE)
     assert "battery" in PASSWORD
-    assert "battery" not in str(store_house.snapshot())
+    assert "battery" not in str(store_deployment.snapshot())
 
 
 # Switched off
 
 
 def test_every_call_that_creates_says_that_it_is_switched_off(
-    store_house: House, plane: ControlPlane, batches: BatchService
+    store_deployment: Deployment, plane: ControlPlane, batches: BatchService
 ) -> None:
     batch = batches.open("key", "fail", JOE)
-    with closing(store_house.plane(available=False)) as off:
+    with closing(store_deployment.control_plane(available=False)) as off:
         calls: list[Callable[[], object]] = [
-            lambda: off.batches.create("small", everybody("a"), "fail", JOE),
+            lambda: off.batches.create("small", checked_users("a"), "fail", JOE),
             off.batches.available_policy,  # which a dry run asks for first
             lambda: off.batches.open("other", "fail", JOE),
-            lambda: off.batches.claim(batch.batch_id, 0, everybody("a")),
+            lambda: off.batches.claim(batch.batch_id, 0, checked_users("a")),
             lambda: off.batches.hash(batch.batch_id, [(0, PASSWORD)]),
             lambda: off.batches.publish(batch.batch_id, 0, JOE),
         ]
@@ -704,6 +700,6 @@ def test_every_call_that_creates_says_that_it_is_switched_off(
                 call()
         assert row_counts(plane)["users"] == 0
         # Reading and clearing up go on.
-        assert off.batches.look_up(everybody("a"), 0) == []
+        assert off.batches.look_up(checked_users("a"), 0) == []
         assert off.batches.show(batch.batch_id).state == "open"
         assert off.batches.drop(batch.batch_id, JOE).state == "dropped"

@@ -9,8 +9,8 @@ import pytest
 import urllib3
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.control_planes import Served, house_of
-from tests.support.postgres import Databases
+from tests.support.control_planes import HttpDeployment, new_deployment
+from tests.support.postgres import PostgresDatabases
 from tests.support.users import POLICY
 
 from anyscale.api_schemas import BatchCreate, LookUp, UserChunk
@@ -87,10 +87,10 @@ def test_more_users_than_a_page_are_too_many_whatever_is_wrong_with_them() -> No
 
 
 @pytest.fixture(scope="module")
-def served(postgres_databases: Databases) -> Iterator[tuple[str, dict[str, str]]]:
-    with house_of("http-sqlite", postgres_databases) as house:
-        assert isinstance(house, Served)
-        yield house.url(), {"Authorization": f"Bearer {house.token}"}
+def served(postgres_databases: PostgresDatabases) -> Iterator[tuple[str, dict[str, str]]]:
+    with new_deployment("http-sqlite", postgres_databases) as deployment:
+        assert isinstance(deployment, HttpDeployment)
+        yield deployment.url(), {"Authorization": f"Bearer {deployment.token}"}
 
 
 def post(served: tuple[str, dict[str, str]], body: bytes, **headers: str) -> tuple[int, Any]:

@@ -5,9 +5,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from tests.support.http_client import Visitor, make_accounts
-from tests.support.server_in_process import serving
-from tests.support.users import control_plane
+from tests.support.control_planes import new_control_plane
+from tests.support.http_client import HttpClient
+from tests.support.server_in_process import serve_in_process
+from tests.support.users import create_accounts
 
 from anyscale.server.main import ControlPlane
 
@@ -38,16 +39,16 @@ CASES = {
 @pytest.fixture
 def plane(tmp_path: Path) -> ControlPlane:
     """Jane's, which the server closes."""
-    plane = control_plane(tmp_path)
-    make_accounts(plane, "jane")
+    plane = new_control_plane(tmp_path)
+    create_accounts(plane, "jane")
     return plane
 
 
 @pytest.fixture
-def jane(plane: ControlPlane) -> Iterator[Visitor]:
+def client(plane: ControlPlane) -> Iterator[HttpClient]:
     """Jane, who has signed in."""
-    with serving(plane) as url:
-        yield Visitor(url).settle()
+    with serve_in_process(plane) as url:
+        yield HttpClient(url).sign_in_first_time()
 
 
 def said(case: str, host: str) -> dict[str, str]:
@@ -58,9 +59,9 @@ def said(case: str, host: str) -> dict[str, str]:
 
 @pytest.mark.parametrize(("case", "passes"), CASES.items())
 def test_only_our_own_pages_and_no_page_at_all_change_something(
-    case: str, passes: bool, jane: Visitor
+    case: str, passes: bool, client: HttpClient
 ) -> None:
-    headers = said(case, jane.host)
+    headers = said(case, client.host)
     for method, path, well in (
         ("DELETE", "/v1/me/sessions", 200),
         ("POST", "/v1/sessions", 400),
@@ -70,19 +71,19 @@ def test_only_our_own_pages_and_no_page_at_all_change_something(
         ("POST", "/tokens", 400),
         ("POST", "/sign-out", 303),
     ):
-        answer = jane.ask(method, path, headers=headers)
+        answer = client.request(method, path, headers=headers)
         assert answer.status == (well if passes else 403), path
         assert passes or answer.json["code"] == "cross_origin"
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_reading_is_free_since_no_page_sees_the_answer(case: str, jane: Visitor) -> None:
-    answer = jane.ask("GET", "/v1/me", headers=said(case, jane.host))
+def test_reading_is_free_since_no_page_sees_the_answer(case: str, client: HttpClient) -> None:
+    answer = client.request("GET", "/v1/me", headers=said(case, client.host))
     assert answer.status == 200
     assert "access-control-allow-origin" not in answer.headers
 
 
-def test_a_token_needs_no_origin_and_other_authorization_does(jane: Visitor) -> None:
+def test_a_token_needs_no_origin_and_other_authorization_does(client: HttpClient) -> None:
     evil = {"sec-fetch-site": "cross-site"}
     body: dict[str, list[str]] = {"create_users": []}
     for authorization, status in (
@@ -91,14 +92,17 @@ def test_a_token_needs_no_origin_and_other_authorization_does(jane: Visitor) -> 
         ("Basic eA==", 403),
     ):
         headers = evil | {"Authorization": authorization}
-        assert jane.ask("POST", "/v1/users:lookUp", body, headers=headers).status == status
+        assert client.request("POST", "/v1/users:lookUp", body, headers=headers).status == status
     for method, path in (("DELETE", "/v1/me/sessions"), ("POST", "/v1/sessions")):
-        assert jane.ask(method, path, headers=evil | {"Authorization": "Basic eA=="}).status == 403
+        assert (
+            client.request(method, path, headers=evil | {"Authorization": "Basic eA=="}).status
+            == 403
+        )
 
 
-def test_a_refusal_is_noted_in_the_trail(tmp_path: Path, jane: Visitor) -> None:
-    jane.ask("POST", "/v1/sessions", {}, headers={"origin": "http://evil.example"})
-    with closing(control_plane(tmp_path)) as plane:
+def test_a_refusal_is_noted_in_the_trail(tmp_path: Path, client: HttpClient) -> None:
+    client.request("POST", "/v1/sessions", {}, headers={"origin": "http://evil.example"})
+    with closing(new_control_plane(tmp_path)) as plane:
         (entry,) = [one for one in plane.trail.page(0, 100) if one.event == "access.refused"]
     assert entry.actor == "anonymous"
     assert entry.data == '{"call":"POST /v1/sessions","reason":"cross_origin","times":1}'

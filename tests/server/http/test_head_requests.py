@@ -6,9 +6,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from tests.support.http_client import Visitor, make_accounts
-from tests.support.server_in_process import serving
-from tests.support.users import PASSWORD
+from tests.support.http_client import HttpClient
+from tests.support.server_in_process import serve_in_process
+from tests.support.users import PASSWORD, create_accounts
 
 from anyscale.server.core.hashing.pool import CHEAPEST
 from anyscale.server.http.metrics import REQUESTS
@@ -19,20 +19,20 @@ CHANGING = {"date", "x-request-id"}
 
 
 @pytest.fixture
-def visitor(tmp_path: Path) -> Iterator[Visitor]:
+def client(tmp_path: Path) -> Iterator[HttpClient]:
     plane = ControlPlane(Settings(database=tmp_path / "anyscale.db"), profile=CHEAPEST)
-    make_accounts(plane, "jane", password=PASSWORD)
-    with serving(plane) as url:
-        yield Visitor(url)
+    create_accounts(plane, "jane", password=PASSWORD)
+    with serve_in_process(plane) as url:
+        yield HttpClient(url)
 
 
-def octets(visitor: Visitor, method: str, path: str) -> bytes:
+def octets(client: HttpClient, method: str, path: str) -> bytes:
     """Ask, and give all that comes until the server hangs up."""
-    host, _, port = visitor.host.partition(":")
-    with closing(socket.create_connection((host, int(port)), timeout=30)) as client:
-        asked = f"{method} {path} HTTP/1.1\r\nHost: {visitor.host}\r\nConnection: close\r\n\r\n"
-        client.sendall(asked.encode())
-        return client.makefile("rb").read()
+    host, _, port = client.host.partition(":")
+    with closing(socket.create_connection((host, int(port)), timeout=30)) as connection:
+        asked = f"{method} {path} HTTP/1.1\r\nHost: {client.host}\r\nConnection: close\r\n\r\n"
+        connection.sendall(asked.encode())
+        return connection.makefile("rb").read()
 
 
 PATHS = [
@@ -51,28 +51,28 @@ PATHS = [
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_head_tells_what_get_tells_without_the_body(visitor: Visitor, path: str) -> None:
-    by_get, by_head = visitor.ask("GET", path), visitor.ask("HEAD", path)
+def test_head_tells_what_get_tells_without_the_body(client: HttpClient, path: str) -> None:
+    by_get, by_head = client.request("GET", path), client.request("HEAD", path)
     assert by_head.status == by_get.status
     told = [
         {key: text for key, text in answer.headers.items() if key not in CHANGING}
         for answer in (by_get, by_head)
     ]
     assert told[0] == told[1]
-    head, end, body = octets(visitor, "HEAD", path).partition(b"\r\n\r\n")
+    head, end, body = octets(client, "HEAD", path).partition(b"\r\n\r\n")
     assert (bool(head), end, body) == (True, b"\r\n\r\n", b"")
 
 
-def test_the_figures_are_there_for_head_as_well(visitor: Visitor) -> None:
-    answer = visitor.ask("HEAD", "/metrics")
+def test_the_figures_are_there_for_head_as_well(client: HttpClient) -> None:
+    answer = client.request("HEAD", "/metrics")
     assert (answer.status, answer.body) == (200, b"")
     assert int(answer.headers["content-length"]) > 0
 
 
-def test_head_is_counted_as_what_it_is_and_by_its_route(visitor: Visitor) -> None:
+def test_head_is_counted_as_what_it_is_and_by_its_route(client: HttpClient) -> None:
     counted = REQUESTS.labels("HEAD", "/healthz", 200)
     before = counted._value.get()
-    visitor.ask("HEAD", "/healthz")
+    client.request("HEAD", "/healthz")
     assert counted._value.get() == before + 1
 
 
@@ -87,12 +87,12 @@ def test_head_is_counted_as_what_it_is_and_by_its_route(visitor: Visitor) -> Non
     ],
 )
 def test_a_method_that_a_path_has_not_is_answered_with_those_that_it_has(
-    visitor: Visitor, method: str, path: str, allowed: str
+    client: HttpClient, method: str, path: str, allowed: str
 ) -> None:
-    answer = visitor.ask(method, path)
+    answer = client.request(method, path)
     assert (answer.status, answer.headers["allow"]) == (405, allowed)
 
 
-def test_a_path_says_by_options_that_it_has_head(visitor: Visitor) -> None:
-    answer = visitor.ask("OPTIONS", "/healthz")
+def test_a_path_says_by_options_that_it_has_head(client: HttpClient) -> None:
+    answer = client.request("OPTIONS", "/healthz")
     assert (answer.status, answer.headers["allow"]) == (204, "GET, HEAD, OPTIONS")

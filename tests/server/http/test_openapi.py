@@ -16,9 +16,10 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
-from tests.support.http_client import NEW, Visitor, make_accounts
-from tests.support.postgres import Databases
-from tests.support.server_in_process import serving
+from tests.support.http_client import HttpClient
+from tests.support.postgres import PostgresDatabases
+from tests.support.server_in_process import serve_in_process
+from tests.support.users import NEW_PASSWORD, create_accounts
 
 from anyscale.server.core.hashing.pool import CHEAPEST
 from anyscale.server.http.app import application
@@ -49,7 +50,7 @@ def document() -> schemathesis.BaseSchema:
 def served(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
-    postgres_databases: Databases,
+    postgres_databases: PostgresDatabases,
 ) -> Iterator[dict[str, Any]]:
     """Where the calls go, an owner's token, and somebody who may sign in."""
     database: Any = tmp_path_factory.mktemp("openapi") / "anyscale.db"
@@ -57,17 +58,17 @@ def served(
         database = empty if request.param == "postgres" else database
         plane = ControlPlane(Settings(database=database), profile=CHEAPEST)
         token = plane.tokens.create("jane", "owner", None, "local:test")
-        make_accounts(plane, "jane")
-        with serving(plane) as url:
-            Visitor(url).settle()
+        create_accounts(plane, "jane")
+        with serve_in_process(plane) as url:
+            HttpClient(url).sign_in_first_time()
             yield {"base_url": url, "headers": {"Authorization": f"Bearer {token}"}}
 
 
 @pytest.fixture
 def signed_in(served: dict[str, Any]) -> dict[str, Any]:
     """The same, and somebody who has signed in, anew for each operation: some of them sign out."""
-    jane = Visitor(served["base_url"])
-    jane.sign_in(password=NEW)
+    jane = HttpClient(served["base_url"])
+    jane.sign_in(password=NEW_PASSWORD)
     return served | {"cookies": dict(jane.cookies)}
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.http_client import NEW, Answer, Visitor, make_accounts
-from tests.support.server_in_process import serving
-from tests.support.users import PASSWORD
+from tests.support.http_client import HttpClient, HttpResponse
+from tests.support.server_in_process import serve_in_process
+from tests.support.users import NEW_PASSWORD, PASSWORD, create_accounts
 
 from anyscale.server.core.hashing.pool import CHEAPEST
 from anyscale.server.core.secrets import hash_of
@@ -26,7 +26,7 @@ PUBLIC = "https://accounts.example.com"
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 
-Come = Callable[..., Visitor]
+Come = Callable[..., HttpClient]
 
 
 @pytest.fixture
@@ -34,35 +34,35 @@ def come(tmp_path: Path) -> Iterator[Come]:
     """Serves a control plane with Jane's account, and gives somebody who comes to it."""
     with ExitStack() as stack:
 
-        def coming(prepare: Callable[[ControlPlane], Any] = id, **settings: Any) -> Visitor:
+        def coming(prepare: Callable[[ControlPlane], Any] = id, **settings: Any) -> HttpClient:
             kept = Settings(database=tmp_path / "anyscale.db", **settings)
             plane = ControlPlane(kept, profile=CHEAPEST)
             if not kept.policy.sso_only:
-                make_accounts(plane, "jane")
+                create_accounts(plane, "jane")
             prepare(plane)
-            return Visitor(stack.enter_context(serving(plane)))
+            return HttpClient(stack.enter_context(serve_in_process(plane)))
 
         yield coming
 
 
-def get(visitor: Visitor, path: str, **headers: str) -> Answer:
-    return visitor.ask("GET", path, headers=BROWSER | headers)
+def get(client: HttpClient, path: str, **headers: str) -> HttpResponse:
+    return client.request("GET", path, headers=BROWSER | headers)
 
 
-def send(visitor: Visitor, path: str, **form: str) -> Answer:
-    return visitor.ask("POST", path, form=form, headers=BROWSER)
+def send(client: HttpClient, path: str, **form: str) -> HttpResponse:
+    return client.request("POST", path, form=form, headers=BROWSER)
 
 
-def every_page(jane: Visitor) -> Iterator[Answer]:
+def every_page(jane: HttpClient) -> Iterator[HttpResponse]:
     """Give each page once, as Jane goes through them."""
     yield get(jane, "/sign-in?note=signed_out")
     yield get(jane, "/set-password")
     yield get(jane, "/nowhere")
-    yield send(jane, "/set-password", link="x", new=NEW, again=NEW)
+    yield send(jane, "/set-password", link="x", new=NEW_PASSWORD, again=NEW_PASSWORD)
     yield send(jane, "/sign-in", email="jane@example.com", password="not the password")
     send(jane, "/sign-in", email="jane@example.com", password=PASSWORD)
     yield get(jane, "/password")
-    send(jane, "/password", current=PASSWORD, new=NEW, again=NEW)
+    send(jane, "/password", current=PASSWORD, new=NEW_PASSWORD, again=NEW_PASSWORD)
     yield get(jane, "/password")
     yield get(jane, "/?note=password_changed")
     yield send(jane, "/tokens", name="laptop", days="30")
@@ -126,7 +126,7 @@ def test_people_are_told_of_errors_by_pages_and_machines_by_documents(come: Come
     def breaks(plane: ControlPlane) -> None:
         plane.sessions.all = None  # type: ignore[assignment, method-assign]
 
-    jane = come(breaks).settle()
+    jane = come(breaks).sign_in_first_time()
     expected = {
         ("GET", "/nowhere"): (404, "There is no such page"),
         ("GET", "/sign-out"): (405, "There is no such page"),
@@ -134,9 +134,9 @@ def test_people_are_told_of_errors_by_pages_and_machines_by_documents(come: Come
         ("GET", "/"): (500, "Something went wrong"),
     }
     for (method, path), (status, said) in expected.items():
-        answer = jane.ask(method, path, headers=BROWSER)
+        answer = jane.request(method, path, headers=BROWSER)
         assert (answer.status, f"<h1>{said}</h1>" in answer.text) == (status, True)
-        document = jane.ask(method, path)
+        document = jane.request(method, path)
         assert document.headers["content-type"] == "application/problem+json"
         assert document.json["status"] == status
     answer = get(jane, "/v1/nowhere")
@@ -155,7 +155,7 @@ def test_a_long_form_is_refused(come: Come) -> None:
 def test_what_is_no_form_is_refused(body: bytes, come: Come) -> None:
     kind = {"Content-Type": "application/x-www-form-urlencoded"}
     jane = come()
-    answer = jane.ask("POST", "/sign-in", headers=BROWSER | kind, raw=body)
+    answer = jane.request("POST", "/sign-in", headers=BROWSER | kind, raw=body)
     assert answer.status == 400
 
 
@@ -189,10 +189,10 @@ def test_nothing_that_people_enter_becomes_part_of_a_page(come: Come) -> None:
     jane = come(named)
     answers = [
         send(jane, "/sign-in", email=evil, password="x"),
-        send(jane, "/set-password", link=evil, new=NEW, again=NEW),
+        send(jane, "/set-password", link=evil, new=NEW_PASSWORD, again=NEW_PASSWORD),
         get(jane, "/sign-in?note=%3Cb%3E&sso=%3Cb%3E"),
     ]
-    jane.settle("evil")
+    jane.sign_in_first_time("evil")
     answers += [get(jane, "/"), send(jane, "/tokens", name=evil, days="30"), get(jane, "/")]
     assert all("<b o" not in answer.text for answer in answers)
     assert "&lt;b onmouseover" in answers[-1].text
@@ -202,11 +202,11 @@ def test_people_are_sent_nowhere_else(come: Come) -> None:
     jane = come()
     form = {"email": "jane@example.com", "password": PASSWORD, "next": "https://evil.example"}
     path = "/sign-in?next=https://evil.example"
-    answer = jane.ask("POST", path, form=form, headers=BROWSER)
+    answer = jane.request("POST", path, form=form, headers=BROWSER)
     assert (answer.status, answer.headers["location"]) == (303, "/password")
-    send(jane, "/password", current=PASSWORD, new=NEW, again=NEW)
+    send(jane, "/password", current=PASSWORD, new=NEW_PASSWORD, again=NEW_PASSWORD)
     for path in ("/sign-out", "/sign-out"):
-        answer = jane.ask("POST", path, headers=BROWSER | {"Referer": "https://evil.example/"})
+        answer = jane.request("POST", path, headers=BROWSER | {"Referer": "https://evil.example/"})
         assert answer.headers["location"] == "/sign-in?note=signed_out"
     answer = get(jane, "//evil.example/")
     assert "location" not in answer.headers
@@ -257,13 +257,13 @@ def test_a_link_names_its_account_while_it_is_good(good: bool, suspended: bool, 
         end = rows.now() + (60_000 if good else 0)
         rows.put_link(LinkRecord(account.user_id, hash_of("secret"), "test", 0, end))
         rows.suspend(account.user_id, rows.now() if suspended else None)
-    answer = send(jane, "/set-password", link="secret", new=NEW, again="other")
+    answer = send(jane, "/set-password", link="secret", new=NEW_PASSWORD, again="other")
     assert answer.status == 422
     assert ("jane@example.com" in answer.text) == (good and not suspended)
 
 
 def test_a_token_is_shown_once(come: Come) -> None:
-    jane = come().settle()
+    jane = come().sign_in_first_time()
     answer = send(jane, "/tokens", name="laptop", days="30")
     (token,) = re.findall(r"mrt_[0-9A-Za-z]{39}", answer.text)
     account = get(jane, "/").text

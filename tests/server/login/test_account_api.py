@@ -5,10 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
-from tests.support.control_planes import Served, house_of
-from tests.support.http_client import NEW, Visitor, make_accounts
-from tests.support.postgres import Databases
-from tests.support.users import PASSWORD, execute
+from tests.support.control_planes import HttpDeployment, new_deployment
+from tests.support.http_client import HttpClient
+from tests.support.postgres import PostgresDatabases
+from tests.support.stored_data import execute_sql
+from tests.support.users import NEW_PASSWORD, PASSWORD, create_accounts
 
 from anyscale.audit_log import verify
 from anyscale.server.core.secrets import hash_of, new_secret
@@ -25,24 +26,26 @@ SESSION, DEVICE = "__Host-session", "__Host-device"
 
 
 @pytest.fixture(params=["http-sqlite", "http-postgres"])
-def house(request: pytest.FixtureRequest, postgres_databases: Databases) -> Iterator[Served]:
+def deployment(
+    request: pytest.FixtureRequest, postgres_databases: PostgresDatabases
+) -> Iterator[HttpDeployment]:
     """A served control plane with two accounts, whose passwords an administrator gave."""
-    with house_of(request.param, postgres_databases) as house:
-        assert isinstance(house, Served)
-        with closing(house.plane()) as plane:
-            make_accounts(plane, "jane", "kurt")
-        yield house
+    with new_deployment(request.param, postgres_databases) as deployment:
+        assert isinstance(deployment, HttpDeployment)
+        with closing(deployment.control_plane()) as plane:
+            create_accounts(plane, "jane", "kurt")
+        yield deployment
 
 
 @pytest.fixture
-def jane(house: Served) -> Visitor:
+def client(deployment: HttpDeployment) -> HttpClient:
     """Somebody who has signed in to no account yet."""
-    return Visitor(house.url())
+    return HttpClient(deployment.url())
 
 
-def link_for(house: Served, name: str = "jane") -> str:
+def link_for(deployment: HttpDeployment, name: str = "jane") -> str:
     secret = new_secret()
-    with closing(house.plane()) as plane, plane.store.write() as rows:
+    with closing(deployment.control_plane()) as plane, plane.store.write() as rows:
         account = rows.account(email_key=f"{name}@example.com")
         assert account
         row = LinkRecord(account.user_id, hash_of(secret), "local:test", rows.now(), rows.now() * 2)
@@ -50,26 +53,30 @@ def link_for(house: Served, name: str = "jane") -> str:
     return secret
 
 
-def test_people_who_sign_in_at_once_each_come_into_the_own_account(house: Served) -> None:
+def test_people_who_sign_in_at_once_each_come_into_the_own_account(
+    deployment: HttpDeployment,
+) -> None:
     names = [f"person{number}" for number in range(12)]
-    with closing(house.plane()) as plane:
-        make_accounts(plane, *names)
-    people = [Visitor(house.url()) for _ in names]
+    with closing(deployment.control_plane()) as plane:
+        create_accounts(plane, *names)
+    people = [HttpClient(deployment.url()) for _ in names]
 
     passwords = ["wrong" if name[-1] in "258" else PASSWORD for name in names]
     with ThreadPoolExecutor(len(names)) as threads:
-        answers = list(threads.map(Visitor.sign_in, people, names, passwords))
+        answers = list(threads.map(HttpClient.sign_in, people, names, passwords))
     right = [password == PASSWORD for password in passwords]
     assert [answer.status == 200 for answer in answers] == right
     assert {answer.status for answer in answers} == {200, 401}
     for person, name in zip(people, names, strict=True):
-        mine = person.ask("GET", "/v1/me")
+        mine = person.request("GET", "/v1/me")
         assert mine.json.get("email") == (f"{name}@example.com" if person.cookies else None)
     assert [bool(person.cookies) for person in people] == right
 
 
-def test_signing_in_gives_cookies_that_no_script_and_no_other_site_reads(jane: Visitor) -> None:
-    answer = jane.sign_in()
+def test_signing_in_gives_cookies_that_no_script_and_no_other_site_reads(
+    client: HttpClient,
+) -> None:
+    answer = client.sign_in()
     assert answer.status == 200
     assert answer.json["must_change_password"] is True
     assert answer.json["user_id"].startswith("usr_")
@@ -79,32 +86,32 @@ def test_signing_in_gives_cookies_that_no_script_and_no_other_site_reads(jane: V
         marks = {mark.strip().lower() for mark in line.split(";")[1:]}
         assert {"secure", "httponly", "samesite=lax", "path=/"} <= marks
         assert not any(mark.startswith("domain") for mark in marks)
-    assert jane.cookies[SESSION] not in answer.text
+    assert client.cookies[SESSION] not in answer.text
 
 
 @pytest.mark.parametrize(
     "device", ['"a\\015\\012X-Made-Up: 1"', "a%0d%0ab", "x" * 2_000, "é", "%e2%82%ac"]
 )
-def test_what_a_browser_made_up_adds_nothing_to_the_answer(jane: Visitor, device: str) -> None:
-    jane.cookies[DEVICE] = device
-    answer = jane.sign_in()
+def test_what_a_browser_made_up_adds_nothing_to_the_answer(client: HttpClient, device: str) -> None:
+    client.cookies[DEVICE] = device
+    answer = client.sign_in()
     assert answer.status == 200
     assert "x-made-up" not in {name.lower() for name in answer.headers}
     assert len(answer.headers.get_all("set-cookie") or []) == 2
 
 
-def test_a_wrong_password_and_an_unknown_email_are_answered_alike(jane: Visitor) -> None:
-    wrong = jane.sign_in(password="not the password")
-    unknown = jane.sign_in("nobody")
+def test_a_wrong_password_and_an_unknown_email_are_answered_alike(client: HttpClient) -> None:
+    wrong = client.sign_in(password="not the password")
+    unknown = client.sign_in("nobody")
     assert wrong.status == unknown.status == 401
     assert wrong.json["code"] == "sign_in_refused"
     assert wrong.json["detail"] == unknown.json["detail"]
-    assert not jane.cookies
+    assert not client.cookies
 
 
-def test_until_the_password_is_changed_nothing_else_is_done(jane: Visitor) -> None:
-    jane.sign_in()
-    assert jane.ask("GET", "/v1/me").json["must_change_password"] is True
+def test_until_the_password_is_changed_nothing_else_is_done(client: HttpClient) -> None:
+    client.sign_in()
+    assert client.request("GET", "/v1/me").json["must_change_password"] is True
     for method, path in (
         ("GET", "/v1/me/sessions"),
         ("DELETE", "/v1/me/sessions"),
@@ -113,201 +120,227 @@ def test_until_the_password_is_changed_nothing_else_is_done(jane: Visitor) -> No
         ("POST", "/v1/me/tokens"),
         ("DELETE", "/v1/me/tokens/tok_1"),
     ):
-        answer = jane.ask(method, path)
+        answer = client.request(method, path)
         assert (answer.status, answer.json["code"]) == (403, "password_change_needed"), path
-    changed = jane.choose()
+    changed = client.change_password()
     assert (changed.status, changed.json["must_change_password"]) == (200, False)
-    assert jane.ask("GET", "/v1/me/sessions").status == 200
-    me = jane.ask("GET", "/v1/me").json
+    assert client.request("GET", "/v1/me/sessions").status == 200
+    me = client.request("GET", "/v1/me").json
     assert me["must_change_password"] is False
     assert (me["email"], me["permission_level"]) == ("jane@example.com", "collaborator")
     assert (me["has_password"], me["session"]["is_current"]) == (True, True)
 
 
-def test_who_must_change_the_password_may_also_leave(jane: Visitor) -> None:
-    jane.sign_in()
-    assert jane.ask("DELETE", "/v1/sessions/current").status == 204
+def test_who_must_change_the_password_may_also_leave(client: HttpClient) -> None:
+    client.sign_in()
+    assert client.request("DELETE", "/v1/sessions/current").status == 204
 
 
-def test_a_changed_password_ends_the_sessions_of_all_browsers(house: Served, jane: Visitor) -> None:
-    jane.sign_in()
-    elsewhere = Visitor(house.url())
+def test_a_changed_password_ends_the_sessions_of_all_browsers(
+    deployment: HttpDeployment, client: HttpClient
+) -> None:
+    client.sign_in()
+    elsewhere = HttpClient(deployment.url())
     elsewhere.sign_in()
-    before = jane.cookies[SESSION]
-    jane.choose()
-    assert jane.cookies[SESSION] != before
-    assert elsewhere.ask("GET", "/v1/me").status == 401
-    assert jane.ask("GET", "/v1/me").status == 200
-    assert Visitor(house.url()).sign_in().status == 401
-    assert Visitor(house.url()).sign_in(password=NEW).status == 200
+    before = client.cookies[SESSION]
+    client.change_password()
+    assert client.cookies[SESSION] != before
+    assert elsewhere.request("GET", "/v1/me").status == 401
+    assert client.request("GET", "/v1/me").status == 200
+    assert HttpClient(deployment.url()).sign_in().status == 401
+    assert HttpClient(deployment.url()).sign_in(password=NEW_PASSWORD).status == 200
 
 
-def test_a_password_is_changed_by_who_knows_it_to_one_that_the_policy_takes(jane: Visitor) -> None:
-    jane.sign_in()
-    assert jane.choose("not the password").json["code"] == "sign_in_refused"
+def test_a_password_is_changed_by_who_knows_it_to_one_that_the_policy_takes(
+    client: HttpClient,
+) -> None:
+    client.sign_in()
+    assert client.change_password("not the password").json["code"] == "sign_in_refused"
     for new, said in (
         ("abc7890", "shorter than"),
         ("jane@example.com", "own name"),
         (PASSWORD, ""),
     ):
-        answer = jane.choose(new=new)
+        answer = client.change_password(new=new)
         assert (answer.status, answer.json["code"]) == (422, "password_refused")
         assert said in answer.json["detail"]
         assert new not in answer.json["detail"]
 
 
-def test_each_request_counts_as_a_use_of_the_session(house: Served, jane: Visitor) -> None:
-    jane.sign_in()
-    with closing(house.plane()) as plane:
+def test_each_request_counts_as_a_use_of_the_session(
+    deployment: HttpDeployment, client: HttpClient
+) -> None:
+    client.sign_in()
+    with closing(deployment.control_plane()) as plane:
         with plane.store.write() as rows:
-            execute(rows, "update sessions set used_at = used_at - 3600000")
+            execute_sql(rows, "update sessions set used_at = used_at - 3600000")
         before = _used_at(plane)
 
-        assert jane.ask("GET", "/v1/me").status == 200
+        assert client.request("GET", "/v1/me").status == 200
 
         assert _used_at(plane) >= before + 3_600_000
 
 
 def _used_at(plane: ControlPlane) -> int:
     with plane.store.read() as rows:
-        (at,) = execute(rows, "select used_at from sessions").fetchone()
+        (at,) = execute_sql(rows, "select used_at from sessions").fetchone()
     return int(at)
 
 
-def test_signing_out_ends_the_session_and_takes_its_cookie_away(jane: Visitor) -> None:
-    jane.settle()
-    secret = jane.cookies[SESSION]
-    answer = jane.ask("DELETE", "/v1/sessions/current")
+def test_signing_out_ends_the_session_and_takes_its_cookie_away(client: HttpClient) -> None:
+    client.sign_in_first_time()
+    secret = client.cookies[SESSION]
+    answer = client.request("DELETE", "/v1/sessions/current")
     assert (answer.status, answer.body) == (204, b"")
-    assert SESSION not in jane.cookies
-    assert DEVICE in jane.cookies
-    jane.cookies[SESSION] = secret
-    assert jane.ask("GET", "/v1/me").status == 401
+    assert SESSION not in client.cookies
+    assert DEVICE in client.cookies
+    client.cookies[SESSION] = secret
+    assert client.request("GET", "/v1/me").status == 401
 
 
-def test_who_signs_in_again_leaves_the_session_of_before(jane: Visitor) -> None:
-    jane.settle()
-    jane.sign_in(password=NEW)
-    sessions = jane.ask("GET", "/v1/me/sessions").json["sessions"]
+def test_who_signs_in_again_leaves_the_session_of_before(client: HttpClient) -> None:
+    client.sign_in_first_time()
+    client.sign_in(password=NEW_PASSWORD)
+    sessions = client.request("GET", "/v1/me/sessions").json["sessions"]
     assert len(sessions) == 1
 
 
-def test_one_sees_and_ends_the_own_sessions_and_nobody_elses(house: Served, jane: Visitor) -> None:
-    jane.settle()
-    phone, kurt = Visitor(house.url()), Visitor(house.url()).settle("kurt")
-    phone.ask("GET", "/v1/me")
-    phone.ask(
+def test_one_sees_and_ends_the_own_sessions_and_nobody_elses(
+    deployment: HttpDeployment, client: HttpClient
+) -> None:
+    client.sign_in_first_time()
+    phone, kurt = (
+        HttpClient(deployment.url()),
+        HttpClient(deployment.url()).sign_in_first_time("kurt"),
+    )
+    phone.request("GET", "/v1/me")
+    phone.request(
         "POST",
         "/v1/sessions",
-        {"email": "jane@example.com", "password": NEW},
+        {"email": "jane@example.com", "password": NEW_PASSWORD},
         headers={"User-Agent": "phone\x00é"[:5]},
     )
-    sessions = jane.ask("GET", "/v1/me/sessions").json["sessions"]
+    sessions = client.request("GET", "/v1/me/sessions").json["sessions"]
     assert [(one["agent"], one["is_current"]) for one in sessions] == [("phone", False), ("", True)]
     of_phone = f"/v1/me/sessions/{sessions[0]['session_id']}"
-    assert kurt.ask("DELETE", of_phone).status == 404
-    assert phone.ask("GET", "/v1/me").status == 200
-    assert jane.ask("DELETE", of_phone).status == 204
-    assert phone.ask("GET", "/v1/me").status == 401
-    assert kurt.ask("GET", "/v1/me").status == 200
+    assert kurt.request("DELETE", of_phone).status == 404
+    assert phone.request("GET", "/v1/me").status == 200
+    assert client.request("DELETE", of_phone).status == 204
+    assert phone.request("GET", "/v1/me").status == 401
+    assert kurt.request("GET", "/v1/me").status == 200
 
 
-def test_all_other_sessions_end_at_once(house: Served, jane: Visitor) -> None:
-    jane.settle()
-    others = [Visitor(house.url()) for _ in range(3)]
+def test_all_other_sessions_end_at_once(deployment: HttpDeployment, client: HttpClient) -> None:
+    client.sign_in_first_time()
+    others = [HttpClient(deployment.url()) for _ in range(3)]
     for other in others:
-        other.sign_in(password=NEW)
-    assert jane.ask("DELETE", "/v1/me/sessions").json == {"ended": 3}
-    assert [other.ask("GET", "/v1/me").status for other in others] == [401] * 3
-    assert jane.ask("GET", "/v1/me").status == 200
+        other.sign_in(password=NEW_PASSWORD)
+    assert client.request("DELETE", "/v1/me/sessions").json == {"ended": 3}
+    assert [other.request("GET", "/v1/me").status for other in others] == [401] * 3
+    assert client.request("GET", "/v1/me").status == 200
 
 
-def test_a_link_sets_a_password_once_and_signs_in(house: Served, jane: Visitor) -> None:
-    link = link_for(house)
-    refused = jane.ask("POST", "/v1/passwords", {"link": link, "new_password": "short"})
+def test_a_link_sets_a_password_once_and_signs_in(
+    deployment: HttpDeployment, client: HttpClient
+) -> None:
+    link = link_for(deployment)
+    refused = client.request("POST", "/v1/passwords", {"link": link, "new_password": "short"})
     assert (refused.status, refused.json["code"]) == (422, "password_refused")
-    answer = jane.ask("POST", "/v1/passwords", {"link": link, "new_password": NEW})
+    answer = client.request("POST", "/v1/passwords", {"link": link, "new_password": NEW_PASSWORD})
     assert (answer.status, answer.json["must_change_password"]) == (200, False)
-    assert jane.ask("GET", "/v1/me").json["session"]["way"] == "link"
-    again = jane.ask("POST", "/v1/passwords", {"link": link, "new_password": NEW})
+    assert client.request("GET", "/v1/me").json["session"]["way"] == "link"
+    again = client.request("POST", "/v1/passwords", {"link": link, "new_password": NEW_PASSWORD})
     assert (again.status, again.json["code"]) == (410, "link_invalid")
 
 
 @pytest.mark.parametrize("before", ["https://accounts.example.com/set-password#", " #"])
-def test_the_whole_of_a_link_will_do_as_well(house: Served, jane: Visitor, before: str) -> None:
-    whole = f"{before}{link_for(house)}\n"
-    answer = jane.ask("POST", "/v1/passwords", {"link": whole, "new_password": NEW})
+def test_the_whole_of_a_link_will_do_as_well(
+    deployment: HttpDeployment, client: HttpClient, before: str
+) -> None:
+    whole = f"{before}{link_for(deployment)}\n"
+    answer = client.request("POST", "/v1/passwords", {"link": whole, "new_password": NEW_PASSWORD})
     assert answer.status == 200
 
 
-def test_too_many_wrong_passwords_say_when_to_try_again(house: Served, jane: Visitor) -> None:
-    known = Visitor(house.url()).settle()
+def test_too_many_wrong_passwords_say_when_to_try_again(
+    deployment: HttpDeployment, client: HttpClient
+) -> None:
+    known = HttpClient(deployment.url()).sign_in_first_time()
     for _ in range(10):
-        assert jane.sign_in(password="not the password").status == 401
-    answer = jane.sign_in(password=NEW)
+        assert client.sign_in(password="not the password").status == 401
+    answer = client.sign_in(password=NEW_PASSWORD)
     assert (answer.status, answer.json["code"]) == (429, "throttled")
     assert 60 < int(answer.headers["retry-after"]) <= 600
-    known.ask("DELETE", "/v1/sessions/current")
-    assert known.sign_in(password=NEW).status == 200
+    known.request("DELETE", "/v1/sessions/current")
+    assert known.sign_in(password=NEW_PASSWORD).status == 200
 
 
 def test_ones_own_token_has_ones_role_and_ends_when_it_is_revoked(
-    house: Served, jane: Visitor
+    deployment: HttpDeployment, client: HttpClient
 ) -> None:
-    jane.settle()
-    made = jane.ask("POST", "/v1/me/tokens", {"name": "laptop", "expires_days": 30})
+    client.sign_in_first_time()
+    made = client.request("POST", "/v1/me/tokens", {"name": "laptop", "expires_days": 30})
     assert made.status == 201
     token, seen = made.json["token"], made.json["made"]
     assert seen["used_at"] is None
     assert seen["expires_at"] > seen["created_at"]
-    again = jane.ask("POST", "/v1/me/tokens", {"name": "laptop"})
+    again = client.request("POST", "/v1/me/tokens", {"name": "laptop"})
     assert (again.status, again.json["code"]) == (400, "config_invalid")
-    caller, bearer = Visitor(house.url()), {"Authorization": f"Bearer {token}"}
-    assert caller.ask("GET", "/v1/users", headers=bearer).json["code"] == "not_permitted"
-    listed = jane.ask("GET", "/v1/me/tokens")
+    caller, bearer = HttpClient(deployment.url()), {"Authorization": f"Bearer {token}"}
+    assert caller.request("GET", "/v1/users", headers=bearer).json["code"] == "not_permitted"
+    listed = client.request("GET", "/v1/me/tokens")
     assert [one["name"] for one in listed.json["tokens"]] == ["laptop"]
     assert token not in listed.text
     path = f"/v1/me/tokens/{seen['token_id']}"
-    assert Visitor(house.url()).settle("kurt").ask("DELETE", path).status == 404
-    assert jane.ask("DELETE", path).status == 204
-    assert caller.ask("GET", "/v1/users", headers=bearer).json["code"] == "not_authenticated"
-    assert jane.ask("GET", "/v1/me/tokens").json == {"tokens": []}
-    assert jane.ask("DELETE", path).status == 404
+    assert (
+        HttpClient(deployment.url()).sign_in_first_time("kurt").request("DELETE", path).status
+        == 404
+    )
+    assert client.request("DELETE", path).status == 204
+    assert caller.request("GET", "/v1/users", headers=bearer).json["code"] == "not_authenticated"
+    assert client.request("GET", "/v1/me/tokens").json == {"tokens": []}
+    assert client.request("DELETE", path).status == 404
 
 
-def test_a_token_that_has_expired_is_not_listed(house: Served, jane: Visitor) -> None:
-    jane.settle()
-    jane.ask("POST", "/v1/me/tokens", {"name": "laptop", "expires_days": 1})
-    with closing(house.plane()) as plane, plane.store.write() as rows:
-        execute(rows, "update tokens set expires_at = 1")
-    assert jane.ask("GET", "/v1/me/tokens").json == {"tokens": []}
+def test_a_token_that_has_expired_is_not_listed(
+    deployment: HttpDeployment, client: HttpClient
+) -> None:
+    client.sign_in_first_time()
+    client.request("POST", "/v1/me/tokens", {"name": "laptop", "expires_days": 1})
+    with closing(deployment.control_plane()) as plane, plane.store.write() as rows:
+        execute_sql(rows, "update tokens set expires_at = 1")
+    assert client.request("GET", "/v1/me/tokens").json == {"tokens": []}
 
 
-def test_a_large_body_is_refused_before_it_is_read(jane: Visitor) -> None:
+def test_a_large_body_is_refused_before_it_is_read(client: HttpClient) -> None:
     for path in ("/v1/sessions", "/v1/passwords"):
         headers = {"Content-Length": str(16 * 1024 + 1)}
-        answer = jane.ask("POST", path, headers=headers)
+        answer = client.request("POST", path, headers=headers)
         assert (answer.status, answer.json["code"]) == (413, "batch_too_large")
 
 
-def test_nothing_is_unpacked_for_who_is_not_known(jane: Visitor) -> None:
-    answer = jane.ask("POST", "/v1/sessions", {}, headers={"Content-Encoding": "gzip"})
+def test_nothing_is_unpacked_for_who_is_not_known(client: HttpClient) -> None:
+    answer = client.request("POST", "/v1/sessions", {}, headers={"Content-Encoding": "gzip"})
     assert "missing required field" in answer.json["detail"]
 
 
-def test_a_cookie_is_no_token_and_a_token_no_cookie(house: Served, jane: Visitor) -> None:
-    jane.settle()
-    assert jane.ask("GET", "/v1/users").status == 401
-    token = {"Authorization": f"Bearer {house.token}"}
-    assert Visitor(house.url()).ask("GET", "/v1/me", headers=token).status == 401
+def test_a_cookie_is_no_token_and_a_token_no_cookie(
+    deployment: HttpDeployment, client: HttpClient
+) -> None:
+    client.sign_in_first_time()
+    assert client.request("GET", "/v1/users").status == 401
+    token = {"Authorization": f"Bearer {deployment.token}"}
+    assert HttpClient(deployment.url()).request("GET", "/v1/me", headers=token).status == 401
 
 
-def test_a_session_that_there_is_not_is_refused_and_noted(house: Served, jane: Visitor) -> None:
+def test_a_session_that_there_is_not_is_refused_and_noted(
+    deployment: HttpDeployment, client: HttpClient
+) -> None:
     for cookie in ("", "x", "\xff", "a" * 5000):
-        jane.cookies = {SESSION: cookie}
-        assert jane.ask("GET", "/v1/me").status == 401
-    jane.cookies = {}
-    with closing(house.plane()) as plane:
+        client.cookies = {SESSION: cookie}
+        assert client.request("GET", "/v1/me").status == 401
+    client.cookies = {}
+    with closing(deployment.control_plane()) as plane:
         entries = plane.trail.page(0, 100)
     refused = [entry for entry in entries if entry.event == "access.refused"]
     assert [one.actor for one in refused] == ["anonymous"]
@@ -315,16 +348,16 @@ def test_a_session_that_there_is_not_is_refused_and_noted(house: Served, jane: V
     verify(entries)
 
 
-def test_sign_ins_are_counted_by_what_they_came_to(jane: Visitor) -> None:
+def test_sign_ins_are_counted_by_what_they_came_to(client: HttpClient) -> None:
     def counted(result: str) -> float:
-        text = jane.ask("GET", "/metrics").text
+        text = client.request("GET", "/metrics").text
         name = f'anyscale_sign_ins_total{{result="{result}",way="password"}} '
         found = [line for line in text.splitlines() if line.startswith(name)]
         return float(found[0].rpartition(" ")[2]) if found else 0.0
 
     well, wrong = counted("signed_in"), counted("sign_in_refused")
-    jane.sign_in()
-    jane.sign_in(password="not the password")
+    client.sign_in()
+    client.sign_in(password="not the password")
     assert counted("signed_in") == well + 1
     assert counted("sign_in_refused") == wrong + 1
 
@@ -332,34 +365,36 @@ def test_sign_ins_are_counted_by_what_they_came_to(jane: Visitor) -> None:
 def test_what_is_asked_shows_no_password_and_no_link() -> None:
     asked = (
         LoginRequest("jane@example.com", PASSWORD),
-        ChangePasswordRequest(PASSWORD, NEW),
-        SetPasswordRequest("the secret link", NEW),
+        ChangePasswordRequest(PASSWORD, NEW_PASSWORD),
+        SetPasswordRequest("the secret link", NEW_PASSWORD),
     )
     for one in asked:
         assert repr(one) == f"{type(one).__name__}(...)"
     assert "mrt_secret" not in repr(CreatedToken("mrt_secret", None))  # type: ignore[arg-type]
 
 
-def test_no_get_changes_anything(house: Served, jane: Visitor) -> None:
-    jane.sign_in()
-    jane.ask("PUT", "/v1/me/password", {"current_password": PASSWORD, "new_password": NEW})
-    link_for(house, "kurt")
-    before = (house.all_rows(), sessions_of(house))
+def test_no_get_changes_anything(deployment: HttpDeployment, client: HttpClient) -> None:
+    client.sign_in()
+    client.request(
+        "PUT", "/v1/me/password", {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
+    )
+    link_for(deployment, "kurt")
+    before = (deployment.all_rows(), sessions_of(deployment))
     paths = ["/v1/me", "/v1/me/sessions", "/v1/me/tokens", "/", "/password", "/set-password"]
-    assert [jane.ask("GET", path).status for path in paths] == [200] * len(paths)
-    assert jane.ask("GET", "/sign-out").status == 405
-    assert (house.all_rows(), sessions_of(house)) == before
+    assert [client.request("GET", path).status for path in paths] == [200] * len(paths)
+    assert client.request("GET", "/sign-out").status == 405
+    assert (deployment.all_rows(), sessions_of(deployment)) == before
 
 
-def sessions_of(house: Served) -> list[str]:
-    with closing(house.plane()) as plane, plane.store.read() as rows:
-        found = execute(rows, "select session_id from sessions union select user_id from links")
+def sessions_of(deployment: HttpDeployment) -> list[str]:
+    with closing(deployment.control_plane()) as plane, plane.store.read() as rows:
+        found = execute_sql(rows, "select session_id from sessions union select user_id from links")
         return sorted(str(row[0]) for row in found.fetchall())
 
 
-def test_a_member_is_told_of_herself_and_of_no_hash(jane: Visitor) -> None:
-    jane.sign_in()
-    told = jane.ask("GET", "/v1/me").json
+def test_a_member_is_told_of_herself_and_of_no_hash(client: HttpClient) -> None:
+    client.sign_in()
+    told = client.request("GET", "/v1/me").json
     assert told["email"] == "jane@example.com"
     assert "argon2" not in str(told)
     names = {*told, *told["session"]} - {"must_change_password"}

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
-from tests.conftest import Anyscale
+from tests.support.commands import RunAnyscale
 from tests.support.server_process import ServerProcess
 
 #: Of each kind; together fewer than what one address may fail in ten minutes.
@@ -17,7 +17,7 @@ _COUNT = 45
 
 
 def test_an_account_that_does_not_exist_is_refused_like_one_that_does(
-    signed_in: ServerProcess, anyscale: Anyscale, tmp_path: Path
+    configured_server: ServerProcess, anyscale: RunAnyscale, tmp_path: Path
 ) -> None:
     users = [
         {"name": "Jane", "email": f"there{i}@example.com", "password": "correct horse battery"}
@@ -28,7 +28,7 @@ def test_an_account_that_does_not_exist_is_refused_like_one_that_does(
     created = anyscale("user", "batch-create", "-f", str(file))
     assert created.returncode == 0, created.stderr
 
-    there, absent, answers = times_of_refusals(signed_in.port)
+    there, absent, answers = times_of_refusals(configured_server.port)
 
     assert len(answers) == 1
     # Of each pair by itself: what else the machine does meets both of a pair.

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 from msgspec import structs
-from tests.support.control_planes import House
-from tests.support.users import PASSWORD, POLICY, checked, execute
+from tests.support.control_planes import Deployment
+from tests.support.stored_data import execute_sql
+from tests.support.users import PASSWORD, POLICY, checked_user
 
 from anyscale.errors import (
     AnyscaleError,
@@ -48,9 +49,9 @@ _DAY = 24 * 60 * 60 * 1000
 
 
 @pytest.fixture
-def plane(store_house: House) -> Iterator[ControlPlane]:
-    with closing(store_house.plane()) as plane:
-        users = [checked(EMAIL, PASSWORD), checked("none@example.com")]
+def plane(store_deployment: Deployment) -> Iterator[ControlPlane]:
+    with closing(store_deployment.control_plane()) as plane:
+        users = [checked_user(EMAIL, PASSWORD), checked_user("none@example.com")]
         plane.batches.create("key", users, "fail", Principal("local:test"))
         yield plane
 
@@ -83,9 +84,9 @@ def later(plane: ControlPlane, milliseconds: int) -> None:
     """Let time pass for what is kept, by moving that into the past."""
     with plane.store.write() as rows:
         for column in ("created_at", "used_at", "expires_at"):
-            execute(rows, f"update sessions set {column} = {column} - ?", (milliseconds,))
-        execute(rows, "update batches set published_at = published_at - ?", (milliseconds,))
-        execute(rows, "update devices set used_at = used_at - ?", (milliseconds,))
+            execute_sql(rows, f"update sessions set {column} = {column} - ?", (milliseconds,))
+        execute_sql(rows, "update batches set published_at = published_at - ?", (milliseconds,))
+        execute_sql(rows, "update devices set used_at = used_at - ?", (milliseconds,))
 
 
 def events(plane: ControlPlane) -> list[tuple[str, str]]:
@@ -97,8 +98,8 @@ def suspend(plane: ControlPlane) -> None:
         rows.suspend(account(plane).user_id, rows.now())
 
 
-def test_a_new_control_plane_has_no_account_and_no_token(store_house: House) -> None:
-    with closing(store_house.plane()) as plane:
+def test_a_new_control_plane_has_no_account_and_no_token(store_deployment: Deployment) -> None:
+    with closing(store_deployment.control_plane()) as plane:
         assert plane.tokens.all() == []
         assert plane.users.page(email="", name="", after="", limit=1) == []
 
@@ -216,7 +217,7 @@ def test_whoever_is_refused_keeps_the_session_of_the_browser(plane: ControlPlane
 
 def test_a_user_of_an_open_batch_is_nobody_yet(plane: ControlPlane) -> None:
     batch = plane.batches.open("open", "fail", Principal("local:test"))
-    plane.batches.claim(batch.batch_id, 0, [checked("open@example.com", PASSWORD)])
+    plane.batches.claim(batch.batch_id, 0, [checked_user("open@example.com", PASSWORD)])
     plane.batches.hash(batch.batch_id, [(0, PASSWORD)])
     with pytest.raises(InvalidCredentials):
         at_home(plane, "open@example.com")
@@ -253,8 +254,8 @@ def test_a_hash_of_weaker_parameters_is_made_anew_when_its_password_is_known(
     at_home(plane)
 
 
-def test_where_sso_is_the_only_way_there_are_no_passwords(store_house: House) -> None:
-    with closing(store_house.plane(structs.replace(POLICY, sso_only=True))) as plane:
+def test_where_sso_is_the_only_way_there_are_no_passwords(store_deployment: Deployment) -> None:
+    with closing(store_deployment.control_plane(structs.replace(POLICY, sso_only=True))) as plane:
         calls: list[Callable[[], object]] = [
             lambda: at_home(plane),
             lambda: plane.sign_in.link_account("secret"),
@@ -496,7 +497,7 @@ def test_no_secret_is_kept_or_shown(plane: ControlPlane) -> None:
     signed_in = at_home(plane)
     member = plane.sessions.authenticate(signed_in.session)
     with plane.store.read() as rows:
-        kept = [str(execute(rows, f"select * from {table}").fetchall()) for table in _TABLES]
+        kept = [str(execute_sql(rows, f"select * from {table}").fetchall()) for table in _TABLES]
     shown = [repr(signed_in), repr(member), repr(ClientInfo("a", "b", signed_in.device))]
     for secret in (signed_in.session, signed_in.device, PASSWORD):
         assert not any(secret in text for text in kept + shown)
@@ -534,7 +535,7 @@ def sessions_of(plane: ControlPlane, email: str) -> int:
 
 def test_each_of_several_gets_the_own_answer(plane: ControlPlane) -> None:
     kim, lee = "kim@example.com", "lee@example.com"
-    users = [checked(email, PASSWORD) for email in (kim, lee)]
+    users = [checked_user(email, PASSWORD) for email in (kim, lee)]
     plane.batches.create("more", users, "fail", Principal("local:test"))
     with plane.store.write() as rows:
         rows.suspend(account(plane, lee).user_id, rows.now())
@@ -647,7 +648,7 @@ def test_signing_out_while_another_user_signs_in_there_keeps_neither_waiting(
     plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kim = "kim@example.com"
-    plane.batches.create("more", [checked(kim, PASSWORD)], "fail", Principal("local:test"))
+    plane.batches.create("more", [checked_user(kim, PASSWORD)], "fail", Principal("local:test"))
     before = by_password(plane, kim, PASSWORD, HOME)
     member = plane.sessions.authenticate(before.session)
     has_begun, has_ended, append_all = Event(), Event(), audit.append_all

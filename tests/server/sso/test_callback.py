@@ -6,44 +6,53 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.tampering import Attempt, Tamper, attempted, claims
+from tests.support.tampered_login import Tamper, TamperedLogin, change_claims, new_tampered_login
 
 AWAY = 3600
 
 
-def of_another_issuer(attempt: Attempt) -> None:
-    attempt.link("https://other.example", "jane")
-    claims(email="stranger@example.com")(attempt)
+def of_another_issuer(login: TamperedLogin) -> None:
+    login.link("https://other.example", "jane")
+    change_claims(email="stranger@example.com")(login)
 
 
 PEOPLE: Mapping[str, tuple[Tamper, str]] = {
-    "the address is not verified": (claims(email_verified=False), "email_unverified"),
-    "the address is verified as a text": (claims(email_verified="true"), "email_unverified"),
-    "the address is verified as a number": (claims(email_verified=1), "email_unverified"),
-    "nothing says that the address is verified": (claims(email_verified=None), "email_unverified"),
-    "there is no address": (claims(email=None), "email_missing"),
-    "the address is a list": (claims(email=["jane@example.com"]), "email_missing"),
-    "the address is empty": (claims(email=""), "email_invalid"),
-    "the domain is another one": (claims(email="jane@example.org"), "email_domain"),
-    "the domain is below ours": (claims(email="jane@sub.example.com"), "email_domain"),
-    "the domain ends like ours": (claims(email="jane@myexample.com"), "email_domain"),
-    "the domain has a Cyrillic e": (claims(email="jane@еxample.com"), "email_domain"),  # noqa: RUF001
-    "the address has two domains": (claims(email="jane@example.com@evil.example"), "email_invalid"),
-    "the other domain is in the name": (
-        claims(email="jane@evil.example@example.com"),
+    "the address is not verified": (change_claims(email_verified=False), "email_unverified"),
+    "the address is verified as a text": (change_claims(email_verified="true"), "email_unverified"),
+    "the address is verified as a number": (change_claims(email_verified=1), "email_unverified"),
+    "nothing says that the address is verified": (
+        change_claims(email_verified=None),
+        "email_unverified",
+    ),
+    "there is no address": (change_claims(email=None), "email_missing"),
+    "the address is a list": (change_claims(email=["jane@example.com"]), "email_missing"),
+    "the address is empty": (change_claims(email=""), "email_invalid"),
+    "the domain is another one": (change_claims(email="jane@example.org"), "email_domain"),
+    "the domain is below ours": (change_claims(email="jane@sub.example.com"), "email_domain"),
+    "the domain ends like ours": (change_claims(email="jane@myexample.com"), "email_domain"),
+    "the domain has a Cyrillic e": (change_claims(email="jane@еxample.com"), "email_domain"),  # noqa: RUF001
+    "the address has two domains": (
+        change_claims(email="jane@example.com@evil.example"),
         "email_invalid",
     ),
-    "the address ends with a line": (claims(email="jane@example.com\n"), "email_invalid"),
-    "the address begins with a blank": (claims(email=" jane@example.com"), "email_invalid"),
-    "the address holds a NUL": (claims(email="jane@example.com\0"), "email_invalid"),
-    "the address is quoted": (claims(email='"jane"@example.com'), "email_invalid"),
-    "the address has a comment": (claims(email="jane(x)@example.com"), "email_invalid"),
-    "the address has a name": (claims(email="Jane <jane@example.com>"), "email_invalid"),
-    "the address has a tag": (claims(email="jane+x@example.com"), "no_account"),
-    "the name begins with a Kelvin sign": (claims(email="\u212aate@example.com"), "email_spelling"),
-    "the name is in wide letters": (claims(email="ｊane@example.com"), "no_account"),  # noqa: RUF001
+    "the other domain is in the name": (
+        change_claims(email="jane@evil.example@example.com"),
+        "email_invalid",
+    ),
+    "the address ends with a line": (change_claims(email="jane@example.com\n"), "email_invalid"),
+    "the address begins with a blank": (change_claims(email=" jane@example.com"), "email_invalid"),
+    "the address holds a NUL": (change_claims(email="jane@example.com\0"), "email_invalid"),
+    "the address is quoted": (change_claims(email='"jane"@example.com'), "email_invalid"),
+    "the address has a comment": (change_claims(email="jane(x)@example.com"), "email_invalid"),
+    "the address has a name": (change_claims(email="Jane <jane@example.com>"), "email_invalid"),
+    "the address has a tag": (change_claims(email="jane+x@example.com"), "no_account"),
+    "the name begins with a Kelvin sign": (
+        change_claims(email="\u212aate@example.com"),
+        "email_spelling",
+    ),
+    "the name is in wide letters": (change_claims(email="ｊane@example.com"), "no_account"),  # noqa: RUF001
     "another subject is tied to the account": (
-        lambda attempt: attempt.link(attempt.idp.issuer, "mary"),
+        lambda login: login.link(login.provider.issuer, "mary"),
         "other_subject",
     ),
     "the subject is tied, but of another issuer": (
@@ -55,49 +64,49 @@ PEOPLE: Mapping[str, tuple[Tamper, str]] = {
 
 @pytest.mark.parametrize("name", PEOPLE)
 def test_a_person_is_not_signed_in_when(
-    attempt: Attempt, caplog: pytest.LogCaptureFixture, name: str
+    login: TamperedLogin, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
     tamper, reason = PEOPLE[name]
-    attempt.start()
-    tamper(attempt)
-    attempt.is_refused("refused", reason, caplog.records)
+    login.start()
+    tamper(login)
+    login.assert_refused("refused", reason, caplog.records)
 
 
 def cookie(**changes: Any) -> Tamper:
-    def tamper(attempt: Attempt) -> None:
-        attempt.cookie = attempt.cookie | changes
+    def tamper(login: TamperedLogin) -> None:
+        login.cookie = login.cookie | changes
 
     return tamper
 
 
 def begun(**changes: Any) -> Tamper:
-    def tamper(attempt: Attempt) -> None:
-        attempt.cookie = attempt.cookie | {"begun": attempt.cookie["begun"] | changes}
+    def tamper(login: TamperedLogin) -> None:
+        login.cookie = login.cookie | {"begun": login.cookie["begun"] | changes}
 
     return tamper
 
 
 def garbled(text: str) -> Tamper:
-    def tamper(attempt: Attempt) -> None:
-        attempt.cookie = text
+    def tamper(login: TamperedLogin) -> None:
+        login.cookie = text
 
     return tamper
 
 
-def of_another_browser(attempt: Attempt) -> None:
-    mine = attempt.query
-    attempt.client.cookies.clear()
-    attempt.start()
-    attempt.query = mine
+def of_another_browser(login: TamperedLogin) -> None:
+    mine = login.query
+    login.client.cookies.clear()
+    login.start()
+    login.query = mine
 
 
 def query(**changes: str | None) -> Tamper:
-    return lambda attempt: attempt.set(**changes)
+    return lambda login: login.set(**changes)
 
 
 def twice(name: str) -> Tamper:
-    def tamper(attempt: Attempt) -> None:
-        attempt.query.append((name, dict(attempt.query)[name]))
+    def tamper(login: TamperedLogin) -> None:
+        login.query.append((name, dict(login.query)[name]))
 
     return tamper
 
@@ -151,63 +160,63 @@ BROWSERS: Mapping[str, tuple[Tamper, str, str]] = {
 
 @pytest.mark.parametrize("name", BROWSERS)
 def test_a_browser_is_not_signed_in_that_comes_back(
-    attempt: Attempt, caplog: pytest.LogCaptureFixture, name: str
+    login: TamperedLogin, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
     tamper, code, reason = BROWSERS[name]
-    attempt.start()
-    tamper(attempt)
-    attempt.is_refused(code, reason, caplog.records)
+    login.start()
+    tamper(login)
+    login.assert_refused(code, reason, caplog.records)
     if reason != "nonce":
-        assert "/token" not in attempt.idp.asked, "no code was to be exchanged"
+        assert "/token" not in login.provider.requested_paths, "no code was to be exchanged"
 
 
-def test_a_state_is_good_once(attempt: Attempt) -> None:
-    attempt.start()
-    attempt.signs_in()
-    answer = attempt.back()
+def test_a_state_is_good_once(login: TamperedLogin) -> None:
+    login.start()
+    login.assert_signed_in()
+    answer = login.return_to_callback()
     assert answer.headers["location"] == "/sign-in?sso=expired"
-    assert attempt.count("sessions") == 1
+    assert login.count("sessions") == 1
 
 
-def test_a_state_is_good_once_also_when_it_was_no_good(attempt: Attempt) -> None:
-    attempt.start()
-    right = attempt.query
-    attempt.set(state="x")
-    attempt.found_refused(attempt.back, "expired")
-    attempt.query = right
-    attempt.found_refused(attempt.back, "expired")
+def test_a_state_is_good_once_also_when_it_was_no_good(login: TamperedLogin) -> None:
+    login.start()
+    right = login.query
+    login.set(state="x")
+    login.assert_call_refused(login.return_to_callback, "expired")
+    login.query = right
+    login.assert_call_refused(login.return_to_callback, "expired")
 
 
-def test_a_provider_that_does_not_promise_to_name_itself_need_not(attempt: Attempt) -> None:
-    del attempt.idp.metadata["authorization_response_iss_parameter_supported"]
-    attempt.start()
-    attempt.set(iss=None)
-    attempt.signs_in()
+def test_a_provider_that_does_not_promise_to_name_itself_need_not(login: TamperedLogin) -> None:
+    del login.provider.metadata["authorization_response_iss_parameter_supported"]
+    login.start()
+    login.set(iss=None)
+    login.assert_signed_in()
 
 
 def test_a_provider_that_does_not_promise_to_name_itself_names_no_other(
-    attempt: Attempt, caplog: pytest.LogCaptureFixture
+    login: TamperedLogin, caplog: pytest.LogCaptureFixture
 ) -> None:
-    del attempt.idp.metadata["authorization_response_iss_parameter_supported"]
-    attempt.start()
-    attempt.set(iss="https://evil.example")
-    attempt.is_refused("refused", "response_issuer", caplog.records)
+    del login.provider.metadata["authorization_response_iss_parameter_supported"]
+    login.start()
+    login.set(iss="https://evil.example")
+    login.assert_refused("refused", "response_issuer", caplog.records)
 
 
-def test_two_sign_ins_never_share_what_is_secret(attempt: Attempt) -> None:
-    attempt.start()
-    first, kept = attempt.sent, attempt.cookie["begun"]
-    attempt.start()
+def test_two_sign_ins_never_share_what_is_secret(login: TamperedLogin) -> None:
+    login.start()
+    first, kept = login.authorization_params, login.cookie["begun"]
+    login.start()
     for name in ("state", "nonce", "code_challenge"):
-        assert len(attempt.sent[name]) == 43
-        assert attempt.sent[name] != first[name]
+        assert len(login.authorization_params[name]) == 43
+        assert login.authorization_params[name] != first[name]
     assert kept["verifier"] not in str(first)
-    assert attempt.sent["code_challenge_method"] == "S256"
-    assert attempt.sent["scope"] == "openid email profile"
+    assert login.authorization_params["code_challenge_method"] == "S256"
+    assert login.authorization_params["scope"] == "openid email profile"
 
 
 def test_where_there_is_no_provider_there_is_no_sign_in_at_one(tmp_path: Path) -> None:
-    with attempted(tmp_path, provider=None) as attempt:
-        assert not attempt.plane.settings.sso
+    with new_tampered_login(tmp_path, provider=None) as login:
+        assert not login.control_plane.settings.sso
         for path in ("/sso/start", "/sso/callback"):
-            assert attempt.client.get(path).status_code == 404
+            assert login.client.get(path).status_code == 404

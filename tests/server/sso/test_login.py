@@ -9,10 +9,15 @@ from typing import Any
 import httpx
 import pytest
 from msgspec import structs
-from tests.support.control_planes import House
-from tests.support.oidc_provider import SECRET, Idp, browser, signed_in
-from tests.support.server_in_process import serving
-from tests.support.users import execute
+from tests.support.control_planes import Deployment
+from tests.support.oidc_provider import (
+    CLIENT_SECRET,
+    OidcProvider,
+    new_browser,
+    sign_in_at_provider,
+)
+from tests.support.server_in_process import serve_in_process
+from tests.support.stored_data import execute_sql
 
 from anyscale.errors import SsoRefused
 from anyscale.server.control_plane import ControlPlane
@@ -32,67 +37,74 @@ class Site:
     """A control plane with a provider, as browsers meet it.
 
     Args:
-        house: its database.
-        idp: the provider.
-        port: at which it is served.
-        stack: ends what was begun.
+        deployment: its database.
+        oidc_provider: the provider.
+        port: of its server.
+        stack: stops the server.
     """
 
-    def __init__(self, house: House, idp: Idp, port: int, stack: ExitStack) -> None:
-        self._house, self._idp, self._port, self._stack = house, idp, port, stack
-        self.issuer = idp.issuer
+    def __init__(
+        self, deployment: Deployment, oidc_provider: OidcProvider, port: int, stack: ExitStack
+    ) -> None:
+        self._deployment = deployment
+        self._provider = oidc_provider
+        self._port = port
+        self._stack = stack
+        self.issuer = oidc_provider.issuer
         self.url = f"http://127.0.0.1:{port}"
-        self.plane: ControlPlane
+        self.control_plane: ControlPlane
 
     def serve(self, client_id: str = "musterroll", **settings: Any) -> None:
         """Begin to answer."""
-        secret = None if client_id == "public" else SECRET
+        secret = None if client_id == "public" else CLIENT_SECRET
         provider = IdentityProvider(
-            issuer=self._idp.issuer, client_id=client_id, client_secret=secret
+            issuer=self._provider.issuer, client_id=client_id, client_secret=secret
         )
-        self.plane = ControlPlane(
+        self.control_plane = ControlPlane(
             structs.replace(
-                self._house.settings(),
+                self._deployment.settings(),
                 public_url=self.url,
                 provider=structs.replace(provider, **settings),
             ),
             profile=CHEAPEST,
         )
-        self._stack.enter_context(serving(self.plane, self._port))
+        self._stack.enter_context(serve_in_process(self.control_plane, self._port))
 
     def browser(self) -> httpx.Client:
-        return self._stack.enter_context(browser(self.url))
+        return self._stack.enter_context(new_browser(self.url))
 
     def create(self, email: str, *, sso: bool = True) -> None:
         user = check("Jane", email, None, sso, None, None, Policy())
         assert user
-        self.plane.batches.create(email, [user], "fail", Principal("local:test"))
+        self.control_plane.batches.create(email, [user], "fail", Principal("local:test"))
 
     def account(self, email: str = EMAIL) -> AccountRecord:
-        with self.plane.store.read() as rows:
+        with self.control_plane.store.read() as rows:
             found = rows.account(email_key=email)
         assert found
         return found
 
     def count(self, table: str) -> int:
-        with self.plane.store.read() as rows:
-            counted: int = execute(rows, f"select count(*) from {table}").fetchone()[0]
+        with self.control_plane.store.read() as rows:
+            counted: int = execute_sql(rows, f"select count(*) from {table}").fetchone()[0]
         return counted
 
     def reasons(self) -> list[tuple[str, str]]:
         """Give who was refused, and why, as the trail has it."""
-        entries = self.plane.trail.page(0, 1_000)
+        entries = self.control_plane.trail.page(0, 1_000)
         refused = [entry for entry in entries if entry.event == "access.refused"]
         return [(entry.actor, json.loads(entry.data)["reason"]) for entry in refused]
 
     def member(self, client: httpx.Client) -> AuthenticatedUser:
-        return self.plane.sessions.authenticate(client.cookies[SESSION])
+        return self.control_plane.sessions.authenticate(client.cookies[SESSION])
 
 
 @pytest.fixture
-def site(store_house: House, idp: Idp, idp_port: int) -> Iterator[Site]:
+def site(
+    store_deployment: Deployment, oidc_provider: OidcProvider, sso_port: int
+) -> Iterator[Site]:
     with ExitStack() as stack:
-        site = Site(store_house, idp, idp_port, stack)
+        site = Site(store_deployment, oidc_provider, sso_port, stack)
         site.serve()
         site.create(EMAIL)
         yield site
@@ -109,7 +121,7 @@ def begun(client: httpx.Client) -> str:
 def entered(site: Site, login: str = "jane") -> tuple[str, httpx.Client]:
     """Sign in with a new browser; give where it ends, and the browser."""
     client = site.browser()
-    answer = client.get(signed_in(begun(client), login))
+    answer = client.get(sign_in_at_provider(begun(client), login))
     assert answer.status_code == 303
     return answer.headers["location"], client
 
@@ -123,14 +135,17 @@ def test_who_signs_in_for_the_first_time_lands_in_the_account_of_the_verified_ad
     assert (member.account, member.session.way) == (site.account(), "sso")
     assert not member.must_change_password
     user_id = site.account().user_id
-    events = [(one.event, one.actor, one.subject) for one in site.plane.trail.page(0, 100)]
+    events = [(one.event, one.actor, one.subject) for one in site.control_plane.trail.page(0, 100)]
     assert ("identity.linked", f"user:{user_id}", user_id) in events
     assert ("session.begun", f"user:{user_id}", member.session.session_id) in events
 
 
 def test_the_cookies_are_the_hosts_and_no_scripts(site: Site) -> None:
     client = site.browser()
-    for answer in (client.get("/sso/start"), client.get(signed_in(begun(client), "jane"))):
+    for answer in (
+        client.get("/sso/start"),
+        client.get(sign_in_at_provider(begun(client), "jane")),
+    ):
         for cookie in answer.headers.get_list("set-cookie"):
             assert cookie.startswith("__Host-")
             parts = {part.strip().lower() for part in cookie.split(";")[1:]}
@@ -140,10 +155,10 @@ def test_the_cookies_are_the_hosts_and_no_scripts(site: Site) -> None:
 
 
 def test_the_subject_stays_the_same_person_when_the_address_changes_at_the_provider(
-    site: Site, idp: Idp
+    site: Site, oidc_provider: OidcProvider
 ) -> None:
     entered(site)
-    idp.change("jane", email="married@example.com", email_verified=False)
+    oidc_provider.change("jane", email="married@example.com", email_verified=False)
     location, client = entered(site)
     assert location == "/"
     assert site.member(client).account.email == EMAIL
@@ -151,10 +166,10 @@ def test_the_subject_stays_the_same_person_when_the_address_changes_at_the_provi
 
 
 def test_an_address_that_moves_to_another_person_takes_no_account_along(
-    site: Site, idp: Idp
+    site: Site, oidc_provider: OidcProvider
 ) -> None:
     entered(site)
-    idp.change("jane", email="married@example.com")
+    oidc_provider.change("jane", email="married@example.com")
     location, client = entered(site, "other")
     assert location == "/sign-in?sso=refused"
     assert SESSION not in client.cookies
@@ -172,10 +187,14 @@ def test_an_address_that_moves_to_another_person_takes_no_account_along(
     ],
 )
 def test_nobody_else_is_signed_in_and_no_account_is_made(
-    store_house: House, idp: Idp, idp_port: int, login: str, reason: str
+    store_deployment: Deployment,
+    oidc_provider: OidcProvider,
+    sso_port: int,
+    login: str,
+    reason: str,
 ) -> None:
     with ExitStack() as stack:
-        site = Site(store_house, idp, idp_port, stack)
+        site = Site(store_deployment, oidc_provider, sso_port, stack)
         site.serve(domains=frozenset({"example.com"}))
         site.create(EMAIL)
         site.create("jane@example.org")
@@ -198,7 +217,7 @@ def test_without_domains_any_verified_address_of_an_account_is_taken(site: Site)
 def test_a_suspended_account_is_closed_to_its_own_subject_too(site: Site, linked: bool) -> None:
     if linked:
         entered(site)
-    with site.plane.store.write() as rows:
+    with site.control_plane.store.write() as rows:
         rows.suspend(site.account().user_id, rows.now())
     location, client = entered(site)
     assert location == "/sign-in?sso=refused"
@@ -209,15 +228,15 @@ def test_a_suspended_account_is_closed_to_its_own_subject_too(site: Site, linked
 
 def test_a_linked_account_that_is_no_longer_for_sso_is_closed_to_it(site: Site) -> None:
     entered(site)
-    with site.plane.store.write() as rows:
-        execute(rows, "update users set is_sso_user = ?", (False,))
+    with site.control_plane.store.write() as rows:
+        execute_sql(rows, "update users set is_sso_user = ?", (False,))
     assert entered(site)[0] == "/sign-in?sso=refused"
     assert site.reasons()[0][1] == "not_sso_user"
 
 
 def test_who_was_deleted_is_nobody_and_a_new_account_is_linked_anew(site: Site) -> None:
     entered(site)
-    with site.plane.store.write() as rows:
+    with site.control_plane.store.write() as rows:
         rows.remove_account(site.account().user_id)
     assert entered(site)[0] == "/sign-in?sso=refused"
     site.create("Jane@example.com")
@@ -228,7 +247,7 @@ def test_who_was_deleted_is_nobody_and_a_new_account_is_linked_anew(site: Site) 
 
 def test_two_windows_at_once_are_one_person(site: Site) -> None:
     clients = [site.browser(), site.browser()]
-    back = [signed_in(begun(client), "jane") for client in clients]
+    back = [sign_in_at_provider(begun(client), "jane") for client in clients]
     for client, url in zip(clients, back, strict=True):
         assert client.get(url).headers["location"] == "/"
     assert (site.count("identities"), site.count("sessions")) == (1, 2)
@@ -236,7 +255,7 @@ def test_two_windows_at_once_are_one_person(site: Site) -> None:
 
 def landed(site: Site, subject: str) -> str:
     try:
-        site.plane.sso.land(
+        site.control_plane.sso.land(
             ExternalIdentity(site.issuer, subject, EMAIL, True), ClientInfo("192.0.2.1", "")
         )
     except SsoRefused as error:
@@ -258,13 +277,15 @@ def test_a_subject_that_comes_several_times_at_the_same_moment_is_linked_once(si
         found = list(threads.map(lambda _: landed(site, "jane"), range(8)))
     assert found == ["landed"] * 8
     assert (site.count("identities"), site.count("sessions")) == (1, 8)
-    assert [entry.event for entry in site.plane.trail.page(0, 100)].count("identity.linked") == 1
+    assert [entry.event for entry in site.control_plane.trail.page(0, 100)].count(
+        "identity.linked"
+    ) == 1
 
 
 def test_a_browser_that_signed_in_is_known_afterwards(site: Site) -> None:
     _, client = entered(site)
     device = client.cookies["__Host-device"]
-    assert client.get(signed_in(begun(client), "jane")).headers["location"] == "/"
+    assert client.get(sign_in_at_provider(begun(client), "jane")).headers["location"] == "/"
     assert client.cookies["__Host-device"] == device
     assert site.count("devices") == 1
 
@@ -272,17 +293,17 @@ def test_a_browser_that_signed_in_is_known_afterwards(site: Site) -> None:
 def test_the_session_that_a_browser_had_ends_when_it_signs_in_again(site: Site) -> None:
     _, client = entered(site)
     before = client.cookies[SESSION]
-    assert client.get(signed_in(begun(client), "jane")).headers["location"] == "/"
+    assert client.get(sign_in_at_provider(begun(client), "jane")).headers["location"] == "/"
     assert client.cookies[SESSION] != before
     assert site.count("sessions") == 1
 
 
 @pytest.mark.parametrize("client_id", ["by-post", "public"])
 def test_the_provider_may_take_the_secret_in_a_form_or_none(
-    store_house: House, idp: Idp, idp_port: int, client_id: str
+    store_deployment: Deployment, oidc_provider: OidcProvider, sso_port: int, client_id: str
 ) -> None:
     with ExitStack() as stack:
-        site = Site(store_house, idp, idp_port, stack)
+        site = Site(store_deployment, oidc_provider, sso_port, stack)
         site.serve(client_id)
         site.create(EMAIL)
         if client_id == "by-post":
@@ -292,7 +313,7 @@ def test_the_provider_may_take_the_secret_in_a_form_or_none(
 
 def only(site: Site, method: str) -> None:
     """Let the provider's metadata name one way for the client to say who it is."""
-    kept = site.plane.sso.provider._metadata
+    kept = site.control_plane.sso.provider._metadata
     kept.get(60)
     assert kept._kept
     at, metadata = kept._kept
@@ -314,8 +335,8 @@ def refused(site: Site, client: httpx.Client, url: str, code: str, reason: str) 
 def test_a_code_is_good_for_the_verifier_that_it_was_asked_for_with(site: Site) -> None:
     client, other = site.browser(), site.browser()
     url, elsewhere = begun(client), begun(other)
-    mine = signed_in(url, "jane")
-    theirs = httpx.URL(signed_in(elsewhere, "jane"))
+    mine = sign_in_at_provider(url, "jane")
+    theirs = httpx.URL(sign_in_at_provider(elsewhere, "jane"))
     # Somebody else's code, which was begun with another verifier.
     refused(
         site,
@@ -330,7 +351,7 @@ def test_a_code_is_good_once(site: Site) -> None:
     client = site.browser()
     url = begun(client)
     kept = client.cookies["__Host-sso"]
-    back = signed_in(url, "jane")
+    back = sign_in_at_provider(url, "jane")
     assert client.get(back).headers["location"] == "/"
     again = site.browser()
     again.cookies.set("__Host-sso", kept, domain="127.0.0.1")
@@ -350,16 +371,16 @@ def test_who_goes_back_without_agreeing_is_told_so(site: Site) -> None:
 
 def test_the_answer_has_to_name_the_provider_since_its_metadata_promise_it(site: Site) -> None:
     client = site.browser()
-    back = httpx.URL(signed_in(begun(client), "jane"))
+    back = httpx.URL(sign_in_at_provider(begun(client), "jane"))
     assert back.params["iss"] == site.issuer
     refused(site, client, str(back.copy_remove_param("iss")), "refused", "response_issuer")
 
 
 def test_a_wrong_secret_of_the_client_signs_nobody_in(
-    store_house: House, idp: Idp, idp_port: int
+    store_deployment: Deployment, oidc_provider: OidcProvider, sso_port: int
 ) -> None:
     with ExitStack() as stack:
-        site = Site(store_house, idp, idp_port, stack)
+        site = Site(store_deployment, oidc_provider, sso_port, stack)
         site.serve(client_secret="wrong")
         site.create(EMAIL)
         assert entered(site)[0] == "/sign-in?sso=refused"

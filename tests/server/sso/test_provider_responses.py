@@ -12,10 +12,21 @@ from typing import Any
 import httpx
 import pytest
 from joserfc.jwk import ECKey, RSAKey
-from tests.support.fault_injection import until
-from tests.support.hostile_oidc_provider import Hostile, Reply, encoded, key
+from tests.support.hostile_oidc_provider import (
+    HostileProvider,
+    ProviderResponse,
+    encode_part,
+    signing_key,
+)
 from tests.support.ports import free_port
-from tests.support.tampering import Attempt, Tamper, answers, attempted, keys
+from tests.support.tampered_login import (
+    Tamper,
+    TamperedLogin,
+    new_tampered_login,
+    publish_keys,
+    respond_with,
+)
+from tests.support.waiting import wait_until
 
 from anyscale.server.core.oidc import http_client as fetching
 from anyscale.server.core.oidc.provider import Provider
@@ -23,33 +34,35 @@ from anyscale.server.http.metrics import QUEUED
 from anyscale.server.settings import IdentityProvider
 
 GRANT = {"error": "invalid_grant"}
-FOREIGN = key("RS256", "foreign")
+FOREIGN = signing_key("RS256", "foreign")
 RIGHT_KID = "RS256 first"
 
 
 def tokens(**changes: Any) -> Tamper:
-    def tamper(attempt: Attempt) -> None:
-        attempt.idp.tokens |= changes
+    def tamper(login: TamperedLogin) -> None:
+        login.provider.token_response |= changes
 
     return tamper
 
 
 def changed_key(**changes: Any) -> Tamper:
     """Publish the right key with something about it that is wrong."""
-    return keys(Hostile.public(key("RS256"), **changes))
+    return publish_keys(HostileProvider.public(signing_key("RS256"), **changes))
 
 
-def weak(attempt: Attempt) -> None:
+def weak(login: TamperedLogin) -> None:
     with pytest.warns(match="2048"):
         small = RSAKey.generate_key(1024, {"kid": RIGHT_KID})
-    attempt.idp.signer = small
-    attempt.idp.keys = [Hostile.public(small)]
+    login.provider.signer = small
+    login.provider.keys = [HostileProvider.public(small)]
 
 
-def of_a_large_curve(attempt: Attempt) -> None:
+def of_a_large_curve(login: TamperedLogin) -> None:
     large = ECKey.generate_key("P-384", {"kid": "large"})
-    attempt.idp.keys = [Hostile.public(large)]
-    attempt.idp.tampered = lambda _: f"{encoded({'alg': 'ES256', 'kid': 'large'})}.e30.AAAA"
+    login.provider.keys = [HostileProvider.public(large)]
+    login.provider.change_token = lambda _: (
+        f"{encode_part({'alg': 'ES256', 'kid': 'large'})}.e30.AAAA"
+    )
 
 
 HUGE = b'{"a": "' + b"x" * 300_000 + b'"}'
@@ -57,52 +70,59 @@ ELSEWHERE = "/elsewhere"
 
 ANSWERS: Mapping[str, tuple[Tamper, str, str]] = {
     "the code is refused": (
-        answers("/token", {"error": "invalid_grant"}, 400),
+        respond_with("/token", {"error": "invalid_grant"}, 400),
         "refused",
         "code_refused",
     ),
-    "the client is refused": (answers("/token", b"", 401), "refused", "code_refused"),
-    "there is no ID token": (answers("/token", {"token_type": "Bearer"}), "unavailable", "JSON"),
+    "the client is refused": (respond_with("/token", b"", 401), "refused", "code_refused"),
+    "there is no ID token": (
+        respond_with("/token", {"token_type": "Bearer"}),
+        "unavailable",
+        "JSON",
+    ),
     "the ID token is no text": (tokens(id_token=None), "unavailable", "not the JSON"),
     "the token is of another type": (tokens(token_type="mac"), "refused", "token_type"),
-    "no JSON comes": (answers("/token", b"<html>"), "unavailable", "not the JSON"),
-    "a list comes": (answers("/token", b"[]"), "unavailable", "not the JSON"),
-    "nothing comes": (answers("/token", b""), "unavailable", "not the JSON"),
-    "too much comes": (answers("/token", HUGE), "unavailable", "too much"),
+    "no JSON comes": (respond_with("/token", b"<html>"), "unavailable", "not the JSON"),
+    "a list comes": (respond_with("/token", b"[]"), "unavailable", "not the JSON"),
+    "nothing comes": (respond_with("/token", b""), "unavailable", "not the JSON"),
+    "too much comes": (respond_with("/token", HUGE), "unavailable", "too much"),
     "a redirect comes": (
-        answers("/token", b"", 307, Location=ELSEWHERE),
+        respond_with("/token", b"", 307, Location=ELSEWHERE),
         "unavailable",
         "points elsewhere",
     ),
-    "a fault comes": (answers("/token", b"", 500), "unavailable", "HTTP 500"),
-    "a refusal for its load comes": (answers("/token", b"", 429), "unavailable", "HTTP 429"),
+    "a fault comes": (respond_with("/token", b"", 500), "unavailable", "HTTP 500"),
+    "a refusal for its load comes": (respond_with("/token", b"", 429), "unavailable", "HTTP 429"),
     "something compressed comes": (
-        answers("/token", b"x", 200, Content_Encoding="gzip"),
+        respond_with("/token", b"x", 200, Content_Encoding="gzip"),
         "unavailable",
         "compressed",
     ),
-    "the keys are too many": (answers("/keys", HUGE), "unavailable", "too much"),
-    "the keys are none": (keys(), "refused", "key_unknown"),
-    "the keys are no JSON": (answers("/keys", b"<html>"), "unavailable", "not the JSON"),
-    "the keys are no list": (answers("/keys", {"keys": {}}), "unavailable", "not the JSON"),
+    "the keys are too many": (respond_with("/keys", HUGE), "unavailable", "too much"),
+    "the keys are none": (publish_keys(), "refused", "key_unknown"),
+    "the keys are no JSON": (respond_with("/keys", b"<html>"), "unavailable", "not the JSON"),
+    "the keys are no list": (respond_with("/keys", {"keys": {}}), "unavailable", "not the JSON"),
     "the keys are elsewhere": (
-        answers("/keys", b"", 302, Location=ELSEWHERE),
+        respond_with("/keys", b"", 302, Location=ELSEWHERE),
         "unavailable",
         "points elsewhere",
     ),
-    "the keys are gone": (answers("/keys", b"", 404), "unavailable", "HTTP 404"),
+    "the keys are gone": (respond_with("/keys", b"", 404), "unavailable", "HTTP 404"),
     "the key is for encryption": (changed_key(use="enc"), "refused", "key_unknown"),
     "the key may only sign": (changed_key(key_ops=["sign"]), "refused", "key_unknown"),
     "the key is for another use": (changed_key(alg="RS512"), "refused", "key_unknown"),
     "the key is no key": (changed_key(n="!"), "refused", "key_unknown"),
     "the key is of no kind": (changed_key(kty="DSA"), "refused", "key_unknown"),
     "the key is a secret": (
-        keys({"kty": "oct", "k": "c2VjcmV0", "kid": RIGHT_KID}),
+        publish_keys({"kty": "oct", "k": "c2VjcmV0", "kid": RIGHT_KID}),
         "refused",
         "key_unknown",
     ),
     "the key is there twice": (
-        keys(Hostile.public(key("RS256")), Hostile.public(FOREIGN, kid=RIGHT_KID)),
+        publish_keys(
+            HostileProvider.public(signing_key("RS256")),
+            HostileProvider.public(FOREIGN, kid=RIGHT_KID),
+        ),
         "refused",
         "key_unknown",
     ),
@@ -113,18 +133,18 @@ ANSWERS: Mapping[str, tuple[Tamper, str, str]] = {
 
 @pytest.mark.parametrize("name", ANSWERS)
 def test_an_answer_of_the_provider_signs_nobody_in_when(
-    attempt: Attempt, caplog: pytest.LogCaptureFixture, name: str
+    login: TamperedLogin, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
     tamper, code, reason = ANSWERS[name]
-    attempt.start()
-    tamper(attempt)
-    attempt.is_refused(code, reason, caplog.records)
-    assert ELSEWHERE not in attempt.idp.asked
+    login.start()
+    tamper(login)
+    login.assert_refused(code, reason, caplog.records)
+    assert ELSEWHERE not in login.provider.requested_paths
 
 
 def metadata(**changes: Any) -> Tamper:
-    def tamper(attempt: Attempt) -> None:
-        attempt.idp.metadata |= changes
+    def tamper(login: TamperedLogin) -> None:
+        login.provider.metadata |= changes
 
     return tamper
 
@@ -134,14 +154,14 @@ DISCOVERY = "/.well-known/openid-configuration"
 METADATA: Mapping[str, tuple[Tamper, str]] = {
     "are another issuer's": (metadata(issuer="https://evil.example"), "another issuer"),
     "have a slash more": (
-        lambda attempt: metadata(issuer=attempt.idp.issuer + "/")(attempt),
+        lambda login: metadata(issuer=login.provider.issuer + "/")(login),
         "another issuer",
     ),
     "name no issuer": (metadata(issuer=None), "not the JSON"),
-    "are elsewhere": (answers(DISCOVERY, b"", 302, Location=ELSEWHERE), "points elsewhere"),
-    "are too much": (answers(DISCOVERY, HUGE), "too much"),
-    "are no JSON": (answers(DISCOVERY, b"<html>"), "not the JSON"),
-    "are gone": (answers(DISCOVERY, b"", 404), "HTTP 404"),
+    "are elsewhere": (respond_with(DISCOVERY, b"", 302, Location=ELSEWHERE), "points elsewhere"),
+    "are too much": (respond_with(DISCOVERY, HUGE), "too much"),
+    "are no JSON": (respond_with(DISCOVERY, b"<html>"), "not the JSON"),
+    "are gone": (respond_with(DISCOVERY, b"", 404), "HTTP 404"),
     "have no keys": (metadata(jwks_uri=None), "not the JSON"),
     "have keys over plain HTTP": (metadata(jwks_uri="http://example.com/keys"), "not https"),
     "let tokens come over plain HTTP": (
@@ -158,28 +178,28 @@ METADATA: Mapping[str, tuple[Tamper, str]] = {
 
 @pytest.mark.parametrize("name", METADATA)
 def test_nobody_is_sent_to_a_provider_whose_metadata(
-    attempt: Attempt, caplog: pytest.LogCaptureFixture, name: str
+    login: TamperedLogin, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
     tamper, reason = METADATA[name]
-    tamper(attempt)
-    attempt.found_refused(attempt.start, "unavailable")
+    tamper(login)
+    login.assert_call_refused(login.start, "unavailable")
     assert any(reason in str(vars(record).get("reason")) for record in caplog.records)
-    assert ELSEWHERE not in attempt.idp.asked
+    assert ELSEWHERE not in login.provider.requested_paths
 
 
 # Keys change, and providers hang.
 
 
-def rotated(attempt: Attempt, *published: str) -> None:
+def rotated(login: TamperedLogin, *published: str) -> None:
     """Publish the keys with these names, and sign by the last one."""
-    attempt.idp.keys = [Hostile.public(key("RS256", name)) for name in published]
-    attempt.idp.signer = key("RS256", published[-1])
-    attempt.idp.header["kid"] = f"RS256 {published[-1]}"
+    login.provider.keys = [HostileProvider.public(signing_key("RS256", name)) for name in published]
+    login.provider.signer = signing_key("RS256", published[-1])
+    login.provider.header["kid"] = f"RS256 {published[-1]}"
 
 
-def later(attempt: Attempt, seconds: float) -> None:
+def later(login: TamperedLogin, seconds: float) -> None:
     """Let time pass for what is remembered of the provider."""
-    provider = attempt.plane.sso.provider
+    provider = login.control_plane.sso.provider
     kept: Any
     for kept in (provider._metadata, provider._keys):
         if kept._kept:
@@ -188,51 +208,60 @@ def later(attempt: Attempt, seconds: float) -> None:
             kept._failed = (kept._failed[0] - seconds, kept._failed[1])
 
 
-def test_a_new_key_is_picked_up_at_its_first_token(attempt: Attempt) -> None:
+def test_a_new_key_is_picked_up_at_its_first_token(login: TamperedLogin) -> None:
     for names in (["first"], ["first", "second"], ["second", "third"]):
-        attempt.start()
-        rotated(attempt, *names)
-        attempt.signs_in()
-        later(attempt, 11)
-    assert attempt.idp.asked.count("/keys") == 3
+        login.start()
+        rotated(login, *names)
+        login.assert_signed_in()
+        later(login, 11)
+    assert login.provider.requested_paths.count("/keys") == 3
 
 
 def test_keys_are_asked_for_every_ten_seconds_at_most(
-    attempt: Attempt, caplog: pytest.LogCaptureFixture
+    login: TamperedLogin, caplog: pytest.LogCaptureFixture
 ) -> None:
     for _ in range(5):
-        attempt.start()
-        attempt.idp.header["kid"] = "unknown"
-        attempt.is_refused("refused", "key_unknown", caplog.records)
-    assert attempt.idp.asked.count("/keys") == 1
-    later(attempt, 11)
-    attempt.start()
-    attempt.is_refused("refused", "key_unknown", caplog.records)
-    assert attempt.idp.asked.count("/keys") == 2
+        login.start()
+        login.provider.header["kid"] = "unknown"
+        login.assert_refused("refused", "key_unknown", caplog.records)
+    assert login.provider.requested_paths.count("/keys") == 1
+    later(login, 11)
+    login.start()
+    login.assert_refused("refused", "key_unknown", caplog.records)
+    assert login.provider.requested_paths.count("/keys") == 2
 
 
 def test_a_key_that_was_withdrawn_is_no_good_once_the_keys_were_asked_for_again(
-    attempt: Attempt, caplog: pytest.LogCaptureFixture
+    login: TamperedLogin, caplog: pytest.LogCaptureFixture
 ) -> None:
-    attempt.start()
-    rotated(attempt, "first")
-    attempt.signs_in()
-    rotated(attempt, "second")
-    attempt.idp.signer, attempt.idp.header["kid"] = key("RS256", "first"), "RS256 first"
-    later(attempt, 3601)
-    attempt.start()
-    attempt.is_refused("refused", "key_unknown", caplog.records)
+    login.start()
+    rotated(login, "first")
+    login.assert_signed_in()
+    rotated(login, "second")
+    login.provider.signer, login.provider.header["kid"] = (
+        signing_key("RS256", "first"),
+        "RS256 first",
+    )
+    later(login, 3601)
+    login.start()
+    login.assert_refused("refused", "key_unknown", caplog.records)
 
 
-def test_metadata_and_keys_are_asked_for_once_an_hour(attempt: Attempt) -> None:
+def test_metadata_and_keys_are_asked_for_once_an_hour(login: TamperedLogin) -> None:
     for _ in range(3):
-        attempt.start()
-        attempt.signs_in()
-    assert (attempt.idp.asked.count(DISCOVERY), attempt.idp.asked.count("/keys")) == (1, 1)
-    later(attempt, 3601)
-    attempt.start()
-    attempt.signs_in()
-    assert (attempt.idp.asked.count(DISCOVERY), attempt.idp.asked.count("/keys")) == (2, 2)
+        login.start()
+        login.assert_signed_in()
+    assert (
+        login.provider.requested_paths.count(DISCOVERY),
+        login.provider.requested_paths.count("/keys"),
+    ) == (1, 1)
+    later(login, 3601)
+    login.start()
+    login.assert_signed_in()
+    assert (
+        login.provider.requested_paths.count(DISCOVERY),
+        login.provider.requested_paths.count("/keys"),
+    ) == (2, 2)
 
 
 def hangs(handler: BaseHTTPRequestHandler) -> None:
@@ -265,30 +294,30 @@ def drips_headers(handler: BaseHTTPRequestHandler) -> None:
 @pytest.mark.parametrize("path", [DISCOVERY, "/token", "/keys"])
 @pytest.mark.parametrize("slow", [hangs, drips, drips_headers])
 def test_a_provider_is_not_waited_for_long(
-    attempt: Attempt,
+    login: TamperedLogin,
     monkeypatch: pytest.MonkeyPatch,
     path: str,
     slow: Callable[[BaseHTTPRequestHandler], None],
 ) -> None:
     monkeypatch.setattr(fetching, "_SECONDS", 0.5)
-    attempt.idp.replies[path] = slow
+    login.provider.responses[path] = slow
     begun = time.monotonic()
-    call = attempt.start
+    call = login.start
     if path != DISCOVERY:
-        attempt.start()
-        call = attempt.back
-    attempt.found_refused(call, "unavailable")
+        login.start()
+        call = login.return_to_callback
+    login.assert_call_refused(call, "unavailable")
     assert time.monotonic() - begun < 4
 
 
 def test_a_provider_that_hangs_holds_nothing_else_up(
-    attempt: Attempt, monkeypatch: pytest.MonkeyPatch
+    login: TamperedLogin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fetching, "_SECONDS", 3)
-    attempt.idp.replies["/token"] = hangs
-    attempt.start()
-    headers = {"cookie": f"__Host-sso={attempt.client.cookies['__Host-sso']}"}
-    url = httpx.URL(f"{attempt.url}/sso/callback", params=httpx.QueryParams(attempt.query))
+    login.provider.responses["/token"] = hangs
+    login.start()
+    headers = {"cookie": f"__Host-sso={login.client.cookies['__Host-sso']}"}
+    url = httpx.URL(f"{login.url}/sso/callback", params=httpx.QueryParams(login.query))
 
     def come_back(_: int) -> tuple[float, str]:
         begun = time.monotonic()
@@ -298,10 +327,12 @@ def test_a_provider_that_hangs_holds_nothing_else_up(
 
     with ThreadPoolExecutor(48) as threads:
         coming = [threads.submit(come_back, number) for number in range(48)]
-        until(lambda: QUEUED.labels("identity_provider")._value.get() == 40)  # as many as it takes
+        wait_until(
+            lambda: QUEUED.labels("identity_provider")._value.get() == 40
+        )  # as many as it takes
         for path in ("/healthz", "/readyz", "/v1/users"):
             begun = time.monotonic()
-            assert attempt.client.get(path).status_code in (200, 401)
+            assert login.client.get(path).status_code in (200, 401)
             assert time.monotonic() - begun < 1.5
         found = [one.result() for one in coming]
     assert {location for _, location in found} == {"/sign-in?sso=unavailable"}
@@ -309,25 +340,25 @@ def test_a_provider_that_hangs_holds_nothing_else_up(
 
 
 def test_a_provider_that_is_away_is_left_alone_for_a_moment_and_asked_again(
-    attempt: Attempt,
+    login: TamperedLogin,
 ) -> None:
-    attempt.idp.replies[DISCOVERY] = Reply(b"", 503)
+    login.provider.responses[DISCOVERY] = ProviderResponse(b"", 503)
     for _ in range(3):
-        attempt.found_refused(attempt.start, "unavailable")
-    assert attempt.idp.asked == [DISCOVERY]
-    assert attempt.client.get("/readyz").status_code == 200
-    attempt.idp.replies.clear()
-    later(attempt, 6)
-    attempt.start()
-    attempt.signs_in()
+        login.assert_call_refused(login.start, "unavailable")
+    assert login.provider.requested_paths == [DISCOVERY]
+    assert login.client.get("/readyz").status_code == 200
+    login.provider.responses.clear()
+    later(login, 6)
+    login.start()
+    login.assert_signed_in()
 
 
 def test_a_provider_that_does_not_listen_is_unavailable(tmp_path: Path) -> None:
     provider = IdentityProvider(issuer=f"http://127.0.0.1:{free_port()}", client_id="musterroll")
-    with attempted(tmp_path, provider=provider) as attempt:
-        attempt.found_refused(attempt.start, "unavailable")
-        attempt.found_refused(lambda: attempt.client.get("/sso/callback?state=x"), "expired")
-        assert attempt.client.get("/readyz").status_code == 200
+    with new_tampered_login(tmp_path, provider=provider) as login:
+        login.assert_call_refused(login.start, "unavailable")
+        login.assert_call_refused(lambda: login.client.get("/sso/callback?state=x"), "expired")
+        assert login.client.get("/readyz").status_code == 200
 
 
 def test_a_provider_elsewhere_names_nothing_on_this_machine() -> None:
@@ -342,10 +373,10 @@ def test_a_provider_elsewhere_names_nothing_on_this_machine() -> None:
         assert not provider._is_safe(endpoint)
 
 
-def test_a_query_of_the_endpoint_is_kept(attempt: Attempt) -> None:
-    attempt.idp.metadata["authorization_endpoint"] += "?tenant=1"
-    location = attempt.start().headers["location"]
-    assert location.startswith(f"{attempt.idp.issuer}/authorize?tenant=1&response_type=code&")
+def test_a_query_of_the_endpoint_is_kept(login: TamperedLogin) -> None:
+    login.provider.metadata["authorization_endpoint"] += "?tenant=1"
+    location = login.start().headers["location"]
+    assert location.startswith(f"{login.provider.issuer}/authorize?tenant=1&response_type=code&")
 
 
 @pytest.fixture
@@ -371,10 +402,10 @@ def test_a_provider_has_a_certificate_that_is_trusted(
     if trusted:
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificate.pem"))
     monkeypatch.setattr(fetching, "_trusted", fetching._trusted.__wrapped__)
-    with attempted(tmp_path, certificate) as attempt:
+    with new_tampered_login(tmp_path, certificate) as login:
         if trusted:
-            attempt.start()
-            attempt.signs_in()
+            login.start()
+            login.assert_signed_in()
         else:
-            attempt.found_refused(attempt.start, "unavailable")
+            login.assert_call_refused(login.start, "unavailable")
             assert "CERTIFICATE_VERIFY_FAILED" in str([vars(one) for one in caplog.records])

@@ -3,8 +3,13 @@
 import json
 from pathlib import Path
 
-from tests.conftest import Anyscale
-from tests.support.oidc_provider import SECRET, Idp, browser, signed_in
+from tests.support.commands import RunAnyscale
+from tests.support.oidc_provider import (
+    CLIENT_SECRET,
+    OidcProvider,
+    new_browser,
+    sign_in_at_provider,
+)
 from tests.support.server_process import ServerProcess
 
 USERS = """create_users:
@@ -14,20 +19,20 @@ USERS = """create_users:
 
 
 def test_people_sign_in_at_whichever_worker_and_the_log_tells_nothing_of_them(
-    database: str, idp: Idp, idp_port: int, anyscale: Anyscale, tmp_path: Path
+    database: str, oidc_provider: OidcProvider, sso_port: int, anyscale: RunAnyscale, tmp_path: Path
 ) -> None:
     file = tmp_path / "client-secret"
-    file.write_text(SECRET, encoding="ascii")
+    file.write_text(CLIENT_SECRET, encoding="ascii")
     file.chmod(0o600)
     settings = {
-        "ANYSCALE_PUBLIC_URL": f"http://127.0.0.1:{idp_port}",
-        "ANYSCALE_OIDC_ISSUER": idp.issuer,
+        "ANYSCALE_PUBLIC_URL": f"http://127.0.0.1:{sso_port}",
+        "ANYSCALE_OIDC_ISSUER": oidc_provider.issuer,
         "ANYSCALE_OIDC_CLIENT_ID": "musterroll",
         "ANYSCALE_OIDC_CLIENT_SECRET_FILE": str(file),
         "ANYSCALE_OIDC_DOMAINS": "example.com",
     }
     server = ServerProcess(database, tmp_path, workers=2, **settings)
-    server.port, server.url = idp_port, settings["ANYSCALE_PUBLIC_URL"]
+    server.port, server.url = sso_port, settings["ANYSCALE_PUBLIC_URL"]
     with server:
         asked = {"ANYSCALE_HOST": server.url, "ANYSCALE_CLI_TOKEN": server.token()}
         made = anyscale(
@@ -44,16 +49,16 @@ def test_people_sign_in_at_whichever_worker_and_the_log_tells_nothing_of_them(
     log = server.log.read_text(encoding="utf-8")
     events = [json.loads(line)["event"] for line in log.splitlines()]
     assert events.count("sign-in refused") == 1
-    for secret in (SECRET, "eyJ", "example.com", *(one for _, kept in seen for one in kept)):
+    for secret in (CLIENT_SECRET, "eyJ", "example.com", *(one for _, kept in seen for one in kept)):
         assert secret not in log
         assert secret not in trail
 
 
 def entered(url: str, login: str) -> tuple[str, list[str]]:
     """Sign in; give where it ends, and what nobody else is to see of it."""
-    with browser(url) as client:
+    with new_browser(url) as client:
         there = client.get("/sso/start").headers["location"]
-        back = signed_in(there, login)
+        back = sign_in_at_provider(there, login)
         kept = [client.cookies["__Host-sso"], back.partition("?")[2]]
         location = client.get(back).headers["location"]
         return location, [*kept, *client.cookies.values()]

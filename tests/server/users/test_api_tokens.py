@@ -6,8 +6,9 @@ from contextlib import closing
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.control_planes import House
-from tests.support.users import everybody, execute
+from tests.support.control_planes import Deployment
+from tests.support.stored_data import execute_sql
+from tests.support.users import checked_users
 
 from anyscale.audit_log import verify
 from anyscale.errors import ConfigError, NotAuthenticated, NotFound, NotPermitted
@@ -16,8 +17,8 @@ from anyscale.server.main import ControlPlane
 
 
 @pytest.fixture
-def plane(store_house: House) -> Iterator[ControlPlane]:
-    with closing(store_house.plane()) as plane:
+def plane(store_deployment: Deployment) -> Iterator[ControlPlane]:
+    with closing(store_deployment.control_plane()) as plane:
         yield plane
 
 
@@ -30,9 +31,9 @@ def test_a_token_says_who_holds_it(plane: ControlPlane) -> None:
     assert row.used_at is not None
 
 
-def test_only_its_hash_is_kept(plane: ControlPlane, store_house: House) -> None:
+def test_only_its_hash_is_kept(plane: ControlPlane, store_deployment: Deployment) -> None:
     token = plane.tokens.create("ann", "owner", None, "local:root")
-    assert token not in str(store_house.snapshot())
+    assert token not in str(store_deployment.snapshot())
 
 
 def test_a_name_is_one_persons_until_the_token_is_revoked(plane: ControlPlane) -> None:
@@ -57,7 +58,7 @@ def test_a_token_expires_by_the_databases_clock(plane: ControlPlane) -> None:
     token = plane.tokens.create("ann", "owner", 1, "local:root")
     plane.tokens.authenticate(token)
     with plane.store.write() as rows:
-        execute(rows, "update tokens set expires_at = 1")
+        execute_sql(rows, "update tokens set expires_at = 1")
     with pytest.raises(NotAuthenticated, match="has expired"):
         plane.tokens.authenticate(token)
 
@@ -66,12 +67,12 @@ def test_publishing_asks_for_the_right_once_more(plane: ControlPlane) -> None:
     token = plane.tokens.create("ann", "owner", None, "local:root")
     caller, _ = plane.tokens.authenticate(token)
     batch = plane.batches.open("key", "fail", caller)
-    plane.batches.claim(batch.batch_id, 0, everybody("a"))
+    plane.batches.claim(batch.batch_id, 0, checked_users("a"))
     plane.tokens.revoke("ann", "local:root")
     with pytest.raises(NotAuthenticated):
         plane.batches.publish(batch.batch_id, 1, caller)
     with pytest.raises(NotAuthenticated):
-        plane.batches.create("small", everybody("b"), "fail", caller)
+        plane.batches.create("small", checked_users("b"), "fail", caller)
     assert plane.users.page(email="", name="", after="", limit=10) == []
 
 
@@ -79,7 +80,7 @@ def test_a_collaborator_publishes_nothing(plane: ControlPlane) -> None:
     token = plane.tokens.create("carl", "collaborator", None, "local:root")
     caller, _ = plane.tokens.authenticate(token)
     with pytest.raises(NotPermitted):
-        plane.batches.create("small", everybody("b"), "fail", caller)
+        plane.batches.create("small", checked_users("b"), "fail", caller)
 
 
 def test_what_is_done_to_tokens_is_in_the_trail(plane: ControlPlane) -> None:

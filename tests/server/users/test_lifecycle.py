@@ -9,8 +9,9 @@ from threading import Barrier
 from time import sleep
 
 import pytest
-from tests.support.control_planes import House
-from tests.support.users import PASSWORD, emails, everybody, execute
+from tests.support.control_planes import Deployment
+from tests.support.stored_data import execute_sql
+from tests.support.users import PASSWORD, account_emails, checked_users
 
 from anyscale.audit_log import verify
 from anyscale.errors import AnyscaleError, LastOwner, NotAuthenticated, NotFound, NotPermitted
@@ -25,14 +26,14 @@ ROUNDS = 12
 
 
 @pytest.fixture
-def plane(store_house: House) -> Iterator[ControlPlane]:
-    with closing(store_house.plane()) as plane:
+def plane(store_deployment: Deployment) -> Iterator[ControlPlane]:
+    with closing(store_deployment.control_plane()) as plane:
         yield plane
 
 
 def made(plane: ControlPlane, *names: str, password: str | None = None) -> list[str]:
     """Create accounts; give their ids."""
-    users = everybody(*names, password=password)
+    users = checked_users(*names, password=password)
     created = plane.batches.create(secrets.token_hex(8), users, "fail", LOCAL)
     return [user.user_id for user in created.users]
 
@@ -93,7 +94,7 @@ def test_a_suspended_person_is_out_at_once_and_back_when_restored(plane: Control
 
 
 def test_of_a_deleted_person_the_trail_alone_holds_the_id(
-    plane: ControlPlane, store_house: House
+    plane: ControlPlane, store_deployment: Deployment
 ) -> None:
     jane, joe = made(plane, "jane", "joe", password=PASSWORD)
     signed_in(plane, jane)
@@ -102,14 +103,14 @@ def test_of_a_deleted_person_the_trail_alone_holds_the_id(
 
     plane.accounts.delete(jane, LOCAL)
 
-    assert emails(plane) == ["joe@example.com"]
+    assert account_emails(plane) == ["joe@example.com"]
     with pytest.raises(NotAuthenticated, match="unknown"):
         plane.tokens.authenticate(token)
     with plane.store.read() as rows:
         tables = ("users", "sessions", "devices", "links", "identities", "tokens", "conflicts")
-        kept = {table: execute(rows, f"select * from {table}").fetchall() for table in tables}
+        kept = {table: execute_sql(rows, f"select * from {table}").fetchall() for table in tables}
     assert jane not in str(kept)
-    assert "jane" not in str(store_house.all_rows())
+    assert "jane" not in str(store_deployment.all_rows())
     assert joe in str(kept["links"])
     assert made(plane, "jane", "new") != [jane]
 
@@ -181,7 +182,7 @@ def test_an_account_that_there_is_not_is_not_found(
     plane: ControlPlane, call: Callable[[ControlPlane, str, Principal], None]
 ) -> None:
     batch = plane.batches.open("key", "fail", LOCAL)
-    plane.batches.claim(batch.batch_id, 0, everybody("open"))
+    plane.batches.claim(batch.batch_id, 0, checked_users("open"))
     for user_id in ("usr_none", "", batch.batch_id.replace("bat_", "usr_") + "00000000"):
         with pytest.raises(NotFound, match="there is no user"):
             call(plane, user_id, LOCAL)
@@ -207,7 +208,7 @@ def test_only_who_is_an_owner_at_the_time_may(
             call(plane, target, caller)
 
     assert plane.trail.page(0, 1000) == before
-    assert "target@example.com" in emails(plane)
+    assert "target@example.com" in account_emails(plane)
 
 
 # The last owner
@@ -290,7 +291,7 @@ def test_a_persons_own_token_has_the_persons_role_at_the_time(plane: ControlPlan
     assert token.startswith("mrt_")
     caller, role = plane.tokens.authenticate(token)
     assert (caller.actor, role) == (f"user:{jane}", "owner")
-    assert plane.batches.create("one", everybody("one"), "fail", caller).batch.opened_by == (
+    assert plane.batches.create("one", checked_users("one"), "fail", caller).batch.opened_by == (
         f"user:{jane}"
     )
 
@@ -298,7 +299,7 @@ def test_a_persons_own_token_has_the_persons_role_at_the_time(plane: ControlPlan
 
     assert plane.tokens.authenticate(token)[1] == "collaborator"
     with pytest.raises(NotPermitted, match=f"user:{jane} is a collaborator"):
-        plane.batches.create("two", everybody("two"), "fail", caller)
+        plane.batches.create("two", checked_users("two"), "fail", caller)
 
 
 def make_link(plane: ControlPlane, user_id: str, caller: Principal) -> None:

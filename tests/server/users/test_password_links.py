@@ -9,8 +9,9 @@ from hashlib import sha256
 
 import msgspec
 import pytest
-from tests.support.control_planes import House
-from tests.support.users import PASSWORD, POLICY, everybody, execute
+from tests.support.control_planes import Deployment
+from tests.support.stored_data import execute_sql
+from tests.support.users import PASSWORD, POLICY, checked_users
 
 from anyscale.errors import (
     ConfigError,
@@ -33,8 +34,8 @@ BROWSER = ClientInfo("192.0.2.1", "a browser")
 
 
 @pytest.fixture
-def plane(store_house: House) -> Iterator[ControlPlane]:
-    with closing(store_house.plane()) as plane:
+def plane(store_deployment: Deployment) -> Iterator[ControlPlane]:
+    with closing(store_deployment.control_plane()) as plane:
         yield plane
 
 
@@ -43,15 +44,15 @@ def created(plane: ControlPlane, users: list[CheckedUser]) -> Created:
 
 
 def ids(plane: ControlPlane, *names: str) -> list[str]:
-    return [user.user_id for user in created(plane, everybody(*names)).users]
+    return [user.user_id for user in created(plane, checked_users(*names)).users]
 
 
 def secret_of(link: PasswordLink) -> str:
     return link.url.partition("#")[2]
 
 
-def with_other_settings(house: House, **changes: object) -> ControlPlane:
-    settings = msgspec.structs.replace(house.settings(), **changes)
+def with_other_settings(deployment: Deployment, **changes: object) -> ControlPlane:
+    settings = msgspec.structs.replace(deployment.settings(), **changes)
     return ControlPlane(settings, profile=CHEAPEST)
 
 
@@ -127,7 +128,7 @@ def test_a_links_hash_alone_is_kept_and_nothing_shows_it(
     secret = secret_of(link)
     with plane.store.read() as rows:
         row = rows.link(sha256(secret.encode()).digest())
-        kept = execute(rows, "select * from links").fetchall()
+        kept = execute_sql(rows, "select * from links").fetchall()
     assert row
     assert row.created_by == "local:test"
     assert row.expires_at - row.created_at == timedelta(days=7) / timedelta(milliseconds=1)
@@ -138,22 +139,22 @@ def test_a_links_hash_alone_is_kept_and_nothing_shows_it(
 
 
 def test_a_link_ends_after_the_days_that_the_operator_set(
-    plane: ControlPlane, store_house: House
+    plane: ControlPlane, store_deployment: Deployment
 ) -> None:
     jane = ids(plane, "jane")
-    with closing(with_other_settings(store_house, link_days=30)) as patient:
+    with closing(with_other_settings(store_deployment, link_days=30)) as patient:
         (link,) = patient.links.create(jane, LOCAL)
     with plane.store.read() as rows:
         now = from_milliseconds(rows.now())
     assert timedelta(days=29, hours=23) < link.expires_at - now < timedelta(days=30, seconds=1)
     with plane.store.write() as rows:
-        execute(rows, "update links set expires_at = 1")
+        execute_sql(rows, "update links set expires_at = 1")
     with pytest.raises(LinkInvalid, match="has expired"):
         plane.sign_in.link_account(secret_of(link))
 
 
 def test_a_call_is_one_entry_of_the_trail_with_a_root_and_no_email(plane: ControlPlane) -> None:
-    first, second = created(plane, everybody("a", "b")), created(plane, everybody("c"))
+    first, second = created(plane, checked_users("a", "b")), created(plane, checked_users("c"))
     batch = first.batch.batch_id
     both = [user.user_id for user in first.users]
     for wanted in (both, [*both, second.users[0].user_id]):
@@ -197,18 +198,18 @@ def test_only_owners_make_links(plane: ControlPlane) -> None:
 
 
 def test_without_an_address_or_with_sso_alone_there_are_no_links(
-    plane: ControlPlane, store_house: House
+    plane: ControlPlane, store_deployment: Deployment
 ) -> None:
     jane = ids(plane, "jane")
     noted = plane.trail.page(0, 100)
     with (
-        closing(with_other_settings(store_house, public_url=None)) as nowhere,
+        closing(with_other_settings(store_deployment, public_url=None)) as nowhere,
         pytest.raises(ConfigError, match="ANYSCALE_PUBLIC_URL is not set"),
     ):
         nowhere.links.create(jane, LOCAL)
     policy = msgspec.structs.replace(POLICY, sso_only=True)
     with (
-        closing(with_other_settings(store_house, policy=policy)) as sso_only,
+        closing(with_other_settings(store_deployment, policy=policy)) as sso_only,
         pytest.raises(LinkRefused, match="everybody here signs in by SSO"),
     ):
         sso_only.links.create(jane, LOCAL)
@@ -219,12 +220,12 @@ def test_without_an_address_or_with_sso_alone_there_are_no_links(
 
 
 def test_those_whom_nobody_can_sign_in_as_are_listed_and_counted(
-    plane: ControlPlane, store_house: House
+    plane: ControlPlane, store_deployment: Deployment
 ) -> None:
     users = [
-        *everybody("a", "b", "c"),
-        msgspec.structs.replace(everybody("sso")[0], is_sso_user=True),
-        *everybody("has", password=PASSWORD),
+        *checked_users("a", "b", "c"),
+        msgspec.structs.replace(checked_users("sso")[0], is_sso_user=True),
+        *checked_users("has", password=PASSWORD),
     ]
     batch = created(plane, users).batch
     neighbours = ids(plane, "z")
@@ -241,7 +242,7 @@ def test_those_whom_nobody_can_sign_in_as_are_listed_and_counted(
 
     assert plane.batches.show(batch.batch_id).without_way_in == 2
     provider = IdentityProvider(issuer="https://idp.example", client_id="x")
-    with closing(with_other_settings(store_house, provider=provider)) as sso:
+    with closing(with_other_settings(store_deployment, provider=provider)) as sso:
         assert sso.batches.show(batch.batch_id).without_way_in == 1
         (left,) = sso.links.without_way_in(batch.batch_id, "", 10)
         assert left.email == "c@example.com"
@@ -250,9 +251,9 @@ def test_those_whom_nobody_can_sign_in_as_are_listed_and_counted(
 def test_they_are_counted_where_a_published_batch_is_shown_and_nowhere_else(
     plane: ControlPlane,
 ) -> None:
-    published = created(plane, everybody("a")).batch
+    published = created(plane, checked_users("a")).batch
     opened = plane.batches.open("open", "fail", LOCAL)
-    plane.batches.claim(opened.batch_id, 0, everybody("b"))
+    plane.batches.claim(opened.batch_id, 0, checked_users("b"))
     assert published.without_way_in is None
     listed = plane.batches.page(open_only=False, before="", limit=10)
     assert [batch.without_way_in for batch in listed] == [None, None]
@@ -292,10 +293,12 @@ def test_an_owner_is_made_again_with_another_link_and_nothing_else(plane: Contro
     assert [entry.event for entry in plane.trail.page(noted, 100)] == ["links.created"]
 
 
-def test_where_everybody_signs_in_by_sso_an_owner_needs_no_link(store_house: House) -> None:
+def test_where_everybody_signs_in_by_sso_an_owner_needs_no_link(
+    store_deployment: Deployment,
+) -> None:
     policy = msgspec.structs.replace(POLICY, sso_only=True)
     with closing(
-        with_other_settings(store_house, policy=policy, public_url=None, batch_create=False)
+        with_other_settings(store_deployment, policy=policy, public_url=None, batch_create=False)
     ) as plane:
         made = plane.owners.create("boss@example.com", "Boss", LOCAL)
         assert made.link is None
@@ -306,11 +309,11 @@ def test_where_everybody_signs_in_by_sso_an_owner_needs_no_link(store_house: Hou
 
 
 def test_what_keeps_an_owner_from_being_made_is_said_before_anything_is_written(
-    plane: ControlPlane, store_house: House
+    plane: ControlPlane, store_deployment: Deployment
 ) -> None:
     (jane,) = ids(plane, "jane")
     plane.accounts.suspend(jane, LOCAL)
-    before = store_house.all_rows()
+    before = store_deployment.all_rows()
     with pytest.raises(ConfigError, match="email: 'boss' is not an email address"):
         plane.owners.create("boss", None, LOCAL)
     with pytest.raises(ConfigError, match="name: is blank"):
@@ -318,8 +321,8 @@ def test_what_keeps_an_owner_from_being_made_is_said_before_anything_is_written(
     with pytest.raises(LinkRefused, match="suspended: restore it first"):
         plane.owners.create("jane@example.com", None, LOCAL)
     with (
-        closing(with_other_settings(store_house, public_url=None)) as nowhere,
+        closing(with_other_settings(store_deployment, public_url=None)) as nowhere,
         pytest.raises(ConfigError, match="ANYSCALE_PUBLIC_URL"),
     ):
         nowhere.owners.create("boss@example.com", None, LOCAL)
-    assert store_house.all_rows() == before
+    assert store_deployment.all_rows() == before

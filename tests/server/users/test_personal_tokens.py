@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
-from tests.support.control_planes import House
-from tests.support.users import everybody, execute
+from tests.support.control_planes import Deployment
+from tests.support.stored_data import execute_sql
+from tests.support.users import checked_users
 
 from anyscale.errors import ConfigError, NotAuthenticated, NotFound
 from anyscale.server.core.secrets import hash_of
@@ -16,15 +17,15 @@ LOCAL = Principal("local:test")
 
 
 @pytest.fixture
-def plane(store_house: House) -> Iterator[ControlPlane]:
-    with closing(store_house.plane()) as plane:
+def plane(store_deployment: Deployment) -> Iterator[ControlPlane]:
+    with closing(store_deployment.control_plane()) as plane:
         yield plane
 
 
 @pytest.fixture
 def people(plane: ControlPlane) -> list[str]:
     """Two accounts."""
-    users = everybody("jane", "joe")
+    users = checked_users("jane", "joe")
     created = plane.batches.create(secrets.token_hex(8), users, "fail", LOCAL)
     return [user.user_id for user in created.users]
 
@@ -97,7 +98,7 @@ def test_the_list_shows_the_role_that_the_person_has_now(
 def test_a_token_of_nobody_any_more_is_no_good(plane: ControlPlane, people: list[str]) -> None:
     token, _ = plane.tokens.create_personal(people[0], "laptop", None)
     with plane.store.write() as rows:  # as a database would have it that was restored in part
-        execute(rows, "update tokens set user_id = 'usr_gone'")
+        execute_sql(rows, "update tokens set user_id = 'usr_gone'")
     with pytest.raises(NotAuthenticated, match="does not exist any more"):
         plane.tokens.authenticate(token)
 
@@ -134,5 +135,5 @@ def test_expired_and_revoked_tokens_are_not_live(plane: ControlPlane, people: li
     plane.tokens.revoke_personal(people[0], revoked.token_id)
     assert [one.name for one in plane.tokens.list_live(people[0])] == ["laptop"]
     with plane.store.write() as rows:
-        execute(rows, "update tokens set expires_at = 1 where name = 'laptop'")
+        execute_sql(rows, "update tokens set expires_at = 1 where name = 'laptop'")
     assert plane.tokens.list_live(people[0]) == []

@@ -1,4 +1,4 @@
-// An identity provider that nobody here wrote, as tests/provider.py sets it up: the first argument
+// An identity provider that nobody here wrote, as tests/support/oidc_provider.py sets it up: the first argument
 // is the file of its configuration, which is read anew for each look-up of an account.
 import { readFileSync } from 'node:fs';
 

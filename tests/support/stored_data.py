@@ -1,0 +1,85 @@
+"""Read what a database stores, below the rules of the store."""
+
+import shutil
+import sqlite3
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from anyscale.server.store.interface import Transaction
+from anyscale.server.store.sqlite.batches import SqliteTransaction
+
+__all__ = [
+    "StoredRows",
+    "count_stored_hashes",
+    "execute_sql",
+    "query_database",
+    "read_database_copy",
+    "run_state_files",
+]
+
+
+def execute_sql(tx: Transaction, sql: str, values: tuple[object, ...] = ()) -> Any:
+    """Run a statement, written with `?`, on the connection of a transaction; give its cursor."""
+    mark = "?" if isinstance(tx, SqliteTransaction) else "%s"
+    return tx._connection.execute(sql.replace("?", mark), values)  # type: ignore[attr-defined]
+
+
+class StoredRows(NamedTuple):
+    """The rows of a database, of published and open batches."""
+
+    emails: list[str]
+    #: email -> PHC string
+    hashes: dict[str, str]
+    #: batch_id -> state
+    batches: dict[str, str]
+
+
+def read_database_copy(data: Path, copy: Path) -> StoredRows:
+    """Read a copy of a data directory's database, which has to pass SQLite's integrity check.
+
+    A copy, because opening the database itself would replay its log.
+    """
+    shutil.rmtree(copy, ignore_errors=True)
+    copy.mkdir()
+    for file in data.glob("anyscale.db*"):
+        if not file.name.endswith("-shm"):  # SQLite rebuilds it from the log
+            shutil.copy(file, copy)
+    path = copy / "anyscale.db"
+    if not path.exists():
+        return StoredRows([], {}, {})
+    connection = sqlite3.connect(path)
+    try:
+        assert connection.execute("pragma integrity_check").fetchall() == [("ok",)]
+        if not connection.execute("pragma user_version").fetchone()[0]:
+            return StoredRows([], {}, {})
+        query = connection.execute("select email, password_hash from users order by email")
+        users = dict(query.fetchall())
+        batches = dict(connection.execute("select batch_id, state from batches").fetchall())
+    finally:
+        connection.close()
+    return StoredRows(list(users), {email: phc for email, phc in users.items() if phc}, batches)
+
+
+def run_state_files(data: Path) -> list[Path]:
+    """List the state files of unfinished runs."""
+    return sorted((data / "runs").glob("*"))
+
+
+def query_database(data: Path, sql: str) -> list[tuple[object, ...]]:
+    """Query the database of a running command; give nothing while there is none."""
+    try:
+        connection = sqlite3.connect(f"file:{data / 'anyscale.db'}?mode=ro", uri=True)
+    except sqlite3.OperationalError:
+        return []
+    try:
+        return connection.execute(sql).fetchall()
+    except sqlite3.OperationalError:
+        return []
+    finally:
+        connection.close()
+
+
+def count_stored_hashes(data: Path) -> int:
+    """Count the password hashes that a running command has stored."""
+    rows = query_database(data, "select count(*) from users where password_hash is not null")
+    return int(str(rows[0][0])) if rows else 0
