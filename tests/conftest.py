@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+# Asserts of the helpers explain themselves as those of tests do.
+pytest.register_assert_rewrite("tests.support")
+
 pytest_plugins = [
     "tests.support.commands",
     "tests.support.control_planes",
