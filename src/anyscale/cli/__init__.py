@@ -3,13 +3,10 @@
 import io
 import os
 import sys
-import time
-from typing import TextIO
 
-#: When the command started, for its log lines.
-STARTED = time.monotonic()
+from anyscale.cli.console import null_stream
 
-#: `failure.INTERRUPTED`, for when nothing is loaded yet
+#: `exit_status.INTERRUPTED`, for when that module is not loaded yet
 _INTERRUPTED = 130
 
 
@@ -18,24 +15,18 @@ def main() -> None:
     try:
         from anyscale.cli.root import root
     except KeyboardInterrupt:
-        raise SystemExit(_INTERRUPTED) from None  # nothing was begun
+        raise SystemExit(_INTERRUPTED) from None  # nothing was started
 
     _prepare_streams()
     root(prog_name="anyscale", terminal_width=_terminal_width())
 
 
-def nowhere() -> TextIO:
-    """Give a stream that takes everything, in place of one that cannot be written."""
-    # pathlib would have to be loaded for it.
-    return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123 - it loads much
-
-
 def _prepare_streams() -> None:
     """Write UTF-8, whatever the locale: a name that cannot be written must not fail a batch."""
     if sys.stdout is None:  # closed by `>&-`
-        sys.stdout = nowhere()
+        sys.stdout = null_stream()
     if sys.stderr is None:
-        sys.stderr = nowhere()
+        sys.stderr = null_stream()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from anyscale.cli.connect import asked
-from anyscale.cli.formats import say, write_json, write_records, write_text
+from anyscale.cli.console import say
+from anyscale.cli.formats import write_json, write_records, write_text
 from anyscale.cli.options import host_option, output_option
 
 if TYPE_CHECKING:

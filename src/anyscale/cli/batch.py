@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 import click
 
 from anyscale.cli.connect import asked
-from anyscale.cli.formats import log, write_json, write_records, write_text
+from anyscale.cli.console import log
+from anyscale.cli.formats import write_json, write_records, write_text
 from anyscale.cli.options import host_option, output_option
 
 if TYPE_CHECKING:

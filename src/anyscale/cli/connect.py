@@ -3,7 +3,7 @@
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
-from anyscale.cli.formats import log
+from anyscale.cli.console import log
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

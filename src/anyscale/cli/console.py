@@ -1,18 +1,25 @@
-"""How far long work is: a bar on a terminal, a line now and then elsewhere."""
+"""Standard error: log lines, messages, and how far long work is.
 
+On a terminal, progress is a bar; elsewhere it is a log line every few seconds.
+"""
+
+import os
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-__all__ = ["pause", "show"]
+__all__ = ["clear_progress", "log", "null_stream", "say", "show_progress"]
 
-#: seconds of work before anything is drawn
-_PATIENCE = 1.0
+#: When the command started: this module is the first one that it loads.
+_STARTED = time.monotonic()
 
-#: seconds between two lines where there is no terminal
+#: seconds of work before any progress is shown
+_SHOW_AFTER = 1.0
+
+#: seconds between two log lines where there is no terminal
 _LINE_EVERY = 10.0
 
 
@@ -23,40 +30,57 @@ class _State:
     last_line = 0.0
 
 
-def show(phase: str, done: int, total: int) -> None:
-    """Say how far a phase is. Called often; it draws seldom."""
+def log(text: str) -> None:
+    """Write a log line, with the seconds since the command started."""
+    say(f"(anyscale +{time.monotonic() - _STARTED:.1f}s) {text}")
+
+
+def say(text: str) -> None:
+    """Write a line. If standard error cannot be written, the work goes on without it."""
+    clear_progress()
+    try:
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
+    except OSError:
+        sys.stderr = null_stream()
+
+
+def show_progress(phase: str, done: int, total: int) -> None:
+    """Show how far a phase is. It may be called often; it draws seldom."""
     now = time.monotonic()
     if phase != _State.phase:
-        pause()
+        clear_progress()
         _State.phase, _State.started, _State.last_line = phase, now, now
-    if now - _State.started < _PATIENCE or not total:
+    if now - _State.started < _SHOW_AFTER or not total:
         return
     if sys.stderr.isatty():
-        _draw(phase, done, total)
+        _draw(phase, done, total, now - _State.started)
     elif now - _State.last_line >= _LINE_EVERY:
         _State.last_line = now
-        _tell(phase, done, total, now - _State.started)
+        _log_progress(phase, done, total, now - _State.started)
 
 
-def pause() -> None:
-    """Take the bar away, so that a line can be written; the next `show` draws it again."""
+def clear_progress() -> None:
+    """Remove the bar, so that a line can be written; the next `show_progress` draws it again."""
     if _State.bar:
         _State.bar.stop()
         _State.bar = None
 
 
-def _tell(phase: str, done: int, total: int, seconds: float) -> None:
-    from anyscale.cli.formats import log
+def null_stream() -> TextIO:
+    """Return a stream that discards all text, in place of one that cannot be written."""
+    return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123 - pathlib takes long to load
 
-    left = seconds / done * (total - done) if done else 0
+
+def _log_progress(phase: str, done: int, total: int, seconds: float) -> None:
+    remaining = seconds / done * (total - done) if done else 0
     rate = f", {done / seconds:.0f} a second" if phase == "Hashing" else ""
-    log(f"{phase}: {done * 100 // total}%{rate}, {left:.0f} s left")
+    log(f"{phase}: {done * 100 // total}%{rate}, {remaining:.0f} s left")
 
 
-def _draw(phase: str, done: int, total: int) -> None:
+def _draw(phase: str, done: int, total: int, seconds: float) -> None:
     if _State.bar is None:
         _State.bar = _new_bar(phase)
-    seconds = time.monotonic() - _State.started
     rate = f"{done / seconds:.0f}/s" if phase == "Hashing" else ""
     _State.bar.update(_State.bar.task_ids[0], completed=done, total=total, rate=rate)
 

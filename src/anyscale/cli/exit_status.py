@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from anyscale.cli.formats import OutputLost, ReaderLeft, say
+from anyscale.cli.console import say
+from anyscale.cli.formats import OutputLost, ReaderLeft
 from anyscale.errors import (
     AnyscaleError,
     BatchRefused,

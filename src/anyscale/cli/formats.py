@@ -1,19 +1,15 @@
-"""The only place that prints: data on standard output, everything else on standard error."""
+"""Standard output: data, as text, JSON, JSON Lines, YAML or CSV."""
 
 import sys
-import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from anyscale.cli import STARTED, nowhere
-from anyscale.cli.console import pause
+from anyscale.cli.console import null_stream
 
 __all__ = [
     "FORMATS",
     "OutputLost",
     "ReaderLeft",
-    "log",
-    "say",
     "write_json",
     "write_records",
     "write_text",
@@ -28,22 +24,7 @@ class OutputLost(Exception):
 
 
 class ReaderLeft(OutputLost):
-    """Whoever read standard output has read enough: `... | head`."""
-
-
-def log(text: str) -> None:
-    """Say what happens, with the seconds since the command started."""
-    say(f"(anyscale +{time.monotonic() - STARTED:.1f}s) {text}")
-
-
-def say(text: str) -> None:
-    """Say something on standard error. If nobody listens there, the work goes on."""
-    pause()
-    try:
-        sys.stderr.write(f"{text}\n")
-        sys.stderr.flush()
-    except OSError:
-        sys.stderr = nowhere()
+    """The reader of standard output has closed it early: `... | head`."""
 
 
 def write_json(value: Any) -> None:
@@ -178,9 +159,9 @@ def _write(pieces: Iterable[str]) -> None:
             sys.stdout.write(piece)
         sys.stdout.flush()
     except BrokenPipeError as error:
-        sys.stdout = nowhere()
+        sys.stdout = null_stream()
         raise ReaderLeft(error.strerror) from error
     except OSError as error:
         # Python would try once more at exit, and complain.
-        sys.stdout = nowhere()
+        sys.stdout = null_stream()
         raise OutputLost(error.strerror or str(error)) from error

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from anyscale.cli.formats import log, write_records, write_text
+from anyscale.cli.console import log
+from anyscale.cli.formats import write_records, write_text
 from anyscale.cli.options import output_option
 
 if TYPE_CHECKING:

@@ -1,12 +1,12 @@
-"""The main job from the client's side: users -> pages -> control plane -> results, or one error.
+"""Run the main job from the client's side: users -> chunks -> control plane -> created users.
 
-A small batch is one call. A larger one is read twice: the first reading checks every entry and
-claims the emails, page by page, while it goes on; the second one sends the passwords to be hashed.
-Nobody sees a user of it before it is published.
+A small batch is one request. A larger one is read twice: the first reading checks every entry and
+reserves the emails, chunk by chunk; the second one sends the passwords to be hashed. No user of it
+is visible before it is published.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from functools import partial
 from itertools import islice
 
@@ -21,45 +21,46 @@ from anyscale.errors import (
     Unavailable,
 )
 from anyscale.transport.base import Transport
-from anyscale.user.conflicts import problems_of
+from anyscale.user.conflict_problems import problems_of
+from anyscale.user.email_conflicts import EmailConflicts, IsAbandoned
 from anyscale.user.models import AdminCreatedUser, Batch, Conflict
-from anyscale.user.user_sources import Reading, UserSource, pages
+from anyscale.user.reservations import Reservations
+from anyscale.user.single_request import send_single_request
+from anyscale.user.user_sources import Reading, UserSource
 from anyscale.user.validation import CheckedUser
 
-__all__ = ["Abandoned", "BatchRun", "Outcome", "Progress"]
+__all__ = ["BatchRun", "Outcome", "Progress"]
 
-#: what is being done, how much of it, of how much
+#: Receives the phase, how much of it is done, and how much it is in all.
 Progress = Callable[[str, int, int], None]
 
-Abandoned = Callable[[str], AbstractContextManager[bool]]
-
-_USERS_A_RESULT = 10_000
+_USERS_PER_RESPONSE = 10_000
 
 
-class Outcome(Struct, frozen=True):
-    """What a run came to."""
+class Outcome(Struct, frozen=True, kw_only=True):
+    """The result of a run."""
 
-    #: None after a dry run, and after a batch of nobody.
-    batch: Batch | None
+    #: None after a dry run, and for an input without users.
+    batch: Batch | None = None
     #: Whether nothing was written.
-    dry_run: bool
+    dry_run: bool = False
     created: int
     skipped: int
-    #: Whether an earlier run had created the batch, and its answer was lost.
-    already: bool
-    #: The users that were created, in the order of the input.
-    users: Iterable[AdminCreatedUser]
-    #: Gives the entries that were passed over, in the order of the input.
-    passed_over: Callable[[], list[Conflict]]
+    #: Whether an earlier run had created the batch, and its response was lost.
+    was_published: bool = False
+    #: The created users, in the order of the input.
+    users: Iterable[AdminCreatedUser] = ()
+    #: Returns the entries that were skipped, in the order of the input.
+    skipped_entries: Callable[[], list[Conflict]]
 
     def lines(self) -> list[str]:
-        """Say it to people. The counts add up to the entries of the input."""
+        """Return the log lines. Their counts add up to the entries of the input."""
         verb = "would be " if self.dry_run else ""
         lines = [f"{_users(self.created)} {verb}created."]
         if self.skipped:
             they = "it exists" if self.skipped == 1 else "they exist"
             lines.append(f"{_users(self.skipped)} {verb}skipped: {they}.")
-        if self.batch and self.already:
+        if self.batch and self.was_published:
             at = f"{self.batch.published_at:%Y-%m-%d %H:%M:%S} UTC"
             lines.append(f"They were already created by batch {self.batch.batch_id} at {at}.")
         return lines
@@ -75,14 +76,13 @@ class BatchRun:
     Args:
         transport: to the control plane.
         source: of the users.
-        begin: is called before the first write, and gives the idempotency key.
+        get_key: is called before the first write, and returns the idempotency key.
         if_exists: `fail` or `skip`.
-        resumable: whether the caller keeps the key, and can go on with an open batch.
-        opened: is told the id of a batch that was opened, before anything is claimed in it.
-        abandoned: says, for as long as it is entered, whether an open batch is one that nobody
-            will go on with, so that it may go.
-        log: is told what a person should know.
-        progress: is told how far the run is.
+        resumable: whether the caller keeps the key, and can resume an open batch.
+        on_opened: receives the id of a batch that was opened, before anything is reserved in it.
+        is_abandoned: tells which open batches may be dropped.
+        log: receives messages for the user.
+        on_progress: receives how far the run is.
     """
 
     def __init__(
@@ -90,25 +90,25 @@ class BatchRun:
         transport: Transport,
         source: UserSource,
         *,
-        begin: Callable[[], str],
+        get_key: Callable[[], str],
         if_exists: str,
         resumable: bool = False,
-        opened: Callable[[str], None] = lambda _: None,
-        abandoned: Abandoned = lambda _: nullcontext(False),
+        on_opened: Callable[[str], None] = lambda _: None,
+        is_abandoned: IsAbandoned = lambda _: nullcontext(False),
         log: Callable[[str], None] = lambda _: None,
-        progress: Progress = lambda *_: None,
+        on_progress: Progress = lambda *_: None,
     ) -> None:
-        self.transport = transport
-        self.source = source
-        self._begin = begin
-        self.if_exists = if_exists
-        self.abandoned = abandoned
-        self.log = log
-        transport.notice = log
-        self.policy = transport.policy()
+        self._transport = transport
+        self._source = source
+        self._get_key = get_key
+        self._if_exists = if_exists
         self._resumable = resumable
-        self._opened = opened
-        self._progress = progress
+        self._on_opened = on_opened
+        self._is_abandoned = is_abandoned
+        self._log = log
+        self._on_progress = on_progress
+        transport.notice = log
+        self._policy = transport.policy()
 
     def dry_run(self) -> Outcome:
         """Check and look up as `run` would; hash nothing and write nothing.
@@ -116,152 +116,129 @@ class BatchRun:
         Raises:
             BatchRefused: as the run would.
         """
-        reading = self.source.reading(self.policy)
-        count, taken = self.look_up_all(reading)
-        if refused := self.in_the_way(taken):
-            raise BatchRefused(reading.locate(problems_of(refused)))
-        skipped = [conflict for conflict in taken if self.passes(conflict)]
-        return Outcome(None, True, count - len(skipped), len(skipped), False, [], lambda: skipped)
+        conflicts = self._conflicts()
+        reading = self._source.reading(self._policy)
+        count, taken = self._reservations(conflicts).look_up_all(reading)
+        if blocking := conflicts.blocking(taken):
+            raise BatchRefused(reading.locate(problems_of(blocking)))
+        skipped = [conflict for conflict in taken if conflicts.skips(conflict)]
+        return Outcome(
+            dry_run=True,
+            created=count - len(skipped),
+            skipped=len(skipped),
+            skipped_entries=lambda: skipped,
+        )
 
     def run(self) -> Outcome:
         """Create the users, whole or nothing.
 
         Raises:
             BatchRefused: entries are wrong or taken; nobody was created and nothing is left behind.
-            BatchUnfinished: something failed on the way; `batch_id` names what is left open.
+            BatchUnfinished: something failed on the way; `batch_id` names the batch that is left
+                open.
         """
-        reading = self.source.reading(self.policy)
-        head = list(islice(reading, self.policy.small_users + 1))
-        if len(head) <= self.policy.small_users and reading.problems:  # it was read to the end
+        reading = self._source.reading(self._policy)
+        head = list(islice(reading, self._policy.small_users + 1))
+        if len(head) <= self._policy.small_users and reading.problems:  # it was read to the end
             raise BatchRefused(reading.problems)
         if self._is_small(head):
             return self._create_small(reading, head)
         return self._create_large()
 
-    def look_up_all(self, reading: Reading) -> tuple[int, list[Conflict]]:
-        """Count the users of a reading, and say whose emails are taken.
+    def _conflicts(self) -> EmailConflicts:
+        return EmailConflicts(
+            self._transport, self._if_exists, self._is_abandoned, self._log, self._policy.hold_wait
+        )
 
-        Raises:
-            BatchRefused: entries are wrong.
-        """
-        taken: list[Conflict] = []
-        count = 0
-        for page in pages(reading, self.policy.page_users):
-            if not reading.problems:
-                taken += self.transport.look_up(page, count)
-            count += len(page)
-            self.tell_reading()
-        if reading.problems:
-            raise BatchRefused(reading.problems)
-        return count, taken
+    def _reservations(self, conflicts: EmailConflicts) -> Reservations:
+        def on_progress() -> None:
+            self._on_progress("Reading", *self._source.progress())
 
-    def in_the_way(self, taken: Iterable[Conflict]) -> list[Conflict]:
-        """Leave out what is passed over, and what is held by a batch that may go."""
-        left = [conflict for conflict in taken if not self.passes(conflict)]
-        # Once for each batch: a million entries may be held by one.
-        holders = {conflict.holder for conflict in left if conflict.holder}
-        may_go = self._may_go(holders)
-        return [conflict for conflict in left if conflict.holder not in may_go]
-
-    def _may_go(self, holders: set[str]) -> set[str]:
-        may_go = set()
-        for holder in holders:
-            with self.abandoned(holder) as nobodys:
-                if nobodys:
-                    may_go.add(holder)
-        return may_go
-
-    def passes(self, conflict: Conflict) -> bool:
-        """Say whether an entry is passed over: only for an account, never for what is held."""
-        return self.if_exists == "skip" and conflict.kind == "exists"
-
-    def tell_reading(self) -> None:
-        """Say how far the reading is."""
-        self._progress("Reading", *self.source.progress())
+        return Reservations(self._source, self._policy, self._transport, conflicts, on_progress)
 
     def _is_small(self, head: list[CheckedUser]) -> bool:
-        secrets = sum(user.password is not None for user in head)
-        return len(head) <= self.policy.small_users and secrets <= self.policy.small_passwords
+        passwords = sum(user.password is not None for user in head)
+        return len(head) <= self._policy.small_users and passwords <= self._policy.small_passwords
 
     def _create_small(self, reading: Reading, users: list[CheckedUser]) -> Outcome:
-        from anyscale.user.reservations import create_small
-
         if not users:
-            return Outcome(None, False, 0, 0, False, [], list)
+            return Outcome(created=0, skipped=0, skipped_entries=list)
         try:
-            created = create_small(self, self._begin(), users)
-        except BatchRefused as refused:
-            raise BatchRefused(reading.locate(refused.problems)) from None
+            created = send_single_request(
+                self._transport, self._get_key(), users, self._if_exists, self._conflicts()
+            )
+        except BatchRefused as error:
+            raise BatchRefused(reading.locate(error.problems)) from None
         except Unavailable as error:
             if not error.begun:
                 raise
             raise BatchUnfinished(f"{error}; the outcome is not known") from error
-        batch, skipped = created.batch, created.skipped
         return Outcome(
-            batch,
-            False,
-            batch.users,
-            len(skipped),
-            created.replayed,
-            created.users,
-            lambda: skipped,
+            batch=created.batch,
+            created=created.batch.users,
+            skipped=len(created.skipped),
+            was_published=created.replayed,
+            users=created.users,
+            skipped_entries=lambda: created.skipped,
         )
 
     def _create_large(self) -> Outcome:
-        batch = self.transport.open(self._begin(), self.if_exists)
-        already = batch.state == "published"
+        batch = self._transport.open(self._get_key(), self._if_exists)
+        was_published = batch.state == "published"
         try:
-            self._opened(batch.batch_id)
+            self._on_opened(batch.batch_id)
             batch = self._fill(batch)
         except BaseException as error:
             self._give_up(batch, error)
             raise
         return Outcome(
-            batch,
-            False,
-            batch.users,
-            batch.skipped,
-            already,
-            _created_users(self.transport, batch.batch_id),
-            partial(self.transport.conflicts, batch.batch_id),
+            batch=batch,
+            created=batch.users,
+            skipped=batch.skipped,
+            was_published=was_published,
+            users=_created_users(self._transport, batch.batch_id),
+            skipped_entries=partial(self._transport.conflicts, batch.batch_id),
         )
 
     def _fill(self, batch: Batch) -> Batch:
-        """Claim, hash and publish. Claims of a published batch only compare the users with its."""
-        from anyscale.user.reservations import claim_all
-
-        reading, entries, secrets = claim_all(self, batch)
+        """Reserve, hash and publish; of a published batch only compare the users with its own."""
+        reading, entries, passwords = self._reservations(self._conflicts()).reserve_all(batch)
         if batch.state == "published":
-            return self.transport.publish(batch.batch_id, entries)
+            return self._transport.publish(batch.batch_id, entries)
         try:
-            self._hash_all(batch, secrets)
-        except BatchRefused as refused:
-            raise BatchRefused(reading.locate(refused.problems)) from None
-        self.source.check_unchanged()
-        return self.transport.publish(batch.batch_id, entries)
+            self._hash_all(batch, passwords)
+        except BatchRefused as error:
+            raise BatchRefused(reading.locate(error.problems)) from None
+        self._source.check_unchanged()
+        return self._transport.publish(batch.batch_id, entries)
 
-    def _hash_all(self, batch: Batch, secrets: int) -> None:
-        from anyscale.user.bounded_executor import BoundedExecutor
-
-        # Not those that an earlier run has stored, nor those of users that are passed over.
-        if not secrets or not (due := self.transport.show(batch.batch_id).hashes_due):
+    def _hash_all(self, batch: Batch, passwords: int) -> None:
+        # Not the passwords whose hashes an earlier run has stored, nor those of skipped users.
+        if not passwords or not (due := self._transport.show(batch.batch_id).hashes_due):
             return
-        self.log(f"Hashing {due} passwords, which takes most of the time...")
+        self._log(f"Hashing {due} passwords, which takes most of the time...")
+        self._on_progress("Hashing", 0, passwords)
+        self._send_passwords(batch, passwords)
+        self._on_progress("Hashing", passwords, passwords)
+
+    def _send_passwords(self, batch: Batch, total: int) -> None:
+        """Read the users for the second time, and send their passwords in chunks."""
+        from anyscale.transport.bounded_executor import BoundedExecutor
+
         done = 0
-        self._progress("Hashing", 0, secrets)
+        reading = self._source.reading(self._policy)
         with BoundedExecutor[int](
-            self.transport.hashes_at_once, self.transport.hurry, self.log
-        ) as window:
-            for page in _secret_pages(self.source.reading(self.policy), self.policy.page_passwords):
-                call = partial(self.transport.hash, batch.batch_id, page)
-                done += len(page) * len(window.submit(call))
-                self._progress("Hashing", done, secrets)
-            window.drain()
-        self._progress("Hashing", secrets, secrets)
+            self._transport.hashes_at_once, self._transport.hurry, self._log
+        ) as executor:
+            for chunk in _password_chunks(reading, self._policy.page_passwords):
+                call = partial(self._transport.hash, batch.batch_id, chunk)
+                done += len(chunk) * len(executor.submit(call))
+                self._on_progress("Hashing", done, total)
+            executor.drain()
 
     def _give_up(self, batch: Batch, error: BaseException) -> None:
-        """End a run that failed: leave its batch to the next run, or drop it if there is none."""
-        if isinstance(error, KeyReused):  # it is somebody else's
+        """End a run that failed: leave its batch to the next run, or drop it if none can resume."""
+        if isinstance(error, KeyReused):  # the batch is another run's
             return
         detail = str(error) or "interrupted"
         if self._resumable and not isinstance(error, BatchRefused):
@@ -270,22 +247,27 @@ class BatchRun:
             return
         try:
             if batch.state == "open":
-                self.transport.drop(batch.batch_id)
-        except BatchGone as gone:  # it was published, and only the answer was lost
+                self._transport.drop(batch.batch_id)
+        except BatchGone as gone:  # it was published, and only the response was lost
             raise BatchUnfinished(f"{detail}; {gone}", batch.batch_id) from error
         except AnyscaleError:
-            left = f"{detail}; batch {batch.batch_id} is left open"
-            raise BatchUnfinished(left, batch.batch_id) from error
+            left_open = f"{detail}; batch {batch.batch_id} is left open"
+            raise BatchUnfinished(left_open, batch.batch_id) from error
 
 
-def _secret_pages(reading: Iterable[CheckedUser], size: int) -> Iterator[list[tuple[int, str]]]:
-    secrets = ((at, user.password) for at, user in enumerate(reading) if user.password is not None)
-    while page := list(islice(secrets, size)):
-        yield page
+def _password_chunks(reading: Iterable[CheckedUser], size: int) -> Iterator[list[tuple[int, str]]]:
+    """Cut the passwords of a reading into chunks, each with the position of its user."""
+    pairs = (
+        (position, user.password)
+        for position, user in enumerate(reading)
+        if user.password is not None
+    )
+    while chunk := list(islice(pairs, size)):
+        yield chunk
 
 
 def _created_users(transport: Transport, batch_id: str) -> Iterator[AdminCreatedUser]:
     after = ""
-    while page := transport.created(batch_id, after, _USERS_A_RESULT):
-        yield from page
-        after = page[-1].user_id
+    while users := transport.created(batch_id, after, _USERS_PER_RESPONSE):
+        yield from users
+        after = users[-1].user_id

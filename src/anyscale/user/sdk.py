@@ -79,7 +79,7 @@ class UserCalls:
             run = BatchRun(
                 transport,
                 UserList(wanted),
-                begin=lambda: _begin(transport, idempotency_key),
+                get_key=lambda: _key_of(transport, idempotency_key),
                 if_exists=if_exists,
                 resumable=idempotency_key is not None,
                 log=_log.info,
@@ -271,14 +271,14 @@ def _listed(users: Iterable[AdminCreateUser]) -> list[AdminCreateUser]:
     return listed
 
 
-def _begin(transport: Transport, key: str | None) -> str:
+def _key_of(transport: Transport, key: str | None) -> str:
     _log.info("Using the control plane at %s", transport.where)
     return key or os.urandom(16).hex()
 
 
 def _result(outcome: Outcome) -> CreatedUsers:
     users = CreatedUsers(outcome.users)
-    users.skipped = [{"index": c.position, "email": c.email} for c in outcome.passed_over()]
+    users.skipped = [{"index": c.position, "email": c.email} for c in outcome.skipped_entries()]
     users.batch_id = outcome.batch.batch_id if outcome.batch else None
     return users
 

@@ -54,7 +54,7 @@ def verdict(call: Callable[[], Outcome]) -> Verdict:
     except BatchRefused as refused:
         found = [(p.index, p.field, p.code, p.detail) for p in refused.problems]
         return ("refused", *found)
-    skipped = [(conflict.position, conflict.email) for conflict in outcome.passed_over()]
+    skipped = [(conflict.position, conflict.email) for conflict in outcome.skipped_entries()]
     assert outcome.skipped == len(skipped)
     return (outcome.created, outcome.skipped, tuple(skipped))
 
@@ -126,9 +126,9 @@ def compare(
             run = BatchRun(
                 transport,
                 UserList(users),
-                begin=lambda: "key",
+                get_key=lambda: "key",
                 if_exists=if_exists,
-                abandoned=lambda _: nullcontext(abandoned),
+                is_abandoned=lambda _: nullcontext(abandoned),
             )
             foreseen = verdict(run.dry_run)
             transport.close()
@@ -159,7 +159,7 @@ def test_a_dry_run_on_a_fresh_machine_makes_nothing(tmp_path: Path, count: int) 
         return "key"
 
     with closing(embedded_transport(tmp_path)) as transport:
-        run = BatchRun(transport, UserList(users), begin=begin, if_exists="fail")
+        run = BatchRun(transport, UserList(users), get_key=begin, if_exists="fail")
         outcome = run.dry_run()
 
     assert (outcome.created, outcome.batch, list(outcome.users)) == (count, None, [])
@@ -174,7 +174,7 @@ def test_a_run_names_what_is_taken_on_every_page_when_another_batch_is_in_the_wa
     set_the_scene(deployment, {"h"}, {"a"})
     users = [AdminCreateUser("Jane", f"{name}@example.com") for name in "abcdefgh"]
     with closing(deployment.transport()) as transport:
-        run = BatchRun(transport, UserList(users), begin=lambda: "key", if_exists="fail")
+        run = BatchRun(transport, UserList(users), get_key=lambda: "key", if_exists="fail")
         with pytest.raises(BatchRefused) as refused:
             run.run()
     assert [(problem.index, problem.code) for problem in refused.value.problems] == [

@@ -18,7 +18,8 @@ from tests.support.users import PASSWORD, POLICY, checked_users, users_to_create
 
 from anyscale.errors import BatchRefused
 from anyscale.transport.base import Transport
-from anyscale.user.batch_run import Abandoned, BatchRun, Outcome
+from anyscale.user.batch_run import BatchRun, Outcome
+from anyscale.user.email_conflicts import IsAbandoned
 from anyscale.user.models import AdminCreateUser
 from anyscale.user.user_sources import UserList
 
@@ -42,7 +43,7 @@ def run_batch(
     key: str = "run",
     if_exists: str = "fail",
     hasty: bool = False,
-    abandoned: Abandoned = lambda _: nullcontext(False),
+    is_abandoned: IsAbandoned = lambda _: nullcontext(False),
     log: Say = lambda _: None,
 ) -> Outcome:
     """Run a batch with a transport of its own, as another process would."""
@@ -50,9 +51,9 @@ def run_batch(
         run = BatchRun(
             transport,
             UserList(users),
-            begin=lambda: key,
+            get_key=lambda: key,
             if_exists=if_exists,
-            abandoned=abandoned,
+            is_abandoned=is_abandoned,
             log=log,
         )
         return run.run()
@@ -272,7 +273,7 @@ def test_an_abandoned_holder_is_dropped(
     outcome = run_batch(
         deployment,
         users_to_create(*names),
-        abandoned=lambda batch_id: nullcontext(batch_id == holder.batch_id),
+        is_abandoned=lambda batch_id: nullcontext(batch_id == holder.batch_id),
         log=said.append,
         hasty=True,
     )
@@ -298,7 +299,7 @@ def test_a_holder_that_looked_abandoned_and_was_published_is_an_account(
         yield True
 
     with pytest.raises(BatchRefused) as refused:
-        run_batch(deployment, users_to_create(*names), abandoned=abandoned, log=said.append)
+        run_batch(deployment, users_to_create(*names), is_abandoned=abandoned, log=said.append)
 
     assert codes(refused.value) == [(1, "email_exists")]
     assert not any("Dropped" in line for line in said)
@@ -349,7 +350,7 @@ def test_eight_threads_with_overlapping_lists(deployment: Deployment, seed: int)
             batch = BatchRun(
                 transport,
                 UserList(users_to_create(*lists[at])),
-                begin=lambda: f"key-{at}",
+                get_key=lambda: f"key-{at}",
                 if_exists="skip" if at % 2 else "fail",
             )
             start.wait(60)
@@ -360,7 +361,7 @@ def test_eight_threads_with_overlapping_lists(deployment: Deployment, seed: int)
             users = list(outcome.users)
             assert len(users) == outcome.created
             assert outcome.created + outcome.skipped == 300
-            passed_over = {conflict.position for conflict in outcome.passed_over()}
+            passed_over = {conflict.position for conflict in outcome.skipped_entries()}
             names = [name for n, name in enumerate(lists[at]) if n not in passed_over]
             assert [user.email for user in users] == [f"{name}@example.com" for name in names]
             return outcome.created

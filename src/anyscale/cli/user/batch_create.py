@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from anyscale.cli import console as progress
+from anyscale.cli.console import clear_progress, log, say, show_progress
 from anyscale.cli.exit_status import remember_run, say_problems
-from anyscale.cli.formats import OutputLost, log, say, write_json, write_records
+from anyscale.cli.formats import OutputLost, write_json, write_records
 from anyscale.cli.user.resume_file import RunFile, abandoned
 from anyscale.data_dir import data_dir
 from anyscale.errors import (
@@ -199,13 +199,13 @@ def _batch_run(
     return BatchRun(
         transport,
         file,
-        begin=begin,
+        get_key=begin,
         if_exists=if_exists,
         resumable=run is not None and run.resumable,
-        opened=run.note_batch if run else lambda _: None,
-        abandoned=lambda batch_id: abandoned(_folder(), batch_id),
+        on_opened=run.note_batch if run else lambda _: None,
+        is_abandoned=lambda batch_id: abandoned(_folder(), batch_id),
         log=log,
-        progress=progress.show,
+        on_progress=show_progress,
     )
 
 
@@ -220,7 +220,7 @@ def _told(call: Callable[[], Outcome], output: str) -> Outcome:
             say_problems(refused)
         raise
     finally:
-        progress.pause()
+        clear_progress()
 
 
 def _say(outcome: Outcome) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from anyscale.cli.connect import asked
-from anyscale.cli.formats import log, say
+from anyscale.cli.console import log, say
 from anyscale.cli.options import host_option
 
 if TYPE_CHECKING:

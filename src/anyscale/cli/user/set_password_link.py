@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from anyscale.cli import console as progress
 from anyscale.cli.connect import asked
-from anyscale.cli.formats import log, write_text
+from anyscale.cli.console import clear_progress, log, show_progress
+from anyscale.cli.formats import write_text
 from anyscale.cli.options import format_option, host_option
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def _found(transport: "Transport", users: "Sequence[CheckedUser]") -> dict[int, 
         for taken in transport.look_up(users[first : first + _PAGE], first):
             if taken.user_id is not None:  # else an unfinished batch has the email
                 found[taken.position] = taken.user_id
-        progress.show("Looking up", first, len(users))
+        show_progress("Looking up", first, len(users))
     return found
 
 
@@ -192,8 +192,8 @@ def _fill(file: "NewFile", transport: "Transport", total: int, user_ids: Iterabl
             writer.writerow((_cell(link.email), link.url, f"{link.expires_at:%Y-%m-%dT%H:%M:%SZ}"))
             until = until or _shown(link.expires_at)
             made += 1
-        progress.show("Making links", made, max(made, total))
-    progress.pause()
+        show_progress("Making links", made, max(made, total))
+    clear_progress()
     if not made:
         log("Nobody needs a link: no file was made.")
         return

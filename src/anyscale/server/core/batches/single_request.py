@@ -15,7 +15,7 @@ from anyscale.server.core.batches.records import (
 from anyscale.server.core.batches.reserve import claim_page, known_batch, new_batch
 from anyscale.server.core.hashing.pool import PasswordHashPool
 from anyscale.server.store.interface import Store, Transaction
-from anyscale.user.conflicts import problems_of
+from anyscale.user.conflict_problems import problems_of
 from anyscale.user.models import Created
 from anyscale.user.validation import CheckedUser
 

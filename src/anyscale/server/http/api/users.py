@@ -17,7 +17,7 @@ from anyscale.server.http.api.user_bodies import checked_page, checked_users, de
 from anyscale.server.http.dependencies import GivenCaller, GivenPlane, GivenPools
 from anyscale.server.http.errors import answers
 from anyscale.server.http.metrics import BATCHES, HASHES, USERS
-from anyscale.user.conflicts import problems_of
+from anyscale.user.conflict_problems import problems_of
 from anyscale.user.models import User
 from anyscale.user.validation import CheckedUser, Policy
 

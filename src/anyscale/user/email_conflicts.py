@@ -1,0 +1,121 @@
+"""Decide about entries whose emails others have: skip them, wait for them, or refuse the batch.
+
+An email is taken by an account, by another entry of the batch, or by another open batch that has
+reserved it. Only the last of these can end while the run waits.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, suppress
+
+from anyscale.errors import BatchGone
+from anyscale.transport.base import Transport
+from anyscale.user.models import Batch, Conflict
+
+__all__ = ["EmailConflicts", "IsAbandoned"]
+
+#: Returns a context manager: it gives whether no process works on an open batch, and keeps other
+#: processes from resuming the batch until it is left.
+IsAbandoned = Callable[[str], AbstractContextManager[bool]]
+
+# Of two batches that meet, one goes on within a chunk; looking more often would only slow it down.
+_POLL_SECONDS = 0.2
+
+
+class EmailConflicts:
+    """The rules for taken emails, and what one run has done about them so far.
+
+    Args:
+        transport: to the control plane.
+        if_exists: `fail` or `skip`.
+        is_abandoned: tells which open batches may be dropped.
+        log: receives messages for the user.
+        patience: seconds to wait for emails that other open batches have reserved.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        if_exists: str,
+        is_abandoned: IsAbandoned,
+        log: Callable[[str], None],
+        patience: float,
+    ) -> None:
+        self._transport = transport
+        self._if_exists = if_exists
+        self._is_abandoned = is_abandoned
+        self._log = log
+        self._deadline = time.monotonic() + patience
+        self._announced: set[str] = set()
+
+    def skips(self, conflict: Conflict) -> bool:
+        """Return whether an entry is skipped: only for an account, never for a reservation."""
+        return self._if_exists == "skip" and conflict.kind == "exists"
+
+    def not_skipped(self, conflicts: Iterable[Conflict]) -> list[Conflict]:
+        """Return the conflicts whose entries are not skipped."""
+        return [conflict for conflict in conflicts if not self.skips(conflict)]
+
+    def blocking(self, conflicts: Iterable[Conflict]) -> list[Conflict]:
+        """Return the conflicts for which a batch is refused.
+
+        These are neither entries that are skipped, nor emails reserved by an abandoned batch.
+        """
+        remaining = self.not_skipped(conflicts)
+        # Once for each batch: it may have reserved a million emails.
+        abandoned = {batch_id for batch_id in _holders(remaining) if self._abandoned(batch_id)}
+        return [conflict for conflict in remaining if conflict.holder not in abandoned]
+
+    def are_final(self, conflicts: Iterable[Conflict]) -> bool:
+        """Return whether waiting is no use: an account stays, or the time is over."""
+        return any(c.kind != "held" for c in conflicts) or time.monotonic() > self._deadline
+
+    def drop_abandoned(self, conflicts: Iterable[Conflict]) -> set[str]:
+        """Drop the abandoned batches that have reserved emails; return the ids of the others."""
+        return {batch_id for batch_id in sorted(_holders(conflicts)) if not self._drop(batch_id)}
+
+    def announce(self, conflicts: Iterable[Conflict], batch_ids: set[str]) -> None:
+        """Log which batches the run waits for, each of them once."""
+        for conflict in conflicts:
+            if conflict.holder in batch_ids - self._announced:
+                self._announced.add(conflict.holder)
+                self._log(
+                    f"Waiting for batch {conflict.holder}, opened by {conflict.held_by}, "
+                    "which holds some of these emails..."
+                )
+
+    def give_way(self, batch: Batch, batch_ids: set[str]) -> None:
+        """Release the emails of a batch if one of the others was opened before it.
+
+        Of two batches that have reserved emails of each other, the later one releases its own and
+        waits for the end of the other, so one of them always gets through.
+        """
+        others = [self._transport.show(batch_id) for batch_id in batch_ids]
+        if any((o.opened_at, o.batch_id) < (batch.opened_at, batch.batch_id) for o in others):
+            self._transport.release(batch.batch_id)
+
+    def wait(self, batch_ids: set[str]) -> None:
+        """Wait until the batches have ended or released their emails, or the time is over."""
+        while time.monotonic() <= self._deadline:
+            others = [self._transport.show(batch_id) for batch_id in batch_ids]
+            if not any(other.state == "open" and other.users for other in others):
+                return
+            time.sleep(_POLL_SECONDS)
+
+    def _abandoned(self, batch_id: str) -> bool:
+        with self._is_abandoned(batch_id) as is_abandoned:
+            return is_abandoned
+
+    def _drop(self, batch_id: str) -> bool:
+        with self._is_abandoned(batch_id) as is_abandoned:  # and no process resumes it meanwhile
+            if is_abandoned:
+                with suppress(BatchGone):  # a run in another home has resumed and published it
+                    self._transport.drop(batch_id)
+                    self._log(
+                        f"Dropped the unfinished batch {batch_id}, which held some of these emails."
+                    )
+            return is_abandoned
+
+
+def _holders(conflicts: Iterable[Conflict]) -> set[str]:
+    return {conflict.holder for conflict in conflicts if conflict.holder}

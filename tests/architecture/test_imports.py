@@ -1,0 +1,56 @@
+"""No module imports itself by way of others."""
+
+from collections.abc import Iterable, Mapping
+from graphlib import CycleError, TopologicalSorter
+
+import grimp
+import pytest
+
+#: Modules that load others on first use of an attribute (PEP 562): what these import may import the
+#: package in turn. The import contracts name the same two.
+LAZY = {("anyscale", "anyscale.user.sdk"), ("anyscale.user", "anyscale.user.sdk")}
+
+
+def circle_in(imports: Mapping[str, Iterable[str]]) -> list[str]:
+    """A circle of modules, each imported by the next one; an empty list if there is none."""
+    try:
+        TopologicalSorter(imports).prepare()
+    except CycleError as error:
+        circle: list[str] = error.args[1]
+        return circle
+    return []
+
+
+def imports_of_the_package() -> dict[str, set[str]]:
+    """Which modules each module imports: at its top, in functions and for type checkers."""
+    graph = grimp.build_graph("anyscale", cache_dir=None)
+    return {
+        module: {
+            imported
+            for imported in graph.find_modules_directly_imported_by(module)
+            if (module, imported) not in LAZY
+        }
+        for module in graph.modules
+    }
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    imports = imports_of_the_package()
+
+    assert len(imports) > 100
+    assert circle_in(imports) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "imported"),
+    [
+        ("anyscale.cli.console", "anyscale.cli.formats"),
+        ("anyscale.config", "anyscale.transport"),
+        ("anyscale.user.reservations", "anyscale.user.batch_run"),
+    ],
+)
+def test_a_circle_that_is_put_back_is_found(module: str, imported: str) -> None:
+    imports = imports_of_the_package()
+    imports[module].add(imported)
+
+    assert {module, imported} <= set(circle_in(imports))
