@@ -15,7 +15,8 @@ random.Random(1).shuffle(numbers)
 """
 
 OURS = """
-from anyscale.server.main import ControlPlane, Settings
+from anyscale.server.control_plane import ControlPlane
+from anyscale.server.settings import Settings
 from anyscale.server.core.batches.reserve import new_batch
 from anyscale.server.core.batches.records import root_of, user_ids, user_rows
 from anyscale.server.core.batches.publish import publish
@@ -47,7 +48,8 @@ Path(sys.argv[2]).write_text(str(time.perf_counter() - begun))
 
 BOUND = """
 import sqlite3
-from anyscale.server.main import ControlPlane, Settings
+from anyscale.server.control_plane import ControlPlane
+from anyscale.server.settings import Settings
 ControlPlane(Settings(database=Path(sys.argv[1]))).close()
 rows = [
     (1, f"usr_0123456789abcdef01234567{at:08x}", f"user{i}@example.com", f"name{i}",

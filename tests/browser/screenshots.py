@@ -13,7 +13,7 @@ from tests.support.site import SSO_SETTINGS, Site, change_password, run_chromium
 from tests.support.stored_data import execute_sql
 from tests.support.users import NEW_PASSWORD, PASSWORD
 
-from anyscale.server.main import Principal
+from anyscale.server.core.authorization import Principal
 from anyscale.user.validation import Policy, check
 
 EMAIL = "amina.okafor@example.com"

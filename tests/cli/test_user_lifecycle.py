@@ -17,7 +17,9 @@ from tests.support.faulty_proxy import FaultyProxy, lose
 from tests.support.server_process import ServerProcess
 from tests.support.users import checked_users
 
-from anyscale.server.main import ControlPlane, Principal, Settings
+from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.authorization import Principal
+from anyscale.server.settings import Settings
 
 ADDRESS = "https://accounts.example.com"
 LINK = re.compile(rf"{ADDRESS}/set-password#mrl_[\w-]{{43}}", re.ASCII)

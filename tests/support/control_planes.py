@@ -18,8 +18,9 @@ from tests.support.server_in_process import serve_in_process
 from tests.support.stored_data import execute_sql
 from tests.support.users import POLICY
 
+from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.hashing.pool import CHEAPEST
-from anyscale.server.main import ControlPlane, Settings
+from anyscale.server.settings import Settings
 from anyscale.transport.base import Transport
 from anyscale.transport.embedded import EmbeddedTransport
 from anyscale.transport.http import HttpTransport

@@ -31,8 +31,9 @@ from typing import Any, NamedTuple
 from tests.support.faulty_proxy import Exchange, FaultyProxy
 from tests.support.stored_data import execute_sql
 
+from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.batches.records import user_id
-from anyscale.server.main import ControlPlane, Settings
+from anyscale.server.settings import Settings
 
 __all__ = [
     "HistoryChecker",

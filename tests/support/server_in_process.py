@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 import uvicorn
 
+from anyscale.server.control_plane import ControlPlane
 from anyscale.server.http.app import application
-from anyscale.server.main import ControlPlane
 from anyscale.server.uvicorn_ext.single_write_protocol import SingleWriteH11Protocol
 
 __all__ = ["serve_in_process"]

@@ -11,9 +11,10 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from tests.support.server_process import ServerProcess
 from tests.support.users import PASSWORD, create_accounts
 
+from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.hashing.pool import CHEAPEST
 from anyscale.server.core.secrets import hash_of, new_secret
-from anyscale.server.main import ControlPlane, Settings
+from anyscale.server.settings import Settings
 from anyscale.server.store.interface import LinkRecord
 
 __all__ = [

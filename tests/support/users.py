@@ -1,6 +1,7 @@
 """Users, and the accounts that tests create from them."""
 
-from anyscale.server.main import ControlPlane, Principal
+from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.authorization import Principal
 from anyscale.user.models import AdminCreateUser
 from anyscale.user.validation import CheckedUser, Policy, check
 

@@ -13,7 +13,7 @@ from anyscale.cli.options import output_option
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from anyscale.server.main import ControlPlane
+    from anyscale.server.control_plane import ControlPlane
 
 _COLUMNS = (
     "token_id",
@@ -109,7 +109,8 @@ def create_owner(email: str, name: str | None) -> None:
     """
     from anyscale.cli.exit_status import say_problems
     from anyscale.errors import BatchRefused
-    from anyscale.server.main import Principal, Settings, local_actor
+    from anyscale.server.core.authorization import Principal, local_actor
+    from anyscale.server.settings import Settings
 
     settings = Settings.from_environment(os.environ, served=True)
     if not settings.policy.sso_only:
@@ -146,7 +147,7 @@ def create_token(name: str, role: str, expires_days: int | None) -> None:
     Example:
       anyscale server create-token --name jane-laptop --expires-days 90
     """
-    from anyscale.server.main import local_actor
+    from anyscale.server.core.authorization import local_actor
 
     with _control_plane() as plane:
         token = plane.tokens.create(name, role, expires_days, local_actor())
@@ -178,7 +179,7 @@ def revoke_token(name: str) -> None:
     Example:
       anyscale server revoke-token jane-laptop
     """
-    from anyscale.server.main import local_actor
+    from anyscale.server.core.authorization import local_actor
 
     with _control_plane(create=False) as plane:
         token = plane.tokens.revoke(name, local_actor())
@@ -201,7 +202,8 @@ class _Shown:
 @contextmanager
 def _control_plane(*, create: bool = True) -> "Iterator[ControlPlane]":
     """Open the control plane; what only looks, or takes away, makes no database."""
-    from anyscale.server.main import ControlPlane, Settings
+    from anyscale.server.control_plane import ControlPlane
+    from anyscale.server.settings import Settings
 
     plane = ControlPlane(Settings.from_environment(os.environ, served=True), create=create)
     try:

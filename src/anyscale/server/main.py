@@ -1,4 +1,4 @@
-"""The composition root: what the doors of the client side open to, and the server's start."""
+"""Start and stop the server process: sockets, signals, uvicorn."""
 
 import errno
 import gc
@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from anyscale.errors import ConfigError
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.authorization import Principal, local_actor
 from anyscale.server.settings import Settings
 
 if TYPE_CHECKING:  # loaded by the server alone
     from uvicorn import Config
 
-__all__ = ["ControlPlane", "Principal", "Settings", "asgi", "local_actor", "serve"]
+__all__ = ["asgi", "serve"]
 
 _log = logging.getLogger("anyscale.server")
 

@@ -20,7 +20,9 @@ from anyscale.user.models import (
 from anyscale.user.validation import CheckedUser, Policy
 
 if TYPE_CHECKING:
-    from anyscale.server.main import ControlPlane, Principal, Settings
+    from anyscale.server.control_plane import ControlPlane
+    from anyscale.server.core.authorization import Principal
+    from anyscale.server.settings import Settings
 
 __all__ = ["EmbeddedTransport"]
 
@@ -54,20 +56,20 @@ class EmbeddedTransport:
         Raises:
             ConfigError: a setting is wrong.
         """
-        from anyscale.server.main import Settings
+        from anyscale.server.settings import Settings
 
         return cls(Settings.from_environment(environment, served=False))
 
     @cached_property
     def _caller(self) -> "Principal":
-        from anyscale.server.main import Principal, local_actor
+        from anyscale.server.core.authorization import Principal, local_actor
 
         return Principal(local_actor())
 
     @cached_property
     def _written(self) -> "ControlPlane":
         """The control plane, made if it does not exist."""
-        from anyscale.server.main import ControlPlane
+        from anyscale.server.control_plane import ControlPlane
 
         plane = ControlPlane(self._settings)
         try:
@@ -83,7 +85,7 @@ class EmbeddedTransport:
         if "_written" in self.__dict__:
             return self._written
         if self._reader is None and self._exists():
-            from anyscale.server.main import ControlPlane
+            from anyscale.server.control_plane import ControlPlane
 
             self._reader = ControlPlane(self._settings, create=False)
         return None if self._reader is None or self._reader.store.is_blank else self._reader

@@ -20,7 +20,7 @@ from tests.support.stored_data import execute_sql
 from tests.support.users import PASSWORD, account_emails, checked_user
 
 from anyscale.errors import BatchGone, BatchUnfinished, KeyReused
-from anyscale.server.main import Principal
+from anyscale.server.core.authorization import Principal
 
 NAMES = st.sampled_from("abcdefgh")
 #: local part, and whether there is a password

@@ -18,10 +18,11 @@ from anyscale.errors import (
     KeyReused,
     NotFound,
 )
+from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.authorization import Principal
 from anyscale.server.core.batches.cleanup import expired, remove_rows
 from anyscale.server.core.batches.service import BatchService
 from anyscale.server.core.hashing.pool import CHEAPEST, PasswordHashPool
-from anyscale.server.main import ControlPlane, Principal
 from anyscale.server.store.interface import AuditRecord
 from anyscale.user.models import Batch
 

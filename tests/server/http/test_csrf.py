@@ -10,7 +10,7 @@ from tests.support.http_client import HttpClient
 from tests.support.server_in_process import serve_in_process
 from tests.support.users import create_accounts
 
-from anyscale.server.main import ControlPlane
+from anyscale.server.control_plane import ControlPlane
 
 #: what a browser says -> whether the call is made; `{host}` is the server's own
 CASES = {

@@ -10,9 +10,10 @@ from tests.support.http_client import HttpClient
 from tests.support.server_in_process import serve_in_process
 from tests.support.users import PASSWORD, create_accounts
 
+from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.hashing.pool import CHEAPEST
 from anyscale.server.http.metrics import REQUESTS
-from anyscale.server.main import ControlPlane, Settings
+from anyscale.server.settings import Settings
 
 #: What differs from one answer to the next.
 CHANGING = {"date", "x-request-id"}

@@ -21,9 +21,10 @@ from tests.support.postgres import PostgresDatabases
 from tests.support.server_in_process import serve_in_process
 from tests.support.users import NEW_PASSWORD, create_accounts
 
+from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.hashing.pool import CHEAPEST
 from anyscale.server.http.app import application
-from anyscale.server.main import ControlPlane, Settings
+from anyscale.server.settings import Settings
 
 CHECKS = [
     not_a_server_error,

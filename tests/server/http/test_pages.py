@@ -11,12 +11,13 @@ from tests.support.http_client import HttpClient, HttpResponse
 from tests.support.server_in_process import serve_in_process
 from tests.support.users import NEW_PASSWORD, PASSWORD, create_accounts
 
+from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.authorization import Principal
 from anyscale.server.core.hashing.pool import CHEAPEST
 from anyscale.server.core.secrets import hash_of
 from anyscale.server.http import app as application
 from anyscale.server.http.thread_pools import BoundedThreadPool, ThreadPools
-from anyscale.server.main import ControlPlane, Principal, Settings
-from anyscale.server.settings import IdentityProvider
+from anyscale.server.settings import IdentityProvider, Settings
 from anyscale.server.store.interface import LinkRecord
 from anyscale.user.validation import Policy, check
 

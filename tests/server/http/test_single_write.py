@@ -10,8 +10,9 @@ import pytest
 from tests.support.http_client import HttpClient
 from tests.support.server_in_process import serve_in_process
 
+from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.hashing.pool import CHEAPEST
-from anyscale.server.main import ControlPlane, Settings
+from anyscale.server.settings import Settings
 
 
 @pytest.fixture

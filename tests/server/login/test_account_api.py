@@ -12,6 +12,7 @@ from tests.support.stored_data import execute_sql
 from tests.support.users import NEW_PASSWORD, PASSWORD, create_accounts
 
 from anyscale.audit_log import verify
+from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.secrets import hash_of, new_secret
 from anyscale.server.http.login.schemas import (
     ChangePasswordRequest,
@@ -19,7 +20,6 @@ from anyscale.server.http.login.schemas import (
     LoginRequest,
     SetPasswordRequest,
 )
-from anyscale.server.main import ControlPlane
 from anyscale.server.store.interface import LinkRecord
 
 SESSION, DEVICE = "__Host-session", "__Host-device"

@@ -12,8 +12,8 @@ from tests.support.users import checked_users
 
 from anyscale.audit_log import verify
 from anyscale.errors import ConfigError, NotAuthenticated, NotFound, NotPermitted
+from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.tokens.api_tokens import PREFIX, _is_whole, _new_token
-from anyscale.server.main import ControlPlane
 
 
 @pytest.fixture

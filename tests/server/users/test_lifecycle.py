@@ -15,8 +15,9 @@ from tests.support.users import PASSWORD, account_emails, checked_users
 
 from anyscale.audit_log import verify
 from anyscale.errors import AnyscaleError, LastOwner, NotAuthenticated, NotFound, NotPermitted
+from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.authorization import Principal
 from anyscale.server.core.login.sessions import ClientInfo, create_session, lock_account
-from anyscale.server.main import ControlPlane, Principal
 from anyscale.server.store.interface import SessionRecord, Transaction
 
 LOCAL = Principal("local:test")

@@ -22,9 +22,10 @@ from anyscale.errors import (
     NotPermitted,
     TooLarge,
 )
+from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.authorization import Principal
 from anyscale.server.core.hashing.pool import CHEAPEST
 from anyscale.server.core.login.sessions import ClientInfo
-from anyscale.server.main import ControlPlane, Principal
 from anyscale.server.settings import IdentityProvider
 from anyscale.user.models import Created, PasswordLink, from_milliseconds
 from anyscale.user.validation import CheckedUser

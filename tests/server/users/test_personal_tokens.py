@@ -10,8 +10,9 @@ from tests.support.stored_data import execute_sql
 from tests.support.users import checked_users
 
 from anyscale.errors import ConfigError, NotAuthenticated, NotFound
+from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.authorization import Principal
 from anyscale.server.core.secrets import hash_of
-from anyscale.server.main import ControlPlane, Principal
 
 LOCAL = Principal("local:test")
 
