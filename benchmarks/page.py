@@ -10,7 +10,7 @@ import msgspec
 
 from anyscale.api_schemas import UserChunk
 from anyscale.errors import BatchRefused
-from anyscale.server.http.api.user_bodies import checked_page, decoded_users
+from anyscale.server.http.api.user_bodies import checked_chunk, decoded_users
 from anyscale.user.validation import Policy
 from benchmarks.measuring import Cost, pairs, show, timed
 
@@ -19,7 +19,7 @@ _TIMES = 20
 
 
 def measure(_: Path) -> None:
-    users = [_user(i) for i in range(_POLICY.page_users)]
+    users = [_user(i) for i in range(_POLICY.chunk_users)]
     right = _body(users)
     # Every hundredth has a name that is blank and an email that is none.
     wrong = _body([one | _WRONG if i % 100 == 0 else one for i, one in enumerate(users)])
@@ -58,7 +58,7 @@ def _ratio(body: bytes, right: bytes) -> float:
 
 def _checked(body: bytes) -> None:
     with suppress(BatchRefused):
-        checked_page(decoded_users(body, UserChunk, _POLICY).create_users, _POLICY)
+        checked_chunk(decoded_users(body, UserChunk, _POLICY).create_users, _POLICY)
 
 
 def _usual(work: Callable[[], object]) -> Cost:

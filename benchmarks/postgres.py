@@ -15,7 +15,7 @@ from tests.support.postgres import PostgresServer, with_database
 
 from anyscale.server.core.batches.publish import publish
 from anyscale.server.core.batches.records import user_ids, user_rows
-from anyscale.server.core.batches.reserve import claim_page, held_batch, new_batch
+from anyscale.server.core.batches.reserve import claim_chunk, held_batch, new_batch
 from anyscale.server.store.postgres.store import PostgresStore
 from anyscale.user.validation import CheckedUser, Policy
 from benchmarks.filling import fill_postgres, filled_id
@@ -26,7 +26,7 @@ _EXISTING = 5_000_000
 _CACHE = "1GB"
 #: What the guide asks for besides a cache.
 _LOG = {"min_wal_size": "1GB", "wal_writer_delay": "10ms"}
-_PAGE = Policy().page_users
+_PAGE = Policy().chunk_users
 
 _BARE = "create table bare (like users including all)"
 _COPY = """
@@ -132,7 +132,7 @@ def _batch(store: PostgresStore, users: Sequence[CheckedUser]) -> None:
     for number, first in enumerate(range(0, len(users), _PAGE)):
         with store.write() as rows:
             held = held_batch(rows, batch.batch_id)
-            claimed = claim_page(rows, held, number, first, users[first : first + _PAGE])
+            claimed = claim_chunk(rows, held, number, first, users[first : first + _PAGE])
         assert claimed.users == _PAGE
     with store.write() as rows:
         publish(rows, held_batch(rows, batch.batch_id, alone=True), len(users), "local:bench")

@@ -28,7 +28,7 @@ users = [
     for i in numbers
 ]
 plane = ControlPlane(Settings(database=Path(sys.argv[1])))
-size = plane.batches.policy.page_users
+size = plane.batches.policy.chunk_users
 with plane.store.write() as tx:
     batch = tx.add_batch(new_batch(tx, "key", "fail", "local:bench"))
 rows = list(user_rows(user_ids(batch.batch_id, 0, count), users))

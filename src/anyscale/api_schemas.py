@@ -56,7 +56,7 @@ class NewUser(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
 
 
 class ChunkUser(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
-    """A user of a page to be claimed; the password itself comes later, to be hashed."""
+    """A user of a chunk to be claimed; the password itself comes later, to be hashed."""
 
     name: str
     email: str
@@ -75,7 +75,7 @@ class BatchCreate(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class UserChunk(Struct, frozen=True, forbid_unknown_fields=True):
-    """A page of users to be claimed."""
+    """A chunk of users to be claimed."""
 
     create_users: list[ChunkUser]
 

@@ -270,7 +270,7 @@ def test_a_server_that_dies_for_good_leaves_an_outcome_that_is_not_known(
 
 
 POLICY = (
-    '{"password_min_length":8,"sso_only":false,"page_users":10000,"page_passwords":64,'
+    '{"password_min_length":8,"sso_only":false,"chunk_users":10000,"chunk_passwords":64,'
     '"small_users":1000,"small_passwords":16,"hold_wait":60.0}'
 )
 

@@ -251,8 +251,8 @@ def suspended(
 
 def test_links_are_made_for_whom_nobody_can_sign_in_as(transport: Transport) -> None:
     batch = transport.create("key", checked_users("b", "a"), "fail").batch.batch_id
-    first = transport.without_way_in(batch, "", 1)
-    found = [*first, *transport.without_way_in(batch, first[-1].user_id, 10)]
+    first = transport.without_credentials(batch, "", 1)
+    found = [*first, *transport.without_credentials(batch, first[-1].user_id, 10)]
     assert [user.email for user in found] == ["b@example.com", "a@example.com"]
 
     links = transport.set_password_links([user.user_id for user in found])
@@ -309,7 +309,7 @@ READING: dict[str, Callable[[Transport], object]] = {
     "conflicts": lambda t: t.conflicts("bat_none"),
     "release": lambda t: t.release("bat_none"),
     "drop": lambda t: t.drop("bat_none"),
-    "without_way_in": lambda t: t.without_way_in("bat_none", "", 10),
+    "without_credentials": lambda t: t.without_credentials("bat_none", "", 10),
     "suspend": lambda t: t.suspend("usr_none"),
     "delete": lambda t: t.delete("usr_none"),
     "set_password_links": lambda t: t.set_password_links(["usr_none"]),

@@ -54,7 +54,7 @@ def listed(at: float, *users: tuple[str, str]) -> Exchange:
 
 CLAIM = exchange(
     1,
-    f"PUT {CALL}/pages/0",
+    f"PUT {CALL}/chunks/0",
     {"users": 2, "skipped": 0, "conflicts": 0, "holders": []},
     {"create_users": [{"email": "ann@example.com"}, {"email": "bob@example.com"}]},
 )

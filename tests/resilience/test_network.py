@@ -71,7 +71,7 @@ def test_one_batch_uses_both_servers_behind_a_balancer(
         assert len(shown) == 40_000, said
         for server in (one, other):
             log = server.log.read_text(encoding="utf-8")
-            assert "/v1/batches/{batch_id}/pages/{number}" in log
+            assert "/v1/batches/{batch_id}/chunks/{number}" in log
             assert "/v1/batches/{batch_id}/passwords" in log
 
 

@@ -173,7 +173,7 @@ def _check_claims(successful: History, stored: StoredState, dropped: set[str]) -
     emails = defaultdict(set)
     for user in stored.users.values():
         emails[user.batch_id].add(user.email)
-    for batch_id, exchange in _calls("pages", successful):
+    for batch_id, exchange in _calls("chunks", successful):
         claimed = {user["email"] for user in exchange.request_json["create_users"]}
         lost = exchange.response_json["users"] - len(claimed & emails[batch_id])
         assert batch_id in dropped or lost <= 0, f"{exchange.call}: {lost} claimed users are lost"

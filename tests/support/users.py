@@ -17,7 +17,7 @@ __all__ = [
 ]
 
 #: So small that a handful of users reaches every case of a large batch.
-POLICY = Policy(small_users=2, small_passwords=2, page_users=3, page_passwords=2, hold_wait=0)
+POLICY = Policy(small_users=2, small_passwords=2, chunk_users=3, chunk_passwords=2, hold_wait=0)
 
 #: not on the list of common passwords
 PASSWORD = "correct horse battery"

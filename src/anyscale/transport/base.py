@@ -48,7 +48,7 @@ class Transport(Protocol):
         """Open a batch, or take up the one with this key."""
 
     def claim(self, batch_id: str, number: int, users: Sequence[CheckedUser]) -> ReservedChunk:
-        """Claim the emails of a page of users, without their passwords."""
+        """Claim the emails of a chunk of users, without their passwords."""
 
     def conflicts(self, batch_id: str) -> list[Conflict]:
         """List the entries whose emails somebody else has."""
@@ -100,7 +100,7 @@ class Transport(Protocol):
     def set_password_links(self, user_ids: Sequence[str]) -> list[PasswordLink]:
         """Make a one-time link for each of up to a thousand accounts; of none, say if one could."""
 
-    def without_way_in(self, batch_id: str, after: str, limit: int) -> list[User]:
+    def without_credentials(self, batch_id: str, after: str, limit: int) -> list[User]:
         """Give accounts of a published batch that nobody can sign in to, after a `user_id`."""
 
     def audit(self, after: int, limit: int) -> list[AuditEntry]:

@@ -200,8 +200,8 @@ class EmbeddedTransport:
             return []
         return self._plane_of(*user_ids[:1]).links.create(user_ids, self._caller)
 
-    def without_way_in(self, batch_id: str, after: str, limit: int) -> list[User]:
-        return self._plane_with(batch_id).links.without_way_in(batch_id, after, limit)
+    def without_credentials(self, batch_id: str, after: str, limit: int) -> list[User]:
+        return self._plane_with(batch_id).links.without_credentials(batch_id, after, limit)
 
     def audit(self, after: int, limit: int) -> list[AuditEntry]:
         return plane.trail.page(after, limit) if (plane := self._told) else []

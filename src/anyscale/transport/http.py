@@ -79,7 +79,7 @@ class HttpTransport:
         return Created(made.batch, made.users, skipped, made.replayed)
 
     def look_up(self, users: Sequence[CheckedUser], first: int) -> list[Conflict]:
-        body = LookUp(_page_users(users), first)
+        body = LookUp(_chunk_users(users), first)
         return self._ask(Conflicts, "POST", "/v1/users:lookUp", body, changes=False).conflicts
 
     def find(self, key: str) -> Batch | None:
@@ -91,8 +91,8 @@ class HttpTransport:
         return self._ask(Batch, "POST", "/v1/batches", body, key=key)
 
     def claim(self, batch_id: str, number: int, users: Sequence[CheckedUser]) -> ReservedChunk:
-        path = f"{_path(batch_id)}/pages/{number}"
-        return self._ask(ReservedChunk, "PUT", path, UserChunk(_page_users(users)))
+        path = f"{_path(batch_id)}/chunks/{number}"
+        return self._ask(ReservedChunk, "PUT", path, UserChunk(_chunk_users(users)))
 
     def conflicts(self, batch_id: str) -> list[Conflict]:
         found: list[Conflict] = []
@@ -168,8 +168,8 @@ class HttpTransport:
         body = SetPasswordLinks(list(user_ids))
         return self._ask(PasswordLinks, "POST", "/v1/users:setPasswordLinks", body).links
 
-    def without_way_in(self, batch_id: str, after: str, limit: int) -> list[User]:
-        path = f"{_path(batch_id)}/withoutWayIn"
+    def without_credentials(self, batch_id: str, after: str, limit: int) -> list[User]:
+        path = f"{_path(batch_id)}/usersWithoutCredentials"
         return self._ask(UserPage, "GET", path, after=after, limit=min(limit, _PAGE)).users
 
     def audit(self, after: int, limit: int) -> list[AuditEntry]:
@@ -199,7 +199,7 @@ def _user_path(user_id: str) -> str:
     return f"/v1/users/{quote(user_id, safe='')}"
 
 
-def _page_users(users: Sequence[CheckedUser]) -> list[ChunkUser]:
+def _chunk_users(users: Sequence[CheckedUser]) -> list[ChunkUser]:
     return [
         ChunkUser(u.name, u.email, u.password is not None, u.is_sso_user, u.lastname, u.title)
         for u in users

@@ -230,7 +230,7 @@ class BatchRun:
         with BoundedExecutor[int](
             self._transport.hashes_at_once, self._transport.hurry, self._log
         ) as executor:
-            for chunk in _password_chunks(reading, self._policy.page_passwords):
+            for chunk in _password_chunks(reading, self._policy.chunk_passwords):
                 call = partial(self._transport.hash, batch.batch_id, chunk)
                 done += len(chunk) * len(executor.submit(call))
                 self._on_progress("Hashing", done, total)

@@ -9,7 +9,7 @@ from anyscale.transport.base import Transport
 from anyscale.user.conflict_problems import problems_of
 from anyscale.user.email_conflicts import EmailConflicts
 from anyscale.user.models import Batch, Conflict, ReservedChunk
-from anyscale.user.user_sources import Reading, UserSource, pages
+from anyscale.user.user_sources import Reading, UserSource, chunks
 from anyscale.user.validation import CheckedUser, Policy
 
 __all__ = ["Reservations", "Reserved"]
@@ -125,6 +125,6 @@ class Reservations:
             self._conflicts.wait(batch_ids)
 
     def _chunks(self, reading: Reading) -> Iterator[list[CheckedUser]]:
-        for chunk in pages(reading, self._policy.page_users):
+        for chunk in chunks(reading, self._policy.chunk_users):
             yield chunk
             self._on_progress()

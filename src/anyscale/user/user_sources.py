@@ -9,7 +9,7 @@ from anyscale.user.emails import email_key
 from anyscale.user.models import AdminCreateUser
 from anyscale.user.validation import CheckedUser, Policy, check, find_faults, shown
 
-__all__ = ["Reading", "UserList", "UserSource", "pages"]
+__all__ = ["Reading", "UserList", "UserSource", "chunks"]
 
 
 class Reading(Protocol):
@@ -39,11 +39,11 @@ class UserSource(Protocol):
         """Say how much of how much the current reading has read."""
 
 
-def pages(reading: Iterable[CheckedUser], size: int) -> Iterator[list[CheckedUser]]:
-    """Cut a reading into pages."""
+def chunks(reading: Iterable[CheckedUser], size: int) -> Iterator[list[CheckedUser]]:
+    """Cut a reading into chunks."""
     users = iter(reading)
-    while page := list(islice(users, size)):
-        yield page
+    while chunk := list(islice(users, size)):
+        yield chunk
 
 
 class UserList:

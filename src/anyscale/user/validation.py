@@ -31,10 +31,10 @@ class Policy(Struct, frozen=True, kw_only=True):
     password_min_length: int = 8
     #: Whether single sign-on is the only way in.
     sso_only: bool = False
-    #: users a page of claims
-    page_users: int = 10_000
-    #: passwords a page to hash: a few seconds' work
-    page_passwords: int = 128
+    #: users in a chunk
+    chunk_users: int = 10_000
+    #: passwords in a chunk: a few seconds of hashing
+    chunk_passwords: int = 128
     #: A batch of at most this many users and passwords is one call.
     small_users: int = 1_000
     small_passwords: int = 16

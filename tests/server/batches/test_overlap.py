@@ -342,7 +342,7 @@ def check_the_outcomes(
 def test_eight_threads_with_overlapping_lists(deployment: Deployment, seed: int) -> None:
     random = Random(seed)
     lists = [random.sample([f"u{n}" for n in range(1_200)], 300) for _ in range(8)]
-    policy = msgspec.structs.replace(PATIENT, page_users=40)
+    policy = msgspec.structs.replace(PATIENT, chunk_users=40)
     start = threading.Barrier(8)
 
     def run(at: int) -> list[str] | int:

@@ -169,7 +169,7 @@ def test_a_page_that_was_claimed_takes_no_other_content(
     batch = batches.open("key", "fail", JOE)
     own = [checked_user("a@example.com"), checked_user("b@example.com", PASSWORD)]
     batches.claim(batch.batch_id, 0, own)
-    with pytest.raises(KeyReused, match="other users on page 0"):
+    with pytest.raises(KeyReused, match="other users in chunk 0"):
         batches.claim(
             batch.batch_id, 0, [checked_user(f"{name}@example.com", text) for name, text in other]
         )
@@ -328,7 +328,7 @@ def test_what_is_removed_late_spares_a_batch_that_was_published_meanwhile(
     batches.publish(batch.batch_id, 1, JOE)
 
     remove_rows(
-        plane.store, as_it_was, POLICY.page_users
+        plane.store, as_it_was, POLICY.chunk_users
     )  # the second half of a release that was overtaken
 
     assert account_emails(plane) == ["a@example.com"]

@@ -230,8 +230,8 @@ def test_those_whom_nobody_can_sign_in_as_are_listed_and_counted(
     ]
     batch = created(plane, users).batch
     neighbours = ids(plane, "z")
-    found = plane.links.without_way_in(batch.batch_id, "", 2)
-    found += plane.links.without_way_in(batch.batch_id, found[-1].user_id, 10)
+    found = plane.links.without_credentials(batch.batch_id, "", 2)
+    found += plane.links.without_credentials(batch.batch_id, found[-1].user_id, 10)
     assert [user.email.partition("@")[0] for user in found] == ["a", "b", "c", "sso"]
     assert plane.batches.show(batch.batch_id).without_way_in == 4
     assert neighbours[0] not in {user.user_id for user in found}
@@ -245,7 +245,7 @@ def test_those_whom_nobody_can_sign_in_as_are_listed_and_counted(
     provider = IdentityProvider(issuer="https://idp.example", client_id="x")
     with closing(with_other_settings(store_deployment, provider=provider)) as sso:
         assert sso.batches.show(batch.batch_id).without_way_in == 1
-        (left,) = sso.links.without_way_in(batch.batch_id, "", 10)
+        (left,) = sso.links.without_credentials(batch.batch_id, "", 10)
         assert left.email == "c@example.com"
 
 
@@ -259,9 +259,9 @@ def test_they_are_counted_where_a_published_batch_is_shown_and_nowhere_else(
     listed = plane.batches.page(open_only=False, before="", limit=10)
     assert [batch.without_way_in for batch in listed] == [None, None]
     assert plane.batches.show(opened.batch_id).without_way_in is None
-    assert plane.links.without_way_in(opened.batch_id, "", 10) == []
+    assert plane.links.without_credentials(opened.batch_id, "", 10) == []
     with pytest.raises(NotFound, match="there is no batch bat_none"):
-        plane.links.without_way_in("bat_none", "", 10)
+        plane.links.without_credentials("bat_none", "", 10)
 
 
 # Owners that the operator makes

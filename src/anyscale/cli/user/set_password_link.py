@@ -127,7 +127,7 @@ def _count(transport: "Transport", batch_id: str) -> int:
 
 def _of_batch(transport: "Transport", batch_id: str) -> Iterator[str]:
     after = ""
-    while page := transport.without_way_in(batch_id, after, _PAGE):
+    while page := transport.without_credentials(batch_id, after, _PAGE):
         yield from (user.user_id for user in page)
         after = page[-1].user_id
 

@@ -27,7 +27,7 @@ __all__ = ["HANDLERS", "document_of"]
 _BODIES: dict[str, type[msgspec.Struct]] = {
     "createUsers": BatchCreate,
     "lookUpUsers": LookUp,
-    "claimPage": UserChunk,
+    "claimChunk": UserChunk,
     "hashPasswords": PasswordChunk,
     "createSetPasswordLinks": SetPasswordLinks,
     "signIn": LoginRequest,

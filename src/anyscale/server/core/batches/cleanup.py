@@ -24,7 +24,7 @@ def expired(store: Store, idle: BatchRecord) -> bool:
     return True
 
 
-def remove_rows(store: Store, batch: BatchRecord, page_users: int) -> bool:
+def remove_rows(store: Store, batch: BatchRecord, chunk_users: int) -> bool:
     """Remove a batch's rows page by page: no writer waits for long, and counts stay true.
 
     Give whether all are removed: a call is short, and a clean-up or a claim does the rest.
@@ -35,8 +35,8 @@ def remove_rows(store: Store, batch: BatchRecord, page_users: int) -> bool:
     for page in pages:
         if time.monotonic() > deadline:
             return False
-        first = page.number * page_users
-        ids = [user_id(batch.batch_id, at) for at in (first, first + page_users)]
+        first = page.number * chunk_users
+        ids = [user_id(batch.batch_id, at) for at in (first, first + chunk_users)]
         with store.write() as rows:
             # One that was released may have been claimed again and published meanwhile.
             if held_batch(rows, batch.batch_id).state != "published":

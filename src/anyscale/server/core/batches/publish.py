@@ -26,10 +26,10 @@ def require_same_count(rows: Transaction, batch: BatchRecord, entries: int) -> N
 def publish(rows: Transaction, batch: BatchRecord, entries: int, actor: str) -> None:
     """Publish an open batch if it is whole, with its entry in the audit trail.
 
-    It adds up what the pages left, so that its time does not grow with the users.
+    It adds up what the chunks left, so that its time does not grow with the users.
 
     Raises:
-        BatchUnfinished: pages or hashes are missing, or emails are taken.
+        BatchUnfinished: chunks or hashes are missing, or emails are taken.
     """
     pages = rows.pages(batch.id)
     users, skipped = sum(page.users for page in pages), sum(page.skipped for page in pages)

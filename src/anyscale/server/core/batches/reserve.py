@@ -17,7 +17,7 @@ from anyscale.server.store.interface import BatchRecord, ChunkRecord, Transactio
 from anyscale.user.models import Conflict, ReservedChunk
 from anyscale.user.validation import CheckedUser
 
-__all__ = ["claim_page", "held_batch", "known_batch", "new_batch", "open_batch", "touch"]
+__all__ = ["claim_chunk", "held_batch", "known_batch", "new_batch", "open_batch", "touch"]
 
 #: Milliseconds between two touches. Writing it each time would let only one page in at a time.
 _TOUCH_EVERY = 60_000
@@ -81,25 +81,25 @@ def touch(rows: Transaction, batch: BatchRecord) -> None:
         rows.touch(batch.id, now)
 
 
-def claim_page(
+def claim_chunk(
     rows: Transaction, batch: BatchRecord, number: int, first: int, users: Sequence[CheckedUser]
 ) -> ReservedChunk:
-    """Claim the emails of a page, or answer again what an equal claim was answered.
+    """Claim the emails of a chunk, or answer again what an equal claim was answered.
 
     Args:
         rows: the transaction.
         batch: open or published; to a published one nothing is added.
-        number: of the page.
+        number: of the chunk.
         first: the position of its first user.
-        users: the page.
+        users: of the chunk.
 
     Raises:
-        KeyReused: the page was claimed before with other content.
+        KeyReused: the chunk was claimed before with other content.
     """
     digest = digest_of(users, batch.if_exists)
     page = rows.page(batch.id, number)
     if (page and page.digest != digest) or (not page and batch.state == "published"):
-        raise KeyReused(f"batch {batch.batch_id} has other users on page {number}")
+        raise KeyReused(f"batch {batch.batch_id} has other users in chunk {number}")
     if batch.state == "open":
         touch(rows, batch)
     if page and (batch.state == "published" or not page.conflicts):

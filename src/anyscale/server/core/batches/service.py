@@ -32,7 +32,7 @@ from anyscale.server.core.batches.records import (
     user_id,
 )
 from anyscale.server.core.batches.reserve import (
-    claim_page,
+    claim_chunk,
     held_batch,
     known_batch,
     new_batch,
@@ -99,7 +99,7 @@ class BatchService:
         """Say which emails are taken, and write nothing.
 
         Args:
-            users: a page of them.
+            users: a chunk of them.
             first: the position of the first one.
         """
         with self._store.read() as rows:
@@ -138,26 +138,26 @@ class BatchService:
             return shown_batch(rows, row)
 
     def claim(self, batch_id: str, number: int, users: Sequence[CheckedUser]) -> ReservedChunk:
-        """Claim the emails of a page of users; their passwords are not stored.
+        """Claim the emails of a chunk of users; their passwords are not stored.
 
         Args:
-            batch_id: an open batch; of a published one the page is compared and answered again.
-            number: of the page, from 0. All but the last have `Policy.page_users` users.
-            users: the page.
+            batch_id: an open batch; of a published one the chunk is compared and answered again.
+            number: of the chunk, from 0. All but the last have `Policy.chunk_users` users.
+            users: of the chunk.
 
         Raises:
-            KeyReused: the page was claimed before with other content.
+            KeyReused: the chunk was claimed before with other content.
             BatchGone: the batch was dropped or expired.
         """
         self._require_available()
-        if number < 0 or len(users) > self.policy.page_users:
-            # The ids of its users would be those of another page's.
-            raise ValueError(f"a page has at most {self.policy.page_users} users, from page 0")
+        if number < 0 or len(users) > self.policy.chunk_users:
+            # The ids of its users would be those of another chunk's.
+            raise ValueError(f"a chunk has at most {self.policy.chunk_users} users, from chunk 0")
         with self._store.write() as rows:
             batch = held_batch(rows, batch_id)
             if batch.state != "published":
                 open_batch(batch)
-            return claim_page(rows, batch, number, number * self.policy.page_users, users)
+            return claim_chunk(rows, batch, number, number * self.policy.chunk_users, users)
 
     def conflicts(self, batch_id: str) -> list[Conflict]:
         """List the entries whose emails somebody else has, by position."""
@@ -174,7 +174,7 @@ class BatchService:
         with self._store.write() as rows:
             batch = open_batch(held_batch(rows, batch_id))
             touch(rows, batch)
-        if not remove_rows(self._store, batch, self.policy.page_users):
+        if not remove_rows(self._store, batch, self.policy.chunk_users):
             raise Overloaded("not all of it is given up yet: ask again")
 
     def hash(self, batch_id: str, passwords: Sequence[tuple[int, str]]) -> int:
@@ -211,7 +211,7 @@ class BatchService:
             caller: who publishes.
 
         Raises:
-            BatchUnfinished: pages or hashes are missing, or emails are taken.
+            BatchUnfinished: chunks or hashes are missing, or emails are taken.
             KeyReused: the batch is one of a longer list.
             BatchGone: the batch was dropped or expired.
             NotAuthenticated, NotPermitted: the caller has lost the right to it.
@@ -239,7 +239,7 @@ class BatchService:
                 rows.set_state(batch.id, "dropped")
                 told = {"opened_by": batch.opened_by}
                 audit.append(rows, caller.actor, "batch.dropped", batch_id, told)
-        remove_rows(self._store, batch, self.policy.page_users)
+        remove_rows(self._store, batch, self.policy.chunk_users)
         return self.show(batch_id)
 
     def expire(self) -> None:
@@ -249,9 +249,9 @@ class BatchService:
             ended = rows.ended_batches_with_rows()
         for batch in idle:
             if expired(self._store, batch):
-                remove_rows(self._store, batch, self.policy.page_users)
+                remove_rows(self._store, batch, self.policy.chunk_users)
         for batch in ended:
-            remove_rows(self._store, batch, self.policy.page_users)
+            remove_rows(self._store, batch, self.policy.chunk_users)
 
     def show(self, batch_id: str) -> Batch:
         """Give one batch, with how many of its accounts nobody can sign in to yet.

@@ -12,7 +12,7 @@ from anyscale.server.core.batches.records import (
     passes,
     user_id,
 )
-from anyscale.server.core.batches.reserve import claim_page, known_batch, new_batch
+from anyscale.server.core.batches.reserve import claim_chunk, known_batch, new_batch
 from anyscale.server.core.hashing.pool import PasswordHashPool
 from anyscale.server.store.interface import Store, Transaction
 from anyscale.user.conflict_problems import problems_of
@@ -74,7 +74,7 @@ def _create(
     batch = rows.add_batch(new_batch(rows, key, if_exists, caller.actor))
     if batch is None:  # the same call is made twice at once, and the other one was first
         raise _LookAgain
-    claim_page(rows, batch, 0, 0, users)
+    claim_chunk(rows, batch, 0, 0, users)
     if refused := [c for c in conflicts_of(rows, batch) if not passes(c, if_exists)]:
         raise BatchRefused(problems_of(refused))
     ids = ((user_id(batch.batch_id, position), text) for position, text in hashes.items())

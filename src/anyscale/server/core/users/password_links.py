@@ -97,7 +97,7 @@ class PasswordLinkService:
             for a in accounts
         ]
 
-    def without_way_in(self, batch_id: str, after: str, limit: int) -> list[User]:
+    def without_credentials(self, batch_id: str, after: str, limit: int) -> list[User]:
         """Give accounts of a batch that nobody can sign in to, in order, after a `user_id`.
 
         Raises:

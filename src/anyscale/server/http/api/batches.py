@@ -21,7 +21,7 @@ from anyscale.errors import BatchRefused, Problem, RequestInvalid, TooLarge
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.batches.records import MAX_POSITION
 from anyscale.server.http.api.authentication import owners_only
-from anyscale.server.http.api.user_bodies import checked_page, decoded, decoded_users
+from anyscale.server.http.api.user_bodies import checked_chunk, decoded, decoded_users
 from anyscale.server.http.api.users import Key
 from anyscale.server.http.dependencies import GivenCaller, GivenPlane, GivenPools
 from anyscale.server.http.errors import answers
@@ -89,12 +89,12 @@ async def show_batch(batch_id: Id, plane: GivenPlane, pools: GivenPools) -> Batc
 
 
 @put(
-    "/{batch_id:str}/pages/{number:int}",
-    operation_id="claimPage",
-    summary="Claim the emails of a page of users, without their passwords.",
+    "/{batch_id:str}/chunks/{number:int}",
+    operation_id="claimChunk",
+    summary="Claim the emails of a chunk of users, without their passwords.",
     responses=answers(404, 409, 413, 422),
 )
-async def claim_page(
+async def claim_chunk(
     request: AnyRequest,
     batch_id: Id,
     number: Annotated[int, PathParameter(ge=0, le=MAX_POSITION)],
@@ -107,10 +107,10 @@ async def claim_page(
 
 def _claim(plane: ControlPlane, batch_id: str, number: int, body: bytes) -> ReservedChunk:
     policy = plane.batches.available_policy()
-    if (number + 1) * policy.page_users > MAX_POSITION:
+    if (number + 1) * policy.chunk_users > MAX_POSITION:
         raise TooLarge(f"a batch has at most {MAX_POSITION} users")
-    page = decoded_users(body, UserChunk, policy)
-    users = checked_page(page.create_users, policy, number * policy.page_users)
+    chunk = decoded_users(body, UserChunk, policy)
+    users = checked_chunk(chunk.create_users, policy, number * policy.chunk_users)
     return plane.batches.claim(batch_id, number, users)
 
 
@@ -129,17 +129,17 @@ async def hash_passwords(
 
 
 def _hash(plane: ControlPlane, batch_id: str, body: bytes) -> int:
-    page, most = decoded(body, PasswordChunk), plane.batches.policy.page_passwords
-    if len(page.passwords) > most:
-        raise TooLarge(f"{len(page.passwords)} passwords are more than a page: {most}")
+    chunk, most = decoded(body, PasswordChunk), plane.batches.policy.chunk_passwords
+    if len(chunk.passwords) > most:
+        raise TooLarge(f"{len(chunk.passwords)} passwords are more than a chunk: {most}")
     wrong = [
         Problem(index=at, field="password", code="required", detail="is empty, and was announced")
-        for at, text in page.passwords
+        for at, text in chunk.passwords
         if not text or not 0 <= at <= MAX_POSITION
     ]
     if wrong:
         raise BatchRefused(wrong)
-    pairs = [(at, normalized(text)) for at, text in page.passwords]
+    pairs = [(at, normalized(text)) for at, text in chunk.passwords]
     stored = plane.batches.hash(batch_id, pairs)
     HASHES.inc(stored)
     return stored
@@ -223,15 +223,15 @@ async def list_created(
 
 
 @get(
-    "/{batch_id:str}/withoutWayIn",
-    operation_id="listUsersWithoutWayIn",
+    "/{batch_id:str}/usersWithoutCredentials",
+    operation_id="listUsersWithoutCredentials",
     summary="The accounts of a published batch that nobody can sign in to yet.",
     responses=answers(404),
 )
-async def list_without_way_in(
+async def list_without_credentials(
     batch_id: Id, plane: GivenPlane, pools: GivenPools, after: After = "", limit: Limit = 1000
 ) -> UserPage:
-    page = partial(plane.links.without_way_in, batch_id, after, limit)
+    page = partial(plane.links.without_credentials, batch_id, after, limit)
     return UserPage(await pools.read.run(page))
 
 
@@ -243,14 +243,14 @@ def router() -> Router:
             open_batch,
             list_batches,
             show_batch,
-            claim_page,
+            claim_chunk,
             hash_passwords,
             publish_batch,
             release_batch,
             drop_batch,
             list_conflicts,
             list_created,
-            list_without_way_in,
+            list_without_credentials,
         ],
         guards=[owners_only],
         tags=["batches"],

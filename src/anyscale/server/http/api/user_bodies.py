@@ -9,7 +9,7 @@ from anyscale.api_schemas import BatchCreate, ChunkUser, LookUp, NewUser, UserCh
 from anyscale.errors import BatchRefused, Problem, RequestInvalid, TooLarge
 from anyscale.user.validation import CheckedUser, Policy, check, find_faults
 
-__all__ = ["checked_page", "checked_users", "decoded", "decoded_users"]
+__all__ = ["checked_chunk", "checked_users", "decoded", "decoded_users"]
 
 Body = TypeVar("Body")
 UsersBody = TypeVar("UsersBody", BatchCreate, UserChunk, LookUp)
@@ -47,7 +47,7 @@ def decoded_users(body: bytes, kind: type[UsersBody], policy: Policy) -> UsersBo
     Raises:
         BatchRefused: values of users are missing, unknown or of a wrong kind.
         RequestInvalid: it is no JSON, or wrong but for the users.
-        TooLarge: it has more users than a page.
+        TooLarge: it has more users than a chunk.
     """
     try:
         found = msgspec.json.decode(body, type=kind)
@@ -80,11 +80,11 @@ def checked_users(users: Sequence[NewUser], policy: Policy) -> list[CheckedUser]
     return _all_right(checked, users, policy)
 
 
-def checked_page(users: Sequence[ChunkUser], policy: Policy, first: int = 0) -> list[CheckedUser]:
+def checked_chunk(users: Sequence[ChunkUser], policy: Policy, first: int = 0) -> list[CheckedUser]:
     """Check users whose passwords come later.
 
     Args:
-        users: of a page.
+        users: of a chunk.
         policy: the control plane's.
         first: the position of the first of them.
 
@@ -206,5 +206,5 @@ def _named(kind: Any) -> str:
 
 
 def _check_count(users: Sequence[Any], policy: Policy) -> None:
-    if len(users) > policy.page_users:
-        raise TooLarge(f"{len(users)} users are more than a page: {policy.page_users}")
+    if len(users) > policy.chunk_users:
+        raise TooLarge(f"{len(users)} users are more than a chunk: {policy.chunk_users}")

@@ -13,7 +13,7 @@ from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.authorization import Principal
 from anyscale.server.core.batches.records import passes
 from anyscale.server.http.api.authentication import owners_only
-from anyscale.server.http.api.user_bodies import checked_page, checked_users, decoded_users
+from anyscale.server.http.api.user_bodies import checked_chunk, checked_users, decoded_users
 from anyscale.server.http.dependencies import GivenCaller, GivenPlane, GivenPools
 from anyscale.server.http.errors import answers
 from anyscale.server.http.metrics import BATCHES, HASHES, USERS
@@ -100,7 +100,7 @@ def _looked_up(plane: ControlPlane, users: list[CheckedUser], if_exists: str) ->
 @post(
     "/users:lookUp",
     operation_id="lookUpUsers",
-    summary="Say which emails of a page of users are taken; write nothing.",
+    summary="Say which emails of a chunk of users are taken; write nothing.",
     status_code=200,
     responses=answers(413, 422),
 )
@@ -112,7 +112,7 @@ async def look_up(request: AnyRequest, plane: GivenPlane, pools: GivenPools) -> 
 def _look_up(plane: ControlPlane, body: bytes) -> Conflicts:
     policy = plane.batches.policy
     asked = decoded_users(body, LookUp, policy)
-    users = checked_page(asked.create_users, policy, asked.first)
+    users = checked_chunk(asked.create_users, policy, asked.first)
     return Conflicts(plane.batches.look_up(users, asked.first))
 
 
