@@ -1,15 +1,39 @@
 """Free ports of this machine, and whether a server responds at one."""
 
+import fcntl
+import random
 import socket
+import tempfile
+from contextlib import suppress
 from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import IO
 
 __all__ = ["free_port", "responds_at"]
 
+#: below the ports that Linux gives to connections: one of those could be taken by any client
+_PORTS = range(20_000, 32_000)
+
+#: the locks of the ports that this process has reserved
+_locks: list[IO[bytes]] = []
+
 
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port: int = listening.getsockname()[1]
-    return port
+    """Reserve a port on which nothing listens, until this process ends.
+
+    Other test processes on this machine get other ports, also before a server listens here.
+    """
+    folder = Path(tempfile.gettempdir(), "musterroll-test-ports")
+    folder.mkdir(exist_ok=True)
+    while True:
+        port = random.choice(_PORTS)
+        lock = (folder / str(port)).open("wb")
+        with suppress(OSError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            socket.create_server(("127.0.0.1", port)).close()
+            _locks.append(lock)
+            return port
+        lock.close()
 
 
 def responds_at(port: int, path: str = "/healthz") -> bool:

@@ -59,7 +59,7 @@ class ServerProcess:
         """Start it, and wait until it is ready."""
         self.begin()
         assert self._process
-        _wait_until_ready(self._process, self.port, self.log)
+        _wait_until(self._process, self.port, "/readyz", self.log)
 
     def stop(self) -> int:
         """Stop it by SIGTERM; give its exit status."""
@@ -124,7 +124,7 @@ def run_server_process(
         stdout=subprocess.DEVNULL,
     )
     try:
-        _wait_until_ready(process, port)
+        _wait_until(process, port, "/healthz")  # not /readyz: the documents count its requests
         yield process
     finally:
         process.send_signal(signal.SIGTERM)
@@ -136,9 +136,11 @@ def run_server_process(
     assert process.returncode == 0, f"the server ended with {process.returncode}"
 
 
-def _wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path | None = None) -> None:
+def _wait_until(
+    process: subprocess.Popen[bytes], port: int, path: str, log: Path | None = None
+) -> None:
     deadline = time.monotonic() + 60
-    while not responds_at(port, "/readyz"):
+    while not responds_at(port, path):
         text = log.read_text(encoding="utf-8") if log else ""
         assert process.poll() is None, f"the server ended with {process.returncode}: {text}"
         assert time.monotonic() < deadline, f"the server does not respond: {text}"

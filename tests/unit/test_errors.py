@@ -17,6 +17,7 @@ from anyscale.errors import (
     Unavailable,
     UserAmbiguous,
 )
+from anyscale.server.http.errors import _title
 
 EXAMPLES: list[AnyscaleError] = [
     BatchRefused([Problem(index=0, field="email", code="email_exists", detail="it has one")]),
@@ -59,3 +60,13 @@ def test_a_problem_is_a_line_that_an_editor_can_jump_to() -> None:
     assert str(problem) == "u.yaml:17:12: create_users[3].email: is wrong"
     assert str(Problem(code="x", detail="is wrong")) == "is wrong"
     assert str(Problem(index=3, code="x", detail="is wrong")) == "create_users[3]: is wrong"
+
+
+@pytest.mark.parametrize(
+    ("status", "title"),
+    [(404, "Not Found"), (413, "Content Too Large"), (422, "Unprocessable Content")],
+)
+def test_the_title_of_a_status_does_not_depend_on_the_version_of_python(
+    status: int, title: str
+) -> None:
+    assert _title(status) == title

@@ -39,8 +39,21 @@ _CODES = {
     431: "request_invalid",
 }
 
+#: Status titles of RFC 9110, section 15.5, which Python before 3.13 has from older RFCs
+_TITLES = {
+    413: "Content Too Large",
+    414: "URI Too Long",
+    416: "Range Not Satisfiable",
+    422: "Unprocessable Content",
+}
+
 #: What any call under /v1 may be answered, besides what it is asked for.
 _ALWAYS = (400, 401, 403, 429, 500, 503)
+
+
+def _title(status: int) -> str:
+    """Give the title of a status, the same on every version of Python."""
+    return _TITLES.get(status) or HTTPStatus(status).phrase
 
 
 def answers(*statuses: int) -> dict[int, ResponseSpec]:
@@ -49,7 +62,7 @@ def answers(*statuses: int) -> dict[int, ResponseSpec]:
         status: ResponseSpec(
             ProblemDocument,
             generate_examples=False,
-            description=HTTPStatus(status).phrase,
+            description=_title(status),
             media_type=PROBLEM,
         )
         for status in sorted({*_ALWAYS, *statuses})
@@ -66,7 +79,7 @@ def _ours(request: Request[Any, Any, Any], error: AnyscaleError) -> Response[Any
         # Where the database is concerns the operator alone.
         detail = "the control plane's database cannot do its part now: its log says why"
     document = ProblemDocument(
-        title=HTTPStatus(error.status).phrase,
+        title=_title(error.status),
         status=error.status,
         detail=detail,
         code=error.code,
@@ -85,10 +98,10 @@ def _ours(request: Request[Any, Any, Any], error: AnyscaleError) -> Response[Any
 def _frameworks(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
     status = error.status_code
     document = ProblemDocument(
-        title=HTTPStatus(status).phrase,
+        title=_title(status),
         status=status,
         # Of what was sent nothing is repeated.
-        detail=_details(error) if status == HTTPStatus.BAD_REQUEST else HTTPStatus(status).phrase,
+        detail=_details(error) if status == HTTPStatus.BAD_REQUEST else _title(status),
         code=_CODES.get(status, _unknown(status)),
         request_id=request_id_of(request.scope),
     )
@@ -117,7 +130,7 @@ def _internal(request: Request[Any, Any, Any], error: Exception) -> Response[Any
     _log.error("internal error", extra={"kind": type(error).__name__, "place": place})
     detail = "a fault of the control plane: its log says where"
     document = ProblemDocument(
-        title=HTTPStatus.INTERNAL_SERVER_ERROR.phrase,
+        title=_title(500),
         status=500,
         detail=detail,
         code="internal",
