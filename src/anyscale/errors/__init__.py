@@ -29,6 +29,7 @@
     ├── VersionMismatch       the control plane speaks another version of the interface
     └── Unavailable           the control plane cannot do its part now
         ├── StoreUnavailable  its database cannot be opened, read or written
+        ├── HashingUnavailable no memory or no process to hash passwords
         ├── ProviderUnavailable the identity provider does not do its part
         ├── ServerUnreachable no answer came over the network
         └── ServerFault       a fault of the control plane itself
@@ -50,6 +51,7 @@ from anyscale.errors.batches import (
 from anyscale.errors.calls import (
     ConfigError,
     CsrfRejected,
+    HashingUnavailable,
     NotAControlPlane,
     NotAuthenticated,
     NotFound,
@@ -87,6 +89,7 @@ __all__ = [
     "ConfigError",
     "CsrfRejected",
     "FeatureUnavailable",
+    "HashingUnavailable",
     "InvalidCredentials",
     "KeyReused",
     "LastOwner",

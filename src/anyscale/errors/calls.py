@@ -8,6 +8,7 @@ from anyscale.errors.base import AnyscaleError
 __all__ = [
     "ConfigError",
     "CsrfRejected",
+    "HashingUnavailable",
     "NotAControlPlane",
     "NotAuthenticated",
     "NotFound",
@@ -140,6 +141,12 @@ class StoreUnavailable(Unavailable):
     """The control plane's database cannot be opened, read or written."""
 
     code = "store_unavailable"
+
+
+class HashingUnavailable(Unavailable):
+    """The control plane has no memory or no process to hash passwords."""
+
+    code = "hashing_unavailable"
 
 
 class ProviderUnavailable(Unavailable):

@@ -33,7 +33,7 @@ class ControlPlane:
         settings: the operator's.
         create: whether the database is made, or brought up, if need be.
         profile: the parameters of password hashes.
-        hash_apart: whether processes of their own hash, as a server's do.
+        hash_in_processes: whether worker processes hash, as in a server, and not threads.
 
     Raises:
         StoreUnavailable: the database cannot be opened.
@@ -45,16 +45,16 @@ class ControlPlane:
         *,
         create: bool = True,
         profile: Profile = OWASP,
-        hash_apart: bool = False,
+        hash_in_processes: bool = False,
     ) -> None:
         self.settings = settings
         self.store = _store(settings, create=create)
-        self.hashing = PasswordHashPool(profile, apart=hash_apart)
+        self.hashing = PasswordHashPool(profile, in_processes=hash_in_processes)
         self.users = UserQueries(self.store)
         self.tokens = TokenService(self.store)
         self.trail = AuditLog(self.store)
         self.sessions = SessionService(self.store)
-        self._profile, self._hash_apart = profile, hash_apart
+        self._profile, self._hash_in_processes = profile, hash_in_processes
         self.batches = BatchService(
             self.store,
             self.hashing,
@@ -77,7 +77,7 @@ class ControlPlane:
         """What people do with passwords. Loaded where they do: it costs a command 100 ms."""
         from anyscale.server.core.login.password_change import PasswordService
 
-        hashing = PasswordHashPool(self._profile, apart=self._hash_apart)
+        hashing = PasswordHashPool(self._profile, in_processes=self._hash_in_processes)
         days = self.settings.initial_password_days
         return PasswordService(self.store, hashing, self.trail, self.settings.policy, days)
 

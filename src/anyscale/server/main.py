@@ -40,7 +40,7 @@ def asgi() -> Any:
     set_up_logging()
     sys.setswitchinterval(_TURN)
     settings = Settings.from_environment(os.environ, served=True)
-    made = application(ControlPlane(settings, hash_apart=True))
+    made = application(ControlPlane(settings, hash_in_processes=True))
     # What is there now stays: looking through it for what could go took 20 ms each time.
     gc.collect()
     gc.freeze()

@@ -1,63 +1,62 @@
-"""Hashing and checking passwords on every core."""
+"""Hashing, checking and verifying passwords on every core."""
 
 import os
 import threading
-from collections.abc import Callable, Sequence
-from functools import cache, cached_property
+from collections.abc import Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from anyscale.server.core.hashing.argon2id import CHEAPEST, OWASP, Hasher, Profile
-from anyscale.server.core.hashing.worker import (
-    NICENESS,
-    CheckJob,
-    HashJob,
-    Job,
-    VerifyJob,
-    answered,
-)
-from anyscale.server.core.hashing.worker_pool import HashWorkers
+from anyscale.server.core.hashing.worker import NICENESS, CheckJob, HashJob, Job, VerifyJob, execute
+from anyscale.server.core.hashing.worker_queue import WorkerQueue
 from anyscale.user.passwords import Fault
 
-if TYPE_CHECKING:  # loaded where it is used: most commands hash nothing
+if TYPE_CHECKING:  # imported where it is used: most commands hash nothing
     from concurrent.futures import ThreadPoolExecutor
 
 __all__ = ["CHEAPEST", "OWASP", "PasswordHashPool", "Profile"]
 
 
 class PasswordHashPool:
-    """Hashes and checks passwords with one profile, on all cores, one at a time on each.
+    """Hashes, checks and verifies passwords: one job on each core at a time.
 
-    Argon2 lets Python's lock go, so that threads use every core; with one lane each, since a hash
-    of several lanes starts threads of its own.
+    Both libraries release Python's lock while they hash, so that threads use every core.
 
     Args:
-        profile: the parameters of hashes.
-        apart: whether processes of their own do it, and not threads of this one. A server's do,
-            since a thread of low priority that waits for a core may hold Python's lock meanwhile.
+        profile: the parameters of new hashes.
+        in_processes: whether worker processes do the jobs, as in a server, and not threads of this
+            process: a thread of low priority holds Python's lock while it waits for a core.
     """
 
-    def __init__(self, profile: Profile = OWASP, *, apart: bool = False) -> None:
+    def __init__(self, profile: Profile = OWASP, *, in_processes: bool = False) -> None:
         self.profile = profile
         self._hasher = Hasher(profile)
-        self._processes = HashWorkers(profile, self._cores) if apart else None
-        self._making = threading.Lock()
-        self._made: ThreadPoolExecutor | None = None
+        self._workers = WorkerQueue(profile, self._cores) if in_processes else None
+        self._lock = threading.Lock()
+        self._executor: ThreadPoolExecutor | None = None
         #: hashes computed so far
         self.computed = 0
 
     def hash(self, password: str) -> str:
-        """Hash one password, which is in its normalized form."""
+        """Hash one normalized password.
+
+        Raises:
+            HashingUnavailable: there is no memory or no process for it.
+        """
         return self.hash_many([password])[0]
 
     def hash_many(self, passwords: Sequence[str]) -> list[str]:
-        """Hash passwords, which are in their normalized form, on all cores.
+        """Hash normalized passwords on all cores.
 
         Returns:
-            PHC strings, in order, each with a salt of its own.
+            PHC strings in the same order, each with a salt of its own.
+
+        Raises:
+            HashingUnavailable: there is no memory or no process for it.
         """
         if not passwords:
             return []
-        futures = [self._pool.submit(self._hash, part) for part in self._parts(passwords)]
+        futures = [self._threads.submit(self._hash, part) for part in self._parts(passwords)]
         try:
             return [text for future in futures for text in future.result()]
         finally:
@@ -67,70 +66,66 @@ class PasswordHashPool:
     def faults(
         self, passwords: Sequence[str], own: Sequence[tuple[str | None, ...]], minimum: int
     ) -> list[Fault | None]:
-        """Say what is wrong with passwords, as `password_faults` does.
+        """Check passwords against the policy, as `password_faults` does.
 
-        It is done where passwords are hashed, at the same priority: a look at the list of common
-        ones takes some 150 us, a page of them as long as anybody else should wait for the server.
+        At the low priority of hashing: to look one up in the list of common passwords takes some
+        150 us, and a chunk of them longer than any other request should wait.
+
+        Raises:
+            HashingUnavailable: there is no process for it.
         """
-        question = CheckJob(list(passwords), list(own), minimum)
-        return self._pool.submit(self._ask, lambda: question).result()
+        job = CheckJob(list(passwords), list(own), minimum)
+        faults: list[Fault | None] = self._threads.submit(self._run, job).result()
+        return faults
 
     def verify(self, password_hash: str | None, password: str) -> bool:
-        """Say whether a password is the right one, as `Hasher.verify` does."""
-        return self.verify_many(lambda: [(password_hash, password)])[0]
+        """Return whether a password is the right one, as `Hasher.verify` does.
 
-    def verify_many(self, take: Callable[[], Sequence[tuple[str | None, str]]]) -> list[bool]:
-        """Say of each hash and password whether they belong together, as `Hasher.verify` does.
-
-        Args:
-            take: gives them. It is called as soon as something is free to check them, by any
-                thread; once, unless it fails, and then once more.
+        Raises:
+            HashingUnavailable: there is no memory or no process for it.
         """
-        question = cache(lambda: VerifyJob.of(pairs) if (pairs := take()) else None)
-        if self._processes:
-            # A process is asked by who needs it: a thread of the pool would be one more to wake.
-            return self._ask(question)
-        return self._pool.submit(self._ask, question).result()
+        job = VerifyJob.of(password_hash, password)
+        # With workers, from the calling thread: one of the executor would be one more to wake.
+        is_right = (
+            self._run(job) if self._workers else self._threads.submit(self._run, job).result()
+        )
+        return bool(is_right)
 
     def needs_rehash(self, password_hash: str) -> bool:
-        """Say whether a hash was made with other parameters than today's."""
+        """Return whether a hash has other parameters than new ones."""
         return self._hasher.needs_rehash(password_hash)
 
     def close(self) -> None:
-        """Let the threads and processes go; what they have begun is finished."""
-        if self._made:
-            self._made.shutdown(cancel_futures=True)
-        if self._processes:
-            self._processes.close()
+        """Finish the jobs that were started, and end the threads and processes."""
+        if self._executor:
+            self._executor.shutdown(cancel_futures=True)
+        if self._workers:
+            self._workers.close()
 
     def _parts(self, passwords: Sequence[str]) -> list[Sequence[str]]:
-        # A process gets its share at once: whatever wakes a server's thread while every core is
-        # busy, as each hash by itself would, makes others wait for it.
-        size = -(-len(passwords) // self._cores) if self._processes else 1
+        # A worker gets its whole share at once: each result wakes a thread of the server, which
+        # makes other requests wait while every core is busy.
+        size = -(-len(passwords) // self._cores) if self._workers else 1
         return [passwords[at : at + size] for at in range(0, len(passwords), size)]
 
     def _hash(self, passwords: Sequence[str]) -> list[str]:
-        question = HashJob(list(passwords))
-        result = self._ask(lambda: question)
-        self.computed += len(result)
-        return result
+        hashes: list[str] = self._run(HashJob(list(passwords)))
+        self.computed += len(hashes)
+        return hashes
 
-    def _ask(self, question: Callable[[], Job | None]) -> list[Any]:
-        if self._processes:
-            return self._processes.ask(question)
-        asked = question()
-        return answered(self._hasher, asked) if asked else []
+    def _run(self, job: Job) -> Any:
+        return self._workers.run(job) if self._workers else execute(self._hasher, job)
 
     @property
-    def _pool(self) -> "ThreadPoolExecutor":
-        with self._making:  # the first two passwords may come at once
-            self._made = self._made or self._new_pool()
-        return self._made
+    def _threads(self) -> "ThreadPoolExecutor":
+        with self._lock:  # two threads may need it first
+            self._executor = self._executor or self._new_executor()
+        return self._executor
 
-    def _new_pool(self) -> "ThreadPoolExecutor":
+    def _new_executor(self) -> "ThreadPoolExecutor":
         from concurrent.futures import ThreadPoolExecutor
 
-        return ThreadPoolExecutor(self._cores, "hashing", initializer=self._begin_thread)
+        return ThreadPoolExecutor(self._cores, "hashing", initializer=self._lower_priority)
 
     @cached_property
     def _cores(self) -> int:
@@ -138,8 +133,8 @@ class PasswordHashPool:
             return len(os.sched_getaffinity(0))
         return os.cpu_count() or 1
 
-    def _begin_thread(self) -> None:
-        if not self._processes and os.uname().sysname == "Linux":
-            # There every thread has a priority of its own. At a low one, whatever else this
-            # process does goes on as if nothing were hashed.
+    def _lower_priority(self) -> None:
+        # On Linux each thread has a priority of its own: the other threads of this process go on
+        # as if nothing were hashed.
+        if not self._workers and os.uname().sysname == "Linux":
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)

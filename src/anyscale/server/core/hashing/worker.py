@@ -1,7 +1,7 @@
-"""A process that hashes for a server, at a low priority, so that the server itself never waits.
+"""A worker process that hashes for the server, at the lowest priority.
 
-A thread of low priority in the server's own process would hold Python's lock now and then while it
-waits for a core, and whoever asks the server for anything waits with it.
+A thread of low priority in the server's own process would hold Python's lock while it waits for a
+core, and every other request would wait with it.
 """
 
 import os
@@ -10,115 +10,121 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
 from contextlib import suppress
-from typing import IO, Any, Self
+from typing import IO, Any, Generic, TypeVar
 
 from msgspec import Struct, msgpack
 
+from anyscale.errors import HashingUnavailable
 from anyscale.server.core.hashing.argon2id import Hasher, Profile
 from anyscale.user.passwords import Fault, password_faults
 
-__all__ = [
-    "NICENESS",
-    "CheckJob",
-    "HashJob",
-    "HashWorker",
-    "Job",
-    "VerifyJob",
-    "answered",
-]
+__all__ = ["NICENESS", "CheckJob", "HashJob", "HashWorker", "Job", "VerifyJob", "execute"]
 
-_LENGTH = 4
+_LENGTH_OCTETS = 4
 
 #: The lowest priority that still gets a share of a core that others keep busy.
 NICENESS = 19
 
-#: seconds for which the next question is waited for awake, at that priority
-_AWAKE = 0.005
+#: seconds for which a worker polls for the next job before it sleeps
+_POLL_SECONDS = 0.005
 
-_ANY = "surrogatepass"
+_LONE_SURROGATES = "surrogatepass"
 
 
 class HashJob(Struct, frozen=True, tag=True):
-    """Passwords in their normalized form, to be hashed one after another: as `Hasher.hash`."""
+    """Hash normalized passwords. The result is a list of PHC strings."""
 
     passwords: list[str]
 
     def __repr__(self) -> str:
-        return "ToHash(...)"
+        return "HashJob(...)"
 
 
 class CheckJob(Struct, frozen=True, tag=True):
-    """Passwords of which is asked what is wrong with them: as `password_faults`."""
+    """Check passwords against the policy: the arguments and the result of `password_faults`."""
 
     passwords: list[str]
     own: list[tuple[str | None, ...]]
     minimum: int
 
     def __repr__(self) -> str:
-        return "ToCheck(...)"
+        return "CheckJob(...)"
 
 
 class VerifyJob(Struct, frozen=True, tag=True):
-    """Hashes and passwords of which is asked whether they belong together: as `Hasher.verify`."""
+    """Verify a password against a hash. The result is a bool, as of `Hasher.verify`."""
 
-    #: hashes, if there are any, and passwords in UTF-8, where a lone surrogate has its octets too
-    pairs: list[tuple[str | None, bytes]]
+    password_hash: str | None
+    #: UTF-8, in which a lone surrogate has octets as well
+    password: bytes
 
     @classmethod
-    def of(cls, pairs: Iterable[tuple[str | None, str]]) -> Self:
-        """Ask of passwords as they were typed."""
-        return cls([(known, password.encode(errors=_ANY)) for known, password in pairs])
+    def of(cls, password_hash: str | None, password: str) -> "VerifyJob":
+        """Create a job from a password as the user typed it."""
+        return cls(password_hash, password.encode(errors=_LONE_SURROGATES))
 
     def __repr__(self) -> str:
-        return "ToVerify(...)"
+        return "VerifyJob(...)"
 
 
 Job = HashJob | CheckJob | VerifyJob
 
-_ANSWERS: dict[type[Job], Any] = {
-    HashJob: list[str],
-    CheckJob: list[Fault | None],
-    VerifyJob: list[bool],
+Result = TypeVar("Result")
+
+
+class _Response(Struct, Generic[Result], frozen=True):
+    result: Result | None = None
+    #: why there is no result; empty if there is one
+    failure: str = ""
+
+
+_RESPONSES: dict[type[Job], Any] = {
+    HashJob: _Response[list[str]],
+    CheckJob: _Response[list[Fault | None]],
+    VerifyJob: _Response[bool],
 }
 
 
-def answered(hasher: Hasher, asked: Job) -> list[Any]:
-    """Answer a question in this thread: in order, and for each password."""
-    if isinstance(asked, HashJob):
-        return hasher.hash(asked.passwords)
-    if isinstance(asked, VerifyJob):
-        return hasher.verify_many(
-            [(known, text.decode(errors=_ANY)) for known, text in asked.pairs]
-        )
-    return password_faults(asked.passwords, asked.own, asked.minimum)
+def execute(hasher: Hasher, job: Job) -> Any:
+    """Do a job in this thread, and return its result.
+
+    Raises:
+        HashingUnavailable: there is not enough memory.
+    """
+    if isinstance(job, HashJob):
+        return hasher.hash(job.passwords)
+    if isinstance(job, VerifyJob):
+        return hasher.verify(job.password_hash, job.password.decode(errors=_LONE_SURROGATES))
+    return password_faults(job.passwords, job.own, job.minimum)
 
 
 class HashWorker:
-    """The process, as its server sees it. One thread at a time asks it.
+    """The server's end of a worker process. One thread at a time uses it.
 
-    Passwords reach it through a pipe: no other process sees them, and it ends when the server does,
-    however that ends.
+    Passwords go through a pipe, which no other process can read. The worker ends when the pipe
+    does: with the server, however that ends.
 
     Args:
-        profile: the parameters of hashes.
+        profile: the parameters of new hashes.
+
+    Raises:
+        OSError: no process can be started.
     """
 
     def __init__(self, profile: Profile) -> None:
-        # -P: a module in the folder where the server was started is not taken for one of ours.
+        # -P: no module of the folder that the server was started in takes the place of ours.
         command = [sys.executable, "-P", "-m", __name__]
-        self._process = subprocess.Popen(  # noqa: S603 - this module
+        self._process = subprocess.Popen(  # noqa: S603 - the command is this module
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            process_group=0,  # Ctrl-C is the server's: it finishes what it began
-            env=_in_huge_pages(),
+            process_group=0,  # Ctrl-C goes to the server alone, which finishes its requests
         )
         try:
             _send(self._stdin, msgpack.encode(profile))
         except OSError:
-            self.close()
+            self.kill()
             raise
 
     @property
@@ -128,33 +134,46 @@ class HashWorker:
 
     @property
     def is_alive(self) -> bool:
-        """Whether it has not ended."""
+        """Whether the process has not ended."""
         return self._process.poll() is None
 
-    def ask(self, question: Job) -> None:
-        """Ask; nobody else may until the answer is there.
+    def run(self, job: Job) -> Any:
+        """Have the process do a job, and return the result.
+
+        After any error but `HashingUnavailable` the pipe may hold the response to this job: the
+        worker must not get another one.
 
         Raises:
-            OSError: the process is gone.
+            OSError: the process has ended.
+            EOFError: likewise.
+            HashingUnavailable: the process has not enough memory.
         """
-        _send(self._stdin, msgpack.encode(question))
-
-    def answer(self, question: Job) -> list[Any]:
-        """Wait for the answer to what was asked: what `answered` gives.
-
-        Raises:
-            EOFError: the process is gone.
-        """
+        _send(self._stdin, msgpack.encode(job))
         assert self._process.stdout
-        return list(msgpack.decode(_received(self._process.stdout), type=_ANSWERS[type(question)]))
+        response = msgpack.decode(_receive(self._process.stdout), type=_RESPONSES[type(job)])
+        if response.failure:
+            raise HashingUnavailable(response.failure)
+        return response.result
+
+    def kill_if_stopped(self) -> None:
+        """Kill the process if a signal has stopped it (SIGSTOP): it would answer no more."""
+        with suppress(ChildProcessError):  # it has ended, and was waited for
+            _, status = os.waitpid(self.pid, os.WNOHANG | os.WUNTRACED)
+            if status and os.WIFSTOPPED(status):
+                self._process.kill()
 
     def close(self) -> None:
-        """Let it finish what it does, and end."""
+        """Let the process finish its job, and wait until it has ended."""
         for pipe in (self._process.stdin, self._process.stdout):
             assert pipe
-            with suppress(OSError):  # what is still to be written to one that is gone
+            with suppress(OSError):  # the process has ended with a job still in the buffer
                 pipe.close()
         self._process.wait()
+
+    def kill(self) -> None:
+        """End the process at once."""
+        self._process.kill()
+        self.close()
 
     @property
     def _stdin(self) -> IO[bytes]:
@@ -162,48 +181,50 @@ class HashWorker:
         return self._process.stdin
 
 
-def _in_huge_pages() -> dict[str, str]:
-    tunables = (os.environ.get("GLIBC_TUNABLES", ""), "glibc.malloc.hugetlb=1")
-    return {**os.environ, "GLIBC_TUNABLES": ":".join(filter(None, tunables))}
-
-
 def _send(pipe: IO[bytes], message: bytes) -> None:
-    pipe.write(len(message).to_bytes(_LENGTH) + message)
+    pipe.write(len(message).to_bytes(_LENGTH_OCTETS) + message)
     pipe.flush()
 
 
-def _received(pipe: IO[bytes]) -> bytes:
-    length = int.from_bytes(pipe.read(_LENGTH))
+def _receive(pipe: IO[bytes]) -> bytes:
+    length = int.from_bytes(pipe.read(_LENGTH_OCTETS))
     if not length or len(message := pipe.read(length)) < length:
         raise EOFError
     return message
 
 
-def _stay_awake() -> None:
-    """Look for the next question for a moment instead of sleeping until it comes.
+def _poll_briefly() -> None:
+    """Poll for the next job for a moment before the process sleeps.
 
-    A process that has slept starts again with the same claim as everybody else: it may get a core
-    before a server that has just run, which then waits for the next tick, 4 ms.
+    A process that has slept gets a core before a server that has just run: the server would wait
+    for the next tick of the scheduler, up to 4 ms.
     """
-    end = time.monotonic() + _AWAKE
+    end = time.monotonic() + _POLL_SECONDS
     while time.monotonic() < end and not select.select([sys.stdin], [], [], 0)[0]:
         pass
 
 
+def _respond(hasher: Hasher, job: Job) -> _Response[Any]:
+    try:
+        return _Response(execute(hasher, job))
+    except HashingUnavailable as error:
+        return _Response(failure=str(error))
+
+
 def main() -> None:
-    """Answer what is asked through standard input, until it ends."""
-    # A service manager tells every process of a service to stop; this one stops with the server.
+    """Do the jobs that come through standard input, until it ends."""
+    # A service manager sends SIGTERM to every process of a service: the server ends this one.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     os.nice(NICENESS)
-    hasher = Hasher(msgpack.decode(_received(sys.stdin.buffer), type=Profile))
+    hasher = Hasher(msgpack.decode(_receive(sys.stdin.buffer), type=Profile))
     while True:
-        _stay_awake()
-        asked = msgpack.decode(_received(sys.stdin.buffer), type=Job)
-        _send(sys.stdout.buffer, msgpack.encode(answered(hasher, asked)))
+        _poll_briefly()
+        job = msgpack.decode(_receive(sys.stdin.buffer), type=Job)
+        _send(sys.stdout.buffer, msgpack.encode(_respond(hasher, job)))
 
 
 if __name__ == "__main__":
     try:
         main()
     except (EOFError, BrokenPipeError):
-        os._exit(0)  # standard output may be closed: nothing is left to be written there
+        os._exit(0)  # the pipes are closed: nothing is left to be flushed

@@ -1,0 +1,400 @@
+"""Hashing on every core: in threads of this process, and in worker processes that may die."""
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, suppress
+from pathlib import Path
+
+import pytest
+from tests.support.waiting import wait_until
+
+from anyscale.errors import HashingUnavailable
+from anyscale.server.core.hashing.argon2id import CHEAPEST, Hasher, Profile
+from anyscale.server.core.hashing.pool import PasswordHashPool
+from anyscale.server.core.hashing.worker import (
+    CheckJob,
+    HashJob,
+    HashWorker,
+    VerifyJob,
+    _poll_briefly,
+)
+from anyscale.server.core.hashing.worker_queue import WorkerQueue
+
+PASSWORD = "correct horse battery"
+
+#: a profile whose hashes take some tenths of a second, so that a test meets a worker at work
+SLOW = Profile(memory_kib=19456, passes=30)
+
+
+@pytest.fixture(params=[False, True], ids=["threads", "processes"])
+def hashing(request: pytest.FixtureRequest) -> Iterator[PasswordHashPool]:
+    with closing(PasswordHashPool(CHEAPEST, in_processes=request.param)) as hashing:
+        yield hashing
+
+
+def idle_workers(hashing: PasswordHashPool) -> list[HashWorker]:
+    """Return the workers that have started and have no job."""
+    assert hashing._workers
+    return hashing._workers.idle()
+
+
+def the_worker(queue: WorkerQueue) -> HashWorker:
+    """Start the worker of a queue of one, and return it."""
+    assert queue.run(VerifyJob.of(None, "a guess")) is False
+    (worker,) = queue.idle()
+    return worker
+
+
+@pytest.fixture
+def queue() -> Iterator[WorkerQueue]:
+    with closing(WorkerQueue(SLOW, 1)) as queue:
+        yield queue
+
+
+# Threads or processes
+
+
+def test_the_right_password_is_right_and_another_is_not(hashing: PasswordHashPool) -> None:
+    stored = hashing.hash(PASSWORD)
+    assert hashing.verify(stored, PASSWORD)
+    for wrong in ("", PASSWORD.upper(), f"{PASSWORD} ", PASSWORD[:-1], "\ud800"):
+        assert not hashing.verify(stored, wrong)
+
+
+@pytest.mark.parametrize("password", ["", PASSWORD, "\ud800"])
+def test_nothing_is_verified_without_a_hash(hashing: PasswordHashPool, password: str) -> None:
+    assert not hashing.verify(None, password)
+    assert not hashing.verify("", password)
+    assert not hashing.verify("not a hash", password)
+
+
+def test_a_hash_of_another_profile_is_verified_and_needs_a_rehash(
+    hashing: PasswordHashPool,
+) -> None:
+    stored = hashing.hash(PASSWORD)
+    assert not hashing.needs_rehash(stored)
+    with closing(PasswordHashPool(Profile(memory_kib=16, passes=1))) as stronger:
+        assert stronger.needs_rehash(stored)
+        assert stronger.verify(stored, PASSWORD)
+
+
+def test_hashes_come_in_the_order_of_the_passwords(hashing: PasswordHashPool) -> None:
+    passwords = [f"password number {number}" for number in range(40)]
+    hashes = hashing.hash_many(passwords)
+    assert all(hashing.verify(text, known) for text, known in zip(hashes, passwords, strict=True))
+    assert hashing.computed == 40
+    assert hashing.hash_many([]) == []
+
+
+def test_faults_are_those_of_the_policy(hashing: PasswordHashPool) -> None:
+    own = ("Jane", None, "jane@example.com")
+    faults = hashing.faults(["short", PASSWORD, "password1234"], [own] * 3, 8)
+    assert [fault and fault[0] for fault in faults] == [
+        "password_too_short",
+        None,
+        "password_common",
+    ]
+
+
+def test_a_password_that_cannot_be_hashed_stops_the_others(hashing: PasswordHashPool) -> None:
+    with pytest.raises(UnicodeEncodeError):
+        hashing.hash_many(["\ud800", *[PASSWORD] * 2_000])
+    assert hashing.computed < 2_000
+    assert hashing.hash(PASSWORD)
+
+
+def test_there_is_a_thread_for_each_core_and_each_yields_to_others() -> None:
+    cores = len(os.sched_getaffinity(0))
+    with closing(PasswordHashPool(CHEAPEST)) as hashing:
+        hashing.hash_many([PASSWORD] * cores * 8)
+        threads = list(hashing._threads._threads)
+        assert hashing._threads._max_workers == cores
+        assert 1 <= len(threads) <= cores
+        priorities = {os.getpriority(os.PRIO_PROCESS, thread.native_id or 0) for thread in threads}
+        assert priorities == {19}
+        assert os.getpriority(os.PRIO_PROCESS, 0) < 19
+
+
+def test_both_libraries_release_the_lock_of_python() -> None:
+    """While one thread hashes, another one goes on: it would wait for the whole hash else."""
+    for profile in (SLOW, Profile(memory_kib=19456, passes=30, lanes=2)):
+        hasher = Hasher(profile)
+        with ThreadPoolExecutor(1) as pool:
+            hashing = pool.submit(hasher.hash, [PASSWORD])
+            steps = 0
+            while not hashing.done():
+                time.sleep(0.001)
+                steps += 1
+        assert steps > 10
+
+
+def test_closing_ends_the_threads() -> None:
+    hashing = PasswordHashPool(CHEAPEST)
+    hashing.hash_many([PASSWORD])
+    threads = list(hashing._threads._threads)
+    hashing.close()
+    assert not any(thread.is_alive() for thread in threads)
+    PasswordHashPool(CHEAPEST).close()
+
+
+# Worker processes
+
+
+def test_there_is_a_process_for_each_core_and_each_yields_to_others() -> None:
+    with closing(PasswordHashPool(CHEAPEST, in_processes=True)) as hashing:
+        hashing.hash_many([PASSWORD] * 16)
+        pids = [worker.pid for worker in idle_workers(hashing)]
+        assert 1 <= len(pids) <= len(os.sched_getaffinity(0))
+        assert {os.getpriority(os.PRIO_PROCESS, pid) for pid in pids} == {19}
+        assert os.getpriority(os.PRIO_PROCESS, 0) < 19
+    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+
+
+def test_no_more_workers_start_than_have_a_job_at_once() -> None:
+    with closing(PasswordHashPool(CHEAPEST, in_processes=True)) as hashing:
+        stored = hashing.hash(PASSWORD)
+        assert all(hashing.verify(stored, PASSWORD) for _ in range(8))
+        assert len(idle_workers(hashing)) == 1
+
+
+def test_a_worker_ignores_sigterm_which_its_server_handles() -> None:
+    with closing(PasswordHashPool(CHEAPEST, in_processes=True)) as hashing:
+        hashing.hash_many([PASSWORD])
+        workers = idle_workers(hashing)
+        for worker in workers:
+            os.kill(worker.pid, signal.SIGTERM)
+        assert hashing.hash_many([PASSWORD] * 16)
+        assert workers
+        assert all(worker.is_alive for worker in workers)
+
+
+def test_a_worker_sleeps_when_it_has_had_no_job_for_a_moment() -> None:
+    with closing(HashWorker(CHEAPEST)) as worker:
+        assert worker.run(HashJob([PASSWORD]))
+        wait_until(lambda: state_of(worker.pid) == "S")
+
+
+def test_a_worker_polls_until_it_gets_a_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    read_end, write_end = os.pipe()
+    with os.fdopen(read_end, "rb") as stdin, os.fdopen(write_end, "wb") as pipe:
+        monkeypatch.setattr("sys.stdin", stdin)
+        monkeypatch.setattr("anyscale.server.core.hashing.worker._POLL_SECONDS", 0.2)
+        begun = time.monotonic()
+        _poll_briefly()
+        assert time.monotonic() - begun >= 0.2
+        pipe.write(b"a job")
+        pipe.flush()
+        begun = time.monotonic()
+        _poll_briefly()
+        assert time.monotonic() - begun < 0.2
+
+
+def test_no_job_shows_a_password() -> None:
+    for job in (
+        HashJob([PASSWORD]),
+        VerifyJob.of(None, PASSWORD),
+        CheckJob([PASSWORD], [()], 8),
+    ):
+        assert PASSWORD not in repr(job)
+
+
+def test_closing_finishes_the_jobs_and_leaves_no_process() -> None:
+    hashing = PasswordHashPool(SLOW, in_processes=True)
+    stored = hashing.hash(PASSWORD)
+    (worker,) = idle_workers(hashing)
+    with ThreadPoolExecutor(1) as pool:
+        right = pool.submit(hashing.verify, stored, PASSWORD)
+        wait_until(lambda: not idle_workers(hashing))
+        hashing.close()
+        assert right.result(timeout=1)
+    assert not worker.is_alive
+    assert not idle_workers(hashing)
+
+
+def test_a_closed_pool_takes_no_job() -> None:
+    hashing = PasswordHashPool(CHEAPEST, in_processes=True)
+    hashing.close()
+    with pytest.raises(HashingUnavailable, match="stopping"):
+        hashing.verify(None, PASSWORD)
+
+
+# A worker that dies, stops, or has no memory
+
+
+def jobs(queue: WorkerQueue, count: int) -> list[Future[list[str]]]:
+    """Start jobs in threads, wait until the first has the worker, and return all."""
+    pool = ThreadPoolExecutor(count)
+    started = [pool.submit(queue.run, HashJob([f"{PASSWORD} {i}"])) for i in range(count)]
+    pool.shutdown(wait=False)
+    wait_until(lambda: not queue.idle())
+    return started
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGSTOP])
+def test_a_worker_that_dies_or_stops_at_work_is_replaced_and_every_job_is_done(
+    queue: WorkerQueue, number: signal.Signals
+) -> None:
+    worker = the_worker(queue)
+    started = jobs(queue, 3)
+    begun = time.monotonic()
+    os.kill(worker.pid, number)
+    hashes = [job.result(timeout=30)[0] for job in started]
+    hasher = Hasher(SLOW)
+    assert all(hasher.verify(text, f"{PASSWORD} {i}") for i, text in enumerate(hashes))
+    assert not worker.is_alive
+    (replacement,) = queue.idle()
+    assert replacement.is_alive
+    assert time.monotonic() - begun < 30
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_an_idle_worker_that_dies_or_stops_is_replaced_within_10_seconds(
+    queue: WorkerQueue, number: signal.Signals
+) -> None:
+    worker = the_worker(queue)
+    os.kill(worker.pid, number)
+    begun = time.monotonic()
+    assert queue.run(VerifyJob.of(None, PASSWORD)) is False
+    assert time.monotonic() - begun < 10
+    assert not worker.is_alive
+
+
+def test_a_stopped_worker_with_a_job_larger_than_its_pipe_is_replaced(queue: WorkerQueue) -> None:
+    worker = the_worker(queue)
+    os.kill(worker.pid, signal.SIGSTOP)
+    job = CheckJob(["x" * 1_000] * 1_000, [()] * 1_000, 8)
+    assert len(queue.run(job)) == 1_000
+    assert not worker.is_alive
+
+
+def test_a_job_is_tried_twice_and_then_fails(
+    queue: WorkerQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pids = []
+
+    def die(worker: HashWorker, _: object) -> None:
+        pids.append(worker.pid)
+        os.kill(worker.pid, signal.SIGKILL)
+        raise EOFError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(HashWorker, "run", die)
+        with pytest.raises(HashingUnavailable, match="died"):
+            queue.run(HashJob([PASSWORD]))
+    assert len(set(pids)) == 2
+    assert not queue.idle()
+    assert queue.run(HashJob([PASSWORD]))
+
+
+@pytest.mark.parametrize("error", [MemoryError, KeyboardInterrupt])
+def test_a_response_that_could_not_be_read_is_given_to_no_other_job(
+    queue: WorkerQueue, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    worker = the_worker(queue)
+    with monkeypatch.context() as patched:
+        patched.setattr("anyscale.server.core.hashing.worker._receive", fail)
+        with pytest.raises(error):
+            queue.run(VerifyJob.of(None, "a guess"))
+    assert not worker.is_alive
+    assert queue.run(HashJob([PASSWORD]))[0].startswith("$argon2id$")
+
+
+def test_a_worker_without_memory_fails_its_own_job_alone(queue: WorkerQueue) -> None:
+    worker = the_worker(queue)
+    pages = int(Path(f"/proc/{worker.pid}/statm").read_text("ascii").split()[0])
+    soft, hard = resource.prlimit(worker.pid, resource.RLIMIT_AS)
+    resource.prlimit(worker.pid, resource.RLIMIT_AS, ((pages + 256) * resource.getpagesize(), hard))
+    with pytest.raises(HashingUnavailable, match="memory"):
+        queue.run(HashJob([PASSWORD]))
+    resource.prlimit(worker.pid, resource.RLIMIT_AS, (soft, hard))
+    assert queue.run(HashJob([PASSWORD]))
+    assert queue.idle() == [worker]
+
+
+def test_jobs_fail_while_no_process_can_be_started_and_are_done_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: object) -> None:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    with closing(PasswordHashPool(CHEAPEST, in_processes=True)) as hashing:
+        with monkeypatch.context() as patched:
+            patched.setattr("anyscale.server.core.hashing.worker_queue.HashWorker", refuse)
+            for _ in range(2 * len(os.sched_getaffinity(0))):
+                with pytest.raises(HashingUnavailable, match="Resource temporarily unavailable"):
+                    hashing.hash_many([PASSWORD])
+        stored = hashing.hash(PASSWORD)
+        assert all(hashing.verify(stored, PASSWORD) for _ in range(4))
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_worker_that_died_or_stopped_does_not_delay_closing(number: signal.Signals) -> None:
+    hashing = PasswordHashPool(CHEAPEST, in_processes=True)
+    hashing.hash_many([PASSWORD] * 8)
+    workers = idle_workers(hashing)
+    for worker in workers:
+        os.kill(worker.pid, number)
+    begun = time.monotonic()
+    hashing.close()
+    assert time.monotonic() - begun < 10
+    assert not any(worker.is_alive for worker in workers)
+
+
+SERVER = """
+import sys, time
+from anyscale.server.core.hashing.argon2id import Profile
+from anyscale.server.core.hashing.pool import PasswordHashPool
+hashing = PasswordHashPool(Profile(memory_kib=19456, passes=int(sys.argv[1])), in_processes=True)
+hashing.verify(None, "a guess")
+print(hashing._workers.idle()[0].pid, flush=True)
+sys.stdin.readline()
+hashing.hash_many(["correct horse"] * 4)
+time.sleep(600)
+"""
+
+
+def sleep(pid: int) -> None:
+    wait_until(lambda: state_of(pid) == "S")
+
+
+def stop(pid: int) -> None:
+    os.kill(pid, signal.SIGSTOP)
+    wait_until(lambda: state_of(pid) == "T")
+
+
+def work(pid: int) -> None:
+    wait_until(lambda: state_of(pid) == "R")
+
+
+@pytest.mark.parametrize("before", [sleep, stop, work])
+def test_no_worker_outlives_a_server_that_is_killed(before: Callable[[int], None]) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", SERVER, "10"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as server:
+        assert server.stdin
+        assert server.stdout
+        pid = int(server.stdout.readline())
+        assert state_of(pid)
+        if before is work:
+            server.stdin.write(b"go\n")
+            server.stdin.flush()
+        before(pid)
+        server.kill()
+    wait_until(lambda: state_of(pid) in ("", "Z"), 10)
+
+
+def state_of(pid: int) -> str:
+    """Return the state of a process: R runs, S sleeps, T is stopped, Z has ended; or nothing."""
+    with suppress(OSError):
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+        return stat.rpartition(")")[2].split()[0]
+    return ""
