@@ -29,7 +29,7 @@ def begun(server: ServerProcess) -> socket.socket:
     """Begin a request whose body never arrives."""
     client = socket.create_connection(("127.0.0.1", server.port), timeout=30)
     client.sendall(b"POST /v1/sessions HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
-    while "anyscale_http_requests_under_way 2.0" not in figures(server):  # it, and who asks
+    while "anyscale_http_requests_in_progress 2.0" not in figures(server):  # it, and who asks
         time.sleep(0.02)
     return client
 

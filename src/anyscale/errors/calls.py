@@ -55,7 +55,7 @@ class NotPermitted(AnyscaleError):
 class CsrfRejected(AnyscaleError):
     """A page of another site made a browser send a request that changes something."""
 
-    code = "cross_origin"
+    code = "csrf_rejected"
     status = 403
 
 

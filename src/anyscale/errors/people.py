@@ -21,7 +21,7 @@ __all__ = [
 class InvalidCredentials(AnyscaleError):
     """Nobody is signed in: the reason is given to whom it tells nothing new."""
 
-    code = "sign_in_refused"
+    code = "invalid_credentials"
     status = 401
 
 

@@ -73,7 +73,7 @@ def test_only_our_own_pages_and_no_page_at_all_change_something(
     ):
         answer = client.request(method, path, headers=headers)
         assert answer.status == (well if passes else 403), path
-        assert passes or answer.json["code"] == "cross_origin"
+        assert passes or answer.json["code"] == "csrf_rejected"
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -105,4 +105,4 @@ def test_a_refusal_is_noted_in_the_trail(tmp_path: Path, client: HttpClient) -> 
     with closing(new_control_plane(tmp_path)) as plane:
         (entry,) = [one for one in plane.trail.page(0, 100) if one.event == "access.refused"]
     assert entry.actor == "anonymous"
-    assert entry.data == '{"call":"POST /v1/sessions","reason":"cross_origin","times":1}'
+    assert entry.data == '{"call":"POST /v1/sessions","reason":"csrf_rejected","times":1}'

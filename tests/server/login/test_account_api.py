@@ -104,7 +104,7 @@ def test_a_wrong_password_and_an_unknown_email_are_answered_alike(client: HttpCl
     wrong = client.sign_in(password="not the password")
     unknown = client.sign_in("nobody")
     assert wrong.status == unknown.status == 401
-    assert wrong.json["code"] == "sign_in_refused"
+    assert wrong.json["code"] == "invalid_credentials"
     assert wrong.json["detail"] == unknown.json["detail"]
     assert not client.cookies
 
@@ -155,7 +155,7 @@ def test_a_password_is_changed_by_who_knows_it_to_one_that_the_policy_takes(
     client: HttpClient,
 ) -> None:
     client.sign_in()
-    assert client.change_password("not the password").json["code"] == "sign_in_refused"
+    assert client.change_password("not the password").json["code"] == "invalid_credentials"
     for new, said in (
         ("abc7890", "shorter than"),
         ("jane@example.com", "own name"),
@@ -248,7 +248,7 @@ def test_a_link_sets_a_password_once_and_signs_in(
     assert (refused.status, refused.json["code"]) == (422, "password_refused")
     answer = client.request("POST", "/v1/passwords", {"link": link, "new_password": NEW_PASSWORD})
     assert (answer.status, answer.json["must_change_password"]) == (200, False)
-    assert client.request("GET", "/v1/me").json["session"]["way"] == "link"
+    assert client.request("GET", "/v1/me").json["session"]["auth_method"] == "link"
     again = client.request("POST", "/v1/passwords", {"link": link, "new_password": NEW_PASSWORD})
     assert (again.status, again.json["code"]) == (410, "link_invalid")
 
@@ -355,11 +355,11 @@ def test_sign_ins_are_counted_by_what_they_came_to(client: HttpClient) -> None:
         found = [line for line in text.splitlines() if line.startswith(name)]
         return float(found[0].rpartition(" ")[2]) if found else 0.0
 
-    well, wrong = counted("signed_in"), counted("sign_in_refused")
+    well, wrong = counted("signed_in"), counted("invalid_credentials")
     client.sign_in()
     client.sign_in(password="not the password")
     assert counted("signed_in") == well + 1
-    assert counted("sign_in_refused") == wrong + 1
+    assert counted("invalid_credentials") == wrong + 1
 
 
 def test_what_is_asked_shows_no_password_and_no_link() -> None:

@@ -30,7 +30,7 @@ from tests.support.waiting import wait_until
 
 from anyscale.server.core.oidc import http_client as fetching
 from anyscale.server.core.oidc.provider import Provider
-from anyscale.server.http.metrics import QUEUED
+from anyscale.server.http.metrics import POOL_REQUESTS
 from anyscale.server.settings import IdentityProvider
 
 GRANT = {"error": "invalid_grant"}
@@ -328,7 +328,7 @@ def test_a_provider_that_hangs_holds_nothing_else_up(
     with ThreadPoolExecutor(48) as threads:
         coming = [threads.submit(come_back, number) for number in range(48)]
         wait_until(
-            lambda: QUEUED.labels("identity_provider")._value.get() == 40
+            lambda: POOL_REQUESTS.labels("identity_provider")._value.get() == 40
         )  # as many as it takes
         for path in ("/healthz", "/readyz", "/v1/users"):
             begun = time.monotonic()

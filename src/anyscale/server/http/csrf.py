@@ -25,7 +25,7 @@ async def same_origin_only(connection: Connection, _: BaseRouteHandler) -> None:
     """Let pass what another site's page cannot have sent.
 
     Raises:
-        CrossOrigin: it may be from such a page.
+        CsrfRejected: it may be from such a page.
     """
     method = connection.scope["method"]  # type: ignore[typeddict-item]  # there are no WebSockets
     if method in _SAFE or _carries_token(connection):

@@ -1,40 +1,42 @@
-"""The figures of a server process, for Prometheus."""
+"""Metrics of a server process, for Prometheus."""
 
 from prometheus_client import Counter, Gauge, Histogram
 
 __all__ = [
     "BATCHES",
     "HASHES",
-    "QUEUED",
+    "IN_PROGRESS",
+    "POOL_REQUESTS",
     "REFUSALS",
     "REQUESTS",
     "SECONDS",
     "SIGN_INS",
-    "UNDER_WAY",
     "USERS",
 ]
 
 REQUESTS = Counter(
-    "anyscale_http_requests_total", "Requests answered.", ["method", "route", "status"]
+    "anyscale_http_requests_total",
+    "Responses.",
+    ["method", "route", "status"],
 )
-SECONDS = Histogram("anyscale_http_request_seconds", "Time to answer a request.", ["route"])
-UNDER_WAY = Gauge(
-    "anyscale_http_requests_under_way",
-    "Requests not answered yet.",
+SECONDS = Histogram("anyscale_http_request_seconds", "Response time.", ["route"])
+IN_PROGRESS = Gauge(
+    "anyscale_http_requests_in_progress",
+    "Requests without a response yet.",
     multiprocess_mode="livesum",
 )
-QUEUED = Gauge(
-    "anyscale_queue_length",
-    "Requests that wait for a thread or have one.",
-    ["lane"],
+POOL_REQUESTS = Gauge(
+    "anyscale_pool_requests",
+    "Requests that run in a thread pool or wait for it.",
+    ["pool"],
     multiprocess_mode="livesum",
 )
 BATCHES = Counter(
-    "anyscale_batches_total", "BatchPage published or dropped, as often as answered.", ["state"]
+    "anyscale_batches_total", "Responses that say that a batch was published or dropped.", ["state"]
 )
-USERS = Counter("anyscale_users_created_total", "UserPage of the batches that were published.")
+USERS = Counter("anyscale_users_created_total", "Users of the published batches.")
 HASHES = Counter("anyscale_password_hashes_total", "Password hashes stored.")
-REFUSALS = Counter("anyscale_refusals_total", "Calls refused, by the code of the error.", ["code"])
+REFUSALS = Counter("anyscale_refusals_total", "Refused requests by error code.", ["code"])
 SIGN_INS = Counter(
-    "anyscale_sign_ins_total", "Sign-ins tried, and what they came to.", ["way", "result"]
+    "anyscale_sign_ins_total", "Sign-in attempts by method and result.", ["method", "result"]
 )

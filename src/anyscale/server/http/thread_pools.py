@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from anyscale.errors import Overloaded
-from anyscale.server.http.metrics import QUEUED
+from anyscale.server.http.metrics import POOL_REQUESTS
 
 __all__ = ["BoundedThreadPool", "ThreadPools"]
 
@@ -33,7 +33,7 @@ class BoundedThreadPool:
         # An executor for each pool: one for all, with a limit for each kind, costs twice as much.
         self._executor = ThreadPoolExecutor(threads, name)
         self._inside = 0
-        self._gauge = QUEUED.labels(name)
+        self._gauge = POOL_REQUESTS.labels(name)
 
     async def run(self, call: Callable[[], Answer]) -> Answer:
         """Run a call in a thread. A call that has started runs to its end, even if cancelled.

@@ -64,9 +64,9 @@ class PasswordService:
         """Change a password, end all sessions, and begin a new one.
 
         Raises:
-            SignInRefused: the current one is wrong.
+            InvalidCredentials: the current one is wrong.
             PasswordRefused: the policy refuses the new one.
-            Throttled: too many were wrong before.
+            TooManyFailedLogins: too many were wrong before.
             NotPermitted: SSO is the only way in.
         """
         require_passwords(self._policy)

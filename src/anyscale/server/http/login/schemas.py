@@ -106,8 +106,8 @@ class SessionInfo(Struct, frozen=True):
     """A signed-in browser, as its own person sees it."""
 
     session_id: str
-    #: by which it came about: `password`, `link` or `sso`
-    way: str
+    #: `password`, `link` or `sso`
+    auth_method: str
     address: str
     #: what the browser says that it is
     agent: str

@@ -13,7 +13,7 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from anyscale.api_schemas import API, IDENTITY
-from anyscale.server.http.metrics import REQUESTS, SECONDS, UNDER_WAY
+from anyscale.server.http.metrics import IN_PROGRESS, REQUESTS, SECONDS
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -89,11 +89,11 @@ class RequestLogMiddleware:
                 message["headers"] = _with(own, message["headers"])
             await send(message)
 
-        UNDER_WAY.inc()
+        IN_PROGRESS.inc()
         try:
             await self._application(scope, receive, sending)
         finally:
-            UNDER_WAY.dec()
+            IN_PROGRESS.dec()
             # The route, not the path: labels must be few, and a path holds what was asked for.
             route = scope.get("path_template") or "unknown"
             _told(scope, route, status, time.perf_counter() - begun)
