@@ -14,8 +14,8 @@ import psycopg
 from tests.support.postgres import PostgresServer, with_database
 
 from anyscale.server.core.batches.publish import publish
-from anyscale.server.core.batches.records import user_ids, user_rows
-from anyscale.server.core.batches.reserve import claim_chunk, held_batch, new_batch
+from anyscale.server.core.batches.records import new_users, user_ids
+from anyscale.server.core.batches.reserve import lock_batch, new_batch, reserve_chunk
 from anyscale.server.store.postgres.store import PostgresStore
 from anyscale.user.validation import CheckedUser, Policy
 from benchmarks.filling import fill_postgres, filled_id
@@ -26,7 +26,7 @@ _EXISTING = 5_000_000
 _CACHE = "1GB"
 #: What the guide asks for besides a cache.
 _LOG = {"min_wal_size": "1GB", "wal_writer_delay": "10ms"}
-_PAGE = Policy().chunk_users
+_CHUNK = Policy().chunk_users
 
 _BARE = "create table bare (like users including all)"
 _COPY = """
@@ -126,21 +126,22 @@ def _ours(url: str, users: Sequence[CheckedUser], undo: Sequence[str] = _EMPTY) 
 
 
 def _batch(store: PostgresStore, users: Sequence[CheckedUser]) -> None:
-    with store.write() as rows:
-        batch = rows.add_batch(new_batch(rows, "key", "fail", "local:bench"))
+    with store.write() as tx:
+        batch = tx.batches.add(new_batch(tx, "key", "fail", "local:bench"))
     assert batch
-    for number, first in enumerate(range(0, len(users), _PAGE)):
-        with store.write() as rows:
-            held = held_batch(rows, batch.batch_id)
-            claimed = claim_chunk(rows, held, number, first, users[first : first + _PAGE])
-        assert claimed.users == _PAGE
-    with store.write() as rows:
-        publish(rows, held_batch(rows, batch.batch_id, alone=True), len(users), "local:bench")
+    for number, first in enumerate(range(0, len(users), _CHUNK)):
+        with store.write() as tx:
+            locked = lock_batch(tx, batch.batch_id)
+            reserved = reserve_chunk(tx, locked, number, first, users[first : first + _CHUNK])
+        assert reserved.users == _CHUNK
+    with store.write() as tx:
+        locked = lock_batch(tx, batch.batch_id, exclusive=True)
+        publish(tx, locked, len(users), "local:bench")
 
 
 def _bare(url: str, users: Sequence[CheckedUser]) -> Cost:
     ids = user_ids(f"bat_{'f' * 24}", 0, len(users))
-    rows = [(*row, 1) for row in user_rows(ids, users)]
+    rows = [(*row, 1) for row in new_users(ids, users)]
     with psycopg.connect(url) as connection:
         cost = timed(lambda: _copy(connection, rows))
     _execute(url, *_EMPTY)

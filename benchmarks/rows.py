@@ -18,9 +18,9 @@ OURS = """
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.settings import Settings
 from anyscale.server.core.batches.reserve import new_batch
-from anyscale.server.core.batches.records import root_of, user_ids, user_rows
+from anyscale.server.core.batches.records import new_users, root_of, user_ids
 from anyscale.server.core.batches.publish import publish
-from anyscale.server.store.interface import PageRow, UserRows
+from anyscale.server.store.records import ChunkRecord, NewUsers
 from anyscale.user.validation import CheckedUser
 users = [
     CheckedUser(f"user{i}@example.com", f"name{i}", f"user{i}@example.com", None, False,
@@ -30,16 +30,16 @@ users = [
 plane = ControlPlane(Settings(database=Path(sys.argv[1])))
 size = plane.batches.policy.chunk_users
 with plane.store.write() as tx:
-    batch = tx.add_batch(new_batch(tx, "key", "fail", "local:bench"))
-rows = list(user_rows(user_ids(batch.batch_id, 0, count), users))
+    batch = tx.batches.add(new_batch(tx, "key", "fail", "local:bench"))
+rows = list(new_users(user_ids(batch.batch_id, 0, count), users))
 begun = time.perf_counter()
 for number, first in enumerate(range(0, count, size)):
     part = rows[first:first + size]
     root = root_of(row.user_id for row in part)
     with plane.store.write() as tx:
-        assert not tx.insert_users(batch.id, UserRows([row[1] for row in part], part.__getitem__))
-        tx.save_page(batch.id, PageRow(number, bytes(32), root, len(part), 0, 0), [])
-        tx.touch(batch.id, tx.now())
+        assert not tx.users.insert(batch.id, NewUsers([row[1] for row in part], part.__getitem__))
+        tx.chunks.save(batch.id, ChunkRecord(number, bytes(32), root, len(part), 0, 0), [])
+        tx.batches.touch(batch.id, tx.now())
 with plane.store.write() as tx:
     publish(tx, batch, count, "local:bench")
 plane.close()

@@ -147,11 +147,11 @@ def settle(browser: Browser, site: Site) -> None:
 def grow_old(site: Site) -> None:
     """Have the sessions elsewhere begun some days ago, and used some minutes and hours ago."""
     day, hour = 86_400_000, 3_600_000
-    with closing(site.control_plane()) as plane, plane.store.write() as rows:
+    with closing(site.control_plane()) as plane, plane.store.write() as tx:
         for number, address in enumerate(ELSEWHERE):
             times = (day * (number + 2), hour // 2 + hour * number * 5)
             execute_sql(
-                rows,
+                tx,
                 "update sessions set created_at = created_at - ?, used_at = used_at - ? "
                 "where address = ?",
                 (*times, address),

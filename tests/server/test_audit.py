@@ -9,7 +9,7 @@ from msgspec import structs
 
 from anyscale.audit_log import entry_hash
 from anyscale.server.core.audit.log import append
-from anyscale.server.store.interface import AuditRecord
+from anyscale.server.store.records import AuditRecord
 from anyscale.server.store.sqlite.store import SqliteStore
 
 ROW = AuditRecord(
@@ -58,11 +58,11 @@ def test_what_moves_from_one_field_to_the_next_is_another_entry(
 def test_entries_are_numbered_and_chained_and_their_data_is_in_one_order(tmp_path: Path) -> None:
     with SqliteStore(tmp_path / "anyscale.db") as store:
         for data in ({"b": 1, "a": "x"}, {"a": "x", "b": 1}, {}):
-            with store.write() as rows:
-                append(rows, "local:jane", "batch.dropped", "bat_1", data)
-        with store.read() as rows:
-            trail = rows.audit(0, 10)
-            now = rows.now()
+            with store.write() as tx:
+                append(tx, "local:jane", "batch.dropped", "bat_1", data)
+        with store.read() as tx:
+            trail = tx.audit.list(0, 10)
+            now = tx.now()
     assert [row.number for row in trail] == [1, 2, 3]
     assert [row.data for row in trail] == ['{"a":"x","b":1}', '{"a":"x","b":1}', "{}"]
     assert all(0 <= now - row.at < 60_000 for row in trail)

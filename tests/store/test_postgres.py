@@ -5,19 +5,21 @@ import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
 import pytest
-from tests.store.contract.contract import StoreContract
 from tests.store.contract.steps import batch_row, rows_of, user_row
+from tests.store.contract.suite import StoreContract
+from tests.store.query_plans import explained
 from tests.support.postgres import PostgresServer, with_database
+from tests.support.stored_data import execute_sql
 
 from anyscale.errors import StoreUnavailable
-from anyscale.server.store.interface import AuditRecord, Store
+from anyscale.server.store.interface import Store
 from anyscale.server.store.postgres.errors import DatabaseAddress
 from anyscale.server.store.postgres.store import PostgresStore
+from anyscale.server.store.records import AuditRecord
 
 
 class TestPostgres(StoreContract):
@@ -49,18 +51,18 @@ def tables(url: str) -> set[str]:
 
 
 def publish_users(store: Store, *names: str) -> None:
-    with store.write() as rows:
-        batch = rows.add_batch(batch_row(1))
+    with store.write() as tx:
+        batch = tx.batches.add(batch_row(1))
         assert batch
         users = [user_row(batch, at, f"u{at}@x.org", name=name) for at, name in enumerate(names)]
-        assert rows.insert_users(batch.id, rows_of(users)) == []
-        rows.publish(batch.id, "local:joe", 5_000)
+        assert tx.users.insert(batch.id, rows_of(users)) == []
+        tx.batches.publish(batch.id, "local:joe", 5_000)
 
 
 def names_with(store: Store, part: str) -> list[str]:
-    with store.read() as rows:
-        found = rows.live_users(email_contains="", name_contains=part, after="", limit=100)
-        return [user[1] for user in found]
+    with store.read() as tx:
+        found = tx.users.list(email="", name=part, after="", limit=100)
+        return [user.name for user in found]
 
 
 # First use, and other versions
@@ -71,13 +73,13 @@ def test_eight_servers_may_be_the_first_at_once(blank_postgres_url: str) -> None
 
     def use(number: int) -> None:
         start.wait()
-        with PostgresStore(blank_postgres_url) as store, store.write() as rows:
-            assert rows.add_batch(batch_row(number))
+        with PostgresStore(blank_postgres_url) as store, store.write() as tx:
+            assert tx.batches.add(batch_row(number))
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(use, range(8)))
-    with PostgresStore(blank_postgres_url) as store, store.read() as rows:
-        assert len(rows.batches(open_only=False, before="", limit=100)) == 8
+    with PostgresStore(blank_postgres_url) as store, store.read() as tx:
+        assert len(tx.batches.list(open_only=False, before="", limit=100)) == 8
 
 
 def test_a_step_that_fails_leaves_nothing_of_itself(blank_postgres_url: str) -> None:
@@ -102,8 +104,8 @@ def test_only_reading_makes_nothing(blank_postgres_url: str) -> None:
         assert store.is_blank
         with pytest.raises(StoreUnavailable, match="start a server of this version"):
             store.ready()
-        with pytest.raises(StoreUnavailable, match="it is not set up"), store.read() as rows:
-            rows.tokens()
+        with pytest.raises(StoreUnavailable, match="it is not set up"), store.read() as tx:
+            tx.tokens.list()
     assert tables(blank_postgres_url) == set()
     with PostgresStore(blank_postgres_url) as store:
         assert not store.is_blank
@@ -137,33 +139,34 @@ def test_names_are_found_without_regard_to_case_in_any_locale(
 def test_a_text_that_postgresql_cannot_hold_is_found_nowhere(store: PostgresStore) -> None:
     publish_users(store, "Jane")
     assert names_with(store, "a\0") == []
-    with store.read() as rows:
-        assert rows.live_users(email_contains="\0", name_contains="", after="", limit=1) == []
-        assert rows.users_like(name="\0", limit=1) == []
-        assert rows.users_like(email_key="\0", limit=1) == []
+    with store.read() as tx:
+        assert tx.users.list(email="\0", name="", after="", limit=1) == []
+        assert tx.users.list_named("\0", 1) == []
+        assert tx.accounts.find("\0") is None
 
 
 def test_the_last_page_of_accounts_is_found_as_quickly_as_the_first(store: PostgresStore) -> None:
     publish_users(store, *["Jane"] * 5_000)
-    with store.read() as rows:
-        execute: Any = rows._execute
-        explain: Any = lambda sql, values: execute(f"explain {sql}", values)  # noqa: E731
-        rows._execute = explain
+    with store.read() as tx:
         after = user_row(batch_row(1), 4_000, "").user_id
-        lines = rows.live_users(email_contains="", name_contains="", after=after, limit=100)
-    plan = "\n".join(line for (line,) in lines)
+        with explained(tx, "explain") as plans:
+            tx.users.list(email="", name="", after=after, limit=100)
+    plan = "\n".join(plans)
     assert "using users_pkey" in plan
     assert "Sort" not in plan
 
 
 def test_of_two_hashes_in_one_call_the_first_stays(store: PostgresStore) -> None:
-    with store.write() as rows:
-        batch = rows.add_batch(batch_row(1))
+    with store.write() as tx:
+        batch = tx.batches.add(batch_row(1))
         assert batch
         user = user_row(batch, 0, "a@x.org", hash_due=True)
-        rows.insert_users(batch.id, rows_of([user]))
-        assert rows.save_hashes(batch.id, [(user.user_id, "first"), (user.user_id, "later")]) == 1
-        assert rows._execute("select password_hash from users").fetchone() == ("first",)
+        tx.users.insert(batch.id, rows_of([user]))
+        assert (
+            tx.users.save_hashes(batch.id, [(user.user_id, "first"), (user.user_id, "later")]) == 1
+        )
+        found = execute_sql(tx, "select password_hash from users")
+        assert found.fetchone() == ("first",)
 
 
 # What a connection is set to
@@ -178,13 +181,13 @@ def test_every_connection_writes_to_the_disk_whatever_the_server_is_set_to(
             "do $$begin execute format('alter database %I set synchronous_commit = off',"
             " current_database()); end$$"
         )
-    with PostgresStore(postgres_url) as store, store.write() as rows:
+    with PostgresStore(postgres_url) as store, store.write() as tx:
         for setting, value in [
             ("synchronous_commit", "on"),
             ("application_name", "musterroll"),
             ("transaction_isolation", "read committed"),
         ]:
-            assert rows._execute(f"show {setting}").fetchone() == (value,)
+            assert execute_sql(tx, f"show {setting}").fetchone() == (value,)
 
 
 def test_more_threads_than_connections_take_turns(
@@ -194,8 +197,9 @@ def test_more_threads_than_connections_take_turns(
     with PostgresStore(postgres_url) as store:
 
         def connection(_: int) -> int:
-            with store.read() as rows:
-                return rows._number("select pg_backend_pid() from pg_sleep(0.01)")
+            with store.read() as tx:
+                found = execute_sql(tx, "select pg_backend_pid() from pg_sleep(0.01)")
+                return int(found.fetchone()[0])
 
         with ThreadPoolExecutor(8) as pool:
             assert len(set(pool.map(connection, range(32)))) <= 3  # and the one that set it up
@@ -218,17 +222,17 @@ def test_a_call_for_which_no_connection_is_left_says_so(
 
 def test_a_statement_that_failed_is_not_forgotten_at_the_end(store: PostgresStore) -> None:
     def fail(number: int) -> None:
-        with store.write() as rows:
-            rows.add_batch(batch_row(number))
+        with store.write() as tx:
+            tx.batches.add(batch_row(number))
             for _ in range(2):
                 with suppress(psycopg.Error):
-                    rows.add_audit([AuditRecord(1, 1, "a", "e", "s", "{}", b"")])
+                    tx.audit.add(AuditRecord(1, 1, "a", "e", "s", "{}", b""))
 
     with pytest.raises(StoreUnavailable, match="a statement had failed before") as caught:
         fail(1)
     assert caught.value.begun
-    with store.read() as rows:
-        assert rows.batch(batch_row(1).batch_id) is None
+    with store.read() as tx:
+        assert tx.batches.get(batch_row(1).batch_id) is None
 
 
 SECRET = "s3cr3tw0rd"

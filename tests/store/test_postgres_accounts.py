@@ -1,8 +1,7 @@
-"""People on PostgreSQL: who waits for whom, and what is found by an index."""
+"""Accounts on PostgreSQL: which transaction waits for which, and which index finds a row."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from time import sleep
 from typing import Any
 
@@ -12,12 +11,16 @@ from tests.store.contract.steps import (
     link_row,
     rows_of,
     session_row,
+    token_row,
     user_id_of,
     user_row,
 )
+from tests.store.query_plans import explained
+from tests.support.stored_data import execute_sql
 
-from anyscale.server.store.interface import BatchRecord, Store
+from anyscale.server.store.interface import Store
 from anyscale.server.store.postgres.store import PostgresStore
+from anyscale.server.store.records import BatchRecord
 
 
 @pytest.fixture
@@ -27,168 +30,190 @@ def store(postgres_url: str) -> Iterator[PostgresStore]:
 
 
 def publish(store: Store, emails: Sequence[str]) -> BatchRecord:
-    with store.write() as rows:
-        batch = rows.add_batch(batch_row(1))
+    with store.write() as tx:
+        batch = tx.batches.add(batch_row(1))
         assert batch
         users = [user_row(batch, at, email) for at, email in enumerate(emails)]
-        assert rows.insert_users(batch.id, rows_of(users)) == []
-        rows.publish(batch.id, "local:joe", 5_000)
+        assert tx.users.insert(batch.id, rows_of(users)) == []
+        tx.batches.publish(batch.id, "local:joe", 5_000)
     return batch
 
 
-def hurry(rows: Any) -> None:
-    """Have a transaction fail rather than wait."""
-    rows._execute("set local lock_timeout = '1s'")
+def fail_instead_of_waiting(tx: Any) -> None:
+    """Let a transaction fail instead of waiting."""
+    execute_sql(tx, "set local lock_timeout = '1s'")
 
 
-# Who waits for whom
+# Which transaction waits for which
 
 
-def test_whoever_holds_an_account_keeps_nobody_from_the_batch_or_from_other_accounts(
+def test_a_lock_on_an_account_locks_neither_its_batch_nor_other_accounts(
     store: PostgresStore,
 ) -> None:
     batch = publish(store, ["a@x.org", "b@x.org"])
     with store.write() as one, store.write() as other:
-        hurry(other)
-        assert one.account(user_id=user_id_of(batch, 0))
-        assert other.account(email_key="b@x.org")
-        assert other.hold_batch(batch.batch_id, alone=True)
-        other.hold_owners()
+        fail_instead_of_waiting(other)
+        assert one.accounts.lock([user_id_of(batch, 0)])
+        assert other.accounts.lock([user_id_of(batch, 1)])
+        assert other.batches.lock(batch.batch_id, exclusive=True)
+        other.accounts.lock_owners()
 
 
-def test_whoever_claims_the_email_of_an_account_that_is_held_is_told_whose_it_is(
+def test_the_holder_of_an_email_is_returned_while_its_account_is_locked(
     store: PostgresStore,
 ) -> None:
-    publish(store, ["a@x.org"])
+    published = publish(store, ["a@x.org"])
     with store.write() as one, store.write() as other:
-        hurry(other)
-        assert one.account(email_key="a@x.org")
-        batch = other.add_batch(batch_row(2))
+        fail_instead_of_waiting(other)
+        assert one.accounts.lock([user_id_of(published, 0)])
+        batch = other.batches.add(batch_row(2))
         assert batch
-        (owner,) = other.insert_users(batch.id, rows_of([user_row(batch, 0, "a@x.org")]))
+        (owner,) = other.users.insert(batch.id, rows_of([user_row(batch, 0, "a@x.org")]))
         assert owner.state == "published"
 
 
-def test_whoever_claims_the_email_of_an_account_that_is_being_removed_gets_it(
+def test_an_insert_waits_for_the_deletion_of_the_account_that_has_the_email(
     store: PostgresStore,
 ) -> None:
     first = publish(store, ["a@x.org"])
 
     def claim() -> Sequence[Any]:
-        with store.write() as rows:
-            batch = rows.add_batch(batch_row(2))
+        with store.write() as tx:
+            batch = tx.batches.add(batch_row(2))
             assert batch
-            return rows.insert_users(batch.id, rows_of([user_row(batch, 0, "a@x.org")]))
+            return tx.users.insert(batch.id, rows_of([user_row(batch, 0, "a@x.org")]))
 
     with ThreadPoolExecutor(1) as pool:
-        with store.write() as rows:
-            rows.remove_account(user_id_of(first, 0))
+        with store.write() as tx:
+            tx.accounts.delete(user_id_of(first, 0))
             claiming = pool.submit(claim)
             sleep(0.1)
         assert claiming.result(20) == []
 
 
-def test_of_two_calls_of_one_session_the_second_does_not_wait_to_note_it(
+def test_of_two_requests_of_one_session_the_second_does_not_wait_to_touch_it(
     store: PostgresStore,
 ) -> None:
-    with store.write() as rows:
-        rows.add_sessions([session_row(1, "usr_a")])
+    with store.write() as tx:
+        tx.sessions.add(session_row(1, "usr_a"))
     with store.write() as one, store.write() as other:
-        hurry(other)
-        one.use_session("ses_1", 7_000)
-        other.use_session("ses_1", 8_000)
-    with store.read() as rows:
-        (session,) = rows.sessions("usr_a")
+        fail_instead_of_waiting(other)
+        one.sessions.touch("ses_1", 7_000)
+        other.sessions.touch("ses_1", 8_000)
+    with store.read() as tx:
+        (session,) = tx.sessions.list("usr_a")
     assert session.used_at == 7_000
 
 
-def test_whoever_forgets_sessions_and_links_waits_for_nobody(store: PostgresStore) -> None:
-    with store.write() as rows:
+def test_a_purge_of_sessions_and_links_waits_for_no_lock(store: PostgresStore) -> None:
+    with store.write() as tx:
         for number in (1, 2):
-            rows.add_sessions([session_row(number, f"usr_{number}", used_at=100)])
-            rows.put_link(link_row(number, f"usr_{number}", expires_at=100))
+            tx.sessions.add(session_row(number, f"usr_{number}", used_at=100))
+            tx.links.replace(link_row(number, f"usr_{number}", expires_at=100))
     with store.write() as one, store.write() as other:
-        hurry(other)
-        one.use_session("ses_1", 7_000)
-        assert one.take_link(link_row(1, "").hash)
-        other.forget_sessions(500, 500)
-    with store.read() as rows:
-        assert [len(rows.sessions(user_id)) for user_id in ("usr_1", "usr_2")] == [1, 0]
-        assert rows.link(link_row(2, "").hash) is None
+        fail_instead_of_waiting(other)
+        one.sessions.touch("ses_1", 7_000)
+        assert one.links.consume(link_row(1, "").hash)
+        other.sessions.purge(500, 500)
+        other.links.purge(500)
+    with store.read() as tx:
+        assert [len(tx.sessions.list(user_id)) for user_id in ("usr_1", "usr_2")] == [1, 0]
+        assert tx.links.get(link_row(2, "").hash) is None
 
 
-def test_a_session_that_is_used_while_it_is_ended_is_ended(store: PostgresStore) -> None:
-    with store.write() as rows:
+def test_a_session_that_is_touched_while_it_is_deleted_is_deleted(store: PostgresStore) -> None:
+    with store.write() as tx:
         for number in (1, 2):
-            rows.add_sessions([session_row(number, "usr_a")])
+            tx.sessions.add(session_row(number, "usr_a"))
 
     def end() -> int:
-        with store.write() as rows:
-            return rows.end_sessions("usr_a")
+        with store.write() as tx:
+            return tx.sessions.delete("usr_a")
 
     with ThreadPoolExecutor(1) as pool:
-        with store.write() as rows:
-            rows.use_session("ses_1", 7_000)
+        with store.write() as tx:
+            tx.sessions.touch("ses_1", 7_000)
             ending = pool.submit(end)
             sleep(0.1)
         assert ending.result(20) == 2
 
 
-def test_nobody_is_tied_to_a_subject_that_postgresql_cannot_hold(store: PostgresStore) -> None:
-    with store.write() as rows:
-        assert not rows.link_identity("https://one", "s\0", "usr_a", 7)
-        assert not rows.link_identity("https://\0", "s", "usr_a", 7)
-        assert rows.link_identity("https://one", "s", "usr_a", 7)
+def test_a_subject_that_postgresql_cannot_store_is_not_linked(store: PostgresStore) -> None:
+    with store.write() as tx:
+        assert not tx.identities.link("https://one", "s\0", "usr_a", 7)
+        assert not tx.identities.link("https://\0", "s", "usr_a", 7)
+        assert tx.identities.link("https://one", "s", "usr_a", 7)
 
 
 # What is found by an index
 
 BY_INDEX: dict[str, tuple[str, Callable[[Any, BatchRecord], object]]] = {
-    "account by id": ("users_pkey", lambda rows, batch: rows.account(user_id=user_id_of(batch, 7))),
+    "account by id": ("users_pkey", lambda tx, batch: tx.accounts.get(user_id_of(batch, 7))),
     "account by email": (
         "users_email_key_key",
-        lambda rows, _: rows.account(email_key="u7@x.org"),
+        lambda tx, _: tx.accounts.find("u7@x.org"),
     ),
-    "owners": ("users_owners", lambda rows, _: rows.hold_owners()),
+    "owners": ("users_owners", lambda tx, _: tx.accounts.lock_owners()),
     "page without a way in": (
         "users_pkey",
-        lambda rows, batch: rows.without_way_in(batch.batch_id, sso=False, after="", limit=1_000),
+        lambda tx, batch: tx.users.list_without_credentials(
+            batch.batch_id, sso=False, after="", limit=1_000
+        ),
     ),
     "page of created users": (
         "users_pkey",
-        lambda rows, batch: rows.created_users(batch.batch_id, "", 1_000),
+        lambda tx, batch: tx.users.list_created(batch.batch_id, "", 1_000),
     ),
 }
-
-
-@contextmanager
-def explaining(rows: Any) -> Iterator[list[str]]:
-    """Note what PostgreSQL does for each statement."""
-    execute = rows._execute
-    lines: list[str] = []
-
-    def note(sql: Any, values: Any = ()) -> Any:
-        lines.extend(line for (line,) in execute(f"explain {sql}", values))
-        return execute(sql, values)
-
-    rows._execute = note
-    yield lines
 
 
 @pytest.mark.parametrize("what", list(BY_INDEX))
 @pytest.mark.parametrize("analyzed", [False, True], ids=["before analyze", "after analyze"])
 @pytest.mark.parametrize("kind", ["read", "write"])
-def test_people_are_found_by_an_index(
+def test_an_index_finds_accounts(
     store: PostgresStore, what: str, analyzed: bool, kind: str
 ) -> None:
     batch = publish(store, [f"u{at}@x.org" for at in range(5_000)])
     index, ask = BY_INDEX[what]
-    with store.write() as rows:
-        rows._execute("analyze" if analyzed else "select 1")
-    with getattr(store, kind)() as rows, explaining(rows) as lines:
-        ask(rows, batch)
+    with store.write() as tx:
+        execute_sql(tx, "analyze" if analyzed else "select 1")
+    with getattr(store, kind)() as tx, explained(tx, "explain") as lines:
+        ask(tx, batch)
     plan = "\n".join(lines)
     assert f"using {index}" in plan
     assert "Seq Scan on users" not in plan
-    # Whoever sorts has first read all that follows the page.
+    # A sort would read all rows that follow the page.
     assert "Sort" not in plan
+
+
+def test_an_index_finds_the_accounts_to_lock(store: PostgresStore) -> None:
+    batch = publish(store, [f"u{at}@x.org" for at in range(5_000)])
+    with store.write() as tx, explained(tx, "explain") as lines:
+        assert tx.accounts.lock([user_id_of(batch, at) for at in (7, 5)])
+    plan = "\n".join(lines)
+    assert "using users_pkey" in plan
+    assert "Seq Scan on users" not in plan
+
+
+TOKENS_BY_INDEX: dict[str, tuple[str, Callable[[Any], object]]] = {
+    "by secret": ("tokens_hash_key", lambda tx: tx.tokens.get(token_row(7).hash)),
+    "by id": ("tokens_pkey", lambda tx: tx.tokens.find("tok_7")),
+    "by name": ("tokens_name", lambda tx: tx.tokens.find_named("name-7")),
+    "of a user": ("tokens_user", lambda tx: tx.tokens.list_personal("usr_7")),
+}
+
+
+@pytest.mark.parametrize("what", list(TOKENS_BY_INDEX))
+def test_an_index_finds_tokens(store: PostgresStore, what: str) -> None:
+    index, find = TOKENS_BY_INDEX[what]
+    with store.write() as tx:
+        for number in range(3_000):
+            user_id = f"usr_{number}" if number % 2 else None
+            hash_ = number.to_bytes(32)
+            assert tx.tokens.add(token_row(number, hash=hash_, user_id=user_id))
+        execute_sql(tx, "analyze tokens")
+    with store.read() as tx, explained(tx, "explain") as lines:
+        find(tx)
+    plan = "\n".join(lines)
+    assert f"using {index}" in plan
+    assert "Seq Scan on tokens" not in plan

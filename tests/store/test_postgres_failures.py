@@ -9,14 +9,16 @@ from typing import Any
 
 import psycopg
 import pytest
-from tests.store.contract.steps import batch_row, page_row, rows_of, user_row
+from tests.store.contract.steps import batch_row, chunk_row, delete_chunk, rows_of, user_row
 from tests.support.postgres import PostgresServer
+from tests.support.stored_data import execute_sql
 
 from anyscale.errors import StoreUnavailable
-from anyscale.server.store.interface import BatchRecord, EmailHolder, Store
+from anyscale.server.store.interface import Store
 from anyscale.server.store.postgres import pool as postgres_pool
-from anyscale.server.store.postgres.insert_users import PostgresClaims
 from anyscale.server.store.postgres.store import PostgresStore
+from anyscale.server.store.postgres.users import PostgresUsers
+from anyscale.server.store.records import BatchRecord, EmailHolder
 
 
 @pytest.fixture
@@ -26,8 +28,8 @@ def store(postgres_url: str) -> Iterator[PostgresStore]:
 
 
 def add(store: Store, number: int) -> BatchRecord:
-    with store.write() as rows:
-        batch = rows.add_batch(batch_row(number))
+    with store.write() as tx:
+        batch = tx.batches.add(batch_row(number))
     assert batch
     return batch
 
@@ -35,25 +37,25 @@ def add(store: Store, number: int) -> BatchRecord:
 def claim(
     store: Store, batch: BatchRecord, emails: Sequence[str], first: int = 0
 ) -> Sequence[EmailHolder]:
-    with store.write() as rows:
+    with store.write() as tx:
         users = [user_row(batch, at, email) for at, email in enumerate(emails, first)]
-        return rows.insert_users(batch.id, rows_of(users))
+        return tx.users.insert(batch.id, rows_of(users))
 
 
 def drop(store: Store, batch: BatchRecord) -> None:
-    with store.write() as rows:
-        rows.hold_batch(batch.batch_id, alone=True)
-        rows.set_state(batch.id, "dropped")
+    with store.write() as tx:
+        tx.batches.lock(batch.batch_id, exclusive=True)
+        tx.batches.set_state(batch.id, "dropped")
 
 
 def clear(store: Store, batch: BatchRecord) -> None:
-    with store.write() as rows:
-        rows.remove_page(batch.id, 0, user_row(batch, 0, "").user_id, f"usr_{batch.batch_id[4:]}g")
+    with store.write() as tx:
+        delete_chunk(tx, batch.id, 0, user_row(batch, 0, "").user_id, f"usr_{batch.batch_id[4:]}g")
 
 
 def is_there(store: Store, number: int) -> bool:
-    with store.read() as rows:
-        return rows.batch(batch_row(number).batch_id) is not None
+    with store.read() as tx:
+        return tx.batches.get(batch_row(number).batch_id) is not None
 
 
 def sessions(url: str) -> int:
@@ -77,8 +79,8 @@ def test_the_next_call_works_when_the_server_is_back(
     end: Callable[[PostgresServer], None],
 ) -> None:
     with PostgresStore(stoppable_postgres_url) as store:
-        with store.read(), store.read(), store.write() as rows:  # three that will be idle
-            rows.add_batch(batch_row(1))
+        with store.read(), store.read(), store.write() as tx:  # three that will be idle
+            tx.batches.add(batch_row(1))
         end(postgres_server)
         try:
             for begin in (store.read, store.write):
@@ -100,8 +102,8 @@ def test_a_server_that_stops_in_a_transaction_leaves_nothing_of_it(
     with PostgresStore(stoppable_postgres_url) as store:
 
         def stop() -> None:
-            with store.write() as rows:
-                rows.add_batch(batch_row(1))
+            with store.write() as tx:
+                tx.batches.add(batch_row(1))
                 postgres_server.stop("immediate")
 
         with pytest.raises(StoreUnavailable) as caught:
@@ -114,11 +116,13 @@ def test_a_server_that_stops_in_a_transaction_leaves_nothing_of_it(
 # A connection that is lost
 
 
-def lose(url: str, rows: Any) -> None:
+def backend_pid(tx: Any) -> int:
+    return int(execute_sql(tx, "select pg_backend_pid()").fetchone()[0])
+
+
+def lose(url: str, tx: Any) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(
-            "select pg_terminate_backend(%s, 5000)", (rows._number("select pg_backend_pid()"),)
-        )
+        connection.execute("select pg_terminate_backend(%s, 5000)", (backend_pid(tx),))
 
 
 @pytest.mark.parametrize("when", ["before a statement", "before the end"])
@@ -126,11 +130,11 @@ def test_a_connection_that_is_lost_in_a_transaction_leaves_nothing_of_it(
     store: PostgresStore, postgres_url: str, when: str
 ) -> None:
     def write() -> None:
-        with store.write() as rows:
-            rows.add_batch(batch_row(1))
-            lose(postgres_url, rows)
+        with store.write() as tx:
+            tx.batches.add(batch_row(1))
+            lose(postgres_url, tx)
             if when == "before a statement":
-                rows.add_batch(batch_row(2))
+                tx.batches.add(batch_row(2))
 
     with pytest.raises(StoreUnavailable) as caught:
         write()
@@ -143,9 +147,9 @@ def test_a_connection_that_is_lost_while_it_is_read_has_begun_nothing(
     store: PostgresStore, postgres_url: str
 ) -> None:
     def read() -> None:
-        with store.read() as rows:
-            lose(postgres_url, rows)
-            rows.tokens()
+        with store.read() as tx:
+            lose(postgres_url, tx)
+            tx.tokens.list()
 
     with pytest.raises(StoreUnavailable) as caught:
         read()
@@ -191,8 +195,9 @@ def test_users_are_inserted_in_the_order_of_their_emails(
     claim(store, add(store, 1), taken)
     emails = ["m@x.org", "a@x.org", "z@x.org", "B@x.org"]
     claim(store, add(store, 2), emails)
-    with store.read() as rows:
-        found = rows._execute("select email_key from users where email <> 'm@x.org' order by ctid")
+    with store.read() as tx:
+        sql = "select email_key from users where email <> 'm@x.org' order by ctid"
+        found = execute_sql(tx, sql).fetchall()
         assert [key for (key,) in found] == ["a@x.org", "b@x.org", "z@x.org"]
 
 
@@ -227,8 +232,8 @@ def test_pages_that_overlap_in_opposite_order_are_claimed_by_one_or_the_other(
             taken = [len(claiming.result()) for claiming in claims]
             assert sum(taken) == len(emails)
             for number in (turn + 1, turn + 2):
-                with store.read() as rows:
-                    batch = rows.batch(batch_row(number).batch_id)
+                with store.read() as tx:
+                    batch = tx.batches.get(batch_row(number).batch_id)
                 assert batch
                 drop(store, batch)
                 clear(store, batch)
@@ -266,8 +271,8 @@ def test_whoever_is_undone_to_end_a_deadlock_tries_again(
             wait_until_blocked(other)
             other.execute(lock, ("a@x.org",))
         assert not waiting.result(20)
-        with store.read() as rows:
-            owners = rows.owners(["a@x.org", "b@x.org", "c@x.org"])
+        with store.read() as tx:
+            owners = tx.users.find_holders(["a@x.org", "b@x.org", "c@x.org"])
         assert len(owners) == (3 if what == "claims" else 0)
 
 
@@ -282,16 +287,16 @@ def test_an_email_whose_owner_vanishes_meanwhile_is_claimed(
 ) -> None:
     ended, batch = add(store, 1), add(store, 2)
     claim(store, ended, ["a@x.org"])
-    look = PostgresClaims._others
+    look = PostgresUsers._find_holders
     times: list[int] = []
 
-    def vanish(self: PostgresClaims) -> list[tuple[Any, ...]]:
+    def vanish(self: PostgresUsers) -> list[tuple[Any, ...]]:
         if not times:
             clear(store, ended)
         times.append(1)
         return look(self)
 
-    monkeypatch.setattr(PostgresClaims, "_others", vanish)
+    monkeypatch.setattr(PostgresUsers, "_find_holders", vanish)
     assert claim(store, batch, ["a@x.org", "b@x.org"]) == []
     assert len(times) == 1
 
@@ -301,7 +306,7 @@ def test_emails_that_never_stop_vanishing_are_given_up(
 ) -> None:
     holder, batch = add(store, 1), add(store, 2)
     claim(store, holder, ["a@x.org"])
-    monkeypatch.setattr(PostgresClaims, "_others", lambda _: [("a@x.org", *[None] * 5)])
+    monkeypatch.setattr(PostgresUsers, "_find_holders", lambda _: [("a@x.org", *[None] * 5)])
     with pytest.raises(StoreUnavailable, match="keep taking and freeing") as caught:
         claim(store, batch, ["a@x.org"])
     assert caught.value.begun
@@ -312,16 +317,16 @@ def test_whoever_touches_a_batch_waits_for_nobody_and_keeps_nobody_waiting(
 ) -> None:
     batch = add(store, 1)
     with store.write() as one, store.write() as other:
-        other._execute("set local lock_timeout = '1s'")
-        assert one.hold_batch(batch.batch_id, alone=False)
-        one.touch(batch.id, 7)
-        assert other.hold_batch(batch.batch_id, alone=False)
-        other.touch(batch.id, 8)
+        execute_sql(other, "set local lock_timeout = '1s'")
+        assert one.batches.lock(batch.batch_id, exclusive=False)
+        one.batches.touch(batch.id, 7)
+        assert other.batches.lock(batch.batch_id, exclusive=False)
+        other.batches.touch(batch.id, 8)
         users = [user_row(batch, 0, "a@x.org")]
-        assert other.insert_users(batch.id, rows_of(users)) == []
-        other.save_page(batch.id, page_row(0, users=1), [])
-    with store.read() as rows:
-        found = rows.batch(batch.batch_id)
+        assert other.users.insert(batch.id, rows_of(users)) == []
+        other.chunks.save(batch.id, chunk_row(0, users=1), [])
+    with store.read() as tx:
+        found = tx.batches.get(batch.batch_id)
     assert found
     assert found.touched_at == 7
 
@@ -332,8 +337,8 @@ def test_a_writer_that_others_keep_out_says_so(
     monkeypatch.setitem(settings(), "lock_timeout", "50ms")
     with PostgresStore(postgres_url) as store:
         batch = add(store, 1)
-        with store.write() as rows:
-            rows.hold_batch(batch.batch_id, alone=True)
+        with store.write() as tx:
+            tx.batches.lock(batch.batch_id, exclusive=True)
             with pytest.raises(StoreUnavailable, match="holding the same rows"):
                 drop(store, batch)
         drop(store, batch)

@@ -7,20 +7,22 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from tests.store.contract.contract import StoreContract
 from tests.store.contract.steps import batch_row, rows_of, user_row
+from tests.store.contract.suite import StoreContract
+from tests.store.query_plans import explained
 from tests.support.permissions import without_root
+from tests.support.stored_data import execute_sql
 
 from anyscale.errors import StoreUnavailable
-from anyscale.server.store.interface import AuditRecord, Store, Transaction
-from anyscale.server.store.sqlite.batches import SqliteTransaction
+from anyscale.server.store.interface import Store, Transaction
+from anyscale.server.store.records import AuditRecord
 from anyscale.server.store.sqlite.store import SqliteStore
 
 
@@ -50,13 +52,13 @@ def mode(path: Path) -> int:
 
 
 def add_batch(store: Store, number: int) -> None:
-    with store.write() as rows:
-        rows.add_batch(batch_row(number))
+    with store.write() as tx:
+        tx.batches.add(batch_row(number))
 
 
 def count_batches(store: Store) -> int:
-    with store.read() as rows:
-        return len(rows.batches(open_only=False, before="", limit=100))
+    with store.read() as tx:
+        return len(tx.batches.list(open_only=False, before="", limit=100))
 
 
 # Who can read it
@@ -99,10 +101,9 @@ def test_a_name_that_means_something_in_a_url_is_only_a_name(tmp_path: Path) -> 
 
 def test_every_connection_writes_ahead_and_to_the_disk(path: Path) -> None:
     with SqliteStore(path) as store, store.write() as writing, store.read() as reading:
-        for rows in (writing, reading):
-            connection = rows._connection
-            assert connection.execute("pragma journal_mode").fetchone() == ("wal",)
-            assert connection.execute("pragma synchronous").fetchone() == (2,)
+        for tx in (writing, reading):
+            assert execute_sql(tx, "pragma journal_mode").fetchone() == ("wal",)
+            assert execute_sql(tx, "pragma synchronous").fetchone() == (2,)
 
 
 def test_what_was_committed_is_there_for_the_next_process(path: Path) -> None:
@@ -120,8 +121,8 @@ def test_a_process_that_is_killed_in_a_transaction_leaves_nothing_of_it(path: Pa
         "from anyscale.server.store.sqlite.store import SqliteStore\n"
         "from tests.store.contract.steps import batch_row\n"
         "store = SqliteStore(Path(sys.argv[1]))\n"
-        "with store.write() as rows: rows.add_batch(batch_row(1))\n"
-        "with store.write() as rows: rows.add_batch(batch_row(2)); os.kill(os.getpid(), 9)\n"
+        "with store.write() as tx: tx.batches.add(batch_row(1))\n"
+        "with store.write() as tx: tx.batches.add(batch_row(2)); os.kill(os.getpid(), 9)\n"
     )
 
     killed = subprocess.run([sys.executable, "-c", code, str(path)], check=False)
@@ -132,8 +133,8 @@ def test_a_process_that_is_killed_in_a_transaction_leaves_nothing_of_it(path: Pa
 
 
 def test_a_reader_does_not_wait_for_a_writer(path: Path) -> None:
-    with SqliteStore(path) as one, SqliteStore(path) as other, one.write() as rows:
-        rows.add_batch(batch_row(1))
+    with SqliteStore(path) as one, SqliteStore(path) as other, one.write() as tx:
+        tx.batches.add(batch_row(1))
         assert count_batches(one) == 0
         assert count_batches(other) == 0
 
@@ -147,9 +148,9 @@ def test_a_connection_that_is_being_closed_is_given_to_nobody(
     class ReadBeforeClosing(sqlite3.Connection):
         def close(self) -> None:
             try:
-                with store.read() as rows:
+                with store.read() as tx:
                     super().close()
-                    rows.batches(open_only=False, before="", limit=1)
+                    tx.batches.list(open_only=False, before="", limit=1)
             except StoreUnavailable as error:
                 late.append(str(error))
                 super().close()
@@ -173,11 +174,11 @@ def test_a_reader_closes_its_connection_when_its_store_was_closed_meanwhile(path
 
 def test_a_transaction_that_writes_ends_before_its_store_is_closed(path: Path) -> None:
     with SqliteStore(path) as store, ThreadPoolExecutor(1) as pool:
-        with store.write() as rows:
+        with store.write() as tx:
             closing = pool.submit(store.close)
             with pytest.raises(TimeoutError):
                 closing.result(timeout=0.1)
-            rows.add_batch(batch_row(1))
+            tx.batches.add(batch_row(1))
         closing.result(timeout=10)
     with SqliteStore(path) as store:
         assert count_batches(store) == 1
@@ -197,11 +198,11 @@ def test_a_writer_that_others_keep_out_says_so_and_has_not_begun(
 def test_what_fails_in_the_middle_says_that_it_had_begun(path: Path) -> None:
     with SqliteStore(path) as store:
         entry = AuditRecord(1, 1, "a", "e", "s", "{}", b"")
-        with store.write() as rows:
-            rows.add_batch(batch_row(1))
-            rows.add_audit([entry])
-        with pytest.raises(StoreUnavailable) as caught, store.write() as rows:
-            rows.add_audit([entry])
+        with store.write() as tx:
+            tx.batches.add(batch_row(1))
+            tx.audit.add(entry)
+        with pytest.raises(StoreUnavailable) as caught, store.write() as tx:
+            tx.audit.add(entry)
         assert caught.value.begun
         assert count_batches(store) == 1
 
@@ -215,50 +216,51 @@ USER = "usr_" + batch_row(1).batch_id[4:] + "00000000"
 @pytest.mark.parametrize(
     ("index", "ask"),
     [
-        ("sqlite_autoindex_users_1", lambda rows: rows.account(user_id=USER)),
-        ("sqlite_autoindex_users_2", lambda rows: rows.account(email_key="a@x.org")),
-        ("users_owners", lambda rows: rows.hold_owners()),
+        ("sqlite_autoindex_users_1", lambda tx: tx.accounts.get(USER)),
+        ("sqlite_autoindex_users_2", lambda tx: tx.accounts.find("a@x.org")),
+        ("users_owners", lambda tx: tx.accounts.lock_owners()),
         (
             "sqlite_autoindex_users_1",
-            lambda rows: rows.without_way_in("bat_1", sso=False, after="", limit=9),
+            lambda tx: tx.users.list_without_credentials("bat_1", sso=False, after="", limit=9),
         ),
-        ("sqlite_autoindex_users_1", lambda rows: rows.count_without_way_in("bat_1", sso=False)),
-        ("sessions_user", lambda rows: rows.sessions(USER)),
-        ("sessions_user", lambda rows: rows.end_sessions(USER)),
-        ("sessions_user", lambda rows: rows.remove_account(USER)),
-        ("devices_user", lambda rows: rows.remove_account(USER)),
-        ("tokens_user", lambda rows: rows.remove_account(USER)),
+        (
+            "sqlite_autoindex_users_1",
+            lambda tx: tx.users.count_without_credentials("bat_1", sso=False),
+        ),
+        ("sessions_user", lambda tx: tx.sessions.list(USER)),
+        ("sessions_user", lambda tx: tx.sessions.delete(USER)),
+        ("sessions_user", lambda tx: tx.accounts.delete(USER)),
+        ("devices_user", lambda tx: tx.accounts.delete(USER)),
+        ("tokens_user", lambda tx: tx.accounts.delete(USER)),
+        ("sqlite_autoindex_users_1", lambda tx: tx.accounts.lock([USER, "usr_none"])),
+        ("sqlite_autoindex_users_2", lambda tx: tx.users.find_holders(["a@x.org", "b@x.org"])),
+        ("users_hash_due", lambda tx: tx.users.list_pending(1, [USER, "usr_none"])),
+        ("users_hash_due", lambda tx: tx.users.count_pending(1)),
+        ("batches_live_key", lambda tx: tx.batches.find("key-1")),
+        ("sqlite_autoindex_tokens_1", lambda tx: tx.tokens.find("tok_1")),
+        ("sqlite_autoindex_tokens_1", lambda tx: tx.tokens.touch("tok_1", 7)),
+        ("sqlite_autoindex_tokens_1", lambda tx: tx.tokens.revoke("tok_1", "local:joe", 7)),
+        ("sqlite_autoindex_tokens_2", lambda tx: tx.tokens.get(bytes(32))),
+        ("tokens_name", lambda tx: tx.tokens.find_named("laptop")),
+        ("tokens_user", lambda tx: tx.tokens.list_personal(USER)),
     ],
-    ids=range(10),
+    ids=range(21),
 )
-def test_people_are_found_by_an_index(
+def test_an_index_finds_the_rows(
     path: Path, index: str, ask: Callable[[Transaction], object]
 ) -> None:
-    with SqliteStore(path) as store, store.write() as rows:
-        batch = rows.add_batch(batch_row(1))
+    with SqliteStore(path) as store, store.write() as tx:
+        batch = tx.batches.add(batch_row(1))
         assert batch
-        rows.insert_users(batch.id, rows_of([user_row(batch, 0, "a@x.org")]))
-        rows.publish(batch.id, "local:joe", 5_000)
-        steps = steps_taken(rows, ask)
-    assert any(f"USING INDEX {index}" in step for step in steps)
-    # The reports alone are read through: they have no index by email, and few are kept.
+        tx.users.insert(batch.id, rows_of([user_row(batch, 0, "a@x.org")]))
+        tx.batches.publish(batch.id, "local:joe", 5_000)
+        with explained(tx, "explain query plan") as steps:
+            ask(tx)
+    assert any(f" INDEX {index}" in step for step in steps)
+    # Only conflicts are scanned: they have no index by email, and few are kept.
     assert {step for step in steps if "INDEX" not in step and step.startswith("SCAN")} <= {
         "SCAN conflicts"
     }
-
-
-def steps_taken(rows: SqliteTransaction, ask: Callable[[Transaction], object]) -> list[str]:
-    """Say how SQLite looks for what is asked."""
-    execute = rows._execute
-    lines: list[str] = []
-
-    def note(sql: str, values: Sequence[object] = ()) -> sqlite3.Cursor:
-        lines.extend(step[3] for step in execute(f"explain query plan {sql}", values))
-        return execute(sql, values)
-
-    rows._execute = note  # type: ignore[assignment]
-    ask(rows)
-    return lines
 
 
 # What is no database of ours
@@ -395,8 +397,8 @@ def test_eight_processes_may_be_the_first_at_once(path: Path) -> None:
         "from anyscale.server.store.sqlite.store import SqliteStore\n"
         "from tests.store.contract.steps import batch_row\n"
         "sys.stdin.readline()\n"
-        "with SqliteStore(Path(sys.argv[1])) as store, store.write() as rows:\n"
-        "    rows.add_batch(batch_row(int(sys.argv[2])))\n"
+        "with SqliteStore(Path(sys.argv[1])) as store, store.write() as tx:\n"
+        "    tx.batches.add(batch_row(int(sys.argv[2])))\n"
     )
     processes = [
         subprocess.Popen(

@@ -15,7 +15,7 @@ from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.hashing.pool import CHEAPEST
 from anyscale.server.core.secrets import hash_of, new_secret
 from anyscale.server.settings import Settings
-from anyscale.server.store.interface import LinkRecord
+from anyscale.server.store.records import LinkRecord
 
 __all__ = [
     "SSO_SETTINGS",
@@ -78,10 +78,10 @@ class Site:
         secret = new_secret()
         self.secrets.append(secret)
         with closing(self.control_plane()) as control_plane, control_plane.store.write() as tx:
-            account = tx.account(email_key=email)
+            account = tx.accounts.find(email)
             assert account
             end = tx.now() + 60_000
-            tx.put_link(LinkRecord(account.user_id, hash_of(secret), "test", tx.now(), end))
+            tx.links.replace(LinkRecord(account.user_id, hash_of(secret), "test", tx.now(), end))
         return f"/set-password#{secret}"
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from anyscale.server.store.interface import Transaction
-from anyscale.server.store.sqlite.batches import SqliteTransaction
 
 __all__ = [
     "StoredRows",
@@ -20,8 +19,9 @@ __all__ = [
 
 def execute_sql(tx: Transaction, sql: str, values: tuple[object, ...] = ()) -> Any:
     """Run a statement, written with `?`, on the connection of a transaction; give its cursor."""
-    mark = "?" if isinstance(tx, SqliteTransaction) else "%s"
-    return tx._connection.execute(sql.replace("?", mark), values)  # type: ignore[attr-defined]
+    connection = tx.connection.driver.connection  # type: ignore[attr-defined]
+    mark = "?" if isinstance(connection, sqlite3.Connection) else "%s"
+    return connection.execute(sql.replace("?", mark), values)
 
 
 class StoredRows(NamedTuple):

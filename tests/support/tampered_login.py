@@ -113,9 +113,9 @@ class TamperedLogin:
     def link(self, issuer: str, subject: str, email: str = ACCOUNTS[0]) -> None:
         """Link an account to a subject."""
         with self.control_plane.store.write() as tx:
-            account = tx.account(email_key=email)
+            account = tx.accounts.find(email)
             assert account
-            assert tx.link_identity(issuer, subject, account.user_id, tx.now())
+            assert tx.identities.link(issuer, subject, account.user_id, tx.now())
 
     def count(self, table: str) -> int:
         """Count the rows of a table."""

@@ -98,8 +98,8 @@ class ControlPlane:
 
     def now(self) -> int:
         """Give the time, in milliseconds since 1970, as the database has it."""
-        with self.store.read() as rows:
-            return rows.now()
+        with self.store.read() as tx:
+            return tx.now()
 
     @cached_property
     def sso(self) -> "OidcLogin":
@@ -113,9 +113,10 @@ class ControlPlane:
         """Drop batches that nobody touched for long, and forget what was kept long enough."""
         self.batches.expire()
         self.sessions.forget()
-        with self.store.write() as rows:
-            now = rows.now()
-            rows.forget_reports(now - self.settings.report_days * _DAY)
+        with self.store.write() as tx:
+            now = tx.now()
+            tx.chunks.purge_conflicts(now - self.settings.report_days * _DAY)
+            tx.batches.purge(now - self.settings.report_days * _DAY)
         if self.settings.audit_days is not None:
             self.trail.forget(now - self.settings.audit_days * _DAY)
 

@@ -80,7 +80,7 @@ def _prepare() -> None:
     """Find out now what would else end each process, and bring the schema up."""
     plane = ControlPlane(Settings.from_environment(os.environ, served=True))
     try:
-        if not plane.tokens.all():
+        if not plane.tokens.any_exists():
             _log.warning("no token yet: make one by `anyscale server create-token`")
         plane.trail.log_head()
     finally:

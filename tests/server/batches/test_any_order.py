@@ -229,15 +229,15 @@ class AnyOrder(RuleBasedStateMachine):
 
     @invariant()
     def the_counts_of_pages_are_those_of_the_rows(self) -> None:
-        with self.control_plane.store.read() as rows:
+        with self.control_plane.store.read() as tx:
             for model in self.models.values():
-                batch = rows.batch(model.batch_id)
+                batch = tx.batches.get(model.batch_id)
                 assert batch
                 sql = "select count(*) from users where batch = ?"
-                counted = execute_sql(rows, sql, (batch.id,)).fetchone()[0]
-                assert counted == sum(page.users for page in rows.pages(batch.id))
+                counted = execute_sql(tx, sql, (batch.id,)).fetchone()[0]
+                assert counted == sum(page.users for page in tx.chunks.list(batch.id))
                 assert counted == len(model.rows)
-                assert rows.count_due(batch.id) == len(model.due)
+                assert tx.users.count_pending(batch.id) == len(model.due)
                 assert batch.state == model.state
 
 

@@ -20,10 +20,10 @@ from anyscale.errors import (
 )
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.authorization import Principal
-from anyscale.server.core.batches.cleanup import expired, remove_rows
+from anyscale.server.core.batches.cleanup import delete_rows, expire_batch
 from anyscale.server.core.batches.service import BatchService
 from anyscale.server.core.hashing.pool import CHEAPEST, PasswordHashPool
-from anyscale.server.store.interface import AuditRecord
+from anyscale.server.store.records import AuditRecord
 from anyscale.user.models import Batch
 
 JANE, JOE = Principal("local:jane"), Principal("local:joe")
@@ -49,15 +49,15 @@ def published(batches: BatchService, *names: str, key: str = "earlier") -> Batch
 
 
 def trail(plane: ControlPlane) -> list[AuditRecord]:
-    with plane.store.read() as rows:
-        return list(rows.audit(0, 1_000))
+    with plane.store.read() as tx:
+        return list(tx.audit.list(0, 1_000))
 
 
 def row_counts(plane: ControlPlane) -> dict[str, int]:
-    with plane.store.read() as rows:
+    with plane.store.read() as tx:
         tables = ("batches", "pages", "conflicts", "users", "audit")
         return {
-            name: execute_sql(rows, f"select count(*) from {name}").fetchone()[0] for name in tables
+            name: execute_sql(tx, f"select count(*) from {name}").fetchone()[0] for name in tables
         }
 
 
@@ -97,8 +97,8 @@ def test_a_stored_hash_is_never_computed_again(plane: ControlPlane, batches: Bat
     assert batches.hash(batch.batch_id, [(0, PASSWORD), (1, PASSWORD)]) == 0
 
     assert plane.hashing.computed == 2
-    with plane.store.read() as rows:
-        hashes = execute_sql(rows, "select password_hash from users").fetchall()
+    with plane.store.read() as tx:
+        hashes = execute_sql(tx, "select password_hash from users").fetchall()
     assert all(plane.hashing.verify(text, PASSWORD) for (text,) in hashes)
 
 
@@ -322,12 +322,12 @@ def test_what_is_removed_late_spares_a_batch_that_was_published_meanwhile(
 ) -> None:
     batch = batches.open("key", "fail", JOE)
     batches.claim(batch.batch_id, 0, checked_users("a"))
-    with plane.store.read() as rows:
-        as_it_was = rows.batch(batch.batch_id)
+    with plane.store.read() as tx:
+        as_it_was = tx.batches.get(batch.batch_id)
     assert as_it_was
     batches.publish(batch.batch_id, 1, JOE)
 
-    remove_rows(
+    delete_rows(
         plane.store, as_it_was, POLICY.chunk_users
     )  # the second half of a release that was overtaken
 
@@ -391,8 +391,8 @@ def test_an_email_that_comes_free_while_a_small_batch_hashes_is_hashed_for(
         created = other.create("key", checked_users("a", "b", password=PASSWORD), "fail", JOE)
         assert hashing.computed == 2
     assert created.batch.users == 2
-    with plane.store.read() as rows:
-        hashes = execute_sql(rows, "select password_hash from users").fetchall()
+    with plane.store.read() as tx:
+        hashes = execute_sql(tx, "select password_hash from users").fetchall()
     assert all(plane.hashing.verify(text, PASSWORD) for (text,) in hashes)
 
 
@@ -545,9 +545,9 @@ def test_looking_up_writes_nothing(plane: ControlPlane, batches: BatchService) -
 
 
 def make_idle(plane: ControlPlane, batch: Batch, days: float) -> None:
-    with plane.store.write() as rows:
+    with plane.store.write() as tx:
         execute_sql(
-            rows,
+            tx,
             "update batches set touched_at = touched_at - ? where batch_id = ?",
             (int(days * 86_400_000), batch.batch_id),
         )
@@ -607,12 +607,12 @@ def test_a_batch_that_somebody_goes_on_with_in_the_last_moment_stays(
 ) -> None:
     batch = batches.open("key", "fail", JOE)
     make_idle(plane, batch, 8)
-    with plane.store.read() as rows:
-        idle = rows.batch(batch.batch_id)
+    with plane.store.read() as tx:
+        idle = tx.batches.get(batch.batch_id)
     assert idle
     batches.claim(batch.batch_id, 0, checked_users("a"))
 
-    assert not expired(plane.store, idle)  # the second half of an expiry that was overtaken
+    assert not expire_batch(plane.store, idle)  # the second half of an expiry that was overtaken
 
     assert batches.publish(batch.batch_id, 1, JOE).users == 1
 
@@ -621,10 +621,10 @@ def test_a_drop_that_was_cut_short_is_finished(plane: ControlPlane, batches: Bat
     batch = batches.open("key", "fail", JOE)
     for number, name in enumerate("abc"):
         batches.claim(batch.batch_id, number, checked_users(name))
-    with plane.store.write() as rows:
-        found = rows.batch(batch.batch_id)
+    with plane.store.write() as tx:
+        found = tx.batches.get(batch.batch_id)
         assert found
-        rows.set_state(found.id, "dropped")
+        tx.batches.set_state(found.id, "dropped")
 
     batches.expire()
 

@@ -18,7 +18,7 @@ from anyscale.server.core.secrets import hash_of
 from anyscale.server.http import app as application
 from anyscale.server.http.thread_pools import BoundedThreadPool, ThreadPools
 from anyscale.server.settings import IdentityProvider, Settings
-from anyscale.server.store.interface import LinkRecord
+from anyscale.server.store.records import LinkRecord
 from anyscale.user.validation import Policy, check
 
 PROVIDER = IdentityProvider(issuer="https://login.example.com", client_id="us")
@@ -252,12 +252,12 @@ def test_a_link_names_its_account_while_it_is_good(good: bool, suspended: bool, 
     planes: list[ControlPlane] = []
     jane = come(planes.append)
     get(jane, "/sign-in")  # now it has cleaned up, and removes expired links after a minute only
-    with planes[0].store.write() as rows:
-        account = rows.account(email_key="jane@example.com")
+    with planes[0].store.write() as tx:
+        account = tx.accounts.find("jane@example.com")
         assert account
-        end = rows.now() + (60_000 if good else 0)
-        rows.put_link(LinkRecord(account.user_id, hash_of("secret"), "test", 0, end))
-        rows.suspend(account.user_id, rows.now() if suspended else None)
+        end = tx.now() + (60_000 if good else 0)
+        tx.links.replace(LinkRecord(account.user_id, hash_of("secret"), "test", 0, end))
+        tx.accounts.set_suspended(account.user_id, tx.now() if suspended else None)
     answer = send(jane, "/set-password", link="secret", new=NEW_PASSWORD, again="other")
     assert answer.status == 422
     assert ("jane@example.com" in answer.text) == (good and not suspended)

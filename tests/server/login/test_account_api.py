@@ -20,7 +20,7 @@ from anyscale.server.http.login.schemas import (
     LoginRequest,
     SetPasswordRequest,
 )
-from anyscale.server.store.interface import LinkRecord
+from anyscale.server.store.records import LinkRecord
 
 SESSION, DEVICE = "__Host-session", "__Host-device"
 
@@ -45,11 +45,11 @@ def client(deployment: HttpDeployment) -> HttpClient:
 
 def link_for(deployment: HttpDeployment, name: str = "jane") -> str:
     secret = new_secret()
-    with closing(deployment.control_plane()) as plane, plane.store.write() as rows:
-        account = rows.account(email_key=f"{name}@example.com")
+    with closing(deployment.control_plane()) as plane, plane.store.write() as tx:
+        account = tx.accounts.find(f"{name}@example.com")
         assert account
-        row = LinkRecord(account.user_id, hash_of(secret), "local:test", rows.now(), rows.now() * 2)
-        rows.put_link(row)
+        row = LinkRecord(account.user_id, hash_of(secret), "local:test", tx.now(), tx.now() * 2)
+        tx.links.replace(row)
     return secret
 
 
@@ -172,8 +172,8 @@ def test_each_request_counts_as_a_use_of_the_session(
 ) -> None:
     client.sign_in()
     with closing(deployment.control_plane()) as plane:
-        with plane.store.write() as rows:
-            execute_sql(rows, "update sessions set used_at = used_at - 3600000")
+        with plane.store.write() as tx:
+            execute_sql(tx, "update sessions set used_at = used_at - 3600000")
         before = _used_at(plane)
 
         assert client.request("GET", "/v1/me").status == 200
@@ -182,8 +182,8 @@ def test_each_request_counts_as_a_use_of_the_session(
 
 
 def _used_at(plane: ControlPlane) -> int:
-    with plane.store.read() as rows:
-        (at,) = execute_sql(rows, "select used_at from sessions").fetchone()
+    with plane.store.read() as tx:
+        (at,) = execute_sql(tx, "select used_at from sessions").fetchone()
     return int(at)
 
 
@@ -307,8 +307,8 @@ def test_a_token_that_has_expired_is_not_listed(
 ) -> None:
     client.sign_in_first_time()
     client.request("POST", "/v1/me/tokens", {"name": "laptop", "expires_days": 1})
-    with closing(deployment.control_plane()) as plane, plane.store.write() as rows:
-        execute_sql(rows, "update tokens set expires_at = 1")
+    with closing(deployment.control_plane()) as plane, plane.store.write() as tx:
+        execute_sql(tx, "update tokens set expires_at = 1")
     assert client.request("GET", "/v1/me/tokens").json == {"tokens": []}
 
 
@@ -387,8 +387,8 @@ def test_no_get_changes_anything(deployment: HttpDeployment, client: HttpClient)
 
 
 def sessions_of(deployment: HttpDeployment) -> list[str]:
-    with closing(deployment.control_plane()) as plane, plane.store.read() as rows:
-        found = execute_sql(rows, "select session_id from sessions union select user_id from links")
+    with closing(deployment.control_plane()) as plane, plane.store.read() as tx:
+        found = execute_sql(tx, "select session_id from sessions union select user_id from links")
         return sorted(str(row[0]) for row in found.fetchall())
 
 

@@ -40,7 +40,7 @@ from anyscale.server.core.login.sessions import (
     lock_account,
 )
 from anyscale.server.core.secrets import hash_of
-from anyscale.server.store.interface import AccountRecord, LinkRecord
+from anyscale.server.store.records import AccountRecord, LinkRecord
 
 EMAIL = "jane@example.com"
 CHOSEN = "a password of her own"
@@ -57,8 +57,8 @@ def plane(store_deployment: Deployment) -> Iterator[ControlPlane]:
 
 
 def account(plane: ControlPlane, email: str = EMAIL) -> AccountRecord:
-    with plane.store.read() as rows:
-        found = rows.account(email_key=email)
+    with plane.store.read() as tx:
+        found = tx.accounts.find(email)
     assert found
     return found
 
@@ -73,20 +73,22 @@ def at_home(plane: ControlPlane, email: str = EMAIL, password: str = PASSWORD) -
 
 
 def link(plane: ControlPlane, email: str = EMAIL, days: int = 1) -> str:
-    with plane.store.write() as rows:
-        now = rows.now()
+    with plane.store.write() as tx:
+        now = tx.now()
         user_id = account(plane, email).user_id
-        rows.put_link(LinkRecord(user_id, hash_of("secret"), "local:test", now, now + days * _DAY))
+        tx.links.replace(
+            LinkRecord(user_id, hash_of("secret"), "local:test", now, now + days * _DAY)
+        )
     return "secret"
 
 
 def later(plane: ControlPlane, milliseconds: int) -> None:
     """Let time pass for what is kept, by moving that into the past."""
-    with plane.store.write() as rows:
+    with plane.store.write() as tx:
         for column in ("created_at", "used_at", "expires_at"):
-            execute_sql(rows, f"update sessions set {column} = {column} - ?", (milliseconds,))
-        execute_sql(rows, "update batches set published_at = published_at - ?", (milliseconds,))
-        execute_sql(rows, "update devices set used_at = used_at - ?", (milliseconds,))
+            execute_sql(tx, f"update sessions set {column} = {column} - ?", (milliseconds,))
+        execute_sql(tx, "update batches set published_at = published_at - ?", (milliseconds,))
+        execute_sql(tx, "update devices set used_at = used_at - ?", (milliseconds,))
 
 
 def events(plane: ControlPlane) -> list[tuple[str, str]]:
@@ -94,8 +96,8 @@ def events(plane: ControlPlane) -> list[tuple[str, str]]:
 
 
 def suspend(plane: ControlPlane) -> None:
-    with plane.store.write() as rows:
-        rows.suspend(account(plane).user_id, rows.now())
+    with plane.store.write() as tx:
+        tx.accounts.set_suspended(account(plane).user_id, tx.now())
 
 
 def test_a_new_control_plane_has_no_account_and_no_token(store_deployment: Deployment) -> None:
@@ -161,9 +163,9 @@ def test_a_session_of_somebody_else_in_the_browser_ends_as_well(plane: ControlPl
     first = at_home(plane)
     again = structs.replace(HOME, session=first.session)
     other = "none@example.com"
-    with plane.store.write() as rows:
-        now, user_id = rows.now(), account(plane, other).user_id
-        rows.put_link(LinkRecord(user_id, hash_of("link"), "local:test", now, now + _DAY))
+    with plane.store.write() as tx:
+        now, user_id = tx.now(), account(plane, other).user_id
+        tx.links.replace(LinkRecord(user_id, hash_of("link"), "local:test", now, now + _DAY))
 
     second = plane.sign_in.by_link("link", CHOSEN, again)
 
@@ -180,13 +182,13 @@ def test_two_who_sign_in_by_link_in_each_others_browser_at_once_both_get_in(
     people = [account(plane), account(plane, "none@example.com")]
     for number in range(15):
         secrets = [f"{number} {person.user_id}" for person in people]
-        with plane.store.write() as rows:
-            now = rows.now()
+        with plane.store.write() as tx:
+            now = tx.now()
             for person, secret in zip(people, secrets, strict=True):
                 link = LinkRecord(person.user_id, hash_of(secret), "local:test", now, now + _DAY)
-                rows.put_link(link)
-            locked = [lock_account(rows, person.user_id, HOME) for person in people]
-            sessions = [create_session(rows, "link", one).session for one in locked if one]
+                tx.links.replace(link)
+            locked = [lock_account(tx, person.user_id, HOME) for person in people]
+            sessions = [create_session(tx, "link", one).session for one in locked if one]
         start = Barrier(3)
 
         def enter(secret: str, session: str, number: int = number, start: Barrier = start) -> None:
@@ -246,8 +248,8 @@ def test_a_hash_of_weaker_parameters_is_made_anew_when_its_password_is_known(
     plane: ControlPlane,
 ) -> None:
     (weaker,) = Hasher(Profile(memory_kib=9, passes=1)).hash([PASSWORD])
-    with plane.store.write() as rows:
-        rows.set_password(account(plane).user_id, weaker, None)
+    with plane.store.write() as tx:
+        tx.accounts.set_password(account(plane).user_id, weaker, None)
     at_home(plane)
     assert "m=8," in str(account(plane).password_hash)
     assert account(plane).password_set_at is None
@@ -482,9 +484,9 @@ def test_what_is_over_is_forgotten(plane: ControlPlane) -> None:
     at_home(plane)
     link(plane, days=0)
     plane.clean_up()
-    with plane.store.read() as rows:
-        assert len(rows.sessions(account(plane).user_id)) == 1
-        assert rows.link(hash_of("secret")) is None
+    with plane.store.read() as tx:
+        assert len(tx.sessions.list(account(plane).user_id)) == 1
+        assert tx.links.get(hash_of("secret")) is None
 
 
 def test_a_session_is_known_by_256_random_bits(plane: ControlPlane) -> None:
@@ -496,8 +498,8 @@ def test_a_session_is_known_by_256_random_bits(plane: ControlPlane) -> None:
 def test_no_secret_is_kept_or_shown(plane: ControlPlane) -> None:
     signed_in = at_home(plane)
     member = plane.sessions.authenticate(signed_in.session)
-    with plane.store.read() as rows:
-        kept = [str(execute_sql(rows, f"select * from {table}").fetchall()) for table in _TABLES]
+    with plane.store.read() as tx:
+        kept = [str(execute_sql(tx, f"select * from {table}").fetchall()) for table in _TABLES]
     shown = [repr(signed_in), repr(member), repr(ClientInfo("a", "b", signed_in.device))]
     for secret in (signed_in.session, signed_in.device, PASSWORD):
         assert not any(secret in text for text in kept + shown)
@@ -529,16 +531,16 @@ def together(plane: ControlPlane, *sign_ins: tuple[str, str, ClientInfo]) -> lis
 
 def sessions_of(plane: ControlPlane, email: str) -> int:
     user_id = account(plane, email).user_id
-    with plane.store.read() as rows:
-        return len(rows.sessions(user_id))
+    with plane.store.read() as tx:
+        return len(tx.sessions.list(user_id))
 
 
 def test_each_of_several_gets_the_own_answer(plane: ControlPlane) -> None:
     kim, lee = "kim@example.com", "lee@example.com"
     users = [checked_user(email, PASSWORD) for email in (kim, lee)]
     plane.batches.create("more", users, "fail", Principal("local:test"))
-    with plane.store.write() as rows:
-        rows.suspend(account(plane, lee).user_id, rows.now())
+    with plane.store.write() as tx:
+        tx.accounts.set_suspended(account(plane, lee).user_id, tx.now())
     answers = together(
         plane,
         (EMAIL, PASSWORD, HOME),
@@ -636,8 +638,8 @@ def test_a_hash_of_old_parameters_is_renewed_for_who_comes_twice_at_once(
     plane: ControlPlane,
 ) -> None:
     old = Hasher(Profile(memory_kib=16, passes=1)).hash([PASSWORD])[0]
-    with plane.store.write() as rows:
-        rows.set_password(account(plane).user_id, old, None)
+    with plane.store.write() as tx:
+        tx.accounts.set_password(account(plane).user_id, old, None)
     jane = account(plane).user_id
     assert together(plane, (EMAIL, PASSWORD, HOME), (EMAIL, PASSWORD, HOME)) == [jane, jane]
     assert account(plane).password_hash != old
@@ -653,11 +655,11 @@ def test_signing_out_while_another_user_signs_in_there_keeps_neither_waiting(
     member = plane.sessions.authenticate(before.session)
     has_begun, has_ended, append_all = Event(), Event(), audit.append_all
 
-    def meet(rows: Any, entries: Sequence[audit.Entry]) -> None:
+    def meet(tx: Any, entries: Sequence[audit.Entry]) -> None:
         is_leaving = [entry.event for entry in entries] == ["session.ended"]
         if is_leaving:
             has_ended.set()  # and waits for the audit log, which the other one has locked
-        append_all(rows, entries)
+        append_all(tx, entries)
         if not is_leaving:
             has_begun.set()
             has_ended.wait(0.5)  # in vain, if signing out waits for the account
@@ -680,8 +682,8 @@ def test_a_session_whose_audit_entry_cannot_be_written_is_not_created(
 ) -> None:
     append_all = audit.append_all
 
-    def append_and_fail(rows: Any, entries: Sequence[audit.Entry]) -> None:
-        append_all(rows, entries)
+    def append_and_fail(tx: Any, entries: Sequence[audit.Entry]) -> None:
+        append_all(tx, entries)
         raise StoreUnavailable("the disk is full")
 
     monkeypatch.setattr(audit, "append_all", append_and_fail)

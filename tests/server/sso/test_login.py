@@ -26,7 +26,7 @@ from anyscale.server.core.hashing.pool import CHEAPEST
 from anyscale.server.core.login.sessions import AuthenticatedUser, ClientInfo
 from anyscale.server.core.oidc.provider import ExternalIdentity
 from anyscale.server.settings import IdentityProvider
-from anyscale.server.store.interface import AccountRecord
+from anyscale.server.store.records import AccountRecord
 from anyscale.user.validation import Policy, check
 
 EMAIL = "jane@example.com"
@@ -79,14 +79,14 @@ class Site:
         self.control_plane.batches.create(email, [user], "fail", Principal("local:test"))
 
     def account(self, email: str = EMAIL) -> AccountRecord:
-        with self.control_plane.store.read() as rows:
-            found = rows.account(email_key=email)
+        with self.control_plane.store.read() as tx:
+            found = tx.accounts.find(email)
         assert found
         return found
 
     def count(self, table: str) -> int:
-        with self.control_plane.store.read() as rows:
-            counted: int = execute_sql(rows, f"select count(*) from {table}").fetchone()[0]
+        with self.control_plane.store.read() as tx:
+            counted: int = execute_sql(tx, f"select count(*) from {table}").fetchone()[0]
         return counted
 
     def reasons(self) -> list[tuple[str, str]]:
@@ -217,8 +217,8 @@ def test_without_domains_any_verified_address_of_an_account_is_taken(site: Site)
 def test_a_suspended_account_is_closed_to_its_own_subject_too(site: Site, linked: bool) -> None:
     if linked:
         entered(site)
-    with site.control_plane.store.write() as rows:
-        rows.suspend(site.account().user_id, rows.now())
+    with site.control_plane.store.write() as tx:
+        tx.accounts.set_suspended(site.account().user_id, tx.now())
     location, client = entered(site)
     assert location == "/sign-in?sso=refused"
     assert not set(client.cookies)
@@ -228,16 +228,16 @@ def test_a_suspended_account_is_closed_to_its_own_subject_too(site: Site, linked
 
 def test_a_linked_account_that_is_no_longer_for_sso_is_closed_to_it(site: Site) -> None:
     entered(site)
-    with site.control_plane.store.write() as rows:
-        execute_sql(rows, "update users set is_sso_user = ?", (False,))
+    with site.control_plane.store.write() as tx:
+        execute_sql(tx, "update users set is_sso_user = ?", (False,))
     assert entered(site)[0] == "/sign-in?sso=refused"
     assert site.reasons()[0][1] == "not_sso_user"
 
 
 def test_who_was_deleted_is_nobody_and_a_new_account_is_linked_anew(site: Site) -> None:
     entered(site)
-    with site.control_plane.store.write() as rows:
-        rows.remove_account(site.account().user_id)
+    with site.control_plane.store.write() as tx:
+        tx.accounts.delete(site.account().user_id)
     assert entered(site)[0] == "/sign-in?sso=refused"
     site.create("Jane@example.com")
     location, client = entered(site)

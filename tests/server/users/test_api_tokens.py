@@ -57,8 +57,8 @@ def test_a_name_is_short_and_visible(plane: ControlPlane, name: str) -> None:
 def test_a_token_expires_by_the_databases_clock(plane: ControlPlane) -> None:
     token = plane.tokens.create("ann", "owner", 1, "local:root")
     plane.tokens.authenticate(token)
-    with plane.store.write() as rows:
-        execute_sql(rows, "update tokens set expires_at = 1")
+    with plane.store.write() as tx:
+        execute_sql(tx, "update tokens set expires_at = 1")
     with pytest.raises(NotAuthenticated, match="has expired"):
         plane.tokens.authenticate(token)
 
@@ -97,8 +97,8 @@ def test_what_is_done_to_tokens_is_in_the_trail(plane: ControlPlane) -> None:
 def test_old_entries_are_forgotten_and_the_rest_still_verifies(plane: ControlPlane) -> None:
     for name in "abcd":
         plane.tokens.create(name, "owner", None, "local:root")
-    with plane.store.read() as rows:
-        now = rows.now()
+    with plane.store.read() as tx:
+        now = tx.now()
     plane.trail.forget(now + 1)
     entries = plane.trail.page(0, 10)
     assert [(e.number, e.event) for e in entries] == [(4, "token.created"), (5, "audit.forgotten")]

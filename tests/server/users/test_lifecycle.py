@@ -1,7 +1,7 @@
 """The life of an account: kept out, let in again, erased, and never without an owner."""
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from functools import partial
@@ -18,7 +18,8 @@ from anyscale.errors import AnyscaleError, LastOwner, NotAuthenticated, NotFound
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.authorization import Principal
 from anyscale.server.core.login.sessions import ClientInfo, create_session, lock_account
-from anyscale.server.store.interface import SessionRecord, Transaction
+from anyscale.server.store.records import AccountRecord, SessionRecord
+from anyscale.server.store.sql.accounts import SqlAccounts
 
 LOCAL = Principal("local:test")
 
@@ -49,15 +50,15 @@ def owners(plane: ControlPlane, *names: str) -> list[str]:
 
 def signed_in(plane: ControlPlane, user_id: str) -> str:
     """Begin a session; give its secret."""
-    with plane.store.write() as rows:
-        held = lock_account(rows, user_id, ClientInfo("192.0.2.1", "a browser"))
+    with plane.store.write() as tx:
+        held = lock_account(tx, user_id, ClientInfo("192.0.2.1", "a browser"))
         assert held
-        return create_session(rows, "password", held).session
+        return create_session(tx, "password", held).session
 
 
 def sessions(plane: ControlPlane, user_id: str) -> list[SessionRecord]:
-    with plane.store.read() as rows:
-        return list(rows.sessions(user_id))
+    with plane.store.read() as tx:
+        return list(tx.sessions.list(user_id))
 
 
 def by_token(plane: ControlPlane, user_id: str) -> Principal:
@@ -107,9 +108,9 @@ def test_of_a_deleted_person_the_trail_alone_holds_the_id(
     assert account_emails(plane) == ["joe@example.com"]
     with pytest.raises(NotAuthenticated, match="unknown"):
         plane.tokens.authenticate(token)
-    with plane.store.read() as rows:
+    with plane.store.read() as tx:
         tables = ("users", "sessions", "devices", "links", "identities", "tokens", "conflicts")
-        kept = {table: execute_sql(rows, f"select * from {table}").fetchall() for table in tables}
+        kept = {table: execute_sql(tx, f"select * from {table}").fetchall() for table in tables}
     assert jane not in str(kept)
     assert "jane" not in str(store_deployment.all_rows())
     assert joe in str(kept["links"])
@@ -164,16 +165,16 @@ def test_a_repeated_call_changes_and_notes_nothing(plane: ControlPlane, name: st
     if name == "restore":
         plane.accounts.suspend(jane, LOCAL)
     CALLS[name](plane, jane, LOCAL)
-    with plane.store.read() as rows:
-        before = rows.account(user_id=jane)
+    with plane.store.read() as tx:
+        before = tx.accounts.get(jane)
     noted = last_number(plane)
     if name == "demote":
         signed_in(plane, jane)
 
     CALLS[name](plane, jane, LOCAL)
 
-    with plane.store.read() as rows:
-        assert rows.account(user_id=jane) == before
+    with plane.store.read() as tx:
+        assert tx.accounts.get(jane) == before
     assert len(sessions(plane, jane)) == (name == "demote")
     assert not [e for e in events(plane, noted) if e[0].startswith("account.")]
 
@@ -275,8 +276,8 @@ def test_of_two_owners_who_do_it_to_each_other_at_once_one_stays(
 
 
 def _owners(plane: ControlPlane) -> list[str]:
-    with plane.store.write() as rows:
-        return list(rows.hold_owners())
+    with plane.store.write() as tx:
+        return list(tx.accounts.lock_owners())
 
 
 def _other_owners(plane: ControlPlane, but: list[str]) -> list[str]:
@@ -307,32 +308,29 @@ def make_link(plane: ControlPlane, user_id: str, caller: Principal) -> None:
     plane.links.create([user_id], caller)
 
 
-def test_each_account_call_holds_the_owners_before_any_account(
+def test_each_account_call_locks_the_owners_and_then_all_accounts_at_once(
     plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     jane, joe = owners(plane, "jane", "joe")
     caller = by_token(plane, joe)
-    asked: list[str] = []
-    kind: type[Transaction]
-    with plane.store.read() as rows:
-        kind = type(rows)
+    calls: list[tuple[str, set[str]]] = []
+    lock, lock_owners = SqlAccounts.lock, SqlAccounts.lock_owners
 
-    def noting(name: str) -> None:
-        real = getattr(kind, name)
+    def note_lock(accounts: SqlAccounts, ids: Collection[str]) -> Mapping[str, AccountRecord]:
+        calls.append(("lock", set(ids)))
+        return lock(accounts, ids)
 
-        def call(*arguments: object, **named: object) -> object:
-            asked.append(name)
-            return real(*arguments, **named)
+    def note_lock_owners(accounts: SqlAccounts) -> Sequence[str]:
+        calls.append(("lock_owners", set()))
+        return lock_owners(accounts)
 
-        monkeypatch.setattr(kind, name, call)
-
-    noting("hold_owners")
-    noting("account")
+    monkeypatch.setattr(SqlAccounts, "lock", note_lock)
+    monkeypatch.setattr(SqlAccounts, "lock_owners", note_lock_owners)
     for act in (*(CALLS[name] for name in CALLS if name != "delete"), make_link, CALLS["delete"]):
-        asked.clear()
+        calls.clear()
         act(plane, jane, caller)
-        assert asked[0] == "hold_owners"
-        assert asked.count("account") == 2  # the caller's own, and the one that it is about
+        # The caller's own account, and the one that is changed.
+        assert calls[:2] == [("lock_owners", set()), ("lock", {jane, joe})]
         if act != CALLS["delete"]:
             plane.accounts.restore(jane, LOCAL)
 
@@ -348,12 +346,12 @@ def test_an_owner_who_changes_an_account_holds_it_before_the_own_one_if_it_stand
     if act == "link":
         do = partial(plane.links.create, [own, target], caller)
     with ThreadPoolExecutor(1) as pool:
-        with plane.store.write() as rows:
-            rows.hold_accounts([target])
+        with plane.store.write() as tx:
+            tx.accounts.lock([target])
             doing = pool.submit(do)
             sleep(0.2)
             # As whoever signs in where the other one is signed in. Neither waits for the other.
-            assert [*rows.hold_accounts([own])] == [own]
+            assert [*tx.accounts.lock([own])] == [own]
             assert not doing.done()
         doing.result(20)
 
@@ -369,10 +367,10 @@ def test_whoever_ends_own_sessions_holds_the_account_first(
     if others:
         end = partial(plane.sessions.end_others, other)
     with ThreadPoolExecutor(1) as pool:
-        with plane.store.write() as rows:
-            rows.hold_accounts([jane])
+        with plane.store.write() as tx:
+            tx.accounts.lock([jane])
             ending = pool.submit(end)
             sleep(0.2)
-            assert set(rows.end_each([ends])) == {ends}
+            assert tx.sessions.delete(jane, only=ends) == 1
         with suppress(NotFound):  # it is ended already
             ending.result(20)

@@ -127,9 +127,9 @@ def test_a_links_hash_alone_is_kept_and_nothing_shows_it(
 ) -> None:
     (link,) = plane.links.create(ids(plane, "jane"), LOCAL)
     secret = secret_of(link)
-    with plane.store.read() as rows:
-        row = rows.link(sha256(secret.encode()).digest())
-        kept = execute_sql(rows, "select * from links").fetchall()
+    with plane.store.read() as tx:
+        row = tx.links.get(sha256(secret.encode()).digest())
+        kept = execute_sql(tx, "select * from links").fetchall()
     assert row
     assert row.created_by == "local:test"
     assert row.expires_at - row.created_at == timedelta(days=7) / timedelta(milliseconds=1)
@@ -145,11 +145,11 @@ def test_a_link_ends_after_the_days_that_the_operator_set(
     jane = ids(plane, "jane")
     with closing(with_other_settings(store_deployment, link_days=30)) as patient:
         (link,) = patient.links.create(jane, LOCAL)
-    with plane.store.read() as rows:
-        now = from_milliseconds(rows.now())
+    with plane.store.read() as tx:
+        now = from_milliseconds(tx.now())
     assert timedelta(days=29, hours=23) < link.expires_at - now < timedelta(days=30, seconds=1)
-    with plane.store.write() as rows:
-        execute_sql(rows, "update links set expires_at = 1")
+    with plane.store.write() as tx:
+        execute_sql(tx, "update links set expires_at = 1")
     with pytest.raises(LinkInvalid, match="has expired"):
         plane.sign_in.link_account(secret_of(link))
 
@@ -303,8 +303,8 @@ def test_where_everybody_signs_in_by_sso_an_owner_needs_no_link(
     ) as plane:
         made = plane.owners.create("boss@example.com", "Boss", LOCAL)
         assert made.link is None
-        with plane.store.read() as rows:
-            account = rows.account(user_id=made.user_id)
+        with plane.store.read() as tx:
+            account = tx.accounts.get(made.user_id)
     assert account
     assert (account.permission_level, account.is_sso_user) == ("owner", True)
 

@@ -98,8 +98,8 @@ def test_the_list_shows_the_role_that_the_person_has_now(
 
 def test_a_token_of_nobody_any_more_is_no_good(plane: ControlPlane, people: list[str]) -> None:
     token, _ = plane.tokens.create_personal(people[0], "laptop", None)
-    with plane.store.write() as rows:  # as a database would have it that was restored in part
-        execute_sql(rows, "update tokens set user_id = 'usr_gone'")
+    with plane.store.write() as tx:  # as a database would have it that was restored in part
+        execute_sql(tx, "update tokens set user_id = 'usr_gone'")
     with pytest.raises(NotAuthenticated, match="does not exist any more"):
         plane.tokens.authenticate(token)
 
@@ -135,6 +135,6 @@ def test_expired_and_revoked_tokens_are_not_live(plane: ControlPlane, people: li
     plane.tokens.create_personal(people[0], "laptop", 1)
     plane.tokens.revoke_personal(people[0], revoked.token_id)
     assert [one.name for one in plane.tokens.list_live(people[0])] == ["laptop"]
-    with plane.store.write() as rows:
-        execute_sql(rows, "update tokens set expires_at = 1 where name = 'laptop'")
+    with plane.store.write() as tx:
+        execute_sql(tx, "update tokens set expires_at = 1 where name = 'laptop'")
     assert plane.tokens.list_live(people[0]) == []

@@ -1,160 +1,281 @@
-"""The rules of hashes and accounts, as tests: see `testing.StoreContract`."""
+"""The rules of changes to accounts, and of locks on them: see `interface.Transaction`."""
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from time import sleep
+from typing import Any, TypeVar
 
 import pytest
-from tests.store.contract.steps import StoreSteps, user_id_of, user_row
+from msgspec import structs
+from tests.store.contract.steps import StoreSteps, user_id_of
 
-from anyscale.server.store.interface import Store
+from anyscale.errors import StoreUnavailable
+from anyscale.server.store.interface import Store, Transaction
+from anyscale.server.store.records import AccountRecord
 
 __all__ = ["AccountRules"]
 
+Item = TypeVar("Item")
 
-class AccountRules(StoreSteps):
-    """The first hash stays; accounts are the users of published batches, and no others."""
+# How an account stops being one of an owner who can sign in.
+_LOSING: dict[str, Callable[[Transaction, str], None]] = {
+    "demoted": lambda tx, user_id: tx.accounts.set_role(user_id, "collaborator"),
+    "suspended": lambda tx, user_id: tx.accounts.set_suspended(user_id, 7),
+    "deleted": lambda tx, user_id: tx.accounts.delete(user_id),
+}
 
-    def test_the_first_hash_of_a_row_stays(self, store: Store, claim: Any) -> None:
-        batch, other = self.add(store, 1), self.add(store, 2)
-        claim(batch, "a@x.org", hash_due=True, lastname="Doe")
-        claim(batch, "b@x.org", first=1)
-        ids = [user_row(batch, at, "").user_id for at in range(2)]
-        with store.read() as rows:
-            (due,) = rows.due(batch.id, [*ids, "usr_none"])
-            assert (due.user_id, due.name, due.lastname) == (ids[0], "Jane", "Doe")
-            assert due.email == "a@x.org"
-            assert rows.due(other.id, ids) == []
-            assert (rows.count_due(batch.id), rows.count_due(other.id)) == (1, 0)
-        with store.write() as rows:
-            assert rows.save_hashes(other.id, [(ids[0], "wrong batch")]) == 0
-            hashes = [(ids[0], "first"), (ids[1], "not due"), (ids[0], "later")]
-            assert rows.save_hashes(batch.id, hashes) == 1
-            assert rows.save_hashes(batch.id, [(ids[0], "second")]) == 0
-            assert rows.save_hashes(batch.id, []) == 0
-            assert rows.count_due(batch.id) == 0
-            assert rows.due(batch.id, ids) == []
+
+def _in_order(items: Sequence[Item], number: int) -> list[Item]:
+    """Return items in an order that differs from number to number."""
+    first = number % len(items)
+    turned = [*items[first:], *items[:first]]
+    return turned[::-1] if number % 2 else turned
+
+
+class ChangeRules(StoreSteps):
+    """A change to an account changes that account alone."""
+
+    def test_an_account_is_found_by_its_id_and_by_its_email(self, store: Store) -> None:
+        batch = self.publish(store, 1, "Jane@x.org", lastname="Doe", is_sso_user=True)
+        jane = AccountRecord(
+            user_id=user_id_of(batch, 0),
+            batch_id=batch.batch_id,
+            email="Jane@x.org",
+            name="Jane",
+            lastname="Doe",
+            is_sso_user=True,
+            permission_level="collaborator",
+            password_hash=None,
+            password_set_at=None,
+            suspended_at=None,
+            created_at=5_000,
+        )
+        for begin in (store.read, store.write):
+            with begin() as tx:
+                found = tx.accounts.get(jane.user_id)
+                assert found == jane
+                assert found.is_sso_user is True  # and not 1
+                assert tx.accounts.find("jane@x.org") == jane
+                assert tx.accounts.find("Jane@x.org") is None
+                assert tx.accounts.get("usr_none") is None
+                assert tx.accounts.get("") is None
+        with store.write() as tx:
+            assert tx.accounts.lock([jane.user_id]) == {jane.user_id: jane}
+
+    def test_the_representation_of_an_account_shows_no_hash(self, store: Store) -> None:
+        batch = self.publish(store, 1, "a@x.org")
+        with store.write() as tx:
+            tx.accounts.set_password(user_id_of(batch, 0), "s3cr3t", None)
+        assert "s3cr3t" not in repr(self.account(store, user_id_of(batch, 0)))
 
     @pytest.mark.parametrize("state", ["open", "dropped", "expired"])
-    def test_nobody_of_a_batch_that_is_not_published_is_an_account(
+    def test_a_row_of_a_batch_that_is_not_published_is_no_account(
         self, store: Store, claim: Any, state: str
     ) -> None:
-        batch = self.add(store, 1)
-        claim(batch, "a@x.org")
+        published, batch = self.publish(store, 1, "a@x.org"), self.add(store, 2)
+        claim(batch, "b@x.org")
         if state != "open":
             self.end(store, batch, state)
-        with store.read() as rows:
-            assert self.live(rows) == []
-            assert rows.users_like(email_key="a@x.org", limit=1) == []
-            assert rows.users_like(name="Jane", limit=1) == []
-            assert rows.created_users(batch.batch_id, "", 10) == []
+        ids = [user_id_of(published, 0), user_id_of(batch, 0)]
+        for begin in (store.read, store.write):
+            with begin() as tx:
+                assert tx.accounts.get(ids[1]) is None
+                assert tx.accounts.find("b@x.org") is None
+        with store.write() as tx:
+            assert [*tx.accounts.lock(ids)] == ids[:1]
 
-    def test_everybody_of_a_batch_is_an_account_at_one_moment(
-        self, store: Store, claim: Any
-    ) -> None:
+    def test_a_row_that_is_no_account_is_not_changed(self, store: Store, claim: Any) -> None:
         batch = self.add(store, 1)
-        claim(batch, "c@x.org", "a@x.org", "b@x.org")
-        with store.read() as rows:
-            assert self.live(rows) == []
-            self.end(store, batch, "published")
-            assert self.live(rows) == []
-        with store.read() as rows:
-            assert self.live(rows) == ["c@x.org", "a@x.org", "b@x.org"]
-            (account,) = rows.users_like(email_key="c@x.org", limit=1)
-        user_id = user_row(batch, 0, "").user_id
-        assert account == ("c@x.org", "Jane", 5_000, "collaborator", user_id, None)
-
-    def test_created_users_come_in_order_page_by_page(self, store: Store, claim: Any) -> None:
-        batch, neighbour = self.add(store, 1), self.add(store, 2)
-        claim(neighbour, "z@x.org")
-        claim(batch, *(f"u{9 - at}@x.org" for at in range(10)), title="CTO", is_sso_user=True)
+        claim(batch, "a@x.org")
+        user_id = user_id_of(batch, 0)
+        with store.write() as tx:
+            tx.accounts.set_password(user_id, "hash", 7)
+            tx.accounts.set_suspended(user_id, 7)
+            tx.accounts.set_role(user_id, "owner")
+            tx.accounts.delete(user_id)
+            assert tx.accounts.lock_owners() == []
         self.end(store, batch, "published")
-        self.end(store, neighbour, "published")
-        seen: list[tuple[Any, ...]] = []
-        with store.read() as rows:
-            while page := rows.created_users(batch.batch_id, seen[-1][0] if seen else "", 4):
-                assert len(page) <= 4
-                seen += page
-        assert [user[2] for user in seen] == [f"u{9 - at}@x.org" for at in range(10)]
-        user_id = user_row(batch, 0, "").user_id
-        assert seen[0] == (user_id, "Jane", "u9@x.org", 5_000, True, None, "CTO")
+        found = self.account(store, user_id)
+        assert (found.password_hash, found.password_set_at, found.suspended_at) == (None,) * 3
+        assert found.permission_level == "collaborator"
 
-    def test_accounts_are_listed_page_by_page(self, store: Store, claim: Any) -> None:
-        first, second = self.add(store, 1), self.add(store, 2)
-        claim(second, "c@x.org", "d@x.org")
-        claim(first, "a@x.org", "b@x.org", "e@x.org")
-        self.end(store, second, "published")
-        self.end(store, first, "published")
-        seen: list[tuple[Any, ...]] = []
-        with store.read() as rows:
-            while page := rows.live_users(
-                email_contains="", name_contains="", after=seen[-1][4] if seen else "", limit=2
-            ):
-                seen += page
-        assert [user[0][0] for user in seen] == ["a", "b", "e", "c", "d"]
-
-    def test_an_account_tells_since_when_it_is_suspended(self, store: Store) -> None:
+    def test_a_rehash_leaves_the_time_at_which_the_user_chose_the_password(
+        self, store: Store
+    ) -> None:
         batch = self.publish(store, 1, "a@x.org", "b@x.org")
-        for at in (7, None):
-            with store.write() as rows:
-                rows.suspend(user_id_of(batch, 1), at)
-            with store.read() as rows:
-                listed = rows.live_users(email_contains="", name_contains="", after="", limit=9)
-                namesakes = rows.users_like(name="Jane", limit=9)
-                (found,) = rows.users_like(email_key="b@x.org", limit=1)
-            for users in (listed, namesakes):
-                assert [user[5] for user in users] == [None, at]
-            assert found[5] == at
+        user_id, other = (user_id_of(batch, at) for at in range(2))
+        for password_hash, at, expected in [
+            ("1", None, None),
+            ("2", 7, 7),
+            ("3", None, 7),
+            ("4", 8, 8),
+        ]:
+            with store.write() as tx:
+                tx.accounts.set_password(user_id, password_hash, at)
+            found = self.account(store, user_id)
+            assert (found.password_hash, found.password_set_at) == (password_hash, expected)
+        assert self.account(store, other).password_hash is None
 
-    def test_the_suspended_are_listed_alone_page_by_page(self, store: Store, claim: Any) -> None:
-        batch = self.publish(store, 1, *(f"{letter}@x.org" for letter in "fedcba"))
-        claim(self.add(store, 2), "open@x.org")
-        with store.write() as rows:
-            for position in (4, 0, 3, 5):
-                rows.suspend(user_id_of(batch, position), 7)
-            rows.suspend(user_id_of(batch, 3), None)
-        seen: list[tuple[Any, ...]] = []
-        with store.read() as rows:
-            while page := rows.live_users(
-                email_contains="",
-                name_contains="",
-                suspended=True,
-                after=seen[-1][4] if seen else "",
-                limit=2,
-            ):
-                assert len(page) == min(2, 3 - len(seen))  # the filter comes before the limit
-                seen += page
-            assert [user[0][0] for user in seen] == ["f", "b", "a"]
-            assert self.live(rows, email="a@", suspended=True) == ["a@x.org"]
-            assert self.live(rows, email="c@", suspended=True) == []
-            assert self.live(rows, name="nobody", suspended=True) == []
+    def test_suspending_and_restoring_an_account_changes_no_other_one(self, store: Store) -> None:
+        batch = self.publish(store, 1, "a@x.org", "b@x.org")
+        before = [self.account(store, user_id_of(batch, at)) for at in range(2)]
+        with store.write() as tx:
+            tx.accounts.set_suspended(before[0].user_id, 7)
+        suspended = structs.replace(before[0], suspended_at=7)
+        assert self.account(store, before[0].user_id) == suspended
+        assert self.account(store, before[1].user_id) == before[1]
+        with store.write() as tx:
+            tx.accounts.set_suspended(before[0].user_id, None)
+        assert self.account(store, before[0].user_id) == before[0]
 
-    def test_accounts_are_found_by_parts_of_email_and_name(self, store: Store, claim: Any) -> None:
-        batch = self.add(store, 1)
-        claim(batch, "Jane.Doe@Corp.local", name="Jane")
-        claim(batch, "hans@x.org", first=1, name="STRASSE 50%")
-        claim(batch, "anna@x.org", first=2, name="Straße_")
-        self.end(store, batch, "published")
-        with store.read() as rows:
-            assert self.live(rows, email="doe@corp") == ["Jane.Doe@Corp.local"]
-            assert self.live(rows, email="x.org") == ["hans@x.org", "anna@x.org"]
-            assert self.live(rows, name="strasse") == ["hans@x.org", "anna@x.org"]
-            assert self.live(rows, email="anna", name="strasse") == ["anna@x.org"]
-            assert self.live(rows, name="%") == ["hans@x.org"]
-            assert self.live(rows, name="_") == ["anna@x.org"]
-            assert [user[0] for user in rows.users_like(name="Jane", limit=2)] == [
-                "Jane.Doe@Corp.local"
-            ]
-            assert rows.users_like(name="jane", limit=2) == []
-            assert len(rows.users_like(email_key="jane.doe@corp.local", limit=2)) == 1
-            assert rows.users_like(email_key="jane.doe", limit=2) == []
+    def test_suspended_owners_do_not_count_as_owners(self, store: Store) -> None:
+        batch = self.publish(store, 1, *(f"u{at}@x.org" for at in range(4)))
+        ids = [user_id_of(batch, at) for at in range(4)]
+        with store.write() as tx:
+            for user_id in reversed(ids[:3]):
+                tx.accounts.set_role(user_id, "owner")
+            tx.accounts.set_suspended(ids[0], 7)
+            assert list(tx.accounts.lock_owners()) == ids[1:3]
+            tx.accounts.set_role(ids[1], "collaborator")
+            tx.accounts.set_suspended(ids[0], None)
+        with store.write() as tx:
+            assert list(tx.accounts.lock_owners()) == [ids[0], ids[2]]
+            levels = [user.permission_level for user in tx.users.list_named("Jane", 9)]
+        assert levels == ["owner", "collaborator", "owner", "collaborator"]
 
-    def test_no_more_namesakes_are_given_than_were_asked_for(
-        self, store: Store, claim: Any
+    def test_an_unknown_role_is_refused(self, store: Store) -> None:
+        batch = self.publish(store, 1, "a@x.org")
+        with pytest.raises(StoreUnavailable), store.write() as tx:
+            tx.accounts.set_role(user_id_of(batch, 0), "emperor")
+        assert self.account(store, user_id_of(batch, 0)).permission_level == "collaborator"
+
+
+class LockRules(StoreSteps):
+    """A transaction that locks an account sees what the previous one has committed."""
+
+    def test_the_accounts_that_exist_are_locked_by_one_call(self, store: Store) -> None:
+        batch = self.publish(store, 1, *(f"u{at}@x.org" for at in range(4)))
+        ids = [user_id_of(batch, at) for at in range(4)]
+        with store.write() as tx:
+            locked = tx.accounts.lock([*ids[1:], "usr_none", f"{ids[0]}\0", "u0@x.org", ids[1]])
+            assert locked == {user_id: tx.accounts.get(user_id) for user_id in ids[1:]}
+            assert [*locked] == ids[1:]
+            assert tx.accounts.lock([]) == {}
+
+    def test_transactions_that_lock_several_accounts_in_any_order_do_not_deadlock(
+        self, store: Store
     ) -> None:
-        batch = self.add(store, 1)
-        claim(batch, "a@x.org", "b@x.org", "c@x.org")
-        self.end(store, batch, "published")
-        with store.read() as rows:
-            assert [user[0] for user in rows.users_like(name="Jane", limit=2)] == [
-                "a@x.org",
-                "b@x.org",
-            ]
+        batch = self.publish(store, 1, *(f"u{at}@x.org" for at in range(4)))
+        ids = [user_id_of(batch, at) for at in range(4)]
+        start = Barrier(8)
+
+        def count_up(number: int) -> None:
+            some = _in_order(ids, number)[:3]
+            start.wait()
+            for _ in range(5):
+                with store.write() as tx:
+                    for user_id, account in tx.accounts.lock(some).items():
+                        count = int(account.password_hash or 0) + 1
+                        tx.accounts.set_password(user_id, str(count), None)
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(count_up, range(8)))
+        counts = [int(self.account(store, user_id).password_hash or 0) for user_id in ids]
+        assert sum(counts) == 8 * 5 * 3
+
+    def test_a_lock_shows_what_another_transaction_did_to_the_account(self, store: Store) -> None:
+        batch = self.publish(store, 1, "a@x.org")
+        user_id = user_id_of(batch, 0)
+
+        def count(_: int) -> None:
+            with store.write() as tx:
+                found = tx.accounts.lock([user_id])[user_id]
+                sleep(0.001)
+                tx.accounts.set_password(user_id, f"{found.password_hash or ''}x", None)
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(count, range(24)))
+        assert self.account(store, user_id).password_hash == "x" * 24
+
+    def test_a_lock_that_waited_for_a_deletion_finds_no_account(self, store: Store) -> None:
+        batch = self.publish(store, 1, "a@x.org")
+        user_id = user_id_of(batch, 0)
+
+        def lock() -> object:
+            with store.write() as tx:
+                return tx.accounts.lock([user_id])
+
+        with ThreadPoolExecutor(1) as pool:
+            with store.write() as tx:
+                assert tx.accounts.lock([user_id])
+                locking = pool.submit(lock)
+                sleep(0.1)
+                tx.accounts.delete(user_id)
+            assert locking.result() == {}
+
+    @pytest.mark.parametrize("how", list(_LOSING))
+    def test_of_two_owners_who_leave_at_once_one_stays(self, store: Store, how: str) -> None:
+        batch = self.publish(store, 1, "a@x.org", "b@x.org")
+        ids = [user_id_of(batch, at) for at in range(2)]
+        with store.write() as tx:
+            for user_id in ids:
+                tx.accounts.set_role(user_id, "owner")
+        start = Barrier(2)
+
+        def leave(user_id: str) -> None:
+            start.wait()
+            with store.write() as tx:
+                if len(tx.accounts.lock_owners()) > 1:
+                    sleep(0.05)
+                    _LOSING[how](tx, user_id)
+
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(leave, ids))
+        with store.write() as tx:
+            assert len(tx.accounts.lock_owners()) == 1
+
+    def test_a_lock_on_the_owners_shows_one_that_was_made_just_before(self, store: Store) -> None:
+        batch = self.publish(store, 1, *(f"u{at}@x.org" for at in range(8)))
+
+        def make_owner(position: int) -> int:
+            with store.write() as tx:
+                before = len(tx.accounts.lock_owners())
+                tx.accounts.set_role(user_id_of(batch, position), "owner")
+                return before
+
+        with ThreadPoolExecutor(8) as pool:
+            assert sorted(pool.map(make_owner, range(8))) == list(range(8))
+
+    def test_after_the_owners_accounts_may_be_locked_in_any_order(self, store: Store) -> None:
+        batch = self.publish(store, 1, "a@x.org", "b@x.org")
+        ids = [user_id_of(batch, at) for at in range(2)]
+
+        def suspend(order: list[str]) -> None:
+            with store.write() as tx:
+                tx.accounts.lock_owners()
+                for user_id in order:
+                    assert tx.accounts.lock([user_id])
+                    sleep(0.02)
+                    tx.accounts.set_suspended(user_id, 7)
+
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(suspend, [ids, ids[::-1]]))
+        assert [self.account(store, user_id).suspended_at for user_id in ids] == [7, 7]
+
+    def test_a_reader_waits_for_no_lock(self, store: Store) -> None:
+        batch = self.publish(store, 1, "a@x.org")
+        user_id = user_id_of(batch, 0)
+        with store.write() as writing:
+            writing.accounts.lock_owners()
+            writing.accounts.lock([user_id])
+            writing.accounts.set_role(user_id, "owner")
+            with store.read() as tx:
+                found = tx.accounts.get(user_id)
+                (listed,) = tx.users.list(email="", name="", after="", limit=9)
+        assert found
+        assert found.permission_level == listed.permission_level == "collaborator"
+
+
+class AccountRules(ChangeRules, LockRules):
+    """Every rule of accounts."""

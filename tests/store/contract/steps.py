@@ -1,29 +1,29 @@
-"""What the tests of a store start from: rows, and the steps that most of them take."""
+"""Records for the tests of a store, and steps that most of them take."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
-from anyscale.server.store.interface import (
+from anyscale.server.store.interface import Store, Transaction
+from anyscale.server.store.records import (
     AccountRecord,
     BatchRecord,
     ChunkRecord,
     EmailHolder,
     LinkRecord,
+    NewUserRecord,
+    NewUsers,
     SessionRecord,
-    Store,
     TokenRecord,
-    Transaction,
-    UserRecord,
-    UserRecords,
 )
 
 __all__ = [
     "StoreSteps",
     "batch_row",
+    "chunk_row",
+    "delete_chunk",
     "link_row",
-    "page_row",
     "rows_of",
     "session_row",
     "token_row",
@@ -33,7 +33,7 @@ __all__ = [
 
 
 def batch_row(number: int, key: str | None = None, *, at: int = 1_000) -> BatchRecord:
-    """Make an open batch to insert; the higher the number, the later it sorts."""
+    """Return an open batch to insert; the higher the number, the later it sorts."""
     return BatchRecord(
         id=0,
         batch_id=f"bat_{number:024x}",
@@ -47,12 +47,12 @@ def batch_row(number: int, key: str | None = None, *, at: int = 1_000) -> BatchR
 
 
 def user_id_of(batch: BatchRecord, position: int) -> str:
-    """Give the id of a user of a batch."""
+    """Return the id of a user of a batch."""
     return f"usr_{batch.batch_id[4:]}{position:08x}"
 
 
-def user_row(batch: BatchRecord, position: int, email: str, **fields: Any) -> UserRecord:
-    """Make a user to insert."""
+def user_row(batch: BatchRecord, position: int, email: str, **fields: Any) -> NewUserRecord:
+    """Return a user to insert."""
     values = {
         "user_id": user_id_of(batch, position),
         "email_key": email.lower(),
@@ -63,28 +63,28 @@ def user_row(batch: BatchRecord, position: int, email: str, **fields: Any) -> Us
         "is_sso_user": False,
         "hash_due": False,
     }
-    return UserRecord(**(values | fields))
+    return NewUserRecord(**(values | fields))
 
 
-def rows_of(users: Sequence[UserRecord]) -> UserRecords:
-    """Take users that are made already to insert."""
-    return UserRecords([user.email_key for user in users], users.__getitem__)
+def rows_of(users: Sequence[NewUserRecord]) -> NewUsers:
+    """Return users to insert that are built already."""
+    return NewUsers([user.email_key for user in users], users.__getitem__)
 
 
-def page_row(number: int, **counts: int) -> ChunkRecord:
-    """Make what a page of claims leaves."""
+def chunk_row(number: int, **counts: int) -> ChunkRecord:
+    """Return a chunk to save."""
     return ChunkRecord(
         number, b"digest", b"root", **({"users": 0, "skipped": 0, "conflicts": 0} | counts)
     )
 
 
 def token_row(number: int, name: str | None = None, **fields: Any) -> TokenRecord:
-    """Make a token to insert."""
+    """Return a token to insert."""
     values: dict[str, Any] = {
         "token_id": f"tok_{number}",
         "name": name or f"name-{number}",
         "role": "owner",
-        "hash": bytes([number]) * 32,
+        "hash": number.to_bytes(32),
         "created_by": "local:jane",
         "created_at": 1_000,
     }
@@ -92,11 +92,11 @@ def token_row(number: int, name: str | None = None, **fields: Any) -> TokenRecor
 
 
 def session_row(number: int, user_id: str, **fields: Any) -> SessionRecord:
-    """Make a session to insert; the higher the number, the later it began."""
+    """Return a session to insert; the higher the number, the later it was created."""
     values: dict[str, Any] = {
         "session_id": f"ses_{number}",
         "user_id": user_id,
-        "hash": bytes([number]) * 32,
+        "hash": number.to_bytes(32),
         "way": "password",
         "address": "192.0.2.1",
         "agent": "Firefox",
@@ -108,15 +108,22 @@ def session_row(number: int, user_id: str, **fields: Any) -> SessionRecord:
 
 
 def link_row(number: int, user_id: str, **fields: Any) -> LinkRecord:
-    """Make a link to put."""
+    """Return a link to insert."""
     values: dict[str, Any] = {
         "user_id": user_id,
-        "hash": bytes([number]) * 32,
+        "hash": number.to_bytes(32),
         "created_by": "local:jane",
         "created_at": 1_000,
         "expires_at": 9_000,
     }
     return LinkRecord(**(values | fields))
+
+
+def delete_chunk(tx: Transaction, batch: int, number: int, first_id: str, end_id: str) -> None:
+    """Delete a chunk and its users."""
+    tx.chunks.lock(batch, number)
+    tx.users.delete(first_id, end_id)
+    tx.chunks.delete(batch, number)
 
 
 class StoreSteps:
@@ -129,9 +136,9 @@ class StoreSteps:
         def insert(
             batch: BatchRecord, *emails: str, first: int = 0, **fields: Any
         ) -> Sequence[EmailHolder]:
-            rows = [user_row(batch, at, email, **fields) for at, email in enumerate(emails, first)]
-            with store.write() as transaction:
-                return transaction.insert_users(batch.id, rows_of(rows))
+            users = [user_row(batch, at, email, **fields) for at, email in enumerate(emails, first)]
+            with store.write() as tx:
+                return tx.users.insert(batch.id, rows_of(users))
 
         return insert
 
@@ -139,44 +146,47 @@ class StoreSteps:
         self, store: Store, number: int, key: str | None = None, *, at: int = 1_000
     ) -> BatchRecord:
         """Insert an open batch in a transaction of its own."""
-        with store.write() as rows:
-            batch = rows.add_batch(batch_row(number, key, at=at))
+        with store.write() as tx:
+            batch = tx.batches.add(batch_row(number, key, at=at))
         assert batch
         return batch
 
-    def batches(self, rows: Transaction, *, open_only: bool = False) -> list[BatchRecord]:
-        """List the batches that a transaction sees."""
-        return list(rows.batches(open_only=open_only, before="", limit=100))
+    def batches(self, tx: Transaction, *, open_only: bool = False) -> list[BatchRecord]:
+        """Return the batches that a transaction sees."""
+        return list(tx.batches.list(open_only=open_only, before="", limit=100))
 
     def end(self, store: Store, batch: BatchRecord, state: str) -> None:
         """End a batch in a transaction of its own."""
-        with store.write() as rows:
+        with store.write() as tx:
             if state == "published":
-                rows.publish(batch.id, "local:joe", 5_000)
+                tx.batches.publish(batch.id, "local:joe", 5_000)
             else:
-                rows.set_state(batch.id, state)
+                tx.batches.set_state(batch.id, state)
 
     def publish(self, store: Store, number: int, *emails: str, **fields: Any) -> BatchRecord:
-        """Make accounts: a published batch of its own."""
+        """Create accounts by a published batch."""
         batch = self.add(store, number)
-        with store.write() as rows:
+        with store.write() as tx:
             users = [user_row(batch, at, email, **fields) for at, email in enumerate(emails)]
-            assert rows.insert_users(batch.id, rows_of(users)) == []
+            assert tx.users.insert(batch.id, rows_of(users)) == []
         self.end(store, batch, "published")
         return batch
 
     def account(self, store: Store, user_id: str) -> AccountRecord:
-        """Give an account that there is."""
-        with store.read() as rows:
-            found = rows.account(user_id=user_id)
+        """Return an account that exists."""
+        with store.read() as tx:
+            found = tx.accounts.get(user_id)
         assert found
         return found
 
     def live(
-        self, rows: Transaction, email: str = "", name: str = "", *, suspended: bool = False
+        self, tx: Transaction, email: str = "", name: str = "", *, suspended: bool = False
     ) -> list[str]:
-        """List the emails of the accounts that a transaction sees."""
-        found = rows.live_users(
-            email_contains=email, name_contains=name, suspended=suspended, after="", limit=100
-        )
-        return [user[0] for user in found]
+        """Return the emails of the accounts that a transaction sees."""
+        found = tx.users.list(email=email, name=name, suspended=suspended, after="", limit=100)
+        return [user.email for user in found]
+
+    def chunk(self, tx: Transaction, batch: BatchRecord, number: int) -> ChunkRecord | None:
+        """Return a chunk without locking it."""
+        chunks = (chunk for chunk in tx.chunks.list(batch.id) if chunk.number == number)
+        return next(chunks, None)

@@ -1,4 +1,4 @@
-"""Who may: a system user of the control plane's own machine, or the token of an owner."""
+"""Permissions: of a system user of the control plane's own machine, or of an owner's token."""
 
 import os
 import pwd
@@ -7,26 +7,27 @@ from collections.abc import Collection
 from msgspec import Struct, field, structs
 
 from anyscale.errors import NotAuthenticated, NotPermitted
-from anyscale.server.store.interface import TokenRecord, Transaction
+from anyscale.server.store.interface import Transaction
+from anyscale.server.store.records import TokenRecord
 
 __all__ = ["Principal", "holder_of", "live_token", "local_actor", "require_owner", "require_role"]
 
 
 class Principal(Struct, frozen=True):
-    """Who makes a call, as the trail names it."""
+    """The caller of a request."""
 
-    #: `local:jane` for a system user of this machine, `token:NAME` for who holds a token that is
-    #: nobody's own, `user:usr_...` for a person
+    #: The name in the audit log: `local:jane` for a system user of this machine, `user:usr_...` for
+    #: the owner of a personal token, `token:NAME` for any other token.
     actor: str
-    #: None for a system user, who could read the database as well.
+    #: None for a system user, who can write to the database anyway.
     token_hash: bytes | None = field(default=None)
 
     def __repr__(self) -> str:
-        return f"Caller({self.actor!r})"
+        return f"Principal({self.actor!r})"
 
 
 def local_actor() -> str:
-    """Name the system user of this process."""
+    """Return the actor for the system user of this process."""
     try:
         return f"local:{pwd.getpwuid(os.getuid()).pw_name}"
     except KeyError:  # a container may run as a user without a name
@@ -34,29 +35,29 @@ def local_actor() -> str:
 
 
 def holder_of(token: TokenRecord) -> str:
-    """Name who holds a token: the person whose own it is, or else the name that it was given."""
+    """Return the actor for a token: its owner, or its name if it has none."""
     return f"user:{token.user_id}" if token.user_id else f"token:{token.name}"
 
 
-def live_token(rows: Transaction, token_hash: bytes) -> TokenRecord:
-    """Give a token that is neither expired nor revoked, with the role that it has now.
+def live_token(tx: Transaction, token_hash: bytes) -> TokenRecord:
+    """Return a token that is neither expired nor revoked, with the role that it has now.
 
     Raises:
-        NotAuthenticated: it is, or the account that it belongs to is suspended or gone.
+        NotAuthenticated: it is, or its owner's account is suspended or deleted.
     """
-    token = rows.token(token_hash)
+    token = tx.tokens.get(token_hash)
     if token is None:
         raise NotAuthenticated("the token is unknown here: is it of another control plane?")
     actor = holder_of(token)
     if token.revoked_at is not None:
         raise NotAuthenticated(f"the token {token.name!r} was revoked: ask for a new one", actor)
-    if token.expires_at is not None and token.expires_at <= rows.now():
+    if token.expires_at is not None and token.expires_at <= tx.now():
         raise NotAuthenticated(f"the token {token.name!r} has expired: ask for a new one", actor)
-    return _with_its_persons_role(rows, token) if token.user_id else token
+    return _with_role_of_owner(tx, token) if token.user_id else token
 
 
-def _with_its_persons_role(rows: Transaction, token: TokenRecord) -> TokenRecord:
-    account = rows.account(user_id=token.user_id or "")
+def _with_role_of_owner(tx: Transaction, token: TokenRecord) -> TokenRecord:
+    account = tx.accounts.get(token.user_id or "")
     if account is None:
         raise NotAuthenticated(f"the account of the token {token.name!r} does not exist any more")
     if account.suspended_at is not None:
@@ -67,32 +68,33 @@ def _with_its_persons_role(rows: Transaction, token: TokenRecord) -> TokenRecord
     return structs.replace(token, role=account.permission_level)
 
 
-def require_owner(rows: Transaction, caller: Principal, about: Collection[str] = ()) -> None:
-    """Check in a transaction that its caller may still write.
+def require_owner(tx: Transaction, caller: Principal, user_ids: Collection[str] = ()) -> None:
+    """Check in a write transaction that its caller is still an owner, and lock accounts.
 
     Args:
-        rows: the transaction.
-        caller: whose it is.
-        about: ids of accounts to hold. Who has a personal token holds the own account as well: all
-            of them are taken together, by their ids, as whoever holds several accounts does.
+        tx: the transaction.
+        caller: of the request.
+        user_ids: of the accounts to lock. The account of a personal token is locked with them, by
+            one call, since two transactions that lock accounts one by one can deadlock.
 
     Raises:
         NotAuthenticated: the token is not valid any more.
-        NotPermitted: it is not an owner's.
+        NotPermitted: its role is not `owner`.
     """
-    if about:
-        token = rows.token(caller.token_hash) if caller.token_hash else None
-        rows.hold_accounts({*about, token.user_id} if token and token.user_id else set(about))
+    token = tx.tokens.get(caller.token_hash) if caller.token_hash else None
+    own = {token.user_id} if token and token.user_id else set()
+    if own or user_ids:
+        tx.accounts.lock(own.union(user_ids))
     if caller.token_hash is None:
         return
-    require_role(caller, live_token(rows, caller.token_hash).role)
+    require_role(caller, live_token(tx, caller.token_hash).role)
 
 
 def require_role(caller: Principal, role: str) -> None:
-    """Check that somebody's role allows what owners may.
+    """Check that a role is an owner's.
 
     Raises:
-        NotPermitted: it does not.
+        NotPermitted: it is not.
     """
     if role != "owner":
         raise NotPermitted(f"{caller.actor} is a {role}: this takes an owner's token")

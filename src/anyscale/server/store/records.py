@@ -1,4 +1,4 @@
-"""The rows that a control plane keeps."""
+"""The records that a store keeps. All times are whole milliseconds since 1970, UTC."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
@@ -11,20 +11,27 @@ __all__ = [
     "BatchRecord",
     "ChunkRecord",
     "ConflictRecord",
+    "CreatedUserRecord",
     "EmailHolder",
     "LinkRecord",
+    "NewUserRecord",
+    "NewUsers",
     "PendingHash",
+    "Record",
     "SessionRecord",
     "TokenRecord",
     "UserRecord",
-    "UserRecords",
 ]
 
 
-class BatchRecord(Struct, frozen=True):
-    """A batch. Times are whole milliseconds since 1970, UTC."""
+class Record(Struct, frozen=True, array_like=True):
+    """A row. `array_like` lets msgspec build a list of records from a list of tuples."""
 
-    #: Given by the store: 0 before it is inserted.
+
+class BatchRecord(Record, frozen=True):
+    """One run of the main job."""
+
+    #: The store's own number of the batch; 0 before it is inserted.
     id: int
     batch_id: str
     idempotency_key: str
@@ -37,8 +44,8 @@ class BatchRecord(Struct, frozen=True):
     published_at: int | None = None
 
 
-class ChunkRecord(Struct, frozen=True):
-    """What a page of claims left."""
+class ChunkRecord(Record, frozen=True):
+    """The outcome of a chunk: enough to answer it again, and to publish without counting users."""
 
     number: int
     #: SHA-256 over the entries, never over a password
@@ -50,8 +57,21 @@ class ChunkRecord(Struct, frozen=True):
     conflicts: int
 
 
-class UserRecord(NamedTuple):
-    """A user to insert. A tuple, since a statement takes the values of a thousand in a row."""
+class ConflictRecord(Record, frozen=True, gc=False):
+    """An entry of a batch whose email is taken."""
+
+    position: int
+    email: str
+    #: `exists`, `duplicate` or `held`
+    kind: str
+    #: the position of the entry of the same batch that has the email; for `duplicate`
+    other: int | None
+    #: the id of the open batch that has the email; for `held`
+    holder: str | None
+
+
+class NewUserRecord(NamedTuple):
+    """A user to insert. A tuple, since one statement takes the values of a thousand of them."""
 
     user_id: str
     email_key: str
@@ -60,46 +80,47 @@ class UserRecord(NamedTuple):
     lastname: str | None
     title: str | None
     is_sso_user: bool
-    #: Whether a password was announced, whose hash is still to come.
+    #: Whether a password will follow, whose hash is stored later.
     hash_due: bool
 
 
-class UserRecords:
-    """Users to insert, each row made when it is asked for: a database works on the first meanwhile.
+class NewUsers:
+    """Users to insert. Each record is built when it is read, while the database inserts others.
 
     Args:
-        email_keys: of the users.
-        make: gives the row of a user by its place in `email_keys`, and the same each time.
+        email_keys: of the users, in order.
+        build: returns the record of the user at an index; the same one each time.
     """
 
-    def __init__(self, email_keys: Sequence[str], make: Callable[[int], UserRecord]) -> None:
+    def __init__(self, email_keys: Sequence[str], build: Callable[[int], NewUserRecord]) -> None:
         self._email_keys = email_keys
-        self._make = make
+        self._build = build
 
     def __len__(self) -> int:
         return len(self._email_keys)
 
-    def __iter__(self) -> Iterator[UserRecord]:
-        return map(self._make, range(len(self)))
+    def __iter__(self) -> Iterator[NewUserRecord]:
+        return map(self._build, range(len(self)))
 
-    def by_email(self) -> Iterator[UserRecord]:
-        """Give the rows by `email_key`, and those with one key in their own order."""
-        return map(self._make, sorted(range(len(self)), key=self._email_keys.__getitem__))
+    def by_email_key(self) -> Iterator[NewUserRecord]:
+        """Iterate in the order of `email_key`; users with equal keys keep their order."""
+        return map(self._build, sorted(range(len(self)), key=self._email_keys.__getitem__))
 
 
-class EmailHolder(Struct, frozen=True, gc=False):
-    """Who has an email: a row, and the batch that it belongs to."""
+class EmailHolder(Record, frozen=True, gc=False):
+    """The row that has an email, and its batch."""
 
     email_key: str
     user_id: str
     batch_id: str
+    #: of the batch
     state: str
     opened_by: str
     opened_at: int
 
 
-class PendingHash(Struct, frozen=True, gc=False):
-    """A row whose password is to be hashed, and what the policy compares it with."""
+class PendingHash(Record, frozen=True, gc=False):
+    """A row whose password is not hashed yet, with the texts that the policy compares it with."""
 
     user_id: str
     name: str
@@ -107,31 +128,84 @@ class PendingHash(Struct, frozen=True, gc=False):
     email: str
 
 
-class ConflictRecord(Struct, frozen=True, gc=False):
-    """An entry whose email somebody else has."""
+class CreatedUserRecord(Record, frozen=True, gc=False):
+    """A user of a published batch, as the result of the batch lists it."""
 
-    position: int
+    user_id: str
+    name: str
     email: str
-    kind: str
-    other: int | None
-    holder: str | None
+    created_at: int
+    is_sso_user: bool
+    lastname: str | None
+    title: str | None
 
 
-class AuditRecord(Struct, frozen=True):
-    """An entry of the trail."""
+class UserRecord(Record, frozen=True, gc=False):
+    """An account as listings show it, without secrets."""
 
-    number: int
-    at: int
-    actor: str
-    event: str
-    subject: str
-    #: JSON
-    data: str
+    user_id: str
+    email: str
+    name: str
+    created_at: int
+    #: `collaborator` or `owner`
+    permission_level: str
+    suspended_at: int | None
+
+
+class AccountRecord(Record, frozen=True):
+    """An account, with the hash of its password."""
+
+    user_id: str
+    batch_id: str
+    email: str
+    name: str
+    lastname: str | None
+    is_sso_user: bool
+    #: `collaborator` or `owner`
+    permission_level: str
+    password_hash: str | None
+    #: When the user chose the password; None while it is the one that an administrator set.
+    password_set_at: int | None
+    suspended_at: int | None
+    #: when its batch was published
+    created_at: int
+
+    def __repr__(self) -> str:
+        return f"AccountRecord({self.user_id!r})"
+
+
+class SessionRecord(Record, frozen=True):
+    """A signed-in browser. Of its cookie only the hash is stored."""
+
+    session_id: str
+    user_id: str
+    #: SHA-256 of the cookie
     hash: bytes
+    #: `password`, `link` or `sso`
+    way: str
+    #: the network address of the client
+    address: str
+    #: the `User-Agent` header, shortened
+    agent: str
+    created_at: int
+    used_at: int
+    #: when the session expires, however much it is used
+    expires_at: int
 
 
-class TokenRecord(Struct, frozen=True):
-    """A key to the control plane, of which only the hash is kept."""
+class LinkRecord(Record, frozen=True):
+    """A one-time link to set a password. Of its secret only the hash is stored."""
+
+    user_id: str
+    #: SHA-256 of the secret
+    hash: bytes
+    created_by: str
+    created_at: int
+    expires_at: int
+
+
+class TokenRecord(Record, frozen=True):
+    """An API token. Only its hash is stored."""
 
     token_id: str
     name: str
@@ -145,55 +219,19 @@ class TokenRecord(Struct, frozen=True):
     used_at: int | None = None
     revoked_by: str | None = None
     revoked_at: int | None = None
-    #: Whose own it is: it then has that person's role, whatever stands in `role`.
+    #: The owner of a personal token, whose role it has at each call; None for any other token.
     user_id: str | None = None
 
 
-class AccountRecord(Struct, frozen=True):
-    """An account, with what its owner signs in by."""
+class AuditRecord(Record, frozen=True):
+    """An entry of the audit log."""
 
-    user_id: str
-    batch_id: str
-    email: str
-    name: str
-    lastname: str | None
-    is_sso_user: bool
-    #: `collaborator` or `owner`
-    permission_level: str
-    password_hash: str | None
-    #: When the member chose the password; None while it is the one that an administrator gave.
-    password_set_at: int | None
-    suspended_at: int | None
-    created_at: int
-
-    def __repr__(self) -> str:
-        return f"AccountRow({self.user_id!r})"
-
-
-class SessionRecord(Struct, frozen=True):
-    """A signed-in browser, of whose cookie only the hash is kept."""
-
-    session_id: str
-    user_id: str
-    #: SHA-256 of the cookie
+    number: int
+    at: int
+    actor: str
+    event: str
+    subject: str
+    #: JSON
+    data: str
+    #: SHA-256 over the previous entry's hash and the fields of this one
     hash: bytes
-    #: by which it came about: `password`, `link` or `sso`
-    way: str
-    address: str
-    #: what the browser says that it is
-    agent: str
-    created_at: int
-    used_at: int
-    #: after which it ends whatever happens
-    expires_at: int
-
-
-class LinkRecord(Struct, frozen=True):
-    """A one-time link by which a password is set, of which only the hash is kept."""
-
-    user_id: str
-    #: SHA-256 of what the link carries
-    hash: bytes
-    created_by: str
-    created_at: int
-    expires_at: int

@@ -10,7 +10,7 @@ from queue import Empty, SimpleQueue
 
 from anyscale.errors import StoreUnavailable
 from anyscale.server.core.audit.log import AuditLog
-from anyscale.server.store.interface import AccountRecord
+from anyscale.server.store.records import AccountRecord
 
 __all__ = ["DeferredAuditWriter"]
 

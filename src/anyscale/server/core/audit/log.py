@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from anyscale.audit_log import FORGOTTEN, ROOT, AuditEntry, entry_hash
-from anyscale.server.store.interface import AuditRecord, Store, Transaction
+from anyscale.server.store.interface import Store, Transaction
+from anyscale.server.store.records import AuditRecord
 
 __all__ = ["AuditLog", "Entry", "append", "append_all"]
 
@@ -34,19 +35,17 @@ class Entry(NamedTuple):
     data: dict[str, Any]
 
 
-def append(rows: Transaction, actor: str, event: str, subject: str, data: dict[str, Any]) -> None:
+def append(tx: Transaction, actor: str, event: str, subject: str, data: dict[str, Any]) -> None:
     """Add an `Entry`, in the transaction of what it tells of."""
-    append_all(rows, [Entry(actor, event, subject, data)])
+    append_all(tx, [Entry(actor, event, subject, data)])
 
 
-def append_all(rows: Transaction, entries: Sequence[Entry]) -> None:
+def append_all(tx: Transaction, entries: Sequence[Entry]) -> None:
     """Add entries in their order, in the transaction of what they tell of."""
-    last, now = rows.last_audit(), rows.now()
-    added = []
+    last, now = tx.audit.lock(), tx.now()
     for entry in entries:
         last = _after(last, entry, now)
-        added.append(last)
-    rows.add_audit(added)
+        tx.audit.add(last)
 
 
 class AuditLog:
@@ -62,8 +61,8 @@ class AuditLog:
 
     def page(self, after: int, limit: int) -> list[AuditEntry]:
         """Give entries by number, after one."""
-        with self._store.read() as rows:
-            return [_entry(row) for row in rows.audit(after, limit)]
+        with self._store.read() as tx:
+            return [_entry(row) for row in tx.audit.list(after, limit)]
 
     def refuse(self, actor: str, reason: str, call: str) -> None:
         """Note that a call was refused: the first at once, then once a minute with their number.
@@ -74,23 +73,23 @@ class AuditLog:
             call: what was asked for.
         """
         if times := self._due(actor, reason):
-            with self._store.write() as rows:
+            with self._store.write() as tx:
                 told = {"reason": reason, "call": call, "times": times}
-                append(rows, actor, "access.refused", "", told)
+                append(tx, actor, "access.refused", "", told)
 
     def forget(self, before: int) -> None:
         """Remove the entries from before a time, and say so in one; once a day is enough."""
         if time.monotonic() - self._forgot < _FORGET_EVERY:
             return
         self._forgot = time.monotonic()
-        with self._store.write() as rows:
-            if first := rows.forget_audit(before):
-                append(rows, "system", FORGOTTEN, str(first), {"before": before})
+        with self._store.write() as tx:
+            if first := tx.audit.purge(before):
+                append(tx, "system", FORGOTTEN, str(first), {"before": before})
 
     def log_head(self) -> None:
         """Print where the chain is, if it has grown, to be compared with it later."""
-        with self._store.read() as rows:
-            last = rows.last_audit()
+        with self._store.read() as tx:
+            last = tx.audit.get_last()
         if last and last.number > self._logged:
             self._logged = last.number
             _log.info("audit head", extra={"head": f"{last.number}:{last.hash.hex()}"})

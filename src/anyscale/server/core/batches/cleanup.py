@@ -1,44 +1,50 @@
-"""What is left of a batch that came to nothing, and how it goes."""
+"""Expiring open batches, and deleting the rows of batches that ended without being published."""
 
 import time
 
 from anyscale.server.core.audit import log as audit
 from anyscale.server.core.batches.records import user_id
-from anyscale.server.core.batches.reserve import held_batch
-from anyscale.server.store.interface import BatchRecord, Store
+from anyscale.server.core.batches.reserve import lock_batch
+from anyscale.server.store.interface import Store
+from anyscale.server.store.records import BatchRecord
 
-__all__ = ["expired", "remove_rows"]
+__all__ = ["delete_rows", "expire_batch"]
 
-#: for which one call removes rows
-_REMOVING_SECONDS = 10.0
+#: for which one call deletes rows
+_SECONDS_A_CALL = 10.0
 
 
-def expired(store: Store, idle: BatchRecord) -> bool:
-    """End a batch that nobody touched; say whether nobody did up to now."""
-    with store.write() as rows:
-        batch = rows.hold_batch(idle.batch_id, alone=True)
-        if batch != idle:  # somebody went on with it after all
+def expire_batch(store: Store, idle: BatchRecord) -> bool:
+    """Expire an open batch unless a client went on with it; return whether it expired."""
+    with store.write() as tx:
+        batch = tx.batches.lock(idle.batch_id, exclusive=True)
+        if batch != idle:
             return False
-        rows.set_state(batch.id, "expired")
-        audit.append(rows, "system", "batch.expired", batch.batch_id, {})
+        tx.batches.set_state(batch.id, "expired")
+        audit.append(tx, "system", "batch.expired", batch.batch_id, {})
     return True
 
 
-def remove_rows(store: Store, batch: BatchRecord, chunk_users: int) -> bool:
-    """Remove a batch's rows page by page: no writer waits for long, and counts stay true.
+def delete_rows(store: Store, batch: BatchRecord, chunk_users: int) -> bool:
+    """Delete the rows of a batch chunk by chunk, so that other writers wait for a moment only.
 
-    Give whether all are removed: a call is short, and a clean-up or a claim does the rest.
+    Each chunk and its users are deleted in one transaction: the counts in chunks stay true.
+
+    Returns:
+        Whether all are deleted. If not, a clean-up or a later reservation deletes the rest.
     """
-    deadline = time.monotonic() + _REMOVING_SECONDS
-    with store.read() as rows:
-        pages = rows.pages(batch.id)
-    for page in pages:
+    deadline = time.monotonic() + _SECONDS_A_CALL
+    with store.read() as tx:
+        chunks = tx.chunks.list(batch.id)
+    for chunk in chunks:
         if time.monotonic() > deadline:
             return False
-        first = page.number * chunk_users
-        ids = [user_id(batch.batch_id, at) for at in (first, first + chunk_users)]
-        with store.write() as rows:
-            # One that was released may have been claimed again and published meanwhile.
-            if held_batch(rows, batch.batch_id).state != "published":
-                rows.remove_page(batch.id, page.number, *ids)
+        first = chunk.number * chunk_users
+        with store.write() as tx:
+            # A released batch may have been reserved again and published meanwhile.
+            if lock_batch(tx, batch.batch_id).state != "published":
+                tx.chunks.lock(batch.id, chunk.number)
+                ids = (user_id(batch.batch_id, at) for at in (first, first + chunk_users))
+                tx.users.delete(*ids)
+                tx.chunks.delete(batch.id, chunk.number)
     return True

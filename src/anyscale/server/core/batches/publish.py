@@ -1,4 +1,4 @@
-"""The moment in which a batch becomes accounts, and what is shown of it."""
+"""Publishing a batch, and how a batch and its users are shown."""
 
 import hashlib
 
@@ -6,51 +6,52 @@ from msgspec import structs
 
 from anyscale.errors import BatchUnfinished, KeyReused
 from anyscale.server.core.audit import log as audit
-from anyscale.server.store.interface import BatchRecord, Transaction
+from anyscale.server.store.interface import Transaction
+from anyscale.server.store.records import BatchRecord
 from anyscale.user.models import AdminCreatedUser, Batch, from_milliseconds
 
 __all__ = ["counted_batch", "created_users", "publish", "require_same_count", "shown_batch"]
 
 
-def require_same_count(rows: Transaction, batch: BatchRecord, entries: int) -> None:
-    """Check that a batch is not one of a longer list that begins like the client's.
+def require_same_count(tx: Transaction, batch: BatchRecord, entries: int) -> None:
+    """Check that the batch is not one of a longer list that starts like the client's.
 
     Raises:
-        KeyReused: it has more entries than the client says or, if it is published, other ones.
+        KeyReused: it has more entries than the client sent or, if it is published, another number.
     """
-    claimed = sum(page.users + page.skipped for page in rows.pages(batch.id))
-    if claimed > entries or (batch.state == "published" and claimed != entries):
-        raise KeyReused(f"batch {batch.batch_id} has {claimed} users, and not {entries}")
+    reserved = sum(chunk.users + chunk.skipped for chunk in tx.chunks.list(batch.id))
+    if reserved > entries or (batch.state == "published" and reserved != entries):
+        raise KeyReused(f"batch {batch.batch_id} has {reserved} users, and not {entries}")
 
 
-def publish(rows: Transaction, batch: BatchRecord, entries: int, actor: str) -> None:
-    """Publish an open batch if it is whole, with its entry in the audit trail.
+def publish(tx: Transaction, batch: BatchRecord, entries: int, actor: str) -> None:
+    """Publish an open batch that is complete, with its entry in the audit log.
 
-    It adds up what the chunks left, so that its time does not grow with the users.
+    It adds up the counts of the chunks, so that its time does not grow with the number of users.
 
     Raises:
         BatchUnfinished: chunks or hashes are missing, or emails are taken.
     """
-    pages = rows.pages(batch.id)
-    users, skipped = sum(page.users for page in pages), sum(page.skipped for page in pages)
-    conflicts = sum(page.conflicts for page in pages)
+    chunks = tx.chunks.list(batch.id)
+    users, skipped = sum(chunk.users for chunk in chunks), sum(chunk.skipped for chunk in chunks)
+    conflicts = sum(chunk.conflicts for chunk in chunks)
     if conflicts or users + skipped != entries:
         raise BatchUnfinished(
             f"batch {batch.batch_id} has {users + skipped} of {entries} users, "
             f"and {conflicts} whose emails are taken",
             batch.batch_id,
         )
-    if due := rows.count_due(batch.id):
-        raise BatchUnfinished(f"{due} passwords are not hashed yet", batch.batch_id)
-    rows.publish(batch.id, actor, rows.now())
-    root = hashlib.sha256(b"".join(page.user_root for page in pages)).hexdigest()
-    told = {"users": users, "skipped": skipped, "opened_by": batch.opened_by, "user_root": root}
-    audit.append(rows, actor, "batch.published", batch.batch_id, told)
+    if pending := tx.users.count_pending(batch.id):
+        raise BatchUnfinished(f"{pending} passwords are not hashed yet", batch.batch_id)
+    tx.batches.publish(batch.id, actor, tx.now())
+    root = hashlib.sha256(b"".join(chunk.user_root for chunk in chunks)).hexdigest()
+    data = {"users": users, "skipped": skipped, "opened_by": batch.opened_by, "user_root": root}
+    audit.append(tx, actor, "batch.published", batch.batch_id, data)
 
 
-def shown_batch(rows: Transaction, batch: BatchRecord) -> Batch:
-    """Give a batch as people and clients see it."""
-    pages = rows.pages(batch.id) if batch.state in ("open", "published") else []
+def shown_batch(tx: Transaction, batch: BatchRecord) -> Batch:
+    """Return a batch as clients see it."""
+    chunks = tx.chunks.list(batch.id) if batch.state in ("open", "published") else []
     published = batch.published_at
     return Batch(
         batch_id=batch.batch_id,
@@ -61,38 +62,40 @@ def shown_batch(rows: Transaction, batch: BatchRecord) -> Batch:
         touched_at=from_milliseconds(batch.touched_at),
         published_by=batch.published_by,
         published_at=None if published is None else from_milliseconds(published),
-        users=sum(page.users for page in pages),
-        skipped=sum(page.skipped for page in pages),
-        hashes_due=rows.count_due(batch.id) if batch.state == "open" else 0,
+        users=sum(chunk.users for chunk in chunks),
+        skipped=sum(chunk.skipped for chunk in chunks),
+        hashes_due=tx.users.count_pending(batch.id) if batch.state == "open" else 0,
     )
 
 
-def counted_batch(rows: Transaction, batch: BatchRecord, *, sso: bool) -> Batch:
-    """Give the same, with the accounts of a published one that nobody can sign in to yet.
+def counted_batch(tx: Transaction, batch: BatchRecord, *, sso: bool) -> Batch:
+    """Return a batch with the number of its accounts to which no user can sign in.
 
-    That reads all of its accounts, so it is done where one batch is asked for.
+    It reads all accounts of the batch, so it is for one batch and not for lists.
 
     Args:
-        rows: the transaction.
-        batch: which one.
-        sso: whether there is an identity provider, by which SSO users come in.
+        tx: the transaction.
+        batch: to show.
+        sso: whether there is an identity provider, with which SSO users sign in.
     """
-    shown = shown_batch(rows, batch)
+    shown = shown_batch(tx, batch)
     if batch.state != "published":
         return shown
-    count = rows.count_without_way_in(batch.batch_id, sso=sso)
+    count = tx.users.count_without_credentials(batch.batch_id, sso=sso)
     return structs.replace(shown, without_way_in=count)
 
 
-def created_users(
-    rows: Transaction, batch_id: str, after: str, limit: int
-) -> list[AdminCreatedUser]:
-    """Give users of a published batch in the order of the input, after a `user_id`."""
+def created_users(tx: Transaction, batch_id: str, after: str, limit: int) -> list[AdminCreatedUser]:
+    """Return users of a published batch in the order of the input, after a `user_id`."""
     return [
         AdminCreatedUser(
-            user_id, name, email, from_milliseconds(created_at), bool(is_sso_user), lastname, title
+            user.user_id,
+            user.name,
+            user.email,
+            from_milliseconds(user.created_at),
+            user.is_sso_user,
+            user.lastname,
+            user.title,
         )
-        for user_id, name, email, created_at, is_sso_user, lastname, title in rows.created_users(
-            batch_id, after, limit
-        )
+        for user in tx.users.list_created(batch_id, after, limit)
     ]

@@ -1,4 +1,4 @@
-"""From the users of a page to rows, and from the emails that are taken to conflicts."""
+"""From the users of a chunk to rows, and from the holders of taken emails to conflicts."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -6,64 +6,64 @@ from functools import partial
 
 import msgspec
 
-from anyscale.server.store.interface import (
+from anyscale.server.store.interface import Transaction
+from anyscale.server.store.records import (
     BatchRecord,
     ConflictRecord,
     EmailHolder,
-    Transaction,
-    UserRecord,
-    UserRecords,
+    NewUserRecord,
+    NewUsers,
 )
 from anyscale.user.models import Conflict, from_milliseconds
 from anyscale.user.validation import CheckedUser
 
 __all__ = [
     "MAX_POSITION",
-    "claimed_conflicts",
+    "all_conflicts",
+    "chunk_conflicts",
+    "chunk_digest",
     "conflict_of",
-    "conflict_row",
-    "conflicts_of",
-    "conflicts_page",
-    "digest_of",
+    "conflict_record",
     "free_positions",
-    "passes",
+    "is_skipped",
+    "list_conflicts",
+    "new_users",
     "position_of",
     "root_of",
     "user_id",
     "user_ids",
-    "user_rows",
 ]
 
 _POSITION_DIGITS = 8
 
-#: the last position that an id can hold
+#: the last position that fits into an id
 MAX_POSITION = 16**_POSITION_DIGITS - 1
 
 _CONFLICTS_AT_ONCE = 1_000
 
 
 def user_id(batch_id: str, position: int) -> str:
-    """Give the id of a batch's user: the same each time, and sorted as the input is."""
+    """Return the id of a batch's user. Ids are the same each time, and sort like the input."""
     return f"usr_{batch_id[4:]}{position:08x}"
 
 
 def position_of(user_id: str) -> int:
-    """Give back the position that an id was made of."""
+    """Return the position that an id contains."""
     return int(user_id[-_POSITION_DIGITS:], 16)
 
 
 def user_ids(batch_id: str, first: int, count: int) -> list[str]:
-    """Give the ids of a batch's users from a position on."""
+    """Return the ids of a batch's users from a position on."""
     prefix = user_id(batch_id, 0)[:-_POSITION_DIGITS]
     return [f"{prefix}{position:08x}" for position in range(first, first + count)]
 
 
-def user_rows(ids: Sequence[str], users: Sequence[CheckedUser]) -> UserRecords:
-    """Make the rows of users with these ids."""
-    # What `UserRecord(...)` comes to, without another call of Python's own for each row.
-    new = partial(tuple.__new__, UserRecord)
+def new_users(ids: Sequence[str], users: Sequence[CheckedUser]) -> NewUsers:
+    """Return the rows of users with these ids."""
+    # The same as `NewUserRecord(...)`, without a call of a Python function for each row.
+    new = partial(tuple.__new__, NewUserRecord)
 
-    def make(at: int) -> UserRecord:
+    def build(at: int) -> NewUserRecord:
         user = users[at]
         return new(
             (
@@ -78,13 +78,13 @@ def user_rows(ids: Sequence[str], users: Sequence[CheckedUser]) -> UserRecords:
             )
         )
 
-    return UserRecords([user.email_key for user in users], make)
+    return NewUsers([user.email_key for user in users], build)
 
 
-def digest_of(users: Sequence[CheckedUser], if_exists: str) -> bytes:
-    """Give the SHA-256 of a page's content, by which a repeated page is known.
+def chunk_digest(users: Sequence[CheckedUser], if_exists: str) -> bytes:
+    """Return the SHA-256 of a chunk's content, by which a repeated chunk is recognised.
 
-    It never covers a password: whoever reads the database could test guesses against it.
+    It never covers a password: a reader of the database could test guesses against it.
     """
     content = [
         (user.name, user.email, user.is_sso_user, user.lastname, user.title, bool(user.password))
@@ -94,92 +94,93 @@ def digest_of(users: Sequence[CheckedUser], if_exists: str) -> bytes:
 
 
 def root_of(user_ids: Iterable[str]) -> bytes:
-    """Give the SHA-256 over user ids in order, which stands for them in the audit trail."""
+    """Return the SHA-256 over user ids in order, which stands for them in the audit log."""
     return hashlib.sha256("\n".join(user_ids).encode()).digest()
 
 
-def conflict_of(position: int, email: str, owner: EmailHolder, own_batch: str | None) -> Conflict:
-    """Say how an entry's email is taken.
+def conflict_of(position: int, email: str, holder: EmailHolder, own_batch: str | None) -> Conflict:
+    """Return the conflict of an entry whose email is taken.
 
     Args:
         position: of the entry.
-        email: as it gives it.
-        owner: of the email.
+        email: of the entry.
+        holder: of the email.
         own_batch: the entry's batch, whose other entries make it a duplicate.
     """
-    if owner.batch_id == own_batch:
-        other = position_of(owner.user_id)
+    if holder.batch_id == own_batch:
+        other = position_of(holder.user_id)
         return Conflict(position=position, email=email, kind="duplicate", other=other)
-    if owner.state == "published":
-        return Conflict(position=position, email=email, kind="exists", user_id=owner.user_id)
+    if holder.state == "published":
+        return Conflict(position=position, email=email, kind="exists", user_id=holder.user_id)
     return Conflict(
         position=position,
         email=email,
         kind="held",
-        holder=owner.batch_id,
-        held_by=owner.opened_by,
-        held_since=from_milliseconds(owner.opened_at),
+        holder=holder.batch_id,
+        held_by=holder.opened_by,
+        held_since=from_milliseconds(holder.opened_at),
     )
 
 
-def claimed_conflicts(
-    batch_id: str, first: int, users: Sequence[CheckedUser], owners: Sequence[EmailHolder]
+def chunk_conflicts(
+    batch_id: str, first: int, users: Sequence[CheckedUser], holders: Sequence[EmailHolder]
 ) -> list[Conflict]:
-    """List the entries of a page that did not get their email."""
-    by_key = {owner.email_key: owner for owner in owners}
+    """Return the conflicts of a chunk's entries whose rows were not inserted."""
+    by_key = {holder.email_key: holder for holder in holders}
     return [
-        conflict_of(position, user.email, owner, batch_id)
+        conflict_of(position, user.email, holder, batch_id)
         for position, user in enumerate(users, first)
-        if (owner := by_key.get(user.email_key)) and owner.user_id != user_id(batch_id, position)
+        if (holder := by_key.get(user.email_key)) and holder.user_id != user_id(batch_id, position)
     ]
 
 
 def free_positions(
-    users: Sequence[CheckedUser], owners: Sequence[EmailHolder], if_exists: str
+    users: Sequence[CheckedUser], holders: Sequence[EmailHolder], if_exists: str
 ) -> list[int]:
-    """Say which users would be created, as things stand."""
-    taken = {owner.email_key for owner in owners}
-    if taken and (if_exists == "fail" or any(owner.state == "open" for owner in owners)):
+    """Return the positions of the users that would be created as things stand."""
+    taken = {holder.email_key for holder in holders}
+    if taken and (if_exists == "fail" or any(holder.state == "open" for holder in holders)):
         return []
     return [position for position, user in enumerate(users) if user.email_key not in taken]
 
 
-def passes(conflict: Conflict, if_exists: str) -> bool:
-    """Say whether a conflict is passed over: only accounts are, never what another batch holds."""
+def is_skipped(conflict: Conflict, if_exists: str) -> bool:
+    """Whether a conflict is skipped: only accounts are, never rows of another open batch."""
     return if_exists == "skip" and conflict.kind == "exists"
 
 
-def conflict_row(conflict: Conflict) -> ConflictRecord:
-    """Make the row of a conflict."""
+def conflict_record(conflict: Conflict) -> ConflictRecord:
+    """Return the record of a conflict."""
     return ConflictRecord(
         conflict.position, conflict.email, conflict.kind, conflict.other, conflict.holder
     )
 
 
-def conflicts_of(rows: Transaction, batch: BatchRecord) -> list[Conflict]:
-    """List the conflicts of a batch by position."""
+def all_conflicts(tx: Transaction, batch: BatchRecord) -> list[Conflict]:
+    """Return all conflicts of a batch by position."""
     found: list[Conflict] = []
-    while page := conflicts_page(
-        rows, batch, found[-1].position if found else -1, _CONFLICTS_AT_ONCE
+    while page := list_conflicts(
+        tx, batch, found[-1].position if found else -1, _CONFLICTS_AT_ONCE
     ):
         found += page
     return found
 
 
-def conflicts_page(rows: Transaction, batch: BatchRecord, after: int, limit: int) -> list[Conflict]:
-    """Give conflicts of a batch after a position, with what is known of those who hold emails."""
-    page = rows.conflicts(batch.id, after, limit)
-    holders = {holder: rows.batch(holder) for holder in {row.holder for row in page} if holder}
-    return [_conflict(row, holders.get(row.holder or "")) for row in page]
+def list_conflicts(tx: Transaction, batch: BatchRecord, after: int, limit: int) -> list[Conflict]:
+    """Return conflicts of a batch after a position, with details of the other batches."""
+    page = tx.chunks.list_conflicts(batch.id, after, limit)
+    ids = {record.holder for record in page if record.holder}
+    holders = {batch_id: tx.batches.get(batch_id) for batch_id in ids}
+    return [_conflict(record, holders.get(record.holder or "")) for record in page]
 
 
-def _conflict(row: ConflictRecord, holder: BatchRecord | None) -> Conflict:
+def _conflict(record: ConflictRecord, holder: BatchRecord | None) -> Conflict:
     return Conflict(
-        position=row.position,
-        email=row.email,
-        kind=row.kind,
-        other=row.other,
-        holder=row.holder,
+        position=record.position,
+        email=record.email,
+        kind=record.kind,
+        other=record.other,
+        holder=record.holder,
         held_by=holder.opened_by if holder else None,
         held_since=from_milliseconds(holder.opened_at) if holder else None,
     )

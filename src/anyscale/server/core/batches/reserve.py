@@ -1,54 +1,62 @@
-"""Opening a batch and claiming the emails of its pages, in somebody's transaction."""
+"""Opening a batch, and reserving the emails of its chunks."""
 
 import os
 from collections.abc import Sequence
 
 from anyscale.errors import BatchGone, KeyReused, NotFound
 from anyscale.server.core.batches.records import (
-    claimed_conflicts,
-    conflict_row,
-    digest_of,
-    passes,
+    chunk_conflicts,
+    chunk_digest,
+    conflict_record,
+    is_skipped,
+    new_users,
     root_of,
     user_ids,
-    user_rows,
 )
-from anyscale.server.store.interface import BatchRecord, ChunkRecord, Transaction
+from anyscale.server.store.interface import Transaction
+from anyscale.server.store.records import BatchRecord, ChunkRecord
 from anyscale.user.models import Conflict, ReservedChunk
 from anyscale.user.validation import CheckedUser
 
-__all__ = ["claim_chunk", "held_batch", "known_batch", "new_batch", "open_batch", "touch"]
+__all__ = [
+    "known_batch",
+    "lock_batch",
+    "new_batch",
+    "require_open",
+    "reserve_chunk",
+    "touch",
+]
 
-#: Milliseconds between two touches. Writing it each time would let only one page in at a time.
+#: Milliseconds between two touches. One for each chunk would let in one chunk at a time.
 _TOUCH_EVERY = 60_000
 
 
-def known_batch(rows: Transaction, batch_id: str) -> BatchRecord:
-    """Give a batch.
+def known_batch(tx: Transaction, batch_id: str) -> BatchRecord:
+    """Return a batch.
 
     Raises:
         NotFound: there is none with this id.
     """
-    batch = rows.batch(batch_id)
+    batch = tx.batches.get(batch_id)
     if batch is None:
         raise NotFound(f"there is no batch {batch_id}")
     return batch
 
 
-def held_batch(rows: Transaction, batch_id: str, *, alone: bool = False) -> BatchRecord:
-    """Give a batch and hold it until the transaction ends: beside others who work on it, or alone.
+def lock_batch(tx: Transaction, batch_id: str, *, exclusive: bool = False) -> BatchRecord:
+    """Return a batch and lock it until the transaction ends.
 
     Raises:
         NotFound: there is none with this id.
     """
-    batch = rows.hold_batch(batch_id, alone=alone)
+    batch = tx.batches.lock(batch_id, exclusive=exclusive)
     if batch is None:
         raise NotFound(f"there is no batch {batch_id}")
     return batch
 
 
-def open_batch(batch: BatchRecord) -> BatchRecord:
-    """Give back a batch that is open.
+def require_open(batch: BatchRecord) -> BatchRecord:
+    """Return the batch if it is open.
 
     Raises:
         BatchGone: it is not.
@@ -58,9 +66,9 @@ def open_batch(batch: BatchRecord) -> BatchRecord:
     return batch
 
 
-def new_batch(rows: Transaction, key: str, if_exists: str, actor: str) -> BatchRecord:
-    """Make the row of a batch that is opened now."""
-    now = rows.now()
+def new_batch(tx: Transaction, key: str, if_exists: str, actor: str) -> BatchRecord:
+    """Return the record of a batch that is opened now."""
+    now = tx.now()
     return BatchRecord(
         id=0,
         # Ids sort by the time of opening, and those of the users with them.
@@ -74,42 +82,42 @@ def new_batch(rows: Transaction, key: str, if_exists: str, actor: str) -> BatchR
     )
 
 
-def touch(rows: Transaction, batch: BatchRecord) -> None:
-    """Note that somebody works on a batch, if that was not noted within the last minute."""
-    now = rows.now()
+def touch(tx: Transaction, batch: BatchRecord) -> None:
+    """Store that a client works on a batch, at most once a minute."""
+    now = tx.now()
     if now - batch.touched_at >= _TOUCH_EVERY:
-        rows.touch(batch.id, now)
+        tx.batches.touch(batch.id, now)
 
 
-def claim_chunk(
-    rows: Transaction, batch: BatchRecord, number: int, first: int, users: Sequence[CheckedUser]
+def reserve_chunk(
+    tx: Transaction, batch: BatchRecord, number: int, first: int, users: Sequence[CheckedUser]
 ) -> ReservedChunk:
-    """Claim the emails of a chunk, or answer again what an equal claim was answered.
+    """Reserve the emails of a chunk, or return the stored outcome of an equal chunk.
 
     Args:
-        rows: the transaction.
-        batch: open or published; to a published one nothing is added.
+        tx: the transaction.
+        batch: open or published; nothing is added to a published one.
         number: of the chunk.
         first: the position of its first user.
-        users: of the chunk.
+        users: the chunk.
 
     Raises:
-        KeyReused: the chunk was claimed before with other content.
+        KeyReused: a chunk with this number and other content was reserved before.
     """
-    digest = digest_of(users, batch.if_exists)
-    page = rows.page(batch.id, number)
-    if (page and page.digest != digest) or (not page and batch.state == "published"):
+    digest = chunk_digest(users, batch.if_exists)
+    chunk = tx.chunks.lock(batch.id, number)
+    if (chunk and chunk.digest != digest) or (not chunk and batch.state == "published"):
         raise KeyReused(f"batch {batch.batch_id} has other users in chunk {number}")
     if batch.state == "open":
-        touch(rows, batch)
-    if page and (batch.state == "published" or not page.conflicts):
-        return ReservedChunk(page.users, page.skipped, page.conflicts, [])
+        touch(tx, batch)
+    if chunk and (batch.state == "published" or not chunk.conflicts):
+        return ReservedChunk(chunk.users, chunk.skipped, chunk.conflicts, [])
     ids = user_ids(batch.batch_id, first, len(users))
-    owners = rows.insert_users(batch.id, user_rows(ids, users))
-    conflicts = claimed_conflicts(batch.batch_id, first, users, owners)
-    skipped = sum(passes(conflict, batch.if_exists) for conflict in conflicts)
+    holders = tx.users.insert(batch.id, new_users(ids, users))
+    conflicts = chunk_conflicts(batch.batch_id, first, users, holders)
+    skipped = sum(is_skipped(conflict, batch.if_exists) for conflict in conflicts)
     lost = {conflict.position for conflict in conflicts}
-    page = ChunkRecord(
+    chunk = ChunkRecord(
         number=number,
         digest=digest,
         user_root=root_of(own_id for at, own_id in enumerate(ids, first) if at not in lost),
@@ -117,8 +125,8 @@ def claim_chunk(
         skipped=skipped,
         conflicts=len(conflicts) - skipped,
     )
-    rows.save_page(batch.id, page, [conflict_row(conflict) for conflict in conflicts])
-    return ReservedChunk(page.users, page.skipped, page.conflicts, _holders(conflicts))
+    tx.chunks.save(batch.id, chunk, [conflict_record(conflict) for conflict in conflicts])
+    return ReservedChunk(chunk.users, chunk.skipped, chunk.conflicts, _holders(conflicts))
 
 
 def _holders(conflicts: Sequence[Conflict]) -> list[str]:

@@ -1,6 +1,6 @@
-"""The batch protocol: claim, hash, publish; whole or nothing, at any size, through any crash.
+"""The batch protocol: reserve emails, hash passwords, publish.
 
-docs/batch-protocol.md tells it from the outside. Every method is short and can be repeated.
+docs/batch-protocol.md describes it from the outside. Each method is short and can be repeated.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from anyscale.errors import (
 )
 from anyscale.server.core.audit import log as audit
 from anyscale.server.core.authorization import Principal, require_owner
-from anyscale.server.core.batches.cleanup import expired, remove_rows
+from anyscale.server.core.batches.cleanup import delete_rows, expire_batch
 from anyscale.server.core.batches.publish import (
     counted_batch,
     created_users,
@@ -25,23 +25,24 @@ from anyscale.server.core.batches.publish import (
     shown_batch,
 )
 from anyscale.server.core.batches.records import (
+    all_conflicts,
     conflict_of,
-    conflicts_of,
-    conflicts_page,
+    list_conflicts,
     position_of,
     user_id,
 )
 from anyscale.server.core.batches.reserve import (
-    claim_chunk,
-    held_batch,
     known_batch,
+    lock_batch,
     new_batch,
-    open_batch,
+    require_open,
+    reserve_chunk,
     touch,
 )
 from anyscale.server.core.batches.single_request import create_small
 from anyscale.server.core.hashing.pool import PasswordHashPool
-from anyscale.server.store.interface import PendingHash, Store
+from anyscale.server.store.interface import Store
+from anyscale.server.store.records import PendingHash
 from anyscale.user.models import AdminCreatedUser, Batch, Conflict, Created, ReservedChunk
 from anyscale.user.validation import CheckedUser, Policy
 
@@ -51,15 +52,15 @@ _DAY = 24 * 60 * 60 * 1000
 
 
 class BatchService:
-    """What can be done with batches.
+    """Creates, publishes, drops and shows batches.
 
     Args:
-        store: where the rows are.
-        hashing: the pool that hashes.
-        policy: what is asked of a batch.
-        available: whether the operator lets batches be created.
-        expiry_days: after which an open batch that nobody touched is dropped.
-        sso: whether there is an identity provider, by which SSO users come in.
+        store: of the control plane.
+        hashing: the pool that hashes passwords.
+        policy: the rules for users and the limits of requests.
+        available: whether the operator has left the feature on.
+        expiry_days: after which an open batch that no client touched expires.
+        sso: whether there is an identity provider, with which SSO users sign in.
     """
 
     def __init__(
@@ -87,206 +88,210 @@ class BatchService:
         return create_small(self._store, self._hashing, key, users, if_exists, caller)
 
     def available_policy(self) -> Policy:
-        """Say what is asked of a batch.
+        """Return the policy.
 
         Raises:
-            FeatureUnavailable: the operator does not let batches be created.
+            FeatureUnavailable: the operator has switched batches off.
         """
         self._require_available()
         return self.policy
 
     def look_up(self, users: Sequence[CheckedUser], first: int) -> list[Conflict]:
-        """Say which emails are taken, and write nothing.
+        """Return the conflicts that users would have; nothing is written.
 
         Args:
-            users: a chunk of them.
-            first: the position of the first one.
+            users: a chunk.
+            first: the position of its first user.
         """
-        with self._store.read() as rows:
-            owners = {o.email_key: o for o in rows.owners([user.email_key for user in users])}
+        with self._store.read() as tx:
+            found = tx.users.find_holders([user.email_key for user in users])
+        holders = {holder.email_key: holder for holder in found}
         return [
-            conflict_of(position, user.email, owners[user.email_key], None)
+            conflict_of(position, user.email, holders[user.email_key], None)
             for position, user in enumerate(users, first)
-            if user.email_key in owners
+            if user.email_key in holders
         ]
 
     def find(self, key: str) -> Batch | None:
-        """Give the open or published batch with an idempotency key."""
-        with self._store.read() as rows:
-            row = rows.live_batch(key)
-            return shown_batch(rows, row) if row else None
+        """Return the open or published batch with an idempotency key."""
+        with self._store.read() as tx:
+            batch = tx.batches.find(key)
+            return shown_batch(tx, batch) if batch else None
 
     def open(self, key: str, if_exists: str, caller: Principal) -> Batch:
-        """Open a batch, or take up the one with this key where it stopped.
+        """Open a batch, or return the one that was opened with this key before.
 
         Raises:
             KeyReused: the key's batch was opened with another `if_exists`.
         """
         self._require_available()
-        with self._store.write() as rows:
-            row = rows.live_batch(key) or rows.add_batch(
-                new_batch(rows, key, if_exists, caller.actor)
+        with self._store.write() as tx:
+            batch = tx.batches.find(key) or tx.batches.add(
+                new_batch(tx, key, if_exists, caller.actor)
             )
-            if row is None:  # the same call is made twice at once, and the other one was first
-                row = rows.live_batch(key)
-            if row is None:
+            if batch is None:  # the same call was made twice at once, and the other one was first
+                batch = tx.batches.find(key)
+            if batch is None:
                 raise BatchUnfinished("the batch ended while it was opened")
-            if row.if_exists != if_exists:
-                raise KeyReused(f"batch {row.batch_id} was opened with if_exists={row.if_exists}")
-            if row.state == "open":
-                touch(rows, row)
-            return shown_batch(rows, row)
+            if batch.if_exists != if_exists:
+                raise KeyReused(
+                    f"batch {batch.batch_id} was opened with if_exists={batch.if_exists}"
+                )
+            if batch.state == "open":
+                touch(tx, batch)
+            return shown_batch(tx, batch)
 
     def claim(self, batch_id: str, number: int, users: Sequence[CheckedUser]) -> ReservedChunk:
-        """Claim the emails of a chunk of users; their passwords are not stored.
+        """Reserve the emails of a chunk of users. Their passwords are not stored.
 
         Args:
-            batch_id: an open batch; of a published one the chunk is compared and answered again.
+            batch_id: an open batch; with a published one the chunk is only compared.
             number: of the chunk, from 0. All but the last have `Policy.chunk_users` users.
-            users: of the chunk.
+            users: the chunk.
 
         Raises:
-            KeyReused: the chunk was claimed before with other content.
+            KeyReused: a chunk with this number and other content was reserved before.
             BatchGone: the batch was dropped or expired.
         """
         self._require_available()
         if number < 0 or len(users) > self.policy.chunk_users:
-            # The ids of its users would be those of another chunk's.
+            # Its users would get ids of another chunk.
             raise ValueError(f"a chunk has at most {self.policy.chunk_users} users, from chunk 0")
-        with self._store.write() as rows:
-            batch = held_batch(rows, batch_id)
+        with self._store.write() as tx:
+            batch = lock_batch(tx, batch_id)
             if batch.state != "published":
-                open_batch(batch)
-            return claim_chunk(rows, batch, number, number * self.policy.chunk_users, users)
+                require_open(batch)
+            return reserve_chunk(tx, batch, number, number * self.policy.chunk_users, users)
 
     def conflicts(self, batch_id: str) -> list[Conflict]:
-        """List the entries whose emails somebody else has, by position."""
-        with self._store.read() as rows:
-            return conflicts_of(rows, known_batch(rows, batch_id))
+        """Return all conflicts of a batch, by position."""
+        with self._store.read() as tx:
+            return all_conflicts(tx, known_batch(tx, batch_id))
 
     def conflicts_page(self, batch_id: str, after: int, limit: int) -> list[Conflict]:
-        """List some of them, after a position."""
-        with self._store.read() as rows:
-            return conflicts_page(rows, known_batch(rows, batch_id), after, limit)
+        """Return conflicts of a batch after a position."""
+        with self._store.read() as tx:
+            return list_conflicts(tx, known_batch(tx, batch_id), after, limit)
 
     def release(self, batch_id: str) -> None:
-        """Give up the rows of an open batch, so that the batch that waits for them gets through."""
-        with self._store.write() as rows:
-            batch = open_batch(held_batch(rows, batch_id))
-            touch(rows, batch)
-        if not remove_rows(self._store, batch, self.policy.chunk_users):
+        """Delete the rows of an open batch, so that a batch that waits for its emails goes on."""
+        with self._store.write() as tx:
+            batch = require_open(lock_batch(tx, batch_id))
+            touch(tx, batch)
+        if not delete_rows(self._store, batch, self.policy.chunk_users):
             raise Overloaded("not all of it is given up yet: ask again")
 
     def hash(self, batch_id: str, passwords: Sequence[tuple[int, str]]) -> int:
-        """Hash passwords and store the hashes; one that is stored is never computed again.
+        """Hash passwords and store the hashes. A stored hash is never computed again.
 
         Args:
             batch_id: an open batch.
             passwords: positions, and passwords in their normalized form.
 
         Returns:
-            How many were stored.
+            The number of hashes that were stored.
 
         Raises:
             BatchRefused: the policy refuses passwords.
         """
         self._require_available()
-        wanted = {user_id(batch_id, position): text for position, text in passwords}
-        with self._store.read() as rows:
-            due = rows.due(open_batch(known_batch(rows, batch_id)).id, list(wanted))
-        self._check_passwords(due, wanted)
-        ids = [row.user_id for row in due]
-        hashes = self._hashing.hash_many([wanted[name] for name in ids])
-        with self._store.write() as rows:
-            batch = open_batch(held_batch(rows, batch_id))
-            touch(rows, batch)
-            return rows.save_hashes(batch.id, zip(ids, hashes, strict=True))
+        by_id = {user_id(batch_id, position): text for position, text in passwords}
+        with self._store.read() as tx:
+            batch = require_open(known_batch(tx, batch_id))
+            pending = tx.users.list_pending(batch.id, list(by_id))
+        self._check_passwords(pending, by_id)
+        ids = [row.user_id for row in pending]
+        hashes = self._hashing.hash_many([by_id[name] for name in ids])
+        with self._store.write() as tx:
+            batch = require_open(lock_batch(tx, batch_id))
+            touch(tx, batch)
+            return tx.users.save_hashes(batch.id, zip(ids, hashes, strict=True))
 
     def publish(self, batch_id: str, entries: int, caller: Principal) -> Batch:
-        """Make every user of a batch an account at one moment.
+        """Make all users of a batch accounts at one moment.
 
         Args:
-            batch_id: an open batch; of a published one the answer is given again.
+            batch_id: an open batch; a published one is returned again.
             entries: how many entries the client has sent.
-            caller: who publishes.
+            caller: of the request.
 
         Raises:
             BatchUnfinished: chunks or hashes are missing, or emails are taken.
             KeyReused: the batch is one of a longer list.
             BatchGone: the batch was dropped or expired.
-            NotAuthenticated, NotPermitted: the caller has lost the right to it.
+            NotAuthenticated, NotPermitted: the caller has lost its permission.
         """
         self._require_available()
-        with self._store.write() as rows:
-            batch = held_batch(rows, batch_id, alone=True)
-            require_same_count(rows, batch, entries)
+        with self._store.write() as tx:
+            batch = lock_batch(tx, batch_id, exclusive=True)
+            require_same_count(tx, batch, entries)
             if batch.state != "published":
-                require_owner(rows, caller)
-                publish(rows, open_batch(batch), entries, caller.actor)
-            return shown_batch(rows, known_batch(rows, batch_id))
+                require_owner(tx, caller)
+                publish(tx, require_open(batch), entries, caller.actor)
+            return shown_batch(tx, known_batch(tx, batch_id))
 
     def drop(self, batch_id: str, caller: Principal) -> Batch:
-        """End an open batch: nobody is created, and its emails are free again.
+        """Drop an open batch: no user is created, and its emails are free again.
 
         Raises:
             BatchGone: it is published.
         """
-        with self._store.write() as rows:
-            batch = held_batch(rows, batch_id, alone=True)
+        with self._store.write() as tx:
+            batch = lock_batch(tx, batch_id, exclusive=True)
             if batch.state == "published":
                 raise BatchGone(f"batch {batch_id} is published: its users are accounts")
             if batch.state == "open":
-                rows.set_state(batch.id, "dropped")
-                told = {"opened_by": batch.opened_by}
-                audit.append(rows, caller.actor, "batch.dropped", batch_id, told)
-        remove_rows(self._store, batch, self.policy.chunk_users)
+                tx.batches.set_state(batch.id, "dropped")
+                data = {"opened_by": batch.opened_by}
+                audit.append(tx, caller.actor, "batch.dropped", batch_id, data)
+        delete_rows(self._store, batch, self.policy.chunk_users)
         return self.show(batch_id)
 
     def expire(self) -> None:
-        """Drop the batches that nobody touched for long, and finish drops that were cut short."""
-        with self._store.read() as rows:
-            idle = rows.idle_batches(rows.now() - self._expiry)
-            ended = rows.ended_batches_with_rows()
+        """Expire the batches that no client touched, and finish drops that were interrupted."""
+        with self._store.read() as tx:
+            idle = tx.batches.list_idle(tx.now() - self._expiry)
+            unfinished = tx.batches.list_unfinished()
         for batch in idle:
-            if expired(self._store, batch):
-                remove_rows(self._store, batch, self.policy.chunk_users)
-        for batch in ended:
-            remove_rows(self._store, batch, self.policy.chunk_users)
+            if expire_batch(self._store, batch):
+                delete_rows(self._store, batch, self.policy.chunk_users)
+        for batch in unfinished:
+            delete_rows(self._store, batch, self.policy.chunk_users)
 
     def show(self, batch_id: str) -> Batch:
-        """Give one batch, with how many of its accounts nobody can sign in to yet.
+        """Return one batch, with the number of its accounts to which no user can sign in.
 
         Raises:
             NotFound: there is none with this id.
         """
-        with self._store.read() as rows:
-            return counted_batch(rows, known_batch(rows, batch_id), sso=self._sso)
+        with self._store.read() as tx:
+            return counted_batch(tx, known_batch(tx, batch_id), sso=self._sso)
 
     def page(self, *, open_only: bool, before: str, limit: int) -> list[Batch]:
-        """List batches, or the open ones, the latest first, after the last one of a page."""
-        with self._store.read() as rows:
-            found = rows.batches(open_only=open_only, before=before, limit=limit)
-            return [shown_batch(rows, row) for row in found]
+        """Return batches, or the open ones, the latest first, after the last id of a page."""
+        with self._store.read() as tx:
+            batches = tx.batches.list(open_only=open_only, before=before, limit=limit)
+            return [shown_batch(tx, batch) for batch in batches]
 
     def created(self, batch_id: str, after: str, limit: int) -> list[AdminCreatedUser]:
-        """Give users of a published batch in the order of the input, after a `user_id`."""
-        with self._store.read() as rows:
-            known_batch(rows, batch_id)
-            return created_users(rows, batch_id, after, limit)
+        """Return users of a published batch in the order of the input, after a `user_id`."""
+        with self._store.read() as tx:
+            known_batch(tx, batch_id)
+            return created_users(tx, batch_id, after, limit)
 
     def _require_available(self) -> None:
         if not self._available:
             raise FeatureUnavailable
 
-    def _check_passwords(self, due: Sequence[PendingHash], wanted: dict[str, str]) -> None:
+    def _check_passwords(self, pending: Sequence[PendingHash], by_id: dict[str, str]) -> None:
         found = self._hashing.faults(
-            [wanted[row.user_id] for row in due],
-            [(row.name, row.lastname, row.email) for row in due],
+            [by_id[row.user_id] for row in pending],
+            [(row.name, row.lastname, row.email) for row in pending],
             self.policy.password_min_length,
         )
         problems = [
             Problem(index=position_of(row.user_id), field="password", code=code, detail=detail)
-            for row, fault in zip(due, found, strict=True)
+            for row, fault in zip(pending, found, strict=True)
             if fault
             for code, detail in [fault]
         ]

@@ -1,4 +1,4 @@
-"""A small batch in one call: look-ups, hashes, then one transaction that inserts and publishes."""
+"""A small batch in one request: look-ups, hashes, then one transaction inserts and publishes."""
 
 from collections.abc import Sequence
 
@@ -6,13 +6,13 @@ from anyscale.errors import BatchRefused, BatchUnfinished, KeyReused
 from anyscale.server.core.authorization import Principal, require_owner
 from anyscale.server.core.batches.publish import created_users, publish, shown_batch
 from anyscale.server.core.batches.records import (
-    conflicts_of,
-    digest_of,
+    all_conflicts,
+    chunk_digest,
     free_positions,
-    passes,
+    is_skipped,
     user_id,
 )
-from anyscale.server.core.batches.reserve import claim_chunk, known_batch, new_batch
+from anyscale.server.core.batches.reserve import known_batch, new_batch, reserve_chunk
 from anyscale.server.core.hashing.pool import PasswordHashPool
 from anyscale.server.store.interface import Store, Transaction
 from anyscale.user.conflict_problems import problems_of
@@ -21,12 +21,12 @@ from anyscale.user.validation import CheckedUser
 
 __all__ = ["create_small"]
 
-# How often to look again when emails change hands between two of the steps.
+# How often it starts again when emails become taken or free between two of the steps.
 _ATTEMPTS = 5
 
 
-class _LookAgain(Exception):
-    """What was looked up has changed meanwhile."""
+class _Changed(Exception):
+    """The result of the look-up is not true any more."""
 
 
 def create_small(
@@ -37,67 +37,70 @@ def create_small(
     if_exists: str,
     caller: Principal,
 ) -> Created:
-    """Create a batch of one page, or answer again what an equal call was answered.
+    """Create a batch of one chunk, or return the result of an equal call again.
 
     Raises:
-        BatchRefused: emails are taken; nobody was created.
-        NotAuthenticated, NotPermitted: the caller has lost the right to it.
+        BatchRefused: emails are taken; no user was created.
+        NotAuthenticated, NotPermitted: the caller has lost its permission.
         KeyReused: the key belongs to a batch with other content.
     """
     hashes: dict[int, str] = {}
     for _ in range(_ATTEMPTS):
-        with store.read() as rows:
-            if replay := _replay(rows, key, users, if_exists):
+        with store.read() as tx:
+            if replay := _replay(tx, key, users, if_exists):
                 return replay
-            free = free_positions(users, rows.owners([u.email_key for u in users]), if_exists)
-        # An email that is taken costs no hash, and a hash is computed outside of any transaction.
-        wanted = {p: users[p].password or "" for p in free if users[p].password and p not in hashes}
-        hashes.update(zip(wanted, hashing.hash_many(list(wanted.values())), strict=True))
+            holders = tx.users.find_holders([user.email_key for user in users])
+        free = free_positions(users, holders, if_exists)
+        # Taken emails cost no hash, and hashes are computed outside of any transaction.
+        missing = {
+            p: users[p].password or "" for p in free if users[p].password and p not in hashes
+        }
+        hashes.update(zip(missing, hashing.hash_many(list(missing.values())), strict=True))
         try:
-            with store.write() as rows:
-                replay = _replay(rows, key, users, if_exists)
-                return replay or _create(rows, key, users, if_exists, hashes, caller)
-        except _LookAgain:
+            with store.write() as tx:
+                replay = _replay(tx, key, users, if_exists)
+                return replay or _create(tx, key, users, if_exists, hashes, caller)
+        except _Changed:
             continue
     raise BatchUnfinished("other batches keep taking and freeing the same emails")
 
 
 def _create(
-    rows: Transaction,
+    tx: Transaction,
     key: str,
     users: Sequence[CheckedUser],
     if_exists: str,
     hashes: dict[int, str],
     caller: Principal,
 ) -> Created:
-    require_owner(rows, caller)
-    batch = rows.add_batch(new_batch(rows, key, if_exists, caller.actor))
-    if batch is None:  # the same call is made twice at once, and the other one was first
-        raise _LookAgain
-    claim_chunk(rows, batch, 0, 0, users)
-    if refused := [c for c in conflicts_of(rows, batch) if not passes(c, if_exists)]:
+    require_owner(tx, caller)
+    batch = tx.batches.add(new_batch(tx, key, if_exists, caller.actor))
+    if batch is None:  # the same call was made twice at once, and the other one was first
+        raise _Changed
+    reserve_chunk(tx, batch, 0, 0, users)
+    if refused := [c for c in all_conflicts(tx, batch) if not is_skipped(c, if_exists)]:
         raise BatchRefused(problems_of(refused))
     ids = ((user_id(batch.batch_id, position), text) for position, text in hashes.items())
-    rows.save_hashes(batch.id, ids)
-    if rows.count_due(batch.id):
-        raise _LookAgain
-    publish(rows, batch, len(users), caller.actor)
-    return _created(rows, batch.batch_id, len(users), replayed=False)
+    tx.users.save_hashes(batch.id, ids)
+    if tx.users.count_pending(batch.id):
+        raise _Changed
+    publish(tx, batch, len(users), caller.actor)
+    return _created(tx, batch.batch_id, len(users), replayed=False)
 
 
 def _replay(
-    rows: Transaction, key: str, users: Sequence[CheckedUser], if_exists: str
+    tx: Transaction, key: str, users: Sequence[CheckedUser], if_exists: str
 ) -> Created | None:
-    batch = rows.live_batch(key)
+    batch = tx.batches.find(key)
     if batch is None:
         return None
-    digests = [page.digest for page in rows.pages(batch.id)]
-    if batch.state != "published" or digests != [digest_of(users, if_exists)]:
+    digests = [chunk.digest for chunk in tx.chunks.list(batch.id)]
+    if batch.state != "published" or digests != [chunk_digest(users, if_exists)]:
         raise KeyReused(f"the idempotency key belongs to batch {batch.batch_id}, with other users")
-    return _created(rows, batch.batch_id, len(users), replayed=True)
+    return _created(tx, batch.batch_id, len(users), replayed=True)
 
 
-def _created(rows: Transaction, batch_id: str, limit: int, *, replayed: bool) -> Created:
-    batch = known_batch(rows, batch_id)
-    users = created_users(rows, batch_id, "", limit)
-    return Created(shown_batch(rows, batch), users, conflicts_of(rows, batch), replayed)
+def _created(tx: Transaction, batch_id: str, limit: int, *, replayed: bool) -> Created:
+    batch = known_batch(tx, batch_id)
+    users = created_users(tx, batch_id, "", limit)
+    return Created(shown_batch(tx, batch), users, all_conflicts(tx, batch), replayed)

@@ -20,7 +20,8 @@ from anyscale.server.core.login.sessions import (
     lock_account,
 )
 from anyscale.server.core.secrets import hash_of
-from anyscale.server.store.interface import AccountRecord, Store, Transaction
+from anyscale.server.store.interface import Store, Transaction
+from anyscale.server.store.records import AccountRecord
 from anyscale.user.passwords import normalized
 from anyscale.user.validation import Policy
 
@@ -79,16 +80,16 @@ class PasswordService:
         if normalized(current) == normalized(new):
             raise PasswordRefused("The new password is the one that you have.")
         chosen = self._hashed(new, account)
-        with self._store.write() as rows:
-            held = lock_account(rows, account.user_id, browser)
-            is_over = rows.session(member.session.hash) is None
+        with self._store.write() as tx:
+            held = lock_account(tx, account.user_id, browser)
+            is_over = tx.sessions.get(member.session.hash) is None
             if is_over or not held or held.account.suspended_at is not None:
                 raise NotAuthenticated("you are not signed in any more")
             if held.account.password_hash != account.password_hash:
                 raise InvalidCredentials("the password was changed meanwhile")
-            rows.set_password(account.user_id, chosen, rows.now())
-            signed_in = self._begin(rows, member.session.way, held)
-            audit.append(rows, member.actor, "password.changed", account.user_id, {})
+            tx.accounts.set_password(account.user_id, chosen, tx.now())
+            signed_in = self._begin(tx, member.session.way, held)
+            audit.append(tx, member.actor, "password.changed", account.user_id, {})
         return signed_in
 
     def link_account(self, secret: str) -> AccountRecord:
@@ -99,10 +100,10 @@ class PasswordService:
             NotPermitted: SSO is the only way in.
         """
         require_passwords(self._policy)
-        with self._store.read() as rows:
-            link = rows.link(hash_of(secret))
-            account = rows.account(user_id=link.user_id) if link else None
-            now = rows.now()
+        with self._store.read() as tx:
+            link = tx.links.get(hash_of(secret))
+            account = tx.accounts.get(link.user_id) if link else None
+            now = tx.now()
         if not link or link.expires_at <= now or not account or account.suspended_at is not None:
             raise LinkInvalid("this link was used before, or has expired: ask for a new one")
         return account
@@ -117,16 +118,16 @@ class PasswordService:
         """
         account = self.link_account(secret)
         chosen = self._hashed(new, account)
-        with self._store.write() as rows:
+        with self._store.write() as tx:
             # First, so that two who use it at once take turns.
-            held = lock_account(rows, account.user_id, browser)
-            taken = rows.take_link(hash_of(secret))
+            held = lock_account(tx, account.user_id, browser)
+            taken = tx.links.consume(hash_of(secret))
             if not taken or not held or held.account.suspended_at is not None:
                 raise LinkInvalid("this link was used before, or has expired: ask for a new one")
-            rows.set_password(account.user_id, chosen, rows.now())
-            signed_in = self._begin(rows, "link", held)
+            tx.accounts.set_password(account.user_id, chosen, tx.now())
+            signed_in = self._begin(tx, "link", held)
             actor = f"user:{account.user_id}"
-            audit.append(rows, actor, "password.set_by_link", account.user_id, {})
+            audit.append(tx, actor, "password.set_by_link", account.user_id, {})
         return signed_in
 
     def close(self) -> None:
@@ -134,12 +135,12 @@ class PasswordService:
         self._noting.close()
         self._hashing.close()
 
-    def _begin(self, rows: Transaction, way: str, held: LockedAccount) -> LoginResult:
+    def _begin(self, tx: Transaction, way: str, held: LockedAccount) -> LoginResult:
         user_id = held.account.user_id
-        rows.end_sessions(user_id)
-        rows.remove_links(user_id=user_id)
-        rows.remove_devices(user_id)
-        begun = create_session(rows, way, held)
+        tx.sessions.delete(user_id)
+        tx.links.delete(user_id=user_id)
+        tx.devices.delete(user_id)
+        begun = create_session(tx, way, held)
         return LoginResult(user_id, begun.session, begun.device)
 
     def _hashed(self, new: str, account: AccountRecord) -> str:

@@ -18,7 +18,8 @@ from anyscale.server.core.login.sessions import (
     lock_account,
 )
 from anyscale.server.core.secrets import hash_of
-from anyscale.server.store.interface import AccountRecord, Store, Transaction
+from anyscale.server.store.interface import Store, Transaction
+from anyscale.server.store.records import AccountRecord
 from anyscale.user.emails import email_key
 from anyscale.user.passwords import normalized
 from anyscale.user.validation import Policy
@@ -100,7 +101,7 @@ class PasswordLogin:
         require_passwords(self._policy)
         key = _key(email)
         with self._store.read() as tx:
-            account = tx.account(email_key=key)
+            account = tx.accounts.find(key)
             known_device = _known_device(tx, account, client.device)
         attempt = LoginAttempt(key, password, client, account, known_device)
         self._check_rate_limit(attempt)
@@ -137,7 +138,7 @@ class PasswordLogin:
             if locked and locked.account.password_hash == password_hash:
                 self._require_active(locked.account, tx.now())
                 if rehashed:
-                    tx.set_password(user_id, rehashed, None)
+                    tx.accounts.set_password(user_id, rehashed, None)
                 session = create_session(tx, "password", locked)
                 is_initial = locked.account.password_set_at is None
                 return LoginResult(user_id, session.session, session.device, is_initial)
@@ -186,8 +187,8 @@ def require_passwords(policy: Policy) -> None:
 
 def _known_device(tx: Transaction, account: AccountRecord | None, device: str) -> str:
     # Also without an account, which must cost the same.
-    key = (hash_of(device), account.user_id if account else "")
-    return device if tx.known_devices({key}, tx.now() - DEVICE_LIMIT) else ""
+    user_id, since = account.user_id if account else "", tx.now() - DEVICE_LIMIT
+    return device if tx.devices.is_known(hash_of(device), user_id, since) else ""
 
 
 def _key(email: str) -> str:

@@ -9,7 +9,8 @@ from msgspec import Struct
 from anyscale.errors import NotAuthenticated, NotFound, PasswordChangeNeeded, StoreUnavailable
 from anyscale.server.core.audit import log as audit
 from anyscale.server.core.secrets import hash_of, new_secret
-from anyscale.server.store.interface import AccountRecord, SessionRecord, Store, Transaction
+from anyscale.server.store.interface import Store, Transaction
+from anyscale.server.store.records import AccountRecord, SessionRecord
 
 __all__ = [
     "ABSOLUTE_LIMIT",
@@ -103,8 +104,8 @@ class SessionService:
         Raises:
             NotAuthenticated: nobody: the session is unknown or over, or the account is suspended.
         """
-        with self._store.read() as rows:
-            now, found = rows.now(), rows.member(hash_of(secret))
+        with self._store.read() as tx:
+            now, found = tx.now(), tx.sessions.find(hash_of(secret))
         if found is None:
             raise NotAuthenticated(_NOBODY)
         session, account = found
@@ -115,14 +116,14 @@ class SessionService:
     def note_use(self, member: AuthenticatedUser) -> None:
         """Note that a session is used; for each whose use `is_use_due`."""
         # Also a database that cannot be written now may be read.
-        with suppress(StoreUnavailable), self._store.write() as rows:
-            rows.use_session(member.session.session_id, member.at)
+        with suppress(StoreUnavailable), self._store.write() as tx:
+            tx.sessions.touch(member.session.session_id, member.at)
 
     def all(self, member: AuthenticatedUser) -> Sequence[SessionRecord]:
         """List the sessions of a member, the latest first."""
-        with self._store.read() as rows:
-            now = rows.now()
-            found = rows.sessions(member.account.user_id)
+        with self._store.read() as tx:
+            now = tx.now()
+            found = tx.sessions.list(member.account.user_id)
         return [session for session in found if _is_live(session, now)]
 
     def end(self, member: AuthenticatedUser, session_id: str) -> None:
@@ -131,28 +132,29 @@ class SessionService:
         Raises:
             NotFound: the member has no such session.
         """
-        with self._store.write() as rows:
-            rows.account(user_id=member.account.user_id)  # held before its sessions, as by others
-            if not rows.end_sessions(member.account.user_id, only=session_id):
+        with self._store.write() as tx:
+            tx.accounts.lock([member.account.user_id])  # before its sessions: see `Transaction`
+            if not tx.sessions.delete(member.account.user_id, only=session_id):
                 raise NotFound("there is no such session")
-            audit.append(rows, member.actor, "session.ended", session_id, {})
+            audit.append(tx, member.actor, "session.ended", session_id, {})
 
     def end_others(self, member: AuthenticatedUser) -> int:
         """End a member's sessions but for this one; give how many they were."""
-        with self._store.write() as rows:
+        with self._store.write() as tx:
             user_id = member.account.user_id
-            rows.account(user_id=user_id)  # held likewise
-            ended = rows.end_sessions(user_id, but=member.session.session_id)
+            tx.accounts.lock([user_id])
+            ended = tx.sessions.delete(user_id, keep=member.session.session_id)
             if ended:
-                audit.append(rows, member.actor, "sessions.ended", user_id, {"count": ended})
+                audit.append(tx, member.actor, "sessions.ended", user_id, {"count": ended})
         return ended
 
     def forget(self) -> None:
         """Remove what is kept of sessions and links that are over, and of browsers long unused."""
-        with self._store.write() as rows:
-            now = rows.now()
-            rows.forget_sessions(now - IDLE_LIMIT, now)
-            rows.forget_devices(now - DEVICE_LIMIT)
+        with self._store.write() as tx:
+            now = tx.now()
+            tx.sessions.purge(now - IDLE_LIMIT, now)
+            tx.links.purge(now)
+            tx.devices.purge(now - DEVICE_LIMIT)
 
 
 class LockedAccount(Struct, frozen=True):
@@ -184,8 +186,8 @@ def lock_account(tx: Transaction, user_id: str, client: ClientInfo) -> LockedAcc
     Returns:
         None where there is no such account.
     """
-    previous = tx.session(hash_of(client.session)) if client.session else None
-    locked = tx.hold_accounts({user_id} | ({previous.user_id} if previous else set()))
+    previous = tx.sessions.get(hash_of(client.session)) if client.session else None
+    locked = tx.accounts.lock({user_id} | ({previous.user_id} if previous else set()))
     account = locked.get(user_id)
     return LockedAccount(account, client, previous) if account else None
 
@@ -203,8 +205,8 @@ def create_session(tx: Transaction, method: str, locked: LockedAccount) -> NewSe
     now, user_id = tx.now(), locked.account.user_id
     entries = _revoke_previous(tx, locked.previous)
     session = _new_session(locked, method, now)
-    tx.add_sessions([session.record])
-    tx.remember_devices({(hash_of(session.device), user_id)}, now)
+    tx.sessions.add(session.record)
+    tx.devices.save(hash_of(session.device), user_id, now)
     details = {"way": method}
     created = audit.Entry(f"user:{user_id}", "session.begun", session.record.session_id, details)
     audit.append_all(tx, [*entries, created])
@@ -213,7 +215,7 @@ def create_session(tx: Transaction, method: str, locked: LockedAccount) -> NewSe
 
 def _revoke_previous(tx: Transaction, previous: SessionRecord | None) -> list[audit.Entry]:
     # Two windows of one browser may sign in at once: the session is revoked once.
-    if previous and tx.end_sessions(previous.user_id, only=previous.session_id):
+    if previous and tx.sessions.delete(previous.user_id, only=previous.session_id):
         actor = f"user:{previous.user_id}"
         return [audit.Entry(actor, "session.ended", previous.session_id, {})]
     return []

@@ -8,7 +8,8 @@ from anyscale.server.core.login.password_login import LoginResult
 from anyscale.server.core.login.sessions import ClientInfo, create_session, lock_account
 from anyscale.server.core.oidc.provider import ExternalIdentity, Provider
 from anyscale.server.settings import IdentityProvider
-from anyscale.server.store.interface import AccountRecord, Store, Transaction
+from anyscale.server.store.interface import Store, Transaction
+from anyscale.server.store.records import AccountRecord
 from anyscale.user.emails import email_key
 
 __all__ = ["CALLBACK", "OidcLogin"]
@@ -37,26 +38,26 @@ class OidcLogin:
         Raises:
             SsoRefused: there is none, or it is not for SSO, or another subject's, or suspended.
         """
-        with self._store.read() as rows:
-            user_id = self._whose(rows, person)
-        with self._store.write() as rows:
-            held = lock_account(rows, user_id, browser)
+        with self._store.read() as tx:
+            user_id = self._whose(tx, person)
+        with self._store.write() as tx:
+            held = lock_account(tx, user_id, browser)
             if held is None:
                 raise SsoRefused("no_account")
             account = held.account
-            is_new = _tie(rows, person, account)
-            begun = create_session(rows, "sso", held)
+            is_new = _link(tx, person, account)
+            begun = create_session(tx, "sso", held)
             if is_new:
-                told = {"issuer": person.issuer}
-                audit.append(rows, _actor(account), "identity.linked", account.user_id, told)
+                data = {"issuer": person.issuer}
+                audit.append(tx, _actor(account), "identity.linked", account.user_id, data)
         return LoginResult(account.user_id, begun.session, begun.device)
 
-    def _whose(self, rows: Transaction, person: ExternalIdentity) -> str:
+    def _whose(self, tx: Transaction, person: ExternalIdentity) -> str:
         """Give the id of who came before, whatever the address is now, or else of its account."""
-        user_id = rows.identified(person.issuer, person.subject)
-        if user_id and rows.account(user_id=user_id):
+        user_id = tx.identities.find(person.issuer, person.subject)
+        if user_id and tx.accounts.get(user_id):
             return user_id
-        account = rows.account(email_key=self._key_of(person))
+        account = tx.accounts.find(self._key_of(person))
         if account is None:
             raise SsoRefused("no_account")
         return account.user_id
@@ -75,18 +76,18 @@ class OidcLogin:
         return key
 
 
-def _tie(rows: Transaction, person: ExternalIdentity, account: AccountRecord) -> bool:
-    """Tie a subject to an account; say whether it was not tied before."""
-    is_known = rows.identified(person.issuer, person.subject) == account.user_id
+def _link(tx: Transaction, person: ExternalIdentity, account: AccountRecord) -> bool:
+    """Link a subject to an account; return False if it was linked to it before."""
+    is_known = tx.identities.find(person.issuer, person.subject) == account.user_id
     if not is_known and not _is_spelled_alike(str(person.email), account.email):
         raise SsoRefused("email_spelling", _actor(account))
     _require_sso(account)
     if is_known:
         return False
-    if rows.link_identity(person.issuer, person.subject, account.user_id, rows.now()):
+    if tx.identities.link(person.issuer, person.subject, account.user_id, tx.now()):
         return True
-    # Or the same subject came a moment ago in another window.
-    if rows.identified(person.issuer, person.subject) != account.user_id:
+    # Or another window of the same browser linked it a moment ago.
+    if tx.identities.find(person.issuer, person.subject) != account.user_id:
         raise SsoRefused("other_subject", _actor(account))
     return False
 

@@ -1,7 +1,8 @@
-"""Tokens: keys of administrators, shown once and kept as hashes."""
+"""API tokens: shown once, stored as hashes."""
 
 import os
 import zlib
+from collections.abc import Sequence
 from contextlib import suppress
 
 from msgspec import structs
@@ -10,12 +11,13 @@ from anyscale.errors import ConfigError, NotAuthenticated, NotFound, StoreUnavai
 from anyscale.server.core.audit import log as audit
 from anyscale.server.core.authorization import Principal, holder_of, live_token
 from anyscale.server.core.secrets import hash_of
-from anyscale.server.core.users.lifecycle import known_account
-from anyscale.server.store.interface import Store, TokenRecord, Transaction
+from anyscale.server.core.users.lifecycle import lock_account
+from anyscale.server.store.interface import Store, Transaction
+from anyscale.server.store.records import TokenRecord
 
 __all__ = ["PREFIX", "ROLES", "TokenService"]
 
-#: By which a token is known where it should not be: in a log, a repository, a chat.
+#: Marks a token, so that scanners find it in a log, a repository or a chat.
 PREFIX = "mrt_"
 
 ROLES = ("owner", "collaborator")
@@ -27,37 +29,41 @@ _CHECK_DIGITS = 6
 
 _DAY = 24 * 60 * 60 * 1000
 
-#: Milliseconds between two notes of a token's use, which would else be a write for each call.
-_USE_EVERY = 60_000
+#: Milliseconds between two updates of the time of use. One for each request would be too many.
+_TOUCH_EVERY = 60_000
 
 _NAME_LENGTH = 64
 
-#: for which a person's own token may be good
+#: the longest life of a personal token
 _MOST_DAYS = 3_650
 
 
 class TokenService:
-    """What can be done with tokens."""
+    """Creates, lists, revokes and authenticates tokens.
+
+    Args:
+        store: of the control plane.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     def create(self, name: str, role: str, days: int | None, by: str) -> str:
-        """Make a token, and show it: the control plane keeps its hash only.
+        """Create a token, and return the secret, which is shown this once.
 
         Args:
-            name: by which the trail and other administrators know its holder.
+            name: for the audit log and other administrators.
             role: `owner` or `collaborator`.
             days: until it expires; None for never.
-            by: who makes it.
+            by: the actor.
 
         Raises:
-            ConfigError: the name is not fit, or another token has it.
+            ConfigError: the name is not valid, or another token has it.
         """
         _check_name(name)
         token = _new_token()
-        with self._store.write() as rows:
-            if not _added(rows, _row(rows, token, name, role, days, by)):
+        with self._store.write() as tx:
+            if not _added(tx, _record(tx, token, name, role, days, by)):
                 raise ConfigError(
                     f"there is a token named {name!r}: choose another name, or revoke it by "
                     f"`anyscale server revoke-token {name}`"
@@ -84,65 +90,65 @@ class TokenService:
         if days is not None and not 1 <= days <= _MOST_DAYS:
             raise ConfigError(f"a token expires in 1 to {_MOST_DAYS} days, or never")
         token = _new_token()
-        with self._store.write() as rows:
-            account = known_account(rows, user_id)
+        with self._store.write() as tx:
+            account = lock_account(tx, user_id)
             if account.suspended_at is not None:
                 raise NotFound(f"the account {user_id} is suspended")
-            row = _row(rows, token, name, account.permission_level, days, f"user:{user_id}")
-            record = structs.replace(row, user_id=user_id)
-            if not _added(rows, record):
+            actor = f"user:{user_id}"
+            record = _record(tx, token, name, account.permission_level, days, actor)
+            record = structs.replace(record, user_id=user_id)
+            if not _added(tx, record):
                 raise ConfigError(f"you have a token named {name!r}: choose another name")
         return token, record
 
-    def all(self) -> list[TokenRecord]:
-        """List all tokens, those that have ended too; a person's own with the person's role."""
-        with self._store.read() as rows:
-            return [_with_role(rows, token) for token in rows.tokens()]
+    def all(self) -> Sequence[TokenRecord]:
+        """Return all tokens, also revoked and expired ones."""
+        with self._store.read() as tx:
+            return tx.tokens.list()
+
+    def any_exists(self) -> bool:
+        """Whether any token was ever created."""
+        with self._store.read() as tx:
+            return tx.tokens.exists()
 
     def list_live(self, user_id: str) -> list[TokenRecord]:
         """List a user's own tokens that are neither revoked nor expired, the latest first."""
-        with self._store.read() as rows:
-            now = rows.now()
-            live = [
-                _with_role(rows, token)
-                for token in rows.tokens()
-                if token.user_id == user_id and is_live(token, now)
-            ]
-        return live[::-1]
+        with self._store.read() as tx:
+            now = tx.now()
+            tokens = tx.tokens.list_personal(user_id)
+        return [token for token in reversed(tokens) if is_live(token, now)]
 
     def revoke(self, name: str, by: str) -> TokenRecord:
-        """End a token, from the next call on.
+        """Revoke a token: it fails from the next request on.
 
         Args:
-            name: of a token that is nobody's own, or the id of any.
-            by: who does it.
+            name: of a token without an owner, or the id of any token.
+            by: the actor.
 
         Raises:
-            NotFound: no token that has not been revoked has this name or id.
+            NotFound: no token that is not revoked has this name or id.
         """
-        with self._store.write() as rows:
-            for token in rows.tokens():
-                # Several persons' own ones may have one name.
-                named = token.user_id is None and token.name == name
-                if token.revoked_at is None and (named or token.token_id == name):
-                    return _revoked(rows, token, by)
+        with self._store.write() as tx:
+            # Personal tokens of several users may have one name.
+            token = tx.tokens.find_named(name) or tx.tokens.find(name)
+            if token and token.revoked_at is None:
+                return _revoked(tx, token, by)
         raise NotFound(f"there is no token {name!r} that is not revoked")
 
     def revoke_personal(self, user_id: str, token_id: str) -> TokenRecord:
-        """End one of a person's own tokens, from the next call on.
+        """Revoke one of a user's own tokens: it fails from the next request on.
 
         Raises:
-            NotFound: the person has no token with this id that is not revoked.
+            NotFound: the user has no token with this id that is not revoked.
         """
-        with self._store.write() as rows:
-            for token in rows.tokens():
-                mine = (token.user_id, token.token_id) == (user_id, token_id)
-                if token.revoked_at is None and mine:
-                    return _revoked(rows, token, f"user:{user_id}")
+        with self._store.write() as tx:
+            token = tx.tokens.find(token_id)
+            if token and token.user_id == user_id and token.revoked_at is None:
+                return _revoked(tx, token, f"user:{user_id}")
         raise NotFound("you have no such token that is not revoked")
 
     def authenticate(self, token: str) -> tuple[Principal, str]:
-        """Say who holds a token, and what role it has.
+        """Return the principal of a token, and its role.
 
         Raises:
             NotAuthenticated: it is no token, or it is unknown, expired or revoked.
@@ -151,14 +157,14 @@ class TokenService:
             raise NotAuthenticated(f"this is no token of a control plane: they begin with {PREFIX}")
         if not _is_whole(token):
             raise NotAuthenticated("the token was not copied whole: some of it is missing or wrong")
-        with self._store.read() as rows:
-            row = live_token(rows, hash_of(token))
-            now = rows.now()
-        if now - (row.used_at or 0) >= _USE_EVERY:
-            # Also a database that cannot be written now may be read.
-            with suppress(StoreUnavailable), self._store.write() as writing:
-                writing.use_token(row.token_id, now)
-        return Principal(holder_of(row), row.hash), row.role
+        with self._store.read() as tx:
+            record = live_token(tx, hash_of(token))
+            now = tx.now()
+        if now - (record.used_at or 0) >= _TOUCH_EVERY:
+            # A database that cannot be written at the moment can still be read.
+            with suppress(StoreUnavailable), self._store.write() as tx:
+                tx.tokens.touch(record.token_id, now)
+        return Principal(holder_of(record), record.hash), record.role
 
 
 def is_live(token: TokenRecord, now: int) -> bool:
@@ -171,10 +177,10 @@ def _check_name(name: str) -> None:
         raise ConfigError(f"a token's name has 1 to {_NAME_LENGTH} visible characters")
 
 
-def _row(
-    rows: Transaction, token: str, name: str, role: str, days: int | None, by: str
+def _record(
+    tx: Transaction, token: str, name: str, role: str, days: int | None, by: str
 ) -> TokenRecord:
-    now = rows.now()
+    now = tx.now()
     return TokenRecord(
         token_id=f"tok_{now:012x}{os.urandom(6).hex()}",
         name=name,
@@ -186,31 +192,26 @@ def _row(
     )
 
 
-def _added(rows: Transaction, row: TokenRecord) -> bool:
-    """Insert a token, with its entry in the trail; say whether its name was free."""
-    if not rows.add_token(row):
+def _added(tx: Transaction, token: TokenRecord) -> bool:
+    """Insert a token with its audit entry; return False if its name is in use."""
+    if not tx.tokens.add(token):
         return False
-    told = _named(row) | {"role": row.role, "expires_at": row.expires_at}
-    audit.append(rows, row.created_by, "token.created", row.token_id, told)
+    data = _name_of(token) | {"role": token.role, "expires_at": token.expires_at}
+    audit.append(tx, token.created_by, "token.created", token.token_id, data)
     return True
 
 
-def _revoked(rows: Transaction, token: TokenRecord, by: str) -> TokenRecord:
-    rows.revoke_token(token.token_id, by, rows.now())
-    if token.user_id is None:  # what a person's token did the person did, and may still
-        rows.remove_links(by=f"token:{token.name}")
-    audit.append(rows, by, "token.revoked", token.token_id, _named(token))
+def _revoked(tx: Transaction, token: TokenRecord, by: str) -> TokenRecord:
+    tx.tokens.revoke(token.token_id, by, tx.now())
+    if token.user_id is None:  # links by a personal token are the user's, who may still create them
+        tx.links.delete(by=f"token:{token.name}")
+    audit.append(tx, by, "token.revoked", token.token_id, _name_of(token))
     return token
 
 
-def _named(token: TokenRecord) -> dict[str, str | int | None]:
-    # What people call their own tokens may tell of them, and the trail is never erased.
+def _name_of(token: TokenRecord) -> dict[str, str | int | None]:
+    # The name of a personal token is personal data, which the audit log never contains.
     return {} if token.user_id else {"name": token.name}
-
-
-def _with_role(rows: Transaction, token: TokenRecord) -> TokenRecord:
-    account = rows.account(user_id=token.user_id) if token.user_id else None
-    return structs.replace(token, role=account.permission_level) if account else token
 
 
 def _new_token() -> str:

@@ -1,6 +1,6 @@
-"""The life of an account: suspended, restored, deleted, and whether it is an owner's."""
+"""Suspending, restoring and deleting accounts, and changing their role."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 from msgspec import Struct
@@ -8,90 +8,94 @@ from msgspec import Struct
 from anyscale.errors import LastOwner, NotFound
 from anyscale.server.core.audit import log as audit
 from anyscale.server.core.authorization import Principal, require_owner
-from anyscale.server.store.interface import AccountRecord, Store, Transaction
+from anyscale.server.store.interface import Store, Transaction
+from anyscale.server.store.records import AccountRecord
 
-__all__ = ["UserLifecycle", "known_account"]
+__all__ = ["UserLifecycle", "lock_account", "lock_accounts"]
 
 
 class UserLifecycle:
-    """What owners do with accounts. Each call is the same when it is repeated.
+    """Changes that owners make to accounts. A repeated call changes nothing more.
 
-    All of them raise `NotFound` for an account that there is not, and `NotAuthenticated` or
-    `NotPermitted` where the caller has lost the right to it.
+    All methods raise `NotFound` for an account that does not exist, and `NotAuthenticated` or
+    `NotPermitted` if the caller has lost its permission.
+
+    Args:
+        store: of the control plane.
     """
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     def suspend(self, user_id: str, caller: Principal) -> None:
-        """Keep a person out: no sign-in, no session, no token of the person's own.
+        """Suspend an account: no sign-in, no session, no personal token works.
 
         Raises:
-            LastOwner: nobody else is an owner.
+            LastOwner: the account is the only owner.
         """
-        with self._held(user_id, caller) as held:
-            if held.account.suspended_at is not None:
+        with self._lock(user_id, caller) as locked:
+            if locked.account.suspended_at is not None:
                 return
-            held.require_another_owner()
-            held.rows.suspend(user_id, held.rows.now())
-            _end_ways_in(held.rows, user_id)
-            audit.append(held.rows, caller.actor, "account.suspended", user_id, {})
+            locked.require_another_owner()
+            locked.tx.accounts.set_suspended(user_id, locked.tx.now())
+            _delete_sessions_and_links(locked.tx, user_id)
+            audit.append(locked.tx, caller.actor, "account.suspended", user_id, {})
 
     def restore(self, user_id: str, caller: Principal) -> None:
-        """Let a person in again, with the password and the tokens of before."""
-        with self._held(user_id, caller) as held:
-            if held.account.suspended_at is None:
+        """Restore a suspended account, with its former password and tokens."""
+        with self._lock(user_id, caller) as locked:
+            if locked.account.suspended_at is None:
                 return
-            held.rows.suspend(user_id, None)
-            audit.append(held.rows, caller.actor, "account.restored", user_id, {})
+            locked.tx.accounts.set_suspended(user_id, None)
+            audit.append(locked.tx, caller.actor, "account.restored", user_id, {})
 
     def delete(self, user_id: str, caller: Principal) -> None:
-        """Erase a person: all that is kept of the account, but for its id in the trail.
+        """Delete an account and all data of the user. The audit log keeps the id.
 
         Raises:
-            LastOwner: nobody else is an owner.
+            LastOwner: the account is the only owner.
         """
-        with self._held(user_id, caller) as held:
-            held.require_another_owner()
-            _end_ways_in(held.rows, user_id)
-            held.rows.remove_account(user_id)
-            audit.append(held.rows, caller.actor, "account.deleted", user_id, {})
+        with self._lock(user_id, caller) as locked:
+            locked.require_another_owner()
+            _delete_sessions_and_links(locked.tx, user_id)
+            locked.tx.accounts.delete(user_id)
+            audit.append(locked.tx, caller.actor, "account.deleted", user_id, {})
 
     def set_role(self, user_id: str, role: str, caller: Principal) -> None:
-        """Make an account an owner's or a collaborator's.
+        """Make an account an owner or a collaborator.
 
-        Its sessions end: whoever signs in again finds what the new role may do.
+        Its sessions are revoked: the user signs in again with the new permissions.
 
         Args:
-            user_id: whose.
+            user_id: of the account.
             role: `owner` or `collaborator`.
-            caller: who does it.
+            caller: of the request.
 
         Raises:
-            LastOwner: nobody else is an owner.
+            LastOwner: the account is the only owner.
         """
-        with self._held(user_id, caller) as held:
-            if held.account.permission_level == role:
+        with self._lock(user_id, caller) as locked:
+            if locked.account.permission_level == role:
                 return
-            held.require_another_owner()
-            held.rows.set_level(user_id, role)
-            _end_ways_in(held.rows, user_id)
-            audit.append(held.rows, caller.actor, "account.role_set", user_id, {"role": role})
+            locked.require_another_owner()
+            locked.tx.accounts.set_role(user_id, role)
+            _delete_sessions_and_links(locked.tx, user_id)
+            audit.append(locked.tx, caller.actor, "account.role_set", user_id, {"role": role})
 
     @contextmanager
-    def _held(self, user_id: str, caller: Principal) -> Iterator["_Held"]:
-        with self._store.write() as rows:
-            # Before any account, the caller's own too: whoever waits for another one then holds
-            # nothing that the other one waits for.
-            owners = rows.hold_owners()
-            require_owner(rows, caller, [user_id])
-            yield _Held(rows, known_account(rows, user_id), owners)
+    def _lock(self, user_id: str, caller: Principal) -> Iterator["_Locked"]:
+        with self._store.write() as tx:
+            # The owners before any account, the caller's own included: a transaction that waits
+            # for an account then has no lock for which that account's transaction waits.
+            owners = tx.accounts.lock_owners()
+            require_owner(tx, caller, [user_id])
+            yield _Locked(tx, lock_account(tx, user_id), owners)
 
 
-class _Held(Struct, frozen=True):
-    """An account that nobody else changes until the transaction ends."""
+class _Locked(Struct, frozen=True):
+    """An account that is locked until the transaction ends."""
 
-    rows: Transaction
+    tx: Transaction
     account: AccountRecord
     #: the owners who are not suspended
     owners: Sequence[str]
@@ -104,19 +108,29 @@ class _Held(Struct, frozen=True):
             )
 
 
-def _end_ways_in(rows: Transaction, user_id: str) -> None:
-    """End what was given to somebody who is another one now, and what that one gave to others."""
-    rows.end_sessions(user_id)
-    rows.remove_links(user_id=user_id, by=f"user:{user_id}")
-
-
-def known_account(rows: Transaction, user_id: str) -> AccountRecord:
-    """Give an account; in a transaction that writes, hold it.
+def lock_account(tx: Transaction, user_id: str) -> AccountRecord:
+    """Lock an account, and return it.
 
     Raises:
         NotFound: there is none with this id.
     """
-    account = rows.account(user_id=user_id)
-    if account is None:
-        raise NotFound(f"there is no user {user_id}")
-    return account
+    return lock_accounts(tx, [user_id])[0]
+
+
+def lock_accounts(tx: Transaction, user_ids: Collection[str]) -> list[AccountRecord]:
+    """Lock accounts, and return them in the order of `user_ids`.
+
+    Raises:
+        NotFound: there is none with one of these ids.
+    """
+    locked = tx.accounts.lock(user_ids)
+    for user_id in user_ids:
+        if user_id not in locked:
+            raise NotFound(f"there is no user {user_id}")
+    return [locked[user_id] for user_id in user_ids]
+
+
+def _delete_sessions_and_links(tx: Transaction, user_id: str) -> None:
+    """Delete the user's sessions and pending links, and the links that the user created."""
+    tx.sessions.delete(user_id)
+    tx.links.delete(user_id=user_id, by=f"user:{user_id}")

@@ -1,4 +1,4 @@
-"""Owners that the operator makes on the control plane's own machine: the first one, or anew."""
+"""Creating owners on the control plane's own machine: `anyscale server create-owner`."""
 
 import os
 
@@ -10,7 +10,8 @@ from anyscale.server.core.batches.single_request import create_small
 from anyscale.server.core.hashing.pool import PasswordHashPool
 from anyscale.server.core.users.lifecycle import UserLifecycle
 from anyscale.server.core.users.password_links import PasswordLinkService
-from anyscale.server.store.interface import AccountRecord, Store
+from anyscale.server.store.interface import Store
+from anyscale.server.store.records import AccountRecord
 from anyscale.user.emails import email_key
 from anyscale.user.models import PasswordLink
 from anyscale.user.validation import CheckedUser, Policy, find_faults
@@ -19,25 +20,25 @@ __all__ = ["MadeOwner", "OwnerService"]
 
 
 class MadeOwner(Struct, frozen=True):
-    """An owner, and what became of the call."""
+    """The result of creating an owner."""
 
     user_id: str
     email: str
-    #: Whether the account was there before.
+    #: Whether the account existed before.
     existed: bool
-    #: None where everybody signs in by SSO.
+    #: to set the password; None if all users sign in by SSO
     link: PasswordLink | None
 
 
 class OwnerService:
-    """Makes owners, for whoever administers the machine.
+    """Creates owners, for the operator of the machine.
 
     Args:
-        store: the accounts.
-        hashing: the pool that hashes; an owner's account has no password at first.
-        accounts: which changes them.
-        links: which lets them choose a password.
-        sso_only: whether SSO is the only way in.
+        store: of the control plane.
+        hashing: the pool that hashes passwords; a new owner has none yet.
+        accounts: sets the role.
+        links: creates the link to set a password.
+        sso_only: whether SSO is the only sign-in method.
     """
 
     def __init__(
@@ -56,19 +57,19 @@ class OwnerService:
         self._sso_only = sso_only
 
     def create(self, email: str, name: str | None, caller: Principal) -> MadeOwner:
-        """Make an account and its person an owner, or a person who has one, with a link to sign in.
+        """Create an account that is an owner's, or make an existing one an owner.
 
-        Cut short it is repeated: each of its steps then finds what the ones before have done.
+        An interrupted call can be repeated: each step finds what the steps before have done.
 
         Args:
-            email: of the person.
-            name: likewise, of an account that is made; None for what stands before the `@`.
-            caller: who does it.
+            email: of the account.
+            name: of a new account; None for the part of the email before the `@`.
+            caller: of the command.
 
         Raises:
-            ConfigError: the email or the name is not fit, or links cannot be made.
+            ConfigError: the email or the name is not valid, or links cannot be created.
             LinkRefused: the account is suspended.
-            BatchRefused: an unfinished batch holds the email.
+            BatchRefused: an open batch has reserved the email.
         """
         user = _checked(email, name, is_sso_user=self._sso_only)
         if not self._sso_only:
@@ -82,12 +83,12 @@ class OwnerService:
         return MadeOwner(account.user_id, account.email, bool(before), made[0] if made else None)
 
     def _account(self, key: str) -> AccountRecord | None:
-        with self._store.read() as rows:
-            return rows.account(email_key=key)
+        with self._store.read() as tx:
+            return tx.accounts.find(key)
 
     def _created(self, user: CheckedUser, caller: Principal) -> AccountRecord:
-        # Not by the `BatchService`, which the operator may have switched off.
-        # Passed over is who came into being meanwhile, and becomes the owner all the same.
+        # Not by `BatchService`, which the operator may have switched off. If the account was
+        # created concurrently, it is skipped here and made owner by the next step.
         create_small(self._store, self._hashing, os.urandom(16).hex(), [user], "skip", caller)
         account = self._account(user.email_key)
         if account is None:

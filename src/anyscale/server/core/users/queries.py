@@ -1,20 +1,22 @@
-"""Looking accounts up."""
-
-from collections.abc import Sequence
-from typing import Any
+"""Listing and finding accounts."""
 
 from anyscale.server.store.interface import Store
+from anyscale.server.store.records import AccountRecord, UserRecord
 from anyscale.user.emails import email_key
 from anyscale.user.models import User, from_milliseconds
 
-__all__ = ["UserQueries"]
+__all__ = ["UserQueries", "user_of"]
 
-#: how many of the same name an error lists at most
+#: how many accounts of one name an error lists at most
 _NAMESAKES = 10_000
 
 
 class UserQueries:
-    """What can be asked of the accounts."""
+    """Lists and finds accounts.
+
+    Args:
+        store: of the control plane.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -22,49 +24,49 @@ class UserQueries:
     def page(
         self, *, email: str, name: str, suspended: bool = False, after: str, limit: int
     ) -> list[User]:
-        """Give accounts in the order of their ids, which is that of their creation.
+        """Return accounts by `user_id`, which is the order of their creation.
 
         Args:
             email: part of the email, without regard to case; empty for any.
             name: part of the name, likewise.
-            suspended: only those that are suspended.
-            after: the `user_id` that the last page ended with, or an empty text.
-            limit: how many.
+            suspended: only suspended accounts.
+            after: the last `user_id` of the previous page, or an empty text.
+            limit: the size of a page.
         """
-        with self._store.read() as rows:
-            found = rows.live_users(
-                email_contains=email.casefold(),
-                name_contains=name.casefold(),
+        with self._store.read() as tx:
+            found = tx.users.list(
+                email=email.casefold(),
+                name=name.casefold(),
                 suspended=suspended,
                 after=after,
                 limit=limit,
             )
-        return _users(found)
+        return [user_of(record) for record in found]
 
     def with_email(self, email: str) -> list[User]:
-        """Give the account with an email, in any spelling by which it is the same one."""
+        """Return the account with an email, in any spelling that has the same key."""
         try:
             key = email_key(email)
         except ValueError:
             return []
-        with self._store.read() as rows:
-            return _users(rows.users_like(email_key=key, limit=1))
+        with self._store.read() as tx:
+            account = tx.accounts.find(key)
+        return [user_of(account)] if account else []
 
     def with_name(self, name: str) -> list[User]:
-        """Give the accounts with exactly this name, up to some."""
-        with self._store.read() as rows:
-            return _users(rows.users_like(name=name, limit=_NAMESAKES))
+        """Return the first accounts with exactly this name."""
+        with self._store.read() as tx:
+            return [user_of(record) for record in tx.users.list_named(name, _NAMESAKES)]
 
 
-def _users(found: Sequence[tuple[Any, ...]]) -> list[User]:
-    return [
-        User(
-            email,
-            name,
-            from_milliseconds(created_at),
-            permission_level,
-            user_id,
-            None if suspended_at is None else from_milliseconds(suspended_at),
-        )
-        for email, name, created_at, permission_level, user_id, suspended_at in found
-    ]
+def user_of(record: UserRecord | AccountRecord) -> User:
+    """Return an account as clients see it."""
+    suspended = record.suspended_at
+    return User(
+        record.email,
+        record.name,
+        from_milliseconds(record.created_at),
+        record.permission_level,
+        record.user_id,
+        None if suspended is None else from_milliseconds(suspended),
+    )

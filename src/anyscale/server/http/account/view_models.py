@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from anyscale.server.core.login.sessions import AuthenticatedUser
 from anyscale.server.http.account.user_agent import browser_named
-from anyscale.server.store.interface import AccountRecord, SessionRecord, TokenRecord
+from anyscale.server.store.records import AccountRecord, SessionRecord, TokenRecord
 from anyscale.user.models import from_milliseconds
 
 __all__ = [

@@ -11,7 +11,7 @@ from anyscale.api_schemas import BatchCreate, BatchCreated, Conflicts, LookUp, S
 from anyscale.errors import BatchRefused, RequestInvalid, TooLarge
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.authorization import Principal
-from anyscale.server.core.batches.records import passes
+from anyscale.server.core.batches.records import is_skipped
 from anyscale.server.http.api.authentication import owners_only
 from anyscale.server.http.api.user_bodies import checked_chunk, checked_users, decoded_users
 from anyscale.server.http.dependencies import GivenCaller, GivenPlane, GivenPools
@@ -92,7 +92,7 @@ def _create(plane: ControlPlane, body: bytes, key: str | None, caller: Principal
 
 def _looked_up(plane: ControlPlane, users: list[CheckedUser], if_exists: str) -> BatchCreated:
     taken = plane.batches.look_up(users, 0)
-    if refused := [one for one in taken if not passes(one, if_exists)]:
+    if refused := [one for one in taken if not is_skipped(one, if_exists)]:
         raise BatchRefused(problems_of(refused))
     return BatchCreated([], [Skipped(one.position, one.email) for one in taken])
 

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from anyscale.server.core.login.password_login import LoginResult
 from anyscale.server.core.login.sessions import AuthenticatedUser
-from anyscale.server.store.interface import SessionRecord, TokenRecord
+from anyscale.server.store.records import SessionRecord, TokenRecord
 from anyscale.user.models import from_milliseconds
 
 __all__ = [

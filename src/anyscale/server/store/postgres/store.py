@@ -6,11 +6,14 @@ from typing import Any, Self
 
 import psycopg
 
-from anyscale.server.store.postgres.batches import PostgresTransaction
+from anyscale.server.store.postgres.driver import PostgresDriver
 from anyscale.server.store.postgres.errors import DatabaseAddress, translated
 from anyscale.server.store.postgres.migrate import migrate, schema_version
 from anyscale.server.store.postgres.pool import Pool
+from anyscale.server.store.postgres.users import PostgresUsers
 from anyscale.server.store.schema_versions import refuse_newer, require_current, steps_of
+from anyscale.server.store.sql.connection import Connection
+from anyscale.server.store.sql.transaction import SqlTransaction
 
 __all__ = ["PostgresStore"]
 
@@ -61,16 +64,16 @@ class PostgresStore:
         require_current(self._schema(), max(steps_of("postgres")))
 
     @contextmanager
-    def write(self) -> Iterator[PostgresTransaction]:
+    def write(self) -> Iterator[SqlTransaction]:
         """See `base.Store`."""
         with self._transaction(_WRITE, begun=True) as connection:
-            yield PostgresTransaction(connection, is_writing=True)
+            yield _transaction_on(connection)
 
     @contextmanager
-    def read(self) -> Iterator[PostgresTransaction]:
+    def read(self) -> Iterator[SqlTransaction]:
         """See `base.Store`."""
         with self._transaction(_READ) as connection:
-            yield PostgresTransaction(connection, is_writing=False)
+            yield _transaction_on(connection)
 
     def _set_up(self, *, create: bool) -> None:
         newest = max(steps_of("postgres"))
@@ -97,6 +100,11 @@ class PostgresStore:
                 with suppress(psycopg.Error):
                     connection.rollback()
                 raise
+
+
+def _transaction_on(postgres: psycopg.Connection[Any]) -> SqlTransaction:
+    connection = Connection(PostgresDriver(postgres))
+    return SqlTransaction(connection, PostgresUsers(connection, postgres))
 
 
 def _commit(connection: psycopg.Connection[Any]) -> None:

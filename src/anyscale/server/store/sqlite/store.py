@@ -11,8 +11,11 @@ from typing import Self
 
 from anyscale.errors import StoreUnavailable
 from anyscale.server.store.schema_versions import NOTHING_YET, require_current, steps_of
-from anyscale.server.store.sqlite.batches import SqliteTransaction
+from anyscale.server.store.sql.connection import Connection
+from anyscale.server.store.sql.transaction import SqlTransaction
+from anyscale.server.store.sqlite.driver import SqliteDriver
 from anyscale.server.store.sqlite.migrate import migrate, schema_version
+from anyscale.server.store.sqlite.users import SqliteUsers
 
 __all__ = ["SqliteStore"]
 
@@ -94,14 +97,14 @@ class SqliteStore:
             self._writer.close()
 
     @contextmanager
-    def write(self) -> Iterator[SqliteTransaction]:
+    def write(self) -> Iterator[SqlTransaction]:
         """Begin a transaction that may write, when no other one does."""
         with self._writing:
             self._require_open()
             yield from self._transaction(self._writer, "begin immediate", begun=True)
 
     @contextmanager
-    def read(self) -> Iterator[SqliteTransaction]:
+    def read(self) -> Iterator[SqlTransaction]:
         """Begin a transaction that sees one state, whatever a writer does meanwhile."""
         with self._reader() as connection:
             yield from self._transaction(connection, "begin")
@@ -116,12 +119,12 @@ class SqliteStore:
 
     def _transaction(
         self, connection: sqlite3.Connection, begin: str, *, begun: bool = False
-    ) -> Iterator[SqliteTransaction]:
+    ) -> Iterator[SqlTransaction]:
         try:
             with _translated(self.path):  # one that could not begin has left nothing to ask about
                 connection.execute(begin)
             with _translated(self.path, begun=begun):
-                yield SqliteTransaction(connection)
+                yield _transaction_on(connection)
                 connection.execute("commit")
         except BaseException:
             if connection.in_transaction:
@@ -172,7 +175,18 @@ class SqliteStore:
             connection.close()
             raise
         connection.create_function("folded", 1, str.casefold, deterministic=True)
+        # SQLite has it since 3.43.
+        connection.create_function("octet_length", 1, _octet_length, deterministic=True)
         return connection
+
+
+def _transaction_on(sqlite: sqlite3.Connection) -> SqlTransaction:
+    connection = Connection(SqliteDriver(sqlite))
+    return SqlTransaction(connection, SqliteUsers(connection, sqlite))
+
+
+def _octet_length(text: str) -> int:
+    return len(text.encode())
 
 
 def _make_private(path: Path) -> None:

@@ -1,0 +1,72 @@
+"""Runs the statements of `store.sql` on PostgreSQL."""
+
+from collections.abc import Iterable, Sequence
+from functools import cache
+from typing import Any
+
+import psycopg
+
+__all__ = ["PostgresDriver"]
+
+_WORDS = {
+    "any": "= any(?)",
+    "strpos": "strpos",
+    "true": "true",
+    "for_update": "for update",
+    "for_update_of_users": "for update of users",
+    "for_key_share": "for key share",
+    # Not `for update`: that would pass over rows that are locked by `for key share` too.
+    "skip_locked": "for no key update skip locked",
+}
+
+_NOW = "select floor(extract(epoch from clock_timestamp()) * 1000)"
+
+
+class PostgresDriver:
+    """See `sql.connection.Driver`.
+
+    Args:
+        connection: one for a single thread at a time.
+    """
+
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        #: for statements that PostgreSQL alone has
+        self.connection = connection
+
+    def fetch(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        if not _can_store(values):
+            return []
+        return self.connection.execute(_translated(sql), values).fetchall()
+
+    def execute(self, sql: str, values: Sequence[Any]) -> int:
+        return self.connection.execute(_translated(sql), values).rowcount
+
+    def insert_many(self, table: str, names: str, rows: Iterable[Sequence[Any]]) -> None:
+        copy_sql = f"copy {table} ({names}) from stdin"
+        if rows:
+            with self.connection.cursor() as cursor, cursor.copy(copy_sql) as copy:
+                for row in rows:
+                    copy.write_row(row)
+
+    def lock(self, *key: int) -> None:
+        marks = ", ".join(["%s"] * len(key))
+        self.connection.execute(f"select pg_advisory_xact_lock({marks})", key)
+
+    def texts(self, values: Iterable[str]) -> list[str]:
+        return [text for text in values if "\0" not in text]
+
+    def can_store(self, *texts: str) -> bool:
+        return _can_store(texts)
+
+    def now(self) -> int:
+        ((now,),) = self.connection.execute(_NOW).fetchall()
+        return int(now)
+
+
+def _can_store(values: Sequence[Any]) -> bool:
+    return not any(isinstance(value, str) and "\0" in value for value in values)
+
+
+@cache
+def _translated(sql: str) -> str:
+    return sql.format_map(_WORDS).replace("?", "%s")

@@ -1,0 +1,167 @@
+"""Inserting users into PostgreSQL, beside other transactions that insert the same emails.
+
+Nearly always every email is free, so the rows first go by a binary COPY straight into `users`. If
+an email is taken, that leaves nothing. Then the rows go into a temporary table, and from there into
+`users` by one statement, which costs twice as much as the COPY. A statement sees what was committed
+before it: the one that looks for the holders of the other emails may find that they are gone. Then
+the insert is tried again.
+"""
+
+import random
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg.errors import UniqueViolation
+
+from anyscale.errors import StoreUnavailable
+from anyscale.server.store.records import EmailHolder, NewUserRecord, NewUsers
+from anyscale.server.store.sql.connection import Connection
+from anyscale.server.store.sql.users import SqlUsers
+
+__all__ = ["PostgresUsers"]
+
+Result = TypeVar("Result")
+
+_ENDED = ("dropped", "expired")
+
+#: How often holders may vanish between two statements. Each time other transactions have ended.
+_ROUNDS = 20
+
+_ATTEMPTS = 8
+
+#: seconds before the second attempt; at most twice as long before each later one
+_PAUSE = 0.01
+
+#: the errors by which PostgreSQL ends a deadlock
+_UNDONE = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
+
+_COLUMNS = ", ".join(NewUserRecord._fields)
+_TYPES = ("text", "text", "text", "text", "text", "text", "bool", "bool")
+
+_COPY_FREE = f"copy users ({_COLUMNS}, batch) from stdin (format binary)"
+_FREE_TYPES = (*_TYPES, "int8")
+
+# Once a session: each transaction finds it empty.
+_CREATE_NEW_USERS = """
+    create temporary table if not exists new_users (
+        user_id text collate "C", email_key text collate "C", name text, email text,
+        lastname text, title text, is_sso_user boolean, hash_due boolean
+    ) on commit delete rows
+"""
+_COPY = f"copy new_users ({_COLUMNS}) from stdin (format binary)"
+
+# In the order of the emails: a transaction that inserts the same ones then waits for this one, and
+# for none that waits for itself. Of two rows with one email the first one comes first.
+_INSERT = f"""
+    insert into users (batch, {_COLUMNS}) select %s, {_COLUMNS}
+    from new_users order by email_key, user_id
+    on conflict (email_key) do nothing
+"""
+
+# `offset 0` keeps the planner, which knows nothing about a table that was just filled, from reading
+# all users instead of looking up a few.
+_HOLDERS = """
+    select new_users.email_key, found.user_id, batch_id, state, opened_by, opened_at
+    from new_users left join lateral (
+        select users.user_id, batch_id, state, opened_by, opened_at
+        from users join batches on batches.id = users.batch
+        where users.email_key = new_users.email_key offset 0
+    ) as found on true
+    where found.user_id is distinct from new_users.user_id
+"""
+
+_DELETE_ENDED = """
+    delete from users where user_id in
+    (select user_id from users where user_id = any(%s) order by email_key for update)
+"""
+
+_DELETE_RANGE = """
+    delete from users where user_id in
+    (select user_id from users where user_id >= %s and user_id < %s order by email_key for update)
+"""
+
+_SAVE_HASHES = """
+    update users set password_hash = new.hash, hash_due = false
+    from unnest(%s::text[], %s::text[]) as new (user_id, hash)
+    where users.user_id = new.user_id and batch = %s and hash_due
+"""
+
+
+class PostgresUsers(SqlUsers):
+    """See `batch_interface.Users`."""
+
+    def __init__(self, connection: Connection, postgres: psycopg.Connection[Any]) -> None:
+        super().__init__(connection)
+        self._postgres = postgres
+
+    def insert(self, batch: int, users: NewUsers) -> Sequence[EmailHolder]:
+        if self._copy_free(batch, users):
+            return []
+        self._copy_to_new_users(users)
+        return self._retry_deadlock(lambda: self._insert(batch, len(users)))
+
+    def save_hashes(self, batch: int, hashes: Iterable[tuple[str, str]]) -> int:
+        first: dict[str, str] = {}
+        for user_id, password_hash in hashes:
+            first.setdefault(user_id, password_hash)
+        ids = sorted(first)  # two transactions that hash the same users lock them in one order
+        values = (ids, [first[user_id] for user_id in ids], batch)
+        return self._retry_deadlock(lambda: self._postgres.execute(_SAVE_HASHES, values).rowcount)
+
+    def delete(self, first_id: str, end_id: str) -> None:
+        self._retry_deadlock(lambda: self._postgres.execute(_DELETE_RANGE, (first_id, end_id)))
+
+    def _copy_free(self, batch: int, users: NewUsers) -> bool:
+        """Insert the users if every email is free; return whether they were inserted."""
+        try:
+            with (
+                self._postgres.transaction(),
+                self._postgres.cursor() as cursor,
+                cursor.copy(_COPY_FREE) as copy,
+            ):
+                copy.set_types(_FREE_TYPES)
+                last = (batch,)
+                # In the order of `_INSERT`.
+                for row in users.by_email_key():
+                    copy.write_row(row + last)
+        except (UniqueViolation, *_UNDONE):
+            return False
+        return True
+
+    def _copy_to_new_users(self, users: NewUsers) -> None:
+        self._postgres.execute(_CREATE_NEW_USERS)
+        self._postgres.execute("delete from new_users")  # those of an earlier call
+        with self._postgres.cursor() as cursor, cursor.copy(_COPY) as copy:
+            copy.set_types(_TYPES)
+            for row in users:
+                copy.write_row(row)
+
+    def _insert(self, batch: int, count: int) -> Sequence[EmailHolder]:
+        inserted = 0
+        for _ in range(_ROUNDS):
+            inserted += self._postgres.execute(_INSERT, (batch,)).rowcount
+            holders = self._find_holders() if inserted < count else []
+            ended = [row[1] for row in holders if row[3] in _ENDED]
+            if ended:
+                self._postgres.execute(_DELETE_ENDED, (ended,))
+            elif all(row[1] for row in holders):
+                return [EmailHolder(*row) for row in holders]
+        raise StoreUnavailable("others keep taking and freeing the same emails", begun=True)
+
+    def _find_holders(self) -> list[tuple[Any, ...]]:
+        """Return the users whose email another row has, with that row, if it still exists."""
+        return self._postgres.execute(_HOLDERS).fetchall()
+
+    def _retry_deadlock(self, work: Callable[[], Result]) -> Result:
+        """Run statements under a savepoint; repeat them if a deadlock undid them."""
+        for attempt in range(1, _ATTEMPTS):
+            try:
+                with self._postgres.transaction():
+                    return work()
+            except _UNDONE:
+                # After a random time, or both transactions would meet again.
+                time.sleep(_PAUSE * 2**attempt * random.random())  # noqa: S311 - no secret
+        with self._postgres.transaction():
+            return work()

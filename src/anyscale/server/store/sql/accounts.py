@@ -1,0 +1,89 @@
+"""The table `users`, where a row is an account, and all that belongs to an account."""
+
+from collections.abc import Collection, Mapping, Sequence
+
+from anyscale.server.store.records import AccountRecord
+from anyscale.server.store.sql.connection import Connection, columns
+from anyscale.user.emails import is_spelling
+
+__all__ = ["SqlAccounts"]
+
+#: The number that stands for all owners in locks. Any number, but the same in all versions.
+_OWNERS_LOCK = 0x6D757374_6F776E72
+
+_ACCOUNT = f"select {columns(AccountRecord)} from live_users"
+
+# From the table and not from the view, where the batch would be locked as well.
+_LOCK = (
+    f"select {columns(AccountRecord, created_at='published_at')}"
+    " from users join batches on batches.id = users.batch and state = 'published'"
+    " where user_id {any} order by user_id {for_update_of_users}"
+)
+
+# Not a row of a batch that is not published.
+_IS_ACCOUNT = (
+    "user_id = ? and exists"
+    " (select 1 from batches where batches.id = users.batch and state = 'published')"
+)
+
+_BELONGINGS = ("sessions", "devices", "links", "identities", "tokens")
+
+# If both the email and the key are ASCII, the key is the email in lower case. Python compares all
+# other ones.
+_SIMILAR_EMAILS = (
+    "select distinct email from conflicts"
+    " where lower(email) = ? or length(email) < octet_length(email)"
+)
+
+
+class SqlAccounts:
+    """See `account_interface.Accounts`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def get(self, user_id: str) -> AccountRecord | None:
+        return self._connection.one(AccountRecord, f"{_ACCOUNT} where user_id = ?", user_id)
+
+    def find(self, email_key: str) -> AccountRecord | None:
+        return self._connection.one(AccountRecord, f"{_ACCOUNT} where email_key = ?", email_key)
+
+    def lock(self, user_ids: Collection[str]) -> Mapping[str, AccountRecord]:
+        found = self._connection.all(AccountRecord, _LOCK, self._connection.texts(user_ids))
+        return {account.user_id: account for account in found}
+
+    def lock_owners(self) -> Sequence[str]:
+        # Locks on their rows would let a transaction pass that adds an owner.
+        self._connection.lock(_OWNERS_LOCK)
+        return self._connection.column(
+            "select user_id from live_users where permission_level = 'owner'"
+            " and suspended_at is null order by user_id"
+        )
+
+    def set_password(self, user_id: str, password_hash: str, at: int | None) -> None:
+        change = "password_hash = ?, password_set_at = coalesce(?, password_set_at)"
+        self._update(user_id, change, password_hash, at)
+
+    def set_suspended(self, user_id: str, at: int | None) -> None:
+        self._update(user_id, "suspended_at = ?", at)
+
+    def set_role(self, user_id: str, permission_level: str) -> None:
+        self._update(user_id, "permission_level = ?", permission_level)
+
+    def delete(self, user_id: str) -> None:
+        # Locked first: a sign-in that is in progress finishes, and its session is deleted too.
+        sql = f"select email_key from users where {_IS_ACCOUNT} {{for_update}}"
+        for email_key in self._connection.column(sql, user_id):
+            self._delete_from_conflicts(email_key)
+            for table in (*_BELONGINGS, "users"):
+                self._connection.execute(f"delete from {table} where user_id = ?", user_id)
+
+    def _update(self, user_id: str, change: str, *values: object) -> None:
+        sql = f"update users set {change} where {_IS_ACCOUNT}"
+        self._connection.execute(sql, *values, user_id)
+
+    def _delete_from_conflicts(self, email_key: str) -> None:
+        found = self._connection.column(_SIMILAR_EMAILS, email_key)
+        spellings = [email for email in found if is_spelling(email, email_key)]
+        sql = "update conflicts set email = '' where email {any}"
+        self._connection.execute(sql, self._connection.texts(spellings))

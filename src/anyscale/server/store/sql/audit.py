@@ -1,0 +1,44 @@
+"""The table `audit`."""
+
+from collections.abc import Sequence
+
+from msgspec import structs
+
+from anyscale.server.store.records import AuditRecord
+from anyscale.server.store.sql.connection import Connection, columns, marks
+
+__all__ = ["SqlAudit"]
+
+#: The number that stands for the end of the log in locks. Any number, but the same in all versions.
+_LOCK = 0x6D757374_61756469
+
+_ENTRY = f"select {columns(AuditRecord)} from audit"
+_ADD = f"insert into audit ({columns(AuditRecord)}) values ({marks(AuditRecord)})"
+
+
+class SqlAudit:
+    """See `account_interface.Audit`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def lock(self) -> AuditRecord | None:
+        # By a statement of its own: the next one then sees what the previous owner of the lock has
+        # committed.
+        self._connection.lock(_LOCK)
+        return self.get_last()
+
+    def get_last(self) -> AuditRecord | None:
+        return self._connection.one(AuditRecord, f"{_ENTRY} order by number desc limit 1")
+
+    def add(self, entry: AuditRecord) -> None:
+        self._connection.execute(_ADD, *structs.astuple(entry))
+
+    def list(self, after: int, limit: int) -> Sequence[AuditRecord]:
+        sql = f"{_ENTRY} where number > ? order by number limit ?"
+        return self._connection.all(AuditRecord, sql, after, limit)
+
+    def purge(self, before: int) -> int:
+        first = self._connection.number("select max(number) from audit where at < ?", before)
+        deleted = self._connection.execute("delete from audit where number < ?", first)
+        return first if deleted else 0

@@ -1,0 +1,136 @@
+"""The tables `batches`, `pages` and `conflicts`."""
+
+from collections.abc import Iterable, Sequence
+
+from msgspec import structs
+
+from anyscale.server.store.records import BatchRecord, ChunkRecord, ConflictRecord
+from anyscale.server.store.sql.connection import Connection, columns, marks
+
+__all__ = ["SqlBatches", "SqlChunks"]
+
+_BATCH = f"select {columns(BatchRecord)} from batches"
+_CHUNK = f"select {columns(ChunkRecord)} from pages"
+
+_ADD_BATCH = (
+    f"insert into batches ({columns(BatchRecord).removeprefix('id, ')})"
+    f" values ({marks(BatchRecord).removeprefix('?, ')}) on conflict do nothing returning id"
+)
+_ADD_CHUNK = f"insert into pages (batch, {columns(ChunkRecord)}) values (?, {marks(ChunkRecord)})"
+
+
+class SqlBatches:
+    """See `batch_interface.Batches`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def add(self, batch: BatchRecord) -> BatchRecord | None:
+        _, *values = structs.astuple(batch)
+        number = self._connection.number(_ADD_BATCH, *values)
+        return structs.replace(batch, id=number) if number else None
+
+    def get(self, batch_id: str) -> BatchRecord | None:
+        return self._connection.one(BatchRecord, f"{_BATCH} where batch_id = ?", batch_id)
+
+    def lock(self, batch_id: str, *, exclusive: bool) -> BatchRecord | None:
+        lock = "{for_update}" if exclusive else "{for_key_share}"
+        return self._connection.one(BatchRecord, f"{_BATCH} where batch_id = ? {lock}", batch_id)
+
+    def find(self, idempotency_key: str) -> BatchRecord | None:
+        sql = f"{_BATCH} where idempotency_key = ? and state in ('open', 'published')"
+        return self._connection.one(BatchRecord, sql, idempotency_key)
+
+    def list(self, *, open_only: bool, before: str, limit: int) -> Sequence[BatchRecord]:
+        sql = (
+            f"{_BATCH} where (state = 'open' or not ?) and (batch_id < ? or ? = '')"
+            " order by batch_id desc limit ?"
+        )
+        return self._connection.all(BatchRecord, sql, open_only, before, before, limit)
+
+    def list_idle(self, before: int) -> Sequence[BatchRecord]:
+        sql = f"{_BATCH} where state = 'open' and touched_at < ? order by id"
+        return self._connection.all(BatchRecord, sql, before)
+
+    def list_unfinished(self) -> Sequence[BatchRecord]:
+        sql = (
+            f"{_BATCH} where state in ('dropped', 'expired')"
+            " and exists (select 1 from pages where pages.batch = batches.id) order by id"
+        )
+        return self._connection.all(BatchRecord, sql)
+
+    def touch(self, batch: int, at: int) -> None:
+        # If the row is locked, another transaction is touching it. To wait for the end of that
+        # transaction would let in one chunk at a time.
+        sql = (
+            "update batches set touched_at = ? where id in"
+            " (select id from batches where id = ? {skip_locked})"
+        )
+        self._connection.execute(sql, at, batch)
+
+    def set_state(self, batch: int, state: str) -> None:
+        sql = "update batches set state = ? where id = ? and state = 'open'"
+        self._connection.execute(sql, state, batch)
+
+    def publish(self, batch: int, by: str, at: int) -> None:
+        sql = (
+            "update batches set state = 'published', published_by = ?, published_at = ?,"
+            " touched_at = ? where id = ? and state = 'open'"
+        )
+        self._connection.execute(sql, by, at, at, batch)
+
+    def purge(self, before: int) -> None:
+        sql = (
+            "delete from batches where state in ('dropped', 'expired') and touched_at < ?"
+            " and not exists (select 1 from pages where pages.batch = batches.id)"
+        )
+        self._connection.execute(sql, before)
+
+
+class SqlChunks:
+    """See `batch_interface.Chunks`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def lock(self, batch: int, number: int) -> ChunkRecord | None:
+        # Two numbers and no row, which need not exist. Otherwise a chunk that is deleted while it
+        # is saved could lose users that its record counts.
+        self._connection.lock(batch, number)
+        sql = f"{_CHUNK} where batch = ? and number = ?"
+        return self._connection.one(ChunkRecord, sql, batch, number)
+
+    def list(self, batch: int) -> Sequence[ChunkRecord]:
+        sql = f"{_CHUNK} where batch = ? order by number"
+        return self._connection.all(ChunkRecord, sql, batch)
+
+    def save(self, batch: int, chunk: ChunkRecord, conflicts: Iterable[ConflictRecord]) -> None:
+        values = (batch, *structs.astuple(chunk))
+        # Nearly always the chunk is new: then there is nothing to delete.
+        if not self._connection.execute(f"{_ADD_CHUNK} on conflict do nothing", *values):
+            self.delete(batch, chunk.number)
+            self._connection.execute(_ADD_CHUNK, *values)
+        self._connection.insert_many(
+            "conflicts",
+            f"batch, page, {columns(ConflictRecord)}",
+            [(batch, chunk.number, *structs.astuple(conflict)) for conflict in conflicts],
+        )
+
+    def delete(self, batch: int, number: int) -> None:
+        sql = "delete from conflicts where batch = ? and page = ?"
+        self._connection.execute(sql, batch, number)
+        self._connection.execute("delete from pages where batch = ? and number = ?", batch, number)
+
+    def list_conflicts(self, batch: int, after: int, limit: int) -> Sequence[ConflictRecord]:
+        sql = (
+            f"select {columns(ConflictRecord)} from conflicts"
+            " where batch = ? and position > ? order by position limit ?"
+        )
+        return self._connection.all(ConflictRecord, sql, batch, after, limit)
+
+    def purge_conflicts(self, before: int) -> None:
+        sql = (
+            "delete from conflicts where batch in"
+            " (select id from batches where state = 'published' and published_at < ?)"
+        )
+        self._connection.execute(sql, before)

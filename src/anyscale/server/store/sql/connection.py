@@ -1,0 +1,122 @@
+"""Statements that both databases understand, and their results as records."""
+
+from collections.abc import Iterable, Sequence
+from functools import cache
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+
+from anyscale.server.store.records import Record
+
+__all__ = ["Connection", "Driver", "columns", "marks"]
+
+Found = TypeVar("Found", bound=Record)
+
+
+class Driver(Protocol):
+    """A connection to one kind of database.
+
+    Statements have `?` for each value, and a word in braces where the two databases differ:
+
+    | word | stands for |
+    | --- | --- |
+    | `{any}` | a comparison with each text of `texts`, as in `where user_id {any}` |
+    | `{strpos}` | the function that finds a text in another one |
+    | `{true}` | the constant |
+    | `{for_update}`, `{for_update_of_users}` | an exclusive lock on the rows that were found |
+    | `{for_key_share}` | a lock on them that waits for an exclusive one alone |
+    | `{skip_locked}` | an exclusive lock that passes over rows that are locked |
+
+    SQLite needs no locks on rows: while a transaction writes, no other one does.
+    """
+
+    def fetch(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """Return all rows; none if a value is a text that the database cannot store."""
+
+    def execute(self, sql: str, values: Sequence[Any]) -> int:
+        """Run a statement; return how many rows it changed."""
+
+    def insert_many(self, table: str, names: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Insert rows in one go. `names` are the columns."""
+
+    def lock(self, *key: int) -> None:
+        """Lock one or two numbers until the transaction ends."""
+
+    def texts(self, values: Iterable[str]) -> Any:
+        """Return the value for `{any}`, without texts that the database cannot store."""
+
+    def can_store(self, *texts: str) -> bool:
+        """Whether the database can store some texts."""
+
+    def now(self) -> int:
+        """Return the time in milliseconds since 1970, UTC."""
+
+
+class Connection:
+    """Runs statements through a driver, in its current transaction.
+
+    Args:
+        driver: of the database.
+    """
+
+    def __init__(self, driver: Driver) -> None:
+        self.driver = driver
+        self._fetch = driver.fetch
+        self._execute = driver.execute
+        self.insert_many = driver.insert_many
+        self.lock = driver.lock
+        self.texts = driver.texts
+        self.can_store = driver.can_store
+        self.now = driver.now
+
+    def execute(self, sql: str, *values: Any) -> int:
+        """Run a statement; return how many rows it changed."""
+        return self._execute(sql, values)
+
+    def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Return all rows."""
+        return self._fetch(sql, values)
+
+    def one(self, record: type[Found], sql: str, *values: Any) -> Found | None:
+        """Return the first row as a record, or None."""
+        rows = self._fetch(sql, values)
+        # Not strict: SQLite has 0 and 1 for false and true.
+        return msgspec.convert(rows[0], record, strict=False) if rows else None
+
+    def all(self, record: type[Found], sql: str, *values: Any) -> list[Found]:
+        """Return all rows as records."""
+        found: list[Found] = msgspec.convert(
+            self._fetch(sql, values), _list_of(record), strict=False
+        )
+        return found
+
+    def number(self, sql: str, *values: Any) -> int:
+        """Return the first value of the first row; 0 if there is none or it is null."""
+        rows = self._fetch(sql, values)
+        return int(rows[0][0] or 0) if rows else 0
+
+    def column(self, sql: str, *values: Any) -> list[Any]:
+        """Return the first value of each row."""
+        return [row[0] for row in self._fetch(sql, values)]
+
+
+@cache
+def _list_of(record: type[Record]) -> Any:
+    return list[record]  # type: ignore[valid-type]  # a type that is known at run time alone
+
+
+def columns(record: type[Record], table: str = "", **renamed: str) -> str:
+    """Return the columns of a record for a statement.
+
+    Args:
+        record: with a field for each column.
+        table: that they belong to, where a statement has several.
+        renamed: an expression for a field that is no column of this name.
+    """
+    prefix = f"{table}." if table else ""
+    return ", ".join(renamed.get(name, prefix + name) for name in record.__struct_fields__)
+
+
+def marks(record: type[Record]) -> str:
+    """Return a placeholder for each field of a record."""
+    return ", ".join("?" * len(record.__struct_fields__))

@@ -1,0 +1,68 @@
+"""The tables `links` and `identities`."""
+
+from msgspec import structs
+
+from anyscale.server.store.records import LinkRecord
+from anyscale.server.store.sql.connection import Connection, columns, marks
+
+__all__ = ["SqlIdentities", "SqlLinks"]
+
+_REPLACE = (
+    f"insert into links ({columns(LinkRecord)}) values ({marks(LinkRecord)})"
+    " on conflict (user_id) do update set "
+    + ", ".join(f"{name} = excluded.{name}" for name in LinkRecord.__struct_fields__)
+)
+
+
+class SqlLinks:
+    """See `account_interface.Links`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def replace(self, link: LinkRecord) -> None:
+        self._connection.execute(_REPLACE, *structs.astuple(link))
+
+    def get(self, link_hash: bytes) -> LinkRecord | None:
+        sql = f"select {columns(LinkRecord)} from links where hash = ?"
+        return self._connection.one(LinkRecord, sql, link_hash)
+
+    def consume(self, link_hash: bytes) -> LinkRecord | None:
+        sql = f"delete from links where hash = ? returning {columns(LinkRecord)}"
+        return self._connection.one(LinkRecord, sql, link_hash)
+
+    def delete(self, *, user_id: str = "", by: str = "") -> None:
+        # Two transactions that delete links of the same accounts lock them in one order.
+        sql = (
+            "delete from links where user_id in (select user_id from links"
+            " where user_id = ? or created_by = ? order by user_id {for_update})"
+        )
+        self._connection.execute(sql, user_id, by)
+
+    def purge(self, now: int) -> None:
+        sql = (
+            "delete from links where user_id in"
+            " (select user_id from links where expires_at <= ? {skip_locked})"
+        )
+        self._connection.execute(sql, now)
+
+
+class SqlIdentities:
+    """See `account_interface.Identities`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def link(self, issuer: str, subject: str, user_id: str, at: int) -> bool:
+        if not self._connection.can_store(issuer, subject):
+            return False
+        sql = (
+            "insert into identities (issuer, subject, user_id, linked_at) values (?, ?, ?, ?)"
+            " on conflict do nothing"
+        )
+        return bool(self._connection.execute(sql, issuer, subject, user_id, at))
+
+    def find(self, issuer: str, subject: str) -> str | None:
+        sql = "select user_id from identities where issuer = ? and subject = ?"
+        found = self._connection.column(sql, issuer, subject)
+        return found[0] if found else None

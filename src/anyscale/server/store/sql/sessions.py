@@ -1,0 +1,106 @@
+"""The tables `sessions` and `devices`."""
+
+from collections.abc import Sequence
+
+import msgspec
+from msgspec import structs
+
+from anyscale.server.store.records import AccountRecord, SessionRecord
+from anyscale.server.store.sql.connection import Connection, columns, marks
+
+__all__ = ["SqlDevices", "SqlSessions"]
+
+_SESSION = f"select {columns(SessionRecord)} from sessions"
+_ADD = f"insert into sessions ({columns(SessionRecord)}) values ({marks(SessionRecord)})"
+
+_SESSION_FIELDS = len(SessionRecord.__struct_fields__)
+_SESSION_AND_ACCOUNT = (
+    f"select {columns(SessionRecord, 'sessions')}, {columns(AccountRecord, 'live_users')}"
+    " from sessions join live_users on live_users.user_id = sessions.user_id"
+    " where sessions.hash = ?"
+)
+
+
+class SqlSessions:
+    """See `account_interface.Sessions`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def add(self, session: SessionRecord) -> None:
+        self._connection.execute(_ADD, *structs.astuple(session))
+
+    def get(self, session_hash: bytes) -> SessionRecord | None:
+        return self._connection.one(SessionRecord, f"{_SESSION} where hash = ?", session_hash)
+
+    def find(self, session_hash: bytes) -> tuple[SessionRecord, AccountRecord] | None:
+        for row in self._connection.rows(_SESSION_AND_ACCOUNT, session_hash):
+            return (
+                SessionRecord(*row[:_SESSION_FIELDS]),
+                msgspec.convert(row[_SESSION_FIELDS:], AccountRecord, strict=False),
+            )
+        return None
+
+    def list(self, user_id: str) -> Sequence[SessionRecord]:
+        sql = f"{_SESSION} where user_id = ? order by created_at desc, session_id desc"
+        return self._connection.all(SessionRecord, sql, user_id)
+
+    def touch(self, session_id: str, at: int) -> None:
+        # Of two calls at once one sets the time, and neither waits for the other.
+        sql = (
+            "update sessions set used_at = ? where session_id in"
+            " (select session_id from sessions where session_id = ? {skip_locked})"
+        )
+        self._connection.execute(sql, at, session_id)
+
+    def delete(self, user_id: str, *, only: str = "", keep: str = "") -> int:
+        if not self._connection.can_store(user_id, only, keep):
+            return 0
+        # Two transactions that delete the same sessions lock them in one order.
+        sql = (
+            "delete from sessions where session_id in (select session_id from sessions"
+            " where user_id = ? and session_id <> ? and ? in ('', session_id)"
+            " order by session_id {for_update})"
+        )
+        return self._connection.execute(sql, user_id, keep, only)
+
+    def purge(self, unused_since: int, now: int) -> None:
+        # A session that is locked is in use or being deleted. To wait for it, with all that was
+        # found before it locked, would keep others waiting.
+        sql = (
+            "delete from sessions where session_id in (select session_id from sessions"
+            " where used_at < ? or expires_at <= ? {skip_locked})"
+        )
+        self._connection.execute(sql, unused_since, now)
+
+
+class SqlDevices:
+    """See `account_interface.Devices`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def save(self, device_hash: bytes, user_id: str, at: int) -> None:
+        sql = (
+            "insert into devices (hash, user_id, used_at) values (?, ?, ?)"
+            " on conflict (hash, user_id) do update set used_at = excluded.used_at"
+        )
+        self._connection.execute(sql, device_hash, user_id, at)
+
+    def is_known(self, device_hash: bytes, user_id: str, since: int) -> bool:
+        sql = "select 1 from devices where hash = ? and user_id = ? and used_at >= ?"
+        return bool(self._connection.rows(sql, device_hash, user_id, since))
+
+    def delete(self, user_id: str) -> None:
+        sql = (
+            "delete from devices where (hash, user_id) in (select hash, user_id from devices"
+            " where user_id = ? order by hash {for_update})"
+        )
+        self._connection.execute(sql, user_id)
+
+    def purge(self, unused_since: int) -> None:
+        sql = (
+            "delete from devices where (hash, user_id) in (select hash, user_id from devices"
+            " where used_at < ? {skip_locked})"
+        )
+        self._connection.execute(sql, unused_since)

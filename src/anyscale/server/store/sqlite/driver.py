@@ -1,0 +1,62 @@
+"""Runs the statements of `store.sql` on SQLite."""
+
+import sqlite3
+import time
+from collections.abc import Iterable, Sequence
+from functools import cache
+from typing import Any
+
+import msgspec
+
+__all__ = ["SqliteDriver"]
+
+# While a transaction writes, the whole database is locked.
+_WORDS = {
+    "any": "in (select value from json_each(?))",
+    "strpos": "instr",
+    "true": "1",
+    "for_update": "",
+    "for_update_of_users": "",
+    "for_key_share": "",
+    "skip_locked": "",
+}
+
+
+class SqliteDriver:
+    """See `sql.connection.Driver`.
+
+    Args:
+        connection: one for a single thread at a time.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        #: for statements that SQLite alone has
+        self.connection = connection
+
+    def fetch(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        return self.connection.execute(_translated(sql), values).fetchall()
+
+    def execute(self, sql: str, values: Sequence[Any]) -> int:
+        return self.connection.execute(_translated(sql), values).rowcount
+
+    def insert_many(self, table: str, names: str, rows: Iterable[Sequence[Any]]) -> None:
+        marks = ", ".join("?" * (names.count(",") + 1))
+        self.connection.executemany(f"insert into {table} ({names}) values ({marks})", rows)
+
+    def lock(self, *key: int) -> None:
+        pass
+
+    def texts(self, values: Iterable[str]) -> str:
+        return msgspec.json.encode(list(values)).decode()
+
+    def can_store(self, *texts: str) -> bool:  # noqa: ARG002 - it stores every text
+        return True
+
+    def now(self) -> int:
+        # SQLite has the clock of this machine too, and takes a statement to tell it.
+        return time.time_ns() // 1_000_000
+
+
+@cache
+def _translated(sql: str) -> str:
+    return sql.format_map(_WORDS)

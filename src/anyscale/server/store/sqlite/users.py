@@ -1,0 +1,89 @@
+"""Inserting users into SQLite, deleting them, and saving their hashes."""
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+from typing import TypeVar
+
+from anyscale.server.store.records import EmailHolder, NewUserRecord, NewUsers
+from anyscale.server.store.sql.connection import Connection, columns
+from anyscale.server.store.sql.users import SqlUsers
+
+__all__ = ["SqliteUsers"]
+
+Item = TypeVar("Item")
+
+# Many rows a statement and not one: Python's lock is free while it runs, so that another thread
+# reads the next chunk meanwhile.
+_ROWS_A_STATEMENT = 1_000
+
+# `or fail` and not `or abort`: to undo half of a statement SQLite would first copy each page that
+# it changes, which costs as much as the insert. A failure undoes the whole transaction anyway.
+_INSERT = f"insert or fail into users (batch, {', '.join(NewUserRecord._fields)}) values "
+# The batch is the first parameter, for all rows.
+_ROW = f"(?1{',?' * len(NewUserRecord._fields)})"
+
+_HOLDERS = (
+    f"select {columns(EmailHolder)} from users join batches on batches.id = users.batch"
+    " where email_key {any}"
+)
+_ENDED = ("dropped", "expired")
+
+
+class SqliteUsers(SqlUsers):
+    """See `batch_interface.Users`."""
+
+    def __init__(self, connection: Connection, sqlite: sqlite3.Connection) -> None:
+        super().__init__(connection)
+        self._sqlite = sqlite
+
+    def insert(self, batch: int, users: NewUsers) -> Sequence[EmailHolder]:
+        rows = list(users)
+        if self._insert(batch, rows) == len(rows):
+            return []
+        taken, ended = self._find_taken(rows)
+        if ended:
+            keys = self._connection.texts(holder.email_key for holder in ended)
+            self._connection.execute("delete from users where email_key {any}", keys)
+            self._insert(batch, rows)
+            taken, _ = self._find_taken(rows)
+        return taken
+
+    def save_hashes(self, batch: int, hashes: Iterable[tuple[str, str]]) -> int:
+        return self._sqlite.executemany(
+            "update users set password_hash = ?, hash_due = 0"
+            " where user_id = ? and batch = ? and hash_due = 1",
+            ((password_hash, user_id, batch) for user_id, password_hash in hashes),
+        ).rowcount
+
+    def delete(self, first_id: str, end_id: str) -> None:
+        sql = "delete from users where user_id >= ? and user_id < ?"
+        self._connection.execute(sql, first_id, end_id)
+
+    def _insert(self, batch: int, rows: Sequence[NewUserRecord]) -> int:
+        before = self._sqlite.total_changes
+        for part in _slices(rows, _ROWS_A_STATEMENT):
+            values = ",".join([_ROW] * len(part))
+            sql = f"{_INSERT}{values} on conflict do nothing"
+            self._sqlite.execute(sql, (batch, *chain.from_iterable(part)))
+        return self._sqlite.total_changes - before
+
+    def _find_taken(
+        self, rows: Sequence[NewUserRecord]
+    ) -> tuple[list[EmailHolder], list[EmailHolder]]:
+        """Return the holders of emails that were not inserted, and those of ended batches."""
+        own = {row.email_key: row.user_id for row in rows}
+        ids = {row.user_id for row in rows}
+        taken, ended = [], []
+        for holder in self._connection.all(EmailHolder, _HOLDERS, self._connection.texts(own)):
+            if holder.state in _ENDED:
+                ended.append(holder)
+            # A row of these has its email, unless two of them have one.
+            elif holder.user_id not in ids or len(own) < len(rows):
+                taken.append(holder)
+        return taken, ended
+
+
+def _slices(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

@@ -1,0 +1,246 @@
+"""The rules of users, of their hashes and of listings: see `interface.Transaction`."""
+
+from typing import Any
+
+import pytest
+from tests.store.contract.steps import StoreSteps, user_id_of, user_row
+
+from anyscale.server.store.interface import Store
+from anyscale.server.store.records import BatchRecord, CreatedUserRecord, UserRecord
+
+__all__ = ["UserRules"]
+
+
+class HashRules(StoreSteps):
+    """The first hash of a row stays."""
+
+    def test_the_first_hash_of_a_row_stays(self, store: Store, claim: Any) -> None:
+        batch, other = self.add(store, 1), self.add(store, 2)
+        claim(batch, "a@x.org", hash_due=True, lastname="Doe")
+        claim(batch, "b@x.org", first=1)
+        ids = [user_row(batch, at, "").user_id for at in range(2)]
+        with store.read() as tx:
+            (pending,) = tx.users.list_pending(batch.id, [*ids, "usr_none"])
+            assert (pending.user_id, pending.name, pending.lastname) == (ids[0], "Jane", "Doe")
+            assert pending.email == "a@x.org"
+            assert tx.users.list_pending(other.id, ids) == []
+            assert (tx.users.count_pending(batch.id), tx.users.count_pending(other.id)) == (1, 0)
+        with store.write() as tx:
+            assert tx.users.save_hashes(other.id, [(ids[0], "wrong batch")]) == 0
+            hashes = [(ids[0], "first"), (ids[1], "not due"), (ids[0], "later")]
+            assert tx.users.save_hashes(batch.id, hashes) == 1
+            assert tx.users.save_hashes(batch.id, [(ids[0], "second")]) == 0
+            assert tx.users.save_hashes(batch.id, []) == 0
+            assert tx.users.count_pending(batch.id) == 0
+            assert tx.users.list_pending(batch.id, ids) == []
+
+
+class PublishedRules(StoreSteps):
+    """Accounts are the users of published batches, and no others."""
+
+    @pytest.mark.parametrize("state", ["open", "dropped", "expired"])
+    def test_users_of_a_batch_that_is_not_published_are_no_accounts(
+        self, store: Store, claim: Any, state: str
+    ) -> None:
+        batch = self.add(store, 1)
+        claim(batch, "a@x.org")
+        if state != "open":
+            self.end(store, batch, state)
+        with store.read() as tx:
+            assert self.live(tx) == []
+            assert tx.accounts.find("a@x.org") is None
+            assert tx.users.list_named("Jane", 1) == []
+            assert tx.users.list_created(batch.batch_id, "", 10) == []
+
+    def test_all_users_of_a_batch_become_accounts_at_one_moment(
+        self, store: Store, claim: Any
+    ) -> None:
+        batch = self.add(store, 1)
+        claim(batch, "c@x.org", "a@x.org", "b@x.org")
+        with store.read() as tx:
+            assert self.live(tx) == []
+            self.end(store, batch, "published")
+            assert self.live(tx) == []
+        with store.read() as tx:
+            assert self.live(tx) == ["c@x.org", "a@x.org", "b@x.org"]
+            user, *_ = tx.users.list(email="", name="", after="", limit=9)
+        user_id = user_row(batch, 0, "").user_id
+        assert user == UserRecord(user_id, "c@x.org", "Jane", 5_000, "collaborator", None)
+
+    def test_created_users_are_listed_in_pages_in_the_order_of_the_input(
+        self, store: Store, claim: Any
+    ) -> None:
+        batch, neighbour = self.add(store, 1), self.add(store, 2)
+        claim(neighbour, "z@x.org")
+        claim(batch, *(f"u{9 - at}@x.org" for at in range(10)), title="CTO", is_sso_user=True)
+        self.end(store, batch, "published")
+        self.end(store, neighbour, "published")
+        seen: list[CreatedUserRecord] = []
+        with store.read() as tx:
+            while page := tx.users.list_created(
+                batch.batch_id, seen[-1].user_id if seen else "", 4
+            ):
+                assert len(page) <= 4
+                seen += page
+        assert [user.email for user in seen] == [f"u{9 - at}@x.org" for at in range(10)]
+        assert seen[0] == CreatedUserRecord(
+            user_row(batch, 0, "").user_id, "Jane", "u9@x.org", 5_000, True, None, "CTO"
+        )
+        assert seen[0].is_sso_user is True  # and not 1
+
+
+class ListingRules(StoreSteps):
+    """Accounts are listed in pages and filtered."""
+
+    def test_accounts_are_listed_in_pages(self, store: Store, claim: Any) -> None:
+        first, second = self.add(store, 1), self.add(store, 2)
+        claim(second, "c@x.org", "d@x.org")
+        claim(first, "a@x.org", "b@x.org", "e@x.org")
+        self.end(store, second, "published")
+        self.end(store, first, "published")
+        seen: list[UserRecord] = []
+        with store.read() as tx:
+            while page := tx.users.list(
+                email="", name="", after=seen[-1].user_id if seen else "", limit=2
+            ):
+                seen += page
+        assert [user.email[0] for user in seen] == ["a", "b", "e", "c", "d"]
+
+    def test_a_listed_account_shows_since_when_it_is_suspended(self, store: Store) -> None:
+        batch = self.publish(store, 1, "a@x.org", "b@x.org")
+        for at in (7, None):
+            with store.write() as tx:
+                tx.accounts.set_suspended(user_id_of(batch, 1), at)
+            with store.read() as tx:
+                listed = tx.users.list(email="", name="", after="", limit=9)
+                namesakes = tx.users.list_named("Jane", 9)
+            for users in (listed, namesakes):
+                assert [user.suspended_at for user in users] == [None, at]
+
+    def test_suspended_accounts_are_listed_alone_in_pages(self, store: Store, claim: Any) -> None:
+        batch = self.publish(store, 1, *(f"{letter}@x.org" for letter in "fedcba"))
+        claim(self.add(store, 2), "open@x.org")
+        with store.write() as tx:
+            for position in (4, 0, 3, 5):
+                tx.accounts.set_suspended(user_id_of(batch, position), 7)
+            tx.accounts.set_suspended(user_id_of(batch, 3), None)
+        seen: list[UserRecord] = []
+        with store.read() as tx:
+            while page := tx.users.list(
+                email="",
+                name="",
+                suspended=True,
+                after=seen[-1].user_id if seen else "",
+                limit=2,
+            ):
+                assert len(page) == min(2, 3 - len(seen))  # the filter comes before the limit
+                seen += page
+            assert [user.email[0] for user in seen] == ["f", "b", "a"]
+            assert self.live(tx, email="a@", suspended=True) == ["a@x.org"]
+            assert self.live(tx, email="c@", suspended=True) == []
+            assert self.live(tx, name="nobody", suspended=True) == []
+
+    def test_accounts_are_found_by_parts_of_their_email_and_name(
+        self, store: Store, claim: Any
+    ) -> None:
+        batch = self.add(store, 1)
+        claim(batch, "Jane.Doe@Corp.local", name="Jane")
+        claim(batch, "hans@x.org", first=1, name="STRASSE 50%")
+        claim(batch, "anna@x.org", first=2, name="Straße_")
+        self.end(store, batch, "published")
+        with store.read() as tx:
+            assert self.live(tx, email="doe@corp") == ["Jane.Doe@Corp.local"]
+            assert self.live(tx, email="x.org") == ["hans@x.org", "anna@x.org"]
+            assert self.live(tx, name="strasse") == ["hans@x.org", "anna@x.org"]
+            assert self.live(tx, email="anna", name="strasse") == ["anna@x.org"]
+            assert self.live(tx, name="%") == ["hans@x.org"]
+            assert self.live(tx, name="_") == ["anna@x.org"]
+
+    def test_namesakes_have_exactly_the_name_and_are_limited(
+        self, store: Store, claim: Any
+    ) -> None:
+        batch = self.add(store, 1)
+        claim(batch, "a@x.org", "b@x.org", "c@x.org")
+        claim(batch, "jane@x.org", first=3, name="jane")
+        self.end(store, batch, "published")
+        with store.read() as tx:
+            assert [user.email for user in tx.users.list_named("Jane", 2)] == ["a@x.org", "b@x.org"]
+            assert [user.email for user in tx.users.list_named("jane", 2)] == ["jane@x.org"]
+            assert tx.users.list_named("Jan", 2) == []
+
+
+class CredentialRules(StoreSteps):
+    """Accounts with neither a password nor an identity provider to sign in with are listed."""
+
+    @pytest.fixture
+    def batch(self, store: Store, claim: Any) -> BatchRecord:
+        """Publish: nothing, a password, SSO, SSO and a password, nothing and suspended, nothing."""
+        before, batch, later = (self.add(store, number) for number in (1, 2, 3))
+        claim(before, "before@x.org")
+        claim(later, "later@x.org")
+        for at, sso in enumerate([False, False, True, True, False, False]):
+            claim(batch, f"u{at}@x.org", first=at, is_sso_user=sso)
+        for each in (before, batch, later):
+            self.end(store, each, "published")
+        with store.write() as tx:
+            for at in (1, 3):
+                tx.accounts.set_password(user_id_of(batch, at), "hash", None)
+            tx.accounts.set_suspended(user_id_of(batch, 4), 7)
+        return batch
+
+    @pytest.mark.parametrize(("sso", "expected"), [(False, [0, 2, 5]), (True, [0, 5])])
+    def test_accounts_without_credentials_are_listed_and_counted(
+        self, store: Store, batch: BatchRecord, sso: bool, expected: list[int]
+    ) -> None:
+        ids = [user_id_of(batch, at) for at in expected]
+        with store.read() as tx:
+            found = tx.users.list_without_credentials(batch.batch_id, sso=sso, after="", limit=9)
+            assert [account.user_id for account in found] == ids
+            assert found[0] == tx.users.list(email="u0@", name="", after="", limit=1)[0]
+            assert tx.users.count_without_credentials(batch.batch_id, sso=sso) == len(ids)
+            assert tx.users.count_without_credentials("bat_none", sso=sso) == 0
+
+    def test_they_are_listed_in_pages(self, store: Store, batch: BatchRecord) -> None:
+        seen: list[str] = []
+        with store.read() as tx:
+            while page := tx.users.list_without_credentials(
+                batch.batch_id, sso=False, after=seen[-1] if seen else "", limit=2
+            ):
+                assert len(page) <= 2
+                seen += [account.user_id for account in page]
+        assert seen == [user_id_of(batch, at) for at in (0, 2, 5)]
+
+    def test_a_page_starts_and_ends_within_its_batch(
+        self, store: Store, batch: BatchRecord
+    ) -> None:
+        with store.read() as tx:
+            early = tx.users.list_without_credentials(
+                batch.batch_id, sso=True, after="usr_", limit=9
+            )
+            late = tx.users.list_without_credentials(
+                batch.batch_id, sso=True, after="usr_g", limit=9
+            )
+            users = tx.users.list_created(batch.batch_id, "usr_", 9)
+        assert [account.email for account in early] == ["u0@x.org", "u5@x.org"]
+        assert late == []
+        assert [user.email for user in users] == [f"u{at}@x.org" for at in range(6)]
+
+    @pytest.mark.parametrize("state", ["open", "dropped", "expired"])
+    def test_users_of_a_batch_that_is_not_published_are_not_listed(
+        self, store: Store, claim: Any, state: str
+    ) -> None:
+        batch = self.add(store, 1)
+        claim(batch, "a@x.org")
+        if state != "open":
+            self.end(store, batch, state)
+        for begin in (store.read, store.write):
+            with begin() as tx:
+                assert (
+                    tx.users.list_without_credentials(batch.batch_id, sso=False, after="", limit=9)
+                    == []
+                )
+                assert tx.users.count_without_credentials(batch.batch_id, sso=False) == 0
+
+
+class UserRules(HashRules, PublishedRules, ListingRules, CredentialRules):
+    """Every rule of users, hashes and listings."""

@@ -1,0 +1,35 @@
+"""The plans by which a database runs the statements of a transaction."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+__all__ = ["explained"]
+
+
+class _ExplainedConnection:
+    """Asks for the plan of each statement before it runs it."""
+
+    def __init__(self, connection: Any, explain: str) -> None:
+        self._connection = connection
+        self._explain = explain
+        self.plans: list[str] = []
+
+    def execute(self, sql: str, values: Any = ()) -> Any:
+        plan = self._connection.execute(f"{self._explain} {sql}", values)
+        self.plans += [str(row[-1]) for row in plan]
+        return self._connection.execute(sql, values)
+
+
+@contextmanager
+def explained(tx: Any, explain: str) -> Iterator[list[str]]:
+    """Collect the plans of the statements in the block.
+
+    Args:
+        tx: the transaction.
+        explain: `explain query plan` or `explain`.
+    """
+    driver = tx.connection.driver
+    explaining = _ExplainedConnection(driver.connection, explain)
+    driver.connection = explaining
+    yield explaining.plans
