@@ -1,4 +1,4 @@
-# musterroll's control plane: docs/operations/serving.md says how to run it.
+# The server of musterroll. docs/operations/serving.md explains how to run it.
 FROM python:3.12-slim AS build
 WORKDIR /build
 RUN python -m venv /opt/musterroll
@@ -9,7 +9,7 @@ COPY src src
 RUN /opt/musterroll/bin/pip install --no-cache-dir --no-deps --no-build-isolation .
 
 FROM python:3.12-slim
-# A fixed number, so that the owner of a volume is known before the first start.
+# A fixed uid, so that the owner of a volume is known before the first start.
 RUN useradd --system --no-log-init --uid 10001 --user-group \
         --home-dir /var/lib/musterroll --shell /usr/sbin/nologin musterroll \
     && install -d -o musterroll -g musterroll -m 700 /var/lib/musterroll
@@ -21,7 +21,7 @@ WORKDIR /var/lib/musterroll
 VOLUME ["/var/lib/musterroll"]
 EXPOSE 8000
 STOPSIGNAL SIGTERM
-# Not urllib: it would ask the proxy that the environment may name.
+# http.client, because urllib would use a proxy that the environment configures.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
     CMD ["python", "-c", "from http.client import HTTPConnection as C; c = C('127.0.0.1', 8000, timeout=4); c.request('GET', '/healthz'); raise SystemExit(c.getresponse().status != 200)"]
 ENTRYPOINT ["anyscale"]

@@ -1,4 +1,4 @@
-"""What the main job costs, as ratios with a bound that is measured in the same run.
+"""Benchmarks. Each result is a ratio to a bound that the same run measures.
 
-Machines are noisy, so an absolute time means nothing: each figure is a median of interleaved pairs.
+Absolute times depend on the machine and its load, so each ratio is a median of interleaved pairs.
 """

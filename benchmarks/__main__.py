@@ -1,4 +1,4 @@
-"""`./dev bench [NAME ...]`: run the benchmarks, or some of them."""
+"""`./dev bench [NAME ...]`: run all benchmarks, or the named ones."""
 
 import sys
 import tempfile
@@ -12,7 +12,7 @@ NAMES = (
     "command",
     "passwords",
     "memory",
-    "page",
+    "chunk",
     "health",
     "signin",
     "postgres",
@@ -23,7 +23,7 @@ NAMES = (
 def main() -> None:
     names = sys.argv[1:] or NAMES
     if unknown := set(names) - set(NAMES):
-        raise SystemExit(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
+        raise SystemExit(f"no benchmark {', '.join(sorted(unknown))}; use {', '.join(NAMES)}")
     for name in names:
         with tempfile.TemporaryDirectory() as folder:
             import_module(f"benchmarks.{name}").measure(Path(folder))

@@ -1,4 +1,4 @@
-"""100,000 users without passwords, from the command to published rows."""
+"""Create 100,000 users without passwords, from the start of the command to published rows."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ def measure(folder: Path) -> None:
 
     found = pairs(ours, lambda: run(python(LOAD, users)))
     show(
-        "100,000 users, file to published rows, of PyYAML's C tree loader reading the file alone",
+        "100,000 users from file to published rows / PyYAML's C loader reading the file",
         found.ratio(lambda cost: cost.wall),
         0.30,
         note=f" ({found.ours[-1].wall / 0.1:.0f} us a user)",

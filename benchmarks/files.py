@@ -1,4 +1,4 @@
-"""Users files of any size, the same every time."""
+"""Users files of any size, with the same content in each run."""
 
 import random
 from pathlib import Path
@@ -16,7 +16,7 @@ _USER = """\
 
 
 def write_users(path: Path, count: int, *, passwords: bool = False, first: int = 0) -> Path:
-    """Write a YAML file of users, numbered from `first`, whose emails come in random order."""
+    """Write a YAML file of users, numbered from `first`, with emails in random order."""
     numbers = list(range(first, first + count))
     random.Random(count).shuffle(numbers)
     with path.open("w", encoding="utf-8") as file:

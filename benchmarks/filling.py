@@ -1,4 +1,4 @@
-"""Databases with as many accounts as are asked for, made fast: by one statement."""
+"""Create databases with many accounts quickly: with one SQL statement."""
 
 import sqlite3
 from pathlib import Path
@@ -28,12 +28,12 @@ _USERS = """
 
 
 def filled_id(position: int) -> str:
-    """Give the `user_id` of the account at a position."""
+    """Return the `user_id` of the account at a position."""
     return f"usr_{_BATCH_ID[4:]}{position:08x}"
 
 
 def fill_sqlite(path: Path, count: int) -> None:
-    """Make an SQLite database with accounts, whose emails come in random order."""
+    """Create a SQLite database with accounts, with emails in random order."""
     SqliteStore(path).close()
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("pragma cache_size = -262144")
@@ -43,7 +43,7 @@ def fill_sqlite(path: Path, count: int) -> None:
         "(with recursive n (i) as (select 0 union all select i + 1 from n where i + 1 <"
         f" {count}) select i from n)"
     )
-    # A fixed odd number modulo 2^32 scatters the numbers, and each once.
+    # Multiplying by an odd number modulo 2^32 permutes the numbers.
     email = "printf('%08x', (i * 2654435761) & 4294967295) || '@example.com'"
     connection.execute(_filled(batch, "printf('%08x', i)", email, "0", numbers))
     connection.execute("commit")
@@ -51,7 +51,7 @@ def fill_sqlite(path: Path, count: int) -> None:
 
 
 def fill_postgres(url: str, count: int) -> None:
-    """Make the schema in a PostgreSQL database, and accounts, whose emails come in random order."""
+    """Create schema and accounts in a PostgreSQL database, with emails in random order."""
     PostgresStore(url).close()
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("set maintenance_work_mem = '512MB'")
@@ -59,7 +59,7 @@ def fill_postgres(url: str, count: int) -> None:
         assert row
         numbers = f"generate_series(0, {count - 1}) as i"
         email = "lpad(to_hex((i * 2654435761) & 4294967295), 8, '0') || '@example.com'"
-        # An index is built several times faster than it grows.
+        # Building an index afterwards is several times faster than maintaining it.
         connection.execute("alter table users drop constraint users_email_key_key")
         connection.execute(_filled(row[0], "lpad(to_hex(i), 8, '0')", email, "false", numbers))
         connection.execute("alter table users add unique (email_key)")

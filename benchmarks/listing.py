@@ -1,4 +1,4 @@
-"""Listing accounts over HTTP: at the end of a million of them as at their beginning."""
+"""List accounts over HTTP: the last page of a million accounts and the first page."""
 
 import statistics
 from collections.abc import Mapping
@@ -36,7 +36,7 @@ def _compare(kind: str, environment: Mapping[str, str], folder: Path) -> None:
         found = pairs(lambda: _usual(connection, last), lambda: _usual(connection, ""))
     milliseconds = statistics.median(cost.wall for cost in found.bound) * 1e3
     show(
-        f"{kind}: listing the last of 1,000,000 accounts over HTTP, of listing the first",
+        f"{kind}: listing the last of 1,000,000 accounts over HTTP / listing the first",
         found.ratio(lambda cost: cost.wall),
         1.5,
         note=f" ({milliseconds:.2f} ms)",

@@ -1,4 +1,4 @@
-"""The peak memory of the whole command at 1,000,000 users."""
+"""Peak memory of the command with 1,000,000 users."""
 
 import shutil
 import statistics
@@ -21,7 +21,7 @@ def measure(folder: Path) -> None:
     found = pairs(lambda: create(many), lambda: create(few))
     differences = (o.peak - b.peak for o, b in zip(found.ours, found.bound, strict=True))
     show(
-        "peak of the command at 1,000,000 users over its peak at 1,000",
+        "peak memory with 1,000,000 users minus peak memory with 1,000",
         statistics.median(differences),
         64,
         unit=" MiB",

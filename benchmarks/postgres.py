@@ -1,9 +1,9 @@
-"""Writing 100,000 rows to PostgreSQL with their audit, alone and beside 5,000,000 others.
+"""Write 100,000 rows and their audit entry to PostgreSQL, without and with 5,000,000 other users.
 
-The server has the settings that PostgreSQL comes with: what is answered is on its disk. Beside
-others it is measured again with a larger cache: of the 128 MiB that it comes with, all pages of the
-index over the emails of millions fall out while the next ones are filled, whoever inserts there.
-And again with all that docs/operations/postgresql.md asks for.
+The server has PostgreSQL's default settings, so committed data is on disk. The run with other users
+is repeated with a larger cache: the index on millions of emails does not fit the default cache of
+128 MiB, so its pages are evicted while others are filled. It is then repeated with all settings
+that docs/operations/postgresql.md recommends.
 """
 
 import random
@@ -24,7 +24,7 @@ from benchmarks.measuring import Cost, pairs, show, timed
 _COUNT = 100_000
 _EXISTING = 5_000_000
 _CACHE = "1GB"
-#: What the guide asks for besides a cache.
+#: the other settings that the guide recommends
 _LOG = {"min_wal_size": "1GB", "wal_writer_delay": "10ms"}
 _CHUNK = Policy().chunk_users
 
@@ -35,15 +35,14 @@ _COPY = """
 """
 _TYPES = ("text", "text", "text", "text", "text", "text", "bool", "bool", "int8")
 
-# How what a run left is removed: where there is nothing else, and beside others.
+# Statements that delete the rows of a run: in an empty database, and with other users.
 _EMPTY = ("truncate users, pages, conflicts, batches, audit, bare", "checkpoint")
 _REMOVE = (
     f"delete from users where user_id > '{filled_id(_EXISTING)}'",
     "delete from pages",
     "delete from batches where opened_by = 'local:bench'",
-    # By itself it leaves an index alone if less than a fiftieth of the table's pages is concerned:
-    # every other run would meet the same emails there once more. A run then finds the places free
-    # that the one before it took.
+    # By default, vacuum skips the indexes if less than 2 % of the table's pages have dead rows.
+    # Then every other run would find its own emails still in the index.
     "vacuum (index_cleanup on) users",
     "checkpoint",
 )
@@ -57,15 +56,15 @@ def measure(_: Path) -> None:
         _execute(few, _BARE)
         _beside_nobody(few)
         fill_postgres(many, _EXISTING)
-        _beside_many(few, many, "its cache as it comes")
+        _beside_many(few, many, "default cache")
         server.execute(f"alter system set shared_buffers = '{_CACHE}'")
         server.stop("fast")
         server.start()
-        _beside_many(few, many, f"a cache of {_CACHE}")
+        _beside_many(few, many, f"cache of {_CACHE}")
         for name, text in _LOG.items():
             server.execute(f"alter system set {name} = '{text}'")
         server.execute("select pg_reload_conf()")
-        _beside_many(few, many, "as the guide asks")
+        _beside_many(few, many, "all settings of the guide")
     finally:
         server.remove()
 
@@ -74,7 +73,7 @@ def _beside_nobody(url: str) -> None:
     users = _users()
     found = pairs(lambda: _ours(url, users), lambda: _bare(url, users))
     show(
-        "PostgreSQL: rows with audit and publish, of a bare binary COPY of the same",
+        "PostgreSQL: rows with audit and publish / a bare binary COPY of the same rows",
         found.ratio(lambda cost: cost.wall),
         1.7,
         note=f" ({_row(found.ours)} and {_row(found.bound)} us a row)",
@@ -85,7 +84,7 @@ def _beside_many(few: str, many: str, cache: str) -> None:
     users = _users()
     found = pairs(lambda: _ours(many, users, _REMOVE), lambda: _ours(few, users))
     show(
-        f"PostgreSQL, {cache}: the same beside 5,000,000 users, of beside none",
+        f"PostgreSQL, {cache}: the same with 5,000,000 other users / with none",
         found.ratio(lambda cost: cost.wall),
         1.6,
         note=f" ({_row(found.ours)} and {_row(found.bound)} us a row)",
@@ -102,7 +101,7 @@ def _database(server: PostgresServer, name: str) -> str:
 
 
 def _users() -> list[CheckedUser]:
-    """Make users whose emails stand anywhere among the others, in random order."""
+    """Create users whose emails sort anywhere among the others, in random order."""
     numbers = random.Random(1).sample(range(16**8), _COUNT)
     return [
         CheckedUser(

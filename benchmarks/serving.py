@@ -1,4 +1,4 @@
-"""A real server, and requests on one connection to it."""
+"""A real server, and requests to it on one connection."""
 
 import http.client
 import json
@@ -19,7 +19,7 @@ _SECONDS = 60
 
 @contextmanager
 def served(environment: Mapping[str, str], log: Path) -> Iterator[str]:
-    """Start a server on a free port, which is stopped at the end; give its URL."""
+    """Start a server on a free port, yield its URL, and stop it at the end."""
     with log.open("wb") as file:
         process = subprocess.Popen(
             anyscale("server", "start", "--port", "0"), env=os.environ | environment, stderr=file
@@ -34,30 +34,30 @@ def served(environment: Mapping[str, str], log: Path) -> Iterator[str]:
 
 
 def token(environment: Mapping[str, str]) -> str:
-    """Make a token of an owner."""
+    """Create an owner's token."""
     command = anyscale("server", "create-token", "--name", "bench")
-    made = subprocess.run(
+    result = subprocess.run(
         command, env=os.environ | environment, check=True, capture_output=True, text=True
     )
-    return made.stdout.strip()
+    return result.stdout.strip()
 
 
 def _address(process: subprocess.Popen[bytes], log: Path) -> str:
     end = time.monotonic() + _SECONDS
     while time.monotonic() < end and process.poll() is None:
         for line in log.read_text(encoding="utf-8").splitlines(keepends=True):
-            if line.endswith("\n") and (told := json.loads(line)).get("event") == "listening":
-                return str(told["address"])
+            if line.endswith("\n") and (event := json.loads(line)).get("event") == "listening":
+                return str(event["address"])
         time.sleep(0.05)
     raise SystemExit(f"the server did not start:\n{log.read_text(encoding='utf-8')}")
 
 
 class Connection:
-    """One connection that is kept alive.
+    """One keep-alive connection.
 
     Args:
         address: host and port, or the URL of a server.
-        token: sent with each request, if there is one.
+        token: sent with each request, unless empty.
     """
 
     def __init__(self, address: str, token: str = "") -> None:
@@ -67,7 +67,7 @@ class Connection:
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
 
     def get(self, path: str) -> bytes:
-        """Ask, and give the body of the answer."""
+        """Send a request, and return the body of the response."""
         self._connection.request("GET", path, headers=self._headers)
         answer = self._connection.getresponse()
         body = answer.read()
@@ -76,7 +76,7 @@ class Connection:
         return body
 
     def seconds(self, path: str) -> float:
-        """Ask, and give how long the answer took."""
-        begun = time.perf_counter()
+        """Send a request, and return the seconds until the response."""
+        start = time.perf_counter()
         self.get(path)
-        return time.perf_counter() - begun
+        return time.perf_counter() - start

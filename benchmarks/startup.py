@@ -1,4 +1,4 @@
-"""How soon a command is there."""
+"""Start-up time of a command."""
 
 from pathlib import Path
 
@@ -24,6 +24,6 @@ def measure(folder: Path) -> None:
         return run(anyscale("user", "batch-create", "--users-file", users), home)
 
     help_ = pairs(lambda: run(anyscale("--help")), lambda: run(click), PAIRS)
-    show("anyscale --help, of `import click`", help_.ratio(lambda cost: cost.wall), 1.25)
+    show("anyscale --help / `import click`", help_.ratio(lambda cost: cost.wall), 1.25)
     two = pairs(two_users, lambda: run(click), PAIRS)
-    show("the page's 2 users, of `import click`", two.ratio(lambda cost: cost.wall), 3)
+    show("creating 2 users / `import click`", two.ratio(lambda cost: cost.wall), 3)

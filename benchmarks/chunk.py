@@ -1,4 +1,4 @@
-"""Decoding and checking a page of 10,000 users, as a server does."""
+"""Decode and validate a chunk of 10,000 users, as a server does."""
 
 import statistics
 from collections.abc import Callable
@@ -21,13 +21,13 @@ _TIMES = 20
 def measure(_: Path) -> None:
     users = [_user(i) for i in range(_POLICY.chunk_users)]
     right = _body(users)
-    # Every hundredth has a name that is blank and an email that is none.
+    # Every hundredth user has a blank name and an invalid email.
     wrong = _body([one | _WRONG if i % 100 == 0 else one for i, one in enumerate(users)])
-    # A number instead of a text: then each value of the page is looked at by itself.
+    # One number in a text field makes the server check each value separately.
     unfit = _body([*users[:-1], users[-1] | {"title": 1}])
     found, of_wrong, of_unfit = (_ratio(body, right) for body in (right, wrong, unfit))
-    note = f" ({of_wrong:.1f}x with 1 % of them wrong, {of_unfit:.1f}x with a number for a text)"
-    show("a page of 10,000 decoded and checked, of decoding it alone", found, 5, note=note)
+    note = f" ({of_wrong:.1f}x with 1 % invalid users, {of_unfit:.1f}x with one wrong type)"
+    show("decoding and validating a chunk of 10,000 users / decoding it", found, 5, note=note)
 
 
 _WRONG = {"name": " ", "email": "nobody"}
@@ -62,5 +62,5 @@ def _checked(body: bytes) -> None:
 
 
 def _usual(work: Callable[[], object]) -> Cost:
-    """Do it some times, as one time is a few milliseconds; give the median."""
+    """Return the median of several calls, because one call takes only a few milliseconds."""
     return Cost(statistics.median(timed(work).wall for _ in range(_TIMES)), 0, 0)
