@@ -107,16 +107,34 @@ def test_one_module_writes_standard_output_and_one_standard_error() -> None:
             assert path.name == writer or f"sys.std{stream}.write" not in text, path
 
 
-def test_every_path_in_architecture_md_exists() -> None:
-    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_every_path_in_a_document_exists(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
 
     paths = re.findall(
-        r"`((?:src|tests|benchmarks|docs|requirements|deploy)/[^`\s]*|\./?dev)`", text
+        r"`((?:src|tests|benchmarks|docs|requirements|deploy)/[^`\s:]*)[^`\s]*`", text
     )
 
-    assert len(paths) > 20
+    assert len(paths) > 40 or page.name != "ARCHITECTURE.md"
     for path in paths:
         assert (ROOT / path).exists(), path
+
+
+def test_every_path_in_the_table_of_subjects_exists() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    header, _, *rows = re.findall(r"^\|.*$", text.partition("## Subjects")[2], re.MULTILINE)
+    rows = rows[: next(i for i, row in enumerate(rows) if row.startswith("| #"))]
+    folders = re.findall(r"`(src/[^`]+)`", header)
+
+    assert len(folders) == 3
+    assert len(rows) >= 7
+    for row in rows:
+        for folder, cell in zip(folders, row.strip("|").split("|")[1:], strict=True):
+            for name in re.findall(r"`([^`]+)`", cell):
+                assert (ROOT / folder / name).exists(), f"{folder}{name}"
 
 
 def test_the_lock_files_hold_hashes_and_no_addresses() -> None:
