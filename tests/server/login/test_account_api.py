@@ -351,7 +351,7 @@ def test_a_session_that_there_is_not_is_refused_and_noted(
 def test_sign_ins_are_counted_by_what_they_came_to(client: HttpClient) -> None:
     def counted(result: str) -> float:
         text = client.request("GET", "/metrics").text
-        name = f'anyscale_sign_ins_total{{result="{result}",way="password"}} '
+        name = f'anyscale_sign_ins_total{{method="password",result="{result}"}} '
         found = [line for line in text.splitlines() if line.startswith(name)]
         return float(found[0].rpartition(" ")[2]) if found else 0.0
 
