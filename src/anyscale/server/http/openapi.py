@@ -13,7 +13,7 @@ from litestar.openapi.spec import Components, SecurityScheme
 
 from anyscale import __version__
 from anyscale.api_schemas import BatchCreate, LookUp, PasswordChunk, SetPasswordLinks, UserChunk
-from anyscale.server.http.login.cookies import SESSION
+from anyscale.server.http.cookies import SESSION
 from anyscale.server.http.login.schemas import (
     ChangePasswordRequest,
     CreateTokenRequest,

@@ -8,8 +8,8 @@ from litestar.handlers import BaseRouteHandler
 from anyscale.errors import NotAuthenticated, Overloaded, PasswordChangeNeeded
 from anyscale.server.core.login.sessions import AuthenticatedUser
 from anyscale.server.http.api.authentication import note, refuse_nul
+from anyscale.server.http.cookies import SESSION, read_cookie
 from anyscale.server.http.dependencies import Connection, looked_up, plane_of, pools_of
-from anyscale.server.http.login.cookies import SESSION
 
 __all__ = ["member_of", "members_only", "own_password_only", "recognise"]
 
@@ -20,7 +20,7 @@ async def recognise(connection: Connection) -> AuthenticatedUser:
     Raises:
         NotAuthenticated: nobody's.
     """
-    secret = connection.cookies.get(SESSION, "")
+    secret = read_cookie(connection, SESSION)
     if not secret:
         raise NotAuthenticated("you are not signed in")
     sessions = plane_of(connection).sessions

@@ -19,8 +19,8 @@ from anyscale.server.http.account.view_models import (
     token_views,
     ways_in,
 )
+from anyscale.server.http.cookies import SESSION, expired_cookie
 from anyscale.server.http.dependencies import Connection, GivenMember, GivenPlane, GivenPools
-from anyscale.server.http.login.cookies import SESSION, gone
 from anyscale.server.http.thread_pools import ThreadPools
 from anyscale.server.http.web.forms import form_of, sentence
 from anyscale.server.http.web.templating import redirect, rendered
@@ -92,7 +92,7 @@ async def end_session(
     (session_id,) = await form_of(request, "session_id")
     await pools.read.run(partial(_end, plane, member, session_id))
     if session_id == member.session.session_id:
-        return redirect("/sign-in?note=signed_out", gone(SESSION))
+        return redirect("/sign-in?note=signed_out", expired_cookie(SESSION))
     return redirect("/?note=session_ended")
 
 

@@ -22,9 +22,9 @@ from anyscale.server.core.login.sessions import AuthenticatedUser
 from anyscale.server.core.users.password_links import secret_of
 from anyscale.server.http.account.authentication import recognise
 from anyscale.server.http.account.page import HANDLERS as ACCOUNT
+from anyscale.server.http.cookies import SESSION, expired_cookie, login_cookies, read_cookie
 from anyscale.server.http.dependencies import Connection, GivenMember, GivenPlane, GivenPools
 from anyscale.server.http.login import sign_in as doors
-from anyscale.server.http.login.cookies import SESSION, cookies_of, gone
 from anyscale.server.http.login.routes import SMALL_BODY
 from anyscale.server.http.thread_pools import ThreadPools
 from anyscale.server.http.web.forms import form_of, sentence
@@ -74,7 +74,9 @@ async def sign_in(request: AnyRequest, plane: GivenPlane) -> Page:
         signed_in = await doors.by_password(request, email, password)
     except AnyscaleError as error:
         return _sign_in_page(plane, email=email, **_refusal(error))
-    return redirect("/password" if signed_in.must_change_password else "/", *cookies_of(signed_in))
+    return redirect(
+        "/password" if signed_in.must_change_password else "/", *login_cookies(signed_in)
+    )
 
 
 def _sign_in_page(
@@ -96,7 +98,7 @@ def _sign_in_page(
 @post("/sign-out")
 async def sign_out(request: AnyRequest) -> Page:
     await doors.leave(request)
-    return redirect("/sign-in?note=signed_out", gone(SESSION))
+    return redirect("/sign-in?note=signed_out", expired_cookie(SESSION))
 
 
 async def signed_in_only(connection: Connection, _: BaseRouteHandler) -> None:
@@ -106,7 +108,7 @@ async def signed_in_only(connection: Connection, _: BaseRouteHandler) -> None:
 
 def _to_sign_in(request: AnyRequest, _: NotAuthenticated) -> Page:
     # No refusal to be noted: people come back after the weekend.
-    return redirect("/sign-in?note=ended" if SESSION in request.cookies else "/sign-in")
+    return redirect("/sign-in?note=ended" if read_cookie(request, SESSION) else "/sign-in")
 
 
 def _to_password(_: AnyRequest, __: PasswordChangeNeeded) -> Page:
@@ -128,7 +130,7 @@ async def change_password(request: AnyRequest, plane: GivenPlane, member: GivenM
     except AnyscaleError as error:
         at = "new" if isinstance(error, PasswordRefused) else "current"
         return _password_page(plane, member, at=at, **_refusal(error))
-    return redirect("/?note=password_changed", *cookies_of(signed_in))
+    return redirect("/?note=password_changed", *login_cookies(signed_in))
 
 
 _DIFFER = "The two new passwords are not the same. Please type the new one twice."
@@ -164,7 +166,7 @@ async def set_password(request: AnyRequest, plane: GivenPlane, pools: GivenPools
         at = "link" if isinstance(error, LinkInvalid) else "new"
         email = await _email_of(plane, pools, link)
         return _link_page(plane, link=link if email else "", email=email, at=at, **_refusal(error))
-    return redirect("/?note=password_set", *cookies_of(signed_in))
+    return redirect("/?note=password_set", *login_cookies(signed_in))
 
 
 async def _set(request: AnyRequest, link: str, new: str, again: str) -> LoginResult:

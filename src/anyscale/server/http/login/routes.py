@@ -12,10 +12,10 @@ from anyscale.server.core.users.password_links import secret_of
 from anyscale.server.http.account import tokens as own_tokens
 from anyscale.server.http.account.authentication import members_only, own_password_only
 from anyscale.server.http.api.user_bodies import decoded
+from anyscale.server.http.cookies import SESSION, expired_cookie, login_cookies
 from anyscale.server.http.dependencies import GivenMember, GivenPlane, GivenPools
 from anyscale.server.http.errors import answers
 from anyscale.server.http.login import sign_in as doors
-from anyscale.server.http.login.cookies import SESSION, cookies_of, gone
 from anyscale.server.http.login.schemas import (
     ChangePasswordRequest,
     CurrentUser,
@@ -69,7 +69,7 @@ async def set_password(request: AnyRequest) -> Response[LoginResponse]:
     operation_id="signOut",
     summary="Sign out: end the session that asks.",
     responses=answers(404),
-    response_cookies=[gone(SESSION)],
+    response_cookies=[expired_cookie(SESSION)],
 )
 async def sign_out(plane: GivenPlane, pools: GivenPools, member: GivenMember) -> None:
     end = partial(plane.sessions.end, member, member.session.session_id)
@@ -140,7 +140,7 @@ async def end_others(plane: GivenPlane, pools: GivenPools, member: GivenMember) 
 
 
 def _entered(signed_in: LoginResult) -> Response[LoginResponse]:
-    return Response(welcome(signed_in), cookies=cookies_of(signed_in))
+    return Response(welcome(signed_in), cookies=login_cookies(signed_in))
 
 
 def routers() -> list[Router]:

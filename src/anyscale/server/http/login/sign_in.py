@@ -9,8 +9,8 @@ from anyscale.errors import AnyscaleError, NotAuthenticated, NotFound
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.login.password_login import LoginResult
 from anyscale.server.core.login.sessions import AuthenticatedUser
+from anyscale.server.http.cookies import SESSION, client_info, read_cookie
 from anyscale.server.http.dependencies import Connection, looked_up, plane_of, pools_of
-from anyscale.server.http.login.cookies import SESSION, browser_of
 from anyscale.server.http.metrics import SIGN_INS
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ __all__ = ["by_link", "by_password", "by_sso", "change_password", "leave"]
 async def by_password(connection: Connection, email: str, password: str) -> LoginResult:
     """Sign in by email and password, as `PasswordLogin` does."""
     login = plane_of(connection).sign_in.password_login
-    prepare = partial(login.prepare, email, password, browser_of(connection))
+    prepare = partial(login.prepare, email, password, client_info(connection))
 
     async def signed_in() -> LoginResult:
         attempt = await looked_up(connection, prepare)
@@ -33,7 +33,7 @@ async def by_password(connection: Connection, email: str, password: str) -> Logi
 
 async def by_link(connection: Connection, link: str, new: str) -> LoginResult:
     """Set a password by a link and sign in, as `PasswordService.by_link` does."""
-    enter = partial(plane_of(connection).sign_in.by_link, link, new, browser_of(connection))
+    enter = partial(plane_of(connection).sign_in.by_link, link, new, client_info(connection))
     return await _counted("link", pools_of(connection).login.run(enter))
 
 
@@ -41,7 +41,7 @@ async def by_sso(connection: Connection, coming: "Awaitable[ExternalIdentity]") 
     """Sign in whom the identity provider knows, as `OidcLogin.land` does."""
 
     async def entered() -> LoginResult:
-        land = partial(plane_of(connection).sso.land, await coming, browser_of(connection))
+        land = partial(plane_of(connection).sso.land, await coming, client_info(connection))
         return await pools_of(connection).login.run(land)
 
     return await _counted("sso", entered())
@@ -52,14 +52,14 @@ async def change_password(
 ) -> LoginResult:
     """Change a password, as `PasswordService.change_password` does."""
     change = partial(
-        plane_of(connection).sign_in.change_password, member, current, new, browser_of(connection)
+        plane_of(connection).sign_in.change_password, member, current, new, client_info(connection)
     )
     return await pools_of(connection).login.run(change)
 
 
 async def leave(connection: Connection) -> None:
     """End the session of a browser, if it has one."""
-    end = partial(_end, plane_of(connection), connection.cookies.get(SESSION, ""))
+    end = partial(_end, plane_of(connection), read_cookie(connection, SESSION))
     await pools_of(connection).read.run(end)
 
 

@@ -24,9 +24,9 @@ from anyscale.errors import (
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.oidc.login import CALLBACK, OidcLogin
 from anyscale.server.core.oidc.provider import AuthorizationRequest, ExternalIdentity
+from anyscale.server.http.cookies import expired_cookie, host_cookie, login_cookies, read_cookie
 from anyscale.server.http.dependencies import GivenPlane, GivenPools
 from anyscale.server.http.login import sign_in as doors
-from anyscale.server.http.login.cookies import cookies_of, gone, host_cookie
 from anyscale.server.http.metrics import REFUSALS
 from anyscale.server.http.middleware.request_log import request_id_of
 from anyscale.server.http.thread_pools import ThreadPools
@@ -80,7 +80,7 @@ async def callback(request: AnyRequest, plane: GivenPlane, pools: GivenPools) ->
         return await _refused(request, plane, pools, error)
     except (ProviderUnavailable, Overloaded, StoreUnavailable) as error:
         return _unavailable(request, error)
-    return _to("/", gone(COOKIE), *cookies_of(signed_in))
+    return _to("/", expired_cookie(COOKIE), *login_cookies(signed_in))
 
 
 async def _coming(request: AnyRequest, sso: OidcLogin, pools: ThreadPools) -> ExternalIdentity:
@@ -89,7 +89,7 @@ async def _coming(request: AnyRequest, sso: OidcLogin, pools: ThreadPools) -> Ex
 
 
 def _begun(request: AnyRequest) -> AuthorizationRequest:
-    kept = request.cookies.get(COOKIE)
+    kept = read_cookie(request, COOKIE)
     if not kept:
         raise SsoRefused("cookie_missing")
     try:
@@ -139,7 +139,7 @@ def _tell(request: AnyRequest, error: AnyscaleError, reason: str) -> None:
 
 
 def _back(code: str) -> Response[None]:
-    return _to(f"/sign-in?sso={code}", gone(COOKIE))
+    return _to(f"/sign-in?sso={code}", expired_cookie(COOKIE))
 
 
 def _to(url: str, *cookies: Cookie) -> Response[None]:
