@@ -47,6 +47,13 @@ def test_the_help_loads_nothing_that_it_does_not_show() -> None:
     assert not [name for name in loaded if name.startswith(("anyscale.server", "anyscale.user"))]
 
 
+def test_the_help_of_a_group_loads_none_of_its_commands() -> None:
+    loaded = loaded_by(HELP.replace('"--help"', '"user", "--help"'))
+
+    assert "anyscale.cli.user" in loaded
+    assert not [name for name in loaded if name.startswith("anyscale.cli.user.")]
+
+
 def test_the_models_load_neither_the_calls_nor_the_server() -> None:
     loaded = loaded_by("from anyscale.user.models import AdminCreateUser")
 

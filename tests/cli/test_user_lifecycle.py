@@ -182,7 +182,7 @@ def test_what_is_wrong_is_said_and_changes_nothing(
     said(2, "error: say --name 'Jane Doe'\n", "user", "get", "Jane Doe")
     said(2, "'admin' is not one of", "user", "set-role", "jane@example.com", "admin")
     said(2, "say --yes to delete the account", "user", "delete", "jane@example.com")
-    said(2, "say for whom: by an email, by -f FILE or by --batch ID\n", "user", "set-password-link")
+    said(2, "by an email, by -f FILE or by --batch ID\n", "user", "set-password-link")
     both = ("user", "set-password-link", "jane@example.com", "-f", users)
     said(2, "by -f FILE or by --batch ID, and by only one of them\n", *both)
     said(2, "name a new one by --output-file", "user", "set-password-link", "-f", users)
@@ -190,9 +190,9 @@ def test_what_is_wrong_is_said_and_changes_nothing(
 
 
 def test_one_link_goes_to_standard_output(there: None, users: Path, said: Said) -> None:
-    done = said(0, "The link is good once, until", "user", "set-password-link", "jane@example.com")
+    done = said(0, "The link works once, until", "user", "set-password-link", "jane@example.com")
     assert LINK.fullmatch(done.stdout.strip())
-    assert "Hand it to jane@example.com alone" in done.stderr
+    assert "Give it to jane@example.com alone" in done.stderr
 
 
 def test_the_links_of_a_file_go_into_a_new_file(
@@ -200,7 +200,7 @@ def test_the_links_of_a_file_go_into_a_new_file(
 ) -> None:
     path = tmp_path / "links.csv"
     command = ("user", "set-password-link", "-f", users, "--output-file", path)
-    done = said(0, f"3 links are in {path}, each good once, until", *command)
+    done = said(0, f"3 links are in {path}. Each works once, until", *command)
     assert done.stdout == ""
     rows = links_of(path)
     # As a spreadsheet takes it for a text.
@@ -238,7 +238,7 @@ def test_where_nobody_needs_a_link_no_file_is_made(
     anyscale("user", "batch-create", "-f", "-", stdin=text)
     (batch,) = json.loads(anyscale("batch", "list", "-o", "json").stdout)
     command = ("user", "set-password-link", "--batch", batch["batch_id"], "--output-file", path)
-    said(0, "Nobody needs a link: no file was made.", *command)
+    said(0, "No user needs a link: no file was created.", *command)
     assert not path.exists()
 
 
@@ -250,10 +250,10 @@ def test_emails_without_an_account_are_named_by_their_lines(
     text = FILE + "- {name: X, email: x@example.com}\n- {name: Y, email: y@example.com}\n"
     file.write_text(text, encoding="utf-8")
     command = ("user", "set-password-link", "-f", file, "--output-file", path)
-    done = said(1, "2 problems; no link was made.", *command)
+    done = said(1, "2 problems; no link was created.", *command)
     assert f"{file}:5:20: create_users[3].email: 'x@example.com' has no account" in done.stderr
     file.write_text(FILE + "- {name: ' ', email: foo}\n", encoding="utf-8")
-    done = said(2, "2 problems; no link was made.", *command)
+    done = said(2, "2 problems; no link was created.", *command)
     assert "create_users[3].email: 'foo' is not an email address" in done.stderr
     assert not path.exists()
     assert not list(tmp_path.glob(".links*"))

@@ -1,4 +1,12 @@
-"""The command `anyscale`. Each group of commands is a module, loaded when it is used."""
+"""The command `anyscale`.
+
+`root.py` lists the groups of commands. Each group is a package (`audit`, `batch`, `server`,
+`user`) whose `__init__.py` lists its commands; a module of the package holds at most five of them.
+A new command goes into the package of its group. A module is imported when its command runs.
+
+The other modules are shared: `connect.py` opens the control plane, `console.py` writes standard
+error, `formats.py` writes standard output, `exit_status.py` explains errors.
+"""
 
 import io
 import os
@@ -15,7 +23,7 @@ def main() -> None:
     try:
         from anyscale.cli.root import root
     except KeyboardInterrupt:
-        raise SystemExit(_INTERRUPTED) from None  # nothing was started
+        raise SystemExit(_INTERRUPTED) from None  # nothing has been done yet
 
     _prepare_streams()
     root(prog_name="anyscale", terminal_width=_terminal_width())
@@ -33,7 +41,7 @@ def _prepare_streams() -> None:
 
 
 def _terminal_width() -> int:
-    """Give the columns for helps: click would load shutil, and all that it loads, to ask."""
+    """Return the width of help texts in columns. click would import shutil to find it."""
     try:
         return min(80, os.get_terminal_size(1).columns)
     except OSError:

@@ -1,4 +1,4 @@
-"""A file that the command makes: readable by its owner alone, and there whole or not at all."""
+"""Create a file atomically: it is readable by its owner alone, and exists whole or not at all."""
 
 import errno
 import os
@@ -9,31 +9,33 @@ from typing import Self
 
 from anyscale.errors import ConfigError, StoreUnavailable
 
-__all__ = ["NewFile"]
+__all__ = ["AtomicFile"]
 
-#: what file systems say that know no second name of a file
+#: errors of file systems without hard links
 _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK})
 
 
-class NewFile:
-    """Written beside its place, where `keep` puts it; without that, nothing is left of it.
+class AtomicFile:
+    """A new file, written under a temporary name until `keep` gives it its own.
+
+    Without `keep`, it is removed.
 
     Args:
-        path: where it is to be.
+        path: of the new file.
 
     Raises:
-        ConfigError: there is something already, or nothing can be made there.
+        ConfigError: the path exists, or cannot be written.
     """
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self._place = Path(path)
-        if not self._place.name or os.path.lexists(path):
+        self._path = Path(path)
+        if not self._path.name or os.path.lexists(path):
             raise ConfigError(f"{path} exists: name a new file")
-        self._beside = self._place.with_name(f".{self._place.name}.{os.urandom(6).hex()}.part")
+        self._temporary = self._path.with_name(f".{self._path.name}.{os.urandom(6).hex()}.part")
         try:
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-            descriptor = os.open(self._beside, flags, 0o600)
+            descriptor = os.open(self._temporary, flags, 0o600)
         except OSError as error:
             raise ConfigError(f"cannot write {path}: {error.strerror}") from None
         self._stream = os.fdopen(descriptor, "w", encoding="utf-8", newline="")
@@ -42,13 +44,13 @@ class NewFile:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with suppress(OSError):  # what could not be written is not missed any more
+        with suppress(OSError):  # what could not be written is removed anyway
             self._stream.close()
         with suppress(OSError):
-            self._beside.unlink(missing_ok=True)
+            self._temporary.unlink(missing_ok=True)
 
     def write(self, text: str) -> int:
-        """Write some of it; give the characters that were written.
+        """Write text; return the number of characters.
 
         Raises:
             StoreUnavailable: the disk is full, or fails.
@@ -57,31 +59,31 @@ class NewFile:
             return self._stream.write(text)
 
     def keep(self) -> None:
-        """Put the file in its place, with all that was written to it on the disk.
+        """Give the file its name, after all of it was written to the disk.
 
         Raises:
-            ConfigError: somebody else has made a file there meanwhile.
+            ConfigError: another process has created a file of that name meanwhile.
             StoreUnavailable: the disk is full, or fails.
         """
         with self._translated():
             self._stream.flush()
             os.fsync(self._stream.fileno())
-            self._put()
+            self._link()
 
-    def _put(self) -> None:
+    def _link(self) -> None:
         try:
-            # Not a renaming, which would put it in place of another one.
-            os.link(self._beside, self._place, follow_symlinks=False)
+            # Not `rename`, which would replace a file that exists.
+            os.link(self._temporary, self._path, follow_symlinks=False)
         except FileExistsError:
-            raise ConfigError(f"{self._place} exists by now: name a new file") from None
+            raise ConfigError(f"{self._path} exists by now: name a new file") from None
         except OSError as error:
             if error.errno not in _NO_LINKS:
                 raise
-            self._beside.rename(self._place)
+            self._temporary.rename(self._path)
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:
-            raise StoreUnavailable(f"cannot write {self._place}: {error.strerror}") from error
+            raise StoreUnavailable(f"cannot write {self._path}: {error.strerror}") from error

@@ -1,14 +1,16 @@
-"""anyscale completion"""
+"""`anyscale completion`: print the completion script of a shell."""
 
 import click
 
 from anyscale.cli.formats import write_text
 
+__all__ = ["completion"]
 
-@click.command("completion", short_help="Print the completion script of a shell.")
+
+@click.command("completion")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
-def command(ctx: click.Context, shell: str) -> None:
+def completion(ctx: click.Context, shell: str) -> None:
     """Print a script that completes commands and options in SHELL.
 
     \b
@@ -17,7 +19,7 @@ def command(ctx: click.Context, shell: str) -> None:
     """
     from click.shell_completion import get_completion_class
 
-    kind = get_completion_class(shell)
-    assert kind is not None
+    completion_class = get_completion_class(shell)
+    assert completion_class is not None
     program = ctx.find_root().command
-    write_text([kind(program, {}, "anyscale", "_ANYSCALE_COMPLETE").source()])
+    write_text([completion_class(program, {}, "anyscale", "_ANYSCALE_COMPLETE").source()])

@@ -1,4 +1,4 @@
-"""The control plane that a command asks."""
+"""Open the control plane that a command uses."""
 
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
@@ -10,15 +10,17 @@ if TYPE_CHECKING:
 
     from anyscale.transport.base import Transport
 
-__all__ = ["asked"]
+__all__ = ["open_control_plane"]
 
 
 @contextmanager
-def asked(host: str | None) -> "Iterator[Transport]":
-    """Give the control plane that is meant; a person is told what it has to say meanwhile.
+def open_control_plane(host: str | None) -> "Iterator[Transport]":
+    """Open the control plane that `--host`, the environment or the credentials file names.
+
+    Its messages during long calls go to the log.
 
     Args:
-        host: what `--host` says, if anything.
+        host: the value of `--host`, if there is one.
 
     Raises:
         ConfigError: as `resolve` and `open_transport` do.

@@ -1,4 +1,4 @@
-"""What is said when a command fails, and its exit status."""
+"""Turn an error into the lines that explain it and the exit status of the command."""
 
 from pathlib import Path
 
@@ -16,19 +16,19 @@ __all__ = [
     "INTERRUPTED",
     "MOST_PROBLEMS",
     "exit_status_of",
-    "remember_run",
+    "note_resumable",
     "say_interrupted",
     "say_problems",
 ]
 
 REFUSED, WRONG_INPUT, UNFINISHED, INTERRUPTED = 1, 2, 3, 130
 
-#: lines of problems on a terminal; `-o json` gives all
+#: problems that are written as lines; `-o json` writes all of them
 MOST_PROBLEMS = 50
 
 
 def exit_status_of(error: BaseException) -> int:
-    """Say what went wrong, and give the exit status that goes with it."""
+    """Explain an error on standard error; return the exit status."""
     if isinstance(error, KeyboardInterrupt):
         say_interrupted()
         return INTERRUPTED
@@ -52,32 +52,31 @@ def exit_status_of(error: BaseException) -> int:
 
 
 def _say_output_lost(error: OutputLost) -> int:
-    """Say that a list could not be written; what a batch writes is not lost this way."""
+    """Explain that a list could not be written. The result of a batch never ends up here."""
     if isinstance(error, ReaderLeft):
         return 0
     say(f"error: standard output could not be written: {error}")
     return UNFINISHED
 
 
-class _Remembered:
-    """Whether the same command, run again, goes on where this one stops."""
+class _State:
+    #: Whether the same command, run again, resumes what this one did.
+    is_resumable = False
 
-    run = False
 
-
-def remember_run() -> None:
-    """Note that from now on the same command can go on."""
-    _Remembered.run = True
+def note_resumable() -> None:
+    """Note that from now on the same command can resume the run."""
+    _State.is_resumable = True
 
 
 def say_interrupted() -> None:
-    """Say that Ctrl-C was heard, and what follows from it."""
-    rest = ": run the same command again to go on where it stopped" if _Remembered.run else ""
+    """Confirm an interrupt, and say how to go on."""
+    rest = ": run the same command again to go on where it stopped" if _State.is_resumable else ""
     say(f"interrupted{rest}")
 
 
 def say_problems(error: BatchRefused) -> None:
-    """Give each problem a line that an editor can jump to."""
+    """Write each problem as a line that an editor can jump to."""
     for problem in error.problems[:MOST_PROBLEMS]:
         say(str(problem))
     if (more := len(error.problems) - MOST_PROBLEMS) > 0:
@@ -89,9 +88,9 @@ def _count(problems: int) -> str:
 
 
 def _internal(error: BaseException) -> str:
-    # Not its text and not the traceback's lines: they may hold what a user's file held.
-    where = error.__traceback__
-    while where and where.tb_next:
-        where = where.tb_next
-    place = f"{Path(where.tb_frame.f_code.co_filename).name}:{where.tb_lineno}" if where else "?"
+    # Neither its text nor the traceback: they may contain parts of a users file.
+    frame = error.__traceback__
+    while frame and frame.tb_next:
+        frame = frame.tb_next
+    place = f"{Path(frame.tb_frame.f_code.co_filename).name}:{frame.tb_lineno}" if frame else "?"
     return f"error: a fault of this program ({type(error).__name__} at {place}): please report it"

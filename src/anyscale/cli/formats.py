@@ -45,11 +45,11 @@ def write_text(lines: Iterable[str]) -> None:
 
 
 def write_records(records: Iterable[Any], fields: Sequence[str], output: str) -> None:
-    """Write records in a format, one at a time: a million of them take no memory.
+    """Write records in a format, one at a time, so that a million of them take no memory.
 
     Args:
-        records: structs with these fields.
-        fields: in their order.
+        records: objects that have these fields as attributes.
+        fields: names, in the order in which they are written.
         output: one of `FORMATS`; text is a table.
 
     Raises:
@@ -82,7 +82,7 @@ def _jsonl(rows: Rows, fields: Sequence[str]) -> Iterable[str]:
 def _pairs(record: Iterable[tuple[str, Any]], separator: str) -> str:
     from msgspec import json
 
-    # A JSON text is a YAML text in double quotes, so nothing in it can be misread.
+    # A JSON string is a YAML string in double quotes, so no value can be misread.
     return separator.join(f"{field}: {json.encode(value).decode()}" for field, value in record)
 
 
@@ -120,7 +120,7 @@ def _table(rows: Rows, fields: Sequence[str]) -> Iterable[str]:
     from itertools import islice
 
     rows = iter(rows)
-    # As wide as the first rows need: a long list begins at once, and later rows may stand out.
+    # As wide as the first rows need, so that a long list begins at once; later rows may be wider.
     head = [tuple(map(_shown, row)) for row in islice(rows, 200)]
     titles = tuple(field.upper().replace("_", " ") for field in fields)
     widths = [max(map(_columns, column)) for column in zip(titles, *head, strict=True)]
@@ -136,7 +136,7 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def _columns(text: str) -> int:
-    """Count the columns that a text takes on a terminal: East Asian letters take two."""
+    """Count the columns of a text on a terminal: East Asian wide characters take two."""
     if text.isascii():
         return len(text)
     from unicodedata import combining, east_asian_width
@@ -162,6 +162,6 @@ def _write(pieces: Iterable[str]) -> None:
         sys.stdout = null_stream()
         raise ReaderLeft(error.strerror) from error
     except OSError as error:
-        # Python would try once more at exit, and complain.
+        # Python would flush standard output once more at exit, and print an error.
         sys.stdout = null_stream()
         raise OutputLost(error.strerror or str(error)) from error

@@ -1,40 +1,42 @@
-"""Every error that this project raises on purpose.
+"""Every error that this package raises on purpose.
 
     AnyscaleError
     ├── ConfigError           the command line, the environment or the credentials file is wrong
-    ├── FeatureUnavailable    the operator switched batch creation off
-    ├── BatchRefused          entries are wrong or their emails are taken: `problems` names each
-    ├── BatchUnfinished       begun, and not ended or its end not known: make the same call again
+    ├── FeatureUnavailable    the operator has switched batch creation off
+    ├── BatchRefused          entries are wrong or their emails are taken: see `problems`
+    ├── BatchUnfinished       the batch has not ended, or its outcome is unknown: call again
     ├── BatchRunning          another process is working on the same batch
-    ├── BatchGone             the batch was dropped or expired under the one who worked on it
+    ├── BatchGone             the batch was dropped or has expired, or cannot take the call
     ├── KeyReused             the idempotency key belongs to a batch with other content
     ├── NotAuthenticated      no token, or one that is unknown, expired or revoked
     ├── NotPermitted          the token's role does not allow the call
-    ├── CsrfRejected          a page of another site made a browser send it
+    ├── CsrfRejected          a page of another site made a browser send the request
     ├── InvalidCredentials    email or password is wrong, or the account is suspended
-    ├── SsoRefused            what came from the identity provider signs nobody in
-    ├── PasswordExpired       the password that an administrator gave is too old
-    ├── PasswordChangeNeeded  the password that an administrator gave must be changed first
-    ├── PasswordRefused       the policy refuses a new password
-    ├── LinkInvalid           the one-time link was used, has expired or never was
-    ├── LinkRefused           no one-time link is made for this account, or for none here
-    ├── LastOwner             without this owner nobody could administer the control plane
-    ├── RequestInvalid        a request over HTTP that makes no sense
-    ├── TooLarge              more than the control plane takes at once
-    ├── Overloaded            the control plane has too much to do: ask again later
-    │   └── TooManyFailedLogins too many wrong passwords: try again later
-    ├── NotFound              no such batch, or no such user
-    ├── UserAmbiguous         several users match: `emails` names them
-    ├── NotAControlPlane      what answers at the host is something else
-    ├── VersionMismatch       the control plane speaks another version of the interface
-    └── Unavailable           the control plane cannot do its part now
-        ├── StoreUnavailable  its database cannot be opened, read or written
-        ├── HashingUnavailable no memory or no process to hash passwords
-        ├── ProviderUnavailable the identity provider does not do its part
-        ├── ServerUnreachable no answer came over the network
-        └── ServerFault       a fault of the control plane itself
+    ├── SsoRefused            the identity provider's response was not accepted
+    ├── PasswordExpired       the password that an administrator set was not changed in time
+    ├── PasswordChangeNeeded  the password that an administrator set must be changed first
+    ├── PasswordRefused       a new password violates the policy
+    ├── LinkInvalid           the one-time link is unknown, used or expired
+    ├── LinkRefused           no one-time link can be created for the account
+    ├── LastOwner             the account is the last owner that is not suspended
+    ├── RequestInvalid        an HTTP request is malformed
+    ├── TooLarge              a request exceeds the control plane's limits
+    ├── Overloaded            the control plane is busy: retry later
+    │   └── TooManyFailedLogins   too many wrong passwords: retry later
+    ├── NotFound              there is no such batch or user
+    ├── UserAmbiguous         several users match: see `emails`
+    ├── NotAControlPlane      another program answers at the host
+    ├── VersionMismatch       the control plane has another version of the interface
+    └── Unavailable           the control plane cannot handle the call now
+        ├── StoreUnavailable     its database cannot be opened, read or written
+        ├── HashingUnavailable   there is no memory or no process to hash passwords
+        ├── ProviderUnavailable  the identity provider does not respond, or not correctly
+        ├── ServerUnreachable    no response came over the network
+        └── ServerFault          a bug in the control plane
 
-Each class has a `code` that scripts may rely on, and an HTTP `status`.
+Each class has a `code` that scripts may rely on and an HTTP `status`. Both sides raise these
+classes: the server sends `code`, and the client raises the class that has it. `Problem` is one
+thing that is wrong with one entry of a batch.
 """
 
 from anyscale.errors.base import (
@@ -67,7 +69,7 @@ from anyscale.errors.calls import (
     UserAmbiguous,
     VersionMismatch,
 )
-from anyscale.errors.people import (
+from anyscale.errors.login import (
     InvalidCredentials,
     LastOwner,
     LinkInvalid,

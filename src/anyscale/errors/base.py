@@ -1,4 +1,4 @@
-"""What every error of this project is."""
+"""The superclass of all errors."""
 
 from typing import Any, ClassVar
 
@@ -8,11 +8,11 @@ __all__ = [
 
 
 class AnyscaleError(Exception):
-    """Superclass of all errors of this package. Never raised itself."""
+    """Superclass of all errors of this package. It is never raised itself."""
 
     code: ClassVar[str] = "error"
     status: ClassVar[int] = 500
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the error as machines read it."""
+        """Return the error as plain values, for JSON."""
         return {"code": self.code, "detail": str(self)}

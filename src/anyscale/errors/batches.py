@@ -1,4 +1,4 @@
-"""Errors of the main job."""
+"""Errors of batch creation."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -30,17 +30,17 @@ class FeatureUnavailable(AnyscaleError):
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle without the text, which the initialiser gives."""
+        """Pickle without the message, which the initialiser creates."""
         return type(self), ()
 
 
 class BatchRefused(AnyscaleError):
-    """Nobody was created: `problems` names every entry that is wrong, and why."""
+    """No user was created: `problems` lists every entry that is wrong, and why."""
 
     code = "batch_refused"
     status = 422
 
-    #: Codes of problems that are not the file's fault.
+    #: codes of problems that are not a fault of the input
     TAKEN: ClassVar[frozenset[str]] = frozenset({"email_exists", "email_held"})
 
     def __init__(self, problems: Sequence[Problem]) -> None:
@@ -52,28 +52,28 @@ class BatchRefused(AnyscaleError):
         super().__init__(f"{count}, nobody was created:\n{shown}{rest}")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle by the problems, which is what the initialiser takes."""
+        """Pickle the arguments of the initialiser."""
         return type(self), (self.problems,)
 
     @property
     def input_is_at_fault(self) -> bool:
-        """Whether any problem is in the input, rather than in who exists already."""
+        """Whether any problem is in the input itself, and not only in emails that are taken."""
         return any(problem.code not in self.TAKEN for problem in self.problems)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the error with all of its problems."""
+        """Return the code and all problems as plain values, for JSON."""
         return {"code": self.code, "problems": [problem.to_dict() for problem in self.problems]}
 
 
 class BatchUnfinished(AnyscaleError):
-    """The batch is not finished, or its outcome is not known: make the same call again."""
+    """The batch has not ended, or its outcome is unknown: make the same call again."""
 
     code = "batch_unfinished"
     status = 503
 
     def __init__(self, detail: str, batch_id: str | None = None) -> None:
         super().__init__(detail)
-        #: The batch that is left open; None where none is, or where it is not known.
+        #: The batch that is left open; None if there is none, or if it is unknown.
         self.batch_id = batch_id
 
 
@@ -85,7 +85,7 @@ class BatchRunning(AnyscaleError):
 
 
 class BatchGone(AnyscaleError):
-    """The batch was dropped or expired, or is in a state that does not allow the call."""
+    """The batch was dropped or has expired, or its state does not allow the call."""
 
     code = "batch_gone"
     status = 409

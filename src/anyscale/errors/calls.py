@@ -1,4 +1,4 @@
-"""Errors of whatever is asked of a control plane, and of how it is asked."""
+"""Errors of the calls of a control plane: configuration, authentication, availability."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -41,7 +41,7 @@ class NotAuthenticated(AnyscaleError):
 
     def __init__(self, detail: str, actor: str | None = None) -> None:
         super().__init__(detail)
-        #: Whose token it was, where that is known.
+        #: The holder of the token as the audit log names it, if it is known.
         self.actor = actor
 
 
@@ -60,28 +60,28 @@ class CsrfRejected(AnyscaleError):
 
 
 class RequestInvalid(AnyscaleError):
-    """A request makes no sense: it is no JSON, or a field is missing or of a wrong kind."""
+    """A request is malformed: it is not JSON, or a field is missing or has a wrong type."""
 
     code = "request_invalid"
     status = 400
 
 
 class TooLarge(AnyscaleError):
-    """More users, passwords or octets than the control plane takes at once."""
+    """A request has more users, passwords or octets than the control plane accepts at once."""
 
     code = "batch_too_large"
     status = 413
 
 
 class Overloaded(AnyscaleError):
-    """The control plane has too much to do: ask again later."""
+    """The control plane is busy: retry later."""
 
     code = "overloaded"
     status = 429
 
     def __init__(self, detail: str, retry_after_seconds: float = 1.0) -> None:
         super().__init__(detail)
-        #: after which it makes sense to ask again
+        #: seconds to wait before the next attempt
         self.retry_after_seconds = retry_after_seconds
 
 
@@ -93,7 +93,7 @@ class NotFound(AnyscaleError):
 
 
 class UserAmbiguous(AnyscaleError):
-    """Several users match: `emails` names them."""
+    """Several users match: `emails` lists them."""
 
     code = "user_ambiguous"
     status = 409
@@ -103,37 +103,37 @@ class UserAmbiguous(AnyscaleError):
         self.emails = list(emails)
         super().__init__(
             f"{len(self.emails)} users are named {name!r}: {', '.join(self.emails)}. "
-            "Ask by email instead."
+            "Name one by email instead."
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle by what the initialiser takes."""
+        """Pickle the arguments of the initialiser."""
         return type(self), (self.name, self.emails)
 
 
 class NotAControlPlane(AnyscaleError):
-    """What answers at the host is something else."""
+    """Another program answers at the host."""
 
     code = "not_a_control_plane"
     status = 502
 
 
 class VersionMismatch(AnyscaleError):
-    """The control plane speaks another version of the interface."""
+    """The control plane has another version of the interface."""
 
     code = "version_mismatch"
     status = 502
 
 
 class Unavailable(AnyscaleError):
-    """Superclass of what keeps a control plane from doing its part. Never raised itself."""
+    """Superclass of errors because of which the control plane cannot handle a call now."""
 
     code = "unavailable"
     status = 503
 
     def __init__(self, detail: str, *, begun: bool = False) -> None:
         super().__init__(detail)
-        #: Whether something may have been done, so that the outcome is not known.
+        #: Whether the call may have changed something, so that its outcome is unknown.
         self.begun = begun
 
 
@@ -150,19 +150,19 @@ class HashingUnavailable(Unavailable):
 
 
 class ProviderUnavailable(Unavailable):
-    """The identity provider cannot be reached, or its answer is none: the text is an operator's."""
+    """The identity provider does not respond, or not correctly. The text is for operators."""
 
     code = "provider_unavailable"
 
 
 class ServerUnreachable(Unavailable):
-    """No answer of the control plane came over the network."""
+    """No response of the control plane came over the network."""
 
     code = "server_unreachable"
 
 
 class ServerFault(Unavailable):
-    """A fault of the control plane itself."""
+    """A bug in the control plane."""
 
     code = "internal"
     status = 500

@@ -1,4 +1,4 @@
-"""What is wrong with an entry, or with a file."""
+"""One thing that is wrong with an entry of a batch or with a users file."""
 
 from typing import Any
 
@@ -10,34 +10,34 @@ __all__ = ["Problem"]
 class Problem(Struct, frozen=True, kw_only=True):
     """One thing that is wrong with one entry, or with the file as a whole."""
 
-    #: Which entry, counted from 0; None where it is the file.
+    #: The entry, counted from 0; None for the file as a whole.
     index: int | None = None
-    #: Which field of it; None where it is the entry or the file.
+    #: The field; None for the entry as a whole or the file.
     field: str | None = None
-    #: What kind of thing: one of the codes in docs/errors.md.
+    #: One of the codes in docs/errors.md.
     code: str
-    #: What is wrong and how to mend it, in a sentence for people. Never a password.
+    #: What is wrong and how to mend it, as a sentence. It never quotes a password.
     detail: str
-    #: The file's name as the caller gave it; None where the users came from Python.
+    #: The file's name as the caller wrote it; None if the users came from Python.
     file: str | None = None
-    #: Counted from 1, as editors do.
+    #: The line, counted from 1 as in editors.
     line: int | None = None
-    #: In characters, counted from 1.
+    #: The column in characters, counted from 1.
     column: int | None = None
 
     @property
     def path(self) -> str:
-        """Where in the input: `create_users[3].email`, `create_users[3]`, or nothing."""
+        """The place in the input: `create_users[3].email`, `create_users[3]`, or nothing."""
         if self.index is None:
             return self.field or ""
         entry = f"create_users[{self.index}]"
         return f"{entry}.{self.field}" if self.field else entry
 
     def __str__(self) -> str:
-        """One line that an editor can jump to."""
+        """Return one line that an editor can jump to."""
         place = f"{self.file}:{self.line}:{self.column}" if self.file else ""
         return ": ".join(part for part in (place, self.path, self.detail) if part)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the fields that are known, as plain values."""
+        """Return the fields that are not None, as plain values."""
         return {key: value for key, value in structs.asdict(self).items() if value is not None}

@@ -15,7 +15,7 @@ from anyscale.user.batch_run import BatchRun, Outcome
 from anyscale.user.models import AdminCreatedUser, AdminCreateUser, User
 from anyscale.user.user_sources import UserList
 
-__all__ = ["Anyscale", "CreatedUsers", "UserCalls", "found_user", "here", "list_users"]
+__all__ = ["Anyscale", "CreatedUsers", "UserCalls", "find_user", "here", "list_users"]
 
 _log = logging.getLogger("anyscale")
 
@@ -127,7 +127,7 @@ class UserCalls:
             ConfigError: neither or both were given.
         """
         with closing(open_transport(self._target())) as transport:
-            return found_user(transport, email, name)
+            return find_user(transport, email, name)
 
     def suspend(self, *, email: str) -> None:
         """Suspend an account: nobody signs in to it, and its sessions and own tokens end.
@@ -203,7 +203,7 @@ class UserCalls:
     @contextmanager
     def _account(self, email: str) -> Iterator[tuple[Transport, User]]:
         with closing(open_transport(self._target())) as transport:
-            yield transport, found_user(transport, email, None)
+            yield transport, find_user(transport, email, None)
 
 
 class Anyscale:
@@ -244,7 +244,7 @@ def list_users(
         most = None if most is None else most - limit
 
 
-def found_user(transport: Transport, email: str | None, name: str | None) -> User:
+def find_user(transport: Transport, email: str | None, name: str | None) -> User:
     """Give the one user who matches: see `UserCalls.get`."""
     if (email is None) == (name is None):
         raise ConfigError("give either an email or a name")

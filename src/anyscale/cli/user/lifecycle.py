@@ -1,4 +1,4 @@
-"""anyscale user suspend, restore, delete, set-role: what becomes of an account."""
+"""`anyscale user suspend`, `restore`, `delete` and `set-role`."""
 
 import sys
 from contextlib import contextmanager
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from anyscale.cli.connect import asked
+from anyscale.cli.connect import open_control_plane
 from anyscale.cli.console import log, say
 from anyscale.cli.options import host_option
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from anyscale.transport.base import Transport
     from anyscale.user.models import User
 
-__all__ = ["COMMANDS"]
+__all__ = ["delete", "restore", "set_role", "suspend"]
 
 
 @click.command("suspend")
 @click.argument("email")
 @host_option
 def suspend(email: str, host: str | None) -> None:
-    """Suspend an account: nobody signs in to it, and its sessions and own tokens end.
+    """Suspend an account: no sign-in, and its sessions and personal tokens are revoked.
 
     \b
     Example:
@@ -38,7 +38,7 @@ def suspend(email: str, host: str | None) -> None:
 @click.argument("email")
 @host_option
 def restore(email: str, host: str | None) -> None:
-    """Let the owner of a suspended account sign in again.
+    """Let a suspended account sign in again.
 
     \b
     Example:
@@ -51,10 +51,10 @@ def restore(email: str, host: str | None) -> None:
 
 @click.command("delete")
 @click.argument("email")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @host_option
 def delete(email: str, yes: bool, host: str | None) -> None:
-    """Delete an account, and erase all that is kept of the person. Nothing brings it back.
+    """Delete an account and erase all data of its user. This cannot be undone.
 
     \b
     Example:
@@ -63,10 +63,13 @@ def delete(email: str, yes: bool, host: str | None) -> None:
     from anyscale.errors import ConfigError
 
     if not (yes or (sys.stdin and sys.stdin.isatty())):
-        raise ConfigError("nobody is there to be asked: say --yes to delete the account")
+        raise ConfigError(
+            "cannot ask for confirmation, since standard input is not a terminal: "
+            "say --yes to delete the account"
+        )
     with _account(email, host) as (transport, user):
         if not yes:
-            _ask(user)
+            _confirm(user)
         transport.delete(user.user_id)
     log(f"{user.email} is deleted.")
 
@@ -76,7 +79,7 @@ def delete(email: str, yes: bool, host: str | None) -> None:
 @click.argument("role", type=click.Choice(["owner", "collaborator"]))
 @host_option
 def set_role(email: str, role: str, host: str | None) -> None:
-    """Make an account an owner's or a collaborator's; its sessions end.
+    """Make an account an owner or a collaborator; its sessions are revoked.
 
     \b
     Example:
@@ -89,23 +92,20 @@ def set_role(email: str, role: str, host: str | None) -> None:
 
 @contextmanager
 def _account(email: str, host: str | None) -> "Iterator[tuple[Transport, User]]":
-    from anyscale.user.sdk import found_user
+    from anyscale.user.sdk import find_user
 
-    with asked(host) as transport:
-        yield transport, found_user(transport, email, None)
+    with open_control_plane(host) as transport:
+        yield transport, find_user(transport, email, None)
 
 
-def _ask(user: "User") -> None:
-    """Have the email typed once more, so that nobody is deleted by a slip.
+def _confirm(user: "User") -> None:
+    """Ask for the email once more, so that no account is deleted by mistake.
 
     Raises:
-        ConfigError: it is another one.
+        ConfigError: another one was typed.
     """
     from anyscale.errors import ConfigError
 
     say(f"This erases {user.name} ({user.email}) for good. Type the email to go on:")
     if sys.stdin.readline().strip().casefold() != user.email.casefold():
         raise ConfigError("that is another email: nobody was deleted")
-
-
-COMMANDS = (suspend, restore, delete, set_role)

@@ -1,8 +1,8 @@
-"""What the command remembers of a run until it has ended: enough to go on after any crash.
+"""The file that stores the state of a run until it has ended, so that a crash loses nothing.
 
-A run has a file of its own, named by the control plane and by the real path of the users file. Its
-lock says that a process is working on it. Its lines are only ever appended, so that a crash leaves
-the lines before intact: first the run, then, once it was opened, the batch.
+A run has a file of its own, named after the control plane and the real path of the users file. The
+process that works on the run locks the file. Lines are only ever appended, so that a crash leaves
+the lines before intact: the first one is the run, the second one, once it was opened, the batch.
 """
 
 import contextlib
@@ -18,17 +18,19 @@ from msgspec import DecodeError, Struct, ValidationError, json
 
 from anyscale.errors import BatchRunning, StoreUnavailable
 
-__all__ = ["Run", "RunFile", "abandoned"]
+__all__ = ["ResumeFile", "RunRecord", "is_abandoned"]
 
 
-# Whoever asks whether a run is abandoned holds its lock for a moment.
-_ASKERS_SECONDS = 0.2
+#: Seconds to wait for a lock: a process that checks whether a run is abandoned locks it briefly.
+_LOCK_PATIENCE = 0.2
 
 
-class Run(Struct, frozen=True):
-    """What a run is."""
+class RunRecord(Struct, frozen=True):
+    """The first line: one run."""
 
+    #: the idempotency key
     key: str
+    #: the real path of the users file
     file: str
     #: size in bytes and modification time in nanoseconds of the users file
     stamp: tuple[int, int]
@@ -36,16 +38,18 @@ class Run(Struct, frozen=True):
     pid: int
 
 
-class _Opened(Struct, frozen=True):
+class _BatchRecord(Struct, frozen=True):
+    """The second line: the batch that the run opened."""
+
     batch_id: str
 
 
-class RunFile:
+class ResumeFile:
     """The file of one run, locked as long as this object is open.
 
     Args:
-        folder: where the files of runs are; made if need be.
-        target: the control plane.
+        folder: of the resume files; it is created if needed.
+        target: where the control plane is.
         users_file: the users file's path.
 
     Raises:
@@ -54,18 +58,18 @@ class RunFile:
     """
 
     def __init__(self, folder: Path, target: str, users_file: str) -> None:
-        real = os.path.realpath(users_file)
-        # A path need not be UTF-8: what is shown and kept of it has to be.
-        self.users_file = os.fsencode(real).decode("utf-8", "backslashreplace")
-        name = hashlib.sha256(os.fsencode(f"{target}\0{real}")).hexdigest()
+        real_path = os.path.realpath(users_file)
+        # A path need not be UTF-8, but messages and JSON have to be.
+        self.users_file = os.fsencode(real_path).decode("utf-8", "backslashreplace")
+        name = hashlib.sha256(os.fsencode(f"{target}\0{real_path}")).hexdigest()
         self._path = folder / f"{name[:32]}.run"
         with _translated(self._path):
-            # One at a time: `parents` would give the data directory the usual mode.
+            # One at a time: `parents=True` would create the data directory with the default mode.
             for private in (folder.parent, folder):
                 private.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._descriptor = self._locked()
-            #: the run that an earlier process left unfinished
-            self.earlier, self.batch_id = _parsed(self._path)
+            self._descriptor = self._open_locked()
+            #: the run that a previous process left unfinished, and its batch
+            self.previous, self.batch_id = _parsed(self._path)
 
     def __enter__(self) -> Self:
         return self
@@ -73,10 +77,10 @@ class RunFile:
     def __exit__(self, *_: object) -> None:
         os.close(self._descriptor)
 
-    def begin(self, stamp: tuple[int, int], if_exists: str) -> str:
-        """Write a new run down, in place of an earlier one; give its idempotency key."""
+    def start_new(self, stamp: tuple[int, int], if_exists: str) -> str:
+        """Replace the content by a new run; return its idempotency key."""
         key = os.urandom(16).hex()
-        run = Run(key, self.users_file, stamp, if_exists, os.getpid())
+        run = RunRecord(key, self.users_file, stamp, if_exists, os.getpid())
         with _translated(self._path):
             os.ftruncate(self._descriptor, 0)
             self._append(json.encode(run))
@@ -84,52 +88,54 @@ class RunFile:
         self.batch_id = None
         return key
 
-    def note_batch(self, batch_id: str) -> None:
-        """Write down the batch that the run opened."""
+    def store_batch(self, batch_id: str) -> None:
+        """Append the batch that the run opened."""
         if batch_id != self.batch_id:
             with _translated(self._path):
-                self._append(json.encode(_Opened(batch_id)))
+                self._append(json.encode(_BatchRecord(batch_id)))
             self.batch_id = batch_id
 
-    def end(self) -> None:
-        """Forget the run: it has ended, and everything was said."""
+    def remove(self) -> None:
+        """Remove the file: the run has ended, and its result was reported."""
         with _translated(self._path, "remove"):
             self._path.unlink(missing_ok=True)
 
     def _append(self, line: bytes) -> None:
         os.lseek(self._descriptor, 0, os.SEEK_END)
         rest = line + b"\n"
-        while rest:  # a disk that fills up takes a part of it
+        while rest:  # a disk that fills up accepts a part of it
             rest = rest[os.write(self._descriptor, rest) :]
         os.fsync(self._descriptor)
 
-    def _locked(self) -> int:
+    def _open_locked(self) -> int:
         while True:
             flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
             descriptor = os.open(self._path, flags, 0o600)
-            if not _try_lock(descriptor, _ASKERS_SECONDS):
+            if not _try_lock(descriptor, _LOCK_PATIENCE):
                 os.close(descriptor)
-                raise BatchRunning(self._who_runs())
-            # The process that ended meanwhile may have taken the file away after we opened it.
+                raise BatchRunning(self._running_message())
+            # A process that ended meanwhile may have removed the file after it was opened here.
             with contextlib.suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(descriptor), self._path.stat()):
                     return descriptor
             os.close(descriptor)
 
-    def _who_runs(self) -> str:
+    def _running_message(self) -> str:
         run, batch_id = _parsed(self._path)
-        who = f"process {run.pid}" if run else "another process"
+        process = f"process {run.pid}" if run else "another process"
         batch = f" (batch {batch_id})" if batch_id else ""
-        return f"{who} is creating the users of {self.users_file}{batch}: wait until it has ended"
+        return (
+            f"{process} is creating the users of {self.users_file}{batch}: wait until it has ended"
+        )
 
 
 @contextlib.contextmanager
-def abandoned(folder: Path, batch_id: str) -> Iterator[bool]:
-    """Say whether a batch belongs to a run of this folder that no process is working on.
+def is_abandoned(folder: Path, batch_id: str) -> Iterator[bool]:
+    """Tell whether a batch belongs to a run of this folder that no process is working on.
 
-    As long as the block lasts, no process begins to.
+    The run stays locked until the block ends, so that no process resumes it meanwhile.
     """
-    descriptor = _opened(folder, batch_id)
+    descriptor = _open_file_of(folder, batch_id)
     try:
         yield descriptor is not None and _try_lock(descriptor)
     finally:
@@ -137,7 +143,7 @@ def abandoned(folder: Path, batch_id: str) -> Iterator[bool]:
             os.close(descriptor)
 
 
-def _opened(folder: Path, batch_id: str) -> int | None:
+def _open_file_of(folder: Path, batch_id: str) -> int | None:
     for path in folder.glob("*.run") if folder.is_dir() else ():
         with contextlib.suppress(OSError):
             if _parsed(path)[1] == batch_id:
@@ -146,7 +152,7 @@ def _opened(folder: Path, batch_id: str) -> int | None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Let the name of a new file survive a power cut as well."""
+    """Make the name of a new file survive a power cut as well."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
@@ -167,21 +173,21 @@ def _try_lock(descriptor: int, patience: float = 0) -> bool:
             return True
 
 
-def _parsed(path: Path) -> tuple[Run | None, str | None]:
+def _parsed(path: Path) -> tuple[RunRecord | None, str | None]:
     lines = path.read_bytes().split(b"\n")
     try:
-        run = json.decode(lines[0], type=Run)
+        run = json.decode(lines[0], type=RunRecord)
     except (DecodeError, ValidationError):
-        return None, None  # cut short before anything was done with its key
+        return None, None  # cut short before its key was used
     try:
-        return run, json.decode(lines[1], type=_Opened).batch_id
+        return run, json.decode(lines[1], type=_BatchRecord).batch_id
     except (DecodeError, ValidationError, IndexError):
         return run, None
 
 
 @contextlib.contextmanager
-def _translated(path: Path, what: str = "keep this run in") -> Iterator[None]:
+def _translated(path: Path, action: str = "keep this run in") -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StoreUnavailable(f"cannot {what} {path}: {error.strerror}") from error
+        raise StoreUnavailable(f"cannot {action} {path}: {error.strerror}") from error

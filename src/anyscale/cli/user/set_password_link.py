@@ -1,13 +1,12 @@
-"""anyscale user set-password-link: one link for standard output, or many for a file."""
+"""`anyscale user set-password-link`: one link on standard output, or many in a file."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
 from itertools import islice
 from typing import TYPE_CHECKING
 
 import click
 
-from anyscale.cli.connect import asked
+from anyscale.cli.connect import open_control_plane
 from anyscale.cli.console import clear_progress, log, show_progress
 from anyscale.cli.formats import write_text
 from anyscale.cli.options import format_option, host_option
@@ -15,19 +14,19 @@ from anyscale.cli.options import format_option, host_option
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from anyscale.cli.atomic_file import NewFile
+    from anyscale.cli.atomic_file import AtomicFile
     from anyscale.errors import Problem
     from anyscale.transport.base import Transport
     from anyscale.user.validation import CheckedUser
 
 __all__ = ["set_password_link"]
 
-#: links a call
+#: links a request
 _PAGE = 1_000
 
 _COLUMNS = ("email", "url", "expires_at")
 
-#: By which a spreadsheet takes a cell for a formula.
+#: The characters by which a spreadsheet takes a cell for a formula.
 _FORMULA = ("=", "+", "-", "@")
 
 
@@ -55,7 +54,7 @@ def set_password_link(
     output_file: str | None,
     host: str | None,
 ) -> None:
-    """Make links by which people set their passwords: each is good once, and for some days.
+    """Create links by which users set their passwords: each works once, and expires.
 
     \b
     Examples:
@@ -63,60 +62,58 @@ def set_password_link(
       anyscale user set-password-link -f users.yaml --output-file links.csv
       anyscale user set-password-link --batch bat_0193... --output-file links.csv
 
-    Whoever has a link can set the password, so hand it to its user alone. Making one ends the one
-    before.
+    A link is enough to set the password, so give it to its user alone. A new link revokes the
+    previous one of the same user.
     """
-    from anyscale.cli.atomic_file import NewFile
+    from anyscale.cli.atomic_file import AtomicFile
     from anyscale.errors import ConfigError
 
-    if (given := sum(way is not None for way in (email, users_file, batch_id))) != 1:
-        only = ", and by only one of them" if given else ""
-        raise ConfigError(f"say for whom: by an email, by -f FILE or by --batch ID{only}")
+    if (count := sum(option is not None for option in (email, users_file, batch_id))) != 1:
+        only = ", and by only one of them" if count else ""
+        raise ConfigError(f"name the users by an email, by -f FILE or by --batch ID{only}")
     if output_file is None and email is None:
-        raise ConfigError("links for many go into a file: name a new one by --output-file")
-    with asked(host) as transport:
+        raise ConfigError("links for many users go into a file: name a new one by --output-file")
+    with open_control_plane(host) as transport:
         if output_file is None:
-            _show(transport, email or "")
-        else:
-            with NewFile(output_file) as file:
-                _fill(
-                    file, transport, *_wanted(transport, email, users_file, file_format, batch_id)
-                )
+            _write_one(transport, email or "")
+            return
+        with AtomicFile(output_file) as file:
+            _fill(file, transport, *_users(transport, email, users_file, file_format, batch_id))
 
 
-def _show(transport: "Transport", email: str) -> None:
+def _write_one(transport: "Transport", email: str) -> None:
     (link,) = transport.set_password_links([_user_id(transport, email)])
     write_text([link.url])
     log(
-        f"The link is good once, until {_shown(link.expires_at)}. Hand it to {link.email} alone: "
-        "whoever has it can set the password."
+        f"The link works once, until {_time(link.expires_at)}. Give it to {link.email} alone: "
+        "it is enough to set the password."
     )
 
 
-def _wanted(
+def _users(
     transport: "Transport",
     email: str | None,
     users_file: str | None,
     file_format: str | None,
     batch_id: str | None,
 ) -> tuple[int, Iterable[str]]:
-    """Find out for whom links are to be made: how many they are, and their ids."""
-    transport.set_password_links([])  # what forbids links is said before anything that takes long
+    """Return the number and the ids of the users for whom links are created."""
+    transport.set_password_links([])  # what forbids links is reported before any long work
     if batch_id is not None:
-        return _count(transport, batch_id), _of_batch(transport, batch_id)
+        return _batch_count(transport, batch_id), _batch_users(transport, batch_id)
     if users_file is None:
         return 1, [_user_id(transport, email or "")]
-    user_ids = _of_file(transport, users_file, file_format)
+    user_ids = _file_users(transport, users_file, file_format)
     return len(user_ids), user_ids
 
 
 def _user_id(transport: "Transport", email: str) -> str:
-    from anyscale.user.sdk import found_user
+    from anyscale.user.sdk import find_user
 
-    return found_user(transport, email, None).user_id
+    return find_user(transport, email, None).user_id
 
 
-def _count(transport: "Transport", batch_id: str) -> int:
+def _batch_count(transport: "Transport", batch_id: str) -> int:
     from anyscale.errors import BatchGone
 
     batch = transport.show(batch_id)
@@ -125,54 +122,57 @@ def _count(transport: "Transport", batch_id: str) -> int:
     return batch.without_way_in or 0
 
 
-def _of_batch(transport: "Transport", batch_id: str) -> Iterator[str]:
+def _batch_users(transport: "Transport", batch_id: str) -> Iterator[str]:
     after = ""
     while page := transport.without_credentials(batch_id, after, _PAGE):
         yield from (user.user_id for user in page)
         after = page[-1].user_id
 
 
-def _of_file(transport: "Transport", path: str, file_format: str | None) -> list[str]:
-    """Give the accounts of a users file's emails, of which nothing else is used."""
-    from anyscale.cli.user.batch_create import say_if_typed
+def _file_users(transport: "Transport", path: str, file_format: str | None) -> list[str]:
+    """Return the ids of the accounts that have the emails of a users file.
+
+    Raises:
+        ConfigError: the file is wrong.
+        NotFound: an email has no account.
+    """
+    from anyscale.cli.user.users_file import open_users_file
     from anyscale.errors import ConfigError, NotFound
-    from anyscale.user.files import UsersFile
     from anyscale.user.validation import Policy
 
-    say_if_typed(path)
-    with closing(UsersFile.open(path, file_format)) as file:
+    with open_users_file(path, file_format) as file:
         reading = file.reading(Policy())
         users = list(reading)
         if reading.problems:
-            raise ConfigError(f"{_told(reading.problems)}; no link was made.")
-        found = _found(transport, users)
-        unknown = [_unknown(at, user) for at, user in enumerate(users) if at not in found]
+            raise ConfigError(f"{_report(reading.problems)}; no link was created.")
+        user_ids = _look_up(transport, users)
+        unknown = [_unknown(at, user) for at, user in enumerate(users) if at not in user_ids]
         if unknown:
-            raise NotFound(f"{_told(reading.locate(unknown))}; no link was made.")
-    return list(found.values())
+            raise NotFound(f"{_report(reading.locate(unknown))}; no link was created.")
+    return list(user_ids.values())
 
 
-def _found(transport: "Transport", users: "Sequence[CheckedUser]") -> dict[int, str]:
-    """Look accounts up; give the ids of those that there are, by position, in order."""
-    found: dict[int, str] = {}
+def _look_up(transport: "Transport", users: "Sequence[CheckedUser]") -> dict[int, str]:
+    """Look accounts up; return the ids of those that exist, by position, in order."""
+    user_ids: dict[int, str] = {}
     for first in range(0, len(users), _PAGE):
-        for taken in transport.look_up(users[first : first + _PAGE], first):
-            if taken.user_id is not None:  # else an unfinished batch has the email
-                found[taken.position] = taken.user_id
+        for conflict in transport.look_up(users[first : first + _PAGE], first):
+            if conflict.user_id is not None:  # else an unfinished batch has reserved the email
+                user_ids[conflict.position] = conflict.user_id
         show_progress("Looking up", first, len(users))
-    return found
+    return user_ids
 
 
-def _unknown(at: int, user: "CheckedUser") -> "Problem":
+def _unknown(position: int, user: "CheckedUser") -> "Problem":
     from anyscale.errors import Problem
     from anyscale.user.validation import shown
 
     detail = f"{shown(user.email)} has no account"
-    return Problem(index=at, field="email", code="email_unknown", detail=detail)
+    return Problem(index=position, field="email", code="email_unknown", detail=detail)
 
 
-def _told(problems: "Sequence[Problem]") -> str:
-    """Name each problem in a line of its own; give how many they are."""
+def _report(problems: "Sequence[Problem]") -> str:
+    """Write each problem in a line of its own; return how many there are."""
     from anyscale.cli.exit_status import say_problems
     from anyscale.errors import BatchRefused
 
@@ -180,32 +180,40 @@ def _told(problems: "Sequence[Problem]") -> str:
     return "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
 
 
-def _fill(file: "NewFile", transport: "Transport", total: int, user_ids: Iterable[str]) -> None:
-    """Make the links, and keep the file of them if there are any."""
+def _fill(file: "AtomicFile", transport: "Transport", total: int, user_ids: Iterable[str]) -> None:
+    """Create the links, and keep the file of them if there are any."""
+    count, expires_at = _write_links(file, transport, total, user_ids)
+    clear_progress()
+    if expires_at is None:
+        log("No user needs a link: no file was created.")
+        return
+    file.keep()
+    links = "1 link is" if count == 1 else f"{count} links are"
+    log(f"{links} in {file.path}. Each works once, until {_time(expires_at)}.")
+    log("A link is enough to set the password: give each to its user alone.")
+
+
+def _write_links(
+    file: "AtomicFile", transport: "Transport", total: int, user_ids: Iterable[str]
+) -> "tuple[int, datetime | None]":
+    """Return the number of links, and when the first of them expires."""
     import csv
 
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(_COLUMNS)
-    rest, made, until = iter(user_ids), 0, ""
-    while page := list(islice(rest, _PAGE)):
-        for link in transport.set_password_links(page):
+    remaining, count, expires_at = iter(user_ids), 0, None
+    while chunk := list(islice(remaining, _PAGE)):
+        for link in transport.set_password_links(chunk):
             writer.writerow((_cell(link.email), link.url, f"{link.expires_at:%Y-%m-%dT%H:%M:%SZ}"))
-            until = until or _shown(link.expires_at)
-            made += 1
-        show_progress("Making links", made, max(made, total))
-    clear_progress()
-    if not made:
-        log("Nobody needs a link: no file was made.")
-        return
-    file.keep()
-    links = "1 link is" if made == 1 else f"{made} links are"
-    log(f"{links} in {file.path}, each good once, until {until}.")
-    log("Whoever has a link can set the password: hand each to its user alone.")
+            expires_at = expires_at or link.expires_at
+            count += 1
+        show_progress("Creating links", count, max(count, total))
+    return count, expires_at
 
 
 def _cell(email: str) -> str:
     return f"'{email}" if email.startswith(_FORMULA) else email
 
 
-def _shown(time: "datetime") -> str:
+def _time(time: "datetime") -> str:
     return f"{time:%Y-%m-%d %H:%M:%S} UTC"

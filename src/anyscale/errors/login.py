@@ -1,4 +1,4 @@
-"""Errors of people who sign in, and of their accounts."""
+"""Errors of sign-in and of the accounts of users."""
 
 from typing import Any
 
@@ -19,16 +19,19 @@ __all__ = [
 
 
 class InvalidCredentials(AnyscaleError):
-    """Nobody is signed in: the reason is given to whom it tells nothing new."""
+    """Email or password is wrong, or the account is suspended.
+
+    The text does not tell which, so that it reveals nothing about who has an account.
+    """
 
     code = "invalid_credentials"
     status = 401
 
 
 class SsoRefused(AnyscaleError):
-    """What came back from the identity provider signs nobody in.
+    """The response of the identity provider was not accepted.
 
-    Its text is the same for all reasons: it is shown to whoever sent the browser here.
+    The message is the same for all reasons, since an attacker may have sent the browser here.
     """
 
     code = "sso_refused"
@@ -36,53 +39,53 @@ class SsoRefused(AnyscaleError):
 
     def __init__(self, reason: str, actor: str = "anonymous") -> None:
         super().__init__("the sign-in at your identity provider could not be accepted")
-        #: The precise reason, for the log and the trail.
+        #: The exact reason, for the server's log and the audit log.
         self.reason = reason
-        #: Whose account it would have been, where that is known.
+        #: The account as the audit log names it, if it is known.
         self.actor = actor
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle by what the initialiser takes."""
+        """Pickle the arguments of the initialiser."""
         return type(self), (self.reason, self.actor)
 
 
 class PasswordExpired(AnyscaleError):
-    """The password that an administrator gave was not changed in time."""
+    """The password that an administrator set was not changed in time."""
 
     code = "password_expired"
     status = 403
 
 
 class PasswordChangeNeeded(AnyscaleError):
-    """The password that an administrator gave must be changed before anything else."""
+    """The password that an administrator set must be changed before anything else."""
 
     code = "password_change_needed"
     status = 403
 
 
 class PasswordRefused(AnyscaleError):
-    """A new password does not meet the policy."""
+    """A new password violates the policy."""
 
     code = "password_refused"
     status = 422
 
 
 class LinkInvalid(AnyscaleError):
-    """A one-time link was used, has expired, or never was."""
+    """A one-time link is unknown, used or expired."""
 
     code = "link_invalid"
     status = 410
 
 
 class LinkRefused(AnyscaleError):
-    """No one-time link is made: the account is suspended, or everybody signs in by SSO."""
+    """No one-time link can be created: the account is suspended, or SSO is the only sign-in."""
 
     code = "link_refused"
     status = 409
 
 
 class LastOwner(AnyscaleError):
-    """The account is the only owner's that is not suspended: nobody could do without it."""
+    """The account is the last owner that is not suspended: the organization needs one."""
 
     code = "last_owner"
     status = 409

@@ -1,10 +1,10 @@
-"""anyscale batch"""
+"""`anyscale batch list`, `show` and `drop`."""
 
 from typing import TYPE_CHECKING
 
 import click
 
-from anyscale.cli.connect import asked
+from anyscale.cli.connect import open_control_plane
 from anyscale.cli.console import log
 from anyscale.cli.formats import write_json, write_records, write_text
 from anyscale.cli.options import host_option, output_option
@@ -15,17 +15,14 @@ if TYPE_CHECKING:
     from anyscale.transport.base import Transport
     from anyscale.user.models import Batch
 
+__all__ = ["drop_batch", "list_batches", "show_batch"]
+
 _PAGE = 500
 
 _COLUMNS = ("batch_id", "state", "users", "skipped", "opened_by", "opened_at", "published_at")
 
 
-@click.group("batch")
-def command() -> None:
-    """Look at batches and drop unfinished ones."""
-
-
-@command.command("list")
+@click.command("list")
 @click.option("--open", "open_only", is_flag=True, help="Only those that are not finished.")
 @output_option
 @host_option
@@ -36,11 +33,11 @@ def list_batches(open_only: bool, output: str, host: str | None) -> None:
     Example:
       anyscale batch list --open
     """
-    with asked(host) as transport:
-        write_records(_listed(transport, open_only=open_only), _COLUMNS, output)
+    with open_control_plane(host) as transport:
+        write_records(_batches(transport, open_only=open_only), _COLUMNS, output)
 
 
-@command.command("show")
+@click.command("show")
 @click.argument("batch_id")
 @output_option
 @host_option
@@ -51,7 +48,7 @@ def show_batch(batch_id: str, output: str, host: str | None) -> None:
     Example:
       anyscale batch show bat_0193...
     """
-    with asked(host) as transport:
+    with open_control_plane(host) as transport:
         batch = transport.show(batch_id)
     if output == "json":
         write_json(batch.to_dict())
@@ -62,7 +59,7 @@ def show_batch(batch_id: str, output: str, host: str | None) -> None:
         write_records([batch], batch.__struct_fields__, output)
 
 
-@command.command("drop")
+@click.command("drop")
 @click.argument("batch_id")
 @host_option
 def drop_batch(batch_id: str, host: str | None) -> None:
@@ -72,12 +69,12 @@ def drop_batch(batch_id: str, host: str | None) -> None:
     Example:
       anyscale batch drop bat_0193...
     """
-    with asked(host) as transport:
+    with open_control_plane(host) as transport:
         batch = transport.drop(batch_id)
     log(f"Batch {batch_id} is {batch.state}.")
 
 
-def _listed(transport: "Transport", *, open_only: bool) -> "Iterator[Batch]":
+def _batches(transport: "Transport", *, open_only: bool) -> "Iterator[Batch]":
     before = ""
     while page := transport.batches(open_only=open_only, before=before, limit=_PAGE):
         yield from page

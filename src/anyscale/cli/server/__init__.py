@@ -1,0 +1,40 @@
+"""`anyscale server`: what an operator does on the control plane's own machine.
+
+These commands work on the database itself, without a token. Only this package and
+`transport/embedded.py` import `anyscale.server`.
+"""
+
+from anyscale.cli.lazy_group import LazyGroup
+
+__all__ = ["group"]
+
+group = LazyGroup(
+    "server",
+    help="Host a control plane: start it, create its tokens and owners.",
+    lazy_commands={
+        "create-owner": (
+            "anyscale.cli.server.owners:create_owner",
+            "Make an account an owner, creating it if needed; print a link to set its password.",
+        ),
+        "create-token": (
+            "anyscale.cli.server.tokens:create_token",
+            "Create a token and print it: once, since only its hash is stored.",
+        ),
+        "list-tokens": (
+            "anyscale.cli.server.tokens:list_tokens",
+            "List the tokens: their names and roles, when they expire and when they were used.",
+        ),
+        "migrate": (
+            "anyscale.cli.server.start_migrate:migrate",
+            "Bring the database's schema up to this version; starting the server does so too.",
+        ),
+        "revoke-token": (
+            "anyscale.cli.server.tokens:revoke_token",
+            "Revoke a token, by its name or its id; the next request with it is refused.",
+        ),
+        "start": (
+            "anyscale.cli.server.start_migrate:start",
+            "Serve requests until a signal stops the server; it then finishes those in progress.",
+        ),
+    },
+)

@@ -1,0 +1,53 @@
+"""`anyscale server create-owner`."""
+
+import os
+
+import click
+
+from anyscale.cli.console import log
+from anyscale.cli.formats import write_text
+from anyscale.cli.server.connect import database_option, open_local_control_plane
+
+__all__ = ["create_owner"]
+
+
+@click.command("create-owner")
+@click.option("--email", required=True, help="The owner's email; an existing account is used.")
+@click.option("--name", help="The name of a new account. Default: the email's local part.")
+@database_option
+def create_owner(email: str, name: str | None) -> None:
+    """Make an account an owner, creating it if needed; print a link to set its password.
+
+    \b
+    Example:
+      anyscale server create-owner --email jane@example.com --name Jane
+
+    The link is shown once, works once, and expires after some days. Run the command again for a
+    new one.
+    """
+    from anyscale.cli.exit_status import say_problems
+    from anyscale.errors import BatchRefused
+    from anyscale.server.core.authorization import Principal, local_actor
+
+    _require_address()
+    with open_local_control_plane() as control_plane:
+        try:
+            owner = control_plane.owners.create(email, name, Principal(local_actor()))
+        except BatchRefused as error:
+            say_problems(error)
+            raise
+    log(f"{owner.email} is an owner{'' if owner.existed else ' of a new account'}.")
+    if owner.link is None:
+        log("There is no link, since every user here signs in by SSO.")
+        return
+    write_text([owner.link.url])
+    log("The link sets a password. It is shown once and works once: give it to its user alone.")
+
+
+def _require_address() -> None:
+    """Fail before a database is created if no link can be created: its address is not set."""
+    from anyscale.server.settings import Settings
+
+    settings = Settings.from_environment(os.environ, served=True)
+    if not settings.policy.sso_only:
+        settings.address()

@@ -1,0 +1,52 @@
+"""`anyscale server start` and `anyscale server migrate`."""
+
+import click
+
+from anyscale.cli.console import log
+from anyscale.cli.server.connect import database_option, open_local_control_plane
+
+__all__ = ["migrate", "start"]
+
+
+@click.command("start")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8000,
+    show_default=True,
+    help="The port to listen at; 0 for any free one, which the log names.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 256),
+    default=1,
+    show_default=True,
+    help="Processes that handle requests.",
+)
+@database_option
+def start(host: str, port: int, workers: int) -> None:
+    """Serve requests until a signal stops the server; it then finishes those in progress.
+
+    \b
+    Example:
+      anyscale server start --port 8000
+
+    It is ready when GET /healthz answers. It speaks plain HTTP: put a proxy with TLS in front.
+    """
+    from anyscale.server.main import serve
+
+    click.get_current_context().exit(serve(host, port, workers))
+
+
+@click.command("migrate")
+@database_option
+def migrate() -> None:
+    """Bring the database's schema up to this version; starting the server does so too.
+
+    \b
+    Example:
+      anyscale server migrate --database postgresql:///anyscale
+    """
+    with open_local_control_plane():
+        log("The database has the schema of this version.")

@@ -1,0 +1,95 @@
+"""`anyscale server create-token`, `list-tokens` and `revoke-token`."""
+
+from typing import Any
+
+import click
+
+from anyscale.cli.console import log
+from anyscale.cli.formats import write_records, write_text
+from anyscale.cli.options import output_option
+from anyscale.cli.server.connect import database_option, open_local_control_plane
+
+__all__ = ["create_token", "list_tokens", "revoke_token"]
+
+_COLUMNS = (
+    "token_id",
+    "name",
+    "role",
+    "created_at",
+    "expires_at",
+    "used_at",
+    "revoked_at",
+    "user_id",
+)
+
+_TIMES = frozenset({"created_at", "expires_at", "used_at", "revoked_at"})
+
+
+@click.command("create-token")
+@click.option("--name", required=True, help="A name that tells its holder: `jane-laptop`.")
+@click.option(
+    "--role",
+    type=click.Choice(["owner", "collaborator"]),
+    default="owner",
+    show_default=True,
+    help="Owners create users; collaborators do not.",
+)
+@click.option("--expires-days", type=click.IntRange(1, 3650), help="Default: it does not expire.")
+@database_option
+def create_token(name: str, role: str, expires_days: int | None) -> None:
+    """Create a token and print it: once, since only its hash is stored.
+
+    \b
+    Example:
+      anyscale server create-token --name jane-laptop --expires-days 90
+    """
+    from anyscale.server.core.authorization import local_actor
+
+    with open_local_control_plane() as control_plane:
+        token = control_plane.tokens.create(name, role, expires_days, local_actor())
+    write_text([token])
+    log(f"Token {name!r} was created. It is shown once: keep it where only you can read it.")
+
+
+@click.command("list-tokens")
+@output_option
+@database_option
+def list_tokens(output: str) -> None:
+    """List the tokens: their names and roles, when they expire and when they were used.
+
+    \b
+    Example:
+      anyscale server list-tokens
+    """
+    with open_local_control_plane(create=False) as control_plane:
+        write_records(map(_TokenLine, control_plane.tokens.all()), _COLUMNS, output)
+
+
+@click.command("revoke-token")
+@click.argument("name")
+@database_option
+def revoke_token(name: str) -> None:
+    """Revoke a token, by its name or its id; the next request with it is refused.
+
+    \b
+    Example:
+      anyscale server revoke-token jane-laptop
+    """
+    from anyscale.server.core.authorization import local_actor
+
+    with open_local_control_plane(create=False) as control_plane:
+        token = control_plane.tokens.revoke(name, local_actor())
+    log(f"Token {token.name!r} ({token.token_id}) is revoked.")
+
+
+class _TokenLine:
+    """A token as it is listed: its times are datetimes."""
+
+    def __init__(self, token: Any) -> None:
+        self._token = token
+
+    def __getattr__(self, field: str) -> Any:
+        from anyscale.user.models import from_milliseconds
+
+        value = getattr(self._token, field)
+        return from_milliseconds(value) if field in _TIMES and value is not None else value

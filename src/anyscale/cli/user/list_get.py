@@ -1,0 +1,94 @@
+"""`anyscale user list` and `anyscale user get`."""
+
+from collections.abc import Iterable
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+import click
+
+from anyscale.cli.connect import open_control_plane
+from anyscale.cli.formats import write_json, write_records, write_yaml
+from anyscale.cli.options import host_option, output_option
+
+if TYPE_CHECKING:
+    from anyscale.user.models import User
+
+__all__ = ["get_user", "list_users"]
+
+_FIELDS = ("email", "name", "permission_level", "created_at", "user_id")
+_RECORD = (*_FIELDS, "suspended_at")
+_TABLE = (*_FIELDS, "state")
+
+
+@click.command("list")
+@click.option("--email", help="Only those whose email contains this, without regard to case.")
+@click.option("--name", help="Only those whose name contains this, without regard to case.")
+@click.option("--suspended", is_flag=True, help="Only those who are suspended.")
+@click.option("--max-items", type=click.IntRange(min=0), help="At most this many.")
+@output_option
+@host_option
+def list_users(
+    email: str | None,
+    name: str | None,
+    suspended: bool,
+    max_items: int | None,
+    output: str,
+    host: str | None,
+) -> None:
+    """List users, in the order of their creation.
+
+    \b
+    Examples:
+      anyscale user list --email @example.com --max-items 20
+      anyscale user list --suspended -o csv
+    """
+    from anyscale.user.sdk import list_users as users_of
+
+    with open_control_plane(host) as transport:
+        _write(users_of(transport, email, name, max_items, 1_000, suspended=suspended), output)
+
+
+# It accepts an argument only to refuse it with the right option: other commands take an email so.
+@click.command("get", context_settings={"allow_extra_args": True})
+@click.option("--email", help="The user's email, in any spelling of the same address.")
+@click.option("--name", help="The user's name, exactly.")
+@output_option
+@host_option
+def get_user(email: str | None, name: str | None, output: str, host: str | None) -> None:
+    """Get one user by email or by name.
+
+    \b
+    Example:
+      anyscale user get --email jane@example.com -o json
+    """
+    from anyscale.errors import ConfigError
+    from anyscale.user.sdk import find_user
+
+    if arguments := click.get_current_context().args:
+        raise ConfigError(f"say {_as_option(arguments[0])}")
+    with open_control_plane(host) as transport:
+        user = find_user(transport, email, name)
+    if output == "json":
+        write_json({field: getattr(user, field) for field in _RECORD})
+    elif output == "yaml":
+        write_yaml({field: getattr(user, field) for field in _RECORD})
+    else:
+        _write([user], output)
+
+
+def _write(users: Iterable["User"], output: str) -> None:
+    if output == "text":
+        write_records(map(_table_line, users), _TABLE, output)
+    else:
+        write_records(users, _RECORD, output)
+
+
+def _table_line(user: "User") -> SimpleNamespace:
+    """Return a line of the table: whether a user is suspended; other formats show since when."""
+    return SimpleNamespace(**user.to_dict(), state="suspended" if user.suspended_at else None)
+
+
+def _as_option(argument: str) -> str:
+    from shlex import quote
+
+    return f"{'--email' if '@' in argument else '--name'} {quote(argument)}"
