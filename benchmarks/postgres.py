@@ -108,7 +108,7 @@ def _users() -> list[CheckedUser]:
             f"{i:08x}-{at}@example.com",
             f"name{at}",
             f"{i:08x}-{at}@example.com",
-            None,
+            False,
             False,
             f"lastname{at}",
             f"title{at}",

@@ -23,7 +23,7 @@ from anyscale.server.core.batches.publish import publish
 from anyscale.server.store.records import ChunkRecord, NewUsers
 from anyscale.user.validation import CheckedUser
 users = [
-    CheckedUser(f"user{i}@example.com", f"name{i}", f"user{i}@example.com", None, False,
+    CheckedUser(f"user{i}@example.com", f"name{i}", f"user{i}@example.com", False, False,
                 f"lastname{i}", f"title{i}")
     for i in numbers
 ]

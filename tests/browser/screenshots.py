@@ -39,7 +39,7 @@ def amina(site: Site) -> None:
     user = check("Amina", EMAIL, PASSWORD, False, "Okafor", "Engineer", Policy())
     assert user
     with closing(site.control_plane()) as plane:
-        plane.batches.create("amina", [user], "fail", Principal("local:test"))
+        plane.batches.create("amina", [user], "fail", Principal("local:test"), [(0, PASSWORD)])
 
 
 def nothing(_: Page, __: Site) -> None:

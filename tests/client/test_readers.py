@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 from tests.client.bad_files.of_csv import CSV
 from tests.client.bad_files.of_json import JSON, JSON_LINES
 from tests.client.bad_files.of_yaml import YAML
-from tests.client.bad_files.people import WRITERS, Row, Write, as_written, checked, rows
+from tests.client.bad_files.people import (
+    WRITERS,
+    Row,
+    Write,
+    as_written,
+    checked,
+    passwords,
+    rows,
+)
 from tests.client.bad_files.reading import lines, read
 
 from anyscale.user.files import UsersFile, format_of
@@ -29,7 +37,10 @@ def test_users_come_back_as_they_were_written(name: str, write: Write, people: l
     users, reading = read(write(people).encode(), name)
 
     assert reading.problems == []
-    assert users == [checked(as_written(name, row)) for row in people]
+    written = [as_written(name, row) for row in people]
+    assert users == [checked(row) for row in written]
+    assert reading.take_passwords() == passwords(written)
+    assert reading.take_passwords() == []
 
 
 @every_writer
@@ -126,7 +137,10 @@ def test_a_plain_yaml_text_is_the_text_as_it_is_written(
     (user,), reading = read(text.encode())
 
     assert reading.problems == []
-    assert getattr(user, field) == value
+    if field == "password":
+        assert reading.take_passwords() == ([] if value is None else [(0, value)])
+    else:
+        assert getattr(user, field) == value
 
 
 @pytest.mark.parametrize(

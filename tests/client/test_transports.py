@@ -9,7 +9,7 @@ import pytest
 from msgspec import structs
 from tests.support.control_planes import Deployment
 from tests.support.permissions import without_root
-from tests.support.users import PASSWORD, POLICY, checked_users
+from tests.support.users import PASSWORD, POLICY, checked_users, passwords_for
 
 from anyscale.errors import (
     BatchGone,
@@ -58,11 +58,12 @@ def test_it_says_where_it_is_and_how_much_it_takes(transport: Transport) -> None
 
 
 def test_a_small_batch_is_created_in_one_call(transport: Transport) -> None:
-    created = transport.create("key", checked_users("b", "a", password=PASSWORD), "fail")
+    users = checked_users("b", "a", password=PASSWORD)
+    created = transport.create("key", users, "fail", passwords_for(users))
 
     assert [user.email for user in created.users] == ["b@example.com", "a@example.com"]
     assert (created.batch.state, created.batch.users, created.replayed) == ("published", 2, False)
-    assert transport.create("key", checked_users("b", "a", password=PASSWORD), "fail").replayed
+    assert transport.create("key", users, "fail", passwords_for(users)).replayed
     assert accounts(transport) == ["b@example.com", "a@example.com"]
 
 

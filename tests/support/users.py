@@ -1,5 +1,7 @@
 """Users, and the accounts that tests create from them."""
 
+from collections.abc import Sequence
+
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.authorization import Principal
 from anyscale.user.models import AdminCreateUser
@@ -13,6 +15,7 @@ __all__ = [
     "checked_user",
     "checked_users",
     "create_accounts",
+    "passwords_for",
     "users_to_create",
 ]
 
@@ -38,6 +41,11 @@ def checked_users(*names: str, password: str | None = None) -> list[CheckedUser]
     return [checked_user(f"{name}@example.com", password) for name in names]
 
 
+def passwords_for(users: Sequence[CheckedUser], password: str = PASSWORD) -> list[tuple[int, str]]:
+    """Give the users that are to have a password the same one, by position."""
+    return [(position, password) for position, user in enumerate(users) if user.has_password]
+
+
 def users_to_create(*names: str, password: str | None = None) -> list[AdminCreateUser]:
     """Make the same users for a call of the SDK."""
     return [AdminCreateUser("Jane", f"{name}@example.com", password) for name in names]
@@ -49,7 +57,8 @@ def create_accounts(
     """Create accounts, one batch for each, since a small batch takes two passwords."""
     for name in names:
         users = checked_users(name, password=password)
-        control_plane.batches.create(name, users, "fail", Principal("local:test"))
+        passwords = passwords_for(users, password or "")
+        control_plane.batches.create(name, users, "fail", Principal("local:test"), passwords)
 
 
 def account_emails(control_plane: ControlPlane) -> list[str]:

@@ -35,8 +35,21 @@ class Transport(Protocol):
     def policy(self) -> Policy:
         """Give what the control plane asks of a batch."""
 
-    def create(self, key: str, users: Sequence[CheckedUser], if_exists: str) -> Created:
-        """Create a small batch in one call."""
+    def create(
+        self,
+        key: str,
+        users: Sequence[CheckedUser],
+        if_exists: str,
+        passwords: Sequence[tuple[int, str]] = (),
+    ) -> Created:
+        """Create a small batch in one call.
+
+        Args:
+            key: the idempotency key.
+            users: all users of the batch.
+            if_exists: `fail` or `skip`.
+            passwords: of all users that have one, each with the position of its user.
+        """
 
     def look_up(self, users: Sequence[CheckedUser], first: int) -> list[Conflict]:
         """Say which emails are taken, and write nothing."""

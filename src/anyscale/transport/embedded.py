@@ -123,8 +123,14 @@ class EmbeddedTransport:
             raise FeatureUnavailable
         return self._settings.policy
 
-    def create(self, key: str, users: Sequence[CheckedUser], if_exists: str) -> Created:
-        return self._written.batches.create(key, users, if_exists, self._caller)
+    def create(
+        self,
+        key: str,
+        users: Sequence[CheckedUser],
+        if_exists: str,
+        passwords: Sequence[tuple[int, str]] = (),
+    ) -> Created:
+        return self._written.batches.create(key, users, if_exists, self._caller, passwords)
 
     def look_up(self, users: Sequence[CheckedUser], first: int) -> list[Conflict]:
         return self._opened.batches.look_up(users, first) if self._opened else []

@@ -68,9 +68,17 @@ class HttpTransport:
     def policy(self) -> Policy:
         return self._ask(Policy, "GET", "/v1/policy")
 
-    def create(self, key: str, users: Sequence[CheckedUser], if_exists: str) -> Created:
+    def create(
+        self,
+        key: str,
+        users: Sequence[CheckedUser],
+        if_exists: str,
+        passwords: Sequence[tuple[int, str]] = (),
+    ) -> Created:
+        by_position = dict(passwords)
         new = [
-            NewUser(u.name, u.email, u.password, u.is_sso_user, u.lastname, u.title) for u in users
+            NewUser(u.name, u.email, by_position.get(at), u.is_sso_user, u.lastname, u.title)
+            for at, u in enumerate(users)
         ]
         body = BatchCreate(new, _known(if_exists))
         made = self._ask(BatchCreated, "POST", "/v1/users:batchCreate", body, key=key)
@@ -201,7 +209,7 @@ def _user_path(user_id: str) -> str:
 
 def _chunk_users(users: Sequence[CheckedUser]) -> list[ChunkUser]:
     return [
-        ChunkUser(u.name, u.email, u.password is not None, u.is_sso_user, u.lastname, u.title)
+        ChunkUser(u.name, u.email, u.has_password, u.is_sso_user, u.lastname, u.title)
         for u in users
     ]
 

@@ -8,7 +8,6 @@ is visible before it is published.
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from functools import partial
-from itertools import islice
 
 from msgspec import Struct
 
@@ -26,8 +25,7 @@ from anyscale.user.email_conflicts import EmailConflicts, IsAbandoned
 from anyscale.user.models import AdminCreatedUser, Batch, Conflict
 from anyscale.user.reservations import Reservations
 from anyscale.user.single_request import send_single_request
-from anyscale.user.user_sources import Reading, UserSource
-from anyscale.user.validation import CheckedUser
+from anyscale.user.user_sources import Chunk, Reading, UserSource, chunks, password_chunks
 
 __all__ = ["BatchRun", "Outcome", "Progress"]
 
@@ -138,8 +136,8 @@ class BatchRun:
                 open.
         """
         reading = self._source.reading(self._policy)
-        head = list(islice(reading, self._policy.small_users + 1))
-        if len(head) <= self._policy.small_users and reading.problems:  # it was read to the end
+        head = next(chunks(reading, self._policy.small_users + 1), Chunk([], []))
+        if len(head.users) <= self._policy.small_users and reading.problems:  # read to the end
             raise BatchRefused(reading.problems)
         if self._is_small(head):
             return self._create_small(reading, head)
@@ -156,16 +154,18 @@ class BatchRun:
 
         return Reservations(self._source, self._policy, self._transport, conflicts, on_progress)
 
-    def _is_small(self, head: list[CheckedUser]) -> bool:
-        passwords = sum(user.password is not None for user in head)
-        return len(head) <= self._policy.small_users and passwords <= self._policy.small_passwords
+    def _is_small(self, head: Chunk) -> bool:
+        return (
+            len(head.users) <= self._policy.small_users
+            and len(head.passwords) <= self._policy.small_passwords
+        )
 
-    def _create_small(self, reading: Reading, users: list[CheckedUser]) -> Outcome:
-        if not users:
+    def _create_small(self, reading: Reading, chunk: Chunk) -> Outcome:
+        if not chunk.users:
             return Outcome(created=0, skipped=0, skipped_entries=list)
         try:
             created = send_single_request(
-                self._transport, self._get_key(), users, self._if_exists, self._conflicts()
+                self._transport, self._get_key(), chunk, self._if_exists, self._conflicts()
             )
         except BatchRefused as error:
             raise BatchRefused(reading.locate(error.problems)) from None
@@ -230,7 +230,7 @@ class BatchRun:
         with BoundedExecutor[int](
             self._transport.hashes_at_once, self._transport.hurry, self._log
         ) as executor:
-            for chunk in _password_chunks(reading, self._policy.chunk_passwords):
+            for chunk in password_chunks(reading, self._policy.chunk_passwords):
                 call = partial(self._transport.hash, batch.batch_id, chunk)
                 done += len(chunk) * len(executor.submit(call))
                 self._on_progress("Hashing", done, total)
@@ -253,17 +253,6 @@ class BatchRun:
         except AnyscaleError:
             left_open = f"{detail}; batch {batch.batch_id} is left open"
             raise BatchUnfinished(left_open, batch.batch_id) from error
-
-
-def _password_chunks(reading: Iterable[CheckedUser], size: int) -> Iterator[list[tuple[int, str]]]:
-    """Cut the passwords of a reading into chunks, each with the position of its user."""
-    pairs = (
-        (position, user.password)
-        for position, user in enumerate(reading)
-        if user.password is not None
-    )
-    while chunk := list(islice(pairs, size)):
-        yield chunk
 
 
 def _created_users(transport: Transport, batch_id: str) -> Iterator[AdminCreatedUser]:

@@ -9,8 +9,8 @@ from anyscale.transport.base import Transport
 from anyscale.user.conflict_problems import problems_of
 from anyscale.user.email_conflicts import EmailConflicts
 from anyscale.user.models import Batch, Conflict, ReservedChunk
-from anyscale.user.user_sources import Reading, UserSource, chunks
-from anyscale.user.validation import CheckedUser, Policy
+from anyscale.user.user_sources import Chunk, Reading, UserSource, chunks
+from anyscale.user.validation import Policy
 
 __all__ = ["Reservations", "Reserved"]
 
@@ -60,8 +60,8 @@ class Reservations:
         count = 0
         for chunk in self._chunks(reading):
             if not reading.problems:
-                taken += self._transport.look_up(chunk, count)
-            count += len(chunk)
+                taken += self._transport.look_up(chunk.users, count)
+            count += len(chunk.users)
         if reading.problems:
             raise BatchRefused(reading.problems)
         return count, taken
@@ -95,10 +95,10 @@ class Reservations:
             self._transport.claims_at_once, self._transport.hurry, self._transport.notice
         ) as executor:
             for number, chunk in enumerate(self._chunks(reading)):
-                entries += len(chunk)
-                passwords += sum(user.password is not None for user in chunk)
+                entries += len(chunk.users)
+                passwords += len(chunk.passwords)
                 if not reading.problems and not any(response.holders for response in responses):
-                    call = partial(self._transport.claim, batch.batch_id, number, chunk)
+                    call = partial(self._transport.claim, batch.batch_id, number, chunk.users)
                     responses += executor.submit(call)
             responses += executor.drain()
         is_complete = not any(response.conflicts for response in responses)
@@ -124,7 +124,7 @@ class Reservations:
             self._conflicts.announce(conflicts, batch_ids)
             self._conflicts.wait(batch_ids)
 
-    def _chunks(self, reading: Reading) -> Iterator[list[CheckedUser]]:
+    def _chunks(self, reading: Reading) -> Iterator[Chunk]:
         for chunk in chunks(reading, self._policy.chunk_users):
             yield chunk
             self._on_progress()

@@ -1,13 +1,11 @@
 """Create a small batch by one request."""
 
-from collections.abc import Sequence
-
 from anyscale.errors import BatchRefused
 from anyscale.transport.base import Transport
 from anyscale.user.conflict_problems import problems_of
 from anyscale.user.email_conflicts import EmailConflicts
 from anyscale.user.models import Created
-from anyscale.user.validation import CheckedUser
+from anyscale.user.user_sources import Chunk
 
 __all__ = ["send_single_request"]
 
@@ -15,7 +13,7 @@ __all__ = ["send_single_request"]
 def send_single_request(
     transport: Transport,
     key: str,
-    users: Sequence[CheckedUser],
+    chunk: Chunk,
     if_exists: str,
     conflicts: EmailConflicts,
 ) -> Created:
@@ -26,11 +24,11 @@ def send_single_request(
     """
     while True:
         try:
-            return transport.create(key, users, if_exists)
+            return transport.create(key, chunk.users, if_exists, chunk.passwords)
         except BatchRefused as error:
             if not any(problem.code == "email_held" for problem in error.problems):
                 raise
-        taken = conflicts.not_skipped(transport.look_up(users, 0))
+        taken = conflicts.not_skipped(transport.look_up(chunk.users, 0))
         if conflicts.are_final(taken) and (blocking := conflicts.blocking(taken)):
             raise BatchRefused(problems_of(blocking))
         if batch_ids := conflicts.drop_abandoned(taken):

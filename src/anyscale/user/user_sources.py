@@ -1,15 +1,16 @@
 """Where the users of a batch come from, as the batch sees it."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
-from typing import Protocol
+from itertools import chain, islice
+from typing import NamedTuple, Protocol
 
 from anyscale.errors import Problem
 from anyscale.user.emails import email_key
 from anyscale.user.models import AdminCreateUser
+from anyscale.user.passwords import normalized
 from anyscale.user.validation import CheckedUser, Policy, check, find_faults, shown
 
-__all__ = ["Reading", "UserList", "UserSource", "chunks"]
+__all__ = ["Chunk", "Reading", "UserList", "UserSource", "chunks", "password_chunks"]
 
 
 class Reading(Protocol):
@@ -20,7 +21,10 @@ class Reading(Protocol):
         """What is wrong, as far as was read; all of it, in order, after the end."""
 
     def __iter__(self) -> Iterator[CheckedUser]:
-        """Give the users in whom nothing is wrong, in order."""
+        """Iterate over the valid users, in order."""
+
+    def take_passwords(self) -> list[tuple[int, str]]:
+        """Return the passwords of the users read since the last call, with their positions."""
 
     def locate(self, problems: Iterable[Problem]) -> list[Problem]:
         """Add to problems that the control plane found where in the input they stand."""
@@ -39,10 +43,25 @@ class UserSource(Protocol):
         """Say how much of how much the current reading has read."""
 
 
-def chunks(reading: Iterable[CheckedUser], size: int) -> Iterator[list[CheckedUser]]:
-    """Cut a reading into chunks."""
+class Chunk(NamedTuple):
+    """A part of a reading."""
+
+    users: list[CheckedUser]
+    #: each with the position of its user in the input
+    passwords: list[tuple[int, str]]
+
+
+def chunks(reading: Reading, size: int) -> Iterator[Chunk]:
+    """Cut a reading into chunks of a number of users."""
     users = iter(reading)
     while chunk := list(islice(users, size)):
+        yield Chunk(chunk, reading.take_passwords())
+
+
+def password_chunks(reading: Reading, size: int) -> Iterator[list[tuple[int, str]]]:
+    """Cut the passwords of a reading into chunks."""
+    passwords = chain.from_iterable(chunk.passwords for chunk in chunks(reading, size))
+    while chunk := list(islice(passwords, size)):
         yield chunk
 
 
@@ -75,6 +94,7 @@ class _ListReading:
         self._source = source
         self._users = users
         self._policy = policy
+        self._passwords: list[tuple[int, str]] = []
         self.problems: list[Problem] = []
 
     def __iter__(self) -> Iterator[CheckedUser]:
@@ -95,7 +115,13 @@ class _ListReading:
                 detail = f"{shown(user.email)} is also the email of create_users[{earlier}]"
                 self._add(index, "email", "email_duplicate", detail)
             elif checked:
+                if user.password:
+                    self._passwords.append((index, normalized(user.password)))
                 yield checked
+
+    def take_passwords(self) -> list[tuple[int, str]]:
+        passwords, self._passwords = self._passwords, []
+        return passwords
 
     def locate(self, problems: Iterable[Problem]) -> list[Problem]:
         return list(problems)

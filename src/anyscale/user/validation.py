@@ -51,13 +51,13 @@ class Fault(NamedTuple):
 
 
 class CheckedUser(Struct, frozen=True, gc=False):
-    """A user in whom nothing is wrong, and the key by which the email is unique."""
+    """A valid user without the password, which is sent apart, with the position of the user."""
 
+    #: the form of the email that is unique
     email_key: str
     name: str
     email: str
-    #: In its normalized form; None for an account without one. In no `repr`.
-    password: str | None
+    has_password: bool
     is_sso_user: bool
     lastname: str | None
     title: str | None
@@ -96,15 +96,7 @@ def check(
         key = email_key(email)
     except ValueError:
         return None
-    return CheckedUser(
-        key,
-        name,
-        email,
-        normalized(password) if password else None,
-        is_sso_user,
-        lastname,
-        title,
-    )
+    return CheckedUser(key, name, email, bool(password), is_sso_user, lastname, title)
 
 
 def find_faults(fields: Mapping[str, str | bool | None], policy: Policy) -> list[Fault]:

@@ -5,6 +5,7 @@ import io
 import json
 from collections.abc import Callable
 from typing import Any
+from unicodedata import normalize
 
 import yaml
 from hypothesis import strategies as st
@@ -50,6 +51,15 @@ _locals = st.sampled_from(["jane", "O'Neil", "jörg", "用户", "#1", "a+b", "no
 def checked(row: Row, policy: Policy | None = None) -> CheckedUser | None:
     name, email, password, is_sso_user, lastname, title = (row[field] for field in FIELDS)
     return check(name, email, password, is_sso_user, lastname, title, policy or Policy())
+
+
+def passwords(rows: list[Row]) -> list[tuple[int, str]]:
+    """Give the passwords of rows in the form that is hashed, each with its position."""
+    return [
+        (position, normalize("NFC", password))
+        for position, row in enumerate(rows)
+        if (password := row["password"]) and isinstance(password, str)
+    ]
 
 
 @st.composite

@@ -7,7 +7,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from tests.support.control_planes import Deployment
 from tests.support.stored_data import execute_sql
-from tests.support.users import PASSWORD, POLICY, account_emails, checked_user, checked_users
+from tests.support.users import (
+    PASSWORD,
+    POLICY,
+    account_emails,
+    checked_user,
+    checked_users,
+    passwords_for,
+)
 
 from anyscale.audit_log import entry_hash
 from anyscale.errors import (
@@ -24,7 +31,8 @@ from anyscale.server.core.batches.cleanup import delete_rows, expire_batch
 from anyscale.server.core.batches.service import BatchService
 from anyscale.server.core.hashing.pool import CHEAPEST, PasswordHashPool
 from anyscale.server.store.records import AuditRecord
-from anyscale.user.models import Batch
+from anyscale.user.models import Batch, Created
+from anyscale.user.validation import CheckedUser
 
 JANE, JOE = Principal("local:jane"), Principal("local:joe")
 
@@ -125,11 +133,23 @@ def test_dropping_again_is_dropping_once(plane: ControlPlane, batches: BatchServ
     assert batches.open("key", "fail", JOE).batch_id != batch.batch_id
 
 
+def create(
+    batches: BatchService,
+    key: str,
+    users: Sequence[CheckedUser],
+    if_exists: str = "fail",
+    password: str = PASSWORD,
+) -> Created:
+    """Create a small batch; its users with a password have the same one."""
+    return batches.create(key, users, if_exists, JOE, passwords_for(users, password))
+
+
 def test_creating_again_gives_the_same_answer(plane: ControlPlane, batches: BatchService) -> None:
     users = checked_users("b", "a", password=PASSWORD)
-    first = batches.create("key", users, "fail", JOE)
+    passwords = passwords_for(users)
+    first = batches.create("key", users, "fail", JOE, passwords)
     before, hashed = row_counts(plane), plane.hashing.computed
-    again = batches.create("key", users, "fail", Principal("local:ann"))
+    again = batches.create("key", users, "fail", Principal("local:ann"), passwords)
 
     assert (first.replayed, again.replayed) == (False, True)
     assert (again.batch, again.users, again.skipped) == (first.batch, first.users, first.skipped)
@@ -180,11 +200,9 @@ def test_a_key_of_a_small_batch_takes_no_other_content(
     plane: ControlPlane, batches: BatchService, other: list[tuple[str, str | None]]
 ) -> None:
     own = [checked_user("a@example.com"), checked_user("b@example.com", PASSWORD)]
-    batches.create("key", own, "fail", JOE)
+    create(batches, "key", own)
     with pytest.raises(KeyReused):
-        batches.create(
-            "key", [checked_user(f"{name}@example.com", text) for name, text in other], "fail", JOE
-        )
+        create(batches, "key", [checked_user(f"{name}@example.com", text) for name, text in other])
     assert account_emails(plane) == ["a@example.com", "b@example.com"]
 
 
@@ -202,10 +220,9 @@ def test_the_digest_does_not_cover_the_password(batches: BatchService) -> None:
     batches.claim(batch.batch_id, 0, checked_users("a", password=PASSWORD))
     again = batches.claim(batch.batch_id, 0, checked_users("a", password="another password"))
     assert again.users == 1
-    batches.create("small", checked_users("b", password=PASSWORD), "fail", JOE)
-    assert batches.create(
-        "small", checked_users("b", password="another password"), "fail", JOE
-    ).replayed
+    create(batches, "small", checked_users("b", password=PASSWORD))
+    users = checked_users("b", password="another password")
+    assert create(batches, "small", users, password="another password").replayed
 
 
 @pytest.mark.parametrize("end", [True, False], ids=["published", "open"])
@@ -362,9 +379,9 @@ def test_a_small_batch_hashes_for_nobody_who_exists(
 ) -> None:
     published(batches, "a")
     with pytest.raises(BatchRefused):
-        batches.create("fail", checked_users("a", "b", password=PASSWORD), "fail", JOE)
+        create(batches, "fail", checked_users("a", "b", password=PASSWORD))
     assert plane.hashing.computed == 0
-    batches.create("skip", checked_users("a", "b", password=PASSWORD), "skip", JOE)
+    create(batches, "skip", checked_users("a", "b", password=PASSWORD), "skip")
     assert plane.hashing.computed == 1
 
 
@@ -388,7 +405,7 @@ def test_an_email_that_comes_free_while_a_small_batch_hashes_is_hashed_for(
     batches.claim(holder.batch_id, 0, checked_users("a"))
     with closing(Interrupted(lambda: batches.drop(holder.batch_id, JOE))) as hashing:
         other = BatchService(plane.store, hashing, POLICY, available=True, expiry_days=7)
-        created = other.create("key", checked_users("a", "b", password=PASSWORD), "fail", JOE)
+        created = create(other, "key", checked_users("a", "b", password=PASSWORD))
         assert hashing.computed == 2
     assert created.batch.users == 2
     with plane.store.read() as tx:
@@ -402,7 +419,7 @@ def test_an_email_that_is_taken_while_a_small_batch_hashes_is_told(
     with closing(Interrupted(lambda: published(batches, "a"))) as hashing:
         other = BatchService(plane.store, hashing, POLICY, available=True, expiry_days=7)
         with pytest.raises(BatchRefused, match="has an account already"):
-            other.create("key", checked_users("a", "b", password=PASSWORD), "fail", JOE)
+            create(other, "key", checked_users("a", "b", password=PASSWORD))
     assert account_emails(plane) == ["a@example.com"]
     assert row_counts(plane)["batches"] == 1
 
@@ -509,7 +526,7 @@ def test_a_small_batch_does_not_pass_over_what_is_held(
     holder = batches.open("holder", "fail", Principal("local:ann"))
     batches.claim(holder.batch_id, 0, checked_users("b"))
     with pytest.raises(BatchRefused) as caught:
-        batches.create("key", checked_users("a", "b", password=PASSWORD), "skip", JOE)
+        create(batches, "key", checked_users("a", "b", password=PASSWORD), "skip")
     (problem,) = caught.value.problems
     assert (problem.index, problem.code) == (1, "email_held")
     assert holder.batch_id in problem.detail
@@ -638,7 +655,7 @@ def test_the_trail_is_chained_and_names_ids_only(
     plane: ControlPlane, batches: BatchService
 ) -> None:
     done = published(batches, "a", "b", "c", "d")
-    batches.create("small", checked_users("e", password=PASSWORD), "fail", JOE)
+    create(batches, "small", checked_users("e", password=PASSWORD))
     dropped = batches.open("dropped", "fail", Principal("local:ann"))
     batches.drop(dropped.batch_id, JOE)
     idle = batches.open("idle", "fail", JOE)
@@ -675,7 +692,7 @@ def test_no_password_is_in_the_database(
     batch = batches.open("key", "fail", JOE)
     batches.claim(batch.batch_id, 0, checked_users("a", password=PASSWORD))
     batches.hash(batch.batch_id, [(0, PASSWORD)])
-    batches.create("small", checked_users("b", password=PASSWORD), "fail", JOE)
+    create(batches, "small", checked_users("b", password=PASSWORD))
     assert "battery" in PASSWORD
     assert "battery" not in str(store_deployment.snapshot())
 

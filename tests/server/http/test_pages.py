@@ -185,7 +185,7 @@ def test_nothing_that_people_enter_becomes_part_of_a_page(come: Come) -> None:
     def named(plane: ControlPlane) -> None:
         user = check(evil, "evil@example.com", PASSWORD, False, evil, evil, Policy())
         assert user
-        plane.batches.create("evil", [user], "fail", Principal("local:test"))
+        plane.batches.create("evil", [user], "fail", Principal("local:test"), [(0, PASSWORD)])
 
     jane = come(named)
     answers = [

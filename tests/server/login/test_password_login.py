@@ -11,7 +11,7 @@ import pytest
 from msgspec import structs
 from tests.support.control_planes import Deployment
 from tests.support.stored_data import execute_sql
-from tests.support.users import PASSWORD, POLICY, checked_user
+from tests.support.users import PASSWORD, POLICY, checked_user, passwords_for
 
 from anyscale.errors import (
     AnyscaleError,
@@ -52,7 +52,7 @@ _DAY = 24 * 60 * 60 * 1000
 def plane(store_deployment: Deployment) -> Iterator[ControlPlane]:
     with closing(store_deployment.control_plane()) as plane:
         users = [checked_user(EMAIL, PASSWORD), checked_user("none@example.com")]
-        plane.batches.create("key", users, "fail", Principal("local:test"))
+        plane.batches.create("key", users, "fail", Principal("local:test"), [(0, PASSWORD)])
         yield plane
 
 
@@ -538,7 +538,7 @@ def sessions_of(plane: ControlPlane, email: str) -> int:
 def test_each_of_several_gets_the_own_answer(plane: ControlPlane) -> None:
     kim, lee = "kim@example.com", "lee@example.com"
     users = [checked_user(email, PASSWORD) for email in (kim, lee)]
-    plane.batches.create("more", users, "fail", Principal("local:test"))
+    plane.batches.create("more", users, "fail", Principal("local:test"), passwords_for(users))
     with plane.store.write() as tx:
         tx.accounts.set_suspended(account(plane, lee).user_id, tx.now())
     answers = together(
@@ -650,7 +650,9 @@ def test_signing_out_while_another_user_signs_in_there_keeps_neither_waiting(
     plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kim = "kim@example.com"
-    plane.batches.create("more", [checked_user(kim, PASSWORD)], "fail", Principal("local:test"))
+    plane.batches.create(
+        "more", [checked_user(kim, PASSWORD)], "fail", Principal("local:test"), [(0, PASSWORD)]
+    )
     before = by_password(plane, kim, PASSWORD, HOME)
     member = plane.sessions.authenticate(before.session)
     has_begun, has_ended, append_all = Event(), Event(), audit.append_all

@@ -11,7 +11,7 @@ from time import sleep
 import pytest
 from tests.support.control_planes import Deployment
 from tests.support.stored_data import execute_sql
-from tests.support.users import PASSWORD, account_emails, checked_users
+from tests.support.users import PASSWORD, account_emails, checked_users, passwords_for
 
 from anyscale.audit_log import verify
 from anyscale.errors import AnyscaleError, LastOwner, NotAuthenticated, NotFound, NotPermitted
@@ -36,7 +36,7 @@ def plane(store_deployment: Deployment) -> Iterator[ControlPlane]:
 def made(plane: ControlPlane, *names: str, password: str | None = None) -> list[str]:
     """Create accounts; give their ids."""
     users = checked_users(*names, password=password)
-    created = plane.batches.create(secrets.token_hex(8), users, "fail", LOCAL)
+    created = plane.batches.create(secrets.token_hex(8), users, "fail", LOCAL, passwords_for(users))
     return [user.user_id for user in created.users]
 
 

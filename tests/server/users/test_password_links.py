@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from tests.support.control_planes import Deployment
 from tests.support.stored_data import execute_sql
-from tests.support.users import PASSWORD, POLICY, checked_users
+from tests.support.users import PASSWORD, POLICY, checked_users, passwords_for
 
 from anyscale.errors import (
     ConfigError,
@@ -41,7 +41,7 @@ def plane(store_deployment: Deployment) -> Iterator[ControlPlane]:
 
 
 def created(plane: ControlPlane, users: list[CheckedUser]) -> Created:
-    return plane.batches.create(secrets.token_hex(8), users, "fail", LOCAL)
+    return plane.batches.create(secrets.token_hex(8), users, "fail", LOCAL, passwords_for(users))
 
 
 def ids(plane: ControlPlane, *names: str) -> list[str]:

@@ -56,6 +56,11 @@ class Reading:
         """What is wrong, as far as was read."""
         return self._entries.problems
 
+    def take_passwords(self) -> list[tuple[int, str]]:
+        """Return the passwords of the users read since the last call, with their positions."""
+        passwords, self._entries.passwords = self._entries.passwords, []
+        return passwords
+
     def locate(self, problems: Iterable[Problem]) -> list[Problem]:
         """Add to problems that the control plane found where in the file they stand."""
         return [self._located(problem) for problem in problems]
@@ -140,7 +145,7 @@ class UsersFile:
     def read_into(self, entries: Entries) -> None:
         """Read the whole file for what it leaves in `entries`."""
         for _user in self.users(entries):
-            pass
+            entries.passwords.clear()
 
     def users(self, entries: Entries) -> Iterator[CheckedUser]:
         """Read from the start into `entries`, up to the end or the first fatal problem."""

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from anyscale.errors import Problem
 from anyscale.user.files.input_stream import Fatal
+from anyscale.user.passwords import normalized
 from anyscale.user.validation import FIELDS, CheckedUser, Policy, check, find_faults, shown
 
 __all__ = [
@@ -63,6 +64,8 @@ class Entries:
         self.file = file
         self.policy = policy
         self.problems: list[Problem] = []
+        #: of valid users, each with the position of its user
+        self.passwords: list[tuple[int, str]] = []
         #: entries seen so far, right or wrong
         self.count = 0
         #: entry -> its email, for those that the caller asks to keep
@@ -74,8 +77,12 @@ class Entries:
         self._seen = _Seen()
         self._file_problems = 0
 
-    def accept(self, user: CheckedUser, line: int, column: int) -> CheckedUser:
-        """Take an entry in which nothing is wrong, and the place of its email."""
+    def accept(
+        self, user: CheckedUser, password: str | None, line: int, column: int
+    ) -> CheckedUser:
+        """Take a valid entry, its password and the place of its email."""
+        if password:
+            self.passwords.append((self.count, normalized(password)))
         self._lines.append(line)
         self._columns.append(column)
         self._note(user.email, user.email_key)
@@ -107,7 +114,9 @@ class Entries:
         ]
         user = None if faults else self._check(values)
         if user:
-            return self.accept(user, *places["email"])
+            password = values.get("password")
+            assert not isinstance(password, bool)
+            return self.accept(user, password, *places["email"])
         faults += [
             PlacedFault(places.get(fault.field, start), *fault)
             for fault in find_faults(values, self.policy)

@@ -171,7 +171,7 @@ class _Entry:
                 ),
             )
             if user := check(name, email, *values, entries.policy):
-                return entries.accept(user, *text.place(offset))
+                return entries.accept(user, values[0], *text.place(offset))
         known = {*self.offsets.values(), self.offset, *(fault[0] for fault in self.faults)}
         places = {offset: text.place(offset) for offset in sorted(known)}
         faults = [

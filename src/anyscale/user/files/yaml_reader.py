@@ -210,7 +210,8 @@ def _plain_user(found: dict[str, Any], entries: Entries) -> CheckedUser | None:
     if user is None:
         return None
     mark = email.start_mark
-    return entries.accept(user, mark.line + 1, mark.column + 1)
+    password_text = None if password is None else password.value
+    return entries.accept(user, password_text, mark.line + 1, mark.column + 1)
 
 
 def _typed_user(

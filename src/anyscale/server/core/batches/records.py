@@ -74,7 +74,7 @@ def new_users(ids: Sequence[str], users: Sequence[CheckedUser]) -> NewUsers:
                 user.lastname,
                 user.title,
                 user.is_sso_user,
-                user.password is not None,
+                user.has_password,
             )
         )
 
@@ -87,7 +87,7 @@ def chunk_digest(users: Sequence[CheckedUser], if_exists: str) -> bytes:
     It never covers a password: a reader of the database could test guesses against it.
     """
     content = [
-        (user.name, user.email, user.is_sso_user, user.lastname, user.title, bool(user.password))
+        (user.name, user.email, user.is_sso_user, user.lastname, user.title, user.has_password)
         for user in users
     ]
     return hashlib.sha256(msgspec.msgpack.encode((if_exists, content))).digest()

@@ -81,11 +81,16 @@ class BatchService:
         self._sso = sso
 
     def create(
-        self, key: str, users: Sequence[CheckedUser], if_exists: str, caller: Principal
+        self,
+        key: str,
+        users: Sequence[CheckedUser],
+        if_exists: str,
+        caller: Principal,
+        passwords: Sequence[tuple[int, str]] = (),
     ) -> Created:
         """Create a small batch in one call: see `create_small`."""
         self._require_available()
-        return create_small(self._store, self._hashing, key, users, if_exists, caller)
+        return create_small(self._store, self._hashing, key, users, passwords, if_exists, caller)
 
     def available_policy(self) -> Policy:
         """Return the policy.
@@ -126,11 +131,9 @@ class BatchService:
         """
         self._require_available()
         with self._store.write() as tx:
-            batch = tx.batches.find(key) or tx.batches.add(
-                new_batch(tx, key, if_exists, caller.actor)
-            )
-            if batch is None:  # the same call was made twice at once, and the other one was first
-                batch = tx.batches.find(key)
+            new = new_batch(tx, key, if_exists, caller.actor)
+            # The second look-up finds the batch that an equal call has opened at the same time.
+            batch = tx.batches.find(key) or tx.batches.add(new) or tx.batches.find(key)
             if batch is None:
                 raise BatchUnfinished("the batch ended while it was opened")
             if batch.if_exists != if_exists:
@@ -252,10 +255,8 @@ class BatchService:
         with self._store.read() as tx:
             idle = tx.batches.list_idle(tx.now() - self._expiry)
             unfinished = tx.batches.list_unfinished()
-        for batch in idle:
-            if expire_batch(self._store, batch):
-                delete_rows(self._store, batch, self.policy.chunk_users)
-        for batch in unfinished:
+        expired = [batch for batch in idle if expire_batch(self._store, batch)]
+        for batch in (*expired, *unfinished):
             delete_rows(self._store, batch, self.policy.chunk_users)
 
     def show(self, batch_id: str) -> Batch:

@@ -34,10 +34,20 @@ def create_small(
     hashing: PasswordHashPool,
     key: str,
     users: Sequence[CheckedUser],
+    passwords: Sequence[tuple[int, str]],
     if_exists: str,
     caller: Principal,
 ) -> Created:
     """Create a batch of one chunk, or return the result of an equal call again.
+
+    Args:
+        store: of the control plane.
+        hashing: hashes the passwords.
+        key: the idempotency key.
+        users: all users of the batch.
+        passwords: of all users that have one, each with the position of its user.
+        if_exists: `fail` or `skip`.
+        caller: an owner.
 
     Raises:
         BatchRefused: emails are taken; no user was created.
@@ -50,11 +60,9 @@ def create_small(
             if replay := _replay(tx, key, users, if_exists):
                 return replay
             holders = tx.users.find_holders([user.email_key for user in users])
-        free = free_positions(users, holders, if_exists)
+        free = set(free_positions(users, holders, if_exists))
         # Taken emails cost no hash, and hashes are computed outside of any transaction.
-        missing = {
-            p: users[p].password or "" for p in free if users[p].password and p not in hashes
-        }
+        missing = {p: password for p, password in passwords if p in free and p not in hashes}
         hashes.update(zip(missing, hashing.hash_many(list(missing.values())), strict=True))
         try:
             with store.write() as tx:

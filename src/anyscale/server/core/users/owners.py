@@ -89,7 +89,8 @@ class OwnerService:
     def _created(self, user: CheckedUser, caller: Principal) -> AccountRecord:
         # Not by `BatchService`, which the operator may have switched off. If the account was
         # created concurrently, it is skipped here and made owner by the next step.
-        create_small(self._store, self._hashing, os.urandom(16).hex(), [user], "skip", caller)
+        key = os.urandom(16).hex()
+        create_small(self._store, self._hashing, key, [user], (), "skip", caller)
         account = self._account(user.email_key)
         if account is None:
             raise BatchUnfinished("the account was deleted while it was made an owner's")
@@ -101,4 +102,4 @@ def _checked(email: str, name: str | None, *, is_sso_user: bool) -> CheckedUser:
     faults = find_faults({"name": name, "email": email}, Policy())
     if faults:
         raise ConfigError("; ".join(f"{fault.field}: {fault.detail}" for fault in faults))
-    return CheckedUser(email_key(email), name, email, None, is_sso_user, None, None)
+    return CheckedUser(email_key(email), name, email, False, is_sso_user, None, None)

@@ -7,15 +7,13 @@ import msgspec
 
 from anyscale.api_schemas import BatchCreate, ChunkUser, LookUp, NewUser, UserChunk
 from anyscale.errors import BatchRefused, Problem, RequestInvalid, TooLarge
+from anyscale.user.passwords import normalized
 from anyscale.user.validation import CheckedUser, Policy, check, find_faults
 
-__all__ = ["checked_chunk", "checked_users", "decoded", "decoded_users"]
+__all__ = ["checked_chunk", "checked_users", "decoded", "decoded_users", "passwords_of"]
 
 Body = TypeVar("Body")
 UsersBody = TypeVar("UsersBody", BatchCreate, UserChunk, LookUp)
-
-#: Stands for a password that comes later: that there will be one is all that a claim asks.
-_ANNOUNCED = "announced"
 
 _USERS = "create_users"
 
@@ -80,6 +78,11 @@ def checked_users(users: Sequence[NewUser], policy: Policy) -> list[CheckedUser]
     return _all_right(checked, users, policy)
 
 
+def passwords_of(users: Sequence[NewUser]) -> list[tuple[int, str]]:
+    """Return the passwords in the form that is hashed, each with the position of its user."""
+    return [(at, normalized(user.password)) for at, user in enumerate(users) if user.password]
+
+
 def checked_chunk(users: Sequence[ChunkUser], policy: Policy, first: int = 0) -> list[CheckedUser]:
     """Check users whose passwords come later.
 
@@ -99,7 +102,7 @@ def checked_chunk(users: Sequence[ChunkUser], policy: Policy, first: int = 0) ->
     if policy.sso_only:
         _refuse_passwords(users, first)
     return [
-        msgspec.structs.replace(one, password=_ANNOUNCED) if user.has_password else one
+        msgspec.structs.replace(one, has_password=True) if user.has_password else one
         for one, user in zip(right, users, strict=True)
     ]
 

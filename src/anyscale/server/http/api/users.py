@@ -13,7 +13,12 @@ from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.authorization import Principal
 from anyscale.server.core.batches.records import is_skipped
 from anyscale.server.http.api.authentication import owners_only
-from anyscale.server.http.api.user_bodies import checked_chunk, checked_users, decoded_users
+from anyscale.server.http.api.user_bodies import (
+    checked_chunk,
+    checked_users,
+    decoded_users,
+    passwords_of,
+)
 from anyscale.server.http.dependencies import GivenCaller, GivenPlane, GivenPools
 from anyscale.server.http.errors import answers
 from anyscale.server.http.metrics import BATCHES, HASHES, USERS
@@ -71,8 +76,8 @@ def _create(plane: ControlPlane, body: bytes, key: str | None, caller: Principal
     policy = plane.batches.available_policy()
     asked = decoded_users(body, BatchCreate, policy)
     users = checked_users(asked.create_users, policy)
-    secrets = sum(user.password is not None for user in users)
-    if len(users) > policy.small_users or secrets > policy.small_passwords:
+    passwords = passwords_of(asked.create_users)
+    if len(users) > policy.small_users or len(passwords) > policy.small_passwords:
         raise TooLarge(
             f"one call takes {policy.small_users} users and {policy.small_passwords} passwords: "
             "send more by /v1/batches"
@@ -81,9 +86,10 @@ def _create(plane: ControlPlane, body: bytes, key: str | None, caller: Principal
         return _looked_up(plane, users, asked.if_exists)
     if not users:
         return BatchCreated([], [])
-    created = plane.batches.create(key or os.urandom(16).hex(), users, asked.if_exists, caller)
+    key = key or os.urandom(16).hex()
+    created = plane.batches.create(key, users, asked.if_exists, caller, passwords)
     if not created.replayed:
-        HASHES.inc(secrets)
+        HASHES.inc(len(passwords))
         BATCHES.labels("published").inc()
         USERS.inc(len(created.users))
     skipped = [Skipped(one.position, one.email) for one in created.skipped]
