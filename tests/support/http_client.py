@@ -32,11 +32,13 @@ class HttpClient:
 
     Args:
         url: of the server.
+        timeout: seconds without a response after which a request fails.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, timeout: float = 30) -> None:
         self.host = urlsplit(url).netloc
         self.cookies: dict[str, str] = {}
+        self._timeout = timeout
 
     def request(
         self,
@@ -56,7 +58,7 @@ class HttpClient:
             sent["Content-Type"] = "application/x-www-form-urlencoded"
         if not self.cookies:
             del sent["Cookie"]
-        connection = HTTPConnection(self.host, timeout=30)
+        connection = HTTPConnection(self.host, timeout=self._timeout)
         try:
             connection.request(method, path, data, sent | dict(headers or {}))
             received = connection.getresponse()

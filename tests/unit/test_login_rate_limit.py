@@ -25,29 +25,60 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def test_failures_are_forgotten_after_their_hour(clock: Clock) -> None:
     counts = LoginRateLimiter()
     for number in range(50):
-        counts.failed(f"192.0.2.{number}", f"user{number}@example.com")
+        counts.record_failure(f"192.0.2.{number}", f"user{number}@example.com")
     assert len(counts) == 150
     clock.now += 3_601
-    counts.failed("198.51.100.1", "jane@example.com")
+    counts.record_failure("198.51.100.1", "jane@example.com")
     assert len(counts) == 3
 
 
 def test_no_more_is_kept_than_fits(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(throttle, "_MOST", 30)
+    monkeypatch.setattr(throttle, "_MAX_COUNTS", 30)
     counts = LoginRateLimiter()
     for number in range(100):
-        counts.failed(f"192.0.2.{number}", f"user{number}@example.com")
+        counts.record_failure(f"192.0.2.{number}", f"user{number}@example.com")
     assert len(counts) == 30
 
 
 def test_who_waits_is_told_how_long_and_may_go_on_then(clock: Clock) -> None:
     counts = LoginRateLimiter()
     for _ in range(10):
-        counts.failed("192.0.2.1", "jane@example.com")
+        counts.record_failure("192.0.2.1", "jane@example.com")
         clock.now += 1
     with pytest.raises(TooManyFailedLogins) as throttled:
         counts.check("192.0.2.1", "jane@example.com")
     assert throttled.value.retry_after_seconds == pytest.approx(590)
     counts.check("192.0.2.2", "jane@example.com")
     clock.now += 591
+    counts.check("192.0.2.1", "jane@example.com")
+
+
+def test_an_ipv6_site_has_three_times_the_failures_of_an_address(clock: Clock) -> None:
+    counts = LoginRateLimiter()
+    for number in range(300):
+        counts.record_failure(f"2001:db8:1:{number:x}::1", f"user{number}@example.com")
+    for address in ("2001:db8:1:ffff::1", "2001:db8:1::1"):
+        with pytest.raises(TooManyFailedLogins):
+            counts.check(address, "jane@example.com")
+    counts.check("2001:db8:2::1", "jane@example.com")
+    counts.check("2001:db8:1::1", "jane@example.com", known_device="a device")
+    clock.now += 601
+    counts.check("2001:db8:1::1", "jane@example.com")
+
+
+def test_addresses_of_one_ipv4_network_are_counted_by_themselves(clock: Clock) -> None:
+    counts = LoginRateLimiter()
+    for number in range(1_000):
+        counts.record_failure(f"192.0.2.{number % 250}", f"user{number}@example.com")
+    counts.check("192.0.2.1", "jane@example.com")
+
+
+def test_a_failure_beyond_the_limit_is_refused_and_not_counted(clock: Clock) -> None:
+    counts = LoginRateLimiter()
+    for _ in range(10):
+        counts.record_failure("192.0.2.1", "jane@example.com")
+    clock.now += 300
+    with pytest.raises(TooManyFailedLogins):
+        counts.record_failure("192.0.2.1", "jane@example.com")
+    clock.now += 301
     counts.check("192.0.2.1", "jane@example.com")

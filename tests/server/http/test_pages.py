@@ -16,7 +16,7 @@ from anyscale.server.core.authorization import Principal
 from anyscale.server.core.hashing.pool import CHEAPEST
 from anyscale.server.core.secrets import hash_of
 from anyscale.server.http import app as application
-from anyscale.server.http.thread_pools import BoundedThreadPool, ThreadPools
+from anyscale.server.http.thread_pools import LoginThreadPool, ThreadPools
 from anyscale.server.settings import IdentityProvider, Settings
 from anyscale.server.store.records import LinkRecord
 from anyscale.user.validation import Policy, check
@@ -166,7 +166,7 @@ def test_while_too_many_passwords_are_hashed_people_are_asked_to_come_again(
     class Full(ThreadPools):
         def __init__(self) -> None:
             super().__init__()
-            self.login = BoundedThreadPool("login", 1, -1)
+            self.login = LoginThreadPool(1, waiting=-1)
 
     monkeypatch.setattr(application, "ThreadPools", Full)
     jane = come()

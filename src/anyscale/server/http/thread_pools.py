@@ -6,17 +6,22 @@ another one (the bulkhead pattern).
 
 import asyncio
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
 from anyscale.errors import Overloaded
+from anyscale.server.core.login.networks import site_of
 from anyscale.server.http.metrics import POOL_REQUESTS
 
-__all__ = ["BoundedThreadPool", "ThreadPools"]
+__all__ = ["BoundedThreadPool", "LoginThreadPool", "ThreadPools"]
 
 Answer = TypeVar("Answer")
+
+
+_FULL = "too many requests of this kind at once: ask again in a second"
 
 
 class BoundedThreadPool:
@@ -35,26 +40,82 @@ class BoundedThreadPool:
         self._inside = 0
         self._gauge = POOL_REQUESTS.labels(name)
 
+    @property
+    def free(self) -> int:
+        """How many more calls the pool takes now."""
+        return self._limit - self._inside
+
     async def run(self, call: Callable[[], Answer]) -> Answer:
         """Run a call in a thread. A call that has started runs to its end, even if cancelled.
 
         Raises:
             Overloaded: the pool is full.
         """
-        with self._place():
+        if self.free <= 0:
+            raise Overloaded(_FULL)
+        self._count(1)
+        try:
             return await asyncio.get_running_loop().run_in_executor(self._executor, call)
+        finally:
+            self._count(-1)
+
+    def _count(self, calls: int) -> None:
+        self._inside += calls
+        self._gauge.inc(calls)
+
+
+class LoginThreadPool:
+    """Threads for sign-ins: some for known clients, others for unknown ones.
+
+    Each half is shared fairly among the networks of the clients: a network gets no more places
+    than it leaves free. So neither one network nor unknown clients from all over the world keep
+    out a browser that has signed in before, or make it wait behind them.
+
+    Args:
+        threads: how many sign-ins of each half run at the same time.
+        waiting: how many more of each half may wait for a thread.
+    """
+
+    def __init__(self, threads: int, waiting: int) -> None:
+        self._known, self._unknown = (
+            _SharedPlaces(BoundedThreadPool("login", threads, waiting)) for _ in range(2)
+        )
+
+    async def run(self, call: Callable[[], Answer], address: str, *, is_known: bool) -> Answer:
+        """Run a sign-in in a thread, as `BoundedThreadPool.run` does.
+
+        Args:
+            call: the sign-in.
+            address: of the client.
+            is_known: whether the client has proved who it is: by the device cookie of the account,
+                a session, a link or the identity provider.
+
+        Raises:
+            Overloaded: the places that the client may take are taken.
+        """
+        places = self._known if is_known else self._unknown
+        with places.take(site_of(address)):
+            return await places.pool.run(call)
+
+
+class _SharedPlaces:
+    """The places of a pool, shared among networks."""
+
+    def __init__(self, pool: BoundedThreadPool) -> None:
+        self.pool = pool
+        self._taken: Counter[str] = Counter()
 
     @contextmanager
-    def _place(self) -> Iterator[None]:
-        if self._inside >= self._limit:
-            raise Overloaded("too many requests of this kind at once: ask again in a second")
-        self._inside += 1
-        self._gauge.set(self._inside)
+    def take(self, network: str) -> Iterator[None]:
+        if self._taken[network] >= self.pool.free:
+            raise Overloaded(_FULL)
+        self._taken[network] += 1
         try:
             yield
         finally:
-            self._inside -= 1
-            self._gauge.set(self._inside)
+            self._taken[network] -= 1
+            if not self._taken[network]:
+                del self._taken[network]
 
 
 class ThreadPools:
@@ -71,7 +132,7 @@ class ThreadPools:
         #: passwords of a batch: all cores hash one chunk, and the next one is ready
         self.hashing = BoundedThreadPool("hashing", 2, 4)
         #: sign-ins and changes of a password: half of the threads hash, half use the database
-        self.login = BoundedThreadPool("login", 2 * cores, 64)
+        self.login = LoginThreadPool(2 * cores, waiting=64)
         #: requests to the identity provider, which may not respond for seconds
         self.identity_provider = BoundedThreadPool("identity_provider", 8, 32)
         #: readiness and metrics, which must respond while all other pools are full

@@ -72,9 +72,9 @@ class PasswordService:
         """
         require_passwords(self._policy)
         account, known = member.account, member.session.session_id
-        self._throttle.check(browser.address, account.user_id, known=known)
+        self._throttle.check(browser.address, account.user_id, known_device=known)
         if not self._hashing.verify(account.password_hash, current):
-            self._throttle.failed(browser.address, account.user_id, known=known)
+            self._throttle.record_failure(browser.address, account.user_id, known_device=known)
             self._noting.refused(account)
             raise InvalidCredentials("the current password is wrong")
         if normalized(current) == normalized(new):

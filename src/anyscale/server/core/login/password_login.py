@@ -146,11 +146,15 @@ class PasswordLogin:
         return self.login(structs.replace(attempt, account=locked.account if locked else None))
 
     def _check_rate_limit(self, attempt: LoginAttempt) -> None:
-        self._rate_limiter.check(attempt.client.address, attempt.key, known=attempt.known_device)
+        self._rate_limiter.check(
+            attempt.client.address, attempt.key, known_device=attempt.known_device
+        )
 
     def _reject(self, attempt: LoginAttempt) -> InvalidCredentials:
         """Count a wrong password, and have it written to the audit log."""
-        self._rate_limiter.failed(attempt.client.address, attempt.key, known=attempt.known_device)
+        self._rate_limiter.record_failure(
+            attempt.client.address, attempt.key, known_device=attempt.known_device
+        )
         self._audit_writer.refused(attempt.account)
         return InvalidCredentials(_WRONG)
 

@@ -1,11 +1,10 @@
-"""How often somebody may be wrong, before sign-ins have to wait.
+"""Limits of failed sign-ins, by account and network.
 
-It is counted in the memory of this process: a flood of wrong passwords writes nothing. See
+The counts are in the memory of this process, so that a flood of wrong passwords writes nothing:
 docs/decisions/0008-sign-in.md.
 """
 
 import hashlib
-import ipaddress
 import threading
 import time
 from collections import deque
@@ -13,6 +12,7 @@ from collections import deque
 from msgspec import Struct
 
 from anyscale.errors import TooManyFailedLogins
+from anyscale.server.core.login.networks import site_of, subscriber_of
 
 __all__ = ["LoginRateLimiter"]
 
@@ -24,65 +24,65 @@ class _Limit(Struct, frozen=True):
     seconds: float
 
 
-#: from an address, whatever the accounts: an office may stand behind one
-_OF_ADDRESS = _Limit(100, 10 * _MINUTE)
-#: for an account from one address, or by one browser that it knows
-_OF_ACCOUNT_HERE = _Limit(10, 10 * _MINUTE)
-#: for an account from everywhere that it was never signed in to from
-_OF_ACCOUNT = _Limit(100, 60 * _MINUTE)
+#: of an address (of IPv6 a /64), for any accounts: an office may have one address
+_ADDRESS = _Limit(100, 10 * _MINUTE)
+#: of an IPv6 /48, for any accounts: it has 65,536 networks of /64
+_SITE = _Limit(300, 10 * _MINUTE)
+#: of an account from one address, or from one browser that the account knows
+_ACCOUNT_AND_ADDRESS = _Limit(10, 10 * _MINUTE)
+#: of an account from all browsers that it does not know
+_ACCOUNT = _Limit(100, 60 * _MINUTE)
 
 _LONGEST = 60 * _MINUTE
 
-#: What is kept at most, some 100 MB; then whoever failed longest ago is forgotten.
-_MOST = 200_000
+#: The counts in memory, at most some 100 MB; then those with the oldest last failure are deleted.
+_MAX_COUNTS = 200_000
 
-#: Of an IPv6 address the network, which is what one subscriber has.
-_IPV6_PREFIX = 64
-
-Count = tuple[_Limit, bytes]
+#: a limit, and the key of its count
+_Count = tuple[_Limit, bytes]
 
 
 class LoginRateLimiter:
-    """Counts failures, and refuses whoever had too many."""
+    """Counts failed sign-ins, and refuses more where a limit is reached."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        #: who -> when, the latest last; whoever failed last stands last
+        #: key -> times of the failures; the key with the latest failure is the last one
         self._failures: dict[bytes, deque[float]] = {}
 
     def __len__(self) -> int:
         return len(self._failures)
 
-    def check(self, address: str, account: str, *, known: str = "") -> None:
+    def check(self, address: str, account: str, *, known_device: str = "") -> None:
         """Check that a password may be tried.
 
         Args:
-            address: from where.
-            account: the email's key, whether there is such an account or not.
-            known: what tells the browser from others, if it has signed in to the account before.
+            address: of the client.
+            account: the email's key, whether it has an account or not.
+            known_device: the device cookie, if the account knows it; else empty.
 
         Raises:
-            Throttled: not now.
+            TooManyFailedLogins: a limit is reached.
         """
         with self._lock:
-            self._check(_counts(address, account, known), time.monotonic())
+            self._check(_counts(address, account, known_device), time.monotonic())
 
-    def failed(self, address: str, account: str, *, known: str = "") -> None:
-        """Count a failure: the same arguments.
+    def record_failure(self, address: str, account: str, *, known_device: str = "") -> None:
+        """Count a failed sign-in. The arguments are those of `check`.
 
         Raises:
-            TooManyFailedLogins: the limit was reached before; the failure is not counted.
+            TooManyFailedLogins: a limit was reached before; the failure is not counted.
         """
-        now, counts = time.monotonic(), _counts(address, account, known)
+        now, counts = time.monotonic(), _counts(address, account, known_device)
         with self._lock:
             self._check(counts, now)
-            for limit, who in counts:
-                times = self._failures.pop(who, None) or deque(maxlen=limit.failures)
+            for limit, key in counts:
+                times = self._failures.pop(key, None) or deque(maxlen=limit.failures)
                 times.append(now)
-                self._failures[who] = times
-            self._forget(now)
+                self._failures[key] = times
+            self._delete_old(now)
 
-    def _check(self, counts: list[Count], now: float) -> None:
+    def _check(self, counts: list[_Count], now: float) -> None:
         wait = max(self._wait(count, now) for count in counts)
         if wait > 0:
             raise TooManyFailedLogins(
@@ -91,47 +91,37 @@ class LoginRateLimiter:
                 wait,
             )
 
-    def _wait(self, count: Count, now: float) -> float:
-        limit, who = count
-        times = self._failures.get(who)
+    def _wait(self, count: _Count, now: float) -> float:
+        limit, key = count
+        times = self._failures.get(key)
         if not times or len(times) < limit.failures:
             return 0
         return times[0] + limit.seconds - now
 
-    def _forget(self, now: float) -> None:
-        """Forget the first ones, as long as they failed long ago or are too many."""
+    def _delete_old(self, now: float) -> None:
+        """Delete counts whose last failure is too old, and the oldest where there are too many."""
         while self._failures:
-            who = next(iter(self._failures))
-            is_recent = self._failures[who][-1] > now - _LONGEST
-            if is_recent and len(self._failures) <= _MOST:
+            key = next(iter(self._failures))
+            is_recent = self._failures[key][-1] > now - _LONGEST
+            if is_recent and len(self._failures) <= _MAX_COUNTS:
                 return
-            del self._failures[who]
+            del self._failures[key]
 
 
-def _counts(address: str, account: str, known: str) -> list[Count]:
-    if known:
-        return [(_OF_ACCOUNT_HERE, _who("known", account, known))]
-    network = _network(address)
-    return [
-        (_OF_ACCOUNT_HERE, _who("here", account, network)),
-        (_OF_ADDRESS, _who("address", network)),
-        (_OF_ACCOUNT, _who("account", account)),
+def _counts(address: str, account: str, known_device: str) -> list[_Count]:
+    if known_device:
+        return [(_ACCOUNT_AND_ADDRESS, _key("device", account, known_device))]
+    subscriber, site = subscriber_of(address), site_of(address)
+    counts = [
+        (_ACCOUNT_AND_ADDRESS, _key("account and address", account, subscriber)),
+        (_ADDRESS, _key("address", subscriber)),
+        (_ACCOUNT, _key("account", account)),
     ]
+    # Not of IPv4: the addresses of one /24 may belong to any number of subscribers.
+    return [*counts, (_SITE, _key("site", site))] if ":" in site else counts
 
 
-def _who(*parts: str) -> bytes:
-    # Of one length, whatever somebody enters.
+def _key(*parts: str) -> bytes:
+    # A hash, so that all keys have one length, whatever a client sends.
     text = "\0".join(parts)
     return hashlib.sha256(text.encode(errors="surrogatepass")).digest()[:16]
-
-
-def _network(address: str) -> str:
-    try:
-        known = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if isinstance(known, ipaddress.IPv4Address):
-        return address
-    if known.ipv4_mapped:
-        return str(known.ipv4_mapped)
-    return str(ipaddress.ip_network((known, _IPV6_PREFIX), strict=False))

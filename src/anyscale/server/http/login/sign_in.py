@@ -1,4 +1,4 @@
-"""The ways in, as calls and pages use them alike: in their lane, and counted."""
+"""Sign-in operations of the JSON API and the pages: each runs in its pool, and is counted."""
 
 from collections.abc import Awaitable
 from contextlib import suppress
@@ -21,44 +21,53 @@ __all__ = ["by_link", "by_password", "by_sso", "change_password", "leave"]
 
 async def by_password(connection: Connection, email: str, password: str) -> LoginResult:
     """Sign in by email and password, as `PasswordLogin` does."""
-    login = plane_of(connection).sign_in.password_login
-    prepare = partial(login.prepare, email, password, client_info(connection))
+    login, client = plane_of(connection).sign_in.password_login, client_info(connection)
 
-    async def signed_in() -> LoginResult:
-        attempt = await looked_up(connection, prepare)
-        return await pools_of(connection).login.run(partial(login.login, attempt))
+    async def sign_in() -> LoginResult:
+        # Before it takes a place: known browsers have places of their own.
+        attempt = await looked_up(connection, partial(login.prepare, email, password, client))
+        call = partial(login.login, attempt)
+        is_known = bool(attempt.known_device)
+        return await pools_of(connection).login.run(call, client.address, is_known=is_known)
 
-    return await _counted("password", signed_in())
+    return await _counted("password", sign_in())
 
 
 async def by_link(connection: Connection, link: str, new: str) -> LoginResult:
-    """Set a password by a link and sign in, as `PasswordService.by_link` does."""
-    enter = partial(plane_of(connection).sign_in.by_link, link, new, client_info(connection))
-    return await _counted("link", pools_of(connection).login.run(enter))
+    """Set a password by a one-time link and sign in, as `PasswordService.by_link` does."""
+    passwords, client = plane_of(connection).sign_in, client_info(connection)
+
+    async def sign_in() -> LoginResult:
+        # Likewise: only a valid link makes a client a known one.
+        await pools_of(connection).read.run(partial(passwords.link_account, link))
+        call = partial(passwords.by_link, link, new, client)
+        return await pools_of(connection).login.run(call, client.address, is_known=True)
+
+    return await _counted("link", sign_in())
 
 
-async def by_sso(connection: Connection, coming: "Awaitable[ExternalIdentity]") -> LoginResult:
-    """Sign in whom the identity provider knows, as `OidcLogin.land` does."""
+async def by_sso(connection: Connection, identity: "Awaitable[ExternalIdentity]") -> LoginResult:
+    """Sign in a user of the identity provider, as `OidcLogin.land` does."""
+    sso, client = plane_of(connection).sso, client_info(connection)
 
-    async def entered() -> LoginResult:
-        land = partial(plane_of(connection).sso.land, await coming, client_info(connection))
-        return await pools_of(connection).login.run(land)
+    async def sign_in() -> LoginResult:
+        call = partial(sso.land, await identity, client)
+        return await pools_of(connection).login.run(call, client.address, is_known=True)
 
-    return await _counted("sso", entered())
+    return await _counted("sso", sign_in())
 
 
 async def change_password(
     connection: Connection, member: AuthenticatedUser, current: str, new: str
 ) -> LoginResult:
-    """Change a password, as `PasswordService.change_password` does."""
-    change = partial(
-        plane_of(connection).sign_in.change_password, member, current, new, client_info(connection)
-    )
-    return await pools_of(connection).login.run(change)
+    """Change the password of a signed-in user, as `PasswordService.change_password` does."""
+    passwords, client = plane_of(connection).sign_in, client_info(connection)
+    call = partial(passwords.change_password, member, current, new, client)
+    return await pools_of(connection).login.run(call, client.address, is_known=True)
 
 
 async def leave(connection: Connection) -> None:
-    """End the session of a browser, if it has one."""
+    """Revoke the session of a browser, if it has one."""
     end = partial(_end, plane_of(connection), read_cookie(connection, SESSION))
     await pools_of(connection).read.run(end)
 

@@ -1,0 +1,68 @@
+"""While a flood of wrong passwords goes on, users sign in: security review, finding 2."""
+
+import time
+from collections.abc import Callable, Iterator
+from itertools import cycle
+from pathlib import Path
+
+import pytest
+from tests.support.http_client import HttpClient, HttpResponse
+from tests.support.login_flood import login_flood
+from tests.support.server_process import ServerProcess
+from tests.support.users import PASSWORD, create_accounts
+
+from anyscale.server.control_plane import ControlPlane
+from anyscale.server.settings import Settings
+
+#: seconds of each flood
+_SECONDS = 2
+#: seconds for a response: a second where the machine does nothing else, more beside other tests
+_PATIENCE = 120
+
+EMAIL = "jane@example.com"
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[ServerProcess]:
+    """Give a server with one account."""
+    database = tmp_path / "anyscale.db"
+    plane = ControlPlane(Settings(database=database))
+    create_accounts(plane, "jane")
+    plane.close()
+    with ServerProcess(f"sqlite:///{database}", tmp_path) as server:
+        yield server
+
+
+def sign_in(client: HttpClient, address: str) -> HttpResponse:
+    body = {"email": EMAIL, "password": PASSWORD}
+    return client.request("POST", "/v1/sessions", body, headers={"X-Forwarded-For": address})
+
+
+def statuses_for_a_while(sign_in: Callable[[], HttpResponse]) -> list[int]:
+    """Sign in again and again for some seconds, at least twice; return the statuses."""
+    statuses = list[int]()
+    end = time.monotonic() + _SECONDS
+    while time.monotonic() < end or len(statuses) < 2:
+        statuses.append(sign_in().status)
+    return statuses
+
+
+@pytest.mark.parametrize(
+    "sources", [["one IPv6 site", "one address"], ["all of IPv6"]], ids=["two networks", "all"]
+)
+def test_a_known_browser_signs_in_during_a_flood(server: ServerProcess, sources: list[str]) -> None:
+    jane = HttpClient(server.url, timeout=_PATIENCE)
+    assert sign_in(jane, "192.0.2.1").status == 200
+    # Elsewhere, and at an address of the flood.
+    addresses = cycle(["198.51.100.1", "2001:db8:1:7::1"])
+    with login_flood(server.port, *sources):
+        statuses = statuses_for_a_while(lambda: sign_in(jane, next(addresses)))
+    assert set(statuses) == {200}
+
+
+def test_a_new_browser_signs_in_while_two_networks_flood(server: ServerProcess) -> None:
+    with login_flood(server.port, "one IPv6 site", "one address"):
+        statuses = statuses_for_a_while(
+            lambda: sign_in(HttpClient(server.url, timeout=_PATIENCE), "198.51.100.1")
+        )
+    assert set(statuses) == {200}
