@@ -132,7 +132,7 @@ def test_a_control_plane_that_cannot_tell_who_is_suspended_is_not_taken_at_its_w
         suspended = anyscale("user", "list", "--suspended", env=env)
     assert json.loads(listed.stdout) == user | {"suspended_at": None}
     assert "a@b.io" not in suspended.stdout
-    assert "cannot tell who is suspended: use the same version of" in suspended.stderr
+    assert "cannot list suspended users: use the same version of" in suspended.stderr
     assert suspended.returncode == 1
 
 
@@ -146,12 +146,12 @@ def test_a_host_where_nothing_listens(ask: Callable[..., CommandResult]) -> None
 
 def test_an_outage_that_meets_several_calls_is_told_once() -> None:
     said: list[str] = []
-    connection = RetryingClient(f"http://127.0.0.1:{free_port()}", "mrt_secret", 3)
-    connection.notice = said.append
+    client = RetryingClient(f"http://127.0.0.1:{free_port()}", "mrt_secret", 3)
+    client.on_notice = said.append
 
     def ask() -> None:
         with pytest.raises(ServerUnreachable):
-            connection.ask(dict, "GET", "/v1/policy")
+            client.request(dict, "GET", "/v1/policy")
 
     with ThreadPoolExecutor(3) as pool:
         calls = [pool.submit(ask) for _ in range(3)]

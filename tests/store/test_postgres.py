@@ -213,7 +213,7 @@ def test_a_call_for_which_no_connection_is_left_says_so(
     with PostgresStore(postgres_url) as store:
         with store.read(), pytest.raises(StoreUnavailable, match="are in use") as caught:
             store.ready()
-        assert not caught.value.begun
+        assert not caught.value.outcome_unknown
         store.ready()
 
 
@@ -230,7 +230,7 @@ def test_a_statement_that_failed_is_not_forgotten_at_the_end(store: PostgresStor
 
     with pytest.raises(StoreUnavailable, match="a statement had failed before") as caught:
         fail(1)
-    assert caught.value.begun
+    assert caught.value.outcome_unknown
     with store.read() as tx:
         assert tx.batches.get(batch_row(1).batch_id) is None
 
@@ -263,7 +263,7 @@ def test_the_password_reaches_no_message(url: str) -> None:
 
     said = "".join(traceback.format_exception(caught.value))
     assert SECRET not in said.replace(url.format(SECRET), "")
-    assert not caught.value.begun
+    assert not caught.value.outcome_unknown
 
 
 def test_a_message_of_the_server_that_cites_the_password_is_said_without_it() -> None:

@@ -86,7 +86,7 @@ def test_the_next_call_works_when_the_server_is_back(
             for begin in (store.read, store.write):
                 with pytest.raises(StoreUnavailable) as caught, begin():
                     pass
-                assert not caught.value.begun
+                assert not caught.value.outcome_unknown
             with pytest.raises(StoreUnavailable):
                 store.ready()
         finally:
@@ -109,7 +109,7 @@ def test_a_server_that_stops_in_a_transaction_leaves_nothing_of_it(
         with pytest.raises(StoreUnavailable) as caught:
             stop()
         postgres_server.start()
-        assert caught.value.begun
+        assert caught.value.outcome_unknown
         assert not is_there(store, 1)
 
 
@@ -138,7 +138,7 @@ def test_a_connection_that_is_lost_in_a_transaction_leaves_nothing_of_it(
 
     with pytest.raises(StoreUnavailable) as caught:
         write()
-    assert caught.value.begun
+    assert caught.value.outcome_unknown
     assert not is_there(store, 1)
     add(store, 1)
 
@@ -153,7 +153,7 @@ def test_a_connection_that_is_lost_while_it_is_read_has_begun_nothing(
 
     with pytest.raises(StoreUnavailable) as caught:
         read()
-    assert not caught.value.begun
+    assert not caught.value.outcome_unknown
 
 
 # A store that is closed
@@ -309,7 +309,7 @@ def test_emails_that_never_stop_vanishing_are_given_up(
     monkeypatch.setattr(PostgresUsers, "_find_holders", lambda _: [("a@x.org", *[None] * 5)])
     with pytest.raises(StoreUnavailable, match="keep taking and freeing") as caught:
         claim(store, batch, ["a@x.org"])
-    assert caught.value.begun
+    assert caught.value.outcome_unknown
 
 
 def test_whoever_touches_a_batch_waits_for_nobody_and_keeps_nobody_waiting(

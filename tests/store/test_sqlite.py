@@ -191,7 +191,7 @@ def test_a_writer_that_others_keep_out_says_so_and_has_not_begun(
     with SqliteStore(path) as one, SqliteStore(path) as other:
         with one.write(), pytest.raises(StoreUnavailable, match="has been writing") as caught:
             add_batch(other, 1)
-        assert not caught.value.begun
+        assert not caught.value.outcome_unknown
         add_batch(other, 1)
 
 
@@ -203,7 +203,7 @@ def test_what_fails_in_the_middle_says_that_it_had_begun(path: Path) -> None:
             tx.audit.add(entry)
         with pytest.raises(StoreUnavailable) as caught, store.write() as tx:
             tx.audit.add(entry)
-        assert caught.value.begun
+        assert caught.value.outcome_unknown
         assert count_batches(store) == 1
 
 
@@ -306,7 +306,7 @@ def test_a_file_that_cannot_be_used_is_named_with_the_reason(
         SqliteStore(path)
 
     assert str(caught.value).startswith(str(path))
-    assert not caught.value.begun
+    assert not caught.value.outcome_unknown
 
 
 def test_a_file_that_is_no_database_is_found_when_only_reading_too(path: Path) -> None:

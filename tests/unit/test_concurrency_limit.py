@@ -1,4 +1,4 @@
-"""How many requests are under way: fewer after a refusal, slowly more after good answers."""
+"""The limit of requests in progress: it falls at a refusal, and rises slowly at successes."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -11,51 +11,49 @@ from anyscale.transport.concurrency_limit import AdaptiveLimit
 
 
 @given(st.integers(1, 8), st.lists(st.booleans(), max_size=60))
-def test_there_is_always_room_for_one_and_never_for_more_than_the_most(
-    most: int, answers: list[bool]
-) -> None:
-    pace = AdaptiveLimit(most)
-    for good in answers:
-        before = pace.allowed
-        (pace.answered if good else pace.refused)()
-        assert 1 <= pace.allowed <= most
-        assert pace.allowed >= before if good else pace.allowed <= before
+def test_the_limit_stays_between_one_and_the_maximum(maximum: int, successes: list[bool]) -> None:
+    limit = AdaptiveLimit(maximum)
+    for success in successes:
+        before = limit.allowed
+        (limit.increase if success else limit.decrease)()
+        assert 1 <= limit.allowed <= maximum
+        assert limit.allowed >= before if success else limit.allowed <= before
 
 
-def test_a_refusal_halves_it_and_good_answers_bring_it_back() -> None:
-    pace = AdaptiveLimit(4)
-    pace.refused()
-    assert pace.allowed == 2
-    pace.refused()
-    pace.refused()
-    assert pace.allowed == 1
+def test_a_refusal_halves_the_limit_and_successes_restore_it() -> None:
+    limit = AdaptiveLimit(4)
+    limit.decrease()
+    assert limit.allowed == 2
+    limit.decrease()
+    limit.decrease()
+    assert limit.allowed == 1
     for _ in range(20):
-        pace.answered()
-    assert pace.allowed == 4
+        limit.increase()
+    assert limit.allowed == 4
 
 
-def test_no_more_have_a_turn_than_are_allowed() -> None:
-    pace, lock, under_way, most = AdaptiveLimit(2), threading.Lock(), 0, 0
+def test_no_more_requests_than_the_limit_are_in_progress() -> None:
+    limit, lock, in_progress, most = AdaptiveLimit(2), threading.Lock(), 0, 0
 
-    def ask(_: int) -> None:
-        nonlocal under_way, most
-        with pace.turn():
+    def request(_: int) -> None:
+        nonlocal in_progress, most
+        with limit.slot():
             with lock:
-                under_way += 1
-                most = max(most, under_way)
+                in_progress += 1
+                most = max(most, in_progress)
             threading.Event().wait(0.002)
             with lock:
-                under_way -= 1
+                in_progress -= 1
 
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(ask, range(40)))
+        list(pool.map(request, range(40)))
     assert most == 2
 
 
-def test_a_turn_that_fails_is_over() -> None:
-    pace = AdaptiveLimit(1)
+def test_an_error_frees_the_slot() -> None:
+    limit = AdaptiveLimit(1)
     for _ in range(3):
-        with pytest.raises(ZeroDivisionError), pace.turn():
+        with pytest.raises(ZeroDivisionError), limit.slot():
             _ = 1 / 0
-    with pace.turn():
+    with limit.slot():
         pass

@@ -24,7 +24,7 @@ EXAMPLES: list[AnyscaleError] = [
     BatchUnfinished("cut short", "bat_1"),
     FeatureUnavailable(),
     SsoRefused("nonce", "user:usr_1"),
-    StoreUnavailable("full", begun=True),
+    StoreUnavailable("full", outcome_unknown=True),
     UserAmbiguous("Ann", ["a@b.io", "c@b.io"]),
 ]
 

@@ -29,5 +29,5 @@ def open_control_plane(host: str | None) -> "Iterator[Transport]":
     from anyscale.transport import open_transport
 
     with closing(open_transport(resolve(host, None))) as transport:
-        transport.notice = log
+        transport.on_notice = log
         yield transport

@@ -131,10 +131,10 @@ class Unavailable(AnyscaleError):
     code = "unavailable"
     status = 503
 
-    def __init__(self, detail: str, *, begun: bool = False) -> None:
+    def __init__(self, detail: str, *, outcome_unknown: bool = False) -> None:
         super().__init__(detail)
         #: Whether the call may have changed something, so that its outcome is unknown.
-        self.begun = begun
+        self.outcome_unknown = outcome_unknown
 
 
 class StoreUnavailable(Unavailable):

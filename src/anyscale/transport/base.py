@@ -1,4 +1,4 @@
-"""What the client asks of a control plane, wherever it is."""
+"""The calls of a control plane, as a protocol."""
 
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -19,21 +19,22 @@ __all__ = ["Transport"]
 
 
 class Transport(Protocol):
-    """The calls of the control plane. Each is short and can be repeated.
+    """The calls of a control plane. Each is short, and repeating it changes nothing more.
 
-    They raise the errors of `anyscale.errors`, the same ones wherever the control plane is.
+    They raise the errors of `anyscale.errors`, the same ones in this process and over HTTP.
     """
 
-    #: Where it is, in words for people.
+    #: Where the control plane is, as log lines show it.
     where: str
-    #: Pages that it takes at a time, of users to claim and of passwords to hash.
+    #: Chunks of users that are sent at a time, to be claimed.
     claims_at_once: int
+    #: Chunks of passwords that are sent at a time, to be hashed.
     hashes_at_once: int
-    #: Is told what a person should know while a call takes long.
-    notice: Callable[[str], None]
+    #: Receives messages for the user while a call takes long.
+    on_notice: Callable[[str], None]
 
     def policy(self) -> Policy:
-        """Give what the control plane asks of a batch."""
+        """Return the rules for users and the limits of requests."""
 
     def create(
         self,
@@ -52,75 +53,102 @@ class Transport(Protocol):
         """
 
     def look_up(self, users: Sequence[CheckedUser], first: int) -> list[Conflict]:
-        """Say which emails are taken, and write nothing."""
+        """Return the conflicts of users whose emails are taken; write nothing.
+
+        Args:
+            users: a chunk.
+            first: the position of its first user.
+        """
 
     def find(self, key: str) -> Batch | None:
-        """Give the open or published batch with an idempotency key."""
+        """Return the open or published batch with an idempotency key."""
 
     def open(self, key: str, if_exists: str) -> Batch:
-        """Open a batch, or take up the one with this key."""
+        """Open a batch, or return the one that was opened with this key before."""
 
     def claim(self, batch_id: str, number: int, users: Sequence[CheckedUser]) -> ReservedChunk:
-        """Claim the emails of a chunk of users, without their passwords."""
+        """Claim the emails of a chunk of users.
+
+        Args:
+            batch_id: an open batch; with a published one the chunk is only compared.
+            number: of the chunk, from 0. All but the last have `Policy.chunk_users` users.
+            users: the chunk.
+        """
 
     def conflicts(self, batch_id: str) -> list[Conflict]:
-        """List the entries whose emails somebody else has."""
+        """Return the entries of a batch whose emails are taken, by position."""
 
     def release(self, batch_id: str) -> None:
-        """Give up what was claimed, and stay open."""
+        """Release the emails that an open batch has claimed; it stays open."""
 
     def hash(self, batch_id: str, passwords: Sequence[tuple[int, str]]) -> int:
-        """Hash and store passwords by position; give how many were stored."""
+        """Hash passwords, each with the position of its user; return how many were stored."""
 
     def publish(self, batch_id: str, entries: int) -> Batch:
-        """Make every user of the batch an account at one moment."""
+        """Make all users of a batch accounts at one moment.
+
+        Args:
+            batch_id: an open batch; a published one is returned again.
+            entries: the number of users that were sent, which the control plane compares.
+        """
 
     def drop(self, batch_id: str) -> Batch:
-        """End an open batch; nobody is created."""
+        """Drop an open batch: no user is created."""
 
     def show(self, batch_id: str) -> Batch:
-        """Give one batch."""
+        """Return one batch."""
 
     def batches(self, *, open_only: bool, before: str, limit: int) -> list[Batch]:
-        """List batches, or the open ones, the latest first, after the one a page ended with."""
+        """Return batches, or the open ones, the latest first, from the one before `before` on."""
 
     def created(self, batch_id: str, after: str, limit: int) -> list[AdminCreatedUser]:
-        """Give users of a published batch in order, after a `user_id`."""
+        """Return users of a published batch in the order of the input, after a `user_id`."""
 
     def users(
         self, *, email: str, name: str, suspended: bool = False, after: str, limit: int
     ) -> list[User]:
-        """Give accounts, or the suspended ones, by parts of email and name, after a `user_id`."""
+        """Return accounts whose email and name contain the texts, after a `user_id`.
+
+        Args:
+            email: a part of the email, or empty.
+            name: a part of the name, or empty.
+            suspended: whether to return only suspended accounts.
+            after: the last `user_id` of the page before, or empty.
+            limit: the size of a page.
+        """
 
     def users_with_email(self, email: str) -> list[User]:
-        """Give the account with an email, if there is one."""
+        """Return the account with an email, if there is one."""
 
     def users_with_name(self, name: str) -> list[User]:
-        """Give the accounts with exactly this name."""
+        """Return the accounts with exactly this name."""
 
     def suspend(self, user_id: str) -> None:
-        """Keep a person out."""
+        """Suspend an account: it cannot sign in."""
 
     def restore(self, user_id: str) -> None:
-        """Let a person in again."""
+        """Let a suspended account sign in again."""
 
     def delete(self, user_id: str) -> None:
-        """Erase a person and the account."""
+        """Delete an account and erase the data of its user."""
 
     def set_role(self, user_id: str, role: str) -> None:
-        """Make an account an owner's or a collaborator's."""
+        """Make an account an `owner` or a `collaborator`."""
 
     def set_password_links(self, user_ids: Sequence[str]) -> list[PasswordLink]:
-        """Make a one-time link for each of up to a thousand accounts; of none, say if one could."""
+        """Create a set-password link for each of up to 1,000 accounts.
+
+        Without accounts, it only raises what forbids links here.
+        """
 
     def without_credentials(self, batch_id: str, after: str, limit: int) -> list[User]:
-        """Give accounts of a published batch that nobody can sign in to, after a `user_id`."""
+        """Return accounts of a published batch that cannot sign in yet, after a `user_id`."""
 
     def audit(self, after: int, limit: int) -> list[AuditEntry]:
-        """Give entries of the trail in order, after a number."""
+        """Return entries of the audit log in order, after a number."""
 
-    def hurry(self) -> None:
-        """Let calls fail that wait to be repeated: nobody waits for them any more."""
+    def cancel_retries(self) -> None:
+        """Make calls fail that wait for their next attempt: their results are not needed."""
 
     def close(self) -> None:
-        """Let go of what the calls used."""
+        """Release connections, threads and files."""

@@ -1,4 +1,4 @@
-"""How many requests are under way at once: as many as the control plane bears."""
+"""Limit the requests in progress to as many as the control plane can handle."""
 
 import threading
 from collections.abc import Iterator
@@ -8,45 +8,45 @@ __all__ = ["AdaptiveLimit"]
 
 
 class AdaptiveLimit:
-    """Lets some requests go at a time: half as many after a refusal, one more after good answers.
+    """A limit that halves after a refusal and grows by one after a round of successes.
 
-    Additive increase and multiplicative decrease, as TCP does it (RFC 5681).
+    Additive increase and multiplicative decrease, as in TCP (RFC 5681, section 3.1).
 
     Args:
-        most: requests at a time.
+        maximum: requests at a time.
     """
 
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._allowed = float(most)
-        self._under_way = 0
+    def __init__(self, maximum: int) -> None:
+        self._maximum = maximum
+        self._allowed = float(maximum)
+        self._in_progress = 0
         self._changed = threading.Condition()
 
     @property
     def allowed(self) -> int:
-        """How many requests may be under way now."""
+        """How many requests may be in progress now."""
         return int(self._allowed)
 
     @contextmanager
-    def turn(self) -> Iterator[None]:
-        """Wait for a turn, and have it during the block."""
+    def slot(self) -> Iterator[None]:
+        """Wait for a free slot, and keep it during the block."""
         with self._changed:
-            self._changed.wait_for(lambda: self._under_way < self.allowed)
-            self._under_way += 1
+            self._changed.wait_for(lambda: self._in_progress < self.allowed)
+            self._in_progress += 1
         try:
             yield
         finally:
             with self._changed:
-                self._under_way -= 1
+                self._in_progress -= 1
                 self._changed.notify_all()
 
-    def refused(self) -> None:
-        """Note that the control plane had too much to do."""
+    def decrease(self) -> None:
+        """Halve the limit: the control plane was too busy for a request."""
         with self._changed:
             self._allowed = max(1.0, self._allowed / 2)
 
-    def answered(self) -> None:
-        """Note that it did not."""
+    def increase(self) -> None:
+        """Raise the limit a little: the control plane handled a request."""
         with self._changed:
-            self._allowed = min(float(self._most), self._allowed + 1 / self._allowed)
+            self._allowed = min(float(self._maximum), self._allowed + 1 / self._allowed)
             self._changed.notify_all()

@@ -1,4 +1,4 @@
-"""The control plane in this process: the same calls, on the user's own SQLite database."""
+"""The control plane in this process, on the user's own SQLite database."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -30,15 +30,15 @@ __all__ = ["EmbeddedTransport"]
 class EmbeddedTransport:
     """Calls a control plane in this process.
 
-    What only reads makes nothing: without a database there are no users and no batches.
+    Calls that only read create nothing: without a database there are no users and no batches.
 
     Args:
         settings: of the control plane.
     """
 
-    #: SQLite has one writer. The next page is read while it writes.
+    #: SQLite has one writer. The next chunk is read while it writes.
     claims_at_once = 1
-    #: While one page is hashed the next one is ready, so that no core waits at the end of a page.
+    #: While one chunk is hashed, the next one is ready, so that no core is idle between them.
     hashes_at_once = 2
 
     def __init__(self, settings: "Settings") -> None:
@@ -46,12 +46,12 @@ class EmbeddedTransport:
         self._database = settings.database
         self._settings = settings
         self._reader: ControlPlane | None = None
-        self.notice: Callable[[str], None] = lambda _: None
+        self.on_notice: Callable[[str], None] = lambda _: None
         self.where = str(self._database)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "EmbeddedTransport":
-        """Make one as the environment says.
+        """Create the transport that the environment describes.
 
         Raises:
             ConfigError: a setting is wrong.
@@ -67,8 +67,8 @@ class EmbeddedTransport:
         return Principal(local_actor())
 
     @cached_property
-    def _written(self) -> "ControlPlane":
-        """The control plane, made if it does not exist."""
+    def _writer(self) -> "ControlPlane":
+        """The control plane, created if it does not exist."""
         from anyscale.server.control_plane import ControlPlane
 
         plane = ControlPlane(self._settings)
@@ -80,10 +80,10 @@ class EmbeddedTransport:
         return plane
 
     @property
-    def _opened(self) -> "ControlPlane | None":
-        """The control plane for reading, or None as long as there is none."""
-        if "_written" in self.__dict__:
-            return self._written
+    def _existing(self) -> "ControlPlane | None":
+        """The control plane for reading, or None as long as it does not exist."""
+        if "_writer" in self.__dict__:
+            return self._writer
         if self._reader is None and self._exists():
             from anyscale.server.control_plane import ControlPlane
 
@@ -91,22 +91,30 @@ class EmbeddedTransport:
         return None if self._reader is None or self._reader.store.is_blank else self._reader
 
     @property
-    def _told(self) -> "ControlPlane | None":
-        """The same. That there is none is told: by its empty lists it looks like one of nobody."""
-        if not (plane := self._opened):
-            self.notice(f"There is no control plane yet at {self.where}")
+    def _listed(self) -> "ControlPlane | None":
+        """The same for lists, with a notice where it is None: an empty list would look normal."""
+        if not (plane := self._existing):
+            self.on_notice(f"There is no control plane yet at {self.where}")
         return plane
 
-    def _plane_with(self, batch_id: str) -> "ControlPlane":
-        """The control plane for reading, of which a batch is asked."""
-        if plane := self._opened:
+    def _reader_for(self, batch_id: str) -> "ControlPlane":
+        """Return the control plane for reading a batch.
+
+        Raises:
+            NotFound: it does not exist.
+        """
+        if plane := self._existing:
             return plane
         raise NotFound(f"there is no batch {batch_id}")
 
-    def _plane_of(self, user_id: str = "") -> "ControlPlane":
-        """The control plane for changing an account; for one that there is not, none is made."""
-        if self._opened:
-            return self._written
+    def _writer_for(self, user_id: str = "") -> "ControlPlane":
+        """Return the control plane for changing an account, which does not create it.
+
+        Raises:
+            NotFound: it does not exist.
+        """
+        if self._existing:
+            return self._writer
         raise NotFound(f"there is no user {user_id}")
 
     def _exists(self) -> bool:
@@ -114,7 +122,7 @@ class EmbeddedTransport:
             self._database.stat()
         except (FileNotFoundError, NotADirectoryError):
             return False
-        except OSError as error:  # what cannot be looked at may well hold users
+        except OSError as error:  # a file that cannot be examined may contain users
             raise StoreUnavailable(f"{self.where}: {error.strerror}") from error
         return True
 
@@ -130,93 +138,93 @@ class EmbeddedTransport:
         if_exists: str,
         passwords: Sequence[tuple[int, str]] = (),
     ) -> Created:
-        return self._written.batches.create(key, users, if_exists, self._caller, passwords)
+        return self._writer.batches.create(key, users, if_exists, self._caller, passwords)
 
     def look_up(self, users: Sequence[CheckedUser], first: int) -> list[Conflict]:
-        return self._opened.batches.look_up(users, first) if self._opened else []
+        return self._existing.batches.look_up(users, first) if self._existing else []
 
     def find(self, key: str) -> Batch | None:
-        return self._opened.batches.find(key) if self._opened else None
+        return self._existing.batches.find(key) if self._existing else None
 
     def open(self, key: str, if_exists: str) -> Batch:
-        return self._written.batches.open(key, if_exists, self._caller)
+        return self._writer.batches.open(key, if_exists, self._caller)
 
     def claim(self, batch_id: str, number: int, users: Sequence[CheckedUser]) -> ReservedChunk:
-        return self._written.batches.claim(batch_id, number, users)
+        return self._writer.batches.claim(batch_id, number, users)
 
     def conflicts(self, batch_id: str) -> list[Conflict]:
-        return self._plane_with(batch_id).batches.conflicts(batch_id)
+        return self._reader_for(batch_id).batches.conflicts(batch_id)
 
     def release(self, batch_id: str) -> None:
-        self._plane_with(batch_id)
+        self._reader_for(batch_id)
         while True:
-            with suppress(Overloaded):  # it took long, and has to be asked again
-                return self._written.batches.release(batch_id)
+            with suppress(Overloaded):  # it releases a part at a time
+                return self._writer.batches.release(batch_id)
 
     def hash(self, batch_id: str, passwords: Sequence[tuple[int, str]]) -> int:
-        return self._written.batches.hash(batch_id, passwords)
+        return self._writer.batches.hash(batch_id, passwords)
 
     def publish(self, batch_id: str, entries: int) -> Batch:
-        return self._written.batches.publish(batch_id, entries, self._caller)
+        return self._writer.batches.publish(batch_id, entries, self._caller)
 
     def drop(self, batch_id: str) -> Batch:
-        self._plane_with(batch_id)  # a batch that does not exist makes no database
-        return self._written.batches.drop(batch_id, self._caller)
+        self._reader_for(batch_id)  # dropping creates no database
+        return self._writer.batches.drop(batch_id, self._caller)
 
     def show(self, batch_id: str) -> Batch:
-        return self._plane_with(batch_id).batches.show(batch_id)
+        return self._reader_for(batch_id).batches.show(batch_id)
 
     def batches(self, *, open_only: bool, before: str, limit: int) -> list[Batch]:
-        if not (plane := self._told):
+        if not (plane := self._listed):
             return []
         return plane.batches.page(open_only=open_only, before=before, limit=limit)
 
     def created(self, batch_id: str, after: str, limit: int) -> list[AdminCreatedUser]:
-        return self._plane_with(batch_id).batches.created(batch_id, after, limit)
+        return self._reader_for(batch_id).batches.created(batch_id, after, limit)
 
     def users(
         self, *, email: str, name: str, suspended: bool = False, after: str, limit: int
     ) -> list[User]:
-        if not (plane := self._told):
+        if not (plane := self._listed):
             return []
         return plane.users.page(
             email=email, name=name, suspended=suspended, after=after, limit=limit
         )
 
     def users_with_email(self, email: str) -> list[User]:
-        return plane.users.with_email(email) if (plane := self._told) else []
+        return plane.users.with_email(email) if (plane := self._listed) else []
 
     def users_with_name(self, name: str) -> list[User]:
-        return plane.users.with_name(name) if (plane := self._told) else []
+        return plane.users.with_name(name) if (plane := self._listed) else []
 
     def suspend(self, user_id: str) -> None:
-        self._plane_of(user_id).accounts.suspend(user_id, self._caller)
+        self._writer_for(user_id).accounts.suspend(user_id, self._caller)
 
     def restore(self, user_id: str) -> None:
-        self._plane_of(user_id).accounts.restore(user_id, self._caller)
+        self._writer_for(user_id).accounts.restore(user_id, self._caller)
 
     def delete(self, user_id: str) -> None:
-        self._plane_of(user_id).accounts.delete(user_id, self._caller)
+        self._writer_for(user_id).accounts.delete(user_id, self._caller)
 
     def set_role(self, user_id: str, role: str) -> None:
-        self._plane_of(user_id).accounts.set_role(user_id, role, self._caller)
+        self._writer_for(user_id).accounts.set_role(user_id, role, self._caller)
 
     def set_password_links(self, user_ids: Sequence[str]) -> list[PasswordLink]:
-        if not user_ids and not self._opened:
+        if not user_ids and not self._existing:
             return []
-        return self._plane_of(*user_ids[:1]).links.create(user_ids, self._caller)
+        return self._writer_for(*user_ids[:1]).links.create(user_ids, self._caller)
 
     def without_credentials(self, batch_id: str, after: str, limit: int) -> list[User]:
-        return self._plane_with(batch_id).links.without_credentials(batch_id, after, limit)
+        return self._reader_for(batch_id).links.without_credentials(batch_id, after, limit)
 
     def audit(self, after: int, limit: int) -> list[AuditEntry]:
-        return plane.trail.page(after, limit) if (plane := self._told) else []
+        return plane.trail.page(after, limit) if (plane := self._listed) else []
 
-    def hurry(self) -> None:
-        """No call waits to be repeated here."""
+    def cancel_retries(self) -> None:
+        """Do nothing: no call is repeated here."""
 
     def close(self) -> None:
-        for plane in (self._reader, self.__dict__.pop("_written", None)):
+        for plane in (self._reader, self.__dict__.pop("_writer", None)):
             if plane:
                 plane.close()
         self._reader = None

@@ -1,4 +1,4 @@
-"""What an answer over HTTP, or the lack of one, means."""
+"""Turn HTTP responses, and failures to get one, into results and errors."""
 
 import ssl
 from http import HTTPStatus
@@ -34,7 +34,7 @@ __all__ = ["decoded", "error_of", "unreachable"]
 
 Kind = TypeVar("Kind")
 
-#: code -> the error that has it, of those that are made of a text alone
+#: code -> the error class that has it, of those that take a message alone
 _BY_CODE: dict[str, type[AnyscaleError]] = {
     kind.code: kind
     for kind in vars(errors).values()
@@ -44,46 +44,49 @@ _BY_CODE: dict[str, type[AnyscaleError]] = {
 }
 
 
-def decoded(host: str, answer: BaseHTTPResponse, kind: type[Kind]) -> Kind:
-    """Read the body of a good answer.
+def decoded(host: str, response: BaseHTTPResponse, kind: type[Kind]) -> Kind:
+    """Decode the body of a successful response.
 
     Raises:
-        NotAControlPlane: it is no control plane's.
-        VersionMismatch: it is another version's.
+        NotAControlPlane: another program has responded.
+        VersionMismatch: the control plane has another version of the interface.
     """
-    _check_identity(host, answer)
+    _check_identity(host, response)
     try:
         if kind is type(None):
             return kind()
-        return json.decode(answer.data, type=kind)
+        return json.decode(response.data, type=kind)
     except (DecodeError, ValidationError) as error:
         raise VersionMismatch(
-            f"the answer of {host} is not understood ({error}): "
+            f"the response of {host} is not understood ({error}): "
             "use the same version of musterroll on both sides"
         ) from None
 
 
-def error_of(host: str, answer: BaseHTTPResponse, *, begun: bool) -> AnyscaleError:
-    """Give the error that an answer tells of.
+def error_of(host: str, response: BaseHTTPResponse, *, outcome_unknown: bool) -> AnyscaleError:
+    """Return the error for a response that is not a success.
 
     Args:
-        host: that was asked.
-        answer: not a good one.
-        begun: whether the call may have changed something.
+        host: of the request.
+        response: with an HTTP status of 300 or more.
+        outcome_unknown: whether the call may have changed something if it failed half-way.
     """
-    if IDENTITY not in answer.headers:
-        return _of_another(host, answer, begun=begun)
+    if IDENTITY not in response.headers:
+        return _proxy_error(host, response, outcome_unknown=outcome_unknown)
     try:
-        _check_identity(host, answer)
-        document = json.decode(answer.data, type=ProblemDocument)
+        _check_identity(host, response)
+        document = json.decode(response.data, type=ProblemDocument)
     except VersionMismatch as mismatch:
         return mismatch
     except (DecodeError, ValidationError):
-        return ServerFault(f"{host} answers with HTTP {answer.status} and no reason", begun=begun)
-    return _told(document, begun=begun)
+        return ServerFault(
+            f"{host} answers with HTTP {response.status} and no reason",
+            outcome_unknown=outcome_unknown,
+        )
+    return _document_error(document, outcome_unknown=outcome_unknown)
 
 
-def _told(document: ProblemDocument, *, begun: bool) -> AnyscaleError:
+def _document_error(document: ProblemDocument, *, outcome_unknown: bool) -> AnyscaleError:
     if document.problems:
         return BatchRefused(document.problems)
     if document.code == FeatureUnavailable.code:
@@ -93,42 +96,42 @@ def _told(document: ProblemDocument, *, begun: bool) -> AnyscaleError:
         detail += f" (request {document.request_id})"
     kind = _BY_CODE.get(document.code, ServerFault)
     if issubclass(kind, Unavailable):
-        return kind(detail, begun=begun)
+        return kind(detail, outcome_unknown=outcome_unknown)
     if kind is BatchUnfinished:
         return BatchUnfinished(document.detail, document.batch_id)
     return kind(detail)
 
 
-def _check_identity(host: str, answer: BaseHTTPResponse) -> None:
-    spoken = answer.headers.get(IDENTITY)
-    if spoken is None:
+def _check_identity(host: str, response: BaseHTTPResponse) -> None:
+    version = response.headers.get(IDENTITY)
+    if version is None:
         raise NotAControlPlane(
             f"{host} answers, but it is no anyscale control plane: is the address right?"
         )
-    if spoken != API:
+    if version != API:
         raise VersionMismatch(
-            f"{host} speaks version {spoken} of the interface, and this command version {API}: "
+            f"{host} speaks version {version} of the interface, and this command version {API}: "
             "use the same version of musterroll on both sides"
         )
 
 
-def _of_another(host: str, answer: BaseHTTPResponse, *, begun: bool) -> AnyscaleError:
-    """Give the error for an answer of something in between, or instead of a control plane."""
-    status = answer.status
+def _proxy_error(host: str, response: BaseHTTPResponse, *, outcome_unknown: bool) -> AnyscaleError:
+    """Return the error for a response of a proxy, or of another program at the host."""
+    status = response.status
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        return Overloaded(f"what is in front of {host} has too much to do (HTTP 429)")
+        return Overloaded(f"a proxy in front of {host} is too busy (HTTP 429)")
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return ServerUnreachable(
-            f"what is in front of {host} answers with HTTP {status}: the control plane behind it "
+            f"a proxy in front of {host} answers with HTTP {status}: the control plane behind it "
             "is down or too slow",
-            begun=begun,
+            outcome_unknown=outcome_unknown,
         )
     if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         return NotAControlPlane(
             f"a proxy in front of {host} refuses a request of this size (HTTP 413): let it take "
             "64 MiB"
         )
-    if where := answer.headers.get("location"):
+    if where := response.headers.get("location"):
         return NotAControlPlane(f"{host} points to {where}: use the address of the control plane")
     return NotAControlPlane(
         f"{host} answers with HTTP {status}, but it is no anyscale control plane: is the address "
@@ -136,36 +139,37 @@ def _of_another(host: str, answer: BaseHTTPResponse, *, begun: bool) -> Anyscale
     )
 
 
-def unreachable(host: str, error: HTTPError, *, begun: bool) -> ServerUnreachable:
-    """Give the error for an answer that did not come.
+def unreachable(host: str, error: HTTPError, *, outcome_unknown: bool) -> ServerUnreachable:
+    """Return the error for a request without a response.
 
     Args:
-        host: that was asked.
-        error: what urllib3 says.
-        begun: whether the call may have changed something, had it arrived.
+        host: of the request.
+        error: of urllib3.
+        outcome_unknown: whether the call may have changed something if it arrived.
     """
     reason = error.original_error if isinstance(error, ProxyError) else error
-    via = "the proxy for " if isinstance(error, ProxyError) else ""
     if "Tunnel connection failed" in str(reason):
-        text, arrived = f"{via or 'the proxy for '}{host} does not let it through: {reason}", False
-    elif isinstance(reason, NameResolutionError):
-        text, arrived = f"there is no host of the name in {via}{host}: is it right?", False
-    elif isinstance(reason, SSLError):
-        text, arrived = f"no secure connection to {via}{host}: {_tls(reason)}", _is_late(reason)
-    elif isinstance(reason, NewConnectionError):
-        text, arrived = f"nothing listens at {via}{host}: is the control plane running?", False
-    elif isinstance(reason, ConnectTimeoutError):
-        text, arrived = (
-            f"{via}{host} does not answer: is it up, and may this machine reach it?",
-            False,
-        )
-    else:
-        text, arrived = f"the connection to {via}{host} was cut before the answer came", True
-    return ServerUnreachable(text, begun=begun and arrived)
+        return ServerUnreachable(f"the proxy for {host} does not let it through: {reason}")
+    where = f"the proxy for {host}" if isinstance(error, ProxyError) else host
+    text, may_have_arrived = _explained(reason, where)
+    return ServerUnreachable(text, outcome_unknown=outcome_unknown and may_have_arrived)
 
 
-def _is_late(error: SSLError) -> bool:
-    """Say whether the connection may have been secure before: the request may have gone then."""
+def _explained(error: Exception, where: str) -> tuple[str, bool]:
+    """Return what to tell the user, and whether the request may have arrived."""
+    if isinstance(error, NameResolutionError):
+        return f"there is no host of the name in {where}: is it right?", False
+    if isinstance(error, SSLError):
+        return f"no secure connection to {where}: {_tls(error)}", _after_handshake(error)
+    if isinstance(error, NewConnectionError):
+        return f"nothing listens at {where}: is the control plane running?", False
+    if isinstance(error, ConnectTimeoutError):
+        return f"{where} does not answer: is it up, and may this machine reach it?", False
+    return f"the connection to {where} was cut before the answer came", True
+
+
+def _after_handshake(error: SSLError) -> bool:
+    """Return whether TLS may have worked before the error, so that the request was sent."""
     cause = error.args[0] if error.args else None
     early = ("WRONG_VERSION", "RECORD_LAYER", "HANDSHAKE", "UNKNOWN_PROTOCOL", "ALERT", "EOF")
     is_early = any(word in str(cause).upper() for word in early)

@@ -1,4 +1,4 @@
-"""Asking a control plane over HTTP, and again until it has answered."""
+"""An HTTP client that repeats a request until the control plane has responded."""
 
 import gzip
 import random
@@ -42,32 +42,32 @@ __all__ = ["RetryingClient"]
 
 Kind = TypeVar("Kind")
 
-#: Seconds for which a call that gets no answer is repeated. A server restarts in less.
+#: Seconds for which a call without a response is repeated. A server restarts in less.
 _PATIENCE = 100.0
 
-#: The same for the first call of all: whoever mistyped the address does not want to wait.
+#: The same before the first response of all, so that a wrong address fails soon.
 _FIRST_PATIENCE = 2.0
 
-#: The same while the control plane says that it has too much to do: it works, if not for us.
+#: The same while the control plane responds that it is busy: it works, but for other clients.
 _BUSY_PATIENCE = 1800.0
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 5.0
 
 _LONGEST_RETRY_AFTER = 60.0
 
-#: Reading is given up well before patience ends, so that the call is made once more.
+#: Reading times out well before patience ends, so that the call is repeated at least once.
 _TIMEOUT = urllib3.Timeout(connect=10, read=45)
 
-#: Seconds between two failures from which on they are of two outages. One outage meets every call
-#: under way, and is told once.
+#: Seconds between two failures that count as two outages. An outage makes all calls in progress
+#: fail, and is reported once.
 _SAME_OUTAGE = 10.0
 
 #: octets of a body from which on it is compressed
 _COMPRESS_FROM = 1024
 
 
-#: What says what became of a call, also of one that was made before and whose answer was lost.
-_VERDICTS = (
+#: Errors that tell the outcome of a call, also of an earlier attempt whose response was lost.
+_OUTCOMES = (
     BatchGone,
     BatchRefused,
     BatchUnfinished,
@@ -79,54 +79,59 @@ _VERDICTS = (
 
 
 class RetryState:
-    """Whether a call is made once more, and what is known of it.
+    """The attempts of one call: whether to make another, and the error if there is none.
 
     Args:
-        hurry: is set when nobody waits for the call any more.
+        cancelled: is set when the result is not needed any more.
     """
 
-    def __init__(self, hurry: threading.Event) -> None:
-        self._hurry = hurry
+    def __init__(self, cancelled: threading.Event) -> None:
+        self._cancelled = cancelled
         self._since = time.monotonic()
         self._pause = _FIRST_PAUSE
-        self._waited = 0
-        #: Whether it may have arrived. What became of it is then not known, whatever fails later.
-        self.begun = False
+        self._retries = 0
+        #: Whether an attempt may have arrived. The outcome is then unknown, whatever fails later.
+        self.outcome_unknown = False
 
     @property
     def is_first(self) -> bool:
-        """Whether it was made once so far."""
-        return self._waited == 1
+        """Whether exactly one retry was decided so far."""
+        return self._retries == 1
 
-    def waits(self, error: Unavailable | Overloaded, patience: float) -> bool:
-        """Wait for a while, if there is hope; say whether there is."""
-        wait = self._pause * random.uniform(0.5, 1.0)  # noqa: S311 - no secret; not all at once
+    def wait(self, error: Unavailable | Overloaded, patience: float) -> bool:
+        """Wait before the next attempt; return False if there is to be none.
+
+        Args:
+            error: of the last attempt.
+            patience: seconds without a response after which the call fails.
+        """
+        pause = self._pause * random.uniform(0.5, 1.0)  # noqa: S311 - no secret; not all at once
         if isinstance(error, Overloaded):
-            patience, wait = _BUSY_PATIENCE, max(wait, error.retry_after_seconds)
-        if time.monotonic() + wait - self._since > patience or self._hurry.wait(wait):
+            patience, pause = _BUSY_PATIENCE, max(pause, error.retry_after_seconds)
+        if time.monotonic() + pause - self._since > patience or self._cancelled.wait(pause):
             return False
         if isinstance(error, Overloaded):
-            self._since = time.monotonic()  # it was an answer: patience with silence begins anew
-        self._waited += 1
+            self._since = time.monotonic()  # it was a response: the time without one starts anew
+        self._retries += 1
         self._pause = min(self._pause * 2, _LONGEST_PAUSE)
         return True
 
-    def last(self, error: AnyscaleError) -> AnyscaleError:
-        """Give the error with which the call ends."""
-        if not self.begun or isinstance(error, _VERDICTS):
+    def final_error(self, error: AnyscaleError) -> AnyscaleError:
+        """Return the error with which the call ends."""
+        if not self.outcome_unknown or isinstance(error, _OUTCOMES):
             return error
         if isinstance(error, Unavailable):
-            error.begun = True
+            error.outcome_unknown = True
             return error
-        return ServerUnreachable(str(error), begun=True)
+        return ServerUnreachable(str(error), outcome_unknown=True)
 
 
 class RetryingClient:
-    """Connections to one control plane, which threads share.
+    """The requests to one control plane; threads share it.
 
     Args:
         host: `https://...`
-        token: an owner's.
+        token: of an owner.
         at_once: requests at a time, at most.
     """
 
@@ -138,22 +143,22 @@ class RetryingClient:
             "Accept-Encoding": "gzip",
         }
         self._pool = _pool(host, at_once)
-        self._pace = AdaptiveLimit(at_once)
+        self._limit = AdaptiveLimit(at_once)
         self._patience = _FIRST_PATIENCE
-        self._hurry = threading.Event()
-        self._telling = threading.Lock()
-        self._failed = -_SAME_OUTAGE
-        #: is told what a person should know
-        self.notice: Callable[[str], None] = lambda _: None
+        self._cancelled = threading.Event()
+        self._outage_lock = threading.Lock()
+        self._last_failure = -_SAME_OUTAGE
+        #: receives messages for the user
+        self.on_notice: Callable[[str], None] = lambda _: None
 
     def __repr__(self) -> str:
         return f"RetryingClient({self._host!r})"
 
     def close(self) -> None:
-        """Let the connections go."""
+        """Close the connections."""
         self._pool.clear()
 
-    def ask(
+    def request(
         self,
         kind: type[Kind],
         method: str,
@@ -164,64 +169,64 @@ class RetryingClient:
         changes: bool | None = None,
         **query: Any,
     ) -> Kind:
-        """Make a call, and again while there is hope: each is the same when it is repeated.
+        """Make a call; repeat it while that may help. Repeating it changes nothing more.
 
         Args:
-            kind: of the answer.
+            kind: the type of the response.
             method: of HTTP.
             path: of the call.
-            body: to be sent as JSON.
+            body: is sent as JSON.
             key: the idempotency key.
-            changes: whether it may change something; by default what is not a GET does.
+            changes: whether it may change something; by default every method but GET may.
             query: parameters.
 
         Raises:
-            AnyscaleError: the one that the control plane tells of, or why there is no answer.
+            AnyscaleError: the one that the control plane returned, or why there is no response.
         """
         url = f"{self._host}{path}" + (f"?{urlencode(query)}" if query else "")
-        data, headers = _packed(body, key)
+        data, headers = _encoded(body, key)
         changes = method != "GET" if changes is None else changes
-        hope = RetryState(self._hurry)
+        state = RetryState(self._cancelled)
         while True:
             try:
-                answer = self._once(method, url, data, headers, changes=changes)
-                return decoded(self._host, answer, kind)
+                response = self._send(method, url, data, headers, changes=changes)
+                return decoded(self._host, response, kind)
             except (Unavailable, Overloaded) as error:
-                hope.begun = hope.begun or (isinstance(error, Unavailable) and error.begun)
-                if not hope.waits(error, self._patience):
-                    raise hope.last(error) from None
-                if hope.is_first and isinstance(error, Unavailable):
-                    self._tell(error)
+                state.outcome_unknown |= isinstance(error, Unavailable) and error.outcome_unknown
+                if not state.wait(error, self._patience):
+                    raise state.final_error(error) from None
+                if state.is_first and isinstance(error, Unavailable):
+                    self._report(error)
             except (NotAControlPlane, VersionMismatch) as error:
-                # Something was answered, and not what became of the call.
-                hope.begun = hope.begun or changes
-                raise hope.last(error) from None
+                # There was a response, but it does not tell the outcome of the call.
+                state.outcome_unknown |= changes
+                raise state.final_error(error) from None
             except NotFound as error:
-                if method == "DELETE" and hope.begun:
-                    return kind()  # it is gone by the call whose answer was lost
-                raise hope.last(error) from None
+                if method == "DELETE" and state.outcome_unknown:
+                    return kind()  # the attempt whose response was lost has deleted it
+                raise state.final_error(error) from None
             except AnyscaleError as error:
-                raise hope.last(error) from None
+                raise state.final_error(error) from None
 
-    def _tell(self, error: Unavailable) -> None:
-        """Say that calls are made again, with the reason last: it may end with a question."""
-        with self._telling:
-            last, self._failed = self._failed, time.monotonic()
-            is_new = self._failed - last >= _SAME_OUTAGE
+    def _report(self, error: Unavailable) -> None:
+        """Tell the user that calls are repeated. The reason is last, as it may be a question."""
+        with self._outage_lock:
+            previous, self._last_failure = self._last_failure, time.monotonic()
+            is_new = self._last_failure - previous >= _SAME_OUTAGE
         if is_new:
-            self.notice(f"Trying again: {error}")
+            self.on_notice(f"Trying again: {error}")
 
-    def hurry(self) -> None:
-        """Let the calls fail that wait to be repeated; later ones wait again."""
-        self._hurry.set()
-        self._hurry = threading.Event()
+    def cancel_retries(self) -> None:
+        """Make the calls fail that wait for their next attempt; later calls wait again."""
+        self._cancelled.set()
+        self._cancelled = threading.Event()
 
-    def _once(
+    def _send(
         self, method: str, url: str, data: bytes | None, headers: dict[str, str], *, changes: bool
     ) -> urllib3.BaseHTTPResponse:
-        with self._pace.turn():
+        with self._limit.slot():
             try:
-                answer = self._pool.request(
+                response = self._pool.request(
                     method,
                     url,
                     body=data,
@@ -231,25 +236,25 @@ class RetryingClient:
                     timeout=_TIMEOUT,
                 )
             except HTTPError as error:
-                raise unreachable(self._host, error, begun=changes) from None
-        if answer.status >= HTTPStatus.MULTIPLE_CHOICES:  # all that is not a success
-            raise self._refusal(answer, changes=changes)
+                raise unreachable(self._host, error, outcome_unknown=changes) from None
+        if response.status >= HTTPStatus.MULTIPLE_CHOICES:  # all that is not a success
+            raise self._error(response, changes=changes)
         self._patience = _PATIENCE
-        self._pace.answered()
-        return answer
+        self._limit.increase()
+        return response
 
-    def _refusal(self, answer: urllib3.BaseHTTPResponse, *, changes: bool) -> Exception:
-        error = error_of(self._host, answer, begun=changes)
+    def _error(self, response: urllib3.BaseHTTPResponse, *, changes: bool) -> Exception:
+        error = error_of(self._host, response, outcome_unknown=changes)
         if isinstance(error, Overloaded):
-            self._patience = _PATIENCE  # it is there, if busy
-            self._pace.refused()
-            asked = answer.headers.get("retry-after", "")
-            seconds = float(asked) if asked.isdigit() else 0.0
+            self._patience = _PATIENCE  # the control plane exists, though it is busy
+            self._limit.decrease()
+            retry_after = response.headers.get("retry-after", "")
+            seconds = float(retry_after) if retry_after.isdigit() else 0.0
             error.retry_after_seconds = min(seconds, _LONGEST_RETRY_AFTER)
         return error
 
 
-def _packed(body: Any, key: str | None) -> tuple[bytes | None, dict[str, str]]:
+def _encoded(body: Any, key: str | None) -> tuple[bytes | None, dict[str, str]]:
     headers = {"Idempotency-Key": key} if key else {}
     if body is None:
         return None, headers
@@ -262,12 +267,12 @@ def _packed(body: Any, key: str | None) -> tuple[bytes | None, dict[str, str]]:
 
 
 def _pool(host: str, at_once: int) -> urllib3.PoolManager:
-    """Make the pool, through the proxy that the environment names for this host, if it does.
+    """Create the connection pool, through the proxy that the environment names for the host.
 
-    Whose certificates are trusted is the system's to say, or the file in `SSL_CERT_FILE`.
+    The system decides which certificates are trusted, or the file that `SSL_CERT_FILE` names.
 
     Raises:
-        ConfigError: the proxy's address is not fit.
+        ConfigError: the proxy's address is wrong.
     """
     parts = urlsplit(host)
     proxies = getproxies()
@@ -275,9 +280,11 @@ def _pool(host: str, at_once: int) -> urllib3.PoolManager:
     if not proxy or is_on_loopback(host) or proxy_bypass(parts.netloc):
         return urllib3.PoolManager(maxsize=at_once, block=True)
     try:
-        secret = urllib3.util.parse_url(proxy).auth
-        headers = urllib3.make_headers(proxy_basic_auth=unquote(secret)) if secret else None
+        credentials = urllib3.util.parse_url(proxy).auth
+        headers = (
+            urllib3.make_headers(proxy_basic_auth=unquote(credentials)) if credentials else None
+        )
         return urllib3.ProxyManager(proxy, proxy_headers=headers, maxsize=at_once, block=True)
     except (HTTPError, ValueError):
-        # Not the address: it may hold a password.
+        # The message leaves out the address, which may contain a password.
         raise ConfigError("the proxy that the environment names has no fit address") from None

@@ -105,7 +105,7 @@ class BatchRun:
         self._is_abandoned = is_abandoned
         self._log = log
         self._on_progress = on_progress
-        transport.notice = log
+        transport.on_notice = log
         self._policy = transport.policy()
 
     def dry_run(self) -> Outcome:
@@ -170,7 +170,7 @@ class BatchRun:
         except BatchRefused as error:
             raise BatchRefused(reading.locate(error.problems)) from None
         except Unavailable as error:
-            if not error.begun:
+            if not error.outcome_unknown:
                 raise
             raise BatchUnfinished(f"{error}; the outcome is not known") from error
         return Outcome(
@@ -228,7 +228,7 @@ class BatchRun:
         done = 0
         reading = self._source.reading(self._policy)
         with BoundedExecutor[int](
-            self._transport.hashes_at_once, self._transport.hurry, self._log
+            self._transport.hashes_at_once, self._transport.cancel_retries, self._log
         ) as executor:
             for chunk in password_chunks(reading, self._policy.chunk_passwords):
                 call = partial(self._transport.hash, batch.batch_id, chunk)

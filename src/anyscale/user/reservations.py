@@ -92,7 +92,9 @@ class Reservations:
         entries = passwords = 0
         responses: list[ReservedChunk] = []
         with BoundedExecutor[ReservedChunk](
-            self._transport.claims_at_once, self._transport.hurry, self._transport.notice
+            self._transport.claims_at_once,
+            self._transport.cancel_retries,
+            self._transport.on_notice,
         ) as executor:
             for number, chunk in enumerate(self._chunks(reading)):
                 entries += len(chunk.users)

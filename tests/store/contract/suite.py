@@ -224,7 +224,7 @@ class ReadyRules(StoreSteps):
         set_schema(99)
         with pytest.raises(StoreUnavailable, match="schema 99, and this version knows") as caught:
             store.ready()
-        assert not caught.value.begun
+        assert not caught.value.outcome_unknown
         set_schema(1)
         with pytest.raises(StoreUnavailable, match="schema 1, and this version needs"):
             store.ready()
@@ -245,7 +245,7 @@ class ClosingRules(StoreSteps):
         for call in calls:
             with pytest.raises(StoreUnavailable, match="is closed") as caught:
                 call()
-            assert not caught.value.begun
+            assert not caught.value.outcome_unknown
         store.close()
 
     def test_a_read_in_progress_finishes_when_the_store_is_closed(self, store: Store) -> None:

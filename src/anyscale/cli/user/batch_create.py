@@ -152,7 +152,7 @@ def _ended_unless_unfinished(run: ResumableRun) -> Iterator[None]:
         run.end_after_error()
         raise
     except AnyscaleError as error:
-        if run.is_resumed or (isinstance(error, Unavailable) and error.begun):
+        if run.is_resumed or (isinstance(error, Unavailable) and error.outcome_unknown):
             raise BatchUnfinished(str(error)) from error
         run.end_after_error()
         raise

@@ -71,7 +71,7 @@ def translated(place: DatabaseAddress, *, begun: bool = False) -> Iterator[None]
     try:
         yield
     except psycopg.Error as error:
-        raise StoreUnavailable(place.message(error), begun=begun) from error
+        raise StoreUnavailable(place.message(error), outcome_unknown=begun) from error
 
 
 def _is_plain(parts: dict[str, Any]) -> bool:

@@ -148,7 +148,9 @@ class PostgresUsers(SqlUsers):
                 self._postgres.execute(_DELETE_ENDED, (ended,))
             elif all(row[1] for row in holders):
                 return [EmailHolder(*row) for row in holders]
-        raise StoreUnavailable("others keep taking and freeing the same emails", begun=True)
+        raise StoreUnavailable(
+            "others keep taking and freeing the same emails", outcome_unknown=True
+        )
 
     def _find_holders(self) -> list[tuple[Any, ...]]:
         """Return the users whose email another row has, with that row, if it still exists."""

@@ -232,6 +232,8 @@ def _translated(path: Path, *, begun: bool = False) -> Iterator[None]:
     except sqlite3.Error as error:
         name = getattr(error, "sqlite_errorname", "") or ""
         reason = next((text for key, text in _REASONS.items() if name.startswith(key)), None)
-        raise StoreUnavailable(f"{path}: {reason or error}", begun=begun) from error
+        raise StoreUnavailable(f"{path}: {reason or error}", outcome_unknown=begun) from error
     except OSError as error:
-        raise StoreUnavailable(f"{path}: {error.strerror or error}", begun=begun) from error
+        raise StoreUnavailable(
+            f"{path}: {error.strerror or error}", outcome_unknown=begun
+        ) from error
