@@ -50,6 +50,10 @@ class Chunk(NamedTuple):
     #: each with the position of its user in the input
     passwords: list[tuple[int, str]]
 
+    def __repr__(self) -> str:
+        """Show no password: tracebacks may show local variables."""
+        return f"Chunk({len(self.users)} users, {len(self.passwords)} passwords)"
+
 
 def chunks(reading: Reading, size: int) -> Iterator[Chunk]:
     """Cut a reading into chunks of a number of users."""
