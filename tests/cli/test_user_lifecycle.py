@@ -33,7 +33,7 @@ FILE = """create_users:
 
 @pytest.fixture
 def server(database: str, tmp_path: Path) -> Iterator[ServerProcess]:
-    with ServerProcess(database, tmp_path, ANYSCALE_PUBLIC_URL=ADDRESS) as server:
+    with ServerProcess(database, tmp_path, settings={"ANYSCALE_PUBLIC_URL": ADDRESS}) as server:
         yield server
 
 

@@ -23,7 +23,7 @@ def test_a_restored_dump_has_the_accounts_the_tokens_and_the_trail(
         env = {"ANYSCALE_HOST": server.url, "ANYSCALE_CLI_TOKEN": server.token()}
         assert anyscale("user", "batch-create", "-f", example, env=env).returncode == 0
         head = json.loads(anyscale("audit", "verify", "-o", "json", env=env).stdout)["head"]
-        database = re.findall(r"/(mortal_\w+)", stoppable_postgres_url)[0]
+        database = re.findall(r"/(stoppable_\w+)", stoppable_postgres_url)[0]
         postgres_server.restore(postgres_server.dump(database), name)
 
     try:

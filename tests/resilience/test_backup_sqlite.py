@@ -6,24 +6,23 @@ import re
 import shutil
 import sqlite3
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from msgspec import Struct
-from tests.support.commands import CommandResult, RunAnyscale
-from tests.support.paths import ROOT
+from tests.support.command_process import CommandProcess
+from tests.support.commands import CommandResult, RunAnyscale, start_command
+from tests.support.paths import BIN, ROOT
 from tests.support.ports import free_port
-from tests.support.server_process import run_server_process
+from tests.support.server_process import ServerProcess
+from tests.support.users_files import write_flow_users_file
 
 PAGE = ROOT / "docs" / "operations" / "backup.md"
 
 #: users of the batch that is open, each with a password
 COUNT = 300
-
-BIN = Path(sys.executable).parent
 
 
 def told(part: str) -> str:
@@ -80,10 +79,6 @@ class BackUp(Struct, frozen=True):
         return {"ANYSCALE_HOST": host, "ANYSCALE_CLI_TOKEN": self.token}
 
 
-def start(port: int) -> str:
-    return f"{BIN / 'anyscale'} server start --port {port}"
-
-
 def hashes(database: Path) -> dict[str, str]:
     connection = sqlite3.connect(database, timeout=30)
     try:
@@ -95,21 +90,12 @@ def hashes(database: Path) -> dict[str, str]:
         connection.close()
 
 
-def wait_for(condition: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
+def wait_for(condition: Callable[[], bool], process: CommandProcess) -> None:
     deadline = time.monotonic() + 60
     while not condition():
         assert process.poll() is None, "the batch ended too early"
         assert time.monotonic() < deadline
         time.sleep(0.01)
-
-
-def many_users(path: Path) -> Path:
-    lines = (
-        f"- {{name: n{i}, email: n{i}@example.com, password: kx-{i}-quvam-dirolt}}\n"
-        for i in range(COUNT)
-    )
-    path.write_text("create_users:\n" + "".join(lines), encoding="utf-8")
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -120,25 +106,26 @@ def taken(tmp_path_factory: pytest.TempPathFactory) -> BackUp:
     folder.mkdir()
     server = {"ANYSCALE_DATABASE_URL": f"sqlite:///{database}"}
     token = shell("anyscale server create-token --name jane", folder, **server).strip()
-    made = BackUp(folder / "backup.db", folder, port, token, "", many_users(tmp_path / "many.yaml"))
+    made = BackUp(
+        folder / "backup.db",
+        folder,
+        port,
+        token,
+        "",
+        write_flow_users_file(tmp_path / "many.yaml", range(COUNT), COUNT, "n"),
+    )
     environment = made.environment() | {"HOME": str(folder)}
-    with run_server_process(start(port), port, environment=server):
+    with ServerProcess(server["ANYSCALE_DATABASE_URL"], tmp_path, port=port, real_hashes=True):
         example = ROOT / "examples" / "users.yaml"
         shell(f"anyscale user batch-create -f {example}", folder, **environment)
         shell(told("> backup.head"), folder, **environment)
-        client = subprocess.Popen(
-            [str(BIN / "anyscale"), "user", "batch-create", "-f", str(made.users)],
-            env=os.environ | environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        client = start_command("user", "batch-create", "-f", made.users, env=environment)
         try:
             wait_for(lambda: len(hashes(database)) > 64, client)
             back_up_sqlite(database, folder)
             assert client.poll() is None, "the batch ended too early"
         finally:
             client.kill()
-            client.wait()
     shutil.rmtree(database.parent)
     head = re.findall(r"^head: (\S+)", (folder / "backup.head").read_text(), re.MULTILINE)[0]
     return BackUp(made.copy, folder, port, token, head, made.users)
@@ -172,9 +159,7 @@ def test_a_restored_backup_has_the_accounts_and_its_trail_goes_through_the_noted
 ) -> None:
     url = restore_sqlite(backup.copy, tmp_path / "restored")
 
-    with run_server_process(
-        start(backup.port), backup.port, environment={"ANYSCALE_DATABASE_URL": url}
-    ):
+    with ServerProcess(url, tmp_path, port=backup.port):
         assert emails(anyscale, backup) == ["test1@anyscale.com", "test2@anyscale.com"]
         checked = shell(told("verify --head"), backup.folder, **backup.environment())
 
@@ -196,9 +181,7 @@ def test_a_batch_that_was_open_in_the_backup_goes_on_after_the_restore(
     url = restore_sqlite(backup.copy, tmp_path / "restored")
     before = hashes(backup.copy)
 
-    with run_server_process(
-        start(backup.port), backup.port, environment={"ANYSCALE_DATABASE_URL": url}
-    ):
+    with ServerProcess(url, tmp_path, port=backup.port):
         batch_id = open_batch(anyscale, backup)
         result = create(anyscale, backup)
         assert len(emails(anyscale, backup)) == 2 + COUNT
@@ -215,9 +198,7 @@ def test_a_batch_that_was_open_in_the_backup_can_be_dropped_after_the_restore(
     url = restore_sqlite(backup.copy, tmp_path / "restored")
     elsewhere = {"HOME": str(tmp_path / "another-home")}  # knows nothing of the run
 
-    with run_server_process(
-        start(backup.port), backup.port, environment={"ANYSCALE_DATABASE_URL": url}
-    ):
+    with ServerProcess(url, tmp_path, port=backup.port):
         dropped = anyscale(
             "batch", "drop", open_batch(anyscale, backup), env=backup.environment() | elsewhere
         )
@@ -236,9 +217,7 @@ def test_what_came_after_the_backup_is_told_from_what_was_in_it(
     number, _, digest = backup.head.partition(":")
     later = f"{int(number) + 1}:{digest}"
 
-    with run_server_process(
-        start(backup.port), backup.port, environment={"ANYSCALE_DATABASE_URL": url}
-    ):
+    with ServerProcess(url, tmp_path, port=backup.port):
         result = anyscale("audit", "verify", "--head", later, env=backup.environment())
 
     assert result.returncode == 1

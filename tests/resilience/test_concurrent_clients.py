@@ -1,14 +1,12 @@
 """8 clients at once with overlapping files: each email once, and every client is told the truth."""
 
 import json
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
 import pytest
-from tests.support.commands import RunAnyscale
-from tests.support.paths import ANYSCALE
+from tests.support.commands import RunAnyscale, start_command
 from tests.support.server_process import ServerProcess
 
 CLIENTS = 8
@@ -39,30 +37,26 @@ def test_eight_clients_at_once(
     if_exists: str,
 ) -> None:
     users = pytestconfig.getoption("--crowd-users")
+    options = ("-o", "json", "--if-exists", if_exists)
     processes = [
-        subprocess.Popen(
-            [ANYSCALE, "user", "batch-create", "-f", file, "-o", "json", "--if-exists", if_exists],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        start_command("user", "batch-create", "-f", file, *options)
         for file in files(tmp_path, users)
     ]
-    ends = [(process, *process.communicate(timeout=400)) for process in processes]
+    ends = [process.finish(400) for process in processes]
 
     created: list[str] = []
-    for process, output, said in ends:
-        assert "deadlock" not in said.lower()
-        told = json.loads(output)
-        if process.returncode == 0:
+    for end in ends:
+        assert "deadlock" not in end.stderr.lower()
+        told = json.loads(end.stdout)
+        if end.returncode == 0:
             created += [user["email"] for user in told]
         else:
-            assert process.returncode == 1, said
+            assert end.returncode == 1, end.stderr
             assert {problem["code"] for problem in told["problems"]} <= {
                 "email_exists",
                 "email_held",
             }
-    assert sum(process.returncode == 0 for process, _, _ in ends) >= 1
+    assert sum(end.returncode == 0 for end in ends) >= 1
     if if_exists == "skip":
-        assert all(process.returncode == 0 for process, _, _ in ends)
+        assert all(end.returncode == 0 for end in ends)
     assert len(created) == len(set(created)) == count_accounts()

@@ -111,11 +111,11 @@ LOST: dict[str, tuple[Story, StoredState]] = {
     "did not stay published": (TRUE, WHOLE._replace(states={BATCH: "open"})),
     "did not stay dropped": ([*HASHED, dropped(3)], WHOLE),
     "published with other users": ([published(3)], ann_alone),
-    "1 users that were shown are no accounts": (
+    "1 users of a response are no accounts": (
         [*TRUE, listed(5, (ANN, "bob@example.com"))],
         WHOLE,
     ),
-    "2 users that were shown are no accounts": (
+    "2 users of a response are no accounts": (
         [listed(5, (ANN, "ann@example.com"), (BOB, "bob@example.com"))],
         WHOLE._replace(states={BATCH: "open"}),
     ),
@@ -152,7 +152,7 @@ TWICE: dict[str, tuple[Story, StoredState]] = {
         WHOLE._replace(states=dict.fromkeys((BATCH, OTHER), "published")),
     ),
     "0 batches are published": (HASHED, WHOLE._replace(states={BATCH: "open"})),
-    "no answer says published": (HASHED, WHOLE),
+    "no response shows it": (HASHED, WHOLE),
     "1 emails have several accounts": (
         [published(3)],
         StoredState({BATCH: "published"}, ROWS | {BOB: ROWS[ANN]}),

@@ -1,43 +1,28 @@
 """Ctrl-C, at any time."""
 
-import os
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.support.commands import RunAnyscale
-
-
-def users_file(path: Path, count: int, passwords: int) -> Path:
-    entries = (
-        f"- {{name: n{i}, email: u{i}@example.com"
-        + (f", password: kx-{i}-quvam-dirolt" if i < passwords else "")
-        + "}\n"
-        for i in range(count)
-    )
-    path.write_text("create_users:\n" + "".join(entries), encoding="utf-8")
-    return path
+from tests.support.commands import RunAnyscale, start_command
+from tests.support.paths import ANYSCALE
+from tests.support.users_files import write_flow_users_file
 
 
 def interrupt_when(condition: Callable[[], bool], users: Path, times: int = 1) -> tuple[int, str]:
-    process = subprocess.Popen(
-        [str(Path(sys.executable).parent / "anyscale"), "user", "batch-create", "-f", str(users)],
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = start_command("user", "batch-create", "-f", users, real_hashes=True)
     while not condition():
-        assert process.poll() is None, process.stderr and process.stderr.read()
+        assert process.poll() is None, process.stderr
         time.sleep(0.01)
     for _ in range(times):
         process.send_signal(signal.SIGINT)
         time.sleep(0.02)
-    _, said = process.communicate(timeout=60)
-    return process.returncode, said
+    done = process.finish()
+    return done.returncode, done.stderr
 
 
 def batches(data: Path, sql: str) -> int:
@@ -70,7 +55,7 @@ def test_an_interrupted_run_says_so_and_goes_on_by_the_same_command(
     tmp_path: Path,
     data: Path,
 ) -> None:
-    users = users_file(tmp_path / "users.yaml", count, passwords)
+    users = write_flow_users_file(tmp_path / "users.yaml", range(count), passwords)
 
     status, said = interrupt_when(lambda: batches(data, moment) > 0, users, times)
 
@@ -88,9 +73,9 @@ def test_an_interrupted_run_says_so_and_goes_on_by_the_same_command(
 
 
 def test_while_a_page_is_hashed_ctrl_c_is_answered_at_once(tmp_path: Path, data: Path) -> None:
-    users = users_file(tmp_path / "users.yaml", 1_100, 1_100)
+    users = write_flow_users_file(tmp_path / "users.yaml", range(1_100), 1_100)
     with subprocess.Popen(
-        [str(Path(sys.executable).parent / "anyscale"), "user", "batch-create", "-f", str(users)],
+        [ANYSCALE, "user", "batch-create", "-f", str(users)],
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
@@ -112,26 +97,22 @@ def test_while_a_page_is_hashed_ctrl_c_is_answered_at_once(tmp_path: Path, data:
 def test_a_run_that_waits_for_another_one_can_be_interrupted(
     anyscale: RunAnyscale, tmp_path: Path, data: Path
 ) -> None:
-    held = users_file(tmp_path / "held.yaml", 1_100, 200)
-    holder = subprocess.Popen(
-        [str(Path(sys.executable).parent / "anyscale"), "user", "batch-create", "-f", str(held)],
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    held = write_flow_users_file(tmp_path / "held.yaml", range(1_100), 200)
+    holder = start_command("user", "batch-create", "-f", held, real_hashes=True)
     while not batches(data, "select count(*) from users where password_hash is not null"):
         assert holder.poll() is None
         time.sleep(0.01)
-    os.kill(holder.pid, signal.SIGSTOP)
-    users = users_file(tmp_path / "users.yaml", 1_050, 0)
+    holder.send_signal(signal.SIGSTOP)
+    users = write_flow_users_file(tmp_path / "users.yaml", range(1_050))
 
     def waits() -> bool:
         return batches(data, "select count(*) from batches") == 2
 
     status, said = interrupt_when(waits, users)
-    os.kill(holder.pid, signal.SIGCONT)
-    _, held_said = holder.communicate(timeout=60)
+    holder.send_signal(signal.SIGCONT)
+    done = holder.finish()
 
     assert status == 130, said
     assert "Traceback" not in said
-    assert holder.returncode == 0, held_said
+    assert done.returncode == 0, done.stderr
     assert anyscale("user", "batch-create", "-f", users).returncode == 1

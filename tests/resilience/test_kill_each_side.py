@@ -33,6 +33,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture
+def server(database: str, tmp_path: Path) -> Iterator[ServerProcess]:
+    """A server that hashes as slowly as in production, so that it can be killed meanwhile."""
+    with ServerProcess(database, tmp_path, real_hashes=True) as server:
+        yield server
+
+
+@pytest.fixture
 def witness(
     configured_server: ServerProcess, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[HistoryChecker]:
@@ -70,7 +77,6 @@ def test_the_client_is_killed(
     process = running.start()
     time.sleep(moment)
     process.kill()
-    process.communicate()
     end(running, count_accounts, witness)
     check_whole(count_accounts, witness)
 
@@ -89,10 +95,10 @@ def test_the_server_is_killed(
     configured_server.kill()
     stored = witness.check().hashes
     configured_server.start()
-    _, said = process.communicate(timeout=150)
-    assert process.returncode in (0, 3), said
+    done = process.finish(150)
+    assert done.returncode in (0, 3), done.stderr
     assert stored.items() <= witness.check().hashes.items()
-    if process.returncode:
+    if done.returncode:
         end(running, count_accounts, witness)
     check_whole(count_accounts, witness)
 
@@ -102,7 +108,7 @@ def mortal(
     stoppable_postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[HistoryChecker]:
     """Sees the same of a server over a PostgreSQL that may be stopped."""
-    with ServerProcess(stoppable_postgres_url, tmp_path) as server:
+    with ServerProcess(stoppable_postgres_url, tmp_path, real_hashes=True) as server:
         monkeypatch.setenv("ANYSCALE_CLI_TOKEN", server.token())
         with FaultyProxy([server.port], lambda _: None) as proxy:
             monkeypatch.setenv("ANYSCALE_HOST", proxy.url)
@@ -125,11 +131,11 @@ def test_the_database_is_stopped(
     postgres_server.start()
     # Now: a page that was lost would be claimed again when the command is run again.
     stored = mortal.check().hashes
-    output, said = process.communicate(timeout=150)
-    assert process.returncode in (0, 3), said
+    done = process.finish(150)
+    assert done.returncode in (0, 3), done.stderr
     assert stored.items() <= mortal.check().hashes.items()
-    if process.returncode:
+    if done.returncode:
         end(running, count_accounts, mortal)
     else:
-        assert len(output.splitlines()) == USERS
+        assert len(done.stdout.splitlines()) == USERS
     check_whole(count_accounts, mortal)

@@ -97,7 +97,7 @@ def test_a_command_that_died_of_it_tells_the_truth_when_it_is_run_again(
     with FaultyProxy([configured_server.port], loss) as proxy:
         monkeypatch.setenv("ANYSCALE_HOST", proxy.url)
         running.append(batch_create(file).start())
-        running[0].communicate(timeout=60)
+        running[0].wait(60)
         assert loss.happened
 
         shown, said = batch_create(file).finish(tries=1)

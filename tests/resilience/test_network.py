@@ -1,7 +1,7 @@
 """A network that delays, cuts, half-closes and resets, and who is behind a balancer."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
 
@@ -20,6 +20,13 @@ from tests.support.faulty_proxy import (
 from tests.support.history import HistoryChecker
 from tests.support.server_process import ServerProcess
 from tests.support.users_files import emails_in_file, write_users_file
+
+
+@pytest.fixture
+def server(database: str, tmp_path: Path) -> Iterator[ServerProcess]:
+    """A server that hashes as slowly as in production, so that a test can act meanwhile."""
+    with ServerProcess(database, tmp_path, real_hashes=True) as server:
+        yield server
 
 
 class Weather:
@@ -85,9 +92,9 @@ def test_a_server_that_is_stopped_finishes_what_it_began(
         assert process.poll() is None
     assert configured_server.stop() == 0
     configured_server.start()
-    output, said = process.communicate(timeout=120)
-    assert process.returncode == 0, said
-    assert len(output.splitlines()) == 1_500
+    done = process.finish()
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 1_500
 
 
 def test_a_token_that_ends_in_the_middle_and_is_renewed(
@@ -101,10 +108,10 @@ def test_a_token_that_ends_in_the_middle_and_is_renewed(
     while "/passwords" not in configured_server.log.read_text(encoding="utf-8"):
         assert process.poll() is None
     configured_server.run("revoke-token", "jane")
-    _, said = process.communicate(timeout=120)
-    assert process.returncode == 3
-    assert "the token 'jane' was revoked" in said
-    assert "Run the same command again" in said
+    done = process.finish()
+    assert done.returncode == 3
+    assert "the token 'jane' was revoked" in done.stderr
+    assert "Run the same command again" in done.stderr
 
     monkeypatch.setenv("ANYSCALE_CLI_TOKEN", configured_server.token("jane-new"))
     shown, said = batch_create(file).finish(tries=1)

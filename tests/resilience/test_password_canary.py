@@ -4,12 +4,9 @@ import hashlib
 import itertools
 import json
 import logging
-import os
 import pickle
 import signal
 import sqlite3
-import subprocess
-import sys
 import time
 import traceback
 import unicodedata
@@ -17,7 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.commands import RunAnyscale
+from tests.support.command_process import CommandProcess
+from tests.support.commands import RunAnyscale, start_command
 
 import anyscale as sdk
 from anyscale.errors import AnyscaleError, BatchRefused
@@ -131,7 +129,7 @@ def test_a_common_password_is_refused_without_being_shown(anyscale: RunAnyscale)
 
 
 @pytest.fixture
-def stopped(tmp_path: Path, home: Path) -> Iterator[subprocess.Popen[str]]:
+def stopped(tmp_path: Path, home: Path) -> Iterator[CommandProcess]:
     """A run that was stopped while it hashed."""
     users = tmp_path / "users.yaml"
     entries = "".join(
@@ -140,11 +138,8 @@ def stopped(tmp_path: Path, home: Path) -> Iterator[subprocess.Popen[str]]:
     users.write_text(f"create_users:\n{entries}", encoding="utf-8")
     temporary = tmp_path / "tmp"
     temporary.mkdir()
-    process = subprocess.Popen(
-        [str(Path(sys.executable).parent / "anyscale"), "user", "batch-create", "-f", str(users)],
-        env=os.environ | {"TMPDIR": str(temporary)},
-        stderr=subprocess.PIPE,
-        text=True,
+    process = start_command(
+        "user", "batch-create", "-f", users, env={"TMPDIR": str(temporary)}, real_hashes=True
     )
     database = home / ".local/share/anyscale/anyscale.db"
     while not (database.exists() and hashed(database) >= 64):
@@ -153,7 +148,6 @@ def stopped(tmp_path: Path, home: Path) -> Iterator[subprocess.Popen[str]]:
     process.send_signal(signal.SIGSTOP)
     yield process
     process.kill()
-    process.communicate()
 
 
 def hashed(database: Path) -> int:
@@ -168,7 +162,7 @@ def hashed(database: Path) -> int:
 
 
 def test_no_page_journal_or_argument_holds_it_in_the_middle_of_hashing(
-    stopped: subprocess.Popen[str], home: Path, tmp_path: Path
+    stopped: CommandProcess, home: Path, tmp_path: Path
 ) -> None:
     found = dict(files_below(home, tmp_path / "tmp"))
 

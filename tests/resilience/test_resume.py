@@ -6,28 +6,17 @@ import os
 import shutil
 import signal
 import sqlite3
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.commands import CommandResult, RunAnyscale
+from tests.support.commands import CommandResult, RunAnyscale, start_command
+from tests.support.users_files import write_flow_users_file
+from tests.support.waiting import wait_until
 
 Create = Callable[..., CommandResult]
-
-
-def users_file(path: Path, count: int, passwords: int = 0, tag: str = "u") -> Path:
-    entries = (
-        f"- {{name: n{i}, email: {tag}{i}@example.com"
-        + (f", password: kx-{i}-quvam-dirolt" if i < passwords else "")
-        + "}\n"
-        for i in range(count)
-    )
-    path.write_text("create_users:\n" + "".join(entries), encoding="utf-8")
-    return path
 
 
 def rows(data: Path, sql: str) -> list[Any]:
@@ -45,22 +34,16 @@ def hashes(data: Path) -> dict[str, str]:
     return dict(found)
 
 
-def start(*arguments: str | Path) -> subprocess.Popen[str]:
-    command = [str(Path(sys.executable).parent / "anyscale"), *map(str, arguments)]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-
 def kill_when(condition: Callable[[], bool], *arguments: str | Path) -> None:
-    """Start a command, and kill it as soon as something holds."""
-    process = start(*arguments)
+    """Start a command, and kill it as soon as a condition is true."""
+    process = start_command(*arguments, real_hashes=True)
     deadline = time.monotonic() + 60
     while not condition():
-        assert process.poll() is None, process.stderr and process.stderr.read()
+        assert process.poll() is None, process.stderr
         assert time.monotonic() < deadline
         time.sleep(0.01)  # leaves the cores to the command
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    assert process.returncode == -signal.SIGKILL
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
 
 
 def claimed(data: Path) -> bool:
@@ -70,7 +53,7 @@ def claimed(data: Path) -> bool:
 @pytest.fixture
 def half_done(tmp_path: Path, data: Path) -> Path:
     """A file of 1,200 users with 70 passwords whose run was killed before a hash was stored."""
-    users = users_file(tmp_path / "half.yaml", 1_200, 70)
+    users = write_flow_users_file(tmp_path / "half.yaml", range(1_200), 70)
     kill_when(lambda: claimed(data), "user", "batch-create", "-f", users)
     return users
 
@@ -78,7 +61,7 @@ def half_done(tmp_path: Path, data: Path) -> Path:
 @pytest.fixture
 def half_hashed(tmp_path: Path, data: Path) -> Path:
     """A file of 1,200 users with 200 passwords whose run was killed when half were hashed."""
-    users = users_file(tmp_path / "half.yaml", 1_200, 200)
+    users = write_flow_users_file(tmp_path / "half.yaml", range(1_200), 200)
 
     def some_hashes() -> bool:
         return (data / "anyscale.db").exists() and len(hashes(data)) >= 64
@@ -144,7 +127,7 @@ def test_a_batch_that_expired_meanwhile_begins_anew_and_a_line_says_so(
     connection.execute("update batches set touched_at = touched_at - 8 * 24 * 60 * 60 * 1000")
     connection.commit()
     connection.close()
-    other = users_file(half_done.with_name("other.yaml"), 1, tag="other")
+    other = write_flow_users_file(half_done.with_name("other.yaml"), range(1), prefix="other")
     assert anyscale("user", "batch-create", "-f", other).returncode == 0
 
     result = anyscale("user", "batch-create", "-f", half_done)
@@ -157,7 +140,7 @@ def test_a_file_that_was_changed_drops_the_old_batch_first(
     half_hashed: Path, anyscale: RunAnyscale, data: Path
 ) -> None:
     ((old,),) = rows(data, "select batch_id from batches")
-    users_file(half_hashed, 1_100)
+    write_flow_users_file(half_hashed, range(1_100))
 
     result = anyscale("user", "batch-create", "-f", half_hashed)
 
@@ -180,7 +163,7 @@ def test_emails_held_by_a_dead_run_of_this_home_are_freed_and_a_line_says_so(
     count: int, half_done: Path, anyscale: RunAnyscale, data: Path
 ) -> None:
     ((old,),) = rows(data, "select batch_id from batches")
-    same = users_file(half_done.with_name("same.yaml"), count)
+    same = write_flow_users_file(half_done.with_name("same.yaml"), range(count))
 
     tried = anyscale("user", "batch-create", "-f", same, "--dry-run")
     result = anyscale("user", "batch-create", "-f", same)
@@ -195,7 +178,7 @@ def test_emails_held_by_a_dead_run_of_this_home_are_freed_and_a_line_says_so(
 def test_an_answer_that_was_lost_is_given_again(
     count: int, anyscale: RunAnyscale, data: Path, tmp_path: Path
 ) -> None:
-    users = users_file(tmp_path / "users.yaml", count)
+    users = write_flow_users_file(tmp_path / "users.yaml", range(count))
     lost = anyscale("user", "batch-create", "-f", users, "-o", "json", stdout="/dev/full")
     assert lost.returncode == 3
     assert "their list could not be written" in lost.stderr
@@ -221,9 +204,9 @@ def test_an_answer_that_was_lost_is_given_again(
 def test_a_file_that_was_changed_after_a_lost_answer_is_told_the_truth(
     anyscale: RunAnyscale, data: Path, tmp_path: Path
 ) -> None:
-    users = users_file(tmp_path / "users.yaml", 2)
+    users = write_flow_users_file(tmp_path / "users.yaml", range(2))
     anyscale("user", "batch-create", "-f", users, "-o", "json", stdout="/dev/full")
-    users_file(users, 3)
+    write_flow_users_file(users, range(3))
 
     result = anyscale("user", "batch-create", "-f", users)
 
@@ -239,7 +222,7 @@ def test_a_file_that_was_changed_after_a_lost_answer_is_told_the_truth(
 def test_what_a_crash_left_of_the_runs_file_is_survived(
     garbage: bytes, anyscale: RunAnyscale, data: Path, tmp_path: Path
 ) -> None:
-    users = users_file(tmp_path / "users.yaml", 2)
+    users = write_flow_users_file(tmp_path / "users.yaml", range(2))
     anyscale("user", "batch-create", "-f", users, "-o", "json", stdout="/dev/full")
     (kept,) = (data / "runs").iterdir()
     for name in ("anyscale.db", "anyscale.db-wal", "anyscale.db-shm"):
@@ -256,7 +239,7 @@ def test_what_a_crash_left_of_the_runs_file_is_survived(
 def test_another_text_of_the_same_size_and_time_begins_anew(
     count: int, state: str, anyscale: RunAnyscale, data: Path, tmp_path: Path
 ) -> None:
-    users = users_file(tmp_path / "users.yaml", count, passwords=min(count, 70))
+    users = write_flow_users_file(tmp_path / "users.yaml", range(count), min(count, 70))
 
     if state == "open":
         kill_when(lambda: claimed(data), "user", "batch-create", "-f", users)
@@ -285,26 +268,23 @@ def test_another_text_of_the_same_size_and_time_begins_anew(
 def test_a_command_that_only_asks_whether_a_run_is_abandoned_does_not_stop_it(
     anyscale: RunAnyscale, data: Path, tmp_path: Path
 ) -> None:
-    users = users_file(tmp_path / "users.yaml", 2)
+    users = write_flow_users_file(tmp_path / "users.yaml", range(2))
     anyscale("user", "batch-create", "-f", users, "-o", "json", stdout="/dev/full")
     (kept,) = (data / "runs").iterdir()
     with kept.open() as asked:
         fcntl.flock(asked, fcntl.LOCK_EX)
-        go_on = start("user", "batch-create", "-f", users)
-        deadline = time.monotonic() + 60
-        assert go_on.stderr
-        while "Using the control plane" not in go_on.stderr.readline():
-            assert time.monotonic() < deadline
+        again = start_command("user", "batch-create", "-f", users)
+        wait_until(lambda: "Using the control plane" in again.stderr)
         time.sleep(0.05)
-    _, said = go_on.communicate(timeout=60)
 
-    assert go_on.returncode == 0, said
+    done = again.finish()
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_first_use_makes_a_data_directory_for_its_owner_alone(
     anyscale: RunAnyscale, data: Path, tmp_path: Path
 ) -> None:
-    anyscale("user", "batch-create", "-f", users_file(tmp_path / "users.yaml", 2))
+    anyscale("user", "batch-create", "-f", write_flow_users_file(tmp_path / "users.yaml", range(2)))
 
     assert data.stat().st_mode & 0o777 == 0o700
     assert {path.stat().st_mode & 0o077 for path in data.rglob("*")} == {0}
@@ -313,21 +293,15 @@ def test_the_first_use_makes_a_data_directory_for_its_owner_alone(
 def test_standard_input_cannot_be_read_again_so_its_batch_is_dropped(
     tmp_path: Path, data: Path, anyscale: RunAnyscale
 ) -> None:
-    users = users_file(tmp_path / "users.yaml", 1_200, 200)
-    with users.open("rb") as stdin:
-        process = subprocess.Popen(
-            [str(Path(sys.executable).parent / "anyscale"), "user", "batch-create", "-f", "-"],
-            stdin=stdin,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        while not ((data / "anyscale.db").exists() and hashes(data)):
-            assert process.poll() is None
-            time.sleep(0.01)
-        process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=60)
+    users = write_flow_users_file(tmp_path / "users.yaml", range(1_200), 200)
+    process = start_command("user", "batch-create", "-f", "-", stdin=users, real_hashes=True)
+    while not ((data / "anyscale.db").exists() and hashes(data)):
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    done = process.finish()
 
-    assert process.returncode == 130, said
+    assert done.returncode == 130, done.stderr
     assert rows(data, "select state from batches") == [("dropped",)]
     assert rows(data, "select 1 from users") == []
     assert anyscale("user", "batch-create", "-f", users).returncode == 0

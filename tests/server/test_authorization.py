@@ -121,7 +121,7 @@ def test_a_feature_that_is_switched_off_says_the_contracts_words(
     database: str, tmp_path: Path, anyscale: RunAnyscale
 ) -> None:
     file = write_users_file(tmp_path / "users.yaml", 3, 0)
-    with ServerProcess(database, tmp_path, ANYSCALE_BATCH_CREATE="off") as server:
+    with ServerProcess(database, tmp_path, settings={"ANYSCALE_BATCH_CREATE": "off"}) as server:
         env = {"ANYSCALE_HOST": server.url, "ANYSCALE_CLI_TOKEN": server.token()}
         result = anyscale("user", "batch-create", "-f", file, env=env)
         assert result.returncode == 1

@@ -1,14 +1,17 @@
-"""Run the installed command: in the foreground, in the background, and until a batch is done."""
+"""Run the command: in the foreground, in the background, and until a batch is done."""
 
 import json
 import os
 import re
 import subprocess
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from tests.support.command_process import CommandProcess, CommandResult
 from tests.support.paths import ANYSCALE
 
 __all__ = [
@@ -16,18 +19,20 @@ __all__ = [
     "CommandResult",
     "RunAnyscale",
     "list_emails",
+    "run_command",
     "start_command",
-    "wait_for_command",
     "wait_for_commands",
 ]
 
-CommandResult = subprocess.CompletedProcess[str]
 RunAnyscale = Callable[..., CommandResult]
+
+#: variables that an interpreter reads as it starts: a forked one does not see them
+_START_VARIABLES = ("PYTHON", "LC_", "LANG")
 
 
 @pytest.fixture
 def anyscale(tmp_path: Path) -> RunAnyscale:
-    """Runs the installed command in an empty folder."""
+    """Runs the command in an empty folder."""
     folder = tmp_path / "work"
     folder.mkdir()
 
@@ -38,49 +43,87 @@ def anyscale(tmp_path: Path) -> RunAnyscale:
         env: Mapping[str, str] | None = None,
         timeout: float = 120,
     ) -> CommandResult:
-        text = stdin.decode("utf-8", "surrogateescape") if isinstance(stdin, bytes) else stdin
-        with Path(stdout or os.devnull).open("w", encoding="utf-8") as file:
-            return subprocess.run(
-                [ANYSCALE, *map(str, arguments)],
-                cwd=folder,
-                input=text or "",
-                env=os.environ | dict(env or {}),
-                stdout=file if stdout else subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                encoding="utf-8",
-                errors="surrogateescape",
-                timeout=timeout,
-                check=False,
-            )
+        octets = stdin.encode("utf-8", "surrogateescape") if isinstance(stdin, str) else stdin
+        environment = os.environ | dict(env or {})
+        if stdout or any(name.startswith(_START_VARIABLES) for name in env or {}):
+            return _run_installed(arguments, environment, folder, octets, stdout, timeout)
+        return run_command(arguments, environment, folder=folder, stdin=octets, timeout=timeout)
 
     return run
+
+
+def _run_installed(
+    arguments: Sequence[str | Path],
+    environment: Mapping[str, str],
+    folder: Path,
+    stdin: bytes | None,
+    stdout: str | Path | None,
+    timeout: float,
+) -> CommandResult:
+    """Run the installed command, in an interpreter of its own."""
+    with Path(stdout or os.devnull).open("wb") as file:
+        done = subprocess.run(
+            [ANYSCALE, *map(str, arguments)],
+            cwd=folder,
+            input=stdin or b"",
+            env=environment,
+            stdout=file if stdout else subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            timeout=timeout,
+            check=False,
+        )
+    output, log = (
+        (octets or b"").decode("utf-8", "surrogateescape") for octets in (done.stdout, done.stderr)
+    )
+    return CommandResult(done.args, done.returncode, output, log)
+
+
+def run_command(
+    arguments: Sequence[str | Path],
+    environment: Mapping[str, str],
+    *,
+    folder: Path,
+    stdin: bytes | None = None,
+    timeout: float = 120,
+) -> CommandResult:
+    """Run the command in a forked process, and wait for its end.
+
+    Raises:
+        subprocess.TimeoutExpired: it took longer, and was killed.
+    """
+    if not stdin:
+        return CommandProcess(arguments, environment, folder=folder).finish(timeout)
+    with TemporaryDirectory() as name:
+        fifo = Path(name, "stdin")
+        os.mkfifo(fifo)
+        threading.Thread(target=_write, args=(fifo, stdin), daemon=True).start()
+        return CommandProcess(arguments, environment, folder=folder, stdin=fifo).finish(timeout)
+
+
+def _write(fifo: Path, octets: bytes) -> None:
+    with suppress(BrokenPipeError), fifo.open("wb") as pipe:
+        pipe.write(octets)
 
 
 def start_command(
     *arguments: str | Path,
     env: Mapping[str, str] | None = None,
-    stdin: int = subprocess.DEVNULL,
-) -> subprocess.Popen[str]:
-    """Start the command, and do not wait for its end."""
-    return subprocess.Popen(
-        [ANYSCALE, *map(str, arguments)],
+    stdin: str | Path = os.devnull,
+    real_hashes: bool = False,
+) -> CommandProcess:
+    """Start the command in a forked process, and do not wait for its end."""
+    return CommandProcess(
+        arguments,
+        os.environ | dict(env or {}),
+        folder=Path.cwd(),
         stdin=stdin,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | dict(env or {}),
+        real_hashes=real_hashes,
     )
 
 
-def wait_for_command(process: subprocess.Popen[str]) -> CommandResult:
-    """Wait for the end of a command."""
-    out, err = process.communicate(timeout=120)
-    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
-
-
-def wait_for_commands(processes: Iterable[subprocess.Popen[str]]) -> list[CommandResult]:
+def wait_for_commands(processes: Iterable[CommandProcess]) -> list[CommandResult]:
     """Wait for the ends of commands that run at the same time."""
-    return [wait_for_command(process) for process in processes]
+    return [process.finish() for process in processes]
 
 
 def list_emails(anyscale: RunAnyscale) -> list[str]:
@@ -101,46 +144,30 @@ class BatchCreateCommand:
 
     Args:
         file: the users file.
-        folder: the working directory.
         cleanup: kills what a failed test leaves running.
     """
 
-    def __init__(self, file: Path, folder: Path, cleanup: ExitStack) -> None:
+    def __init__(self, file: Path, cleanup: ExitStack) -> None:
         self.file = file
-        self._folder = folder
         self._cleanup = cleanup
 
-    def start(self) -> "subprocess.Popen[str]":
-        process = subprocess.Popen(
-            [ANYSCALE, "user", "batch-create", "-f", str(self.file), "-o", "jsonl"],
-            cwd=self._folder,
-            env=os.environ,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        self._cleanup.callback(_kill, process)
+    def start(self) -> CommandProcess:
+        process = start_command("user", "batch-create", "-f", self.file, "-o", "jsonl")
+        self._cleanup.callback(process.kill)
         return process
 
     def finish(self, tries: int = 8) -> tuple[list[str], str]:
         """Run it until it succeeds, as its message says; give the emails it prints, and its log."""
         for _ in range(tries):
-            process = self.start()
-            output, log = process.communicate(timeout=150)
-            if process.returncode == 0:
-                return [json.loads(line)["email"] for line in output.splitlines()], log
-            assert process.returncode == 3, log
-        raise AssertionError(log)
-
-
-def _kill(process: "subprocess.Popen[str]") -> None:
-    if process.poll() is None:
-        process.kill()
-        process.communicate()
+            done = self.start().finish(150)
+            if done.returncode == 0:
+                return [json.loads(line)["email"] for line in done.stdout.splitlines()], done.stderr
+            assert done.returncode == 3, done.stderr
+        raise AssertionError(done.stderr)
 
 
 @pytest.fixture
-def batch_create(tmp_path: Path) -> Iterator[Callable[[Path], BatchCreateCommand]]:
+def batch_create() -> Iterator[Callable[[Path], BatchCreateCommand]]:
     """Makes the command for a file."""
     with ExitStack() as cleanup:
-        yield lambda file: BatchCreateCommand(file, tmp_path, cleanup)
+        yield lambda file: BatchCreateCommand(file, cleanup)

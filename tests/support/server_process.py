@@ -1,4 +1,4 @@
-"""Servers as processes of their own, started by the installed command."""
+"""Servers in processes of their own."""
 
 import os
 import signal
@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Self
 
 import pytest
+from tests.support.command_process import CommandProcess
+from tests.support.commands import run_command
 from tests.support.paths import ANYSCALE
 from tests.support.ports import free_port, responds_at
 
@@ -23,16 +25,29 @@ class ServerProcess:
         database: its URL.
         folder: for its log.
         workers: number of worker processes.
+        real_hashes: whether it hashes passwords with the parameters of production.
+        port: by default a free one.
         settings: more environment variables.
     """
 
-    def __init__(self, database: str, folder: Path, workers: int = 1, **settings: str) -> None:
-        self.port = free_port()
+    def __init__(
+        self,
+        database: str,
+        folder: Path,
+        workers: int = 1,
+        *,
+        real_hashes: bool = False,
+        port: int | None = None,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = folder / f"server-{self.port}.log"
         self._workers = workers
-        self._environment = os.environ | {"ANYSCALE_DATABASE_URL": database} | settings
-        self._process: subprocess.Popen[bytes] | None = None
+        self._real_hashes = real_hashes
+        self._environment = os.environ | {"ANYSCALE_DATABASE_URL": database}
+        self._environment |= settings or {}
+        self._process: subprocess.Popen[bytes] | CommandProcess | None = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -46,20 +61,29 @@ class ServerProcess:
         self._environment |= settings
 
     def begin(self) -> None:
-        """Start it, and do not wait until it is ready."""
+        """Start the installed command, and do not wait until it is ready."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [ANYSCALE, "server", "start", f"--port={self.port}", f"--workers={self._workers}"],
+                [ANYSCALE, *self._arguments()],
                 env=self._environment,
                 stderr=log,
                 start_new_session=True,
             )
 
     def start(self) -> None:
-        """Start it, and wait until it is ready."""
-        self.begin()
-        assert self._process
+        """Start it in a forked process, and wait until it is ready."""
+        self._process = CommandProcess(
+            self._arguments(),
+            self._environment,
+            folder=self.log.parent,
+            log=self.log,
+            new_session=True,
+            real_hashes=self._real_hashes,
+        )
         _wait_until(self._process, self.port, "/readyz", self.log)
+
+    def _arguments(self) -> list[str]:
+        return ["server", "start", f"--port={self.port}", f"--workers={self._workers}"]
 
     def stop(self) -> int:
         """Stop it by SIGTERM; give its exit status."""
@@ -81,18 +105,13 @@ class ServerProcess:
         """Kill all of its processes."""
         if self._process and self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+            self._process.wait(90)
 
     def run(self, *arguments: str) -> str:
         """Run a command of the operator on its database; give the standard output."""
-        done = subprocess.run(
-            [ANYSCALE, "server", *arguments],
-            env=self._environment,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=True,
-        )
+        command = ["server", *arguments]
+        done = run_command(command, self._environment, folder=self.log.parent)
+        done.check_returncode()
         return done.stdout.strip()
 
     def token(self, name: str = "jane", role: str = "owner") -> str:
@@ -137,12 +156,12 @@ def run_server_process(
 
 
 def _wait_until(
-    process: subprocess.Popen[bytes], port: int, path: str, log: Path | None = None
+    process: subprocess.Popen[bytes] | CommandProcess, port: int, path: str, log: Path | None = None
 ) -> None:
     deadline = time.monotonic() + 60
     while not responds_at(port, path):
         text = log.read_text(encoding="utf-8") if log else ""
-        assert process.poll() is None, f"the server ended with {process.returncode}: {text}"
+        assert process.poll() is None, f"the server ended with {process.poll()}: {text}"
         assert time.monotonic() < deadline, f"the server does not respond: {text}"
         time.sleep(0.02)
 

@@ -90,7 +90,7 @@ def run_site(folder: Path, **settings: str) -> Iterator[Site]:
     """Run a server until the block ends; with `SSO_SETTINGS`, one that offers single sign-on."""
     database = folder / "anyscale.db"
     url = f"sqlite:////{database.relative_to('/')}"
-    with ServerProcess(url, folder, 1, **settings) as server:
+    with ServerProcess(url, folder, settings=settings) as server:
         yield Site(server, database)
 
 

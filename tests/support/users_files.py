@@ -1,8 +1,9 @@
 """Generated users files."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
-__all__ = ["emails_in_file", "write_users_file"]
+__all__ = ["emails_in_file", "write_flow_users_file", "write_users_file"]
 
 
 def write_users_file(path: Path, count: int, passwords: int, prefix: str = "user") -> Path:
@@ -27,3 +28,24 @@ def write_users_file(path: Path, count: int, passwords: int, prefix: str = "user
 def emails_in_file(count: int, prefix: str = "user") -> list[str]:
     """List the emails of a file that `write_users_file` wrote, sorted."""
     return sorted(f"{prefix}{i}@example.com" for i in range(count))
+
+
+def write_flow_users_file(
+    path: Path, numbers: Iterable[int], passwords: int = 0, prefix: str = "u"
+) -> Path:
+    """Write a users file with a line for each user, of which the first ones have passwords.
+
+    Args:
+        path: of the new file.
+        numbers: of the users, which are in their names and emails.
+        passwords: number of users with a password.
+        prefix: the first part of each email.
+    """
+    entries = (
+        f"- {{name: n{i}, email: {prefix}{i}@example.com"
+        + (f", password: kx-{i}-quvam-dirolt" if at < passwords else "")
+        + "}\n"
+        for at, i in enumerate(numbers)
+    )
+    path.write_text("create_users:\n" + "".join(entries), encoding="utf-8")
+    return path

@@ -31,7 +31,7 @@ def test_people_sign_in_at_whichever_worker_and_the_log_tells_nothing_of_them(
         "ANYSCALE_OIDC_CLIENT_SECRET_FILE": str(file),
         "ANYSCALE_OIDC_DOMAINS": "example.com",
     }
-    server = ServerProcess(database, tmp_path, workers=2, **settings)
+    server = ServerProcess(database, tmp_path, workers=2, settings=settings)
     server.port, server.url = sso_port, settings["ANYSCALE_PUBLIC_URL"]
     with server:
         asked = {"ANYSCALE_HOST": server.url, "ANYSCALE_CLI_TOKEN": server.token()}

