@@ -33,11 +33,11 @@ _TURN = 0.0002
 def asgi() -> Any:
     """Make the application of one server process, as the environment says."""
     from anyscale.server.http.app import application
-    from anyscale.server.http.middleware.request_log import set_up_logging
+    from anyscale.server.logging_config import configure_logging
     from anyscale.server.uvicorn_ext.workers import hear_interrupts
 
     hear_interrupts()
-    set_up_logging()
+    configure_logging()
     sys.setswitchinterval(_TURN)
     settings = Settings.from_environment(os.environ, served=True)
     made = application(ControlPlane(settings, hash_in_processes=True))
@@ -62,9 +62,9 @@ def serve(host: str, port: int, workers: int) -> int:
         ConfigError: a setting is wrong, or the address is not free.
         StoreUnavailable: the database cannot be opened.
     """
-    from anyscale.server.http.middleware.request_log import set_up_logging
+    from anyscale.server.logging_config import configure_logging
 
-    set_up_logging()
+    configure_logging()
     _prepare()
     listening = _listening(host, port)
     noted = _noted()

@@ -24,8 +24,8 @@ def plane(store_deployment: Deployment) -> Iterator[ControlPlane]:
 
 def test_a_token_says_who_holds_it(plane: ControlPlane) -> None:
     token = plane.tokens.create("ann", "owner", None, "local:root")
-    caller, role = plane.tokens.authenticate(token)
-    assert (caller.actor, role) == ("token:ann", "owner")
+    caller, record = plane.tokens.authenticate(token)
+    assert (caller.actor, record.role) == ("token:ann", "owner")
     assert token not in repr(caller)
     (row,) = plane.tokens.all()
     assert row.used_at is not None

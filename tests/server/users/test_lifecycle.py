@@ -90,7 +90,7 @@ def test_a_suspended_person_is_out_at_once_and_back_when_restored(plane: Control
     with pytest.raises(NotAuthenticated, match="the token 'laptop' is suspended: ask an admin"):
         plane.tokens.authenticate(token)
     plane.accounts.restore(jane, LOCAL)
-    assert plane.tokens.authenticate(token)[1] == "owner"
+    assert plane.tokens.authenticate(token)[1].role == "owner"
     with pytest.raises(NotAuthenticated):
         plane.sessions.authenticate(secret)
 
@@ -291,15 +291,15 @@ def test_a_persons_own_token_has_the_persons_role_at_the_time(plane: ControlPlan
     jane, _ = owners(plane, "jane", "joe")
     token, _ = plane.tokens.create_personal(jane, "laptop", None)
     assert token.startswith("mrt_")
-    caller, role = plane.tokens.authenticate(token)
-    assert (caller.actor, role) == (f"user:{jane}", "owner")
+    caller, record = plane.tokens.authenticate(token)
+    assert (caller.actor, record.role) == (f"user:{jane}", "owner")
     assert plane.batches.create("one", checked_users("one"), "fail", caller).batch.opened_by == (
         f"user:{jane}"
     )
 
     plane.accounts.set_role(jane, "collaborator", LOCAL)
 
-    assert plane.tokens.authenticate(token)[1] == "collaborator"
+    assert plane.tokens.authenticate(token)[1].role == "collaborator"
     with pytest.raises(NotPermitted, match=f"user:{jane} is a collaborator"):
         plane.batches.create("two", checked_users("two"), "fail", caller)
 

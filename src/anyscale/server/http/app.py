@@ -19,17 +19,18 @@ from anyscale.server.core.authorization import Principal
 from anyscale.server.core.login.sessions import AuthenticatedUser
 from anyscale.server.http import health as operations
 from anyscale.server.http import openapi as document
-from anyscale.server.http.account.authentication import member_of
 from anyscale.server.http.api import audit_log as trail
 from anyscale.server.http.api import batches, users
 from anyscale.server.http.api import user_lifecycle as accounts
-from anyscale.server.http.csrf import same_origin_only
+from anyscale.server.http.authentication import Authenticator
 from anyscale.server.http.errors import HANDLERS
 from anyscale.server.http.login import pages, sso
 from anyscale.server.http.login import routes as sessions
+from anyscale.server.http.middleware.csrf import CsrfMiddleware
 from anyscale.server.http.middleware.gzip_requests import MAX_BODY, GzipRequestMiddleware
 from anyscale.server.http.middleware.head_requests import HeadMiddleware
 from anyscale.server.http.middleware.request_log import RequestLogMiddleware
+from anyscale.server.http.middleware.security_headers import SecurityHeadersMiddleware
 from anyscale.server.http.middleware.shutdown import ShutdownMiddleware
 from anyscale.server.http.thread_pools import ThreadPools
 from anyscale.server.http.web import templating as rendering
@@ -44,6 +45,7 @@ _CLEAN_UP_SECONDS = 60
 def application(plane: ControlPlane) -> ASGIApp:
     """Make the application that answers for a control plane, and closes it at the end."""
     pools = ThreadPools()
+    authenticator = Authenticator(plane.tokens, plane.sessions, plane.trail, pools.auth)
 
     def the_plane() -> ControlPlane:
         return plane
@@ -67,29 +69,32 @@ def application(plane: ControlPlane) -> ASGIApp:
         dependencies={
             "plane": Provide(the_plane, sync_to_thread=False),
             "pools": Provide(the_pools, sync_to_thread=False),
+            "authenticator": Provide(lambda: authenticator, sync_to_thread=False),
             "caller": Provide(_caller, sync_to_thread=False),
             "member": Provide(_member, sync_to_thread=False),
         },
-        guards=[same_origin_only],
+        middleware=[CsrfMiddleware()],
         compression_config=CompressionConfig(backend="gzip", minimum_size=2048),
         exception_handlers=HANDLERS,
         lifespan=[partial(_running, plane=plane)],
         openapi_config=document.document_of(),
         request_max_body_size=MAX_BODY,
-        state=State({"plane": plane, "pools": pools}),
+        state=State({"plane": plane, "pools": pools, "authenticator": authenticator}),
         logging_config=None,
     )
-    answering = ShutdownMiddleware(HeadMiddleware(GzipRequestMiddleware(app)))
-    return RequestLogMiddleware(answering, by_tls=plane.settings.is_reached_by_tls)
+    inner = ShutdownMiddleware(HeadMiddleware(GzipRequestMiddleware(app)))
+    tls_only = plane.settings.is_reached_by_tls
+    return RequestLogMiddleware(SecurityHeadersMiddleware(inner, tls_only=tls_only))
 
 
 def _caller(request: Request[Any, Any, Any]) -> Principal:
-    caller: Principal = request.scope["state"]["caller"]  # a guard has put it there
-    return caller
+    principal: Principal = request.user
+    return principal
 
 
 def _member(request: Request[Any, Any, Any]) -> AuthenticatedUser:
-    return member_of(request)
+    user: AuthenticatedUser = request.user
+    return user
 
 
 @asynccontextmanager

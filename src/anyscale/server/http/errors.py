@@ -19,7 +19,7 @@ from anyscale.errors import (
     StoreUnavailable,
 )
 from anyscale.server.http.metrics import REFUSALS
-from anyscale.server.http.middleware.request_log import request_id_of
+from anyscale.server.http.request_context import request_id
 from anyscale.server.http.web.error_page import problem_page
 from anyscale.server.http.web.templating import wants_page
 
@@ -83,7 +83,7 @@ def _ours(request: Request[Any, Any, Any], error: AnyscaleError) -> Response[Any
         status=error.status,
         detail=detail,
         code=error.code,
-        request_id=request_id_of(request.scope),
+        request_id=request_id(),
         problems=problems,
         batch_id=error.batch_id if isinstance(error, BatchUnfinished) else None,
     )
@@ -103,7 +103,7 @@ def _frameworks(request: Request[Any, Any, Any], error: HTTPException) -> Respon
         # Of what was sent nothing is repeated.
         detail=_details(error) if status == HTTPStatus.BAD_REQUEST else _title(status),
         code=_CODES.get(status, _unknown(status)),
-        request_id=request_id_of(request.scope),
+        request_id=request_id(),
     )
     # The framework writes it in small letters.
     given = {key.lower(): text for key, text in (error.headers or {}).items()}
@@ -134,7 +134,7 @@ def _internal(request: Request[Any, Any, Any], error: Exception) -> Response[Any
         status=500,
         detail=detail,
         code="internal",
-        request_id=request_id_of(request.scope),
+        request_id=request_id(),
     )
     return _response(request, document, {})
 

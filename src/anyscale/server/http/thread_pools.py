@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import copy_context
+from functools import partial
 from typing import TypeVar
 
 from anyscale.errors import Overloaded
@@ -54,8 +56,10 @@ class BoundedThreadPool:
         if self.free <= 0:
             raise Overloaded(_FULL)
         self._count(1)
+        # In the context of the request, so that the log lines of the thread have its id.
+        in_context = partial(copy_context().run, call)
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._executor, call)
+            return await asyncio.get_running_loop().run_in_executor(self._executor, in_context)
         finally:
             self._count(-1)
 

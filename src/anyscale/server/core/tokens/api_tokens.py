@@ -147,8 +147,8 @@ class TokenService:
                 return _revoked(tx, token, f"user:{user_id}")
         raise NotFound("you have no such token that is not revoked")
 
-    def authenticate(self, token: str) -> tuple[Principal, str]:
-        """Return the principal of a token, and its role.
+    def authenticate(self, token: str) -> tuple[Principal, TokenRecord]:
+        """Return the principal of a token, and the token with the role that it has now.
 
         Raises:
             NotAuthenticated: it is no token, or it is unknown, expired or revoked.
@@ -164,7 +164,7 @@ class TokenService:
             # A database that cannot be written at the moment can still be read.
             with suppress(StoreUnavailable), self._store.write() as tx:
                 tx.tokens.touch(record.token_id, now)
-        return Principal(holder_of(record), record.hash), record.role
+        return Principal(holder_of(record), record.hash), record
 
 
 def is_live(token: TokenRecord, now: int) -> bool:

@@ -5,13 +5,11 @@ from functools import partial
 from typing import Any
 
 from litestar import Request, Response, get, post
-from litestar.handlers import BaseRouteHandler
 from litestar.params import FromQuery
 
 from anyscale.errors import ConfigError, NotFound, RequestInvalid
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.login.sessions import AuthenticatedUser
-from anyscale.server.http.account.authentication import member_of
 from anyscale.server.http.account.view_models import (
     full_name,
     session_views,
@@ -19,8 +17,9 @@ from anyscale.server.http.account.view_models import (
     token_views,
     ways_in,
 )
+from anyscale.server.http.authentication import require_own_password
 from anyscale.server.http.cookies import SESSION, expired_cookie
-from anyscale.server.http.dependencies import Connection, GivenMember, GivenPlane, GivenPools
+from anyscale.server.http.dependencies import GivenMember, GivenPlane, GivenPools
 from anyscale.server.http.thread_pools import ThreadPools
 from anyscale.server.http.web.forms import form_of, sentence
 from anyscale.server.http.web.templating import redirect, rendered
@@ -45,12 +44,7 @@ _NOTES = {
 _DAYS = {"30": 30, "90": 90, "365": 365, "": None}
 
 
-async def settled_only(connection: Connection, _: BaseRouteHandler) -> None:
-    """Let pass who chose the own password."""
-    member_of(connection).require_own_password()
-
-
-@get("/", guards=[settled_only])
+@get("/", guards=[require_own_password])
 async def account(
     plane: GivenPlane, pools: GivenPools, member: GivenMember, note: FromQuery[str] = ""
 ) -> Page:
@@ -85,7 +79,7 @@ def _account_words(plane: ControlPlane, member: AuthenticatedUser) -> dict[str, 
     }
 
 
-@post("/sessions/end", guards=[settled_only])
+@post("/sessions/end", guards=[require_own_password])
 async def end_session(
     request: AnyRequest, plane: GivenPlane, pools: GivenPools, member: GivenMember
 ) -> Page:
@@ -101,13 +95,13 @@ def _end(plane: ControlPlane, member: AuthenticatedUser, session_id: str) -> Non
         plane.sessions.end(member, session_id)
 
 
-@post("/sessions/end-others", guards=[settled_only])
+@post("/sessions/end-others", guards=[require_own_password])
 async def end_others(plane: GivenPlane, pools: GivenPools, member: GivenMember) -> Page:
     await pools.read.run(partial(plane.sessions.end_others, member))
     return redirect("/?note=sessions_ended")
 
 
-@post("/tokens", guards=[settled_only])
+@post("/tokens", guards=[require_own_password])
 async def make_token(
     request: AnyRequest, plane: GivenPlane, pools: GivenPools, member: GivenMember
 ) -> Page:
@@ -125,7 +119,7 @@ async def make_token(
     return rendered("token", member=member, problem="", token=secret, name=token.name)
 
 
-@post("/tokens/revoke", guards=[settled_only])
+@post("/tokens/revoke", guards=[require_own_password])
 async def revoke_token(
     request: AnyRequest, plane: GivenPlane, pools: GivenPools, member: GivenMember
 ) -> Page:

@@ -8,8 +8,8 @@ from litestar.params import PathParameter
 
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.login.sessions import AuthenticatedUser
-from anyscale.server.http.account.authentication import own_password_only
 from anyscale.server.http.api.user_bodies import decoded
+from anyscale.server.http.authentication import require_own_password
 from anyscale.server.http.dependencies import GivenMember, GivenPlane, GivenPools
 from anyscale.server.http.errors import answers
 from anyscale.server.http.login.schemas import (
@@ -31,7 +31,7 @@ TokenId = Annotated[str, PathParameter(max_length=64, description="`tok_...`")]
     operation_id="listMyTokens",
     summary="List the own tokens that are good, the latest first.",
     responses=answers(),
-    guards=[own_password_only],
+    guards=[require_own_password],
 )
 async def list_tokens(plane: GivenPlane, pools: GivenPools, member: GivenMember) -> TokenList:
     return await pools.read.run(partial(_list, plane, member))
@@ -42,7 +42,7 @@ async def list_tokens(plane: GivenPlane, pools: GivenPools, member: GivenMember)
     operation_id="createMyToken",
     summary="Make a token of one's own, which is shown this once.",
     responses=answers(404, 413),
-    guards=[own_password_only],
+    guards=[require_own_password],
 )
 async def create_token(
     request: AnyRequest, plane: GivenPlane, pools: GivenPools, member: GivenMember
@@ -56,7 +56,7 @@ async def create_token(
     operation_id="revokeMyToken",
     summary="End one of the own tokens, from the next call on.",
     responses=answers(404),
-    guards=[own_password_only],
+    guards=[require_own_password],
 )
 async def revoke_token(
     plane: GivenPlane, pools: GivenPools, member: GivenMember, token_id: TokenId

@@ -7,7 +7,7 @@ from litestar import Router, get
 from litestar.params import QueryParameter
 
 from anyscale.api_schemas import AuditPage
-from anyscale.server.http.api.authentication import owners_only
+from anyscale.server.http.authentication import TOKEN_AUTHENTICATION, require_owner
 from anyscale.server.http.dependencies import GivenPlane, GivenPools
 from anyscale.server.http.errors import answers
 
@@ -36,7 +36,8 @@ def router() -> Router:
     return Router(
         "/v1/audit",
         route_handlers=[list_entries],
-        guards=[owners_only],
+        middleware=[TOKEN_AUTHENTICATION],
+        guards=[require_owner],
         tags=["audit"],
         security=[{"token": []}],
     )

@@ -20,9 +20,9 @@ from anyscale.api_schemas import (
 from anyscale.errors import BatchRefused, Problem, RequestInvalid, TooLarge
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.batches.records import MAX_POSITION
-from anyscale.server.http.api.authentication import owners_only
 from anyscale.server.http.api.user_bodies import checked_chunk, decoded, decoded_users
 from anyscale.server.http.api.users import Key
+from anyscale.server.http.authentication import TOKEN_AUTHENTICATION, require_owner
 from anyscale.server.http.dependencies import GivenCaller, GivenPlane, GivenPools
 from anyscale.server.http.errors import answers
 from anyscale.server.http.metrics import BATCHES, HASHES, USERS
@@ -252,7 +252,8 @@ def router() -> Router:
             list_created,
             list_without_credentials,
         ],
-        guards=[owners_only],
+        middleware=[TOKEN_AUTHENTICATION],
+        guards=[require_owner],
         tags=["batches"],
         security=[{"token": []}],
     )

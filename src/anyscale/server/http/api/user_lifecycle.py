@@ -9,8 +9,8 @@ from litestar.params import JSONBody, PathParameter
 from anyscale.api_schemas import PasswordLinks, RoleSet, SetPasswordLinks
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.authorization import Principal
-from anyscale.server.http.api.authentication import owners_only
 from anyscale.server.http.api.user_bodies import decoded
+from anyscale.server.http.authentication import TOKEN_AUTHENTICATION, require_owner
 from anyscale.server.http.dependencies import GivenCaller, GivenPlane, GivenPools
 from anyscale.server.http.errors import answers
 
@@ -93,7 +93,8 @@ def router() -> Router:
     return Router(
         "/v1",
         route_handlers=[suspend, restore, set_role, delete_user, create_links],
-        guards=[owners_only],
+        middleware=[TOKEN_AUTHENTICATION],
+        guards=[require_owner],
         tags=["accounts"],
         security=[{"token": []}],
     )

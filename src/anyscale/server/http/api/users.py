@@ -12,13 +12,13 @@ from anyscale.errors import BatchRefused, RequestInvalid, TooLarge
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.authorization import Principal
 from anyscale.server.core.batches.records import is_skipped
-from anyscale.server.http.api.authentication import owners_only
 from anyscale.server.http.api.user_bodies import (
     checked_chunk,
     checked_users,
     decoded_users,
     passwords_of,
 )
+from anyscale.server.http.authentication import TOKEN_AUTHENTICATION, require_owner
 from anyscale.server.http.dependencies import GivenCaller, GivenPlane, GivenPools
 from anyscale.server.http.errors import answers
 from anyscale.server.http.metrics import BATCHES, HASHES, USERS
@@ -156,7 +156,8 @@ def router() -> Router:
     return Router(
         "/v1",
         route_handlers=[get_policy, create_users, look_up, list_users],
-        guards=[owners_only],
+        middleware=[TOKEN_AUTHENTICATION],
+        guards=[require_owner],
         tags=["users"],
         security=[{"token": []}],
     )

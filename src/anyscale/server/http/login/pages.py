@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from litestar import Request, Response, Router, get, post
-from litestar.handlers import BaseRouteHandler
+from litestar.di import NamedDependency
 from litestar.params import FromQuery
 
 from anyscale.errors import (
@@ -20,10 +20,14 @@ from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.login.password_login import LoginResult
 from anyscale.server.core.login.sessions import AuthenticatedUser
 from anyscale.server.core.users.password_links import secret_of
-from anyscale.server.http.account.authentication import recognise
 from anyscale.server.http.account.page import HANDLERS as ACCOUNT
+from anyscale.server.http.authentication import (
+    RECORD_DENIALS,
+    SESSION_AUTHENTICATION,
+    Authenticator,
+)
 from anyscale.server.http.cookies import SESSION, expired_cookie, login_cookies, read_cookie
-from anyscale.server.http.dependencies import Connection, GivenMember, GivenPlane, GivenPools
+from anyscale.server.http.dependencies import GivenMember, GivenPlane, GivenPools
 from anyscale.server.http.login import sign_in as doors
 from anyscale.server.http.login.routes import SMALL_BODY
 from anyscale.server.http.thread_pools import ThreadPools
@@ -55,10 +59,14 @@ _SSO = {
 
 @get("/sign-in")
 async def show_sign_in(
-    request: AnyRequest, plane: GivenPlane, note: FromQuery[str] = "", sso: FromQuery[str] = ""
+    request: AnyRequest,
+    plane: GivenPlane,
+    authenticator: NamedDependency[Authenticator],
+    note: FromQuery[str] = "",
+    sso: FromQuery[str] = "",
 ) -> Page:
     with suppress(NotAuthenticated):
-        await recognise(request)
+        await authenticator.by_session(request)
         return redirect("/")
     problem = _SSO.get(sso, _SSO["refused"]) if sso else ""
     return _sign_in_page(plane, problem=problem, note=_NOTES.get(note, ""), at="")
@@ -99,11 +107,6 @@ def _sign_in_page(
 async def sign_out(request: AnyRequest) -> Page:
     await doors.leave(request)
     return redirect("/sign-in?note=signed_out", expired_cookie(SESSION))
-
-
-async def signed_in_only(connection: Connection, _: BaseRouteHandler) -> None:
-    """Let pass who is signed in."""
-    await recognise(connection)
 
 
 def _to_sign_in(request: AnyRequest, _: NotAuthenticated) -> Page:
@@ -234,7 +237,8 @@ def routers() -> list[Router]:
         Router(
             "/",
             route_handlers=[show_password, change_password, *ACCOUNT],
-            guards=[signed_in_only],
+            middleware=[SESSION_AUTHENTICATION],
+            opt={RECORD_DENIALS: False},
             exception_handlers={
                 NotAuthenticated: _to_sign_in,
                 PasswordChangeNeeded: _to_password,

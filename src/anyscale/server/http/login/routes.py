@@ -10,8 +10,8 @@ from anyscale.server.core.login.password_login import LoginResult
 from anyscale.server.core.login.sessions import AuthenticatedUser
 from anyscale.server.core.users.password_links import secret_of
 from anyscale.server.http.account import tokens as own_tokens
-from anyscale.server.http.account.authentication import members_only, own_password_only
 from anyscale.server.http.api.user_bodies import decoded
+from anyscale.server.http.authentication import SESSION_AUTHENTICATION, require_own_password
 from anyscale.server.http.cookies import SESSION, expired_cookie, login_cookies
 from anyscale.server.http.dependencies import GivenMember, GivenPlane, GivenPools
 from anyscale.server.http.errors import answers
@@ -104,7 +104,7 @@ async def change_password(request: AnyRequest, member: GivenMember) -> Response[
     operation_id="listMySessions",
     summary="List the own sessions, the latest first.",
     responses=answers(),
-    guards=[own_password_only],
+    guards=[require_own_password],
 )
 async def list_sessions(plane: GivenPlane, pools: GivenPools, member: GivenMember) -> SessionList:
     return await pools.read.run(partial(_sessions, plane.sessions.all, member))
@@ -119,7 +119,7 @@ def _sessions(read: Any, member: AuthenticatedUser) -> SessionList:
     operation_id="endMySession",
     summary="End one of the own sessions.",
     responses=answers(404),
-    guards=[own_password_only],
+    guards=[require_own_password],
 )
 async def end_session(
     plane: GivenPlane, pools: GivenPools, member: GivenMember, session_id: SessionId
@@ -133,7 +133,7 @@ async def end_session(
     summary="End all of the own sessions but for the one that asks.",
     status_code=200,
     responses=answers(),
-    guards=[own_password_only],
+    guards=[require_own_password],
 )
 async def end_others(plane: GivenPlane, pools: GivenPools, member: GivenMember) -> EndedSessions:
     return EndedSessions(await pools.read.run(partial(plane.sessions.end_others, member)))
@@ -159,7 +159,7 @@ def routers() -> list[Router]:
         Router(
             "/v1",
             route_handlers=mine,
-            guards=[members_only],
+            middleware=[SESSION_AUTHENTICATION],
             security=[{"session": []}],
             **_SHARED,
         ),

@@ -28,7 +28,6 @@ from anyscale.server.http.cookies import expired_cookie, host_cookie, login_cook
 from anyscale.server.http.dependencies import GivenPlane, GivenPools
 from anyscale.server.http.login import sign_in as doors
 from anyscale.server.http.metrics import REFUSALS
-from anyscale.server.http.middleware.request_log import request_id_of
 from anyscale.server.http.thread_pools import ThreadPools
 
 __all__ = ["COOKIE", "HANDLERS"]
@@ -61,12 +60,12 @@ class _Attempt(Struct, frozen=True):
 
 
 @get("/sso/start", include_in_schema=False)
-async def start(request: AnyRequest, plane: GivenPlane, pools: GivenPools) -> Response[None]:
+async def start(plane: GivenPlane, pools: GivenPools) -> Response[None]:
     sso = _sso(plane)
     try:
         url, begun = await pools.identity_provider.run(sso.provider.begin)
     except (ProviderUnavailable, Overloaded) as error:
-        return _unavailable(request, error)
+        return _unavailable(error)
     kept = urlsafe_b64encode(msgspec.json.encode(_Attempt(begun, time.time())))
     return _to(url, host_cookie(COOKIE, kept.decode().rstrip("="), _TIME))
 
@@ -77,9 +76,9 @@ async def callback(request: AnyRequest, plane: GivenPlane, pools: GivenPools) ->
     try:
         signed_in = await doors.by_sso(request, _coming(request, sso, pools))
     except SsoRefused as error:
-        return await _refused(request, plane, pools, error)
+        return await _refused(plane, pools, error)
     except (ProviderUnavailable, Overloaded, StoreUnavailable) as error:
-        return _unavailable(request, error)
+        return _unavailable(error)
     return _to("/", expired_cookie(COOKIE), *login_cookies(signed_in))
 
 
@@ -117,25 +116,22 @@ def _sso(plane: ControlPlane) -> OidcLogin:
     return plane.sso
 
 
-async def _refused(
-    request: AnyRequest, plane: ControlPlane, pools: ThreadPools, error: SsoRefused
-) -> Response[None]:
-    _tell(request, error, error.reason)
+async def _refused(plane: ControlPlane, pools: ThreadPools, error: SsoRefused) -> Response[None]:
+    _log_refusal(error, error.reason)
     with suppress(StoreUnavailable, Overloaded):  # what is answered is the refusal all the same
         note = partial(plane.trail.refuse, error.actor, error.reason, f"GET {CALLBACK}")
         await pools.auth.run(note)
     return _back(_TOLD.get(error.reason, "refused"))
 
 
-def _unavailable(request: AnyRequest, error: AnyscaleError) -> Response[None]:
-    _tell(request, error, str(error))
+def _unavailable(error: AnyscaleError) -> Response[None]:
+    _log_refusal(error, str(error))
     return _back("unavailable")
 
 
-def _tell(request: AnyRequest, error: AnyscaleError, reason: str) -> None:
+def _log_refusal(error: AnyscaleError, reason: str) -> None:
     REFUSALS.labels(error.code).inc()
-    told = {"code": error.code, "reason": reason, "request_id": request_id_of(request.scope)}
-    _log.warning("sign-in refused", extra=told)
+    _log.warning("sign-in refused", extra={"code": error.code, "reason": reason})
 
 
 def _back(code: str) -> Response[None]:

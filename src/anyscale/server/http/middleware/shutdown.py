@@ -10,7 +10,7 @@ from msgspec import json
 from anyscale.api_schemas import ProblemDocument
 from anyscale.errors import ServerUnreachable
 from anyscale.server.http.errors import PROBLEM
-from anyscale.server.http.middleware.request_log import request_id_of
+from anyscale.server.http.request_context import request_id
 
 __all__ = ["ShutdownMiddleware"]
 
@@ -46,7 +46,7 @@ class ShutdownMiddleware:
             await self._application(scope, receive, sending)
         except asyncio.CancelledError:
             if not begun:
-                await _cut_off(scope, send)
+                await _cut_off(send)
 
 
 def _ending(receive: Receive) -> Receive:
@@ -61,13 +61,13 @@ def _ending(receive: Receive) -> Receive:
     return received
 
 
-async def _cut_off(scope: Scope, send: Send) -> None:
+async def _cut_off(send: Send) -> None:
     document = ProblemDocument(
         title="Service Unavailable",
         status=ServerUnreachable.status,
         detail="the control plane was stopped over this request: make it again",
         code=ServerUnreachable.code,
-        request_id=request_id_of(scope),
+        request_id=request_id(),
     )
     headers = [(b"content-type", PROBLEM.encode()), (b"connection", b"close")]
     await send({"type": "http.response.start", "status": document.status, "headers": headers})

@@ -1,0 +1,182 @@
+"""Authentication: middleware sets `request.user` and `request.auth`; guards check them.
+
+| middleware | credential | `request.user` | `request.auth` |
+| --- | --- | --- | --- |
+| `TokenAuthentication` | the header `Authorization: Bearer mrt_...` | `Principal` | `TokenRecord` |
+| `SessionAuthentication` | the cookie `__Host-session` | `AuthenticatedUser` | `SessionRecord` |
+
+A route accepts one kind of credential and ignores the other one. Denied requests are written to the
+audit log, except those of pages: a session that has expired is no incident there.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+
+from litestar.handlers import BaseRouteHandler
+from litestar.middleware import (
+    AbstractAuthenticationMiddleware,
+    AuthenticationResult,
+    DefineMiddleware,
+)
+
+from anyscale.errors import (
+    AnyscaleError,
+    CsrfRejected,
+    NotAuthenticated,
+    NotPermitted,
+    Overloaded,
+    PasswordChangeNeeded,
+    RequestInvalid,
+    StoreUnavailable,
+)
+from anyscale.server.core.audit.log import AuditLog
+from anyscale.server.core.authorization import require_role
+from anyscale.server.core.login.sessions import SessionService
+from anyscale.server.core.tokens.api_tokens import TokenService
+from anyscale.server.http.cookies import SESSION, read_cookie
+from anyscale.server.http.dependencies import Connection
+from anyscale.server.http.request_context import current_actor, set_actor
+from anyscale.server.http.thread_pools import BoundedThreadPool
+
+__all__ = [
+    "RECORD_DENIALS",
+    "SESSION_AUTHENTICATION",
+    "TOKEN_AUTHENTICATION",
+    "Authenticator",
+    "denials_recorded",
+    "require_own_password",
+    "require_owner",
+]
+
+#: The option of a route (`opt`) that keeps its denied requests out of the audit log.
+RECORD_DENIALS = "record_denials"
+
+
+class Authenticator:
+    """Authenticates requests by their token or session, and records denied ones.
+
+    Args:
+        tokens: of the control plane.
+        sessions: likewise.
+        audit_log: likewise.
+        pool: the threads that use the database.
+    """
+
+    def __init__(
+        self,
+        tokens: TokenService,
+        sessions: SessionService,
+        audit_log: AuditLog,
+        pool: BoundedThreadPool,
+    ) -> None:
+        self._tokens = tokens
+        self._sessions = sessions
+        self._audit_log = audit_log
+        self._pool = pool
+
+    async def by_token(self, connection: Connection) -> AuthenticationResult:
+        """Authenticate a request by its token.
+
+        Raises:
+            NotAuthenticated: there is no token, or it is not valid.
+        """
+        call = partial(self._tokens.authenticate, _bearer_token(connection))
+        principal, token = await self._pool.run(call)
+        set_actor(principal.actor)
+        return AuthenticationResult(principal, token)
+
+    async def by_session(self, connection: Connection) -> AuthenticationResult:
+        """Authenticate a request by the cookie of its session.
+
+        Raises:
+            NotAuthenticated: there is no session, or it is not valid.
+        """
+        secret = read_cookie(connection, SESSION)
+        if not secret:
+            raise NotAuthenticated("you are not signed in")
+        user = await self._pool.run(partial(self._sessions.authenticate, secret))
+        if user.is_use_due:
+            with suppress(Overloaded):  # a later request records the use
+                await self._pool.run(partial(self._sessions.note_use, user))
+        set_actor(user.actor)
+        return AuthenticationResult(user, user.session)
+
+    async def record_denial(self, connection: Connection, error: AnyscaleError) -> None:
+        """Write a denied request to the audit log: its route, not its path, which has ids."""
+        scope = connection.scope
+        call = f"{scope['method']} {scope.get('path_template', '')}"  # type: ignore[typeddict-item]  # there are no WebSockets
+        actor = current_actor() or getattr(error, "actor", None) or "anonymous"
+        with suppress(StoreUnavailable):  # the response does not depend on it
+            await self._pool.run(partial(self._audit_log.refuse, actor, error.code, call))
+
+
+@asynccontextmanager
+async def denials_recorded(connection: Connection) -> AsyncIterator[None]:
+    """Record a request that the block denies, unless its route has `RECORD_DENIALS` off."""
+    try:
+        yield
+    except (NotAuthenticated, NotPermitted, PasswordChangeNeeded, CsrfRejected) as error:
+        if connection.route_handler.opt.get(RECORD_DENIALS, True):
+            await _authenticator(connection).record_denial(connection, error)
+        raise
+
+
+class TokenAuthentication(AbstractAuthenticationMiddleware):
+    """Authenticates the requests of administrators, by their tokens."""
+
+    async def authenticate_request(self, connection: Connection) -> AuthenticationResult:
+        _refuse_nul(connection)
+        async with denials_recorded(connection):
+            return await _authenticator(connection).by_token(connection)
+
+
+class SessionAuthentication(AbstractAuthenticationMiddleware):
+    """Authenticates the requests of signed-in users, by their sessions."""
+
+    async def authenticate_request(self, connection: Connection) -> AuthenticationResult:
+        _refuse_nul(connection)
+        async with denials_recorded(connection):
+            return await _authenticator(connection).by_session(connection)
+
+
+#: For OPTIONS as well, which the middleware would let pass.
+TOKEN_AUTHENTICATION = DefineMiddleware(TokenAuthentication, exclude_http_methods=())
+SESSION_AUTHENTICATION = DefineMiddleware(SessionAuthentication, exclude_http_methods=())
+
+
+async def require_owner(connection: Connection, _: BaseRouteHandler) -> None:
+    """Deny a request whose token has another role than `owner`.
+
+    Raises:
+        NotPermitted: it has.
+    """
+    async with denials_recorded(connection):
+        require_role(connection.user, connection.auth.role)
+
+
+async def require_own_password(connection: Connection, _: BaseRouteHandler) -> None:
+    """Deny a request of a user who still has the password that an administrator set.
+
+    Raises:
+        PasswordChangeNeeded: the user has.
+    """
+    async with denials_recorded(connection):
+        connection.user.require_own_password()
+
+
+def _authenticator(connection: Connection) -> Authenticator:
+    authenticator: Authenticator = connection.app.state.authenticator
+    return authenticator
+
+
+def _bearer_token(connection: Connection) -> str:
+    scheme, _, token = connection.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise NotAuthenticated("there is no token: send it as `Authorization: Bearer mrt_...`")
+    return token.strip()
+
+
+def _refuse_nul(connection: Connection) -> None:
+    if b"%00" in connection.scope["raw_path"] + connection.scope["query_string"]:
+        raise RequestInvalid("a NUL character is part of no name, email or id")

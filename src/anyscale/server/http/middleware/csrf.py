@@ -1,0 +1,58 @@
+"""Cross-site request forgery: a request that changes something comes from our own pages.
+
+A browser sends the session's cookie with a request that a page of another host of the same site
+makes, whatever `SameSite` says. It also says by `Sec-Fetch-Site` or `Origin` which page made the
+request, and no page can change these headers (Fetch, 2.2.2).
+"""
+
+from urllib.parse import urlsplit
+
+from litestar.connection import ASGIConnection
+from litestar.middleware import ASGIMiddleware
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from anyscale.errors import CsrfRejected
+from anyscale.server.http.authentication import denials_recorded
+from anyscale.server.http.dependencies import Connection
+
+__all__ = ["CsrfMiddleware"]
+
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+
+#: `none`: the user typed the address or opened a bookmark.
+_OURS = frozenset({"same-origin", "none"})
+
+
+class CsrfMiddleware(ASGIMiddleware):
+    """Refuses requests that a page of another origin may have made."""
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
+        connection: Connection = ASGIConnection(scope)
+        if not _is_allowed(connection):
+            async with denials_recorded(connection):
+                raise CsrfRejected("a page of another site may not make this call")
+        await next_app(scope, receive, send)
+
+
+def _is_allowed(connection: Connection) -> bool:
+    if connection.scope["method"] in _SAFE or _has_token(connection):  # type: ignore[typeddict-item]  # there are no WebSockets
+        return True
+    if site := connection.headers.get("sec-fetch-site"):
+        return site in _OURS
+    # Clients that are no browsers send neither header. Of the browsers that do not, those from
+    # before 2020, `SameSite` protects the users.
+    origin = connection.headers.get("origin")
+    return origin is None or _is_this_host(origin, connection)
+
+
+def _has_token(connection: Connection) -> bool:
+    # A browser adds cookies and `Basic` credentials by itself, but no bearer token.
+    return connection.headers.get("authorization", "").lower().startswith("bearer ")
+
+
+def _is_this_host(origin: str, connection: Connection) -> bool:
+    try:
+        host = urlsplit(origin).netloc
+    except ValueError:
+        return False
+    return bool(host) and host.lower() == connection.headers.get("host", "").lower()

@@ -1,0 +1,64 @@
+"""Headers of every response that tell browsers what not to do with it."""
+
+from typing import Any
+
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from anyscale.api_schemas import API, IDENTITY
+
+__all__ = ["SecurityHeadersMiddleware"]
+
+Headers = list[tuple[bytes, bytes]]
+
+#: A response is not stored, runs nothing and is shown on no other site, unless its handler sets
+#: another value. `same-origin` and not `no-referrer`: with that, browsers send no `Origin` with our
+#: own forms (Fetch, 3.2).
+_HEADERS: Headers = [
+    (IDENTITY.lower().encode(), API.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"cache-control", b"no-store"),
+    (
+        b"content-security-policy",
+        b"default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+    (b"referrer-policy", b"same-origin"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+]
+
+#: For a year, browsers use TLS alone (RFC 6797, 6.1). Without subdomains, which others may run.
+_TLS_ONLY = (b"strict-transport-security", b"max-age=31536000")
+
+
+class SecurityHeadersMiddleware:
+    """Adds security headers, and the version of the API, to every response.
+
+    Args:
+        app: the next application.
+        tls_only: whether users reach the server by TLS alone, whatever a proxy in front says.
+    """
+
+    def __init__(self, app: ASGIApp, *, tls_only: bool) -> None:
+        self._app = app
+        self._tls_only = tls_only
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request."""
+        if scope["type"] != ScopeType.HTTP:
+            await self._app(scope, receive, send)
+            return
+        by_tls = self._tls_only or scope["scheme"] == "https"
+        defaults = [*_HEADERS, _TLS_ONLY] if by_tls else _HEADERS
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = _merge(list(message["headers"]), defaults)
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)
+
+
+def _merge(headers: Any, defaults: Headers) -> Headers:
+    names = {name.lower() for name, _ in headers}
+    return [*headers, *(header for header in defaults if header[0] not in names)]

@@ -1,0 +1,78 @@
+"""Requests are authenticated by the one credential that their routes take."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.support.control_planes import new_control_plane
+from tests.support.http_client import HttpClient
+from tests.support.server_in_process import serve_in_process
+from tests.support.users import create_accounts
+
+from anyscale.server.control_plane import ControlPlane
+
+
+@pytest.fixture
+def plane(tmp_path: Path) -> ControlPlane:
+    plane = new_control_plane(tmp_path)
+    create_accounts(plane, "jane")
+    return plane
+
+
+@pytest.fixture
+def url(plane: ControlPlane) -> Iterator[str]:
+    with serve_in_process(plane) as url:
+        yield url
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+def test_the_calls_of_owners_take_no_session(url: str) -> None:
+    client = HttpClient(url).sign_in_first_time()
+
+    assert client.request("GET", "/v1/me").status == 200
+    assert client.request("GET", "/v1/users").json["code"] == "not_authenticated"
+
+
+def test_the_calls_of_users_take_no_token(plane: ControlPlane, url: str) -> None:
+    token = plane.tokens.create("laptop", "owner", None, "local:test")
+    client = HttpClient(url)
+
+    assert client.request("GET", "/v1/users", headers=bearer(token)).status == 200
+    response = client.request("GET", "/v1/me", headers=bearer(token))
+    assert (response.status, response.json["code"]) == (401, "not_authenticated")
+
+
+@pytest.mark.parametrize("path", ["/v1/users", "/v1/batches", "/v1/audit", "/v1/me"])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
+def test_no_method_passes_without_a_credential(url: str, method: str, path: str) -> None:
+    assert HttpClient(url).request(method, path).status == 401
+
+
+def test_a_token_whose_role_does_not_suffice_is_denied_under_its_name(
+    plane: ControlPlane, url: str
+) -> None:
+    token = plane.tokens.create("carl", "collaborator", None, "local:test")
+
+    response = HttpClient(url).request("GET", "/v1/users", headers=bearer(token))
+
+    assert (response.status, response.json["code"]) == (403, "not_permitted")
+    (entry,) = [one for one in plane.trail.page(0, 100) if one.event == "access.refused"]
+    assert (entry.actor, "GET /v1/users" in entry.data) == ("token:carl", True)
+
+
+def test_only_denied_calls_are_in_the_audit_log_and_no_pages(plane: ControlPlane, url: str) -> None:
+    client = HttpClient(url)
+    client.sign_in()  # by the password that an administrator set
+    page = {"Accept": "text/html"}
+
+    assert client.request("GET", "/", headers=page).headers["Location"] == "/password"
+    assert HttpClient(url).request("GET", "/", headers=page).headers["Location"] == "/sign-in"
+    assert not [one for one in plane.trail.page(0, 100) if one.event == "access.refused"]
+
+    assert client.request("GET", "/v1/me/tokens").json["code"] == "password_change_needed"
+    assert HttpClient(url).request("GET", "/v1/me").status == 401
+    denials = [one for one in plane.trail.page(0, 100) if one.event == "access.refused"]
+    assert [one.actor.partition(":")[0] for one in denials] == ["user", "anonymous"]

@@ -1,0 +1,89 @@
+"""Log lines of a request have its id and its actor, in whichever thread they are written."""
+
+import json
+import logging
+from collections.abc import Iterator
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.control_planes import new_control_plane
+from tests.support.http_client import HttpClient
+from tests.support.server_in_process import serve_in_process
+
+from anyscale.server.control_plane import ControlPlane
+from anyscale.server.logging_config import log_handler
+from anyscale.user.models import User
+
+_log = logging.getLogger("anyscale.server")
+
+
+@pytest.fixture
+def log() -> Iterator[StringIO]:
+    """What the server writes to its log."""
+    stream, level = StringIO(), _log.level
+    handler = log_handler(stream)
+    _log.addHandler(handler)
+    _log.setLevel(logging.INFO)
+    yield stream
+    _log.removeHandler(handler)
+    _log.setLevel(level)
+
+
+@pytest.fixture
+def plane(tmp_path: Path) -> ControlPlane:
+    return new_control_plane(tmp_path)
+
+
+def lines_of(log: StringIO) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in log.getvalue().splitlines()]
+
+
+def test_a_line_of_a_worker_thread_has_the_id_of_its_request(
+    plane: ControlPlane, log: StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = plane.tokens.create("jane", "owner", None, "local:test")
+
+    def page(**_: object) -> list[User]:
+        _log.warning("in a thread")
+        return []
+
+    monkeypatch.setattr(plane.users, "page", page)
+
+    with serve_in_process(plane) as url:
+        for number in range(2):
+            headers = {"Authorization": f"Bearer {token}", "X-Request-Id": f"request-{number}"}
+            assert HttpClient(url).request("GET", "/v1/users", headers=headers).status == 200
+
+    found = [(one["event"], one.get("request_id"), one.get("actor")) for one in lines_of(log)]
+    for number in range(2):
+        assert ("in a thread", f"request-{number}", "token:jane") in found
+        assert ("request", f"request-{number}", "token:jane") in found
+
+
+def test_a_line_has_the_fields_that_the_documents_name(plane: ControlPlane, log: StringIO) -> None:
+    with serve_in_process(plane) as url:
+        response = HttpClient(url).request("GET", "/v1/users")
+        assert response.status == 401
+
+    (line,) = [one for one in lines_of(log) if one["event"] == "request"]
+    assert set(line) == {
+        *("time", "level", "event", "process"),
+        *("method", "route", "status", "milliseconds", "request_id", "actor"),
+    }
+    assert line["request_id"] == response.headers["X-Request-Id"] == response.json["request_id"]
+    assert (line["level"], line["status"], line["actor"]) == ("info", 401, None)
+    assert line["time"].endswith("Z")
+
+
+def test_a_line_outside_of_a_request_has_no_id_and_no_traceback(log: StringIO) -> None:
+    try:
+        int("jane@example.com")
+    except ValueError:
+        _log.exception("it failed: %s", "Zoë", stack_info=True, extra={"code": "internal"})
+
+    (line,) = lines_of(log)
+    assert set(line) == {"time", "level", "event", "process", "code"}
+    assert (line["level"], line["event"]) == ("error", "it failed: Zoë")
+    assert "Zoë" in log.getvalue()
