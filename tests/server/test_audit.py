@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from anyscale.audit_log import entry_hash
-from anyscale.server.core.audit.log import append
+from anyscale.audit_log import entry_hash, verify
+from anyscale.server.core.audit.log import AuditLog, append
 from anyscale.server.store.records import AuditRecord
 from anyscale.server.store.sqlite.store import SqliteStore
 
@@ -70,3 +70,16 @@ def test_entries_are_numbered_and_chained_and_their_data_is_in_one_order(tmp_pat
     for row in trail:
         assert row.hash == entry_hash(previous, row)
         previous = row.hash
+
+
+def test_entries_with_old_event_names_are_listed_and_verified(tmp_path: Path) -> None:
+    old = ["session.begun", "session.ended", "sessions.ended", "access.refused"]
+    new = ["session.created", "session.revoked", "sessions.revoked", "access.denied"]
+    with SqliteStore(tmp_path / "anyscale.db") as store:
+        for event in old + new:
+            with store.write() as tx:
+                append(tx, "user:usr_1", event, "", {})
+        entries = AuditLog(store).page(0, 100)
+    assert [entry.event for entry in entries] == old + new
+    verdict = verify(entries)
+    assert (verdict.entries, verdict.fault) == (8, None)

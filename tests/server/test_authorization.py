@@ -43,7 +43,7 @@ def refused(entries: list[dict[str, Any]]) -> list[tuple[str, str]]:
     return [
         (entry["actor"], entry["data"]["reason"])
         for entry in entries
-        if entry["event"] == "access.refused"
+        if entry["event"] == "access.denied"
     ]
 
 

@@ -126,7 +126,7 @@ class TamperedLogin:
     def denial_reasons(self) -> list[str]:
         """List the reasons of refused sign-ins in the audit log."""
         entries = self.control_plane.trail.page(0, 1_000)
-        denials = [entry for entry in entries if entry.event == "access.refused"]
+        denials = [entry for entry in entries if entry.event == "access.denied"]
         return [json.loads(entry.data)["reason"] for entry in denials]
 
     def assert_signed_in(self) -> None:

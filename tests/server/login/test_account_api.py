@@ -342,7 +342,7 @@ def test_a_session_that_there_is_not_is_refused_and_noted(
     client.cookies = {}
     with closing(deployment.control_plane()) as plane:
         entries = plane.trail.page(0, 100)
-    refused = [entry for entry in entries if entry.event == "access.refused"]
+    refused = [entry for entry in entries if entry.event == "access.denied"]
     assert [one.actor for one in refused] == ["anonymous"]
     assert '"call":"GET /v1/me"' in refused[0].data
     verify(entries)

@@ -118,7 +118,7 @@ def test_the_right_password_signs_in_in_any_spelling_of_the_email(
     assert member.account.email == EMAIL
     assert member.session.way == "password"
     assert (member.session.address, member.session.agent) == ("192.0.2.1", "Firefox")
-    assert ("session.begun", member.actor) in events(plane)
+    assert ("session.created", member.actor) in events(plane)
 
 
 @pytest.mark.parametrize(
@@ -155,8 +155,19 @@ def test_signing_in_ends_the_session_that_the_browser_had(plane: ControlPlane) -
         plane.sessions.authenticate(first.session)
     for kept in (elsewhere, second):
         plane.sessions.authenticate(kept.session)
-    ended = [actor for event, actor in events(plane) if event == "session.ended"]
+    ended = [actor for event, actor in events(plane) if event == "session.revoked"]
     assert ended == [f"user:{account(plane).user_id}"]
+
+
+def test_signing_in_records_that_the_session_of_the_browser_has_expired(
+    plane: ControlPlane,
+) -> None:
+    first = at_home(plane)
+    later(plane, IDLE_LIMIT + 60_000)
+    by_password(plane, EMAIL, PASSWORD, structs.replace(HOME, session=first.session))
+    recorded = [event for event, _ in events(plane)]
+    assert "session.expired" in recorded
+    assert "session.revoked" not in recorded
 
 
 def test_a_session_of_somebody_else_in_the_browser_ends_as_well(plane: ControlPlane) -> None:
@@ -172,7 +183,7 @@ def test_a_session_of_somebody_else_in_the_browser_ends_as_well(plane: ControlPl
     with pytest.raises(NotAuthenticated):
         plane.sessions.authenticate(first.session)
     assert plane.sessions.authenticate(second.session).account.email == other
-    ended = [actor for event, actor in events(plane) if event == "session.ended"]
+    ended = [actor for event, actor in events(plane) if event == "session.revoked"]
     assert ended == [f"user:{account(plane).user_id}"]
 
 
@@ -241,7 +252,7 @@ def test_a_refusal_is_in_the_trail_under_the_id_of_whose_account_it_was(
     with pytest.raises(InvalidCredentials):
         at_home(plane, password="wrong password")
     plane.sign_in.close()
-    assert ("access.refused", f"user:{account(plane).user_id}") in events(plane)
+    assert ("access.denied", f"user:{account(plane).user_id}") in events(plane)
 
 
 def test_a_hash_of_weaker_parameters_is_made_anew_when_its_password_is_known(
@@ -558,7 +569,7 @@ def test_each_of_several_gets_the_own_answer(plane: ControlPlane) -> None:
     assert [sessions_of(plane, email) for email in (EMAIL, kim, lee)] == [1, 2, 0]
     plane.sign_in.close()  # refusals are noted a moment later
     events = [entry.event for entry in plane.trail.page(0, 100)]
-    assert events.count("session.begun") == 3
+    assert events.count("session.created") == 3
 
 
 def test_a_password_that_is_changed_while_it_is_checked_is_wrong(
@@ -658,7 +669,7 @@ def test_signing_out_while_another_user_signs_in_there_keeps_neither_waiting(
     has_begun, has_ended, append_all = Event(), Event(), audit.append_all
 
     def meet(tx: Any, entries: Sequence[audit.Entry]) -> None:
-        is_leaving = [entry.event for entry in entries] == ["session.ended"]
+        is_leaving = [entry.event for entry in entries] == ["session.revoked"]
         if is_leaving:
             has_ended.set()  # and waits for the audit log, which the other one has locked
         append_all(tx, entries)

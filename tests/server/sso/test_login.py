@@ -92,7 +92,7 @@ class Site:
     def reasons(self) -> list[tuple[str, str]]:
         """Give who was refused, and why, as the trail has it."""
         entries = self.control_plane.trail.page(0, 1_000)
-        refused = [entry for entry in entries if entry.event == "access.refused"]
+        refused = [entry for entry in entries if entry.event == "access.denied"]
         return [(entry.actor, json.loads(entry.data)["reason"]) for entry in refused]
 
     def member(self, client: httpx.Client) -> AuthenticatedUser:
@@ -137,7 +137,7 @@ def test_who_signs_in_for_the_first_time_lands_in_the_account_of_the_verified_ad
     user_id = site.account().user_id
     events = [(one.event, one.actor, one.subject) for one in site.control_plane.trail.page(0, 100)]
     assert ("identity.linked", f"user:{user_id}", user_id) in events
-    assert ("session.begun", f"user:{user_id}", member.session.session_id) in events
+    assert ("session.created", f"user:{user_id}", member.session.session_id) in events
 
 
 def test_the_cookies_are_the_hosts_and_no_scripts(site: Site) -> None:

@@ -1,7 +1,7 @@
-"""Noting refusals a moment later than they are answered.
+"""Audit entries of denied sign-ins, written in the background.
 
-An entry of the trail takes longer where there is an account to name. Were it written beside the
-answer, the time of that would tell who has an account.
+To write an entry takes longer where there is an account to name. If it were written before the
+response, the response time would tell which accounts exist.
 """
 
 import threading
@@ -14,49 +14,49 @@ from anyscale.server.store.records import AccountRecord
 
 __all__ = ["DeferredAuditWriter"]
 
-#: seconds, for which others come together with the first
-_MOMENT = 0.5
+#: seconds for which entries are collected before they are written
+_DELAY = 0.5
 
 
 class DeferredAuditWriter:
-    """Notes who was refused, in a thread of its own.
+    """Writes entries of denied requests in a thread of its own.
 
     Args:
-        trail: where it is noted.
-        reason: the error's code.
-        call: what was asked for.
+        audit_log: the log that it writes to.
+        reason: the code of the error.
+        call: the denied call.
     """
 
-    def __init__(self, trail: AuditLog, reason: str, call: str) -> None:
-        self._trail = trail
-        self._told = (reason, call)
+    def __init__(self, audit_log: AuditLog, reason: str, call: str) -> None:
+        self._audit_log = audit_log
+        self._reason, self._call = reason, call
         self._actors: SimpleQueue[str] = SimpleQueue()
-        self._come = threading.Event()
+        self._is_due = threading.Event()
         self._closed = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="noting", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="audit", daemon=True)
         self._thread.start()
 
-    def refused(self, account: AccountRecord | None) -> None:
-        """Have it noted that somebody was refused."""
+    def record_denied(self, account: AccountRecord | None) -> None:
+        """Have an entry written for an account, or for an email without an account."""
         self._actors.put(f"user:{account.user_id}" if account else "anonymous")
-        self._come.set()
+        self._is_due.set()
 
     def close(self) -> None:
-        """Note what is still to be noted."""
+        """Write the entries that are still due, and end the thread."""
         self._closed.set()
-        self._come.set()
+        self._is_due.set()
         self._thread.join()
 
     def _run(self) -> None:
         while not self._closed.is_set():
-            self._come.wait()
-            self._closed.wait(_MOMENT)
-            self._come.clear()
-            self._note_all()
+            self._is_due.wait()
+            self._closed.wait(_DELAY)
+            self._is_due.clear()
+            self._write_all()
 
-    def _note_all(self) -> None:
+    def _write_all(self) -> None:
         with suppress(Empty):
             while True:
                 actor = self._actors.get_nowait()
-                with suppress(StoreUnavailable):  # the refusal was answered all the same
-                    self._trail.refuse(actor, *self._told)
+                with suppress(StoreUnavailable):  # the request was denied all the same
+                    self._audit_log.refuse(actor, self._reason, self._call)

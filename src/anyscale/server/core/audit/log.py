@@ -1,4 +1,4 @@
-"""The trail: who did what and when, each entry chained to the one before by its hash."""
+"""The audit log: each entry has the hash of the entry before it."""
 
 import logging
 import threading
@@ -16,32 +16,33 @@ __all__ = ["AuditLog", "Entry", "append", "append_all"]
 
 _log = logging.getLogger("anyscale.server")
 
-#: Seconds between two entries of the same refusal, so that nobody fills the database by asking.
-_REFUSAL_EVERY = 60.0
+#: Seconds between two entries of the same denial: a flood of requests must not fill the database.
+_DENIED_EVERY = 60.0
 
-_FORGET_EVERY = 24 * 60 * 60.0
+#: seconds between two deletions of old entries
+_PURGE_EVERY = 24 * 60 * 60.0
 
 
 class Entry(NamedTuple):
-    """What is to be told."""
+    """An entry that is to be appended."""
 
-    #: who did it: `local:jane` for a system user of this machine
+    #: `token:jane`, `user:usr_...`, or `local:jane` for a system user of this machine
     actor: str
     #: `batch.published` and the like
     event: str
-    #: an id, never an email, so that a person can be erased and the trail stays
+    #: an id, never an email: entries stay when a user is deleted
     subject: str
-    #: what else is to be known; no password and no email
+    #: details of the event; no password and no email
     data: dict[str, Any]
 
 
 def append(tx: Transaction, actor: str, event: str, subject: str, data: dict[str, Any]) -> None:
-    """Add an `Entry`, in the transaction of what it tells of."""
+    """Append an entry, in the transaction of the change that it records."""
     append_all(tx, [Entry(actor, event, subject, data)])
 
 
 def append_all(tx: Transaction, entries: Sequence[Entry]) -> None:
-    """Add entries in their order, in the transaction of what they tell of."""
+    """Append entries in order, in the transaction of the change that they record."""
     last, now = tx.audit.lock(), tx.now()
     for entry in entries:
         last = _after(last, entry, now)
@@ -49,45 +50,45 @@ def append_all(tx: Transaction, entries: Sequence[Entry]) -> None:
 
 
 class AuditLog:
-    """Reading the trail, and noting refusals in it."""
+    """Lists entries, and appends those of denied requests."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._lock = threading.Lock()
-        #: (actor, reason) -> when it was last written, and how often it happened since
-        self._refusals: dict[tuple[str, str], tuple[float, int]] = {}
+        #: (actor, reason) -> when an entry was last written, and how many denials there were since
+        self._denied: dict[tuple[str, str], tuple[float, int]] = {}
         self._logged = 0
-        self._forgot = -_FORGET_EVERY
+        self._purged = -_PURGE_EVERY
 
     def page(self, after: int, limit: int) -> list[AuditEntry]:
-        """Give entries by number, after one."""
+        """Return entries by number, after a number."""
         with self._store.read() as tx:
             return [_entry(row) for row in tx.audit.list(after, limit)]
 
     def refuse(self, actor: str, reason: str, call: str) -> None:
-        """Note that a call was refused: the first at once, then once a minute with their number.
+        """Append an entry for a denied request: the first at once, then one a minute with a count.
 
         Args:
-            actor: who asked, `anonymous` if that is not known.
-            reason: the error's code.
-            call: what was asked for.
+            actor: of the request; `anonymous` if it is not known.
+            reason: the code of the error.
+            call: the method and the route.
         """
         if times := self._due(actor, reason):
             with self._store.write() as tx:
-                told = {"reason": reason, "call": call, "times": times}
-                append(tx, actor, "access.refused", "", told)
+                details = {"reason": reason, "call": call, "times": times}
+                append(tx, actor, "access.denied", "", details)
 
     def forget(self, before: int) -> None:
-        """Remove the entries from before a time, and say so in one; once a day is enough."""
-        if time.monotonic() - self._forgot < _FORGET_EVERY:
+        """Delete entries from before a time, and append one that says so; at most once a day."""
+        if time.monotonic() - self._purged < _PURGE_EVERY:
             return
-        self._forgot = time.monotonic()
+        self._purged = time.monotonic()
         with self._store.write() as tx:
             if first := tx.audit.purge(before):
                 append(tx, "system", FORGOTTEN, str(first), {"before": before})
 
     def log_head(self) -> None:
-        """Print where the chain is, if it has grown, to be compared with it later."""
+        """Log the head of the chain if it has grown: `anyscale audit verify --head` takes it."""
         with self._store.read() as tx:
             last = tx.audit.get_last()
         if last and last.number > self._logged:
@@ -97,11 +98,11 @@ class AuditLog:
     def _due(self, actor: str, reason: str) -> int:
         now = time.monotonic()
         with self._lock:
-            written, times = self._refusals.get((actor, reason), (-_REFUSAL_EVERY, 0))
-            if now - written < _REFUSAL_EVERY:
-                self._refusals[actor, reason] = (written, times + 1)
+            written, times = self._denied.get((actor, reason), (-_DENIED_EVERY, 0))
+            if now - written < _DENIED_EVERY:
+                self._denied[actor, reason] = (written, times + 1)
                 return 0
-            self._refusals[actor, reason] = (now, 0)
+            self._denied[actor, reason] = (now, 0)
             return times + 1
 
 

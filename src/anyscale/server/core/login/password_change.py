@@ -1,4 +1,4 @@
-"""What people do with passwords: signing in, and choosing one: at first, later, or by a link."""
+"""Changing a password: by the signed-in user, or by a one-time link."""
 
 from anyscale.errors import (
     InvalidCredentials,
@@ -27,77 +27,76 @@ from anyscale.user.validation import Policy
 
 __all__ = ["PasswordService"]
 
-_THEIRS = "the user's own"
+_LINK_INVALID = "this link was used before, or has expired: ask for a new one"
+
+#: as a fault of the policy says it to administrators
+_OF_THE_USER = "the user's own"
 
 
 class PasswordService:
-    """What people do with passwords.
+    """Sign-in and changes of passwords.
 
     Args:
-        store: the accounts.
-        hashing: a pool of its own, so that no batch keeps people waiting.
-        trail: where refusals are noted.
-        policy: what passwords must be like, and whether SSO is the only way in.
-        initial_days: after which a password that an administrator gave is no good any more.
+        store: accounts, links and sessions.
+        hashing: a pool for this alone, so that no batch keeps users waiting.
+        audit_log: records denied sign-ins.
+        policy: the password policy, and whether SSO is the only sign-in method.
+        initial_days: days after which a password that an administrator set expires.
     """
 
     def __init__(
         self,
         store: Store,
         hashing: PasswordHashPool,
-        trail: AuditLog,
+        audit_log: AuditLog,
         policy: Policy,
         initial_days: int,
     ) -> None:
         self._store = store
         self._hashing = hashing
         self._policy = policy
-        self._throttle = LoginRateLimiter()
-        self._noting = DeferredAuditWriter(trail, InvalidCredentials.code, "sign in")
-        #: signing in
+        self._rate_limiter = LoginRateLimiter()
+        self._audit_writer = DeferredAuditWriter(audit_log, InvalidCredentials.code, "sign in")
+        #: sign-in by password
         self.password_login = PasswordLogin(
-            store, hashing, self._throttle, self._noting, policy, initial_days
+            store, hashing, self._rate_limiter, self._audit_writer, policy, initial_days
         )
 
     def change_password(
-        self, member: AuthenticatedUser, current: str, new: str, browser: ClientInfo
+        self, member: AuthenticatedUser, current: str, new: str, client: ClientInfo
     ) -> LoginResult:
-        """Change a password, end all sessions, and begin a new one.
+        """Change the password of a signed-in user, revoke all sessions, and create a new one.
 
         Raises:
-            InvalidCredentials: the current one is wrong.
-            PasswordRefused: the policy refuses the new one.
-            TooManyFailedLogins: too many were wrong before.
-            NotPermitted: SSO is the only way in.
+            InvalidCredentials: the current password is wrong.
+            PasswordRefused: the policy refuses the new password.
+            TooManyFailedLogins: too many passwords were wrong before.
+            NotPermitted: SSO is the only sign-in method.
         """
         require_passwords(self._policy)
-        account, known = member.account, member.session.session_id
-        self._throttle.check(browser.address, account.user_id, known_device=known)
-        if not self._hashing.verify(account.password_hash, current):
-            self._throttle.record_failure(browser.address, account.user_id, known_device=known)
-            self._noting.refused(account)
-            raise InvalidCredentials("the current password is wrong")
+        self._verify_current(member, current, client)
         if normalized(current) == normalized(new):
             raise PasswordRefused("The new password is the one that you have.")
-        chosen = self._hashed(new, account)
+        account = member.account
+        password_hash = self._hash(new, account)
         with self._store.write() as tx:
-            held = lock_account(tx, account.user_id, browser)
-            is_over = tx.sessions.get(member.session.hash) is None
-            if is_over or not held or held.account.suspended_at is not None:
+            locked = lock_account(tx, account.user_id, client)
+            is_revoked = tx.sessions.get(member.session.hash) is None
+            if is_revoked or not locked or locked.account.suspended_at is not None:
                 raise NotAuthenticated("you are not signed in any more")
-            if held.account.password_hash != account.password_hash:
+            if locked.account.password_hash != account.password_hash:
                 raise InvalidCredentials("the password was changed meanwhile")
-            tx.accounts.set_password(account.user_id, chosen, tx.now())
-            signed_in = self._begin(tx, member.session.way, held)
+            tx.accounts.set_password(account.user_id, password_hash, tx.now())
+            result = self._replace_sessions(tx, member.session.way, locked)
             audit.append(tx, member.actor, "password.changed", account.user_id, {})
-        return signed_in
+        return result
 
     def link_account(self, secret: str) -> AccountRecord:
-        """Give the account that a one-time link is for; the link stays good.
+        """Return the account of a one-time link, which stays valid.
 
         Raises:
-            LinkInvalid: it was used, has expired, never was, or the account is suspended.
-            NotPermitted: SSO is the only way in.
+            LinkInvalid: it was used, has expired or never existed, or the account is suspended.
+            NotPermitted: SSO is the only sign-in method.
         """
         require_passwords(self._policy)
         with self._store.read() as tx:
@@ -105,54 +104,64 @@ class PasswordService:
             account = tx.accounts.get(link.user_id) if link else None
             now = tx.now()
         if not link or link.expires_at <= now or not account or account.suspended_at is not None:
-            raise LinkInvalid("this link was used before, or has expired: ask for a new one")
+            raise LinkInvalid(_LINK_INVALID)
         return account
 
-    def by_link(self, secret: str, new: str, browser: ClientInfo) -> LoginResult:
-        """Set a password by a one-time link, which is used up by it, and sign in.
+    def by_link(self, secret: str, new: str, client: ClientInfo) -> LoginResult:
+        """Consume a one-time link, set the password, revoke all sessions, and create a new one.
 
         Raises:
-            LinkInvalid: it was used, has expired, never was, or the account is suspended.
-            PasswordRefused: the policy refuses the password; the link stays good.
-            NotPermitted: SSO is the only way in.
+            LinkInvalid: it was used, has expired or never existed, or the account is suspended.
+            PasswordRefused: the policy refuses the password; the link stays valid.
+            NotPermitted: SSO is the only sign-in method.
         """
         account = self.link_account(secret)
-        chosen = self._hashed(new, account)
+        password_hash = self._hash(new, account)
         with self._store.write() as tx:
-            # First, so that two who use it at once take turns.
-            held = lock_account(tx, account.user_id, browser)
-            taken = tx.links.consume(hash_of(secret))
-            if not taken or not held or held.account.suspended_at is not None:
-                raise LinkInvalid("this link was used before, or has expired: ask for a new one")
-            tx.accounts.set_password(account.user_id, chosen, tx.now())
-            signed_in = self._begin(tx, "link", held)
+            # The account first: two requests with one link take turns.
+            locked = lock_account(tx, account.user_id, client)
+            link = tx.links.consume(hash_of(secret))
+            if not link or not locked or locked.account.suspended_at is not None:
+                raise LinkInvalid(_LINK_INVALID)
+            tx.accounts.set_password(account.user_id, password_hash, tx.now())
+            result = self._replace_sessions(tx, "link", locked)
             actor = f"user:{account.user_id}"
             audit.append(tx, actor, "password.set_by_link", account.user_id, {})
-        return signed_in
+        return result
 
     def close(self) -> None:
-        """Finish what was begun."""
-        self._noting.close()
+        """Write the audit entries that are still due, and end the threads and processes."""
+        self._audit_writer.close()
         self._hashing.close()
 
-    def _begin(self, tx: Transaction, way: str, held: LockedAccount) -> LoginResult:
-        user_id = held.account.user_id
+    def _verify_current(self, member: AuthenticatedUser, current: str, client: ClientInfo) -> None:
+        """Verify the current password, with a rate limit for the session."""
+        account, known_device = member.account, member.session.session_id
+        limited = client.address, account.user_id
+        self._rate_limiter.check(*limited, known_device=known_device)
+        if not self._hashing.verify(account.password_hash, current):
+            self._rate_limiter.record_failure(*limited, known_device=known_device)
+            self._audit_writer.record_denied(account)
+            raise InvalidCredentials("the current password is wrong")
+
+    def _replace_sessions(self, tx: Transaction, method: str, locked: LockedAccount) -> LoginResult:
+        user_id = locked.account.user_id
         tx.sessions.delete(user_id)
         tx.links.delete(user_id=user_id)
         tx.devices.delete(user_id)
-        begun = create_session(tx, way, held)
-        return LoginResult(user_id, begun.session, begun.device)
+        session = create_session(tx, method, locked)
+        return LoginResult(user_id, session.session, session.device)
 
-    def _hashed(self, new: str, account: AccountRecord) -> str:
+    def _hash(self, new: str, account: AccountRecord) -> str:
+        """Check a new password against the policy, and hash it."""
         own = (account.name, account.lastname, account.email)
-        chosen = normalized(new)
-        if not _is_text(chosen):
+        password = normalized(new)
+        if not _is_text(password):
             raise PasswordRefused("The password holds a character that nobody can type.")
-        fault = self._hashing.faults([chosen], [own], self._policy.password_min_length)[0]
+        fault = self._hashing.faults([password], [own], self._policy.password_min_length)[0]
         if fault:
-            # The rules speak to administrators; this is told to the user.
-            raise PasswordRefused(f"The password {fault[1].replace(_THEIRS, 'your own')}.")
-        return self._hashing.hash(chosen)
+            raise PasswordRefused(f"The password {fault[1].replace(_OF_THE_USER, 'your own')}.")
+        return self._hashing.hash(password)
 
 
 def _is_text(text: str) -> bool:

@@ -155,7 +155,7 @@ class PasswordLogin:
         self._rate_limiter.record_failure(
             attempt.client.address, attempt.key, known_device=attempt.known_device
         )
-        self._audit_writer.refused(attempt.account)
+        self._audit_writer.record_denied(attempt.account)
         return InvalidCredentials(_WRONG)
 
     def _rehashed(self, password: str, password_hash: str) -> str | None:
@@ -175,7 +175,7 @@ class PasswordLogin:
                 "for a link by which you set a new one"
             )
         if error:
-            self._audit_writer.refused(account)
+            self._audit_writer.record_denied(account)
             raise error
 
 

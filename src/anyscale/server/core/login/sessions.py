@@ -1,4 +1,4 @@
-"""Sessions: signed-in browsers, known by a cookie of which only the hash is kept."""
+"""Sessions of signed-in browsers. A cookie has the secret, the database has its hash."""
 
 import os
 from collections.abc import Sequence
@@ -27,129 +27,129 @@ __all__ = [
 
 _HOUR = 60 * 60 * 1000
 
-#: milliseconds without a request after which a session ends
+#: milliseconds without a request after which a session expires
 IDLE_LIMIT = 12 * _HOUR
-#: milliseconds for which a browser that signed in counts as known
+#: milliseconds for which an account knows a browser that has signed in
 DEVICE_LIMIT = 180 * 24 * _HOUR
-#: milliseconds after which a session ends in any case
+#: milliseconds after which a session expires in any case
 ABSOLUTE_LIMIT = 7 * 24 * _HOUR
 
-#: Milliseconds between two notes of a session's use, which would else be a write for each call.
+#: Milliseconds between two writes of the last use of a session: not one for each request.
 _USE_EVERY = 60_000
 
 _AGENT_LENGTH = 200
 
-_NOBODY = "you are not signed in, or not any more"
+_NOT_SIGNED_IN = "you are not signed in, or not any more"
 
 
 class ClientInfo(Struct, frozen=True):
-    """From where somebody asks."""
+    """The client of a request."""
 
     address: str
-    #: what it says that it is
+    #: the header `User-Agent`
     agent: str
-    #: the secrets of its cookies; empty where it has none
+    #: secrets of its cookies; empty where it has none
     device: str = ""
     session: str = ""
 
     def __repr__(self) -> str:
-        return "Browser(...)"
+        return "ClientInfo(...)"
 
 
 class AuthenticatedUser(Struct, frozen=True):
-    """Who is signed in, and by which session."""
+    """A signed-in user: the account and the session of a request."""
 
     account: AccountRecord
     session: SessionRecord
-    #: when that was found out, by the database's clock
+    #: when the session was read: milliseconds since 1970, by the database's clock
     at: int
 
     @property
     def actor(self) -> str:
-        """As the trail names a person: by the id alone."""
+        """The user in the audit log: the id alone."""
         return f"user:{self.account.user_id}"
 
     @property
     def must_change_password(self) -> bool:
-        """Whether the password that was signed in by is one that an administrator gave."""
+        """Whether the user signed in with a password that an administrator set."""
         return self.session.way == "password" and self.account.password_set_at is None
 
     @property
     def is_use_due(self) -> bool:
-        """Whether it is time to note again that the session is used."""
+        """Whether the last use of the session is to be written again."""
         return self.at - self.session.used_at >= _USE_EVERY
 
     def require_own_password(self) -> None:
-        """Check that the session may do more than change the password.
+        """Check that the user has chosen the password: until then the session only changes it.
 
         Raises:
-            PasswordChangeNeeded: it may not.
+            PasswordChangeNeeded: an administrator set the password.
         """
         if self.must_change_password:
             raise PasswordChangeNeeded("change the password that you were given first")
 
 
 class SessionService:
-    """What can be done with sessions."""
+    """Authenticates, lists and revokes sessions."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     def authenticate(self, secret: str) -> AuthenticatedUser:
-        """Say who is signed in. It only reads, and two rows.
+        """Return the user that a session belongs to. It reads two rows, and writes nothing.
 
         Args:
-            secret: the cookie's.
+            secret: of the session cookie.
 
         Raises:
-            NotAuthenticated: nobody: the session is unknown or over, or the account is suspended.
+            NotAuthenticated: the session is unknown or expired, or the account is suspended.
         """
         with self._store.read() as tx:
             now, found = tx.now(), tx.sessions.find(hash_of(secret))
         if found is None:
-            raise NotAuthenticated(_NOBODY)
+            raise NotAuthenticated(_NOT_SIGNED_IN)
         session, account = found
         if not _is_live(session, now) or account.suspended_at is not None:
-            raise NotAuthenticated(_NOBODY)
+            raise NotAuthenticated(_NOT_SIGNED_IN)
         return AuthenticatedUser(account, session, now)
 
     def note_use(self, member: AuthenticatedUser) -> None:
-        """Note that a session is used; for each whose use `is_use_due`."""
-        # Also a database that cannot be written now may be read.
+        """Write the last use of a session: for sessions of which it `is_use_due`."""
+        # A request only reads, which may work while the database cannot be written.
         with suppress(StoreUnavailable), self._store.write() as tx:
             tx.sessions.touch(member.session.session_id, member.at)
 
     def all(self, member: AuthenticatedUser) -> Sequence[SessionRecord]:
-        """List the sessions of a member, the latest first."""
+        """List the sessions of a user that are not expired, the latest first."""
         with self._store.read() as tx:
             now = tx.now()
             found = tx.sessions.list(member.account.user_id)
         return [session for session in found if _is_live(session, now)]
 
     def end(self, member: AuthenticatedUser, session_id: str) -> None:
-        """End one of a member's own sessions.
+        """Revoke a session of a user.
 
         Raises:
-            NotFound: the member has no such session.
+            NotFound: the user has no such session.
         """
         with self._store.write() as tx:
             tx.accounts.lock([member.account.user_id])  # before its sessions: see `Transaction`
             if not tx.sessions.delete(member.account.user_id, only=session_id):
                 raise NotFound("there is no such session")
-            audit.append(tx, member.actor, "session.ended", session_id, {})
+            audit.append(tx, member.actor, "session.revoked", session_id, {})
 
     def end_others(self, member: AuthenticatedUser) -> int:
-        """End a member's sessions but for this one; give how many they were."""
+        """Revoke all other sessions of a user; return how many there were."""
         with self._store.write() as tx:
             user_id = member.account.user_id
             tx.accounts.lock([user_id])
-            ended = tx.sessions.delete(user_id, keep=member.session.session_id)
-            if ended:
-                audit.append(tx, member.actor, "sessions.ended", user_id, {"count": ended})
-        return ended
+            count = tx.sessions.delete(user_id, keep=member.session.session_id)
+            if count:
+                audit.append(tx, member.actor, "sessions.revoked", user_id, {"count": count})
+        return count
 
     def forget(self) -> None:
-        """Remove what is kept of sessions and links that are over, and of browsers long unused."""
+        """Delete expired sessions and links, and devices that are not known any more."""
         with self._store.write() as tx:
             now = tx.now()
             tx.sessions.purge(now - IDLE_LIMIT, now)
@@ -203,21 +203,23 @@ def create_session(tx: Transaction, method: str, locked: LockedAccount) -> NewSe
         locked: the account and the browser.
     """
     now, user_id = tx.now(), locked.account.user_id
-    entries = _revoke_previous(tx, locked.previous)
+    entries = _revoke_previous(tx, locked.previous, now)
     session = _new_session(locked, method, now)
     tx.sessions.add(session.record)
     tx.devices.save(hash_of(session.device), user_id, now)
-    details = {"way": method}
-    created = audit.Entry(f"user:{user_id}", "session.begun", session.record.session_id, details)
+    session_id, details = session.record.session_id, {"auth_method": method}
+    created = audit.Entry(f"user:{user_id}", "session.created", session_id, details)
     audit.append_all(tx, [*entries, created])
     return session
 
 
-def _revoke_previous(tx: Transaction, previous: SessionRecord | None) -> list[audit.Entry]:
+def _revoke_previous(
+    tx: Transaction, previous: SessionRecord | None, now: int
+) -> list[audit.Entry]:
     # Two windows of one browser may sign in at once: the session is revoked once.
     if previous and tx.sessions.delete(previous.user_id, only=previous.session_id):
-        actor = f"user:{previous.user_id}"
-        return [audit.Entry(actor, "session.ended", previous.session_id, {})]
+        event = "session.revoked" if _is_live(previous, now) else "session.expired"
+        return [audit.Entry(f"user:{previous.user_id}", event, previous.session_id, {})]
     return []
 
 
