@@ -1,9 +1,13 @@
-"""Create user accounts from a file: whole or nothing, at any size, through any crash.
+"""A self-hosted account service: create accounts from a file, and let their users sign in.
 
     import anyscale
     anyscale.user.admin_batch_create([...])
 
-Nothing heavy is imported here: `anyscale.user` and `anyscale.Anyscale` load on first use.
+`anyscale.user` and `anyscale.Anyscale` are imported on first use.
+
+The client (`user`, `transport`, `cli`, `config`) and the server (`server`) share the models and the
+rules of `user`, the errors (`errors`), the bodies of requests (`api_schemas`) and the hash chain of
+the audit log (`audit_log`).
 """
 
 from typing import TYPE_CHECKING, Any

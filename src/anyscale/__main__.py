@@ -1,4 +1,4 @@
-"""`python -m anyscale` is the command `anyscale`."""
+"""Run the command `anyscale` by `python -m anyscale`."""
 
 from anyscale.cli import main
 

@@ -1,4 +1,4 @@
-"""What goes over HTTP between a client and a control plane, besides the models themselves."""
+"""The bodies of requests and responses of the owners' API, besides the models themselves."""
 
 from typing import Annotated, Literal
 
@@ -33,7 +33,7 @@ __all__ = [
     "UserPage",
 ]
 
-#: The header by which a control plane is known, and the version of what it understands.
+#: The header that identifies a control plane; its value is the version of the API.
 IDENTITY = "Musterroll-Api"
 API = "1"
 
@@ -42,7 +42,7 @@ Role = Literal["owner", "collaborator"]
 
 
 class NewUser(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
-    """A user to be created in one call."""
+    """A user of a small batch."""
 
     name: str
     email: str
@@ -56,7 +56,7 @@ class NewUser(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
 
 
 class ChunkUser(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
-    """A user of a chunk to be claimed; the password itself comes later, to be hashed."""
+    """A user of a chunk to be claimed; the password itself is sent later, to be hashed."""
 
     name: str
     email: str
@@ -81,7 +81,7 @@ class UserChunk(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class LookUp(Struct, frozen=True, forbid_unknown_fields=True):
-    """Users whose emails are to be looked up, and the position of the first."""
+    """Users whose emails are to be looked up, and the position of the first one."""
 
     create_users: list[ChunkUser]
     first: int = 0
@@ -97,37 +97,37 @@ class PasswordChunk(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class BatchOpen(Struct, frozen=True, forbid_unknown_fields=True):
-    """How a batch is to be opened."""
+    """The options of a new batch."""
 
     if_exists: IfExists = "fail"
 
 
 class BatchPublish(Struct, frozen=True, forbid_unknown_fields=True):
-    """How many entries the client has sent."""
+    """The number of entries that the client has sent."""
 
     entries: int
 
 
 class Skipped(Struct, frozen=True):
-    """An entry that was passed over, since its email has an account."""
+    """An entry that was skipped, since its email has an account."""
 
     index: int
     email: str
 
 
 class BatchCreated(Struct, frozen=True):
-    """What a small batch came to."""
+    """The result of a small batch."""
 
     users: list[AdminCreatedUser]
     skipped: list[Skipped]
-    #: None after a dry run, and after a batch of nobody.
+    #: None after a dry run, and for a batch without users.
     batch: Batch | None = None
-    #: Whether an earlier call with the same key had created it.
+    #: Whether an earlier call with the same key has created the batch.
     replayed: bool = False
 
 
 class BatchUsers(Struct, frozen=True):
-    """A page of the users that a batch created."""
+    """A page of the users that a batch has created."""
 
     users: list[AdminCreatedUser]
 
@@ -139,19 +139,19 @@ class UserPage(Struct, frozen=True):
 
 
 class RoleSet(Struct, frozen=True, forbid_unknown_fields=True):
-    """Whether an account is to be an owner's or a collaborator's."""
+    """The new role of an account."""
 
     role: Role
 
 
 class SetPasswordLinks(Struct, frozen=True, forbid_unknown_fields=True):
-    """The accounts for which links are to be made."""
+    """The accounts for which links are to be created."""
 
     user_ids: list[Annotated[str, Meta(pattern="^usr_[0-9a-f]+$", max_length=64)]]
 
 
 class PasswordLinks(Struct, frozen=True):
-    """The links that were made."""
+    """The links that were created."""
 
     links: list[PasswordLink]
 
@@ -163,35 +163,35 @@ class BatchPage(Struct, frozen=True):
 
 
 class Conflicts(Struct, frozen=True):
-    """A page of the entries of a batch whose emails somebody else has."""
+    """A page of the entries of a batch whose emails are taken."""
 
     conflicts: list[Conflict]
 
 
 class Stored(Struct, frozen=True):
-    """How many hashes were stored."""
+    """The number of hashes that were stored."""
 
     stored: int
 
 
 class AuditPage(Struct, frozen=True):
-    """A page of the trail."""
+    """A page of the audit log."""
 
     entries: list[AuditEntry]
 
 
 class ProblemDocument(Struct, frozen=True, omit_defaults=True):
-    """An error as HTTP tells it (RFC 9457)."""
+    """A problem document (RFC 9457)."""
 
     title: str
     status: int
     detail: str
-    #: what scripts go by
+    #: the code that scripts may rely on
     code: str
     type: str = "about:blank"
-    #: by which the server's log knows the request
+    #: identifies the request in the server's log
     request_id: str = ""
-    #: what is wrong with entries of a batch
+    #: the problems of a refused batch
     problems: list[Problem] = []
     #: the batch that is left open
     batch_id: str | None = None

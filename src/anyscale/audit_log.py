@@ -1,4 +1,4 @@
-"""The audit trail: its entries, and the chain by which a change of any of them shows."""
+"""The entries of the audit log, and the hash chain that reveals changes of them."""
 
 import hashlib
 from collections.abc import Iterable
@@ -9,15 +9,15 @@ from msgspec import Struct, json, structs
 
 __all__ = ["ROOT", "AuditEntry", "Verdict", "entry_hash", "verify"]
 
-#: What the first entry is chained to.
+#: The hash before the first entry.
 ROOT = bytes(32)
 
-#: The event that says which entries were removed when their time was over.
+#: The event of removing entries after their retention time; its subject is the first one left.
 FORGOTTEN = "audit.forgotten"
 
 
 class AuditEntry(Struct, frozen=True):
-    """One entry of the trail."""
+    """One entry of the audit log."""
 
     number: int
     #: milliseconds since 1970, UTC
@@ -26,38 +26,38 @@ class AuditEntry(Struct, frozen=True):
     actor: str
     #: `batch.published` and the like
     event: str
-    #: the id of what it happened to
+    #: the id of the account, batch, token or session that the event is about
     subject: str
-    #: what else is known, as JSON: the text that the hash covers
+    #: details, as a JSON text, which the hash covers as it is
     data: str
-    #: SHA-256 over the hash before it and the fields of this entry, in hexadecimal digits
+    #: SHA-256 over the previous hash and the fields of this entry, in hexadecimal digits
     hash: str
 
     @property
     def time(self) -> datetime:
-        """When it was written."""
+        """When the entry was written."""
         from anyscale.user.models import from_milliseconds
 
         return from_milliseconds(self.at)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the entry as plain values."""
+        """Return the entry as plain values."""
         return structs.asdict(self)
 
 
 class Verdict(Struct, frozen=True):
-    """What checking the trail came to."""
+    """The result of a check of the audit log."""
 
     #: entries that were checked
     entries: int
-    #: `NUMBER:HASH` of the last one, to be noted elsewhere; empty if there is none
+    #: `NUMBER:HASH` of the last entry, to be stored elsewhere; empty if there is none
     head: str
-    #: What is wrong; None if nothing is.
+    #: what is wrong; None if nothing is
     fault: str | None
 
 
 class Fields(Protocol):
-    """What the hash of an entry covers; the control plane's row has the same fields."""
+    """The fields that the hash of an entry covers; the store's record has the same."""
 
     @property
     def number(self) -> int: ...
@@ -74,35 +74,38 @@ class Fields(Protocol):
 
 
 def entry_hash(previous: bytes, entry: Fields) -> bytes:
-    """Give the hash of an entry: SHA-256 over the hash before it and all of its own fields."""
+    """Return the hash of an entry: SHA-256 over the previous hash and all of its own fields."""
     fields = [entry.number, entry.at, entry.actor, entry.event, entry.subject, entry.data]
     return hashlib.sha256(previous + json.encode(fields)).digest()
 
 
 def verify(entries: Iterable[AuditEntry], head: str | None = None) -> Verdict:
-    """Check the chain of a trail, and that it goes through a head that was noted before.
+    """Check the hash chain, and that it contains a head that was stored before.
 
     Args:
-        entries: in their order. The first is taken as it is when entries before it were removed in
-            their time, which a later entry then has to say.
-        head: `NUMBER:HASH`, as an earlier check gave it.
+        entries: in their order. If the first one has a number above 1, a later entry has to tell
+            that the entries before it were removed after their retention time.
+        head: `NUMBER:HASH`, from an earlier check.
     """
     count, last, first = 0, None, None
-    removed, passed = set(), head is None
+    removed, is_found = set(), head is None
     for entry in entries:
         first = first or entry
         if fault := _fault(last, entry):
             return Verdict(count, _head(last), fault)
         if entry.event == FORGOTTEN:
             removed.add(entry.subject)
-        passed = passed or _head(entry) == head
+        is_found = is_found or _head(entry) == head
         count, last = count + 1, entry
-    return Verdict(count, _head(last), _missing(first, removed) or _unpassed(head, passed=passed))
+    fault = _missing(first, removed)
+    if fault is None and not is_found:
+        fault = f"the audit log does not contain the head {head}: entries were changed or cut off"
+    return Verdict(count, _head(last), fault)
 
 
 def _fault(last: AuditEntry | None, entry: AuditEntry) -> str | None:
     if last is None and entry.number > 1:
-        return None  # it is what entries that were removed left to chain to
+        return None  # the entries before it, and so the hash before it, were removed
     if entry.number != (last.number if last else 0) + 1:
         return f"entry {(last.number if last else 0) + 1} is missing"
     if entry_hash(bytes.fromhex(last.hash) if last else ROOT, entry).hex() != entry.hash:
@@ -114,10 +117,6 @@ def _missing(first: AuditEntry | None, removed: set[str]) -> str | None:
     if first and first.number > 1 and f"{first.number}" not in removed:
         return f"the entries before {first.number} are missing, and no entry says why"
     return None
-
-
-def _unpassed(head: str | None, *, passed: bool) -> str | None:
-    return None if passed else f"the trail does not go through {head}: entries were changed or cut"
 
 
 def _head(entry: AuditEntry | None) -> str:

@@ -1,4 +1,4 @@
-"""Which control plane is meant: argument, then environment, then file, then the embedded one."""
+"""Find the control plane to use: argument, then environment, then file, then the embedded one."""
 
 import os
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ __all__ = ["Target", "resolve"]
 
 
 class Target(Struct, frozen=True):
-    """A served control plane; without a host, the embedded one."""
+    """The control plane of a server; without a host, the embedded one."""
 
     host: str | None = None
     token: str | None = None
@@ -30,22 +30,22 @@ class _Credentials(Struct, forbid_unknown_fields=True):
 def resolve(
     host: str | None, token: str | None, environment: Mapping[str, str] = os.environ
 ) -> Target:
-    """Find the control plane that is meant.
+    """Find the control plane to use.
 
     Args:
-        host: the caller's, above all others.
+        host: overrides the environment and the credentials file.
         token: likewise.
-        environment: where `ANYSCALE_HOST` and `ANYSCALE_CLI_TOKEN` may be.
+        environment: may have `ANYSCALE_HOST` and `ANYSCALE_CLI_TOKEN`.
 
     Raises:
-        ConfigError: a host without a token, a token without a host, an unfit host, or a
-            credentials file that others can read.
+        ConfigError: there is a host without a token or a token without a host, the host is
+            wrong, or others can read the credentials file.
     """
     host = host or environment.get("ANYSCALE_HOST") or None
     token = _token(token or environment.get("ANYSCALE_CLI_TOKEN") or "")
     if not (host and token):
         saved = _credentials(environment)
-        # Its token is for its host only.
+        # The file's token is for the file's host only.
         if host in (None, saved.host):
             host, token = saved.host, token or _token(saved.cli_token or "")
     if host:
@@ -73,10 +73,10 @@ def _credentials(environment: Mapping[str, str]) -> _Credentials:
 
 
 def _token(text: str) -> str | None:
-    """Give a token without the line's end that reading it from a file leaves.
+    """Return a token without surrounding blanks, such as the line end of a file.
 
     Raises:
-        ConfigError: it has characters that no token has. It is not shown.
+        ConfigError: it has characters that no token has. The message does not quote it.
     """
     token = text.strip()
     if not (token.isascii() and token.isprintable()) or " " in token:

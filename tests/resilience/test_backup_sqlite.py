@@ -221,4 +221,4 @@ def test_what_came_after_the_backup_is_told_from_what_was_in_it(
         result = anyscale("audit", "verify", "--head", later, env=backup.environment())
 
     assert result.returncode == 1
-    assert f"the trail does not go through {later}" in result.stderr
+    assert f"the audit log does not contain the head {later}" in result.stderr

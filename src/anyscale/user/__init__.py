@@ -1,21 +1,24 @@
-"""Users: create them in batches, list them, get one, and change what becomes of their accounts.
+"""Users: create them in batches, list them, get one, manage their accounts.
 
-The calls load on first use, so that `anyscale.user.models` alone stays light.
+The package holds the client side: the models, the rules for a user (`validation.py`, `emails.py`,
+`passwords.py`, which the server uses too), the readers of users files (`files/`), the run of a
+batch (`batch_run.py`) and the calls of the SDK (`sdk.py`). The calls are imported on first use, so
+that importing `anyscale.user.models` is cheap.
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from anyscale.user.sdk import here
+    from anyscale.user.sdk import default_calls
 
-    admin_batch_create = here.admin_batch_create
-    delete = here.delete
-    get = here.get
-    list = here.list  # noqa: A001 - the contract's name
-    restore = here.restore
-    set_password_link = here.set_password_link
-    set_role = here.set_role
-    suspend = here.suspend
+    admin_batch_create = default_calls.admin_batch_create
+    delete = default_calls.delete
+    get = default_calls.get
+    list = default_calls.list  # noqa: A001 - the contract's name
+    restore = default_calls.restore
+    set_password_link = default_calls.set_password_link
+    set_role = default_calls.set_role
+    suspend = default_calls.suspend
 
 __all__ = [
     "admin_batch_create",
@@ -32,6 +35,6 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'anyscale.user' has no attribute {name!r}")
-    from anyscale.user.sdk import here
+    from anyscale.user.sdk import default_calls
 
-    return getattr(here, name)
+    return getattr(default_calls, name)

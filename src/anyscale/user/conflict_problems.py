@@ -1,4 +1,4 @@
-"""What is said of an email that somebody else has."""
+"""Describe conflicts of emails as problems. Both sides use it."""
 
 from collections.abc import Iterable
 
@@ -10,13 +10,13 @@ __all__ = ["problems_of"]
 
 
 def problems_of(conflicts: Iterable[Conflict]) -> list[Problem]:
-    """Turn conflicts into problems; whoever has the file adds where in it they stand."""
+    """Return the problems of conflicts; a reader of files adds their lines and columns."""
     return [
         Problem(
             index=conflict.position,
             field="email",
             code=_CODES[conflict.kind],
-            detail=_say(conflict),
+            detail=_detail(conflict),
         )
         for conflict in conflicts
     ]
@@ -25,7 +25,7 @@ def problems_of(conflicts: Iterable[Conflict]) -> list[Problem]:
 _CODES = {"exists": "email_exists", "duplicate": "email_duplicate", "held": "email_held"}
 
 
-def _say(conflict: Conflict) -> str:
+def _detail(conflict: Conflict) -> str:
     email = shown(conflict.email)
     if conflict.kind == "exists":
         return f"{email} has an account already"

@@ -1,4 +1,4 @@
-"""What an email address is, and when two of them are the same.
+"""Validate email addresses, and compute the key by which they are unique.
 
 The plain addresses, nearly all of a real file, pass one pattern; the unusual ones go to
 email-validator, which costs 30 times as much and loads only when it is needed.
@@ -23,16 +23,16 @@ _SHORT = 64
 
 
 def email_key(email: str) -> str:
-    """Give the form in which two spellings of one address are equal.
+    """Return the form in which two spellings of one address are equal.
 
     NFC of the lower case of the NFC of the local part, and the domain's A-label (UTS 46).
-    No DNS is asked, and internal domains (`jane@corp.local`) are fine.
+    It makes no DNS queries, and accepts internal domains (`jane@corp.local`).
 
     Args:
         email: any text.
 
     Raises:
-        ValueError: it is not an address; the text says what is wrong with it, if that is known.
+        ValueError: it is not an address; the message says why, if that is known.
     """
     if len(email) <= _SHORT and _is_plain(email):
         return email.lower()
@@ -40,11 +40,11 @@ def email_key(email: str) -> str:
 
 
 def is_spelling(email: str, key: str) -> bool:
-    """Say whether an email has a key, which costs little where their local parts differ.
+    """Return whether an email has a key. This is cheap if their local parts differ.
 
     Args:
         email: any text.
-        key: what `email_key` gives.
+        key: a result of `email_key`.
     """
     if _local_key(email.rpartition("@")[0]) != key.rpartition("@")[0]:
         return False
@@ -64,9 +64,9 @@ def _unusual_email_key(email: str) -> str:
         raise ValueError("remove the blanks around it")
     if len(email.encode()) > MAX_OCTETS:
         raise ValueError(f"it has more than {MAX_OCTETS} octets")
-    # The library refuses the names that are reserved for internal use. Its list is a global that
-    # belongs to the whole process, so instead of emptying it we hide the name behind another one,
-    # of the same length, so that every limit is counted right.
+    # The library rejects domains that are reserved for internal use. Its list is global to the
+    # process, so instead of emptying it, this masks the domain by another one of the same length,
+    # which leaves all limits correct.
     names = email_validator.SPECIAL_USE_DOMAIN_NAMES
     name = next((name for name in names if domain.lower().endswith(f".{name}")), "")
     masked = email[: len(email) - len(name)] + "z" * len(name)

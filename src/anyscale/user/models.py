@@ -1,4 +1,7 @@
-"""What goes into a batch and what comes out of it."""
+"""The records that users of the SDK see, and those that both sides exchange.
+
+This module imports nothing else of the package, so that importing the models is cheap.
+"""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
@@ -25,10 +28,10 @@ class _Record(Struct, frozen=True, gc=False):
     TYPES: ClassVar[dict[str, tuple[type, ...]]] = {}
 
     def __post_init__(self) -> None:
-        """Check the types, since Python does not.
+        """Check the types.
 
         Raises:
-            TypeError: naming the field. The value is not shown, as it may be a password.
+            TypeError: it names the field, and not the value, which may be a password.
         """
         for field, types in self.TYPES.items():
             if not isinstance(getattr(self, field), types):
@@ -39,7 +42,7 @@ class _Record(Struct, frozen=True, gc=False):
         return structs.asdict(self)
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
-        """Give the fields as `repr` and rich show them, which is without the password."""
+        """Return the fields as `repr` and rich show them: without the password."""
         fields = {field: getattr(self, field) for field in self.__struct_fields__}
         return list((fields | {"password": "***"} if fields.get("password") else fields).items())
 
@@ -75,7 +78,7 @@ class AdminCreateUser(_Record, frozen=True, gc=False):
     name: str
     #: Email of the user to be created.
     email: str
-    #: Password for the account; empty or None for an account without one. In no `repr`.
+    #: Password for the account; empty or None for an account without one. `repr` hides it.
     password: str | None = None
     #: Whether the user is an SSO user. SSO users can log in using SSO.
     is_sso_user: bool = False
@@ -102,7 +105,7 @@ class AdminCreatedUser(_Record, frozen=True, gc=False):
     user_id: str
     #: First name of the user that has been created.
     name: str
-    #: Email of the user that has been created, as it was given.
+    #: Email of the user that has been created, as it was entered.
     email: str
     #: When the user was created, in UTC.
     created_at: datetime
@@ -126,7 +129,7 @@ class User(_Record, frozen=True, gc=False):
         "suspended_at": _OPTIONAL_TIME,
     }
 
-    #: Email of the user, as it was given.
+    #: Email of the user, as it was entered.
     email: str
     #: First name of the user.
     name: str
@@ -136,12 +139,12 @@ class User(_Record, frozen=True, gc=False):
     permission_level: str
     #: ID of the user.
     user_id: str
-    #: Since when nobody gets in to the account, in UTC; None for one that is not suspended.
+    #: When the account was suspended, in UTC; None if it is not.
     suspended_at: datetime | None = None
 
 
 class PasswordLink(_Record, frozen=True, gc=False):
-    """A one-time link by which a person sets a password. Whoever has it can do so."""
+    """A one-time link that is enough to set the password of an account."""
 
     TYPES = {
         "user_id": _TEXT,
@@ -150,22 +153,22 @@ class PasswordLink(_Record, frozen=True, gc=False):
         "expires_at": (datetime,),
     }
 
-    #: ID of the user whom it is for.
+    #: ID of the user.
     user_id: str
-    #: Email of the user, as it was given.
+    #: Email of the user, as it was entered.
     email: str
-    #: The link itself. In no `repr`.
+    #: The link itself. `repr` hides it.
     url: str
-    #: After which it is no good, in UTC.
+    #: When the link expires, in UTC.
     expires_at: datetime
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
-        """Give the fields as `repr` and rich show them, which is without the link."""
+        """Return the fields as `repr` and rich show them: without the link."""
         return list((self.to_dict() | {"url": "***"}).items())
 
 
 class Batch(Struct, frozen=True, kw_only=True):
-    """One call of the main job, as the control plane keeps it."""
+    """A batch as the control plane stores it."""
 
     #: `bat_...`
     batch_id: str
@@ -173,44 +176,44 @@ class Batch(Struct, frozen=True, kw_only=True):
     state: str
     #: `fail` or `skip`
     if_exists: str
-    #: Who opened it: `local:jane` for a system user of the control plane's own machine.
+    #: The actor: `local:jane` for a system user of the control plane's own machine.
     opened_by: str
     opened_at: datetime
-    #: When somebody last worked on it.
+    #: When a client last worked on it.
     touched_at: datetime
     published_by: str | None = None
     published_at: datetime | None = None
-    #: Users of this batch: created if it is published, claimed if it is open.
+    #: Users of the batch: created if it is published, claimed if it is open.
     users: int = 0
-    #: Entries passed over because they existed.
+    #: Entries that were skipped because their emails had accounts.
     skipped: int = 0
-    #: Passwords announced and not yet hashed.
+    #: Users with a password whose hash is not stored yet.
     hashes_due: int = 0
-    #: Accounts of a published batch that nobody can sign in to yet; None where it is not counted,
-    #: which is everywhere but where one batch is shown.
+    #: Accounts of a published batch without a usable sign-in method. It is counted only when a
+    #: single batch is shown; else None.
     without_way_in: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the batch as plain values."""
+        """Return the batch as plain values."""
         return structs.asdict(self)
 
 
 class Conflict(Struct, frozen=True, kw_only=True):
-    """An entry whose email somebody else has."""
+    """An entry whose email is taken."""
 
-    #: Which entry, counted from 0.
+    #: The entry, counted from 0.
     position: int
-    #: Its email, as given.
+    #: Its email, as it was entered.
     email: str
     #: `exists` (an account), `duplicate` (another entry) or `held` (another open batch)
     kind: str
-    #: The other entry, where it is a duplicate.
+    #: The other entry, if it is a duplicate.
     other: int | None = None
-    #: The batch that holds the email, who opened it and when, where it is held.
+    #: The open batch that has reserved the email, the actor that opened it, and when.
     holder: str | None = None
     held_by: str | None = None
     held_since: datetime | None = None
-    #: Whose account has the email, where that was looked up and not remembered.
+    #: The account that has the email, if it was just looked up; the id is not stored.
     user_id: str | None = None
 
 
@@ -218,29 +221,29 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def from_milliseconds(milliseconds: int) -> datetime:
-    """Read a time as the control plane stores it: whole milliseconds since 1970, UTC."""
-    # Not fromtimestamp: a float cannot hold every millisecond exactly.
+    """Convert a time as the control plane stores it: whole milliseconds since 1970, UTC."""
+    # Not fromtimestamp: a float cannot represent every millisecond exactly.
     return _EPOCH + timedelta(milliseconds=milliseconds)
 
 
 class ReservedChunk(Struct, frozen=True):
-    """What the claim of one page of users came to."""
+    """The result of claiming a chunk of users."""
 
     users: int
-    #: Passed over because they exist.
+    #: users that were skipped because their emails have accounts
     skipped: int
-    #: Emails that somebody else has.
+    #: emails that are taken
     conflicts: int
-    #: The open batches that hold some of those.
+    #: the open batches that have reserved some of these emails
     holders: list[str]
 
 
 class Created(Struct, frozen=True):
-    """What a batch came to."""
+    """The result of creating a small batch."""
 
     batch: Batch
     users: list[AdminCreatedUser]
-    #: The entries that were passed over.
+    #: the entries that were skipped
     skipped: list[Conflict]
-    #: Whether an earlier call with the same key had created it.
+    #: Whether an earlier call with the same key has created the batch.
     replayed: bool

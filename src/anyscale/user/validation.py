@@ -1,4 +1,4 @@
-"""The rules for one user. Pure: every client and every control plane has the same ones."""
+"""The rules for one user: the same in every client and every control plane."""
 
 import re
 from collections.abc import Mapping
@@ -17,19 +17,19 @@ FIELDS = ("name", "email", "password", "is_sso_user", "lastname", "title")
 #: characters of a name, a last name or a title
 MAX_TEXT = 256
 
-# Controls, lone surrogates, line and paragraph separators, and the characters that turn the
-# direction of what follows: none is part of a name, and each can make one look like another.
+# Control characters, lone surrogates, line and paragraph separators, and characters that change
+# the direction of text: none is part of a name, and each can make one name look like another.
 _FORBIDDEN = re.compile(
     "[\x00-\x1f\x7f-\x9f\ud800-\udfff\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
 )
 
 
 class Policy(Struct, frozen=True, kw_only=True):
-    """What a control plane asks of a batch."""
+    """The rules of a control plane for users, and the limits of its requests."""
 
     #: characters
     password_min_length: int = 8
-    #: Whether single sign-on is the only way in.
+    #: Whether single sign-on is the only sign-in method.
     sso_only: bool = False
     #: users in a chunk
     chunk_users: int = 10_000
@@ -43,7 +43,7 @@ class Policy(Struct, frozen=True, kw_only=True):
 
 
 class Fault(NamedTuple):
-    """What is wrong with one field."""
+    """One thing that is wrong with a field."""
 
     field: str
     code: str
@@ -78,9 +78,9 @@ def check(
     title: str | None,
     policy: Policy,
 ) -> CheckedUser | None:
-    """Check one user. None says that something is wrong: `find_faults` says what.
+    """Check one user. Return None if something is wrong; `find_faults` tells what.
 
-    This is the hot path, so it asks the cheap questions that clear nearly every entry first.
+    This is the hot path, so it begins with cheap checks that nearly every entry passes.
     """
     text = f"{name}{email}{lastname}{title}"
     if not (
@@ -100,10 +100,10 @@ def check(
 
 
 def find_faults(fields: Mapping[str, str | bool | None], policy: Policy) -> list[Fault]:
-    """List everything that is wrong with the fields that are given, in their order.
+    """List everything that is wrong with fields, in their order.
 
     Args:
-        fields: those whose type is right; a caller that found a wrong one leaves it out.
+        fields: those whose type is right; the caller leaves out the others.
         policy: the control plane's.
     """
     faults = []
@@ -173,7 +173,7 @@ def _password_faults(fields: Mapping[str, str | bool | None], policy: Policy) ->
 
 
 def shown(text: str, limit: int = 60) -> str:
-    """Give a value as an error shows it: quoted, short, and nothing in it acts on a terminal."""
+    """Return a value for an error message: quoted, short, without terminal controls."""
     cut = text if len(text) <= limit else text[: limit - 1] + "…"
     visible = (c if c.isprintable() else f"\\u{ord(c):04x}" for c in cut)
     return f"'{''.join(visible)}'"
