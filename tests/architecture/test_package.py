@@ -25,6 +25,7 @@ def test_the_wheel_holds_all_that_it_needs_and_nothing_else(tmp_path: Path) -> N
     assert {name for name in names if ".dist-info/" not in name} == wanted
     assert "anyscale/py.typed" in names
     assert any(name.endswith(".sql") for name in names)
+    assert not [name for name in names if "test" in name]
 
 
 def test_the_source_archive_can_be_built(tmp_path: Path) -> None:

@@ -1,0 +1,102 @@
+"""Each folder of the source is small and documented, and imports what the package declares."""
+
+import ast
+import re
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+from tests.support.paths import ROOT, SOURCE
+
+#: modules of a folder, besides `__init__.py` and `__main__.py`
+MOST = 12
+
+
+def crowded_folders(source: Path) -> dict[str, int]:
+    """Give the folders with more than a dozen modules, and their numbers."""
+    counts: dict[str, int] = {}
+    for path in source.rglob("*.py"):
+        if path.name not in {"__init__.py", "__main__.py"}:
+            name = str(path.parent.relative_to(source))
+            counts[name] = counts.get(name, 0) + 1
+    return {name: count for name, count in counts.items() if count > MOST}
+
+
+def undocumented_packages(source: Path) -> list[str]:
+    """List the folders with modules whose `__init__.py` has no docstring of a sentence."""
+    return [
+        str(folder.relative_to(source))
+        for folder in sorted({path.parent for path in source.rglob("*.py")})
+        if not re.match(r"\S+ .*\.", _docstring(folder / "__init__.py"), re.DOTALL)
+    ]
+
+
+def _docstring(path: Path) -> str:
+    if not path.exists():
+        return ""
+    return ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+
+
+def undeclared_imports(source: Path, declared: set[str]) -> set[str]:
+    """Give the packages that modules import, and that are neither declared nor Python's or ours.
+
+    Args:
+        source: the folder of the modules.
+        declared: names of distributions, as PyPI compares them.
+    """
+    distributions = packages_distributions()
+    found = set()
+    for path in source.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.module:
+                names = [node.module]
+            for name in {name.partition(".")[0] for name in names}:
+                owners = {_normal(owner) for owner in distributions.get(name, [])}
+                if name not in {*sys.stdlib_module_names, "anyscale"} and not owners & declared:
+                    found.add(name)
+    return found
+
+
+def declared_distributions() -> set[str]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return {_normal(re.split(r"[\[<>=]", text)[0]) for text in project["dependencies"]}
+
+
+def _normal(name: str) -> str:
+    """Write the name of a distribution as PyPI compares it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def test_no_folder_has_more_than_a_dozen_modules() -> None:
+    assert crowded_folders(SOURCE) == {}
+
+
+def test_a_folder_with_thirteen_modules_is_found(tmp_path: Path) -> None:
+    (tmp_path / "http").mkdir()
+    for name in ["__init__", *map(str, range(MOST + 1))]:
+        (tmp_path / "http" / f"{name}.py").touch()
+
+    assert crowded_folders(tmp_path) == {"http": 13}
+
+
+def test_a_package_without_a_docstring_is_found(tmp_path: Path) -> None:
+    for name, text in (("one", ""), ("two", '"""Login."""'), ("three", '"""It owns `/login`."""')):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text(text)
+    (tmp_path / "four").mkdir()
+    (tmp_path / "four" / "module.py").touch()
+
+    assert undocumented_packages(tmp_path) == ["four", "one", "two"]
+
+
+def test_the_source_imports_no_package_of_the_tests() -> None:
+    assert undeclared_imports(SOURCE, declared_distributions()) == set()
+
+
+def test_an_import_of_a_test_package_is_found(tmp_path: Path) -> None:
+    text = "import os.path\nfrom yaml import CSafeLoader\n\ndef f():\n    import pytest\n"
+    (tmp_path / "module.py").write_text(text)
+
+    assert undeclared_imports(tmp_path, declared_distributions()) == {"pytest"}
