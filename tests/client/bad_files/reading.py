@@ -2,11 +2,11 @@
 
 import io
 
-from anyscale.user.files import Reading, UsersFile, format_of
+from anyscale.user.files import FileReading, UsersFile, format_of
 from anyscale.user.validation import CheckedUser, Policy
 
 
-def read(data: bytes, name: str = "users.yaml") -> tuple[list[CheckedUser], Reading]:
+def read(data: bytes, name: str = "users.yaml") -> tuple[list[CheckedUser], FileReading]:
     """Read a whole file: its right users, and the reading, which knows what is wrong."""
     reading = UsersFile(io.BytesIO(data), name, format_of(name)).reading(Policy())
     return list(reading), reading

@@ -1,4 +1,10 @@
-"""A users file: YAML, JSON, JSON Lines or CSV, from a path or from standard input."""
+"""Read users files: YAML, JSON, JSON Lines or CSV, from a path or from standard input.
+
+`UsersFile` opens a file, and `FileReading` reads it once. A reader for each format (`yaml_reader`,
+`json_reader`, `csv_reader`) reads the text of `input_stream`, finds the line and column of each
+value, and hands entries to `entry_collector`, which checks them and collects the problems. Only the
+client uses this package.
+"""
 
 import io
 import os
@@ -9,13 +15,13 @@ from typing import BinaryIO, Self
 from msgspec import structs
 
 from anyscale.errors import BatchUnfinished, ConfigError, Problem
-from anyscale.user.files.entry_collector import Entries
+from anyscale.user.files.entry_collector import EntryCollector
 from anyscale.user.files.input_stream import Fatal, InputStream
 from anyscale.user.validation import CheckedUser, Policy
 
-__all__ = ["FORMATS", "STDIN", "Reading", "UsersFile"]
+__all__ = ["FORMATS", "STDIN", "FileReading", "UsersFile"]
 
-#: The formats, and the endings of the names of files in them.
+#: format -> the endings of file names
 FORMATS = {
     "yaml": (".yaml", ".yml"),
     "json": (".json",),
@@ -23,29 +29,29 @@ FORMATS = {
     "csv": (".csv",),
 }
 
-#: The name of standard input on a command line, and in a problem.
+#: the name of standard input on a command line, and in problems
 STDIN = "-"
 STDIN_NAME = "<stdin>"
 
-#: bytes of a first line that are looked at for the names of columns
+#: bytes of the first line that are searched for names of columns
 _MAX_HEADER = 1 << 12
 
 
-def format_of(name: str) -> str:
-    """Tell a file's format by its name: YAML unless the name says otherwise."""
-    ending = os.path.splitext(name)[1].lower()  # noqa: PTH122 - a name, which need not be a path
-    return next((found for found, endings in FORMATS.items() if ending in endings), "yaml")
+def format_of(file_name: str) -> str:
+    """Return the format of a file by its name; YAML for unknown endings."""
+    ending = os.path.splitext(file_name)[1].lower()  # noqa: PTH122 - a name, which need not be a path
+    return next((name for name, endings in FORMATS.items() if ending in endings), "yaml")
 
 
-class Reading:
-    """One reading of a users file: iterate over it for the users in whom nothing is wrong.
+class FileReading:
+    """One reading of a users file: iterate over it for the valid users.
 
-    Afterwards `problems` holds everything that is wrong, in the order of the file.
+    At the end, `problems` has all problems, in the order of the file.
     """
 
     def __init__(self, file: "UsersFile", policy: Policy) -> None:
         self._file = file
-        self._entries = Entries(file.name, policy, file.read_into)
+        self._entries = EntryCollector(file.name, policy, file.read_into)
 
     def __iter__(self) -> Iterator[CheckedUser]:
         yield from self._file.users(self._entries)
@@ -53,7 +59,7 @@ class Reading:
 
     @property
     def problems(self) -> list[Problem]:
-        """What is wrong, as far as was read."""
+        """The problems so far."""
         return self._entries.problems
 
     def take_passwords(self) -> list[tuple[int, str]]:
@@ -62,7 +68,7 @@ class Reading:
         return passwords
 
     def locate(self, problems: Iterable[Problem]) -> list[Problem]:
-        """Add to problems that the control plane found where in the file they stand."""
+        """Add the file, line and column to problems that the control plane has found."""
         return [self._located(problem) for problem in problems]
 
     def _located(self, problem: Problem) -> Problem:
@@ -75,24 +81,29 @@ class Reading:
 class UsersFile:
     """A users file that can be read as often as needed.
 
-    What can be read only once, such as standard input, is kept in memory: its passwords must not
-    be written anywhere.
+    Input that can be read only once, such as standard input, is kept in memory, since its passwords
+    must not be written to a disk.
+
+    Args:
+        stream: of the content; it must be seekable.
+        name: of the file, for messages.
+        file_format: one of `FORMATS`.
+        path: by which another process can read the file again; None if none can.
     """
 
     def __init__(
         self, stream: BinaryIO, name: str, file_format: str, path: str | None = None
     ) -> None:
         self.name = name
-        #: Where it can be read again by another process; None if it cannot.
         self.path = path
         self.format = file_format
         self._stream = stream
         self._source: InputStream | None = None
-        self._stamp = self._now()
+        self._stamp = self._current_stamp()
 
     @classmethod
     def open(cls, path: str, file_format: str | None = None) -> Self:
-        """Open a file by its path, or standard input by `-`.
+        """Open a file by its path, or standard input for `-`.
 
         Raises:
             ConfigError: it cannot be opened.
@@ -107,51 +118,51 @@ class UsersFile:
             return cls(stream, STDIN_NAME, file_format or "yaml")
         try:
             stream = open(path, "rb")  # noqa: SIM115, PTH123 - `close` closes it
-            again: str | None = path
+            reopenable: str | None = path
             if not Path(path).is_file():  # a pipe: `-f <(generate)`
                 with stream:
-                    stream, again = io.BytesIO(stream.read()), None
+                    stream, reopenable = io.BytesIO(stream.read()), None
         except OSError as error:
             raise ConfigError(f"cannot read {path}: {error.strerror}") from None
         name = os.fsencode(path).decode("utf-8", "backslashreplace")
-        return cls(stream, name, file_format or format_of(path), again)
+        return cls(stream, name, file_format or format_of(path), reopenable)
 
     @property
     def stamp(self) -> tuple[int, int]:
-        """Size in bytes and modification time in nanoseconds, by which a change is seen."""
+        """Size in bytes and modification time in nanoseconds, which change with the file."""
         return self._stamp
 
     def progress(self) -> tuple[int, int]:
-        """Say how many bytes of how many the current reading has read."""
+        """Return how many bytes the current reading has read, and the size of the file."""
         return self._source.total if self._source else 0, self._stamp[0]
 
-    def reading(self, policy: Policy) -> Reading:
-        """Begin to read from the start."""
-        return Reading(self, policy)
+    def reading(self, policy: Policy) -> FileReading:
+        """Start a reading from the beginning."""
+        return FileReading(self, policy)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._stream.close()
 
     def check_unchanged(self) -> None:
-        """Make sure that what was read twice was read from the same text.
+        """Check that the file was not changed between two readings.
 
         Raises:
-            BatchUnfinished: the file was changed meanwhile.
+            BatchUnfinished: it was.
         """
-        if self._now() != self._stamp:
+        if self._current_stamp() != self._stamp:
             raise BatchUnfinished(f"{self.name} was changed while it was being read")
 
-    def read_into(self, entries: Entries) -> None:
-        """Read the whole file for what it leaves in `entries`."""
+    def read_into(self, entries: EntryCollector) -> None:
+        """Read the whole file into `entries`, and discard users and passwords."""
         for _user in self.users(entries):
             entries.passwords.clear()
 
-    def users(self, entries: Entries) -> Iterator[CheckedUser]:
-        """Read from the start into `entries`, up to the end or the first fatal problem."""
+    def users(self, entries: EntryCollector) -> Iterator[CheckedUser]:
+        """Read from the beginning into `entries`, up to the end or the first fatal problem."""
         self._stream.seek(0)
         bounded: Callable[[], int] | None = lambda: entries.count  # noqa: E731
-        if self.format in ("json", "jsonl"):  # whose reader bounds an entry by itself
+        if self.format in ("json", "jsonl"):  # their reader limits the size of an entry itself
             bounded = None
         self._source = InputStream(self._stream, self.name, bounded, yaml=self.format == "yaml")
         try:
@@ -159,7 +170,7 @@ class UsersFile:
         except Fatal as error:
             entries.problems.append(self._hinted(error.problem))
 
-    def _read(self, source: InputStream, entries: Entries) -> Iterator[CheckedUser]:
+    def _read(self, source: InputStream, entries: EntryCollector) -> Iterator[CheckedUser]:
         if self.format == "yaml":
             from anyscale.user.files.yaml_reader import read_yaml as read
         elif self.format == "json":
@@ -171,7 +182,7 @@ class UsersFile:
         return read(source, entries)
 
     def _hinted(self, problem: Problem) -> Problem:
-        """Add the way out for CSV that was taken as YAML, as under a name like users.txt."""
+        """Add a hint if the file looks like CSV and was read as YAML, as with `users.txt`."""
         if self.format != "yaml" or not self._begins_like_csv():
             return problem
         detail = f"{problem.detail}; if the file is CSV, say --format csv"
@@ -183,9 +194,9 @@ class UsersFile:
         self._stream.seek(0)
         return looks_like_csv(self._stream.readline(_MAX_HEADER).decode("utf-8-sig", "replace"))
 
-    def _now(self) -> tuple[int, int]:
+    def _current_stamp(self) -> tuple[int, int]:
         try:
-            found = os.fstat(self._stream.fileno())
+            status = os.fstat(self._stream.fileno())
         except io.UnsupportedOperation:
             return self._stream.seek(0, io.SEEK_END), 0
-        return found.st_size, found.st_mtime_ns
+        return status.st_size, status.st_mtime_ns

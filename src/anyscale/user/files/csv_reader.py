@@ -1,4 +1,4 @@
-"""CSV as spreadsheets write it: commas, semicolons or tabs, and quoted texts of several lines."""
+"""Read users from CSV: with `,`, `;` or tabs, and cells of several lines, as spreadsheets write."""
 
 import csv
 import re
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import NamedTuple
 
-from anyscale.user.files.entry_collector import REQUIRED, Entries, Place, PlacedFault, Value
+from anyscale.user.files.entry_collector import REQUIRED, EntryCollector, Place, PlacedFault, Value
 from anyscale.user.files.input_stream import InputStream
 from anyscale.user.validation import FIELDS, CheckedUser, shown
 
@@ -28,14 +28,14 @@ _HEADER = (
     f"semicolons or tabs, like {','.join(FIELDS)}"
 )
 
-# The line that tells Excel the separator, which `_delimiter` finds in the next one as well.
+# The line that tells Excel the separator. `_delimiter` finds it in the next line too.
 _FOR_EXCEL = re.compile(r'"?sep=."?\s*', re.IGNORECASE).fullmatch
 
-#: what a row of empty cells is made of
+#: the characters of a row of empty cells
 _OF_EMPTY_CELLS = ',;\t" \r\n'
 
-# A cell begins with a quote, and then ends with one, or it holds no delimiter. The reader of the
-# standard library gives no positions, so this pattern follows it.
+# A cell begins and ends with a quote, or it contains no delimiter. The reader of the standard
+# library gives no positions, so this pattern finds the same cells again.
 _CELLS = {
     delimiter: re.compile(rf'"[^"]*(?:""[^"]*)*"|(?!")[^{delimiter}\r\n]*|').match
     for delimiter in ",;\t"
@@ -46,13 +46,13 @@ class _Header(NamedTuple):
     """The line that names the columns."""
 
     columns: list[str]
-    #: places in it of columns without a name, in which nothing stood yet
+    #: indexes of columns without a name in which all cells so far are empty
     nameless: set[int]
     delimiter: str
 
 
 class _Lines:
-    """The lines of a file, of which it keeps those of the current record for their positions."""
+    """The lines of a file. It keeps those of the current record, to find positions in them."""
 
     def __init__(self, source: InputStream) -> None:
         self._source = source
@@ -61,7 +61,7 @@ class _Lines:
 
     def __iter__(self) -> Iterator[str]:
         rest = ""
-        for chunk in self._source.chunks():
+        for chunk in self._source.pieces():
             *lines, rest = (rest + chunk).split("\n")
             for line in lines:
                 self._record.append(line + "\n")
@@ -71,7 +71,7 @@ class _Lines:
             yield rest
 
     def take(self) -> tuple[int, str]:
-        """Give the number of the current record's first line, and its text; begin the next one."""
+        """Return the line number and the text of the current record; start the next one."""
         first, text = self._next, "".join(self._record)
         self._next += len(self._record)
         self._record = []
@@ -79,18 +79,18 @@ class _Lines:
 
 
 def looks_like_csv(line: str) -> bool:
-    """Tell whether the first line of a file is one of CSV."""
+    """Return whether a first line looks like CSV."""
     cells = {_column(cell.strip().strip('"')) for cell in re.split("[,;\t]", line)}
     return cells.issuperset(REQUIRED) or bool(_FOR_EXCEL(line))
 
 
-def read_csv(source: InputStream, entries: Entries) -> Iterator[CheckedUser]:
-    """Read the users of a CSV file, in order; what is wrong goes to `entries`.
+def read_csv(source: InputStream, entries: EntryCollector) -> Iterator[CheckedUser]:
+    """Read the users of a CSV file, in order; problems go to `entries`.
 
     An empty cell is None, since CSV cannot tell it from an empty text.
 
     Raises:
-        Fatal: nothing after some place can be read.
+        Fatal: the file cannot be read from some place on.
     """
     lines = _Lines(source)
     iterator = iter(lines)
@@ -120,7 +120,7 @@ def read_csv(source: InputStream, entries: Entries) -> Iterator[CheckedUser]:
 
 
 def _first_with_text(iterator: Iterator[str], lines: _Lines) -> str:
-    """Pass over rows of empty cells, which spreadsheets have above the names as well."""
+    """Skip rows of empty cells, which spreadsheets may have above the header."""
     while (line := next(iterator, "")) and not line.strip(_OF_EMPTY_CELLS):
         lines.take()
     return line
@@ -131,14 +131,18 @@ def _delimiter(header: str) -> str:
 
 
 def _column(cell: str) -> str:
-    """Give the name that a cell of the first line stands for: people write `Name` and ` EMAIL `."""
+    """Return the column name of a cell of the header: files have `Name` and ` EMAIL `."""
     return cell.strip().lower()
 
 
 def _columns(
-    cells: list[str], first: int, starts: Iterator[Place], source: InputStream, entries: Entries
+    cells: list[str],
+    first: int,
+    starts: Iterator[Place],
+    source: InputStream,
+    entries: EntryCollector,
 ) -> list[str]:
-    """Check the line that names the columns, and give their names."""
+    """Check the header, and return the names of the columns."""
     known = set(FIELDS).intersection(map(_column, cells))
     if _are_names(cells, known):
         _check_names(cells, starts, entries)
@@ -149,12 +153,12 @@ def _columns(
 
 
 def _are_names(cells: list[str], known: set[str]) -> bool:
-    """Tell names from a user: where they were forgotten, no cell may be shown, as a password."""
+    """Return whether the cells are names. A user in their place may have a password in one."""
     return known.issuperset(REQUIRED) or (bool(known) and not any("@" in cell for cell in cells))
 
 
-def _check_names(cells: list[str], starts: Iterator[Place], entries: Entries) -> None:
-    seen = set()
+def _check_names(cells: list[str], starts: Iterator[Place], entries: EntryCollector) -> None:
+    names = set()
     for cell, start in zip(cells, starts, strict=True):
         column = _column(cell)
         if not column:  # spreadsheets leave such columns behind: see `_check_nameless`
@@ -162,17 +166,17 @@ def _check_names(cells: list[str], starts: Iterator[Place], entries: Entries) ->
         if column not in FIELDS:
             mend = f"rename it to one of {', '.join(FIELDS)}, or remove it"
             entries.problem(start, "unknown_key", f"unknown column {shown(cell)}: {mend}")
-        elif column in seen:
+        elif column in names:
             entries.problem(start, "duplicate_key", f"the column {column!r} is there twice")
-        seen.add(column)
+        names.add(column)
 
 
 def _user(
-    row: list[str], first: int, text: str, header: _Header, entries: Entries
+    row: list[str], first: int, text: str, header: _Header, entries: EntryCollector
 ) -> CheckedUser | None:
     start = Place(first, 1)
     if len(row) != len(header.columns):
-        entries.refuse(start, "cells", _miscounted(row, header))
+        entries.refuse(start, "cells", _cell_count_fault(row, header))
         return None
     starts = list(_starts(first, text, header.delimiter))
     _check_nameless(row, starts, header.nameless, entries)
@@ -180,7 +184,7 @@ def _user(
     values: dict[str, Value] = {}
     faults = []
     for field, cell in zip(header.columns, row, strict=True):
-        if field not in FIELDS:  # that was said already
+        if field not in FIELDS:  # `_check_names` has reported it
             continue
         if field != "is_sso_user":
             values[field] = cell or None
@@ -192,10 +196,12 @@ def _user(
     return entries.finish(start, values, places, faults)
 
 
-def _miscounted(row: list[str], header: _Header) -> str:
+def _cell_count_fault(row: list[str], header: _Header) -> str:
     columns = len(header.columns)
     empty = header.columns.count("")
-    counted = f"names {columns} columns" if not empty else f"has {columns}, {empty} of them empty"
+    header_text = (
+        f"names {columns} columns" if not empty else f"has {columns}, {empty} of them empty"
+    )
     cells = f"{len(row)} cell{'' if len(row) == 1 else 's'}"
     separator = "a tab" if header.delimiter == "\t" else repr(header.delimiter)
     if empty and len(row) < columns:
@@ -206,13 +212,13 @@ def _miscounted(row: list[str], header: _Header) -> str:
         mend = f"quote a text that holds {separator}"
     else:
         mend = "remove what is empty at its end"
-    return f"this row has {cells} and the first line {counted}; {mend}"
+    return f"this row has {cells} and the first line {header_text}; {mend}"
 
 
 def _check_nameless(
-    row: list[str], starts: list[Place], nameless: set[int], entries: Entries
+    row: list[str], starts: list[Place], nameless: set[int], entries: EntryCollector
 ) -> None:
-    """Say once of a column that it has no name: at the first cell that is not empty."""
+    """Report a column without a name once, at its first cell that is not empty."""
     for at in sorted(at for at in nameless if row[at]):
         nameless.remove(at)
         mend = f"name it one of {', '.join(FIELDS)}, or remove it"
@@ -220,7 +226,7 @@ def _check_nameless(
 
 
 def _starts(first: int, text: str, delimiter: str) -> Iterator[Place]:
-    """Say where each cell of a record begins, up to the first one that is not valid CSV."""
+    """Iterate over the places of a record's cells, up to the first one that is not valid CSV."""
     line, begin, at = first, 0, 0
     cell = _CELLS[delimiter]
     while found := cell(text, at):

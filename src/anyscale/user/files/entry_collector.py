@@ -1,4 +1,4 @@
-"""What one reading of a users file finds: its users, its problems and where each email stands."""
+"""Collect the result of one reading: the users, the problems, and the place of each email."""
 
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -15,7 +15,7 @@ __all__ = [
     "NOT_A_MAP",
     "REQUIRED",
     "TOO_MANY",
-    "Entries",
+    "EntryCollector",
     "Place",
     "PlacedFault",
     "unknown_key",
@@ -30,7 +30,7 @@ class Place(NamedTuple):
 
 
 class PlacedFault(NamedTuple):
-    """A fault and where it stands; no field where it is the entry as a whole."""
+    """A fault and its place; the field is None if the fault is of the entry as a whole."""
 
     place: Place
     field: str | None
@@ -40,8 +40,8 @@ class PlacedFault(NamedTuple):
 
 REQUIRED = ("name", "email")
 
-#: Faults of one entry, or of what surrounds them. Whatever has more is no users file, and naming
-#: the hundred thousand keys that fit into a MiB would take a hundred.
+#: Faults of one entry, or outside of entries. A file with more is no users file, and listing the
+#: 100,000 keys that fit into a MiB would take 100 MiB.
 MAX_FAULTS = 100
 
 TOO_MANY = f"more than {MAX_FAULTS} keys or columns are wrong up to here: it is no users file"
@@ -51,30 +51,33 @@ NOT_A_MAP = "a user must be a map: name, email and so on"
 Value = str | bool | None
 
 
-class Entries:
-    """Collects what a reader finds, the same for every format.
+class EntryCollector:
+    """Collects the entries of a reader, in the same way for every format.
 
     Args:
-        file: the file's name as the caller gave it.
-        policy: the control plane's.
-        again: reads the file once more into other entries, to quote what is not kept in memory.
+        file: the file's name, for messages.
+        policy: of the control plane.
+        read_again: reads the file once more into another collector, to quote emails that are not
+            kept in memory.
     """
 
-    def __init__(self, file: str, policy: Policy, again: Callable[["Entries"], None]) -> None:
+    def __init__(
+        self, file: str, policy: Policy, read_again: Callable[["EntryCollector"], None]
+    ) -> None:
         self.file = file
         self.policy = policy
         self.problems: list[Problem] = []
         #: of valid users, each with the position of its user
         self.passwords: list[tuple[int, str]] = []
-        #: entries seen so far, right or wrong
+        #: entries so far, valid or not
         self.count = 0
-        #: entry -> its email, for those that the caller asks to keep
+        #: position -> email and its key, for the positions in `keep`
         self.kept: dict[int, tuple[str, str]] = {}
         self.keep: frozenset[int] = frozenset()
-        self._again = again
+        self._read_again = read_again
         self._lines = array("I")
         self._columns = array("I")
-        self._seen = _Seen()
+        self._hashes = _EmailHashes()
         self._file_problems = 0
 
     def accept(
@@ -95,22 +98,22 @@ class Entries:
         places: Mapping[str, Place],
         faults: list[PlacedFault],
     ) -> CheckedUser | None:
-        """Take an entry as a reader typed it.
+        """Take an entry whose values a reader has typed.
 
         Args:
             start: where the entry begins.
             values: the fields whose type is right.
-            places: where the value of each field stands.
-            faults: what the reader itself found wrong.
+            places: of the values.
+            faults: that the reader has found.
 
         Returns:
-            The user, or None if anything is wrong; then `problems` has grown.
+            The user, or None if anything is wrong, which was added to `problems`.
         """
-        wrong = {fault.field for fault in faults}
+        faulty = {fault.field for fault in faults}
         faults += [
             _required(field, places.get(field, start), field in places)
             for field in REQUIRED
-            if values.get(field) is None and field not in wrong
+            if values.get(field) is None and field not in faulty
         ]
         user = None if faults else self._check(values)
         if user:
@@ -125,32 +128,32 @@ class Entries:
         return None
 
     def refuse(self, place: Place, code: str, detail: str) -> None:
-        """Take an entry that cannot be read at all."""
+        """Take an entry that cannot be read."""
         self._refuse(place, {}, [PlacedFault(place, None, code, detail)])
 
     def problem(self, place: Place, code: str, detail: str) -> None:
-        """Note what is wrong with the file as a whole.
+        """Add a problem of the file as a whole.
 
         Raises:
-            Fatal: too much is.
+            Fatal: there are too many.
         """
         self._file_problems += 1
-        if over := self._file_problems > MAX_FAULTS:
+        if is_over := self._file_problems > MAX_FAULTS:
             code, detail = "too_long", TOO_MANY
         problem = Problem(
             code=code, detail=detail, file=self.file, line=place.line, column=place.column
         )
-        if over:
+        if is_over:
             raise Fatal(problem)
         self.problems.append(problem)
 
     def place_of_email(self, index: int) -> Place:
-        """Say where the email of an entry stands."""
+        """Return the place of the email of an entry."""
         return Place(self._lines[index], self._columns[index])
 
     def settle(self) -> None:
-        """Find the emails that occur twice, once everything was read, and sort the problems."""
-        if suspects := self._seen.repeated():
+        """Add the emails that occur twice, after the end of the file, and sort the problems."""
+        if suspects := self._hashes.repeated():
             self.problems += self._duplicates(suspects)
         self.problems.sort(key=lambda problem: (problem.line or 0, problem.column or 0))
 
@@ -187,26 +190,26 @@ class Entries:
             self.count += 1
 
     def _note(self, email: str, key: str) -> None:
-        self._seen.add(key, self.count)
+        self._hashes.add(key, self.count)
         if self.count in self.keep:
             self.kept[self.count] = (email, key)
         self.count += 1
 
     def _duplicates(self, suspects: frozenset[int]) -> Iterator[Problem]:
-        again = Entries(self.file, self.policy, self._again)
+        again = EntryCollector(self.file, self.policy, self._read_again)
         again.keep = suspects
-        self._again(again)
+        self._read_again(again)
         first: dict[str, int] = {}
         for index, (email, key) in sorted(again.kept.items()):
-            earlier = first.setdefault(key, index)
-            if earlier == index:
+            original = first.setdefault(key, index)
+            if original == index:
                 continue
-            place, other = self.place_of_email(index), self.place_of_email(earlier)
+            place, other = self.place_of_email(index), self.place_of_email(original)
             yield Problem(
                 index=index,
                 field="email",
                 code="email_duplicate",
-                detail=f"{shown(email)} is also the email of create_users[{earlier}], "
+                detail=f"{shown(email)} is also the email of create_users[{original}], "
                 f"on line {other.line}, column {other.column}",
                 file=self.file,
                 line=place.line,
@@ -214,10 +217,10 @@ class Entries:
             )
 
 
-class _Seen:
-    """Which emails occur twice, in 12 bytes each: a set of a million texts would take 100 MB.
+class _EmailHashes:
+    """Finds emails that may occur twice, in 12 bytes each: a million texts would take 100 MB.
 
-    Only a hash is kept, so what it finds are suspects, whose texts the caller compares.
+    It stores only hashes, so the caller has to compare the texts of what it finds.
     """
 
     _BUCKETS = 64
@@ -227,23 +230,23 @@ class _Seen:
         self._indexes = [array("I") for _ in range(self._BUCKETS)]
 
     def add(self, key: str, index: int) -> None:
-        # Python's hash of a text is keyed by a secret of the process: nobody can aim at it.
+        # Python keys the hash of a text by a secret of the process: no file can force collisions.
         value = hash(key)
         bucket = value & 63
         self._hashes[bucket].append(value)
         self._indexes[bucket].append(index)
 
     def repeated(self) -> frozenset[int]:
-        """Give the entries whose hash occurs more than once. One bucket is unpacked at a time."""
-        found: set[int] = set()
+        """Return the positions whose hash occurs more than once; unpack one bucket at a time."""
+        positions: set[int] = set()
         for hashes, indexes in zip(self._hashes, self._indexes, strict=True):
             if len(set(hashes)) == len(hashes):
                 continue
             twice = _repeated(hashes)
-            found.update(
+            positions.update(
                 index for value, index in zip(hashes, indexes, strict=True) if value in twice
             )
-        return frozenset(found)
+        return frozenset(positions)
 
 
 def _repeated(values: Iterable[int]) -> set[int]:
@@ -254,20 +257,20 @@ def _repeated(values: Iterable[int]) -> set[int]:
     return twice
 
 
-def _required(field: str, place: Place, given: bool) -> PlacedFault:
-    if given:
+def _required(field: str, place: Place, is_empty: bool) -> PlacedFault:
+    if is_empty:
         return PlacedFault(place, field, "required", "is empty: every user has one")
     return PlacedFault(place, field, "required", "is missing: every user has one")
 
 
 def unknown_key(key: str) -> str:
-    """Say that a key is not known, and which one was probably meant."""
+    """Return the message for an unknown key, with the field that was probably meant."""
     near = _nearest(key.strip().lower()) if len(key) <= _LONGEST_NEAR else None
     mend = f"did you mean {near!r}?" if near else f"the keys are {', '.join(FIELDS)}"
     return f"unknown key {shown(key)}: {mend}"
 
 
-#: characters of a key that can still be a field misspelt
+#: characters of the longest key that can be a misspelt field
 _LONGEST_NEAR = 32
 
 

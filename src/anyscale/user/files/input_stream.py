@@ -1,4 +1,4 @@
-"""The bytes of a users file: read in order, checked to be UTF-8 text, and bounded by the entry."""
+"""Read the bytes of a users file as UTF-8 text, and limit the size of an entry."""
 
 import re
 from codecs import (
@@ -16,13 +16,13 @@ from anyscale.errors import Problem
 
 __all__ = ["MAX_ENTRY", "Fatal", "InputStream"]
 
-#: bytes that one entry may take, its comments included; a full one needs a fiftieth of it
+#: bytes of one entry, comments included; the largest valid one has a fiftieth of it
 MAX_ENTRY: Final = 1 << 20
 
-_CHUNK = 1 << 16
+_PIECE = 1 << 16
 
-# YAML allows none of the first set in a file. Those of the second it counts as ends of lines, which
-# editors do not, so that every position after them would be wrong.
+# YAML forbids the first set. It counts those of the second set as line ends, which editors do not,
+# so every position after one of them would be wrong.
 _NOT_IN_YAML = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufeff\ufffe\uffff]|[\x85\u2028\u2029]"
 )
@@ -38,7 +38,7 @@ _FOREIGN = (
     (b"%PDF", "a PDF document: export the users as CSV (UTF-8)"),
 )
 
-# Which of the first four bytes are zero, in a text that begins with ASCII and has no mark.
+# which of the first four bytes are zero in a text that begins with ASCII and has no BOM
 _WIDE: dict[tuple[bool, ...], str] = {
     (False, True, True, True): "UTF-32",
     (True, True, True, False): "UTF-32",
@@ -54,7 +54,7 @@ _TRUNCATED = "the file ends in the middle of a character: it was cut off, or is 
 
 
 class Fatal(Exception):
-    """Nothing after this place can be read."""
+    """The file cannot be read from the place of the problem on."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.detail)
@@ -64,14 +64,14 @@ class Fatal(Exception):
 class InputStream:
     """Reads a binary stream as UTF-8, and stops at the first place that cannot be read.
 
-    What precedes that place is handed over first, so that its own problems are found too.
+    The text before that place is returned first, so that its own problems are found too.
 
     Args:
         stream: at its beginning.
-        name: the file's name as the caller gave it.
-        entries: how many entries were read so far. Where given, no entry may be longer than
-            `MAX_ENTRY`, which bounds what any parser keeps in memory.
-        yaml: also stop at the characters that YAML does not allow.
+        name: of the file, for messages.
+        entries: returns the number of entries that were read so far. With it, an entry longer than
+            `MAX_ENTRY` stops the reading, which limits the memory of a parser.
+        yaml: whether to stop at the characters that YAML forbids.
     """
 
     def __init__(
@@ -95,17 +95,17 @@ class InputStream:
         self._since_entry = 0
         self._fatal: Fatal | None = None
 
-    def read(self, _size: int = _CHUNK) -> bytes:
-        """Give the next chunk, whatever its size, as PyYAML's parser asks for it."""
+    def read(self, _size: int = _PIECE) -> bytes:
+        """Return the next piece of any size, as PyYAML's parser requests it."""
         return self.read_text().encode()
 
-    def chunks(self) -> Iterator[str]:
-        """Give the whole text, chunk by chunk."""
+    def pieces(self) -> Iterator[str]:
+        """Iterate over the whole text, piece by piece."""
         while text := self.read_text():
             yield text
 
     def read_text(self) -> str:
-        """Give the next piece of text, or nothing at the end.
+        """Return the next piece of text; an empty one at the end.
 
         Raises:
             Fatal: the file cannot be read from here on.
@@ -114,13 +114,13 @@ class InputStream:
             raise self._fatal
         text = ""
         while not text:
-            chunk = self._chunk()
+            piece = self._read_piece()
             if self.total == 0:
-                chunk = self._first(chunk)
-            self.total += len(chunk)
-            self._bound(len(chunk))
-            text = self._checked(chunk)
-            if not chunk:
+                piece = self._without_bom(piece)
+            self.total += len(piece)
+            self._check_entry_size(len(piece))
+            text = self._checked(piece)
+            if not piece:
                 break
         self._advance(text)
         if self._fatal and not text:
@@ -128,47 +128,47 @@ class InputStream:
         return text
 
     def fatal(self, code: str, detail: str, line: int, column: int) -> Fatal:
-        """Make the error that ends the reading here."""
+        """Return the error that ends the reading at a place."""
         return Fatal(Problem(code=code, detail=detail, file=self.name, line=line, column=column))
 
-    def _chunk(self) -> bytes:
-        # Always a whole one, however little a stream gives at a time: the bounds below are counted
-        # in chunks, and the same bytes must always be read alike.
-        pieces, size = [], 0
-        while size < _CHUNK and (piece := self._stream.read(_CHUNK - size)):
-            pieces.append(piece)
-            size += len(piece)
-        return b"".join(pieces)
+    def _read_piece(self) -> bytes:
+        # Always a full one, even if the stream returns less at a time: the limits below count
+        # whole pieces, and the same bytes must always give the same result.
+        parts, size = [], 0
+        while size < _PIECE and (part := self._stream.read(_PIECE - size)):
+            parts.append(part)
+            size += len(part)
+        return b"".join(parts)
 
-    def _first(self, chunk: bytes) -> bytes:
-        for mark, what in _FOREIGN:
-            if chunk.startswith(mark):
-                raise self.fatal("encoding", f"the file is {what}", 1, 1)
-        if wide := _WIDE.get(tuple(byte == 0 for byte in chunk[:4])):
+    def _without_bom(self, piece: bytes) -> bytes:
+        for signature, mend in _FOREIGN:
+            if piece.startswith(signature):
+                raise self.fatal("encoding", f"the file is {mend}", 1, 1)
+        if wide := _WIDE.get(tuple(byte == 0 for byte in piece[:4])):
             raise self.fatal("encoding", f"the file is {wide} text: save it as UTF-8", 1, 1)
-        self.total = len(chunk) - len(chunk.removeprefix(BOM_UTF8))
-        return chunk.removeprefix(BOM_UTF8)
+        self.total = len(piece) - len(piece.removeprefix(BOM_UTF8))
+        return piece.removeprefix(BOM_UTF8)
 
-    def _bound(self, size: int) -> None:
+    def _check_entry_size(self, size: int) -> None:
         if self._entries is None:
             return
         if (entries := self._entries()) != self._last_entry:
             self._last_entry, self._since_entry = entries, 0
         self._since_entry += size
-        if self._since_entry > MAX_ENTRY + _CHUNK:
+        if self._since_entry > MAX_ENTRY + _PIECE:
             detail = (
                 f"no entry ends in the {MAX_ENTRY >> 20} MiB before this place: "
                 "it is too long, or a quote is never closed"
             )
             raise self.fatal("too_long", detail, self._line, self._column)
 
-    def _checked(self, chunk: bytes) -> str:
+    def _checked(self, piece: bytes) -> str:
         try:
-            text = self._decode(chunk, final=not chunk)
+            text = self._decode(piece, final=not piece)
         except UnicodeDecodeError as error:
-            # The decoder may hold the start of a character from the chunk before.
+            # The decoder may still have the start of a character from the piece before.
             text = error.object[: error.start].decode()
-            self._stop_at(text, "encoding", _TRUNCATED if not chunk else _NOT_UTF8)
+            self._stop_at(text, "encoding", _TRUNCATED if not piece else _NOT_UTF8)
         if found := self._pattern.search(text):
             text = text[: found.start()]
             self._stop_at(text, "character", _character(found[0]))

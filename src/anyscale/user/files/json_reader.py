@@ -1,4 +1,4 @@
-"""JSON and JSON Lines, an entry at a time, with every position and duplicate key."""
+"""Read users from JSON and JSON Lines, an entry at a time, with positions and duplicate keys."""
 
 import re
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from anyscale.user.files.entry_collector import (
     MAX_FAULTS,
     NOT_A_MAP,
     TOO_MANY,
-    Entries,
+    EntryCollector,
     Place,
     PlacedFault,
     Value,
@@ -27,7 +27,7 @@ _EXAMPLE = f'{{"create_users": [{_LINE}]}}'
 
 _line_is_over = re.compile(r"[ \t\r]*(?:\n|\Z)").match
 
-# Nearly every field is a text without escapes, true, false or null: one match takes all of it.
+# Nearly every field is a text without escapes, true, false or null: one match reads key and value.
 _S = r"[ \t\n\r]*"
 _TEXT = r'"([^"\\\x00-\x1f]*)"'
 _plain_pair = re.compile(
@@ -38,11 +38,11 @@ _WORDS = {"true": True, "false": False, "null": None}
 _FIELD_SET = frozenset(FIELDS)
 
 
-def read_json(source: InputStream, entries: Entries) -> Iterator[CheckedUser]:
-    """Read the users of a JSON file, in order; what is wrong goes to `entries`.
+def read_json(source: InputStream, entries: EntryCollector) -> Iterator[CheckedUser]:
+    """Read the users of a JSON file, in order; problems go to `entries`.
 
     Raises:
-        Fatal: nothing after some place can be read.
+        Fatal: the file cannot be read from some place on.
     """
     text = JsonText(source)
     if not text.peek_far():
@@ -51,21 +51,21 @@ def read_json(source: InputStream, entries: Entries) -> Iterator[CheckedUser]:
         raise text.fatal("top", f"the file must hold a map with a list: {_EXAMPLE}")
     start = text.place(text.at)
     text.at += 1
-    seen = False
+    has_users = False
     more = text.peek_far() != "}"
     text.at += not more
     while more:
         text.fill()
         key, offset = text.take_key()
-        if key == _TOP and not seen:
-            seen = True
+        if key == _TOP and not has_users:
+            has_users = True
             yield from _list(text, entries)
         else:
             entries.problem(text.place(offset), *_wrong_key(key))
             text.take_value()
         text.peek_far()
         more = text.more("}")
-    if not seen and not entries.problems:
+    if not has_users and not entries.problems:
         raise source.fatal("empty", f"the file has no users: it needs {_EXAMPLE}", *start)
     if text.peek_far():
         raise text.fatal("documents", "something follows the end of the users: remove it")
@@ -77,7 +77,7 @@ def _wrong_key(key: str) -> tuple[str, str]:
     return "unknown_key", f"unknown key {shown(key)}: the file holds one key, {_TOP!r}"
 
 
-def _list(text: JsonText, entries: Entries) -> Iterator[CheckedUser]:
+def _list(text: JsonText, entries: EntryCollector) -> Iterator[CheckedUser]:
     if text.peek_far() != "[":
         detail = f"{_TOP!r} must hold a list ([] is an empty one)"
         entries.problem(text.place(text.at), "type", detail)
@@ -95,13 +95,13 @@ def _list(text: JsonText, entries: Entries) -> Iterator[CheckedUser]:
         more = text.more("]")
 
 
-def read_jsonl(source: InputStream, entries: Entries) -> Iterator[CheckedUser]:
-    """Read the users of a JSON Lines file: one map a line, blank lines passed over.
+def read_jsonl(source: InputStream, entries: EntryCollector) -> Iterator[CheckedUser]:
+    """Read the users of a JSON Lines file: one map per line; blank lines are skipped.
 
-    A line that is not JSON is a problem of its own, and reading goes on after it.
+    A line that is not JSON is one problem; reading continues after it.
 
     Raises:
-        Fatal: nothing after some place can be read.
+        Fatal: the file cannot be read from some place on.
     """
     text = JsonText(source)
     while text.peek_far():
@@ -121,8 +121,8 @@ def read_jsonl(source: InputStream, entries: Entries) -> Iterator[CheckedUser]:
         raise source.fatal("empty", f"the file has no users: it needs lines like {_LINE}", 1, 1)
 
 
-def _refuse_line(problem: Problem, end: int, text: JsonText, entries: Entries) -> None:
-    if text.at > end:  # It was noticed on a later line, which may be right by itself.
+def _refuse_line(problem: Problem, end: int, text: JsonText, entries: EntryCollector) -> None:
+    if text.at > end:  # The error is on a later line, which may be valid by itself.
         text.at = end
         problem = text.syntax("the line ends before its user does: one line, one user").problem
     place = Place(problem.line or 1, problem.column or 1)
@@ -131,7 +131,7 @@ def _refuse_line(problem: Problem, end: int, text: JsonText, entries: Entries) -
 
 
 class _Entry:
-    """One entry as it stands in the file: what its fields hold, and their offsets."""
+    """One entry of the file: the values of its fields, and their offsets."""
 
     def __init__(self, offset: int) -> None:
         self.offset = offset
@@ -148,13 +148,13 @@ class _Entry:
             self.faults.append((key_offset, key, "duplicate_key", "is there a second time"))
         else:
             self.offsets[key] = offset
-            if wrong := _type_fault(key, value):
-                self.faults.append((offset, key, "type", wrong))
+            if fault := _type_fault(key, value):
+                self.faults.append((offset, key, "type", fault))
             else:
                 self.values[key] = value
 
-    def finish(self, text: JsonText, entries: Entries) -> CheckedUser | None:
-        """Hand the entry over, with the places that are needed: those of a right one are few."""
+    def finish(self, text: JsonText, entries: EntryCollector) -> CheckedUser | None:
+        """Pass the entry on with the places that it needs: a valid one only its email's."""
         if self.faults and self.faults[0][3] is NOT_A_MAP:
             entries.refuse(text.place(self.offset), "type", NOT_A_MAP)
             return None
@@ -172,18 +172,18 @@ class _Entry:
             )
             if user := check(name, email, *values, entries.policy):
                 return entries.accept(user, values[0], *text.place(offset))
-        known = {*self.offsets.values(), self.offset, *(fault[0] for fault in self.faults)}
-        places = {offset: text.place(offset) for offset in sorted(known)}
+        offsets = {*self.offsets.values(), self.offset, *(fault[0] for fault in self.faults)}
+        places = {offset: text.place(offset) for offset in sorted(offsets)}
         faults = [
             PlacedFault(places[offset], field, code, detail)
             for offset, field, code, detail in self.faults
         ]
-        own = {field: places[offset] for field, offset in self.offsets.items()}
-        return entries.finish(places[self.offset], self.values, own, faults)
+        of_fields = {field: places[offset] for field, offset in self.offsets.items()}
+        return entries.finish(places[self.offset], self.values, of_fields, faults)
 
 
 def _entry(text: JsonText) -> _Entry:
-    """Take one entry; it is whole in memory, or too long."""
+    """Read one entry, which is completely in memory, or too long."""
     entry = _Entry(text.at)
     if text.peek() != "{":
         text.take_value()
@@ -193,13 +193,13 @@ def _entry(text: JsonText) -> _Entry:
     more = text.peek() != "}"
     text.at += not more
     while more:
-        if found := _plain_pair(text.text, text.at):
-            key, value, word, end = found.groups()
+        if match := _plain_pair(text.text, text.at):
+            key, value, word, end = match.groups()
             if word:
-                entry.take(key, found.start(1) - 1, _WORDS[word], found.start(3))
+                entry.take(key, match.start(1) - 1, _WORDS[word], match.start(3))
             else:
-                entry.take(key, found.start(1) - 1, value, found.start(2) - 1)
-            text.at = found.end()
+                entry.take(key, match.start(1) - 1, value, match.start(2) - 1)
+            text.at = match.end()
             more = end == ","
         else:
             entry.take(*text.take_key(), *text.take_value())

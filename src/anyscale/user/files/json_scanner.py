@@ -1,4 +1,4 @@
-"""The text of a JSON file: what stands at a place, and where that place is."""
+"""Scan the text of a JSON file: take keys and values, and turn offsets into lines and columns."""
 
 import re
 from json import JSONDecodeError, JSONDecoder
@@ -14,7 +14,7 @@ _blank = re.compile(r"[ \t\n\r]*").match
 
 
 class Number:
-    """A number, which no field holds. It is not computed: one of a million digits takes minutes."""
+    """A number, which no field has. It is not computed: a million digits would take minutes."""
 
 
 _NUMBER = Number()
@@ -30,7 +30,7 @@ _decode_value = JSONDecoder(
 
 
 class JsonText:
-    """The part of the file that is being read, and how far it was taken."""
+    """The part of the file that is in memory, and the offset up to which it was read."""
 
     def __init__(self, source: InputStream) -> None:
         self.source = source
@@ -39,12 +39,12 @@ class JsonText:
         self._ended = False
         self._line = 1
         self._known = 0  # the offset whose line is `_line`
-        self._cut = 0  # characters of that line that are no longer in `text`
+        self._cut = 0  # characters of that line before the start of `text`
         self._first_cut = 0  # the same for the first line of `text`
         self._begin = 0  # where the current entry begins, or the blanks before it
 
     def fill(self) -> None:
-        """Have as much ahead as one entry may take. What was taken is let go of."""
+        """Read ahead as much as one entry may take; drop the text that was read."""
         self._begin = self.at
         if self._ended or len(self.text) - self.at >= MAX_ENTRY:
             return
@@ -61,19 +61,19 @@ class JsonText:
         self.at = self._begin = 0
 
     def peek(self) -> str:
-        """Skip blanks and give the next character without taking it; nothing at the end."""
+        """Skip blanks; return the next character without taking it, or an empty text."""
         self.at = self._after_blanks(self.at)
         return self.text[self.at : self.at + 1]
 
     def peek_far(self) -> str:
-        """Do the same between two entries, where blanks may go on for long."""
+        """Do the same between two entries, where any number of blanks may follow."""
         while True:
             self.fill()
             if (character := self.peek()) or self._ended:
                 return character
 
     def take_key(self) -> tuple[str, int]:
-        """Take a key and the colon after it; give it and its offset."""
+        """Take a key and the colon after it; return the key and its offset."""
         if self.peek() != '"':
             raise self.syntax("a key in double quotes is missing here")
         offset = self.at
@@ -84,7 +84,7 @@ class JsonText:
         return key, offset
 
     def take_value(self) -> tuple[Any, int]:
-        """Take a value, whatever it is; give it and its offset."""
+        """Take a value of any type; return it and its offset."""
         character, offset = self.peek(), self.at
         if character == '"':
             return self._string(), offset
@@ -97,7 +97,7 @@ class JsonText:
         return value, offset
 
     def more(self, end: str) -> bool:
-        """Take what follows a member: whether it is a comma and not the end."""
+        """Take the comma or the end after a member; return whether it was a comma."""
         character = self.peek()
         if character not in (",", end):
             raise self.syntax(f"',' or '{end}' is missing here")
@@ -109,12 +109,12 @@ class JsonText:
         return character == ","
 
     def end_of_line(self) -> int:
-        """Give the offset at which this line ends, as far as it is in memory."""
+        """Return the offset at which this line ends, as far as it is in memory."""
         end = self.text.find("\n", self.at)
         return len(self.text) if end < 0 else end
 
     def skip_line(self) -> None:
-        """Go on after the end of this line."""
+        """Continue after the end of this line."""
         while (end := self.text.find("\n", self.at)) < 0:
             self.at = len(self.text)
             if self._ended:
@@ -123,7 +123,7 @@ class JsonText:
         self.at = end + 1
 
     def place(self, offset: int) -> Place:
-        """Turn an offset into a line and a column: quickly if it follows the last asked for."""
+        """Turn an offset into line and column; this is fast if it follows the offset before."""
         if back := offset < self._known:
             self._line -= self.text.count("\n", offset, self._known)
             self._cut = self._first_cut
@@ -136,11 +136,11 @@ class JsonText:
         return Place(self._line, offset + self._cut + 1)
 
     def fatal(self, code: str, detail: str) -> Fatal:
-        """Make the error that ends the reading at this place."""
+        """Return the error that ends the reading at this place."""
         return self.source.fatal(code, detail, *self.place(self.at))
 
     def syntax(self, detail: str) -> Fatal:
-        """Make the error of a text that is not JSON, or of an entry that does not end."""
+        """Return the error of a text that is not JSON, or of an entry that is too long."""
         if self.at >= len(self.text) and not self._ended:
             self.at = self._after_blanks(self._begin)
             return self.fatal("too_long", f"what begins here takes more than {MAX_ENTRY >> 20} MiB")

@@ -1,6 +1,6 @@
-"""What libyaml says of the commonest mistakes, in words that say the mend.
+"""Turn libyaml's messages for common mistakes into messages that tell the mend.
 
-The text itself is never quoted: many of these mistakes are a password without quotes.
+They never quote the file: many of these mistakes are a password without quotes.
 """
 
 from yaml.error import Mark, MarkedYAMLError
@@ -43,7 +43,7 @@ _WORDS = {
     "found unknown directive name": "remove the line that begins with %",
 }
 
-# What is wrong here is where something opens, not where its end was given up.
+# These mistakes are where something opens, not where the parser gave up.
 _UNCLOSED = {
     "found unexpected end of stream": "the quote that opens here is never closed",
     "found unexpected document indicator": "the quote that opens here is never closed",
@@ -56,11 +56,11 @@ _UNCLOSED = {
 
 
 def explain(error: MarkedYAMLError) -> tuple[str, Mark | None]:
-    """Say what is wrong with a text that is not YAML, and where."""
+    """Return what is wrong with a text that is not YAML, and where."""
     problem, mark = error.problem or "", error.problem_mark or error.context_mark
-    if words := _UNCLOSED.get(problem):
-        return words, error.context_mark or mark
-    # PyYAML's own parser, where libyaml is missing, quotes the text.
+    if message := _UNCLOSED.get(problem):
+        return message, error.context_mark or mark
+    # PyYAML's own parser, which is used without libyaml, quotes the file.
     return _WORDS.get(
         problem, "it cannot be read from here on" if "'" in problem else problem
     ), mark

@@ -1,7 +1,7 @@
-"""YAML, read as a stream of events: no tree, every position, and scalars as they are written.
+"""Read users from YAML as a stream of events: no tree, every position, scalars as written.
 
-A loader's own types would change what people wrote: `name: No` to False, `password: 012345678` to a
-number, `title: 12:30:45` to 45045. Here the schema gives the types.
+A YAML loader would convert scalars: `name: No` to False, `password: 012345678` to a number,
+`title: 12:30:45` to 45045. Here the fields determine the types.
 """
 
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ from anyscale.user.files.entry_collector import (
     MAX_FAULTS,
     NOT_A_MAP,
     TOO_MANY,
-    Entries,
+    EntryCollector,
     Place,
     PlacedFault,
     Value,
@@ -47,7 +47,7 @@ from anyscale.user.validation import FIELDS, CheckedUser, check, shown
 
 try:
     from yaml._yaml import CParser as Parser
-except ImportError:  # PyYAML was built without libyaml: the same events, some 20 times slower
+except ImportError:  # PyYAML was built without libyaml: the same events, about 20 times slower
     from yaml import SafeLoader as Parser  # type: ignore[assignment]
 
 __all__ = ["read_yaml"]
@@ -57,11 +57,11 @@ _TOP = "create_users"
 _FIELDS = frozenset(FIELDS)
 
 
-def read_yaml(source: InputStream, entries: Entries) -> Iterator[CheckedUser]:
-    """Read the users of a YAML file, in order; what is wrong goes to `entries`.
+def read_yaml(source: InputStream, entries: EntryCollector) -> Iterator[CheckedUser]:
+    """Read the users of a YAML file, in order; problems go to `entries`.
 
     Raises:
-        Fatal: nothing after some place can be read.
+        Fatal: the file cannot be read from some place on.
     """
     parser = Parser(source)
     try:
@@ -76,7 +76,7 @@ def read_yaml(source: InputStream, entries: Entries) -> Iterator[CheckedUser]:
 
 
 def _document(
-    next_event: NextEvent, source: InputStream, entries: Entries
+    next_event: NextEvent, source: InputStream, entries: EntryCollector
 ) -> Iterator[CheckedUser]:
     next_event()  # the start of the stream
     start = next_event()
@@ -100,7 +100,7 @@ _WRONG_TOP = f"the file must begin with the key '{_TOP}:', and the list of users
 
 
 def _top(
-    top: MappingStartEvent, next_event: NextEvent, source: InputStream, entries: Entries
+    top: MappingStartEvent, next_event: NextEvent, source: InputStream, entries: EntryCollector
 ) -> Iterator[CheckedUser]:
     found = False
     _check_plain_collection(top, source)
@@ -126,7 +126,7 @@ def _top(
 
 
 def _list(
-    value: Event, next_event: NextEvent, source: InputStream, entries: Entries
+    value: Event, next_event: NextEvent, source: InputStream, entries: EntryCollector
 ) -> Iterator[CheckedUser]:
     if not isinstance(value, SequenceStartEvent):
         detail = f"'{_TOP}' must hold a list, each user beginning with '- ' ([] is an empty one)"
@@ -145,11 +145,11 @@ def _list(
 
 
 def _user(
-    start: MappingStartEvent, next_event: NextEvent, source: InputStream, entries: Entries
+    start: MappingStartEvent, next_event: NextEvent, source: InputStream, entries: EntryCollector
 ) -> CheckedUser | None:
     found: dict[str, Any] = {}
     faults: list[PlacedFault] = []
-    # The hot loop: two events a field, some half a million a second.
+    # The hot loop: two events per field, about half a million per second.
     while (key := next_event()).__class__ is not MappingEndEvent:
         if key.__class__ is not ScalarEvent:
             _add(faults, [_key_fault(key, next_event, source)], source)
@@ -165,8 +165,8 @@ def _user(
             found[name] = value
         else:
             wrong = _pair_faults(key, value, found, next_event, source)
-            discreet = start.flow_style and key.implicit[0]
-            _add(faults, [*map(_discreet, wrong)] if discreet else wrong, source)
+            hidden = start.flow_style and key.implicit[0]
+            _add(faults, [*map(_hidden, wrong)] if hidden else wrong, source)
     if not faults and (user := _plain_user(found, entries)):
         return user
     return _typed_user(start, found, faults, entries)
@@ -178,8 +178,8 @@ def _add(faults: list[PlacedFault], more: list[PlacedFault], source: InputStream
         raise source.fatal("too_long", TOO_MANY, *faults[-1].place)
 
 
-def _plain_user(found: dict[str, Any], entries: Entries) -> CheckedUser | None:
-    """Make the user of an entry that is as most are, and leave every other one to `_typed_user`."""
+def _plain_user(found: dict[str, Any], entries: EntryCollector) -> CheckedUser | None:
+    """Return the user of an entry without anything unusual; `_typed_user` handles all others."""
     get = found.get
     if (name := get("name")) is None or (email := get("email")) is None:
         return None
@@ -215,7 +215,7 @@ def _plain_user(found: dict[str, Any], entries: Entries) -> CheckedUser | None:
 
 
 def _typed_user(
-    start: Event, found: dict[str, Any], faults: list[PlacedFault], entries: Entries
+    start: Event, found: dict[str, Any], faults: list[PlacedFault], entries: EntryCollector
 ) -> CheckedUser | None:
     values: dict[str, Value] = {}
     places: dict[str, Place] = {}
@@ -238,7 +238,7 @@ def _pair_faults(
     next_event: NextEvent,
     source: InputStream,
 ) -> list[PlacedFault]:
-    """Say what is wrong with a key and its value, and read past the value."""
+    """Return what is wrong with a key or its value; skip the value."""
     what = skip(value, next_event, source)
     place = place_of(key)
     if key.anchor or key.tag:
@@ -254,8 +254,8 @@ def _pair_faults(
     return [PlacedFault(place_of(value), key.value, "type", what)]
 
 
-def _discreet(fault: PlacedFault) -> PlacedFault:
-    """Hide a plain key in braces: it may be what follows a comma in a password without quotes."""
+def _hidden(fault: PlacedFault) -> PlacedFault:
+    """Hide a plain key in braces: it may be the end of a password with a comma, without quotes."""
     if not fault.detail.startswith("unknown key") or "did you mean" in fault.detail:
         return fault
     keys = ", ".join(FIELDS)
@@ -265,7 +265,7 @@ def _discreet(fault: PlacedFault) -> PlacedFault:
 
 
 def _key_fault(key: Event, next_event: NextEvent, source: InputStream) -> PlacedFault:
-    """Refuse a key that is not even a text, and read past it and its value."""
+    """Return the fault of a key that is not a text; skip it and its value."""
     skip(key, next_event, source)
     skip(next_event(), next_event, source)
     return PlacedFault(place_of(key), None, "type", f"a key must be one of {', '.join(FIELDS)}")
@@ -275,7 +275,7 @@ _NOT_A_MAP = f"{NOT_A_MAP}, with a blank after each ':'"
 
 
 def _refuse_entry(
-    start: Event, next_event: NextEvent, source: InputStream, entries: Entries
+    start: Event, next_event: NextEvent, source: InputStream, entries: EntryCollector
 ) -> None:
     what = skip(start, next_event, source)
     entries.refuse(place_of(start), "type", what if is_special(start) else _NOT_A_MAP)

@@ -1,4 +1,4 @@
-"""What an event of YAML's stream means as a value of a users file."""
+"""Turn events of a YAML parser into values of a users file."""
 
 from collections.abc import Callable
 from typing import Any
@@ -29,10 +29,10 @@ __all__ = [
 
 NextEvent = Callable[[], Any]
 
-#: Nothing in a users file is nested deeper than a user's own fields.
+#: A valid users file has three levels.
 _MAX_DEPTH = 16
 
-#: plain texts that may stand for nothing; of those that are not clear people are asked
+#: plain scalars that may mean null; those that are not clear are a problem
 NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 _CLEAR_NULLS = frozenset({"", "~", "null"})
 BOOLEANS = {
@@ -44,14 +44,14 @@ BOOLEANS = {
 
 
 def value_of(field: str, event: ScalarEvent) -> Value:
-    """Give the value of a field, whose type is right."""
+    """Return the value of a field whose type is right."""
     if event.implicit[0] and event.value in _CLEAR_NULLS:
         return None
     return BOOLEANS[event.value.lower()] if field == "is_sso_user" else str(event.value)
 
 
 def type_fault(field: str, event: ScalarEvent) -> str | None:
-    """Say what is wrong with the type of a field's value."""
+    """Return what is wrong with the type of a field's value, or None."""
     plain = event.implicit[0]
     if field == "is_sso_user":
         if plain and event.value.lower() in BOOLEANS:
@@ -66,7 +66,7 @@ def type_fault(field: str, event: ScalarEvent) -> str | None:
 
 
 def skip(event: Event, next_event: NextEvent, source: InputStream) -> str:
-    """Read past a value and say what it is."""
+    """Skip a value; return what is wrong with it."""
     if not isinstance(event, CollectionStartEvent):
         return special(event) if is_special(event) else "is not a text"
     first, depth = event, 1
@@ -85,14 +85,14 @@ def skip(event: Event, next_event: NextEvent, source: InputStream) -> str:
 
 
 def is_special(event: Any) -> bool:
-    """Say whether an event is an alias, or has an anchor or a tag."""
+    """Return whether an event is an alias, or has an anchor or a tag."""
     return isinstance(event, AliasEvent) or bool(
         getattr(event, "anchor", None) or getattr(event, "tag", None)
     )
 
 
 def special(event: Any) -> str:
-    """Say which of these it is. The name behind the sign may be a password, so it stays away."""
+    """Return the message for one of these. It leaves out the name, which may be a password."""
     if isinstance(event, AliasEvent):
         return "is a YAML alias, which users files do not use; quote a text that begins with *"
     if event.anchor:
@@ -101,6 +101,6 @@ def special(event: Any) -> str:
 
 
 def place_of(event: Any) -> Place:
-    """Give the place where an event begins."""
+    """Return the place where an event begins."""
     mark = event.start_mark
     return Place(mark.line + 1, mark.column + 1)
