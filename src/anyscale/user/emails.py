@@ -71,10 +71,10 @@ def _unusual_email_key(email: str) -> str:
     name = next((name for name in names if domain.lower().endswith(f".{name}")), "")
     masked = email[: len(email) - len(name)] + "z" * len(name)
     try:
-        found = email_validator.validate_email(masked, check_deliverability=False)
+        validated = email_validator.validate_email(masked, check_deliverability=False)
     except email_validator.EmailNotValidError as error:
         raise ValueError(_reason(error)) from None
-    ascii_domain = found.ascii_domain or ""
+    ascii_domain = validated.ascii_domain or ""
     ascii_domain = ascii_domain[: len(ascii_domain) - len(name)] + name
     return f"{_local_key(local)}@{ascii_domain}"
 

@@ -113,9 +113,9 @@ class Reservations:
         """
         if any(conflict.holder for conflict in conflicts):
             reading = self._source.reading(self._policy)
-            _, found = self.look_up_all(reading)
+            _, current = self.look_up_all(reading)
             duplicates = [c for c in conflicts if c.kind == "duplicate"]
-            conflicts = [c for c in found if c.holder != batch.batch_id] + duplicates
+            conflicts = [c for c in current if c.holder != batch.batch_id] + duplicates
         if blocking := self._conflicts.blocking(conflicts):
             blocking.sort(key=lambda conflict: conflict.position)
             raise BatchRefused(reading.locate(problems_of(blocking)))

@@ -124,8 +124,8 @@ def _fields(*values: str | bool | None) -> dict[str, str | bool | None]:
 
 
 def _text_faults(field: str, text: str) -> list[Fault]:
-    if found := _FORBIDDEN.search(text):
-        return [Fault(field, "character", _character(field, found))]
+    if match := _FORBIDDEN.search(text):
+        return [Fault(field, "character", _character_detail(field, match))]
     if field == "email":
         return _email_faults(text)
     if field == "password":
@@ -137,12 +137,12 @@ def _text_faults(field: str, text: str) -> list[Fault]:
     return []
 
 
-def _character(field: str, found: re.Match[str]) -> str:
+def _character_detail(field: str, match: re.Match[str]) -> str:
     if field == "password":
         return "has a control, bidirectional or surrogate character; a password cannot hold one"
-    name = {"\n": "a line break", "\t": "a tab"}.get(found[0])
-    name = name or f"the invisible character U+{ord(found[0]):04X}"
-    return f"has {name} at character {found.start() + 1}: remove it"
+    name = {"\n": "a line break", "\t": "a tab"}.get(match[0])
+    name = name or f"the invisible character U+{ord(match[0]):04X}"
+    return f"has {name} at character {match.start() + 1}: remove it"
 
 
 def _email_faults(email: str) -> list[Fault]:

@@ -229,13 +229,13 @@ def _starts(first: int, text: str, delimiter: str) -> Iterator[Place]:
     """Iterate over the places of a record's cells, up to the first one that is not valid CSV."""
     line, begin, at = first, 0, 0
     cell = _CELLS[delimiter]
-    while found := cell(text, at):
+    while match := cell(text, at):
         yield Place(line, at - begin + 1)
-        if ends := found[0].count("\n"):
-            line, begin = line + ends, text.rfind("\n", 0, found.end()) + 1
-        if not text.startswith(delimiter, found.end()):
+        if ends := match[0].count("\n"):
+            line, begin = line + ends, text.rfind("\n", 0, match.end()) + 1
+        if not text.startswith(delimiter, match.end()):
             return
-        at = found.end() + 1
+        at = match.end() + 1
 
 
 def _syntax(error: csv.Error) -> str:

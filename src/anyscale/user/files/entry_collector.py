@@ -250,10 +250,10 @@ class _EmailHashes:
 
 
 def _repeated(values: Iterable[int]) -> set[int]:
-    seen: set[int] = set()
+    once: set[int] = set()
     twice: set[int] = set()
     for value in values:
-        (twice if value in seen else seen).add(value)
+        (twice if value in once else once).add(value)
     return twice
 
 

@@ -169,9 +169,9 @@ class InputStream:
             # The decoder may still have the start of a character from the piece before.
             text = error.object[: error.start].decode()
             self._stop_at(text, "encoding", _TRUNCATED if not piece else _NOT_UTF8)
-        if found := self._pattern.search(text):
-            text = text[: found.start()]
-            self._stop_at(text, "character", _character(found[0]))
+        if match := self._pattern.search(text):
+            text = text[: match.start()]
+            self._stop_at(text, "character", _character_detail(match[0]))
         return text
 
     def _stop_at(self, text: str, code: str, detail: str) -> None:
@@ -189,7 +189,9 @@ def _after(text: str, line: int, column: int) -> tuple[int, int]:
     return line + ends, len(text) - text.rfind("\n")
 
 
-def _character(found: str) -> str:
-    if found == "\x00":
+def _character_detail(character: str) -> str:
+    if character == "\x00":
         return "the file is binary from here on (it has a NUL byte): users are read from text"
-    return f"the file has the character U+{ord(found):04X}, which YAML does not allow: remove it"
+    return (
+        f"the file has the character U+{ord(character):04X}, which YAML does not allow: remove it"
+    )

@@ -147,8 +147,8 @@ class JsonText:
         return self.fatal("syntax", f"not valid JSON: {detail}")
 
     def _after_blanks(self, offset: int) -> int:
-        found = _blank(self.text, offset)
-        return found.end() if found else offset
+        match = _blank(self.text, offset)
+        return match.end() if match else offset
 
     def _string(self) -> str:
         try:

@@ -102,7 +102,7 @@ _WRONG_TOP = f"the file must begin with the key '{_TOP}:', and the list of users
 def _top(
     top: MappingStartEvent, next_event: NextEvent, source: InputStream, entries: EntryCollector
 ) -> Iterator[CheckedUser]:
-    found = False
+    has_users = False
     _check_plain_collection(top, source)
     while isinstance(key := next_event(), ScalarEvent):
         place = place_of(key)
@@ -113,15 +113,15 @@ def _top(
             detail = f"unknown key {shown(key.value)}: the file holds one key, '{_TOP}'"
             entries.problem(place, "unknown_key", detail)
             skip(next_event(), next_event, source)
-        elif found:
+        elif has_users:
             entries.problem(place, "duplicate_key", f"the key '{_TOP}' is there a second time")
             skip(next_event(), next_event, source)
         else:
-            found = True
+            has_users = True
             yield from _list(next_event(), next_event, source, entries)
     if not isinstance(key, CollectionEndEvent):
         raise source.fatal("top", _WRONG_TOP, *place_of(key))
-    if not found and not entries.problems:
+    if not has_users and not entries.problems:
         raise source.fatal("empty", _EMPTY, *place_of(top))
 
 
@@ -147,7 +147,7 @@ def _list(
 def _user(
     start: MappingStartEvent, next_event: NextEvent, source: InputStream, entries: EntryCollector
 ) -> CheckedUser | None:
-    found: dict[str, Any] = {}
+    events: dict[str, Any] = {}
     faults: list[PlacedFault] = []
     # The hot loop: two events per field, about half a million per second.
     while (key := next_event()).__class__ is not MappingEndEvent:
@@ -159,17 +159,17 @@ def _user(
         if (
             value.__class__ is ScalarEvent
             and name in _FIELDS
-            and name not in found
+            and name not in events
             and value.anchor is value.tag is key.anchor is key.tag is None
         ):
-            found[name] = value
+            events[name] = value
         else:
-            wrong = _pair_faults(key, value, found, next_event, source)
+            wrong = _pair_faults(key, value, events, next_event, source)
             hidden = start.flow_style and key.implicit[0]
             _add(faults, [*map(_hidden, wrong)] if hidden else wrong, source)
-    if not faults and (user := _plain_user(found, entries)):
+    if not faults and (user := _plain_user(events, entries)):
         return user
-    return _typed_user(start, found, faults, entries)
+    return _typed_user(start, events, faults, entries)
 
 
 def _add(faults: list[PlacedFault], more: list[PlacedFault], source: InputStream) -> None:
@@ -178,9 +178,9 @@ def _add(faults: list[PlacedFault], more: list[PlacedFault], source: InputStream
         raise source.fatal("too_long", TOO_MANY, *faults[-1].place)
 
 
-def _plain_user(found: dict[str, Any], entries: EntryCollector) -> CheckedUser | None:
+def _plain_user(events: dict[str, Any], entries: EntryCollector) -> CheckedUser | None:
     """Return the user of an entry without anything unusual; `_typed_user` handles all others."""
-    get = found.get
+    get = events.get
     if (name := get("name")) is None or (email := get("email")) is None:
         return None
     if name.value in NULLS or email.value in NULLS:
@@ -215,11 +215,11 @@ def _plain_user(found: dict[str, Any], entries: EntryCollector) -> CheckedUser |
 
 
 def _typed_user(
-    start: Event, found: dict[str, Any], faults: list[PlacedFault], entries: EntryCollector
+    start: Event, events: dict[str, Any], faults: list[PlacedFault], entries: EntryCollector
 ) -> CheckedUser | None:
     values: dict[str, Value] = {}
     places: dict[str, Place] = {}
-    for field, event in found.items():
+    for field, event in events.items():
         places[field] = place_of(event)
         if wrong := type_fault(field, event):
             faults.append(PlacedFault(places[field], field, "type", wrong))
@@ -234,7 +234,7 @@ _MERGE = "merge keys (<<) are not used in users files: write the fields of each 
 def _pair_faults(
     key: ScalarEvent,
     value: Event,
-    found: dict[str, Any],
+    events: dict[str, Any],
     next_event: NextEvent,
     source: InputStream,
 ) -> list[PlacedFault]:
@@ -247,8 +247,8 @@ def _pair_faults(
         return [PlacedFault(place, None, "unknown_key", _MERGE)]
     if key.value not in _FIELDS:
         return [PlacedFault(place, None, "unknown_key", unknown_key(key.value))]
-    if key.value in found:
-        line = found[key.value].start_mark.line + 1
+    if key.value in events:
+        line = events[key.value].start_mark.line + 1
         detail = f"is there a second time: the first is on line {line}"
         return [PlacedFault(place, key.value, "duplicate_key", detail)]
     return [PlacedFault(place_of(value), key.value, "type", what)]
