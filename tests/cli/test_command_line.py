@@ -24,9 +24,7 @@ def users_file(folder: Path, count: int, name: str = "users.yaml") -> Path:
 
 
 @pytest.mark.parametrize("output", ["json", "jsonl", "yaml", "csv"])
-def test_the_created_users_are_written_in_the_format_that_is_asked_for(
-    output: str, anyscale: RunAnyscale
-) -> None:
+def test_the_created_users_are_written_in_each_format(output: str, anyscale: RunAnyscale) -> None:
     result = anyscale("user", "batch-create", "-f", USERS, "-o", output)
 
     text = result.stdout
@@ -72,7 +70,7 @@ def test_one_user_is_singular(anyscale: RunAnyscale) -> None:
     assert "1 user skipped: it exists.\n" in again.stderr
 
 
-def test_those_who_exist_can_be_skipped(anyscale: RunAnyscale, tmp_path: Path) -> None:
+def test_existing_users_can_be_skipped(anyscale: RunAnyscale, tmp_path: Path) -> None:
     anyscale("user", "batch-create", "-f", users_file(tmp_path, 3))
     more = users_file(tmp_path, 5, "more.yaml")
 
@@ -85,7 +83,7 @@ def test_those_who_exist_can_be_skipped(anyscale: RunAnyscale, tmp_path: Path) -
     assert emails == ["e3@example.com", "e4@example.com"]
 
 
-def test_a_dry_run_says_what_would_be_and_makes_nothing(
+def test_a_dry_run_reports_the_result_and_writes_nothing(
     anyscale: RunAnyscale, home: Path, tmp_path: Path
 ) -> None:
     result = anyscale("user", "batch-create", "-f", users_file(tmp_path, 1_500), "--dry-run")
@@ -135,9 +133,7 @@ def test_problems_are_one_document_for_machines(anyscale: RunAnyscale, tmp_path:
     }
 
 
-def test_fifty_problems_are_shown_and_all_are_there_for_machines(
-    anyscale: RunAnyscale, tmp_path: Path
-) -> None:
+def test_text_shows_fifty_problems_and_json_all(anyscale: RunAnyscale, tmp_path: Path) -> None:
     bad = tmp_path / "bad.yaml"
     entries = "".join(f"- {{name: a, email: foo{i}}}\n" for i in range(120))
     bad.write_text(f"create_users:\n{entries}", encoding="utf-8")
@@ -196,7 +192,7 @@ def test_the_format_goes_by_the_name(
         (["users"], 2, "No such command 'users'"),
     ],
 )
-def test_what_is_wrong_is_said_in_a_line(
+def test_an_error_is_one_line(
     arguments: list[str], status: int, said: str, anyscale: RunAnyscale, home: Path
 ) -> None:
     result = anyscale(*arguments)
@@ -221,7 +217,7 @@ def test_what_is_wrong_is_said_in_a_line(
         ({"ANYSCALE_DATABASE_URL": "sqlite:////etc/hostname"}, 1, "the file is not a database"),
     ],
 )
-def test_a_wrong_environment_is_said_in_a_line(
+def test_a_wrong_environment_is_reported_in_one_line(
     environment: dict[str, str], status: int, said: str, anyscale: RunAnyscale
 ) -> None:
     result = anyscale("user", "batch-create", "-f", USERS, env=environment)
@@ -232,7 +228,7 @@ def test_a_wrong_environment_is_said_in_a_line(
     assert "t0ken" not in result.stderr
 
 
-def test_a_stricter_policy_is_the_operators(anyscale: RunAnyscale) -> None:
+def test_the_operator_can_set_a_stricter_policy(anyscale: RunAnyscale) -> None:
     users = "create_users:\n- {name: a, email: a@b.io, password: twelve-chars}\n"
     strict = {"ANYSCALE_PASSWORD_MIN_LENGTH": "15"}
 
@@ -248,7 +244,7 @@ def test_a_stricter_policy_is_the_operators(anyscale: RunAnyscale) -> None:
     "command", ["user list", "batch list", "audit list", "audit verify", "user get --name Jane"]
 )
 @pytest.mark.parametrize("variable", ["ANYSCALE_DATA_DIR", "ANYSCALE_DATABASE_URL"])
-def test_it_is_said_once_that_there_is_no_control_plane_yet(
+def test_a_missing_control_plane_is_reported_once(
     command: str, variable: str, anyscale: RunAnyscale, tmp_path: Path
 ) -> None:
     nowhere = tmp_path / "nowhere"
@@ -263,7 +259,7 @@ def test_it_is_said_once_that_there_is_no_control_plane_yet(
     assert not nowhere.exists()
 
 
-def test_who_is_created_first_is_created_without_a_word_of_that(anyscale: RunAnyscale) -> None:
+def test_the_first_batch_does_not_report_a_missing_control_plane(anyscale: RunAnyscale) -> None:
     for options in (["--dry-run"], []):
         created = anyscale(
             *("user", "batch-create", "-f", "-", *options),
@@ -322,9 +318,7 @@ def test_options_are_completed(anyscale: RunAnyscale) -> None:
         ["completion"],
     ],
 )
-def test_every_command_has_a_help_and_those_that_act_an_example(
-    words: list[str], anyscale: RunAnyscale
-) -> None:
+def test_every_command_has_a_help_with_an_example(words: list[str], anyscale: RunAnyscale) -> None:
     result = anyscale(*words, "--help")
 
     assert result.returncode == 0
@@ -332,7 +326,7 @@ def test_every_command_has_a_help_and_those_that_act_an_example(
     assert len(words) == 1 or f"  anyscale {' '.join(words)}".rstrip() in result.stdout
 
 
-def test_a_table_stays_straight_with_wide_and_combining_letters(anyscale: RunAnyscale) -> None:
+def test_a_table_is_aligned_with_wide_and_combining_characters(anyscale: RunAnyscale) -> None:
     names = ["Ann", "\u5c71\u7530", "E\u0301va"]
     users = "".join(f"- {{name: {name}, email: e{len(name)}@b.io}}\n" for name in names)
     anyscale("user", "batch-create", "-f", "-", stdin=f"create_users:\n{users}")

@@ -112,7 +112,7 @@ STRANGERS = {
 
 
 @pytest.mark.parametrize("what", STRANGERS)
-def test_what_answers_is_named(what: str, ask: Callable[..., CommandResult]) -> None:
+def test_an_unexpected_response_is_explained(what: str, ask: Callable[..., CommandResult]) -> None:
     answer, said = STRANGERS[what]
     with answering(answer) as port:
         result = ask(f"http://127.0.0.1:{port}")
@@ -120,7 +120,7 @@ def test_what_answers_is_named(what: str, ask: Callable[..., CommandResult]) -> 
     assert result.returncode == 1, result.stderr
 
 
-def test_a_control_plane_that_cannot_tell_who_is_suspended_is_not_taken_at_its_word(
+def test_a_list_of_suspended_users_from_an_older_control_plane_is_refused(
     anyscale: RunAnyscale,
 ) -> None:
     user = {"email": "a@b.io", "name": "a", "created_at": "2026-11-24T12:00:00Z"}
@@ -144,7 +144,7 @@ def test_a_host_where_nothing_listens(ask: Callable[..., CommandResult]) -> None
     assert result.returncode == 1
 
 
-def test_an_outage_that_meets_several_calls_is_told_once() -> None:
+def test_an_outage_is_reported_once_for_several_calls() -> None:
     said: list[str] = []
     client = RetryingClient(f"http://127.0.0.1:{free_port()}", "mrt_secret", 3)
     client.on_notice = said.append
@@ -220,7 +220,7 @@ def test_a_request_goes_through_the_proxy_that_the_environment_names(
         assert "nothing listens at" in result.stderr
 
 
-def test_a_server_that_has_too_much_to_do_is_asked_again(ask: Callable[..., CommandResult]) -> None:
+def test_a_request_to_a_busy_server_is_repeated(ask: Callable[..., CommandResult]) -> None:
     answers = [
         http(
             "429 Too Many",
@@ -246,7 +246,7 @@ def test_a_server_that_has_too_much_to_do_is_asked_again(ask: Callable[..., Comm
     assert result.returncode == 1
 
 
-def test_a_server_that_dies_for_good_leaves_an_outcome_that_is_not_known(
+def test_the_outcome_is_unknown_if_the_server_does_not_return(
     configured_server: ServerProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The command waits for a minute: here it is told to wait for a second."""
@@ -283,7 +283,7 @@ AFTERWARDS = {
 
 
 @pytest.mark.parametrize("what", AFTERWARDS)
-def test_once_a_call_may_have_arrived_no_later_answer_makes_its_outcome_known(
+def test_the_outcome_stays_unknown_after_a_request_that_may_have_arrived(
     what: str, ask: Callable[..., CommandResult]
 ) -> None:
     """Each answer is given to one connection: the policy, nothing, and then what is tested."""
@@ -306,7 +306,7 @@ def test_once_a_call_may_have_arrived_no_later_answer_makes_its_outcome_known(
     assert "Run the same command again" in result.stderr
 
 
-def test_a_token_that_was_read_from_a_file_has_a_lines_end(
+def test_a_token_may_end_with_a_line_break(
     ask: Callable[..., CommandResult],
 ) -> None:
     with answering(problem(401, "not_authenticated", "hello")) as port:
@@ -317,7 +317,7 @@ def test_a_token_that_was_read_from_a_file_has_a_lines_end(
         assert result.returncode == 2
 
 
-def test_what_is_on_this_machine_is_asked_without_a_proxy(
+def test_requests_to_loopback_bypass_the_proxy(
     ask: Callable[..., CommandResult],
 ) -> None:
     with answering(problem(401, "not_authenticated", "from the proxy")) as port:

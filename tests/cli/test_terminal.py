@@ -89,7 +89,7 @@ def test_long_work_shows_a_bar_with_a_rate_and_the_time_left(
     assert any(code != "\x1b[0m" for code in COLOUR.findall(shown))
 
 
-def test_no_color_takes_the_colours_away(one_core: None, tmp_path: Path) -> None:
+def test_no_color_disables_colours(one_core: None, tmp_path: Path) -> None:
     users = users_file(tmp_path / "users.yaml", 180, 180)
 
     status, shown = on_a_terminal("user", "batch-create", "-f", users, env={"NO_COLOR": "1"})
@@ -108,7 +108,7 @@ def test_a_dumb_terminal_gets_no_codes(one_core: None, tmp_path: Path) -> None:
     assert not COLOUR.search(shown)
 
 
-def test_elsewhere_there_are_plain_lines(
+def test_without_a_terminal_progress_is_plain_lines(
     one_core: None, anyscale: RunAnyscale, tmp_path: Path
 ) -> None:
     users = users_file(tmp_path / "users.yaml", 180, 180)
@@ -128,7 +128,7 @@ def test_short_work_draws_nothing(tmp_path: Path) -> None:
     assert "\x1b" not in shown
 
 
-def test_standard_input_on_a_terminal_says_how_it_ends() -> None:
+def test_reading_from_a_terminal_says_how_to_end() -> None:
     text = b"create_users:\n- {name: a, email: a@b.io}\n\x04"
 
     status, shown = on_a_terminal("user", "batch-create", "-f", "-", typed=text)
@@ -139,7 +139,7 @@ def test_standard_input_on_a_terminal_says_how_it_ends() -> None:
 
 
 @pytest.mark.parametrize("output", ["text", "json", "jsonl", "csv", "yaml"])
-def test_a_reader_that_goes_away_causes_no_traceback(
+def test_a_closed_pipe_causes_no_traceback(
     output: str, anyscale: RunAnyscale, tmp_path: Path
 ) -> None:
     anyscale("user", "batch-create", "-f", users_file(tmp_path / "users.yaml", 5_000, 0))
@@ -165,7 +165,7 @@ def test_a_reader_that_goes_away_causes_no_traceback(
         (b"\x04", 2, "that is another email: nobody was deleted"),
     ],
 )
-def test_deleting_asks_for_the_email_where_somebody_can_type_it(
+def test_deleting_asks_for_the_email_on_a_terminal(
     anyscale: RunAnyscale, typed: bytes, status: int, said: str
 ) -> None:
     file = "create_users:\n- {name: Jane Doe, email: jane@example.com}\n"

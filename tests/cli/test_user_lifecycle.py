@@ -118,7 +118,7 @@ def test_an_account_is_changed_by_its_email(
 
 
 @pytest.mark.parametrize("output", ["json", "jsonl", "yaml", "csv"])
-def test_who_is_suspended_is_in_each_format_with_the_moment(
+def test_the_time_of_suspension_is_in_every_format(
     output: str, users: Path, said: Said, anyscale: RunAnyscale
 ) -> None:
     fields = ["email", "name", "permission_level", "created_at", "user_id", "suspended_at"]
@@ -147,7 +147,7 @@ def read(text: str, output: str) -> list[dict[str, str]]:
     return [records] if isinstance(records, dict) else records
 
 
-def test_the_suspended_are_found_and_the_table_says_who_they_are(
+def test_suspended_users_can_be_listed_and_the_table_marks_them(
     there: None, users: Path, said: Said, anyscale: RunAnyscale
 ) -> None:
     def table(*arguments: str) -> list[list[str]]:
@@ -170,7 +170,7 @@ def test_the_suspended_are_found_and_the_table_says_who_they_are(
     assert table("list", "--suspended") == [titles]
 
 
-def test_what_is_wrong_is_said_and_changes_nothing(
+def test_an_error_is_reported_and_changes_nothing(
     there: None, users: Path, said: Said, anyscale: RunAnyscale
 ) -> None:
     before = levels(anyscale)
@@ -215,7 +215,7 @@ def test_the_links_of_a_file_go_into_a_new_file(
     assert sorted(one.suffix for one in tmp_path.iterdir() if "links" in one.name) == [".csv"]
 
 
-def test_the_links_of_a_batch_are_for_those_whom_nobody_can_sign_in_as(
+def test_the_links_of_a_batch_are_for_its_users_without_credentials(
     there: None, users: Path, said: Said, anyscale: RunAnyscale, tmp_path: Path
 ) -> None:
     (batch,) = json.loads(anyscale("batch", "list", "-o", "json").stdout)
@@ -230,7 +230,7 @@ def test_the_links_of_a_batch_are_for_those_whom_nobody_can_sign_in_as(
     assert [row["email"][0] for row in links_of(path)] == ["j", "'"]
 
 
-def test_where_nobody_needs_a_link_no_file_is_made(
+def test_no_file_is_created_if_no_user_needs_a_link(
     there: None, said: Said, anyscale: RunAnyscale, tmp_path: Path
 ) -> None:
     path = tmp_path / "links.csv"
@@ -264,7 +264,7 @@ def test_emails_without_an_account_are_named_by_their_lines(
     assert sum(entry["event"] == "links.created" for entry in audit) == 1
 
 
-def test_what_fails_half_way_leaves_no_file(
+def test_an_error_half_way_leaves_no_file(
     users: Path, said: Said, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "folder"
@@ -291,7 +291,7 @@ def _suspended(said: Said, command: tuple[str | Path, ...], folder: Path) -> lis
         ("signal=SIGKILL", -signal.SIGKILL, ""),
     ],
 )
-def test_the_file_is_there_whole_or_not_at_all(
+def test_the_file_exists_whole_or_not_at_all(
     users: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str, status: int, said: str
 ) -> None:
     monkeypatch.setenv("ANYSCALE_PUBLIC_URL", ADDRESS)
@@ -313,7 +313,7 @@ def test_the_file_is_there_whole_or_not_at_all(
 # Lost answers
 
 
-def test_a_deletion_whose_answer_was_lost_is_done_and_no_error(
+def test_a_deletion_whose_response_was_lost_succeeds(
     configured_server: ServerProcess, users: Path, said: Said, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lost: list[str] = []
@@ -337,7 +337,7 @@ def test_a_deletion_whose_answer_was_lost_is_done_and_no_error(
 # The operator
 
 
-def test_the_operator_makes_the_first_owner(server: ServerProcess, anyscale: RunAnyscale) -> None:
+def test_the_operator_creates_the_first_owner(server: ServerProcess, anyscale: RunAnyscale) -> None:
     link = server.run("create-owner", "--email", "boss@example.com", "--name", "The Boss")
     assert LINK.fullmatch(link)
     env = {"ANYSCALE_HOST": server.url, "ANYSCALE_CLI_TOKEN": server.token()}
@@ -350,7 +350,7 @@ def test_the_operator_makes_the_first_owner(server: ServerProcess, anyscale: Run
         assert secret.partition("#")[2] not in server.log.read_text(encoding="utf-8")
 
 
-def test_without_an_address_no_owner_and_no_database_is_made(
+def test_without_a_public_url_no_owner_and_no_database_is_created(
     said: Said, data: Path, home: Path
 ) -> None:
     said(2, "ANYSCALE_PUBLIC_URL is not set", "server", "create-owner", "--email", "a@b.io")
@@ -358,7 +358,7 @@ def test_without_an_address_no_owner_and_no_database_is_made(
     assert not data.exists()
 
 
-def test_an_email_that_an_unfinished_batch_holds_is_no_owners(
+def test_an_email_that_an_unfinished_batch_has_reserved_cannot_be_an_owners(
     said: Said, anyscale: RunAnyscale, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ANYSCALE_PUBLIC_URL", ADDRESS)

@@ -51,7 +51,7 @@ users: []
 """
 
 
-def test_all_the_mistakes_of_a_file_are_named_at_once_and_in_its_order() -> None:
+def test_all_problems_of_a_file_are_reported_at_once_in_order() -> None:
     assert lines(MANY_MISTAKES) == [
         "users.yaml:1:1: unknown key 'version': the file holds one key, 'create_users'",
         "users.yaml:5:3: create_users[0]: unknown key 'titel': did you mean 'title'?",
@@ -90,13 +90,13 @@ def test_all_the_mistakes_of_a_file_are_named_at_once_and_in_its_order() -> None
     ]
 
 
-def test_a_user_in_whom_nothing_is_wrong_is_still_read_among_mistakes() -> None:
+def test_a_valid_user_is_read_among_invalid_ones() -> None:
     users, _reading = read(MANY_MISTAKES)
 
     assert [user.email for user in users] == ["fred@example.com"]
 
 
-def test_one_problem_knows_its_place_in_parts() -> None:
+def test_a_problem_has_index_field_line_and_column() -> None:
     _users, reading = read(b"create_users:\n- name: Jane\n  email: foo\n")
 
     (problem,) = reading.problems

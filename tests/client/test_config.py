@@ -58,7 +58,7 @@ def test_a_credentials_file_that_others_can_reach_is_refused(
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"host": 1}', "\x00"])
-def test_a_credentials_file_that_cannot_be_read_is_said_so(
+def test_an_unreadable_credentials_file_is_reported(
     text: str, home: Path, credentials: Path
 ) -> None:
     credentials.write_text(text, encoding="utf-8")
@@ -67,7 +67,7 @@ def test_a_credentials_file_that_cannot_be_read_is_said_so(
         resolve(None, None, {"HOME": str(home)})
 
 
-def test_half_a_target_is_an_error() -> None:
+def test_a_host_without_a_token_and_a_token_without_a_host_are_errors() -> None:
     with pytest.raises(ConfigError, match="there is a token and no host"):
         resolve(None, "mine", {})
     with pytest.raises(ConfigError, match="there is no token for"):
@@ -88,13 +88,13 @@ def test_half_a_target_is_an_error() -> None:
         "https://[::1",
     ],
 )
-def test_a_host_that_is_none_is_an_error(host: str) -> None:
+def test_a_wrong_host_is_an_error(host: str) -> None:
     with pytest.raises(ConfigError, match="the host must be like"):
         resolve(host, "mine", {})
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:8123", "localhost:8123", "roll.example.com"])
-def test_a_host_without_http_is_told_what_is_missing(host: str) -> None:
+def test_a_missing_scheme_is_reported(host: str) -> None:
     with pytest.raises(ConfigError, match=r"https:// or http:// is missing$"):
         resolve(host, "mine", {})
 
@@ -150,7 +150,7 @@ def test_the_database_is_in_the_users_data_directory(
 @pytest.mark.parametrize(
     "text", ['{"cli_token": "saved"}', '{"Host": "https://roll.example.com", "cli_token": "saved"}']
 )
-def test_a_saved_token_without_its_host_never_means_the_embedded_control_plane(
+def test_a_saved_token_without_its_host_never_selects_the_embedded_control_plane(
     text: str, home: Path, credentials: Path
 ) -> None:
     credentials.write_text(text, encoding="utf-8")

@@ -129,7 +129,7 @@ NASTY: dict[str, tuple[str, Callable[[], Iterator[bytes]]]] = {
 
 
 @pytest.mark.parametrize(("name", "pieces"), NASTY.values(), ids=NASTY)
-def test_a_nasty_file_is_refused_soon_and_in_little_memory(
+def test_a_malicious_file_is_refused_soon_and_in_little_memory(
     name: str, pieces: Callable[[], Iterator[bytes]]
 ) -> None:
     problems, seconds, mebibytes = refused(pieces, name)
@@ -155,7 +155,7 @@ def test_an_email_that_could_make_a_pattern_backtrack_does_not(email: str) -> No
     assert seconds < SOON
 
 
-def test_blanks_may_go_on_for_as_long_as_they_like_between_the_users_of_a_json_file() -> None:
+def test_any_number_of_blanks_is_allowed_between_the_users_of_a_json_file() -> None:
     user = b'{"name": "Jane", "email": "%s"}'
     start = b'{"create_users": [' + user % b"a@example.com"
 
@@ -185,11 +185,11 @@ def source(data: bytes, *, yaml: bool = False) -> InputStream:
     return InputStream(io.BytesIO(data), "users.yaml", yaml=yaml)
 
 
-def test_a_source_gives_the_text_without_its_byte_order_mark() -> None:
+def test_a_stream_returns_the_text_without_its_byte_order_mark() -> None:
     assert "".join(source(b"\xef\xbb\xbfh\xc3\xa9").pieces()) == "hé"
 
 
-def test_a_source_hands_over_what_precedes_the_place_that_cannot_be_read() -> None:
+def test_a_stream_returns_the_text_before_the_place_that_cannot_be_read() -> None:
     reading = source(b"one\ntw\xffo")
 
     assert reading.read_text() == "one\ntw"
@@ -199,14 +199,14 @@ def test_a_source_hands_over_what_precedes_the_place_that_cannot_be_read() -> No
     assert (problem.code, problem.line, problem.column) == ("encoding", 2, 3)
 
 
-def test_a_source_that_ended_stays_at_its_end() -> None:
+def test_a_stream_stays_at_its_end() -> None:
     reading = source(b"x")
 
     assert [reading.read_text() for _ in range(3)] == ["x", "", ""]
     assert reading.total == 1
 
 
-def test_a_source_that_cannot_be_read_says_so_every_time() -> None:
+def test_a_stream_raises_the_same_error_every_time() -> None:
     reading = source(b"\0")
 
     for _ in range(2):
@@ -231,7 +231,7 @@ def test_only_yaml_stops_at_the_characters_that_yaml_does_not_allow(character: s
 
 
 @pytest.mark.parametrize("start", ["a", "ab", "abc", "é"])
-def test_a_text_shorter_than_any_mark_is_read(start: str) -> None:
+def test_a_text_shorter_than_a_byte_order_mark_is_read(start: str) -> None:
     assert "".join(source(start.encode()).pieces()) == start
 
 

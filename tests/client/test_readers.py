@@ -57,7 +57,7 @@ def test_a_byte_order_mark_changes_nothing(
 @every_writer
 @settings(max_examples=30)
 @given(people=rows, data=st.data())
-def test_the_place_of_a_problem_is_where_the_email_stands(
+def test_a_problem_has_the_place_of_the_email(
     name: str, write: Write, people: list[Row], data: st.DataObject
 ) -> None:
     index = data.draw(st.integers(0, len(people) - 1))
@@ -77,7 +77,7 @@ def test_the_place_of_a_problem_is_where_the_email_stands(
 @every_writer
 @settings(max_examples=30)
 @given(people=rows)
-def test_a_reading_knows_where_each_right_email_stands(
+def test_a_reading_knows_the_place_of_each_valid_email(
     name: str, write: Write, people: list[Row]
 ) -> None:
     for number, row in enumerate(people):
@@ -182,7 +182,7 @@ def test_a_file_may_hold_no_users(name: str, text: str) -> None:
     assert (users, reading.problems) == ([], [])
 
 
-def test_csv_columns_come_in_any_order_and_blank_lines_are_passed_over() -> None:
+def test_csv_columns_come_in_any_order_and_blank_lines_are_skipped() -> None:
     (jane, joe), reading = read(
         b"email,title,name\r\n\r\njane@example.com,Boss,Jane\r\n\njoe@example.com,,Joe", "users.csv"
     )
@@ -208,7 +208,7 @@ def test_csv_columns_are_known_in_any_case_and_with_blanks_around(header: str) -
     assert (jane.is_sso_user, jane.lastname) == (True, "Doe")
 
 
-def test_columns_of_a_csv_that_were_emptied_are_passed_over() -> None:
+def test_empty_csv_columns_are_skipped() -> None:
     (jane, joe), reading = read(
         b"name,,email,,\nJane,,jane@example.com,,\nJoe,,joe@example.com,,", "users.csv"
     )
@@ -219,7 +219,7 @@ def test_columns_of_a_csv_that_were_emptied_are_passed_over() -> None:
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 @pytest.mark.parametrize("line", ["sep={}\n", "SEP={}\r\n", '"sep={}"\n', "\ufeffsep={}\r\n"])
-def test_a_line_that_tells_excel_the_separator_is_passed_over(line: str, separator: str) -> None:
+def test_a_line_that_tells_excel_the_separator_is_skipped(line: str, separator: str) -> None:
     text = f"{line}name{{}}email\nJane{{}}jane@example.com\n".replace("{}", separator)
 
     (jane,), reading = read(text.encode(), "users.csv")
@@ -228,7 +228,7 @@ def test_a_line_that_tells_excel_the_separator_is_passed_over(line: str, separat
     assert (jane.name, jane.email) == ("Jane", "jane@example.com")
 
 
-def test_the_format_is_told_by_the_name_and_is_yaml_otherwise() -> None:
+def test_the_format_follows_the_file_name_and_is_yaml_by_default() -> None:
     names = ["a.YAML", "a.yml", "a.json", "a.JSONL", "a.ndjson", "a.csv", "a.txt", "a", "csv", "-"]
 
     assert [format_of(name) for name in names] == [
@@ -261,7 +261,7 @@ def assert_only_problems_come_of(data: bytes, name: str) -> None:
 @example(data=b"\xef\xbb\xbf")
 @example(data=b"\xef\xbb")
 @example(data=b"\x00")
-def test_no_binary_makes_a_reader_fall(name: str, data: bytes) -> None:
+def test_no_binary_makes_a_reader_crash(name: str, data: bytes) -> None:
     assert_only_problems_come_of(data, name)
 
 
@@ -292,7 +292,7 @@ PIECES = [
 @given(start=st.sampled_from(PLACE_IN_A_FILE), pieces=st.lists(st.sampled_from(PIECES)))
 @example(start='{"create_users": [', pieces=['{"password": true}]}'])
 @example(start="name,email,title\n", pieces=['Ja"ne,a@b.co,5" pipe'])
-def test_no_text_like_a_users_file_makes_a_reader_fall(
+def test_no_text_like_a_users_file_makes_a_reader_crash(
     name: str, start: str, pieces: list[str]
 ) -> None:
     data = (start + "".join(pieces)).encode("utf-8", "surrogatepass")
@@ -302,7 +302,7 @@ def test_no_text_like_a_users_file_makes_a_reader_fall(
 
 @every_writer
 @given(people=rows, data=st.data())
-def test_no_change_to_a_right_file_makes_a_reader_fall(
+def test_no_change_to_a_valid_file_makes_a_reader_crash(
     name: str, write: Write, people: list[Row], data: st.DataObject
 ) -> None:
     text = bytearray(write(people).encode())
@@ -319,7 +319,7 @@ def test_no_change_to_a_right_file_makes_a_reader_fall(
 
 @every_format
 @pytest.mark.parametrize("other", [YAML, JSON, JSON_LINES, CSV], ids=["yaml", "json", "jl", "csv"])
-def test_a_file_read_in_another_format_is_only_problems(name: str, other: list[Any]) -> None:
+def test_a_file_read_in_another_format_has_only_problems(name: str, other: list[Any]) -> None:
     for bad in other:
         assert_only_problems_come_of(bad.data[:100_000], name)
 
@@ -348,7 +348,7 @@ def read_slowly(data: bytes, name: str, sizes: list[int]) -> tuple[list[CheckedU
 
 @pytest.mark.parametrize("bads", [YAML, JSON, JSON_LINES, CSV], ids=["yaml", "json", "jl", "csv"])
 @pytest.mark.parametrize("sizes", [[1], [3, 1, 7]])
-def test_a_bad_file_that_comes_in_small_pieces_has_the_same_problems(
+def test_a_bad_file_in_small_pieces_has_the_same_problems(
     bads: list[Any], sizes: list[int]
 ) -> None:
     for bad in bads:
@@ -359,7 +359,7 @@ def test_a_bad_file_that_comes_in_small_pieces_has_the_same_problems(
 @every_writer
 @settings(max_examples=30)
 @given(people=rows, sizes=st.lists(st.integers(1, 9), min_size=1, max_size=4))
-def test_a_right_file_that_comes_in_small_pieces_has_the_same_users(
+def test_a_valid_file_in_small_pieces_has_the_same_users(
     name: str, write: Write, people: list[Row], sizes: list[int]
 ) -> None:
     data = write(people).encode("utf-8-sig")
@@ -400,7 +400,7 @@ def test_places_stay_right_over_many_chunks(name: str) -> None:
 @pytest.mark.parametrize(
     "above", ["\n", ",,\n", ";;;\r\n\r\n", '"","",""\n', "sep=;\n;;\n", "\n\nsep=;\n", " \n"]
 )
-def test_empty_rows_above_the_names_are_passed_over(above: str) -> None:
+def test_empty_rows_above_the_header_are_skipped(above: str) -> None:
     text = f"{above}name;email;title\nAnn;ann@example.com;\nJoe;joe;\n"
     reading = UsersFile(io.BytesIO(text.encode()), "users.csv", "csv").reading(Policy())
 
@@ -409,7 +409,7 @@ def test_empty_rows_above_the_names_are_passed_over(above: str) -> None:
     assert (problem.line, problem.column) == (above.count("\n") + 3, 5)
 
 
-def test_rows_of_empty_cells_that_a_spreadsheet_left_are_passed_over() -> None:
+def test_rows_of_empty_cells_are_skipped() -> None:
     text = b"name;email;title\nAnn;ann@example.com;\n;;\n;;\n"
     reading = UsersFile(io.BytesIO(text), "users.csv", "csv").reading(Policy())
 

@@ -48,7 +48,7 @@ def test_created_at_is_one_aware_moment_in_utc() -> None:
     assert abs(datetime.now(UTC) - first.created_at) < timedelta(minutes=1)
 
 
-def test_any_iterable_will_do() -> None:
+def test_any_iterable_is_accepted() -> None:
     created = anyscale.user.admin_batch_create(user for user in people(3))
 
     assert len(created) == 3
@@ -90,7 +90,7 @@ def test_one_error_names_every_entry_that_is_wrong(extra: int) -> None:
 
 
 @pytest.mark.parametrize("count", [3, 1_500])
-def test_skip_passes_over_those_who_exist_and_the_counts_add_up(count: int) -> None:
+def test_skip_skips_existing_users_and_the_counts_add_up(count: int) -> None:
     anyscale.user.admin_batch_create([AdminCreateUser("Old", "P1@EXAMPLE.com")])
 
     created = anyscale.user.admin_batch_create(people(count), if_exists="skip")
@@ -136,7 +136,7 @@ def test_the_same_key_gives_the_same_answer(count: int) -> None:
 
 
 @pytest.mark.parametrize("count", [2, 1_500])
-def test_a_dry_run_says_what_would_be_and_makes_nothing(
+def test_a_dry_run_reports_the_result_and_writes_nothing(
     count: int, home: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO, "anyscale"):
@@ -197,7 +197,7 @@ def test_list_filters_and_stops() -> None:
         emails(page_size=0)
 
 
-def test_list_gives_the_suspended_alone_when_it_is_asked_to() -> None:
+def test_list_can_return_suspended_users_only() -> None:
     anyscale.user.admin_batch_create(people(5))
     for number in (3, 1, 0):
         anyscale.user.suspend(email=f"p{number}@example.com")
@@ -220,7 +220,7 @@ def _when(user: User) -> datetime:
     return user.suspended_at
 
 
-def test_list_of_no_control_plane_is_empty_and_makes_none(home: Path) -> None:
+def test_list_without_a_control_plane_is_empty_and_creates_none(home: Path) -> None:
     assert list(anyscale.user.list()) == []
     assert not list(home.iterdir())
 
@@ -267,7 +267,7 @@ def test_accounts_are_changed_by_their_emails(monkeypatch: pytest.MonkeyPatch) -
     assert anyscale.user.get(email="p0@example.com").permission_level == "owner"
 
 
-def test_an_account_that_there_is_not_or_a_role_that_there_is_not_is_said(home: Path) -> None:
+def test_an_unknown_account_or_role_is_an_error(home: Path) -> None:
     calls = (anyscale.user.suspend, anyscale.user.restore, anyscale.user.delete)
     for call in (*calls, anyscale.user.set_password_link):
         for email in ("p0@example.com", "no email", ""):
@@ -291,7 +291,7 @@ def test_the_public_names_are_these() -> None:
         _ = anyscale.user.nothing
 
 
-def test_a_client_of_its_own_needs_host_and_token() -> None:
+def test_the_class_anyscale_needs_host_and_token() -> None:
     for arguments in ({"host": "https://x.example"}, {"token": "t"}):
         with pytest.raises(ConfigError):
             anyscale.Anyscale(**arguments)

@@ -50,7 +50,7 @@ def accounts(transport: Transport) -> list[str]:
     return [user.email for user in transport.users(email="", name="", after="", limit=100)]
 
 
-def test_it_says_where_it_is_and_how_much_it_takes(transport: Transport) -> None:
+def test_a_transport_tells_where_it_is_and_its_limits(transport: Transport) -> None:
     assert transport.where
     assert transport.claims_at_once >= 1
     assert transport.hashes_at_once >= 1
@@ -93,7 +93,7 @@ def test_a_large_batch_is_claimed_hashed_and_published(transport: Transport) -> 
     assert transport.find("key") == published
 
 
-def test_conflicts_are_listed_with_who_holds_the_email(transport: Transport) -> None:
+def test_conflicts_name_the_holder_of_the_email(transport: Transport) -> None:
     transport.create("key", checked_users("a"), "fail")
     holder, batch = transport.open("holder", "fail"), transport.open("batch", "skip")
     transport.claim(holder.batch_id, 0, checked_users("b"))
@@ -112,7 +112,7 @@ def test_conflicts_are_listed_with_who_holds_the_email(transport: Transport) -> 
     assert [c.user_id for c in looked_up] == [account.user_id, None]
 
 
-def test_what_was_released_or_dropped_is_free(transport: Transport) -> None:
+def test_released_and_dropped_emails_are_free(transport: Transport) -> None:
     batch = transport.open("key", "fail")
     transport.claim(batch.batch_id, 0, checked_users("a"))
     transport.release(batch.batch_id)
@@ -145,7 +145,7 @@ def test_refusals_are_the_errors_of_the_package(transport: Transport) -> None:
         transport.publish(batch.batch_id, 1)
 
 
-def test_a_batch_that_is_not_there_is_not_found(connect: Connect) -> None:
+def test_an_unknown_batch_is_not_found(connect: Connect) -> None:
     for first in (lambda _: None, lambda transport: transport.open("key", "fail")):
         with closing(connect()) as transport:
             first(transport)
@@ -212,7 +212,7 @@ def test_an_account_is_suspended_restored_promoted_and_deleted(transport: Transp
     ]
 
 
-def test_who_is_suspended_is_told_with_the_moment(transport: Transport) -> None:
+def test_suspended_users_are_listed_with_the_time(transport: Transport) -> None:
     transport.create("key", checked_users("jane", "joe"), "fail")
     transport.create("other", checked_users("ann"), "fail")
     jane, _, ann = transport.users(email="", name="", after="", limit=9)
@@ -250,7 +250,7 @@ def suspended(
     return [user.email for user in users]
 
 
-def test_links_are_made_for_whom_nobody_can_sign_in_as(transport: Transport) -> None:
+def test_links_are_created_for_users_without_credentials(transport: Transport) -> None:
     batch = transport.create("key", checked_users("b", "a"), "fail").batch.batch_id
     first = transport.without_credentials(batch, "", 1)
     found = [*first, *transport.without_credentials(batch, first[-1].user_id, 10)]
@@ -280,7 +280,7 @@ def test_another_transport_sees_the_same_and_closing_twice_is_closing_once(
         assert accounts(later) == ["a@example.com"]
 
 
-def test_switched_off_it_creates_nothing_and_says_why(connect: Connect) -> None:
+def test_a_switched_off_feature_creates_nothing_and_says_why(connect: Connect) -> None:
     with closing(connect(available=False)) as transport:
         calls: list[Callable[[], object]] = [
             transport.policy,
@@ -318,7 +318,7 @@ READING: dict[str, Callable[[Transport], object]] = {
 
 
 @pytest.mark.parametrize("call", READING.values(), ids=READING)
-def test_what_only_reads_makes_no_file_and_no_folder(
+def test_reading_calls_create_no_file_and_no_folder(
     tmp_path: Path, call: Callable[[Transport], object]
 ) -> None:
     with closing(embedded(tmp_path)) as transport, suppress(NotFound):
@@ -327,7 +327,7 @@ def test_what_only_reads_makes_no_file_and_no_folder(
 
 
 @pytest.mark.parametrize("call", READING.values(), ids=READING)
-def test_what_only_reads_leaves_a_file_as_it_is(
+def test_reading_calls_do_not_change_a_file(
     tmp_path: Path, call: Callable[[Transport], object]
 ) -> None:
     with closing(embedded(tmp_path)) as transport:
@@ -340,7 +340,7 @@ def test_what_only_reads_leaves_a_file_as_it_is(
     assert {file: file.read_bytes() for file in (tmp_path / "data").iterdir()} == before
 
 
-def test_a_database_that_cannot_be_looked_at_is_not_taken_for_none(tmp_path: Path) -> None:
+def test_an_inaccessible_database_is_not_taken_for_a_missing_one(tmp_path: Path) -> None:
     with closing(embedded(tmp_path)) as transport:
         transport.create("key", checked_users("a"), "fail")
     (tmp_path / "data").chmod(0o000)
@@ -367,7 +367,7 @@ def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
             call(transport)
 
 
-def test_a_first_use_that_was_killed_is_no_users_yet(tmp_path: Path) -> None:
+def test_a_killed_first_use_leaves_no_users(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "anyscale.db").touch()
     with closing(embedded(tmp_path)) as transport:

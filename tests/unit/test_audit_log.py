@@ -25,7 +25,7 @@ def head(entries: Sequence[AuditEntry]) -> str:
     return f"{entries[-1].number}:{entries[-1].hash}"
 
 
-def test_a_trail_that_nobody_touched_is_right() -> None:
+def test_an_unchanged_log_is_valid() -> None:
     entries = chained(5)
     verdict = verify(entries)
     assert (verdict.entries, verdict.fault, verdict.head) == (5, None, head(entries))
@@ -37,7 +37,7 @@ def test_a_trail_that_nobody_touched_is_right() -> None:
     st.integers(0, 4),
     st.sampled_from(["at", "actor", "event", "subject", "data", "hash"]),
 )
-def test_any_change_shows(at: int, field: str) -> None:
+def test_any_change_is_found(at: int, field: str) -> None:
     entries = chained(5)
     value: object = {"at": 1, "hash": "00" * 32}.get(field, "other")
     entries[at] = structs.replace(entries[at], **{field: value})
@@ -45,7 +45,7 @@ def test_any_change_shows(at: int, field: str) -> None:
 
 
 @pytest.mark.parametrize("at", range(1, 4))
-def test_an_entry_that_is_missing_shows(at: int) -> None:
+def test_a_missing_entry_is_found(at: int) -> None:
     entries = chained(5)
     del entries[at]
     fault = verify(entries).fault
@@ -53,7 +53,7 @@ def test_an_entry_that_is_missing_shows(at: int) -> None:
     assert f"entry {at + 1} is missing" in fault
 
 
-def test_a_trail_that_was_cut_or_written_anew_does_not_go_through_its_head() -> None:
+def test_a_log_that_was_cut_or_rewritten_lacks_its_head() -> None:
     noted = head(chained(5))
     assert verify(chained(3), noted).fault
     other = structs.replace(chained(1)[0], actor="token:eve")
@@ -63,7 +63,7 @@ def test_a_trail_that_was_cut_or_written_anew_does_not_go_through_its_head() -> 
     assert verify(anew, noted).fault
 
 
-def test_entries_that_were_removed_in_their_time_are_missed_unless_the_trail_says_so() -> None:
+def test_removed_entries_are_missed_unless_a_later_entry_records_the_removal() -> None:
     entries = chained(5)
     assert verify(entries[2:]).fault
     said = AuditEntry(6, 60, "system", FORGOTTEN, "3", "{}", "")

@@ -83,7 +83,7 @@ pieces = st.sampled_from(
 
 
 @given(address=addresses, data=st.data())
-def test_a_mutated_address_is_taken_only_if_email_validator_takes_it(
+def test_a_mutated_address_is_accepted_only_if_email_validator_accepts_it(
     address: str, data: st.DataObject
 ) -> None:
     for _ in range(data.draw(st.integers(1, 3))):
@@ -98,7 +98,9 @@ def test_a_mutated_address_is_taken_only_if_email_validator_takes_it(
 
 
 @given(address=addresses, data=st.data())
-def test_what_email_validator_takes_we_take_too(address: str, data: st.DataObject) -> None:
+def test_an_address_that_email_validator_accepts_is_accepted(
+    address: str, data: st.DataObject
+) -> None:
     at = data.draw(st.integers(0, len(address)))
     mutated = (
         address[:at] + data.draw(st.sampled_from([".", "-", "a", "é", "0", "A"])) + address[at:]
@@ -108,7 +110,7 @@ def test_what_email_validator_takes_we_take_too(address: str, data: st.DataObjec
 
 
 @given(st.text(max_size=40) | st.text("a.-@é\u0301", max_size=300))
-def test_any_text_has_a_key_or_is_no_address(text: str) -> None:
+def test_every_text_has_a_key_or_is_not_an_address(text: str) -> None:
     if is_address(text):
         key = email_key(text)
         assert is_address(key)
@@ -122,17 +124,17 @@ def test_any_text_has_a_key_or_is_no_address(text: str) -> None:
         *("jane@router.home.arpa", "jane@CORP.LOCAL", "jané@corp.local", "jane@bücher.local"),
     ],
 )
-def test_internal_domains_are_fine(email: str) -> None:
+def test_internal_domains_are_accepted(email: str) -> None:
     assert is_address(email)
 
 
 @pytest.mark.parametrize("name", RESERVED)
-def test_every_special_use_name_is_fine_under_a_host_in_both_ways_of_the_check(name: str) -> None:
+def test_every_special_use_domain_is_accepted_by_both_checks(name: str) -> None:
     assert email_key(f"Jane@Host.{name}") == f"jane@host.{name}"
     assert email_key(f"Jané@Host.{name}") == f"jané@host.{name}"
 
 
-def test_the_list_of_special_use_names_of_the_whole_process_is_left_alone() -> None:
+def test_the_process_wide_list_of_special_use_names_is_not_changed() -> None:
     before = list(email_validator.SPECIAL_USE_DOMAIN_NAMES)
 
     email_key("jané@corp.local")
@@ -140,7 +142,7 @@ def test_the_list_of_special_use_names_of_the_whole_process_is_left_alone() -> N
     assert before == email_validator.SPECIAL_USE_DOMAIN_NAMES
 
 
-def test_no_dns_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_dns_query_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_arguments: object, **_options: object) -> NoReturn:
         raise AssertionError("the network was asked")
 
@@ -191,7 +193,7 @@ def test_two_addresses_have_two_keys(one: str, other: str) -> None:
 
 
 @given(st.text() | addresses)
-def test_no_text_that_is_no_address_is_a_spelling_of_one(text: str) -> None:
+def test_a_text_that_is_not_an_address_is_not_a_spelling_of_one(text: str) -> None:
     try:
         assert is_spelling(text, email_key(text))
     except ValueError:
@@ -214,7 +216,7 @@ def test_the_key_is_equal_for_every_case(email: str) -> None:
             assert email_key(variant) == email_key(email)
 
 
-def test_the_two_ways_of_the_check_give_one_key() -> None:
+def test_both_checks_return_the_same_key() -> None:
     for email in ("Jane@Example.com", "o'Neil+X@sub.Example.org", "JANE@corp.LOCAL", "a@b.c"):
         assert emails._unusual_email_key(email) == email_key(email)
 
@@ -258,6 +260,6 @@ def test_a_lone_surrogate_is_in_no_address(email: str) -> None:
         ("a" * 1_000_000 + "@example.com", "it has more than 254 octets"),
     ],
 )
-def test_what_is_no_address_says_why(email: str, reason: str) -> None:
+def test_an_invalid_address_says_why(email: str, reason: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(reason)}$"):
         email_key(email)

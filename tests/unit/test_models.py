@@ -44,7 +44,7 @@ def test_the_fields_of_a_created_user_are_in_the_order_of_the_contract() -> None
     }
 
 
-def test_what_is_left_out_has_its_default() -> None:
+def test_a_field_that_is_left_out_has_its_default() -> None:
     assert jane().to_dict() == {
         "name": "Jane",
         "email": "jane@example.com",
@@ -107,7 +107,7 @@ def test_a_user_cannot_be_changed() -> None:
         jane().name = "Joan"  # type: ignore[misc]
 
 
-def test_no_text_of_a_user_shows_the_password() -> None:
+def test_no_representation_of_a_user_shows_the_password() -> None:
     user = jane(password="hunter2-hunter2")
 
     texts = [repr(user), str(user), f"{user}", repr([user]), repr(user.__rich_repr__())]
@@ -117,7 +117,7 @@ def test_no_text_of_a_user_shows_the_password() -> None:
     assert "password=None" in repr(jane())
 
 
-def test_when_a_user_was_suspended_is_a_moment_or_none() -> None:
+def test_suspended_at_is_a_datetime_or_none() -> None:
     assert User("e@x.io", "n", NOW, "owner", "usr_1").to_dict() == {
         "email": "e@x.io",
         "name": "n",
@@ -137,7 +137,7 @@ def test_a_user_survives_copying_and_pickling() -> None:
         assert pickle.loads(pickle.dumps(user)) == user
 
 
-def test_a_link_shows_itself_to_whoever_asks_for_it_alone() -> None:
+def test_a_link_is_shown_by_its_attribute_alone() -> None:
     link = PasswordLink("usr_1", "e@x.io", "https://x.io/set-password#mrl_secret", NOW)
     for text in (repr(link), str([link]), repr(link.__rich_repr__())):
         assert "secret" not in text

@@ -104,7 +104,7 @@ def test_the_two_lists_meet_without_a_gap() -> None:
         ("qq-anna-lena-77", ("Anna-Lena", None, None)),
     ],
 )
-def test_a_password_with_the_members_own_name_or_email_is_refused(password: str, own: Own) -> None:
+def test_a_password_with_the_users_own_name_or_email_is_refused(password: str, own: Own) -> None:
     assert code_of(password, own) == "password_personal"
 
 
@@ -134,7 +134,7 @@ WITHOUT_THE_PASSWORD = {
 
 
 @given(st.text(max_size=40), st.tuples(*[st.none() | st.text(max_size=12)] * 3))
-def test_no_password_makes_the_rules_fall_or_is_shown(password: str, own: Own) -> None:
+def test_no_password_makes_the_rules_crash_or_is_shown(password: str, own: Own) -> None:
     fault = password_fault(normalized(password), own, 8)
 
     # Each says the same whatever the password is, so none can show it.
@@ -142,7 +142,7 @@ def test_no_password_makes_the_rules_fall_or_is_shown(password: str, own: Own) -
 
 
 @given(st.text(min_size=1, max_size=30))
-def test_every_spelling_of_a_password_is_judged_alike(password: str) -> None:
+def test_every_spelling_of_a_password_gets_the_same_result(password: str) -> None:
     decomposed = unicodedata.normalize("NFD", password)
 
     assert code_of(decomposed) == code_of(unicodedata.normalize("NFC", decomposed))
@@ -155,13 +155,13 @@ def test_no_password_is_no_fault(password: str | None) -> None:
 
 
 @pytest.mark.parametrize("length", [8, 20, MAX_LENGTH])
-def test_a_password_of_blanks_is_one_of_the_wrong_kind_only_if_it_is_on_the_list(
+def test_a_password_of_blanks_is_refused_only_if_it_is_on_the_list(
     length: int,
 ) -> None:
     assert code_of(" " * length) in (None, "password_common")
 
 
-def test_length_comes_before_the_lists_which_short_ones_would_slow() -> None:
+def test_the_length_is_checked_before_the_lists() -> None:
     assert code_of("password", minimum=15) == "password_too_short"
     assert code_of("jane" * 300, ("jane", None, None)) == "password_too_long"
 

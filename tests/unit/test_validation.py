@@ -196,7 +196,7 @@ def test_a_password_and_sso_are_allowed_together() -> None:
     assert checked(password=PASSWORD, is_sso_user=True)
 
 
-def test_where_sso_is_the_only_way_a_password_and_no_sso_are_problems() -> None:
+def test_with_sso_only_a_password_and_no_sso_are_problems() -> None:
     only = Policy(sso_only=True)
 
     assert checked(only, is_sso_user=True)
@@ -206,7 +206,7 @@ def test_where_sso_is_the_only_way_a_password_and_no_sso_are_problems() -> None:
     assert codes(only, password="x") == [("password", "sso_only"), ("is_sso_user", "sso_only")]
 
 
-def test_everything_that_is_wrong_is_found_at_once() -> None:
+def test_all_problems_are_found_at_once() -> None:
     assert codes(name=" ", email="x", password="x", lastname="a\nb", title="t" * 257) == [
         ("name", "blank"),
         ("email", "email_invalid"),
@@ -216,7 +216,7 @@ def test_everything_that_is_wrong_is_found_at_once() -> None:
     ]
 
 
-def test_a_field_that_is_left_out_is_not_judged() -> None:
+def test_a_field_that_is_left_out_is_not_checked() -> None:
     assert find_faults({"email": "jane@example.com"}, Policy()) == []
     assert find_faults({}, Policy(sso_only=True)) == []
 
@@ -253,7 +253,7 @@ def test_a_value_is_shown_quoted_short_and_harmless(text: str, quoted: str) -> N
 
 
 @given(st.text(), st.integers(2, 80))
-def test_nothing_that_is_shown_acts_on_a_terminal(text: str, limit: int) -> None:
+def test_no_shown_value_controls_a_terminal(text: str, limit: int) -> None:
     assert shown(text, limit).isprintable()
 
 

@@ -351,7 +351,7 @@ def test_what_is_removed_late_spares_a_batch_that_was_published_meanwhile(
     assert account_emails(plane) == ["a@example.com"]
 
 
-def test_a_batch_that_is_not_there_is_not_found(batches: BatchService) -> None:
+def test_an_unknown_batch_is_not_found(batches: BatchService) -> None:
     for call in (batches.show, batches.conflicts, batches.release):
         with pytest.raises(NotFound, match="there is no batch bat_none"):
             call("bat_none")
