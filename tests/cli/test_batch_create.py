@@ -1,4 +1,4 @@
-"""`anyscale user batch-create`, as an administrator meets it."""
+"""`anyscale user batch-create`, from the command line to the created users."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""The command line: its helps, its formats, its exit statuses and where each thing is written."""
+"""The command line: help, formats, exit statuses, standard output and standard error."""
 
 import csv
 import io

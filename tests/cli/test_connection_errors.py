@@ -1,4 +1,4 @@
-"""Every way in which a control plane is not reached has its own message, and no traceback."""
+"""Each failure to reach a control plane has a message of its own and no traceback."""
 
 import json
 import socket
@@ -25,7 +25,7 @@ IDENTITY = "Musterroll-Api: 1"
 
 @contextmanager
 def answering(answer: bytes, *, tls: ssl.SSLContext | None = None) -> Iterator[int]:
-    """Answer every request alike; give the port."""
+    """Send the same response to every request; return the port."""
     listening = socket.create_server(("127.0.0.1", 0))
 
     def serve() -> None:
@@ -69,7 +69,7 @@ def problem(status: int, code: str, detail: str = "so it is") -> bytes:
 
 @pytest.fixture
 def ask(anyscale: RunAnyscale, tmp_path: Path) -> Callable[..., CommandResult]:
-    """Run the main job against a host, and check that nobody is left puzzled."""
+    """Run batch-create against a host, and check that the message is complete."""
     file = write_users_file(tmp_path / "users.yaml", 3, 0)
 
     def run(host: str, **env: str) -> CommandResult:
@@ -85,7 +85,7 @@ def ask(anyscale: RunAnyscale, tmp_path: Path) -> Callable[..., CommandResult]:
     return run
 
 
-#: what answers -> what is said of it
+#: response -> message
 STRANGERS = {
     "another page": (http("200 OK", body="<html>"), "it is no anyscale control plane"),
     "not found": (http("404 Not Found"), "answers with HTTP 404, but it is no anyscale"),
@@ -177,7 +177,7 @@ def test_a_host_that_speaks_no_tls(ask: Callable[..., CommandResult]) -> None:
 
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
-    """A certificate of localhost that nobody has signed, and its key."""
+    """A self-signed certificate of localhost, and its key."""
     path = tmp_path / "certificate.pem"
     subprocess.run(
         [
@@ -249,7 +249,7 @@ def test_a_request_to_a_busy_server_is_repeated(ask: Callable[..., CommandResult
 def test_the_outcome_is_unknown_if_the_server_does_not_return(
     configured_server: ServerProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The command waits for a minute: here it is told to wait for a second."""
+    """The command with a patience of one second, in place of a minute."""
     code = (
         "import anyscale.transport.retrying_client as c; c._PATIENCE = 1.0\n"
         "import sys; from anyscale.cli import main; sys.argv[0] = 'anyscale'; main()"
@@ -274,7 +274,7 @@ POLICY = (
     '"small_users":1000,"small_passwords":16,"hold_wait":60.0}'
 )
 
-#: What may come after the answer to the call that creates was lost, and tells nothing of it.
+#: Responses after a lost one that do not tell the outcome of the call.
 AFTERWARDS = {
     "expired": problem(401, "not_authenticated", "expired"),
     "a page": http("200 OK", body="<html>"),
@@ -286,7 +286,7 @@ AFTERWARDS = {
 def test_the_outcome_stays_unknown_after_a_request_that_may_have_arrived(
     what: str, ask: Callable[..., CommandResult]
 ) -> None:
-    """Each answer is given to one connection: the policy, nothing, and then what is tested."""
+    """Send one response to each connection: the policy, nothing, and then the one to test."""
     listening = socket.create_server(("127.0.0.1", 0))
 
     def serve() -> None:

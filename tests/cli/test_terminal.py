@@ -1,4 +1,4 @@
-"""What people see: a bar on a terminal, plain lines elsewhere, and no traceback anywhere."""
+"""Output on a terminal and elsewhere: a bar or plain lines, and no traceback."""
 
 import os
 import pty
@@ -33,7 +33,11 @@ def on_a_terminal(
     typed: bytes = b"",
     when: bytes = b"end with Ctrl-D",
 ) -> tuple[int, str]:
-    """Run the command as on a terminal of 100 columns, type when asked; give what is shown."""
+    """Run the command on a terminal of 100 columns; type a text when `when` is shown.
+
+    Returns:
+        The exit status and the output.
+    """
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [COMMAND, *map(str, arguments)],
@@ -62,7 +66,7 @@ def on_a_terminal(
 
 @pytest.fixture
 def one_core() -> Iterator[None]:
-    """One core, so that some passwords are long work on any machine."""
+    """Use one core, so that hashing takes long on any machine."""
     cores = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {sorted(cores)[os.getpid() % len(cores)]})
     yield

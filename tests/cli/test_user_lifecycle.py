@@ -1,4 +1,4 @@
-"""What owners do with accounts, by the command, on embedded and served control planes."""
+"""The commands for accounts, with the embedded control plane and with servers."""
 
 import csv
 import json
@@ -41,7 +41,7 @@ def server(database: str, tmp_path: Path) -> Iterator[ServerProcess]:
 def there(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[None]:
-    """A control plane that knows its address, embedded or served."""
+    """A control plane with a public URL, embedded or on a server."""
     monkeypatch.setenv("ANYSCALE_PUBLIC_URL", ADDRESS)
     if request.param == "embedded":
         yield
@@ -72,7 +72,7 @@ def saying(anyscale: RunAnyscale) -> "Said":
 
 
 class Said:
-    """Runs the command, and compares what it says.
+    """Runs the command, and compares its messages.
 
     Args:
         anyscale: runs it.
@@ -203,7 +203,7 @@ def test_the_links_of_a_file_go_into_a_new_file(
     done = said(0, f"3 links are in {path}. Each works once, until", *command)
     assert done.stdout == ""
     rows = links_of(path)
-    # As a spreadsheet takes it for a text.
+    # A spreadsheet takes it for a text, not for a formula.
     emails = ["jane@example.com", "'=1+1@example.com", "ann@example.com"]
     assert [row["email"] for row in rows] == emails
     assert all(LINK.fullmatch(row["url"]) for row in rows)
@@ -287,7 +287,7 @@ def _suspended(said: Said, command: tuple[str | Path, ...], folder: Path) -> lis
     [
         ("error=ENOSPC", 1, "links.csv: No space left on device"),
         ("error=EEXIST", 2, "links.csv exists by now: name a new file"),
-        ("error=EPERM", 0, "3 links are in"),  # as where files have no second names
+        ("error=EPERM", 0, "3 links are in"),  # as on file systems without hard links
         ("signal=SIGKILL", -signal.SIGKILL, ""),
     ],
 )
@@ -310,7 +310,7 @@ def test_the_file_exists_whole_or_not_at_all(
     assert status == -signal.SIGKILL or list(path.parent.iterdir()) in ([], [path])
 
 
-# Lost answers
+# Lost responses
 
 
 def test_a_deletion_whose_response_was_lost_succeeds(

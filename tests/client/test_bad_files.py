@@ -1,4 +1,4 @@
-"""Every mistake in a users file is named in full, where an editor can jump to it."""
+"""Every problem of a users file is a complete line that an editor can jump to."""
 
 import pytest
 from tests.client.bad_files.bad import Bad
@@ -111,7 +111,7 @@ def test_a_problem_has_index_field_line_and_column() -> None:
     }
 
 
-# What may come before a password, and after it, that YAML reads as something else than a text.
+# Texts before and after a password that YAML does not read as a part of it.
 SIGNS = [
     *("*", "&", "!", "!!", "!a!", "!<", "* ", "& ", "! ", "@", "`", "%", "|", ">", "|-"),
     *("[", "{", "]", "}", ",", "? ", "- ", ": ", "'", '"', '"\\', '"\\x', '"\\u', "<<: "),
@@ -127,7 +127,7 @@ def test_a_password_without_its_quotes_is_in_no_message(before: str, after: str)
 
     for text in (block, flow):
         users, reading = read(text.encode())
-        # It may be a right one after all; else every word that is said is ours.
+        # The file may be valid; else the messages consist of our own words.
         assert users or reading.problems
         assert SECRET not in "".join(f"{problem} {problem!r}" for problem in reading.problems)
 

@@ -1,4 +1,4 @@
-"""Which control plane is meant: argument, then environment, then file, then the embedded one."""
+"""The control plane to use: argument, then environment, then file, then the embedded one."""
 
 from pathlib import Path
 

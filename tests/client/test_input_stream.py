@@ -1,4 +1,4 @@
-"""However large or nasty a file is, refusing it costs little memory and little time."""
+"""The input stream; and refusing a file of any size costs little memory and time."""
 
 import io
 import time
@@ -19,7 +19,7 @@ SOON = 10
 
 
 class Generated(io.BytesIO):
-    """A stream that is made as it is read, so that the test itself holds nothing large."""
+    """A stream that is generated as it is read, so that the test needs little memory."""
 
     def __init__(self, pieces: Callable[[], Iterator[bytes]]) -> None:
         super().__init__()
@@ -41,13 +41,13 @@ class Generated(io.BytesIO):
 
 
 def then(start: bytes, again: bytes, size: int, end: bytes = b"") -> Callable[[], Iterator[bytes]]:
-    """Give a start, and then the same bytes over and over up to a size, and an end."""
+    """Generate a start, then the same bytes repeated up to a size, and an end."""
     piece = again * max(1, (1 << 14) // len(again))
     return lambda: chain([start], repeat(piece, size // len(piece)), [end])
 
 
 def refused(pieces: Callable[[], Iterator[bytes]], name: str) -> tuple[list[str], float, int]:
-    """Read, and give what is wrong, how many seconds it took and how many MiB at most."""
+    """Read; return the problems, the seconds it took and the peak of memory in MiB."""
     list(UsersFile(io.BytesIO(b"x"), name, format_of(name)).reading(Policy()))  # imports
     file = UsersFile(Generated(pieces), name, format_of(name))
     tracemalloc.start()
@@ -68,7 +68,7 @@ J = b'{"create_users": [{"name": "Jane", "email": '
 L = b'{"name": "Jane", "email": '
 C = b"name,email\nJane,"
 
-#: 20 levels that double: a million times the text, if anybody followed them
+#: 20 levels that double: a million times the text, if a reader expanded them
 LAUGHS = b"a0: &a0 lol\n" + b"".join(
     b"a%d: &a%d [*a%d, *a%d]\n" % (n, n, n - 1, n - 1) for n in range(1, 21)
 )
@@ -168,7 +168,7 @@ def test_any_number_of_blanks_is_allowed_between_the_users_of_a_json_file() -> N
 
 
 def test_a_file_of_many_users_is_read_in_the_memory_of_their_emails_alone() -> None:
-    """20 bytes a user: where the email stands, and a hash of it."""
+    """20 bytes per user: the place of the email, and a hash of it."""
     count = 20_000
     users = (b"%d,u%d@example.com\n" % (n, n) for n in range(count))
 
@@ -178,7 +178,7 @@ def test_a_file_of_many_users_is_read_in_the_memory_of_their_emails_alone() -> N
     assert mebibytes < 8
 
 
-# --- the source itself
+# --- the stream itself
 
 
 def source(data: bytes, *, yaml: bool = False) -> InputStream:

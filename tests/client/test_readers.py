@@ -1,4 +1,4 @@
-"""Every format gives back what was written, whatever it is, and no bytes make a reader fall."""
+"""Readers return any value as it was written, in each format, and no input makes them crash."""
 
 import io
 from typing import Any
@@ -236,7 +236,7 @@ def test_the_format_follows_the_file_name_and_is_yaml_by_default() -> None:
     ]
 
 
-# --- no bytes make a reader fall
+# --- no input makes a reader crash
 
 
 def assert_only_problems_come_of(data: bytes, name: str) -> None:
@@ -248,7 +248,7 @@ def assert_only_problems_come_of(data: bytes, name: str) -> None:
         assert problem.column
         assert problem.line >= 1
         assert problem.column >= 1
-        # An editor takes the line after the last for the last.
+        # Editors show one more line after the last line end.
         assert problem.line <= data.count(b"\n") + data.count(b"\r") + 2
         assert "\n" not in str(problem)
         assert str(problem).isprintable()
@@ -324,11 +324,11 @@ def test_a_file_read_in_another_format_has_only_problems(name: str, other: list[
         assert_only_problems_come_of(bad.data[:100_000], name)
 
 
-# --- the same bytes are always read alike
+# --- the same bytes always give the same result
 
 
 class Trickle(io.BytesIO):
-    """Gives a few bytes at a time, as a pipe may."""
+    """Returns a few bytes at a time, as a pipe may."""
 
     def __init__(self, data: bytes, sizes: list[int]) -> None:
         super().__init__(data)
@@ -369,7 +369,7 @@ def test_a_valid_file_in_small_pieces_has_the_same_users(
 
 @every_format
 def test_places_stay_right_over_many_chunks(name: str) -> None:
-    """A file of some MB, read in pieces of which none ends with a user."""
+    """A file of several MB, read in pieces that all end inside a user."""
     count = 30_000
     text = {
         "users.yaml": "create_users:\n"

@@ -1,4 +1,4 @@
-"""What every way to a control plane does alike, written against `transport.base.Transport`."""
+"""The contract of `transport.base.Transport`, tested for each transport and database."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
@@ -31,7 +31,7 @@ Connect = Callable[..., Transport]
 
 @pytest.fixture
 def connect(deployment: Deployment) -> Connect:
-    """Make a transport to the one control plane of the test; the caller closes it."""
+    """Create a transport to the control plane of the test; the caller closes it."""
     return deployment.transport
 
 
@@ -185,7 +185,7 @@ def test_users_are_found_by_parts_and_exactly(transport: Transport) -> None:
 def test_an_account_is_suspended_restored_promoted_and_deleted(transport: Transport) -> None:
     transport.create("key", checked_users("jane", "joe"), "fail")
     jane, joe = (user.user_id for user in transport.users(email="", name="", after="", limit=9))
-    for _ in range(2):  # each is the same when it is repeated
+    for _ in range(2):  # repeating a call changes nothing more
         for user_id in (jane, joe):
             transport.set_role(user_id, "owner")
         transport.suspend(jane)
@@ -291,10 +291,12 @@ def test_a_switched_off_feature_creates_nothing_and_says_why(connect: Connect) -
             with pytest.raises(FeatureUnavailable, match="customer-hosted clouds"):
                 call()
         assert accounts(transport) == []
-        assert transport.look_up(checked_users("a"), 0) == []  # of accounts that others have made
+        assert (
+            transport.look_up(checked_users("a"), 0) == []
+        )  # though other clients have created accounts
 
 
-# The embedded one has files
+# The files of the embedded control plane
 
 
 READING: dict[str, Callable[[Transport], object]] = {

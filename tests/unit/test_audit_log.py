@@ -1,4 +1,4 @@
-"""The chain of the trail: what was changed, cut or put in shows."""
+"""The hash chain of the audit log: a check finds changed, removed and inserted entries."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""What an email address is, and when two of them are the same."""
+"""The validation of email addresses, and the key by which they are unique."""
 
 import re
 import socket
@@ -17,7 +17,7 @@ RESERVED = sorted(email_validator.SPECIAL_USE_DOMAIN_NAMES)
 
 
 def is_address(email: str) -> bool:
-    """Whether we take it."""
+    """Whether this package accepts an address."""
     try:
         email_key(email)
     except ValueError:
@@ -26,7 +26,7 @@ def is_address(email: str) -> bool:
 
 
 def validator_takes(email: str) -> bool:
-    """Whether email-validator takes it, with special-use names allowed and no DNS asked."""
+    """Whether email-validator accepts it, with special-use domains allowed and without DNS."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(email_validator, "SPECIAL_USE_DOMAIN_NAMES", [])
         try:

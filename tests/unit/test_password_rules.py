@@ -1,4 +1,4 @@
-"""Which passwords are refused: by their length, by a list, and for being one's own name."""
+"""The password policy: length, list of common passwords, name and email of the user."""
 
 import time
 import unicodedata
@@ -21,7 +21,7 @@ def code_of(password: str, own: Own = NOBODY, minimum: int = 8) -> str | None:
 
 
 def mixed(length: int) -> str:
-    """A password of so many characters that is on no list."""
+    """Return a password of a length that is on no list."""
     return ("qK7#vT9~xW2!" * 100)[:length]
 
 
@@ -137,7 +137,7 @@ WITHOUT_THE_PASSWORD = {
 def test_no_password_makes_the_rules_crash_or_is_shown(password: str, own: Own) -> None:
     fault = password_fault(normalized(password), own, 8)
 
-    # Each says the same whatever the password is, so none can show it.
+    # The messages do not depend on the password, so they cannot show it.
     assert fault is None or fault in WITHOUT_THE_PASSWORD
 
 
@@ -167,7 +167,7 @@ def test_the_length_is_checked_before_the_lists() -> None:
 
 
 def test_a_password_of_a_million_marks_is_refused_at_once() -> None:
-    """To normalize it would take hours: the time grows with the square of its length."""
+    """Normalizing it would take hours: the time grows with the square of its length."""
     begun = time.monotonic()
     password = normalized("a" + "\u0301\u0316" * 500_000)
     fault = password_fault(password, (None, None, None), 8)

@@ -1,4 +1,4 @@
-"""The rules for one user, and that the quick check and the thorough one agree."""
+"""The rules for one user; the quick check and the thorough one agree."""
 
 import pytest
 from hypothesis import example, given
@@ -34,7 +34,7 @@ def values(**changes: str | bool | None) -> Values:
 
 
 def checked(policy: Policy | None = None, /, **changes: str | bool | None) -> CheckedUser | None:
-    user = AdminCreateUser(**values(**changes))  # type: ignore[arg-type]  # what it is here to say
+    user = AdminCreateUser(**values(**changes))  # type: ignore[arg-type]  # the test wants wrong types
     return check(
         user.name,
         user.email,

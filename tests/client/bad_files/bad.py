@@ -1,12 +1,12 @@
-"""A file in which something is wrong."""
+"""An invalid users file."""
 
 from typing import NamedTuple
 
 
 class Bad(NamedTuple):
-    """A bad file, and every line that is said of it."""
+    """An invalid file, and every line of its problems."""
 
-    #: what is wrong, in words
+    #: a description
     what: str
     file: str
     data: bytes

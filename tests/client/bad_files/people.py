@@ -1,4 +1,4 @@
-"""Strategies: right users with every text that a format could spoil, and how each is written."""
+"""Strategies for valid users with texts that a format could misread, and writers of the formats."""
 
 import csv
 import io
@@ -14,7 +14,7 @@ from anyscale.user.validation import FIELDS, CheckedUser, Policy, check
 
 Row = dict[str, Any]
 
-# What looks like something else in at least one of the formats.
+# Texts with another meaning in at least one of the formats.
 TRAPS = [
     *("null", "Null", "NULL", "~", "nil", "None", "true", "No", "on", "y", "Off", "012345678"),
     *("1e5", "0x1F", "1_000", "12:30:45", "2026-01-02", ".inf", ".NaN", "=", "<<", "-", "- a"),
@@ -54,7 +54,7 @@ def checked(row: Row, policy: Policy | None = None) -> CheckedUser | None:
 
 
 def passwords(rows: list[Row]) -> list[tuple[int, str]]:
-    """Give the passwords of rows in the form that is hashed, each with its position."""
+    """Return the passwords of rows in the form that is hashed, each with its position."""
     return [
         (position, normalize("NFC", password))
         for position, row in enumerate(rows)
@@ -78,14 +78,14 @@ def _rows(draw: st.DrawFn) -> list[Row]:
     return [row for row in rows if checked(row)]
 
 
-#: Users in whom nothing is wrong, as plain values; at least one.
+#: valid users as plain values; at least one
 rows = _rows().filter(bool)
 
 Write = Callable[[list[Row]], str]
 
 
 def _short(row: Row) -> Row:
-    """Leave out what has its default."""
+    """Leave out the fields with default values."""
     return {key: value for key, value in row.items() if value not in (None, False)}
 
 
@@ -95,13 +95,13 @@ def _yaml(rows: list[Row], **options: Any) -> str:
 
 def _scalar(value: str | bool | None) -> str:
     if isinstance(value, str):
-        # YAML takes a byte order mark only as an escape.
+        # YAML allows a byte order mark only as an escape.
         return json.dumps(value) if "\ufeff" in value else "'" + value.replace("'", "''") + "'"
     return "true" if value else "null"
 
 
 def _quoted(rows: list[Row]) -> str:
-    """Write what a careful person writes by hand: every text in single quotes."""
+    """Write YAML as by hand, with every text in single quotes."""
     written = "create_users:\n"
     for row in rows:
         fields = {key: _scalar(value) for key, value in row.items() if value is not False}
@@ -123,7 +123,7 @@ def _csv(rows: list[Row], **options: Any) -> str:
     return text.getvalue()
 
 
-#: How people and programs write each format: the file's name, and a function that writes it.
+#: The writers of each format: the file's name, and a function that writes it.
 WRITERS: dict[str, tuple[str, Write]] = {
     "YAML, block": ("users.yaml", lambda rows: _yaml(rows, allow_unicode=True)),
     "YAML, escaped": ("users.yaml", lambda rows: _yaml(rows, width=20)),
@@ -159,7 +159,7 @@ WRITERS: dict[str, tuple[str, Write]] = {
 
 
 def as_written(name: str, row: Row) -> Row:
-    """Give a user as the format can say it: in CSV an empty cell is None."""
+    """Return a user as the format can express it: in CSV an empty cell is None."""
     if not name.endswith(".csv"):
         return row
     return {key: None if value == "" else value for key, value in row.items()}

@@ -1,4 +1,4 @@
-"""Reads bytes as the command reads a file."""
+"""Read bytes as the command reads a file."""
 
 import io
 
@@ -7,12 +7,12 @@ from anyscale.user.validation import CheckedUser, Policy
 
 
 def read(data: bytes, name: str = "users.yaml") -> tuple[list[CheckedUser], FileReading]:
-    """Read a whole file: its right users, and the reading, which knows what is wrong."""
+    """Read a whole file; return its valid users, and the reading with its problems."""
     reading = UsersFile(io.BytesIO(data), name, format_of(name)).reading(Policy())
     return list(reading), reading
 
 
 def lines(data: bytes, name: str = "users.yaml") -> list[str]:
-    """Say what is wrong with a file, as an administrator reads it."""
+    """Return the problems of a file as lines."""
     _users, reading = read(data, name)
     return [str(problem) for problem in reading.problems]
