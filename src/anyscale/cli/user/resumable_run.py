@@ -6,7 +6,7 @@ from pathlib import Path
 
 from anyscale.cli.console import log
 from anyscale.cli.exit_status import note_resumable
-from anyscale.cli.user.resume_file import ResumeFile
+from anyscale.cli.user.resume_file import ResumeFile, RunRecord
 from anyscale.data_dir import data_dir
 from anyscale.errors import NotFound, StoreUnavailable
 from anyscale.transport.base import Transport
@@ -59,11 +59,7 @@ class ResumableRun:
         if state.previous is None:
             return self._start_new(state)
         batch = self._previous_batch(state)
-        same = (state.previous.stamp, state.previous.if_exists) == (
-            self._file.stamp,
-            self._if_exists,
-        )
-        if self.text_changed or not same:
+        if self.text_changed or not self._has_same_input(state.previous):
             self._end_previous(batch)
             return self._start_new(state)
         if batch and batch.state in ("dropped", "expired"):
@@ -96,6 +92,9 @@ class ResumableRun:
         note_resumable()
         self.is_resumed = state.previous is not None
         return state
+
+    def _has_same_input(self, run: RunRecord) -> bool:
+        return (run.stamp, run.if_exists) == (self._file.stamp, self._if_exists)
 
     def _start_new(self, state: ResumeFile) -> str:
         key = state.start_new(self._file.stamp, self._if_exists)

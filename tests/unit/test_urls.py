@@ -1,0 +1,62 @@
+"""The checks of URLs: the same for a host, a public URL and an identity provider."""
+
+import pytest
+
+from anyscale.config import resolve
+from anyscale.errors import ConfigError
+from anyscale.urls import checked_origin, checked_url, is_on_loopback
+
+LOOPBACK = ["localhost", "LOCALHOST", "127.0.0.1", "127.255.0.9", "[::1]"]
+ELSEWHERE = ["localhost.example.com", "127.0.0.1.example.com", "10.0.0.1", "[::2]", "128.0.0.1"]
+
+
+@pytest.mark.parametrize("host", LOOPBACK)
+def test_plain_http_to_loopback_is_accepted_everywhere(host: str) -> None:
+    url = f"http://{host}:8000"
+
+    assert is_on_loopback(url)
+    assert checked_url(url) == url
+    assert resolve(url, "token", {}).host == url.lower()
+
+
+@pytest.mark.parametrize("host", ELSEWHERE)
+def test_plain_http_to_another_machine_is_refused_everywhere(host: str) -> None:
+    url = f"http://{host}:8000"
+
+    assert not is_on_loopback(url)
+    with pytest.raises(ValueError, match="http:// of loopback"):
+        checked_url(url)
+    with pytest.raises(ConfigError, match="unencrypted"):
+        resolve(url, "token", {})
+
+
+@pytest.mark.parametrize(
+    ("text", "origin"),
+    [
+        ("https://Accounts.example.com", "https://accounts.example.com"),
+        ("HTTPS://accounts.example.com:8443/", "https://accounts.example.com:8443"),
+        ("http://[::1]:8000", "http://[::1]:8000"),
+    ],
+)
+def test_an_origin_is_returned_in_lower_case_without_a_slash(text: str, origin: str) -> None:
+    assert checked_origin(text) == origin
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("accounts.example.com", "is missing"),
+        ("https://accounts.example.com/people", "without path"),
+        ("https://accounts.example.com//", "without path"),
+        ("https://accounts.example.com?", "without path"),
+        ("https://accounts.example.com#", "without path"),
+        ("https://jane:hunter2@accounts.example.com", "no name and no password"),
+        ("https://accounts.example.com:port", "like https"),
+        ("https://accounts example.com", "like https"),
+        ("https://accounts.example.com\\@evil.example", "like https"),
+    ],
+)
+def test_a_url_that_is_no_origin_is_refused_without_being_quoted(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message) as caught:
+        checked_origin(text)
+    assert "accounts" not in str(caught.value)
