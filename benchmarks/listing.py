@@ -30,8 +30,8 @@ def measure(folder: Path) -> None:
 
 def _compare(kind: str, environment: Mapping[str, str], folder: Path) -> None:
     secret = token(environment)
-    with served(environment, folder / "server.log") as url:
-        connection = Connection(url, secret)
+    with served(environment, folder / "server.log") as server:
+        connection = Connection(server.url, secret)
         last = filled_id(_COUNT - _LIMIT - 1)
         found = pairs(lambda: _usual(connection, last), lambda: _usual(connection, ""))
     milliseconds = statistics.median(cost.wall for cost in found.bound) * 1e3

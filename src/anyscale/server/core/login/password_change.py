@@ -86,7 +86,7 @@ class PasswordService:
                 raise NotAuthenticated("you are not signed in any more")
             if locked.account.password_hash != account.password_hash:
                 raise InvalidCredentials("the password was changed meanwhile")
-            tx.accounts.set_password(account.user_id, password_hash, tx.now())
+            tx.accounts.set_password(account.user_id, password_hash, locked.at)
             result = self._replace_sessions(tx, member.session.way, locked)
             audit.append(tx, member.actor, "password.changed", account.user_id, {})
         return result
@@ -123,7 +123,7 @@ class PasswordService:
             link = tx.links.consume(hash_of(secret))
             if not link or not locked or locked.account.suspended_at is not None:
                 raise LinkInvalid(_LINK_INVALID)
-            tx.accounts.set_password(account.user_id, password_hash, tx.now())
+            tx.accounts.set_password(account.user_id, password_hash, locked.at)
             result = self._replace_sessions(tx, "link", locked)
             actor = f"user:{account.user_id}"
             audit.append(tx, actor, "password.set_by_link", account.user_id, {})

@@ -136,7 +136,7 @@ class PasswordLogin:
         with self._store.write() as tx:
             locked = lock_account(tx, user_id, attempt.client)
             if locked and locked.account.password_hash == password_hash:
-                self._require_active(locked.account, tx.now())
+                self._require_active(locked.account, locked.at)
                 if rehashed:
                     tx.accounts.set_password(user_id, rehashed, None)
                 session = create_session(tx, "password", locked)

@@ -164,6 +164,8 @@ class LockedAccount(Struct, frozen=True):
     client: ClientInfo
     #: the session that the browser has now: its account, perhaps another one, is locked as well
     previous: SessionRecord | None
+    #: milliseconds since 1970, by the database's clock; the time of the session and its entries
+    at: int
 
 
 class NewSession(Struct, frozen=True):
@@ -189,7 +191,7 @@ def lock_account(tx: Transaction, user_id: str, client: ClientInfo) -> LockedAcc
     previous = tx.sessions.get(hash_of(client.session)) if client.session else None
     locked = tx.accounts.lock({user_id} | ({previous.user_id} if previous else set()))
     account = locked.get(user_id)
-    return LockedAccount(account, client, previous) if account else None
+    return LockedAccount(account, client, previous, tx.now()) if account else None
 
 
 def create_session(tx: Transaction, method: str, locked: LockedAccount) -> NewSession:
@@ -202,29 +204,28 @@ def create_session(tx: Transaction, method: str, locked: LockedAccount) -> NewSe
         method: how the user signed in: `password`, `link` or `sso`.
         locked: the account and the browser.
     """
-    now, user_id = tx.now(), locked.account.user_id
-    entries = _revoke_previous(tx, locked.previous, now)
-    session = _new_session(locked, method, now)
+    user_id = locked.account.user_id
+    entries = _revoke_previous(tx, locked)
+    session = _new_session(locked, method)
     tx.sessions.add(session.record)
-    tx.devices.save(hash_of(session.device), user_id, now)
+    tx.devices.save(hash_of(session.device), user_id, locked.at)
     session_id, details = session.record.session_id, {"auth_method": method}
     created = audit.Entry(f"user:{user_id}", "session.created", session_id, details)
     audit.append_all(tx, [*entries, created])
     return session
 
 
-def _revoke_previous(
-    tx: Transaction, previous: SessionRecord | None, now: int
-) -> list[audit.Entry]:
+def _revoke_previous(tx: Transaction, locked: LockedAccount) -> list[audit.Entry]:
+    previous = locked.previous
     # Two windows of one browser may sign in at once: the session is revoked once.
     if previous and tx.sessions.delete(previous.user_id, only=previous.session_id):
-        event = "session.revoked" if _is_live(previous, now) else "session.expired"
+        event = "session.revoked" if _is_live(previous, locked.at) else "session.expired"
         return [audit.Entry(f"user:{previous.user_id}", event, previous.session_id, {})]
     return []
 
 
-def _new_session(locked: LockedAccount, method: str, now: int) -> NewSession:
-    secret, client = new_secret(), locked.client
+def _new_session(locked: LockedAccount, method: str) -> NewSession:
+    secret, client, now = new_secret(), locked.client, locked.at
     record = SessionRecord(
         session_id=f"ses_{now:012x}{os.urandom(6).hex()}",
         user_id=locked.account.user_id,
