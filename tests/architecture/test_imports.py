@@ -49,7 +49,7 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
         ("anyscale.user.reservations", "anyscale.user.batch_run"),
     ],
 )
-def test_a_circle_that_is_put_back_is_found(module: str, imported: str) -> None:
+def test_a_circle_of_imports_is_found(module: str, imported: str) -> None:
     imports = imports_of_the_package()
     imports[module].add(imported)
 

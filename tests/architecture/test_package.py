@@ -1,4 +1,4 @@
-"""What is in the package that people install."""
+"""The content of the package."""
 
 import subprocess
 import sys
@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.support.paths import ROOT
 
 
-def test_the_wheel_holds_all_that_it_needs_and_nothing_else(tmp_path: Path) -> None:
+def test_the_wheel_contains_the_source_and_nothing_else(tmp_path: Path) -> None:
     build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "-d", str(tmp_path)]
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
 

@@ -1,4 +1,4 @@
-"""What the code base promises about its own shape."""
+"""Rules for the source, the documents and the lock files."""
 
 import ast
 import json
@@ -14,7 +14,7 @@ SOURCE = ROOT / "src" / "anyscale"
 
 
 def loaded_by(code: str) -> set[str]:
-    """The modules that are there after some code ran in a fresh interpreter."""
+    """Give the modules that some code imports in a new interpreter."""
     show = "import sys, json; sys.stderr = sys.__stderr__; print(json.dumps(sorted(sys.modules)))"
     run = subprocess.run(
         [sys.executable, "-c", f"{code}\n{show}"], capture_output=True, text=True, check=True
@@ -29,7 +29,7 @@ root(["--help"], standalone_mode=False)
 """
 
 
-def test_the_help_loads_nothing_that_it_does_not_show() -> None:
+def test_the_help_imports_no_module_that_it_does_not_need() -> None:
     loaded = loaded_by(HELP)
 
     heavy = {
@@ -47,21 +47,21 @@ def test_the_help_loads_nothing_that_it_does_not_show() -> None:
     assert not [name for name in loaded if name.startswith(("anyscale.server", "anyscale.user"))]
 
 
-def test_the_help_of_a_group_loads_none_of_its_commands() -> None:
+def test_the_help_of_a_group_imports_none_of_its_commands() -> None:
     loaded = loaded_by(HELP.replace('"--help"', '"user", "--help"'))
 
     assert "anyscale.cli.user" in loaded
     assert not [name for name in loaded if name.startswith("anyscale.cli.user.")]
 
 
-def test_the_models_load_neither_the_calls_nor_the_server() -> None:
+def test_the_models_import_neither_the_calls_nor_the_server() -> None:
     loaded = loaded_by("from anyscale.user.models import AdminCreateUser")
 
     ours = {name for name in loaded if name.startswith("anyscale")}
     assert ours == {"anyscale", "anyscale.user", "anyscale.user.models"}
 
 
-def test_a_batch_without_passwords_loads_no_hashing_and_no_threads() -> None:
+def test_a_batch_without_passwords_imports_no_hashing_and_no_threads() -> None:
     loaded = loaded_by(
         "import anyscale\nfrom anyscale.user.models import AdminCreateUser\n"
         "anyscale.user.admin_batch_create([AdminCreateUser('a', 'a@b.io')])"
@@ -87,7 +87,7 @@ def test_a_module_has_one_subject_and_at_most_300_lines(path: Path) -> None:
     assert path.stem not in {"utils", "helpers", "manager", "common", "misc"}
 
 
-def test_only_the_store_holds_sql() -> None:
+def test_only_the_store_contains_sql() -> None:
     statement = re.compile(r"\b(select .+ from|insert into|update \w+ set|delete from) ")
 
     for path in SOURCE.rglob("*.py"):
@@ -95,7 +95,7 @@ def test_only_the_store_holds_sql() -> None:
             assert not statement.search(path.read_text(encoding="utf-8")), path
 
 
-def test_nothing_that_is_read_is_run() -> None:
+def test_no_module_runs_code_from_data() -> None:
     running = re.compile(
         r"\b(eval|exec|compile|__import__)\(|\bpickle\b|\bmarshal\b|os\.system|os\.popen|shell=True"
     )
@@ -158,7 +158,7 @@ def test_every_path_in_the_table_of_subjects_exists() -> None:
                 assert (ROOT / folder / name).exists(), f"{folder}{name}"
 
 
-def test_the_lock_files_hold_hashes_and_no_addresses() -> None:
+def test_the_lock_files_contain_hashes_and_no_addresses() -> None:
     for lock in (ROOT / "requirements").glob("*.lock"):
         text = lock.read_text(encoding="utf-8")
         pins = re.findall(r"^[\w.\[\]-]+==", text, re.MULTILINE)
@@ -187,7 +187,7 @@ CODES = (
     r'(?:fatal|refuse|problem|_stop_at)\([^"()]*?"([a-z_]+)",',
     r'return "(\w+_\w+)", ',
     r': "(email_\w+)"',
-    r'^    [45]\d\d: "([a-z_]+)",',  # of what the framework refuses
+    r'^    [45]\d\d: "([a-z_]+)",',  # of an error of the framework
 )
 
 
@@ -202,7 +202,7 @@ def test_every_error_code_is_in_the_documents() -> None:
     assert codes == documented
 
 
-def test_every_figure_is_in_the_documents() -> None:
+def test_every_metric_is_in_the_documents() -> None:
     figures = (SOURCE / "server" / "http" / "metrics.py").read_text(encoding="utf-8")
     page = (ROOT / "docs" / "operations" / "monitoring.md").read_text(encoding="utf-8")
 
@@ -230,7 +230,7 @@ def test_every_reason_of_a_refused_sign_in_is_in_the_documents() -> None:
     assert reasons <= told, reasons - told
 
 
-def test_the_lock_file_of_the_provider_holds_hashes_and_no_registry() -> None:
+def test_the_lock_file_of_the_oidc_provider_contains_hashes_and_no_registry() -> None:
     lock = json.loads(
         (ROOT / "tests/support/oidc_provider_server/package-lock.json").read_text(encoding="utf-8")
     )

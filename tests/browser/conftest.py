@@ -1,4 +1,4 @@
-"""A real browser, a real server, and people with accounts on it."""
+"""Chromium, and a server with accounts."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -9,26 +9,26 @@ from playwright.sync_api import Browser, ConsoleMessage, Page
 from tests.support.site import SSO_SETTINGS, Site, run_chromium, run_site
 from tests.support.users import NEW_PASSWORD, PASSWORD
 
-#: A refusal's status, which Chromium writes to the console for a page as for a file.
+#: Chromium logs the status of a refused page on the console
 _REFUSAL = re.compile(r"the server responded with a status of 4\d\d")
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A server that is ready; its log must hold no secret of those who came."""
+    """A server, in whose log no secret may be."""
     folder = tmp_path_factory.mktemp("site")
     with run_site(folder, **SSO_SETTINGS) as site:
         yield site
         (log,) = folder.glob("*.log")
-        told = log.read_text(encoding="utf-8")
-    assert '"route": "/sign-in"' in told
+        text = log.read_text(encoding="utf-8")
+    assert '"route": "/sign-in"' in text
     for secret in (PASSWORD, NEW_PASSWORD, *site.secrets):
-        assert secret not in told
+        assert secret not in text
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium, one for a worker."""
+    """Chromium, one for each module and worker."""
     with run_chromium() as browser:
         yield browser
 
@@ -38,8 +38,8 @@ Visit = Callable[..., Page]
 
 @pytest.fixture
 def visit(browser: Browser, site: Site) -> Iterator[Visit]:
-    """Opens a browser of its own, with no cookies, whose console has to stay empty."""
-    told: list[str] = []
+    """Opens a page with no cookies; its console has to stay empty."""
+    messages: list[str] = []
     contexts = []
 
     def opened(path: str = "/", **options: Any) -> Page:
@@ -47,15 +47,15 @@ def visit(browser: Browser, site: Site) -> Iterator[Visit]:
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(10_000)
-        page.on("console", lambda message: told.extend(_complaint(message)))
-        page.on("pageerror", lambda error: told.append(str(error)))
+        page.on("console", lambda message: messages.extend(_complaint(message)))
+        page.on("pageerror", lambda error: messages.append(str(error)))
         page.goto(path)
         return page
 
     yield opened
     for context in contexts:
         context.close()
-    assert told == []
+    assert messages == []
 
 
 def _complaint(message: ConsoleMessage) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Pictures of the pages, for the documents: `./dev screenshots`. The people are made up."""
+"""The screenshots of the documents, by `./dev screenshots`. The users are invented."""
 
 import re
 import sys
@@ -20,7 +20,7 @@ EMAIL = "amina.okafor@example.com"
 
 SIZES = {"wide": (1280, 800), "narrow": (390, 844)}
 
-#: The other browsers in which Amina is signed in: where from, and what they call themselves.
+#: the other browsers in which Amina is signed in: address and user agent
 ELSEWHERE: dict[str, Any] = {
     "203.0.113.24": "Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X) Safari/604.1",
     "198.51.100.7": "Mozilla/5.0 (Windows NT 10.0; Win64; x64) Firefox/150.0",
@@ -89,7 +89,7 @@ def nowhere(page: Page, _: Site) -> None:
     page.goto("/nowhere")
 
 
-#: In this order: what comes before the account's first change of the password, and after.
+#: in this order: the pages before the first change of the password, and after it
 BEFORE: dict[str, Step] = {
     "sign-in": nothing,
     "sign-in-refused": wrong,
@@ -101,7 +101,7 @@ AFTER: dict[str, Step] = {"account": signed_in, "change-password": change, "new-
 
 
 def picture(browser: Browser, site: Site, folder: Path, name: str, step: Step) -> None:
-    """Take a page wide and narrow, and the two that people see most in the dark as well."""
+    """Take a page wide and narrow, and the two most common ones in dark colours."""
     dark = ["dark"] if name in ("sign-in", "account") else []
     for size in (*SIZES, *dark):
         width, height = SIZES.get(size, SIZES["wide"])
@@ -123,13 +123,13 @@ def picture(browser: Browser, site: Site, folder: Path, name: str, step: Step) -
 
 
 def offer(browser: Browser, folder: Path) -> None:
-    """Take the page to sign in where there is single sign-on."""
+    """Take the sign-in page with single sign-on."""
     with TemporaryDirectory() as home, run_site(Path(home), **SSO_SETTINGS) as site:
         picture(browser, site, folder, "sign-in-sso", nothing)
 
 
 def settle(browser: Browser, site: Site) -> None:
-    """Have Amina choose her password, make tokens, and sign in elsewhere."""
+    """Let Amina choose her password, create tokens, and sign in with other browsers."""
     context = browser.new_context(base_url=site.url, **HERE)
     page = context.new_page()
     chosen(page, site)
@@ -145,7 +145,7 @@ def settle(browser: Browser, site: Site) -> None:
 
 
 def grow_old(site: Site) -> None:
-    """Have the sessions elsewhere begun some days ago, and used some minutes and hours ago."""
+    """Set the times of the other sessions: created days ago, used minutes and hours ago."""
     day, hour = 86_400_000, 3_600_000
     with closing(site.control_plane()) as plane, plane.store.write() as tx:
         for number, address in enumerate(ELSEWHERE):

@@ -1,4 +1,4 @@
-"""Everybody can use the pages: with a screen reader, enlarged, on a telephone, in the dark."""
+"""The pages are accessible: with a screen reader, enlarged, on a telephone, in dark colours."""
 
 from itertools import pairwise, product
 from typing import Any, Literal
@@ -55,7 +55,7 @@ def nowhere(page: Page, _: Site) -> None:
     page.goto("/nowhere")
 
 
-#: each with the heading by which it is known that it is there
+#: each with its heading
 PAGES = {
     start: "Sign in",
     refused: "There is a problem",
@@ -71,14 +71,14 @@ PAGES = {
 
 @pytest.fixture(params=PAGES, ids=lambda page: page.__name__)
 def page(request: pytest.FixtureRequest, visit: Visit, site: Site) -> Page:
-    """One of the pages, at the width at which WCAG 2.2 (1.4.10) asks for no scrolling sideways."""
+    """One of the pages, at the width for which WCAG 2.2 (1.4.10) forbids scrolling sideways."""
     page = visit("/sign-in", viewport={"width": 320, "height": 640})
     request.param(page, site)
     expect(page.get_by_role("heading", name=PAGES[request.param])).to_be_visible()
     return page
 
 
-def test_nobody_scrolls_sideways_or_reads_what_is_pale(page: Page) -> None:
+def test_no_page_scrolls_sideways_or_has_low_contrast(page: Page) -> None:
     schemes: tuple[Literal["light", "dark"], ...] = ("light", "dark")
     for zoom, scheme in product((1, 2), schemes):
         page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
@@ -86,10 +86,10 @@ def test_nobody_scrolls_sideways_or_reads_what_is_pale(page: Page) -> None:
         page.evaluate("size => { document.documentElement.style.fontSize = size }", f"{zoom}00%")
         wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
         assert wide <= 0, (zoom, scheme)
-        assert page.evaluate(TOO_PALE) == [], (zoom, scheme)
+        assert page.evaluate(LOW_CONTRAST) == [], (zoom, scheme)
 
 
-def test_a_page_can_be_read_out(page: Page) -> None:
+def test_a_screen_reader_can_read_a_page(page: Page) -> None:
     assert page.evaluate("document.documentElement.lang") == "en"
     assert page.title().endswith(" \N{EN DASH} musterroll")
     assert page.get_by_role("main").count() == 1
@@ -102,7 +102,7 @@ def test_a_page_can_be_read_out(page: Page) -> None:
     assert len(ids) == len(set(ids))
 
 
-def test_every_field_has_a_label_a_purpose_and_what_describes_it(page: Page) -> None:
+def test_every_field_has_a_label_a_purpose_and_a_description(page: Page) -> None:
     found: list[dict[str, Any]] = page.evaluate(FIELDS)
     for field in found:
         assert field["label"], field
@@ -116,7 +116,7 @@ def test_every_field_has_a_label_a_purpose_and_what_describes_it(page: Page) -> 
         assert (wrong.get_attribute("aria-describedby") or "").endswith("problem")
 
 
-def test_whatever_takes_the_focus_shows_it_and_is_large_enough_to_touch(page: Page) -> None:
+def test_every_focusable_element_shows_the_focus_and_is_large_enough_to_touch(page: Page) -> None:
     seen = set()
     for _ in range(40):
         page.keyboard.press("Tab")
@@ -151,9 +151,9 @@ FOCUSED = """
 })()
 """
 
-#: Texts whose contrast with what is behind them is under 4.5, and edges of fields under 3 (WCAG
-#: 2.2, 1.4.3 and 1.4.11). Colours with transparency are none of ours but `transparent` itself.
-TOO_PALE = """
+#: Texts with a contrast under 4.5 and edges of fields with one under 3 (WCAG 2.2, 1.4.3 and
+#: 1.4.11). The pages use no colour with transparency but `transparent` itself.
+LOW_CONTRAST = """
 (() => {
   const channels = colour => colour.match(/[\\d.]+/g).map(Number);
   const light = ([red, green, blue]) => [red, green, blue].map(value => value / 255)

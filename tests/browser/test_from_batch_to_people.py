@@ -1,4 +1,4 @@
-"""From a users file to people at their screens: one batch on PostgreSQL, and each way in.
+"""From a users file to signed-in users: one batch on PostgreSQL, and each sign-in method.
 
 The command, the server, the database, the browser and the identity provider are real.
 """
@@ -27,10 +27,10 @@ USERS: dict[str, list[dict[str, object]]] = {
 
 
 @pytest.fixture
-def idp_and_server(
+def provider_and_server(
     postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[tuple[OidcProvider, ServerProcess]]:
-    """A server whose people may come from an identity provider, and that provider."""
+    """A server with single sign-on, and its OpenID provider."""
     server = ServerProcess(postgres_url, tmp_path)
     secret = tmp_path / "client-secret"
     secret.touch(0o600)
@@ -51,13 +51,13 @@ def idp_and_server(
 
 @pytest.fixture
 def visit(
-    browser: Browser, idp_and_server: tuple[OidcProvider, ServerProcess]
+    browser: Browser, provider_and_server: tuple[OidcProvider, ServerProcess]
 ) -> Iterator[Callable[[], Page]]:
-    """Opens a browser of its own at the server."""
+    """Opens a page of the server, without cookies."""
     contexts = []
 
     def opened() -> Page:
-        contexts.append(browser.new_context(base_url=idp_and_server[1].url))
+        contexts.append(browser.new_context(base_url=provider_and_server[1].url))
         page = contexts[-1].new_page()
         page.set_default_timeout(20_000)
         return page
@@ -70,8 +70,8 @@ def visit(
 Visit = Callable[[], Page]
 
 
-def test_each_person_of_a_batch_comes_in_by_her_own_way_and_nobody_else_does(
-    idp_and_server: tuple[OidcProvider, ServerProcess],
+def test_each_user_of_a_batch_signs_in_by_the_right_method_only(
+    provider_and_server: tuple[OidcProvider, ServerProcess],
     anyscale: RunAnyscale,
     visit: Visit,
     tmp_path: Path,
@@ -81,11 +81,11 @@ def test_each_person_of_a_batch_comes_in_by_her_own_way_and_nobody_else_does(
     one_has_a_password_and_must_change_it(visit())
     one_has_a_link(visit(), link_of(anyscale, batch_id, tmp_path))
     assert without_way_in(anyscale, batch_id) == 0
-    for _ in range(2):  # the second time into the same account
+    for _ in range(2):  # the second time to the same account
         by_sso(page := visit(), "jane")
         is_at_home(page, "jane@example.com")
-    # Unknown here, of another domain, not created for SSO, an email that nobody verified, and the
-    # email of an account that another subject has.
+    # An email without an account, of another domain, of a user without SSO, an unverified one, and
+    # one of an account that is linked to another subject.
     for login in ("nobody", "stranger", "password", "unverified", "other"):
         by_sso(page := visit(), login)
         is_outside(page)
@@ -135,7 +135,7 @@ def one_has_a_link(page: Page, link: str) -> None:
 
 
 def by_sso(page: Page, login: str) -> None:
-    """Sign in at the provider's own pages."""
+    """Sign in at the pages of the provider."""
     page.goto("/sign-in")
     page.get_by_role("link", name="single sign-on").click()
     page.locator("input[name=login]").fill(login)

@@ -1,4 +1,4 @@
-"""People sign in, choose their passwords and leave, with a real browser at a real server."""
+"""Users sign in, choose passwords and sign out, in Chromium."""
 
 import re
 from urllib.parse import urlsplit
@@ -14,7 +14,7 @@ def path_of(page: Page) -> str:
     return f"{parts.path}?{parts.query}" if parts.query else parts.path
 
 
-def settled(page: Page, email: str) -> Page:
+def sign_in_first_time(page: Page, email: str) -> Page:
     """Sign in for the first time, and choose a password."""
     sign_in(page, email)
     change_password(page, PASSWORD, NEW_PASSWORD)
@@ -22,7 +22,7 @@ def settled(page: Page, email: str) -> Page:
     return page
 
 
-def test_the_first_sign_in_leads_to_a_password_of_ones_own_and_then_to_the_account(
+def test_the_first_sign_in_requires_a_new_password_and_opens_the_account_page(
     site: Site, visit: Visit
 ) -> None:
     email, page = site.create_user(), visit()
@@ -41,7 +41,7 @@ def test_the_first_sign_in_leads_to_a_password_of_ones_own_and_then_to_the_accou
     assert all(cookie["httpOnly"] and cookie["secure"] for cookie in cookies.values())
 
 
-def test_a_wrong_password_is_said_to_be_wrong_and_the_email_stays(site: Site, visit: Visit) -> None:
+def test_a_wrong_password_shows_an_error_and_keeps_the_email(site: Site, visit: Visit) -> None:
     email, page = site.create_user(), visit()
     sign_in(page, email, "not the password")
     expect(page.get_by_role("alert")).to_contain_text("Email or password is wrong.")
@@ -50,7 +50,7 @@ def test_a_wrong_password_is_said_to_be_wrong_and_the_email_stays(site: Site, vi
     expect(page).to_have_title(re.compile("^Problem: Sign in"))
 
 
-def test_too_many_wrong_passwords_say_how_long_to_wait(site: Site, visit: Visit) -> None:
+def test_too_many_wrong_passwords_show_the_time_to_wait(site: Site, visit: Visit) -> None:
     email, page = site.create_user(), visit()
     for _ in range(10):
         sign_in(page, email, "not the password")
@@ -61,8 +61,8 @@ def test_too_many_wrong_passwords_say_how_long_to_wait(site: Site, visit: Visit)
     )
 
 
-def test_who_signs_out_has_to_sign_in_again(site: Site, visit: Visit) -> None:
-    page = settled(visit(), site.create_user())
+def test_a_signed_out_user_has_to_sign_in_again(site: Site, visit: Visit) -> None:
+    page = sign_in_first_time(visit(), site.create_user())
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_role("status")).to_contain_text("You have signed out.")
     page.goto("/")
@@ -72,9 +72,9 @@ def test_who_signs_out_has_to_sign_in_again(site: Site, visit: Visit) -> None:
     assert page.get_by_text("Your account").count() == 0
 
 
-def test_a_new_password_ends_the_sessions_of_other_browsers(site: Site, visit: Visit) -> None:
+def test_a_new_password_revokes_the_sessions_of_other_browsers(site: Site, visit: Visit) -> None:
     email = site.create_user()
-    page, other = settled(visit(), email), visit()
+    page, other = sign_in_first_time(visit(), email), visit()
     sign_in(other, email, NEW_PASSWORD)
     expect(other.get_by_role("heading", name="Your account")).to_be_visible()
     page.get_by_role("link", name="Change password").click()
@@ -85,8 +85,8 @@ def test_a_new_password_ends_the_sessions_of_other_browsers(site: Site, visit: V
     expect(other.get_by_role("status")).to_contain_text("Your session is over.")
 
 
-def test_a_refused_password_says_why_and_nothing_is_changed(site: Site, visit: Visit) -> None:
-    page = settled(visit(), site.create_user())
+def test_a_refused_password_shows_the_reason_and_changes_nothing(site: Site, visit: Visit) -> None:
+    page = sign_in_first_time(visit(), site.create_user())
     for current, new, said in (
         (NEW_PASSWORD, "password1234", "common passwords"),
         ("not the password", "four grey owls asleep", "current password is wrong"),
@@ -102,7 +102,7 @@ def test_a_refused_password_says_why_and_nothing_is_changed(site: Site, visit: V
     expect(page.get_by_role("alert")).to_contain_text("not the same")
 
 
-def test_a_link_sets_a_password_once_and_its_secret_is_in_no_address(
+def test_a_link_sets_a_password_once_and_no_address_contains_its_secret(
     site: Site, visit: Visit
 ) -> None:
     email = site.create_user()
@@ -129,7 +129,7 @@ def test_a_link_sets_a_password_once_and_its_secret_is_in_no_address(
     sign_in(visit(), email, NEW_PASSWORD)
 
 
-def test_a_link_works_without_script_by_pasting_it(site: Site, visit: Visit) -> None:
+def test_a_pasted_link_works_without_javascript(site: Site, visit: Visit) -> None:
     link = site.create_link(site.create_user())
     page = visit("/set-password", java_script_enabled=False)
     page.get_by_label("Your link").fill(f" {site.url}{link} ")
@@ -137,9 +137,9 @@ def test_a_link_works_without_script_by_pasting_it(site: Site, visit: Visit) -> 
     expect(page.get_by_role("status")).to_contain_text("Your password is set")
 
 
-def test_one_session_ends_another_and_then_all_others(site: Site, visit: Visit) -> None:
+def test_a_session_revokes_another_session_and_then_all_others(site: Site, visit: Visit) -> None:
     email = site.create_user()
-    page = settled(visit(), email)
+    page = sign_in_first_time(visit(), email)
     agents = ("Mozilla/5.0 (iPhone) Safari/604.1", "Mozilla/5.0 (Windows NT 10.0) Firefox/150.0")
     phone, office = (visit(user_agent=agent) for agent in agents)
     for other in (phone, office):
@@ -157,7 +157,7 @@ def test_one_session_ends_another_and_then_all_others(site: Site, visit: Visit) 
     assert page.get_by_role("button", name="End").count() == 0
 
 
-def test_passwords_can_be_shown_and_are_sent_as_passwords(site: Site, visit: Visit) -> None:
+def test_a_shown_password_is_submitted_in_a_password_field(site: Site, visit: Visit) -> None:
     email, page = site.create_user(), visit()
     field = page.get_by_label("Password", exact=True)
     page.get_by_label("Show password").check()
@@ -175,7 +175,7 @@ def sign_in_here(page: Page, email: str) -> None:
     page.get_by_role("button", name="Sign in").click()
 
 
-def test_it_all_works_by_the_keyboard_alone(site: Site, visit: Visit) -> None:
+def test_all_pages_work_with_the_keyboard_alone(site: Site, visit: Visit) -> None:
     email, page = site.create_user(), visit()
     press_until(page, "Email")
     page.keyboard.type(email)
@@ -196,7 +196,7 @@ def test_it_all_works_by_the_keyboard_alone(site: Site, visit: Visit) -> None:
 
 
 def press_until(page: Page, name: str) -> None:
-    """Go on by the tabulator until what has the focus has a name."""
+    """Press Tab until the element with a name has the focus."""
     focused = "document.activeElement.labels?.[0]?.innerText ?? document.activeElement.innerText"
     for _ in range(20):
         page.keyboard.press("Tab")

@@ -1,4 +1,4 @@
-"""The table of security requirements names a test for each, and the test is there."""
+"""The table of security requirements names existing tests for each requirement."""
 
 import re
 
@@ -6,7 +6,7 @@ from tests.support.paths import ROOT
 
 PAGE = (ROOT / "docs" / "asvs.md").read_text(encoding="utf-8")
 
-#: Every requirement of level 1 in ASVS 5.0.0.
+#: the requirements of level 1 in ASVS 5.0.0
 LEVEL_1 = {
     *("1.2.1", "1.2.2", "1.2.3", "1.2.4", "1.2.5", "1.3.1", "1.3.2", "1.5.1"),
     *("2.1.1", "2.2.1", "2.2.2", "2.3.1"),
@@ -29,7 +29,7 @@ _TEST = re.compile(r"`(?P<file>tests/[\w/]+\.py)::(?P<name>test_\w+)`")
 
 
 def rows() -> dict[str, list[str]]:
-    """The cells of each row behind the number of its requirement."""
+    """Give the cells of each row after the number of its requirement."""
     return {
         row["id"]: [cell.strip() for cell in row["cells"].split("|")] for row in _ROW.finditer(PAGE)
     }
@@ -42,7 +42,7 @@ def test_every_requirement_of_level_1_is_met_or_does_not_apply() -> None:
     assert len(LEVEL_1) == 70
 
 
-def test_every_row_has_its_tests_or_a_reason_and_the_tests_are_there() -> None:
+def test_every_row_names_a_reason_or_tests_that_exist() -> None:
     for number, cells in rows().items():
         if len(cells) == 2:  # it does not apply
             assert all(len(cell) > 10 for cell in cells), number
@@ -57,14 +57,14 @@ def test_every_row_has_its_tests_or_a_reason_and_the_tests_are_there() -> None:
             assert defined, f"{number}: {test[0]} is not there"
 
 
-def test_security_md_says_when_vulnerabilities_of_dependencies_are_fixed() -> None:
+def test_security_md_names_the_times_for_fixes_of_dependencies() -> None:
     text = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
     part = text.partition("## Dependencies")[2].partition("\n## ")[0]
     assert len(re.findall(r"within (\d+)\s+days", part)) == 2
     assert "once a month" in part
 
 
-def test_every_file_that_security_md_refers_to_exists() -> None:
+def test_every_file_in_security_md_exists() -> None:
     text = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
     paths = set(re.findall(r"`((?:tests|docs)/[^`\s]+)`", text))
     assert len(paths) > 15

@@ -1,4 +1,4 @@
-"""What the Dockerfile and the systemd unit say fits what they start; linters read them too."""
+"""The Dockerfile and the systemd unit agree with the server that they start."""
 
 import json
 import re
@@ -34,8 +34,8 @@ def is_healthy(port: int) -> bool:
     """Run the image's health check, for another port."""
     python, *arguments = words(" +CMD")
     assert python == "python"
-    told = [word.replace("8000", str(port)) for word in arguments]
-    done = subprocess.run([sys.executable, *told], capture_output=True, check=False)
+    changed = [word.replace("8000", str(port)) for word in arguments]
+    done = subprocess.run([sys.executable, *changed], capture_output=True, check=False)
     return done.returncode == 0
 
 
@@ -43,7 +43,7 @@ def start(port: int) -> str:
     return f"{BIN / 'anyscale'} server start --port {port}"
 
 
-def test_the_health_check_of_the_image_tells_a_server_that_answers_from_none() -> None:
+def test_the_health_check_of_the_image_fails_without_a_server() -> None:
     port = free_port()
 
     assert not is_healthy(port)
@@ -51,7 +51,7 @@ def test_the_health_check_of_the_image_tells_a_server_that_answers_from_none() -
         assert is_healthy(port)
 
 
-def test_the_image_and_the_unit_start_a_server_by_options_that_there_are(
+def test_the_image_and_the_unit_start_a_server_with_existing_options(
     anyscale: RunAnyscale,
 ) -> None:
     (command,) = re.findall(r"^ExecStart=/opt/musterroll/bin/anyscale (.*)$", UNIT, re.MULTILINE)
@@ -62,7 +62,7 @@ def test_the_image_and_the_unit_start_a_server_by_options_that_there_are(
         assert anyscale(*arguments, "--help").returncode == 0
 
 
-def test_the_image_is_built_of_what_gets_into_the_build(tmp_path: Path) -> None:
+def test_the_image_is_built_from_files_that_dockerignore_allows(tmp_path: Path) -> None:
     copied = re.findall(r"^COPY (?!--from)(.*) \S+$", DOCKERFILE, re.MULTILINE)
     let_in = set(re.findall(r"^!(\S+)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE))
     names = [name for line in copied for name in line.split()]
@@ -79,14 +79,14 @@ def test_the_image_is_built_of_what_gets_into_the_build(tmp_path: Path) -> None:
     assert len(list(tmp_path.glob("musterroll-*.whl"))) == 1
 
 
-def test_nobody_runs_as_root() -> None:
+def test_the_image_and_the_unit_do_not_run_as_root() -> None:
     (user,) = re.findall(r"^USER (\S+)$", DOCKERFILE, re.MULTILINE)
 
     assert int(user.partition(":")[0]) > 0
     assert re.findall(r"^User=(\w+)$", UNIT, re.MULTILINE) == ["musterroll"]
 
 
-def test_whoever_stops_a_server_waits_for_what_was_begun() -> None:
+def test_docker_and_systemd_wait_longer_than_a_server_takes_to_stop() -> None:
     (seconds,) = re.findall(r"^TimeoutStopSec=(\d+)$", UNIT, re.MULTILINE)
     (docker,) = re.findall(r"docker run .*--stop-timeout (\d+)", GUIDE)
 
@@ -95,7 +95,7 @@ def test_whoever_stops_a_server_waits_for_what_was_begun() -> None:
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/docs", "/v1/users", "/nowhere"])
-def test_no_answer_may_be_stored_framed_or_run(path: str) -> None:
+def test_the_security_headers_are_on_every_response(path: str) -> None:
     port = free_port()
     with run_server_process(start(port), port):
         connection = HTTPConnection("127.0.0.1", port, timeout=30)

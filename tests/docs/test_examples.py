@@ -1,4 +1,4 @@
-"""Every example in the documents runs, and says what the document shows.
+"""Every example of the documents runs, and prints what the document shows.
 
 A page is one session in a fresh home. A block after a line like "`users.yaml`:" is that file; in a
 `console` block each line that begins with `$ ` is run, and what follows it is what it says. What
@@ -26,7 +26,7 @@ BLOCK = re.compile(r"(?P<before>[^\n]*)\n\n?```(?P<kind>\w*)\n(?P<text>.*?)```\n
 
 PORT = re.compile(r"\b8000\b")
 
-# What differs from run to run, and what stands for it.
+# What differs from run to run, and its placeholder.
 CHANGING = (
     (r"\+\d+\.\ds\)", "+#s)"),
     (r"\b(usr|bat|tok)_[0-9a-f]+", r"\1_#"),
@@ -72,7 +72,7 @@ class Session:
         self._port = free_port()
 
     def say(self, command: str) -> str:
-        """Run a command of a page, and give what it says, with the port that the page has."""
+        """Run a command of a page; give its output, with the port of the page."""
         command = PORT.sub(str(self._port), command)
         if command.endswith(" &"):
             server = run_server_process(
@@ -107,7 +107,7 @@ class Session:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
-def test_the_examples_of_a_page_do_what_it_shows(page: Path, home: Path, tmp_path: Path) -> None:
+def test_the_examples_of_a_page_print_what_it_shows(page: Path, home: Path, tmp_path: Path) -> None:
     folder = tmp_path / "work"
     folder.mkdir()
     example = (ROOT / "examples" / "users.yaml").read_text(encoding="utf-8")
@@ -139,12 +139,12 @@ def test_the_documents_have_examples() -> None:
 
 
 def anchors(page: Path) -> set[str]:
-    """Give the anchors of a page: GitHub makes one of each heading."""
+    """Give the anchors that GitHub makes of the headings of a page."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
 
 
-def test_every_link_between_documents_leads_somewhere() -> None:
+def test_every_link_between_documents_has_a_target() -> None:
     pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
     for page in pages:
         text = page.read_text(encoding="utf-8")

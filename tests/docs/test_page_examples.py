@@ -1,4 +1,4 @@
-"""Every example on the page that this project was made from, taken from the page's own text.
+"""Every example on the reference page of the interface runs, taken from the page's text.
 
 The copy of the page has lost the indentation of its YAML, and its last Python example two imports.
 Those are put back, and nothing else.
@@ -21,7 +21,7 @@ LOST_IMPORTS = "from typing import List\nfrom anyscale.user.models import AdminC
 
 
 def between(start: str, end: str, occurrence: int = 1) -> str:
-    """The page's text from after a line to before another one."""
+    """Give the page's text between two lines."""
     rest = PAGE
     for _ in range(occurrence):
         rest = rest.partition(f"\n{start}\n")[2]
@@ -30,7 +30,7 @@ def between(start: str, end: str, occurrence: int = 1) -> str:
 
 
 def cli_example() -> tuple[str, list[str], str]:
-    """The command, what it logs, and the file that it reads."""
+    """Give the command, its log lines and its file."""
     terminal = between("- CLI", "User SDK")
     first, second = terminal.removeprefix("$ ").split("\n$ ")
     command, *log = first.split("\n")
@@ -52,7 +52,7 @@ def python_examples() -> dict[str, str]:
 def where(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[str]:
-    """Run each example on the embedded control plane, and on a served one over either store."""
+    """The embedded control plane, and servers on each store."""
     if request.param == "embedded":
         yield "anyscale.db"
         return
@@ -78,12 +78,12 @@ def test_the_command_logs_what_the_page_shows(
     wanted = [re.sub(r"\d+\.\d", "#", line) for line in log]
     said = [re.sub(r"^(\(anyscale \+)\d+\.\d", r"\1#", line) for line in result.stderr.splitlines()]
     assert [line for line in said if line in wanted] == wanted
-    # One more line names the control plane; there is no other.
+    # One more line, and no other, names the control plane.
     assert [line for line in said if line not in wanted] == [said[1]]
     assert where in said[1]
 
 
-def test_the_commands_users_are_those_of_the_file(anyscale: RunAnyscale, tmp_path: Path) -> None:
+def test_the_command_creates_the_users_of_the_file(anyscale: RunAnyscale, tmp_path: Path) -> None:
     command, _, file = cli_example()
     (tmp_path / "work" / "users.yaml").write_text(file, encoding="utf-8")
 
@@ -115,7 +115,7 @@ def test_the_python_example_runs(name: str) -> None:
     assert ("user_id='usr_" in result.stdout) == (name == "AdminCreatedUser")
 
 
-def test_the_python_examples_create_the_user_they_name(anyscale: RunAnyscale) -> None:
+def test_the_python_examples_create_the_user_that_they_name(anyscale: RunAnyscale) -> None:
     subprocess.run([sys.executable, "-c", python_examples()["admin_batch_create"]], check=True)
 
     result = anyscale("user", "get", "--email", "test@anyscale.com", "-o", "json")
@@ -124,7 +124,7 @@ def test_the_python_examples_create_the_user_they_name(anyscale: RunAnyscale) ->
     assert (user["name"], user["permission_level"]) == ("name", "collaborator")
 
 
-def test_the_helps_are_the_pages(anyscale: RunAnyscale) -> None:
+def test_the_help_texts_are_those_of_the_page(anyscale: RunAnyscale) -> None:
     text = " ".join(anyscale("user", "batch-create", "--help").stdout.split())
 
     assert "Batch create, as an admin, users without email verification." in text

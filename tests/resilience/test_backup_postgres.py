@@ -1,4 +1,4 @@
-"""A dump of PostgreSQL that is taken as the operator's guide says, and its restore."""
+"""A dump of PostgreSQL and its restore, by the commands of the operator's guide."""
 
 import json
 import re
@@ -11,7 +11,7 @@ from tests.support.postgres import PostgresServer, with_database
 from tests.support.server_process import ServerProcess
 
 
-def test_a_restored_dump_has_the_accounts_the_tokens_and_the_trail(
+def test_a_restored_dump_has_the_accounts_the_tokens_and_the_audit_log(
     postgres_server: PostgresServer,
     stoppable_postgres_url: str,
     tmp_path: Path,

@@ -1,4 +1,4 @@
-"""A backup that is taken as the operator's guide says, while a batch is open, and its restore."""
+"""A backup of SQLite during a batch and its restore, by the commands of the operator's guide."""
 
 import json
 import os
@@ -21,12 +21,12 @@ from tests.support.users_files import write_flow_users_file
 
 PAGE = ROOT / "docs" / "operations" / "backup.md"
 
-#: users of the batch that is open, each with a password
+#: users of the open batch, each with a password
 COUNT = 300
 
 
-def told(part: str) -> str:
-    """Give the command of the page that has something in it."""
+def page_command(part: str) -> str:
+    """Give the command of the page that contains a text."""
     page = PAGE.read_text(encoding="utf-8")
     commands = [line for line in re.findall(r"^\$ (.*)", page, re.MULTILINE) if part in line]
     assert len(commands) == 1, f"{part}: {commands}"
@@ -50,25 +50,25 @@ def shell(command: str, folder: Path, **environment: str) -> str:
 
 
 def back_up_sqlite(database: Path, folder: Path) -> Path:
-    """Copy a database in use, as the page says."""
-    shell(told("vacuum into"), folder, DB=str(database))
-    assert shell(told("integrity_check"), folder) == "ok\n"
+    """Copy a database in use, by the commands of the page."""
+    shell(page_command("vacuum into"), folder, DB=str(database))
+    assert shell(page_command("integrity_check"), folder) == "ok\n"
     return folder / "backup.db"
 
 
 def restore_sqlite(copy: Path, folder: Path) -> str:
-    """Put a copy in its place elsewhere; give the URL of the database that it makes."""
+    """Restore a copy in another folder; give the URL of the database."""
     folder.mkdir(mode=0o700)
     shutil.copy(copy, folder / "anyscale.db")
     return f"sqlite:///{folder / 'anyscale.db'}"
 
 
 class BackUp(Struct, frozen=True):
-    """A backup of a server's database, and what is known of that moment."""
+    """A backup of a server's database, and what the operator knows about it."""
 
     copy: Path
     folder: Path
-    #: where the server was, and where the restored one has to be for its clients
+    #: of the server, and of the restored one, since the clients use it again
     port: int
     token: str
     head: str
@@ -100,7 +100,7 @@ def wait_for(condition: Callable[[], bool], process: CommandProcess) -> None:
 
 @pytest.fixture(scope="module")
 def taken(tmp_path_factory: pytest.TempPathFactory) -> BackUp:
-    """The backup of a server with two accounts, taken while a batch was under way."""
+    """The backup of a server with two accounts, made during a batch."""
     tmp_path = tmp_path_factory.mktemp("backup")
     database, folder, port = tmp_path / "served" / "anyscale.db", tmp_path / "operator", free_port()
     folder.mkdir()
@@ -118,7 +118,7 @@ def taken(tmp_path_factory: pytest.TempPathFactory) -> BackUp:
     with ServerProcess(server["ANYSCALE_DATABASE_URL"], tmp_path, port=port, real_hashes=True):
         example = ROOT / "examples" / "users.yaml"
         shell(f"anyscale user batch-create -f {example}", folder, **environment)
-        shell(told("> backup.head"), folder, **environment)
+        shell(page_command("> backup.head"), folder, **environment)
         client = start_command("user", "batch-create", "-f", made.users, env=environment)
         try:
             wait_for(lambda: len(hashes(database)) > 64, client)
@@ -133,7 +133,7 @@ def taken(tmp_path_factory: pytest.TempPathFactory) -> BackUp:
 
 @pytest.fixture
 def backup(taken: BackUp, home: Path) -> BackUp:
-    """That backup, in a home that knows of the run that was under way."""
+    """The backup, in a home with the state file of the unfinished run."""
     shutil.copytree(taken.folder, home, dirs_exist_ok=True)
     return taken
 
@@ -150,24 +150,24 @@ def open_batch(anyscale: RunAnyscale, backup: BackUp) -> str:
 
 
 def create(anyscale: RunAnyscale, backup: BackUp, **environment: str) -> CommandResult:
-    told = backup.environment() | environment
-    return anyscale("user", "batch-create", "-f", backup.users, env=told)
+    environment = backup.environment() | environment
+    return anyscale("user", "batch-create", "-f", backup.users, env=environment)
 
 
-def test_a_restored_backup_has_the_accounts_and_its_trail_goes_through_the_noted_head(
+def test_a_restored_backup_has_the_accounts_and_an_audit_log_that_contains_the_noted_head(
     backup: BackUp, tmp_path: Path, anyscale: RunAnyscale
 ) -> None:
     url = restore_sqlite(backup.copy, tmp_path / "restored")
 
     with ServerProcess(url, tmp_path, port=backup.port):
         assert emails(anyscale, backup) == ["test1@anyscale.com", "test2@anyscale.com"]
-        checked = shell(told("verify --head"), backup.folder, **backup.environment())
+        checked = shell(page_command("verify --head"), backup.folder, **backup.environment())
 
     assert f"head: {backup.head}" in checked
     assert backup.copy.stat().st_mode & 0o077 == 0
 
 
-def test_a_backup_holds_no_token_and_no_password(backup: BackUp) -> None:
+def test_a_backup_contains_no_token_and_no_password(backup: BackUp) -> None:
     copy = backup.copy.read_bytes()
 
     assert backup.token.encode() not in copy
@@ -175,7 +175,7 @@ def test_a_backup_holds_no_token_and_no_password(backup: BackUp) -> None:
     assert b"quvam-dirolt" not in copy
 
 
-def test_a_batch_that_was_open_in_the_backup_goes_on_after_the_restore(
+def test_an_open_batch_resumes_after_the_restore(
     backup: BackUp, tmp_path: Path, anyscale: RunAnyscale
 ) -> None:
     url = restore_sqlite(backup.copy, tmp_path / "restored")
@@ -192,11 +192,11 @@ def test_a_batch_that_was_open_in_the_backup_goes_on_after_the_restore(
     assert before.items() <= hashes(tmp_path / "restored" / "anyscale.db").items()
 
 
-def test_a_batch_that_was_open_in_the_backup_can_be_dropped_after_the_restore(
+def test_an_open_batch_can_be_dropped_after_the_restore(
     backup: BackUp, tmp_path: Path, anyscale: RunAnyscale
 ) -> None:
     url = restore_sqlite(backup.copy, tmp_path / "restored")
-    elsewhere = {"HOME": str(tmp_path / "another-home")}  # knows nothing of the run
+    elsewhere = {"HOME": str(tmp_path / "another-home")}  # without the state file of the run
 
     with ServerProcess(url, tmp_path, port=backup.port):
         dropped = anyscale(
@@ -210,7 +210,7 @@ def test_a_batch_that_was_open_in_the_backup_can_be_dropped_after_the_restore(
     assert f"{COUNT} users created." in result.stderr
 
 
-def test_what_came_after_the_backup_is_told_from_what_was_in_it(
+def test_a_head_that_was_noted_after_the_backup_is_refused(
     backup: BackUp, tmp_path: Path, anyscale: RunAnyscale
 ) -> None:
     url = restore_sqlite(backup.copy, tmp_path / "restored")

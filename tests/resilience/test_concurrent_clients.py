@@ -1,4 +1,4 @@
-"""8 clients at once with overlapping files: each email once, and every client is told the truth."""
+"""8 clients at once with overlapping files: each email is created once."""
 
 import json
 from collections.abc import Callable
@@ -13,7 +13,7 @@ CLIENTS = 8
 
 
 def files(folder: Path, users: int) -> list[Path]:
-    """Write files that have about half of their users in common with others."""
+    """Write files that share about half of their users with other files."""
     random = Random(1)
     paths = []
     for at in range(CLIENTS):
@@ -28,7 +28,7 @@ def files(folder: Path, users: int) -> list[Path]:
 
 
 @pytest.mark.parametrize("if_exists", ["fail", "skip"])
-def test_eight_clients_at_once(
+def test_eight_clients_at_once_create_each_email_once(
     configured_server: ServerProcess,
     anyscale: RunAnyscale,
     tmp_path: Path,
@@ -47,12 +47,12 @@ def test_eight_clients_at_once(
     created: list[str] = []
     for end in ends:
         assert "deadlock" not in end.stderr.lower()
-        told = json.loads(end.stdout)
+        output = json.loads(end.stdout)
         if end.returncode == 0:
-            created += [user["email"] for user in told]
+            created += [user["email"] for user in output]
         else:
             assert end.returncode == 1, end.stderr
-            assert {problem["code"] for problem in told["problems"]} <= {
+            assert {problem["code"] for problem in output["problems"]} <= {
                 "email_exists",
                 "email_held",
             }

@@ -1,4 +1,4 @@
-"""Many commands at once, on one control plane."""
+"""Many commands at once on one control plane."""
 
 import json
 import time
@@ -15,7 +15,7 @@ def emails(anyscale: RunAnyscale) -> list[str]:
 
 
 @pytest.mark.parametrize("count", [2, 1_100])
-def test_eight_first_uses_at_once_all_succeed(
+def test_eight_first_commands_at_once_all_succeed(
     count: int, anyscale: RunAnyscale, tmp_path: Path
 ) -> None:
     files = [
@@ -31,13 +31,14 @@ def test_eight_first_uses_at_once_all_succeed(
 
 
 @pytest.mark.parametrize("count", [30, 1_200])
-def test_of_overlapping_files_each_email_is_created_once_and_each_command_told_the_truth(
+def test_overlapping_files_create_each_email_once_and_each_command_reports_its_result(
     count: int, anyscale: RunAnyscale, tmp_path: Path
 ) -> None:
     step = count // 3
-    wanted = [range(n * step, n * step + count) for n in range(8)]
+    numbers_of_files = [range(n * step, n * step + count) for n in range(8)]
     files = [
-        write_flow_users_file(tmp_path / f"{n}.yaml", numbers) for n, numbers in enumerate(wanted)
+        write_flow_users_file(tmp_path / f"{n}.yaml", numbers)
+        for n, numbers in enumerate(numbers_of_files)
     ]
 
     runs = [start_command("user", "batch-create", "-f", file, "-o", "json") for file in files]
@@ -46,7 +47,7 @@ def test_of_overlapping_files_each_email_is_created_once_and_each_command_told_t
     live = emails(anyscale)
     assert len(live) == len(set(live))
     created: set[str] = set()
-    for run, numbers in zip(done, wanted, strict=True):
+    for run, numbers in zip(done, numbers_of_files, strict=True):
         own = {f"u{i}@example.com" for i in numbers}
         if run.returncode == 0:
             assert {user["email"] for user in json.loads(run.stdout)} == own
@@ -54,22 +55,22 @@ def test_of_overlapping_files_each_email_is_created_once_and_each_command_told_t
         else:
             assert run.returncode == 1, run.stderr
             problems = json.loads(run.stdout)["problems"]
-            # Accounts refuse it; what others hold at that moment is named too, as held.
+            # Accounts refuse the batch; emails of other open batches are problems too.
             assert "email_exists" in {problem["code"] for problem in problems}
             assert {problem["code"] for problem in problems} <= {"email_exists", "email_held"}
-            # Every email that it was told exists does exist.
-            told = {
+            # Every email that it reports as existing exists.
+            existing = {
                 f"u{numbers[problem['index']]}@example.com"
                 for problem in problems
                 if problem["code"] == "email_exists"
             }
-            assert told <= set(live)
+            assert existing <= set(live)
     assert created == set(live)
     assert created
     assert json.loads(anyscale("batch", "list", "--open", "-o", "json").stdout) == []
 
 
-def test_a_second_command_on_one_file_says_that_the_first_is_running(
+def test_a_second_command_on_one_file_reports_that_the_first_is_running(
     anyscale: RunAnyscale, tmp_path: Path, data: Path
 ) -> None:
     users = write_flow_users_file(tmp_path / "users.yaml", range(1_100), 120)
@@ -88,7 +89,7 @@ def test_a_second_command_on_one_file_says_that_the_first_is_running(
     assert len(emails(anyscale)) == 1_100
 
 
-def test_control_planes_of_different_homes_do_not_disturb_each_other(
+def test_control_planes_in_different_homes_are_independent(
     anyscale: RunAnyscale, tmp_path: Path
 ) -> None:
     users = write_flow_users_file(tmp_path / "users.yaml", range(3))

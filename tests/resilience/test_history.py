@@ -1,4 +1,4 @@
-"""A history that breaks a rule is refused, whichever rule it is."""
+"""The check of a history finds a violation of each rule."""
 
 import gzip
 from typing import Any
@@ -18,7 +18,7 @@ Story = list[Exchange]
 
 
 def exchange(at: float, call: str, said: Any, asked: Any = None, status: int = 200) -> Exchange:
-    """Give an exchange that took half a second, packed as client and server pack it."""
+    """Make an exchange of half a second, compressed as client and server do it."""
     request = b"x HTTP/1.1\r\ncontent-encoding: gzip\r\n\r\n" + gzip.compress(json.encode(asked))
     body = json.encode(said)
     answer = b"HTTP/1.1 %d x\r\ncontent-length: %d\r\n\r\n%b" % (status, len(body), body)
@@ -35,7 +35,7 @@ def hashed(at: float, stored: int, status: int = 200) -> Exchange:
 
 
 def silent(said: Exchange) -> Exchange:
-    """Let the server die over an answer."""
+    """Cut the response, as if the server had died."""
     return said._replace(response=said.response[:-1], delivered=False)
 
 
@@ -80,21 +80,21 @@ def without_hashes(state: str) -> StoredState:
     "story",
     [
         TRUE,
-        # The answer was lost with the server, and the hashes were there or were not.
+        # The server died before its response: the hashes may be stored or not.
         [*CLAIMED, silent(hashed(2, 2)), hashed(3, 0), published(4)],
         [*CLAIMED, hashed(2, 2, status=503), hashed(3, 0), published(4)],
         [*CLAIMED, silent(hashed(2, 2)), hashed(3, 2), published(4)],
-        # Two calls at once: the one that stores none may be answered first.
+        # Two calls at once: the response of the one that stores none may come first.
         [*CLAIMED, hashed(2.2, 2), hashed(2, 0), published(4)],
-        # What was asked before is answered by what was so before.
+        # A response to an earlier request may show an earlier state.
         [*TRUE, exchange(3.2, f"GET {CALL}", shown("open"))],
     ],
 )
-def test_a_true_history_is_believed(story: Story) -> None:
+def test_a_correct_history_passes(story: Story) -> None:
     check_history(story, WHOLE)
 
 
-def test_a_batch_that_was_dropped_by_an_answer_owes_nothing() -> None:
+def test_a_dropped_batch_has_no_rows_to_check() -> None:
     check_nothing_lost([*HASHED, dropped(3)], NOTHING)
     for story in (HASHED, [*HASHED, silent(dropped(3))]):
         with pytest.raises(AssertionError, match="2 claimed users are lost"):
@@ -103,7 +103,7 @@ def test_a_batch_that_was_dropped_by_an_answer_owes_nothing() -> None:
 
 ann_alone = StoredState({BATCH: "published"}, {ANN: ROWS[ANN]})
 
-#: what is said -> what is not true of it
+#: message -> a history that violates its rule
 LOST: dict[str, tuple[Story, StoredState]] = {
     "acknowledged, and is lost": (CLAIMED, StoredState({}, {})),
     "1 claimed users are lost": (CLAIMED, ann_alone),
@@ -123,12 +123,12 @@ LOST: dict[str, tuple[Story, StoredState]] = {
 
 
 @pytest.mark.parametrize("lost", LOST)
-def test_a_history_of_which_something_is_lost_is_refused(lost: str) -> None:
+def test_a_history_with_lost_data_fails(lost: str) -> None:
     with pytest.raises(AssertionError, match=lost):
         check_nothing_lost(*LOST[lost])
 
 
-def test_a_published_batch_that_is_shown_as_open_later_is_refused() -> None:
+def test_a_published_batch_that_is_open_in_a_later_response_fails() -> None:
     for later in (shown("open"), {"batches": [shown("open")]}):
         with pytest.raises(AssertionError, match="did not stay published"):
             check_nothing_lost([*TRUE, exchange(5, f"GET {CALL}", later)], WHOLE)
@@ -161,7 +161,7 @@ TWICE: dict[str, tuple[Story, StoredState]] = {
 
 
 @pytest.mark.parametrize("twice", TWICE)
-def test_a_history_in_which_something_was_done_twice_is_refused(twice: str) -> None:
+def test_a_history_with_repeated_work_fails(twice: str) -> None:
     story, held = TWICE[twice]
     check_nothing_lost(story, held)
     with pytest.raises(AssertionError, match=twice):

@@ -1,4 +1,4 @@
-"""Ctrl-C, at any time."""
+"""Ctrl-C during a batch."""
 
 import signal
 import sqlite3
@@ -46,7 +46,7 @@ def batches(data: Path, sql: str) -> int:
     ],
     ids=["reading", "hashing"],
 )
-def test_an_interrupted_run_says_so_and_goes_on_by_the_same_command(
+def test_an_interrupted_run_resumes_by_the_same_command(
     count: int,
     passwords: int,
     moment: str,
@@ -72,7 +72,7 @@ def test_an_interrupted_run_says_so_and_goes_on_by_the_same_command(
     assert f"{count} users created." in again.stderr
 
 
-def test_while_a_page_is_hashed_ctrl_c_is_answered_at_once(tmp_path: Path, data: Path) -> None:
+def test_ctrl_c_is_acknowledged_while_passwords_are_hashed(tmp_path: Path, data: Path) -> None:
     users = write_flow_users_file(tmp_path / "users.yaml", range(1_100), 1_100)
     with subprocess.Popen(
         [ANYSCALE, "user", "batch-create", "-f", str(users)],
@@ -82,7 +82,7 @@ def test_while_a_page_is_hashed_ctrl_c_is_answered_at_once(tmp_path: Path, data:
         while not batches(data, "select count(*) from users where password_hash is not null"):
             assert process.poll() is None
             time.sleep(0.01)
-        time.sleep(0.1)  # the page after those that were first is under way by now
+        time.sleep(0.1)  # the next chunk is being hashed by now
         process.send_signal(signal.SIGINT)
         assert process.stderr
         lines = [(line.rstrip(), time.monotonic()) for line in process.stderr]
@@ -91,10 +91,10 @@ def test_while_a_page_is_hashed_ctrl_c_is_answered_at_once(tmp_path: Path, data:
     assert process.returncode == 130
     assert stopping.endswith(") Stopping after what is under way...")
     assert interrupted.startswith("interrupted: ")
-    assert ended - heard > 0.1  # it was said before the end, and not with it
+    assert ended - heard > 0.1  # well before the end
 
 
-def test_a_run_that_waits_for_another_one_can_be_interrupted(
+def test_a_run_that_waits_for_another_run_can_be_interrupted(
     anyscale: RunAnyscale, tmp_path: Path, data: Path
 ) -> None:
     held = write_flow_users_file(tmp_path / "held.yaml", range(1_100), 200)

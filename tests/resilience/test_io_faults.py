@@ -1,4 +1,4 @@
-"""Disks that fail and disks that are full: a clear message, nothing half done, and the way on."""
+"""Failing and full disks: the message is clear, and the batch is whole or absent."""
 
 import re
 import shutil
@@ -20,7 +20,7 @@ from tests.support.users_files import emails_in_file, write_users_file
 
 CALLS = "openat,mkdir,pwrite64,write,pread64,fsync,fdatasync,ftruncate,unlink"
 ERRORS = ("EIO", "ENOSPC")
-#: of calls that open
+#: of calls that open files
 OPEN_ERRORS = ("EIO", "EACCES", "ENOSPC", "EMFILE")
 
 REASON = re.compile(
@@ -30,7 +30,7 @@ REASON = re.compile(
 
 
 class Plan(NamedTuple):
-    """A batch, and whether an earlier run of it has claimed its emails."""
+    """A batch, and whether an earlier run has claimed its emails."""
 
     users: int
     passwords: int
@@ -45,7 +45,7 @@ PLANS = {
 
 
 class Place(NamedTuple):
-    """A home that every test of a process finds empty, so that the paths in it are known."""
+    """A home at a path that is the same for all tests of a process, emptied for each."""
 
     home: Path
     known: dict[Plan, tuple[list[str], list[FaultPoint]]]
@@ -59,16 +59,16 @@ class Place(NamedTuple):
         return path if path.exists() else write_users_file(path, plan.users, plan.passwords)
 
     def prepare(self, plan: Plan) -> None:
-        """Make the state that the plan begins with."""
+        """Create the state in which the plan starts."""
         shutil.rmtree(self.data, ignore_errors=True)
-        if plan.claimed:  # killed as it says that it hashes
+        if plan.claimed:  # killed when it logs that it hashes
             kill = ["-f", "-e", "trace=write", "-e", "inject=write:signal=SIGKILL:when=5"]
             log = ["-o", str(self.home / "log")]
             run_under_strace([*kill, *log], "user", "batch-create", "-f", self.file(plan))
             assert "Hashing" in (self.home / "log").read_text()
 
     def points(self, plan: Plan) -> tuple[list[str], list[FaultPoint]]:
-        """Give strace's options that follow the data directory, and the points of a whole run."""
+        """Give the options of strace for the data directory, and the points of a whole run."""
         if plan not in self.known:
             trace = self.home / "trace"
             self.prepare(plan)
@@ -106,7 +106,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize(("name", "number", "share"), each)
 
 
-def test_a_disk_that_fails_is_named_and_leaves_nothing_half_done(
+def test_a_failing_disk_is_named_and_the_batch_is_whole_or_absent(
     name: str, number: int, share: int, place: Place, anyscale: RunAnyscale, tmp_path: Path
 ) -> None:
     plan = PLANS[name]
@@ -114,7 +114,7 @@ def test_a_disk_that_fails_is_named_and_leaves_nothing_half_done(
     point = spread_point(points, share, number)
     errors = OPEN_ERRORS if point.call in ("openat", "mkdir") else ERRORS
     error = errors[number % len(errors)]
-    # Every third disk stays broken.
+    # Every third disk fails from then on.
     when = f"{point.nth}{'+' if number % 3 == 0 else ''}"
     place.prepare(plan)
 
@@ -158,7 +158,7 @@ def _is_clear(status: int, said: str, data: Path, told: str) -> None:
 def small_disk(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Path]:
-    """A file system of its own for the data directory. It takes root to mount one."""
+    """A file system for the data directory; only root may mount one."""
     disk = tmp_path / "disk"
     disk.mkdir()
     options = f"size={request.param}k"
@@ -177,7 +177,7 @@ def small_disk(
     ],
     indirect=["small_disk"],
 )
-def test_a_full_disk_is_told_of_and_the_same_command_completes_once_there_is_room(
+def test_a_full_disk_is_reported_and_the_same_command_completes_later(
     plan: Plan, small_disk: Path, anyscale: RunAnyscale, tmp_path: Path
 ) -> None:
     data = small_disk / "data"
@@ -188,7 +188,7 @@ def test_a_full_disk_is_told_of_and_the_same_command_completes_once_there_is_roo
     assert full.returncode in (1, 3), full.stderr
     _is_clear(full.returncode, full.stderr, data, full.stderr)
     assert re.search("disk is full|No space left on device", full.stderr)
-    # Without room SQLite cannot even make the index of its log, so a copy is read.
+    # A copy is read, since SQLite needs space even for the index of its log.
     assert _seen(data, tmp_path / "copy") == 0
     subprocess.run(["mount", "-o", "remount,size=64m", small_disk], check=True)
     assert list_emails(anyscale) == []
@@ -204,7 +204,7 @@ def _seen(data: Path, copy: Path) -> int:
     return sum(state == "published" for state in batches.values())
 
 
-def test_a_folder_that_may_not_be_written_is_named(
+def test_a_folder_without_write_permission_is_named(
     anyscale: RunAnyscale, tmp_path: Path, home: Path
 ) -> None:
     blocked = tmp_path / "blocked"

@@ -1,4 +1,4 @@
-"""Kill -9 at each write and sync: nobody or everybody, and the same command completes."""
+"""Kill -9 at each write and sync: a batch is whole or absent, and the same command completes it."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -17,13 +17,13 @@ from tests.support.users_files import emails_in_file, write_users_file
 
 
 class Plan(NamedTuple):
-    """A batch, and the data directory that its command finds."""
+    """A batch, and the state of the data directory before it."""
 
     users: int
     passwords: int
-    #: Whether the run starts where an earlier one was killed, between its claims and its hashes.
+    #: whether an earlier run was killed after its claims and before its hashes
     claimed: bool
-    #: Whether only the main thread is followed: it opens and publishes.
+    #: whether strace follows the main thread alone, which opens and publishes
     main_only: bool = False
 
     @property
@@ -31,7 +31,7 @@ class Plan(NamedTuple):
         return ["-e", f"trace={','.join(WRITE_CALLS)}", *([] if self.main_only else ["-f"])]
 
 
-# One transaction and one thread; then the long way, whose pages have threads of their own.
+# One transaction in one thread; then large batches, whose chunks have threads of their own.
 SMALL = Plan(500, 5, claimed=False)
 LARGE = {
     "claims": Plan(1_500, 20, claimed=False),
@@ -51,7 +51,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="module")
 def points(tmp_path_factory: pytest.TempPathFactory) -> dict[Plan, list[FaultPoint]]:
-    """The points of each plan, filled when they are first asked for."""
+    """The points of each plan, filled on first use."""
     return {}
 
 
@@ -61,7 +61,7 @@ def _points(plan: Plan, known: dict[Plan, list[FaultPoint]], folder: Path) -> li
         home = _home(plan, folder / "counting")
         file = _file(plan, folder)
         options = [*plan.options, "-o", str(trace)]
-        # Without -f strace names no thread.
+        # Without -f, strace writes no thread ids.
         result = run_under_strace(
             options, "user", "batch-create", "-f", file, env={"HOME": str(home)}
         )
@@ -74,15 +74,15 @@ def _points(plan: Plan, known: dict[Plan, list[FaultPoint]], folder: Path) -> li
 
 def _file(plan: Plan, folder: Path) -> Path:
     path = folder / f"{plan.users}.yaml"
-    # Written again it would be another file, by its time, and the batch another batch.
+    # A new file would have another time, and its batch would be another batch.
     return path if path.exists() else write_users_file(path, plan.users, plan.passwords)
 
 
 def _home(plan: Plan, home: Path) -> Path:
-    """Make a home; where the plan says so, one in which a batch has claimed all of its emails."""
+    """Create a home, if the plan says so with a batch that has claimed all of its emails."""
     home.mkdir(exist_ok=True)
     if plan.claimed:
-        # The command is killed as it says that it hashes: the third line on standard error.
+        # The command is killed at its third line on standard error, before it hashes.
         kill = ["-f", "-e", "trace=write", "-e", "inject=write:signal=SIGKILL:when=5"]
         file = _file(plan, home.parent)
         log = ["-o", str(home.parent / "log")]
@@ -105,7 +105,7 @@ def _kill_and_go_on(
     assert killed.returncode == -9, (point, killed)
     before = read_database_copy(data, tmp_path / "before")
     assert list_emails(anyscale) in ([], emails_in_file(plan.users))
-    # The last call of all takes the run's file away: whoever is killed by it has said everything.
+    # The last call deletes the state file: a command that is killed by it has reported everything.
     ended = f"{plan.users} users created." in killed.stderr and not run_state_files(data)
 
     again = anyscale("user", "batch-create", "-f", file)
@@ -152,7 +152,7 @@ def test_a_large_batch_survives_a_kill(
     _kill_and_go_on(plan, point, anyscale, home, tmp_path)
 
 
-def test_a_batch_that_is_killed_again_and_again_ends(
+def test_a_batch_completes_after_repeated_kills(
     anyscale: RunAnyscale, home: Path, data: Path, tmp_path: Path
 ) -> None:
     plan = LARGE["claims"]
@@ -172,8 +172,8 @@ def test_a_batch_that_is_killed_again_and_again_ends(
     assert read_database_copy(data, tmp_path / "copy").emails == emails_in_file(plan.users)
 
 
-def test_what_is_acknowledged_is_on_the_disk(home: Path, tmp_path: Path) -> None:
-    """A power cut, unlike a kill, loses whatever was not synced."""
+def test_an_acknowledged_batch_is_on_the_disk(home: Path, tmp_path: Path) -> None:
+    """A power cut, unlike a kill, loses the data that was not synced."""
     trace = tmp_path / "trace"
     options = [*SMALL.options, "-y", "-s", "200", "-o", str(trace)]
 

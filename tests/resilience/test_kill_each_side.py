@@ -1,4 +1,4 @@
-"""The client, the server or the database dies: nobody or everybody, and the command completes.
+"""The client, the server or the database is killed: a batch is whole or absent, and completes.
 
 What was answered is recorded, and has to be true right after the death and at the end: `history.py`
 has the rules. `--served-kills N` kills at so many moments; the long runs are before a release.
@@ -19,14 +19,14 @@ from tests.support.users_files import emails_in_file, write_users_file
 
 USERS, PASSWORDS = 20_000, 50
 
-#: seconds that the whole takes on a machine with nothing else to do
+#: seconds that the whole batch takes on an idle machine
 WHOLE = 2.5
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "moment" in metafunc.fixturenames:
         count = metafunc.config.getoption("--served-kills")
-        if metafunc.function is test_the_database_is_stopped:
+        if metafunc.function is test_a_batch_survives_a_stop_of_the_database:
             count = max(1, count // 4)
         random = Random(metafunc.function.__name__)
         metafunc.parametrize("moment", [round(random.uniform(0.2, WHOLE), 2) for _ in range(count)])
@@ -43,7 +43,7 @@ def server(database: str, tmp_path: Path) -> Iterator[ServerProcess]:
 def witness(
     configured_server: ServerProcess, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[HistoryChecker]:
-    """Sees all that the client asks and is answered. The server is behind it at the same port."""
+    """Records the requests of the client and the responses of the server."""
     with FaultyProxy([configured_server.port], lambda _: None) as proxy:
         monkeypatch.setenv("ANYSCALE_HOST", proxy.url)
         yield HistoryChecker(proxy, database)
@@ -52,7 +52,7 @@ def witness(
 def end(
     batch_create: BatchCreateCommand, count_accounts: Callable[[], int], witness: HistoryChecker
 ) -> None:
-    """Check what a death has left, and that the same command completes."""
+    """Check what is stored after a kill, and that the same command completes."""
     assert count_accounts() in (0, USERS)
     stored = witness.check().hashes
     shown, _ = batch_create.finish()
@@ -61,12 +61,12 @@ def end(
 
 
 def check_whole(count_accounts: Callable[[], int], witness: HistoryChecker) -> None:
-    """Check that everybody is there, and that the history tells of it truthfully."""
+    """Check that all accounts exist, and the history."""
     assert count_accounts() == USERS
     assert len(witness.check_finished().hashes) == PASSWORDS
 
 
-def test_the_client_is_killed(
+def test_a_batch_survives_a_kill_of_the_client(
     moment: float,
     witness: HistoryChecker,
     batch_create: Callable[[Path], BatchCreateCommand],
@@ -81,7 +81,7 @@ def test_the_client_is_killed(
     check_whole(count_accounts, witness)
 
 
-def test_the_server_is_killed(
+def test_a_batch_survives_a_kill_of_the_server(
     moment: float,
     witness: HistoryChecker,
     configured_server: ServerProcess,
@@ -107,7 +107,7 @@ def test_the_server_is_killed(
 def mortal(
     stoppable_postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[HistoryChecker]:
-    """Sees the same of a server over a PostgreSQL that may be stopped."""
+    """The same, for a server on a PostgreSQL that the test may stop."""
     with ServerProcess(stoppable_postgres_url, tmp_path, real_hashes=True) as server:
         monkeypatch.setenv("ANYSCALE_CLI_TOKEN", server.token())
         with FaultyProxy([server.port], lambda _: None) as proxy:
@@ -115,7 +115,7 @@ def mortal(
             yield HistoryChecker(proxy, stoppable_postgres_url)
 
 
-def test_the_database_is_stopped(
+def test_a_batch_survives_a_stop_of_the_database(
     moment: float,
     mortal: HistoryChecker,
     postgres_server: PostgresServer,
@@ -129,7 +129,7 @@ def test_the_database_is_stopped(
     postgres_server.stop("immediate")
     time.sleep(0.5)
     postgres_server.start()
-    # Now: a page that was lost would be claimed again when the command is run again.
+    # Checked now: the next run of the command would claim a lost chunk again.
     stored = mortal.check().hashes
     done = process.finish(150)
     assert done.returncode in (0, 3), done.stderr

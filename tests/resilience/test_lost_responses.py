@@ -1,4 +1,4 @@
-"""The answer that gets lost: the command reports the truth, once, whatever the step."""
+"""A response is lost, at each step of a batch: the command reports the right result, once."""
 
 import json
 import re
@@ -28,11 +28,11 @@ LARGE = {
 
 
 class Loss:
-    """Loses the first answer of a step, and tells somebody."""
+    """Loses the first response of a step, and calls a function."""
 
-    def __init__(self, step: str, told: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, step: str, on_loss: Callable[[], None] = lambda: None) -> None:
         self._step = re.compile(step)
-        self._told = told
+        self._on_loss = on_loss
         self.happened = False
 
     def __call__(self, call: str) -> Fault | None:
@@ -41,13 +41,13 @@ class Loss:
         self.happened = True
         return self._lose
 
-    def _lose(self, client: socket.socket, answer: bytes) -> bool:
-        self._told()
-        return lose(client, answer)
+    def _lose(self, client: socket.socket, response: bytes) -> bool:
+        self._on_loss()
+        return lose(client, response)
 
 
 def published(anyscale: RunAnyscale) -> int:
-    """Count the published batches in the trail."""
+    """Count the published batches in the audit log."""
     listed = anyscale("audit", "list", "-o", "jsonl")
     assert listed.returncode == 0, listed.stderr
     return sum(
@@ -56,7 +56,7 @@ def published(anyscale: RunAnyscale) -> int:
 
 
 @pytest.mark.parametrize("step", [*SMALL, *LARGE])
-def test_the_command_asks_again_and_reports_each_user_once(
+def test_the_command_retries_after_a_lost_response_and_reports_each_user_once(
     configured_server: ServerProcess,
     batch_create: Callable[[Path], BatchCreateCommand],
     anyscale: RunAnyscale,
@@ -78,7 +78,7 @@ def test_the_command_asks_again_and_reports_each_user_once(
 
 
 @pytest.mark.parametrize("step", [*SMALL, *LARGE])
-def test_a_command_that_died_of_it_tells_the_truth_when_it_is_run_again(
+def test_a_command_that_was_killed_without_its_response_reports_the_result_when_it_runs_again(
     configured_server: ServerProcess,
     batch_create: Callable[[Path], BatchCreateCommand],
     anyscale: RunAnyscale,

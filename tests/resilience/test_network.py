@@ -1,4 +1,4 @@
-"""A network that delays, cuts, half-closes and resets, and who is behind a balancer."""
+"""A network that delays, cuts, half-closes and resets, and servers behind a load balancer."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -29,8 +29,8 @@ def server(database: str, tmp_path: Path) -> Iterator[ServerProcess]:
         yield server
 
 
-class Weather:
-    """Something goes wrong with every third answer."""
+class FaultyNetwork:
+    """Breaks about every third response."""
 
     def __init__(self, seed: int) -> None:
         self._random = Random(seed)
@@ -46,7 +46,7 @@ class Weather:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_the_command_gets_through_any_weather(
+def test_the_command_completes_on_a_faulty_network(
     configured_server: ServerProcess,
     database: str,
     batch_create: Callable[[Path], BatchCreateCommand],
@@ -55,7 +55,7 @@ def test_the_command_gets_through_any_weather(
     seed: int,
 ) -> None:
     file = write_users_file(tmp_path / "users.yaml", 3_000, 30)
-    with FaultyProxy([configured_server.port], Weather(seed)) as proxy:
+    with FaultyProxy([configured_server.port], FaultyNetwork(seed)) as proxy:
         monkeypatch.setenv("ANYSCALE_HOST", proxy.url)
         shown, _ = batch_create(file).finish(tries=3)
     assert sorted(shown) == emails_in_file(3_000)
@@ -63,7 +63,7 @@ def test_the_command_gets_through_any_weather(
     assert len(HistoryChecker(proxy, database).check_finished().hashes) == 30
 
 
-def test_one_batch_uses_both_servers_behind_a_balancer(
+def test_a_batch_uses_both_servers_behind_a_load_balancer(
     postgres_url: str,
     batch_create: Callable[[Path], BatchCreateCommand],
     tmp_path: Path,
@@ -82,7 +82,7 @@ def test_one_batch_uses_both_servers_behind_a_balancer(
             assert "/v1/batches/{batch_id}/passwords" in log
 
 
-def test_a_server_that_is_stopped_finishes_what_it_began(
+def test_a_stopped_server_finishes_its_requests(
     configured_server: ServerProcess,
     batch_create: Callable[[Path], BatchCreateCommand],
     tmp_path: Path,
@@ -97,7 +97,7 @@ def test_a_server_that_is_stopped_finishes_what_it_began(
     assert len(done.stdout.splitlines()) == 1_500
 
 
-def test_a_token_that_ends_in_the_middle_and_is_renewed(
+def test_a_batch_resumes_with_a_new_token_after_its_token_was_revoked(
     configured_server: ServerProcess,
     batch_create: Callable[[Path], BatchCreateCommand],
     tmp_path: Path,

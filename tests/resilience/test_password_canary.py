@@ -1,4 +1,4 @@
-"""A password that must appear nowhere."""
+"""A known password is in no file, output, error or traceback."""
 
 import hashlib
 import itertools
@@ -21,10 +21,10 @@ import anyscale as sdk
 from anyscale.errors import AnyscaleError, BatchRefused
 from anyscale.user.models import AdminCreateUser
 
-#: with a letter that has two spellings, of which the other one is hashed
+#: with a letter that has two spellings; the other one is hashed
 CANARY = "kanarie-vo\u0308gel-7Qx!"
 SPELLINGS = [CANARY, unicodedata.normalize("NFC", CANARY)]
-#: what would still be found if it was cut, escaped or in another encoding
+#: parts that remain if it is cut, escaped or in another encoding
 TRACES = [b"kanarie-", b"gel-7Qx!", *(text.encode("utf-16-le") for text in SPELLINGS)]
 
 
@@ -55,7 +55,7 @@ def in_format(name: str, password: str, extra: str = "") -> str:
 
 @pytest.mark.parametrize("name", ["yaml", "json", "jsonl", "csv"])
 @pytest.mark.parametrize("extra", ["", "pasword"])
-def test_no_file_and_no_output_of_a_run_holds_it(
+def test_no_file_and_no_output_of_a_run_contains_the_password(
     name: str, extra: str, anyscale: RunAnyscale, home: Path, tmp_path: Path
 ) -> None:
     text = in_format(name, CANARY, f"{extra}: {CANARY}" if extra and name == "yaml" else extra)
@@ -98,7 +98,9 @@ WRONG = {
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-def test_no_error_of_a_wrong_file_shows_it(wrong: str, anyscale: RunAnyscale, home: Path) -> None:
+def test_no_error_of_a_wrong_file_shows_the_password(
+    wrong: str, anyscale: RunAnyscale, home: Path
+) -> None:
     line = WRONG[wrong].replace("{}", CANARY).replace("{0}", CANARY)
     line = line.replace("{{", "{").replace("}}", "}")
     text = f"create_users:\n- name: a\n  email: a@b.io\n  {line}\n"
@@ -111,7 +113,7 @@ def test_no_error_of_a_wrong_file_shows_it(wrong: str, anyscale: RunAnyscale, ho
     assert not list(home.iterdir())
 
 
-def test_a_csv_without_its_header_shows_no_cell(anyscale: RunAnyscale) -> None:
+def test_the_error_of_a_csv_without_a_header_shows_no_cell(anyscale: RunAnyscale) -> None:
     result = anyscale(
         "user", "batch-create", "-f", "-", "--format", "csv", stdin=f"a,a@b.io,{CANARY}\n"
     )
@@ -120,7 +122,7 @@ def test_a_csv_without_its_header_shows_no_cell(anyscale: RunAnyscale) -> None:
     assert_clean("standard error", result.stderr)
 
 
-def test_a_common_password_is_refused_without_being_shown(anyscale: RunAnyscale) -> None:
+def test_the_refusal_of_a_common_password_does_not_show_it(anyscale: RunAnyscale) -> None:
     for password in ("password1", "qwertyuiop123"):
         result = anyscale("user", "batch-create", "-f", "-", stdin=in_format("yaml", password))
 
@@ -130,7 +132,7 @@ def test_a_common_password_is_refused_without_being_shown(anyscale: RunAnyscale)
 
 @pytest.fixture
 def stopped(tmp_path: Path, home: Path) -> Iterator[CommandProcess]:
-    """A run that was stopped while it hashed."""
+    """A run that is stopped while it hashes."""
     users = tmp_path / "users.yaml"
     entries = "".join(
         f"- {{name: n{i}, email: u{i}@b.io, password: '{CANARY}{i}'}}\n" for i in range(400)
@@ -161,7 +163,7 @@ def hashed(database: Path) -> int:
         connection.close()
 
 
-def test_no_page_journal_or_argument_holds_it_in_the_middle_of_hashing(
+def test_no_database_file_or_argument_contains_the_password_while_it_is_hashed(
     stopped: CommandProcess, home: Path, tmp_path: Path
 ) -> None:
     found = dict(files_below(home, tmp_path / "tmp"))
@@ -175,9 +177,7 @@ def test_no_page_journal_or_argument_holds_it_in_the_middle_of_hashing(
         assert_clean(name, Path(f"/proc/{stopped.pid}/{name}").read_bytes())
 
 
-def test_no_stored_value_is_a_plain_hash_of_anything_that_holds_it(
-    anyscale: RunAnyscale, data: Path
-) -> None:
+def test_no_stored_value_is_a_fast_hash_of_the_password(anyscale: RunAnyscale, data: Path) -> None:
     anyscale("user", "batch-create", "-f", "-", stdin=in_format("yaml", CANARY))
     connection = sqlite3.connect(data / "anyscale.db")
     tables = [
@@ -214,7 +214,7 @@ def test_no_stored_value_is_a_plain_hash_of_anything_that_holds_it(
     "changes",
     [{"email": "foo"}, {"name": " "}, {"lastname": "kanarie"}, {"title": "x" * 300}, {}],
 )
-def test_no_error_log_or_traceback_of_the_sdk_shows_it(
+def test_no_error_log_or_traceback_of_the_sdk_shows_the_password(
     changes: dict[str, str], caplog: pytest.LogCaptureFixture
 ) -> None:
     fields = {"name": "a", "email": "a@b.io", "password": CANARY} | changes
@@ -226,7 +226,7 @@ def test_no_error_log_or_traceback_of_the_sdk_shows_it(
 
     error = caught.value
     stack = traceback.TracebackException.from_exception(error, capture_locals=True)
-    # The locals of this test hold it; those of the package do not.
+    # It is in the local variables of this test, and in none of the package.
     shown = [
         f"{name} = {value}"
         for frame in stack.stack
@@ -249,7 +249,7 @@ def test_no_error_log_or_traceback_of_the_sdk_shows_it(
     assert isinstance(pickle.loads(pickle.dumps(error)), BatchRefused)
 
 
-def test_a_wrong_type_does_not_show_the_value() -> None:
+def test_the_error_of_a_wrong_type_does_not_show_the_value() -> None:
     with pytest.raises(TypeError) as caught:
         AdminCreateUser("a", "a@b.io", password=CANARY.encode())  # type: ignore[arg-type]
 

@@ -1,4 +1,4 @@
-"""A run that was cut short goes on by the same command, and says what it did."""
+"""The same command resumes an unfinished run, and logs what it does."""
 
 import fcntl
 import json
@@ -23,7 +23,7 @@ def rows(data: Path, sql: str) -> list[Any]:
     connection = sqlite3.connect(data / "anyscale.db", timeout=30)
     try:
         return connection.execute(sql).fetchall()
-    except sqlite3.OperationalError:  # not set up yet
+    except sqlite3.OperationalError:  # without a schema yet
         return []
     finally:
         connection.close()
@@ -75,7 +75,7 @@ def emails(anyscale: RunAnyscale) -> list[str]:
     return [json.loads(line)["email"] for line in lines]
 
 
-def test_the_same_command_goes_on_and_computes_no_stored_hash_again(
+def test_the_same_command_resumes_and_keeps_the_stored_hashes(
     half_hashed: Path, anyscale: RunAnyscale, data: Path
 ) -> None:
     before = hashes(data)
@@ -94,7 +94,7 @@ def test_the_same_command_goes_on_and_computes_no_stored_hash_again(
     assert not list((data / "runs").iterdir())
 
 
-def test_an_unfinished_batch_is_shown_with_who_holds_it_and_since_when(
+def test_an_unfinished_batch_is_shown_with_its_owner_and_its_times(
     half_hashed: Path, anyscale: RunAnyscale
 ) -> None:
     (batch,) = json.loads(anyscale("batch", "list", "--open", "-o", "json").stdout)
@@ -106,7 +106,7 @@ def test_an_unfinished_batch_is_shown_with_who_holds_it_and_since_when(
     assert shown["opened_at"] <= shown["touched_at"]
 
 
-def test_a_batch_that_was_dropped_meanwhile_begins_anew_and_a_line_says_so(
+def test_a_run_starts_a_new_batch_if_its_batch_was_dropped(
     half_hashed: Path, anyscale: RunAnyscale, data: Path
 ) -> None:
     ((batch_id,),) = rows(data, "select batch_id from batches")
@@ -120,7 +120,7 @@ def test_a_batch_that_was_dropped_meanwhile_begins_anew_and_a_line_says_so(
     assert len(emails(anyscale)) == 1_200
 
 
-def test_a_batch_that_expired_meanwhile_begins_anew_and_a_line_says_so(
+def test_a_run_starts_a_new_batch_if_its_batch_expired(
     half_done: Path, anyscale: RunAnyscale, data: Path
 ) -> None:
     connection = sqlite3.connect(data / "anyscale.db")
@@ -136,7 +136,7 @@ def test_a_batch_that_expired_meanwhile_begins_anew_and_a_line_says_so(
     assert "was expired: a new one begins." in result.stderr
 
 
-def test_a_file_that_was_changed_drops_the_old_batch_first(
+def test_a_changed_file_drops_the_old_batch_first(
     half_hashed: Path, anyscale: RunAnyscale, data: Path
 ) -> None:
     ((old,),) = rows(data, "select batch_id from batches")
@@ -150,7 +150,7 @@ def test_a_file_that_was_changed_drops_the_old_batch_first(
     assert rows(data, "select count(*) from users") == [(1_100,)]
 
 
-def test_other_options_drop_the_old_batch_first(half_done: Path, anyscale: RunAnyscale) -> None:
+def test_changed_options_drop_the_old_batch_first(half_done: Path, anyscale: RunAnyscale) -> None:
     result = anyscale("user", "batch-create", "-f", half_done, "--if-exists", "skip")
 
     assert result.returncode == 0, result.stderr
@@ -159,7 +159,7 @@ def test_other_options_drop_the_old_batch_first(half_done: Path, anyscale: RunAn
 
 
 @pytest.mark.parametrize("count", [1, 1_100])
-def test_emails_held_by_a_dead_run_of_this_home_are_freed_and_a_line_says_so(
+def test_the_emails_of_a_killed_run_in_this_home_are_released(
     count: int, half_done: Path, anyscale: RunAnyscale, data: Path
 ) -> None:
     ((old,),) = rows(data, "select batch_id from batches")
@@ -175,7 +175,7 @@ def test_emails_held_by_a_dead_run_of_this_home_are_freed_and_a_line_says_so(
 
 
 @pytest.mark.parametrize("count", [2, 1_200])
-def test_an_answer_that_was_lost_is_given_again(
+def test_a_result_that_could_not_be_written_is_reported_again(
     count: int, anyscale: RunAnyscale, data: Path, tmp_path: Path
 ) -> None:
     users = write_flow_users_file(tmp_path / "users.yaml", range(count))
@@ -197,11 +197,11 @@ def test_an_answer_that_was_lost_is_given_again(
         assert f"already created by batch {batch_id} at 20" in again.stderr
         assert len(json.loads(again.stdout)) == count
         assert not list((data / "runs").iterdir())
-        # As if it had been killed just before it forgot the run.
+        # As if it had been killed before it deleted the state file.
         shutil.copy(copy, kept)
 
 
-def test_a_file_that_was_changed_after_a_lost_answer_is_told_the_truth(
+def test_a_file_that_changed_after_an_unwritten_result_names_the_earlier_batch(
     anyscale: RunAnyscale, data: Path, tmp_path: Path
 ) -> None:
     users = write_flow_users_file(tmp_path / "users.yaml", range(2))
@@ -219,7 +219,7 @@ def test_a_file_that_was_changed_after_a_lost_answer_is_told_the_truth(
 
 
 @pytest.mark.parametrize("garbage", [b"", b"{", b'{"key": 1}\n', b"\xff\x00\n\n", b"[]\nnull\n"])
-def test_what_a_crash_left_of_the_runs_file_is_survived(
+def test_a_damaged_state_file_is_ignored(
     garbage: bytes, anyscale: RunAnyscale, data: Path, tmp_path: Path
 ) -> None:
     users = write_flow_users_file(tmp_path / "users.yaml", range(2))
@@ -236,7 +236,7 @@ def test_what_a_crash_left_of_the_runs_file_is_survived(
 
 
 @pytest.mark.parametrize(("count", "state"), [(2, "published"), (1_200, "open")])
-def test_another_text_of_the_same_size_and_time_begins_anew(
+def test_a_changed_file_of_the_same_size_and_time_starts_a_new_batch(
     count: int, state: str, anyscale: RunAnyscale, data: Path, tmp_path: Path
 ) -> None:
     users = write_flow_users_file(tmp_path / "users.yaml", range(count), min(count, 70))
@@ -265,7 +265,7 @@ def test_another_text_of_the_same_size_and_time_begins_anew(
     assert not list((data / "runs").iterdir())
 
 
-def test_a_command_that_only_asks_whether_a_run_is_abandoned_does_not_stop_it(
+def test_a_check_whether_a_run_is_abandoned_does_not_stop_the_run(
     anyscale: RunAnyscale, data: Path, tmp_path: Path
 ) -> None:
     users = write_flow_users_file(tmp_path / "users.yaml", range(2))
@@ -281,7 +281,7 @@ def test_a_command_that_only_asks_whether_a_run_is_abandoned_does_not_stop_it(
     assert done.returncode == 0, done.stderr
 
 
-def test_the_first_use_makes_a_data_directory_for_its_owner_alone(
+def test_the_first_command_creates_a_private_data_directory(
     anyscale: RunAnyscale, data: Path, tmp_path: Path
 ) -> None:
     anyscale("user", "batch-create", "-f", write_flow_users_file(tmp_path / "users.yaml", range(2)))
@@ -290,7 +290,7 @@ def test_the_first_use_makes_a_data_directory_for_its_owner_alone(
     assert {path.stat().st_mode & 0o077 for path in data.rglob("*")} == {0}
 
 
-def test_standard_input_cannot_be_read_again_so_its_batch_is_dropped(
+def test_an_interrupted_batch_from_standard_input_is_dropped(
     tmp_path: Path, data: Path, anyscale: RunAnyscale
 ) -> None:
     users = write_flow_users_file(tmp_path / "users.yaml", range(1_200), 200)

@@ -1,4 +1,4 @@
-"""Ctrl-C at a server: once, and by who does not want to wait."""
+"""Ctrl-C at a server, once and twice."""
 
 import json
 import socket
@@ -19,28 +19,30 @@ def database(tmp_path: Path) -> str:
     return f"sqlite:////{tmp_path.relative_to('/')}/anyscale.db"
 
 
-def said(server: ServerProcess) -> list[tuple[str, str]]:
-    """Give level and event of all that it told."""
+def logged(server: ServerProcess) -> list[tuple[str, str]]:
+    """Give level and event of each log line."""
     lines = [json.loads(line) for line in server.log.read_text(encoding="utf-8").splitlines()]
     return [(line["level"], line["event"]) for line in lines]
 
 
-def begun(server: ServerProcess) -> socket.socket:
-    """Begin a request whose body never arrives."""
+def start_request(server: ServerProcess) -> socket.socket:
+    """Send a request without the end of its body."""
     client = socket.create_connection(("127.0.0.1", server.port), timeout=30)
     client.sendall(b"POST /v1/sessions HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
-    while "anyscale_http_requests_in_progress 2.0" not in figures(server):  # it, and who asks
+    while "anyscale_http_requests_in_progress 2.0" not in metrics(
+        server
+    ):  # it, and the one for the metrics
         time.sleep(0.02)
     return client
 
 
-def figures(server: ServerProcess) -> str:
+def metrics(server: ServerProcess) -> str:
     with urllib.request.urlopen(f"{server.url}/metrics", timeout=30) as answer:
         text: str = answer.read().decode()
     return text
 
 
-def test_ctrl_c_before_anything_is_loaded_is_no_traceback() -> None:
+def test_ctrl_c_before_the_imports_shows_no_traceback() -> None:
     interrupted = (
         "import sys\n"
         "class Interrupting:\n"
@@ -58,15 +60,15 @@ def test_ctrl_c_before_anything_is_loaded_is_no_traceback() -> None:
 
 def wait_for(server: ServerProcess, event: str, times: int = 1) -> None:
     deadline = time.monotonic() + 30
-    while sum(told.startswith(event) for _, told in said(server)) < times:
-        assert time.monotonic() < deadline, said(server)
+    while sum(line.startswith(event) for _, line in logged(server)) < times:
+        assert time.monotonic() < deadline, logged(server)
         time.sleep(0.02)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("ask", [ServerProcess.interrupt, ServerProcess.stop])
 @pytest.mark.parametrize("pause", [0.0, 0.1, 0.2, 0.3, 0.4])
-def test_a_server_that_is_asked_to_end_while_it_starts_ends_in_order(
+def test_a_server_that_is_stopped_during_its_start_ends_in_order(
     database: str,
     tmp_path: Path,
     workers: int,
@@ -81,7 +83,7 @@ def test_a_server_that_is_asked_to_end_while_it_starts_ends_in_order(
         ask(server)
 
         assert server.ended() == 0
-        assert not [event for level, event in said(server) if level == "error"]
+        assert not [event for level, event in logged(server) if level == "error"]
     finally:
         server.kill()
 
@@ -99,13 +101,13 @@ def test_a_second_ctrl_c_ends_a_server_without_a_traceback(
 
         assert server.ended() == 0
         assert "Traceback" not in server.log.read_text(encoding="utf-8")
-        assert not [event for level, event in said(server) if level == "error"]
+        assert not [event for level, event in logged(server) if level == "error"]
 
 
-def test_a_first_ctrl_c_waits_for_a_request_and_a_second_one_cuts_it_off(
+def test_a_first_ctrl_c_waits_for_a_request_and_a_second_one_cancels_it(
     database: str, tmp_path: Path
 ) -> None:
-    with ServerProcess(database, tmp_path) as server, closing(begun(server)) as client:
+    with ServerProcess(database, tmp_path) as server, closing(start_request(server)) as client:
         server.interrupt()
         wait_for(server, "Waiting for connections to close")
         server.interrupt()
@@ -114,11 +116,11 @@ def test_a_first_ctrl_c_waits_for_a_request_and_a_second_one_cuts_it_off(
         head, _, body = client.makefile("rb").read().partition(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 503 ")
         assert b'"code":"server_unreachable"' in body
-        assert not [event for level, event in said(server) if level == "error"]
+        assert not [event for level, event in logged(server) if level == "error"]
 
 
 def test_a_first_ctrl_c_lets_a_request_finish(database: str, tmp_path: Path) -> None:
-    with ServerProcess(database, tmp_path) as server, closing(begun(server)) as client:
+    with ServerProcess(database, tmp_path) as server, closing(start_request(server)) as client:
         server.interrupt()
         wait_for(server, "Waiting for connections to close")
         client.sendall(b" " * 98 + b"}")
