@@ -17,7 +17,7 @@ from anyscale.errors import (
     Unavailable,
     UserAmbiguous,
 )
-from anyscale.server.http.errors import _title
+from anyscale.server.http.errors import title_of
 
 EXAMPLES: list[AnyscaleError] = [
     BatchRefused([Problem(index=0, field="email", code="email_exists", detail="it has one")]),
@@ -69,4 +69,4 @@ def test_a_problem_is_a_line_that_an_editor_can_jump_to() -> None:
 def test_the_title_of_a_status_does_not_depend_on_the_version_of_python(
     status: int, title: str
 ) -> None:
-    assert _title(status) == title
+    assert title_of(status) == title

@@ -1,4 +1,4 @@
-"""A control plane: its store and its rules, put together as the settings say."""
+"""The composition root: creates the store and the services of a control plane from its settings."""
 
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -7,7 +7,9 @@ from anyscale.errors import StoreUnavailable
 from anyscale.server.core.audit.log import AuditLog
 from anyscale.server.core.batches.service import BatchService
 from anyscale.server.core.hashing.pool import OWASP, PasswordHashPool, Profile
+from anyscale.server.core.login.options import LoginOptions
 from anyscale.server.core.login.sessions import SessionService
+from anyscale.server.core.time_units import DAY_MS
 from anyscale.server.core.tokens.api_tokens import TokenService
 from anyscale.server.core.users.lifecycle import UserLifecycle
 from anyscale.server.core.users.owners import OwnerService
@@ -23,15 +25,13 @@ if TYPE_CHECKING:
 
 __all__ = ["ControlPlane"]
 
-_DAY = 24 * 60 * 60 * 1000
-
 
 class ControlPlane:
-    """A control plane over one database.
+    """The services of a control plane, over one database.
 
     Args:
         settings: the operator's.
-        create: whether the database is made, or brought up, if need be.
+        create: whether to create or migrate the database if needed.
         profile: the parameters of password hashes.
         hash_in_processes: whether worker processes hash, as in a server, and not threads.
 
@@ -52,7 +52,7 @@ class ControlPlane:
         self.hashing = PasswordHashPool(profile, in_processes=hash_in_processes)
         self.users = UserQueries(self.store)
         self.tokens = TokenService(self.store)
-        self.trail = AuditLog(self.store)
+        self.audit_log = AuditLog(self.store)
         self.sessions = SessionService(self.store)
         self._profile, self._hash_in_processes = profile, hash_in_processes
         self.batches = BatchService(
@@ -63,7 +63,7 @@ class ControlPlane:
             expiry_days=settings.batch_expiry_days,
             sso=settings.sso,
         )
-        self.accounts = UserLifecycle(self.store)
+        self.lifecycle = UserLifecycle(self.store)
         self.links = PasswordLinkService(
             self.store,
             settings.address,
@@ -73,57 +73,76 @@ class ControlPlane:
         )
 
     @cached_property
-    def sign_in(self) -> "PasswordService":
-        """What people do with passwords. Loaded where they do: it costs a command 100 ms."""
+    def passwords(self) -> "PasswordService":
+        """Sign-in by password, and changes of passwords. Imported on use: it takes 100 ms."""
         from anyscale.server.core.login.password_change import PasswordService
 
         hashing = PasswordHashPool(self._profile, in_processes=self._hash_in_processes)
         days = self.settings.initial_password_days
-        return PasswordService(self.store, hashing, self.trail, self.settings.policy, days)
+        return PasswordService(self.store, hashing, self.audit_log, self.settings.policy, days)
+
+    @cached_property
+    def oidc(self) -> "OidcLogin | None":
+        """Sign-in at the identity provider; None without one. Imported on use: it takes 200 ms."""
+        if self.settings.provider is None:
+            return None
+        from anyscale.server.core.oidc.login import OidcLogin
+
+        return OidcLogin(self.store, self.settings.provider, self.settings.address())
+
+    @property
+    def login_options(self) -> LoginOptions:
+        """The sign-in methods."""
+        policy = self.settings.policy
+        return LoginOptions(
+            has_passwords=not policy.sso_only,
+            has_sso=self.settings.sso,
+            password_min_length=policy.password_min_length,
+        )
 
     @property
     def owners(self) -> OwnerService:
-        """What makes owners, for the operator alone."""
+        """Creates owners, for the operator."""
         sso_only = self.settings.policy.sso_only
-        return OwnerService(self.store, self.hashing, self.accounts, self.links, sso_only=sso_only)
+        return OwnerService(self.store, self.hashing, self.lifecycle, self.links, sso_only=sso_only)
 
-    def require_begun(self) -> None:
-        """Make sure that there is anything to look at in a database that is not to be made.
+    def require_initialized(self) -> None:
+        """Check that the database has tables.
 
         Raises:
-            StoreUnavailable: nothing was ever set up in it.
+            StoreUnavailable: it has none.
         """
         if self.store.is_blank:
             raise StoreUnavailable(NOTHING_YET)
 
+    def check_database(self) -> None:
+        """Check that the database responds and has the schema of this version.
+
+        Raises:
+            StoreUnavailable: it does not.
+        """
+        self.store.ready()
+
     def now(self) -> int:
-        """Give the time, in milliseconds since 1970, as the database has it."""
+        """Return the time of the database, in milliseconds since 1970."""
         with self.store.read() as tx:
             return tx.now()
 
-    @cached_property
-    def sso(self) -> "OidcLogin":
-        """Signing in at the identity provider, of which there has to be one. Loaded likewise."""
-        from anyscale.server.core.oidc.login import OidcLogin
-
-        assert self.settings.provider
-        return OidcLogin(self.store, self.settings.provider, self.settings.address())
-
     def clean_up(self) -> None:
-        """Drop batches that nobody touched for long, and forget what was kept long enough."""
+        """Expire batches that were not continued, and delete what was stored long enough."""
         self.batches.expire()
         self.sessions.forget()
         with self.store.write() as tx:
             now = tx.now()
-            tx.chunks.purge_conflicts(now - self.settings.report_days * _DAY)
-            tx.batches.purge(now - self.settings.report_days * _DAY)
+            tx.chunks.purge_conflicts(now - self.settings.report_days * DAY_MS)
+            tx.batches.purge(now - self.settings.report_days * DAY_MS)
         if self.settings.audit_days is not None:
-            self.trail.forget(now - self.settings.audit_days * _DAY)
+            self.audit_log.forget(now - self.settings.audit_days * DAY_MS)
 
     def close(self) -> None:
-        """Let go of the threads and the database."""
-        if "sign_in" in self.__dict__:
-            self.sign_in.close()
+        """Stop the threads and worker processes, and close the database."""
+        if "passwords" in self.__dict__:
+            self.passwords.close()
         self.hashing.close()
         self.store.close()
 

@@ -82,7 +82,7 @@ def _prepare() -> None:
     try:
         if not plane.tokens.any_exists():
             _log.warning("no token yet: make one by `anyscale server create-token`")
-        plane.trail.log_head()
+        plane.audit_log.log_head()
     finally:
         plane.close()
 

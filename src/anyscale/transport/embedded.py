@@ -198,16 +198,16 @@ class EmbeddedTransport:
         return plane.users.with_name(name) if (plane := self._listed) else []
 
     def suspend(self, user_id: str) -> None:
-        self._writer_for(user_id).accounts.suspend(user_id, self._caller)
+        self._writer_for(user_id).lifecycle.suspend(user_id, self._caller)
 
     def restore(self, user_id: str) -> None:
-        self._writer_for(user_id).accounts.restore(user_id, self._caller)
+        self._writer_for(user_id).lifecycle.restore(user_id, self._caller)
 
     def delete(self, user_id: str) -> None:
-        self._writer_for(user_id).accounts.delete(user_id, self._caller)
+        self._writer_for(user_id).lifecycle.delete(user_id, self._caller)
 
     def set_role(self, user_id: str, role: str) -> None:
-        self._writer_for(user_id).accounts.set_role(user_id, role, self._caller)
+        self._writer_for(user_id).lifecycle.set_role(user_id, role, self._caller)
 
     def set_password_links(self, user_ids: Sequence[str]) -> list[PasswordLink]:
         if not user_ids and not self._existing:
@@ -218,7 +218,7 @@ class EmbeddedTransport:
         return self._reader_for(batch_id).links.without_credentials(batch_id, after, limit)
 
     def audit(self, after: int, limit: int) -> list[AuditEntry]:
-        return plane.trail.page(after, limit) if (plane := self._listed) else []
+        return plane.audit_log.page(after, limit) if (plane := self._listed) else []
 
     def cancel_retries(self) -> None:
         """Do nothing: no call is repeated here."""

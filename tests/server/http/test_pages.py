@@ -290,4 +290,4 @@ def test_who_is_not_signed_in_is_sent_to_do_so_and_it_is_no_refusal(come: Come) 
     jane.cookies["__Host-session"] = "gone"
     assert get(jane, "/").headers["location"] == "/sign-in?note=ended"
     (plane,) = planes
-    assert not [one for one in plane.trail.page(0, 100) if one.event == "access.denied"]
+    assert not [one for one in plane.audit_log.page(0, 100) if one.event == "access.denied"]

@@ -14,12 +14,8 @@ from tests.support.users import NEW_PASSWORD, PASSWORD, create_accounts
 from anyscale.audit_log import verify
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.secrets import hash_of, new_secret
-from anyscale.server.http.login.schemas import (
-    ChangePasswordRequest,
-    CreatedToken,
-    LoginRequest,
-    SetPasswordRequest,
-)
+from anyscale.server.http.account.schemas import ChangePasswordRequest, CreatedToken
+from anyscale.server.http.login.schemas import LoginRequest, SetPasswordRequest
 from anyscale.server.store.records import LinkRecord
 
 SESSION, DEVICE = "__Host-session", "__Host-device"
@@ -341,7 +337,7 @@ def test_a_session_that_there_is_not_is_refused_and_noted(
         assert client.request("GET", "/v1/me").status == 401
     client.cookies = {}
     with closing(deployment.control_plane()) as plane:
-        entries = plane.trail.page(0, 100)
+        entries = plane.audit_log.page(0, 100)
     refused = [entry for entry in entries if entry.event == "access.denied"]
     assert [one.actor for one in refused] == ["anonymous"]
     assert '"call":"GET /v1/me"' in refused[0].data

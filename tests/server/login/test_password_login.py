@@ -64,7 +64,7 @@ def account(plane: ControlPlane, email: str = EMAIL) -> AccountRecord:
 
 
 def by_password(plane: ControlPlane, email: str, password: str, browser: ClientInfo) -> LoginResult:
-    login = plane.sign_in.password_login
+    login = plane.passwords.password_login
     return login.login(login.prepare(email, password, browser))
 
 
@@ -92,7 +92,7 @@ def later(plane: ControlPlane, milliseconds: int) -> None:
 
 
 def events(plane: ControlPlane) -> list[tuple[str, str]]:
-    return [(entry.event, entry.actor) for entry in plane.trail.page(0, 1_000)]
+    return [(entry.event, entry.actor) for entry in plane.audit_log.page(0, 1_000)]
 
 
 def suspend(plane: ControlPlane) -> None:
@@ -178,7 +178,7 @@ def test_a_session_of_somebody_else_in_the_browser_ends_as_well(plane: ControlPl
         now, user_id = tx.now(), account(plane, other).user_id
         tx.links.replace(LinkRecord(user_id, hash_of("link"), "local:test", now, now + _DAY))
 
-    second = plane.sign_in.by_link("link", CHOSEN, again)
+    second = plane.passwords.by_link("link", CHOSEN, again)
 
     with pytest.raises(NotAuthenticated):
         plane.sessions.authenticate(first.session)
@@ -205,7 +205,7 @@ def test_two_who_sign_in_by_link_in_each_others_browser_at_once_both_get_in(
         def enter(secret: str, session: str, number: int = number, start: Barrier = start) -> None:
             start.wait()
             browser = structs.replace(HOME, session=session)
-            plane.sign_in.by_link(secret, f"{CHOSEN} {number} {secret}", browser)
+            plane.passwords.by_link(secret, f"{CHOSEN} {number} {secret}", browser)
 
         def leave(session: str, start: Barrier = start) -> None:
             member = plane.sessions.authenticate(session)
@@ -251,7 +251,7 @@ def test_a_refusal_is_in_the_trail_under_the_id_of_whose_account_it_was(
 ) -> None:
     with pytest.raises(InvalidCredentials):
         at_home(plane, password="wrong password")
-    plane.sign_in.close()
+    plane.passwords.close()
     assert ("access.denied", f"user:{account(plane).user_id}") in events(plane)
 
 
@@ -271,8 +271,8 @@ def test_where_sso_is_the_only_way_there_are_no_passwords(store_deployment: Depl
     with closing(store_deployment.control_plane(structs.replace(POLICY, sso_only=True))) as plane:
         calls: list[Callable[[], object]] = [
             lambda: at_home(plane),
-            lambda: plane.sign_in.link_account("secret"),
-            lambda: plane.sign_in.by_link("secret", CHOSEN, HOME),
+            lambda: plane.passwords.link_account("secret"),
+            lambda: plane.passwords.by_link("secret", CHOSEN, HOME),
         ]
         for call in calls:
             with pytest.raises(NotPermitted, match="SSO"):
@@ -289,7 +289,7 @@ def test_who_signs_in_by_a_given_password_must_change_it_first(plane: ControlPla
     with pytest.raises(PasswordChangeNeeded):
         member.require_own_password()
 
-    changed = plane.sign_in.change_password(member, PASSWORD, CHOSEN, HOME)
+    changed = plane.passwords.change_password(member, PASSWORD, CHOSEN, HOME)
 
     assert not changed.must_change_password
     plane.sessions.authenticate(changed.session).require_own_password()
@@ -308,7 +308,7 @@ def test_a_given_password_ends_after_its_days_and_a_chosen_one_does_not(
         at_home(plane)
     with pytest.raises(InvalidCredentials):
         at_home(plane, password="wrong password")
-    signed_in = plane.sign_in.by_link(link(plane), CHOSEN, HOME)
+    signed_in = plane.passwords.by_link(link(plane), CHOSEN, HOME)
     assert not signed_in.must_change_password
     later(plane, 1_000 * _DAY)
     at_home(plane, password=CHOSEN)
@@ -333,7 +333,7 @@ def test_a_new_password_is_held_against_the_policy(
 ) -> None:
     member = plane.sessions.authenticate(at_home(plane).session)
     with pytest.raises(PasswordRefused, match=said) as refused:
-        plane.sign_in.change_password(member, PASSWORD, new, HOME)
+        plane.passwords.change_password(member, PASSWORD, new, HOME)
     assert new not in str(refused.value)
     at_home(plane)
 
@@ -341,13 +341,13 @@ def test_a_new_password_is_held_against_the_policy(
 def test_changing_takes_the_current_password(plane: ControlPlane) -> None:
     member = plane.sessions.authenticate(at_home(plane).session)
     with pytest.raises(InvalidCredentials, match="current password"):
-        plane.sign_in.change_password(member, "wrong password", CHOSEN, HOME)
+        plane.passwords.change_password(member, "wrong password", CHOSEN, HOME)
 
 
 def test_changing_ends_every_session_and_begins_a_new_one(plane: ControlPlane) -> None:
     elsewhere, here = at_home(plane).session, at_home(plane).session
     member = plane.sessions.authenticate(here)
-    changed = plane.sign_in.change_password(member, PASSWORD, CHOSEN, HOME)
+    changed = plane.passwords.change_password(member, PASSWORD, CHOSEN, HOME)
     for old in (elsewhere, here):
         with pytest.raises(NotAuthenticated):
             plane.sessions.authenticate(old)
@@ -361,7 +361,7 @@ def test_of_two_changes_at_once_one_is_done(plane: ControlPlane) -> None:
 
     def change(number: int) -> LoginResult | AnyscaleError:
         try:
-            return plane.sign_in.change_password(member, PASSWORD, f"{CHOSEN} {number}", HOME)
+            return plane.passwords.change_password(member, PASSWORD, f"{CHOSEN} {number}", HOME)
         except (InvalidCredentials, NotAuthenticated) as error:
             return error
 
@@ -378,12 +378,12 @@ def test_of_two_changes_at_once_one_is_done(plane: ControlPlane) -> None:
 def test_a_link_sets_a_password_and_signs_in_and_works_once(plane: ControlPlane) -> None:
     old = at_home(plane).session
     secret = link(plane)
-    assert plane.sign_in.link_account(secret).email == EMAIL
-    signed_in = plane.sign_in.by_link(secret, CHOSEN, HOME)
+    assert plane.passwords.link_account(secret).email == EMAIL
+    signed_in = plane.passwords.by_link(secret, CHOSEN, HOME)
     assert plane.sessions.authenticate(signed_in.session).session.way == "link"
     assert not signed_in.must_change_password
     at_home(plane, password=CHOSEN)
-    for call in (plane.sign_in.link_account, lambda s: plane.sign_in.by_link(s, CHOSEN, HOME)):
+    for call in (plane.passwords.link_account, lambda s: plane.passwords.by_link(s, CHOSEN, HOME)):
         with pytest.raises(LinkInvalid):
             call(secret)
     with pytest.raises(NotAuthenticated):
@@ -391,28 +391,28 @@ def test_a_link_sets_a_password_and_signs_in_and_works_once(plane: ControlPlane)
 
 
 def test_a_link_gives_a_way_in_to_who_had_none(plane: ControlPlane) -> None:
-    plane.sign_in.by_link(link(plane, "none@example.com"), CHOSEN, HOME)
+    plane.passwords.by_link(link(plane, "none@example.com"), CHOSEN, HOME)
     at_home(plane, "none@example.com", CHOSEN)
 
 
 def test_a_refused_password_leaves_the_link_good(plane: ControlPlane) -> None:
     secret = link(plane)
     with pytest.raises(PasswordRefused):
-        plane.sign_in.by_link(secret, "short", HOME)
-    plane.sign_in.by_link(secret, CHOSEN, HOME)
+        plane.passwords.by_link(secret, "short", HOME)
+    plane.passwords.by_link(secret, CHOSEN, HOME)
 
 
 def test_a_link_that_is_too_old_or_unknown_or_of_a_suspended_account_is_none(
     plane: ControlPlane,
 ) -> None:
     with pytest.raises(LinkInvalid):
-        plane.sign_in.by_link("unknown", CHOSEN, HOME)
+        plane.passwords.by_link("unknown", CHOSEN, HOME)
     with pytest.raises(LinkInvalid):
-        plane.sign_in.by_link(link(plane, days=0), CHOSEN, HOME)
+        plane.passwords.by_link(link(plane, days=0), CHOSEN, HOME)
     secret = link(plane)
     suspend(plane)
     with pytest.raises(LinkInvalid):
-        plane.sign_in.by_link(secret, CHOSEN, HOME)
+        plane.passwords.by_link(secret, CHOSEN, HOME)
 
 
 def test_of_eight_who_use_one_link_at_once_one_gets_in(plane: ControlPlane) -> None:
@@ -420,7 +420,7 @@ def test_of_eight_who_use_one_link_at_once_one_gets_in(plane: ControlPlane) -> N
 
     def use(number: int) -> bool:
         try:
-            plane.sign_in.by_link(secret, f"{CHOSEN} {number}", HOME)
+            plane.passwords.by_link(secret, f"{CHOSEN} {number}", HOME)
         except LinkInvalid:
             return False
         return True
@@ -470,7 +470,7 @@ def test_sessions_of_a_suspended_account_are_over(plane: ControlPlane) -> None:
 def test_a_member_ends_one_of_her_sessions_or_all_others_and_nobody_elses(
     plane: ControlPlane,
 ) -> None:
-    plane.sign_in.by_link(link(plane, "none@example.com"), CHOSEN, HOME)
+    plane.passwords.by_link(link(plane, "none@example.com"), CHOSEN, HOME)
     stranger = plane.sessions.authenticate(at_home(plane, "none@example.com", CHOSEN).session)
     first, second, third = (at_home(plane).session for _ in range(3))
     member = plane.sessions.authenticate(third)
@@ -525,7 +525,7 @@ _TABLES = ("users", "sessions", "devices", "links", "audit")
 
 def together(plane: ControlPlane, *sign_ins: tuple[str, str, ClientInfo]) -> list[str]:
     """Sign in at the same time; return the user id or the error's message of each, in order."""
-    login = plane.sign_in.password_login
+    login = plane.passwords.password_login
     start = Barrier(len(sign_ins))
 
     def sign_in(sign_in: tuple[str, str, ClientInfo]) -> str:
@@ -567,22 +567,22 @@ def test_each_of_several_gets_the_own_answer(plane: ControlPlane) -> None:
     expected = [jane_id, wrong, wrong, suspended, wrong, kim_id, kim_id]
     assert [answer.partition(":")[0] for answer in answers] == expected
     assert [sessions_of(plane, email) for email in (EMAIL, kim, lee)] == [1, 2, 0]
-    plane.sign_in.close()  # refusals are noted a moment later
-    events = [entry.event for entry in plane.trail.page(0, 100)]
+    plane.passwords.close()  # refusals are noted a moment later
+    events = [entry.event for entry in plane.audit_log.page(0, 100)]
     assert events.count("session.created") == 3
 
 
 def test_a_password_that_is_changed_while_it_is_checked_is_wrong(
     plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    verify = plane.sign_in._hashing.verify
+    verify = plane.passwords._hashing.verify
 
     def meanwhile(password_hash: str | None, password: str) -> bool:
         is_right = verify(password_hash, password)
-        plane.sign_in.by_link(link(plane), CHOSEN, HOME)
+        plane.passwords.by_link(link(plane), CHOSEN, HOME)
         return is_right
 
-    monkeypatch.setattr(plane.sign_in._hashing, "verify", meanwhile)
+    monkeypatch.setattr(plane.passwords._hashing, "verify", meanwhile)
     with pytest.raises(InvalidCredentials, match="email or password is wrong"):
         at_home(plane)
     assert sessions_of(plane, EMAIL) == 1  # the link's
@@ -591,7 +591,7 @@ def test_a_password_that_is_changed_while_it_is_checked_is_wrong(
 def test_a_rate_limit_is_checked_before_the_hash_and_a_known_browser_may_go_on(
     plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    login, device = plane.sign_in.password_login, at_home(plane).device
+    login, device = plane.passwords.password_login, at_home(plane).device
     login.prepare(EMAIL, PASSWORD, HOME)
     assert [failing(plane, HOME) for _ in range(10)] == [InvalidCredentials] * 10
     with pytest.raises(TooManyFailedLogins):
@@ -602,10 +602,10 @@ def test_a_rate_limit_is_checked_before_the_hash_and_a_known_browser_may_go_on(
 def test_an_attempt_that_waited_is_checked_again_before_its_hash(
     plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    login = plane.sign_in.password_login
+    login = plane.passwords.password_login
     attempt = login.prepare(EMAIL, PASSWORD, HOME)
     assert [failing(plane, HOME) for _ in range(10)] == [InvalidCredentials] * 10
-    monkeypatch.setattr(plane.sign_in._hashing, "verify", None)
+    monkeypatch.setattr(plane.passwords._hashing, "verify", None)
     with pytest.raises(TooManyFailedLogins):
         login.login(attempt)
 
@@ -633,14 +633,14 @@ def test_who_guesses_several_times_at_once_has_no_more_guesses(plane: ControlPla
 def test_the_right_password_at_the_limit_tells_nothing(
     plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    verify = plane.sign_in._hashing.verify
+    verify = plane.passwords._hashing.verify
 
     def meanwhile(password_hash: str | None, password: str) -> bool:
         monkeypatch.undo()
         assert [failing(plane, HOME) for _ in range(10)] == [InvalidCredentials] * 10
         return verify(password_hash, password)
 
-    monkeypatch.setattr(plane.sign_in._hashing, "verify", meanwhile)
+    monkeypatch.setattr(plane.passwords._hashing, "verify", meanwhile)
     with pytest.raises(TooManyFailedLogins):
         at_home(plane)
 
@@ -760,12 +760,12 @@ def test_the_link_is_a_way_in_for_who_never_signed_in_and_is_guessed_at(
 ) -> None:
     for number in range(110):
         failing(plane, ClientInfo(f"203.0.113.{number}", "curl"))
-    device = plane.sign_in.by_link(link(plane), CHOSEN, HOME).device
+    device = plane.passwords.by_link(link(plane), CHOSEN, HOME).device
     by_password(plane, EMAIL, CHOSEN, structs.replace(HOME, device=device))
 
 
 def test_a_device_is_known_for_its_own_account_and_not_for_ever(plane: ControlPlane) -> None:
-    device = plane.sign_in.by_link(link(plane, "none@example.com"), CHOSEN, HOME).device
+    device = plane.passwords.by_link(link(plane, "none@example.com"), CHOSEN, HOME).device
     mine = at_home(plane).device
     for number in range(110):
         failing(plane, ClientInfo(f"203.0.113.{number}", "curl"))
@@ -779,7 +779,7 @@ def test_a_device_is_known_for_its_own_account_and_not_for_ever(plane: ControlPl
 def test_two_people_may_share_a_browser(plane: ControlPlane) -> None:
     device = at_home(plane).device
     shared = structs.replace(HOME, device=device)
-    assert plane.sign_in.by_link(link(plane, "none@example.com"), CHOSEN, shared).device == device
+    assert plane.passwords.by_link(link(plane, "none@example.com"), CHOSEN, shared).device == device
     for number in range(110):
         for email in (EMAIL, "none@example.com"):
             failing(plane, ClientInfo(f"2001:db8:0:{number:x}::1", "curl"), email)
@@ -817,7 +817,7 @@ def test_a_browser_that_signed_in_before_has_its_guesses_wherever_it_is(
 def test_a_changed_password_makes_strangers_of_all_other_browsers(plane: ControlPlane) -> None:
     old = at_home(plane).device
     member = plane.sessions.authenticate(at_home(plane).session)
-    here = plane.sign_in.change_password(member, PASSWORD, CHOSEN, HOME).device
+    here = plane.passwords.change_password(member, PASSWORD, CHOSEN, HOME).device
     for number in range(110):
         failing(plane, ClientInfo(f"203.0.113.{number}", "curl"))
     with pytest.raises(TooManyFailedLogins):
@@ -828,20 +828,20 @@ def test_a_changed_password_makes_strangers_of_all_other_browsers(plane: Control
 def test_a_changed_password_ends_the_link_that_was_not_used(plane: ControlPlane) -> None:
     member = plane.sessions.authenticate(at_home(plane).session)
     secret = link(plane)
-    plane.sign_in.change_password(member, PASSWORD, CHOSEN, HOME)
+    plane.passwords.change_password(member, PASSWORD, CHOSEN, HOME)
     with pytest.raises(LinkInvalid):
-        plane.sign_in.by_link(secret, CHOSEN, HOME)
+        plane.passwords.by_link(secret, CHOSEN, HOME)
 
 
 def test_whose_session_ended_meanwhile_changes_no_password(plane: ControlPlane) -> None:
     member = plane.sessions.authenticate(at_home(plane).session)
     plane.sessions.end(member, member.session.session_id)
     with pytest.raises(NotAuthenticated):
-        plane.sign_in.change_password(member, PASSWORD, CHOSEN, HOME)
+        plane.passwords.change_password(member, PASSWORD, CHOSEN, HOME)
     member = plane.sessions.authenticate(at_home(plane).session)
     suspend(plane)
     with pytest.raises(NotAuthenticated):
-        plane.sign_in.change_password(member, PASSWORD, CHOSEN, HOME)
+        plane.passwords.change_password(member, PASSWORD, CHOSEN, HOME)
 
 
 def test_addresses_of_ipv4_are_told_apart_in_the_form_of_ipv6(plane: ControlPlane) -> None:

@@ -81,7 +81,7 @@ def cookie(**changes: Any) -> Tamper:
 
 def begun(**changes: Any) -> Tamper:
     def tamper(login: TamperedLogin) -> None:
-        login.cookie = login.cookie | {"begun": login.cookie["begun"] | changes}
+        login.cookie = login.cookie | {"request": login.cookie["request"] | changes}
 
     return tamper
 
@@ -122,7 +122,7 @@ BROWSERS: Mapping[str, tuple[Tamper, str, str]] = {
     "with a cookie that is too old": (cookie(at=time.time() - 601), "expired", "cookie_expired"),
     "with a cookie from the future": (cookie(at=time.time() + AWAY), "expired", "cookie_expired"),
     "with a cookie from no time": (cookie(at=None), "expired", "cookie_garbled"),
-    "with a cookie of another kind": (cookie(begun=None), "expired", "cookie_garbled"),
+    "with a cookie of another kind": (cookie(request=None), "expired", "cookie_garbled"),
     "with a cookie that is garbled": (garbled("%%%"), "expired", "cookie_garbled"),
     "with a cookie that is a number": (garbled("MQ"), "expired", "cookie_garbled"),
     "with the cookie of another provider": (
@@ -205,7 +205,7 @@ def test_a_provider_that_does_not_promise_to_name_itself_names_no_other(
 
 def test_two_sign_ins_never_share_what_is_secret(login: TamperedLogin) -> None:
     login.start()
-    first, kept = login.authorization_params, login.cookie["begun"]
+    first, kept = login.authorization_params, login.cookie["request"]
     login.start()
     for name in ("state", "nonce", "code_challenge"):
         assert len(login.authorization_params[name]) == 43

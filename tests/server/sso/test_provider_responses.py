@@ -199,7 +199,8 @@ def rotated(login: TamperedLogin, *published: str) -> None:
 
 def later(login: TamperedLogin, seconds: float) -> None:
     """Let time pass for what is remembered of the provider."""
-    provider = login.control_plane.sso.provider
+    assert login.control_plane.oidc
+    provider = login.control_plane.oidc.provider
     kept: Any
     for kept in (provider._metadata, provider._keys):
         if kept._kept:

@@ -86,7 +86,7 @@ def test_a_collaborator_publishes_nothing(plane: ControlPlane) -> None:
 def test_what_is_done_to_tokens_is_in_the_trail(plane: ControlPlane) -> None:
     plane.tokens.create("ann", "owner", 7, "local:root")
     plane.tokens.revoke("ann", "local:joe")
-    entries = plane.trail.page(0, 10)
+    entries = plane.audit_log.page(0, 10)
     assert [(e.event, e.actor) for e in entries] == [
         ("token.created", "local:root"),
         ("token.revoked", "local:joe"),
@@ -99,8 +99,8 @@ def test_old_entries_are_forgotten_and_the_rest_still_verifies(plane: ControlPla
         plane.tokens.create(name, "owner", None, "local:root")
     with plane.store.read() as tx:
         now = tx.now()
-    plane.trail.forget(now + 1)
-    entries = plane.trail.page(0, 10)
+    plane.audit_log.forget(now + 1)
+    entries = plane.audit_log.page(0, 10)
     assert [(e.number, e.event) for e in entries] == [(4, "token.created"), (5, "audit.forgotten")]
     assert verify(entries).fault is None
 

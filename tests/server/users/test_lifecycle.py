@@ -44,7 +44,7 @@ def owners(plane: ControlPlane, *names: str) -> list[str]:
     """Create owners; give their ids."""
     found = made(plane, *names)
     for user_id in found:
-        plane.accounts.set_role(user_id, "owner", LOCAL)
+        plane.lifecycle.set_role(user_id, "owner", LOCAL)
     return found
 
 
@@ -67,11 +67,11 @@ def by_token(plane: ControlPlane, user_id: str) -> Principal:
 
 
 def events(plane: ControlPlane, after: int = 0) -> list[tuple[str, str, str]]:
-    return [(e.event, e.actor, e.subject) for e in plane.trail.page(after, 1000)]
+    return [(e.event, e.actor, e.subject) for e in plane.audit_log.page(after, 1000)]
 
 
 def last_number(plane: ControlPlane) -> int:
-    return plane.trail.page(0, 1000)[-1].number
+    return plane.audit_log.page(0, 1000)[-1].number
 
 
 # Each of the four
@@ -82,14 +82,14 @@ def test_a_suspended_person_is_out_at_once_and_back_when_restored(plane: Control
     secret = signed_in(plane, jane)
     token, _ = plane.tokens.create_personal(jane, "laptop", None)
 
-    plane.accounts.suspend(jane, LOCAL)
+    plane.lifecycle.suspend(jane, LOCAL)
 
     assert sessions(plane, jane) == []
     with pytest.raises(NotAuthenticated):
         plane.sessions.authenticate(secret)
     with pytest.raises(NotAuthenticated, match="the token 'laptop' is suspended: ask an admin"):
         plane.tokens.authenticate(token)
-    plane.accounts.restore(jane, LOCAL)
+    plane.lifecycle.restore(jane, LOCAL)
     assert plane.tokens.authenticate(token)[1].role == "owner"
     with pytest.raises(NotAuthenticated):
         plane.sessions.authenticate(secret)
@@ -103,7 +103,7 @@ def test_of_a_deleted_person_the_trail_alone_holds_the_id(
     token, _ = plane.tokens.create_personal(jane, "laptop", None)
     plane.links.create([jane, joe], LOCAL)
 
-    plane.accounts.delete(jane, LOCAL)
+    plane.lifecycle.delete(jane, LOCAL)
 
     assert account_emails(plane) == ["joe@example.com"]
     with pytest.raises(NotAuthenticated, match="unknown"):
@@ -122,7 +122,7 @@ def test_a_new_role_ends_the_sessions_that_had_the_old_one(plane: ControlPlane) 
     signed_in(plane, jane)
     signed_in(plane, joe)
 
-    plane.accounts.set_role(jane, "collaborator", LOCAL)
+    plane.lifecycle.set_role(jane, "collaborator", LOCAL)
 
     assert sessions(plane, jane) == []
     assert len(sessions(plane, joe)) == 1
@@ -133,10 +133,10 @@ def test_all_that_is_done_is_in_the_trail_and_no_email_is(plane: ControlPlane) -
     jane, joe = owners(plane, "jane", "joe")
     caller, before = by_token(plane, joe), last_number(plane)
 
-    plane.accounts.suspend(jane, caller)
-    plane.accounts.restore(jane, caller)
-    plane.accounts.set_role(jane, "collaborator", caller)
-    plane.accounts.delete(jane, caller)
+    plane.lifecycle.suspend(jane, caller)
+    plane.lifecycle.restore(jane, caller)
+    plane.lifecycle.set_role(jane, "collaborator", caller)
+    plane.lifecycle.delete(jane, caller)
 
     who = f"user:{joe}"
     assert events(plane, before) == [
@@ -145,17 +145,17 @@ def test_all_that_is_done_is_in_the_trail_and_no_email_is(plane: ControlPlane) -
         ("account.role_set", who, jane),
         ("account.deleted", who, jane),
     ]
-    entries = plane.trail.page(0, 1000)
+    entries = plane.audit_log.page(0, 1000)
     assert verify(entries).fault is None
     assert "@" not in str(entries)
     assert "laptop" not in str(entries)
 
 
 CALLS: dict[str, Callable[[ControlPlane, str, Principal], None]] = {
-    "suspend": lambda plane, user_id, by: plane.accounts.suspend(user_id, by),
-    "restore": lambda plane, user_id, by: plane.accounts.restore(user_id, by),
-    "delete": lambda plane, user_id, by: plane.accounts.delete(user_id, by),
-    "demote": lambda plane, user_id, by: plane.accounts.set_role(user_id, "collaborator", by),
+    "suspend": lambda plane, user_id, by: plane.lifecycle.suspend(user_id, by),
+    "restore": lambda plane, user_id, by: plane.lifecycle.restore(user_id, by),
+    "delete": lambda plane, user_id, by: plane.lifecycle.delete(user_id, by),
+    "demote": lambda plane, user_id, by: plane.lifecycle.set_role(user_id, "collaborator", by),
 }
 
 
@@ -163,7 +163,7 @@ CALLS: dict[str, Callable[[ControlPlane, str, Principal], None]] = {
 def test_a_repeated_call_changes_and_notes_nothing(plane: ControlPlane, name: str) -> None:
     jane, _ = owners(plane, "jane", "joe")
     if name == "restore":
-        plane.accounts.suspend(jane, LOCAL)
+        plane.lifecycle.suspend(jane, LOCAL)
     CALLS[name](plane, jane, LOCAL)
     with plane.store.read() as tx:
         before = tx.accounts.get(jane)
@@ -198,18 +198,18 @@ def test_only_who_is_an_owner_at_the_time_may(
     demoted, suspended, revoked = (by_token(plane, one) for one in (jane, joe, carl))
     other, _ = plane.tokens.authenticate(plane.tokens.create("x", "collaborator", None, "local:t"))
     (target,) = made(plane, "target")
-    plane.accounts.set_role(jane, "collaborator", LOCAL)
-    plane.accounts.suspend(joe, LOCAL)
+    plane.lifecycle.set_role(jane, "collaborator", LOCAL)
+    plane.lifecycle.suspend(joe, LOCAL)
     (token,) = plane.tokens.list_live(carl)
     plane.tokens.revoke_personal(carl, token.token_id)
-    before = plane.trail.page(0, 1000)
+    before = plane.audit_log.page(0, 1000)
 
     refusals = [NotPermitted, NotAuthenticated, NotAuthenticated, NotPermitted]
     for caller, refusal in zip([demoted, suspended, revoked, other], refusals, strict=True):
         with pytest.raises(refusal):
             call(plane, target, caller)
 
-    assert plane.trail.page(0, 1000) == before
+    assert plane.audit_log.page(0, 1000) == before
     assert "target@example.com" in account_emails(plane)
 
 
@@ -221,18 +221,18 @@ LOSING = [name for name in CALLS if name != "restore"]
 @pytest.mark.parametrize("name", LOSING)
 def test_the_last_owner_cannot_go(plane: ControlPlane, name: str) -> None:
     jane, joe = owners(plane, "jane", "joe")
-    plane.accounts.suspend(joe, LOCAL)  # does not count
-    before = plane.trail.page(0, 1000)
+    plane.lifecycle.suspend(joe, LOCAL)  # does not count
+    before = plane.audit_log.page(0, 1000)
 
     with pytest.raises(LastOwner, match="make another one an owner first"):
         CALLS[name](plane, jane, LOCAL)
     with pytest.raises(LastOwner):
         CALLS[name](plane, jane, by_token(plane, jane))
 
-    assert [e for e in plane.trail.page(0, 1000) if e.event != "token.created"] == [
+    assert [e for e in plane.audit_log.page(0, 1000) if e.event != "token.created"] == [
         e for e in before if e.event != "token.created"
     ]
-    plane.accounts.restore(joe, LOCAL)
+    plane.lifecycle.restore(joe, LOCAL)
     CALLS[name](plane, jane, LOCAL)
 
 
@@ -241,7 +241,7 @@ def test_who_is_suspended_or_no_owner_can_go_beside_the_last_owner(
     plane: ControlPlane, name: str
 ) -> None:
     _, joe, carl = *owners(plane, "jane", "joe"), *made(plane, "carl")
-    plane.accounts.suspend(joe, LOCAL)
+    plane.lifecycle.suspend(joe, LOCAL)
     CALLS[name](plane, joe, LOCAL)
     CALLS[name](plane, carl, LOCAL)
 
@@ -254,7 +254,7 @@ def test_of_two_owners_who_do_it_to_each_other_at_once_one_stays(
     for number in range(ROUNDS):
         both = owners(plane, f"a{number}", f"b{number}")
         for user_id in _other_owners(plane, both):
-            plane.accounts.set_role(user_id, "collaborator", LOCAL)
+            plane.lifecycle.set_role(user_id, "collaborator", LOCAL)
         callers = [by_token(plane, one) if by == "token" else LOCAL for one in both]
         at_once = Barrier(2)
 
@@ -297,7 +297,7 @@ def test_a_persons_own_token_has_the_persons_role_at_the_time(plane: ControlPlan
         f"user:{jane}"
     )
 
-    plane.accounts.set_role(jane, "collaborator", LOCAL)
+    plane.lifecycle.set_role(jane, "collaborator", LOCAL)
 
     assert plane.tokens.authenticate(token)[1].role == "collaborator"
     with pytest.raises(NotPermitted, match=f"user:{jane} is a collaborator"):
@@ -332,7 +332,7 @@ def test_each_account_call_locks_the_owners_and_then_all_accounts_at_once(
         # The caller's own account, and the one that is changed.
         assert calls[:2] == [("lock_owners", set()), ("lock", {jane, joe})]
         if act != CALLS["delete"]:
-            plane.accounts.restore(jane, LOCAL)
+            plane.lifecycle.restore(jane, LOCAL)
 
 
 @pytest.mark.parametrize("act", ["suspend", "link"])
@@ -340,9 +340,9 @@ def test_an_owner_who_changes_an_account_holds_it_before_the_own_one_if_it_stand
     plane: ControlPlane, act: str
 ) -> None:
     target, own = sorted(made(plane, "carl") + owners(plane, "jane"))
-    plane.accounts.set_role(own, "owner", LOCAL)
+    plane.lifecycle.set_role(own, "owner", LOCAL)
     caller = by_token(plane, own)
-    do: Callable[[], object] = partial(plane.accounts.suspend, target, caller)
+    do: Callable[[], object] = partial(plane.lifecycle.suspend, target, caller)
     if act == "link":
         do = partial(plane.links.create, [own, target], caller)
     with ThreadPoolExecutor(1) as pool:

@@ -66,31 +66,31 @@ def test_a_link_sets_the_password_of_its_account_once(plane: ControlPlane) -> No
     )
     assert link.url != other.url
 
-    signed_in = plane.sign_in.by_link(secret_of(link), PASSWORD, BROWSER)
+    signed_in = plane.passwords.by_link(secret_of(link), PASSWORD, BROWSER)
 
     assert signed_in.user_id == jane
     with pytest.raises(LinkInvalid):
-        plane.sign_in.by_link(secret_of(link), PASSWORD, BROWSER)
-    assert plane.sign_in.link_account(secret_of(other)).user_id == joe
+        plane.passwords.by_link(secret_of(link), PASSWORD, BROWSER)
+    assert plane.passwords.link_account(secret_of(other)).user_id == joe
 
 
 def test_a_link_ends_with_the_right_of_who_made_it(plane: ControlPlane) -> None:
     jane, joe, ann = ids(plane, "jane", "joe", "ann")
     for owner in (jane, ann):
-        plane.accounts.set_role(owner, "owner", LOCAL)
+        plane.lifecycle.set_role(owner, "owner", LOCAL)
     token = plane.tokens.create("a-laptop", "owner", None, "local:test")
     by_jane = Principal(f"user:{jane}")
     by_laptop, _ = plane.tokens.authenticate(token)
     for end, caller in (
-        (lambda: plane.accounts.set_role(jane, "collaborator", LOCAL), by_jane),
-        (lambda: plane.accounts.suspend(jane, LOCAL), by_jane),
+        (lambda: plane.lifecycle.set_role(jane, "collaborator", LOCAL), by_jane),
+        (lambda: plane.lifecycle.suspend(jane, LOCAL), by_jane),
         (lambda: plane.tokens.revoke("a-laptop", "local:test"), by_laptop),
     ):
         (link,) = plane.links.create([joe], caller)
-        assert plane.sign_in.link_account(secret_of(link)).user_id == joe
+        assert plane.passwords.link_account(secret_of(link)).user_id == joe
         end()
         with pytest.raises(LinkInvalid):
-            plane.sign_in.link_account(secret_of(link))
+            plane.passwords.link_account(secret_of(link))
 
 
 def test_a_link_ends_when_its_account_is_suspended_or_gets_another_role(
@@ -98,14 +98,14 @@ def test_a_link_ends_when_its_account_is_suspended_or_gets_another_role(
 ) -> None:
     (joe,) = ids(plane, "joe")
     (link,) = plane.links.create([joe], LOCAL)
-    plane.accounts.suspend(joe, LOCAL)
-    plane.accounts.restore(joe, LOCAL)
+    plane.lifecycle.suspend(joe, LOCAL)
+    plane.lifecycle.restore(joe, LOCAL)
     with pytest.raises(LinkInvalid):
-        plane.sign_in.link_account(secret_of(link))
+        plane.passwords.link_account(secret_of(link))
     (link,) = plane.links.create([joe], LOCAL)
-    plane.accounts.set_role(joe, "owner", LOCAL)
+    plane.lifecycle.set_role(joe, "owner", LOCAL)
     with pytest.raises(LinkInvalid):
-        plane.sign_in.link_account(secret_of(link))
+        plane.passwords.link_account(secret_of(link))
 
 
 def test_the_links_come_in_the_order_in_which_they_were_asked_for(plane: ControlPlane) -> None:
@@ -118,8 +118,8 @@ def test_a_new_link_ends_the_one_before(plane: ControlPlane) -> None:
     jane = ids(plane, "jane")
     (first,), (second,) = plane.links.create(jane, LOCAL), plane.links.create(jane, LOCAL)
     with pytest.raises(LinkInvalid):
-        plane.sign_in.link_account(secret_of(first))
-    plane.sign_in.link_account(secret_of(second))
+        plane.passwords.link_account(secret_of(first))
+    plane.passwords.link_account(secret_of(second))
 
 
 def test_a_links_hash_alone_is_kept_and_nothing_shows_it(
@@ -134,7 +134,7 @@ def test_a_links_hash_alone_is_kept_and_nothing_shows_it(
     assert row.created_by == "local:test"
     assert row.expires_at - row.created_at == timedelta(days=7) / timedelta(milliseconds=1)
     assert from_milliseconds(row.expires_at) == link.expires_at
-    for text in (kept, link, plane.trail.page(0, 100), caplog.text):
+    for text in (kept, link, plane.audit_log.page(0, 100), caplog.text):
         assert secret not in str(text)
         assert secret not in repr(text)
 
@@ -151,7 +151,7 @@ def test_a_link_ends_after_the_days_that_the_operator_set(
     with plane.store.write() as tx:
         execute_sql(tx, "update links set expires_at = 1")
     with pytest.raises(LinkInvalid, match="has expired"):
-        plane.sign_in.link_account(secret_of(link))
+        plane.passwords.link_account(secret_of(link))
 
 
 def test_a_call_is_one_entry_of_the_trail_with_a_root_and_no_email(plane: ControlPlane) -> None:
@@ -160,7 +160,7 @@ def test_a_call_is_one_entry_of_the_trail_with_a_root_and_no_email(plane: Contro
     both = [user.user_id for user in first.users]
     for wanted in (both, [*both, second.users[0].user_id]):
         plane.links.create(wanted, LOCAL)
-    one, mixed = plane.trail.page(0, 100)[-2:]
+    one, mixed = plane.audit_log.page(0, 100)[-2:]
     assert (one.event, one.actor, one.subject) == ("links.created", "local:test", batch)
     assert msgspec.json.decode(one.data) == {
         "count": 2,
@@ -169,22 +169,22 @@ def test_a_call_is_one_entry_of_the_trail_with_a_root_and_no_email(plane: Contro
     assert mixed.subject == ""
     assert msgspec.json.decode(mixed.data)["count"] == 3
     plane.links.create([], LOCAL)
-    assert plane.trail.page(0, 100)[-1] == mixed
+    assert plane.audit_log.page(0, 100)[-1] == mixed
 
 
 def test_links_are_made_for_all_or_for_none(plane: ControlPlane) -> None:
     jane, joe, carl = ids(plane, "jane", "joe", "carl")
-    plane.accounts.suspend(joe, LOCAL)
+    plane.lifecycle.suspend(joe, LOCAL)
     (before,) = plane.links.create([jane], LOCAL)
-    noted = plane.trail.page(0, 100)
+    noted = plane.audit_log.page(0, 100)
     with pytest.raises(LinkRefused, match=r"joe@example\.com is suspended: restore it first"):
         plane.links.create([jane, carl, joe], LOCAL)
     with pytest.raises(NotFound, match="there is no user usr_none"):
         plane.links.create([jane, carl, "usr_none"], LOCAL)
     with pytest.raises(TooLarge, match="1000 accounts"):
         plane.links.create([jane] * 1001, LOCAL)
-    assert plane.trail.page(0, 100) == noted
-    plane.sign_in.link_account(secret_of(before))
+    assert plane.audit_log.page(0, 100) == noted
+    plane.passwords.link_account(secret_of(before))
 
 
 def test_only_owners_make_links(plane: ControlPlane) -> None:
@@ -202,7 +202,7 @@ def test_without_an_address_or_with_sso_alone_there_are_no_links(
     plane: ControlPlane, store_deployment: Deployment
 ) -> None:
     jane = ids(plane, "jane")
-    noted = plane.trail.page(0, 100)
+    noted = plane.audit_log.page(0, 100)
     with (
         closing(with_other_settings(store_deployment, public_url=None)) as nowhere,
         pytest.raises(ConfigError, match="ANYSCALE_PUBLIC_URL is not set"),
@@ -214,7 +214,7 @@ def test_without_an_address_or_with_sso_alone_there_are_no_links(
         pytest.raises(LinkRefused, match="everybody here signs in by SSO"),
     ):
         sso_only.links.create(jane, LOCAL)
-    assert plane.trail.page(0, 100) == noted
+    assert plane.audit_log.page(0, 100) == noted
 
 
 # Who needs one
@@ -238,8 +238,8 @@ def test_those_whom_nobody_can_sign_in_as_are_listed_and_counted(
 
     (link,) = plane.links.create([found[0].user_id], LOCAL)
     assert plane.batches.show(batch.batch_id).without_way_in == 4  # until it is used
-    plane.sign_in.by_link(secret_of(link), PASSWORD, BROWSER)
-    plane.accounts.suspend(found[1].user_id, LOCAL)
+    plane.passwords.by_link(secret_of(link), PASSWORD, BROWSER)
+    plane.lifecycle.suspend(found[1].user_id, LOCAL)
 
     assert plane.batches.show(batch.batch_id).without_way_in == 2
     provider = IdentityProvider(issuer="https://idp.example", client_id="x")
@@ -280,18 +280,18 @@ def test_the_operator_makes_an_owner_of_nobody_and_of_somebody(plane: ControlPla
     assert (user.name, user.permission_level) == ("Jane", "owner")
     for owner in (first, second):
         assert owner.link
-        signed_in = plane.sign_in.by_link(secret_of(owner.link), PASSWORD, BROWSER)
+        signed_in = plane.passwords.by_link(secret_of(owner.link), PASSWORD, BROWSER)
         assert signed_in.user_id == owner.user_id
-    events = [entry.event for entry in plane.trail.page(0, 100)]
+    events = [entry.event for entry in plane.audit_log.page(0, 100)]
     assert events[:3] == ["batch.published", "account.role_set", "links.created"]
-    assert "boss@" not in str(plane.trail.page(0, 100))
+    assert "boss@" not in str(plane.audit_log.page(0, 100))
 
 
 def test_an_owner_is_made_again_with_another_link_and_nothing_else(plane: ControlPlane) -> None:
     plane.owners.create("boss@example.com", None, LOCAL)
-    noted = plane.trail.page(0, 100)[-1].number
+    noted = plane.audit_log.page(0, 100)[-1].number
     plane.owners.create("boss@example.com", None, LOCAL)
-    assert [entry.event for entry in plane.trail.page(noted, 100)] == ["links.created"]
+    assert [entry.event for entry in plane.audit_log.page(noted, 100)] == ["links.created"]
 
 
 def test_where_everybody_signs_in_by_sso_an_owner_needs_no_link(
@@ -313,7 +313,7 @@ def test_what_keeps_an_owner_from_being_made_is_said_before_anything_is_written(
     plane: ControlPlane, store_deployment: Deployment
 ) -> None:
     (jane,) = ids(plane, "jane")
-    plane.accounts.suspend(jane, LOCAL)
+    plane.lifecycle.suspend(jane, LOCAL)
     before = store_deployment.all_rows()
     with pytest.raises(ConfigError, match="email: 'boss' is not an email address"):
         plane.owners.create("boss", None, LOCAL)

@@ -69,7 +69,7 @@ def test_a_person_gives_a_name_once_and_days_that_make_sense(
 
 
 def test_who_is_suspended_or_not_there_gets_none(plane: ControlPlane, people: list[str]) -> None:
-    plane.accounts.suspend(people[0], LOCAL)
+    plane.lifecycle.suspend(people[0], LOCAL)
     for user_id in (people[0], "usr_none"):
         with pytest.raises(NotFound):
             plane.tokens.create_personal(user_id, "laptop", None)
@@ -92,7 +92,7 @@ def test_the_list_shows_the_role_that_the_person_has_now(
 ) -> None:
     plane.tokens.create_personal(people[0], "laptop", None)
     assert plane.tokens.all()[0].role == plane.tokens.list_live(people[0])[0].role == "collaborator"
-    plane.accounts.set_role(people[0], "owner", LOCAL)
+    plane.lifecycle.set_role(people[0], "owner", LOCAL)
     assert plane.tokens.all()[0].role == plane.tokens.list_live(people[0])[0].role == "owner"
 
 
@@ -110,7 +110,7 @@ def test_the_trail_says_who_and_not_how_they_call_their_tokens(
     plane.tokens.create_personal(people[0], "jane's laptop", None)
     (token,) = plane.tokens.list_live(people[0])
     plane.tokens.revoke_personal(people[0], token.token_id)
-    made, ended = plane.trail.page(0, 10)[-2:]
+    made, ended = plane.audit_log.page(0, 10)[-2:]
     assert [made.event, ended.event] == ["token.created", "token.revoked"]
     assert made.actor == ended.actor == f"user:{people[0]}"
     assert made.subject == ended.subject == token.token_id

@@ -47,7 +47,7 @@ def open_local_control_plane(*, create: bool = True) -> "Iterator[ControlPlane]"
 
     control_plane = ControlPlane(Settings.from_environment(os.environ, served=True), create=create)
     try:
-        control_plane.require_begun()
+        control_plane.require_initialized()
         yield control_plane
     finally:
         control_plane.close()

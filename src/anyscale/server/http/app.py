@@ -1,31 +1,31 @@
-"""The application: its routes, what they share, and what goes on while it runs."""
+"""The ASGI application: its routes, their dependencies, and the tasks while it runs."""
 
 import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from functools import partial
-from typing import Any
 
-from litestar import Litestar, Request
+from litestar import Litestar, Router
 from litestar.config.compression import CompressionConfig
 from litestar.datastructures import State
-from litestar.di import Provide
 from litestar.types import ASGIApp
 
 from anyscale.errors import AnyscaleError
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.authorization import Principal
-from anyscale.server.core.login.sessions import AuthenticatedUser
-from anyscale.server.http import health as operations
-from anyscale.server.http import openapi as document
-from anyscale.server.http.api import audit_log as trail
-from anyscale.server.http.api import batches, users
-from anyscale.server.http.api import user_lifecycle as accounts
-from anyscale.server.http.authentication import Authenticator
-from anyscale.server.http.errors import HANDLERS
-from anyscale.server.http.login import pages, sso
-from anyscale.server.http.login import routes as sessions
+from anyscale.server.http import health, openapi
+from anyscale.server.http.account.page import AccountPage
+from anyscale.server.http.account.routes import router as account_router
+from anyscale.server.http.api import audit_log, batches, user_lifecycle, users
+from anyscale.server.http.authentication import (
+    TOKEN_AUTHENTICATION,
+    Authenticator,
+    require_owner,
+)
+from anyscale.server.http.dependencies import provide_each
+from anyscale.server.http.errors import EXCEPTION_HANDLERS
+from anyscale.server.http.login import pages, routes, sso
+from anyscale.server.http.login.sign_in import LoginFlows
 from anyscale.server.http.middleware.csrf import CsrfMiddleware
 from anyscale.server.http.middleware.gzip_requests import MAX_BODY, GzipRequestMiddleware
 from anyscale.server.http.middleware.head_requests import HeadMiddleware
@@ -33,7 +33,7 @@ from anyscale.server.http.middleware.request_log import RequestLogMiddleware
 from anyscale.server.http.middleware.security_headers import SecurityHeadersMiddleware
 from anyscale.server.http.middleware.shutdown import ShutdownMiddleware
 from anyscale.server.http.thread_pools import ThreadPools
-from anyscale.server.http.web import templating as rendering
+from anyscale.server.http.web import templating
 
 __all__ = ["application"]
 
@@ -42,86 +42,101 @@ _log = logging.getLogger("anyscale.server")
 _CLEAN_UP_SECONDS = 60
 
 
-def application(plane: ControlPlane) -> ASGIApp:
-    """Make the application that answers for a control plane, and closes it at the end."""
+def application(control_plane: ControlPlane) -> ASGIApp:
+    """Create the application of a control plane, which it closes when it shuts down."""
     pools = ThreadPools()
-    authenticator = Authenticator(plane.tokens, plane.sessions, plane.trail, pools.auth)
-
-    def the_plane() -> ControlPlane:
-        return plane
-
-    def the_pools() -> ThreadPools:
-        return pools
-
+    authenticator = Authenticator(
+        control_plane.tokens, control_plane.sessions, control_plane.audit_log, pools.auth
+    )
     app = Litestar(
         route_handlers=[
-            users.router(),
-            accounts.router(),
-            batches.router(),
-            trail.router(),
-            *sessions.routers(),
+            _api_router(),
+            account_router(),
+            *routes.routers(),
             *pages.routers(),
-            *rendering.HANDLERS,
             *sso.HANDLERS,
-            *operations.HANDLERS,
-            *document.HANDLERS,
+            *templating.HANDLERS,
+            *health.HANDLERS,
+            *openapi.HANDLERS,
         ],
-        dependencies={
-            "plane": Provide(the_plane, sync_to_thread=False),
-            "pools": Provide(the_pools, sync_to_thread=False),
-            "authenticator": Provide(lambda: authenticator, sync_to_thread=False),
-            "caller": Provide(_caller, sync_to_thread=False),
-            "member": Provide(_member, sync_to_thread=False),
-        },
+        dependencies=provide_each(_services(control_plane, pools, authenticator)),
         middleware=[CsrfMiddleware()],
         compression_config=CompressionConfig(backend="gzip", minimum_size=2048),
-        exception_handlers=HANDLERS,
-        lifespan=[partial(_running, plane=plane)],
-        openapi_config=document.document_of(),
+        exception_handlers=EXCEPTION_HANDLERS,
+        lifespan=[partial(_lifespan, control_plane=control_plane)],
+        openapi_config=openapi.openapi_config(),
         request_max_body_size=MAX_BODY,
-        state=State({"plane": plane, "pools": pools, "authenticator": authenticator}),
+        state=State({"authenticator": authenticator}),
         logging_config=None,
     )
     inner = ShutdownMiddleware(HeadMiddleware(GzipRequestMiddleware(app)))
-    tls_only = plane.settings.is_reached_by_tls
+    tls_only = control_plane.settings.is_reached_by_tls
     return RequestLogMiddleware(SecurityHeadersMiddleware(inner, tls_only=tls_only))
 
 
-def _caller(request: Request[Any, Any, Any]) -> Principal:
-    principal: Principal = request.user
-    return principal
+def _api_router() -> Router:
+    """Create the router of the calls of owners."""
+    return Router(
+        "/v1",
+        route_handlers=[
+            users.router(),
+            user_lifecycle.router(),
+            batches.router(),
+            audit_log.router(),
+        ],
+        middleware=[TOKEN_AUTHENTICATION],
+        guards=[require_owner],
+        security=[{"token": []}],
+    )
 
 
-def _member(request: Request[Any, Any, Any]) -> AuthenticatedUser:
-    user: AuthenticatedUser = request.user
-    return user
+def _services(
+    control_plane: ControlPlane, pools: ThreadPools, authenticator: Authenticator
+) -> dict[str, object]:
+    """Return what handlers can receive, by the name of the argument."""
+    sessions, tokens = control_plane.sessions, control_plane.tokens
+    passwords, login_options = control_plane.passwords, control_plane.login_options
+    return {
+        "account_page": AccountPage(sessions, tokens, login_options, pools),
+        "audit_log": control_plane.audit_log,
+        "authenticator": authenticator,
+        "batches": control_plane.batches,
+        "check_database": control_plane.check_database,
+        "lifecycle": control_plane.lifecycle,
+        "links": control_plane.links,
+        "login": LoginFlows(passwords, sessions, pools),
+        "login_options": login_options,
+        "oidc": control_plane.oidc,
+        "passwords": passwords,
+        "pools": pools,
+        "sessions": sessions,
+        "tokens": tokens,
+        "users": control_plane.users,
+    }
 
 
 @asynccontextmanager
-async def _running(_: Litestar, plane: ControlPlane) -> AsyncIterator[None]:
-    await asyncio.to_thread(lambda: plane.sign_in)  # once, before two threads want it
-    if plane.settings.sso:
-        await asyncio.to_thread(lambda: plane.sso)  # likewise; its imports take 200 ms
-    cleaning = asyncio.create_task(_clean_up(plane))
+async def _lifespan(_: Litestar, control_plane: ControlPlane) -> AsyncIterator[None]:
+    clean_up = asyncio.create_task(_clean_up(control_plane))
     try:
         yield
     finally:
-        cleaning.cancel()
+        clean_up.cancel()
         with suppress(asyncio.CancelledError):
-            await cleaning
-        # Not in a thread: waiting for one is what a stop that is cut short would cancel.
-        plane.close()
+            await clean_up
+        # Not in a thread: a forced shutdown would cancel waiting for it.
+        control_plane.close()
 
 
-async def _clean_up(plane: ControlPlane) -> None:
-    """Each minute, drop what was given up and forget what was kept long enough."""
+async def _clean_up(control_plane: ControlPlane) -> None:
+    """Once a minute, delete what has expired, and log the head of the audit log."""
     while True:
         try:
-            await asyncio.to_thread(plane.clean_up)
-            await asyncio.to_thread(plane.trail.log_head)
+            await asyncio.to_thread(control_plane.clean_up)
+            await asyncio.to_thread(control_plane.audit_log.log_head)
         except AnyscaleError as error:
             _log.error("clean-up failed", extra={"code": error.code, "detail": str(error)})
-        except Exception as error:  # noqa: BLE001 - it is tried again in a minute
-            # Its text may be a person's.
+        except Exception as error:  # noqa: BLE001 - it is repeated after a minute
+            # Without its text, which may be personal.
             _log.error("clean-up failed", extra={"code": type(error).__name__})
         await asyncio.sleep(_CLEAN_UP_SECONDS)

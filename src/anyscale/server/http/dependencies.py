@@ -1,58 +1,30 @@
-"""What every handler may ask for by its name, and what guards find by the connection."""
+"""Dependency injection: the services that a handler names, and the types of requests."""
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
+from litestar import Request
 from litestar.connection import ASGIConnection
-from litestar.di import NamedDependency
+from litestar.di import Provide
 
-from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.authorization import Principal
 from anyscale.server.core.login.sessions import AuthenticatedUser
-from anyscale.server.http.thread_pools import ThreadPools
+from anyscale.server.store.records import SessionRecord, TokenRecord
 
-__all__ = [
-    "Connection",
-    "GivenCaller",
-    "GivenMember",
-    "GivenPlane",
-    "GivenPools",
-    "looked_up",
-    "plane_of",
-    "pools_of",
-]
-
-Found = TypeVar("Found")
+__all__ = ["AnyRequest", "Connection", "OwnerRequest", "UserRequest", "provide_each"]
 
 Connection = ASGIConnection[Any, Any, Any, Any]
+AnyRequest = Request[Any, Any, Any]
 
-GivenPlane = NamedDependency[ControlPlane]
-GivenPools = NamedDependency[ThreadPools]
-GivenCaller = NamedDependency[Principal]
-GivenMember = NamedDependency[AuthenticatedUser]
-
-
-def plane_of(connection: Connection) -> ControlPlane:
-    """Give the control plane that a connection leads to."""
-    plane: ControlPlane = connection.app.state.plane
-    return plane
+#: A request with the token of an owner, and one with the session of a user: see `authentication`.
+OwnerRequest = Request[Principal, TokenRecord, Any]
+UserRequest = Request[AuthenticatedUser, SessionRecord, Any]
 
 
-def pools_of(connection: Connection) -> ThreadPools:
-    """Give the threads of its process."""
-    pools: ThreadPools = connection.app.state.pools
-    return pools
+def provide_each(services: Mapping[str, object]) -> dict[str, Provide]:
+    """Let handlers receive each service as the argument of this name."""
+    return {name: _provide(service) for name, service in services.items()}
 
 
-async def looked_up(connection: Connection, look_up: Callable[[], Found]) -> Found:
-    """Look something up: here where the rows are near, else in a thread.
-
-    While every core hashes, to wake a thread and be woken by it may take longer than the rest.
-
-    Args:
-        connection: whose request it is for.
-        look_up: what only reads, and few rows.
-    """
-    if plane_of(connection).store.is_near:
-        return look_up()
-    return await pools_of(connection).auth.run(look_up)
+def _provide(service: object) -> Provide:
+    return Provide(lambda: service, sync_to_thread=False)

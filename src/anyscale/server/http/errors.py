@@ -1,10 +1,10 @@
-"""Errors as HTTP tells them: problem documents (RFC 9457), each with a code and a request id."""
+"""Error responses: problem documents (RFC 9457) with a code and a request id, or HTML pages."""
 
 import logging
 from http import HTTPStatus
 from typing import Any
 
-from litestar import Request, Response
+from litestar import Response
 from litestar.exceptions import HTTPException
 from litestar.openapi.datastructures import ResponseSpec
 from msgspec import json
@@ -18,18 +18,19 @@ from anyscale.errors import (
     Overloaded,
     StoreUnavailable,
 )
-from anyscale.server.http.metrics import REFUSALS
+from anyscale.server.http.dependencies import AnyRequest
+from anyscale.server.http.metrics import count_refusal
 from anyscale.server.http.request_context import request_id
-from anyscale.server.http.web.error_page import problem_page
-from anyscale.server.http.web.templating import wants_page
+from anyscale.server.http.web.error_page import error_page
+from anyscale.server.http.web.templating import accepts_page
 
-__all__ = ["HANDLERS", "PROBLEM", "answers"]
+__all__ = ["EXCEPTION_HANDLERS", "PROBLEM", "error_responses", "retry_after", "title_of"]
 
 PROBLEM = "application/problem+json"
 
 _log = logging.getLogger("anyscale.server")
 
-#: codes of what the framework refuses
+#: status of an error of the framework -> code
 _CODES = {
     400: "request_invalid",
     404: "not_found",
@@ -47,103 +48,120 @@ _TITLES = {
     422: "Unprocessable Content",
 }
 
-#: What any call under /v1 may be answered, besides what it is asked for.
+#: The errors of every call under /v1.
 _ALWAYS = (400, 401, 403, 429, 500, 503)
 
 
-def _title(status: int) -> str:
-    """Give the title of a status, the same on every version of Python."""
+def title_of(status: int) -> str:
+    """Return the title of a status, the same on every version of Python."""
     return _TITLES.get(status) or HTTPStatus(status).phrase
 
 
-def answers(*statuses: int) -> dict[int, ResponseSpec]:
-    """Say for the OpenAPI document by which errors a call may be answered."""
+def error_responses(*statuses: int) -> dict[int, ResponseSpec]:
+    """Describe the error responses of a call for the OpenAPI document.
+
+    Args:
+        statuses: besides those that every call can have.
+    """
     return {
         status: ResponseSpec(
             ProblemDocument,
             generate_examples=False,
-            description=_title(status),
+            description=title_of(status),
             media_type=PROBLEM,
         )
         for status in sorted({*_ALWAYS, *statuses})
     }
 
 
-def _ours(request: Request[Any, Any, Any], error: AnyscaleError) -> Response[Any]:
-    REFUSALS.labels(error.code).inc()
-    detail, problems = str(error), []
-    if isinstance(error, BatchRefused):
-        detail, problems = "entries are refused; nobody was created", error.problems
-    if isinstance(error, StoreUnavailable):
-        _log.error("store unavailable", extra={"detail": detail})
-        # Where the database is concerns the operator alone.
-        detail = "the control plane's database cannot do its part now: its log says why"
+def retry_after(error: AnyscaleError) -> dict[str, str]:
+    """Return the header that says when to repeat a request, if the error knows."""
+    if isinstance(error, Overloaded):
+        return {"Retry-After": f"{error.retry_after_seconds:.0f}"}
+    return {}
+
+
+def _handle_refusal(request: AnyRequest, error: AnyscaleError) -> Response[Any]:
+    count_refusal(error)
     document = ProblemDocument(
-        title=_title(error.status),
+        title=title_of(error.status),
         status=error.status,
-        detail=detail,
+        detail=_detail(error),
         code=error.code,
         request_id=request_id(),
-        problems=problems,
+        problems=error.problems if isinstance(error, BatchRefused) else [],
         batch_id=error.batch_id if isinstance(error, BatchUnfinished) else None,
     )
-    headers = {}
+    headers = retry_after(error)
     if isinstance(error, NotAuthenticated):
         headers["WWW-Authenticate"] = "Bearer"
-    if isinstance(error, Overloaded):
-        headers["Retry-After"] = f"{error.retry_after_seconds:.0f}"
-    return _response(request, document, headers)
+    return _respond(request, document, headers)
 
 
-def _frameworks(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
+def _detail(error: AnyscaleError) -> str:
+    if isinstance(error, BatchRefused):
+        return "entries are refused; nobody was created"
+    if isinstance(error, StoreUnavailable):
+        # Clients do not learn where the database is.
+        _log.error("store unavailable", extra={"detail": str(error)})
+        return "the control plane's database cannot do its part now: its log says why"
+    return str(error)
+
+
+def _handle_http_exception(request: AnyRequest, error: HTTPException) -> Response[Any]:
     status = error.status_code
+    title = title_of(status)
     document = ProblemDocument(
-        title=_title(status),
+        title=title,
         status=status,
-        # Of what was sent nothing is repeated.
-        detail=_details(error) if status == HTTPStatus.BAD_REQUEST else _title(status),
-        code=_CODES.get(status, _unknown(status)),
+        # The framework's own text may repeat what the client has sent.
+        detail=_validation_detail(error) if status == HTTPStatus.BAD_REQUEST else title,
+        code=_CODES.get(status, _default_code(status)),
         request_id=request_id(),
     )
-    # The framework writes it in small letters.
-    given = {key.lower(): text for key, text in (error.headers or {}).items()}
-    headers = {"Allow": given["allow"]} if "allow" in given else {}
-    return _response(request, document, headers)
+    # The framework writes it in lower case.
+    headers = {key.lower(): value for key, value in (error.headers or {}).items()}
+    return _respond(request, document, {"Allow": headers["allow"]} if "allow" in headers else {})
 
 
-def _unknown(status: int) -> str:
+def _default_code(status: int) -> str:
     return "request_invalid" if status < HTTPStatus.INTERNAL_SERVER_ERROR else "internal"
 
 
-def _details(error: HTTPException) -> str:
+def _validation_detail(error: HTTPException) -> str:
     extra = error.extra if isinstance(error.extra, list) else []
-    told = (f"{one.get('key', 'request')}: {one.get('message')}" for one in extra)
-    return "; ".join(told) or "the request makes no sense"
+    details = (f"{item.get('key', 'request')}: {item.get('message')}" for item in extra)
+    return "; ".join(details) or "the request makes no sense"
 
 
-def _internal(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
-    # The place alone: texts and values of an error may be a person's.
-    where = error.__traceback__
-    while where and where.tb_next:
-        where = where.tb_next
-    place = f"{where.tb_frame.f_code.co_filename}:{where.tb_lineno}" if where else "?"
-    _log.error("internal error", extra={"kind": type(error).__name__, "place": place})
-    detail = "a fault of the control plane: its log says where"
+def _handle_bug(request: AnyRequest, error: Exception) -> Response[Any]:
+    extra = {"kind": type(error).__name__, "place": _place_of(error)}
+    _log.error("internal error", extra=extra)
     document = ProblemDocument(
-        title=_title(500),
-        status=500,
-        detail=detail,
+        title=title_of(500),
+        status=HTTPStatus.INTERNAL_SERVER_ERROR,
+        detail="a fault of the control plane: its log says where",
         code="internal",
         request_id=request_id(),
     )
-    return _response(request, document, {})
+    return _respond(request, document, {})
 
 
-def _response(
-    request: Request[Any, Any, Any], document: ProblemDocument, headers: dict[str, str]
+def _place_of(error: Exception) -> str:
+    """Return file and line alone: texts and values of an error may be personal."""
+    traceback = error.__traceback__
+    while traceback and traceback.tb_next:
+        traceback = traceback.tb_next
+    if traceback is None:
+        return "?"
+    return f"{traceback.tb_frame.f_code.co_filename}:{traceback.tb_lineno}"
+
+
+def _respond(
+    request: AnyRequest, document: ProblemDocument, headers: dict[str, str]
 ) -> Response[Any]:
-    if wants_page(request):
-        return problem_page(document, headers)
+    if accepts_page(request):
+        return error_page(document, headers)
     return Response(
         json.encode(document),
         status_code=document.status,
@@ -152,8 +170,8 @@ def _response(
     )
 
 
-HANDLERS: dict[Any, Any] = {
-    AnyscaleError: _ours,
-    HTTPException: _frameworks,
-    Exception: _internal,
+EXCEPTION_HANDLERS: dict[Any, Any] = {
+    AnyscaleError: _handle_refusal,
+    HTTPException: _handle_http_exception,
+    Exception: _handle_bug,
 }

@@ -1,19 +1,23 @@
-"""What an operator's machines ask: whether the server is alive and ready, and its figures."""
+"""/healthz, /readyz and /metrics: for load balancers and Prometheus, without authentication."""
 
 import os
+from collections.abc import Callable
 
 from litestar import Response, get
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from prometheus_client import REGISTRY as THIS_PROCESS
+from litestar.di import NamedDependency
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from anyscale.server.http.dependencies import GivenPlane, GivenPools
-from anyscale.server.http.errors import answers
+from anyscale.server.http.errors import error_responses
+from anyscale.server.http.thread_pools import ThreadPools
 
 __all__ = ["HANDLERS"]
 
+# The framework adds the charset.
+_MEDIA_TYPE = CONTENT_TYPE_LATEST.partition("; charset")[0]
 
-@get("/healthz", operation_id="health", summary="Whether the server is alive.", tags=["operations"])
+
+@get("/healthz", operation_id="health", summary="Check that the server runs.", tags=["operations"])
 async def health() -> dict[str, str]:
     return {"status": "alive"}
 
@@ -21,37 +25,35 @@ async def health() -> dict[str, str]:
 @get(
     "/readyz",
     operation_id="ready",
-    summary="Whether its database can be reached, and has the schema of this version.",
+    summary="Check that the database responds and has the schema of this version.",
     tags=["operations"],
-    responses={503: answers()[503]},
+    responses={503: error_responses()[503]},
 )
-async def ready(plane: GivenPlane, pools: GivenPools) -> dict[str, str]:
-    await pools.monitoring.run(plane.store.ready)
+async def ready(
+    check_database: NamedDependency[Callable[[], None]], pools: NamedDependency[ThreadPools]
+) -> dict[str, str]:
+    await pools.monitoring.run(check_database)
     return {"status": "ready"}
 
 
 @get(
     "/metrics",
     operation_id="metrics",
-    summary="Figures for Prometheus.",
+    summary="Get the metrics for Prometheus.",
     tags=["operations"],
     media_type="text/plain",
 )
-async def metrics(pools: GivenPools) -> Response[bytes]:
-    text = await pools.monitoring.run(_figures)
-    return Response(text, media_type=_PLAIN)
+async def metrics(pools: NamedDependency[ThreadPools]) -> Response[bytes]:
+    return Response(await pools.monitoring.run(_exposition), media_type=_MEDIA_TYPE)
 
 
-def _figures() -> bytes:
-    # Set by `server start` where several processes answer: each has counted a part.
+def _exposition() -> bytes:
+    # `server start` sets it for several processes, each of which counts its own requests.
     if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
-        return generate_latest(THIS_PROCESS)
+        return generate_latest(REGISTRY)
     registry = CollectorRegistry()
     MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # it ships no types
     return generate_latest(registry)
 
-
-# The framework adds the charset.
-_PLAIN = CONTENT_TYPE_LATEST.partition("; charset")[0]
 
 HANDLERS = [health, ready, metrics]

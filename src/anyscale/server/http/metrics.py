@@ -2,23 +2,21 @@
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from anyscale.errors import AnyscaleError
+
 __all__ = [
     "BATCHES",
     "HASHES",
     "IN_PROGRESS",
     "POOL_REQUESTS",
-    "REFUSALS",
     "REQUESTS",
     "SECONDS",
     "SIGN_INS",
     "USERS",
+    "count_refusal",
 ]
 
-REQUESTS = Counter(
-    "anyscale_http_requests_total",
-    "Responses.",
-    ["method", "route", "status"],
-)
+REQUESTS = Counter("anyscale_http_requests_total", "Responses.", ["method", "route", "status"])
 SECONDS = Histogram("anyscale_http_request_seconds", "Response time.", ["route"])
 IN_PROGRESS = Gauge(
     "anyscale_http_requests_in_progress",
@@ -36,7 +34,13 @@ BATCHES = Counter(
 )
 USERS = Counter("anyscale_users_created_total", "Users of the published batches.")
 HASHES = Counter("anyscale_password_hashes_total", "Password hashes stored.")
-REFUSALS = Counter("anyscale_refusals_total", "Refused requests by error code.", ["code"])
 SIGN_INS = Counter(
     "anyscale_sign_ins_total", "Sign-in attempts by method and result.", ["method", "result"]
 )
+
+_REFUSALS = Counter("anyscale_refusals_total", "Refused requests by error code.", ["code"])
+
+
+def count_refusal(error: AnyscaleError) -> None:
+    """Count a request that is refused with an error of ours, by its code."""
+    _REFUSALS.labels(error.code).inc()

@@ -1,11 +1,10 @@
-"""The OpenAPI document of the control plane, for machines and as a page for people."""
+"""/openapi.json and /docs: the OpenAPI document, and the same as an HTML page."""
 
 import copy
-from html import escape
 from typing import Any
 
 import msgspec
-from litestar import Litestar, Request, Response, get
+from litestar import Litestar, Response, get
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
@@ -13,17 +12,15 @@ from litestar.openapi.spec import Components, SecurityScheme
 
 from anyscale import __version__
 from anyscale.api_schemas import BatchCreate, LookUp, PasswordChunk, SetPasswordLinks, UserChunk
+from anyscale.server.http.account.schemas import ChangePasswordRequest, CreateTokenRequest
 from anyscale.server.http.cookies import SESSION
-from anyscale.server.http.login.schemas import (
-    ChangePasswordRequest,
-    CreateTokenRequest,
-    LoginRequest,
-    SetPasswordRequest,
-)
+from anyscale.server.http.dependencies import AnyRequest
+from anyscale.server.http.login.schemas import LoginRequest, SetPasswordRequest
+from anyscale.server.http.web.templating import render_text
 
-__all__ = ["HANDLERS", "document_of"]
+__all__ = ["HANDLERS", "openapi_config"]
 
-#: The calls that read their bodies themselves: to name all problems at once, or as they are large.
+#: The bodies that handlers decode themselves: to report all problems at once, or in a thread.
 _BODIES: dict[str, type[msgspec.Struct]] = {
     "createUsers": BatchCreate,
     "lookUpUsers": LookUp,
@@ -36,18 +33,19 @@ _BODIES: dict[str, type[msgspec.Struct]] = {
     "createMyToken": CreateTokenRequest,
 }
 
-_DESCRIPTION = """Create user accounts: whole or nothing, at any size, through any crash.
-An owner's calls need a token and can be repeated; their bodies may be compressed with gzip. People
-sign in for themselves, and are known by the cookie of their session; a call of theirs that changes
-something is refused where a browser says that a page of another site makes it. HEAD is answered
-like GET, without the body. Errors are problem documents (RFC 9457) with a `code`."""
+_DESCRIPTION = """The API of a control plane. Administrators create accounts, all or none of a
+batch, at any size; they authenticate by the token of an owner. Users sign in and manage their own
+account; they authenticate by the session cookie. Calls of administrators can be repeated, and their
+bodies can be compressed by gzip. A call of a user that changes something is refused if a page of
+another site makes it. HEAD is supported wherever GET is. Errors are problem documents (RFC 9457)
+with a `code`."""
 
 
-def document_of() -> OpenAPIConfig:
-    """Say what the document begins with; the calls tell the rest."""
-    token = SecurityScheme(type="http", scheme="bearer", description="`mrt_...`, of an owner.")
+def openapi_config() -> OpenAPIConfig:
+    """Return the title, the description and the security schemes of the document."""
+    token = SecurityScheme(type="http", scheme="bearer", description="An owner's token: `mrt_...`.")
     session = SecurityScheme(
-        type="apiKey", name=SESSION, security_scheme_in="cookie", description="Of a sign-in."
+        type="apiKey", name=SESSION, security_scheme_in="cookie", description="A user's session."
     )
     return OpenAPIConfig(
         title="musterroll control plane",
@@ -59,87 +57,45 @@ def document_of() -> OpenAPIConfig:
     )
 
 
-def _document(app: Litestar) -> dict[str, Any]:
-    """Give the document, which is put together once."""
-    if "document" not in app.state:
-        app.state["document"] = _made(app)
-        app.state["page"] = _page(app.state["document"])
-    return dict(app.state["document"])
-
-
-def _made(app: Litestar) -> dict[str, Any]:
-    document = copy.deepcopy(app.openapi_schema.to_schema())
-    refs, schemas = msgspec.json.schema_components(
-        _BODIES.values(), ref_template="#/components/schemas/{name}"
-    )
-    document["components"]["schemas"] |= schemas
-    bodies = dict(zip(_BODIES, refs, strict=True))
-    for operation in (one for item in document["paths"].values() for one in item.values()):
-        if schema := bodies.get(operation["operationId"]):
-            content = {"application/json": {"schema": schema}}
-            operation["requestBody"] = {"required": True, "content": content}
-    return document
-
-
 @get(
     "/openapi.json",
     operation_id="openapi",
-    summary="This document.",
+    summary="Get this document.",
     tags=["operations"],
     sync_to_thread=False,
 )
-def openapi(request: Request[Any, Any, Any]) -> dict[str, Any]:
+def get_document(request: AnyRequest) -> dict[str, Any]:
     return _document(request.app)
 
 
 @get("/docs", include_in_schema=False, sync_to_thread=False)
-def page(request: Request[Any, Any, Any]) -> Response[str]:
-    _document(request.app)
-    return Response(request.app.state["page"], media_type="text/html")
+def get_page(request: AnyRequest) -> Response[str]:
+    state = request.app.state
+    if "openapi_page" not in state:
+        state["openapi_page"] = render_text("openapi", document=_document(request.app))
+    return Response(state["openapi_page"], media_type="text/html")
 
 
-def _page(document: dict[str, Any]) -> str:
-    """Write the document as a page that loads nothing from elsewhere."""
-    calls = [
-        _call(method.upper(), path, operation)
-        for path, item in document["paths"].items()
-        for method, operation in item.items()
-    ]
-    info = document["info"]
-    return (
-        '<!doctype html><html lang="en"><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width">'
-        f"<title>{escape(info['title'])}</title>"
-        f"<h1>{escape(info['title'])} {escape(info['version'])}</h1>"
-        f"<p>{escape(info['description'])}</p>"
-        '<p>For machines: <a href="/openapi.json">/openapi.json</a></p>'
-        f"{''.join(calls)}</html>\n"
+def _document(app: Litestar) -> dict[str, Any]:
+    if "openapi_document" not in app.state:
+        app.state["openapi_document"] = _with_bodies(app.openapi_schema.to_schema())
+    return dict(app.state["openapi_document"])
+
+
+def _with_bodies(schema: dict[str, Any]) -> dict[str, Any]:
+    """Add the bodies that the framework does not know, since handlers decode them."""
+    document = copy.deepcopy(schema)
+    references, schemas = msgspec.json.schema_components(
+        _BODIES.values(), ref_template="#/components/schemas/{name}"
     )
+    document["components"]["schemas"] |= schemas
+    bodies = dict(zip(_BODIES, references, strict=True))
+    operations = (item for path in document["paths"].values() for item in path.values())
+    for operation in operations:
+        if body := bodies.get(operation["operationId"]):
+            content = {"application/json": {"schema": body}}
+            operation["requestBody"] = {"required": True, "content": content}
+    return document
 
 
-def _call(method: str, path: str, operation: dict[str, Any]) -> str:
-    parameters = operation.get("parameters") or []
-    takes = [
-        f"<li><code>{escape(one['name'])}</code> ({escape(one['in'])}) "
-        f"{escape(one.get('description', ''))}</li>"
-        for one in parameters
-    ]
-    if body := operation.get("requestBody"):
-        (content,) = body["content"].values()
-        takes.append(f"<li>body: <code>{escape(_named(content['schema']))}</code></li>")
-    answers = ", ".join(
-        f"{status} {escape(answer.get('description', ''))}"
-        for status, answer in operation["responses"].items()
-    )
-    return (
-        f"<h2><code>{method} {escape(path)}</code></h2>"
-        f"<p>{escape(operation.get('summary', ''))}</p><ul>{''.join(takes)}</ul>"
-        f"<p>Answers: {answers}.</p>"
-    )
-
-
-def _named(schema: dict[str, Any]) -> str:
-    return str(schema.get("$ref", "")).rpartition("/")[2] or str(schema.get("type", "any"))
-
-
-HANDLERS: list[HTTPRouteHandler] = [openapi, page]
+HANDLERS: list[HTTPRouteHandler] = [get_document, get_page]

@@ -128,7 +128,9 @@ class ThreadPools:
     def __init__(self) -> None:
         cores = os.cpu_count() or 1
         #: authentication: reads a token or a session; writes that it was used, or denied
-        self.auth = BoundedThreadPool("auth", 4, 128)
+        #: and the account of a sign-in. So short that many may wait: a flood of sign-ins must not
+        #: refuse known clients here, before they take one of their own places.
+        self.auth = BoundedThreadPool("auth", 4, 1024)
         #: lookups and lists, and the short writes of users about their own account
         self.read = BoundedThreadPool("read", 8, 64)
         #: changes of users by an owner, and all of a batch except its passwords

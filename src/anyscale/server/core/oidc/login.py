@@ -32,7 +32,7 @@ class OidcLogin:
         self._store = store
         self._domains = settings.domains
 
-    def land(self, person: ExternalIdentity, browser: ClientInfo) -> LoginResult:
+    def login(self, person: ExternalIdentity, browser: ClientInfo) -> LoginResult:
         """Sign a person in: to the account of this subject, or else of this verified address.
 
         Raises:

@@ -1,36 +1,38 @@
-"""The page of a person's own account: who I am here, where I am signed in, my tokens."""
+"""/: the HTML page of a user's account, with its sessions and tokens, and the forms on it."""
 
 from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from litestar import Request, Response, get, post
+from litestar import Response, get, post
+from litestar.di import NamedDependency
 from litestar.params import FromQuery
+from msgspec import Struct
 
 from anyscale.errors import ConfigError, NotFound, RequestInvalid
-from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.login.sessions import AuthenticatedUser
+from anyscale.server.core.login.options import LoginOptions
+from anyscale.server.core.login.sessions import AuthenticatedUser, SessionService
+from anyscale.server.core.tokens.api_tokens import TokenService
 from anyscale.server.http.account.view_models import (
     full_name,
     session_views,
+    sign_in_methods,
     time_of,
     token_views,
-    ways_in,
 )
 from anyscale.server.http.authentication import require_own_password
 from anyscale.server.http.cookies import SESSION, expired_cookie
-from anyscale.server.http.dependencies import GivenMember, GivenPlane, GivenPools
+from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.thread_pools import ThreadPools
-from anyscale.server.http.web.forms import form_of, sentence
-from anyscale.server.http.web.templating import redirect, rendered
+from anyscale.server.http.web.forms import read_form, user_message
+from anyscale.server.http.web.templating import redirect, render_page
 
-__all__ = ["HANDLERS"]
+__all__ = ["HANDLERS", "AccountPage"]
 
-AnyRequest = Request[Any, Any, Any]
 Page = Response[str]
 
-#: sessions that a page shows; nobody reads more
-_MOST_SESSIONS = 20
+#: sessions on the page
+_SHOWN_SESSIONS = 20
 
 _NOTES = {
     "password_changed": "Your password is changed. All your other sessions have ended.",
@@ -40,97 +42,110 @@ _NOTES = {
     "token_revoked": "The token is revoked. Whatever used it cannot sign in any more.",
 }
 
-#: what the form offers -> days until the token expires
+#: an option of the form -> days until the token expires
 _DAYS = {"30": 30, "90": 90, "365": 365, "": None}
 
 
+class AccountPage(Struct, frozen=True):
+    """Renders the page of an account.
+
+    Args:
+        sessions: of the control plane.
+        tokens: likewise.
+        options: the sign-in methods.
+        pools: in which it reads.
+    """
+
+    sessions: SessionService
+    tokens: TokenService
+    options: LoginOptions
+    pools: ThreadPools
+
+    async def render(
+        self, user: AuthenticatedUser, *, note: str = "", problem: str = "", status: int = 200
+    ) -> Page:
+        """Return the page, with a note or a problem on top."""
+        values = await self.pools.read.run(partial(self._values, user))
+        return render_page("account", note=note, problem=problem, status=status, **values)
+
+    def _values(self, user: AuthenticatedUser) -> dict[str, Any]:
+        account = user.account
+        sessions = session_views(self.sessions.all(user), user)
+        return {
+            "user": user,
+            "name": full_name(account),
+            "methods": sign_in_methods(account),
+            "since": time_of(account.created_at),
+            "has_password": self.options.has_passwords and account.password_hash,
+            "sessions": sessions[:_SHOWN_SESSIONS],
+            "more": len(sessions[_SHOWN_SESSIONS:]),
+            "tokens": token_views(self.tokens.list_live(account.user_id), user.at),
+        }
+
+
 @get("/", guards=[require_own_password])
-async def account(
-    plane: GivenPlane, pools: GivenPools, member: GivenMember, note: FromQuery[str] = ""
+async def show_account(
+    request: UserRequest, account_page: NamedDependency[AccountPage], note: FromQuery[str] = ""
 ) -> Page:
-    return await _account(plane, pools, member, note=_NOTES.get(note, ""))
-
-
-async def _account(
-    plane: ControlPlane,
-    pools: ThreadPools,
-    member: AuthenticatedUser,
-    *,
-    note: str = "",
-    problem: str = "",
-    status: int = 200,
-) -> Page:
-    words = await pools.read.run(partial(_account_words, plane, member))
-    return rendered("account", note=note, problem=problem, status=status, **words)
-
-
-def _account_words(plane: ControlPlane, member: AuthenticatedUser) -> dict[str, Any]:
-    sessions, now = list(plane.sessions.all(member)), plane.now()
-    lines = session_views(sessions, member, now)
-    return {
-        "member": member,
-        "name": full_name(member.account),
-        "ways": ways_in(member.account),
-        "since": time_of(member.account.created_at),
-        "passwords": not plane.settings.policy.sso_only and member.account.password_hash,
-        "sessions": lines[:_MOST_SESSIONS],
-        "more": len(lines[_MOST_SESSIONS:]),
-        "tokens": token_views(plane.tokens.list_live(member.account.user_id), now),
-    }
+    return await account_page.render(request.user, note=_NOTES.get(note, ""))
 
 
 @post("/sessions/end", guards=[require_own_password])
 async def end_session(
-    request: AnyRequest, plane: GivenPlane, pools: GivenPools, member: GivenMember
+    request: UserRequest,
+    sessions: NamedDependency[SessionService],
+    pools: NamedDependency[ThreadPools],
 ) -> Page:
-    (session_id,) = await form_of(request, "session_id")
-    await pools.read.run(partial(_end, plane, member, session_id))
-    if session_id == member.session.session_id:
+    (session_id,) = await read_form(request, "session_id")
+    with suppress(NotFound):  # it has expired
+        await pools.read.run(partial(sessions.end, request.user, session_id))
+    if session_id == request.auth.session_id:
         return redirect("/sign-in?note=signed_out", expired_cookie(SESSION))
     return redirect("/?note=session_ended")
 
 
-def _end(plane: ControlPlane, member: AuthenticatedUser, session_id: str) -> None:
-    with suppress(NotFound):  # it has ended by itself meanwhile
-        plane.sessions.end(member, session_id)
-
-
 @post("/sessions/end-others", guards=[require_own_password])
-async def end_others(plane: GivenPlane, pools: GivenPools, member: GivenMember) -> Page:
-    await pools.read.run(partial(plane.sessions.end_others, member))
+async def end_others(
+    request: UserRequest,
+    sessions: NamedDependency[SessionService],
+    pools: NamedDependency[ThreadPools],
+) -> Page:
+    await pools.read.run(partial(sessions.end_others, request.user))
     return redirect("/?note=sessions_ended")
 
 
 @post("/tokens", guards=[require_own_password])
-async def make_token(
-    request: AnyRequest, plane: GivenPlane, pools: GivenPools, member: GivenMember
+async def create_token(
+    request: UserRequest,
+    tokens: NamedDependency[TokenService],
+    account_page: NamedDependency[AccountPage],
+    pools: NamedDependency[ThreadPools],
 ) -> Page:
-    name, days = await form_of(request, "name", "days")
+    name, days = await read_form(request, "name", "days")
     if days not in _DAYS:
         raise RequestInvalid("there is no such choice")
-    user_id = member.account.user_id
-    create = partial(plane.tokens.create_personal, user_id, name.strip(), _DAYS[days])
+    user_id = request.user.account.user_id
+    create = partial(tokens.create_personal, user_id, name.strip(), _DAYS[days])
     try:
         secret, token = await pools.read.run(create)
     except ConfigError as error:
-        problem = sentence(error)
-        return await _account(plane, pools, member, problem=problem, status=error.status)
-    # In this answer alone: to be sent on, it would have to be kept or to stand in an address.
-    return rendered("token", member=member, problem="", token=secret, name=token.name)
+        problem = user_message(error)
+        return await account_page.render(request.user, problem=problem, status=error.status)
+    # Without a redirect: it would have to store the secret, or to put it into an address.
+    return render_page("token", user=request.user, problem="", token=secret, name=token.name)
 
 
 @post("/tokens/revoke", guards=[require_own_password])
 async def revoke_token(
-    request: AnyRequest, plane: GivenPlane, pools: GivenPools, member: GivenMember
+    request: UserRequest,
+    tokens: NamedDependency[TokenService],
+    pools: NamedDependency[ThreadPools],
 ) -> Page:
-    (token_id,) = await form_of(request, "token_id")
-    await pools.read.run(partial(_revoke, plane, member, token_id))
+    (token_id,) = await read_form(request, "token_id")
+    revoke = partial(tokens.revoke_personal, request.user.account.user_id, token_id)
+    with suppress(NotFound):  # another window has revoked it
+        await pools.read.run(revoke)
     return redirect("/?note=token_revoked")
 
 
-def _revoke(plane: ControlPlane, member: AuthenticatedUser, token_id: str) -> None:
-    with suppress(NotFound):  # it was revoked in another window meanwhile
-        plane.tokens.revoke_personal(member.account.user_id, token_id)
-
-
-HANDLERS = [account, end_session, end_others, make_token, revoke_token]
+HANDLERS = [show_account, end_session, end_others, create_token, revoke_token]

@@ -1,80 +1,80 @@
-"""/v1/me/tokens: a person's own tokens, which have that person's role at each call."""
+"""/v1/me/tokens: a user's own tokens, which have the role that the user has at each call."""
 
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
-from litestar import Request, delete, get, post
+from litestar import delete, get, post
+from litestar.di import NamedDependency
 from litestar.params import PathParameter
 
-from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.login.sessions import AuthenticatedUser
-from anyscale.server.http.api.user_bodies import decoded
-from anyscale.server.http.authentication import require_own_password
-from anyscale.server.http.dependencies import GivenMember, GivenPlane, GivenPools
-from anyscale.server.http.errors import answers
-from anyscale.server.http.login.schemas import (
+from anyscale.server.core.tokens.api_tokens import TokenService
+from anyscale.server.http.account.schemas import (
     CreatedToken,
     CreateTokenRequest,
     TokenList,
-    token_seen,
+    token_info,
 )
+from anyscale.server.http.api.user_bodies import decoded
+from anyscale.server.http.authentication import require_own_password
+from anyscale.server.http.dependencies import UserRequest
+from anyscale.server.http.errors import error_responses
+from anyscale.server.http.thread_pools import ThreadPools
 
 __all__ = ["HANDLERS"]
-
-AnyRequest = Request[Any, Any, Any]
 
 TokenId = Annotated[str, PathParameter(max_length=64, description="`tok_...`")]
 
 
 @get(
-    "/me/tokens",
+    "/tokens",
     operation_id="listMyTokens",
-    summary="List the own tokens that are good, the latest first.",
-    responses=answers(),
+    summary="List your valid tokens, the latest first.",
+    responses=error_responses(),
     guards=[require_own_password],
 )
-async def list_tokens(plane: GivenPlane, pools: GivenPools, member: GivenMember) -> TokenList:
-    return await pools.read.run(partial(_list, plane, member))
+async def list_tokens(
+    request: UserRequest,
+    tokens: NamedDependency[TokenService],
+    pools: NamedDependency[ThreadPools],
+) -> TokenList:
+    live = await pools.read.run(partial(tokens.list_live, request.user.account.user_id))
+    return TokenList([token_info(token) for token in live])
 
 
 @post(
-    "/me/tokens",
+    "/tokens",
     operation_id="createMyToken",
-    summary="Make a token of one's own, which is shown this once.",
-    responses=answers(404, 413),
+    summary="Create a token. The response is the only one that contains its secret.",
+    responses=error_responses(404, 413),
     guards=[require_own_password],
 )
 async def create_token(
-    request: AnyRequest, plane: GivenPlane, pools: GivenPools, member: GivenMember
+    request: UserRequest,
+    tokens: NamedDependency[TokenService],
+    pools: NamedDependency[ThreadPools],
 ) -> CreatedToken:
-    asked = decoded(await request.body(), CreateTokenRequest)
-    return await pools.read.run(partial(_create, plane, member, asked.name, asked.expires_days))
+    body = decoded(await request.body(), CreateTokenRequest)
+    user_id = request.user.account.user_id
+    create = partial(tokens.create_personal, user_id, body.name, body.expires_days)
+    secret, token = await pools.read.run(create)
+    return CreatedToken(secret, token_info(token))
 
 
 @delete(
-    "/me/tokens/{token_id:str}",
+    "/tokens/{token_id:str}",
     operation_id="revokeMyToken",
-    summary="End one of the own tokens, from the next call on.",
-    responses=answers(404),
+    summary="Revoke one of your tokens. It fails from the next request on.",
+    responses=error_responses(404),
     guards=[require_own_password],
 )
 async def revoke_token(
-    plane: GivenPlane, pools: GivenPools, member: GivenMember, token_id: TokenId
+    request: UserRequest,
+    token_id: TokenId,
+    tokens: NamedDependency[TokenService],
+    pools: NamedDependency[ThreadPools],
 ) -> None:
-    revoke = partial(plane.tokens.revoke_personal, member.account.user_id, token_id)
+    revoke = partial(tokens.revoke_personal, request.user.account.user_id, token_id)
     await pools.read.run(revoke)
-
-
-def _list(plane: ControlPlane, member: AuthenticatedUser) -> TokenList:
-    live = plane.tokens.list_live(member.account.user_id)
-    return TokenList([token_seen(token) for token in live])
-
-
-def _create(
-    plane: ControlPlane, member: AuthenticatedUser, name: str, days: int | None
-) -> CreatedToken:
-    secret, token = plane.tokens.create_personal(member.account.user_id, name, days)
-    return CreatedToken(secret, token_seen(token))
 
 
 HANDLERS = [list_tokens, create_token, revoke_token]

@@ -1,8 +1,8 @@
-"""What a browser is called by people, from what it calls itself."""
+"""The name of a browser, from its header `User-Agent` (RFC 9110, 10.1.5)."""
 
-__all__ = ["browser_named"]
+__all__ = ["browser_name"]
 
-#: Of each list the first that is found counts: others claim to be Chrome and Safari as well.
+#: mark -> name; the first match counts, since most browsers also claim to be Chrome and Safari.
 _BROWSERS = (
     ("Edg", "Edge"),
     ("OPR/", "Opera"),
@@ -25,8 +25,8 @@ _SYSTEMS = (
 )
 
 
-def browser_named(agent: str) -> str:
-    """Give a name like `Firefox on Windows`; a hint for a person, and proof of nothing.
+def browser_name(agent: str) -> str:
+    """Return a name like `Firefox on Windows`, as a hint for users; any client can send any text.
 
     Args:
         agent: the header `User-Agent`.

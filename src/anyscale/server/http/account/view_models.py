@@ -1,11 +1,13 @@
-"""Accounts, sessions and tokens as pages show them: in words, and in times that people read."""
+"""Accounts, sessions and tokens as the account page shows them."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from msgspec import Struct
 
 from anyscale.server.core.login.sessions import AuthenticatedUser
-from anyscale.server.http.account.user_agent import browser_named
+from anyscale.server.core.time_units import DAY_MS, HOUR_MS, MINUTE_MS
+from anyscale.server.http.account.user_agent import browser_name
 from anyscale.server.store.records import AccountRecord, SessionRecord, TokenRecord
 from anyscale.user.models import from_milliseconds
 
@@ -15,44 +17,97 @@ __all__ = [
     "TokenView",
     "full_name",
     "session_views",
+    "sign_in_methods",
     "time_of",
     "token_views",
-    "ways_in",
 ]
 
-_MINUTE = 60_000
-_HOUR = 60 * _MINUTE
-_DAY = 24 * _HOUR
-
-_UNITS = ((_DAY, "day"), (_HOUR, "hour"), (_MINUTE, "minute"))
+_UNITS = ((DAY_MS, "day"), (HOUR_MS, "hour"), (MINUTE_MS, "minute"))
 
 
 class Time(Struct, frozen=True):
-    """A day, for people, and the time, for machines."""
+    """A day in words, and the exact time for the attribute `datetime`."""
 
     day: str
     iso: str
 
 
 class SessionView(Struct, frozen=True):
-    """One line of the list of sessions."""
+    """A session in the list."""
 
     session_id: str
     browser: str
     address: str
     used: str
-    begun: Time
+    created: Time
     is_current: bool
 
 
+class TokenView(Struct, frozen=True):
+    """A token in the list."""
+
+    token_id: str
+    name: str
+    used: str
+    expires: str
+
+
 def time_of(milliseconds: int) -> Time:
-    """Write a day; that of UTC, since the server does not know where a reader is."""
+    """Format a time (milliseconds since 1970): the day in UTC, since the user's zone is unknown."""
     at = from_milliseconds(milliseconds)
     return Time(_day(at), at.isoformat())
 
 
-def ago(milliseconds: int) -> str:
-    """Say how long ago something was."""
+def full_name(account: AccountRecord) -> str:
+    """Join first and last name."""
+    return " ".join(filter(None, (account.name, account.lastname)))
+
+
+def sign_in_methods(account: AccountRecord) -> str:
+    """Name the sign-in methods of an account."""
+    methods = [
+        "email and password" if account.password_hash else "",
+        "single sign-on (SSO)" if account.is_sso_user else "",
+    ]
+    text = ", or ".join(filter(None, methods))
+    return f"{text[:1].upper()}{text[1:]}" or "By a link from your administrator"
+
+
+def session_views(sessions: Sequence[SessionRecord], user: AuthenticatedUser) -> list[SessionView]:
+    """List sessions, the current one first."""
+    views = [
+        SessionView(
+            session.session_id,
+            browser_name(session.agent),
+            session.address,
+            _ago(user.at - session.used_at),
+            time_of(session.created_at),
+            session.session_id == user.session.session_id,
+        )
+        for session in sessions
+    ]
+    return sorted(views, key=lambda view: not view.is_current)
+
+
+def token_views(tokens: Sequence[TokenRecord], now: int) -> list[TokenView]:
+    """List tokens.
+
+    Args:
+        tokens: in the order of the list.
+        now: milliseconds since 1970.
+    """
+    return [
+        TokenView(
+            token.token_id,
+            token.name,
+            f"last used {_ago(now - token.used_at)}" if token.used_at else "never used",
+            f"Good until {time_of(token.expires_at).day}" if token.expires_at else "Does not end",
+        )
+        for token in tokens
+    ]
+
+
+def _ago(milliseconds: int) -> str:
     for unit, name in _UNITS:
         count = milliseconds // unit
         if count >= 1:
@@ -60,60 +115,5 @@ def ago(milliseconds: int) -> str:
     return "just now"
 
 
-class TokenView(Struct, frozen=True):
-    """One line of the list of tokens."""
-
-    token_id: str
-    name: str
-    used: str
-    ends: str
-
-
-def token_views(tokens: list[TokenRecord], now: int) -> list[TokenView]:
-    """Give the lines of the list of tokens."""
-    return [
-        TokenView(
-            one.token_id,
-            one.name,
-            f"last used {ago(now - one.used_at)}" if one.used_at else "never used",
-            f"Good until {time_of(one.expires_at).day}" if one.expires_at else "Does not end",
-        )
-        for one in tokens
-    ]
-
-
 def _day(at: datetime) -> str:
     return f"{at.day} {at:%B %Y}"
-
-
-def full_name(account: AccountRecord) -> str:
-    """Give first and last name."""
-    return " ".join(filter(None, (account.name, account.lastname)))
-
-
-def ways_in(account: AccountRecord) -> str:
-    """Say by what a person signs in."""
-    ways = [
-        "email and password" if account.password_hash else "",
-        "single sign-on (SSO)" if account.is_sso_user else "",
-    ]
-    said = ", or ".join(filter(None, ways))
-    return f"{said[:1].upper()}{said[1:]}" or "By a link from your administrator"
-
-
-def session_views(
-    sessions: list[SessionRecord], member: AuthenticatedUser, now: int
-) -> list[SessionView]:
-    """Give the lines of the list, that of the browser that asks first."""
-    lines = [
-        SessionView(
-            one.session_id,
-            browser_named(one.agent),
-            one.address,
-            ago(now - one.used_at),
-            time_of(one.created_at),
-            one.session_id == member.session.session_id,
-        )
-        for one in sessions
-    ]
-    return sorted(lines, key=lambda line: not line.is_current)

@@ -1,100 +1,109 @@
-"""/v1/users/...: the life of an account, and the links by which people set passwords."""
+"""/v1/users/{user_id}: suspend, restore and delete an account, set its role, and send links."""
 
 from functools import partial
-from typing import Annotated, Any
 
-from litestar import Request, Router, delete, post, put
-from litestar.params import JSONBody, PathParameter
+from litestar import Router, delete, post, put
+from litestar.di import NamedDependency
+from litestar.params import JSONBody
 
 from anyscale.api_schemas import PasswordLinks, RoleSet, SetPasswordLinks
-from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.authorization import Principal
+from anyscale.server.core.users.lifecycle import UserLifecycle
+from anyscale.server.core.users.password_links import PasswordLinkService
+from anyscale.server.http.api.parameters import UserId
 from anyscale.server.http.api.user_bodies import decoded
-from anyscale.server.http.authentication import TOKEN_AUTHENTICATION, require_owner
-from anyscale.server.http.dependencies import GivenCaller, GivenPlane, GivenPools
-from anyscale.server.http.errors import answers
+from anyscale.server.http.dependencies import OwnerRequest
+from anyscale.server.http.errors import error_responses
+from anyscale.server.http.thread_pools import ThreadPools
 
 __all__ = ["router"]
-
-Id = Annotated[str, PathParameter(max_length=64, description="`usr_...`")]
 
 
 @post(
     "/users/{user_id:str}/suspend",
     operation_id="suspendUser",
-    summary="Suspend an account: nobody signs in to it, and its sessions and own tokens end.",
+    summary="Suspend an account. Blocks sign-in, and revokes its sessions and personal tokens.",
     status_code=204,
-    responses=answers(404, 409),
+    responses=error_responses(404, 409),
 )
-async def suspend(user_id: Id, plane: GivenPlane, caller: GivenCaller, pools: GivenPools) -> None:
-    await pools.write.run(partial(plane.accounts.suspend, user_id, caller))
+async def suspend(
+    request: OwnerRequest,
+    user_id: UserId,
+    lifecycle: NamedDependency[UserLifecycle],
+    pools: NamedDependency[ThreadPools],
+) -> None:
+    await pools.write.run(partial(lifecycle.suspend, user_id, request.user))
 
 
 @post(
     "/users/{user_id:str}/restore",
     operation_id="restoreUser",
-    summary="Let the owner of a suspended account sign in again.",
+    summary="Restore a suspended account, so that its user can sign in again.",
     status_code=204,
-    responses=answers(404),
+    responses=error_responses(404),
 )
-async def restore(user_id: Id, plane: GivenPlane, caller: GivenCaller, pools: GivenPools) -> None:
-    await pools.write.run(partial(plane.accounts.restore, user_id, caller))
+async def restore(
+    request: OwnerRequest,
+    user_id: UserId,
+    lifecycle: NamedDependency[UserLifecycle],
+    pools: NamedDependency[ThreadPools],
+) -> None:
+    await pools.write.run(partial(lifecycle.restore, user_id, request.user))
 
 
 @put(
     "/users/{user_id:str}/role",
     operation_id="setUserRole",
-    summary="Make an account an owner's or a collaborator's; its sessions end.",
+    summary="Set the role of an account to owner or collaborator. Revokes its sessions.",
     status_code=204,
-    responses=answers(404, 409),
+    responses=error_responses(404, 409),
 )
 async def set_role(
+    request: OwnerRequest,
     data: JSONBody[RoleSet],
-    user_id: Id,
-    plane: GivenPlane,
-    caller: GivenCaller,
-    pools: GivenPools,
+    user_id: UserId,
+    lifecycle: NamedDependency[UserLifecycle],
+    pools: NamedDependency[ThreadPools],
 ) -> None:
-    await pools.write.run(partial(plane.accounts.set_role, user_id, data.role, caller))
+    await pools.write.run(partial(lifecycle.set_role, user_id, data.role, request.user))
 
 
 @delete(
     "/users/{user_id:str}",
     operation_id="deleteUser",
-    summary="Delete an account, and erase all that is kept of the person.",
-    responses=answers(404, 409),
+    summary="Delete an account, and erase the personal data of its user.",
+    responses=error_responses(404, 409),
 )
 async def delete_user(
-    user_id: Id, plane: GivenPlane, caller: GivenCaller, pools: GivenPools
+    request: OwnerRequest,
+    user_id: UserId,
+    lifecycle: NamedDependency[UserLifecycle],
+    pools: NamedDependency[ThreadPools],
 ) -> None:
-    await pools.write.run(partial(plane.accounts.delete, user_id, caller))
+    await pools.write.run(partial(lifecycle.delete, user_id, request.user))
 
 
 @post(
     "/users:setPasswordLinks",
     operation_id="createSetPasswordLinks",
-    summary="Make one-time links by which people set their passwords; earlier ones end.",
+    summary="Create one-time links to set a password. Replaces earlier links of the accounts.",
     status_code=200,
-    responses=answers(404, 409, 413),
+    responses=error_responses(404, 409, 413),
 )
 async def create_links(
-    request: Request[Any, Any, Any], plane: GivenPlane, caller: GivenCaller, pools: GivenPools
+    request: OwnerRequest,
+    links: NamedDependency[PasswordLinkService],
+    pools: NamedDependency[ThreadPools],
 ) -> PasswordLinks:
     body = await request.body()
-    return await pools.write.run(partial(_create_links, plane, body, caller))
+    return await pools.write.run(partial(_create_links, links, body, request.user))
 
 
-def _create_links(plane: ControlPlane, body: bytes, caller: Principal) -> PasswordLinks:
-    return PasswordLinks(plane.links.create(decoded(body, SetPasswordLinks).user_ids, caller))
+def _create_links(links: PasswordLinkService, body: bytes, caller: Principal) -> PasswordLinks:
+    return PasswordLinks(links.create(decoded(body, SetPasswordLinks).user_ids, caller))
 
 
 def router() -> Router:
-    """Give what is under /v1/users about single accounts."""
-    return Router(
-        "/v1",
-        route_handlers=[suspend, restore, set_role, delete_user, create_links],
-        middleware=[TOKEN_AUTHENTICATION],
-        guards=[require_owner],
-        tags=["accounts"],
-        security=[{"token": []}],
-    )
+    """Create the router of the calls that change one account."""
+    handlers = [suspend, restore, set_role, delete_user, create_links]
+    return Router("/", route_handlers=handlers, tags=["accounts"])

@@ -1,169 +1,94 @@
-"""/v1/sessions, /v1/passwords and /v1/me: what people do for themselves, by a session's cookie."""
+"""/v1/sessions and /v1/passwords: sign in and out, and set a password by a one-time link."""
 
 from functools import partial
-from typing import Annotated, Any
+from typing import Any
 
-from litestar import Request, Response, Router, delete, get, post, put
-from litestar.params import PathParameter
+from litestar import Response, Router, delete, post
+from litestar.di import NamedDependency
 
 from anyscale.server.core.login.password_login import LoginResult
-from anyscale.server.core.login.sessions import AuthenticatedUser
+from anyscale.server.core.login.sessions import SessionService
 from anyscale.server.core.users.password_links import secret_of
-from anyscale.server.http.account import tokens as own_tokens
 from anyscale.server.http.api.user_bodies import decoded
-from anyscale.server.http.authentication import SESSION_AUTHENTICATION, require_own_password
+from anyscale.server.http.authentication import SESSION_AUTHENTICATION
 from anyscale.server.http.cookies import SESSION, expired_cookie, login_cookies
-from anyscale.server.http.dependencies import GivenMember, GivenPlane, GivenPools
-from anyscale.server.http.errors import answers
-from anyscale.server.http.login import sign_in as doors
+from anyscale.server.http.dependencies import AnyRequest, UserRequest
+from anyscale.server.http.errors import error_responses
 from anyscale.server.http.login.schemas import (
-    ChangePasswordRequest,
-    CurrentUser,
-    EndedSessions,
     LoginRequest,
     LoginResponse,
-    SessionList,
     SetPasswordRequest,
-    me_of,
-    seen,
-    welcome,
+    login_response,
 )
+from anyscale.server.http.login.sign_in import LoginFlows
+from anyscale.server.http.thread_pools import ThreadPools
 
-__all__ = ["SMALL_BODY", "routers"]
+__all__ = ["SMALL_BODY", "create_login_response", "routers"]
 
-#: Octets of a body that anybody may send: the longest password and email fit, escaped as JSON.
+#: Octets of a body that any client may send: the longest password and email fit, escaped as JSON.
 SMALL_BODY = 16 * 1024
-
-AnyRequest = Request[Any, Any, Any]
-
-SessionId = Annotated[str, PathParameter(max_length=64, description="`ses_...`")]
 
 
 @post(
     "/sessions",
     operation_id="signIn",
-    summary="Sign in by email and password; the session is in the cookie `__Host-session`.",
+    summary="Sign in by email and password. Sets the cookie `__Host-session`.",
     status_code=200,
-    responses=answers(413),
+    responses=error_responses(413),
 )
-async def sign_in(request: AnyRequest) -> Response[LoginResponse]:
-    asked = decoded(await request.body(), LoginRequest)
-    return _entered(await doors.by_password(request, asked.email, asked.password))
+async def sign_in(
+    request: AnyRequest, login: NamedDependency[LoginFlows]
+) -> Response[LoginResponse]:
+    credentials = decoded(await request.body(), LoginRequest)
+    result = await login.by_password(request, credentials.email, credentials.password)
+    return create_login_response(result)
 
 
 @post(
     "/passwords",
     operation_id="setPassword",
-    summary="Set a password by a one-time link, which is used up by it, and sign in.",
+    summary="Set a password by a one-time link, and sign in.",
     status_code=200,
-    responses=answers(410, 413, 422),
+    responses=error_responses(410, 413, 422),
 )
-async def set_password(request: AnyRequest) -> Response[LoginResponse]:
-    asked = decoded(await request.body(), SetPasswordRequest)
-    link = secret_of(asked.link)
-    return _entered(await doors.by_link(request, link, asked.new_password))
+async def set_password(
+    request: AnyRequest, login: NamedDependency[LoginFlows]
+) -> Response[LoginResponse]:
+    body = decoded(await request.body(), SetPasswordRequest)
+    result = await login.by_link(request, secret_of(body.link), body.new_password)
+    return create_login_response(result)
 
 
 @delete(
     "/sessions/current",
     operation_id="signOut",
-    summary="Sign out: end the session that asks.",
-    responses=answers(404),
+    summary="Sign out. Revokes the session of this request.",
+    responses=error_responses(404),
     response_cookies=[expired_cookie(SESSION)],
 )
-async def sign_out(plane: GivenPlane, pools: GivenPools, member: GivenMember) -> None:
-    end = partial(plane.sessions.end, member, member.session.session_id)
-    await pools.read.run(end)
-
-
-@get(
-    "/me",
-    operation_id="getMe",
-    summary="The account that is signed in, and the session that asks.",
-    responses=answers(),
-)
-async def get_me(member: GivenMember) -> CurrentUser:
-    return me_of(member)
-
-
-@put(
-    "/me/password",
-    operation_id="changePassword",
-    summary="Change the own password; all sessions end, and a new one begins.",
-    responses=answers(413, 422),
-)
-async def change_password(request: AnyRequest, member: GivenMember) -> Response[LoginResponse]:
-    asked = decoded(await request.body(), ChangePasswordRequest)
-    return _entered(
-        await doors.change_password(request, member, asked.current_password, asked.new_password)
-    )
-
-
-@get(
-    "/me/sessions",
-    operation_id="listMySessions",
-    summary="List the own sessions, the latest first.",
-    responses=answers(),
-    guards=[require_own_password],
-)
-async def list_sessions(plane: GivenPlane, pools: GivenPools, member: GivenMember) -> SessionList:
-    return await pools.read.run(partial(_sessions, plane.sessions.all, member))
-
-
-def _sessions(read: Any, member: AuthenticatedUser) -> SessionList:
-    return SessionList([seen(session, member) for session in read(member)])
-
-
-@delete(
-    "/me/sessions/{session_id:str}",
-    operation_id="endMySession",
-    summary="End one of the own sessions.",
-    responses=answers(404),
-    guards=[require_own_password],
-)
-async def end_session(
-    plane: GivenPlane, pools: GivenPools, member: GivenMember, session_id: SessionId
+async def sign_out(
+    request: UserRequest,
+    sessions: NamedDependency[SessionService],
+    pools: NamedDependency[ThreadPools],
 ) -> None:
-    await pools.read.run(partial(plane.sessions.end, member, session_id))
+    await pools.read.run(partial(sessions.end, request.user, request.auth.session_id))
 
 
-@delete(
-    "/me/sessions",
-    operation_id="endMyOtherSessions",
-    summary="End all of the own sessions but for the one that asks.",
-    status_code=200,
-    responses=answers(),
-    guards=[require_own_password],
-)
-async def end_others(plane: GivenPlane, pools: GivenPools, member: GivenMember) -> EndedSessions:
-    return EndedSessions(await pools.read.run(partial(plane.sessions.end_others, member)))
-
-
-def _entered(signed_in: LoginResult) -> Response[LoginResponse]:
-    return Response(welcome(signed_in), cookies=login_cookies(signed_in))
+def create_login_response(login: LoginResult) -> Response[LoginResponse]:
+    """Create the response to a sign-in, whose secrets are in cookies alone."""
+    return Response(login_response(login), cookies=login_cookies(login))
 
 
 def routers() -> list[Router]:
-    """Give what is under /v1 for people: for whoever comes, and for whoever is signed in."""
-    mine = [
-        sign_out,
-        get_me,
-        change_password,
-        list_sessions,
-        end_session,
-        end_others,
-        *own_tokens.HANDLERS,
-    ]
+    """Create the routers of the sign-in calls without and with a session."""
+    shared: Any = {"tags": ["sign-in"], "request_max_body_size": SMALL_BODY}
     return [
-        Router("/v1", route_handlers=[sign_in, set_password], **_SHARED),
+        Router("/v1", route_handlers=[sign_in, set_password], **shared),
         Router(
             "/v1",
-            route_handlers=mine,
+            route_handlers=[sign_out],
             middleware=[SESSION_AUTHENTICATION],
             security=[{"session": []}],
-            **_SHARED,
+            **shared,
         ),
     ]
-
-
-_SHARED: Any = {"tags": ["people"], "request_max_body_size": SMALL_BODY}

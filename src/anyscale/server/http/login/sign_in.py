@@ -6,87 +6,101 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from anyscale.errors import AnyscaleError, NotAuthenticated, NotFound
-from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.login.password_change import PasswordService
 from anyscale.server.core.login.password_login import LoginResult
-from anyscale.server.core.login.sessions import AuthenticatedUser
+from anyscale.server.core.login.sessions import AuthenticatedUser, SessionService
 from anyscale.server.http.cookies import SESSION, client_info, read_cookie
-from anyscale.server.http.dependencies import Connection, looked_up, plane_of, pools_of
+from anyscale.server.http.dependencies import Connection
 from anyscale.server.http.metrics import SIGN_INS
+from anyscale.server.http.thread_pools import ThreadPools
 
 if TYPE_CHECKING:
+    from anyscale.server.core.oidc.login import OidcLogin
     from anyscale.server.core.oidc.provider import ExternalIdentity
 
-__all__ = ["by_link", "by_password", "by_sso", "change_password", "leave"]
+__all__ = ["LoginFlows"]
 
 
-async def by_password(connection: Connection, email: str, password: str) -> LoginResult:
-    """Sign in by email and password, as `PasswordLogin` does."""
-    login, client = plane_of(connection).sign_in.password_login, client_info(connection)
+class LoginFlows:
+    """The ways to sign in and out.
 
-    async def sign_in() -> LoginResult:
-        # Before it takes a place: known browsers have places of their own.
-        attempt = await looked_up(connection, partial(login.prepare, email, password, client))
-        call = partial(login.login, attempt)
-        is_known = bool(attempt.known_device)
-        return await pools_of(connection).login.run(call, client.address, is_known=is_known)
+    Args:
+        passwords: of the control plane.
+        sessions: likewise.
+        pools: in which the operations run.
+    """
 
-    return await _counted("password", sign_in())
+    def __init__(
+        self, passwords: PasswordService, sessions: SessionService, pools: ThreadPools
+    ) -> None:
+        self._passwords = passwords
+        self._sessions = sessions
+        self._pools = pools
 
+    async def by_password(self, connection: Connection, email: str, password: str) -> LoginResult:
+        """Sign in by email and password, as `PasswordLogin` does."""
+        login, client = self._passwords.password_login, client_info(connection)
 
-async def by_link(connection: Connection, link: str, new: str) -> LoginResult:
-    """Set a password by a one-time link and sign in, as `PasswordService.by_link` does."""
-    passwords, client = plane_of(connection).sign_in, client_info(connection)
+        async def sign_in() -> LoginResult:
+            # Before it takes a place: known browsers have places of their own.
+            prepare = partial(login.prepare, email, password, client)
+            attempt = await self._pools.auth.run(prepare)
+            call, is_known = partial(login.login, attempt), bool(attempt.known_device)
+            return await self._pools.login.run(call, client.address, is_known=is_known)
 
-    async def sign_in() -> LoginResult:
-        # Likewise: only a valid link makes a client a known one.
-        await pools_of(connection).read.run(partial(passwords.link_account, link))
-        call = partial(passwords.by_link, link, new, client)
-        return await pools_of(connection).login.run(call, client.address, is_known=True)
+        return await _counted("password", sign_in())
 
-    return await _counted("link", sign_in())
+    async def by_link(self, connection: Connection, link: str, new: str) -> LoginResult:
+        """Set a password by a one-time link and sign in, as `PasswordService.by_link` does."""
+        client = client_info(connection)
 
+        async def sign_in() -> LoginResult:
+            # Likewise: only a valid link makes a client a known one.
+            await self._pools.read.run(partial(self._passwords.link_account, link))
+            call = partial(self._passwords.by_link, link, new, client)
+            return await self._pools.login.run(call, client.address, is_known=True)
 
-async def by_sso(connection: Connection, identity: "Awaitable[ExternalIdentity]") -> LoginResult:
-    """Sign in a user of the identity provider, as `OidcLogin.land` does."""
-    sso, client = plane_of(connection).sso, client_info(connection)
+        return await _counted("link", sign_in())
 
-    async def sign_in() -> LoginResult:
-        call = partial(sso.land, await identity, client)
-        return await pools_of(connection).login.run(call, client.address, is_known=True)
+    async def by_sso(
+        self, connection: Connection, oidc: "OidcLogin", identity: "Awaitable[ExternalIdentity]"
+    ) -> LoginResult:
+        """Sign in a user of the identity provider, as `OidcLogin.login` does."""
+        client = client_info(connection)
 
-    return await _counted("sso", sign_in())
+        async def sign_in() -> LoginResult:
+            call = partial(oidc.login, await identity, client)
+            return await self._pools.login.run(call, client.address, is_known=True)
 
+        return await _counted("sso", sign_in())
 
-async def change_password(
-    connection: Connection, member: AuthenticatedUser, current: str, new: str
-) -> LoginResult:
-    """Change the password of a signed-in user, as `PasswordService.change_password` does."""
-    passwords, client = plane_of(connection).sign_in, client_info(connection)
-    call = partial(passwords.change_password, member, current, new, client)
-    return await pools_of(connection).login.run(call, client.address, is_known=True)
+    async def change_password(
+        self, connection: Connection, user: AuthenticatedUser, current: str, new: str
+    ) -> LoginResult:
+        """Change the password of a signed-in user, as `PasswordService.change_password` does."""
+        client = client_info(connection)
+        call = partial(self._passwords.change_password, user, current, new, client)
+        return await self._pools.login.run(call, client.address, is_known=True)
 
+    async def sign_out(self, connection: Connection) -> None:
+        """Revoke the session of a browser, if it has one."""
+        if secret := read_cookie(connection, SESSION):
+            await self._pools.read.run(partial(self._revoke, secret))
 
-async def leave(connection: Connection) -> None:
-    """Revoke the session of a browser, if it has one."""
-    end = partial(_end, plane_of(connection), read_cookie(connection, SESSION))
-    await pools_of(connection).read.run(end)
-
-
-def _end(plane: ControlPlane, secret: str) -> None:
-    if secret:
+    def _revoke(self, secret: str) -> None:
         with suppress(NotAuthenticated, NotFound):
-            member = plane.sessions.authenticate(secret)
-            plane.sessions.end(member, member.session.session_id)
+            user = self._sessions.authenticate(secret)
+            self._sessions.end(user, user.session.session_id)
 
 
-async def _counted(way: str, entering: Awaitable[LoginResult]) -> LoginResult:
+async def _counted(method: str, sign_in: Awaitable[LoginResult]) -> LoginResult:
     result = "internal"
     try:
-        signed_in = await entering
+        login = await sign_in
         result = "signed_in"
     except AnyscaleError as error:
         result = error.code
         raise
     finally:
-        SIGN_INS.labels(way, result).inc()
-    return signed_in
+        SIGN_INS.labels(method, result).inc()
+    return login

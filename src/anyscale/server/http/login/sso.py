@@ -1,16 +1,16 @@
-"""/sso: to the identity provider, and back."""
+"""/sso: redirect to the identity provider, and handle its callback."""
 
 import logging
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from contextlib import suppress
 from functools import partial
-from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
-from litestar import Request, Response, get
+from litestar import Response, get
 from litestar.datastructures import Cookie
+from litestar.di import NamedDependency
 from msgspec import Struct
 
 from anyscale.errors import (
@@ -21,28 +21,31 @@ from anyscale.errors import (
     SsoRefused,
     StoreUnavailable,
 )
-from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.audit.log import AuditLog
 from anyscale.server.core.oidc.login import CALLBACK, OidcLogin
 from anyscale.server.core.oidc.provider import AuthorizationRequest, ExternalIdentity
-from anyscale.server.http.cookies import expired_cookie, host_cookie, login_cookies, read_cookie
-from anyscale.server.http.dependencies import GivenPlane, GivenPools
-from anyscale.server.http.login import sign_in as doors
-from anyscale.server.http.metrics import REFUSALS
+from anyscale.server.http.cookies import (
+    expired_cookie,
+    host_cookie,
+    login_cookies,
+    read_cookie,
+)
+from anyscale.server.http.dependencies import AnyRequest
+from anyscale.server.http.login.sign_in import LoginFlows
+from anyscale.server.http.metrics import count_refusal
 from anyscale.server.http.thread_pools import ThreadPools
 
 __all__ = ["COOKIE", "HANDLERS"]
 
 COOKIE = "__Host-sso"
 
-AnyRequest = Request[Any, Any, Any]
-
 _log = logging.getLogger("anyscale.server")
 
-#: seconds between going there and coming back
+#: seconds that a user has to sign in at the provider
 _TIME = 600
 
-#: What the sign-in page is told instead of the reason; `refused` where nothing stands here.
-_TOLD = {
+#: The parameter of the sign-in page for a reason; `refused` for all others.
+_MESSAGES = {
     "cookie_missing": "expired",
     "cookie_garbled": "expired",
     "cookie_expired": "expired",
@@ -52,93 +55,101 @@ _TOLD = {
 
 
 class _Attempt(Struct, frozen=True):
-    """What the cookie holds."""
+    """The content of the cookie."""
 
-    begun: AuthorizationRequest
+    request: AuthorizationRequest
     #: seconds since 1970
     at: float
 
 
 @get("/sso/start", include_in_schema=False)
-async def start(plane: GivenPlane, pools: GivenPools) -> Response[None]:
-    sso = _sso(plane)
+async def start(
+    oidc: NamedDependency[OidcLogin | None], pools: NamedDependency[ThreadPools]
+) -> Response[None]:
+    provider = _required(oidc).provider
     try:
-        url, begun = await pools.identity_provider.run(sso.provider.begin)
+        url, request = await pools.identity_provider.run(provider.begin)
     except (ProviderUnavailable, Overloaded) as error:
         return _unavailable(error)
-    kept = urlsafe_b64encode(msgspec.json.encode(_Attempt(begun, time.time())))
-    return _to(url, host_cookie(COOKIE, kept.decode().rstrip("="), _TIME))
+    value = urlsafe_b64encode(msgspec.json.encode(_Attempt(request, time.time())))
+    return _redirect(url, host_cookie(COOKIE, value.decode().rstrip("="), _TIME))
 
 
 @get(CALLBACK, include_in_schema=False)
-async def callback(request: AnyRequest, plane: GivenPlane, pools: GivenPools) -> Response[None]:
-    sso = _sso(plane)
+async def callback(
+    request: AnyRequest,
+    oidc: NamedDependency[OidcLogin | None],
+    login: NamedDependency[LoginFlows],
+    audit_log: NamedDependency[AuditLog],
+    pools: NamedDependency[ThreadPools],
+) -> Response[None]:
+    service = _required(oidc)
     try:
-        signed_in = await doors.by_sso(request, _coming(request, sso, pools))
+        result = await login.by_sso(request, service, _identity(request, service, pools))
     except SsoRefused as error:
-        return await _refused(plane, pools, error)
+        return await _refused(error, audit_log, pools)
     except (ProviderUnavailable, Overloaded, StoreUnavailable) as error:
         return _unavailable(error)
-    return _to("/", expired_cookie(COOKIE), *login_cookies(signed_in))
+    return _redirect("/", expired_cookie(COOKIE), *login_cookies(result))
 
 
-async def _coming(request: AnyRequest, sso: OidcLogin, pools: ThreadPools) -> ExternalIdentity:
-    finish = partial(sso.provider.finish, _given(request), _begun(request))
+async def _identity(request: AnyRequest, oidc: OidcLogin, pools: ThreadPools) -> ExternalIdentity:
+    finish = partial(oidc.provider.finish, _parameters(request), _authorization_request(request))
     return await pools.identity_provider.run(finish)
 
 
-def _begun(request: AnyRequest) -> AuthorizationRequest:
-    kept = read_cookie(request, COOKIE)
-    if not kept:
+def _authorization_request(request: AnyRequest) -> AuthorizationRequest:
+    cookie = read_cookie(request, COOKIE)
+    if not cookie:
         raise SsoRefused("cookie_missing")
     try:
-        attempt = msgspec.json.decode(urlsafe_b64decode(f"{kept}=="), type=_Attempt)
+        attempt = msgspec.json.decode(urlsafe_b64decode(f"{cookie}=="), type=_Attempt)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         raise SsoRefused("cookie_garbled") from None
     if not 0 <= time.time() - attempt.at <= _TIME:
         raise SsoRefused("cookie_expired")
-    return attempt.begun
+    return attempt.request
 
 
-def _given(request: AnyRequest) -> dict[str, str]:
-    """Read what the provider sends along: each parameter once (RFC 6749, 3.1)."""
+def _parameters(request: AnyRequest) -> dict[str, str]:
+    """Read the parameters of the provider's response, each once (RFC 6749, 3.1)."""
     query = request.scope["query_string"].decode("ascii", "replace")
     pairs = parse_qsl(query, keep_blank_values=True)
-    given = dict(pairs)
-    if len(given) != len(pairs):
+    parameters = dict(pairs)
+    if len(parameters) != len(pairs):
         raise SsoRefused("response_malformed")
-    return given
+    return parameters
 
 
-def _sso(plane: ControlPlane) -> OidcLogin:
-    if not plane.settings.sso:
+def _required(oidc: OidcLogin | None) -> OidcLogin:
+    if oidc is None:
         raise NotFound("there is no sign-in at an identity provider here")
-    return plane.sso
+    return oidc
 
 
-async def _refused(plane: ControlPlane, pools: ThreadPools, error: SsoRefused) -> Response[None]:
+async def _refused(error: SsoRefused, audit_log: AuditLog, pools: ThreadPools) -> Response[None]:
     _log_refusal(error, error.reason)
-    with suppress(StoreUnavailable, Overloaded):  # what is answered is the refusal all the same
-        note = partial(plane.trail.refuse, error.actor, error.reason, f"GET {CALLBACK}")
-        await pools.auth.run(note)
-    return _back(_TOLD.get(error.reason, "refused"))
+    with suppress(StoreUnavailable, Overloaded):  # the response does not depend on it
+        record = partial(audit_log.refuse, error.actor, error.reason, f"GET {CALLBACK}")
+        await pools.auth.run(record)
+    return _to_sign_in(_MESSAGES.get(error.reason, "refused"))
 
 
 def _unavailable(error: AnyscaleError) -> Response[None]:
     _log_refusal(error, str(error))
-    return _back("unavailable")
+    return _to_sign_in("unavailable")
 
 
 def _log_refusal(error: AnyscaleError, reason: str) -> None:
-    REFUSALS.labels(error.code).inc()
+    count_refusal(error)
     _log.warning("sign-in refused", extra={"code": error.code, "reason": reason})
 
 
-def _back(code: str) -> Response[None]:
-    return _to(f"/sign-in?sso={code}", expired_cookie(COOKIE))
+def _to_sign_in(message: str) -> Response[None]:
+    return _redirect(f"/sign-in?sso={message}", expired_cookie(COOKIE))
 
 
-def _to(url: str, *cookies: Cookie) -> Response[None]:
+def _redirect(url: str, *cookies: Cookie) -> Response[None]:
     return Response(None, status_code=303, headers={"Location": url}, cookies=list(cookies))
 
 

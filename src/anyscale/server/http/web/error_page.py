@@ -1,62 +1,66 @@
-"""Errors as people are told of them, who came by a browser."""
+"""HTML error pages."""
+
+from http import HTTPStatus
 
 from litestar import Response
 
 from anyscale.api_schemas import ProblemDocument
-from anyscale.server.http.web.templating import rendered
+from anyscale.server.http.web.templating import render_page
 
-__all__ = ["problem_page"]
+__all__ = ["error_page"]
 
-_FAULT = 500
-_MISSING = 404
-
-#: status -> heading and text; what is not here is told as the fault at 500
-_WORDS = {
-    400: (
+#: status -> heading and text; any other status is shown as 500
+_TEXTS: dict[int, tuple[str, str]] = {
+    HTTPStatus.BAD_REQUEST: (
         "This did not work",
         "Something about what was sent is wrong. Please go back and try again.",
     ),
-    403: (
+    HTTPStatus.FORBIDDEN: (
         "This is not allowed",
         "Please open the page anew, and try again from there.",
     ),
-    _MISSING: (
+    HTTPStatus.NOT_FOUND: (
         "There is no such page",
         "The address may be mistyped, or the page may have moved.",
     ),
-    413: (
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: (
         "This is too long",
         "Please go back and enter less.",
     ),
-    429: (
+    HTTPStatus.TOO_MANY_REQUESTS: (
         "Please wait a moment",
         "Many people are asking at the same time. Please try again soon.",
     ),
-    _FAULT: (
+    HTTPStatus.INTERNAL_SERVER_ERROR: (
         "Something went wrong",
         "The fault is on our side. Please try again in a few minutes.",
     ),
 }
 
-#: status -> the one as which a person meets it
-_LIKE = {401: 403, 405: _MISSING, 415: 400, 422: 400}
+#: status -> the status whose text a user sees
+_SHOWN_AS: dict[int, int] = {
+    HTTPStatus.UNAUTHORIZED: HTTPStatus.FORBIDDEN,
+    HTTPStatus.METHOD_NOT_ALLOWED: HTTPStatus.NOT_FOUND,
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: HTTPStatus.BAD_REQUEST,
+    HTTPStatus.UNPROCESSABLE_ENTITY: HTTPStatus.BAD_REQUEST,
+}
 
 
-def problem_page(document: ProblemDocument, headers: dict[str, str]) -> Response[str]:
-    """Make the page that stands for an error.
+def error_page(document: ProblemDocument, headers: dict[str, str]) -> Response[str]:
+    """Create the page for an error.
 
     Args:
-        document: what a machine would be told; of it a person is given the request's id.
-        headers: of the answer.
+        document: the same error for a program; the page shows its request id.
+        headers: of the response.
     """
-    kind = _LIKE.get(document.status, document.status)
-    heading, text = _WORDS.get(kind, _WORDS[_FAULT])
-    return rendered(
-        "problem",
+    status = _SHOWN_AS.get(document.status, document.status)
+    heading, text = _TEXTS.get(status, _TEXTS[HTTPStatus.INTERNAL_SERVER_ERROR])
+    return render_page(
+        "error",
         status=document.status,
         headers=headers,
         heading=heading,
         text=text,
         problem="",
-        request_id="" if kind == _MISSING else document.request_id,
+        request_id="" if status == HTTPStatus.NOT_FOUND else document.request_id,
     )

@@ -1,52 +1,71 @@
-"""What people fill in, and what they are told about it."""
+"""HTML forms: their fields, and the messages about them."""
 
 import math
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl
 
-from litestar import Request
-
 from anyscale.errors import AnyscaleError, Overloaded, RequestInvalid, TooManyFailedLogins
-from anyscale.server.http.metrics import REFUSALS
+from anyscale.server.http.dependencies import AnyRequest
+from anyscale.server.http.errors import retry_after
+from anyscale.server.http.metrics import count_refusal
 
-__all__ = ["form_of", "sentence"]
+__all__ = ["read_form", "refusal", "user_message"]
 
-_KIND = "application/x-www-form-urlencoded"
+_MEDIA_TYPE = "application/x-www-form-urlencoded"
 
 #: fields of a form; ours have four at most
-_MOST = 16
+_FIELD_LIMIT = 16
 
 _MINUTE = 60
 
 
-async def form_of(request: Request[Any, Any, Any], *fields: str) -> list[str]:
-    """Read the fields of a form; one that is missing is empty.
+async def read_form(request: AnyRequest, *fields: str) -> list[str]:
+    """Read the fields of a form; a missing one is empty.
 
     Raises:
-        RequestInvalid: it is no form.
+        RequestInvalid: the body is no form.
     """
-    if request.content_type[0] != _KIND:
-        raise RequestInvalid(f"this takes a form ({_KIND})")
+    if request.content_type[0] != _MEDIA_TYPE:
+        raise RequestInvalid(f"this takes a form ({_MEDIA_TYPE})")
     try:
         text = (await request.body()).decode("ascii")
-        filled = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=_MOST)
-    except ValueError:  # also what is no text
+        pairs = parse_qsl(
+            text, keep_blank_values=True, errors="strict", max_num_fields=_FIELD_LIMIT
+        )
+    except ValueError:  # also UnicodeDecodeError
         raise RequestInvalid("the form cannot be read") from None
-    return [dict(filled).get(field, "") for field in fields]
+    values = dict(pairs)
+    return [values.get(field, "") for field in fields]
 
 
-def sentence(error: AnyscaleError) -> str:
-    """Say to a person why something was refused, and count it as the calls do."""
-    REFUSALS.labels(error.code).inc()
+def refusal(error: AnyscaleError) -> dict[str, Any]:
+    """Return the arguments with which a page shows a refused form.
+
+    Raises:
+        AnyscaleError: the error itself, if it is a fault of the server: it has a page of its own.
+    """
+    if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        raise error
+    return {
+        "problem": user_message(error),
+        "status": error.status,
+        "headers": retry_after(error),
+    }
+
+
+def user_message(error: AnyscaleError) -> str:
+    """Return the message for a user whose form is refused, and count the refusal."""
+    count_refusal(error)
     if isinstance(error, TooManyFailedLogins):
-        return f"Too many wrong passwords. {_again(error.retry_after_seconds)}"
+        return f"Too many wrong passwords. {_try_again(error.retry_after_seconds)}"
     if isinstance(error, Overloaded):
         return "Many people are signing in right now. Please try again in a moment."
     text = str(error)
     return f"{text[:1].upper()}{text[1:]}{'' if text.endswith('.') else '.'}"
 
 
-def _again(seconds: float) -> str:
+def _try_again(seconds: float) -> str:
     minutes = math.ceil(seconds / _MINUTE)
     when = "in a minute" if minutes == 1 else f"in {minutes} minutes"
     return f"Please try again {when}, or ask your administrator for a link to set a new password."

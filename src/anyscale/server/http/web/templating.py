@@ -1,4 +1,4 @@
-"""Pages for people: templates, the files that they load, and what a browser may do with them."""
+"""HTML pages from Jinja templates, the files that they load, and redirects."""
 
 import hashlib
 from collections.abc import Sequence
@@ -6,39 +6,39 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from litestar import Request, Response, get
+from litestar import Response, get
 from litestar.datastructures import Cookie
 from litestar.params import FromPath, FromQuery
 
 from anyscale.errors import NotFound
+from anyscale.server.http.dependencies import AnyRequest
 
-__all__ = ["HANDLERS", "redirect", "rendered", "wants_page"]
+__all__ = ["HANDLERS", "accepts_page", "redirect", "render_page", "render_text"]
 
-_HERE = Path(__file__).parent
+_FOLDER = Path(__file__).parent
 
-_KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+_MEDIA_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 #: name -> content
-_ASSETS = {path.name: path.read_bytes() for path in (_HERE / "assets").iterdir()}
+_ASSETS = {path.name: path.read_bytes() for path in (_FOLDER / "assets").iterdir()}
 
-#: name -> what stands for its content in addresses
+#: name -> digest, which is part of the address
 _VERSIONS = {name: hashlib.sha256(data).hexdigest()[:12] for name, data in _ASSETS.items()}
 
-#: A page loads its own style and pictures, sends forms home, and no other site shows it. What is
-#: not named here loads nothing.
-_POLICY = (
+#: A page loads our style sheet and pictures alone, sends forms to us alone, and is in no frame.
+_CONTENT_SECURITY_POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
     "base-uri 'none'; frame-ancestors 'none'"
 )
 
 
 def _asset(name: str) -> str:
-    """Give the address of an asset; another content has another one."""
+    """Return the address of an asset, which changes with its content."""
     return f"/assets/{name}?v={_VERSIONS[name]}"
 
 
 _templates = Environment(
-    loader=FileSystemLoader(_HERE / "templates"),
+    loader=FileSystemLoader(_FOLDER / "templates"),
     autoescape=True,
     undefined=StrictUndefined,
     trim_blocks=True,
@@ -47,7 +47,7 @@ _templates = Environment(
 _templates.globals["asset"] = _asset
 
 
-def rendered(
+def render_page(
     template: str,
     /,
     *,
@@ -55,22 +55,21 @@ def rendered(
     cookies: Sequence[Cookie] = (),
     headers: dict[str, str] | None = None,
     script: bool = False,
-    **words: Any,
+    **values: Any,
 ) -> Response[str]:
-    """Make a page.
+    """Render a page.
 
     Args:
-        template: its name, without the ending.
-        status: of the answer.
-        cookies: for the browser.
-        headers: of the answer, besides those that every page has.
-        script: whether the page has a use for our script.
-        words: what the template asks for.
+        template: its file name without the suffix.
+        status: of the response.
+        cookies: of the response.
+        headers: of the response, besides those that every page has.
+        script: whether the page loads our script.
+        values: of the template's variables.
     """
-    policy = f"{_POLICY}; script-src 'self'" if script else _POLICY
-    text = _templates.get_template(f"{template}.html").render(script=script, **words)
+    policy = _CONTENT_SECURITY_POLICY + ("; script-src 'self'" if script else "")
     return Response(
-        text,
+        render_text(template, script=script, **values),
         status_code=status,
         media_type="text/html",
         headers={"Content-Security-Policy": policy, **(headers or {})},
@@ -78,40 +77,46 @@ def rendered(
     )
 
 
-def redirect(to: str, *cookies: Cookie) -> Response[str]:
-    """Send a browser on, to be asked for by GET (RFC 9110, 15.4.4).
+def render_text(template: str, /, **values: Any) -> str:
+    """Render a template; the values are escaped."""
+    return _templates.get_template(f"{template}.html").render(**values)
+
+
+def redirect(path: str, *cookies: Cookie) -> Response[str]:
+    """Redirect a browser with 303, so that it sends GET (RFC 9110, 15.4.4).
 
     Args:
-        to: a path that stands in this code; never one that a request brings along.
-        cookies: for the browser.
+        path: a constant of this code, never a value from a request.
+        cookies: of the response.
     """
     return Response(
         "",
         status_code=303,
         media_type="text/plain",
-        headers={"Location": to},
+        headers={"Location": path},
         cookies=list(cookies),
     )
 
 
-def wants_page(request: Request[Any, Any, Any]) -> bool:
-    """Say whether it is a person with a browser who reads the answer."""
+def accepts_page(request: AnyRequest) -> bool:
+    """Whether the client is a browser that shows the response to a user."""
     accepted = request.headers.get("accept", "")
     return "text/html" in accepted and not request.scope["path"].startswith("/v1/")
 
 
 @get("/assets/{name:str}", include_in_schema=False, sync_to_thread=False)
-def asset(name: FromPath[str], v: FromQuery[str] = "") -> Response[bytes]:
+def get_asset(name: FromPath[str], v: FromQuery[str] = "") -> Response[bytes]:
     if name not in _ASSETS:
         raise NotFound("there is no such file")
-    # While servers of two versions answer, a page of one may be given the file of the other, which
-    # then must not be kept under this address.
-    kept = "public, max-age=31536000, immutable" if v == _VERSIONS[name] else "no-cache"
+    # During an upgrade, a page of one version may load the file of the other one, which must not
+    # be cached under this address.
+    is_current = v == _VERSIONS[name]
+    cache = "public, max-age=31536000, immutable" if is_current else "no-cache"
     return Response(
         _ASSETS[name],
-        media_type=_KINDS[Path(name).suffix],
-        headers={"Cache-Control": kept},
+        media_type=_MEDIA_TYPES[Path(name).suffix],
+        headers={"Cache-Control": cache},
     )
 
 
-HANDLERS = [asset]
+HANDLERS = [get_asset]

@@ -1,0 +1,8 @@
+"""Units of time in milliseconds, in which the database has times."""
+
+__all__ = ["DAY_MS", "HOUR_MS", "MINUTE_MS", "SECOND_MS"]
+
+SECOND_MS = 1000
+MINUTE_MS = 60 * SECOND_MS
+HOUR_MS = 60 * MINUTE_MS
+DAY_MS = 24 * HOUR_MS

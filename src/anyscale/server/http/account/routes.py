@@ -1,0 +1,127 @@
+"""/v1/me: a signed-in user's own account, password and sessions."""
+
+from functools import partial
+from typing import Annotated
+
+from litestar import Response, Router, delete, get, put
+from litestar.di import NamedDependency
+from litestar.params import PathParameter
+
+from anyscale.server.core.login.sessions import AuthenticatedUser, SessionService
+from anyscale.server.http.account import tokens
+from anyscale.server.http.account.schemas import (
+    ChangePasswordRequest,
+    CurrentUser,
+    EndedSessions,
+    SessionList,
+    current_user,
+    session_info,
+)
+from anyscale.server.http.api.user_bodies import decoded
+from anyscale.server.http.authentication import SESSION_AUTHENTICATION, require_own_password
+from anyscale.server.http.dependencies import UserRequest
+from anyscale.server.http.errors import error_responses
+from anyscale.server.http.login.routes import SMALL_BODY, create_login_response
+from anyscale.server.http.login.schemas import LoginResponse
+from anyscale.server.http.login.sign_in import LoginFlows
+from anyscale.server.http.thread_pools import ThreadPools
+
+__all__ = ["router"]
+
+SessionId = Annotated[str, PathParameter(max_length=64, description="`ses_...`")]
+
+
+@get(
+    "/",
+    operation_id="getMe",
+    summary="Get your account and your current session.",
+    responses=error_responses(),
+)
+async def get_me(request: UserRequest) -> CurrentUser:
+    return current_user(request.user)
+
+
+@put(
+    "/password",
+    operation_id="changePassword",
+    summary="Change your password. Revokes all sessions and creates a new one.",
+    responses=error_responses(413, 422),
+)
+async def change_password(
+    request: UserRequest, login: NamedDependency[LoginFlows]
+) -> Response[LoginResponse]:
+    body = decoded(await request.body(), ChangePasswordRequest)
+    result = await login.change_password(
+        request, request.user, body.current_password, body.new_password
+    )
+    return create_login_response(result)
+
+
+@get(
+    "/sessions",
+    operation_id="listMySessions",
+    summary="List your sessions, the latest first.",
+    responses=error_responses(),
+    guards=[require_own_password],
+)
+async def list_sessions(
+    request: UserRequest,
+    sessions: NamedDependency[SessionService],
+    pools: NamedDependency[ThreadPools],
+) -> SessionList:
+    return await pools.read.run(partial(_list, sessions, request.user))
+
+
+def _list(sessions: SessionService, user: AuthenticatedUser) -> SessionList:
+    return SessionList([session_info(session, user) for session in sessions.all(user)])
+
+
+@delete(
+    "/sessions/{session_id:str}",
+    operation_id="endMySession",
+    summary="Revoke one of your sessions.",
+    responses=error_responses(404),
+    guards=[require_own_password],
+)
+async def end_session(
+    request: UserRequest,
+    session_id: SessionId,
+    sessions: NamedDependency[SessionService],
+    pools: NamedDependency[ThreadPools],
+) -> None:
+    await pools.read.run(partial(sessions.end, request.user, session_id))
+
+
+@delete(
+    "/sessions",
+    operation_id="endMyOtherSessions",
+    summary="Revoke all your sessions except the current one.",
+    status_code=200,
+    responses=error_responses(),
+    guards=[require_own_password],
+)
+async def end_others(
+    request: UserRequest,
+    sessions: NamedDependency[SessionService],
+    pools: NamedDependency[ThreadPools],
+) -> EndedSessions:
+    return EndedSessions(await pools.read.run(partial(sessions.end_others, request.user)))
+
+
+def router() -> Router:
+    """Create the router of /v1/me."""
+    return Router(
+        "/v1/me",
+        route_handlers=[
+            get_me,
+            change_password,
+            list_sessions,
+            end_session,
+            end_others,
+            *tokens.HANDLERS,
+        ],
+        middleware=[SESSION_AUTHENTICATION],
+        security=[{"session": []}],
+        tags=["account"],
+        request_max_body_size=SMALL_BODY,
+    )

@@ -1,0 +1,160 @@
+"""Bodies of the calls of a signed-in user. No `repr` contains a password or a token."""
+
+from datetime import datetime
+
+from msgspec import Struct
+
+from anyscale.server.core.login.sessions import AuthenticatedUser
+from anyscale.server.store.records import SessionRecord, TokenRecord
+from anyscale.user.models import from_milliseconds
+
+__all__ = [
+    "ChangePasswordRequest",
+    "CreateTokenRequest",
+    "CreatedToken",
+    "CurrentUser",
+    "EndedSessions",
+    "SessionInfo",
+    "SessionList",
+    "TokenInfo",
+    "TokenList",
+    "current_user",
+    "session_info",
+    "token_info",
+]
+
+
+class ChangePasswordRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """Your current password and a new one."""
+
+    current_password: str
+    new_password: str
+
+    def __repr__(self) -> str:
+        return "ChangePasswordRequest(...)"
+
+
+class CreateTokenRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """The name of a new token, and after how many days it expires."""
+
+    name: str
+    #: None for a token that does not expire
+    expires_days: int | None = None
+
+
+class TokenInfo(Struct, frozen=True):
+    """A token without its secret."""
+
+    token_id: str
+    name: str
+    created_at: datetime
+    expires_at: datetime | None
+    #: updated once a minute at most
+    used_at: datetime | None
+
+
+class CreatedToken(Struct, frozen=True):
+    """A new token."""
+
+    #: the secret, which is shown this once
+    token: str
+    made: TokenInfo
+
+    def __repr__(self) -> str:
+        return f"CreatedToken({self.made!r})"
+
+
+class TokenList(Struct, frozen=True):
+    """Your tokens."""
+
+    tokens: list[TokenInfo]
+
+
+class SessionInfo(Struct, frozen=True):
+    """A signed-in browser."""
+
+    session_id: str
+    #: `password`, `link` or `sso`
+    auth_method: str
+    address: str
+    #: the header `User-Agent`
+    agent: str
+    created_at: datetime
+    used_at: datetime
+    expires_at: datetime
+    #: whether it is the session of this request
+    is_current: bool
+
+
+class SessionList(Struct, frozen=True):
+    """Your sessions, the latest first."""
+
+    sessions: list[SessionInfo]
+
+
+class EndedSessions(Struct, frozen=True):
+    """The number of revoked sessions."""
+
+    ended: int
+
+
+class CurrentUser(Struct, frozen=True):
+    """Your account, and the session of this request."""
+
+    user_id: str
+    email: str
+    name: str
+    lastname: str | None
+    created_at: datetime
+    #: `collaborator` or `owner`
+    permission_level: str
+    is_sso_user: bool
+    has_password: bool
+    must_change_password: bool
+    session: SessionInfo
+
+
+def current_user(user: AuthenticatedUser) -> CurrentUser:
+    """Return the account of a signed-in user, with the session of the request."""
+    account = user.account
+    return CurrentUser(
+        account.user_id,
+        account.email,
+        account.name,
+        account.lastname,
+        from_milliseconds(account.created_at),
+        account.permission_level,
+        account.is_sso_user,
+        has_password=account.password_hash is not None,
+        must_change_password=user.must_change_password,
+        session=session_info(user.session, user),
+    )
+
+
+def session_info(session: SessionRecord, user: AuthenticatedUser) -> SessionInfo:
+    """Return one session of a user."""
+    return SessionInfo(
+        session.session_id,
+        session.way,
+        session.address,
+        session.agent,
+        from_milliseconds(session.created_at),
+        from_milliseconds(session.used_at),
+        from_milliseconds(session.expires_at),
+        is_current=session.session_id == user.session.session_id,
+    )
+
+
+def token_info(token: TokenRecord) -> TokenInfo:
+    """Return one token of a user, without its secret."""
+    return TokenInfo(
+        token.token_id,
+        token.name,
+        from_milliseconds(token.created_at),
+        _time(token.expires_at),
+        _time(token.used_at),
+    )
+
+
+def _time(milliseconds: int | None) -> datetime | None:
+    return None if milliseconds is None else from_milliseconds(milliseconds)
