@@ -49,11 +49,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_configure() -> None:
+    """Remove the developer's settings, before any fixture starts a server."""
+    for name in [name for name in os.environ if name.startswith(("ANYSCALE_", "XDG_"))]:
+        del os.environ[name]
+
+
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty home, without a data directory."""
-    for name in [name for name in os.environ if name.startswith(("ANYSCALE_", "XDG_"))]:
-        monkeypatch.delenv(name)
     home = tmp_path / "home"
     home.mkdir()
     monkeypatch.setenv("HOME", str(home))

@@ -5,12 +5,13 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
 from tests.support.commands import RunAnyscale
-from tests.support.paths import ROOT
+from tests.support.paths import ANYSCALE, ROOT
 from tests.support.ports import free_port
 from tests.support.server_process import run_server_process
 
@@ -19,8 +20,6 @@ from anyscale.server.main import _GRACE
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 UNIT = (ROOT / "deploy" / "musterroll.service").read_text(encoding="utf-8")
 GUIDE = (ROOT / "docs" / "operations" / "serving.md").read_text(encoding="utf-8")
-
-BIN = Path(sys.executable).parent
 
 
 def words(instruction: str) -> list[str]:
@@ -39,16 +38,19 @@ def is_healthy(port: int) -> bool:
     return done.returncode == 0
 
 
-def start(port: int) -> str:
-    return f"{BIN / 'anyscale'} server start --port {port}"
-
-
-def test_the_health_check_of_the_image_fails_without_a_server() -> None:
+@pytest.fixture(scope="module")
+def server_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The port of a server."""
     port = free_port()
+    environment = {"ANYSCALE_DATA_DIR": str(tmp_path_factory.mktemp("data"))}
+    command = f"{ANYSCALE} server start --port {port}"
+    with run_server_process(command, port, environment=environment):
+        yield port
 
-    assert not is_healthy(port)
-    with run_server_process(start(port), port):
-        assert is_healthy(port)
+
+def test_the_health_check_of_the_image_fails_without_a_server(server_port: int) -> None:
+    assert not is_healthy(free_port())
+    assert is_healthy(server_port)
 
 
 def test_the_image_and_the_unit_start_a_server_with_existing_options(
@@ -95,13 +97,11 @@ def test_docker_and_systemd_wait_longer_than_a_server_takes_to_stop() -> None:
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/docs", "/v1/users", "/nowhere"])
-def test_the_security_headers_are_on_every_response(path: str) -> None:
-    port = free_port()
-    with run_server_process(start(port), port):
-        connection = HTTPConnection("127.0.0.1", port, timeout=30)
-        connection.request("GET", path)
-        headers = connection.getresponse().headers
-        connection.close()
+def test_the_security_headers_are_on_every_response(path: str, server_port: int) -> None:
+    connection = HTTPConnection("127.0.0.1", server_port, timeout=30)
+    connection.request("GET", path)
+    headers = connection.getresponse().headers
+    connection.close()
 
     assert headers["Cache-Control"] == "no-store"
     assert headers["X-Content-Type-Options"] == "nosniff"
