@@ -17,7 +17,7 @@ ROW = AuditRecord(
 )
 
 
-def test_the_hash_of_an_entry_is_what_it_was() -> None:
+def test_the_hash_of_an_entry_does_not_change() -> None:
     """Trails that were written before have to verify: this value never changes."""
     text = b'[1,1700000000000,"local:jane","batch.published","bat_1","{\\"users\\":2}"]'
     import hashlib
@@ -41,12 +41,12 @@ def test_every_field_is_in_the_hash(field: str, value: object) -> None:
     assert entry_hash(bytes(32), changed) != entry_hash(bytes(32), ROW)
 
 
-def test_the_entry_before_is_in_the_hash() -> None:
+def test_the_previous_entry_is_in_the_hash() -> None:
     assert entry_hash(b"\x01" * 32, ROW) != entry_hash(bytes(32), ROW)
 
 
 @given(st.text(), st.text(), st.text(), st.text())
-def test_what_moves_from_one_field_to_the_next_is_another_entry(
+def test_text_that_moves_to_the_next_field_changes_the_hash(
     actor: str, event: str, other_actor: str, other_event: str
 ) -> None:
     one = structs.replace(ROW, actor=actor, event=event)
@@ -55,7 +55,7 @@ def test_what_moves_from_one_field_to_the_next_is_another_entry(
     assert (entry_hash(bytes(32), one) == entry_hash(bytes(32), other)) == same
 
 
-def test_entries_are_numbered_and_chained_and_their_data_is_in_one_order(tmp_path: Path) -> None:
+def test_entries_are_numbered_and_chained_with_sorted_data(tmp_path: Path) -> None:
     with SqliteStore(tmp_path / "anyscale.db") as store:
         for data in ({"b": 1, "a": "x"}, {"a": "x", "b": 1}, {}):
             with store.write() as tx:

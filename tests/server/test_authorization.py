@@ -47,7 +47,7 @@ def refused(entries: list[dict[str, Any]]) -> list[tuple[str, str]]:
     ]
 
 
-def test_tokens_that_may_not_create_nothing_and_the_trail_says_so(
+def test_tokens_without_permission_create_nothing_and_are_in_the_audit_log(
     server: ServerProcess, create: Callable[[str], CommandResult], anyscale: RunAnyscale
 ) -> None:
     owner = server.token("ann")
@@ -78,7 +78,7 @@ def test_tokens_that_may_not_create_nothing_and_the_trail_says_so(
         assert secret not in server.log.read_text(encoding="utf-8")
 
 
-def test_a_flood_of_refusals_does_not_fill_the_trail(
+def test_a_flood_of_refusals_does_not_fill_the_audit_log(
     server: ServerProcess, anyscale: RunAnyscale
 ) -> None:
     for _ in range(50):
@@ -104,7 +104,7 @@ def test_an_expired_token_creates_nothing(
     assert "the token 'old' has expired: ask for a new one" in result.stderr
 
 
-def test_tokens_are_listed_with_their_use_and_never_shown_again(
+def test_tokens_are_listed_with_their_last_use_and_without_their_secret(
     server: ServerProcess, create: Callable[[str], CommandResult]
 ) -> None:
     token = server.token("ann")
@@ -117,7 +117,7 @@ def test_tokens_are_listed_with_their_use_and_never_shown_again(
     assert token not in server.run("list-tokens", "-o", "json")
 
 
-def test_a_feature_that_is_switched_off_says_the_contracts_words(
+def test_a_disabled_feature_is_reported_in_the_words_of_the_reference(
     database: str, tmp_path: Path, anyscale: RunAnyscale
 ) -> None:
     file = write_users_file(tmp_path / "users.yaml", 3, 0)
@@ -144,7 +144,7 @@ def test_a_feature_that_is_switched_off_says_the_contracts_words(
         ),
     ],
 )
-def test_a_wrong_setting_keeps_the_server_from_starting(
+def test_a_server_does_not_start_with_a_wrong_setting(
     anyscale: RunAnyscale, settings: dict[str, str], said: str
 ) -> None:
     result = anyscale("server", "start", "--port", "0", env=settings)
@@ -154,7 +154,7 @@ def test_a_wrong_setting_keeps_the_server_from_starting(
     assert "pg-secret" not in result.stderr
 
 
-def test_a_port_that_is_taken_is_named(server: ServerProcess, anyscale: RunAnyscale) -> None:
+def test_a_used_port_is_named(server: ServerProcess, anyscale: RunAnyscale) -> None:
     result = anyscale("server", "start", "--port", str(server.port))
     assert result.returncode == 2
     assert result.stderr.splitlines()[-1] == (
@@ -163,7 +163,7 @@ def test_a_port_that_is_taken_is_named(server: ServerProcess, anyscale: RunAnysc
     )
 
 
-def test_an_address_of_another_machine_is_no_place_to_listen(anyscale: RunAnyscale) -> None:
+def test_a_server_cannot_listen_at_an_address_of_another_machine(anyscale: RunAnyscale) -> None:
     result = anyscale("server", "start", "--host", "192.0.2.1", "--port", "8000")
     assert result.returncode == 2
     assert "it is no address of this machine: choose another --host" in result.stderr
@@ -179,7 +179,7 @@ def blank(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.mark.parametrize("command", [("list-tokens",), ("revoke-token", "jane")])
-def test_before_there_is_a_control_plane_the_operator_is_told_how_to_make_one(
+def test_a_missing_control_plane_is_reported_with_the_command_that_creates_one(
     command: tuple[str, ...], blank: str, anyscale: RunAnyscale, tmp_path: Path
 ) -> None:
     result = anyscale("server", *command, env={"ANYSCALE_DATABASE_URL": blank})
@@ -188,7 +188,7 @@ def test_before_there_is_a_control_plane_the_operator_is_told_how_to_make_one(
     assert not (tmp_path / "served").exists()
 
 
-def test_the_trail_is_checked_against_a_head_that_was_noted(
+def test_the_audit_log_is_verified_against_a_noted_head(
     server: ServerProcess,
     create: Callable[[str], CommandResult],
     anyscale: RunAnyscale,
@@ -218,7 +218,7 @@ def test_the_trail_is_checked_against_a_head_that_was_noted(
     assert "intact" not in changed.stdout
 
 
-def test_whoever_has_the_head_of_an_answer_has_its_body(server: ServerProcess) -> None:
+def test_the_head_and_the_body_of_a_response_arrive_together(server: ServerProcess) -> None:
     asked = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
     with socket.create_connection(("127.0.0.1", server.port), timeout=30) as client:
         for _ in range(20):
@@ -235,7 +235,7 @@ def test_whoever_has_the_head_of_an_answer_has_its_body(server: ServerProcess) -
     ],
     ids=["headers", "a header", "an address"],
 )
-def test_a_request_whose_head_does_not_end_is_cut_off(
+def test_a_request_with_an_endless_head_is_refused(
     server: ServerProcess, begun: bytes, more: bytes
 ) -> None:
     with socket.create_connection(("127.0.0.1", server.port), timeout=30) as stranger:
@@ -253,7 +253,7 @@ def _taken(stranger: socket.socket, more: bytes) -> int:
     return sent
 
 
-def test_a_request_to_two_hosts_is_refused(server: ServerProcess) -> None:
+def test_a_request_with_two_hosts_is_refused(server: ServerProcess) -> None:
     asked = b"GET /healthz HTTP/1.1\r\nHost: one\r\nHost: two\r\n\r\n"
     with socket.create_connection(("127.0.0.1", server.port), timeout=30) as stranger:
         stranger.sendall(asked)

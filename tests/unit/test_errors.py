@@ -38,7 +38,7 @@ def test_an_error_survives_pickling(error: AnyscaleError) -> None:
     assert again.__dict__ == error.__dict__
 
 
-def test_every_error_is_public_and_drawn_in_the_tree() -> None:
+def test_every_error_is_public_and_in_the_documented_tree() -> None:
     classes = [
         kind
         for parent in (AnyscaleError, Overloaded, Unavailable)

@@ -4,7 +4,7 @@ from contextlib import closing
 from anyscale.server.main import _listening
 
 
-def test_no_part_of_an_answer_waits_for_the_part_before_it_to_arrive() -> None:
+def test_a_listening_socket_disables_nagles_algorithm() -> None:
     with closing(_listening("127.0.0.1", 0)) as listening:
         client = socket.create_connection(listening.getsockname())
         accepted, _ = listening.accept()

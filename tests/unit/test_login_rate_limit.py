@@ -22,7 +22,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def test_failures_are_forgotten_after_their_hour(clock: Clock) -> None:
+def test_failures_expire_after_an_hour(clock: Clock) -> None:
     counts = LoginRateLimiter()
     for number in range(50):
         counts.record_failure(f"192.0.2.{number}", f"user{number}@example.com")
@@ -32,7 +32,9 @@ def test_failures_are_forgotten_after_their_hour(clock: Clock) -> None:
     assert len(counts) == 3
 
 
-def test_no_more_is_kept_than_fits(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_counted_failures_is_bounded(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(throttle, "_MAX_COUNTS", 30)
     counts = LoginRateLimiter()
     for number in range(100):
@@ -40,7 +42,7 @@ def test_no_more_is_kept_than_fits(clock: Clock, monkeypatch: pytest.MonkeyPatch
     assert len(counts) == 30
 
 
-def test_who_waits_is_told_how_long_and_may_go_on_then(clock: Clock) -> None:
+def test_an_error_names_the_time_after_which_a_login_is_allowed(clock: Clock) -> None:
     counts = LoginRateLimiter()
     for _ in range(10):
         counts.record_failure("192.0.2.1", "jane@example.com")
@@ -66,7 +68,7 @@ def test_an_ipv6_site_has_three_times_the_failures_of_an_address(clock: Clock) -
     counts.check("2001:db8:1::1", "jane@example.com")
 
 
-def test_addresses_of_one_ipv4_network_are_counted_by_themselves(clock: Clock) -> None:
+def test_addresses_of_one_ipv4_network_are_counted_separately(clock: Clock) -> None:
     counts = LoginRateLimiter()
     for number in range(1_000):
         counts.record_failure(f"192.0.2.{number % 250}", f"user{number}@example.com")

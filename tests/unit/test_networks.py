@@ -20,5 +20,5 @@ from anyscale.server.core.login.networks import site_of, subscriber_of
         ("192.0.2.1, 192.0.2.2", "192.0.2.1, 192.0.2.2", "192.0.2.1, 192.0.2.2"),
     ],
 )
-def test_the_networks_of_an_address(address: str, subscriber: str, site: str) -> None:
+def test_an_address_belongs_to_its_networks(address: str, subscriber: str, site: str) -> None:
     assert (subscriber_of(address), site_of(address)) == (subscriber, site)

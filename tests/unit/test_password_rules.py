@@ -61,7 +61,7 @@ def test_a_password_has_8_to_1024_characters_of_its_normal_form(
 
 
 @pytest.mark.parametrize("minimum", [8, 12, 15, 64])
-def test_the_least_length_is_the_policys(minimum: int) -> None:
+def test_the_policy_sets_the_minimum_length(minimum: int) -> None:
     assert code_of(mixed(minimum - 1), minimum=minimum) == "password_too_short"
     assert code_of(mixed(minimum), minimum=minimum) is None
 
@@ -86,7 +86,7 @@ def test_a_common_password_is_refused_in_any_case(password: str) -> None:
     assert code_of(password) == "password_common"
 
 
-def test_the_two_lists_meet_without_a_gap() -> None:
+def test_both_lists_together_have_no_gap() -> None:
     assert [code_of("1234567890"[:length]) for length in (8, 9, 10)] == ["password_common"] * 3
 
 
@@ -150,7 +150,7 @@ def test_every_spelling_of_a_password_gets_the_same_result(password: str) -> Non
 
 
 @pytest.mark.parametrize("password", ["", None])
-def test_no_password_is_no_fault(password: str | None) -> None:
+def test_a_missing_password_is_valid(password: str | None) -> None:
     assert find_faults({"name": "J", "password": password}, Policy()) == []
 
 

@@ -54,7 +54,7 @@ def told_by(
     return uvloop.run(main())
 
 
-def test_what_is_written_in_one_turn_arrives_at_once() -> None:
+def test_writes_of_one_turn_of_the_loop_are_sent_together() -> None:
     has_some = threading.Event()
     too_early = []
 
@@ -72,7 +72,7 @@ def test_what_is_written_in_one_turn_arrives_at_once() -> None:
     assert too_early == [False]
 
 
-def test_a_lot_does_not_wait_for_the_end_of_the_turn() -> None:
+def test_a_large_write_is_sent_before_the_end_of_the_turn() -> None:
     has_some = threading.Event()
     in_time = []
 
@@ -92,7 +92,7 @@ def test_a_lot_does_not_wait_for_the_end_of_the_turn() -> None:
     assert in_time == [True]
 
 
-def test_what_was_written_arrives_before_the_end() -> None:
+def test_buffered_writes_are_sent_before_the_connection_closes() -> None:
     def begin(joining: _Joining) -> None:
         joining.write(b"bye")
         joining.close()
@@ -100,7 +100,7 @@ def test_what_was_written_arrives_before_the_end() -> None:
     assert told_by(begin, lambda client: client.recv(100)) == b"bye"
 
 
-def test_nothing_is_written_to_who_is_gone() -> None:
+def test_nothing_is_written_to_a_closed_connection() -> None:
     begun = list[_Joining]()
 
     def begin(joining: _Joining) -> None:

@@ -242,7 +242,9 @@ class AnyOrder(RuleBasedStateMachine):
 
 
 @pytest.mark.parametrize("kind", STORE_DEPLOYMENTS)
-def test_any_order(kind: str, postgres_databases: PostgresDatabases) -> None:
+def test_calls_in_any_order_match_the_model(
+    kind: str, postgres_databases: PostgresDatabases
+) -> None:
     class InThisHouse(AnyOrder):
         house_kind = kind
         databases = postgres_databases

@@ -81,7 +81,7 @@ SCENES = given(
 
 @settings(max_examples=150)
 @SCENES
-def test_a_dry_run_tells_what_the_run_then_does(
+def test_a_dry_run_predicts_the_run(
     postgres_databases: PostgresDatabases,
     users: list[AdminCreateUser],
     existing: set[str],
@@ -96,7 +96,7 @@ def test_a_dry_run_tells_what_the_run_then_does(
 @pytest.mark.parametrize("kind", ["http-sqlite", "http-postgres"])
 @settings(max_examples=20)
 @SCENES
-def test_a_dry_run_over_http_tells_what_the_run_then_does(
+def test_a_dry_run_over_http_predicts_the_run(
     kind: str,
     postgres_databases: PostgresDatabases,
     users: list[AdminCreateUser],
@@ -150,7 +150,7 @@ def compare(
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 7])
-def test_a_dry_run_on_a_fresh_machine_makes_nothing(tmp_path: Path, count: int) -> None:
+def test_a_dry_run_without_a_control_plane_creates_nothing(tmp_path: Path, count: int) -> None:
     users = [AdminCreateUser("Jane", f"u{at}@example.com", PASSWORD) for at in range(count)]
     begun: list[str] = []
 
@@ -168,7 +168,7 @@ def test_a_dry_run_on_a_fresh_machine_makes_nothing(tmp_path: Path, count: int) 
     assert list((tmp_path).glob("data*")) == []
 
 
-def test_a_run_names_what_is_taken_on_every_page_when_another_batch_is_in_the_way(
+def test_a_run_names_the_taken_emails_of_every_chunk(
     deployment: Deployment,
 ) -> None:
     set_the_scene(deployment, {"h"}, {"a"})

@@ -92,7 +92,7 @@ def codes(refused: BaseException | None) -> list[tuple[int | None, str]]:
 # Two that meet
 
 
-def test_the_later_one_gives_up_its_rows_and_is_told_who_exists(
+def test_the_later_batch_releases_its_emails_and_reports_the_existing_ones(
     deployment: Deployment, transport: Transport
 ) -> None:
     earlier = transport.open("earlier", "fail")
@@ -121,7 +121,7 @@ def test_the_later_one_gives_up_its_rows_and_is_told_who_exists(
     assert sorted(accounts(transport)) == ["a", "e"]
 
 
-def test_the_earlier_one_waits_without_giving_up(
+def test_the_earlier_batch_waits_and_keeps_its_emails(
     deployment: Deployment, transport: Transport
 ) -> None:
     earlier = transport.open("run", "fail")
@@ -146,7 +146,7 @@ def test_the_earlier_one_waits_without_giving_up(
     assert transport.conflicts(later.batch_id)[0].kind == "exists"
 
 
-def test_the_later_one_gets_through_when_the_earlier_one_is_dropped(
+def test_the_later_batch_succeeds_if_the_earlier_one_is_dropped(
     deployment: Deployment, transport: Transport
 ) -> None:
     earlier = transport.open("earlier", "fail")
@@ -162,7 +162,7 @@ def test_the_later_one_gets_through_when_the_earlier_one_is_dropped(
     assert accounts(transport) == list("abcde")
 
 
-def test_skipping_waits_for_what_is_held_and_passes_over_it_once_it_exists(
+def test_skip_waits_for_claimed_emails_and_skips_them_once_they_exist(
     deployment: Deployment, transport: Transport
 ) -> None:
     earlier = transport.open("earlier", "fail")
@@ -182,7 +182,9 @@ def test_skipping_waits_for_what_is_held_and_passes_over_it_once_it_exists(
     assert sorted(accounts(transport)) == list("abcde")
 
 
-def test_a_small_batch_waits_for_what_is_held(deployment: Deployment, transport: Transport) -> None:
+def test_a_small_batch_waits_for_claimed_emails(
+    deployment: Deployment, transport: Transport
+) -> None:
     holder = transport.open("holder", "fail")
     transport.claim(holder.batch_id, 0, checked_users("a"))
     small = in_background(
@@ -198,7 +200,7 @@ def test_a_small_batch_waits_for_what_is_held(deployment: Deployment, transport:
 
 
 @pytest.mark.parametrize("names", ["ab", "abcdefg"], ids=["small", "large"])
-def test_a_batch_that_waits_says_once_for_which_and_whose_it_is(
+def test_a_waiting_batch_logs_once_which_batch_it_waits_for(
     deployment: Deployment, transport: Transport, names: str
 ) -> None:
     holder = transport.open("holder", "fail")
@@ -215,7 +217,7 @@ def test_a_batch_that_waits_says_once_for_which_and_whose_it_is(
     assert said == [f"Waiting for {holds} some of these emails..."]
 
 
-def test_an_account_is_told_at_once_though_something_is_held_too(
+def test_an_existing_account_is_reported_without_waiting_for_claimed_emails(
     deployment: Deployment, transport: Transport
 ) -> None:
     transport.create("accounts", checked_users("b", "g"), "fail")
@@ -236,7 +238,7 @@ def test_an_account_is_told_at_once_though_something_is_held_too(
 
 @pytest.mark.parametrize("names", ["ab", "abcdefg"], ids=["small", "large"])
 @pytest.mark.parametrize("if_exists", ["fail", "skip"])
-def test_a_holder_that_does_not_end_is_named_with_who_and_since_when(
+def test_a_batch_that_does_not_end_is_named_with_its_owner_and_time(
     deployment: Deployment, transport: Transport, names: str, if_exists: str
 ) -> None:
     holder = transport.open("holder", "fail")
@@ -263,7 +265,7 @@ def test_a_holder_that_does_not_end_is_named_with_who_and_since_when(
 
 
 @pytest.mark.parametrize("names", ["ab", "abcdefg"], ids=["small", "large"])
-def test_an_abandoned_holder_is_dropped(
+def test_an_abandoned_batch_is_dropped(
     deployment: Deployment, transport: Transport, names: str
 ) -> None:
     holder = transport.open("holder", "fail")
@@ -286,7 +288,7 @@ def test_an_abandoned_holder_is_dropped(
 
 
 @pytest.mark.parametrize("names", ["ab", "abcdefg"], ids=["small", "large"])
-def test_a_holder_that_looked_abandoned_and_was_published_is_an_account(
+def test_an_email_of_a_batch_that_was_published_meanwhile_exists(
     deployment: Deployment, transport: Transport, names: str
 ) -> None:
     holder = transport.open("holder", "fail")
@@ -339,7 +341,9 @@ def check_the_outcomes(
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_eight_threads_with_overlapping_lists(deployment: Deployment, seed: int) -> None:
+def test_eight_threads_with_overlapping_lists_create_each_email_once(
+    deployment: Deployment, seed: int
+) -> None:
     random = Random(seed)
     lists = [random.sample([f"u{n}" for n in range(1_200)], 300) for _ in range(8)]
     policy = msgspec.structs.replace(PATIENT, chunk_users=40)
@@ -391,7 +395,7 @@ print(json.dumps(told))
 """
 
 
-def test_four_processes_with_overlapping_lists(data: Path) -> None:
+def test_four_processes_with_overlapping_lists_create_each_email_once(data: Path) -> None:
     random = Random(7)
     # Large ones, of more than a thousand, and small ones, which claim nothing beforehand.
     lists = [

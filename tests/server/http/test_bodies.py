@@ -31,7 +31,7 @@ USER = JSON | st.dictionaries(FIELD, JSON | st.just("jane@example.com"))
 
 
 @given(st.lists(USER, max_size=3), st.sampled_from([BatchCreate, UserChunk, LookUp]))
-def test_any_users_are_read_or_refused_by_name(users: list[Any], kind: Any) -> None:
+def test_a_body_with_any_users_is_decoded_or_refused_by_field(users: list[Any], kind: Any) -> None:
     body = json.dumps({"create_users": users}).encode()
     problems: list[Problem] = []
     try:
@@ -46,7 +46,7 @@ def test_any_users_are_read_or_refused_by_name(users: list[Any], kind: Any) -> N
 
 
 @given(st.binary(max_size=60), st.sampled_from([BatchCreate, UserChunk, LookUp]))
-def test_any_octets_are_read_or_refused(body: bytes, kind: Any) -> None:
+def test_a_body_of_any_octets_is_decoded_or_refused(body: bytes, kind: Any) -> None:
     with pytest.raises((RequestInvalid, BatchRefused)):
         decoded_users(body, kind, POLICY)
 
@@ -65,7 +65,7 @@ def test_each_wrong_value_is_named() -> None:
     assert "secret" not in str(refused.value)
 
 
-def test_the_rules_are_those_of_every_client() -> None:
+def test_the_rules_are_the_same_as_in_the_client() -> None:
     users = [{"name": "a", "email": "a@x.org", "password": "short"}, {"name": " ", "email": "b"}]
     read = decoded_users(json.dumps({"create_users": users}).encode(), BatchCreate, POLICY)
     with pytest.raises(BatchRefused) as refused:
@@ -77,7 +77,7 @@ def test_the_rules_are_those_of_every_client() -> None:
     ]
 
 
-def test_more_users_than_a_page_are_too_many_whatever_is_wrong_with_them() -> None:
+def test_too_many_users_are_refused_before_they_are_checked() -> None:
     for user in ({"name": "a", "email": "a@x.org"}, {"name": 1}):
         with pytest.raises(TooLarge):
             decoded_users(json.dumps({"create_users": [user] * 4}).encode(), UserChunk, POLICY)
@@ -102,7 +102,7 @@ def post(served: tuple[str, dict[str, str]], body: bytes, **headers: str) -> tup
     return answer.status, answer.json()
 
 
-def test_a_bomb_is_not_unpacked(served: tuple[str, dict[str, str]]) -> None:
+def test_a_decompression_bomb_is_refused(served: tuple[str, dict[str, str]]) -> None:
     bomb = gzip.compress(b" " * (MAX_BODY + 1))
     assert len(bomb) < 100_000
     status, told = post(served, bomb, Content_Encoding="gzip")
@@ -117,17 +117,17 @@ WHOLE = gzip.compress(b'{"create_users":[]}', mtime=0)
     [b"no gzip", WHOLE[:-9], WHOLE + b"more", WHOLE + WHOLE],
     ids=["no gzip", "cut", "more", "twice"],
 )
-def test_what_is_no_whole_gzip_is_refused(served: tuple[str, dict[str, str]], body: bytes) -> None:
+def test_a_damaged_gzip_body_is_refused(served: tuple[str, dict[str, str]], body: bytes) -> None:
     status, told = post(served, body, Content_Encoding="gzip")
     assert (status, told["code"]) == (400, "request_invalid")
 
 
-def test_a_compressed_body_is_read(served: tuple[str, dict[str, str]]) -> None:
+def test_a_compressed_body_is_decoded(served: tuple[str, dict[str, str]]) -> None:
     status, told = post(served, WHOLE, Content_Encoding="gzip")
     assert (status, told["users"]) == (200, [])
 
 
-def test_a_body_that_says_that_it_is_too_large_is_not_read(
+def test_a_body_with_a_too_large_content_length_is_not_read(
     served: tuple[str, dict[str, str]],
 ) -> None:
     url, token = served
@@ -140,7 +140,7 @@ def test_a_body_that_says_that_it_is_too_large_is_not_read(
 
 
 @pytest.mark.parametrize("query", ["", "&email=a@x.org&name=Jane", "&email=a@x.org&suspended=true"])
-def test_an_exact_match_is_of_one_thing(query: str, served: tuple[str, dict[str, str]]) -> None:
+def test_an_exact_match_takes_one_parameter(query: str, served: tuple[str, dict[str, str]]) -> None:
     url, token = served
     path = f"{url}/v1/users?match=exact{query}"
     answer = urllib3.request("GET", path, headers=token, retries=False)
@@ -148,7 +148,7 @@ def test_an_exact_match_is_of_one_thing(query: str, served: tuple[str, dict[str,
     assert "of either an email or a name, and of nothing else" in answer.json()["detail"]
 
 
-def test_a_nul_is_part_of_no_id(served: tuple[str, dict[str, str]]) -> None:
+def test_a_nul_character_in_an_id_is_refused(served: tuple[str, dict[str, str]]) -> None:
     url, token = served
     for path in ("/v1/batches/a%00b", "/v1/users?email=a%00"):
         answer = urllib3.request("GET", url + path, headers=token, retries=False)

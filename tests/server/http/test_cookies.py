@@ -60,7 +60,7 @@ def test_a_cookie_that_is_missing_or_there_twice_has_no_value(headers: list[byte
     assert value_in(*headers) == ""
 
 
-def test_what_a_value_holds_is_not_decoded() -> None:
+def test_the_value_of_a_cookie_is_not_decoded() -> None:
     assert value_in(OURS + b'="a%41=b"') == '"a%41=b"'
 
 

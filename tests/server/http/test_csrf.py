@@ -58,7 +58,7 @@ def said(case: str, host: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(("case", "passes"), CASES.items())
-def test_only_our_own_pages_and_no_page_at_all_change_something(
+def test_only_our_pages_and_clients_without_a_page_may_write(
     case: str, passes: bool, client: HttpClient
 ) -> None:
     headers = said(case, client.host)
@@ -77,13 +77,15 @@ def test_only_our_own_pages_and_no_page_at_all_change_something(
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_reading_is_free_since_no_page_sees_the_answer(case: str, client: HttpClient) -> None:
+def test_reads_from_other_sites_are_allowed_and_have_no_cors_header(
+    case: str, client: HttpClient
+) -> None:
     answer = client.request("GET", "/v1/me", headers=said(case, client.host))
     assert answer.status == 200
     assert "access-control-allow-origin" not in answer.headers
 
 
-def test_a_token_needs_no_origin_and_other_authorization_does(client: HttpClient) -> None:
+def test_a_bearer_token_needs_no_origin_and_other_authorization_does(client: HttpClient) -> None:
     evil = {"sec-fetch-site": "cross-site"}
     body: dict[str, list[str]] = {"create_users": []}
     for authorization, status in (
@@ -100,7 +102,7 @@ def test_a_token_needs_no_origin_and_other_authorization_does(client: HttpClient
         )
 
 
-def test_a_refusal_is_noted_in_the_trail(tmp_path: Path, client: HttpClient) -> None:
+def test_a_refusal_is_in_the_audit_log(tmp_path: Path, client: HttpClient) -> None:
     client.request("POST", "/v1/sessions", {}, headers={"origin": "http://evil.example"})
     with closing(new_control_plane(tmp_path)) as plane:
         (entry,) = [one for one in plane.audit_log.page(0, 100) if one.event == "access.denied"]

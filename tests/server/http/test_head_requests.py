@@ -52,7 +52,7 @@ PATHS = [
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_head_tells_what_get_tells_without_the_body(client: HttpClient, path: str) -> None:
+def test_head_has_the_headers_of_get_and_no_body(client: HttpClient, path: str) -> None:
     by_get, by_head = client.request("GET", path), client.request("HEAD", path)
     assert by_head.status == by_get.status
     told = [
@@ -64,13 +64,13 @@ def test_head_tells_what_get_tells_without_the_body(client: HttpClient, path: st
     assert (bool(head), end, body) == (True, b"\r\n\r\n", b"")
 
 
-def test_the_figures_are_there_for_head_as_well(client: HttpClient) -> None:
+def test_the_metrics_answer_head(client: HttpClient) -> None:
     answer = client.request("HEAD", "/metrics")
     assert (answer.status, answer.body) == (200, b"")
     assert int(answer.headers["content-length"]) > 0
 
 
-def test_head_is_counted_as_what_it_is_and_by_its_route(client: HttpClient) -> None:
+def test_head_is_counted_as_head_and_by_its_route(client: HttpClient) -> None:
     counted = REQUESTS.labels("HEAD", "/healthz", 200)
     before = counted._value.get()
     client.request("HEAD", "/healthz")
@@ -87,13 +87,13 @@ def test_head_is_counted_as_what_it_is_and_by_its_route(client: HttpClient) -> N
         ("PUT", "/sign-in", "GET, HEAD, OPTIONS, POST"),
     ],
 )
-def test_a_method_that_a_path_has_not_is_answered_with_those_that_it_has(
+def test_a_method_that_is_not_allowed_gets_the_allowed_ones(
     client: HttpClient, method: str, path: str, allowed: str
 ) -> None:
     answer = client.request(method, path)
     assert (answer.status, answer.headers["allow"]) == (405, allowed)
 
 
-def test_a_path_says_by_options_that_it_has_head(client: HttpClient) -> None:
+def test_options_names_head(client: HttpClient) -> None:
     answer = client.request("OPTIONS", "/healthz")
     assert (answer.status, answer.headers["allow"]) == (204, "GET, HEAD, OPTIONS")

@@ -69,7 +69,7 @@ def every_page(jane: HttpClient) -> Iterator[HttpResponse]:
     yield send(jane, "/tokens", name="laptop", days="30")
 
 
-def test_no_page_runs_what_is_not_our_own_file(come: Come) -> None:
+def test_a_page_runs_scripts_from_our_own_files_only(come: Come) -> None:
     for answer in every_page(come()):
         policy = dict(
             part.split(" ", 1) for part in answer.headers["content-security-policy"].split("; ")
@@ -82,7 +82,7 @@ def test_no_page_runs_what_is_not_our_own_file(come: Come) -> None:
         assert not re.search(r"(?:src|href)=\"(?!/|#)", answer.text)
 
 
-def test_pages_are_kept_and_shown_nowhere_else(come: Come) -> None:
+def test_pages_may_not_be_stored_or_framed(come: Come) -> None:
     for answer in every_page(come()):
         assert answer.headers["cache-control"] == "no-store"
         assert answer.headers["x-content-type-options"] == "nosniff"
@@ -93,19 +93,19 @@ def test_pages_are_kept_and_shown_nowhere_else(come: Come) -> None:
         assert len(names) == len(set(names))
 
 
-def test_only_who_came_by_tls_is_told_to_stay_with_it(come: Come) -> None:
+def test_hsts_is_sent_to_clients_with_tls_only(come: Come) -> None:
     jane = come()
     assert "strict-transport-security" not in get(jane, "/sign-in").headers
     answer = get(jane, "/sign-in", **{"X-Forwarded-Proto": "https"})
     assert answer.headers["strict-transport-security"] == "max-age=31536000"
 
 
-def test_a_public_address_with_tls_is_enough(come: Come) -> None:
+def test_hsts_is_sent_if_the_public_url_has_tls(come: Come) -> None:
     jane = come(public_url=PUBLIC)
     assert "strict-transport-security" in get(jane, "/sign-in").headers
 
 
-def test_files_are_kept_for_as_long_as_their_address_is_of_their_content(come: Come) -> None:
+def test_assets_with_a_hash_in_their_url_may_be_stored(come: Come) -> None:
     jane = come()
     page = get(jane, "/sign-in").text
     addresses = re.findall(r'"(/assets/[^"]+)"', page)
@@ -123,7 +123,7 @@ def test_files_are_kept_for_as_long_as_their_address_is_of_their_content(come: C
         assert get(jane, f"/assets/{other}").status == 404
 
 
-def test_people_are_told_of_errors_by_pages_and_machines_by_documents(come: Come) -> None:
+def test_browsers_get_error_pages_and_other_clients_problem_documents(come: Come) -> None:
     def breaks(plane: ControlPlane) -> None:
         plane.sessions.all = None  # type: ignore[assignment, method-assign]
 
@@ -147,20 +147,20 @@ def test_people_are_told_of_errors_by_pages_and_machines_by_documents(come: Come
     assert "NoneType" not in fault.text
 
 
-def test_a_long_form_is_refused(come: Come) -> None:
+def test_a_form_that_is_too_long_is_refused(come: Come) -> None:
     answer = send(come(), "/sign-in", email="x" * 16_384, password="x")
     assert (answer.status, "This is too long" in answer.text) == (413, True)
 
 
 @pytest.mark.parametrize("body", [b"\xff", b"email=%ff", b"a&" * 100])
-def test_what_is_no_form_is_refused(body: bytes, come: Come) -> None:
+def test_a_body_that_is_no_form_is_refused(body: bytes, come: Come) -> None:
     kind = {"Content-Type": "application/x-www-form-urlencoded"}
     jane = come()
     answer = jane.request("POST", "/sign-in", headers=BROWSER | kind, raw=body)
     assert answer.status == 400
 
 
-def test_while_too_many_passwords_are_hashed_people_are_asked_to_come_again(
+def test_an_overloaded_server_shows_a_page_that_asks_to_try_again(
     come: Come, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Full(ThreadPools):
@@ -179,7 +179,7 @@ def test_while_too_many_passwords_are_hashed_people_are_asked_to_come_again(
     assert get(jane, "/sign-in").status == 200
 
 
-def test_nothing_that_people_enter_becomes_part_of_a_page(come: Come) -> None:
+def test_user_input_is_escaped_in_pages(come: Come) -> None:
     evil = '<b onmouseover="x">&\''
 
     def named(plane: ControlPlane) -> None:
@@ -199,7 +199,7 @@ def test_nothing_that_people_enter_becomes_part_of_a_page(come: Come) -> None:
     assert "&lt;b onmouseover" in answers[-1].text
 
 
-def test_people_are_sent_nowhere_else(come: Come) -> None:
+def test_redirects_stay_on_the_server(come: Come) -> None:
     jane = come()
     form = {"email": "jane@example.com", "password": PASSWORD, "next": "https://evil.example"}
     path = "/sign-in?next=https://evil.example"
@@ -213,14 +213,14 @@ def test_people_are_sent_nowhere_else(come: Come) -> None:
     assert "location" not in answer.headers
 
 
-def test_where_there_is_single_sign_on_it_is_offered_beside_the_password(come: Come) -> None:
+def test_the_sign_in_page_offers_sso_beside_the_password(come: Come) -> None:
     jane = come(provider=PROVIDER, public_url=PUBLIC)
     text = get(jane, "/sign-in").text
     assert 'href="/sso/start"' in text
     assert 'name="password"' in text
 
 
-def test_where_it_is_the_only_way_in_there_are_no_passwords(come: Come) -> None:
+def test_the_sign_in_page_has_no_password_if_sso_is_the_only_method(come: Come) -> None:
     only = Policy(sso_only=True)
     jane = come(provider=PROVIDER, public_url=PUBLIC, policy=only)
     for path in ("/sign-in", "/set-password"):
@@ -241,14 +241,14 @@ def test_where_it_is_the_only_way_in_there_are_no_passwords(come: Come) -> None:
         ("anything", "leads to no account here"),
     ],
 )
-def test_what_went_wrong_at_the_provider_is_said_from_a_fixed_list(
+def test_errors_of_the_provider_are_shown_from_a_fixed_list(
     code: str, said: str, come: Come
 ) -> None:
     assert said in get(come(), f"/sign-in?sso={code}").text
 
 
 @pytest.mark.parametrize(("good", "suspended"), [(True, False), (False, False), (True, True)])
-def test_a_link_names_its_account_while_it_is_good(good: bool, suspended: bool, come: Come) -> None:
+def test_a_valid_link_shows_its_account(good: bool, suspended: bool, come: Come) -> None:
     planes: list[ControlPlane] = []
     jane = come(planes.append)
     get(jane, "/sign-in")  # now it has cleaned up, and removes expired links after a minute only
@@ -263,7 +263,7 @@ def test_a_link_names_its_account_while_it_is_good(good: bool, suspended: bool, 
     assert ("jane@example.com" in answer.text) == (good and not suspended)
 
 
-def test_a_token_is_shown_once(come: Come) -> None:
+def test_a_new_token_is_shown_once(come: Come) -> None:
     jane = come().sign_in_first_time()
     answer = send(jane, "/tokens", name="laptop", days="30")
     (token,) = re.findall(r"mrt_[0-9A-Za-z]{39}", answer.text)
@@ -280,7 +280,9 @@ def test_a_token_is_shown_once(come: Come) -> None:
     assert "laptop" not in get(jane, "/").text
 
 
-def test_who_is_not_signed_in_is_sent_to_do_so_and_it_is_no_refusal(come: Come) -> None:
+def test_a_signed_out_user_is_redirected_to_the_sign_in_page_without_an_audit_entry(
+    come: Come,
+) -> None:
     planes: list[ControlPlane] = []
     jane = come(planes.append)
     for path in ("/", "/password"):

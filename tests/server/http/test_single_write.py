@@ -31,7 +31,7 @@ def get(path: str, client: HttpClient, more: str = "") -> bytes:
     return f"GET {path} HTTP/1.1\r\nHost: {client.host}\r\n{more}\r\n".encode()
 
 
-def test_a_long_answer_comes_whole(client: HttpClient) -> None:
+def test_a_long_response_arrives_whole(client: HttpClient) -> None:
     with closing(connected(client)) as connection:
         connection.sendall(get("/openapi.json", client, "Connection: close\r\n"))
         _, _, body = connection.makefile("rb").read().partition(b"\r\n\r\n")
@@ -39,7 +39,7 @@ def test_a_long_answer_comes_whole(client: HttpClient) -> None:
     assert json.loads(body)["openapi"]
 
 
-def test_answers_to_requests_that_came_together_come_in_their_order(client: HttpClient) -> None:
+def test_responses_to_pipelined_requests_arrive_in_order(client: HttpClient) -> None:
     with closing(connected(client)) as connection:
         asked = get("/healthz", client) + get("/nowhere", client)
         connection.sendall(asked + get("/healthz", client, "Connection: close\r\n"))

@@ -49,7 +49,7 @@ def link_for(deployment: HttpDeployment, name: str = "jane") -> str:
     return secret
 
 
-def test_people_who_sign_in_at_once_each_come_into_the_own_account(
+def test_users_who_sign_in_at_once_get_their_own_accounts(
     deployment: HttpDeployment,
 ) -> None:
     names = [f"person{number}" for number in range(12)]
@@ -69,7 +69,7 @@ def test_people_who_sign_in_at_once_each_come_into_the_own_account(
     assert [bool(person.cookies) for person in people] == right
 
 
-def test_signing_in_gives_cookies_that_no_script_and_no_other_site_reads(
+def test_the_cookies_of_a_sign_in_are_readable_by_no_script_and_no_other_site(
     client: HttpClient,
 ) -> None:
     answer = client.sign_in()
@@ -88,7 +88,7 @@ def test_signing_in_gives_cookies_that_no_script_and_no_other_site_reads(
 @pytest.mark.parametrize(
     "device", ['"a\\015\\012X-Made-Up: 1"', "a%0d%0ab", "x" * 2_000, "é", "%e2%82%ac"]
 )
-def test_what_a_browser_made_up_adds_nothing_to_the_answer(client: HttpClient, device: str) -> None:
+def test_a_forged_device_cookie_adds_no_header(client: HttpClient, device: str) -> None:
     client.cookies[DEVICE] = device
     answer = client.sign_in()
     assert answer.status == 200
@@ -96,7 +96,7 @@ def test_what_a_browser_made_up_adds_nothing_to_the_answer(client: HttpClient, d
     assert len(answer.headers.get_all("set-cookie") or []) == 2
 
 
-def test_a_wrong_password_and_an_unknown_email_are_answered_alike(client: HttpClient) -> None:
+def test_a_wrong_password_and_an_unknown_email_get_the_same_response(client: HttpClient) -> None:
     wrong = client.sign_in(password="not the password")
     unknown = client.sign_in("nobody")
     assert wrong.status == unknown.status == 401
@@ -105,7 +105,7 @@ def test_a_wrong_password_and_an_unknown_email_are_answered_alike(client: HttpCl
     assert not client.cookies
 
 
-def test_until_the_password_is_changed_nothing_else_is_done(client: HttpClient) -> None:
+def test_an_initial_password_must_be_changed_before_anything_else(client: HttpClient) -> None:
     client.sign_in()
     assert client.request("GET", "/v1/me").json["must_change_password"] is True
     for method, path in (
@@ -127,12 +127,12 @@ def test_until_the_password_is_changed_nothing_else_is_done(client: HttpClient) 
     assert (me["has_password"], me["session"]["is_current"]) == (True, True)
 
 
-def test_who_must_change_the_password_may_also_leave(client: HttpClient) -> None:
+def test_a_user_who_must_change_the_password_may_sign_out(client: HttpClient) -> None:
     client.sign_in()
     assert client.request("DELETE", "/v1/sessions/current").status == 204
 
 
-def test_a_changed_password_ends_the_sessions_of_all_browsers(
+def test_a_changed_password_revokes_the_sessions_of_all_browsers(
     deployment: HttpDeployment, client: HttpClient
 ) -> None:
     client.sign_in()
@@ -147,7 +147,7 @@ def test_a_changed_password_ends_the_sessions_of_all_browsers(
     assert HttpClient(deployment.url()).sign_in(password=NEW_PASSWORD).status == 200
 
 
-def test_a_password_is_changed_by_who_knows_it_to_one_that_the_policy_takes(
+def test_changing_a_password_needs_the_current_one_and_a_valid_new_one(
     client: HttpClient,
 ) -> None:
     client.sign_in()
@@ -163,7 +163,7 @@ def test_a_password_is_changed_by_who_knows_it_to_one_that_the_policy_takes(
         assert new not in answer.json["detail"]
 
 
-def test_each_request_counts_as_a_use_of_the_session(
+def test_each_request_updates_the_last_use_of_the_session(
     deployment: HttpDeployment, client: HttpClient
 ) -> None:
     client.sign_in()
@@ -183,7 +183,7 @@ def _used_at(plane: ControlPlane) -> int:
     return int(at)
 
 
-def test_signing_out_ends_the_session_and_takes_its_cookie_away(client: HttpClient) -> None:
+def test_signing_out_revokes_the_session_and_deletes_its_cookie(client: HttpClient) -> None:
     client.sign_in_first_time()
     secret = client.cookies[SESSION]
     answer = client.request("DELETE", "/v1/sessions/current")
@@ -194,14 +194,14 @@ def test_signing_out_ends_the_session_and_takes_its_cookie_away(client: HttpClie
     assert client.request("GET", "/v1/me").status == 401
 
 
-def test_who_signs_in_again_leaves_the_session_of_before(client: HttpClient) -> None:
+def test_signing_in_again_revokes_the_previous_session(client: HttpClient) -> None:
     client.sign_in_first_time()
     client.sign_in(password=NEW_PASSWORD)
     sessions = client.request("GET", "/v1/me/sessions").json["sessions"]
     assert len(sessions) == 1
 
 
-def test_one_sees_and_ends_the_own_sessions_and_nobody_elses(
+def test_a_user_lists_and_revokes_own_sessions_only(
     deployment: HttpDeployment, client: HttpClient
 ) -> None:
     client.sign_in_first_time()
@@ -226,7 +226,9 @@ def test_one_sees_and_ends_the_own_sessions_and_nobody_elses(
     assert kurt.request("GET", "/v1/me").status == 200
 
 
-def test_all_other_sessions_end_at_once(deployment: HttpDeployment, client: HttpClient) -> None:
+def test_all_other_sessions_are_revoked_by_one_call(
+    deployment: HttpDeployment, client: HttpClient
+) -> None:
     client.sign_in_first_time()
     others = [HttpClient(deployment.url()) for _ in range(3)]
     for other in others:
@@ -250,7 +252,7 @@ def test_a_link_sets_a_password_once_and_signs_in(
 
 
 @pytest.mark.parametrize("before", ["https://accounts.example.com/set-password#", " #"])
-def test_the_whole_of_a_link_will_do_as_well(
+def test_a_whole_link_is_accepted_as_well_as_its_secret(
     deployment: HttpDeployment, client: HttpClient, before: str
 ) -> None:
     whole = f"{before}{link_for(deployment)}\n"
@@ -258,7 +260,7 @@ def test_the_whole_of_a_link_will_do_as_well(
     assert answer.status == 200
 
 
-def test_too_many_wrong_passwords_say_when_to_try_again(
+def test_too_many_wrong_passwords_get_a_time_to_retry(
     deployment: HttpDeployment, client: HttpClient
 ) -> None:
     known = HttpClient(deployment.url()).sign_in_first_time()
@@ -271,7 +273,7 @@ def test_too_many_wrong_passwords_say_when_to_try_again(
     assert known.sign_in(password=NEW_PASSWORD).status == 200
 
 
-def test_ones_own_token_has_ones_role_and_ends_when_it_is_revoked(
+def test_a_personal_token_has_the_role_of_its_user_until_it_is_revoked(
     deployment: HttpDeployment, client: HttpClient
 ) -> None:
     client.sign_in_first_time()
@@ -298,9 +300,7 @@ def test_ones_own_token_has_ones_role_and_ends_when_it_is_revoked(
     assert client.request("DELETE", path).status == 404
 
 
-def test_a_token_that_has_expired_is_not_listed(
-    deployment: HttpDeployment, client: HttpClient
-) -> None:
+def test_an_expired_token_is_not_listed(deployment: HttpDeployment, client: HttpClient) -> None:
     client.sign_in_first_time()
     client.request("POST", "/v1/me/tokens", {"name": "laptop", "expires_days": 1})
     with closing(deployment.control_plane()) as plane, plane.store.write() as tx:
@@ -315,12 +315,12 @@ def test_a_large_body_is_refused_before_it_is_read(client: HttpClient) -> None:
         assert (answer.status, answer.json["code"]) == (413, "batch_too_large")
 
 
-def test_nothing_is_unpacked_for_who_is_not_known(client: HttpClient) -> None:
+def test_a_compressed_body_is_refused_without_authentication(client: HttpClient) -> None:
     answer = client.request("POST", "/v1/sessions", {}, headers={"Content-Encoding": "gzip"})
     assert "missing required field" in answer.json["detail"]
 
 
-def test_a_cookie_is_no_token_and_a_token_no_cookie(
+def test_a_session_cookie_is_no_token_and_a_token_no_session(
     deployment: HttpDeployment, client: HttpClient
 ) -> None:
     client.sign_in_first_time()
@@ -329,7 +329,7 @@ def test_a_cookie_is_no_token_and_a_token_no_cookie(
     assert HttpClient(deployment.url()).request("GET", "/v1/me", headers=token).status == 401
 
 
-def test_a_session_that_there_is_not_is_refused_and_noted(
+def test_an_unknown_session_is_refused_and_in_the_audit_log(
     deployment: HttpDeployment, client: HttpClient
 ) -> None:
     for cookie in ("", "x", "\xff", "a" * 5000):
@@ -344,7 +344,7 @@ def test_a_session_that_there_is_not_is_refused_and_noted(
     verify(entries)
 
 
-def test_sign_ins_are_counted_by_what_they_came_to(client: HttpClient) -> None:
+def test_sign_ins_are_counted_by_method_and_result(client: HttpClient) -> None:
     def counted(result: str) -> float:
         text = client.request("GET", "/metrics").text
         name = f'anyscale_sign_ins_total{{method="password",result="{result}"}} '
@@ -358,7 +358,7 @@ def test_sign_ins_are_counted_by_what_they_came_to(client: HttpClient) -> None:
     assert counted("invalid_credentials") == wrong + 1
 
 
-def test_what_is_asked_shows_no_password_and_no_link() -> None:
+def test_no_representation_of_a_request_shows_a_password_or_a_link() -> None:
     asked = (
         LoginRequest("jane@example.com", PASSWORD),
         ChangePasswordRequest(PASSWORD, NEW_PASSWORD),
@@ -388,7 +388,7 @@ def sessions_of(deployment: HttpDeployment) -> list[str]:
         return sorted(str(row[0]) for row in found.fetchall())
 
 
-def test_a_member_is_told_of_herself_and_of_no_hash(client: HttpClient) -> None:
+def test_me_shows_the_user_and_no_hash(client: HttpClient) -> None:
     client.sign_in()
     told = client.request("GET", "/v1/me").json
     assert told["email"] == "jane@example.com"

@@ -16,7 +16,7 @@ from tests.support.server_process import ServerProcess
 _COUNT = 45
 
 
-def test_an_account_that_does_not_exist_is_refused_like_one_that_does(
+def test_an_unknown_account_is_refused_in_the_same_time_as_a_known_one(
     configured_server: ServerProcess, anyscale: RunAnyscale, tmp_path: Path
 ) -> None:
     users = [
@@ -82,7 +82,7 @@ def rank_score(ours: Sequence[float], others: Sequence[float]) -> float:
     return (wins - n * m / 2) / math.sqrt(n * m * (n + m + 1) / 12)
 
 
-def test_the_score_tells_two_distributions_apart() -> None:
+def test_the_score_distinguishes_two_distributions() -> None:
     same = [i % 7 + i / 100 for i in range(_COUNT)]
     assert abs(rank_score(same, [value + 0.001 for value in same])) < 4
     assert rank_score([value + 9 for value in same], same) > 4

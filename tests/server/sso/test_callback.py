@@ -63,7 +63,7 @@ PEOPLE: Mapping[str, tuple[Tamper, str]] = {
 
 
 @pytest.mark.parametrize("name", PEOPLE)
-def test_a_person_is_not_signed_in_when(
+def test_no_session_is_created_if(
     login: TamperedLogin, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
     tamper, reason = PEOPLE[name]
@@ -159,7 +159,7 @@ BROWSERS: Mapping[str, tuple[Tamper, str, str]] = {
 
 
 @pytest.mark.parametrize("name", BROWSERS)
-def test_a_browser_is_not_signed_in_that_comes_back(
+def test_no_session_is_created_for_a_callback(
     login: TamperedLogin, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
     tamper, code, reason = BROWSERS[name]
@@ -170,7 +170,7 @@ def test_a_browser_is_not_signed_in_that_comes_back(
         assert "/token" not in login.provider.requested_paths, "no code was to be exchanged"
 
 
-def test_a_state_is_good_once(login: TamperedLogin) -> None:
+def test_a_state_is_valid_once(login: TamperedLogin) -> None:
     login.start()
     login.assert_signed_in()
     answer = login.return_to_callback()
@@ -178,7 +178,7 @@ def test_a_state_is_good_once(login: TamperedLogin) -> None:
     assert login.count("sessions") == 1
 
 
-def test_a_state_is_good_once_also_when_it_was_no_good(login: TamperedLogin) -> None:
+def test_a_state_is_valid_once_also_after_a_refusal(login: TamperedLogin) -> None:
     login.start()
     right = login.query
     login.set(state="x")
@@ -187,14 +187,14 @@ def test_a_state_is_good_once_also_when_it_was_no_good(login: TamperedLogin) -> 
     login.assert_call_refused(login.return_to_callback, "expired")
 
 
-def test_a_provider_that_does_not_promise_to_name_itself_need_not(login: TamperedLogin) -> None:
+def test_iss_is_optional_if_the_metadata_do_not_announce_it(login: TamperedLogin) -> None:
     del login.provider.metadata["authorization_response_iss_parameter_supported"]
     login.start()
     login.set(iss=None)
     login.assert_signed_in()
 
 
-def test_a_provider_that_does_not_promise_to_name_itself_names_no_other(
+def test_a_wrong_iss_is_refused_if_the_metadata_do_not_announce_it(
     login: TamperedLogin, caplog: pytest.LogCaptureFixture
 ) -> None:
     del login.provider.metadata["authorization_response_iss_parameter_supported"]
@@ -203,7 +203,7 @@ def test_a_provider_that_does_not_promise_to_name_itself_names_no_other(
     login.assert_refused("refused", "response_issuer", caplog.records)
 
 
-def test_two_sign_ins_never_share_what_is_secret(login: TamperedLogin) -> None:
+def test_two_logins_share_no_secret(login: TamperedLogin) -> None:
     login.start()
     first, kept = login.authorization_params, login.cookie["request"]
     login.start()
@@ -215,7 +215,7 @@ def test_two_sign_ins_never_share_what_is_secret(login: TamperedLogin) -> None:
     assert login.authorization_params["scope"] == "openid email profile"
 
 
-def test_where_there_is_no_provider_there_is_no_sign_in_at_one(tmp_path: Path) -> None:
+def test_the_sso_routes_do_not_exist_without_a_provider(tmp_path: Path) -> None:
     with new_tampered_login(tmp_path, provider=None) as login:
         assert not login.control_plane.settings.sso
         for path in ("/sso/start", "/sso/callback"):

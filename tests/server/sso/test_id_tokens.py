@@ -271,7 +271,7 @@ TOKENS: Mapping[str, tuple[Tamper, str]] = {
 
 
 @pytest.mark.parametrize("name", TOKENS)
-def test_a_token_signs_nobody_in_when(
+def test_an_id_token_is_refused_if(
     login: TamperedLogin, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
     tamper, reason = TOKENS[name]
@@ -314,7 +314,7 @@ RIGHT: Mapping[str, Tamper] = {
 
 
 @pytest.mark.parametrize("name", RIGHT)
-def test_a_token_signs_in_when(login: TamperedLogin, name: str) -> None:
+def test_an_id_token_is_accepted_if(login: TamperedLogin, name: str) -> None:
     login.start()
     RIGHT[name](login)
     login.assert_signed_in()

@@ -132,7 +132,7 @@ ANSWERS: Mapping[str, tuple[Tamper, str, str]] = {
 
 
 @pytest.mark.parametrize("name", ANSWERS)
-def test_an_answer_of_the_provider_signs_nobody_in_when(
+def test_a_token_response_is_refused_if(
     login: TamperedLogin, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
     tamper, code, reason = ANSWERS[name]
@@ -177,7 +177,7 @@ METADATA: Mapping[str, tuple[Tamper, str]] = {
 
 
 @pytest.mark.parametrize("name", METADATA)
-def test_nobody_is_sent_to_a_provider_whose_metadata(
+def test_no_login_starts_if_the_metadata(
     login: TamperedLogin, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
     tamper, reason = METADATA[name]
@@ -209,7 +209,7 @@ def later(login: TamperedLogin, seconds: float) -> None:
             kept._failed = (kept._failed[0] - seconds, kept._failed[1])
 
 
-def test_a_new_key_is_picked_up_at_its_first_token(login: TamperedLogin) -> None:
+def test_a_new_key_is_fetched_at_its_first_token(login: TamperedLogin) -> None:
     for names in (["first"], ["first", "second"], ["second", "third"]):
         login.start()
         rotated(login, *names)
@@ -218,7 +218,7 @@ def test_a_new_key_is_picked_up_at_its_first_token(login: TamperedLogin) -> None
     assert login.provider.requested_paths.count("/keys") == 3
 
 
-def test_keys_are_asked_for_every_ten_seconds_at_most(
+def test_keys_are_fetched_every_ten_seconds_at_most(
     login: TamperedLogin, caplog: pytest.LogCaptureFixture
 ) -> None:
     for _ in range(5):
@@ -232,7 +232,7 @@ def test_keys_are_asked_for_every_ten_seconds_at_most(
     assert login.provider.requested_paths.count("/keys") == 2
 
 
-def test_a_key_that_was_withdrawn_is_no_good_once_the_keys_were_asked_for_again(
+def test_a_withdrawn_key_is_refused_after_the_next_fetch(
     login: TamperedLogin, caplog: pytest.LogCaptureFixture
 ) -> None:
     login.start()
@@ -248,7 +248,7 @@ def test_a_key_that_was_withdrawn_is_no_good_once_the_keys_were_asked_for_again(
     login.assert_refused("refused", "key_unknown", caplog.records)
 
 
-def test_metadata_and_keys_are_asked_for_once_an_hour(login: TamperedLogin) -> None:
+def test_metadata_and_keys_are_fetched_once_an_hour(login: TamperedLogin) -> None:
     for _ in range(3):
         login.start()
         login.assert_signed_in()
@@ -294,7 +294,7 @@ def drips_headers(handler: BaseHTTPRequestHandler) -> None:
 
 @pytest.mark.parametrize("path", [DISCOVERY, "/token", "/keys"])
 @pytest.mark.parametrize("slow", [hangs, drips, drips_headers])
-def test_a_provider_is_not_waited_for_long(
+def test_requests_to_a_provider_time_out(
     login: TamperedLogin,
     monkeypatch: pytest.MonkeyPatch,
     path: str,
@@ -311,7 +311,7 @@ def test_a_provider_is_not_waited_for_long(
     assert time.monotonic() - begun < 4
 
 
-def test_a_provider_that_hangs_holds_nothing_else_up(
+def test_a_hanging_provider_blocks_nothing_else(
     login: TamperedLogin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fetching, "_SECONDS", 3)
@@ -340,7 +340,7 @@ def test_a_provider_that_hangs_holds_nothing_else_up(
     assert sum(seconds < 2.5 for seconds, _ in found) >= 8, "beyond 40 nobody waits"
 
 
-def test_a_provider_that_is_away_is_left_alone_for_a_moment_and_asked_again(
+def test_a_failed_provider_is_retried_after_a_pause(
     login: TamperedLogin,
 ) -> None:
     login.provider.responses[DISCOVERY] = ProviderResponse(b"", 503)
@@ -362,7 +362,7 @@ def test_a_provider_that_does_not_listen_is_unavailable(tmp_path: Path) -> None:
         assert login.client.get("/readyz").status_code == 200
 
 
-def test_a_provider_elsewhere_names_nothing_on_this_machine() -> None:
+def test_a_remote_provider_may_not_name_loopback_endpoints() -> None:
     provider = Provider(IdentityProvider(issuer="https://example.com", client_id="x"), "https://x")
     assert provider._is_safe("https://login.example.com/token?tenant=1")
     for endpoint in (
@@ -374,7 +374,7 @@ def test_a_provider_elsewhere_names_nothing_on_this_machine() -> None:
         assert not provider._is_safe(endpoint)
 
 
-def test_a_query_of_the_endpoint_is_kept(login: TamperedLogin) -> None:
+def test_the_query_of_the_authorization_endpoint_is_kept(login: TamperedLogin) -> None:
     login.provider.metadata["authorization_endpoint"] += "?tenant=1"
     location = login.start().headers["location"]
     assert location.startswith(f"{login.provider.issuer}/authorize?tenant=1&response_type=code&")
@@ -393,7 +393,7 @@ def certificate(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("trusted", [False, True])
-def test_a_provider_has_a_certificate_that_is_trusted(
+def test_the_certificate_of_a_provider_must_be_trusted(
     tmp_path: Path,
     certificate: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -18,7 +18,7 @@ USERS = """create_users:
 """
 
 
-def test_people_sign_in_at_whichever_worker_and_the_log_tells_nothing_of_them(
+def test_a_login_may_use_any_worker_and_the_log_has_no_personal_data(
     database: str, oidc_provider: OidcProvider, sso_port: int, anyscale: RunAnyscale, tmp_path: Path
 ) -> None:
     file = tmp_path / "client-secret"

@@ -22,7 +22,7 @@ def plane(store_deployment: Deployment) -> Iterator[ControlPlane]:
         yield plane
 
 
-def test_a_token_says_who_holds_it(plane: ControlPlane) -> None:
+def test_a_token_identifies_its_owner(plane: ControlPlane) -> None:
     token = plane.tokens.create("ann", "owner", None, "local:root")
     caller, record = plane.tokens.authenticate(token)
     assert (caller.actor, record.role) == ("token:ann", "owner")
@@ -31,12 +31,14 @@ def test_a_token_says_who_holds_it(plane: ControlPlane) -> None:
     assert row.used_at is not None
 
 
-def test_only_its_hash_is_kept(plane: ControlPlane, store_deployment: Deployment) -> None:
+def test_only_the_hash_of_a_token_is_stored(
+    plane: ControlPlane, store_deployment: Deployment
+) -> None:
     token = plane.tokens.create("ann", "owner", None, "local:root")
     assert token not in str(store_deployment.snapshot())
 
 
-def test_a_name_is_one_persons_until_the_token_is_revoked(plane: ControlPlane) -> None:
+def test_a_name_is_taken_until_its_token_is_revoked(plane: ControlPlane) -> None:
     first = plane.tokens.create("ann", "owner", None, "local:root")
     with pytest.raises(ConfigError, match="there is a token named 'ann'"):
         plane.tokens.create("ann", "owner", None, "local:root")
@@ -49,12 +51,12 @@ def test_a_name_is_one_persons_until_the_token_is_revoked(plane: ControlPlane) -
 
 
 @pytest.mark.parametrize("name", ["", " ann", "a\nb", "x" * 65])
-def test_a_name_is_short_and_visible(plane: ControlPlane, name: str) -> None:
+def test_a_name_is_short_and_has_visible_characters_only(plane: ControlPlane, name: str) -> None:
     with pytest.raises(ConfigError):
         plane.tokens.create(name, "owner", None, "local:root")
 
 
-def test_a_token_expires_by_the_databases_clock(plane: ControlPlane) -> None:
+def test_a_token_expires_by_the_clock_of_the_database(plane: ControlPlane) -> None:
     token = plane.tokens.create("ann", "owner", 1, "local:root")
     plane.tokens.authenticate(token)
     with plane.store.write() as tx:
@@ -63,7 +65,7 @@ def test_a_token_expires_by_the_databases_clock(plane: ControlPlane) -> None:
         plane.tokens.authenticate(token)
 
 
-def test_publishing_asks_for_the_right_once_more(plane: ControlPlane) -> None:
+def test_publishing_checks_the_permission_again(plane: ControlPlane) -> None:
     token = plane.tokens.create("ann", "owner", None, "local:root")
     caller, _ = plane.tokens.authenticate(token)
     batch = plane.batches.open("key", "fail", caller)
@@ -76,14 +78,14 @@ def test_publishing_asks_for_the_right_once_more(plane: ControlPlane) -> None:
     assert plane.users.page(email="", name="", after="", limit=10) == []
 
 
-def test_a_collaborator_publishes_nothing(plane: ControlPlane) -> None:
+def test_a_collaborator_may_not_publish(plane: ControlPlane) -> None:
     token = plane.tokens.create("carl", "collaborator", None, "local:root")
     caller, _ = plane.tokens.authenticate(token)
     with pytest.raises(NotPermitted):
         plane.batches.create("small", checked_users("b"), "fail", caller)
 
 
-def test_what_is_done_to_tokens_is_in_the_trail(plane: ControlPlane) -> None:
+def test_changes_of_tokens_are_in_the_audit_log(plane: ControlPlane) -> None:
     plane.tokens.create("ann", "owner", 7, "local:root")
     plane.tokens.revoke("ann", "local:joe")
     entries = plane.audit_log.page(0, 10)
@@ -94,7 +96,7 @@ def test_what_is_done_to_tokens_is_in_the_trail(plane: ControlPlane) -> None:
     assert verify(entries).fault is None
 
 
-def test_old_entries_are_forgotten_and_the_rest_still_verifies(plane: ControlPlane) -> None:
+def test_the_audit_log_is_valid_after_a_purge_of_old_entries(plane: ControlPlane) -> None:
     for name in "abcd":
         plane.tokens.create(name, "owner", None, "local:root")
     with plane.store.read() as tx:
@@ -106,7 +108,7 @@ def test_old_entries_are_forgotten_and_the_rest_still_verifies(plane: ControlPla
 
 
 @given(st.integers(0, 42), st.sampled_from("abcXYZ019_"))
-def test_a_token_with_one_wrong_character_is_no_token(at: int, letter: str) -> None:
+def test_a_token_with_a_wrong_character_is_refused_by_its_checksum(at: int, letter: str) -> None:
     token = _new_token()
     assert token.startswith(PREFIX)
     assert _is_whole(token)

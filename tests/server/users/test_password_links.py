@@ -74,7 +74,7 @@ def test_a_link_sets_the_password_of_its_account_once(plane: ControlPlane) -> No
     assert plane.passwords.link_account(secret_of(other)).user_id == joe
 
 
-def test_a_link_ends_with_the_right_of_who_made_it(plane: ControlPlane) -> None:
+def test_a_link_is_invalid_once_its_creator_is_no_owner(plane: ControlPlane) -> None:
     jane, joe, ann = ids(plane, "jane", "joe", "ann")
     for owner in (jane, ann):
         plane.lifecycle.set_role(owner, "owner", LOCAL)
@@ -93,7 +93,7 @@ def test_a_link_ends_with_the_right_of_who_made_it(plane: ControlPlane) -> None:
             plane.passwords.link_account(secret_of(link))
 
 
-def test_a_link_ends_when_its_account_is_suspended_or_gets_another_role(
+def test_a_link_is_invalid_once_its_account_is_suspended_or_changes_its_role(
     plane: ControlPlane,
 ) -> None:
     (joe,) = ids(plane, "joe")
@@ -108,13 +108,13 @@ def test_a_link_ends_when_its_account_is_suspended_or_gets_another_role(
         plane.passwords.link_account(secret_of(link))
 
 
-def test_the_links_come_in_the_order_in_which_they_were_asked_for(plane: ControlPlane) -> None:
+def test_links_are_returned_in_the_order_of_the_request(plane: ControlPlane) -> None:
     some = ids(plane, *"abcd")
     links = plane.links.create([some[2], some[0], some[3], some[0]], LOCAL)
     assert [link.user_id for link in links] == [some[2], some[0], some[3]]
 
 
-def test_a_new_link_ends_the_one_before(plane: ControlPlane) -> None:
+def test_a_new_link_replaces_the_previous_one(plane: ControlPlane) -> None:
     jane = ids(plane, "jane")
     (first,), (second,) = plane.links.create(jane, LOCAL), plane.links.create(jane, LOCAL)
     with pytest.raises(LinkInvalid):
@@ -122,7 +122,7 @@ def test_a_new_link_ends_the_one_before(plane: ControlPlane) -> None:
     plane.passwords.link_account(secret_of(second))
 
 
-def test_a_links_hash_alone_is_kept_and_nothing_shows_it(
+def test_only_the_hash_of_a_link_is_stored(
     plane: ControlPlane, caplog: pytest.LogCaptureFixture
 ) -> None:
     (link,) = plane.links.create(ids(plane, "jane"), LOCAL)
@@ -139,7 +139,7 @@ def test_a_links_hash_alone_is_kept_and_nothing_shows_it(
         assert secret not in repr(text)
 
 
-def test_a_link_ends_after_the_days_that_the_operator_set(
+def test_a_link_expires_after_the_configured_days(
     plane: ControlPlane, store_deployment: Deployment
 ) -> None:
     jane = ids(plane, "jane")
@@ -154,7 +154,7 @@ def test_a_link_ends_after_the_days_that_the_operator_set(
         plane.passwords.link_account(secret_of(link))
 
 
-def test_a_call_is_one_entry_of_the_trail_with_a_root_and_no_email(plane: ControlPlane) -> None:
+def test_a_call_adds_one_audit_entry_without_an_email(plane: ControlPlane) -> None:
     first, second = created(plane, checked_users("a", "b")), created(plane, checked_users("c"))
     batch = first.batch.batch_id
     both = [user.user_id for user in first.users]
@@ -172,7 +172,7 @@ def test_a_call_is_one_entry_of_the_trail_with_a_root_and_no_email(plane: Contro
     assert plane.audit_log.page(0, 100)[-1] == mixed
 
 
-def test_links_are_made_for_all_or_for_none(plane: ControlPlane) -> None:
+def test_links_are_created_for_all_users_or_for_none(plane: ControlPlane) -> None:
     jane, joe, carl = ids(plane, "jane", "joe", "carl")
     plane.lifecycle.suspend(joe, LOCAL)
     (before,) = plane.links.create([jane], LOCAL)
@@ -187,7 +187,7 @@ def test_links_are_made_for_all_or_for_none(plane: ControlPlane) -> None:
     plane.passwords.link_account(secret_of(before))
 
 
-def test_only_owners_make_links(plane: ControlPlane) -> None:
+def test_only_owners_may_create_links(plane: ControlPlane) -> None:
     jane = ids(plane, "jane")
     token = plane.tokens.create("x", "collaborator", None, "local:test")
     collaborator, _ = plane.tokens.authenticate(token)
@@ -198,7 +198,7 @@ def test_only_owners_make_links(plane: ControlPlane) -> None:
         plane.links.create(jane, collaborator)
 
 
-def test_without_an_address_or_with_sso_alone_there_are_no_links(
+def test_no_links_are_created_without_a_public_url_or_with_sso_only(
     plane: ControlPlane, store_deployment: Deployment
 ) -> None:
     jane = ids(plane, "jane")
@@ -220,7 +220,7 @@ def test_without_an_address_or_with_sso_alone_there_are_no_links(
 # Who needs one
 
 
-def test_those_whom_nobody_can_sign_in_as_are_listed_and_counted(
+def test_users_without_credentials_are_listed_and_counted(
     plane: ControlPlane, store_deployment: Deployment
 ) -> None:
     users = [
@@ -249,7 +249,7 @@ def test_those_whom_nobody_can_sign_in_as_are_listed_and_counted(
         assert left.email == "c@example.com"
 
 
-def test_they_are_counted_where_a_published_batch_is_shown_and_nowhere_else(
+def test_users_without_credentials_are_counted_for_published_batches_only(
     plane: ControlPlane,
 ) -> None:
     published = created(plane, checked_users("a")).batch
@@ -267,7 +267,7 @@ def test_they_are_counted_where_a_published_batch_is_shown_and_nowhere_else(
 # Owners that the operator makes
 
 
-def test_the_operator_makes_an_owner_of_nobody_and_of_somebody(plane: ControlPlane) -> None:
+def test_the_operator_creates_an_owner_or_promotes_a_user(plane: ControlPlane) -> None:
     first = plane.owners.create("boss@example.com", None, LOCAL)
     assert not first.existed
     assert plane.users.with_name("boss")[0].permission_level == "owner"
@@ -287,14 +287,14 @@ def test_the_operator_makes_an_owner_of_nobody_and_of_somebody(plane: ControlPla
     assert "boss@" not in str(plane.audit_log.page(0, 100))
 
 
-def test_an_owner_is_made_again_with_another_link_and_nothing_else(plane: ControlPlane) -> None:
+def test_creating_an_owner_again_creates_another_link_only(plane: ControlPlane) -> None:
     plane.owners.create("boss@example.com", None, LOCAL)
     noted = plane.audit_log.page(0, 100)[-1].number
     plane.owners.create("boss@example.com", None, LOCAL)
     assert [entry.event for entry in plane.audit_log.page(noted, 100)] == ["links.created"]
 
 
-def test_where_everybody_signs_in_by_sso_an_owner_needs_no_link(
+def test_an_owner_gets_no_link_if_sso_is_the_only_method(
     store_deployment: Deployment,
 ) -> None:
     policy = msgspec.structs.replace(POLICY, sso_only=True)
@@ -309,7 +309,7 @@ def test_where_everybody_signs_in_by_sso_an_owner_needs_no_link(
     assert (account.permission_level, account.is_sso_user) == ("owner", True)
 
 
-def test_what_keeps_an_owner_from_being_made_is_said_before_anything_is_written(
+def test_an_owner_that_cannot_be_created_is_refused_before_any_write(
     plane: ControlPlane, store_deployment: Deployment
 ) -> None:
     (jane,) = ids(plane, "jane")

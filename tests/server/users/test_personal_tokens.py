@@ -31,7 +31,7 @@ def people(plane: ControlPlane) -> list[str]:
     return [user.user_id for user in created.users]
 
 
-def test_a_person_sees_and_ends_the_own_ones_alone(plane: ControlPlane, people: list[str]) -> None:
+def test_a_user_lists_and_revokes_own_tokens_only(plane: ControlPlane, people: list[str]) -> None:
     jane, joe = people
     mine, _ = plane.tokens.create_personal(jane, "laptop", 7)
     plane.tokens.create_personal(joe, "laptop", None)
@@ -55,7 +55,7 @@ def test_a_person_sees_and_ends_the_own_ones_alone(plane: ControlPlane, people: 
     assert len([one for one in plane.tokens.all() if one.revoked_at is None]) == 2
 
 
-def test_a_person_gives_a_name_once_and_days_that_make_sense(
+def test_a_token_needs_a_new_name_and_a_valid_number_of_days(
     plane: ControlPlane, people: list[str]
 ) -> None:
     jane, _ = people
@@ -68,7 +68,7 @@ def test_a_person_gives_a_name_once_and_days_that_make_sense(
     assert len(plane.tokens.list_live(jane)) == 1
 
 
-def test_who_is_suspended_or_not_there_gets_none(plane: ControlPlane, people: list[str]) -> None:
+def test_a_suspended_or_unknown_user_gets_no_token(plane: ControlPlane, people: list[str]) -> None:
     plane.lifecycle.suspend(people[0], LOCAL)
     for user_id in (people[0], "usr_none"):
         with pytest.raises(NotFound):
@@ -76,7 +76,7 @@ def test_who_is_suspended_or_not_there_gets_none(plane: ControlPlane, people: li
     assert plane.tokens.all() == []
 
 
-def test_the_operator_ends_a_persons_token_by_its_id_and_not_by_its_name(
+def test_the_operator_revokes_a_personal_token_by_its_id(
     plane: ControlPlane, people: list[str]
 ) -> None:
     plane.tokens.create_personal(people[0], "laptop", None)
@@ -87,7 +87,7 @@ def test_the_operator_ends_a_persons_token_by_its_id_and_not_by_its_name(
     assert plane.tokens.all()[0].revoked_by == "local:test"
 
 
-def test_the_list_shows_the_role_that_the_person_has_now(
+def test_the_list_shows_the_current_role_of_the_user(
     plane: ControlPlane, people: list[str]
 ) -> None:
     plane.tokens.create_personal(people[0], "laptop", None)
@@ -96,7 +96,7 @@ def test_the_list_shows_the_role_that_the_person_has_now(
     assert plane.tokens.all()[0].role == plane.tokens.list_live(people[0])[0].role == "owner"
 
 
-def test_a_token_of_nobody_any_more_is_no_good(plane: ControlPlane, people: list[str]) -> None:
+def test_the_token_of_a_deleted_user_is_invalid(plane: ControlPlane, people: list[str]) -> None:
     token, _ = plane.tokens.create_personal(people[0], "laptop", None)
     with plane.store.write() as tx:  # as a database would have it that was restored in part
         execute_sql(tx, "update tokens set user_id = 'usr_gone'")
@@ -104,7 +104,7 @@ def test_a_token_of_nobody_any_more_is_no_good(plane: ControlPlane, people: list
         plane.tokens.authenticate(token)
 
 
-def test_the_trail_says_who_and_not_how_they_call_their_tokens(
+def test_the_audit_log_has_the_user_and_not_the_name_of_the_token(
     plane: ControlPlane, people: list[str]
 ) -> None:
     plane.tokens.create_personal(people[0], "jane's laptop", None)
