@@ -1,4 +1,4 @@
-"""The trail, each entry chained to the one before."""
+"""The audit log: each entry is chained to the previous one."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ ROW = AuditRecord(
 
 
 def test_the_hash_of_an_entry_does_not_change() -> None:
-    """Trails that were written before have to verify: this value never changes."""
+    """Logs of earlier versions have to verify: this value never changes."""
     text = b'[1,1700000000000,"local:jane","batch.published","bat_1","{\\"users\\":2}"]'
     import hashlib
 

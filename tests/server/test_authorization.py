@@ -1,4 +1,4 @@
-"""Who may: an owner's token creates users, and every other one creates nothing and is noted."""
+"""An owner's token creates users; every other token creates nothing, and the audit log has it."""
 
 import json
 import socket
@@ -14,7 +14,7 @@ from tests.support.commands import CommandResult, RunAnyscale
 from tests.support.server_process import ServerProcess
 from tests.support.users_files import write_users_file
 
-#: octets; what a server may take of it also waits in the buffers of two sockets
+#: octets; a server may read fewer, since the buffers of two sockets hold a part
 _MOST = 20_000_000
 
 
@@ -22,7 +22,7 @@ _MOST = 20_000_000
 def create(
     anyscale: RunAnyscale, server: ServerProcess, tmp_path: Path
 ) -> Callable[[str], CommandResult]:
-    """Run the main job with a token."""
+    """Run batch-create with a token."""
     file = write_users_file(tmp_path / "users.yaml", 3, 0)
     return lambda token: anyscale(
         *("user", "batch-create", "-f", file),
@@ -171,7 +171,7 @@ def test_a_server_cannot_listen_at_an_address_of_another_machine(anyscale: RunAn
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def blank(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of a database in which nothing was set up."""
+    """The URL of a database without a schema."""
     if request.param == "sqlite":
         return f"sqlite:////{tmp_path.relative_to('/')}/served/anyscale.db"
     url: str = request.getfixturevalue("blank_postgres_url")
@@ -244,7 +244,7 @@ def test_a_request_with_an_endless_head_is_refused(
 
 
 def _taken(stranger: socket.socket, more: bytes) -> int:
-    """Give how many octets a server takes before it closes the connection."""
+    """Count the octets that a server takes before it closes the connection."""
     sent = 0
     with suppress(ConnectionResetError, BrokenPipeError):
         while sent < _MOST:

@@ -1,3 +1,5 @@
+"""The options of listening sockets."""
+
 import socket
 from contextlib import closing
 

@@ -1,4 +1,4 @@
-"""What is kept of wrong passwords goes by itself."""
+"""The login rate limit: failures are counted, limited and expire."""
 
 import pytest
 

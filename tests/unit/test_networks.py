@@ -1,4 +1,4 @@
-"""Which network an address belongs to."""
+"""The networks of an address, for the rate limit."""
 
 import pytest
 

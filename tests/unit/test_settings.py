@@ -1,4 +1,4 @@
-"""What an operator may set, by the environment."""
+"""The settings of an operator, from the environment."""
 
 from pathlib import Path
 

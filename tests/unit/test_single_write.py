@@ -1,4 +1,4 @@
-"""What a server writes in one turn of its event loop, as a client gets it."""
+"""Writes of one turn of the event loop arrive together."""
 
 import asyncio
 import socket
@@ -28,7 +28,7 @@ def told_by(
     client: Callable[[socket.socket], bytes],
     end: Callable[[], object] = lambda: None,
 ) -> bytes:
-    """Let a client, in a thread of its own, connect to who begins and ends so.
+    """Connect a client, in a thread of its own, to a protocol that starts and ends so.
 
     Returns:
         What the client was told.
@@ -46,7 +46,7 @@ def told_by(
 
         said = await asyncio.to_thread(ask)
         end()
-        await asyncio.sleep(0)  # the next turn of the loop, in which what is to be sent is sent
+        await asyncio.sleep(0)  # the next turn of the loop, in which the writes are sent
         server.close()
         assert not faults
         return said
@@ -60,7 +60,7 @@ def test_writes_of_one_turn_of_the_loop_are_sent_together() -> None:
 
     def begin(joining: _Joining) -> None:
         joining.write(b"head,")
-        too_early.append(has_some.wait(0.2))  # a client that is told the head ends it
+        too_early.append(has_some.wait(0.2))  # a client that got the head would end it
         joining.write(b"body")
 
     def client(connection: socket.socket) -> bytes:

@@ -1,4 +1,4 @@
-"""Files that are empty, or are not the text that they should be, and what is said of them."""
+"""Files that are empty or not the expected text, and the problems of each."""
 
 from tests.client.bad_files.bad import Bad
 

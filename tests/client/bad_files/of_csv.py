@@ -1,4 +1,4 @@
-"""CSV files in which something is wrong, and what is said of them."""
+"""Invalid CSV files, and the problems of each."""
 
 from tests.client.bad_files.bad import Bad
 

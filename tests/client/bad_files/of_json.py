@@ -1,4 +1,4 @@
-"""JSON and JSON Lines files in which something is wrong, and what is said of them."""
+"""Invalid JSON and JSON Lines files, and the problems of each."""
 
 from tests.client.bad_files.bad import Bad
 

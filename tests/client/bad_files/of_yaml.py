@@ -1,4 +1,4 @@
-"""YAML files in which something is wrong, and each line that an administrator then reads."""
+"""Invalid YAML files, and the problems of each."""
 
 from tests.client.bad_files.bad import Bad
 

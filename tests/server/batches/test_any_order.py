@@ -1,4 +1,4 @@
-"""The batch protocol with its calls in any order, against a model that fits on a page."""
+"""The batch protocol with its calls in any order, compared with a small model."""
 
 from contextlib import ExitStack
 
@@ -23,23 +23,23 @@ from anyscale.errors import BatchGone, BatchUnfinished, KeyReused
 from anyscale.server.core.authorization import Principal
 
 NAMES = st.sampled_from("abcdefgh")
-#: local part, and whether there is a password
+#: local part of the email, and whether the user has a password
 PAGE = st.lists(st.tuples(NAMES, st.booleans()), min_size=1, max_size=3).map(tuple)
 
 Entries = tuple[tuple[str, bool], ...]
 
 
 class Model(Struct):
-    """What is known of a batch."""
+    """The expected state of a batch."""
 
     batch_id: str
     if_exists: str
     state: str = "open"
     #: number -> entries
     pages: dict[int, Entries] = {}
-    #: position -> local part, of the rows that are its own
+    #: position -> local part, of its own rows
     rows: dict[int, str] = {}
-    #: positions whose email somebody else has, and is not passed over
+    #: positions of conflicts: another batch or an account has the email
     conflicts: set[int] = set()
     due: set[int] = set()
 
@@ -117,7 +117,7 @@ class AnyOrder(RuleBasedStateMachine):
         return found.users, found.skipped, found.conflicts
 
     def claimed(self, model: Model, number: int, page: Entries) -> None:
-        """Claim a page that is accepted, and expect what the model says."""
+        """Claim a chunk, and check that the result is that of the model."""
         positions = range(number * 3, number * 3 + len(page))
         hashed = {p for p in positions if p in model.rows} - model.due
         if model.state == "open" and (
@@ -132,7 +132,7 @@ class AnyOrder(RuleBasedStateMachine):
         assert self.send(model, number, page) == (users, skipped, conflicts)
 
     def expect(self, model: Model, number: int, page: Entries) -> int:
-        """Put down what a claim comes to; give how many are passed over."""
+        """Apply a claim to the model; give the number of skipped users."""
         model.pages[number] = page
         skipped = 0
         order = sorted(range(len(page)), key=lambda at: page[at][0])

@@ -1,4 +1,4 @@
-"""A dry run says what the run would do, entry by entry, and leaves no trace."""
+"""A dry run reports the result of each entry, and changes nothing."""
 
 from collections.abc import Callable
 from contextlib import closing, nullcontext
@@ -48,7 +48,7 @@ Verdict = tuple[object, ...]
 
 
 def verdict(call: Callable[[], Outcome]) -> Verdict:
-    """Give all that a run says of the entries."""
+    """Run a batch; give its result for each entry."""
     try:
         outcome = call()
     except BatchRefused as refused:
@@ -69,7 +69,7 @@ def set_the_scene(deployment: Deployment, existing: set[str], held: set[str]) ->
                 transport.claim(batch.batch_id, number, checked_users(name))
 
 
-#: what there is and what is wanted
+#: what exists, and the users to create
 SCENES = given(
     users=st.one_of(USERS, SOUND),
     existing=st.sets(NAMES, max_size=4),
@@ -92,7 +92,7 @@ def test_a_dry_run_predicts_the_run(
     compare("embedded", postgres_databases, users, existing, held, if_exists, abandoned=abandoned)
 
 
-# A server for each example takes its time.
+# Few examples, since each starts a server.
 @pytest.mark.parametrize("kind", ["http-sqlite", "http-postgres"])
 @settings(max_examples=20)
 @SCENES

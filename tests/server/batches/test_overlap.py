@@ -1,4 +1,4 @@
-"""Batches over the same emails: one gets through, and every other one is told the truth."""
+"""Batches with the same emails: one succeeds, and the others report the right result."""
 
 import json
 import subprocess
@@ -31,7 +31,7 @@ Say = Callable[[str], None]
 
 @pytest.fixture
 def transport(deployment: Deployment) -> Iterator[Transport]:
-    """Drives one of the batches by hand."""
+    """Claims for one of the batches, call by call."""
     with closing(deployment.transport(PATIENT)) as transport:
         yield transport
 
@@ -46,7 +46,7 @@ def run_batch(
     is_abandoned: IsAbandoned = lambda _: nullcontext(False),
     log: Say = lambda _: None,
 ) -> Outcome:
-    """Run a batch with a transport of its own, as another process would."""
+    """Run a batch with its own transport, as another process would."""
     with closing(deployment.transport(HASTY if hasty else PATIENT)) as transport:
         run = BatchRun(
             transport,
@@ -89,7 +89,7 @@ def codes(refused: BaseException | None) -> list[tuple[int | None, str]]:
     return [(problem.index, problem.code) for problem in refused.problems]
 
 
-# Two that meet
+# Two batches
 
 
 def test_the_later_batch_releases_its_emails_and_reports_the_existing_ones(
@@ -105,7 +105,7 @@ def test_the_later_batch_releases_its_emails_and_reports_the_existing_ones(
     )
     assert waiting.wait(20)
 
-    # It holds nothing any more, so that the earlier one gets what it still wants.
+    # It has released its emails, so that the earlier batch gets the rest.
     until(lambda: transport.claim(earlier.batch_id, 1, checked_users("a")).conflicts == 0)
     batch = next(
         batch
@@ -125,7 +125,7 @@ def test_the_earlier_batch_waits_and_keeps_its_emails(
     deployment: Deployment, transport: Transport
 ) -> None:
     earlier = transport.open("run", "fail")
-    time.sleep(0.01)  # opened within one millisecond, either could be the later one
+    time.sleep(0.01)  # within one millisecond, either could be the later one
     later = transport.open("later", "fail")
     transport.claim(later.batch_id, 0, checked_users("e"))
     waiting = threading.Event()
@@ -209,7 +209,7 @@ def test_a_waiting_batch_logs_once_which_batch_it_waits_for(
 
     waiting = in_background(lambda: run_batch(deployment, users_to_create(*names), log=said.append))
     until(lambda: bool(said))
-    time.sleep(0.7)  # it looks again meanwhile
+    time.sleep(0.7)  # it retries meanwhile
     transport.release(holder.batch_id)
 
     assert waiting.result(20).created == len(names)
@@ -233,7 +233,7 @@ def test_an_existing_account_is_reported_without_waiting_for_claimed_emails(
         assert time.monotonic() - began < 20
 
 
-# A holder that does not end
+# A batch that does not end
 
 
 @pytest.mark.parametrize("names", ["ab", "abcdefg"], ids=["small", "large"])
@@ -254,7 +254,7 @@ def test_a_batch_that_does_not_end_is_named_with_its_owner_and_time(
     assert f"batch {holder.batch_id}, which {holder.opened_by} opened at" in problem.detail
     assert f"{holder.opened_at:%Y-%m-%d %H:%M:%S} UTC" in problem.detail
     assert not refused.value.input_is_at_fault
-    # Nothing is left behind, and the holder has lost nothing.
+    # The refused batch is gone, and the other one is complete.
     open_ones = [
         batch
         for batch in transport.batches(open_only=False, before="", limit=100)
@@ -297,7 +297,7 @@ def test_an_email_of_a_batch_that_was_published_meanwhile_exists(
 
     @contextmanager
     def abandoned(batch_id: str) -> Iterator[bool]:
-        transport.publish(batch_id, 1)  # somebody goes on with it in the very moment
+        transport.publish(batch_id, 1)  # another process resumes it at the same moment
         yield True
 
     with pytest.raises(BatchRefused) as refused:
@@ -308,11 +308,11 @@ def test_an_email_of_a_batch_that_was_published_meanwhile_exists(
     assert accounts(transport) == ["b"]
 
 
-# Many at once
+# Many batches
 
 
 def who_exists(refused: BatchRefused, names: list[str]) -> list[str]:
-    """Give those of whom it was said; what others held at that time was told beside them."""
+    """Give the emails that the error reports as existing; it may also name claimed ones."""
     found: dict[str, list[str]] = {"email_exists": [], "email_held": []}
     for problem in refused.problems:
         assert problem.index is not None
@@ -324,7 +324,7 @@ def who_exists(refused: BatchRefused, names: list[str]) -> list[str]:
 def check_the_outcomes(
     transport: Transport, lists: list[list[str]], outcomes: list[list[str] | int]
 ) -> None:
-    """Compare what each was told, how many it created or who exists, with what is there."""
+    """Compare the result of each batch with the accounts."""
     live = accounts(transport)
     assert len(live) == len(set(live))
     created = [told for told in outcomes if isinstance(told, int)]
@@ -397,7 +397,7 @@ print(json.dumps(told))
 
 def test_four_processes_with_overlapping_lists_create_each_email_once(data: Path) -> None:
     random = Random(7)
-    # Large ones, of more than a thousand, and small ones, which claim nothing beforehand.
+    # Large batches of more than a thousand users, and small ones, which are one request.
     lists = [
         random.sample([f"u{n}" for n in range(3_000)], count) for count in (1_500, 1_500, 600, 600)
     ]

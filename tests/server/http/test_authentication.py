@@ -65,7 +65,7 @@ def test_a_token_whose_role_does_not_suffice_is_denied_under_its_name(
 
 def test_only_denied_calls_are_in_the_audit_log_and_no_pages(plane: ControlPlane, url: str) -> None:
     client = HttpClient(url)
-    client.sign_in()  # by the password that an administrator set
+    client.sign_in()  # with an initial password
     page = {"Accept": "text/html"}
 
     assert client.request("GET", "/", headers=page).headers["Location"] == "/password"

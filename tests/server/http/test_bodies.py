@@ -1,4 +1,4 @@
-"""Bodies of requests: every problem at once, and nothing beyond the bounds."""
+"""Bodies of requests: all problems are reported at once, and sizes are limited."""
 
 import gzip
 import json
@@ -83,7 +83,7 @@ def test_too_many_users_are_refused_before_they_are_checked() -> None:
             decoded_users(json.dumps({"create_users": [user] * 4}).encode(), UserChunk, POLICY)
 
 
-# Over the network
+# Over HTTP
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""No page of another site changes anything with a person's cookie."""
+"""A page of another site cannot write with the cookies of a user."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -12,7 +12,7 @@ from tests.support.users import create_accounts
 
 from anyscale.server.control_plane import ControlPlane
 
-#: what a browser says -> whether the call is made; `{host}` is the server's own
+#: headers of a browser -> whether the request is allowed; `{host}` is the server's own
 CASES = {
     "": True,
     "sec-fetch-site: same-origin": True,
@@ -20,7 +20,7 @@ CASES = {
     "sec-fetch-site: same-site": False,
     "sec-fetch-site: cross-site": False,
     "sec-fetch-site: anything": False,
-    # A browser that says both is believed by the one that no page can bend.
+    # If there are both, `Sec-Fetch-Site` decides: no page can change it.
     "sec-fetch-site: same-origin | origin: null": True,
     "sec-fetch-site: cross-site | origin: http://{host}": False,
     "origin: http://{host}": True,
@@ -38,7 +38,7 @@ CASES = {
 
 @pytest.fixture
 def plane(tmp_path: Path) -> ControlPlane:
-    """Jane's, which the server closes."""
+    """With an account; the server closes it."""
     plane = new_control_plane(tmp_path)
     create_accounts(plane, "jane")
     return plane
@@ -46,7 +46,7 @@ def plane(tmp_path: Path) -> ControlPlane:
 
 @pytest.fixture
 def client(plane: ControlPlane) -> Iterator[HttpClient]:
-    """Jane, who has signed in."""
+    """A client that is signed in."""
     with serve_in_process(plane) as url:
         yield HttpClient(url).sign_in_first_time()
 

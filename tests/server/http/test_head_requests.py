@@ -1,4 +1,4 @@
-"""HEAD, by which many a check asks, and what a path says of the methods that it has."""
+"""HEAD, which health checks use, and the methods that a path allows."""
 
 import socket
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from anyscale.server.core.hashing.pool import CHEAPEST
 from anyscale.server.http.metrics import REQUESTS
 from anyscale.server.settings import Settings
 
-#: What differs from one answer to the next.
+#: headers that differ from one response to the next
 CHANGING = {"date", "x-request-id"}
 
 
@@ -28,7 +28,7 @@ def client(tmp_path: Path) -> Iterator[HttpClient]:
 
 
 def octets(client: HttpClient, method: str, path: str) -> bytes:
-    """Ask, and give all that comes until the server hangs up."""
+    """Send a request; give all octets until the server closes the connection."""
     host, _, port = client.host.partition(":")
     with closing(socket.create_connection((host, int(port)), timeout=30)) as connection:
         asked = f"{method} {path} HTTP/1.1\r\nHost: {client.host}\r\nConnection: close\r\n\r\n"

@@ -1,4 +1,4 @@
-"""The OpenAPI document says all that the server does: no 5xx, and nothing that it does not say."""
+"""Every response matches the OpenAPI document, and none is a 5xx."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -34,7 +34,7 @@ CHECKS = [
     response_schema_conformance,
 ]
 
-#: The calls by which people sign in.
+#: the calls that sign users in, without a token
 WITHOUT = ("/v1/sessions", "/v1/passwords")
 
 
@@ -43,7 +43,7 @@ def document() -> schemathesis.BaseSchema:
         settings = Settings(database=Path(folder) / "anyscale.db")
         with closing(ControlPlane(settings)) as plane:
             read = schemathesis.openapi.from_asgi("/openapi.json", application(plane))
-    # As text alone: the calls go over the network, to a server that a fixture starts.
+    # As a dictionary: the calls go over HTTP to the server of a fixture.
     return schemathesis.openapi.from_dict(read.raw_schema)
 
 
@@ -53,7 +53,7 @@ def served(
     tmp_path_factory: pytest.TempPathFactory,
     postgres_databases: PostgresDatabases,
 ) -> Iterator[dict[str, Any]]:
-    """Where the calls go, an owner's token, and somebody who may sign in."""
+    """The URL of a server with an account, and an owner's token."""
     database: Any = tmp_path_factory.mktemp("openapi") / "anyscale.db"
     with postgres_databases.empty() as empty:
         database = empty if request.param == "postgres" else database
@@ -67,7 +67,7 @@ def served(
 
 @pytest.fixture
 def signed_in(served: dict[str, Any]) -> dict[str, Any]:
-    """The same, and somebody who has signed in, anew for each operation: some of them sign out."""
+    """The same, with a new session for each operation, since some of them sign out."""
     jane = HttpClient(served["base_url"])
     jane.sign_in(password=NEW_PASSWORD)
     return served | {"cookies": dict(jane.cookies)}

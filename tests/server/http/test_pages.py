@@ -1,4 +1,4 @@
-"""The pages as a browser is given them: what may run, what is kept, and what is said."""
+"""The HTML pages: their scripts, their caching, their texts and their redirects."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -32,7 +32,7 @@ Come = Callable[..., HttpClient]
 
 @pytest.fixture
 def come(tmp_path: Path) -> Iterator[Come]:
-    """Serves a control plane with Jane's account, and gives somebody who comes to it."""
+    """Serves a control plane with an account, and gives a client of it."""
     with ExitStack() as stack:
 
         def coming(prepare: Callable[[ControlPlane], Any] = id, **settings: Any) -> HttpClient:
@@ -55,7 +55,7 @@ def send(client: HttpClient, path: str, **form: str) -> HttpResponse:
 
 
 def every_page(jane: HttpClient) -> Iterator[HttpResponse]:
-    """Give each page once, as Jane goes through them."""
+    """Give each page once, in the order of a first sign-in."""
     yield get(jane, "/sign-in?note=signed_out")
     yield get(jane, "/set-password")
     yield get(jane, "/nowhere")
@@ -251,7 +251,7 @@ def test_errors_of_the_provider_are_shown_from_a_fixed_list(
 def test_a_valid_link_shows_its_account(good: bool, suspended: bool, come: Come) -> None:
     planes: list[ControlPlane] = []
     jane = come(planes.append)
-    get(jane, "/sign-in")  # now it has cleaned up, and removes expired links after a minute only
+    get(jane, "/sign-in")  # purges expired links now, and the next time after a minute
     with planes[0].store.write() as tx:
         account = tx.accounts.find("jane@example.com")
         assert account

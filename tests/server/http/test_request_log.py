@@ -1,4 +1,4 @@
-"""Log lines of a request have its id and its actor, in whichever thread they are written."""
+"""Log lines of a request have its id and its actor, in every thread."""
 
 import json
 import logging
@@ -21,7 +21,7 @@ _log = logging.getLogger("anyscale.server")
 
 @pytest.fixture
 def log() -> Iterator[StringIO]:
-    """What the server writes to its log."""
+    """The log of the server."""
     stream, level = StringIO(), _log.level
     handler = log_handler(stream)
     _log.addHandler(handler)

@@ -1,4 +1,4 @@
-"""How the octets of an answer go out."""
+"""Responses arrive whole and in order."""
 
 import json
 import socket

@@ -1,4 +1,4 @@
-"""What people do for themselves over HTTP: sign in, change the password, end sessions."""
+"""The calls of users over HTTP: sign in, change the password, revoke sessions and tokens."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +25,7 @@ SESSION, DEVICE = "__Host-session", "__Host-device"
 def deployment(
     request: pytest.FixtureRequest, postgres_databases: PostgresDatabases
 ) -> Iterator[HttpDeployment]:
-    """A served control plane with two accounts, whose passwords an administrator gave."""
+    """A control plane over HTTP with two accounts that have initial passwords."""
     with new_deployment(request.param, postgres_databases) as deployment:
         assert isinstance(deployment, HttpDeployment)
         with closing(deployment.control_plane()) as plane:
@@ -35,7 +35,7 @@ def deployment(
 
 @pytest.fixture
 def client(deployment: HttpDeployment) -> HttpClient:
-    """Somebody who has signed in to no account yet."""
+    """A client that is not signed in."""
     return HttpClient(deployment.url())
 
 

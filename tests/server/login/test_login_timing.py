@@ -1,4 +1,4 @@
-"""How long a refusal takes tells nobody who has an account."""
+"""The time of a failed login does not reveal whether an account exists."""
 
 import http.client
 import json
@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.support.commands import RunAnyscale
 from tests.support.server_process import ServerProcess
 
-#: Of each kind; together fewer than what one address may fail in ten minutes.
+#: logins of each kind; together fewer than the limit of one address in ten minutes
 _COUNT = 45
 
 
@@ -31,7 +31,7 @@ def test_an_unknown_account_is_refused_in_the_same_time_as_a_known_one(
     there, absent, answers = times_of_refusals(configured_server.port)
 
     assert len(answers) == 1
-    # Of each pair by itself: what else the machine does meets both of a pair.
+    # Compared in pairs, since other work of the machine delays both of a pair.
     ratio = statistics.median(a / b for a, b in zip(there, absent, strict=True))
     assert 0.9 < ratio < 1.1, f"{ratio:.3f}"
     assert abs(rank_score(there, absent)) < 4
@@ -44,7 +44,7 @@ def times_of_refusals(port: int) -> tuple[list[float], list[float], set[str]]:
     with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
         refused(connection, "warm@example.com")
         for i in range(_COUNT):
-            # In turns, and the first of a pair in turns, so that noise meets both alike.
+            # Alternating, also in which is first, so that noise delays both alike.
             pair = [(there, f"there{i}@example.com"), (absent, f"nobody{i}@example.com")]
             for times, email in pair if i % 2 else reversed(pair):
                 seconds, answer = refused(connection, email)
@@ -54,7 +54,7 @@ def times_of_refusals(port: int) -> tuple[list[float], list[float], set[str]]:
 
 
 def refused(connection: http.client.HTTPConnection, email: str) -> tuple[float, str]:
-    """Sign in with a wrong password; give the time and what was answered, but for its id."""
+    """Sign in with a wrong password; give the time and the response without its id."""
     body = json.dumps({"email": email, "password": "wrong password"})
     begun = time.perf_counter()
     connection.request(

@@ -1,4 +1,4 @@
-"""People who are not who they say, and browsers that come back with what is not theirs."""
+"""Callbacks with wrong identities, states, codes and issuers."""
 
 import time
 from collections.abc import Mapping

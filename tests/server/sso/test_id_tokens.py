@@ -1,4 +1,4 @@
-"""ID tokens that are tampered with: each is refused, with its reason, and leaves nothing behind."""
+"""Each manipulated ID token is refused with its reason, and creates nothing."""
 
 import hmac
 import time
@@ -30,7 +30,7 @@ AWAY = 3600
 
 
 def relative(**changes: float) -> Tamper:
-    """Let the token say times, in seconds from now."""
+    """Set times of the token, in seconds from now."""
 
     def tamper(login: TamperedLogin) -> None:
         now = int(time.time())
@@ -44,7 +44,7 @@ def issuer(change: Callable[[str], Any]) -> Tamper:
 
 
 def forged(by: Key, **changes: Any) -> Tamper:
-    """Let somebody else sign, under a header of theirs."""
+    """Sign with another key, under another header."""
 
     def tamper(login: TamperedLogin) -> None:
         login.provider.signer = by

@@ -1,4 +1,4 @@
-"""What else a provider may answer, or not at all: nobody is signed in, and nothing else waits."""
+"""Wrong, late and missing responses of a provider: no session is created, nothing else waits."""
 
 import subprocess
 import time
@@ -46,7 +46,7 @@ def tokens(**changes: Any) -> Tamper:
 
 
 def changed_key(**changes: Any) -> Tamper:
-    """Publish the right key with something about it that is wrong."""
+    """Publish the right key with a wrong parameter."""
     return publish_keys(HostileProvider.public(signing_key("RS256"), **changes))
 
 
@@ -187,18 +187,18 @@ def test_no_login_starts_if_the_metadata(
     assert ELSEWHERE not in login.provider.requested_paths
 
 
-# Keys change, and providers hang.
+# Changing keys, and hanging providers
 
 
 def rotated(login: TamperedLogin, *published: str) -> None:
-    """Publish the keys with these names, and sign by the last one."""
+    """Publish the keys with these names, and sign with the last one."""
     login.provider.keys = [HostileProvider.public(signing_key("RS256", name)) for name in published]
     login.provider.signer = signing_key("RS256", published[-1])
     login.provider.header["kid"] = f"RS256 {published[-1]}"
 
 
 def later(login: TamperedLogin, seconds: float) -> None:
-    """Let time pass for what is remembered of the provider."""
+    """Move the cached metadata and keys into the past."""
     assert login.control_plane.oidc
     provider = login.control_plane.oidc.provider
     kept: Any
@@ -271,7 +271,7 @@ def hangs(handler: BaseHTTPRequestHandler) -> None:
 
 
 def drips(handler: BaseHTTPRequestHandler) -> None:
-    """Say a little all the time, and never all of it."""
+    """Send a little at a time, and never the whole response."""
     handler.send_response(200)
     handler.send_header("Content-Length", "100000")
     handler.end_headers()
@@ -283,7 +283,7 @@ def drips(handler: BaseHTTPRequestHandler) -> None:
 
 
 def drips_headers(handler: BaseHTTPRequestHandler) -> None:
-    """Say one header after the other."""
+    """Send one header after the other."""
     with suppress(OSError):
         handler.wfile.write(b"HTTP/1.1 200 OK\r\n")
         for number in range(160):
@@ -330,7 +330,7 @@ def test_a_hanging_provider_blocks_nothing_else(
         coming = [threads.submit(come_back, number) for number in range(48)]
         wait_until(
             lambda: POOL_REQUESTS.labels("identity_provider")._value.get() == 40
-        )  # as many as it takes
+        )  # as many as its pool takes
         for path in ("/healthz", "/readyz", "/v1/users"):
             begun = time.monotonic()
             assert login.client.get(path).status_code in (200, 401)
@@ -382,7 +382,7 @@ def test_the_query_of_the_authorization_endpoint_is_kept(login: TamperedLogin) -
 
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
-    """A certificate of an authority that nobody knows, with its key."""
+    """A certificate of an unknown authority, with its key."""
     command = "openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=test"
     more = "-addext subjectAltName=IP:127.0.0.1 -keyout key.pem -out certificate.pem"
     words = f"{command} {more}".split()

@@ -1,4 +1,4 @@
-"""The real server, with two workers, and a real identity provider; and what its log holds."""
+"""Logins at a server with two workers and a real OpenID provider, and the server's log."""
 
 import json
 from pathlib import Path
@@ -55,7 +55,7 @@ def test_a_login_may_use_any_worker_and_the_log_has_no_personal_data(
 
 
 def entered(url: str, login: str) -> tuple[str, list[str]]:
-    """Sign in; give where it ends, and what nobody else is to see of it."""
+    """Sign in; give the URL at the end, and the secrets of the login."""
     with new_browser(url) as client:
         there = client.get("/sso/start").headers["location"]
         back = sign_in_at_provider(there, login)

@@ -1,4 +1,4 @@
-"""Tokens: shown once, kept as hashes, known by their form, ended at once."""
+"""Tokens: shown once, stored as hashes, checked by their form, revoked at once."""
 
 from collections.abc import Iterator
 from contextlib import closing

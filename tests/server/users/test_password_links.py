@@ -1,4 +1,4 @@
-"""One-time links: 256 random bits behind a `#`, of which the hash is kept, one an account."""
+"""One-time links: 256 random bits after a `#`, stored as a hash, one for each account."""
 
 import re
 import secrets
@@ -217,7 +217,7 @@ def test_no_links_are_created_without_a_public_url_or_with_sso_only(
     assert plane.audit_log.page(0, 100) == noted
 
 
-# Who needs one
+# Users without credentials
 
 
 def test_users_without_credentials_are_listed_and_counted(
@@ -264,7 +264,7 @@ def test_users_without_credentials_are_counted_for_published_batches_only(
         plane.links.without_credentials("bat_none", "", 10)
 
 
-# Owners that the operator makes
+# Owners that the operator creates
 
 
 def test_the_operator_creates_an_owner_or_promotes_a_user(plane: ControlPlane) -> None:

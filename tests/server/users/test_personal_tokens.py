@@ -1,4 +1,4 @@
-"""People's own tokens: made, listed and ended by their persons, and known from all others."""
+"""Personal tokens: users create, list and revoke their own."""
 
 import secrets
 from collections.abc import Iterator
@@ -98,7 +98,7 @@ def test_the_list_shows_the_current_role_of_the_user(
 
 def test_the_token_of_a_deleted_user_is_invalid(plane: ControlPlane, people: list[str]) -> None:
     token, _ = plane.tokens.create_personal(people[0], "laptop", None)
-    with plane.store.write() as tx:  # as a database would have it that was restored in part
+    with plane.store.write() as tx:  # as in a database that was restored in part
         execute_sql(tx, "update tokens set user_id = 'usr_gone'")
     with pytest.raises(NotAuthenticated, match="does not exist any more"):
         plane.tokens.authenticate(token)
