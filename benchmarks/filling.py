@@ -20,9 +20,10 @@ _BATCH = f"""
 
 _USERS = """
     insert into users
-        (batch, user_id, email_key, name, email, lastname, title, is_sso_user, hash_due)
-    select {batch}, 'usr_{prefix}' || {digits}, {email}, 'name' || i, {email}, 'lastname' || i,
-        'title' || i, {false}, {false}
+        (batch, user_id, email_key, name, name_folded, email, lastname, title, is_sso_user,
+        hash_due)
+    select {batch}, 'usr_{prefix}' || {digits}, {email}, 'name' || i, 'name' || i, {email},
+        'lastname' || i, 'title' || i, {false}, {false}
     from {numbers}
 """
 

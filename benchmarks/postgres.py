@@ -30,16 +30,16 @@ _CHUNK = Policy().chunk_users
 
 _BARE = "create table bare (like users including all)"
 _COPY = """
-    copy bare (user_id, email_key, name, email, lastname, title, is_sso_user, hash_due, batch)
-    from stdin (format binary)
+    copy bare (user_id, email_key, email_folded, name, name_folded, email, lastname, title,
+    is_sso_user, hash_due, batch) from stdin (format binary)
 """
-_TYPES = ("text", "text", "text", "text", "text", "text", "bool", "bool", "int8")
+_TYPES = (*["text"] * 8, "bool", "bool", "int8")
 
 # Statements that delete the rows of a run: in an empty database, and with other users.
-_EMPTY = ("truncate users, pages, conflicts, batches, audit, bare", "checkpoint")
+_EMPTY = ("truncate users, chunks, conflicts, batches, audit, bare", "checkpoint")
 _REMOVE = (
     f"delete from users where user_id > '{filled_id(_EXISTING)}'",
-    "delete from pages",
+    "delete from chunks",
     "delete from batches where opened_by = 'local:bench'",
     # By default, vacuum skips the indexes if less than 2 % of the table's pages have dead rows.
     # Then every other run would find its own emails still in the index.

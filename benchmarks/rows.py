@@ -52,8 +52,8 @@ from anyscale.server.control_plane import ControlPlane
 from anyscale.server.settings import Settings
 ControlPlane(Settings(database=Path(sys.argv[1]))).close()
 rows = [
-    (1, f"usr_0123456789abcdef01234567{at:08x}", f"user{i}@example.com", f"name{i}",
-     f"user{i}@example.com", f"lastname{i}", f"title{i}", 0, 0)
+    (1, f"usr_0123456789abcdef01234567{at:08x}", f"user{i}@example.com", None, f"name{i}",
+     f"name{i}", f"user{i}@example.com", f"lastname{i}", f"title{i}", 0, 0)
     for at, i in enumerate(numbers)
 ]
 connection = sqlite3.connect(sys.argv[1], isolation_level=None)
@@ -63,8 +63,8 @@ connection.execute("pragma cache_size = -16384")
 start = time.perf_counter()
 connection.execute("begin")
 connection.executemany(
-    "insert into users (batch, user_id, email_key, name, email, lastname, title, is_sso_user,"
-    " hash_due) values (?,?,?,?,?,?,?,?,?)", rows)
+    "insert into users (batch, user_id, email_key, email_folded, name, name_folded, email,"
+    " lastname, title, is_sso_user, hash_due) values (?,?,?,?,?,?,?,?,?,?,?)", rows)
 connection.execute("commit")
 connection.close()
 Path(sys.argv[2]).write_text(str(time.perf_counter() - start))

@@ -41,7 +41,7 @@ def batches(data: Path, sql: str) -> int:
 @pytest.mark.parametrize(
     ("count", "passwords", "moment"),
     [
-        (60_000, 0, "select count(*) from pages"),
+        (60_000, 0, "select count(*) from chunks"),
         (1_100, 200, "select count(*) from users where password_hash is not null"),
     ],
     ids=["reading", "hashing"],

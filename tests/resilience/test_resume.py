@@ -47,7 +47,7 @@ def kill_when(condition: Callable[[], bool], *arguments: str | Path) -> None:
 
 
 def claimed(data: Path) -> bool:
-    return bool((data / "anyscale.db").exists() and rows(data, "select 1 from pages"))
+    return bool((data / "anyscale.db").exists() and rows(data, "select 1 from chunks"))
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from tests.store.old_databases import know_steps
 
 from anyscale.errors import StoreUnavailable
 from anyscale.server.store import schema_versions as steps
@@ -83,7 +84,7 @@ def test_several_may_migrate_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("statement", range(1, 14, 2))
-def test_a_migration_that_is_killed_anywhere_is_completed_by_the_next(
+def test_a_migration_that_is_killed_anywhere_is_completed_by_the_next_start(
     tmp_path: Path, statement: int
 ) -> None:
     whole, path = tmp_path / "whole.db", tmp_path / "anyscale.db"
@@ -101,6 +102,26 @@ def test_a_migration_that_is_killed_anywhere_is_completed_by_the_next(
     assert schema(path) == schema(whole)
 
 
+@pytest.mark.parametrize("statement", range(39, 61, 3))
+def test_a_later_step_that_is_killed_anywhere_leaves_the_schema_before_it(
+    tmp_path: Path, statement: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, before, path = (tmp_path / f"{name}.db" for name in ("whole", "before", "anyscale"))
+    SqliteStore(whole).close()
+    with monkeypatch.context() as patch:
+        know_steps(patch, 3)
+        SqliteStore(before).close()
+
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED_AT, str(path), str(statement)], check=False
+    )
+    assert killed.returncode == -9
+
+    assert schema(path) == schema(before)
+    SqliteStore(path).close()
+    assert schema(path) == schema(whole)
+
+
 def test_a_step_that_fails_leaves_nothing_of_itself(tmp_path: Path) -> None:
     path = tmp_path / "anyscale.db"
     connection = sqlite3.connect(path)
@@ -113,7 +134,7 @@ def test_a_step_that_fails_leaves_nothing_of_itself(tmp_path: Path) -> None:
     assert [name for name, _ in schema(path)] == ["audit"]
 
 
-def test_a_schema_from_the_future_is_left_alone() -> None:
+def test_a_newer_schema_is_not_changed() -> None:
     connection = sqlite3.connect(":memory:", isolation_level=None)
     connection.execute("pragma user_version = 9999")
     with pytest.raises(StoreUnavailable, match=r"schema 9999, .* or a newer one"):

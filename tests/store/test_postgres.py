@@ -111,7 +111,7 @@ def test_only_reading_makes_nothing(blank_postgres_url: str) -> None:
         assert not store.is_blank
 
 
-def test_a_database_that_does_not_hold_every_name_is_refused(
+def test_a_database_that_cannot_store_every_name_is_refused(
     postgres_server: PostgresServer,
 ) -> None:
     postgres_server.execute(
@@ -136,7 +136,9 @@ def test_names_are_found_without_regard_to_case_in_any_locale(
     postgres_server.execute("drop database plain with (force)")
 
 
-def test_a_text_that_postgresql_cannot_hold_is_found_nowhere(store: PostgresStore) -> None:
+def test_a_search_for_a_text_that_postgresql_cannot_store_finds_nothing(
+    store: PostgresStore,
+) -> None:
     publish_users(store, "Jane")
     assert names_with(store, "a\0") == []
     with store.read() as tx:
@@ -205,7 +207,7 @@ def test_more_threads_than_connections_take_turns(
             assert len(set(pool.map(connection, range(32)))) <= 3  # and the one that set it up
 
 
-def test_a_call_for_which_no_connection_is_left_says_so(
+def test_the_error_says_that_all_connections_are_in_use(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("anyscale.server.store.postgres.pool._CONNECTIONS", 1)
@@ -220,7 +222,7 @@ def test_a_call_for_which_no_connection_is_left_says_so(
 # What is said
 
 
-def test_a_statement_that_failed_is_not_forgotten_at_the_end(store: PostgresStore) -> None:
+def test_a_transaction_with_a_failed_statement_does_not_commit(store: PostgresStore) -> None:
     def fail(number: int) -> None:
         with store.write() as tx:
             tx.batches.add(batch_row(number))
@@ -266,13 +268,13 @@ def test_the_password_reaches_no_message(url: str) -> None:
     assert not caught.value.outcome_unknown
 
 
-def test_a_message_of_the_server_that_cites_the_password_is_said_without_it() -> None:
+def test_the_password_is_removed_from_a_message_of_the_server() -> None:
     place = DatabaseAddress(f"postgresql://jane:{SECRET}@db.example/users")
     said = place.message(psycopg.OperationalError(f"no {SECRET}\n  here"))
     assert said == "the database users at db.example: no *** here"
 
 
-def test_a_user_whom_the_server_refuses_is_told_without_the_password(postgres_url: str) -> None:
+def test_the_error_for_a_refused_user_has_no_password(postgres_url: str) -> None:
     parts = urlsplit(postgres_url)
     host = parts.netloc.rpartition("@")[2]
     url = parts._replace(netloc=f"nobody_of_ours:{SECRET}@{host}").geturl()

@@ -143,7 +143,7 @@ def test_a_connection_that_is_lost_in_a_transaction_leaves_nothing_of_it(
     add(store, 1)
 
 
-def test_a_connection_that_is_lost_while_it_is_read_has_begun_nothing(
+def test_the_error_of_a_connection_lost_in_a_read_says_that_nothing_had_begun(
     store: PostgresStore, postgres_url: str
 ) -> None:
     def read() -> None:
@@ -170,7 +170,7 @@ def test_a_connection_in_use_is_closed_when_its_store_was_closed_meanwhile(
         assert time.monotonic() < deadline
 
 
-def test_whoever_waits_for_a_connection_of_a_store_that_is_closed_is_refused(
+def test_a_call_that_waits_for_a_connection_fails_when_the_store_is_closed(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(postgres_pool, "_CONNECTIONS", 1)
@@ -201,7 +201,7 @@ def test_users_are_inserted_in_the_order_of_their_emails(
         assert [key for (key,) in found] == ["a@x.org", "b@x.org", "z@x.org"]
 
 
-def test_pages_that_overlap_in_opposite_order_are_claimed_by_one_or_the_other(
+def test_of_chunks_that_overlap_in_opposite_order_each_email_is_inserted_once(
     store: PostgresStore,
 ) -> None:
     """While batches of before, which have all of the emails, are dropped and cleared."""
@@ -240,7 +240,7 @@ def test_pages_that_overlap_in_opposite_order_are_claimed_by_one_or_the_other(
 
 
 def wait_until_blocked(connection: psycopg.Connection[Any]) -> None:
-    """Wait until somebody waits for what a connection holds."""
+    """Wait until a transaction waits for a lock of a connection."""
     blocked = "select 1 from pg_stat_activity where pg_backend_pid() = any(pg_blocking_pids(pid))"
     deadline = time.monotonic() + 10
     while not connection.execute(blocked).fetchone():
@@ -249,7 +249,7 @@ def wait_until_blocked(connection: psycopg.Connection[Any]) -> None:
 
 
 @pytest.mark.parametrize("what", ["claims", "clears"])
-def test_whoever_is_undone_to_end_a_deadlock_tries_again(
+def test_statements_that_a_deadlock_undid_are_repeated(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     lock = "select 1 from users where email_key = %s for update"
@@ -282,7 +282,7 @@ def settings() -> dict[str, str]:
     return postgres_pool._SETTINGS
 
 
-def test_an_email_whose_owner_vanishes_meanwhile_is_claimed(
+def test_an_email_is_inserted_if_its_holder_is_deleted_meanwhile(
     store: PostgresStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ended, batch = add(store, 1), add(store, 2)
@@ -301,7 +301,7 @@ def test_an_email_whose_owner_vanishes_meanwhile_is_claimed(
     assert len(times) == 1
 
 
-def test_emails_that_never_stop_vanishing_are_given_up(
+def test_an_insert_fails_if_holders_never_stop_vanishing(
     store: PostgresStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     holder, batch = add(store, 1), add(store, 2)
@@ -312,7 +312,7 @@ def test_emails_that_never_stop_vanishing_are_given_up(
     assert caught.value.outcome_unknown
 
 
-def test_whoever_touches_a_batch_waits_for_nobody_and_keeps_nobody_waiting(
+def test_touching_a_batch_neither_waits_nor_makes_others_wait(
     store: PostgresStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batch = add(store, 1)
@@ -331,7 +331,7 @@ def test_whoever_touches_a_batch_waits_for_nobody_and_keeps_nobody_waiting(
     assert found.touched_at == 7
 
 
-def test_a_writer_that_others_keep_out_says_so(
+def test_the_error_says_that_another_transaction_has_locked_the_rows(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(settings(), "lock_timeout", "50ms")

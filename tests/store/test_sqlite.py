@@ -64,7 +64,12 @@ def count_batches(store: Store) -> int:
 # Who can read it
 
 
-def test_the_files_are_the_owners_alone_whatever_the_umask(path: Path) -> None:
+def test_the_file_has_an_application_id_of_its_own(path: Path) -> None:
+    SqliteStore(path).close()
+    assert path.read_bytes()[68:72] == b"must"
+
+
+def test_only_the_owner_can_read_the_files_whatever_the_umask(path: Path) -> None:
     umask = os.umask(0)
     try:
         with SqliteStore(path) as store:
@@ -77,7 +82,7 @@ def test_the_files_are_the_owners_alone_whatever_the_umask(path: Path) -> None:
     assert [file.name for file in path.parent.iterdir()] == ["anyscale.db"]
 
 
-def test_a_file_that_others_can_read_is_tightened(path: Path) -> None:
+def test_a_file_that_others_can_read_becomes_private(path: Path) -> None:
     SqliteStore(path).close()
     path.chmod(0o644)
 
@@ -86,7 +91,7 @@ def test_a_file_that_others_can_read_is_tightened(path: Path) -> None:
     assert mode(path) == 0o600
 
 
-def test_a_name_that_means_something_in_a_url_is_only_a_name(tmp_path: Path) -> None:
+def test_special_characters_of_urls_are_plain_in_a_file_name(tmp_path: Path) -> None:
     path = tmp_path / "a?mode=memory#50%41" / "any scale.db"
 
     with SqliteStore(path) as store:
@@ -139,7 +144,7 @@ def test_a_reader_does_not_wait_for_a_writer(path: Path) -> None:
         assert count_batches(other) == 0
 
 
-def test_a_connection_that_is_being_closed_is_given_to_nobody(
+def test_a_connection_that_is_being_closed_is_not_used(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """SQLite crashes the process when a connection is closed that a thread is using."""
@@ -184,7 +189,7 @@ def test_a_transaction_that_writes_ends_before_its_store_is_closed(path: Path) -
         assert count_batches(store) == 1
 
 
-def test_a_writer_that_others_keep_out_says_so_and_has_not_begun(
+def test_the_error_says_that_another_process_writes_and_nothing_has_begun(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("anyscale.server.store.sqlite.store._BUSY", 0.05)
@@ -195,7 +200,7 @@ def test_a_writer_that_others_keep_out_says_so_and_has_not_begun(
         add_batch(other, 1)
 
 
-def test_what_fails_in_the_middle_says_that_it_had_begun(path: Path) -> None:
+def test_the_error_of_a_failed_statement_says_that_the_transaction_had_begun(path: Path) -> None:
     with SqliteStore(path) as store:
         entry = AuditRecord(1, 1, "a", "e", "s", "{}", b"")
         with store.write() as tx:
@@ -437,7 +442,7 @@ def test_eight_threads_may_be_the_first_at_once(tmp_path: Path) -> None:
             assert count_batches(store) == 8
 
 
-def test_a_first_use_waits_until_another_one_has_set_the_file_up(path: Path) -> None:
+def test_a_first_use_waits_while_another_process_sets_the_file_up(path: Path) -> None:
     path.parent.mkdir()
     other = os.open(path.parent, os.O_RDONLY)
     fcntl.flock(other, fcntl.LOCK_EX)

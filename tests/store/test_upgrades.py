@@ -1,152 +1,410 @@
-"""A database of an earlier schema: it is brought up, and keeps what was in it."""
+"""Databases of earlier versions open, keep all that they had, and go on."""
 
-from collections.abc import Callable
+import hashlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing, nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
-from tests.store.contract.steps import batch_row, rows_of, token_row, user_id_of, user_row
+from tests.store.contract.steps import batch_row, token_row, user_id_of
+from tests.store.old_databases import (
+    OldDatabase,
+    all_rows,
+    fill_old_schema,
+    know_steps,
+    open_store,
+)
+from tests.support.server_in_process import serve_in_process
 from tests.support.stored_data import execute_sql
+from tests.support.users import POLICY
 
-from anyscale.server.store import schema_versions as steps
-from anyscale.server.store.interface import Store, Transaction
-from anyscale.server.store.postgres import migrate as postgres_migrate
-from anyscale.server.store.postgres import store as postgres
-from anyscale.server.store.postgres.store import PostgresStore
-from anyscale.server.store.sqlite import migrate
-from anyscale.server.store.sqlite import store as sqlite
-from anyscale.server.store.sqlite.store import SqliteStore
+from anyscale import audit_log
+from anyscale.cli.user import batch_create
+from anyscale.errors import StoreUnavailable
+from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.hashing.pool import CHEAPEST
+from anyscale.server.core.login.sessions import ClientInfo
+from anyscale.server.settings import Settings
+from anyscale.server.store import schema_versions
+from anyscale.server.store.migrations import folded_texts
+from anyscale.transport.base import Transport
+from anyscale.transport.embedded import EmbeddedTransport
+from anyscale.transport.http import HttpTransport
 
-TABLES = ("batches", "pages", "conflicts", "users", "audit", "tokens")
+TABLES = ("batches", "chunks", "conflicts", "users", "audit", "tokens")
 
-OPENERS = ("sqlite", "postgres")
+# SHA-256 of the released steps: a database may have run any of them as it was.
+RELEASED = {
+    "sqlite": [
+        "60d0f12ebc7fc651e3ad226bb6f9ea9353eccc56af2b3a8a63a33b7b03662139",
+        "d17362364a978513e5023eec65404be86341c062d3d00212c49a538b868f9eed",
+        "81151473cbcf58a1cc615a20aecca117079d965f33637022c14c71a783eab0fb",
+    ],
+    "postgres": [
+        "c88fa72111e225c364d0240700f98f4d29f180094d029c777b4304d8bf90a601",
+        "e20ed26817e6ec381b40a0fb9e2fb40cf45e640f1334a8b863a035ec831dbeef",
+        "5c0cd721302eb2d0d72658119ac60646524d2b00499a6443aa59ab689dfe97c4",
+    ],
+}
 
 
-@pytest.fixture(params=OPENERS)
-def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Store]:
-    """Give what opens one and the same database, in which nothing was set up."""
+@pytest.fixture(params=["sqlite", "postgres"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
+    """Return the address of an empty database."""
     if request.param == "sqlite":
-        return lambda: SqliteStore(tmp_path / "data" / "anyscale.db")
+        return tmp_path / "old" / "anyscale.db"
     url: str = request.getfixturevalue("blank_postgres_url")
-    return lambda: PostgresStore(url)
+    return url
 
 
-def know_steps(patch: pytest.MonkeyPatch, newest: int) -> None:
-    """Be a version that knows fewer steps."""
-
-    def known(database: str) -> dict[int, str]:
-        return {at: step for at, step in steps.steps_of(database).items() if at <= newest}
-
-    for module in (migrate, sqlite, postgres, postgres_migrate):
-        patch.setattr(module, "steps_of", known)
+@pytest.mark.parametrize("kind", list(RELEASED))
+def test_a_released_migration_is_not_edited(kind: str) -> None:
+    folder = Path(schema_versions.__file__).parent / "migrations" / kind
+    files = sorted(folder.iterdir())[: len(RELEASED[kind])]
+    assert [hashlib.sha256(file.read_bytes()).hexdigest() for file in files] == RELEASED[kind]
 
 
-def fill(tx: Transaction) -> None:
-    """Leave a published and an open batch, and tokens, by statements that schema 2 knows."""
-    for number, email in ((1, "Jane@x.org"), (2, "joe@x.org")):
-        batch = tx.batches.add(batch_row(number))
-        assert batch
-        due = user_row(batch, 0, email, lastname="Doe", hash_due=True)
-        tx.users.insert(
-            batch.id, rows_of([due, user_row(batch, 1, f"sso.{email}", is_sso_user=True)])
-        )
-        if number == 1:
-            assert tx.users.save_hashes(batch.id, [(due.user_id, "hash")]) == 1
-            tx.batches.publish(batch.id, "local:joe", 5_000)
-    for number, revoked_at in ((1, 7), (2, None)):
-        token = token_row(number, "laptop", revoked_at=revoked_at)
-        execute_sql(
-            tx,
-            "insert into tokens (token_id, name, role, hash, created_by, created_at, revoked_at)"
-            " values (?, ?, ?, ?, ?, ?, ?)",
-            (token.token_id, token.name, token.role, token.hash, "local:jane", 1_000, revoked_at),
-        )
+# A database of an earlier schema
 
 
-def all_rows(tx: Transaction) -> dict[str, list[dict[str, object]]]:
-    """Give the rows of the tables that every version has, by the names of their columns."""
-    found = {}
-    for table in TABLES:
-        cursor = execute_sql(tx, f"select * from {table} order by 1, 2")
-        names = [column[0] for column in cursor.description]
-        found[table] = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-    return found
+@pytest.fixture(params=[1, 2, 3])
+def version(request: pytest.FixtureRequest) -> int:
+    number: int = request.param
+    return number
 
 
 @pytest.fixture
 def kept(
-    open_store: Callable[[], Store], monkeypatch: pytest.MonkeyPatch
+    database: Path | str, version: int, monkeypatch: pytest.MonkeyPatch
 ) -> dict[str, list[dict[str, object]]]:
-    """Make the database as a version of schema 2 did, and give what it holds."""
+    """Fill a database of an earlier schema, and return its rows."""
     with monkeypatch.context() as patch:
-        know_steps(patch, 2)
-        store = open_store()
-        try:
-            store.ready()
-            with store.write() as tx:
-                fill(tx)
-                return all_rows(tx)
-        finally:
-            store.close()
+        know_steps(patch, version)
+        with closing(open_store(database)) as store, store.write() as tx:
+            fill_old_schema(tx, version)
+            tables = {name: name for name in TABLES} | {"chunks": "pages"}
+            if version == 1:
+                del tables["tokens"]
+            return all_rows(tx, tables)
+
+
+def test_a_database_of_an_earlier_schema_keeps_all_rows(
+    database: Path | str, version: int, kept: dict[str, list[dict[str, object]]]
+) -> None:
+    open_store(database).close()
+    new: dict[str, dict[str, object]] = {
+        "users": {"used_at": None, "email_folded": None, "name_folded": "strasse"}
+    }
+    if version < 3:
+        new["users"] |= {"password_set_at": None, "suspended_at": None}
+        new["tokens"] = {"user_id": None}
+    with closing(open_store(database)) as store:
+        store.ready()
+        with store.read() as tx:
+            found = all_rows(tx, {name: name for name in kept})
+    for row in kept["conflicts"]:
+        row["chunk"] = row.pop("page")
+    assert [len(kept[table]) for table in ("batches", "users")] == [2, 4]
+    for table, rows in kept.items():
+        assert found[table] == [row | new.get(table, {}) for row in rows]
+
+
+@pytest.mark.usefixtures("kept")
+def test_the_accounts_of_an_earlier_schema_can_be_used(database: Path | str) -> None:
+    batch = batch_row(1)
+    with closing(open_store(database)) as store, store.write() as tx:
+        user = tx.accounts.find("user1@x.org")
+        assert user
+        assert (user.batch_id, user.lastname, user.created_at) == (batch.batch_id, "Doe", 5_000)
+        assert (user.password_hash, user.password_set_at, user.suspended_at) == ("hash", None, None)
+        assert tx.accounts.find("user2@x.org") is None  # of the open batch
+        tx.accounts.set_password(user.user_id, "new", 7)
+        tx.accounts.set_suspended(user.user_id, 8)
+        columns = "user_id, password_set_at, suspended_at"
+        live = execute_sql(tx, f"select {columns} from live_users order by 1").fetchall()
+        found = tx.users.list(email="", name="strasse", after="", limit=9)
+    assert live == [(user.user_id, 7, 8), (user_id_of(batch, 1), None, None)]
+    assert [account.user_id for account in found] == [user_id_of(batch, at) for at in range(2)]
+
+
+@pytest.mark.usefixtures("kept")
+def test_the_names_of_tokens_of_an_earlier_schema_are_free_for_users(
+    database: Path | str, version: int
+) -> None:
+    owners = [None, None] if version > 1 else []
+    with closing(open_store(database)) as store, store.write() as tx:
+        assert tx.tokens.add(token_row(3, "laptop")) == (version == 1)
+        assert tx.tokens.add(token_row(4, "laptop", user_id="usr_a"))
+        found = [token.user_id for token in tx.tokens.list()]
+    assert found == [*(owners or [None]), "usr_a"]
+
+
+@pytest.mark.usefixtures("kept")
+def test_an_open_batch_of_an_earlier_schema_goes_on(database: Path | str) -> None:
+    with closing(open_store(database)) as store, store.write() as tx:
+        batch = tx.batches.get(batch_row(2).batch_id)
+        assert batch
+        assert [chunk.users for chunk in tx.chunks.list(batch.id)] == [2]
+        assert tx.users.save_hashes(batch.id, [(user_id_of(batch, 0), "hash")]) == 1
+        tx.batches.publish(batch.id, "local:joe", 6_000)
+        assert tx.accounts.find("user2@x.org")
+
+
+# A database of commit f2874bc
 
 
 @pytest.fixture
-def upgraded(open_store: Callable[[], Store], kept: object) -> Callable[[], Store]:
-    """Bring it up, and give what opens it once more."""
-    open_store().close()
-    return open_store
+def old(database: Path | str, monkeypatch: pytest.MonkeyPatch) -> OldDatabase:
+    return OldDatabase(database, monkeypatch)
 
 
-def test_people_are_brought_to_a_database_that_keeps_all_that_it_had(
-    upgraded: Callable[[], Store], kept: dict[str, list[dict[str, object]]]
+def control_plane(old: OldDatabase) -> ControlPlane:
+    settings = Settings(
+        database=old.database, policy=POLICY, public_url="https://accounts.example.com"
+    )
+    return ControlPlane(settings, profile=CHEAPEST)
+
+
+class CheapTransport(EmbeddedTransport):
+    """The embedded transport, with the cheapest hashing profile."""
+
+    def __init__(self, old: OldDatabase) -> None:
+        super().__init__(control_plane(old).settings)
+        self.__dict__["_written"] = control_plane(old)
+
+
+@pytest.fixture
+def transport(old: OldDatabase) -> Iterator[Transport]:
+    """Return a client: in this process on SQLite, over HTTP with the old token on PostgreSQL."""
+    if isinstance(old.database, Path):
+        yield CheapTransport(old)
+    else:
+        with serve_in_process(control_plane(old)) as url:
+            yield HttpTransport(url, old.details["token"])
+
+
+def test_the_client_finishes_the_open_batch_with_its_state_file(
+    old: OldDatabase,
+    transport: Transport,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    store = upgraded()
-    store.ready()
-    new = {"users": {"password_set_at", "suspended_at"}, "tokens": {"user_id"}}
-    with store.read() as tx:
-        found = all_rows(tx)
-    store.close()
-    assert [len(kept[table]) for table in ("batches", "users", "tokens")] == [2, 4, 2]
-    for table in TABLES:
-        none = dict.fromkeys(new.get(table, ()))
-        assert found[table] == [row | none for row in kept[table]]
+    data, users_file = tmp_path / "client", tmp_path / "users.yaml"
+    monkeypatch.setenv("ANYSCALE_DATA_DIR", str(data))
+    old.place_run(data, getattr(transport, "where"), users_file)  # noqa: B009 - of both classes
+    batch_id: str = old.details["open_batch"]
+    first = f"usr_{batch_id[4:]}00000000"
+    sql = f"select password_hash from users where user_id = '{first}'"
+    with closing(open_store(old.database)) as store, store.read() as tx:
+        (hash_before,) = execute_sql(tx, sql).fetchone()
+
+    monkeypatch.setattr(batch_create, "open_control_plane", lambda _: nullcontext(transport))
+    batch_create.batch_create(["-f", str(users_file)], standalone_mode=False)
+
+    assert "5 users created." in capsys.readouterr().err
+    assert list(data.rglob("*.run")) == []
+    with closing(control_plane(old)) as plane:
+        batch = plane.batches.show(batch_id)
+        assert (batch.state, batch.users, batch.hashes_due) == ("published", 5, 0)
+        created = plane.batches.created(batch_id, "", 9)
+        assert [user.name for user in created] == ["Ada", "Bob", "Cem", "Dora", "Eve"]
+        with plane.store.read() as tx:
+            hashes = [tx.accounts.get(user.user_id) for user in created]
+        assert hashes[0]
+        assert hashes[0].password_hash == hash_before
+        passwords = [f"seven quiet herons {verb}" for verb in ("wade", "swim", "rest", "nest")]
+        for account, password in zip(hashes, passwords, strict=False):
+            assert account
+            assert plane.hashing.verify(account.password_hash, password)
 
 
-def test_the_accounts_of_before_are_accounts_to_which_people_sign_in(
-    upgraded: Callable[[], Store],
+def test_the_audit_log_goes_on_from_the_noted_head(old: OldDatabase) -> None:
+    with closing(control_plane(old)) as plane:
+        plane.tokens.create("new", "owner", None, "local:root")
+        entries = plane.audit_log.page(0, 1_000)
+    verdict = audit_log.verify(entries, old.details["head"])
+    assert verdict.fault is None
+    events = [entry.event for entry in entries]
+    assert {"session.begun", "access.refused", "batch.dropped"} <= set(events)
+    assert events[-1] == "token.created"
+
+
+def test_tokens_sessions_and_links_still_work(old: OldDatabase) -> None:
+    # As if all of it had happened a moment ago.
+    with closing(open_store(old.database)) as store, store.write() as tx:
+        now = tx.now()
+        execute_sql(tx, "update sessions set used_at = ?, expires_at = ?", (now, now + 60_000))
+        execute_sql(tx, "update links set expires_at = ?", (now + 60_000,))
+    with closing(control_plane(old)) as plane:
+        jane = plane.users.with_email("jane.doe@example.com")[0].user_id
+        for name, actor in (("token", "token:laptop"), ("personal_token", f"user:{jane}")):
+            principal, token = plane.tokens.authenticate(old.details[name])
+            assert (principal.actor, token.role) == (actor, "owner")
+        for name, method in (("session", "password"), ("sso_session", "sso")):
+            user = plane.sessions.authenticate(old.details[name])
+            assert (user.session.auth_method, user.session.user_agent) == (method, "Firefox")
+        secret = old.details["link"].rpartition("#")[2]
+        client = ClientInfo("192.0.2.1", "Firefox")
+        plane.passwords.by_link(secret, "nine small owls read", client)
+
+
+@pytest.mark.parametrize(
+    ("spelling", "email"),
+    [
+        ("νικος@example.com", "νικος@example.com"),
+        ("ΝΙΚΟΣ@example.com", "νικος@example.com"),
+        ("νικοσ@example.com", "νικος@example.com"),
+        ("σίσυφοσ@Example.com", "ΣΊΣΥΦΟΣ@example.com"),
+        ("joerg@xn--bcher-kva.example", "joerg@bücher.example"),
+        ("jane.doe@example.com", "Jane.Doe@Example.com"),
+    ],
+)
+def test_a_final_sigma_is_a_sigma_in_emails_of_before(
+    old: OldDatabase, spelling: str, email: str
 ) -> None:
-    store = upgraded()
-    batch = batch_row(1)
-    with store.write() as tx:
-        jane = tx.accounts.find("jane@x.org")
-        assert jane
-        assert (jane.batch_id, jane.lastname, jane.created_at) == (batch.batch_id, "Doe", 5_000)
-        assert (jane.password_hash, jane.password_set_at, jane.suspended_at) == ("hash", None, None)
-        assert tx.accounts.find("joe@x.org") is None  # of the open batch
-        tx.accounts.set_password(jane.user_id, "new", 7)
-        tx.accounts.set_suspended(jane.user_id, 8)
-        columns = "user_id, password_set_at, suspended_at"
-        live = execute_sql(tx, f"select {columns} from live_users order by 1").fetchall()
-    store.close()
-    assert live == [(jane.user_id, 7, 8), (user_id_of(batch, 1), None, None)]
+    with closing(control_plane(old)) as plane:
+        assert [user.email for user in plane.users.with_email(spelling)] == [email]
 
 
-def test_the_names_of_tokens_of_before_are_nobodys_and_free_for_a_person(
-    upgraded: Callable[[], Store],
+@pytest.mark.parametrize("slice_size", [1, 2, 10_000])
+def test_names_and_emails_of_before_are_found_in_any_case(
+    old: OldDatabase, monkeypatch: pytest.MonkeyPatch, slice_size: int
 ) -> None:
-    store = upgraded()
-    with store.write() as tx:
-        assert not tx.tokens.add(token_row(3, "laptop"))
-        assert tx.tokens.add(token_row(3, "laptop", user_id="usr_a"))
-        assert [token.user_id for token in tx.tokens.list()] == [None, None, "usr_a"]
-    store.close()
+    monkeypatch.setattr(folded_texts, "_SLICE", slice_size)
+    with closing(control_plane(old)) as plane:
+
+        def named(name: str) -> list[str]:
+            users = plane.users.page(email="", name=name, after="", limit=99)
+            return [user.name for user in users]
+
+        def with_email(email: str) -> list[str]:
+            users = plane.users.page(email=email, name="", after="", limit=99)
+            return [user.name for user in users]
+
+        assert named("STRASSE") == ["Straße"]
+        assert named("jörg") == named("JÖR") == ["JÖRG"]
+        assert named("ΣΊΣΥΦΟΣ") == named("σίσυφος") == ["Σίσυφος"]
+        assert named("jan") == ["Jane"]
+        assert with_email("BÜCHER") == ["JÖRG"]
+        assert with_email("XN--") == ["JÖRG"]
+        assert with_email("ΝΙΚΟΣ") == ["Straße"]
 
 
-def test_the_open_batch_of_before_goes_on(upgraded: Callable[[], Store]) -> None:
-    store = upgraded()
-    with store.write() as tx:
-        batch = tx.batches.get(batch_row(2).batch_id)
-        assert batch
-        assert tx.users.save_hashes(batch.id, [(user_id_of(batch, 0), "hash")]) == 1
-        tx.batches.publish(batch.id, "local:joe", 6_000)
-        assert tx.accounts.find("joe@x.org")
-    store.close()
+def test_accounts_that_were_used_before_are_marked_as_used(old: OldDatabase) -> None:
+    with closing(open_store(old.database)) as store, store.read() as tx:
+        sql = "select name, used_at is not null from live_users"
+        used = {name: bool(is_used) for name, is_used in execute_sql(tx, sql).fetchall()}
+    assert used == {
+        "Jane": True,  # signed in, is an owner
+        "JÖRG": True,  # signed in by SSO
+        "Straße": False,
+        "Σίσυφος": False,  # has a link that nobody has used
+        "Mallory": False,
+        "Quiet": False,
+        "Zoe": False,
+    }
+
+
+def test_a_user_whose_session_is_gone_is_marked_as_used_by_the_audit_log(old: OldDatabase) -> None:
+    for table in ("sessions", "devices", "identities", "tokens"):
+        old.execute(f"delete from {table}")
+    with closing(open_store(old.database)) as store, store.read() as tx:
+        account = tx.accounts.find("joerg@xn--bcher-kva.example")
+        (first,) = execute_sql(
+            tx, "select min(at) from audit where actor = ?", (f"user:{_id_of(account)}",)
+        ).fetchone()
+    assert account
+    assert account.used_at == first
+
+
+def _id_of(account: Any) -> str:
+    user_id: str = account.user_id
+    return user_id
+
+
+# Two emails that become one
+
+SIGMA = "update users set email = 'νικοσ@example.com', email_key = 'νικοσ@example.com'"
+
+
+def test_two_accounts_that_would_have_one_email_stop_the_migration(old: OldDatabase) -> None:
+    old.execute(f"{SIGMA} where name = 'Quiet'")
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable) as caught:
+            open_store(old.database)
+        message = str(caught.value)
+        assert "νικος@example.com (usr_" in message
+        assert "νικοσ@example.com (usr_" in message
+        assert "`anyscale user delete EMAIL`" in message
+    # Nothing was changed: the version of before goes on.
+    with pytest.MonkeyPatch.context() as patch:
+        know_steps(patch, 3)
+        with closing(open_store(old.database)) as store, store.write() as tx:
+            store.ready()
+            sql = "select email_key from users where name in ('Straße', 'Quiet') order by name"
+            keys = {key for (key,) in execute_sql(tx, sql).fetchall()}
+            assert keys == {"νικοσ@example.com", "νικος@example.com"}
+            execute_sql(tx, "delete from users where name = 'Quiet'")
+    with closing(control_plane(old)) as plane:
+        assert [user.name for user in plane.users.with_email("νικοσ@example.com")] == ["Straße"]
+
+
+def test_an_open_batch_with_the_email_of_an_account_is_named(old: OldDatabase) -> None:
+    old.execute(f"{SIGMA} where name = 'Bob'")
+    with pytest.raises(StoreUnavailable) as caught:
+        open_store(old.database)
+    assert f"(of the open batch {old.details['open_batch']})" in str(caught.value)
+    assert "`anyscale batch drop BATCH_ID`" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["Straße", "Quiet"])
+def test_a_row_of_a_dropped_batch_stops_no_migration(old: OldDatabase, name: str) -> None:
+    old.execute(f"{SIGMA} where name = 'Quiet'")
+    dropped = "select id from batches where state = 'dropped'"
+    old.execute(f"update users set batch = ({dropped}) where name = '{name}'")
+    with closing(control_plane(old)) as plane:
+        (user,) = plane.users.with_email("ΝΙΚΟΣ@example.com")
+    assert user.name == ("Quiet" if name == "Straße" else "Straße")
+
+
+# A migration that is killed
+
+KILLED_WHILE_FOLDING = """
+import os, sys
+from pathlib import Path
+from tests.store.old_databases import open_store
+from anyscale.server.store.sql.connection import Connection
+
+class Killed(Connection):
+    def column(self, sql, *values):
+        if values[0]:  # the second slice
+            os.kill(os.getpid(), 9)
+        return super().column(sql, *values)
+
+import anyscale.server.store.migrations.folded_texts as folded_texts
+import anyscale.server.store.postgres.migrate as postgres_migrate
+import anyscale.server.store.sqlite.migrate as sqlite_migrate
+
+folded_texts._SLICE = 2
+postgres_migrate.StoreConnection = Killed
+sqlite_migrate.Connection = Killed
+url = sys.argv[1]
+open_store(url if "://" in url else Path(url))
+"""
+
+
+def test_a_migration_that_is_killed_is_done_by_the_next_start(old: OldDatabase) -> None:
+    for _ in range(2):
+        killed = subprocess.run(
+            [sys.executable, "-c", KILLED_WHILE_FOLDING, str(old.database)], check=False
+        )
+        assert killed.returncode == -9
+    with closing(control_plane(old)) as plane:
+        assert [user.name for user in plane.users.with_email("νικοσ@example.com")] == ["Straße"]
+        assert plane.batches.show(old.details["open_batch"]).hashes_due == 2
+    with closing(open_store(old.database)) as store:
+        store.ready()

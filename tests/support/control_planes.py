@@ -134,7 +134,7 @@ class HttpDeployment(Deployment):
         return self.all_rows()
 
 
-_TABLES = ("batches", "pages", "conflicts", "users", "audit")
+_TABLES = ("batches", "chunks", "conflicts", "users", "audit")
 
 
 def _rows(tx: Any, table: str) -> list[tuple[Any, ...]]:

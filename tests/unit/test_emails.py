@@ -168,6 +168,10 @@ def test_no_dns_query_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
         ("jo\u0308rg@example.com", "jörg@example.com"),
         ("JO\u0308RG@example.com", "jörg@example.com"),
         ("Jane@Bücher.local", "jane@xn--bcher-kva.local"),
+        ("ΝΙΚΟΣ@example.com", "νικος@example.com"),
+        ("νικοσ@example.com", "νικος@example.com"),
+        ("ΣΊΣΥΦΟΣ.ΣΟΣ@example.com", "σίσυφος.σος@example.com"),
+        ("ςΣσ@example.com", "σσς@example.com"),
     ],
 )
 def test_two_spellings_of_one_address_have_one_key(one: str, other: str) -> None:
@@ -183,6 +187,9 @@ def test_two_spellings_of_one_address_have_one_key(one: str, other: str) -> None
         ("jane+1@example.com", "jane@example.com"),
         ("ja.ne@example.com", "jane@example.com"),
         ("jane@straße.de", "jane@strasse.de"),
+        ("straße@example.com", "strasse@example.com"),
+        ("ΝΙΚΟΣ@example.com", "νίκος@example.com"),
+        ("jane@βόλος.com", "jane@βόλοσ.com"),
         ("jane@corp.local", "jane@corp.test"),
         ("j\u043ene@example.com", "jone@example.com"),
     ],
@@ -214,6 +221,16 @@ def test_the_key_is_equal_for_every_case(email: str) -> None:
             == unicodedata.normalize("NFC", email).lower()
         ):
             assert email_key(variant) == email_key(email)
+
+
+@pytest.mark.parametrize("email", ["ΝΙΚΟΣ@Example.com", "νικος@example.com"])
+def test_a_final_sigma_is_a_sigma_in_the_key(email: str) -> None:
+    assert email_key(email) == "νικοσ@example.com"
+
+
+@given(addresses)
+def test_no_key_has_a_final_sigma(email: str) -> None:
+    assert "ς" not in email_key(email)
 
 
 def test_both_checks_return_the_same_key() -> None:

@@ -25,8 +25,9 @@ _SHORT = 64
 def email_key(email: str) -> str:
     """Return the form in which two spellings of one address are equal.
 
-    NFC of the lower case of the NFC of the local part, and the domain's A-label (UTS 46).
-    It makes no DNS queries, and accepts internal domains (`jane@corp.local`).
+    It is NFC of the lower case of the NFC of the local part, where every final sigma is a sigma,
+    then `@` and the domain's A-label (UTS 46). It never folds other characters: ß is not ss. It
+    makes no DNS queries, and accepts internal domains (`jane@corp.local`).
 
     Args:
         email: any text.
@@ -80,7 +81,9 @@ def _unusual_email_key(email: str) -> str:
 
 
 def _local_key(local: str) -> str:
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", local).lower())
+    lower = unicodedata.normalize("NFC", local).lower()
+    # The lower case of a capital sigma depends on its place in the word.
+    return unicodedata.normalize("NFC", lower.replace("\u03c2", "\u03c3"))
 
 
 def _reason(error: Exception) -> str:

@@ -63,7 +63,7 @@ def trail(plane: ControlPlane) -> list[AuditRecord]:
 
 def row_counts(plane: ControlPlane) -> dict[str, int]:
     with plane.store.read() as tx:
-        tables = ("batches", "pages", "conflicts", "users", "audit")
+        tables = ("batches", "chunks", "conflicts", "users", "audit")
         return {
             name: execute_sql(tx, f"select count(*) from {name}").fetchone()[0] for name in tables
         }
@@ -129,7 +129,7 @@ def test_dropping_again_is_dropping_once(plane: ControlPlane, batches: BatchServ
     batches.claim(batch.batch_id, 0, checked_users("a"))
     for _ in range(2):
         assert batches.drop(batch.batch_id, JOE).state == "dropped"
-    assert row_counts(plane) == {"batches": 1, "pages": 0, "conflicts": 0, "users": 0, "audit": 1}
+    assert row_counts(plane) == {"batches": 1, "chunks": 0, "conflicts": 0, "users": 0, "audit": 1}
     assert batches.open("key", "fail", JOE).batch_id != batch.batch_id
 
 
@@ -645,7 +645,7 @@ def test_a_drop_that_was_cut_short_is_finished(plane: ControlPlane, batches: Bat
 
     batches.expire()
 
-    assert row_counts(plane) == {"batches": 1, "pages": 0, "conflicts": 0, "users": 0, "audit": 0}
+    assert row_counts(plane) == {"batches": 1, "chunks": 0, "conflicts": 0, "users": 0, "audit": 0}
 
 
 # The trail

@@ -116,8 +116,8 @@ def test_the_right_password_signs_in_in_any_spelling_of_the_email(
     signed_in = at_home(plane, email)
     member = plane.sessions.authenticate(signed_in.session)
     assert member.account.email == EMAIL
-    assert member.session.way == "password"
-    assert (member.session.address, member.session.agent) == ("192.0.2.1", "Firefox")
+    assert member.session.auth_method == "password"
+    assert (member.session.address, member.session.user_agent) == ("192.0.2.1", "Firefox")
     assert ("session.created", member.actor) in events(plane)
 
 
@@ -380,7 +380,7 @@ def test_a_link_sets_a_password_and_signs_in_and_works_once(plane: ControlPlane)
     secret = link(plane)
     assert plane.passwords.link_account(secret).email == EMAIL
     signed_in = plane.passwords.by_link(secret, CHOSEN, HOME)
-    assert plane.sessions.authenticate(signed_in.session).session.way == "link"
+    assert plane.sessions.authenticate(signed_in.session).session.auth_method == "link"
     assert not signed_in.must_change_password
     at_home(plane, password=CHOSEN)
     for call in (plane.passwords.link_account, lambda s: plane.passwords.by_link(s, CHOSEN, HOME)):

@@ -132,7 +132,7 @@ def test_who_signs_in_for_the_first_time_lands_in_the_account_of_the_verified_ad
     location, client = entered(site)
     assert location == "/"
     member = site.member(client)
-    assert (member.account, member.session.way) == (site.account(), "sso")
+    assert (member.account, member.session.auth_method) == (site.account(), "sso")
     assert not member.must_change_password
     user_id = site.account().user_id
     events = [

@@ -50,6 +50,7 @@ class ChangeRules(StoreSteps):
             password_set_at=None,
             suspended_at=None,
             created_at=5_000,
+            used_at=None,
         )
         for begin in (store.read, store.write):
             with begin() as tx:
@@ -116,6 +117,19 @@ class ChangeRules(StoreSteps):
             found = self.account(store, user_id)
             assert (found.password_hash, found.password_set_at) == (password_hash, expected)
         assert self.account(store, other).password_hash is None
+
+    def test_the_first_use_of_an_account_is_kept(self, store: Store, claim: Any) -> None:
+        batch, unpublished = self.publish(store, 1, "a@x.org", "b@x.org"), self.add(store, 2)
+        claim(unpublished, "c@x.org")
+        for at in (7, 8):
+            with store.write() as tx:
+                tx.accounts.mark_used(user_id_of(batch, 0), at)
+                tx.accounts.mark_used(user_id_of(unpublished, 0), at)
+                tx.accounts.mark_used("usr_none", at)
+        self.end(store, unpublished, "published")
+        used = [self.account(store, user_id_of(batch, at)).used_at for at in range(2)]
+        assert used == [7, None]
+        assert self.account(store, user_id_of(unpublished, 0)).used_at is None
 
     def test_suspending_and_restoring_an_account_changes_no_other_one(self, store: Store) -> None:
         batch = self.publish(store, 1, "a@x.org", "b@x.org")

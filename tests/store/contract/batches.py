@@ -11,8 +11,10 @@ from tests.store.contract.steps import (
     chunk_row,
     delete_chunk,
     rows_of,
+    user_id_of,
     user_row,
 )
+from tests.support.stored_data import execute_sql
 
 from anyscale.server.store.interface import Store
 from anyscale.server.store.records import ConflictRecord
@@ -53,6 +55,23 @@ class BatchRules(StoreSteps):
         second = self.add(store, 2, "key")
         with store.read() as tx:
             assert tx.batches.find("key") == second
+
+    @pytest.mark.parametrize("state", ["undoing", "undone"])
+    def test_a_batch_that_is_undone_keeps_its_key_and_the_accounts_that_it_still_has(
+        self, store: Store, state: str
+    ) -> None:
+        batch = self.publish(store, 1, "a@x.org")
+        with store.write() as tx:
+            execute_sql(tx, "update batches set state = ? where id = ?", (state, batch.id))
+        with store.write() as tx:
+            found = tx.batches.find("key-1")
+            assert found
+            assert (found.batch_id, found.state) == (batch.batch_id, state)
+            assert tx.batches.add(batch_row(2, "key-1")) is None
+            assert self.live(tx) == ["a@x.org"]
+            assert tx.accounts.lock([user_id_of(batch, 0)])
+            (holder,) = tx.users.find_holders(["a@x.org"])
+            assert holder.state == state
 
     @pytest.mark.parametrize("state", ["published", "dropped", "expired"])
     def test_an_ended_batch_keeps_its_state(self, store: Store, state: str) -> None:

@@ -33,9 +33,9 @@ class SessionRules(StoreSteps):
             assert tx.sessions.find(orphan.hash) is None
             assert tx.sessions.find(bytes(32)) is None
 
-    @pytest.mark.parametrize("way", ["password", "link", "sso"])
-    def test_a_session_keeps_its_sign_in_method(self, store: Store, way: str) -> None:
-        session = session_row(1, "usr_a", way=way)
+    @pytest.mark.parametrize("method", ["password", "link", "sso"])
+    def test_a_session_keeps_its_sign_in_method(self, store: Store, method: str) -> None:
+        session = session_row(1, "usr_a", auth_method=method)
         self._add(store, session)
         with store.read() as tx:
             assert tx.sessions.get(session.hash) == session

@@ -53,9 +53,10 @@ def user_id_of(batch: BatchRecord, position: int) -> str:
 
 def user_row(batch: BatchRecord, position: int, email: str, **fields: Any) -> NewUserRecord:
     """Return a user to insert."""
-    values = {
+    values: dict[str, Any] = {
         "user_id": user_id_of(batch, position),
         "email_key": email.lower(),
+        "email_folded": None if email.isascii() else email.casefold(),
         "name": "Jane",
         "email": email,
         "lastname": None,
@@ -63,7 +64,8 @@ def user_row(batch: BatchRecord, position: int, email: str, **fields: Any) -> Ne
         "is_sso_user": False,
         "hash_due": False,
     }
-    return NewUserRecord(**(values | fields))
+    values |= fields
+    return NewUserRecord(**values, name_folded=values["name"].casefold())
 
 
 def rows_of(users: Sequence[NewUserRecord]) -> NewUsers:
@@ -97,9 +99,9 @@ def session_row(number: int, user_id: str, **fields: Any) -> SessionRecord:
         "session_id": f"ses_{number}",
         "user_id": user_id,
         "hash": number.to_bytes(32),
-        "way": "password",
+        "auth_method": "password",
         "address": "192.0.2.1",
-        "agent": "Firefox",
+        "user_agent": "Firefox",
         "created_at": 1_000 + number,
         "used_at": 1_000 + number,
         "expires_at": 9_000,

@@ -41,6 +41,9 @@ class Accounts(Protocol):
             at: when the user chose the password; None leaves that time as it is.
         """
 
+    def mark_used(self, user_id: str, at: int) -> None:
+        """Set when an account was first used; a later time is ignored."""
+
     def set_suspended(self, user_id: str, at: int | None) -> None:
         """Set since when an account is suspended; None restores it."""
 

@@ -30,7 +30,7 @@ class Batches(Protocol):
         """Return a batch and lock it until the transaction ends."""
 
     def find(self, idempotency_key: str) -> BatchRecord | None:
-        """Return the open or published batch with an idempotency key."""
+        """Return the batch with an idempotency key that is neither dropped nor expired."""
 
     def list(self, *, open_only: bool, before: str, limit: int) -> Sequence[BatchRecord]:
         """Return batches, the latest first.

@@ -30,8 +30,8 @@ class Transaction(Protocol):
        batches that are in its way, and returns the holder of each email that is taken. A row that
        exists with the same `user_id` counts as inserted. Of two rows with one email the first one
        is inserted.
-    4. At most one open or published batch has a given idempotency key. Only an open batch changes
-       its state.
+    4. At most one batch that is neither dropped nor expired has a given idempotency key. Only an
+       open batch changes its state.
     5. `users.save_hashes` keeps the first hash of a row. It skips rows that have a hash, rows
        without a password and rows of other batches.
     6. Accounts are the users of published batches: all users of a batch, or none.

@@ -75,7 +75,11 @@ class NewUserRecord(NamedTuple):
 
     user_id: str
     email_key: str
+    #: The email casefolded; None for an ASCII email, where `email_key` is the same text.
+    email_folded: str | None
     name: str
+    #: the name casefolded
+    name_folded: str
     email: str
     lastname: str | None
     title: str | None
@@ -169,6 +173,8 @@ class AccountRecord(Record, frozen=True):
     suspended_at: int | None
     #: when its batch was published
     created_at: int
+    #: When it was first used: by a sign-in, a change of its password or role, or a new token.
+    used_at: int | None
 
     def __repr__(self) -> str:
         return f"AccountRecord({self.user_id!r})"
@@ -182,11 +188,11 @@ class SessionRecord(Record, frozen=True):
     #: SHA-256 of the cookie
     hash: bytes
     #: `password`, `link` or `sso`
-    way: str
+    auth_method: str
     #: the network address of the client
     address: str
     #: the `User-Agent` header, shortened
-    agent: str
+    user_agent: str
     created_at: int
     used_at: int
     #: when the session expires, however much it is used

@@ -1,12 +1,18 @@
-"""The numbered steps of a schema, and which of them a database may have taken."""
+"""The numbered steps of the schema, and which schema versions can be used."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from anyscale.errors import StoreUnavailable
+from anyscale.server.store.migrations.folded_texts import fold_texts
+from anyscale.server.store.sql.connection import Connection
 
-__all__ = ["NOTHING_YET", "refuse_newer", "require_current", "steps_of"]
+__all__ = ["NOTHING_YET", "PYTHON_STEPS", "refuse_newer", "require_current", "steps_of"]
 
-#: What is said to who only looks where nothing was ever set up.
+#: Run after the SQL of a step, in the same transaction.
+PYTHON_STEPS: Mapping[int, Callable[[Connection], None]] = {4: fold_texts}
+
+#: The error of a command that only reads, in a database without a schema.
 NOTHING_YET = (
     "there is no control plane yet: `anyscale server create-token` or `anyscale server start` "
     "makes one"
@@ -14,12 +20,12 @@ NOTHING_YET = (
 
 
 def steps_of(database: str) -> dict[int, str]:
-    """Read the steps.
+    """Return the SQL of each step by its number.
 
     Args:
-        database: the name of their folder, `sqlite` or `postgres`.
+        database: the folder, `sqlite` or `postgres`.
     """
-    # Not importlib.resources, which takes 6 ms to load: wheels are unpacked.
+    # Not by importlib.resources, which takes 6 ms to load: wheels are unpacked.
     folder = Path(__file__).parent / "migrations" / database
     return {
         int(file.name.partition("_")[0]): file.read_text(encoding="utf-8")
@@ -28,10 +34,10 @@ def steps_of(database: str) -> dict[int, str]:
 
 
 def refuse_newer(found: int, newest: int) -> None:
-    """Leave a database alone that has taken more steps than this version knows.
+    """Refuse a database that a newer version has migrated.
 
     Raises:
-        StoreUnavailable: it has.
+        StoreUnavailable: it has a schema that this version does not know.
     """
     if found > newest:
         raise StoreUnavailable(
@@ -41,10 +47,10 @@ def refuse_newer(found: int, newest: int) -> None:
 
 
 def require_current(found: int, newest: int) -> None:
-    """Make sure that a database has taken exactly the steps that this version knows.
+    """Require that a database has exactly the schema of this version.
 
     Raises:
-        StoreUnavailable: it has taken more, or fewer.
+        StoreUnavailable: it has a newer or an older one.
     """
     refuse_newer(found, newest)
     if found < newest:

@@ -69,7 +69,9 @@ def new_users(ids: Sequence[str], users: Sequence[CheckedUser]) -> NewUsers:
             (
                 ids[at],
                 user.email_key,
+                None if user.email.isascii() else user.email.casefold(),
                 user.name,
+                user.name.casefold(),
                 user.email,
                 user.lastname,
                 user.title,
@@ -110,16 +112,16 @@ def conflict_of(position: int, email: str, holder: EmailHolder, own_batch: str |
     if holder.batch_id == own_batch:
         other = position_of(holder.user_id)
         return Conflict(position=position, email=email, kind="duplicate", other=other)
-    if holder.state == "published":
-        return Conflict(position=position, email=email, kind="exists", user_id=holder.user_id)
-    return Conflict(
-        position=position,
-        email=email,
-        kind="held",
-        holder=holder.batch_id,
-        held_by=holder.opened_by,
-        held_since=from_milliseconds(holder.opened_at),
-    )
+    if holder.state == "open":
+        return Conflict(
+            position=position,
+            email=email,
+            kind="held",
+            holder=holder.batch_id,
+            held_by=holder.opened_by,
+            held_since=from_milliseconds(holder.opened_at),
+        )
+    return Conflict(position=position, email=email, kind="exists", user_id=holder.user_id)
 
 
 def chunk_conflicts(

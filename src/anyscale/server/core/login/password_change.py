@@ -87,7 +87,7 @@ class PasswordService:
             if locked.account.password_hash != account.password_hash:
                 raise InvalidCredentials("the password was changed meanwhile")
             tx.accounts.set_password(account.user_id, password_hash, locked.at)
-            result = self._replace_sessions(tx, member.session.way, locked)
+            result = self._replace_sessions(tx, member.session.auth_method, locked)
             audit.append(tx, member.actor, "password.changed", account.user_id, {})
         return result
 

@@ -72,7 +72,7 @@ class AuthenticatedUser(Struct, frozen=True):
     @property
     def must_change_password(self) -> bool:
         """Whether the user signed in with a password that an administrator set."""
-        return self.session.way == "password" and self.account.password_set_at is None
+        return self.session.auth_method == "password" and self.account.password_set_at is None
 
     @property
     def is_use_due(self) -> bool:
@@ -209,6 +209,8 @@ def create_session(tx: Transaction, method: str, locked: LockedAccount) -> NewSe
     session = _new_session(locked, method)
     tx.sessions.add(session.record)
     tx.devices.save(hash_of(session.device), user_id, locked.at)
+    if locked.account.used_at is None:
+        tx.accounts.mark_used(user_id, locked.at)
     session_id, details = session.record.session_id, {"auth_method": method}
     created = audit.Entry(f"user:{user_id}", "session.created", session_id, details)
     audit.append_all(tx, [*entries, created])
@@ -230,9 +232,9 @@ def _new_session(locked: LockedAccount, method: str) -> NewSession:
         session_id=f"ses_{now:012x}{os.urandom(6).hex()}",
         user_id=locked.account.user_id,
         hash=hash_of(secret),
-        way=method,
+        auth_method=method,
         address=client.address,
-        agent="".join(filter(str.isprintable, client.agent[:_AGENT_LENGTH])),
+        user_agent="".join(filter(str.isprintable, client.agent[:_AGENT_LENGTH])),
         created_at=now,
         used_at=now,
         expires_at=now + ABSOLUTE_LIMIT,

@@ -99,6 +99,7 @@ class TokenService:
             record = structs.replace(record, user_id=user_id)
             if not _added(tx, record):
                 raise ConfigError(f"you have a token named {name!r}: choose another name")
+            tx.accounts.mark_used(user_id, record.created_at)
         return token, record
 
     def all(self) -> Sequence[TokenRecord]:

@@ -79,6 +79,7 @@ class UserLifecycle:
                 return
             locked.require_another_owner()
             locked.tx.accounts.set_role(user_id, role)
+            locked.tx.accounts.mark_used(user_id, locked.tx.now())
             _delete_sessions_and_links(locked.tx, user_id)
             audit.append(locked.tx, caller.actor, "account.role_set", user_id, {"role": role})
 

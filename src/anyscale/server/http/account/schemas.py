@@ -135,9 +135,9 @@ def session_info(session: SessionRecord, user: AuthenticatedUser) -> SessionInfo
     """Return one session of a user."""
     return SessionInfo(
         session.session_id,
-        session.way,
+        session.auth_method,
         session.address,
-        session.agent,
+        session.user_agent,
         from_milliseconds(session.created_at),
         from_milliseconds(session.used_at),
         from_milliseconds(session.expires_at),

@@ -78,7 +78,7 @@ def session_views(sessions: Sequence[SessionRecord], user: AuthenticatedUser) ->
     views = [
         SessionView(
             session.session_id,
-            browser_name(session.agent),
+            browser_name(session.user_agent),
             session.address,
             _ago(user.at - session.used_at),
             time_of(session.created_at),

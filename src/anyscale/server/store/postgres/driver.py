@@ -48,6 +48,10 @@ class PostgresDriver:
                 for row in rows:
                     copy.write_row(row)
 
+    def execute_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+        with self.connection.cursor() as cursor:
+            cursor.executemany(_translated(sql), rows)
+
     def lock(self, *key: int) -> None:
         marks = ", ".join(["%s"] * len(key))
         self.connection.execute(f"select pg_advisory_xact_lock({marks})", key)

@@ -1,4 +1,4 @@
-"""What PostgreSQL says, for people, and never with the password of its URL."""
+"""Messages for errors of PostgreSQL, never with the password of its URL."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -33,22 +33,22 @@ _MALFORMED = (
 
 
 class DatabaseAddress:
-    """A database as a URL names it.
+    """The address of a database, from its URL.
 
     Args:
         url: `postgresql://...`, as libpq takes it.
 
     Raises:
-        StoreUnavailable: it cannot be read.
+        StoreUnavailable: the URL cannot be parsed.
     """
 
     def __init__(self, url: str) -> None:
-        #: as libpq takes them, by name
+        #: the parameters of libpq, by name
         self.parts: dict[str, Any] = {}
         with suppress(psycopg.Error):
             self.parts = dict(conninfo_to_dict(url))
         if not _is_plain(self.parts):
-            # Neither libpq's message nor its cause: they cite what they could not read.
+            # Without libpq's message and cause, which cite the part that could not be parsed.
             raise StoreUnavailable(_MALFORMED)
 
     def __str__(self) -> str:
@@ -58,27 +58,27 @@ class DatabaseAddress:
         return f"the database {parts.get('dbname') or ''} at {host}{port}".replace("  ", " ")
 
     def message(self, error: psycopg.Error) -> str:
-        """Say what is wrong, and where."""
-        said = " ".join(str(error).split()) or type(error).__name__
+        """Return a message with the database, the error and what to do."""
+        text = " ".join(str(error).split()) or type(error).__name__
         if password := self.parts.get("password"):
-            said = said.replace(str(password), "***")
-        return f"{self}: {_REASONS.get(error.sqlstate or '') or said}"
+            text = text.replace(str(password), "***")
+        return f"{self}: {_REASONS.get(error.sqlstate or '') or text}"
 
 
 @contextmanager
-def translated(place: DatabaseAddress, *, begun: bool = False) -> Iterator[None]:
-    """Turn what PostgreSQL and its driver say into our error."""
+def translated(address: DatabaseAddress, *, outcome_unknown: bool = False) -> Iterator[None]:
+    """Raise errors of PostgreSQL and of its driver as `StoreUnavailable`."""
     try:
         yield
     except psycopg.Error as error:
-        raise StoreUnavailable(place.message(error), outcome_unknown=begun) from error
+        raise StoreUnavailable(address.message(error), outcome_unknown=outcome_unknown) from error
 
 
 def _is_plain(parts: dict[str, Any]) -> bool:
-    """Whether a URL was read as it was meant.
+    """Whether a URL was parsed as it was meant.
 
-    Of a password with a / or a second @ a part becomes the host, the port or the name, which
-    messages cite.
+    A password with an unescaped `/` or `@` is parsed as host, port or database name, and would leak
+    into messages.
     """
     ports = str(parts.get("port") or "").replace(",", "")
     cited = f"{parts.get('host', '')}{parts.get('dbname', '')}"

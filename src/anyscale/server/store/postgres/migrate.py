@@ -1,7 +1,7 @@
-"""Brings a PostgreSQL schema up, a numbered file at a time: each and its number in one transaction.
+"""Migrates a PostgreSQL database: each step, with its number, in one transaction.
 
-Several servers may start at once: they take turns by an advisory lock, and the last ones find
-nothing to do.
+Several servers may start at once: an advisory lock lets one after the other run, and the last ones
+find nothing to do.
 """
 
 from typing import Any
@@ -9,14 +9,16 @@ from typing import Any
 from psycopg import Connection
 
 from anyscale.errors import StoreUnavailable
-from anyscale.server.store.schema_versions import refuse_newer, steps_of
+from anyscale.server.store.postgres.driver import PostgresDriver
+from anyscale.server.store.schema_versions import PYTHON_STEPS, refuse_newer, steps_of
+from anyscale.server.store.sql.connection import Connection as StoreConnection
 
 __all__ = ["migrate", "schema_version"]
 
-#: Any number, but the same in all versions, and another one than the trail's.
+#: Any number, but the same in all versions, and no other lock's.
 _LOCK = 0x6D757374_6D696772
 
-# One row: a second one would have the same key.
+# It has one row: a second one would have the same key.
 _TABLE = """
     create table if not exists schema_version (
         is_only boolean primary key default true check (is_only),
@@ -26,14 +28,14 @@ _TABLE = """
 
 
 def migrate(connection: Connection[Any]) -> None:
-    """Apply the steps that are missing.
+    """Run the steps that are missing.
 
     Args:
         connection: in no transaction.
 
     Raises:
-        StoreUnavailable: a newer version of this program made the database, or it cannot hold
-            every name.
+        StoreUnavailable: a newer version has migrated the database, its encoding does not have
+            every character, or a step cannot be done.
     """
     steps = steps_of("postgres")
     newest = max(steps)
@@ -42,24 +44,26 @@ def migrate(connection: Connection[Any]) -> None:
     if found < newest:
         _require_unicode(connection)
     for number in range(found + 1, newest + 1):
-        _apply(connection, number, steps[number])
+        _run(connection, number, steps[number])
 
 
 def schema_version(connection: Connection[Any]) -> int:
-    """Give the number of the last step that was applied, or 0."""
+    """Return the number of the last step that was run, or 0."""
     if _value(connection, "select to_regclass('schema_version')") is None:
         return 0
     return int(_value(connection, "select max(version) from schema_version") or 0)
 
 
-def _apply(connection: Connection[Any], number: int, step: str) -> None:
+def _run(connection: Connection[Any], number: int, step: str) -> None:
     with connection.transaction():
-        # A step may rewrite a table of millions.
+        # A step may rewrite a table with millions of rows.
         connection.execute("set local statement_timeout = 0")
         connection.execute("select pg_advisory_xact_lock(%s)", (_LOCK,))
         connection.execute(_TABLE)
         if schema_version(connection) < number:
             connection.execute(step)
+            if number in PYTHON_STEPS:
+                PYTHON_STEPS[number](StoreConnection(PostgresDriver(connection)))
             connection.execute(
                 "insert into schema_version (version) values (%s)"
                 " on conflict (is_only) do update set version = excluded.version",

@@ -13,17 +13,17 @@ from anyscale.server.store.postgres.errors import DatabaseAddress, translated
 
 __all__ = ["Pool"]
 
-#: PostgreSQL has 100 by default, and several servers share them.
+#: PostgreSQL accepts 100 by default, which several servers share.
 _CONNECTIONS = 16
 
-#: seconds to wait for one of them
+#: seconds to wait for a connection
 _WAIT = 60.0
 
-# What the URL says goes before.
+# The parameters of the URL win.
 _CONNECT: dict[str, Any] = {
     "application_name": "musterroll",
     "connect_timeout": 10,
-    # A host that vanishes says nothing: after a minute of that the connection is dead.
+    # A host that vanishes sends nothing: the connection then fails after a minute.
     "keepalives_idle": 30,
     "keepalives_interval": 10,
     "keepalives_count": 3,
@@ -31,43 +31,46 @@ _CONNECT: dict[str, Any] = {
 }
 
 _SETTINGS = {
-    # Whatever the server is set to: what is answered is on its disk.
+    # Whatever the server is set to: an acknowledged commit is on its disk.
     "synchronous_commit": "on",
     "lock_timeout": "60s",
     "statement_timeout": "120s",
-    # A process that was stopped (SIGSTOP, a laptop's lid) does not keep its locks for ever.
+    # A process that was stopped (SIGSTOP, a laptop's lid) does not keep its locks forever.
     "idle_in_transaction_session_timeout": "120s",
     "client_encoding": "UTF8",
-    # "if not exists" is no news.
+    # Without the notices of "if not exists".
     "client_min_messages": "warning",
-    # Before the first "analyze" after a large batch it would rather sort all of it for each page.
+    # Before the first "analyze" after a large batch, each page would be sorted from all of it.
     "enable_bitmapscan": "off",
-    # It takes longer to compile a statement of ours than to run it.
+    # Compiling one of our statements takes longer than running it.
     "jit": "off",
 }
 
 
 class Pool:
-    """Idle connections, the last one used first.
+    """Connections that are idle, the last one used first.
 
-    No pool of a library: those keep threads of their own to mend connections, and a connection that
-    died while it was idle is replaced here when `begin` fails, before anything was done on it.
+    A connection that was lost while it was idle is replaced when `begin` fails on it, before
+    anything was done. docs/decisions/0006-postgresql.md compares it with `psycopg_pool`.
+
+    Args:
+        address: of the database.
     """
 
-    def __init__(self, place: DatabaseAddress) -> None:
-        self._place = place
+    def __init__(self, address: DatabaseAddress) -> None:
+        self._address = address
         self._free = threading.BoundedSemaphore(_CONNECTIONS)
         self._idle: list[psycopg.Connection[Any]] = []
         self._is_closed = False
 
     def close(self) -> None:
-        """Close what is idle now, and what is in use when it is given back."""
+        """Close idle connections now, and those in use when they are returned."""
         self._is_closed = True
         self._close_idle()
 
     @contextmanager
-    def begun(self, begin: str) -> Iterator[psycopg.Connection[Any]]:
-        """Give a connection on which a transaction was just begun.
+    def transaction(self, begin: str) -> Iterator[psycopg.Connection[Any]]:
+        """Take a connection on which a transaction was just started.
 
         Raises:
             StoreUnavailable: PostgreSQL cannot be reached, all connections are in use, or the pool
@@ -76,29 +79,29 @@ class Pool:
         if not self._free.acquire(timeout=_WAIT):
             raise StoreUnavailable(f"all {_CONNECTIONS} connections are in use: try again later")
         try:
-            if self._is_closed:  # perhaps while this one waited
-                raise StoreUnavailable(f"{self._place} is closed")
+            if self._is_closed:  # perhaps during the wait
+                raise StoreUnavailable(f"{self._address} is closed")
             connection = self._begin(begin)
             try:
                 yield connection
             finally:
-                self._give_back(connection)
+                self._put_back(connection)
         finally:
             self._free.release()
 
     def _begin(self, begin: str) -> psycopg.Connection[Any]:
         while self._idle:
-            with suppress(IndexError, psycopg.Error):  # another thread took it; or it is dead
-                return _begun(self._idle.pop(), begin)
-        with translated(self._place):
-            return _begun(self._connect(), begin)
+            with suppress(IndexError, psycopg.Error):  # another thread took it, or it is lost
+                return _begin_on(self._idle.pop(), begin)
+        with translated(self._address):
+            return _begin_on(self._connect(), begin)
 
-    def _give_back(self, connection: psycopg.Connection[Any]) -> None:
+    def _put_back(self, connection: psycopg.Connection[Any]) -> None:
         if connection.info.transaction_status == TransactionStatus.IDLE:
             self._idle.append(connection)
         else:
             connection.close()
-        if self._is_closed:  # asked for last: it may have been closed since
+        if self._is_closed:  # checked last: it may have been closed just before
             self._close_idle()
 
     def _close_idle(self) -> None:
@@ -107,7 +110,7 @@ class Pool:
                 self._idle.pop().close()
 
     def _connect(self) -> psycopg.Connection[Any]:
-        connection = psycopg.connect(autocommit=True, **(_CONNECT | self._place.parts))
+        connection = psycopg.connect(autocommit=True, **(_CONNECT | self._address.parts))
         try:
             for name, value in _SETTINGS.items():
                 connection.execute("select set_config(%s, %s, false)", (name, value))
@@ -117,7 +120,7 @@ class Pool:
         return connection
 
 
-def _begun(connection: psycopg.Connection[Any], begin: str) -> psycopg.Connection[Any]:
+def _begin_on(connection: psycopg.Connection[Any], begin: str) -> psycopg.Connection[Any]:
     try:
         connection.execute(begin, prepare=False)
     except BaseException:

@@ -1,4 +1,4 @@
-"""The rows in PostgreSQL: many writers at once, on as many hosts as there are."""
+"""A store in PostgreSQL: many writers at once, on any number of hosts."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,7 +17,7 @@ from anyscale.server.store.sql.transaction import SqlTransaction
 
 __all__ = ["PostgresStore"]
 
-# Each said in full: a database may have other defaults.
+# In full, since a database may have other defaults.
 _WRITE = "begin isolation level read committed read write"
 _READ = "begin isolation level repeatable read read only"
 
@@ -27,15 +27,15 @@ class PostgresStore:
 
     Args:
         url: `postgresql://...`, as libpq takes it. Its password reaches no message.
-        create: whether the schema is made or brought up, if need be.
+        create: whether to create or migrate the schema.
 
     Raises:
-        StoreUnavailable: it cannot be reached, or a newer version made its schema.
+        StoreUnavailable: it cannot be reached, or a newer version has migrated it.
     """
 
     def __init__(self, url: str, *, create: bool = True) -> None:
-        self._place = DatabaseAddress(url)
-        self._pool = Pool(self._place)
+        self._address = DatabaseAddress(url)
+        self._pool = Pool(self._address)
         try:
             self._set_up(create=create)
         except BaseException:
@@ -52,26 +52,26 @@ class PostgresStore:
 
     @property
     def is_blank(self) -> bool:
-        """See `base.Store`."""
+        """See `interface.Store`."""
         return self._schema() == 0
 
     def close(self) -> None:
-        """See `base.Store`."""
+        """See `interface.Store`."""
         self._pool.close()
 
     def ready(self) -> None:
-        """See `base.Store`."""
+        """See `interface.Store`."""
         require_current(self._schema(), max(steps_of("postgres")))
 
     @contextmanager
     def write(self) -> Iterator[SqlTransaction]:
-        """See `base.Store`."""
-        with self._transaction(_WRITE, begun=True) as connection:
+        """See `interface.Store`."""
+        with self._transaction(_WRITE, outcome_unknown=True) as connection:
             yield _transaction_on(connection)
 
     @contextmanager
     def read(self) -> Iterator[SqlTransaction]:
-        """See `base.Store`."""
+        """See `interface.Store`."""
         with self._transaction(_READ) as connection:
             yield _transaction_on(connection)
 
@@ -80,7 +80,7 @@ class PostgresStore:
         found = self._schema()
         refuse_newer(found, newest)
         if create and found < newest:
-            with self._pool.begun(_WRITE) as connection, translated(self._place):
+            with self._pool.transaction(_WRITE) as connection, translated(self._address):
                 connection.execute("commit")
                 migrate(connection)
 
@@ -89,14 +89,16 @@ class PostgresStore:
             return schema_version(connection)
 
     @contextmanager
-    def _transaction(self, begin: str, *, begun: bool = False) -> Iterator[psycopg.Connection[Any]]:
-        with self._pool.begun(begin) as connection:
+    def _transaction(
+        self, begin: str, *, outcome_unknown: bool = False
+    ) -> Iterator[psycopg.Connection[Any]]:
+        with self._pool.transaction(begin) as connection:
             try:
-                with translated(self._place, begun=begun):
+                with translated(self._address, outcome_unknown=outcome_unknown):
                     yield connection
                     _commit(connection)
             except BaseException:
-                # Of a connection that died PostgreSQL undoes the transaction by itself.
+                # If the connection is lost, PostgreSQL undoes the transaction by itself.
                 with suppress(psycopg.Error):
                     connection.rollback()
                 raise
@@ -109,5 +111,5 @@ def _transaction_on(postgres: psycopg.Connection[Any]) -> SqlTransaction:
 
 def _commit(connection: psycopg.Connection[Any]) -> None:
     status = connection.execute("commit", prepare=False).statusmessage
-    if status != "COMMIT":  # PostgreSQL ends a transaction that failed with a mere ROLLBACK
+    if status != "COMMIT":  # the answer is ROLLBACK if a statement had failed
         raise psycopg.errors.InFailedSqlTransaction("a statement had failed before")

@@ -38,7 +38,7 @@ _PAUSE = 0.01
 _UNDONE = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
 
 _COLUMNS = ", ".join(NewUserRecord._fields)
-_TYPES = ("text", "text", "text", "text", "text", "text", "bool", "bool")
+_TYPES = (*["text"] * 8, "bool", "bool")
 
 _COPY_FREE = f"copy users ({_COLUMNS}, batch) from stdin (format binary)"
 _FREE_TYPES = (*_TYPES, "int8")
@@ -46,8 +46,9 @@ _FREE_TYPES = (*_TYPES, "int8")
 # Once a session: each transaction finds it empty.
 _CREATE_NEW_USERS = """
     create temporary table if not exists new_users (
-        user_id text collate "C", email_key text collate "C", name text, email text,
-        lastname text, title text, is_sso_user boolean, hash_due boolean
+        user_id text collate "C", email_key text collate "C", email_folded text, name text,
+        name_folded text, email text, lastname text, title text, is_sso_user boolean,
+        hash_due boolean
     ) on commit delete rows
 """
 _COPY = f"copy new_users ({_COLUMNS}) from stdin (format binary)"

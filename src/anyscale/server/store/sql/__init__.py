@@ -1,5 +1,5 @@
-"""The statements that are the same for every database.
+"""The statements that are the same for both databases, one class a subject of `Transaction`.
 
-One class for each subject of `interface.Transaction`, over a `Connection`. Placeholders and the few
-words that differ are translated by the driver of the database, once for each statement.
+All tables of a control plane. The classes run on a `Connection`; the driver of each database
+translates placeholders and the few words that differ, once for each statement.
 """

@@ -16,14 +16,14 @@ _ACCOUNT = f"select {columns(AccountRecord)} from live_users"
 # From the table and not from the view, where the batch would be locked as well.
 _LOCK = (
     f"select {columns(AccountRecord, created_at='published_at')}"
-    " from users join batches on batches.id = users.batch and state = 'published'"
+    " from users join batches on batches.id = users.batch and published_at is not null"
     " where user_id {any} order by user_id {for_update_of_users}"
 )
 
 # Not a row of a batch that is not published.
 _IS_ACCOUNT = (
     "user_id = ? and exists"
-    " (select 1 from batches where batches.id = users.batch and state = 'published')"
+    " (select 1 from batches where batches.id = users.batch and published_at is not null)"
 )
 
 _BELONGINGS = ("sessions", "devices", "links", "identities", "tokens")
@@ -63,6 +63,10 @@ class SqlAccounts:
     def set_password(self, user_id: str, password_hash: str, at: int | None) -> None:
         change = "password_hash = ?, password_set_at = coalesce(?, password_set_at)"
         self._update(user_id, change, password_hash, at)
+
+    def mark_used(self, user_id: str, at: int) -> None:
+        sql = f"update users set used_at = ? where {_IS_ACCOUNT} and used_at is null"
+        self._connection.execute(sql, at, user_id)
 
     def set_suspended(self, user_id: str, at: int | None) -> None:
         self._update(user_id, "suspended_at = ?", at)

@@ -1,4 +1,4 @@
-"""The tables `batches`, `pages` and `conflicts`."""
+"""The tables `batches`, `chunks` and `conflicts`."""
 
 from collections.abc import Iterable, Sequence
 
@@ -10,13 +10,13 @@ from anyscale.server.store.sql.connection import Connection, columns, marks
 __all__ = ["SqlBatches", "SqlChunks"]
 
 _BATCH = f"select {columns(BatchRecord)} from batches"
-_CHUNK = f"select {columns(ChunkRecord)} from pages"
+_CHUNK = f"select {columns(ChunkRecord)} from chunks"
 
 _ADD_BATCH = (
     f"insert into batches ({columns(BatchRecord).removeprefix('id, ')})"
     f" values ({marks(BatchRecord).removeprefix('?, ')}) on conflict do nothing returning id"
 )
-_ADD_CHUNK = f"insert into pages (batch, {columns(ChunkRecord)}) values (?, {marks(ChunkRecord)})"
+_ADD_CHUNK = f"insert into chunks (batch, {columns(ChunkRecord)}) values (?, {marks(ChunkRecord)})"
 
 
 class SqlBatches:
@@ -38,7 +38,7 @@ class SqlBatches:
         return self._connection.one(BatchRecord, f"{_BATCH} where batch_id = ? {lock}", batch_id)
 
     def find(self, idempotency_key: str) -> BatchRecord | None:
-        sql = f"{_BATCH} where idempotency_key = ? and state in ('open', 'published')"
+        sql = f"{_BATCH} where idempotency_key = ? and state not in ('dropped', 'expired')"
         return self._connection.one(BatchRecord, sql, idempotency_key)
 
     def list(self, *, open_only: bool, before: str, limit: int) -> Sequence[BatchRecord]:
@@ -55,7 +55,7 @@ class SqlBatches:
     def list_unfinished(self) -> Sequence[BatchRecord]:
         sql = (
             f"{_BATCH} where state in ('dropped', 'expired')"
-            " and exists (select 1 from pages where pages.batch = batches.id) order by id"
+            " and exists (select 1 from chunks where chunks.batch = batches.id) order by id"
         )
         return self._connection.all(BatchRecord, sql)
 
@@ -82,7 +82,7 @@ class SqlBatches:
     def purge(self, before: int) -> None:
         sql = (
             "delete from batches where state in ('dropped', 'expired') and touched_at < ?"
-            " and not exists (select 1 from pages where pages.batch = batches.id)"
+            " and not exists (select 1 from chunks where chunks.batch = batches.id)"
         )
         self._connection.execute(sql, before)
 
@@ -112,14 +112,14 @@ class SqlChunks:
             self._connection.execute(_ADD_CHUNK, *values)
         self._connection.insert_many(
             "conflicts",
-            f"batch, page, {columns(ConflictRecord)}",
+            f"batch, chunk, {columns(ConflictRecord)}",
             [(batch, chunk.number, *structs.astuple(conflict)) for conflict in conflicts],
         )
 
     def delete(self, batch: int, number: int) -> None:
-        sql = "delete from conflicts where batch = ? and page = ?"
+        sql = "delete from conflicts where batch = ? and chunk = ?"
         self._connection.execute(sql, batch, number)
-        self._connection.execute("delete from pages where batch = ? and number = ?", batch, number)
+        self._connection.execute("delete from chunks where batch = ? and number = ?", batch, number)
 
     def list_conflicts(self, batch: int, after: int, limit: int) -> Sequence[ConflictRecord]:
         sql = (
@@ -129,8 +129,5 @@ class SqlChunks:
         return self._connection.all(ConflictRecord, sql, batch, after, limit)
 
     def purge_conflicts(self, before: int) -> None:
-        sql = (
-            "delete from conflicts where batch in"
-            " (select id from batches where state = 'published' and published_at < ?)"
-        )
+        sql = "delete from conflicts where batch in (select id from batches where published_at < ?)"
         self._connection.execute(sql, before)

@@ -39,6 +39,9 @@ class Driver(Protocol):
     def insert_many(self, table: str, names: str, rows: Iterable[Sequence[Any]]) -> None:
         """Insert rows in one go. `names` are the columns."""
 
+    def execute_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Run a statement for each row of values."""
+
     def lock(self, *key: int) -> None:
         """Lock one or two numbers until the transaction ends."""
 
@@ -64,6 +67,7 @@ class Connection:
         self._fetch = driver.fetch
         self._execute = driver.execute
         self.insert_many = driver.insert_many
+        self.execute_many = driver.execute_many
         self.lock = driver.lock
         self.texts = driver.texts
         self.can_store = driver.can_store

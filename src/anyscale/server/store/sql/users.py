@@ -58,10 +58,10 @@ class SqlUsers:
     ) -> Sequence[UserRecord]:
         sql, values = f"{_USER} where user_id > ?", [after]
         if email:
-            sql += " and ({strpos}(email_key, ?) > 0 or {strpos}(folded(email), ?) > 0)"
+            sql += " and ({strpos}(email_key, ?) > 0 or {strpos}(email_folded, ?) > 0)"
             values += [email, email]
         if name:
-            sql += " and {strpos}(folded(name), ?) > 0"
+            sql += " and {strpos}(name_folded, ?) > 0"
             values.append(name)
         if suspended:
             sql += " and suspended_at is not null"

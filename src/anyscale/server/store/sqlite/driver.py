@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["SqliteDriver"]
+__all__ = ["SqliteDriver", "add_functions"]
 
 # While a transaction writes, the whole database is locked.
 _WORDS = {
@@ -43,6 +43,9 @@ class SqliteDriver:
         marks = ", ".join("?" * (names.count(",") + 1))
         self.connection.executemany(f"insert into {table} ({names}) values ({marks})", rows)
 
+    def execute_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+        self.connection.executemany(_translated(sql), rows)
+
     def lock(self, *key: int) -> None:
         pass
 
@@ -55,6 +58,16 @@ class SqliteDriver:
     def now(self) -> int:
         # SQLite has the clock of this machine too, and takes a statement to tell it.
         return time.time_ns() // 1_000_000
+
+
+def add_functions(connection: sqlite3.Connection) -> None:
+    """Add the functions to a new connection that statements of `store.sql` use."""
+    # SQLite has it since 3.43.
+    connection.create_function("octet_length", 1, _octet_length, deterministic=True)
+
+
+def _octet_length(text: str) -> int:
+    return len(text.encode())
 
 
 @cache

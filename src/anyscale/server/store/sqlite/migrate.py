@@ -1,33 +1,47 @@
-"""Brings a SQLite schema up, a numbered file at a time: each and its number in one transaction."""
+"""Migrates a SQLite database: each step, with its number, in one transaction."""
 
 import sqlite3
 
-from anyscale.server.store.schema_versions import refuse_newer, steps_of
+from anyscale.server.store.schema_versions import PYTHON_STEPS, refuse_newer, steps_of
+from anyscale.server.store.sql.connection import Connection
+from anyscale.server.store.sqlite.driver import SqliteDriver, add_functions
 
 __all__ = ["migrate", "schema_version"]
 
 
 def migrate(connection: sqlite3.Connection) -> None:
-    """Apply the steps that are missing. Two processes may do so at once, and either may be killed.
+    """Run the steps that are missing. Two processes may do so at once, and either may be killed.
 
     Raises:
-        StoreUnavailable: a newer version of this program made the database.
+        StoreUnavailable: a newer version has migrated the database, or a step cannot be done.
     """
     steps = steps_of("sqlite")
     newest = max(steps)
-    # Most starts find the schema current, and need no lock to see it.
+    # Nearly always the schema is current, and no lock is needed to see that.
     found = schema_version(connection)
     refuse_newer(found, newest)
     for number in range(found + 1, newest + 1):
         connection.execute("begin immediate")
-        if schema_version(connection) < number:
-            for statement in steps[number].split(";\n\n"):
-                connection.execute(statement)
-            # user_version is part of the transaction, as any page of the database is.
-            connection.execute(f"pragma user_version = {number}")
-        connection.execute("commit")
+        try:
+            if schema_version(connection) < number:
+                _run(connection, number, steps[number])
+            connection.execute("commit")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("rollback")
+            raise
 
 
 def schema_version(connection: sqlite3.Connection) -> int:
-    """Give the number of the last step that was applied, or 0."""
+    """Return the number of the last step that was run, or 0."""
     return int(connection.execute("pragma user_version").fetchone()[0])
+
+
+def _run(connection: sqlite3.Connection, number: int, step: str) -> None:
+    for statement in step.split(";\n\n"):
+        connection.execute(statement)
+    if number in PYTHON_STEPS:
+        add_functions(connection)
+        PYTHON_STEPS[number](Connection(SqliteDriver(connection)))
+    # It is part of the transaction, as any page of the file is.
+    connection.execute(f"pragma user_version = {number}")

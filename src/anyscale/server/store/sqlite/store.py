@@ -1,4 +1,4 @@
-"""The rows in one SQLite file: WAL, every commit on disk, one writer at a time."""
+"""A store in one SQLite file: WAL, every commit on disk, one writer at a time."""
 
 import fcntl
 import os
@@ -13,7 +13,7 @@ from anyscale.errors import StoreUnavailable
 from anyscale.server.store.schema_versions import NOTHING_YET, require_current, steps_of
 from anyscale.server.store.sql.connection import Connection
 from anyscale.server.store.sql.transaction import SqlTransaction
-from anyscale.server.store.sqlite.driver import SqliteDriver
+from anyscale.server.store.sqlite.driver import SqliteDriver, add_functions
 from anyscale.server.store.sqlite.migrate import migrate, schema_version
 from anyscale.server.store.sqlite.users import SqliteUsers
 
@@ -27,24 +27,26 @@ _PRAGMAS = (
     "pragma synchronous = full",
     # KiB. The unique index on emails in random order is what needs it.
     "pragma cache_size = -16384",
-    # Pages of 4 KiB, so 64 MB. Each claim of a large batch touches most pages of the emails' index;
+    # Pages of 4 KiB, so 64 MB. Each chunk of a large batch changes most pages of the emails' index;
     # the later the checkpoint, the less often each is written back.
     "pragma wal_autocheckpoint = 16000",
     "pragma temp_store = memory",
-    # A row that is erased leaves nothing behind. Some builds of SQLite do so unasked, and not all.
+    # A deleted row is overwritten. Some builds of SQLite do so by default.
     "pragma secure_delete = on",
+    # Checking the batch of each user costs too much; some builds of SQLite do so by default.
+    "pragma foreign_keys = off",
 )
 
 
 class SqliteStore:
-    """A store in one file, readable by its owner alone.
+    """A store in a file that only its owner can read.
 
     Args:
-        path: of the file. It and its folder are made if `create` says so.
-        create: whether to write anything at all when opening.
+        path: of the file.
+        create: whether to create the file and its folder. If not, only an existing file is opened.
 
     Raises:
-        StoreUnavailable: it cannot be opened, or is no database.
+        StoreUnavailable: the file cannot be opened, or is no database.
     """
 
     def __init__(self, path: Path, *, create: bool = True) -> None:
@@ -74,22 +76,22 @@ class SqliteStore:
 
     @property
     def is_blank(self) -> bool:
-        """Whether nothing was ever set up in the file, as after a first use that was killed."""
+        """See `interface.Store`."""
         with self._reader() as connection, _translated(self.path):
             return schema_version(connection) == 0
 
     def ready(self) -> None:
-        """See `base.Store`."""
+        """See `interface.Store`."""
         with self._reader() as connection, _translated(self.path):
             found = schema_version(connection)
         require_current(found, max(steps_of("sqlite")))
 
     def close(self) -> None:
-        """Close all connections; the last one folds the write-ahead log back into the file.
+        """Close all connections; the last one copies the write-ahead log into the file.
 
-        SQLite does not survive that a thread's connection is closed under it: a transaction that
-        writes is waited for, so none may close its own store, and one that reads closes its own
-        connection when it ends.
+        SQLite crashes if a connection is closed while a thread uses it. So this waits for the
+        transaction that writes, which must not close its own store, and a transaction that reads
+        closes its connection when it ends.
         """
         self._is_closed = True
         self._close_idle()
@@ -98,32 +100,32 @@ class SqliteStore:
 
     @contextmanager
     def write(self) -> Iterator[SqlTransaction]:
-        """Begin a transaction that may write, when no other one does."""
+        """See `interface.Store`. It waits until no other transaction writes."""
         with self._writing:
             self._require_open()
-            yield from self._transaction(self._writer, "begin immediate", begun=True)
+            yield from self._transaction(self._writer, "begin immediate", outcome_unknown=True)
 
     @contextmanager
     def read(self) -> Iterator[SqlTransaction]:
-        """Begin a transaction that sees one state, whatever a writer does meanwhile."""
+        """See `interface.Store`."""
         with self._reader() as connection:
             yield from self._transaction(connection, "begin")
 
     def _set_up(self, *, create: bool) -> None:
         if create:
-            with _alone(self.path):
+            with _lock_folder(self.path):
                 self._writer.execute("pragma journal_mode = wal")
                 migrate(self._writer)
         elif schema_version(self._writer):
             migrate(self._writer)
 
     def _transaction(
-        self, connection: sqlite3.Connection, begin: str, *, begun: bool = False
+        self, connection: sqlite3.Connection, begin: str, *, outcome_unknown: bool = False
     ) -> Iterator[SqlTransaction]:
         try:
-            with _translated(self.path):  # one that could not begin has left nothing to ask about
+            with _translated(self.path):  # here nothing has begun yet
                 connection.execute(begin)
-            with _translated(self.path, begun=begun):
+            with _translated(self.path, outcome_unknown=outcome_unknown):
                 yield _transaction_on(connection)
                 connection.execute("commit")
         except BaseException:
@@ -134,7 +136,7 @@ class SqliteStore:
     @contextmanager
     def _reader(self) -> Iterator[sqlite3.Connection]:
         self._require_open()
-        connection = self._taken() or self._connected()
+        connection = self._pop_idle() or self._connect_for_reading()
         try:
             yield connection
         finally:
@@ -142,18 +144,18 @@ class SqliteStore:
             if self._is_closed:
                 self._close_idle()
 
-    def _taken(self) -> sqlite3.Connection | None:
+    def _pop_idle(self) -> sqlite3.Connection | None:
         try:
-            return self._idle.pop()  # not asked for first: another thread may take the last one
+            return self._idle.pop()  # without a check first: another thread may take the last one
         except IndexError:
             return None
 
-    def _connected(self) -> sqlite3.Connection:
+    def _connect_for_reading(self) -> sqlite3.Connection:
         with _translated(self.path):
             return self._connect()
 
     def _close_idle(self) -> None:
-        while connection := self._taken():
+        while connection := self._pop_idle():
             connection.close()
 
     def _require_open(self) -> None:
@@ -171,12 +173,10 @@ class SqliteStore:
         try:
             for pragma in _PRAGMAS:
                 connection.execute(pragma)
+            add_functions(connection)
         except BaseException:
             connection.close()
             raise
-        connection.create_function("folded", 1, str.casefold, deterministic=True)
-        # SQLite has it since 3.43.
-        connection.create_function("octet_length", 1, _octet_length, deterministic=True)
         return connection
 
 
@@ -185,15 +185,11 @@ def _transaction_on(sqlite: sqlite3.Connection) -> SqlTransaction:
     return SqlTransaction(connection, SqliteUsers(connection, sqlite))
 
 
-def _octet_length(text: str) -> int:
-    return len(text.encode())
-
-
 def _make_private(path: Path) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        # Files of before, or of a wide umask's copy. SQLite gives its journals the same mode.
+        # A copy, for example, may be readable for others. SQLite's journals get the same mode.
         if os.fstat(descriptor).st_mode & 0o077:
             os.fchmod(descriptor, 0o600)
     finally:
@@ -201,8 +197,8 @@ def _make_private(path: Path) -> None:
 
 
 @contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Let one process at a time set the file up: two that switch to WAL at once fail at once."""
+def _lock_folder(path: Path) -> Iterator[None]:
+    """Let one process at a time set the file up: SQLite fails if two switch to WAL at once."""
     descriptor = os.open(path.parent, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -217,7 +213,7 @@ _REASONS = {
     "SQLITE_READONLY": "it is read-only for this user",
     "SQLITE_CANTOPEN": "it cannot be opened: check the folder and its permissions",
     "SQLITE_NOTADB": "the file is not a database",
-    # SQLite says so of a disk that cannot read as well.
+    # SQLite reports a disk that cannot read in the same way.
     "SQLITE_CORRUPT": "it is damaged or the disk fails: see to the disk, or restore a backup",
     "SQLITE_IOERR_SHMSIZE": "the disk is full or fails: make room, then run the same command again",
     "SQLITE_IOERR": "reading or writing the disk failed",
@@ -225,15 +221,17 @@ _REASONS = {
 
 
 @contextmanager
-def _translated(path: Path, *, begun: bool = False) -> Iterator[None]:
-    """Turn what SQLite and the file system say into our error."""
+def _translated(path: Path, *, outcome_unknown: bool = False) -> Iterator[None]:
+    """Raise errors of SQLite and of the file system as `StoreUnavailable`."""
     try:
         yield
     except sqlite3.Error as error:
         name = getattr(error, "sqlite_errorname", "") or ""
         reason = next((text for key, text in _REASONS.items() if name.startswith(key)), None)
-        raise StoreUnavailable(f"{path}: {reason or error}", outcome_unknown=begun) from error
+        raise StoreUnavailable(
+            f"{path}: {reason or error}", outcome_unknown=outcome_unknown
+        ) from error
     except OSError as error:
         raise StoreUnavailable(
-            f"{path}: {error.strerror or error}", outcome_unknown=begun
+            f"{path}: {error.strerror or error}", outcome_unknown=outcome_unknown
         ) from error

@@ -1,0 +1,5 @@
+"""The numbered steps of the schema: SQL for each database, and what SQL cannot compute.
+
+A released step is never edited. `schema_versions` reads the files, and the `migrate` module
+of each store runs a step in one transaction.
+"""

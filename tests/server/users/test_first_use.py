@@ -1,0 +1,122 @@
+"""`used_at`: an account is marked as used by its first use, and never again."""
+
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+
+import pytest
+from tests.support.control_planes import Deployment
+from tests.support.stored_data import execute_sql
+from tests.support.users import PASSWORD, checked_users, passwords_for
+
+from anyscale.errors import InvalidCredentials
+from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.authorization import Principal
+from anyscale.server.core.login.sessions import ClientInfo, create_session, lock_account
+from anyscale.server.core.users.password_links import secret_of
+
+LOCAL = Principal("local:test")
+CLIENT = ClientInfo("192.0.2.1", "Firefox")
+CHOSEN = "seven quiet herons wade"
+EMAIL = "jane@example.com"
+
+
+@pytest.fixture
+def plane(store_deployment: Deployment) -> Iterator[ControlPlane]:
+    with closing(store_deployment.control_plane()) as plane:
+        yield plane
+
+
+@pytest.fixture
+def jane(plane: ControlPlane) -> str:
+    users = checked_users("jane", "joe", password=PASSWORD)
+    created = plane.batches.create(secrets.token_hex(8), users, "fail", LOCAL, passwords_for(users))
+    return created.users[0].user_id
+
+
+def used_at(plane: ControlPlane, user_id: str) -> int | None:
+    with plane.store.read() as tx:
+        account = tx.accounts.get(user_id)
+    assert account
+    return account.used_at
+
+
+def sign_in(plane: ControlPlane, _: str = "", password: str = PASSWORD) -> str:
+    login = plane.passwords.password_login
+    return login.login(login.prepare(EMAIL, password, CLIENT)).session
+
+
+def sign_in_by_sso(plane: ControlPlane, user_id: str) -> None:
+    with plane.store.write() as tx:
+        locked = lock_account(tx, user_id, CLIENT)
+        assert locked
+        create_session(tx, "sso", locked)
+
+
+def set_password_by_link(plane: ControlPlane, user_id: str) -> None:
+    (link,) = plane.links.create([user_id], LOCAL)
+    plane.passwords.by_link(secret_of(link.url), CHOSEN, CLIENT)
+
+
+def create_token(plane: ControlPlane, user_id: str) -> None:
+    plane.tokens.create_personal(user_id, "laptop", None)
+
+
+def make_owner(plane: ControlPlane, user_id: str) -> None:
+    plane.lifecycle.set_role(user_id, "owner", LOCAL)
+
+
+def change_password(plane: ControlPlane, user_id: str) -> None:
+    user = plane.sessions.authenticate(sign_in(plane))
+    with plane.store.write() as tx:
+        execute_sql(tx, "update users set used_at = null")
+    plane.passwords.change_password(user, PASSWORD, CHOSEN, CLIENT)
+    assert used_at(plane, user_id)
+
+
+USES: list[Callable[[ControlPlane, str], object]] = [
+    sign_in,
+    sign_in_by_sso,
+    set_password_by_link,
+    create_token,
+    make_owner,
+    change_password,
+]
+
+
+@pytest.mark.parametrize("use", USES)
+def test_a_use_marks_the_account_and_no_other_one(
+    plane: ControlPlane, jane: str, use: Callable[[ControlPlane, str], object]
+) -> None:
+    assert used_at(plane, jane) is None
+    before = plane.now()
+    use(plane, jane)
+    used = used_at(plane, jane)
+    assert used
+    assert before <= used <= plane.now()
+    (joe,) = plane.users.with_email("joe@example.com")
+    assert used_at(plane, joe.user_id) is None
+
+
+def test_the_mark_stays_as_the_first_use_set_it(plane: ControlPlane, jane: str) -> None:
+    with plane.store.write() as tx:
+        tx.accounts.mark_used(jane, 7)
+    (joe,) = plane.users.with_email("joe@example.com")
+    make_owner(plane, joe.user_id)
+    for use in (sign_in, create_token, make_owner, set_password_by_link):
+        use(plane, jane)
+    plane.lifecycle.set_role(jane, "collaborator", LOCAL)
+    plane.lifecycle.suspend(jane, LOCAL)
+    plane.lifecycle.restore(jane, LOCAL)
+    assert used_at(plane, jane) == 7
+
+
+def test_what_others_do_with_an_account_is_no_use_of_it(plane: ControlPlane, jane: str) -> None:
+    plane.links.create([jane], LOCAL)
+    plane.lifecycle.suspend(jane, LOCAL)
+    plane.lifecycle.restore(jane, LOCAL)
+    plane.lifecycle.set_role(jane, "collaborator", LOCAL)  # which it has
+    with suppress(InvalidCredentials):
+        sign_in(plane, password="a wrong password")
+    plane.users.with_email(EMAIL)
+    assert used_at(plane, jane) is None
