@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from anyscale.errors import ConfigError
-from anyscale.server.settings import IdentityProvider, Settings
+from anyscale.server.core.oidc.identity_provider import IdentityProvider
+from anyscale.server.settings import Settings
 from anyscale.user.validation import Policy
 
 

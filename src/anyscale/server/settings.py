@@ -8,12 +8,13 @@ from msgspec import Struct
 
 from anyscale.data_dir import data_dir
 from anyscale.errors import ConfigError
+from anyscale.server.core.oidc.identity_provider import IdentityProvider
 from anyscale.urls import checked_origin, checked_url
 from anyscale.user.emails import email_key
 from anyscale.user.passwords import MAX_LENGTH
 from anyscale.user.validation import Policy
 
-__all__ = ["IdentityProvider", "Settings"]
+__all__ = ["Settings"]
 
 _ON = {"on": True, "1": True, "true": True, "yes": True}
 _OFF = {"off": False, "0": False, "false": False, "no": False}
@@ -21,21 +22,6 @@ _OFF = {"off": False, "0": False, "false": False, "no": False}
 _DIGITS = 9
 
 _SECRET_LENGTH = 4096
-
-
-class IdentityProvider(Struct, frozen=True, kw_only=True):
-    """Who says who somebody is, and what this control plane is to it."""
-
-    #: Its identifier, to the letter: what it is in its tokens.
-    issuer: str
-    client_id: str
-    #: None for a public client, which has PKCE alone.
-    client_secret: str | None = None
-    #: A-labels of the domains whose addresses may be linked to accounts; none for any.
-    domains: frozenset[str] = frozenset()
-
-    def __repr__(self) -> str:
-        return f"IdentityProvider({self.issuer!r})"
 
 
 class Settings(Struct, frozen=True, kw_only=True):

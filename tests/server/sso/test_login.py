@@ -24,8 +24,8 @@ from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.authorization import Principal
 from anyscale.server.core.hashing.pool import CHEAPEST
 from anyscale.server.core.login.sessions import AuthenticatedUser, ClientInfo
+from anyscale.server.core.oidc.identity_provider import IdentityProvider
 from anyscale.server.core.oidc.provider import ExternalIdentity
-from anyscale.server.settings import IdentityProvider
 from anyscale.server.store.records import AccountRecord
 from anyscale.user.validation import Policy, check
 
@@ -318,9 +318,9 @@ def only(site: Site, method: str) -> None:
     assert site.control_plane.oidc
     kept = site.control_plane.oidc.provider._metadata
     kept.get(60)
-    assert kept._kept
-    at, metadata = kept._kept
-    kept._kept = (at, structs.replace(metadata, token_endpoint_auth_methods_supported=(method,)))
+    assert kept._cached
+    at, metadata = kept._cached
+    kept._cached = (at, structs.replace(metadata, token_endpoint_auth_methods_supported=(method,)))
 
 
 # What somebody may do to a sign-in at the real provider.

@@ -29,9 +29,9 @@ from tests.support.tampered_login import (
 from tests.support.waiting import wait_until
 
 from anyscale.server.core.oidc import http_client as fetching
+from anyscale.server.core.oidc.identity_provider import IdentityProvider
 from anyscale.server.core.oidc.provider import Provider
 from anyscale.server.http.metrics import POOL_REQUESTS
-from anyscale.server.settings import IdentityProvider
 
 GRANT = {"error": "invalid_grant"}
 FOREIGN = signing_key("RS256", "foreign")
@@ -203,8 +203,8 @@ def later(login: TamperedLogin, seconds: float) -> None:
     provider = login.control_plane.oidc.provider
     kept: Any
     for kept in (provider._metadata, provider._keys):
-        if kept._kept:
-            kept._kept = (kept._kept[0] - seconds, kept._kept[1])
+        if kept._cached:
+            kept._cached = (kept._cached[0] - seconds, kept._cached[1])
         if kept._failed:
             kept._failed = (kept._failed[0] - seconds, kept._failed[1])
 
@@ -402,7 +402,7 @@ def test_the_certificate_of_a_provider_must_be_trusted(
 ) -> None:
     if trusted:
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificate.pem"))
-    monkeypatch.setattr(fetching, "_trusted", fetching._trusted.__wrapped__)
+    monkeypatch.setattr(fetching, "_trusted_ca", fetching._trusted_ca.__wrapped__)
     with new_tampered_login(tmp_path, certificate) as login:
         if trusted:
             login.start()

@@ -1,4 +1,9 @@
-"""Asking an identity provider over HTTP: no answer is waited for, or read, without a limit."""
+"""HTTP requests to an identity provider, limited in time and size.
+
+httpx limits the time of each operation, and not of a request: a server that sends an octet every
+nine seconds keeps a synchronous client for ever. An event loop of its own, for each request, can
+cancel the request wherever it waits. Requests are few: two for a sign-in.
+"""
 
 import asyncio
 import ssl
@@ -11,90 +16,89 @@ from msgspec import Struct
 from anyscale.errors import ProviderUnavailable
 from anyscale.urls import is_on_loopback
 
-__all__ = ["Answer", "get", "post"]
+__all__ = ["HttpResponse", "get", "post"]
 
-#: Octets of an answer at most. Metadata and key sets have some thousands.
-_MOST_OCTETS = 256 * 1024
+#: Octets of a response. Metadata and key sets have some thousands.
+_MAX_OCTETS = 256 * 1024
 
-#: for all of it, from the name's look-up to the last octet
+#: for the whole request, from the lookup of the host to the last octet
 _SECONDS = 10.0
 
-#: What is not compressed cannot grow.
+#: Without compression, so that the size limit is one of the memory, too.
 _HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity"}
 
 
-class Answer(Struct, frozen=True):
-    """What was answered."""
+class HttpResponse(Struct, frozen=True):
+    """A response."""
 
     status: int
     body: bytes
 
     def __repr__(self) -> str:
-        return f"Answer({self.status})"
+        return f"HttpResponse({self.status})"
 
 
-def get(url: str) -> Answer:
-    """Ask for a document.
+def get(url: str) -> HttpResponse:
+    """Send GET.
 
     Raises:
-        ProviderUnavailable: no answer came in time, or one that is too large or points elsewhere.
+        ProviderUnavailable: no response came in time, or it is too large, or a redirect.
     """
-    return _asked(httpx.Request("GET", url, headers=_HEADERS))
+    return _send(httpx.Request("GET", url, headers=_HEADERS))
 
 
-def post(url: str, form: Mapping[str, str], headers: Mapping[str, str]) -> Answer:
-    """Send a form.
+def post(url: str, form: Mapping[str, str], headers: Mapping[str, str]) -> HttpResponse:
+    """Send a form by POST.
 
     Raises:
         ProviderUnavailable: likewise.
     """
-    return _asked(httpx.Request("POST", url, data=form, headers={**_HEADERS, **headers}))
+    return _send(httpx.Request("POST", url, data=form, headers={**_HEADERS, **headers}))
 
 
-def _asked(request: httpx.Request) -> Answer:
+def _send(request: httpx.Request) -> HttpResponse:
     try:
-        # In a loop of its own, since what is cut off there ends at once, wherever it waits.
-        return asyncio.run(_within(_SECONDS, request))
+        return asyncio.run(_send_within(_SECONDS, request))
     except TimeoutError:
-        raise ProviderUnavailable(f"{_named(request)} took over {_SECONDS:.0f} seconds") from None
-    except httpx.ConnectError as error:  # nothing was sent yet that its text could hold
-        raise ProviderUnavailable(f"{_named(request)} cannot be reached: {error}") from None
+        raise ProviderUnavailable(f"{_name(request)} took over {_SECONDS:.0f} seconds") from None
+    except httpx.ConnectError as error:  # before the request was sent: the text has none of it
+        raise ProviderUnavailable(f"{_name(request)} cannot be reached: {error}") from None
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
         kind = type(error).__name__
-        raise ProviderUnavailable(f"{_named(request)} cannot be asked: {kind}") from None
+        raise ProviderUnavailable(f"{_name(request)} cannot be asked: {kind}") from None
 
 
-async def _within(seconds: float, request: httpx.Request) -> Answer:
-    # A proxy that the environment names is for hosts elsewhere.
-    by_proxy = not is_on_loopback(str(request.url))
-    client = httpx.AsyncClient(verify=_trusted(), trust_env=by_proxy, timeout=seconds)
+async def _send_within(seconds: float, request: httpx.Request) -> HttpResponse:
+    # The proxy of the environment is for other hosts.
+    use_proxy = not is_on_loopback(str(request.url))
+    client = httpx.AsyncClient(verify=_trusted_ca(), trust_env=use_proxy, timeout=seconds)
     async with asyncio.timeout(seconds), client:
-        answer = await client.send(request, stream=True, follow_redirects=False)
+        response = await client.send(request, stream=True, follow_redirects=False)
         try:
-            return Answer(answer.status_code, await _body(answer))
+            return HttpResponse(response.status_code, await _read(response))
         finally:
-            await answer.aclose()
+            await response.aclose()
 
 
 @cache
-def _trusted() -> ssl.SSLContext:
-    """Trust whom this machine trusts, or `SSL_CERT_FILE`."""
+def _trusted_ca() -> ssl.SSLContext:
+    """Trust the certificate authorities of this machine, or those of `SSL_CERT_FILE`."""
     return ssl.create_default_context()
 
 
-async def _body(answer: httpx.Response) -> bytes:
-    if answer.has_redirect_location:
-        raise ProviderUnavailable(f"{_named(answer.request)} points elsewhere")
-    if answer.headers.get("content-encoding", "identity") != "identity":
-        raise ProviderUnavailable(f"{_named(answer.request)} answers compressed, unasked")
+async def _read(response: httpx.Response) -> bytes:
+    if response.has_redirect_location:
+        raise ProviderUnavailable(f"{_name(response.request)} points elsewhere")
+    if response.headers.get("content-encoding", "identity") != "identity":
+        raise ProviderUnavailable(f"{_name(response.request)} answers compressed, unasked")
     body = b""
-    async for piece in answer.aiter_raw():
-        body += piece
-        if len(body) > _MOST_OCTETS:
-            raise ProviderUnavailable(f"{_named(answer.request)} answers too much")
+    async for chunk in response.aiter_raw():
+        body += chunk
+        if len(body) > _MAX_OCTETS:
+            raise ProviderUnavailable(f"{_name(response.request)} answers too much")
     return body
 
 
-def _named(request: httpx.Request) -> str:
-    # Without a query, which might be a secret's.
+def _name(request: httpx.Request) -> str:
+    # Without the query, which may have a secret.
     return str(request.url.copy_with(query=None))

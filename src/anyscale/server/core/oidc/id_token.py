@@ -1,4 +1,4 @@
-"""ID tokens: signed by whom, for whom, and until when (OpenID Connect Core 1.0, 3.1.3.7)."""
+"""Validation of ID tokens: signature, issuer, audience and times (OpenID Connect Core, 3.1.3.7)."""
 
 import hashlib
 import math
@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
-from joserfc.errors import JoseError
+from joserfc import jws
+from joserfc.errors import JoseError, UnsupportedAlgorithmError
 from joserfc.jwk import ECKey, JWKRegistry, Key, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
 from joserfc.util import urlsafe_b64decode
@@ -17,10 +18,18 @@ from msgspec import Struct
 
 from anyscale.errors import SsoRefused
 
-__all__ = ["Expected", "Header", "claims_of", "header_of", "key_for", "keys_of", "same"]
+__all__ = [
+    "ExpectedToken",
+    "TokenHeader",
+    "find_key",
+    "import_keys",
+    "is_same",
+    "parse_header",
+    "verify_token",
+]
 
-#: What may sign: nothing that shares a secret, and nothing that the token says changes this. With
-#: each the kind of its keys, and the hash by which a token is bound to another.
+#: The allowed algorithms: none with a shared secret. For each the type of its keys, and the hash of
+#: the claim `at_hash`.
 _ALGORITHMS: Mapping[str, tuple[str, Callable[[bytes], Any]]] = {
     "RS256": ("RSA", hashlib.sha256),
     "PS256": ("RSA", hashlib.sha256),
@@ -29,98 +38,100 @@ _ALGORITHMS: Mapping[str, tuple[str, Callable[[bytes], Any]]] = {
     "Ed25519": ("OKP", hashlib.sha512),
 }
 
-#: Seconds by which two clocks may differ.
+#: seconds by which the clocks of two machines may differ
 _LEEWAY = 60
 
 _SIGNED_PARTS = 3  # (RFC 7515, 3.1)
 _ENCRYPTED_PARTS = 5  # (RFC 7516, 3.1)
-_MOST_CHARACTERS = 65_536
+_MAX_CHARACTERS = 65_536
 _RSA_BITS = 2048
 
-#: "SHOULD NOT" be in an ID token (Core, 2): they tell a careless reader where to find the key. And
-#: those that change what is signed.
-_FOREIGN = frozenset({"jwk", "jku", "x5c", "x5u", "crit", "b64"})
+#: Header parameters that an ID token should not have (Core, 2): some name a key of the token's own
+#: choice, others change what is signed.
+_FORBIDDEN = frozenset({"jwk", "jku", "x5c", "x5u", "crit", "b64"})
 
 #: (Core, 2)
 _SUBJECT_LENGTH = 255
 
 
-class Header(Struct, frozen=True):
-    """By what a token says that it is signed."""
+class TokenHeader(Struct, frozen=True):
+    """The header of a token: its algorithm, and the id of its key."""
 
     alg: str
     kid: str | None
 
 
-class Expected(Struct, frozen=True):
-    """What the token of this sign-in has to say."""
+class ExpectedToken(Struct, frozen=True):
+    """The values that the token of this sign-in must have."""
 
     issuer: str
     client_id: str
     nonce: str
-    #: that came beside it
+    #: from the same response
     access_token: str
 
     def __repr__(self) -> str:
-        return "Expected(...)"
+        return "ExpectedToken(...)"
 
 
-def keys_of(found: Iterable[Any]) -> list[Key]:
-    """Give those of a provider's keys (RFC 7517, 5) that may sign ID tokens."""
-    return [key for one in found if (key := _key(one))]
+def import_keys(key_set: Iterable[Any]) -> list[Key]:
+    """Return the keys of a key set (RFC 7517, 5) that may sign ID tokens."""
+    return [key for jwk in key_set if (key := _import_key(jwk))]
 
 
-def header_of(token: str) -> Header:
-    """Read the header of a token, which nobody has checked yet.
+def parse_header(token: str) -> TokenHeader:
+    """Parse the header of a token whose signature is not verified yet.
 
     Raises:
-        SsoRefused: it is none that an ID token may have.
+        SsoRefused: an ID token must not have this header.
     """
     parts = token.split(".")
     if len(parts) == _ENCRYPTED_PARTS:
         raise SsoRefused("token_encrypted")
-    if len(parts) != _SIGNED_PARTS or len(token) > _MOST_CHARACTERS:
+    if len(parts) != _SIGNED_PARTS or len(token) > _MAX_CHARACTERS:
         raise SsoRefused("token_malformed")
-    found = _decoded(parts[0])
-    alg, kid = found.get("alg"), found.get("kid")
+    header = _decode(parts[0])
+    alg, kid = header.get("alg"), header.get("kid")
     if not isinstance(alg, str) or alg not in _ALGORITHMS:
         raise SsoRefused("algorithm")
-    if _FOREIGN & found.keys():
+    if _FORBIDDEN & header.keys():
         raise SsoRefused("header")
-    if not _is_plain_jwt(found):
+    if not _is_plain_jwt(header):
         raise SsoRefused("token_type")
     if kid is not None and not isinstance(kid, str):
         raise SsoRefused("token_malformed")
-    return Header(alg, kid)
+    return TokenHeader(alg, kid)
 
 
-def key_for(header: Header, keys: Iterable[Key]) -> Key | None:
-    """Give the key that a token names, or the only one that it can mean (Core, 10.1)."""
+def find_key(header: TokenHeader, keys: Iterable[Key]) -> Key | None:
+    """Return the key that the header names, or the only one of its type (Core, 10.1)."""
     kind, _ = _ALGORITHMS[header.alg]
-    fitting = [
+    matching = [
         key
         for key in keys
         if key.key_type == kind
         and key.get("alg") in (None, header.alg)
         and header.kid in (None, key.get("kid"))
     ]
-    return fitting[0] if len(fitting) == 1 else None
+    return matching[0] if len(matching) == 1 else None
 
 
-def claims_of(token: str, header: Header, key: Key, expected: Expected) -> dict[str, Any]:
-    """Check a token, and give what it says.
+def verify_token(
+    token: str, header: TokenHeader, key: Key, expected: ExpectedToken
+) -> dict[str, Any]:
+    """Validate a token, and return its claims.
 
     Raises:
-        SsoRefused: it is not signed by this key, or not for this sign-in, or not now.
+        SsoRefused: it is not signed by this key, not for this sign-in, expired or not valid yet.
     """
-    claims = _signed(token, header.alg, key)
+    claims = _verify_signature(token, header.alg, key)
     _check_parties(claims, expected)
     _check_times(claims, time.time())
-    if not same(expected.nonce, claims.get("nonce")):
+    if not is_same(expected.nonce, claims.get("nonce")):
         raise SsoRefused("nonce")
     _check_access_token(claims, header.alg, expected.access_token)
     subject = claims.get("sub")
-    # Printable: it becomes a text of the database, and a provider's mistake shows no further.
+    # Printable: it is stored as text. ASCII: (Core, 2).
     if not (isinstance(subject, str) and subject.isascii() and subject.isprintable()):
         raise SsoRefused("subject")
     if not 0 < len(subject) <= _SUBJECT_LENGTH:
@@ -128,17 +139,17 @@ def claims_of(token: str, header: Header, key: Key, expected: Expected) -> dict[
     return claims
 
 
-def same(ours: str, theirs: object) -> bool:
-    """Compare with a secret in a time that tells nothing of it."""
+def is_same(ours: str, theirs: object) -> bool:
+    """Compare with a secret, in constant time."""
     if not isinstance(theirs, str):
         return False
     return secrets.compare_digest(ours.encode(), theirs.encode(errors="replace"))
 
 
-def _key(found: Any) -> Key | None:
+def _import_key(jwk: Any) -> Key | None:
     try:
-        key = JWKRegistry.import_key(found)
-    except Exception:  # noqa: BLE001 - whatever is wrong with somebody else's key, it is none
+        key = JWKRegistry.import_key(jwk)
+    except Exception:  # noqa: BLE001 - a key that cannot be imported for any reason is ignored
         return None
     operations = key.get("key_ops")
     for_signatures = key.get("use") in (None, "sig") and "verify" in (operations or ("verify",))
@@ -154,27 +165,39 @@ def _is_strong(key: Key) -> bool:
 
 
 def _is_plain_jwt(header: Mapping[str, Any]) -> bool:
-    """Say whether it is neither another kind of token (RFC 8725, 3.11) nor holds another one."""
+    """Whether a token is no other kind of JWT (RFC 8725, 3.11) and contains no other one."""
     kind = header.get("typ", "JWT")
     return isinstance(kind, str) and kind.lower() == "jwt" and "cty" not in header
 
 
-def _signed(token: str, alg: str, key: Key) -> dict[str, Any]:
-    # By the algorithm itself: the library's way around it warns of the name `EdDSA`, for which
-    # RFC 9864 has another one, and providers still use it.
-    algorithm = JWSRegistry.algorithms[alg]
-    signed, _, signature = token.rpartition(".")
+class _Registry(JWSRegistry):
+    """Verifies by one algorithm, and accepts every header that `parse_header` does.
+
+    The library's own registry warns of the name `EdDSA`, which providers still use, though RFC 9864
+    replaces it; and it limits headers to 512 octets.
+    """
+
+    max_header_length = max_payload_length = max_signature_length = _MAX_CHARACTERS
+
+    def __init__(self, alg: str) -> None:
+        super().__init__(algorithms=[alg], strict_check_header=False)
+        self._alg = alg
+
+    def get_alg(self, name: str) -> Any:
+        if name != self._alg:
+            raise UnsupportedAlgorithmError
+        return self.algorithms[name]
+
+
+def _verify_signature(token: str, alg: str, key: Key) -> dict[str, Any]:
     try:
-        algorithm.check_key(key)
-        is_good = algorithm.verify(signed.encode(), urlsafe_b64decode(signature.encode()), key)
+        signed = jws.deserialize_compact(token, key, registry=_Registry(alg))
     except (JoseError, ValueError, TypeError):
-        is_good = False
-    if not is_good:
-        raise SsoRefused("signature")
-    return _decoded(signed.partition(".")[2])
+        raise SsoRefused("signature") from None
+    return _decode_json(signed.payload)
 
 
-def _check_parties(claims: Mapping[str, Any], expected: Expected) -> None:
+def _check_parties(claims: Mapping[str, Any], expected: ExpectedToken) -> None:
     if claims.get("iss") != expected.issuer:
         raise SsoRefused("issuer")
     audience = claims.get("aud")
@@ -208,12 +231,19 @@ def _check_access_token(claims: Mapping[str, Any], alg: str, access_token: str) 
         return
     digest = _ALGORITHMS[alg][1](access_token.encode(errors="replace")).digest()
     half = urlsafe_b64encode(digest[: len(digest) // 2]).decode().rstrip("=")
-    if not same(half, claims["at_hash"]):
+    if not is_same(half, claims["at_hash"]):
         raise SsoRefused("access_token_hash")
 
 
-def _decoded(part: str) -> dict[str, Any]:
+def _decode(part: str) -> dict[str, Any]:
     try:
-        return msgspec.json.decode(urlsafe_b64decode(part.encode()), type=dict[str, Any])
+        return _decode_json(urlsafe_b64decode(part.encode()))
+    except ValueError:
+        raise SsoRefused("token_malformed") from None
+
+
+def _decode_json(text: bytes | str) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(text, type=dict[str, Any])
     except (msgspec.MsgspecError, ValueError, RecursionError):
         raise SsoRefused("token_malformed") from None

@@ -1,4 +1,4 @@
-"""In whose account somebody lands whom an identity provider knows. It never makes an account."""
+"""Sign-in by an identity provider: map an OIDC identity to an account. Never creates accounts."""
 
 from collections.abc import Set as AbstractSet
 
@@ -6,25 +6,25 @@ from anyscale.errors import SsoRefused
 from anyscale.server.core.audit import log as audit
 from anyscale.server.core.login.password_login import LoginResult
 from anyscale.server.core.login.sessions import ClientInfo, create_session, lock_account
+from anyscale.server.core.oidc.identity_provider import IdentityProvider
 from anyscale.server.core.oidc.provider import ExternalIdentity, Provider
-from anyscale.server.settings import IdentityProvider
 from anyscale.server.store.interface import Store, Transaction
 from anyscale.server.store.records import AccountRecord
 from anyscale.user.emails import email_key
 
 __all__ = ["CALLBACK", "OidcLogin"]
 
-#: where the provider sends browsers back to
+#: the path to which the provider redirects browsers
 CALLBACK = "/sso/callback"
 
 
 class OidcLogin:
-    """Signing in by an identity provider.
+    """Signs users in by their identity at a provider.
 
     Args:
-        store: the accounts.
-        settings: which provider.
-        public_url: where browsers find us.
+        store: accounts, identities and sessions.
+        settings: of the provider.
+        public_url: at which browsers reach this control plane.
     """
 
     def __init__(self, store: Store, settings: IdentityProvider, public_url: str) -> None:
@@ -32,43 +32,43 @@ class OidcLogin:
         self._store = store
         self._domains = settings.domains
 
-    def login(self, person: ExternalIdentity, browser: ClientInfo) -> LoginResult:
-        """Sign a person in: to the account of this subject, or else of this verified address.
+    def login(self, identity: ExternalIdentity, client: ClientInfo) -> LoginResult:
+        """Create a session of the account of this subject, or else of this verified address.
 
         Raises:
-            SsoRefused: there is none, or it is not for SSO, or another subject's, or suspended.
+            SsoRefused: there is no account, or it is not for SSO, of another subject, or suspended.
         """
         with self._store.read() as tx:
-            user_id = self._whose(tx, person)
+            user_id = self._find_user(tx, identity)
         with self._store.write() as tx:
-            held = lock_account(tx, user_id, browser)
-            if held is None:
+            locked = lock_account(tx, user_id, client)
+            if locked is None:
                 raise SsoRefused("no_account")
-            account = held.account
-            is_new = _link(tx, person, account)
-            begun = create_session(tx, "sso", held)
+            account = locked.account
+            is_new = _link(tx, identity, account)
+            session = create_session(tx, "sso", locked)
             if is_new:
-                data = {"issuer": person.issuer}
+                data = {"issuer": identity.issuer}
                 audit.append(tx, _actor(account), "identity.linked", account.user_id, data)
-        return LoginResult(account.user_id, begun.session, begun.device)
+        return LoginResult(account.user_id, session.session, session.device)
 
-    def _whose(self, tx: Transaction, person: ExternalIdentity) -> str:
-        """Give the id of who came before, whatever the address is now, or else of its account."""
-        user_id = tx.identities.find(person.issuer, person.subject)
+    def _find_user(self, tx: Transaction, identity: ExternalIdentity) -> str:
+        """Return the id of the linked account, whatever its email is now, or else by the email."""
+        user_id = tx.identities.find(identity.issuer, identity.subject)
         if user_id and tx.accounts.get(user_id):
             return user_id
-        account = tx.accounts.find(self._key_of(person))
+        account = tx.accounts.find(self._key_of(identity))
         if account is None:
             raise SsoRefused("no_account")
         return account.user_id
 
-    def _key_of(self, person: ExternalIdentity) -> str:
-        if not isinstance(person.email, str):
+    def _key_of(self, identity: ExternalIdentity) -> str:
+        if not isinstance(identity.email, str):
             raise SsoRefused("email_missing")
-        if person.email_verified is not True:
+        if identity.email_verified is not True:
             raise SsoRefused("email_unverified")
         try:
-            key = email_key(person.email)
+            key = email_key(identity.email)
         except ValueError:
             raise SsoRefused("email_invalid") from None
         if not _is_within(key, self._domains):
@@ -76,18 +76,18 @@ class OidcLogin:
         return key
 
 
-def _link(tx: Transaction, person: ExternalIdentity, account: AccountRecord) -> bool:
+def _link(tx: Transaction, identity: ExternalIdentity, account: AccountRecord) -> bool:
     """Link a subject to an account; return False if it was linked to it before."""
-    is_known = tx.identities.find(person.issuer, person.subject) == account.user_id
-    if not is_known and not _is_spelled_alike(str(person.email), account.email):
+    is_known = tx.identities.find(identity.issuer, identity.subject) == account.user_id
+    if not is_known and not _is_same_mailbox(str(identity.email), account.email):
         raise SsoRefused("email_spelling", _actor(account))
     _require_sso(account)
     if is_known:
         return False
-    if tx.identities.link(person.issuer, person.subject, account.user_id, tx.now()):
+    if tx.identities.link(identity.issuer, identity.subject, account.user_id, tx.now()):
         return True
     # Or another window of the same browser linked it a moment ago.
-    if tx.identities.find(person.issuer, person.subject) != account.user_id:
+    if tx.identities.find(identity.issuer, identity.subject) != account.user_id:
         raise SsoRefused("other_subject", _actor(account))
     return False
 
@@ -103,14 +103,14 @@ def _is_within(key: str, domains: AbstractSet[str]) -> bool:
     return not domains or key.rpartition("@")[2] in domains
 
 
-def _is_spelled_alike(given: str, ours: str) -> bool:
-    """Say whether two local parts with one key may be taken for one mailbox.
+def _is_same_mailbox(email: str, own: str) -> bool:
+    """Whether two addresses with one key have local parts that every mail server delivers alike.
 
-    A key takes the Kelvin sign for a k; a mail server need not, and whoever got that mailbox would
-    get the account.
+    The key of the Kelvin sign is that of a k. A mail server may tell them apart, and the owner of
+    such a mailbox must not get the account.
     """
-    local, account = given.rpartition("@")[0], ours.rpartition("@")[0]
-    return local == account or (local.isascii() and account.isascii())
+    local, own_local = email.rpartition("@")[0], own.rpartition("@")[0]
+    return local == own_local or (local.isascii() and own_local.isascii())
 
 
 def _actor(account: AccountRecord) -> str:

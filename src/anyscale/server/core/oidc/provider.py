@@ -1,11 +1,9 @@
-"""An identity provider: its metadata and keys, where it signs people in, and who came back."""
+"""The protocol with an identity provider: the authorization code flow of OpenID Connect."""
 
-import threading
-import time
 from base64 import b64encode, urlsafe_b64encode
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from hashlib import sha256
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import quote_plus, urlencode
 
 import msgspec
@@ -13,42 +11,42 @@ from joserfc.jwk import Key
 from msgspec import Struct
 
 from anyscale.errors import ProviderUnavailable, SsoRefused
-from anyscale.server.core.oidc.http_client import Answer, get, post
+from anyscale.server.core.oidc.http_client import HttpResponse, get, post
 from anyscale.server.core.oidc.id_token import (
-    Expected,
-    claims_of,
-    header_of,
-    key_for,
-    keys_of,
-    same,
+    ExpectedToken,
+    TokenHeader,
+    find_key,
+    import_keys,
+    is_same,
+    parse_header,
+    verify_token,
 )
+from anyscale.server.core.oidc.identity_provider import IdentityProvider
+from anyscale.server.core.oidc.timed_cache import TimedCache
 from anyscale.server.core.secrets import new_secret
-from anyscale.server.settings import IdentityProvider
 from anyscale.urls import checked_url, is_on_loopback
 
 __all__ = ["AuthorizationRequest", "ExternalIdentity", "Provider"]
 
-Kept = TypeVar("Kept")
+Body = TypeVar("Body")
 
-#: seconds after which metadata and keys are asked for again
-_FRESH = 3600.0
-#: Seconds between two times that keys are asked for since a token names one that nobody knows.
-_SOON = 10.0
-#: Seconds for which a provider that could not be asked is left alone.
-_AWAY = 5.0
+#: seconds for which metadata and keys are cached
+_LIFETIME = 3600.0
+#: Seconds between two fetches of the keys because of a token with an unknown key.
+_KEYS_LIFETIME = 10.0
 
-#: What a provider says when the person, and not the configuration, is the reason (RFC 6749, 4.1.2.1
-#: and OpenID Connect Core 1.0, 3.1.2.6).
+#: Errors that the user caused, and not the configuration (RFC 6749, 4.1.2.1 and OpenID Connect Core
+#: 1.0, 3.1.2.6).
 _CANCELLED = frozenset({"access_denied", "login_required", "interaction_required"})
-_LATER = frozenset({"server_error", "temporarily_unavailable"})
+_TEMPORARY = frozenset({"server_error", "temporarily_unavailable"})
 
 _OK = 200
-_ASK_LATER = 429
-_REFUSED = range(400, 500)
+_TOO_MANY_REQUESTS = 429
+_CLIENT_ERRORS = range(400, 500)
 
 
 class Metadata(Struct, frozen=True):
-    """What a provider says of itself (OpenID Connect Discovery 1.0, 3)."""
+    """The provider's metadata (OpenID Connect Discovery 1.0, 3)."""
 
     issuer: str
     authorization_endpoint: str
@@ -66,7 +64,7 @@ class _KeySet(Struct, frozen=True):
 
 
 class _Tokens(Struct, frozen=True):
-    """What a code is exchanged for (OpenID Connect Core 1.0, 3.1.3.3)."""
+    """The response of the token endpoint (OpenID Connect Core 1.0, 3.1.3.3)."""
 
     id_token: str
     token_type: str
@@ -77,7 +75,7 @@ class _Tokens(Struct, frozen=True):
 
 
 class AuthorizationRequest(Struct, frozen=True):
-    """What a browser keeps of a sign-in that it began."""
+    """The secrets of a sign-in, which the browser keeps until the provider redirects it back."""
 
     issuer: str
     state: str
@@ -86,11 +84,11 @@ class AuthorizationRequest(Struct, frozen=True):
     verifier: str
 
     def __repr__(self) -> str:
-        return "Begun(...)"
+        return "AuthorizationRequest(...)"
 
 
 class ExternalIdentity(Struct, frozen=True):
-    """Whom the provider knows, as its signed token says it."""
+    """A user of the provider, as the claims of the ID token describe it."""
 
     issuer: str
     subject: str
@@ -98,89 +96,78 @@ class ExternalIdentity(Struct, frozen=True):
     email_verified: object
 
     def __repr__(self) -> str:
-        return "Person(...)"
+        return "ExternalIdentity(...)"
 
 
 class Provider:
-    """An identity provider, asked by the authorization code flow (OpenID Connect Core 1.0, 3.1).
+    """A client of an identity provider, by the authorization code flow (OpenID Connect Core, 3.1).
 
     Args:
-        settings: which one, and what we are to it.
-        redirect_uri: to which it sends browsers back.
+        settings: of the provider.
+        redirect_uri: to which the provider redirects browsers.
     """
 
     def __init__(self, settings: IdentityProvider, redirect_uri: str) -> None:
         self._settings = settings
         self._redirect_uri = redirect_uri
-        self._metadata = _Kept(self._asked_metadata)
-        self._keys = _Kept(self._asked_keys)
+        self._metadata = TimedCache(self._fetch_metadata)
+        self._keys = TimedCache(self._fetch_keys)
 
     def begin(self) -> tuple[str, AuthorizationRequest]:
-        """Give the URL at which somebody signs in, and what the browser keeps meanwhile.
+        """Return the URL at which a user signs in, and the secrets of this sign-in.
 
         Raises:
-            ProviderUnavailable: its metadata cannot be had, or are wrong.
+            ProviderUnavailable: the metadata cannot be fetched, or are invalid.
         """
-        begun = AuthorizationRequest(
+        request = AuthorizationRequest(
             self._settings.issuer, new_secret(), new_secret(), new_secret()
         )
-        challenge = urlsafe_b64encode(sha256(begun.verifier.encode()).digest()).decode()
+        challenge = urlsafe_b64encode(sha256(request.verifier.encode()).digest()).decode()
         query = {
             "response_type": "code",
             "client_id": self._settings.client_id,
             "redirect_uri": self._redirect_uri,
             "scope": "openid email profile",
-            "state": begun.state,
-            "nonce": begun.nonce,
+            "state": request.state,
+            "nonce": request.nonce,
             "code_challenge": challenge.rstrip("="),
             "code_challenge_method": "S256",
         }
-        endpoint = self._metadata.get(_FRESH).authorization_endpoint
-        return f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(query)}", begun
+        endpoint = self._metadata.get(_LIFETIME).authorization_endpoint
+        return f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(query)}", request
 
-    def finish(self, given: Mapping[str, str], begun: AuthorizationRequest) -> ExternalIdentity:
-        """Say who has signed in.
+    def finish(
+        self, parameters: Mapping[str, str], request: AuthorizationRequest
+    ) -> ExternalIdentity:
+        """Exchange the code for an ID token, and return the user.
 
         Args:
-            given: what the provider sent the browser back with.
-            begun: what the browser kept.
+            parameters: of the provider's redirect.
+            request: from the browser.
 
         Raises:
-            SsoRefused: one of both is not of this sign-in, the provider says so, or its token is
-                none for us.
-            ProviderUnavailable: it does not answer, or makes no sense.
+            SsoRefused: one of both is of another sign-in, the provider reports an error, or the ID
+                token is not valid.
+            ProviderUnavailable: the provider does not respond, or its response is invalid.
         """
-        if not same(begun.state, given.get("state")):
+        if not is_same(request.state, parameters.get("state")):
             raise SsoRefused("state")
-        if begun.issuer != self._settings.issuer:
+        if request.issuer != self._settings.issuer:
             raise SsoRefused("other_provider")
-        self._check_issuer(given.get("iss"))
-        return self._identified(_code(given), begun)
+        self._check_issuer(parameters.get("iss"))
+        tokens = self._exchange(_code_of(parameters), request.verifier)
+        return self._identify(tokens, request.nonce)
 
-    def _check_issuer(self, given: str | None) -> None:
-        """Check who says to have sent the browser back (RFC 9207, 2.4)."""
-        metadata = self._metadata.get(_FRESH)
-        if given is None and not metadata.authorization_response_iss_parameter_supported:
+    def _check_issuer(self, issuer: str | None) -> None:
+        """Check that this provider redirected the browser (RFC 9207, 2.4)."""
+        metadata = self._metadata.get(_LIFETIME)
+        if issuer is None and not metadata.authorization_response_iss_parameter_supported:
             return
-        if given != metadata.issuer:
+        if issuer != metadata.issuer:
             raise SsoRefused("response_issuer")
 
-    def _identified(self, code: str, begun: AuthorizationRequest) -> ExternalIdentity:
-        tokens = self._exchanged(code, begun.verifier)
-        header = header_of(tokens.id_token)
-        # A key that is new is not known yet; one that was withdrawn is no longer.
-        key = key_for(header, self._keys.get(_FRESH)) or key_for(header, self._keys.get(_SOON))
-        if key is None:
-            raise SsoRefused("key_unknown")
-        settings = self._settings
-        expected = Expected(settings.issuer, settings.client_id, begun.nonce, tokens.access_token)
-        claims = claims_of(tokens.id_token, header, key, expected)
-        return ExternalIdentity(
-            settings.issuer, claims["sub"], claims.get("email"), claims.get("email_verified")
-        )
-
-    def _exchanged(self, code: str, verifier: str) -> _Tokens:
-        metadata = self._metadata.get(_FRESH)
+    def _exchange(self, code: str, verifier: str) -> _Tokens:
+        metadata = self._metadata.get(_LIFETIME)
         form = {
             "grant_type": "authorization_code",
             "code": code,
@@ -188,16 +175,16 @@ class Provider:
             "code_verifier": verifier,
         }
         headers = self._authenticate(form, metadata.token_endpoint_auth_methods_supported)
-        answer = post(metadata.token_endpoint, form, headers)
-        if answer.status in _REFUSED and answer.status != _ASK_LATER:
+        response = post(metadata.token_endpoint, form, headers)
+        if response.status in _CLIENT_ERRORS and response.status != _TOO_MANY_REQUESTS:
             raise SsoRefused("code_refused")
-        tokens = _read(answer, "the token endpoint", _Tokens)
+        tokens = _decode(response, "the token endpoint", _Tokens)
         if tokens.token_type.lower() != "bearer":
             raise SsoRefused("token_type")
         return tokens
 
     def _authenticate(self, form: dict[str, str], methods: Collection[str]) -> dict[str, str]:
-        """Put in who asks: into the form, or into the headers that are given."""
+        """Return headers with the client's credentials, or add them to the form."""
         client_id, secret = self._settings.client_id, self._settings.client_secret
         if secret is not None and "client_secret_basic" in methods:
             # Each half encoded by itself (RFC 6749, 2.3.1).
@@ -208,80 +195,65 @@ class Provider:
             form["client_secret"] = secret
         return {}
 
-    def _asked_metadata(self) -> Metadata:
-        """Ask for them (OpenID Connect Discovery 1.0, 4)."""
+    def _identify(self, tokens: _Tokens, nonce: str) -> ExternalIdentity:
+        header = parse_header(tokens.id_token)
+        settings = self._settings
+        expected = ExpectedToken(settings.issuer, settings.client_id, nonce, tokens.access_token)
+        claims = verify_token(tokens.id_token, header, self._find_key(header), expected)
+        return ExternalIdentity(
+            settings.issuer, claims["sub"], claims.get("email"), claims.get("email_verified")
+        )
+
+    def _find_key(self, header: TokenHeader) -> Key:
+        # The provider may have added the key, or removed it, since the last fetch.
+        key = find_key(header, self._keys.get(_LIFETIME)) or find_key(
+            header, self._keys.get(_KEYS_LIFETIME)
+        )
+        if key is None:
+            raise SsoRefused("key_unknown")
+        return key
+
+    def _fetch_metadata(self) -> Metadata:
+        """Fetch the metadata (OpenID Connect Discovery 1.0, 4)."""
         issuer = self._settings.issuer
-        answer = get(f"{issuer.rstrip('/')}/.well-known/openid-configuration")
-        found = _read(answer, "its metadata", Metadata)
-        if found.issuer != issuer:
+        response = get(f"{issuer.rstrip('/')}/.well-known/openid-configuration")
+        metadata = _decode(response, "its metadata", Metadata)
+        if metadata.issuer != issuer:
             raise ProviderUnavailable("its metadata name another issuer than ANYSCALE_OIDC_ISSUER")
-        endpoints = (found.authorization_endpoint, found.token_endpoint, found.jwks_uri)
+        endpoints = (metadata.authorization_endpoint, metadata.token_endpoint, metadata.jwks_uri)
         if not all(map(self._is_safe, endpoints)):
             raise ProviderUnavailable("its metadata name an endpoint that is not https")
-        return found
+        return metadata
 
     def _is_safe(self, endpoint: str) -> bool:
         try:
             checked_url(endpoint.partition("?")[0])
         except ValueError:
             return False
-        # A provider elsewhere has no business with what listens on this machine.
-        elsewhere = not is_on_loopback(self._settings.issuer)
-        return "#" not in endpoint and not (elsewhere and is_on_loopback(endpoint))
+        # A provider on another machine must not make us call services of this one.
+        is_remote = not is_on_loopback(self._settings.issuer)
+        return "#" not in endpoint and not (is_remote and is_on_loopback(endpoint))
 
-    def _asked_keys(self) -> list[Key]:
-        answer = get(self._metadata.get(_FRESH).jwks_uri)
-        return keys_of(_read(answer, "its keys", _KeySet).keys)
+    def _fetch_keys(self) -> list[Key]:
+        response = get(self._metadata.get(_LIFETIME).jwks_uri)
+        return import_keys(_decode(response, "its keys", _KeySet).keys)
 
 
-def _code(given: Mapping[str, str]) -> str:
-    error = given.get("error")
-    if error in _LATER:
+def _code_of(parameters: Mapping[str, str]) -> str:
+    error = parameters.get("error")
+    if error in _TEMPORARY:
         raise ProviderUnavailable(f"it sends browsers back with {error}")
     if error is not None:
         raise SsoRefused("cancelled" if error in _CANCELLED else "provider_error")
-    if not given.get("code"):
+    if not parameters.get("code"):
         raise SsoRefused("response_malformed")
-    return given["code"]
+    return parameters["code"]
 
 
-class _Kept(Generic[Kept]):
-    """What was asked for, and how long ago. Those who need it at once wait for one answer.
-
-    Args:
-        ask: gives it.
-    """
-
-    def __init__(self, ask: Callable[[], Kept]) -> None:
-        self._ask = ask
-        self._lock = threading.Lock()
-        self._kept: tuple[float, Kept] | None = None
-        self._failed: tuple[float, str] | None = None
-
-    def get(self, seconds: float) -> Kept:
-        """Give it as it was at most so many seconds ago.
-
-        Raises:
-            ProviderUnavailable: it cannot be had, or could not a moment ago.
-        """
-        with self._lock:
-            now = time.monotonic()
-            if self._kept and now - self._kept[0] < seconds:
-                return self._kept[1]
-            if self._failed and now - self._failed[0] < _AWAY:
-                raise ProviderUnavailable(self._failed[1])
-            try:
-                self._kept = (now, self._ask())
-            except ProviderUnavailable as error:
-                self._failed = (time.monotonic(), str(error))
-                raise
-            return self._kept[1]
-
-
-def _read(answer: Answer, what: str, kind: type[Kept]) -> Kept:
-    if answer.status != _OK:
-        raise ProviderUnavailable(f"{what}: HTTP {answer.status}")
+def _decode(response: HttpResponse, source: str, kind: type[Body]) -> Body:
+    if response.status != _OK:
+        raise ProviderUnavailable(f"{source}: HTTP {response.status}")
     try:
-        return msgspec.json.decode(answer.body, type=kind)
+        return msgspec.json.decode(response.body, type=kind)
     except (msgspec.MsgspecError, ValueError, RecursionError):
-        raise ProviderUnavailable(f"{what}: not the JSON that it has to be") from None
+        raise ProviderUnavailable(f"{source}: not the JSON that it has to be") from None

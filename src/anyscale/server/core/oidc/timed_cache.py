@@ -1,0 +1,50 @@
+"""A value that is fetched on use, and cached for some time."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from anyscale.errors import ProviderUnavailable
+
+__all__ = ["TimedCache"]
+
+Value = TypeVar("Value")
+
+#: Seconds after a failure during which nothing is fetched.
+_PAUSE = 5.0
+
+
+class TimedCache(Generic[Value]):
+    """Caches what a function fetches. Threads that need it at the same time share one fetch.
+
+    Args:
+        fetch: returns the value, or raises ProviderUnavailable.
+    """
+
+    def __init__(self, fetch: Callable[[], Value]) -> None:
+        self._fetch = fetch
+        self._lock = threading.Lock()
+        #: when the value was fetched, and the value
+        self._cached: tuple[float, Value] | None = None
+        #: when the last fetch failed, and the message
+        self._failed: tuple[float, str] | None = None
+
+    def get(self, seconds: float) -> Value:
+        """Return a value that is at most so many seconds old.
+
+        Raises:
+            ProviderUnavailable: the fetch failed, now or a moment ago.
+        """
+        with self._lock:
+            now = time.monotonic()
+            if self._cached and now - self._cached[0] < seconds:
+                return self._cached[1]
+            if self._failed and now - self._failed[0] < _PAUSE:
+                raise ProviderUnavailable(self._failed[1])
+            try:
+                self._cached = (now, self._fetch())
+            except ProviderUnavailable as error:
+                self._failed = (time.monotonic(), str(error))
+                raise
+            return self._cached[1]
