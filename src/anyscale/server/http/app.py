@@ -31,7 +31,7 @@ from anyscale.server.http.middleware.gzip_requests import MAX_BODY, GzipRequestM
 from anyscale.server.http.middleware.head_requests import HeadMiddleware
 from anyscale.server.http.middleware.request_log import RequestLogMiddleware
 from anyscale.server.http.middleware.security_headers import SecurityHeadersMiddleware
-from anyscale.server.http.middleware.shutdown import ShutdownMiddleware
+from anyscale.server.http.middleware.shutdown import ShutdownMiddleware, finish_lifespan
 from anyscale.server.http.thread_pools import ThreadPools
 from anyscale.server.http.web import templating
 
@@ -60,7 +60,7 @@ def application(control_plane: ControlPlane) -> ASGIApp:
             *openapi.HANDLERS,
         ],
         dependencies=provide_each(_services(control_plane, pools, authenticator)),
-        middleware=[CsrfMiddleware()],
+        middleware=[ShutdownMiddleware(), CsrfMiddleware()],
         compression_config=CompressionConfig(backend="gzip", minimum_size=2048),
         exception_handlers=EXCEPTION_HANDLERS,
         lifespan=[partial(_lifespan, control_plane=control_plane)],
@@ -69,7 +69,7 @@ def application(control_plane: ControlPlane) -> ASGIApp:
         state=State({"authenticator": authenticator}),
         logging_config=None,
     )
-    inner = ShutdownMiddleware(HeadMiddleware(GzipRequestMiddleware(app)))
+    inner = HeadMiddleware(GzipRequestMiddleware(finish_lifespan(app)))
     tls_only = control_plane.settings.is_reached_by_tls
     return RequestLogMiddleware(SecurityHeadersMiddleware(inner, tls_only=tls_only))
 

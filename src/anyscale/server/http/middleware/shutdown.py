@@ -1,75 +1,49 @@
-"""A stop that does not wait: asyncio cancels what goes on, and no traceback tells of it."""
+"""A forced shutdown: after a second Ctrl-C, or a minute, asyncio cancels what still runs."""
 
 import asyncio
 from typing import Any
 
 from litestar.enums import ScopeType
+from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
-from msgspec import json
 
-from anyscale.api_schemas import ProblemDocument
 from anyscale.errors import ServerUnreachable
-from anyscale.server.http.errors import PROBLEM
-from anyscale.server.http.request_context import request_id
 
-__all__ = ["ShutdownMiddleware"]
+__all__ = ["ShutdownMiddleware", "finish_lifespan"]
 
 
-class ShutdownMiddleware:
-    """An application that ends in order, also where it is cut short.
+class ShutdownMiddleware(ASGIMiddleware):
+    """Answers a cancelled request with 503, which clients repeat, and without a traceback."""
 
-    That is after a second Ctrl-C, and when a stop has waited long enough.
+    scopes = (ScopeType.HTTP,)
 
-    Args:
-        application: the one that answers.
-    """
+    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
+        is_started = False
 
-    def __init__(self, application: ASGIApp) -> None:
-        self._application = application
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, or run from the start to the end."""
-        if scope["type"] == ScopeType.HTTP:
-            await self._answer(scope, receive, send)
-        else:
-            await self._application(scope, _ending(receive), send)
-
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        begun = False
-
-        async def sending(message: Message) -> None:
-            nonlocal begun
-            begun = True
+        async def send_and_note(message: Message) -> None:
+            nonlocal is_started
+            is_started = True
             await send(message)
 
         try:
-            await self._application(scope, receive, sending)
+            await next_app(scope, receive, send_and_note)
         except asyncio.CancelledError:
-            if not begun:
-                await _cut_off(send)
+            if not is_started:
+                detail = "the control plane was stopped over this request: make it again"
+                raise ServerUnreachable(detail) from None
 
 
-def _ending(receive: Receive) -> Receive:
-    """Let the application close what it has, as at any end."""
+def finish_lifespan(app: ASGIApp) -> ASGIApp:
+    """Let an application shut down in order when its lifespan is cancelled."""
 
-    async def received() -> Any:
-        try:
-            return await receive()
-        except asyncio.CancelledError:
-            return {"type": "lifespan.shutdown"}
+    async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
+        async def receive_shutdown() -> Any:
+            try:
+                return await receive()
+            except asyncio.CancelledError:
+                return {"type": "lifespan.shutdown"}
 
-    return received
+        is_request = scope["type"] == ScopeType.HTTP
+        await app(scope, receive if is_request else receive_shutdown, send)
 
-
-async def _cut_off(send: Send) -> None:
-    document = ProblemDocument(
-        title="Service Unavailable",
-        status=ServerUnreachable.status,
-        detail="the control plane was stopped over this request: make it again",
-        code=ServerUnreachable.code,
-        request_id=request_id(),
-    )
-    headers = [(b"content-type", PROBLEM.encode()), (b"connection", b"close")]
-    await send({"type": "http.response.start", "status": document.status, "headers": headers})
-    body = json.encode(document)
-    await send({"type": "http.response.body", "body": body, "more_body": False})
+    return wrapped
