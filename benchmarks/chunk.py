@@ -10,7 +10,7 @@ import msgspec
 
 from anyscale.api_schemas import UserChunk
 from anyscale.errors import BatchRefused
-from anyscale.server.http.api.user_bodies import checked_chunk, decoded_users
+from anyscale.server.http.api.user_bodies import check_chunk, decode_users
 from anyscale.user.validation import Policy
 from benchmarks.measuring import Cost, pairs, show, timed
 
@@ -58,7 +58,7 @@ def _ratio(body: bytes, right: bytes) -> float:
 
 def _checked(body: bytes) -> None:
     with suppress(BatchRefused):
-        checked_chunk(decoded_users(body, UserChunk, _POLICY).create_users, _POLICY)
+        check_chunk(decode_users(body, UserChunk, _POLICY).create_users, _POLICY)
 
 
 def _usual(work: Callable[[], object]) -> Cost:

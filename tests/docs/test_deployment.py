@@ -15,7 +15,7 @@ from tests.support.paths import ANYSCALE, ROOT
 from tests.support.ports import free_port
 from tests.support.server_process import run_server_process
 
-from anyscale.server.main import _GRACE
+from anyscale.server.main import _GRACE_SECONDS
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 UNIT = (ROOT / "deploy" / "musterroll.service").read_text(encoding="utf-8")
@@ -92,8 +92,8 @@ def test_docker_and_systemd_wait_longer_than_a_server_takes_to_stop() -> None:
     (seconds,) = re.findall(r"^TimeoutStopSec=(\d+)$", UNIT, re.MULTILINE)
     (docker,) = re.findall(r"docker run .*--stop-timeout (\d+)", GUIDE)
 
-    assert int(seconds) > _GRACE
-    assert int(docker) > _GRACE
+    assert int(seconds) > _GRACE_SECONDS
+    assert int(docker) > _GRACE_SECONDS
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/docs", "/v1/users", "/nowhere"])

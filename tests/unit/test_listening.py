@@ -3,11 +3,11 @@
 import socket
 from contextlib import closing
 
-from anyscale.server.main import _listening
+from anyscale.server.main import _listen
 
 
 def test_a_listening_socket_disables_nagles_algorithm() -> None:
-    with closing(_listening("127.0.0.1", 0)) as listening:
+    with closing(_listen("127.0.0.1", 0)) as listening:
         client = socket.create_connection(listening.getsockname())
         accepted, _ = listening.accept()
         with closing(client), closing(accepted):

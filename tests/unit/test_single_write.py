@@ -9,22 +9,22 @@ from typing import Any, cast
 
 import uvloop
 
-from anyscale.server.uvicorn_ext.single_write_protocol import _Joining
+from anyscale.server.uvicorn_ext.single_write_protocol import _JoiningTransport
 
 _SECONDS = 5.0
 
 
 class _Protocol(asyncio.Protocol):
-    def __init__(self, begin: Callable[[_Joining], object]) -> None:
+    def __init__(self, begin: Callable[[_JoiningTransport], object]) -> None:
         self._begin = begin
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         sending = cast("asyncio.Transport", transport)
-        self._begin(_Joining(sending, asyncio.get_running_loop()))
+        self._begin(_JoiningTransport(sending, asyncio.get_running_loop()))
 
 
 def told_by(
-    begin: Callable[[_Joining], object],
+    begin: Callable[[_JoiningTransport], object],
     client: Callable[[socket.socket], bytes],
     end: Callable[[], object] = lambda: None,
 ) -> bytes:
@@ -58,7 +58,7 @@ def test_writes_of_one_turn_of_the_loop_are_sent_together() -> None:
     has_some = threading.Event()
     too_early = []
 
-    def begin(joining: _Joining) -> None:
+    def begin(joining: _JoiningTransport) -> None:
         joining.write(b"head,")
         too_early.append(has_some.wait(0.2))  # a client that got the head would end it
         joining.write(b"body")
@@ -76,7 +76,7 @@ def test_a_large_write_is_sent_before_the_end_of_the_turn() -> None:
     has_some = threading.Event()
     in_time = []
 
-    def begin(joining: _Joining) -> None:
+    def begin(joining: _JoiningTransport) -> None:
         joining.write(b"a" * 50_000)
         joining.write(b"b" * 50_000)
         in_time.append(has_some.wait(_SECONDS))
@@ -93,7 +93,7 @@ def test_a_large_write_is_sent_before_the_end_of_the_turn() -> None:
 
 
 def test_buffered_writes_are_sent_before_the_connection_closes() -> None:
-    def begin(joining: _Joining) -> None:
+    def begin(joining: _JoiningTransport) -> None:
         joining.write(b"bye")
         joining.close()
 
@@ -101,9 +101,9 @@ def test_buffered_writes_are_sent_before_the_connection_closes() -> None:
 
 
 def test_nothing_is_written_to_a_closed_connection() -> None:
-    begun = list[_Joining]()
+    begun = list[_JoiningTransport]()
 
-    def begin(joining: _Joining) -> None:
+    def begin(joining: _JoiningTransport) -> None:
         begun.append(joining)
         joining.abort()
 

@@ -1,0 +1,6 @@
+"""The control plane: accounts, sign-in, batches and the audit log, in a server or embedded.
+
+`main` starts a server process, `control_plane` creates the services from the `settings`. `http`
+handles requests, `core` has the rules and `store` the databases; each uses the next one alone. The
+client opens a control plane by `transport.embedded` and by the commands of `anyscale server`.
+"""

@@ -22,85 +22,85 @@ __all__ = ["asgi", "serve"]
 
 _log = logging.getLogger("anyscale.server")
 
-#: seconds that a stop waits for what was begun
-_GRACE = 60
+#: seconds that a shutdown waits for requests in progress
+_GRACE_SECONDS = 60
 
-#: Seconds after which a thread that computes lets another one go on. By Python's own 5 ms, whoever
-#: asks for the server's health waits that long while a page is checked.
-_TURN = 0.0002
+#: Seconds after which a computing thread gives up the interpreter. With Python's 5 ms, a request
+#: for the server's health waits that long while a chunk of users is checked.
+_SWITCH_SECONDS = 0.0002
 
 
 def asgi() -> Any:
-    """Make the application of one server process, as the environment says."""
+    """Create the application of one server process from the environment."""
     from anyscale.server.http.app import application
     from anyscale.server.logging_config import configure_logging
-    from anyscale.server.uvicorn_ext.workers import hear_interrupts
+    from anyscale.server.uvicorn_ext.workers import unblock_interrupts
 
-    hear_interrupts()
+    unblock_interrupts()
     configure_logging()
-    sys.setswitchinterval(_TURN)
+    sys.setswitchinterval(_SWITCH_SECONDS)
     settings = Settings.from_environment(os.environ, served=True)
-    made = application(ControlPlane(settings, hash_in_processes=True))
-    # What is there now stays: looking through it for what could go took 20 ms each time.
+    app = application(ControlPlane(settings, hash_in_processes=True))
+    # Modules and routes stay for ever: a garbage collection that visited them took 20 ms.
     gc.collect()
     gc.freeze()
-    return made
+    return app
 
 
 def serve(host: str, port: int, workers: int) -> int:
-    """Answer until a signal ends it; then finish what was begun.
+    """Serve until a signal arrives, then finish the requests in progress.
 
     Args:
         host: the address to listen at.
-        port: likewise; 0 for any that is free.
-        workers: processes that answer.
+        port: of the address; 0 for any free port.
+        workers: number of processes.
 
     Returns:
         The exit status.
 
     Raises:
-        ConfigError: a setting is wrong, or the address is not free.
+        ConfigError: a setting is wrong, or the address is in use.
         StoreUnavailable: the database cannot be opened.
     """
     from anyscale.server.logging_config import configure_logging
 
     configure_logging()
     _prepare()
-    listening = _listening(host, port)
-    noted = _noted()
-    with tempfile.TemporaryDirectory() as figures:
+    listening = _listen(host, port)
+    signals = _record_signals()
+    with tempfile.TemporaryDirectory() as metrics:
         if workers > 1:
-            os.environ["PROMETHEUS_MULTIPROC_DIR"] = figures
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics
         address = f"{host}:{listening.getsockname()[1]}"
         _log.info("listening", extra={"address": address, "workers": workers})
-        return _run(listening, workers, noted)
+        return _run(listening, workers, signals)
 
 
 def _prepare() -> None:
-    """Find out now what would else end each process, and bring the schema up."""
-    plane = ControlPlane(Settings.from_environment(os.environ, served=True))
+    """Migrate the database, and report now what would stop each worker."""
+    control_plane = ControlPlane(Settings.from_environment(os.environ, served=True))
     try:
-        if not plane.tokens.any_exists():
+        if not control_plane.tokens.any_exists():
             _log.warning("no token yet: make one by `anyscale server create-token`")
-        plane.audit_log.log_head()
+        control_plane.audit_log.log_head()
     finally:
-        plane.close()
+        control_plane.close()
 
 
-def _listening(host: str, port: int) -> socket.socket:
+def _listen(host: str, port: int) -> socket.socket:
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listening = socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
         raise ConfigError(f"cannot listen at {host}:{port}: {_reason(error)}") from None
-    # Each connection inherits it, whatever the event loop sets. Without it the body of an answer
-    # waits until the client says that it has the headers: 40 ms.
+    # Accepted connections inherit it, whatever the event loop sets. Without it the kernel delays
+    # the end of a response until the client acknowledges the start: 40 ms.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     listening.set_inheritable(True)
     return listening
 
 
-_REASONS = {
+_ADVICE = {
     errno.EADDRINUSE: "another program listens there: end it, or choose another --port",
     errno.EADDRNOTAVAIL: "it is no address of this machine: choose another --host",
     errno.EACCES: "this user may not take the port: choose a --port from 1024 on",
@@ -108,40 +108,40 @@ _REASONS = {
 
 
 def _reason(error: OSError) -> str:
-    # Python adds the address, which is said already.
-    said = str(error.strerror).partition(" (while")[0]
-    mend = _REASONS.get(error.errno or 0)
-    return f"{said}: {mend}" if mend else said
+    # Python adds the address, which the message has already.
+    reason = str(error.strerror).partition(" (while")[0]
+    advice = _ADVICE.get(error.errno or 0)
+    return f"{reason}: {advice}" if advice else reason
 
 
-def _noted() -> list[int]:
-    """Note from now on each signal that asks for an end, and let none of them interrupt."""
-    noted: list[int] = []
-    _take_signals(noted.append)
-    return noted
+def _record_signals() -> list[int]:
+    """Record the signals that ask for a shutdown, instead of being interrupted by them."""
+    signals: list[int] = []
+    _handle_signals(signals.append)
+    return signals
 
 
-def _take_signals(take: Callable[[int], object]) -> None:
+def _handle_signals(handle: Callable[[int], object]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda number, _: take(number))
+        signal.signal(number, lambda number, _: handle(number))
 
 
-def _run(listening: socket.socket, workers: int, noted: list[int]) -> int:
-    # uvicorn has the signals while it runs. It raises those that it caught once more when it has
-    # stopped, which is no failure.
+def _run(listening: socket.socket, workers: int, signals: list[int]) -> int:
+    # uvicorn handles signals while it runs, and raises them again after its shutdown; the handlers
+    # from before then ignore them.
     from uvicorn import Server
 
-    from anyscale.server.uvicorn_ext.workers import Workers
+    from anyscale.server.uvicorn_ext.workers import SupervisedWorkers
 
     config = _config(workers)
     if workers > 1:
-        supervisor = Workers(config, [listening])
-        supervisor.signal_queue += noted
+        supervisor = SupervisedWorkers(config, [listening])
+        supervisor.signal_queue += signals
         supervisor.run()
         return 0
     server = Server(config)
-    _take_signals(lambda _: setattr(server, "should_exit", True))
-    if noted:
+    _handle_signals(lambda _: setattr(server, "should_exit", True))
+    if signals:
         server.should_exit = True
     server.run(sockets=[listening])
     return 0 if server.started else 1
@@ -155,12 +155,12 @@ def _config(workers: int) -> "Config":
     return Config(
         "anyscale.server.main:asgi",
         factory=True,
-        # The reader of requests that bounds what stands before a body, and refuses what is unclear.
+        # Based on h11, which limits the size of headers, and refuses ambiguous requests.
         http=SingleWriteH11Protocol,
         loop="uvloop",
         workers=workers,
         log_config=None,
         access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=_GRACE,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
     )

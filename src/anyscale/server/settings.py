@@ -1,4 +1,4 @@
-"""What an operator may set, by the environment. The only reader of the server's variables."""
+"""The settings of a control plane, from environment variables. The only module that reads them."""
 
 import os
 from collections.abc import Mapping
@@ -32,19 +32,19 @@ class Settings(Struct, frozen=True, kw_only=True):
     #: Whether batches may be created at all.
     batch_create: bool = True
     policy: Policy = Policy()
-    #: Where people reach the control plane: `https://accounts.example.com`.
+    #: The address at which users reach the control plane: `https://accounts.example.com`.
     public_url: str | None = None
-    #: The identity provider by which people sign in; None if there is none.
+    #: The identity provider at which users sign in; None if there is none.
     provider: IdentityProvider | None = None
-    #: days after which a one-time link is no good
+    #: days after which a one-time link expires
     link_days: int = 7
-    #: days after which a password that an administrator gave is no good, if it was not changed
+    #: days after which a password that an administrator set expires, unless it was changed
     initial_password_days: int = 30
-    #: days after which an open batch that nobody touched is dropped
+    #: days after the last request after which an open batch expires
     batch_expiry_days: int = 7
-    #: days for which it is kept which entries of a batch were passed over, and what was dropped
+    #: days for which conflicts of published batches, and dropped batches, are stored
     report_days: int = 90
-    #: days for which entries of the trail are kept; None for ever
+    #: days for which audit entries are stored; None for ever
     audit_days: int | None = None
 
     def __repr__(self) -> str:
@@ -55,11 +55,11 @@ class Settings(Struct, frozen=True, kw_only=True):
         """Read the settings.
 
         Args:
-            environment: that holds them.
-            served: whether they are a server's: only a server works on PostgreSQL.
+            environment: the variables.
+            served: whether they are for a server: only a server supports PostgreSQL.
 
         Raises:
-            ConfigError: naming the variable that is wrong and what it may hold.
+            ConfigError: a variable is wrong; the message has its name and its valid values.
         """
         return cls(
             database=_database(environment, served=served),
@@ -84,19 +84,19 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     @property
     def sso(self) -> bool:
-        """Whether there is an identity provider, by which SSO users come in."""
+        """Whether there is an identity provider, at which SSO users sign in."""
         return self.provider is not None
 
     @property
     def is_reached_by_tls(self) -> bool:
-        """Whether the operator has said that people come by TLS."""
+        """Whether users reach the control plane by TLS alone, as its public address says."""
         return (self.public_url or "").startswith("https://")
 
     def address(self) -> str:
-        """Give where people reach the control plane.
+        """Return the address at which users reach the control plane.
 
         Raises:
-            ConfigError: the operator has not said.
+            ConfigError: it is not set.
         """
         if self.public_url is None:
             raise ConfigError(
@@ -124,7 +124,7 @@ def _database(environment: Mapping[str, str], *, served: bool) -> Path | str:
     if scheme in ("postgresql", "postgres"):
         if served:
             return url
-        # Not the URL: it may hold a password.
+        # Without the URL, which may contain a password.
         raise ConfigError(
             "ANYSCALE_DATABASE_URL names a PostgreSQL database, and PostgreSQL needs a server, "
             "so that nobody passes its tokens by: set ANYSCALE_HOST and ANYSCALE_CLI_TOKEN, "
@@ -179,7 +179,7 @@ def _secret(environment: Mapping[str, str], name: str) -> str | None:
         return None
     try:
         with Path(path).open(encoding="ascii") as file:
-            # A group may read it: so secrets are mounted into containers.
+            # A group may read it, as of secrets that are mounted into a container.
             if os.fstat(file.fileno()).st_mode & 0o037:
                 raise ConfigError(f"{name}: others can read {path}: run `chmod 600 {path}`")
             text = file.read(_SECRET_LENGTH + 1).strip()
@@ -195,7 +195,7 @@ def _secret(environment: Mapping[str, str], name: str) -> str | None:
 def _domains(environment: Mapping[str, str], name: str) -> list[str]:
     given = [text.strip() for text in environment.get(name, "").split(",")]
     try:
-        # By the same rules as the addresses that are compared with them.
+        # By the rules of the email addresses that they are compared with.
         return [email_key(f"x@{text}").partition("@")[2] for text in given if text]
     except ValueError:
         raise ConfigError(f"{name} must be domains with commas between: example.com") from None

@@ -15,7 +15,7 @@ from tests.support.users import POLICY
 
 from anyscale.api_schemas import BatchCreate, LookUp, UserChunk
 from anyscale.errors import BatchRefused, Problem, RequestInvalid, TooLarge
-from anyscale.server.http.api.user_bodies import checked_users, decoded_users
+from anyscale.server.http.api.user_bodies import check_users, decode_users
 from anyscale.server.http.middleware.gzip_requests import MAX_BODY
 from anyscale.user.validation import Policy
 
@@ -35,7 +35,7 @@ def test_a_body_with_any_users_is_decoded_or_refused_by_field(users: list[Any], 
     body = json.dumps({"create_users": users}).encode()
     problems: list[Problem] = []
     try:
-        read = decoded_users(body, kind, POLICY)
+        read = decode_users(body, kind, POLICY)
     except BatchRefused as refused:
         problems = refused.problems
     else:
@@ -48,13 +48,13 @@ def test_a_body_with_any_users_is_decoded_or_refused_by_field(users: list[Any], 
 @given(st.binary(max_size=60), st.sampled_from([BatchCreate, UserChunk, LookUp]))
 def test_a_body_of_any_octets_is_decoded_or_refused(body: bytes, kind: Any) -> None:
     with pytest.raises((RequestInvalid, BatchRefused)):
-        decoded_users(body, kind, POLICY)
+        decode_users(body, kind, POLICY)
 
 
 def test_each_wrong_value_is_named() -> None:
     users = [{"name": 1, "email": "foo", "pasword": "secret"}, {"email": "a@x.org"}, 7]
     with pytest.raises(BatchRefused) as refused:
-        decoded_users(json.dumps({"create_users": users}).encode(), BatchCreate, POLICY)
+        decode_users(json.dumps({"create_users": users}).encode(), BatchCreate, POLICY)
     assert {(p.index, p.field, p.code) for p in refused.value.problems} == {
         (0, "name", "type"),
         (0, "pasword", "unknown_key"),
@@ -67,9 +67,9 @@ def test_each_wrong_value_is_named() -> None:
 
 def test_the_rules_are_the_same_as_in_the_client() -> None:
     users = [{"name": "a", "email": "a@x.org", "password": "short"}, {"name": " ", "email": "b"}]
-    read = decoded_users(json.dumps({"create_users": users}).encode(), BatchCreate, POLICY)
+    read = decode_users(json.dumps({"create_users": users}).encode(), BatchCreate, POLICY)
     with pytest.raises(BatchRefused) as refused:
-        checked_users(read.create_users, Policy())
+        check_users(read.create_users, Policy())
     assert [(p.index, p.field) for p in refused.value.problems] == [
         (0, "password"),
         (1, "name"),
@@ -80,7 +80,7 @@ def test_the_rules_are_the_same_as_in_the_client() -> None:
 def test_too_many_users_are_refused_before_they_are_checked() -> None:
     for user in ({"name": "a", "email": "a@x.org"}, {"name": 1}):
         with pytest.raises(TooLarge):
-            decoded_users(json.dumps({"create_users": [user] * 4}).encode(), UserChunk, POLICY)
+            decode_users(json.dumps({"create_users": [user] * 4}).encode(), UserChunk, POLICY)
 
 
 # Over HTTP

@@ -1,29 +1,30 @@
-"""Several processes that answer, each of which ends in order when Ctrl-C comes while it starts."""
+"""Worker processes that shut down in order when Ctrl-C comes while they start."""
 
 import signal
 from multiprocessing import resource_tracker
 
 from uvicorn.supervisors import Multiprocess
 
-__all__ = ["Workers", "hear_interrupts"]
+__all__ = ["SupervisedWorkers", "unblock_interrupts"]
 
 
-class Workers(Multiprocess):
-    """uvicorn's processes. A terminal tells Ctrl-C to each, and one that starts would die of it.
+class SupervisedWorkers(Multiprocess):
+    """uvicorn's worker processes.
 
-    Whoever starts them holds it back meanwhile, and a process begins with what holds who starts it.
+    A terminal sends SIGINT to each process of the group, and a worker that still starts would die
+    of it. So SIGINT is blocked in the supervisor while workers start; a child inherits the mask.
     """
 
     def init_processes(self) -> None:
-        """Start them."""
-        resource_tracker.ensure_running()  # at its own start it lets through what is held back
+        """Start the workers."""
+        resource_tracker.ensure_running()  # its own start unblocks SIGINT
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             super().init_processes()
         finally:
-            hear_interrupts()
+            unblock_interrupts()
 
 
-def hear_interrupts() -> None:
-    """Take Ctrl-C from now on, and what was held back until now."""
+def unblock_interrupts() -> None:
+    """Receive SIGINT from now on, and also a blocked one."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})

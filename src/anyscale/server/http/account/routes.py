@@ -17,8 +17,8 @@ from anyscale.server.http.account.schemas import (
     current_user,
     session_info,
 )
-from anyscale.server.http.api.user_bodies import decoded
 from anyscale.server.http.authentication import SESSION_AUTHENTICATION, require_own_password
+from anyscale.server.http.bodies import decode
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.errors import error_responses
 from anyscale.server.http.login.routes import SMALL_BODY, create_login_response
@@ -50,7 +50,7 @@ async def get_me(request: UserRequest) -> CurrentUser:
 async def change_password(
     request: UserRequest, login: NamedDependency[LoginFlows]
 ) -> Response[LoginResponse]:
-    body = decoded(await request.body(), ChangePasswordRequest)
+    body = decode(await request.body(), ChangePasswordRequest)
     result = await login.change_password(
         request, request.user, body.current_password, body.new_password
     )

@@ -14,8 +14,8 @@ from anyscale.server.http.account.schemas import (
     TokenList,
     token_info,
 )
-from anyscale.server.http.api.user_bodies import decoded
 from anyscale.server.http.authentication import require_own_password
+from anyscale.server.http.bodies import decode
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.errors import error_responses
 from anyscale.server.http.thread_pools import ThreadPools
@@ -53,7 +53,7 @@ async def create_token(
     tokens: NamedDependency[TokenService],
     pools: NamedDependency[ThreadPools],
 ) -> CreatedToken:
-    body = decoded(await request.body(), CreateTokenRequest)
+    body = decode(await request.body(), CreateTokenRequest)
     user_id = request.user.account.user_id
     create = partial(tokens.create_personal, user_id, body.name, body.expires_days)
     secret, token = await pools.read.run(create)

@@ -23,7 +23,8 @@ from anyscale.server.core.batches.records import MAX_POSITION
 from anyscale.server.core.batches.service import BatchService
 from anyscale.server.core.users.password_links import PasswordLinkService
 from anyscale.server.http.api.parameters import AfterUser, BatchId, IdempotencyKey, PageOfUsers
-from anyscale.server.http.api.user_bodies import checked_chunk, decoded, decoded_users
+from anyscale.server.http.api.user_bodies import check_chunk, decode_users
+from anyscale.server.http.bodies import decode
 from anyscale.server.http.dependencies import OwnerRequest
 from anyscale.server.http.errors import error_responses
 from anyscale.server.http.metrics import BATCHES, HASHES, USERS
@@ -107,8 +108,8 @@ def _claim(batches: BatchService, batch_id: str, number: int, body: bytes) -> Re
     policy = batches.available_policy()
     if (number + 1) * policy.chunk_users > MAX_POSITION:
         raise TooLarge(f"a batch has at most {MAX_POSITION} users")
-    chunk = decoded_users(body, UserChunk, policy)
-    users = checked_chunk(chunk.create_users, policy, number * policy.chunk_users)
+    chunk = decode_users(body, UserChunk, policy)
+    users = check_chunk(chunk.create_users, policy, number * policy.chunk_users)
     return batches.claim(batch_id, number, users)
 
 
@@ -130,15 +131,15 @@ async def hash_passwords(
 
 
 def _hash(batches: BatchService, batch_id: str, body: bytes) -> int:
-    chunk = _decoded_passwords(body, batches.policy.chunk_passwords)
+    chunk = _decode_passwords(body, batches.policy.chunk_passwords)
     pairs = [(position, normalized(password)) for position, password in chunk.passwords]
     stored = batches.hash(batch_id, pairs)
     HASHES.inc(stored)
     return stored
 
 
-def _decoded_passwords(body: bytes, limit: int) -> PasswordChunk:
-    chunk = decoded(body, PasswordChunk)
+def _decode_passwords(body: bytes, limit: int) -> PasswordChunk:
+    chunk = decode(body, PasswordChunk)
     if len(chunk.passwords) > limit:
         raise TooLarge(f"{len(chunk.passwords)} passwords are more than a chunk: {limit}")
     problems = [

@@ -1,67 +1,53 @@
-"""Bodies of requests: read within a bound, and checked for all of their problems at once."""
+"""Request bodies with users: decoded and validated, with all problems of all users at once."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import msgspec
 
 from anyscale.api_schemas import BatchCreate, ChunkUser, LookUp, NewUser, UserChunk
-from anyscale.errors import BatchRefused, Problem, RequestInvalid, TooLarge
+from anyscale.errors import BatchRefused, Problem, TooLarge
+from anyscale.server.http.bodies import DECODE_ERRORS, invalid_body
 from anyscale.user.passwords import normalized
 from anyscale.user.validation import CheckedUser, Policy, check, find_faults
 
-__all__ = ["checked_chunk", "checked_users", "decoded", "decoded_users", "passwords_of"]
+__all__ = ["check_chunk", "check_users", "decode_users", "passwords_of"]
 
-Body = TypeVar("Body")
 UsersBody = TypeVar("UsersBody", BatchCreate, UserChunk, LookUp)
 
 _USERS = "create_users"
 
-#: of one user that are named; more would only fill the answer
+#: unknown keys that are reported for one user
 _UNKNOWN_KEYS = 10
 
-_KINDS: dict[type[Any], type[NewUser | ChunkUser]] = {
+_USER_TYPES: dict[type[Any], type[NewUser | ChunkUser]] = {
     BatchCreate: NewUser,
     UserChunk: ChunkUser,
     LookUp: ChunkUser,
 }
 
 
-def decoded(body: bytes, kind: type[Body]) -> Body:
-    """Read JSON of a kind.
+def decode_users(body: bytes, kind: type[UsersBody], policy: Policy) -> UsersBody:
+    """Decode a body with users.
 
     Raises:
-        RequestInvalid: it is not.
-    """
-    try:
-        return msgspec.json.decode(body, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise RequestInvalid(f"the body is not what this call takes: {error}") from None
-
-
-def decoded_users(body: bytes, kind: type[UsersBody], policy: Policy) -> UsersBody:
-    """Read JSON with users; of those that are wrong, name everything that is.
-
-    Raises:
-        BatchRefused: values of users are missing, unknown or of a wrong kind.
-        RequestInvalid: it is no JSON, or wrong but for the users.
+        BatchRefused: values of users are missing, unknown or of a wrong type.
+        RequestInvalid: it is no JSON, or a value outside of the users is wrong.
         TooLarge: it has more users than a chunk.
     """
     try:
-        found = msgspec.json.decode(body, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise _everything_wrong(body, kind, policy) or RequestInvalid(
-            f"the body is not what this call takes: {error}"
-        ) from None
-    _check_count(found.create_users, policy)
-    return found
+        decoded = msgspec.json.decode(body, type=kind)
+    except DECODE_ERRORS as error:
+        raise _all_problems(body, kind, policy) or invalid_body(error) from None
+    _check_count(decoded.create_users, policy)
+    return decoded
 
 
-def checked_users(users: Sequence[NewUser], policy: Policy) -> list[CheckedUser]:
-    """Check users by the rules.
+def check_users(users: Sequence[NewUser], policy: Policy) -> list[CheckedUser]:
+    """Validate users with their passwords.
 
     Raises:
-        BatchRefused: naming everything that is wrong.
+        BatchRefused: with the problems of all users.
     """
     checked = [
         check(
@@ -75,7 +61,7 @@ def checked_users(users: Sequence[NewUser], policy: Policy) -> list[CheckedUser]
         )
         for user in users
     ]
-    return _all_right(checked, users, policy)
+    return _require_valid(checked, users, policy)
 
 
 def passwords_of(users: Sequence[NewUser]) -> list[tuple[int, str]]:
@@ -83,41 +69,46 @@ def passwords_of(users: Sequence[NewUser]) -> list[tuple[int, str]]:
     return [(at, normalized(user.password)) for at, user in enumerate(users) if user.password]
 
 
-def checked_chunk(users: Sequence[ChunkUser], policy: Policy, first: int = 0) -> list[CheckedUser]:
-    """Check users whose passwords come later.
+def check_chunk(users: Sequence[ChunkUser], policy: Policy, first: int = 0) -> list[CheckedUser]:
+    """Validate users whose passwords come in another request.
 
     Args:
-        users: of a chunk.
-        policy: the control plane's.
-        first: the position of the first of them.
+        users: of the chunk.
+        policy: of the control plane.
+        first: the position of the first user in the batch.
 
     Raises:
-        BatchRefused: naming everything that is wrong.
+        BatchRefused: with the problems of all users.
     """
     checked = [
         check(user.name, user.email, None, user.is_sso_user, user.lastname, user.title, policy)
         for user in users
     ]
-    right = _all_right(checked, users, policy, first)
+    valid = _require_valid(checked, users, policy, first)
     if policy.sso_only:
         _refuse_passwords(users, first)
     return [
         msgspec.structs.replace(one, has_password=True) if user.has_password else one
-        for one, user in zip(right, users, strict=True)
+        for one, user in zip(valid, users, strict=True)
     ]
 
 
-def _all_right(
+def _require_valid(
     checked: Sequence[CheckedUser | None],
     users: Sequence[NewUser] | Sequence[ChunkUser],
     policy: Policy,
     first: int = 0,
 ) -> list[CheckedUser]:
-    right = [user for user in checked if user is not None]
-    if len(right) == len(checked):
-        return right
-    wrong = [at for at, user in enumerate(checked) if user is None]
-    raise BatchRefused([p for at in wrong for p in _faults(first + at, _plain(users[at]), policy)])
+    valid = [user for user in checked if user is not None]
+    if len(valid) == len(checked):
+        return valid
+    problems = [
+        problem
+        for at, (user, result) in enumerate(zip(users, checked, strict=True), first)
+        if result is None
+        for problem in _faults(at, msgspec.structs.asdict(user), policy)
+    ]
+    raise BatchRefused(problems)
 
 
 def _refuse_passwords(users: Sequence[ChunkUser], first: int) -> None:
@@ -131,10 +122,6 @@ def _refuse_passwords(users: Sequence[ChunkUser], first: int) -> None:
         raise BatchRefused(problems)
 
 
-def _plain(user: NewUser | ChunkUser) -> dict[str, Any]:
-    return msgspec.structs.asdict(user)
-
-
 def _faults(index: int, fields: dict[str, Any], policy: Policy) -> list[Problem]:
     known = {key: value for key, value in fields.items() if key != "has_password"}
     return [
@@ -143,14 +130,14 @@ def _faults(index: int, fields: dict[str, Any], policy: Policy) -> list[Problem]
     ]
 
 
-def _everything_wrong(
+def _all_problems(
     body: bytes, kind: type[UsersBody], policy: Policy
 ) -> BatchRefused | TooLarge | None:
-    """Look at each value of a body that is not of its kind, rather than at the first one only."""
+    """Validate each value by itself, since msgspec stops at the first wrong one."""
     try:
         raw: Any = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None  # it is no JSON, though it may begin as such
+    except DECODE_ERRORS:
+        return None
     users: Any = raw.get(_USERS) if isinstance(raw, dict) else None
     if not isinstance(users, list):
         return None
@@ -159,39 +146,40 @@ def _everything_wrong(
     except TooLarge as error:
         return error
     first = raw.get("first", 0)
-    first = first if isinstance(first, int) else 0
     problems = [
         problem
-        for index, user in enumerate(users, first)
-        for problem in _wrong_values(index, user, _KINDS[kind], policy)
+        for index, user in enumerate(users, first if isinstance(first, int) else 0)
+        for problem in _problems_of(index, user, _USER_TYPES[kind], policy)
     ]
     return BatchRefused(problems) if problems else None
 
 
-def _wrong_values(
+def _problems_of(
     index: int, user: Any, kind: type[NewUser | ChunkUser], policy: Policy
 ) -> Iterable[Problem]:
     if not isinstance(user, dict):
         yield Problem(index=index, code="type", detail="a user is an object with keys and values")
         return
-    kinds = {field.name: field for field in msgspec.structs.fields(kind)}
-    right, unknown = {}, 0
-    for key, value in user.items():
-        if key not in kinds and unknown == _UNKNOWN_KEYS:
-            continue
-        if key not in kinds:
-            unknown += 1
-            detail = f"is no key of a user; there are {', '.join(kinds)}"
-            yield Problem(index=index, field=str(key)[:64], code="unknown_key", detail=detail)
-        elif not _is_of(value, kinds[key].type):
-            detail = f"must be {_named(kinds[key].type)}"
-            yield Problem(index=index, field=key, code="type", detail=detail)
+    fields = {field.name: field for field in msgspec.structs.fields(kind)}
+    yield from _unknown_keys(index, user, list(fields))
+    valid = {}
+    for name, field in fields.items():
+        if name not in user:
+            if field.required:
+                yield Problem(index=index, field=name, code="required", detail="is missing")
+        elif _is_of(user[name], field.type):
+            valid[name] = user[name]
         else:
-            right[key] = value
-    for name, field in kinds.items():
-        if field.required and name not in user:
-            yield Problem(index=index, field=name, code="required", detail="is missing")
-    yield from _faults(index, right, policy)
+            detail = f"must be {_describe(field.type)}"
+            yield Problem(index=index, field=name, code="type", detail=detail)
+    yield from _faults(index, valid, policy)
+
+
+def _unknown_keys(index: int, user: dict[str, Any], known: list[str]) -> Iterator[Problem]:
+    detail = f"is no key of a user; there are {', '.join(known)}"
+    unknown = [key for key in user if key not in known]
+    for key in unknown[:_UNKNOWN_KEYS]:
+        yield Problem(index=index, field=key[:64], code="unknown_key", detail=detail)
 
 
 def _is_of(value: Any, kind: Any) -> bool:
@@ -202,7 +190,7 @@ def _is_of(value: Any, kind: Any) -> bool:
     return True
 
 
-def _named(kind: Any) -> str:
+def _describe(kind: Any) -> str:
     if kind is bool:
         return "true or false"
     return "a text" if kind is str else "a text or null"

@@ -11,7 +11,7 @@ from anyscale.server.core.authorization import Principal
 from anyscale.server.core.users.lifecycle import UserLifecycle
 from anyscale.server.core.users.password_links import PasswordLinkService
 from anyscale.server.http.api.parameters import UserId
-from anyscale.server.http.api.user_bodies import decoded
+from anyscale.server.http.bodies import decode
 from anyscale.server.http.dependencies import OwnerRequest
 from anyscale.server.http.errors import error_responses
 from anyscale.server.http.thread_pools import ThreadPools
@@ -100,7 +100,7 @@ async def create_links(
 
 
 def _create_links(links: PasswordLinkService, body: bytes, caller: Principal) -> PasswordLinks:
-    return PasswordLinks(links.create(decoded(body, SetPasswordLinks).user_ids, caller))
+    return PasswordLinks(links.create(decode(body, SetPasswordLinks).user_ids, caller))
 
 
 def router() -> Router:

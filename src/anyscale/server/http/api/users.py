@@ -16,9 +16,9 @@ from anyscale.server.core.batches.service import BatchService
 from anyscale.server.core.users.queries import UserQueries
 from anyscale.server.http.api.parameters import AfterUser, IdempotencyKey
 from anyscale.server.http.api.user_bodies import (
-    checked_chunk,
-    checked_users,
-    decoded_users,
+    check_chunk,
+    check_users,
+    decode_users,
     passwords_of,
 )
 from anyscale.server.http.dependencies import OwnerRequest
@@ -64,8 +64,8 @@ async def create_users(
 
 def _create(batches: BatchService, body: bytes, key: str | None, caller: Principal) -> BatchCreated:
     policy = batches.available_policy()
-    batch = decoded_users(body, BatchCreate, policy)
-    users, passwords = checked_users(batch.create_users, policy), passwords_of(batch.create_users)
+    batch = decode_users(body, BatchCreate, policy)
+    users, passwords = check_users(batch.create_users, policy), passwords_of(batch.create_users)
     if len(users) > policy.small_users or len(passwords) > policy.small_passwords:
         raise TooLarge(
             f"one call takes {policy.small_users} users and {policy.small_passwords} passwords: "
@@ -109,8 +109,8 @@ async def look_up(
 
 
 def _look_up(batches: BatchService, body: bytes) -> Conflicts:
-    chunk = decoded_users(body, LookUp, batches.policy)
-    users = checked_chunk(chunk.create_users, batches.policy, chunk.first)
+    chunk = decode_users(body, LookUp, batches.policy)
+    users = check_chunk(chunk.create_users, batches.policy, chunk.first)
     return Conflicts(batches.look_up(users, chunk.first))
 
 

@@ -9,8 +9,8 @@ from litestar.di import NamedDependency
 from anyscale.server.core.login.password_login import LoginResult
 from anyscale.server.core.login.sessions import SessionService
 from anyscale.server.core.users.password_links import secret_of
-from anyscale.server.http.api.user_bodies import decoded
 from anyscale.server.http.authentication import SESSION_AUTHENTICATION
+from anyscale.server.http.bodies import decode
 from anyscale.server.http.cookies import SESSION, expired_cookie, login_cookies
 from anyscale.server.http.dependencies import AnyRequest, UserRequest
 from anyscale.server.http.errors import error_responses
@@ -39,7 +39,7 @@ SMALL_BODY = 16 * 1024
 async def sign_in(
     request: AnyRequest, login: NamedDependency[LoginFlows]
 ) -> Response[LoginResponse]:
-    credentials = decoded(await request.body(), LoginRequest)
+    credentials = decode(await request.body(), LoginRequest)
     result = await login.by_password(request, credentials.email, credentials.password)
     return create_login_response(result)
 
@@ -54,7 +54,7 @@ async def sign_in(
 async def set_password(
     request: AnyRequest, login: NamedDependency[LoginFlows]
 ) -> Response[LoginResponse]:
-    body = decoded(await request.body(), SetPasswordRequest)
+    body = decode(await request.body(), SetPasswordRequest)
     result = await login.by_link(request, secret_of(body.link), body.new_password)
     return create_login_response(result)
 

@@ -1,4 +1,4 @@
-"""HEAD: it tells what GET would tell, without the body (RFC 9110, 9.3.2)."""
+"""HEAD: the response to GET without its body (RFC 9110, 9.3.2). Litestar has no automatic HEAD."""
 
 from typing import Any
 
@@ -9,44 +9,42 @@ __all__ = ["HeadMiddleware"]
 
 
 class HeadMiddleware:
-    """An application that answers HEAD wherever it answers GET.
-
-    The server sends no body to who asks by HEAD, whatever it is given.
+    """Handles HEAD as GET. The server then sends no body, whatever the application sends.
 
     Args:
-        application: the one that answers.
+        app: the next application.
     """
 
-    def __init__(self, application: ASGIApp) -> None:
-        self._application = application
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
+        """Handle a request."""
         if scope["type"] != ScopeType.HTTP:
-            await self._application(scope, receive, send)
+            await self._app(scope, receive, send)
             return
 
-        async def sending(message: Message) -> None:
+        async def send_with_head(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [_allowing(*header) for header in message["headers"]]
+                message["headers"] = [_with_head(*header) for header in message["headers"]]
             await send(message)
 
-        # A copy: the server looks at its own to know whether a body is sent.
-        asked: Any = {**scope, "method": _as_get(scope["method"])}
+        # A copy: the server reads the method of its own scope to decide whether to send a body.
+        inner: Any = {**scope, "method": _without_head(scope["method"])}
         try:
-            await self._application(asked, receive, sending)
+            await self._app(inner, receive, send_with_head)
         finally:
-            scope["path_template"] = asked.get("path_template", "")
+            scope["path_template"] = inner.get("path_template", "")
 
 
-def _as_get(method: str) -> str:
+def _without_head(method: str) -> str:
     return HttpMethod.GET if method == HttpMethod.HEAD else method
 
 
-def _allowing(name: bytes, text: bytes) -> tuple[bytes, bytes]:
-    """Name HEAD beside GET, which is all that the framework knows of."""
+def _with_head(name: bytes, value: bytes) -> tuple[bytes, bytes]:
+    """Add HEAD to the header `Allow`, where the framework lists GET alone."""
     if name.lower() != b"allow":
-        return name, text
-    methods = set(text.split(b", "))
-    more = {b"HEAD"} if b"GET" in methods else set()
-    return name, b", ".join(sorted(methods | more))
+        return name, value
+    methods = set(value.split(b", "))
+    head = {b"HEAD"} if b"GET" in methods else set()
+    return name, b", ".join(sorted(methods | head))

@@ -1,0 +1,31 @@
+"""Decoding of request bodies as JSON."""
+
+from typing import TypeVar
+
+import msgspec
+
+from anyscale.errors import RequestInvalid
+
+__all__ = ["DECODE_ERRORS", "decode", "invalid_body"]
+
+Body = TypeVar("Body")
+
+#: What msgspec raises for a body that it cannot decode.
+DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+def decode(body: bytes, kind: type[Body]) -> Body:
+    """Decode a body.
+
+    Raises:
+        RequestInvalid: it is no JSON of this type.
+    """
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except DECODE_ERRORS as error:
+        raise invalid_body(error) from None
+
+
+def invalid_body(error: Exception) -> RequestInvalid:
+    """Create the error for a body that cannot be decoded."""
+    return RequestInvalid(f"the body is not what this call takes: {error}")
