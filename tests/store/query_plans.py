@@ -30,6 +30,9 @@ def explained(tx: Any, explain: str) -> Iterator[list[str]]:
         explain: `explain query plan` or `explain`.
     """
     driver = tx.connection.driver
-    explaining = _ExplainedConnection(driver.connection, explain)
-    driver.connection = explaining
-    yield explaining.plans
+    connection = driver.connection
+    driver.connection = explaining = _ExplainedConnection(connection, explain)
+    try:
+        yield explaining.plans
+    finally:
+        driver.connection = connection

@@ -91,10 +91,6 @@ class Store(Protocol):
     def is_blank(self) -> bool:
         """Whether the database has no schema yet, for example since its first use was killed."""
 
-    @property
-    def is_near(self) -> bool:
-        """Whether the database is a file of this machine."""
-
     def write(self) -> AbstractContextManager[Transaction]:
         """Start a transaction that may write. It commits at the end of the block."""
 

@@ -48,8 +48,6 @@ class PostgresStore:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    is_near = False
-
     @property
     def is_blank(self) -> bool:
         """See `interface.Store`."""

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 from anyscale.errors import StoreUnavailable
 from anyscale.server.store.schema_versions import NOTHING_YET, require_current, steps_of
@@ -53,7 +53,7 @@ class SqliteStore:
         self.path = path
         self._writing = threading.Lock()
         self._is_closed = False
-        self._idle: list[sqlite3.Connection] = []
+        self._idle: list[_Session] = []
         with _translated(path):
             if create:
                 _make_private(path)
@@ -61,9 +61,9 @@ class SqliteStore:
                 raise StoreUnavailable(f"{path}: {NOTHING_YET}")
             self._writer = self._connect()
             try:
-                self._set_up(create=create)
+                self._set_up(self._writer.connection, create=create)
             except BaseException:
-                self._writer.close()
+                self._writer.connection.close()
                 raise
 
     def __enter__(self) -> Self:
@@ -72,18 +72,16 @@ class SqliteStore:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    is_near = True
-
     @property
     def is_blank(self) -> bool:
         """See `interface.Store`."""
-        with self._reader() as connection, _translated(self.path):
-            return schema_version(connection) == 0
+        with self._reader() as session, _translated(self.path):
+            return schema_version(session.connection) == 0
 
     def ready(self) -> None:
         """See `interface.Store`."""
-        with self._reader() as connection, _translated(self.path):
-            found = schema_version(connection)
+        with self._reader() as session, _translated(self.path):
+            found = schema_version(session.connection)
         require_current(found, max(steps_of("sqlite")))
 
     def close(self) -> None:
@@ -96,7 +94,7 @@ class SqliteStore:
         self._is_closed = True
         self._close_idle()
         with self._writing:
-            self._writer.close()
+            self._writer.connection.close()
 
     @contextmanager
     def write(self) -> Iterator[SqlTransaction]:
@@ -108,25 +106,26 @@ class SqliteStore:
     @contextmanager
     def read(self) -> Iterator[SqlTransaction]:
         """See `interface.Store`."""
-        with self._reader() as connection:
-            yield from self._transaction(connection, "begin")
+        with self._reader() as session:
+            yield from self._transaction(session, "begin")
 
-    def _set_up(self, *, create: bool) -> None:
+    def _set_up(self, connection: sqlite3.Connection, *, create: bool) -> None:
         if create:
             with _lock_folder(self.path):
-                self._writer.execute("pragma journal_mode = wal")
-                migrate(self._writer)
-        elif schema_version(self._writer):
-            migrate(self._writer)
+                connection.execute("pragma journal_mode = wal")
+                migrate(connection)
+        elif schema_version(connection):
+            migrate(connection)
 
     def _transaction(
-        self, connection: sqlite3.Connection, begin: str, *, outcome_unknown: bool = False
+        self, session: "_Session", begin: str, *, outcome_unknown: bool = False
     ) -> Iterator[SqlTransaction]:
+        connection = session.connection
         try:
             with _translated(self.path):  # here nothing has begun yet
                 connection.execute(begin)
             with _translated(self.path, outcome_unknown=outcome_unknown):
-                yield _transaction_on(connection)
+                yield session.tx
                 connection.execute("commit")
         except BaseException:
             if connection.in_transaction:
@@ -134,35 +133,35 @@ class SqliteStore:
             raise
 
     @contextmanager
-    def _reader(self) -> Iterator[sqlite3.Connection]:
+    def _reader(self) -> Iterator["_Session"]:
         self._require_open()
-        connection = self._pop_idle() or self._connect_for_reading()
+        session = self._pop_idle() or self._connect_for_reading()
         try:
-            yield connection
+            yield session
         finally:
-            self._idle.append(connection)
+            self._idle.append(session)
             if self._is_closed:
                 self._close_idle()
 
-    def _pop_idle(self) -> sqlite3.Connection | None:
+    def _pop_idle(self) -> "_Session | None":
         try:
             return self._idle.pop()  # without a check first: another thread may take the last one
         except IndexError:
             return None
 
-    def _connect_for_reading(self) -> sqlite3.Connection:
+    def _connect_for_reading(self) -> "_Session":
         with _translated(self.path):
             return self._connect()
 
     def _close_idle(self) -> None:
-        while connection := self._pop_idle():
-            connection.close()
+        while session := self._pop_idle():
+            session.connection.close()
 
     def _require_open(self) -> None:
         if self._is_closed:
             raise StoreUnavailable(f"{self.path} is closed")
 
-    def _connect(self) -> sqlite3.Connection:
+    def _connect(self) -> "_Session":
         connection = sqlite3.connect(
             f"{self.path.absolute().as_uri()}?mode=rw",
             uri=True,
@@ -177,12 +176,16 @@ class SqliteStore:
         except BaseException:
             connection.close()
             raise
-        return connection
+        statements = Connection(SqliteDriver(connection))
+        tx = SqlTransaction(statements, SqliteUsers(statements, connection))
+        return _Session(connection, tx)
 
 
-def _transaction_on(sqlite: sqlite3.Connection) -> SqlTransaction:
-    connection = Connection(SqliteDriver(sqlite))
-    return SqlTransaction(connection, SqliteUsers(connection, sqlite))
+class _Session(NamedTuple):
+    """A connection, and the object for each of its transactions, one after the other."""
+
+    connection: sqlite3.Connection
+    tx: SqlTransaction
 
 
 def _make_private(path: Path) -> None:
