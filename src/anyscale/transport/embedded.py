@@ -71,13 +71,13 @@ class EmbeddedTransport:
         """The control plane, created if it does not exist."""
         from anyscale.server.control_plane import ControlPlane
 
-        plane = ControlPlane(self._settings)
+        control_plane = ControlPlane(self._settings)
         try:
-            plane.clean_up()
+            control_plane.clean_up()
         except BaseException:
-            plane.close()
+            control_plane.close()
             raise
-        return plane
+        return control_plane
 
     @property
     def _existing(self) -> "ControlPlane | None":
@@ -93,9 +93,9 @@ class EmbeddedTransport:
     @property
     def _listed(self) -> "ControlPlane | None":
         """The same for lists, with a notice where it is None: an empty list would look normal."""
-        if not (plane := self._existing):
+        if not (control_plane := self._existing):
             self.on_notice(f"There is no control plane yet at {self.where}")
-        return plane
+        return control_plane
 
     def _reader_for(self, batch_id: str) -> "ControlPlane":
         """Return the control plane for reading a batch.
@@ -103,8 +103,8 @@ class EmbeddedTransport:
         Raises:
             NotFound: it does not exist.
         """
-        if plane := self._existing:
-            return plane
+        if control_plane := self._existing:
+            return control_plane
         raise NotFound(f"there is no batch {batch_id}")
 
     def _writer_for(self, user_id: str = "") -> "ControlPlane":
@@ -175,9 +175,9 @@ class EmbeddedTransport:
         return self._reader_for(batch_id).batches.show(batch_id)
 
     def batches(self, *, open_only: bool, before: str, limit: int) -> list[Batch]:
-        if not (plane := self._listed):
+        if not (control_plane := self._listed):
             return []
-        return plane.batches.page(open_only=open_only, before=before, limit=limit)
+        return control_plane.batches.page(open_only=open_only, before=before, limit=limit)
 
     def created(self, batch_id: str, after: str, limit: int) -> list[AdminCreatedUser]:
         return self._reader_for(batch_id).batches.created(batch_id, after, limit)
@@ -185,17 +185,17 @@ class EmbeddedTransport:
     def users(
         self, *, email: str, name: str, suspended: bool = False, after: str, limit: int
     ) -> list[User]:
-        if not (plane := self._listed):
+        if not (control_plane := self._listed):
             return []
-        return plane.users.page(
+        return control_plane.users.page(
             email=email, name=name, suspended=suspended, after=after, limit=limit
         )
 
     def users_with_email(self, email: str) -> list[User]:
-        return plane.users.with_email(email) if (plane := self._listed) else []
+        return control_plane.users.with_email(email) if (control_plane := self._listed) else []
 
     def users_with_name(self, name: str) -> list[User]:
-        return plane.users.with_name(name) if (plane := self._listed) else []
+        return control_plane.users.with_name(name) if (control_plane := self._listed) else []
 
     def suspend(self, user_id: str) -> None:
         self._writer_for(user_id).lifecycle.suspend(user_id, self._caller)
@@ -218,13 +218,13 @@ class EmbeddedTransport:
         return self._reader_for(batch_id).links.without_credentials(batch_id, after, limit)
 
     def audit(self, after: int, limit: int) -> list[AuditEntry]:
-        return plane.audit_log.page(after, limit) if (plane := self._listed) else []
+        return control_plane.audit_log.page(after, limit) if (control_plane := self._listed) else []
 
     def cancel_retries(self) -> None:
         """Do nothing: no call is repeated here."""
 
     def close(self) -> None:
-        for plane in (self._reader, self.__dict__.pop("_writer", None)):
-            if plane:
-                plane.close()
+        for control_plane in (self._reader, self.__dict__.pop("_writer", None)):
+            if control_plane:
+                control_plane.close()
         self._reader = None
