@@ -16,6 +16,7 @@ __all__ = [
     "INTERRUPTED",
     "MOST_PROBLEMS",
     "exit_status_of",
+    "interrupted_message",
     "note_resumable",
     "say_interrupted",
     "say_problems",
@@ -71,8 +72,13 @@ def note_resumable() -> None:
 
 def say_interrupted() -> None:
     """Confirm an interrupt, and say how to go on."""
+    say(interrupted_message())
+
+
+def interrupted_message() -> str:
+    """Return the message of an interrupt."""
     rest = ": run the same command again to go on where it stopped" if _State.is_resumable else ""
-    say(f"interrupted{rest}")
+    return f"interrupted{rest}"
 
 
 def say_problems(error: BatchRefused) -> None:

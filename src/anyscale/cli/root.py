@@ -58,11 +58,15 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 
 
 def _exit_at_once(_number: int, _frame: FrameType | None) -> None:
-    from anyscale.cli.exit_status import INTERRUPTED, say_interrupted
+    from anyscale.cli.exit_status import INTERRUPTED, interrupted_message, say_interrupted
 
-    say_interrupted()
-    # Not sys.exit, which would wait for the threads, as the first Ctrl-C does.
-    os._exit(INTERRUPTED)
+    try:
+        say_interrupted()
+    except RuntimeError:  # the signal came inside a write to standard error, which is not reentrant
+        os.write(2, f"{interrupted_message()}\n".encode())
+    finally:
+        # Not sys.exit, which would wait for the threads, as the first Ctrl-C does.
+        os._exit(INTERRUPTED)
 
 
 @click.group(
