@@ -79,7 +79,7 @@ def test_entries_with_old_event_names_are_listed_and_verified(tmp_path: Path) ->
         for event in old + new:
             with store.write() as tx:
                 append(tx, "user:usr_1", event, "", {})
-        entries = AuditLog(store).page(0, 100)
+        entries = AuditLog(store).list(0, 100)
     assert [entry.event for entry in entries] == old + new
     verdict = verify(entries)
     assert (verdict.entries, verdict.fault) == (8, None)

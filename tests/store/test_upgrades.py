@@ -225,7 +225,7 @@ def test_the_client_finishes_the_open_batch_with_its_state_file(
 def test_the_audit_log_goes_on_from_the_noted_head(old: OldDatabase) -> None:
     with closing(control_plane(old)) as plane:
         plane.tokens.create("new", "owner", None, "local:root")
-        entries = plane.audit_log.page(0, 1_000)
+        entries = plane.audit_log.list(0, 1_000)
     verdict = audit_log.verify(entries, old.details["head"])
     assert verdict.fault is None
     events = [entry.event for entry in entries]

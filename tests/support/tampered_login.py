@@ -126,7 +126,7 @@ class TamperedLogin:
 
     def denial_reasons(self) -> list[str]:
         """List the reasons of refused sign-ins in the audit log."""
-        entries = self.control_plane.audit_log.page(0, 1_000)
+        entries = self.control_plane.audit_log.list(0, 1_000)
         denials = [entry for entry in entries if entry.event == "access.denied"]
         return [json.loads(entry.data)["reason"] for entry in denials]
 
@@ -157,7 +157,7 @@ class TamperedLogin:
         assert [self.count(table) for table in tables] == before
 
     def _assert_no_secret_logged(self, records: list[logging.LogRecord]) -> None:
-        audited = [entry.data for entry in self.control_plane.audit_log.page(0, 1_000)]
+        audited = [entry.data for entry in self.control_plane.audit_log.list(0, 1_000)]
         logged = f"{[vars(record) for record in records]} {audited}"
         secrets = [
             self.authorization_params["nonce"],

@@ -131,13 +131,13 @@ class ControlPlane:
     def clean_up(self) -> None:
         """Expire batches that were not continued, and delete what was stored long enough."""
         self.batches.expire()
-        self.sessions.forget()
+        self.sessions.purge()
         with self.store.write() as tx:
             now = tx.now()
             tx.chunks.purge_conflicts(now - self.settings.report_days * DAY_MS)
             tx.batches.purge(now - self.settings.report_days * DAY_MS)
         if self.settings.audit_days is not None:
-            self.audit_log.forget(now - self.settings.audit_days * DAY_MS)
+            self.audit_log.purge(now - self.settings.audit_days * DAY_MS)
 
     def close(self) -> None:
         """Stop the threads and worker processes, and close the database."""

@@ -218,7 +218,7 @@ class EmbeddedTransport:
         return self._reader_for(batch_id).links.without_credentials(batch_id, after, limit)
 
     def audit(self, after: int, limit: int) -> list[AuditEntry]:
-        return control_plane.audit_log.page(after, limit) if (control_plane := self._listed) else []
+        return control_plane.audit_log.list(after, limit) if (control_plane := self._listed) else []
 
     def cancel_retries(self) -> None:
         """Do nothing: no call is repeated here."""

@@ -59,7 +59,7 @@ def test_a_token_whose_role_does_not_suffice_is_denied_under_its_name(
     response = HttpClient(url).request("GET", "/v1/users", headers=bearer(token))
 
     assert (response.status, response.json["code"]) == (403, "not_permitted")
-    (entry,) = [one for one in plane.audit_log.page(0, 100) if one.event == "access.denied"]
+    (entry,) = [one for one in plane.audit_log.list(0, 100) if one.event == "access.denied"]
     assert (entry.actor, "GET /v1/users" in entry.data) == ("token:carl", True)
 
 
@@ -70,9 +70,9 @@ def test_only_denied_calls_are_in_the_audit_log_and_no_pages(plane: ControlPlane
 
     assert client.request("GET", "/", headers=page).headers["Location"] == "/password"
     assert HttpClient(url).request("GET", "/", headers=page).headers["Location"] == "/sign-in"
-    assert not [one for one in plane.audit_log.page(0, 100) if one.event == "access.denied"]
+    assert not [one for one in plane.audit_log.list(0, 100) if one.event == "access.denied"]
 
     assert client.request("GET", "/v1/me/tokens").json["code"] == "password_change_needed"
     assert HttpClient(url).request("GET", "/v1/me").status == 401
-    denials = [one for one in plane.audit_log.page(0, 100) if one.event == "access.denied"]
+    denials = [one for one in plane.audit_log.list(0, 100) if one.event == "access.denied"]
     assert [one.actor.partition(":")[0] for one in denials] == ["user", "anonymous"]

@@ -105,6 +105,6 @@ def test_a_bearer_token_needs_no_origin_and_other_authorization_does(client: Htt
 def test_a_refusal_is_in_the_audit_log(tmp_path: Path, client: HttpClient) -> None:
     client.request("POST", "/v1/sessions", {}, headers={"origin": "http://evil.example"})
     with closing(new_control_plane(tmp_path)) as plane:
-        (entry,) = [one for one in plane.audit_log.page(0, 100) if one.event == "access.denied"]
+        (entry,) = [one for one in plane.audit_log.list(0, 100) if one.event == "access.denied"]
     assert entry.actor == "anonymous"
     assert entry.data == '{"call":"POST /v1/sessions","reason":"csrf_rejected","times":1}'

@@ -126,7 +126,7 @@ def test_assets_with_a_hash_in_their_url_may_be_stored(come: Come) -> None:
 
 def test_browsers_get_error_pages_and_other_clients_problem_documents(come: Come) -> None:
     def breaks(plane: ControlPlane) -> None:
-        plane.sessions.all = None  # type: ignore[assignment, method-assign]
+        plane.sessions.list = None  # type: ignore[assignment, method-assign]
 
     jane = come(breaks).sign_in_first_time()
     expected = {
@@ -293,4 +293,4 @@ def test_a_signed_out_user_is_redirected_to_the_sign_in_page_without_an_audit_en
     jane.cookies["__Host-session"] = "gone"
     assert get(jane, "/").headers["location"] == "/sign-in?note=ended"
     (plane,) = planes
-    assert not [one for one in plane.audit_log.page(0, 100) if one.event == "access.denied"]
+    assert not [one for one in plane.audit_log.list(0, 100) if one.event == "access.denied"]

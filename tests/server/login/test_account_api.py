@@ -337,7 +337,7 @@ def test_an_unknown_session_is_refused_and_in_the_audit_log(
         assert client.request("GET", "/v1/me").status == 401
     client.cookies = {}
     with closing(deployment.control_plane()) as plane:
-        entries = plane.audit_log.page(0, 100)
+        entries = plane.audit_log.list(0, 100)
     refused = [entry for entry in entries if entry.event == "access.denied"]
     assert [one.actor for one in refused] == ["anonymous"]
     assert '"call":"GET /v1/me"' in refused[0].data

@@ -92,7 +92,7 @@ def later(plane: ControlPlane, milliseconds: int) -> None:
 
 
 def events(plane: ControlPlane) -> list[tuple[str, str]]:
-    return [(entry.event, entry.actor) for entry in plane.audit_log.page(0, 1_000)]
+    return [(entry.event, entry.actor) for entry in plane.audit_log.list(0, 1_000)]
 
 
 def suspend(plane: ControlPlane) -> None:
@@ -211,7 +211,7 @@ def test_two_who_sign_in_by_link_in_each_others_browser_at_once_both_get_in(
             member = plane.sessions.authenticate(session)
             start.wait()
             with suppress(NotFound):
-                plane.sessions.end(member, member.session.session_id)
+                plane.sessions.revoke(member, member.session.session_id)
 
         with ThreadPoolExecutor(3) as pool:
             entering = pool.map(enter, secrets, reversed(sessions))
@@ -352,7 +352,7 @@ def test_changing_ends_every_session_and_begins_a_new_one(plane: ControlPlane) -
         with pytest.raises(NotAuthenticated):
             plane.sessions.authenticate(old)
     member = plane.sessions.authenticate(changed.session)
-    assert len(plane.sessions.all(member)) == 1
+    assert len(plane.sessions.list(member)) == 1
     assert ("password.changed", member.actor) in events(plane)
 
 
@@ -435,8 +435,8 @@ def test_of_eight_who_use_one_link_at_once_one_gets_in(plane: ControlPlane) -> N
 def use(plane: ControlPlane, session: str) -> None:
     """Do with a session what each request does."""
     member = plane.sessions.authenticate(session)
-    if member.is_use_due:
-        plane.sessions.note_use(member)
+    if member.is_touch_due:
+        plane.sessions.touch(member)
 
 
 def test_a_session_ends_when_it_is_not_used(plane: ControlPlane) -> None:
@@ -474,19 +474,19 @@ def test_a_member_ends_one_of_her_sessions_or_all_others_and_nobody_elses(
     stranger = plane.sessions.authenticate(at_home(plane, "none@example.com", CHOSEN).session)
     first, second, third = (at_home(plane).session for _ in range(3))
     member = plane.sessions.authenticate(third)
-    assert member.session in plane.sessions.all(member)
+    assert member.session in plane.sessions.list(member)
     ended = plane.sessions.authenticate(first).session.session_id
     with pytest.raises(NotFound):
-        plane.sessions.end(stranger, ended)
-    plane.sessions.end(member, ended)
+        plane.sessions.revoke(stranger, ended)
+    plane.sessions.revoke(member, ended)
     with pytest.raises(NotAuthenticated):
         plane.sessions.authenticate(first)
     plane.sessions.authenticate(second)
-    assert plane.sessions.end_others(member) == 1
+    assert plane.sessions.revoke_others(member) == 1
     with pytest.raises(NotAuthenticated):
         plane.sessions.authenticate(second)
     plane.sessions.authenticate(third)
-    assert len(plane.sessions.all(stranger)) == 2
+    assert len(plane.sessions.list(stranger)) == 2
 
 
 def test_what_is_over_is_forgotten(plane: ControlPlane) -> None:
@@ -568,7 +568,7 @@ def test_each_of_several_gets_the_own_answer(plane: ControlPlane) -> None:
     assert [answer.partition(":")[0] for answer in answers] == expected
     assert [sessions_of(plane, email) for email in (EMAIL, kim, lee)] == [1, 2, 0]
     plane.passwords.close()  # refusals are noted a moment later
-    events = [entry.event for entry in plane.audit_log.page(0, 100)]
+    events = [entry.event for entry in plane.audit_log.list(0, 100)]
     assert events.count("session.created") == 3
 
 
@@ -680,7 +680,7 @@ def test_signing_out_while_another_user_signs_in_there_keeps_neither_waiting(
     def leave() -> None:
         assert has_begun.wait(10)
         with suppress(NotFound):
-            plane.sessions.end(member, member.session.session_id)
+            plane.sessions.revoke(member, member.session.session_id)
 
     monkeypatch.setattr(audit, "append_all", meet)
     with ThreadPoolExecutor(1) as pool:
@@ -835,7 +835,7 @@ def test_a_changed_password_ends_the_link_that_was_not_used(plane: ControlPlane)
 
 def test_whose_session_ended_meanwhile_changes_no_password(plane: ControlPlane) -> None:
     member = plane.sessions.authenticate(at_home(plane).session)
-    plane.sessions.end(member, member.session.session_id)
+    plane.sessions.revoke(member, member.session.session_id)
     with pytest.raises(NotAuthenticated):
         plane.passwords.change_password(member, PASSWORD, CHOSEN, HOME)
     member = plane.sessions.authenticate(at_home(plane).session)

@@ -91,7 +91,7 @@ class Site:
 
     def reasons(self) -> list[tuple[str, str]]:
         """Give who was refused, and why, as the trail has it."""
-        entries = self.control_plane.audit_log.page(0, 1_000)
+        entries = self.control_plane.audit_log.list(0, 1_000)
         refused = [entry for entry in entries if entry.event == "access.denied"]
         return [(entry.actor, json.loads(entry.data)["reason"]) for entry in refused]
 
@@ -136,7 +136,7 @@ def test_who_signs_in_for_the_first_time_lands_in_the_account_of_the_verified_ad
     assert not member.must_change_password
     user_id = site.account().user_id
     events = [
-        (one.event, one.actor, one.subject) for one in site.control_plane.audit_log.page(0, 100)
+        (one.event, one.actor, one.subject) for one in site.control_plane.audit_log.list(0, 100)
     ]
     assert ("identity.linked", f"user:{user_id}", user_id) in events
     assert ("session.created", f"user:{user_id}", member.session.session_id) in events
@@ -279,7 +279,7 @@ def test_a_subject_that_comes_several_times_at_the_same_moment_is_linked_once(si
         found = list(threads.map(lambda _: landed(site, "jane"), range(8)))
     assert found == ["landed"] * 8
     assert (site.count("identities"), site.count("sessions")) == (1, 8)
-    assert [entry.event for entry in site.control_plane.audit_log.page(0, 100)].count(
+    assert [entry.event for entry in site.control_plane.audit_log.list(0, 100)].count(
         "identity.linked"
     ) == 1
 

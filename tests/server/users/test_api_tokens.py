@@ -88,7 +88,7 @@ def test_a_collaborator_may_not_publish(plane: ControlPlane) -> None:
 def test_changes_of_tokens_are_in_the_audit_log(plane: ControlPlane) -> None:
     plane.tokens.create("ann", "owner", 7, "local:root")
     plane.tokens.revoke("ann", "local:joe")
-    entries = plane.audit_log.page(0, 10)
+    entries = plane.audit_log.list(0, 10)
     assert [(e.event, e.actor) for e in entries] == [
         ("token.created", "local:root"),
         ("token.revoked", "local:joe"),
@@ -101,8 +101,8 @@ def test_the_audit_log_is_valid_after_a_purge_of_old_entries(plane: ControlPlane
         plane.tokens.create(name, "owner", None, "local:root")
     with plane.store.read() as tx:
         now = tx.now()
-    plane.audit_log.forget(now + 1)
-    entries = plane.audit_log.page(0, 10)
+    plane.audit_log.purge(now + 1)
+    entries = plane.audit_log.list(0, 10)
     assert [(e.number, e.event) for e in entries] == [(4, "token.created"), (5, "audit.forgotten")]
     assert verify(entries).fault is None
 

@@ -67,11 +67,11 @@ def by_token(plane: ControlPlane, user_id: str) -> Principal:
 
 
 def events(plane: ControlPlane, after: int = 0) -> list[tuple[str, str, str]]:
-    return [(e.event, e.actor, e.subject) for e in plane.audit_log.page(after, 1000)]
+    return [(e.event, e.actor, e.subject) for e in plane.audit_log.list(after, 1000)]
 
 
 def last_number(plane: ControlPlane) -> int:
-    return plane.audit_log.page(0, 1000)[-1].number
+    return plane.audit_log.list(0, 1000)[-1].number
 
 
 # Each of the four
@@ -145,7 +145,7 @@ def test_all_that_is_done_is_in_the_trail_and_no_email_is(plane: ControlPlane) -
         ("account.role_set", who, jane),
         ("account.deleted", who, jane),
     ]
-    entries = plane.audit_log.page(0, 1000)
+    entries = plane.audit_log.list(0, 1000)
     assert verify(entries).fault is None
     assert "@" not in str(entries)
     assert "laptop" not in str(entries)
@@ -202,14 +202,14 @@ def test_only_who_is_an_owner_at_the_time_may(
     plane.lifecycle.suspend(joe, LOCAL)
     (token,) = plane.tokens.list_live(carl)
     plane.tokens.revoke_personal(carl, token.token_id)
-    before = plane.audit_log.page(0, 1000)
+    before = plane.audit_log.list(0, 1000)
 
     refusals = [NotPermitted, NotAuthenticated, NotAuthenticated, NotPermitted]
     for caller, refusal in zip([demoted, suspended, revoked, other], refusals, strict=True):
         with pytest.raises(refusal):
             call(plane, target, caller)
 
-    assert plane.audit_log.page(0, 1000) == before
+    assert plane.audit_log.list(0, 1000) == before
     assert "target@example.com" in account_emails(plane)
 
 
@@ -222,14 +222,14 @@ LOSING = [name for name in CALLS if name != "restore"]
 def test_the_last_owner_cannot_go(plane: ControlPlane, name: str) -> None:
     jane, joe = owners(plane, "jane", "joe")
     plane.lifecycle.suspend(joe, LOCAL)  # does not count
-    before = plane.audit_log.page(0, 1000)
+    before = plane.audit_log.list(0, 1000)
 
     with pytest.raises(LastOwner, match="make another one an owner first"):
         CALLS[name](plane, jane, LOCAL)
     with pytest.raises(LastOwner):
         CALLS[name](plane, jane, by_token(plane, jane))
 
-    assert [e for e in plane.audit_log.page(0, 1000) if e.event != "token.created"] == [
+    assert [e for e in plane.audit_log.list(0, 1000) if e.event != "token.created"] == [
         e for e in before if e.event != "token.created"
     ]
     plane.lifecycle.restore(joe, LOCAL)
@@ -363,9 +363,9 @@ def test_whoever_ends_own_sessions_holds_the_account_first(
     (jane,) = made(plane, "jane", password=PASSWORD)
     member, other = (plane.sessions.authenticate(signed_in(plane, jane)) for _ in range(2))
     ends = (member if others else other).session.session_id
-    end: Callable[[], object] = partial(plane.sessions.end, other, ends)
+    end: Callable[[], object] = partial(plane.sessions.revoke, other, ends)
     if others:
-        end = partial(plane.sessions.end_others, other)
+        end = partial(plane.sessions.revoke_others, other)
     with ThreadPoolExecutor(1) as pool:
         with plane.store.write() as tx:
             tx.accounts.lock([jane])

@@ -134,7 +134,7 @@ def test_only_the_hash_of_a_link_is_stored(
     assert row.created_by == "local:test"
     assert row.expires_at - row.created_at == timedelta(days=7) / timedelta(milliseconds=1)
     assert from_milliseconds(row.expires_at) == link.expires_at
-    for text in (kept, link, plane.audit_log.page(0, 100), caplog.text):
+    for text in (kept, link, plane.audit_log.list(0, 100), caplog.text):
         assert secret not in str(text)
         assert secret not in repr(text)
 
@@ -160,7 +160,7 @@ def test_a_call_adds_one_audit_entry_without_an_email(plane: ControlPlane) -> No
     both = [user.user_id for user in first.users]
     for wanted in (both, [*both, second.users[0].user_id]):
         plane.links.create(wanted, LOCAL)
-    one, mixed = plane.audit_log.page(0, 100)[-2:]
+    one, mixed = plane.audit_log.list(0, 100)[-2:]
     assert (one.event, one.actor, one.subject) == ("links.created", "local:test", batch)
     assert msgspec.json.decode(one.data) == {
         "count": 2,
@@ -169,21 +169,21 @@ def test_a_call_adds_one_audit_entry_without_an_email(plane: ControlPlane) -> No
     assert mixed.subject == ""
     assert msgspec.json.decode(mixed.data)["count"] == 3
     plane.links.create([], LOCAL)
-    assert plane.audit_log.page(0, 100)[-1] == mixed
+    assert plane.audit_log.list(0, 100)[-1] == mixed
 
 
 def test_links_are_created_for_all_users_or_for_none(plane: ControlPlane) -> None:
     jane, joe, carl = ids(plane, "jane", "joe", "carl")
     plane.lifecycle.suspend(joe, LOCAL)
     (before,) = plane.links.create([jane], LOCAL)
-    noted = plane.audit_log.page(0, 100)
+    noted = plane.audit_log.list(0, 100)
     with pytest.raises(LinkRefused, match=r"joe@example\.com is suspended: restore it first"):
         plane.links.create([jane, carl, joe], LOCAL)
     with pytest.raises(NotFound, match="there is no user usr_none"):
         plane.links.create([jane, carl, "usr_none"], LOCAL)
     with pytest.raises(TooLarge, match="1000 accounts"):
         plane.links.create([jane] * 1001, LOCAL)
-    assert plane.audit_log.page(0, 100) == noted
+    assert plane.audit_log.list(0, 100) == noted
     plane.passwords.link_account(secret_of(before))
 
 
@@ -202,7 +202,7 @@ def test_no_links_are_created_without_a_public_url_or_with_sso_only(
     plane: ControlPlane, store_deployment: Deployment
 ) -> None:
     jane = ids(plane, "jane")
-    noted = plane.audit_log.page(0, 100)
+    noted = plane.audit_log.list(0, 100)
     with (
         closing(with_other_settings(store_deployment, public_url=None)) as nowhere,
         pytest.raises(ConfigError, match="ANYSCALE_PUBLIC_URL is not set"),
@@ -214,7 +214,7 @@ def test_no_links_are_created_without_a_public_url_or_with_sso_only(
         pytest.raises(LinkRefused, match="everybody here signs in by SSO"),
     ):
         sso_only.links.create(jane, LOCAL)
-    assert plane.audit_log.page(0, 100) == noted
+    assert plane.audit_log.list(0, 100) == noted
 
 
 # Users without credentials
@@ -282,16 +282,16 @@ def test_the_operator_creates_an_owner_or_promotes_a_user(plane: ControlPlane) -
         assert owner.link
         signed_in = plane.passwords.by_link(secret_of(owner.link), PASSWORD, BROWSER)
         assert signed_in.user_id == owner.user_id
-    events = [entry.event for entry in plane.audit_log.page(0, 100)]
+    events = [entry.event for entry in plane.audit_log.list(0, 100)]
     assert events[:3] == ["batch.published", "account.role_set", "links.created"]
-    assert "boss@" not in str(plane.audit_log.page(0, 100))
+    assert "boss@" not in str(plane.audit_log.list(0, 100))
 
 
 def test_creating_an_owner_again_creates_another_link_only(plane: ControlPlane) -> None:
     plane.owners.create("boss@example.com", None, LOCAL)
-    noted = plane.audit_log.page(0, 100)[-1].number
+    noted = plane.audit_log.list(0, 100)[-1].number
     plane.owners.create("boss@example.com", None, LOCAL)
-    assert [entry.event for entry in plane.audit_log.page(noted, 100)] == ["links.created"]
+    assert [entry.event for entry in plane.audit_log.list(noted, 100)] == ["links.created"]
 
 
 def test_an_owner_gets_no_link_if_sso_is_the_only_method(

@@ -110,7 +110,7 @@ def test_the_audit_log_has_the_user_and_not_the_name_of_the_token(
     plane.tokens.create_personal(people[0], "jane's laptop", None)
     (token,) = plane.tokens.list_live(people[0])
     plane.tokens.revoke_personal(people[0], token.token_id)
-    made, ended = plane.audit_log.page(0, 10)[-2:]
+    made, ended = plane.audit_log.list(0, 10)[-2:]
     assert [made.event, ended.event] == ["token.created", "token.revoked"]
     assert made.actor == ended.actor == f"user:{people[0]}"
     assert made.subject == ended.subject == token.token_id

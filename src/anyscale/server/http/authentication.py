@@ -96,9 +96,9 @@ class Authenticator:
         if not secret:
             raise NotAuthenticated("you are not signed in")
         user = await self._pool.run(partial(self._sessions.authenticate, secret))
-        if user.is_use_due:
+        if user.is_touch_due:
             with suppress(Overloaded):  # a later request records the use
-                await self._pool.run(partial(self._sessions.note_use, user))
+                await self._pool.run(partial(self._sessions.touch, user))
         set_actor(user.actor)
         return AuthenticationResult(user, user.session)
 
@@ -108,7 +108,7 @@ class Authenticator:
         call = f"{scope['method']} {scope.get('path_template', '')}"  # type: ignore[typeddict-item]  # there are no WebSockets
         actor = current_actor() or getattr(error, "actor", None) or "anonymous"
         with suppress(StoreUnavailable):  # the response does not depend on it
-            await self._pool.run(partial(self._audit_log.refuse, actor, error.code, call))
+            await self._pool.run(partial(self._audit_log.record_denied, actor, error.code, call))
 
 
 @asynccontextmanager

@@ -23,6 +23,9 @@ __all__ = ["BoundedThreadPool", "LoginThreadPool", "ThreadPools"]
 Answer = TypeVar("Answer")
 
 
+#: more than the clients of a server may have at once
+_CONNECTIONS = 4096
+
 _FULL = "too many requests of this kind at once: ask again in a second"
 
 
@@ -84,6 +87,17 @@ class LoginThreadPool:
         self._known, self._unknown = (
             _SharedPlaces(BoundedThreadPool("login", threads, waiting)) for _ in range(2)
         )
+        # Of both halves, since a look-up tells which client is known. A flood may fill it no more
+        # than a server has connections: a look-up takes less than a millisecond.
+        self._look_ups = BoundedThreadPool("login", 2, _CONNECTIONS)
+
+    async def look_up(self, call: Callable[[], Answer]) -> Answer:
+        """Run the look-up of an account in a thread, before the sign-in takes a place.
+
+        Raises:
+            Overloaded: thousands wait already.
+        """
+        return await self._look_ups.run(call)
 
     async def run(self, call: Callable[[], Answer], address: str, *, is_known: bool) -> Answer:
         """Run a sign-in in a thread, as `BoundedThreadPool.run` does.
@@ -128,9 +142,7 @@ class ThreadPools:
     def __init__(self) -> None:
         cores = os.cpu_count() or 1
         #: authentication: reads a token or a session; writes that it was used, or denied
-        #: and the account of a sign-in. So short that many may wait: a flood of sign-ins must not
-        #: refuse known clients here, before they take one of their own places.
-        self.auth = BoundedThreadPool("auth", 4, 1024)
+        self.auth = BoundedThreadPool("auth", 4, 128)
         #: lookups and lists, and the short writes of users about their own account
         self.read = BoundedThreadPool("read", 8, 64)
         #: changes of users by an owner, and all of a batch except its passwords

@@ -178,8 +178,8 @@ class Audit(Protocol):
     def get_last(self) -> AuditRecord | None:
         """Return the last entry."""
 
-    def add(self, entry: AuditRecord) -> None:
-        """Append an entry, after `lock`."""
+    def add(self, *entries: AuditRecord) -> None:
+        """Append entries by one statement, after `lock`."""
 
     def list(self, after: int, limit: int) -> Sequence[AuditRecord]:
         """Return entries after a number, by number."""

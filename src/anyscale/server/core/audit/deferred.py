@@ -59,4 +59,4 @@ class DeferredAuditWriter:
             while True:
                 actor = self._actors.get_nowait()
                 with suppress(StoreUnavailable):  # the request was denied all the same
-                    self._audit_log.refuse(actor, self._reason, self._call)
+                    self._audit_log.record_denied(actor, self._reason, self._call)

@@ -44,9 +44,11 @@ def append(tx: Transaction, actor: str, event: str, subject: str, data: dict[str
 def append_all(tx: Transaction, entries: Sequence[Entry]) -> None:
     """Append entries in order, in the transaction of the change that they record."""
     last, now = tx.audit.lock(), tx.now()
+    records = []
     for entry in entries:
         last = _after(last, entry, now)
-        tx.audit.add(last)
+        records.append(last)
+    tx.audit.add(*records)
 
 
 class AuditLog:
@@ -60,12 +62,12 @@ class AuditLog:
         self._logged = 0
         self._purged = -_PURGE_EVERY
 
-    def page(self, after: int, limit: int) -> list[AuditEntry]:
+    def list(self, after: int, limit: int) -> list[AuditEntry]:
         """Return entries by number, after a number."""
         with self._store.read() as tx:
             return [_entry(row) for row in tx.audit.list(after, limit)]
 
-    def refuse(self, actor: str, reason: str, call: str) -> None:
+    def record_denied(self, actor: str, reason: str, call: str) -> None:
         """Append an entry for a denied request: the first at once, then one a minute with a count.
 
         Args:
@@ -78,7 +80,7 @@ class AuditLog:
                 details = {"reason": reason, "call": call, "times": times}
                 append(tx, actor, "access.denied", "", details)
 
-    def forget(self, before: int) -> None:
+    def purge(self, before: int) -> None:
         """Delete entries from before a time, and append one that says so; at most once a day."""
         if time.monotonic() - self._purged < _PURGE_EVERY:
             return

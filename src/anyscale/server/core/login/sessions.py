@@ -75,7 +75,7 @@ class AuthenticatedUser(Struct, frozen=True):
         return self.session.auth_method == "password" and self.account.password_set_at is None
 
     @property
-    def is_use_due(self) -> bool:
+    def is_touch_due(self) -> bool:
         """Whether the last use of the session is to be written again."""
         return self.at - self.session.used_at >= _USE_EVERY
 
@@ -113,20 +113,20 @@ class SessionService:
             raise NotAuthenticated(_NOT_SIGNED_IN)
         return AuthenticatedUser(account, session, now)
 
-    def note_use(self, member: AuthenticatedUser) -> None:
-        """Write the last use of a session: for sessions of which it `is_use_due`."""
+    def touch(self, member: AuthenticatedUser) -> None:
+        """Write the last use of a session: for sessions of which that `is_touch_due`."""
         # A request only reads, which may work while the database cannot be written.
         with suppress(StoreUnavailable), self._store.write() as tx:
             tx.sessions.touch(member.session.session_id, member.at)
 
-    def all(self, member: AuthenticatedUser) -> Sequence[SessionRecord]:
+    def list(self, member: AuthenticatedUser) -> Sequence[SessionRecord]:
         """List the sessions of a user that are not expired, the latest first."""
         with self._store.read() as tx:
             now = tx.now()
             found = tx.sessions.list(member.account.user_id)
         return [session for session in found if _is_live(session, now)]
 
-    def end(self, member: AuthenticatedUser, session_id: str) -> None:
+    def revoke(self, member: AuthenticatedUser, session_id: str) -> None:
         """Revoke a session of a user.
 
         Raises:
@@ -138,7 +138,7 @@ class SessionService:
                 raise NotFound("there is no such session")
             audit.append(tx, member.actor, "session.revoked", session_id, {})
 
-    def end_others(self, member: AuthenticatedUser) -> int:
+    def revoke_others(self, member: AuthenticatedUser) -> int:
         """Revoke all other sessions of a user; return how many there were."""
         with self._store.write() as tx:
             user_id = member.account.user_id
@@ -148,7 +148,7 @@ class SessionService:
                 audit.append(tx, member.actor, "sessions.revoked", user_id, {"count": count})
         return count
 
-    def forget(self) -> None:
+    def purge(self) -> None:
         """Delete expired sessions and links, and devices that are not known any more."""
         with self._store.write() as tx:
             now = tx.now()

@@ -70,7 +70,7 @@ class AccountPage(Struct, frozen=True):
 
     def _values(self, user: AuthenticatedUser) -> dict[str, Any]:
         account = user.account
-        sessions = session_views(self.sessions.all(user), user)
+        sessions = session_views(self.sessions.list(user), user)
         return {
             "user": user,
             "name": full_name(account),
@@ -98,7 +98,7 @@ async def end_session(
 ) -> Page:
     (session_id,) = await read_form(request, "session_id")
     with suppress(NotFound):  # it has expired
-        await pools.read.run(partial(sessions.end, request.user, session_id))
+        await pools.read.run(partial(sessions.revoke, request.user, session_id))
     if session_id == request.auth.session_id:
         return redirect("/sign-in?note=signed_out", expired_cookie(SESSION))
     return redirect("/?note=session_ended")
@@ -110,7 +110,7 @@ async def end_others(
     sessions: NamedDependency[SessionService],
     pools: NamedDependency[ThreadPools],
 ) -> Page:
-    await pools.read.run(partial(sessions.end_others, request.user))
+    await pools.read.run(partial(sessions.revoke_others, request.user))
     return redirect("/?note=sessions_ended")
 
 

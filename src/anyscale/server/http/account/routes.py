@@ -73,7 +73,7 @@ async def list_sessions(
 
 
 def _list(sessions: SessionService, user: AuthenticatedUser) -> SessionList:
-    return SessionList([session_info(session, user) for session in sessions.all(user)])
+    return SessionList([session_info(session, user) for session in sessions.list(user)])
 
 
 @delete(
@@ -89,7 +89,7 @@ async def end_session(
     sessions: NamedDependency[SessionService],
     pools: NamedDependency[ThreadPools],
 ) -> None:
-    await pools.read.run(partial(sessions.end, request.user, session_id))
+    await pools.read.run(partial(sessions.revoke, request.user, session_id))
 
 
 @delete(
@@ -105,7 +105,7 @@ async def end_others(
     sessions: NamedDependency[SessionService],
     pools: NamedDependency[ThreadPools],
 ) -> EndedSessions:
-    return EndedSessions(await pools.read.run(partial(sessions.end_others, request.user)))
+    return EndedSessions(await pools.read.run(partial(sessions.revoke_others, request.user)))
 
 
 def router() -> Router:

@@ -29,7 +29,7 @@ async def list_entries(
     ] = 0,
     limit: Annotated[int, QueryParameter(ge=1, le=1000)] = 100,
 ) -> AuditPage:
-    return AuditPage(await pools.read.run(partial(audit_log.page, after, limit)))
+    return AuditPage(await pools.read.run(partial(audit_log.list, after, limit)))
 
 
 def router() -> Router:

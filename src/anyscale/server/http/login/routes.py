@@ -71,7 +71,7 @@ async def sign_out(
     sessions: NamedDependency[SessionService],
     pools: NamedDependency[ThreadPools],
 ) -> None:
-    await pools.read.run(partial(sessions.end, request.user, request.auth.session_id))
+    await pools.read.run(partial(sessions.revoke, request.user, request.auth.session_id))
 
 
 def create_login_response(login: LoginResult) -> Response[LoginResponse]:

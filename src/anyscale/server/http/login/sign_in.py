@@ -44,7 +44,7 @@ class LoginFlows:
         async def sign_in() -> LoginResult:
             # Before it takes a place: known browsers have places of their own.
             prepare = partial(login.prepare, email, password, client)
-            attempt = await self._pools.auth.run(prepare)
+            attempt = await self._pools.login.look_up(prepare)
             call, is_known = partial(login.login, attempt), bool(attempt.known_device)
             return await self._pools.login.run(call, client.address, is_known=is_known)
 
@@ -56,7 +56,7 @@ class LoginFlows:
 
         async def sign_in() -> LoginResult:
             # Likewise: only a valid link makes a client a known one.
-            await self._pools.read.run(partial(self._passwords.link_account, link))
+            await self._pools.login.look_up(partial(self._passwords.link_account, link))
             call = partial(self._passwords.by_link, link, new, client)
             return await self._pools.login.run(call, client.address, is_known=True)
 
@@ -90,7 +90,7 @@ class LoginFlows:
     def _revoke(self, secret: str) -> None:
         with suppress(NotAuthenticated, NotFound):
             user = self._sessions.authenticate(secret)
-            self._sessions.end(user, user.session.session_id)
+            self._sessions.revoke(user, user.session.session_id)
 
 
 async def _counted(method: str, sign_in: Awaitable[LoginResult]) -> LoginResult:

@@ -130,7 +130,7 @@ def _required(oidc: OidcLogin | None) -> OidcLogin:
 async def _refused(error: SsoRefused, audit_log: AuditLog, pools: ThreadPools) -> Response[None]:
     _log_refusal(error, error.reason)
     with suppress(StoreUnavailable, Overloaded):  # the response does not depend on it
-        record = partial(audit_log.refuse, error.actor, error.reason, f"GET {CALLBACK}")
+        record = partial(audit_log.record_denied, error.actor, error.reason, f"GET {CALLBACK}")
         await pools.auth.run(record)
     return _to_sign_in(_MESSAGES.get(error.reason, "refused"))
 

@@ -13,7 +13,7 @@ __all__ = ["SqlAudit"]
 _LOCK = 0x6D757374_61756469
 
 _ENTRY = f"select {columns(AuditRecord)} from audit"
-_ADD = f"insert into audit ({columns(AuditRecord)}) values ({marks(AuditRecord)})"
+_ADD = f"insert into audit ({columns(AuditRecord)}) values "
 
 
 class SqlAudit:
@@ -31,8 +31,10 @@ class SqlAudit:
     def get_last(self) -> AuditRecord | None:
         return self._connection.one(AuditRecord, f"{_ENTRY} order by number desc limit 1")
 
-    def add(self, entry: AuditRecord) -> None:
-        self._connection.execute(_ADD, *structs.astuple(entry))
+    def add(self, *entries: AuditRecord) -> None:
+        rows = ", ".join([f"({marks(AuditRecord)})"] * len(entries))
+        values = [value for entry in entries for value in structs.astuple(entry)]
+        self._connection.execute(_ADD + rows, *values)
 
     def list(self, after: int, limit: int) -> Sequence[AuditRecord]:
         sql = f"{_ENTRY} where number > ? order by number limit ?"
