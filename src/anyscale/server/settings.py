@@ -193,10 +193,10 @@ def _secret(environment: Mapping[str, str], name: str) -> str | None:
 
 
 def _domains(environment: Mapping[str, str], name: str) -> list[str]:
-    given = [text.strip() for text in environment.get(name, "").split(",")]
+    domains = [text.strip() for text in environment.get(name, "").split(",")]
     try:
         # By the rules of the email addresses that they are compared with.
-        return [email_key(f"x@{text}").partition("@")[2] for text in given if text]
+        return [email_key(f"x@{text}").partition("@")[2] for text in domains if text]
     except ValueError:
         raise ConfigError(f"{name} must be domains with commas between: example.com") from None
 

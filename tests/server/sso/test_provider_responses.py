@@ -89,7 +89,7 @@ ANSWERS: Mapping[str, tuple[Tamper, str, str]] = {
     "a redirect comes": (
         respond_with("/token", b"", 307, Location=ELSEWHERE),
         "unavailable",
-        "points elsewhere",
+        "responds with a redirect",
     ),
     "a fault comes": (respond_with("/token", b"", 500), "unavailable", "HTTP 500"),
     "a refusal for its load comes": (respond_with("/token", b"", 429), "unavailable", "HTTP 429"),
@@ -105,7 +105,7 @@ ANSWERS: Mapping[str, tuple[Tamper, str, str]] = {
     "the keys are elsewhere": (
         respond_with("/keys", b"", 302, Location=ELSEWHERE),
         "unavailable",
-        "points elsewhere",
+        "responds with a redirect",
     ),
     "the keys are gone": (respond_with("/keys", b"", 404), "unavailable", "HTTP 404"),
     "the key is for encryption": (changed_key(use="enc"), "refused", "key_unknown"),
@@ -158,7 +158,7 @@ METADATA: Mapping[str, tuple[Tamper, str]] = {
         "another issuer",
     ),
     "name no issuer": (metadata(issuer=None), "not the JSON"),
-    "are elsewhere": (respond_with(DISCOVERY, b"", 302, Location=ELSEWHERE), "points elsewhere"),
+    "are elsewhere": (respond_with(DISCOVERY, b"", 302, Location=ELSEWHERE), "responds with a redirect"),
     "are too much": (respond_with(DISCOVERY, HUGE), "too much"),
     "are no JSON": (respond_with(DISCOVERY, b"<html>"), "not the JSON"),
     "are gone": (respond_with(DISCOVERY, b"", 404), "HTTP 404"),

@@ -10,6 +10,7 @@ from litestar.datastructures import Cookie
 
 from anyscale.server.core.login.password_login import LoginResult
 from anyscale.server.core.login.sessions import ABSOLUTE_LIMIT, DEVICE_LIMIT, ClientInfo
+from anyscale.server.core.time_units import SECOND_MS
 from anyscale.server.http.dependencies import Connection
 
 __all__ = [
@@ -24,8 +25,6 @@ __all__ = [
 
 SESSION = "__Host-session"
 DEVICE = "__Host-device"
-
-_SECOND = 1000
 
 #: What may surround a name or a value in the header `Cookie` (RFC 6265, 4.2.1 and 5.2).
 _BLANK = b" \t"
@@ -73,8 +72,8 @@ def expired_cookie(name: str) -> Cookie:
 def login_cookies(login: LoginResult) -> list[Cookie]:
     """Create the cookies of a browser that has signed in."""
     return [
-        host_cookie(SESSION, login.session, ABSOLUTE_LIMIT // _SECOND),
-        host_cookie(DEVICE, login.device, DEVICE_LIMIT // _SECOND),
+        host_cookie(SESSION, login.session, ABSOLUTE_LIMIT // SECOND_MS),
+        host_cookie(DEVICE, login.device, DEVICE_LIMIT // SECOND_MS),
     ]
 
 

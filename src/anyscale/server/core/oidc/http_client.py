@@ -65,7 +65,7 @@ def _send(request: httpx.Request) -> HttpResponse:
         raise ProviderUnavailable(f"{_name(request)} cannot be reached: {error}") from None
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
         kind = type(error).__name__
-        raise ProviderUnavailable(f"{_name(request)} cannot be asked: {kind}") from None
+        raise ProviderUnavailable(f"the request to {_name(request)} failed: {kind}") from None
 
 
 async def _send_within(seconds: float, request: httpx.Request) -> HttpResponse:
@@ -88,14 +88,14 @@ def _trusted_ca() -> ssl.SSLContext:
 
 async def _read(response: httpx.Response) -> bytes:
     if response.has_redirect_location:
-        raise ProviderUnavailable(f"{_name(response.request)} points elsewhere")
+        raise ProviderUnavailable(f"{_name(response.request)} responds with a redirect")
     if response.headers.get("content-encoding", "identity") != "identity":
-        raise ProviderUnavailable(f"{_name(response.request)} answers compressed, unasked")
+        raise ProviderUnavailable(f"{_name(response.request)} responds with a compressed body")
     body = b""
     async for chunk in response.aiter_raw():
         body += chunk
         if len(body) > _MAX_OCTETS:
-            raise ProviderUnavailable(f"{_name(response.request)} answers too much")
+            raise ProviderUnavailable(f"{_name(response.request)} responds with too much")
     return body
 
 

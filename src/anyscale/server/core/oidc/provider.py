@@ -242,7 +242,7 @@ class Provider:
 def _code_of(parameters: Mapping[str, str]) -> str:
     error = parameters.get("error")
     if error in _TEMPORARY:
-        raise ProviderUnavailable(f"it sends browsers back with {error}")
+        raise ProviderUnavailable(f"it redirects browsers with the error {error}")
     if error is not None:
         raise SsoRefused("cancelled" if error in _CANCELLED else "provider_error")
     if not parameters.get("code"):
@@ -256,4 +256,4 @@ def _decode(response: HttpResponse, source: str, kind: type[Body]) -> Body:
     try:
         return msgspec.json.decode(response.body, type=kind)
     except (msgspec.MsgspecError, ValueError, RecursionError):
-        raise ProviderUnavailable(f"{source}: not the JSON that it has to be") from None
+        raise ProviderUnavailable(f"{source}: not the JSON of the specification") from None

@@ -11,6 +11,7 @@ from anyscale.errors import ConfigError, NotAuthenticated, NotFound, StoreUnavai
 from anyscale.server.core.audit import log as audit
 from anyscale.server.core.authorization import Principal, holder_of, live_token
 from anyscale.server.core.secrets import hash_of
+from anyscale.server.core.time_units import DAY_MS, MINUTE_MS
 from anyscale.server.core.users.lifecycle import lock_account
 from anyscale.server.store.interface import Store, Transaction
 from anyscale.server.store.records import TokenRecord
@@ -27,10 +28,8 @@ _SECRET_OCTETS = 24
 _SECRET_DIGITS = 33
 _CHECK_DIGITS = 6
 
-_DAY = 24 * 60 * 60 * 1000
-
 #: Milliseconds between two updates of the time of use. One for each request would be too many.
-_TOUCH_EVERY = 60_000
+_TOUCH_EVERY = MINUTE_MS
 
 _NAME_LENGTH = 64
 
@@ -189,7 +188,7 @@ def _record(
         hash=hash_of(token),
         created_by=by,
         created_at=now,
-        expires_at=None if days is None else now + days * _DAY,
+        expires_at=None if days is None else now + days * DAY_MS,
     )
 
 
