@@ -158,7 +158,7 @@ METADATA: Mapping[str, tuple[Tamper, str]] = {
         "another issuer",
     ),
     "name no issuer": (metadata(issuer=None), "not the JSON"),
-    "are elsewhere": (respond_with(DISCOVERY, b"", 302, Location=ELSEWHERE), "responds with a redirect"),
+    "are elsewhere": (respond_with(DISCOVERY, b"", 302, Location=ELSEWHERE), "with a redirect"),
     "are too much": (respond_with(DISCOVERY, HUGE), "too much"),
     "are no JSON": (respond_with(DISCOVERY, b"<html>"), "not the JSON"),
     "are gone": (respond_with(DISCOVERY, b"", 404), "HTTP 404"),

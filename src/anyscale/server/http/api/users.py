@@ -1,6 +1,7 @@
 """/v1/policy and /v1/users: batches in a single request, lookups of emails, and the accounts."""
 
 import os
+from collections.abc import Iterable
 from functools import partial
 from typing import Annotated, Literal
 
@@ -26,7 +27,7 @@ from anyscale.server.http.errors import error_responses
 from anyscale.server.http.metrics import BATCHES, HASHES, USERS
 from anyscale.server.http.thread_pools import ThreadPools
 from anyscale.user.conflict_problems import problems_of
-from anyscale.user.models import User
+from anyscale.user.models import Conflict, Created, User
 from anyscale.user.validation import CheckedUser, Policy
 
 __all__ = ["router"]
@@ -78,18 +79,25 @@ def _create(batches: BatchService, body: bytes, key: str | None, caller: Princip
     key = key or os.urandom(16).hex()
     created = batches.create(key, users, batch.if_exists, caller, passwords)
     if not created.replayed:
-        HASHES.inc(len(passwords))
-        BATCHES.labels("published").inc()
-        USERS.inc(len(created.users))
-    skipped = [Skipped(conflict.position, conflict.email) for conflict in created.skipped]
-    return BatchCreated(created.users, skipped, created.batch, created.replayed)
+        _count(created, len(passwords))
+    return BatchCreated(created.users, _skipped(created.skipped), created.batch, created.replayed)
+
+
+def _count(created: Created, passwords: int) -> None:
+    HASHES.inc(passwords)
+    BATCHES.labels("published").inc()
+    USERS.inc(len(created.users))
+
+
+def _skipped(conflicts: Iterable[Conflict]) -> list[Skipped]:
+    return [Skipped(conflict.position, conflict.email) for conflict in conflicts]
 
 
 def _dry_run(batches: BatchService, users: list[CheckedUser], if_exists: str) -> BatchCreated:
     conflicts = batches.look_up(users, 0)
     if refused := [one for one in conflicts if not is_skipped(one, if_exists)]:
         raise BatchRefused(problems_of(refused))
-    return BatchCreated([], [Skipped(one.position, one.email) for one in conflicts])
+    return BatchCreated([], _skipped(conflicts))
 
 
 @post(
