@@ -16,10 +16,10 @@ from anyscale.user.emails import email_key
 from anyscale.user.models import PasswordLink
 from anyscale.user.validation import CheckedUser, Policy, find_faults
 
-__all__ = ["MadeOwner", "OwnerService"]
+__all__ = ["CreatedOwner", "OwnerService"]
 
 
-class MadeOwner(Struct, frozen=True):
+class CreatedOwner(Struct, frozen=True):
     """The result of creating an owner."""
 
     user_id: str
@@ -56,7 +56,7 @@ class OwnerService:
         self._links = links
         self._sso_only = sso_only
 
-    def create(self, email: str, name: str | None, caller: Principal) -> MadeOwner:
+    def create(self, email: str, name: str | None, caller: Principal) -> CreatedOwner:
         """Create an account that is an owner's, or make an existing one an owner.
 
         An interrupted call can be repeated: each step finds what the steps before have done.
@@ -74,19 +74,20 @@ class OwnerService:
         user = _checked(email, name, is_sso_user=self._sso_only)
         if not self._sso_only:
             self._links.require_possible()
-        before = self._account(user.email_key)
-        if before and before.suspended_at is not None:
-            raise LinkRefused(f"the account of {before.email} is suspended: restore it first")
-        account = before or self._created(user, caller)
+        existing = self._account(user.email_key)
+        if existing and existing.suspended_at is not None:
+            raise LinkRefused(f"the account of {existing.email} is suspended: restore it first")
+        account = existing or self._create_account(user, caller)
         self._accounts.set_role(account.user_id, "owner", caller)
-        made = [] if self._sso_only else self._links.create([account.user_id], caller)
-        return MadeOwner(account.user_id, account.email, bool(before), made[0] if made else None)
+        links = [] if self._sso_only else self._links.create([account.user_id], caller)
+        link = links[0] if links else None
+        return CreatedOwner(account.user_id, account.email, existing is not None, link)
 
     def _account(self, key: str) -> AccountRecord | None:
         with self._store.read() as tx:
             return tx.accounts.find(key)
 
-    def _created(self, user: CheckedUser, caller: Principal) -> AccountRecord:
+    def _create_account(self, user: CheckedUser, caller: Principal) -> AccountRecord:
         # Not by `BatchService`, which the operator may have switched off. If the account was
         # created concurrently, it is skipped here and made owner by the next step.
         key = os.urandom(16).hex()
