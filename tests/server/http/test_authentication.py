@@ -76,3 +76,15 @@ def test_only_denied_calls_are_in_the_audit_log_and_no_pages(plane: ControlPlane
     assert HttpClient(url).request("GET", "/v1/me").status == 401
     denials = [one for one in plane.audit_log.list(0, 100) if one.event == "access.denied"]
     assert [one.actor.partition(":")[0] for one in denials] == ["user", "anonymous"]
+
+
+def test_a_form_of_another_site_is_in_the_audit_log(plane: ControlPlane, url: str) -> None:
+    client = HttpClient(url).sign_in_first_time()
+
+    response = client.request(
+        "POST", "/password", form={}, headers={"Sec-Fetch-Site": "cross-site"}
+    )
+
+    assert response.status == 403
+    (entry,) = [one for one in plane.audit_log.list(0, 100) if one.event == "access.denied"]
+    assert '"call":"POST /password","reason":"csrf_rejected"' in entry.data

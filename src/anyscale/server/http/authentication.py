@@ -22,7 +22,6 @@ from litestar.middleware import (
 
 from anyscale.errors import (
     AnyscaleError,
-    CsrfRejected,
     NotAuthenticated,
     NotPermitted,
     Overloaded,
@@ -44,7 +43,7 @@ __all__ = [
     "SESSION_AUTHENTICATION",
     "TOKEN_AUTHENTICATION",
     "Authenticator",
-    "denials_recorded",
+    "authenticator_of",
     "require_own_password",
     "require_owner",
 ]
@@ -112,13 +111,13 @@ class Authenticator:
 
 
 @asynccontextmanager
-async def denials_recorded(connection: Connection) -> AsyncIterator[None]:
+async def _denials_recorded(connection: Connection) -> AsyncIterator[None]:
     """Record a request that the block denies, unless its route has `RECORD_DENIALS` off."""
     try:
         yield
-    except (NotAuthenticated, NotPermitted, PasswordChangeNeeded, CsrfRejected) as error:
+    except (NotAuthenticated, NotPermitted, PasswordChangeNeeded) as error:
         if connection.route_handler.opt.get(RECORD_DENIALS, True):
-            await _authenticator(connection).record_denial(connection, error)
+            await authenticator_of(connection).record_denial(connection, error)
         raise
 
 
@@ -127,8 +126,8 @@ class TokenAuthentication(AbstractAuthenticationMiddleware):
 
     async def authenticate_request(self, connection: Connection) -> AuthenticationResult:
         _refuse_nul(connection)
-        async with denials_recorded(connection):
-            return await _authenticator(connection).by_token(connection)
+        async with _denials_recorded(connection):
+            return await authenticator_of(connection).by_token(connection)
 
 
 class SessionAuthentication(AbstractAuthenticationMiddleware):
@@ -136,8 +135,8 @@ class SessionAuthentication(AbstractAuthenticationMiddleware):
 
     async def authenticate_request(self, connection: Connection) -> AuthenticationResult:
         _refuse_nul(connection)
-        async with denials_recorded(connection):
-            return await _authenticator(connection).by_session(connection)
+        async with _denials_recorded(connection):
+            return await authenticator_of(connection).by_session(connection)
 
 
 #: For OPTIONS as well, which the middleware would let pass.
@@ -151,7 +150,7 @@ async def require_owner(connection: Connection, _: BaseRouteHandler) -> None:
     Raises:
         NotPermitted: it has.
     """
-    async with denials_recorded(connection):
+    async with _denials_recorded(connection):
         require_role(connection.user, connection.auth.role)
 
 
@@ -161,11 +160,12 @@ async def require_own_password(connection: Connection, _: BaseRouteHandler) -> N
     Raises:
         PasswordChangeNeeded: the user has.
     """
-    async with denials_recorded(connection):
+    async with _denials_recorded(connection):
         connection.user.require_own_password()
 
 
-def _authenticator(connection: Connection) -> Authenticator:
+def authenticator_of(connection: Connection) -> Authenticator:
+    """Return the authenticator, for middleware and guards, which have no dependencies."""
     authenticator: Authenticator = connection.app.state.authenticator
     return authenticator
 

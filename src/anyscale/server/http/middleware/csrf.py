@@ -12,7 +12,7 @@ from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from anyscale.errors import CsrfRejected
-from anyscale.server.http.authentication import denials_recorded
+from anyscale.server.http.authentication import authenticator_of
 from anyscale.server.http.dependencies import Connection
 
 __all__ = ["CsrfMiddleware"]
@@ -29,8 +29,9 @@ class CsrfMiddleware(ASGIMiddleware):
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         connection: Connection = ASGIConnection(scope)
         if not _is_allowed(connection):
-            async with denials_recorded(connection):
-                raise CsrfRejected("a page of another site may not make this call")
+            error = CsrfRejected("a page of another site may not make this call")
+            await authenticator_of(connection).record_denial(connection, error)
+            raise error
         await next_app(scope, receive, send)
 
 
