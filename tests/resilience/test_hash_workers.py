@@ -1,0 +1,85 @@
+"""The worker processes of a server that hash: killed, stopped, and without their server."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from tests.support.http_client import HttpClient
+from tests.support.server_process import ServerProcess
+from tests.support.users import create_accounts
+from tests.support.waiting import wait_until
+
+from anyscale.server.control_plane import ControlPlane
+from anyscale.server.settings import Settings
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[ServerProcess]:
+    """A server with one account."""
+    database = tmp_path / "anyscale.db"
+    control_plane = ControlPlane(Settings(database=database))
+    create_accounts(control_plane, "jane")
+    control_plane.close()
+    with ServerProcess(f"sqlite:///{database}", tmp_path) as server:
+        yield server
+
+
+def workers_of(server: ServerProcess) -> list[int]:
+    """List the ids of the server's worker processes."""
+    assert server._process
+    children = Path(f"/proc/{server._process.pid}/task").glob("*/children")
+    return [int(pid) for file in children for pid in file.read_text("ascii").split()]
+
+
+def sign_in(server: ServerProcess) -> int:
+    return HttpClient(server.url, timeout=60).sign_in().status
+
+
+def has_ended(pid: int) -> bool:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()[0] == "Z"
+    return True
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_users_sign_in_while_the_workers_are_killed_or_stopped(
+    server: ServerProcess, number: signal.Signals
+) -> None:
+    assert sign_in(server) == 200
+    with ThreadPoolExecutor(4) as pool:
+        sign_ins = [pool.submit(sign_in, server) for _ in range(8)]
+        first = workers_of(server)
+        assert first
+        for pid in first:
+            os.kill(pid, number)
+        assert {sign_in.result() for sign_in in sign_ins} == {200}
+    assert all(has_ended(pid) for pid in first)
+
+
+def test_stopped_workers_are_replaced_within_10_seconds(server: ServerProcess) -> None:
+    assert sign_in(server) == 200
+    stopped = workers_of(server)
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+    start = time.monotonic()
+    wait_until(lambda: all(has_ended(pid) for pid in stopped), 10)
+    assert sign_in(server) == 200
+    assert time.monotonic() - start < 30
+
+
+def test_no_worker_outlives_a_server_that_is_killed(server: ServerProcess) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        assert {status.result() for status in [pool.submit(sign_in, server) for _ in range(4)]} == {
+            200
+        }
+    workers = workers_of(server)
+    assert workers
+    os.kill(workers[0], signal.SIGSTOP)
+    assert server._process
+    os.kill(server._process.pid, signal.SIGKILL)  # the server alone, and not its process group
+    wait_until(lambda: all(has_ended(pid) for pid in workers), 10)
