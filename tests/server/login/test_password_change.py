@@ -1,0 +1,239 @@
+"""Changing a password, and setting it with a one-time link, on both stores."""
+
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from threading import Barrier
+
+import pytest
+from msgspec import structs
+from tests.support.sign_ins import (
+    CHOSEN,
+    EMAIL,
+    HOME,
+    create_link,
+    events_of,
+    get_account,
+    let_time_pass,
+    sign_in_at_home,
+    suspend,
+)
+from tests.support.users import PASSWORD
+
+from anyscale.errors import (
+    AnyscaleError,
+    InvalidCredentials,
+    LinkInvalid,
+    NotAuthenticated,
+    NotFound,
+    PasswordChangeNeeded,
+    PasswordExpired,
+    PasswordRefused,
+)
+from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.login.password_login import LoginResult
+from anyscale.server.core.login.sessions import (
+    create_session,
+    lock_account,
+)
+from anyscale.server.core.secrets import hash_of
+from anyscale.server.store.records import LinkRecord
+
+_DAY = 24 * 60 * 60 * 1000
+
+
+def test_two_users_who_swap_browsers_at_once_both_sign_in_by_link(
+    control_plane: ControlPlane,
+) -> None:
+    people = [get_account(control_plane), get_account(control_plane, "none@example.com")]
+    for number in range(15):
+        secrets = [f"{number} {person.user_id}" for person in people]
+        with control_plane.store.write() as tx:
+            now = tx.now()
+            for person, secret in zip(people, secrets, strict=True):
+                link = LinkRecord(person.user_id, hash_of(secret), "local:test", now, now + _DAY)
+                tx.links.replace(link)
+            locked = [lock_account(tx, person.user_id, HOME) for person in people]
+            sessions = [create_session(tx, "link", one).session for one in locked if one]
+        start = Barrier(3)
+
+        def enter(secret: str, session: str, number: int = number, start: Barrier = start) -> None:
+            start.wait()
+            browser = structs.replace(HOME, session=session)
+            control_plane.passwords.by_link(secret, f"{CHOSEN} {number} {secret}", browser)
+
+        def leave(session: str, start: Barrier = start) -> None:
+            member = control_plane.sessions.authenticate(session)
+            start.wait()
+            with suppress(NotFound):
+                control_plane.sessions.revoke(member, member.session.session_id)
+
+        with ThreadPoolExecutor(3) as pool:
+            entering = pool.map(enter, secrets, reversed(sessions))
+            leaving = pool.submit(leave, sessions[0])
+            assert list(entering) == [None, None]
+            assert leaving.result() is None
+
+
+def test_an_initial_password_must_be_changed_first(control_plane: ControlPlane) -> None:
+    signed_in = sign_in_at_home(control_plane)
+    assert signed_in.must_change_password
+    member = control_plane.sessions.authenticate(signed_in.session)
+    with pytest.raises(PasswordChangeNeeded):
+        member.require_own_password()
+
+    changed = control_plane.passwords.change_password(member, PASSWORD, CHOSEN, HOME)
+
+    assert not changed.must_change_password
+    control_plane.sessions.authenticate(changed.session).require_own_password()
+    assert not sign_in_at_home(control_plane, password=CHOSEN).must_change_password
+    with pytest.raises(InvalidCredentials):
+        sign_in_at_home(control_plane)
+
+
+def test_an_initial_password_expires_and_a_chosen_one_does_not(
+    control_plane: ControlPlane,
+) -> None:
+    let_time_pass(control_plane, 29 * _DAY)
+    signed_in = sign_in_at_home(control_plane)
+    let_time_pass(control_plane, 2 * _DAY)
+    with pytest.raises(PasswordExpired, match="link"):
+        sign_in_at_home(control_plane)
+    with pytest.raises(InvalidCredentials):
+        sign_in_at_home(control_plane, password="wrong password")
+    signed_in = control_plane.passwords.by_link(create_link(control_plane), CHOSEN, HOME)
+    assert not signed_in.must_change_password
+    let_time_pass(control_plane, 1_000 * _DAY)
+    sign_in_at_home(control_plane, password=CHOSEN)
+
+
+@pytest.mark.parametrize(
+    ("new", "said"),
+    [
+        ("abcdefg", "shorter"),
+        ("x" * 1_025, "longer"),
+        ("password1234", "common"),
+        ("jane has a password", "own name"),
+        (PASSWORD, "that you have"),
+        ("unspeakable \ud800", "nobody can type"),
+    ],
+)
+def test_a_new_password_must_meet_the_policy(
+    control_plane: ControlPlane, new: str, said: str
+) -> None:
+    member = control_plane.sessions.authenticate(sign_in_at_home(control_plane).session)
+    with pytest.raises(PasswordRefused, match=said) as refused:
+        control_plane.passwords.change_password(member, PASSWORD, new, HOME)
+    assert new not in str(refused.value)
+    sign_in_at_home(control_plane)
+
+
+def test_a_change_requires_the_current_password(control_plane: ControlPlane) -> None:
+    member = control_plane.sessions.authenticate(sign_in_at_home(control_plane).session)
+    with pytest.raises(InvalidCredentials, match="current password"):
+        control_plane.passwords.change_password(member, "wrong password", CHOSEN, HOME)
+
+
+def test_a_change_revokes_all_sessions_and_creates_a_new_one(control_plane: ControlPlane) -> None:
+    elsewhere, here = sign_in_at_home(control_plane).session, sign_in_at_home(control_plane).session
+    member = control_plane.sessions.authenticate(here)
+    changed = control_plane.passwords.change_password(member, PASSWORD, CHOSEN, HOME)
+    for old in (elsewhere, here):
+        with pytest.raises(NotAuthenticated):
+            control_plane.sessions.authenticate(old)
+    member = control_plane.sessions.authenticate(changed.session)
+    assert len(control_plane.sessions.list(member)) == 1
+    assert ("password.changed", member.actor) in events_of(control_plane)
+
+
+def test_of_several_changes_at_once_one_succeeds(control_plane: ControlPlane) -> None:
+    member = control_plane.sessions.authenticate(sign_in_at_home(control_plane).session)
+
+    def change(number: int) -> LoginResult | AnyscaleError:
+        try:
+            return control_plane.passwords.change_password(
+                member, PASSWORD, f"{CHOSEN} {number}", HOME
+            )
+        except (InvalidCredentials, NotAuthenticated) as error:
+            return error
+
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(change, range(4)))
+    done = [number for number, answer in enumerate(answers) if isinstance(answer, LoginResult)]
+    assert len(done) == 1
+    sign_in_at_home(control_plane, password=f"{CHOSEN} {done[0]}")
+
+
+def test_a_link_sets_a_password_signs_in_and_works_once(control_plane: ControlPlane) -> None:
+    old = sign_in_at_home(control_plane).session
+    secret = create_link(control_plane)
+    assert control_plane.passwords.link_account(secret).email == EMAIL
+    signed_in = control_plane.passwords.by_link(secret, CHOSEN, HOME)
+    assert control_plane.sessions.authenticate(signed_in.session).session.auth_method == "link"
+    assert not signed_in.must_change_password
+    sign_in_at_home(control_plane, password=CHOSEN)
+    for call in (
+        control_plane.passwords.link_account,
+        lambda s: control_plane.passwords.by_link(s, CHOSEN, HOME),
+    ):
+        with pytest.raises(LinkInvalid):
+            call(secret)
+    with pytest.raises(NotAuthenticated):
+        control_plane.sessions.authenticate(old)
+
+
+def test_a_link_sets_the_first_password_of_an_account(control_plane: ControlPlane) -> None:
+    control_plane.passwords.by_link(create_link(control_plane, "none@example.com"), CHOSEN, HOME)
+    sign_in_at_home(control_plane, "none@example.com", CHOSEN)
+
+
+def test_a_refused_password_leaves_the_link_valid(control_plane: ControlPlane) -> None:
+    secret = create_link(control_plane)
+    with pytest.raises(PasswordRefused):
+        control_plane.passwords.by_link(secret, "short", HOME)
+    control_plane.passwords.by_link(secret, CHOSEN, HOME)
+
+
+def test_an_expired_or_unknown_link_or_one_of_a_suspended_account_is_invalid(
+    control_plane: ControlPlane,
+) -> None:
+    with pytest.raises(LinkInvalid):
+        control_plane.passwords.by_link("unknown", CHOSEN, HOME)
+    with pytest.raises(LinkInvalid):
+        control_plane.passwords.by_link(create_link(control_plane, days=0), CHOSEN, HOME)
+    secret = create_link(control_plane)
+    suspend(control_plane)
+    with pytest.raises(LinkInvalid):
+        control_plane.passwords.by_link(secret, CHOSEN, HOME)
+
+
+def test_of_eight_uses_of_one_link_at_once_one_succeeds(control_plane: ControlPlane) -> None:
+    secret = create_link(control_plane)
+
+    def use(number: int) -> bool:
+        try:
+            control_plane.passwords.by_link(secret, f"{CHOSEN} {number}", HOME)
+        except LinkInvalid:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(use, range(8))) == 1
+
+
+def test_a_changed_password_revokes_the_unused_link(control_plane: ControlPlane) -> None:
+    member = control_plane.sessions.authenticate(sign_in_at_home(control_plane).session)
+    secret = create_link(control_plane)
+    control_plane.passwords.change_password(member, PASSWORD, CHOSEN, HOME)
+    with pytest.raises(LinkInvalid):
+        control_plane.passwords.by_link(secret, CHOSEN, HOME)
+
+
+def test_a_revoked_session_changes_no_password(control_plane: ControlPlane) -> None:
+    member = control_plane.sessions.authenticate(sign_in_at_home(control_plane).session)
+    control_plane.sessions.revoke(member, member.session.session_id)
+    with pytest.raises(NotAuthenticated):
+        control_plane.passwords.change_password(member, PASSWORD, CHOSEN, HOME)
+    member = control_plane.sessions.authenticate(sign_in_at_home(control_plane).session)
+    suspend(control_plane)
+    with pytest.raises(NotAuthenticated):
+        control_plane.passwords.change_password(member, PASSWORD, CHOSEN, HOME)

@@ -1,0 +1,166 @@
+"""Sessions: how they expire, and how users revoke them, on both stores."""
+
+from base64 import urlsafe_b64decode
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from threading import Event
+from typing import Any
+
+import pytest
+from msgspec import structs
+from tests.support.sign_ins import (
+    CHOSEN,
+    EMAIL,
+    HOME,
+    create_link,
+    get_account,
+    let_time_pass,
+    sign_in,
+    sign_in_at_home,
+    suspend,
+)
+from tests.support.stored_data import execute_sql
+from tests.support.users import PASSWORD, checked_user
+
+from anyscale.errors import (
+    NotAuthenticated,
+    NotFound,
+)
+from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.audit import log as audit
+from anyscale.server.core.authorization import Principal
+from anyscale.server.core.login.sessions import (
+    ABSOLUTE_LIMIT,
+    IDLE_LIMIT,
+    ClientInfo,
+)
+from anyscale.server.core.secrets import hash_of
+
+_DAY = 24 * 60 * 60 * 1000
+
+
+_TABLES = ("users", "sessions", "devices", "links", "audit")
+
+
+def use(control_plane: ControlPlane, session: str) -> None:
+    """Do with a session what each request does."""
+    member = control_plane.sessions.authenticate(session)
+    if member.is_touch_due:
+        control_plane.sessions.touch(member)
+
+
+def test_a_session_expires_when_it_is_not_used(control_plane: ControlPlane) -> None:
+    session = sign_in_at_home(control_plane).session
+    let_time_pass(control_plane, IDLE_LIMIT - 60_000)
+    use(control_plane, session)
+    let_time_pass(control_plane, IDLE_LIMIT - 60_000)
+    use(control_plane, session)
+    let_time_pass(control_plane, IDLE_LIMIT)
+    with pytest.raises(NotAuthenticated):
+        control_plane.sessions.authenticate(session)
+
+
+def test_a_session_expires_however_much_it_is_used(control_plane: ControlPlane) -> None:
+    session = sign_in_at_home(control_plane).session
+    for _ in range(ABSOLUTE_LIMIT // (IDLE_LIMIT // 2) - 1):
+        let_time_pass(control_plane, IDLE_LIMIT // 2)
+        use(control_plane, session)
+    let_time_pass(control_plane, IDLE_LIMIT // 2)
+    with pytest.raises(NotAuthenticated):
+        control_plane.sessions.authenticate(session)
+
+
+def test_sessions_of_a_suspended_account_are_refused(control_plane: ControlPlane) -> None:
+    session = sign_in_at_home(control_plane).session
+    suspend(control_plane)
+    with pytest.raises(NotAuthenticated):
+        control_plane.sessions.authenticate(session)
+
+
+def test_a_user_revokes_one_or_all_others_of_the_own_sessions_alone(
+    control_plane: ControlPlane,
+) -> None:
+    control_plane.passwords.by_link(create_link(control_plane, "none@example.com"), CHOSEN, HOME)
+    stranger = control_plane.sessions.authenticate(
+        sign_in_at_home(control_plane, "none@example.com", CHOSEN).session
+    )
+    first, second, third = (sign_in_at_home(control_plane).session for _ in range(3))
+    member = control_plane.sessions.authenticate(third)
+    assert member.session in control_plane.sessions.list(member)
+    ended = control_plane.sessions.authenticate(first).session.session_id
+    with pytest.raises(NotFound):
+        control_plane.sessions.revoke(stranger, ended)
+    control_plane.sessions.revoke(member, ended)
+    with pytest.raises(NotAuthenticated):
+        control_plane.sessions.authenticate(first)
+    control_plane.sessions.authenticate(second)
+    assert control_plane.sessions.revoke_others(member) == 1
+    with pytest.raises(NotAuthenticated):
+        control_plane.sessions.authenticate(second)
+    control_plane.sessions.authenticate(third)
+    assert len(control_plane.sessions.list(stranger)) == 2
+
+
+def test_expired_sessions_and_links_are_deleted(control_plane: ControlPlane) -> None:
+    sign_in_at_home(control_plane)
+    let_time_pass(control_plane, IDLE_LIMIT)
+    sign_in_at_home(control_plane)
+    create_link(control_plane, days=0)
+    control_plane.clean_up()
+    with control_plane.store.read() as tx:
+        assert len(tx.sessions.list(get_account(control_plane).user_id)) == 1
+        assert tx.links.get(hash_of("secret")) is None
+
+
+def test_a_session_has_a_secret_of_256_random_bits(control_plane: ControlPlane) -> None:
+    secrets = {sign_in_at_home(control_plane).session for _ in range(5)}
+    assert len(secrets) == 5
+    assert {len(urlsafe_b64decode(f"{secret}=")) for secret in secrets} == {32}
+
+
+def test_no_secret_is_stored_or_shown(control_plane: ControlPlane) -> None:
+    signed_in = sign_in_at_home(control_plane)
+    member = control_plane.sessions.authenticate(signed_in.session)
+    with control_plane.store.read() as tx:
+        kept = [str(execute_sql(tx, f"select * from {table}").fetchall()) for table in _TABLES]
+    shown = [repr(signed_in), repr(member), repr(ClientInfo("a", "b", signed_in.device))]
+    for secret in (signed_in.session, signed_in.device, PASSWORD):
+        assert not any(secret in text for text in kept + shown)
+    assert "argon2" not in repr(member)
+
+
+def test_signing_out_during_another_sign_in_in_the_browser_does_not_deadlock(
+    control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kim = "kim@example.com"
+    control_plane.batches.create(
+        "more", [checked_user(kim, PASSWORD)], "fail", Principal("local:test"), [(0, PASSWORD)]
+    )
+    before = sign_in(control_plane, kim, PASSWORD, HOME)
+    member = control_plane.sessions.authenticate(before.session)
+    has_begun, has_ended, append_all = Event(), Event(), audit.append_all
+
+    def meet(tx: Any, entries: Sequence[audit.Entry]) -> None:
+        is_leaving = [entry.event for entry in entries] == ["session.revoked"]
+        if is_leaving:
+            has_ended.set()  # and waits for the audit log, which the other one has locked
+        append_all(tx, entries)
+        if not is_leaving:
+            has_begun.set()
+            has_ended.wait(0.5)  # in vain, if signing out waits for the account
+
+    def leave() -> None:
+        assert has_begun.wait(10)
+        with suppress(NotFound):
+            control_plane.sessions.revoke(member, member.session.session_id)
+
+    monkeypatch.setattr(audit, "append_all", meet)
+    with ThreadPoolExecutor(1) as pool:
+        leaving = pool.submit(leave)
+        there = structs.replace(HOME, session=before.session)
+        assert (
+            sign_in(control_plane, EMAIL, PASSWORD, there).user_id
+            == get_account(control_plane).user_id
+        )
+        assert leaving.result() is None
