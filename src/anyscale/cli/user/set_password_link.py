@@ -97,7 +97,7 @@ def _users(
     file_format: str | None,
     batch_id: str | None,
 ) -> tuple[int, Iterable[str]]:
-    """Return the number and the ids of the users for whom links are created."""
+    """Return the number and the ids of the users that get links."""
     transport.set_password_links([])  # what forbids links is reported before any long work
     if batch_id is not None:
         return _batch_count(transport, batch_id), _batch_users(transport, batch_id)

@@ -104,8 +104,7 @@ class _Locked(Struct, frozen=True):
     def require_another_owner(self) -> None:
         if self.owners == [self.account.user_id]:
             raise LastOwner(
-                "this is the last owner, without whom nobody could administer the accounts: "
-                "make another one an owner first"
+                "this is the last owner who is not suspended: make another user an owner first"
             )
 
 
