@@ -87,14 +87,14 @@ def test_a_new_password_revokes_the_sessions_of_other_browsers(site: Site, visit
 
 def test_a_refused_password_shows_the_reason_and_changes_nothing(site: Site, visit: Visit) -> None:
     page = sign_in_first_time(visit(), site.create_user())
-    for current, new, said in (
+    for current, new, message in (
         (NEW_PASSWORD, "password1234", "common passwords"),
         ("not the password", "four grey owls asleep", "current password is wrong"),
         (NEW_PASSWORD, NEW_PASSWORD, "the one that you have"),
     ):
         page.goto("/password")
         change_password(page, current, new, "Change password")
-        expect(page.get_by_role("alert")).to_contain_text(said)
+        expect(page.get_by_role("alert")).to_contain_text(message)
     page.get_by_label("Current password").fill(NEW_PASSWORD)
     page.get_by_label("New password", exact=True).fill("four grey owls asleep")
     page.get_by_label("New password, once more").fill("four grey owls awake!")
@@ -107,9 +107,9 @@ def test_a_link_sets_a_password_once_and_no_address_contains_its_secret(
 ) -> None:
     email = site.create_user()
     link = site.create_link(email)
-    asked: list[str] = []
+    requested: list[str] = []
     page = visit("/sign-in")
-    page.on("request", lambda request: asked.append(request.url))
+    page.on("request", lambda request: requested.append(request.url))
     page.goto(link)
     secret = link.partition("#")[2]
     assert path_of(page) == "/set-password"
@@ -121,7 +121,7 @@ def test_a_link_sets_a_password_once_and_no_address_contains_its_secret(
     expect(page.get_by_label("Email")).to_have_value(email)
     set_password_by_link(page, NEW_PASSWORD)
     expect(page.get_by_role("status")).to_contain_text("Your password is set")
-    assert not [url for url in asked if secret in url.partition("#")[0]]
+    assert not [url for url in requested if secret in url.partition("#")[0]]
     again = visit(link)
     set_password_by_link(again, f"{NEW_PASSWORD} again")
     expect(again.get_by_role("alert")).to_contain_text("used before, or has expired")

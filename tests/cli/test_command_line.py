@@ -177,7 +177,7 @@ def test_the_format_goes_by_the_name(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "status", "said"),
+    ("arguments", "status", "message"),
     [
         (["user", "batch-create"], 2, "Missing option '--users-file' / '-f'"),
         (["user", "batch-create", "-f", "none.yaml"], 2, "cannot read none.yaml: No such file"),
@@ -193,19 +193,19 @@ def test_the_format_goes_by_the_name(
     ],
 )
 def test_an_error_is_one_line(
-    arguments: list[str], status: int, said: str, anyscale: RunAnyscale, home: Path
+    arguments: list[str], status: int, message: str, anyscale: RunAnyscale, home: Path
 ) -> None:
     result = anyscale(*arguments)
 
     assert result.returncode == status
-    assert said in result.stderr
+    assert message in result.stderr
     assert result.stdout == ""
     assert "Traceback" not in result.stderr
     assert not list(home.iterdir())
 
 
 @pytest.mark.parametrize(
-    ("environment", "status", "said"),
+    ("environment", "status", "message"),
     [
         ({"ANYSCALE_CLI_TOKEN": "t0ken"}, 2, "there is a token and no host"),
         ({"ANYSCALE_HOST": "https://x.example"}, 2, "there is no token for https://x.example"),
@@ -218,12 +218,12 @@ def test_an_error_is_one_line(
     ],
 )
 def test_a_wrong_environment_is_reported_in_one_line(
-    environment: dict[str, str], status: int, said: str, anyscale: RunAnyscale
+    environment: dict[str, str], status: int, message: str, anyscale: RunAnyscale
 ) -> None:
     result = anyscale("user", "batch-create", "-f", USERS, env=environment)
 
     assert result.returncode == status, result.stderr
-    assert said in result.stderr
+    assert message in result.stderr
     assert "Traceback" not in result.stderr
     assert "t0ken" not in result.stderr
 
@@ -251,11 +251,11 @@ def test_a_missing_control_plane_is_reported_once(
     url = f"sqlite:////{nowhere.relative_to('/')}/anyscale.db"
     env = {variable: str(nowhere) if variable == "ANYSCALE_DATA_DIR" else url}
 
-    asked = anyscale(*command.split(), env=env)
+    result = anyscale(*command.split(), env=env)
 
-    said = f" There is no control plane yet at {nowhere}/anyscale.db\n"
-    assert asked.stderr.count(said) == 1, asked.stderr
-    assert asked.returncode == (1 if "get" in command else 0)
+    message = f" There is no control plane yet at {nowhere}/anyscale.db\n"
+    assert result.stderr.count(message) == 1, result.stderr
+    assert result.returncode == (1 if "get" in command else 0)
     assert not nowhere.exists()
 
 

@@ -57,14 +57,14 @@ def http(status: str, *headers: str, body: str = "") -> bytes:
 
 
 def problem(status: int, code: str, detail: str = "so it is") -> bytes:
-    told = {
+    document = {
         "title": "t",
         "status": status,
         "detail": detail,
         "code": code,
         "request_id": "r1234567",
     }
-    return http(f"{status} Problem", IDENTITY, body=json.dumps(told))
+    return http(f"{status} Problem", IDENTITY, body=json.dumps(document))
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def ask(anyscale: RunAnyscale, tmp_path: Path) -> Callable[..., CommandResult]:
 
 
 #: response -> message
-STRANGERS = {
+RESPONSES = {
     "another page": (http("200 OK", body="<html>"), "it is no anyscale control plane"),
     "not found": (http("404 Not Found"), "answers with HTTP 404, but it is no anyscale"),
     "a redirect": (
@@ -111,12 +111,12 @@ STRANGERS = {
 }
 
 
-@pytest.mark.parametrize("what", STRANGERS)
+@pytest.mark.parametrize("what", RESPONSES)
 def test_an_unexpected_response_is_explained(what: str, ask: Callable[..., CommandResult]) -> None:
-    answer, said = STRANGERS[what]
+    answer, message = RESPONSES[what]
     with answering(answer) as port:
         result = ask(f"http://127.0.0.1:{port}")
-    assert said in result.stderr
+    assert message in result.stderr
     assert result.returncode == 1, result.stderr
 
 
@@ -145,9 +145,9 @@ def test_a_host_where_nothing_listens(ask: Callable[..., CommandResult]) -> None
 
 
 def test_an_outage_is_reported_once_for_several_calls() -> None:
-    said: list[str] = []
+    messages: list[str] = []
     client = RetryingClient(f"http://127.0.0.1:{free_port()}", "mrt_secret", 3)
-    client.on_notice = said.append
+    client.on_notice = messages.append
 
     def ask() -> None:
         with pytest.raises(ServerUnreachable):
@@ -158,7 +158,7 @@ def test_an_outage_is_reported_once_for_several_calls() -> None:
     for call in calls:
         call.result()
 
-    (line,) = said
+    (line,) = messages
     assert line.startswith("Trying again: nothing listens at")
 
 
@@ -263,9 +263,9 @@ def test_the_outcome_is_unknown_if_the_server_does_not_return(
     while "/passwords" not in configured_server.log.read_text(encoding="utf-8"):
         assert process.poll() is None
     configured_server.kill()
-    _, said = process.communicate(timeout=60)
+    _, log = process.communicate(timeout=60)
     assert process.returncode == 3
-    assert "Run the same command again" in said
+    assert "Run the same command again" in log
     configured_server.start()
 
 

@@ -161,7 +161,7 @@ def test_a_closed_pipe_causes_no_traceback(
 
 
 @pytest.mark.parametrize(
-    ("typed", "status", "said"),
+    ("typed", "status", "message"),
     [
         (b"Jane@example.com\n", 0, "jane@example.com is deleted."),
         (b"y\n", 2, "that is another email: nobody was deleted"),
@@ -170,7 +170,7 @@ def test_a_closed_pipe_causes_no_traceback(
     ],
 )
 def test_deleting_asks_for_the_email_on_a_terminal(
-    anyscale: RunAnyscale, typed: bytes, status: int, said: str
+    anyscale: RunAnyscale, typed: bytes, status: int, message: str
 ) -> None:
     file = "create_users:\n- {name: Jane Doe, email: jane@example.com}\n"
     assert anyscale("user", "batch-create", "-f", "-", stdin=file).returncode == 0
@@ -179,7 +179,7 @@ def test_deleting_asks_for_the_email_on_a_terminal(
         *("user", "delete", "JANE@example.com"), typed=typed, when=b"Type the email to go on:"
     )
 
-    assert (found, said in shown) == (status, True), shown
+    assert (found, message in shown) == (status, True), shown
     assert "This erases Jane Doe (jane@example.com) for good." in shown
     listed = anyscale("user", "list", "-o", "jsonl").stdout
     assert bool(listed) == (status != 0)

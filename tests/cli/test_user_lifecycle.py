@@ -38,7 +38,7 @@ def server(database: str, tmp_path: Path) -> Iterator[ServerProcess]:
 
 
 @pytest.fixture(params=["embedded", "sqlite", "postgres"])
-def there(
+def control_plane(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[None]:
     """A control plane with a public URL, embedded or on a server."""
@@ -67,11 +67,11 @@ def users(anyscale: RunAnyscale, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(name="said")
-def saying(anyscale: RunAnyscale) -> "Said":
-    return Said(anyscale)
+def new_checker(anyscale: RunAnyscale) -> "CommandChecker":
+    return CommandChecker(anyscale)
 
 
-class Said:
+class CommandChecker:
     """Runs the command, and compares its messages.
 
     Args:
@@ -100,29 +100,29 @@ def links_of(path: Path) -> list[dict[str, str]]:
 
 
 def test_an_account_is_changed_by_its_email(
-    there: None, users: Path, said: Said, anyscale: RunAnyscale
+    control_plane: None, users: Path, check: CommandChecker, anyscale: RunAnyscale
 ) -> None:
     jane = "JANE@example.com"
     for _ in range(2):
-        said(0, "jane@example.com is an owner.", "user", "set-role", jane, "owner")
-    said(1, "the last owner", "user", "suspend", jane)
-    said(1, "the last owner", "user", "set-role", jane, "collaborator")
-    said(1, "the last owner", "user", "delete", jane, "--yes")
+        check(0, "jane@example.com is an owner.", "user", "set-role", jane, "owner")
+    check(1, "the last owner", "user", "suspend", jane)
+    check(1, "the last owner", "user", "set-role", jane, "collaborator")
+    check(1, "the last owner", "user", "delete", jane, "--yes")
     assert levels(anyscale)["jane@example.com"] == "owner"
-    said(0, "is an owner.", "user", "set-role", "ann@example.com", "owner")
-    said(0, "is suspended.", "user", "suspend", jane)
-    said(0, "is not suspended.", "user", "restore", jane)
-    said(0, "jane@example.com is a collaborator.", "user", "set-role", jane, "collaborator")
-    said(0, "jane@example.com is deleted.", "user", "delete", jane, "--yes")
+    check(0, "is an owner.", "user", "set-role", "ann@example.com", "owner")
+    check(0, "is suspended.", "user", "suspend", jane)
+    check(0, "is not suspended.", "user", "restore", jane)
+    check(0, "jane@example.com is a collaborator.", "user", "set-role", jane, "collaborator")
+    check(0, "jane@example.com is deleted.", "user", "delete", jane, "--yes")
     assert "jane@example.com" not in levels(anyscale)
 
 
 @pytest.mark.parametrize("output", ["json", "jsonl", "yaml", "csv"])
 def test_the_time_of_suspension_is_in_every_format(
-    output: str, users: Path, said: Said, anyscale: RunAnyscale
+    output: str, users: Path, check: CommandChecker, anyscale: RunAnyscale
 ) -> None:
     fields = ["email", "name", "permission_level", "created_at", "user_id", "suspended_at"]
-    said(0, "is suspended.", "user", "suspend", "ann@example.com")
+    check(0, "is suspended.", "user", "suspend", "ann@example.com")
 
     listed = read(anyscale("user", "list", "-o", output).stdout, output)
     got = read(anyscale("user", "get", "--email", "ann@example.com", "-o", output).stdout, output)
@@ -148,7 +148,7 @@ def read(text: str, output: str) -> list[dict[str, str]]:
 
 
 def test_suspended_users_can_be_listed_and_the_table_marks_them(
-    there: None, users: Path, said: Said, anyscale: RunAnyscale
+    control_plane: None, users: Path, check: CommandChecker, anyscale: RunAnyscale
 ) -> None:
     def table(*arguments: str) -> list[list[str]]:
         lines = anyscale("user", *arguments).stdout.splitlines()
@@ -156,7 +156,7 @@ def test_suspended_users_can_be_listed_and_the_table_marks_them(
 
     titles = ["EMAIL", "NAME", "PERMISSION LEVEL", "CREATED AT", "USER ID", "STATE"]
     assert table("list", "--suspended") == [titles]
-    said(0, "is suspended.", "user", "suspend", "jane@example.com")
+    check(0, "is suspended.", "user", "suspend", "jane@example.com")
 
     head, jane, *others = table("list")
 
@@ -166,41 +166,45 @@ def test_suspended_users_can_be_listed_and_the_table_marks_them(
     assert table("get", "--email", "jane@example.com") == [titles, jane]
     assert table("list", "--suspended", "--email", "@EXAMPLE.com") == [titles, jane]
     assert table("list", "--suspended", "--email", "ann") == [titles]
-    said(0, "is not suspended.", "user", "restore", "jane@example.com")
+    check(0, "is not suspended.", "user", "restore", "jane@example.com")
     assert table("list", "--suspended") == [titles]
 
 
 def test_an_error_is_reported_and_changes_nothing(
-    there: None, users: Path, said: Said, anyscale: RunAnyscale
+    control_plane: None, users: Path, check: CommandChecker, anyscale: RunAnyscale
 ) -> None:
     before = levels(anyscale)
     for command in ("suspend", "restore", "set-password-link"):
-        said(1, "there is no user with the email 'x@example.com'", "user", command, "x@example.com")
-    said(1, "there is no user", "user", "delete", "x@example.com", "--yes")
-    said(1, "there is no user", "user", "set-role", "x@example.com", "owner")
-    said(2, "error: say --email jane@example.com\n", "user", "get", "jane@example.com")
-    said(2, "error: say --name 'Jane Doe'\n", "user", "get", "Jane Doe")
-    said(2, "'admin' is not one of", "user", "set-role", "jane@example.com", "admin")
-    said(2, "say --yes to delete the account", "user", "delete", "jane@example.com")
-    said(2, "by an email, by -f FILE or by --batch ID\n", "user", "set-password-link")
+        check(
+            1, "there is no user with the email 'x@example.com'", "user", command, "x@example.com"
+        )
+    check(1, "there is no user", "user", "delete", "x@example.com", "--yes")
+    check(1, "there is no user", "user", "set-role", "x@example.com", "owner")
+    check(2, "error: say --email jane@example.com\n", "user", "get", "jane@example.com")
+    check(2, "error: say --name 'Jane Doe'\n", "user", "get", "Jane Doe")
+    check(2, "'admin' is not one of", "user", "set-role", "jane@example.com", "admin")
+    check(2, "say --yes to delete the account", "user", "delete", "jane@example.com")
+    check(2, "by an email, by -f FILE or by --batch ID\n", "user", "set-password-link")
     both = ("user", "set-password-link", "jane@example.com", "-f", users)
-    said(2, "by -f FILE or by --batch ID, and by only one of them\n", *both)
-    said(2, "name a new one by --output-file", "user", "set-password-link", "-f", users)
+    check(2, "by -f FILE or by --batch ID, and by only one of them\n", *both)
+    check(2, "name a new one by --output-file", "user", "set-password-link", "-f", users)
     assert levels(anyscale) == before
 
 
-def test_one_link_goes_to_standard_output(there: None, users: Path, said: Said) -> None:
-    done = said(0, "The link works once, until", "user", "set-password-link", "jane@example.com")
+def test_one_link_goes_to_standard_output(
+    control_plane: None, users: Path, check: CommandChecker
+) -> None:
+    done = check(0, "The link works once, until", "user", "set-password-link", "jane@example.com")
     assert LINK.fullmatch(done.stdout.strip())
     assert "Give it to jane@example.com alone" in done.stderr
 
 
 def test_the_links_of_a_file_go_into_a_new_file(
-    there: None, users: Path, said: Said, tmp_path: Path
+    control_plane: None, users: Path, check: CommandChecker, tmp_path: Path
 ) -> None:
     path = tmp_path / "links.csv"
     command = ("user", "set-password-link", "-f", users, "--output-file", path)
-    done = said(0, f"3 links are in {path}. Each works once, until", *command)
+    done = check(0, f"3 links are in {path}. Each works once, until", *command)
     assert done.stdout == ""
     rows = links_of(path)
     # A spreadsheet takes it for a text, not for a formula.
@@ -210,13 +214,13 @@ def test_the_links_of_a_file_go_into_a_new_file(
     assert {re.sub(r"\d", "0", row["expires_at"]) for row in rows} == {"0000-00-00T00:00:00Z"}
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     written = path.read_bytes()
-    said(2, f"{path} exists: name a new file", *command)
+    check(2, f"{path} exists: name a new file", *command)
     assert path.read_bytes() == written
     assert sorted(one.suffix for one in tmp_path.iterdir() if "links" in one.name) == [".csv"]
 
 
 def test_the_links_of_a_batch_are_for_its_users_without_credentials(
-    there: None, users: Path, said: Said, anyscale: RunAnyscale, tmp_path: Path
+    control_plane: None, users: Path, check: CommandChecker, anyscale: RunAnyscale, tmp_path: Path
 ) -> None:
     (batch,) = json.loads(anyscale("batch", "list", "-o", "json").stdout)
     shown = json.loads(anyscale("batch", "show", batch["batch_id"], "-o", "json").stdout)
@@ -224,36 +228,36 @@ def test_the_links_of_a_batch_are_for_its_users_without_credentials(
     assert "without way in: 2\n" in anyscale("batch", "show", batch["batch_id"]).stdout
     path = tmp_path / "links.csv"
     command = ("user", "set-password-link", "--output-file", path, "--batch")
-    said(1, "there is no batch bat_none", *command, "bat_none")
+    check(1, "there is no batch bat_none", *command, "bat_none")
     assert not path.exists()
-    said(0, f"2 links are in {path}", *command, batch["batch_id"])
+    check(0, f"2 links are in {path}", *command, batch["batch_id"])
     assert [row["email"][0] for row in links_of(path)] == ["j", "'"]
 
 
 def test_no_file_is_created_if_no_user_needs_a_link(
-    there: None, said: Said, anyscale: RunAnyscale, tmp_path: Path
+    control_plane: None, check: CommandChecker, anyscale: RunAnyscale, tmp_path: Path
 ) -> None:
     path = tmp_path / "links.csv"
     text = "create_users:\n- {name: A, email: a@b.io, password: correct-donkey-battery}\n"
     anyscale("user", "batch-create", "-f", "-", stdin=text)
     (batch,) = json.loads(anyscale("batch", "list", "-o", "json").stdout)
     command = ("user", "set-password-link", "--batch", batch["batch_id"], "--output-file", path)
-    said(0, "No user needs a link: no file was created.", *command)
+    check(0, "No user needs a link: no file was created.", *command)
     assert not path.exists()
 
 
 def test_emails_without_an_account_are_named_by_their_lines(
-    there: None, users: Path, said: Said, anyscale: RunAnyscale, tmp_path: Path
+    control_plane: None, users: Path, check: CommandChecker, anyscale: RunAnyscale, tmp_path: Path
 ) -> None:
     first = anyscale("user", "set-password-link", "jane@example.com").stdout
     file, path = tmp_path / "more.yaml", tmp_path / "links.csv"
     text = FILE + "- {name: X, email: x@example.com}\n- {name: Y, email: y@example.com}\n"
     file.write_text(text, encoding="utf-8")
     command = ("user", "set-password-link", "-f", file, "--output-file", path)
-    done = said(1, "2 problems; no link was created.", *command)
+    done = check(1, "2 problems; no link was created.", *command)
     assert f"{file}:5:20: create_users[3].email: 'x@example.com' has no account" in done.stderr
     file.write_text(FILE + "- {name: ' ', email: foo}\n", encoding="utf-8")
-    done = said(2, "2 problems; no link was created.", *command)
+    done = check(2, "2 problems; no link was created.", *command)
     assert "create_users[3].email: 'foo' is not an email address" in done.stderr
     assert not path.exists()
     assert not list(tmp_path.glob(".links*"))
@@ -265,25 +269,27 @@ def test_emails_without_an_account_are_named_by_their_lines(
 
 
 def test_an_error_half_way_leaves_no_file(
-    users: Path, said: Said, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    users: Path, check: CommandChecker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
     command = ("user", "set-password-link", "-f", users, "--output-file")
-    said(2, "ANYSCALE_PUBLIC_URL is not set", *command, folder / "links.csv")
+    check(2, "ANYSCALE_PUBLIC_URL is not set", *command, folder / "links.csv")
     monkeypatch.setenv("ANYSCALE_PUBLIC_URL", ADDRESS)
-    said(1, "jane@example.com is suspended: restore it first", *_suspended(said, command, folder))
+    check(1, "jane@example.com is suspended: restore it first", *_suspended(check, command, folder))
     assert list(folder.iterdir()) == []
-    said(2, "No such file or directory", *command, tmp_path / "nowhere" / "links.csv")
+    check(2, "No such file or directory", *command, tmp_path / "nowhere" / "links.csv")
 
 
-def _suspended(said: Said, command: tuple[str | Path, ...], folder: Path) -> list[str | Path]:
-    said(0, "is suspended.", "user", "suspend", "jane@example.com")
+def _suspended(
+    check: CommandChecker, command: tuple[str | Path, ...], folder: Path
+) -> list[str | Path]:
+    check(0, "is suspended.", "user", "suspend", "jane@example.com")
     return [*command, folder / "links.csv"]
 
 
 @pytest.mark.parametrize(
-    ("fault", "status", "said"),
+    ("fault", "status", "message"),
     [
         ("error=ENOSPC", 1, "links.csv: No space left on device"),
         ("error=EEXIST", 2, "links.csv exists by now: name a new file"),
@@ -292,7 +298,12 @@ def _suspended(said: Said, command: tuple[str | Path, ...], folder: Path) -> lis
     ],
 )
 def test_the_file_exists_whole_or_not_at_all(
-    users: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str, status: int, said: str
+    users: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    fault: str,
+    status: int,
+    message: str,
 ) -> None:
     monkeypatch.setenv("ANYSCALE_PUBLIC_URL", ADDRESS)
     path = tmp_path / "folder" / "links.csv"
@@ -302,7 +313,7 @@ def test_the_file_exists_whole_or_not_at_all(
 
     done = run_under_strace([str(option) for option in options], *command)
 
-    assert (done.returncode, said in done.stderr) == (status, True), done.stderr
+    assert (done.returncode, message in done.stderr) == (status, True), done.stderr
     assert (tmp_path / "log").read_text()
     if path.exists():
         assert [row["email"][0] for row in links_of(path)] == ["j", "'", "a"]
@@ -314,7 +325,10 @@ def test_the_file_exists_whole_or_not_at_all(
 
 
 def test_a_deletion_whose_response_was_lost_succeeds(
-    configured_server: ServerProcess, users: Path, said: Said, monkeypatch: pytest.MonkeyPatch
+    configured_server: ServerProcess,
+    users: Path,
+    check: CommandChecker,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     lost: list[str] = []
 
@@ -326,10 +340,10 @@ def test_a_deletion_whose_response_was_lost_succeeds(
 
     with FaultyProxy([configured_server.port], plan) as proxy:  # type: ignore[arg-type]
         monkeypatch.setenv("ANYSCALE_HOST", proxy.url)
-        done = said(
+        done = check(
             0, "jane@example.com is deleted.", "user", "delete", "jane@example.com", "--yes"
         )
-        said(1, "there is no user with", "user", "delete", "jane@example.com", "--yes")
+        check(1, "there is no user with", "user", "delete", "jane@example.com", "--yes")
     assert lost
     assert "Trying again" in done.stderr or [e.status for e in proxy.history].count(404) == 1
 
@@ -351,15 +365,15 @@ def test_the_operator_creates_the_first_owner(server: ServerProcess, anyscale: R
 
 
 def test_without_a_public_url_no_owner_and_no_database_is_created(
-    said: Said, data: Path, home: Path
+    check: CommandChecker, data: Path, home: Path
 ) -> None:
-    said(2, "ANYSCALE_PUBLIC_URL is not set", "server", "create-owner", "--email", "a@b.io")
+    check(2, "ANYSCALE_PUBLIC_URL is not set", "server", "create-owner", "--email", "a@b.io")
     assert not list(home.iterdir())
     assert not data.exists()
 
 
 def test_an_email_that_an_unfinished_batch_has_reserved_cannot_be_an_owners(
-    said: Said, anyscale: RunAnyscale, monkeypatch: pytest.MonkeyPatch
+    check: CommandChecker, anyscale: RunAnyscale, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ANYSCALE_PUBLIC_URL", ADDRESS)
     plane = ControlPlane(Settings.from_environment(os.environ, served=True))
@@ -367,5 +381,5 @@ def test_an_email_that_an_unfinished_batch_has_reserved_cannot_be_an_owners(
     plane.batches.claim(batch.batch_id, 0, checked_users("boss"))
     plane.close()
     command = ("server", "create-owner", "--email", "boss@example.com")
-    done = said(1, f"is held by the unfinished batch {batch.batch_id}", *command)
+    done = check(1, f"is held by the unfinished batch {batch.batch_id}", *command)
     assert done.stdout == ""

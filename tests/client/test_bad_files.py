@@ -152,7 +152,7 @@ def test_a_password_without_its_quotes_is_in_no_message(before: str, after: str)
     "password", ["xyzzy", "letmein123", "tr0ub-xyzzy", "xyzzy" * 300, "xyzzy \u202e plugh"]
 )
 def test_a_password_that_is_refused_is_not_shown(name: str, data: str, password: str) -> None:
-    said = lines(data.format(password).encode(), name)
+    problems = lines(data.format(password).encode(), name)
 
-    assert said
-    assert not [line for line in said if password in line or password[:5] in line]
+    assert problems
+    assert not [line for line in problems if password in line or password[:5] in line]

@@ -50,8 +50,8 @@ def blocks(page: Path) -> Iterator[tuple[str, str, str]]:
 
 def commands(block: str) -> Iterator[tuple[str, str]]:
     for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
-        command, _, said = part.partition("\n")
-        yield command, said
+        command, _, output = part.partition("\n")
+        yield command, output
 
 
 def normal(text: str, home: Path) -> list[str]:
@@ -125,8 +125,8 @@ def run_page(page: Path, session: Session) -> None:
             assert session.run(f"{sys.executable} example.py") is not None
             assert session.status == 0, text
         elif kind == "console":
-            for command, said in commands(text):
-                assert normal(session.say(command), session.home) == normal(said, session.home), (
+            for command, output in commands(text):
+                assert normal(session.say(command), session.home) == normal(output, session.home), (
                     command
                 )
 

@@ -76,11 +76,13 @@ def test_the_command_logs_what_the_page_shows(
     assert result.returncode == 0, result.stderr
     assert result.stdout == ""
     wanted = [re.sub(r"\d+\.\d", "#", line) for line in log]
-    said = [re.sub(r"^(\(anyscale \+)\d+\.\d", r"\1#", line) for line in result.stderr.splitlines()]
-    assert [line for line in said if line in wanted] == wanted
+    lines = [
+        re.sub(r"^(\(anyscale \+)\d+\.\d", r"\1#", line) for line in result.stderr.splitlines()
+    ]
+    assert [line for line in lines if line in wanted] == wanted
     # One more line, and no other, names the control plane.
-    assert [line for line in said if line not in wanted] == [said[1]]
-    assert where in said[1]
+    assert [line for line in lines if line not in wanted] == [lines[1]]
+    assert where in lines[1]
 
 
 def test_the_command_creates_the_users_of_the_file(anyscale: RunAnyscale, tmp_path: Path) -> None:

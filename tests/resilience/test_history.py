@@ -17,10 +17,14 @@ ANN, BOB = user_id(BATCH, 0), user_id(BATCH, 1)
 Story = list[Exchange]
 
 
-def exchange(at: float, call: str, said: Any, asked: Any = None, status: int = 200) -> Exchange:
+def exchange(
+    at: float, call: str, response: Any, request_body: Any = None, status: int = 200
+) -> Exchange:
     """Make an exchange of half a second, compressed as client and server do it."""
-    request = b"x HTTP/1.1\r\ncontent-encoding: gzip\r\n\r\n" + gzip.compress(json.encode(asked))
-    body = json.encode(said)
+    request = b"x HTTP/1.1\r\ncontent-encoding: gzip\r\n\r\n" + gzip.compress(
+        json.encode(request_body)
+    )
+    body = json.encode(response)
     answer = b"HTTP/1.1 %d x\r\ncontent-length: %d\r\n\r\n%b" % (status, len(body), body)
     return Exchange(call, request, answer, at, at + 0.5, delivered=True)
 
@@ -30,13 +34,13 @@ def shown(state: str, users: int = 2, batch_id: str = BATCH) -> dict[str, Any]:
 
 
 def hashed(at: float, stored: int, status: int = 200) -> Exchange:
-    asked = {"passwords": [(0, "correct horse"), (1, "battery staple")]}
-    return exchange(at, f"POST {CALL}/passwords", {"stored": stored}, asked, status)
+    request_body = {"passwords": [(0, "correct horse"), (1, "battery staple")]}
+    return exchange(at, f"POST {CALL}/passwords", {"stored": stored}, request_body, status)
 
 
-def silent(said: Exchange) -> Exchange:
+def silent(answered: Exchange) -> Exchange:
     """Cut the response, as if the server had died."""
-    return said._replace(response=said.response[:-1], delivered=False)
+    return answered._replace(response=answered.response[:-1], delivered=False)
 
 
 def published(at: float) -> Exchange:
@@ -48,8 +52,8 @@ def dropped(at: float) -> Exchange:
 
 
 def listed(at: float, *users: tuple[str, str]) -> Exchange:
-    said = {"users": [{"user_id": name, "email": email} for name, email in users]}
-    return exchange(at, f"GET {CALL}/users?after=", said)
+    response = {"users": [{"user_id": name, "email": email} for name, email in users]}
+    return exchange(at, f"GET {CALL}/users?after=", response)
 
 
 CLAIM = exchange(

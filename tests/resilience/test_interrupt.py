@@ -57,12 +57,12 @@ def test_an_interrupted_run_resumes_by_the_same_command(
 ) -> None:
     users = write_flow_users_file(tmp_path / "users.yaml", range(count), passwords)
 
-    status, said = interrupt_when(lambda: batches(data, moment) > 0, users, times)
+    status, log = interrupt_when(lambda: batches(data, moment) > 0, users, times)
 
-    assert status == 130, said
-    assert "Traceback" not in said
-    assert "Exception" not in said
-    assert said.splitlines()[-1] == (
+    assert status == 130, log
+    assert "Traceback" not in log
+    assert "Exception" not in log
+    assert log.splitlines()[-1] == (
         "interrupted: run the same command again to go on where it stopped"
     )
     assert batches(data, "select count(*) from batches where state = 'open'") == 1
@@ -108,11 +108,11 @@ def test_a_run_that_waits_for_another_run_can_be_interrupted(
     def waits() -> bool:
         return batches(data, "select count(*) from batches") == 2
 
-    status, said = interrupt_when(waits, users)
+    status, log = interrupt_when(waits, users)
     holder.send_signal(signal.SIGCONT)
     done = holder.finish()
 
-    assert status == 130, said
-    assert "Traceback" not in said
+    assert status == 130, log
+    assert "Traceback" not in log
     assert done.returncode == 0, done.stderr
     assert anyscale("user", "batch-create", "-f", users).returncode == 1

@@ -121,21 +121,21 @@ def test_a_failing_disk_is_named_and_the_batch_is_whole_or_absent(
     inject = ["-e", f"inject={point.call}:error={error}:when={when}", "-o", str(tmp_path / "log")]
     failed = run_under_strace([*options, *inject], "user", "batch-create", "-f", place.file(plan))
 
-    told = f"{point.call} {error} {when}: {failed.returncode}\n{failed.stderr}"
-    assert "(INJECTED)" in (tmp_path / "log").read_text(errors="replace"), told
-    assert failed.returncode in (0, 1, 3), told
-    _is_clear(failed.returncode, failed.stderr, place.data, told)
+    context = f"{point.call} {error} {when}: {failed.returncode}\n{failed.stderr}"
+    assert "(INJECTED)" in (tmp_path / "log").read_text(errors="replace"), context
+    assert failed.returncode in (0, 1, 3), context
+    _is_clear(failed.returncode, failed.stderr, place.data, context)
     before = read_database_copy(place.data, tmp_path / "before")
     seen = list_emails(anyscale)
-    assert seen in ([], emails_in_file(plan.users)), told
+    assert seen in ([], emails_in_file(plan.users)), context
     if failed.returncode == 1:
-        assert before.emails == [], told
-        assert "open" not in before.batches.values(), told
+        assert before.emails == [], context
+        assert "open" not in before.batches.values(), context
     if failed.returncode == 0:
-        assert seen == emails_in_file(plan.users), told
+        assert seen == emails_in_file(plan.users), context
     else:
         again = anyscale("user", "batch-create", "-f", place.file(plan))
-        assert again.returncode == 0, told + again.stderr
+        assert again.returncode == 0, context + again.stderr
     assert list_emails(anyscale) == emails_in_file(plan.users)
     after = read_database_copy(place.data, tmp_path / "after")
     assert after.emails == emails_in_file(plan.users)
@@ -143,15 +143,15 @@ def test_a_failing_disk_is_named_and_the_batch_is_whole_or_absent(
     assert run_state_files(place.data) == []
 
 
-def _is_clear(status: int, said: str, data: Path, told: str) -> None:
-    assert "Traceback" not in said, told
-    assert "fault of this program" not in said, told
+def _is_clear(status: int, log: str, data: Path, context: str) -> None:
+    assert "Traceback" not in log, context
+    assert "fault of this program" not in log, context
     if status:
-        (line,) = [line for line in said.splitlines() if line.startswith("error: ")]
-        assert str(data) in line, told
-        assert REASON.search(line), told
-        again = [line for line in said.splitlines() if "Run the same command again" in line]
-        assert len(again) == (status == 3), told
+        (line,) = [line for line in log.splitlines() if line.startswith("error: ")]
+        assert str(data) in line, context
+        assert REASON.search(line), context
+        again = [line for line in log.splitlines() if "Run the same command again" in line]
+        assert len(again) == (status == 3), context
 
 
 @pytest.fixture

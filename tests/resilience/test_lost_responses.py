@@ -69,11 +69,11 @@ def test_the_command_retries_after_a_lost_response_and_reports_each_user_once(
     loss = Loss((SMALL | LARGE)[step])
     with FaultyProxy([configured_server.port], loss) as proxy:
         monkeypatch.setenv("ANYSCALE_HOST", proxy.url)
-        shown, said = batch_create(file).finish(tries=1)
+        shown, log = batch_create(file).finish(tries=1)
 
         assert loss.happened
         assert sorted(shown) == emails_in_file(count)
-        assert f"{count} users created." in said
+        assert f"{count} users created." in log
         assert published(anyscale) == 1
 
 
@@ -100,9 +100,9 @@ def test_a_command_that_was_killed_without_its_response_reports_the_result_when_
         running[0].wait(60)
         assert loss.happened
 
-        shown, said = batch_create(file).finish(tries=1)
+        shown, log = batch_create(file).finish(tries=1)
 
         assert sorted(shown) == emails_in_file(count)
         done = step in ("create", "publish", "users")
-        assert ("already created by batch" in said) == done
+        assert ("already created by batch" in log) == done
         assert published(anyscale) == 1

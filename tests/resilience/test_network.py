@@ -74,8 +74,8 @@ def test_a_batch_uses_both_servers_behind_a_load_balancer(
     with one, other, FaultyProxy([one.port, other.port], lambda _: None) as balancer:
         monkeypatch.setenv("ANYSCALE_HOST", balancer.url)
         monkeypatch.setenv("ANYSCALE_CLI_TOKEN", one.token())
-        shown, said = batch_create(file).finish(tries=1)
-        assert len(shown) == 40_000, said
+        shown, log = batch_create(file).finish(tries=1)
+        assert len(shown) == 40_000, log
         for server in (one, other):
             log = server.log.read_text(encoding="utf-8")
             assert "/v1/batches/{batch_id}/chunks/{number}" in log
@@ -114,6 +114,6 @@ def test_a_batch_resumes_with_a_new_token_after_its_token_was_revoked(
     assert "Run the same command again" in done.stderr
 
     monkeypatch.setenv("ANYSCALE_CLI_TOKEN", configured_server.token("jane-new"))
-    shown, said = batch_create(file).finish(tries=1)
-    assert "Going on with batch" in said
+    shown, log = batch_create(file).finish(tries=1)
+    assert "Going on with batch" in log
     assert sorted(shown) == emails_in_file(1_500)

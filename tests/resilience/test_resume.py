@@ -254,11 +254,11 @@ def test_a_changed_file_of_the_same_size_and_time_starts_a_new_batch(
     result = anyscale("user", "batch-create", "-f", users)
 
     assert result.returncode == 0, result.stderr
-    said = {
+    messages = {
         "open": f"its unfinished batch {old} was dropped.",
         "published": f"an earlier run of it had created batch {old}.",
     }
-    assert f"The file or the options have changed: {said[state]}" in result.stderr
+    assert f"The file or the options have changed: {messages[state]}" in result.stderr
     assert f"{count} users created." in result.stderr
     created = [email for email in emails(anyscale) if email.startswith("v")]
     assert len(created) == count
@@ -271,8 +271,8 @@ def test_a_check_whether_a_run_is_abandoned_does_not_stop_the_run(
     users = write_flow_users_file(tmp_path / "users.yaml", range(2))
     anyscale("user", "batch-create", "-f", users, "-o", "json", stdout="/dev/full")
     (kept,) = (data / "runs").iterdir()
-    with kept.open() as asked:
-        fcntl.flock(asked, fcntl.LOCK_EX)
+    with kept.open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         again = start_command("user", "batch-create", "-f", users)
         wait_until(lambda: "Using the control plane" in again.stderr)
         time.sleep(0.05)

@@ -55,13 +55,13 @@ def test_tokens_without_permission_create_nothing_and_are_in_the_audit_log(
     ended = server.token("eve")
     server.run("revoke-token", "eve")
     unknown = owner[:-7] + ("A" if owner[-7] != "A" else "B") + owner[-6:]
-    said = {
+    message = {
         collaborator: "token:carl is a collaborator: this takes an owner's token",
         ended: "the token 'eve' was revoked: ask for a new one",
         unknown: "the token was not copied whole",
         "secret": "this is no token of a control plane: they begin with mrt_",
     }
-    for token, text in said.items():
+    for token, text in message.items():
         result = create(token)
         assert result.returncode == 1
         assert text in result.stderr
@@ -130,7 +130,7 @@ def test_a_disabled_feature_is_reported_in_the_words_of_the_reference(
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "message"),
     [
         ({"ANYSCALE_PASSWORD_MIN_LENGTH": "3"}, "ANYSCALE_PASSWORD_MIN_LENGTH must be a whole"),
         ({"ANYSCALE_BATCH_CREATE": "perhaps"}, "ANYSCALE_BATCH_CREATE must be on or off"),
@@ -145,11 +145,11 @@ def test_a_disabled_feature_is_reported_in_the_words_of_the_reference(
     ],
 )
 def test_a_server_does_not_start_with_a_wrong_setting(
-    anyscale: RunAnyscale, settings: dict[str, str], said: str
+    anyscale: RunAnyscale, settings: dict[str, str], message: str
 ) -> None:
     result = anyscale("server", "start", "--port", "0", env=settings)
     assert result.returncode in (1, 2)
-    assert said in result.stderr
+    assert message in result.stderr
     assert "Traceback" not in result.stderr
     assert "pg-secret" not in result.stderr
 
@@ -199,9 +199,9 @@ def test_the_audit_log_is_verified_against_a_noted_head(
     env = {"ANYSCALE_HOST": server.url, "ANYSCALE_CLI_TOKEN": token}
     create(token)
     verified = anyscale("audit", "verify", "-o", "json", env=env)
-    told = json.loads(verified.stdout)
-    assert (verified.returncode, told["entries"], told["fault"]) == (0, 2, None)
-    again = anyscale("audit", "verify", "--head", told["head"], env=env)
+    result = json.loads(verified.stdout)
+    assert (verified.returncode, result["entries"], result["fault"]) == (0, 2, None)
+    again = anyscale("audit", "verify", "--head", result["head"], env=env)
     assert (again.returncode, again.stdout.splitlines()[0]) == (0, "chain: intact")
     change = "update audit set actor = 'token:eve' where number = 2"
     if database.startswith("sqlite"):
@@ -212,22 +212,22 @@ def test_the_audit_log_is_verified_against_a_noted_head(
 
         with psycopg.connect(database) as connection:
             connection.execute(change)
-    changed = anyscale("audit", "verify", "--head", told["head"], env=env)
+    changed = anyscale("audit", "verify", "--head", result["head"], env=env)
     assert changed.returncode == 1
     assert "entry 2 was changed" in changed.stderr
     assert "intact" not in changed.stdout
 
 
 def test_the_head_and_the_body_of_a_response_arrive_together(server: ServerProcess) -> None:
-    asked = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+    request = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
     with socket.create_connection(("127.0.0.1", server.port), timeout=30) as client:
         for _ in range(20):
-            client.sendall(asked)
+            client.sendall(request)
             assert client.recv(10_000).endswith(b'\r\n\r\n{"status":"alive"}')
 
 
 @pytest.mark.parametrize(
-    ("begun", "more"),
+    ("start", "more"),
     [
         (b"GET /healthz HTTP/1.1\r\nHost: x\r\n", b"a: b\r\n" * 10_000),
         (b"GET /healthz HTTP/1.1\r\nHost: x\r\na: ", b"b" * 60_000),
@@ -236,25 +236,25 @@ def test_the_head_and_the_body_of_a_response_arrive_together(server: ServerProce
     ids=["headers", "a header", "an address"],
 )
 def test_a_request_with_an_endless_head_is_refused(
-    server: ServerProcess, begun: bytes, more: bytes
+    server: ServerProcess, start: bytes, more: bytes
 ) -> None:
-    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as stranger:
-        stranger.sendall(begun)
-        assert _taken(stranger, more) < _MOST
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as client:
+        client.sendall(start)
+        assert _taken(client, more) < _MOST
 
 
-def _taken(stranger: socket.socket, more: bytes) -> int:
+def _taken(client: socket.socket, more: bytes) -> int:
     """Count the octets that a server takes before it closes the connection."""
     sent = 0
     with suppress(ConnectionResetError, BrokenPipeError):
         while sent < _MOST:
-            stranger.sendall(more)
+            client.sendall(more)
             sent += len(more)
     return sent
 
 
 def test_a_request_with_two_hosts_is_refused(server: ServerProcess) -> None:
-    asked = b"GET /healthz HTTP/1.1\r\nHost: one\r\nHost: two\r\n\r\n"
-    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as stranger:
-        stranger.sendall(asked)
-        assert stranger.recv(1000).startswith(b"HTTP/1.1 400")
+    request = b"GET /healthz HTTP/1.1\r\nHost: one\r\nHost: two\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as client:
+        client.sendall(request)
+        assert client.recv(1000).startswith(b"HTTP/1.1 400")

@@ -66,6 +66,6 @@ def test_a_log_that_was_cut_or_rewritten_lacks_its_head() -> None:
 def test_removed_entries_are_missed_unless_a_later_entry_records_the_removal() -> None:
     entries = chained(5)
     assert verify(entries[2:]).fault
-    said = AuditEntry(6, 60, "system", FORGOTTEN, "3", "{}", "")
-    signed = entry_hash(bytes.fromhex(entries[-1].hash), said).hex()
-    assert verify([*entries[2:], structs.replace(said, hash=signed)]).fault is None
+    purge = AuditEntry(6, 60, "system", FORGOTTEN, "3", "{}", "")
+    signed = entry_hash(bytes.fromhex(entries[-1].hash), purge).hex()
+    assert verify([*entries[2:], structs.replace(purge, hash=signed)]).fault is None

@@ -23,7 +23,7 @@ class _Protocol(asyncio.Protocol):
         self._begin(_JoiningTransport(sending, asyncio.get_running_loop()))
 
 
-def told_by(
+def received_from(
     begin: Callable[[_JoiningTransport], object],
     client: Callable[[socket.socket], bytes],
     end: Callable[[], object] = lambda: None,
@@ -44,12 +44,12 @@ def told_by(
             with closing(socket.create_connection(address, timeout=_SECONDS)) as connection:
                 return client(connection)
 
-        said = await asyncio.to_thread(ask)
+        received = await asyncio.to_thread(ask)
         end()
         await asyncio.sleep(0)  # the next turn of the loop, in which the writes are sent
         server.close()
         assert not faults
-        return said
+        return received
 
     return uvloop.run(main())
 
@@ -64,11 +64,11 @@ def test_writes_of_one_turn_of_the_loop_are_sent_together() -> None:
         joining.write(b"body")
 
     def client(connection: socket.socket) -> bytes:
-        said = connection.recv(100)
+        received = connection.recv(100)
         has_some.set()
-        return said
+        return received
 
-    assert told_by(begin, client) == b"head,body"
+    assert received_from(begin, client) == b"head,body"
     assert too_early == [False]
 
 
@@ -88,7 +88,7 @@ def test_a_large_write_is_sent_before_the_end_of_the_turn() -> None:
             has_some.set()
             return first + answer.read()
 
-    assert told_by(begin, client) == b"a" * 50_000 + b"b" * 50_000
+    assert received_from(begin, client) == b"a" * 50_000 + b"b" * 50_000
     assert in_time == [True]
 
 
@@ -97,15 +97,17 @@ def test_buffered_writes_are_sent_before_the_connection_closes() -> None:
         joining.write(b"bye")
         joining.close()
 
-    assert told_by(begin, lambda client: client.recv(100)) == b"bye"
+    assert received_from(begin, lambda client: client.recv(100)) == b"bye"
 
 
 def test_nothing_is_written_to_a_closed_connection() -> None:
-    begun = list[_JoiningTransport]()
+    connected = list[_JoiningTransport]()
 
     def begin(joining: _JoiningTransport) -> None:
-        begun.append(joining)
+        connected.append(joining)
         joining.abort()
 
-    said = told_by(begin, lambda client: client.recv(100), lambda: begun[0].write(b"too late"))
-    assert said == b""
+    received = received_from(
+        begin, lambda client: client.recv(100), lambda: connected[0].write(b"too late")
+    )
+    assert received == b""

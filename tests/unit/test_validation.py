@@ -223,9 +223,9 @@ def test_a_field_that_is_left_out_is_not_checked() -> None:
 
 @pytest.mark.parametrize("password", [PASSWORD, "x", "password1", "qK7\u202e#vT9~", "jane-1234"])
 def test_a_password_is_in_no_fault_and_no_repr(password: str) -> None:
-    said = repr(find_faults(values(password=password), Policy(sso_only=True)))
-    said += repr(find_faults(values(password=password), Policy()))
-    assert len(password) == 1 or password not in said
+    faults = repr(find_faults(values(password=password), Policy(sso_only=True)))
+    faults += repr(find_faults(values(password=password), Policy()))
+    assert len(password) == 1 or password not in faults
 
     user = checked(password=PASSWORD)
     assert user is not None

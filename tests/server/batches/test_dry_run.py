@@ -133,12 +133,12 @@ def compare(
             foreseen = verdict(run.dry_run)
             transport.close()
             assert deployment.snapshot() == before
-            told = verdict(run.run)
+            result = verdict(run.run)
 
-            assert foreseen == told
-            assert not (abandoned and "email_held" in str(told))
+            assert foreseen == result
+            assert not (abandoned and "email_held" in str(result))
             accounts = transport.users(email="", name="", after="", limit=100)
-            created = told[0] if isinstance(told[0], int) else 0
+            created = result[0] if isinstance(result[0], int) else 0
             assert len(accounts) == len(existing) + created
             left = [
                 batch
@@ -146,7 +146,7 @@ def compare(
                 if batch.state == "open"
             ]
             assert len(left) <= (1 if held - existing else 0)
-        event("refused" if told[0] == "refused" else "created")
+        event("refused" if result[0] == "refused" else "created")
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 7])

@@ -205,16 +205,18 @@ def test_a_waiting_batch_logs_once_which_batch_it_waits_for(
 ) -> None:
     holder = transport.open("holder", "fail")
     transport.claim(holder.batch_id, 0, checked_users("b"))
-    said: list[str] = []
+    log_lines: list[str] = []
 
-    waiting = in_background(lambda: run_batch(deployment, users_to_create(*names), log=said.append))
-    until(lambda: bool(said))
+    waiting = in_background(
+        lambda: run_batch(deployment, users_to_create(*names), log=log_lines.append)
+    )
+    until(lambda: bool(log_lines))
     time.sleep(0.7)  # it retries meanwhile
     transport.release(holder.batch_id)
 
     assert waiting.result(20).created == len(names)
     holds = f"batch {holder.batch_id}, opened by {holder.opened_by}, which holds"
-    assert said == [f"Waiting for {holds} some of these emails..."]
+    assert log_lines == [f"Waiting for {holds} some of these emails..."]
 
 
 def test_an_existing_account_is_reported_without_waiting_for_claimed_emails(
@@ -270,19 +272,19 @@ def test_an_abandoned_batch_is_dropped(
 ) -> None:
     holder = transport.open("holder", "fail")
     transport.claim(holder.batch_id, 0, checked_users("b"))
-    said: list[str] = []
+    log_lines: list[str] = []
 
     outcome = run_batch(
         deployment,
         users_to_create(*names),
         is_abandoned=lambda batch_id: nullcontext(batch_id == holder.batch_id),
-        log=said.append,
+        log=log_lines.append,
         hasty=True,
     )
 
     assert outcome.created == len(names)
     assert transport.show(holder.batch_id).state == "dropped"
-    assert [line for line in said if holder.batch_id in line] == [
+    assert [line for line in log_lines if holder.batch_id in line] == [
         f"Dropped the unfinished batch {holder.batch_id}, which held some of these emails."
     ]
 
@@ -293,7 +295,7 @@ def test_an_email_of_a_batch_that_was_published_meanwhile_exists(
 ) -> None:
     holder = transport.open("holder", "fail")
     transport.claim(holder.batch_id, 0, checked_users("b"))
-    said: list[str] = []
+    log_lines: list[str] = []
 
     @contextmanager
     def abandoned(batch_id: str) -> Iterator[bool]:
@@ -301,10 +303,10 @@ def test_an_email_of_a_batch_that_was_published_meanwhile_exists(
         yield True
 
     with pytest.raises(BatchRefused) as refused:
-        run_batch(deployment, users_to_create(*names), is_abandoned=abandoned, log=said.append)
+        run_batch(deployment, users_to_create(*names), is_abandoned=abandoned, log=log_lines.append)
 
     assert codes(refused.value) == [(1, "email_exists")]
-    assert not any("Dropped" in line for line in said)
+    assert not any("Dropped" in line for line in log_lines)
     assert accounts(transport) == ["b"]
 
 
@@ -327,13 +329,13 @@ def check_the_outcomes(
     """Compare the result of each batch with the accounts."""
     live = accounts(transport)
     assert len(live) == len(set(live))
-    created = [told for told in outcomes if isinstance(told, int)]
+    created = [outcome for outcome in outcomes if isinstance(outcome, int)]
     assert any(created)
     assert sum(created) == len(live)
-    for names, told in zip(lists, outcomes, strict=True):
-        if isinstance(told, list):
-            assert told
-            assert set(told) <= set(names) & set(live)
+    for names, outcome in zip(lists, outcomes, strict=True):
+        if isinstance(outcome, list):
+            assert outcome
+            assert set(outcome) <= set(names) & set(live)
     batches = transport.batches(open_only=False, before="", limit=100)
     assert {batch.state for batch in batches} <= {"published", "dropped"}
     assert sum(batch.users for batch in batches) == len(live)

@@ -105,8 +105,8 @@ def post(served: tuple[str, dict[str, str]], body: bytes, **headers: str) -> tup
 def test_a_decompression_bomb_is_refused(served: tuple[str, dict[str, str]]) -> None:
     bomb = gzip.compress(b" " * (MAX_BODY + 1))
     assert len(bomb) < 100_000
-    status, told = post(served, bomb, Content_Encoding="gzip")
-    assert (status, told["code"]) == (413, "batch_too_large")
+    status, document = post(served, bomb, Content_Encoding="gzip")
+    assert (status, document["code"]) == (413, "batch_too_large")
 
 
 WHOLE = gzip.compress(b'{"create_users":[]}', mtime=0)
@@ -118,13 +118,13 @@ WHOLE = gzip.compress(b'{"create_users":[]}', mtime=0)
     ids=["no gzip", "cut", "more", "twice"],
 )
 def test_a_damaged_gzip_body_is_refused(served: tuple[str, dict[str, str]], body: bytes) -> None:
-    status, told = post(served, body, Content_Encoding="gzip")
-    assert (status, told["code"]) == (400, "request_invalid")
+    status, document = post(served, body, Content_Encoding="gzip")
+    assert (status, document["code"]) == (400, "request_invalid")
 
 
 def test_a_compressed_body_is_decoded(served: tuple[str, dict[str, str]]) -> None:
-    status, told = post(served, WHOLE, Content_Encoding="gzip")
-    assert (status, told["users"]) == (200, [])
+    status, document = post(served, WHOLE, Content_Encoding="gzip")
+    assert (status, document["users"]) == (200, [])
 
 
 def test_a_body_with_a_too_large_content_length_is_not_read(

@@ -51,7 +51,7 @@ def client(plane: ControlPlane) -> Iterator[HttpClient]:
         yield HttpClient(url).sign_in_first_time()
 
 
-def said(case: str, host: str) -> dict[str, str]:
+def headers_of(case: str, host: str) -> dict[str, str]:
     lines = [line.partition(": ") for line in case.split(" | ") if line]
     spelled = {"host": host, "HOST": host.upper(), "name": host.partition(":")[0]}
     return {name: text.format(**spelled) for name, _, text in lines}
@@ -61,7 +61,7 @@ def said(case: str, host: str) -> dict[str, str]:
 def test_only_our_pages_and_clients_without_a_page_may_write(
     case: str, passes: bool, client: HttpClient
 ) -> None:
-    headers = said(case, client.host)
+    headers = headers_of(case, client.host)
     for method, path, well in (
         ("DELETE", "/v1/me/sessions", 200),
         ("POST", "/v1/sessions", 400),
@@ -80,7 +80,7 @@ def test_only_our_pages_and_clients_without_a_page_may_write(
 def test_reads_from_other_sites_are_allowed_and_have_no_cors_header(
     case: str, client: HttpClient
 ) -> None:
-    answer = client.request("GET", "/v1/me", headers=said(case, client.host))
+    answer = client.request("GET", "/v1/me", headers=headers_of(case, client.host))
     assert answer.status == 200
     assert "access-control-allow-origin" not in answer.headers
 

@@ -31,8 +31,8 @@ def octets(client: HttpClient, method: str, path: str) -> bytes:
     """Send a request; give all octets until the server closes the connection."""
     host, _, port = client.host.partition(":")
     with closing(socket.create_connection((host, int(port)), timeout=30)) as connection:
-        asked = f"{method} {path} HTTP/1.1\r\nHost: {client.host}\r\nConnection: close\r\n\r\n"
-        connection.sendall(asked.encode())
+        request = f"{method} {path} HTTP/1.1\r\nHost: {client.host}\r\nConnection: close\r\n\r\n"
+        connection.sendall(request.encode())
         return connection.makefile("rb").read()
 
 
@@ -55,11 +55,11 @@ PATHS = [
 def test_head_has_the_headers_of_get_and_no_body(client: HttpClient, path: str) -> None:
     by_get, by_head = client.request("GET", path), client.request("HEAD", path)
     assert by_head.status == by_get.status
-    told = [
+    headers = [
         {key: text for key, text in answer.headers.items() if key not in CHANGING}
         for answer in (by_get, by_head)
     ]
-    assert told[0] == told[1]
+    assert headers[0] == headers[1]
     head, end, body = octets(client, "HEAD", path).partition(b"\r\n\r\n")
     assert (bool(head), end, body) == (True, b"\r\n\r\n", b"")
 

@@ -135,9 +135,9 @@ def test_browsers_get_error_pages_and_other_clients_problem_documents(come: Come
         ("POST", "/sign-in"): (400, "This did not work"),
         ("GET", "/"): (500, "Something went wrong"),
     }
-    for (method, path), (status, said) in expected.items():
+    for (method, path), (status, title) in expected.items():
         answer = jane.request(method, path, headers=BROWSER)
-        assert (answer.status, f"<h1>{said}</h1>" in answer.text) == (status, True)
+        assert (answer.status, f"<h1>{title}</h1>" in answer.text) == (status, True)
         document = jane.request(method, path)
         assert document.headers["content-type"] == "application/problem+json"
         assert document.json["status"] == status
@@ -233,7 +233,7 @@ def test_the_sign_in_page_has_no_password_if_sso_is_the_only_method(come: Come) 
 
 
 @pytest.mark.parametrize(
-    ("code", "said"),
+    ("code", "title"),
     [
         ("expired", "took too long"),
         ("cancelled", "did not finish"),
@@ -243,9 +243,9 @@ def test_the_sign_in_page_has_no_password_if_sso_is_the_only_method(come: Come) 
     ],
 )
 def test_errors_of_the_provider_are_shown_from_a_fixed_list(
-    code: str, said: str, come: Come
+    code: str, title: str, come: Come
 ) -> None:
-    assert said in get(come(), f"/sign-in?sso={code}").text
+    assert title in get(come(), f"/sign-in?sso={code}").text
 
 
 @pytest.mark.parametrize(("good", "suspended"), [(True, False), (False, False), (True, True)])

@@ -41,8 +41,8 @@ def test_a_long_response_arrives_whole(client: HttpClient) -> None:
 
 def test_responses_to_pipelined_requests_arrive_in_order(client: HttpClient) -> None:
     with closing(connected(client)) as connection:
-        asked = get("/healthz", client) + get("/nowhere", client)
-        connection.sendall(asked + get("/healthz", client, "Connection: close\r\n"))
-        said = connection.makefile("rb").read()
-    lines = [line for line in said.split(b"\n") if b"HTTP/1.1 " in line]
+        requests = get("/healthz", client) + get("/nowhere", client)
+        connection.sendall(requests + get("/healthz", client, "Connection: close\r\n"))
+        responses = connection.makefile("rb").read()
+    lines = [line for line in responses.split(b"\n") if b"HTTP/1.1 " in line]
     assert [line.partition(b"HTTP/1.1 ")[2][:3] for line in lines] == [b"200", b"404", b"200"]

@@ -152,14 +152,14 @@ def test_changing_a_password_needs_the_current_one_and_a_valid_new_one(
 ) -> None:
     client.sign_in()
     assert client.change_password("not the password").json["code"] == "invalid_credentials"
-    for new, said in (
+    for new, message in (
         ("abc7890", "shorter than"),
         ("jane@example.com", "own name"),
         (PASSWORD, ""),
     ):
         answer = client.change_password(new=new)
         assert (answer.status, answer.json["code"]) == (422, "password_refused")
-        assert said in answer.json["detail"]
+        assert message in answer.json["detail"]
         assert new not in answer.json["detail"]
 
 
@@ -359,12 +359,12 @@ def test_sign_ins_are_counted_by_method_and_result(client: HttpClient) -> None:
 
 
 def test_no_representation_of_a_request_shows_a_password_or_a_link() -> None:
-    asked = (
+    requests = (
         LoginRequest("jane@example.com", PASSWORD),
         ChangePasswordRequest(PASSWORD, NEW_PASSWORD),
         SetPasswordRequest("the secret link", NEW_PASSWORD),
     )
-    for one in asked:
+    for one in requests:
         assert repr(one) == f"{type(one).__name__}(...)"
     assert "mrt_secret" not in repr(CreatedToken("mrt_secret", None))  # type: ignore[arg-type]
 
@@ -390,8 +390,8 @@ def sessions_of(deployment: HttpDeployment) -> list[str]:
 
 def test_me_shows_the_user_and_no_hash(client: HttpClient) -> None:
     client.sign_in()
-    told = client.request("GET", "/v1/me").json
-    assert told["email"] == "jane@example.com"
-    assert "argon2" not in str(told)
-    names = {*told, *told["session"]} - {"must_change_password"}
+    user = client.request("GET", "/v1/me").json
+    assert user["email"] == "jane@example.com"
+    assert "argon2" not in str(user)
+    names = {*user, *user["session"]} - {"must_change_password"}
     assert {name for name in names if "hash" in name or "password" in name} == {"has_password"}

@@ -5,15 +5,23 @@ import json
 import math
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
+import pytest
 from tests.support.commands import RunAnyscale
 from tests.support.server_process import ServerProcess
 
 #: logins of each kind; together fewer than the limit of one address in ten minutes
 _COUNT = 45
+
+
+@pytest.fixture
+def server(database: str, tmp_path: Path) -> Iterator[ServerProcess]:
+    """A server that hashes with the parameters of production: their time is compared."""
+    with ServerProcess(database, tmp_path, real_hashes=True) as server:
+        yield server
 
 
 def test_an_unknown_account_is_refused_in_the_same_time_as_a_known_one(
@@ -66,10 +74,10 @@ def refused(connection: http.client.HTTPConnection, email: str) -> tuple[float, 
     answer = connection.getresponse()
     text = answer.read()
     seconds = time.perf_counter() - begun
-    told = json.loads(text)
-    assert answer.status == 401, told
+    body = json.loads(text)
+    assert answer.status == 401, body
     headers = sorted(name.lower() for name in answer.headers)
-    return seconds, json.dumps([told | {"request_id": ""}, headers])
+    return seconds, json.dumps([body | {"request_id": ""}, headers])
 
 
 def rank_score(ours: Sequence[float], others: Sequence[float]) -> float:

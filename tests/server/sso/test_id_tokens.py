@@ -112,8 +112,8 @@ def without_name(login: TamperedLogin) -> None:
 
 
 def with_text(idp: HostileProvider, text: str) -> str:
-    said = ", ".join(f'"{name}": "{idp.claims[name]}"' for name in ("iss", "aud", "sub", "nonce"))
-    return sign_token(idp.header, f'{{{said}, "iat": 1, {text}}}'.encode(), signing_key("RS256"))
+    claims = ", ".join(f'"{name}": "{idp.claims[name]}"' for name in ("iss", "aud", "sub", "nonce"))
+    return sign_token(idp.header, f'{{{claims}, "iat": 1, {text}}}'.encode(), signing_key("RS256"))
 
 
 TOKENS: Mapping[str, tuple[Tamper, str]] = {

@@ -34,14 +34,14 @@ def test_a_login_may_use_any_worker_and_the_log_has_no_personal_data(
     server = ServerProcess(database, tmp_path, workers=2, settings=settings)
     server.port, server.url = sso_port, settings["ANYSCALE_PUBLIC_URL"]
     with server:
-        asked = {"ANYSCALE_HOST": server.url, "ANYSCALE_CLI_TOKEN": server.token()}
+        environment = {"ANYSCALE_HOST": server.url, "ANYSCALE_CLI_TOKEN": server.token()}
         made = anyscale(
-            "user", "batch-create", "-f", "-", "--format", "yaml", stdin=USERS, env=asked
+            "user", "batch-create", "-f", "-", "--format", "yaml", stdin=USERS, env=environment
         )
         assert made.returncode == 0, made.stderr
         seen = [entered(server.url, "jane") for _ in range(4)]
         refused = entered(server.url, "password")
-        trail = anyscale("audit", "list", "-o", "jsonl", env=asked).stdout
+        trail = anyscale("audit", "list", "-o", "jsonl", env=environment).stdout
     assert [location for location, _ in seen] == ["/"] * 4
     assert refused[0] == "/sign-in?sso=refused"
     assert trail.count("identity.linked") == 1
