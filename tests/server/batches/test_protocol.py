@@ -72,7 +72,7 @@ def row_counts(plane: ControlPlane) -> dict[str, int]:
 # Again is once
 
 
-def test_opening_again_takes_up_the_open_batch(batches: BatchService) -> None:
+def test_a_second_open_returns_the_open_batch(batches: BatchService) -> None:
     first = batches.open("key", "fail", JOE)
     again = batches.open("key", "fail", Principal("local:ann"))
     assert (again.batch_id, again.opened_by, again.opened_at) == (
@@ -86,7 +86,7 @@ def test_opening_again_takes_up_the_open_batch(batches: BatchService) -> None:
     assert batches.find("other") is None
 
 
-def test_claiming_again_changes_nothing(plane: ControlPlane, batches: BatchService) -> None:
+def test_a_second_claim_changes_nothing(plane: ControlPlane, batches: BatchService) -> None:
     batch = batches.open("key", "fail", JOE)
     first = batches.claim(batch.batch_id, 0, checked_users("a", "b"))
     before = row_counts(plane)
@@ -96,7 +96,7 @@ def test_claiming_again_changes_nothing(plane: ControlPlane, batches: BatchServi
     assert (first.users, first.skipped, first.conflicts, first.holders) == (2, 0, 0, [])
 
 
-def test_a_stored_hash_is_never_computed_again(plane: ControlPlane, batches: BatchService) -> None:
+def test_a_stored_hash_is_not_computed_again(plane: ControlPlane, batches: BatchService) -> None:
     batch = batches.open("key", "fail", JOE)
     batches.claim(batch.batch_id, 0, checked_users("a", "b", password=PASSWORD))
 
@@ -110,7 +110,9 @@ def test_a_stored_hash_is_never_computed_again(plane: ControlPlane, batches: Bat
     assert all(plane.hashing.verify(text, PASSWORD) for (text,) in hashes)
 
 
-def test_publishing_again_gives_the_same_answer(plane: ControlPlane, batches: BatchService) -> None:
+def test_a_second_publish_returns_the_same_result(
+    plane: ControlPlane, batches: BatchService
+) -> None:
     first = published(batches, "a", "b")
     again = batches.publish(first.batch_id, 2, Principal("local:ann"))
     assert again == first
@@ -118,13 +120,13 @@ def test_publishing_again_gives_the_same_answer(plane: ControlPlane, batches: Ba
     assert len(trail(plane)) == 1
 
 
-def test_a_published_batch_is_opened_and_compared_again(batches: BatchService) -> None:
+def test_a_published_batch_can_be_opened_and_compared_again(batches: BatchService) -> None:
     first = published(batches, "a", "b", "c", "d")
     assert batches.open("earlier", "fail", JOE).state == "published"
     assert batches.claim(first.batch_id, 1, checked_users("d")).users == 1
 
 
-def test_dropping_again_is_dropping_once(plane: ControlPlane, batches: BatchService) -> None:
+def test_a_second_drop_changes_nothing(plane: ControlPlane, batches: BatchService) -> None:
     batch = batches.open("key", "fail", JOE)
     batches.claim(batch.batch_id, 0, checked_users("a"))
     for _ in range(2):
@@ -144,7 +146,9 @@ def create(
     return batches.create(key, users, if_exists, JOE, passwords_for(users, password))
 
 
-def test_creating_again_gives_the_same_answer(plane: ControlPlane, batches: BatchService) -> None:
+def test_a_second_create_returns_the_same_result(
+    plane: ControlPlane, batches: BatchService
+) -> None:
     users = checked_users("b", "a", password=PASSWORD)
     passwords = passwords_for(users)
     first = batches.create("key", users, "fail", JOE, passwords)
@@ -156,7 +160,7 @@ def test_creating_again_gives_the_same_answer(plane: ControlPlane, batches: Batc
     assert (row_counts(plane), plane.hashing.computed) == (before, hashed)
 
 
-def test_releasing_again_leaves_the_batch_open_and_its_counts_true(
+def test_a_second_release_keeps_the_batch_open_and_its_counts_correct(
     plane: ControlPlane, batches: BatchService
 ) -> None:
     published(batches, "b")
@@ -183,7 +187,7 @@ OTHERS: dict[str, list[tuple[str, str | None]]] = {
 
 
 @pytest.mark.parametrize("other", OTHERS.values(), ids=OTHERS)
-def test_a_page_that_was_claimed_takes_no_other_content(
+def test_a_claimed_chunk_refuses_other_content(
     batches: BatchService, other: list[tuple[str, str | None]]
 ) -> None:
     batch = batches.open("key", "fail", JOE)
@@ -196,7 +200,7 @@ def test_a_page_that_was_claimed_takes_no_other_content(
 
 
 @pytest.mark.parametrize("other", OTHERS.values(), ids=OTHERS)
-def test_a_key_of_a_small_batch_takes_no_other_content(
+def test_the_key_of_a_small_batch_refuses_other_content(
     plane: ControlPlane, batches: BatchService, other: list[tuple[str, str | None]]
 ) -> None:
     own = [checked_user("a@example.com"), checked_user("b@example.com", PASSWORD)]
@@ -206,7 +210,7 @@ def test_a_key_of_a_small_batch_takes_no_other_content(
     assert account_emails(plane) == ["a@example.com", "b@example.com"]
 
 
-def test_a_key_takes_no_other_if_exists(batches: BatchService) -> None:
+def test_a_key_refuses_another_if_exists(batches: BatchService) -> None:
     batches.open("large", "fail", JOE)
     with pytest.raises(KeyReused, match="if_exists=fail"):
         batches.open("large", "skip", JOE)
@@ -226,7 +230,7 @@ def test_the_digest_does_not_cover_the_password(batches: BatchService) -> None:
 
 
 @pytest.mark.parametrize("end", [True, False], ids=["published", "open"])
-def test_a_list_that_begins_like_a_longer_batch_is_another_one(
+def test_the_beginning_of_a_batch_is_another_batch(
     plane: ControlPlane, batches: BatchService, end: bool
 ) -> None:
     batch = batches.open("key", "fail", JOE)
@@ -240,26 +244,26 @@ def test_a_list_that_begins_like_a_longer_batch_is_another_one(
     assert len(account_emails(plane)) == (4 if end else 0)
 
 
-def test_a_published_batch_has_the_number_of_entries_that_it_has(batches: BatchService) -> None:
+def test_a_published_batch_refuses_another_number_of_entries(batches: BatchService) -> None:
     batch = published(batches, "a", "b")
     for entries in (0, 1, 3):
         with pytest.raises(KeyReused, match=f"has 2 users, and not {entries}"):
             batches.publish(batch.batch_id, entries, JOE)
 
 
-def test_a_published_batch_takes_no_further_page(batches: BatchService) -> None:
+def test_a_published_batch_refuses_another_chunk(batches: BatchService) -> None:
     batch = published(batches, "a", "b", "c")
     with pytest.raises(KeyReused):
         batches.claim(batch.batch_id, 1, checked_users("d"))
 
 
-def test_a_page_that_is_too_large_is_refused(batches: BatchService) -> None:
+def test_a_chunk_that_is_too_large_is_refused(batches: BatchService) -> None:
     batch = batches.open("key", "fail", JOE)
     with pytest.raises(ValueError, match="at most 3 users"):
         batches.claim(batch.batch_id, 0, checked_users("a", "b", "c", "d"))
 
 
-def test_a_small_create_does_not_end_a_large_batch_of_the_same_key(batches: BatchService) -> None:
+def test_a_small_create_does_not_end_a_large_batch_with_the_same_key(batches: BatchService) -> None:
     batch = batches.open("key", "fail", JOE)
     batches.claim(batch.batch_id, 0, checked_users("a"))
     with pytest.raises(KeyReused, match=batch.batch_id):
@@ -269,7 +273,7 @@ def test_a_small_create_does_not_end_a_large_batch_of_the_same_key(batches: Batc
 # Nothing is published that is not whole
 
 
-def test_a_batch_with_a_page_missing_is_not_published(
+def test_a_batch_with_a_missing_chunk_is_not_published(
     plane: ControlPlane, batches: BatchService
 ) -> None:
     batch = batches.open("key", "fail", JOE)
@@ -280,7 +284,7 @@ def test_a_batch_with_a_page_missing_is_not_published(
     assert account_emails(plane) == []
 
 
-def test_a_batch_with_a_hash_missing_is_not_published(
+def test_a_batch_with_a_missing_hash_is_not_published(
     plane: ControlPlane, batches: BatchService
 ) -> None:
     batch = batches.open("key", "fail", JOE)
@@ -306,7 +310,7 @@ def test_a_batch_with_a_conflict_is_not_published(
 
 
 @pytest.mark.parametrize("end", ["published", "dropped"])
-def test_a_batch_that_has_ended_takes_nothing_more(
+def test_an_ended_batch_refuses_every_change(
     plane: ControlPlane, batches: BatchService, end: str
 ) -> None:
     batch = batches.open("key", "fail", JOE)
@@ -334,7 +338,7 @@ def test_a_batch_that_has_ended_takes_nothing_more(
     assert plane.hashing.computed == 0
 
 
-def test_what_is_removed_late_spares_a_batch_that_was_published_meanwhile(
+def test_a_late_cleanup_keeps_a_batch_that_was_published_meanwhile(
     plane: ControlPlane, batches: BatchService
 ) -> None:
     batch = batches.open("key", "fail", JOE)
@@ -364,7 +368,9 @@ def test_an_unknown_batch_is_not_found(batches: BatchService) -> None:
 # Passwords
 
 
-def test_nobody_who_exists_is_hashed_for(plane: ControlPlane, batches: BatchService) -> None:
+def test_no_hash_is_computed_for_an_existing_email(
+    plane: ControlPlane, batches: BatchService
+) -> None:
     published(batches, "a")
     batch = batches.open("key", "skip", JOE)
     users = [*checked_users("a", "b", password=PASSWORD), checked_user("c@example.com", "")]
@@ -374,7 +380,7 @@ def test_nobody_who_exists_is_hashed_for(plane: ControlPlane, batches: BatchServ
     assert plane.hashing.computed == 1
 
 
-def test_a_small_batch_hashes_for_nobody_who_exists(
+def test_a_small_batch_computes_no_hash_for_an_existing_email(
     plane: ControlPlane, batches: BatchService
 ) -> None:
     published(batches, "a")
@@ -398,7 +404,7 @@ class Interrupted(PasswordHashPool):
         return super().hash_many(passwords)
 
 
-def test_an_email_that_comes_free_while_a_small_batch_hashes_is_hashed_for(
+def test_an_email_that_is_freed_while_a_small_batch_hashes_gets_a_hash(
     plane: ControlPlane, batches: BatchService
 ) -> None:
     holder = batches.open("holder", "fail", JOE)
@@ -413,7 +419,7 @@ def test_an_email_that_comes_free_while_a_small_batch_hashes_is_hashed_for(
     assert all(plane.hashing.verify(text, PASSWORD) for (text,) in hashes)
 
 
-def test_an_email_that_is_taken_while_a_small_batch_hashes_is_told(
+def test_an_email_that_is_taken_while_a_small_batch_hashes_is_reported(
     plane: ControlPlane, batches: BatchService
 ) -> None:
     with closing(Interrupted(lambda: published(batches, "a"))) as hashing:
@@ -454,7 +460,7 @@ def test_the_policy_is_enforced_on_hashing(plane: ControlPlane, batches: BatchSe
 # What is told
 
 
-def test_everybody_of_a_batch_was_created_at_its_publishing(batches: BatchService) -> None:
+def test_all_users_of_a_batch_have_the_time_of_its_publishing(batches: BatchService) -> None:
     batch = published(batches, "d", "a", "c", "b")
     users = batches.created(batch.batch_id, "", 10)
     assert {user.created_at for user in users} == {batch.published_at}
@@ -463,7 +469,7 @@ def test_everybody_of_a_batch_was_created_at_its_publishing(batches: BatchServic
     assert batch.opened_at <= batch.published_at
 
 
-def test_ids_are_unique_and_come_in_the_order_of_the_input(
+def test_ids_are_unique_and_sort_in_the_order_of_the_input(
     plane: ControlPlane, batches: BatchService
 ) -> None:
     first = published(batches, "d", "a", "c", "b")
@@ -479,7 +485,9 @@ def test_ids_are_unique_and_come_in_the_order_of_the_input(
 
 
 @pytest.mark.parametrize("small", [True, False], ids=["small", "large"])
-def test_skipping_adds_up(plane: ControlPlane, batches: BatchService, small: bool) -> None:
+def test_created_and_skipped_users_add_up(
+    plane: ControlPlane, batches: BatchService, small: bool
+) -> None:
     published(batches, "b", "d")
     names = ("a", "b", "c", "d", "e")
     if small:
@@ -500,7 +508,9 @@ def test_skipping_adds_up(plane: ControlPlane, batches: BatchService, small: boo
 
 
 @pytest.mark.parametrize("if_exists", ["fail", "skip"])
-def test_exists_held_and_duplicate_are_told_apart(batches: BatchService, if_exists: str) -> None:
+def test_existing_claimed_and_duplicate_emails_have_different_codes(
+    batches: BatchService, if_exists: str
+) -> None:
     published(batches, "a")
     holder = batches.open("holder", "fail", Principal("local:ann"))
     batches.claim(holder.batch_id, 0, checked_users("b"))
@@ -520,7 +530,7 @@ def test_exists_held_and_duplicate_are_told_apart(batches: BatchService, if_exis
     assert (found[1].held_by, found[1].held_since) == ("local:ann", holder.opened_at)
 
 
-def test_a_small_batch_does_not_pass_over_what_is_held(
+def test_a_small_batch_does_not_skip_claimed_emails(
     plane: ControlPlane, batches: BatchService
 ) -> None:
     holder = batches.open("holder", "fail", Principal("local:ann"))
@@ -536,7 +546,7 @@ def test_a_small_batch_does_not_pass_over_what_is_held(
     assert plane.hashing.computed == 0
 
 
-def test_conflicts_are_looked_up_again_when_their_page_is_claimed_again(
+def test_a_second_claim_updates_the_conflicts_of_its_chunk(
     batches: BatchService,
 ) -> None:
     holder = batches.open("holder", "fail", Principal("local:ann"))
@@ -550,7 +560,7 @@ def test_conflicts_are_looked_up_again_when_their_page_is_claimed_again(
     assert batches.publish(batch.batch_id, 2, JOE).users == 2
 
 
-def test_looking_up_writes_nothing(plane: ControlPlane, batches: BatchService) -> None:
+def test_a_look_up_writes_nothing(plane: ControlPlane, batches: BatchService) -> None:
     published(batches, "b")
     before = row_counts(plane)
     (found,) = batches.look_up(checked_users("a", "b"), 7)
@@ -570,9 +580,7 @@ def make_idle(plane: ControlPlane, batch: Batch, days: float) -> None:
         )
 
 
-def test_only_batches_that_nobody_touched_expire(
-    plane: ControlPlane, batches: BatchService
-) -> None:
+def test_only_idle_batches_expire(plane: ControlPlane, batches: BatchService) -> None:
     idle, fresh = (batches.open(key, "fail", JOE) for key in ("idle", "fresh"))
     batches.claim(idle.batch_id, 0, checked_users("a"))
     batches.claim(fresh.batch_id, 0, checked_users("b"))
@@ -593,7 +601,7 @@ def test_only_batches_that_nobody_touched_expire(
 
 
 @pytest.mark.parametrize("call", ["open", "claim", "hash", "release"])
-def test_every_call_on_a_batch_keeps_it(
+def test_every_call_on_a_batch_delays_its_expiry(
     plane: ControlPlane, batches: BatchService, call: str
 ) -> None:
     batch = batches.open("key", "fail", JOE)
@@ -610,7 +618,7 @@ def test_every_call_on_a_batch_keeps_it(
     assert batches.show(batch.batch_id).state == "open"
 
 
-def test_claiming_a_page_again_keeps_the_batch(plane: ControlPlane, batches: BatchService) -> None:
+def test_a_second_claim_delays_the_expiry(plane: ControlPlane, batches: BatchService) -> None:
     batch = batches.open("key", "fail", JOE)
     batches.claim(batch.batch_id, 0, checked_users("a"))
     make_idle(plane, batch, 8)
@@ -619,7 +627,7 @@ def test_claiming_a_page_again_keeps_the_batch(plane: ControlPlane, batches: Bat
     assert batches.show(batch.batch_id).state == "open"
 
 
-def test_a_batch_that_somebody_goes_on_with_in_the_last_moment_stays(
+def test_a_batch_that_is_resumed_during_its_expiry_stays(
     plane: ControlPlane, batches: BatchService
 ) -> None:
     batch = batches.open("key", "fail", JOE)
@@ -634,7 +642,7 @@ def test_a_batch_that_somebody_goes_on_with_in_the_last_moment_stays(
     assert batches.publish(batch.batch_id, 1, JOE).users == 1
 
 
-def test_a_drop_that_was_cut_short_is_finished(plane: ControlPlane, batches: BatchService) -> None:
+def test_an_interrupted_drop_is_finished(plane: ControlPlane, batches: BatchService) -> None:
     batch = batches.open("key", "fail", JOE)
     for number, name in enumerate("abc"):
         batches.claim(batch.batch_id, number, checked_users(name))
@@ -651,7 +659,7 @@ def test_a_drop_that_was_cut_short_is_finished(plane: ControlPlane, batches: Bat
 # The trail
 
 
-def test_the_trail_is_chained_and_names_ids_only(
+def test_the_audit_log_is_chained_and_has_ids_only(
     plane: ControlPlane, batches: BatchService
 ) -> None:
     done = published(batches, "a", "b", "c", "d")
@@ -700,7 +708,7 @@ def test_no_password_is_in_the_database(
 # Switched off
 
 
-def test_every_call_that_creates_says_that_it_is_switched_off(
+def test_every_creating_call_is_refused_if_the_feature_is_off(
     store_deployment: Deployment, plane: ControlPlane, batches: BatchService
 ) -> None:
     batch = batches.open("key", "fail", JOE)

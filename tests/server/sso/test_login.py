@@ -126,7 +126,7 @@ def entered(site: Site, login: str = "jane") -> tuple[str, httpx.Client]:
     return answer.headers["location"], client
 
 
-def test_who_signs_in_for_the_first_time_lands_in_the_account_of_the_verified_address(
+def test_the_first_login_links_the_account_of_the_verified_email(
     site: Site,
 ) -> None:
     location, client = entered(site)
@@ -142,7 +142,7 @@ def test_who_signs_in_for_the_first_time_lands_in_the_account_of_the_verified_ad
     assert ("session.created", f"user:{user_id}", member.session.session_id) in events
 
 
-def test_the_cookies_are_the_hosts_and_no_scripts(site: Site) -> None:
+def test_the_cookies_have_the_host_prefix_and_are_not_readable_by_scripts(site: Site) -> None:
     client = site.browser()
     for answer in (
         client.get("/sso/start"),
@@ -156,7 +156,7 @@ def test_the_cookies_are_the_hosts_and_no_scripts(site: Site) -> None:
     assert set(client.cookies) == {SESSION, "__Host-device"}
 
 
-def test_the_subject_stays_the_same_person_when_the_address_changes_at_the_provider(
+def test_a_linked_subject_keeps_its_account_if_its_email_changes_at_the_provider(
     site: Site, oidc_provider: OidcProvider
 ) -> None:
     entered(site)
@@ -167,7 +167,7 @@ def test_the_subject_stays_the_same_person_when_the_address_changes_at_the_provi
     assert (site.count("users"), site.count("identities"), site.count("sessions")) == (1, 1, 2)
 
 
-def test_an_address_that_moves_to_another_person_takes_no_account_along(
+def test_an_email_that_moves_to_another_subject_does_not_move_the_account(
     site: Site, oidc_provider: OidcProvider
 ) -> None:
     entered(site)
@@ -188,7 +188,7 @@ def test_an_address_that_moves_to_another_person_takes_no_account_along(
         ("password", "not_sso_user"),
     ],
 )
-def test_nobody_else_is_signed_in_and_no_account_is_made(
+def test_other_identities_are_refused_and_create_no_account(
     store_deployment: Deployment,
     oidc_provider: OidcProvider,
     sso_port: int,
@@ -208,7 +208,7 @@ def test_nobody_else_is_signed_in_and_no_account_is_made(
         assert (site.count("users"), site.count("identities"), site.count("sessions")) == (3, 0, 0)
 
 
-def test_without_domains_any_verified_address_of_an_account_is_taken(site: Site) -> None:
+def test_without_domains_any_verified_email_of_an_account_is_accepted(site: Site) -> None:
     site.create("jane@example.org")
     location, client = entered(site, "stranger")
     assert location == "/"
@@ -216,7 +216,7 @@ def test_without_domains_any_verified_address_of_an_account_is_taken(site: Site)
 
 
 @pytest.mark.parametrize("linked", [False, True])
-def test_a_suspended_account_is_closed_to_its_own_subject_too(site: Site, linked: bool) -> None:
+def test_a_suspended_account_refuses_its_linked_subject(site: Site, linked: bool) -> None:
     if linked:
         entered(site)
     with site.control_plane.store.write() as tx:
@@ -228,7 +228,7 @@ def test_a_suspended_account_is_closed_to_its_own_subject_too(site: Site, linked
     assert site.count("identities") == int(linked)
 
 
-def test_a_linked_account_that_is_no_longer_for_sso_is_closed_to_it(site: Site) -> None:
+def test_a_linked_account_without_sso_refuses_its_subject(site: Site) -> None:
     entered(site)
     with site.control_plane.store.write() as tx:
         execute_sql(tx, "update users set is_sso_user = ?", (False,))
@@ -236,7 +236,7 @@ def test_a_linked_account_that_is_no_longer_for_sso_is_closed_to_it(site: Site) 
     assert site.reasons()[0][1] == "not_sso_user"
 
 
-def test_who_was_deleted_is_nobody_and_a_new_account_is_linked_anew(site: Site) -> None:
+def test_a_new_account_with_the_email_of_a_deleted_one_is_linked_again(site: Site) -> None:
     entered(site)
     with site.control_plane.store.write() as tx:
         tx.accounts.delete(site.account().user_id)
@@ -247,7 +247,7 @@ def test_who_was_deleted_is_nobody_and_a_new_account_is_linked_anew(site: Site) 
     assert site.member(client).account == site.account()
 
 
-def test_two_windows_at_once_are_one_person(site: Site) -> None:
+def test_two_browsers_at_once_sign_in_to_one_account(site: Site) -> None:
     clients = [site.browser(), site.browser()]
     back = [sign_in_at_provider(begun(client), "jane") for client in clients]
     for client, url in zip(clients, back, strict=True):
@@ -265,7 +265,7 @@ def landed(site: Site, subject: str) -> str:
     return "landed"
 
 
-def test_of_several_subjects_with_one_address_at_the_same_moment_one_gets_the_account(
+def test_concurrent_logins_of_subjects_with_one_email_link_one_of_them(
     site: Site,
 ) -> None:
     with ThreadPoolExecutor(8) as threads:
@@ -274,7 +274,7 @@ def test_of_several_subjects_with_one_address_at_the_same_moment_one_gets_the_ac
     assert (site.count("identities"), site.count("sessions")) == (1, 1)
 
 
-def test_a_subject_that_comes_several_times_at_the_same_moment_is_linked_once(site: Site) -> None:
+def test_concurrent_logins_of_one_subject_link_it_once(site: Site) -> None:
     with ThreadPoolExecutor(8) as threads:
         found = list(threads.map(lambda _: landed(site, "jane"), range(8)))
     assert found == ["landed"] * 8
@@ -284,7 +284,7 @@ def test_a_subject_that_comes_several_times_at_the_same_moment_is_linked_once(si
     ) == 1
 
 
-def test_a_browser_that_signed_in_is_known_afterwards(site: Site) -> None:
+def test_a_login_makes_the_browser_a_known_device(site: Site) -> None:
     _, client = entered(site)
     device = client.cookies["__Host-device"]
     assert client.get(sign_in_at_provider(begun(client), "jane")).headers["location"] == "/"
@@ -292,7 +292,7 @@ def test_a_browser_that_signed_in_is_known_afterwards(site: Site) -> None:
     assert site.count("devices") == 1
 
 
-def test_the_session_that_a_browser_had_ends_when_it_signs_in_again(site: Site) -> None:
+def test_a_login_revokes_the_previous_session_of_the_browser(site: Site) -> None:
     _, client = entered(site)
     before = client.cookies[SESSION]
     assert client.get(sign_in_at_provider(begun(client), "jane")).headers["location"] == "/"
@@ -301,7 +301,7 @@ def test_the_session_that_a_browser_had_ends_when_it_signs_in_again(site: Site) 
 
 
 @pytest.mark.parametrize("client_id", ["by-post", "public"])
-def test_the_provider_may_take_the_secret_in_a_form_or_none(
+def test_the_client_authenticates_by_a_form_or_as_a_public_client(
     store_deployment: Deployment, oidc_provider: OidcProvider, sso_port: int, client_id: str
 ) -> None:
     with ExitStack() as stack:
@@ -335,7 +335,7 @@ def refused(site: Site, client: httpx.Client, url: str, code: str, reason: str) 
     assert site.count("identities") == site.count("sessions") == 0
 
 
-def test_a_code_is_good_for_the_verifier_that_it_was_asked_for_with(site: Site) -> None:
+def test_a_code_is_valid_with_its_verifier_only(site: Site) -> None:
     client, other = site.browser(), site.browser()
     url, elsewhere = begun(client), begun(other)
     mine = sign_in_at_provider(url, "jane")
@@ -350,7 +350,7 @@ def test_a_code_is_good_for_the_verifier_that_it_was_asked_for_with(site: Site) 
     )
 
 
-def test_a_code_is_good_once(site: Site) -> None:
+def test_a_code_is_valid_once(site: Site) -> None:
     client = site.browser()
     url = begun(client)
     kept = client.cookies["__Host-sso"]
@@ -365,21 +365,21 @@ def test_a_code_is_good_once(site: Site) -> None:
     assert [why for _, why in site.reasons()] == ["code_refused"]
 
 
-def test_who_goes_back_without_agreeing_is_told_so(site: Site) -> None:
+def test_a_denied_consent_is_reported(site: Site) -> None:
     client = site.browser()
     state = httpx.URL(begun(client)).params["state"]
     params = {"error": "access_denied", "state": state, "iss": site.issuer}
     refused(site, client, f"/sso/callback?{httpx.QueryParams(params)}", "cancelled", "cancelled")
 
 
-def test_the_answer_has_to_name_the_provider_since_its_metadata_promise_it(site: Site) -> None:
+def test_iss_is_required_if_the_metadata_announce_it(site: Site) -> None:
     client = site.browser()
     back = httpx.URL(sign_in_at_provider(begun(client), "jane"))
     assert back.params["iss"] == site.issuer
     refused(site, client, str(back.copy_remove_param("iss")), "refused", "response_issuer")
 
 
-def test_a_wrong_secret_of_the_client_signs_nobody_in(
+def test_a_wrong_client_secret_creates_no_session(
     store_deployment: Deployment, oidc_provider: OidcProvider, sso_port: int
 ) -> None:
     with ExitStack() as stack:

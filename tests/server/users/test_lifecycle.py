@@ -77,7 +77,7 @@ def last_number(plane: ControlPlane) -> int:
 # Each of the four
 
 
-def test_a_suspended_person_is_out_at_once_and_back_when_restored(plane: ControlPlane) -> None:
+def test_a_suspended_user_is_signed_out_and_a_restored_one_may_sign_in(plane: ControlPlane) -> None:
     jane, _ = owners(plane, "jane", "joe")
     secret = signed_in(plane, jane)
     token, _ = plane.tokens.create_personal(jane, "laptop", None)
@@ -95,7 +95,7 @@ def test_a_suspended_person_is_out_at_once_and_back_when_restored(plane: Control
         plane.sessions.authenticate(secret)
 
 
-def test_of_a_deleted_person_the_trail_alone_holds_the_id(
+def test_a_deleted_user_remains_in_the_audit_log_only(
     plane: ControlPlane, store_deployment: Deployment
 ) -> None:
     jane, joe = made(plane, "jane", "joe", password=PASSWORD)
@@ -117,7 +117,7 @@ def test_of_a_deleted_person_the_trail_alone_holds_the_id(
     assert made(plane, "jane", "new") != [jane]
 
 
-def test_a_new_role_ends_the_sessions_that_had_the_old_one(plane: ControlPlane) -> None:
+def test_a_new_role_revokes_the_sessions(plane: ControlPlane) -> None:
     jane, joe = owners(plane, "jane", "joe")
     signed_in(plane, jane)
     signed_in(plane, joe)
@@ -129,7 +129,7 @@ def test_a_new_role_ends_the_sessions_that_had_the_old_one(plane: ControlPlane) 
     assert plane.users.with_email("jane@example.com")[0].permission_level == "collaborator"
 
 
-def test_all_that_is_done_is_in_the_trail_and_no_email_is(plane: ControlPlane) -> None:
+def test_every_change_is_in_the_audit_log_without_an_email(plane: ControlPlane) -> None:
     jane, joe = owners(plane, "jane", "joe")
     caller, before = by_token(plane, joe), last_number(plane)
 
@@ -160,7 +160,9 @@ CALLS: dict[str, Callable[[ControlPlane, str, Principal], None]] = {
 
 
 @pytest.mark.parametrize("name", ["suspend", "restore", "demote"])
-def test_a_repeated_call_changes_and_notes_nothing(plane: ControlPlane, name: str) -> None:
+def test_a_repeated_call_changes_nothing_and_adds_no_audit_entry(
+    plane: ControlPlane, name: str
+) -> None:
     jane, _ = owners(plane, "jane", "joe")
     if name == "restore":
         plane.lifecycle.suspend(jane, LOCAL)
@@ -180,7 +182,7 @@ def test_a_repeated_call_changes_and_notes_nothing(plane: ControlPlane, name: st
 
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
-def test_an_account_that_there_is_not_is_not_found(
+def test_an_unknown_account_is_not_found(
     plane: ControlPlane, call: Callable[[ControlPlane, str, Principal], None]
 ) -> None:
     batch = plane.batches.open("key", "fail", LOCAL)
@@ -191,7 +193,7 @@ def test_an_account_that_there_is_not_is_not_found(
 
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
-def test_only_who_is_an_owner_at_the_time_may(
+def test_only_a_current_owner_may_change_accounts(
     plane: ControlPlane, call: Callable[[ControlPlane, str, Principal], None]
 ) -> None:
     jane, joe, carl = owners(plane, "jane", "joe", "carl")
@@ -219,7 +221,7 @@ LOSING = [name for name in CALLS if name != "restore"]
 
 
 @pytest.mark.parametrize("name", LOSING)
-def test_the_last_owner_cannot_go(plane: ControlPlane, name: str) -> None:
+def test_the_last_owner_stays(plane: ControlPlane, name: str) -> None:
     jane, joe = owners(plane, "jane", "joe")
     plane.lifecycle.suspend(joe, LOCAL)  # does not count
     before = plane.audit_log.list(0, 1000)
@@ -237,7 +239,7 @@ def test_the_last_owner_cannot_go(plane: ControlPlane, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", LOSING)
-def test_who_is_suspended_or_no_owner_can_go_beside_the_last_owner(
+def test_other_accounts_can_be_deleted_beside_the_last_owner(
     plane: ControlPlane, name: str
 ) -> None:
     _, joe, carl = *owners(plane, "jane", "joe"), *made(plane, "carl")
@@ -248,7 +250,7 @@ def test_who_is_suspended_or_no_owner_can_go_beside_the_last_owner(
 
 @pytest.mark.parametrize("by", ["local", "token"])
 @pytest.mark.parametrize("name", LOSING)
-def test_of_two_owners_who_do_it_to_each_other_at_once_one_stays(
+def test_two_owners_who_delete_each_other_at_once_leave_one(
     plane: ControlPlane, name: str, by: str
 ) -> None:
     for number in range(ROUNDS):
@@ -287,7 +289,7 @@ def _other_owners(plane: ControlPlane, but: list[str]) -> list[str]:
 # What a person's own token may
 
 
-def test_a_persons_own_token_has_the_persons_role_at_the_time(plane: ControlPlane) -> None:
+def test_a_personal_token_has_the_current_role_of_its_user(plane: ControlPlane) -> None:
     jane, _ = owners(plane, "jane", "joe")
     token, _ = plane.tokens.create_personal(jane, "laptop", None)
     assert token.startswith("mrt_")
@@ -336,9 +338,7 @@ def test_each_account_call_locks_the_owners_and_then_all_accounts_at_once(
 
 
 @pytest.mark.parametrize("act", ["suspend", "link"])
-def test_an_owner_who_changes_an_account_holds_it_before_the_own_one_if_it_stands_before(
-    plane: ControlPlane, act: str
-) -> None:
+def test_accounts_are_locked_in_the_order_of_their_ids(plane: ControlPlane, act: str) -> None:
     target, own = sorted(made(plane, "carl") + owners(plane, "jane"))
     plane.lifecycle.set_role(own, "owner", LOCAL)
     caller = by_token(plane, own)
@@ -357,7 +357,7 @@ def test_an_owner_who_changes_an_account_holds_it_before_the_own_one_if_it_stand
 
 
 @pytest.mark.parametrize("others", [False, True])
-def test_whoever_ends_own_sessions_holds_the_account_first(
+def test_an_account_is_locked_before_its_sessions_are_deleted(
     plane: ControlPlane, others: bool
 ) -> None:
     (jane,) = made(plane, "jane", password=PASSWORD)
