@@ -100,3 +100,7 @@ def test_an_import_of_a_test_package_is_found(tmp_path: Path) -> None:
     (tmp_path / "module.py").write_text(text)
 
     assert undeclared_imports(tmp_path, declared_distributions()) == {"pytest"}
+
+
+def test_every_package_has_a_docstring_of_a_sentence() -> None:
+    assert undocumented_packages(SOURCE) == []

@@ -350,7 +350,7 @@ def test_accounts_are_locked_in_the_order_of_their_ids(plane: ControlPlane, act:
             tx.accounts.lock([target])
             doing = pool.submit(do)
             sleep(0.2)
-            # As whoever signs in where the other one is signed in. Neither waits for the other.
+            # As a user who signs in in the browser of the other one. Neither waits for the other.
             assert [*tx.accounts.lock([own])] == [own]
             assert not doing.done()
         doing.result(20)
