@@ -254,7 +254,7 @@ def test_the_outcome_is_unknown_if_the_server_does_not_return(
         "import anyscale.transport.retrying_client as c; c._PATIENCE = 1.0\n"
         "import sys; from anyscale.cli import main; sys.argv[0] = 'anyscale'; main()"
     )
-    file = write_users_file(tmp_path / "users.yaml", 1_500, 300)
+    file = write_users_file(tmp_path / "users.yaml", 6_000, 3_000)
     process = subprocess.Popen(
         [sys.executable, "-c", code, "user", "batch-create", "-f", str(file)],
         stderr=subprocess.PIPE,
