@@ -66,7 +66,7 @@ def users(anyscale: RunAnyscale, tmp_path: Path) -> Path:
     return file
 
 
-@pytest.fixture(name="said")
+@pytest.fixture(name="check")
 def new_checker(anyscale: RunAnyscale) -> "CommandChecker":
     return CommandChecker(anyscale)
 

@@ -189,7 +189,7 @@ def test_an_account_is_suspended_restored_promoted_and_deleted(transport: Transp
         for user_id in (jane, joe):
             transport.set_role(user_id, "owner")
         transport.suspend(jane)
-        with pytest.raises(LastOwner, match="make another one an owner first"):
+        with pytest.raises(LastOwner, match="make another user an owner first"):
             transport.suspend(joe)
         with pytest.raises(LinkRefused, match="restore it first"):
             transport.set_password_links([jane])

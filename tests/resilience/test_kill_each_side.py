@@ -17,7 +17,7 @@ from tests.support.postgres import PostgresServer
 from tests.support.server_process import ServerProcess
 from tests.support.users_files import emails_in_file, write_users_file
 
-USERS, PASSWORDS = 20_000, 50
+USERS, PASSWORDS = 20_000, 200
 
 #: seconds that the whole batch takes on an idle machine
 WHOLE = 2.5

@@ -226,7 +226,7 @@ def test_the_last_owner_stays(plane: ControlPlane, name: str) -> None:
     plane.lifecycle.suspend(joe, LOCAL)  # does not count
     before = plane.audit_log.list(0, 1000)
 
-    with pytest.raises(LastOwner, match="make another one an owner first"):
+    with pytest.raises(LastOwner, match="make another user an owner first"):
         CALLS[name](plane, jane, LOCAL)
     with pytest.raises(LastOwner):
         CALLS[name](plane, jane, by_token(plane, jane))
