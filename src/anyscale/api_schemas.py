@@ -8,31 +8,6 @@ from anyscale.audit_log import AuditEntry
 from anyscale.errors import Problem
 from anyscale.user.models import AdminCreatedUser, Batch, Conflict, PasswordLink, User
 
-__all__ = [
-    "API",
-    "IDENTITY",
-    "AuditPage",
-    "BatchCreate",
-    "BatchCreated",
-    "BatchOpen",
-    "BatchPage",
-    "BatchPublish",
-    "BatchUsers",
-    "ChunkUser",
-    "Conflicts",
-    "LookUp",
-    "NewUser",
-    "PasswordChunk",
-    "PasswordLinks",
-    "ProblemDocument",
-    "RoleSet",
-    "SetPasswordLinks",
-    "Skipped",
-    "Stored",
-    "UserChunk",
-    "UserPage",
-]
-
 #: The header that identifies a control plane; its value is the version of the API.
 IDENTITY = "Musterroll-Api"
 API = "1"

@@ -1,19 +1,47 @@
-"""Errors of batch creation."""
+"""Errors of batch creation, and the problems of their entries."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
-from anyscale.errors.base import AnyscaleError
-from anyscale.errors.problem import Problem
+from msgspec import Struct, structs
 
-__all__ = [
-    "BatchGone",
-    "BatchRefused",
-    "BatchRunning",
-    "BatchUnfinished",
-    "FeatureUnavailable",
-    "KeyReused",
-]
+from anyscale.errors.calls import AnyscaleError
+
+
+class Problem(Struct, frozen=True, kw_only=True):
+    """One thing that is wrong with one entry, or with the file as a whole."""
+
+    #: The entry, counted from 0; None for the file as a whole.
+    index: int | None = None
+    #: The field; None for the entry as a whole or the file.
+    field: str | None = None
+    #: One of the codes in docs/errors.md.
+    code: str
+    #: What is wrong and how to mend it, as a sentence. It never quotes a password.
+    detail: str
+    #: The file's name as the caller wrote it; None if the users came from Python.
+    file: str | None = None
+    #: The line, counted from 1 as in editors.
+    line: int | None = None
+    #: The column in characters, counted from 1.
+    column: int | None = None
+
+    @property
+    def path(self) -> str:
+        """The place in the input: `create_users[3].email`, `create_users[3]`, or nothing."""
+        if self.index is None:
+            return self.field or ""
+        entry = f"create_users[{self.index}]"
+        return f"{entry}.{self.field}" if self.field else entry
+
+    def __str__(self) -> str:
+        """Return one line that an editor can jump to."""
+        place = f"{self.file}:{self.line}:{self.column}" if self.file else ""
+        return ": ".join(part for part in (place, self.path, self.detail) if part)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields that are not None, as plain values."""
+        return {key: value for key, value in structs.asdict(self).items() if value is not None}
 
 
 class FeatureUnavailable(AnyscaleError):
@@ -29,19 +57,12 @@ class FeatureUnavailable(AnyscaleError):
             "(ANYSCALE_BATCH_CREATE=off)."
         )
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle without the message, which the initialiser creates."""
-        return type(self), ()
-
 
 class BatchRefused(AnyscaleError):
     """No user was created: `problems` lists every entry that is wrong, and why."""
 
     code = "batch_refused"
     status = 422
-
-    #: codes of problems that are not a fault of the input
-    TAKEN: ClassVar[frozenset[str]] = frozenset({"email_exists", "email_held"})
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = list(problems)
@@ -51,14 +72,10 @@ class BatchRefused(AnyscaleError):
         rest = f"\n... and {more} more in .problems" if more > 0 else ""
         super().__init__(f"{count}, nobody was created:\n{shown}{rest}")
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the arguments of the initialiser."""
-        return type(self), (self.problems,)
-
     @property
     def input_is_at_fault(self) -> bool:
         """Whether any problem is in the input itself, and not only in emails that are taken."""
-        return any(problem.code not in self.TAKEN for problem in self.problems)
+        return any(problem.code not in ("email_exists", "email_held") for problem in self.problems)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the code and all problems as plain values, for JSON."""

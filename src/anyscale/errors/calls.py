@@ -1,29 +1,22 @@
 """Errors of the calls of a control plane: configuration, authentication, availability."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
-from anyscale.errors.base import AnyscaleError
 
-__all__ = [
-    "ConfigError",
-    "CsrfRejected",
-    "HashingUnavailable",
-    "NotAControlPlane",
-    "NotAuthenticated",
-    "NotFound",
-    "NotPermitted",
-    "Overloaded",
-    "ProviderUnavailable",
-    "RequestInvalid",
-    "ServerFault",
-    "ServerUnreachable",
-    "StoreUnavailable",
-    "TooLarge",
-    "Unavailable",
-    "UserAmbiguous",
-    "VersionMismatch",
-]
+class AnyscaleError(Exception):
+    """Superclass of all errors of this package. It is never raised itself."""
+
+    code: ClassVar[str] = "error"
+    status: ClassVar[int] = 500
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle without the initialiser, whose arguments may be others than the message."""
+        return Exception.__new__, (type(self), *self.args), self.__dict__
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the error as plain values, for JSON."""
+        return {"code": self.code, "detail": str(self)}
 
 
 class ConfigError(AnyscaleError):
@@ -105,10 +98,6 @@ class UserAmbiguous(AnyscaleError):
             f"{len(self.emails)} users are named {name!r}: {', '.join(self.emails)}. "
             "Name one by email instead."
         )
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the arguments of the initialiser."""
-        return type(self), (self.name, self.emails)
 
 
 class NotAControlPlane(AnyscaleError):

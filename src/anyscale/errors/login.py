@@ -1,21 +1,6 @@
 """Errors of sign-in and of the accounts of users."""
 
-from typing import Any
-
-from anyscale.errors.base import AnyscaleError
-from anyscale.errors.calls import Overloaded
-
-__all__ = [
-    "InvalidCredentials",
-    "LastOwner",
-    "LinkInvalid",
-    "LinkRefused",
-    "PasswordChangeNeeded",
-    "PasswordExpired",
-    "PasswordRefused",
-    "SsoRefused",
-    "TooManyFailedLogins",
-]
+from anyscale.errors.calls import AnyscaleError, Overloaded
 
 
 class InvalidCredentials(AnyscaleError):
@@ -43,10 +28,6 @@ class SsoRefused(AnyscaleError):
         self.reason = reason
         #: The account as the audit log names it, if it is known.
         self.actor = actor
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the arguments of the initialiser."""
-        return type(self), (self.reason, self.actor)
 
 
 class PasswordExpired(AnyscaleError):
