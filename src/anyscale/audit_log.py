@@ -3,9 +3,11 @@
 import hashlib
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
-from msgspec import Struct, json, structs
+from msgspec import Struct, json
+
+from anyscale.user.models import from_milliseconds
 
 __all__ = ["ROOT", "AuditEntry", "Verdict", "entry_hash", "verify"]
 
@@ -36,13 +38,7 @@ class AuditEntry(Struct, frozen=True):
     @property
     def time(self) -> datetime:
         """When the entry was written."""
-        from anyscale.user.models import from_milliseconds
-
         return from_milliseconds(self.at)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the entry as plain values."""
-        return structs.asdict(self)
 
 
 class Verdict(Struct, frozen=True):

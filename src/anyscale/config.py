@@ -32,10 +32,8 @@ def resolve(
 ) -> Target:
     """Find the control plane to use.
 
-    Args:
-        host: overrides the environment and the credentials file.
-        token: likewise.
-        environment: may have `ANYSCALE_HOST` and `ANYSCALE_CLI_TOKEN`.
+    The arguments override `ANYSCALE_HOST` and `ANYSCALE_CLI_TOKEN` of the environment, and these
+    override the credentials file.
 
     Raises:
         ConfigError: there is a host without a token or a token without a host, the host is
@@ -73,11 +71,7 @@ def _credentials(environment: Mapping[str, str]) -> _Credentials:
 
 
 def _token(text: str) -> str | None:
-    """Return a token without surrounding blanks, such as the line end of a file.
-
-    Raises:
-        ConfigError: it has characters that no token has. The message does not quote it.
-    """
+    """Strip blanks, such as the line end of a file. No message of an error quotes the token."""
     token = text.strip()
     if not (token.isascii() and token.isprintable()) or " " in token:
         raise ConfigError("the token has characters that no token has: was it copied whole?")

@@ -146,8 +146,7 @@ def test_a_host_where_nothing_listens(ask: Callable[..., CommandResult]) -> None
 
 def test_an_outage_is_reported_once_for_several_calls() -> None:
     messages: list[str] = []
-    client = RetryingClient(f"http://127.0.0.1:{free_port()}", "mrt_secret", 3)
-    client.on_notice = messages.append
+    client = RetryingClient(f"http://127.0.0.1:{free_port()}", "mrt_secret", 3, messages.append)
 
     def ask() -> None:
         with pytest.raises(ServerUnreachable):

@@ -7,16 +7,14 @@ SDK and the command line use a control plane only through this package.
 
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from anyscale.config import Target
-    from anyscale.transport.base import Transport
+from anyscale.config import Target
+from anyscale.transport.base import Transport
 
 __all__ = ["open_transport"]
 
 
-def open_transport(target: "Target", environment: Mapping[str, str] = os.environ) -> "Transport":
+def open_transport(target: Target, environment: Mapping[str, str] = os.environ) -> Transport:
     """Return the transport to a control plane; import only the module that it needs.
 
     Raises:

@@ -45,20 +45,11 @@ class Transport(Protocol):
     ) -> Created:
         """Create a small batch in one call.
 
-        Args:
-            key: the idempotency key.
-            users: all users of the batch.
-            if_exists: `fail` or `skip`.
-            passwords: of all users that have one, each with the position of its user.
+        `key` is the idempotency key. Each password has the position of its user.
         """
 
     def look_up(self, users: Sequence[CheckedUser], first: int) -> list[Conflict]:
-        """Return the conflicts of users whose emails are taken; write nothing.
-
-        Args:
-            users: a chunk.
-            first: the position of its first user.
-        """
+        """Return the conflicts of users whose emails are taken; `first` is the first's position."""
 
     def find(self, key: str) -> Batch | None:
         """Return the open or published batch with an idempotency key."""
@@ -67,12 +58,9 @@ class Transport(Protocol):
         """Open a batch, or return the one that was opened with this key before."""
 
     def claim(self, batch_id: str, number: int, users: Sequence[CheckedUser]) -> ReservedChunk:
-        """Claim the emails of a chunk of users.
+        """Claim the emails of a chunk of users; with a published batch only compare the chunk.
 
-        Args:
-            batch_id: an open batch; with a published one the chunk is only compared.
-            number: of the chunk, from 0. All but the last have `Policy.chunk_users` users.
-            users: the chunk.
+        Chunks are numbered from 0. All but the last have `Policy.chunk_users` users.
         """
 
     def conflicts(self, batch_id: str) -> list[Conflict]:
@@ -85,11 +73,9 @@ class Transport(Protocol):
         """Hash passwords, each with the position of its user; return how many were stored."""
 
     def publish(self, batch_id: str, entries: int) -> Batch:
-        """Make all users of a batch accounts at one moment.
+        """Make all users of a batch accounts at one moment; return a published one again.
 
-        Args:
-            batch_id: an open batch; a published one is returned again.
-            entries: the number of users that were sent, which the control plane compares.
+        The control plane compares `entries`, the number of users that were sent.
         """
 
     def drop(self, batch_id: str) -> Batch:
@@ -109,12 +95,7 @@ class Transport(Protocol):
     ) -> list[User]:
         """Return accounts whose email and name contain the texts, after a `user_id`.
 
-        Args:
-            email: a part of the email, or empty.
-            name: a part of the name, or empty.
-            suspended: whether to return only suspended accounts.
-            after: the last `user_id` of the page before, or empty.
-            limit: the size of a page.
+        The texts and `after` may be empty. `suspended` selects the suspended accounts.
         """
 
     def users_with_email(self, email: str) -> list[User]:

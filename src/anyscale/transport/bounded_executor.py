@@ -3,7 +3,6 @@
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from types import TracebackType
 from typing import Generic, TypeVar
 
 __all__ = ["BoundedExecutor"]
@@ -17,10 +16,8 @@ class BoundedExecutor(Generic[Result]):
     Leaving the block waits for the calls in progress. An error of a call is raised where its
     result is returned.
 
-    Args:
-        size: calls at a time.
-        cancel_retries: makes calls fail that wait for their next attempt.
-        log: receives a message if an interrupted run still waits: hashing a chunk takes seconds.
+    `cancel_retries` makes calls fail that wait for their next attempt. `log` receives a message if
+    an interrupted run still waits: hashing a chunk takes seconds.
     """
 
     def __init__(
@@ -35,12 +32,7 @@ class BoundedExecutor(Generic[Result]):
     def __enter__(self) -> "BoundedExecutor[Result]":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is not None:  # the results of the other calls are not needed any more
             self._cancel_retries()
         if kind is KeyboardInterrupt and not all(call.done() for call in self._calls):

@@ -11,9 +11,6 @@ class AdaptiveLimit:
     """A limit that halves after a refusal and grows by one after a round of successes.
 
     Additive increase and multiplicative decrease, as in TCP (RFC 5681, section 3.1).
-
-    Args:
-        maximum: requests at a time.
     """
 
     def __init__(self, maximum: int) -> None:

@@ -4,10 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from anyscale.audit_log import AuditEntry
 from anyscale.errors import FeatureUnavailable, NotFound, Overloaded, StoreUnavailable
+from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.authorization import Principal, local_actor
+from anyscale.server.settings import Settings
 from anyscale.user.models import (
     AdminCreatedUser,
     Batch,
@@ -19,11 +21,6 @@ from anyscale.user.models import (
 )
 from anyscale.user.validation import CheckedUser, Policy
 
-if TYPE_CHECKING:
-    from anyscale.server.control_plane import ControlPlane
-    from anyscale.server.core.authorization import Principal
-    from anyscale.server.settings import Settings
-
 __all__ = ["EmbeddedTransport"]
 
 
@@ -31,9 +28,6 @@ class EmbeddedTransport:
     """Calls a control plane in this process.
 
     Calls that only read create nothing: without a database there are no users and no batches.
-
-    Args:
-        settings: of the control plane.
     """
 
     #: SQLite has one writer. The next chunk is read while it writes.
@@ -41,36 +35,23 @@ class EmbeddedTransport:
     #: While one chunk is hashed, the next one is ready, so that no core is idle between them.
     hashes_at_once = 2
 
-    def __init__(self, settings: "Settings") -> None:
+    def __init__(self, settings: Settings) -> None:
         assert isinstance(settings.database, Path)
         self._database = settings.database
         self._settings = settings
+        self._caller = Principal(local_actor())
         self._reader: ControlPlane | None = None
         self.on_notice: Callable[[str], None] = lambda _: None
         self.where = str(self._database)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "EmbeddedTransport":
-        """Create the transport that the environment describes.
-
-        Raises:
-            ConfigError: a setting is wrong.
-        """
-        from anyscale.server.settings import Settings
-
+        """Create the transport that the environment describes, or raise a ConfigError."""
         return cls(Settings.from_environment(environment, served=False))
 
     @cached_property
-    def _caller(self) -> "Principal":
-        from anyscale.server.core.authorization import Principal, local_actor
-
-        return Principal(local_actor())
-
-    @cached_property
-    def _writer(self) -> "ControlPlane":
+    def _writer(self) -> ControlPlane:
         """The control plane, created if it does not exist."""
-        from anyscale.server.control_plane import ControlPlane
-
         control_plane = ControlPlane(self._settings)
         try:
             control_plane.clean_up()
@@ -80,39 +61,29 @@ class EmbeddedTransport:
         return control_plane
 
     @property
-    def _existing(self) -> "ControlPlane | None":
+    def _existing(self) -> ControlPlane | None:
         """The control plane for reading, or None as long as it does not exist."""
         if "_writer" in self.__dict__:
             return self._writer
         if self._reader is None and self._exists():
-            from anyscale.server.control_plane import ControlPlane
-
             self._reader = ControlPlane(self._settings, create=False)
         return None if self._reader is None or self._reader.store.is_blank else self._reader
 
     @property
-    def _listed(self) -> "ControlPlane | None":
+    def _listed(self) -> ControlPlane | None:
         """The same for lists, with a notice where it is None: an empty list would look normal."""
         if not (control_plane := self._existing):
             self.on_notice(f"There is no control plane yet at {self.where}")
         return control_plane
 
-    def _reader_for(self, batch_id: str) -> "ControlPlane":
-        """Return the control plane for reading a batch.
-
-        Raises:
-            NotFound: it does not exist.
-        """
+    def _reader_for(self, batch_id: str) -> ControlPlane:
+        """Return the control plane for reading a batch, or raise NotFound."""
         if control_plane := self._existing:
             return control_plane
         raise NotFound(f"there is no batch {batch_id}")
 
-    def _writer_for(self, user_id: str = "") -> "ControlPlane":
-        """Return the control plane for changing an account, which does not create it.
-
-        Raises:
-            NotFound: it does not exist.
-        """
+    def _writer_for(self, user_id: str = "") -> ControlPlane:
+        """Return the control plane for changing an account, or raise NotFound."""
         if self._existing:
             return self._writer
         raise NotFound(f"there is no user {user_id}")

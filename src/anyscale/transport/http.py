@@ -46,24 +46,22 @@ _AT_ONCE = 4
 
 
 class HttpTransport:
-    """Calls a control plane over HTTP.
+    """Calls a control plane over HTTP; the token is an owner's."""
 
-    Args:
-        host: `https://...`
-        token: of an owner.
-    """
-
-    #: Requests at a time, at most; the control plane may accept fewer.
+    #: requests at a time, at most: the control plane may accept fewer
     claims_at_once = _AT_ONCE
     hashes_at_once = _AT_ONCE
 
     def __init__(self, host: str, token: str) -> None:
         self.where = host.rstrip("/")
-        self._client = RetryingClient(self.where, token, _AT_ONCE)
+        self.on_notice: Callable[[str], None] = lambda _: None
+        self._client = RetryingClient(
+            self.where,
+            token,
+            _AT_ONCE,
+            report=lambda text: self.on_notice(text),  # noqa: PLW0108 - it is set later
+        )
         self._request = self._client.request
-
-    def __repr__(self) -> str:
-        return f"HttpTransport({self.where!r})"
 
     def policy(self) -> Policy:
         return self._request(Policy, "GET", "/v1/policy")
@@ -144,17 +142,13 @@ class HttpTransport:
         query: dict[str, Any] = {"email": email, "name": name, "after": after}
         query["suspended"] = str(suspended).lower()
         users = self._request(UserPage, "GET", "/v1/users", limit=min(limit, _PAGE), **query).users
-        if suspended:
-            self._require_suspended(users)
-        return users
-
-    def _require_suspended(self, users: Sequence[User]) -> None:
-        # A control plane of an earlier version ignores the parameter and returns all users.
-        if any(user.suspended_at is None for user in users):
+        if suspended and any(user.suspended_at is None for user in users):
+            # A control plane of an earlier version ignores the parameter and returns all users.
             raise VersionMismatch(
                 f"{self.where} cannot list suspended users: "
                 "use the same version of musterroll on both sides"
             )
+        return users
 
     def users_with_email(self, email: str) -> list[User]:
         return self._request(UserPage, "GET", "/v1/users", email=email, match="exact").users
@@ -185,14 +179,6 @@ class HttpTransport:
 
     def audit(self, after: int, limit: int) -> list[AuditEntry]:
         return self._request(AuditPage, "GET", "/v1/audit", after=after, limit=limit).entries
-
-    @property
-    def on_notice(self) -> Callable[[str], None]:
-        return self._client.on_notice
-
-    @on_notice.setter
-    def on_notice(self, receive: Callable[[str], None]) -> None:
-        self._client.on_notice = receive
 
     def cancel_retries(self) -> None:
         self._client.cancel_retries()

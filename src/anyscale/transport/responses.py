@@ -64,12 +64,9 @@ def decoded(host: str, response: BaseHTTPResponse, kind: type[Kind]) -> Kind:
 
 
 def error_of(host: str, response: BaseHTTPResponse, *, outcome_unknown: bool) -> AnyscaleError:
-    """Return the error for a response that is not a success.
+    """Return the error for a response with an HTTP status of 300 or more.
 
-    Args:
-        host: of the request.
-        response: with an HTTP status of 300 or more.
-        outcome_unknown: whether the call may have changed something if it failed half-way.
+    `outcome_unknown` tells whether the call may have changed something if it failed half-way.
     """
     if IDENTITY not in response.headers:
         return _proxy_error(host, response, outcome_unknown=outcome_unknown)
@@ -142,10 +139,7 @@ def _proxy_error(host: str, response: BaseHTTPResponse, *, outcome_unknown: bool
 def unreachable(host: str, error: HTTPError, *, outcome_unknown: bool) -> ServerUnreachable:
     """Return the error for a request without a response.
 
-    Args:
-        host: of the request.
-        error: of urllib3.
-        outcome_unknown: whether the call may have changed something if it arrived.
+    `outcome_unknown` tells whether the call may have changed something if it arrived.
     """
     reason = error.original_error if isinstance(error, ProxyError) else error
     if "Tunnel connection failed" in str(reason):

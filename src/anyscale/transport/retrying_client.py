@@ -4,8 +4,9 @@ import gzip
 import random
 import threading
 import time
+from collections.abc import Callable
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import unquote, urlencode, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -35,9 +36,6 @@ from anyscale.transport.concurrency_limit import AdaptiveLimit
 from anyscale.transport.responses import decoded, error_of, unreachable
 from anyscale.urls import is_on_loopback
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 __all__ = ["RetryingClient"]
 
 Kind = TypeVar("Kind")
@@ -65,7 +63,6 @@ _SAME_OUTAGE = 10.0
 #: octets of a body from which on it is compressed
 _COMPRESS_FROM = 1024
 
-
 #: Errors that tell the outcome of a call, also of an earlier attempt whose response was lost.
 _OUTCOMES = (
     BatchGone,
@@ -81,29 +78,21 @@ _OUTCOMES = (
 class RetryState:
     """The attempts of one call: whether to make another, and the error if there is none.
 
-    Args:
-        cancelled: is set when the result is not needed any more.
+    `cancelled` is set when the result is not needed any more.
     """
 
     def __init__(self, cancelled: threading.Event) -> None:
         self._cancelled = cancelled
         self._since = time.monotonic()
         self._pause = _FIRST_PAUSE
-        self._retries = 0
+        self.retries = 0
         #: Whether an attempt may have arrived. The outcome is then unknown, whatever fails later.
         self.outcome_unknown = False
-
-    @property
-    def is_first(self) -> bool:
-        """Whether exactly one retry was decided so far."""
-        return self._retries == 1
 
     def wait(self, error: Unavailable | Overloaded, patience: float) -> bool:
         """Wait before the next attempt; return False if there is to be none.
 
-        Args:
-            error: of the last attempt.
-            patience: seconds without a response after which the call fails.
+        The call fails after `patience` seconds without a response.
         """
         pause = self._pause * random.uniform(0.5, 1.0)  # noqa: S311 - no secret; not all at once
         if isinstance(error, Overloaded):
@@ -112,7 +101,7 @@ class RetryState:
             return False
         if isinstance(error, Overloaded):
             self._since = time.monotonic()  # it was a response: the time without one starts anew
-        self._retries += 1
+        self.retries += 1
         self._pause = min(self._pause * 2, _LONGEST_PAUSE)
         return True
 
@@ -127,16 +116,14 @@ class RetryState:
 
 
 class RetryingClient:
-    """The requests to one control plane; threads share it.
+    """The requests to one control plane, at most `at_once` at a time; threads share it.
 
-    Args:
-        host: `https://...`
-        token: of an owner.
-        at_once: requests at a time, at most.
+    `report` receives messages for the user.
     """
 
-    def __init__(self, host: str, token: str, at_once: int) -> None:
+    def __init__(self, host: str, token: str, at_once: int, report: Callable[[str], None]) -> None:
         self._host = host
+        self._report = report
         self._headers = {
             "Authorization": f"Bearer {token}",
             "User-Agent": f"musterroll/{__version__}",
@@ -148,11 +135,6 @@ class RetryingClient:
         self._cancelled = threading.Event()
         self._outage_lock = threading.Lock()
         self._last_failure = -_SAME_OUTAGE
-        #: receives messages for the user
-        self.on_notice: Callable[[str], None] = lambda _: None
-
-    def __repr__(self) -> str:
-        return f"RetryingClient({self._host!r})"
 
     def close(self) -> None:
         """Close the connections."""
@@ -171,14 +153,8 @@ class RetryingClient:
     ) -> Kind:
         """Make a call; repeat it while that may help. Repeating it changes nothing more.
 
-        Args:
-            kind: the type of the response.
-            method: of HTTP.
-            path: of the call.
-            body: is sent as JSON.
-            key: the idempotency key.
-            changes: whether it may change something; by default every method but GET may.
-            query: parameters.
+        `kind` is the type of the response, and `key` the idempotency key. `changes` tells whether
+        the call may change something; by default every method but GET may.
 
         Raises:
             AnyscaleError: the one that the control plane returned, or why there is no response.
@@ -195,26 +171,23 @@ class RetryingClient:
                 state.outcome_unknown |= isinstance(error, Unavailable) and error.outcome_unknown
                 if not state.wait(error, self._patience):
                     raise state.final_error(error) from None
-                if state.is_first and isinstance(error, Unavailable):
-                    self._report(error)
-            except (NotAControlPlane, VersionMismatch) as error:
-                # There was a response, but it does not tell the outcome of the call.
-                state.outcome_unknown |= changes
-                raise state.final_error(error) from None
-            except NotFound as error:
-                if method == "DELETE" and state.outcome_unknown:
+                if state.retries == 1 and isinstance(error, Unavailable):
+                    self._report_outage(error)
+            except AnyscaleError as error:
+                if isinstance(error, NotAControlPlane | VersionMismatch):
+                    # There was a response, but it does not tell the outcome of the call.
+                    state.outcome_unknown |= changes
+                if isinstance(error, NotFound) and method == "DELETE" and state.outcome_unknown:
                     return kind()  # the attempt whose response was lost has deleted it
                 raise state.final_error(error) from None
-            except AnyscaleError as error:
-                raise state.final_error(error) from None
 
-    def _report(self, error: Unavailable) -> None:
+    def _report_outage(self, error: Unavailable) -> None:
         """Tell the user that calls are repeated. The reason is last, as it may be a question."""
         with self._outage_lock:
             previous, self._last_failure = self._last_failure, time.monotonic()
             is_new = self._last_failure - previous >= _SAME_OUTAGE
         if is_new:
-            self.on_notice(f"Trying again: {error}")
+            self._report(f"Trying again: {error}")
 
     def cancel_retries(self) -> None:
         """Make the calls fail that wait for their next attempt; later calls wait again."""
@@ -270,9 +243,6 @@ def _pool(host: str, at_once: int) -> urllib3.PoolManager:
     """Create the connection pool, through the proxy that the environment names for the host.
 
     The system decides which certificates are trusted, or the file that `SSL_CERT_FILE` names.
-
-    Raises:
-        ConfigError: the proxy's address is wrong.
     """
     parts = urlsplit(host)
     proxies = getproxies()
