@@ -14,16 +14,13 @@ import sys
 
 from anyscale.cli.console import null_stream
 
-#: `exit_status.INTERRUPTED`, for when that module is not loaded yet
-_INTERRUPTED = 130
-
 
 def main() -> None:
     """Run the command line."""
     try:
         from anyscale.cli.root import root
     except KeyboardInterrupt:
-        raise SystemExit(_INTERRUPTED) from None  # nothing has been done yet
+        raise SystemExit(130) from None  # as after any Ctrl-C; nothing has been done yet
 
     _prepare_streams()
     root(prog_name="anyscale", terminal_width=_terminal_width())

@@ -9,7 +9,7 @@ from typing import Self
 
 from anyscale.errors import ConfigError, StoreUnavailable
 
-__all__ = ["AtomicFile"]
+__all__ = ["AtomicFile", "disk_errors"]
 
 #: errors of file systems without hard links
 _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK})
@@ -19,9 +19,6 @@ class AtomicFile:
     """A new file, written under a temporary name until `keep` gives it its own.
 
     Without `keep`, it is removed.
-
-    Args:
-        path: of the new file.
 
     Raises:
         ConfigError: the path exists, or cannot be written.
@@ -55,7 +52,7 @@ class AtomicFile:
         Raises:
             StoreUnavailable: the disk is full, or fails.
         """
-        with self._translated():
+        with disk_errors("write", self._path):
             return self._stream.write(text)
 
     def keep(self) -> None:
@@ -65,7 +62,7 @@ class AtomicFile:
             ConfigError: another process has created a file of that name meanwhile.
             StoreUnavailable: the disk is full, or fails.
         """
-        with self._translated():
+        with disk_errors("write", self._path):
             self._stream.flush()
             os.fsync(self._stream.fileno())
             self._link()
@@ -81,9 +78,11 @@ class AtomicFile:
                 raise
             self._temporary.rename(self._path)
 
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise StoreUnavailable(f"cannot write {self._path}: {error.strerror}") from error
+
+@contextmanager
+def disk_errors(action: str, path: Path) -> Iterator[None]:
+    """Raise StoreUnavailable in place of an OSError."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreUnavailable(f"cannot {action} {path}: {error.strerror}") from error

@@ -4,8 +4,6 @@ import click
 
 from anyscale.cli.formats import write_text
 
-__all__ = ["completion"]
-
 
 @click.command("completion")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))

@@ -1,33 +1,34 @@
-"""Open the control plane that a command uses."""
+"""The control plane that a command uses."""
 
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING
+
+import click
 
 from anyscale.cli.console import log
+from anyscale.config import resolve
+from anyscale.transport import open_transport
+from anyscale.transport.base import Transport
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+__all__ = ["host_option", "open_control_plane"]
 
-    from anyscale.transport.base import Transport
-
-__all__ = ["open_control_plane"]
+host_option = click.option(
+    "--host",
+    metavar="URL",
+    help="The control plane. Default: ANYSCALE_HOST, then ~/.anyscale/credentials.json, "
+    "then the embedded one.",
+)
 
 
 @contextmanager
-def open_control_plane(host: str | None) -> "Iterator[Transport]":
+def open_control_plane(host: str | None) -> Iterator[Transport]:
     """Open the control plane that `--host`, the environment or the credentials file names.
 
     Its messages during long calls go to the log.
 
-    Args:
-        host: the value of `--host`, if there is one.
-
     Raises:
         ConfigError: as `resolve` and `open_transport` do.
     """
-    from anyscale.config import resolve
-    from anyscale.transport import open_transport
-
     with closing(open_transport(resolve(host, None))) as transport:
         transport.on_notice = log
         yield transport

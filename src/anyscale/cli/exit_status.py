@@ -1,5 +1,6 @@
 """Turn an error into the lines that explain it and the exit status of the command."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from anyscale.cli.console import say
@@ -10,53 +11,49 @@ from anyscale.errors import (
     BatchRunning,
     BatchUnfinished,
     ConfigError,
+    Problem,
 )
 
 __all__ = [
     "INTERRUPTED",
-    "MOST_PROBLEMS",
     "exit_status_of",
     "interrupted_message",
     "note_resumable",
-    "say_interrupted",
+    "problem_count",
     "say_problems",
 ]
 
 REFUSED, WRONG_INPUT, UNFINISHED, INTERRUPTED = 1, 2, 3, 130
 
 #: problems that are written as lines; `-o json` writes all of them
-MOST_PROBLEMS = 50
+_MOST_PROBLEMS = 50
 
 
 def exit_status_of(error: BaseException) -> int:
     """Explain an error on standard error; return the exit status."""
     if isinstance(error, KeyboardInterrupt):
-        say_interrupted()
+        say(interrupted_message())
         return INTERRUPTED
     if isinstance(error, BatchRefused):
-        say(f"error: {_count(len(error.problems))}; nobody was created.")
+        say(f"error: {problem_count(len(error.problems))}; nobody was created.")
         if any(problem.code == "email_exists" for problem in error.problems):
             say("`--if-exists skip` passes over the users who have an account.")
         return WRONG_INPUT if error.input_is_at_fault else REFUSED
     if isinstance(error, BatchUnfinished | BatchRunning):
         say(f"error: {error}")
-        if not isinstance(error, BatchRunning):
+        if isinstance(error, BatchUnfinished):
             say("Run the same command again: it goes on from there, or says what has come of it.")
         return UNFINISHED
     if isinstance(error, AnyscaleError):
         say(f"error: {error}")
         return WRONG_INPUT if isinstance(error, ConfigError) else REFUSED
-    if isinstance(error, OutputLost):
-        return _say_output_lost(error)
-    say(_internal(error))
-    return UNFINISHED
-
-
-def _say_output_lost(error: OutputLost) -> int:
-    """Explain that a list could not be written. The result of a batch never ends up here."""
+    # The output of a list: `batch-create` raises BatchUnfinished if its own result is lost.
     if isinstance(error, ReaderLeft):
         return 0
-    say(f"error: standard output could not be written: {error}")
+    if isinstance(error, OutputLost):
+        say(f"error: standard output could not be written: {error}")
+    else:
+        say(_internal(error))
     return UNFINISHED
 
 
@@ -70,27 +67,23 @@ def note_resumable() -> None:
     _State.is_resumable = True
 
 
-def say_interrupted() -> None:
-    """Confirm an interrupt, and say how to go on."""
-    say(interrupted_message())
-
-
 def interrupted_message() -> str:
-    """Return the message of an interrupt."""
+    """Return the message that confirms an interrupt and says how to go on."""
     rest = ": run the same command again to go on where it stopped" if _State.is_resumable else ""
     return f"interrupted{rest}"
 
 
-def say_problems(error: BatchRefused) -> None:
+def say_problems(problems: Sequence[Problem]) -> None:
     """Write each problem as a line that an editor can jump to."""
-    for problem in error.problems[:MOST_PROBLEMS]:
+    for problem in problems[:_MOST_PROBLEMS]:
         say(str(problem))
-    if (more := len(error.problems) - MOST_PROBLEMS) > 0:
-        say(f"... and {_count(more)} more: `-o json` gives all of them")
+    if (more := len(problems) - _MOST_PROBLEMS) > 0:
+        say(f"... and {problem_count(more)} more: `-o json` gives all of them")
 
 
-def _count(problems: int) -> str:
-    return "1 problem" if problems == 1 else f"{problems} problems"
+def problem_count(count: int) -> str:
+    """Return a number of problems in words."""
+    return "1 problem" if count == 1 else f"{count} problems"
 
 
 def _internal(error: BaseException) -> str:

@@ -1,22 +1,26 @@
 """Standard output: data, as text, JSON, JSON Lines, YAML or CSV."""
 
+import io
 import sys
 from collections.abc import Iterable, Sequence
+from itertools import chain, islice
 from typing import Any
+from unicodedata import combining, east_asian_width
+
+import click
+from msgspec import json
 
 from anyscale.cli.console import null_stream
 
 __all__ = [
-    "FORMATS",
     "OutputLost",
     "ReaderLeft",
+    "output_option",
     "write_json",
     "write_records",
     "write_text",
     "write_yaml",
 ]
-
-FORMATS = ("text", "json", "jsonl", "yaml", "csv")
 
 
 class OutputLost(Exception):
@@ -29,14 +33,12 @@ class ReaderLeft(OutputLost):
 
 def write_json(value: Any) -> None:
     """Write one JSON document."""
-    from msgspec import json
-
     _write([json.format(json.encode(value), indent=2).decode() + "\n"])
 
 
 def write_yaml(record: dict[str, Any]) -> None:
     """Write one YAML document of one record."""
-    _write([_pairs(record.items(), "\n") + "\n"])
+    _write([_pairs(record, "\n") + "\n"])
 
 
 def write_text(lines: Iterable[str]) -> None:
@@ -45,65 +47,52 @@ def write_text(lines: Iterable[str]) -> None:
 
 
 def write_records(records: Iterable[Any], fields: Sequence[str], output: str) -> None:
-    """Write records in a format, one at a time, so that a million of them take no memory.
-
-    Args:
-        records: objects that have these fields as attributes.
-        fields: names, in the order in which they are written.
-        output: one of `FORMATS`; text is a table.
+    """Write the fields of records, one record at a time: a million of them take no memory.
 
     Raises:
         OutputLost: standard output could not be written.
     """
-    rows = (tuple(getattr(record, field) for field in fields) for record in records)
+    rows = ({field: getattr(record, field) for field in fields} for record in records)
     _write(_WRITERS[output](rows, fields))
 
 
-Rows = Iterable[tuple[Any, ...]]
+Rows = Iterable[dict[str, Any]]
 
 
-def _json(rows: Rows, fields: Sequence[str]) -> Iterable[str]:
-    from msgspec import json
-
+def _json(rows: Rows, _fields: Sequence[str]) -> Iterable[str]:
     separator = "[\n  "
     for row in rows:
-        yield separator + json.encode(dict(zip(fields, row, strict=True))).decode()
+        yield separator + json.encode(row).decode()
         separator = ",\n  "
     yield "[]\n" if separator.startswith("[") else "\n]\n"
 
 
-def _jsonl(rows: Rows, fields: Sequence[str]) -> Iterable[str]:
-    from msgspec import json
-
+def _jsonl(rows: Rows, _fields: Sequence[str]) -> Iterable[str]:
     for row in rows:
-        yield json.encode(dict(zip(fields, row, strict=True))).decode() + "\n"
+        yield json.encode(row).decode() + "\n"
 
 
-def _pairs(record: Iterable[tuple[str, Any]], separator: str) -> str:
-    from msgspec import json
-
-    # A JSON string is a YAML string in double quotes, so no value can be misread.
-    return separator.join(f"{field}: {json.encode(value).decode()}" for field, value in record)
-
-
-def _yaml(rows: Rows, fields: Sequence[str]) -> Iterable[str]:
-    empty = True
+def _yaml(rows: Rows, _fields: Sequence[str]) -> Iterable[str]:
+    row = None
     for row in rows:
-        empty = False
-        yield "- " + _pairs(zip(fields, row, strict=True), "\n  ") + "\n"
-    if empty:
+        yield "- " + _pairs(row, "\n  ") + "\n"
+    if row is None:
         yield "[]\n"
+
+
+def _pairs(row: dict[str, Any], separator: str) -> str:
+    # A JSON string is a YAML string in double quotes, so no value can be misread.
+    return separator.join(f"{field}: {json.encode(value).decode()}" for field, value in row.items())
 
 
 def _csv(rows: Rows, fields: Sequence[str]) -> Iterable[str]:
     import csv
-    import io
 
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(fields)
     for row in rows:
-        writer.writerow(_cell(value) for value in row)
+        writer.writerow(map(_cell, row.values()))
         yield buffer.getvalue()
         buffer.seek(0)
         buffer.truncate()
@@ -117,30 +106,19 @@ def _cell(value: Any) -> Any:
 
 
 def _table(rows: Rows, fields: Sequence[str]) -> Iterable[str]:
-    from itertools import islice
-
-    rows = iter(rows)
+    lines = (tuple(map(_shown, row.values())) for row in rows)
     # As wide as the first rows need, so that a long list begins at once; later rows may be wider.
-    head = [tuple(map(_shown, row)) for row in islice(rows, 200)]
-    titles = tuple(field.upper().replace("_", " ") for field in fields)
-    widths = [max(map(_columns, column)) for column in zip(titles, *head, strict=True)]
-    for row in (titles, *head):
-        yield _line(row, widths)
-    for row in rows:
-        yield _line(tuple(map(_shown, row)), widths)
-
-
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    padded = (c + " " * (width - _columns(c)) for c, width in zip(cells, widths, strict=True))
-    return "  ".join(padded).rstrip() + "\n"
+    head = [tuple(field.upper().replace("_", " ") for field in fields), *islice(lines, 200)]
+    widths = [max(map(_columns, column)) for column in zip(*head, strict=True)]
+    for cells in chain(head, lines):
+        padded = (c + " " * (width - _columns(c)) for c, width in zip(cells, widths, strict=True))
+        yield "  ".join(padded).rstrip() + "\n"
 
 
 def _columns(text: str) -> int:
     """Count the columns of a text on a terminal: East Asian wide characters take two."""
     if text.isascii():
         return len(text)
-    from unicodedata import combining, east_asian_width
-
     return sum(0 if combining(c) else 1 + (east_asian_width(c) in "WF") for c in text)
 
 
@@ -150,7 +128,16 @@ def _shown(value: Any) -> str:
     return "-" if value is None else str(_cell(value))
 
 
-_WRITERS = {"json": _json, "jsonl": _jsonl, "yaml": _yaml, "csv": _csv, "text": _table}
+_WRITERS = {"text": _table, "json": _json, "jsonl": _jsonl, "yaml": _yaml, "csv": _csv}
+
+output_option = click.option(
+    "-o",
+    "--output",
+    type=click.Choice(list(_WRITERS)),
+    default="text",
+    show_default=True,
+    help="The format of the data on standard output.",
+)
 
 
 def _write(pieces: Iterable[str]) -> None:

@@ -12,21 +12,19 @@ __all__ = ["LazyGroup"]
 class LazyGroup(click.Group):
     """A group that names and describes its commands without importing them.
 
-    Args:
-        name: of the group.
-        lazy_commands: the name of each command -> where it is, as `module:attribute`, and the
-            first sentence of its help.
-        attributes: of `click.Group`.
+    `lazy_commands` maps the name of each command to its place in the package, `module:attribute`,
+    and to the first sentence of its help.
     """
 
     def __init__(
         self,
-        name: str | None = None,
-        *,
+        name: str | None,
+        package: str,
         lazy_commands: Mapping[str, tuple[str, str]],
         **attributes: Any,
     ) -> None:
         super().__init__(name, **attributes)
+        self._package = package
         self._lazy_commands = lazy_commands
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
@@ -36,7 +34,7 @@ class LazyGroup(click.Group):
         if name not in self._lazy_commands:
             return None
         module, _, attribute = self._lazy_commands[name][0].partition(":")
-        command = getattr(import_module(module), attribute)
+        command = getattr(import_module(f"{self._package}.{module}"), attribute)
         assert isinstance(command, click.Command)
         return command
 

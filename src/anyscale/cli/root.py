@@ -8,22 +8,23 @@ from typing import Any
 import click
 
 from anyscale import __version__
+from anyscale.cli.console import say
 from anyscale.cli.lazy_group import LazyGroup
 
 __all__ = ["root"]
 
 _GROUPS = {
-    "audit": ("anyscale.cli.audit:group", "Read and check the audit log."),
-    "batch": ("anyscale.cli.batch:group", "List batches, show one, drop an unfinished one."),
+    "audit": ("audit:group", "Read and check the audit log."),
+    "batch": ("batch:group", "List batches, show one, drop an unfinished one."),
     "completion": (
-        "anyscale.cli.completion:completion",
+        "completion:completion",
         "Print a script that completes commands and options in SHELL.",
     ),
     "server": (
-        "anyscale.cli.server:group",
+        "server:group",
         "Host a control plane: start it, create its tokens and owners.",
     ),
-    "user": ("anyscale.cli.user:group", "Create users, list them, and manage their accounts."),
+    "user": ("user:group", "Create users, list them, and manage their accounts."),
 }
 
 #: Ctrl-C, and the signals that a service manager or a closed terminal sends
@@ -58,10 +59,10 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 
 
 def _exit_at_once(_number: int, _frame: FrameType | None) -> None:
-    from anyscale.cli.exit_status import INTERRUPTED, interrupted_message, say_interrupted
+    from anyscale.cli.exit_status import INTERRUPTED, interrupted_message
 
     try:
-        say_interrupted()
+        say(interrupted_message())
     except RuntimeError:  # the signal came inside a write to standard error, which is not reentrant
         os.write(2, f"{interrupted_message()}\n".encode())
     finally:
@@ -70,7 +71,10 @@ def _exit_at_once(_number: int, _frame: FrameType | None) -> None:
 
 
 @click.group(
-    cls=_Root, lazy_commands=_GROUPS, context_settings={"help_option_names": ["-h", "--help"]}
+    cls=_Root,
+    package="anyscale.cli",
+    lazy_commands=_GROUPS,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def root() -> None:

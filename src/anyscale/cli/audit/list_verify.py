@@ -1,24 +1,18 @@
 """`anyscale audit list` and `anyscale audit verify`."""
 
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
 
 import click
+from msgspec import Raw, structs
 
-from anyscale.cli.connect import open_control_plane
+from anyscale import audit_log
+from anyscale.audit_log import AuditEntry
+from anyscale.cli.connect import host_option, open_control_plane
 from anyscale.cli.console import say
-from anyscale.cli.formats import write_json, write_records, write_text
-from anyscale.cli.options import host_option, output_option
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from anyscale.audit_log import AuditEntry, Verdict
-    from anyscale.transport.base import Transport
-
-__all__ = ["list_entries", "verify"]
-
-_PAGE = 1000
+from anyscale.cli.formats import output_option, write_json, write_records, write_text
+from anyscale.errors import ConfigError
+from anyscale.transport.base import Transport
 
 _COLUMNS = ("number", "time", "actor", "event", "subject", "data")
 
@@ -35,9 +29,9 @@ def list_entries(after: int, output: str, host: str | None) -> None:
       anyscale audit list -o jsonl
     """
     with open_control_plane(host) as transport:
-        entries: Iterator[Any] = _entries(transport, after)
-        if output in ("json", "jsonl"):
-            entries = map(_JsonEntry, entries)
+        entries = _entries(transport, after)
+        if output in ("json", "jsonl"):  # the data is JSON itself, and is written as it is
+            entries = (structs.replace(e, data=Raw(e.data.encode())) for e in entries)
         write_records(entries, _COLUMNS, output)
 
 
@@ -57,41 +51,21 @@ def verify(head: str | None, output: str, host: str | None) -> None:
 
     Exit status: 0 nothing was changed; 1 something was.
     """
-    from anyscale.audit_log import verify as verify_entries
-    from anyscale.errors import ConfigError
-
     if head is not None and not re.fullmatch(r"\d+:[0-9a-f]{64}", head):
         raise ConfigError("a head is what `audit verify` prints after `head:`, NUMBER:HASH")
     with open_control_plane(host) as transport:
-        verdict = verify_entries(_entries(transport, 0), head)
-    _write_verdict(verdict, output)
+        verdict = audit_log.verify(_entries(transport, 0), head)
+    if output == "json":
+        write_json(verdict)
+    elif verdict.fault is None:
+        counts = [f"entries: {verdict.entries}", f"head: {verdict.head or '-'}"]
+        write_text(["chain: intact", *counts])
     if verdict.fault:
         say(f"error: {verdict.fault}")
         click.get_current_context().exit(1)
 
 
-def _write_verdict(verdict: "Verdict", output: str) -> None:
-    if output == "json":
-        write_json({"entries": verdict.entries, "head": verdict.head, "fault": verdict.fault})
-    elif verdict.fault is None:
-        counts = [f"entries: {verdict.entries}", f"head: {verdict.head or '-'}"]
-        write_text(["chain: intact", *counts])
-
-
-class _JsonEntry:
-    """An entry whose data, which is JSON, is written as JSON and not as a text."""
-
-    def __init__(self, entry: "AuditEntry") -> None:
-        from msgspec import Raw
-
-        self._entry = entry
-        self.data = Raw(entry.data.encode())
-
-    def __getattr__(self, field: str) -> Any:
-        return getattr(self._entry, field)
-
-
-def _entries(transport: "Transport", after: int) -> "Iterator[AuditEntry]":
-    while page := transport.audit(after, _PAGE):
+def _entries(transport: Transport, after: int) -> Iterator[AuditEntry]:
+    while page := transport.audit(after, limit=1_000):
         yield from page
         after = page[-1].number

@@ -1,23 +1,14 @@
 """`anyscale batch list`, `show` and `drop`."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import click
 
-from anyscale.cli.connect import open_control_plane
+from anyscale.cli.connect import host_option, open_control_plane
 from anyscale.cli.console import log
-from anyscale.cli.formats import write_json, write_records, write_text
-from anyscale.cli.options import host_option, output_option
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from anyscale.transport.base import Transport
-    from anyscale.user.models import Batch
-
-__all__ = ["drop_batch", "list_batches", "show_batch"]
-
-_PAGE = 500
+from anyscale.cli.formats import output_option, write_json, write_records, write_text
+from anyscale.transport.base import Transport
+from anyscale.user.models import Batch
 
 _COLUMNS = ("batch_id", "state", "users", "skipped", "opened_by", "opened_at", "published_at")
 
@@ -51,7 +42,7 @@ def show_batch(batch_id: str, output: str, host: str | None) -> None:
     with open_control_plane(host) as transport:
         batch = transport.show(batch_id)
     if output == "json":
-        write_json(batch.to_dict())
+        write_json(batch)
     elif output == "text":
         fields = batch.to_dict().items()
         write_text(f"{field.replace('_', ' ')}: {_shown(value)}" for field, value in fields)
@@ -74,9 +65,9 @@ def drop_batch(batch_id: str, host: str | None) -> None:
     log(f"Batch {batch_id} is {batch.state}.")
 
 
-def _batches(transport: "Transport", *, open_only: bool) -> "Iterator[Batch]":
+def _batches(transport: Transport, *, open_only: bool) -> Iterator[Batch]:
     before = ""
-    while page := transport.batches(open_only=open_only, before=before, limit=_PAGE):
+    while page := transport.batches(open_only=open_only, before=before, limit=500):
         yield from page
         before = page[-1].batch_id
 

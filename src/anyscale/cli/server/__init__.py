@@ -6,35 +6,36 @@ These commands work on the database itself, without a token. Only this package a
 
 from anyscale.cli.lazy_group import LazyGroup
 
-__all__ = ["group"]
+_COMMANDS = {
+    "create-owner": (
+        "owners:create_owner",
+        "Make an account an owner, creating it if needed; print a link to set its password.",
+    ),
+    "create-token": (
+        "tokens:create_token",
+        "Create a token and print it: once, since only its hash is stored.",
+    ),
+    "list-tokens": (
+        "tokens:list_tokens",
+        "List the tokens: their names and roles, when they expire and when they were used.",
+    ),
+    "migrate": (
+        "start_migrate:migrate",
+        "Bring the database's schema up to this version; starting the server does so too.",
+    ),
+    "revoke-token": (
+        "tokens:revoke_token",
+        "Revoke a token, by its name or its id; the next request with it is refused.",
+    ),
+    "start": (
+        "start_migrate:start",
+        "Serve requests until a signal stops the server; it then finishes those in progress.",
+    ),
+}
 
 group = LazyGroup(
     "server",
+    __name__,
+    _COMMANDS,
     help="Host a control plane: start it, create its tokens and owners.",
-    lazy_commands={
-        "create-owner": (
-            "anyscale.cli.server.owners:create_owner",
-            "Make an account an owner, creating it if needed; print a link to set its password.",
-        ),
-        "create-token": (
-            "anyscale.cli.server.tokens:create_token",
-            "Create a token and print it: once, since only its hash is stored.",
-        ),
-        "list-tokens": (
-            "anyscale.cli.server.tokens:list_tokens",
-            "List the tokens: their names and roles, when they expire and when they were used.",
-        ),
-        "migrate": (
-            "anyscale.cli.server.start_migrate:migrate",
-            "Bring the database's schema up to this version; starting the server does so too.",
-        ),
-        "revoke-token": (
-            "anyscale.cli.server.tokens:revoke_token",
-            "Revoke a token, by its name or its id; the next request with it is refused.",
-        ),
-        "start": (
-            "anyscale.cli.server.start_migrate:start",
-            "Serve requests until a signal stops the server; it then finishes those in progress.",
-        ),
-    },
 )

@@ -1,15 +1,13 @@
 """The control plane whose database is on this machine, or reached from it without a token."""
 
 import os
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 
 import click
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from anyscale.server.control_plane import ControlPlane
+from anyscale.server.control_plane import ControlPlane
+from anyscale.server.settings import Settings
 
 __all__ = ["database_option", "open_local_control_plane"]
 
@@ -31,23 +29,16 @@ database_option = click.option(
 
 
 @contextmanager
-def open_local_control_plane(*, create: bool = True) -> "Iterator[ControlPlane]":
+def open_local_control_plane(*, create: bool = True) -> Iterator[ControlPlane]:
     """Open the control plane that the environment names.
 
-    Args:
-        create: whether to create the database if it does not exist. Commands that only read or
-            remove do not.
+    Commands that only read or remove do not `create` a database that does not exist.
 
     Raises:
         ConfigError: a setting is wrong.
         StoreUnavailable: the database cannot be opened, or does not exist.
     """
-    from anyscale.server.control_plane import ControlPlane
-    from anyscale.server.settings import Settings
-
-    control_plane = ControlPlane(Settings.from_environment(os.environ, served=True), create=create)
-    try:
+    settings = Settings.from_environment(os.environ, served=True)
+    with closing(ControlPlane(settings, create=create)) as control_plane:
         control_plane.require_initialized()
         yield control_plane
-    finally:
-        control_plane.close()

@@ -5,10 +5,12 @@ import os
 import click
 
 from anyscale.cli.console import log
+from anyscale.cli.exit_status import say_problems
 from anyscale.cli.formats import write_text
 from anyscale.cli.server.connect import database_option, open_local_control_plane
-
-__all__ = ["create_owner"]
+from anyscale.errors import BatchRefused
+from anyscale.server.core.authorization import Principal, local_actor
+from anyscale.server.settings import Settings
 
 
 @click.command("create-owner")
@@ -25,16 +27,14 @@ def create_owner(email: str, name: str | None) -> None:
     The link is shown once, works once, and expires after some days. Run the command again for a
     new one.
     """
-    from anyscale.cli.exit_status import say_problems
-    from anyscale.errors import BatchRefused
-    from anyscale.server.core.authorization import Principal, local_actor
-
-    _require_address()
+    settings = Settings.from_environment(os.environ, served=True)
+    if not settings.policy.sso_only:
+        settings.address()  # raises before a database is created if no link can be created
     with open_local_control_plane() as control_plane:
         try:
             owner = control_plane.owners.create(email, name, Principal(local_actor()))
         except BatchRefused as error:
-            say_problems(error)
+            say_problems(error.problems)
             raise
     log(f"{owner.email} is an owner{'' if owner.existed else ' of a new account'}.")
     if owner.link is None:
@@ -42,12 +42,3 @@ def create_owner(email: str, name: str | None) -> None:
         return
     write_text([owner.link.url])
     log("The link sets a password. It is shown once and works once: give it to its user alone.")
-
-
-def _require_address() -> None:
-    """Fail before a database is created if no link can be created: its address is not set."""
-    from anyscale.server.settings import Settings
-
-    settings = Settings.from_environment(os.environ, served=True)
-    if not settings.policy.sso_only:
-        settings.address()

@@ -5,8 +5,6 @@ import click
 from anyscale.cli.console import log
 from anyscale.cli.server.connect import database_option, open_local_control_plane
 
-__all__ = ["migrate", "start"]
-
 
 @click.command("start")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")

@@ -3,26 +3,17 @@
 from typing import Any
 
 import click
+from msgspec import structs
 
 from anyscale.cli.console import log
-from anyscale.cli.formats import write_records, write_text
-from anyscale.cli.options import output_option
+from anyscale.cli.formats import output_option, write_records, write_text
 from anyscale.cli.server.connect import database_option, open_local_control_plane
+from anyscale.server.core.authorization import local_actor
+from anyscale.user.models import from_milliseconds
 
-__all__ = ["create_token", "list_tokens", "revoke_token"]
+_TIMES = ("created_at", "expires_at", "used_at", "revoked_at")
 
-_COLUMNS = (
-    "token_id",
-    "name",
-    "role",
-    "created_at",
-    "expires_at",
-    "used_at",
-    "revoked_at",
-    "user_id",
-)
-
-_TIMES = frozenset({"created_at", "expires_at", "used_at", "revoked_at"})
+_COLUMNS = ("token_id", "name", "role", *_TIMES, "user_id")
 
 
 @click.command("create-token")
@@ -43,8 +34,6 @@ def create_token(name: str, role: str, expires_days: int | None) -> None:
     Example:
       anyscale server create-token --name jane-laptop --expires-days 90
     """
-    from anyscale.server.core.authorization import local_actor
-
     with open_local_control_plane() as control_plane:
         token = control_plane.tokens.create(name, role, expires_days, local_actor())
     write_text([token])
@@ -62,7 +51,7 @@ def list_tokens(output: str) -> None:
       anyscale server list-tokens
     """
     with open_local_control_plane(create=False) as control_plane:
-        write_records(map(_TokenLine, control_plane.tokens.all()), _COLUMNS, output)
+        write_records(map(_with_datetimes, control_plane.tokens.all()), _COLUMNS, output)
 
 
 @click.command("revoke-token")
@@ -75,21 +64,15 @@ def revoke_token(name: str) -> None:
     Example:
       anyscale server revoke-token jane-laptop
     """
-    from anyscale.server.core.authorization import local_actor
-
     with open_local_control_plane(create=False) as control_plane:
         token = control_plane.tokens.revoke(name, local_actor())
     log(f"Token {token.name!r} ({token.token_id}) is revoked.")
 
 
-class _TokenLine:
-    """A token as it is listed: its times are datetimes."""
-
-    def __init__(self, token: Any) -> None:
-        self._token = token
-
-    def __getattr__(self, field: str) -> Any:
-        from anyscale.user.models import from_milliseconds
-
-        value = getattr(self._token, field)
-        return from_milliseconds(value) if field in _TIMES and value is not None else value
+def _with_datetimes(token: Any) -> Any:
+    times = {
+        field: from_milliseconds(time)
+        for field in _TIMES
+        if (time := getattr(token, field)) is not None
+    }
+    return structs.replace(token, **times)

@@ -1,32 +1,30 @@
 """`anyscale user batch-create`: the command and its run."""
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import closing, contextmanager, suppress
+from functools import partial
 
 import click
 
-from anyscale.cli.connect import open_control_plane
+from anyscale.cli.connect import host_option, open_control_plane
 from anyscale.cli.console import clear_progress, log, show_progress
 from anyscale.cli.exit_status import say_problems
-from anyscale.cli.formats import OutputLost, write_json, write_records
-from anyscale.cli.options import format_option, host_option, output_option
+from anyscale.cli.formats import OutputLost, output_option, write_json, write_records
 from anyscale.cli.user.resumable_run import ResumableRun, resume_folder
 from anyscale.cli.user.resume_file import is_abandoned
-from anyscale.cli.user.users_file import open_users_file
+from anyscale.cli.user.users_file import format_option, open_users_file
 from anyscale.errors import (
     AnyscaleError,
     BatchRefused,
     BatchRunning,
     BatchUnfinished,
     KeyReused,
+    StoreUnavailable,
     Unavailable,
 )
 from anyscale.transport.base import Transport
 from anyscale.user.batch_run import BatchRun, Outcome
-from anyscale.user.files import UsersFile
 from anyscale.user.models import AdminCreatedUser
-
-__all__ = ["batch_create"]
 
 
 @click.command("batch-create")
@@ -78,30 +76,9 @@ def batch_create(
     with (
         open_control_plane(host) as transport,
         open_users_file(users_file, file_format) as file,
+        closing(ResumableRun(transport, file, if_exists)) as run,
     ):
-        (_dry_run if dry_run else _create)(transport, file, if_exists, output)
-
-
-def _dry_run(transport: Transport, file: UsersFile, if_exists: str, output: str) -> None:
-    """Check and look up as `_create` would, and write nothing."""
-    log("Checking users...")
-    batch_run = BatchRun(
-        transport,
-        file,
-        get_key=lambda: "",
-        if_exists=if_exists,
-        is_abandoned=_is_abandoned,
-        log=log,
-        on_progress=show_progress,
-    )
-    _report(_with_problems_reported(batch_run.dry_run, output), output)
-
-
-def _create(transport: Transport, file: UsersFile, if_exists: str, output: str) -> None:
-    """Create the users of a file; end the run once its result was written."""
-    with ExitStack() as stack:
-        log("Creating users...")
-        run = ResumableRun(transport, file, if_exists, stack)
+        log("Checking users..." if dry_run else "Creating users...")
         batch_run = BatchRun(
             transport,
             file,
@@ -109,21 +86,25 @@ def _create(transport: Transport, file: UsersFile, if_exists: str, output: str) 
             if_exists=if_exists,
             resumable=run.is_resumable,
             on_opened=run.store_batch,
-            is_abandoned=_is_abandoned,
+            is_abandoned=partial(is_abandoned, resume_folder()),
             log=log,
             on_progress=show_progress,
         )
-        with _ended_unless_unfinished(run):
-            outcome = _with_problems_reported(lambda: _outcome(run, batch_run), output)
-        with _users_created(outcome):
-            _report(outcome, output)
-            # The database's last writes come first: after a kill among them the run is resumed.
-            transport.close()
-            run.end()
+        if dry_run:
+            _report(_with_problems_reported(batch_run.dry_run, output), output)
+        else:
+            _create(transport, run, batch_run, output)
 
 
-def _is_abandoned(batch_id: str) -> AbstractContextManager[bool]:
-    return is_abandoned(resume_folder(), batch_id)
+def _create(transport: Transport, run: ResumableRun, batch_run: BatchRun, output: str) -> None:
+    """Create the users of a file; end the run once its result was written."""
+    with _ended_unless_unfinished(run):
+        outcome = _with_problems_reported(lambda: _outcome(run, batch_run), output)
+    with _users_created(outcome):
+        _report(outcome, output)
+        # The database's last writes come first: after a kill among them the run is resumed.
+        transport.close()
+        run.end()
 
 
 def _outcome(run: ResumableRun, batch_run: BatchRun) -> Outcome:
@@ -139,22 +120,17 @@ def _outcome(run: ResumableRun, batch_run: BatchRun) -> Outcome:
 
 @contextmanager
 def _ended_unless_unfinished(run: ResumableRun) -> Iterator[None]:
-    """End the run after an error, unless something of it may be left behind.
-
-    Raises:
-        BatchUnfinished: something may be left.
-    """
+    """End the run after an error, unless something of it may be left: then it is unfinished."""
     try:
         yield
     except (BatchUnfinished, BatchRunning):
         raise
-    except BatchRefused:
-        run.end_after_error()
-        raise
     except AnyscaleError as error:
-        if run.is_resumed or (isinstance(error, Unavailable) and error.outcome_unknown):
+        may_be_left = run.is_resumed or (isinstance(error, Unavailable) and error.outcome_unknown)
+        if may_be_left and not isinstance(error, BatchRefused):
             raise BatchUnfinished(str(error)) from error
-        run.end_after_error()
+        with suppress(StoreUnavailable):  # the first error is the one to be reported
+            run.end()
         raise
     except OSError as error:  # of the users file; those of the control plane are translated
         raise BatchUnfinished(f"cannot read {run.file_name}: {error.strerror}") from error
@@ -162,11 +138,7 @@ def _ended_unless_unfinished(run: ResumableRun) -> Iterator[None]:
 
 @contextmanager
 def _users_created(outcome: Outcome) -> Iterator[None]:
-    """Add to an error that the users exist: it occurred after they were created.
-
-    Raises:
-        BatchUnfinished: for any error.
-    """
+    """Add to an error that the users exist: it occurred after they were created."""
     done = "nobody was to be created"
     if outcome.batch:
         done = f"the users were created (batch {outcome.batch.batch_id})"
@@ -186,7 +158,7 @@ def _with_problems_reported(call: Callable[[], Outcome], output: str) -> Outcome
         if output == "json":
             write_json({"problems": [problem.to_dict() for problem in error.problems]})
         else:
-            say_problems(error)
+            say_problems(error.problems)
         raise
     finally:
         clear_progress()

@@ -1,22 +1,17 @@
 """`anyscale user suspend`, `restore`, `delete` and `set-role`."""
 
 import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import click
 
-from anyscale.cli.connect import open_control_plane
+from anyscale.cli.connect import host_option, open_control_plane
 from anyscale.cli.console import log, say
-from anyscale.cli.options import host_option
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from anyscale.transport.base import Transport
-    from anyscale.user.models import User
-
-__all__ = ["delete", "restore", "set_role", "suspend"]
+from anyscale.errors import ConfigError
+from anyscale.transport.base import Transport
+from anyscale.user.models import User
+from anyscale.user.sdk import find_user
 
 
 @click.command("suspend")
@@ -60,8 +55,6 @@ def delete(email: str, yes: bool, host: str | None) -> None:
     Example:
       anyscale user delete jane@example.com
     """
-    from anyscale.errors import ConfigError
-
     if not (yes or (sys.stdin and sys.stdin.isatty())):
         raise ConfigError(
             "cannot ask for confirmation, since standard input is not a terminal: "
@@ -91,21 +84,13 @@ def set_role(email: str, role: str, host: str | None) -> None:
 
 
 @contextmanager
-def _account(email: str, host: str | None) -> "Iterator[tuple[Transport, User]]":
-    from anyscale.user.sdk import find_user
-
+def _account(email: str, host: str | None) -> Iterator[tuple[Transport, User]]:
     with open_control_plane(host) as transport:
         yield transport, find_user(transport, email, None)
 
 
-def _confirm(user: "User") -> None:
-    """Ask for the email once more, so that no account is deleted by mistake.
-
-    Raises:
-        ConfigError: another one was typed.
-    """
-    from anyscale.errors import ConfigError
-
+def _confirm(user: User) -> None:
+    """Ask for the email once more, so that no account is deleted by mistake."""
     say(f"This erases {user.name} ({user.email}) for good. Type the email to go on:")
     if sys.stdin.readline().strip().casefold() != user.email.casefold():
         raise ConfigError("that is another email: nobody was deleted")

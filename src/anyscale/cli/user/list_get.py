@@ -1,19 +1,16 @@
 """`anyscale user list` and `anyscale user get`."""
 
 from collections.abc import Iterable
+from shlex import quote
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
 
 import click
 
-from anyscale.cli.connect import open_control_plane
-from anyscale.cli.formats import write_json, write_records, write_yaml
-from anyscale.cli.options import host_option, output_option
-
-if TYPE_CHECKING:
-    from anyscale.user.models import User
-
-__all__ = ["get_user", "list_users"]
+from anyscale.cli.connect import host_option, open_control_plane
+from anyscale.cli.formats import output_option, write_json, write_records, write_yaml
+from anyscale.errors import ConfigError
+from anyscale.user import sdk
+from anyscale.user.models import User
 
 _FIELDS = ("email", "name", "permission_level", "created_at", "user_id")
 _RECORD = (*_FIELDS, "suspended_at")
@@ -42,10 +39,9 @@ def list_users(
       anyscale user list --email @example.com --max-items 20
       anyscale user list --suspended -o csv
     """
-    from anyscale.user.sdk import list_users as users_of
-
     with open_control_plane(host) as transport:
-        _write(users_of(transport, email, name, max_items, 1_000, suspended=suspended), output)
+        users = sdk.list_users(transport, email, name, max_items, 1_000, suspended=suspended)
+        _write(users, output)
 
 
 # It accepts an argument only to refuse it with the right option: other commands take an email so.
@@ -61,34 +57,27 @@ def get_user(email: str | None, name: str | None, output: str, host: str | None)
     Example:
       anyscale user get --email jane@example.com -o json
     """
-    from anyscale.errors import ConfigError
-    from anyscale.user.sdk import find_user
-
     if arguments := click.get_current_context().args:
-        raise ConfigError(f"say {_as_option(arguments[0])}")
+        option = "--email" if "@" in arguments[0] else "--name"
+        raise ConfigError(f"say {option} {quote(arguments[0])}")
     with open_control_plane(host) as transport:
-        user = find_user(transport, email, name)
+        user = sdk.find_user(transport, email, name)
+    record = {field: getattr(user, field) for field in _RECORD}
     if output == "json":
-        write_json({field: getattr(user, field) for field in _RECORD})
+        write_json(record)
     elif output == "yaml":
-        write_yaml({field: getattr(user, field) for field in _RECORD})
+        write_yaml(record)
     else:
         _write([user], output)
 
 
-def _write(users: Iterable["User"], output: str) -> None:
+def _write(users: Iterable[User], output: str) -> None:
     if output == "text":
         write_records(map(_table_line, users), _TABLE, output)
     else:
         write_records(users, _RECORD, output)
 
 
-def _table_line(user: "User") -> SimpleNamespace:
-    """Return a line of the table: whether a user is suspended; other formats show since when."""
+def _table_line(user: User) -> SimpleNamespace:
+    # The table shows whether a user is suspended; other formats show since when.
     return SimpleNamespace(**user.to_dict(), state="suspended" if user.suspended_at else None)
-
-
-def _as_option(argument: str) -> str:
-    from shlex import quote
-
-    return f"{'--email' if '@' in argument else '--name'} {quote(argument)}"

@@ -1,14 +1,13 @@
 """A run of batch-create that the same command can resume after a crash."""
 
 import os
-from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from anyscale.cli.console import log
 from anyscale.cli.exit_status import note_resumable
-from anyscale.cli.user.resume_file import ResumeFile, RunRecord
+from anyscale.cli.user.resume_file import ResumeFile
 from anyscale.data_dir import data_dir
-from anyscale.errors import NotFound, StoreUnavailable
+from anyscale.errors import NotFound
 from anyscale.transport.base import Transport
 from anyscale.user.files import UsersFile
 from anyscale.user.models import Batch
@@ -22,17 +21,9 @@ class ResumableRun:
     """Stores what is needed to resume a run of a users file, and finds what a previous run left.
 
     Standard input cannot be read again, so nothing is stored for it.
-
-    Args:
-        transport: to the control plane.
-        file: the users file.
-        if_exists: `fail` or `skip`.
-        stack: closes the resume file.
     """
 
-    def __init__(
-        self, transport: Transport, file: UsersFile, if_exists: str, stack: ExitStack
-    ) -> None:
+    def __init__(self, transport: Transport, file: UsersFile, if_exists: str) -> None:
         self.is_resumable = file.path is not None
         self.file_name = file.name
         #: Whether this run may resume a previous one, of which something may be left.
@@ -42,7 +33,6 @@ class ResumableRun:
         self._transport = transport
         self._file = file
         self._if_exists = if_exists
-        self._stack = stack
         self._state: ResumeFile | None = None
 
     def get_key(self) -> str:
@@ -59,7 +49,8 @@ class ResumableRun:
         if state.previous is None:
             return self._start_new(state)
         batch = self._previous_batch(state)
-        if self.text_changed or not self._has_same_input(state.previous):
+        input_of_previous = (state.previous.stamp, state.previous.if_exists)
+        if self.text_changed or input_of_previous != (self._file.stamp, self._if_exists):
             self._end_previous(batch)
             return self._start_new(state)
         if batch and batch.state in ("dropped", "expired"):
@@ -80,21 +71,17 @@ class ResumableRun:
         if self._state:
             self._state.remove()
 
-    def end_after_error(self) -> None:
-        """Remove the resume file after an error, which is reported whatever happens here."""
-        with suppress(StoreUnavailable):
-            self.end()
+    def close(self) -> None:
+        """Close the resume file."""
+        if self._state:
+            self._state.close()
 
     def _open(self, path: str) -> ResumeFile:
         log(f"Using the control plane at {self._transport.where}")
-        state = ResumeFile(resume_folder(), self._transport.where, path)
-        self._state = self._stack.enter_context(state)
+        self._state = state = ResumeFile(resume_folder(), self._transport.where, path)
         note_resumable()
         self.is_resumed = state.previous is not None
         return state
-
-    def _has_same_input(self, run: RunRecord) -> bool:
-        return (run.stamp, run.if_exists) == (self._file.stamp, self._if_exists)
 
     def _start_new(self, state: ResumeFile) -> str:
         key = state.start_new(self._file.stamp, self._if_exists)

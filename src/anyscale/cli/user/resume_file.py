@@ -12,14 +12,14 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Self
+from typing import IO
 
 from msgspec import DecodeError, Struct, ValidationError, json
 
-from anyscale.errors import BatchRunning, StoreUnavailable
+from anyscale.cli.atomic_file import disk_errors
+from anyscale.errors import BatchRunning
 
 __all__ = ["ResumeFile", "RunRecord", "is_abandoned"]
-
 
 #: Seconds to wait for a lock: a process that checks whether a run is abandoned locks it briefly.
 _LOCK_PATIENCE = 0.2
@@ -47,10 +47,7 @@ class _BatchRecord(Struct, frozen=True):
 class ResumeFile:
     """The file of one run, locked as long as this object is open.
 
-    Args:
-        folder: of the resume files; it is created if needed.
-        target: where the control plane is.
-        users_file: the users file's path.
+    The folder is created if needed. `target` tells where the control plane is.
 
     Raises:
         BatchRunning: another process is working on the same users file.
@@ -63,7 +60,7 @@ class ResumeFile:
         self.users_file = os.fsencode(real_path).decode("utf-8", "backslashreplace")
         name = hashlib.sha256(os.fsencode(f"{target}\0{real_path}")).hexdigest()
         self._path = folder / f"{name[:32]}.run"
-        with _translated(self._path):
+        with disk_errors("keep this run in", self._path):
             # One at a time: `parents=True` would create the data directory with the default mode.
             for private in (folder.parent, folder):
                 private.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -71,17 +68,15 @@ class ResumeFile:
             #: the run that a previous process left unfinished, and its batch
             self.previous, self.batch_id = _parsed(self._path)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Unlock the file."""
         os.close(self._descriptor)
 
     def start_new(self, stamp: tuple[int, int], if_exists: str) -> str:
         """Replace the content by a new run; return its idempotency key."""
         key = os.urandom(16).hex()
         run = RunRecord(key, self.users_file, stamp, if_exists, os.getpid())
-        with _translated(self._path):
+        with disk_errors("keep this run in", self._path):
             os.ftruncate(self._descriptor, 0)
             self._append(json.encode(run))
             _sync_folder(self._path.parent)
@@ -91,13 +86,13 @@ class ResumeFile:
     def store_batch(self, batch_id: str) -> None:
         """Append the batch that the run opened."""
         if batch_id != self.batch_id:
-            with _translated(self._path):
+            with disk_errors("keep this run in", self._path):
                 self._append(json.encode(_BatchRecord(batch_id)))
             self.batch_id = batch_id
 
     def remove(self) -> None:
         """Remove the file: the run has ended, and its result was reported."""
-        with _translated(self._path, "remove"):
+        with disk_errors("remove", self._path):
             self._path.unlink(missing_ok=True)
 
     def _append(self, line: bytes) -> None:
@@ -135,20 +130,18 @@ def is_abandoned(folder: Path, batch_id: str) -> Iterator[bool]:
 
     The run stays locked until the block ends, so that no process resumes it meanwhile.
     """
-    descriptor = _open_file_of(folder, batch_id)
-    try:
-        yield descriptor is not None and _try_lock(descriptor)
-    finally:
-        if descriptor is not None:
-            os.close(descriptor)
+    with _open_file_of(folder, batch_id) as file:
+        yield file is not None and _try_lock(file.fileno())
 
 
-def _open_file_of(folder: Path, batch_id: str) -> int | None:
+def _open_file_of(
+    folder: Path, batch_id: str
+) -> contextlib.AbstractContextManager[IO[bytes] | None]:
     for path in folder.glob("*.run") if folder.is_dir() else ():
         with contextlib.suppress(OSError):
             if _parsed(path)[1] == batch_id:
-                return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    return None
+                return path.open("rb")
+    return contextlib.nullcontext()
 
 
 def _sync_folder(folder: Path) -> None:
@@ -183,11 +176,3 @@ def _parsed(path: Path) -> tuple[RunRecord | None, str | None]:
         return run, json.decode(lines[1], type=_BatchRecord).batch_id
     except (DecodeError, ValidationError, IndexError):
         return run, None
-
-
-@contextlib.contextmanager
-def _translated(path: Path, action: str = "keep this run in") -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise StoreUnavailable(f"cannot {action} {path}: {error.strerror}") from error

@@ -1,33 +1,25 @@
 """`anyscale user set-password-link`: one link on standard output, or many in a file."""
 
+import csv
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from itertools import islice
-from typing import TYPE_CHECKING
 
 import click
 
-from anyscale.cli.connect import open_control_plane
+from anyscale.cli.atomic_file import AtomicFile
+from anyscale.cli.connect import host_option, open_control_plane
 from anyscale.cli.console import clear_progress, log, show_progress
+from anyscale.cli.exit_status import problem_count, say_problems
 from anyscale.cli.formats import write_text
-from anyscale.cli.options import format_option, host_option
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from anyscale.cli.atomic_file import AtomicFile
-    from anyscale.errors import Problem
-    from anyscale.transport.base import Transport
-    from anyscale.user.validation import CheckedUser
-
-__all__ = ["set_password_link"]
+from anyscale.cli.user.users_file import format_option, open_users_file
+from anyscale.errors import BatchGone, ConfigError, NotFound, Problem
+from anyscale.transport.base import Transport
+from anyscale.user.sdk import find_user
+from anyscale.user.validation import CheckedUser, Policy, shown
 
 #: links a request
 _PAGE = 1_000
-
-_COLUMNS = ("email", "url", "expires_at")
-
-#: The characters by which a spreadsheet takes a cell for a formula.
-_FORMULA = ("=", "+", "-", "@")
 
 
 @click.command("set-password-link")
@@ -65,9 +57,6 @@ def set_password_link(
     A link is enough to set the password, so give it to its user alone. A new link revokes the
     previous one of the same user.
     """
-    from anyscale.cli.atomic_file import AtomicFile
-    from anyscale.errors import ConfigError
-
     if (count := sum(option is not None for option in (email, users_file, batch_id))) != 1:
         only = ", and by only one of them" if count else ""
         raise ConfigError(f"name the users by an email, by -f FILE or by --batch ID{only}")
@@ -75,14 +64,14 @@ def set_password_link(
         raise ConfigError("links for many users go into a file: name a new one by --output-file")
     with open_control_plane(host) as transport:
         if output_file is None:
-            _write_one(transport, email or "")
+            _write_one(transport, email)
             return
         with AtomicFile(output_file) as file:
             _fill(file, transport, *_users(transport, email, users_file, file_format, batch_id))
 
 
-def _write_one(transport: "Transport", email: str) -> None:
-    (link,) = transport.set_password_links([_user_id(transport, email)])
+def _write_one(transport: Transport, email: str | None) -> None:
+    (link,) = transport.set_password_links([find_user(transport, email, None).user_id])
     write_text([link.url])
     log(
         f"The link works once, until {_time(link.expires_at)}. Give it to {link.email} alone: "
@@ -91,7 +80,7 @@ def _write_one(transport: "Transport", email: str) -> None:
 
 
 def _users(
-    transport: "Transport",
+    transport: Transport,
     email: str | None,
     users_file: str | None,
     file_format: str | None,
@@ -102,57 +91,40 @@ def _users(
     if batch_id is not None:
         return _batch_count(transport, batch_id), _batch_users(transport, batch_id)
     if users_file is None:
-        return 1, [_user_id(transport, email or "")]
+        return 1, [find_user(transport, email, None).user_id]
     user_ids = _file_users(transport, users_file, file_format)
     return len(user_ids), user_ids
 
 
-def _user_id(transport: "Transport", email: str) -> str:
-    from anyscale.user.sdk import find_user
-
-    return find_user(transport, email, None).user_id
-
-
-def _batch_count(transport: "Transport", batch_id: str) -> int:
-    from anyscale.errors import BatchGone
-
+def _batch_count(transport: Transport, batch_id: str) -> int:
     batch = transport.show(batch_id)
     if batch.state != "published":
         raise BatchGone(f"batch {batch_id} is {batch.state}: it has no accounts")
     return batch.without_way_in or 0
 
 
-def _batch_users(transport: "Transport", batch_id: str) -> Iterator[str]:
+def _batch_users(transport: Transport, batch_id: str) -> Iterator[str]:
     after = ""
     while page := transport.without_credentials(batch_id, after, _PAGE):
         yield from (user.user_id for user in page)
         after = page[-1].user_id
 
 
-def _file_users(transport: "Transport", path: str, file_format: str | None) -> list[str]:
-    """Return the ids of the accounts that have the emails of a users file.
-
-    Raises:
-        ConfigError: the file is wrong.
-        NotFound: an email has no account.
-    """
-    from anyscale.cli.user.users_file import open_users_file
-    from anyscale.errors import ConfigError, NotFound
-    from anyscale.user.validation import Policy
-
+def _file_users(transport: Transport, path: str, file_format: str | None) -> list[str]:
+    """Return the ids of the accounts that have the emails of a users file."""
     with open_users_file(path, file_format) as file:
         reading = file.reading(Policy())
         users = list(reading)
         if reading.problems:
-            raise ConfigError(f"{_report(reading.problems)}; no link was created.")
+            raise ConfigError(_refusal(reading.problems))
         user_ids = _look_up(transport, users)
         unknown = [_unknown(at, user) for at, user in enumerate(users) if at not in user_ids]
         if unknown:
-            raise NotFound(f"{_report(reading.locate(unknown))}; no link was created.")
+            raise NotFound(_refusal(reading.locate(unknown)))
     return list(user_ids.values())
 
 
-def _look_up(transport: "Transport", users: "Sequence[CheckedUser]") -> dict[int, str]:
+def _look_up(transport: Transport, users: Sequence[CheckedUser]) -> dict[int, str]:
     """Look accounts up; return the ids of those that exist, by position, in order."""
     user_ids: dict[int, str] = {}
     for first in range(0, len(users), _PAGE):
@@ -163,24 +135,18 @@ def _look_up(transport: "Transport", users: "Sequence[CheckedUser]") -> dict[int
     return user_ids
 
 
-def _unknown(position: int, user: "CheckedUser") -> "Problem":
-    from anyscale.errors import Problem
-    from anyscale.user.validation import shown
-
+def _unknown(position: int, user: CheckedUser) -> Problem:
     detail = f"{shown(user.email)} has no account"
     return Problem(index=position, field="email", code="email_unknown", detail=detail)
 
 
-def _report(problems: "Sequence[Problem]") -> str:
-    """Write each problem in a line of its own; return how many there are."""
-    from anyscale.cli.exit_status import say_problems
-    from anyscale.errors import BatchRefused
-
-    say_problems(BatchRefused(problems))
-    return "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+def _refusal(problems: Sequence[Problem]) -> str:
+    """Write each problem in a line of its own; return the message of the error."""
+    say_problems(problems)
+    return f"{problem_count(len(problems))}; no link was created."
 
 
-def _fill(file: "AtomicFile", transport: "Transport", total: int, user_ids: Iterable[str]) -> None:
+def _fill(file: AtomicFile, transport: Transport, total: int, user_ids: Iterable[str]) -> None:
     """Create the links, and keep the file of them if there are any."""
     count, expires_at = _write_links(file, transport, total, user_ids)
     clear_progress()
@@ -194,13 +160,11 @@ def _fill(file: "AtomicFile", transport: "Transport", total: int, user_ids: Iter
 
 
 def _write_links(
-    file: "AtomicFile", transport: "Transport", total: int, user_ids: Iterable[str]
-) -> "tuple[int, datetime | None]":
+    file: AtomicFile, transport: Transport, total: int, user_ids: Iterable[str]
+) -> tuple[int, datetime | None]:
     """Return the number of links, and when the first of them expires."""
-    import csv
-
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(_COLUMNS)
+    writer.writerow(("email", "url", "expires_at"))
     remaining, count, expires_at = iter(user_ids), 0, None
     while chunk := list(islice(remaining, _PAGE)):
         for link in transport.set_password_links(chunk):
@@ -212,8 +176,9 @@ def _write_links(
 
 
 def _cell(email: str) -> str:
-    return f"'{email}" if email.startswith(_FORMULA) else email
+    # By these characters a spreadsheet takes a cell for a formula.
+    return f"'{email}" if email.startswith(("=", "+", "-", "@")) else email
 
 
-def _time(time: "datetime") -> str:
+def _time(time: datetime) -> str:
     return f"{time:%Y-%m-%d %H:%M:%S} UTC"

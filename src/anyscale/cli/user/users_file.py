@@ -4,10 +4,19 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
-from anyscale.cli.console import say
-from anyscale.user.files import STDIN, UsersFile
+import click
 
-__all__ = ["open_users_file"]
+from anyscale.cli.console import say
+from anyscale.user.files import FORMATS, STDIN, UsersFile
+
+__all__ = ["format_option", "open_users_file"]
+
+format_option = click.option(
+    "--format",
+    "file_format",
+    type=click.Choice(list(FORMATS)),
+    help="The format of the file. Default: by its name, else YAML.",
+)
 
 
 @contextmanager
