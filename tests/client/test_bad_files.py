@@ -14,8 +14,11 @@ SECRET = "Tr0ub4dor"
 
 
 @pytest.mark.parametrize("bad", [pytest.param(bad, id=f"{bad.file}: {bad.what}") for bad in ALL])
-def test_a_bad_file_is_refused_with_exactly_these_lines(bad: Bad) -> None:
-    assert lines(bad.data, bad.file) == bad.lines
+def test_a_bad_file_is_refused_with_exactly_these_problems(bad: Bad) -> None:
+    _users, reading = read(bad.data, bad.file)
+
+    problems = [(problem.code, str(problem)) for problem in reading.problems]
+    assert problems == list(zip(bad.codes, bad.lines, strict=True))
 
 
 def test_every_bad_file_has_a_name_of_its_own() -> None:

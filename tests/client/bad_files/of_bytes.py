@@ -13,6 +13,7 @@ BYTES = [
                 "list of them"
             )
         ],
+        ["empty"],
     ),
     Bad(
         "an empty JSON file",
@@ -24,6 +25,7 @@ BYTES = [
                 '"Jane", "email": "jane@example.com"}]}'
             )
         ],
+        ["empty"],
     ),
     Bad(
         "an empty JSON Lines file",
@@ -35,6 +37,7 @@ BYTES = [
                 '"email": "jane@example.com"}'
             )
         ],
+        ["empty"],
     ),
     Bad(
         "an empty CSV file",
@@ -47,6 +50,7 @@ BYTES = [
                 "name,email,password,is_sso_user,lastname,title"
             )
         ],
+        ["empty"],
     ),
     Bad(
         "a YAML file of comments",
@@ -58,6 +62,7 @@ BYTES = [
                 "list of them"
             )
         ],
+        ["empty"],
     ),
     Bad(
         "a YAML file that only begins a document",
@@ -69,6 +74,7 @@ BYTES = [
                 "list of them"
             )
         ],
+        ["empty"],
     ),
     Bad(
         "a binary file",
@@ -80,6 +86,7 @@ BYTES = [
                 "remove it"
             )
         ],
+        ["character"],
     ),
     Bad(
         "a NUL byte in the middle",
@@ -91,42 +98,49 @@ BYTES = [
                 "read from text"
             )
         ],
+        ["character"],
     ),
     Bad(
         "UTF-16, little-endian",
         "users.yaml",
         "create_users:\n".encode("utf-16-le"),
         ["users.yaml:1:1: the file is UTF-16 text: save it as UTF-8"],
+        ["encoding"],
     ),
     Bad(
         "UTF-16, big-endian",
         "users.csv",
         "name,email\n".encode("utf-16-be"),
         ["users.csv:1:1: the file is UTF-16 text: save it as UTF-8"],
+        ["encoding"],
     ),
     Bad(
         "UTF-16 with a mark, little-endian",
         "users.csv",
         b"\xff\xfe" + "name,email\n".encode("utf-16-le"),
         ["users.csv:1:1: the file is UTF-16 text: save it as UTF-8"],
+        ["encoding"],
     ),
     Bad(
         "UTF-16 with a mark, big-endian",
         "users.yaml",
         b"\xfe\xff" + "create_users:\n".encode("utf-16-be"),
         ["users.yaml:1:1: the file is UTF-16 text: save it as UTF-8"],
+        ["encoding"],
     ),
     Bad(
         "UTF-32",
         "users.yaml",
         "create_users:\n".encode("utf-32-le"),
         ["users.yaml:1:1: the file is UTF-32 text: save it as UTF-8"],
+        ["encoding"],
     ),
     Bad(
         "UTF-32 with a mark",
         "users.json",
         b"\xff\xfe\0\0" + "{}".encode("utf-32-le"),
         ["users.json:1:1: the file is UTF-32 text: save it as UTF-8"],
+        ["encoding"],
     ),
     Bad(
         "Latin-1",
@@ -138,6 +152,7 @@ BYTES = [
                 "look like this): save it as UTF-8"
             )
         ],
+        ["encoding"],
     ),
     Bad(
         "Windows-1252 in CSV",
@@ -149,6 +164,7 @@ BYTES = [
                 "like this): save it as UTF-8"
             )
         ],
+        ["encoding"],
     ),
     Bad(
         "a character cut off at the end",
@@ -160,6 +176,7 @@ BYTES = [
                 "is not UTF-8"
             )
         ],
+        ["encoding"],
     ),
     Bad(
         "a spreadsheet",
@@ -171,23 +188,27 @@ BYTES = [
                 "CSV (UTF-8)"
             )
         ],
+        ["encoding"],
     ),
     Bad(
         "an old spreadsheet",
         "users.csv",
         b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
         ["users.csv:1:1: the file is an old spreadsheet: export the sheet as CSV (UTF-8)"],
+        ["encoding"],
     ),
     Bad(
         "a compressed file",
         "users.yaml",
         b"\x1f\x8b\x08\x00",
         ["users.yaml:1:1: the file is compressed: unpack it first"],
+        ["encoding"],
     ),
     Bad(
         "a PDF document",
         "users.yaml",
         b"%PDF-1.7\n",
         ["users.yaml:1:1: the file is a PDF document: export the users as CSV (UTF-8)"],
+        ["encoding"],
     ),
 ]

@@ -20,12 +20,14 @@ CSV = [
         "users.csv",
         b"Jane,jane@example.com,correct-horse\n",
         [f"users.csv:1:1: there is no column name and no column email: {MUST_NAME}"],
+        ["columns"],
     ),
     Bad(
         "no column for the email",
         "users.csv",
         (b"name,title\nJane,Engineer\n"),
         [f"users.csv:1:1: there is no column email: {MUST_NAME}"],
+        ["columns"],
     ),
     Bad(
         "names that are not guessed, and a column that is missing",
@@ -36,6 +38,7 @@ CSV = [
             f"users.csv:1:1: there is no column name: {MUST_NAME}",
             f"users.csv:1:12: unknown column 'Last Name': {MEND}",
         ],
+        ["unknown_key", "columns", "unknown_key"],
     ),
     Bad(
         "a column of the sheet's own, and a wrong email under a name in another case",
@@ -45,18 +48,21 @@ CSV = [
             f"users.csv:1:6: unknown column 'Department': {MEND}",
             "users.csv:2:12: create_users[0].email: 'jane' is not an email address",
         ],
+        ["unknown_key", "email_invalid"],
     ),
     Bad(
         "no header, and a user called Title: no cell is shown",
         "users.csv",
         b"Title,jane@example.com,correct-horse\n",
         [f"users.csv:1:1: there is no column name and no column email: {MUST_NAME}"],
+        ["columns"],
     ),
     Bad(
         "a column that is named like an email",
         "users.csv",
         b"name,email,work@home\nJane,jane@example.com,x\n",
         [f"users.csv:1:12: unknown column 'work@home': {MEND}"],
+        ["unknown_key"],
     ),
     Bad(
         "a hundred columns and one that are not known",
@@ -69,6 +75,7 @@ CSV = [
                 "it is no users file"
             ),
         ],
+        [*["unknown_key"] * 100, "too_long"],
     ),
     Bad(
         "cells in columns without a name, of which the first in each is told",
@@ -79,6 +86,7 @@ CSV = [
             "users.csv:3:7: create_users[1].email: 'joe' is not an email address",
             f"users.csv:3:12: {NAMELESS}",
         ],
+        ["unknown_key", "email_invalid", "unknown_key"],
     ),
     Bad(
         "cells in a hundred columns without a name and one",
@@ -91,6 +99,7 @@ CSV = [
                 "it is no users file"
             ),
         ],
+        [*["unknown_key"] * 100, "too_long"],
     ),
     Bad(
         "separators at the end of the rows, and not of the first line",
@@ -106,6 +115,7 @@ CSV = [
                 "2 columns; quote a text that holds ','"
             ),
         ],
+        ["cells", "cells"],
     ),
     Bad(
         "a separator at the end of the first line alone",
@@ -117,6 +127,7 @@ CSV = [
                 "1 of them empty; remove what is empty in the first line"
             )
         ],
+        ["cells"],
     ),
     Bad(
         "columns that are not known",
@@ -126,18 +137,21 @@ CSV = [
             f"users.csv:1:12: unknown column 'titel': {MEND}",
             f"users.csv:1:18: unknown column 'a, b': {MEND}",
         ],
+        ["unknown_key", "unknown_key"],
     ),
     Bad(
         "a column twice",
         "users.csv",
         (b"name,email,name\nJane,jane@example.com,Joe\n"),
         ["users.csv:1:12: the column 'name' is there twice"],
+        ["duplicate_key"],
     ),
     Bad(
         "a column twice, in other cases and with blanks",
         "users.csv",
         b"Name,email, NAME\nJane,jane@example.com,Joe\n",
         ["users.csv:1:12: the column 'name' is there twice"],
+        ["duplicate_key"],
     ),
     Bad(
         "rows that are too short and too long",
@@ -162,6 +176,7 @@ CSV = [
                 "columns; remove what is empty at its end"
             ),
         ],
+        ["cells", "cells", "cells"],
     ),
     Bad(
         "a comma in a title without quotes",
@@ -173,6 +188,7 @@ CSV = [
                 "columns; quote a text that holds ','"
             )
         ],
+        ["cells"],
     ),
     Bad(
         "a quote that is never closed",
@@ -184,6 +200,7 @@ CSV = [
             b"Ann,ann@example.com,,,,\n"
         ),
         ["users.csv:3:5: not valid CSV: the quote that opens this cell is never closed"],
+        ["syntax"],
     ),
     Bad(
         "a quote that another one closes",
@@ -199,6 +216,7 @@ CSV = [
                 'quote inside a quoted text ("")'
             )
         ],
+        ["syntax"],
     ),
     Bad(
         "a text after a closing quote",
@@ -210,30 +228,35 @@ CSV = [
                 'quote inside a quoted text ("")'
             )
         ],
+        ["syntax"],
     ),
     Bad(
         "semicolons, and a wrong email",
         "users.csv",
         (b"name;email;title\nJ\xc3\xbcrgen;jurgen;Engineer, Platform\n"),
         ["users.csv:2:8: create_users[0].email: 'jurgen' is not an email address"],
+        ["email_invalid"],
     ),
     Bad(
         "tabs, and a wrong email",
         "users.csv",
         (b"name\temail\ttitle\nJ\xc3\xbcrgen\tjurgen\tEngineer; Platform\n"),
         ["users.csv:2:8: create_users[0].email: 'jurgen' is not an email address"],
+        ["email_invalid"],
     ),
     Bad(
         "bars between the cells",
         "users.csv",
         (b"name|email\nJane|jane@example.com\n"),
         [f"users.csv:1:1: there is no column name and no column email: {MUST_NAME}"],
+        ["columns"],
     ),
     Bad(
         "a byte order mark, and a wrong email",
         "users.csv",
         (b"\xef\xbb\xbfname,email\nJane,jane\n"),
         ["users.csv:2:6: create_users[0].email: 'jane' is not an email address"],
+        ["email_invalid"],
     ),
     Bad(
         "a line break in a quoted title, and a wrong email after it",
@@ -248,18 +271,21 @@ CSV = [
             "users.csv:2:26: create_users[0].title: has a line break at character 9: remove it",
             "users.csv:4:5: create_users[1].email: 'joe' is not an email address",
         ],
+        ["character", "email_invalid"],
     ),
     Bad(
         "quotes inside cells without quotes",
         "users.csv",
         (b'name,email,title\nJa"ne,jane,5" pipes\n'),
         ["users.csv:2:7: create_users[0].email: 'jane' is not an email address"],
+        ["email_invalid"],
     ),
     Bad(
         "doubled quotes before a wrong email",
         "users.csv",
         (b'name,email\n"Jane ""JJ"" Doe",jane\n'),
         ["users.csv:2:19: create_users[0].email: 'jane' is not an email address"],
+        ["email_invalid"],
     ),
     Bad(
         "empty cells for a name and an email",
@@ -269,6 +295,7 @@ CSV = [
             "users.csv:2:1: create_users[0].name: is empty: every user has one",
             "users.csv:2:2: create_users[0].email: is empty: every user has one",
         ],
+        ["required", "required"],
     ),
     Bad(
         "other words for is_sso_user",
@@ -282,6 +309,7 @@ CSV = [
             "users.csv:2:24: create_users[0].is_sso_user: must be true or false",
             "users.csv:3:22: create_users[1].is_sso_user: must be true or false",
         ],
+        ["type", "type"],
     ),
     Bad(
         "an email twice",
@@ -297,12 +325,14 @@ CSV = [
                 "create_users[0], on line 2, column 6"
             )
         ],
+        ["email_duplicate"],
     ),
     Bad(
         "a short password",
         "users.csv",
         (b"name,email,password,is_sso_user,lastname,title\nJane,jane@example.com,s3cret!,,,\n"),
         ["users.csv:2:23: create_users[0].password: is shorter than 8 characters"],
+        ["password_too_short"],
     ),
     Bad(
         "ends of lines of old Macs",
@@ -314,18 +344,21 @@ CSV = [
                 "with LF or CRLF"
             )
         ],
+        ["syntax"],
     ),
     Bad(
         "a header with an open quote",
         "users.csv",
         (b'"name,email\nJane,jane@example.com\n'),
         ["users.csv:1:1: not valid CSV: the quote that opens this cell is never closed"],
+        ["syntax"],
     ),
     Bad(
         "blank lines alone",
         "users.csv",
         (b"\n\n"),
         [f"users.csv:1:1: the file has no users: {MUST_NAME}"],
+        ["empty"],
     ),
     Bad(
         "a cell that is too long",
@@ -337,6 +370,7 @@ CSV = [
                 "is never closed"
             )
         ],
+        ["syntax"],
     ),
     Bad(
         "a row of more than a MiB",
@@ -348,6 +382,7 @@ CSV = [
                 "long, or a quote is never closed"
             )
         ],
+        ["too_long"],
     ),
     Bad(
         "a line for Excel, and mistakes after it",
@@ -357,30 +392,35 @@ CSV = [
             f"users.csv:2:12: unknown column 'Department': {MEND}",
             "users.csv:3:6: create_users[0].email: 'jane' is not an email address",
         ],
+        ["unknown_key", "email_invalid"],
     ),
     Bad(
         "a line for Excel that says bars",
         "users.csv",
         b"sep=|\nname|email\n",
         [f"users.csv:2:1: there is no column name and no column email: {MUST_NAME}"],
+        ["columns"],
     ),
     Bad(
         "a line for Excel alone",
         "users.csv",
         b"sep=,\n",
         [f"users.csv:2:1: the file has no users: {MUST_NAME}"],
+        ["empty"],
     ),
     Bad(
         "rows of empty cells alone",
         "users.csv",
         b",,\r\n,,\r\n",
         [f"users.csv:1:1: the file has no users: {MUST_NAME}"],
+        ["empty"],
     ),
     Bad(
         "CSV under a name that does not say so",
         "users.txt",
         b"\xef\xbb\xbfName,Email\r\nJane,jane@example.com\r\n",
         [f"users.txt:1:1: {NOT_YAML}; {SAY_CSV}"],
+        ["top"],
     ),
     Bad(
         "CSV with tabs and a character that ends the reading",
@@ -392,24 +432,28 @@ CSV = [
                 f"like this): save it as UTF-8; {SAY_CSV}"
             )
         ],
+        ["encoding"],
     ),
     Bad(
         "CSV in quotes with semicolons, taken as YAML",
         "users",
         b'"name";"email"\n"Jane";"jane@example.com"\n',
         [f"users:1:1: {NOT_YAML}; {SAY_CSV}"],
+        ["top"],
     ),
     Bad(
         "CSV with a line for Excel, taken as YAML",
         "users.txt",
         b"sep=;\nname;email\n",
         [f"users.txt:1:1: {NOT_YAML}; {SAY_CSV}"],
+        ["top"],
     ),
     Bad(
         "a text that is neither YAML nor CSV: --format csv is not proposed",
         "users.txt",
         b"the name and the email, please\n",
         [f"users.txt:1:1: {NOT_YAML}"],
+        ["top"],
     ),
     Bad(
         "JSON Lines taken as YAML: --format csv is not proposed",
@@ -420,5 +464,6 @@ CSV = [
             "users.txt:1:17: unknown key 'email': the file holds one key, 'create_users'",
             "users.txt:2:1: not valid YAML: something follows the end of the document: remove it",
         ],
+        ["unknown_key", "unknown_key", "syntax"],
     ),
 ]

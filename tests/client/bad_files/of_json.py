@@ -8,18 +8,21 @@ JSON = [
         "users.json",
         (b'{"create_users": [\n  {"name": "Jane", "email": "jane@example.com"},\n]}\n'),
         ["users.json:2:48: not valid JSON: a ',' before the ']': remove it"],
+        ["syntax"],
     ),
     Bad(
         "a comma too many in a user",
         "users.json",
         (b'{"create_users": [\n  {"name": "Jane", "email": "jane@example.com",}\n]}\n'),
         ["users.json:2:47: not valid JSON: a ',' before the '}': remove it"],
+        ["syntax"],
     ),
     Bad(
         "a comma too many at the top",
         "users.json",
         (b'{"create_users": [\n  {"name": "Jane", "email": "jane@example.com"}\n],}\n'),
         ["users.json:3:2: not valid JSON: a ',' before the '}': remove it"],
+        ["syntax"],
     ),
     Bad(
         "a comma forgotten between users",
@@ -31,18 +34,21 @@ JSON = [
             b"]}\n"
         ),
         ["users.json:3:3: not valid JSON: ',' or ']' is missing here"],
+        ["syntax"],
     ),
     Bad(
         "a comma forgotten between fields",
         "users.json",
         (b'{"create_users": [\n  {"name": "Jane" "email": "jane@example.com"}\n]}\n'),
         ["users.json:2:19: not valid JSON: ',' or '}' is missing here"],
+        ["syntax"],
     ),
     Bad(
         "a colon forgotten",
         "users.json",
         (b'{"create_users": [\n  {"name" "Jane"}\n]}\n'),
         ["users.json:2:11: not valid JSON: ':' is missing after a key"],
+        ["syntax"],
     ),
     Bad(
         "other types where a text belongs",
@@ -62,6 +68,7 @@ JSON = [
             "users.json:2:61: create_users[0].lastname: must be a text in double quotes, not a map",
             "users.json:2:74: create_users[0].title: must be a text in double quotes, not a number",
         ],
+        ["type", "type", "type", "type", "type"],
     ),
     Bad(
         "null for a name and an email",
@@ -71,6 +78,7 @@ JSON = [
             "users.json:2:12: create_users[0].name: is empty: every user has one",
             "users.json:2:27: create_users[0].email: is empty: every user has one",
         ],
+        ["required", "required"],
     ),
     Bad(
         "is_sso_user in quotes, a number and null",
@@ -87,6 +95,7 @@ JSON = [
             "users.json:3:58: create_users[1].is_sso_user: must be true or false, without quotes",
             "users.json:4:58: create_users[2].is_sso_user: must be true or false, without quotes",
         ],
+        ["type", "type", "type"],
     ),
     Bad(
         "numbers that are huge, or no numbers",
@@ -99,12 +108,14 @@ JSON = [
                 " number"
             ),
         ],
+        ["type", "type"],
     ),
     Bad(
         "a text that is never closed",
         "users.json",
         (b'{"create_users": [\n  {"name": "Jane", "email": "jane@example.com'),
         ["users.json:2:29: not valid JSON: the double quote that opens here is never closed"],
+        ["syntax"],
     ),
     Bad(
         "a text that goes over its line",
@@ -116,24 +127,28 @@ JSON = [
                 "text: remove it, or close the quote before it"
             )
         ],
+        ["syntax"],
     ),
     Bad(
         "a file that was cut off",
         "users.json",
         (b'{"create_users": [\n  {"name": "Jane", "email": "jane@example.com"}'),
         ["users.json:2:48: not valid JSON: ',' or ']' is missing here"],
+        ["syntax"],
     ),
     Bad(
         "two values",
         "users.json",
         (b'{"create_users": [\n  {"name": "Jane", "email": "jane@example.com"}\n]}\n{}\n'),
         ["users.json:4:1: something follows the end of the users: remove it"],
+        ["documents"],
     ),
     Bad(
         "nesting that is too deep",
         "users.json",
         b'{"create_users": [\n  {"name": ' + b"[" * 100_000,
         ["users.json:2:12: nested too deeply for a users file"],
+        ["depth"],
     ),
     Bad(
         "deep nesting in place of the list",
@@ -143,6 +158,7 @@ JSON = [
             "users.json:1:18: 'create_users' must hold a list ([] is an empty one)",
             "users.json:1:18: nested too deeply for a users file",
         ],
+        ["type", "depth"],
     ),
     Bad(
         "a lone surrogate",
@@ -158,6 +174,7 @@ JSON = [
                 "character 1: remove it"
             )
         ],
+        ["character"],
     ),
     Bad(
         "control and bidirectional characters",
@@ -177,6 +194,7 @@ JSON = [
                 "character 1: remove it"
             ),
         ],
+        ["character", "character"],
     ),
     Bad(
         "unknown keys",
@@ -190,6 +208,7 @@ JSON = [
             "users.json:2:49: create_users[0]: unknown key 'e-mail': did you mean 'email'?",
             "users.json:2:64: create_users[0]: unknown key 'nickname': did you mean 'name'?",
         ],
+        ["unknown_key", "unknown_key"],
     ),
     Bad(
         "a key twice",
@@ -200,6 +219,7 @@ JSON = [
             b"]}\n"
         ),
         ["users.json:2:49: create_users[0].name: is there a second time"],
+        ["duplicate_key"],
     ),
     Bad(
         "missing fields",
@@ -209,6 +229,7 @@ JSON = [
             "users.json:1:19: create_users[0].name: is missing: every user has one",
             "users.json:1:19: create_users[0].email: is missing: every user has one",
         ],
+        ["required", "required"],
     ),
     Bad(
         "an email twice",
@@ -225,6 +246,7 @@ JSON = [
                 "create_users[0], on line 2, column 29"
             )
         ],
+        ["email_duplicate"],
     ),
     Bad(
         "a short password",
@@ -235,6 +257,7 @@ JSON = [
             b"]}\n"
         ),
         ["users.json:2:61: create_users[0].password: is shorter than 8 characters"],
+        ["password_too_short"],
     ),
     Bad(
         "a list at the top",
@@ -246,6 +269,7 @@ JSON = [
                 ' "Jane", "email": "jane@example.com"}]}'
             )
         ],
+        ["top"],
     ),
     Bad(
         "null at the top",
@@ -257,18 +281,21 @@ JSON = [
                 ' "Jane", "email": "jane@example.com"}]}'
             )
         ],
+        ["top"],
     ),
     Bad(
         "another key at the top",
         "users.json",
         b'{"users": []}\n',
         ["users.json:1:2: unknown key 'users': the file holds one key, 'create_users'"],
+        ["unknown_key"],
     ),
     Bad(
         "one key more at the top",
         "users.json",
         (b'{"create_users": [\n  {"name": "Jane", "email": "jane@example.com"}], "version": 2}\n'),
         ["users.json:2:51: unknown key 'version': the file holds one key, 'create_users'"],
+        ["unknown_key"],
     ),
     Bad(
         "create_users twice",
@@ -278,18 +305,21 @@ JSON = [
             b'  {"name": "Jane", "email": "jane@example.com"}], "create_users": []}\n'
         ),
         ["users.json:2:51: the key 'create_users' is there a second time"],
+        ["duplicate_key"],
     ),
     Bad(
         "create_users holds a map",
         "users.json",
         b'{"create_users": {"name": "Jane"}}\n',
         ["users.json:1:18: 'create_users' must hold a list ([] is an empty one)"],
+        ["type"],
     ),
     Bad(
         "create_users holds null",
         "users.json",
         b'{"create_users": null}\n',
         ["users.json:1:18: 'create_users' must hold a list ([] is an empty one)"],
+        ["type"],
     ),
     Bad(
         "an empty map",
@@ -301,6 +331,7 @@ JSON = [
                 '"Jane", "email": "jane@example.com"}]}'
             )
         ],
+        ["empty"],
     ),
     Bad(
         "entries that are no maps",
@@ -312,18 +343,21 @@ JSON = [
             "users.json:1:28: create_users[2]: a user must be a map: name, email and so on",
             "users.json:1:36: create_users[3]: a user must be a map: name, email and so on",
         ],
+        ["type", "type", "type", "type"],
     ),
     Bad(
         "single quotes",
         "users.json",
         b"{'create_users': []}\n",
         ["users.json:1:2: not valid JSON: a key in double quotes is missing here"],
+        ["syntax"],
     ),
     Bad(
         "keys without quotes",
         "users.json",
         b'{"create_users": [{name: "Jane"}]}\n',
         ["users.json:1:20: not valid JSON: a key in double quotes is missing here"],
+        ["syntax"],
     ),
     Bad(
         "True with a capital",
@@ -339,6 +373,7 @@ JSON = [
                 "quotes, true, false or null"
             )
         ],
+        ["syntax"],
     ),
     Bad(
         "a comment",
@@ -350,6 +385,7 @@ JSON = [
                 "quotes, true, false or null"
             )
         ],
+        ["syntax"],
     ),
     Bad(
         "a backslash",
@@ -360,6 +396,7 @@ JSON = [
             b"]}\n"
         ),
         ["users.json:2:63: not valid JSON: an unknown escape: write \\\\ for a backslash"],
+        ["syntax"],
     ),
     Bad(
         "an escape that is cut off",
@@ -370,6 +407,7 @@ JSON = [
             b"]}\n"
         ),
         ["users.json:2:60: not valid JSON: invalid \\uXXXX escape"],
+        ["syntax"],
     ),
     Bad(
         "an entry of more than a MiB",
@@ -379,6 +417,7 @@ JSON = [
             "users.json:2:3: create_users[0].email: is missing: every user has one",
             "users.json:2:12: create_users[0].name: has 2000000 characters; 256 are allowed",
         ],
+        ["required", "too_long"],
     ),
 ]
 
@@ -399,6 +438,7 @@ JSON_LINES = [
             ),
             "users.jsonl:4:26: create_users[3].email: 'ann' is not an email address",
         ],
+        ["syntax", "email_invalid"],
     ),
     Bad(
         "a line that ends before its user does",
@@ -416,6 +456,7 @@ JSON_LINES = [
             ),
             "users.jsonl:4:26: create_users[3].email: 'bob' is not an email address",
         ],
+        ["syntax", "email_invalid"],
     ),
     Bad(
         "a broken line before an email that is there twice",
@@ -435,6 +476,7 @@ JSON_LINES = [
                 " create_users[1], on line 2, column 27"
             ),
         ],
+        ["syntax", "email_duplicate"],
     ),
     Bad(
         "two users on a line",
@@ -446,6 +488,7 @@ JSON_LINES = [
                 " its line: one line, one user"
             )
         ],
+        ["syntax"],
     ),
     Bad(
         "a user over several lines",
@@ -465,6 +508,7 @@ JSON_LINES = [
                 "its line: one line, one user"
             ),
         ],
+        ["syntax", "syntax"],
     ),
     Bad(
         "a mistake that is noticed lines later",
@@ -487,6 +531,7 @@ JSON_LINES = [
             ),
             "users.jsonl:5:26: create_users[3].email: 'bob' is not an email address",
         ],
+        ["syntax", "syntax", "email_invalid"],
     ),
     Bad(
         "a quote that is never closed",
@@ -503,6 +548,7 @@ JSON_LINES = [
                 "character inside a text: remove it, or close the quote before it"
             ),
         ],
+        ["syntax", "syntax"],
     ),
     Bad(
         "lines that are no maps",
@@ -514,6 +560,7 @@ JSON_LINES = [
             "users.jsonl:3:1: create_users[2]: a user must be a map: name, email and so on",
             "users.jsonl:4:1: create_users[3]: a user must be a map: name, email and so on",
         ],
+        ["type", "type", "type", "type"],
     ),
     Bad(
         "commas after the lines",
@@ -528,6 +575,7 @@ JSON_LINES = [
                 " its line: one line, one user"
             )
         ],
+        ["syntax"],
     ),
     Bad(
         "a list",
@@ -546,6 +594,7 @@ JSON_LINES = [
                 " its line: one line, one user"
             ),
         ],
+        ["syntax", "syntax"],
     ),
     Bad(
         "a JSON file",
@@ -559,6 +608,7 @@ JSON_LINES = [
                 " email, password, is_sso_user, lastname, title"
             ),
         ],
+        ["required", "required", "unknown_key"],
     ),
     Bad(
         "nesting that is too deep on one line",
@@ -568,12 +618,14 @@ JSON_LINES = [
             "users.jsonl:1:10: create_users[0]: nested too deeply for a users file",
             "users.jsonl:2:27: create_users[1].email: 'jane' is not an email address",
         ],
+        ["depth", "email_invalid"],
     ),
     Bad(
         "a last line that was cut off",
         "users.jsonl",
         (b'{"name": "Jane", "email": "jane@example.com"}\n{"name": "Joe"'),
         ["users.jsonl:2:15: create_users[1]: not valid JSON: ',' or '}' is missing here"],
+        ["syntax"],
     ),
     Bad(
         "an entry of more than a MiB",
@@ -586,5 +638,6 @@ JSON_LINES = [
                 "here is never closed"
             ),
         ],
+        ["email_invalid", "syntax"],
     ),
 ]

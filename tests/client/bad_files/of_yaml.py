@@ -8,6 +8,7 @@ YAML = [
         "users.yaml",
         (b"create_users:\n- name: Jane\n  email: jane@example.com\n  pasword: correct-horse\n"),
         ["users.yaml:4:3: create_users[0]: unknown key 'pasword': did you mean 'password'?"],
+        ["unknown_key"],
     ),
     Bad(
         "an unknown key in capitals",
@@ -17,6 +18,7 @@ YAML = [
             "users.yaml:2:3: create_users[0]: unknown key 'Name': did you mean 'name'?",
             "users.yaml:2:3: create_users[0].name: is missing: every user has one",
         ],
+        ["unknown_key", "required"],
     ),
     Bad(
         "an unknown key that is like none",
@@ -28,6 +30,7 @@ YAML = [
                 "email, password, is_sso_user, lastname, title"
             )
         ],
+        ["unknown_key"],
     ),
     Bad(
         "a key twice",
@@ -40,18 +43,21 @@ YAML = [
             b"  title: Manager\n"
         ),
         ["users.yaml:5:3: create_users[0].title: is there a second time: the first is on line 4"],
+        ["duplicate_key"],
     ),
     Bad(
         "no name",
         "users.yaml",
         (b"create_users:\n- email: jane@example.com\n"),
         ["users.yaml:2:3: create_users[0].name: is missing: every user has one"],
+        ["required"],
     ),
     Bad(
         "no email",
         "users.yaml",
         (b"create_users:\n- name: Jane\n"),
         ["users.yaml:2:3: create_users[0].email: is missing: every user has one"],
+        ["required"],
     ),
     Bad(
         "null for a name and an email",
@@ -61,6 +67,7 @@ YAML = [
             "users.yaml:2:9: create_users[0].name: is empty: every user has one",
             "users.yaml:3:10: create_users[0].email: is empty: every user has one",
         ],
+        ["required", "required"],
     ),
     Bad(
         "nothing for a name and an email",
@@ -70,6 +77,7 @@ YAML = [
             "users.yaml:2:8: create_users[0].name: is empty: every user has one",
             "users.yaml:3:9: create_users[0].email: is empty: every user has one",
         ],
+        ["required", "required"],
     ),
     Bad(
         "Null for a name and NULL for a password",
@@ -85,18 +93,21 @@ YAML = [
                 "quotes if it is the text, or null if there is none"
             ),
         ],
+        ["type", "type"],
     ),
     Bad(
         "a blank name",
         "users.yaml",
         (b"create_users:\n- name: '  '\n  email: jane@example.com\n"),
         ["users.yaml:2:9: create_users[0].name: is blank: every user has a name"],
+        ["blank"],
     ),
     Bad(
         "an empty name in quotes",
         "users.yaml",
         (b"create_users:\n- name: ''\n  email: jane@example.com\n"),
         ["users.yaml:2:9: create_users[0].name: is blank: every user has a name"],
+        ["blank"],
     ),
     Bad(
         "lists and maps where a text belongs",
@@ -136,30 +147,35 @@ YAML = [
                 "text that begins with [ or { in quotes"
             ),
         ],
+        ["type", "type", "type", "type", "type", "type"],
     ),
     Bad(
         "true in quotes for is_sso_user",
         "users.yaml",
         (b"create_users:\n- name: Jane\n  email: jane@example.com\n  is_sso_user: 'true'\n"),
         ["users.yaml:4:16: create_users[0].is_sso_user: must be true or false, without quotes"],
+        ["type"],
     ),
     Bad(
         "a number for is_sso_user",
         "users.yaml",
         (b"create_users:\n- name: Jane\n  email: jane@example.com\n  is_sso_user: 1\n"),
         ["users.yaml:4:16: create_users[0].is_sso_user: must be true or false, without quotes"],
+        ["type"],
     ),
     Bad(
         "nothing for is_sso_user",
         "users.yaml",
         (b"create_users:\n- name: Jane\n  email: jane@example.com\n  is_sso_user:\n"),
         ["users.yaml:4:15: create_users[0].is_sso_user: must be true or false, without quotes"],
+        ["type"],
     ),
     Bad(
         "an email without an at-sign",
         "users.yaml",
         (b"create_users:\n- name: Jane\n  email: jane.example.com\n"),
         ["users.yaml:3:10: create_users[0].email: 'jane.example.com' is not an email address"],
+        ["email_invalid"],
     ),
     Bad(
         "an email without a name",
@@ -171,6 +187,7 @@ YAML = [
                 "there must be something before the @-sign"
             )
         ],
+        ["email_invalid"],
     ),
     Bad(
         "an email without a domain",
@@ -182,6 +199,7 @@ YAML = [
                 "must be something after the @-sign"
             )
         ],
+        ["email_invalid"],
     ),
     Bad(
         "an email whose domain has no dot",
@@ -193,6 +211,7 @@ YAML = [
                 "address: the part after the @-sign is not valid. It should have a period"
             )
         ],
+        ["email_invalid"],
     ),
     Bad(
         "an email with two at-signs",
@@ -204,6 +223,7 @@ YAML = [
                 "address: the part after the @-sign contains invalid characters: '@'"
             )
         ],
+        ["email_invalid"],
     ),
     Bad(
         "an email with two dots in a row",
@@ -215,6 +235,7 @@ YAML = [
                 "address: an email address cannot have two periods in a row"
             )
         ],
+        ["email_invalid"],
     ),
     Bad(
         "an email with a blank in it",
@@ -226,6 +247,7 @@ YAML = [
                 "address: the email address contains invalid characters before the @-sign: SPACE"
             )
         ],
+        ["email_invalid"],
     ),
     Bad(
         "an email with an underscore in its domain",
@@ -237,6 +259,7 @@ YAML = [
                 "address: the part after the @-sign contains invalid characters: '_'"
             )
         ],
+        ["email_invalid"],
     ),
     Bad(
         "an email with a display name",
@@ -249,6 +272,7 @@ YAML = [
                 "not permitted here"
             )
         ],
+        ["email_invalid"],
     ),
     Bad(
         "an email with a quoted name",
@@ -260,6 +284,7 @@ YAML = [
                 " address: quoting the part before the @-sign is not allowed here"
             )
         ],
+        ["email_invalid"],
     ),
     Bad(
         "an email at an IP address",
@@ -271,6 +296,7 @@ YAML = [
                 "address: a bracketed IP address after the @-sign is not allowed here"
             )
         ],
+        ["email_invalid"],
     ),
     Bad(
         "an email that ends with a dot",
@@ -282,6 +308,7 @@ YAML = [
                 "address: an email address cannot end with a period"
             )
         ],
+        ["email_invalid"],
     ),
     Bad(
         "an email with false Punycode",
@@ -294,6 +321,7 @@ YAML = [
                 "position 1 of '\\x80' not allowed)"
             )
         ],
+        ["email_invalid"],
     ),
     Bad(
         "two emails in one",
@@ -306,6 +334,7 @@ YAML = [
                 "',', '@', SPACE"
             )
         ],
+        ["email_invalid"],
     ),
     Bad(
         "blanks around an email",
@@ -317,6 +346,7 @@ YAML = [
                 "address: remove the blanks around it"
             )
         ],
+        ["email_invalid"],
     ),
     Bad(
         "an email of more than 254 octets",
@@ -328,6 +358,7 @@ YAML = [
                 "most 254"
             )
         ],
+        ["too_long"],
     ),
     Bad(
         "an email twice",
@@ -343,6 +374,7 @@ YAML = [
                 "create_users[0], on line 2, column 23"
             )
         ],
+        ["email_duplicate"],
     ),
     Bad(
         "an email three times",
@@ -364,6 +396,7 @@ YAML = [
                 "create_users[0], on line 2, column 20"
             ),
         ],
+        ["email_duplicate", "email_duplicate"],
     ),
     Bad(
         "an email in both spellings of its domain",
@@ -379,6 +412,7 @@ YAML = [
                 "the email of create_users[0], on line 2, column 20"
             )
         ],
+        ["email_duplicate"],
     ),
     Bad(
         "an email twice, in entries that are wrong otherwise",
@@ -396,12 +430,14 @@ YAML = [
             ),
             "users.yaml:3:35: create_users[1]: unknown key 'titel': did you mean 'title'?",
         ],
+        ["blank", "email_duplicate", "unknown_key"],
     ),
     Bad(
         "a tab in a title",
         "users.yaml",
         (b'create_users:\n- name: Jane\n  email: jane@example.com\n  title: "a\\tb"\n'),
         ["users.yaml:4:10: create_users[0].title: has a tab at character 2: remove it"],
+        ["character"],
     ),
     Bad(
         "a line break in a title",
@@ -415,6 +451,7 @@ YAML = [
             b"    and more\n"
         ),
         ["users.yaml:4:10: create_users[0].title: has a line break at character 9: remove it"],
+        ["character"],
     ),
     Bad(
         "an escaped NUL in a name",
@@ -426,6 +463,7 @@ YAML = [
                 "character 3: remove it"
             )
         ],
+        ["character"],
     ),
     Bad(
         "a character that turns the direction of a title",
@@ -442,6 +480,7 @@ YAML = [
                 "character 10: remove it"
             )
         ],
+        ["character"],
     ),
     Bad(
         "an invisible character in an email",
@@ -453,6 +492,7 @@ YAML = [
                 "character 3: remove it"
             )
         ],
+        ["character"],
     ),
     Bad(
         "a control character in a password",
@@ -469,6 +509,7 @@ YAML = [
                 "surrogate character; a password cannot hold one"
             )
         ],
+        ["character"],
     ),
     Bad(
         "a surrogate by its number",
@@ -480,6 +521,7 @@ YAML = [
                 "emoji: write the character itself, or name the file .json"
             )
         ],
+        ["syntax"],
     ),
     Bad(
         "names and a title that are too long",
@@ -495,12 +537,14 @@ YAML = [
             "users.yaml:4:13: create_users[0].lastname: has 300 characters; 256 are allowed",
             "users.yaml:5:10: create_users[0].title: has 1000 characters; 256 are allowed",
         ],
+        ["too_long", "too_long", "too_long"],
     ),
     Bad(
         "a password that is too long",
         "users.yaml",
         b"create_users:\n- name: Jane\n  email: jane@example.com\n  password: " + b"p1" * 513,
         ["users.yaml:4:13: create_users[0].password: is longer than 1024 characters"],
+        ["password_too_long"],
     ),
     Bad(
         "passwords that are too short, common, and personal",
@@ -521,24 +565,28 @@ YAML = [
             "users.yaml:4:49: create_users[2].password: contains the user's own name or email",
             "users.yaml:5:55: create_users[3].password: contains the user's own name or email",
         ],
+        ["password_too_short", "password_common", "password_personal", "password_personal"],
     ),
     Bad(
         "another key at the top",
         "users.yaml",
         (b"users:\n- name: Jane\n  email: jane@example.com\n"),
         ["users.yaml:1:1: unknown key 'users': the file holds one key, 'create_users'"],
+        ["unknown_key"],
     ),
     Bad(
         "one key more at the top",
         "users.yaml",
         (b"create_users:\n- name: Jane\n  email: jane@example.com\nversion: 2\n"),
         ["users.yaml:4:1: unknown key 'version': the file holds one key, 'create_users'"],
+        ["unknown_key"],
     ),
     Bad(
         "create_users twice",
         "users.yaml",
         (b"create_users:\n- name: Jane\n  email: jane@example.com\ncreate_users: []\n"),
         ["users.yaml:4:1: the key 'create_users' is there a second time"],
+        ["duplicate_key"],
     ),
     Bad(
         "a forgotten dash",
@@ -554,6 +602,7 @@ YAML = [
             "users.yaml:4:1: unknown key 'name': the file holds one key, 'create_users'",
             "users.yaml:5:1: unknown key 'email': the file holds one key, 'create_users'",
         ],
+        ["unknown_key", "unknown_key"],
     ),
     Bad(
         "a list at the top",
@@ -565,6 +614,7 @@ YAML = [
                 "of users under it"
             )
         ],
+        ["top"],
     ),
     Bad(
         "a text at the top",
@@ -576,6 +626,7 @@ YAML = [
                 "of users under it"
             )
         ],
+        ["top"],
     ),
     Bad(
         "null at the top",
@@ -587,6 +638,7 @@ YAML = [
                 "of users under it"
             )
         ],
+        ["top"],
     ),
     Bad(
         "create_users holds a map",
@@ -598,6 +650,7 @@ YAML = [
                 "([] is an empty one)"
             )
         ],
+        ["type"],
     ),
     Bad(
         "create_users holds a text",
@@ -609,6 +662,7 @@ YAML = [
                 "([] is an empty one)"
             )
         ],
+        ["type"],
     ),
     Bad(
         "create_users holds nothing",
@@ -620,6 +674,7 @@ YAML = [
                 "([] is an empty one)"
             )
         ],
+        ["type"],
     ),
     Bad(
         "entries that are no maps",
@@ -647,6 +702,7 @@ YAML = [
                 "with a blank after each ':'"
             ),
         ],
+        ["type", "type", "type", "type", "type"],
     ),
     Bad(
         "several documents",
@@ -666,12 +722,14 @@ YAML = [
                 " the line '---'"
             )
         ],
+        ["documents"],
     ),
     Bad(
         "something after the end of the document",
         "users.yaml",
         (b"create_users:\n- name: Jane\n  email: jane@example.com\n...\nname: Joe\n"),
         ["users.yaml:5:1: not valid YAML: something follows the end of the document: remove it"],
+        ["syntax"],
     ),
     Bad(
         "an anchor and an alias as entries",
@@ -687,6 +745,7 @@ YAML = [
                 "quote a text that begins with *"
             ),
         ],
+        ["type", "type"],
     ),
     Bad(
         "an anchor and an alias as values",
@@ -702,6 +761,7 @@ YAML = [
                 "not use; quote a text that begins with *"
             ),
         ],
+        ["type", "type"],
     ),
     Bad(
         "an anchor on the list",
@@ -713,6 +773,7 @@ YAML = [
                 "that begins with &"
             )
         ],
+        ["type"],
     ),
     Bad(
         "an anchor on the key at the top",
@@ -724,6 +785,7 @@ YAML = [
                 "that begins with &"
             )
         ],
+        ["type"],
     ),
     Bad(
         "merge keys",
@@ -736,6 +798,7 @@ YAML = [
             ),
             "users.yaml:5:3: create_users[0]: unknown key 'titel': did you mean 'title'?",
         ],
+        ["unknown_key", "unknown_key"],
     ),
     Bad(
         "tags",
@@ -756,6 +819,7 @@ YAML = [
                 "use; quote a text that begins with !"
             ),
         ],
+        ["type", "type"],
     ),
     Bad(
         "keys that are no texts",
@@ -780,18 +844,21 @@ YAML = [
             ),
             "users.yaml:7:3: create_users[0]: unknown key 'titel': did you mean 'title'?",
         ],
+        ["type", "type", "unknown_key"],
     ),
     Bad(
         "nesting that is too deep",
         "users.yaml",
         b"create_users:\n- name: " + b"[" * 40,
         ["users.yaml:2:25: nested too deeply for a users file"],
+        ["depth"],
     ),
     Bad(
         "indentation with a tab",
         "users.yaml",
         (b"create_users:\n- name: Jane\n\temail: jane@example.com\n"),
         ["users.yaml:3:1: not valid YAML: a tab in the indentation: indent with spaces"],
+        ["syntax"],
     ),
     Bad(
         "a tab before a dash",
@@ -803,6 +870,7 @@ YAML = [
                 "@, % or `): indent with spaces, and put such a text in quotes"
             )
         ],
+        ["syntax"],
     ),
     Bad(
         "indentation that does not fit",
@@ -815,6 +883,7 @@ YAML = [
                 "whole"
             )
         ],
+        ["syntax"],
     ),
     Bad(
         "a key indented too far",
@@ -826,12 +895,14 @@ YAML = [
                 "one in quotes, and check the indentation"
             )
         ],
+        ["syntax"],
     ),
     Bad(
         "a key without a colon",
         "users.yaml",
         (b"create_users:\n- name: Jane\n  email jane@example.com\n  title: x\n"),
         ["users.yaml:3:3: not valid YAML: a key without ': ' after it"],
+        ["syntax"],
     ),
     Bad(
         "a quote that is never closed",
@@ -845,6 +916,7 @@ YAML = [
             b"  email: joe@example.com\n"
         ),
         ["users.yaml:4:10: not valid YAML: the quote that opens here is never closed"],
+        ["syntax"],
     ),
     Bad(
         "an apostrophe inside single quotes",
@@ -857,6 +929,7 @@ YAML = [
                 "whole"
             )
         ],
+        ["syntax"],
     ),
     Bad(
         "a brace that is never closed",
@@ -872,6 +945,7 @@ YAML = [
                 " missing in it; put a text that begins with { in quotes"
             )
         ],
+        ["syntax"],
     ),
     Bad(
         "a bracket that is never closed",
@@ -883,6 +957,7 @@ YAML = [
                 "not closed; put a text that begins with , ] or } in quotes"
             )
         ],
+        ["syntax"],
     ),
     Bad(
         "a colon and a blank in a plain text",
@@ -894,6 +969,7 @@ YAML = [
                 " one in quotes, and check the indentation"
             )
         ],
+        ["syntax"],
     ),
     Bad(
         "a plain text that begins with an at-sign",
@@ -905,6 +981,7 @@ YAML = [
                 " @, % or `): indent with spaces, and put such a text in quotes"
             )
         ],
+        ["syntax"],
     ),
     Bad(
         "a plain text that begins with a backtick",
@@ -916,6 +993,7 @@ YAML = [
                 " @, % or `): indent with spaces, and put such a text in quotes"
             )
         ],
+        ["syntax"],
     ),
     Bad(
         "a plain text that begins with a percent sign",
@@ -927,6 +1005,7 @@ YAML = [
                 " @, % or `): indent with spaces, and put such a text in quotes"
             )
         ],
+        ["syntax"],
     ),
     Bad(
         "a plain text that begins with a dash and a blank",
@@ -938,6 +1017,7 @@ YAML = [
                 "begins with one in quotes, and check the indentation"
             )
         ],
+        ["syntax"],
     ),
     Bad(
         "a backslash in double quotes",
@@ -949,12 +1029,14 @@ YAML = [
                 "double quotes, or use single quotes"
             )
         ],
+        ["syntax"],
     ),
     Bad(
         "a directive of another version",
         "users.yaml",
         (b"%YAML 2.0\n---\ncreate_users:\n- name: Jane\n  email: jane@example.com\n"),
         ["users.yaml:1:1: not valid YAML: remove the line that begins with %"],
+        ["syntax"],
     ),
     Bad(
         "a line separator",
@@ -966,6 +1048,7 @@ YAML = [
                 "remove it"
             )
         ],
+        ["character"],
     ),
     Bad(
         "a next-line character",
@@ -977,6 +1060,7 @@ YAML = [
                 "remove it"
             )
         ],
+        ["character"],
     ),
     Bad(
         "a byte order mark in the middle",
@@ -988,6 +1072,7 @@ YAML = [
                 "remove it"
             )
         ],
+        ["character"],
     ),
     Bad(
         "a control character",
@@ -999,6 +1084,7 @@ YAML = [
                 "remove it"
             )
         ],
+        ["character"],
     ),
     Bad(
         "an entry of more than a MiB",
@@ -1010,11 +1096,13 @@ YAML = [
                 "long, or a quote is never closed"
             )
         ],
+        ["too_long"],
     ),
     Bad(
         "CRLF ends of lines and an unknown key",
         "users.yaml",
         (b"create_users:\r\n- name: Jane\r\n  email: jane@example.com\r\n  titel: x\r\n"),
         ["users.yaml:4:3: create_users[0]: unknown key 'titel': did you mean 'title'?"],
+        ["unknown_key"],
     ),
 ]
