@@ -72,6 +72,28 @@ def test_entries_are_numbered_and_chained_with_sorted_data(tmp_path: Path) -> No
         previous = row.hash
 
 
+def test_an_entry_of_denials_has_the_number_of_those_since_the_previous_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1_000.0
+    monkeypatch.setattr("anyscale.server.core.audit.log.time.monotonic", lambda: now)
+    with SqliteStore(tmp_path / "anyscale.db") as store:
+        log = AuditLog(store)
+        for seconds in (0, 1, 58.9, 0.1, 59.9, 0.1, 60):
+            now += seconds
+            log.record_denied("token:carl", "not_permitted", "GET /v1/users")
+            log.record_denied("token:carl", "not_authenticated", "GET /v1/users")
+        entries = [entry for entry in log.list(0, 100) if "not_permitted" in entry.data]
+    assert [(entry.actor, entry.event, entry.data) for entry in entries] == [
+        (
+            "token:carl",
+            "access.denied",
+            f'{{"call":"GET /v1/users","reason":"not_permitted","times":{times}}}',
+        )
+        for times in (1, 3, 2, 1)
+    ]
+
+
 def test_entries_with_old_event_names_are_listed_and_verified(tmp_path: Path) -> None:
     old = ["session.begun", "session.ended", "sessions.ended", "access.refused"]
     new = ["session.created", "session.revoked", "sessions.revoked", "access.denied"]

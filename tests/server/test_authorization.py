@@ -111,7 +111,8 @@ def test_tokens_are_listed_with_their_last_use_and_without_their_secret(
     assert token.startswith("mrt_")
     before = json.loads(server.run("list-tokens", "-o", "json"))
     assert [(t["name"], t["role"], t["used_at"]) for t in before] == [("ann", "owner", None)]
-    create(token)
+    created = create(token)
+    assert created.returncode == 0, created.stderr
     (after,) = json.loads(server.run("list-tokens", "-o", "json"))
     assert after["used_at"] is not None
     assert token not in server.run("list-tokens", "-o", "json")

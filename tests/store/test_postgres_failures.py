@@ -201,6 +201,32 @@ def test_users_are_inserted_in_the_order_of_their_emails(
         assert [key for (key,) in found] == ["a@x.org", "b@x.org", "z@x.org"]
 
 
+@pytest.mark.parametrize("what", ["claims", "clears"])
+def test_users_are_deleted_in_the_order_of_their_emails(
+    store: PostgresStore, postgres_url: str, what: str
+) -> None:
+    """Whatever the order of their ids and their places in the table."""
+    ended = add(store, 1)
+    emails = ["c@x.org", "b@x.org", "a@x.org"]
+    for position, email in enumerate(emails):
+        claim(store, ended, [email], position)
+    drop(store, ended)
+    lock = "select 1 from users where email_key = %s for update"
+    with ThreadPoolExecutor(1) as pool:
+        with psycopg.connect(postgres_url) as other:
+            other.execute(lock, ("b@x.org",))
+            deleting: Future[Any] = (
+                pool.submit(claim, store, add(store, 2), emails)
+                if what == "claims"
+                else pool.submit(clear, store, ended)
+            )
+            wait_until_blocked(other)
+            other.execute(f"{lock} nowait", ("c@x.org",))
+            with pytest.raises(psycopg.errors.LockNotAvailable):
+                other.execute(f"{lock} nowait", ("a@x.org",))
+        assert not deleting.result(20)
+
+
 def test_of_chunks_that_overlap_in_opposite_order_each_email_is_inserted_once(
     store: PostgresStore,
 ) -> None:

@@ -1,5 +1,11 @@
 """The login rate limit: failures are counted, limited and expire."""
 
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from time import sleep
+from typing import Any
+
 import pytest
 
 from anyscale.errors import TooManyFailedLogins
@@ -84,3 +90,30 @@ def test_a_failure_beyond_the_limit_is_refused_and_not_counted(clock: Clock) -> 
         counts.record_failure("192.0.2.1", "jane@example.com")
     clock.now += 301
     counts.check("192.0.2.1", "jane@example.com")
+
+
+def test_failures_of_many_threads_are_all_counted() -> None:
+    class SlowCounts(dict[bytes, deque[float]]):
+        """Lets other threads run between the parts of a change."""
+
+        def pop(self, key: bytes, *default: Any) -> Any:
+            times = super().pop(key, *default)
+            sleep(0.001)
+            return times
+
+    threads, turns = 8, 12
+    counts, start = LoginRateLimiter(), Barrier(threads)
+    counts._failures = SlowCounts()
+
+    def fail(thread: int) -> None:
+        start.wait()
+        for turn in range(turns):
+            counts.record_failure("192.0.2.1", f"user{thread} {turn}@example.com")
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(fail, range(threads)))
+    for number in range(100 - threads * turns):
+        counts.check("192.0.2.1", "jane@example.com")
+        counts.record_failure("192.0.2.1", f"{number}@example.com")
+    with pytest.raises(TooManyFailedLogins):
+        counts.check("192.0.2.1", "jane@example.com")

@@ -1,8 +1,10 @@
 """The batch protocol: every call twice is every call once, and nobody is seen before the end."""
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from time import sleep
 
 import pytest
 from tests.support.control_planes import Deployment
@@ -172,6 +174,48 @@ def test_a_second_release_keeps_the_batch_open_and_its_counts_correct(
         assert (shown.state, shown.users, shown.skipped) == ("open", 0, 0)
         assert batches.conflicts(batch.batch_id) == []
     assert batches.claim(batch.batch_id, 0, checked_users("a", "b")).conflicts == 1
+
+
+# At the same time
+
+
+def ending(batches: BatchService, batch_id: str, end: str) -> Callable[[], Batch]:
+    """Return the call that publishes or drops a batch with two users."""
+    if end == "publish":
+        return lambda: batches.publish(batch_id, 2, JANE)
+    return lambda: batches.drop(batch_id, JANE)
+
+
+@pytest.mark.parametrize("end", ["publish", "drop"])
+def test_the_end_of_a_batch_waits_for_a_claim_in_progress(
+    plane: ControlPlane, batches: BatchService, end: str
+) -> None:
+    batch = batches.open("key", "fail", JOE)
+    batches.claim(batch.batch_id, 0, checked_users("a", "b"))
+    with ThreadPoolExecutor(1) as pool:
+        with plane.store.write() as tx:
+            tx.batches.lock(batch.batch_id, exclusive=False)
+            ended = pool.submit(ending(batches, batch.batch_id, end))
+            with pytest.raises(TimeoutError):
+                ended.result(0.5)
+        assert ended.result(20).state == ("published" if end == "publish" else "dropped")
+
+
+@pytest.mark.parametrize("end", ["publish", "drop"])
+def test_two_ends_of_a_batch_at_once_leave_one_audit_entry(
+    plane: ControlPlane, batches: BatchService, end: str
+) -> None:
+    batch = batches.open("key", "fail", JOE)
+    batches.claim(batch.batch_id, 0, checked_users("a", "b"))
+    call = ending(batches, batch.batch_id, end)
+    with ThreadPoolExecutor(2) as pool:
+        with plane.store.write() as tx:
+            tx.audit.lock()  # until both have got as far as they can
+            ended = [pool.submit(call) for _ in range(2)]
+            sleep(0.3)
+        states = {one.result(20).state for one in ended}
+    assert len(states) == 1
+    assert [row.event for row in trail(plane)] == [f"batch.{states.pop()}"]
 
 
 # Other content

@@ -65,6 +65,13 @@ def test_each_wrong_value_is_named() -> None:
     assert "secret" not in str(refused.value)
 
 
+def test_an_unknown_key_is_shown_up_to_64_characters() -> None:
+    users = [{"name": "a", "email": "a@x.org", "k" * 64: 1, "l" * 65: 1}]
+    with pytest.raises(BatchRefused) as refused:
+        decode_users(json.dumps({"create_users": users}).encode(), BatchCreate, POLICY)
+    assert [problem.field for problem in refused.value.problems] == ["k" * 64, "l" * 64]
+
+
 def test_the_rules_are_the_same_as_in_the_client() -> None:
     users = [{"name": "a", "email": "a@x.org", "password": "short"}, {"name": " ", "email": "b"}]
     read = decode_users(json.dumps({"create_users": users}).encode(), BatchCreate, POLICY)

@@ -273,6 +273,15 @@ def test_too_many_wrong_passwords_get_a_time_to_retry(
     assert known.sign_in(password=NEW_PASSWORD).status == 200
 
 
+def test_too_many_wrong_current_passwords_get_a_time_to_retry(client: HttpClient) -> None:
+    client.sign_in()
+    for _ in range(10):
+        assert client.change_password("not the password").status == 401
+    answer = client.change_password()
+    assert (answer.status, answer.json["code"]) == (429, "throttled")
+    assert 60 < int(answer.headers["retry-after"]) <= 600
+
+
 def test_a_personal_token_has_the_role_of_its_user_until_it_is_revoked(
     deployment: HttpDeployment, client: HttpClient
 ) -> None:

@@ -169,6 +169,20 @@ def test_a_known_device_has_the_same_number_of_guesses(control_plane: ControlPla
     ] * 10 + [TooManyFailedLogins] * 2
 
 
+def test_wrong_current_passwords_are_limited(control_plane: ControlPlane) -> None:
+    """Otherwise a stolen session could guess the password that it does not know."""
+    member = control_plane.sessions.authenticate(sign_in_at_home(control_plane).session)
+    change = control_plane.passwords.change_password
+    for _ in range(10):
+        with pytest.raises(InvalidCredentials):
+            change(member, "wrong password", CHOSEN, HOME)
+    for current in ("wrong password", PASSWORD):
+        with pytest.raises(TooManyFailedLogins):
+            change(member, current, CHOSEN, HOME)
+    # The limit is of the session, so that its user may sign in and end it.
+    sign_in_at_home(control_plane)
+
+
 def test_a_known_device_is_counted_at_all_addresses_together(
     control_plane: ControlPlane,
 ) -> None:

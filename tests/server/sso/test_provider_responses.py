@@ -173,6 +173,10 @@ METADATA: Mapping[str, tuple[Tamper, str]] = {
         metadata(authorization_endpoint="https://example.com/#x"),
         "not https",
     ),
+    "send browsers to a fragment behind a query": (
+        metadata(authorization_endpoint="https://example.com/a?b#x"),
+        "not https",
+    ),
 }
 
 

@@ -338,8 +338,12 @@ def test_each_account_call_locks_the_owners_and_then_all_accounts_at_once(
 
 
 @pytest.mark.parametrize("act", ["suspend", "link"])
-def test_accounts_are_locked_in_the_order_of_their_ids(plane: ControlPlane, act: str) -> None:
-    target, own = sorted(made(plane, "carl") + owners(plane, "jane"))
+@pytest.mark.parametrize("own_first", [False, True])
+def test_accounts_are_locked_in_the_order_of_their_ids(
+    plane: ControlPlane, act: str, own_first: bool
+) -> None:
+    first, second = sorted(made(plane, "carl") + owners(plane, "jane"))
+    own, target = (first, second) if own_first else (second, first)
     plane.lifecycle.set_role(own, "owner", LOCAL)
     caller = by_token(plane, own)
     do: Callable[[], object] = partial(plane.lifecycle.suspend, target, caller)
@@ -347,11 +351,11 @@ def test_accounts_are_locked_in_the_order_of_their_ids(plane: ControlPlane, act:
         do = partial(plane.links.create, [own, target], caller)
     with ThreadPoolExecutor(1) as pool:
         with plane.store.write() as tx:
-            tx.accounts.lock([target])
+            tx.accounts.lock([first])
             doing = pool.submit(do)
             sleep(0.2)
             # As a user who signs in in the browser of the other one. Neither waits for the other.
-            assert [*tx.accounts.lock([own])] == [own]
+            assert [*tx.accounts.lock([second])] == [second]
             assert not doing.done()
         doing.result(20)
 

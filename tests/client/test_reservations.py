@@ -1,0 +1,71 @@
+"""The emails of a batch are reserved chunk by chunk, and only as long as nothing is wrong."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing, nullcontext
+from pathlib import Path
+
+import pytest
+from tests.support.control_planes import embedded_transport
+from tests.support.users import checked_users, users_to_create
+
+from anyscale.errors import BatchRefused
+from anyscale.transport.base import Transport
+from anyscale.user.batch_run import BatchRun
+from anyscale.user.models import AdminCreateUser, ReservedChunk
+from anyscale.user.user_sources import UserList
+from anyscale.user.validation import CheckedUser
+
+#: four chunks of three users
+NAMES = "abcdefghijkl"
+
+
+@pytest.fixture
+def transport(tmp_path: Path) -> Iterator[Transport]:
+    with closing(embedded_transport(tmp_path)) as transport:
+        yield transport
+
+
+def refused(
+    transport: Transport, users: list[AdminCreateUser], monkeypatch: pytest.MonkeyPatch
+) -> tuple[list[int], list[tuple[int | None, str]]]:
+    """Run a batch that is refused; return the chunks that were claimed, and the problems."""
+    claim, claimed = transport.claim, []
+
+    def note(batch_id: str, number: int, users: Sequence[CheckedUser]) -> ReservedChunk:
+        claimed.append(number)
+        return claim(batch_id, number, users)
+
+    monkeypatch.setattr(transport, "claim", note)
+    run = BatchRun(
+        transport,
+        UserList(users),
+        get_key=lambda: "run",
+        if_exists="fail",
+        is_abandoned=lambda _: nullcontext(False),
+        log=lambda _: None,
+    )
+    with pytest.raises(BatchRefused) as caught:
+        run.run()
+    return claimed, [(problem.index, problem.code) for problem in caught.value.problems]
+
+
+def test_no_chunk_is_claimed_after_a_wrong_entry(
+    transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    users = users_to_create(*NAMES)
+    users[4] = AdminCreateUser("Jane", "foo")
+    users[11] = AdminCreateUser("Jane", "bar")
+    claimed, problems = refused(transport, users, monkeypatch)
+    assert claimed == [0]
+    assert problems == [(4, "email_invalid"), (11, "email_invalid")]
+
+
+def test_no_chunk_is_claimed_after_one_that_met_another_batch(
+    transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = transport.open("other", "fail")
+    transport.claim(other.batch_id, 0, checked_users("b", "l"))
+    claimed, problems = refused(transport, users_to_create(*NAMES), monkeypatch)
+    # The second chunk is under way when the response for the first one comes.
+    assert claimed == [0, 1]
+    assert problems == [(1, "email_held"), (11, "email_held")]
