@@ -8,7 +8,8 @@ client uses this package.
 
 import io
 import os
-from collections.abc import Callable, Iterable, Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Self
 
@@ -29,9 +30,8 @@ FORMATS = {
     "csv": (".csv",),
 }
 
-#: the name of standard input on a command line, and in problems
+#: the name of standard input on a command line
 STDIN = "-"
-STDIN_NAME = "<stdin>"
 
 #: bytes of the first line that are searched for names of columns
 _MAX_HEADER = 1 << 12
@@ -44,31 +44,22 @@ def format_of(file_name: str) -> str:
 
 
 class FileReading:
-    """One reading of a users file: iterate over it for the valid users.
-
-    At the end, `problems` has all problems, in the order of the file.
-    """
+    """One reading of a users file: see `anyscale.user.user_sources.Reading`."""
 
     def __init__(self, file: "UsersFile", policy: Policy) -> None:
         self._file = file
         self._entries = EntryCollector(file.name, policy, file.read_into)
+        self.problems = self._entries.problems
 
     def __iter__(self) -> Iterator[CheckedUser]:
         yield from self._file.users(self._entries)
         self._entries.settle()
 
-    @property
-    def problems(self) -> list[Problem]:
-        """The problems so far."""
-        return self._entries.problems
-
     def take_passwords(self) -> list[tuple[int, str]]:
-        """Return the passwords of the users read since the last call, with their positions."""
         passwords, self._entries.passwords = self._entries.passwords, []
         return passwords
 
     def locate(self, problems: Iterable[Problem]) -> list[Problem]:
-        """Add the file, line and column to problems that the control plane has found."""
         return [self._located(problem) for problem in problems]
 
     def _located(self, problem: Problem) -> Problem:
@@ -86,7 +77,6 @@ class UsersFile:
 
     Args:
         stream: of the content; it must be seekable.
-        name: of the file, for messages.
         file_format: one of `FORMATS`.
         path: by which another process can read the file again; None if none can.
     """
@@ -99,7 +89,8 @@ class UsersFile:
         self.format = file_format
         self._stream = stream
         self._source: InputStream | None = None
-        self._stamp = self._current_stamp()
+        #: size in bytes and modification time in nanoseconds, which change with the file
+        self.stamp = self._current_stamp()
 
     @classmethod
     def open(cls, path: str, file_format: str | None = None) -> Self:
@@ -109,13 +100,11 @@ class UsersFile:
             ConfigError: it cannot be opened.
         """
         if path == STDIN:
-            import sys
-
             try:
                 stream: BinaryIO = io.BytesIO(sys.stdin.buffer.read())
             except (AttributeError, OSError):  # it is closed, or a folder
                 raise ConfigError("standard input cannot be read") from None
-            return cls(stream, STDIN_NAME, file_format or "yaml")
+            return cls(stream, "<stdin>", file_format or "yaml")
         try:
             stream = open(path, "rb")  # noqa: SIM115, PTH123 - `close` closes it
             reopenable: str | None = path
@@ -127,30 +116,17 @@ class UsersFile:
         name = os.fsencode(path).decode("utf-8", "backslashreplace")
         return cls(stream, name, file_format or format_of(path), reopenable)
 
-    @property
-    def stamp(self) -> tuple[int, int]:
-        """Size in bytes and modification time in nanoseconds, which change with the file."""
-        return self._stamp
-
     def progress(self) -> tuple[int, int]:
-        """Return how many bytes the current reading has read, and the size of the file."""
-        return self._source.total if self._source else 0, self._stamp[0]
+        return self._source.total if self._source else 0, self.stamp[0]
 
     def reading(self, policy: Policy) -> FileReading:
-        """Start a reading from the beginning."""
         return FileReading(self, policy)
 
     def close(self) -> None:
-        """Close the file."""
         self._stream.close()
 
     def check_unchanged(self) -> None:
-        """Check that the file was not changed between two readings.
-
-        Raises:
-            BatchUnfinished: it was.
-        """
-        if self._current_stamp() != self._stamp:
+        if self._current_stamp() != self.stamp:
             raise BatchUnfinished(f"{self.name} was changed while it was being read")
 
     def read_into(self, entries: EntryCollector) -> None:
@@ -161,10 +137,9 @@ class UsersFile:
     def users(self, entries: EntryCollector) -> Iterator[CheckedUser]:
         """Read from the beginning into `entries`, up to the end or the first fatal problem."""
         self._stream.seek(0)
-        bounded: Callable[[], int] | None = lambda: entries.count  # noqa: E731
-        if self.format in ("json", "jsonl"):  # their reader limits the size of an entry itself
-            bounded = None
-        self._source = InputStream(self._stream, self.name, bounded, yaml=self.format == "yaml")
+        is_json = self.format in ("json", "jsonl")  # its reader limits the size of an entry itself
+        count = None if is_json else lambda: entries.count
+        self._source = InputStream(self._stream, self.name, count, yaml=self.format == "yaml")
         try:
             yield from self._read(self._source, entries)
         except Fatal as error:
@@ -183,16 +158,15 @@ class UsersFile:
 
     def _hinted(self, problem: Problem) -> Problem:
         """Add a hint if the file looks like CSV and was read as YAML, as with `users.txt`."""
-        if self.format != "yaml" or not self._begins_like_csv():
+        if self.format != "yaml":
             return problem
-        detail = f"{problem.detail}; if the file is CSV, say --format csv"
-        return structs.replace(problem, detail=detail)
-
-    def _begins_like_csv(self) -> bool:
         from anyscale.user.files.csv_reader import looks_like_csv
 
         self._stream.seek(0)
-        return looks_like_csv(self._stream.readline(_MAX_HEADER).decode("utf-8-sig", "replace"))
+        if not looks_like_csv(self._stream.readline(_MAX_HEADER).decode("utf-8-sig", "replace")):
+            return problem
+        detail = f"{problem.detail}; if the file is CSV, say --format csv"
+        return structs.replace(problem, detail=detail)
 
     def _current_stamp(self) -> tuple[int, int]:
         try:

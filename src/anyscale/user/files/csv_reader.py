@@ -5,34 +5,29 @@ import re
 from collections import deque
 from collections.abc import Iterator
 from itertools import chain
-from typing import NamedTuple
+from typing import Any
 
-from anyscale.user.files.entry_collector import REQUIRED, EntryCollector, Place, PlacedFault, Value
+from anyscale.user.files.entry_collector import (
+    BOOLEANS,
+    REQUIRED,
+    EntryCollector,
+    Place,
+    PlacedFault,
+)
 from anyscale.user.files.input_stream import InputStream
 from anyscale.user.validation import FIELDS, CheckedUser, shown
 
 __all__ = ["looks_like_csv", "read_csv"]
 
-_FLAGS = {
-    "true": True,
-    "yes": True,
-    "on": True,
-    "false": False,
-    "no": False,
-    "off": False,
-    "": False,
-}
+_FLAGS = BOOLEANS | {"": False}
 
 _HEADER = (
     "the first line must name the columns, name and email among them, separated by commas, "
     f"semicolons or tabs, like {','.join(FIELDS)}"
 )
 
-# The line that tells Excel the separator. `_delimiter` finds it in the next line too.
+# The line that tells Excel the separator, which is found in the next line too.
 _FOR_EXCEL = re.compile(r'"?sep=."?\s*', re.IGNORECASE).fullmatch
-
-#: the characters of a row of empty cells
-_OF_EMPTY_CELLS = ',;\t" \r\n'
 
 # A cell begins and ends with a quote, or it contains no delimiter. The reader of the standard
 # library gives no positions, so this pattern finds the same cells again.
@@ -41,47 +36,24 @@ _CELLS = {
     for delimiter in ",;\t"
 }
 
-
-class _Header(NamedTuple):
-    """The line that names the columns."""
-
-    columns: list[str]
-    #: indexes of columns without a name in which all cells so far are empty
-    nameless: set[int]
-    delimiter: str
-
-
-class _Lines:
-    """The lines of a file. It keeps those of the current record, to find positions in them."""
-
-    def __init__(self, source: InputStream) -> None:
-        self._source = source
-        self._record: list[str] = []
-        self._next = 1
-
-    def __iter__(self) -> Iterator[str]:
-        rest = ""
-        for chunk in self._source.pieces():
-            *lines, rest = (rest + chunk).split("\n")
-            for line in lines:
-                self._record.append(line + "\n")
-                yield line + "\n"
-        if rest:
-            self._record.append(rest)
-            yield rest
-
-    def take(self) -> tuple[int, str]:
-        """Return the line number and the text of the current record; start the next one."""
-        first, text = self._next, "".join(self._record)
-        self._next += len(self._record)
-        self._record = []
-        return first, text
+# part of the standard library's message -> ours
+_SYNTAX = {
+    "expected after": "the quotes of this cell do not match: "
+    'double a quote inside a quoted text ("")',
+    "unexpected end": "the quote that opens this cell is never closed",
+    "field larger": "this cell is too long, or the quote that opens it is never closed",
+    "new-line": "the file has line ends of old Macs (CR): save it with LF or CRLF",
+}
 
 
 def looks_like_csv(line: str) -> bool:
     """Return whether a first line looks like CSV."""
     cells = {_column(cell.strip().strip('"')) for cell in re.split("[,;\t]", line)}
     return cells.issuperset(REQUIRED) or bool(_FOR_EXCEL(line))
+
+
+def _column(cell: str) -> str:
+    return cell.strip().lower()  # files have `Name` and ` EMAIL `
 
 
 def read_csv(source: InputStream, entries: EntryCollector) -> Iterator[CheckedUser]:
@@ -92,163 +64,149 @@ def read_csv(source: InputStream, entries: EntryCollector) -> Iterator[CheckedUs
     Raises:
         Fatal: the file cannot be read from some place on.
     """
-    lines = _Lines(source)
-    iterator = iter(lines)
-    header, begin = _first_with_text(iterator, lines), 1
-    if _FOR_EXCEL(header):
-        begin = lines.take()[0] + 1
-        header = _first_with_text(iterator, lines)
-    if not header:
-        raise source.fatal("empty", f"the file has no users: {_HEADER}", begin, 1)
-    delimiter = _delimiter(header)
-    rows = csv.reader(chain([header], iterator), delimiter=delimiter, strict=True)
-    try:
-        cells = next(rows)
-        first, text = lines.take()
-        columns = _columns(cells, first, _starts(first, text, delimiter), source, entries)
-        nameless = {at for at, column in enumerate(columns) if not column}
-        names = _Header(columns, nameless, delimiter)
-        for row in rows:
-            first, text = lines.take()
-            # Spreadsheets leave rows of empty cells behind.
-            if any(row) and (user := _user(row, first, text, names, entries)):
-                yield user
-    except csv.Error as error:
-        first, text = lines.take()
-        (broken,) = deque(_starts(first, text, delimiter), maxlen=1)
-        raise source.fatal("syntax", _syntax(error), *broken) from None
+    return _CsvReader(source, entries).users()
 
 
-def _first_with_text(iterator: Iterator[str], lines: _Lines) -> str:
-    """Skip rows of empty cells, which spreadsheets may have above the header."""
-    while (line := next(iterator, "")) and not line.strip(_OF_EMPTY_CELLS):
-        lines.take()
-    return line
+class _CsvReader:
+    def __init__(self, source: InputStream, entries: EntryCollector) -> None:
+        self._source = source
+        self._entries = entries
+        #: lines of the current record, to find positions in them
+        self._record: list[str] = []
+        self._next_line = 1
+        self._delimiter = ""
+        self._columns: list[str] = []
+        #: indexes of columns without a name in which all cells so far are empty
+        self._nameless: set[int] = set()
 
+    def users(self) -> Iterator[CheckedUser]:
+        lines = self._lines()
+        header, begin = self._first_with_text(lines), 1
+        if _FOR_EXCEL(header):
+            self._take()
+            begin = self._next_line
+            header = self._first_with_text(lines)
+        if not header:
+            raise self._source.fatal("empty", f"the file has no users: {_HEADER}", begin, 1)
+        self._delimiter = max(",;\t", key=header.count)
+        rows = csv.reader(chain([header], lines), delimiter=self._delimiter, strict=True)
+        try:
+            self._read_header(next(rows))
+            for row in rows:
+                places = self._take()
+                # Spreadsheets leave rows of empty cells behind.
+                if any(row) and (user := self._user(row, places)):
+                    yield user
+        except csv.Error as error:
+            reason = next((ours for part, ours in _SYNTAX.items() if part in str(error)), error)
+            (broken,) = deque(self._take(), maxlen=1)
+            raise self._source.fatal("syntax", f"not valid CSV: {reason}", *broken) from None
 
-def _delimiter(header: str) -> str:
-    return max(",;\t", key=header.count)
+    def _lines(self) -> Iterator[str]:
+        rest = ""
+        for piece in iter(self._source.read_text, ""):
+            *lines, rest = (rest + piece).split("\n")
+            for line in lines:
+                self._record.append(line + "\n")
+                yield line + "\n"
+        if rest:
+            self._record.append(rest)
+            yield rest
 
+    def _first_with_text(self, lines: Iterator[str]) -> str:
+        """Skip rows of empty cells, which spreadsheets may have above the header."""
+        while (line := next(lines, "")) and not line.strip(',;\t" \r\n'):
+            self._take()
+        return line
 
-def _column(cell: str) -> str:
-    """Return the column name of a cell of the header: files have `Name` and ` EMAIL `."""
-    return cell.strip().lower()
+    def _take(self) -> Iterator[Place]:
+        """Return the places of the current record's cells; start the next record."""
+        first, text = self._next_line, "".join(self._record)
+        self._next_line += len(self._record)
+        self._record = []
+        return self._places(first, text)
 
+    def _places(self, line: int, text: str) -> Iterator[Place]:
+        """Iterate over the places of a record's cells, up to the first one that is not valid."""
+        begin = at = 0
+        cell = _CELLS[self._delimiter]
+        while match := cell(text, at):
+            yield Place(line, at - begin + 1)
+            if ends := match[0].count("\n"):
+                line, begin = line + ends, text.rfind("\n", 0, match.end()) + 1
+            if not text.startswith(self._delimiter, match.end()):
+                return
+            at = match.end() + 1
 
-def _columns(
-    cells: list[str],
-    first: int,
-    starts: Iterator[Place],
-    source: InputStream,
-    entries: EntryCollector,
-) -> list[str]:
-    """Check the header, and return the names of the columns."""
-    known = set(FIELDS).intersection(map(_column, cells))
-    if _are_names(cells, known):
-        _check_names(cells, starts, entries)
-    if missing := [field for field in REQUIRED if field not in known]:
-        detail = f"there is no column {' and no column '.join(missing)}: {_HEADER}"
-        raise source.fatal("columns", detail, first, 1)
-    return [_column(cell) for cell in cells]
+    def _read_header(self, cells: list[str]) -> None:
+        line, places = self._next_line, self._take()
+        known = set(FIELDS).intersection(map(_column, cells))
+        # Else the cells may be a user's, with a password in one of them.
+        if known.issuperset(REQUIRED) or (known and not any("@" in cell for cell in cells)):
+            self._check_names(cells, places)
+        if missing := [field for field in REQUIRED if field not in known]:
+            detail = f"there is no column {' and no column '.join(missing)}: {_HEADER}"
+            raise self._source.fatal("columns", detail, line, 1)
+        self._columns = [_column(cell) for cell in cells]
+        self._nameless = {at for at, column in enumerate(self._columns) if not column}
 
+    def _check_names(self, cells: list[str], places: Iterator[Place]) -> None:
+        names = set()
+        for cell, place in zip(cells, places, strict=True):
+            column = _column(cell)
+            if not column:  # spreadsheets leave such columns behind: see `_check_nameless`
+                continue
+            if column not in FIELDS:
+                mend = f"rename it to one of {', '.join(FIELDS)}, or remove it"
+                detail = f"unknown column {shown(cell)}: {mend}"
+                self._entries.problem(place, "unknown_key", detail)
+            elif column in names:
+                detail = f"the column {column!r} is there twice"
+                self._entries.problem(place, "duplicate_key", detail)
+            names.add(column)
 
-def _are_names(cells: list[str], known: set[str]) -> bool:
-    """Return whether the cells are names. A user in their place may have a password in one."""
-    return known.issuperset(REQUIRED) or (bool(known) and not any("@" in cell for cell in cells))
+    def _user(self, row: list[str], places: Iterator[Place]) -> CheckedUser | None:
+        start = next(places)
+        if len(row) != len(self._columns):
+            self._entries.refuse(start, "cells", self._cell_count_fault(row))
+            return None
+        starts = [start, *places]
+        self._check_nameless(row, starts)
+        place_of = dict(zip(self._columns, starts, strict=True))
+        values: dict[str, Any] = {}
+        faults = []
+        for field, cell in zip(self._columns, row, strict=True):
+            if field not in FIELDS:  # `_check_names` has reported it
+                continue
+            if field != "is_sso_user":
+                values[field] = cell or None
+            elif (flag := _FLAGS.get(cell.strip().lower())) is None:
+                detail = "must be true or false"
+                faults.append(PlacedFault(place_of[field], field, "type", detail))
+            else:
+                values[field] = flag
+        return self._entries.finish(start, values, place_of, faults)
 
+    def _check_nameless(self, row: list[str], places: list[Place]) -> None:
+        """Report a column without a name once, at its first cell that is not empty."""
+        for at in sorted(at for at in self._nameless if row[at]):
+            self._nameless.remove(at)
+            mend = f"name it one of {', '.join(FIELDS)}, or remove it"
+            detail = f"this cell's column has no name: {mend}"
+            self._entries.problem(places[at], "unknown_key", detail)
 
-def _check_names(cells: list[str], starts: Iterator[Place], entries: EntryCollector) -> None:
-    names = set()
-    for cell, start in zip(cells, starts, strict=True):
-        column = _column(cell)
-        if not column:  # spreadsheets leave such columns behind: see `_check_nameless`
-            continue
-        if column not in FIELDS:
-            mend = f"rename it to one of {', '.join(FIELDS)}, or remove it"
-            entries.problem(start, "unknown_key", f"unknown column {shown(cell)}: {mend}")
-        elif column in names:
-            entries.problem(start, "duplicate_key", f"the column {column!r} is there twice")
-        names.add(column)
-
-
-def _user(
-    row: list[str], first: int, text: str, header: _Header, entries: EntryCollector
-) -> CheckedUser | None:
-    start = Place(first, 1)
-    if len(row) != len(header.columns):
-        entries.refuse(start, "cells", _cell_count_fault(row, header))
-        return None
-    starts = list(_starts(first, text, header.delimiter))
-    _check_nameless(row, starts, header.nameless, entries)
-    places = dict(zip(header.columns, starts, strict=True))
-    values: dict[str, Value] = {}
-    faults = []
-    for field, cell in zip(header.columns, row, strict=True):
-        if field not in FIELDS:  # `_check_names` has reported it
-            continue
-        if field != "is_sso_user":
-            values[field] = cell or None
-        elif (flag := _FLAGS.get(cell.strip().lower())) is None:
-            detail = "must be true or false"
-            faults.append(PlacedFault(places[field], field, "type", detail))
+    def _cell_count_fault(self, row: list[str]) -> str:
+        columns = len(self._columns)
+        empty = self._columns.count("")
+        header = f"has {columns}, {empty} of them empty" if empty else f"names {columns} columns"
+        cells = f"{len(row)} cell{'' if len(row) == 1 else 's'}"
+        separator = "a tab" if self._delimiter == "\t" else repr(self._delimiter)
+        if empty and len(row) < columns:
+            mend = "remove what is empty in the first line"
+        elif len(row) < columns:
+            mend = f"separate its cells by {separator}, those that are empty too"
+        elif any(row[columns:]):
+            mend = f"quote a text that holds {separator}"
         else:
-            values[field] = flag
-    return entries.finish(start, values, places, faults)
-
-
-def _cell_count_fault(row: list[str], header: _Header) -> str:
-    columns = len(header.columns)
-    empty = header.columns.count("")
-    header_text = (
-        f"names {columns} columns" if not empty else f"has {columns}, {empty} of them empty"
-    )
-    cells = f"{len(row)} cell{'' if len(row) == 1 else 's'}"
-    separator = "a tab" if header.delimiter == "\t" else repr(header.delimiter)
-    if empty and len(row) < columns:
-        mend = "remove what is empty in the first line"
-    elif len(row) < columns:
-        mend = f"separate its cells by {separator}, those that are empty too"
-    elif any(row[columns:]):
-        mend = f"quote a text that holds {separator}"
-    else:
-        mend = "remove what is empty at its end"
-    return f"this row has {cells} and the first line {header_text}; {mend}"
-
-
-def _check_nameless(
-    row: list[str], starts: list[Place], nameless: set[int], entries: EntryCollector
-) -> None:
-    """Report a column without a name once, at its first cell that is not empty."""
-    for at in sorted(at for at in nameless if row[at]):
-        nameless.remove(at)
-        mend = f"name it one of {', '.join(FIELDS)}, or remove it"
-        entries.problem(starts[at], "unknown_key", f"this cell's column has no name: {mend}")
-
-
-def _starts(first: int, text: str, delimiter: str) -> Iterator[Place]:
-    """Iterate over the places of a record's cells, up to the first one that is not valid CSV."""
-    line, begin, at = first, 0, 0
-    cell = _CELLS[delimiter]
-    while match := cell(text, at):
-        yield Place(line, at - begin + 1)
-        if ends := match[0].count("\n"):
-            line, begin = line + ends, text.rfind("\n", 0, match.end()) + 1
-        if not text.startswith(delimiter, match.end()):
-            return
-        at = match.end() + 1
-
-
-def _syntax(error: csv.Error) -> str:
-    reason = str(error)
-    if "expected after" in reason:
-        return (
-            "not valid CSV: the quotes of this cell do not match: "
-            'double a quote inside a quoted text ("")'
-        )
-    if "unexpected end" in reason:
-        return "not valid CSV: the quote that opens this cell is never closed"
-    if "field larger" in reason:
-        return "not valid CSV: this cell is too long, or the quote that opens it is never closed"
-    if "new-line" in reason:
-        return "not valid CSV: the file has line ends of old Macs (CR): save it with LF or CRLF"
-    return f"not valid CSV: {reason}"
+            mend = "remove what is empty at its end"
+        return f"this row has {cells} and the first line {header}; {mend}"

@@ -1,16 +1,27 @@
 """Collect the result of one reading: the users, the problems, and the place of each email."""
 
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from anyscale.errors import Problem
+from anyscale.user.emails import email_key
 from anyscale.user.files.input_stream import Fatal
 from anyscale.user.passwords import normalized
-from anyscale.user.validation import FIELDS, CheckedUser, Policy, check, find_faults, shown
+from anyscale.user.validation import (
+    FIELDS,
+    CheckedUser,
+    Fault,
+    Policy,
+    check,
+    find_faults,
+    shown,
+)
 
 __all__ = [
+    "BOOLEANS",
     "MAX_FAULTS",
     "NOT_A_MAP",
     "REQUIRED",
@@ -48,7 +59,8 @@ TOO_MANY = f"more than {MAX_FAULTS} keys or columns are wrong up to here: it is 
 
 NOT_A_MAP = "a user must be a map: name, email and so on"
 
-Value = str | bool | None
+#: In YAML and CSV, in lower case.
+BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
 class EntryCollector:
@@ -56,7 +68,6 @@ class EntryCollector:
 
     Args:
         file: the file's name, for messages.
-        policy: of the control plane.
         read_again: reads the file once more into another collector, to quote emails that are not
             kept in memory.
     """
@@ -91,35 +102,41 @@ class EntryCollector:
         self._note(user.email, user.email_key)
         return user
 
+    def check(self, values: Mapping[str, Any]) -> CheckedUser | None:
+        """Check an entry that has all required fields, each of the right type."""
+        get = values.get
+        return check(
+            values["name"],
+            values["email"],
+            get("password"),
+            get("is_sso_user", False),
+            get("lastname"),
+            get("title"),
+            self.policy,
+        )
+
     def finish(
         self,
         start: Place,
-        values: Mapping[str, Value],
+        values: Mapping[str, Any],
         places: Mapping[str, Place],
         faults: list[PlacedFault],
     ) -> CheckedUser | None:
-        """Take an entry whose values a reader has typed.
+        """Take an entry; return its user, or add what is wrong to `problems`.
 
         Args:
             start: where the entry begins.
             values: the fields whose type is right.
-            places: of the values.
+            places: of all fields.
             faults: that the reader has found.
-
-        Returns:
-            The user, or None if anything is wrong, which was added to `problems`.
         """
         faulty = {fault.field for fault in faults}
-        faults += [
-            _required(field, places.get(field, start), field in places)
-            for field in REQUIRED
-            if values.get(field) is None and field not in faulty
-        ]
-        user = None if faults else self._check(values)
-        if user:
-            password = values.get("password")
-            assert not isinstance(password, bool)
-            return self.accept(user, password, *places["email"])
+        for field in REQUIRED:
+            if values.get(field) is None and field not in faulty:
+                detail = f"is {'empty' if field in places else 'missing'}: every user has one"
+                faults.append(PlacedFault(places.get(field, start), field, "required", detail))
+        if not faults and (user := self.check(values)):
+            return self.accept(user, values.get("password"), *places["email"])
         faults += [
             PlacedFault(places.get(fault.field, start), *fault)
             for fault in find_faults(values, self.policy)
@@ -138,17 +155,11 @@ class EntryCollector:
             Fatal: there are too many.
         """
         self._file_problems += 1
-        if is_over := self._file_problems > MAX_FAULTS:
-            code, detail = "too_long", TOO_MANY
-        problem = Problem(
-            code=code, detail=detail, file=self.file, line=place.line, column=place.column
-        )
-        if is_over:
-            raise Fatal(problem)
-        self.problems.append(problem)
+        if self._file_problems > MAX_FAULTS:
+            raise Fatal(self._problem(PlacedFault(place, None, "too_long", TOO_MANY)))
+        self.problems.append(self._problem(PlacedFault(place, None, code, detail)))
 
     def place_of_email(self, index: int) -> Place:
-        """Return the place of the email of an entry."""
         return Place(self._lines[index], self._columns[index])
 
     def settle(self) -> None:
@@ -157,34 +168,24 @@ class EntryCollector:
             self.problems += self._duplicates(suspects)
         self.problems.sort(key=lambda problem: (problem.line or 0, problem.column or 0))
 
-    def _check(self, values: Mapping[str, Value]) -> CheckedUser | None:
-        name, email, password, is_sso_user, lastname, title = map(values.get, FIELDS)
-        assert isinstance(name, str)
-        assert isinstance(email, str)
-        assert not isinstance(password, bool)
-        assert not isinstance(lastname, bool)
-        assert not isinstance(title, bool)
-        return check(name, email, password, is_sso_user is True, lastname, title, self.policy)
+    def _problem(self, fault: PlacedFault, index: int | None = None) -> Problem:
+        (line, column), field, code, detail = fault
+        return Problem(
+            index=index,
+            field=field,
+            code=code,
+            detail=detail,
+            file=self.file,
+            line=line,
+            column=column,
+        )
 
-    def _refuse(self, place: Place, values: Mapping[str, Value], faults: list[PlacedFault]) -> None:
-        self.problems += [
-            Problem(
-                index=self.count,
-                field=fault.field,
-                code=fault.code,
-                detail=fault.detail,
-                file=self.file,
-                line=fault.place.line,
-                column=fault.place.column,
-            )
-            for fault in faults
-        ]
+    def _refuse(self, place: Place, values: Mapping[str, Any], faults: list[PlacedFault]) -> None:
+        self.problems += [self._problem(fault, self.count) for fault in faults]
         self._lines.append(place.line)
         self._columns.append(place.column)
         email = values.get("email")
         if isinstance(email, str) and not find_faults({"email": email}, self.policy):
-            from anyscale.user.emails import email_key
-
             self._note(email, email_key(email))
         else:
             self.count += 1
@@ -204,17 +205,13 @@ class EntryCollector:
             original = first.setdefault(key, index)
             if original == index:
                 continue
-            place, other = self.place_of_email(index), self.place_of_email(original)
-            yield Problem(
-                index=index,
-                field="email",
-                code="email_duplicate",
-                detail=f"{shown(email)} is also the email of create_users[{original}], "
-                f"on line {other.line}, column {other.column}",
-                file=self.file,
-                line=place.line,
-                column=place.column,
+            line, column = self.place_of_email(original)
+            detail = (
+                f"{shown(email)} is also the email of create_users[{original}], "
+                f"on line {line}, column {column}"
             )
+            fault = Fault("email", "email_duplicate", detail)
+            yield self._problem(PlacedFault(self.place_of_email(index), *fault), index)
 
 
 class _EmailHashes:
@@ -242,25 +239,11 @@ class _EmailHashes:
         for hashes, indexes in zip(self._hashes, self._indexes, strict=True):
             if len(set(hashes)) == len(hashes):
                 continue
-            twice = _repeated(hashes)
+            twice = {value for value, times in Counter(hashes).items() if times > 1}
             positions.update(
                 index for value, index in zip(hashes, indexes, strict=True) if value in twice
             )
         return frozenset(positions)
-
-
-def _repeated(values: Iterable[int]) -> set[int]:
-    once: set[int] = set()
-    twice: set[int] = set()
-    for value in values:
-        (twice if value in once else once).add(value)
-    return twice
-
-
-def _required(field: str, place: Place, is_empty: bool) -> PlacedFault:
-    if is_empty:
-        return PlacedFault(place, field, "required", "is empty: every user has one")
-    return PlacedFault(place, field, "required", "is missing: every user has one")
 
 
 def unknown_key(key: str) -> str:

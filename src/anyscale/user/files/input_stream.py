@@ -1,15 +1,8 @@
 """Read the bytes of a users file as UTF-8 text, and limit the size of an entry."""
 
 import re
-from codecs import (
-    BOM_UTF8,
-    BOM_UTF16_BE,
-    BOM_UTF16_LE,
-    BOM_UTF32_BE,
-    BOM_UTF32_LE,
-    getincrementaldecoder,
-)
-from collections.abc import Callable, Iterator
+from codecs import BOM_UTF8, getincrementaldecoder
+from collections.abc import Callable
 from typing import BinaryIO, Final
 
 from anyscale.errors import Problem
@@ -27,25 +20,15 @@ _NOT_IN_YAML = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufeff\ufffe\uffff]|[\x85\u2028\u2029]"
 )
 
+# How other files begin. UTF-32 and UTF-16 have a byte order mark, or zeros beside ASCII.
 _FOREIGN = (
-    (BOM_UTF32_LE, "UTF-32 text: save it as UTF-8"),
-    (BOM_UTF32_BE, "UTF-32 text: save it as UTF-8"),
-    (BOM_UTF16_LE, "UTF-16 text: save it as UTF-8"),
-    (BOM_UTF16_BE, "UTF-16 text: save it as UTF-8"),
-    (b"PK\x03\x04", "a spreadsheet or a zip archive: export the sheet as CSV (UTF-8)"),
-    (b"\xd0\xcf\x11\xe0", "an old spreadsheet: export the sheet as CSV (UTF-8)"),
-    (b"\x1f\x8b", "compressed: unpack it first"),
-    (b"%PDF", "a PDF document: export the users as CSV (UTF-8)"),
+    (rb"\xff\xfe\0\0|\0\0\xfe\xff|[^\0]\0\0\0|\0\0\0[^\0]", "UTF-32 text: save it as UTF-8"),
+    (rb"\xff\xfe|\xfe\xff|[^\0]\0[^\0]\0|\0[^\0]\0[^\0]", "UTF-16 text: save it as UTF-8"),
+    (rb"PK\x03\x04", "a spreadsheet or a zip archive: export the sheet as CSV (UTF-8)"),
+    (rb"\xd0\xcf\x11\xe0", "an old spreadsheet: export the sheet as CSV (UTF-8)"),
+    (rb"\x1f\x8b", "compressed: unpack it first"),
+    (rb"%PDF", "a PDF document: export the users as CSV (UTF-8)"),
 )
-
-# which of the first four bytes are zero in a text that begins with ASCII and has no BOM
-_WIDE: dict[tuple[bool, ...], str] = {
-    (False, True, True, True): "UTF-32",
-    (True, True, True, False): "UTF-32",
-    (False, True, False, True): "UTF-16",
-    (True, False, True, False): "UTF-16",
-}
-
 
 _NOT_UTF8 = (
     "the file is not UTF-8 from here on (Latin-1 or Windows-1252 look like this): save it as UTF-8"
@@ -68,7 +51,6 @@ class InputStream:
 
     Args:
         stream: at its beginning.
-        name: of the file, for messages.
         entries: returns the number of entries that were read so far. With it, an entry longer than
             `MAX_ENTRY` stops the reading, which limits the memory of a parser.
         yaml: whether to stop at the characters that YAML forbids.
@@ -99,11 +81,6 @@ class InputStream:
         """Return the next piece of any size, as PyYAML's parser requests it."""
         return self.read_text().encode()
 
-    def pieces(self) -> Iterator[str]:
-        """Iterate over the whole text, piece by piece."""
-        while text := self.read_text():
-            yield text
-
     def read_text(self) -> str:
         """Return the next piece of text; an empty one at the end.
 
@@ -122,7 +99,7 @@ class InputStream:
             text = self._checked(piece)
             if not piece:
                 break
-        self._advance(text)
+        self._line, self._column = _after(text, self._line, self._column)
         if self._fatal and not text:
             raise self._fatal
         return text
@@ -141,11 +118,9 @@ class InputStream:
         return b"".join(parts)
 
     def _without_bom(self, piece: bytes) -> bytes:
-        for signature, mend in _FOREIGN:
-            if piece.startswith(signature):
+        for beginning, mend in _FOREIGN:
+            if re.match(beginning, piece):
                 raise self.fatal("encoding", f"the file is {mend}", 1, 1)
-        if wide := _WIDE.get(tuple(byte == 0 for byte in piece[:4])):
-            raise self.fatal("encoding", f"the file is {wide} text: save it as UTF-8", 1, 1)
         self.total = len(piece) - len(piece.removeprefix(BOM_UTF8))
         return piece.removeprefix(BOM_UTF8)
 
@@ -178,9 +153,6 @@ class InputStream:
         line, column = _after(text, self._line, self._column)
         self._fatal = self.fatal(code, detail, line, column)
 
-    def _advance(self, text: str) -> None:
-        self._line, self._column = _after(text, self._line, self._column)
-
 
 def _after(text: str, line: int, column: int) -> tuple[int, int]:
     ends = text.count("\n")
@@ -192,6 +164,5 @@ def _after(text: str, line: int, column: int) -> tuple[int, int]:
 def _character_detail(character: str) -> str:
     if character == "\x00":
         return "the file is binary from here on (it has a NUL byte): users are read from text"
-    return (
-        f"the file has the character U+{ord(character):04X}, which YAML does not allow: remove it"
-    )
+    code = f"U+{ord(character):04X}"
+    return f"the file has the character {code}, which YAML does not allow: remove it"

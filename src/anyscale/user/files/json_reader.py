@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any
 
 from anyscale.errors import Problem
 from anyscale.user.files.entry_collector import (
@@ -12,12 +12,11 @@ from anyscale.user.files.entry_collector import (
     EntryCollector,
     Place,
     PlacedFault,
-    Value,
     unknown_key,
 )
 from anyscale.user.files.input_stream import Fatal, InputStream
-from anyscale.user.files.json_scanner import JsonText, Number
-from anyscale.user.validation import FIELDS, CheckedUser, check, shown
+from anyscale.user.files.json_scanner import JsonText
+from anyscale.user.validation import FIELDS, CheckedUser, shown
 
 __all__ = ["read_json", "read_jsonl"]
 
@@ -50,12 +49,8 @@ def read_json(source: InputStream, entries: EntryCollector) -> Iterator[CheckedU
     if text.peek() != "{":
         raise text.fatal("top", f"the file must hold a map with a list: {_EXAMPLE}")
     start = text.place(text.at)
-    text.at += 1
     has_users = False
-    more = text.peek_far() != "}"
-    text.at += not more
-    while more:
-        text.fill()
+    for _ in _members(text, "}"):
         key, offset = text.take_key()
         if key == _TOP and not has_users:
             has_users = True
@@ -63,12 +58,22 @@ def read_json(source: InputStream, entries: EntryCollector) -> Iterator[CheckedU
         else:
             entries.problem(text.place(offset), *_wrong_key(key))
             text.take_value()
-        text.peek_far()
-        more = text.more("}")
     if not has_users and not entries.problems:
         raise source.fatal("empty", f"the file has no users: it needs {_EXAMPLE}", *start)
     if text.peek_far():
         raise text.fatal("documents", "something follows the end of the users: remove it")
+
+
+def _members(text: JsonText, end: str) -> Iterator[None]:
+    """Take what is between the members of a map or list, each of which the caller takes."""
+    text.at += 1
+    more = text.peek_far() != end
+    text.at += not more
+    while more:
+        text.fill()
+        yield
+        text.peek_far()
+        more = text.more(end)
 
 
 def _wrong_key(key: str) -> tuple[str, str]:
@@ -83,16 +88,9 @@ def _list(text: JsonText, entries: EntryCollector) -> Iterator[CheckedUser]:
         entries.problem(text.place(text.at), "type", detail)
         text.take_value()
         return
-    text.at += 1
-    more = text.peek_far() != "]"
-    text.at += not more
-    while more:
-        text.fill()
-        entry = _entry(text)
-        if user := entry.finish(text, entries):
+    for _ in _members(text, "]"):
+        if user := _entry(text).finish(text, entries):
             yield user
-        text.peek_far()
-        more = text.more("]")
 
 
 def read_jsonl(source: InputStream, entries: EntryCollector) -> Iterator[CheckedUser]:
@@ -135,13 +133,12 @@ class _Entry:
 
     def __init__(self, offset: int) -> None:
         self.offset = offset
-        self.values: dict[str, Value] = {}
+        self.values: dict[str, Any] = {}
         self.offsets: dict[str, int] = {}
         #: offset, field, code, detail
         self.faults: list[tuple[int, str | None, str, str]] = []
 
     def take(self, key: str, key_offset: int, value: Any, offset: int) -> None:
-        """Take one field."""
         if key not in _FIELD_SET:
             self.faults.append((key_offset, None, "unknown_key", unknown_key(key)))
         elif key in self.offsets:
@@ -159,19 +156,9 @@ class _Entry:
             entries.refuse(text.place(self.offset), "type", NOT_A_MAP)
             return None
         get = self.values.get
-        name, email, offset = get("name"), get("email"), self.offsets.get("email")
-        if not self.faults and offset and isinstance(name, str) and isinstance(email, str):
-            values = cast(
-                "tuple[str | None, bool, str | None, str | None]",
-                (
-                    get("password"),
-                    get("is_sso_user") is True,
-                    get("lastname"),
-                    get("title"),
-                ),
-            )
-            if user := check(name, email, *values, entries.policy):
-                return entries.accept(user, values[0], *text.place(offset))
+        is_complete = not self.faults and None not in (get("name"), get("email"))
+        if is_complete and (user := entries.check(self.values)):
+            return entries.accept(user, get("password"), *text.place(self.offsets["email"]))
         offsets = {*self.offsets.values(), self.offset, *(fault[0] for fault in self.faults)}
         places = {offset: text.place(offset) for offset in sorted(offsets)}
         faults = [
@@ -214,5 +201,5 @@ def _type_fault(field: str, value: Any) -> str | None:
         return None if isinstance(value, bool) else "must be true or false, without quotes"
     if value is None or isinstance(value, str):
         return None
-    kinds = {Number: "a number", bool: "true or false", list: "a list", dict: "a map"}
+    kinds = {int: "a number", bool: "true or false", list: "a list", dict: "a map"}
     return f"must be a text in double quotes, not {kinds[type(value)]}"

@@ -8,25 +8,13 @@ from typing import Any
 from anyscale.user.files.entry_collector import Place
 from anyscale.user.files.input_stream import MAX_ENTRY, Fatal, InputStream
 
-__all__ = ["JsonText", "Number"]
+__all__ = ["JsonText"]
 
 _blank = re.compile(r"[ \t\n\r]*").match
 
 
-class Number:
-    """A number, which no field has. It is not computed: a million digits would take minutes."""
-
-
-_NUMBER = Number()
-
-
-def _number(_text: str) -> Number:
-    return _NUMBER
-
-
-_decode_value = JSONDecoder(
-    parse_int=_number, parse_float=_number, parse_constant=_number
-).raw_decode
+# No field has a number. Its length stands for it: to compute a million digits would take minutes.
+_decode_value = JSONDecoder(parse_int=len, parse_float=len, parse_constant=len).raw_decode
 
 
 class JsonText:
@@ -62,7 +50,8 @@ class JsonText:
 
     def peek(self) -> str:
         """Skip blanks; return the next character without taking it, or an empty text."""
-        self.at = self._after_blanks(self.at)
+        if match := _blank(self.text, self.at):
+            self.at = match.end()
         return self.text[self.at : self.at + 1]
 
     def peek_far(self) -> str:
@@ -114,7 +103,6 @@ class JsonText:
         return len(self.text) if end < 0 else end
 
     def skip_line(self) -> None:
-        """Continue after the end of this line."""
         while (end := self.text.find("\n", self.at)) < 0:
             self.at = len(self.text)
             if self._ended:
@@ -136,19 +124,15 @@ class JsonText:
         return Place(self._line, offset + self._cut + 1)
 
     def fatal(self, code: str, detail: str) -> Fatal:
-        """Return the error that ends the reading at this place."""
         return self.source.fatal(code, detail, *self.place(self.at))
 
     def syntax(self, detail: str) -> Fatal:
         """Return the error of a text that is not JSON, or of an entry that is too long."""
         if self.at >= len(self.text) and not self._ended:
-            self.at = self._after_blanks(self._begin)
+            self.at = self._begin
+            self.peek()
             return self.fatal("too_long", f"what begins here takes more than {MAX_ENTRY >> 20} MiB")
         return self.fatal("syntax", f"not valid JSON: {detail}")
-
-    def _after_blanks(self, offset: int) -> int:
-        match = _blank(self.text, offset)
-        return match.end() if match else offset
 
     def _string(self) -> str:
         try:
@@ -158,12 +142,9 @@ class JsonText:
         return str(value)
 
     def _broken(self, error: JSONDecodeError) -> Fatal:
-        if "Unterminated" in error.msg and not self._ended:
-            self.at = len(self.text)
-        else:
-            self.at = error.pos
-        reason = _SYNTAX.get(error.msg, error.msg[:1].lower() + error.msg[1:])
-        return self.syntax(reason)
+        is_cut = "Unterminated" in error.msg and not self._ended
+        self.at = len(self.text) if is_cut else error.pos
+        return self.syntax(_SYNTAX.get(error.msg, error.msg[:1].lower() + error.msg[1:]))
 
 
 _SYNTAX = {

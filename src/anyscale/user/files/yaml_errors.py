@@ -61,6 +61,5 @@ def explain(error: MarkedYAMLError) -> tuple[str, Mark | None]:
     if message := _UNCLOSED.get(problem):
         return message, error.context_mark or mark
     # PyYAML's own parser, which is used without libyaml, quotes the file.
-    return _WORDS.get(
-        problem, "it cannot be read from here on" if "'" in problem else problem
-    ), mark
+    other = "it cannot be read from here on" if "'" in problem else problem
+    return _WORDS.get(problem, other), mark

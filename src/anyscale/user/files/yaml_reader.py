@@ -4,7 +4,7 @@ A YAML loader would convert scalars: `name: No` to False, `password: 012345678` 
 `title: 12:30:45` to 45045. Here the fields determine the types.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from yaml.error import MarkedYAMLError
@@ -21,28 +21,18 @@ from yaml.events import (
 )
 
 from anyscale.user.files.entry_collector import (
+    BOOLEANS,
     MAX_FAULTS,
     NOT_A_MAP,
     TOO_MANY,
     EntryCollector,
     Place,
     PlacedFault,
-    Value,
     unknown_key,
 )
 from anyscale.user.files.input_stream import InputStream
 from anyscale.user.files.yaml_errors import explain
-from anyscale.user.files.yaml_scalars import (
-    BOOLEANS,
-    NULLS,
-    NextEvent,
-    is_special,
-    place_of,
-    skip,
-    special,
-    type_fault,
-    value_of,
-)
+from anyscale.user.files.yaml_scalars import NULLS, place_of, special, type_fault, value_of
 from anyscale.user.validation import FIELDS, CheckedUser, check, shown
 
 try:
@@ -56,6 +46,16 @@ _TOP = "create_users"
 
 _FIELDS = frozenset(FIELDS)
 
+#: A valid users file has three levels.
+_MAX_DEPTH = 16
+
+_EMPTY = f"the file has no users: it needs the key '{_TOP}' with a list of them"
+_WRONG_TOP = f"the file must begin with the key '{_TOP}:', and the list of users under it"
+_SECOND = "a second document starts here: a users file holds one, so remove the line '---'"
+_MERGE = "merge keys (<<) are not used in users files: write the fields of each user out"
+_NOT_A_LIST = f"'{_TOP}' must hold a list, each user beginning with '- ' ([] is an empty one)"
+_NOT_A_MAP = f"{NOT_A_MAP}, with a blank after each ':'"
+
 
 def read_yaml(source: InputStream, entries: EntryCollector) -> Iterator[CheckedUser]:
     """Read the users of a YAML file, in order; problems go to `entries`.
@@ -65,193 +65,196 @@ def read_yaml(source: InputStream, entries: EntryCollector) -> Iterator[CheckedU
     """
     parser = Parser(source)
     try:
-        yield from _document(parser.get_event, source, entries)
+        yield from _YamlReader(parser.get_event, source, entries).document()
     except MarkedYAMLError as error:
         what, mark = explain(error)
         place = Place(mark.line + 1, mark.column + 1) if mark else Place(1, 1)
         raise source.fatal("syntax", f"not valid YAML: {what}", *place) from None
     finally:
-        if hasattr(parser, "dispose"):
-            parser.dispose()
+        parser.dispose()
 
 
-def _document(
-    next_event: NextEvent, source: InputStream, entries: EntryCollector
-) -> Iterator[CheckedUser]:
-    next_event()  # the start of the stream
-    start = next_event()
-    if not isinstance(start, DocumentStartEvent):
-        raise source.fatal("empty", _EMPTY, 1, 1)
-    top = next_event()
-    if isinstance(top, ScalarEvent) and not top.value and top.implicit[0]:
-        raise source.fatal("empty", _EMPTY, *place_of(top))
-    if not isinstance(top, MappingStartEvent):
-        raise source.fatal("top", _WRONG_TOP, *place_of(top))
-    yield from _top(top, next_event, source, entries)
-    next_event()  # the end of the document
-    end = next_event()
-    if not isinstance(end, StreamEndEvent):
-        detail = "a second document starts here: a users file holds one, so remove the line '---'"
-        raise source.fatal("documents", detail, *place_of(end))
+class _YamlReader:
+    def __init__(
+        self, next_event: Callable[[], Any], source: InputStream, entries: EntryCollector
+    ) -> None:
+        self._next_event = next_event
+        self._source = source
+        self._entries = entries
 
+    def document(self) -> Iterator[CheckedUser]:
+        self._next_event()  # the start of the stream
+        if not isinstance(self._next_event(), DocumentStartEvent):
+            raise self._source.fatal("empty", _EMPTY, 1, 1)
+        top = self._next_event()
+        if isinstance(top, ScalarEvent) and not top.value and top.implicit[0]:
+            raise self._source.fatal("empty", _EMPTY, *place_of(top))
+        if not isinstance(top, MappingStartEvent):
+            raise self._source.fatal("top", _WRONG_TOP, *place_of(top))
+        yield from self._top(top)
+        self._next_event()  # the end of the document
+        end = self._next_event()
+        if not isinstance(end, StreamEndEvent):
+            raise self._source.fatal("documents", _SECOND, *place_of(end))
 
-_EMPTY = f"the file has no users: it needs the key '{_TOP}' with a list of them"
-_WRONG_TOP = f"the file must begin with the key '{_TOP}:', and the list of users under it"
+    def _top(self, top: MappingStartEvent) -> Iterator[CheckedUser]:
+        has_users = False
+        self._check_plain_collection(top)
+        while isinstance(key := self._next_event(), ScalarEvent):
+            if key.value == _TOP and not has_users and not special(key):
+                has_users = True
+                yield from self._list(self._next_event())
+            else:
+                self._entries.problem(place_of(key), *_wrong_key(key))
+                self._skip(self._next_event())
+        if not isinstance(key, CollectionEndEvent):
+            raise self._source.fatal("top", _WRONG_TOP, *place_of(key))
+        if not has_users and not self._entries.problems:
+            raise self._source.fatal("empty", _EMPTY, *place_of(top))
 
+    def _list(self, value: Event) -> Iterator[CheckedUser]:
+        if not isinstance(value, SequenceStartEvent):
+            self._entries.problem(place_of(value), "type", _NOT_A_LIST)
+            self._skip(value)
+            return
+        self._check_plain_collection(value)
+        while not isinstance(start := self._next_event(), CollectionEndEvent):
+            if isinstance(start, MappingStartEvent) and not start.anchor and not start.tag:
+                if user := self._user(start):
+                    yield user
+            else:
+                self._skip(start)
+                self._entries.refuse(place_of(start), "type", special(start) or _NOT_A_MAP)
 
-def _top(
-    top: MappingStartEvent, next_event: NextEvent, source: InputStream, entries: EntryCollector
-) -> Iterator[CheckedUser]:
-    has_users = False
-    _check_plain_collection(top, source)
-    while isinstance(key := next_event(), ScalarEvent):
-        place = place_of(key)
-        if is_special(key):
-            entries.problem(place, "type", special(key))
-            skip(next_event(), next_event, source)
-        elif key.value != _TOP:
-            detail = f"unknown key {shown(key.value)}: the file holds one key, '{_TOP}'"
-            entries.problem(place, "unknown_key", detail)
-            skip(next_event(), next_event, source)
-        elif has_users:
-            entries.problem(place, "duplicate_key", f"the key '{_TOP}' is there a second time")
-            skip(next_event(), next_event, source)
-        else:
-            has_users = True
-            yield from _list(next_event(), next_event, source, entries)
-    if not isinstance(key, CollectionEndEvent):
-        raise source.fatal("top", _WRONG_TOP, *place_of(key))
-    if not has_users and not entries.problems:
-        raise source.fatal("empty", _EMPTY, *place_of(top))
+    def _user(self, start: MappingStartEvent) -> CheckedUser | None:
+        next_event = self._next_event
+        events: dict[str, Any] = {}
+        faults: list[PlacedFault] = []
+        # The hot loop: two events per field, about half a million per second.
+        while (key := next_event()).__class__ is not MappingEndEvent:
+            if key.__class__ is not ScalarEvent:
+                self._add(faults, self._key_fault(key))
+                continue
+            value = next_event()
+            name = key.value
+            if (
+                value.__class__ is ScalarEvent
+                and name in _FIELDS
+                and name not in events
+                and value.anchor is value.tag is key.anchor is key.tag is None
+            ):
+                events[name] = value
+            else:
+                fault = self._pair_fault(key, value, events)
+                hidden = start.flow_style and key.implicit[0]
+                self._add(faults, _hidden(fault) if hidden else fault)
+        if not faults and (user := self._plain_user(events)):
+            return user
+        return self._typed_user(start, events, faults)
 
+    def _add(self, faults: list[PlacedFault], fault: PlacedFault) -> None:
+        faults.append(fault)
+        if len(faults) > MAX_FAULTS:
+            raise self._source.fatal("too_long", TOO_MANY, *fault.place)
 
-def _list(
-    value: Event, next_event: NextEvent, source: InputStream, entries: EntryCollector
-) -> Iterator[CheckedUser]:
-    if not isinstance(value, SequenceStartEvent):
-        detail = f"'{_TOP}' must hold a list, each user beginning with '- ' ([] is an empty one)"
-        entries.problem(place_of(value), "type", detail)
-        skip(value, next_event, source)
-        return
-    _check_plain_collection(value, source)
-    while not isinstance(start := next_event(), CollectionEndEvent):
-        if isinstance(start, MappingStartEvent) and not start.anchor and not start.tag:
-            user = _user(start, next_event, source, entries)
-        else:
-            user = None
-            _refuse_entry(start, next_event, source, entries)
-        if user is not None:
-            yield user
-
-
-def _user(
-    start: MappingStartEvent, next_event: NextEvent, source: InputStream, entries: EntryCollector
-) -> CheckedUser | None:
-    events: dict[str, Any] = {}
-    faults: list[PlacedFault] = []
-    # The hot loop: two events per field, about half a million per second.
-    while (key := next_event()).__class__ is not MappingEndEvent:
-        if key.__class__ is not ScalarEvent:
-            _add(faults, [_key_fault(key, next_event, source)], source)
-            continue
-        value = next_event()
-        name = key.value
+    def _plain_user(self, events: dict[str, Any]) -> CheckedUser | None:
+        """Return the user of an entry without anything unusual; else see `_typed_user`."""
+        get = events.get
+        if (name := get("name")) is None or (email := get("email")) is None:
+            return None
+        if name.value in NULLS or email.value in NULLS:
+            return None
+        sso = get("is_sso_user")
+        is_sso_user = False if sso is None else BOOLEANS.get(sso.value.lower())
+        if is_sso_user is None or (sso is not None and not sso.implicit[0]):
+            return None
+        password = get("password")
+        lastname = get("lastname")
+        title = get("title")
         if (
-            value.__class__ is ScalarEvent
-            and name in _FIELDS
-            and name not in events
-            and value.anchor is value.tag is key.anchor is key.tag is None
+            (password is not None and password.implicit[0] and password.value in NULLS)
+            or (lastname is not None and lastname.implicit[0] and lastname.value in NULLS)
+            or (title is not None and title.implicit[0] and title.value in NULLS)
         ):
-            events[name] = value
-        else:
-            wrong = _pair_faults(key, value, events, next_event, source)
-            hidden = start.flow_style and key.implicit[0]
-            _add(faults, [*map(_hidden, wrong)] if hidden else wrong, source)
-    if not faults and (user := _plain_user(events, entries)):
-        return user
-    return _typed_user(start, events, faults, entries)
+            return None
+        password_text = None if password is None else password.value
+        user = check(
+            name.value,
+            email.value,
+            password_text,
+            is_sso_user,
+            None if lastname is None else lastname.value,
+            None if title is None else title.value,
+            self._entries.policy,
+        )
+        if user is None:
+            return None
+        mark = email.start_mark
+        return self._entries.accept(user, password_text, mark.line + 1, mark.column + 1)
+
+    def _typed_user(
+        self, start: Event, events: dict[str, Any], faults: list[PlacedFault]
+    ) -> CheckedUser | None:
+        values: dict[str, Any] = {}
+        places = {field: place_of(event) for field, event in events.items()}
+        for field, event in events.items():
+            if wrong := type_fault(field, event):
+                faults.append(PlacedFault(places[field], field, "type", wrong))
+            else:
+                values[field] = value_of(field, event)
+        return self._entries.finish(place_of(start), values, places, faults)
+
+    def _pair_fault(self, key: ScalarEvent, value: Event, events: dict[str, Any]) -> PlacedFault:
+        """Return what is wrong with a key or its value; skip the value."""
+        what = self._skip(value)
+        place = place_of(key)
+        if of_key := special(key):
+            return PlacedFault(place, None, "type", of_key)
+        if key.value == "<<":
+            return PlacedFault(place, None, "unknown_key", _MERGE)
+        if key.value not in _FIELDS:
+            return PlacedFault(place, None, "unknown_key", unknown_key(key.value))
+        if key.value in events:
+            line = events[key.value].start_mark.line + 1
+            detail = f"is there a second time: the first is on line {line}"
+            return PlacedFault(place, key.value, "duplicate_key", detail)
+        return PlacedFault(place_of(value), key.value, "type", what)
+
+    def _key_fault(self, key: Event) -> PlacedFault:
+        """Return the fault of a key that is not a text; skip it and its value."""
+        self._skip(key)
+        self._skip(self._next_event())
+        return PlacedFault(place_of(key), None, "type", f"a key must be one of {', '.join(FIELDS)}")
+
+    def _skip(self, event: Event) -> str:
+        """Skip a value; return what is wrong with it."""
+        if not isinstance(event, CollectionStartEvent):
+            return special(event) or "is not a text"
+        first, depth = event, 1
+        while depth:
+            event = self._next_event()
+            if isinstance(event, CollectionStartEvent):
+                depth += 1
+            elif isinstance(event, CollectionEndEvent):
+                depth -= 1
+            if depth > _MAX_DEPTH:
+                detail = "nested too deeply for a users file"
+                raise self._source.fatal("depth", detail, *place_of(event))
+        kind = "a list" if isinstance(first, SequenceStartEvent) else "a map"
+        wrong = f"must be one value, not {kind}; put a text that begins with [ or {{ in quotes"
+        return special(first) or wrong
+
+    def _check_plain_collection(self, event: CollectionStartEvent) -> None:
+        if what := special(event):
+            raise self._source.fatal("type", what, *place_of(event))
 
 
-def _add(faults: list[PlacedFault], more: list[PlacedFault], source: InputStream) -> None:
-    faults += more
-    if len(faults) > MAX_FAULTS:
-        raise source.fatal("too_long", TOO_MANY, *faults[-1].place)
-
-
-def _plain_user(events: dict[str, Any], entries: EntryCollector) -> CheckedUser | None:
-    """Return the user of an entry without anything unusual; `_typed_user` handles all others."""
-    get = events.get
-    if (name := get("name")) is None or (email := get("email")) is None:
-        return None
-    if name.value in NULLS or email.value in NULLS:
-        return None
-    sso = get("is_sso_user")
-    is_sso_user = False if sso is None else BOOLEANS.get(sso.value) if sso.implicit[0] else None
-    if is_sso_user is None:
-        return None
-    password = get("password")
-    lastname = get("lastname")
-    title = get("title")
-    if (
-        (password is not None and password.implicit[0] and password.value in NULLS)
-        or (lastname is not None and lastname.implicit[0] and lastname.value in NULLS)
-        or (title is not None and title.implicit[0] and title.value in NULLS)
-    ):
-        return None
-    user = check(
-        name.value,
-        email.value,
-        None if password is None else password.value,
-        is_sso_user,
-        None if lastname is None else lastname.value,
-        None if title is None else title.value,
-        entries.policy,
-    )
-    if user is None:
-        return None
-    mark = email.start_mark
-    password_text = None if password is None else password.value
-    return entries.accept(user, password_text, mark.line + 1, mark.column + 1)
-
-
-def _typed_user(
-    start: Event, events: dict[str, Any], faults: list[PlacedFault], entries: EntryCollector
-) -> CheckedUser | None:
-    values: dict[str, Value] = {}
-    places: dict[str, Place] = {}
-    for field, event in events.items():
-        places[field] = place_of(event)
-        if wrong := type_fault(field, event):
-            faults.append(PlacedFault(places[field], field, "type", wrong))
-        else:
-            values[field] = value_of(field, event)
-    return entries.finish(place_of(start), values, places, faults)
-
-
-_MERGE = "merge keys (<<) are not used in users files: write the fields of each user out"
-
-
-def _pair_faults(
-    key: ScalarEvent,
-    value: Event,
-    events: dict[str, Any],
-    next_event: NextEvent,
-    source: InputStream,
-) -> list[PlacedFault]:
-    """Return what is wrong with a key or its value; skip the value."""
-    what = skip(value, next_event, source)
-    place = place_of(key)
-    if key.anchor or key.tag:
-        return [PlacedFault(place, None, "type", special(key))]
-    if key.value == "<<":
-        return [PlacedFault(place, None, "unknown_key", _MERGE)]
-    if key.value not in _FIELDS:
-        return [PlacedFault(place, None, "unknown_key", unknown_key(key.value))]
-    if key.value in events:
-        line = events[key.value].start_mark.line + 1
-        detail = f"is there a second time: the first is on line {line}"
-        return [PlacedFault(place, key.value, "duplicate_key", detail)]
-    return [PlacedFault(place_of(value), key.value, "type", what)]
+def _wrong_key(key: ScalarEvent) -> tuple[str, str]:
+    if what := special(key):
+        return "type", what
+    if key.value != _TOP:
+        return "unknown_key", f"unknown key {shown(key.value)}: the file holds one key, '{_TOP}'"
+    return "duplicate_key", f"the key '{_TOP}' is there a second time"
 
 
 def _hidden(fault: PlacedFault) -> PlacedFault:
@@ -259,28 +262,5 @@ def _hidden(fault: PlacedFault) -> PlacedFault:
     if not fault.detail.startswith("unknown key") or "did you mean" in fault.detail:
         return fault
     keys = ", ".join(FIELDS)
-    return fault._replace(
-        detail=f"unknown key: the keys are {keys}; put a text that holds ', ' in quotes"
-    )
-
-
-def _key_fault(key: Event, next_event: NextEvent, source: InputStream) -> PlacedFault:
-    """Return the fault of a key that is not a text; skip it and its value."""
-    skip(key, next_event, source)
-    skip(next_event(), next_event, source)
-    return PlacedFault(place_of(key), None, "type", f"a key must be one of {', '.join(FIELDS)}")
-
-
-_NOT_A_MAP = f"{NOT_A_MAP}, with a blank after each ':'"
-
-
-def _refuse_entry(
-    start: Event, next_event: NextEvent, source: InputStream, entries: EntryCollector
-) -> None:
-    what = skip(start, next_event, source)
-    entries.refuse(place_of(start), "type", what if is_special(start) else _NOT_A_MAP)
-
-
-def _check_plain_collection(event: CollectionStartEvent, source: InputStream) -> None:
-    if is_special(event):
-        raise source.fatal("type", special(event), *place_of(event))
+    detail = f"unknown key: the keys are {keys}; put a text that holds ', ' in quotes"
+    return fault._replace(detail=detail)
