@@ -4,7 +4,7 @@ This module imports nothing else of the package, so that importing the models is
 """
 
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 from msgspec import Struct, structs
 
@@ -22,122 +22,77 @@ __all__ = [
 
 
 class _Record(Struct, frozen=True, gc=False):
-    """An immutable record that checks the types of its fields and shows no password."""
+    """An immutable record that checks the types of its fields and shows no secret."""
 
-    #: field -> the types it may have
+    #: field -> the types of its annotation
     TYPES: ClassVar[dict[str, tuple[type, ...]]] = {}
 
-    def __post_init__(self) -> None:
-        """Check the types.
+    def __init_subclass__(cls) -> None:
+        own = {field: get_args(kind) or (kind,) for field, kind in cls.__annotations__.items()}
+        cls.TYPES = cls.TYPES | own
 
-        Raises:
-            TypeError: it names the field, and not the value, which may be a password.
-        """
+    def __post_init__(self) -> None:
+        """Raise a `TypeError` that names the field, and not the value, which may be a password."""
         for field, types in self.TYPES.items():
-            if not isinstance(getattr(self, field), types):
-                raise TypeError(_wrong_type(field, types, getattr(self, field)))
+            if not isinstance(value := getattr(self, field), types):
+                names = ("None" if kind is type(None) else kind.__name__ for kind in types)
+                raise TypeError(f"{field} must be {' or '.join(names)}, not {type(value).__name__}")
 
     def to_dict(self) -> dict[str, Any]:
         """Return a dictionary representation of the model."""
         return structs.asdict(self)
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
-        """Return the fields as `repr` and rich show them: without the password."""
-        fields = {field: getattr(self, field) for field in self.__struct_fields__}
-        return list((fields | {"password": "***"} if fields.get("password") else fields).items())
+        """Return the fields as `repr` and rich show them."""
+        values = structs.asdict(self).items()
+        return [(field, "***" if value and field in _SECRETS else value) for field, value in values]
 
     def __repr__(self) -> str:
         fields = ", ".join(f"{field}={value!r}" for field, value in self.__rich_repr__())
         return f"{type(self).__name__}({fields})"
 
 
-def _wrong_type(field: str, types: tuple[type, ...], value: object) -> str:
-    wanted = " or ".join("None" if kind is type(None) else kind.__name__ for kind in types)
-    return f"{field} must be {wanted}, not {type(value).__name__}"
-
-
-_TEXT = (str,)
-_OPTIONAL_TEXT = (str, type(None))
-_OPTIONAL_TIME = (datetime, type(None))
-_FLAG = (bool,)
+_SECRETS = ("password", "url")
 
 
 class AdminCreateUser(_Record, frozen=True, gc=False):
     """User to be created by an admin."""
 
-    TYPES = {
-        "name": _TEXT,
-        "email": _TEXT,
-        "password": _OPTIONAL_TEXT,
-        "is_sso_user": _FLAG,
-        "lastname": _OPTIONAL_TEXT,
-        "title": _OPTIONAL_TEXT,
-    }
-
     #: First name of the user to be created.
     name: str
-    #: Email of the user to be created.
     email: str
     #: Password for the account; empty or None for an account without one. `repr` hides it.
     password: str | None = None
     #: Whether the user is an SSO user. SSO users can log in using SSO.
     is_sso_user: bool = False
-    #: Optional last name of the user to be created.
     lastname: str | None = None
-    #: Optional title of the user to be created.
     title: str | None = None
 
 
 class AdminCreatedUser(_Record, frozen=True, gc=False):
     """User account created by an admin that has organization collaborator permissions."""
 
-    TYPES = {
-        "user_id": _TEXT,
-        "name": _TEXT,
-        "email": _TEXT,
-        "created_at": (datetime,),
-        "is_sso_user": _FLAG,
-        "lastname": _OPTIONAL_TEXT,
-        "title": _OPTIONAL_TEXT,
-    }
-
-    #: ID of the user that has been created.
     user_id: str
-    #: First name of the user that has been created.
     name: str
-    #: Email of the user that has been created, as it was entered.
+    #: As it was entered.
     email: str
-    #: When the user was created, in UTC.
+    #: In UTC.
     created_at: datetime
-    #: Whether the user is an SSO user. SSO users can log in using SSO.
     is_sso_user: bool
-    #: Optional last name of the user that has been created.
     lastname: str | None
-    #: Optional title of the user that has been created.
     title: str | None
 
 
 class User(_Record, frozen=True, gc=False):
     """A user account, as `list` and `get` show it."""
 
-    TYPES = {
-        "email": _TEXT,
-        "name": _TEXT,
-        "created_at": (datetime,),
-        "permission_level": _TEXT,
-        "user_id": _TEXT,
-        "suspended_at": _OPTIONAL_TIME,
-    }
-
-    #: Email of the user, as it was entered.
+    #: As it was entered.
     email: str
-    #: First name of the user.
     name: str
-    #: When the user was created, in UTC.
+    #: In UTC.
     created_at: datetime
     #: `collaborator` or `owner`.
     permission_level: str
-    #: ID of the user.
     user_id: str
     #: When the account was suspended, in UTC; None if it is not.
     suspended_at: datetime | None = None
@@ -146,25 +101,13 @@ class User(_Record, frozen=True, gc=False):
 class PasswordLink(_Record, frozen=True, gc=False):
     """A one-time link that is enough to set the password of an account."""
 
-    TYPES = {
-        "user_id": _TEXT,
-        "email": _TEXT,
-        "url": _TEXT,
-        "expires_at": (datetime,),
-    }
-
-    #: ID of the user.
     user_id: str
-    #: Email of the user, as it was entered.
+    #: As it was entered.
     email: str
-    #: The link itself. `repr` hides it.
+    #: `repr` hides it.
     url: str
-    #: When the link expires, in UTC.
+    #: In UTC.
     expires_at: datetime
-
-    def __rich_repr__(self) -> list[tuple[str, Any]]:
-        """Return the fields as `repr` and rich show them: without the link."""
-        return list((self.to_dict() | {"url": "***"}).items())
 
 
 class Batch(Struct, frozen=True, kw_only=True):
@@ -194,7 +137,6 @@ class Batch(Struct, frozen=True, kw_only=True):
     without_way_in: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the batch as plain values."""
         return structs.asdict(self)
 
 
@@ -243,7 +185,6 @@ class Created(Struct, frozen=True):
 
     batch: Batch
     users: list[AdminCreatedUser]
-    #: the entries that were skipped
     skipped: list[Conflict]
     #: Whether an earlier call with the same key has created the batch.
     replayed: bool
