@@ -20,17 +20,13 @@ from anyscale.errors import (
     Unavailable,
 )
 from anyscale.transport.base import Transport
-from anyscale.user.conflict_problems import problems_of
 from anyscale.user.email_conflicts import EmailConflicts, IsAbandoned
-from anyscale.user.models import AdminCreatedUser, Batch, Conflict
-from anyscale.user.reservations import Reservations
-from anyscale.user.single_request import send_single_request
+from anyscale.user.models import AdminCreatedUser, Batch, Conflict, Created
+from anyscale.user.reservations import Progress, Reservations
 from anyscale.user.user_sources import Chunk, Reading, UserSource, chunks, password_chunks
+from anyscale.user.validation import conflict_problems
 
-__all__ = ["BatchRun", "Outcome", "Progress"]
-
-#: Receives the phase, how much of it is done, and how much it is in all.
-Progress = Callable[[str, int, int], None]
+__all__ = ["BatchRun", "Outcome"]
 
 _USERS_PER_RESPONSE = 10_000
 
@@ -40,7 +36,6 @@ class Outcome(Struct, frozen=True, kw_only=True):
 
     #: None after a dry run, and for an input without users.
     batch: Batch | None = None
-    #: Whether nothing was written.
     dry_run: bool = False
     created: int
     skipped: int
@@ -72,15 +67,12 @@ class BatchRun:
     """One run of the main job.
 
     Args:
-        transport: to the control plane.
-        source: of the users.
         get_key: is called before the first write, and returns the idempotency key.
         if_exists: `fail` or `skip`.
         resumable: whether the caller keeps the key, and can resume an open batch.
         on_opened: receives the id of a batch that was opened, before anything is reserved in it.
         is_abandoned: tells which open batches may be dropped.
         log: receives messages for the user.
-        on_progress: receives how far the run is.
     """
 
     def __init__(
@@ -109,16 +101,12 @@ class BatchRun:
         self._policy = transport.policy()
 
     def dry_run(self) -> Outcome:
-        """Check and look up as `run` would; hash nothing and write nothing.
-
-        Raises:
-            BatchRefused: as the run would.
-        """
+        """Check, look up and refuse as `run` would; hash nothing and write nothing."""
         conflicts = self._conflicts()
         reading = self._source.reading(self._policy)
         count, taken = self._reservations(conflicts).look_up_all(reading)
         if blocking := conflicts.blocking(taken):
-            raise BatchRefused(reading.locate(problems_of(blocking)))
+            raise BatchRefused(reading.locate(conflict_problems(blocking)))
         skipped = [conflict for conflict in taken if conflicts.skips(conflict)]
         return Outcome(
             dry_run=True,
@@ -137,11 +125,13 @@ class BatchRun:
         """
         reading = self._source.reading(self._policy)
         head = next(chunks(reading, self._policy.small_users + 1), Chunk([], []))
-        if len(head.users) <= self._policy.small_users and reading.problems:  # read to the end
+        if len(head.users) > self._policy.small_users:
+            return self._create_large()
+        if reading.problems:  # all of them: it was read to the end
             raise BatchRefused(reading.problems)
-        if self._is_small(head):
-            return self._create_small(reading, head)
-        return self._create_large()
+        if len(head.passwords) > self._policy.small_passwords:
+            return self._create_large()
+        return self._create_small(reading, head)
 
     def _conflicts(self) -> EmailConflicts:
         return EmailConflicts(
@@ -149,24 +139,15 @@ class BatchRun:
         )
 
     def _reservations(self, conflicts: EmailConflicts) -> Reservations:
-        def on_progress() -> None:
-            self._on_progress("Reading", *self._source.progress())
-
-        return Reservations(self._source, self._policy, self._transport, conflicts, on_progress)
-
-    def _is_small(self, head: Chunk) -> bool:
-        return (
-            len(head.users) <= self._policy.small_users
-            and len(head.passwords) <= self._policy.small_passwords
+        return Reservations(
+            self._source, self._policy, self._transport, conflicts, self._on_progress
         )
 
     def _create_small(self, reading: Reading, chunk: Chunk) -> Outcome:
         if not chunk.users:
             return Outcome(created=0, skipped=0, skipped_entries=list)
         try:
-            created = send_single_request(
-                self._transport, self._get_key(), chunk, self._if_exists, self._conflicts()
-            )
+            created = self._send_single_request(chunk)
         except BatchRefused as error:
             raise BatchRefused(reading.locate(error.problems)) from None
         except Unavailable as error:
@@ -181,6 +162,20 @@ class BatchRun:
             users=created.users,
             skipped_entries=lambda: created.skipped,
         )
+
+    def _send_single_request(self, chunk: Chunk) -> Created:
+        """Create a batch that reserves nothing beforehand, so other batches never wait for it."""
+        key, conflicts = self._get_key(), self._conflicts()
+        while True:
+            try:
+                return self._transport.create(key, chunk.users, self._if_exists, chunk.passwords)
+            except BatchRefused as error:
+                if not any(problem.code == "email_held" for problem in error.problems):
+                    raise
+            taken = conflicts.not_skipped(self._transport.look_up(chunk.users, 0))
+            if conflicts.are_final(taken) and (blocking := conflicts.blocking(taken)):
+                raise BatchRefused(conflict_problems(blocking))
+            conflicts.wait(taken)
 
     def _create_large(self) -> Outcome:
         batch = self._transport.open(self._get_key(), self._if_exists)

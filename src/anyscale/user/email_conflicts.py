@@ -23,15 +23,7 @@ _POLL_SECONDS = 0.2
 
 
 class EmailConflicts:
-    """The rules for taken emails, and what one run has done about them so far.
-
-    Args:
-        transport: to the control plane.
-        if_exists: `fail` or `skip`.
-        is_abandoned: tells which open batches may be dropped.
-        log: receives messages for the user.
-        patience: seconds to wait for emails that other open batches have reserved.
-    """
+    """The rules for taken emails, and what one run has done about them so far."""
 
     def __init__(
         self,
@@ -39,13 +31,13 @@ class EmailConflicts:
         if_exists: str,
         is_abandoned: IsAbandoned,
         log: Callable[[str], None],
-        patience: float,
+        wait_seconds: float,
     ) -> None:
         self._transport = transport
         self._if_exists = if_exists
         self._is_abandoned = is_abandoned
         self._log = log
-        self._deadline = time.monotonic() + patience
+        self._deadline = time.monotonic() + wait_seconds
         self._announced: set[str] = set()
 
     def skips(self, conflict: Conflict) -> bool:
@@ -53,7 +45,6 @@ class EmailConflicts:
         return self._if_exists == "skip" and conflict.kind == "exists"
 
     def not_skipped(self, conflicts: Iterable[Conflict]) -> list[Conflict]:
-        """Return the conflicts whose entries are not skipped."""
         return [conflict for conflict in conflicts if not self.skips(conflict)]
 
     def blocking(self, conflicts: Iterable[Conflict]) -> list[Conflict]:
@@ -70,11 +61,26 @@ class EmailConflicts:
         """Return whether waiting is no use: an account stays, or the time is over."""
         return any(c.kind != "held" for c in conflicts) or time.monotonic() > self._deadline
 
-    def drop_abandoned(self, conflicts: Iterable[Conflict]) -> set[str]:
-        """Drop the abandoned batches that have reserved emails; return the ids of the others."""
-        return {batch_id for batch_id in sorted(_holders(conflicts)) if not self._drop(batch_id)}
+    def wait(self, conflicts: Iterable[Conflict], own: Batch | None = None) -> None:
+        """Drop the abandoned batches that have reserved emails, and wait for the others.
 
-    def announce(self, conflicts: Iterable[Conflict], batch_ids: set[str]) -> None:
+        Of two batches that have reserved emails of each other, the later one releases its own and
+        waits for the end of the other, so one of them always gets through.
+        """
+        others = {batch_id for batch_id in sorted(_holders(conflicts)) if not self._drop(batch_id)}
+        if not others:
+            return
+        if own:
+            opened = own.opened_at, own.batch_id
+            if any((other.opened_at, other.batch_id) < opened for other in self._show(others)):
+                self._transport.release(own.batch_id)
+        self._announce(conflicts, others)
+        while time.monotonic() <= self._deadline:
+            if not any(other.state == "open" and other.users for other in self._show(others)):
+                return
+            time.sleep(_POLL_SECONDS)
+
+    def _announce(self, conflicts: Iterable[Conflict], batch_ids: set[str]) -> None:
         """Log which batches the run waits for, each of them once."""
         for conflict in conflicts:
             if conflict.holder in batch_ids - self._announced:
@@ -84,23 +90,8 @@ class EmailConflicts:
                     "which holds some of these emails..."
                 )
 
-    def give_way(self, batch: Batch, batch_ids: set[str]) -> None:
-        """Release the emails of a batch if one of the others was opened before it.
-
-        Of two batches that have reserved emails of each other, the later one releases its own and
-        waits for the end of the other, so one of them always gets through.
-        """
-        others = [self._transport.show(batch_id) for batch_id in batch_ids]
-        if any((o.opened_at, o.batch_id) < (batch.opened_at, batch.batch_id) for o in others):
-            self._transport.release(batch.batch_id)
-
-    def wait(self, batch_ids: set[str]) -> None:
-        """Wait until the batches have ended or released their emails, or the time is over."""
-        while time.monotonic() <= self._deadline:
-            others = [self._transport.show(batch_id) for batch_id in batch_ids]
-            if not any(other.state == "open" and other.users for other in others):
-                return
-            time.sleep(_POLL_SECONDS)
+    def _show(self, batch_ids: set[str]) -> list[Batch]:
+        return [self._transport.show(batch_id) for batch_id in batch_ids]
 
     def _abandoned(self, batch_id: str) -> bool:
         with self._is_abandoned(batch_id) as is_abandoned:

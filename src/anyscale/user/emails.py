@@ -29,9 +29,6 @@ def email_key(email: str) -> str:
     then `@` and the domain's A-label (UTS 46). It never folds other characters: ß is not ss. It
     makes no DNS queries, and accepts internal domains (`jane@corp.local`).
 
-    Args:
-        email: any text.
-
     Raises:
         ValueError: it is not an address; the message says why, if that is known.
     """
@@ -41,12 +38,7 @@ def email_key(email: str) -> str:
 
 
 def is_spelling(email: str, key: str) -> bool:
-    """Return whether an email has a key. This is cheap if their local parts differ.
-
-    Args:
-        email: any text.
-        key: a result of `email_key`.
-    """
+    """Return whether `key` is the key of an email. This is cheap if their local parts differ."""
     if _local_key(email.rpartition("@")[0]) != key.rpartition("@")[0]:
         return False
     try:
@@ -74,7 +66,8 @@ def _unusual_email_key(email: str) -> str:
     try:
         validated = email_validator.validate_email(masked, check_deliverability=False)
     except email_validator.EmailNotValidError as error:
-        raise ValueError(_reason(error)) from None
+        reason = str(error).removeprefix("The email address is not valid. ").rstrip(".")
+        raise ValueError(reason[:1].lower() + reason[1:]) from None
     ascii_domain = validated.ascii_domain or ""
     ascii_domain = ascii_domain[: len(ascii_domain) - len(name)] + name
     return f"{_local_key(local)}@{ascii_domain}"
@@ -84,8 +77,3 @@ def _local_key(local: str) -> str:
     lower = unicodedata.normalize("NFC", local).lower()
     # The lower case of a capital sigma depends on its place in the word.
     return unicodedata.normalize("NFC", lower.replace("\u03c2", "\u03c3"))
-
-
-def _reason(error: Exception) -> str:
-    text = str(error).removeprefix("The email address is not valid. ").rstrip(".")
-    return text[:1].lower() + text[1:]

@@ -15,9 +15,6 @@ Fault = tuple[str, str]
 #: characters; far above any passphrase, it bounds the work
 MAX_LENGTH = 1024
 
-# NFC joins at most four characters into one (UAX 15 says three, for text in NFD).
-_NORMALIZED = 4 * MAX_LENGTH
-
 # A shorter part of a name ("Al") occurs in too many good passwords by chance.
 _PERSONAL_LENGTH = 4
 
@@ -29,8 +26,9 @@ _LONG = 10
 def normalized(password: str) -> str:
     """Return the form that is counted and hashed: NFC, so that all keyboards give the same one."""
     # A text that is too long in any form stays as it is, and is refused: the time to normalize
-    # grows with the square of the length of unordered combining marks.
-    return password if len(password) > _NORMALIZED else unicodedata.normalize("NFC", password)
+    # grows with the square of the length of unordered combining marks. NFC joins at most four
+    # characters into one (UAX 15 says three, for text in NFD).
+    return password if len(password) > 4 * MAX_LENGTH else unicodedata.normalize("NFC", password)
 
 
 def password_fault(password: str, own: tuple[str | None, ...], minimum: int) -> Fault | None:
@@ -57,8 +55,7 @@ def password_faults(
     passwords: Sequence[str], own: Sequence[tuple[str | None, ...]], minimum: int
 ) -> list[Fault | None]:
     """Check many passwords, each with its user's name, last name and email."""
-    pairs = zip(passwords, own, strict=True)
-    return [password_fault(password, words, minimum) for password, words in pairs]
+    return [password_fault(*pair, minimum) for pair in zip(passwords, own, strict=True)]
 
 
 def _own_words(own: tuple[str | None, ...]) -> list[str]:

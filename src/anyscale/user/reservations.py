@@ -6,35 +6,28 @@ from typing import NamedTuple
 
 from anyscale.errors import BatchRefused
 from anyscale.transport.base import Transport
-from anyscale.user.conflict_problems import problems_of
 from anyscale.user.email_conflicts import EmailConflicts
 from anyscale.user.models import Batch, Conflict, ReservedChunk
 from anyscale.user.user_sources import Chunk, Reading, UserSource, chunks
-from anyscale.user.validation import Policy
+from anyscale.user.validation import Policy, conflict_problems
 
-__all__ = ["Reservations", "Reserved"]
+__all__ = ["Progress", "Reservations", "Reserved"]
+
+#: Receives the phase, how much of it is done, and how much it is in all.
+Progress = Callable[[str, int, int], None]
 
 
 class Reserved(NamedTuple):
     """What reserving all emails of a batch has counted."""
 
     reading: Reading
-    #: users
     entries: int
     #: users whose password is to be hashed
     passwords: int
 
 
 class Reservations:
-    """Reserves, or only looks up, the emails of all users of a source.
-
-    Args:
-        source: of the users.
-        policy: the control plane's.
-        transport: to the control plane.
-        conflicts: decides about emails that others have.
-        on_progress: is called after each chunk that was read.
-    """
+    """Reserves, or only looks up, the emails of all users of a source."""
 
     def __init__(
         self,
@@ -42,7 +35,7 @@ class Reservations:
         policy: Policy,
         transport: Transport,
         conflicts: EmailConflicts,
-        on_progress: Callable[[], None],
+        on_progress: Progress,
     ) -> None:
         self._source = source
         self._policy = policy
@@ -83,7 +76,7 @@ class Reservations:
             conflicts = self._conflicts.not_skipped(self._transport.conflicts(batch.batch_id))
             if self._conflicts.are_final(conflicts):
                 self._refuse(batch, reading, conflicts)
-            self._wait(batch, conflicts)
+            self._conflicts.wait(conflicts, batch)
 
     def _reserve(self, batch: Batch, reading: Reading) -> tuple[Reserved, bool]:
         """Reserve chunk after chunk as long as nothing is wrong; read to the end in any case."""
@@ -118,15 +111,9 @@ class Reservations:
             conflicts = [c for c in current if c.holder != batch.batch_id] + duplicates
         if blocking := self._conflicts.blocking(conflicts):
             blocking.sort(key=lambda conflict: conflict.position)
-            raise BatchRefused(reading.locate(problems_of(blocking)))
-
-    def _wait(self, batch: Batch, conflicts: Sequence[Conflict]) -> None:
-        if batch_ids := self._conflicts.drop_abandoned(conflicts):
-            self._conflicts.give_way(batch, batch_ids)
-            self._conflicts.announce(conflicts, batch_ids)
-            self._conflicts.wait(batch_ids)
+            raise BatchRefused(reading.locate(conflict_problems(blocking)))
 
     def _chunks(self, reading: Reading) -> Iterator[Chunk]:
         for chunk in chunks(reading, self._policy.chunk_users):
             yield chunk
-            self._on_progress()
+            self._on_progress("Reading", *self._source.progress())

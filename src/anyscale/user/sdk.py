@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from functools import partial
@@ -32,7 +33,7 @@ class CreatedUsers(list[AdminCreatedUser]):
 
 
 class UserCalls:
-    """The calls about users.
+    """The calls about users. `email` finds an account in any spelling of the same address.
 
     Args:
         resolve_target: finds the control plane for each call, since the environment may change.
@@ -133,9 +134,6 @@ class UserCalls:
     def suspend(self, *, email: str) -> None:
         """Suspend an account: no sign-in, and its sessions and personal tokens are revoked.
 
-        Args:
-            email: The user's email, in any spelling by which it is the same address.
-
         Raises:
             NotFound: there is no such user.
             LastOwner: the account is the last owner.
@@ -146,9 +144,6 @@ class UserCalls:
     def restore(self, *, email: str) -> None:
         """Let a suspended account sign in again.
 
-        Args:
-            email: as for `suspend`.
-
         Raises:
             NotFound: there is no such user.
         """
@@ -157,9 +152,6 @@ class UserCalls:
 
     def delete(self, *, email: str) -> None:
         """Delete an account and erase all data of its user. This cannot be undone.
-
-        Args:
-            email: as for `suspend`.
 
         Raises:
             NotFound: there is no such user.
@@ -170,10 +162,6 @@ class UserCalls:
 
     def set_role(self, *, email: str, role: Literal["owner", "collaborator"]) -> None:
         """Make an account an owner or a collaborator; its sessions are revoked.
-
-        Args:
-            email: as for `suspend`.
-            role: The new role.
 
         Raises:
             NotFound: there is no such user.
@@ -186,9 +174,6 @@ class UserCalls:
 
     def set_password_link(self, *, email: str) -> str:
         """Create a one-time link by which a user sets a password; it revokes the previous one.
-
-        Args:
-            email: as for `suspend`.
 
         Returns:
             The link. It is enough to set the password: give it to the user alone.
@@ -234,28 +219,27 @@ def list_users(
 ) -> Iterator[User]:
     """Iterate over users, page by page: see `UserCalls.list`."""
     next_page = partial(transport.users, email=email or "", name=name or "", suspended=suspended)
-    after, remaining = "", max_items
-    while remaining is None or remaining > 0:
-        limit = min(page_size, _PAGE, page_size if remaining is None else remaining)
+    after, remaining = "", sys.maxsize if max_items is None else max_items
+    while remaining > 0:
+        limit = min(page_size, _PAGE, remaining)
         page = next_page(after=after, limit=limit)
         yield from page
         if len(page) < limit:
             return
         after = page[-1].user_id
-        remaining = None if remaining is None else remaining - limit
+        remaining -= limit
 
 
 def find_user(transport: Transport, email: str | None, name: str | None) -> User:
     """Return the one user who matches: see `UserCalls.get`."""
-    if (email is None) == (name is None):
-        raise ConfigError("give either an email or a name")
-    if email is not None:
+    if email is not None and name is None:
         users = transport.users_with_email(email)
         criterion = f"the email {email!r}"
-    else:
-        assert name is not None
+    elif name is not None and email is None:
         users = transport.users_with_name(name)
         criterion = f"the name {name!r}"
+    else:
+        raise ConfigError("give either an email or a name")
     if not users:
         raise NotFound(f"there is no user with {criterion}")
     if len(users) > 1:

@@ -20,8 +20,7 @@ class Reading(Protocol):
     def problems(self) -> Sequence[Problem]:
         """The problems so far; at the end of the iteration all of them, in order."""
 
-    def __iter__(self) -> Iterator[CheckedUser]:
-        """Iterate over the valid users, in order."""
+    def __iter__(self) -> Iterator[CheckedUser]: ...
 
     def take_passwords(self) -> list[tuple[int, str]]:
         """Return the passwords of the users read since the last call, with their positions."""
@@ -73,38 +72,32 @@ class UserList:
     """A list of users from a caller of the SDK."""
 
     def __init__(self, users: Sequence[AdminCreateUser]) -> None:
-        self._users = users
-        self._read = 0
+        self.users = users
+        #: users that the current reading has read
+        self.read = 0
 
     def reading(self, policy: Policy) -> Reading:
-        """Start a reading from the beginning."""
-        self._read = 0
-        return ListReading(self, self._users, policy)
+        self.read = 0
+        return ListReading(self, policy)
 
     def check_unchanged(self) -> None:
         """Do nothing: the models are immutable, and the list is a copy."""
 
     def progress(self) -> tuple[int, int]:
-        """Return the number of users that were read, and of all users."""
-        return self._read, len(self._users)
-
-    def count(self) -> None:
-        """Count a user that was read."""
-        self._read += 1
+        return self.read, len(self.users)
 
 
 class ListReading:
-    def __init__(self, source: UserList, users: Sequence[AdminCreateUser], policy: Policy) -> None:
+    def __init__(self, source: UserList, policy: Policy) -> None:
         self._source = source
-        self._users = users
         self._policy = policy
         self._passwords: list[tuple[int, str]] = []
         self.problems: list[Problem] = []
 
     def __iter__(self) -> Iterator[CheckedUser]:
         first: dict[str, int] = {}
-        for index, user in enumerate(self._users):
-            self._source.count()
+        for index, user in enumerate(self._source.users):
+            self._source.read += 1
             checked = check(
                 user.name,
                 user.email,

@@ -1,15 +1,26 @@
-"""The rules for one user: the same in every client and every control plane."""
+"""The rules for users, and the messages of their problems: the same in client and control plane."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from msgspec import Struct
 
+from anyscale.errors import Problem
 from anyscale.user.emails import MAX_OCTETS, email_key
+from anyscale.user.models import Conflict
 from anyscale.user.passwords import normalized, password_fault
 
-__all__ = ["FIELDS", "CheckedUser", "Fault", "Policy", "check", "find_faults", "shown"]
+__all__ = [
+    "FIELDS",
+    "CheckedUser",
+    "Fault",
+    "Policy",
+    "check",
+    "conflict_problems",
+    "find_faults",
+    "shown",
+]
 
 #: The fields of an entry, in the order of the contract.
 FIELDS = ("name", "email", "password", "is_sso_user", "lastname", "title")
@@ -90,8 +101,10 @@ def check(
         and name
         and not password
         and not policy.sso_only
-    ) and find_faults(_fields(name, email, password, is_sso_user, lastname, title), policy):
-        return None
+    ):
+        values = (name, email, password, is_sso_user, lastname, title)
+        if find_faults(dict(zip(FIELDS, values, strict=True)), policy):
+            return None
     try:
         key = email_key(email)
     except ValueError:
@@ -100,12 +113,7 @@ def check(
 
 
 def find_faults(fields: Mapping[str, str | bool | None], policy: Policy) -> list[Fault]:
-    """List everything that is wrong with fields, in their order.
-
-    Args:
-        fields: those whose type is right; the caller leaves out the others.
-        policy: the control plane's.
-    """
+    """List everything that is wrong with fields of the right types, in their order."""
     faults = []
     for field, value in fields.items():
         if isinstance(value, str):
@@ -113,14 +121,9 @@ def find_faults(fields: Mapping[str, str | bool | None], policy: Policy) -> list
     if not any(fault.field == "password" for fault in faults):
         faults += _password_faults(fields, policy)
     if policy.sso_only and fields.get("is_sso_user") is False:
-        faults.append(
-            Fault("is_sso_user", "sso_only", "must be true: everybody here signs in by SSO")
-        )
+        detail = "must be true: everybody here signs in by SSO"
+        faults.append(Fault("is_sso_user", "sso_only", detail))
     return faults
-
-
-def _fields(*values: str | bool | None) -> dict[str, str | bool | None]:
-    return dict(zip(FIELDS, values, strict=True))
 
 
 def _text_faults(field: str, text: str) -> list[Fault]:
@@ -164,12 +167,39 @@ def _password_faults(fields: Mapping[str, str | bool | None], policy: Policy) ->
         return []
     if policy.sso_only:
         return [Fault("password", "sso_only", "must be empty: everybody here signs in by SSO")]
-    own = tuple(
-        value if isinstance(value, str) else None
-        for value in map(fields.get, ("name", "lastname", "email"))
-    )
+    values = map(fields.get, ("name", "lastname", "email"))
+    own = tuple(value if isinstance(value, str) else None for value in values)
     fault = password_fault(normalized(password), own, policy.password_min_length)
     return [Fault("password", *fault)] if fault else []
+
+
+def conflict_problems(conflicts: Iterable[Conflict]) -> list[Problem]:
+    """Describe conflicts of emails; a reader of files adds the lines and columns."""
+    return [
+        Problem(
+            index=conflict.position,
+            field="email",
+            code=_CODES[conflict.kind],
+            detail=_conflict_detail(conflict),
+        )
+        for conflict in conflicts
+    ]
+
+
+_CODES = {"exists": "email_exists", "duplicate": "email_duplicate", "held": "email_held"}
+
+
+def _conflict_detail(conflict: Conflict) -> str:
+    email = shown(conflict.email)
+    if conflict.kind == "exists":
+        return f"{email} has an account already"
+    if conflict.kind == "duplicate":
+        return f"{email} is also the email of create_users[{conflict.other}]"
+    since = f"{conflict.held_since:%Y-%m-%d %H:%M:%S} UTC" if conflict.held_since else "some time"
+    return (
+        f"{email} is held by the unfinished batch {conflict.holder}, which {conflict.held_by} "
+        f"opened at {since}: let it end, or free it by `anyscale batch drop {conflict.holder}`"
+    )
 
 
 def shown(text: str, limit: int = 60) -> str:

@@ -15,9 +15,8 @@ from anyscale.server.core.batches.records import (
 from anyscale.server.core.batches.reserve import known_batch, new_batch, reserve_chunk
 from anyscale.server.core.hashing.pool import PasswordHashPool
 from anyscale.server.store.interface import Store, Transaction
-from anyscale.user.conflict_problems import problems_of
 from anyscale.user.models import Created
-from anyscale.user.validation import CheckedUser
+from anyscale.user.validation import CheckedUser, conflict_problems
 
 __all__ = ["create_small"]
 
@@ -87,7 +86,7 @@ def _create(
         raise _Changed
     reserve_chunk(tx, batch, 0, 0, users)
     if refused := [c for c in all_conflicts(tx, batch) if not is_skipped(c, if_exists)]:
-        raise BatchRefused(problems_of(refused))
+        raise BatchRefused(conflict_problems(refused))
     ids = ((user_id(batch.batch_id, position), text) for position, text in hashes.items())
     tx.users.save_hashes(batch.id, ids)
     if tx.users.count_pending(batch.id):

@@ -26,9 +26,8 @@ from anyscale.server.http.dependencies import OwnerRequest
 from anyscale.server.http.errors import error_responses
 from anyscale.server.http.metrics import BATCHES, HASHES, USERS
 from anyscale.server.http.thread_pools import ThreadPools
-from anyscale.user.conflict_problems import problems_of
 from anyscale.user.models import Conflict, Created, User
-from anyscale.user.validation import CheckedUser, Policy
+from anyscale.user.validation import CheckedUser, Policy, conflict_problems
 
 __all__ = ["router"]
 
@@ -96,7 +95,7 @@ def _skipped(conflicts: Iterable[Conflict]) -> list[Skipped]:
 def _dry_run(batches: BatchService, users: list[CheckedUser], if_exists: str) -> BatchCreated:
     conflicts = batches.look_up(users, 0)
     if refused := [one for one in conflicts if not is_skipped(one, if_exists)]:
-        raise BatchRefused(problems_of(refused))
+        raise BatchRefused(conflict_problems(refused))
     return BatchCreated([], _skipped(conflicts))
 
 
