@@ -36,9 +36,10 @@ def hash_one(i):
 #: Run the command, but hash by argon2-cffi, as all did before PyNaCl was used.
 _COMMAND_BY_ARGON2_CFFI = """
 import sys
+from argon2 import PasswordHasher
 from anyscale.cli import main
 from anyscale.server.core.hashing.argon2id import Hasher
-Hasher._hash_by_nacl = Hasher._hash_by_argon2
+Hasher.hash = lambda _, passwords: list(map(PasswordHasher(2, 19456, 1).hash, passwords))
 sys.argv = ["anyscale", "user", "batch-create", "-f", sys.argv[1]]
 main()
 """

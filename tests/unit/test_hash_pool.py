@@ -9,8 +9,10 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 
+import argon2
 import pytest
 from tests.support.waiting import wait_until
 
@@ -38,16 +40,25 @@ def hashing(request: pytest.FixtureRequest) -> Iterator[PasswordHashPool]:
         yield hashing
 
 
-def idle_workers(hashing: PasswordHashPool) -> list[HashWorker]:
+def idle(queue: WorkerQueue) -> list[HashWorker]:
     """Return the workers that have started and have no job."""
+    with queue._idle.mutex:
+        return [worker for worker in queue._idle.queue if worker]
+
+
+def idle_workers(hashing: PasswordHashPool) -> list[HashWorker]:
     assert hashing._workers
-    return hashing._workers.idle()
+    return idle(hashing._workers)
+
+
+def is_alive(worker: HashWorker) -> bool:
+    return worker._process.poll() is None
 
 
 def the_worker(queue: WorkerQueue) -> HashWorker:
     """Start the worker of a queue of one, and return it."""
-    assert queue.run(VerifyJob.of(None, "a guess")) is False
-    (worker,) = queue.idle()
+    assert queue.run(VerifyJob(None, b"a guess")) is False
+    (worker,) = idle(queue)
     return worker
 
 
@@ -123,10 +134,11 @@ def test_there_is_a_thread_for_each_core_and_each_yields_to_others() -> None:
 
 def test_both_libraries_release_the_lock_of_python() -> None:
     """While one thread hashes, another one goes on: it would wait for the whole hash else."""
-    for profile in (SLOW, Profile(memory_kib=19456, passes=30, lanes=2)):
-        hasher = Hasher(profile)
+    by_argon2 = argon2.PasswordHasher(30, 19456, 2).hash(PASSWORD)
+    hasher = Hasher(SLOW)
+    for job in (partial(hasher.hash, [PASSWORD]), partial(hasher.verify, by_argon2, PASSWORD)):
         with ThreadPoolExecutor(1) as pool:
-            hashing = pool.submit(hasher.hash, [PASSWORD])
+            hashing: Future[object] = pool.submit(job)
             steps = 0
             while not hashing.done():
                 time.sleep(0.001)
@@ -171,7 +183,7 @@ def test_a_worker_ignores_sigterm_which_its_server_handles() -> None:
             os.kill(worker.pid, signal.SIGTERM)
         assert hashing.hash_many([PASSWORD] * 16)
         assert workers
-        assert all(worker.is_alive for worker in workers)
+        assert all(is_alive(worker) for worker in workers)
 
 
 def test_a_worker_sleeps_when_it_has_had_no_job_for_a_moment() -> None:
@@ -198,7 +210,7 @@ def test_a_worker_polls_until_it_gets_a_job(monkeypatch: pytest.MonkeyPatch) -> 
 def test_no_job_shows_a_password() -> None:
     for job in (
         HashJob([PASSWORD]),
-        VerifyJob.of(None, PASSWORD),
+        VerifyJob(None, PASSWORD.encode()),
         CheckJob([PASSWORD], [()], 8),
     ):
         assert PASSWORD not in repr(job)
@@ -213,7 +225,7 @@ def test_closing_finishes_the_jobs_and_leaves_no_process() -> None:
         wait_until(lambda: not idle_workers(hashing))
         hashing.close()
         assert right.result(timeout=1)
-    assert not worker.is_alive
+    assert not is_alive(worker)
     assert not idle_workers(hashing)
 
 
@@ -232,7 +244,7 @@ def jobs(queue: WorkerQueue, count: int) -> list[Future[list[str]]]:
     pool = ThreadPoolExecutor(count)
     started = [pool.submit(queue.run, HashJob([f"{PASSWORD} {i}"])) for i in range(count)]
     pool.shutdown(wait=False)
-    wait_until(lambda: not queue.idle())
+    wait_until(lambda: not idle(queue))
     return started
 
 
@@ -247,9 +259,9 @@ def test_a_worker_that_dies_or_stops_at_work_is_replaced_and_every_job_is_done(
     hashes = [job.result(timeout=30)[0] for job in started]
     hasher = Hasher(SLOW)
     assert all(hasher.verify(text, f"{PASSWORD} {i}") for i, text in enumerate(hashes))
-    assert not worker.is_alive
-    (replacement,) = queue.idle()
-    assert replacement.is_alive
+    assert not is_alive(worker)
+    (replacement,) = idle(queue)
+    assert is_alive(replacement)
     assert time.monotonic() - begun < 30
 
 
@@ -260,9 +272,9 @@ def test_an_idle_worker_that_dies_or_stops_is_replaced_within_10_seconds(
     worker = the_worker(queue)
     os.kill(worker.pid, number)
     begun = time.monotonic()
-    assert queue.run(VerifyJob.of(None, PASSWORD)) is False
+    assert queue.run(VerifyJob(None, PASSWORD.encode())) is False
     assert time.monotonic() - begun < 10
-    assert not worker.is_alive
+    assert not is_alive(worker)
 
 
 def test_a_stopped_worker_with_a_job_larger_than_its_pipe_is_replaced(queue: WorkerQueue) -> None:
@@ -270,7 +282,7 @@ def test_a_stopped_worker_with_a_job_larger_than_its_pipe_is_replaced(queue: Wor
     os.kill(worker.pid, signal.SIGSTOP)
     job = CheckJob(["x" * 1_000] * 1_000, [()] * 1_000, 8)
     assert len(queue.run(job)) == 1_000
-    assert not worker.is_alive
+    assert not is_alive(worker)
 
 
 def test_a_job_is_tried_twice_and_then_fails(
@@ -288,7 +300,7 @@ def test_a_job_is_tried_twice_and_then_fails(
         with pytest.raises(HashingUnavailable, match="died"):
             queue.run(HashJob([PASSWORD]))
     assert len(set(pids)) == 2
-    assert not queue.idle()
+    assert not idle(queue)
     assert queue.run(HashJob([PASSWORD]))
 
 
@@ -303,8 +315,8 @@ def test_a_response_that_could_not_be_read_is_given_to_no_other_job(
     with monkeypatch.context() as patched:
         patched.setattr("anyscale.server.core.hashing.worker._receive", fail)
         with pytest.raises(error):
-            queue.run(VerifyJob.of(None, "a guess"))
-    assert not worker.is_alive
+            queue.run(VerifyJob(None, b"a guess"))
+    assert not is_alive(worker)
     assert queue.run(HashJob([PASSWORD]))[0].startswith("$argon2id$")
 
 
@@ -317,7 +329,7 @@ def test_a_worker_without_memory_fails_its_own_job_alone(queue: WorkerQueue) -> 
         queue.run(HashJob([PASSWORD]))
     resource.prlimit(worker.pid, resource.RLIMIT_AS, (soft, hard))
     assert queue.run(HashJob([PASSWORD]))
-    assert queue.idle() == [worker]
+    assert idle(queue) == [worker]
 
 
 def test_jobs_fail_while_no_process_can_be_started_and_are_done_later(
@@ -346,7 +358,7 @@ def test_a_worker_that_died_or_stopped_does_not_delay_closing(number: signal.Sig
     begun = time.monotonic()
     hashing.close()
     assert time.monotonic() - begun < 10
-    assert not any(worker.is_alive for worker in workers)
+    assert not any(is_alive(worker) for worker in workers)
 
 
 SERVER = """
@@ -355,7 +367,7 @@ from anyscale.server.core.hashing.argon2id import Profile
 from anyscale.server.core.hashing.pool import PasswordHashPool
 hashing = PasswordHashPool(Profile(memory_kib=19456, passes=int(sys.argv[1])), in_processes=True)
 hashing.verify(None, "a guess")
-print(hashing._workers.idle()[0].pid, flush=True)
+print(next(filter(None, hashing._workers._idle.queue)).pid, flush=True)
 sys.stdin.readline()
 hashing.hash_many(["correct horse"] * 4)
 time.sleep(600)

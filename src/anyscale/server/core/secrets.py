@@ -1,11 +1,20 @@
-"""One-time secrets: what a browser or a caller keeps, of which the database has a hash alone."""
+"""One-time secrets, of which the database has a hash alone, and records that do not show them."""
 
 import hashlib
 import secrets
 
-__all__ = ["hash_of", "new_secret"]
+from msgspec import Struct
+
+__all__ = ["SensitiveStruct", "hash_of", "new_secret"]
 
 _SECRET_OCTETS = 32
+
+
+class SensitiveStruct(Struct, frozen=True):
+    """A record with secrets or personal data, which its `repr` does not show."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(...)"
 
 
 def new_secret() -> str:

@@ -1,11 +1,10 @@
 """Argon2id (RFC 9106): one password hash after another, in the calling thread.
 
-PyNaCl computes the hashes with one lane: its libsodium chooses AVX-512, AVX2 or plain C when it
-loads. argon2-cffi computes all others. Both write the same PHC strings.
+PyNaCl computes hashes with one lane, as all new ones: its libsodium chooses AVX-512, AVX2 or plain
+C when it loads. argon2-cffi verifies all others, which were made elsewhere.
 """
 
 import hmac
-import os
 from base64 import b64decode
 from collections.abc import Sequence
 from functools import cached_property
@@ -23,12 +22,17 @@ __all__ = ["CHEAPEST", "OWASP", "Hasher", "Profile"]
 
 _KIB = 1024
 
-#: The version of Argon2 that both libraries write, 1.3; and 1.0, of old hashes.
+#: The version of Argon2 of new hashes, 1.3; and 1.0, of old ones.
 _VERSION = 0x13
 _OLD_VERSION = 0x10
 
-#: PyNaCl takes salts of this length alone, and computes no shorter tag.
+#: PyNaCl takes salts of this length alone, and computes tags from this length on.
 _NACL_SALT_OCTETS = _NACL_MIN_TAG_OCTETS = 16
+
+#: of new hashes
+_TAG_OCTETS = 32
+
+_ANY_SALT = bytes(_NACL_SALT_OCTETS)
 
 #: Limits of the reference implementation, which argon2-cffi uses.
 _MIN_SALT_OCTETS = 8
@@ -44,13 +48,10 @@ _NO_MEMORY = "there is not enough memory to hash a password: try again later"
 
 
 class Profile(Struct, frozen=True, kw_only=True):
-    """Parameters of Argon2id."""
+    """Parameters of new hashes."""
 
     memory_kib: int
     passes: int
-    lanes: int = 1
-    salt_octets: int = 16
-    tag_octets: int = 32
 
 
 #: OWASP Password Storage Cheat Sheet, the first of its choices with little memory.
@@ -61,34 +62,31 @@ CHEAPEST = Profile(memory_kib=8, passes=1)
 
 
 class _StoredHash(Struct, frozen=True):
-    """A parsed PHC string."""
-
     parameters: "Parameters"
     salt: bytes
     tag: bytes
 
 
 class Hasher:
-    """Hashes and verifies passwords.
-
-    Args:
-        profile: the parameters of new hashes.
-    """
+    """Hashes and verifies passwords."""
 
     def __init__(self, profile: Profile) -> None:
         self._profile = profile
 
     def hash(self, passwords: Sequence[str]) -> list[str]:
-        """Hash normalized passwords, one after another.
-
-        Returns:
-            PHC strings in the same order, each with a salt of its own.
+        """Hash normalized passwords to PHC strings, each with a salt of its own.
 
         Raises:
             HashingUnavailable: there is not enough memory.
         """
-        hash_one = self._hash_by_nacl if self._is_for_nacl else self._hash_by_argon2
-        return [hash_one(password.encode()) for password in passwords]
+        from nacl.exceptions import RuntimeError as NaclError
+        from nacl.pwhash import argon2id
+
+        passes, memory = self._profile.passes, self._profile.memory_kib * _KIB
+        try:
+            return [argon2id.str(text.encode(), passes, memory).decode() for text in passwords]
+        except NaclError:
+            raise HashingUnavailable(_NO_MEMORY) from None
 
     def verify(self, password_hash: str | None, password: str) -> bool:
         """Return whether a password is the right one.
@@ -102,69 +100,36 @@ class Hasher:
         Raises:
             HashingUnavailable: there is not enough memory.
         """
-        stored = _parse(password_hash or "")
         try:
             secret = normalized(password).encode()
         except UnicodeEncodeError:
             return False  # no password has a lone surrogate
-        tag = _tag(stored or self._dummy, secret)
-        return stored is not None and hmac.compare_digest(tag, stored.tag)
+        # No tag is equal to an empty one.
+        stored = _parse(password_hash or "") or _StoredHash(self._parameters, _ANY_SALT, b"")
+        return hmac.compare_digest(_tag(stored, secret), stored.tag)
 
     def needs_rehash(self, password_hash: str) -> bool:
         """Return whether a hash has other parameters than new ones."""
         stored = _parse(password_hash)
         return stored is None or stored.parameters != self._parameters
 
-    @property
-    def _is_for_nacl(self) -> bool:
-        profile = self._profile
-        return (profile.lanes, profile.salt_octets, profile.tag_octets) == (1, 16, 32)
-
-    def _hash_by_nacl(self, password: bytes) -> str:
-        from nacl.exceptions import RuntimeError as NaclError
-        from nacl.pwhash import argon2id
-
-        memory = self._profile.memory_kib * _KIB
-        try:
-            return argon2id.str(password, self._profile.passes, memory).decode()
-        except NaclError:
-            raise HashingUnavailable(_NO_MEMORY) from None
-
-    def _hash_by_argon2(self, password: bytes) -> str:
-        from argon2.exceptions import HashingError
-        from argon2.low_level import Type, hash_secret
-
-        profile = self._profile
-        salt, costs = os.urandom(profile.salt_octets), (profile.passes, profile.memory_kib)
-        try:
-            return hash_secret(
-                password, salt, *costs, profile.lanes, profile.tag_octets, Type.ID
-            ).decode()
-        except HashingError:
-            raise HashingUnavailable(_NO_MEMORY) from None
-
     @cached_property
     def _parameters(self) -> "Parameters":
         from argon2 import Parameters, Type
 
-        profile = self._profile
         return Parameters(
             type=Type.ID,
             version=_VERSION,
-            salt_len=profile.salt_octets,
-            hash_len=profile.tag_octets,
-            time_cost=profile.passes,
-            memory_cost=profile.memory_kib,
-            parallelism=profile.lanes,
+            salt_len=_NACL_SALT_OCTETS,
+            hash_len=_TAG_OCTETS,
+            time_cost=self._profile.passes,
+            memory_cost=self._profile.memory_kib,
+            parallelism=1,
         )
-
-    @cached_property
-    def _dummy(self) -> _StoredHash:
-        return _StoredHash(self._parameters, os.urandom(self._profile.salt_octets), b"")
 
 
 def _parse(password_hash: str) -> _StoredHash | None:
-    """Parse a PHC string; None if it is none, or costs more than a hash may."""
+    """Parse a PHC string; return None if it is none, or costs more than a hash may."""
     from argon2 import extract_parameters
     from argon2.exceptions import InvalidHashError
 
@@ -197,44 +162,20 @@ def _is_computable(parameters: "Parameters") -> bool:
 
 def _tag(stored: _StoredHash, secret: bytes) -> bytes:
     """Compute the tag that a password has with the parameters and the salt of a stored hash."""
-    from argon2.low_level import Type
-
-    parameters = stored.parameters
-    is_for_nacl = (
-        parameters.type is Type.ID
-        and parameters.version == _VERSION
-        and parameters.parallelism == 1
-        and parameters.salt_len == _NACL_SALT_OCTETS
-        and parameters.hash_len >= _NACL_MIN_TAG_OCTETS
-    )
-    return (_tag_by_nacl if is_for_nacl else _tag_by_argon2)(parameters, stored.salt, secret)
-
-
-def _tag_by_nacl(parameters: "Parameters", salt: bytes, secret: bytes) -> bytes:
+    from argon2.exceptions import HashingError
+    from argon2.low_level import Type, hash_secret_raw
     from nacl.exceptions import RuntimeError as NaclError
     from nacl.pwhash import argon2id
 
-    memory = parameters.memory_cost * _KIB
+    salt, parameters = stored.salt, stored.parameters
+    passes, memory = parameters.time_cost, parameters.memory_cost
+    lanes, size = parameters.parallelism, parameters.hash_len
+    kind, version = parameters.type, parameters.version
+    is_for_nacl = kind is Type.ID and version == _VERSION and lanes == 1
+    is_for_nacl &= len(salt) == _NACL_SALT_OCTETS and size >= _NACL_MIN_TAG_OCTETS
     try:
-        return argon2id.kdf(parameters.hash_len, secret, salt, parameters.time_cost, memory)
-    except NaclError:
-        raise HashingUnavailable(_NO_MEMORY) from None
-
-
-def _tag_by_argon2(parameters: "Parameters", salt: bytes, secret: bytes) -> bytes:
-    from argon2.exceptions import HashingError
-    from argon2.low_level import hash_secret_raw
-
-    try:
-        return hash_secret_raw(
-            secret,
-            salt,
-            parameters.time_cost,
-            parameters.memory_cost,
-            parameters.parallelism,
-            parameters.hash_len,
-            parameters.type,
-            parameters.version,
-        )
-    except HashingError:
+        if is_for_nacl:
+            return argon2id.kdf(size, secret, salt, passes, memory * _KIB)
+        return hash_secret_raw(secret, salt, passes, memory, lanes, size, kind, version)
+    except (NaclError, HashingError):
         raise HashingUnavailable(_NO_MEMORY) from None

@@ -20,7 +20,8 @@ __all__ = ["CHEAPEST", "OWASP", "PasswordHashPool", "Profile"]
 class PasswordHashPool:
     """Hashes, checks and verifies passwords: one job on each core at a time.
 
-    Both libraries release Python's lock while they hash, so that threads use every core.
+    Both libraries release Python's lock while they hash, so that threads use every core. All jobs
+    raise `HashingUnavailable` if there is no memory or no process for them.
 
     Args:
         profile: the parameters of new hashes.
@@ -29,7 +30,6 @@ class PasswordHashPool:
     """
 
     def __init__(self, profile: Profile = OWASP, *, in_processes: bool = False) -> None:
-        self.profile = profile
         self._hasher = Hasher(profile)
         self._workers = WorkerQueue(profile, self._cores) if in_processes else None
         self._lock = threading.Lock()
@@ -38,22 +38,11 @@ class PasswordHashPool:
         self.computed = 0
 
     def hash(self, password: str) -> str:
-        """Hash one normalized password.
-
-        Raises:
-            HashingUnavailable: there is no memory or no process for it.
-        """
+        """Hash one normalized password, as `hash_many` does."""
         return self.hash_many([password])[0]
 
     def hash_many(self, passwords: Sequence[str]) -> list[str]:
-        """Hash normalized passwords on all cores.
-
-        Returns:
-            PHC strings in the same order, each with a salt of its own.
-
-        Raises:
-            HashingUnavailable: there is no memory or no process for it.
-        """
+        """Hash normalized passwords on all cores: PHC strings in the same order."""
         if not passwords:
             return []
         futures = [self._threads.submit(self._hash, part) for part in self._parts(passwords)]
@@ -70,21 +59,14 @@ class PasswordHashPool:
 
         At the low priority of hashing: to look one up in the list of common passwords takes some
         150 us, and a chunk of them longer than any other request should wait.
-
-        Raises:
-            HashingUnavailable: there is no process for it.
         """
         job = CheckJob(list(passwords), list(own), minimum)
         faults: list[Fault | None] = self._threads.submit(self._run, job).result()
         return faults
 
     def verify(self, password_hash: str | None, password: str) -> bool:
-        """Return whether a password is the right one, as `Hasher.verify` does.
-
-        Raises:
-            HashingUnavailable: there is no memory or no process for it.
-        """
-        job = VerifyJob.of(password_hash, password)
+        """Return whether a password is the right one, as `Hasher.verify` does."""
+        job = VerifyJob(password_hash, password.encode(errors="surrogatepass"))
         # With workers, from the calling thread: one of the executor would be one more to wake.
         is_right = (
             self._run(job) if self._workers else self._threads.submit(self._run, job).result()
@@ -118,14 +100,13 @@ class PasswordHashPool:
 
     @property
     def _threads(self) -> "ThreadPoolExecutor":
-        with self._lock:  # two threads may need it first
-            self._executor = self._executor or self._new_executor()
-        return self._executor
-
-    def _new_executor(self) -> "ThreadPoolExecutor":
         from concurrent.futures import ThreadPoolExecutor
 
-        return ThreadPoolExecutor(self._cores, "hashing", initializer=self._lower_priority)
+        with self._lock:  # two threads may need it first
+            self._executor = self._executor or ThreadPoolExecutor(
+                self._cores, "hashing", initializer=self._lower_priority
+            )
+        return self._executor
 
     @cached_property
     def _cores(self) -> int:

@@ -11,12 +11,13 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
-from typing import IO, Any, Generic, TypeVar
+from typing import IO, Any
 
-from msgspec import Struct, msgpack
+from msgspec import msgpack
 
 from anyscale.errors import HashingUnavailable
 from anyscale.server.core.hashing.argon2id import Hasher, Profile
+from anyscale.server.core.secrets import SensitiveStruct
 from anyscale.user.passwords import Fault, password_faults
 
 __all__ = ["NICENESS", "CheckJob", "HashJob", "HashWorker", "Job", "VerifyJob", "execute"]
@@ -29,73 +30,45 @@ NICENESS = 19
 #: seconds for which a worker polls for the next job before it sleeps
 _POLL_SECONDS = 0.005
 
-_LONE_SURROGATES = "surrogatepass"
 
-
-class HashJob(Struct, frozen=True, tag=True):
+class HashJob(SensitiveStruct, frozen=True, tag=True):
     """Hash normalized passwords. The result is a list of PHC strings."""
 
     passwords: list[str]
 
-    def __repr__(self) -> str:
-        return "HashJob(...)"
 
-
-class CheckJob(Struct, frozen=True, tag=True):
+class CheckJob(SensitiveStruct, frozen=True, tag=True):
     """Check passwords against the policy: the arguments and the result of `password_faults`."""
 
     passwords: list[str]
     own: list[tuple[str | None, ...]]
     minimum: int
 
-    def __repr__(self) -> str:
-        return "CheckJob(...)"
 
-
-class VerifyJob(Struct, frozen=True, tag=True):
+class VerifyJob(SensitiveStruct, frozen=True, tag=True):
     """Verify a password against a hash. The result is a bool, as of `Hasher.verify`."""
 
     password_hash: str | None
-    #: UTF-8, in which a lone surrogate has octets as well
+    #: as the user typed it, in UTF-8 with octets for lone surrogates (`surrogatepass`)
     password: bytes
-
-    @classmethod
-    def of(cls, password_hash: str | None, password: str) -> "VerifyJob":
-        """Create a job from a password as the user typed it."""
-        return cls(password_hash, password.encode(errors=_LONE_SURROGATES))
-
-    def __repr__(self) -> str:
-        return "VerifyJob(...)"
 
 
 Job = HashJob | CheckJob | VerifyJob
 
-Result = TypeVar("Result")
-
-
-class _Response(Struct, Generic[Result], frozen=True):
-    result: Result | None = None
-    #: why there is no result; empty if there is one
-    failure: str = ""
-
-
+#: the results, or a text that says why there is none
 _RESPONSES: dict[type[Job], Any] = {
-    HashJob: _Response[list[str]],
-    CheckJob: _Response[list[Fault | None]],
-    VerifyJob: _Response[bool],
+    HashJob: list[str] | str,
+    CheckJob: list[Fault | None] | str,
+    VerifyJob: bool | str,
 }
 
 
 def execute(hasher: Hasher, job: Job) -> Any:
-    """Do a job in this thread, and return its result.
-
-    Raises:
-        HashingUnavailable: there is not enough memory.
-    """
+    """Do a job in this thread, and return its result. Raises `HashingUnavailable`."""
     if isinstance(job, HashJob):
         return hasher.hash(job.passwords)
     if isinstance(job, VerifyJob):
-        return hasher.verify(job.password_hash, job.password.decode(errors=_LONE_SURROGATES))
+        return hasher.verify(job.password_hash, job.password.decode(errors="surrogatepass"))
     return password_faults(job.passwords, job.own, job.minimum)
 
 
@@ -104,9 +77,6 @@ class HashWorker:
 
     Passwords go through a pipe, which no other process can read. The worker ends when the pipe
     does: with the server, however that ends.
-
-    Args:
-        profile: the parameters of new hashes.
 
     Raises:
         OSError: no process can be started.
@@ -121,6 +91,9 @@ class HashWorker:
             stdout=subprocess.PIPE,
             process_group=0,  # Ctrl-C goes to the server alone, which finishes its requests
         )
+        assert self._process.stdin
+        assert self._process.stdout
+        self._stdin, self._stdout = self._process.stdin, self._process.stdout
         try:
             _send(self._stdin, msgpack.encode(profile))
         except OSError:
@@ -132,11 +105,6 @@ class HashWorker:
         """The id of the process."""
         return self._process.pid
 
-    @property
-    def is_alive(self) -> bool:
-        """Whether the process has not ended."""
-        return self._process.poll() is None
-
     def run(self, job: Job) -> Any:
         """Have the process do a job, and return the result.
 
@@ -144,16 +112,14 @@ class HashWorker:
         worker must not get another one.
 
         Raises:
-            OSError: the process has ended.
-            EOFError: likewise.
+            OSError, EOFError: the process has ended.
             HashingUnavailable: the process has not enough memory.
         """
         _send(self._stdin, msgpack.encode(job))
-        assert self._process.stdout
-        response = msgpack.decode(_receive(self._process.stdout), type=_RESPONSES[type(job)])
-        if response.failure:
-            raise HashingUnavailable(response.failure)
-        return response.result
+        response = msgpack.decode(_receive(self._stdout), type=_RESPONSES[type(job)])
+        if isinstance(response, str):
+            raise HashingUnavailable(response)
+        return response
 
     def kill_if_stopped(self) -> None:
         """Kill the process if a signal has stopped it (SIGSTOP): it would answer no more."""
@@ -164,8 +130,7 @@ class HashWorker:
 
     def close(self) -> None:
         """Let the process finish its job, and wait until it has ended."""
-        for pipe in (self._process.stdin, self._process.stdout):
-            assert pipe
+        for pipe in (self._stdin, self._stdout):
             with suppress(OSError):  # the process has ended with a job still in the buffer
                 pipe.close()
         self._process.wait()
@@ -174,11 +139,6 @@ class HashWorker:
         """End the process at once."""
         self._process.kill()
         self.close()
-
-    @property
-    def _stdin(self) -> IO[bytes]:
-        assert self._process.stdin
-        return self._process.stdin
 
 
 def _send(pipe: IO[bytes], message: bytes) -> None:
@@ -204,11 +164,11 @@ def _poll_briefly() -> None:
         pass
 
 
-def _respond(hasher: Hasher, job: Job) -> _Response[Any]:
+def _respond(hasher: Hasher, job: Job) -> bytes:
     try:
-        return _Response(execute(hasher, job))
+        return msgpack.encode(execute(hasher, job))
     except HashingUnavailable as error:
-        return _Response(failure=str(error))
+        return msgpack.encode(str(error))
 
 
 def main() -> None:
@@ -220,7 +180,7 @@ def main() -> None:
     while True:
         _poll_briefly()
         job = msgpack.decode(_receive(sys.stdin.buffer), type=Job)
-        _send(sys.stdout.buffer, msgpack.encode(_respond(hasher, job)))
+        _send(sys.stdout.buffer, _respond(hasher, job))
 
 
 if __name__ == "__main__":

@@ -26,10 +26,6 @@ class WorkerQueue:
     """Idle workers. A job takes one, and puts it back.
 
     A worker that dies fails its own job alone, and is replaced by the next job.
-
-    Args:
-        profile: the parameters of new hashes.
-        count: of workers.
     """
 
     def __init__(self, profile: Profile, count: int) -> None:
@@ -61,11 +57,6 @@ class WorkerQueue:
                 _log.error("hash worker lost", extra={"worker": worker.pid})
         raise HashingUnavailable("the process that hashes passwords has died: try again later")
 
-    def idle(self) -> list[HashWorker]:
-        """Return the workers that have started and have no job."""
-        with self._idle.mutex:
-            return [worker for worker in self._idle.queue if worker]
-
     def close(self) -> None:
         """Let the workers finish their jobs, and end them."""
         self._closed.set()
@@ -88,7 +79,9 @@ class WorkerQueue:
             raise
         except BaseException:  # the response to this job may still be in the pipe
             if worker:
-                self._discard(worker)
+                with self._lock:
+                    self._started.discard(worker)
+                worker.kill()
             worker = None
             raise
         finally:
@@ -108,11 +101,6 @@ class WorkerQueue:
             if not self._watching.ident:
                 self._watching.start()
         return worker
-
-    def _discard(self, worker: HashWorker) -> None:
-        with self._lock:
-            self._started.discard(worker)
-        worker.kill()
 
     def _watch(self) -> None:
         """Kill workers that are stopped: their jobs fail at once, and go to other workers."""
