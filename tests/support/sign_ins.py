@@ -8,8 +8,7 @@ from tests.support.users import PASSWORD
 
 from anyscale.errors import AnyscaleError, InvalidCredentials, TooManyFailedLogins
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.login.password_login import LoginResult
-from anyscale.server.core.login.sessions import ClientInfo
+from anyscale.server.core.login.sessions import ClientInfo, LoginResult
 from anyscale.server.core.secrets import hash_of
 from anyscale.server.store.records import AccountRecord, LinkRecord
 

@@ -32,10 +32,10 @@ def test_failures_expire_after_an_hour(clock: Clock) -> None:
     counts = LoginRateLimiter()
     for number in range(50):
         counts.record_failure(f"192.0.2.{number}", f"user{number}@example.com")
-    assert len(counts) == 150
+    assert len(counts._failures) == 150
     clock.now += 3_601
     counts.record_failure("198.51.100.1", "jane@example.com")
-    assert len(counts) == 3
+    assert len(counts._failures) == 3
 
 
 def test_the_number_of_counted_failures_is_bounded(
@@ -45,7 +45,7 @@ def test_the_number_of_counted_failures_is_bounded(
     counts = LoginRateLimiter()
     for number in range(100):
         counts.record_failure(f"192.0.2.{number}", f"user{number}@example.com")
-    assert len(counts) == 30
+    assert len(counts._failures) == 30
 
 
 def test_an_error_names_the_time_after_which_a_login_is_allowed(clock: Clock) -> None:

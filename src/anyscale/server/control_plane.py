@@ -7,7 +7,6 @@ from anyscale.errors import StoreUnavailable
 from anyscale.server.core.audit.log import AuditLog
 from anyscale.server.core.batches.service import BatchService
 from anyscale.server.core.hashing.pool import OWASP, PasswordHashPool, Profile
-from anyscale.server.core.login.options import LoginOptions
 from anyscale.server.core.login.sessions import SessionService
 from anyscale.server.core.time_units import DAY_MS
 from anyscale.server.core.tokens.api_tokens import TokenService
@@ -29,11 +28,7 @@ __all__ = ["ControlPlane"]
 class ControlPlane:
     """The services of a control plane, over one database.
 
-    Args:
-        settings: the operator's.
-        create: whether to create or migrate the database if needed.
-        profile: the parameters of password hashes.
-        hash_in_processes: whether worker processes hash, as in a server, and not threads.
+    `create` creates or migrates the database if needed. `hash_in_processes` is for a server.
 
     Raises:
         StoreUnavailable: the database cannot be opened.
@@ -77,6 +72,7 @@ class ControlPlane:
         """Sign-in by password, and changes of passwords. Imported on use: it takes 100 ms."""
         from anyscale.server.core.login.password_change import PasswordService
 
+        # A pool for this alone, so that no batch keeps users waiting.
         hashing = PasswordHashPool(self._profile, in_processes=self._hash_in_processes)
         days = self.settings.initial_password_days
         return PasswordService(self.store, hashing, self.audit_log, self.settings.policy, days)
@@ -91,42 +87,15 @@ class ControlPlane:
         return OidcLogin(self.store, self.settings.provider, self.settings.address())
 
     @property
-    def login_options(self) -> LoginOptions:
-        """The sign-in methods."""
-        policy = self.settings.policy
-        return LoginOptions(
-            has_passwords=not policy.sso_only,
-            has_sso=self.settings.sso,
-            password_min_length=policy.password_min_length,
-        )
-
-    @property
     def owners(self) -> OwnerService:
         """Creates owners, for the operator."""
         sso_only = self.settings.policy.sso_only
         return OwnerService(self.store, self.hashing, self.lifecycle, self.links, sso_only=sso_only)
 
     def require_initialized(self) -> None:
-        """Check that the database has tables.
-
-        Raises:
-            StoreUnavailable: it has none.
-        """
+        """Raise `StoreUnavailable` if the database has no tables."""
         if self.store.is_blank:
             raise StoreUnavailable(NOTHING_YET)
-
-    def check_database(self) -> None:
-        """Check that the database responds and has the schema of this version.
-
-        Raises:
-            StoreUnavailable: it does not.
-        """
-        self.store.ready()
-
-    def now(self) -> int:
-        """Return the time of the database, in milliseconds since 1970."""
-        with self.store.read() as tx:
-            return tx.now()
 
     def clean_up(self) -> None:
         """Expire batches that were not continued, and delete what was stored long enough."""

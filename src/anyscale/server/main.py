@@ -48,15 +48,9 @@ def asgi() -> Any:
 
 
 def serve(host: str, port: int, workers: int) -> int:
-    """Serve until a signal arrives, then finish the requests in progress.
+    """Serve until a signal arrives, finish the requests in progress, and return the exit status.
 
-    Args:
-        host: the address to listen at.
-        port: of the address; 0 for any free port.
-        workers: number of processes.
-
-    Returns:
-        The exit status.
+    Port 0 stands for any free one.
 
     Raises:
         ConfigError: a setting is wrong, or the address is in use.
@@ -67,7 +61,8 @@ def serve(host: str, port: int, workers: int) -> int:
     configure_logging()
     _prepare()
     listening = _listen(host, port)
-    signals = _record_signals()
+    signals: list[int] = []  # those that ask for a shutdown, recorded instead of interrupting
+    _handle_signals(signals.append)
     with tempfile.TemporaryDirectory() as metrics:
         if workers > 1:
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics
@@ -112,13 +107,6 @@ def _reason(error: OSError) -> str:
     reason = str(error.strerror).partition(" (while")[0]
     advice = _ADVICE.get(error.errno or 0)
     return f"{reason}: {advice}" if advice else reason
-
-
-def _record_signals() -> list[int]:
-    """Record the signals that ask for a shutdown, instead of being interrupted by them."""
-    signals: list[int] = []
-    _handle_signals(signals.append)
-    return signals
 
 
 def _handle_signals(handle: Callable[[int], object]) -> None:

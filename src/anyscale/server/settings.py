@@ -9,12 +9,13 @@ from msgspec import Struct
 from anyscale.data_dir import data_dir
 from anyscale.errors import ConfigError
 from anyscale.server.core.oidc.identity_provider import IdentityProvider
+from anyscale.server.core.secrets import SensitiveStruct
 from anyscale.urls import checked_origin, checked_url
 from anyscale.user.emails import email_key
 from anyscale.user.passwords import MAX_LENGTH
 from anyscale.user.validation import Policy
 
-__all__ = ["Settings"]
+__all__ = ["LoginOptions", "Settings"]
 
 _ON = {"on": True, "1": True, "true": True, "yes": True}
 _OFF = {"off": False, "0": False, "false": False, "no": False}
@@ -24,7 +25,18 @@ _DIGITS = 9
 _SECRET_LENGTH = 4096
 
 
-class Settings(Struct, frozen=True, kw_only=True):
+class LoginOptions(Struct, frozen=True):
+    """The sign-in methods of a control plane, as the pages show them."""
+
+    #: whether users sign in by email and password
+    has_passwords: bool
+    #: whether users sign in at an identity provider
+    has_sso: bool
+    #: characters of a new password
+    password_min_length: int
+
+
+class Settings(SensitiveStruct, frozen=True, kw_only=True):
     """The settings of one control plane."""
 
     #: The SQLite file, or the URL of a PostgreSQL database, which may hold a password.
@@ -47,16 +59,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     #: days for which audit entries are stored; None for ever
     audit_days: int | None = None
 
-    def __repr__(self) -> str:
-        return "Settings(...)"
-
     @classmethod
     def from_environment(cls, environment: Mapping[str, str], *, served: bool) -> "Settings":
-        """Read the settings.
-
-        Args:
-            environment: the variables.
-            served: whether they are for a server: only a server supports PostgreSQL.
+        """Read the settings; only a server (`served`) supports PostgreSQL.
 
         Raises:
             ConfigError: a variable is wrong; the message has its name and its valid values.
@@ -88,16 +93,18 @@ class Settings(Struct, frozen=True, kw_only=True):
         return self.provider is not None
 
     @property
+    def login_options(self) -> LoginOptions:
+        """The sign-in methods."""
+        policy = self.policy
+        return LoginOptions(not policy.sso_only, self.sso, policy.password_min_length)
+
+    @property
     def is_reached_by_tls(self) -> bool:
         """Whether users reach the control plane by TLS alone, as its public address says."""
         return (self.public_url or "").startswith("https://")
 
     def address(self) -> str:
-        """Return the address at which users reach the control plane.
-
-        Raises:
-            ConfigError: it is not set.
-        """
+        """Return the address at which users reach the control plane, or raise `ConfigError`."""
         if self.public_url is None:
             raise ConfigError(
                 "ANYSCALE_PUBLIC_URL is not set where the control plane runs: set it to the "

@@ -30,8 +30,8 @@ from anyscale.errors import (
     PasswordRefused,
 )
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.login.password_login import LoginResult
 from anyscale.server.core.login.sessions import (
+    LoginResult,
     create_session,
     lock_account,
 )

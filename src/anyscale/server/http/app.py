@@ -95,13 +95,13 @@ def _services(
 ) -> dict[str, object]:
     """Return what handlers can receive, by the name of the argument."""
     sessions, tokens = control_plane.sessions, control_plane.tokens
-    passwords, login_options = control_plane.passwords, control_plane.login_options
+    passwords, login_options = control_plane.passwords, control_plane.settings.login_options
     return {
         "account_page": AccountPage(sessions, tokens, login_options, pools),
         "audit_log": control_plane.audit_log,
         "authenticator": authenticator,
         "batches": control_plane.batches,
-        "check_database": control_plane.check_database,
+        "check_database": control_plane.store.ready,
         "lifecycle": control_plane.lifecycle,
         "links": control_plane.links,
         "login": LoginFlows(passwords, sessions, pools),

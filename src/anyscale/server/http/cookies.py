@@ -8,8 +8,12 @@ import re
 
 from litestar.datastructures import Cookie
 
-from anyscale.server.core.login.password_login import LoginResult
-from anyscale.server.core.login.sessions import ABSOLUTE_LIMIT, DEVICE_LIMIT, ClientInfo
+from anyscale.server.core.login.sessions import (
+    ABSOLUTE_LIMIT,
+    DEVICE_LIMIT,
+    ClientInfo,
+    LoginResult,
+)
 from anyscale.server.core.time_units import SECOND_MS
 from anyscale.server.http.dependencies import Connection
 

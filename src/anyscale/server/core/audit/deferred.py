@@ -6,9 +6,9 @@ response, the response time would tell which accounts exist.
 
 import threading
 from contextlib import suppress
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 
-from anyscale.errors import StoreUnavailable
+from anyscale.errors import InvalidCredentials, StoreUnavailable
 from anyscale.server.core.audit.log import AuditLog
 from anyscale.server.store.records import AccountRecord
 
@@ -19,17 +19,10 @@ _DELAY = 0.5
 
 
 class DeferredAuditWriter:
-    """Writes entries of denied requests in a thread of its own.
+    """Writes entries of denied sign-ins in a thread of its own."""
 
-    Args:
-        audit_log: the log that it writes to.
-        reason: the code of the error.
-        call: the denied call.
-    """
-
-    def __init__(self, audit_log: AuditLog, reason: str, call: str) -> None:
+    def __init__(self, audit_log: AuditLog) -> None:
         self._audit_log = audit_log
-        self._reason, self._call = reason, call
         self._actors: SimpleQueue[str] = SimpleQueue()
         self._is_due = threading.Event()
         self._closed = threading.Event()
@@ -52,11 +45,7 @@ class DeferredAuditWriter:
             self._is_due.wait()
             self._closed.wait(_DELAY)
             self._is_due.clear()
-            self._write_all()
-
-    def _write_all(self) -> None:
-        with suppress(Empty):
-            while True:
-                actor = self._actors.get_nowait()
+            while not self._actors.empty():
+                actor = self._actors.get()
                 with suppress(StoreUnavailable):  # the request was denied all the same
-                    self._audit_log.record_denied(actor, self._reason, self._call)
+                    self._audit_log.record_denied(actor, InvalidCredentials.code, "sign in")

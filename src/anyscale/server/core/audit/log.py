@@ -65,15 +65,15 @@ class AuditLog:
     def list(self, after: int, limit: int) -> list[AuditEntry]:
         """Return entries by number, after a number."""
         with self._store.read() as tx:
-            return [_entry(row) for row in tx.audit.list(after, limit)]
+            return [
+                AuditEntry(e.number, e.at, e.actor, e.event, e.subject, e.data, e.hash.hex())
+                for e in tx.audit.list(after, limit)
+            ]
 
     def record_denied(self, actor: str, reason: str, call: str) -> None:
         """Append an entry for a denied request: the first at once, then one a minute with a count.
 
-        Args:
-            actor: of the request; `anonymous` if it is not known.
-            reason: the code of the error.
-            call: the method and the route.
+        `reason` is the code of the error, and `call` the method and the route.
         """
         if times := self._due(actor, reason):
             with self._store.write() as tx:
@@ -113,9 +113,3 @@ def _after(last: AuditRecord | None, entry: Entry, now: int) -> AuditRecord:
     number = last.number + 1 if last else 1
     row = AuditRecord(number, now, entry.actor, entry.event, entry.subject, text, hash=b"")
     return msgspec.structs.replace(row, hash=entry_hash(last.hash if last else ROOT, row))
-
-
-def _entry(row: AuditRecord) -> AuditEntry:
-    return AuditEntry(
-        row.number, row.at, row.actor, row.event, row.subject, row.data, row.hash.hex()
-    )

@@ -1,21 +1,17 @@
 """Changing a password: by the signed-in user, or by a one-time link."""
 
-from anyscale.errors import (
-    InvalidCredentials,
-    LinkInvalid,
-    NotAuthenticated,
-    PasswordRefused,
-)
+from anyscale.errors import InvalidCredentials, LinkInvalid, NotAuthenticated, PasswordRefused
 from anyscale.server.core.audit import log as audit
 from anyscale.server.core.audit.deferred import DeferredAuditWriter
 from anyscale.server.core.audit.log import AuditLog
 from anyscale.server.core.hashing.pool import PasswordHashPool
-from anyscale.server.core.login.password_login import LoginResult, PasswordLogin, require_passwords
+from anyscale.server.core.login.password_login import PasswordLogin, require_passwords
 from anyscale.server.core.login.rate_limit import LoginRateLimiter
 from anyscale.server.core.login.sessions import (
     AuthenticatedUser,
     ClientInfo,
     LockedAccount,
+    LoginResult,
     create_session,
     lock_account,
 )
@@ -29,20 +25,9 @@ __all__ = ["PasswordService"]
 
 _LINK_INVALID = "this link was used before, or has expired: ask for a new one"
 
-#: as a fault of the policy says it to administrators
-_OF_THE_USER = "the user's own"
-
 
 class PasswordService:
-    """Sign-in and changes of passwords.
-
-    Args:
-        store: accounts, links and sessions.
-        hashing: a pool for this alone, so that no batch keeps users waiting.
-        audit_log: records denied sign-ins.
-        policy: the password policy, and whether SSO is the only sign-in method.
-        initial_days: days after which a password that an administrator set expires.
-    """
+    """Sign-in and changes of passwords, with a rate limit and an audit log for all of them."""
 
     def __init__(
         self,
@@ -56,7 +41,7 @@ class PasswordService:
         self._hashing = hashing
         self._policy = policy
         self._rate_limiter = LoginRateLimiter()
-        self._audit_writer = DeferredAuditWriter(audit_log, InvalidCredentials.code, "sign in")
+        self._audit_writer = DeferredAuditWriter(audit_log)
         #: sign-in by password
         self.password_login = PasswordLogin(
             store, hashing, self._rate_limiter, self._audit_writer, policy, initial_days
@@ -86,10 +71,8 @@ class PasswordService:
                 raise NotAuthenticated("you are not signed in any more")
             if locked.account.password_hash != account.password_hash:
                 raise InvalidCredentials("the password was changed meanwhile")
-            tx.accounts.set_password(account.user_id, password_hash, locked.at)
-            result = self._replace_sessions(tx, member.session.auth_method, locked)
-            audit.append(tx, member.actor, "password.changed", account.user_id, {})
-        return result
+            method = member.session.auth_method
+            return _set_password(tx, locked, password_hash, method, "password.changed")
 
     def link_account(self, secret: str) -> AccountRecord:
         """Return the account of a one-time link, which stays valid.
@@ -111,9 +94,8 @@ class PasswordService:
         """Consume a one-time link, set the password, revoke all sessions, and create a new one.
 
         Raises:
-            LinkInvalid: it was used, has expired or never existed, or the account is suspended.
+            LinkInvalid, NotPermitted: see `link_account`.
             PasswordRefused: the policy refuses the password; the link stays valid.
-            NotPermitted: SSO is the only sign-in method.
         """
         account = self.link_account(secret)
         password_hash = self._hash(new, account)
@@ -123,11 +105,7 @@ class PasswordService:
             link = tx.links.consume(hash_of(secret))
             if not link or not locked or locked.account.suspended_at is not None:
                 raise LinkInvalid(_LINK_INVALID)
-            tx.accounts.set_password(account.user_id, password_hash, locked.at)
-            result = self._replace_sessions(tx, "link", locked)
-            actor = f"user:{account.user_id}"
-            audit.append(tx, actor, "password.set_by_link", account.user_id, {})
-        return result
+            return _set_password(tx, locked, password_hash, "link", "password.set_by_link")
 
     def close(self) -> None:
         """Write the audit entries that are still due, and end the threads and processes."""
@@ -135,38 +113,39 @@ class PasswordService:
         self._hashing.close()
 
     def _verify_current(self, member: AuthenticatedUser, current: str, client: ClientInfo) -> None:
-        """Verify the current password, with a rate limit for the session."""
-        account, known_device = member.account, member.session.session_id
-        limited = client.address, account.user_id
-        self._rate_limiter.check(*limited, known_device=known_device)
+        account = member.account
+        source = client.address, account.user_id, member.session.session_id
+        self._rate_limiter.check(*source)
         if not self._hashing.verify(account.password_hash, current):
-            self._rate_limiter.record_failure(*limited, known_device=known_device)
+            self._rate_limiter.record_failure(*source)
             self._audit_writer.record_denied(account)
             raise InvalidCredentials("the current password is wrong")
-
-    def _replace_sessions(self, tx: Transaction, method: str, locked: LockedAccount) -> LoginResult:
-        user_id = locked.account.user_id
-        tx.sessions.delete(user_id)
-        tx.links.delete(user_id=user_id)
-        tx.devices.delete(user_id)
-        session = create_session(tx, method, locked)
-        return LoginResult(user_id, session.session, session.device)
 
     def _hash(self, new: str, account: AccountRecord) -> str:
         """Check a new password against the policy, and hash it."""
         own = (account.name, account.lastname, account.email)
         password = normalized(new)
-        if not _is_text(password):
-            raise PasswordRefused("The password holds a character that nobody can type.")
+        try:
+            password.encode()
+        except UnicodeEncodeError:
+            raise PasswordRefused("The password holds a character that nobody can type.") from None
         fault = self._hashing.faults([password], [own], self._policy.password_min_length)[0]
         if fault:
-            raise PasswordRefused(f"The password {fault[1].replace(_OF_THE_USER, 'your own')}.")
+            # The policy says it to administrators.
+            detail = fault[1].replace("the user's own", "your own")
+            raise PasswordRefused(f"The password {detail}.")
         return self._hashing.hash(password)
 
 
-def _is_text(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+def _set_password(
+    tx: Transaction, locked: LockedAccount, password_hash: str, method: str, event: str
+) -> LoginResult:
+    """Set the password, and replace all sessions, devices and links by a session."""
+    user_id = locked.account.user_id
+    tx.accounts.set_password(user_id, password_hash, locked.at)
+    tx.sessions.delete(user_id)
+    tx.links.delete(user_id=user_id)
+    tx.devices.delete(user_id)
+    result = create_session(tx, method, locked)
+    audit.append(tx, f"user:{user_id}", event, user_id, {})
+    return result

@@ -1,51 +1,30 @@
 """Sign-in by email and password."""
 
-from msgspec import Struct, structs
+from msgspec import structs
 
-from anyscale.errors import (
-    AnyscaleError,
-    InvalidCredentials,
-    NotPermitted,
-    PasswordExpired,
-)
+from anyscale.errors import AnyscaleError, InvalidCredentials, NotPermitted, PasswordExpired
 from anyscale.server.core.audit.deferred import DeferredAuditWriter
 from anyscale.server.core.hashing.pool import PasswordHashPool
 from anyscale.server.core.login.rate_limit import LoginRateLimiter
 from anyscale.server.core.login.sessions import (
     DEVICE_LIMIT,
     ClientInfo,
+    LoginResult,
     create_session,
     lock_account,
 )
-from anyscale.server.core.secrets import hash_of
+from anyscale.server.core.secrets import SensitiveStruct, hash_of
+from anyscale.server.core.time_units import DAY_MS
 from anyscale.server.store.interface import Store, Transaction
 from anyscale.server.store.records import AccountRecord
 from anyscale.user.emails import email_key
 from anyscale.user.passwords import normalized
 from anyscale.user.validation import Policy
 
-__all__ = ["LoginAttempt", "LoginResult", "PasswordLogin", "require_passwords"]
-
-_DAY = 24 * 60 * 60 * 1000
-
-_WRONG = "email or password is wrong"
+__all__ = ["LoginAttempt", "PasswordLogin", "require_passwords"]
 
 
-class LoginResult(Struct, frozen=True):
-    """A completed sign-in."""
-
-    user_id: str
-    #: secret of the session cookie
-    session: str
-    #: secret of the device cookie
-    device: str
-    must_change_password: bool = False
-
-    def __repr__(self) -> str:
-        return f"LoginResult({self.user_id!r})"
-
-
-class LoginAttempt(Struct, frozen=True):
+class LoginAttempt(SensitiveStruct, frozen=True):
     """A sign-in whose account was looked up, and whose password is not verified yet."""
 
     #: the email's key, whether it has an account or not; empty where the text is no email
@@ -56,20 +35,16 @@ class LoginAttempt(Struct, frozen=True):
     #: the device cookie, if the account knows it; else empty
     known_device: str
 
-    def __repr__(self) -> str:
-        return "LoginAttempt(...)"
+    @property
+    def source(self) -> tuple[str, str, str]:
+        """The arguments of the rate limiter."""
+        return self.client.address, self.key, self.known_device
 
 
 class PasswordLogin:
     """Verifies passwords and creates sessions.
 
-    Args:
-        store: accounts and sessions.
-        hashing: the pool that verifies passwords.
-        rate_limiter: limits of failed sign-ins.
-        audit_writer: writes denied sign-ins to the audit log, in the background.
-        policy: whether SSO is the only sign-in method.
-        initial_days: days after which a password that an administrator set expires.
+    A password that an administrator set expires `initial_days` after the account was created.
     """
 
     def __init__(
@@ -86,7 +61,7 @@ class PasswordLogin:
         self._rate_limiter = rate_limiter
         self._audit_writer = audit_writer
         self._policy = policy
-        self._initial_limit = initial_days * _DAY
+        self._initial_limit = initial_days * DAY_MS
 
     def prepare(self, email: str, password: str, client: ClientInfo) -> LoginAttempt:
         """Look up the account and the device, and check the rate limits.
@@ -104,7 +79,7 @@ class PasswordLogin:
             account = tx.accounts.find(key)
             known_device = _known_device(tx, account, client.device)
         attempt = LoginAttempt(key, password, client, account, known_device)
-        self._check_rate_limit(attempt)
+        self._rate_limiter.check(*attempt.source)
         return attempt
 
     def login(self, attempt: LoginAttempt) -> LoginResult:
@@ -119,12 +94,12 @@ class PasswordLogin:
             TooManyFailedLogins: a limit was reached while this attempt waited.
             StoreUnavailable: the database cannot be written.
         """
-        self._check_rate_limit(attempt)
+        self._rate_limiter.check(*attempt.source)
         password_hash = attempt.account.password_hash if attempt.account else None
         if not self._hashing.verify(password_hash, attempt.password):
             raise self._reject(attempt)
         # Others may have failed meanwhile: guesses at the same time are no more guesses.
-        self._check_rate_limit(attempt)
+        self._rate_limiter.check(*attempt.source)
         assert attempt.account
         assert password_hash
         return self._create_session(attempt, attempt.account.user_id, password_hash)
@@ -132,37 +107,25 @@ class PasswordLogin:
     def _create_session(
         self, attempt: LoginAttempt, user_id: str, password_hash: str
     ) -> LoginResult:
-        rehashed = self._rehashed(attempt.password, password_hash)
+        is_outdated = self._hashing.needs_rehash(password_hash)
+        rehashed = self._hashing.hash(normalized(attempt.password)) if is_outdated else None
         with self._store.write() as tx:
             locked = lock_account(tx, user_id, attempt.client)
             if locked and locked.account.password_hash == password_hash:
                 self._require_active(locked.account, locked.at)
                 if rehashed:
                     tx.accounts.set_password(user_id, rehashed, None)
-                session = create_session(tx, "password", locked)
+                result = create_session(tx, "password", locked)
                 is_initial = locked.account.password_set_at is None
-                return LoginResult(user_id, session.session, session.device, is_initial)
+                return structs.replace(result, must_change_password=is_initial)
         # The password was changed after the account was read, or another sign-in has rehashed it.
         return self.login(structs.replace(attempt, account=locked.account if locked else None))
 
-    def _check_rate_limit(self, attempt: LoginAttempt) -> None:
-        self._rate_limiter.check(
-            attempt.client.address, attempt.key, known_device=attempt.known_device
-        )
-
     def _reject(self, attempt: LoginAttempt) -> InvalidCredentials:
         """Count a wrong password, and have it written to the audit log."""
-        self._rate_limiter.record_failure(
-            attempt.client.address, attempt.key, known_device=attempt.known_device
-        )
+        self._rate_limiter.record_failure(*attempt.source)
         self._audit_writer.record_denied(attempt.account)
-        return InvalidCredentials(_WRONG)
-
-    def _rehashed(self, password: str, password_hash: str) -> str | None:
-        """Hash a password again if its hash has other parameters than new ones."""
-        if self._hashing.needs_rehash(password_hash):
-            return self._hashing.hash(normalized(password))
-        return None
+        return InvalidCredentials("email or password is wrong")
 
     def _require_active(self, account: AccountRecord, now: int) -> None:
         # Only a client that has sent the right password gets these messages.
@@ -180,11 +143,7 @@ class PasswordLogin:
 
 
 def require_passwords(policy: Policy) -> None:
-    """Check that users may sign in by password.
-
-    Raises:
-        NotPermitted: SSO is the only sign-in method.
-    """
+    """Raise `NotPermitted` if SSO is the only sign-in method."""
     if policy.sso_only:
         raise NotPermitted("everybody here signs in by SSO: there are no passwords")
 

@@ -50,10 +50,7 @@ class LoginRateLimiter:
         #: key -> times of the failures; the key with the latest failure is the last one
         self._failures: dict[bytes, deque[float]] = {}
 
-    def __len__(self) -> int:
-        return len(self._failures)
-
-    def check(self, address: str, account: str, *, known_device: str = "") -> None:
+    def check(self, address: str, account: str, known_device: str = "") -> None:
         """Check that a password may be tried.
 
         Args:
@@ -67,7 +64,7 @@ class LoginRateLimiter:
         with self._lock:
             self._check(_counts(address, account, known_device), time.monotonic())
 
-    def record_failure(self, address: str, account: str, *, known_device: str = "") -> None:
+    def record_failure(self, address: str, account: str, known_device: str = "") -> None:
         """Count a failed sign-in. The arguments are those of `check`.
 
         Raises:

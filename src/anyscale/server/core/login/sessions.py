@@ -8,7 +8,8 @@ from msgspec import Struct
 
 from anyscale.errors import NotAuthenticated, NotFound, PasswordChangeNeeded, StoreUnavailable
 from anyscale.server.core.audit import log as audit
-from anyscale.server.core.secrets import hash_of, new_secret
+from anyscale.server.core.secrets import SensitiveStruct, hash_of, new_secret
+from anyscale.server.core.time_units import DAY_MS, HOUR_MS, MINUTE_MS
 from anyscale.server.store.interface import Store, Transaction
 from anyscale.server.store.records import AccountRecord, SessionRecord
 
@@ -19,30 +20,28 @@ __all__ = [
     "AuthenticatedUser",
     "ClientInfo",
     "LockedAccount",
-    "NewSession",
+    "LoginResult",
     "SessionService",
     "create_session",
     "lock_account",
 ]
 
-_HOUR = 60 * 60 * 1000
-
 #: milliseconds without a request after which a session expires
-IDLE_LIMIT = 12 * _HOUR
+IDLE_LIMIT = 12 * HOUR_MS
 #: milliseconds for which an account knows a browser that has signed in
-DEVICE_LIMIT = 180 * 24 * _HOUR
+DEVICE_LIMIT = 180 * DAY_MS
 #: milliseconds after which a session expires in any case
-ABSOLUTE_LIMIT = 7 * 24 * _HOUR
+ABSOLUTE_LIMIT = 7 * DAY_MS
 
 #: Milliseconds between two writes of the last use of a session: not one for each request.
-_USE_EVERY = 60_000
+_USE_EVERY = MINUTE_MS
 
 _AGENT_LENGTH = 200
 
 _NOT_SIGNED_IN = "you are not signed in, or not any more"
 
 
-class ClientInfo(Struct, frozen=True):
+class ClientInfo(SensitiveStruct, frozen=True):
     """The client of a request."""
 
     address: str
@@ -51,9 +50,6 @@ class ClientInfo(Struct, frozen=True):
     #: secrets of its cookies; empty where it has none
     device: str = ""
     session: str = ""
-
-    def __repr__(self) -> str:
-        return "ClientInfo(...)"
 
 
 class AuthenticatedUser(Struct, frozen=True):
@@ -80,11 +76,7 @@ class AuthenticatedUser(Struct, frozen=True):
         return self.at - self.session.used_at >= _USE_EVERY
 
     def require_own_password(self) -> None:
-        """Check that the user has chosen the password: until then the session only changes it.
-
-        Raises:
-            PasswordChangeNeeded: an administrator set the password.
-        """
+        """Raise `PasswordChangeNeeded` until the user has chosen the password."""
         if self.must_change_password:
             raise PasswordChangeNeeded("change the password that you were given first")
 
@@ -96,10 +88,7 @@ class SessionService:
         self._store = store
 
     def authenticate(self, secret: str) -> AuthenticatedUser:
-        """Return the user that a session belongs to. It reads two rows, and writes nothing.
-
-        Args:
-            secret: of the session cookie.
+        """Return the user of a session cookie. It reads two rows, and writes nothing.
 
         Raises:
             NotAuthenticated: the session is unknown or expired, or the account is suspended.
@@ -114,7 +103,7 @@ class SessionService:
         return AuthenticatedUser(account, session, now)
 
     def touch(self, member: AuthenticatedUser) -> None:
-        """Write the last use of a session: for sessions of which that `is_touch_due`."""
+        """Write the last use of a session that `is_touch_due`."""
         # A request only reads, which may work while the database cannot be written.
         with suppress(StoreUnavailable), self._store.write() as tx:
             tx.sessions.touch(member.session.session_id, member.at)
@@ -127,11 +116,7 @@ class SessionService:
         return [session for session in found if _is_live(session, now)]
 
     def revoke(self, member: AuthenticatedUser, session_id: str) -> None:
-        """Revoke a session of a user.
-
-        Raises:
-            NotFound: the user has no such session.
-        """
+        """Revoke a session of a user, or raise `NotFound`."""
         with self._store.write() as tx:
             tx.accounts.lock([member.account.user_id])  # before its sessions: see `Transaction`
             if not tx.sessions.delete(member.account.user_id, only=session_id):
@@ -168,25 +153,23 @@ class LockedAccount(Struct, frozen=True):
     at: int
 
 
-class NewSession(Struct, frozen=True):
-    """A session that was just created."""
+class LoginResult(Struct, frozen=True):
+    """A completed sign-in."""
 
-    record: SessionRecord
+    user_id: str
     #: secrets of the session and the device cookie, of which the database has the hashes alone
     session: str
     device: str
+    must_change_password: bool = False
 
     def __repr__(self) -> str:
-        return f"NewSession({self.record.session_id!r})"
+        return f"LoginResult({self.user_id!r})"
 
 
 def lock_account(tx: Transaction, user_id: str, client: ClientInfo) -> LockedAccount | None:
     """Lock an account, and the account of the session that the browser has, in the order of ids.
 
     It comes first in a transaction: two that lock in different orders would wait for each other.
-
-    Returns:
-        None where there is no such account.
     """
     previous = tx.sessions.get(hash_of(client.session)) if client.session else None
     locked = tx.accounts.lock({user_id} | ({previous.user_id} if previous else set()))
@@ -194,27 +177,23 @@ def lock_account(tx: Transaction, user_id: str, client: ClientInfo) -> LockedAcc
     return LockedAccount(account, client, previous, tx.now()) if account else None
 
 
-def create_session(tx: Transaction, method: str, locked: LockedAccount) -> NewSession:
+def create_session(tx: Transaction, method: str, locked: LockedAccount) -> LoginResult:
     """Create a session, and revoke the one that the browser had (ASVS 5.0, 7.2.4).
 
-    From then on the account knows the device.
-
-    Args:
-        tx: the transaction that has locked the account; it locks the audit log from here on.
-        method: how the user signed in: `password`, `link` or `sso`.
-        locked: the account and the browser.
+    From then on the account knows the device, and the transaction has locked the audit log.
     """
-    user_id = locked.account.user_id
+    user_id, now = locked.account.user_id, locked.at
+    secret, device = new_secret(), locked.client.device or new_secret()
     entries = _revoke_previous(tx, locked)
-    session = _new_session(locked, method)
-    tx.sessions.add(session.record)
-    tx.devices.save(hash_of(session.device), user_id, locked.at)
+    session = _new_session(locked, method, secret)
+    tx.sessions.add(session)
+    tx.devices.save(hash_of(device), user_id, now)
     if locked.account.used_at is None:
-        tx.accounts.mark_used(user_id, locked.at)
-    session_id, details = session.record.session_id, {"auth_method": method}
-    created = audit.Entry(f"user:{user_id}", "session.created", session_id, details)
+        tx.accounts.mark_used(user_id, now)
+    details = {"auth_method": method}
+    created = audit.Entry(f"user:{user_id}", "session.created", session.session_id, details)
     audit.append_all(tx, [*entries, created])
-    return session
+    return LoginResult(user_id, secret, device)
 
 
 def _revoke_previous(tx: Transaction, locked: LockedAccount) -> list[audit.Entry]:
@@ -226,9 +205,9 @@ def _revoke_previous(tx: Transaction, locked: LockedAccount) -> list[audit.Entry
     return []
 
 
-def _new_session(locked: LockedAccount, method: str) -> NewSession:
-    secret, client, now = new_secret(), locked.client, locked.at
-    record = SessionRecord(
+def _new_session(locked: LockedAccount, method: str, secret: str) -> SessionRecord:
+    client, now = locked.client, locked.at
+    return SessionRecord(
         session_id=f"ses_{now:012x}{os.urandom(6).hex()}",
         user_id=locked.account.user_id,
         hash=hash_of(secret),
@@ -239,7 +218,6 @@ def _new_session(locked: LockedAccount, method: str) -> NewSession:
         used_at=now,
         expires_at=now + ABSOLUTE_LIMIT,
     )
-    return NewSession(record, secret, client.device or new_secret())
 
 
 def _is_live(session: SessionRecord, now: int) -> bool:

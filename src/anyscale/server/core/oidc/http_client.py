@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from functools import cache
 
 import httpx
-from msgspec import Struct
 
 from anyscale.errors import ProviderUnavailable
+from anyscale.server.core.secrets import SensitiveStruct
 from anyscale.urls import is_on_loopback
 
 __all__ = ["HttpResponse", "get", "post"]
@@ -28,31 +28,20 @@ _SECONDS = 10.0
 _HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity"}
 
 
-class HttpResponse(Struct, frozen=True):
+class HttpResponse(SensitiveStruct, frozen=True):
     """A response."""
 
     status: int
     body: bytes
 
-    def __repr__(self) -> str:
-        return f"HttpResponse({self.status})"
-
 
 def get(url: str) -> HttpResponse:
-    """Send GET.
-
-    Raises:
-        ProviderUnavailable: no response came in time, or it is too large, or a redirect.
-    """
+    """Send GET. Raises `ProviderUnavailable` without a response in time and within the limits."""
     return _send(httpx.Request("GET", url, headers=_HEADERS))
 
 
 def post(url: str, form: Mapping[str, str], headers: Mapping[str, str]) -> HttpResponse:
-    """Send a form by POST.
-
-    Raises:
-        ProviderUnavailable: likewise.
-    """
+    """Send a form by POST, and raise as `get` does."""
     return _send(httpx.Request("POST", url, data=form, headers={**_HEADERS, **headers}))
 
 

@@ -17,6 +17,7 @@ from joserfc.util import urlsafe_b64decode
 from msgspec import Struct
 
 from anyscale.errors import SsoRefused
+from anyscale.server.core.secrets import SensitiveStruct
 
 __all__ = [
     "ExpectedToken",
@@ -61,7 +62,7 @@ class TokenHeader(Struct, frozen=True):
     kid: str | None
 
 
-class ExpectedToken(Struct, frozen=True):
+class ExpectedToken(SensitiveStruct, frozen=True):
     """The values that the token of this sign-in must have."""
 
     issuer: str
@@ -70,9 +71,6 @@ class ExpectedToken(Struct, frozen=True):
     #: from the same response
     access_token: str
 
-    def __repr__(self) -> str:
-        return "ExpectedToken(...)"
-
 
 def import_keys(key_set: Iterable[Any]) -> list[Key]:
     """Return the keys of a key set (RFC 7517, 5) that may sign ID tokens."""
@@ -80,17 +78,16 @@ def import_keys(key_set: Iterable[Any]) -> list[Key]:
 
 
 def parse_header(token: str) -> TokenHeader:
-    """Parse the header of a token whose signature is not verified yet.
-
-    Raises:
-        SsoRefused: an ID token must not have this header.
-    """
+    """Parse the header of a token whose signature is not verified yet, or raise `SsoRefused`."""
     parts = token.split(".")
     if len(parts) == _ENCRYPTED_PARTS:
         raise SsoRefused("token_encrypted")
     if len(parts) != _SIGNED_PARTS or len(token) > _MAX_CHARACTERS:
         raise SsoRefused("token_malformed")
-    header = _decode(parts[0])
+    try:
+        header = _decode_json(urlsafe_b64decode(parts[0].encode()))
+    except ValueError:
+        raise SsoRefused("token_malformed") from None
     alg, kid = header.get("alg"), header.get("kid")
     if not isinstance(alg, str) or alg not in _ALGORITHMS:
         raise SsoRefused("algorithm")
@@ -233,13 +230,6 @@ def _check_access_token(claims: Mapping[str, Any], alg: str, access_token: str) 
     half = urlsafe_b64encode(digest[: len(digest) // 2]).decode().rstrip("=")
     if not is_same(half, claims["at_hash"]):
         raise SsoRefused("access_token_hash")
-
-
-def _decode(part: str) -> dict[str, Any]:
-    try:
-        return _decode_json(urlsafe_b64decode(part.encode()))
-    except ValueError:
-        raise SsoRefused("token_malformed") from None
 
 
 def _decode_json(text: bytes | str) -> dict[str, Any]:

@@ -1,11 +1,13 @@
 """Sign-in by an identity provider: map an OIDC identity to an account. Never creates accounts."""
 
-from collections.abc import Set as AbstractSet
-
 from anyscale.errors import SsoRefused
 from anyscale.server.core.audit import log as audit
-from anyscale.server.core.login.password_login import LoginResult
-from anyscale.server.core.login.sessions import ClientInfo, create_session, lock_account
+from anyscale.server.core.login.sessions import (
+    ClientInfo,
+    LoginResult,
+    create_session,
+    lock_account,
+)
 from anyscale.server.core.oidc.identity_provider import IdentityProvider
 from anyscale.server.core.oidc.provider import ExternalIdentity, Provider
 from anyscale.server.store.interface import Store, Transaction
@@ -19,13 +21,7 @@ CALLBACK = "/sso/callback"
 
 
 class OidcLogin:
-    """Signs users in by their identity at a provider.
-
-    Args:
-        store: accounts, identities and sessions.
-        settings: of the provider.
-        public_url: at which browsers reach this control plane.
-    """
+    """Signs users in by their identity at a provider, which redirects them to the public URL."""
 
     def __init__(self, store: Store, settings: IdentityProvider, public_url: str) -> None:
         self.provider = Provider(settings, public_url + CALLBACK)
@@ -46,11 +42,11 @@ class OidcLogin:
                 raise SsoRefused("no_account")
             account = locked.account
             is_new = _link(tx, identity, account)
-            session = create_session(tx, "sso", locked)
+            result = create_session(tx, "sso", locked)
             if is_new:
                 data = {"issuer": identity.issuer}
                 audit.append(tx, _actor(account), "identity.linked", account.user_id, data)
-        return LoginResult(account.user_id, session.session, session.device)
+        return result
 
     def _find_user(self, tx: Transaction, identity: ExternalIdentity) -> str:
         """Return the id of the linked account, whatever its email is now, or else by the email."""
@@ -71,7 +67,7 @@ class OidcLogin:
             key = email_key(identity.email)
         except ValueError:
             raise SsoRefused("email_invalid") from None
-        if not _is_within(key, self._domains):
+        if self._domains and key.rpartition("@")[2] not in self._domains:
             raise SsoRefused("email_domain")
         return key
 
@@ -97,10 +93,6 @@ def _require_sso(account: AccountRecord) -> None:
         raise SsoRefused("suspended", _actor(account))
     if not account.is_sso_user:
         raise SsoRefused("not_sso_user", _actor(account))
-
-
-def _is_within(key: str, domains: AbstractSet[str]) -> bool:
-    return not domains or key.rpartition("@")[2] in domains
 
 
 def _is_same_mailbox(email: str, own: str) -> bool:

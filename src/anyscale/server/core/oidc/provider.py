@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote_plus, urlencode
 
 import msgspec
+from httpx import codes
 from joserfc.jwk import Key
 from msgspec import Struct
 
@@ -23,7 +24,7 @@ from anyscale.server.core.oidc.id_token import (
 )
 from anyscale.server.core.oidc.identity_provider import IdentityProvider
 from anyscale.server.core.oidc.timed_cache import TimedCache
-from anyscale.server.core.secrets import new_secret
+from anyscale.server.core.secrets import SensitiveStruct, new_secret
 from anyscale.urls import checked_url, is_on_loopback
 
 __all__ = ["AuthorizationRequest", "ExternalIdentity", "Provider"]
@@ -39,10 +40,6 @@ _KEYS_LIFETIME = 10.0
 #: 1.0, 3.1.2.6).
 _CANCELLED = frozenset({"access_denied", "login_required", "interaction_required"})
 _TEMPORARY = frozenset({"server_error", "temporarily_unavailable"})
-
-_OK = 200
-_TOO_MANY_REQUESTS = 429
-_CLIENT_ERRORS = range(400, 500)
 
 
 class Metadata(Struct, frozen=True):
@@ -63,18 +60,15 @@ class _KeySet(Struct, frozen=True):
     keys: list[dict[str, Any]]
 
 
-class _Tokens(Struct, frozen=True):
+class _Tokens(SensitiveStruct, frozen=True):
     """The response of the token endpoint (OpenID Connect Core 1.0, 3.1.3.3)."""
 
     id_token: str
     token_type: str
     access_token: str = ""
 
-    def __repr__(self) -> str:
-        return "_Tokens(...)"
 
-
-class AuthorizationRequest(Struct, frozen=True):
+class AuthorizationRequest(SensitiveStruct, frozen=True):
     """The secrets of a sign-in, which the browser keeps until the provider redirects it back."""
 
     issuer: str
@@ -83,11 +77,8 @@ class AuthorizationRequest(Struct, frozen=True):
     #: (RFC 7636, 4.1)
     verifier: str
 
-    def __repr__(self) -> str:
-        return "AuthorizationRequest(...)"
 
-
-class ExternalIdentity(Struct, frozen=True):
+class ExternalIdentity(SensitiveStruct, frozen=True):
     """A user of the provider, as the claims of the ID token describe it."""
 
     issuer: str
@@ -95,16 +86,11 @@ class ExternalIdentity(Struct, frozen=True):
     email: object
     email_verified: object
 
-    def __repr__(self) -> str:
-        return "ExternalIdentity(...)"
-
 
 class Provider:
     """A client of an identity provider, by the authorization code flow (OpenID Connect Core, 3.1).
 
-    Args:
-        settings: of the provider.
-        redirect_uri: to which the provider redirects browsers.
+    The provider redirects browsers to `redirect_uri`.
     """
 
     def __init__(self, settings: IdentityProvider, redirect_uri: str) -> None:
@@ -139,11 +125,7 @@ class Provider:
     def finish(
         self, parameters: Mapping[str, str], request: AuthorizationRequest
     ) -> ExternalIdentity:
-        """Exchange the code for an ID token, and return the user.
-
-        Args:
-            parameters: of the provider's redirect.
-            request: from the browser.
+        """Exchange the code of the provider's redirect for an ID token, and return the user.
 
         Raises:
             SsoRefused: one of both is of another sign-in, the provider reports an error, or the ID
@@ -176,7 +158,8 @@ class Provider:
         }
         headers = self._authenticate(form, metadata.token_endpoint_auth_methods_supported)
         response = post(metadata.token_endpoint, form, headers)
-        if response.status in _CLIENT_ERRORS and response.status != _TOO_MANY_REQUESTS:
+        is_temporary = response.status == codes.TOO_MANY_REQUESTS
+        if codes.is_client_error(response.status) and not is_temporary:
             raise SsoRefused("code_refused")
         tokens = _decode(response, "the token endpoint", _Tokens)
         if tokens.token_type.lower() != "bearer":
@@ -251,7 +234,7 @@ def _code_of(parameters: Mapping[str, str]) -> str:
 
 
 def _decode(response: HttpResponse, source: str, kind: type[Body]) -> Body:
-    if response.status != _OK:
+    if response.status != codes.OK:
         raise ProviderUnavailable(f"{source}: HTTP {response.status}")
     try:
         return msgspec.json.decode(response.body, type=kind)

@@ -16,11 +16,7 @@ _PAUSE = 5.0
 
 
 class TimedCache(Generic[Value]):
-    """Caches what a function fetches. Threads that need it at the same time share one fetch.
-
-    Args:
-        fetch: returns the value, or raises ProviderUnavailable.
-    """
+    """Caches what a function fetches. Threads that need it at the same time share one fetch."""
 
     def __init__(self, fetch: Callable[[], Value]) -> None:
         self._fetch = fetch
@@ -31,11 +27,7 @@ class TimedCache(Generic[Value]):
         self._failed: tuple[float, str] | None = None
 
     def get(self, seconds: float) -> Value:
-        """Return a value that is at most so many seconds old.
-
-        Raises:
-            ProviderUnavailable: the fetch failed, now or a moment ago.
-        """
+        """Return a value of the last so many seconds, or raise `ProviderUnavailable`."""
         with self._lock:
             now = time.monotonic()
             if self._cached and now - self._cached[0] < seconds:

@@ -10,7 +10,6 @@ from litestar.params import FromQuery
 from msgspec import Struct
 
 from anyscale.errors import ConfigError, NotFound, RequestInvalid
-from anyscale.server.core.login.options import LoginOptions
 from anyscale.server.core.login.sessions import AuthenticatedUser, SessionService
 from anyscale.server.core.tokens.api_tokens import TokenService
 from anyscale.server.http.account.view_models import (
@@ -26,6 +25,7 @@ from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.thread_pools import ThreadPools
 from anyscale.server.http.web.forms import read_form, user_message
 from anyscale.server.http.web.templating import redirect, render_page
+from anyscale.server.settings import LoginOptions
 
 __all__ = ["HANDLERS", "AccountPage"]
 

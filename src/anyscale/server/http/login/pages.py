@@ -15,10 +15,8 @@ from anyscale.errors import (
     PasswordChangeNeeded,
     PasswordRefused,
 )
-from anyscale.server.core.login.options import LoginOptions
 from anyscale.server.core.login.password_change import PasswordService
-from anyscale.server.core.login.password_login import LoginResult
-from anyscale.server.core.login.sessions import AuthenticatedUser
+from anyscale.server.core.login.sessions import AuthenticatedUser, LoginResult
 from anyscale.server.core.users.password_links import secret_of
 from anyscale.server.http.account.page import HANDLERS as ACCOUNT
 from anyscale.server.http.authentication import (
@@ -33,6 +31,7 @@ from anyscale.server.http.login.sign_in import LoginFlows
 from anyscale.server.http.thread_pools import ThreadPools
 from anyscale.server.http.web.forms import read_form, refusal
 from anyscale.server.http.web.templating import redirect, render_page
+from anyscale.server.settings import LoginOptions
 
 __all__ = ["routers"]
 

@@ -6,8 +6,7 @@ from typing import Any
 from litestar import Response, Router, delete, post
 from litestar.di import NamedDependency
 
-from anyscale.server.core.login.password_login import LoginResult
-from anyscale.server.core.login.sessions import SessionService
+from anyscale.server.core.login.sessions import LoginResult, SessionService
 from anyscale.server.core.users.password_links import secret_of
 from anyscale.server.http.authentication import SESSION_AUTHENTICATION
 from anyscale.server.http.bodies import decode

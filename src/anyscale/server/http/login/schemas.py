@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from anyscale.server.core.login.password_login import LoginResult
+from anyscale.server.core.login.sessions import LoginResult
 
 __all__ = ["LoginRequest", "LoginResponse", "SetPasswordRequest", "login_response"]
 

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from anyscale.errors import AnyscaleError, NotAuthenticated, NotFound
 from anyscale.server.core.login.password_change import PasswordService
-from anyscale.server.core.login.password_login import LoginResult
-from anyscale.server.core.login.sessions import AuthenticatedUser, SessionService
+from anyscale.server.core.login.sessions import AuthenticatedUser, LoginResult, SessionService
 from anyscale.server.http.cookies import SESSION, client_info, read_cookie
 from anyscale.server.http.dependencies import Connection
 from anyscale.server.http.metrics import SIGN_INS
