@@ -28,10 +28,8 @@ def expire_batch(store: Store, idle: BatchRecord) -> bool:
 def delete_rows(store: Store, batch: BatchRecord, chunk_users: int) -> bool:
     """Delete the rows of a batch chunk by chunk, so that other writers wait for a moment only.
 
-    Each chunk and its users are deleted in one transaction: the counts in chunks stay true.
-
-    Returns:
-        Whether all are deleted. If not, a clean-up or a later reservation deletes the rest.
+    Each chunk and its users are deleted in one transaction: the counts in chunks stay true. Returns
+    whether all are deleted. If not, a clean-up or a later reservation deletes the rest.
     """
     deadline = time.monotonic() + _SECONDS_A_CALL
     with store.read() as tx:

@@ -14,11 +14,7 @@ __all__ = ["counted_batch", "created_users", "publish", "require_same_count", "s
 
 
 def require_same_count(tx: Transaction, batch: BatchRecord, entries: int) -> None:
-    """Check that the batch is not one of a longer list that starts like the client's.
-
-    Raises:
-        KeyReused: it has more entries than the client sent or, if it is published, another number.
-    """
+    """Raise `KeyReused` if the batch is one of a longer list that starts like the client's."""
     reserved = sum(chunk.users + chunk.skipped for chunk in tx.chunks.list(batch.id))
     if reserved > entries or (batch.state == "published" and reserved != entries):
         raise KeyReused(f"batch {batch.batch_id} has {reserved} users, and not {entries}")
@@ -28,9 +24,6 @@ def publish(tx: Transaction, batch: BatchRecord, entries: int, actor: str) -> No
     """Publish an open batch that is complete, with its entry in the audit log.
 
     It adds up the counts of the chunks, so that its time does not grow with the number of users.
-
-    Raises:
-        BatchUnfinished: chunks or hashes are missing, or emails are taken.
     """
     chunks = tx.chunks.list(batch.id)
     users, skipped = sum(chunk.users for chunk in chunks), sum(chunk.skipped for chunk in chunks)
@@ -72,11 +65,6 @@ def counted_batch(tx: Transaction, batch: BatchRecord, *, sso: bool) -> Batch:
     """Return a batch with the number of its accounts to which no user can sign in.
 
     It reads all accounts of the batch, so it is for one batch and not for lists.
-
-    Args:
-        tx: the transaction.
-        batch: to show.
-        sso: whether there is an identity provider, with which SSO users sign in.
     """
     shown = shown_batch(tx, batch)
     if batch.state != "published":

@@ -19,11 +19,8 @@ from anyscale.user.validation import CheckedUser
 
 __all__ = [
     "MAX_POSITION",
-    "all_conflicts",
     "chunk_conflicts",
     "chunk_digest",
-    "conflict_of",
-    "conflict_record",
     "free_positions",
     "is_skipped",
     "list_conflicts",
@@ -38,8 +35,6 @@ _POSITION_DIGITS = 8
 
 #: the last position that fits into an id
 MAX_POSITION = 16**_POSITION_DIGITS - 1
-
-_CONFLICTS_AT_ONCE = 1_000
 
 
 def user_id(batch_id: str, position: int) -> str:
@@ -100,15 +95,22 @@ def root_of(user_ids: Iterable[str]) -> bytes:
     return hashlib.sha256("\n".join(user_ids).encode()).digest()
 
 
-def conflict_of(position: int, email: str, holder: EmailHolder, own_batch: str | None) -> Conflict:
-    """Return the conflict of an entry whose email is taken.
+def chunk_conflicts(
+    batch_id: str, first: int, users: Sequence[CheckedUser], holders: Sequence[EmailHolder]
+) -> list[Conflict]:
+    """Return the conflicts of the entries of a chunk whose emails are taken.
 
-    Args:
-        position: of the entry.
-        email: of the entry.
-        holder: of the email.
-        own_batch: the entry's batch, whose other entries make it a duplicate.
+    Other entries of the batch make an entry a duplicate; `batch_id` is empty without a batch.
     """
+    by_key = {holder.email_key: holder for holder in holders}
+    return [
+        _found_conflict(position, user.email, holder, batch_id)
+        for position, user in enumerate(users, first)
+        if (holder := by_key.get(user.email_key)) and holder.user_id != user_id(batch_id, position)
+    ]
+
+
+def _found_conflict(position: int, email: str, holder: EmailHolder, own_batch: str) -> Conflict:
     if holder.batch_id == own_batch:
         other = position_of(holder.user_id)
         return Conflict(position=position, email=email, kind="duplicate", other=other)
@@ -122,18 +124,6 @@ def conflict_of(position: int, email: str, holder: EmailHolder, own_batch: str |
             held_since=from_milliseconds(holder.opened_at),
         )
     return Conflict(position=position, email=email, kind="exists", user_id=holder.user_id)
-
-
-def chunk_conflicts(
-    batch_id: str, first: int, users: Sequence[CheckedUser], holders: Sequence[EmailHolder]
-) -> list[Conflict]:
-    """Return the conflicts of a chunk's entries whose rows were not inserted."""
-    by_key = {holder.email_key: holder for holder in holders}
-    return [
-        conflict_of(position, user.email, holder, batch_id)
-        for position, user in enumerate(users, first)
-        if (holder := by_key.get(user.email_key)) and holder.user_id != user_id(batch_id, position)
-    ]
 
 
 def free_positions(
@@ -151,32 +141,17 @@ def is_skipped(conflict: Conflict, if_exists: str) -> bool:
     return if_exists == "skip" and conflict.kind == "exists"
 
 
-def conflict_record(conflict: Conflict) -> ConflictRecord:
-    """Return the record of a conflict."""
-    return ConflictRecord(
-        conflict.position, conflict.email, conflict.kind, conflict.other, conflict.holder
-    )
-
-
-def all_conflicts(tx: Transaction, batch: BatchRecord) -> list[Conflict]:
-    """Return all conflicts of a batch by position."""
-    found: list[Conflict] = []
-    while page := list_conflicts(
-        tx, batch, found[-1].position if found else -1, _CONFLICTS_AT_ONCE
-    ):
-        found += page
-    return found
-
-
-def list_conflicts(tx: Transaction, batch: BatchRecord, after: int, limit: int) -> list[Conflict]:
+def list_conflicts(
+    tx: Transaction, batch: BatchRecord, after: int = -1, limit: int = MAX_POSITION
+) -> list[Conflict]:
     """Return conflicts of a batch after a position, with details of the other batches."""
     page = tx.chunks.list_conflicts(batch.id, after, limit)
     ids = {record.holder for record in page if record.holder}
     holders = {batch_id: tx.batches.get(batch_id) for batch_id in ids}
-    return [_conflict(record, holders.get(record.holder or "")) for record in page]
+    return [_stored_conflict(record, holders.get(record.holder or "")) for record in page]
 
 
-def _conflict(record: ConflictRecord, holder: BatchRecord | None) -> Conflict:
+def _stored_conflict(record: ConflictRecord, holder: BatchRecord | None) -> Conflict:
     return Conflict(
         position=record.position,
         email=record.email,

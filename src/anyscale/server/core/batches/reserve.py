@@ -7,60 +7,41 @@ from anyscale.errors import BatchGone, KeyReused, NotFound
 from anyscale.server.core.batches.records import (
     chunk_conflicts,
     chunk_digest,
-    conflict_record,
     is_skipped,
     new_users,
     root_of,
     user_ids,
 )
+from anyscale.server.core.time_units import MINUTE_MS
 from anyscale.server.store.interface import Transaction
-from anyscale.server.store.records import BatchRecord, ChunkRecord
-from anyscale.user.models import Conflict, ReservedChunk
+from anyscale.server.store.records import BatchRecord, ChunkRecord, ConflictRecord
+from anyscale.user.models import ReservedChunk
 from anyscale.user.validation import CheckedUser
 
-__all__ = [
-    "known_batch",
-    "lock_batch",
-    "new_batch",
-    "require_open",
-    "reserve_chunk",
-    "touch",
-]
+__all__ = ["known_batch", "lock_batch", "new_batch", "require_open", "reserve_chunk", "touch"]
 
 #: Milliseconds between two touches. One for each chunk would let in one chunk at a time.
-_TOUCH_EVERY = 60_000
+_TOUCH_EVERY = MINUTE_MS
 
 
 def known_batch(tx: Transaction, batch_id: str) -> BatchRecord:
-    """Return a batch.
-
-    Raises:
-        NotFound: there is none with this id.
-    """
-    batch = tx.batches.get(batch_id)
-    if batch is None:
-        raise NotFound(f"there is no batch {batch_id}")
-    return batch
+    """Return a batch, or raise `NotFound`."""
+    return _known(tx.batches.get(batch_id), batch_id)
 
 
 def lock_batch(tx: Transaction, batch_id: str, *, exclusive: bool = False) -> BatchRecord:
-    """Return a batch and lock it until the transaction ends.
+    """Return a batch and lock it until the transaction ends, or raise `NotFound`."""
+    return _known(tx.batches.lock(batch_id, exclusive=exclusive), batch_id)
 
-    Raises:
-        NotFound: there is none with this id.
-    """
-    batch = tx.batches.lock(batch_id, exclusive=exclusive)
+
+def _known(batch: BatchRecord | None, batch_id: str) -> BatchRecord:
     if batch is None:
         raise NotFound(f"there is no batch {batch_id}")
     return batch
 
 
 def require_open(batch: BatchRecord) -> BatchRecord:
-    """Return the batch if it is open.
-
-    Raises:
-        BatchGone: it is not.
-    """
+    """Return the batch if it is open, or raise `BatchGone`."""
     if batch.state != "open":
         raise BatchGone(f"batch {batch.batch_id} was {batch.state}")
     return batch
@@ -94,15 +75,7 @@ def reserve_chunk(
 ) -> ReservedChunk:
     """Reserve the emails of a chunk, or return the stored outcome of an equal chunk.
 
-    Args:
-        tx: the transaction.
-        batch: open or published; nothing is added to a published one.
-        number: of the chunk.
-        first: the position of its first user.
-        users: the chunk.
-
-    Raises:
-        KeyReused: a chunk with this number and other content was reserved before.
+    Nothing is added to a published batch. `first` is the position of the first user.
     """
     digest = chunk_digest(users, batch.if_exists)
     chunk = tx.chunks.lock(batch.id, number)
@@ -113,8 +86,8 @@ def reserve_chunk(
     if chunk and (batch.state == "published" or not chunk.conflicts):
         return ReservedChunk(chunk.users, chunk.skipped, chunk.conflicts, [])
     ids = user_ids(batch.batch_id, first, len(users))
-    holders = tx.users.insert(batch.id, new_users(ids, users))
-    conflicts = chunk_conflicts(batch.batch_id, first, users, holders)
+    taken = tx.users.insert(batch.id, new_users(ids, users))
+    conflicts = chunk_conflicts(batch.batch_id, first, users, taken)
     skipped = sum(is_skipped(conflict, batch.if_exists) for conflict in conflicts)
     lost = {conflict.position for conflict in conflicts}
     chunk = ChunkRecord(
@@ -125,9 +98,7 @@ def reserve_chunk(
         skipped=skipped,
         conflicts=len(conflicts) - skipped,
     )
-    tx.chunks.save(batch.id, chunk, [conflict_record(conflict) for conflict in conflicts])
-    return ReservedChunk(chunk.users, chunk.skipped, chunk.conflicts, _holders(conflicts))
-
-
-def _holders(conflicts: Sequence[Conflict]) -> list[str]:
-    return sorted({conflict.holder for conflict in conflicts if conflict.holder})
+    records = [ConflictRecord(c.position, c.email, c.kind, c.other, c.holder) for c in conflicts]
+    tx.chunks.save(batch.id, chunk, records)
+    holders = sorted({record.holder for record in records if record.holder})
+    return ReservedChunk(chunk.users, chunk.skipped, chunk.conflicts, holders)

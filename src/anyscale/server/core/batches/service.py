@@ -25,8 +25,8 @@ from anyscale.server.core.batches.publish import (
     shown_batch,
 )
 from anyscale.server.core.batches.records import (
-    all_conflicts,
-    conflict_of,
+    MAX_POSITION,
+    chunk_conflicts,
     list_conflicts,
     position_of,
     user_id,
@@ -41,6 +41,7 @@ from anyscale.server.core.batches.reserve import (
 )
 from anyscale.server.core.batches.single_request import create_small
 from anyscale.server.core.hashing.pool import PasswordHashPool
+from anyscale.server.core.time_units import DAY_MS
 from anyscale.server.store.interface import Store
 from anyscale.server.store.records import PendingHash
 from anyscale.user.models import AdminCreatedUser, Batch, Conflict, Created, ReservedChunk
@@ -48,19 +49,13 @@ from anyscale.user.validation import CheckedUser, Policy
 
 __all__ = ["BatchService"]
 
-_DAY = 24 * 60 * 60 * 1000
-
 
 class BatchService:
     """Creates, publishes, drops and shows batches.
 
-    Args:
-        store: of the control plane.
-        hashing: the pool that hashes passwords.
-        policy: the rules for users and the limits of requests.
-        available: whether the operator has left the feature on.
-        expiry_days: after which an open batch that no client touched expires.
-        sso: whether there is an identity provider, with which SSO users sign in.
+    Calls about a batch raise `NotFound` if there is none with its id, and those that add to one
+    raise `FeatureUnavailable` if the operator has switched batches off. An open batch that no
+    client touched for `expiry_days` expires.
     """
 
     def __init__(
@@ -77,7 +72,7 @@ class BatchService:
         self._store = store
         self._hashing = hashing
         self._available = available
-        self._expiry = expiry_days * _DAY
+        self._expiry = expiry_days * DAY_MS
         self._sso = sso
 
     def create(
@@ -93,29 +88,15 @@ class BatchService:
         return create_small(self._store, self._hashing, key, users, passwords, if_exists, caller)
 
     def available_policy(self) -> Policy:
-        """Return the policy.
-
-        Raises:
-            FeatureUnavailable: the operator has switched batches off.
-        """
+        """Return the policy, or raise `FeatureUnavailable`."""
         self._require_available()
         return self.policy
 
     def look_up(self, users: Sequence[CheckedUser], first: int) -> list[Conflict]:
-        """Return the conflicts that users would have; nothing is written.
-
-        Args:
-            users: a chunk.
-            first: the position of its first user.
-        """
+        """Return the conflicts that a chunk of users would have, from a position on."""
         with self._store.read() as tx:
-            found = tx.users.find_holders([user.email_key for user in users])
-        holders = {holder.email_key: holder for holder in found}
-        return [
-            conflict_of(position, user.email, holders[user.email_key], None)
-            for position, user in enumerate(users, first)
-            if user.email_key in holders
-        ]
+            holders = tx.users.find_holders([user.email_key for user in users])
+        return chunk_conflicts("", first, users, holders)
 
     def find(self, key: str) -> Batch | None:
         """Return the open or published batch with an idempotency key."""
@@ -124,11 +105,7 @@ class BatchService:
             return shown_batch(tx, batch) if batch else None
 
     def open(self, key: str, if_exists: str, caller: Principal) -> Batch:
-        """Open a batch, or return the one that was opened with this key before.
-
-        Raises:
-            KeyReused: the key's batch was opened with another `if_exists`.
-        """
+        """Open a batch, or return that of the key. Raises `KeyReused` for another `if_exists`."""
         self._require_available()
         with self._store.write() as tx:
             new = new_batch(tx, key, if_exists, caller.actor)
@@ -166,13 +143,10 @@ class BatchService:
                 require_open(batch)
             return reserve_chunk(tx, batch, number, number * self.policy.chunk_users, users)
 
-    def conflicts(self, batch_id: str) -> list[Conflict]:
-        """Return all conflicts of a batch, by position."""
-        with self._store.read() as tx:
-            return all_conflicts(tx, known_batch(tx, batch_id))
-
-    def conflicts_page(self, batch_id: str, after: int, limit: int) -> list[Conflict]:
-        """Return conflicts of a batch after a position."""
+    def conflicts(
+        self, batch_id: str, after: int = -1, limit: int = MAX_POSITION
+    ) -> list[Conflict]:
+        """Return conflicts of a batch after a position, by position."""
         with self._store.read() as tx:
             return list_conflicts(tx, known_batch(tx, batch_id), after, limit)
 
@@ -185,14 +159,10 @@ class BatchService:
             raise Overloaded("not all of it is given up yet: ask again")
 
     def hash(self, batch_id: str, passwords: Sequence[tuple[int, str]]) -> int:
-        """Hash passwords and store the hashes. A stored hash is never computed again.
+        """Hash passwords, store the hashes, and return how many were stored.
 
-        Args:
-            batch_id: an open batch.
-            passwords: positions, and passwords in their normalized form.
-
-        Returns:
-            The number of hashes that were stored.
+        A stored hash is never computed again. Each password comes in its normalized form, with the
+        position of its user.
 
         Raises:
             BatchRefused: the policy refuses passwords.
@@ -211,16 +181,11 @@ class BatchService:
             return tx.users.save_hashes(batch.id, zip(ids, hashes, strict=True))
 
     def publish(self, batch_id: str, entries: int, caller: Principal) -> Batch:
-        """Make all users of a batch accounts at one moment.
-
-        Args:
-            batch_id: an open batch; a published one is returned again.
-            entries: how many entries the client has sent.
-            caller: of the request.
+        """Make all users of an open batch accounts at one moment; return a published one again.
 
         Raises:
             BatchUnfinished: chunks or hashes are missing, or emails are taken.
-            KeyReused: the batch is one of a longer list.
+            KeyReused: the batch is one of a longer list than the `entries` of the client.
             BatchGone: the batch was dropped or expired.
             NotAuthenticated, NotPermitted: the caller has lost its permission.
         """
@@ -234,11 +199,7 @@ class BatchService:
             return shown_batch(tx, known_batch(tx, batch_id))
 
     def drop(self, batch_id: str, caller: Principal) -> Batch:
-        """Drop an open batch: no user is created, and its emails are free again.
-
-        Raises:
-            BatchGone: it is published.
-        """
+        """Drop an open batch: its emails are free again. Raises `BatchGone` if it is published."""
         with self._store.write() as tx:
             batch = lock_batch(tx, batch_id, exclusive=True)
             if batch.state == "published":
@@ -260,11 +221,7 @@ class BatchService:
             delete_rows(self._store, batch, self.policy.chunk_users)
 
     def show(self, batch_id: str) -> Batch:
-        """Return one batch, with the number of its accounts to which no user can sign in.
-
-        Raises:
-            NotFound: there is none with this id.
-        """
+        """Return one batch, with the number of its accounts to which no user can sign in."""
         with self._store.read() as tx:
             return counted_batch(tx, known_batch(tx, batch_id), sso=self._sso)
 
@@ -291,10 +248,11 @@ class BatchService:
             self.policy.password_min_length,
         )
         problems = [
-            Problem(index=position_of(row.user_id), field="password", code=code, detail=detail)
+            Problem(
+                index=position_of(row.user_id), field="password", code=fault[0], detail=fault[1]
+            )
             for row, fault in zip(pending, found, strict=True)
             if fault
-            for code, detail in [fault]
         ]
         if problems:
             raise BatchRefused(problems)

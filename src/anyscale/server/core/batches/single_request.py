@@ -6,10 +6,10 @@ from anyscale.errors import BatchRefused, BatchUnfinished, KeyReused
 from anyscale.server.core.authorization import Principal, require_owner
 from anyscale.server.core.batches.publish import created_users, publish, shown_batch
 from anyscale.server.core.batches.records import (
-    all_conflicts,
     chunk_digest,
     free_positions,
     is_skipped,
+    list_conflicts,
     user_id,
 )
 from anyscale.server.core.batches.reserve import known_batch, new_batch, reserve_chunk
@@ -20,7 +20,7 @@ from anyscale.user.validation import CheckedUser, conflict_problems
 
 __all__ = ["create_small"]
 
-# How often it starts again when emails become taken or free between two of the steps.
+#: How often it starts again when emails become taken or free between two of the steps.
 _ATTEMPTS = 5
 
 
@@ -39,14 +39,7 @@ def create_small(
 ) -> Created:
     """Create a batch of one chunk, or return the result of an equal call again.
 
-    Args:
-        store: of the control plane.
-        hashing: hashes the passwords.
-        key: the idempotency key.
-        users: all users of the batch.
-        passwords: of all users that have one, each with the position of its user.
-        if_exists: `fail` or `skip`.
-        caller: an owner.
+    Each password comes with the position of its user.
 
     Raises:
         BatchRefused: emails are taken; no user was created.
@@ -85,7 +78,7 @@ def _create(
     if batch is None:  # the same call was made twice at once, and the other one was first
         raise _Changed
     reserve_chunk(tx, batch, 0, 0, users)
-    if refused := [c for c in all_conflicts(tx, batch) if not is_skipped(c, if_exists)]:
+    if refused := [c for c in list_conflicts(tx, batch) if not is_skipped(c, if_exists)]:
         raise BatchRefused(conflict_problems(refused))
     ids = ((user_id(batch.batch_id, position), text) for position, text in hashes.items())
     tx.users.save_hashes(batch.id, ids)
@@ -110,4 +103,4 @@ def _replay(
 def _created(tx: Transaction, batch_id: str, limit: int, *, replayed: bool) -> Created:
     batch = known_batch(tx, batch_id)
     users = created_users(tx, batch_id, "", limit)
-    return Created(shown_batch(tx, batch), users, all_conflicts(tx, batch), replayed)
+    return Created(shown_batch(tx, batch), users, list_conflicts(tx, batch), replayed)

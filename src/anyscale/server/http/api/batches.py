@@ -217,7 +217,7 @@ async def list_conflicts(
     after: Annotated[int, QueryParameter(ge=-1, le=MAX_POSITION)] = -1,
     limit: Annotated[int, QueryParameter(ge=1, le=10_000)] = 1000,
 ) -> Conflicts:
-    page = partial(batches.conflicts_page, batch_id, after, limit)
+    page = partial(batches.conflicts, batch_id, after, limit)
     return Conflicts(await pools.read.run(page))
 
 
