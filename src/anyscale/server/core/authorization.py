@@ -4,7 +4,7 @@ import os
 import pwd
 from collections.abc import Collection
 
-from msgspec import Struct, field, structs
+from msgspec import Struct, structs
 
 from anyscale.errors import NotAuthenticated, NotPermitted
 from anyscale.server.store.interface import Transaction
@@ -20,7 +20,7 @@ class Principal(Struct, frozen=True):
     #: the owner of a personal token, `token:NAME` for any other token.
     actor: str
     #: None for a system user, who can write to the database anyway.
-    token_hash: bytes | None = field(default=None)
+    token_hash: bytes | None = None
 
     def __repr__(self) -> str:
         return f"Principal({self.actor!r})"
@@ -71,15 +71,9 @@ def _with_role_of_owner(tx: Transaction, token: TokenRecord) -> TokenRecord:
 def require_owner(tx: Transaction, caller: Principal, user_ids: Collection[str] = ()) -> None:
     """Check in a write transaction that its caller is still an owner, and lock accounts.
 
-    Args:
-        tx: the transaction.
-        caller: of the request.
-        user_ids: of the accounts to lock. The account of a personal token is locked with them, by
-            one call, since two transactions that lock accounts one by one can deadlock.
-
-    Raises:
-        NotAuthenticated: the token is not valid any more.
-        NotPermitted: its role is not `owner`.
+    The account of a personal token is locked with the accounts of `user_ids`, by one call, since
+    two transactions that lock accounts one by one can deadlock. Raises `NotAuthenticated` if the
+    token is not valid any more, and `NotPermitted` if its role is not `owner`.
     """
     token = tx.tokens.get(caller.token_hash) if caller.token_hash else None
     own = {token.user_id} if token and token.user_id else set()
@@ -91,10 +85,6 @@ def require_owner(tx: Transaction, caller: Principal, user_ids: Collection[str] 
 
 
 def require_role(caller: Principal, role: str) -> None:
-    """Check that a role is an owner's.
-
-    Raises:
-        NotPermitted: it is not.
-    """
+    """Raise `NotPermitted` if a role is not an owner's."""
     if role != "owner":
         raise NotPermitted(f"{caller.actor} is a {role}: this takes an owner's token")

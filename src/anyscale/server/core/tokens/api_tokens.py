@@ -38,11 +38,7 @@ _MOST_DAYS = 3_650
 
 
 class TokenService:
-    """Creates, lists, revokes and authenticates tokens.
-
-    Args:
-        store: of the control plane.
-    """
+    """Creates, lists, revokes and authenticates tokens."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -50,11 +46,7 @@ class TokenService:
     def create(self, name: str, role: str, days: int | None, by: str) -> str:
         """Create a token, and return the secret, which is shown this once.
 
-        Args:
-            name: for the audit log and other administrators.
-            role: `owner` or `collaborator`.
-            days: until it expires; None for never.
-            by: the actor.
+        It expires after `days`; None for never.
 
         Raises:
             ConfigError: the name is not valid, or another token has it.
@@ -72,18 +64,11 @@ class TokenService:
     def create_personal(self, user_id: str, name: str, days: int | None) -> tuple[str, TokenRecord]:
         """Create a user's own token, which has the user's role at each call.
 
-        Args:
-            user_id: of the user.
-            name: for the user; tokens of other users may have the same one.
-            days: until it expires; None for never.
-
-        Returns:
-            The secret, which is shown this once, and the token.
+        It expires after `days`; None for never. The secret is shown this once.
 
         Raises:
             NotFound: there is no such account, or it is suspended.
-            ConfigError: the name or the days are out of range, or another token of the user has
-                the name.
+            ConfigError: the name or the days are out of range, or the user has the name already.
         """
         _check_name(name)
         if days is not None and not 1 <= days <= _MOST_DAYS:
@@ -116,17 +101,12 @@ class TokenService:
         with self._store.read() as tx:
             now = tx.now()
             tokens = tx.tokens.list_personal(user_id)
-        return [token for token in reversed(tokens) if is_live(token, now)]
+        return [token for token in reversed(tokens) if _is_live(token, now)]
 
     def revoke(self, name: str, by: str) -> TokenRecord:
-        """Revoke a token: it fails from the next request on.
+        """Revoke a token without an owner by its name, or any by its id, or raise `NotFound`.
 
-        Args:
-            name: of a token without an owner, or the id of any token.
-            by: the actor.
-
-        Raises:
-            NotFound: no token that is not revoked has this name or id.
+        It fails from the next request on.
         """
         with self._store.write() as tx:
             # Personal tokens of several users may have one name.
@@ -136,11 +116,7 @@ class TokenService:
         raise NotFound(f"there is no token {name!r} that is not revoked")
 
     def revoke_personal(self, user_id: str, token_id: str) -> TokenRecord:
-        """Revoke one of a user's own tokens: it fails from the next request on.
-
-        Raises:
-            NotFound: the user has no token with this id that is not revoked.
-        """
+        """Revoke one of a user's own tokens, or raise `NotFound`."""
         with self._store.write() as tx:
             token = tx.tokens.find(token_id)
             if token and token.user_id == user_id and token.revoked_at is None:
@@ -167,8 +143,7 @@ class TokenService:
         return Principal(holder_of(record), record.hash), record
 
 
-def is_live(token: TokenRecord, now: int) -> bool:
-    """Whether a token is neither revoked nor expired at a time (milliseconds since 1970)."""
+def _is_live(token: TokenRecord, now: int) -> bool:
     return token.revoked_at is None and (token.expires_at is None or token.expires_at > now)
 
 

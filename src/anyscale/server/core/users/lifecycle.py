@@ -18,21 +18,15 @@ class UserLifecycle:
     """Changes that owners make to accounts. A repeated call changes nothing more.
 
     All methods raise `NotFound` for an account that does not exist, and `NotAuthenticated` or
-    `NotPermitted` if the caller has lost its permission.
-
-    Args:
-        store: of the control plane.
+    `NotPermitted` if the caller has lost its permission. All but `restore` raise `LastOwner` if the
+    account is the only owner who is not suspended.
     """
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     def suspend(self, user_id: str, caller: Principal) -> None:
-        """Suspend an account: no sign-in, no session, no personal token works.
-
-        Raises:
-            LastOwner: the account is the only owner.
-        """
+        """Suspend an account: no sign-in, no session, no personal token works."""
         with self._lock(user_id, caller) as locked:
             if locked.account.suspended_at is not None:
                 return
@@ -50,11 +44,7 @@ class UserLifecycle:
             audit.append(locked.tx, caller.actor, "account.restored", user_id, {})
 
     def delete(self, user_id: str, caller: Principal) -> None:
-        """Delete an account and all data of the user. The audit log keeps the id.
-
-        Raises:
-            LastOwner: the account is the only owner.
-        """
+        """Delete an account and all data of the user. The audit log keeps the id."""
         with self._lock(user_id, caller) as locked:
             locked.require_another_owner()
             _delete_sessions_and_links(locked.tx, user_id)
@@ -62,17 +52,9 @@ class UserLifecycle:
             audit.append(locked.tx, caller.actor, "account.deleted", user_id, {})
 
     def set_role(self, user_id: str, role: str, caller: Principal) -> None:
-        """Make an account an owner or a collaborator.
+        """Make an account an `owner` or a `collaborator`.
 
         Its sessions are revoked: the user signs in again with the new permissions.
-
-        Args:
-            user_id: of the account.
-            role: `owner` or `collaborator`.
-            caller: of the request.
-
-        Raises:
-            LastOwner: the account is the only owner.
         """
         with self._lock(user_id, caller) as locked:
             if locked.account.permission_level == role:
@@ -109,20 +91,12 @@ class _Locked(Struct, frozen=True):
 
 
 def lock_account(tx: Transaction, user_id: str) -> AccountRecord:
-    """Lock an account, and return it.
-
-    Raises:
-        NotFound: there is none with this id.
-    """
+    """Lock an account, and return it, or raise `NotFound`."""
     return lock_accounts(tx, [user_id])[0]
 
 
 def lock_accounts(tx: Transaction, user_ids: Collection[str]) -> list[AccountRecord]:
-    """Lock accounts, and return them in the order of `user_ids`.
-
-    Raises:
-        NotFound: there is none with one of these ids.
-    """
+    """Lock accounts, and return them in the order of `user_ids`, or raise `NotFound`."""
     locked = tx.accounts.lock(user_ids)
     for user_id in user_ids:
         if user_id not in locked:

@@ -4,12 +4,12 @@ import os
 
 from msgspec import Struct
 
-from anyscale.errors import BatchUnfinished, ConfigError, LinkRefused
+from anyscale.errors import BatchUnfinished, ConfigError
 from anyscale.server.core.authorization import Principal
 from anyscale.server.core.batches.single_request import create_small
 from anyscale.server.core.hashing.pool import PasswordHashPool
 from anyscale.server.core.users.lifecycle import UserLifecycle
-from anyscale.server.core.users.password_links import PasswordLinkService
+from anyscale.server.core.users.password_links import PasswordLinkService, require_active
 from anyscale.server.store.interface import Store
 from anyscale.server.store.records import AccountRecord
 from anyscale.user.emails import email_key
@@ -22,7 +22,6 @@ __all__ = ["CreatedOwner", "OwnerService"]
 class CreatedOwner(Struct, frozen=True):
     """The result of creating an owner."""
 
-    user_id: str
     email: str
     #: Whether the account existed before.
     existed: bool
@@ -31,15 +30,7 @@ class CreatedOwner(Struct, frozen=True):
 
 
 class OwnerService:
-    """Creates owners, for the operator of the machine.
-
-    Args:
-        store: of the control plane.
-        hashing: the pool that hashes passwords; a new owner has none yet.
-        accounts: sets the role.
-        links: creates the link to set a password.
-        sso_only: whether SSO is the only sign-in method.
-    """
+    """Creates owners, for the operator of the machine."""
 
     def __init__(
         self,
@@ -60,11 +51,7 @@ class OwnerService:
         """Create an account that is an owner's, or make an existing one an owner.
 
         An interrupted call can be repeated: each step finds what the steps before have done.
-
-        Args:
-            email: of the account.
-            name: of a new account; None for the part of the email before the `@`.
-            caller: of the command.
+        Without a name, a new account gets the part of the email before the `@`.
 
         Raises:
             ConfigError: the email or the name is not valid, or links cannot be created.
@@ -75,13 +62,13 @@ class OwnerService:
         if not self._sso_only:
             self._links.require_possible()
         existing = self._account(user.email_key)
-        if existing and existing.suspended_at is not None:
-            raise LinkRefused(f"the account of {existing.email} is suspended: restore it first")
+        if existing:
+            require_active(existing)
         account = existing or self._create_account(user, caller)
         self._accounts.set_role(account.user_id, "owner", caller)
         links = [] if self._sso_only else self._links.create([account.user_id], caller)
         link = links[0] if links else None
-        return CreatedOwner(account.user_id, account.email, existing is not None, link)
+        return CreatedOwner(account.email, existing is not None, link)
 
     def _account(self, key: str) -> AccountRecord | None:
         with self._store.read() as tx:

@@ -8,21 +8,20 @@ from anyscale.server.core.authorization import Principal, require_owner
 from anyscale.server.core.batches.records import root_of
 from anyscale.server.core.batches.reserve import known_batch
 from anyscale.server.core.secrets import hash_of, new_secret
+from anyscale.server.core.time_units import DAY_MS
 from anyscale.server.core.users.lifecycle import lock_accounts
 from anyscale.server.core.users.queries import user_of
 from anyscale.server.store.interface import Store
 from anyscale.server.store.records import AccountRecord, LinkRecord
 from anyscale.user.models import PasswordLink, User, from_milliseconds
 
-__all__ = ["MOST", "PREFIX", "PasswordLinkService", "secret_of"]
+__all__ = ["MOST", "PREFIX", "PasswordLinkService", "require_active", "secret_of"]
 
 #: Marks a link's secret, so that scanners find it in a log, a repository or a chat.
 PREFIX = "mrl_"
 
 #: the most links of one call
 MOST = 1_000
-
-_DAY = 24 * 60 * 60 * 1000
 
 
 def secret_of(link: str) -> str:
@@ -31,14 +30,9 @@ def secret_of(link: str) -> str:
 
 
 class PasswordLinkService:
-    """Creates one-time links.
+    """Creates one-time links, which expire after some days.
 
-    Args:
-        store: of the control plane.
-        address: returns the URL at which users reach the control plane, or raises `ConfigError`.
-        days: after which a link expires.
-        sso_only: whether SSO is the only sign-in method.
-        sso: whether there is an identity provider.
+    `address` returns the URL at which users reach the control plane, or raises `ConfigError`.
     """
 
     def __init__(
@@ -46,7 +40,7 @@ class PasswordLinkService:
     ) -> None:
         self._store = store
         self._address = address
-        self._lifetime = days * _DAY
+        self._lifetime = days * DAY_MS
         self._sso_only = sso_only
         self._sso = sso
 
@@ -63,13 +57,9 @@ class PasswordLinkService:
         return f"{self._address()}/set-password#"
 
     def create(self, user_ids: Sequence[str], caller: Principal) -> list[PasswordLink]:
-        """Create a link for each of some accounts, or none if one fails.
+        """Create a link for each of up to `MOST` accounts, or none if one fails.
 
         The previous link of an account is deleted.
-
-        Args:
-            user_ids: of the accounts; up to `MOST`.
-            caller: of the request.
 
         Raises:
             ConfigError, LinkRefused: see `require_possible`; or an account is suspended.
@@ -89,7 +79,7 @@ class PasswordLinkService:
             require_owner(tx, caller, secrets)
             accounts = lock_accounts(tx, secrets)
             for account in accounts:
-                _require_active(account)
+                require_active(account)
             now = tx.now()
             until = now + self._lifetime
             for user_id, secret in secrets.items():
@@ -102,11 +92,7 @@ class PasswordLinkService:
         ]
 
     def without_credentials(self, batch_id: str, after: str, limit: int) -> list[User]:
-        """Return accounts of a batch to which no user can sign in, by `user_id`, after one.
-
-        Raises:
-            NotFound: there is no such batch.
-        """
+        """Return accounts of a batch to which no user can sign in, by `user_id`, after one."""
         with self._store.read() as tx:
             known_batch(tx, batch_id)
             found = tx.users.list_without_credentials(
@@ -115,7 +101,8 @@ class PasswordLinkService:
         return [user_of(record) for record in found]
 
 
-def _require_active(account: AccountRecord) -> None:
+def require_active(account: AccountRecord) -> None:
+    """Raise `LinkRefused` if an account is suspended."""
     if account.suspended_at is not None:
         raise LinkRefused(f"the account of {account.email} is suspended: restore it first")
 

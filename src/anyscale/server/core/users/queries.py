@@ -12,11 +12,7 @@ _NAMESAKES = 10_000
 
 
 class UserQueries:
-    """Lists and finds accounts.
-
-    Args:
-        store: of the control plane.
-    """
+    """Lists and finds accounts."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -24,14 +20,9 @@ class UserQueries:
     def page(
         self, *, email: str, name: str, suspended: bool = False, after: str, limit: int
     ) -> list[User]:
-        """Return accounts by `user_id`, which is the order of their creation.
+        """Return accounts by `user_id`, after one, as `Users.list` of the store does.
 
-        Args:
-            email: part of the email, without regard to case; empty for any.
-            name: part of the name, likewise.
-            suspended: only suspended accounts.
-            after: the last `user_id` of the previous page, or an empty text.
-            limit: the size of a page.
+        `email` and `name` are any part of these, without regard to case.
         """
         with self._store.read() as tx:
             found = tx.users.list(
