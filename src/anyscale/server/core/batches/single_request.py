@@ -39,7 +39,7 @@ def create_small(
 ) -> Created:
     """Create a batch of one chunk, or return the result of an equal call again.
 
-    Each password comes with the position of its user.
+    `passwords` has those of all users with one, each with the position of its user.
 
     Raises:
         BatchRefused: emails are taken; no user was created.
