@@ -20,9 +20,6 @@ from anyscale.user.validation import CheckedUser
 
 __all__ = ["known_batch", "lock_batch", "new_batch", "require_open", "reserve_chunk", "touch"]
 
-#: Milliseconds between two touches. One for each chunk would let in one chunk at a time.
-_TOUCH_EVERY = MINUTE_MS
-
 
 def known_batch(tx: Transaction, batch_id: str) -> BatchRecord:
     """Return a batch, or raise `NotFound`."""
@@ -65,8 +62,9 @@ def new_batch(tx: Transaction, key: str, if_exists: str, actor: str) -> BatchRec
 
 def touch(tx: Transaction, batch: BatchRecord) -> None:
     """Store that a client works on a batch, at most once a minute."""
+    # A write for each chunk would let in one chunk at a time.
     now = tx.now()
-    if now - batch.touched_at >= _TOUCH_EVERY:
+    if now - batch.touched_at >= MINUTE_MS:
         tx.batches.touch(batch.id, now)
 
 

@@ -33,9 +33,6 @@ DEVICE_LIMIT = 180 * DAY_MS
 #: milliseconds after which a session expires in any case
 ABSOLUTE_LIMIT = 7 * DAY_MS
 
-#: Milliseconds between two writes of the last use of a session: not one for each request.
-_USE_EVERY = MINUTE_MS
-
 _AGENT_LENGTH = 200
 
 _NOT_SIGNED_IN = "you are not signed in, or not any more"
@@ -72,8 +69,8 @@ class AuthenticatedUser(Struct, frozen=True):
 
     @property
     def is_touch_due(self) -> bool:
-        """Whether the last use of the session is to be written again."""
-        return self.at - self.session.used_at >= _USE_EVERY
+        """Whether the last use of the session is to be written again: not for each request."""
+        return self.at - self.session.used_at >= MINUTE_MS
 
     def require_own_password(self) -> None:
         """Raise `PasswordChangeNeeded` until the user has chosen the password."""

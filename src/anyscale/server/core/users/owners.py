@@ -22,6 +22,7 @@ __all__ = ["CreatedOwner", "OwnerService"]
 class CreatedOwner(Struct, frozen=True):
     """The result of creating an owner."""
 
+    user_id: str
     email: str
     #: Whether the account existed before.
     existed: bool
@@ -68,7 +69,7 @@ class OwnerService:
         self._accounts.set_role(account.user_id, "owner", caller)
         links = [] if self._sso_only else self._links.create([account.user_id], caller)
         link = links[0] if links else None
-        return CreatedOwner(account.email, existing is not None, link)
+        return CreatedOwner(account.user_id, account.email, existing is not None, link)
 
     def _account(self, key: str) -> AccountRecord | None:
         with self._store.read() as tx:
