@@ -8,6 +8,7 @@ that docs/operations/postgresql.md recommends.
 
 import random
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import psycopg
@@ -118,7 +119,7 @@ def _users() -> list[CheckedUser]:
 
 
 def _ours(url: str, users: Sequence[CheckedUser], undo: Sequence[str] = _EMPTY) -> Cost:
-    with PostgresStore(url) as store:
+    with closing(PostgresStore(url)) as store:
         cost = timed(lambda: _batch(store, users))
     _execute(url, *undo)
     return cost

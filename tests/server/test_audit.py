@@ -1,5 +1,6 @@
 """The audit log: each entry is chained to the previous one."""
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -56,7 +57,7 @@ def test_text_that_moves_to_the_next_field_changes_the_hash(
 
 
 def test_entries_are_numbered_and_chained_with_sorted_data(tmp_path: Path) -> None:
-    with SqliteStore(tmp_path / "anyscale.db") as store:
+    with closing(SqliteStore(tmp_path / "anyscale.db")) as store:
         for data in ({"b": 1, "a": "x"}, {"a": "x", "b": 1}, {}):
             with store.write() as tx:
                 append(tx, "local:jane", "batch.dropped", "bat_1", data)
@@ -77,7 +78,7 @@ def test_an_entry_of_denials_has_the_number_of_those_since_the_previous_one(
 ) -> None:
     now = 1_000.0
     monkeypatch.setattr("anyscale.server.core.audit.log.time.monotonic", lambda: now)
-    with SqliteStore(tmp_path / "anyscale.db") as store:
+    with closing(SqliteStore(tmp_path / "anyscale.db")) as store:
         log = AuditLog(store)
         for seconds in (0, 1, 58.9, 0.1, 59.9, 0.1, 60):
             now += seconds
@@ -97,7 +98,7 @@ def test_an_entry_of_denials_has_the_number_of_those_since_the_previous_one(
 def test_entries_with_old_event_names_are_listed_and_verified(tmp_path: Path) -> None:
     old = ["session.begun", "session.ended", "sessions.ended", "access.refused"]
     new = ["session.created", "session.revoked", "sessions.revoked", "access.denied"]
-    with SqliteStore(tmp_path / "anyscale.db") as store:
+    with closing(SqliteStore(tmp_path / "anyscale.db")) as store:
         for event in old + new:
             with store.write() as tx:
                 append(tx, "user:usr_1", event, "", {})

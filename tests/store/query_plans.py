@@ -29,10 +29,10 @@ def explained(tx: Any, explain: str) -> Iterator[list[str]]:
         tx: the transaction.
         explain: `explain query plan` or `explain`.
     """
-    driver = tx.connection.driver
-    connection = driver.connection
-    driver.connection = explaining = _ExplainedConnection(connection, explain)
+    ours = tx.connection
+    connection = ours.driver_connection
+    ours.driver_connection = explaining = _ExplainedConnection(connection, explain)
     try:
         yield explaining.plans
     finally:
-        driver.connection = connection
+        ours.driver_connection = connection

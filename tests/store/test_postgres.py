@@ -4,7 +4,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from urllib.parse import urlsplit
 
 import psycopg
@@ -25,7 +25,7 @@ from anyscale.server.store.records import AuditRecord
 class TestPostgres(StoreContract):
     @pytest.fixture
     def store(self, postgres_url: str) -> Iterator[Store]:
-        with PostgresStore(postgres_url) as store:
+        with closing(PostgresStore(postgres_url)) as store:
             yield store
 
     @pytest.fixture
@@ -35,7 +35,7 @@ class TestPostgres(StoreContract):
 
 @pytest.fixture
 def store(postgres_url: str) -> Iterator[PostgresStore]:
-    with PostgresStore(postgres_url) as store:
+    with closing(PostgresStore(postgres_url)) as store:
         yield store
 
 
@@ -73,12 +73,12 @@ def test_eight_servers_may_be_the_first_at_once(blank_postgres_url: str) -> None
 
     def use(number: int) -> None:
         start.wait()
-        with PostgresStore(blank_postgres_url) as store, store.write() as tx:
+        with closing(PostgresStore(blank_postgres_url)) as store, store.write() as tx:
             assert tx.batches.add(batch_row(number))
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(use, range(8)))
-    with PostgresStore(blank_postgres_url) as store, store.read() as tx:
+    with closing(PostgresStore(blank_postgres_url)) as store, store.read() as tx:
         assert len(tx.batches.list(open_only=False, before="", limit=100)) == 8
 
 
@@ -100,14 +100,14 @@ def test_a_newer_schema_is_refused_by_readers_and_writers(postgres_url: str) -> 
 
 
 def test_only_reading_makes_nothing(blank_postgres_url: str) -> None:
-    with PostgresStore(blank_postgres_url, create=False) as store:
+    with closing(PostgresStore(blank_postgres_url, create=False)) as store:
         assert store.is_blank
         with pytest.raises(StoreUnavailable, match="start a server of this version"):
             store.ready()
         with pytest.raises(StoreUnavailable, match="it is not set up"), store.read() as tx:
             tx.tokens.list()
     assert tables(blank_postgres_url) == set()
-    with PostgresStore(blank_postgres_url) as store:
+    with closing(PostgresStore(blank_postgres_url)) as store:
         assert not store.is_blank
 
 
@@ -129,7 +129,7 @@ def test_names_are_found_without_regard_to_case_in_any_locale(
     postgres_server: PostgresServer,
 ) -> None:
     postgres_server.execute("create database plain encoding 'UTF8' locale 'C' template template0")
-    with PostgresStore(with_database(postgres_server.url, "plain")) as store:
+    with closing(PostgresStore(with_database(postgres_server.url, "plain"))) as store:
         publish_users(store, "JÖRG", "Straße", "ΣΊΣΥΦΟΣ")
         for name in ("Jörg", "STRASSE", "σίσυφος"):
             assert len(names_with(store, name.casefold())) == 1
@@ -183,7 +183,7 @@ def test_every_connection_writes_to_the_disk_whatever_the_server_is_set_to(
             "do $$begin execute format('alter database %I set synchronous_commit = off',"
             " current_database()); end$$"
         )
-    with PostgresStore(postgres_url) as store, store.write() as tx:
+    with closing(PostgresStore(postgres_url)) as store, store.write() as tx:
         for setting, value in [
             ("synchronous_commit", "on"),
             ("application_name", "musterroll"),
@@ -196,7 +196,7 @@ def test_more_threads_than_connections_take_turns(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("anyscale.server.store.postgres.pool._CONNECTIONS", 2)
-    with PostgresStore(postgres_url) as store:
+    with closing(PostgresStore(postgres_url)) as store:
 
         def connection(_: int) -> int:
             with store.read() as tx:
@@ -212,7 +212,7 @@ def test_the_error_says_that_all_connections_are_in_use(
 ) -> None:
     monkeypatch.setattr("anyscale.server.store.postgres.pool._CONNECTIONS", 1)
     monkeypatch.setattr("anyscale.server.store.postgres.pool._WAIT", 0.05)
-    with PostgresStore(postgres_url) as store:
+    with closing(PostgresStore(postgres_url)) as store:
         with store.read(), pytest.raises(StoreUnavailable, match="are in use") as caught:
             store.ready()
         assert not caught.value.outcome_unknown

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from time import sleep
 from typing import Any
 
@@ -25,7 +26,7 @@ from anyscale.server.store.records import BatchRecord
 
 @pytest.fixture
 def store(postgres_url: str) -> Iterator[PostgresStore]:
-    with PostgresStore(postgres_url) as store:
+    with closing(PostgresStore(postgres_url)) as store:
         yield store
 
 

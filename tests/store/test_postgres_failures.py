@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from typing import Any
 
 import psycopg
@@ -23,7 +24,7 @@ from anyscale.server.store.records import BatchRecord, EmailHolder
 
 @pytest.fixture
 def store(postgres_url: str) -> Iterator[PostgresStore]:
-    with PostgresStore(postgres_url) as store:
+    with closing(PostgresStore(postgres_url)) as store:
         yield store
 
 
@@ -78,7 +79,7 @@ def test_the_next_call_works_when_the_server_is_back(
     stoppable_postgres_url: str,
     end: Callable[[PostgresServer], None],
 ) -> None:
-    with PostgresStore(stoppable_postgres_url) as store:
+    with closing(PostgresStore(stoppable_postgres_url)) as store:
         with store.read(), store.read(), store.write() as tx:  # three that will be idle
             tx.batches.add(batch_row(1))
         end(postgres_server)
@@ -99,7 +100,7 @@ def test_the_next_call_works_when_the_server_is_back(
 def test_a_server_that_stops_in_a_transaction_leaves_nothing_of_it(
     postgres_server: PostgresServer, stoppable_postgres_url: str
 ) -> None:
-    with PostgresStore(stoppable_postgres_url) as store:
+    with closing(PostgresStore(stoppable_postgres_url)) as store:
 
         def stop() -> None:
             with store.write() as tx:
@@ -174,7 +175,7 @@ def test_a_call_that_waits_for_a_connection_fails_when_the_store_is_closed(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(postgres_pool, "_CONNECTIONS", 1)
-    with PostgresStore(postgres_url) as store, ThreadPoolExecutor(1) as pool:
+    with closing(PostgresStore(postgres_url)) as store, ThreadPoolExecutor(1) as pool:
         with store.read():
             waiting = pool.submit(is_there, store, 1)
             with pytest.raises(TimeoutError):
@@ -279,13 +280,13 @@ def test_statements_that_a_deadlock_undid_are_repeated(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     lock = "select 1 from users where email_key = %s for update"
-    with PostgresStore(postgres_url) as store:
+    with closing(PostgresStore(postgres_url)) as store:
         ended, batch = add(store, 1), add(store, 2)
         claim(store, ended, ["a@x.org", "b@x.org"])
         drop(store, ended)
     # This side finds the deadlock first, and is the one that PostgreSQL undoes.
     monkeypatch.setitem(settings(), "deadlock_timeout", "300ms")
-    with PostgresStore(postgres_url) as store, ThreadPoolExecutor(1) as pool:
+    with closing(PostgresStore(postgres_url)) as store, ThreadPoolExecutor(1) as pool:
         with psycopg.connect(postgres_url) as other:
             other.execute("set deadlock_timeout = '30s'")
             other.execute(lock, ("b@x.org",))
@@ -361,7 +362,7 @@ def test_the_error_says_that_another_transaction_has_locked_the_rows(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(settings(), "lock_timeout", "50ms")
-    with PostgresStore(postgres_url) as store:
+    with closing(PostgresStore(postgres_url)) as store:
         batch = add(store, 1)
         with store.write() as tx:
             tx.batches.lock(batch.batch_id, exclusive=True)

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,7 +30,7 @@ from anyscale.server.store.sqlite.store import SqliteStore
 class TestSqlite(StoreContract):
     @pytest.fixture
     def store(self, tmp_path: Path) -> Iterator[Store]:
-        with SqliteStore(tmp_path / "data" / "anyscale.db") as store:
+        with closing(SqliteStore(tmp_path / "data" / "anyscale.db")) as store:
             yield store
 
     @pytest.fixture
@@ -72,7 +73,7 @@ def test_the_file_has_an_application_id_of_its_own(path: Path) -> None:
 def test_only_the_owner_can_read_the_files_whatever_the_umask(path: Path) -> None:
     umask = os.umask(0)
     try:
-        with SqliteStore(path) as store:
+        with closing(SqliteStore(path)) as store:
             add_batch(store, 1)
             assert mode(path.parent) == 0o700
             assert {mode(file) for file in path.parent.iterdir()} == {0o600}
@@ -94,10 +95,10 @@ def test_a_file_that_others_can_read_becomes_private(path: Path) -> None:
 def test_special_characters_of_urls_are_plain_in_a_file_name(tmp_path: Path) -> None:
     path = tmp_path / "a?mode=memory#50%41" / "any scale.db"
 
-    with SqliteStore(path) as store:
+    with closing(SqliteStore(path)) as store:
         add_batch(store, 1)
 
-    with SqliteStore(path, create=False) as store:
+    with closing(SqliteStore(path, create=False)) as store:
         assert count_batches(store) == 1
 
 
@@ -105,17 +106,17 @@ def test_special_characters_of_urls_are_plain_in_a_file_name(tmp_path: Path) -> 
 
 
 def test_every_connection_writes_ahead_and_to_the_disk(path: Path) -> None:
-    with SqliteStore(path) as store, store.write() as writing, store.read() as reading:
+    with closing(SqliteStore(path)) as store, store.write() as writing, store.read() as reading:
         for tx in (writing, reading):
             assert execute_sql(tx, "pragma journal_mode").fetchone() == ("wal",)
             assert execute_sql(tx, "pragma synchronous").fetchone() == (2,)
 
 
 def test_what_was_committed_is_there_for_the_next_process(path: Path) -> None:
-    with SqliteStore(path) as store:
+    with closing(SqliteStore(path)) as store:
         add_batch(store, 1)
 
-    with SqliteStore(path) as store:
+    with closing(SqliteStore(path)) as store:
         assert count_batches(store) == 1
 
 
@@ -133,12 +134,12 @@ def test_a_process_that_is_killed_in_a_transaction_leaves_nothing_of_it(path: Pa
     killed = subprocess.run([sys.executable, "-c", code, str(path)], check=False)
 
     assert killed.returncode == -9
-    with SqliteStore(path) as store:
+    with closing(SqliteStore(path)) as store:
         assert count_batches(store) == 1
 
 
 def test_a_reader_does_not_wait_for_a_writer(path: Path) -> None:
-    with SqliteStore(path) as one, SqliteStore(path) as other, one.write() as tx:
+    with closing(SqliteStore(path)) as one, closing(SqliteStore(path)) as other, one.write() as tx:
         tx.batches.add(batch_row(1))
         assert count_batches(one) == 0
         assert count_batches(other) == 0
@@ -178,14 +179,14 @@ def test_a_reader_closes_its_connection_when_its_store_was_closed_meanwhile(path
 
 
 def test_a_transaction_that_writes_ends_before_its_store_is_closed(path: Path) -> None:
-    with SqliteStore(path) as store, ThreadPoolExecutor(1) as pool:
+    with closing(SqliteStore(path)) as store, ThreadPoolExecutor(1) as pool:
         with store.write() as tx:
-            closing = pool.submit(store.close)
+            end = pool.submit(store.close)
             with pytest.raises(TimeoutError):
-                closing.result(timeout=0.1)
+                end.result(timeout=0.1)
             tx.batches.add(batch_row(1))
-        closing.result(timeout=10)
-    with SqliteStore(path) as store:
+        end.result(timeout=10)
+    with closing(SqliteStore(path)) as store:
         assert count_batches(store) == 1
 
 
@@ -193,7 +194,7 @@ def test_the_error_says_that_another_process_writes_and_nothing_has_begun(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("anyscale.server.store.sqlite.store._BUSY", 0.05)
-    with SqliteStore(path) as one, SqliteStore(path) as other:
+    with closing(SqliteStore(path)) as one, closing(SqliteStore(path)) as other:
         with one.write(), pytest.raises(StoreUnavailable, match="has been writing") as caught:
             add_batch(other, 1)
         assert not caught.value.outcome_unknown
@@ -201,7 +202,7 @@ def test_the_error_says_that_another_process_writes_and_nothing_has_begun(
 
 
 def test_the_error_of_a_failed_statement_says_that_the_transaction_had_begun(path: Path) -> None:
-    with SqliteStore(path) as store:
+    with closing(SqliteStore(path)) as store:
         entry = AuditRecord(1, 1, "a", "e", "s", "{}", b"")
         with store.write() as tx:
             tx.batches.add(batch_row(1))
@@ -254,7 +255,7 @@ USER = "usr_" + batch_row(1).batch_id[4:] + "00000000"
 def test_an_index_finds_the_rows(
     path: Path, index: str, ask: Callable[[Transaction], object]
 ) -> None:
-    with SqliteStore(path) as store, store.write() as tx:
+    with closing(SqliteStore(path)) as store, store.write() as tx:
         batch = tx.batches.add(batch_row(1))
         assert batch
         tx.users.insert(batch.id, rows_of([user_row(batch, 0, "a@x.org")]))
@@ -332,7 +333,7 @@ def reachable() -> Iterator[Path]:
     with TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
         path = Path(folder) / "anyscale.db"
-        with SqliteStore(path) as store:
+        with closing(SqliteStore(path)) as store:
             add_batch(store, 1)
         yield path
         Path(folder).chmod(0o755)
@@ -386,22 +387,22 @@ def test_a_first_use_that_was_killed_before_its_schema_is_blank(path: Path) -> N
     path.parent.mkdir()
     path.touch(0o600)
 
-    with SqliteStore(path, create=False) as store:
+    with closing(SqliteStore(path, create=False)) as store:
         assert store.is_blank
         with pytest.raises(StoreUnavailable, match="start a server of this version"):
             store.ready()
-    with SqliteStore(path) as store:
+    with closing(SqliteStore(path)) as store:
         assert not store.is_blank
         assert count_batches(store) == 0
 
 
 def test_eight_processes_may_be_the_first_at_once(path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path\n"
+        "import sys; from contextlib import closing; from pathlib import Path\n"
         "from anyscale.server.store.sqlite.store import SqliteStore\n"
         "from tests.store.contract.steps import batch_row\n"
         "sys.stdin.readline()\n"
-        "with SqliteStore(Path(sys.argv[1])) as store, store.write() as tx:\n"
+        "with closing(SqliteStore(Path(sys.argv[1]))) as store, store.write() as tx:\n"
         "    tx.batches.add(batch_row(int(sys.argv[2])))\n"
     )
     processes = [
@@ -421,7 +422,7 @@ def test_eight_processes_may_be_the_first_at_once(path: Path) -> None:
     errors = [process.communicate()[1] for process in processes]
 
     assert errors == [""] * 8
-    with SqliteStore(path) as store:
+    with closing(SqliteStore(path)) as store:
         assert count_batches(store) == 8
 
 
@@ -432,12 +433,12 @@ def test_eight_threads_may_be_the_first_at_once(tmp_path: Path) -> None:
 
         def use(number: int, path: Path = path, start: threading.Barrier = start) -> None:
             start.wait()
-            with SqliteStore(path) as store:
+            with closing(SqliteStore(path)) as store:
                 add_batch(store, number)
 
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(use, range(8)))
-        with SqliteStore(path) as store:
+        with closing(SqliteStore(path)) as store:
             assert count_batches(store) == 8
 
 

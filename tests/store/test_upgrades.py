@@ -379,19 +379,17 @@ from pathlib import Path
 from tests.store.old_databases import open_store
 from anyscale.server.store.sql.connection import Connection
 
-class Killed(Connection):
-    def column(self, sql, *values):
-        if values[0]:  # the second slice
-            os.kill(os.getpid(), 9)
-        return super().column(sql, *values)
-
 import anyscale.server.store.migrations.folded_texts as folded_texts
-import anyscale.server.store.postgres.migrate as postgres_migrate
-import anyscale.server.store.sqlite.migrate as sqlite_migrate
+
+column = Connection.column
+
+def killed(connection, sql, *values):
+    if values[0]:  # the second slice
+        os.kill(os.getpid(), 9)
+    return column(connection, sql, *values)
 
 folded_texts._SLICE = 2
-postgres_migrate.StoreConnection = Killed
-sqlite_migrate.Connection = Killed
+Connection.column = killed
 url = sys.argv[1]
 open_store(url if "://" in url else Path(url))
 """

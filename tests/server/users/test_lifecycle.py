@@ -19,7 +19,7 @@ from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.authorization import Principal
 from anyscale.server.core.login.sessions import ClientInfo, create_session, lock_account
 from anyscale.server.store.records import AccountRecord, SessionRecord
-from anyscale.server.store.sql.accounts import SqlAccounts
+from anyscale.server.store.sql.accounts import Accounts
 
 LOCAL = Principal("local:test")
 
@@ -316,18 +316,18 @@ def test_each_account_call_locks_the_owners_and_then_all_accounts_at_once(
     jane, joe = owners(plane, "jane", "joe")
     caller = by_token(plane, joe)
     calls: list[tuple[str, set[str]]] = []
-    lock, lock_owners = SqlAccounts.lock, SqlAccounts.lock_owners
+    lock, lock_owners = Accounts.lock, Accounts.lock_owners
 
-    def note_lock(accounts: SqlAccounts, ids: Collection[str]) -> Mapping[str, AccountRecord]:
+    def note_lock(accounts: Accounts, ids: Collection[str]) -> Mapping[str, AccountRecord]:
         calls.append(("lock", set(ids)))
         return lock(accounts, ids)
 
-    def note_lock_owners(accounts: SqlAccounts) -> Sequence[str]:
+    def note_lock_owners(accounts: Accounts) -> Sequence[str]:
         calls.append(("lock_owners", set()))
         return lock_owners(accounts)
 
-    monkeypatch.setattr(SqlAccounts, "lock", note_lock)
-    monkeypatch.setattr(SqlAccounts, "lock_owners", note_lock_owners)
+    monkeypatch.setattr(Accounts, "lock", note_lock)
+    monkeypatch.setattr(Accounts, "lock_owners", note_lock_owners)
     for act in (*(CALLS[name] for name in CALLS if name != "delete"), make_link, CALLS["delete"]):
         calls.clear()
         act(plane, jane, caller)

@@ -1,6 +1,6 @@
 """The database of a control plane: the only package with SQL.
 
-`interface.Transaction` states the rules, and composes the subjects of `batch_interface` and
-`account_interface`. `sql` has what both databases have in common, `sqlite` and `postgres` the rest.
-Only `core` uses it; `control_plane` opens a store.
+`interface.Transaction` states the rules, and composes the subjects of `sql`, which has what both
+databases have in common; `sqlite` and `postgres` have the rest. Only `core` uses it;
+`control_plane` opens a store.
 """

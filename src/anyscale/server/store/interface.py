@@ -3,21 +3,19 @@
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from anyscale.server.store.account_interface import (
-    Accounts,
-    Audit,
-    Devices,
-    Identities,
-    Links,
-    Sessions,
-    Tokens,
-)
-from anyscale.server.store.batch_interface import Batches, Chunks, Users
+from anyscale.server.store.sql.accounts import Accounts
+from anyscale.server.store.sql.audit import Audit
+from anyscale.server.store.sql.batches import Batches, Chunks
+from anyscale.server.store.sql.connection import Connection
+from anyscale.server.store.sql.credentials import Identities, Links
+from anyscale.server.store.sql.sessions import Devices, Sessions
+from anyscale.server.store.sql.tokens import Tokens
+from anyscale.server.store.sql.users import Users
 
 __all__ = ["Store", "Transaction"]
 
 
-class Transaction(Protocol):
+class Transaction:
     """The tables by subject, inside one transaction.
 
     Every store obeys these rules, which the suite in `tests/store/contract` checks:
@@ -55,29 +53,20 @@ class Transaction(Protocol):
     eight hexadecimal digits. Ids therefore sort by the opening of the batch, then by position.
     """
 
-    @property
-    def batches(self) -> Batches: ...
-    @property
-    def chunks(self) -> Chunks: ...
-    @property
-    def users(self) -> Users: ...
-    @property
-    def accounts(self) -> Accounts: ...
-    @property
-    def sessions(self) -> Sessions: ...
-    @property
-    def devices(self) -> Devices: ...
-    @property
-    def links(self) -> Links: ...
-    @property
-    def identities(self) -> Identities: ...
-    @property
-    def tokens(self) -> Tokens: ...
-    @property
-    def audit(self) -> Audit: ...
-
-    def now(self) -> int:
-        """Return the time in milliseconds since 1970, UTC."""
+    def __init__(self, connection: Connection, users: Users) -> None:
+        self.connection = connection
+        #: returns the time in milliseconds since 1970, UTC
+        self.now = connection.now
+        self.batches = Batches(connection)
+        self.chunks = Chunks(connection)
+        self.users = users
+        self.accounts = Accounts(connection)
+        self.sessions = Sessions(connection)
+        self.devices = Devices(connection)
+        self.links = Links(connection)
+        self.identities = Identities(connection)
+        self.tokens = Tokens(connection)
+        self.audit = Audit(connection)
 
 
 class Store(Protocol):

@@ -20,11 +20,7 @@ NOTHING_YET = (
 
 
 def steps_of(database: str) -> dict[int, str]:
-    """Return the SQL of each step by its number.
-
-    Args:
-        database: the folder, `sqlite` or `postgres`.
-    """
+    """Return the SQL of each step by its number, for `sqlite` or `postgres`."""
     # Not by importlib.resources, which takes 6 ms to load: wheels are unpacked.
     folder = Path(__file__).parent / "migrations" / database
     return {
@@ -34,11 +30,7 @@ def steps_of(database: str) -> dict[int, str]:
 
 
 def refuse_newer(found: int, newest: int) -> None:
-    """Refuse a database that a newer version has migrated.
-
-    Raises:
-        StoreUnavailable: it has a schema that this version does not know.
-    """
+    """Raise `StoreUnavailable` for a database that a newer version has migrated."""
     if found > newest:
         raise StoreUnavailable(
             f"the database has schema {found}, and this version knows {newest}: "
@@ -47,11 +39,7 @@ def refuse_newer(found: int, newest: int) -> None:
 
 
 def require_current(found: int, newest: int) -> None:
-    """Require that a database has exactly the schema of this version.
-
-    Raises:
-        StoreUnavailable: it has a newer or an older one.
-    """
+    """Raise `StoreUnavailable` unless a database has exactly the schema of this version."""
     refuse_newer(found, newest)
     if found < newest:
         raise StoreUnavailable(

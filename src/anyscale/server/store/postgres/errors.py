@@ -33,10 +33,7 @@ _MALFORMED = (
 
 
 class DatabaseAddress:
-    """The address of a database, from its URL.
-
-    Args:
-        url: `postgresql://...`, as libpq takes it.
+    """The address of a database, from its URL as libpq takes it.
 
     Raises:
         StoreUnavailable: the URL cannot be parsed.

@@ -9,9 +9,8 @@ from typing import Any
 from psycopg import Connection
 
 from anyscale.errors import StoreUnavailable
-from anyscale.server.store.postgres.driver import PostgresDriver
+from anyscale.server.store.postgres.connection import PostgresConnection
 from anyscale.server.store.schema_versions import PYTHON_STEPS, refuse_newer, steps_of
-from anyscale.server.store.sql.connection import Connection as StoreConnection
 
 __all__ = ["migrate", "schema_version"]
 
@@ -41,8 +40,7 @@ def migrate(connection: Connection[Any]) -> None:
     newest = max(steps)
     found = schema_version(connection)
     refuse_newer(found, newest)
-    if found < newest:
-        _require_unicode(connection)
+    _require_unicode(connection)
     for number in range(found + 1, newest + 1):
         _run(connection, number, steps[number])
 
@@ -63,7 +61,7 @@ def _run(connection: Connection[Any], number: int, step: str) -> None:
         if schema_version(connection) < number:
             connection.execute(step)
             if number in PYTHON_STEPS:
-                PYTHON_STEPS[number](StoreConnection(PostgresDriver(connection)))
+                PYTHON_STEPS[number](PostgresConnection(connection))
             connection.execute(
                 "insert into schema_version (version) values (%s)"
                 " on conflict (is_only) do update set version = excluded.version",

@@ -52,9 +52,6 @@ class Pool:
 
     A connection that was lost while it was idle is replaced when `begin` fails on it, before
     anything was done. docs/decisions/0006-postgresql.md compares it with `psycopg_pool`.
-
-    Args:
-        address: of the database.
     """
 
     def __init__(self, address: DatabaseAddress) -> None:

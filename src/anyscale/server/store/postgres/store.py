@@ -2,18 +2,17 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, Self
+from typing import Any
 
 import psycopg
 
-from anyscale.server.store.postgres.driver import PostgresDriver
+from anyscale.server.store.interface import Transaction
+from anyscale.server.store.postgres.connection import PostgresConnection
 from anyscale.server.store.postgres.errors import DatabaseAddress, translated
 from anyscale.server.store.postgres.migrate import migrate, schema_version
 from anyscale.server.store.postgres.pool import Pool
 from anyscale.server.store.postgres.users import PostgresUsers
 from anyscale.server.store.schema_versions import refuse_newer, require_current, steps_of
-from anyscale.server.store.sql.connection import Connection
-from anyscale.server.store.sql.transaction import SqlTransaction
 
 __all__ = ["PostgresStore"]
 
@@ -42,34 +41,23 @@ class PostgresStore:
             self.close()
             raise
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     @property
     def is_blank(self) -> bool:
-        """See `interface.Store`."""
         return self._schema() == 0
 
     def close(self) -> None:
-        """See `interface.Store`."""
         self._pool.close()
 
     def ready(self) -> None:
-        """See `interface.Store`."""
         require_current(self._schema(), max(steps_of("postgres")))
 
     @contextmanager
-    def write(self) -> Iterator[SqlTransaction]:
-        """See `interface.Store`."""
+    def write(self) -> Iterator[Transaction]:
         with self._transaction(_WRITE, outcome_unknown=True) as connection:
             yield _transaction_on(connection)
 
     @contextmanager
-    def read(self) -> Iterator[SqlTransaction]:
-        """See `interface.Store`."""
+    def read(self) -> Iterator[Transaction]:
         with self._transaction(_READ) as connection:
             yield _transaction_on(connection)
 
@@ -102,9 +90,9 @@ class PostgresStore:
                 raise
 
 
-def _transaction_on(postgres: psycopg.Connection[Any]) -> SqlTransaction:
-    connection = Connection(PostgresDriver(postgres))
-    return SqlTransaction(connection, PostgresUsers(connection, postgres))
+def _transaction_on(driver_connection: psycopg.Connection[Any]) -> Transaction:
+    connection = PostgresConnection(driver_connection)
+    return Transaction(connection, PostgresUsers(connection))
 
 
 def _commit(connection: psycopg.Connection[Any]) -> None:

@@ -12,13 +12,12 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
-import psycopg
-from psycopg.errors import UniqueViolation
+from psycopg.errors import DeadlockDetected, SerializationFailure, UniqueViolation
 
 from anyscale.errors import StoreUnavailable
+from anyscale.server.store.postgres.connection import PostgresConnection
 from anyscale.server.store.records import EmailHolder, NewUserRecord, NewUsers
-from anyscale.server.store.sql.connection import Connection
-from anyscale.server.store.sql.users import SqlUsers
+from anyscale.server.store.sql.users import Users
 
 __all__ = ["PostgresUsers"]
 
@@ -35,7 +34,7 @@ _ATTEMPTS = 8
 _PAUSE = 0.01
 
 #: the errors by which PostgreSQL ends a deadlock
-_UNDONE = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
+_UNDONE = (DeadlockDetected, SerializationFailure)
 
 _COLUMNS = ", ".join(NewUserRecord._fields)
 _TYPES = (*["text"] * 8, "bool", "bool")
@@ -90,12 +89,12 @@ _SAVE_HASHES = """
 """
 
 
-class PostgresUsers(SqlUsers):
-    """See `batch_interface.Users`."""
+class PostgresUsers(Users):
+    """The users in a PostgreSQL database."""
 
-    def __init__(self, connection: Connection, postgres: psycopg.Connection[Any]) -> None:
+    def __init__(self, connection: PostgresConnection) -> None:
         super().__init__(connection)
-        self._postgres = postgres
+        self._postgres = connection.driver_connection
 
     def insert(self, batch: int, users: NewUsers) -> Sequence[EmailHolder]:
         if self._copy_free(batch, users):

@@ -3,10 +3,10 @@
 from collections.abc import Collection, Mapping, Sequence
 
 from anyscale.server.store.records import AccountRecord
-from anyscale.server.store.sql.connection import Connection, columns
+from anyscale.server.store.sql.connection import Table, columns
 from anyscale.user.emails import is_spelling
 
-__all__ = ["SqlAccounts"]
+__all__ = ["Accounts"]
 
 #: The number that stands for all owners in locks. Any number, but the same in all versions.
 _OWNERS_LOCK = 0x6D757374_6F776E72
@@ -36,11 +36,8 @@ _SIMILAR_EMAILS = (
 )
 
 
-class SqlAccounts:
-    """See `account_interface.Accounts`."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+class Accounts(Table):
+    """The users of published batches, one by one."""
 
     def get(self, user_id: str) -> AccountRecord | None:
         return self._connection.one(AccountRecord, f"{_ACCOUNT} where user_id = ?", user_id)
@@ -49,10 +46,15 @@ class SqlAccounts:
         return self._connection.one(AccountRecord, f"{_ACCOUNT} where email_key = ?", email_key)
 
     def lock(self, user_ids: Collection[str]) -> Mapping[str, AccountRecord]:
+        """Lock accounts in the order of their ids, and return those that exist, by id.
+
+        Lock an account before changing it or any other row of it.
+        """
         found = self._connection.all(AccountRecord, _LOCK, self._connection.texts(user_ids))
         return {account.user_id: account for account in found}
 
     def lock_owners(self) -> Sequence[str]:
+        """Lock the owners; return the ids of those that are not suspended, in order."""
         # Locks on their rows would let a transaction pass that adds an owner.
         self._connection.lock(_OWNERS_LOCK)
         return self._connection.column(
@@ -61,20 +63,28 @@ class SqlAccounts:
         )
 
     def set_password(self, user_id: str, password_hash: str, at: int | None) -> None:
+        """Replace the hash of the password, chosen `at` a time; None leaves that time as it is."""
         change = "password_hash = ?, password_set_at = coalesce(?, password_set_at)"
         self._update(user_id, change, password_hash, at)
 
     def mark_used(self, user_id: str, at: int) -> None:
+        """Set when an account was first used; a later time is ignored."""
         sql = f"update users set used_at = ? where {_IS_ACCOUNT} and used_at is null"
         self._connection.execute(sql, at, user_id)
 
     def set_suspended(self, user_id: str, at: int | None) -> None:
+        """Set since when an account is suspended; None restores it."""
         self._update(user_id, "suspended_at = ?", at)
 
     def set_role(self, user_id: str, permission_level: str) -> None:
+        """Make an account an `owner` or a `collaborator`."""
         self._update(user_id, "permission_level = ?", permission_level)
 
     def delete(self, user_id: str) -> None:
+        """Delete an account with its sessions, links, identities, devices and tokens.
+
+        In conflicts of batches its email, in any spelling, becomes an empty text.
+        """
         # Locked first: a sign-in that is in progress finishes, and its session is deleted too.
         sql = f"select email_key from users where {_IS_ACCOUNT} {{for_update}}"
         for email_key in self._connection.column(sql, user_id):

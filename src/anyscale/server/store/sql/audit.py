@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from msgspec import structs
 
 from anyscale.server.store.records import AuditRecord
-from anyscale.server.store.sql.connection import Connection, columns, marks
+from anyscale.server.store.sql.connection import Table, columns, marks
 
-__all__ = ["SqlAudit"]
+__all__ = ["Audit"]
 
 #: The number that stands for the end of the log in locks. Any number, but the same in all versions.
 _LOCK = 0x6D757374_61756469
@@ -16,13 +16,11 @@ _ENTRY = f"select {columns(AuditRecord)} from audit"
 _ADD = f"insert into audit ({columns(AuditRecord)}) values "
 
 
-class SqlAudit:
-    """See `account_interface.Audit`."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+class Audit(Table):
+    """The audit log."""
 
     def lock(self) -> AuditRecord | None:
+        """Lock the audit log until the transaction ends, and return its last entry."""
         # By a statement of its own: the next one then sees what the previous owner of the lock has
         # committed.
         self._connection.lock(_LOCK)
@@ -32,15 +30,21 @@ class SqlAudit:
         return self._connection.one(AuditRecord, f"{_ENTRY} order by number desc limit 1")
 
     def add(self, *entries: AuditRecord) -> None:
+        """Append entries by one statement, after `lock`."""
         rows = ", ".join([f"({marks(AuditRecord)})"] * len(entries))
         values = [value for entry in entries for value in structs.astuple(entry)]
         self._connection.execute(_ADD + rows, *values)
 
     def list(self, after: int, limit: int) -> Sequence[AuditRecord]:
+        """Return entries after a number, by number."""
         sql = f"{_ENTRY} where number > ? order by number limit ?"
         return self._connection.all(AuditRecord, sql, after, limit)
 
     def purge(self, before: int) -> int:
+        """Delete the entries before a time, except the last of them, to which later ones chain.
+
+        Return the number of the entry that is now the first one, or 0 if nothing was deleted.
+        """
         first = self._connection.number("select max(number) from audit where at < ?", before)
         deleted = self._connection.execute("delete from audit where number < ?", first)
         return first if deleted else 0

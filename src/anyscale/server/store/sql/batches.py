@@ -5,9 +5,9 @@ from collections.abc import Iterable, Sequence
 from msgspec import structs
 
 from anyscale.server.store.records import BatchRecord, ChunkRecord, ConflictRecord
-from anyscale.server.store.sql.connection import Connection, columns, marks
+from anyscale.server.store.sql.connection import Table, columns, marks
 
-__all__ = ["SqlBatches", "SqlChunks"]
+__all__ = ["Batches", "Chunks"]
 
 _BATCH = f"select {columns(BatchRecord)} from batches"
 _CHUNK = f"select {columns(ChunkRecord)} from chunks"
@@ -19,13 +19,11 @@ _ADD_BATCH = (
 _ADD_CHUNK = f"insert into chunks (batch, {columns(ChunkRecord)}) values (?, {marks(ChunkRecord)})"
 
 
-class SqlBatches:
-    """See `batch_interface.Batches`."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+class Batches(Table):
+    """The batches. A `batch` argument is the number `BatchRecord.id`."""
 
     def add(self, batch: BatchRecord) -> BatchRecord | None:
+        """Insert a batch. Return it with its `id`, or None if its idempotency key is in use."""
         _, *values = structs.astuple(batch)
         number = self._connection.number(_ADD_BATCH, *values)
         return structs.replace(batch, id=number) if number else None
@@ -34,14 +32,17 @@ class SqlBatches:
         return self._connection.one(BatchRecord, f"{_BATCH} where batch_id = ?", batch_id)
 
     def lock(self, batch_id: str, *, exclusive: bool) -> BatchRecord | None:
+        """Return a batch and lock it until the transaction ends."""
         lock = "{for_update}" if exclusive else "{for_key_share}"
         return self._connection.one(BatchRecord, f"{_BATCH} where batch_id = ? {lock}", batch_id)
 
     def find(self, idempotency_key: str) -> BatchRecord | None:
+        """Return the batch with an idempotency key that is neither dropped nor expired."""
         sql = f"{_BATCH} where idempotency_key = ? and state not in ('dropped', 'expired')"
         return self._connection.one(BatchRecord, sql, idempotency_key)
 
     def list(self, *, open_only: bool, before: str, limit: int) -> Sequence[BatchRecord]:
+        """Return batches, the latest first; if `before` is a `batch_id`, those before that one."""
         sql = (
             f"{_BATCH} where (state = 'open' or not ?) and (batch_id < ? or ? = '')"
             " order by batch_id desc limit ?"
@@ -49,10 +50,12 @@ class SqlBatches:
         return self._connection.all(BatchRecord, sql, open_only, before, before, limit)
 
     def list_idle(self, before: int) -> Sequence[BatchRecord]:
+        """Return the open batches that were last touched before a time."""
         sql = f"{_BATCH} where state = 'open' and touched_at < ? order by id"
         return self._connection.all(BatchRecord, sql, before)
 
     def list_unfinished(self) -> Sequence[BatchRecord]:
+        """Return the dropped and expired batches that still have chunks."""
         sql = (
             f"{_BATCH} where state in ('dropped', 'expired')"
             " and exists (select 1 from chunks where chunks.batch = batches.id) order by id"
@@ -60,6 +63,7 @@ class SqlBatches:
         return self._connection.all(BatchRecord, sql)
 
     def touch(self, batch: int, at: int) -> None:
+        """Set the time at which a client last worked on a batch."""
         # If the row is locked, another transaction is touching it. To wait for the end of that
         # transaction would let in one chunk at a time.
         sql = (
@@ -69,10 +73,12 @@ class SqlBatches:
         self._connection.execute(sql, at, batch)
 
     def set_state(self, batch: int, state: str) -> None:
+        """Change the state of an open batch."""
         sql = "update batches set state = ? where id = ? and state = 'open'"
         self._connection.execute(sql, state, batch)
 
     def publish(self, batch: int, by: str, at: int) -> None:
+        """Publish an open batch: all of its users become accounts."""
         sql = (
             "update batches set state = 'published', published_by = ?, published_at = ?,"
             " touched_at = ? where id = ? and state = 'open'"
@@ -80,6 +86,7 @@ class SqlBatches:
         self._connection.execute(sql, by, at, at, batch)
 
     def purge(self, before: int) -> None:
+        """Delete the dropped and expired batches last touched before a time, without chunks."""
         sql = (
             "delete from batches where state in ('dropped', 'expired') and touched_at < ?"
             " and not exists (select 1 from chunks where chunks.batch = batches.id)"
@@ -87,13 +94,11 @@ class SqlBatches:
         self._connection.execute(sql, before)
 
 
-class SqlChunks:
-    """See `batch_interface.Chunks`."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+class Chunks(Table):
+    """The chunks of a batch, and the conflicts that were found in them."""
 
     def lock(self, batch: int, number: int) -> ChunkRecord | None:
+        """Lock a chunk until the transaction ends, whether it exists or not, and return it."""
         # Two numbers and no row, which need not exist. Otherwise a chunk that is deleted while it
         # is saved could lose users that its record counts.
         self._connection.lock(batch, number)
@@ -101,10 +106,12 @@ class SqlChunks:
         return self._connection.one(ChunkRecord, sql, batch, number)
 
     def list(self, batch: int) -> Sequence[ChunkRecord]:
+        """Return all chunks of a batch, by number."""
         sql = f"{_CHUNK} where batch = ? order by number"
         return self._connection.all(ChunkRecord, sql, batch)
 
     def save(self, batch: int, chunk: ChunkRecord, conflicts: Iterable[ConflictRecord]) -> None:
+        """Insert a chunk and its conflicts, or replace both."""
         values = (batch, *structs.astuple(chunk))
         # Nearly always the chunk is new: then there is nothing to delete.
         if not self._connection.execute(f"{_ADD_CHUNK} on conflict do nothing", *values):
@@ -117,11 +124,13 @@ class SqlChunks:
         )
 
     def delete(self, batch: int, number: int) -> None:
+        """Delete a chunk and its conflicts. Its users are deleted by `users.delete`."""
         sql = "delete from conflicts where batch = ? and chunk = ?"
         self._connection.execute(sql, batch, number)
         self._connection.execute("delete from chunks where batch = ? and number = ?", batch, number)
 
     def list_conflicts(self, batch: int, after: int, limit: int) -> Sequence[ConflictRecord]:
+        """Return conflicts of a batch after a position, by position."""
         sql = (
             f"select {columns(ConflictRecord)} from conflicts"
             " where batch = ? and position > ? order by position limit ?"
@@ -129,5 +138,6 @@ class SqlChunks:
         return self._connection.all(ConflictRecord, sql, batch, after, limit)
 
     def purge_conflicts(self, before: int) -> None:
+        """Delete the conflicts of the batches that were published before a time."""
         sql = "delete from conflicts where batch in (select id from batches where published_at < ?)"
         self._connection.execute(sql, before)

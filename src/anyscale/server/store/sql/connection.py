@@ -1,20 +1,21 @@
 """Statements that both databases understand, and their results as records."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from functools import cache
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
 from anyscale.server.store.records import Record
 
-__all__ = ["Connection", "Driver", "columns", "marks"]
+__all__ = ["Connection", "Table", "columns", "marks"]
 
 Found = TypeVar("Found", bound=Record)
 
 
-class Driver(Protocol):
-    """A connection to one kind of database.
+class Connection(ABC):
+    """A connection to one kind of database, which runs statements in its current transaction.
 
     Statements have `?` for each value, and a word in braces where the two databases differ:
 
@@ -30,78 +31,65 @@ class Driver(Protocol):
     SQLite needs no locks on rows: while a transaction writes, no other one does.
     """
 
-    def fetch(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+    @abstractmethod
+    def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         """Return all rows; none if a value is a text that the database cannot store."""
 
-    def execute(self, sql: str, values: Sequence[Any]) -> int:
+    @abstractmethod
+    def execute(self, sql: str, *values: Any) -> int:
         """Run a statement; return how many rows it changed."""
 
+    @abstractmethod
     def insert_many(self, table: str, names: str, rows: Iterable[Sequence[Any]]) -> None:
         """Insert rows in one go. `names` are the columns."""
 
+    @abstractmethod
     def execute_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
         """Run a statement for each row of values."""
 
+    @abstractmethod
     def lock(self, *key: int) -> None:
         """Lock one or two numbers until the transaction ends."""
 
+    @abstractmethod
     def texts(self, values: Iterable[str]) -> Any:
         """Return the value for `{any}`, without texts that the database cannot store."""
 
+    @abstractmethod
     def can_store(self, *texts: str) -> bool:
         """Whether the database can store some texts."""
 
+    @abstractmethod
     def now(self) -> int:
         """Return the time in milliseconds since 1970, UTC."""
 
-
-class Connection:
-    """Runs statements through a driver, in its current transaction.
-
-    Args:
-        driver: of the database.
-    """
-
-    def __init__(self, driver: Driver) -> None:
-        self.driver = driver
-        self._fetch = driver.fetch
-        self._execute = driver.execute
-        self.insert_many = driver.insert_many
-        self.execute_many = driver.execute_many
-        self.lock = driver.lock
-        self.texts = driver.texts
-        self.can_store = driver.can_store
-        self.now = driver.now
-
-    def execute(self, sql: str, *values: Any) -> int:
-        """Run a statement; return how many rows it changed."""
-        return self._execute(sql, values)
-
-    def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
-        """Return all rows."""
-        return self._fetch(sql, values)
-
     def one(self, record: type[Found], sql: str, *values: Any) -> Found | None:
         """Return the first row as a record, or None."""
-        rows = self._fetch(sql, values)
+        rows = self.rows(sql, *values)
         # Not strict: SQLite has 0 and 1 for false and true.
         return msgspec.convert(rows[0], record, strict=False) if rows else None
 
     def all(self, record: type[Found], sql: str, *values: Any) -> list[Found]:
         """Return all rows as records."""
-        found: list[Found] = msgspec.convert(
-            self._fetch(sql, values), _list_of(record), strict=False
-        )
+        rows = self.rows(sql, *values)
+        found: list[Found] = msgspec.convert(rows, _list_of(record), strict=False)
         return found
 
     def number(self, sql: str, *values: Any) -> int:
         """Return the first value of the first row; 0 if there is none or it is null."""
-        rows = self._fetch(sql, values)
+        rows = self.rows(sql, *values)
         return int(rows[0][0] or 0) if rows else 0
 
     def column(self, sql: str, *values: Any) -> list[Any]:
         """Return the first value of each row."""
-        return [row[0] for row in self._fetch(sql, values)]
+        return [row[0] for row in self.rows(sql, *values)]
+
+
+class Table:
+    """The statements on the rows of one subject, over one connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
 
 
 @cache

@@ -3,9 +3,9 @@
 from msgspec import structs
 
 from anyscale.server.store.records import LinkRecord
-from anyscale.server.store.sql.connection import Connection, columns, marks
+from anyscale.server.store.sql.connection import Table, columns, marks
 
-__all__ = ["SqlIdentities", "SqlLinks"]
+__all__ = ["Identities", "Links"]
 
 _REPLACE = (
     f"insert into links ({columns(LinkRecord)}) values ({marks(LinkRecord)})"
@@ -14,13 +14,11 @@ _REPLACE = (
 )
 
 
-class SqlLinks:
-    """See `account_interface.Links`."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+class Links(Table):
+    """One-time links to set a password; one for each account."""
 
     def replace(self, link: LinkRecord) -> None:
+        """Insert the link of an account in place of its previous one."""
         self._connection.execute(_REPLACE, *structs.astuple(link))
 
     def get(self, link_hash: bytes) -> LinkRecord | None:
@@ -28,10 +26,12 @@ class SqlLinks:
         return self._connection.one(LinkRecord, sql, link_hash)
 
     def consume(self, link_hash: bytes) -> LinkRecord | None:
+        """Delete the link with a hash and return it; of several callers only one gets it."""
         sql = f"delete from links where hash = ? returning {columns(LinkRecord)}"
         return self._connection.one(LinkRecord, sql, link_hash)
 
     def delete(self, *, user_id: str = "", by: str = "") -> None:
+        """Delete the link of an account, or those that an actor of the audit log created."""
         # Two transactions that delete links of the same accounts lock them in one order.
         sql = (
             "delete from links where user_id in (select user_id from links"
@@ -40,6 +40,7 @@ class SqlLinks:
         self._connection.execute(sql, user_id, by)
 
     def purge(self, now: int) -> None:
+        """Delete the links that have expired. Locked ones stay for now."""
         sql = (
             "delete from links where user_id in"
             " (select user_id from links where expires_at <= ? {skip_locked})"
@@ -47,13 +48,11 @@ class SqlLinks:
         self._connection.execute(sql, now)
 
 
-class SqlIdentities:
-    """See `account_interface.Identities`."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+class Identities(Table):
+    """The subjects of identity providers that are linked to accounts."""
 
     def link(self, issuer: str, subject: str, user_id: str, at: int) -> bool:
+        """Link a subject of an issuer to an account; return False if either has a link."""
         if not self._connection.can_store(issuer, subject):
             return False
         sql = (
@@ -63,6 +62,7 @@ class SqlIdentities:
         return bool(self._connection.execute(sql, issuer, subject, user_id, at))
 
     def find(self, issuer: str, subject: str) -> str | None:
+        """Return the `user_id` of the account to which a subject of an issuer is linked."""
         sql = "select user_id from identities where issuer = ? and subject = ?"
         found = self._connection.column(sql, issuer, subject)
         return found[0] if found else None

@@ -6,9 +6,9 @@ import msgspec
 from msgspec import structs
 
 from anyscale.server.store.records import AccountRecord, SessionRecord
-from anyscale.server.store.sql.connection import Connection, columns, marks
+from anyscale.server.store.sql.connection import Table, columns, marks
 
-__all__ = ["SqlDevices", "SqlSessions"]
+__all__ = ["Devices", "Sessions"]
 
 _SESSION = f"select {columns(SessionRecord)} from sessions"
 _ADD = f"insert into sessions ({columns(SessionRecord)}) values ({marks(SessionRecord)})"
@@ -21,11 +21,8 @@ _SESSION_AND_ACCOUNT = (
 )
 
 
-class SqlSessions:
-    """See `account_interface.Sessions`."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+class Sessions(Table):
+    """Signed-in browsers."""
 
     def add(self, session: SessionRecord) -> None:
         self._connection.execute(_ADD, *structs.astuple(session))
@@ -34,6 +31,7 @@ class SqlSessions:
         return self._connection.one(SessionRecord, f"{_SESSION} where hash = ?", session_hash)
 
     def find(self, session_hash: bytes) -> tuple[SessionRecord, AccountRecord] | None:
+        """Return the session with a hash together with its account, by one query."""
         for row in self._connection.rows(_SESSION_AND_ACCOUNT, session_hash):
             return (
                 SessionRecord(*row[:_SESSION_FIELDS]),
@@ -42,11 +40,12 @@ class SqlSessions:
         return None
 
     def list(self, user_id: str) -> Sequence[SessionRecord]:
+        """Return the sessions of an account, the latest first."""
         sql = f"{_SESSION} where user_id = ? order by created_at desc, session_id desc"
         return self._connection.all(SessionRecord, sql, user_id)
 
     def touch(self, session_id: str, at: int) -> None:
-        # Of two calls at once one sets the time, and neither waits for the other.
+        """Set when a session was last used, unless another transaction has it locked."""
         sql = (
             "update sessions set used_at = ? where session_id in"
             " (select session_id from sessions where session_id = ? {skip_locked})"
@@ -54,6 +53,10 @@ class SqlSessions:
         self._connection.execute(sql, at, session_id)
 
     def delete(self, user_id: str, *, only: str = "", keep: str = "") -> int:
+        """Delete the sessions of an account; return how many.
+
+        `only` is the `session_id` of the one to delete, `keep` that of one that stays.
+        """
         if not self._connection.can_store(user_id, only, keep):
             return 0
         # Two transactions that delete the same sessions lock them in one order.
@@ -65,6 +68,7 @@ class SqlSessions:
         return self._connection.execute(sql, user_id, keep, only)
 
     def purge(self, unused_since: int, now: int) -> None:
+        """Delete the sessions last used before a time, or expired. Locked ones stay for now."""
         # A session that is locked is in use or being deleted. To wait for it, with all that was
         # found before it locked, would keep others waiting.
         sql = (
@@ -74,13 +78,11 @@ class SqlSessions:
         self._connection.execute(sql, unused_since, now)
 
 
-class SqlDevices:
-    """See `account_interface.Devices`."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+class Devices(Table):
+    """Browsers that have signed in to an account before."""
 
     def save(self, device_hash: bytes, user_id: str, at: int) -> None:
+        """Set when a browser last signed in to an account."""
         sql = (
             "insert into devices (hash, user_id, used_at) values (?, ?, ?)"
             " on conflict (hash, user_id) do update set used_at = excluded.used_at"
@@ -88,6 +90,7 @@ class SqlDevices:
         self._connection.execute(sql, device_hash, user_id, at)
 
     def is_known(self, device_hash: bytes, user_id: str, since: int) -> bool:
+        """Whether a browser has signed in to an account since a time."""
         sql = "select 1 from devices where hash = ? and user_id = ? and used_at >= ?"
         return bool(self._connection.rows(sql, device_hash, user_id, since))
 
@@ -99,6 +102,7 @@ class SqlDevices:
         self._connection.execute(sql, user_id)
 
     def purge(self, unused_since: int) -> None:
+        """Delete the browsers that last signed in before a time. Locked ones stay for now."""
         sql = (
             "delete from devices where (hash, user_id) in (select hash, user_id from devices"
             " where used_at < ? {skip_locked})"

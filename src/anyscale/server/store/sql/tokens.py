@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from msgspec import structs
 
 from anyscale.server.store.records import TokenRecord
-from anyscale.server.store.sql.connection import Connection, columns, marks
+from anyscale.server.store.sql.connection import Table, columns, marks
 
-__all__ = ["SqlTokens"]
+__all__ = ["Tokens"]
 
 _TOKEN = f"select {columns(TokenRecord)} from tokens"
 _ADD = f"insert into tokens ({columns(TokenRecord)}) values ({marks(TokenRecord)})"
@@ -20,13 +20,11 @@ _ROLE = (
 _LISTED = f"select {columns(TokenRecord, role=_ROLE)} from tokens"
 
 
-class SqlTokens:
-    """See `account_interface.Tokens`."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+class Tokens(Table):
+    """API tokens."""
 
     def add(self, token: TokenRecord) -> bool:
+        """Insert a token; return False if its name is in use."""
         values = structs.astuple(token)
         return bool(self._connection.execute(f"{_ADD} on conflict do nothing", *values))
 
@@ -37,6 +35,7 @@ class SqlTokens:
         return self._connection.one(TokenRecord, f"{_TOKEN} where token_id = ?", token_id)
 
     def find_named(self, name: str) -> TokenRecord | None:
+        """Return the token with a name that is not revoked and has no owner."""
         # As the index has it.
         sql = f"{_TOKEN} where coalesce(user_id, '') = '' and name = ? and revoked_at is null"
         return self._connection.one(TokenRecord, sql, name)
@@ -45,14 +44,16 @@ class SqlTokens:
         return bool(self._connection.rows("select 1 from tokens limit 1"))
 
     def list(self) -> Sequence[TokenRecord]:
+        """Return all tokens by `token_id`, personal ones with the role of their owner."""
         return self._connection.all(TokenRecord, f"{_LISTED} order by token_id")
 
     def list_personal(self, user_id: str) -> Sequence[TokenRecord]:
+        """Return the tokens of a user by `token_id`, with the role of the user."""
         sql = f"{_LISTED} where user_id = ? order by token_id"
         return self._connection.all(TokenRecord, sql, user_id)
 
     def touch(self, token_id: str, at: int) -> None:
-        # Of two calls at once one sets the time, and neither waits for the other.
+        """Set when a token was last used, unless another transaction has it locked."""
         sql = (
             "update tokens set used_at = ? where token_id in"
             " (select token_id from tokens where token_id = ? {skip_locked})"
@@ -60,6 +61,7 @@ class SqlTokens:
         self._connection.execute(sql, at, token_id)
 
     def revoke(self, token_id: str, by: str, at: int) -> None:
+        """Revoke a token that is not revoked."""
         sql = (
             "update tokens set revoked_by = ?, revoked_at = ?"
             " where token_id = ? and revoked_at is null"

@@ -1,16 +1,18 @@
 """The table `users`: what both databases do alike."""
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
 
 from anyscale.server.store.records import (
     CreatedUserRecord,
     EmailHolder,
+    NewUsers,
     PendingHash,
     UserRecord,
 )
-from anyscale.server.store.sql.connection import Connection, columns
+from anyscale.server.store.sql.connection import Table, columns
 
-__all__ = ["SqlUsers"]
+__all__ = ["Users"]
 
 _USER = f"select {columns(UserRecord)} from live_users"
 
@@ -32,30 +34,52 @@ _WITHOUT_CREDENTIALS = (
 )
 
 
-class SqlUsers:
-    """What a store adds to its own insert, save and delete: see `batch_interface.Users`."""
+class Users(Table, ABC):
+    """The rows of batches, published or not, and the listings of accounts."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    @abstractmethod
+    def insert(self, batch: int, users: NewUsers) -> Sequence[EmailHolder]:
+        """Insert the users whose email is free; return the holders of the other emails."""
+
+    @abstractmethod
+    def save_hashes(self, batch: int, hashes: Iterable[tuple[str, str]]) -> int:
+        """Store pairs of `user_id` and hash in rows without one; return how many were stored."""
+
+    @abstractmethod
+    def delete(self, first_id: str, end_id: str) -> None:
+        """Delete the rows from one `user_id` up to another one, which stays."""
 
     def find_holders(self, email_keys: Sequence[str]) -> Sequence[EmailHolder]:
+        """Return the rows of open and published batches that have one of some emails."""
         return self._connection.all(EmailHolder, _HOLDERS, self._connection.texts(email_keys))
 
     def list_pending(self, batch: int, user_ids: Sequence[str]) -> Sequence[PendingHash]:
+        """Return those of some rows whose password is not hashed yet."""
         sql = f"{_PENDING} and user_id {{any}}"
         return self._connection.all(PendingHash, sql, batch, self._connection.texts(user_ids))
 
     def count_pending(self, batch: int) -> int:
+        """Count the rows of a batch whose password is not hashed yet."""
         sql = "select count(*) from users where batch = ? and hash_due = {true}"
         return self._connection.number(sql, batch)
 
     def list_created(self, batch_id: str, after: str, limit: int) -> Sequence[CreatedUserRecord]:
+        """Return users of a published batch, by `user_id`, after one."""
         first, end = _id_range(batch_id, after)
         return self._connection.all(CreatedUserRecord, _CREATED, first, end, limit)
 
     def list(
         self, *, email: str, name: str, suspended: bool = False, after: str, limit: int
     ) -> Sequence[UserRecord]:
+        """Return accounts by `user_id`, which is the order of their creation.
+
+        Args:
+            email: a casefolded part of the email, as it is shown or as its key is; empty for any.
+            name: a casefolded part of the name; empty for any.
+            suspended: only suspended accounts.
+            after: the last `user_id` of the previous page, or an empty text.
+            limit: the size of a page.
+        """
         sql, values = f"{_USER} where user_id > ?", [after]
         if email:
             sql += " and ({strpos}(email_key, ?) > 0 or {strpos}(email_folded, ?) > 0)"
@@ -68,17 +92,23 @@ class SqlUsers:
         return self._connection.all(UserRecord, f"{sql} order by user_id limit ?", *values, limit)
 
     def list_named(self, name: str, limit: int) -> Sequence[UserRecord]:
+        """Return the accounts that have exactly this name, by `user_id`."""
         sql = f"{_USER} where name = ? order by user_id limit ?"
         return self._connection.all(UserRecord, sql, name, limit)
 
     def list_without_credentials(
         self, batch_id: str, *, sso: bool, after: str, limit: int
     ) -> Sequence[UserRecord]:
+        """Return the accounts of a published batch to which no user can sign in, by `user_id`.
+
+        With `sso` there is an identity provider, with which SSO users sign in.
+        """
         first, end = _id_range(batch_id, after)
         sql = f"select {columns(UserRecord)} {_WITHOUT_CREDENTIALS} order by user_id limit ?"
         return self._connection.all(UserRecord, sql, first, end, sso, limit)
 
     def count_without_credentials(self, batch_id: str, *, sso: bool) -> int:
+        """Count these accounts."""
         first, end = _id_range(batch_id, "")
         return self._connection.number(f"select count(*) {_WITHOUT_CREDENTIALS}", first, end, sso)
 

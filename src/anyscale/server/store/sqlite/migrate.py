@@ -3,8 +3,7 @@
 import sqlite3
 
 from anyscale.server.store.schema_versions import PYTHON_STEPS, refuse_newer, steps_of
-from anyscale.server.store.sql.connection import Connection
-from anyscale.server.store.sqlite.driver import SqliteDriver, add_functions
+from anyscale.server.store.sqlite.connection import SqliteConnection
 
 __all__ = ["migrate", "schema_version"]
 
@@ -41,7 +40,6 @@ def _run(connection: sqlite3.Connection, number: int, step: str) -> None:
     for statement in step.split(";\n\n"):
         connection.execute(statement)
     if number in PYTHON_STEPS:
-        add_functions(connection)
-        PYTHON_STEPS[number](Connection(SqliteDriver(connection)))
+        PYTHON_STEPS[number](SqliteConnection(connection))
     # It is part of the transaction, as any page of the file is.
     connection.execute(f"pragma user_version = {number}")

@@ -7,13 +7,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 from anyscale.errors import StoreUnavailable
+from anyscale.server.store.interface import Transaction
 from anyscale.server.store.schema_versions import NOTHING_YET, require_current, steps_of
-from anyscale.server.store.sql.connection import Connection
-from anyscale.server.store.sql.transaction import SqlTransaction
-from anyscale.server.store.sqlite.driver import SqliteDriver, add_functions
+from anyscale.server.store.sqlite.connection import SqliteConnection
 from anyscale.server.store.sqlite.migrate import migrate, schema_version
 from anyscale.server.store.sqlite.users import SqliteUsers
 
@@ -66,20 +65,12 @@ class SqliteStore:
                 self._writer.connection.close()
                 raise
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     @property
     def is_blank(self) -> bool:
-        """See `interface.Store`."""
         with self._reader() as session, _translated(self.path):
             return schema_version(session.connection) == 0
 
     def ready(self) -> None:
-        """See `interface.Store`."""
         with self._reader() as session, _translated(self.path):
             found = schema_version(session.connection)
         require_current(found, max(steps_of("sqlite")))
@@ -97,15 +88,14 @@ class SqliteStore:
             self._writer.connection.close()
 
     @contextmanager
-    def write(self) -> Iterator[SqlTransaction]:
-        """See `interface.Store`. It waits until no other transaction writes."""
+    def write(self) -> Iterator[Transaction]:
+        """Start a transaction that may write, once no other one writes."""
         with self._writing:
             self._require_open()
             yield from self._transaction(self._writer, "begin immediate", outcome_unknown=True)
 
     @contextmanager
-    def read(self) -> Iterator[SqlTransaction]:
-        """See `interface.Store`."""
+    def read(self) -> Iterator[Transaction]:
         with self._reader() as session:
             yield from self._transaction(session, "begin")
 
@@ -119,7 +109,7 @@ class SqliteStore:
 
     def _transaction(
         self, session: "_Session", begin: str, *, outcome_unknown: bool = False
-    ) -> Iterator[SqlTransaction]:
+    ) -> Iterator[Transaction]:
         connection = session.connection
         try:
             with _translated(self.path):  # here nothing has begun yet
@@ -135,7 +125,8 @@ class SqliteStore:
     @contextmanager
     def _reader(self) -> Iterator["_Session"]:
         self._require_open()
-        session = self._pop_idle() or self._connect_for_reading()
+        with _translated(self.path):
+            session = self._pop_idle() or self._connect()
         try:
             yield session
         finally:
@@ -148,10 +139,6 @@ class SqliteStore:
             return self._idle.pop()  # without a check first: another thread may take the last one
         except IndexError:
             return None
-
-    def _connect_for_reading(self) -> "_Session":
-        with _translated(self.path):
-            return self._connect()
 
     def _close_idle(self) -> None:
         while session := self._pop_idle():
@@ -172,20 +159,18 @@ class SqliteStore:
         try:
             for pragma in _PRAGMAS:
                 connection.execute(pragma)
-            add_functions(connection)
+            statements = SqliteConnection(connection)
         except BaseException:
             connection.close()
             raise
-        statements = Connection(SqliteDriver(connection))
-        tx = SqlTransaction(statements, SqliteUsers(statements, connection))
-        return _Session(connection, tx)
+        return _Session(connection, Transaction(statements, SqliteUsers(statements)))
 
 
 class _Session(NamedTuple):
     """A connection, and the object for each of its transactions, one after the other."""
 
     connection: sqlite3.Connection
-    tx: SqlTransaction
+    tx: Transaction
 
 
 def _make_private(path: Path) -> None:

@@ -1,17 +1,14 @@
 """Inserting users into SQLite, deleting them, and saving their hashes."""
 
-import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain
-from typing import TypeVar
 
 from anyscale.server.store.records import EmailHolder, NewUserRecord, NewUsers
-from anyscale.server.store.sql.connection import Connection, columns
-from anyscale.server.store.sql.users import SqlUsers
+from anyscale.server.store.sql.connection import columns
+from anyscale.server.store.sql.users import Users
+from anyscale.server.store.sqlite.connection import SqliteConnection
 
 __all__ = ["SqliteUsers"]
-
-Item = TypeVar("Item")
 
 # Many rows a statement and not one: Python's lock is free while it runs, so that another thread
 # reads the next chunk meanwhile.
@@ -30,12 +27,12 @@ _HOLDERS = (
 _ENDED = ("dropped", "expired")
 
 
-class SqliteUsers(SqlUsers):
-    """See `batch_interface.Users`."""
+class SqliteUsers(Users):
+    """The users in a SQLite database."""
 
-    def __init__(self, connection: Connection, sqlite: sqlite3.Connection) -> None:
+    def __init__(self, connection: SqliteConnection) -> None:
         super().__init__(connection)
-        self._sqlite = sqlite
+        self._sqlite = connection.driver_connection
 
     def insert(self, batch: int, users: NewUsers) -> Sequence[EmailHolder]:
         rows = list(users)
@@ -62,7 +59,8 @@ class SqliteUsers(SqlUsers):
 
     def _insert(self, batch: int, rows: Sequence[NewUserRecord]) -> int:
         before = self._sqlite.total_changes
-        for part in _slices(rows, _ROWS_A_STATEMENT):
+        for start in range(0, len(rows), _ROWS_A_STATEMENT):
+            part = rows[start : start + _ROWS_A_STATEMENT]
             values = ",".join([_ROW] * len(part))
             sql = f"{_INSERT}{values} on conflict do nothing"
             self._sqlite.execute(sql, (batch, *chain.from_iterable(part)))
@@ -82,8 +80,3 @@ class SqliteUsers(SqlUsers):
             elif holder.user_id not in ids or len(own) < len(rows):
                 taken.append(holder)
         return taken, ended
-
-
-def _slices(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]

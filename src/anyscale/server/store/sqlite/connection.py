@@ -8,7 +8,9 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["SqliteDriver", "add_functions"]
+from anyscale.server.store.sql.connection import Connection
+
+__all__ = ["SqliteConnection"]
 
 # While a transaction writes, the whole database is locked.
 _WORDS = {
@@ -22,29 +24,27 @@ _WORDS = {
 }
 
 
-class SqliteDriver:
-    """See `sql.connection.Driver`.
-
-    Args:
-        connection: one for a single thread at a time.
-    """
+class SqliteConnection(Connection):
+    """A connection to SQLite, for a single thread at a time."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         #: for statements that SQLite alone has
-        self.connection = connection
+        self.driver_connection = connection
+        # SQLite has it since 3.43.
+        connection.create_function("octet_length", 1, _octet_length, deterministic=True)
 
-    def fetch(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
-        return self.connection.execute(_translated(sql), values).fetchall()
+    def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        return self.driver_connection.execute(_translated(sql), values).fetchall()
 
-    def execute(self, sql: str, values: Sequence[Any]) -> int:
-        return self.connection.execute(_translated(sql), values).rowcount
+    def execute(self, sql: str, *values: Any) -> int:
+        return self.driver_connection.execute(_translated(sql), values).rowcount
 
     def insert_many(self, table: str, names: str, rows: Iterable[Sequence[Any]]) -> None:
         marks = ", ".join("?" * (names.count(",") + 1))
-        self.connection.executemany(f"insert into {table} ({names}) values ({marks})", rows)
+        self.execute_many(f"insert into {table} ({names}) values ({marks})", rows)
 
     def execute_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
-        self.connection.executemany(_translated(sql), rows)
+        self.driver_connection.executemany(_translated(sql), rows)
 
     def lock(self, *key: int) -> None:
         pass
@@ -58,12 +58,6 @@ class SqliteDriver:
     def now(self) -> int:
         # SQLite has the clock of this machine too, and takes a statement to tell it.
         return time.time_ns() // 1_000_000
-
-
-def add_functions(connection: sqlite3.Connection) -> None:
-    """Add the functions to a new connection that statements of `store.sql` use."""
-    # SQLite has it since 3.43.
-    connection.create_function("octet_length", 1, _octet_length, deterministic=True)
 
 
 def _octet_length(text: str) -> int:

@@ -6,7 +6,9 @@ from typing import Any
 
 import psycopg
 
-__all__ = ["PostgresDriver"]
+from anyscale.server.store.sql.connection import Connection
+
+__all__ = ["PostgresConnection"]
 
 _WORDS = {
     "any": "= any(?)",
@@ -22,53 +24,44 @@ _WORDS = {
 _NOW = "select floor(extract(epoch from clock_timestamp()) * 1000)"
 
 
-class PostgresDriver:
-    """See `sql.connection.Driver`.
-
-    Args:
-        connection: one for a single thread at a time.
-    """
+class PostgresConnection(Connection):
+    """A connection to PostgreSQL, for a single thread at a time."""
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         #: for statements that PostgreSQL alone has
-        self.connection = connection
+        self.driver_connection = connection
 
-    def fetch(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
-        if not _can_store(values):
+    def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        if not self.can_store(*values):
             return []
-        return self.connection.execute(_translated(sql), values).fetchall()
+        return self.driver_connection.execute(_translated(sql), values).fetchall()
 
-    def execute(self, sql: str, values: Sequence[Any]) -> int:
-        return self.connection.execute(_translated(sql), values).rowcount
+    def execute(self, sql: str, *values: Any) -> int:
+        return self.driver_connection.execute(_translated(sql), values).rowcount
 
     def insert_many(self, table: str, names: str, rows: Iterable[Sequence[Any]]) -> None:
         copy_sql = f"copy {table} ({names}) from stdin"
         if rows:
-            with self.connection.cursor() as cursor, cursor.copy(copy_sql) as copy:
+            with self.driver_connection.cursor() as cursor, cursor.copy(copy_sql) as copy:
                 for row in rows:
                     copy.write_row(row)
 
     def execute_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
-        with self.connection.cursor() as cursor:
+        with self.driver_connection.cursor() as cursor:
             cursor.executemany(_translated(sql), rows)
 
     def lock(self, *key: int) -> None:
         marks = ", ".join(["%s"] * len(key))
-        self.connection.execute(f"select pg_advisory_xact_lock({marks})", key)
+        self.driver_connection.execute(f"select pg_advisory_xact_lock({marks})", key)
 
     def texts(self, values: Iterable[str]) -> list[str]:
         return [text for text in values if "\0" not in text]
 
-    def can_store(self, *texts: str) -> bool:
-        return _can_store(texts)
+    def can_store(self, *texts: Any) -> bool:
+        return not any(isinstance(text, str) and "\0" in text for text in texts)
 
     def now(self) -> int:
-        ((now,),) = self.connection.execute(_NOW).fetchall()
-        return int(now)
-
-
-def _can_store(values: Sequence[Any]) -> bool:
-    return not any(isinstance(value, str) and "\0" in value for value in values)
+        return self.number(_NOW)
 
 
 @cache
