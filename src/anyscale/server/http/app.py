@@ -14,8 +14,8 @@ from litestar.types import ASGIApp
 from anyscale.errors import AnyscaleError
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.http import health, openapi
+from anyscale.server.http.account import routes as account
 from anyscale.server.http.account.page import AccountPage
-from anyscale.server.http.account.routes import router as account_router
 from anyscale.server.http.api import audit_log, batches, user_lifecycle, users
 from anyscale.server.http.authentication import (
     TOKEN_AUTHENTICATION,
@@ -24,7 +24,8 @@ from anyscale.server.http.authentication import (
 )
 from anyscale.server.http.dependencies import provide_each
 from anyscale.server.http.errors import EXCEPTION_HANDLERS
-from anyscale.server.http.login import pages, routes, sso
+from anyscale.server.http.login import pages, sso
+from anyscale.server.http.login import routes as login
 from anyscale.server.http.login.sign_in import LoginFlows
 from anyscale.server.http.middleware.csrf import CsrfMiddleware
 from anyscale.server.http.middleware.gzip_requests import MAX_BODY, GzipRequestMiddleware
@@ -41,6 +42,14 @@ _log = logging.getLogger("anyscale.server")
 
 _CLEAN_UP_SECONDS = 60
 
+_API = Router(
+    "/v1",
+    route_handlers=[users.ROUTER, user_lifecycle.ROUTER, batches.ROUTER, audit_log.ROUTER],
+    middleware=[TOKEN_AUTHENTICATION],
+    guards=[require_owner],
+    security=[{"token": []}],
+)
+
 
 def application(control_plane: ControlPlane) -> ASGIApp:
     """Create the application of a control plane, which it closes when it shuts down."""
@@ -50,10 +59,10 @@ def application(control_plane: ControlPlane) -> ASGIApp:
     )
     app = Litestar(
         route_handlers=[
-            _api_router(),
-            account_router(),
-            *routes.routers(),
-            *pages.routers(),
+            _API,
+            account.ROUTER,
+            *login.ROUTERS,
+            *pages.ROUTERS,
             *sso.HANDLERS,
             *templating.HANDLERS,
             *health.HANDLERS,
@@ -69,25 +78,9 @@ def application(control_plane: ControlPlane) -> ASGIApp:
         state=State({"authenticator": authenticator}),
         logging_config=None,
     )
-    inner = HeadMiddleware(GzipRequestMiddleware(finish_lifespan(app)))
+    inner = HeadMiddleware()(GzipRequestMiddleware()(finish_lifespan(app)))
     tls_only = control_plane.settings.is_reached_by_tls
-    return RequestLogMiddleware(SecurityHeadersMiddleware(inner, tls_only=tls_only))
-
-
-def _api_router() -> Router:
-    """Create the router of the calls of owners."""
-    return Router(
-        "/v1",
-        route_handlers=[
-            users.router(),
-            user_lifecycle.router(),
-            batches.router(),
-            audit_log.router(),
-        ],
-        middleware=[TOKEN_AUTHENTICATION],
-        guards=[require_owner],
-        security=[{"token": []}],
-    )
+    return RequestLogMiddleware()(SecurityHeadersMiddleware(tls_only=tls_only)(inner))
 
 
 def _services(

@@ -11,7 +11,6 @@ audit log, except those of pages: a session that has expired is no incident ther
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from functools import partial
 
 from litestar.handlers import BaseRouteHandler
 from litestar.middleware import (
@@ -19,6 +18,7 @@ from litestar.middleware import (
     AuthenticationResult,
     DefineMiddleware,
 )
+from msgspec import Struct
 
 from anyscale.errors import (
     AnyscaleError,
@@ -35,7 +35,7 @@ from anyscale.server.core.login.sessions import SessionService
 from anyscale.server.core.tokens.api_tokens import TokenService
 from anyscale.server.http.cookies import SESSION, read_cookie
 from anyscale.server.http.dependencies import Connection
-from anyscale.server.http.request_context import current_actor, set_actor
+from anyscale.server.http.request_context import actor
 from anyscale.server.http.thread_pools import BoundedThreadPool
 
 __all__ = [
@@ -52,62 +52,40 @@ __all__ = [
 RECORD_DENIALS = "record_denials"
 
 
-class Authenticator:
-    """Authenticates requests by their token or session, and records denied ones.
+class Authenticator(Struct, frozen=True):
+    """Authenticates requests by their token or session, and records denied ones."""
 
-    Args:
-        tokens: of the control plane.
-        sessions: likewise.
-        audit_log: likewise.
-        pool: the threads that use the database.
-    """
-
-    def __init__(
-        self,
-        tokens: TokenService,
-        sessions: SessionService,
-        audit_log: AuditLog,
-        pool: BoundedThreadPool,
-    ) -> None:
-        self._tokens = tokens
-        self._sessions = sessions
-        self._audit_log = audit_log
-        self._pool = pool
+    tokens: TokenService
+    sessions: SessionService
+    audit_log: AuditLog
+    pool: BoundedThreadPool
 
     async def by_token(self, connection: Connection) -> AuthenticationResult:
-        """Authenticate a request by its token.
-
-        Raises:
-            NotAuthenticated: there is no token, or it is not valid.
-        """
-        call = partial(self._tokens.authenticate, _bearer_token(connection))
-        principal, token = await self._pool.run(call)
-        set_actor(principal.actor)
+        """Authenticate a request by its token, or raise `NotAuthenticated`."""
+        secret = _bearer_token(connection)
+        principal, token = await self.pool.run(self.tokens.authenticate, secret)
+        actor.set(principal.actor)
         return AuthenticationResult(principal, token)
 
     async def by_session(self, connection: Connection) -> AuthenticationResult:
-        """Authenticate a request by the cookie of its session.
-
-        Raises:
-            NotAuthenticated: there is no session, or it is not valid.
-        """
+        """Authenticate a request by the cookie of its session, or raise `NotAuthenticated`."""
         secret = read_cookie(connection, SESSION)
         if not secret:
             raise NotAuthenticated("you are not signed in")
-        user = await self._pool.run(partial(self._sessions.authenticate, secret))
+        user = await self.pool.run(self.sessions.authenticate, secret)
         if user.is_touch_due:
             with suppress(Overloaded):  # a later request records the use
-                await self._pool.run(partial(self._sessions.touch, user))
-        set_actor(user.actor)
+                await self.pool.run(self.sessions.touch, user)
+        actor.set(user.actor)
         return AuthenticationResult(user, user.session)
 
     async def record_denial(self, connection: Connection, error: AnyscaleError) -> None:
         """Write a denied request to the audit log: its route, not its path, which has ids."""
         scope = connection.scope
         call = f"{scope['method']} {scope.get('path_template', '')}"  # type: ignore[typeddict-item]  # there are no WebSockets
-        actor = current_actor() or getattr(error, "actor", None) or "anonymous"
+        caller = actor.get() or getattr(error, "actor", None) or "anonymous"
         with suppress(StoreUnavailable):  # the response does not depend on it
-            await self._pool.run(partial(self._audit_log.record_denied, actor, error.code, call))
+            await self.pool.run(self.audit_log.record_denied, caller, error.code, call)
 
 
 @asynccontextmanager
@@ -145,21 +123,13 @@ SESSION_AUTHENTICATION = DefineMiddleware(SessionAuthentication, exclude_http_me
 
 
 async def require_owner(connection: Connection, _: BaseRouteHandler) -> None:
-    """Deny a request whose token has another role than `owner`.
-
-    Raises:
-        NotPermitted: it has.
-    """
+    """Raise `NotPermitted` if the token of a request has another role than `owner`."""
     async with _denials_recorded(connection):
         require_role(connection.user, connection.auth.role)
 
 
 async def require_own_password(connection: Connection, _: BaseRouteHandler) -> None:
-    """Deny a request of a user who still has the password that an administrator set.
-
-    Raises:
-        PasswordChangeNeeded: the user has.
-    """
+    """Raise `PasswordChangeNeeded` while the user has the password that an administrator set."""
     async with _denials_recorded(connection):
         connection.user.require_own_password()
 

@@ -2,6 +2,7 @@
 
 import logging
 from http import HTTPStatus
+from traceback import extract_tb
 from typing import Any
 
 from litestar import Response
@@ -24,20 +25,17 @@ from anyscale.server.http.request_context import request_id
 from anyscale.server.http.web.error_page import error_page
 from anyscale.server.http.web.templating import accepts_page
 
-__all__ = ["EXCEPTION_HANDLERS", "PROBLEM", "error_responses", "retry_after", "title_of"]
+__all__ = ["EXCEPTION_HANDLERS", "error_responses", "retry_after", "title_of"]
 
-PROBLEM = "application/problem+json"
+_PROBLEM = "application/problem+json"
 
 _log = logging.getLogger("anyscale.server")
 
-#: status of an error of the framework -> code
+#: status of an error of the framework -> code, where it is not `request_invalid` or `internal`
 _CODES = {
-    400: "request_invalid",
     404: "not_found",
     405: "method_not_allowed",
     413: "batch_too_large",
-    415: "request_invalid",
-    431: "request_invalid",
 }
 
 #: Status titles of RFC 9110, section 15.5, which Python before 3.13 has from older RFCs
@@ -58,17 +56,13 @@ def title_of(status: int) -> str:
 
 
 def error_responses(*statuses: int) -> dict[int, ResponseSpec]:
-    """Describe the error responses of a call for the OpenAPI document.
-
-    Args:
-        statuses: besides those that every call can have.
-    """
+    """Describe the error responses of a call for the OpenAPI document: those of all, and more."""
     return {
         status: ResponseSpec(
             ProblemDocument,
             generate_examples=False,
             description=title_of(status),
-            media_type=PROBLEM,
+            media_type=_PROBLEM,
         )
         for status in sorted({*_ALWAYS, *statuses})
     }
@@ -83,19 +77,13 @@ def retry_after(error: AnyscaleError) -> dict[str, str]:
 
 def _handle_refusal(request: AnyRequest, error: AnyscaleError) -> Response[Any]:
     count_refusal(error)
-    document = ProblemDocument(
-        title=title_of(error.status),
-        status=error.status,
-        detail=_detail(error),
-        code=error.code,
-        request_id=request_id(),
-        problems=error.problems if isinstance(error, BatchRefused) else [],
-        batch_id=error.batch_id if isinstance(error, BatchUnfinished) else None,
-    )
     headers = retry_after(error)
     if isinstance(error, NotAuthenticated):
         headers["WWW-Authenticate"] = "Bearer"
-    return _respond(request, document, headers)
+    problems = error.problems if isinstance(error, BatchRefused) else []
+    batch_id = error.batch_id if isinstance(error, BatchUnfinished) else None
+    more = {"problems": problems, "batch_id": batch_id}
+    return _respond(request, error.status, error.code, _detail(error), headers, **more)
 
 
 def _detail(error: AnyscaleError) -> str:
@@ -110,22 +98,14 @@ def _detail(error: AnyscaleError) -> str:
 
 def _handle_http_exception(request: AnyRequest, error: HTTPException) -> Response[Any]:
     status = error.status_code
-    title = title_of(status)
-    document = ProblemDocument(
-        title=title,
-        status=status,
-        # The framework's own text may repeat what the client has sent.
-        detail=_validation_detail(error) if status == HTTPStatus.BAD_REQUEST else title,
-        code=_CODES.get(status, _default_code(status)),
-        request_id=request_id(),
-    )
+    default = "request_invalid" if status < HTTPStatus.INTERNAL_SERVER_ERROR else "internal"
+    # The framework's own text may repeat what the client has sent.
+    is_invalid = status == HTTPStatus.BAD_REQUEST
+    detail = _validation_detail(error) if is_invalid else title_of(status)
     # The framework writes it in lower case.
     headers = {key.lower(): value for key, value in (error.headers or {}).items()}
-    return _respond(request, document, {"Allow": headers["allow"]} if "allow" in headers else {})
-
-
-def _default_code(status: int) -> str:
-    return "request_invalid" if status < HTTPStatus.INTERNAL_SERVER_ERROR else "internal"
+    allow = {"Allow": headers["allow"]} if "allow" in headers else {}
+    return _respond(request, status, _CODES.get(status, default), detail, allow)
 
 
 def _validation_detail(error: HTTPException) -> str:
@@ -137,37 +117,31 @@ def _validation_detail(error: HTTPException) -> str:
 def _handle_bug(request: AnyRequest, error: Exception) -> Response[Any]:
     extra = {"kind": type(error).__name__, "place": _place_of(error)}
     _log.error("internal error", extra=extra)
-    document = ProblemDocument(
-        title=title_of(500),
-        status=HTTPStatus.INTERNAL_SERVER_ERROR,
-        detail="a fault of the control plane: its log says where",
-        code="internal",
-        request_id=request_id(),
-    )
-    return _respond(request, document, {})
+    detail = "a fault of the control plane: its log says where"
+    return _respond(request, HTTPStatus.INTERNAL_SERVER_ERROR, "internal", detail, {})
 
 
 def _place_of(error: Exception) -> str:
     """Return file and line alone: texts and values of an error may be personal."""
-    traceback = error.__traceback__
-    while traceback and traceback.tb_next:
-        traceback = traceback.tb_next
-    if traceback is None:
-        return "?"
-    return f"{traceback.tb_frame.f_code.co_filename}:{traceback.tb_lineno}"
+    frames = extract_tb(error.__traceback__)
+    return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "?"
 
 
 def _respond(
-    request: AnyRequest, document: ProblemDocument, headers: dict[str, str]
+    request: AnyRequest, status: int, code: str, detail: str, headers: dict[str, str], **more: Any
 ) -> Response[Any]:
+    document = ProblemDocument(
+        title=title_of(status),
+        status=status,
+        detail=detail,
+        code=code,
+        request_id=request_id.get(),
+        **more,
+    )
     if accepts_page(request):
         return error_page(document, headers)
-    return Response(
-        json.encode(document),
-        status_code=document.status,
-        headers=headers,
-        media_type=PROBLEM,
-    )
+    body = json.encode(document)
+    return Response(body, status_code=status, headers=headers, media_type=_PROBLEM)
 
 
 EXCEPTION_HANDLERS: dict[Any, Any] = {

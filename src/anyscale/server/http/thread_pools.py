@@ -7,12 +7,11 @@ another one (the bulkhead pattern).
 import asyncio
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from contextvars import copy_context
 from functools import partial
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 from anyscale.errors import Overloaded
 from anyscale.server.core.login.networks import site_of
@@ -21,7 +20,7 @@ from anyscale.server.http.metrics import POOL_REQUESTS
 __all__ = ["BoundedThreadPool", "LoginThreadPool", "ThreadPools"]
 
 Answer = TypeVar("Answer")
-
+Arguments = ParamSpec("Arguments")
 
 #: more than the clients of a server may have at once
 _CONNECTIONS = 4096
@@ -30,13 +29,7 @@ _FULL = "too many requests of this kind at once: ask again in a second"
 
 
 class BoundedThreadPool:
-    """Threads for one kind of work, and a bounded number of calls that wait for one.
-
-    Args:
-        name: the pool's label in the metrics.
-        threads: how many calls run at the same time.
-        waiting: how many more calls may wait for a thread.
-    """
+    """Threads for one kind of work, `name` in the metrics, and places to wait for one."""
 
     def __init__(self, name: str, threads: int, waiting: int) -> None:
         self._limit = threads + waiting
@@ -50,7 +43,9 @@ class BoundedThreadPool:
         """How many more calls the pool takes now."""
         return self._limit - self._inside
 
-    async def run(self, call: Callable[[], Answer]) -> Answer:
+    async def run(
+        self, call: Callable[Arguments, Answer], *args: Arguments.args, **kwargs: Arguments.kwargs
+    ) -> Answer:
         """Run a call in a thread. A call that has started runs to its end, even if cancelled.
 
         Raises:
@@ -60,7 +55,7 @@ class BoundedThreadPool:
             raise Overloaded(_FULL)
         self._count(1)
         # In the context of the request, so that the log lines of the thread have its id.
-        in_context = partial(copy_context().run, call)
+        in_context = partial(copy_context().run, call, *args, **kwargs)
         try:
             return await asyncio.get_running_loop().run_in_executor(self._executor, in_context)
         finally:
@@ -72,64 +67,39 @@ class BoundedThreadPool:
 
 
 class LoginThreadPool:
-    """Threads for sign-ins: some for known clients, others for unknown ones.
+    """Threads for sign-ins: some for known clients, as many others for unknown ones.
 
     Each half is shared fairly among the networks of the clients: a network gets no more places
     than it leaves free. So neither one network nor unknown clients from all over the world keep
     out a browser that has signed in before, or make it wait behind them.
-
-    Args:
-        threads: how many sign-ins of each half run at the same time.
-        waiting: how many more of each half may wait for a thread.
     """
 
     def __init__(self, threads: int, waiting: int) -> None:
-        self._known, self._unknown = (
-            _SharedPlaces(BoundedThreadPool("login", threads, waiting)) for _ in range(2)
-        )
-        # Of both halves, since a look-up tells which client is known. A flood may fill it no more
-        # than a server has connections: a look-up takes less than a millisecond.
-        self._look_ups = BoundedThreadPool("login", 2, _CONNECTIONS)
-
-    async def look_up(self, call: Callable[[], Answer]) -> Answer:
-        """Run the look-up of an account in a thread, before the sign-in takes a place.
-
-        Raises:
-            Overloaded: thousands wait already.
-        """
-        return await self._look_ups.run(call)
+        self._known = BoundedThreadPool("login", threads, waiting)
+        self._unknown = BoundedThreadPool("login", threads, waiting)
+        #: how many places the known and the unknown clients of a network have
+        self._taken: Counter[tuple[bool, str]] = Counter()
+        #: The look-up of an account before the sign-in takes a place: it tells which client is
+        #: known. A flood may fill it no more than a server has connections, since a look-up takes
+        #: less than a millisecond.
+        self.look_ups = BoundedThreadPool("login", 2, _CONNECTIONS)
 
     async def run(self, call: Callable[[], Answer], address: str, *, is_known: bool) -> Answer:
         """Run a sign-in in a thread, as `BoundedThreadPool.run` does.
 
-        Args:
-            call: the sign-in.
-            address: of the client.
-            is_known: whether the client has proved who it is: by the device cookie of the account,
-                a session, a link or the identity provider.
+        A known client has proved who it is: by the device cookie of the account, a session, a link
+        or the identity provider.
 
         Raises:
             Overloaded: the places that the client may take are taken.
         """
-        places = self._known if is_known else self._unknown
-        with places.take(site_of(address)):
-            return await places.pool.run(call)
-
-
-class _SharedPlaces:
-    """The places of a pool, shared among networks."""
-
-    def __init__(self, pool: BoundedThreadPool) -> None:
-        self.pool = pool
-        self._taken: Counter[str] = Counter()
-
-    @contextmanager
-    def take(self, network: str) -> Iterator[None]:
-        if self._taken[network] >= self.pool.free:
+        pool = self._known if is_known else self._unknown
+        network = is_known, site_of(address)
+        if self._taken[network] >= pool.free:
             raise Overloaded(_FULL)
         self._taken[network] += 1
         try:
-            yield
+            return await pool.run(call)
         finally:
             self._taken[network] -= 1
             if not self._taken[network]:

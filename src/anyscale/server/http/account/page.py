@@ -1,7 +1,6 @@
 """/: the HTML page of a user's account, with its sessions and tokens, and the forms on it."""
 
 from contextlib import suppress
-from functools import partial
 from typing import Any
 
 from litestar import Response, get, post
@@ -47,14 +46,7 @@ _DAYS = {"30": 30, "90": 90, "365": 365, "": None}
 
 
 class AccountPage(Struct, frozen=True):
-    """Renders the page of an account.
-
-    Args:
-        sessions: of the control plane.
-        tokens: likewise.
-        options: the sign-in methods.
-        pools: in which it reads.
-    """
+    """Renders the page of an account."""
 
     sessions: SessionService
     tokens: TokenService
@@ -65,7 +57,7 @@ class AccountPage(Struct, frozen=True):
         self, user: AuthenticatedUser, *, note: str = "", problem: str = "", status: int = 200
     ) -> Page:
         """Return the page, with a note or a problem on top."""
-        values = await self.pools.read.run(partial(self._values, user))
+        values = await self.pools.read.run(self._values, user)
         return render_page("account", note=note, problem=problem, status=status, **values)
 
     def _values(self, user: AuthenticatedUser) -> dict[str, Any]:
@@ -98,7 +90,7 @@ async def end_session(
 ) -> Page:
     (session_id,) = await read_form(request, "session_id")
     with suppress(NotFound):  # it has expired
-        await pools.read.run(partial(sessions.revoke, request.user, session_id))
+        await pools.read.run(sessions.revoke, request.user, session_id)
     if session_id == request.auth.session_id:
         return redirect("/sign-in?note=signed_out", expired_cookie(SESSION))
     return redirect("/?note=session_ended")
@@ -110,7 +102,7 @@ async def end_others(
     sessions: NamedDependency[SessionService],
     pools: NamedDependency[ThreadPools],
 ) -> Page:
-    await pools.read.run(partial(sessions.revoke_others, request.user))
+    await pools.read.run(sessions.revoke_others, request.user)
     return redirect("/?note=sessions_ended")
 
 
@@ -125,14 +117,15 @@ async def create_token(
     if days not in _DAYS:
         raise RequestInvalid("there is no such choice")
     user_id = request.user.account.user_id
-    create = partial(tokens.create_personal, user_id, name.strip(), _DAYS[days])
     try:
-        secret, token = await pools.read.run(create)
+        secret, token = await pools.read.run(
+            tokens.create_personal, user_id, name.strip(), _DAYS[days]
+        )
     except ConfigError as error:
         problem = user_message(error)
         return await account_page.render(request.user, problem=problem, status=error.status)
     # Without a redirect: it would have to store the secret, or to put it into an address.
-    return render_page("token", user=request.user, problem="", token=secret, name=token.name)
+    return render_page("token", user=request.user, token=secret, name=token.name)
 
 
 @post("/tokens/revoke", guards=[require_own_password])
@@ -142,9 +135,8 @@ async def revoke_token(
     pools: NamedDependency[ThreadPools],
 ) -> Page:
     (token_id,) = await read_form(request, "token_id")
-    revoke = partial(tokens.revoke_personal, request.user.account.user_id, token_id)
     with suppress(NotFound):  # another window has revoked it
-        await pools.read.run(revoke)
+        await pools.read.run(tokens.revoke_personal, request.user.account.user_id, token_id)
     return redirect("/?note=token_revoked")
 
 

@@ -1,13 +1,12 @@
 """/v1/me: a signed-in user's own account, password and sessions."""
 
-from functools import partial
 from typing import Annotated
 
 from litestar import Response, Router, delete, get, put
 from litestar.di import NamedDependency
 from litestar.params import PathParameter
 
-from anyscale.server.core.login.sessions import AuthenticatedUser, SessionService
+from anyscale.server.core.login.sessions import SessionService
 from anyscale.server.http.account import tokens
 from anyscale.server.http.account.schemas import (
     ChangePasswordRequest,
@@ -26,7 +25,7 @@ from anyscale.server.http.login.schemas import LoginResponse
 from anyscale.server.http.login.sign_in import LoginFlows
 from anyscale.server.http.thread_pools import ThreadPools
 
-__all__ = ["router"]
+__all__ = ["ROUTER"]
 
 SessionId = Annotated[str, PathParameter(max_length=64, description="`ses_...`")]
 
@@ -62,18 +61,14 @@ async def change_password(
     operation_id="listMySessions",
     summary="List your sessions, the latest first.",
     responses=error_responses(),
-    guards=[require_own_password],
 )
 async def list_sessions(
     request: UserRequest,
     sessions: NamedDependency[SessionService],
     pools: NamedDependency[ThreadPools],
 ) -> SessionList:
-    return await pools.read.run(partial(_list, sessions, request.user))
-
-
-def _list(sessions: SessionService, user: AuthenticatedUser) -> SessionList:
-    return SessionList([session_info(session, user) for session in sessions.list(user)])
+    found = await pools.read.run(sessions.list, request.user)
+    return SessionList([session_info(session, request.user) for session in found])
 
 
 @delete(
@@ -81,7 +76,6 @@ def _list(sessions: SessionService, user: AuthenticatedUser) -> SessionList:
     operation_id="endMySession",
     summary="Revoke one of your sessions.",
     responses=error_responses(404),
-    guards=[require_own_password],
 )
 async def end_session(
     request: UserRequest,
@@ -89,7 +83,7 @@ async def end_session(
     sessions: NamedDependency[SessionService],
     pools: NamedDependency[ThreadPools],
 ) -> None:
-    await pools.read.run(partial(sessions.revoke, request.user, session_id))
+    await pools.read.run(sessions.revoke, request.user, session_id)
 
 
 @delete(
@@ -98,30 +92,25 @@ async def end_session(
     summary="Revoke all your sessions except the current one.",
     status_code=200,
     responses=error_responses(),
-    guards=[require_own_password],
 )
 async def end_others(
     request: UserRequest,
     sessions: NamedDependency[SessionService],
     pools: NamedDependency[ThreadPools],
 ) -> EndedSessions:
-    return EndedSessions(await pools.read.run(partial(sessions.revoke_others, request.user)))
+    return EndedSessions(await pools.read.run(sessions.revoke_others, request.user))
 
 
-def router() -> Router:
-    """Create the router of /v1/me."""
-    return Router(
-        "/v1/me",
-        route_handlers=[
-            get_me,
-            change_password,
-            list_sessions,
-            end_session,
-            end_others,
-            *tokens.HANDLERS,
-        ],
-        middleware=[SESSION_AUTHENTICATION],
-        security=[{"session": []}],
-        tags=["account"],
-        request_max_body_size=SMALL_BODY,
-    )
+_GUARDED = [list_sessions, end_session, end_others, *tokens.HANDLERS]
+ROUTER = Router(
+    "/v1/me",
+    route_handlers=[
+        get_me,
+        change_password,
+        Router("/", route_handlers=_GUARDED, guards=[require_own_password]),
+    ],
+    middleware=[SESSION_AUTHENTICATION],
+    security=[{"session": []}],
+    tags=["account"],
+    request_max_body_size=SMALL_BODY,
+)

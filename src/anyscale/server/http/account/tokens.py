@@ -1,6 +1,5 @@
 """/v1/me/tokens: a user's own tokens, which have the role that the user has at each call."""
 
-from functools import partial
 from typing import Annotated
 
 from litestar import delete, get, post
@@ -14,7 +13,6 @@ from anyscale.server.http.account.schemas import (
     TokenList,
     token_info,
 )
-from anyscale.server.http.authentication import require_own_password
 from anyscale.server.http.bodies import decode
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.errors import error_responses
@@ -30,14 +28,13 @@ TokenId = Annotated[str, PathParameter(max_length=64, description="`tok_...`")]
     operation_id="listMyTokens",
     summary="List your valid tokens, the latest first.",
     responses=error_responses(),
-    guards=[require_own_password],
 )
 async def list_tokens(
     request: UserRequest,
     tokens: NamedDependency[TokenService],
     pools: NamedDependency[ThreadPools],
 ) -> TokenList:
-    live = await pools.read.run(partial(tokens.list_live, request.user.account.user_id))
+    live = await pools.read.run(tokens.list_live, request.user.account.user_id)
     return TokenList([token_info(token) for token in live])
 
 
@@ -46,7 +43,6 @@ async def list_tokens(
     operation_id="createMyToken",
     summary="Create a token. The response is the only one that contains its secret.",
     responses=error_responses(404, 413),
-    guards=[require_own_password],
 )
 async def create_token(
     request: UserRequest,
@@ -55,8 +51,9 @@ async def create_token(
 ) -> CreatedToken:
     body = decode(await request.body(), CreateTokenRequest)
     user_id = request.user.account.user_id
-    create = partial(tokens.create_personal, user_id, body.name, body.expires_days)
-    secret, token = await pools.read.run(create)
+    secret, token = await pools.read.run(
+        tokens.create_personal, user_id, body.name, body.expires_days
+    )
     return CreatedToken(secret, token_info(token))
 
 
@@ -65,7 +62,6 @@ async def create_token(
     operation_id="revokeMyToken",
     summary="Revoke one of your tokens. It fails from the next request on.",
     responses=error_responses(404),
-    guards=[require_own_password],
 )
 async def revoke_token(
     request: UserRequest,
@@ -73,8 +69,7 @@ async def revoke_token(
     tokens: NamedDependency[TokenService],
     pools: NamedDependency[ThreadPools],
 ) -> None:
-    revoke = partial(tokens.revoke_personal, request.user.account.user_id, token_id)
-    await pools.read.run(revoke)
+    await pools.read.run(tokens.revoke_personal, request.user.account.user_id, token_id)
 
 
 HANDLERS = [list_tokens, create_token, revoke_token]

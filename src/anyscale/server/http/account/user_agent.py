@@ -26,11 +26,7 @@ _SYSTEMS = (
 
 
 def browser_name(agent: str) -> str:
-    """Return a name like `Firefox on Windows`, as a hint for users; any client can send any text.
-
-    Args:
-        agent: the header `User-Agent`.
-    """
+    """Return a name like `Firefox on Windows`, as a hint: any client can send any text."""
     browser = _first(agent, _BROWSERS)
     system = _first(agent, _SYSTEMS)
     if browser and system:

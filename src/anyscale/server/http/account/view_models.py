@@ -1,7 +1,6 @@
 """Accounts, sessions and tokens as the account page shows them."""
 
 from collections.abc import Sequence
-from datetime import datetime
 
 from msgspec import Struct
 
@@ -55,7 +54,7 @@ class TokenView(Struct, frozen=True):
 def time_of(milliseconds: int) -> Time:
     """Format a time (milliseconds since 1970): the day in UTC, since the user's zone is unknown."""
     at = from_milliseconds(milliseconds)
-    return Time(_day(at), at.isoformat())
+    return Time(f"{at.day} {at:%B %Y}", at.isoformat())
 
 
 def full_name(account: AccountRecord) -> str:
@@ -90,12 +89,7 @@ def session_views(sessions: Sequence[SessionRecord], user: AuthenticatedUser) ->
 
 
 def token_views(tokens: Sequence[TokenRecord], now: int) -> list[TokenView]:
-    """List tokens.
-
-    Args:
-        tokens: in the order of the list.
-        now: milliseconds since 1970.
-    """
+    """List tokens; `now` is in milliseconds since 1970."""
     return [
         TokenView(
             token.token_id,
@@ -113,7 +107,3 @@ def _ago(milliseconds: int) -> str:
         if count >= 1:
             return f"{count} {name}{'' if count == 1 else 's'} ago"
     return "just now"
-
-
-def _day(at: datetime) -> str:
-    return f"{at.day} {at:%B %Y}"

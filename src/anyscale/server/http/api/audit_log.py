@@ -1,6 +1,5 @@
 """/v1/audit: the entries of the audit log, for clients that store or verify them."""
 
-from functools import partial
 from typing import Annotated
 
 from litestar import Router, get
@@ -12,7 +11,7 @@ from anyscale.server.core.audit.log import AuditLog
 from anyscale.server.http.errors import error_responses
 from anyscale.server.http.thread_pools import ThreadPools
 
-__all__ = ["router"]
+__all__ = ["ROUTER"]
 
 
 @get(
@@ -29,9 +28,7 @@ async def list_entries(
     ] = 0,
     limit: Annotated[int, QueryParameter(ge=1, le=1000)] = 100,
 ) -> AuditPage:
-    return AuditPage(await pools.read.run(partial(audit_log.list, after, limit)))
+    return AuditPage(await pools.read.run(audit_log.list, after, limit))
 
 
-def router() -> Router:
-    """Create the router of /audit."""
-    return Router("/audit", route_handlers=[list_entries], tags=["audit"])
+ROUTER = Router("/audit", route_handlers=[list_entries], tags=["audit"])

@@ -1,6 +1,5 @@
 """/v1/batches: the steps of a large batch. Each call is short, and can be repeated."""
 
-from functools import partial
 from typing import Annotated
 
 from litestar import Router, get, post, put
@@ -32,7 +31,7 @@ from anyscale.server.http.thread_pools import ThreadPools
 from anyscale.user.models import Batch, ReservedChunk
 from anyscale.user.passwords import normalized
 
-__all__ = ["router"]
+__all__ = ["ROUTER"]
 
 
 @post(
@@ -51,7 +50,7 @@ async def open_batch(
 ) -> Batch:
     if not key:
         raise RequestInvalid("a batch is opened with a key: send the header Idempotency-Key")
-    return await pools.write.run(partial(batches.open, key, data.if_exists, request.user))
+    return await pools.write.run(batches.open, key, data.if_exists, request.user)
 
 
 @get(
@@ -69,10 +68,11 @@ async def list_batches(
     key: IdempotencyKey = None,
 ) -> BatchPage:
     if key:
-        batch = await pools.read.run(partial(batches.find, key))
+        batch = await pools.read.run(batches.find, key)
         return BatchPage([batch] if batch else [])
-    page = partial(batches.page, open_only=open_only, before=before, limit=limit)
-    return BatchPage(await pools.read.run(page))
+    return BatchPage(
+        await pools.read.run(batches.page, open_only=open_only, before=before, limit=limit)
+    )
 
 
 @get(
@@ -84,7 +84,7 @@ async def list_batches(
 async def show_batch(
     batch_id: BatchId, batches: NamedDependency[BatchService], pools: NamedDependency[ThreadPools]
 ) -> Batch:
-    return await pools.read.run(partial(batches.show, batch_id))
+    return await pools.read.run(batches.show, batch_id)
 
 
 @put(
@@ -101,7 +101,7 @@ async def claim_chunk(
     pools: NamedDependency[ThreadPools],
 ) -> ReservedChunk:
     body = await request.body()
-    return await pools.write.run(partial(_claim, batches, batch_id, number, body))
+    return await pools.write.run(_claim, batches, batch_id, number, body)
 
 
 def _claim(batches: BatchService, batch_id: str, number: int, body: bytes) -> ReservedChunk:
@@ -127,7 +127,7 @@ async def hash_passwords(
     pools: NamedDependency[ThreadPools],
 ) -> Stored:
     body = await request.body()
-    return Stored(await pools.hashing.run(partial(_hash, batches, batch_id, body)))
+    return Stored(await pools.hashing.run(_hash, batches, batch_id, body))
 
 
 def _hash(batches: BatchService, batch_id: str, body: bytes) -> int:
@@ -166,8 +166,7 @@ async def publish_batch(
     batches: NamedDependency[BatchService],
     pools: NamedDependency[ThreadPools],
 ) -> Batch:
-    publish = partial(batches.publish, batch_id, data.entries, request.user)
-    batch = await pools.write.run(publish)
+    batch = await pools.write.run(batches.publish, batch_id, data.entries, request.user)
     BATCHES.labels(batch.state).inc()
     USERS.inc(batch.users)
     return batch
@@ -183,7 +182,7 @@ async def publish_batch(
 async def release_batch(
     batch_id: BatchId, batches: NamedDependency[BatchService], pools: NamedDependency[ThreadPools]
 ) -> None:
-    await pools.write.run(partial(batches.release, batch_id))
+    await pools.write.run(batches.release, batch_id)
 
 
 @post(
@@ -199,7 +198,7 @@ async def drop_batch(
     batches: NamedDependency[BatchService],
     pools: NamedDependency[ThreadPools],
 ) -> Batch:
-    batch = await pools.write.run(partial(batches.drop, batch_id, request.user))
+    batch = await pools.write.run(batches.drop, batch_id, request.user)
     BATCHES.labels(batch.state).inc()
     return batch
 
@@ -217,8 +216,7 @@ async def list_conflicts(
     after: Annotated[int, QueryParameter(ge=-1, le=MAX_POSITION)] = -1,
     limit: Annotated[int, QueryParameter(ge=1, le=10_000)] = 1000,
 ) -> Conflicts:
-    page = partial(batches.conflicts, batch_id, after, limit)
-    return Conflicts(await pools.read.run(page))
+    return Conflicts(await pools.read.run(batches.conflicts, batch_id, after, limit))
 
 
 @get(
@@ -234,7 +232,7 @@ async def list_created(
     after: AfterUser = "",
     limit: PageOfUsers = 1000,
 ) -> BatchUsers:
-    return BatchUsers(await pools.read.run(partial(batches.created, batch_id, after, limit)))
+    return BatchUsers(await pools.read.run(batches.created, batch_id, after, limit))
 
 
 @get(
@@ -250,27 +248,23 @@ async def list_without_credentials(
     after: AfterUser = "",
     limit: PageOfUsers = 1000,
 ) -> UserPage:
-    return UserPage(
-        await pools.read.run(partial(links.without_credentials, batch_id, after, limit))
-    )
+    return UserPage(await pools.read.run(links.without_credentials, batch_id, after, limit))
 
 
-def router() -> Router:
-    """Create the router of /batches."""
-    return Router(
-        "/batches",
-        route_handlers=[
-            open_batch,
-            list_batches,
-            show_batch,
-            claim_chunk,
-            hash_passwords,
-            publish_batch,
-            release_batch,
-            drop_batch,
-            list_conflicts,
-            list_created,
-            list_without_credentials,
-        ],
-        tags=["batches"],
-    )
+ROUTER = Router(
+    "/batches",
+    route_handlers=[
+        open_batch,
+        list_batches,
+        show_batch,
+        claim_chunk,
+        hash_passwords,
+        publish_batch,
+        release_batch,
+        drop_batch,
+        list_conflicts,
+        list_created,
+        list_without_credentials,
+    ],
+    tags=["batches"],
+)

@@ -1,6 +1,7 @@
 """Request bodies with users: decoded and validated, with all problems of all users at once."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import msgspec
@@ -14,8 +15,6 @@ from anyscale.user.validation import CheckedUser, Policy, check, find_faults
 __all__ = ["check_chunk", "check_users", "decode_users", "passwords_of"]
 
 UsersBody = TypeVar("UsersBody", BatchCreate, UserChunk, LookUp)
-
-_USERS = "create_users"
 
 #: unknown keys that are reported for one user
 _UNKNOWN_KEYS = 10
@@ -38,17 +37,15 @@ def decode_users(body: bytes, kind: type[UsersBody], policy: Policy) -> UsersBod
     try:
         decoded = msgspec.json.decode(body, type=kind)
     except DECODE_ERRORS as error:
-        raise _all_problems(body, kind, policy) or invalid_body(error) from None
+        with suppress(*DECODE_ERRORS):
+            _refuse_each(msgspec.json.decode(body), kind, policy)
+        raise invalid_body(error) from None
     _check_count(decoded.create_users, policy)
     return decoded
 
 
 def check_users(users: Sequence[NewUser], policy: Policy) -> list[CheckedUser]:
-    """Validate users with their passwords.
-
-    Raises:
-        BatchRefused: with the problems of all users.
-    """
+    """Validate users with their passwords, or raise `BatchRefused` with the problems of all."""
     checked = [
         check(
             user.name,
@@ -70,15 +67,9 @@ def passwords_of(users: Sequence[NewUser]) -> list[tuple[int, str]]:
 
 
 def check_chunk(users: Sequence[ChunkUser], policy: Policy, first: int = 0) -> list[CheckedUser]:
-    """Validate users whose passwords come in another request.
+    """Validate users whose passwords come later, or raise `BatchRefused` with all problems.
 
-    Args:
-        users: of the chunk.
-        policy: of the control plane.
-        first: the position of the first user in the batch.
-
-    Raises:
-        BatchRefused: with the problems of all users.
+    The first user has the position `first` in the batch.
     """
     checked = [
         check(user.name, user.email, None, user.is_sso_user, user.lastname, user.title, policy)
@@ -130,28 +121,20 @@ def _faults(index: int, fields: dict[str, Any], policy: Policy) -> list[Problem]
     ]
 
 
-def _all_problems(
-    body: bytes, kind: type[UsersBody], policy: Policy
-) -> BatchRefused | TooLarge | None:
+def _refuse_each(body: Any, kind: type[UsersBody], policy: Policy) -> None:
     """Validate each value by itself, since msgspec stops at the first wrong one."""
-    try:
-        raw: Any = msgspec.json.decode(body)
-    except DECODE_ERRORS:
-        return None
-    users: Any = raw.get(_USERS) if isinstance(raw, dict) else None
+    users = body.get("create_users") if isinstance(body, dict) else None
     if not isinstance(users, list):
-        return None
-    try:
-        _check_count(users, policy)
-    except TooLarge as error:
-        return error
-    first = raw.get("first", 0)
+        return
+    _check_count(users, policy)
+    first = body.get("first", 0)
     problems = [
         problem
         for index, user in enumerate(users, first if isinstance(first, int) else 0)
         for problem in _problems_of(index, user, _USER_TYPES[kind], policy)
     ]
-    return BatchRefused(problems) if problems else None
+    if problems:
+        raise BatchRefused(problems)
 
 
 def _problems_of(

@@ -1,7 +1,5 @@
 """/v1/users/{user_id}: suspend, restore and delete an account, set its role, and send links."""
 
-from functools import partial
-
 from litestar import Router, delete, post, put
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
@@ -16,7 +14,7 @@ from anyscale.server.http.dependencies import OwnerRequest
 from anyscale.server.http.errors import error_responses
 from anyscale.server.http.thread_pools import ThreadPools
 
-__all__ = ["router"]
+__all__ = ["ROUTER"]
 
 
 @post(
@@ -32,7 +30,7 @@ async def suspend(
     lifecycle: NamedDependency[UserLifecycle],
     pools: NamedDependency[ThreadPools],
 ) -> None:
-    await pools.write.run(partial(lifecycle.suspend, user_id, request.user))
+    await pools.write.run(lifecycle.suspend, user_id, request.user)
 
 
 @post(
@@ -48,7 +46,7 @@ async def restore(
     lifecycle: NamedDependency[UserLifecycle],
     pools: NamedDependency[ThreadPools],
 ) -> None:
-    await pools.write.run(partial(lifecycle.restore, user_id, request.user))
+    await pools.write.run(lifecycle.restore, user_id, request.user)
 
 
 @put(
@@ -65,7 +63,7 @@ async def set_role(
     lifecycle: NamedDependency[UserLifecycle],
     pools: NamedDependency[ThreadPools],
 ) -> None:
-    await pools.write.run(partial(lifecycle.set_role, user_id, data.role, request.user))
+    await pools.write.run(lifecycle.set_role, user_id, data.role, request.user)
 
 
 @delete(
@@ -80,7 +78,7 @@ async def delete_user(
     lifecycle: NamedDependency[UserLifecycle],
     pools: NamedDependency[ThreadPools],
 ) -> None:
-    await pools.write.run(partial(lifecycle.delete, user_id, request.user))
+    await pools.write.run(lifecycle.delete, user_id, request.user)
 
 
 @post(
@@ -96,14 +94,12 @@ async def create_links(
     pools: NamedDependency[ThreadPools],
 ) -> PasswordLinks:
     body = await request.body()
-    return await pools.write.run(partial(_create_links, links, body, request.user))
+    return await pools.write.run(_create_links, links, body, request.user)
 
 
 def _create_links(links: PasswordLinkService, body: bytes, caller: Principal) -> PasswordLinks:
     return PasswordLinks(links.create(decode(body, SetPasswordLinks).user_ids, caller))
 
 
-def router() -> Router:
-    """Create the router of the calls that change one account."""
-    handlers = [suspend, restore, set_role, delete_user, create_links]
-    return Router("/", route_handlers=handlers, tags=["accounts"])
+_HANDLERS = [suspend, restore, set_role, delete_user, create_links]
+ROUTER = Router("/", route_handlers=_HANDLERS, tags=["accounts"])

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterable
-from functools import partial
 from typing import Annotated, Literal
 
 from litestar import Router, get, post
@@ -26,13 +25,12 @@ from anyscale.server.http.dependencies import OwnerRequest
 from anyscale.server.http.errors import error_responses
 from anyscale.server.http.metrics import BATCHES, HASHES, USERS
 from anyscale.server.http.thread_pools import ThreadPools
-from anyscale.user.models import Conflict, Created, User
+from anyscale.user.models import Conflict, Created
 from anyscale.user.validation import CheckedUser, Policy, conflict_problems
 
-__all__ = ["router"]
+__all__ = ["ROUTER"]
 
 Text = Annotated[str, QueryParameter(max_length=256)]
-Suspended = Annotated[bool, QueryParameter(description="Only suspended accounts.")]
 
 
 @get(
@@ -59,7 +57,7 @@ async def create_users(
     key: IdempotencyKey = None,
 ) -> BatchCreated:
     body = await request.body()
-    return await pools.write.run(partial(_create, batches, body, key, request.user))
+    return await pools.write.run(_create, batches, body, key, request.user)
 
 
 def _create(batches: BatchService, body: bytes, key: str | None, caller: Principal) -> BatchCreated:
@@ -112,7 +110,7 @@ async def look_up(
     pools: NamedDependency[ThreadPools],
 ) -> Conflicts:
     body = await request.body()
-    return await pools.read.run(partial(_look_up, batches, body))
+    return await pools.read.run(_look_up, batches, body)
 
 
 def _look_up(batches: BatchService, body: bytes) -> Conflicts:
@@ -133,26 +131,22 @@ async def list_users(
     email: Text = "",
     name: Text = "",
     match: FromQuery[Literal["contains", "exact"]] = "contains",
-    suspended: Suspended = False,
+    suspended: Annotated[bool, QueryParameter(description="Only suspended accounts.")] = False,
     after: AfterUser = "",
     limit: Annotated[int, QueryParameter(ge=1, le=1000, description="Users in a page.")] = 100,
 ) -> UserPage:
-    if match == "exact":
-        query = partial(_list_exact, users, email, name, suspended=suspended)
-    else:
-        query = partial(
+    if match == "contains":
+        found = await pools.read.run(
             users.page, email=email, name=name, suspended=suspended, after=after, limit=limit
         )
-    return UserPage(await pools.read.run(query))
-
-
-def _list_exact(users: UserQueries, email: str, name: str, *, suspended: bool) -> list[User]:
-    if bool(email) == bool(name) or suspended:
+    elif bool(email) == bool(name) or suspended:
         raise RequestInvalid("an exact match is of either an email or a name, and of nothing else")
-    return users.with_email(email) if email else users.with_name(name)
+    elif email:
+        found = await pools.read.run(users.with_email, email)
+    else:
+        found = await pools.read.run(users.with_name, name)
+    return UserPage(found)
 
 
-def router() -> Router:
-    """Create the router of the policy and of lists of users."""
-    handlers = [get_policy, create_users, look_up, list_users]
-    return Router("/", route_handlers=handlers, tags=["users"])
+_HANDLERS = [get_policy, create_users, look_up, list_users]
+ROUTER = Router("/", route_handlers=_HANDLERS, tags=["users"])

@@ -16,7 +16,7 @@ from anyscale.errors import (
     PasswordRefused,
 )
 from anyscale.server.core.login.password_change import PasswordService
-from anyscale.server.core.login.sessions import AuthenticatedUser, LoginResult
+from anyscale.server.core.login.sessions import LoginResult
 from anyscale.server.core.users.password_links import secret_of
 from anyscale.server.http.account.page import HANDLERS as ACCOUNT
 from anyscale.server.http.authentication import (
@@ -33,7 +33,7 @@ from anyscale.server.http.web.forms import read_form, refusal
 from anyscale.server.http.web.templating import redirect, render_page
 from anyscale.server.settings import LoginOptions
 
-__all__ = ["routers"]
+__all__ = ["ROUTERS"]
 
 Page = Response[str]
 
@@ -69,7 +69,7 @@ async def show_sign_in(
         await authenticator.by_session(request)
         return redirect("/")
     problem = _SSO_PROBLEMS.get(sso, _SSO_PROBLEMS["refused"]) if sso else ""
-    return _sign_in_page(login_options, problem=problem, note=_NOTES.get(note, ""), at="")
+    return _form_page("sign_in", login_options, problem=problem, note=_NOTES.get(note, ""))
 
 
 @post("/sign-in")
@@ -79,22 +79,20 @@ async def sign_in(
     login_options: NamedDependency[LoginOptions],
 ) -> Page:
     email, password = await read_form(request, "email", "password")
+    show = partial(_form_page, "sign_in", login_options, email=email, wrong="email")
     if not email or not password:
-        problem = "Please enter your email and your password."
-        return _sign_in_page(login_options, problem=problem, email=email, status=400)
+        return show(problem="Please enter your email and your password.", status=400)
     try:
         result = await login.by_password(request, email, password)
     except AnyscaleError as error:
-        return _sign_in_page(login_options, email=email, **refusal(error))
+        return show(**refusal(error))
     return redirect("/password" if result.must_change_password else "/", *login_cookies(result))
 
 
-def _sign_in_page(
-    options: LoginOptions, *, email: str = "", note: str = "", at: str = "email", **values: Any
-) -> Page:
-    return render_page(
-        "sign_in", script=True, options=options, email=email, note=note, wrong=at, **values
-    )
+def _form_page(template: str, options: LoginOptions, **values: Any) -> Page:
+    """Render a page with a form; `wrong` is the field that the problem is about."""
+    shown = {"email": "", "note": "", "wrong": "", **values}
+    return render_page(template, script=True, options=options, **shown)
 
 
 @post("/sign-out")
@@ -105,7 +103,7 @@ async def sign_out(request: AnyRequest, login: NamedDependency[LoginFlows]) -> P
 
 @get("/password")
 async def show_password(request: UserRequest, login_options: NamedDependency[LoginOptions]) -> Page:
-    return _password_page(login_options, request.user)
+    return _form_page("password", login_options, user=request.user)
 
 
 @post("/password")
@@ -115,32 +113,20 @@ async def change_password(
     login_options: NamedDependency[LoginOptions],
 ) -> Page:
     current, new, again = await read_form(request, "current", "new", "again")
+    show = partial(_form_page, "password", login_options, user=request.user)
     if new != again:
-        return _password_page(login_options, request.user, problem=_DIFFER, status=400, at="new")
+        return show(problem=_DIFFER, wrong="new", status=400)
     try:
         result = await login.change_password(request, request.user, current, new)
     except AnyscaleError as error:
-        at = "new" if isinstance(error, PasswordRefused) else "current"
-        return _password_page(login_options, request.user, at=at, **refusal(error))
+        wrong = "new" if isinstance(error, PasswordRefused) else "current"
+        return show(wrong=wrong, **refusal(error))
     return redirect("/?note=password_changed", *login_cookies(result))
-
-
-def _password_page(
-    options: LoginOptions,
-    user: AuthenticatedUser,
-    *,
-    at: str = "",
-    problem: str = "",
-    **values: Any,
-) -> Page:
-    return render_page(
-        "password", script=True, options=options, user=user, wrong=at, problem=problem, **values
-    )
 
 
 @get("/set-password")
 async def show_set_password(login_options: NamedDependency[LoginOptions]) -> Page:
-    return _link_page(login_options, link="")
+    return _form_page("set_password", login_options)
 
 
 @post("/set-password")
@@ -157,9 +143,9 @@ async def set_password(
         result = await _set(request, login, link, new, again)
     except AnyscaleError as error:
         email = await _email_of(link, passwords, pools)
-        at = "link" if isinstance(error, LinkInvalid) else "new"
-        shown = {"link": link if email else "", "email": email, "at": at}
-        return _link_page(login_options, **shown, **refusal(error))
+        wrong = "link" if isinstance(error, LinkInvalid) else "new"
+        shown = {"link": link, "email": email, "wrong": wrong, **refusal(error)}
+        return _form_page("set_password", login_options, **shown)
     return redirect("/?note=password_set", *login_cookies(result))
 
 
@@ -174,31 +160,10 @@ async def _set(
 async def _email_of(link: str, passwords: PasswordService, pools: ThreadPools) -> str:
     """Return the email of the account of a link; only its holder has the link."""
     try:
-        account = await pools.read.run(partial(passwords.link_account, link))
+        account = await pools.read.run(passwords.link_account, link)
     except AnyscaleError:
         return ""
     return account.email
-
-
-def _link_page(
-    options: LoginOptions,
-    *,
-    link: str,
-    email: str = "",
-    at: str = "",
-    problem: str = "",
-    **values: Any,
-) -> Page:
-    return render_page(
-        "set_password",
-        script=True,
-        options=options,
-        link=link,
-        email=email,
-        wrong=at,
-        problem=problem,
-        **values,
-    )
 
 
 def _to_sign_in(request: AnyRequest, _: NotAuthenticated) -> Page:
@@ -212,21 +177,19 @@ def _to_password(_: AnyRequest, __: PasswordChangeNeeded) -> Page:
 _SHARED: Any = {"include_in_schema": False, "request_max_body_size": SMALL_BODY}
 
 
-def routers() -> list[Router]:
-    """Create the routers of the pages without and with a session."""
-    without_session = [show_sign_in, sign_in, sign_out, show_set_password, set_password]
-    return [
-        Router("/", route_handlers=without_session, **_SHARED),
-        Router(
-            "/",
-            route_handlers=[show_password, change_password, *ACCOUNT],
-            middleware=[SESSION_AUTHENTICATION],
-            # A user who comes back after the weekend is no incident.
-            opt={RECORD_DENIALS: False},
-            exception_handlers={
-                NotAuthenticated: _to_sign_in,
-                PasswordChangeNeeded: _to_password,
-            },
-            **_SHARED,
-        ),
-    ]
+ROUTERS = [
+    Router(
+        "/",
+        route_handlers=[show_sign_in, sign_in, sign_out, show_set_password, set_password],
+        **_SHARED,
+    ),
+    Router(
+        "/",
+        route_handlers=[show_password, change_password, *ACCOUNT],
+        middleware=[SESSION_AUTHENTICATION],
+        # A user who comes back after the weekend is no incident.
+        opt={RECORD_DENIALS: False},
+        exception_handlers={NotAuthenticated: _to_sign_in, PasswordChangeNeeded: _to_password},
+        **_SHARED,
+    ),
+]

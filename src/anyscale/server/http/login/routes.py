@@ -1,6 +1,5 @@
 """/v1/sessions and /v1/passwords: sign in and out, and set a password by a one-time link."""
 
-from functools import partial
 from typing import Any
 
 from litestar import Response, Router, delete, post
@@ -13,16 +12,11 @@ from anyscale.server.http.bodies import decode
 from anyscale.server.http.cookies import SESSION, expired_cookie, login_cookies
 from anyscale.server.http.dependencies import AnyRequest, UserRequest
 from anyscale.server.http.errors import error_responses
-from anyscale.server.http.login.schemas import (
-    LoginRequest,
-    LoginResponse,
-    SetPasswordRequest,
-    login_response,
-)
+from anyscale.server.http.login.schemas import LoginRequest, LoginResponse, SetPasswordRequest
 from anyscale.server.http.login.sign_in import LoginFlows
 from anyscale.server.http.thread_pools import ThreadPools
 
-__all__ = ["SMALL_BODY", "create_login_response", "routers"]
+__all__ = ["ROUTERS", "SMALL_BODY", "create_login_response"]
 
 #: Octets of a body that any client may send: the longest password and email fit, escaped as JSON.
 SMALL_BODY = 16 * 1024
@@ -70,24 +64,24 @@ async def sign_out(
     sessions: NamedDependency[SessionService],
     pools: NamedDependency[ThreadPools],
 ) -> None:
-    await pools.read.run(partial(sessions.revoke, request.user, request.auth.session_id))
+    await pools.read.run(sessions.revoke, request.user, request.auth.session_id)
 
 
 def create_login_response(login: LoginResult) -> Response[LoginResponse]:
     """Create the response to a sign-in, whose secrets are in cookies alone."""
-    return Response(login_response(login), cookies=login_cookies(login))
+    body = LoginResponse(login.user_id, login.must_change_password)
+    return Response(body, cookies=login_cookies(login))
 
 
-def routers() -> list[Router]:
-    """Create the routers of the sign-in calls without and with a session."""
-    shared: Any = {"tags": ["sign-in"], "request_max_body_size": SMALL_BODY}
-    return [
-        Router("/v1", route_handlers=[sign_in, set_password], **shared),
-        Router(
-            "/v1",
-            route_handlers=[sign_out],
-            middleware=[SESSION_AUTHENTICATION],
-            security=[{"session": []}],
-            **shared,
-        ),
-    ]
+_SHARED: Any = {"tags": ["sign-in"], "request_max_body_size": SMALL_BODY}
+
+ROUTERS = [
+    Router("/v1", route_handlers=[sign_in, set_password], **_SHARED),
+    Router(
+        "/v1",
+        route_handlers=[sign_out],
+        middleware=[SESSION_AUTHENTICATION],
+        security=[{"session": []}],
+        **_SHARED,
+    ),
+]

@@ -2,9 +2,7 @@
 
 from msgspec import Struct
 
-from anyscale.server.core.login.sessions import LoginResult
-
-__all__ = ["LoginRequest", "LoginResponse", "SetPasswordRequest", "login_response"]
+__all__ = ["LoginRequest", "LoginResponse", "SetPasswordRequest"]
 
 
 class LoginRequest(Struct, frozen=True, forbid_unknown_fields=True):
@@ -33,8 +31,3 @@ class LoginResponse(Struct, frozen=True):
     user_id: str
     #: If true, the session allows only to change the password and to sign out.
     must_change_password: bool
-
-
-def login_response(login: LoginResult) -> LoginResponse:
-    """Return the part of a sign-in that is no secret."""
-    return LoginResponse(login.user_id, login.must_change_password)

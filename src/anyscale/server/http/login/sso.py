@@ -4,7 +4,6 @@ import logging
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from contextlib import suppress
-from functools import partial
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -24,12 +23,7 @@ from anyscale.errors import (
 from anyscale.server.core.audit.log import AuditLog
 from anyscale.server.core.oidc.login import CALLBACK, OidcLogin
 from anyscale.server.core.oidc.provider import AuthorizationRequest, ExternalIdentity
-from anyscale.server.http.cookies import (
-    expired_cookie,
-    host_cookie,
-    login_cookies,
-    read_cookie,
-)
+from anyscale.server.http.cookies import expired_cookie, host_cookie, login_cookies, read_cookie
 from anyscale.server.http.dependencies import AnyRequest
 from anyscale.server.http.login.sign_in import LoginFlows
 from anyscale.server.http.metrics import count_refusal
@@ -94,8 +88,9 @@ async def callback(
 
 
 async def _identity(request: AnyRequest, oidc: OidcLogin, pools: ThreadPools) -> ExternalIdentity:
-    finish = partial(oidc.provider.finish, _parameters(request), _authorization_request(request))
-    return await pools.identity_provider.run(finish)
+    return await pools.identity_provider.run(
+        oidc.provider.finish, _parameters(request), _authorization_request(request)
+    )
 
 
 def _authorization_request(request: AnyRequest) -> AuthorizationRequest:
@@ -130,8 +125,8 @@ def _required(oidc: OidcLogin | None) -> OidcLogin:
 async def _refused(error: SsoRefused, audit_log: AuditLog, pools: ThreadPools) -> Response[None]:
     _log_refusal(error, error.reason)
     with suppress(StoreUnavailable, Overloaded):  # the response does not depend on it
-        record = partial(audit_log.record_denied, error.actor, error.reason, f"GET {CALLBACK}")
-        await pools.auth.run(record)
+        call = f"GET {CALLBACK}"
+        await pools.auth.run(audit_log.record_denied, error.actor, error.reason, call)
     return _to_sign_in(_MESSAGES.get(error.reason, "refused"))
 
 

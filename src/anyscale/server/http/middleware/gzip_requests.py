@@ -4,6 +4,7 @@ import zlib
 from typing import Any
 
 from litestar.enums import ScopeType
+from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from anyscale.errors import RequestInvalid, TooLarge
@@ -19,26 +20,20 @@ _PATHS = ("/v1/users", "/v1/batches")
 _GZIP = 16 + zlib.MAX_WBITS
 
 
-class GzipRequestMiddleware:
-    """Decompresses request bodies, up to `MAX_BODY` octets.
+class GzipRequestMiddleware(ASGIMiddleware):
+    """Decompresses request bodies, up to `MAX_BODY` octets."""
 
-    Args:
-        app: the next application.
-    """
+    scopes = (ScopeType.HTTP,)
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle a request."""
-        if scope["type"] == ScopeType.HTTP and _is_compressed(scope):
+    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
+        if _is_compressed(scope):
             scope["headers"] = [
                 (name, value)
                 for name, value in scope["headers"]
                 if name not in (b"content-encoding", b"content-length")
             ]
             receive = _decompressing(receive)
-        await self._app(scope, receive, send)
+        await next_app(scope, receive, send)
 
 
 def _is_compressed(scope: Scope) -> bool:

@@ -7,10 +7,11 @@ import time
 from typing import Any
 
 from litestar.enums import ScopeType
+from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from anyscale.server.http.metrics import IN_PROGRESS, REQUESTS, SECONDS
-from anyscale.server.http.request_context import request_id, start_request
+from anyscale.server.http.request_context import actor, request_id
 
 __all__ = ["RequestLogMiddleware"]
 
@@ -25,34 +26,27 @@ _NOT_LOGGED = frozenset({"/healthz", "/readyz", "/metrics"})
 _VALID_ID = re.compile(rb"[0-9A-Za-z._-]{8,64}")
 
 
-class RequestLogMiddleware:
-    """Gives each request an id, counts it, and writes a log line when its response is sent.
+class RequestLogMiddleware(ASGIMiddleware):
+    """Gives each request an id, counts it, and writes a log line when its response is sent."""
 
-    Args:
-        app: the next application.
-    """
+    scopes = (ScopeType.HTTP,)
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle a request."""
-        if scope["type"] != ScopeType.HTTP:
-            await self._app(scope, receive, send)
-            return
-        start_request(_id_for(scope))
+    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
+        request_id.set(_id_for(scope))
+        actor.set(None)
         status, started = 500, time.perf_counter()
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], (b"x-request-id", request_id().encode())]
+                header = (b"x-request-id", request_id.get().encode())
+                message["headers"] = [*message["headers"], header]
             await send(message)
 
         IN_PROGRESS.inc()
         try:
-            await self._app(scope, receive, send_with_id)
+            await next_app(scope, receive, send_with_id)
         finally:
             IN_PROGRESS.dec()
             _record(scope, status, time.perf_counter() - started)
@@ -70,12 +64,7 @@ def _record(scope: Any, status: int, seconds: float) -> None:
     route = scope.get("path_template") or "unknown"
     REQUESTS.labels(method, route, status).inc()
     SECONDS.labels(route).observe(seconds)
-    if route in _NOT_LOGGED:
-        return
-    fields = {
-        "method": method,
-        "route": route,
-        "status": status,
-        "milliseconds": round(seconds * 1000, 1),
-    }
-    _log.info("request", extra=fields)
+    if route not in _NOT_LOGGED:
+        milliseconds = round(seconds * 1000, 1)
+        fields = {"method": method, "route": route, "status": status, "milliseconds": milliseconds}
+        _log.info("request", extra=fields)

@@ -1,8 +1,7 @@
 """Headers of every response that tell browsers what not to do with it."""
 
-from typing import Any
-
 from litestar.enums import ScopeType
+from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from anyscale.api_schemas import API, IDENTITY
@@ -31,34 +30,26 @@ _HEADERS: Headers = [
 _TLS_ONLY = (b"strict-transport-security", b"max-age=31536000")
 
 
-class SecurityHeadersMiddleware:
+class SecurityHeadersMiddleware(ASGIMiddleware):
     """Adds security headers, and the version of the API, to every response.
 
-    Args:
-        app: the next application.
-        tls_only: whether users reach the server by TLS alone, whatever a proxy in front says.
+    With `tls_only`, users reach the server by TLS alone, whatever a proxy in front says.
     """
 
-    def __init__(self, app: ASGIApp, *, tls_only: bool) -> None:
-        self._app = app
+    scopes = (ScopeType.HTTP,)
+
+    def __init__(self, *, tls_only: bool) -> None:
         self._tls_only = tls_only
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle a request."""
-        if scope["type"] != ScopeType.HTTP:
-            await self._app(scope, receive, send)
-            return
+    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         by_tls = self._tls_only or scope["scheme"] == "https"
         defaults = [*_HEADERS, _TLS_ONLY] if by_tls else _HEADERS
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = _merge(list(message["headers"]), defaults)
+                names = {name.lower() for name, _ in message["headers"]}
+                missing = (header for header in defaults if header[0] not in names)
+                message["headers"] = [*message["headers"], *missing]
             await send(message)
 
-        await self._app(scope, receive, send_with_headers)
-
-
-def _merge(headers: Any, defaults: Headers) -> Headers:
-    names = {name.lower() for name, _ in headers}
-    return [*headers, *(header for header in defaults if header[0] not in names)]
+        await next_app(scope, receive, send_with_headers)

@@ -47,12 +47,7 @@ _SHOWN_AS: dict[int, int] = {
 
 
 def error_page(document: ProblemDocument, headers: dict[str, str]) -> Response[str]:
-    """Create the page for an error.
-
-    Args:
-        document: the same error for a program; the page shows its request id.
-        headers: of the response.
-    """
+    """Create the page for an error, which shows the request id of its document."""
     status = _SHOWN_AS.get(document.status, document.status)
     heading, text = _TEXTS.get(status, _TEXTS[HTTPStatus.INTERNAL_SERVER_ERROR])
     return render_page(
@@ -61,6 +56,5 @@ def error_page(document: ProblemDocument, headers: dict[str, str]) -> Response[s
         headers=headers,
         heading=heading,
         text=text,
-        problem="",
         request_id="" if status == HTTPStatus.NOT_FOUND else document.request_id,
     )

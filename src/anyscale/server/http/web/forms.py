@@ -21,11 +21,7 @@ _MINUTE = 60
 
 
 async def read_form(request: AnyRequest, *fields: str) -> list[str]:
-    """Read the fields of a form; a missing one is empty.
-
-    Raises:
-        RequestInvalid: the body is no form.
-    """
+    """Read the fields of a form; a missing one is empty. Raise `RequestInvalid` if it is none."""
     if request.content_type[0] != _MEDIA_TYPE:
         raise RequestInvalid(f"this takes a form ({_MEDIA_TYPE})")
     try:

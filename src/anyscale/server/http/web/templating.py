@@ -1,7 +1,6 @@
 """HTML pages from Jinja templates, the files that they load, and redirects."""
 
 import hashlib
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,28 +51,18 @@ def render_page(
     /,
     *,
     status: int = 200,
-    cookies: Sequence[Cookie] = (),
     headers: dict[str, str] | None = None,
     script: bool = False,
+    problem: str = "",
     **values: Any,
 ) -> Response[str]:
-    """Render a page.
-
-    Args:
-        template: its file name without the suffix.
-        status: of the response.
-        cookies: of the response.
-        headers: of the response, besides those that every page has.
-        script: whether the page loads our script.
-        values: of the template's variables.
-    """
+    """Render the template of a page, which loads our script or not."""
     policy = _CONTENT_SECURITY_POLICY + ("; script-src 'self'" if script else "")
     return Response(
-        render_text(template, script=script, **values),
+        render_text(template, script=script, problem=problem, **values),
         status_code=status,
         media_type="text/html",
         headers={"Content-Security-Policy": policy, **(headers or {})},
-        cookies=list(cookies),
     )
 
 
@@ -85,17 +74,10 @@ def render_text(template: str, /, **values: Any) -> str:
 def redirect(path: str, *cookies: Cookie) -> Response[str]:
     """Redirect a browser with 303, so that it sends GET (RFC 9110, 15.4.4).
 
-    Args:
-        path: a constant of this code, never a value from a request.
-        cookies: of the response.
+    The path is a constant of this code, never a value from a request.
     """
-    return Response(
-        "",
-        status_code=303,
-        media_type="text/plain",
-        headers={"Location": path},
-        cookies=list(cookies),
-    )
+    headers = {"Location": path}
+    return Response("", status_code=303, media_type="text/plain", headers=headers, cookies=cookies)
 
 
 def accepts_page(request: AnyRequest) -> bool:
@@ -112,11 +94,8 @@ def get_asset(name: FromPath[str], v: FromQuery[str] = "") -> Response[bytes]:
     # be cached under this address.
     is_current = v == _VERSIONS[name]
     cache = "public, max-age=31536000, immutable" if is_current else "no-cache"
-    return Response(
-        _ASSETS[name],
-        media_type=_MEDIA_TYPES[Path(name).suffix],
-        headers={"Cache-Control": cache},
-    )
+    media_type = _MEDIA_TYPES[Path(name).suffix]
+    return Response(_ASSETS[name], media_type=media_type, headers={"Cache-Control": cache})
 
 
 HANDLERS = [get_asset]
