@@ -8,13 +8,14 @@ from typing import Any, cast
 
 import pytest
 from litestar.connection import ASGIConnection
+from litestar.datastructures import Cookie
 from tests.support.control_planes import new_control_plane
 from tests.support.http_client import HttpClient
 from tests.support.server_in_process import serve_in_process
 from tests.support.users import create_accounts
 
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.http.cookies import SESSION, read_cookie
+from anyscale.server.http.cookies import SESSION, HostCookie, expired_cookie, read_cookie
 
 OURS = SESSION.encode()
 
@@ -62,6 +63,16 @@ def test_a_cookie_that_is_missing_or_there_twice_has_no_value(headers: list[byte
 
 def test_the_value_of_a_cookie_is_not_decoded() -> None:
     assert value_in(OURS + b'="a%41=b"') == '"a%41=b"'
+
+
+@pytest.mark.parametrize(
+    ("cookie", "value"),
+    [(HostCookie(SESSION, "aZ09_-", 60), "aZ09_-"), (expired_cookie(SESSION), "")],
+)
+def test_the_header_of_a_cookie_is_that_of_the_framework(cookie: Cookie, value: str) -> None:
+    same = Cookie(SESSION, "/", value, cookie.max_age, secure=True, httponly=True, samesite="lax")
+
+    assert cookie.to_encoded_header() == same.to_encoded_header()
 
 
 @pytest.fixture

