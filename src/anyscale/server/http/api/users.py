@@ -148,5 +148,4 @@ async def list_users(
     return UserPage(found)
 
 
-_HANDLERS = [get_policy, create_users, look_up, list_users]
-ROUTER = Router("/", route_handlers=_HANDLERS, tags=["users"])
+ROUTER = Router("/", route_handlers=[get_policy, create_users, look_up, list_users], tags=["users"])

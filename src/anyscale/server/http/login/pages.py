@@ -176,7 +176,6 @@ def _to_password(_: AnyRequest, __: PasswordChangeNeeded) -> Page:
 
 _SHARED: Any = {"include_in_schema": False, "request_max_body_size": SMALL_BODY}
 
-
 ROUTERS = [
     Router(
         "/",
