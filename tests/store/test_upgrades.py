@@ -173,7 +173,7 @@ class CheapTransport(EmbeddedTransport):
 
     def __init__(self, old: OldDatabase) -> None:
         super().__init__(control_plane(old).settings)
-        self.__dict__["_written"] = control_plane(old)
+        self.__dict__["_writer"] = control_plane(old)
 
 
 @pytest.fixture

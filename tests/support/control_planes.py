@@ -41,7 +41,7 @@ class CheapTransport(EmbeddedTransport):
     """The embedded transport, with the cheapest hashing profile."""
 
     @cached_property
-    def _written(self) -> ControlPlane:
+    def _writer(self) -> ControlPlane:
         return ControlPlane(self._settings, profile=CHEAPEST)
 
 
