@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from anyscale.audit_log import AuditEntry
+from anyscale.audit_chain import AuditEntry
 from anyscale.errors import Problem
 from anyscale.user.models import AdminCreatedUser, Batch, Conflict, PasswordLink, User
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from anyscale.audit_log import entry_hash, verify
+from anyscale.audit_chain import entry_hash, verify
 from anyscale.server.core.audit.log import AuditLog, append
 from anyscale.server.store.records import AuditRecord
 from anyscale.server.store.sqlite.store import SqliteStore

@@ -17,8 +17,8 @@ from tests.support.stored_data import execute_sql
 from anyscale.errors import StoreUnavailable
 from anyscale.server.store.interface import Store
 from anyscale.server.store.postgres import pool as postgres_pool
+from anyscale.server.store.postgres.insert_users import PostgresUsers
 from anyscale.server.store.postgres.store import PostgresStore
-from anyscale.server.store.postgres.users import PostgresUsers
 from anyscale.server.store.records import BatchRecord, EmailHolder
 
 

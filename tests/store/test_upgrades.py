@@ -21,7 +21,7 @@ from tests.support.server_in_process import serve_in_process
 from tests.support.stored_data import execute_sql
 from tests.support.users import POLICY
 
-from anyscale import audit_log
+from anyscale import audit_chain
 from anyscale.cli.user import batch_create
 from anyscale.errors import StoreUnavailable
 from anyscale.server.control_plane import ControlPlane
@@ -226,7 +226,7 @@ def test_the_audit_log_goes_on_from_the_noted_head(old: OldDatabase) -> None:
     with closing(control_plane(old)) as plane:
         plane.tokens.create("new", "owner", None, "local:root")
         entries = plane.audit_log.list(0, 1_000)
-    verdict = audit_log.verify(entries, old.details["head"])
+    verdict = audit_chain.verify(entries, old.details["head"])
     assert verdict.fault is None
     events = [entry.event for entry in entries]
     assert {"session.begun", "access.refused", "batch.dropped"} <= set(events)

@@ -23,7 +23,7 @@ from tests.support.stored_data import execute_sql
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.authorization import Principal
 from anyscale.server.core.hashing.pool import CHEAPEST
-from anyscale.server.core.oidc.identity_provider import IdentityProvider
+from anyscale.server.core.oidc.provider_settings import IdentityProvider
 from anyscale.server.settings import Settings
 from anyscale.user.validation import Policy, check
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from anyscale.errors import ConfigError
-from anyscale.server.core.oidc.identity_provider import IdentityProvider
+from anyscale.server.core.oidc.provider_settings import IdentityProvider
 from anyscale.server.settings import Settings
 from anyscale.user.validation import Policy
 

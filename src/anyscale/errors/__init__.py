@@ -5,16 +5,7 @@ Both sides raise these classes: the server sends `code`, and the client raises t
 it. `Problem` is one thing that is wrong with one entry of a batch.
 """
 
-from anyscale.errors.batches import (
-    BatchGone,
-    BatchRefused,
-    BatchRunning,
-    BatchUnfinished,
-    FeatureUnavailable,
-    KeyReused,
-    Problem,
-)
-from anyscale.errors.calls import (
+from anyscale.errors.base import (
     AnyscaleError,
     ConfigError,
     CsrfRejected,
@@ -33,6 +24,15 @@ from anyscale.errors.calls import (
     Unavailable,
     UserAmbiguous,
     VersionMismatch,
+)
+from anyscale.errors.batches import (
+    BatchGone,
+    BatchRefused,
+    BatchRunning,
+    BatchUnfinished,
+    FeatureUnavailable,
+    KeyReused,
+    Problem,
 )
 from anyscale.errors.login import (
     InvalidCredentials,

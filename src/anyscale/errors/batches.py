@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import Struct, structs
 
-from anyscale.errors.calls import AnyscaleError
+from anyscale.errors.base import AnyscaleError
 
 
 class Problem(Struct, frozen=True, kw_only=True):

@@ -1,6 +1,6 @@
 """Errors of sign-in and of the accounts of users."""
 
-from anyscale.errors.calls import AnyscaleError, Overloaded
+from anyscale.errors.base import AnyscaleError, Overloaded
 
 
 class InvalidCredentials(AnyscaleError):

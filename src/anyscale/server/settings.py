@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from anyscale.data_dir import data_dir
 from anyscale.errors import ConfigError
-from anyscale.server.core.oidc.identity_provider import IdentityProvider
+from anyscale.server.core.oidc.provider_settings import IdentityProvider
 from anyscale.server.core.secrets import SensitiveStruct
 from anyscale.urls import checked_origin, checked_url
 from anyscale.user.emails import email_key

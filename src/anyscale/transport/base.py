@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from anyscale.audit_log import AuditEntry
+from anyscale.audit_chain import AuditEntry
 from anyscale.user.models import (
     AdminCreatedUser,
     Batch,

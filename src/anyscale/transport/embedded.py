@@ -5,7 +5,7 @@ from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
-from anyscale.audit_log import AuditEntry
+from anyscale.audit_chain import AuditEntry
 from anyscale.errors import FeatureUnavailable, NotFound, Overloaded, StoreUnavailable
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.authorization import Principal, local_actor

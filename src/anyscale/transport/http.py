@@ -25,7 +25,7 @@ from anyscale.api_schemas import (
     UserChunk,
     UserPage,
 )
-from anyscale.audit_log import AuditEntry
+from anyscale.audit_chain import AuditEntry
 from anyscale.errors import VersionMismatch
 from anyscale.transport.retrying_client import RetryingClient
 from anyscale.user.models import (

@@ -18,7 +18,7 @@ from tests.support.users import (
     passwords_for,
 )
 
-from anyscale.audit_log import entry_hash
+from anyscale.audit_chain import entry_hash
 from anyscale.errors import (
     BatchGone,
     BatchRefused,

@@ -14,7 +14,7 @@ from tests.support.users import NEW_PASSWORD, PASSWORD, create_accounts
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.authorization import Principal
 from anyscale.server.core.hashing.pool import CHEAPEST
-from anyscale.server.core.oidc.identity_provider import IdentityProvider
+from anyscale.server.core.oidc.provider_settings import IdentityProvider
 from anyscale.server.core.secrets import hash_of
 from anyscale.server.http import app as application
 from anyscale.server.http.thread_pools import LoginThreadPool, ThreadPools

@@ -11,7 +11,7 @@ from tests.support.postgres import PostgresDatabases
 from tests.support.stored_data import execute_sql
 from tests.support.users import NEW_PASSWORD, PASSWORD, create_accounts
 
-from anyscale.audit_log import verify
+from anyscale.audit_chain import verify
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.secrets import hash_of, new_secret
 from anyscale.server.http.account.schemas import ChangePasswordRequest, CreatedToken

@@ -24,8 +24,8 @@ from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.authorization import Principal
 from anyscale.server.core.hashing.pool import CHEAPEST
 from anyscale.server.core.login.sessions import AuthenticatedUser, ClientInfo
-from anyscale.server.core.oidc.identity_provider import IdentityProvider
 from anyscale.server.core.oidc.provider import ExternalIdentity
+from anyscale.server.core.oidc.provider_settings import IdentityProvider
 from anyscale.server.store.records import AccountRecord
 from anyscale.user.validation import Policy, check
 

@@ -29,8 +29,8 @@ from tests.support.tampered_login import (
 from tests.support.waiting import wait_until
 
 from anyscale.server.core.oidc import http_client as fetching
-from anyscale.server.core.oidc.identity_provider import IdentityProvider
 from anyscale.server.core.oidc.provider import Provider
+from anyscale.server.core.oidc.provider_settings import IdentityProvider
 from anyscale.server.http.metrics import POOL_REQUESTS
 
 GRANT = {"error": "invalid_grant"}

@@ -10,7 +10,7 @@ from tests.support.control_planes import Deployment
 from tests.support.stored_data import execute_sql
 from tests.support.users import checked_users
 
-from anyscale.audit_log import verify
+from anyscale.audit_chain import verify
 from anyscale.errors import ConfigError, NotAuthenticated, NotFound, NotPermitted
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.tokens.api_tokens import PREFIX, _is_whole, _new_token

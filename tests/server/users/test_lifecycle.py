@@ -13,7 +13,7 @@ from tests.support.control_planes import Deployment
 from tests.support.stored_data import execute_sql
 from tests.support.users import PASSWORD, account_emails, checked_users, passwords_for
 
-from anyscale.audit_log import verify
+from anyscale.audit_chain import verify
 from anyscale.errors import AnyscaleError, LastOwner, NotAuthenticated, NotFound, NotPermitted
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.authorization import Principal

@@ -26,7 +26,7 @@ from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.authorization import Principal
 from anyscale.server.core.hashing.pool import CHEAPEST
 from anyscale.server.core.login.sessions import ClientInfo
-from anyscale.server.core.oidc.identity_provider import IdentityProvider
+from anyscale.server.core.oidc.provider_settings import IdentityProvider
 from anyscale.user.models import Created, PasswordLink, from_milliseconds
 from anyscale.user.validation import CheckedUser
 

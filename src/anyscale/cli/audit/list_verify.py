@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import click
 from msgspec import Raw, structs
 
-from anyscale import audit_log
-from anyscale.audit_log import AuditEntry
+from anyscale import audit_chain
+from anyscale.audit_chain import AuditEntry
 from anyscale.cli.connect import host_option, open_control_plane
 from anyscale.cli.console import say
 from anyscale.cli.formats import output_option, write_json, write_records, write_text
@@ -54,7 +54,7 @@ def verify(head: str | None, output: str, host: str | None) -> None:
     if head is not None and not re.fullmatch(r"\d+:[0-9a-f]{64}", head):
         raise ConfigError("a head is what `audit verify` prints after `head:`, NUMBER:HASH")
     with open_control_plane(host) as transport:
-        verdict = audit_log.verify(_entries(transport, 0), head)
+        verdict = audit_chain.verify(_entries(transport, 0), head)
     if output == "json":
         write_json(verdict)
     elif verdict.fault is None:

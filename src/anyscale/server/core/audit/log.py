@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from anyscale.audit_log import FORGOTTEN, ROOT, AuditEntry, entry_hash
+from anyscale.audit_chain import FORGOTTEN, ROOT, AuditEntry, entry_hash
 from anyscale.server.store.interface import Store, Transaction
 from anyscale.server.store.records import AuditRecord
 

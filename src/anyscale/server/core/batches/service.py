@@ -39,7 +39,7 @@ from anyscale.server.core.batches.reserve import (
     reserve_chunk,
     touch,
 )
-from anyscale.server.core.batches.single_request import create_small
+from anyscale.server.core.batches.small_batch import create_small
 from anyscale.server.core.hashing.pool import PasswordHashPool
 from anyscale.server.core.time_units import DAY_MS
 from anyscale.server.store.interface import Store

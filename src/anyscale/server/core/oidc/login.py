@@ -8,8 +8,8 @@ from anyscale.server.core.login.sessions import (
     create_session,
     lock_account,
 )
-from anyscale.server.core.oidc.identity_provider import IdentityProvider
 from anyscale.server.core.oidc.provider import ExternalIdentity, Provider
+from anyscale.server.core.oidc.provider_settings import IdentityProvider
 from anyscale.server.store.interface import Store, Transaction
 from anyscale.server.store.records import AccountRecord
 from anyscale.user.emails import email_key

@@ -22,7 +22,7 @@ from anyscale.server.core.oidc.id_token import (
     parse_header,
     verify_token,
 )
-from anyscale.server.core.oidc.identity_provider import IdentityProvider
+from anyscale.server.core.oidc.provider_settings import IdentityProvider
 from anyscale.server.core.oidc.timed_cache import TimedCache
 from anyscale.server.core.secrets import SensitiveStruct, new_secret
 from anyscale.urls import checked_url, is_on_loopback

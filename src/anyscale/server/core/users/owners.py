@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from anyscale.errors import BatchUnfinished, ConfigError
 from anyscale.server.core.authorization import Principal
-from anyscale.server.core.batches.single_request import create_small
+from anyscale.server.core.batches.small_batch import create_small
 from anyscale.server.core.hashing.pool import PasswordHashPool
 from anyscale.server.core.users.lifecycle import UserLifecycle
 from anyscale.server.core.users.password_links import PasswordLinkService, require_active

@@ -13,8 +13,8 @@ from anyscale.errors import StoreUnavailable
 from anyscale.server.store.interface import Transaction
 from anyscale.server.store.schema_versions import NOTHING_YET, require_current, steps_of
 from anyscale.server.store.sqlite.connection import SqliteConnection
+from anyscale.server.store.sqlite.insert_users import SqliteUsers
 from anyscale.server.store.sqlite.migrate import migrate, schema_version
-from anyscale.server.store.sqlite.users import SqliteUsers
 
 __all__ = ["SqliteStore"]
 

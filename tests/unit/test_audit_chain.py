@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from anyscale.audit_log import FORGOTTEN, ROOT, AuditEntry, entry_hash, verify
+from anyscale.audit_chain import FORGOTTEN, ROOT, AuditEntry, entry_hash, verify
 
 
 def chained(count: int, *, last: AuditEntry | None = None) -> list[AuditEntry]:
