@@ -6,7 +6,7 @@ The one place that knows what a loopback address is and over which URLs secrets 
 from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
 
-__all__ = ["checked_origin", "checked_url", "is_on_loopback"]
+__all__ = ["checked_origin", "checked_url", "is_address", "is_on_loopback"]
 
 #: RFC 3986 allows none of these in a URL, and programs disagree on what they mean in one.
 _FORBIDDEN = frozenset(' "<>\\^`{|}')
@@ -56,6 +56,15 @@ def is_on_loopback(url: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def is_address(host: str) -> bool:
+    """Return whether a host is an IP address, without a zone (RFC 4007), which may be any text."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return "%" not in host
 
 
 def _split(text: str) -> SplitResult | None:

@@ -94,6 +94,7 @@ RESPONSES = {
         "points to https://sso.example.com: use the address of the control plane",
     ),
     "a proxy's limit": (http("413 Too Large"), "let it take 64 MiB"),
+    "a slow body": (http("408 Request Timeout"), "did not get the whole request in time"),
     "a gateway": (http("502 Bad Gateway"), "the control plane behind it is down or too slow"),
     "another version": (
         http("200 OK", "Musterroll-Api: 7", body="{}"),
@@ -118,6 +119,24 @@ def test_an_unexpected_response_is_explained(what: str, ask: Callable[..., Comma
         result = ask(f"http://127.0.0.1:{port}")
     assert message in result.stderr
     assert result.returncode == 1, result.stderr
+
+
+def test_a_request_that_a_proxy_gave_up_is_sent_again() -> None:
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        for answer in (http("408 Request Timeout"), http("200 OK", IDENTITY, body='{"a": 1}')):
+            client, _ = listening.accept()
+            with client:
+                client.recv(65536)
+                client.sendall(answer)
+
+    threading.Thread(target=serve, daemon=True).start()
+    client = RetryingClient(
+        f"http://127.0.0.1:{listening.getsockname()[1]}", "mrt_secret", 1, lambda _: None
+    )
+    with listening:
+        assert client.request(dict[str, int], "GET", "/v1/policy") == {"a": 1}
 
 
 def test_a_list_of_suspended_users_from_an_older_control_plane_is_refused(

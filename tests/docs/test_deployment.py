@@ -88,6 +88,13 @@ def test_the_image_and_the_unit_do_not_run_as_root() -> None:
     assert re.findall(r"^User=(\w+)$", UNIT, re.MULTILINE) == ["musterroll"]
 
 
+def test_the_unit_dumps_no_memory_and_sees_no_other_process_and_user() -> None:
+    lines = UNIT.splitlines()
+
+    # A core dump contains passwords.
+    assert {"LimitCORE=0", "ProcSubset=pid", "PrivateUsers=yes"} <= set(lines)
+
+
 def test_docker_and_systemd_wait_longer_than_a_server_takes_to_stop() -> None:
     (seconds,) = re.findall(r"^TimeoutStopSec=(\d+)$", UNIT, re.MULTILINE)
     (docker,) = re.findall(r"docker run .*--stop-timeout (\d+)", GUIDE)

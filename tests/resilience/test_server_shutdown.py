@@ -28,7 +28,7 @@ def logged(server: ServerProcess) -> list[tuple[str, str]]:
 def start_request(server: ServerProcess) -> socket.socket:
     """Send a request without the end of its body."""
     client = socket.create_connection(("127.0.0.1", server.port), timeout=30)
-    client.sendall(b"POST /v1/sessions HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+    client.sendall(b"POST /v1/sessions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
     while "anyscale_http_requests_in_progress 2.0" not in metrics(
         server
     ):  # it, and the one for the metrics

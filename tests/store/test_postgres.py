@@ -274,6 +274,19 @@ def test_the_password_is_removed_from_a_message_of_the_server() -> None:
     assert said == "the database users at db.example: no *** here"
 
 
+def test_the_message_for_an_unknown_error_cites_no_row(postgres_url: str) -> None:
+    address = DatabaseAddress(postgres_url)
+    with psycopg.connect(postgres_url) as connection:
+        connection.execute("create temp table t (name text not null, n int not null)")
+        with pytest.raises(psycopg.IntegrityError) as caught:
+            connection.execute("insert into t (name) values ('Jane')")
+        connection.rollback()
+    assert "Jane" in str(caught.value)
+    assert address.message(caught.value) == (
+        f'{address}: null value in column "n" of relation "t" violates not-null constraint'
+    )
+
+
 def test_the_error_for_a_refused_user_has_no_password(postgres_url: str) -> None:
     parts = urlsplit(postgres_url)
     host = parts.netloc.rpartition("@")[2]

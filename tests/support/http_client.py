@@ -58,7 +58,7 @@ class HttpClient:
             sent["Content-Type"] = "application/x-www-form-urlencoded"
         if not self.cookies:
             del sent["Cookie"]
-        connection = HTTPConnection(self.host, timeout=self._timeout)
+        connection = self.connect()
         try:
             connection.request(method, path, data, sent | dict(headers or {}))
             received = connection.getresponse()
@@ -67,6 +67,10 @@ class HttpClient:
             connection.close()
         self._keep_cookies(response.headers)
         return response
+
+    def connect(self) -> HTTPConnection:
+        """Create the connection of a request."""
+        return HTTPConnection(self.host, timeout=self._timeout)
 
     def _keep_cookies(self, headers: Message) -> None:
         for line in headers.get_all("set-cookie") or []:

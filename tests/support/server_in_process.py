@@ -21,6 +21,7 @@ def serve_in_process(control_plane: ControlPlane, port: int = 0) -> Iterator[str
         application(control_plane),
         port=port,
         http=SingleWriteH11Protocol,
+        proxy_headers=False,
         loop="uvloop",
         log_config=None,
         lifespan="on",

@@ -410,3 +410,18 @@ def state_of(pid: int) -> str:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
         return stat.rpartition(")")[2].split()[0]
     return ""
+
+
+def test_a_worker_does_not_get_the_environment_of_the_server(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ANYSCALE_DATABASE_URL", "postgresql://jane:secret@db/roll")
+    monkeypatch.setenv("PYTHONHASHSEED", "7")
+    worker = HashWorker(CHEAPEST)
+    try:
+        worker.run(HashJob([PASSWORD]))
+        names = Path(f"/proc/{worker.pid}/environ").read_bytes().split(b"\0")[:-1]
+    finally:
+        worker.kill()
+    assert b"PYTHONHASHSEED=7" in names
+    assert [name for name in names if not name.startswith((b"PYTHON", b"LD_"))] == []

@@ -21,6 +21,7 @@ def test_an_empty_environment_has_the_defaults() -> None:
     assert found.policy == Policy()
     assert (found.policy.password_min_length, found.policy.hold_wait) == (8, 60)
     assert found.batch_expiry_days == 7
+    assert found.trusted_proxies == "127.0.0.1,::1"
 
 
 def test_every_setting_is_read() -> None:
@@ -31,10 +32,15 @@ def test_every_setting_is_read() -> None:
         ANYSCALE_SSO_ONLY="on",
         ANYSCALE_HOLD_WAIT_SECONDS="0",
         ANYSCALE_BATCH_EXPIRY_DAYS="30",
+        FORWARDED_ALLOW_IPS="10.0.0.5",
     )
     policy = Policy(password_min_length=15, sso_only=True, hold_wait=0)
     assert found == Settings(
-        database=Path("/srv/roll.db"), batch_create=False, policy=policy, batch_expiry_days=30
+        database=Path("/srv/roll.db"),
+        batch_create=False,
+        policy=policy,
+        batch_expiry_days=30,
+        trusted_proxies="10.0.0.5",
     )
 
 

@@ -145,6 +145,7 @@ def _config(workers: int) -> "Config":
         factory=True,
         # Based on h11, which limits the size of headers, and refuses ambiguous requests.
         http=SingleWriteH11Protocol,
+        proxy_headers=False,  # the application applies them
         loop="uvloop",
         workers=workers,
         log_config=None,

@@ -24,6 +24,8 @@ _DIGITS = 9
 
 _SECRET_LENGTH = 4096
 
+_LOOPBACK = "127.0.0.1,::1"
+
 
 class LoginOptions(Struct, frozen=True):
     """The sign-in methods of a control plane, as the pages show them."""
@@ -46,6 +48,8 @@ class Settings(SensitiveStruct, frozen=True, kw_only=True):
     policy: Policy = Policy()
     #: The address at which users reach the control plane: `https://accounts.example.com`.
     public_url: str | None = None
+    #: The addresses and networks of proxies whose `X-Forwarded-*` headers count; `*` for any.
+    trusted_proxies: str = _LOOPBACK
     #: The identity provider at which users sign in; None if there is none.
     provider: IdentityProvider | None = None
     #: days after which a one-time link expires
@@ -77,6 +81,7 @@ class Settings(SensitiveStruct, frozen=True, kw_only=True):
                 hold_wait=_number(environment, "ANYSCALE_HOLD_WAIT_SECONDS", 60, 0, 3600),
             ),
             public_url=_public_url(environment.get("ANYSCALE_PUBLIC_URL", "").strip()),
+            trusted_proxies=environment.get("FORWARDED_ALLOW_IPS", _LOOPBACK),
             provider=_provider(environment),
             link_days=_number(environment, "ANYSCALE_LINK_DAYS", 7, 1, 30),
             initial_password_days=_number(

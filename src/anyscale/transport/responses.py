@@ -117,6 +117,11 @@ def _proxy_error(host: str, response: BaseHTTPResponse, *, outcome_unknown: bool
     status = response.status
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return Overloaded(f"a proxy in front of {host} is too busy (HTTP 429)")
+    if status == HTTPStatus.REQUEST_TIMEOUT:
+        return ServerUnreachable(
+            f"a proxy in front of {host} did not get the whole request in time (HTTP 408)",
+            outcome_unknown=outcome_unknown,
+        )
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return ServerUnreachable(
             f"a proxy in front of {host} answers with HTTP {status}: the control plane behind it "

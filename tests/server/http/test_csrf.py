@@ -26,6 +26,7 @@ CASES = {
     "origin: http://{host}": True,
     "origin: HTTP://{HOST}": True,
     "origin: https://{host}": True,  # TLS may end at a proxy
+    "origin: ftp://{host}": False,
     "origin: null": False,
     "origin: ": False,
     "origin: http://[": False,
@@ -100,6 +101,34 @@ def test_a_bearer_token_needs_no_origin_and_other_authorization_does(client: Htt
             client.request(method, path, headers=evil | {"Authorization": "Basic eA=="}).status
             == 403
         )
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("DELETE", "/v1/me/sessions"),
+        ("POST", "/v1/sessions"),
+        ("PUT", "/v1/me/password"),
+        ("POST", "/sign-in"),
+        ("POST", "/tokens"),
+        ("POST", "/sign-out"),
+    ],
+)
+def test_a_bearer_token_excuses_no_call_with_a_cookie(
+    client: HttpClient, method: str, path: str
+) -> None:
+    for origin in ({"sec-fetch-site": "cross-site"}, {"origin": "http://evil.example"}):
+        headers = origin | {"Authorization": "Bearer junk"}
+        response = client.request(method, path, headers=headers)
+        assert (response.status, response.json["code"]) == (403, "csrf_rejected")
+
+
+@pytest.mark.parametrize(("scheme", "status"), [("https", 400), ("http", 403)])
+def test_a_page_without_tls_may_not_write_by_tls(
+    client: HttpClient, scheme: str, status: int
+) -> None:
+    headers = {"X-Forwarded-Proto": "https", "Origin": f"{scheme}://{client.host}"}
+    assert client.request("POST", "/v1/sessions", headers=headers).status == status
 
 
 def test_a_refusal_is_in_the_audit_log(tmp_path: Path, client: HttpClient) -> None:

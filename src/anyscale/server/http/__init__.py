@@ -4,15 +4,17 @@
 `account` (a signed-in user's own account) and `web` (what HTML pages share). A request passes, from
 the outside in:
 
-1. `RequestLogMiddleware`: the request id, the log line, the metrics
-2. `SecurityHeadersMiddleware`: headers of every response
-3. `HeadMiddleware`: HEAD as GET
-4. `GzipRequestMiddleware`: decompression of bodies
-5. Litestar: routing and error responses; the following are its own middleware
-6. `ShutdownMiddleware`: 503 for a request that a forced shutdown cancels
-7. `CsrfMiddleware`: no requests of other sites
-8. `TokenAuthentication` or `SessionAuthentication`, by the router
-9. compression of the response, then the guards, the dependencies and the handler
+1. `ClientAddressMiddleware`: the client's address and scheme, as a trusted proxy says
+2. `RequestLogMiddleware`: the request id, the log line, the metrics
+3. `SecurityHeadersMiddleware`: headers of every response
+4. `RequestCheckMiddleware`: no ambiguous paths, bodies and host names
+5. `HeadMiddleware`: HEAD as GET
+6. `GzipRequestMiddleware`: decompression of bodies
+7. Litestar: routing and error responses; the following are its own middleware
+8. `ShutdownMiddleware`: 503 for a request that a forced shutdown cancels
+9. `CsrfMiddleware`: no requests of other sites
+10. `TokenAuthentication` or `SessionAuthentication`, by the router
+11. compression of the response, then the guards, the dependencies and the handler
 
 `server.main` serves the application with uvicorn.
 """

@@ -18,6 +18,7 @@ from anyscale.server.http.account import routes as account
 from anyscale.server.http.account.page import AccountPage
 from anyscale.server.http.api import audit_log, batches, user_lifecycle, users
 from anyscale.server.http.authentication import (
+    IGNORES_COOKIES,
     TOKEN_AUTHENTICATION,
     Authenticator,
     require_owner,
@@ -27,9 +28,11 @@ from anyscale.server.http.errors import EXCEPTION_HANDLERS
 from anyscale.server.http.login import pages, sso
 from anyscale.server.http.login import routes as login
 from anyscale.server.http.login.sign_in import LoginFlows
+from anyscale.server.http.middleware.client_addresses import ClientAddressMiddleware
 from anyscale.server.http.middleware.csrf import CsrfMiddleware
 from anyscale.server.http.middleware.gzip_requests import MAX_BODY, GzipRequestMiddleware
 from anyscale.server.http.middleware.head_requests import HeadMiddleware
+from anyscale.server.http.middleware.request_checks import RequestCheckMiddleware
 from anyscale.server.http.middleware.request_log import RequestLogMiddleware
 from anyscale.server.http.middleware.security_headers import SecurityHeadersMiddleware
 from anyscale.server.http.middleware.shutdown import ShutdownMiddleware, finish_lifespan
@@ -47,6 +50,7 @@ _API = Router(
     route_handlers=[users.ROUTER, user_lifecycle.ROUTER, batches.ROUTER, audit_log.ROUTER],
     middleware=[TOKEN_AUTHENTICATION],
     guards=[require_owner],
+    opt={IGNORES_COOKIES: True},
     security=[{"token": []}],
 )
 
@@ -78,9 +82,11 @@ def application(control_plane: ControlPlane) -> ASGIApp:
         state=State({"authenticator": authenticator}),
         logging_config=None,
     )
+    settings = control_plane.settings
     inner = HeadMiddleware()(GzipRequestMiddleware()(finish_lifespan(app)))
-    tls_only = control_plane.settings.is_reached_by_tls
-    return RequestLogMiddleware()(SecurityHeadersMiddleware(tls_only=tls_only)(inner))
+    checked = RequestCheckMiddleware(settings.public_url)(inner)
+    secure = SecurityHeadersMiddleware(tls_only=settings.is_reached_by_tls)(checked)
+    return ClientAddressMiddleware(RequestLogMiddleware()(secure), settings.trusted_proxies)
 
 
 def _services(

@@ -39,6 +39,7 @@ from anyscale.server.http.request_context import actor
 from anyscale.server.http.thread_pools import BoundedThreadPool
 
 __all__ = [
+    "IGNORES_COOKIES",
     "RECORD_DENIALS",
     "SESSION_AUTHENTICATION",
     "TOKEN_AUTHENTICATION",
@@ -50,6 +51,9 @@ __all__ = [
 
 #: The option of a route (`opt`) that keeps its denied requests out of the audit log.
 RECORD_DENIALS = "record_denials"
+
+#: The option of the routes that authenticate requests by a token, and ignore cookies.
+IGNORES_COOKIES = "ignores_cookies"
 
 
 class Authenticator(Struct, frozen=True):

@@ -5,9 +5,10 @@ from http import HTTPStatus
 from traceback import extract_tb
 from typing import Any
 
-from litestar import Response
+from litestar import Request, Response
 from litestar.exceptions import HTTPException
 from litestar.openapi.datastructures import ResponseSpec
+from litestar.types import Receive, Send
 from msgspec import json
 
 from anyscale.api_schemas import ProblemDocument
@@ -25,7 +26,7 @@ from anyscale.server.http.request_context import request_id
 from anyscale.server.http.web.error_page import error_page
 from anyscale.server.http.web.templating import accepts_page
 
-__all__ = ["EXCEPTION_HANDLERS", "error_responses", "retry_after", "title_of"]
+__all__ = ["EXCEPTION_HANDLERS", "error_responses", "retry_after", "send_refusal", "title_of"]
 
 _PROBLEM = "application/problem+json"
 
@@ -73,6 +74,17 @@ def retry_after(error: AnyscaleError) -> dict[str, str]:
     if isinstance(error, Overloaded):
         return {"Retry-After": f"{error.retry_after_seconds:.0f}"}
     return {}
+
+
+async def send_refusal(error: AnyscaleError, scope: Any, receive: Receive, send: Send) -> None:
+    """Refuse a request before it is routed, and close its connection.
+
+    Where its body ends may be unclear.
+    """
+    request: AnyRequest = Request(scope)
+    response = _handle_refusal(request, error)
+    closing = response.to_asgi_response(None, request, headers={"Connection": "close"})
+    await closing(scope, receive, send)
 
 
 def _handle_refusal(request: AnyRequest, error: AnyscaleError) -> Response[Any]:

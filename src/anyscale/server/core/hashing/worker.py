@@ -30,6 +30,10 @@ NICENESS = 19
 #: seconds for which a worker polls for the next job before it sleeps
 _POLL_SECONDS = 0.005
 
+#: Beginnings of the variables that a worker gets: those of Python and of the dynamic linker. The
+#: database's URL, which may contain a password, is none of its business.
+_VARIABLES = ("PYTHON", "LD_")
+
 
 class HashJob(SensitiveStruct, frozen=True, tag=True):
     """Hash normalized passwords. The result is a list of PHC strings."""
@@ -89,6 +93,7 @@ class HashWorker:
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            env={name: value for name, value in os.environ.items() if name.startswith(_VARIABLES)},
             process_group=0,  # Ctrl-C goes to the server alone, which finishes its requests
         )
         assert self._process.stdin

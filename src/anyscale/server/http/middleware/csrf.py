@@ -12,7 +12,7 @@ from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from anyscale.errors import CsrfRejected
-from anyscale.server.http.authentication import authenticator_of
+from anyscale.server.http.authentication import IGNORES_COOKIES, authenticator_of
 from anyscale.server.http.dependencies import Connection
 
 __all__ = ["CsrfMiddleware"]
@@ -48,12 +48,16 @@ def _is_allowed(connection: Connection) -> bool:
 
 def _has_token(connection: Connection) -> bool:
     # A browser adds cookies and `Basic` credentials by itself, but no bearer token.
-    return connection.headers.get("authorization", "").lower().startswith("bearer ")
+    is_sent = connection.headers.get("authorization", "").lower().startswith("bearer ")
+    return is_sent and IGNORES_COOKIES in connection.route_handler.opt
 
 
 def _is_this_host(origin: str, connection: Connection) -> bool:
     try:
-        host = urlsplit(origin).netloc
+        parts = urlsplit(origin)
     except ValueError:
         return False
-    return bool(host) and host.lower() == connection.headers.get("host", "").lower()
+    # TLS may end at a proxy that does not say so.
+    has_scheme = parts.scheme in ("https", connection.scope["scheme"])
+    host = parts.netloc.lower()
+    return has_scheme and bool(host) and host == connection.headers.get("host", "").lower()

@@ -56,7 +56,9 @@ class DatabaseAddress:
 
     def message(self, error: psycopg.Error) -> str:
         """Return a message with the database, the error and what to do."""
-        text = " ".join(str(error).split()) or type(error).__name__
+        # Without the details of PostgreSQL, which may cite a row.
+        text = error.diag.message_primary or str(error)
+        text = " ".join(text.split()) or type(error).__name__
         if password := self.parts.get("password"):
             text = text.replace(str(password), "***")
         return f"{self}: {_REASONS.get(error.sqlstate or '') or text}"

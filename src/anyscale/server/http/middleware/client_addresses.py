@@ -1,0 +1,36 @@
+"""The address and the scheme of the client, from the headers of a trusted proxy."""
+
+from typing import Any
+
+from litestar.types import ASGIApp, Receive, Send
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+from anyscale.urls import is_address
+
+__all__ = ["ClientAddressMiddleware"]
+
+
+class ClientAddressMiddleware:
+    """Applies `X-Forwarded-For` and `X-Forwarded-Proto`, but no address that is none.
+
+    uvicorn applies any text. Each would have limits of its own for wrong passwords.
+
+    Args:
+        app: the next application.
+        trusted_proxies: addresses and networks with commas between, or `*`.
+    """
+
+    def __init__(self, app: ASGIApp, trusted_proxies: str) -> None:
+        self._app = app
+        self._proxy_headers: Any = ProxyHeadersMiddleware(self._check_address, trusted_proxies)  # type: ignore[arg-type]  # its own types of ASGI
+
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        """Handle a request."""
+        scope["peer"] = scope.get("client")
+        await self._proxy_headers(scope, receive, send)
+
+    async def _check_address(self, scope: Any, receive: Receive, send: Send) -> None:
+        client, peer = scope.get("client"), scope["peer"]
+        if client != peer and not is_address(client[0]):
+            scope["client"] = peer
+        await self._app(scope, receive, send)

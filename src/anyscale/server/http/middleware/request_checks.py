@@ -1,0 +1,97 @@
+"""Refuses requests that a proxy in front of the server may understand in another way than we do.
+
+If `/metrics/` or `/%6detrics` were served as `/metrics`, they would pass the rule of a proxy that
+blocks `/metrics`.
+"""
+
+import re
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import urlsplit
+
+from litestar.enums import ScopeType
+from litestar.middleware import ASGIMiddleware
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from anyscale.errors import AnyscaleError, NotFound, RequestInvalid
+from anyscale.server.http.errors import send_refusal
+from anyscale.urls import is_address
+
+__all__ = ["RequestCheckMiddleware", "is_canonical"]
+
+#: Segments of RFC 3986, 3.3, none of them empty or a dot segment. An escaped character is neither
+#: an unreserved one (2.3), which means the same as the character itself, nor a slash.
+_CANONICAL = re.compile(
+    rb"""
+    / | (?: / (?! \.{1,2} (?: / | \Z ) )
+        (?: [a-z0-9._~!$&'()*+,;=:@-]
+          | % (?! 2[def] | 3[0-9] | 4[1-9a-f] | 5[0-9af] | 6[1-9a-f] | 7[0-9ae] ) [0-9a-f]{2}
+        )+ )+
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+
+#: Health checks may use any name of a server; they tell nothing.
+_PROBES = frozenset({"/healthz", "/readyz"})
+
+
+class RequestCheckMiddleware(ASGIMiddleware):
+    """Refuses a path that is not canonical, a body with two lengths, and an unknown host name.
+
+    Args:
+        public_url: the address at which users reach the server; None if it is not set.
+    """
+
+    scopes = (ScopeType.HTTP,)
+
+    def __init__(self, public_url: str | None) -> None:
+        self._public_host = urlsplit(public_url).hostname if public_url else None
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
+        if error := self._fault(scope):
+            await send_refusal(error, scope, receive, send)
+        else:
+            await next_app(scope, receive, send)
+
+    def _fault(self, scope: Any) -> AnyscaleError | None:
+        headers = dict(scope["headers"])
+        if not is_canonical(scope["raw_path"]):
+            return NotFound("there is nothing at this path, which is not in its canonical form")
+        if b"transfer-encoding" in headers and b"content-length" in headers:
+            # A smuggled request may follow (RFC 9112, 6.1).
+            return RequestInvalid("a body has Content-Length or Transfer-Encoding, not both")
+        if scope["path"] not in _PROBES and not self._is_ours(headers.get(b"host", b""), scope):
+            return RequestInvalid(
+                "the control plane does not know the host name of this request: where it runs, set "
+                "ANYSCALE_PUBLIC_URL to the address that clients use"
+            )
+        return None
+
+    def _is_ours(self, host: bytes, scope: Any) -> bool:
+        """Return whether the header `Host` names this server.
+
+        A page of another site can let its name be resolved to an address of this server (DNS
+        rebinding). It can neither do so with an IP address nor with `localhost`.
+        """
+        name = _name_of(host)
+        if name in (self._public_host, "localhost", "") or is_address(name):
+            return True
+        # Without a public address, any name may be the one by which other machines reach it.
+        return self._public_host is None and not _is_loopback(scope["server"])
+
+
+def is_canonical(raw_path: bytes) -> bool:
+    """Return whether no other path of a request can mean the same as this one."""
+    return _CANONICAL.fullmatch(raw_path) is not None
+
+
+def _name_of(host: bytes) -> str:
+    try:
+        return (urlsplit(b"//" + host).hostname or b"").decode()
+    except ValueError:
+        return "?"
+
+
+def _is_loopback(server: tuple[str, int | None] | None) -> bool:
+    host = server[0] if server else ""
+    return is_address(host) and ip_address(host).is_loopback

@@ -1,0 +1,67 @@
+"""The address of the client: that of the connection, or the one that a trusted proxy says."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.support.http_client import HttpClient
+from tests.support.server_in_process import serve_in_process
+from tests.support.users import create_accounts
+
+from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.hashing.pool import CHEAPEST
+from anyscale.server.settings import Settings
+
+
+@pytest.fixture
+def client(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[HttpClient]:
+    """A client of a server that trusts the proxies of the parameter, by default those here."""
+    trusted = getattr(request, "param", "127.0.0.1")
+    settings = Settings(database=tmp_path / "anyscale.db", trusted_proxies=trusted)
+    plane = ControlPlane(settings, profile=CHEAPEST)
+    create_accounts(plane, "jane")
+    with serve_in_process(plane) as url:
+        yield HttpClient(url).sign_in_first_time()
+
+
+def address(client: HttpClient, forwarded: str | None = None) -> str:
+    """Sign in again; give the address of the session."""
+    headers = {"X-Forwarded-For": forwarded} if forwarded is not None else {}
+    body = {"email": "jane@example.com", "password": "seven quiet herons wade"}
+    assert client.request("POST", "/v1/sessions", body, headers=headers).status == 200
+    (session,) = client.request("GET", "/v1/me/sessions").json["sessions"]
+    return str(session["address"])
+
+
+def test_a_session_shows_the_address_of_the_client(client: HttpClient) -> None:
+    assert address(client) == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "shown"),
+    [
+        ("203.0.113.9", "203.0.113.9"),
+        ("203.0.113.9:4711", "203.0.113.9"),
+        ("2001:db8::7", "2001:db8::7"),
+        ("[2001:db8::7]:4711", "2001:db8::7"),
+        ("<img src=x>, 203.0.113.9", "203.0.113.9"),
+        ("203.0.113.9, <img src=x>", "127.0.0.1"),
+        ("evil0", "127.0.0.1"),
+        ("", "127.0.0.1"),
+        ("203.0.113.999", "127.0.0.1"),
+        ("fe80::1%<img src=x>", "127.0.0.1"),
+        ("x" * 3000, "127.0.0.1"),
+    ],
+)
+def test_a_forwarded_address_is_an_address(client: HttpClient, forwarded: str, shown: str) -> None:
+    assert address(client, forwarded) == shown
+
+
+@pytest.mark.parametrize("client", ["10.0.0.5,192.0.2.0/24"], indirect=True)
+def test_another_client_than_a_trusted_proxy_has_its_own_address(client: HttpClient) -> None:
+    assert address(client, "203.0.113.9") == "127.0.0.1"
+
+
+@pytest.mark.parametrize("client", ["127.0.0.0/8", "*"], indirect=True)
+def test_proxies_are_trusted_by_their_network(client: HttpClient) -> None:
+    assert address(client, "203.0.113.9") == "203.0.113.9"

@@ -1,0 +1,255 @@
+"""The proxies of the documents: Debian's nginx, Caddy and HAProxy run with the documented files.
+
+Only names and ports of a file are replaced.
+"""
+
+import os
+import re
+import shutil
+import socket
+import ssl
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.http_client import HttpClient, HttpResponse
+from tests.support.paths import ROOT
+from tests.support.ports import free_port
+from tests.support.server_process import ServerProcess
+from tests.support.users import create_accounts
+
+from anyscale.api_schemas import IDENTITY
+from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.hashing.pool import CHEAPEST
+from anyscale.server.settings import Settings
+
+HOST = "anyscale.example.com"
+
+#: Other spellings of `/metrics` that a server or a proxy may take for the same.
+SPELLINGS = (
+    "/metrics",
+    "/metrics/",
+    "/metrics//",
+    "//metrics",
+    "///metrics/",
+    "/metrics%2f",
+    "/metrics%2F",
+    "/%6detrics",
+    "/%6Detrics%2f",
+)
+
+#: of the client; the proxy has another one
+CLIENT = "127.0.0.2"
+
+FORGED = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "http"}
+
+
+def documented(page: str, name: str) -> str:
+    """Give a file that a page shows after a line like "`name`:"."""
+    text = (ROOT / "docs" / "operations" / page).read_text(encoding="utf-8")
+    (found,) = re.findall(rf"`{re.escape(name)}`:\n\n```\w+\n(.*?)```\n", text, re.DOTALL)
+    return str(found)
+
+
+def replaced(text: str, names: Mapping[str, str]) -> str:
+    for old, new in names.items():
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    return text
+
+
+class ProxyClient(HttpClient):
+    """A client behind a proxy, which says that it has another address and scheme.
+
+    Args:
+        port: at which the proxy listens for TLS.
+        context: trusts its certificate.
+        folder: with the files of the proxy.
+    """
+
+    def __init__(self, port: int, context: ssl.SSLContext, folder: Path) -> None:
+        super().__init__(f"https://{HOST}")
+        self.port = port
+        self.folder = folder
+        self._context = context
+
+    def connect(self) -> HTTPConnection:
+        plain = socket.create_connection(("127.0.0.1", self.port), 30, (CLIENT, 0))
+        connection = super().connect()
+        connection.sock = self._context.wrap_socket(plain, server_hostname=HOST)
+        return connection
+
+    def request(self, *arguments: Any, **options: Any) -> HttpResponse:
+        return super().request(*arguments, **{"headers": FORGED} | options)
+
+    def is_open(self) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", self.port), 5).close()
+        except OSError:
+            return False
+        return True
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with a key and its self-signed certificate."""
+    folder = tmp_path_factory.mktemp("certificate")
+    key, certificate = folder / "key.pem", folder / "certificate.pem"
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-nodes", "-days", "2", "-subj", f"/CN={HOST}"),
+            *("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"),
+            *("-addext", f"subjectAltName=DNS:{HOST}", "-keyout", key, "-out", certificate),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    certificate.write_text(certificate.read_text() + key.read_text())
+    return certificate
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A server behind the proxies, with an account for each of them."""
+    folder = tmp_path_factory.mktemp("server")
+    database = folder / "anyscale.db"
+    with closing(ControlPlane(Settings(database=database), profile=CHEAPEST)) as control_plane:
+        create_accounts(control_plane, "nginx", "caddy", "haproxy")
+    settings = {"ANYSCALE_PUBLIC_URL": f"https://{HOST}"}
+    with ServerProcess(f"sqlite:///{database}", folder, settings=settings) as server:
+        yield server
+
+
+#: what the file of a site lacks, because the distribution's nginx.conf has it
+NGINX = """
+daemon off;
+master_process off;
+pid {folder}/nginx.pid;
+error_log {folder}/error.log warn;
+events {{}}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    {site}
+}}
+"""
+
+
+def nginx(folder: Path, port: int, server: int, certificate: Path) -> list[str]:
+    """Write the files of nginx; give its arguments."""
+    names = {
+        "127.0.0.1:8000": f"127.0.0.1:{server}",
+        "listen 443": f"listen 127.0.0.1:{port}",
+        f"/etc/ssl/{HOST}.pem": str(certificate),
+        f"/etc/ssl/private/{HOST}.key": str(certificate),
+    }
+    site = replaced(documented("tls.md", "musterroll.conf"), names)
+    file = folder / "nginx.conf"
+    file.write_text(NGINX.format(folder=folder, site=site))
+    return ["-p", str(folder), "-e", str(folder / "error.log"), "-c", str(file)]
+
+
+def caddy(folder: Path, port: int, server: int, certificate: Path) -> list[str]:
+    """Write the file of Caddy; give its arguments. It gets no certificate from the internet."""
+    names = {
+        "127.0.0.1:8000": f"127.0.0.1:{server}",
+        "{\n\tservers {": f"{{\n\tadmin off\n\thttp_port {free_port()}\n\tservers {{",
+        f"{HOST} {{": f"https://{HOST}:{port} {{\n\ttls {certificate} {certificate}",
+    }
+    file = folder / "Caddyfile"
+    file.write_text(replaced(documented("tls.md", "Caddyfile"), names))
+    return ["run", "--config", str(file), "--adapter", "caddyfile"]
+
+
+def haproxy(folder: Path, port: int, server: int, certificate: Path) -> list[str]:
+    """Write the file of HAProxy; give its arguments."""
+    names = {
+        "10.0.0.11:8000": f"127.0.0.1:{server}",
+        "10.0.0.12:8000": f"127.0.0.1:{server}",
+        "bind :443": f"bind 127.0.0.1:{port}",
+        f"/etc/haproxy/{HOST}.pem": str(certificate),
+    }
+    file = folder / "haproxy.cfg"
+    file.write_text(replaced(documented("several-servers.md", "haproxy.cfg"), names))
+    return ["-db", "-f", str(file)]
+
+
+@contextmanager
+def running(command: list[str], client: ProxyClient) -> Iterator[None]:
+    """Run a proxy until the block ends."""
+    program = shutil.which(command[0], path=f"{os.environ['PATH']}:/usr/sbin")
+    assert program, f"{command[0]} is missing: `./dev test` installs it"
+    log = client.folder / "output.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [program, *command[1:]],
+            env=os.environ | {"HOME": str(client.folder)},
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        deadline = time.monotonic() + 30
+        while not client.is_open():
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.02)
+        yield
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+@pytest.fixture(
+    scope="module", params=[nginx, caddy, haproxy], ids=lambda program: program.__name__
+)
+def client(
+    request: pytest.FixtureRequest,
+    server: ServerProcess,
+    certificate: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[ProxyClient]:
+    """A client of a proxy in front of the server."""
+    folder = tmp_path_factory.mktemp(request.param.__name__)
+    client = ProxyClient(free_port(), ssl.create_default_context(cafile=certificate), folder)
+    command = request.param(folder, client.port, server.port, certificate)
+    with running([request.param.__name__, *command], client):
+        yield client
+
+
+def test_a_proxy_passes_requests_on(client: ProxyClient) -> None:
+    assert client.request("GET", "/healthz").json == {"status": "alive"}
+    created = client.request("POST", "/v1/users%3AbatchCreate", {})
+    assert (created.status, created.json["code"]) == (401, "not_authenticated")
+
+
+@pytest.mark.parametrize("path", SPELLINGS)
+def test_a_proxy_blocks_each_spelling_of_the_metrics(client: ProxyClient, path: str) -> None:
+    response = client.request("GET", path)
+
+    assert response.status == 404
+    assert IDENTITY not in response.headers, "the server has answered"
+
+
+def test_a_client_cannot_choose_its_address_and_scheme(client: ProxyClient, request: Any) -> None:
+    client.sign_in_first_time(request.node.callspec.id)
+
+    (session,) = client.request("GET", "/v1/me/sessions").json["sessions"]
+    assert session["address"] == CLIENT
+    assert "Strict-Transport-Security" in client.request("GET", "/healthz").headers
+
+
+@pytest.mark.parametrize("client", [nginx], indirect=True)
+def test_nginx_writes_no_body_to_a_file(client: ProxyClient) -> None:
+    raw = b" " * 20_000_000
+    assert client.request("POST", "/v1/users:batchCreate", raw=raw).status == 401
+
+    assert (client.folder / "error.log").read_text() == ""
