@@ -40,10 +40,15 @@ def sign_in(server: ServerProcess) -> int:
     return HttpClient(server.url, timeout=60).sign_in().status
 
 
-def has_ended(pid: int) -> bool:
+def state_of(pid: int) -> str:
+    """Return the state of a process as `ps` shows it; Z also if there is no such process."""
     with suppress(OSError):
-        return Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()[0] == "Z"
-    return True
+        return Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()[0]
+    return "Z"
+
+
+def has_ended(pid: int) -> bool:
+    return state_of(pid) == "Z"
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
@@ -80,6 +85,8 @@ def test_no_worker_outlives_a_server_that_is_killed(server: ServerProcess) -> No
     workers = workers_of(server)
     assert workers
     os.kill(workers[0], signal.SIGSTOP)
+    # When a parent ends, Linux continues its stopped children: not one whose SIGSTOP is pending.
+    wait_until(lambda: state_of(workers[0]) == "T")
     assert server._process
     os.kill(server._process.pid, signal.SIGKILL)  # the server alone, and not its process group
     wait_until(lambda: all(has_ended(pid) for pid in workers), 10)

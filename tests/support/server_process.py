@@ -5,7 +5,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
@@ -104,7 +104,8 @@ class ServerProcess:
     def kill(self) -> None:
         """Kill all of its processes."""
         if self._process and self._process.poll() is None:
-            os.killpg(self._process.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # a killed process that has not ended yet
+                os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait(90)
 
     def run(self, *arguments: str) -> str:
