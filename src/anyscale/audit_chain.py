@@ -2,20 +2,35 @@
 
 import hashlib
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime
-from typing import Protocol
+from typing import Annotated, NamedTuple, Protocol
 
-from msgspec import Struct, json
+from msgspec import DecodeError, Meta, Struct, json
 
 from anyscale.user.models import from_milliseconds
 
-__all__ = ["ROOT", "AuditEntry", "Verdict", "entry_hash", "verify"]
+__all__ = ["FORGOTTEN", "HEAD", "ROOT", "AuditEntry", "Removal", "Verdict", "entry_hash", "verify"]
 
 #: The hash before the first entry.
 ROOT = bytes(32)
 
-#: The event of removing entries after their retention time; its subject is the first one left.
+#: The event of removing entries after their retention time; its subject is the number of the first
+#: remaining entry, and its data are a `Removal`.
 FORGOTTEN = "audit.forgotten"
+
+#: The pattern of the head of a log: NUMBER:HASH of its last entry.
+HEAD = r"[0-9]{1,18}:[0-9a-f]{64}"
+
+
+class Removal(Struct, frozen=True):
+    """The details of a removal of old entries."""
+
+    #: The time before which they were written; milliseconds since 1970, UTC.
+    before: int
+    #: `NUMBER:HASH` of the last removed entry, to which the first remaining one chains. Entries
+    #: that were written before this field existed have none.
+    last_removed: Annotated[str, Meta(pattern=f"^{HEAD}$")] | None = None
 
 
 class AuditEntry(Struct, frozen=True):
@@ -50,6 +65,8 @@ class Verdict(Struct, frozen=True):
     head: str
     #: what is wrong; None if nothing is
     fault: str | None
+    #: which entries were removed after their retention time, and which entry says so; or None
+    removed: str | None = None
 
 
 class Fields(Protocol):
@@ -75,28 +92,42 @@ def entry_hash(previous: bytes, entry: Fields) -> bytes:
     return hashlib.sha256(previous + json.encode(fields)).digest()
 
 
-def verify(entries: Iterable[AuditEntry], head: str | None = None) -> Verdict:
+def verify(
+    entries: Iterable[AuditEntry], head: str | None = None, may_begin_at: int | None = None
+) -> Verdict:
     """Check the hash chain, and that it contains a head that was stored before.
 
+    If the first entry has a number above 1, an entry has to record the removal of those before it.
+    An attacker can append such an entry. So with a `head`, one after the head counts only as far as
+    `may_begin_at` says.
+
     Args:
-        entries: in their order. If the first one has a number above 1, a later entry has to tell
-            that the entries before it were removed after their retention time.
+        entries: in their order.
         head: `NUMBER:HASH`, from an earlier check.
+        may_begin_at: the number before which entries may have been removed since.
     """
-    count, last, first = 0, None, None
-    removed, is_found = set(), head is None
+    first, last, count, fault = None, None, 0, None
+    removals: dict[str, AuditEntry] = {}
+    is_found = head is None
     for entry in entries:
-        first = first or entry
         if fault := _fault(last, entry):
-            return Verdict(count, _head(last), fault)
+            break
         if entry.event == FORGOTTEN:
-            removed.add(entry.subject)
+            removals.setdefault(entry.subject, entry)
         is_found = is_found or _head(entry) == head
-        count, last = count + 1, entry
-    fault = _missing(first, removed)
-    if fault is None and not is_found:
+        first, last, count = first or entry, entry, count + 1
+    if not (first and first.number > 1):
+        removed = None
+    elif not (by := removals.get(f"{first.number}")):
+        removed = None
+        fault = fault or f"the entries before {first.number} are missing, and no entry says why"
+    else:
+        removed = _Removed(first, by)
+        fault = fault or removed.fault(head, may_begin_at)
+        is_found = is_found or removed.last == head
+    if not fault and not is_found:
         fault = f"the audit log does not contain the head {head}: entries were changed or cut off"
-    return Verdict(count, _head(last), fault)
+    return Verdict(count, _head(last), fault, str(removed) if removed else None)
 
 
 def _fault(last: AuditEntry | None, entry: AuditEntry) -> str | None:
@@ -109,10 +140,43 @@ def _fault(last: AuditEntry | None, entry: AuditEntry) -> str | None:
     return None
 
 
-def _missing(first: AuditEntry | None, removed: set[str]) -> str | None:
-    if first and first.number > 1 and f"{first.number}" not in removed:
-        return f"the entries before {first.number} are missing, and no entry says why"
-    return None
+class _Removed(NamedTuple):
+    """The entries that were removed before the first remaining one."""
+
+    first: AuditEntry
+    #: the earliest entry about it
+    by: AuditEntry
+
+    @property
+    def last(self) -> str | None:
+        """The number and the hash of the last of them, if they were recorded."""
+        with suppress(DecodeError):
+            return json.decode(self.by.data, type=Removal).last_removed
+        return None
+
+    def __str__(self) -> str:
+        number, time = self.first.number, f"{self.by.time:%Y-%m-%d %H:%M:%S} UTC"
+        text = f"entries 1-{number - 1} were removed, says entry {self.by.number} of {time}"
+        if self.last:
+            return text
+        return f"{text}, without their last hash: the contents of entry {number} are not verified"
+
+    def fault(self, head: str | None, may_begin_at: int | None) -> str | None:
+        """Return why the removal is not right, or not allowed."""
+        number = self.first.number
+        if self.last:
+            last, _, digest = self.last.partition(":")
+            chained = entry_hash(bytes.fromhex(digest), self.first).hex()
+            if (int(last), chained) != (number - 1, self.first.hash):
+                return f"entry {number} was changed, or entry {self.by.number} about the removal"
+        noted = int(head.partition(":")[0]) if head else None
+        is_covered = may_begin_at is None if noted is None else self.by.number <= noted
+        if is_covered or number <= (may_begin_at or 0):
+            return None
+        return (
+            f"{self}, and no noted head covers that: if ANYSCALE_AUDIT_DAYS is the reason, "
+            f"verify with --may-begin-at {number}"
+        )
 
 
 def _head(entry: AuditEntry | None) -> str:

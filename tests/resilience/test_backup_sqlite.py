@@ -167,6 +167,24 @@ def test_a_restored_backup_has_the_accounts_and_an_audit_log_that_contains_the_n
     assert backup.copy.stat().st_mode & 0o077 == 0
 
 
+def test_the_audit_log_of_a_backup_is_verified_without_a_server(
+    backup: BackUp, tmp_path: Path, anyscale: RunAnyscale
+) -> None:
+    url = restore_sqlite(backup.copy, tmp_path / "restored")
+    number, _, digest = backup.head.partition(":")
+    env = {"ANYSCALE_HOST": "http://127.0.0.1:1", "ANYSCALE_CLI_TOKEN": "mrt_unused"}
+
+    def verify(*options: str) -> CommandResult:
+        return anyscale("audit", "verify", "--database", url, *options, env=env)
+
+    assert f"head: {backup.head}" in verify("--head", backup.head).stdout
+    assert verify("--head", f"{int(number) + 1}:{digest}").returncode == 1
+    assert verify("--host", "http://127.0.0.1:1").returncode == 2
+    missing = anyscale("audit", "verify", "--database", f"sqlite:///{tmp_path}/none.db", env=env)
+    assert missing.returncode not in (0, 2)
+    assert not (tmp_path / "none.db").exists()
+
+
 def test_a_backup_contains_no_token_and_no_password(backup: BackUp) -> None:
     copy = backup.copy.read_bytes()
 

@@ -1,14 +1,15 @@
 """The audit log: each entry is chained to the previous one."""
 
+import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec import structs
+from msgspec import json, structs
 
-from anyscale.audit_chain import entry_hash, verify
+from anyscale.audit_chain import FORGOTTEN, entry_hash, verify
 from anyscale.server.core.audit.log import AuditLog, append
 from anyscale.server.store.records import AuditRecord
 from anyscale.server.store.sqlite.store import SqliteStore
@@ -93,6 +94,47 @@ def test_an_entry_of_denials_has_the_number_of_those_since_the_previous_one(
         )
         for times in (1, 3, 2, 1)
     ]
+
+
+def test_a_forged_removal_is_found_with_the_head_that_was_noted(tmp_path: Path) -> None:
+    """An intruder deletes entries 1-3, overwrites the fourth, and appends an entry to excuse it."""
+    database = tmp_path / "anyscale.db"
+    with closing(SqliteStore(database)) as store:
+        log = AuditLog(store)
+        for number in range(6):
+            with store.write() as tx:
+                append(tx, "local:jane", "batch.dropped", f"bat_{number}", {})
+        entries = log.list(0, 10)
+        noted = verify(entries).head
+        with closing(sqlite3.connect(database)) as intruder, intruder:
+            intruder.execute("delete from audit where number < 4")
+            intruder.execute("update audit set actor = 'local:eve' where number = 4")
+        for details in ({"before": 1}, {"before": 1, "last_removed": f"3:{entries[2].hash}"}):
+            with store.write() as tx:
+                append(tx, "system", FORGOTTEN, "4", details)
+            forged = log.list(0, 10)
+            assert "entries 1-3 were removed, says entry 7" in str(verify(forged, noted).fault)
+        # The first entry about a removal counts, and has no hash. With one the change is found.
+        assert "entry 4 are not verified" in str(verify(forged, noted, may_begin_at=4).removed)
+
+
+def test_a_removal_has_the_hash_by_which_the_first_remaining_entry_is_verified(
+    tmp_path: Path,
+) -> None:
+    with closing(SqliteStore(tmp_path / "anyscale.db")) as store:
+        log = AuditLog(store)
+        for number in range(4):
+            with store.write() as tx:
+                append(tx, "local:jane", "batch.dropped", f"bat_{number}", {})
+        removed = log.list(0, 10)[2]
+        log.purge(2**53)
+        entries = log.list(0, 10)
+    assert json.decode(entries[-1].data)["last_removed"] == f"3:{removed.hash}"
+    verdict = verify(entries, may_begin_at=4)
+    assert verdict.fault is None
+    assert str(verdict.removed).startswith("entries 1-3 were removed, says entry 5 of ")
+    changed = structs.replace(entries[0], actor="local:eve")
+    assert "entry 4 was changed" in str(verify([changed, *entries[1:]]).fault)
 
 
 def test_entries_with_old_event_names_are_listed_and_verified(tmp_path: Path) -> None:

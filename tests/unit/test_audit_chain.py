@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec import structs
+from msgspec import json, structs
 
-from anyscale.audit_chain import FORGOTTEN, ROOT, AuditEntry, entry_hash, verify
+from anyscale.audit_chain import FORGOTTEN, ROOT, AuditEntry, Removal, entry_hash, verify
 
 
 def chained(count: int, *, last: AuditEntry | None = None) -> list[AuditEntry]:
@@ -63,9 +63,89 @@ def test_a_log_that_was_cut_or_rewritten_lacks_its_head() -> None:
     assert verify(anew, noted).fault
 
 
-def test_removed_entries_are_missed_unless_a_later_entry_records_the_removal() -> None:
+def removal(entries: Sequence[AuditEntry], first: int, last_removed: str | None) -> AuditEntry:
+    """Build the entry after others that says that those before a number were removed."""
+    details = Removal(first * 10, last_removed)
+    data = json.encode({key: v for key, v in structs.asdict(details).items() if v}).decode()
+    number = entries[-1].number + 1
+    entry = AuditEntry(number, number * 10, "system", FORGOTTEN, f"{first}", data, "")
+    return structs.replace(entry, hash=entry_hash(bytes.fromhex(entries[-1].hash), entry).hex())
+
+
+def purged(last_removed: str | None) -> list[AuditEntry]:
+    """Build a log of entries 3 to 6, the last of which records the removal of 1 and 2."""
     entries = chained(5)
-    assert verify(entries[2:]).fault
-    purge = AuditEntry(6, 60, "system", FORGOTTEN, "3", "{}", "")
-    signed = entry_hash(bytes.fromhex(entries[-1].hash), purge).hex()
-    assert verify([*entries[2:], structs.replace(purge, hash=signed)]).fault is None
+    return [*entries[2:], removal(entries, 3, last_removed)]
+
+
+#: the head of the entries that `purged` lacks
+LAST_REMOVED = head(chained(2))
+
+REMOVED = "entries 1-2 were removed, says entry 6 of 1970-01-01 00:00:00 UTC"
+
+
+def test_removed_entries_are_missed_unless_a_later_entry_records_the_removal() -> None:
+    assert verify(chained(5)[2:]).fault == "the entries before 3 are missing, and no entry says why"
+    verdict = verify(purged(LAST_REMOVED))
+    assert (verdict.entries, verdict.fault, verdict.removed) == (4, None, REMOVED)
+    assert verify(chained(5)).removed is None
+
+
+def test_a_removal_before_the_noted_head_is_covered_by_the_head() -> None:
+    entries = purged(LAST_REMOVED)
+    assert verify([*entries, *chained(2, last=entries[-1])], head(entries)).fault is None
+
+
+def test_a_removal_after_the_noted_head_counts_only_as_far_as_the_caller_allows() -> None:
+    entries, noted = purged(LAST_REMOVED), head(chained(5))
+    for may_begin_at in (None, 1, 2):
+        fault = verify(entries, noted, may_begin_at).fault
+        assert fault
+        assert fault.startswith(REMOVED)
+        assert fault.endswith("verify with --may-begin-at 3")
+    assert verify(entries, noted, 3).fault is None
+    assert verify(entries, noted, 4).fault is None
+    assert verify(entries, None, 2).fault
+
+
+def test_a_head_that_was_removed_is_the_one_to_which_the_log_chains() -> None:
+    entries = purged(LAST_REMOVED)
+    assert verify(entries, LAST_REMOVED).fault
+    assert verify(entries, LAST_REMOVED, 3).fault is None
+    for other in (f"2:{'0' * 64}", head(chained(1))):
+        fault = verify(entries, other, 3).fault
+        assert fault
+        assert "does not contain the head" in fault
+
+
+@pytest.mark.parametrize("field", ["at", "actor", "event", "subject", "data"])
+def test_a_change_of_the_first_remaining_entry_is_found_by_the_last_removed_hash(
+    field: str,
+) -> None:
+    entries = purged(LAST_REMOVED)
+    value: object = 1 if field == "at" else "other"
+    entries[0] = structs.replace(entries[0], **{field: value})
+    assert verify(entries).fault == "entry 3 was changed, or entry 6 about the removal"
+
+
+@pytest.mark.parametrize("last_removed", [head(chained(1)), f"1:{LAST_REMOVED[2:]}"])
+def test_a_removal_of_other_entries_than_those_missing_excuses_nothing(last_removed: str) -> None:
+    assert verify(purged(last_removed)).fault
+
+
+@pytest.mark.parametrize("last_removed", [None, "2", "2:", "x:" + "0" * 64])
+def test_a_removal_without_a_hash_is_verified_as_far_as_possible(last_removed: str | None) -> None:
+    entries, noted = purged(last_removed), head(chained(5))
+    removed = f"{REMOVED}, without their last hash: the contents of entry 3 are not verified"
+    verdict = verify(entries)
+    assert (verdict.fault, verdict.removed) == (None, removed)
+    assert verify(entries, head(entries)).fault is None
+    assert verify(entries, noted).fault
+    assert verify(entries, noted, 3).fault is None
+    entries[1] = structs.replace(entries[1], actor="other")
+    assert verify(entries).fault
+
+
+def test_the_earliest_record_of_a_removal_counts() -> None:
+    entries = purged(LAST_REMOVED)
+    assert verify([*entries, removal(entries, 3, f"2:{'0' * 64}")]).fault is None

@@ -1,7 +1,9 @@
 """`anyscale audit list` and `anyscale audit verify`."""
 
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import click
 from msgspec import Raw, structs
@@ -12,7 +14,9 @@ from anyscale.cli.connect import host_option, open_control_plane
 from anyscale.cli.console import say
 from anyscale.cli.formats import output_option, write_json, write_records, write_text
 from anyscale.errors import ConfigError
-from anyscale.transport.base import Transport
+
+#: Returns entries after a number, up to a limit.
+_ListPage = Callable[[int, int], list[AuditEntry]]
 
 _COLUMNS = ("number", "time", "actor", "event", "subject", "data")
 
@@ -29,7 +33,7 @@ def list_entries(after: int, output: str, host: str | None) -> None:
       anyscale audit list -o jsonl
     """
     with open_control_plane(host) as transport:
-        entries = _entries(transport, after)
+        entries = _entries(transport.audit, after)
         if output in ("json", "jsonl"):  # the data is JSON itself, and is written as it is
             entries = (structs.replace(e, data=Raw(e.data.encode())) for e in entries)
         write_records(entries, _COLUMNS, output)
@@ -37,9 +41,22 @@ def list_entries(after: int, output: str, host: str | None) -> None:
 
 @click.command("verify")
 @click.option("--head", metavar="HEAD", help="What an earlier check printed: NUMBER:HASH.")
+@click.option(
+    "--may-begin-at",
+    metavar="NUMBER",
+    type=click.IntRange(min=1),
+    help="Entries before this one may have been removed since the head was noted.",
+)
+@click.option(
+    "--database",
+    metavar="URL",
+    help="Verify a database on this machine, without a server: sqlite:///path or postgresql://...",
+)
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text")
 @host_option
-def verify(head: str | None, output: str, host: str | None) -> None:
+def verify(
+    head: str | None, may_begin_at: int | None, database: str | None, output: str, host: str | None
+) -> None:
     """Check that no entry of the audit log was changed, removed or inserted.
 
     \b
@@ -49,23 +66,43 @@ def verify(head: str | None, output: str, host: str | None) -> None:
     An attacker who can write the database can write the whole log anew. So keep the head that this
     command prints in another place: with --head, every change of the entries up to it is found.
 
+    Old entries are removed after ANYSCALE_AUDIT_DAYS, and another entry says so. An attacker can
+    write such an entry too. So with --head, a removal after that head is reported as a change,
+    unless --may-begin-at allows it.
+
     Exit status: 0 nothing was changed; 1 something was.
     """
-    if head is not None and not re.fullmatch(r"\d+:[0-9a-f]{64}", head):
+    if head is not None and not re.fullmatch(audit_chain.HEAD, head):
         raise ConfigError("a head is what `audit verify` prints after `head:`, NUMBER:HASH")
-    with open_control_plane(host) as transport:
-        verdict = audit_chain.verify(_entries(transport, 0), head)
+    if host and database:
+        raise ConfigError("choose one of --host and --database")
+    with _open_log(host, database) as list_page:
+        verdict = audit_chain.verify(_entries(list_page, 0), head, may_begin_at)
     if output == "json":
         write_json(verdict)
     elif verdict.fault is None:
         counts = [f"entries: {verdict.entries}", f"head: {verdict.head or '-'}"]
-        write_text(["chain: intact", *counts])
+        removed = [f"removed: {verdict.removed}"] if verdict.removed else []
+        write_text(["chain: intact", *counts, *removed])
     if verdict.fault:
         say(f"error: {verdict.fault}")
         click.get_current_context().exit(1)
 
 
-def _entries(transport: Transport, after: int) -> Iterator[AuditEntry]:
-    while page := transport.audit(after, limit=1_000):
+@contextmanager
+def _open_log(host: str | None, database: str | None) -> Iterator[_ListPage]:
+    if database is None:
+        with open_control_plane(host) as transport:
+            yield transport.audit
+        return
+    from anyscale.cli.server.connect import open_local_control_plane
+
+    os.environ["ANYSCALE_DATABASE_URL"] = database
+    with open_local_control_plane(create=False) as control_plane:
+        yield control_plane.audit_log.list
+
+
+def _entries(list_page: _ListPage, after: int) -> Iterator[AuditEntry]:
+    while page := list_page(after, 1_000):
         yield from page
         after = page[-1].number

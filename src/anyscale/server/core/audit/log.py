@@ -6,9 +6,9 @@ import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import msgspec
+from msgspec import json, structs
 
-from anyscale.audit_chain import FORGOTTEN, ROOT, AuditEntry, entry_hash
+from anyscale.audit_chain import FORGOTTEN, ROOT, AuditEntry, Removal, entry_hash
 from anyscale.server.store.interface import Store, Transaction
 from anyscale.server.store.records import AuditRecord
 
@@ -86,8 +86,9 @@ class AuditLog:
             return
         self._purged = time.monotonic()
         with self._store.write() as tx:
-            if first := tx.audit.purge(before):
-                append(tx, "system", FORGOTTEN, str(first), {"before": before})
+            if last := tx.audit.purge(before):
+                details = Removal(before, f"{last.number}:{last.hash.hex()}")
+                append(tx, "system", FORGOTTEN, f"{last.number + 1}", structs.asdict(details))
 
     def log_head(self) -> None:
         """Log the head of the chain if it has grown: `anyscale audit verify --head` takes it."""
@@ -109,7 +110,7 @@ class AuditLog:
 
 
 def _after(last: AuditRecord | None, entry: Entry, now: int) -> AuditRecord:
-    text = msgspec.json.encode(entry.data, order="deterministic").decode()
+    text = json.encode(entry.data, order="deterministic").decode()
     number = last.number + 1 if last else 1
     row = AuditRecord(number, now, entry.actor, entry.event, entry.subject, text, hash=b"")
-    return msgspec.structs.replace(row, hash=entry_hash(last.hash if last else ROOT, row))
+    return structs.replace(row, hash=entry_hash(last.hash if last else ROOT, row))

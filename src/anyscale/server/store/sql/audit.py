@@ -40,11 +40,13 @@ class Audit(Table):
         sql = f"{_ENTRY} where number > ? order by number limit ?"
         return self._connection.all(AuditRecord, sql, after, limit)
 
-    def purge(self, before: int) -> int:
-        """Delete the entries before a time, except the last of them, to which later ones chain.
+    def purge(self, before: int) -> AuditRecord | None:
+        """Delete the entries before a time, except the last of them; return the last deleted one.
 
-        Return the number of the entry that is now the first one, or 0 if nothing was deleted.
+        One stays, so that the log has an end to which the next entry chains.
         """
         first = self._connection.number("select max(number) from audit where at < ?", before)
-        deleted = self._connection.execute("delete from audit where number < ?", first)
-        return first if deleted else 0
+        last = self._connection.one(AuditRecord, f"{_ENTRY} where number = ?", first - 1)
+        return (
+            last if self._connection.execute("delete from audit where number < ?", first) else None
+        )
