@@ -144,6 +144,10 @@ http {{
 """
 
 
+#: more ports: none for its administration, one of HTTP to redirect from, all of loopback
+CADDY = "\tadmin off\n\thttp_port {port}\n\tdefault_bind 127.0.0.1"
+
+
 def nginx(folder: Path, port: int, server: int, certificate: Path) -> list[str]:
     """Write the files of nginx; give its arguments."""
     names = {
@@ -162,7 +166,7 @@ def caddy(folder: Path, port: int, server: int, certificate: Path) -> list[str]:
     """Write the file of Caddy; give its arguments. It gets no certificate from the internet."""
     names = {
         "127.0.0.1:8000": f"127.0.0.1:{server}",
-        "{\n\tservers {": f"{{\n\tadmin off\n\thttp_port {free_port()}\n\tservers {{",
+        "{\n\tservers {": f"{{\n{CADDY.format(port=free_port())}\n\tservers {{",
         f"{HOST} {{": f"https://{HOST}:{port} {{\n\ttls {certificate} {certificate}",
     }
     file = folder / "Caddyfile"
