@@ -26,6 +26,9 @@ class _Credentials(Struct, forbid_unknown_fields=True):
     host: str | None = None
     cli_token: str | None = None
 
+    def __repr__(self) -> str:
+        return f"_Credentials({self.host!r})"
+
 
 def resolve(
     host: str | None, token: str | None, environment: Mapping[str, str] = os.environ

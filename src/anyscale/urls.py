@@ -6,7 +6,7 @@ The one place that knows what a loopback address is and over which URLs secrets 
 from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
 
-__all__ = ["checked_origin", "checked_url", "is_address", "is_on_loopback"]
+__all__ = ["checked_origin", "checked_url", "is_address", "is_loopback_host", "is_on_loopback"]
 
 #: RFC 3986 allows none of these in a URL, and programs disagree on what they mean in one.
 _FORBIDDEN = frozenset(' "<>\\^`{|}')
@@ -51,11 +51,12 @@ def checked_url(text: str) -> str:
 
 def is_on_loopback(url: str) -> bool:
     """Return whether what is sent to a URL stays on this machine."""
-    host = urlsplit(url).hostname or ""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    return is_loopback_host(urlsplit(url).hostname or "")
+
+
+def is_loopback_host(host: str) -> bool:
+    """Return whether a host is a loopback address, or `localhost`."""
+    return ip_address(host).is_loopback if is_address(host) else host == "localhost"
 
 
 def is_address(host: str) -> bool:

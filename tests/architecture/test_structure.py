@@ -186,6 +186,7 @@ CODES = (
     r'PlacedFault\([^"]*?,\s*"([a-z_]+)",',
     r'(?:fatal|refuse|problem|_stop_at)\([^"()]*?"([a-z_]+)",',
     r'return "(\w+_\w+)", ',
+    r'PasswordFault\("([a-z_]+)", ',
     r': "(email_\w+)"',
     r'^    [45]\d\d: "([a-z_]+)",',  # of an error of the framework
 )

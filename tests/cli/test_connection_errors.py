@@ -93,7 +93,7 @@ RESPONSES = {
         http("302 Found", "Location: https://sso.example.com"),
         "points to https://sso.example.com: use the address of the control plane",
     ),
-    "a proxy's limit": (http("413 Too Large"), "let it take 64 MiB"),
+    "a proxy's limit": (http("413 Too Large"), "allow bodies of 64 MiB"),
     "a slow body": (http("408 Request Timeout"), "did not get the whole request in time"),
     "a gateway": (http("502 Bad Gateway"), "the control plane behind it is down or too slow"),
     "another version": (
@@ -182,7 +182,7 @@ def test_an_outage_is_reported_once_for_several_calls() -> None:
 
 def test_a_host_that_does_not_exist(ask: Callable[..., CommandResult]) -> None:
     result = ask("https://no-such-host.invalid")
-    assert "there is no host of the name in https://no-such-host.invalid" in result.stderr
+    assert "the host name of https://no-such-host.invalid cannot be resolved" in result.stderr
     assert result.returncode == 1
 
 

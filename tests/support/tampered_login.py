@@ -23,7 +23,7 @@ from tests.support.stored_data import execute_sql
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.authorization import Principal
 from anyscale.server.core.hashing.pool import CHEAPEST
-from anyscale.server.core.oidc.provider_settings import IdentityProvider
+from anyscale.server.core.oidc.provider_settings import ProviderSettings
 from anyscale.server.settings import Settings
 from anyscale.user.validation import Policy, check
 
@@ -176,7 +176,7 @@ def new_tampered_login(
     """Make a control plane, a hostile provider and a browser, until the block ends."""
     with ExitStack() as stack:
         provider = stack.enter_context(run_hostile_provider(certificate))
-        identity_provider = IdentityProvider(
+        identity_provider = ProviderSettings(
             issuer=provider.issuer,
             client_id=CLIENT_ID,
             client_secret=CLIENT_SECRET,

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from anyscale.errors import ConfigError
-from anyscale.server.core.oidc.provider_settings import IdentityProvider
+from anyscale.server.core.oidc.provider_settings import ProviderSettings
 from anyscale.server.settings import Settings
 from anyscale.user.validation import Policy
 
@@ -183,7 +183,7 @@ def test_an_identity_provider_enables_sso() -> None:
     assert not read(ANYSCALE_OIDC_ISSUER=" ", ANYSCALE_OIDC_DOMAINS="").sso
     found = read(**SSO)
     assert found.sso
-    assert found.provider == IdentityProvider(issuer=ISSUER, client_id="musterroll")
+    assert found.provider == ProviderSettings(issuer=ISSUER, client_id="musterroll")
 
 
 @pytest.mark.parametrize("issuer", ["https://x.example/", "http://127.0.0.1:9", "http://[::1]/a"])

@@ -37,12 +37,15 @@ def exit_status_of(error: BaseException) -> int:
     if isinstance(error, BatchRefused):
         say(f"error: {problem_count(len(error.problems))}; nobody was created.")
         if any(problem.code == "email_exists" for problem in error.problems):
-            say("`--if-exists skip` passes over the users who have an account.")
+            say("`--if-exists skip` skips the users who have an account.")
         return WRONG_INPUT if error.input_is_at_fault else REFUSED
     if isinstance(error, BatchUnfinished | BatchRunning):
         say(f"error: {error}")
         if isinstance(error, BatchUnfinished):
-            say("Run the same command again: it goes on from there, or says what has come of it.")
+            say(
+                "Run the same command again: it continues where this one stopped, or reports the "
+                "result."
+            )
         return UNFINISHED
     if isinstance(error, AnyscaleError):
         say(f"error: {error}")

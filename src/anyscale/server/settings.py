@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from anyscale.data_dir import data_dir
 from anyscale.errors import ConfigError
-from anyscale.server.core.oidc.provider_settings import IdentityProvider
+from anyscale.server.core.oidc.provider_settings import ProviderSettings
 from anyscale.server.core.secrets import SensitiveStruct
 from anyscale.urls import checked_origin, checked_url
 from anyscale.user.emails import email_key
@@ -51,7 +51,7 @@ class Settings(SensitiveStruct, frozen=True, kw_only=True):
     #: The addresses and networks of proxies whose `X-Forwarded-*` headers count; `*` for any.
     trusted_proxies: str = _LOOPBACK
     #: The identity provider at which users sign in; None if there is none.
-    provider: IdentityProvider | None = None
+    provider: ProviderSettings | None = None
     #: days after which a one-time link expires
     link_days: int = 7
     #: days after which a password that an administrator set expires, unless it was changed
@@ -139,8 +139,8 @@ def _database(environment: Mapping[str, str], *, served: bool) -> Path | str:
         # Without the URL, which may contain a password.
         raise ConfigError(
             "ANYSCALE_DATABASE_URL names a PostgreSQL database, and PostgreSQL needs a server, "
-            "so that nobody passes its tokens by: set ANYSCALE_HOST and ANYSCALE_CLI_TOKEN, "
-            "or sqlite:///path here"
+            "since a direct connection would bypass the tokens: set ANYSCALE_HOST and "
+            "ANYSCALE_CLI_TOKEN, or sqlite:///path here"
         )
     if scheme != "sqlite" or not path.startswith("/") or path == "/":
         kinds = "sqlite:///path or postgresql://..." if served else "sqlite:///path"
@@ -150,7 +150,7 @@ def _database(environment: Mapping[str, str], *, served: bool) -> Path | str:
     return Path(path.removeprefix("/")).absolute()
 
 
-def _provider(environment: Mapping[str, str]) -> IdentityProvider | None:
+def _provider(environment: Mapping[str, str]) -> ProviderSettings | None:
     issuer = _url(environment, "ANYSCALE_OIDC_ISSUER")
     if not issuer:
         names = [name for name in environment if name.startswith("ANYSCALE_OIDC_")]
@@ -162,7 +162,7 @@ def _provider(environment: Mapping[str, str]) -> IdentityProvider | None:
     for name in ("ANYSCALE_OIDC_CLIENT_ID", "ANYSCALE_PUBLIC_URL"):
         if not environment.get(name, "").strip():
             raise ConfigError(f"{name} is missing: sign-in at ANYSCALE_OIDC_ISSUER needs it")
-    return IdentityProvider(
+    return ProviderSettings(
         issuer=issuer,
         client_id=_visible(environment, "ANYSCALE_OIDC_CLIENT_ID"),
         client_secret=_secret(environment, "ANYSCALE_OIDC_CLIENT_SECRET_FILE"),

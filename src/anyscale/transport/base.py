@@ -129,7 +129,7 @@ class Transport(Protocol):
         """Return entries of the audit log in order, after a number."""
 
     def cancel_retries(self) -> None:
-        """Make calls fail that wait for their next attempt: their results are not needed."""
+        """Make the calls fail that wait for their next attempt: nobody needs their results."""
 
     def close(self) -> None:
         """Release connections, threads and files."""

@@ -1,7 +1,7 @@
 """The control plane over HTTP; a call is repeated until it gets a response."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any, cast
 from urllib.parse import quote
 
 from anyscale.api_schemas import (
@@ -14,6 +14,7 @@ from anyscale.api_schemas import (
     BatchUsers,
     ChunkUser,
     Conflicts,
+    IfExists,
     LookUp,
     NewUser,
     PasswordChunk,
@@ -78,7 +79,7 @@ class HttpTransport:
             NewUser(u.name, u.email, by_position.get(at), u.is_sso_user, u.lastname, u.title)
             for at, u in enumerate(users)
         ]
-        body = BatchCreate(new, _known(if_exists))
+        body = BatchCreate(new, cast("IfExists", if_exists))
         created = self._request(BatchCreated, "POST", "/v1/users:batchCreate", body, key=key)
         assert created.batch is not None
         skipped = [
@@ -96,7 +97,7 @@ class HttpTransport:
         return batches[0] if batches else None
 
     def open(self, key: str, if_exists: str) -> Batch:
-        body = BatchOpen(_known(if_exists))
+        body = BatchOpen(cast("IfExists", if_exists))
         return self._request(Batch, "POST", "/v1/batches", body, key=key)
 
     def claim(self, batch_id: str, number: int, users: Sequence[CheckedUser]) -> ReservedChunk:
@@ -166,8 +167,8 @@ class HttpTransport:
         self._request(type(None), "DELETE", _user_path(user_id))
 
     def set_role(self, user_id: str, role: str) -> None:
-        known: Role = "owner" if role == "owner" else "collaborator"
-        self._request(type(None), "PUT", f"{_user_path(user_id)}/role", RoleSet(known))
+        body = RoleSet(cast("Role", role))  # the server refuses another one
+        self._request(type(None), "PUT", f"{_user_path(user_id)}/role", body)
 
     def set_password_links(self, user_ids: Sequence[str]) -> list[PasswordLink]:
         body = SetPasswordLinks(list(user_ids))
@@ -201,7 +202,3 @@ def _chunk_users(users: Sequence[CheckedUser]) -> list[ChunkUser]:
         ChunkUser(u.name, u.email, u.has_password, u.is_sso_user, u.lastname, u.title)
         for u in users
     ]
-
-
-def _known(if_exists: str) -> Literal["fail", "skip"]:
-    return "skip" if if_exists == "skip" else "fail"

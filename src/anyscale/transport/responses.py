@@ -130,8 +130,8 @@ def _proxy_error(host: str, response: BaseHTTPResponse, *, outcome_unknown: bool
         )
     if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         return NotAControlPlane(
-            f"a proxy in front of {host} refuses a request of this size (HTTP 413): let it take "
-            "64 MiB"
+            f"a proxy in front of {host} refuses a request of this size (HTTP 413): allow "
+            "bodies of 64 MiB"
         )
     if where := response.headers.get("location"):
         return NotAControlPlane(f"{host} points to {where}: use the address of the control plane")
@@ -157,7 +157,7 @@ def unreachable(host: str, error: HTTPError, *, outcome_unknown: bool) -> Server
 def _explained(error: Exception, where: str) -> tuple[str, bool]:
     """Return what to tell the user, and whether the request may have arrived."""
     if isinstance(error, NameResolutionError):
-        return f"there is no host of the name in {where}: is it right?", False
+        return f"the host name of {where} cannot be resolved: check it", False
     if isinstance(error, SSLError):
         return f"no secure connection to {where}: {_tls(error)}", _after_handshake(error)
     if isinstance(error, NewConnectionError):
@@ -179,7 +179,7 @@ def _tls(error: SSLError) -> str:
     cause = error.args[0] if error.args else error
     if isinstance(cause, ssl.SSLCertVerificationError):
         return (
-            f"its certificate is not trusted ({cause.verify_message}); name your authority's file "
-            "in SSL_CERT_FILE"
+            f"its certificate is not trusted ({cause.verify_message}); set SSL_CERT_FILE to the "
+            "file of your certificate authority"
         )
     return "it does not speak TLS as expected: is it https?"

@@ -1,4 +1,4 @@
-"""Run the main job from the client's side: users -> chunks -> control plane -> created users.
+"""Create a batch from the client's side: users -> chunks -> control plane -> created users.
 
 A small batch is one request. A larger one is read twice: the first reading checks every entry and
 reserves the emails, chunk by chunk; the second one sends the passwords to be hashed. No user of it
@@ -24,7 +24,7 @@ from anyscale.user.email_conflicts import EmailConflicts, IsAbandoned
 from anyscale.user.models import AdminCreatedUser, Batch, Conflict, Created
 from anyscale.user.reservations import Progress, Reservations
 from anyscale.user.user_sources import Chunk, Reading, UserSource, chunks, password_chunks
-from anyscale.user.validation import conflict_problems
+from anyscale.user.validation import conflict_problems, is_skipped
 
 __all__ = ["BatchRun", "Outcome"]
 
@@ -64,15 +64,18 @@ def _users(count: int) -> str:
 
 
 class BatchRun:
-    """One run of the main job.
+    """One run that creates a batch, or resumes it. To create it asks the transport for the policy.
 
     Args:
+        transport: of the control plane; its notices go to `log` from then on.
+        source: the users.
         get_key: is called before the first write, and returns the idempotency key.
         if_exists: `fail` or `skip`.
         resumable: whether the caller keeps the key, and can resume an open batch.
         on_opened: receives the id of a batch that was opened, before anything is reserved in it.
         is_abandoned: tells which open batches may be dropped.
         log: receives messages for the user.
+        on_progress: receives a step, and how much of how much of it is done.
     """
 
     def __init__(
@@ -107,7 +110,7 @@ class BatchRun:
         count, taken = self._reservations(conflicts).look_up_all(reading)
         if blocking := conflicts.blocking(taken):
             raise BatchRefused(reading.locate(conflict_problems(blocking)))
-        skipped = [conflict for conflict in taken if conflicts.skips(conflict)]
+        skipped = [one for one in taken if is_skipped(one, self._if_exists)]
         return Outcome(
             dry_run=True,
             created=count - len(skipped),

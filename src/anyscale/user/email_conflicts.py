@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, suppress
 from anyscale.errors import BatchGone
 from anyscale.transport.base import Transport
 from anyscale.user.models import Batch, Conflict
+from anyscale.user.validation import is_skipped
 
 __all__ = ["EmailConflicts", "IsAbandoned"]
 
@@ -40,12 +41,8 @@ class EmailConflicts:
         self._deadline = time.monotonic() + wait_seconds
         self._announced: set[str] = set()
 
-    def skips(self, conflict: Conflict) -> bool:
-        """Return whether an entry is skipped: only for an account, never for a reservation."""
-        return self._if_exists == "skip" and conflict.kind == "exists"
-
     def not_skipped(self, conflicts: Iterable[Conflict]) -> list[Conflict]:
-        return [conflict for conflict in conflicts if not self.skips(conflict)]
+        return [one for one in conflicts if not is_skipped(one, self._if_exists)]
 
     def blocking(self, conflicts: Iterable[Conflict]) -> list[Conflict]:
         """Return the conflicts for which a batch is refused.

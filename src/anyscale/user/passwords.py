@@ -6,11 +6,18 @@ Length and a list, no rules of composition (NIST SP 800-63B-4, 3.1.1.2; OWASP AS
 import unicodedata
 from collections.abc import Sequence
 from functools import cache
+from typing import NamedTuple
 
-__all__ = ["MAX_LENGTH", "Fault", "normalized", "password_fault", "password_faults"]
+__all__ = ["MAX_LENGTH", "PasswordFault", "normalized", "password_fault", "password_faults"]
 
-#: A code, and a message that does not quote the password.
-Fault = tuple[str, str]
+
+class PasswordFault(NamedTuple):
+    """Why a password is refused."""
+
+    code: str
+    #: completes "the password ...", and does not quote it
+    detail: str
+
 
 #: characters; far above any passphrase, it bounds the work
 MAX_LENGTH = 1024
@@ -31,7 +38,9 @@ def normalized(password: str) -> str:
     return password if len(password) > 4 * MAX_LENGTH else unicodedata.normalize("NFC", password)
 
 
-def password_fault(password: str, own: tuple[str | None, ...], minimum: int) -> Fault | None:
+def password_fault(
+    password: str, own: tuple[str | None, ...], minimum: int
+) -> PasswordFault | None:
     """Return what is wrong with a password, or None.
 
     Args:
@@ -40,20 +49,21 @@ def password_fault(password: str, own: tuple[str | None, ...], minimum: int) -> 
         minimum: characters.
     """
     if len(password) < minimum:
-        return "password_too_short", f"is shorter than {minimum} characters"
+        return PasswordFault("password_too_short", f"is shorter than {minimum} characters")
     if len(password) > MAX_LENGTH:
-        return "password_too_long", f"is longer than {MAX_LENGTH} characters"
+        return PasswordFault("password_too_long", f"is longer than {MAX_LENGTH} characters")
     folded = password.casefold()
     if any(word in folded for word in _own_words(own)):
-        return "password_personal", "contains the user's own name or email"
+        return PasswordFault("password_personal", "contains the user's own name or email")
     if any(map(_is_common, {password, folded})):  # one look-up if both are the same
-        return "password_common", "is on the list of common passwords, which attackers try first"
+        detail = "is on the list of common passwords, which attackers try first"
+        return PasswordFault("password_common", detail)
     return None
 
 
 def password_faults(
     passwords: Sequence[str], own: Sequence[tuple[str | None, ...]], minimum: int
-) -> list[Fault | None]:
+) -> list[PasswordFault | None]:
     """Check many passwords, each with its user's name, last name and email."""
     return [password_fault(*pair, minimum) for pair in zip(passwords, own, strict=True)]
 

@@ -110,6 +110,9 @@ class UserCalls:
             suspended: Only those who are suspended.
             max_items: At most this many.
             page_size: Users per request.
+
+        Raises:
+            ConfigError: an argument is wrong. As with all errors, at the first iteration.
         """
         if page_size < 1 or (max_items is not None and max_items < 0):
             raise ConfigError("page_size must be 1 or more, and max_items 0 or more")

@@ -19,6 +19,7 @@ __all__ = [
     "check",
     "conflict_problems",
     "find_faults",
+    "is_skipped",
     "shown",
 ]
 
@@ -171,6 +172,11 @@ def _password_faults(fields: Mapping[str, str | bool | None], policy: Policy) ->
     own = tuple(value if isinstance(value, str) else None for value in values)
     fault = password_fault(normalized(password), own, policy.password_min_length)
     return [Fault("password", *fault)] if fault else []
+
+
+def is_skipped(conflict: Conflict, if_exists: str) -> bool:
+    """Whether an entry is skipped: only for an account, never for a row of another open batch."""
+    return if_exists == "skip" and conflict.kind == "exists"
 
 
 def conflict_problems(conflicts: Iterable[Conflict]) -> list[Problem]:

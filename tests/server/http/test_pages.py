@@ -14,7 +14,7 @@ from tests.support.users import NEW_PASSWORD, PASSWORD, create_accounts
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.authorization import Principal
 from anyscale.server.core.hashing.pool import CHEAPEST
-from anyscale.server.core.oidc.provider_settings import IdentityProvider
+from anyscale.server.core.oidc.provider_settings import ProviderSettings
 from anyscale.server.core.secrets import hash_of
 from anyscale.server.http import app as application
 from anyscale.server.http.thread_pools import LoginThreadPool, ThreadPools
@@ -22,7 +22,7 @@ from anyscale.server.settings import Settings
 from anyscale.server.store.records import LinkRecord
 from anyscale.user.validation import Policy, check
 
-PROVIDER = IdentityProvider(issuer="https://login.example.com", client_id="us")
+PROVIDER = ProviderSettings(issuer="https://login.example.com", client_id="us")
 
 PUBLIC = "https://accounts.example.com"
 

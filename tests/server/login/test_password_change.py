@@ -33,7 +33,7 @@ from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.login.sessions import (
     LoginResult,
     create_session,
-    lock_account,
+    lock_for_session,
 )
 from anyscale.server.core.secrets import hash_of
 from anyscale.server.store.records import LinkRecord
@@ -52,7 +52,7 @@ def test_two_users_who_swap_browsers_at_once_both_sign_in_by_link(
             for person, secret in zip(people, secrets, strict=True):
                 link = LinkRecord(person.user_id, hash_of(secret), "local:test", now, now + _DAY)
                 tx.links.replace(link)
-            locked = [lock_account(tx, person.user_id, HOME) for person in people]
+            locked = [lock_for_session(tx, person.user_id, HOME) for person in people]
             sessions = [create_session(tx, "link", one).session for one in locked if one]
         start = Barrier(3)
 

@@ -25,7 +25,7 @@ from anyscale.server.core.authorization import Principal
 from anyscale.server.core.hashing.pool import CHEAPEST
 from anyscale.server.core.login.sessions import AuthenticatedUser, ClientInfo
 from anyscale.server.core.oidc.provider import ExternalIdentity
-from anyscale.server.core.oidc.provider_settings import IdentityProvider
+from anyscale.server.core.oidc.provider_settings import ProviderSettings
 from anyscale.server.store.records import AccountRecord
 from anyscale.user.validation import Policy, check
 
@@ -57,7 +57,7 @@ class Site:
     def serve(self, client_id: str = "musterroll", **settings: Any) -> None:
         """Begin to answer."""
         secret = None if client_id == "public" else CLIENT_SECRET
-        provider = IdentityProvider(
+        provider = ProviderSettings(
             issuer=self._provider.issuer, client_id=client_id, client_secret=secret
         )
         self.control_plane = ControlPlane(

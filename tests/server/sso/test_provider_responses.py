@@ -30,7 +30,7 @@ from tests.support.waiting import wait_until
 
 from anyscale.server.core.oidc import http_client as fetching
 from anyscale.server.core.oidc.provider import Provider
-from anyscale.server.core.oidc.provider_settings import IdentityProvider
+from anyscale.server.core.oidc.provider_settings import ProviderSettings
 from anyscale.server.http.metrics import POOL_REQUESTS
 
 GRANT = {"error": "invalid_grant"}
@@ -359,7 +359,7 @@ def test_a_failed_provider_is_retried_after_a_pause(
 
 
 def test_a_provider_that_does_not_listen_is_unavailable(tmp_path: Path) -> None:
-    provider = IdentityProvider(issuer=f"http://127.0.0.1:{free_port()}", client_id="musterroll")
+    provider = ProviderSettings(issuer=f"http://127.0.0.1:{free_port()}", client_id="musterroll")
     with new_tampered_login(tmp_path, provider=provider) as login:
         login.assert_call_refused(login.start, "unavailable")
         login.assert_call_refused(lambda: login.client.get("/sso/callback?state=x"), "expired")
@@ -367,7 +367,7 @@ def test_a_provider_that_does_not_listen_is_unavailable(tmp_path: Path) -> None:
 
 
 def test_a_remote_provider_may_not_name_loopback_endpoints() -> None:
-    provider = Provider(IdentityProvider(issuer="https://example.com", client_id="x"), "https://x")
+    provider = Provider(ProviderSettings(issuer="https://example.com", client_id="x"), "https://x")
     assert provider._is_safe("https://login.example.com/token?tenant=1")
     for endpoint in (
         "https://127.0.0.1/token",

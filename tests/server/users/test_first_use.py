@@ -12,7 +12,7 @@ from tests.support.users import PASSWORD, checked_users, passwords_for
 from anyscale.errors import InvalidCredentials
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.authorization import Principal
-from anyscale.server.core.login.sessions import ClientInfo, create_session, lock_account
+from anyscale.server.core.login.sessions import ClientInfo, create_session, lock_for_session
 from anyscale.server.core.users.password_links import secret_of
 
 LOCAL = Principal("local:test")
@@ -48,7 +48,7 @@ def sign_in(plane: ControlPlane, _: str = "", password: str = PASSWORD) -> str:
 
 def sign_in_by_sso(plane: ControlPlane, user_id: str) -> None:
     with plane.store.write() as tx:
-        locked = lock_account(tx, user_id, CLIENT)
+        locked = lock_for_session(tx, user_id, CLIENT)
         assert locked
         create_session(tx, "sso", locked)
 

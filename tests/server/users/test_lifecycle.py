@@ -17,7 +17,7 @@ from anyscale.audit_chain import verify
 from anyscale.errors import AnyscaleError, LastOwner, NotAuthenticated, NotFound, NotPermitted
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.authorization import Principal
-from anyscale.server.core.login.sessions import ClientInfo, create_session, lock_account
+from anyscale.server.core.login.sessions import ClientInfo, create_session, lock_for_session
 from anyscale.server.store.records import AccountRecord, SessionRecord
 from anyscale.server.store.sql.accounts import Accounts
 
@@ -51,7 +51,7 @@ def owners(plane: ControlPlane, *names: str) -> list[str]:
 def signed_in(plane: ControlPlane, user_id: str) -> str:
     """Begin a session; give its secret."""
     with plane.store.write() as tx:
-        held = lock_account(tx, user_id, ClientInfo("192.0.2.1", "a browser"))
+        held = lock_for_session(tx, user_id, ClientInfo("192.0.2.1", "a browser"))
         assert held
         return create_session(tx, "password", held).session
 

@@ -26,7 +26,7 @@ from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.authorization import Principal
 from anyscale.server.core.hashing.pool import CHEAPEST
 from anyscale.server.core.login.sessions import ClientInfo
-from anyscale.server.core.oidc.provider_settings import IdentityProvider
+from anyscale.server.core.oidc.provider_settings import ProviderSettings
 from anyscale.user.models import Created, PasswordLink, from_milliseconds
 from anyscale.user.validation import CheckedUser
 
@@ -242,7 +242,7 @@ def test_users_without_credentials_are_listed_and_counted(
     plane.lifecycle.suspend(found[1].user_id, LOCAL)
 
     assert plane.batches.show(batch.batch_id).without_way_in == 2
-    provider = IdentityProvider(issuer="https://idp.example", client_id="x")
+    provider = ProviderSettings(issuer="https://idp.example", client_id="x")
     with closing(with_other_settings(store_deployment, provider=provider)) as sso:
         assert sso.batches.show(batch.batch_id).without_way_in == 1
         (left,) = sso.links.without_credentials(batch.batch_id, "", 10)

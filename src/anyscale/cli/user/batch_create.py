@@ -41,7 +41,7 @@ from anyscale.user.models import AdminCreatedUser
     type=click.Choice(["fail", "skip"]),
     default="fail",
     show_default=True,
-    help="Whether an email that has an account refuses the batch or is passed over.",
+    help="What to do if an email has an account: refuse the batch, or skip the user.",
 )
 @click.option("--dry-run", is_flag=True, help="Check everything, and write nothing.")
 @output_option
@@ -62,7 +62,7 @@ def batch_create(
       anyscale user batch-create -f users.csv --dry-run
       generate-users | anyscale user batch-create -f - --format jsonl -o json
 
-    Whole or nothing: it creates every user of the file, or none and says why. If it was cut short,
+    All or nothing: it creates every user of the file, or none and says why. If it was cut short,
     run the same command again.
 
     \b

@@ -10,7 +10,15 @@ from anyscale.errors import NotAuthenticated, NotPermitted
 from anyscale.server.store.interface import Transaction
 from anyscale.server.store.records import TokenRecord
 
-__all__ = ["Principal", "holder_of", "live_token", "local_actor", "require_owner", "require_role"]
+__all__ = [
+    "Principal",
+    "actor_of",
+    "live_token",
+    "local_actor",
+    "refuse_unless_owner",
+    "require_owner",
+    "user_actor",
+]
 
 
 class Principal(Struct, frozen=True):
@@ -34,21 +42,27 @@ def local_actor() -> str:
         return f"local:{os.getuid()}"
 
 
-def holder_of(token: TokenRecord) -> str:
+def user_actor(user_id: str) -> str:
+    """Return the actor for a user: the id alone."""
+    return f"user:{user_id}"
+
+
+def actor_of(token: TokenRecord) -> str:
     """Return the actor for a token: its owner, or its name if it has none."""
-    return f"user:{token.user_id}" if token.user_id else f"token:{token.name}"
+    return user_actor(token.user_id) if token.user_id else f"token:{token.name}"
 
 
 def live_token(tx: Transaction, token_hash: bytes) -> TokenRecord:
     """Return a token that is neither expired nor revoked, with the role that it has now.
 
     Raises:
-        NotAuthenticated: it is, or its owner's account is suspended or deleted.
+        NotAuthenticated: the token is unknown, expired or revoked, or the account of its owner is
+            suspended or deleted.
     """
     token = tx.tokens.get(token_hash)
     if token is None:
         raise NotAuthenticated("the token is unknown here: is it of another control plane?")
-    actor = holder_of(token)
+    actor = actor_of(token)
     if token.revoked_at is not None:
         raise NotAuthenticated(f"the token {token.name!r} was revoked: ask for a new one", actor)
     if token.expires_at is not None and token.expires_at <= tx.now():
@@ -63,7 +77,7 @@ def _with_role_of_owner(tx: Transaction, token: TokenRecord) -> TokenRecord:
     if account.suspended_at is not None:
         raise NotAuthenticated(
             f"the account of the token {token.name!r} is suspended: ask an administrator",
-            holder_of(token),
+            actor_of(token),
         )
     return structs.replace(token, role=account.permission_level)
 
@@ -81,10 +95,10 @@ def require_owner(tx: Transaction, caller: Principal, user_ids: Collection[str] 
         tx.accounts.lock(own.union(user_ids))
     if caller.token_hash is None:
         return
-    require_role(caller, live_token(tx, caller.token_hash).role)
+    refuse_unless_owner(caller, live_token(tx, caller.token_hash).role)
 
 
-def require_role(caller: Principal, role: str) -> None:
-    """Raise `NotPermitted` if a role is not an owner's."""
+def refuse_unless_owner(caller: Principal, role: str) -> None:
+    """Raise `NotPermitted` if the role of a caller is not `owner`."""
     if role != "owner":
         raise NotPermitted(f"{caller.actor} is a {role}: this takes an owner's token")

@@ -1,4 +1,4 @@
-"""Units of time in milliseconds, in which the database has times."""
+"""Units of time in milliseconds, the unit of all times in the database."""
 
 __all__ = ["DAY_MS", "HOUR_MS", "MINUTE_MS", "SECOND_MS"]
 

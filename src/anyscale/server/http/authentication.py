@@ -30,7 +30,7 @@ from anyscale.errors import (
     StoreUnavailable,
 )
 from anyscale.server.core.audit.log import AuditLog
-from anyscale.server.core.authorization import require_role
+from anyscale.server.core.authorization import refuse_unless_owner
 from anyscale.server.core.login.sessions import SessionService
 from anyscale.server.core.tokens.api_tokens import TokenService
 from anyscale.server.http.cookies import SESSION, read_cookie
@@ -49,7 +49,8 @@ __all__ = [
     "require_owner",
 ]
 
-#: The option of a route (`opt`) that keeps its denied requests out of the audit log.
+#: The option of a route (`opt`) that says whether its denied requests are written to the audit log.
+#: By default they are.
 RECORD_DENIALS = "record_denials"
 
 #: The option of the routes that authenticate requests by a token, and ignore cookies.
@@ -129,7 +130,7 @@ SESSION_AUTHENTICATION = DefineMiddleware(SessionAuthentication, exclude_http_me
 async def require_owner(connection: Connection, _: BaseRouteHandler) -> None:
     """Raise `NotPermitted` if the token of a request has another role than `owner`."""
     async with _denials_recorded(connection):
-        require_role(connection.user, connection.auth.role)
+        refuse_unless_owner(connection.user, connection.auth.role)
 
 
 async def require_own_password(connection: Connection, _: BaseRouteHandler) -> None:

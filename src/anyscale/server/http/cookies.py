@@ -63,14 +63,14 @@ class HostCookie(Cookie):
 
     def to_encoded_header(self) -> tuple[bytes, bytes]:
         # The framework's header is the same, and takes 40 us by a `SimpleCookie`; this takes 0.6.
-        # No value of ours has a character that would need quotes.
         attributes = f"HttpOnly; Max-Age={self.max_age}; Path=/; SameSite=lax; Secure"
-        return b"set-cookie", f"{self.key}={self.value}; {attributes}".encode()
+        value = self.value or '""'  # as the framework writes it; none of ours needs quotes
+        return b"set-cookie", f"{self.key}={value}; {attributes}".encode()
 
 
 def expired_cookie(name: str) -> Cookie:
     """Create a cookie that makes a browser delete the one of this name."""
-    return HostCookie(name, '""', 0)
+    return HostCookie(name, "", 0)
 
 
 def login_cookies(login: LoginResult) -> list[Cookie]:

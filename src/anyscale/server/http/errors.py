@@ -16,7 +16,6 @@ from anyscale.errors import (
     AnyscaleError,
     BatchRefused,
     BatchUnfinished,
-    NotAuthenticated,
     Overloaded,
     StoreUnavailable,
 )
@@ -79,7 +78,7 @@ def retry_after(error: AnyscaleError) -> dict[str, str]:
 async def send_refusal(error: AnyscaleError, scope: Any, receive: Receive, send: Send) -> None:
     """Refuse a request before it is routed, and close its connection.
 
-    Where its body ends may be unclear.
+    The server may not know where the body of the request ends.
     """
     request: AnyRequest = Request(scope)
     response = _handle_refusal(request, error)
@@ -90,7 +89,7 @@ async def send_refusal(error: AnyscaleError, scope: Any, receive: Receive, send:
 def _handle_refusal(request: AnyRequest, error: AnyscaleError) -> Response[Any]:
     count_refusal(error)
     headers = retry_after(error)
-    if isinstance(error, NotAuthenticated):
+    if error.status == HTTPStatus.UNAUTHORIZED:  # RFC 9110, 15.5.2
         headers["WWW-Authenticate"] = "Bearer"
     problems = error.problems if isinstance(error, BatchRefused) else []
     batch_id = error.batch_id if isinstance(error, BatchUnfinished) else None

@@ -113,13 +113,14 @@ class ThreadPools:
         cores = os.cpu_count() or 1
         #: authentication: reads a token or a session; writes that it was used, or denied
         self.auth = BoundedThreadPool("auth", 4, 128)
-        #: lookups and lists, and the short writes of users about their own account
+        #: lookups and lists, and short writes: users change their own sessions, tokens and links
         self.read = BoundedThreadPool("read", 8, 64)
         #: changes of users by an owner, and all of a batch except its passwords
         self.write = BoundedThreadPool("write", 4, 12)
         #: passwords of a batch: all cores hash one chunk, and the next one is ready
         self.hashing = BoundedThreadPool("hashing", 2, 4)
-        #: sign-ins and changes of a password: half of the threads hash, half use the database
+        #: sign-ins and changes of a password, for known and for unknown clients each: one thread
+        #: for each core to hash, and as many to use the database
         self.login = LoginThreadPool(2 * cores, waiting=64)
         #: requests to the identity provider, which may not respond for seconds
         self.identity_provider = BoundedThreadPool("identity_provider", 8, 32)

@@ -29,7 +29,7 @@ class Record(Struct, frozen=True, array_like=True):
 
 
 class BatchRecord(Record, frozen=True):
-    """One run of the main job."""
+    """A batch."""
 
     #: The store's own number of the batch; 0 before it is inserted.
     id: int

@@ -229,7 +229,7 @@ class _EmailHashes:
     def add(self, key: str, index: int) -> None:
         # Python keys the hash of a text by a secret of the process: no file can force collisions.
         value = hash(key)
-        bucket = value & 63
+        bucket = value % self._BUCKETS
         self._hashes[bucket].append(value)
         self._indexes[bucket].append(index)
 

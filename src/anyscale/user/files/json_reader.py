@@ -65,7 +65,7 @@ def read_json(source: InputStream, entries: EntryCollector) -> Iterator[CheckedU
 
 
 def _members(text: JsonText, end: str) -> Iterator[None]:
-    """Take what is between the members of a map or list, each of which the caller takes."""
+    """Iterate over the members of a map or list, each of which the caller takes."""
     text.at += 1
     more = text.peek_far() != end
     text.at += not more

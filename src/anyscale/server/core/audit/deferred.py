@@ -10,6 +10,7 @@ from queue import SimpleQueue
 
 from anyscale.errors import InvalidCredentials, StoreUnavailable
 from anyscale.server.core.audit.log import AuditLog
+from anyscale.server.core.authorization import user_actor
 from anyscale.server.store.records import AccountRecord
 
 __all__ = ["DeferredAuditWriter"]
@@ -31,7 +32,7 @@ class DeferredAuditWriter:
 
     def record_denied(self, account: AccountRecord | None) -> None:
         """Have an entry written for an account, or for an email without an account."""
-        self._actors.put(f"user:{account.user_id}" if account else "anonymous")
+        self._actors.put(user_actor(account.user_id) if account else "anonymous")
         self._is_due.set()
 
     def close(self) -> None:

@@ -14,7 +14,10 @@ __all__ = ["counted_batch", "created_users", "publish", "require_same_count", "s
 
 
 def require_same_count(tx: Transaction, batch: BatchRecord, entries: int) -> None:
-    """Raise `KeyReused` if the batch is one of a longer list that starts like the client's."""
+    """Raise `KeyReused` if more entries are reserved than the client has sent.
+
+    Of a published batch the number must be the same.
+    """
     reserved = sum(chunk.users + chunk.skipped for chunk in tx.chunks.list(batch.id))
     if reserved > entries or (batch.state == "published" and reserved != entries):
         raise KeyReused(f"batch {batch.batch_id} has {reserved} users, and not {entries}")

@@ -22,7 +22,6 @@ __all__ = [
     "chunk_conflicts",
     "chunk_digest",
     "free_positions",
-    "is_skipped",
     "list_conflicts",
     "new_users",
     "position_of",
@@ -134,11 +133,6 @@ def free_positions(
     if taken and (if_exists == "fail" or any(holder.state == "open" for holder in holders)):
         return []
     return [position for position, user in enumerate(users) if user.email_key not in taken]
-
-
-def is_skipped(conflict: Conflict, if_exists: str) -> bool:
-    """Whether a conflict is skipped: only accounts are, never rows of another open batch."""
-    return if_exists == "skip" and conflict.kind == "exists"
 
 
 def list_conflicts(

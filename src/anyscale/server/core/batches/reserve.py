@@ -7,7 +7,6 @@ from anyscale.errors import BatchGone, KeyReused, NotFound
 from anyscale.server.core.batches.records import (
     chunk_conflicts,
     chunk_digest,
-    is_skipped,
     new_users,
     root_of,
     user_ids,
@@ -16,7 +15,7 @@ from anyscale.server.core.time_units import MINUTE_MS
 from anyscale.server.store.interface import Transaction
 from anyscale.server.store.records import BatchRecord, ChunkRecord, ConflictRecord
 from anyscale.user.models import ReservedChunk
-from anyscale.user.validation import CheckedUser
+from anyscale.user.validation import CheckedUser, is_skipped
 
 __all__ = ["known_batch", "lock_batch", "new_batch", "require_open", "reserve_chunk", "touch"]
 

@@ -156,7 +156,7 @@ class BatchService:
             batch = require_open(lock_batch(tx, batch_id))
             touch(tx, batch)
         if not delete_rows(self._store, batch, self.policy.chunk_users):
-            raise Overloaded("not all of it is given up yet: ask again")
+            raise Overloaded("some emails are still reserved: repeat the call")
 
     def hash(self, batch_id: str, passwords: Sequence[tuple[int, str]]) -> int:
         """Hash passwords, store the hashes, and return how many were stored.

@@ -8,7 +8,6 @@ from anyscale.server.core.batches.publish import created_users, publish, shown_b
 from anyscale.server.core.batches.records import (
     chunk_digest,
     free_positions,
-    is_skipped,
     list_conflicts,
     user_id,
 )
@@ -16,7 +15,7 @@ from anyscale.server.core.batches.reserve import known_batch, new_batch, reserve
 from anyscale.server.core.hashing.pool import PasswordHashPool
 from anyscale.server.store.interface import Store, Transaction
 from anyscale.user.models import Created
-from anyscale.user.validation import CheckedUser, conflict_problems
+from anyscale.user.validation import CheckedUser, conflict_problems, is_skipped
 
 __all__ = ["create_small"]
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from anyscale.errors import HashingUnavailable
+from anyscale.server.core.secrets import SensitiveStruct
 from anyscale.user.passwords import normalized
 
 if TYPE_CHECKING:  # imported where they are used: most commands hash nothing
@@ -61,7 +62,7 @@ OWASP = Profile(memory_kib=19456, passes=2)
 CHEAPEST = Profile(memory_kib=8, passes=1)
 
 
-class _StoredHash(Struct, frozen=True):
+class _StoredHash(SensitiveStruct, frozen=True):
     parameters: "Parameters"
     salt: bytes
     tag: bytes

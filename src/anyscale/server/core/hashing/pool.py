@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from anyscale.server.core.hashing.argon2id import CHEAPEST, OWASP, Hasher, Profile
 from anyscale.server.core.hashing.worker import NICENESS, CheckJob, HashJob, Job, VerifyJob, execute
 from anyscale.server.core.hashing.worker_queue import WorkerQueue
-from anyscale.user.passwords import Fault
+from anyscale.user.passwords import PasswordFault
 
 if TYPE_CHECKING:  # imported where it is used: most commands hash nothing
     from concurrent.futures import ThreadPoolExecutor
@@ -54,14 +54,14 @@ class PasswordHashPool:
 
     def faults(
         self, passwords: Sequence[str], own: Sequence[tuple[str | None, ...]], minimum: int
-    ) -> list[Fault | None]:
+    ) -> list[PasswordFault | None]:
         """Check passwords against the policy, as `password_faults` does.
 
         At the low priority of hashing: to look one up in the list of common passwords takes some
         150 us, and a chunk of them longer than any other request should wait.
         """
         job = CheckJob(list(passwords), list(own), minimum)
-        faults: list[Fault | None] = self._threads.submit(self._run, job).result()
+        faults: list[PasswordFault | None] = self._threads.submit(self._run, job).result()
         return faults
 
     def verify(self, password_hash: str | None, password: str) -> bool:

@@ -18,7 +18,7 @@ from msgspec import msgpack
 from anyscale.errors import HashingUnavailable
 from anyscale.server.core.hashing.argon2id import Hasher, Profile
 from anyscale.server.core.secrets import SensitiveStruct
-from anyscale.user.passwords import Fault, password_faults
+from anyscale.user.passwords import PasswordFault, password_faults
 
 __all__ = ["NICENESS", "CheckJob", "HashJob", "HashWorker", "Job", "VerifyJob", "execute"]
 
@@ -31,7 +31,7 @@ NICENESS = 19
 _POLL_SECONDS = 0.005
 
 #: Beginnings of the variables that a worker gets: those of Python and of the dynamic linker. The
-#: database's URL, which may contain a password, is none of its business.
+#: database's URL, which may contain a password, is not needed there.
 _VARIABLES = ("PYTHON", "LD_")
 
 
@@ -62,7 +62,7 @@ Job = HashJob | CheckJob | VerifyJob
 #: the results, or a text that says why there is none
 _RESPONSES: dict[type[Job], Any] = {
     HashJob: list[str] | str,
-    CheckJob: list[Fault | None] | str,
+    CheckJob: list[PasswordFault | None] | str,
     VerifyJob: bool | str,
 }
 

@@ -4,6 +4,7 @@ from anyscale.errors import InvalidCredentials, LinkInvalid, NotAuthenticated, P
 from anyscale.server.core.audit import log as audit
 from anyscale.server.core.audit.deferred import DeferredAuditWriter
 from anyscale.server.core.audit.log import AuditLog
+from anyscale.server.core.authorization import user_actor
 from anyscale.server.core.hashing.pool import PasswordHashPool
 from anyscale.server.core.login.password_login import PasswordLogin, require_passwords
 from anyscale.server.core.login.rate_limit import LoginRateLimiter
@@ -13,7 +14,7 @@ from anyscale.server.core.login.sessions import (
     LockedAccount,
     LoginResult,
     create_session,
-    lock_account,
+    lock_for_session,
 )
 from anyscale.server.core.secrets import hash_of
 from anyscale.server.store.interface import Store, Transaction
@@ -27,7 +28,10 @@ _LINK_INVALID = "this link was used before, or has expired: ask for a new one"
 
 
 class PasswordService:
-    """Sign-in and changes of passwords, with a rate limit and an audit log for all of them."""
+    """Sign-in by password, and changes of passwords.
+
+    Sign-in and `change_password` have a rate limit; one-time links need none.
+    """
 
     def __init__(
         self,
@@ -57,6 +61,7 @@ class PasswordService:
             PasswordRefused: the policy refuses the new password.
             TooManyFailedLogins: too many passwords were wrong before.
             NotPermitted: SSO is the only sign-in method.
+            NotAuthenticated: the session was revoked, or the account was suspended or deleted.
         """
         require_passwords(self._policy)
         self._verify_current(member, current, client)
@@ -65,7 +70,7 @@ class PasswordService:
         account = member.account
         password_hash = self._hash(new, account)
         with self._store.write() as tx:
-            locked = lock_account(tx, account.user_id, client)
+            locked = lock_for_session(tx, account.user_id, client)
             is_revoked = tx.sessions.get(member.session.hash) is None
             if is_revoked or not locked or locked.account.suspended_at is not None:
                 raise NotAuthenticated("you are not signed in any more")
@@ -101,7 +106,7 @@ class PasswordService:
         password_hash = self._hash(new, account)
         with self._store.write() as tx:
             # The account first: two requests with one link take turns.
-            locked = lock_account(tx, account.user_id, client)
+            locked = lock_for_session(tx, account.user_id, client)
             link = tx.links.consume(hash_of(secret))
             if not link or not locked or locked.account.suspended_at is not None:
                 raise LinkInvalid(_LINK_INVALID)
@@ -131,8 +136,8 @@ class PasswordService:
             raise PasswordRefused("The password holds a character that nobody can type.") from None
         fault = self._hashing.faults([password], [own], self._policy.password_min_length)[0]
         if fault:
-            # The policy says it to administrators.
-            detail = fault[1].replace("the user's own", "your own")
+            is_personal = fault.code == "password_personal"
+            detail = "contains your own name or email" if is_personal else fault.detail
             raise PasswordRefused(f"The password {detail}.")
         return self._hashing.hash(password)
 
@@ -147,5 +152,5 @@ def _set_password(
     tx.links.delete(user_id=user_id)
     tx.devices.delete(user_id)
     result = create_session(tx, method, locked)
-    audit.append(tx, f"user:{user_id}", event, user_id, {})
+    audit.append(tx, user_actor(user_id), event, user_id, {})
     return result

@@ -11,7 +11,7 @@ from anyscale.server.core.login.sessions import (
     ClientInfo,
     LoginResult,
     create_session,
-    lock_account,
+    lock_for_session,
 )
 from anyscale.server.core.secrets import SensitiveStruct, hash_of
 from anyscale.server.core.time_units import DAY_MS
@@ -110,7 +110,7 @@ class PasswordLogin:
         is_outdated = self._hashing.needs_rehash(password_hash)
         rehashed = self._hashing.hash(normalized(attempt.password)) if is_outdated else None
         with self._store.write() as tx:
-            locked = lock_account(tx, user_id, attempt.client)
+            locked = lock_for_session(tx, user_id, attempt.client)
             if locked and locked.account.password_hash == password_hash:
                 self._require_active(locked.account, locked.at)
                 if rehashed:

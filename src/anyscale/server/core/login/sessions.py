@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from anyscale.errors import NotAuthenticated, NotFound, PasswordChangeNeeded, StoreUnavailable
 from anyscale.server.core.audit import log as audit
+from anyscale.server.core.authorization import user_actor
 from anyscale.server.core.secrets import SensitiveStruct, hash_of, new_secret
 from anyscale.server.core.time_units import DAY_MS, HOUR_MS, MINUTE_MS
 from anyscale.server.store.interface import Store, Transaction
@@ -23,7 +24,7 @@ __all__ = [
     "LoginResult",
     "SessionService",
     "create_session",
-    "lock_account",
+    "lock_for_session",
 ]
 
 #: milliseconds without a request after which a session expires
@@ -60,7 +61,7 @@ class AuthenticatedUser(Struct, frozen=True):
     @property
     def actor(self) -> str:
         """The user in the audit log: the id alone."""
-        return f"user:{self.account.user_id}"
+        return user_actor(self.account.user_id)
 
     @property
     def must_change_password(self) -> bool:
@@ -163,7 +164,7 @@ class LoginResult(Struct, frozen=True):
         return f"LoginResult({self.user_id!r})"
 
 
-def lock_account(tx: Transaction, user_id: str, client: ClientInfo) -> LockedAccount | None:
+def lock_for_session(tx: Transaction, user_id: str, client: ClientInfo) -> LockedAccount | None:
     """Lock an account, and the account of the session that the browser has, in the order of ids.
 
     It comes first in a transaction: two that lock in different orders would wait for each other.
@@ -188,7 +189,7 @@ def create_session(tx: Transaction, method: str, locked: LockedAccount) -> Login
     if locked.account.used_at is None:
         tx.accounts.mark_used(user_id, now)
     details = {"auth_method": method}
-    created = audit.Entry(f"user:{user_id}", "session.created", session.session_id, details)
+    created = audit.Entry(user_actor(user_id), "session.created", session.session_id, details)
     audit.append_all(tx, [*entries, created])
     return LoginResult(user_id, secret, device)
 
@@ -198,7 +199,7 @@ def _revoke_previous(tx: Transaction, locked: LockedAccount) -> list[audit.Entry
     # Two windows of one browser may sign in at once: the session is revoked once.
     if previous and tx.sessions.delete(previous.user_id, only=previous.session_id):
         event = "session.revoked" if _is_live(previous, locked.at) else "session.expired"
-        return [audit.Entry(f"user:{previous.user_id}", event, previous.session_id, {})]
+        return [audit.Entry(user_actor(previous.user_id), event, previous.session_id, {})]
     return []
 
 

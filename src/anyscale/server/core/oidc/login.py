@@ -2,14 +2,15 @@
 
 from anyscale.errors import SsoRefused
 from anyscale.server.core.audit import log as audit
+from anyscale.server.core.authorization import user_actor
 from anyscale.server.core.login.sessions import (
     ClientInfo,
     LoginResult,
     create_session,
-    lock_account,
+    lock_for_session,
 )
 from anyscale.server.core.oidc.provider import ExternalIdentity, Provider
-from anyscale.server.core.oidc.provider_settings import IdentityProvider
+from anyscale.server.core.oidc.provider_settings import ProviderSettings
 from anyscale.server.store.interface import Store, Transaction
 from anyscale.server.store.records import AccountRecord
 from anyscale.user.emails import email_key
@@ -23,7 +24,7 @@ CALLBACK = "/sso/callback"
 class OidcLogin:
     """Signs users in by their identity at a provider, which redirects them to the public URL."""
 
-    def __init__(self, store: Store, settings: IdentityProvider, public_url: str) -> None:
+    def __init__(self, store: Store, settings: ProviderSettings, public_url: str) -> None:
         self.provider = Provider(settings, public_url + CALLBACK)
         self._store = store
         self._domains = settings.domains
@@ -32,12 +33,13 @@ class OidcLogin:
         """Create a session of the account of this subject, or else of this verified address.
 
         Raises:
-            SsoRefused: there is no account, or it is not for SSO, of another subject, or suspended.
+            SsoRefused: no account has this identity or email, or the account is not for SSO, is
+                suspended or is linked to another subject.
         """
         with self._store.read() as tx:
             user_id = self._find_user(tx, identity)
         with self._store.write() as tx:
-            locked = lock_account(tx, user_id, client)
+            locked = lock_for_session(tx, user_id, client)
             if locked is None:
                 raise SsoRefused("no_account")
             account = locked.account
@@ -106,4 +108,4 @@ def _is_same_mailbox(email: str, own: str) -> bool:
 
 
 def _actor(account: AccountRecord) -> str:
-    return f"user:{account.user_id}"
+    return user_actor(account.user_id)

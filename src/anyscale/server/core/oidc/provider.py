@@ -22,7 +22,7 @@ from anyscale.server.core.oidc.id_token import (
     parse_header,
     verify_token,
 )
-from anyscale.server.core.oidc.provider_settings import IdentityProvider
+from anyscale.server.core.oidc.provider_settings import ProviderSettings
 from anyscale.server.core.oidc.timed_cache import TimedCache
 from anyscale.server.core.secrets import SensitiveStruct, new_secret
 from anyscale.urls import checked_url, is_on_loopback
@@ -93,7 +93,7 @@ class Provider:
     The provider redirects browsers to `redirect_uri`.
     """
 
-    def __init__(self, settings: IdentityProvider, redirect_uri: str) -> None:
+    def __init__(self, settings: ProviderSettings, redirect_uri: str) -> None:
         self._settings = settings
         self._redirect_uri = redirect_uri
         self._metadata = TimedCache(self._fetch_metadata)
@@ -128,8 +128,8 @@ class Provider:
         """Exchange the code of the provider's redirect for an ID token, and return the user.
 
         Raises:
-            SsoRefused: one of both is of another sign-in, the provider reports an error, or the ID
-                token is not valid.
+            SsoRefused: the redirect or the cookie belongs to another sign-in, the provider reports
+                an error, or the ID token is not valid.
             ProviderUnavailable: the provider does not respond, or its response is invalid.
         """
         if not is_same(request.state, parameters.get("state")):

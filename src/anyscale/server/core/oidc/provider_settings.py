@@ -2,10 +2,10 @@
 
 from msgspec import Struct
 
-__all__ = ["IdentityProvider"]
+__all__ = ["ProviderSettings"]
 
 
-class IdentityProvider(Struct, frozen=True, kw_only=True):
+class ProviderSettings(Struct, frozen=True, kw_only=True):
     """An identity provider, and the client that it knows this control plane by."""
 
     #: The issuer identifier, exactly as in the provider's tokens.
@@ -17,4 +17,4 @@ class IdentityProvider(Struct, frozen=True, kw_only=True):
     domains: frozenset[str] = frozenset()
 
     def __repr__(self) -> str:
-        return f"IdentityProvider({self.issuer!r})"
+        return f"ProviderSettings({self.issuer!r})"

@@ -9,19 +9,18 @@ from msgspec import structs
 
 from anyscale.errors import ConfigError, NotAuthenticated, NotFound, StoreUnavailable
 from anyscale.server.core.audit import log as audit
-from anyscale.server.core.authorization import Principal, holder_of, live_token
+from anyscale.server.core.authorization import Principal, actor_of, live_token, user_actor
 from anyscale.server.core.secrets import hash_of
 from anyscale.server.core.time_units import DAY_MS, MINUTE_MS
 from anyscale.server.core.users.lifecycle import lock_account
 from anyscale.server.store.interface import Store, Transaction
 from anyscale.server.store.records import TokenRecord
 
-__all__ = ["PREFIX", "ROLES", "TokenService"]
+__all__ = ["PREFIX", "TokenService"]
 
 #: Marks a token, so that scanners find it in a log, a repository or a chat.
 PREFIX = "mrt_"
 
-ROLES = ("owner", "collaborator")
 
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _SECRET_OCTETS = 24
@@ -75,7 +74,7 @@ class TokenService:
             account = lock_account(tx, user_id)
             if account.suspended_at is not None:
                 raise NotFound(f"the account {user_id} is suspended")
-            actor = f"user:{user_id}"
+            actor = user_actor(user_id)
             record = _record(tx, token, name, account.permission_level, days, actor)
             record = structs.replace(record, user_id=user_id)
             if not _added(tx, record):
@@ -117,7 +116,7 @@ class TokenService:
         with self._store.write() as tx:
             token = tx.tokens.find(token_id)
             if token and token.user_id == user_id and token.revoked_at is None:
-                return _revoked(tx, token, f"user:{user_id}")
+                return _revoked(tx, token, user_actor(user_id))
         raise NotFound("you have no such token that is not revoked")
 
     def authenticate(self, token: str) -> tuple[Principal, TokenRecord]:
@@ -137,7 +136,7 @@ class TokenService:
             # A database that cannot be written at the moment can still be read.
             with suppress(StoreUnavailable), self._store.write() as tx:
                 tx.tokens.touch(record.token_id, now)
-        return Principal(holder_of(record), record.hash), record
+        return Principal(actor_of(record), record.hash), record
 
 
 def _is_live(token: TokenRecord, now: int) -> bool:

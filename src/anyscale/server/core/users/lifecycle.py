@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from anyscale.errors import LastOwner, NotFound
 from anyscale.server.core.audit import log as audit
-from anyscale.server.core.authorization import Principal, require_owner
+from anyscale.server.core.authorization import Principal, require_owner, user_actor
 from anyscale.server.store.interface import Store, Transaction
 from anyscale.server.store.records import AccountRecord
 
@@ -107,4 +107,4 @@ def lock_accounts(tx: Transaction, user_ids: Collection[str]) -> list[AccountRec
 def _delete_sessions_and_links(tx: Transaction, user_id: str) -> None:
     """Delete the user's sessions and pending links, and the links that the user created."""
     tx.sessions.delete(user_id)
-    tx.links.delete(user_id=user_id, by=f"user:{user_id}")
+    tx.links.delete(user_id=user_id, by=user_actor(user_id))

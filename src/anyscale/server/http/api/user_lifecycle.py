@@ -1,4 +1,4 @@
-"""/v1/users/{user_id}: suspend, restore and delete an account, set its role, and send links."""
+"""/v1/users/{user_id}: suspend, restore, delete; set the role; create set-password links."""
 
 from litestar import Router, delete, post, put
 from litestar.di import NamedDependency

@@ -11,7 +11,6 @@ from litestar.params import FromQuery, QueryParameter
 from anyscale.api_schemas import BatchCreate, BatchCreated, Conflicts, LookUp, Skipped, UserPage
 from anyscale.errors import BatchRefused, RequestInvalid, TooLarge
 from anyscale.server.core.authorization import Principal
-from anyscale.server.core.batches.records import is_skipped
 from anyscale.server.core.batches.service import BatchService
 from anyscale.server.core.users.queries import UserQueries
 from anyscale.server.http.api.parameters import AfterUser, IdempotencyKey
@@ -26,7 +25,7 @@ from anyscale.server.http.errors import error_responses
 from anyscale.server.http.metrics import BATCHES, HASHES, USERS
 from anyscale.server.http.thread_pools import ThreadPools
 from anyscale.user.models import Conflict, Created
-from anyscale.user.validation import CheckedUser, Policy, conflict_problems
+from anyscale.user.validation import CheckedUser, Policy, conflict_problems, is_skipped
 
 __all__ = ["ROUTER"]
 

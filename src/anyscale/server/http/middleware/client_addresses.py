@@ -11,9 +11,10 @@ __all__ = ["ClientAddressMiddleware"]
 
 
 class ClientAddressMiddleware:
-    """Applies `X-Forwarded-For` and `X-Forwarded-Proto`, but no address that is none.
+    """Applies `X-Forwarded-Proto`, and `X-Forwarded-For` only if it is an IP address.
 
-    uvicorn applies any text. Each would have limits of its own for wrong passwords.
+    uvicorn accepts any text, so a client could send a new text with each guess and escape the rate
+    limits of sign-ins.
 
     Args:
         app: the next application.

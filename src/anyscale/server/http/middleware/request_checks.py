@@ -5,7 +5,6 @@ blocks `/metrics`.
 """
 
 import re
-from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,7 +14,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from anyscale.errors import AnyscaleError, NotFound, RequestInvalid
 from anyscale.server.http.errors import send_refusal
-from anyscale.urls import is_address
+from anyscale.urls import is_address, is_loopback_host
 
 __all__ = ["RequestCheckMiddleware", "is_canonical"]
 
@@ -71,13 +70,13 @@ class RequestCheckMiddleware(ASGIMiddleware):
         """Return whether the header `Host` names this server.
 
         A page of another site can let its name be resolved to an address of this server (DNS
-        rebinding). It can neither do so with an IP address nor with `localhost`.
+        rebinding). It cannot do so with an IP address or with `localhost`.
         """
         name = _name_of(host)
         if name in (self._public_host, "localhost", "") or is_address(name):
             return True
         # Without a public address, any name may be the one by which other machines reach it.
-        return self._public_host is None and not _is_loopback(scope["server"])
+        return self._public_host is None and not is_loopback_host((scope["server"] or ("",))[0])
 
 
 def is_canonical(raw_path: bytes) -> bool:
@@ -90,8 +89,3 @@ def _name_of(host: bytes) -> str:
         return (urlsplit(b"//" + host).hostname or b"").decode()
     except ValueError:
         return "?"
-
-
-def _is_loopback(server: tuple[str, int | None] | None) -> bool:
-    host = server[0] if server else ""
-    return is_address(host) and ip_address(host).is_loopback

@@ -31,7 +31,7 @@ class Links(Table):
         return self._connection.one(LinkRecord, sql, link_hash)
 
     def delete(self, *, user_id: str = "", by: str = "") -> None:
-        """Delete the link of an account, or those that an actor of the audit log created."""
+        """Delete the link of an account, and those that an actor created; either may be empty."""
         # Two transactions that delete links of the same accounts lock them in one order.
         sql = (
             "delete from links where user_id in (select user_id from links"

@@ -42,7 +42,8 @@ class SqliteStore:
 
     Args:
         path: of the file.
-        create: whether to create the file and its folder. If not, only an existing file is opened.
+        create: whether to create the file and its folder. A schema that exists is migrated in any
+            case.
 
     Raises:
         StoreUnavailable: the file cannot be opened, or is no database.
