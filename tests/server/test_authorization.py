@@ -114,7 +114,7 @@ def test_tokens_are_listed_with_their_last_use_and_without_their_secret(
     created = create(token)
     assert created.returncode == 0, created.stderr
     (after,) = json.loads(server.run("list-tokens", "-o", "json"))
-    assert after["used_at"] is not None
+    assert after["used_at"] is not None, server.log.read_text(encoding="utf-8")
     assert token not in server.run("list-tokens", "-o", "json")
 
 

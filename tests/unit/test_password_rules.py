@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anyscale.user.passwords import MAX_LENGTH, normalized, password_fault
+from anyscale.user.passwords import MAX_LENGTH, normalized, password_fault, password_faults
 from anyscale.user.validation import Policy, find_faults
 
 Own = tuple[str | None, ...]
@@ -79,6 +79,7 @@ def test_the_policy_sets_the_minimum_length(minimum: int) -> None:
             "Password123",
             "QWERTYUIOP",
             "passwordpassword",
+            "abcdefghij",  # on this list alone
         ),
     ],
 )
@@ -164,6 +165,23 @@ def test_a_password_of_blanks_is_refused_only_if_it_is_on_the_list(
 def test_the_length_is_checked_before_the_lists() -> None:
     assert code_of("password", minimum=15) == "password_too_short"
     assert code_of("jane" * 300, ("jane", None, None)) == "password_too_long"
+
+
+def test_a_password_is_normalized_if_it_may_become_short_enough() -> None:
+    # U+1F82 is four characters in NFD.
+    longest = unicodedata.normalize("NFD", "\u1f82") * MAX_LENGTH
+    assert len(longest) == 4 * MAX_LENGTH
+    assert normalized(longest) == "\u1f82" * MAX_LENGTH
+    assert normalized(f"{longest}x") == f"{longest}x"
+
+
+def test_each_password_is_checked_with_its_own_user() -> None:
+    passwords = ["qq-jane-77!", "qq-carl-77!", "short"]
+    own: list[Own] = [("Jane", None, None), ("Jane", None, None), NOBODY]
+    codes = [fault and fault[0] for fault in password_faults(passwords, own, 8)]
+    assert codes == ["password_personal", None, "password_too_short"]
+    with pytest.raises(ValueError, match="shorter"):
+        password_faults(passwords, own[:2], 8)
 
 
 def test_a_password_of_a_million_marks_is_refused_at_once() -> None:

@@ -1,5 +1,7 @@
 """Tokens: shown once, stored as hashes, checked by their form, revoked at once."""
 
+import os
+import pwd
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -13,6 +15,8 @@ from tests.support.users import checked_users
 from anyscale.audit_chain import verify
 from anyscale.errors import ConfigError, NotAuthenticated, NotFound, NotPermitted
 from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.authorization import live_token, local_actor
+from anyscale.server.core.secrets import hash_of
 from anyscale.server.core.tokens.api_tokens import PREFIX, _is_whole, _new_token
 
 
@@ -63,6 +67,27 @@ def test_a_token_expires_by_the_clock_of_the_database(plane: ControlPlane) -> No
         execute_sql(tx, "update tokens set expires_at = 1")
     with pytest.raises(NotAuthenticated, match="has expired"):
         plane.tokens.authenticate(token)
+
+
+def test_a_token_has_expired_at_its_time_of_expiry(
+    plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = plane.tokens.create("ann", "owner", 1, "local:root")
+    expires_at = plane.tokens.all()[0].expires_at
+    assert expires_at
+    with plane.store.read() as tx:
+        monkeypatch.setattr(tx, "now", lambda: expires_at - 1)
+        assert live_token(tx, hash_of(token)).name == "ann"
+        monkeypatch.setattr(tx, "now", lambda: expires_at)
+        with pytest.raises(NotAuthenticated, match="has expired"):
+            live_token(tx, hash_of(token))
+
+
+def test_the_actor_of_this_machine_is_its_system_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    user = pwd.getpwuid(os.getuid()).pw_name
+    assert local_actor() == f"local:{user}"
+    monkeypatch.setattr(os, "getuid", lambda: 4_000_000_000)  # of no user in the database
+    assert local_actor() == "local:4000000000"
 
 
 def test_publishing_checks_the_permission_again(plane: ControlPlane) -> None:

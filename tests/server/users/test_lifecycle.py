@@ -337,6 +337,24 @@ def test_each_account_call_locks_the_owners_and_then_all_accounts_at_once(
             plane.lifecycle.restore(jane, LOCAL)
 
 
+def test_a_batch_locks_the_account_of_its_callers_token(
+    plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise it could be created by an owner who is suspended at the same time."""
+    (jane,) = owners(plane, "jane")
+    caller = by_token(plane, jane)
+    locked: list[set[str]] = []
+    lock = Accounts.lock
+
+    def note_lock(accounts: Accounts, ids: Collection[str]) -> Mapping[str, AccountRecord]:
+        locked.append(set(ids))
+        return lock(accounts, ids)
+
+    monkeypatch.setattr(Accounts, "lock", note_lock)
+    plane.batches.create("small", checked_users("carl"), "fail", caller)
+    assert locked == [{jane}]
+
+
 @pytest.mark.parametrize("act", ["suspend", "link"])
 @pytest.mark.parametrize("own_first", [False, True])
 def test_accounts_are_locked_in_the_order_of_their_ids(
