@@ -111,7 +111,8 @@ def passes() -> Callable[..., bool]:
     """Whether a request to a server that listens at an address passes."""
 
     def check(public_url: str | None, server: Any, host: str) -> bool:
-        scope = {"raw_path": b"/v1/me", "path": "/v1/me", "headers": [(b"host", host.encode())]}
+        scope = {"raw_path": b"/v1/me", "path": "/v1/me", "query_string": b""}
+        scope |= {"headers": [(b"host", host.encode())]}
         return RequestCheckMiddleware(public_url)._fault(scope | {"server": server}) is None
 
     return check

@@ -26,7 +26,6 @@ from anyscale.errors import (
     NotPermitted,
     Overloaded,
     PasswordChangeNeeded,
-    RequestInvalid,
     StoreUnavailable,
 )
 from anyscale.server.core.audit.log import AuditLog
@@ -108,7 +107,6 @@ class TokenAuthentication(AbstractAuthenticationMiddleware):
     """Authenticates the requests of administrators, by their tokens."""
 
     async def authenticate_request(self, connection: Connection) -> AuthenticationResult:
-        _refuse_nul(connection)
         async with _denials_recorded(connection):
             return await authenticator_of(connection).by_token(connection)
 
@@ -117,7 +115,6 @@ class SessionAuthentication(AbstractAuthenticationMiddleware):
     """Authenticates the requests of signed-in users, by their sessions."""
 
     async def authenticate_request(self, connection: Connection) -> AuthenticationResult:
-        _refuse_nul(connection)
         async with _denials_recorded(connection):
             return await authenticator_of(connection).by_session(connection)
 
@@ -150,8 +147,3 @@ def _bearer_token(connection: Connection) -> str:
     if scheme.lower() != "bearer" or not token:
         raise NotAuthenticated("there is no token: send it as `Authorization: Bearer mrt_...`")
     return token.strip()
-
-
-def _refuse_nul(connection: Connection) -> None:
-    if b"%00" in connection.scope["raw_path"] + connection.scope["query_string"]:
-        raise RequestInvalid("a NUL character is part of no name, email or id")

@@ -35,7 +35,7 @@ _PROBES = frozenset({"/healthz", "/readyz"})
 
 
 class RequestCheckMiddleware(ASGIMiddleware):
-    """Refuses a path that is not canonical, a body with two lengths, and an unknown host name.
+    """Refuses a path that is not canonical, NUL, a body with two lengths, and an unknown host.
 
     Args:
         public_url: the address at which users reach the server; None if it is not set.
@@ -56,6 +56,8 @@ class RequestCheckMiddleware(ASGIMiddleware):
         headers = dict(scope["headers"])
         if not is_canonical(scope["raw_path"]):
             return NotFound("there is nothing at this path, which is not in its canonical form")
+        if b"%00" in scope["raw_path"] + scope["query_string"]:
+            return RequestInvalid("a NUL character is part of no name, email or id")
         if b"transfer-encoding" in headers and b"content-length" in headers:
             # A smuggled request may follow (RFC 9112, 6.1).
             return RequestInvalid("a body has Content-Length or Transfer-Encoding, not both")
