@@ -2,10 +2,10 @@
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 
 from msgspec import DecodeError, Struct, ValidationError, json
 
+from anyscale.data_dir import home_dir
 from anyscale.errors import ConfigError
 from anyscale.urls import checked_origin, is_on_loopback
 
@@ -59,7 +59,10 @@ def resolve(
 
 
 def _credentials(environment: Mapping[str, str]) -> _Credentials:
-    path = Path(environment.get("HOME") or "~").expanduser() / ".anyscale" / "credentials.json"
+    home = home_dir(environment)
+    if home is None:
+        return _Credentials()
+    path = home / ".anyscale" / "credentials.json"
     try:
         with path.open("rb") as file:
             if os.fstat(file.fileno()).st_mode & 0o077:

@@ -1,5 +1,6 @@
 """The control plane to use: argument, then environment, then file, then the embedded one."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,13 @@ def credentials(home: Path) -> Path:
 
 
 def test_nothing_set_means_the_embedded_control_plane() -> None:
+    assert resolve(None, None, {}) == Target()
+
+
+def test_an_unknown_user_without_a_home_has_no_credentials_file(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(os, "getuid", lambda: 54321)
     assert resolve(None, None, {}) == Target()
 
 

@@ -126,10 +126,11 @@ def test_a_step_that_fails_leaves_nothing_of_itself(tmp_path: Path) -> None:
     path = tmp_path / "anyscale.db"
     connection = sqlite3.connect(path)
     connection.execute("create table audit (number)")  # the last table of the first step
-    connection.close()
+    connection.isolation_level = None
 
-    with pytest.raises(StoreUnavailable, match="table audit already exists"):
-        SqliteStore(path)
+    with pytest.raises(sqlite3.OperationalError, match="table audit already exists"):
+        migrate(connection)
+    connection.close()
 
     assert [name for name, _ in schema(path)] == ["audit"]
 

@@ -4,7 +4,10 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["without_root"]
+__all__ = ["NOBODY", "without_root"]
+
+#: a user without rights
+NOBODY = 65534
 
 
 @contextmanager
@@ -13,7 +16,7 @@ def without_root() -> Iterator[None]:
     if os.geteuid() != 0:
         yield
         return
-    os.seteuid(65534)
+    os.seteuid(NOBODY)
     try:
         yield
     finally:

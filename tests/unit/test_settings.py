@@ -1,5 +1,7 @@
 """The settings of an operator, from the environment."""
 
+import os
+import pwd
 from pathlib import Path
 
 import pytest
@@ -15,8 +17,8 @@ def read(**environment: str) -> Settings:
 
 
 def test_an_empty_environment_has_the_defaults() -> None:
-    found = read()
-    assert found.database == Path.home() / ".local/share/anyscale/anyscale.db"
+    found = read(HOME="/home/jane")
+    assert found.database == Path("/home/jane/.local/share/anyscale/anyscale.db")
     assert found.batch_create
     assert found.policy == Policy()
     assert (found.policy.password_min_length, found.policy.hold_wait) == (8, 60)
@@ -52,6 +54,9 @@ def test_every_setting_is_read() -> None:
         ({"XDG_DATA_HOME": "/xdg", "ANYSCALE_DATA_DIR": "/srv"}, "/srv/anyscale.db"),
         ({"ANYSCALE_DATABASE_URL": "sqlite:///here.db", "ANYSCALE_DATA_DIR": "/srv"}, "here.db"),
         ({"ANYSCALE_DATABASE_URL": "", "ANYSCALE_DATA_DIR": "/srv"}, "/srv/anyscale.db"),
+        # The XDG specification: a relative path is ignored.
+        ({"XDG_DATA_HOME": "rel", "HOME": "/j"}, "/j/.local/share/anyscale/anyscale.db"),
+        ({"XDG_DATA_HOME": "", "HOME": "/j"}, "/j/.local/share/anyscale/anyscale.db"),
     ],
 )
 def test_the_environment_names_the_database(environment: dict[str, str], path: str) -> None:
@@ -60,11 +65,44 @@ def test_the_environment_names_the_database(environment: dict[str, str], path: s
 
 @pytest.mark.parametrize(
     "url",
-    ["sqlite://", "sqlite:///", "sqlite://host.db", "here.db", "mysql://x/y", "sqlite:/x", "://"],
+    [
+        "sqlite://",
+        "sqlite:///",
+        "sqlite://host.db",
+        "here.db",
+        "mysql://x/y",
+        "sqlite:/x",
+        "://",
+        "sqlite:///:memory:",
+    ],
 )
 def test_a_url_without_a_sqlite_file_is_refused(url: str) -> None:
     with pytest.raises(ConfigError, match="ANYSCALE_DATABASE_URL must be sqlite:///path"):
         read(ANYSCALE_DATABASE_URL=url)
+
+
+@pytest.mark.parametrize("home", ["", "~", "rel"])
+def test_without_a_home_in_the_environment_it_is_the_systems(home: str) -> None:
+    system = Path(pwd.getpwuid(os.getuid()).pw_dir)
+    assert read(HOME=home).database == system / ".local/share/anyscale/anyscale.db"
+
+
+def test_an_unknown_user_without_a_home_needs_a_data_directory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(os, "getuid", lambda: 54321)
+    with pytest.raises(ConfigError, match="no home folder: set ANYSCALE_DATA_DIR"):
+        read()
+    assert read(ANYSCALE_DATA_DIR="/srv").database == Path("/srv/anyscale.db")
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [{"ANYSCALE_DATA_DIR": "~/data"}, {"ANYSCALE_DATABASE_URL": "sqlite:///~/roll.db"}],
+)
+def test_a_folder_named_tilde_is_never_meant(environment: dict[str, str]) -> None:
+    with pytest.raises(ConfigError, match="nothing replaces the ~"):
+        read(**environment)
 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "postgres"])

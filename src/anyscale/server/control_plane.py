@@ -1,6 +1,7 @@
 """The composition root: creates the store and the services of a control plane from its settings."""
 
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from anyscale.errors import StoreUnavailable
@@ -22,7 +23,21 @@ if TYPE_CHECKING:
     from anyscale.server.core.login.password_change import PasswordService
     from anyscale.server.core.oidc.login import OidcLogin
 
-__all__ = ["ControlPlane"]
+__all__ = ["ControlPlane", "database_exists"]
+
+
+def database_exists(path: Path) -> bool:
+    """Return whether a SQLite database exists; create and change nothing.
+
+    Raises:
+        StoreUnavailable: it cannot be examined, or it is not this user's: see `check_path`.
+    """
+    from anyscale.server.store.sqlite.database_file import check_path
+
+    try:
+        return check_path(path)
+    except OSError as error:  # a file that cannot be examined may contain users
+        raise StoreUnavailable(f"{path}: {error.strerror}") from error
 
 
 class ControlPlane:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from anyscale.data_dir import data_dir
+from anyscale.data_dir import data_dir, no_tilde
 from anyscale.errors import ConfigError
 from anyscale.server.core.oidc.provider_settings import ProviderSettings
 from anyscale.server.core.secrets import SensitiveStruct
@@ -21,6 +21,9 @@ _ON = {"on": True, "1": True, "true": True, "yes": True}
 _OFF = {"off": False, "0": False, "false": False, "no": False}
 
 _DIGITS = 9
+
+#: paths of URLs that other tools do not take for a file
+_NO_FILES = ("/", "/:memory:")
 
 _SECRET_LENGTH = 4096
 
@@ -142,12 +145,12 @@ def _database(environment: Mapping[str, str], *, served: bool) -> Path | str:
             "since a direct connection would bypass the tokens: set ANYSCALE_HOST and "
             "ANYSCALE_CLI_TOKEN, or sqlite:///path here"
         )
-    if scheme != "sqlite" or not path.startswith("/") or path == "/":
+    if scheme != "sqlite" or not path.startswith("/") or path in _NO_FILES:
         kinds = "sqlite:///path or postgresql://..." if served else "sqlite:///path"
         raise ConfigError(f"ANYSCALE_DATABASE_URL must be {kinds}")
     # As in other tools: three slashes for a relative path, four for an absolute one.
     # Absolute, so that a run is of one database wherever the command is started.
-    return Path(path.removeprefix("/")).absolute()
+    return Path(no_tilde("ANYSCALE_DATABASE_URL", path.removeprefix("/"))).absolute()
 
 
 def _provider(environment: Mapping[str, str]) -> ProviderSettings | None:

@@ -6,8 +6,8 @@ from functools import cached_property
 from pathlib import Path
 
 from anyscale.audit_chain import AuditEntry
-from anyscale.errors import FeatureUnavailable, NotFound, Overloaded, StoreUnavailable
-from anyscale.server.control_plane import ControlPlane
+from anyscale.errors import FeatureUnavailable, NotFound, Overloaded
+from anyscale.server.control_plane import ControlPlane, database_exists
 from anyscale.server.core.authorization import Principal, local_actor
 from anyscale.server.settings import Settings
 from anyscale.user.models import (
@@ -65,7 +65,7 @@ class EmbeddedTransport:
         """The control plane for reading, or None as long as it does not exist."""
         if "_writer" in self.__dict__:
             return self._writer
-        if self._reader is None and self._exists():
+        if self._reader is None and database_exists(self._database):
             self._reader = ControlPlane(self._settings, create=False)
         return None if self._reader is None or self._reader.store.is_blank else self._reader
 
@@ -88,18 +88,12 @@ class EmbeddedTransport:
             return self._writer
         raise NotFound(f"there is no user {user_id}")
 
-    def _exists(self) -> bool:
-        try:
-            self._database.stat()
-        except (FileNotFoundError, NotADirectoryError):
-            return False
-        except OSError as error:  # a file that cannot be examined may contain users
-            raise StoreUnavailable(f"{self.where}: {error.strerror}") from error
-        return True
-
     def policy(self) -> Policy:
         if not self._settings.batch_create:
             raise FeatureUnavailable
+        database_exists(
+            self._database
+        )  # before a run creates its folder beside another user's database
         return self._settings.policy
 
     def create(

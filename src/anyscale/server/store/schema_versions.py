@@ -31,6 +31,8 @@ def steps_of(database: str) -> dict[int, str]:
 
 def refuse_newer(found: int, newest: int) -> None:
     """Raise `StoreUnavailable` for a database that a newer version has migrated."""
+    if found < 0:
+        raise StoreUnavailable(f"the database is damaged, with schema {found}: restore a backup")
     if found > newest:
         raise StoreUnavailable(
             f"the database has schema {found}, and this version knows {newest}: "

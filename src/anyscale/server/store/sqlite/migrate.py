@@ -5,7 +5,11 @@ import sqlite3
 from anyscale.server.store.schema_versions import PYTHON_STEPS, refuse_newer, steps_of
 from anyscale.server.store.sqlite.connection import SqliteConnection
 
-__all__ = ["migrate", "schema_version"]
+__all__ = ["is_ours", "migrate", "schema_version"]
+
+#: "must", as the migration to schema 4 writes it
+_APPLICATION_ID = 0x6D757374
+_FIRST_TABLES = frozenset({"audit", "batches", "conflicts", "users"})
 
 
 def migrate(connection: sqlite3.Connection) -> None:
@@ -34,6 +38,15 @@ def migrate(connection: sqlite3.Connection) -> None:
 def schema_version(connection: sqlite3.Connection) -> int:
     """Return the number of the last step that was run, or 0."""
     return int(connection.execute("pragma user_version").fetchone()[0])
+
+
+def is_ours(connection: sqlite3.Connection) -> bool:
+    """Return whether a database is blank or a control plane's, not another application's."""
+    application = connection.execute("pragma application_id").fetchone()[0]
+    tables = {name for (name,) in connection.execute("select name from sqlite_master")}
+    # The schemas before 4 have no id.
+    without_id = not application and (not tables or tables.issuperset(_FIRST_TABLES))
+    return application == _APPLICATION_ID or without_id
 
 
 def _run(connection: sqlite3.Connection, number: int, step: str) -> None:

@@ -5,7 +5,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,13 +13,16 @@ from anyscale.errors import StoreUnavailable
 from anyscale.server.store.interface import Transaction
 from anyscale.server.store.schema_versions import NOTHING_YET, require_current, steps_of
 from anyscale.server.store.sqlite.connection import SqliteConnection
+from anyscale.server.store.sqlite.database_file import check_path, create_file, make_private
 from anyscale.server.store.sqlite.insert_users import SqliteUsers
-from anyscale.server.store.sqlite.migrate import migrate, schema_version
+from anyscale.server.store.sqlite.migrate import is_ours, migrate, schema_version
 
 __all__ = ["SqliteStore"]
 
 #: seconds to wait for another process's transaction
 _BUSY = 60.0
+
+_NOT_OURS = "the file is the database of another application: name a new file"
 
 _PRAGMAS = (
     # FULL: in a simulated power cut NORMAL lost every commit since the last checkpoint.
@@ -56,15 +59,16 @@ class SqliteStore:
         self._idle: list[_Session] = []
         with _translated(path):
             if create:
-                _make_private(path)
-            elif not path.exists():
+                create_file(path)
+            elif not check_path(path):
                 raise StoreUnavailable(f"{path}: {NOTHING_YET}")
-            self._writer = self._connect()
-            try:
-                self._set_up(self._writer.connection, create=create)
-            except BaseException:
-                self._writer.connection.close()
-                raise
+            with _lock_folder(path) if create else nullcontext():
+                self._writer = self._connect_to_ours()
+                try:
+                    self._set_up(self._writer.connection, create=create)
+                except BaseException:
+                    self._writer.connection.close()
+                    raise
 
     @property
     def is_blank(self) -> bool:
@@ -102,10 +106,8 @@ class SqliteStore:
 
     def _set_up(self, connection: sqlite3.Connection, *, create: bool) -> None:
         if create:
-            with _lock_folder(self.path):
-                connection.execute("pragma journal_mode = wal")
-                migrate(connection)
-        elif schema_version(connection):
+            connection.execute("pragma journal_mode = wal")
+        if create or schema_version(connection):
             migrate(connection)
 
     def _transaction(
@@ -149,6 +151,22 @@ class SqliteStore:
         if self._is_closed:
             raise StoreUnavailable(f"{self.path} is closed")
 
+    def _connect_to_ours(self) -> "_Session":
+        """Connect, and take the file from other users if it is a control plane's."""
+        session = self._connect()
+        is_ready = False
+        try:
+            if not is_ours(session.connection):
+                raise StoreUnavailable(f"{self.path}: {_NOT_OURS}")
+            is_ready = not self.path.lstat().st_mode & 0o077
+        finally:
+            if not is_ready:
+                session.connection.close()
+        if is_ready:
+            return session
+        make_private(self.path)
+        return self._connect()
+
     def _connect(self) -> "_Session":
         connection = sqlite3.connect(
             f"{self.path.absolute().as_uri()}?mode=rw",
@@ -172,17 +190,6 @@ class _Session(NamedTuple):
 
     connection: sqlite3.Connection
     tx: Transaction
-
-
-def _make_private(path: Path) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        # A copy, for example, may be readable for others. SQLite's journals get the same mode.
-        if os.fstat(descriptor).st_mode & 0o077:
-            os.fchmod(descriptor, 0o600)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

@@ -1,0 +1,95 @@
+"""Look at a database's path before anything is created, opened or changed.
+
+Another program's file, a device and another user's database stay as they are.
+"""
+
+import os
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+from anyscale.errors import StoreUnavailable
+
+__all__ = ["check_path", "create_file", "make_private"]
+
+
+def check_path(path: Path) -> bool:
+    """Return whether the file exists; check it and its folder.
+
+    Raises:
+        StoreUnavailable: every user can write to the folder, the path is no regular file, or it
+            belongs to another user.
+        OSError: the path cannot be examined.
+    """
+    try:
+        _check_folder(path)
+        status = path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    if not stat.S_ISREG(status.st_mode):
+        raise StoreUnavailable(f"{path}: it is no regular file")
+    if status.st_uid != os.geteuid():
+        raise StoreUnavailable(f"{path}: it belongs to {_owner_and_mend(status.st_uid)}")
+    return True
+
+
+def create_file(path: Path) -> None:
+    """Create the folder and an empty file, both for this user alone, where there is none.
+
+    Raises:
+        StoreUnavailable: see `check_path`.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not check_path(path):
+        with suppress(FileExistsError):  # another process has created it meanwhile
+            os.close(_open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL))
+        check_path(path)
+
+
+def make_private(path: Path) -> None:
+    """Take a file, such as a copy, from other users.
+
+    Close the connection to it before: closing a file drops all locks of this process on it.
+    """
+    descriptor = _open(path, os.O_RDONLY)
+    try:
+        os.fchmod(descriptor, 0o600)
+    finally:
+        os.close(descriptor)
+
+
+def _open(path: Path, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+
+
+def _check_folder(path: Path) -> None:
+    status = path.parent.stat()
+    if status.st_mode & stat.S_IWOTH:
+        raise StoreUnavailable(
+            f"{path}: every user of this machine can write to its folder: "
+            "choose a folder to which only you can write"
+        )
+    if os.geteuid() == 0 != status.st_uid:
+        raise StoreUnavailable(f"{path}: its folder belongs to {_owner_and_mend(status.st_uid)}")
+    if status.st_mode & stat.S_IWGRP:
+        import logging
+
+        logging.getLogger("anyscale").warning(
+            "a group of users can replace the database: run `chmod g-w` on %s", path.parent
+        )
+
+
+def _owner_and_mend(uid: int) -> str:
+    """Name the owner, and the command that root can use in its place."""
+    import pwd
+
+    try:
+        owner = pwd.getpwuid(uid).pw_name
+        become = f"runuser -u {owner} --"
+    except KeyError:
+        owner = f"with uid {uid}"
+        become = f"setpriv --reuid={uid} --clear-groups"
+    if os.geteuid() != 0:
+        return f"the user {owner}: run the command as that user"
+    # Without root's HOME, the command looks for the owner's own files.
+    return f"the user {owner}: run `{become} env -u HOME anyscale ...`"
