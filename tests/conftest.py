@@ -42,6 +42,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--fault-points", type=int, default=24, help="number of points of an I/O error"
     )
     parser.addoption(
+        "--signal-tries", type=int, default=24, help="number of signals at the end of a command"
+    )
+    parser.addoption(
         "--served-kills", type=int, default=2, help="number of moments at which each side is killed"
     )
     parser.addoption(

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from anyscale.cli import root
+from anyscale.cli import signals
 
 
 class Exited(BaseException):
@@ -33,7 +33,7 @@ def test_a_second_interrupt_is_confirmed_and_exits_with_130(
         monkeypatch.setattr(sys, "stderr", stream)
 
     with pytest.raises(Exited) as exited:
-        root._exit_at_once(2, None)
+        signals._exit_at_once()
 
     assert exited.value.args == (130,)
     assert capfd.readouterr().err.startswith("interrupted")

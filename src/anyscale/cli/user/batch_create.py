@@ -10,6 +10,7 @@ from anyscale.cli.connect import host_option, open_control_plane
 from anyscale.cli.console import clear_progress, log, show_progress
 from anyscale.cli.exit_status import say_problems
 from anyscale.cli.formats import OutputLost, output_option, write_json, write_records
+from anyscale.cli.signals import ignore_signals
 from anyscale.cli.user.resumable_run import ResumableRun, resume_folder
 from anyscale.cli.user.resume_file import is_abandoned
 from anyscale.cli.user.users_file import format_option, open_users_file
@@ -104,6 +105,8 @@ def _create(transport: Transport, run: ResumableRun, batch_run: BatchRun, output
         _report(outcome, output)
         # The database's last writes come first: after a kill among them the run is resumed.
         transport.close()
+        # From here on the same command would not resume the run, so the status must be 0.
+        ignore_signals()
         run.end()
 
 
