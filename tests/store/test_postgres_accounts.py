@@ -200,7 +200,7 @@ TOKENS_BY_INDEX: dict[str, tuple[str, Callable[[Any], object]]] = {
     "by secret": ("tokens_hash_key", lambda tx: tx.tokens.get(token_row(7).hash)),
     "by id": ("tokens_pkey", lambda tx: tx.tokens.find("tok_7")),
     "by name": ("tokens_name", lambda tx: tx.tokens.find_named("name-7")),
-    "of a user": ("tokens_user", lambda tx: tx.tokens.list_personal("usr_7")),
+    "of a user": ("tokens_name", lambda tx: tx.tokens.list_live("usr_7", 7)),
 }
 
 

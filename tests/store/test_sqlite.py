@@ -249,7 +249,7 @@ USER = "usr_" + batch_row(1).batch_id[4:] + "00000000"
         ("sqlite_autoindex_tokens_1", lambda tx: tx.tokens.revoke("tok_1", "local:joe", 7)),
         ("sqlite_autoindex_tokens_2", lambda tx: tx.tokens.get(bytes(32))),
         ("tokens_name", lambda tx: tx.tokens.find_named("laptop")),
-        ("tokens_user", lambda tx: tx.tokens.list_personal(USER)),
+        ("tokens_name", lambda tx: tx.tokens.list_live(USER, 7)),
     ],
     ids=range(21),
 )

@@ -29,6 +29,7 @@ from anyscale.user.validation import Policy, check
 
 __all__ = [
     "CLIENT_SECRET",
+    "SSO_COOKIE",
     "Tamper",
     "TamperedLogin",
     "apply_both",
@@ -100,14 +101,18 @@ class TamperedLogin:
     @property
     def cookie(self) -> dict[str, Any]:
         """The state of the sign-in in the browser's cookie."""
-        read: dict[str, Any] = json.loads(urlsafe_b64decode(self.client.cookies[SSO_COOKIE] + "=="))
+        value = urlsafe_b64decode(self.client.cookies[SSO_COOKIE] + "==")
+        read: dict[str, Any] = json.loads(value[:-32])
         return read
 
     @cookie.setter
     def cookie(self, value: dict[str, Any] | str) -> None:
         text = value
         if not isinstance(text, str):
-            text = urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
+            assert self.control_plane.oidc
+            content = json.dumps(value).encode()
+            signed = content + self.control_plane.oidc.sign(content)
+            text = urlsafe_b64encode(signed).decode().rstrip("=")
         self.client.cookies.clear()
         self.client.cookies.set(SSO_COOKIE, text, domain="127.0.0.1", path="/")
 

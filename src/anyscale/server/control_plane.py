@@ -118,8 +118,10 @@ class ControlPlane:
         self.sessions.purge()
         with self.store.write() as tx:
             now = tx.now()
-            tx.chunks.purge_conflicts(now - self.settings.report_days * DAY_MS)
-            tx.batches.purge(now - self.settings.report_days * DAY_MS)
+            report_limit = now - self.settings.report_days * DAY_MS
+            tx.chunks.purge_conflicts(report_limit)
+            tx.batches.purge(report_limit)
+            tx.tokens.purge(report_limit)
         if self.settings.audit_days is not None:
             self.audit_log.purge(now - self.settings.audit_days * DAY_MS)
 

@@ -162,6 +162,20 @@ def test_an_ipv6_network_counts_as_one_address(control_plane: ControlPlane) -> N
     )
 
 
+def test_a_device_that_this_control_plane_did_not_make_is_replaced(
+    control_plane: ControlPlane,
+) -> None:
+    for planted in ("KNOWN", "", "x" * 43):
+        home = structs.replace(HOME, device=planted)
+        device = sign_in(control_plane, EMAIL, PASSWORD, home).device
+        assert device != planted
+        assert len(device) == 43
+        again = structs.replace(HOME, device=device)
+        assert sign_in(control_plane, EMAIL, PASSWORD, again).device == device
+        login = control_plane.passwords.password_login
+        assert not login.prepare(EMAIL, PASSWORD, home).known_device
+
+
 def test_a_known_device_has_the_same_number_of_guesses(control_plane: ControlPlane) -> None:
     known = structs.replace(HOME, device=sign_in_at_home(control_plane).device)
     assert [fail_to_sign_in(control_plane, known) for _ in range(12)] == [

@@ -1,12 +1,24 @@
 """Callbacks with wrong identities, states, codes and issuers."""
 
 import time
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.tampered_login import Tamper, TamperedLogin, change_claims, new_tampered_login
+from tests.support.stored_data import execute_sql
+from tests.support.tampered_login import (
+    SSO_COOKIE,
+    Tamper,
+    TamperedLogin,
+    change_claims,
+    new_tampered_login,
+    respond_with,
+)
+
+from anyscale.server.control_plane import ControlPlane
 
 AWAY = 3600
 
@@ -93,6 +105,18 @@ def garbled(text: str) -> Tamper:
     return tamper
 
 
+def with_changed_octet(login: TamperedLogin) -> None:
+    """Change the cookie without the key of its HMAC."""
+    value = bytearray(urlsafe_b64decode(login.client.cookies[SSO_COOKIE] + "=="))
+    value[value.index(b'"at":') + 6] ^= 1
+    login.cookie = urlsafe_b64encode(value).decode().rstrip("=")
+
+
+def of_another_control_plane(login: TamperedLogin) -> None:
+    with login.control_plane.store.write() as tx:
+        execute_sql(tx, "update batches set batch_id = 'bat_other' where id = 1")
+
+
 def of_another_browser(login: TamperedLogin) -> None:
     mine = login.query
     login.client.cookies.clear()
@@ -125,6 +149,17 @@ BROWSERS: Mapping[str, tuple[Tamper, str, str]] = {
     "with a cookie of another kind": (cookie(request=None), "expired", "cookie_garbled"),
     "with a cookie that is garbled": (garbled("%%%"), "expired", "cookie_garbled"),
     "with a cookie that is a number": (garbled("MQ"), "expired", "cookie_garbled"),
+    "with a changed cookie": (with_changed_octet, "expired", "cookie_garbled"),
+    "with a cookie without an HMAC": (
+        lambda login: garbled(login.client.cookies[SSO_COOKIE][:-44])(login),
+        "expired",
+        "cookie_garbled",
+    ),
+    "with the cookie of another control plane": (
+        of_another_control_plane,
+        "expired",
+        "cookie_garbled",
+    ),
     "with the cookie of another provider": (
         begun(issuer="https://x.example"),
         "refused",
@@ -201,6 +236,26 @@ def test_a_wrong_iss_is_refused_if_the_metadata_do_not_announce_it(
     login.start()
     login.set(iss="https://evil.example")
     login.assert_refused("refused", "response_issuer", caplog.records)
+
+
+def test_ten_codes_that_the_provider_refuses_stop_a_network(login: TamperedLogin) -> None:
+    for expected in ["refused"] * 10 + ["unavailable"] * 3:
+        login.start()
+        respond_with("/token", {"error": "invalid_grant"}, 400)(login)
+        assert login.return_to_callback().headers["location"] == f"/sign-in?sso={expected}"
+    assert login.provider.requested_paths.count("/token") == 10
+    login.start()
+    assert login.return_to_callback().headers["location"] == "/sign-in?sso=unavailable"
+
+
+def test_two_servers_of_one_database_accept_the_cookies_of_each_other(
+    login: TamperedLogin,
+) -> None:
+    first = login.control_plane
+    assert first.oidc
+    with closing(ControlPlane(first.settings)) as second:
+        assert second.oidc
+        assert second.oidc.sign(b"x") == first.oidc.sign(b"x") != first.oidc.sign(b"y")
 
 
 def test_two_logins_share_no_secret(login: TamperedLogin) -> None:

@@ -339,6 +339,10 @@ def test_a_hanging_provider_blocks_nothing_else(
             begun = time.monotonic()
             assert login.client.get(path).status_code in (200, 401)
             assert time.monotonic() - begun < 1.5
+        begun = time.monotonic()
+        start = login.client.get("/sso/start").headers["location"]
+        assert start.startswith(login.provider.issuer)
+        assert time.monotonic() - begun < 1.5
         found = [one.result() for one in coming]
     assert {location for _, location in found} == {"/sign-in?sso=unavailable"}
     assert sum(seconds < 2.5 for seconds, _ in found) >= 8, "beyond 40 nobody waits"

@@ -68,6 +68,38 @@ def test_a_token_needs_a_new_name_and_a_valid_number_of_days(
     assert len(plane.tokens.list_live(jane)) == 1
 
 
+def test_a_user_has_at_most_50_valid_tokens(plane: ControlPlane, people: list[str]) -> None:
+    jane, joe = people
+    for number in range(50):
+        plane.tokens.create_personal(jane, f"laptop-{number}", 1)
+    with pytest.raises(ConfigError, match="you have 50 tokens"):
+        plane.tokens.create_personal(jane, "laptop", None)
+    plane.tokens.create_personal(joe, "laptop", None)
+    plane.tokens.revoke_personal(jane, plane.tokens.list_live(jane)[0].token_id)
+    plane.tokens.create_personal(jane, "laptop", None)
+    with plane.store.write() as tx:
+        execute_sql(tx, "update tokens set expires_at = 1 where name = 'laptop-7'")
+    plane.tokens.create_personal(jane, "desktop", None)
+    assert len(plane.tokens.list_live(jane)) == 50
+
+
+def test_revoked_and_expired_tokens_are_deleted_after_the_days_of_reports(
+    plane: ControlPlane, people: list[str]
+) -> None:
+    for name in ("laptop", "desktop", "tablet"):
+        plane.tokens.create_personal(people[0], name, None)
+    _, _, laptop = plane.tokens.list_live(people[0])
+    plane.tokens.revoke_personal(people[0], laptop.token_id)
+    plane.clean_up()
+    assert len(plane.tokens.all()) == 3
+    days = plane.settings.report_days * 24 * 60 * 60 * 1000 + 60_000
+    with plane.store.write() as tx:
+        execute_sql(tx, f"update tokens set revoked_at = revoked_at - {days}")
+        execute_sql(tx, f"update tokens set expires_at = {tx.now() - days} where name = 'desktop'")
+    plane.clean_up()
+    assert [token.name for token in plane.tokens.all()] == ["tablet"]
+
+
 def test_a_suspended_or_unknown_user_gets_no_token(plane: ControlPlane, people: list[str]) -> None:
     plane.lifecycle.suspend(people[0], LOCAL)
     for user_id in (people[0], "usr_none"):

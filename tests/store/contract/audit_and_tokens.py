@@ -132,6 +132,16 @@ class AuditAndTokenRules(StoreSteps):
             expected = structs.replace(token, used_at=6, revoked_by="local:joe", revoked_at=7)
             assert tx.tokens.get(token.hash) == expected
 
+    def test_tokens_revoked_or_expired_before_a_time_are_purged(self, store: Store) -> None:
+        expiries = {1: 100, 2: 101, 3: None, 4: None, 5: None}
+        with store.write() as tx:
+            for number, expires_at in expiries.items():
+                assert tx.tokens.add(token_row(number, f"name-{number}", expires_at=expires_at))
+            tx.tokens.revoke("tok_3", "local:joe", 100)
+            tx.tokens.revoke("tok_4", "local:joe", 101)
+            tx.tokens.purge(101)
+            assert [token.token_id for token in tx.tokens.list()] == ["tok_2", "tok_4", "tok_5"]
+
     @pytest.mark.parametrize("state", ["published", "dropped", "expired"])
     def test_old_conflicts_and_ended_batches_are_purged_and_users_stay(
         self, store: Store, claim: Any, state: str

@@ -205,6 +205,8 @@ class DeviceRules(StoreSteps):
             tx.devices.save(b"one", "usr_a", 200)
             assert tx.devices.is_known(b"one", "usr_a", 200)
             assert not tx.devices.is_known(b"other", "usr_a", 0)
+            assert tx.devices.exists(b"one")
+            assert not tx.devices.exists(b"other")
 
     def test_a_device_of_several_users_is_known_to_each_of_them(self, store: Store) -> None:
         with store.write() as tx:

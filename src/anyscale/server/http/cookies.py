@@ -33,7 +33,8 @@ DEVICE = "__Host-device"
 #: What may surround a name or a value in the header `Cookie` (RFC 6265, 4.2.1 and 5.2).
 _BLANK = b" \t"
 
-_BASE64URL = re.compile("[0-9A-Za-z_-]*")
+#: A secret of ours: 256 bits in base64url.
+_SECRET = re.compile("[0-9A-Za-z_-]{43}")
 
 
 def read_cookie(connection: Connection, name: str) -> str:
@@ -87,6 +88,6 @@ def client_info(connection: Connection) -> ClientInfo:
     return ClientInfo(
         address=connection.client.host if connection.client else "",
         agent=connection.headers.get("user-agent", ""),
-        device=device if _BASE64URL.fullmatch(device) else "",
+        device=device if _SECRET.fullmatch(device) else "",
         session=read_cookie(connection, SESSION),
     )

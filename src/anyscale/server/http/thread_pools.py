@@ -122,6 +122,8 @@ class ThreadPools:
         #: sign-ins and changes of a password, for known and for unknown clients each: one thread
         #: for each core to hash, and as many to use the database
         self.login = LoginThreadPool(2 * cores, waiting=64)
+        #: starts of a sign-in at the identity provider, which may have to fetch its metadata
+        self.sso_start = BoundedThreadPool("sso_start", 4, 32)
         #: requests to the identity provider, which may not respond for seconds
         self.identity_provider = BoundedThreadPool("identity_provider", 8, 32)
         #: readiness and metrics, which must respond while all other pools are full

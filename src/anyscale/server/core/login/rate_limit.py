@@ -33,6 +33,9 @@ _ACCOUNT_AND_ADDRESS = _Limit(10, 10 * _MINUTE)
 #: of an account from all browsers that it does not know
 _ACCOUNT = _Limit(100, 60 * _MINUTE)
 
+#: of an address, for codes that the identity provider refuses
+_CODES = _Limit(10, 10 * _MINUTE)
+
 _LONGEST = 60 * _MINUTE
 
 #: The counts in memory, at most some 100 MB; then those with the oldest last failure are deleted.
@@ -61,8 +64,7 @@ class LoginRateLimiter:
         Raises:
             TooManyFailedLogins: a limit is reached.
         """
-        with self._lock:
-            self._check(_counts(address, account, known_device), time.monotonic())
+        self._check(_counts(address, account, known_device))
 
     def record_failure(self, address: str, account: str, known_device: str = "") -> None:
         """Count a failed sign-in. The arguments are those of `check`.
@@ -70,21 +72,36 @@ class LoginRateLimiter:
         Raises:
             TooManyFailedLogins: a limit was reached before; the failure is not counted.
         """
-        now, counts = time.monotonic(), _counts(address, account, known_device)
+        self._record(_counts(address, account, known_device))
+
+    def check_network(self, address: str) -> None:
+        """Check that a code of the identity provider may be tried, as `check` does."""
+        self._check(_network_counts(address))
+
+    def record_network_failure(self, address: str) -> None:
+        """Count a code that the identity provider refused, as `record_failure` does."""
+        self._record(_network_counts(address))
+
+    def _check(self, counts: list[_Count]) -> None:
         with self._lock:
-            self._check(counts, now)
+            self._require_below(counts, time.monotonic())
+
+    def _record(self, counts: list[_Count]) -> None:
+        now = time.monotonic()
+        with self._lock:
+            self._require_below(counts, now)
             for limit, key in counts:
                 times = self._failures.pop(key, None) or deque(maxlen=limit.failures)
                 times.append(now)
                 self._failures[key] = times
             self._delete_old(now)
 
-    def _check(self, counts: list[_Count], now: float) -> None:
+    def _require_below(self, counts: list[_Count], now: float) -> None:
         wait = max(self._wait(count, now) for count in counts)
         if wait > 0:
             raise TooManyFailedLogins(
-                "too many wrong passwords: wait some minutes, or ask an administrator for a "
-                "link by which you set a new one",
+                "too many failed sign-ins: wait some minutes, or ask an administrator for a link "
+                "by which you set a new password",
                 wait,
             )
 
@@ -108,14 +125,23 @@ class LoginRateLimiter:
 def _counts(address: str, account: str, known_device: str) -> list[_Count]:
     if known_device:
         return [(_ACCOUNT_AND_ADDRESS, _key("device", account, known_device))]
-    subscriber, site = subscriber_of(address), site_of(address)
-    counts = [
+    subscriber = subscriber_of(address)
+    return [
         (_ACCOUNT_AND_ADDRESS, _key("account and address", account, subscriber)),
         (_ADDRESS, _key("address", subscriber)),
         (_ACCOUNT, _key("account", account)),
+        *_site_counts(address),
     ]
+
+
+def _network_counts(address: str) -> list[_Count]:
+    return [(_CODES, _key("codes", subscriber_of(address))), *_site_counts(address)]
+
+
+def _site_counts(address: str) -> list[_Count]:
     # Not of IPv4: the addresses of one /24 may belong to any number of subscribers.
-    return [*counts, (_SITE, _key("site", site))] if ":" in site else counts
+    site = site_of(address)
+    return [(_SITE, _key("site", site))] if ":" in site else []
 
 
 def _key(*parts: str) -> bytes:

@@ -181,7 +181,9 @@ def create_session(tx: Transaction, method: str, locked: LockedAccount) -> Login
     From then on the account knows the device, and the transaction has locked the audit log.
     """
     user_id, now = locked.account.user_id, locked.at
-    secret, device = new_secret(), locked.client.device or new_secret()
+    secret, device = new_secret(), locked.client.device
+    if not tx.devices.exists(hash_of(device)):
+        device = new_secret()  # not one that another site or user has put into the browser
     entries = _revoke_previous(tx, locked)
     session = _new_session(locked, method, secret)
     tx.sessions.add(session)

@@ -1,15 +1,19 @@
 """Sign-in by an identity provider: map an OIDC identity to an account. Never creates accounts."""
 
+import hmac
+from collections.abc import Mapping
+
 from anyscale.errors import SsoRefused
 from anyscale.server.core.audit import log as audit
 from anyscale.server.core.authorization import user_actor
+from anyscale.server.core.login.rate_limit import LoginRateLimiter
 from anyscale.server.core.login.sessions import (
     ClientInfo,
     LoginResult,
     create_session,
     lock_for_session,
 )
-from anyscale.server.core.oidc.provider import ExternalIdentity, Provider
+from anyscale.server.core.oidc.provider import AuthorizationRequest, ExternalIdentity, Provider
 from anyscale.server.core.oidc.provider_settings import ProviderSettings
 from anyscale.server.store.interface import Store, Transaction
 from anyscale.server.store.records import AccountRecord
@@ -26,8 +30,37 @@ class OidcLogin:
 
     def __init__(self, store: Store, settings: ProviderSettings, public_url: str) -> None:
         self.provider = Provider(settings, public_url + CALLBACK)
+        self._rate_limiter = LoginRateLimiter()
         self._store = store
         self._domains = settings.domains
+
+    def sign(self, value: bytes) -> bytes:
+        """Return an HMAC of 32 octets, which all servers of this database compute alike.
+
+        The key is the first published batch, which stays as it is: its ids are random, and only
+        owners know them. Before there is one, there is no account to sign in to.
+        """
+        with self._store.read() as tx:
+            batch = tx.batches.get_first_published()
+        key = f"{batch.batch_id} {batch.idempotency_key}" if batch else "no batch"
+        return hmac.digest(key.encode(), b"sso " + value, "sha256")
+
+    def finish(
+        self, parameters: Mapping[str, str], request: AuthorizationRequest, address: str
+    ) -> ExternalIdentity:
+        """Return the user of the provider's redirect, as `Provider.finish` does.
+
+        Raises:
+            TooManyFailedLogins: the network of the client has sent too many codes that the provider
+                refused.
+        """
+        self._rate_limiter.check_network(address)
+        try:
+            return self.provider.finish(parameters, request)
+        except SsoRefused as error:
+            if error.reason == "code_refused":
+                self._rate_limiter.record_network_failure(address)
+            raise
 
     def login(self, identity: ExternalIdentity, client: ClientInfo) -> LoginResult:
         """Create a session of the account of this subject, or else of this verified address.

@@ -31,6 +31,8 @@ _NAME_LENGTH = 64
 
 #: the longest life of a personal token
 _MOST_DAYS = 3_650
+#: the personal tokens of a user that are valid at once
+_MOST_LIVE = 50
 
 
 class TokenService:
@@ -64,7 +66,8 @@ class TokenService:
 
         Raises:
             NotFound: there is no such account, or it is suspended.
-            ConfigError: the name or the days are out of range, or the user has the name already.
+            ConfigError: the name or the days are out of range, or the user has the name already, or
+                50 tokens.
         """
         _check_name(name)
         if days is not None and not 1 <= days <= _MOST_DAYS:
@@ -74,6 +77,8 @@ class TokenService:
             account = lock_account(tx, user_id)
             if account.suspended_at is not None:
                 raise NotFound(f"the account {user_id} is suspended")
+            if len(tx.tokens.list_live(user_id, tx.now())) >= _MOST_LIVE:
+                raise ConfigError(f"you have {_MOST_LIVE} tokens: revoke one that you do not need")
             actor = user_actor(user_id)
             record = _record(tx, token, name, account.permission_level, days, actor)
             record = structs.replace(record, user_id=user_id)
@@ -92,12 +97,10 @@ class TokenService:
         with self._store.read() as tx:
             return tx.tokens.exists()
 
-    def list_live(self, user_id: str) -> list[TokenRecord]:
+    def list_live(self, user_id: str) -> Sequence[TokenRecord]:
         """List a user's own tokens that are neither revoked nor expired, the latest first."""
         with self._store.read() as tx:
-            now = tx.now()
-            tokens = tx.tokens.list_personal(user_id)
-        return [token for token in reversed(tokens) if _is_live(token, now)]
+            return tx.tokens.list_live(user_id, tx.now())
 
     def revoke(self, name: str, by: str) -> TokenRecord:
         """Revoke a token without an owner by its name, or any by its id, or raise `NotFound`.
@@ -137,10 +140,6 @@ class TokenService:
             with suppress(StoreUnavailable), self._store.write() as tx:
                 tx.tokens.touch(record.token_id, now)
         return Principal(actor_of(record), record.hash), record
-
-
-def _is_live(token: TokenRecord, now: int) -> bool:
-    return token.revoked_at is None and (token.expires_at is None or token.expires_at > now)
 
 
 def _check_name(name: str) -> None:

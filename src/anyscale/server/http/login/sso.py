@@ -4,6 +4,7 @@ import logging
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from contextlib import suppress
+from hmac import compare_digest
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -23,7 +24,13 @@ from anyscale.errors import (
 from anyscale.server.core.audit.log import AuditLog
 from anyscale.server.core.oidc.login import CALLBACK, OidcLogin
 from anyscale.server.core.oidc.provider import AuthorizationRequest, ExternalIdentity
-from anyscale.server.http.cookies import HostCookie, expired_cookie, login_cookies, read_cookie
+from anyscale.server.http.cookies import (
+    HostCookie,
+    client_info,
+    expired_cookie,
+    login_cookies,
+    read_cookie,
+)
 from anyscale.server.http.dependencies import AnyRequest
 from anyscale.server.http.login.sign_in import LoginFlows
 from anyscale.server.http.metrics import count_refusal
@@ -38,6 +45,9 @@ _log = logging.getLogger("anyscale.server")
 #: seconds that a user has to sign in at the provider
 _TIME = 600
 
+#: octets of the HMAC at the end of the cookie
+_MAC = 32
+
 #: The parameter of the sign-in page for a reason; `refused` for all others.
 _MESSAGES = {
     "cookie_missing": "expired",
@@ -49,7 +59,7 @@ _MESSAGES = {
 
 
 class _Attempt(Struct, frozen=True):
-    """The content of the cookie."""
+    """The content of the cookie, which an HMAC follows: only this server makes such cookies."""
 
     request: AuthorizationRequest
     #: seconds since 1970
@@ -60,13 +70,18 @@ class _Attempt(Struct, frozen=True):
 async def start(
     oidc: NamedDependency[OidcLogin | None], pools: NamedDependency[ThreadPools]
 ) -> Response[None]:
-    provider = _required(oidc).provider
     try:
-        url, request = await pools.identity_provider.run(provider.begin)
-    except (ProviderUnavailable, Overloaded) as error:
+        url, cookie = await pools.sso_start.run(_begin, _required(oidc))
+    except (ProviderUnavailable, Overloaded, StoreUnavailable) as error:
         return _unavailable(error)
-    value = urlsafe_b64encode(msgspec.json.encode(_Attempt(request, time.time())))
-    return _redirect(url, HostCookie(COOKIE, value.decode().rstrip("="), _TIME))
+    return _redirect(url, HostCookie(COOKIE, cookie, _TIME))
+
+
+def _begin(oidc: OidcLogin) -> tuple[str, str]:
+    """Return the URL at which a user signs in, and the value of the cookie."""
+    url, request = oidc.provider.begin()
+    content = msgspec.json.encode(_Attempt(request, time.time()))
+    return url, urlsafe_b64encode(content + oidc.sign(content)).decode().rstrip("=")
 
 
 @get(CALLBACK, include_in_schema=False)
@@ -88,18 +103,21 @@ async def callback(
 
 
 async def _identity(request: AnyRequest, oidc: OidcLogin, pools: ThreadPools) -> ExternalIdentity:
-    return await pools.identity_provider.run(
-        oidc.provider.finish, _parameters(request), _authorization_request(request)
-    )
+    parameters, address = _parameters(request), client_info(request).address
+    started = await pools.auth.run(_authorization_request, oidc, read_cookie(request, COOKIE))
+    return await pools.identity_provider.run(oidc.finish, parameters, started, address)
 
 
-def _authorization_request(request: AnyRequest) -> AuthorizationRequest:
-    cookie = read_cookie(request, COOKIE)
+def _authorization_request(oidc: OidcLogin, cookie: str) -> AuthorizationRequest:
     if not cookie:
         raise SsoRefused("cookie_missing")
     try:
-        attempt = msgspec.json.decode(urlsafe_b64decode(f"{cookie}=="), type=_Attempt)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
+        value = urlsafe_b64decode(f"{cookie}==")
+        content, mac = value[:-_MAC], value[-_MAC:]
+        if not compare_digest(mac, oidc.sign(content)):
+            raise SsoRefused("cookie_garbled")
+        attempt = msgspec.json.decode(content, type=_Attempt)
+    except (msgspec.MsgspecError, ValueError):
         raise SsoRefused("cookie_garbled") from None
     if not 0 <= time.time() - attempt.at <= _TIME:
         raise SsoRefused("cookie_expired")

@@ -94,6 +94,10 @@ class Devices(Table):
         sql = "select 1 from devices where hash = ? and user_id = ? and used_at >= ?"
         return bool(self._connection.rows(sql, device_hash, user_id, since))
 
+    def exists(self, device_hash: bytes) -> bool:
+        """Whether a browser has signed in to any account."""
+        return bool(self._connection.rows("select 1 from devices where hash = ?", device_hash))
+
     def delete(self, user_id: str) -> None:
         sql = (
             "delete from devices where (hash, user_id) in (select hash, user_id from devices"

@@ -47,10 +47,13 @@ class Tokens(Table):
         """Return all tokens by `token_id`, personal ones with the role of their owner."""
         return self._connection.all(TokenRecord, f"{_LISTED} order by token_id")
 
-    def list_personal(self, user_id: str) -> Sequence[TokenRecord]:
-        """Return the tokens of a user by `token_id`, with the role of the user."""
-        sql = f"{_LISTED} where user_id = ? order by token_id"
-        return self._connection.all(TokenRecord, sql, user_id)
+    def list_live(self, user_id: str, now: int) -> Sequence[TokenRecord]:
+        """Return the valid tokens of a user, the latest first, with the role of the user."""
+        sql = (  # by the index of the names, which has no revoked ones
+            f"{_LISTED} where coalesce(user_id, '') = ? and revoked_at is null"
+            " and (expires_at is null or expires_at > ?) order by token_id desc"
+        )
+        return self._connection.all(TokenRecord, sql, user_id, now)
 
     def touch(self, token_id: str, at: int) -> None:
         """Set when a token was last used, unless another transaction has it locked."""
@@ -67,3 +70,11 @@ class Tokens(Table):
             " where token_id = ? and revoked_at is null"
         )
         self._connection.execute(sql, by, at, token_id)
+
+    def purge(self, before: int) -> None:
+        """Delete the tokens revoked or expired before a time. Locked ones stay for now."""
+        sql = (
+            "delete from tokens where token_id in (select token_id from tokens"
+            " where revoked_at < ? or expires_at < ? {skip_locked})"
+        )
+        self._connection.execute(sql, before, before)
