@@ -147,11 +147,21 @@ def _choose(database: sqlite3.Connection, options: argparse.Namespace) -> None:
 
 
 def _result(database: sqlite3.Connection, equivalent: list[dict[str, str]]) -> Result:
-    known = {(one["from"], one["to"]) for one in equivalent}
-    outcomes = database.execute("select test_outcome, diff from work_results").fetchall()
-    survived = [diff for outcome, diff in outcomes if outcome == "SURVIVED"]
-    unknown = [diff for diff in survived if _lines(diff) not in known]
-    return Result(len(outcomes) - len(survived), len(survived) - len(unknown), unknown)
+    sql = (
+        "select definition_name, diff, test_outcome = 'SURVIVED'"
+        " from work_results join mutation_specs using (job_id)"
+    )
+    changes = database.execute(sql).fetchall()
+    survived = [(name, diff) for name, diff, is_survivor in changes if is_survivor]
+    unknown = [diff for name, diff in survived if not _is_known(name, diff, equivalent)]
+    return Result(len(changes) - len(survived), len(survived) - len(unknown), unknown)
+
+
+def _is_known(name: str, diff: str, equivalent: list[dict[str, str]]) -> bool:
+    lines = _lines(diff)
+    return any(
+        lines == (one["from"], one["to"]) and one.get("in", name) == name for one in equivalent
+    )
 
 
 def _lines(diff: str) -> tuple[str, str]:

@@ -8,7 +8,8 @@ from parso.tree import NodeOrLeaf
 
 __all__ = ["operators"]
 
-_KEPT = {"import_name", "import_from", "string", "keyword", "global_stmt"}
+#: types of statements: imports, docstrings, `pass`, `...` and the like
+_KEPT = {"import_name", "import_from", "string", "keyword", "operator", "global_stmt"}
 
 
 class RemoveStatement(Operator):

@@ -137,6 +137,49 @@ def test_a_removal_has_the_hash_by_which_the_first_remaining_entry_is_verified(
     assert "entry 4 was changed" in str(verify([changed, *entries[1:]]).fault)
 
 
+def test_old_entries_are_deleted_at_most_once_a_day(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1_000.0
+    monkeypatch.setattr("anyscale.server.core.audit.log.time.monotonic", lambda: now)
+    with closing(SqliteStore(tmp_path / "anyscale.db")) as store:
+        log = AuditLog(store)
+
+        def append_and_purge() -> list[int]:
+            with store.write() as tx:
+                for _ in range(2):
+                    append(tx, "local:jane", "batch.dropped", "bat_1", {})
+                later = tx.now() + 1_000
+            log.purge(later)
+            return [entry.number for entry in log.list(0, 100)]
+
+        # The last old entry stays, and a new one records the removal.
+        assert append_and_purge() == [2, 3]
+        now += 24 * 60 * 60 - 1
+        assert append_and_purge() == [2, 3, 4, 5]
+        now += 1
+        assert append_and_purge() == [7, 8]
+
+
+def test_the_head_is_logged_when_the_chain_has_grown(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "anyscale.server")
+    heads = []
+    with closing(SqliteStore(tmp_path / "anyscale.db")) as store:
+        log = AuditLog(store)
+        log.log_head()
+        for _ in range(2):
+            with store.write() as tx:
+                append(tx, "local:jane", "batch.dropped", "bat_1", {})
+            log.log_head()
+            log.log_head()
+            last = log.list(0, 100)[-1]
+            heads.append(f"{last.number}:{last.hash}")
+    records = [record for record in caplog.records if record.message == "audit head"]
+    assert [vars(record)["head"] for record in records] == heads
+
+
 def test_entries_with_old_event_names_are_listed_and_verified(tmp_path: Path) -> None:
     old = ["session.begun", "session.ended", "sessions.ended", "access.refused"]
     new = ["session.created", "session.revoked", "sessions.revoked", "access.denied"]

@@ -53,6 +53,12 @@ def test_a_missing_entry_is_found(at: int) -> None:
     assert f"entry {at + 1} is missing" in fault
 
 
+@pytest.mark.parametrize("number", [0, -1])
+def test_a_log_that_begins_before_its_first_entry_is_not_valid(number: int) -> None:
+    entries = [structs.replace(entry, number=number) for entry in chained(1)]
+    assert verify(entries).fault == "entry 1 is missing"
+
+
 def test_a_log_that_was_cut_or_rewritten_lacks_its_head() -> None:
     noted = head(chained(5))
     assert verify(chained(3), noted).fault

@@ -38,6 +38,34 @@ def test_failures_expire_after_an_hour(clock: Clock) -> None:
     assert len(counts._failures) == 3
 
 
+def test_an_account_is_limited_for_an_hour_from_browsers_that_it_does_not_know(
+    clock: Clock,
+) -> None:
+    counts = LoginRateLimiter()
+    for number in range(100):
+        counts.check("198.51.100.1", "jane@example.com")
+        counts.record_failure(f"192.0.2.{number}", "jane@example.com")
+    clock.now += 3_599
+    counts.record_failure("203.0.113.1", "joe@example.com")  # which deletes old counts
+    with pytest.raises(TooManyFailedLogins) as throttled:
+        counts.check("198.51.100.1", "jane@example.com")
+    assert throttled.value.retry_after_seconds == 1
+    clock.now += 1
+    counts.check("198.51.100.1", "jane@example.com")
+
+
+def test_an_address_is_limited_for_ten_minutes(clock: Clock) -> None:
+    counts = LoginRateLimiter()
+    for number in range(100):
+        counts.check("192.0.2.1", "jane@example.com")
+        counts.record_failure("192.0.2.1", f"user{number}@example.com")
+    clock.now += 599
+    with pytest.raises(TooManyFailedLogins):
+        counts.check("192.0.2.1", "jane@example.com")
+    clock.now += 1
+    counts.check("192.0.2.1", "jane@example.com")
+
+
 def test_the_number_of_counted_failures_is_bounded(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
