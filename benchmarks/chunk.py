@@ -26,8 +26,9 @@ def measure(_: Path) -> None:
     # One number in a text field makes the server check each value separately.
     unfit = _body([*users[:-1], users[-1] | {"title": 1}])
     found, of_wrong, of_unfit = (_ratio(body, right) for body in (right, wrong, unfit))
-    note = f" ({of_wrong:.1f}x with 1 % invalid users, {of_unfit:.1f}x with one wrong type)"
+    note = f" ({of_wrong:.1f}x with 1 % invalid users)"
     show("decoding and validating a chunk of 10,000 users / decoding it", found, 5, note=note)
+    show("refusing this chunk for one value of a wrong type / taking it", of_unfit / found, 10)
 
 
 _WRONG = {"name": " ", "email": "nobody"}
