@@ -55,11 +55,18 @@ class UserChunk(Struct, frozen=True, forbid_unknown_fields=True):
     create_users: list[ChunkUser]
 
 
+#: The pattern of an idempotency key, which travels in a header.
+IDEMPOTENCY_KEY = "[!-~]{1,200}"
+
+#: the position of a user in a batch
+Position = Annotated[int, Meta(ge=0, lt=2**32)]
+
+
 class LookUp(Struct, frozen=True, forbid_unknown_fields=True):
     """Users whose emails are to be looked up, and the position of the first one."""
 
     create_users: list[ChunkUser]
-    first: int = 0
+    first: Position = 0
 
 
 class PasswordChunk(Struct, frozen=True, forbid_unknown_fields=True):

@@ -3,10 +3,18 @@
 The one place that knows what a loopback address is and over which URLs secrets may travel.
 """
 
-from ipaddress import ip_address
+from ipaddress import IPv4Address, ip_address
+from socket import inet_aton
 from urllib.parse import SplitResult, urlsplit
 
-__all__ = ["checked_origin", "checked_url", "is_address", "is_loopback_host", "is_on_loopback"]
+__all__ = [
+    "checked_origin",
+    "checked_url",
+    "is_address",
+    "is_loopback_host",
+    "is_on_loopback",
+    "may_be_on_this_machine",
+]
 
 #: RFC 3986 allows none of these in a URL, and programs disagree on what they mean in one.
 _FORBIDDEN = frozenset(' "<>\\^`{|}')
@@ -57,6 +65,25 @@ def is_on_loopback(url: str) -> bool:
 def is_loopback_host(host: str) -> bool:
     """Return whether a host is a loopback address, or `localhost`."""
     return ip_address(host).is_loopback if is_address(host) else host == "localhost"
+
+
+def may_be_on_this_machine(url: str) -> bool:
+    """Return whether a host may be this machine or its link, in any spelling that resolvers take.
+
+    It asks no DNS: a name that resolves to this machine is not found.
+    """
+    host = (urlsplit(url).hostname or "").rstrip(".")
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        address = ip_address(host)
+    except ValueError:
+        try:
+            address = IPv4Address(inet_aton(host))  # such as 127.1 and 0x7f.1
+        except OSError:
+            return False
+    address = getattr(address, "ipv4_mapped", None) or address
+    return address.is_loopback or address.is_unspecified or address.is_link_local
 
 
 def is_address(host: str) -> bool:

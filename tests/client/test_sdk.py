@@ -135,6 +135,22 @@ def test_the_same_key_gives_the_same_answer(count: int) -> None:
         anyscale.user.admin_batch_create(people(count, "other"), idempotency_key="monday")
 
 
+@pytest.mark.parametrize(
+    "key", ["", "a b", "a\nb", "\0", "日本", "\ud800", "x" * 201, 5, True, b"abc"]
+)
+@pytest.mark.parametrize("served", [False, True])
+def test_an_idempotency_key_has_1_to_200_visible_characters(
+    key: object, served: bool, monkeypatch: pytest.MonkeyPatch, home: Path
+) -> None:
+    if served:
+        monkeypatch.setenv("ANYSCALE_HOST", "http://127.0.0.1:1")
+        monkeypatch.setenv("ANYSCALE_CLI_TOKEN", "mrt_unused")
+    message = "idempotency_key must be a text of 1 to 200 visible ASCII characters"
+    with pytest.raises(ConfigError, match=message):
+        anyscale.user.admin_batch_create(people(1), idempotency_key=key)  # type: ignore[arg-type]  # on purpose
+    assert not list(home.iterdir())
+
+
 @pytest.mark.parametrize("count", [2, 1_500])
 def test_a_dry_run_reports_the_result_and_writes_nothing(
     count: int, home: Path, caplog: pytest.LogCaptureFixture

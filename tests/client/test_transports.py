@@ -9,7 +9,7 @@ import pytest
 from msgspec import structs
 from tests.support.control_planes import Deployment
 from tests.support.permissions import without_root
-from tests.support.users import PASSWORD, POLICY, checked_users, passwords_for
+from tests.support.users import PASSWORD, POLICY, checked_user, checked_users, passwords_for
 
 from anyscale.errors import (
     BatchGone,
@@ -25,6 +25,7 @@ from anyscale.errors import (
 from anyscale.server.settings import Settings
 from anyscale.transport.base import Transport
 from anyscale.transport.embedded import EmbeddedTransport
+from anyscale.user.sdk import find_user
 
 Connect = Callable[..., Transport]
 
@@ -55,6 +56,48 @@ def test_a_transport_tells_where_it_is_and_its_limits(transport: Transport) -> N
     assert transport.claims_at_once >= 1
     assert transport.hashes_at_once >= 1
     assert transport.policy() == POLICY
+
+
+@pytest.mark.parametrize("text", ["", "x" * 257, "Ja\0ne", "\udcff", "a\nb"])
+def test_a_text_that_no_account_has_finds_no_user(transport: Transport, text: str) -> None:
+    for email, name in ((text, None), (None, text)):
+        with pytest.raises(NotFound, match="there is no user with the"):
+            find_user(transport, email, name)
+
+
+def test_names_are_found_exactly_and_in_part_in_every_script(transport: Transport) -> None:
+    names = ["ŉguyen", "ΐος", "ᾳδω", "Straße", "ﬁnn"]
+    for number, name in enumerate(names):
+        transport.create(
+            f"key-{number}", [checked_user(f"u{number}@example.com", name=name)], "fail"
+        )
+    for name in names:
+        assert [user.name for user in transport.users_with_name(name)] == [name]
+        for text in (name, name.upper(), name.casefold()):
+            found = transport.users(email="", name=text, after="", limit=10)
+            assert [user.name for user in found] == [name]
+    finn = transport.users(email="", name="fi", after="", limit=10)
+    assert [user.name for user in finn] == ["ﬁnn"]
+
+
+@pytest.mark.parametrize(
+    ("email", "other"),
+    [
+        ("γιωργος.π@example.com", "ΓΙΩΡΓΟΣ.Π@example.com"),
+        ("ασ@example.com", "ΑΣ@example.com"),  # noqa: RUF001 - no Latin letters
+        ("ας@example.com", "ΑΣ@example.com"),
+    ],
+)
+def test_emails_that_differ_in_case_alone_are_one_in_every_script(
+    transport: Transport, email: str, other: str
+) -> None:
+    transport.create("one", [checked_user(email)], "fail")
+    with pytest.raises(BatchRefused) as refused:
+        transport.create("two", [checked_user(other)], "fail")
+    assert [problem.code for problem in refused.value.problems] == ["email_exists"]
+    assert [user.email for user in transport.users_with_email(other)] == [email]
+    found = transport.users(email=other, name="", after="", limit=10)
+    assert [user.email for user in found] == [email]
 
 
 def test_a_small_batch_is_created_in_one_call(transport: Transport) -> None:

@@ -180,6 +180,17 @@ def test_the_head_is_logged_when_the_chain_has_grown(
     assert [vars(record)["head"] for record in records] == heads
 
 
+def test_the_number_of_remembered_denials_is_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("anyscale.server.core.audit.log._MAX_DENIALS", 3)
+    with closing(SqliteStore(tmp_path / "anyscale.db")) as store:
+        log = AuditLog(store)
+        for number in (1, 2, 3, 1, 4):
+            log.record_denied(f"user:usr_{number}", "invalid_credentials", "sign in")
+        assert [actor for actor, _ in log._denied] == ["user:usr_2", "user:usr_3", "user:usr_4"]
+
+
 def test_entries_with_old_event_names_are_listed_and_verified(tmp_path: Path) -> None:
     old = ["session.begun", "session.ended", "sessions.ended", "access.refused"]
     new = ["session.created", "session.revoked", "sessions.revoked", "access.denied"]

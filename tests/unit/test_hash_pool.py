@@ -11,12 +11,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
+from unicodedata import normalize
 
 import argon2
 import pytest
 from tests.support.waiting import wait_until
 
 from anyscale.errors import HashingUnavailable
+from anyscale.server.core.hashing import argon2id
 from anyscale.server.core.hashing.argon2id import CHEAPEST, Hasher, Profile
 from anyscale.server.core.hashing.pool import PasswordHashPool
 from anyscale.server.core.hashing.worker import (
@@ -27,6 +29,7 @@ from anyscale.server.core.hashing.worker import (
     _poll_briefly,
 )
 from anyscale.server.core.hashing.worker_queue import WorkerQueue
+from anyscale.user import passwords
 
 PASSWORD = "correct horse battery"
 
@@ -38,6 +41,22 @@ SLOW = Profile(memory_kib=19456, passes=30)
 def hashing(request: pytest.FixtureRequest) -> Iterator[PasswordHashPool]:
     with closing(PasswordHashPool(CHEAPEST, in_processes=request.param)) as hashing:
         yield hashing
+
+
+def test_a_server_normalizes_passwords_in_its_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    composed, decomposed = "sångbok-på-ön", normalize("NFD", "sångbok-på-ön")
+
+    def refuse(_: str) -> str:
+        raise AssertionError("a password is normalized in the server's own process")
+
+    for module in (passwords, argon2id):
+        monkeypatch.setattr(module, "normalized", refuse)
+    with closing(PasswordHashPool(CHEAPEST, in_processes=True)) as hashing:
+        (stored,) = hashing.hash_many([decomposed])
+        assert hashing.verify(stored, composed)
+        (fault,) = hashing.faults([decomposed], [("Sångbok", None, "jane@example.com")], 8)
+        assert fault
+        assert fault[0] == "password_personal"
 
 
 def idle(queue: WorkerQueue) -> list[HashWorker]:

@@ -4,7 +4,7 @@ import pytest
 
 from anyscale.config import resolve
 from anyscale.errors import ConfigError
-from anyscale.urls import checked_origin, checked_url, is_on_loopback
+from anyscale.urls import checked_origin, checked_url, is_on_loopback, may_be_on_this_machine
 
 LOOPBACK = ["localhost", "LOCALHOST", "127.0.0.1", "127.255.0.9", "[::1]"]
 ELSEWHERE = ["localhost.example.com", "127.0.0.1.example.com", "10.0.0.1", "[::2]", "128.0.0.1"]
@@ -28,6 +28,31 @@ def test_plain_http_to_another_machine_is_refused_everywhere(host: str) -> None:
         checked_url(url)
     with pytest.raises(ConfigError, match="unencrypted"):
         resolve(url, "token", {})
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *LOOPBACK,
+        "localhost.",
+        "x.localhost",
+        "127.1",
+        "0x7f.1",
+        "2130706433",
+        "[::ffff:127.0.0.1]",
+        "0.0.0.0",
+        "[::]",
+        "169.254.169.254",
+        "[fe80::1]",
+    ],
+)
+def test_this_machine_is_found_in_any_spelling(host: str) -> None:
+    assert may_be_on_this_machine(f"https://{host}:8000/token")
+
+
+@pytest.mark.parametrize("host", [*ELSEWHERE, "example.com", "mylocalhost", ""])
+def test_another_machine_is_not_this_one(host: str) -> None:
+    assert not may_be_on_this_machine(f"https://{host}/token")
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,20 @@
 Length and a list, no rules of composition (NIST SP 800-63B-4, 3.1.1.2; OWASP ASVS 5.0, 6.2).
 """
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
-__all__ = ["MAX_LENGTH", "PasswordFault", "normalized", "password_fault", "password_faults"]
+__all__ = [
+    "FORBIDDEN",
+    "MAX_LENGTH",
+    "PasswordFault",
+    "normalized",
+    "password_fault",
+    "password_faults",
+]
 
 
 class PasswordFault(NamedTuple):
@@ -21,6 +29,12 @@ class PasswordFault(NamedTuple):
 
 #: characters; far above any passphrase, it bounds the work
 MAX_LENGTH = 1024
+
+# Control characters, lone surrogates, line and paragraph separators, and characters that change
+# the direction of text: none is part of a name, and each can make one name look like another.
+FORBIDDEN = re.compile(
+    "[\x00-\x1f\x7f-\x9f\ud800-\udfff\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
+)
 
 # A shorter part of a name ("Al") occurs in too many good passwords by chance.
 _PERSONAL_LENGTH = 4
@@ -44,10 +58,14 @@ def password_fault(
     """Return what is wrong with a password, or None.
 
     Args:
-        password: in its normalized form.
+        password: as the user typed it.
         own: the user's name, last name and email.
         minimum: characters.
     """
+    if FORBIDDEN.search(password):
+        detail = "has a control, bidirectional or surrogate character; a password cannot hold one"
+        return PasswordFault("character", detail)
+    password = normalized(password)
     if len(password) < minimum:
         return PasswordFault("password_too_short", f"is shorter than {minimum} characters")
     if len(password) > MAX_LENGTH:

@@ -2,19 +2,23 @@
 
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from functools import partial
 from typing import Any, Literal
 
+from anyscale.api_schemas import IDEMPOTENCY_KEY
 from anyscale.config import Target, resolve
 from anyscale.errors import ConfigError, NotFound, UserAmbiguous
 from anyscale.transport import open_transport
 from anyscale.transport.base import Transport
 from anyscale.user.batch_run import BatchRun, Outcome
 from anyscale.user.models import AdminCreatedUser, AdminCreateUser, User
+from anyscale.user.passwords import FORBIDDEN
 from anyscale.user.user_sources import UserList
+from anyscale.user.validation import MAX_TEXT
 
 __all__ = ["Anyscale", "CreatedUsers", "UserCalls", "default_calls", "find_user", "list_users"]
 
@@ -56,8 +60,9 @@ class UserCalls:
 
         Args:
             admin_create_users: Users to be created by an admin.
-            idempotency_key: A text that the caller chooses. The same call with the same key
-                resumes one that was interrupted, and returns the same result if it had ended.
+            idempotency_key: 1 to 200 visible ASCII characters that the caller chooses. The same
+                call with the same key resumes one that was interrupted, and returns the same
+                result if it had ended.
             if_exists: What to do with users whose email has an account: `fail` refuses the batch,
                 `skip` skips them.
             dry_run: Check the users and look up their emails, and write nothing.
@@ -73,8 +78,8 @@ class UserCalls:
             AnyscaleError: see `anyscale.errors` for the others.
         """
         users = _listed(admin_create_users)
-        if idempotency_key == "":
-            raise ConfigError("idempotency_key must not be empty: leave it out, or give a text")
+        if not (idempotency_key is None or _is_key(idempotency_key)):
+            raise ConfigError("idempotency_key must be a text of 1 to 200 visible ASCII characters")
         if if_exists not in ("fail", "skip"):
             raise ConfigError(f"if_exists must be 'fail' or 'skip', not {if_exists!r}")
         with closing(open_transport(self._resolve_target())) as transport:
@@ -235,14 +240,17 @@ def list_users(
 
 def find_user(transport: Transport, email: str | None, name: str | None) -> User:
     """Return the one user who matches: see `UserCalls.get`."""
-    if email is not None and name is None:
-        users = transport.users_with_email(email)
-        criterion = f"the email {email!r}"
-    elif name is not None and email is None:
-        users = transport.users_with_name(name)
-        criterion = f"the name {name!r}"
-    else:
+    if (email is None) == (name is None):
         raise ConfigError("give either an email or a name")
+    text = name if email is None else email
+    assert text is not None
+    if not 0 < len(text) <= MAX_TEXT or FORBIDDEN.search(text):
+        users = []  # no account has it, and a control plane would refuse to look it up
+    elif email is None:
+        users = transport.users_with_name(text)
+    else:
+        users = transport.users_with_email(text)
+    criterion = f"the {'name' if email is None else 'email'} {text!r}"
     if not users:
         raise NotFound(f"there is no user with {criterion}")
     if len(users) > 1:
@@ -257,6 +265,10 @@ def _listed(users: Iterable[AdminCreateUser]) -> list[AdminCreateUser]:
             kind = type(user).__name__
             raise TypeError(f"admin_create_users[{index}] must be AdminCreateUser, not {kind}")
     return listed
+
+
+def _is_key(key: object) -> bool:
+    return isinstance(key, str) and re.fullmatch(IDEMPOTENCY_KEY, key) is not None
 
 
 def _key_of(transport: Transport, key: str | None) -> str:

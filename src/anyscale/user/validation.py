@@ -9,10 +9,11 @@ from msgspec import Struct
 from anyscale.errors import Problem
 from anyscale.user.emails import MAX_OCTETS, email_key
 from anyscale.user.models import Conflict
-from anyscale.user.passwords import normalized, password_fault
+from anyscale.user.passwords import FORBIDDEN, password_fault
 
 __all__ = [
     "FIELDS",
+    "MAX_TEXT",
     "CheckedUser",
     "Fault",
     "Policy",
@@ -28,12 +29,6 @@ FIELDS = ("name", "email", "password", "is_sso_user", "lastname", "title")
 
 #: characters of a name, a last name or a title
 MAX_TEXT = 256
-
-# Control characters, lone surrogates, line and paragraph separators, and characters that change
-# the direction of text: none is part of a name, and each can make one name look like another.
-_FORBIDDEN = re.compile(
-    "[\x00-\x1f\x7f-\x9f\ud800-\udfff\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
-)
 
 
 class Policy(Struct, frozen=True, kw_only=True):
@@ -119,8 +114,7 @@ def find_faults(fields: Mapping[str, str | bool | None], policy: Policy) -> list
     for field, value in fields.items():
         if isinstance(value, str):
             faults += _text_faults(field, value)
-    if not any(fault.field == "password" for fault in faults):
-        faults += _password_faults(fields, policy)
+    faults += _password_faults(fields, policy)
     if policy.sso_only and fields.get("is_sso_user") is False:
         detail = "must be true: everybody here signs in by SSO"
         faults.append(Fault("is_sso_user", "sso_only", detail))
@@ -128,12 +122,12 @@ def find_faults(fields: Mapping[str, str | bool | None], policy: Policy) -> list
 
 
 def _text_faults(field: str, text: str) -> list[Fault]:
-    if match := _FORBIDDEN.search(text):
-        return [Fault(field, "character", _character_detail(field, match))]
-    if field == "email":
-        return _email_faults(text)
     if field == "password":
         return []
+    if match := FORBIDDEN.search(text):
+        return [Fault(field, "character", _character_detail(match))]
+    if field == "email":
+        return _email_faults(text)
     if field == "name" and not text.strip():
         return [Fault(field, "blank", "is blank: every user has a name")]
     if len(text) > MAX_TEXT:
@@ -141,9 +135,7 @@ def _text_faults(field: str, text: str) -> list[Fault]:
     return []
 
 
-def _character_detail(field: str, match: re.Match[str]) -> str:
-    if field == "password":
-        return "has a control, bidirectional or surrogate character; a password cannot hold one"
+def _character_detail(match: re.Match[str]) -> str:
     name = {"\n": "a line break", "\t": "a tab"}.get(match[0])
     name = name or f"the invisible character U+{ord(match[0]):04X}"
     return f"has {name} at character {match.start() + 1}: remove it"
@@ -170,7 +162,7 @@ def _password_faults(fields: Mapping[str, str | bool | None], policy: Policy) ->
         return [Fault("password", "sso_only", "must be empty: everybody here signs in by SSO")]
     values = map(fields.get, ("name", "lastname", "email"))
     own = tuple(value if isinstance(value, str) else None for value in values)
-    fault = password_fault(normalized(password), own, policy.password_min_length)
+    fault = password_fault(password, own, policy.password_min_length)
     return [Fault("password", *fault)] if fault else []
 
 

@@ -109,6 +109,74 @@ def post(served: tuple[str, dict[str, str]], body: bytes, **headers: str) -> tup
     return answer.status, answer.json()
 
 
+@pytest.mark.parametrize("body", [b"[" * 50_000, b'{"a":' * 50_000], ids=["lists", "objects"])
+@pytest.mark.parametrize(
+    "call",
+    [
+        "POST /v1/batches",
+        "POST /v1/batches/bat_1/publish",
+        "POST /v1/batches/bat_1/passwords",
+        "PUT /v1/batches/bat_1/chunks/0",
+        "PUT /v1/users/usr_1/role",
+        "POST /v1/users:batchCreate",
+        "POST /v1/users:lookUp",
+        "POST /v1/users:setPasswordLinks",
+    ],
+)
+def test_nested_json_is_refused(served: tuple[str, dict[str, str]], call: str, body: bytes) -> None:
+    url, token = served
+    method, path = call.split()
+    headers = token | {"Idempotency-Key": "nested"}
+    answer = urllib3.request(method, url + path, body=body, headers=headers, retries=False)
+    assert (answer.status, answer.json()["code"]) == (400, "request_invalid")
+
+
+@pytest.mark.parametrize("first", [-1, 2**32, 2**63])
+def test_a_look_up_begins_at_a_position_of_a_batch(
+    served: tuple[str, dict[str, str]], first: int
+) -> None:
+    url, token = served
+    body = json.dumps({"create_users": [{"name": "a", "email": "a@x.org"}], "first": first})
+    answer = urllib3.request("POST", f"{url}/v1/users:lookUp", body=body, headers=token)
+    assert (answer.status, answer.json()["code"]) == (400, "request_invalid")
+
+
+@pytest.mark.parametrize("key", ["", "a b", "x" * 201, "é", "a\tb"])
+def test_an_idempotency_key_has_1_to_200_visible_characters(
+    served: tuple[str, dict[str, str]], key: str
+) -> None:
+    for body in (WHOLE, WHOLE):
+        status, document = post(served, body, Content_Encoding="gzip", Idempotency_Key=key)
+        assert (status, document["code"]) == (400, "request_invalid")
+    whole = "".join(map(chr, range(0x21, 0x7F)))
+    assert post(served, WHOLE, Content_Encoding="gzip", Idempotency_Key=whole)[0] == 200
+
+
+@pytest.mark.parametrize("character", ["\0", "\n", "\x07", "\x9f", "\u202e", "\u2028"])
+def test_a_password_of_a_chunk_holds_no_character_that_a_users_file_may_not_have(
+    served: tuple[str, dict[str, str]], character: str
+) -> None:
+    url, token = served
+    headers = token | {"Idempotency-Key": f"character-{ord(character)}"}
+    email = f"character-{ord(character)}@example.com"
+
+    def call(method: str, path: str, document: Any) -> Any:
+        body = json.dumps(document)
+        answer = urllib3.request(method, url + path, body=body, headers=headers, retries=False)
+        return answer.status, answer.json()
+
+    batch = f"/v1/batches/{call('POST', '/v1/batches', {})[1]['batch_id']}"
+    user = {"name": "Jane", "email": email, "has_password": True}
+    assert call("PUT", f"{batch}/chunks/0", {"create_users": [user]})[0] == 200
+    passwords = [[0, f"correct horse{character}battery"]]
+    status, document = call("POST", f"{batch}/passwords", {"passwords": passwords})
+    problems = [(p["index"], p["field"], p["code"]) for p in document["problems"]]
+    assert (status, problems) == (422, [(0, "password", "character")])
+    small = {"name": "Jane", "email": email, "password": passwords[0][1]}
+    status, other = call("POST", "/v1/users:batchCreate", {"create_users": [small]})
+    assert (status, other["problems"]) == (422, document["problems"])
+
+
 def test_a_decompression_bomb_is_refused(served: tuple[str, dict[str, str]]) -> None:
     bomb = gzip.compress(b" " * (MAX_BODY + 1))
     assert len(bomb) < 100_000

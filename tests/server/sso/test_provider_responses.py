@@ -376,6 +376,8 @@ def test_a_remote_provider_may_not_name_loopback_endpoints() -> None:
     for endpoint in (
         "https://127.0.0.1/token",
         "https://localhost",
+        "https://0x7f.1/token",
+        "https://[::ffff:127.0.0.1]/token",
         "http://[::1]:1/",
         "file:///x",
     ):

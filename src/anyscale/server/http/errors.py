@@ -8,6 +8,7 @@ from typing import Any
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
 from litestar.openapi.datastructures import ResponseSpec
+from litestar.serialization import msgspec_hooks
 from litestar.types import Receive, Send
 from msgspec import json
 
@@ -19,6 +20,7 @@ from anyscale.errors import (
     Overloaded,
     StoreUnavailable,
 )
+from anyscale.server.http.bodies import invalid_body
 from anyscale.server.http.dependencies import AnyRequest
 from anyscale.server.http.metrics import count_refusal
 from anyscale.server.http.request_context import request_id
@@ -125,6 +127,13 @@ def _validation_detail(error: HTTPException) -> str:
     return "; ".join(details) or "the request makes no sense"
 
 
+def _handle_recursion(request: AnyRequest, error: RecursionError) -> Response[Any]:
+    # The framework decodes some bodies, and nested JSON is no error of its decoder.
+    if extract_tb(error.__traceback__)[-1].filename == msgspec_hooks.__file__:
+        return _handle_refusal(request, invalid_body(error))
+    return _handle_bug(request, error)
+
+
 def _handle_bug(request: AnyRequest, error: Exception) -> Response[Any]:
     extra = {"kind": type(error).__name__, "place": _place_of(error)}
     _log.error("internal error", extra=extra)
@@ -158,5 +167,6 @@ def _respond(
 EXCEPTION_HANDLERS: dict[Any, Any] = {
     AnyscaleError: _handle_refusal,
     HTTPException: _handle_http_exception,
+    RecursionError: _handle_recursion,
     Exception: _handle_bug,
 }

@@ -106,6 +106,17 @@ class LoginThreadPool:
                 del self._taken[network]
 
 
+class IdentityProviderThreadPools:
+    """Threads for requests to the identity provider.
+
+    Sign-ins that wait for the provider at their end do not keep others from starting.
+    """
+
+    def __init__(self) -> None:
+        self.start = BoundedThreadPool("identity_provider", 4, 32)
+        self.finish = BoundedThreadPool("identity_provider", 8, 32)
+
+
 class ThreadPools:
     """The thread pools of a server process."""
 
@@ -122,9 +133,7 @@ class ThreadPools:
         #: sign-ins and changes of a password, for known and for unknown clients each: one thread
         #: for each core to hash, and as many to use the database
         self.login = LoginThreadPool(2 * cores, waiting=64)
-        #: starts of a sign-in at the identity provider, which may have to fetch its metadata
-        self.sso_start = BoundedThreadPool("sso_start", 4, 32)
         #: requests to the identity provider, which may not respond for seconds
-        self.identity_provider = BoundedThreadPool("identity_provider", 8, 32)
+        self.identity_provider = IdentityProviderThreadPools()
         #: readiness and metrics, which must respond while all other pools are full
         self.monitoring = BoundedThreadPool("monitoring", 3, 64)

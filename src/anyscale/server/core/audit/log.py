@@ -19,6 +19,9 @@ _log = logging.getLogger("anyscale.server")
 #: Seconds between two entries of the same denial: a flood of requests must not fill the database.
 _DENIED_EVERY = 60.0
 
+#: Denials that are remembered: some 3 MB. Then the one that was written first is forgotten.
+_MAX_DENIALS = 10_000
+
 #: seconds between two deletions of old entries
 _PURGE_EVERY = 24 * 60 * 60.0
 
@@ -105,7 +108,10 @@ class AuditLog:
             if now - written < _DENIED_EVERY:
                 self._denied[actor, reason] = (written, times + 1)
                 return 0
+            self._denied.pop((actor, reason), None)  # the latest is the last one
             self._denied[actor, reason] = (now, 0)
+            if len(self._denied) > _MAX_DENIALS:
+                del self._denied[next(iter(self._denied))]
             return times + 1
 
 

@@ -31,10 +31,11 @@ def publish(tx: Transaction, batch: BatchRecord, entries: int, actor: str) -> No
     chunks = tx.chunks.list(batch.id)
     users, skipped = sum(chunk.users for chunk in chunks), sum(chunk.skipped for chunk in chunks)
     conflicts = sum(chunk.conflicts for chunk in chunks)
-    if conflicts or users + skipped != entries:
+    has_gaps = [chunk.number for chunk in chunks] != list(range(len(chunks)))
+    if conflicts or has_gaps or users + skipped != entries:
         raise BatchUnfinished(
             f"batch {batch.batch_id} has {users + skipped} of {entries} users, "
-            f"and {conflicts} whose emails are taken",
+            f"and {conflicts} whose emails are taken" + ("; chunks are missing" * has_gaps),
             batch.batch_id,
         )
     if pending := tx.users.count_pending(batch.id):

@@ -161,8 +161,7 @@ class BatchService:
     def hash(self, batch_id: str, passwords: Sequence[tuple[int, str]]) -> int:
         """Hash passwords, store the hashes, and return how many were stored.
 
-        A stored hash is never computed again. Each password comes in its normalized form, with the
-        position of its user.
+        A stored hash is never computed again. Each password comes with the position of its user.
 
         Raises:
             BatchRefused: the policy refuses passwords.

@@ -75,7 +75,7 @@ class Hasher:
         self._profile = profile
 
     def hash(self, passwords: Sequence[str]) -> list[str]:
-        """Hash normalized passwords to PHC strings, each with a salt of its own.
+        """Hash passwords, in their normalized form, to PHC strings with a salt of its own each.
 
         Raises:
             HashingUnavailable: there is not enough memory.
@@ -85,7 +85,8 @@ class Hasher:
 
         passes, memory = self._profile.passes, self._profile.memory_kib * _KIB
         try:
-            return [argon2id.str(text.encode(), passes, memory).decode() for text in passwords]
+            secrets = (normalized(password).encode() for password in passwords)
+            return [argon2id.str(secret, passes, memory).decode() for secret in secrets]
         except NaclError:
             raise HashingUnavailable(_NO_MEMORY) from None
 

@@ -38,11 +38,11 @@ class PasswordHashPool:
         self.computed = 0
 
     def hash(self, password: str) -> str:
-        """Hash one normalized password, as `hash_many` does."""
+        """Hash one password, as `hash_many` does."""
         return self.hash_many([password])[0]
 
     def hash_many(self, passwords: Sequence[str]) -> list[str]:
-        """Hash normalized passwords on all cores: PHC strings in the same order."""
+        """Hash passwords on all cores: PHC strings in the same order."""
         if not passwords:
             return []
         futures = [self._threads.submit(self._hash, part) for part in self._parts(passwords)]

@@ -36,7 +36,7 @@ _VARIABLES = ("PYTHON", "LD_")
 
 
 class HashJob(SensitiveStruct, frozen=True, tag=True):
-    """Hash normalized passwords. The result is a list of PHC strings."""
+    """Hash passwords. The result is a list of PHC strings."""
 
     passwords: list[str]
 

@@ -19,7 +19,6 @@ from anyscale.server.core.login.sessions import (
 from anyscale.server.core.secrets import hash_of
 from anyscale.server.store.interface import Store, Transaction
 from anyscale.server.store.records import AccountRecord
-from anyscale.user.passwords import normalized
 from anyscale.user.validation import Policy
 
 __all__ = ["PasswordService"]
@@ -65,7 +64,7 @@ class PasswordService:
         """
         require_passwords(self._policy)
         self._verify_current(member, current, client)
-        if normalized(current) == normalized(new):
+        if self._hashing.verify(member.account.password_hash, new):
             raise PasswordRefused("The new password is the one that you have.")
         account = member.account
         password_hash = self._hash(new, account)
@@ -129,17 +128,16 @@ class PasswordService:
     def _hash(self, new: str, account: AccountRecord) -> str:
         """Check a new password against the policy, and hash it."""
         own = (account.name, account.lastname, account.email)
-        password = normalized(new)
         try:
-            password.encode()
+            new.encode()
         except UnicodeEncodeError:
             raise PasswordRefused("The password holds a character that nobody can type.") from None
-        fault = self._hashing.faults([password], [own], self._policy.password_min_length)[0]
+        fault = self._hashing.faults([new], [own], self._policy.password_min_length)[0]
         if fault:
             is_personal = fault.code == "password_personal"
             detail = "contains your own name or email" if is_personal else fault.detail
             raise PasswordRefused(f"The password {detail}.")
-        return self._hashing.hash(password)
+        return self._hashing.hash(new)
 
 
 def _set_password(

@@ -18,7 +18,6 @@ from anyscale.server.core.time_units import DAY_MS
 from anyscale.server.store.interface import Store, Transaction
 from anyscale.server.store.records import AccountRecord
 from anyscale.user.emails import email_key
-from anyscale.user.passwords import normalized
 from anyscale.user.validation import Policy
 
 __all__ = ["LoginAttempt", "PasswordLogin", "require_passwords"]
@@ -108,7 +107,7 @@ class PasswordLogin:
         self, attempt: LoginAttempt, user_id: str, password_hash: str
     ) -> LoginResult:
         is_outdated = self._hashing.needs_rehash(password_hash)
-        rehashed = self._hashing.hash(normalized(attempt.password)) if is_outdated else None
+        rehashed = self._hashing.hash(attempt.password) if is_outdated else None
         with self._store.write() as tx:
             locked = lock_for_session(tx, user_id, attempt.client)
             if locked and locked.account.password_hash == password_hash:

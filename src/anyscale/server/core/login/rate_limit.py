@@ -38,7 +38,7 @@ _CODES = _Limit(10, 10 * _MINUTE)
 
 _LONGEST = 60 * _MINUTE
 
-#: The counts in memory, at most some 100 MB; then those with the oldest last failure are deleted.
+#: The counts in memory, at most some 190 MB. Then those with the oldest last failure are deleted.
 _MAX_COUNTS = 200_000
 
 #: a limit, and the key of its count

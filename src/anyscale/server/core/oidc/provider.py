@@ -25,7 +25,7 @@ from anyscale.server.core.oidc.id_token import (
 from anyscale.server.core.oidc.provider_settings import ProviderSettings
 from anyscale.server.core.oidc.timed_cache import TimedCache
 from anyscale.server.core.secrets import SensitiveStruct, new_secret
-from anyscale.urls import checked_url, is_on_loopback
+from anyscale.urls import checked_url, is_on_loopback, may_be_on_this_machine
 
 __all__ = ["AuthorizationRequest", "ExternalIdentity", "Provider"]
 
@@ -215,7 +215,7 @@ class Provider:
             return False
         # A provider on another machine must not make us call services of this one.
         is_remote = not is_on_loopback(self._settings.issuer)
-        return "#" not in endpoint and not (is_remote and is_on_loopback(endpoint))
+        return "#" not in endpoint and not (is_remote and may_be_on_this_machine(endpoint))
 
     def _fetch_keys(self) -> list[Key]:
         response = get(self._metadata.get(_LIFETIME).jwks_uri)

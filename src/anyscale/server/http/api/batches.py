@@ -29,7 +29,6 @@ from anyscale.server.http.errors import error_responses
 from anyscale.server.http.metrics import BATCHES, HASHES, USERS
 from anyscale.server.http.thread_pools import ThreadPools
 from anyscale.user.models import Batch, ReservedChunk
-from anyscale.user.passwords import normalized
 
 __all__ = ["ROUTER"]
 
@@ -132,8 +131,7 @@ async def hash_passwords(
 
 def _hash(batches: BatchService, batch_id: str, body: bytes) -> int:
     chunk = _decode_passwords(body, batches.policy.chunk_passwords)
-    pairs = [(position, normalized(password)) for position, password in chunk.passwords]
-    stored = batches.hash(batch_id, pairs)
+    stored = batches.hash(batch_id, chunk.passwords)
     HASHES.inc(stored)
     return stored
 

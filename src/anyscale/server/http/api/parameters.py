@@ -4,6 +4,8 @@ from typing import Annotated
 
 from litestar.params import HeaderParameter, PathParameter, QueryParameter
 
+from anyscale.api_schemas import IDEMPOTENCY_KEY
+
 __all__ = ["AfterUser", "BatchId", "IdempotencyKey", "PageOfUsers", "UserId"]
 
 BatchId = Annotated[str, PathParameter(max_length=64, description="`bat_...`")]
@@ -13,9 +15,9 @@ IdempotencyKey = Annotated[
     str | None,
     HeaderParameter(
         name="Idempotency-Key",
-        min_length=1,
-        max_length=200,
-        description="A repeated call with the same key returns the same response.",
+        pattern=f"^{IDEMPOTENCY_KEY}$",
+        description="1 to 200 visible ASCII characters. A repeated call with the same key returns "
+        "the same response.",
     ),
 ]
 

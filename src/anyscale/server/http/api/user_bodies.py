@@ -9,7 +9,6 @@ import msgspec
 from anyscale.api_schemas import BatchCreate, ChunkUser, LookUp, NewUser, UserChunk
 from anyscale.errors import BatchRefused, Problem, TooLarge
 from anyscale.server.http.bodies import DECODE_ERRORS, invalid_body
-from anyscale.user.passwords import normalized
 from anyscale.user.validation import CheckedUser, Policy, check, find_faults
 
 __all__ = ["check_chunk", "check_users", "decode_users", "passwords_of"]
@@ -62,8 +61,8 @@ def check_users(users: Sequence[NewUser], policy: Policy) -> list[CheckedUser]:
 
 
 def passwords_of(users: Sequence[NewUser]) -> list[tuple[int, str]]:
-    """Return the passwords in the form that is hashed, each with the position of its user."""
-    return [(at, normalized(user.password)) for at, user in enumerate(users) if user.password]
+    """Return the passwords, each with the position of its user."""
+    return [(at, user.password) for at, user in enumerate(users) if user.password]
 
 
 def check_chunk(users: Sequence[ChunkUser], policy: Policy, first: int = 0) -> list[CheckedUser]:

@@ -71,7 +71,7 @@ async def start(
     oidc: NamedDependency[OidcLogin | None], pools: NamedDependency[ThreadPools]
 ) -> Response[None]:
     try:
-        url, cookie = await pools.sso_start.run(_begin, _required(oidc))
+        url, cookie = await pools.identity_provider.start.run(_begin, _required(oidc))
     except (ProviderUnavailable, Overloaded, StoreUnavailable) as error:
         return _unavailable(error)
     return _redirect(url, HostCookie(COOKIE, cookie, _TIME))
@@ -105,7 +105,7 @@ async def callback(
 async def _identity(request: AnyRequest, oidc: OidcLogin, pools: ThreadPools) -> ExternalIdentity:
     parameters, address = _parameters(request), client_info(request).address
     started = await pools.auth.run(_authorization_request, oidc, read_cookie(request, COOKIE))
-    return await pools.identity_provider.run(oidc.finish, parameters, started, address)
+    return await pools.identity_provider.finish.run(oidc.finish, parameters, started, address)
 
 
 def _authorization_request(oidc: OidcLogin, cookie: str) -> AuthorizationRequest:
