@@ -329,6 +329,32 @@ def test_a_batch_with_a_missing_chunk_is_not_published(
     assert account_emails(plane) == []
 
 
+def test_skipped_entries_count_as_entries_of_a_batch(batches: BatchService) -> None:
+    published(batches, "a")
+    batch = batches.open("key", "skip", JOE)
+    batches.claim(batch.batch_id, 0, checked_users("a", "b"))
+    with pytest.raises(BatchUnfinished, match="has 2 of 3 users, and 0 whose"):
+        batches.publish(batch.batch_id, 3, JOE)
+    with pytest.raises(KeyReused, match="has 2 users, and not 1"):
+        batches.publish(batch.batch_id, 1, JOE)
+    done = batches.publish(batch.batch_id, 2, JOE)
+    assert (done.users, done.skipped) == (1, 1)
+    assert batches.publish(batch.batch_id, 2, JOE) == done
+    for entries in (0, 1, 3):
+        with pytest.raises(KeyReused, match="has 2 users"):
+            batches.publish(batch.batch_id, entries, JOE)
+
+
+def test_only_a_published_batch_counts_accounts_without_a_sign_in_method(
+    batches: BatchService,
+) -> None:
+    batch = batches.open("key", "fail", JOE)
+    batches.claim(batch.batch_id, 0, checked_users("a", "b"))
+    assert batches.show(batch.batch_id).without_way_in is None
+    batches.publish(batch.batch_id, 2, JOE)
+    assert batches.show(batch.batch_id).without_way_in == 2
+
+
 def test_a_batch_with_a_missing_hash_is_not_published(
     plane: ControlPlane, batches: BatchService
 ) -> None:

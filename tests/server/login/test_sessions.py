@@ -1,5 +1,6 @@
 """Sessions: how they expire, and how users revoke them, on both stores."""
 
+import re
 from base64 import urlsafe_b64decode
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 from msgspec import structs
+from tests.store.contract.steps import session_row
 from tests.support.sign_ins import (
     CHOSEN,
     EMAIL,
@@ -32,8 +34,10 @@ from anyscale.server.core.audit import log as audit
 from anyscale.server.core.authorization import Principal
 from anyscale.server.core.login.sessions import (
     ABSOLUTE_LIMIT,
+    DEVICE_LIMIT,
     IDLE_LIMIT,
     ClientInfo,
+    _is_live,
 )
 from anyscale.server.core.secrets import hash_of
 
@@ -69,6 +73,56 @@ def test_a_session_expires_however_much_it_is_used(control_plane: ControlPlane) 
     let_time_pass(control_plane, IDLE_LIMIT // 2)
     with pytest.raises(NotAuthenticated):
         control_plane.sessions.authenticate(session)
+
+
+def test_the_limits_are_those_of_the_documents() -> None:
+    assert IDLE_LIMIT == _DAY // 2
+    assert ABSOLUTE_LIMIT == 7 * _DAY
+    assert DEVICE_LIMIT == 180 * _DAY
+
+
+def test_a_session_is_live_up_to_each_of_its_limits() -> None:
+    used, expires = _DAY, 3 * _DAY
+    session = session_row(1, "usr_1", used_at=used, expires_at=expires)
+    assert _is_live(session, used + IDLE_LIMIT - 1)
+    assert not _is_live(session, used + IDLE_LIMIT)
+    session = structs.replace(session, used_at=expires)
+    assert _is_live(session, expires - 1)
+    assert not _is_live(session, expires)
+
+
+def test_the_last_use_of_a_session_is_written_once_a_minute(control_plane: ControlPlane) -> None:
+    member = control_plane.sessions.authenticate(sign_in_at_home(control_plane).session)
+    used = member.session.used_at
+    assert not structs.replace(member, at=used + 59_999).is_touch_due
+    assert structs.replace(member, at=used + 60_000).is_touch_due
+    control_plane.sessions.touch(structs.replace(member, at=used + 60_000))
+    assert control_plane.sessions.list(member)[0].used_at == used + 60_000
+
+
+def test_a_session_has_the_beginning_of_the_user_agent(control_plane: ControlPlane) -> None:
+    client = ClientInfo("192.0.2.1", f"a\x1b\n{'b' * 300}")
+    session = sign_in(control_plane, EMAIL, PASSWORD, client).session
+    stored = control_plane.sessions.authenticate(session).session
+    assert (stored.address, stored.user_agent) == ("192.0.2.1", f"a{'b' * 197}")
+    assert stored.created_at == stored.used_at == stored.expires_at - ABSOLUTE_LIMIT
+    assert re.fullmatch(f"ses_{stored.created_at:012x}[0-9a-f]{{12}}", stored.session_id)
+
+
+def test_revoked_sessions_are_in_the_audit_log(control_plane: ControlPlane) -> None:
+    member, other, _ = (
+        control_plane.sessions.authenticate(sign_in_at_home(control_plane).session)
+        for _ in range(3)
+    )
+    control_plane.sessions.revoke(member, other.session.session_id)
+    for count in (1, 0):
+        assert control_plane.sessions.revoke_others(member) == count
+    entries = [(e.event, e.subject, e.data) for e in control_plane.audit_log.list(0, 100)]
+    assert entries[-3:] == [
+        ("session.created", entries[-3][1], '{"auth_method":"password"}'),
+        ("session.revoked", other.session.session_id, "{}"),
+        ("sessions.revoked", member.account.user_id, '{"count":1}'),
+    ]
 
 
 def test_sessions_of_a_suspended_account_are_refused(control_plane: ControlPlane) -> None:

@@ -1,0 +1,51 @@
+"""The bounds of ID tokens: times, lengths and keys, to the last value that is accepted."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+from joserfc.jwk import RSAKey
+
+from anyscale.errors import SsoRefused
+from anyscale.server.core.oidc.id_token import _check_times, _is_strong, parse_header
+
+#: {"alg":"RS256"}
+HEADER = "eyJhbGciOiJSUzI1NiJ9"
+
+
+@contextmanager
+def refused_for(reason: str) -> Iterator[None]:
+    """Expect a refusal for a reason, which the message does not have."""
+    with pytest.raises(SsoRefused) as refused:
+        yield
+    assert refused.value.reason == reason
+
+
+def test_the_clocks_of_two_machines_may_differ_by_a_minute() -> None:
+    _check_times({"iat": 0, "exp": 1_000}, 1_059.9)
+    with refused_for("expired"):
+        _check_times({"iat": 0, "exp": 1_000}, 1_060)
+    for begins in ({"iat": 1_000}, {"iat": 0, "nbf": 1_000}):
+        _check_times({"exp": 2_000, **begins}, 940)
+        with refused_for("not_yet_valid"):
+            _check_times({"exp": 2_000, **begins}, 939.9)
+
+
+@pytest.mark.parametrize("times", [{"iat": 0}, {"exp": 9}, {"exp": 9, "iat": 0, "nbf": True}])
+def test_a_token_has_the_times_of_its_begin_and_its_end(times: dict[str, float]) -> None:
+    with refused_for("times"):
+        _check_times(times, 1)
+
+
+def test_a_token_has_up_to_65536_characters() -> None:
+    token = f"{HEADER}..".ljust(65_536, "a")
+    assert parse_header(token).alg == "RS256"
+    with refused_for("token_malformed"):
+        parse_header(f"{token}a")
+
+
+@pytest.mark.parametrize(("bits", "is_strong"), [(2_047, False), (2_048, True)])
+def test_an_rsa_key_has_at_least_2048_bits(bits: int, is_strong: bool) -> None:
+    key = RSAKey(generate_private_key(65_537, bits), None)
+    assert _is_strong(key) == is_strong
