@@ -106,3 +106,20 @@ def test_a_command_that_was_killed_without_its_response_reports_the_result_when_
         done = step in ("create", "publish", "users")
         assert ("already created by batch" in log) == done
         assert published(anyscale) == 1
+
+
+def test_a_run_whose_result_was_lost_stays_unfinished_while_the_server_is_down(
+    configured_server: ServerProcess, anyscale: RunAnyscale, tmp_path: Path
+) -> None:
+    users = str(write_users_file(tmp_path / "users.yaml", 2, 0))
+    command = ("user", "batch-create", "-f", users)
+    assert anyscale(*command, "-o", "json", stdout="/dev/full").returncode == 3
+    configured_server.stop()
+
+    down = anyscale(*command)
+
+    assert down.returncode == 3
+    assert "Run the same command again" in down.stderr
+    # Another file is not waiting for anything.
+    other = str(write_users_file(tmp_path / "other.yaml", 3, 0))
+    assert anyscale("user", "batch-create", "-f", other).returncode == 1

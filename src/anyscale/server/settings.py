@@ -116,7 +116,8 @@ class Settings(SensitiveStruct, frozen=True, kw_only=True):
         if self.public_url is None:
             raise ConfigError(
                 "ANYSCALE_PUBLIC_URL is not set where the control plane runs: set it to the "
-                "address by which people reach it, like https://accounts.example.com"
+                "address by which people reach it, like https://accounts.example.com, and restart "
+                "it"
             )
         return self.public_url
 

@@ -140,7 +140,7 @@ class UserCalls:
             return find_user(transport, email, name)
 
     def suspend(self, *, email: str) -> None:
-        """Suspend an account: no sign-in, and its sessions and personal tokens are revoked.
+        """Suspend an account: it cannot sign in, its sessions end and its tokens stop.
 
         Raises:
             NotFound: there is no such user.

@@ -21,7 +21,7 @@ _COMMANDS = {
     ),
     "suspend": (
         "lifecycle:suspend",
-        "Suspend an account: no sign-in, and its sessions and personal tokens are revoked.",
+        "Suspend an account: it cannot sign in, its sessions end and its tokens stop.",
     ),
 }
 

@@ -80,7 +80,8 @@ def batch_create(
         closing(ResumableRun(transport, file, if_exists)) as run,
     ):
         log("Checking users..." if dry_run else "Creating users...")
-        batch_run = BatchRun(
+        new_run = partial(
+            BatchRun,
             transport,
             file,
             get_key=run.get_key,
@@ -92,14 +93,17 @@ def batch_create(
             on_progress=show_progress,
         )
         if dry_run:
-            _report(_with_problems_reported(batch_run.dry_run, output), output)
+            _report(_with_problems_reported(new_run().dry_run, output), output)
         else:
-            _create(transport, run, batch_run, output)
+            _create(transport, run, new_run, output)
 
 
-def _create(transport: Transport, run: ResumableRun, batch_run: BatchRun, output: str) -> None:
+def _create(
+    transport: Transport, run: ResumableRun, new_run: Callable[[], BatchRun], output: str
+) -> None:
     """Create the users of a file; end the run once its result was written."""
     with _ended_unless_unfinished(run):
+        batch_run = new_run()
         outcome = _with_problems_reported(lambda: _outcome(run, batch_run), output)
     with _users_created(outcome):
         _report(outcome, output)

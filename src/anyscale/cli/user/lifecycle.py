@@ -18,7 +18,7 @@ from anyscale.user.sdk import find_user
 @click.argument("email")
 @host_option
 def suspend(email: str, host: str | None) -> None:
-    """Suspend an account: no sign-in, and its sessions and personal tokens are revoked.
+    """Suspend an account: it cannot sign in, its sessions end and its tokens stop.
 
     \b
     Example:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from anyscale.cli.console import log
 from anyscale.cli.exit_status import note_resumable
-from anyscale.cli.user.resume_file import ResumeFile
+from anyscale.cli.user.resume_file import ResumeFile, resume_file_path
 from anyscale.data_dir import data_dir
 from anyscale.errors import NotFound
 from anyscale.transport.base import Transport
@@ -27,7 +27,10 @@ class ResumableRun:
         self.is_resumable = file.path is not None
         self.file_name = file.name
         #: Whether this run may resume a previous one, of which something may be left.
-        self.is_resumed = False
+        self.is_resumed = (
+            file.path is not None
+            and resume_file_path(resume_folder(), transport.where, file.path).exists()
+        )
         #: Whether the control plane has found that the file differs from what that run read.
         self.text_changed = False
         self._transport = transport

@@ -19,7 +19,7 @@ from msgspec import DecodeError, Struct, ValidationError, json
 from anyscale.cli.atomic_file import disk_errors
 from anyscale.errors import BatchRunning
 
-__all__ = ["ResumeFile", "RunRecord", "is_abandoned"]
+__all__ = ["ResumeFile", "RunRecord", "is_abandoned", "resume_file_path"]
 
 #: Seconds to wait for a lock: a process that checks whether a run is abandoned locks it briefly.
 _LOCK_PATIENCE = 0.2
@@ -58,8 +58,7 @@ class ResumeFile:
         real_path = os.path.realpath(users_file)
         # A path need not be UTF-8, but messages and JSON have to be.
         self.users_file = os.fsencode(real_path).decode("utf-8", "backslashreplace")
-        name = hashlib.sha256(os.fsencode(f"{target}\0{real_path}")).hexdigest()
-        self._path = folder / f"{name[:32]}.run"
+        self._path = resume_file_path(folder, target, users_file)
         with disk_errors("keep this run in", self._path):
             # One at a time: `parents=True` would create the data directory with the default mode.
             for private in (folder.parent, folder):
@@ -122,6 +121,13 @@ class ResumeFile:
         return (
             f"{process} is creating the users of {self.users_file}{batch}: wait until it has ended"
         )
+
+
+def resume_file_path(folder: Path, target: str, users_file: str) -> Path:
+    """Return the path of the file of a run, which exists until the run has ended."""
+    real_path = os.path.realpath(users_file)
+    name = hashlib.sha256(os.fsencode(f"{target}\0{real_path}")).hexdigest()
+    return folder / f"{name[:32]}.run"
 
 
 @contextlib.contextmanager

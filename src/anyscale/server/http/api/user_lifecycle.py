@@ -20,7 +20,7 @@ __all__ = ["ROUTER"]
 @post(
     "/users/{user_id:str}/suspend",
     operation_id="suspendUser",
-    summary="Suspend an account. Blocks sign-in, and revokes its sessions and personal tokens.",
+    summary="Suspend an account. It cannot sign in, its sessions end and its tokens stop.",
     status_code=204,
     responses=error_responses(404, 409),
 )
