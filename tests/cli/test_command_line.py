@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -129,7 +130,8 @@ def test_problems_are_one_document_for_machines(anyscale: RunAnyscale, tmp_path:
                 "line": 3,
                 "column": 10,
             }
-        ]
+        ],
+        "more": 0,
     }
 
 
@@ -143,7 +145,7 @@ def test_text_shows_fifty_problems_and_json_all(anyscale: RunAnyscale, tmp_path:
 
     lines = result.stderr.splitlines()
     assert sum(line.startswith(f"{bad}:") for line in lines) == 50
-    assert lines[-2] == "... and 70 problems more: `-o json` gives all of them"
+    assert lines[-2] == "... and 70 problems more: `-o json` gives the first 10,000"
     assert lines[-1] == "error: 120 problems; nobody was created."
     assert len(json.loads(for_machines.stdout)["problems"]) == 120
 
@@ -226,6 +228,19 @@ def test_a_wrong_environment_is_reported_in_one_line(
     assert message in result.stderr
     assert "Traceback" not in result.stderr
     assert "t0ken" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["user list --name", "user list --email", "batch show", "batch drop"],
+)
+def test_an_argument_that_is_not_utf8_is_an_error(command: str, anyscale: RunAnyscale) -> None:
+    assert anyscale("user", "batch-create", "-f", USERS).returncode == 0
+
+    result = anyscale(*command.split(), "\udcff")  # the octet FF
+
+    assert result.returncode == 2
+    assert re.search("error: .* is not UTF-8", result.stderr)
 
 
 def test_the_operator_can_set_a_stricter_policy(anyscale: RunAnyscale) -> None:

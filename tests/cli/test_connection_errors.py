@@ -1,5 +1,6 @@
 """Each failure to reach a control plane has a message of its own and no traceback."""
 
+import gzip
 import json
 import socket
 import ssl
@@ -8,7 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from tests.support.ports import free_port
 from tests.support.server_process import ServerProcess
 from tests.support.users_files import write_users_file
 
-from anyscale.errors import ServerUnreachable
+from anyscale.errors import NotAControlPlane, ServerUnreachable
 from anyscale.transport.retrying_client import RetryingClient
 
 IDENTITY = "Musterroll-Api: 1"
@@ -236,6 +237,17 @@ def test_a_request_goes_through_the_proxy_that_the_environment_names(
         host = f"http://127.0.0.1:{free_port()}"
         result = ask(host, NO_PROXY="127.0.0.1", **through)
         assert "nothing listens at" in result.stderr
+
+
+def test_the_body_of_a_response_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("anyscale.transport.responses._MAX_BODY", 1_000)
+    packed = gzip.compress(b" " * 1_000_000 + b"{}")
+    head = f"HTTP/1.1 200 OK\r\n{IDENTITY}\r\nContent-Encoding: gzip\r\n"
+    answer = f"{head}Content-Length: {len(packed)}\r\n\r\n".encode() + packed
+    with answering(answer) as port:
+        client = RetryingClient(f"http://127.0.0.1:{port}", "token", 1, print)
+        with closing(client), pytest.raises(NotAControlPlane, match="answers with more than"):
+            client.request(dict, "GET", "/v1/policy")
 
 
 def test_a_request_to_a_busy_server_is_repeated(ask: Callable[..., CommandResult]) -> None:

@@ -1,15 +1,21 @@
 """The input stream; and refusing a file of any size costs little memory and time."""
 
 import io
+import os
+import threading
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import chain, repeat
+from pathlib import Path
 
 import pytest
 
+from anyscale.errors.batches import MAX_PROBLEMS
 from anyscale.user.files import UsersFile, format_of
-from anyscale.user.files.input_stream import Fatal, InputStream
+from anyscale.user.files.entry_collector import EntryCollector, Place
+from anyscale.user.files.input_stream import CapturedInput, Fatal, InputStream
 from anyscale.user.validation import Policy
 
 MIB = 1 << 20
@@ -242,3 +248,58 @@ def test_progress_counts_the_bytes_that_were_read() -> None:
     assert file.progress() == (0, len(data))
     assert len(list(file.reading(Policy()))) == 1
     assert file.progress() == (len(data), len(data))
+
+
+@pytest.mark.parametrize("name", ["users.yaml", "users.json", "users.jsonl", "users.csv"])
+@pytest.mark.parametrize("start", [b"", b"create_users:\n- {name: A, email: a@x.org}\n"])
+def test_a_pipe_without_an_end_is_read_up_to_its_first_fatal_problem(
+    name: str, start: bytes, tmp_path: Path
+) -> None:
+    pipe = tmp_path / name
+    os.mkfifo(pipe)
+    written: list[int] = []
+
+    def write() -> None:
+        with suppress(BrokenPipeError), pipe.open("wb", buffering=0) as stream:
+            for piece in (start, *repeat(bytes(MIB), 64)):
+                stream.write(piece)
+                written.append(len(piece))
+
+    thread = threading.Thread(target=write, daemon=True)
+    thread.start()
+    file = UsersFile.open(str(pipe))
+    reading = file.reading(Policy())
+    list(reading)
+    file.close()  # the writer gets BrokenPipeError
+    thread.join(10)
+
+    assert reading.problems
+    assert sum(written) < 4 * MIB
+
+
+def test_a_pipe_is_read_again_from_what_was_kept() -> None:
+    text = b"name,email\n" + b"".join(b"A,a%d@example.com\n" % n for n in range(20_000))
+    with io.BytesIO(text) as stream:
+        file = UsersFile(CapturedInput(stream), "users.csv", "csv")
+        counts = [sum(1 for _ in file.reading(Policy())) for _ in range(2)]
+    file.check_unchanged()
+    assert counts == [20_000, 20_000]
+
+
+def test_the_first_problems_by_place_are_kept_and_the_others_counted() -> None:
+    lines = [b'{"name": "A", "email": "a@x.org"}'] * 2 + [b"{}"] * 25_000
+    file = UsersFile(io.BytesIO(b"\n".join(lines)), "users.jsonl", "jsonl")
+    reading = file.reading(Policy())
+    assert len(list(reading)) == 2
+
+    problems = reading.problems
+    assert [problems[0].code, problems[0].line] == ["email_duplicate", 2]  # it was found last
+    assert (len(problems), problems.more) == (MAX_PROBLEMS, 50_001 - MAX_PROBLEMS)
+    assert problems[-1].line == 2 + MAX_PROBLEMS // 2
+
+
+def test_a_place_after_4_gib_of_one_line_is_exact() -> None:
+    collector = EntryCollector("users.json", Policy(), lambda _: None)
+    for column in (7, (1 << 32) + 5, 9):
+        collector.refuse(Place(1, column), "type", "wrong")
+    assert [collector.place_of_email(at).column for at in range(3)] == [7, (1 << 32) + 5, 9]

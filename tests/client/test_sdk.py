@@ -1,8 +1,10 @@
 """`anyscale.user` in Python, on the embedded control plane."""
 
 import logging
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -262,6 +264,34 @@ def test_get_by_email_or_name() -> None:
     for arguments in ({}, {"email": "a@b.io", "name": "a"}):
         with pytest.raises(ConfigError):
             anyscale.user.get(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: list(anyscale.user.list(name="\ud800")), "name is not UTF-8 text"),
+        (lambda: list(anyscale.user.list(email="\ud800")), "email is not UTF-8 text"),
+    ],
+)
+def test_a_text_that_cannot_be_sent_is_an_error(call: Callable[[], object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        call()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"name": 5}, "name must be str or None, not int"),
+        ({"email": b"x"}, "email must be str or None, not bytes"),
+        ({"max_items": 2.5}, "max_items must be int or None, not float"),
+        ({"page_size": "3"}, "page_size must be int, not str"),
+    ],
+)
+def test_a_wrong_type_is_an_error_that_names_the_argument(
+    arguments: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(TypeError, match=message):
+        list(anyscale.user.list(**arguments))
 
 
 def test_accounts_are_changed_by_their_emails(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,7 @@ from anyscale.errors import (
 from anyscale.server.settings import Settings
 from anyscale.transport.base import Transport
 from anyscale.transport.embedded import EmbeddedTransport
-from anyscale.user.sdk import find_user
+from anyscale.user.lookup import find_user
 
 Connect = Callable[..., Transport]
 

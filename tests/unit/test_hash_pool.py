@@ -5,6 +5,7 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -137,6 +138,18 @@ def test_a_password_that_cannot_be_hashed_stops_the_others(hashing: PasswordHash
         hashing.hash_many(["\ud800", *[PASSWORD] * 2_000])
     assert hashing.computed < 2_000
     assert hashing.hash(PASSWORD)
+
+
+def test_a_thread_that_cannot_be_started_is_an_error_of_hashing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def start(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with closing(PasswordHashPool(CHEAPEST)) as hashing:
+        monkeypatch.setattr(threading.Thread, "start", start)
+        with pytest.raises(HashingUnavailable, match="starts no thread"):
+            hashing.hash_many(["password"])
 
 
 def test_there_is_a_thread_for_each_core_and_each_yields_to_others() -> None:

@@ -86,6 +86,21 @@ def test_a_wrong_type_is_an_error_that_names_the_field(
     assert str(caught.value) == message
 
 
+class Text(str):
+    """As numpy's texts, and enums of old style."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return "another text"
+
+
+def test_a_subclass_of_str_is_the_text_that_it_is() -> None:
+    user = AdminCreateUser(name=Text("A"), email=Text("a@x.org"), password=Text("secret"))
+    assert [type(value) for value in (user.name, user.email, user.password)] == [str] * 3
+    assert user == AdminCreateUser(name="A", email="a@x.org", password="secret")
+
+
 def test_a_created_user_is_checked_too() -> None:
     with pytest.raises(TypeError, match="created_at must be datetime, not str"):
         AdminCreatedUser("usr_1", "n", "e@x.io", "today", False, None, None)  # type: ignore[arg-type]

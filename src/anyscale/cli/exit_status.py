@@ -1,6 +1,5 @@
 """Turn an error into the lines that explain it and the exit status of the command."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from anyscale.cli.console import say
@@ -11,8 +10,8 @@ from anyscale.errors import (
     BatchRunning,
     BatchUnfinished,
     ConfigError,
-    Problem,
 )
+from anyscale.errors.batches import MAX_PROBLEMS
 
 __all__ = [
     "INTERRUPTED",
@@ -25,7 +24,7 @@ __all__ = [
 
 REFUSED, WRONG_INPUT, UNFINISHED, INTERRUPTED = 1, 2, 3, 130
 
-#: problems that are written as lines; `-o json` writes all of them
+#: problems that are written as lines; `-o json` writes more
 _MOST_PROBLEMS = 50
 
 
@@ -35,7 +34,7 @@ def exit_status_of(error: BaseException) -> int:
         say(interrupted_message())
         return INTERRUPTED
     if isinstance(error, BatchRefused):
-        say(f"error: {problem_count(len(error.problems))}; nobody was created.")
+        say(f"error: {problem_count(error.count)}; nobody was created.")
         if any(problem.code == "email_exists" for problem in error.problems):
             say("`--if-exists skip` skips the users who have an account.")
         return WRONG_INPUT if error.input_is_at_fault else REFUSED
@@ -47,6 +46,8 @@ def exit_status_of(error: BaseException) -> int:
                 "result."
             )
         return UNFINISHED
+    if isinstance(error, UnicodeEncodeError):  # the text of an argument goes to the control plane
+        error = ConfigError("an argument is not UTF-8")
     if isinstance(error, AnyscaleError):
         say(f"error: {error}")
         return WRONG_INPUT if isinstance(error, ConfigError) else REFUSED
@@ -76,12 +77,12 @@ def interrupted_message() -> str:
     return f"interrupted{rest}"
 
 
-def say_problems(problems: Sequence[Problem]) -> None:
+def say_problems(error: BatchRefused) -> None:
     """Write each problem as a line that an editor can jump to."""
-    for problem in problems[:_MOST_PROBLEMS]:
+    for problem in error.problems[:_MOST_PROBLEMS]:
         say(str(problem))
-    if (more := len(problems) - _MOST_PROBLEMS) > 0:
-        say(f"... and {problem_count(more)} more: `-o json` gives all of them")
+    if (more := error.count - _MOST_PROBLEMS) > 0:
+        say(f"... and {problem_count(more)} more: `-o json` gives the first {MAX_PROBLEMS:,}")
 
 
 def problem_count(count: int) -> str:

@@ -1,6 +1,7 @@
 """Errors of batch creation, and the problems of their entries."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
+from itertools import islice
 from typing import Any
 
 from msgspec import Struct, structs
@@ -58,28 +59,46 @@ class FeatureUnavailable(AnyscaleError):
         )
 
 
+#: Problems in the text of the error.
+_SHOWN = 10
+
+#: The first problems that are kept, by place; the others are counted.
+MAX_PROBLEMS = 10_000
+
+
 class BatchRefused(AnyscaleError):
-    """No user was created: `problems` lists every entry that is wrong, and why."""
+    """No user was created: `problems` lists the entries that are wrong, and why.
+
+    It has the first 10,000 by place, and `more` is the number of the others.
+    """
 
     code = "batch_refused"
     status = 422
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
-        self.problems = list(problems)
-        count = f"{len(self.problems)} problem{'' if len(self.problems) == 1 else 's'}"
-        shown = "\n".join(str(problem) for problem in self.problems[:10])
-        more = len(self.problems) - 10
-        rest = f"\n... and {more} more in .problems" if more > 0 else ""
+    def __init__(self, problems: Iterable[Problem], more: int = 0) -> None:
+        found = iter(problems)
+        self.problems = list(islice(found, MAX_PROBLEMS))
+        #: Whether any problem is in the input itself, and not only in emails that are taken.
+        self.input_is_at_fault = any(map(_is_of_input, self.problems))
+        for problem in found:
+            more += 1
+            self.input_is_at_fault |= _is_of_input(problem)
+        self.more = more
+        self.count = len(self.problems) + more
+        count = f"{self.count} problem{'' if self.count == 1 else 's'}"
+        shown = "\n".join(str(problem) for problem in self.problems[:_SHOWN])
+        hidden = self.count - _SHOWN
+        rest = f"\n... and {hidden} more: see .problems" if hidden > 0 else ""
         super().__init__(f"{count}, nobody was created:\n{shown}{rest}")
 
-    @property
-    def input_is_at_fault(self) -> bool:
-        """Whether any problem is in the input itself, and not only in emails that are taken."""
-        return any(problem.code not in ("email_exists", "email_held") for problem in self.problems)
-
     def to_dict(self) -> dict[str, Any]:
-        """Return the code and all problems as plain values, for JSON."""
-        return {"code": self.code, "problems": [problem.to_dict() for problem in self.problems]}
+        """Return the code and the problems as plain values, for JSON."""
+        problems = [problem.to_dict() for problem in self.problems]
+        return {"code": self.code, "problems": problems, "more": self.more}
+
+
+def _is_of_input(problem: Problem) -> bool:
+    return problem.code not in ("email_exists", "email_held")
 
 
 class BatchUnfinished(AnyscaleError):

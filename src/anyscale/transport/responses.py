@@ -2,10 +2,10 @@
 
 import ssl
 from http import HTTPStatus
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from msgspec import DecodeError, ValidationError, json
-from urllib3 import BaseHTTPResponse
+from urllib3 import BaseHTTPResponse, HTTPHeaderDict
 from urllib3.exceptions import (
     ConnectTimeoutError,
     HTTPError,
@@ -30,9 +30,12 @@ from anyscale.errors import (
     VersionMismatch,
 )
 
-__all__ = ["decoded", "error_of", "unreachable"]
+__all__ = ["Response", "decoded", "error_of", "read_response", "unreachable"]
 
 Kind = TypeVar("Kind")
+
+#: octets of a body, unpacked. The largest ones are pages of 10,000 users.
+_MAX_BODY = 64 << 20
 
 #: code -> the error class that has it, of those that take a message alone
 _BY_CODE: dict[str, type[AnyscaleError]] = {
@@ -44,7 +47,33 @@ _BY_CODE: dict[str, type[AnyscaleError]] = {
 }
 
 
-def decoded(host: str, response: BaseHTTPResponse, kind: type[Kind]) -> Kind:
+class Response(NamedTuple):
+    """A response that was read to its end."""
+
+    status: int
+    headers: HTTPHeaderDict
+    data: bytes
+
+
+def read_response(host: str, response: BaseHTTPResponse) -> Response:
+    """Read a body to its end.
+
+    Raises:
+        HTTPError: the connection failed.
+        NotAControlPlane: the body is larger than any of a control plane.
+    """
+    try:
+        data = response.read(_MAX_BODY + 1, decode_content=True)
+        if len(data) > _MAX_BODY:
+            raise NotAControlPlane(
+                f"{host} answers with more than {_MAX_BODY >> 20} MiB, which no control plane does"
+            )
+        return Response(response.status, response.headers, data)
+    finally:
+        response.release_conn() if response.closed else response.close()
+
+
+def decoded(host: str, response: Response, kind: type[Kind]) -> Kind:
     """Decode the body of a successful response.
 
     Raises:
@@ -63,7 +92,7 @@ def decoded(host: str, response: BaseHTTPResponse, kind: type[Kind]) -> Kind:
         ) from None
 
 
-def error_of(host: str, response: BaseHTTPResponse, *, outcome_unknown: bool) -> AnyscaleError:
+def error_of(host: str, response: Response, *, outcome_unknown: bool) -> AnyscaleError:
     """Return the error for a response with an HTTP status of 300 or more.
 
     `outcome_unknown` tells whether the call may have changed something if it failed half-way.
@@ -99,7 +128,7 @@ def _document_error(document: ProblemDocument, *, outcome_unknown: bool) -> Anys
     return kind(detail)
 
 
-def _check_identity(host: str, response: BaseHTTPResponse) -> None:
+def _check_identity(host: str, response: Response) -> None:
     version = response.headers.get(IDENTITY)
     if version is None:
         raise NotAControlPlane(
@@ -112,7 +141,7 @@ def _check_identity(host: str, response: BaseHTTPResponse) -> None:
         )
 
 
-def _proxy_error(host: str, response: BaseHTTPResponse, *, outcome_unknown: bool) -> AnyscaleError:
+def _proxy_error(host: str, response: Response, *, outcome_unknown: bool) -> AnyscaleError:
     """Return the error for a response of a proxy, or of another program at the host."""
     status = response.status
     if status == HTTPStatus.TOO_MANY_REQUESTS:

@@ -33,7 +33,13 @@ from anyscale.errors import (
     VersionMismatch,
 )
 from anyscale.transport.concurrency_limit import AdaptiveLimit
-from anyscale.transport.responses import decoded, error_of, unreachable
+from anyscale.transport.responses import (
+    Response,
+    decoded,
+    error_of,
+    read_response,
+    unreachable,
+)
 from anyscale.urls import is_on_loopback
 
 __all__ = ["RetryingClient"]
@@ -196,10 +202,10 @@ class RetryingClient:
 
     def _send(
         self, method: str, url: str, data: bytes | None, headers: dict[str, str], *, changes: bool
-    ) -> urllib3.BaseHTTPResponse:
+    ) -> Response:
         with self._limit.slot():
             try:
-                response = self._pool.request(
+                streamed = self._pool.request(
                     method,
                     url,
                     body=data,
@@ -207,7 +213,9 @@ class RetryingClient:
                     retries=False,
                     redirect=False,
                     timeout=_TIMEOUT,
+                    preload_content=False,
                 )
+                response = read_response(self._host, streamed)
             except HTTPError as error:
                 raise unreachable(self._host, error, outcome_unknown=changes) from None
         if response.status >= HTTPStatus.MULTIPLE_CHOICES:  # all that is not a success
@@ -216,7 +224,7 @@ class RetryingClient:
         self._limit.increase()
         return response
 
-    def _error(self, response: urllib3.BaseHTTPResponse, *, changes: bool) -> Exception:
+    def _error(self, response: Response, *, changes: bool) -> Exception:
         error = error_of(self._host, response, outcome_unknown=changes)
         if isinstance(error, Overloaded):
             self._patience = _PATIENCE  # the control plane exists, though it is busy

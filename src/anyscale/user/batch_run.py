@@ -131,7 +131,7 @@ class BatchRun:
         if len(head.users) > self._policy.small_users:
             return self._create_large()
         if reading.problems:  # all of them: it was read to the end
-            raise BatchRefused(reading.problems)
+            raise BatchRefused(reading.problems, reading.problems.more)
         if len(head.passwords) > self._policy.small_passwords:
             return self._create_large()
         return self._create_small(reading, head)
@@ -152,7 +152,7 @@ class BatchRun:
         try:
             created = self._send_single_request(chunk)
         except BatchRefused as error:
-            raise BatchRefused(reading.locate(error.problems)) from None
+            raise BatchRefused(reading.locate(error.problems), error.more) from None
         except Unavailable as error:
             if not error.outcome_unknown:
                 raise
@@ -206,7 +206,7 @@ class BatchRun:
         try:
             self._hash_all(batch, passwords)
         except BatchRefused as error:
-            raise BatchRefused(reading.locate(error.problems)) from None
+            raise BatchRefused(reading.locate(error.problems), error.more) from None
         self._source.check_unchanged()
         return self._transport.publish(batch.batch_id, entries)
 

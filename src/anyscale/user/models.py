@@ -17,8 +17,16 @@ __all__ = [
     "PasswordLink",
     "ReservedChunk",
     "User",
+    "check_type",
     "from_milliseconds",
 ]
+
+
+def check_type(name: str, value: Any, *types: type) -> None:
+    """Raise a `TypeError` that names a field, and not its value, which may be a password."""
+    if not isinstance(value, types):
+        names = ("None" if kind is type(None) else kind.__name__ for kind in types)
+        raise TypeError(f"{name} must be {' or '.join(names)}, not {type(value).__name__}")
 
 
 class _Record(Struct, frozen=True, gc=False):
@@ -32,11 +40,14 @@ class _Record(Struct, frozen=True, gc=False):
         cls.TYPES = cls.TYPES | own
 
     def __post_init__(self) -> None:
-        """Raise a `TypeError` that names the field, and not the value, which may be a password."""
+        """Check the types; make a subclass of str the text that it is."""
         for field, types in self.TYPES.items():
-            if not isinstance(value := getattr(self, field), types):
-                names = ("None" if kind is type(None) else kind.__name__ for kind in types)
-                raise TypeError(f"{field} must be {' or '.join(names)}, not {type(value).__name__}")
+            value = getattr(self, field)
+            if type(value) in types:
+                continue
+            check_type(field, value, *types)
+            if isinstance(value, str):  # a subclass, as numpy's, which JSON does not have
+                structs.force_setattr(self, field, str.__str__(value))
 
     def to_dict(self) -> dict[str, Any]:
         """Return a dictionary representation of the model."""

@@ -56,7 +56,7 @@ class Reservations:
                 taken += self._transport.look_up(chunk.users, count)
             count += len(chunk.users)
         if reading.problems:
-            raise BatchRefused(reading.problems)
+            raise BatchRefused(reading.problems, reading.problems.more)
         return count, taken
 
     def reserve_all(self, batch: Batch) -> Reserved:
@@ -70,7 +70,7 @@ class Reservations:
             reading = self._source.reading(self._policy)
             reserved, is_complete = self._reserve(batch, reading)
             if reading.problems:
-                raise BatchRefused(reading.problems)
+                raise BatchRefused(reading.problems, reading.problems.more)
             if is_complete:
                 return reserved
             conflicts = self._conflicts.not_skipped(self._transport.conflicts(batch.batch_id))

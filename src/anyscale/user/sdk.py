@@ -3,28 +3,23 @@
 import logging
 import os
 import re
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
-from functools import partial
 from typing import Any, Literal
 
 from anyscale.api_schemas import IDEMPOTENCY_KEY
 from anyscale.config import Target, resolve
-from anyscale.errors import ConfigError, NotFound, UserAmbiguous
+from anyscale.errors import ConfigError
 from anyscale.transport import open_transport
 from anyscale.transport.base import Transport
 from anyscale.user.batch_run import BatchRun, Outcome
-from anyscale.user.models import AdminCreatedUser, AdminCreateUser, User
-from anyscale.user.passwords import FORBIDDEN
+from anyscale.user.lookup import PAGE, find_user, list_users
+from anyscale.user.models import AdminCreatedUser, AdminCreateUser, User, check_type
 from anyscale.user.user_sources import UserList
-from anyscale.user.validation import MAX_TEXT
 
-__all__ = ["Anyscale", "CreatedUsers", "UserCalls", "default_calls", "find_user", "list_users"]
+__all__ = ["Anyscale", "CreatedUsers", "UserCalls", "default_calls"]
 
 _log = logging.getLogger("anyscale")
-
-_PAGE = 1_000
 
 
 class CreatedUsers(list[AdminCreatedUser]):
@@ -105,7 +100,7 @@ class UserCalls:
         name: str | None = None,
         suspended: bool = False,
         max_items: int | None = None,
-        page_size: int = _PAGE,
+        page_size: int = PAGE,
     ) -> Iterator[User]:
         """List users, in the order of their creation.
 
@@ -119,6 +114,8 @@ class UserCalls:
         Raises:
             ConfigError: an argument is wrong. As with all errors, at the first iteration.
         """
+        check_type("page_size", page_size, int)
+        check_type("max_items", max_items, int, type(None))
         if page_size < 1 or (max_items is not None and max_items < 0):
             raise ConfigError("page_size must be 1 or more, and max_items 0 or more")
         with closing(open_transport(self._resolve_target())) as transport:
@@ -214,48 +211,6 @@ class Anyscale:
 
     def __repr__(self) -> str:
         return "Anyscale(...)"
-
-
-def list_users(
-    transport: Transport,
-    email: str | None,
-    name: str | None,
-    max_items: int | None,
-    page_size: int,
-    *,
-    suspended: bool,
-) -> Iterator[User]:
-    """Iterate over users, page by page: see `UserCalls.list`."""
-    next_page = partial(transport.users, email=email or "", name=name or "", suspended=suspended)
-    after, remaining = "", sys.maxsize if max_items is None else max_items
-    while remaining > 0:
-        limit = min(page_size, _PAGE, remaining)
-        page = next_page(after=after, limit=limit)
-        yield from page
-        if len(page) < limit:
-            return
-        after = page[-1].user_id
-        remaining -= limit
-
-
-def find_user(transport: Transport, email: str | None, name: str | None) -> User:
-    """Return the one user who matches: see `UserCalls.get`."""
-    if (email is None) == (name is None):
-        raise ConfigError("give either an email or a name")
-    text = name if email is None else email
-    assert text is not None
-    if not 0 < len(text) <= MAX_TEXT or FORBIDDEN.search(text):
-        users = []  # no account has it, and a control plane would refuse to look it up
-    elif email is None:
-        users = transport.users_with_name(text)
-    else:
-        users = transport.users_with_email(text)
-    criterion = f"the {'name' if email is None else 'email'} {text!r}"
-    if not users:
-        raise NotFound(f"there is no user with {criterion}")
-    if len(users) > 1:
-        raise UserAmbiguous(name or "", [user.email for user in users])
-    return users[0]
 
 
 def _listed(users: Iterable[AdminCreateUser]) -> list[AdminCreateUser]:

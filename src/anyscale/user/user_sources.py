@@ -5,27 +5,45 @@ from itertools import chain, islice
 from typing import NamedTuple, Protocol
 
 from anyscale.errors import Problem
+from anyscale.errors.batches import MAX_PROBLEMS
 from anyscale.user.emails import email_key
 from anyscale.user.models import AdminCreateUser
 from anyscale.user.passwords import normalized
 from anyscale.user.validation import CheckedUser, Policy, check, find_faults, shown
 
-__all__ = ["Chunk", "Reading", "UserList", "UserSource", "chunks", "password_chunks"]
+__all__ = ["Chunk", "ProblemList", "Reading", "UserList", "UserSource", "chunks", "password_chunks"]
+
+
+class ProblemList(list[Problem]):
+    """The first problems of an input by place; `more` counts those that were removed."""
+
+    more = 0
+
+    def add(self, problem: Problem) -> None:
+        self.append(problem)
+        if len(self) >= 2 * MAX_PROBLEMS:
+            self.trim()
+
+    def trim(self) -> None:
+        """Sort by place, and keep the first ones."""
+        self.sort(key=lambda problem: (problem.line or 0, problem.column or 0))
+        self.more += len(self[MAX_PROBLEMS:])
+        del self[MAX_PROBLEMS:]
 
 
 class Reading(Protocol):
     """One reading of the users: iterate over it, then look at its problems."""
 
     @property
-    def problems(self) -> Sequence[Problem]:
-        """The problems so far; at the end of the iteration all of them, in order."""
+    def problems(self) -> ProblemList:
+        """The problems so far; at the end of the iteration they are in order."""
 
     def __iter__(self) -> Iterator[CheckedUser]: ...
 
     def take_passwords(self) -> list[tuple[int, str]]:
         """Return the passwords of the users read since the last call, with their positions."""
 
-    def locate(self, problems: Iterable[Problem]) -> list[Problem]:
+    def locate(self, problems: Iterable[Problem]) -> Iterable[Problem]:
         """Add their places in the input to problems that the control plane has found."""
 
 
@@ -92,7 +110,7 @@ class ListReading:
         self._source = source
         self._policy = policy
         self._passwords: list[tuple[int, str]] = []
-        self.problems: list[Problem] = []
+        self.problems = ProblemList()
 
     def __iter__(self) -> Iterator[CheckedUser]:
         first: dict[str, int] = {}
@@ -120,8 +138,8 @@ class ListReading:
         passwords, self._passwords = self._passwords, []
         return passwords
 
-    def locate(self, problems: Iterable[Problem]) -> list[Problem]:
-        return list(problems)
+    def locate(self, problems: Iterable[Problem]) -> Iterable[Problem]:
+        return problems
 
     def _refuse(self, index: int, user: AdminCreateUser) -> str | None:
         """Add the problems of a user; return the key of the email if it is valid."""
@@ -132,4 +150,4 @@ class ListReading:
         return None if is_email_wrong else email_key(user.email)
 
     def _add(self, index: int, field: str, code: str, detail: str) -> None:
-        self.problems.append(Problem(index=index, field=field, code=code, detail=detail))
+        self.problems.add(Problem(index=index, field=field, code=code, detail=detail))

@@ -1,7 +1,7 @@
 """The rules for users, and the messages of their problems: the same in client and control plane."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -171,17 +171,15 @@ def is_skipped(conflict: Conflict, if_exists: str) -> bool:
     return if_exists == "skip" and conflict.kind == "exists"
 
 
-def conflict_problems(conflicts: Iterable[Conflict]) -> list[Problem]:
+def conflict_problems(conflicts: Iterable[Conflict]) -> Iterator[Problem]:
     """Describe conflicts of emails; a reader of files adds the lines and columns."""
-    return [
-        Problem(
+    for conflict in conflicts:
+        yield Problem(
             index=conflict.position,
             field="email",
             code=_CODES[conflict.kind],
             detail=_conflict_detail(conflict),
         )
-        for conflict in conflicts
-    ]
 
 
 _CODES = {"exists": "email_exists", "duplicate": "email_duplicate", "held": "email_held"}

@@ -34,7 +34,7 @@ def create_owner(email: str, name: str | None) -> None:
         try:
             owner = control_plane.owners.create(email, name, Principal(local_actor()))
         except BatchRefused as error:
-            say_problems(error.problems)
+            say_problems(error)
             raise
     log(f"{owner.email} is an owner{'' if owner.existed else ' of a new account'}.")
     if owner.link is None:

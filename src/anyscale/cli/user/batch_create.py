@@ -163,9 +163,10 @@ def _with_problems_reported(call: Callable[[], Outcome], output: str) -> Outcome
         return call()
     except BatchRefused as error:
         if output == "json":
-            write_json({"problems": [problem.to_dict() for problem in error.problems]})
+            problems = [problem.to_dict() for problem in error.problems]
+            write_json({"problems": problems, "more": error.more})
         else:
-            say_problems(error.problems)
+            say_problems(error)
         raise
     finally:
         clear_progress()

@@ -10,8 +10,8 @@ from anyscale.cli.connect import host_option, open_control_plane
 from anyscale.cli.console import log, say
 from anyscale.errors import ConfigError
 from anyscale.transport.base import Transport
+from anyscale.user.lookup import find_user
 from anyscale.user.models import User
-from anyscale.user.sdk import find_user
 
 
 @click.command("suspend")

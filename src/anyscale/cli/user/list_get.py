@@ -9,7 +9,8 @@ import click
 from anyscale.cli.connect import host_option, open_control_plane
 from anyscale.cli.formats import output_option, write_json, write_records, write_yaml
 from anyscale.errors import ConfigError
-from anyscale.user import sdk
+from anyscale.user.lookup import find_user
+from anyscale.user.lookup import list_users as iterate_users
 from anyscale.user.models import User
 
 _FIELDS = ("email", "name", "permission_level", "created_at", "user_id")
@@ -40,7 +41,7 @@ def list_users(
       anyscale user list --suspended -o csv
     """
     with open_control_plane(host) as transport:
-        users = sdk.list_users(transport, email, name, max_items, 1_000, suspended=suspended)
+        users = iterate_users(transport, email, name, max_items, 1_000, suspended=suspended)
         _write(users, output)
 
 
@@ -61,7 +62,7 @@ def get_user(email: str | None, name: str | None, output: str, host: str | None)
         option = "--email" if "@" in arguments[0] else "--name"
         raise ConfigError(f"say {option} {quote(arguments[0])}")
     with open_control_plane(host) as transport:
-        user = sdk.find_user(transport, email, name)
+        user = find_user(transport, email, name)
     record = {field: getattr(user, field) for field in _RECORD}
     if output == "json":
         write_json(record)

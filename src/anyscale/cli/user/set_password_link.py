@@ -13,9 +13,9 @@ from anyscale.cli.console import clear_progress, log, show_progress
 from anyscale.cli.exit_status import problem_count, say_problems
 from anyscale.cli.formats import write_text
 from anyscale.cli.user.users_file import format_option, open_users_file
-from anyscale.errors import BatchGone, ConfigError, NotFound, Problem
+from anyscale.errors import BatchGone, BatchRefused, ConfigError, NotFound, Problem
 from anyscale.transport.base import Transport
-from anyscale.user.sdk import find_user
+from anyscale.user.lookup import find_user
 from anyscale.user.validation import CheckedUser, Policy, shown
 
 #: links a request
@@ -116,7 +116,7 @@ def _file_users(transport: Transport, path: str, file_format: str | None) -> lis
         reading = file.reading(Policy())
         users = list(reading)
         if reading.problems:
-            raise ConfigError(_refusal(reading.problems))
+            raise ConfigError(_refusal(reading.problems, reading.problems.more))
         user_ids = _look_up(transport, users)
         unknown = [_unknown(at, user) for at, user in enumerate(users) if at not in user_ids]
         if unknown:
@@ -140,10 +140,11 @@ def _unknown(position: int, user: CheckedUser) -> Problem:
     return Problem(index=position, field="email", code="email_unknown", detail=detail)
 
 
-def _refusal(problems: Sequence[Problem]) -> str:
+def _refusal(problems: Iterable[Problem], more: int = 0) -> str:
     """Write each problem in a line of its own; return the message of the error."""
-    say_problems(problems)
-    return f"{problem_count(len(problems))}; no link was created."
+    error = BatchRefused(problems, more)
+    say_problems(error)
+    return f"{problem_count(error.count)}; no link was created."
 
 
 def _fill(file: AtomicFile, transport: Transport, total: int, user_ids: Iterable[str]) -> None:

@@ -17,7 +17,7 @@ from msgspec import structs
 
 from anyscale.errors import BatchUnfinished, ConfigError, Problem
 from anyscale.user.files.entry_collector import EntryCollector
-from anyscale.user.files.input_stream import Fatal, InputStream
+from anyscale.user.files.input_stream import CapturedInput, Fatal, InputStream
 from anyscale.user.validation import CheckedUser, Policy
 
 __all__ = ["FORMATS", "STDIN", "FileReading", "UsersFile"]
@@ -59,8 +59,8 @@ class FileReading:
         passwords, self._entries.passwords = self._entries.passwords, []
         return passwords
 
-    def locate(self, problems: Iterable[Problem]) -> list[Problem]:
-        return [self._located(problem) for problem in problems]
+    def locate(self, problems: Iterable[Problem]) -> Iterable[Problem]:
+        return map(self._located, problems)
 
     def _located(self, problem: Problem) -> Problem:
         if problem.index is None:
@@ -72,8 +72,8 @@ class FileReading:
 class UsersFile:
     """A users file that can be read as often as needed.
 
-    Input that can be read only once, such as standard input, is kept in memory, since its passwords
-    must not be written to a disk.
+    Input that can be read only once, such as standard input, is kept in memory as far as it was
+    read, since its passwords must not be written to a disk.
 
     Args:
         stream: of the content; it must be seekable.
@@ -101,7 +101,7 @@ class UsersFile:
         """
         if path == STDIN:
             try:
-                stream: BinaryIO = io.BytesIO(sys.stdin.buffer.read())
+                stream: BinaryIO = CapturedInput(sys.stdin.buffer)
             except (AttributeError, OSError):  # it is closed, or a folder
                 raise ConfigError("standard input cannot be read") from None
             return cls(stream, "<stdin>", file_format or "yaml")
@@ -109,8 +109,7 @@ class UsersFile:
             stream = open(path, "rb")  # noqa: SIM115, PTH123 - `close` closes it
             reopenable: str | None = path
             if not Path(path).is_file():  # a pipe: `-f <(generate)`
-                with stream:
-                    stream, reopenable = io.BytesIO(stream.read()), None
+                stream, reopenable = CapturedInput(stream), None
         except OSError as error:
             raise ConfigError(f"cannot read {path}: {error.strerror}") from None
         name = os.fsencode(path).decode("utf-8", "backslashreplace")
@@ -143,7 +142,7 @@ class UsersFile:
         try:
             yield from self._read(self._source, entries)
         except Fatal as error:
-            entries.problems.append(self._hinted(error.problem))
+            entries.problems.add(self._hinted(error.problem))
 
     def _read(self, source: InputStream, entries: EntryCollector) -> Iterator[CheckedUser]:
         if self.format == "yaml":
@@ -169,6 +168,8 @@ class UsersFile:
         return structs.replace(problem, detail=detail)
 
     def _current_stamp(self) -> tuple[int, int]:
+        if isinstance(self._stream, CapturedInput):
+            return 0, 0
         try:
             status = os.fstat(self._stream.fileno())
         except io.UnsupportedOperation:

@@ -10,6 +10,7 @@ from anyscale.errors import Problem
 from anyscale.user.emails import email_key
 from anyscale.user.files.input_stream import Fatal
 from anyscale.user.passwords import normalized
+from anyscale.user.user_sources import ProblemList
 from anyscale.user.validation import (
     FIELDS,
     CheckedUser,
@@ -77,7 +78,7 @@ class EntryCollector:
     ) -> None:
         self.file = file
         self.policy = policy
-        self.problems: list[Problem] = []
+        self.problems = ProblemList()
         #: of valid users, each with the position of its user
         self.passwords: list[tuple[int, str]] = []
         #: entries so far, valid or not
@@ -87,7 +88,7 @@ class EntryCollector:
         self.keep: frozenset[int] = frozenset()
         self._read_again = read_again
         self._lines = array("I")
-        self._columns = array("I")
+        self._columns: array[int] = array("I")
         self._hashes = _EmailHashes()
         self._file_problems = 0
 
@@ -97,8 +98,7 @@ class EntryCollector:
         """Take a valid entry, its password and the place of its email."""
         if password:
             self.passwords.append((self.count, normalized(password)))
-        self._lines.append(line)
-        self._columns.append(column)
+        self._note_place(line, column)
         self._note(user.email, user.email_key)
         return user
 
@@ -157,7 +157,7 @@ class EntryCollector:
         self._file_problems += 1
         if self._file_problems > MAX_FAULTS:
             raise Fatal(self._problem(PlacedFault(place, None, "too_long", TOO_MANY)))
-        self.problems.append(self._problem(PlacedFault(place, None, code, detail)))
+        self.problems.add(self._problem(PlacedFault(place, None, code, detail)))
 
     def place_of_email(self, index: int) -> Place:
         return Place(self._lines[index], self._columns[index])
@@ -165,8 +165,9 @@ class EntryCollector:
     def settle(self) -> None:
         """Add the emails that occur twice, after the end of the file, and sort the problems."""
         if suspects := self._hashes.repeated():
-            self.problems += self._duplicates(suspects)
-        self.problems.sort(key=lambda problem: (problem.line or 0, problem.column or 0))
+            for problem in self._duplicates(suspects):
+                self.problems.add(problem)
+        self.problems.trim()
 
     def _problem(self, fault: PlacedFault, index: int | None = None) -> Problem:
         (line, column), field, code, detail = fault
@@ -181,14 +182,22 @@ class EntryCollector:
         )
 
     def _refuse(self, place: Place, values: Mapping[str, Any], faults: list[PlacedFault]) -> None:
-        self.problems += [self._problem(fault, self.count) for fault in faults]
-        self._lines.append(place.line)
-        self._columns.append(place.column)
+        for fault in faults:
+            self.problems.add(self._problem(fault, self.count))
+        self._note_place(*place)
         email = values.get("email")
         if isinstance(email, str) and not find_faults({"email": email}, self.policy):
             self._note(email, email_key(email))
         else:
             self.count += 1
+
+    def _note_place(self, line: int, column: int) -> None:
+        self._lines.append(line)
+        try:
+            self._columns.append(column)
+        except OverflowError:  # a line of more than 4 GiB, as of minified JSON
+            self._columns = array("Q", self._columns)
+            self._columns.append(column)
 
     def _note(self, email: str, key: str) -> None:
         self._hashes.add(key, self.count)

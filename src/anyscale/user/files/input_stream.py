@@ -1,5 +1,6 @@
 """Read the bytes of a users file as UTF-8 text, and limit the size of an entry."""
 
+import io
 import re
 from codecs import BOM_UTF8, getincrementaldecoder
 from collections.abc import Callable
@@ -7,7 +8,7 @@ from typing import BinaryIO, Final
 
 from anyscale.errors import Problem
 
-__all__ = ["MAX_ENTRY", "Fatal", "InputStream"]
+__all__ = ["MAX_ENTRY", "CapturedInput", "Fatal", "InputStream"]
 
 #: bytes of one entry, comments included; the largest valid one has a fiftieth of it
 MAX_ENTRY: Final = 1 << 20
@@ -34,6 +35,39 @@ _NOT_UTF8 = (
     "the file is not UTF-8 from here on (Latin-1 or Windows-1252 look like this): save it as UTF-8"
 )
 _TRUNCATED = "the file ends in the middle of a character: it was cut off, or is not UTF-8"
+
+
+class CapturedInput(io.BytesIO):
+    """Input that can be read only once: what was read of it is kept, and can be read again.
+
+    Nothing after the first fatal problem is read: a device may never end.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        super().__init__()
+        self._rest: BinaryIO | None = stream
+        self.read(_PIECE)
+        self.seek(0)
+
+    def read(self, size: int | None = -1) -> bytes:
+        missing = self.tell() + (size or 0) - self.getbuffer().nbytes
+        if self._rest and missing > 0:
+            position = self.tell()
+            piece = self._rest.read(missing)
+            self.seek(0, io.SEEK_END)
+            self.write(piece)
+            self.seek(position)
+            if len(piece) < missing:  # a terminal would wait for more after its end
+                self._rest = None
+        return super().read(size)
+
+    def close(self) -> None:
+        if self._rest:
+            self._rest.close()
+        super().close()
 
 
 class Fatal(Exception):
@@ -90,7 +124,7 @@ class InputStream:
         if self._fatal:
             raise self._fatal
         text = ""
-        while not text:
+        while not text and not self._fatal:
             piece = self._read_piece()
             if self.total == 0:
                 piece = self._without_bom(piece)

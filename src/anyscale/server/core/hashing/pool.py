@@ -6,15 +6,18 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from anyscale.errors import HashingUnavailable
 from anyscale.server.core.hashing.argon2id import CHEAPEST, OWASP, Hasher, Profile
 from anyscale.server.core.hashing.worker import NICENESS, CheckJob, HashJob, Job, VerifyJob, execute
 from anyscale.server.core.hashing.worker_queue import WorkerQueue
 from anyscale.user.passwords import PasswordFault
 
 if TYPE_CHECKING:  # imported where it is used: most commands hash nothing
-    from concurrent.futures import ThreadPoolExecutor
+    from concurrent.futures import Future, ThreadPoolExecutor
 
 __all__ = ["CHEAPEST", "OWASP", "PasswordHashPool", "Profile"]
+
+_NO_THREAD = "the system starts no thread to hash a password: try again later"
 
 
 class PasswordHashPool:
@@ -45,9 +48,12 @@ class PasswordHashPool:
         """Hash passwords on all cores: PHC strings in the same order."""
         if not passwords:
             return []
-        futures = [self._threads.submit(self._hash, part) for part in self._parts(passwords)]
+        futures: list[Future[list[str]]] = []
         try:
+            futures.extend(self._threads.submit(self._hash, p) for p in self._parts(passwords))
             return [text for future in futures for text in future.result()]
+        except RuntimeError as error:  # the system starts no more threads
+            raise HashingUnavailable(_NO_THREAD) from error
         finally:
             for future in futures:
                 future.cancel()
