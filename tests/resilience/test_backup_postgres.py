@@ -27,7 +27,10 @@ def test_a_restored_dump_has_the_accounts_the_tokens_and_the_audit_log(
         postgres_server.restore(postgres_server.dump(database), name)
 
     try:
-        with ServerProcess(with_database(postgres_server.url, name), tmp_path) as restored:
+        url = with_database(postgres_server.url, name)
+        verified = anyscale("audit", "verify", "--database", url, "--head", head)
+        assert f"head: {head}" in verified.stdout, verified.stderr
+        with ServerProcess(url, tmp_path) as restored:
             env["ANYSCALE_HOST"] = restored.url
             listed = anyscale("user", "list", "-o", "jsonl", env=env)
             assert len(listed.stdout.splitlines()) == 2, listed.stderr

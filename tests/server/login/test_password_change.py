@@ -95,9 +95,12 @@ def test_an_initial_password_expires_and_a_chosen_one_does_not(
 ) -> None:
     let_time_pass(control_plane, 29 * _DAY)
     signed_in = sign_in_at_home(control_plane)
+    member = control_plane.sessions.authenticate(signed_in.session)
     let_time_pass(control_plane, 2 * _DAY)
     with pytest.raises(PasswordExpired, match="link"):
         sign_in_at_home(control_plane)
+    with pytest.raises(PasswordExpired, match="link"):
+        control_plane.passwords.change_password(member, PASSWORD, CHOSEN, HOME)
     with pytest.raises(InvalidCredentials):
         sign_in_at_home(control_plane, password="wrong password")
     signed_in = control_plane.passwords.by_link(create_link(control_plane), CHOSEN, HOME)

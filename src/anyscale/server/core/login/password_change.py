@@ -57,6 +57,7 @@ class PasswordService:
 
         Raises:
             InvalidCredentials: the current password is wrong.
+            PasswordExpired: it is one that an administrator set, and has expired since the sign-in.
             PasswordRefused: the policy refuses the new password.
             TooManyFailedLogins: too many passwords were wrong before.
             NotPermitted: SSO is the only sign-in method.
@@ -75,6 +76,7 @@ class PasswordService:
                 raise NotAuthenticated("you are not signed in any more")
             if locked.account.password_hash != account.password_hash:
                 raise InvalidCredentials("the password was changed meanwhile")
+            self.password_login.require_active(locked.account, locked.at)
             method = member.session.auth_method
             return _set_password(tx, locked, password_hash, method, "password.changed")
 

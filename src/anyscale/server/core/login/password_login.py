@@ -111,7 +111,7 @@ class PasswordLogin:
         with self._store.write() as tx:
             locked = lock_for_session(tx, user_id, attempt.client)
             if locked and locked.account.password_hash == password_hash:
-                self._require_active(locked.account, locked.at)
+                self.require_active(locked.account, locked.at)
                 if rehashed:
                     tx.accounts.set_password(user_id, rehashed, None)
                 result = create_session(tx, "password", locked)
@@ -126,8 +126,12 @@ class PasswordLogin:
         self._audit_writer.record_denied(attempt.account)
         return InvalidCredentials("email or password is wrong")
 
-    def _require_active(self, account: AccountRecord, now: int) -> None:
-        # Only a client that has sent the right password gets these messages.
+    def require_active(self, account: AccountRecord, now: int) -> None:
+        """Check an account whose right password a client has sent, since the messages tell of it.
+
+        Raises:
+            InvalidCredentials, PasswordExpired: as `login` does.
+        """
         error: AnyscaleError | None = None
         if account.suspended_at is not None:
             error = InvalidCredentials("this account is suspended: ask an administrator")
