@@ -171,11 +171,12 @@ class _Removed(NamedTuple):
                 return f"entry {number} was changed, or entry {self.by.number} about the removal"
         noted = int(head.partition(":")[0]) if head else None
         is_covered = may_begin_at is None if noted is None else self.by.number <= noted
-        if is_covered or number <= (may_begin_at or 0):
+        verified = number if self.last else number + 1  # the first entry whose contents are
+        if is_covered or verified <= (may_begin_at or 0):
             return None
         return (
             f"{self}, and no noted head covers that: if ANYSCALE_AUDIT_DAYS is the reason, "
-            f"verify with --may-begin-at {number}"
+            f"verify with --may-begin-at {verified}"
         )
 
 

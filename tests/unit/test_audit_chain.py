@@ -146,8 +146,9 @@ def test_a_removal_without_a_hash_is_verified_as_far_as_possible(last_removed: s
     verdict = verify(entries)
     assert (verdict.fault, verdict.removed) == (None, removed)
     assert verify(entries, head(entries)).fault is None
-    assert verify(entries, noted).fault
-    assert verify(entries, noted, 3).fault is None
+    for may_begin_at in (None, 3):  # entry 3 is as good as removed
+        assert str(verify(entries, noted, may_begin_at).fault).endswith("--may-begin-at 4")
+    assert verify(entries, noted, 4).fault is None
     entries[1] = structs.replace(entries[1], actor="other")
     assert verify(entries).fault
 
