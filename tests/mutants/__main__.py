@@ -103,7 +103,11 @@ def _run(module: dict[str, Any], copy: Path, folder: Path, options: argparse.Nam
     command = [sys.executable, "-m", "pytest", "-qx", "-k", options.k, *module["tests"]]
     environment = os.environ | {"PYTHONPATH": f"{copy / 'src'}:{copy}"}
     started = time.monotonic()
-    subprocess.run(command, cwd=copy, env=environment, check=True, stdout=subprocess.DEVNULL)
+    unchanged = subprocess.run(
+        command, cwd=copy, env=environment, stdout=subprocess.PIPE, check=False
+    )
+    if unchanged.returncode:
+        sys.exit(f"{name}: the tests fail without a change:\n{unchanged.stdout.decode()}")
     limit = 30 + 3 * (time.monotonic() - started)
     config, session = folder / "config.toml", folder / "session.sqlite"
     config.write_text(

@@ -62,7 +62,7 @@ def verdict(call: Callable[[], Outcome]) -> Verdict:
 def set_the_scene(deployment: Deployment, existing: set[str], held: set[str]) -> None:
     with closing(deployment.transport()) as transport:
         for name in sorted(existing):
-            transport.create(f"existing {name}", checked_users(name), "fail")
+            transport.create(f"existing-{name}", checked_users(name), "fail")
         if held - existing:
             batch = transport.open("held", "fail")
             for number, name in enumerate(sorted(held - existing)):
