@@ -4,8 +4,10 @@ import json
 import re
 from pathlib import Path
 
+import pytest
 from tests.support.commands import RunAnyscale
 from tests.support.paths import ROOT
+from tests.support.users_files import write_flow_users_file
 
 USERS = ROOT / "examples" / "users.yaml"
 
@@ -32,3 +34,27 @@ def test_the_same_file_a_second_time_is_refused_by_line_and_column(
         result.stderr
     )
     assert not list((data / "runs").iterdir())
+
+
+@pytest.mark.parametrize("count", [2, 1_200])
+def test_a_dry_run_after_a_lost_result_says_what_the_run_would_say(
+    count: int, anyscale: RunAnyscale, tmp_path: Path, data: Path
+) -> None:
+    users = write_flow_users_file(tmp_path / "users.yaml", range(count))
+    command = ("user", "batch-create", "-f", users)
+    lost = anyscale(*command, "-o", "json", stdout="/dev/full")
+    assert lost.returncode == 3, lost.stderr
+    before = sorted((data / "runs").iterdir())
+
+    dry = anyscale(*command, "--dry-run")
+    other_options = anyscale(*command, "--dry-run", "--if-exists", "skip")
+    same = sorted((data / "runs").iterdir()) == before
+    run = anyscale(*command)
+
+    assert [dry.returncode, run.returncode] == [0, 0], dry.stderr
+    assert same
+    for result in (dry, run):
+        assert f"{count} users created." in result.stderr
+        assert "They were already created by batch" in result.stderr
+    assert f"{count} users would be skipped: they exist." in other_options.stderr
+    assert anyscale(*command, "--dry-run").returncode == 1  # the run has ended

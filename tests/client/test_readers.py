@@ -415,3 +415,48 @@ def test_rows_of_empty_cells_are_skipped() -> None:
 
     assert [user.email for user in reading] == ["ann@example.com"]
     assert reading.problems == []
+
+
+JANE = '{"name": "Jane", "email": "jane@example.com"}'
+ANN = '{"name": "Ann", "email": "ann@example.com"}'
+BLANK = 3 << 20
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("x.csv", "name,email\nJane,jane@example.com\n" + ",\n" * BLANK + "Ann,ann@example.com\n"),
+        ("x.csv", "\n" * BLANK + "name,email\nJane,jane@example.com\nAnn,ann@example.com\n"),
+        ("x.yaml", f"create_users:\n- {JANE}\n" + "\n" * BLANK + f"- {ANN}\n"),
+        ("x.yaml", f"create_users:\n- {JANE}\n" + "  # a comment\n" * (BLANK >> 3) + f"- {ANN}\n"),
+        ("x.jsonl", f"{JANE}\n" + "\n" * BLANK + f"{ANN}\n"),
+        ("x.jsonl", f"{JANE}\n" + " " * ((1 << 20) - 100) + f"{ANN}\n"),
+        ("x.json", f'{{"create_users": [{JANE}' + "\n" * BLANK + f",{ANN}]}}"),
+        ("x.json", f'{{"create_users": [{JANE},' + "\n" * BLANK + f"{ANN}]}}"),
+        ("x.json", f'{{"create_users": [{JANE},' + " " * ((1 << 20) - 130) + f"{ANN}]}}"),
+        ("x.json", '{"create_users":' + "\n" * BLANK + f"[{JANE},{ANN}]}}"),
+    ],
+)
+def test_blank_rows_and_lines_are_skipped_in_any_amount(name: str, text: str) -> None:
+    file = UsersFile(io.BytesIO(text.encode()), name, format_of(name))
+    reading = file.reading(Policy())
+    assert [user.name for user in reading] == ["Jane", "Ann"]
+    assert not reading.problems
+
+
+def test_blank_lines_of_yaml_are_bounded() -> None:
+    text = f"create_users:\n- {JANE}\n" + "\n" * (20 << 20) + f"- {ANN}\n"
+    reading = UsersFile(io.BytesIO(text.encode()), "x.yaml", "yaml").reading(Policy())
+    list(reading)
+    assert [problem.code for problem in reading.problems] == ["too_long"]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_places_in_yaml_count_every_kind_of_line_end(end: str) -> None:
+    # With blanks that put a line end in the middle of CRLF at the end of a piece.
+    lines = ["create_users:", f"- {JANE}", f"- {ANN}", "# " + "x" * 70_000, "# \0"]
+    for blanks in range(3):
+        text = end.join(["#" + " " * blanks, *lines])
+        reading = UsersFile(io.BytesIO(text.encode()), "x.yaml", "yaml").reading(Policy())
+        list(reading)
+        assert [(problem.line, problem.column) for problem in reading.problems] == [(6, 3)]

@@ -166,6 +166,28 @@ def test_a_dry_run_reports_the_result_and_writes_nothing(
     assert not list(home.iterdir())
 
 
+@pytest.mark.parametrize("count", [2, 1_200])
+def test_a_dry_run_with_the_key_of_a_published_batch_says_what_the_call_would_say(
+    count: int,
+) -> None:
+    users = [AdminCreateUser("Jane", f"u{at}@example.com") for at in range(count)]
+    anyscale.user.admin_batch_create(users, idempotency_key="k")
+
+    again = anyscale.user.admin_batch_create(users, idempotency_key="k", dry_run=True)
+
+    assert (again, again.batch_id) == ([], None)
+    others = [*users[1:], AdminCreateUser("Joe", "u0@example.com")]
+    for dry_run in (True, False):
+        with pytest.raises(KeyReused):
+            anyscale.user.admin_batch_create(others, idempotency_key="k", dry_run=dry_run)
+        with pytest.raises(KeyReused):
+            anyscale.user.admin_batch_create(
+                users, idempotency_key="k", if_exists="skip", dry_run=dry_run
+            )
+    with pytest.raises(BatchRefused):
+        anyscale.user.admin_batch_create(users, dry_run=True)
+
+
 def test_the_logger_names_the_database_before_the_first_write(
     data: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -280,3 +280,10 @@ def test_a_lone_surrogate_is_in_no_address(email: str) -> None:
 def test_an_invalid_address_says_why(email: str, reason: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(reason)}$"):
         email_key(email)
+
+
+@pytest.mark.parametrize(
+    "email", ["a@foo\u3002local", "a@\uff46\uff4f\uff4f\uff0elocal", "a@foo\uff61LOCAL"]
+)
+def test_an_internal_domain_with_other_dots_and_wide_letters_is_the_same(email: str) -> None:
+    assert email_key(email) == "a@foo.local"

@@ -70,6 +70,11 @@ class EmbeddedTransport:
         return None if self._reader is None or self._reader.store.is_blank else self._reader
 
     @property
+    def _opened(self) -> ControlPlane:
+        """The control plane of a batch that exists; a dry run only compares, and cleans nothing."""
+        return self._existing or self._writer
+
+    @property
     def _listed(self) -> ControlPlane | None:
         """The same for lists, with a notice where it is None: an empty list would look normal."""
         if not (control_plane := self._existing):
@@ -115,7 +120,7 @@ class EmbeddedTransport:
         return self._writer.batches.open(key, if_exists, self._caller)
 
     def claim(self, batch_id: str, number: int, users: Sequence[CheckedUser]) -> ReservedChunk:
-        return self._writer.batches.claim(batch_id, number, users)
+        return self._opened.batches.claim(batch_id, number, users)
 
     def conflicts(self, batch_id: str) -> list[Conflict]:
         return self._reader_for(batch_id).batches.conflicts(batch_id)
@@ -130,7 +135,7 @@ class EmbeddedTransport:
         return self._writer.batches.hash(batch_id, passwords)
 
     def publish(self, batch_id: str, entries: int) -> Batch:
-        return self._writer.batches.publish(batch_id, entries, self._caller)
+        return self._opened.batches.publish(batch_id, entries, self._caller)
 
     def drop(self, batch_id: str) -> Batch:
         self._reader_for(batch_id)  # dropping creates no database

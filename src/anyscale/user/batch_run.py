@@ -34,7 +34,7 @@ _USERS_PER_RESPONSE = 10_000
 class Outcome(Struct, frozen=True, kw_only=True):
     """The result of a run."""
 
-    #: None after a dry run, and for an input without users.
+    #: None for an input without users, and after a dry run, unless an earlier run had created it.
     batch: Batch | None = None
     dry_run: bool = False
     created: int
@@ -48,7 +48,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
 
     def lines(self) -> list[str]:
         """Return the log lines. Their counts add up to the entries of the input."""
-        verb = "would be " if self.dry_run else ""
+        verb = "would be " if self.dry_run and not self.was_published else ""
         lines = [f"{_users(self.created)} {verb}created."]
         if self.skipped:
             they = "it exists" if self.skipped == 1 else "they exist"
@@ -70,6 +70,7 @@ class BatchRun:
         transport: of the control plane; its notices go to `log` from then on.
         source: the users.
         get_key: is called before the first write, and returns the idempotency key.
+        find_key: returns the key that `get_key` would repeat, or None; it writes nothing.
         if_exists: `fail` or `skip`.
         resumable: whether the caller keeps the key, and can resume an open batch.
         on_opened: receives the id of a batch that was opened, before anything is reserved in it.
@@ -84,6 +85,7 @@ class BatchRun:
         source: UserSource,
         *,
         get_key: Callable[[], str],
+        find_key: Callable[[], str | None] = lambda: None,
         if_exists: str,
         resumable: bool = False,
         on_opened: Callable[[str], None] = lambda _: None,
@@ -94,6 +96,7 @@ class BatchRun:
         self._transport = transport
         self._source = source
         self._get_key = get_key
+        self._find_key = find_key
         self._if_exists = if_exists
         self._resumable = resumable
         self._on_opened = on_opened
@@ -105,9 +108,16 @@ class BatchRun:
 
     def dry_run(self) -> Outcome:
         """Check, look up and refuse as `run` would; hash nothing and write nothing."""
+        key = self._find_key()
+        batch = self._transport.find(key) if key else None
+        if batch and batch.if_exists != self._if_exists:
+            raise KeyReused(f"batch {batch.batch_id} was opened with if_exists={batch.if_exists}")
+        if batch and batch.state == "published":
+            return self._compare(batch)
         conflicts = self._conflicts()
         reading = self._source.reading(self._policy)
         count, taken = self._reservations(conflicts).look_up_all(reading)
+        taken = [one for one in taken if not batch or one.holder != batch.batch_id]
         if blocking := conflicts.blocking(taken):
             raise BatchRefused(reading.locate(conflict_problems(blocking)))
         skipped = [one for one in taken if is_skipped(one, self._if_exists)]
@@ -135,6 +145,19 @@ class BatchRun:
         if len(head.passwords) > self._policy.small_passwords:
             return self._create_large()
         return self._create_small(reading, head)
+
+    def _compare(self, batch: Batch) -> Outcome:
+        """Compare the users with those of a published batch, as the run of its key would."""
+        entries = self._reservations(self._conflicts()).reserve_all(batch).entries
+        batch = self._transport.publish(batch.batch_id, entries)
+        return Outcome(
+            batch=batch,
+            dry_run=True,
+            created=batch.users,
+            skipped=batch.skipped,
+            was_published=True,
+            skipped_entries=partial(self._transport.conflicts, batch.batch_id),
+        )
 
     def _conflicts(self) -> EmailConflicts:
         return EmailConflicts(

@@ -60,9 +60,11 @@ def _unusual_email_key(email: str) -> str:
     # The library rejects domains that are reserved for internal use. Its list is global to the
     # process, so instead of emptying it, this masks the domain by another one of the same length,
     # which leaves all limits correct.
+    # It looks at the domain after UTS 46, which knows other dots and wide letters.
     names = email_validator.SPECIAL_USE_DOMAIN_NAMES
-    name = next((name for name in names if domain.lower().endswith(f".{name}")), "")
-    masked = email[: len(email) - len(name)] + "z" * len(name)
+    mapped = unicodedata.normalize("NFKC", domain).replace("\u3002", ".").lower()
+    name = next((name for name in names if mapped.endswith(f".{name}")), "")
+    masked = f"{local}@{mapped[: -len(name)]}{'z' * len(name)}" if name else email
     try:
         validated = email_validator.validate_email(masked, check_deliverability=False)
     except email_validator.EmailNotValidError as error:

@@ -82,6 +82,7 @@ class UserCalls:
                 transport,
                 UserList(users),
                 get_key=lambda: _key_of(transport, idempotency_key),
+                find_key=lambda: idempotency_key,
                 if_exists=if_exists,
                 resumable=idempotency_key is not None,
                 log=_log.info,
@@ -234,7 +235,7 @@ def _key_of(transport: Transport, key: str | None) -> str:
 def _result(outcome: Outcome) -> CreatedUsers:
     users = CreatedUsers(outcome.users)
     users.skipped = [{"index": c.position, "email": c.email} for c in outcome.skipped_entries()]
-    users.batch_id = outcome.batch.batch_id if outcome.batch else None
+    users.batch_id = outcome.batch.batch_id if outcome.batch and not outcome.dry_run else None
     return users
 
 

@@ -85,6 +85,7 @@ def batch_create(
             transport,
             file,
             get_key=run.get_key,
+            find_key=run.find_key,
             if_exists=if_exists,
             resumable=run.is_resumable,
             on_opened=run.store_batch,
@@ -93,7 +94,7 @@ def batch_create(
             on_progress=show_progress,
         )
         if dry_run:
-            _report(_with_problems_reported(new_run().dry_run, output), output)
+            _report(_with_problems_reported(run, new_run().dry_run, output), output)
         else:
             _create(transport, run, new_run, output)
 
@@ -104,7 +105,7 @@ def _create(
     """Create the users of a file; end the run once its result was written."""
     with _ended_unless_unfinished(run):
         batch_run = new_run()
-        outcome = _with_problems_reported(lambda: _outcome(run, batch_run), output)
+        outcome = _with_problems_reported(run, batch_run.run, output)
     with _users_created(outcome):
         _report(outcome, output)
         # The database's last writes come first: after a kill among them the run is resumed.
@@ -114,15 +115,15 @@ def _create(
         run.end()
 
 
-def _outcome(run: ResumableRun, batch_run: BatchRun) -> Outcome:
+def _outcome(run: ResumableRun, call: Callable[[], Outcome]) -> Outcome:
     try:
-        return batch_run.run()
+        return call()
     except KeyReused:
         # The file's text differs, though its size and time are those that the previous run stored.
         if not run.is_resumed:
             raise
         run.text_changed = True
-        return batch_run.run()
+        return call()
 
 
 @contextmanager
@@ -157,10 +158,10 @@ def _users_created(outcome: Outcome) -> Iterator[None]:
         raise BatchUnfinished(f"{done}, but {error}") from error
 
 
-def _with_problems_reported(call: Callable[[], Outcome], output: str) -> Outcome:
+def _with_problems_reported(run: ResumableRun, call: Callable[[], Outcome], output: str) -> Outcome:
     """Make a call; if it refuses the batch, write the problems in the format of `-o`."""
     try:
-        return call()
+        return _outcome(run, call)
     except BatchRefused as error:
         if output == "json":
             problems = [problem.to_dict() for problem in error.problems]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from anyscale.cli.console import log
 from anyscale.cli.exit_status import note_resumable
-from anyscale.cli.user.resume_file import ResumeFile, resume_file_path
+from anyscale.cli.user.resume_file import ResumeFile, resume_file_path, stored_run
 from anyscale.data_dir import data_dir
 from anyscale.errors import NotFound
 from anyscale.transport.base import Transport
@@ -63,6 +63,15 @@ class ResumableRun:
             since = f"{batch.opened_at:%Y-%m-%d %H:%M:%S} UTC"
             log(f"Going on with batch {batch.batch_id}, opened at {since}.")
         return state.previous.key
+
+    def find_key(self) -> str | None:
+        """Return the key of the previous run, if `get_key` would resume it. Write nothing."""
+        if self._file.path is None or self.text_changed:
+            return None
+        path = resume_file_path(resume_folder(), self._transport.where, self._file.path)
+        run = stored_run(path)
+        is_same = run and (run.stamp, run.if_exists) == (self._file.stamp, self._if_exists)
+        return run.key if run and is_same else None
 
     def store_batch(self, batch_id: str) -> None:
         """Store the id of the batch that was opened."""

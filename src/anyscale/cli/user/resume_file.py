@@ -19,7 +19,7 @@ from msgspec import DecodeError, Struct, ValidationError, json
 from anyscale.cli.atomic_file import disk_errors
 from anyscale.errors import BatchRunning
 
-__all__ = ["ResumeFile", "RunRecord", "is_abandoned", "resume_file_path"]
+__all__ = ["ResumeFile", "RunRecord", "is_abandoned", "resume_file_path", "stored_run"]
 
 #: Seconds to wait for a lock: a process that checks whether a run is abandoned locks it briefly.
 _LOCK_PATIENCE = 0.2
@@ -128,6 +128,14 @@ def resume_file_path(folder: Path, target: str, users_file: str) -> Path:
     real_path = os.path.realpath(users_file)
     name = hashlib.sha256(os.fsencode(f"{target}\0{real_path}")).hexdigest()
     return folder / f"{name[:32]}.run"
+
+
+def stored_run(path: Path) -> RunRecord | None:
+    """Return the run of a resume file, if there is one. Nothing is locked."""
+    try:
+        return _parsed(path)[0]
+    except OSError:  # there is none
+        return None
 
 
 @contextlib.contextmanager

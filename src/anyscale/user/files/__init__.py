@@ -137,7 +137,7 @@ class UsersFile:
         """Read from the beginning into `entries`, up to the end or the first fatal problem."""
         self._stream.seek(0)
         is_json = self.format in ("json", "jsonl")  # its reader limits the size of an entry itself
-        count = None if is_json else lambda: entries.count
+        count = None if is_json else lambda: entries.count + entries.blank_rows
         self._source = InputStream(self._stream, self.name, count, yaml=self.format == "yaml")
         try:
             yield from self._read(self._source, entries)

@@ -94,8 +94,9 @@ class _CsvReader:
             self._read_header(next(rows))
             for row in rows:
                 places = self._take()
-                # Spreadsheets leave rows of empty cells behind.
-                if any(row) and (user := self._user(row, places)):
+                if not any(row):  # spreadsheets leave rows of empty cells behind
+                    self._entries.blank_rows += 1
+                elif user := self._user(row, places):
                     yield user
         except csv.Error as error:
             reason = next((ours for part, ours in _SYNTAX.items() if part in str(error)), error)
@@ -117,6 +118,7 @@ class _CsvReader:
         """Skip rows of empty cells, which spreadsheets may have above the header."""
         while (line := next(lines, "")) and not line.strip(',;\t" \r\n'):
             self._take()
+            self._entries.blank_rows += 1
         return line
 
     def _take(self) -> Iterator[Place]:

@@ -83,6 +83,8 @@ class EntryCollector:
         self.passwords: list[tuple[int, str]] = []
         #: entries so far, valid or not
         self.count = 0
+        #: rows without an entry so far
+        self.blank_rows = 0
         #: position -> email and its key, for the positions in `keep`
         self.kept: dict[int, tuple[str, str]] = {}
         self.keep: frozenset[int] = frozenset()

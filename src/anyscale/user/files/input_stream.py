@@ -4,6 +4,7 @@ import io
 import re
 from codecs import BOM_UTF8, getincrementaldecoder
 from collections.abc import Callable
+from io import IncrementalNewlineDecoder
 from typing import BinaryIO, Final
 
 from anyscale.errors import Problem
@@ -14,6 +15,11 @@ __all__ = ["MAX_ENTRY", "CapturedInput", "Fatal", "InputStream"]
 MAX_ENTRY: Final = 1 << 20
 
 _PIECE = 1 << 16
+
+#: Between two entries of YAML, as many times `MAX_ENTRY` of blank lines and comments are skipped.
+_BLANKS_PER_ENTRY = 16
+
+_CONTENT = re.compile(rb"\n[ \t\r]*[^#\s]")
 
 # YAML forbids the first set. It counts those of the second set as line ends, which editors do not,
 # so every position after one of them would be wrong.
@@ -103,8 +109,11 @@ class InputStream:
         self.total = 0
         self._stream = stream
         self._entries = entries
+        self._is_yaml = yaml
         self._pattern = _NOT_IN_YAML if yaml else re.compile("\x00")
-        self._decode = getincrementaldecoder("utf-8")().decode
+        # YAML takes CR for a line end too, and its parser counts it as one.
+        utf8 = getincrementaldecoder("utf-8")()
+        self._decode = (IncrementalNewlineDecoder(utf8, translate=True) if yaml else utf8).decode
         self._line = 1
         self._column = 1
         self._last_entry = 0
@@ -129,7 +138,7 @@ class InputStream:
             if self.total == 0:
                 piece = self._without_bom(piece)
             self.total += len(piece)
-            self._check_entry_size(len(piece))
+            self._check_entry_size(self._weight(piece))
             text = self._checked(piece)
             if not piece:
                 break
@@ -158,6 +167,16 @@ class InputStream:
         self.total = len(piece) - len(piece.removeprefix(BOM_UTF8))
         return piece.removeprefix(BOM_UTF8)
 
+    def _weight(self, piece: bytes) -> int:
+        """Return the size of a piece; a part of it where there are only blanks and comments.
+
+        YAML's parser keeps a line end of each blank line after a text, so they are not free.
+        """
+        first_end = piece.find(b"\n")
+        if not self._is_yaml or first_end < 0 or _CONTENT.search(piece, first_end):
+            return len(piece)
+        return len(piece) // _BLANKS_PER_ENTRY
+
     def _check_entry_size(self, size: int) -> None:
         if self._entries is None:
             return
@@ -177,6 +196,7 @@ class InputStream:
         except UnicodeDecodeError as error:
             # The decoder may still have the start of a character from the piece before.
             text = error.object[: error.start].decode()
+            text = text.replace("\r\n", "\n").replace("\r", "\n") if self._is_yaml else text
             self._stop_at(text, "encoding", _TRUNCATED if not piece else _NOT_UTF8)
         if match := self._pattern.search(text):
             text = text[: match.start()]

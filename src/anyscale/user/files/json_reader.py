@@ -70,7 +70,7 @@ def _members(text: JsonText, end: str) -> Iterator[None]:
     more = text.peek_far() != end
     text.at += not more
     while more:
-        text.fill()
+        text.peek_far()
         yield
         text.peek_far()
         more = text.more(end)

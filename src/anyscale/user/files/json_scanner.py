@@ -59,6 +59,7 @@ class JsonText:
         while True:
             self.fill()
             if (character := self.peek()) or self._ended:
+                self.fill()  # the blanks may have been most of the text in memory
                 return character
 
     def take_key(self) -> tuple[str, int]:
