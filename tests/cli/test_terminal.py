@@ -1,9 +1,13 @@
 """Output on a terminal and elsewhere: a bar or plain lines, and no traceback."""
 
+import csv
+import io
+import json
 import os
 import pty
 import re
 import select
+import sqlite3
 import subprocess
 import sys
 import time
@@ -11,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from tests.cli.test_connection_errors import answering, problem
 from tests.support.commands import RunAnyscale
 
 COMMAND = str(Path(sys.executable).parent / "anyscale")
@@ -183,3 +188,63 @@ def test_deleting_asks_for_the_email_on_a_terminal(
     assert "This erases Jane Doe (jane@example.com) for good." in shown
     listed = anyscale("user", "list", "-o", "jsonl").stdout
     assert bool(listed) == (status != 0)
+
+
+EVIL = "\x1b]0;pwn\x07\x1b[31mEVIL\u202e\nline2"
+HARMLESS = r"\u001b]0;pwn\u0007\u001b[31mEVIL\u202e\u000aline2"
+
+
+def test_what_a_database_says_reaches_the_terminal_escaped(
+    anyscale: RunAnyscale, data: Path
+) -> None:
+    users = "name,email\nJane,jane@example.com\n"
+    created = anyscale("user", "batch-create", "-f", "-", "--format", "csv", stdin=users)
+    assert created.returncode == 0, created.stderr
+    connection = sqlite3.connect(data / "anyscale.db")
+    with connection:
+        connection.execute("update users set name = ?", (EVIL,))
+    connection.close()
+
+    assert HARMLESS in anyscale("user", "list").stdout
+    assert "\x1b" not in anyscale("user", "list").stdout
+    [line] = anyscale("user", "list", "-o", "jsonl").stdout.splitlines()
+    assert json.loads(line)["name"] == EVIL
+
+
+def test_what_a_server_says_reaches_the_terminal_escaped(anyscale: RunAnyscale) -> None:
+    answer = problem(409, "not_found", EVIL)
+    with answering(answer) as port:
+        host = {"ANYSCALE_HOST": f"http://127.0.0.1:{port}", "ANYSCALE_CLI_TOKEN": "t"}
+        result = anyscale("user", "list", env=host)
+    assert result.stderr.splitlines() == [f"error: {HARMLESS}"]
+
+
+@pytest.mark.parametrize("name", ["new\nline.yaml", "esc\x1b[31m.yaml"])
+def test_a_file_name_reaches_the_terminal_escaped(
+    name: str, anyscale: RunAnyscale, tmp_path: Path
+) -> None:
+    harmless = name.replace("\n", r"\u000a").replace("\x1b", r"\u001b")
+    missing = anyscale("user", "batch-create", "-f", tmp_path / name)
+    (tmp_path / name).write_text("create_users:\n- {name: A, email: foo}\n")
+    wrong = anyscale("user", "batch-create", "-f", tmp_path / name)
+
+    assert missing.stderr.splitlines()[-1].startswith(f"error: cannot read {tmp_path}/{harmless}")
+    assert f"{tmp_path}/{harmless}:2:20: create_users[0].email" in wrong.stderr
+    assert "\x1b" not in missing.stderr + wrong.stderr
+
+
+def test_csv_is_safe_for_spreadsheets_and_jsonl_is_lossless(anyscale: RunAnyscale) -> None:
+    names = ["=HYPERLINK(1)", "+1", "-1", "@x", "Jane"]
+    users = [{"name": name, "email": f"={at}@example.com"} for at, name in enumerate(names)]
+    lines = "\n".join(map(json.dumps, users))
+    created = anyscale(
+        "user", "batch-create", "-f", "-", "--format", "jsonl", "-o", "csv", stdin=lines
+    )
+    listed = anyscale("user", "list", "-o", "csv")
+
+    for result in (created, listed):
+        rows = list(csv.DictReader(io.StringIO(result.stdout)))
+        assert [row["name"] for row in rows] == ["'=HYPERLINK(1)", "'+1", "'-1", "'@x", "Jane"]
+        assert [row["email"] for row in rows] == [f"'={at}@example.com" for at in range(5)]
+    lossless = anyscale("user", "list", "-o", "jsonl").stdout.splitlines()
+    assert [json.loads(line)["name"] for line in lossless] == names

@@ -20,4 +20,5 @@ def completion(ctx: click.Context, shell: str) -> None:
     completion_class = get_completion_class(shell)
     assert completion_class is not None
     program = ctx.find_root().command
-    write_text([completion_class(program, {}, "anyscale", "_ANYSCALE_COMPLETE").source()])
+    script = completion_class(program, {}, "anyscale", "_ANYSCALE_COMPLETE").source()
+    write_text(script.splitlines())

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TextIO
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-__all__ = ["clear_progress", "log", "null_stream", "say", "show_progress"]
+__all__ = ["clear_progress", "escaped", "log", "null_stream", "say", "show_progress"]
 
 #: When the command started: this module is the first one that it loads.
 _STARTED = time.monotonic()
@@ -36,13 +36,23 @@ def log(text: str) -> None:
 
 
 def say(text: str) -> None:
-    """Write a line. If standard error cannot be written, the work goes on without it."""
+    """Write a line. If standard error cannot be written, the work goes on without it.
+
+    It may have the text of a server, a database or a file name.
+    """
     clear_progress()
     try:
-        sys.stderr.write(f"{text}\n")
+        sys.stderr.write(f"{escaped(text)}\n")
         sys.stderr.flush()
     except OSError:
         sys.stderr = null_stream()
+
+
+def escaped(text: str) -> str:
+    """Escape what is not printable: it may control a terminal, or forge a line."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
 
 
 def show_progress(phase: str, done: int, total: int) -> None:

@@ -10,12 +10,13 @@ from unicodedata import combining, east_asian_width
 import click
 from msgspec import json
 
-from anyscale.cli.console import null_stream
+from anyscale.cli.console import escaped, null_stream
 
 __all__ = [
     "OutputLost",
     "ReaderLeft",
     "output_option",
+    "spreadsheet_cell",
     "write_json",
     "write_records",
     "write_text",
@@ -42,8 +43,8 @@ def write_yaml(record: dict[str, Any]) -> None:
 
 
 def write_text(lines: Iterable[str]) -> None:
-    """Write lines."""
-    _write(f"{line}\n" for line in lines)
+    """Write lines, which may have the text of a server or a database."""
+    _write(f"{escaped(line)}\n" for line in lines)
 
 
 def write_records(records: Iterable[Any], fields: Sequence[str], output: str) -> None:
@@ -92,11 +93,17 @@ def _csv(rows: Rows, fields: Sequence[str]) -> Iterable[str]:
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(fields)
     for row in rows:
-        writer.writerow(map(_cell, row.values()))
+        writer.writerow(spreadsheet_cell(_cell(value)) for value in row.values())
         yield buffer.getvalue()
         buffer.seek(0)
         buffer.truncate()
     yield buffer.getvalue()
+
+
+def spreadsheet_cell(value: Any) -> Any:
+    """Put an apostrophe before a text that a spreadsheet would take for a formula."""
+    is_formula = isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
+    return f"'{value}" if is_formula else value
 
 
 def _cell(value: Any) -> Any:
@@ -125,7 +132,7 @@ def _columns(text: str) -> int:
 def _shown(value: Any) -> str:
     if hasattr(value, "strftime"):
         return str(value.strftime("%Y-%m-%d %H:%M:%S"))
-    return "-" if value is None else str(_cell(value))
+    return "-" if value is None else escaped(str(_cell(value)))
 
 
 _WRITERS = {"text": _table, "json": _json, "jsonl": _jsonl, "yaml": _yaml, "csv": _csv}

@@ -113,7 +113,7 @@ def find_faults(fields: Mapping[str, str | bool | None], policy: Policy) -> list
     faults = []
     for field, value in fields.items():
         if isinstance(value, str):
-            faults += _text_faults(field, value)
+            faults += _text_faults(field, value, fields)
     faults += _password_faults(fields, policy)
     if policy.sso_only and fields.get("is_sso_user") is False:
         detail = "must be true: everybody here signs in by SSO"
@@ -121,13 +121,13 @@ def find_faults(fields: Mapping[str, str | bool | None], policy: Policy) -> list
     return faults
 
 
-def _text_faults(field: str, text: str) -> list[Fault]:
+def _text_faults(field: str, text: str, fields: Mapping[str, str | bool | None]) -> list[Fault]:
     if field == "password":
         return []
     if match := FORBIDDEN.search(text):
         return [Fault(field, "character", _character_detail(match))]
     if field == "email":
-        return _email_faults(text)
+        return _email_faults(text, fields)
     if field == "name" and not text.strip():
         return [Fault(field, "blank", "is blank: every user has a name")]
     if len(text) > MAX_TEXT:
@@ -141,7 +141,7 @@ def _character_detail(match: re.Match[str]) -> str:
     return f"has {name} at character {match.start() + 1}: remove it"
 
 
-def _email_faults(email: str) -> list[Fault]:
+def _email_faults(email: str, fields: Mapping[str, str | bool | None]) -> list[Fault]:
     octets = len(email.encode())
     if octets > MAX_OCTETS:
         detail = f"has {octets} octets; an email address has at most {MAX_OCTETS}"
@@ -149,9 +149,21 @@ def _email_faults(email: str) -> list[Fault]:
     try:
         email_key(email)
     except ValueError as error:
+        if any(field != "email" and _is_email(value) for field, value in fields.items()):
+            detail = "is not an email address, and another field is one: are the two swapped?"
+            return [Fault("email", "email_invalid", detail)]  # it may be the password
         reason = f": {error}" if str(error) else ""
         return [Fault("email", "email_invalid", f"{shown(email)} is not an email address{reason}")]
     return []
+
+
+def _is_email(value: str | bool | None) -> bool:
+    if not isinstance(value, str) or "@" not in value:
+        return False
+    try:
+        return bool(email_key(value))
+    except ValueError:
+        return False
 
 
 def _password_faults(fields: Mapping[str, str | bool | None], policy: Policy) -> list[Fault]:

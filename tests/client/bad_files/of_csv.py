@@ -11,10 +11,32 @@ NAMELESS = (
     "this cell's column has no name: name it one of "
     "name, email, password, is_sso_user, lastname, title, or remove it"
 )
+SWAPPED = "is not an email address, and another field is one: are the two swapped?"
 NOT_YAML = "the file must begin with the key 'create_users:', and the list of users under it"
 SAY_CSV = "if the file is CSV, say --format csv"
 
 CSV = [
+    Bad(
+        "the columns of email and password swapped: neither is shown",
+        "users.csv",
+        b"name,email,password\nJane,hunter2secret!,jane@example.com\n",
+        [
+            f"users.csv:2:6: create_users[0].email: {SWAPPED}",
+            "users.csv:2:21: create_users[0].password: contains the user's own name or email",
+        ],
+        ["email_invalid", "password_personal"],
+    ),
+    Bad(
+        "no header, and a user called email: no cell is shown",
+        "users.csv",
+        b"email,secretpw99,name1\n",
+        [
+            f"users.csv:1:1: there is no column name: {MUST_NAME}",
+            f"users.csv:1:7: unknown column: {MEND}",
+            f"users.csv:1:18: unknown column: {MEND}",
+        ],
+        ["columns", "unknown_key", "unknown_key"],
+    ),
     Bad(
         "no header: no cell is shown",
         "users.csv",

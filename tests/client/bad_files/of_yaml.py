@@ -4,6 +4,18 @@ from tests.client.bad_files.bad import Bad
 
 YAML = [
     Bad(
+        "a password that became a key without a value is not shown",
+        "users.yaml",
+        b"create_users:\n- name: Jane\n  email: jane@example.com\n  hunter2secret:\n",
+        [
+            (
+                "users.yaml:4:3: create_users[0]: unknown key: the keys are name, email, password, "
+                "is_sso_user, lastname, title; put a text that holds ', ' in quotes"
+            )
+        ],
+        ["unknown_key"],
+    ),
+    Bad(
         "an unknown key, and the one that was meant",
         "users.yaml",
         (b"create_users:\n- name: Jane\n  email: jane@example.com\n  pasword: correct-horse\n"),

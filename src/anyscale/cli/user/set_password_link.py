@@ -11,7 +11,7 @@ from anyscale.cli.atomic_file import AtomicFile
 from anyscale.cli.connect import host_option, open_control_plane
 from anyscale.cli.console import clear_progress, log, show_progress
 from anyscale.cli.exit_status import problem_count, say_problems
-from anyscale.cli.formats import write_text
+from anyscale.cli.formats import spreadsheet_cell, write_text
 from anyscale.cli.user.users_file import format_option, open_users_file
 from anyscale.errors import BatchGone, BatchRefused, ConfigError, NotFound, Problem
 from anyscale.transport.base import Transport
@@ -169,16 +169,13 @@ def _write_links(
     remaining, count, expires_at = iter(user_ids), 0, None
     while chunk := list(islice(remaining, _PAGE)):
         for link in transport.set_password_links(chunk):
-            writer.writerow((_cell(link.email), link.url, f"{link.expires_at:%Y-%m-%dT%H:%M:%SZ}"))
+            writer.writerow(
+                (spreadsheet_cell(link.email), link.url, f"{link.expires_at:%Y-%m-%dT%H:%M:%SZ}")
+            )
             expires_at = expires_at or link.expires_at
             count += 1
         show_progress("Creating links", count, max(count, total))
     return count, expires_at
-
-
-def _cell(email: str) -> str:
-    # By these characters a spreadsheet takes a cell for a formula.
-    return f"'{email}" if email.startswith(("=", "+", "-", "@")) else email
 
 
 def _time(time: datetime) -> str:

@@ -145,14 +145,14 @@ class _CsvReader:
         known = set(FIELDS).intersection(map(_column, cells))
         # Else the cells may be a user's, with a password in one of them.
         if known.issuperset(REQUIRED) or (known and not any("@" in cell for cell in cells)):
-            self._check_names(cells, places)
+            self._check_names(cells, places, is_header=len(known) > 1)
         if missing := [field for field in REQUIRED if field not in known]:
             detail = f"there is no column {' and no column '.join(missing)}: {_HEADER}"
             raise self._source.fatal("columns", detail, line, 1)
         self._columns = [_column(cell) for cell in cells]
         self._nameless = {at for at, column in enumerate(self._columns) if not column}
 
-    def _check_names(self, cells: list[str], places: Iterator[Place]) -> None:
+    def _check_names(self, cells: list[str], places: Iterator[Place], *, is_header: bool) -> None:
         names = set()
         for cell, place in zip(cells, places, strict=True):
             column = _column(cell)
@@ -160,7 +160,9 @@ class _CsvReader:
                 continue
             if column not in FIELDS:
                 mend = f"rename it to one of {', '.join(FIELDS)}, or remove it"
-                detail = f"unknown column {shown(cell)}: {mend}"
+                # A user's cells may be in its place, with a password in one of them.
+                what = f"unknown column {shown(cell)}" if is_header else "unknown column"
+                detail = f"{what}: {mend}"
                 self._entries.problem(place, "unknown_key", detail)
             elif column in names:
                 detail = f"the column {column!r} is there twice"

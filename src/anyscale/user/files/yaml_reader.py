@@ -146,7 +146,8 @@ class _YamlReader:
                 events[name] = value
             else:
                 fault = self._pair_fault(key, value, events)
-                hidden = start.flow_style and key.implicit[0]
+                is_alone = value.__class__ is ScalarEvent and not value.value
+                hidden = key.implicit[0] and (start.flow_style or is_alone)
                 self._add(faults, _hidden(fault) if hidden else fault)
         if not faults and (user := self._plain_user(events)):
             return user
@@ -258,7 +259,7 @@ def _wrong_key(key: ScalarEvent) -> tuple[str, str]:
 
 
 def _hidden(fault: PlacedFault) -> PlacedFault:
-    """Hide a plain key in braces: it may be the end of a password with a comma, without quotes."""
+    """Hide a plain key in braces or without a value: it may be a password or the end of one."""
     if not fault.detail.startswith("unknown key") or "did you mean" in fault.detail:
         return fault
     keys = ", ".join(FIELDS)
