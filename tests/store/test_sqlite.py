@@ -3,6 +3,7 @@
 import fcntl
 import os
 import re
+import shutil
 import sqlite3
 import stat
 import subprocess
@@ -482,6 +483,29 @@ def test_a_file_that_is_not_readable_says_so(reachable: Path, create: bool) -> N
     ):
         SqliteStore(reachable, create=create)
     assert str(reachable) in str(caught.value)
+
+
+def test_a_database_in_a_read_only_folder_can_be_read(reachable: Path) -> None:
+    reachable.chmod(0o440)
+    reachable.parent.chmod(0o555)
+    with without_root(), closing(SqliteStore(reachable, create=False)) as store:
+        assert count_batches(store) == 1
+        assert count_batches(store) == 1  # by another connection
+        with pytest.raises(StoreUnavailable, match="read-only"):
+            add_batch(store, 2)
+    assert mode(reachable) == 0o440
+    assert [file.name for file in reachable.parent.iterdir()] == ["anyscale.db"]
+
+
+def test_a_database_in_a_read_only_folder_is_not_read_without_its_log(reachable: Path) -> None:
+    with closing(SqliteStore(reachable.parent / "x.db")) as store:
+        add_batch(store, 1)
+        shutil.copy(reachable.parent / "x.db-wal", f"{reachable}-wal")
+    if os.geteuid() == 0:
+        os.chown(f"{reachable}-wal", NOBODY, -1)
+    reachable.parent.chmod(0o555)
+    with without_root(), pytest.raises(StoreUnavailable, match="check the folder"):
+        SqliteStore(reachable, create=False)
 
 
 def test_a_file_that_is_read_only_says_so(reachable: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from anyscale.errors import StoreUnavailable
 
-__all__ = ["check_path", "create_file", "make_private"]
+__all__ = ["check_path", "create_file", "is_at_rest", "make_private"]
 
 
 def check_path(path: Path) -> bool:
@@ -44,6 +44,15 @@ def create_file(path: Path) -> None:
         with suppress(FileExistsError):  # another process has created it meanwhile
             os.close(_open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL))
         check_path(path)
+
+
+def is_at_rest(path: Path) -> bool:
+    """Return whether this user can only read the file, and all of it is in it.
+
+    SQLite could not create the write-ahead log, without which it opens no database for reading.
+    """
+    is_writable = os.access(path.parent, os.W_OK, effective_ids=True)
+    return not is_writable and not path.with_name(f"{path.name}-wal").exists()
 
 
 def make_private(path: Path) -> None:

@@ -13,7 +13,12 @@ from anyscale.errors import StoreUnavailable
 from anyscale.server.store.interface import Transaction
 from anyscale.server.store.schema_versions import NOTHING_YET, require_current, steps_of
 from anyscale.server.store.sqlite.connection import SqliteConnection
-from anyscale.server.store.sqlite.database_file import check_path, create_file, make_private
+from anyscale.server.store.sqlite.database_file import (
+    check_path,
+    create_file,
+    is_at_rest,
+    make_private,
+)
 from anyscale.server.store.sqlite.insert_users import SqliteUsers
 from anyscale.server.store.sqlite.migrate import is_ours, migrate, schema_version
 
@@ -56,12 +61,15 @@ class SqliteStore:
         self.path = path
         self._writing = threading.Lock()
         self._is_closed = False
+        self._mode = "rw"
         self._idle: list[_Session] = []
         with _translated(path):
             if create:
                 create_file(path)
             elif not check_path(path):
                 raise StoreUnavailable(f"{path}: {NOTHING_YET}")
+            elif is_at_rest(path):
+                self._mode = "ro&immutable=1"
             with _lock_folder(path) if create else nullcontext():
                 self._writer = self._connect_to_ours()
                 try:
@@ -158,7 +166,7 @@ class SqliteStore:
         try:
             if not is_ours(session.connection):
                 raise StoreUnavailable(f"{self.path}: {_NOT_OURS}")
-            is_ready = not self.path.lstat().st_mode & 0o077
+            is_ready = self._mode != "rw" or not self.path.lstat().st_mode & 0o077
         finally:
             if not is_ready:
                 session.connection.close()
@@ -169,7 +177,7 @@ class SqliteStore:
 
     def _connect(self) -> "_Session":
         connection = sqlite3.connect(
-            f"{self.path.absolute().as_uri()}?mode=rw",
+            f"{self.path.absolute().as_uri()}?mode={self._mode}",
             uri=True,
             timeout=_BUSY,
             isolation_level=None,
