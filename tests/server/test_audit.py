@@ -77,7 +77,7 @@ def test_entries_are_numbered_and_chained_with_sorted_data(tmp_path: Path) -> No
 def test_an_entry_of_denials_has_the_number_of_those_since_the_previous_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    now = 1_000.0
+    now = 0.0  # of a machine that has just started
     monkeypatch.setattr("anyscale.server.core.audit.log.time.monotonic", lambda: now)
     with closing(SqliteStore(tmp_path / "anyscale.db")) as store:
         log = AuditLog(store)
@@ -141,7 +141,7 @@ def test_a_removal_has_the_hash_by_which_the_first_remaining_entry_is_verified(
 def test_old_entries_are_deleted_at_most_once_a_day(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    now = 1_000.0
+    now = 0.0  # of a machine that has just started
     monkeypatch.setattr("anyscale.server.core.audit.log.time.monotonic", lambda: now)
     with closing(SqliteStore(tmp_path / "anyscale.db")) as store:
         log = AuditLog(store)
