@@ -430,10 +430,11 @@ BLANK = 3 << 20
         ("x.yaml", f"create_users:\n- {JANE}\n" + "\n" * BLANK + f"- {ANN}\n"),
         ("x.yaml", f"create_users:\n- {JANE}\n" + "  # a comment\n" * (BLANK >> 3) + f"- {ANN}\n"),
         ("x.jsonl", f"{JANE}\n" + "\n" * BLANK + f"{ANN}\n"),
-        ("x.jsonl", f"{JANE}\n" + " " * ((1 << 20) - 100) + f"{ANN}\n"),
+        # The last entry is cut by the end of what is read at a time.
+        ("x.jsonl", f"{JANE}\n".ljust((2 << 20) - 20) + f"{ANN}\n"),
         ("x.json", f'{{"create_users": [{JANE}' + "\n" * BLANK + f",{ANN}]}}"),
         ("x.json", f'{{"create_users": [{JANE},' + "\n" * BLANK + f"{ANN}]}}"),
-        ("x.json", f'{{"create_users": [{JANE},' + " " * ((1 << 20) - 130) + f"{ANN}]}}"),
+        ("x.json", f'{{"create_users": [{JANE},'.ljust((2 << 20) - 20) + f"{ANN}]}}"),
         ("x.json", '{"create_users":' + "\n" * BLANK + f"[{JANE},{ANN}]}}"),
     ],
 )
