@@ -203,6 +203,8 @@ def test_the_client_finishes_the_open_batch_with_its_state_file(
         (hash_before,) = execute_sql(tx, sql).fetchone()
 
     monkeypatch.setattr(batch_create, "open_control_plane", lambda _: nullcontext(transport))
+    # This process goes on after the command, and its child processes would ignore signals too.
+    monkeypatch.setattr(batch_create, "ignore_signals", lambda: None)
     batch_create.batch_create(["-f", str(users_file)], standalone_mode=False)
 
     assert "5 users created." in capsys.readouterr().err
