@@ -27,7 +27,6 @@ from anyscale.server.core.hashing.worker import (
     HashJob,
     HashWorker,
     VerifyJob,
-    _poll_briefly,
 )
 from anyscale.server.core.hashing.worker_queue import WorkerQueue
 from anyscale.user import passwords
@@ -218,25 +217,10 @@ def test_a_worker_ignores_sigterm_which_its_server_handles() -> None:
         assert all(is_alive(worker) for worker in workers)
 
 
-def test_a_worker_sleeps_when_it_has_had_no_job_for_a_moment() -> None:
+def test_a_worker_without_a_job_sleeps() -> None:
     with closing(HashWorker(CHEAPEST)) as worker:
         assert worker.run(HashJob([PASSWORD]))
         wait_until(lambda: state_of(worker.pid) == "S")
-
-
-def test_a_worker_polls_until_it_gets_a_job(monkeypatch: pytest.MonkeyPatch) -> None:
-    read_end, write_end = os.pipe()
-    with os.fdopen(read_end, "rb") as stdin, os.fdopen(write_end, "wb") as pipe:
-        monkeypatch.setattr("sys.stdin", stdin)
-        monkeypatch.setattr("anyscale.server.core.hashing.worker._POLL_SECONDS", 0.2)
-        begun = time.monotonic()
-        _poll_briefly()
-        assert time.monotonic() - begun >= 0.2
-        pipe.write(b"a job")
-        pipe.flush()
-        begun = time.monotonic()
-        _poll_briefly()
-        assert time.monotonic() - begun < 0.2
 
 
 def test_no_job_shows_a_password() -> None:

@@ -1,4 +1,4 @@
-"""While a flood of wrong passwords goes on, users sign in: security review, finding 2."""
+"""While a flood of wrong passwords goes on, users sign in."""
 
 import time
 from collections.abc import Callable, Iterator

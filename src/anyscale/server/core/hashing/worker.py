@@ -5,11 +5,9 @@ core, and every other request would wait with it.
 """
 
 import os
-import select
 import signal
 import subprocess
 import sys
-import time
 from contextlib import suppress
 from typing import IO, Any
 
@@ -26,9 +24,6 @@ _LENGTH_OCTETS = 4
 
 #: The lowest priority that still gets a share of a core that others keep busy.
 NICENESS = 19
-
-#: seconds for which a worker polls for the next job before it sleeps
-_POLL_SECONDS = 0.005
 
 #: Beginnings of the variables that a worker gets: those of Python and of the dynamic linker. The
 #: database's URL, which may contain a password, is not needed there.
@@ -158,17 +153,6 @@ def _receive(pipe: IO[bytes]) -> bytes:
     return message
 
 
-def _poll_briefly() -> None:
-    """Poll for the next job for a moment before the process sleeps.
-
-    A process that has slept gets a core before a server that has just run: the server would wait
-    for the next tick of the scheduler, up to 4 ms.
-    """
-    end = time.monotonic() + _POLL_SECONDS
-    while time.monotonic() < end and not select.select([sys.stdin], [], [], 0)[0]:
-        pass
-
-
 def _respond(hasher: Hasher, job: Job) -> bytes:
     try:
         return msgpack.encode(execute(hasher, job))
@@ -183,7 +167,6 @@ def main() -> None:
     os.nice(NICENESS)
     hasher = Hasher(msgpack.decode(_receive(sys.stdin.buffer), type=Profile))
     while True:
-        _poll_briefly()
         job = msgpack.decode(_receive(sys.stdin.buffer), type=Job)
         _send(sys.stdout.buffer, _respond(hasher, job))
 
