@@ -149,7 +149,7 @@ def test_an_idempotency_key_has_1_to_200_visible_characters(
         monkeypatch.setenv("ANYSCALE_CLI_TOKEN", "mrt_unused")
     message = "idempotency_key must be a text of 1 to 200 visible ASCII characters"
     with pytest.raises(ConfigError, match=message):
-        anyscale.user.admin_batch_create(people(1), idempotency_key=key)  # type: ignore[arg-type]  # on purpose
+        anyscale.user.admin_batch_create(people(1), idempotency_key=key)  # type: ignore[arg-type]  # a wrong type is refused
     assert not list(home.iterdir())
 
 

@@ -26,7 +26,7 @@ class RemoveStatement(Operator):
         if is_statement and parso.tree.search_ancestor(node, "funcdef"):
             yield node.start_pos, node.end_pos
 
-    def mutate(self, node: NodeOrLeaf, index: int) -> NodeOrLeaf:  # noqa: ARG002 - of the base
+    def mutate(self, node: NodeOrLeaf, index: int) -> NodeOrLeaf:  # noqa: ARG002 - the base class has it
         node.children[0] = parso.parse(f"{node.get_first_leaf().prefix}pass")
         return node
 

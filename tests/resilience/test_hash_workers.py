@@ -10,22 +10,14 @@ from pathlib import Path
 
 import pytest
 from tests.support.http_client import HttpClient
-from tests.support.server_process import ServerProcess
-from tests.support.users import create_accounts
+from tests.support.server_process import ServerProcess, server_of_jane
 from tests.support.waiting import wait_until
-
-from anyscale.server.control_plane import ControlPlane
-from anyscale.server.settings import Settings
 
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[ServerProcess]:
     """A server with one account."""
-    database = tmp_path / "anyscale.db"
-    control_plane = ControlPlane(Settings(database=database))
-    create_accounts(control_plane, "jane")
-    control_plane.close()
-    with ServerProcess(f"sqlite:///{database}", tmp_path) as server:
+    with server_of_jane(tmp_path) as server:
         yield server
 
 

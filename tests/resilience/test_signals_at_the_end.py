@@ -28,7 +28,7 @@ def signalled_after_creation(users: Path, number: int, delay: float) -> tuple[in
     ) as process:
         assert process.stderr
         log = list(itertools.takewhile(lambda line: "created." not in line, process.stderr))
-        time.sleep(delay)
+        time.sleep(delay)  # the moment of the signal is what the test tries
         process.send_signal(number)
         return process.wait(60), "".join([*log, *process.stderr])
 

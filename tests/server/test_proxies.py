@@ -9,7 +9,6 @@ import shutil
 import socket
 import ssl
 import subprocess
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from http.client import HTTPConnection
@@ -22,6 +21,7 @@ from tests.support.paths import ROOT
 from tests.support.ports import free_port
 from tests.support.server_process import ServerProcess
 from tests.support.users import create_accounts
+from tests.support.waiting import wait_until
 
 from anyscale.api_schemas import IDENTITY
 from anyscale.server.control_plane import ControlPlane
@@ -201,11 +201,8 @@ def running(command: list[str], client: ProxyClient) -> Iterator[None]:
             stderr=output,
         )
     try:
-        deadline = time.monotonic() + 30
-        while not client.is_open():
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.02)
+        wait_until(lambda: client.is_open() or process.poll() is not None)
+        assert process.poll() is None, log.read_text()
         yield
     finally:
         process.terminate()

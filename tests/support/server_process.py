@@ -14,8 +14,12 @@ from tests.support.command_process import CommandProcess
 from tests.support.commands import run_command
 from tests.support.paths import ANYSCALE
 from tests.support.ports import free_port, responds_at
+from tests.support.users import create_accounts
 
-__all__ = ["ServerProcess", "run_server_process"]
+from anyscale.server.control_plane import ControlPlane
+from anyscale.server.settings import Settings
+
+__all__ = ["ServerProcess", "run_server_process", "server_of_jane"]
 
 
 class ServerProcess:
@@ -118,6 +122,17 @@ class ServerProcess:
     def token(self, name: str = "jane", role: str = "owner") -> str:
         """Create a token."""
         return self.run("create-token", "--name", name, "--role", role)
+
+
+@contextmanager
+def server_of_jane(folder: Path) -> Iterator[ServerProcess]:
+    """Run a server on SQLite with the account of Jane until the block ends."""
+    database = folder / "anyscale.db"
+    control_plane = ControlPlane(Settings(database=database))
+    create_accounts(control_plane, "jane")
+    control_plane.close()
+    with ServerProcess(f"sqlite:///{database}", folder) as server:
+        yield server
 
 
 @contextmanager

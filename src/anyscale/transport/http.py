@@ -60,7 +60,7 @@ class HttpTransport:
             self.where,
             token,
             _AT_ONCE,
-            report=lambda text: self.on_notice(text),  # noqa: PLW0108 - it is set later
+            report=lambda text: self.on_notice(text),  # noqa: PLW0108 - looked up at each call
         )
         self._request = self._client.request
 

@@ -19,7 +19,8 @@ __all__ = ["EmailConflicts", "IsAbandoned"]
 #: processes from resuming the batch until it is left.
 IsAbandoned = Callable[[str], AbstractContextManager[bool]]
 
-# Of two batches that meet, one goes on within a chunk; looking more often would only slow it down.
+# A control plane does not report the end of a batch, so a run polls for it. Of two batches that
+# meet, one goes on within a chunk: to poll more often would only slow it down.
 _POLL_SECONDS = 0.2
 
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager, nullcontext
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 
@@ -15,12 +16,13 @@ import msgspec
 import pytest
 from tests.support.control_planes import Deployment, embedded_transport
 from tests.support.users import PASSWORD, POLICY, checked_users, users_to_create
+from tests.support.waiting import wait_until
 
 from anyscale.errors import BatchRefused
 from anyscale.transport.base import Transport
 from anyscale.user.batch_run import BatchRun, Outcome
-from anyscale.user.email_conflicts import IsAbandoned
-from anyscale.user.models import AdminCreateUser
+from anyscale.user.email_conflicts import EmailConflicts, IsAbandoned
+from anyscale.user.models import AdminCreateUser, Batch
 from anyscale.user.user_sources import UserList
 
 PATIENT = msgspec.structs.replace(POLICY, hold_wait=60)
@@ -72,11 +74,9 @@ def in_background(call: Callable[[], Outcome]) -> "Future[Outcome]":
     return future
 
 
-def until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+def wait_for_the_next_millisecond(batch: Batch) -> None:
+    """Wait until a batch that is opened now is the later one: times have milliseconds."""
+    wait_until(lambda: datetime.now(UTC) >= batch.opened_at + timedelta(milliseconds=1))
 
 
 def accounts(transport: Transport) -> list[str]:
@@ -97,7 +97,7 @@ def test_the_later_batch_releases_its_emails_and_reports_the_existing_ones(
 ) -> None:
     earlier = transport.open("earlier", "fail")
     transport.claim(earlier.batch_id, 0, checked_users("e"))
-    time.sleep(0.01)
+    wait_for_the_next_millisecond(earlier)
     waiting = threading.Event()
 
     later = in_background(
@@ -106,7 +106,7 @@ def test_the_later_batch_releases_its_emails_and_reports_the_existing_ones(
     assert waiting.wait(20)
 
     # It has released its emails, so that the earlier batch gets the rest.
-    until(lambda: transport.claim(earlier.batch_id, 1, checked_users("a")).conflicts == 0)
+    wait_until(lambda: transport.claim(earlier.batch_id, 1, checked_users("a")).conflicts == 0)
     batch = next(
         batch
         for batch in transport.batches(open_only=False, before="", limit=100)
@@ -125,7 +125,7 @@ def test_the_earlier_batch_waits_and_keeps_its_emails(
     deployment: Deployment, transport: Transport
 ) -> None:
     earlier = transport.open("run", "fail")
-    time.sleep(0.01)  # within one millisecond, either could be the later one
+    wait_for_the_next_millisecond(earlier)
     later = transport.open("later", "fail")
     transport.claim(later.batch_id, 0, checked_users("e"))
     waiting = threading.Event()
@@ -133,8 +133,7 @@ def test_the_earlier_batch_waits_and_keeps_its_emails(
     run = in_background(
         lambda: run_batch(deployment, users_to_create(*"abcde"), log=lambda _: waiting.set())
     )
-    assert waiting.wait(20)
-    time.sleep(0.3)
+    assert waiting.wait(20)  # it would have released its emails before it logs this
 
     assert transport.show(earlier.batch_id).users == 4
     assert transport.claim(later.batch_id, 1, checked_users("a")).holders == [earlier.batch_id]
@@ -187,10 +186,10 @@ def test_a_small_batch_waits_for_claimed_emails(
 ) -> None:
     holder = transport.open("holder", "fail")
     transport.claim(holder.batch_id, 0, checked_users("a"))
-    small = in_background(
-        lambda: run_batch(deployment, users_to_create("a", "b", password=PASSWORD))
-    )
-    time.sleep(0.3)
+    waiting = threading.Event()
+    users = users_to_create("a", "b", password=PASSWORD)
+    small = in_background(lambda: run_batch(deployment, users, log=lambda _: waiting.set()))
+    assert waiting.wait(20)
     assert not small.done()
 
     transport.release(holder.batch_id)
@@ -200,7 +199,7 @@ def test_a_small_batch_waits_for_claimed_emails(
 
 
 @pytest.mark.parametrize("names", ["ab", "abcdefg"], ids=["small", "large"])
-def test_a_waiting_batch_logs_once_which_batch_it_waits_for(
+def test_a_waiting_batch_logs_which_batch_it_waits_for(
     deployment: Deployment, transport: Transport, names: str
 ) -> None:
     holder = transport.open("holder", "fail")
@@ -210,13 +209,27 @@ def test_a_waiting_batch_logs_once_which_batch_it_waits_for(
     waiting = in_background(
         lambda: run_batch(deployment, users_to_create(*names), log=log_lines.append)
     )
-    until(lambda: bool(log_lines))
-    time.sleep(0.7)  # it retries meanwhile
+    wait_until(lambda: log_lines)
     transport.release(holder.batch_id)
 
     assert waiting.result(20).created == len(names)
     holds = f"batch {holder.batch_id}, opened by {holder.opened_by}, which holds"
     assert log_lines == [f"Waiting for {holds} some of these emails..."]
+
+
+def test_a_run_logs_once_which_batch_it_waits_for_however_often_it_waits(
+    transport: Transport,
+) -> None:
+    holder = transport.open("holder", "fail")
+    transport.claim(holder.batch_id, 0, checked_users("b"))
+    conflicts = transport.look_up(checked_users("b"), 0)
+    log_lines: list[str] = []
+    rules = EmailConflicts(transport, "fail", lambda _: nullcontext(False), log_lines.append, 0)
+
+    for _ in range(2):
+        rules.wait(conflicts)
+
+    assert len(log_lines) == 1
 
 
 def test_an_existing_account_is_reported_without_waiting_for_claimed_emails(
@@ -383,7 +396,7 @@ PROCESS = """
 import json, sys
 import anyscale
 from anyscale.errors import BatchRefused
-from anyscale.user.models import AdminCreateUser
+from anyscale.user.models import AdminCreateUser, Batch
 
 names = json.load(sys.stdin)
 users = [AdminCreateUser("Jane", f"{name}@example.com") for name in names]

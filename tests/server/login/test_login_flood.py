@@ -8,11 +8,8 @@ from pathlib import Path
 import pytest
 from tests.support.http_client import HttpClient, HttpResponse
 from tests.support.login_flood import login_flood
-from tests.support.server_process import ServerProcess
-from tests.support.users import PASSWORD, create_accounts
-
-from anyscale.server.control_plane import ControlPlane
-from anyscale.server.settings import Settings
+from tests.support.server_process import ServerProcess, server_of_jane
+from tests.support.users import PASSWORD
 
 #: seconds of each flood
 _SECONDS = 2
@@ -25,11 +22,7 @@ EMAIL = "jane@example.com"
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[ServerProcess]:
     """Give a server with one account."""
-    database = tmp_path / "anyscale.db"
-    plane = ControlPlane(Settings(database=database))
-    create_accounts(plane, "jane")
-    plane.close()
-    with ServerProcess(f"sqlite:///{database}", tmp_path) as server:
+    with server_of_jane(tmp_path) as server:
         yield server
 
 

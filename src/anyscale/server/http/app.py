@@ -135,7 +135,7 @@ async def _clean_up(control_plane: ControlPlane) -> None:
             await asyncio.to_thread(control_plane.audit_log.log_head)
         except AnyscaleError as error:
             _log.error("clean-up failed", extra={"code": error.code, "detail": str(error)})
-        except Exception as error:  # noqa: BLE001 - it is repeated after a minute
+        except Exception as error:  # noqa: BLE001 - a bug must not end this task
             # Without its text, which may be personal.
             _log.error("clean-up failed", extra={"code": type(error).__name__})
         await asyncio.sleep(_CLEAN_UP_SECONDS)

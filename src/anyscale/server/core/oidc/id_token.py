@@ -146,7 +146,7 @@ def is_same(ours: str, theirs: object) -> bool:
 def _import_key(jwk: Any) -> Key | None:
     try:
         key = JWKRegistry.import_key(jwk)
-    except Exception:  # noqa: BLE001 - a key that cannot be imported for any reason is ignored
+    except Exception:  # noqa: BLE001 - joserfc raises many kinds for odd keys
         return None
     operations = key.get("key_ops")
     for_signatures = key.get("use") in (None, "sig") and "verify" in (operations or ("verify",))

@@ -23,7 +23,7 @@ class ClientAddressMiddleware:
 
     def __init__(self, app: ASGIApp, trusted_proxies: str) -> None:
         self._app = app
-        self._proxy_headers: Any = ProxyHeadersMiddleware(self._check_address, trusted_proxies)  # type: ignore[arg-type]  # its own types of ASGI
+        self._proxy_headers: Any = ProxyHeadersMiddleware(self._check_address, trusted_proxies)  # type: ignore[arg-type]  # uvicorn has ASGI types of its own
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         """Handle a request."""
