@@ -83,6 +83,22 @@ def test_a_user_has_at_most_50_valid_tokens(plane: ControlPlane, people: list[st
     assert len(plane.tokens.list_live(jane)) == 50
 
 
+def test_a_user_creates_at_most_200_tokens_in_24_hours(
+    plane: ControlPlane, people: list[str]
+) -> None:
+    jane, joe = people
+    for number in range(200):
+        _, token = plane.tokens.create_personal(jane, f"laptop-{number}", 1)
+        plane.tokens.revoke_personal(jane, token.token_id)
+    with pytest.raises(ConfigError, match="you created 200 tokens in the last 24 hours"):
+        plane.tokens.create_personal(jane, "laptop", None)
+    plane.tokens.create_personal(joe, "laptop", None)
+    with plane.store.write() as tx:
+        day = 24 * 60 * 60 * 1000
+        execute_sql(tx, f"update tokens set created_at = created_at - {day} where name = 'laptop-7'")
+    plane.tokens.create_personal(jane, "laptop", None)
+
+
 def test_revoked_and_expired_tokens_are_deleted_after_the_days_of_reports(
     plane: ControlPlane, people: list[str]
 ) -> None:

@@ -33,6 +33,8 @@ _NAME_LENGTH = 64
 _MOST_DAYS = 3_650
 #: the personal tokens of a user that are valid at once
 _MOST_LIVE = 50
+#: those that a user creates in a day: each is an entry of the audit log, which stays
+_MOST_A_DAY = 200
 
 
 class TokenService:
@@ -67,7 +69,7 @@ class TokenService:
         Raises:
             NotFound: there is no such account, or it is suspended.
             ConfigError: the name or the days are out of range, or the user has the name already, or
-                50 tokens.
+                50 tokens, or created 200 in the last 24 hours.
         """
         _check_name(name)
         if days is not None and not 1 <= days <= _MOST_DAYS:
@@ -77,8 +79,7 @@ class TokenService:
             account = lock_account(tx, user_id)
             if account.suspended_at is not None:
                 raise NotFound(f"the account {user_id} is suspended")
-            if len(tx.tokens.list_live(user_id, tx.now())) >= _MOST_LIVE:
-                raise ConfigError(f"you have {_MOST_LIVE} tokens: revoke one that you do not need")
+            _check_count(tx, user_id)
             actor = user_actor(user_id)
             record = _record(tx, token, name, account.permission_level, days, actor)
             record = structs.replace(record, user_id=user_id)
@@ -145,6 +146,14 @@ class TokenService:
 def _check_name(name: str) -> None:
     if not (0 < len(name) <= _NAME_LENGTH and name.isprintable() and name == name.strip()):
         raise ConfigError(f"a token's name has 1 to {_NAME_LENGTH} visible characters")
+
+
+def _check_count(tx: Transaction, user_id: str) -> None:
+    now = tx.now()
+    if len(tx.tokens.list_live(user_id, now)) >= _MOST_LIVE:
+        raise ConfigError(f"you have {_MOST_LIVE} tokens: revoke one that you do not need")
+    if tx.tokens.count_created(user_id, now - DAY_MS) >= _MOST_A_DAY:
+        raise ConfigError(f"you created {_MOST_A_DAY} tokens in the last 24 hours: wait for a day")
 
 
 def _record(

@@ -55,6 +55,11 @@ class Tokens(Table):
         )
         return self._connection.all(TokenRecord, sql, user_id, now)
 
+    def count_created(self, user_id: str, since: int) -> int:
+        """Count the tokens that a user created since a time, also ended ones."""
+        sql = "select count(*) from tokens where user_id = ? and created_at > ?"
+        return self._connection.number(sql, user_id, since)
+
     def touch(self, token_id: str, at: int) -> None:
         """Set when a token was last used, unless another transaction has it locked."""
         sql = (
