@@ -142,6 +142,25 @@ def test_the_first_login_links_the_account_of_the_verified_email(
     assert ("session.created", f"user:{user_id}", member.session.session_id) in events
 
 
+@pytest.mark.parametrize(
+    ("headers", "to_provider"),
+    [
+        ({"Sec-Fetch-Site": "cross-site"}, False),
+        ({"Sec-Fetch-Site": "cross-site", "Sec-Fetch-User": "?0"}, False),
+        ({"Sec-Fetch-Site": "cross-site", "Sec-Fetch-User": "?1"}, True),
+        ({"Sec-Fetch-Site": "same-origin"}, True),
+        ({"Sec-Fetch-Site": "none", "Sec-Fetch-User": "?1"}, True),
+    ],
+)
+def test_a_page_of_another_site_starts_a_login_only_by_a_click_of_the_user(
+    site: Site, headers: dict[str, str], to_provider: bool
+) -> None:
+    answer = site.browser().get("/sso/start", headers=headers)
+    assert answer.status_code == 303
+    assert (answer.headers["location"] == "/sign-in") is not to_provider
+    assert bool(answer.headers.get("set-cookie")) is to_provider
+
+
 def test_the_cookies_have_the_host_prefix_and_are_not_readable_by_scripts(site: Site) -> None:
     client = site.browser()
     for answer in (

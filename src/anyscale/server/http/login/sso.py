@@ -68,13 +68,26 @@ class _Attempt(Struct, frozen=True):
 
 @get("/sso/start", include_in_schema=False)
 async def start(
-    oidc: NamedDependency[OidcLogin | None], pools: NamedDependency[ThreadPools]
+    request: AnyRequest,
+    oidc: NamedDependency[OidcLogin | None],
+    pools: NamedDependency[ThreadPools],
 ) -> Response[None]:
+    if _is_forced(request):
+        return _redirect("/sign-in")
     try:
         url, cookie = await pools.identity_provider.start.run(_begin, _required(oidc))
     except (ProviderUnavailable, Overloaded, StoreUnavailable) as error:
         return _unavailable(error)
     return _redirect(url, HostCookie(COOKIE, cookie, _TIME))
+
+
+def _is_forced(request: AnyRequest) -> bool:
+    """Return whether a page of another site started the sign-in without a click of the user.
+
+    Otherwise any page could replace the session of its visitors.
+    """
+    headers = request.headers
+    return headers.get("sec-fetch-site") == "cross-site" and headers.get("sec-fetch-user") != "?1"
 
 
 def _begin(oidc: OidcLogin) -> tuple[str, str]:
