@@ -94,8 +94,8 @@ def test_a_user_creates_at_most_200_tokens_in_24_hours(
         plane.tokens.create_personal(jane, "laptop", None)
     plane.tokens.create_personal(joe, "laptop", None)
     with plane.store.write() as tx:
-        day = 24 * 60 * 60 * 1000
-        execute_sql(tx, f"update tokens set created_at = created_at - {day} where name = 'laptop-7'")
+        yesterday = tx.now() - 24 * 60 * 60 * 1000
+        execute_sql(tx, f"update tokens set created_at = {yesterday} where name = 'laptop-7'")
     plane.tokens.create_personal(jane, "laptop", None)
 
 
