@@ -3,29 +3,29 @@
     import anyscale
     anyscale.user.admin_batch_create([...])
 
-`anyscale.user` and `anyscale.Anyscale` are imported on first use.
+`Anyscale`, `batch`, `errors` and `user` are imported on first use. `__init__.pyi` declares them for
+type checkers and editors.
 
-The client (`user`, `transport`, `cli`, `config`) and the server (`server`) share the models and the
-rules of `user`, the errors (`errors`), the bodies of requests (`api_schemas`) and the hash chain of
-the audit log (`audit_log`).
+The client (`user`, `batch`, `transport`, `cli`, `config`) and the server (`server`) share the
+models and the rules of `user`, the errors (`errors`), the bodies of requests (`api_schemas`) and
+the hash chain of the audit log (`audit_chain`).
 """
 
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from anyscale import user
-    from anyscale.user.sdk import Anyscale
-
-__all__ = ["Anyscale", "__version__", "user"]
+__all__ = ["Anyscale", "__version__", "batch", "errors", "user"]
 
 __version__ = "0.1.0"
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     from importlib import import_module
 
-    if name == "user":
-        return import_module("anyscale.user")
     if name == "Anyscale":
-        return import_module("anyscale.user.sdk").Anyscale
+        return import_module("anyscale.sdk").Anyscale
+    if name in __all__:
+        return import_module(f"anyscale.{name}")
     raise AttributeError(f"module 'anyscale' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Return the public names, without the modules that were imported meanwhile."""
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

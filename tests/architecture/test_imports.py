@@ -6,10 +6,6 @@ from graphlib import CycleError, TopologicalSorter
 import grimp
 import pytest
 
-#: Modules that load others on first use of an attribute (PEP 562): what these import may import the
-#: package in turn. The import contracts name the same two.
-LAZY = {("anyscale", "anyscale.user.sdk"), ("anyscale.user", "anyscale.user.sdk")}
-
 
 def circle_in(imports: Mapping[str, Iterable[str]]) -> list[str]:
     """A circle of modules, each imported by the next one; an empty list if there is none."""
@@ -24,14 +20,7 @@ def circle_in(imports: Mapping[str, Iterable[str]]) -> list[str]:
 def imports_of_the_package() -> dict[str, set[str]]:
     """Which modules each module imports: at its top, in functions and for type checkers."""
     graph = grimp.build_graph("anyscale", cache_dir=None)
-    return {
-        module: {
-            imported
-            for imported in graph.find_modules_directly_imported_by(module)
-            if (module, imported) not in LAZY
-        }
-        for module in graph.modules
-    }
+    return {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:

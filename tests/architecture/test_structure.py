@@ -54,6 +54,14 @@ def test_the_help_of_a_group_imports_none_of_its_commands() -> None:
     assert not [name for name in loaded if name.startswith("anyscale.cli.user.")]
 
 
+@pytest.mark.parametrize("command", ["list", "get"])
+def test_the_help_of_a_command_imports_no_control_plane(command: str) -> None:
+    loaded = loaded_by(HELP.replace('"--help"', f'"user", "{command}", "--help"'))
+
+    assert "anyscale.cli.user.list_get" in loaded
+    assert not {"msgspec", "logging", "hashlib", "anyscale.transport", "rich"} & loaded
+
+
 def test_the_models_import_neither_the_calls_nor_the_server() -> None:
     loaded = loaded_by("from anyscale.user.models import AdminCreateUser")
 

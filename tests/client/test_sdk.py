@@ -1,7 +1,9 @@
 """`anyscale.user` in Python, on the embedded control plane."""
 
 import logging
+import os
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import pytest
 
 import anyscale
 from anyscale.errors import (
+    BatchGone,
     BatchRefused,
     ConfigError,
     FeatureUnavailable,
@@ -19,6 +22,7 @@ from anyscale.errors import (
     NotFound,
     UserAmbiguous,
 )
+from anyscale.transport.embedded import EmbeddedTransport
 from anyscale.user.models import AdminCreatedUser, AdminCreateUser, User
 
 
@@ -346,22 +350,76 @@ def test_an_unknown_account_or_role_is_an_error(home: Path) -> None:
     assert not list(home.iterdir())
 
 
-def test_the_public_names_are_these() -> None:
-    assert set(anyscale.__all__) == {"Anyscale", "__version__", "user"}
-    assert set(anyscale.user.__all__) == {
-        *("admin_batch_create", "get", "list"),
-        *("suspend", "restore", "delete", "set_role", "set_password_link"),
-    }
-    assert all(callable(getattr(anyscale.user, name)) for name in anyscale.user.__all__)
-    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
-        _ = anyscale.nothing
-    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
-        _ = anyscale.user.nothing
-
-
 def test_the_class_anyscale_needs_host_and_token() -> None:
     for arguments in ({"host": "https://x.example"}, {"token": "t"}):
         with pytest.raises(ConfigError):
             anyscale.Anyscale(**arguments)
     assert list(anyscale.Anyscale().user.list()) == []
+    assert list(anyscale.Anyscale().batch.list()) == []
     assert "secret" not in repr(anyscale.Anyscale(host="https://x.example", token="secret"))
+
+
+def test_a_positional_argument_too_many_is_answered_with_its_keyword() -> None:
+    calls: dict[str, Callable[[], object]] = {
+        "get(email=...)": lambda: anyscale.user.get("x"),  # type: ignore[call-arg]
+        "get(email=..., name=...)": lambda: anyscale.user.get("x", "y", "z"),  # type: ignore[call-arg]
+        "list(email=...)": lambda: anyscale.user.list("x"),  # type: ignore[call-arg]
+        "delete(email=...)": lambda: anyscale.user.delete("x"),  # type: ignore[call-arg]
+        "set_role(email=..., role=...)": lambda: anyscale.user.set_role("x", "owner"),  # type: ignore[call-arg]
+        "admin_batch_create(..., idempotency_key=...)": lambda: anyscale.user.admin_batch_create(
+            people(1),
+            "key",  # type: ignore[call-arg]
+        ),
+        "list(open_only=...)": lambda: anyscale.batch.list(True),  # type: ignore[call-arg]
+    }
+    for hint, call in calls.items():
+        with pytest.raises(TypeError) as caught:
+            call()
+        assert str(caught.value) == f"a positional argument too many: write {hint}"
+    with pytest.raises(TypeError, match="missing 1 required positional argument"):
+        anyscale.user.admin_batch_create()  # type: ignore[call-arg]
+
+
+def test_batches_are_listed_shown_and_dropped() -> None:
+    for count in (1, 2, 3):
+        anyscale.user.admin_batch_create(people(count, f"b{count}-"))
+
+    batches = list(anyscale.batch.list())
+
+    assert [batch.users for batch in batches] == [3, 2, 1]
+    assert list(anyscale.batch.list(max_items=2)) == batches[:2]
+    assert list(anyscale.batch.list(max_items=0, open_only=True)) == []
+    assert list(anyscale.batch.list(open_only=True)) == []
+    shown = anyscale.Anyscale().batch.show(batches[0].batch_id)
+    assert (shown.users, shown.without_way_in) == (3, 3)
+    with pytest.raises(BatchGone, match="is published"):
+        anyscale.batch.drop(batches[0].batch_id)
+    for call in (anyscale.batch.show, anyscale.batch.drop):
+        with pytest.raises(NotFound, match="there is no batch bat_none"):
+            call("bat_none")
+        with pytest.raises(TypeError, match="batch_id must be str, not int"):
+            call(5)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="max_items must be 0 or more"):
+        list(anyscale.batch.list(max_items=-1))
+
+
+def test_an_unfinished_batch_is_dropped_by_its_id(data: Path) -> None:
+    anyscale.user.admin_batch_create(people(1))
+    with closing(EmbeddedTransport.from_environment(os.environ)) as transport:
+        batch = transport.open("key", "fail")
+    assert list(anyscale.batch.list(open_only=True)) == [batch]
+
+    dropped = anyscale.batch.drop(batch.batch_id)
+
+    assert (dropped.batch_id, dropped.state) == (batch.batch_id, "dropped")
+
+
+def test_a_list_without_a_control_plane_warns(caplog: pytest.LogCaptureFixture, data: Path) -> None:
+    assert list(anyscale.user.list()) == []
+    assert list(anyscale.batch.list()) == []
+
+    assert (
+        caplog.record_tuples
+        == [("anyscale", logging.WARNING, f"There is no control plane yet at {data}/anyscale.db")]
+        * 2
+    )

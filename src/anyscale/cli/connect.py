@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING
 
 import click
 
 from anyscale.cli.console import log
-from anyscale.config import resolve
-from anyscale.transport import open_transport
-from anyscale.transport.base import Transport
+
+if TYPE_CHECKING:  # imported where it is used: the help of a command needs no control plane
+    from anyscale.transport.base import Transport
 
 __all__ = ["host_option", "open_control_plane"]
 
@@ -21,7 +22,7 @@ host_option = click.option(
 
 
 @contextmanager
-def open_control_plane(host: str | None) -> Iterator[Transport]:
+def open_control_plane(host: str | None) -> Iterator["Transport"]:
     """Open the control plane that `--host`, the environment or the credentials file names.
 
     Its messages during long calls go to the log.
@@ -29,6 +30,8 @@ def open_control_plane(host: str | None) -> Iterator[Transport]:
     Raises:
         ConfigError: as `resolve` and `open_transport` do.
     """
-    with closing(open_transport(resolve(host, None))) as transport:
-        transport.on_notice = log
+    from anyscale.config import resolve
+    from anyscale.transport import open_transport
+
+    with closing(open_transport(resolve(host, None), on_notice=log)) as transport:
         yield transport

@@ -8,7 +8,6 @@ from typing import Any
 from unicodedata import combining, east_asian_width
 
 import click
-from msgspec import json
 
 from anyscale.cli.console import escaped, null_stream
 
@@ -34,6 +33,8 @@ class ReaderLeft(OutputLost):
 
 def write_json(value: Any) -> None:
     """Write one JSON document."""
+    from msgspec import json
+
     _write([json.format(json.encode(value), indent=2).decode() + "\n"])
 
 
@@ -60,17 +61,23 @@ def write_records(records: Iterable[Any], fields: Sequence[str], output: str) ->
 Rows = Iterable[dict[str, Any]]
 
 
+def _json_text(value: Any) -> str:
+    from msgspec import json  # the help of a command writes no data
+
+    return json.encode(value).decode()
+
+
 def _json(rows: Rows, _fields: Sequence[str]) -> Iterable[str]:
     separator = "[\n  "
     for row in rows:
-        yield separator + json.encode(row).decode()
+        yield separator + _json_text(row)
         separator = ",\n  "
     yield "[]\n" if separator.startswith("[") else "\n]\n"
 
 
 def _jsonl(rows: Rows, _fields: Sequence[str]) -> Iterable[str]:
     for row in rows:
-        yield json.encode(row).decode() + "\n"
+        yield _json_text(row) + "\n"
 
 
 def _yaml(rows: Rows, _fields: Sequence[str]) -> Iterable[str]:
@@ -83,7 +90,7 @@ def _yaml(rows: Rows, _fields: Sequence[str]) -> Iterable[str]:
 
 def _pairs(row: dict[str, Any], separator: str) -> str:
     # A JSON string is a YAML string in double quotes, so no value can be misread.
-    return separator.join(f"{field}: {json.encode(value).decode()}" for field, value in row.items())
+    return separator.join(f"{field}: {_json_text(value)}" for field, value in row.items())
 
 
 def _csv(rows: Rows, fields: Sequence[str]) -> Iterable[str]:

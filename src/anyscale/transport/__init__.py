@@ -6,7 +6,7 @@ SDK and the command line use a control plane only through this package.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from anyscale.config import Target
 from anyscale.transport.base import Transport
@@ -14,12 +14,25 @@ from anyscale.transport.base import Transport
 __all__ = ["open_transport"]
 
 
-def open_transport(target: Target, environment: Mapping[str, str] = os.environ) -> Transport:
+def open_transport(
+    target: Target,
+    environment: Mapping[str, str] = os.environ,
+    *,
+    on_notice: Callable[[str], None] = lambda _: None,
+) -> Transport:
     """Return the transport to a control plane; import only the module that it needs.
+
+    `on_notice` receives messages for the user while a call takes long.
 
     Raises:
         ConfigError: a setting of the embedded control plane is wrong.
     """
+    transport = _transport(target, environment)
+    transport.on_notice = on_notice
+    return transport
+
+
+def _transport(target: Target, environment: Mapping[str, str]) -> Transport:
     if target.host and target.token:
         from anyscale.transport.http import HttpTransport
 

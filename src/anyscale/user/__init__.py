@@ -3,28 +3,16 @@
 The package holds the client side: the models, the rules for a user (`validation.py`, `emails.py`,
 `passwords.py`, which the server uses too), the readers of users files (`files/`), the run of a
 batch (`batch_run.py`) and the calls of the SDK (`sdk.py`). The calls are imported on first use, so
-that importing `anyscale.user.models` is cheap.
+that importing `anyscale.user.models` is cheap. `__init__.pyi` declares them for type checkers and
+editors.
 """
-
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from anyscale.user.sdk import default_calls
-
-    admin_batch_create = default_calls.admin_batch_create
-    delete = default_calls.delete
-    get = default_calls.get
-    list = default_calls.list  # noqa: A001 - the contract's name
-    restore = default_calls.restore
-    set_password_link = default_calls.set_password_link
-    set_role = default_calls.set_role
-    suspend = default_calls.suspend
 
 __all__ = [
     "admin_batch_create",
     "delete",
     "get",
     "list",
+    "models",
     "restore",
     "set_password_link",
     "set_role",
@@ -32,9 +20,16 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module 'anyscale.user' has no attribute {name!r}")
-    from anyscale.user.sdk import default_calls
+def __getattr__(name: str) -> object:
+    from importlib import import_module
 
-    return getattr(default_calls, name)
+    if name == "models":
+        return import_module("anyscale.user.models")
+    if name in __all__:
+        return getattr(import_module("anyscale.user.sdk").default_calls, name)
+    raise AttributeError(f"module 'anyscale.user' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Return the public names, without the modules that were imported meanwhile."""
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

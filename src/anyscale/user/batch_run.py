@@ -67,7 +67,7 @@ class BatchRun:
     """One run that creates a batch, or resumes it. To create it asks the transport for the policy.
 
     Args:
-        transport: of the control plane; its notices go to `log` from then on.
+        transport: of the control plane.
         source: the users.
         get_key: is called before the first write, and returns the idempotency key.
         find_key: returns the key that `get_key` would repeat, or None; it writes nothing.
@@ -103,7 +103,6 @@ class BatchRun:
         self._is_abandoned = is_abandoned
         self._log = log
         self._on_progress = on_progress
-        transport.on_notice = log
         self._policy = transport.policy()
 
     def dry_run(self) -> Outcome:
@@ -249,7 +248,9 @@ class BatchRun:
         done = 0
         reading = self._source.reading(self._policy)
         with BoundedExecutor[int](
-            self._transport.hashes_at_once, self._transport.cancel_retries, self._log
+            self._transport.hashes_at_once,
+            self._transport.cancel_retries,
+            self._transport.on_notice,
         ) as executor:
             for chunk in password_chunks(reading, self._policy.chunk_passwords):
                 call = partial(self._transport.hash, batch.batch_id, chunk)

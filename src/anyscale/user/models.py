@@ -33,15 +33,15 @@ class _Record(Struct, frozen=True, gc=False):
     """An immutable record that checks the types of its fields and shows no secret."""
 
     #: field -> the types of its annotation
-    TYPES: ClassVar[dict[str, tuple[type, ...]]] = {}
+    _TYPES: ClassVar[dict[str, tuple[type, ...]]] = {}
 
     def __init_subclass__(cls) -> None:
         own = {field: get_args(kind) or (kind,) for field, kind in cls.__annotations__.items()}
-        cls.TYPES = cls.TYPES | own
+        cls._TYPES = cls._TYPES | own
 
     def __post_init__(self) -> None:
         """Check the types; make a subclass of str the text that it is."""
-        for field, types in self.TYPES.items():
+        for field, types in self._TYPES.items():
             value = getattr(self, field)
             if type(value) in types:
                 continue
@@ -67,27 +67,47 @@ _SECRETS = ("password", "url")
 
 
 class AdminCreateUser(_Record, frozen=True, gc=False):
-    """User to be created by an admin."""
+    """User to be created by an admin.
 
-    #: First name of the user to be created.
+    A value of another type raises `TypeError`. The call checks all else, and names every wrong
+    entry in one `BatchRefused`. Control characters are refused in every field.
+
+    Attributes:
+        name (str): First name of the user to be created: at most 256 characters, not blank.
+        email (str): Email, unique without regard to case: at most 254 octets.
+        password (str or None): Password for the account: from 8 characters, or the minimum of the
+            control plane, to 1,024. Empty or None, the default, for an account without one. `repr`
+            hides it.
+        is_sso_user (bool): Whether the user is an SSO user. SSO users can log in using SSO.
+            Default: False.
+        lastname (str or None): Last name: at most 256 characters. Default: None.
+        title (str or None): Title: at most 256 characters. Default: None.
+    """
+
     name: str
     email: str
-    #: Password for the account; empty or None for an account without one. `repr` hides it.
     password: str | None = None
-    #: Whether the user is an SSO user. SSO users can log in using SSO.
     is_sso_user: bool = False
     lastname: str | None = None
     title: str | None = None
 
 
 class AdminCreatedUser(_Record, frozen=True, gc=False):
-    """User account created by an admin that has organization collaborator permissions."""
+    """User account created by an admin that has organization collaborator permissions.
+
+    Attributes:
+        user_id (str): `usr_...`, unique.
+        name (str): First name.
+        email (str): Email as it was entered.
+        created_at (datetime): When the account was created, in UTC.
+        is_sso_user (bool): Whether the user is an SSO user.
+        lastname (str or None): Last name.
+        title (str or None): Title.
+    """
 
     user_id: str
     name: str
-    #: As it was entered.
     email: str
-    #: In UTC.
     created_at: datetime
     is_sso_user: bool
     lastname: str | None
@@ -95,17 +115,23 @@ class AdminCreatedUser(_Record, frozen=True, gc=False):
 
 
 class User(_Record, frozen=True, gc=False):
-    """A user account, as `list` and `get` show it."""
+    """A user account, as `list` and `get` show it.
 
-    #: As it was entered.
+    Attributes:
+        email (str): Email as it was entered.
+        name (str): First name.
+        created_at (datetime): When the account was created, in UTC.
+        permission_level (str): `collaborator` or `owner`.
+        user_id (str): `usr_...`, unique.
+        suspended_at (datetime or None): When the account was suspended, in UTC; None, the default,
+            if it is not.
+    """
+
     email: str
     name: str
-    #: In UTC.
     created_at: datetime
-    #: `collaborator` or `owner`.
     permission_level: str
     user_id: str
-    #: When the account was suspended, in UTC; None if it is not.
     suspended_at: datetime | None = None
 
 
@@ -122,29 +148,36 @@ class PasswordLink(_Record, frozen=True, gc=False):
 
 
 class Batch(Struct, frozen=True, kw_only=True):
-    """A batch as the control plane stores it."""
+    """A batch as the control plane stores it. Times are in UTC.
 
-    #: `bat_...`
+    Attributes:
+        batch_id (str): `bat_...`, unique.
+        state (str): `open`, `published`, `dropped` or `expired`.
+        if_exists (str): `fail` or `skip`.
+        opened_by (str): The actor: `local:jane` for a system user of the control plane's own
+            machine.
+        opened_at (datetime): When it was opened.
+        touched_at (datetime): When a client last worked on it.
+        published_by (str or None): The actor that published it. Default: None.
+        published_at (datetime or None): When it was published. Default: None.
+        users (int): Users of the batch: created if it is published, claimed if it is open.
+        skipped (int): Entries that were skipped because their emails had accounts.
+        hashes_due (int): Users with a password whose hash is not stored yet.
+        without_way_in (int or None): Accounts of a published batch without a usable sign-in
+            method. It is counted only when a single batch is shown; else None.
+    """
+
     batch_id: str
-    #: `open`, `published`, `dropped` or `expired`
     state: str
-    #: `fail` or `skip`
     if_exists: str
-    #: The actor: `local:jane` for a system user of the control plane's own machine.
     opened_by: str
     opened_at: datetime
-    #: When a client last worked on it.
     touched_at: datetime
     published_by: str | None = None
     published_at: datetime | None = None
-    #: Users of the batch: created if it is published, claimed if it is open.
     users: int = 0
-    #: Entries that were skipped because their emails had accounts.
     skipped: int = 0
-    #: Users with a password whose hash is not stored yet.
     hashes_due: int = 0
-    #: Accounts of a published batch without a usable sign-in method. It is counted only when a
-    #: single batch is shown; else None.
     without_way_in: int | None = None
 
     def to_dict(self) -> dict[str, Any]:

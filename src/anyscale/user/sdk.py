@@ -1,4 +1,4 @@
-"""The calls of the SDK: `anyscale.user` and `Anyscale(...).user`."""
+"""The SDK's calls about users: `anyscale.user` and `Anyscale(...).user`."""
 
 import logging
 import os
@@ -10,6 +10,7 @@ from typing import Any, Literal
 from anyscale.api_schemas import IDEMPOTENCY_KEY
 from anyscale.config import Target, resolve
 from anyscale.errors import ConfigError
+from anyscale.keyword_hints import keyword_hints
 from anyscale.transport import open_transport
 from anyscale.transport.base import Transport
 from anyscale.user.batch_run import BatchRun, Outcome
@@ -17,7 +18,7 @@ from anyscale.user.lookup import PAGE, find_user, list_users
 from anyscale.user.models import AdminCreatedUser, AdminCreateUser, User, check_type
 from anyscale.user.user_sources import UserList
 
-__all__ = ["Anyscale", "CreatedUsers", "UserCalls", "default_calls"]
+__all__ = ["CreatedUsers", "UserCalls", "default_calls"]
 
 _log = logging.getLogger("anyscale")
 
@@ -41,6 +42,7 @@ class UserCalls:
     def __init__(self, resolve_target: Callable[[], Target]) -> None:
         self._resolve_target = resolve_target
 
+    @keyword_hints
     def admin_batch_create(
         self,
         admin_create_users: Iterable[AdminCreateUser],
@@ -77,7 +79,7 @@ class UserCalls:
             raise ConfigError("idempotency_key must be a text of 1 to 200 visible ASCII characters")
         if if_exists not in ("fail", "skip"):
             raise ConfigError(f"if_exists must be 'fail' or 'skip', not {if_exists!r}")
-        with closing(open_transport(self._resolve_target())) as transport:
+        with closing(self._open()) as transport:
             run = BatchRun(
                 transport,
                 UserList(users),
@@ -94,6 +96,7 @@ class UserCalls:
                 _log.info(line)
             return created
 
+    @keyword_hints
     def list(
         self,
         *,
@@ -119,9 +122,10 @@ class UserCalls:
         check_type("max_items", max_items, int, type(None))
         if page_size < 1 or (max_items is not None and max_items < 0):
             raise ConfigError("page_size must be 1 or more, and max_items 0 or more")
-        with closing(open_transport(self._resolve_target())) as transport:
+        with closing(self._open()) as transport:
             yield from list_users(transport, email, name, max_items, page_size, suspended=suspended)
 
+    @keyword_hints
     def get(self, *, email: str | None = None, name: str | None = None) -> User:
         """Get one user.
 
@@ -134,9 +138,10 @@ class UserCalls:
             UserAmbiguous: several users have the name; `emails` lists them.
             ConfigError: neither or both are set.
         """
-        with closing(open_transport(self._resolve_target())) as transport:
+        with closing(self._open()) as transport:
             return find_user(transport, email, name)
 
+    @keyword_hints
     def suspend(self, *, email: str) -> None:
         """Suspend an account: it cannot sign in, its sessions end and its tokens stop.
 
@@ -147,6 +152,7 @@ class UserCalls:
         with self._account(email) as (transport, user):
             transport.suspend(user.user_id)
 
+    @keyword_hints
     def restore(self, *, email: str) -> None:
         """Let a suspended account sign in again.
 
@@ -156,6 +162,7 @@ class UserCalls:
         with self._account(email) as (transport, user):
             transport.restore(user.user_id)
 
+    @keyword_hints
     def delete(self, *, email: str) -> None:
         """Delete an account and erase all data of its user. This cannot be undone.
 
@@ -166,6 +173,7 @@ class UserCalls:
         with self._account(email) as (transport, user):
             transport.delete(user.user_id)
 
+    @keyword_hints
     def set_role(self, *, email: str, role: Literal["owner", "collaborator"]) -> None:
         """Make an account an owner or a collaborator; its sessions are revoked.
 
@@ -178,6 +186,7 @@ class UserCalls:
         with self._account(email) as (transport, user):
             transport.set_role(user.user_id, role)
 
+    @keyword_hints
     def set_password_link(self, *, email: str) -> str:
         """Create a one-time link by which a user sets a password; it revokes the previous one.
 
@@ -192,26 +201,14 @@ class UserCalls:
         with self._account(email) as (transport, user):
             return transport.set_password_links([user.user_id])[0].url
 
+    def _open(self) -> Transport:
+        # As warnings, which Python shows where no logging is set up: a call may take minutes.
+        return open_transport(self._resolve_target(), on_notice=_log.warning)
+
     @contextmanager
     def _account(self, email: str) -> Iterator[tuple[Transport, User]]:
-        with closing(open_transport(self._resolve_target())) as transport:
+        with closing(self._open()) as transport:
             yield transport, find_user(transport, email, None)
-
-
-class Anyscale:
-    """The SDK on a control plane that is named by arguments instead of the environment.
-
-    Args:
-        host: `https://...`
-        token: of an administrator.
-    """
-
-    def __init__(self, host: str | None = None, token: str | None = None) -> None:
-        target = resolve(host, token)
-        self.user = UserCalls(lambda: target)
-
-    def __repr__(self) -> str:
-        return "Anyscale(...)"
 
 
 def _listed(users: Iterable[AdminCreateUser]) -> list[AdminCreateUser]:

@@ -1,14 +1,11 @@
 """`anyscale batch list`, `show` and `drop`."""
 
-from collections.abc import Iterator
-
 import click
 
+from anyscale.batch.sdk import list_batches as iterate_batches
 from anyscale.cli.connect import host_option, open_control_plane
 from anyscale.cli.console import log
 from anyscale.cli.formats import output_option, write_json, write_records, write_text
-from anyscale.transport.base import Transport
-from anyscale.user.models import Batch
 
 _COLUMNS = ("batch_id", "state", "users", "skipped", "opened_by", "opened_at", "published_at")
 
@@ -25,7 +22,7 @@ def list_batches(open_only: bool, output: str, host: str | None) -> None:
       anyscale batch list --open
     """
     with open_control_plane(host) as transport:
-        write_records(_batches(transport, open_only=open_only), _COLUMNS, output)
+        write_records(iterate_batches(transport, open_only=open_only), _COLUMNS, output)
 
 
 @click.command("show")
@@ -63,13 +60,6 @@ def drop_batch(batch_id: str, host: str | None) -> None:
     with open_control_plane(host) as transport:
         batch = transport.drop(batch_id)
     log(f"Batch {batch_id} is {batch.state}.")
-
-
-def _batches(transport: Transport, *, open_only: bool) -> Iterator[Batch]:
-    before = ""
-    while page := transport.batches(open_only=open_only, before=before, limit=500):
-        yield from page
-        before = page[-1].batch_id
 
 
 def _shown(value: object) -> str:

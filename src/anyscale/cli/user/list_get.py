@@ -1,17 +1,16 @@
 """`anyscale user list` and `anyscale user get`."""
 
 from collections.abc import Iterable
-from shlex import quote
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import click
 
 from anyscale.cli.connect import host_option, open_control_plane
 from anyscale.cli.formats import output_option, write_json, write_records, write_yaml
-from anyscale.errors import ConfigError
-from anyscale.user.lookup import find_user
-from anyscale.user.lookup import list_users as iterate_users
-from anyscale.user.models import User
+
+if TYPE_CHECKING:  # imported where it is used, as all that the help of a command does not need
+    from anyscale.user.models import User
 
 _FIELDS = ("email", "name", "permission_level", "created_at", "user_id")
 _RECORD = (*_FIELDS, "suspended_at")
@@ -40,6 +39,8 @@ def list_users(
       anyscale user list --email @example.com --max-items 20
       anyscale user list --suspended -o csv
     """
+    from anyscale.user.lookup import list_users as iterate_users
+
     with open_control_plane(host) as transport:
         users = iterate_users(transport, email, name, max_items, 1_000, suspended=suspended)
         _write(users, output)
@@ -58,6 +59,11 @@ def get_user(email: str | None, name: str | None, output: str, host: str | None)
     Example:
       anyscale user get --email jane@example.com -o json
     """
+    from shlex import quote
+
+    from anyscale.errors import ConfigError
+    from anyscale.user.lookup import find_user
+
     if arguments := click.get_current_context().args:
         option = "--email" if "@" in arguments[0] else "--name"
         raise ConfigError(f"say {option} {quote(arguments[0])}")
@@ -72,13 +78,13 @@ def get_user(email: str | None, name: str | None, output: str, host: str | None)
         _write([user], output)
 
 
-def _write(users: Iterable[User], output: str) -> None:
+def _write(users: Iterable["User"], output: str) -> None:
     if output == "text":
         write_records(map(_table_line, users), _TABLE, output)
     else:
         write_records(users, _RECORD, output)
 
 
-def _table_line(user: User) -> SimpleNamespace:
+def _table_line(user: "User") -> SimpleNamespace:
     # The table shows whether a user is suspended; other formats show since when.
     return SimpleNamespace(**user.to_dict(), state="suspended" if user.suspended_at else None)

@@ -1,0 +1,21 @@
+"""Batches: list them, show one, drop an unfinished one.
+
+The package holds the SDK's calls (`sdk.py`), which are imported on first use. `__init__.pyi`
+declares them for type checkers and editors. `anyscale.user.models` has the record of a batch, and
+`anyscale.user` creates batches.
+"""
+
+__all__ = ["drop", "list", "show"]
+
+
+def __getattr__(name: str) -> object:
+    from importlib import import_module
+
+    if name in __all__:
+        return getattr(import_module("anyscale.batch.sdk").default_calls, name)
+    raise AttributeError(f"module 'anyscale.batch' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Return the public names, without the modules that were imported meanwhile."""
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

@@ -1,0 +1,90 @@
+"""The SDK's calls about batches: `anyscale.batch` and `Anyscale(...).batch`."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from itertools import islice
+
+from anyscale.config import Target, resolve
+from anyscale.errors import ConfigError
+from anyscale.keyword_hints import keyword_hints
+from anyscale.transport import open_transport
+from anyscale.transport.base import Transport
+from anyscale.user.models import Batch, check_type
+
+__all__ = ["BatchCalls", "default_calls", "list_batches"]
+
+#: batches per request
+_PAGE = 500
+
+_log = logging.getLogger("anyscale")
+
+
+class BatchCalls:
+    """The calls about batches.
+
+    Args:
+        resolve_target: finds the control plane for each call, since the environment may change.
+    """
+
+    def __init__(self, resolve_target: Callable[[], Target]) -> None:
+        self._resolve_target = resolve_target
+
+    @keyword_hints
+    def list(self, *, open_only: bool = False, max_items: int | None = None) -> Iterator[Batch]:
+        """List batches, the latest first.
+
+        Args:
+            open_only: Only those that are not finished.
+            max_items: At most this many.
+
+        Raises:
+            ConfigError: an argument is wrong. As with all errors, at the first iteration.
+        """
+        check_type("max_items", max_items, int, type(None))
+        if max_items is not None and max_items < 0:
+            raise ConfigError("max_items must be 0 or more")
+        with closing(self._open()) as transport:
+            yield from islice(list_batches(transport, open_only=open_only), max_items)
+
+    def show(self, batch_id: str) -> Batch:
+        """Show one batch: its state, its counts, the actor that opened it and when.
+
+        Args:
+            batch_id: `bat_...`
+
+        Raises:
+            NotFound: there is no such batch.
+        """
+        check_type("batch_id", batch_id, str)
+        with closing(self._open()) as transport:
+            return transport.show(batch_id)
+
+    def drop(self, batch_id: str) -> Batch:
+        """Drop an unfinished batch: nobody is created, and its emails are free again.
+
+        Args:
+            batch_id: `bat_...`
+
+        Raises:
+            NotFound: there is no such batch.
+            BatchGone: the batch is published.
+        """
+        check_type("batch_id", batch_id, str)
+        with closing(self._open()) as transport:
+            return transport.drop(batch_id)
+
+    def _open(self) -> Transport:
+        return open_transport(self._resolve_target(), on_notice=_log.warning)
+
+
+def list_batches(transport: Transport, *, open_only: bool) -> Iterator[Batch]:
+    """Iterate over batches, the latest first, page by page."""
+    before = ""
+    while page := transport.batches(open_only=open_only, before=before, limit=_PAGE):
+        yield from page
+        before = page[-1].batch_id
+
+
+#: The calls on the control plane that the environment names when a call is made.
+default_calls = BatchCalls(lambda: resolve(None, None))

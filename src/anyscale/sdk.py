@@ -1,0 +1,29 @@
+"""`Anyscale`: the SDK on a control plane that arguments name."""
+
+from anyscale.batch.sdk import BatchCalls
+from anyscale.config import resolve
+from anyscale.user.sdk import UserCalls
+
+__all__ = ["Anyscale"]
+
+
+class Anyscale:
+    """The SDK on a control plane that is named by arguments instead of the environment.
+
+    `user` and `batch` have the same calls as `anyscale.user` and `anyscale.batch`.
+
+    Args:
+        host: `https://...`
+        token: of an administrator.
+
+    Raises:
+        ConfigError: the host or the token is missing or wrong.
+    """
+
+    def __init__(self, host: str | None = None, token: str | None = None) -> None:
+        target = resolve(host, token)
+        self.user = UserCalls(lambda: target)
+        self.batch = BatchCalls(lambda: target)
+
+    def __repr__(self) -> str:
+        return "Anyscale(...)"
