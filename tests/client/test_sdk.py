@@ -339,6 +339,45 @@ def test_accounts_are_changed_by_their_emails(monkeypatch: pytest.MonkeyPatch) -
     assert anyscale.user.get(email="p0@example.com").permission_level == "owner"
 
 
+def test_an_account_is_updated_and_returned() -> None:
+    anyscale.user.admin_batch_create(people(2))
+    before, other = anyscale.user.list()
+
+    updated = anyscale.user.update(
+        email="P0@example.com", name="Jané", lastname="Doe", title="", is_sso_user=True
+    )
+
+    expected = {"name": "Jané", "lastname": "Doe", "title": "", "is_sso_user": True}
+    assert updated.to_dict() == before.to_dict() | expected
+    assert anyscale.user.get(email="p0@example.com") == updated
+    cleared = anyscale.user.update(email="p0@example.com", lastname=None, is_sso_user=False)
+    assert (cleared.name, cleared.lastname, cleared.is_sso_user) == ("Jané", None, False)
+    assert anyscale.user.get(email="p1@example.com") == other
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({}, ConfigError, "there is nothing to change: give at least one of name, lastname"),
+        ({"name": None}, TypeError, "name must be str, not NoneType"),
+        ({"is_sso_user": "yes"}, TypeError, "is_sso_user must be bool, not str"),
+        ({"title": 7}, TypeError, "title must be str or None, not int"),
+        ({"name": "\ud800"}, ConfigError, r"name: has the invisible character U\+D800"),
+        ({"lastname": "x" * 257}, ConfigError, "lastname: has 257 characters"),
+        ({"email": "no@example.com", "title": "x"}, NotFound, "there is no user with the email"),
+        ({"email": None, "title": "x"}, ConfigError, "give either an email or a name"),
+    ],
+)
+def test_a_wrong_update_is_an_error_that_names_the_argument(
+    arguments: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    anyscale.user.admin_batch_create(people(1))
+    (before,) = anyscale.user.list()
+    with pytest.raises(error, match=message):
+        anyscale.user.update(**({"email": "p0@example.com"} | arguments))
+    assert list(anyscale.user.list()) == [before]
+
+
 def test_an_unknown_account_or_role_is_an_error(home: Path) -> None:
     calls = (anyscale.user.suspend, anyscale.user.restore, anyscale.user.delete)
     for call in (*calls, anyscale.user.set_password_link):

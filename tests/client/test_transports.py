@@ -1,5 +1,6 @@
 """The contract of `transport.base.Transport`, tested for each transport and database."""
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,7 @@ from anyscale.errors import (
     BatchGone,
     BatchRefused,
     BatchUnfinished,
+    ConfigError,
     FeatureUnavailable,
     KeyReused,
     LastOwner,
@@ -26,6 +28,7 @@ from anyscale.server.settings import Settings
 from anyscale.transport.base import Transport
 from anyscale.transport.embedded import EmbeddedTransport
 from anyscale.user.lookup import find_user
+from anyscale.user.models import UserChanges
 
 Connect = Callable[..., Transport]
 
@@ -255,6 +258,33 @@ def test_an_account_is_suspended_restored_promoted_and_deleted(transport: Transp
     ]
 
 
+def test_an_account_is_updated_and_every_field_of_it_is_listed(transport: Transport) -> None:
+    transport.create("key", checked_users("jane", "joe"), "fail")
+    jane, joe = transport.users(email="", name="", after="", limit=9)
+    changes = UserChanges(name="Jané", lastname="Doe", title="", is_sso_user=True)
+    for _ in range(2):  # repeating a call changes nothing more
+        updated = transport.update(jane.user_id, changes)
+        expected = structs.replace(jane, **changes.to_dict())
+        assert (updated.user, updated.has_password) == (expected, False)
+    assert transport.users_with_email("jane@example.com") == [expected]
+    assert transport.users_with_name("Jané") == [expected]
+    assert transport.users(email="", name="JANÉ", after="", limit=9) == [expected]
+    assert transport.users_with_email("joe@example.com") == [joe]
+    cleared = transport.update(jane.user_id, UserChanges(lastname=None)).user
+    assert (cleared.lastname, cleared.title) == (None, "")
+    with pytest.raises(ConfigError, match="name: is blank"):
+        transport.update(jane.user_id, UserChanges(name=" "))
+    with pytest.raises(ConfigError, match="there is nothing to change"):
+        transport.update(jane.user_id, UserChanges())
+    with pytest.raises(NotFound, match="there is no user usr_none"):
+        transport.update("usr_none", changes)
+    entries = [one for one in transport.audit(0, 100) if one.event == "account.updated"]
+    assert [json.loads(entry.data)["fields"] for entry in entries] == [
+        ["is_sso_user", "lastname", "name", "title"],
+        ["lastname"],
+    ]
+
+
 def test_suspended_users_are_listed_with_the_time(transport: Transport) -> None:
     transport.create("key", checked_users("jane", "joe"), "fail")
     transport.create("other", checked_users("ann"), "fail")
@@ -358,6 +388,7 @@ READING: dict[str, Callable[[Transport], object]] = {
     "without_credentials": lambda t: t.without_credentials("bat_none", "", 10),
     "suspend": lambda t: t.suspend("usr_none"),
     "delete": lambda t: t.delete("usr_none"),
+    "update": lambda t: t.update("usr_none", UserChanges(title="CTO")),
     "set_password_links": lambda t: t.set_password_links(["usr_none"]),
 }
 

@@ -6,8 +6,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from msgspec import json
 
-from anyscale.user.models import AdminCreatedUser, AdminCreateUser, PasswordLink, User
+from anyscale.user.models import (
+    AdminCreatedUser,
+    AdminCreateUser,
+    PasswordLink,
+    User,
+    UserChanges,
+)
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -140,10 +147,27 @@ def test_suspended_at_is_a_datetime_or_none() -> None:
         "permission_level": "owner",
         "user_id": "usr_1",
         "suspended_at": None,
+        "lastname": None,
+        "title": None,
+        "is_sso_user": False,
     }
     assert User("e@x.io", "n", NOW, "owner", "usr_1", NOW).suspended_at == NOW
     with pytest.raises(TypeError, match="suspended_at must be datetime or None, not str"):
         User("e@x.io", "n", NOW, "owner", "usr_1", "today")  # type: ignore[arg-type]
+
+
+def test_changes_have_the_fields_that_are_set_and_the_types_of_a_user() -> None:
+    assert UserChanges().to_dict() == {}
+    changes = UserChanges(name="Jane", title=None)
+    assert changes.to_dict() == {"name": "Jane", "title": None}
+    assert json.encode(changes) == b'{"name":"Jane","title":null}'
+    for wrong, message in (
+        ({"name": None}, "name must be str, not NoneType"),
+        ({"title": 7}, "title must be str or None, not int"),
+        ({"is_sso_user": 1}, "is_sso_user must be bool, not int"),
+    ):
+        with pytest.raises(TypeError, match=message):
+            UserChanges(**wrong)
 
 
 def test_a_user_survives_copying_and_pickling() -> None:

@@ -15,6 +15,7 @@ from anyscale.server.core.users.lifecycle import UserLifecycle
 from anyscale.server.core.users.owners import OwnerService
 from anyscale.server.core.users.password_links import PasswordLinkService
 from anyscale.server.core.users.queries import UserQueries
+from anyscale.server.core.users.update import UserUpdateService
 from anyscale.server.settings import Settings
 from anyscale.server.store.interface import Store
 from anyscale.server.store.schema_versions import NOTHING_YET
@@ -74,6 +75,7 @@ class ControlPlane:
             sso=settings.sso,
         )
         self.lifecycle = UserLifecycle(self.store)
+        self.updates = UserUpdateService(self.store, settings.policy)
         self.links = PasswordLinkService(
             self.store,
             settings.address,

@@ -11,7 +11,9 @@ from anyscale.user.models import (
     Created,
     PasswordLink,
     ReservedChunk,
+    UpdatedUser,
     User,
+    UserChanges,
 )
 from anyscale.user.validation import CheckedUser, Policy
 
@@ -103,6 +105,9 @@ class Transport(Protocol):
 
     def users_with_name(self, name: str) -> list[User]:
         """Return the accounts with exactly this name."""
+
+    def update(self, user_id: str, changes: UserChanges) -> UpdatedUser:
+        """Change fields of an account, and return it."""
 
     def suspend(self, user_id: str) -> None:
         """Suspend an account: it cannot sign in."""

@@ -17,7 +17,9 @@ from anyscale.user.models import (
     Created,
     PasswordLink,
     ReservedChunk,
+    UpdatedUser,
     User,
+    UserChanges,
 )
 from anyscale.user.validation import CheckedUser, Policy
 
@@ -166,6 +168,9 @@ class EmbeddedTransport:
 
     def users_with_name(self, name: str) -> list[User]:
         return control_plane.users.with_name(name) if (control_plane := self._listed) else []
+
+    def update(self, user_id: str, changes: UserChanges) -> UpdatedUser:
+        return self._writer_for(user_id).updates.update(user_id, changes, self._caller)
 
     def suspend(self, user_id: str) -> None:
         self._writer_for(user_id).lifecycle.suspend(user_id, self._caller)

@@ -36,7 +36,9 @@ from anyscale.user.models import (
     Created,
     PasswordLink,
     ReservedChunk,
+    UpdatedUser,
     User,
+    UserChanges,
 )
 from anyscale.user.validation import CheckedUser, Policy
 
@@ -156,6 +158,9 @@ class HttpTransport:
 
     def users_with_name(self, name: str) -> list[User]:
         return self._request(UserPage, "GET", "/v1/users", name=name, match="exact").users
+
+    def update(self, user_id: str, changes: UserChanges) -> UpdatedUser:
+        return self._request(UpdatedUser, "PATCH", _user_path(user_id), changes)
 
     def suspend(self, user_id: str) -> None:
         self._request(type(None), "POST", f"{_user_path(user_id)}/suspend")

@@ -17,6 +17,7 @@ __all__ = [
     "set_password_link",
     "set_role",
     "suspend",
+    "update",
 ]
 
 

@@ -9,3 +9,4 @@ restore = _calls.restore
 set_password_link = _calls.set_password_link
 set_role = _calls.set_role
 suspend = _calls.suspend
+update = _calls.update

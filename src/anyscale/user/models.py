@@ -6,7 +6,7 @@ This module imports nothing else of the package, so that importing the models is
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, get_args
 
-from msgspec import Struct, structs
+from msgspec import UNSET, Struct, UnsetType, structs
 
 __all__ = [
     "AdminCreateUser",
@@ -16,7 +16,9 @@ __all__ = [
     "Created",
     "PasswordLink",
     "ReservedChunk",
+    "UpdatedUser",
     "User",
+    "UserChanges",
     "check_type",
     "from_milliseconds",
 ]
@@ -25,7 +27,8 @@ __all__ = [
 def check_type(name: str, value: Any, *types: type) -> None:
     """Raise a `TypeError` that names a field, and not its value, which may be a password."""
     if not isinstance(value, types):
-        names = ("None" if kind is type(None) else kind.__name__ for kind in types)
+        named = (kind for kind in types if kind is not UnsetType)
+        names = ("None" if kind is type(None) else kind.__name__ for kind in named)
         raise TypeError(f"{name} must be {' or '.join(names)}, not {type(value).__name__}")
 
 
@@ -125,6 +128,9 @@ class User(_Record, frozen=True, gc=False):
         user_id (str): `usr_...`, unique.
         suspended_at (datetime or None): When the account was suspended, in UTC; None, the default,
             if it is not.
+        lastname (str or None): Last name. Default: None.
+        title (str or None): Title. Default: None.
+        is_sso_user (bool): Whether the user is an SSO user. Default: False.
     """
 
     email: str
@@ -133,6 +139,31 @@ class User(_Record, frozen=True, gc=False):
     permission_level: str
     user_id: str
     suspended_at: datetime | None = None
+    lastname: str | None = None
+    title: str | None = None
+    is_sso_user: bool = False
+
+
+class UserChanges(_Record, frozen=True, gc=False, forbid_unknown_fields=True):
+    """New values of fields of an account. A field that is unset stays as it is."""
+
+    name: str | UnsetType = UNSET
+    #: None clears it.
+    lastname: str | UnsetType | None = UNSET
+    #: None clears it.
+    title: str | UnsetType | None = UNSET
+    is_sso_user: bool | UnsetType = UNSET
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields that are set."""
+        return {field: value for field, value in super().to_dict().items() if value is not UNSET}
+
+
+class UpdatedUser(Struct, frozen=True):
+    """An account after a change of its fields."""
+
+    user: User
+    has_password: bool
 
 
 class PasswordLink(_Record, frozen=True, gc=False):

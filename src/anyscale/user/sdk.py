@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from typing import Any, Literal
 
+from msgspec import UNSET, UnsetType
+
 from anyscale.api_schemas import IDEMPOTENCY_KEY
 from anyscale.config import Target, resolve
 from anyscale.errors import ConfigError
@@ -15,8 +17,15 @@ from anyscale.transport import open_transport
 from anyscale.transport.base import Transport
 from anyscale.user.batch_run import BatchRun, Outcome
 from anyscale.user.lookup import PAGE, find_user, list_users
-from anyscale.user.models import AdminCreatedUser, AdminCreateUser, User, check_type
+from anyscale.user.models import (
+    AdminCreatedUser,
+    AdminCreateUser,
+    User,
+    UserChanges,
+    check_type,
+)
 from anyscale.user.user_sources import UserList
+from anyscale.user.validation import Policy, require_changes
 
 __all__ = ["CreatedUsers", "UserCalls", "default_calls"]
 
@@ -140,6 +149,42 @@ class UserCalls:
         """
         with closing(self._open()) as transport:
             return find_user(transport, email, name)
+
+    @keyword_hints
+    def update(
+        self,
+        *,
+        email: str,
+        name: str | UnsetType = UNSET,
+        lastname: str | UnsetType | None = UNSET,
+        title: str | UnsetType | None = UNSET,
+        is_sso_user: bool | UnsetType = UNSET,
+    ) -> User:
+        """Change fields of an account. Those that are not passed stay as they are.
+
+        An account that is no SSO user any more is unlinked from the identity provider, and its
+        sessions that were created by SSO are revoked. Without a password, its user cannot sign in:
+        `set_password_link` creates a link to set one.
+
+        Args:
+            email: The user's email, which stays as it is.
+            name: The new first name.
+            lastname: The new last name; None clears it.
+            title: The new title; None clears it.
+            is_sso_user: Whether the user signs in by SSO.
+
+        Returns:
+            The account with its new fields.
+
+        Raises:
+            TypeError: an argument has a wrong type.
+            ConfigError: a value breaks the rules of a users file, or there is none.
+            NotFound: there is no such user.
+        """
+        changes = UserChanges(name, lastname, title, is_sso_user)
+        require_changes(changes, Policy())
+        with self._account(email) as (transport, user):
+            return transport.update(user.user_id, changes).user
 
     @keyword_hints
     def suspend(self, *, email: str) -> None:

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from anyscale.errors import Problem
+from anyscale.errors import ConfigError, Problem
 from anyscale.user.emails import MAX_OCTETS, email_key
-from anyscale.user.models import Conflict
+from anyscale.user.models import Conflict, UserChanges
 from anyscale.user.passwords import FORBIDDEN, password_fault
 
 __all__ = [
@@ -21,6 +21,8 @@ __all__ = [
     "conflict_problems",
     "find_faults",
     "is_skipped",
+    "require_changes",
+    "require_valid",
     "shown",
 ]
 
@@ -119,6 +121,21 @@ def find_faults(fields: Mapping[str, str | bool | None], policy: Policy) -> list
         detail = "must be true: everybody here signs in by SSO"
         faults.append(Fault("is_sso_user", "sso_only", detail))
     return faults
+
+
+def require_valid(fields: Mapping[str, str | bool | None], policy: Policy) -> None:
+    """Raise a `ConfigError` that lists everything that is wrong with fields of the right types."""
+    if faults := find_faults(fields, policy):
+        raise ConfigError("; ".join(f"{fault.field}: {fault.detail}" for fault in faults))
+
+
+def require_changes(changes: UserChanges, policy: Policy) -> None:
+    """Raise a `ConfigError` if a new value is wrong, or if there is none."""
+    fields = changes.to_dict()
+    if not fields:
+        names = ", ".join(UserChanges.__struct_fields__)
+        raise ConfigError(f"there is nothing to change: give at least one of {names}")
+    require_valid(fields, policy)
 
 
 def _text_faults(field: str, text: str, fields: Mapping[str, str | bool | None]) -> list[Fault]:

@@ -118,6 +118,7 @@ def post(served: tuple[str, dict[str, str]], body: bytes, **headers: str) -> tup
         "POST /v1/batches/bat_1/passwords",
         "PUT /v1/batches/bat_1/chunks/0",
         "PUT /v1/users/usr_1/role",
+        "PATCH /v1/users/usr_1",
         "POST /v1/users:batchCreate",
         "POST /v1/users:lookUp",
         "POST /v1/users:setPasswordLinks",
@@ -129,6 +130,69 @@ def test_nested_json_is_refused(served: tuple[str, dict[str, str]], call: str, b
     headers = token | {"Idempotency-Key": "nested"}
     answer = urllib3.request(method, url + path, body=body, headers=headers, retries=False)
     assert (answer.status, answer.json()["code"]) == (400, "request_invalid")
+
+
+def patch(served: tuple[str, dict[str, str]], user_id: str, body: Any) -> tuple[int, Any]:
+    url, token = served
+    path = f"{url}/v1/users/{user_id}"
+    data = json.dumps(body).encode()
+    answer = urllib3.request("PATCH", path, body=data, headers=token, retries=False)
+    return answer.status, answer.json()
+
+
+def test_a_patch_leaves_absent_fields_and_clears_those_that_are_null(
+    served: tuple[str, dict[str, str]],
+) -> None:
+    user = {"name": "Pat", "email": "pat@example.com", "lastname": "Doe", "title": "CTO"}
+    _, created = post(served, json.dumps({"create_users": [user]}).encode())
+    user_id = created["users"][0]["user_id"]
+
+    assert patch(served, user_id, {"title": None})[1]["user"]["title"] is None
+    status, updated = patch(served, user_id, {"name": "Patty"})
+
+    shown = {"name": "Patty", "lastname": "Doe", "title": None, "is_sso_user": False}
+    assert status == 200
+    assert updated["has_password"] is False
+    assert updated["user"].items() >= shown.items()
+    url, token = served
+    listed = urllib3.request("GET", f"{url}/v1/users?email=pat@", headers=token).json()["users"]
+    assert listed == [updated["user"]]
+
+
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        ({"nmae": "Pat"}, "Object contains unknown field `nmae`"),
+        ({"email": "pat@example.com"}, "Object contains unknown field `email`"),
+        ({"name": None}, "Expected `str`, got `null` - at `$.name`"),
+        ({"title": 7}, "Expected `str | null`, got `int` - at `$.title`"),
+        ({"is_sso_user": "yes"}, "Expected `bool`, got `str` - at `$.is_sso_user`"),
+        ({"is_sso_user": None}, "Expected `bool`, got `null` - at `$.is_sso_user`"),
+        ([], "Expected `object`, got `array`"),
+    ],
+)
+def test_a_patch_with_another_field_or_type_is_refused_and_names_it(
+    served: tuple[str, dict[str, str]], body: Any, detail: str
+) -> None:
+    status, document = patch(served, "usr_1", body)
+    assert (status, document["code"]) == (400, "request_invalid")
+    assert detail in document["detail"]
+
+
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        ({}, "there is nothing to change"),
+        ({"name": "a\u202eb"}, "U+202E"),
+        ({"title": "\0"}, "U+0000"),
+    ],
+)
+def test_a_patch_with_a_wrong_value_is_refused_and_names_it(
+    served: tuple[str, dict[str, str]], body: Any, detail: str
+) -> None:
+    status, document = patch(served, "usr_1", body)
+    assert (status, document["code"]) == (400, "config_invalid")
+    assert detail in document["detail"]
 
 
 @pytest.mark.parametrize("first", [-1, 2**32, 2**63])

@@ -27,6 +27,7 @@ from anyscale.server.core.login.sessions import AuthenticatedUser, ClientInfo
 from anyscale.server.core.oidc.provider import ExternalIdentity
 from anyscale.server.core.oidc.provider_settings import ProviderSettings
 from anyscale.server.store.records import AccountRecord
+from anyscale.user.models import UserChanges
 from anyscale.user.validation import Policy, check
 
 EMAIL = "jane@example.com"
@@ -253,6 +254,22 @@ def test_a_linked_account_without_sso_refuses_its_subject(site: Site) -> None:
         execute_sql(tx, "update users set is_sso_user = ?", (False,))
     assert entered(site)[0] == "/sign-in?sso=refused"
     assert site.reasons()[0][1] == "not_sso_user"
+
+
+def test_an_account_that_becomes_no_sso_user_and_one_again_may_get_another_subject(
+    site: Site, oidc_provider: OidcProvider
+) -> None:
+    _, client = entered(site)
+    user_id, updates = site.account().user_id, site.control_plane.updates
+    updates.update(user_id, UserChanges(is_sso_user=False), Principal("local:test"))
+    assert client.get("/").headers["location"].startswith("/sign-in")
+    assert entered(site)[0] == "/sign-in?sso=refused"
+    assert site.reasons()[-1] == (f"user:{user_id}", "not_sso_user")
+    updates.update(user_id, UserChanges(is_sso_user=True), Principal("local:test"))
+    oidc_provider.change("jane", email="married@example.com")
+    location, client = entered(site, "other")
+    assert location == "/"
+    assert site.member(client).account.user_id == user_id
 
 
 def test_a_new_account_with_the_email_of_a_deleted_one_is_linked_again(site: Site) -> None:

@@ -37,13 +37,15 @@ class ChangeRules(StoreSteps):
     """A change to an account changes that account alone."""
 
     def test_an_account_is_found_by_its_id_and_by_its_email(self, store: Store) -> None:
-        batch = self.publish(store, 1, "Jane@x.org", lastname="Doe", is_sso_user=True)
+        fields = {"lastname": "Doe", "title": "CTO", "is_sso_user": True}
+        batch = self.publish(store, 1, "Jane@x.org", **fields)
         jane = AccountRecord(
             user_id=user_id_of(batch, 0),
             batch_id=batch.batch_id,
             email="Jane@x.org",
             name="Jane",
             lastname="Doe",
+            title="CTO",
             is_sso_user=True,
             permission_level="collaborator",
             password_hash=None,
@@ -94,12 +96,37 @@ class ChangeRules(StoreSteps):
             tx.accounts.set_password(user_id, "hash", 7)
             tx.accounts.set_suspended(user_id, 7)
             tx.accounts.set_role(user_id, "owner")
+            tx.accounts.set_details(
+                user_id, name="Ann", lastname="Lee", title="CTO", is_sso_user=True
+            )
             tx.accounts.delete(user_id)
             assert tx.accounts.lock_owners() == []
         self.end(store, batch, "published")
         found = self.account(store, user_id)
         assert (found.password_hash, found.password_set_at, found.suspended_at) == (None,) * 3
         assert found.permission_level == "collaborator"
+        assert (found.name, found.lastname, found.title, found.is_sso_user) == (
+            *("Jane", None, None),
+            False,
+        )
+
+    @pytest.mark.parametrize("sso", [False, True])
+    def test_the_details_of_an_account_are_replaced_and_found_by_their_new_name(
+        self, store: Store, sso: bool
+    ) -> None:
+        batch = self.publish(store, 1, "a@x.org", "b@x.org", title="CTO", is_sso_user=not sso)
+        before = [self.account(store, user_id_of(batch, at)) for at in range(2)]
+        for details in (
+            {"name": "STRASSE", "lastname": "Doe", "title": None, "is_sso_user": sso},
+            {"name": "Straße", "lastname": None, "title": "", "is_sso_user": sso},
+        ):
+            with store.write() as tx:
+                tx.accounts.set_details(before[0].user_id, **details)  # type: ignore[arg-type]  # a mapping of the fields
+            assert self.account(store, before[0].user_id) == structs.replace(before[0], **details)
+        assert self.account(store, before[1].user_id) == before[1]
+        with store.read() as tx:
+            assert self.live(tx, name="strasse") == ["a@x.org"]
+            assert self.live(tx, name="jane") == ["b@x.org"]
 
     def test_a_rehash_leaves_the_time_at_which_the_user_chose_the_password(
         self, store: Store

@@ -84,6 +84,17 @@ class SessionRules(StoreSteps):
         assert self._left(store, "usr_a") == left
         assert self._left(store, "usr_b") == ["ses_4"]
 
+    def test_the_sessions_of_one_sign_in_method_are_deleted_and_no_others(
+        self, store: Store
+    ) -> None:
+        for number, method in enumerate(["sso", "password", "link", "sso"]):
+            self._add(store, session_row(number, "usr_a", auth_method=method))
+        self._add(store, session_row(4, "usr_b", auth_method="sso"))
+        with store.write() as tx:
+            assert tx.sessions.delete("usr_a", auth_method="sso") == 2
+        assert self._left(store, "usr_a") == ["ses_2", "ses_1"]
+        assert self._left(store, "usr_b") == ["ses_4"]
+
     def test_sessions_beyond_either_limit_are_purged(self, store: Store) -> None:
         limits = {1: (100, 9_000), 2: (99, 9_000), 3: (100, 501), 4: (100, 500), 5: (99, 500)}
         for number, (used_at, expires_at) in limits.items():
@@ -264,6 +275,20 @@ class IdentityRules(StoreSteps):
                 assert tx.identities.find(issuer, subject) == user_id
             assert tx.identities.find("https://one", "none") is None
             assert tx.identities.find("https://none", "s1") is None
+
+    def test_an_account_that_is_unlinked_can_be_linked_to_another_subject(
+        self, store: Store
+    ) -> None:
+        with store.write() as tx:
+            for subject, user_id in (("s1", "usr_a"), ("s2", "usr_b")):
+                assert tx.identities.link("https://one", subject, user_id, 7)
+            assert tx.identities.link("https://two", "s1", "usr_a", 7)
+            tx.identities.unlink("usr_a")
+        with store.write() as tx:
+            assert tx.identities.find("https://one", "s1") is None
+            assert tx.identities.find("https://two", "s1") is None
+            assert tx.identities.find("https://one", "s2") == "usr_b"
+            assert tx.identities.link("https://one", "s3", "usr_a", 8)
 
     @pytest.mark.parametrize("who", ["one account", "one subject"])
     def test_of_transactions_that_link_at_once_one_does(self, store: Store, who: str) -> None:

@@ -56,7 +56,8 @@ class PublishedRules(StoreSteps):
         self, store: Store, claim: Any
     ) -> None:
         batch = self.add(store, 1)
-        claim(batch, "c@x.org", "a@x.org", "b@x.org")
+        fields = {"lastname": "Doe", "title": "CTO", "is_sso_user": True}
+        claim(batch, "c@x.org", "a@x.org", "b@x.org", **fields)
         with store.read() as tx:
             assert self.live(tx) == []
             self.end(store, batch, "published")
@@ -65,7 +66,11 @@ class PublishedRules(StoreSteps):
             assert self.live(tx) == ["c@x.org", "a@x.org", "b@x.org"]
             user, *_ = tx.users.list(email="", name="", after="", limit=9)
         user_id = user_row(batch, 0, "").user_id
-        assert user == UserRecord(user_id, "c@x.org", "Jane", 5_000, "collaborator", None)
+        assert user == UserRecord(
+            *(user_id, "c@x.org", "Jane", 5_000, "collaborator", None),
+            **fields,  # type: ignore[arg-type]  # a mapping of the fields
+        )
+        assert user.is_sso_user is True  # and not 1
 
     def test_created_users_are_listed_in_pages_in_the_order_of_the_input(
         self, store: Store, claim: Any

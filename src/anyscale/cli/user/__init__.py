@@ -23,6 +23,7 @@ _COMMANDS = {
         "lifecycle:suspend",
         "Suspend an account: it cannot sign in, its sessions end and its tokens stop.",
     ),
+    "update": ("update:update_user", "Change the name, last name, title or SSO of an account."),
 }
 
 group = LazyGroup(

@@ -13,8 +13,14 @@ if TYPE_CHECKING:  # imported where it is used, as all that the help of a comman
     from anyscale.user.models import User
 
 _FIELDS = ("email", "name", "permission_level", "created_at", "user_id")
-_RECORD = (*_FIELDS, "suspended_at")
+_MORE = ("lastname", "title", "is_sso_user")
+_RECORD = (*_FIELDS, "suspended_at", *_MORE)
 _TABLE = (*_FIELDS, "state")
+_WIDE = (*_TABLE, *_MORE)
+
+_wide_option = click.option(
+    "--wide", is_flag=True, help="Show every field in the table, as all other formats do."
+)
 
 
 @click.command("list")
@@ -22,6 +28,7 @@ _TABLE = (*_FIELDS, "state")
 @click.option("--name", help="Only those whose name contains this, without regard to case.")
 @click.option("--suspended", is_flag=True, help="Only those who are suspended.")
 @click.option("--max-items", type=click.IntRange(min=0), help="At most this many.")
+@_wide_option
 @output_option
 @host_option
 def list_users(
@@ -29,6 +36,7 @@ def list_users(
     name: str | None,
     suspended: bool,
     max_items: int | None,
+    wide: bool,
     output: str,
     host: str | None,
 ) -> None:
@@ -43,30 +51,35 @@ def list_users(
 
     with open_control_plane(host) as transport:
         users = iterate_users(transport, email, name, max_items, 1_000, suspended=suspended)
-        _write(users, output)
+        _write(users, output, wide=wide)
 
 
-# It accepts an argument only to refuse it with the right option: other commands take an email so.
-@click.command("get", context_settings={"allow_extra_args": True})
+@click.command("get")
+@click.argument("argument", metavar="[EMAIL]", required=False)
 @click.option("--email", help="The user's email, in any spelling of the same address.")
 @click.option("--name", help="The user's name, exactly.")
+@_wide_option
 @output_option
 @host_option
-def get_user(email: str | None, name: str | None, output: str, host: str | None) -> None:
+def get_user(
+    argument: str | None,
+    email: str | None,
+    name: str | None,
+    wide: bool,
+    output: str,
+    host: str | None,
+) -> None:
     """Get one user by email or by name.
 
     \b
-    Example:
-      anyscale user get --email jane@example.com -o json
+    Examples:
+      anyscale user get jane@example.com -o json
+      anyscale user get --name Jane --wide
     """
-    from shlex import quote
-
-    from anyscale.errors import ConfigError
     from anyscale.user.lookup import find_user
 
-    if arguments := click.get_current_context().args:
-        option = "--email" if "@" in arguments[0] else "--name"
-        raise ConfigError(f"say {option} {quote(arguments[0])}")
+    if argument is not None:
+        email = _email_of(argument, email, name)
     with open_control_plane(host) as transport:
         user = find_user(transport, email, name)
     record = {field: getattr(user, field) for field in _RECORD}
@@ -75,12 +88,24 @@ def get_user(email: str | None, name: str | None, output: str, host: str | None)
     elif output == "yaml":
         write_yaml(record)
     else:
-        _write([user], output)
+        _write([user], output, wide=wide)
 
 
-def _write(users: Iterable["User"], output: str) -> None:
+def _email_of(argument: str, email: str | None, name: str | None) -> str:
+    from shlex import quote
+
+    from anyscale.errors import ConfigError
+
+    if "@" not in argument:
+        raise ConfigError(f"say --name {quote(argument)}")
+    if not (email is None and name is None):
+        raise ConfigError("give either an email or a name, and only once")
+    return argument
+
+
+def _write(users: Iterable["User"], output: str, *, wide: bool) -> None:
     if output == "text":
-        write_records(map(_table_line, users), _TABLE, output)
+        write_records(map(_table_line, users), _WIDE if wide else _TABLE, output)
     else:
         write_records(users, _RECORD, output)
 

@@ -110,6 +110,7 @@ def _services(
         "pools": pools,
         "sessions": sessions,
         "tokens": tokens,
+        "updates": control_plane.updates,
         "users": control_plane.users,
     }
 

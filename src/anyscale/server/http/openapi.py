@@ -17,6 +17,7 @@ from anyscale.server.http.cookies import SESSION
 from anyscale.server.http.dependencies import AnyRequest
 from anyscale.server.http.login.schemas import LoginRequest, SetPasswordRequest
 from anyscale.server.http.web.templating import render_text
+from anyscale.user.models import UserChanges
 
 __all__ = ["HANDLERS", "openapi_config"]
 
@@ -27,6 +28,7 @@ _BODIES: dict[str, type[msgspec.Struct]] = {
     "claimChunk": UserChunk,
     "hashPasswords": PasswordChunk,
     "createSetPasswordLinks": SetPasswordLinks,
+    "updateUser": UserChanges,
     "signIn": LoginRequest,
     "setPassword": SetPasswordRequest,
     "changePassword": ChangePasswordRequest,

@@ -154,6 +154,9 @@ class UserRecord(Record, frozen=True, gc=False):
     #: `collaborator` or `owner`
     permission_level: str
     suspended_at: int | None
+    lastname: str | None
+    title: str | None
+    is_sso_user: bool
 
 
 class AccountRecord(Record, frozen=True):
@@ -164,6 +167,7 @@ class AccountRecord(Record, frozen=True):
     email: str
     name: str
     lastname: str | None
+    title: str | None
     is_sso_user: bool
     #: `collaborator` or `owner`
     permission_level: str

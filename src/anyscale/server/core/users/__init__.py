@@ -1,4 +1,4 @@
-"""Accounts: look-ups, suspend and restore, delete, roles, owners, and links to set a password.
+"""Accounts: look-ups, corrections, suspend and restore, delete, roles, owners, password links.
 
 The published rows of `users`, and the table `links`. The HTTP API, the embedded transport and the
 operator's commands use the services.

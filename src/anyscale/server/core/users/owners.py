@@ -4,7 +4,7 @@ import os
 
 from msgspec import Struct
 
-from anyscale.errors import BatchUnfinished, ConfigError
+from anyscale.errors import BatchUnfinished
 from anyscale.server.core.authorization import Principal
 from anyscale.server.core.batches.small_batch import create_small
 from anyscale.server.core.hashing.pool import PasswordHashPool
@@ -14,7 +14,7 @@ from anyscale.server.store.interface import Store
 from anyscale.server.store.records import AccountRecord
 from anyscale.user.emails import email_key
 from anyscale.user.models import PasswordLink
-from anyscale.user.validation import CheckedUser, Policy, find_faults
+from anyscale.user.validation import CheckedUser, Policy, require_valid
 
 __all__ = ["CreatedOwner", "OwnerService"]
 
@@ -88,7 +88,5 @@ class OwnerService:
 
 def _checked(email: str, name: str | None, *, is_sso_user: bool) -> CheckedUser:
     name = email.partition("@")[0] if name is None else name
-    faults = find_faults({"name": name, "email": email}, Policy())
-    if faults:
-        raise ConfigError("; ".join(f"{fault.field}: {fault.detail}" for fault in faults))
+    require_valid({"name": name, "email": email}, Policy())
     return CheckedUser(email_key(email), name, email, False, is_sso_user, None, None)

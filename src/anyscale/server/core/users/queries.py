@@ -60,4 +60,7 @@ def user_of(record: UserRecord | AccountRecord) -> User:
         record.permission_level,
         record.user_id,
         None if suspended is None else from_milliseconds(suspended),
+        record.lastname,
+        record.title,
+        record.is_sso_user,
     )

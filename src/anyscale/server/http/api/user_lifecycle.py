@@ -1,6 +1,6 @@
-"""/v1/users/{user_id}: suspend, restore, delete; set the role; create set-password links."""
+"""/v1/users/{user_id}: update, suspend, restore, delete; set the role; set-password links."""
 
-from litestar import Router, delete, post, put
+from litestar import Router, delete, patch, post, put
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
@@ -8,13 +8,31 @@ from anyscale.api_schemas import PasswordLinks, RoleSet, SetPasswordLinks
 from anyscale.server.core.authorization import Principal
 from anyscale.server.core.users.lifecycle import UserLifecycle
 from anyscale.server.core.users.password_links import PasswordLinkService
+from anyscale.server.core.users.update import UserUpdateService
 from anyscale.server.http.api.parameters import UserId
 from anyscale.server.http.bodies import decode
 from anyscale.server.http.dependencies import OwnerRequest
 from anyscale.server.http.errors import error_responses
 from anyscale.server.http.thread_pools import ThreadPools
+from anyscale.user.models import UpdatedUser, UserChanges
 
 __all__ = ["ROUTER"]
+
+
+@patch(
+    "/users/{user_id:str}",
+    operation_id="updateUser",
+    summary="Change fields of an account. An absent field stays; null clears lastname or title.",
+    responses=error_responses(404, 413),
+)
+async def update(
+    request: OwnerRequest,
+    user_id: UserId,
+    updates: NamedDependency[UserUpdateService],
+    pools: NamedDependency[ThreadPools],
+) -> UpdatedUser:
+    changes = decode(await request.body(), UserChanges)
+    return await pools.write.run(updates.update, user_id, changes, request.user)
 
 
 @post(
@@ -101,5 +119,5 @@ def _create_links(links: PasswordLinkService, body: bytes, caller: Principal) ->
     return PasswordLinks(links.create(decode(body, SetPasswordLinks).user_ids, caller))
 
 
-_HANDLERS = [suspend, restore, set_role, delete_user, create_links]
+_HANDLERS = [update, suspend, restore, set_role, delete_user, create_links]
 ROUTER = Router("/", route_handlers=_HANDLERS, tags=["accounts"])

@@ -80,6 +80,13 @@ class Accounts(Table):
         """Make an account an `owner` or a `collaborator`."""
         self._update(user_id, "permission_level = ?", permission_level)
 
+    def set_details(
+        self, user_id: str, *, name: str, lastname: str | None, title: str | None, is_sso_user: bool
+    ) -> None:
+        """Replace what an administrator entered about a user, except the email."""
+        change = "name = ?, name_folded = ?, lastname = ?, title = ?, is_sso_user = ?"
+        self._update(user_id, change, name, name.casefold(), lastname, title, is_sso_user)
+
     def delete(self, user_id: str) -> None:
         """Delete an account with its sessions, links, identities, devices and tokens.
 

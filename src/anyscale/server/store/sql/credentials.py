@@ -61,6 +61,10 @@ class Identities(Table):
         )
         return bool(self._connection.execute(sql, issuer, subject, user_id, at))
 
+    def unlink(self, user_id: str) -> None:
+        """Delete the links of an account to subjects of identity providers."""
+        self._connection.execute("delete from identities where user_id = ?", user_id)
+
     def find(self, issuer: str, subject: str) -> str | None:
         """Return the `user_id` of the account to which a subject of an issuer is linked."""
         sql = "select user_id from identities where issuer = ? and subject = ?"

@@ -52,10 +52,11 @@ class Sessions(Table):
         )
         self._connection.execute(sql, at, session_id)
 
-    def delete(self, user_id: str, *, only: str = "", keep: str = "") -> int:
+    def delete(self, user_id: str, *, only: str = "", keep: str = "", auth_method: str = "") -> int:
         """Delete the sessions of an account; return how many.
 
         `only` is the `session_id` of the one to delete, `keep` that of one that stays.
+        `auth_method` selects those that were created by one sign-in method.
         """
         if not self._connection.can_store(user_id, only, keep):
             return 0
@@ -63,9 +64,9 @@ class Sessions(Table):
         sql = (
             "delete from sessions where session_id in (select session_id from sessions"
             " where user_id = ? and session_id <> ? and ? in ('', session_id)"
-            " order by session_id {for_update})"
+            " and ? in ('', auth_method) order by session_id {for_update})"
         )
-        return self._connection.execute(sql, user_id, keep, only)
+        return self._connection.execute(sql, user_id, keep, only, auth_method)
 
     def purge(self, unused_since: int, now: int) -> None:
         """Delete the sessions last used before a time, or expired. Locked ones stay for now."""

@@ -1,0 +1,72 @@
+"""Correcting the fields of an account."""
+
+from typing import Any
+
+from msgspec import structs
+
+from anyscale.server.core.audit import log as audit
+from anyscale.server.core.authorization import Principal, require_owner
+from anyscale.server.core.users.lifecycle import lock_account
+from anyscale.server.core.users.queries import user_of
+from anyscale.server.store.interface import Store, Transaction
+from anyscale.server.store.records import AccountRecord
+from anyscale.user.models import UpdatedUser, UserChanges
+from anyscale.user.validation import Policy, require_changes
+
+__all__ = ["UserUpdateService"]
+
+
+class UserUpdateService:
+    """Changes the fields that an administrator entered about a user, except the email."""
+
+    def __init__(self, store: Store, policy: Policy) -> None:
+        self._store = store
+        self._policy = policy
+
+    def update(self, user_id: str, changes: UserChanges, caller: Principal) -> UpdatedUser:
+        """Change fields of an account. A repeated call changes nothing more.
+
+        An account that is no SSO user any more loses its link to the identity provider and the
+        sessions that were created by SSO.
+
+        Raises:
+            ConfigError: a new value breaks the rules of a batch, or there is none.
+            NotFound: there is no such account.
+            NotAuthenticated, NotPermitted: the caller has lost its permission.
+        """
+        require_changes(changes, self._policy)
+        with self._store.write() as tx:
+            require_owner(tx, caller, [user_id])
+            account = lock_account(tx, user_id)
+            changed = _changed(account, changes)
+            updated = structs.replace(account, **changed)
+            if changed:
+                _store_changes(tx, account, updated)
+                audit.append(tx, caller.actor, "account.updated", user_id, _details(changed))
+        return UpdatedUser(user_of(updated), has_password=updated.password_hash is not None)
+
+
+def _changed(account: AccountRecord, changes: UserChanges) -> dict[str, Any]:
+    new = changes.to_dict()
+    return {field: value for field, value in new.items() if value != getattr(account, field)}
+
+
+def _store_changes(tx: Transaction, account: AccountRecord, updated: AccountRecord) -> None:
+    tx.accounts.set_details(
+        updated.user_id,
+        name=updated.name,
+        lastname=updated.lastname,
+        title=updated.title,
+        is_sso_user=updated.is_sso_user,
+    )
+    if account.is_sso_user and not updated.is_sso_user:
+        tx.sessions.delete(updated.user_id, auth_method="sso")
+        tx.identities.unlink(updated.user_id)
+
+
+def _details(changed: dict[str, Any]) -> dict[str, Any]:
+    # No texts: entries stay when a user is deleted. How the user may sign in is not personal.
+    details: dict[str, Any] = {"fields": sorted(changed)}
+    if "is_sso_user" in changed:
+        details["is_sso_user"] = changed["is_sso_user"]
+    return details

@@ -1,0 +1,172 @@
+"""`user update`, and every field of an account in `user list` and `user get`."""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from tests.support.commands import RunAnyscale
+from tests.support.faulty_proxy import FaultyProxy, lose
+from tests.support.server_process import ServerProcess
+
+FILE = """create_users:
+- {name: Jane, email: Jane@example.com, lastname: Doe, title: "=CTO", is_sso_user: true}
+- {name: Ann, email: ann@example.com, password: correct-donkey-battery}
+"""
+
+#: the fields of every machine format, in their order
+FIELDS = ["email", "name", "permission_level", "created_at", "user_id", "suspended_at"]
+FIELDS += ["lastname", "title", "is_sso_user"]
+
+JANE = "jane@example.com"
+
+
+@pytest.fixture(params=["embedded", "sqlite", "postgres"])
+def control_plane(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[str]:
+    if request.param == "embedded":
+        yield request.param
+        return
+    url = f"sqlite:///{tmp_path}/served/anyscale.db"
+    if request.param == "postgres":
+        url = request.getfixturevalue("postgres_url")
+    with ServerProcess(url, tmp_path) as server:
+        monkeypatch.setenv("ANYSCALE_HOST", server.url)
+        monkeypatch.setenv("ANYSCALE_CLI_TOKEN", server.token())
+        yield request.param
+
+
+@pytest.fixture
+def users(anyscale: RunAnyscale) -> None:
+    """Two accounts."""
+    done = anyscale("user", "batch-create", "-f", "-", stdin=FILE)
+    assert done.returncode == 0, done.stderr
+
+
+def shown(anyscale: RunAnyscale, email: str = JANE) -> dict[str, Any]:
+    fields: dict[str, Any] = json.loads(anyscale("user", "get", email, "-o", "json").stdout)
+    return fields
+
+
+def test_a_user_is_corrected_by_email_and_every_refusal_changes_nothing(
+    control_plane: str, users: None, anyscale: RunAnyscale
+) -> None:
+    def update(status: int, text: str, *options: str, email: str = JANE) -> None:
+        done = anyscale("user", "update", email, *options)
+        assert (done.returncode, text in done.stderr) == (status, True), done.stderr
+        assert (done.stdout, "Traceback" in done.stderr) == ("", False)
+
+    before = shown(anyscale)
+    update(2, "error: say what to change: --name, --lastname, --title or --sso (or --no-...)\n")
+    update(2, "say either --title or --no-title, not both", "--title", "x", "--no-title")
+    update(2, "say either --lastname or --no-lastname", "--no-lastname", "--lastname", "")
+    update(2, "say either --sso or --no-sso, not both", "--sso", "--no-sso")
+    update(2, "error: name: is blank: every user has a name\n", "--name", " ")
+    update(2, "title: has 257 characters; 256 are allowed", "--title", "x" * 257)
+    update(2, "No such option", "--email", "x@example.com")
+    update(1, "there is no user with the email 'x@b.io'", "--name", "x", email="x@b.io")
+    update(1, "there is no user with the email 'Jane'", "--name", "x", email="Jane")
+    assert shown(anyscale) == before
+    assert (before["lastname"], before["title"], before["is_sso_user"]) == ("Doe", "=CTO", True)
+
+    for _ in range(2):
+        update(0, "Jane@example.com is updated.\n", "--name", "Janet", "--no-title")
+    assert shown(anyscale) == before | {"name": "Janet", "title": None}
+    update(0, "is updated.", "--no-lastname", "--title", "")
+    assert shown(anyscale) == before | {"name": "Janet", "title": "", "lastname": None}
+
+    link = "create a link to set one by `anyscale user set-password-link Jane@example.com`"
+    update(0, link, "--no-sso")
+    assert shown(anyscale)["is_sso_user"] is False
+    update(0, "Jane@example.com is updated.", "--sso")
+    assert shown(anyscale)["is_sso_user"] is True
+    ann = "ann@example.com"
+    assert "link" not in anyscale("user", "update", ann, "--no-sso").stderr
+
+    trail = anyscale("audit", "list", "-o", "jsonl").stdout.splitlines()
+    changes = [json.loads(line) for line in trail if "account.updated" in line]
+    assert [entry["data"]["fields"] for entry in changes] == [
+        *(["name", "title"], ["lastname", "title"], ["is_sso_user"], ["is_sso_user"])
+    ]
+
+
+def read(text: str, output: str) -> list[dict[str, Any]]:
+    if output == "csv":
+        return list(csv.DictReader(io.StringIO(text)))
+    if output == "jsonl":
+        return [json.loads(line) for line in text.splitlines()]
+    records = json.loads(text) if output == "json" else yaml.safe_load(text)
+    return [records] if isinstance(records, dict) else records
+
+
+@pytest.mark.parametrize("output", ["json", "jsonl", "yaml", "csv"])
+def test_every_field_of_an_account_is_in_every_machine_format(
+    output: str, users: None, anyscale: RunAnyscale
+) -> None:
+    jane, ann = read(anyscale("user", "list", "-o", output).stdout, output)
+    (got,) = read(anyscale("user", "get", JANE, "--wide", "-o", output).stdout, output)
+    assert got == jane
+    assert list(jane) == list(ann) == FIELDS
+    shown = [[user[field] for field in FIELDS[5:]] for user in (jane, ann)]
+    if output == "csv":
+        assert shown == [["", "Doe", "'=CTO", "true"], ["", "", "", "false"]]
+    else:
+        assert shown == [[None, "Doe", "=CTO", True], [None, None, None, False]]
+
+
+def test_the_wide_table_shows_every_field(users: None, anyscale: RunAnyscale) -> None:
+    def table(*arguments: str) -> list[list[str]]:
+        lines = anyscale("user", *arguments).stdout.splitlines()
+        return [re.split("  +", line) for line in lines]
+
+    titles = ["EMAIL", "NAME", "PERMISSION LEVEL", "CREATED AT", "USER ID", "STATE"]
+    wide = [*titles, "LASTNAME", "TITLE", "IS SSO USER"]
+    head, jane, ann = table("list", "--wide")
+    assert head == wide
+    assert (jane[5:], ann[5:]) == (["-", "Doe", "=CTO", "true"], ["-", "-", "-", "false"])
+    assert table("get", JANE, "--wide") == [wide, jane]
+    assert table("get", JANE) == [titles, jane[:6]]
+
+
+def test_a_user_is_found_by_an_argument_as_by_its_option(
+    users: None, anyscale: RunAnyscale
+) -> None:
+    assert anyscale("user", "get", "JANE@example.com").stdout == (
+        anyscale("user", "get", "--email", JANE).stdout
+    )
+    for arguments, text in (
+        (["Ann"], "error: say --name Ann\n"),
+        ([JANE, "--email", JANE], "give either an email or a name, and only once"),
+        ([JANE, "--name", "Jane"], "give either an email or a name, and only once"),
+        ([], "give either an email or a name"),
+    ):
+        done = anyscale("user", "get", *arguments)
+        assert (done.returncode, text in done.stderr) == (2, True), done.stderr
+
+
+def test_an_update_whose_response_was_lost_is_repeated(
+    configured_server: ServerProcess,
+    users: None,
+    anyscale: RunAnyscale,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lost: list[str] = []
+
+    def plan(call: str) -> object:
+        if call.startswith("PATCH") and not lost:
+            lost.append(call)
+            return lose
+        return None
+
+    with FaultyProxy([configured_server.port], plan) as proxy:  # type: ignore[arg-type]  # a plan returns an object
+        monkeypatch.setenv("ANYSCALE_HOST", proxy.url)
+        done = anyscale("user", "update", JANE, "--name", "Janet")
+    assert (done.returncode, bool(lost)) == (0, True), done.stderr
+    trail = anyscale("audit", "list", "-o", "jsonl", env={"ANYSCALE_HOST": configured_server.url})
+    assert trail.stdout.count("account.updated") == 1
