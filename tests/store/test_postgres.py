@@ -195,7 +195,7 @@ def test_every_connection_writes_to_the_disk_whatever_the_server_is_set_to(
 def test_more_threads_than_connections_take_turns(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("anyscale.server.store.postgres.pool._CONNECTIONS", 2)
+    monkeypatch.setattr("anyscale.server.store.postgres.pool.MAX_CONNECTIONS", 2)
     with closing(PostgresStore(postgres_url)) as store:
 
         def connection(_: int) -> int:
@@ -210,7 +210,7 @@ def test_more_threads_than_connections_take_turns(
 def test_the_error_says_that_all_connections_are_in_use(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("anyscale.server.store.postgres.pool._CONNECTIONS", 1)
+    monkeypatch.setattr("anyscale.server.store.postgres.pool.MAX_CONNECTIONS", 1)
     monkeypatch.setattr("anyscale.server.store.postgres.pool._WAIT", 0.05)
     with closing(PostgresStore(postgres_url)) as store:
         with store.read(), pytest.raises(StoreUnavailable, match="are in use") as caught:

@@ -174,7 +174,7 @@ def test_a_connection_in_use_is_closed_when_its_store_was_closed_meanwhile(
 def test_a_call_that_waits_for_a_connection_fails_when_the_store_is_closed(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgres_pool, "_CONNECTIONS", 1)
+    monkeypatch.setattr(postgres_pool, "MAX_CONNECTIONS", 1)
     with closing(PostgresStore(postgres_url)) as store, ThreadPoolExecutor(1) as pool:
         with store.read():
             waiting = pool.submit(is_there, store, 1)

@@ -195,7 +195,7 @@ def test_a_transaction_that_writes_ends_before_its_store_is_closed(path: Path) -
 def test_the_error_says_that_another_process_writes_and_nothing_has_begun(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("anyscale.server.store.sqlite.store._BUSY", 0.05)
+    monkeypatch.setattr("anyscale.server.store.sqlite.store.BUSY_SECONDS", 0.05)
     with closing(SqliteStore(path)) as one, closing(SqliteStore(path)) as other:
         with one.write(), pytest.raises(StoreUnavailable, match="has been writing") as caught:
             add_batch(other, 1)

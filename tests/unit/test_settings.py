@@ -309,3 +309,25 @@ def test_domains_are_compared_by_their_a_labels() -> None:
 def test_a_text_that_is_no_domain_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="ANYSCALE_OIDC_DOMAINS must be domains"):
         read(**SSO, ANYSCALE_OIDC_DOMAINS=f"example.com,{text}")
+
+
+def test_all_variables_that_are_wrong_are_reported_together() -> None:
+    with pytest.raises(ConfigError) as caught:
+        read(
+            ANYSCALE_DATABASE_URL="mysql://x/y",
+            ANYSCALE_LINK_DAYS="0",
+            ANYSCALE_OIDC_ISSUER="idp.example.com",
+            ANYSCALE_OIDC_DOMAINS="not a domain",
+            ANYSCALE_PUBLIC_URL="accounts",
+        )
+
+    names = [message.split()[0] for message in caught.value.args]
+    assert sorted(name.removesuffix(":") for name in names) == [
+        "ANYSCALE_DATABASE_URL",
+        "ANYSCALE_LINK_DAYS",
+        "ANYSCALE_OIDC_CLIENT_ID",
+        "ANYSCALE_OIDC_DOMAINS",
+        "ANYSCALE_OIDC_ISSUER",
+        "ANYSCALE_PUBLIC_URL",
+    ]
+    assert str(caught.value) == "; ".join(caught.value.args)

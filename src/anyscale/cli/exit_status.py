@@ -1,5 +1,6 @@
 """Turn an error into the lines that explain it and the exit status of the command."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from anyscale.cli.console import say
@@ -49,8 +50,9 @@ def exit_status_of(error: BaseException) -> int:
     if isinstance(error, UnicodeEncodeError):  # the text of an argument goes to the control plane
         error = ConfigError("an argument is not UTF-8")
     if isinstance(error, AnyscaleError):
-        say(f"error: {error}")
-        return WRONG_INPUT if isinstance(error, ConfigError) else REFUSED
+        is_wrong_input = isinstance(error, ConfigError)
+        _say_errors(error.args if is_wrong_input else [error])
+        return WRONG_INPUT if is_wrong_input else REFUSED
     # The output of a list: `batch-create` raises BatchUnfinished if its own result is lost.
     if isinstance(error, ReaderLeft):
         return 0
@@ -59,6 +61,11 @@ def exit_status_of(error: BaseException) -> int:
     else:
         say(_internal(error))
     return UNFINISHED
+
+
+def _say_errors(messages: Iterable[object]) -> None:
+    for message in messages:
+        say(f"error: {message}")
 
 
 class _State:

@@ -20,10 +20,17 @@ class AnyscaleError(Exception):
 
 
 class ConfigError(AnyscaleError):
-    """The command line, the environment or the credentials file is wrong."""
+    """The command line, the environment or the credentials file is wrong.
+
+    `args` has a message for each thing that is wrong.
+    """
 
     code = "config_invalid"
     status = 400
+
+    def __str__(self) -> str:
+        """Return all messages on one line."""
+        return "; ".join(map(str, self.args))
 
 
 class NotAuthenticated(AnyscaleError):

@@ -1,8 +1,9 @@
 """The settings of a control plane, from environment variables. The only module that reads them."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from msgspec import Struct
 
@@ -71,29 +72,31 @@ class Settings(SensitiveStruct, frozen=True, kw_only=True):
         """Read the settings; only a server (`served`) supports PostgreSQL.
 
         Raises:
-            ConfigError: a variable is wrong; the message has its name and its valid values.
+            ConfigError: variables are wrong; it has a message for each, with its name and its valid
+                values.
         """
-        return cls(
-            database=_database(environment, served=served),
-            batch_create=_flag(environment, "ANYSCALE_BATCH_CREATE", default=True),
+        reader = _Reader(environment)
+        read = reader.read
+        settings = cls(
+            database=read(_database, served=served),
+            batch_create=read(_flag, "ANYSCALE_BATCH_CREATE", default=True),
             policy=Policy(
-                password_min_length=_number(
-                    environment, "ANYSCALE_PASSWORD_MIN_LENGTH", 8, 8, MAX_LENGTH
-                ),
-                sso_only=_flag(environment, "ANYSCALE_SSO_ONLY", default=False),
-                hold_wait=_number(environment, "ANYSCALE_HOLD_WAIT_SECONDS", 60, 0, 3600),
+                password_min_length=read(_number, "ANYSCALE_PASSWORD_MIN_LENGTH", 8, 8, MAX_LENGTH),
+                sso_only=read(_flag, "ANYSCALE_SSO_ONLY", default=False),
+                hold_wait=read(_number, "ANYSCALE_HOLD_WAIT_SECONDS", 60, 0, 3600),
             ),
-            public_url=_public_url(environment.get("ANYSCALE_PUBLIC_URL", "").strip()),
+            public_url=read(_public_url, "ANYSCALE_PUBLIC_URL"),
             trusted_proxies=environment.get("FORWARDED_ALLOW_IPS", _LOOPBACK),
-            provider=_provider(environment),
-            link_days=_number(environment, "ANYSCALE_LINK_DAYS", 7, 1, 30),
-            initial_password_days=_number(
-                environment, "ANYSCALE_INITIAL_PASSWORD_DAYS", 30, 1, 3650
-            ),
-            batch_expiry_days=_number(environment, "ANYSCALE_BATCH_EXPIRY_DAYS", 7, 1, 365),
-            report_days=_number(environment, "ANYSCALE_REPORT_DAYS", 90, 1, 3650),
-            audit_days=_number(environment, "ANYSCALE_AUDIT_DAYS", 0, 30, 36500) or None,
+            provider=_provider(reader),
+            link_days=read(_number, "ANYSCALE_LINK_DAYS", 7, 1, 30),
+            initial_password_days=read(_number, "ANYSCALE_INITIAL_PASSWORD_DAYS", 30, 1, 3650),
+            batch_expiry_days=read(_number, "ANYSCALE_BATCH_EXPIRY_DAYS", 7, 1, 365),
+            report_days=read(_number, "ANYSCALE_REPORT_DAYS", 90, 1, 3650),
+            audit_days=read(_number, "ANYSCALE_AUDIT_DAYS", 0, 30, 36500) or None,
         )
+        if reader.errors:
+            raise ConfigError(*reader.errors)
+        return settings
 
     @property
     def sso(self) -> bool:
@@ -122,12 +125,29 @@ class Settings(SensitiveStruct, frozen=True, kw_only=True):
         return self.public_url
 
 
-def _public_url(text: str) -> str | None:
+class _Reader:
+    """Reads variables, and collects the messages for all that are wrong."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+        self.errors: list[str] = []
+
+    def read(self, read: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        """Return what a function reads; None if it raises `ConfigError`."""
+        try:
+            return read(self._environment, *arguments, **options)
+        except ConfigError as error:
+            self.errors += error.args
+            return None
+
+
+def _public_url(environment: Mapping[str, str], name: str) -> str | None:
+    text = environment.get(name, "").strip()
     try:
         return checked_url(checked_origin(text)) if text else None
     except ValueError:
         raise ConfigError(
-            "ANYSCALE_PUBLIC_URL must be like https://accounts.example.com, without a path, and "
+            f"{name} must be like https://accounts.example.com, without a path, and "
             "hold no name and no password; http:// is for this machine alone"
         ) from None
 
@@ -154,24 +174,30 @@ def _database(environment: Mapping[str, str], *, served: bool) -> Path | str:
     return Path(no_tilde("ANYSCALE_DATABASE_URL", path.removeprefix("/"))).absolute()
 
 
-def _provider(environment: Mapping[str, str]) -> ProviderSettings | None:
-    issuer = _url(environment, "ANYSCALE_OIDC_ISSUER")
-    if not issuer:
-        names = [name for name in environment if name.startswith("ANYSCALE_OIDC_")]
-        if any(environment[name].strip() for name in names):
-            raise ConfigError(
-                "ANYSCALE_OIDC_ISSUER is missing, and other ANYSCALE_OIDC_... are set"
-            )
+def _provider(reader: _Reader) -> ProviderSettings | None:
+    issuer = reader.read(_url, "ANYSCALE_OIDC_ISSUER")
+    if issuer == "":
+        reader.read(_no_provider, "ANYSCALE_OIDC_")
         return None
-    for name in ("ANYSCALE_OIDC_CLIENT_ID", "ANYSCALE_PUBLIC_URL"):
-        if not environment.get(name, "").strip():
-            raise ConfigError(f"{name} is missing: sign-in at ANYSCALE_OIDC_ISSUER needs it")
+    reader.read(_required, "ANYSCALE_PUBLIC_URL")
     return ProviderSettings(
         issuer=issuer,
-        client_id=_visible(environment, "ANYSCALE_OIDC_CLIENT_ID"),
-        client_secret=_secret(environment, "ANYSCALE_OIDC_CLIENT_SECRET_FILE"),
-        domains=frozenset(_domains(environment, "ANYSCALE_OIDC_DOMAINS")),
+        client_id=reader.read(_visible, "ANYSCALE_OIDC_CLIENT_ID"),
+        client_secret=reader.read(_secret, "ANYSCALE_OIDC_CLIENT_SECRET_FILE"),
+        domains=reader.read(_domains, "ANYSCALE_OIDC_DOMAINS"),
     )
+
+
+def _no_provider(environment: Mapping[str, str], prefix: str) -> None:
+    if any(text.strip() for name, text in environment.items() if name.startswith(prefix)):
+        raise ConfigError("ANYSCALE_OIDC_ISSUER is missing, and other ANYSCALE_OIDC_... are set")
+
+
+def _required(environment: Mapping[str, str], name: str) -> str:
+    text = environment.get(name, "").strip()
+    if not text:
+        raise ConfigError(f"{name} is missing: sign-in at ANYSCALE_OIDC_ISSUER needs it")
+    return text
 
 
 def _url(environment: Mapping[str, str], name: str) -> str:
@@ -183,7 +209,7 @@ def _url(environment: Mapping[str, str], name: str) -> str:
 
 
 def _visible(environment: Mapping[str, str], name: str) -> str:
-    text = environment[name].strip()
+    text = _required(environment, name)
     if not (text.isascii() and text.isprintable()):  # RFC 6749, appendix A.1
         raise ConfigError(f"{name} must hold visible ASCII characters only")
     return text
@@ -208,11 +234,11 @@ def _secret(environment: Mapping[str, str], name: str) -> str | None:
     return text
 
 
-def _domains(environment: Mapping[str, str], name: str) -> list[str]:
+def _domains(environment: Mapping[str, str], name: str) -> frozenset[str]:
     domains = [text.strip() for text in environment.get(name, "").split(",")]
     try:
         # By the rules of the email addresses that they are compared with.
-        return [email_key(f"x@{text}").partition("@")[2] for text in domains if text]
+        return frozenset(email_key(f"x@{text}").partition("@")[2] for text in domains if text)
     except ValueError:
         raise ConfigError(f"{name} must be domains with commas between: example.com") from None
 

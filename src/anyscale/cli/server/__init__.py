@@ -7,6 +7,10 @@ These commands work on the database itself, without a token. Only this package a
 from anyscale.cli.lazy_group import LazyGroup
 
 _COMMANDS = {
+    "check": (
+        "check:check",
+        "Check settings, files, database, proxy and identity provider; change nothing.",
+    ),
     "create-owner": (
         "owners:create_owner",
         "Make an account an owner, creating it if needed; print a link to set its password.",

@@ -2,5 +2,5 @@
 
 `interface.Transaction` states the rules, and composes the subjects of `sql`, which has what both
 databases have in common; `sqlite` and `postgres` have the rest. Only `core` uses it;
-`control_plane` opens a store.
+`control_plane` opens a store, and `check` looks at a database by `inspection`.
 """

@@ -11,17 +11,20 @@ from psycopg.pq import TransactionStatus
 from anyscale.errors import StoreUnavailable
 from anyscale.server.store.postgres.errors import DatabaseAddress, translated
 
-__all__ = ["Pool"]
+__all__ = ["APPLICATION_NAME", "MAX_CONNECTIONS", "Pool"]
 
-#: PostgreSQL accepts 100 by default, which several servers share.
-_CONNECTIONS = 16
+#: of a process. PostgreSQL accepts 100 by default, which several servers share.
+MAX_CONNECTIONS = 16
 
 #: seconds to wait for a connection
 _WAIT = 60.0
 
+#: as PostgreSQL lists our connections
+APPLICATION_NAME = "musterroll"
+
 # The parameters of the URL win.
 _CONNECT: dict[str, Any] = {
-    "application_name": "musterroll",
+    "application_name": APPLICATION_NAME,
     "connect_timeout": 10,
     # A host that vanishes sends nothing: the connection then fails after a minute.
     "keepalives_idle": 30,
@@ -56,7 +59,7 @@ class Pool:
 
     def __init__(self, address: DatabaseAddress) -> None:
         self._address = address
-        self._free = threading.BoundedSemaphore(_CONNECTIONS)
+        self._free = threading.BoundedSemaphore(MAX_CONNECTIONS)
         self._idle: list[psycopg.Connection[Any]] = []
         self._is_closed = False
 
@@ -74,7 +77,7 @@ class Pool:
                 is closed.
         """
         if not self._free.acquire(timeout=_WAIT):
-            raise StoreUnavailable(f"all {_CONNECTIONS} connections are in use: try again later")
+            raise StoreUnavailable(f"all {MAX_CONNECTIONS} connections are in use: try again later")
         try:
             if self._is_closed:  # perhaps during the wait
                 raise StoreUnavailable(f"{self._address} is closed")

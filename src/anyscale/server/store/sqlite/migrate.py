@@ -5,7 +5,10 @@ import sqlite3
 from anyscale.server.store.schema_versions import PYTHON_STEPS, refuse_newer, steps_of
 from anyscale.server.store.sqlite.connection import SqliteConnection
 
-__all__ = ["is_ours", "migrate", "schema_version"]
+__all__ = ["NOT_OURS", "is_ours", "migrate", "schema_version"]
+
+#: the error for a database that `is_ours` is false for
+NOT_OURS = "the file is the database of another application: name a new file"
 
 #: "must", as the migration to schema 4 writes it
 _APPLICATION_ID = 0x6D757374

@@ -19,15 +19,11 @@ from anyscale.server.store.sqlite.database_file import (
     is_at_rest,
     make_private,
 )
+from anyscale.server.store.sqlite.errors import BUSY_SECONDS, translated
 from anyscale.server.store.sqlite.insert_users import SqliteUsers
-from anyscale.server.store.sqlite.migrate import is_ours, migrate, schema_version
+from anyscale.server.store.sqlite.migrate import NOT_OURS, is_ours, migrate, schema_version
 
 __all__ = ["SqliteStore"]
-
-#: seconds to wait for another process's transaction
-_BUSY = 60.0
-
-_NOT_OURS = "the file is the database of another application: name a new file"
 
 _PRAGMAS = (
     # FULL: in a simulated power cut NORMAL lost every commit since the last checkpoint.
@@ -63,7 +59,7 @@ class SqliteStore:
         self._is_closed = False
         self._mode = "rw"
         self._idle: list[_Session] = []
-        with _translated(path):
+        with translated(path):
             if create:
                 create_file(path)
             elif not check_path(path):
@@ -80,11 +76,11 @@ class SqliteStore:
 
     @property
     def is_blank(self) -> bool:
-        with self._reader() as session, _translated(self.path):
+        with self._reader() as session, translated(self.path):
             return schema_version(session.connection) == 0
 
     def ready(self) -> None:
-        with self._reader() as session, _translated(self.path):
+        with self._reader() as session, translated(self.path):
             found = schema_version(session.connection)
         require_current(found, max(steps_of("sqlite")))
 
@@ -123,9 +119,9 @@ class SqliteStore:
     ) -> Iterator[Transaction]:
         connection = session.connection
         try:
-            with _translated(self.path):  # here nothing has begun yet
+            with translated(self.path):  # here nothing has begun yet
                 connection.execute(begin)
-            with _translated(self.path, outcome_unknown=outcome_unknown):
+            with translated(self.path, outcome_unknown=outcome_unknown):
                 yield session.tx
                 connection.execute("commit")
         except BaseException:
@@ -136,7 +132,7 @@ class SqliteStore:
     @contextmanager
     def _reader(self) -> Iterator["_Session"]:
         self._require_open()
-        with _translated(self.path):
+        with translated(self.path):
             session = self._pop_idle() or self._connect()
         try:
             yield session
@@ -165,7 +161,7 @@ class SqliteStore:
         is_ready = False
         try:
             if not is_ours(session.connection):
-                raise StoreUnavailable(f"{self.path}: {_NOT_OURS}")
+                raise StoreUnavailable(f"{self.path}: {NOT_OURS}")
             is_ready = self._mode != "rw" or not self.path.lstat().st_mode & 0o077
         finally:
             if not is_ready:
@@ -179,7 +175,7 @@ class SqliteStore:
         connection = sqlite3.connect(
             f"{self.path.absolute().as_uri()}?mode={self._mode}",
             uri=True,
-            timeout=_BUSY,
+            timeout=BUSY_SECONDS,
             isolation_level=None,
             check_same_thread=False,
         )
@@ -209,33 +205,3 @@ def _lock_folder(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
-
-
-_REASONS = {
-    "SQLITE_FULL": "the disk is full: make room, then run the same command again",
-    "SQLITE_BUSY": f"another process has been writing for {_BUSY:.0f} s: try again later",
-    "SQLITE_READONLY": "it is read-only for this user",
-    "SQLITE_CANTOPEN": "it cannot be opened: check the folder and its permissions",
-    "SQLITE_NOTADB": "the file is not a database",
-    # SQLite reports a disk that cannot read in the same way.
-    "SQLITE_CORRUPT": "it is damaged or the disk fails: see to the disk, or restore a backup",
-    "SQLITE_IOERR_SHMSIZE": "the disk is full or fails: make room, then run the same command again",
-    "SQLITE_IOERR": "reading or writing the disk failed",
-}
-
-
-@contextmanager
-def _translated(path: Path, *, outcome_unknown: bool = False) -> Iterator[None]:
-    """Raise errors of SQLite and of the file system as `StoreUnavailable`."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        name = getattr(error, "sqlite_errorname", "") or ""
-        reason = next((text for key, text in _REASONS.items() if name.startswith(key)), None)
-        raise StoreUnavailable(
-            f"{path}: {reason or error}", outcome_unknown=outcome_unknown
-        ) from error
-    except OSError as error:
-        raise StoreUnavailable(
-            f"{path}: {error.strerror or error}", outcome_unknown=outcome_unknown
-        ) from error

@@ -1,0 +1,134 @@
+"""The database: whether it can be read, and has the schema and the room that a server needs."""
+
+import shutil
+import time
+
+from anyscale.errors import StoreUnavailable
+from anyscale.server.check.findings import Finding, NotTried, fail, ok, warn
+from anyscale.server.check.installation import Installation
+
+__all__ = [
+    "check_clock",
+    "check_connections",
+    "check_free_space",
+    "check_journal",
+    "check_reachable",
+    "check_schema",
+    "check_tokens",
+    "check_version",
+]
+
+_GIB = 1 << 30
+#: Octets that have to be free. A million accounts take 0.5 GiB, and while they are published the
+#: write-ahead log takes as much again.
+_LEAST, _ENOUGH = _GIB // 4, 2 * _GIB
+
+#: seconds by which the clocks of two machines may differ: above it, logs are hard to compare
+_SKEW = 5.0
+
+
+def check_reachable(installation: Installation) -> Finding:
+    """Check that the database can be read."""
+    started = time.monotonic()
+    try:
+        installation.inspect(lambda _: None)
+    except (StoreUnavailable, TimeoutError) as error:
+        mend = "correct ANYSCALE_DATABASE_URL, or make the database available"
+        return fail("the database", str(error), mend)
+    return ok(_name(installation), f"it was read in {(time.monotonic() - started) * 1000:.0f} ms")
+
+
+def check_version(installation: Installation) -> Finding:
+    """Check that this program supports the version of the database."""
+    facts = installation.database
+    if not facts.is_supported:
+        return fail(facts.product, "it is too old", "upgrade to PostgreSQL 14 or later")
+    return ok(facts.product, "it is supported")
+
+
+def check_schema(installation: Installation) -> Finding:
+    """Check that the database has the schema of this program."""
+    facts = installation.database
+    looked_at = f"the schema of {_name(installation)}"
+    found = f"it is {facts.schema}, and this program needs {facts.newest}"
+    if facts.schema > facts.newest:
+        return fail(looked_at, found, "install the version of musterroll that made it, or newer")
+    if facts.schema < facts.newest:
+        return fail(looked_at, found, "run `anyscale server migrate`, or restart the server")
+    return ok(looked_at, f"it is {facts.schema}, as this program needs it")
+
+
+def check_tokens(installation: Installation) -> Finding:
+    """Check that there is a token of the operator's, by which the first accounts are created."""
+    facts, count = installation.inspect(lambda tx: len(tx.tokens.list_live("", tx.now())))
+    if count is None:
+        raise NotTried(f"the schema is {facts.schema}, and not that of this program")
+    found = f"{count} of `anyscale server create-token` are valid"
+    if not count:
+        return warn("the tokens", found, "run `anyscale server create-token --name NAME`")
+    return ok("the tokens", found)
+
+
+def check_journal(installation: Installation) -> Finding:
+    """Check that SQLite uses a write-ahead log, in which readers do not wait for a writer."""
+    has_log = installation.database.has_write_ahead_log
+    if has_log is None:
+        raise NotTried("the database is PostgreSQL")
+    looked_at = f"the journal of {_name(installation)}"
+    if not has_log:
+        found = "it is no write-ahead log (WAL): reads wait for writes"
+        return warn(looked_at, found, "restart the server, which changes it")
+    return ok(looked_at, "it is a write-ahead log (WAL)")
+
+
+def check_free_space(installation: Installation) -> Finding:
+    """Check the free space of the disk of a SQLite database."""
+    path = installation.settings.database
+    if isinstance(path, str):
+        raise NotTried("the database is PostgreSQL: look at the disk of its machine")
+    folder = path.parent
+    try:
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        raise NotTried(f"{folder}: {error.strerror}") from None
+    found, mend = f"{free / _GIB:.1f} GiB are free", "make room, or move the database"
+    looked_at = f"the disk of {folder}"
+    if free < _LEAST:
+        return fail(looked_at, found, mend)
+    return warn(looked_at, found, mend) if free < _ENOUGH else ok(looked_at, found)
+
+
+def check_connections(installation: Installation) -> Finding:
+    """Check that PostgreSQL accepts the connections of all workers."""
+    limits = installation.database.connections
+    if limits is None:
+        raise NotTried("the database is SQLite")
+    room = max(limits.accepted - limits.others, 0) // limits.per_process
+    workers = installation.workers
+    found = (
+        f"it accepts {limits.accepted} connections, and other programs use {limits.others}: room "
+        f"for {room} workers of {limits.per_process} connections, on all servers together; "
+        f"this one has {workers}"
+    )
+    if workers > room:
+        return warn("PostgreSQL", found, "raise max_connections, or start fewer workers")
+    return ok("PostgreSQL", found)
+
+
+def check_clock(installation: Installation) -> Finding:
+    """Compare the clock of PostgreSQL, by which sessions and links expire, with this machine's."""
+    if installation.database.connections is None:
+        raise NotTried("the database is SQLite, which has this machine's clock")
+    before = time.time()
+    facts, _ = installation.inspect(lambda _: None)
+    skew = facts.now / 1000 - (before + time.time()) / 2
+    found = f"it differs from this machine's by {abs(skew):.1f} s"
+    if abs(skew) > _SKEW:
+        return warn("the clock of PostgreSQL", found, "set both by NTP, as by chrony")
+    return ok("the clock of PostgreSQL", found)
+
+
+def _name(installation: Installation) -> str:
+    database = installation.settings.database
+    # Without its URL, which may contain a password.
+    return "the PostgreSQL database" if isinstance(database, str) else str(database)

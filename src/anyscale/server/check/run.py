@@ -1,0 +1,58 @@
+"""All checks by their ids, in the order in which they are made."""
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from msgspec import Struct
+
+from anyscale.errors import AnyscaleError
+from anyscale.server.check import database, files, settings
+from anyscale.server.check.findings import Finding, NotTried, Status
+from anyscale.server.check.installation import Installation
+
+__all__ = ["CHECKS", "CheckResult", "run_checks"]
+
+#: id -> the subject, for a check that cannot be made, and the function. Scripts rely on the ids.
+CHECKS: Mapping[str, tuple[str, Callable[[Installation], Finding]]] = {
+    "settings.values": ("the environment", settings.check_values),
+    "settings.names": ("the environment", settings.check_names),
+    "settings.file_is_read": ("the environment file", settings.check_environment_file_is_read),
+    "settings.public_url": ("ANYSCALE_PUBLIC_URL", settings.check_public_url),
+    "files.environment": ("the environment file", files.check_environment_file),
+    "files.data_dir": ("the data directory", files.check_data_dir),
+    "files.database": ("the database file", files.check_database_file),
+    "files.oidc_secret": ("the file of the client secret", files.check_oidc_secret),
+    "database.reachable": ("the database", database.check_reachable),
+    "database.version": ("the database", database.check_version),
+    "database.schema": ("the schema of the database", database.check_schema),
+    "database.tokens": ("the tokens", database.check_tokens),
+    "database.journal": ("the journal of SQLite", database.check_journal),
+    "database.free_space": ("the disk of the database", database.check_free_space),
+    "database.connections": ("PostgreSQL", database.check_connections),
+    "database.clock": ("the clock of PostgreSQL", database.check_clock),
+}
+
+
+class CheckResult(Struct, frozen=True):
+    """A check, and what it found. The fields are those of `Finding`."""
+
+    check: str
+    status: Status
+    looked_at: str
+    found: str
+    mend: str
+
+
+def run_checks(
+    environment: Mapping[str, str], environment_file: Path, *, only: str = ""
+) -> Iterator[CheckResult]:
+    """Make each check once whose id begins with `only`; give its result as soon as it is known."""
+    installation = Installation(environment, environment_file)
+    for check, (subject, look) in CHECKS.items():
+        if not check.startswith(only):
+            continue
+        try:
+            finding = look(installation)
+        except (NotTried, AnyscaleError, TimeoutError) as error:
+            finding = Finding("not tried", subject, str(error))
+        yield CheckResult(check, finding.status, finding.looked_at, finding.found, finding.mend)

@@ -1,0 +1,35 @@
+"""What a database is, as a reader sees it."""
+
+from msgspec import Struct
+
+__all__ = ["ConnectionLimits", "DatabaseFacts"]
+
+
+class ConnectionLimits(Struct, frozen=True):
+    """The connections of a PostgreSQL server."""
+
+    #: that it accepts from users who are no superusers
+    accepted: int
+    #: that programs other than control planes have open
+    others: int
+    #: that one process of a server has open at most
+    per_process: int
+
+
+class DatabaseFacts(Struct, frozen=True, kw_only=True):
+    """What a database is, as a reader sees it."""
+
+    #: with its version, such as `PostgreSQL 15.6`
+    product: str
+    #: whether this program supports that version
+    is_supported: bool = True
+    #: the number of the last step of its schema; 0 for a blank database
+    schema: int
+    #: the schema that this program needs
+    newest: int
+    #: its time in milliseconds since 1970, UTC
+    now: int
+    #: whether SQLite uses a write-ahead log; None of PostgreSQL
+    has_write_ahead_log: bool | None = None
+    #: of PostgreSQL
+    connections: ConnectionLimits | None = None

@@ -1,0 +1,60 @@
+"""Look at a PostgreSQL database in a read-only transaction."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+from anyscale.server.store.database_facts import ConnectionLimits, DatabaseFacts
+from anyscale.server.store.interface import Transaction
+from anyscale.server.store.postgres.connection import PostgresConnection
+from anyscale.server.store.postgres.errors import DatabaseAddress, translated
+from anyscale.server.store.postgres.insert_users import PostgresUsers
+from anyscale.server.store.postgres.migrate import schema_version
+from anyscale.server.store.postgres.pool import APPLICATION_NAME, MAX_CONNECTIONS, Pool
+from anyscale.server.store.schema_versions import steps_of
+
+__all__ = ["open_read_only"]
+
+_BEGIN = "begin isolation level repeatable read read only"
+
+_OLDEST = 14
+#: `server_version_num` of 15.6 is 150006
+_MAJOR = 10_000
+
+_VERSION = "select current_setting('server_version'), current_setting('server_version_num')::int"
+
+# Every user may see of each connection which database and which program it has.
+_CONNECTIONS = """
+    select
+        current_setting('max_connections')::int
+            - current_setting('superuser_reserved_connections')::int
+            - coalesce(current_setting('reserved_connections', true), '0')::int,
+        (select count(*) from pg_stat_activity
+            where datid is not null and application_name <> ?)
+"""
+
+
+@contextmanager
+def open_read_only(url: str) -> Iterator[tuple[DatabaseFacts, Transaction]]:
+    """Read the facts of a database, and start a read-only transaction.
+
+    Raises:
+        StoreUnavailable: it cannot be reached.
+    """
+    address = DatabaseAddress(url)
+    pool = Pool(address)
+    with closing(pool), pool.transaction(_BEGIN) as driver_connection, translated(address):
+        connection = PostgresConnection(driver_connection)
+        yield _facts(connection), Transaction(connection, PostgresUsers(connection))
+
+
+def _facts(connection: PostgresConnection) -> DatabaseFacts:
+    ((version, number),) = connection.rows(_VERSION)
+    ((accepted, others),) = connection.rows(_CONNECTIONS, APPLICATION_NAME)
+    return DatabaseFacts(
+        product=f"PostgreSQL {version}",
+        is_supported=number >= _OLDEST * _MAJOR,
+        schema=schema_version(connection.driver_connection),
+        newest=max(steps_of("postgres")),
+        now=connection.now(),
+        connections=ConnectionLimits(accepted, others, MAX_CONNECTIONS),
+    )

@@ -1,0 +1,65 @@
+"""`anyscale server check`: its output and its exit status."""
+
+import json
+import os
+import pty
+import subprocess
+
+from tests.support.commands import RunAnyscale
+from tests.support.paths import ANYSCALE
+
+from anyscale.server.check.run import CHECKS
+
+
+def test_each_check_is_one_line_and_a_failed_one_ends_with_status_1(anyscale: RunAnyscale) -> None:
+    result = anyscale("server", "check")
+
+    lines = result.stdout.splitlines()
+    assert [line[11:].split()[0] for line in lines] == list(CHECKS)
+    assert any(line.startswith("fail       database.reachable") for line in lines)
+    assert "To mend it: correct ANYSCALE_DATABASE_URL" in result.stdout
+    assert result.stderr.rstrip().endswith("not tried")
+    assert result.returncode == 1
+
+
+def test_warnings_alone_end_with_status_0(anyscale: RunAnyscale) -> None:
+    assert anyscale("server", "create-token", "--name", "jane").returncode == 0
+
+    result = anyscale("server", "check")
+
+    assert "\nwarn  " in result.stdout
+    assert "\nfail  " not in result.stdout
+    assert result.returncode == 0
+
+
+def test_json_has_every_check_with_the_same_fields(anyscale: RunAnyscale) -> None:
+    records = json.loads(anyscale("server", "check", "-o", "json").stdout)
+
+    assert [record["check"] for record in records] == list(CHECKS)
+    for record in records:
+        assert list(record) == ["check", "status", "looked_at", "found", "mend"]
+        assert record["status"] in ("ok", "warn", "fail", "not tried")
+
+
+def test_all_wrong_settings_are_reported_at_the_start_of_the_server(anyscale: RunAnyscale) -> None:
+    wrong = {"ANYSCALE_LINK_DAYS": "0", "ANYSCALE_SSO_ONLY": "x", "ANYSCALE_OIDC_CLIENT_ID": "y"}
+
+    result = anyscale("server", "start", env=wrong)
+
+    assert result.returncode == 2
+    assert result.stderr.count("error: ANYSCALE_") == 3
+
+
+def test_a_line_on_a_terminal_continues_below_its_text() -> None:
+    master, terminal = pty.openpty()
+    environment = os.environ | {"COLUMNS": "100", "ANYSCALE_DATA_DIR": "/nowhere"}
+    command = [ANYSCALE, "server", "check"]
+    quiet = subprocess.DEVNULL
+    done = subprocess.run(command, env=environment, stdout=terminal, stderr=quiet, check=False)
+    os.close(terminal)
+    lines = os.read(master, 100_000).decode().splitlines()
+    os.close(master)
+
+    assert done.returncode == 1
+    assert max(map(len, lines)) <= 100
+    assert any(line.startswith(" " * 20) for line in lines)

@@ -1,0 +1,202 @@
+"""`anyscale server check` on the variables, and on modes and owners of files."""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+from tests.support.check_results import check_in_process
+from tests.support.paths import SOURCE
+
+from anyscale.server.check.run import CheckResult
+from anyscale.server.check.settings import KNOWN_VARIABLES
+
+
+def settings_of(**environment: str) -> dict[str, CheckResult]:
+    return check_in_process(environment, "settings.")
+
+
+def test_all_wrong_settings_are_reported_at_once() -> None:
+    result = settings_of(
+        HOME="/home/jane",
+        ANYSCALE_LINK_DAYS="0",
+        ANYSCALE_SSO_ONLY="perhaps",
+        ANYSCALE_PUBLIC_URL="accounts.example.com",
+    )["settings.values"]
+
+    assert result.status == "fail"
+    assert result.found.startswith("3 settings are wrong: ANYSCALE_SSO_ONLY must be on or off; ")
+    for name in ("ANYSCALE_LINK_DAYS must be a whole number", "ANYSCALE_PUBLIC_URL must be like"):
+        assert name in result.found
+
+
+def test_a_wrong_setting_stops_the_checks_that_need_the_settings() -> None:
+    result = settings_of(HOME="/home/jane", ANYSCALE_LINK_DAYS="0")["settings.public_url"]
+
+    assert (result.status, result.found) == (
+        "not tried",
+        "a setting is wrong: see settings.values",
+    )
+
+
+def test_a_misspelled_variable_gets_a_suggestion() -> None:
+    result = settings_of(HOME="/home/jane", ANYSCALE_PUBLIC_ULR="x", ANYSCALE_XYZ="x")[
+        "settings.names"
+    ]
+
+    assert result.status == "warn"
+    assert "ANYSCALE_PUBLIC_ULR (did you mean ANYSCALE_PUBLIC_URL?)" in result.found
+    assert result.found.endswith(", ANYSCALE_XYZ")
+
+
+def test_every_variable_of_the_source_is_known() -> None:
+    text = "".join(path.read_text(encoding="utf-8") for path in SOURCE.rglob("*.py"))
+
+    assert set(re.findall(r'"(ANYSCALE_[A-Z_]*[A-Z])"', text)) <= KNOWN_VARIABLES
+
+
+def test_correct_settings_are_ok() -> None:
+    results = settings_of(HOME="/home/jane", ANYSCALE_PUBLIC_URL="https://accounts.example.com")
+
+    assert results["settings.values"].status == "ok"
+    assert results["settings.names"].status == "ok"
+    assert results["settings.public_url"].found == "https://accounts.example.com"
+
+
+def test_an_environment_file_that_the_shell_has_not_read_is_noticed(tmp_path: Path) -> None:
+    file = tmp_path / "environment"
+    file.write_text('# settings\nANYSCALE_LINK_DAYS="3"\nexport ANYSCALE_AUDIT_DAYS=40\n')
+
+    def result(**environment: str) -> CheckResult:
+        found = check_in_process(environment, "settings.file_is_read", environment_file=file)
+        return found["settings.file_is_read"]
+
+    missing = result(ANYSCALE_LINK_DAYS="3")
+    assert missing.status == "warn"
+    assert missing.found == "this shell does not have its ANYSCALE_AUDIT_DAYS"
+    assert f"set -a; . {file}; set +a" in missing.mend
+    assert result(ANYSCALE_LINK_DAYS="3", ANYSCALE_AUDIT_DAYS="40").status == "ok"
+
+
+def files_of(environment_file: Path, **environment: str) -> dict[str, CheckResult]:
+    return check_in_process(environment, "files.", environment_file=environment_file)
+
+
+@pytest.fixture
+def installation(tmp_path: Path) -> dict[str, Path]:
+    """The files of an installation, with the right modes."""
+    tmp_path.chmod(0o700)
+    data = tmp_path / "data"
+    data.mkdir(mode=0o700)
+    paths = {"files.environment": tmp_path / "environment", "files.data_dir": data}
+    paths |= {"files.database": data / "anyscale.db", "files.oidc_secret": tmp_path / "secret"}
+    for path in paths.values():
+        if path != data:
+            path.touch(0o600)
+    return paths
+
+
+def results_for(installation: dict[str, Path]) -> dict[str, CheckResult]:
+    return files_of(
+        installation["files.environment"],
+        ANYSCALE_DATA_DIR=str(installation["files.data_dir"]),
+        ANYSCALE_OIDC_CLIENT_SECRET_FILE=str(installation["files.oidc_secret"]),
+    )
+
+
+def test_files_that_only_their_owner_can_read_are_ok(installation: dict[str, Path]) -> None:
+    # Without an issuer, the settings are wrong, and the path of the database is unknown.
+    results = files_of(
+        installation["files.environment"], ANYSCALE_DATA_DIR=str(installation["files.data_dir"])
+    )
+    results["files.oidc_secret"] = results_for(installation)["files.oidc_secret"]
+
+    assert {result.status for result in results.values()} == {"ok"}
+    assert results["files.database"].found.startswith("0600 ")
+
+
+@pytest.mark.parametrize(
+    ("check", "mode", "status"),
+    [
+        ("files.environment", 0o644, "fail"),
+        ("files.environment", 0o660, "fail"),
+        ("files.environment", 0o640, "ok"),
+        ("files.data_dir", 0o777, "fail"),
+        ("files.data_dir", 0o770, "warn"),
+        ("files.data_dir", 0o755, "ok"),
+        ("files.database", 0o644, "fail"),
+        ("files.oidc_secret", 0o604, "fail"),
+        ("files.oidc_secret", 0o640, "ok"),
+    ],
+)
+def test_a_mode_that_lets_others_in_is_found(
+    check: str, mode: int, status: str, installation: dict[str, Path]
+) -> None:
+    path = installation[check]
+    path.chmod(mode)
+    if check == "files.database":
+        results = files_of(Path("/nowhere"), ANYSCALE_DATA_DIR=str(path.parent))
+    else:
+        results = results_for(installation)
+
+    assert results[check].status == status
+    assert results[check].looked_at == str(path)
+    assert status == "ok" or f"chmod {(path.is_dir() and 700) or ''}" in results[check].mend
+
+
+@pytest.mark.parametrize(("mode", "status"), [(0o777, "fail"), (0o770, "warn")])
+def test_a_folder_whose_users_can_replace_the_database_is_found(
+    mode: int, status: str, installation: dict[str, Path]
+) -> None:
+    data = installation["files.data_dir"]
+    data.chmod(mode)
+
+    results = files_of(Path("/nowhere"), ANYSCALE_DATA_DIR=str(data))
+
+    assert results["files.database"].status == status
+    assert results["files.database"].mend == f"`chmod go-w {data}`"
+
+
+def test_a_file_of_another_user_is_found(
+    installation: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 54321)
+    for path in installation.values():
+        os.chown(path, 12345, -1)
+
+    results = results_for(installation) | files_of(
+        installation["files.environment"], ANYSCALE_DATA_DIR=str(installation["files.data_dir"])
+    )
+
+    assert {result.status for result in results.values()} <= {"fail", "not tried"}
+    assert results["files.environment"].status == "fail"
+    assert results["files.data_dir"].status == "fail"
+    assert results["files.database"].status == "fail"
+
+
+def test_a_link_in_place_of_the_database_is_found(installation: dict[str, Path]) -> None:
+    database = installation["files.database"]
+    database.rename(database.with_suffix(".other"))
+    database.symlink_to(database.with_suffix(".other"))
+
+    results = files_of(Path("/nowhere"), ANYSCALE_DATA_DIR=str(database.parent))
+
+    assert results["files.database"].status == "fail"
+    assert results["files.database"].found == "it is no regular file"
+
+
+def test_files_that_do_not_exist_are_not_tried_and_not_created(tmp_path: Path) -> None:
+    results = files_of(tmp_path / "environment", ANYSCALE_DATA_DIR=str(tmp_path / "data"))
+
+    assert {result.status for result in results.values()} == {"not tried"}
+    assert "--environment-file" in results["files.environment"].found
+    assert not list(tmp_path.glob("data"))
+
+
+def test_a_missing_file_of_the_client_secret_is_found(tmp_path: Path) -> None:
+    results = files_of(
+        tmp_path / "environment", ANYSCALE_OIDC_CLIENT_SECRET_FILE=str(tmp_path / "secret")
+    )
+
+    assert results["files.oidc_secret"].status == "fail"
+    assert results["files.oidc_secret"].found == "No such file or directory"
