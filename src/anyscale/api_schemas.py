@@ -6,7 +6,7 @@ from msgspec import Meta, Struct
 
 from anyscale.audit_chain import AuditEntry
 from anyscale.errors import Problem
-from anyscale.user.models import AdminCreatedUser, Batch, Conflict, PasswordLink, User
+from anyscale.user.models import AdminCreatedUser, Batch, Conflict, KeptUser, PasswordLink, User
 
 #: The header that identifies a control plane; its value is the version of the API.
 IDENTITY = "Musterroll-Api"
@@ -88,6 +88,26 @@ class BatchPublish(Struct, frozen=True, forbid_unknown_fields=True):
     """The number of entries that the client has sent."""
 
     entries: int
+
+
+class BatchUndo(Struct, frozen=True, forbid_unknown_fields=True):
+    """How to undo a batch, and after which account the call goes on."""
+
+    #: Delete also the accounts that were used since.
+    force: bool = False
+    #: Only look what would be deleted and kept.
+    dry_run: bool = False
+    after: Annotated[str, Meta(max_length=64)] = ""
+
+
+class UndoPart(Struct, frozen=True):
+    """The accounts that one call deleted or kept."""
+
+    batch_id: str
+    removed: int
+    kept: list[KeptUser]
+    #: Where the next call goes on; None if all accounts of the batch were looked at.
+    after: str | None
 
 
 class Skipped(Struct, frozen=True):

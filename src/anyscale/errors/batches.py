@@ -127,6 +127,12 @@ class BatchGone(AnyscaleError):
     status = 409
 
 
+class BatchUndone(BatchGone):
+    """The batch was created and undone: its accounts were deleted, but for those listed then."""
+
+    code = "batch_undone"
+
+
 class KeyReused(AnyscaleError):
     """The idempotency key belongs to a batch with other content."""
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from anyscale.api_schemas import UndoPart
 from anyscale.audit_chain import AuditEntry
 from anyscale.user.models import (
     AdminCreatedUser,
@@ -82,6 +83,16 @@ class Transport(Protocol):
 
     def drop(self, batch_id: str) -> Batch:
         """Drop an open batch: no user is created."""
+
+    def undo(self, batch_id: str, after: str, *, force: bool, dry_run: bool) -> UndoPart:
+        """Delete accounts of a published batch for about a second, after a `user_id`.
+
+        Args:
+            batch_id: a batch that was published.
+            after: the `after` of the previous call's result; empty for the first one.
+            force: delete also accounts that were used since.
+            dry_run: only look what would be deleted and kept.
+        """
 
     def show(self, batch_id: str) -> Batch:
         """Return one batch."""

@@ -5,6 +5,7 @@ from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
+from anyscale.api_schemas import UndoPart
 from anyscale.audit_chain import AuditEntry
 from anyscale.errors import FeatureUnavailable, NotFound, Overloaded
 from anyscale.server.control_plane import ControlPlane, database_exists
@@ -142,6 +143,11 @@ class EmbeddedTransport:
     def drop(self, batch_id: str) -> Batch:
         self._reader_for(batch_id)  # dropping creates no database
         return self._writer.batches.drop(batch_id, self._caller)
+
+    def undo(self, batch_id: str, after: str, *, force: bool, dry_run: bool) -> UndoPart:
+        reader = self._reader_for(batch_id)  # undoing creates no database
+        batches = reader.batches if dry_run else self._writer.batches
+        return batches.undo(batch_id, after, self._caller, force=force, dry_run=dry_run)
 
     def show(self, batch_id: str) -> Batch:
         return self._reader_for(batch_id).batches.show(batch_id)

@@ -11,6 +11,7 @@ from anyscale.api_schemas import (
     BatchOpen,
     BatchPage,
     BatchPublish,
+    BatchUndo,
     BatchUsers,
     ChunkUser,
     Conflicts,
@@ -23,6 +24,7 @@ from anyscale.api_schemas import (
     RoleSet,
     SetPasswordLinks,
     Stored,
+    UndoPart,
     UserChunk,
     UserPage,
 )
@@ -127,6 +129,10 @@ class HttpTransport:
 
     def drop(self, batch_id: str) -> Batch:
         return self._request(Batch, "POST", f"{_path(batch_id)}/drop")
+
+    def undo(self, batch_id: str, after: str, *, force: bool, dry_run: bool) -> UndoPart:
+        body = BatchUndo(force, dry_run, after)
+        return self._request(UndoPart, "POST", f"{_path(batch_id)}/undo", body)
 
     def show(self, batch_id: str) -> Batch:
         return self._request(Batch, "GET", _path(batch_id))

@@ -14,6 +14,7 @@ __all__ = [
     "Batch",
     "Conflict",
     "Created",
+    "KeptUser",
     "PasswordLink",
     "ReservedChunk",
     "UpdatedUser",
@@ -183,7 +184,7 @@ class Batch(Struct, frozen=True, kw_only=True):
 
     Attributes:
         batch_id (str): `bat_...`, unique.
-        state (str): `open`, `published`, `dropped` or `expired`.
+        state (str): `open`, `published`, `undoing`, `undone`, `dropped` or `expired`.
         if_exists (str): `fail` or `skip`.
         opened_by (str): The actor: `local:jane` for a system user of the control plane's own
             machine.
@@ -191,7 +192,7 @@ class Batch(Struct, frozen=True, kw_only=True):
         touched_at (datetime): When a client last worked on it.
         published_by (str or None): The actor that published it. Default: None.
         published_at (datetime or None): When it was published. Default: None.
-        users (int): Users of the batch: created if it is published, claimed if it is open.
+        users (int): Users of the batch: claimed if it is open, created if it was published.
         skipped (int): Entries that were skipped because their emails had accounts.
         hashes_due (int): Users with a password whose hash is not stored yet.
         without_way_in (int or None): Accounts of a published batch without a usable sign-in
@@ -213,6 +214,21 @@ class Batch(Struct, frozen=True, kw_only=True):
 
     def to_dict(self) -> dict[str, Any]:
         return structs.asdict(self)
+
+
+class KeptUser(_Record, frozen=True, gc=False):
+    """An account that remains when its batch is undone.
+
+    Attributes:
+        user_id (str): `usr_...`
+        email (str): As it was entered.
+        reason (str): `used`: the account was used since, and the undo was not forced.
+            `last_owner`: no other owner could sign in. `caller`: it is the caller's own account.
+    """
+
+    user_id: str
+    email: str
+    reason: str
 
 
 class Conflict(Struct, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""`anyscale batch`: list the batches of a control plane, show one, drop an unfinished one."""
+"""`anyscale batch`: list the batches of a control plane, show, drop or undo one."""
 
 from anyscale.cli.lazy_group import LazyGroup
 
@@ -12,8 +12,9 @@ _COMMANDS = {
         "list_show_drop:show_batch",
         "Show one batch: its state, its counts, who opened it and when.",
     ),
+    "undo": ("undo:undo", "Delete the accounts that a batch created."),
 }
 
 group = LazyGroup(
-    "batch", __name__, _COMMANDS, help="List batches, show one, drop an unfinished one."
+    "batch", __name__, _COMMANDS, help="List batches, show one, drop an unfinished one, undo one."
 )

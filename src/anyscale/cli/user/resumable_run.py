@@ -7,7 +7,7 @@ from anyscale.cli.console import log
 from anyscale.cli.exit_status import note_resumable
 from anyscale.cli.user.resume_file import ResumeFile, resume_file_path, stored_run
 from anyscale.data_dir import data_dir
-from anyscale.errors import NotFound
+from anyscale.errors import BatchUndone, NotFound
 from anyscale.transport.base import Transport
 from anyscale.user.files import UsersFile
 from anyscale.user.models import Batch
@@ -51,7 +51,11 @@ class ResumableRun:
         state = self._state or self._open(self._file.path)
         if state.previous is None:
             return self._start_new(state)
-        batch = self._previous_batch(state)
+        try:
+            batch = self._previous_batch(state)
+        except BatchUndone:
+            log("The batch of the previous run was undone: a new one begins.")
+            return self._start_new(state)
         input_of_previous = (state.previous.stamp, state.previous.if_exists)
         if self.text_changed or input_of_previous != (self._file.stamp, self._if_exists):
             self._end_previous(batch)
@@ -71,7 +75,14 @@ class ResumableRun:
         path = resume_file_path(resume_folder(), self._transport.where, self._file.path)
         run = stored_run(path)
         is_same = run and (run.stamp, run.if_exists) == (self._file.stamp, self._if_exists)
-        return run.key if run and is_same else None
+        return run.key if run and is_same and not self._is_undone(run.key) else None
+
+    def _is_undone(self, key: str) -> bool:
+        try:
+            self._transport.find(key)
+        except BatchUndone:
+            return True
+        return False
 
     def store_batch(self, batch_id: str) -> None:
         """Store the id of the batch that was opened."""
@@ -103,9 +114,9 @@ class ResumableRun:
     def _previous_batch(self, state: ResumeFile) -> Batch | None:
         assert state.previous is not None
         try:
-            if state.batch_id:
-                return self._transport.show(state.batch_id)
-            return self._transport.find(state.previous.key)
+            # Without the id, the key finds it, unless it was dropped.
+            found = self._transport.find(state.previous.key)
+            return found or (self._transport.show(state.batch_id) if state.batch_id else None)
         except NotFound:
             return None
 

@@ -98,7 +98,7 @@ def _users(
 
 def _batch_count(transport: Transport, batch_id: str) -> int:
     batch = transport.show(batch_id)
-    if batch.state != "published":
+    if batch.published_at is None:
         raise BatchGone(f"batch {batch_id} is {batch.state}: it has no accounts")
     return batch.without_way_in or 0
 

@@ -28,11 +28,12 @@ class Transaction:
        batches that are in its way, and returns the holder of each email that is taken. A row that
        exists with the same `user_id` counts as inserted. Of two rows with one email the first one
        is inserted.
-    4. At most one batch that is neither dropped nor expired has a given idempotency key. Only an
-       open batch changes its state.
+    4. At most one batch that is neither dropped nor expired has a given idempotency key. An open
+       batch is published, dropped or expires; a published one is undone; no other state changes.
     5. `users.save_hashes` keeps the first hash of a row. It skips rows that have a hash, rows
        without a password and rows of other batches.
-    6. Accounts are the users of published batches: all users of a batch, or none.
+    6. Accounts are the users of published batches, also of those that are being undone: all users
+       of a batch, or none.
     7. Saving a chunk replaces its record and its conflicts; deleting it deletes both.
     8. An audit entry is never replaced. Transactions that append to the audit log run one after
        the other.
@@ -42,7 +43,7 @@ class Transaction:
     11. An account has one link at a time, and only one caller can consume it.
     12. A subject of an issuer is linked to one account, and an account to one subject of an issuer.
     13. Transactions that lock the owners run one after the other.
-    14. Deleting an account deletes its sessions, devices, links, identities and tokens.
+    14. Deleting accounts deletes their sessions, devices, links, identities and tokens.
     15. Calls about accounts neither return nor change rows of batches that are not published.
     16. A search for a text that the database cannot store finds nothing.
 

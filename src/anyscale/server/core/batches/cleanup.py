@@ -40,7 +40,7 @@ def delete_rows(store: Store, batch: BatchRecord, chunk_users: int) -> bool:
         first = chunk.number * chunk_users
         with store.write() as tx:
             # A released batch may have been reserved again and published meanwhile.
-            if lock_batch(tx, batch.batch_id).state != "published":
+            if lock_batch(tx, batch.batch_id).published_at is None:
                 tx.chunks.lock(batch.id, chunk.number)
                 ids = (user_id(batch.batch_id, at) for at in (first, first + chunk_users))
                 tx.users.delete(*ids)

@@ -48,7 +48,7 @@ def publish(tx: Transaction, batch: BatchRecord, entries: int, actor: str) -> No
 
 def shown_batch(tx: Transaction, batch: BatchRecord) -> Batch:
     """Return a batch as clients see it."""
-    chunks = tx.chunks.list(batch.id) if batch.state in ("open", "published") else []
+    chunks = tx.chunks.list(batch.id) if batch.state not in ("dropped", "expired") else []
     published = batch.published_at
     return Batch(
         batch_id=batch.batch_id,
@@ -71,7 +71,7 @@ def counted_batch(tx: Transaction, batch: BatchRecord, *, sso: bool) -> Batch:
     It reads all accounts of the batch, so it is for one batch and not for lists.
     """
     shown = shown_batch(tx, batch)
-    if batch.state != "published":
+    if batch.published_at is None:
         return shown
     count = tx.users.count_without_credentials(batch.batch_id, sso=sso)
     return structs.replace(shown, without_way_in=count)

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 
-from anyscale.errors import BatchGone, KeyReused, NotFound
+from anyscale.errors import BatchGone, BatchUndone, KeyReused, NotFound
 from anyscale.server.core.batches.records import (
     chunk_conflicts,
     chunk_digest,
@@ -17,7 +17,15 @@ from anyscale.server.store.records import BatchRecord, ChunkRecord, ConflictReco
 from anyscale.user.models import ReservedChunk
 from anyscale.user.validation import CheckedUser, is_skipped
 
-__all__ = ["known_batch", "lock_batch", "new_batch", "require_open", "reserve_chunk", "touch"]
+__all__ = [
+    "known_batch",
+    "lock_batch",
+    "new_batch",
+    "refuse_undone",
+    "require_open",
+    "reserve_chunk",
+    "touch",
+]
 
 
 def known_batch(tx: Transaction, batch_id: str) -> BatchRecord:
@@ -36,8 +44,18 @@ def _known(batch: BatchRecord | None, batch_id: str) -> BatchRecord:
     return batch
 
 
+def refuse_undone(batch: BatchRecord) -> None:
+    """Raise `BatchUndone` for a batch that is undone, or is being undone."""
+    if batch.state in ("undoing", "undone"):
+        raise BatchUndone(
+            f"batch {batch.batch_id} was created and then undone: repeat the call with another "
+            "idempotency key to create its users again"
+        )
+
+
 def require_open(batch: BatchRecord) -> BatchRecord:
     """Return the batch if it is open, or raise `BatchGone`."""
+    refuse_undone(batch)
     if batch.state != "open":
         raise BatchGone(f"batch {batch.batch_id} was {batch.state}")
     return batch

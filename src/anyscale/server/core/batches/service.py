@@ -5,6 +5,7 @@ docs/batch-protocol.md describes it from the outside. Each method is short and c
 
 from collections.abc import Sequence
 
+from anyscale.api_schemas import UndoPart
 from anyscale.errors import (
     BatchGone,
     BatchRefused,
@@ -35,11 +36,13 @@ from anyscale.server.core.batches.reserve import (
     known_batch,
     lock_batch,
     new_batch,
+    refuse_undone,
     require_open,
     reserve_chunk,
     touch,
 )
 from anyscale.server.core.batches.small_batch import create_small
+from anyscale.server.core.batches.undo import undo_part
 from anyscale.server.core.hashing.pool import PasswordHashPool
 from anyscale.server.core.time_units import DAY_MS
 from anyscale.server.store.interface import Store
@@ -99,13 +102,23 @@ class BatchService:
         return chunk_conflicts("", first, users, holders)
 
     def find(self, key: str) -> Batch | None:
-        """Return the open or published batch with an idempotency key."""
+        """Return the open or published batch with an idempotency key.
+
+        Raises:
+            BatchUndone: it was undone.
+        """
         with self._store.read() as tx:
-            batch = tx.batches.find(key)
+            if batch := tx.batches.find(key):
+                refuse_undone(batch)
             return shown_batch(tx, batch) if batch else None
 
     def open(self, key: str, if_exists: str, caller: Principal) -> Batch:
-        """Open a batch, or return that of the key. Raises `KeyReused` for another `if_exists`."""
+        """Open a batch, or return that of the key.
+
+        Raises:
+            KeyReused: the batch has another `if_exists`.
+            BatchUndone: it was undone.
+        """
         self._require_available()
         with self._store.write() as tx:
             new = new_batch(tx, key, if_exists, caller.actor)
@@ -113,6 +126,7 @@ class BatchService:
             batch = tx.batches.find(key) or tx.batches.add(new) or tx.batches.find(key)
             if batch is None:
                 raise BatchUnfinished("the batch ended while it was opened")
+            refuse_undone(batch)
             if batch.if_exists != if_exists:
                 raise KeyReused(
                     f"batch {batch.batch_id} was opened with if_exists={batch.if_exists}"
@@ -201,14 +215,23 @@ class BatchService:
         """Drop an open batch: its emails are free again. Raises `BatchGone` if it is published."""
         with self._store.write() as tx:
             batch = lock_batch(tx, batch_id, exclusive=True)
-            if batch.state == "published":
-                raise BatchGone(f"batch {batch_id} is published: its users are accounts")
+            if batch.published_at is not None:
+                raise BatchGone(
+                    f"batch {batch_id} is {batch.state}: its users are accounts, which "
+                    "`anyscale batch undo` deletes"
+                )
             if batch.state == "open":
                 tx.batches.set_state(batch.id, "dropped")
                 data = {"opened_by": batch.opened_by}
                 audit.append(tx, caller.actor, "batch.dropped", batch_id, data)
         delete_rows(self._store, batch, self.policy.chunk_users)
         return self.show(batch_id)
+
+    def undo(
+        self, batch_id: str, after: str, caller: Principal, *, force: bool, dry_run: bool
+    ) -> UndoPart:
+        """Delete accounts of a published batch, after a `user_id`: see `undo_part`."""
+        return undo_part(self._store, batch_id, after, caller, force=force, dry_run=dry_run)
 
     def expire(self) -> None:
         """Expire the batches that no client touched, and finish drops that were interrupted."""

@@ -11,7 +11,12 @@ from anyscale.server.core.batches.records import (
     list_conflicts,
     user_id,
 )
-from anyscale.server.core.batches.reserve import known_batch, new_batch, reserve_chunk
+from anyscale.server.core.batches.reserve import (
+    known_batch,
+    new_batch,
+    refuse_undone,
+    reserve_chunk,
+)
 from anyscale.server.core.hashing.pool import PasswordHashPool
 from anyscale.server.store.interface import Store, Transaction
 from anyscale.user.models import Created
@@ -93,6 +98,7 @@ def _replay(
     batch = tx.batches.find(key)
     if batch is None:
         return None
+    refuse_undone(batch)
     digests = [chunk.digest for chunk in tx.chunks.list(batch.id)]
     if batch.state != "published" or digests != [chunk_digest(users, if_exists)]:
         raise KeyReused(f"the idempotency key belongs to batch {batch.batch_id}, with other users")

@@ -1,5 +1,6 @@
 """/v1/batches: the steps of a large batch. Each call is short, and can be repeated."""
 
+from functools import partial
 from typing import Annotated
 
 from litestar import Router, get, post, put
@@ -10,10 +11,12 @@ from anyscale.api_schemas import (
     BatchOpen,
     BatchPage,
     BatchPublish,
+    BatchUndo,
     BatchUsers,
     Conflicts,
     PasswordChunk,
     Stored,
+    UndoPart,
     UserChunk,
     UserPage,
 )
@@ -201,6 +204,24 @@ async def drop_batch(
     return batch
 
 
+@post(
+    "/{batch_id:str}/undo",
+    operation_id="undoBatch",
+    summary="Delete accounts that a batch created, for about a second; `after` goes on.",
+    status_code=200,
+    responses=error_responses(404, 409),
+)
+async def undo_batch(
+    request: OwnerRequest,
+    data: JSONBody[BatchUndo],
+    batch_id: BatchId,
+    batches: NamedDependency[BatchService],
+    pools: NamedDependency[ThreadPools],
+) -> UndoPart:
+    call = partial(batches.undo, force=data.force, dry_run=data.dry_run)
+    return await pools.write.run(call, batch_id, data.after, request.user)
+
+
 @get(
     "/{batch_id:str}/conflicts",
     operation_id="listConflicts",
@@ -260,6 +281,7 @@ ROUTER = Router(
         publish_batch,
         release_batch,
         drop_batch,
+        undo_batch,
         list_conflicts,
         list_created,
         list_without_credentials,

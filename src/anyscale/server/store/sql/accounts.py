@@ -20,6 +20,11 @@ _LOCK = (
     " where user_id {any} order by user_id {for_update_of_users}"
 )
 
+_OWNERS = (
+    "select user_id from live_users where permission_level = 'owner'"
+    " and suspended_at is null order by user_id"
+)
+
 # Not a row of a batch that is not published.
 _IS_ACCOUNT = (
     "user_id = ? and exists"
@@ -57,10 +62,7 @@ class Accounts(Table):
         """Lock the owners; return the ids of those that are not suspended, in order."""
         # Locks on their rows would let a transaction pass that adds an owner.
         self._connection.lock(_OWNERS_LOCK)
-        return self._connection.column(
-            "select user_id from live_users where permission_level = 'owner'"
-            " and suspended_at is null order by user_id"
-        )
+        return self.list_owners()
 
     def set_password(self, user_id: str, password_hash: str, at: int | None) -> None:
         """Replace the hash of the password, chosen `at` a time; None leaves that time as it is."""
@@ -98,6 +100,20 @@ class Accounts(Table):
             self._delete_from_conflicts(email_key)
             for table in (*_BELONGINGS, "users"):
                 self._connection.execute(f"delete from {table} where user_id = ?", user_id)
+
+    def list_owners(self) -> Sequence[str]:
+        """Return the ids of the owners that are not suspended, in order."""
+        return self._connection.column(_OWNERS)
+
+    def delete_many(self, user_ids: Collection[str]) -> None:
+        """Delete locked accounts as `delete` does, but leave their emails in conflicts.
+
+        A look through all conflicts for each slice of a large batch would take too long. Conflicts
+        are deleted after `ANYSCALE_REPORT_DAYS`.
+        """
+        ids = self._connection.texts(user_ids)
+        for table in (*_BELONGINGS, "users"):
+            self._connection.execute(f"delete from {table} where user_id {{any}}", ids)
 
     def _update(self, user_id: str, change: str, *values: object) -> None:
         sql = f"update users set {change} where {_IS_ACCOUNT}"

@@ -90,6 +90,11 @@ class Batches(Table):
         )
         self._connection.execute(sql, by, at, at, batch)
 
+    def set_undone(self, batch: int, state: str) -> None:
+        """Set `undoing` or `undone` for a batch that was published."""
+        sql = "update batches set state = ? where id = ? and published_at is not null"
+        self._connection.execute(sql, state, batch)
+
     def purge(self, before: int) -> None:
         """Delete the dropped and expired batches last touched before a time, without chunks."""
         sql = (

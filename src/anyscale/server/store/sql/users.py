@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 
 from anyscale.server.store.records import (
+    AccountRecord,
     CreatedUserRecord,
     EmailHolder,
     NewUsers,
@@ -18,6 +19,11 @@ _USER = f"select {columns(UserRecord)} from live_users"
 
 _CREATED = (
     f"select {columns(CreatedUserRecord)} from live_users"
+    " where user_id > ? and user_id < ? order by user_id limit ?"
+)
+
+_ACCOUNTS = (
+    f"select {columns(AccountRecord)} from live_users"
     " where user_id > ? and user_id < ? order by user_id limit ?"
 )
 
@@ -62,6 +68,11 @@ class Users(Table, ABC):
         """Count the rows of a batch whose password is not hashed yet."""
         sql = "select count(*) from users where batch = ? and hash_due = {true}"
         return self._connection.number(sql, batch)
+
+    def list_accounts(self, batch_id: str, after: str, limit: int) -> Sequence[AccountRecord]:
+        """Return accounts of a published batch, by `user_id`, after one."""
+        first, end = _id_range(batch_id, after)
+        return self._connection.all(AccountRecord, _ACCOUNTS, first, end, limit)
 
     def list_created(self, batch_id: str, after: str, limit: int) -> Sequence[CreatedUserRecord]:
         """Return users of a published batch, by `user_id`, after one."""

@@ -1,0 +1,61 @@
+"""`anyscale batch undo`."""
+
+import click
+
+from anyscale.batch.undo import UndoneBatch, undo_batch
+from anyscale.cli.connect import host_option, open_control_plane
+from anyscale.cli.console import log, show_progress
+from anyscale.cli.exit_status import note_resumable
+from anyscale.cli.formats import write_json, write_records
+
+_COLUMNS = ("user_id", "email", "reason")
+
+
+@click.command("undo")
+@click.argument("batch_id")
+@click.option("--dry-run", is_flag=True, help="Only show what would be deleted and kept.")
+@click.option("--force", is_flag=True, help="Delete also accounts that were used since.")
+@click.option(
+    "-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True
+)
+@host_option
+def undo(batch_id: str, dry_run: bool, force: bool, output: str, host: str | None) -> None:
+    """Delete the accounts that a batch created.
+
+    Accounts that were used since are kept and listed, unless --force is given: a user has signed
+    in, changed the password or created a token, or an owner has changed the role. The last owner
+    and your own account are always kept. The emails of deleted accounts are free again. After an
+    interruption, the same command goes on.
+
+    \b
+    Example:
+      anyscale batch undo bat_0193... --dry-run
+    """
+    with open_control_plane(host) as transport:
+        users = transport.show(batch_id).users
+        log("Checking the batch..." if dry_run else "Undoing the batch...")
+        if not dry_run:
+            note_resumable()
+        undone = undo_batch(
+            transport,
+            batch_id,
+            force=force,
+            dry_run=dry_run,
+            on_progress=lambda done: show_progress("Undoing", done, users),
+        )
+    if output == "json":
+        write_json(undone)
+    elif undone.kept:
+        write_records(undone.kept, _COLUMNS, output)
+    log(_summary(undone, dry_run=dry_run))
+
+
+def _summary(undone: UndoneBatch, *, dry_run: bool) -> str:
+    text = f"{_accounts(undone.removed)} {'would be ' if dry_run else ''}deleted."
+    if undone.kept:
+        text += f" {_accounts(len(undone.kept))} {'would be ' if dry_run else ''}kept."
+    return text
+
+
+def _accounts(count: int) -> str:
+    return "1 account" if count == 1 else f"{count} accounts"

@@ -1,0 +1,154 @@
+"""Undoing a published batch: deleting its accounts in slices, each in one transaction."""
+
+import time
+from collections.abc import Sequence
+
+from anyscale.api_schemas import UndoPart
+from anyscale.errors import BatchGone
+from anyscale.server.core.audit import log as audit
+from anyscale.server.core.authorization import Principal, require_owner, user_actor
+from anyscale.server.core.batches.records import position_of, user_id
+from anyscale.server.core.batches.reserve import known_batch, lock_batch
+from anyscale.server.store.interface import Store, Transaction
+from anyscale.server.store.records import AccountRecord, BatchRecord
+from anyscale.user.models import KeptUser
+
+__all__ = ["undo_part"]
+
+#: accounts of a slice, which takes the writer for less than 50 ms
+_SLICE = 500
+#: seconds after which a call returns, so that clients see progress
+_SECONDS_A_CALL = 1.0
+#: accounts that a response names
+_MOST_KEPT = 10_000
+#: seconds between two slices: without a pause, the thread that gave the lock of the store back
+#: takes it again before a thread that waits for it
+_PAUSE = 0.001
+
+
+class _Slice:
+    """Accounts of a batch, by `user_id`, and which of them an undo keeps."""
+
+    def __init__(
+        self,
+        batch: BatchRecord,
+        accounts: Sequence[AccountRecord],
+        owners: Sequence[str],
+        caller: Principal,
+        *,
+        force: bool,
+    ) -> None:
+        spared = _spared_owner(batch, owners, caller)
+        reasons = {
+            account.user_id: _reason(account, spared, caller, force=force) for account in accounts
+        }
+        self.kept = [
+            KeptUser(account.user_id, account.email, reason)
+            for account in accounts
+            if (reason := reasons[account.user_id])
+        ]
+        self.removed = [account for account in accounts if not reasons[account.user_id]]
+        #: None if there is no account left to look at
+        self.last = accounts[-1].user_id if accounts else None
+
+
+def undo_part(
+    store: Store, batch_id: str, after: str, caller: Principal, *, force: bool, dry_run: bool
+) -> UndoPart:
+    """Undo slices of a published batch for about a second, after a `user_id`.
+
+    Raises:
+        NotFound: there is no such batch.
+        BatchGone: it was never published.
+        NotAuthenticated, NotPermitted: the caller has lost its permission.
+    """
+    deadline = time.monotonic() + _SECONDS_A_CALL
+    removed, kept = 0, list[KeptUser]()
+    while True:
+        step = _look if dry_run else _undo
+        done = step(store, batch_id, after, caller, force=force)
+        removed += len(done.removed)
+        kept += done.kept
+        if done.last is None or time.monotonic() >= deadline or len(kept) >= _MOST_KEPT:
+            return UndoPart(batch_id, removed, kept, done.last)
+        after = done.last
+        time.sleep(_PAUSE)
+
+
+def _look(store: Store, batch_id: str, after: str, caller: Principal, *, force: bool) -> _Slice:
+    with store.read() as tx:
+        batch = _published(known_batch(tx, batch_id))
+        accounts = tx.users.list_accounts(batch_id, after, _SLICE)
+        return _Slice(batch, accounts, tx.accounts.list_owners(), caller, force=force)
+
+
+def _undo(store: Store, batch_id: str, after: str, caller: Principal, *, force: bool) -> _Slice:
+    with store.write() as tx:
+        batch = _published(lock_batch(tx, batch_id, exclusive=True))
+        owners = tx.accounts.lock_owners()
+        ids = [account.user_id for account in tx.users.list_accounts(batch_id, after, _SLICE)]
+        require_owner(tx, caller, ids)
+        # Read again: an account may have been used before it was locked.
+        accounts = list(tx.accounts.lock(ids).values())
+        done = _Slice(batch, accounts, owners, caller, force=force)
+        if done.removed:
+            _delete(tx, batch, done.removed, caller)
+        elif not ids and batch.state != "undone":
+            tx.batches.set_undone(batch.id, "undone")
+            audit.append(tx, caller.actor, "batch.undone", batch_id, {})
+        done.last = ids[-1] if ids else None
+        return done
+
+
+def _published(batch: BatchRecord) -> BatchRecord:
+    if batch.state == "open":
+        raise BatchGone(
+            f"batch {batch.batch_id} is open and has no accounts yet: `anyscale batch drop` ends it"
+        )
+    if batch.published_at is None:
+        raise BatchGone(f"batch {batch.batch_id} was {batch.state}: it never had accounts")
+    return batch
+
+
+def _delete(
+    tx: Transaction, batch: BatchRecord, accounts: Sequence[AccountRecord], caller: Principal
+) -> None:
+    ids = [account.user_id for account in accounts]
+    for account in accounts:
+        if account.used_at is not None:  # links that the user created for others
+            tx.links.delete(by=user_actor(account.user_id))
+    tx.accounts.delete_many(ids)
+    if batch.state != "undoing":
+        tx.batches.set_undone(batch.id, "undoing")
+    data = {"removed": len(ids), "positions": _ranges([position_of(name) for name in ids])}
+    audit.append(tx, caller.actor, "batch.accounts_deleted", batch.batch_id, data)
+
+
+def _ranges(positions: Sequence[int]) -> str:
+    """Return sorted positions as text: `0-499`, or `0-7,9-499`."""
+    ranges: list[list[int]] = []
+    for position in positions:
+        if ranges and position == ranges[-1][1] + 1:
+            ranges[-1][1] = position
+        else:
+            ranges.append([position, position])
+    return ",".join(f"{first}-{last}" if first < last else f"{first}" for first, last in ranges)
+
+
+def _reason(account: AccountRecord, spared: str, caller: Principal, *, force: bool) -> str:
+    """Return why an account is kept; an empty text if it is not."""
+    if account.used_at is not None and not force:
+        return "used"
+    if account.user_id == spared:
+        return "last_owner"
+    return "caller" if user_actor(account.user_id) == caller.actor else ""
+
+
+def _spared_owner(batch: BatchRecord, owners: Sequence[str], caller: Principal) -> str:
+    """Return the owner that stays although all owners are of this batch; else an empty text.
+
+    It is the last one by `user_id`, so that it is the same one in each slice.
+    """
+    first, end = user_id(batch.batch_id, 0)[:-8], user_id(batch.batch_id, 0)[:-8] + "g"
+    stays = [name for name in owners if not first <= name < end or user_actor(name) == caller.actor]
+    return "" if stays or not owners else owners[-1]

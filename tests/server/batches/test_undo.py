@@ -1,0 +1,221 @@
+"""Undoing a batch: its accounts are deleted in slices, but for those that are kept."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+
+import pytest
+from tests.support.control_planes import Deployment
+from tests.support.users import PASSWORD, account_emails, checked_users
+
+from anyscale.api_schemas import UndoPart
+from anyscale.errors import BatchGone, BatchUndone, NotFound
+from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.authorization import Principal, user_actor
+from anyscale.server.core.batches import undo
+from anyscale.user.models import Batch
+
+JANE = Principal("local:jane")
+
+
+@pytest.fixture
+def plane(store_deployment: Deployment) -> Iterator[ControlPlane]:
+    with closing(store_deployment.control_plane()) as plane:
+        yield plane
+
+
+@pytest.fixture
+def _slices_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let each call look at two accounts."""
+    monkeypatch.setattr(undo, "_SLICE", 2)
+    monkeypatch.setattr(undo, "_SECONDS_A_CALL", 0)
+
+
+def created(plane: ControlPlane, *names: str, key: str = "key", if_exists: str = "fail") -> Batch:
+    return plane.batches.create(key, checked_users(*names), if_exists, JANE).batch
+
+
+def undone(
+    plane: ControlPlane,
+    batch: Batch,
+    *,
+    after: str = "",
+    force: bool = False,
+    dry_run: bool = False,
+    caller: Principal = JANE,
+) -> UndoPart:
+    return plane.batches.undo(batch.batch_id, after, caller, force=force, dry_run=dry_run)
+
+
+def ids_of(plane: ControlPlane, batch: Batch) -> list[str]:
+    return [user.user_id for user in plane.batches.created(batch.batch_id, "", 1000)]
+
+
+def use(plane: ControlPlane, user_id: str) -> None:
+    plane.tokens.create_personal(user_id, "laptop", None)
+
+
+def reasons(part: UndoPart) -> dict[str, str]:
+    return {user.email.partition("@")[0]: user.reason for user in part.kept}
+
+
+def test_it_deletes_the_accounts_of_its_batch_and_no_others(plane: ControlPlane) -> None:
+    created(plane, "ann", key="earlier")
+    batch = created(plane, "ann", "joe", "kim", if_exists="skip")
+    assert undone(plane, batch) == UndoPart(batch.batch_id, 2, [], None)
+    assert account_emails(plane) == ["ann@example.com"]
+    assert plane.batches.show(batch.batch_id).state == "undone"
+    again = created(plane, "joe", "kim", key="another")
+    assert len(ids_of(plane, again)) == 2
+
+
+def test_a_second_undo_deletes_nothing_and_writes_nothing(plane: ControlPlane) -> None:
+    batch = created(plane, "ann", "joe")
+    undone(plane, batch)
+    entries = plane.audit_log.list(0, 100)
+    assert undone(plane, batch, force=True).removed == 0
+    assert plane.audit_log.list(0, 100) == entries
+
+
+def test_an_account_that_was_used_is_kept_unless_forced(plane: ControlPlane) -> None:
+    batch = created(plane, "ann", "joe")
+    _, joe = ids_of(plane, batch)
+    use(plane, joe)
+    assert reasons(undone(plane, batch)) == {"joe": "used"}
+    assert plane.batches.show(batch.batch_id).state == "undone"
+    assert len(plane.tokens.list_live(joe)) == 1
+    part = undone(plane, batch, force=True)
+    assert (part.removed, part.kept) == (1, [])
+    assert account_emails(plane) == []
+    assert plane.tokens.all() == []
+
+
+def test_the_last_owner_is_kept_although_forced(plane: ControlPlane) -> None:
+    batch = created(plane, "ann", "joe", "kim")
+    ann, joe, _ = ids_of(plane, batch)
+    for user_id in (ann, joe):
+        plane.lifecycle.set_role(user_id, "owner", JANE)
+    assert reasons(undone(plane, batch, force=True, dry_run=True)) == {"joe": "last_owner"}
+    assert reasons(undone(plane, batch, force=True)) == {"joe": "last_owner"}
+    assert account_emails(plane) == ["joe@example.com"]
+
+
+def test_an_owner_of_another_batch_lets_all_owners_be_deleted(plane: ControlPlane) -> None:
+    [lou] = ids_of(plane, created(plane, "lou", key="earlier"))
+    batch = created(plane, "ann")
+    for user_id in (lou, *ids_of(plane, batch)):
+        plane.lifecycle.set_role(user_id, "owner", JANE)
+    assert undone(plane, batch, force=True).removed == 1
+
+
+def test_the_account_of_the_caller_is_kept(plane: ControlPlane) -> None:
+    batch = created(plane, "ann", "joe")
+    ann, joe = ids_of(plane, batch)
+    for user_id in (ann, joe):
+        plane.lifecycle.set_role(user_id, "owner", JANE)
+    part = undone(plane, batch, force=True, caller=Principal(user_actor(ann)))
+    assert (part.removed, reasons(part)) == (1, {"ann": "caller"})
+
+
+def test_a_dry_run_says_what_the_run_does_and_changes_nothing(plane: ControlPlane) -> None:
+    batch = created(plane, "ann", "joe", "kim")
+    use(plane, ids_of(plane, batch)[1])
+    emails, entries = account_emails(plane), plane.audit_log.list(0, 100)
+    for force in (False, True):
+        planned = undone(plane, batch, force=force, dry_run=True)
+        assert account_emails(plane) == emails
+        assert plane.audit_log.list(0, 100) == entries
+        assert planned.removed == (3 if force else 2)
+    assert plane.batches.show(batch.batch_id).state == "published"
+    assert undone(plane, batch, force=True) == planned
+
+
+@pytest.mark.usefixtures("_slices_of_two")
+def test_each_slice_is_a_transaction_after_which_another_undo_goes_on(plane: ControlPlane) -> None:
+    batch = created(plane, *"abcdefg")
+    use(plane, ids_of(plane, batch)[3])
+    first = undone(plane, batch)
+    assert (first.removed, plane.batches.show(batch.batch_id).state) == (2, "undoing")
+    assert account_emails(plane) == [f"{name}@example.com" for name in "cdefg"]
+    parts = [undone(plane, batch)]  # from the start again, as after a crash
+    while parts[-1].after is not None:
+        parts.append(undone(plane, batch, after=parts[-1].after))
+    assert [part.removed for part in parts] == [1, 2, 1, 0]
+    assert plane.batches.show(batch.batch_id).state == "undone"
+    assert account_emails(plane) == ["d@example.com"]
+
+
+@pytest.mark.usefixtures("_slices_of_two")
+def test_the_audit_log_names_the_positions_of_each_slice(plane: ControlPlane) -> None:
+    batch = created(plane, *"abcde")
+    use(plane, ids_of(plane, batch)[1])
+    after: str | None = ""
+    while after is not None:
+        after = undone(plane, batch, after=after).after
+    entries = [e for e in plane.audit_log.list(0, 100) if e.subject == batch.batch_id]
+    assert [(entry.event, entry.data) for entry in entries[1:]] == [
+        ("batch.accounts_deleted", '{"positions":"0","removed":1}'),
+        ("batch.accounts_deleted", '{"positions":"2-3","removed":2}'),
+        ("batch.accounts_deleted", '{"positions":"4","removed":1}'),
+        ("batch.undone", "{}"),
+    ]
+
+
+def test_a_key_of_an_undone_batch_is_refused_and_never_gives_the_old_list(
+    plane: ControlPlane,
+) -> None:
+    batches, batch = plane.batches, created(plane, "ann")
+    undone(plane, batch)
+    for call in (
+        lambda: created(plane, "ann"),
+        lambda: batches.open("key", "fail", JANE),
+        lambda: batches.find("key"),
+        lambda: batches.claim(batch.batch_id, 1, checked_users("joe")),
+        lambda: batches.hash(batch.batch_id, [(0, PASSWORD)]),
+        lambda: batches.publish(batch.batch_id, 1, JANE),
+    ):
+        with pytest.raises(BatchUndone):
+            call()
+    assert account_emails(plane) == []
+
+
+def test_a_batch_without_accounts_cannot_be_undone(plane: ControlPlane) -> None:
+    opened = plane.batches.open("open", "fail", JANE)
+    with pytest.raises(BatchGone, match="is open and has no accounts yet"):
+        undone(plane, opened)
+    plane.batches.drop(opened.batch_id, JANE)
+    with pytest.raises(BatchGone, match="was dropped: it never had accounts"):
+        undone(plane, opened)
+    with pytest.raises(NotFound):
+        plane.batches.undo("bat_none", "", JANE, force=False, dry_run=True)
+
+
+def test_an_undone_batch_cannot_be_dropped_with_the_accounts_that_it_kept(
+    plane: ControlPlane,
+) -> None:
+    batch = created(plane, "ann")
+    use(plane, ids_of(plane, batch)[0])
+    undone(plane, batch)
+    with pytest.raises(BatchGone, match="`anyscale batch undo` deletes"):
+        plane.batches.drop(batch.batch_id, JANE)
+    plane.batches.expire()
+    assert account_emails(plane) == ["ann@example.com"]
+
+
+def test_an_account_that_is_used_while_the_undo_waits_for_it_is_kept(plane: ControlPlane) -> None:
+    batch = created(plane, "ann", "joe")
+    ann, _ = ids_of(plane, batch)
+    with ThreadPoolExecutor() as pool:
+        with plane.store.write() as tx:
+            tx.accounts.lock([ann])
+            part = pool.submit(undone, plane, batch)
+            tx.accounts.mark_used(ann, tx.now())
+        assert reasons(part.result(30)) == {"ann": "used"}
+
+
+def test_two_undos_at_once_delete_each_account_once(plane: ControlPlane) -> None:
+    batch = created(plane, *(f"user{number}" for number in range(600)))
+    with ThreadPoolExecutor() as pool:
+        parts = [pool.submit(undone, plane, batch) for _ in range(2)]
+        assert sum(part.result(60).removed for part in parts) == 600
+    assert plane.batches.show(batch.batch_id).state == "undone"
