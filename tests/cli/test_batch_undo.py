@@ -1,0 +1,154 @@
+"""`anyscale batch undo`, with the embedded control plane and with servers."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.support.commands import RunAnyscale, list_emails, start_command
+from tests.support.server_process import ServerProcess
+from tests.support.users_files import write_users_file
+from tests.support.waiting import wait_until
+
+
+@pytest.fixture(params=["embedded", "sqlite", "postgres"])
+def control_plane(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """An embedded control plane, or a server that the environment names."""
+    if request.param == "embedded":
+        yield
+        return
+    url = f"sqlite:///{tmp_path}/served/anyscale.db"
+    if request.param == "postgres":
+        url = request.getfixturevalue("postgres_url")
+    with ServerProcess(url, tmp_path) as server:
+        monkeypatch.setenv("ANYSCALE_HOST", server.url)
+        monkeypatch.setenv("ANYSCALE_CLI_TOKEN", server.token())
+        yield
+
+
+@pytest.fixture
+def users(tmp_path: Path) -> Path:
+    return write_users_file(tmp_path / "users.yaml", 3, 0)
+
+
+def create(anyscale: RunAnyscale, users: Path) -> str:
+    """Create the users of a file; return the id of their batch."""
+    done = anyscale("user", "batch-create", "-f", users)
+    assert done.returncode == 0, done.stderr
+    (batch, *_) = json.loads(anyscale("batch", "list", "-o", "json").stdout)
+    batch_id: str = batch["batch_id"]
+    return batch_id
+
+
+@pytest.mark.usefixtures("control_plane")
+def test_the_accounts_of_a_batch_are_deleted_and_can_be_created_again(
+    anyscale: RunAnyscale, users: Path
+) -> None:
+    batch = create(anyscale, users)
+    emails = list_emails(anyscale)
+
+    tried = anyscale("batch", "undo", batch, "--dry-run", "-o", "json")
+    assert list_emails(anyscale) == emails
+    done = anyscale("batch", "undo", batch, "-o", "json")
+
+    assert done.returncode == tried.returncode == 0, done.stderr
+    assert "3 accounts would be deleted." in tried.stderr
+    assert "3 accounts deleted." in done.stderr
+    expected = {"batch_id": batch, "removed": 3, "kept": []}
+    assert json.loads(done.stdout) == json.loads(tried.stdout) == expected
+    assert list_emails(anyscale) == []
+    again = anyscale("batch", "undo", batch)
+    assert (again.returncode, again.stdout) == (0, "")
+    assert "0 accounts deleted." in again.stderr
+    create(anyscale, users)
+    assert list_emails(anyscale) == emails
+
+
+@pytest.mark.usefixtures("control_plane")
+def test_accounts_that_were_used_are_kept_and_by_force_only_the_last_owner(
+    anyscale: RunAnyscale, users: Path
+) -> None:
+    batch = create(anyscale, users)
+    first, second, _ = list_emails(anyscale)
+    for email, role in ((first, "owner"), (second, "owner"), (second, "collaborator")):
+        assert anyscale("user", "set-role", email, role).returncode == 0
+
+    done = anyscale("batch", "undo", batch)
+    forced = anyscale("batch", "undo", batch, "--force")
+
+    assert done.returncode == forced.returncode == 0, done.stderr
+    assert "1 account deleted. 2 accounts kept." in done.stderr
+    header, *kept = done.stdout.splitlines()
+    assert header.split() == ["USER", "ID", "EMAIL", "REASON"]
+    assert [line.split()[1:] for line in kept] == [[first, "used"], [second, "used"]]
+    assert "1 account deleted. 1 account kept." in forced.stderr
+    assert forced.stdout.split()[-2:] == [first, "last_owner"]
+    assert list_emails(anyscale) == [first]
+    assert "intact" in anyscale("audit", "verify").stdout
+
+
+@pytest.mark.usefixtures("control_plane")
+def test_a_batch_that_does_not_exist_is_refused(anyscale: RunAnyscale, users: Path) -> None:
+    create(anyscale, users)
+    done = anyscale("batch", "undo", "bat_none")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "there is no batch bat_none" in done.stderr
+
+
+def test_undoing_creates_no_control_plane(anyscale: RunAnyscale, tmp_path: Path) -> None:
+    done = anyscale("batch", "undo", "bat_none")
+    assert done.returncode == 1
+    assert "there is no batch bat_none" in done.stderr
+    assert not list(tmp_path.rglob("anyscale.db"))
+
+
+def test_an_undo_that_was_killed_goes_on(anyscale: RunAnyscale, tmp_path: Path) -> None:
+    batch = create(anyscale, write_users_file(tmp_path / "users.yaml", 5_000, 0))
+
+    running = start_command("batch", "undo", batch)
+    wait_until(lambda: state(anyscale, batch) != "published")
+    running.kill()
+
+    assert running.wait() == -9
+    left = len(list_emails(anyscale))
+    assert 0 < left < 5_000
+    assert state(anyscale, batch) == "undoing"
+    done = anyscale("batch", "undo", batch, "-o", "json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["removed"] == left
+    assert list_emails(anyscale) == []
+    assert state(anyscale, batch) == "undone"
+
+
+def state(anyscale: RunAnyscale, batch_id: str) -> str:
+    shown = json.loads(anyscale("batch", "show", batch_id, "-o", "json").stdout)
+    text: str = shown["state"]
+    return text
+
+
+def test_a_server_that_is_down_deletes_nothing_and_says_so(
+    anyscale: RunAnyscale, configured_server: ServerProcess, users: Path
+) -> None:
+    batch = create(anyscale, users)
+    configured_server.stop()
+    done = anyscale("batch", "undo", batch)
+    assert done.returncode == 1
+    assert "is the control plane running?" in done.stderr
+
+
+def test_a_run_whose_result_was_lost_begins_anew_after_the_undo(
+    anyscale: RunAnyscale, users: Path
+) -> None:
+    lost = anyscale("user", "batch-create", "-f", users, "-o", "json", stdout="/dev/full")
+    assert lost.returncode == 3, lost.stderr
+    (batch,) = json.loads(anyscale("batch", "list", "-o", "json").stdout)
+    assert anyscale("batch", "undo", batch["batch_id"]).returncode == 0
+
+    tried = anyscale("user", "batch-create", "-f", users, "--dry-run")
+    done = anyscale("user", "batch-create", "-f", users)
+
+    assert "3 users would be created." in tried.stderr
+    assert "was undone: a new one begins." in done.stderr
+    assert "3 users created." in done.stderr
