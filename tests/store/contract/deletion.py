@@ -25,13 +25,17 @@ _JUERGEN = "j\u00fcrgen@xn--bcher-kva.org"
 class DeletionRules(StoreSteps):
     """All rows of the account are deleted, and none of others."""
 
-    def test_all_rows_of_an_account_are_deleted_with_it(self, store: Store) -> None:
+    @pytest.mark.parametrize("several", [False, True])
+    def test_all_rows_of_an_account_are_deleted_with_it(self, store: Store, several: bool) -> None:
         batch = self.publish(store, 1, "a@x.org", "b@x.org")
         for position in range(2):
             self._keep(store, batch, position)
         gone, stays = (user_id_of(batch, at) for at in range(2))
         with store.write() as tx:
-            tx.accounts.delete(gone)
+            if several:
+                tx.accounts.delete_many([gone])
+            else:
+                tx.accounts.delete(gone)
         with store.read() as tx:
             assert self.live(tx) == ["b@x.org"]
             assert tx.accounts.get(gone) is None
