@@ -24,7 +24,7 @@ USER = [
     *("admin_batch_create", "delete", "get", "list", "models", "restore"),
     *("set_password_link", "set_role", "suspend", "update"),
 ]
-BATCH = ["drop", "list", "show"]
+BATCH = ["drop", "list", "show", "undo"]
 
 #: what is typed -> the names that are offered
 LINES = {

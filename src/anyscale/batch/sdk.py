@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from itertools import islice
 
+from anyscale.batch.undo_batch import UndoneBatch, undo_batch
 from anyscale.config import Target, resolve
 from anyscale.errors import ConfigError
 from anyscale.keyword_hints import keyword_hints
@@ -73,6 +74,26 @@ class BatchCalls:
         check_type("batch_id", batch_id, str)
         with closing(self._open()) as transport:
             return transport.drop(batch_id)
+
+    def undo(self, batch_id: str, *, force: bool = False, dry_run: bool = False) -> UndoneBatch:
+        """Delete the accounts that a batch created. If it fails half-way, the same call goes on.
+
+        Accounts that were used since are kept, unless forced. The last owner and the caller's own
+        account are always kept.
+
+        Args:
+            batch_id: `bat_...`
+            force: Delete also accounts that were used since, with their sessions and tokens.
+            dry_run: Only look what would be deleted and kept.
+
+        Raises:
+            NotFound: there is no such batch.
+            BatchGone: it is open, or was never published.
+            BatchUnfinished: the control plane failed half-way.
+        """
+        check_type("batch_id", batch_id, str)
+        with closing(self._open()) as transport:
+            return undo_batch(transport, batch_id, force=force, dry_run=dry_run)
 
     def _open(self) -> Transport:
         return open_transport(self._resolve_target(), on_notice=_log.warning)

@@ -12,7 +12,7 @@ __all__ = ["root"]
 
 _GROUPS = {
     "audit": ("audit:group", "Read and check the audit log."),
-    "batch": ("batch:group", "List batches, show one, drop an unfinished one."),
+    "batch": ("batch:group", "List batches, show one, drop an unfinished one, undo one."),
     "completion": (
         "completion:completion",
         "Print a script that completes commands and options in SHELL.",

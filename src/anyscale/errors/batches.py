@@ -127,10 +127,11 @@ class BatchGone(AnyscaleError):
     status = 409
 
 
-class BatchUndone(BatchGone):
+class BatchUndone(AnyscaleError):
     """The batch was created and undone: its accounts were deleted, but for those listed then."""
 
     code = "batch_undone"
+    status = 409
 
 
 class KeyReused(AnyscaleError):

@@ -2,7 +2,7 @@
 
 import click
 
-from anyscale.batch.undo import UndoneBatch, undo_batch
+from anyscale.batch.undo_batch import UndoneBatch, undo_batch
 from anyscale.cli.connect import host_option, open_control_plane
 from anyscale.cli.console import log, show_progress
 from anyscale.cli.exit_status import note_resumable
