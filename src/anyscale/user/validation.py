@@ -190,8 +190,8 @@ def _password_faults(fields: Mapping[str, str | bool | None], policy: Policy) ->
     if policy.sso_only:
         return [Fault("password", "sso_only", "must be empty: everybody here signs in by SSO")]
     values = map(fields.get, ("name", "lastname", "email"))
-    own = tuple(value if isinstance(value, str) else None for value in values)
-    fault = password_fault(password, own, policy.password_min_length)
+    name, lastname, email = (value if isinstance(value, str) else None for value in values)
+    fault = password_fault(password, (name, lastname, email), policy.password_min_length)
     return [Fault("password", *fault)] if fault else []
 
 

@@ -180,6 +180,16 @@ def test_a_hash_with_old_parameters_is_replaced_at_the_next_sign_in(
     sign_in_at_home(control_plane)
 
 
+@pytest.mark.parametrize("password", ["jane-1234", "j.a.n.e.77", "aaaaaaaaa", "12345678", "short"])
+def test_a_password_that_a_newer_rule_refuses_still_signs_in(
+    control_plane: ControlPlane, password: str
+) -> None:
+    (stored,) = Hasher(Profile(memory_kib=16, passes=1)).hash([password])
+    with control_plane.store.write() as tx:
+        tx.accounts.set_password(get_account(control_plane).user_id, stored, None)
+    sign_in_at_home(control_plane, password=password)
+
+
 def test_passwords_are_disabled_where_sso_is_the_only_sign_in_method(
     store_deployment: Deployment,
 ) -> None:
