@@ -177,7 +177,7 @@ def test_a_closed_pipe_causes_no_traceback(
 def test_deleting_asks_for_the_email_on_a_terminal(
     anyscale: RunAnyscale, typed: bytes, status: int, message: str
 ) -> None:
-    file = "create_users:\n- {name: Jane Doe, email: jane@example.com}\n"
+    file = "create_users:\n- {name: Jane, email: jane@example.com, lastname: Doe}\n"
     assert anyscale("user", "batch-create", "-f", "-", stdin=file).returncode == 0
 
     found, shown = on_a_terminal(

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 from msgspec import structs
-from tests.support.control_planes import Deployment
+from tests.support.control_planes import Deployment, new_deployment
 from tests.support.permissions import without_root
+from tests.support.postgres import PostgresDatabases
 from tests.support.users import PASSWORD, POLICY, checked_user, checked_users, passwords_for
 
 from anyscale.errors import (
@@ -23,12 +24,14 @@ from anyscale.errors import (
     LinkRefused,
     NotFound,
     StoreUnavailable,
+    VersionMismatch,
 )
 from anyscale.server.settings import Settings
 from anyscale.transport.base import Transport
 from anyscale.transport.embedded import EmbeddedTransport
+from anyscale.transport.http import HttpTransport
 from anyscale.user.lookup import find_user
-from anyscale.user.models import UserChanges
+from anyscale.user.models import User, UserChanges
 
 Connect = Callable[..., Transport]
 
@@ -283,6 +286,16 @@ def test_an_account_is_updated_and_every_field_of_it_is_listed(transport: Transp
         ["is_sso_user", "lastname", "name", "title"],
         ["lastname"],
     ]
+
+
+def test_a_call_that_a_control_plane_does_not_know_is_a_version_mismatch(
+    postgres_databases: PostgresDatabases,
+) -> None:
+    with new_deployment("http-sqlite", postgres_databases) as deployment:
+        transport = deployment.transport()
+        assert isinstance(transport, HttpTransport)
+        with closing(transport), pytest.raises(VersionMismatch, match="does not know this call"):
+            transport._request(User, "PATCH", "/v1/users", changes=False)
 
 
 def test_suspended_users_are_listed_with_the_time(transport: Transport) -> None:

@@ -117,6 +117,11 @@ def _document_error(document: ProblemDocument, *, outcome_unknown: bool) -> Anys
         return BatchRefused(document.problems)
     if document.code == FeatureUnavailable.code:
         return FeatureUnavailable()
+    if document.status == HTTPStatus.METHOD_NOT_ALLOWED:
+        return VersionMismatch(
+            "the control plane does not know this call: "
+            "use the same version of musterroll on both sides"
+        )
     detail = document.detail
     if document.request_id and document.status not in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT):
         detail += f" (request {document.request_id})"

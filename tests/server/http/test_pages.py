@@ -20,6 +20,7 @@ from anyscale.server.http import app as application
 from anyscale.server.http.thread_pools import LoginThreadPool, ThreadPools
 from anyscale.server.settings import Settings
 from anyscale.server.store.records import LinkRecord
+from anyscale.user.models import UserChanges
 from anyscale.user.validation import Policy, check
 
 PROVIDER = ProviderSettings(issuer="https://login.example.com", client_id="us")
@@ -68,6 +69,21 @@ def every_page(jane: HttpClient) -> Iterator[HttpResponse]:
     yield get(jane, "/password")
     yield get(jane, "/?note=password_changed")
     yield send(jane, "/tokens", name="laptop", days="30")
+
+
+def test_the_account_page_shows_no_part_of_a_name_twice(come: Come) -> None:
+    planes: list[ControlPlane] = []
+    jane = come(planes.append)
+    jane.sign_in_first_time()
+    (account,) = planes[0].users.with_email("jane@example.com")
+    for name, lastname, shown in (
+        ("Jane", "Doe", "Jane Doe"),
+        ("Jane Doe", "Doe", "Jane Doe"),
+        ("Mia Member", "Member-Example", "Mia Member-Example"),
+    ):
+        changes = UserChanges(name=name, lastname=lastname)
+        planes[0].updates.update(account.user_id, changes, Principal("local:test"))
+        assert f"<dd>{shown}</dd>" in get(jane, "/").text
 
 
 def test_a_page_runs_scripts_from_our_own_files_only(come: Come) -> None:

@@ -63,6 +63,9 @@ def batch_create(
       anyscale user batch-create -f users.csv --dry-run
       generate-users | anyscale user batch-create -f - --format jsonl -o json
 
+    A user has a name (the first name) and an email, and may have password, is_sso_user, lastname
+    and title.
+
     All or nothing: it creates every user of the file, or none and says why. If it was cut short,
     run the same command again.
 

@@ -12,6 +12,7 @@ from anyscale.errors import ConfigError
 from anyscale.transport.base import Transport
 from anyscale.user.lookup import find_user
 from anyscale.user.models import User
+from anyscale.user.names import full_name
 
 
 @click.command("suspend")
@@ -91,6 +92,9 @@ def _account(email: str, host: str | None) -> Iterator[tuple[Transport, User]]:
 
 def _confirm(user: User) -> None:
     """Ask for the email once more, so that no account is deleted by mistake."""
-    say(f"This erases {user.name} ({user.email}) for good. Type the email to go on:")
+    say(
+        f"This erases {full_name(user.name, user.lastname)} ({user.email}) for good. "
+        "Type the email to go on:"
+    )
     if sys.stdin.readline().strip().casefold() != user.email.casefold():
         raise ConfigError("that is another email: nobody was deleted")

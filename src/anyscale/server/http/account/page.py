@@ -12,7 +12,6 @@ from anyscale.errors import ConfigError, NotFound, RequestInvalid
 from anyscale.server.core.login.sessions import AuthenticatedUser, SessionService
 from anyscale.server.core.tokens.api_tokens import TokenService
 from anyscale.server.http.account.view_models import (
-    full_name,
     session_views,
     sign_in_methods,
     time_of,
@@ -25,6 +24,7 @@ from anyscale.server.http.thread_pools import ThreadPools
 from anyscale.server.http.web.forms import read_form, user_message
 from anyscale.server.http.web.templating import redirect, render_page
 from anyscale.server.settings import LoginOptions
+from anyscale.user.names import full_name
 
 __all__ = ["HANDLERS", "AccountPage"]
 
@@ -65,7 +65,7 @@ class AccountPage(Struct, frozen=True):
         sessions = session_views(self.sessions.list(user), user)
         return {
             "user": user,
-            "name": full_name(account),
+            "name": full_name(account.name, account.lastname),
             "methods": sign_in_methods(account),
             "since": time_of(account.created_at),
             "has_password": self.options.has_passwords and account.password_hash,

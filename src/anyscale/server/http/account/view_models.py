@@ -14,7 +14,6 @@ __all__ = [
     "SessionView",
     "Time",
     "TokenView",
-    "full_name",
     "session_views",
     "sign_in_methods",
     "time_of",
@@ -55,11 +54,6 @@ def time_of(milliseconds: int) -> Time:
     """Format a time (milliseconds since 1970): the day in UTC, since the user's zone is unknown."""
     at = from_milliseconds(milliseconds)
     return Time(f"{at.day} {at:%B %Y}", at.isoformat())
-
-
-def full_name(account: AccountRecord) -> str:
-    """Join first and last name."""
-    return " ".join(filter(None, (account.name, account.lastname)))
 
 
 def sign_in_methods(account: AccountRecord) -> str:
