@@ -58,6 +58,16 @@ class PostgresServer:
         return f"postgresql://postgres@/postgres?host={self._data}"
 
     @property
+    def socket_folder(self) -> Path:
+        """Where its socket is."""
+        return self._data
+
+    @property
+    def programs(self) -> Path:
+        """The folder of PostgreSQL's programs."""
+        return self._programs.folder
+
+    @property
     def pid(self) -> int:
         """Of the server's first process."""
         return int((self._data / "postmaster.pid").read_text(encoding="utf-8").split()[0])
@@ -91,21 +101,6 @@ class PostgresServer:
         """Run a statement outside of a transaction."""
         with psycopg.connect(self.url, autocommit=True) as connection:
             connection.execute(sql)
-
-    def dump(self, database: str) -> Path:
-        """Dump a database by the command of the operator's guide; give the file."""
-        path = self._data / f"{database}.dump"
-        where = ("--host", str(self._data), "--username", "postgres")
-        options = ("--format", "custom", "--file", str(path))
-        assert self._programs.run("pg_dump", *where, *options, database) == 0
-        return path
-
-    def restore(self, dump: Path, database: str) -> None:
-        """Restore a dump into a new database, by the command of the guide."""
-        self.execute(f"create database {database} encoding 'UTF8' template template0")
-        where = ("--host", str(self._data), "--username", "postgres")
-        options = ("--exit-on-error", "--single-transaction", "--no-owner", "--dbname", database)
-        assert self._programs.run("pg_restore", *where, *options, str(dump)) == 0
 
     def remove(self) -> None:
         """Stop it and remove its files."""
@@ -150,13 +145,13 @@ class PostgresPrograms:
         # Not started by the package, which would stop a server by the pid of its first start.
         server = self._get_server(data, start=False)
         server.ensure_pgdata_inited()
-        self._bin, self._user = server.bin_path, server.system_user
+        self.folder, self._user = Path(server.bin_path), server.system_user
 
     def run(self, program: str, *arguments: str) -> int:
         """Run a program; give its exit status."""
         # No pipe for its output: a server that it starts would keep the pipe open.
         return subprocess.run(
-            [str(self._bin / program), *arguments],
+            [str(self.folder / program), *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -31,7 +31,7 @@ class AtomicFile:
             raise ConfigError(f"{path} exists: name a new file")
         self._temporary = self._path.with_name(f".{self._path.name}.{os.urandom(6).hex()}.part")
         try:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
             descriptor = os.open(self._temporary, flags, 0o600)
         except OSError as error:
             raise ConfigError(f"cannot write {path}: {error.strerror}") from None

@@ -16,7 +16,7 @@ from anyscale.user.emails import email_key
 from anyscale.user.passwords import MAX_LENGTH
 from anyscale.user.validation import Policy
 
-__all__ = ["LoginOptions", "Settings"]
+__all__ = ["ListenSettings", "LoginOptions", "Settings"]
 
 _ON = {"on": True, "1": True, "true": True, "yes": True}
 _OFF = {"off": False, "0": False, "false": False, "no": False}
@@ -123,6 +123,39 @@ class Settings(SensitiveStruct, frozen=True, kw_only=True):
                 "it"
             )
         return self.public_url
+
+
+class ListenSettings(Struct, frozen=True):
+    """Where `anyscale server start` listens, and by how many processes."""
+
+    port: int
+    workers: int
+
+    @classmethod
+    def from_environment(
+        cls, environment: Mapping[str, str], *, port: int | None, workers: int | None
+    ) -> "ListenSettings":
+        """Read the settings that no option of the command (`port`, `workers`) replaces.
+
+        Raises:
+            ConfigError: a variable is wrong; the message has its name and its valid values.
+        """
+        if port is None:
+            _refuse_service_link(environment)
+            port = _number(environment, "ANYSCALE_PORT", 8000, 0, 65535)
+        if workers is None:
+            workers = _number(environment, "ANYSCALE_WORKERS", 1, 1, 256)
+        return cls(port, workers)
+
+
+def _refuse_service_link(environment: Mapping[str, str]) -> None:
+    # Kubernetes sets {SERVICE}_PORT for each Service in each pod of its namespace, as Docker did.
+    if "://" in environment.get("ANYSCALE_PORT", ""):
+        raise ConfigError(
+            "ANYSCALE_PORT is an address, as Kubernetes sets it in pods beside a Service with the "
+            "name `anyscale`: write `enableServiceLinks: false` into the spec of the pod, or pass "
+            "--port"
+        )
 
 
 class _Reader:

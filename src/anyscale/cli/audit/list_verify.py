@@ -49,8 +49,11 @@ def list_entries(after: int, output: str, host: str | None) -> None:
 )
 @click.option(
     "--database",
-    metavar="URL",
-    help="Verify a database on this machine, without a server: sqlite:///path or postgresql://...",
+    metavar="[URL]",
+    is_flag=False,
+    flag_value="",
+    help="Verify a database without a server: sqlite:///path or postgresql://... Default: "
+    "ANYSCALE_DATABASE_URL, which other users of this machine do not see.",
 )
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text")
 @host_option
@@ -74,7 +77,7 @@ def verify(
     """
     if head is not None and not re.fullmatch(audit_chain.HEAD, head):
         raise ConfigError("a head is what `audit verify` prints after `head:`, NUMBER:HASH")
-    if host and database:
+    if host and database is not None:
         raise ConfigError("choose one of --host and --database")
     with _open_log(host, database) as list_page:
         verdict = audit_chain.verify(_entries(list_page, 0), head, may_begin_at)
@@ -97,7 +100,8 @@ def _open_log(host: str | None, database: str | None) -> Iterator[_ListPage]:
         return
     from anyscale.cli.server.connect import open_local_control_plane
 
-    os.environ["ANYSCALE_DATABASE_URL"] = database
+    if database:
+        os.environ["ANYSCALE_DATABASE_URL"] = database
     with open_local_control_plane(create=False) as control_plane:
         yield control_plane.audit_log.list
 

@@ -6,18 +6,21 @@ import click
 
 from anyscale.cli.console import log
 from anyscale.cli.exit_status import say_problems
-from anyscale.cli.formats import write_text
+from anyscale.cli.secret_output import SecretOutput, output_file_option
 from anyscale.cli.server.connect import database_option, open_local_control_plane
 from anyscale.errors import BatchRefused
+from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.authorization import Principal, local_actor
+from anyscale.server.core.users.owners import CreatedOwner
 from anyscale.server.settings import Settings
 
 
 @click.command("create-owner")
 @click.option("--email", required=True, help="The owner's email; an existing account is used.")
 @click.option("--name", help="The name of a new account. Default: the email's local part.")
+@output_file_option
 @database_option
-def create_owner(email: str, name: str | None) -> None:
+def create_owner(email: str, name: str | None, output_file: str | None) -> None:
     """Make an account an owner, creating it if needed; print a link to set its password.
 
     \b
@@ -25,20 +28,27 @@ def create_owner(email: str, name: str | None) -> None:
       anyscale server create-owner --email jane@example.com --name Jane
 
     The link is shown once, works once, and expires after some days. Run the command again for a
-    new one.
+    new one, which ends the link before it.
     """
     settings = Settings.from_environment(os.environ, served=True)
     if not settings.policy.sso_only:
         settings.address()  # raises before a database is created if no link can be created
-    with open_local_control_plane() as control_plane:
-        try:
-            owner = control_plane.owners.create(email, name, Principal(local_actor()))
-        except BatchRefused as error:
-            say_problems(error)
-            raise
-    log(f"{owner.email} is an owner{'' if owner.existed else ' of a new account'}.")
-    if owner.link is None:
-        log("There is no link, since every user here signs in by SSO.")
-        return
-    write_text([owner.link.url])
-    log("The link sets a password. It is shown once and works once: give it to its user alone.")
+    with SecretOutput(output_file) as output, open_local_control_plane() as control_plane:
+        owner = _created(control_plane, email, name)
+        log(f"{owner.email} is an owner{'' if owner.existed else ' of a new account'}.")
+        if owner.link is None:
+            log("There is no link, since every user here signs in by SSO.")
+            return
+        url = owner.link.url
+        output.write(url, revoke=lambda: control_plane.links.revoke(url))
+    if owner.link_replaced:
+        log("The link that this account had no longer works.")
+    log(f"The link sets a password and works once. {output.describe()}")
+
+
+def _created(control_plane: ControlPlane, email: str, name: str | None) -> CreatedOwner:
+    try:
+        return control_plane.owners.create(email, name, Principal(local_actor()))
+    except BatchRefused as error:
+        say_problems(error)
+        raise

@@ -1,9 +1,12 @@
 """`anyscale server start` and `anyscale server migrate`."""
 
+import os
+
 import click
 
 from anyscale.cli.console import log
 from anyscale.cli.server.connect import database_option, open_local_control_plane
+from anyscale.server.settings import ListenSettings
 
 
 @click.command("start")
@@ -11,19 +14,16 @@ from anyscale.cli.server.connect import database_option, open_local_control_plan
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
-    default=8000,
-    show_default=True,
-    help="The port to listen at; 0 for any free one, which the log names.",
+    help="The port to listen at; 0 for any free one, which the log names. Default: ANYSCALE_PORT, "
+    "else 8000.",
 )
 @click.option(
     "--workers",
     type=click.IntRange(1, 256),
-    default=1,
-    show_default=True,
-    help="Processes that handle requests.",
+    help="Processes that handle requests. Default: ANYSCALE_WORKERS, else 1.",
 )
 @database_option
-def start(host: str, port: int, workers: int) -> None:
+def start(host: str, port: int | None, workers: int | None) -> None:
     """Serve requests until a signal stops the server; it then finishes those in progress.
 
     \b
@@ -34,7 +34,8 @@ def start(host: str, port: int, workers: int) -> None:
     """
     from anyscale.server.main import serve
 
-    click.get_current_context().exit(serve(host, port, workers))
+    listen = ListenSettings.from_environment(os.environ, port=port, workers=workers)
+    click.get_current_context().exit(serve(host, listen.port, listen.workers))
 
 
 @click.command("migrate")

@@ -6,7 +6,8 @@ import click
 from msgspec import structs
 
 from anyscale.cli.console import log
-from anyscale.cli.formats import output_option, write_records, write_text
+from anyscale.cli.formats import output_option, write_records
+from anyscale.cli.secret_output import SecretOutput, output_file_option
 from anyscale.cli.server.connect import database_option, open_local_control_plane
 from anyscale.server.core.authorization import local_actor
 from anyscale.user.models import from_milliseconds
@@ -26,18 +27,20 @@ _COLUMNS = ("token_id", "name", "role", *_TIMES, "user_id")
     help="Owners create users; collaborators do not.",
 )
 @click.option("--expires-days", type=click.IntRange(1, 3650), help="Default: it does not expire.")
+@output_file_option
 @database_option
-def create_token(name: str, role: str, expires_days: int | None) -> None:
+def create_token(name: str, role: str, expires_days: int | None, output_file: str | None) -> None:
     """Create a token and print it: once, since only its hash is stored.
 
     \b
     Example:
-      anyscale server create-token --name jane-laptop --expires-days 90
+      anyscale server create-token --name jane-laptop --expires-days 90 --output-file token
     """
-    with open_local_control_plane() as control_plane:
-        token = control_plane.tokens.create(name, role, expires_days, local_actor())
-    write_text([token])
-    log(f"Token {name!r} was created. It is shown once: keep it where only you can read it.")
+    with SecretOutput(output_file) as output, open_local_control_plane() as control_plane:
+        tokens, actor = control_plane.tokens, local_actor()
+        token = tokens.create(name, role, expires_days, actor)
+        output.write(token, revoke=lambda: tokens.revoke(name, actor))
+    log(f"Token {name!r} was created. {output.describe()}")
 
 
 @click.command("list-tokens")

@@ -28,6 +28,8 @@ class CreatedOwner(Struct, frozen=True):
     existed: bool
     #: to set the password; None if all users sign in by SSO
     link: PasswordLink | None
+    #: Whether the account had a link, which the new one has ended.
+    link_replaced: bool
 
 
 class OwnerService:
@@ -67,9 +69,15 @@ class OwnerService:
             require_active(existing)
         account = existing or self._create_account(user, caller)
         self._accounts.set_role(account.user_id, "owner", caller)
+        had_link = self._links.exists(account.user_id)
         links = [] if self._sso_only else self._links.create([account.user_id], caller)
-        link = links[0] if links else None
-        return CreatedOwner(account.user_id, account.email, existing is not None, link)
+        return CreatedOwner(
+            account.user_id,
+            account.email,
+            existed=existing is not None,
+            link=links[0] if links else None,
+            link_replaced=had_link and bool(links),
+        )
 
     def _account(self, key: str) -> AccountRecord | None:
         with self._store.read() as tx:

@@ -91,6 +91,16 @@ class PasswordLinkService:
             for a in accounts
         ]
 
+    def exists(self, user_id: str) -> bool:
+        """Whether an account has a link that works."""
+        with self._store.read() as tx:
+            return tx.links.exists(user_id, tx.now())
+
+    def revoke(self, link: str) -> None:
+        """Delete a link that reached nobody. The audit log keeps the entry of its creation."""
+        with self._store.write() as tx:
+            tx.links.consume(hash_of(secret_of(link)))
+
     def without_credentials(self, batch_id: str, after: str, limit: int) -> list[User]:
         """Return accounts of a batch to which no user can sign in, by `user_id`, after one."""
         with self._store.read() as tx:

@@ -25,6 +25,11 @@ class Links(Table):
         sql = f"select {columns(LinkRecord)} from links where hash = ?"
         return self._connection.one(LinkRecord, sql, link_hash)
 
+    def exists(self, user_id: str, now: int) -> bool:
+        """Return whether an account has a link that has not expired."""
+        sql = "select count(*) from links where user_id = ? and expires_at > ?"
+        return self._connection.number(sql, user_id, now) > 0
+
     def consume(self, link_hash: bytes) -> LinkRecord | None:
         """Delete the link with a hash and return it; of several callers only one gets it."""
         sql = f"delete from links where hash = ? returning {columns(LinkRecord)}"

@@ -1,0 +1,79 @@
+"""The output of a secret: standard output, or a new file that only its owner can read."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Self
+
+import click
+
+from anyscale.cli.atomic_file import AtomicFile
+from anyscale.cli.console import log
+from anyscale.cli.formats import OutputLost, ReaderLeft, write_text
+from anyscale.errors import AnyscaleError
+
+__all__ = ["SecretOutput", "output_file_option"]
+
+output_file_option = click.option(
+    "--output-file",
+    metavar="PATH",
+    help="Write it to a new file that only you can read, and not to standard output.",
+)
+
+
+class SecretOutput:
+    """Where a command writes a secret. Open it before the secret is created.
+
+    Args:
+        path: the new file; None for standard output.
+
+    Raises:
+        ConfigError: the file exists, or cannot be created.
+    """
+
+    def __init__(self, path: str | None) -> None:
+        self._path = path
+        self._cleanup = ExitStack()
+        self._file = self._cleanup.enter_context(AtomicFile(path)) if path is not None else None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._cleanup.close()
+
+    def write(self, secret: str, revoke: Callable[[], object]) -> None:
+        """Write the secret; if that fails, `revoke` it, since nobody has it.
+
+        Raises:
+            OutputLost: standard output could not be written.
+            ConfigError: another process has created the file meanwhile.
+            StoreUnavailable: the disk is full, or fails.
+        """
+        try:
+            self._write(secret)
+        except BaseException as error:
+            _revoke(revoke)
+            if isinstance(error, ReaderLeft):  # for a list that is success, for a secret it is not
+                raise OutputLost(str(error)) from error
+            raise
+
+    def describe(self) -> str:
+        """Return where the secret is, as a sentence for the user."""
+        if self._path is None:
+            return "It is shown once: keep it where only its user can read it."
+        return f"It is in {self._path}, which only you can read."
+
+    def _write(self, secret: str) -> None:
+        if self._file is None:
+            write_text([secret])
+            return
+        self._file.write(f"{secret}\n")
+        self._file.keep()
+
+
+def _revoke(revoke: Callable[[], object]) -> None:
+    try:
+        revoke()
+        log("It could not be written, so it was revoked.")
+    except AnyscaleError as error:
+        log(f"It could not be written, and revoking it failed: {error}")

@@ -1,0 +1,143 @@
+"""`--output-file`: a secret goes to a new file that only its owner can read, or is revoked."""
+
+import os
+import sqlite3
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.support.commands import CommandResult, RunAnyscale
+from tests.support.fault_injection import run_under_strace
+
+COMMANDS = {
+    "token": ("server", "create-token", "--name", "jane-laptop"),
+    "link": ("server", "create-owner", "--email", "jane@example.com"),
+}
+BEGINNINGS = {"token": "mrt_", "link": "https://accounts.example.com/set-password#mrl_"}
+
+Secrets = Callable[[], int]
+
+
+@pytest.fixture(autouse=True)
+def public_url(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANYSCALE_PUBLIC_URL", "https://accounts.example.com")
+
+
+@pytest.fixture(params=COMMANDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    """The kind of a secret that the operator creates."""
+    return str(request.param)
+
+
+@pytest.fixture
+def valid_secrets(anyscale: RunAnyscale, data: Path, kind: str) -> Secrets:
+    """Counts the secrets of the kind that are valid."""
+    sql = {
+        "token": "select count(*) from tokens where revoked_at is null",
+        "link": "select count(*) from links",
+    }
+
+    def count() -> int:
+        connection = sqlite3.connect(data / "anyscale.db")
+        try:
+            return int(connection.execute(sql[kind]).fetchone()[0])
+        finally:
+            connection.close()
+
+    return count
+
+
+def with_fault(fault: str, kind: str, path: Path, log: Path) -> CommandResult:
+    options = ("-f", "-e", "trace=linkat", "-e", f"inject=linkat:{fault}", "-o", str(log))
+    return run_under_strace(options, *COMMANDS[kind], "--output-file", path)
+
+
+def test_a_secret_is_in_a_new_file_that_only_its_owner_can_read(
+    kind: str, anyscale: RunAnyscale, tmp_path: Path
+) -> None:
+    path = tmp_path / "secret"
+    before = os.umask(0)
+    try:
+        done = anyscale(*COMMANDS[kind], "--output-file", path)
+    finally:
+        os.umask(before)
+
+    secret = path.read_text()
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+    assert secret.startswith(BEGINNINGS[kind])
+    assert secret.count("\n") == 1
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert f"It is in {path}, which only you can read." in done.stderr
+    assert secret.strip() not in done.stderr
+
+
+@pytest.mark.parametrize("existing", ["file", "link", "folder missing"])
+def test_a_path_that_cannot_be_a_new_file_is_refused_before_anything_is_created(
+    existing: str, kind: str, anyscale: RunAnyscale, tmp_path: Path, data: Path
+) -> None:
+    path = tmp_path / "secret"
+    if existing == "file":
+        path.write_text("the only copy")
+    elif existing == "link":
+        path.symlink_to(tmp_path / "target")
+    else:
+        path = tmp_path / "nowhere" / "secret"
+
+    done = anyscale(*COMMANDS[kind], "--output-file", path)
+
+    assert done.returncode == 2
+    assert str(path) in done.stderr
+    assert not data.exists()
+    assert not (tmp_path / "target").exists()
+    assert existing != "file" or path.read_text() == "the only copy"
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "message"),
+    [
+        ("error=ENOSPC", 1, "secret: No space left on device"),
+        ("error=EEXIST", 2, "secret exists by now: name a new file"),
+    ],
+)
+def test_a_secret_that_cannot_be_written_is_revoked_and_its_file_removed(
+    fault: str,
+    status: int,
+    message: str,
+    kind: str,
+    anyscale: RunAnyscale,
+    valid_secrets: Secrets,
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+
+    failed = with_fault(fault, kind, folder / "secret", tmp_path / "log")
+
+    assert (failed.returncode, message in failed.stderr) == (status, True), failed.stderr
+    assert "It could not be written, so it was revoked." in failed.stderr
+    assert list(folder.iterdir()) == []
+    assert valid_secrets() == 0
+    again = anyscale(*COMMANDS[kind], "--output-file", folder / "secret")
+    assert again.returncode == 0, again.stderr
+    assert valid_secrets() == 1
+
+
+def test_a_secret_that_standard_output_does_not_take_is_revoked(
+    kind: str, anyscale: RunAnyscale, valid_secrets: Secrets
+) -> None:
+    done = anyscale(*COMMANDS[kind], stdout="/dev/full")
+
+    assert done.returncode == 3
+    assert "It could not be written, so it was revoked." in done.stderr
+    assert "error: standard output could not be written: No space left" in done.stderr
+    assert valid_secrets() == 0
+
+
+def test_a_new_link_of_an_owner_says_that_it_ends_the_one_before(anyscale: RunAnyscale) -> None:
+    message = "The link that this account had no longer works."
+    first, second = anyscale(*COMMANDS["link"]), anyscale(*COMMANDS["link"])
+
+    assert message not in first.stderr
+    assert message in second.stderr

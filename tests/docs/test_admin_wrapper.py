@@ -1,0 +1,186 @@
+"""`deploy/musterroll-admin`: runs the command as the server runs."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import ModuleType
+
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+from tests.support.paths import ROOT
+from tests.support.permissions import NOBODY
+
+WRAPPER = ROOT / "deploy" / "musterroll-admin"
+
+#: file -> its variables, as `load_env_file` of systemd 257 reads it
+FILES = {
+    "A='$x `y` \"z\" \\'": {"A": '$x `y` "z" \\'},
+    'A="a\\"b\\\\c\\$d\\`e\\fg"': {"A": 'a"b\\c$d`e\\fg'},
+    "A=a$b`c`#d;e  ": {"A": "a$b`c`#d;e"},
+    "A= a b 'c' ": {"A": "a b 'c'"},
+    "A='a'\"b\"c": {"A": "abc"},
+    "A=a\\\nb\\ \nB=c\\\\ ": {"A": "ab ", "B": "c\\"},
+    "A='two\nlines'\nB=1": {"A": "two\nlines", "B": "1"},
+    "# A=1\n;B=2\n\n  C = 3\nD\nE=": {"C": "3", "E": ""},
+    "export A=1\nA-B=2\n2A=3\nA=4\nA=5": {"A": "5"},
+    "A='open": {"A": "open"},
+}
+
+
+@pytest.fixture(scope="module")
+def wrapper() -> ModuleType:
+    """The wrapper as a module."""
+    spec = spec_from_loader("musterroll_admin", SourceFileLoader("musterroll_admin", str(WRAPPER)))
+    assert spec
+    assert spec.loader
+    module = module_from_spec(spec)
+    writes, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    spec.loader.exec_module(module)
+    sys.dont_write_bytecode = writes
+    return module
+
+
+@pytest.mark.parametrize("text", FILES)
+def test_an_environment_file_is_read_as_systemd_reads_it(text: str, wrapper: ModuleType) -> None:
+    assert wrapper.settings_in(text) == FILES[text]
+
+
+def documented_settings() -> list[str]:
+    """Give the lines of all environment files that the pages show."""
+    pages = (ROOT / "docs" / "operations").glob("*.md")
+    text = "".join(page.read_text(encoding="utf-8") for page in sorted(pages))
+    return re.findall(r"^(?:ANYSCALE_\w+|FORWARDED_ALLOW_IPS|PGPASSFILE)=.*$", text, re.MULTILINE)
+
+
+def test_a_shell_and_systemd_read_the_documented_settings_alike(
+    wrapper: ModuleType, tmp_path: Path
+) -> None:
+    file = tmp_path / "environment"
+    urls: list[str] = []
+    for line in documented_settings():
+        file.write_text(line, encoding="utf-8")
+        command = ["env", "-i", "sh", "-euc", f"set -a; . {file}; env -0"]
+        shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        settings = wrapper.settings_in(line)
+        assert (
+            settings.items()
+            <= dict(pair.split("=", 1) for pair in shown.split("\0") if pair).items()
+        )
+        urls += settings.values() if "DATABASE_URL" in line else []
+
+    (password,) = {conninfo_to_dict(url).get("password") for url in urls if "db.example" in url}
+    assert password == "pa$$w`rd", "the example has characters that shells expand"
+
+
+class Installation:
+    """A copy of the wrapper with other paths, and a command that prints how it was run.
+
+    Args:
+        folder: that all users can read.
+        user: a system user.
+    """
+
+    def __init__(self, folder: Path, user: str) -> None:
+        self.folder = folder
+        self.settings = folder / "environment"
+        self.settings.write_text("SECRET='pa$word`id`'\nANYSCALE_DATA_DIR=/nowhere\n")
+        self.data = folder / "data"
+        self.data.mkdir()
+        self.program = folder / "anyscale"
+        self.program.write_text(
+            '#!/bin/sh\nid -un; id -G; pwd; umask; printf \'%s\\n\' "$SECRET" "$HOME"\n'
+            'echo "host=${ANYSCALE_HOST-}"; printf \'<%s>\' "$@"; cat; exit 7\n'
+        )
+        self.program.chmod(0o755)
+        text = WRAPPER.read_text(encoding="utf-8")
+        for old, new in (
+            ('"musterroll"', f'"{user}"'),
+            ('"/etc/musterroll/environment"', f'"{self.settings}"'),
+            ('"/var/lib/musterroll"', f'"{self.data}"'),
+            ('"/opt/musterroll/bin/anyscale"', f'"{self.program}"'),
+        ):
+            assert text.count(old) == 1, old
+            text = text.replace(old, new)
+        self.wrapper = folder / "musterroll-admin"
+        self.wrapper.write_text(text, encoding="utf-8")
+
+    def run(self, *arguments: str, user: int | None = None) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["/usr/bin/python3", "-I", self.wrapper, *arguments],
+            env=os.environ | {"ANYSCALE_HOST": "https://elsewhere.example.com"},
+            input="from standard input",
+            capture_output=True,
+            text=True,
+            check=False,
+            user=user,
+        )
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder that all users can read, unlike those of pytest."""
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
+
+
+@pytest.fixture
+def installation(folder: Path) -> Installation:
+    """An installation whose system user is `nobody`."""
+    return Installation(folder, "nobody")
+
+
+def test_the_command_runs_as_the_system_user_with_its_settings_in_its_folder(
+    installation: Installation,
+) -> None:
+    done = installation.run("server", "create-token", "--name", "a b$c")
+
+    user, groups, folder, umask, secret, home, host, rest = done.stdout.split("\n")
+    assert (user, groups) == ("nobody", "65534")
+    assert folder == home == str(installation.data)
+    assert umask == "0077"
+    assert secret == "pa$word`id`"
+    assert host == "host="
+    assert rest == "<server><create-token><--name><a b$c>from standard input"
+    assert (done.returncode, done.stderr) == (7, "")
+
+
+def test_another_user_than_root_and_the_system_user_is_refused(installation: Installation) -> None:
+    refused = installation.run("server", "list-tokens", user=1)
+
+    assert refused.returncode == 1
+    assert refused.stderr == (
+        "musterroll-admin: run it as root: it becomes the system user nobody\n"
+    )
+    assert installation.run(user=NOBODY).stdout.startswith("nobody\n")
+
+
+@pytest.mark.parametrize("missing", ["settings", "data", "program"])
+def test_a_missing_part_of_the_installation_is_named(
+    missing: str, installation: Installation
+) -> None:
+    path: Path = getattr(installation, missing)
+    path.rmdir() if missing == "data" else path.unlink()
+
+    done = installation.run("server", "list-tokens")
+
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"musterroll-admin: {path}: No such file or directory: is the server installed?\n"
+    )
+
+
+def test_a_missing_system_user_is_named(folder: Path) -> None:
+    done = Installation(folder, "no-such-user").run("server", "list-tokens")
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "musterroll-admin: there is no system user no-such-user: is the server installed?\n"
+    )
