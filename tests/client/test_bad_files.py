@@ -62,7 +62,10 @@ def test_all_problems_of_a_file_are_reported_at_once_in_order() -> None:
         "users.yaml:7:10: create_users[1].email: 'joe' is not an email address",
         "users.yaml:8:13: create_users[1].password: is shorter than 8 characters",
         "users.yaml:9:3: create_users[2].name: is missing: every user has one",
-        "users.yaml:10:16: create_users[2].is_sso_user: must be true or false, without quotes",
+        (
+            "users.yaml:10:16: create_users[2].is_sso_user: must be true or false, not 'maybe': "
+            "write true, yes or on, or else false, no or off, without quotes"
+        ),
         (
             "users.yaml:11:13: create_users[2].lastname: must be one value, not a list; "
             "put a text that begins with [ or { in quotes"

@@ -1,6 +1,7 @@
 """Readers return any value as it was written, in each format, and no input makes them crash."""
 
 import io
+import unicodedata
 from typing import Any
 
 import pytest
@@ -168,11 +169,74 @@ def test_is_sso_user_takes_odd_spellings_too_in_yaml_and_csv(word: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("words", "value"),
+    [
+        ("WAHR VRAI VERDADERO VERO WAAR VERDADEIRO PRAWDA ИСТИНА 1", True),
+        ("FALSCH FAUX FALSO ONWAAR FAŁSZ ЛОЖЬ 0", False),
+    ],
+)
+def test_csv_takes_the_booleans_of_spreadsheets_in_any_case(words: str, value: bool) -> None:
+    for word in words.split():
+        for text in (word, word.lower(), word.title(), f" {word} "):
+            data = f"name;email;is_sso_user\nJ;j@x.com;{text}\n".encode()
+            (user,), _reading = read(data, "users.csv")
+            assert user.is_sso_user is value
+            for name in ("users.yaml", "users.json"):
+                entry = f'{{"name": "J", "email": "j@x.com", "is_sso_user": {text}}}'
+                entry = f'{{"create_users": [{entry}]}}'
+                assert read(entry.encode(), name)[1].problems
+
+
+@pytest.mark.parametrize(
+    ("field", "names"),
+    [
+        ("email", "E-Mail,e mail,Email Address,E-Mail-Adresse,MAIL,Courriel,Correo electrónico"),
+        ("email", "indirizzo e-mail,E-mailadres,Endereço de e-mail,adres e-mail,Почта"),
+        ("name", "First name,FIRSTNAME,first_name,Given Name,Vorname,Prénom,Prenom,Nombre,Nome"),
+        ("name", "Voornaam,Imię,Имя"),
+        ("lastname", "Last Name,last-name,Surname,Family Name,Nachname,Familienname,Nom"),
+        ("lastname", "Apellidos,Cognome,Achternaam,Sobrenome,Nazwisko,Фамилия"),
+        ("title", "Job Title,job_title,Titel,Titre,Título,Cargo,Titolo,Stanowisko,Должность"),
+        ("is_sso_user", "SSO,Is SSO user,is-sso,Single Sign-On"),
+        ("password", "Passwort,Kennwort,Mot de passe,Contraseña,Wachtwoord,Senha,Hasło,Пароль"),
+    ],
+)
+def test_a_name_of_another_language_is_suggested_and_not_taken(field: str, names: str) -> None:
+    for name in names.split(","):
+        others = [other for other in ("name", "email") if other != field]
+        header = ";".join([*others, name])
+        cells = ["jane@example.com" if other == "email" else "Jane" for other in others]
+        for word in (name, f" {name.upper()} ", unicodedata.normalize("NFD", name)):
+            text = f"{header}\n{';'.join([*cells, ''])}\n".replace(name, word)
+            csv = lines(text.encode(), "users.csv")[0]
+            assert csv.endswith(f": did you mean {field!r}? rename it, or remove it"), csv
+            entry = f'{{"create_users": [{{"{word}": "x"}}]}}'
+            for file in ("users.json", "users.yaml"):
+                assert f"did you mean {field!r}?" in "".join(lines(entry.encode(), file))
+
+
+@pytest.mark.parametrize("name", ["good.xlsx", "users.txt", "-"])
+@pytest.mark.parametrize("header", ["name,email", "Name;E-Mail", "Vorname\tNachname\tMail"])
+def test_csv_that_is_read_as_yaml_gets_a_hint(name: str, header: str) -> None:
+    first = lines(f"{header}\nJane,jane@example.com\n".encode(), name)[0]
+
+    assert first.endswith("; if the file is CSV, say --format csv"), first
+
+
+@pytest.mark.parametrize("text", ['[{"name": "Jane"}]', ' [\n{"name": "Jane"}\n]'])
+def test_json_that_is_read_as_yaml_gets_a_hint(text: str) -> None:
+    (problem,) = lines(text.encode(), "-")
+
+    assert problem.endswith("; if the file is JSON, say --format json"), problem
+
+
+@pytest.mark.parametrize(
     ("name", "text"),
     [
         ("users.yaml", "create_users: []\n"),
         ("users.yaml", '{"create_users": [ ] }'),
         ("users.json", '{"create_users": []}'),
+        ("users.json", " [ ]\n"),
         ("users.csv", "name,email\n"),
     ],
 )
@@ -435,6 +499,7 @@ BLANK = 3 << 20
         ("x.json", f'{{"create_users": [{JANE}' + "\n" * BLANK + f",{ANN}]}}"),
         ("x.json", f'{{"create_users": [{JANE},' + "\n" * BLANK + f"{ANN}]}}"),
         ("x.json", f'{{"create_users": [{JANE},'.ljust((2 << 20) - 20) + f"{ANN}]}}"),
+        ("x.json", f"[{JANE},".ljust((2 << 20) - 20) + "\n" * BLANK + f"{ANN}]"),
         ("x.json", '{"create_users":' + "\n" * BLANK + f"[{JANE},{ANN}]}}"),
     ],
 )

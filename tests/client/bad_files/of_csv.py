@@ -6,6 +6,9 @@ MUST_NAME = (
     "the first line must name the columns, name and email among them, separated by commas, "
     "semicolons or tabs, like name,email,password,is_sso_user,lastname,title"
 )
+RENAME = "rename it, or remove it"
+MUST = "must be true or false"
+BOOLEANS = "write true, yes, on or 1, or else false, no, off, 0 or nothing"
 MEND = "rename it to one of name, email, password, is_sso_user, lastname, title, or remove it"
 NAMELESS = (
     "this cell's column has no name: name it one of "
@@ -52,15 +55,14 @@ CSV = [
         ["columns"],
     ),
     Bad(
-        "names that are not guessed, and a column that is missing",
+        "names that are not taken, and fields that are not missing beside them",
         "users.csv",
         b"First Name,Last Name,Email,Title\nJane,Doe,jane@example.com,Boss\n",
         [
-            f"users.csv:1:1: unknown column 'First Name': {MEND}",
-            f"users.csv:1:1: there is no column name: {MUST_NAME}",
-            f"users.csv:1:12: unknown column 'Last Name': {MEND}",
+            f"users.csv:1:1: unknown column 'First Name': did you mean 'name'? {RENAME}",
+            f"users.csv:1:12: unknown column 'Last Name': did you mean 'lastname'? {RENAME}",
         ],
-        ["unknown_key", "columns", "unknown_key"],
+        ["unknown_key", "unknown_key"],
     ),
     Bad(
         "a column of the sheet's own, and a wrong email under a name in another case",
@@ -156,7 +158,7 @@ CSV = [
         "users.csv",
         b'name,email,titel,"a, b"\nJane,jane@example.com,x,y\n',
         [
-            f"users.csv:1:12: unknown column 'titel': {MEND}",
+            f"users.csv:1:12: unknown column 'titel': did you mean 'title'? {RENAME}",
             f"users.csv:1:18: unknown column 'a, b': {MEND}",
         ],
         ["unknown_key", "unknown_key"],
@@ -325,13 +327,67 @@ CSV = [
         (
             b"name,email,password,is_sso_user,lastname,title\n"
             b"Jane,jane@example.com,,maybe,,\n"
-            b"Joe,joe@example.com,,1,,\n"
+            b"Joe,joe@example.com,, 2 ,,\n"
+            b"Ann,ann@example.com,,vielleicht,,\n"
         ),
         [
-            "users.csv:2:24: create_users[0].is_sso_user: must be true or false",
-            "users.csv:3:22: create_users[1].is_sso_user: must be true or false",
+            f"users.csv:2:24: create_users[0].is_sso_user: {MUST}, not 'maybe': {BOOLEANS}",
+            f"users.csv:3:22: create_users[1].is_sso_user: {MUST}, not '2': {BOOLEANS}",
+            f"users.csv:4:22: create_users[2].is_sso_user: {MUST}: {BOOLEANS}",
         ],
-        ["type", "type"],
+        ["type", "type", "type"],
+    ),
+    Bad(
+        "the columns of password and is_sso_user swapped: no password is shown",
+        "users.csv",
+        (
+            b"name;email;password;is_sso_user\n"
+            b"Ann;ann@example.com;WAHR;letmein\n"
+            b"Joe;joe@example.com;0;xyzzy\n"
+            b"Jane;jane@example.com;;s3cret!\n"
+        ),
+        [
+            "users.csv:2:21: create_users[0].password: is shorter than 8 characters",
+            f"users.csv:2:26: create_users[0].is_sso_user: {MUST}: {BOOLEANS}",
+            "users.csv:3:21: create_users[1].password: is shorter than 8 characters",
+            f"users.csv:3:23: create_users[1].is_sso_user: {MUST}: {BOOLEANS}",
+            f"users.csv:4:24: create_users[2].is_sso_user: {MUST}: {BOOLEANS}",
+        ],
+        ["password_too_short", "type", "password_too_short", "type", "type"],
+    ),
+    Bad(
+        "a German header: the rows are checked as the fields that are meant",
+        "users.csv",
+        b"Vorname;Nachname;E-Mail;Passwort;SSO\nMia;Member;mia;s3cret!;WAHR\n",
+        [
+            f"users.csv:1:1: unknown column 'Vorname': did you mean 'name'? {RENAME}",
+            f"users.csv:1:9: unknown column 'Nachname': did you mean 'lastname'? {RENAME}",
+            f"users.csv:1:18: unknown column 'E-Mail': did you mean 'email'? {RENAME}",
+            f"users.csv:1:25: unknown column 'Passwort': did you mean 'password'? {RENAME}",
+            f"users.csv:1:34: unknown column 'SSO': did you mean 'is_sso_user'? {RENAME}",
+            "users.csv:2:12: create_users[0].email: 'mia' is not an email address",
+            "users.csv:2:16: create_users[0].password: is shorter than 8 characters",
+        ],
+        [*["unknown_key"] * 5, "email_invalid", "password_too_short"],
+    ),
+    Bad(
+        "two columns that mean one field, which is there too or not",
+        "users.csv",
+        b"Vorname,Name,First name,E-Mail,Mail\nMia,Member,x,mia@example.com,y\n",
+        [
+            f"users.csv:1:1: unknown column 'Vorname': {MEND}",
+            f"users.csv:1:14: unknown column 'First name': {MEND}",
+            f"users.csv:1:25: unknown column 'E-Mail': did you mean 'email'? {RENAME}",
+            f"users.csv:1:32: unknown column 'Mail': {MEND}",
+        ],
+        ["unknown_key"] * 4,
+    ),
+    Bad(
+        "no header, and a user whose name and title are words for columns: no cell is shown",
+        "users.csv",
+        b"Nome,jane@example.com,correct-horse,,,Position\n",
+        [f"users.csv:1:1: there is no column name and no column email: {MUST_NAME}"],
+        ["columns"],
     ),
     Bad(
         "an email twice",

@@ -2,6 +2,9 @@
 
 from tests.client.bad_files.bad import Bad
 
+MUST = "must be true or false"
+BOOLEANS = "write true or false, without quotes"
+
 JSON = [
     Bad(
         "a comma too many in a list",
@@ -91,9 +94,9 @@ JSON = [
             b"]}\n"
         ),
         [
-            "users.json:2:58: create_users[0].is_sso_user: must be true or false, without quotes",
-            "users.json:3:58: create_users[1].is_sso_user: must be true or false, without quotes",
-            "users.json:4:58: create_users[2].is_sso_user: must be true or false, without quotes",
+            f"users.json:2:58: create_users[0].is_sso_user: {MUST}: {BOOLEANS}",
+            f"users.json:3:58: create_users[1].is_sso_user: {MUST}: {BOOLEANS}",
+            f"users.json:4:58: create_users[2].is_sso_user: {MUST}: {BOOLEANS}",
         ],
         ["type", "type", "type"],
     ),
@@ -260,16 +263,49 @@ JSON = [
         ["password_too_short"],
     ),
     Bad(
-        "a list at the top",
+        "a list at the top: problems have their places",
         "users.json",
-        b'[{"name": "Jane", "email": "jane@example.com"}]\n',
+        b'[{"name": "Jane", "email": "jane"},\n {"E-Mail": "joe@example.com", "name": 5}, 7]\n',
         [
+            "users.json:1:28: create_users[0].email: 'jane' is not an email address",
+            "users.json:2:3: create_users[1]: unknown key 'E-Mail': did you mean 'email'?",
             (
-                'users.json:1:1: the file must hold a map with a list: {"create_users": [{"name":'
-                ' "Jane", "email": "jane@example.com"}]}'
-            )
+                "users.json:2:40: create_users[1].name: must be a text in double quotes, "
+                "not a number"
+            ),
+            "users.json:2:44: create_users[2]: a user must be a map: name, email and so on",
         ],
-        ["top"],
+        ["email_invalid", "unknown_key", "type", "type"],
+    ),
+    Bad(
+        "a list at the top, and something after it",
+        "users.json",
+        b'[{"name": "Jane", "email": "jane@example.com"}]\n[]\n',
+        ["users.json:2:1: something follows the end of the users: remove it"],
+        ["documents"],
+    ),
+    Bad(
+        "a list at the top that is never closed",
+        "users.json",
+        b'[{"name": "Jane", "email": "jane@example.com"}\n',
+        ["users.json:2:1: not valid JSON: ',' or ']' is missing here"],
+        ["syntax"],
+    ),
+    Bad(
+        "a word and a password for is_sso_user",
+        "users.json",
+        (
+            b'[{"name": "A", "email": "a@example.com", "is_sso_user": "nein"},\n'
+            b' {"name": "B", "email": "b@example.com", "is_sso_user": "nein", "password": "no"},\n'
+            b' {"name": "C", "email": "c@example.com", "is_sso_user": "s3cret!"}]\n'
+        ),
+        [
+            f"users.json:1:57: create_users[0].is_sso_user: {MUST}, not 'nein': {BOOLEANS}",
+            f"users.json:2:57: create_users[1].is_sso_user: {MUST}: {BOOLEANS}",
+            "users.json:2:77: create_users[1].password: is shorter than 8 characters",
+            f"users.json:3:57: create_users[2].is_sso_user: {MUST}: {BOOLEANS}",
+        ],
+        ["type", "type", "password_too_short", "type"],
     ),
     Bad(
         "null at the top",
@@ -277,8 +313,8 @@ JSON = [
         b"null\n",
         [
             (
-                'users.json:1:1: the file must hold a map with a list: {"create_users": [{"name":'
-                ' "Jane", "email": "jane@example.com"}]}'
+                "users.json:1:1: the file must hold a list of users, or a map with one: "
+                '{"create_users": [{"name": "Jane", "email": "jane@example.com"}]}'
             )
         ],
         ["top"],

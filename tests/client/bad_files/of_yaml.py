@@ -2,7 +2,32 @@
 
 from tests.client.bad_files.bad import Bad
 
+MUST = "must be true or false"
+BOOLEANS = "write true, yes or on, or else false, no or off, without quotes"
+
 YAML = [
+    Bad(
+        "the words of a spreadsheet, which only CSV has",
+        "users.yaml",
+        (b"create_users:\n- {name: Jane, email: jane@example.com, is_sso_user: WAHR}\n"),
+        [
+            f"users.yaml:2:54: create_users[0].is_sso_user: {MUST}, not 'WAHR': {BOOLEANS}",
+        ],
+        ["type"],
+    ),
+    Bad(
+        "the values of password and is_sso_user swapped: none is shown",
+        "users.yaml",
+        (
+            b"create_users:\n"
+            b"- {name: Jane, email: jane@example.com, password: yes, is_sso_user: hunters}\n"
+        ),
+        [
+            "users.yaml:2:51: create_users[0].password: is shorter than 8 characters",
+            f"users.yaml:2:69: create_users[0].is_sso_user: {MUST}: {BOOLEANS}",
+        ],
+        ["password_too_short", "type"],
+    ),
     Bad(
         "a password that became a key without a value is not shown",
         "users.yaml",
@@ -28,7 +53,27 @@ YAML = [
         (b"create_users:\n- Name: Jane\n  email: jane@example.com\n"),
         [
             "users.yaml:2:3: create_users[0]: unknown key 'Name': did you mean 'name'?",
-            "users.yaml:2:3: create_users[0].name: is missing: every user has one",
+        ],
+        ["unknown_key"],
+    ),
+    Bad(
+        "unknown keys for both fields that every user has, in other words",
+        "users.yaml",
+        (b"create_users:\n- First Name: Jane\n  Courriel: jane@example.com\n  Family-Name: Doe\n"),
+        [
+            "users.yaml:2:3: create_users[0]: unknown key 'First Name': did you mean 'name'?",
+            "users.yaml:3:3: create_users[0]: unknown key 'Courriel': did you mean 'email'?",
+            "users.yaml:4:3: create_users[0]: unknown key 'Family-Name': did you mean 'lastname'?",
+        ],
+        ["unknown_key"] * 3,
+    ),
+    Bad(
+        "an unknown key for one field, and none for the other",
+        "users.yaml",
+        (b"create_users:\n- Name: Jane\n"),
+        [
+            "users.yaml:2:3: create_users[0]: unknown key 'Name': did you mean 'name'?",
+            "users.yaml:2:3: create_users[0].email: is missing: every user has one",
         ],
         ["unknown_key", "required"],
     ),
@@ -165,21 +210,21 @@ YAML = [
         "true in quotes for is_sso_user",
         "users.yaml",
         (b"create_users:\n- name: Jane\n  email: jane@example.com\n  is_sso_user: 'true'\n"),
-        ["users.yaml:4:16: create_users[0].is_sso_user: must be true or false, without quotes"],
+        [f"users.yaml:4:16: create_users[0].is_sso_user: {MUST}: {BOOLEANS}"],
         ["type"],
     ),
     Bad(
         "a number for is_sso_user",
         "users.yaml",
         (b"create_users:\n- name: Jane\n  email: jane@example.com\n  is_sso_user: 1\n"),
-        ["users.yaml:4:16: create_users[0].is_sso_user: must be true or false, without quotes"],
+        [f"users.yaml:4:16: create_users[0].is_sso_user: {MUST}, not '1': {BOOLEANS}"],
         ["type"],
     ),
     Bad(
         "nothing for is_sso_user",
         "users.yaml",
         (b"create_users:\n- name: Jane\n  email: jane@example.com\n  is_sso_user:\n"),
-        ["users.yaml:4:15: create_users[0].is_sso_user: must be true or false, without quotes"],
+        [f"users.yaml:4:15: create_users[0].is_sso_user: {MUST}: {BOOLEANS}"],
         ["type"],
     ),
     Bad(

@@ -156,15 +156,18 @@ class UsersFile:
         return read(source, entries)
 
     def _hinted(self, problem: Problem) -> Problem:
-        """Add a hint if the file looks like CSV and was read as YAML, as with `users.txt`."""
+        """Add a hint if the file looks like CSV or JSON and was read as YAML, as `users.txt` is."""
         if self.format != "yaml":
             return problem
         from anyscale.user.files.csv_reader import looks_like_csv
 
         self._stream.seek(0)
-        if not looks_like_csv(self._stream.readline(_MAX_HEADER).decode("utf-8-sig", "replace")):
+        line = self._stream.readline(_MAX_HEADER).decode("utf-8-sig", "replace")
+        is_json = line.lstrip().startswith("[")
+        if not is_json and not looks_like_csv(line):
             return problem
-        detail = f"{problem.detail}; if the file is CSV, say --format csv"
+        kind = "JSON" if is_json else "CSV"
+        detail = f"{problem.detail}; if the file is {kind}, say --format {kind.lower()}"
         return structs.replace(problem, detail=detail)
 
     def _current_stamp(self) -> tuple[int, int]:

@@ -8,18 +8,23 @@ from itertools import chain
 from typing import Any
 
 from anyscale.user.files.entry_collector import (
-    BOOLEANS,
     REQUIRED,
     EntryCollector,
     Place,
     PlacedFault,
+)
+from anyscale.user.files.field_words import (
+    CSV_BOOLEANS,
+    boolean_fault,
+    field_of,
+    meant_field,
 )
 from anyscale.user.files.input_stream import InputStream
 from anyscale.user.validation import FIELDS, CheckedUser, shown
 
 __all__ = ["looks_like_csv", "read_csv"]
 
-_FLAGS = BOOLEANS | {"": False}
+_BOOLEANS = "write true, yes, on or 1, or else false, no, off, 0 or nothing"
 
 _HEADER = (
     "the first line must name the columns, name and email among them, separated by commas, "
@@ -48,7 +53,7 @@ _SYNTAX = {
 
 def looks_like_csv(line: str) -> bool:
     """Return whether a first line looks like CSV."""
-    cells = {_column(cell.strip().strip('"')) for cell in re.split("[,;\t]", line)}
+    cells = {field_of(cell) for cell in re.split("[,;\t]", line)}
     return cells.issuperset(REQUIRED) or bool(_FOR_EXCEL(line))
 
 
@@ -142,28 +147,31 @@ class _CsvReader:
 
     def _read_header(self, cells: list[str]) -> None:
         line, places = self._next_line, self._take()
-        known = set(FIELDS).intersection(map(_column, cells))
+        self._columns = [_column(cell) for cell in cells]
+        self._nameless = {at for at, column in enumerate(self._columns) if not column}
+        known = {field for cell in cells if (field := field_of(cell))}
         # Else the cells may be a user's, with a password in one of them.
         if known.issuperset(REQUIRED) or (known and not any("@" in cell for cell in cells)):
             self._check_names(cells, places, is_header=len(known) > 1)
-        if missing := [field for field in REQUIRED if field not in known]:
+        if missing := [field for field in REQUIRED if field not in self._columns]:
             detail = f"there is no column {' and no column '.join(missing)}: {_HEADER}"
             raise self._source.fatal("columns", detail, line, 1)
-        self._columns = [_column(cell) for cell in cells]
-        self._nameless = {at for at, column in enumerate(self._columns) if not column}
 
     def _check_names(self, cells: list[str], places: Iterator[Place], *, is_header: bool) -> None:
+        """Report unknown columns and those that are there twice.
+
+        A column that probably stands for a field is read as that field, for its own problems.
+        """
         names = set()
-        for cell, place in zip(cells, places, strict=True):
-            column = _column(cell)
+        for at, (cell, place) in enumerate(zip(cells, places, strict=True)):
+            column = self._columns[at]
             if not column:  # spreadsheets leave such columns behind: see `_check_nameless`
                 continue
             if column not in FIELDS:
-                mend = f"rename it to one of {', '.join(FIELDS)}, or remove it"
-                # A user's cells may be in its place, with a password in one of them.
-                what = f"unknown column {shown(cell)}" if is_header else "unknown column"
-                detail = f"{what}: {mend}"
-                self._entries.problem(place, "unknown_key", detail)
+                meant = meant_field(cell)
+                meant = meant if is_header and meant not in self._columns else None
+                self._entries.problem(place, "unknown_key", _unknown(cell, meant, is_header))
+                self._columns[at] = meant or column
             elif column in names:
                 detail = f"the column {column!r} is there twice"
                 self._entries.problem(place, "duplicate_key", detail)
@@ -184,8 +192,9 @@ class _CsvReader:
                 continue
             if field != "is_sso_user":
                 values[field] = cell or None
-            elif (flag := _FLAGS.get(cell.strip().lower())) is None:
-                detail = "must be true or false"
+            elif (flag := CSV_BOOLEANS.get(cell.strip().lower())) is None:
+                password = dict(zip(self._columns, row, strict=True)).get("password")
+                detail = boolean_fault(cell.strip(), _BOOLEANS, password)
                 faults.append(PlacedFault(place_of[field], field, "type", detail))
             else:
                 values[field] = flag
@@ -214,3 +223,11 @@ class _CsvReader:
         else:
             mend = "remove what is empty at its end"
         return f"this row has {cells} and the first line {header}; {mend}"
+
+
+def _unknown(cell: str, meant: str | None, is_header: bool) -> str:
+    if meant:
+        return f"unknown column {shown(cell)}: did you mean {meant!r}? rename it, or remove it"
+    # A user's cells may be in its place, with a password in one of them.
+    what = f"unknown column {shown(cell)}" if is_header else "unknown column"
+    return f"{what}: rename it to one of {', '.join(FIELDS)}, or remove it"

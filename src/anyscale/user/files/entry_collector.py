@@ -3,7 +3,6 @@
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 from anyscale.errors import Problem
@@ -12,7 +11,6 @@ from anyscale.user.files.input_stream import Fatal
 from anyscale.user.passwords import normalized
 from anyscale.user.user_sources import ProblemList
 from anyscale.user.validation import (
-    FIELDS,
     CheckedUser,
     Fault,
     Policy,
@@ -22,7 +20,6 @@ from anyscale.user.validation import (
 )
 
 __all__ = [
-    "BOOLEANS",
     "MAX_FAULTS",
     "NOT_A_MAP",
     "REQUIRED",
@@ -30,7 +27,6 @@ __all__ = [
     "EntryCollector",
     "Place",
     "PlacedFault",
-    "unknown_key",
 ]
 
 
@@ -48,6 +44,8 @@ class PlacedFault(NamedTuple):
     field: str | None
     code: str
     detail: str
+    #: the field that an unknown key probably stands for
+    meant: str | None = None
 
 
 REQUIRED = ("name", "email")
@@ -59,9 +57,6 @@ MAX_FAULTS = 100
 TOO_MANY = f"more than {MAX_FAULTS} keys or columns are wrong up to here: it is no users file"
 
 NOT_A_MAP = "a user must be a map: name, email and so on"
-
-#: In YAML and CSV, in lower case.
-BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
 class EntryCollector:
@@ -132,7 +127,7 @@ class EntryCollector:
             places: of all fields.
             faults: that the reader has found.
         """
-        faulty = {fault.field for fault in faults}
+        faulty = {fault.field or fault.meant for fault in faults}
         for field in REQUIRED:
             if values.get(field) is None and field not in faulty:
                 detail = f"is {'empty' if field in places else 'missing'}: every user has one"
@@ -172,7 +167,7 @@ class EntryCollector:
         self.problems.trim()
 
     def _problem(self, fault: PlacedFault, index: int | None = None) -> Problem:
-        (line, column), field, code, detail = fault
+        (line, column), field, code, detail, _ = fault
         return Problem(
             index=index,
             field=field,
@@ -255,21 +250,3 @@ class _EmailHashes:
                 index for value, index in zip(hashes, indexes, strict=True) if value in twice
             )
         return frozenset(positions)
-
-
-def unknown_key(key: str) -> str:
-    """Return the message for an unknown key, with the field that was probably meant."""
-    near = _nearest(key.strip().lower()) if len(key) <= _LONGEST_NEAR else None
-    mend = f"did you mean {near!r}?" if near else f"the keys are {', '.join(FIELDS)}"
-    return f"unknown key {shown(key)}: {mend}"
-
-
-#: characters of the longest key that can be a misspelt field
-_LONGEST_NEAR = 32
-
-
-@lru_cache(maxsize=256)  # the same mistake is often in every entry
-def _nearest(key: str) -> str | None:
-    from difflib import get_close_matches
-
-    return next(iter(get_close_matches(key, FIELDS, 1)), None)

@@ -12,8 +12,8 @@ from anyscale.user.files.entry_collector import (
     EntryCollector,
     Place,
     PlacedFault,
-    unknown_key,
 )
+from anyscale.user.files.field_words import boolean_fault, meant_field, unknown_key
 from anyscale.user.files.input_stream import Fatal, InputStream
 from anyscale.user.files.json_scanner import JsonText
 from anyscale.user.validation import FIELDS, CheckedUser, shown
@@ -46,8 +46,18 @@ def read_json(source: InputStream, entries: EntryCollector) -> Iterator[CheckedU
     text = JsonText(source)
     if not text.peek_far():
         raise text.fatal("empty", f"the file has no users: it needs {_EXAMPLE}")
-    if text.peek() != "{":
-        raise text.fatal("top", f"the file must hold a map with a list: {_EXAMPLE}")
+    if text.peek() == "[":
+        yield from _list(text, entries)
+    elif text.peek() == "{":
+        yield from _top(text, entries)
+    else:
+        detail = f"the file must hold a list of users, or a map with one: {_EXAMPLE}"
+        raise text.fatal("top", detail)
+    if text.peek_far():
+        raise text.fatal("documents", "something follows the end of the users: remove it")
+
+
+def _top(text: JsonText, entries: EntryCollector) -> Iterator[CheckedUser]:
     start = text.place(text.at)
     has_users = False
     for _ in _members(text, "}"):
@@ -59,9 +69,7 @@ def read_json(source: InputStream, entries: EntryCollector) -> Iterator[CheckedU
             entries.problem(text.place(offset), *_wrong_key(key))
             text.take_value()
     if not has_users and not entries.problems:
-        raise source.fatal("empty", f"the file has no users: it needs {_EXAMPLE}", *start)
-    if text.peek_far():
-        raise text.fatal("documents", "something follows the end of the users: remove it")
+        raise text.source.fatal("empty", f"the file has no users: it needs {_EXAMPLE}", *start)
 
 
 def _members(text: JsonText, end: str) -> Iterator[None]:
@@ -135,38 +143,41 @@ class _Entry:
         self.offset = offset
         self.values: dict[str, Any] = {}
         self.offsets: dict[str, int] = {}
-        #: offset, field, code, detail
-        self.faults: list[tuple[int, str | None, str, str]] = []
+        #: offset, field, code, detail, and the field that an unknown key probably stands for
+        self.faults: list[tuple[int, str | None, str, str, str | None]] = []
 
     def take(self, key: str, key_offset: int, value: Any, offset: int) -> None:
         if key not in _FIELD_SET:
-            self.faults.append((key_offset, None, "unknown_key", unknown_key(key)))
+            meant = meant_field(key)
+            self.faults.append((key_offset, None, "unknown_key", unknown_key(key), meant))
         elif key in self.offsets:
-            self.faults.append((key_offset, key, "duplicate_key", "is there a second time"))
+            self.faults.append((key_offset, key, "duplicate_key", "is there a second time", None))
         else:
             self.offsets[key] = offset
-            if fault := _type_fault(key, value):
-                self.faults.append((offset, key, "type", fault))
-            else:
-                self.values[key] = value
+            self.values[key] = value
 
     def finish(self, text: JsonText, entries: EntryCollector) -> CheckedUser | None:
         """Pass the entry on with the places that it needs: a valid one only its email's."""
         if self.faults and self.faults[0][3] is NOT_A_MAP:
             entries.refuse(text.place(self.offset), "type", NOT_A_MAP)
             return None
+        self._check_types()
         get = self.values.get
         is_complete = not self.faults and None not in (get("name"), get("email"))
         if is_complete and (user := entries.check(self.values)):
             return entries.accept(user, get("password"), *text.place(self.offsets["email"]))
         offsets = {*self.offsets.values(), self.offset, *(fault[0] for fault in self.faults)}
         places = {offset: text.place(offset) for offset in sorted(offsets)}
-        faults = [
-            PlacedFault(places[offset], field, code, detail)
-            for offset, field, code, detail in self.faults
-        ]
+        faults = [PlacedFault(places[fault[0]], *fault[1:]) for fault in self.faults]
         of_fields = {field: places[offset] for field, offset in self.offsets.items()}
         return entries.finish(places[self.offset], self.values, of_fields, faults)
+
+    def _check_types(self) -> None:
+        password = self.values.get("password")
+        for field, value in [*self.values.items()]:
+            if fault := _type_fault(field, value, password):
+                self.faults.append((self.offsets[field], field, "type", fault, None))
+                del self.values[field]
 
 
 def _entry(text: JsonText) -> _Entry:
@@ -174,7 +185,7 @@ def _entry(text: JsonText) -> _Entry:
     entry = _Entry(text.at)
     if text.peek() != "{":
         text.take_value()
-        entry.faults.append((entry.offset, None, "type", NOT_A_MAP))
+        entry.faults.append((entry.offset, None, "type", NOT_A_MAP, None))
         return entry
     text.at += 1
     more = text.peek() != "}"
@@ -196,9 +207,12 @@ def _entry(text: JsonText) -> _Entry:
     return entry
 
 
-def _type_fault(field: str, value: Any) -> str | None:
+def _type_fault(field: str, value: Any, password: Any) -> str | None:
     if field == "is_sso_user":
-        return None if isinstance(value, bool) else "must be true or false, without quotes"
+        if isinstance(value, bool):
+            return None
+        text, other = (one if isinstance(one, str) else "" for one in (value, password))
+        return boolean_fault(text, "write true or false, without quotes", other)
     if value is None or isinstance(value, str):
         return None
     kinds = {int: "a number", bool: "true or false", list: "a list", dict: "a map"}

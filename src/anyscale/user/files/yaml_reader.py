@@ -21,15 +21,14 @@ from yaml.events import (
 )
 
 from anyscale.user.files.entry_collector import (
-    BOOLEANS,
     MAX_FAULTS,
     NOT_A_MAP,
     TOO_MANY,
     EntryCollector,
     Place,
     PlacedFault,
-    unknown_key,
 )
+from anyscale.user.files.field_words import BOOLEANS, meant_field, unknown_key
 from anyscale.user.files.input_stream import InputStream
 from anyscale.user.files.yaml_errors import explain
 from anyscale.user.files.yaml_scalars import NULLS, place_of, special, type_fault, value_of
@@ -199,7 +198,7 @@ class _YamlReader:
         values: dict[str, Any] = {}
         places = {field: place_of(event) for field, event in events.items()}
         for field, event in events.items():
-            if wrong := type_fault(field, event):
+            if wrong := type_fault(field, event, events.get("password")):
                 faults.append(PlacedFault(places[field], field, "type", wrong))
             else:
                 values[field] = value_of(field, event)
@@ -214,7 +213,8 @@ class _YamlReader:
         if key.value == "<<":
             return PlacedFault(place, None, "unknown_key", _MERGE)
         if key.value not in _FIELDS:
-            return PlacedFault(place, None, "unknown_key", unknown_key(key.value))
+            meant = meant_field(key.value)
+            return PlacedFault(place, None, "unknown_key", unknown_key(key.value), meant)
         if key.value in events:
             line = events[key.value].start_mark.line + 1
             detail = f"is there a second time: the first is on line {line}"
@@ -260,7 +260,7 @@ def _wrong_key(key: ScalarEvent) -> tuple[str, str]:
 
 def _hidden(fault: PlacedFault) -> PlacedFault:
     """Hide a plain key in braces or without a value: it may be a password or the end of one."""
-    if not fault.detail.startswith("unknown key") or "did you mean" in fault.detail:
+    if not fault.detail.startswith("unknown key") or fault.meant:
         return fault
     keys = ", ".join(FIELDS)
     detail = f"unknown key: the keys are {keys}; put a text that holds ', ' in quotes"

@@ -4,13 +4,16 @@ from typing import Any
 
 from yaml.events import AliasEvent, ScalarEvent
 
-from anyscale.user.files.entry_collector import BOOLEANS, Place
+from anyscale.user.files.entry_collector import Place
+from anyscale.user.files.field_words import BOOLEANS, boolean_fault
 
 __all__ = ["NULLS", "place_of", "special", "type_fault", "value_of"]
 
 #: plain scalars that may mean null; those that are not clear are a problem
 NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 _CLEAR_NULLS = frozenset({"", "~", "null"})
+
+_BOOLEANS = "write true, yes or on, or else false, no or off, without quotes"
 
 
 def value_of(field: str, event: ScalarEvent) -> str | bool | None:
@@ -20,13 +23,13 @@ def value_of(field: str, event: ScalarEvent) -> str | bool | None:
     return BOOLEANS[event.value.lower()] if field == "is_sso_user" else str(event.value)
 
 
-def type_fault(field: str, event: ScalarEvent) -> str | None:
+def type_fault(field: str, event: ScalarEvent, password: ScalarEvent | None) -> str | None:
     """Return what is wrong with the type of a field's value, or None."""
     plain = event.implicit[0]
     if field == "is_sso_user":
         if plain and event.value.lower() in BOOLEANS:
             return None
-        return "must be true or false, without quotes"
+        return boolean_fault(event.value, _BOOLEANS, password.value if password else None)
     if plain and event.value in NULLS - _CLEAR_NULLS:
         return (
             f"{event.value} is unclear: write '{event.value}' in quotes if it is the text, "

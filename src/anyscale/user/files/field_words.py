@@ -1,0 +1,97 @@
+"""The words of spreadsheets and exports: for the fields, and for true and false.
+
+A name such as `E-Mail` is never taken for a field: a message suggests the field.
+"""
+
+import re
+import unicodedata
+from functools import lru_cache
+
+from anyscale.user.validation import FIELDS, shown
+
+__all__ = ["BOOLEANS", "CSV_BOOLEANS", "boolean_fault", "field_of", "meant_field", "unknown_key"]
+
+#: in YAML and CSV, in lower case
+BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+
+# What spreadsheets write: German, French, Spanish, Italian, Dutch, Portuguese, Polish, Russian.
+_TRUE = "wahr vrai verdadero vero waar verdadeiro prawda истина 1"
+_FALSE = "falsch faux falso onwaar fałsz ложь 0"
+
+#: in CSV, in lower case
+CSV_BOOLEANS = (
+    BOOLEANS
+    | {"": False}
+    | dict.fromkeys(_TRUE.split(), True)
+    | dict.fromkeys(_FALSE.split(), False)
+)
+
+# English, German, French, Spanish, Italian, Dutch, Portuguese, Polish and Russian; `_squashed`
+# ignores case, accents, blanks, hyphens and dots.
+_OTHER_NAMES = {
+    "name": "first name, given name, forename, full name, display name, vorname, prénom, nombre, "
+    "nome, voornaam, imię, имя",
+    "email": "mail, email address, mail address, email-adresse, mailadresse, courriel, "
+    "adresse e-mail, adresse mail, correo, correo electrónico, indirizzo e-mail, e-mailadres, "
+    "endereço de e-mail, adres e-mail, почта, электронная почта, адрес электронной почты",
+    "password": "initial password, pwd, passwort, kennwort, mot de passe, contraseña, wachtwoord, "
+    "senha, hasło, пароль",
+    "is_sso_user": "sso, is sso, sso user, uses sso, single sign-on",
+    "lastname": "surname, family name, nachname, familienname, nom, nom de famille, apellido, "
+    "apellidos, cognome, achternaam, sobrenome, apelido, nazwisko, фамилия",
+    "title": "job title, position, titel, berufsbezeichnung, titre, fonction, poste, título, "
+    "cargo, puesto, titolo, functie, stanowisko, должность",
+}
+
+#: characters of the longest key that can be a misspelt field
+_LONGEST_NEAR = 32
+
+#: A value of at most so many characters is no password.
+_SYMBOL = 3
+
+#: The shortest password that any policy accepts.
+_SHORTEST_PASSWORD = 8
+
+
+def _squashed(key: str) -> str:
+    return re.sub(r"[\W_]", "", unicodedata.normalize("NFD", key.casefold()))
+
+
+_FIELD_OF = {_squashed(field): field for field in FIELDS} | {
+    _squashed(name): field for field, names in _OTHER_NAMES.items() for name in names.split(",")
+}
+
+
+def field_of(key: str) -> str | None:
+    """Return the field that a key names in one of the languages or spellings, or None."""
+    return _FIELD_OF.get(_squashed(key)) if len(key) <= _LONGEST_NEAR else None
+
+
+@lru_cache(maxsize=256)  # the same mistake is often in every entry
+def meant_field(key: str) -> str | None:
+    """Return the field that an unknown key probably stands for, or None."""
+    from difflib import get_close_matches
+
+    if len(key) > _LONGEST_NEAR:
+        return None
+    return field_of(key) or next(iter(get_close_matches(key.strip().lower(), FIELDS, 1)), None)
+
+
+def unknown_key(key: str) -> str:
+    """Return the message for an unknown key, with the field that it probably stands for."""
+    meant = meant_field(key)
+    mend = f"did you mean {meant!r}?" if meant else f"the keys are {', '.join(FIELDS)}"
+    return f"unknown key {shown(key)}: {mend}"
+
+
+def boolean_fault(value: str, mend: str, password: str | None) -> str:
+    """Return the message for a wrong value of `is_sso_user`, which shows the value if it is safe.
+
+    The value may be the password, if columns are swapped. It is shown if it is a symbol or a word
+    that is shorter than any password, and if the password is no boolean.
+    """
+    is_word = value.isalpha() and len(value) < _SHORTEST_PASSWORD
+    is_swapped = (password or "?").strip().lower() in CSV_BOOLEANS
+    is_known = value.lower() in {"", *BOOLEANS}  # and only its quotes are wrong
+    is_safe = (is_word or len(value) <= _SYMBOL) and not is_swapped and not is_known
+    return f"must be true or false{f', not {shown(value)}' if is_safe else ''}: {mend}"
