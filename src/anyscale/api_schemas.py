@@ -12,6 +12,11 @@ from anyscale.user.models import AdminCreatedUser, Batch, Conflict, KeptUser, Pa
 IDENTITY = "Musterroll-Api"
 API = "1"
 
+#: The path at which a server describes a request to `anyscale server check`, and the header with
+#: the proof that the request is from this command.
+RECEIVED_REQUEST_PATH = "/received-request"
+PROOF = "Musterroll-Proof"
+
 IfExists = Literal["fail", "skip"]
 Role = Literal["owner", "collaborator"]
 
@@ -197,3 +202,23 @@ class ProblemDocument(Struct, frozen=True, omit_defaults=True):
     problems: list[Problem] = []
     #: the batch that is left open
     batch_id: str | None = None
+
+
+class ReceivedRequest(Struct, frozen=True, kw_only=True):
+    """A request as the server received it, through the proxy in front of it."""
+
+    #: that the server has the same database as the command
+    proof: str
+    #: of the program that the server runs
+    version: str
+    #: the names of all headers, in lower case
+    names: list[str]
+    #: values of headers; None without the header
+    host: str | None
+    forwarded_for: str | None
+    forwarded_proto: str | None
+    #: the scheme and the client's address that the server derives from them
+    scheme: str
+    client: str | None
+    #: the address of the proxy
+    peer: str | None

@@ -5,15 +5,33 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
+import msgspec
+
+from anyscale.api_schemas import IDENTITY, PROOF, RECEIVED_REQUEST_PATH, ReceivedRequest
 from anyscale.errors import ConfigError, StoreUnavailable
 from anyscale.server.check.findings import NotTried
+from anyscale.server.check.http_client import NoResponse, Response, get
 from anyscale.server.check.time_limit import within_time
+from anyscale.server.core.operator_proof import get_operator_key, new_proof, proof_of_server
 from anyscale.server.settings import Settings
 from anyscale.server.store.database_facts import DatabaseFacts
 from anyscale.server.store.inspection import inspect_database
 from anyscale.server.store.interface import Transaction
 
-__all__ = ["Installation"]
+__all__ = ["FORGED_ADDRESS", "SENT_HEADERS", "Installation"]
+
+#: an address of no machine (RFC 5737, 3), which a client claims to have
+FORGED_ADDRESS = "203.0.113.9"
+
+#: Headers that a proxy has to pass on; the values mean nothing.
+SENT_HEADERS = {
+    "Authorization": "Bearer check",
+    "Content-Encoding": "identity",
+    "Cookie": "check=check",
+    "Idempotency-Key": "check",
+}
+
+_FORGED_HEADERS = {"X-Forwarded-For": FORGED_ADDRESS, "X-Forwarded-Proto": "http"}
 
 Value = TypeVar("Value")
 
@@ -67,3 +85,56 @@ class Installation:
         """The worker processes of the server, as the environment says; by default 1."""
         text = self.environment.get(f"{_PREFIX}WORKERS", "").strip()
         return int(text) if text.isascii() and text.isdigit() else 1
+
+    @property
+    def public_url(self) -> str:
+        """The address of the server. Raises `NotTried` without one."""
+        if self.settings.public_url is None:
+            raise NotTried("ANYSCALE_PUBLIC_URL is not set")
+        return self.settings.public_url
+
+    @property
+    def proxied_url(self) -> str:
+        """The address of the proxy. Raises `NotTried` if the public URL is the server's own one."""
+        if not self.public_url.startswith("https://"):
+            raise NotTried("ANYSCALE_PUBLIC_URL is http://: there is no proxy")
+        return self.public_url
+
+    def get_health(self) -> Response:
+        """Request `/healthz` at the public URL, or raise `NoResponse`."""
+        return get(f"{self.public_url}/healthz")
+
+    def require_control_plane(self) -> Response:
+        """Return the response to `/healthz`; raise `NotTried` if no control plane responds."""
+        if self._health is None:
+            raise NotTried("no control plane responds: see public_url.reachable")
+        return self._health
+
+    @cached_property
+    def _health(self) -> Response | None:
+        try:
+            response = self.get_health()
+        except NoResponse:
+            return None
+        return response if IDENTITY.lower() in response.headers else None
+
+    @cached_property
+    def received(self) -> ReceivedRequest | None:
+        """A request as the server received it; None from a server of another database.
+
+        Raises:
+            NotTried: no control plane responds, or the database has no key.
+        """
+        self.require_control_plane()
+        facts, found = self.inspect(lambda tx: (get_operator_key(tx), tx.now()))
+        key, now = found or (None, facts.now)
+        if key is None:
+            raise NotTried("no token of `anyscale server create-token` is valid: create one")
+        proof = new_proof(key, now)
+        headers = SENT_HEADERS | _FORGED_HEADERS | {PROOF: proof}
+        try:
+            response = get(self.public_url + RECEIVED_REQUEST_PATH, headers)
+            received = msgspec.json.decode(response.body, type=ReceivedRequest)
+        except (NoResponse, msgspec.MsgspecError):
+            return None
+        return received if received.proof == proof_of_server(key, proof) else None

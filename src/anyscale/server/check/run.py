@@ -6,8 +6,9 @@ from pathlib import Path
 from msgspec import Struct
 
 from anyscale.errors import AnyscaleError
-from anyscale.server.check import database, files, settings
+from anyscale.server.check import database, files, proxy, public_url, settings
 from anyscale.server.check.findings import Finding, NotTried, Status
+from anyscale.server.check.http_client import NoResponse
 from anyscale.server.check.installation import Installation
 
 __all__ = ["CHECKS", "CheckResult", "run_checks"]
@@ -30,6 +31,17 @@ CHECKS: Mapping[str, tuple[str, Callable[[Installation], Finding]]] = {
     "database.free_space": ("the disk of the database", database.check_free_space),
     "database.connections": ("PostgreSQL", database.check_connections),
     "database.clock": ("the clock of PostgreSQL", database.check_clock),
+    "public_url.reachable": ("the public URL", public_url.check_reachable),
+    "public_url.certificate": ("the certificate", public_url.check_certificate),
+    "public_url.server": ("the public URL", public_url.check_server),
+    "public_url.clock": ("the clock of the public URL", public_url.check_clock),
+    "proxy.host": ("the header Host", proxy.check_host),
+    "proxy.client_address": ("the header X-Forwarded-For", proxy.check_client_address),
+    "proxy.scheme": ("the header X-Forwarded-Proto", proxy.check_scheme),
+    "proxy.trusted": ("FORWARDED_ALLOW_IPS", proxy.check_trusted_proxy),
+    "proxy.headers": ("other headers", proxy.check_headers),
+    "proxy.body_limit": ("a body of 64 MiB", proxy.check_body_limit),
+    "proxy.metrics": ("/metrics", proxy.check_metrics),
 }
 
 
@@ -53,6 +65,6 @@ def run_checks(
             continue
         try:
             finding = look(installation)
-        except (NotTried, AnyscaleError, TimeoutError) as error:
+        except (NotTried, NoResponse, AnyscaleError, TimeoutError) as error:
             finding = Finding("not tried", subject, str(error))
         yield CheckResult(check, finding.status, finding.looked_at, finding.found, finding.mend)

@@ -13,7 +13,8 @@ from litestar.types import ASGIApp
 
 from anyscale.errors import AnyscaleError
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.http import health, openapi
+from anyscale.server.core.operator_proof import OperatorProofs
+from anyscale.server.http import health, openapi, received_request
 from anyscale.server.http.account import routes as account
 from anyscale.server.http.account.page import AccountPage
 from anyscale.server.http.api import audit_log, batches, user_lifecycle, users
@@ -71,6 +72,7 @@ def application(control_plane: ControlPlane) -> ASGIApp:
             *templating.HANDLERS,
             *health.HANDLERS,
             *openapi.HANDLERS,
+            *received_request.HANDLERS,
         ],
         dependencies=provide_each(_services(control_plane, pools, authenticator)),
         middleware=[ShutdownMiddleware(), CsrfMiddleware()],
@@ -106,6 +108,7 @@ def _services(
         "login": LoginFlows(passwords, sessions, pools),
         "login_options": login_options,
         "oidc": control_plane.oidc,
+        "operator_proofs": OperatorProofs(control_plane.store),
         "passwords": passwords,
         "pools": pools,
         "sessions": sessions,

@@ -12,6 +12,7 @@ from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+from anyscale.api_schemas import RECEIVED_REQUEST_PATH
 from anyscale.errors import AnyscaleError, NotFound, RequestInvalid
 from anyscale.server.http.errors import send_refusal
 from anyscale.urls import is_address, is_loopback_host
@@ -30,8 +31,9 @@ _CANONICAL = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 
-#: Health checks may use any name of a server; they tell nothing.
-_PROBES = frozenset({"/healthz", "/readyz"})
+#: Health checks may use any name of a server; they tell nothing. The operator's check reads which
+#: name a proxy has put into the header.
+_ANY_HOST = frozenset({"/healthz", "/readyz", RECEIVED_REQUEST_PATH})
 
 
 class RequestCheckMiddleware(ASGIMiddleware):
@@ -61,7 +63,7 @@ class RequestCheckMiddleware(ASGIMiddleware):
         if b"transfer-encoding" in headers and b"content-length" in headers:
             # A smuggled request may follow (RFC 9112, 6.1).
             return RequestInvalid("a body has Content-Length or Transfer-Encoding, not both")
-        if scope["path"] not in _PROBES and not self._is_ours(headers.get(b"host", b""), scope):
+        if scope["path"] not in _ANY_HOST and not self._is_ours(headers.get(b"host", b""), scope):
             return RequestInvalid(
                 "the control plane does not know the host name of this request: where it runs, set "
                 "ANYSCALE_PUBLIC_URL to the address that clients use"

@@ -1,0 +1,156 @@
+"""HTTP requests to the public URL, which show what a proxy in front of the server does."""
+
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
+from email.utils import parsedate_to_datetime
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from typing import Any, NamedTuple, TypeVar
+from urllib.parse import urlsplit
+
+from anyscale.server.check.time_limit import SECONDS, within_time
+
+__all__ = [
+    "NoResponse",
+    "Response",
+    "TlsFailed",
+    "announce_body",
+    "get",
+    "get_certificate_end",
+    "skew_of",
+]
+
+Value = TypeVar("Value")
+
+_MAX_OCTETS = 1 << 20
+
+
+class NoResponse(Exception):
+    """No response came. The text is the reason."""
+
+
+class TlsFailed(NoResponse):
+    """There is no TLS, or the certificate is not trusted."""
+
+
+class Response(NamedTuple):
+    """A response to a request."""
+
+    status: int
+    #: by their names in lower case
+    headers: Mapping[str, str]
+    body: bytes = b""
+
+
+def get(url: str, headers: Mapping[str, str] | None = None) -> Response:
+    """Send GET, follow no redirect, and return the response.
+
+    Raises:
+        NoResponse: none came in time.
+    """
+
+    def step() -> Response:
+        with closing(_connection(url)) as connection:
+            connection.request("GET", urlsplit(url).path, headers=dict(headers or {}))
+            response = connection.getresponse()
+            headers_received = _lower(response.getheaders())
+            return Response(response.status, headers_received, response.read(_MAX_OCTETS))
+
+    return _limited(step)
+
+
+def announce_body(url: str, octets: int) -> Response:
+    """Announce a body by `Expect: 100-continue` (RFC 9110, 10.1.1), and do not send it.
+
+    Returns:
+        The first response; status 100 asks for the body.
+
+    Raises:
+        NoResponse: none came in time: the receiver waits for the body.
+    """
+
+    def step() -> Response:
+        with closing(_connection(url)) as connection:
+            connection.putrequest("POST", urlsplit(url).path)
+            connection.putheader("Content-Length", str(octets))
+            connection.putheader("Content-Type", "application/json")
+            connection.putheader("Expect", "100-continue")
+            connection.endheaders()
+            # Not `getresponse`, which waits for the response after status 100.
+            head = b""
+            while b"\r\n\r\n" not in head and (part := connection.sock.recv(65_536)):
+                head += part
+            return _parsed(head)
+
+    return _limited(step)
+
+
+def get_certificate_end(url: str) -> float:
+    """Return when the certificate of an `https://` URL expires, in seconds since 1970.
+
+    Raises:
+        TlsFailed: there is no TLS, or the certificate is not trusted.
+        NoResponse: no connection can be made.
+    """
+
+    def step() -> float:
+        with closing(_connection(url)) as connection:
+            connection.connect()
+            assert isinstance(connection.sock, ssl.SSLSocket)
+            certificate: Any = connection.sock.getpeercert()
+            return ssl.cert_time_to_seconds(certificate["notAfter"])
+
+    return _limited(step)
+
+
+def skew_of(date: str | None) -> float | None:
+    """Return by how many seconds a header `Date` is ahead of this machine's clock.
+
+    None without a valid header. It has whole seconds.
+    """
+    try:
+        skew = parsedate_to_datetime(date or "").timestamp() + 0.5 - time.time()
+    except ValueError:
+        return None
+    return 0.0 if abs(skew) < 1 else skew
+
+
+def _connection(url: str) -> HTTPConnection:
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if parts.scheme == "https":
+        # Trusts what this machine trusts, or `SSL_CERT_FILE`, as the client does.
+        context = ssl.create_default_context()
+        return HTTPSConnection(host, parts.port, timeout=SECONDS, context=context)
+    return HTTPConnection(host, parts.port, timeout=SECONDS)
+
+
+def _limited(step: Callable[[], Value]) -> Value:
+    try:
+        return within_time(step)
+    except ssl.SSLCertVerificationError as error:
+        raise TlsFailed(f"its certificate is not trusted: {error.verify_message}") from None
+    except ssl.SSLError as error:
+        raise TlsFailed(f"TLS failed: {error.reason or error}") from None
+    except socket.gaierror as error:
+        raise NoResponse(f"its name cannot be resolved: {error.strerror}") from None
+    except TimeoutError:
+        raise NoResponse(f"no response came within {SECONDS:.0f} seconds") from None
+    except OSError as error:
+        raise NoResponse(error.strerror or type(error).__name__) from None
+    except (HTTPException, ValueError) as error:
+        raise NoResponse(f"the response is no HTTP ({type(error).__name__})") from None
+
+
+def _parsed(head: bytes) -> Response:
+    """Parse a status line and headers (RFC 9112, 4 and 5)."""
+    line, *fields = head.decode("latin-1").split("\r\n")
+    pairs = (field.split(":", 1) for field in fields if ":" in field)
+    _, status, *_ = line.split(" ")  # raises ValueError if it is no status line
+    return Response(int(status), _lower((pair[0], pair[1].strip()) for pair in pairs))
+
+
+def _lower(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers}

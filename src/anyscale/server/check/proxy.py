@@ -1,0 +1,127 @@
+"""The proxy in front of the server: what it passes on, and what it blocks."""
+
+from urllib.parse import urlsplit
+
+from anyscale.api_schemas import IDENTITY, RECEIVED_REQUEST_PATH, ReceivedRequest
+from anyscale.server.check.findings import Finding, NotTried, fail, ok, warn
+from anyscale.server.check.http_client import NoResponse, announce_body, get
+from anyscale.server.check.installation import FORGED_ADDRESS, SENT_HEADERS, Installation
+
+__all__ = [
+    "check_body_limit",
+    "check_client_address",
+    "check_headers",
+    "check_host",
+    "check_metrics",
+    "check_scheme",
+    "check_trusted_proxy",
+]
+
+#: octets of the largest body that the server accepts
+_MAX_BODY = 64 << 20
+
+_CONTINUE, _OK, _TOO_LARGE = 100, 200, 413
+
+_NGINX = "in nginx `proxy_set_header"
+
+
+def check_host(installation: Installation) -> Finding:
+    """Check that the proxy passes on `Host`, by which the server knows its own pages."""
+    url, received = installation.proxied_url, _received(installation)
+    expected = urlsplit(url).netloc.removesuffix(":443")
+    if received.host == expected:
+        return ok("the header Host", f"the server received {received.host}")
+    found = f"the server received {received.host or 'none'} in place of {expected}"
+    return fail("the header Host", found, f"pass it on unchanged: {_NGINX} Host $http_host;`")
+
+
+def check_client_address(installation: Installation) -> Finding:
+    """Check that the proxy sets `X-Forwarded-For`, by which failed sign-ins are limited."""
+    name = "the header X-Forwarded-For"
+    value = _received(installation).forwarded_for
+    mend = f"set it in place of the client's: {_NGINX} X-Forwarded-For $remote_addr;`"
+    if value is None:
+        found = "the server received none: all users have the address of the proxy"
+        return fail(name, found, mend)
+    if FORGED_ADDRESS in value:
+        found = f"the server received {value}: a client can choose its address"
+        return fail(name, found, mend)
+    return ok(name, f"the server received {value}, and not what the client had sent")
+
+
+def check_scheme(installation: Installation) -> Finding:
+    """Check that the proxy sets `X-Forwarded-Proto`."""
+    name = "the header X-Forwarded-Proto"
+    value = _received(installation).forwarded_proto
+    if value == "https":
+        return ok(name, "the server received https, and not what the client had sent")
+    found = f"the server received {value or 'none'} in place of https"
+    mend = f"set it in place of the client's: {_NGINX} X-Forwarded-Proto $scheme;`"
+    return fail(name, found, mend)
+
+
+def check_trusted_proxy(installation: Installation) -> Finding:
+    """Check that the server trusts the headers of the proxy, and not those of every client."""
+    name = "FORWARDED_ALLOW_IPS"
+    received = _received(installation)
+    if received.forwarded_proto != "https":
+        raise NotTried("the proxy does not set X-Forwarded-Proto")
+    # The proxy speaks plain HTTP: only a header that is trusted makes it https.
+    if received.scheme != "https":
+        found = f"the server does not trust the proxy, whose address is {received.peer}"
+        return fail(name, found, f"set {name}={received.peer}, and restart the server")
+    if installation.settings.trusted_proxies.strip() == "*":
+        found = "it is *: a client that reaches the server without the proxy chooses its address"
+        return warn(name, found, f"set {name}={received.peer}")
+    return ok(name, f"the server trusts the proxy, and takes {received.client} for this client")
+
+
+def check_headers(installation: Installation) -> Finding:
+    """Check that the proxy passes on the other headers that the server needs."""
+    names = set(_received(installation).names)
+    missing = [name for name in SENT_HEADERS if name.lower() not in names]
+    if missing:
+        found = f"the server did not receive {', '.join(missing)}"
+        return fail("other headers", found, "let the proxy pass them on")
+    return ok("other headers", f"the server received {', '.join(SENT_HEADERS)}")
+
+
+def check_body_limit(installation: Installation) -> Finding:
+    """Check that bodies of 64 MiB pass; none is sent."""
+    url = installation.proxied_url
+    installation.require_control_plane()
+    looked_at = f"{url}, a body of 64 MiB"
+    try:
+        response = announce_body(url + RECEIVED_REQUEST_PATH, _MAX_BODY)
+    except NoResponse as error:
+        return _unclear(looked_at, f"the proxy does not say if it takes it: {error}")
+    if response.status == _TOO_LARGE:
+        mend = "raise the limit of the proxy, such as `client_max_body_size 64m;` of nginx"
+        return fail(looked_at, "the proxy refuses it (413)", mend)
+    # Or the server itself responds: then the announcement has passed the proxy.
+    if response.status == _CONTINUE or IDENTITY.lower() in response.headers:
+        return ok(looked_at, "the proxy takes it, as far as it says before it has the body")
+    return _unclear(looked_at, f"the proxy responds to its announcement with {response.status}")
+
+
+def _unclear(looked_at: str, found: str) -> Finding:
+    return warn(looked_at, found, "see that the proxy takes bodies of 64 MiB")
+
+
+def check_metrics(installation: Installation) -> Finding:
+    """Check that the proxy blocks `/metrics`."""
+    url = f"{installation.proxied_url}/metrics"
+    installation.require_control_plane()
+    response = get(url)
+    if response.status == _OK and IDENTITY.lower() in response.headers:
+        mend = "let the proxy answer /metrics with 404, at least for other machines"
+        return fail(url, "it is open to everybody who reaches the proxy as this machine does", mend)
+    return ok(url, f"the proxy blocks it ({response.status})")
+
+
+def _received(installation: Installation) -> ReceivedRequest:
+    _ = installation.proxied_url
+    received = installation.received
+    if received is None:
+        raise NotTried("another server responds: see public_url.server")
+    return received

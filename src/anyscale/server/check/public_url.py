@@ -1,0 +1,83 @@
+"""The public URL: whether it leads to this server, its certificate and its clock."""
+
+import time
+
+from anyscale import __version__
+from anyscale.api_schemas import IDENTITY
+from anyscale.server.check.findings import Finding, fail, ok, warn
+from anyscale.server.check.http_client import NoResponse, TlsFailed, get_certificate_end, skew_of
+from anyscale.server.check.installation import Installation
+
+__all__ = [
+    "check_certificate",
+    "check_clock",
+    "check_reachable",
+    "check_server",
+]
+
+_DAY_SECONDS = 86_400
+#: before a certificate expires, one that is renewed by itself has been renewed
+_CERTIFICATE_DAYS = 14
+
+#: seconds
+_SKEW = 5.0
+
+_OK = 200
+
+
+def check_reachable(installation: Installation) -> Finding:
+    """Check that a control plane responds at the public URL."""
+    url = installation.public_url
+    try:
+        response = installation.get_health()
+    except NoResponse as error:
+        return fail(url, str(error), "start the server and the proxy, or correct the address")
+    if response.status != _OK:
+        mend = "start the server, and let the proxy pass requests on to it"
+        return fail(url, f"what is in front of the server responds with {response.status}", mend)
+    if IDENTITY.lower() not in response.headers:
+        found = f"another program responds, or the proxy removes the header {IDENTITY}"
+        return fail(url, found, "correct the address or the proxy")
+    return ok(url, "a control plane responds")
+
+
+def check_certificate(installation: Installation) -> Finding:
+    """Check the certificate of the public URL."""
+    url = installation.proxied_url
+    try:
+        seconds = get_certificate_end(url) - time.time()
+    except TlsFailed as error:
+        mend = "renew the certificate, or name the file of your authority in SSL_CERT_FILE"
+        return fail(f"the certificate of {url}", str(error), mend)
+    days = int(seconds // _DAY_SECONDS)
+    found = f"it is trusted, and expires in {days} {'day' if days == 1 else 'days'}"
+    if days < _CERTIFICATE_DAYS:
+        return warn(f"the certificate of {url}", found, "renew it, and let the proxy read it again")
+    return ok(f"the certificate of {url}", found)
+
+
+def check_server(installation: Installation) -> Finding:
+    """Check that the server behind the public URL has this database and this program."""
+    url = installation.public_url
+    received = installation.received
+    if received is None:
+        found = "the control plane that responds has another database, or an older program"
+        mend = "restart it with these settings, or correct ANYSCALE_PUBLIC_URL"
+        return fail(url, found, mend)
+    if received.version != __version__:
+        found = f"the server runs version {received.version}, and this command is {__version__}"
+        return warn(url, found, "restart the server")
+    return ok(url, f"the server has this database, and runs version {received.version}")
+
+
+def check_clock(installation: Installation) -> Finding:
+    """Compare the clock of what responds at the public URL with this machine's."""
+    looked_at = f"the clock of {installation.public_url}"
+    response = installation.require_control_plane()
+    skew = skew_of(response.headers.get("date"))
+    if skew is None:
+        return warn(looked_at, "it sends no valid header Date", "let the proxy pass it on")
+    found = f"it differs from this machine's by {abs(skew):.0f} s"
+    if abs(skew) > _SKEW:
+        return warn(looked_at, found, "set both by NTP, as by chrony")
+    return ok(looked_at, found)

@@ -1,0 +1,72 @@
+"""Proofs by which an operator's command and a server of the same database recognize each other.
+
+A proof is an HMAC with a key that both derive from the database, which nobody else reads. It is
+valid for a minute, once in each process. docs/decisions/0014-server-check.md has the reasons.
+"""
+
+import hashlib
+import hmac
+
+from anyscale.server.core.secrets import new_secret
+from anyscale.server.store.interface import Store, Transaction
+
+__all__ = ["OperatorProofs", "get_operator_key", "new_proof", "proof_of_server"]
+
+#: by which the clock of the database may be after the time of a proof
+_LIFETIME_MS = 60_000
+
+#: characters
+_MAX_LENGTH = 256
+
+
+def get_operator_key(tx: Transaction) -> bytes | None:
+    """Return the key of a database; None if no token of the operator's is valid.
+
+    It is derived from the hashes of all valid tokens of `anyscale server create-token`: the holder
+    of one of several tokens does not know it, and it changes when one is revoked.
+    """
+    hashes = sorted(token.hash for token in tx.tokens.list_live("", tx.now()))
+    return hashlib.sha256(b"operator" + b"".join(hashes)).digest() if hashes else None
+
+
+def new_proof(key: bytes, now: int) -> str:
+    """Return a proof of the operator's command, at a time of the database's clock."""
+    text = f"{now}.{new_secret()}"
+    return f"{text}.{_sign(key, 'command', text)}"
+
+
+def proof_of_server(key: bytes, proof: str) -> str:
+    """Return the proof by which a server responds to a command's proof."""
+    return _sign(key, "server", proof)
+
+
+class OperatorProofs:
+    """Verifies the proofs that a server receives."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        #: verified proofs, and their times
+        self._used: dict[str, int] = {}
+
+    def respond(self, proof: str) -> str | None:
+        """Return the proof of this server; None if the caller is not the operator's command."""
+        text, _, signature = proof.rpartition(".")
+        created = text.partition(".")[0]
+        if not (created.isascii() and created.isdigit() and len(proof) < _MAX_LENGTH):
+            return None
+        with self._store.read() as tx:
+            key, now = get_operator_key(tx), tx.now()
+        if not (key and 0 <= now - int(created) < _LIFETIME_MS):
+            return None
+        # As octets: texts may be compared in ASCII alone.
+        if not hmac.compare_digest(signature.encode(), _sign(key, "command", text).encode()):
+            return None
+        self._used = {old: at for old, at in self._used.items() if now - at < _LIFETIME_MS}
+        if proof in self._used:
+            return None
+        self._used[proof] = int(created)
+        return proof_of_server(key, proof)
+
+
+def _sign(key: bytes, purpose: str, text: str) -> str:
+    return hmac.new(key, f"{purpose} {text}".encode(), "sha256").hexdigest()

@@ -1,0 +1,113 @@
+"""The operator's command and a server of one database recognize each other; nobody else can."""
+
+import json
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+from tests.support.control_planes import Deployment
+from tests.support.http_client import HttpClient
+from tests.support.server_in_process import serve_in_process
+
+from anyscale.api_schemas import PROOF, RECEIVED_REQUEST_PATH
+from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.operator_proof import (
+    OperatorProofs,
+    get_operator_key,
+    new_proof,
+    proof_of_server,
+)
+
+
+@pytest.fixture
+def control_plane(store_deployment: Deployment) -> Iterator[ControlPlane]:
+    """A control plane with a token."""
+    with closing(store_deployment.control_plane()) as control_plane:
+        control_plane.tokens.create("jane", "owner", None, "local:test")
+        yield control_plane
+
+
+def key_and_time(control_plane: ControlPlane) -> tuple[bytes, int]:
+    with control_plane.store.read() as tx:
+        key = get_operator_key(tx)
+        assert key
+        return key, tx.now()
+
+
+def test_a_server_responds_once_to_a_proof_of_its_database(control_plane: ControlPlane) -> None:
+    proofs = OperatorProofs(control_plane.store)
+    key, now = key_and_time(control_plane)
+    proof = new_proof(key, now)
+
+    assert proofs.respond(proof) == proof_of_server(key, proof)
+    assert proofs.respond(proof) is None
+    assert proofs.respond(new_proof(key, now)) is not None
+
+
+def test_a_proof_is_valid_for_a_minute(control_plane: ControlPlane) -> None:
+    proofs = OperatorProofs(control_plane.store)
+    key, now = key_and_time(control_plane)
+
+    assert proofs.respond(new_proof(key, now - 59_000))
+    assert proofs.respond(new_proof(key, now - 61_000)) is None
+    assert proofs.respond(new_proof(key, now + 60_000)) is None
+
+
+def test_a_proof_cannot_be_changed_or_made_without_the_key(control_plane: ControlPlane) -> None:
+    proofs = OperatorProofs(control_plane.store)
+    key, now = key_and_time(control_plane)
+    proof = new_proof(key, now)
+    created, nonce, signature = proof.split(".")
+
+    for forged in (
+        "",
+        "x",
+        "..",
+        f"{now}..",
+        f"{int(created) + 1}.{nonce}.{signature}",
+        f"{created}.{nonce}x.{signature}",
+        f"{created}.{nonce}.{proof_of_server(key, proof)}",
+        f"{created}.{nonce}.{'é' * 64}",
+        new_proof(b"another key", now),
+        proof + "0" * 200,
+        "9" * 5_000,
+    ):
+        assert proofs.respond(forged) is None, forged
+    assert proofs.respond(proof)
+
+
+def test_the_key_changes_when_a_token_is_revoked_and_a_personal_token_does_not_count(
+    control_plane: ControlPlane,
+) -> None:
+    first, now = key_and_time(control_plane)
+    control_plane.tokens.create("ann", "owner", None, "local:test")
+    second, _ = key_and_time(control_plane)
+    assert first != second
+
+    control_plane.tokens.revoke("jane", "local:test")
+    assert OperatorProofs(control_plane.store).respond(new_proof(second, now)) is None
+    control_plane.tokens.revoke("ann", "local:test")
+    with control_plane.store.read() as tx:
+        assert get_operator_key(tx) is None
+    assert OperatorProofs(control_plane.store).respond(new_proof(first, now)) is None
+
+
+def test_for_other_callers_the_path_does_not_exist(control_plane: ControlPlane) -> None:
+    key, now = key_and_time(control_plane)
+    with serve_in_process(control_plane) as url:
+        client = HttpClient(url)
+        unknown = client.request("GET", "/received-nothing")
+        for headers in ({}, {PROOF: "x"}, {PROOF: new_proof(b"another key", now)}):
+            response = client.request("GET", RECEIVED_REQUEST_PATH, headers=headers)
+            assert response.status == 404
+            assert without_id(response.json) == without_id(unknown.json)
+        proof = new_proof(key, now)
+        response = client.request("GET", RECEIVED_REQUEST_PATH, headers={PROOF: proof})
+        assert response.json["proof"] == proof_of_server(key, proof)
+        again = client.request("GET", RECEIVED_REQUEST_PATH, headers={PROOF: proof})
+        assert again.status == 404
+        assert RECEIVED_REQUEST_PATH not in json.dumps(client.request("GET", "/openapi.json").json)
+
+
+def without_id(document: dict[str, object]) -> dict[str, object]:
+    return {name: value for name, value in document.items() if name != "request_id"}
