@@ -74,6 +74,18 @@ class LookUp(Struct, frozen=True, forbid_unknown_fields=True):
     first: Position = 0
 
 
+class FindUsers(Struct, frozen=True, forbid_unknown_fields=True):
+    """The emails of accounts to find."""
+
+    emails: list[str]
+
+
+class FoundUsers(Struct, frozen=True):
+    """The accounts, in the order of the emails; null where there is none."""
+
+    users: list[User | None]
+
+
 class PasswordChunk(Struct, frozen=True, forbid_unknown_fields=True):
     """Passwords to be hashed, each with the position of its user."""
 

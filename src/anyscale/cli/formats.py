@@ -17,6 +17,7 @@ __all__ = [
     "output_option",
     "spreadsheet_cell",
     "write_json",
+    "write_pieces",
     "write_records",
     "write_text",
     "write_yaml",
@@ -35,17 +36,17 @@ def write_json(value: Any) -> None:
     """Write one JSON document."""
     from msgspec import json
 
-    _write([json.format(json.encode(value), indent=2).decode() + "\n"])
+    write_pieces([json.format(json.encode(value), indent=2).decode() + "\n"])
 
 
 def write_yaml(record: dict[str, Any]) -> None:
     """Write one YAML document of one record."""
-    _write([_pairs(record, "\n") + "\n"])
+    write_pieces([_pairs(record, "\n") + "\n"])
 
 
 def write_text(lines: Iterable[str]) -> None:
     """Write lines, which may have the text of a server or a database."""
-    _write(f"{escaped(line)}\n" for line in lines)
+    write_pieces(f"{escaped(line)}\n" for line in lines)
 
 
 def write_records(records: Iterable[Any], fields: Sequence[str], output: str) -> None:
@@ -55,7 +56,7 @@ def write_records(records: Iterable[Any], fields: Sequence[str], output: str) ->
         OutputLost: standard output could not be written.
     """
     rows = ({field: getattr(record, field) for field in fields} for record in records)
-    _write(_WRITERS[output](rows, fields))
+    write_pieces(_WRITERS[output](rows, fields))
 
 
 Rows = Iterable[dict[str, Any]]
@@ -154,7 +155,12 @@ output_option = click.option(
 )
 
 
-def _write(pieces: Iterable[str]) -> None:
+def write_pieces(pieces: Iterable[str]) -> None:
+    """Write texts as they are, one after the other.
+
+    Raises:
+        OutputLost: standard output could not be written.
+    """
     try:
         for piece in pieces:
             sys.stdout.write(piece)

@@ -111,6 +111,9 @@ class Transport(Protocol):
         The texts and `after` may be empty. `suspended` selects the suspended accounts.
         """
 
+    def find_users(self, emails: Sequence[str]) -> list[User | None]:
+        """Return the accounts with up to 10,000 emails, in their order; None without an account."""
+
     def users_with_email(self, email: str) -> list[User]:
         """Return the account with an email, if there is one."""
 

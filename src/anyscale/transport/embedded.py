@@ -169,6 +169,11 @@ class EmbeddedTransport:
             email=email, name=name, suspended=suspended, after=after, limit=limit
         )
 
+    def find_users(self, emails: Sequence[str]) -> list[User | None]:
+        if not (control_plane := self._listed):
+            return [None for _ in emails]
+        return control_plane.users.with_emails(emails)
+
     def users_with_email(self, email: str) -> list[User]:
         return control_plane.users.with_email(email) if (control_plane := self._listed) else []
 

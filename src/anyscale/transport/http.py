@@ -15,6 +15,8 @@ from anyscale.api_schemas import (
     BatchUsers,
     ChunkUser,
     Conflicts,
+    FindUsers,
+    FoundUsers,
     IfExists,
     LookUp,
     NewUser,
@@ -158,6 +160,10 @@ class HttpTransport:
                 "use the same version of musterroll on both sides"
             )
         return users
+
+    def find_users(self, emails: Sequence[str]) -> list[User | None]:
+        body = FindUsers(list(emails))
+        return self._request(FoundUsers, "POST", "/v1/users:find", body, changes=False).users
 
     def users_with_email(self, email: str) -> list[User]:
         return self._request(UserPage, "GET", "/v1/users", email=email, match="exact").users

@@ -18,6 +18,7 @@ __all__ = [
     "set_role",
     "suspend",
     "update",
+    "verify",
 ]
 
 

@@ -10,3 +10,4 @@ set_password_link = _calls.set_password_link
 set_role = _calls.set_role
 suspend = _calls.suspend
 update = _calls.update
+verify = _calls.verify

@@ -26,6 +26,7 @@ from anyscale.user.models import (
 )
 from anyscale.user.user_sources import UserList
 from anyscale.user.validation import Policy, require_changes
+from anyscale.user.verification import Difference, Verification
 
 __all__ = ["CreatedUsers", "UserCalls", "default_calls"]
 
@@ -149,6 +150,28 @@ class UserCalls:
         """
         with closing(self._open()) as transport:
             return find_user(transport, email, name)
+
+    def verify(self, admin_create_users: Iterable[AdminCreateUser]) -> Iterator[Difference]:
+        """Compare users with their accounts; passwords are neither sent nor compared.
+
+        All other fields are compared, also those that have their default.
+
+        Args:
+            admin_create_users: The users, each by the email of the account.
+
+        Returns:
+            The differences, in the order of the input.
+
+        Raises:
+            TypeError: an element is not an `AdminCreateUser`. As with all errors, at the first
+                iteration.
+            BatchRefused: entries are wrong; nothing was compared.
+        """
+        users = _listed(admin_create_users)
+        with closing(self._open()) as transport:
+            run = Verification(transport, UserList(users))
+            run.check()
+            yield from run.differences()
 
     @keyword_hints
     def update(

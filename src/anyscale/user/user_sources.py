@@ -4,6 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 from typing import NamedTuple, Protocol
 
+from msgspec import structs
+
 from anyscale.errors import Problem
 from anyscale.errors.batches import MAX_PROBLEMS
 from anyscale.user.emails import email_key
@@ -50,8 +52,12 @@ class Reading(Protocol):
 class UserSource(Protocol):
     """Users that can be read as often as needed."""
 
-    def reading(self, policy: Policy) -> Reading:
-        """Start a reading from the beginning."""
+    def reading(self, policy: Policy, *, verify: bool = False) -> Reading:
+        """Start a reading from the beginning.
+
+        With `verify` the users are compared and not created: the reading looks at no passwords, and
+        optional fields that an entry lacks are `UNSET`.
+        """
 
     def check_unchanged(self) -> None:
         """Raise `BatchUnfinished` if the input may have changed between two readings."""
@@ -94,9 +100,9 @@ class UserList:
         #: users that the current reading has read
         self.read = 0
 
-    def reading(self, policy: Policy) -> Reading:
+    def reading(self, policy: Policy, *, verify: bool = False) -> Reading:
         self.read = 0
-        return ListReading(self, policy)
+        return ListReading(self, policy, verify=verify)
 
     def check_unchanged(self) -> None:
         """Do nothing: the models are immutable, and the list is a copy."""
@@ -106,16 +112,18 @@ class UserList:
 
 
 class ListReading:
-    def __init__(self, source: UserList, policy: Policy) -> None:
+    def __init__(self, source: UserList, policy: Policy, *, verify: bool) -> None:
         self._source = source
+        self._verify = verify
         self._policy = policy
         self._passwords: list[tuple[int, str]] = []
         self.problems = ProblemList()
 
     def __iter__(self) -> Iterator[CheckedUser]:
         first: dict[str, int] = {}
-        for index, user in enumerate(self._source.users):
+        for index, given in enumerate(self._source.users):
             self._source.read += 1
+            user = structs.replace(given, password=None) if self._verify else given
             checked = check(
                 user.name,
                 user.email,

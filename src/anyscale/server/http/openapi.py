@@ -11,7 +11,14 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 
 from anyscale import __version__
-from anyscale.api_schemas import BatchCreate, LookUp, PasswordChunk, SetPasswordLinks, UserChunk
+from anyscale.api_schemas import (
+    BatchCreate,
+    FindUsers,
+    LookUp,
+    PasswordChunk,
+    SetPasswordLinks,
+    UserChunk,
+)
 from anyscale.server.http.account.schemas import ChangePasswordRequest, CreateTokenRequest
 from anyscale.server.http.cookies import SESSION
 from anyscale.server.http.dependencies import AnyRequest
@@ -24,6 +31,7 @@ __all__ = ["HANDLERS", "openapi_config"]
 #: The bodies that handlers decode themselves: to report all problems at once, or in a thread.
 _BODIES: dict[str, type[msgspec.Struct]] = {
     "createUsers": BatchCreate,
+    "findUsers": FindUsers,
     "lookUpUsers": LookUp,
     "claimChunk": UserChunk,
     "hashPasswords": PasswordChunk,

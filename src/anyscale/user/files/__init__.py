@@ -46,9 +46,9 @@ def format_of(file_name: str) -> str:
 class FileReading:
     """One reading of a users file: see `anyscale.user.user_sources.Reading`."""
 
-    def __init__(self, file: "UsersFile", policy: Policy) -> None:
+    def __init__(self, file: "UsersFile", policy: Policy, *, verify: bool) -> None:
         self._file = file
-        self._entries = EntryCollector(file.name, policy, file.read_into)
+        self._entries = EntryCollector(file.name, policy, file.read_into, verify=verify)
         self.problems = self._entries.problems
 
     def __iter__(self) -> Iterator[CheckedUser]:
@@ -118,8 +118,8 @@ class UsersFile:
     def progress(self) -> tuple[int, int]:
         return self._source.total if self._source else 0, self.stamp[0]
 
-    def reading(self, policy: Policy) -> FileReading:
-        return FileReading(self, policy)
+    def reading(self, policy: Policy, *, verify: bool = False) -> FileReading:
+        return FileReading(self, policy, verify=verify)
 
     def close(self) -> None:
         self._stream.close()

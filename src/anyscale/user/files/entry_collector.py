@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from msgspec import UNSET
+
 from anyscale.errors import Problem
 from anyscale.user.emails import email_key
 from anyscale.user.files.input_stream import Fatal
@@ -66,13 +68,23 @@ class EntryCollector:
         file: the file's name, for messages.
         read_again: reads the file once more into another collector, to quote emails that are not
             kept in memory.
+        verify: see `UserSource.reading`.
     """
 
     def __init__(
-        self, file: str, policy: Policy, read_again: Callable[["EntryCollector"], None]
+        self,
+        file: str,
+        policy: Policy,
+        read_again: Callable[["EntryCollector"], None],
+        *,
+        verify: bool = False,
     ) -> None:
         self.file = file
         self.policy = policy
+        #: The values of `is_sso_user`, and of `lastname` and `title`, in an entry without them.
+        self.no_flag: Any = UNSET if verify else False
+        self.no_text: Any = UNSET if verify else None
+        self.verify = verify
         self.problems = ProblemList()
         #: of valid users, each with the position of its user
         self.passwords: list[tuple[int, str]] = []
@@ -93,7 +105,7 @@ class EntryCollector:
         self, user: CheckedUser, password: str | None, line: int, column: int
     ) -> CheckedUser:
         """Take a valid entry, its password and the place of its email."""
-        if password:
+        if password and not self.verify:
             self.passwords.append((self.count, normalized(password)))
         self._note_place(line, column)
         self._note(user.email, user.email_key)
@@ -105,10 +117,10 @@ class EntryCollector:
         return check(
             values["name"],
             values["email"],
-            get("password"),
-            get("is_sso_user", False),
-            get("lastname"),
-            get("title"),
+            None if self.verify else get("password"),
+            get("is_sso_user", self.no_flag),
+            get("lastname", self.no_text),
+            get("title", self.no_text),
             self.policy,
         )
 
@@ -127,6 +139,8 @@ class EntryCollector:
             places: of all fields.
             faults: that the reader has found.
         """
+        if self.verify:
+            values = {field: value for field, value in values.items() if field != "password"}
         faulty = {fault.field or fault.meant for fault in faults}
         for field in REQUIRED:
             if values.get(field) is None and field not in faulty:
@@ -203,7 +217,7 @@ class EntryCollector:
         self.count += 1
 
     def _duplicates(self, suspects: frozenset[int]) -> Iterator[Problem]:
-        again = EntryCollector(self.file, self.policy, self._read_again)
+        again = EntryCollector(self.file, self.policy, self._read_again, verify=self.verify)
         again.keep = suspects
         self._read_again(again)
         first: dict[str, int] = {}

@@ -165,7 +165,7 @@ class _YamlReader:
         if name.value in NULLS or email.value in NULLS:
             return None
         sso = get("is_sso_user")
-        is_sso_user = False if sso is None else BOOLEANS.get(sso.value.lower())
+        is_sso_user = self._entries.no_flag if sso is None else BOOLEANS.get(sso.value.lower())
         if is_sso_user is None or (sso is not None and not sso.implicit[0]):
             return None
         password = get("password")
@@ -177,14 +177,16 @@ class _YamlReader:
             or (title is not None and title.implicit[0] and title.value in NULLS)
         ):
             return None
-        password_text = None if password is None else password.value
+        password_text = None
+        if password is not None and not self._entries.verify:
+            password_text = password.value
         user = check(
             name.value,
             email.value,
             password_text,
             is_sso_user,
-            None if lastname is None else lastname.value,
-            None if title is None else title.value,
+            self._entries.no_text if lastname is None else lastname.value,
+            self._entries.no_text if title is None else title.value,
             self._entries.policy,
         )
         if user is None:

@@ -1,5 +1,7 @@
 """Listing and finding accounts."""
 
+from collections.abc import Sequence
+
 from anyscale.server.store.interface import Store
 from anyscale.server.store.records import AccountRecord, UserRecord
 from anyscale.user.emails import email_key
@@ -36,18 +38,32 @@ class UserQueries:
 
     def with_email(self, email: str) -> list[User]:
         """Return the account with an email, in any spelling that has the same key."""
-        try:
-            key = email_key(email)
-        except ValueError:
+        if not (key := _key(email)):
             return []
         with self._store.read() as tx:
             account = tx.accounts.find(key)
         return [user_of(account)] if account else []
 
+    def with_emails(self, emails: Sequence[str]) -> list[User | None]:
+        """Return the account of each email, in any spelling; None where there is none."""
+        keys = list(map(_key, emails))
+        with self._store.read() as tx:
+            found = tx.users.list_with_emails([key for key in keys if key])
+        users = {email_key(record.email): user_of(record) for record in found}
+        return [users.get(key) for key in keys]
+
     def with_name(self, name: str) -> list[User]:
         """Return the first accounts with exactly this name."""
         with self._store.read() as tx:
             return [user_of(record) for record in tx.users.list_named(name, _NAMESAKES)]
+
+
+def _key(email: str) -> str:
+    """Return the key of an email; an empty text if it is not one."""
+    try:
+        return email_key(email)
+    except ValueError:
+        return ""
 
 
 def user_of(record: UserRecord | AccountRecord) -> User:

@@ -8,7 +8,16 @@ from litestar import Router, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromQuery, QueryParameter
 
-from anyscale.api_schemas import BatchCreate, BatchCreated, Conflicts, LookUp, Skipped, UserPage
+from anyscale.api_schemas import (
+    BatchCreate,
+    BatchCreated,
+    Conflicts,
+    FindUsers,
+    FoundUsers,
+    LookUp,
+    Skipped,
+    UserPage,
+)
 from anyscale.errors import BatchRefused, RequestInvalid, TooLarge
 from anyscale.server.core.authorization import Principal
 from anyscale.server.core.batches.service import BatchService
@@ -20,6 +29,7 @@ from anyscale.server.http.api.user_bodies import (
     decode_users,
     passwords_of,
 )
+from anyscale.server.http.bodies import decode
 from anyscale.server.http.dependencies import OwnerRequest
 from anyscale.server.http.errors import error_responses
 from anyscale.server.http.metrics import BATCHES, HASHES, USERS
@@ -120,6 +130,30 @@ def _look_up(batches: BatchService, body: bytes) -> Conflicts:
     return Conflicts(batches.look_up(users, chunk.first))
 
 
+@post(
+    "/users:find",
+    operation_id="findUsers",
+    summary="Get the accounts with some emails, in the order of the emails. Writes nothing.",
+    status_code=200,
+    responses=error_responses(413),
+)
+async def find_users(
+    request: OwnerRequest,
+    users: NamedDependency[UserQueries],
+    batches: NamedDependency[BatchService],
+    pools: NamedDependency[ThreadPools],
+) -> FoundUsers:
+    body = await request.body()
+    return await pools.read.run(_find, users, batches.policy, body)
+
+
+def _find(users: UserQueries, policy: Policy, body: bytes) -> FoundUsers:
+    emails = decode(body, FindUsers).emails
+    if len(emails) > policy.chunk_users:
+        raise TooLarge(f"{len(emails)} emails are more than a chunk: {policy.chunk_users}")
+    return FoundUsers(users.with_emails(emails))
+
+
 @get(
     "/users",
     operation_id="listUsers",
@@ -149,4 +183,6 @@ async def list_users(
     return UserPage(found)
 
 
-ROUTER = Router("/", route_handlers=[get_policy, create_users, look_up, list_users], tags=["users"])
+ROUTER = Router(
+    "/", route_handlers=[get_policy, create_users, look_up, find_users, list_users], tags=["users"]
+)

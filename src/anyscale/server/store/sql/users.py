@@ -102,6 +102,11 @@ class Users(Table, ABC):
             sql += " and suspended_at is not null"
         return self._connection.all(UserRecord, f"{sql} order by user_id limit ?", *values, limit)
 
+    def list_with_emails(self, email_keys: Sequence[str]) -> Sequence[UserRecord]:
+        """Return the accounts that have one of some emails, in any order."""
+        sql = f"{_USER} where email_key {{any}}"
+        return self._connection.all(UserRecord, sql, self._connection.texts(email_keys))
+
     def list_named(self, name: str, limit: int) -> Sequence[UserRecord]:
         """Return the accounts that have exactly this name, by `user_id`."""
         sql = f"{_USER} where name = ? order by user_id limit ?"

@@ -1,0 +1,153 @@
+"""`anyscale user verify`."""
+
+from collections.abc import Iterator
+from itertools import chain
+
+import click
+
+from anyscale.cli.connect import host_option, open_control_plane
+from anyscale.cli.console import clear_progress, log, say, show_progress
+from anyscale.cli.exit_status import problem_count, report_problems
+from anyscale.cli.formats import OutputLost, write_pieces, write_text
+from anyscale.cli.user.users_file import format_option, open_users_file
+from anyscale.errors import AnyscaleError, BatchRefused, ConfigError
+from anyscale.user.files import UsersFile
+from anyscale.user.models import User
+from anyscale.user.validation import shown
+from anyscale.user.verification import Difference, Verification
+
+DIFFERENT, NOT_COMPARED = 1, 3
+
+
+@click.command("verify")
+@click.option(
+    "-f",
+    "--users-file",
+    required=True,
+    metavar="PATH",
+    help="The users file, or - for standard input.",
+)
+@format_option
+@click.option("--extra", is_flag=True, help="List also the accounts that the file lacks.")
+@click.option(
+    "-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True
+)
+@host_option
+def verify(
+    users_file: str, file_format: str | None, extra: bool, output: str, host: str | None
+) -> None:
+    """Compare a users file with the accounts; passwords are neither sent nor compared.
+
+    It compares the fields that the file has: a file without titles says nothing of titles.
+
+    \b
+    Exit status:
+      0    nothing is different
+      1    something is different
+      2    the command line or the file is wrong
+      3    the file could not be compared
+      130  interrupted
+
+    \b
+    Example:
+      anyscale user verify -f users.csv
+    """
+    with open_users_file(users_file, file_format) as file:
+        try:
+            different = _verified(file, host, output, extra=extra)
+        except BatchRefused as error:
+            report_problems(error, output)
+            say(f"error: {problem_count(error.count)}; nothing was compared.")
+            raise click.exceptions.Exit(2) from None
+        except ConfigError:
+            raise
+        except (AnyscaleError, OutputLost) as error:
+            say(f"error: {error}")
+            raise click.exceptions.Exit(NOT_COMPARED) from None
+        finally:
+            clear_progress()
+    if different:
+        raise click.exceptions.Exit(DIFFERENT)
+
+
+def _verified(file: UsersFile, host: str | None, output: str, *, extra: bool) -> int:
+    """Compare and write the differences; return how many there are."""
+    with open_control_plane(host) as transport:
+        log(f"Comparing with the control plane at {transport.where}")
+        run = Verification(transport, file, keep_ids=extra, on_progress=show_progress)
+        run.check()
+        report = _Report(file.name, run, extra=extra)
+        if output == "json":
+            write_pieces(report.json())
+        else:
+            write_text(report.lines())
+    log(report.summary())
+    return report.found + report.extra_found
+
+
+class _Report:
+    """The differences as text or JSON, one after the other: a million of them take no memory."""
+
+    def __init__(self, name: str, run: Verification, *, extra: bool) -> None:
+        self.found = 0
+        self.extra_found = 0
+        self._name = name
+        self._run = run
+        self._extra = extra
+
+    def lines(self) -> Iterator[str]:
+        for difference in self._differences():
+            place = f"{self._name}:{difference.line}:{difference.column}"
+            yield f"{place}: create_users[{difference.index}]: {_told(difference)}"
+        for user in self._extra_users():
+            yield f"{user.email}: has an account ({user.user_id}) and is not in the file"
+
+    def json(self) -> Iterator[str]:
+        from msgspec.json import encode
+
+        yield '{"differences": ['
+        for number, difference in enumerate(self._differences()):
+            yield ("," if number else "") + "\n  " + encode(difference).decode()
+        yield f'], "checked": {self._run.checked}'
+        if self._extra:
+            yield ', "extra": ['
+            for number, user in enumerate(self._extra_users()):
+                yield ("," if number else "") + "\n  " + encode(user).decode()
+            yield "]"
+        yield "}\n"
+
+    def summary(self) -> str:
+        checked = self._run.checked
+        text = f"{checked} user{'' if checked == 1 else 's'} checked: "
+        text += f"{self.found} difference{'' if self.found == 1 else 's'}."
+        if self._extra:
+            count = self.extra_found
+            text += f" {count} account{' is' if count == 1 else 's are'} not in the file."
+        return text
+
+    def _differences(self) -> Iterator[Difference]:
+        for difference in self._run.differences():
+            self.found += 1
+            clear_progress()
+            yield difference
+
+    def _extra_users(self) -> Iterator[User]:
+        for user in self._run.extra() if self._extra else chain[User]():
+            self.extra_found += 1
+            yield user
+
+
+def _told(difference: Difference) -> str:
+    email = shown(difference.email)
+    if difference.kind == "missing":
+        return f"{email} has no account"
+    if difference.kind == "suspended":
+        return f"the account of {email} is suspended"
+    ours, theirs = map(_value, (difference.file, difference.account))
+    return f"{difference.field} is {ours}, and {theirs} in the account of {email}"
+
+
+def _value(value: str | bool | None) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "empty" if not value else shown(value)

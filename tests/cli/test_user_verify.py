@@ -1,0 +1,168 @@
+"""`anyscale user verify`, with the embedded control plane and with servers."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.commands import RunAnyscale
+from tests.support.server_process import ServerProcess
+
+FILE = """create_users:
+- {name: Jane, email: jane@example.com, lastname: Doe, title: Engineer}
+- {name: Zoë, email: zoe@example.com, is_sso_user: true}
+- {name: Ann, email: ann@example.com, password: correct-donkey-battery}
+"""
+
+
+@pytest.fixture(params=["embedded", "sqlite", "postgres"])
+def control_plane(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """An embedded control plane, or a server that the environment names."""
+    if request.param == "embedded":
+        yield
+        return
+    url = f"sqlite:///{tmp_path}/served/anyscale.db"
+    if request.param == "postgres":
+        url = request.getfixturevalue("postgres_url")
+    with ServerProcess(url, tmp_path) as server:
+        monkeypatch.setenv("ANYSCALE_HOST", server.url)
+        monkeypatch.setenv("ANYSCALE_CLI_TOKEN", server.token())
+        yield
+
+
+@pytest.fixture
+def users(anyscale: RunAnyscale, tmp_path: Path) -> Path:
+    """A file whose users have accounts."""
+    file = tmp_path / "users.yaml"
+    file.write_text(FILE, encoding="utf-8")
+    done = anyscale("user", "batch-create", "-f", file)
+    assert done.returncode == 0, done.stderr
+    return file
+
+
+def verified(anyscale: RunAnyscale, file: Path, *options: str) -> tuple[int, Any]:
+    done = anyscale("user", "verify", "-f", file, "-o", "json", *options)
+    assert "Traceback" not in done.stderr
+    return done.returncode, json.loads(done.stdout)
+
+
+@pytest.mark.usefixtures("control_plane")
+def test_a_file_is_as_its_accounts_until_either_changes(anyscale: RunAnyscale, users: Path) -> None:
+    assert verified(anyscale, users) == (0, {"differences": [], "checked": 3})
+    users.write_text(
+        FILE.replace("title: Engineer", "title: Manager").replace("zoe@", "ZOE@")
+        + "- {name: Lou, email: lou@example.com}\n",
+        encoding="utf-8",
+    )
+    anyscale("user", "set-role", "jane@example.com", "owner")
+    assert anyscale("user", "suspend", "ann@example.com").returncode == 0
+
+    status, found = verified(anyscale, users)
+    shown = anyscale("user", "verify", "-f", users)
+
+    assert (status, shown.returncode, found["checked"]) == (1, 1, 4)
+    assert [
+        (d["index"], d["line"], d["column"], d["email"], d["kind"], d["field"], d["file"])
+        for d in found["differences"]
+    ] == [
+        (0, 2, 23, "jane@example.com", "different", "title", "Manager"),
+        (2, 4, 22, "ann@example.com", "suspended", None, None),
+        (3, 5, 22, "lou@example.com", "missing", None, None),
+    ]
+    assert found["differences"][0]["account"] == "Engineer"
+    title = "title is 'Manager', and 'Engineer' in the account of 'jane@example.com'"
+    assert shown.stdout.splitlines() == [
+        f"{users}:2:23: create_users[0]: {title}",
+        f"{users}:4:22: create_users[2]: the account of 'ann@example.com' is suspended",
+        f"{users}:5:22: create_users[3]: 'lou@example.com' has no account",
+    ]
+    assert "4 users checked: 3 differences." in shown.stderr
+
+
+@pytest.mark.usefixtures("control_plane")
+def test_accounts_that_the_file_lacks_are_listed_on_demand(
+    anyscale: RunAnyscale, users: Path
+) -> None:
+    users.write_text("\n".join(FILE.splitlines()[:3]) + "\n", encoding="utf-8")
+    assert verified(anyscale, users)[0] == 0
+    status, found = verified(anyscale, users, "--extra")
+    assert (status, [user["email"] for user in found["extra"]]) == (1, ["ann@example.com"])
+    shown = anyscale("user", "verify", "-f", users, "--extra")
+    assert "ann@example.com: has an account (usr_" in shown.stdout
+    assert "1 account is not in the file." in shown.stderr
+
+
+@pytest.mark.usefixtures("users")
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("some.csv", "email,name\njane@example.com,Jane\nzoe@example.com,Zoë\n"),
+        ("decomposed.csv", "email,name\nzoe@example.com,Zoe\u0308\n"),
+        ("empty.csv", "email,name,lastname,title\nzoe@example.com,Zoë,,\n"),
+        ("some.jsonl", '{"email": "jane@example.com", "name": "Jane"}\n'),
+        ("some.yaml", "create_users:\n- name: Jane\n  email: jane@example.com\n"),
+        ("short.csv", "email,name,password\nann@example.com,Ann,x\n"),
+    ],
+)
+def test_only_the_fields_of_the_file_are_compared_in_nfc_and_without_passwords(
+    name: str, text: str, anyscale: RunAnyscale, tmp_path: Path
+) -> None:
+    file = tmp_path / name
+    file.write_text(text, encoding="utf-8")
+    assert verified(anyscale, file) == (0, {"differences": [], "checked": text.count("@")})
+
+
+@pytest.mark.usefixtures("users")
+def test_an_explicit_null_is_a_value_of_the_file(anyscale: RunAnyscale, tmp_path: Path) -> None:
+    file = tmp_path / "users.yaml"
+    file.write_text(
+        "create_users: [{name: Jane, email: jane@example.com, title: null, is_sso_user: true}]"
+    )
+    status, found = verified(anyscale, file)
+    assert (status, [(d["field"], d["file"], d["account"]) for d in found["differences"]]) == (
+        1,
+        [("title", None, "Engineer"), ("is_sso_user", True, False)],
+    )
+
+
+@pytest.mark.usefixtures("users")
+def test_a_wrong_file_is_refused_before_anything_is_compared(
+    anyscale: RunAnyscale, tmp_path: Path
+) -> None:
+    file = tmp_path / "bad.csv"
+    file.write_text("email,name\nlou@example.com,Lou\nlou@example.com,\n")
+    done = anyscale("user", "verify", "-f", file)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"{file}:3:17: create_users[1].name: is empty" in done.stderr
+    assert "2 problems; nothing was compared." in done.stderr
+    assert "nobody was created" not in done.stderr
+    listed = anyscale("user", "verify", "-f", file, "-o", "json")
+    assert [problem["code"] for problem in json.loads(listed.stdout)["problems"]] == [
+        "required",
+        "email_duplicate",
+    ]
+
+
+def test_without_a_control_plane_all_are_missing_and_nothing_is_created(
+    anyscale: RunAnyscale, tmp_path: Path
+) -> None:
+    file = tmp_path / "users.yaml"
+    file.write_text(FILE, encoding="utf-8")
+    status, found = verified(anyscale, file)
+    assert (status, [d["kind"] for d in found["differences"]]) == (1, ["missing"] * 3)
+    assert not list(tmp_path.rglob("anyscale.db"))
+
+
+def test_a_server_that_is_down_gives_status_3(
+    anyscale: RunAnyscale, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "users.yaml"
+    file.write_text(FILE, encoding="utf-8")
+    monkeypatch.setenv("ANYSCALE_HOST", "http://127.0.0.1:9")
+    monkeypatch.setenv("ANYSCALE_CLI_TOKEN", "mrt_x")
+    done = anyscale("user", "verify", "-f", file)
+    assert done.returncode == 3
+    assert "is the control plane running?" in done.stderr
