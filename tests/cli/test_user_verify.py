@@ -141,8 +141,8 @@ def test_a_wrong_file_is_refused_before_anything_is_compared(
     assert "nobody was created" not in done.stderr
     listed = anyscale("user", "verify", "-f", file, "-o", "json")
     assert [problem["code"] for problem in json.loads(listed.stdout)["problems"]] == [
-        "required",
         "email_duplicate",
+        "required",
     ]
 
 

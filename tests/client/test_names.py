@@ -22,7 +22,7 @@ from anyscale.user.sdk import CreatedUsers, UserCalls
 TOP = ["Anyscale", "batch", "errors", "user"]
 USER = [
     *("admin_batch_create", "delete", "get", "list", "models", "restore"),
-    *("set_password_link", "set_role", "suspend", "update"),
+    *("set_password_link", "set_role", "suspend", "update", "verify"),
 ]
 BATCH = ["drop", "list", "show", "undo"]
 

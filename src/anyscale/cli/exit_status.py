@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from anyscale.cli.console import say
-from anyscale.cli.formats import OutputLost, ReaderLeft
+from anyscale.cli.formats import OutputLost, ReaderLeft, write_json
 from anyscale.errors import (
     AnyscaleError,
     BatchRefused,
@@ -20,6 +20,7 @@ __all__ = [
     "interrupted_message",
     "note_resumable",
     "problem_count",
+    "report_problems",
     "say_problems",
 ]
 
@@ -82,6 +83,15 @@ def interrupted_message() -> str:
     """Return the message that confirms an interrupt and says how to go on."""
     rest = ": run the same command again to go on where it stopped" if _State.is_resumable else ""
     return f"interrupted{rest}"
+
+
+def report_problems(error: BatchRefused, output: str) -> None:
+    """Write the problems: as a document with `-o json`, else as lines on standard error."""
+    if output == "json":
+        problems = [problem.to_dict() for problem in error.problems]
+        write_json({"problems": problems, "more": error.more})
+    else:
+        say_problems(error)
 
 
 def say_problems(error: BatchRefused) -> None:

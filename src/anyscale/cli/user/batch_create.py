@@ -8,8 +8,8 @@ import click
 
 from anyscale.cli.connect import host_option, open_control_plane
 from anyscale.cli.console import clear_progress, log, show_progress
-from anyscale.cli.exit_status import say_problems
-from anyscale.cli.formats import OutputLost, output_option, write_json, write_records
+from anyscale.cli.exit_status import report_problems
+from anyscale.cli.formats import OutputLost, output_option, write_records
 from anyscale.cli.signals import ignore_signals
 from anyscale.cli.user.resumable_run import ResumableRun, resume_folder
 from anyscale.cli.user.resume_file import is_abandoned
@@ -166,11 +166,7 @@ def _with_problems_reported(run: ResumableRun, call: Callable[[], Outcome], outp
     try:
         return _outcome(run, call)
     except BatchRefused as error:
-        if output == "json":
-            problems = [problem.to_dict() for problem in error.problems]
-            write_json({"problems": problems, "more": error.more})
-        else:
-            say_problems(error)
+        report_problems(error, output)
         raise
     finally:
         clear_progress()
