@@ -152,15 +152,7 @@ class UserCalls:
             return find_user(transport, email, name)
 
     def verify(self, admin_create_users: Iterable[AdminCreateUser]) -> Iterator[Difference]:
-        """Compare users with their accounts; passwords are neither sent nor compared.
-
-        All other fields are compared, also those that have their default.
-
-        Args:
-            admin_create_users: The users, each by the email of the account.
-
-        Returns:
-            The differences, in the order of the input.
+        """Compare all fields of users but the password with those of their accounts.
 
         Raises:
             TypeError: an element is not an `AdminCreateUser`. As with all errors, at the first
