@@ -156,7 +156,9 @@ class TamperedLogin:
         tables = ("identities", "sessions", "devices", "users")
         before = [self.count(table) for table in tables]
         response = call()
-        assert (response.status_code, response.headers["location"]) == (303, f"/sign-in?sso={code}")
+        number = response.headers["x-request-id"]
+        assert response.status_code == 303
+        assert response.headers["location"] == f"/sign-in?sso={code}&number={number}"
         assert SSO_COOKIE not in self.client.cookies
         assert SESSION_COOKIE not in str(response.headers.get_list("set-cookie"))
         assert [self.count(table) for table in tables] == before

@@ -331,3 +331,15 @@ def test_all_variables_that_are_wrong_are_reported_together() -> None:
         "ANYSCALE_PUBLIC_URL",
     ]
     assert str(caught.value) == "; ".join(caught.value.args)
+
+
+def test_the_name_of_the_organization_is_one_line_of_visible_text() -> None:
+    assert read().login_options.organization == ""
+    found = read(ANYSCALE_ORGANIZATION=" Müller & Töchter GmbH ")
+    assert found.login_options.organization == "Müller & Töchter GmbH"
+    assert read(ANYSCALE_ORGANIZATION="x" * 256).organization == "x" * 256
+    for wrong in ("x" * 257, "a\nb", "a\u202eb", "a\udc80b"):
+        with pytest.raises(
+            ConfigError, match="ANYSCALE_ORGANIZATION must be a name of at most 256"
+        ):
+            read(ANYSCALE_ORGANIZATION=wrong)

@@ -22,10 +22,12 @@ class SsoRefused(AnyscaleError):
     code = "sso_refused"
     status = 403
 
-    def __init__(self, reason: str, actor: str = "anonymous") -> None:
+    def __init__(self, reason: str, actor: str = "anonymous", *, detail: str = "") -> None:
         super().__init__("the sign-in at your identity provider could not be accepted")
         #: The exact reason, for the server's log and the audit log.
         self.reason = reason
+        #: What was wrong, for the server's log alone: an algorithm, an issuer, an error code.
+        self.detail = detail
         #: The account as the audit log names it, if it is known.
         self.actor = actor
 

@@ -13,8 +13,8 @@ from anyscale.server.core.oidc.provider_settings import ProviderSettings
 from anyscale.server.core.secrets import SensitiveStruct
 from anyscale.urls import checked_origin, checked_url
 from anyscale.user.emails import email_key
-from anyscale.user.passwords import MAX_LENGTH
-from anyscale.user.validation import Policy
+from anyscale.user.passwords import FORBIDDEN, MAX_LENGTH
+from anyscale.user.validation import MAX_TEXT, Policy
 
 __all__ = ["ListenSettings", "LoginOptions", "Settings"]
 
@@ -32,7 +32,7 @@ _LOOPBACK = "127.0.0.1,::1"
 
 
 class LoginOptions(Struct, frozen=True):
-    """The sign-in methods of a control plane, as the pages show them."""
+    """The sign-in methods and the name of a control plane, as the pages show them."""
 
     #: whether users sign in by email and password
     has_passwords: bool
@@ -40,6 +40,8 @@ class LoginOptions(Struct, frozen=True):
     has_sso: bool
     #: characters of a new password
     password_min_length: int
+    #: the name of the organization; empty for that of this program
+    organization: str = ""
 
 
 class Settings(SensitiveStruct, frozen=True, kw_only=True):
@@ -52,6 +54,8 @@ class Settings(SensitiveStruct, frozen=True, kw_only=True):
     policy: Policy = Policy()
     #: The address at which users reach the control plane: `https://accounts.example.com`.
     public_url: str | None = None
+    #: The name on the pages; empty for that of this program.
+    organization: str = ""
     #: The addresses and networks of proxies whose `X-Forwarded-*` headers count; `*` for any.
     trusted_proxies: str = _LOOPBACK
     #: The identity provider at which users sign in; None if there is none.
@@ -86,6 +90,7 @@ class Settings(SensitiveStruct, frozen=True, kw_only=True):
                 hold_wait=read(_number, "ANYSCALE_HOLD_WAIT_SECONDS", 60, 0, 3600),
             ),
             public_url=read(_public_url, "ANYSCALE_PUBLIC_URL"),
+            organization=read(_organization, "ANYSCALE_ORGANIZATION"),
             trusted_proxies=environment.get("FORWARDED_ALLOW_IPS", _LOOPBACK),
             provider=_provider(reader),
             link_days=read(_number, "ANYSCALE_LINK_DAYS", 7, 1, 30),
@@ -107,7 +112,9 @@ class Settings(SensitiveStruct, frozen=True, kw_only=True):
     def login_options(self) -> LoginOptions:
         """The sign-in methods."""
         policy = self.policy
-        return LoginOptions(not policy.sso_only, self.sso, policy.password_min_length)
+        return LoginOptions(
+            not policy.sso_only, self.sso, policy.password_min_length, self.organization
+        )
 
     @property
     def is_reached_by_tls(self) -> bool:
@@ -183,6 +190,16 @@ def _public_url(environment: Mapping[str, str], name: str) -> str | None:
             f"{name} must be like https://accounts.example.com, without a path, and "
             "hold no name and no password; http:// is for this machine alone"
         ) from None
+
+
+def _organization(environment: Mapping[str, str], name: str) -> str:
+    text = environment.get(name, "").strip()
+    if FORBIDDEN.search(text) or len(text) > MAX_TEXT:
+        raise ConfigError(
+            f"{name} must be a name of at most {MAX_TEXT} characters, on one line and without "
+            "invisible ones"
+        )
+    return text
 
 
 def _database(environment: Mapping[str, str], *, served: bool) -> Path | str:

@@ -204,12 +204,14 @@ def test_user_input_is_escaped_in_pages(come: Come) -> None:
         assert user
         plane.batches.create("evil", [user], "fail", Principal("local:test"), [(0, PASSWORD)])
 
-    jane = come(named)
+    planes: list[ControlPlane] = []
+    jane = come(lambda plane: (planes.append(plane), named(plane)))
     answers = [
         send(jane, "/sign-in", email=evil, password="x"),
         send(jane, "/set-password", link=evil, new=NEW_PASSWORD, again=NEW_PASSWORD),
-        get(jane, "/sign-in?note=%3Cb%3E&sso=%3Cb%3E"),
+        get(jane, "/sign-in?note=%3Cb%3E&sso=%3Cb%3E&number=%3Cb%20o"),
     ]
+    made_owner(planes[0], "evil")
     jane.sign_in_first_time("evil")
     answers += [get(jane, "/"), send(jane, "/tokens", name=evil, days="30"), get(jane, "/")]
     assert all("<b o" not in answer.text for answer in answers)
@@ -254,14 +256,21 @@ def test_the_sign_in_page_has_no_password_if_sso_is_the_only_method(come: Come) 
         ("expired", "took too long"),
         ("cancelled", "did not finish"),
         ("unavailable", "does not answer"),
-        ("refused", "leads to no account here"),
-        ("anything", "leads to no account here"),
+        ("not_set_up", "Your account is not set up for this"),
+        ("refused", "could not be accepted"),
+        ("anything", "could not be accepted"),
     ],
 )
 def test_errors_of_the_provider_are_shown_from_a_fixed_list(
     code: str, title: str, come: Come
 ) -> None:
-    assert title in get(come(), f"/sign-in?sso={code}").text
+    jane = come()
+    assert title in get(jane, f"/sign-in?sso={code}").text
+    numbered = get(jane, f"/sign-in?sso={code}&number=d1c0-ffee").text
+    asks = "administrator this number: d1c0-ffee"
+    assert (asks in numbered) == (code not in ("expired", "cancelled"))
+    for text in ("call%20us", "x.example", "1" * 65):
+        assert "number" not in get(jane, f"/sign-in?sso={code}&number={text}").text
 
 
 @pytest.mark.parametrize(("good", "suspended"), [(True, False), (False, False), (True, True)])
@@ -275,13 +284,25 @@ def test_a_valid_link_shows_its_account(good: bool, suspended: bool, come: Come)
         end = tx.now() + (60_000 if good else 0)
         tx.links.replace(LinkRecord(account.user_id, hash_of("secret"), "test", 0, end))
         tx.accounts.set_suspended(account.user_id, tx.now() if suspended else None)
+    works = good and not suspended
+    opened = send(jane, "/set-password", link="secret", open="yes")
     answer = send(jane, "/set-password", link="secret", new=NEW_PASSWORD, again="other")
-    assert answer.status == 422
-    assert ("jane@example.com" in answer.text) == (good and not suspended)
+    assert (opened.status, answer.status) == ((200, 422) if works else (410, 410))
+    for page in (opened, answer):
+        assert ("jane@example.com" in page.text) == works
+        assert ("<form" in page.text) == works
+        assert ('href="/sign-in"' in page.text) != works
+
+
+def made_owner(plane: ControlPlane, name: str = "jane") -> None:
+    with plane.store.write() as tx:
+        account = tx.accounts.find(f"{name}@example.com")
+        assert account
+        tx.accounts.set_role(account.user_id, "owner")
 
 
 def test_a_new_token_is_shown_once(come: Come) -> None:
-    jane = come().sign_in_first_time()
+    jane = come(made_owner).sign_in_first_time()
     answer = send(jane, "/tokens", name="laptop", days="30")
     (token,) = re.findall(r"mrt_[0-9A-Za-z]{39}", answer.text)
     account = get(jane, "/").text
@@ -310,3 +331,127 @@ def test_a_signed_out_user_is_redirected_to_the_sign_in_page_without_an_audit_en
     assert get(jane, "/").headers["location"] == "/sign-in?note=ended"
     (plane,) = planes
     assert not [one for one in plane.audit_log.list(0, 100) if one.event == "access.denied"]
+
+
+def test_the_name_of_the_organization_is_on_every_page(come: Come) -> None:
+    jane = come(organization="Müller & Töchter")
+    for answer in every_page(jane):
+        assert re.search(r"<title>[^<]* \N{EN DASH} Müller &amp; Töchter</title>", answer.text)
+        assert re.search(r'<p class="brand">.* Müller &amp; Töchter</p>', answer.text)
+    assert "your account at Müller &amp; Töchter." in get(jane, "/").text
+
+
+def test_the_account_page_offers_tokens_to_owners_alone(come: Come) -> None:
+    planes: list[ControlPlane] = []
+    jane = come(planes.append).sign_in_first_time()
+    assert "oken" not in get(jane, "/").text
+    with planes[0].store.read() as tx:
+        account = tx.accounts.find("jane@example.com")
+        assert account
+    planes[0].tokens.create_personal(account.user_id, "laptop", None)
+    page = get(jane, "/").text
+    assert 'action="/tokens/revoke"' in page
+    assert 'action="/tokens"' not in page
+    made_owner(planes[0])
+    assert 'action="/tokens"' in get(jane, "/").text
+
+
+def test_a_new_token_comes_with_the_host_that_it_is_for(come: Come) -> None:
+    jane = come(made_owner).sign_in_first_time()
+    lines = exported(send(jane, "/tokens", name="laptop", days="30"))
+    assert lines["ANYSCALE_HOST"] == f"http://{jane.host}"
+    assert re.fullmatch(r"mrt_[0-9A-Za-z]{39}", lines["ANYSCALE_CLI_TOKEN"])
+    jane = come(made_owner, public_url=PUBLIC)
+    jane.sign_in(password=NEW_PASSWORD)
+    assert exported(send(jane, "/tokens", name="desk", days="30"))["ANYSCALE_HOST"] == PUBLIC
+
+
+def exported(answer: HttpResponse) -> dict[str, str]:
+    return dict(
+        re.findall(
+            r"export (\w+)=([^\s<]+)", re.sub("<[^>]*>", " ", answer.text).replace("= ", "=")
+        )
+    )
+
+
+def test_the_account_page_shows_the_title_and_the_hour_of_each_sign_in(come: Come) -> None:
+    def titled(plane: ControlPlane) -> None:
+        user = check("Ann", "ann@example.com", PASSWORD, False, None, "Head of <b>", Policy())
+        assert user
+        plane.batches.create("ann", [user], "fail", Principal("local:test"), [(0, PASSWORD)])
+
+    page = get(come(titled).sign_in_first_time("ann"), "/").text
+    assert "<dt>Title</dt><dd>Head of &lt;b&gt;</dd>" in page
+    assert re.search(r">\d+ \w+ 20\d\d, \d\d:\d\d UTC</time>", page)
+
+
+#: a form, and the field beside which its error stands
+WRONG_FORMS = [
+    ("/sign-in", {"email": "", "password": "a password"}, "email", "Enter your email."),
+    ("/sign-in", {"email": "jane@example.com", "password": ""}, "password", "Enter your password."),
+    (
+        "/sign-in",
+        {"email": "jane@example.com", "password": "wrong password"},
+        "password",
+        "Email or password is wrong.",
+    ),
+    (
+        "/password",
+        {"current": NEW_PASSWORD, "new": "password1234", "again": "password1234"},
+        "new",
+        "The password is one of the most common passwords.",
+    ),
+    (
+        "/password",
+        {
+            "current": "wrong password",
+            "new": "four grey owls asleep",
+            "again": "four grey owls asleep",
+        },
+        "current",
+        "The current password is wrong.",
+    ),
+    (
+        "/password",
+        {"current": NEW_PASSWORD, "new": "four grey owls asleep", "again": "four grey owls"},
+        "again",
+        "The two new passwords are not the same.",
+    ),
+    (
+        "/tokens",
+        {"name": "\N{RIGHT-TO-LEFT OVERRIDE}", "days": "365"},
+        "name",
+        "A token&#39;s name has 1 to 64 visible characters.",
+    ),
+]
+
+
+def test_an_error_is_on_top_and_beside_its_field_and_no_password_comes_back(come: Come) -> None:
+    jane = come(made_owner)
+    signed_in = False
+    for path, form, field, message in WRONG_FORMS:
+        if path != "/sign-in" and not signed_in:
+            jane.sign_in_first_time()
+            signed_in = True
+        page = send(jane, path, **form).text
+        assert re.findall(
+            r'<div class="said problem"[^>]*>\s*<h2>[^<]*</h2>\s*<p>([^<]*)', page
+        ) == [message]
+        assert f'<p class="error" id="{field}-error">{message}</p>' in page
+        (wrong,) = re.findall(r"<input [^>]*aria-invalid[^>]*>", page)
+        assert f'id="{field}"' in wrong
+        described = re.findall(r'aria-describedby="([^"]*)"', wrong)[0].split()
+        assert f"{field}-error" in described
+        assert all(f'id="{one}"' in page for one in described)
+        sent = {form.get(name) for name in ("password", "current", "new", "again")}
+        assert not [text for text in sent if text and text in page]
+    assert '<option value="365" selected>' in page
+
+
+def test_the_page_of_a_first_password_asks_for_the_new_one_alone(come: Come) -> None:
+    jane = come()
+    send(jane, "/sign-in", email="jane@example.com", password=PASSWORD)
+    assert 'name="current"' not in get(jane, "/password").text
+    answer = send(jane, "/password", new=NEW_PASSWORD, again=NEW_PASSWORD)
+    assert answer.headers["location"] == "/?note=password_changed"
+    assert 'name="current"' in get(jane, "/password").text

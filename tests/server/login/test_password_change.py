@@ -138,6 +138,28 @@ def test_a_change_requires_the_current_password(control_plane: ControlPlane) -> 
     member = control_plane.sessions.authenticate(sign_in_at_home(control_plane).session)
     with pytest.raises(InvalidCredentials, match="current password"):
         control_plane.passwords.change_password(member, "wrong password", CHOSEN, HOME)
+    changed = control_plane.passwords.change_password(member, PASSWORD, CHOSEN, HOME)
+    for session in (changed.session, sign_in_at_home(control_plane, password=CHOSEN).session):
+        member = control_plane.sessions.authenticate(session)
+        with pytest.raises(InvalidCredentials, match="current password"):
+            control_plane.passwords.change_password(member, "", f"{CHOSEN} again", HOME)
+
+
+@pytest.mark.parametrize(("minutes", "is_asked"), [(10, False), (11, True)])
+def test_an_initial_password_is_not_asked_for_again_for_ten_minutes(
+    control_plane: ControlPlane, minutes: int, is_asked: bool
+) -> None:
+    session = sign_in_at_home(control_plane).session
+    member = control_plane.sessions.authenticate(session)
+    at = member.session.created_at + minutes * 60_000
+    member = structs.replace(member, at=at)
+    assert member.may_omit_current_password != is_asked
+    if is_asked:
+        with pytest.raises(InvalidCredentials, match="current password"):
+            control_plane.passwords.change_password(member, "", CHOSEN, HOME)
+    else:
+        control_plane.passwords.change_password(member, "", CHOSEN, HOME)
+        assert not sign_in_at_home(control_plane, password=CHOSEN).must_change_password
 
 
 def test_a_change_revokes_all_sessions_and_creates_a_new_one(control_plane: ControlPlane) -> None:

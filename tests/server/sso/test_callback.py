@@ -74,6 +74,10 @@ PEOPLE: Mapping[str, tuple[Tamper, str]] = {
 }
 
 
+#: What tells of accounts: it follows a verified address of our domain alone.
+OF_ACCOUNTS = {"no_account", "other_subject", "email_spelling"}
+
+
 @pytest.mark.parametrize("name", PEOPLE)
 def test_no_session_is_created_if(
     login: TamperedLogin, caplog: pytest.LogCaptureFixture, name: str
@@ -81,7 +85,8 @@ def test_no_session_is_created_if(
     tamper, reason = PEOPLE[name]
     login.start()
     tamper(login)
-    login.assert_refused("refused", reason, caplog.records)
+    code = "not_set_up" if reason in OF_ACCOUNTS else "refused"
+    login.assert_refused(code, reason, caplog.records)
 
 
 def cookie(**changes: Any) -> Tamper:
@@ -209,7 +214,7 @@ def test_a_state_is_valid_once(login: TamperedLogin) -> None:
     login.start()
     login.assert_signed_in()
     answer = login.return_to_callback()
-    assert answer.headers["location"] == "/sign-in?sso=expired"
+    assert "?sso=expired&" in answer.headers["location"]
     assert login.count("sessions") == 1
 
 
@@ -242,10 +247,10 @@ def test_ten_codes_that_the_provider_refuses_stop_a_network(login: TamperedLogin
     for expected in ["refused"] * 10 + ["unavailable"] * 3:
         login.start()
         respond_with("/token", {"error": "invalid_grant"}, 400)(login)
-        assert login.return_to_callback().headers["location"] == f"/sign-in?sso={expected}"
+        assert f"?sso={expected}&" in login.return_to_callback().headers["location"]
     assert login.provider.requested_paths.count("/token") == 10
     login.start()
-    assert login.return_to_callback().headers["location"] == "/sign-in?sso=unavailable"
+    assert "?sso=unavailable&" in login.return_to_callback().headers["location"]
 
 
 def test_two_servers_of_one_database_accept_the_cookies_of_each_other(

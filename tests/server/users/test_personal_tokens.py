@@ -9,9 +9,9 @@ from tests.support.control_planes import Deployment
 from tests.support.stored_data import execute_sql
 from tests.support.users import checked_users
 
-from anyscale.errors import ConfigError, NotAuthenticated, NotFound
+from anyscale.errors import ConfigError, NotAuthenticated, NotFound, NotPermitted
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.authorization import Principal
+from anyscale.server.core.authorization import Principal, refuse_unless_owner
 from anyscale.server.core.secrets import hash_of
 
 LOCAL = Principal("local:test")
@@ -186,3 +186,11 @@ def test_expired_and_revoked_tokens_are_not_live(plane: ControlPlane, people: li
     with plane.store.write() as tx:
         execute_sql(tx, "update tokens set expires_at = 1 where name = 'laptop'")
     assert plane.tokens.list_live(people[0]) == []
+
+
+def test_a_refusal_names_the_collaborator_by_email(plane: ControlPlane, people: list[str]) -> None:
+    token, _ = plane.tokens.create_personal(people[0], "laptop", None)
+    caller, record = plane.tokens.authenticate(token)
+    with pytest.raises(NotPermitted, match=r"^jane@example\.com is a collaborator: this takes"):
+        refuse_unless_owner(caller, record.role)
+    assert "example" not in repr(caller)

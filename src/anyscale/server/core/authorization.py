@@ -29,6 +29,8 @@ class Principal(Struct, frozen=True):
     actor: str
     #: None for a system user, who can write to the database anyway.
     token_hash: bytes | None = None
+    #: The email of a collaborator with a personal token, for a message to that user alone.
+    email: str = ""
 
     def __repr__(self) -> str:
         return f"Principal({self.actor!r})"
@@ -101,4 +103,5 @@ def require_owner(tx: Transaction, caller: Principal, user_ids: Collection[str] 
 def refuse_unless_owner(caller: Principal, role: str) -> None:
     """Raise `NotPermitted` if the role of a caller is not `owner`."""
     if role != "owner":
-        raise NotPermitted(f"{caller.actor} is a {role}: this takes an owner's token")
+        name = caller.email or caller.actor
+        raise NotPermitted(f"{name} is a {role}: this takes an owner's token")

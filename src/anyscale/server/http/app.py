@@ -81,7 +81,12 @@ def application(control_plane: ControlPlane) -> ASGIApp:
         lifespan=[partial(_lifespan, control_plane=control_plane)],
         openapi_config=openapi.openapi_config(),
         request_max_body_size=MAX_BODY,
-        state=State({"authenticator": authenticator}),
+        state=State(
+            {
+                "authenticator": authenticator,
+                "login_options": control_plane.settings.login_options,
+            }
+        ),
         logging_config=None,
     )
     settings = control_plane.settings
@@ -98,7 +103,9 @@ def _services(
     sessions, tokens = control_plane.sessions, control_plane.tokens
     passwords, login_options = control_plane.passwords, control_plane.settings.login_options
     return {
-        "account_page": AccountPage(sessions, tokens, login_options, pools),
+        "account_page": AccountPage(
+            sessions, tokens, login_options, control_plane.settings.public_url, pools
+        ),
         "audit_log": control_plane.audit_log,
         "authenticator": authenticator,
         "batches": control_plane.batches,

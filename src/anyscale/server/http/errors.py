@@ -26,6 +26,7 @@ from anyscale.server.http.metrics import count_refusal
 from anyscale.server.http.request_context import request_id
 from anyscale.server.http.web.error_page import error_page
 from anyscale.server.http.web.templating import accepts_page
+from anyscale.server.settings import LoginOptions
 
 __all__ = ["EXCEPTION_HANDLERS", "error_responses", "retry_after", "send_refusal", "title_of"]
 
@@ -159,9 +160,14 @@ def _respond(
         **more,
     )
     if accepts_page(request):
-        return error_page(document, headers)
+        return error_page(document, headers, _login_options(request))
     body = json.encode(document)
     return Response(body, status_code=status, headers=headers, media_type=_PROBLEM)
+
+
+def _login_options(request: AnyRequest) -> LoginOptions | None:
+    """Return what the pages show; None for a request that is refused before it is routed."""
+    return request.app.state.login_options if "litestar_app" in request.scope else None
 
 
 EXCEPTION_HANDLERS: dict[Any, Any] = {

@@ -55,6 +55,8 @@ class PasswordService:
     ) -> LoginResult:
         """Change the password of a signed-in user, revoke all sessions, and create a new one.
 
+        `current` may be empty for ten minutes in a session that an initial password created.
+
         Raises:
             InvalidCredentials: the current password is wrong.
             PasswordExpired: it is one that an administrator set, and has expired since the sign-in.
@@ -64,7 +66,8 @@ class PasswordService:
             NotAuthenticated: the session was revoked, or the account was suspended or deleted.
         """
         require_passwords(self._policy)
-        self._verify_current(member, current, client)
+        if current or not member.may_omit_current_password:
+            self._verify_current(member, current, client)
         if self._hashing.verify(member.account.password_hash, new):
             raise PasswordRefused("The new password is the one that you have.")
         account = member.account

@@ -34,6 +34,9 @@ DEVICE_LIMIT = 180 * DAY_MS
 #: milliseconds after which a session expires in any case
 ABSOLUTE_LIMIT = 7 * DAY_MS
 
+#: milliseconds for which a session needs no initial password again to change it
+_FRESH = 10 * MINUTE_MS
+
 _AGENT_LENGTH = 200
 
 _NOT_SIGNED_IN = "you are not signed in, or not any more"
@@ -67,6 +70,11 @@ class AuthenticatedUser(Struct, frozen=True):
     def must_change_password(self) -> bool:
         """Whether the user signed in with a password that an administrator set."""
         return self.session.auth_method == "password" and self.account.password_set_at is None
+
+    @property
+    def may_omit_current_password(self) -> bool:
+        """Whether the user typed the initial password a moment ago, to create this session."""
+        return self.must_change_password and self.at - self.session.created_at <= _FRESH
 
     @property
     def is_touch_due(self) -> bool:

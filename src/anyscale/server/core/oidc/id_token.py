@@ -25,6 +25,7 @@ __all__ = [
     "find_key",
     "import_keys",
     "is_same",
+    "loggable",
     "parse_header",
     "verify_token",
 ]
@@ -53,6 +54,9 @@ _FORBIDDEN = frozenset({"jwk", "jku", "x5c", "x5u", "crit", "b64"})
 
 #: (Core, 2)
 _SUBJECT_LENGTH = 255
+
+#: characters of a provider's value in our log
+_LOGGED_LENGTH = 200
 
 
 class TokenHeader(Struct, frozen=True):
@@ -90,7 +94,7 @@ def parse_header(token: str) -> TokenHeader:
         raise SsoRefused("token_malformed") from None
     alg, kid = header.get("alg"), header.get("kid")
     if not isinstance(alg, str) or alg not in _ALGORITHMS:
-        raise SsoRefused("algorithm")
+        raise SsoRefused("algorithm", detail=loggable(alg))
     if _FORBIDDEN & header.keys():
         raise SsoRefused("header")
     if not _is_plain_jwt(header):
@@ -141,6 +145,16 @@ def is_same(ours: str, theirs: object) -> bool:
     if not isinstance(theirs, str):
         return False
     return secrets.compare_digest(ours.encode(), theirs.encode(errors="replace"))
+
+
+def loggable(value: object) -> str:
+    """Return an algorithm or an issuer as our log shows it: visible ASCII, and not too much."""
+    if value is None:
+        return "absent"
+    if not isinstance(value, str):
+        return "no text"
+    is_visible = value.isascii() and value.isprintable()
+    return value[:_LOGGED_LENGTH] if is_visible else ascii(value[:_LOGGED_LENGTH])
 
 
 def _import_key(jwk: Any) -> Key | None:
@@ -196,7 +210,7 @@ def _verify_signature(token: str, alg: str, key: Key) -> dict[str, Any]:
 
 def _check_parties(claims: Mapping[str, Any], expected: ExpectedToken) -> None:
     if claims.get("iss") != expected.issuer:
-        raise SsoRefused("issuer")
+        raise SsoRefused("issuer", detail=loggable(claims.get("iss")))
     audience = claims.get("aud")
     several = audience if isinstance(audience, list) else [audience]
     if expected.client_id not in several:

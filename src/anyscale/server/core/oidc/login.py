@@ -84,20 +84,22 @@ class OidcLogin:
         return result
 
     def _find_user(self, tx: Transaction, identity: ExternalIdentity) -> str:
-        """Return the id of the linked account, whatever its email is now, or else by the email."""
+        """Return the id of the linked account, whatever its email is now, or else by the email.
+
+        It is empty if there is no such account.
+        """
         user_id = tx.identities.find(identity.issuer, identity.subject)
         if user_id and tx.accounts.get(user_id):
             return user_id
         account = tx.accounts.find(self._key_of(identity))
-        if account is None:
-            raise SsoRefused("no_account")
-        return account.user_id
+        # Without an account the same transactions follow, so that the time does not tell.
+        return account.user_id if account else ""
 
     def _key_of(self, identity: ExternalIdentity) -> str:
         if not isinstance(identity.email, str):
             raise SsoRefused("email_missing")
         if identity.email_verified is not True:
-            raise SsoRefused("email_unverified")
+            raise SsoRefused("email_unverified", detail=_kind_of(identity.email_verified))
         try:
             key = email_key(identity.email)
         except ValueError:
@@ -105,6 +107,15 @@ class OidcLogin:
         if self._domains and key.rpartition("@")[2] not in self._domains:
             raise SsoRefused("email_domain")
         return key
+
+
+def _kind_of(verified: object) -> str:
+    """Name a value of `email_verified` that is not true: each is mended in another place."""
+    if verified is None:
+        return "absent"
+    if verified is False:
+        return "false"
+    return "a text" if isinstance(verified, str) else "neither true nor false"
 
 
 def _link(tx: Transaction, identity: ExternalIdentity, account: AccountRecord) -> bool:

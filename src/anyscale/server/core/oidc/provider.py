@@ -19,6 +19,7 @@ from anyscale.server.core.oidc.id_token import (
     find_key,
     import_keys,
     is_same,
+    loggable,
     parse_header,
     verify_token,
 )
@@ -40,6 +41,27 @@ _KEYS_LIFETIME = 10.0
 #: 1.0, 3.1.2.6).
 _CANCELLED = frozenset({"access_denied", "login_required", "interaction_required"})
 _TEMPORARY = frozenset({"server_error", "temporarily_unavailable"})
+
+#: The other errors of the authorization and the token endpoint (also RFC 6749, 5.2).
+_OTHER_ERRORS = frozenset(
+    {
+        "account_selection_required",
+        "consent_required",
+        "invalid_client",
+        "invalid_grant",
+        "invalid_request",
+        "invalid_request_object",
+        "invalid_request_uri",
+        "invalid_scope",
+        "registration_not_supported",
+        "request_not_supported",
+        "request_uri_not_supported",
+        "unauthorized_client",
+        "unsupported_grant_type",
+        "unsupported_response_type",
+    }
+)
+_KNOWN_ERRORS = _CANCELLED | _TEMPORARY | _OTHER_ERRORS
 
 
 class Metadata(Struct, frozen=True):
@@ -66,6 +88,12 @@ class _Tokens(SensitiveStruct, frozen=True):
     id_token: str
     token_type: str
     access_token: str = ""
+
+
+class _TokenError(Struct, frozen=True):
+    """An error response of the token endpoint (RFC 6749, 5.2)."""
+
+    error: str
 
 
 class AuthorizationRequest(SensitiveStruct, frozen=True):
@@ -103,7 +131,8 @@ class Provider:
         """Return the URL at which a user signs in, and the secrets of this sign-in.
 
         Raises:
-            ProviderUnavailable: the metadata cannot be fetched, or are invalid.
+            ProviderUnavailable: the metadata cannot be fetched, or are no metadata.
+            SsoRefused: the metadata are of another issuer, or name an endpoint that is not https.
         """
         request = AuthorizationRequest(
             self._settings.issuer, new_secret(), new_secret(), new_secret()
@@ -146,7 +175,7 @@ class Provider:
         if issuer is None and not metadata.authorization_response_iss_parameter_supported:
             return
         if issuer != metadata.issuer:
-            raise SsoRefused("response_issuer")
+            raise SsoRefused("response_issuer", detail=loggable(issuer))
 
     def _exchange(self, code: str, verifier: str) -> _Tokens:
         metadata = self._metadata.get(_LIFETIME)
@@ -160,7 +189,7 @@ class Provider:
         response = post(metadata.token_endpoint, form, headers)
         is_temporary = response.status == codes.TOO_MANY_REQUESTS
         if codes.is_client_error(response.status) and not is_temporary:
-            raise SsoRefused("code_refused")
+            raise SsoRefused("code_refused", detail=_error_of(response))
         tokens = _decode(response, "the token endpoint", _Tokens)
         if tokens.token_type.lower() != "bearer":
             raise SsoRefused("token_type")
@@ -202,10 +231,14 @@ class Provider:
         response = get(f"{issuer.rstrip('/')}/.well-known/openid-configuration")
         metadata = _decode(response, "its metadata", Metadata)
         if metadata.issuer != issuer:
-            raise ProviderUnavailable("its metadata name another issuer than ANYSCALE_OIDC_ISSUER")
-        endpoints = (metadata.authorization_endpoint, metadata.token_endpoint, metadata.jwks_uri)
-        if not all(map(self._is_safe, endpoints)):
-            raise ProviderUnavailable("its metadata name an endpoint that is not https")
+            raise SsoRefused("metadata_issuer", detail=loggable(metadata.issuer))
+        for endpoint in (
+            metadata.authorization_endpoint,
+            metadata.token_endpoint,
+            metadata.jwks_uri,
+        ):
+            if not self._is_safe(endpoint):
+                raise SsoRefused("metadata_endpoint", detail=loggable(endpoint.partition("?")[0]))
         return metadata
 
     def _is_safe(self, endpoint: str) -> bool:
@@ -227,10 +260,21 @@ def _code_of(parameters: Mapping[str, str]) -> str:
     if error in _TEMPORARY:
         raise ProviderUnavailable(f"it redirects browsers with the error {error}")
     if error is not None:
-        raise SsoRefused("cancelled" if error in _CANCELLED else "provider_error")
+        known = error if error in _KNOWN_ERRORS else "other"
+        raise SsoRefused("cancelled" if error in _CANCELLED else "provider_error", detail=known)
     if not parameters.get("code"):
         raise SsoRefused("response_malformed")
     return parameters["code"]
+
+
+def _error_of(response: HttpResponse) -> str:
+    """Name the error of a response of the token endpoint, by its code and status."""
+    try:
+        error = msgspec.json.decode(response.body, type=_TokenError).error
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        error = ""
+    # Any other text may be anything.
+    return f"{error if error in _KNOWN_ERRORS else 'other'} (HTTP {response.status})"
 
 
 def _decode(response: HttpResponse, source: str, kind: type[Body]) -> Body:

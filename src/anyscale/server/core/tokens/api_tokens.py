@@ -135,12 +135,19 @@ class TokenService:
             raise NotAuthenticated("the token was not copied whole: some of it is missing or wrong")
         with self._store.read() as tx:
             record = live_token(tx, hash_of(token))
+            email = _collaborator_email(tx, record)
             now = tx.now()
         if now - (record.used_at or 0) >= MINUTE_MS:  # not a write for each request
             # A database that cannot be written at the moment can still be read.
             with suppress(StoreUnavailable), self._store.write() as tx:
                 tx.tokens.touch(record.token_id, now)
-        return Principal(actor_of(record), record.hash), record
+        return Principal(actor_of(record), record.hash, email), record
+
+
+def _collaborator_email(tx: Transaction, token: TokenRecord) -> str:
+    """Return the email of the user of a token that every call refuses, else an empty text."""
+    account = tx.accounts.get(token.user_id or "") if token.role != "owner" else None
+    return account.email if account else ""
 
 
 def _check_name(name: str) -> None:

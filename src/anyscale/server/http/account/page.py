@@ -43,6 +43,7 @@ _NOTES = {
 
 #: an option of the form -> days until the token expires
 _DAYS = {"30": 30, "90": 90, "365": 365, "": None}
+_DEFAULT_DAYS = "90"
 
 
 class AccountPage(Struct, frozen=True):
@@ -51,14 +52,30 @@ class AccountPage(Struct, frozen=True):
     sessions: SessionService
     tokens: TokenService
     options: LoginOptions
+    #: the address at which users reach the control plane, if it is known
+    public_url: str | None
     pools: ThreadPools
 
-    async def render(
-        self, user: AuthenticatedUser, *, note: str = "", problem: str = "", status: int = 200
-    ) -> Page:
-        """Return the page, with a note or a problem on top."""
+    async def render(self, user: AuthenticatedUser, **shown: Any) -> Page:
+        """Return the page, with a note or a problem on top, and a token's form as it was sent."""
         values = await self.pools.read.run(self._values, user)
-        return render_page("account", note=note, problem=problem, status=status, **values)
+        defaults = {"note": "", "token_name": "", "token_days": _DEFAULT_DAYS}
+        return render_page(
+            "account", options=self.options, script=True, **defaults | values | shown
+        )
+
+    def render_token(self, request: UserRequest, secret: str, name: str) -> Page:
+        """Return the page that shows a new token once, with the host that it is for."""
+        own = f"{request.url.scheme}://{request.url.netloc}"
+        return render_page(
+            "token",
+            options=self.options,
+            script=True,
+            user=request.user,
+            host=self.public_url or own,
+            token=secret,
+            name=name,
+        )
 
     def _values(self, user: AuthenticatedUser) -> dict[str, Any]:
         account = user.account
@@ -66,6 +83,7 @@ class AccountPage(Struct, frozen=True):
         return {
             "user": user,
             "name": full_name(account.name, account.lastname),
+            "is_owner": account.permission_level == "owner",
             "methods": sign_in_methods(account),
             "since": time_of(account.created_at),
             "has_password": self.options.has_passwords and account.password_hash,
@@ -122,10 +140,11 @@ async def create_token(
             tokens.create_personal, user_id, name.strip(), _DAYS[days]
         )
     except ConfigError as error:
+        sent = {"token_name": name, "token_days": days}
         problem = user_message(error)
-        return await account_page.render(request.user, problem=problem, status=error.status)
+        return await account_page.render(request.user, problem=problem, status=error.status, **sent)
     # Without a redirect: it would have to store the secret, or to put it into an address.
-    return render_page("token", user=request.user, token=secret, name=token.name)
+    return account_page.render_token(request, secret, token.name)
 
 
 @post("/tokens/revoke", guards=[require_own_password])

@@ -24,9 +24,11 @@ _UNITS = ((DAY_MS, "day"), (HOUR_MS, "hour"), (MINUTE_MS, "minute"))
 
 
 class Time(Struct, frozen=True):
-    """A day in words, and the exact time for the attribute `datetime`."""
+    """A day in words, the time of day, and both for the attribute `datetime`."""
 
     day: str
+    #: with the zone: `14:05 UTC`
+    clock: str
     iso: str
 
 
@@ -51,9 +53,9 @@ class TokenView(Struct, frozen=True):
 
 
 def time_of(milliseconds: int) -> Time:
-    """Format a time (milliseconds since 1970): the day in UTC, since the user's zone is unknown."""
+    """Format a time (milliseconds since 1970) in UTC, since the user's zone is unknown."""
     at = from_milliseconds(milliseconds)
-    return Time(f"{at.day} {at:%B %Y}", at.isoformat())
+    return Time(f"{at.day} {at:%B %Y}", f"{at:%H:%M} UTC", at.isoformat())
 
 
 def sign_in_methods(account: AccountRecord) -> str:

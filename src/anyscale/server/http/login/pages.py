@@ -1,5 +1,6 @@
 """HTML pages with plain forms: sign in and out, change the password, set it by a link."""
 
+import re
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -10,13 +11,12 @@ from litestar.params import FromQuery
 
 from anyscale.errors import (
     AnyscaleError,
+    InvalidCredentials,
     LinkInvalid,
     NotAuthenticated,
     PasswordChangeNeeded,
     PasswordRefused,
 )
-from anyscale.server.core.login.password_change import PasswordService
-from anyscale.server.core.login.sessions import LoginResult
 from anyscale.server.core.users.password_links import secret_of
 from anyscale.server.http.account.page import HANDLERS as ACCOUNT
 from anyscale.server.http.authentication import (
@@ -28,7 +28,7 @@ from anyscale.server.http.cookies import SESSION, expired_cookie, login_cookies,
 from anyscale.server.http.dependencies import AnyRequest, UserRequest
 from anyscale.server.http.login.routes import SMALL_BODY
 from anyscale.server.http.login.sign_in import LoginFlows
-from anyscale.server.http.thread_pools import ThreadPools
+from anyscale.server.http.metrics import count_refusal
 from anyscale.server.http.web.forms import read_form, refusal
 from anyscale.server.http.web.templating import redirect, render_page
 from anyscale.server.settings import LoginOptions
@@ -47,14 +47,18 @@ _NOTES = {
 _SSO_PROBLEMS = {
     "expired": "Signing in took too long, or you started it in another window. Please try again.",
     "cancelled": "You did not finish signing in. You can try again.",
-    "unavailable": "Single sign-on does not answer now. Please try again in a few minutes.",
-    "refused": (
-        "Single sign-on worked, but it leads to no account here. "
-        "Please ask your administrator to give you access."
+    "unavailable": (
+        "Single sign-on does not answer now. Please try again in a few minutes. "
+        "If it still does not, {ask}."
     ),
+    "not_set_up": "Your account is not set up for this. Please {ask}.",
+    "refused": "The sign-in could not be accepted. Please {ask}.",
 }
 
-_DIFFER = "The two new passwords are not the same. Please type the new one twice."
+#: A request id that the page shows: nothing that reads like an address or a sentence.
+_NUMBER = re.compile("[0-9A-Za-z-]{8,64}")
+
+_DIFFER = "The two new passwords are not the same."
 
 
 @get("/sign-in")
@@ -64,12 +68,20 @@ async def show_sign_in(
     login_options: NamedDependency[LoginOptions],
     note: FromQuery[str] = "",
     sso: FromQuery[str] = "",
+    number: FromQuery[str] = "",
 ) -> Page:
     with suppress(NotAuthenticated):
         await authenticator.by_session(request)
         return redirect("/")
-    problem = _SSO_PROBLEMS.get(sso, _SSO_PROBLEMS["refused"]) if sso else ""
+    problem = _sso_problem(sso, number) if sso else ""
     return _form_page("sign_in", login_options, problem=problem, note=_NOTES.get(note, ""))
+
+
+def _sso_problem(sso: str, number: str) -> str:
+    ask = "ask your administrator"
+    if _NUMBER.fullmatch(number):
+        ask = f"give your administrator this number: {number}"
+    return _SSO_PROBLEMS.get(sso, _SSO_PROBLEMS["refused"]).format(ask=ask)
 
 
 @post("/sign-in")
@@ -79,18 +91,21 @@ async def sign_in(
     login_options: NamedDependency[LoginOptions],
 ) -> Page:
     email, password = await read_form(request, "email", "password")
-    show = partial(_form_page, "sign_in", login_options, email=email, wrong="email")
-    if not email or not password:
-        return show(problem="Please enter your email and your password.", status=400)
+    show = partial(_form_page, "sign_in", login_options, email=email)
+    if not email:
+        return show(problem="Enter your email.", wrong="email", status=400)
+    if not password:
+        return show(problem="Enter your password.", wrong="password", status=400)
     try:
         result = await login.by_password(request, email, password)
     except AnyscaleError as error:
-        return show(**refusal(error))
+        wrong = "password" if isinstance(error, InvalidCredentials) else ""
+        return show(wrong=wrong, **refusal(error))
     return redirect("/password" if result.must_change_password else "/", *login_cookies(result))
 
 
 def _form_page(template: str, options: LoginOptions, **values: Any) -> Page:
-    """Render a page with a form; `wrong` is the field that the problem is about."""
+    """Render a page with a form; `wrong` is the field that the problem is about, if it is one."""
     shown = {"email": "", "note": "", "wrong": "", **values}
     return render_page(template, script=True, options=options, **shown)
 
@@ -115,12 +130,11 @@ async def change_password(
     current, new, again = await read_form(request, "current", "new", "again")
     show = partial(_form_page, "password", login_options, user=request.user)
     if new != again:
-        return show(problem=_DIFFER, wrong="new", status=400)
+        return show(problem=_DIFFER, wrong="again", status=400)
     try:
         result = await login.change_password(request, request.user, current, new)
     except AnyscaleError as error:
-        wrong = "new" if isinstance(error, PasswordRefused) else "current"
-        return show(wrong=wrong, **refusal(error))
+        return show(wrong=_wrong_field(error), **refusal(error))
     return redirect("/?note=password_changed", *login_cookies(result))
 
 
@@ -134,36 +148,31 @@ async def set_password(
     request: AnyRequest,
     login: NamedDependency[LoginFlows],
     login_options: NamedDependency[LoginOptions],
-    passwords: NamedDependency[PasswordService],
-    pools: NamedDependency[ThreadPools],
 ) -> Page:
-    text, new, again = await read_form(request, "link", "new", "again")
+    """Show the form of a link, which stays valid, or set the password by it."""
+    text, new, again, opens = await read_form(request, "link", "new", "again", "open")
     link = secret_of(text)
+    show = partial(_form_page, "set_password", login_options, link=link)
+    email = ""
     try:
-        result = await _set(request, login, link, new, again)
+        email = (await login.link_account(link)).email
+        if opens:
+            return show(email=email)
+        if new != again:
+            return show(email=email, problem=_DIFFER, wrong="again", status=422)
+        result = await login.by_link(request, link, new)
+    except LinkInvalid as error:
+        count_refusal(error)
+        return render_page("dead_link", options=login_options, status=error.status)
     except AnyscaleError as error:
-        email = await _email_of(link, passwords, pools)
-        wrong = "link" if isinstance(error, LinkInvalid) else "new"
-        shown = {"link": link, "email": email, "wrong": wrong, **refusal(error)}
-        return _form_page("set_password", login_options, **shown)
+        return show(email=email, wrong=_wrong_field(error), **refusal(error))
     return redirect("/?note=password_set", *login_cookies(result))
 
 
-async def _set(
-    request: AnyRequest, login: LoginFlows, link: str, new: str, again: str
-) -> LoginResult:
-    if new != again:
-        raise PasswordRefused(_DIFFER)
-    return await login.by_link(request, link, new)
-
-
-async def _email_of(link: str, passwords: PasswordService, pools: ThreadPools) -> str:
-    """Return the email of the account of a link; only its holder has the link."""
-    try:
-        account = await pools.read.run(passwords.link_account, link)
-    except AnyscaleError:
-        return ""
-    return account.email
+def _wrong_field(error: AnyscaleError) -> str:
+    if isinstance(error, PasswordRefused):
+        return "new"
+    return "current" if isinstance(error, InvalidCredentials) else ""
 
 
 def _to_sign_in(request: AnyRequest, _: NotAuthenticated) -> Page:

@@ -14,6 +14,7 @@ from anyscale.server.http.cookies import SESSION, client_info, read_cookie
 from anyscale.server.http.dependencies import Connection
 from anyscale.server.http.metrics import SIGN_INS
 from anyscale.server.http.thread_pools import ThreadPools
+from anyscale.server.store.records import AccountRecord
 
 if TYPE_CHECKING:
     from anyscale.server.core.oidc.login import OidcLogin
@@ -43,9 +44,13 @@ class LoginFlows(Struct, frozen=True):
         client = client_info(connection)
         with _counted("link"):
             # Likewise: only a valid link makes a client a known one.
-            await self.pools.login.look_ups.run(self.passwords.link_account, link)
+            await self.link_account(link)
             call = partial(self.passwords.by_link, link, new, client)
             return await self.pools.login.run(call, client.address, is_known=True)
+
+    async def link_account(self, link: str) -> AccountRecord:
+        """Return the account of a one-time link, as `PasswordService.link_account` does."""
+        return await self.pools.login.look_ups.run(self.passwords.link_account, link)
 
     async def by_sso(
         self, connection: Connection, oidc: "OidcLogin", identity: "Awaitable[ExternalIdentity]"

@@ -34,6 +34,7 @@ from anyscale.server.http.cookies import (
 from anyscale.server.http.dependencies import AnyRequest
 from anyscale.server.http.login.sign_in import LoginFlows
 from anyscale.server.http.metrics import count_refusal
+from anyscale.server.http.request_context import request_id
 from anyscale.server.http.thread_pools import ThreadPools
 
 __all__ = ["COOKIE", "HANDLERS"]
@@ -48,8 +49,15 @@ _TIME = 600
 #: octets of the HMAC at the end of the cookie
 _MAC = 32
 
-#: The parameter of the sign-in page for a reason; `refused` for all others.
+#: The parameter of the sign-in page for a reason; `refused` for all others. `not_set_up` tells of
+#: accounts, so it is for reasons alone that follow a verified email of an allowed domain, or a
+#: subject that is linked by one.
 _MESSAGES = {
+    "no_account": "not_set_up",
+    "not_sso_user": "not_set_up",
+    "suspended": "not_set_up",
+    "other_subject": "not_set_up",
+    "email_spelling": "not_set_up",
     "cookie_missing": "expired",
     "cookie_garbled": "expired",
     "cookie_expired": "expired",
@@ -76,6 +84,9 @@ async def start(
         return _redirect("/sign-in")
     try:
         url, cookie = await pools.identity_provider.start.run(_begin, _required(oidc))
+    except SsoRefused as error:  # the metadata do not fit the settings: no user has done anything
+        _log_refusal(error, error.reason, error.detail)
+        return _to_sign_in("refused")
     except (ProviderUnavailable, Overloaded, StoreUnavailable) as error:
         return _unavailable(error)
     return _redirect(url, HostCookie(COOKIE, cookie, _TIME))
@@ -154,7 +165,7 @@ def _required(oidc: OidcLogin | None) -> OidcLogin:
 
 
 async def _refused(error: SsoRefused, audit_log: AuditLog, pools: ThreadPools) -> Response[None]:
-    _log_refusal(error, error.reason)
+    _log_refusal(error, error.reason, error.detail)
     with suppress(StoreUnavailable, Overloaded):  # the response does not depend on it
         call = f"GET {CALLBACK}"
         await pools.auth.run(audit_log.record_denied, error.actor, error.reason, call)
@@ -166,13 +177,16 @@ def _unavailable(error: AnyscaleError) -> Response[None]:
     return _to_sign_in("unavailable")
 
 
-def _log_refusal(error: AnyscaleError, reason: str) -> None:
+def _log_refusal(error: AnyscaleError, reason: str, detail: str = "") -> None:
     count_refusal(error)
-    _log.warning("sign-in refused", extra={"code": error.code, "reason": reason})
+    extra = {"code": error.code, "reason": reason} | ({"detail": detail} if detail else {})
+    _log.warning("sign-in refused", extra=extra)
 
 
 def _to_sign_in(message: str) -> Response[None]:
-    return _redirect(f"/sign-in?sso={message}", expired_cookie(COOKIE))
+    """Redirect to the sign-in page, which shows the number by which the log line is found."""
+    url = f"/sign-in?sso={message}&number={request_id.get()}"
+    return _redirect(url, expired_cookie(COOKIE))
 
 
 def _redirect(url: str, *cookies: Cookie) -> Response[None]:

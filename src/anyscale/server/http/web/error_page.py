@@ -6,6 +6,7 @@ from litestar import Response
 
 from anyscale.api_schemas import ProblemDocument
 from anyscale.server.http.web.templating import render_page
+from anyscale.server.settings import LoginOptions
 
 __all__ = ["error_page"]
 
@@ -46,12 +47,15 @@ _SHOWN_AS: dict[int, int] = {
 }
 
 
-def error_page(document: ProblemDocument, headers: dict[str, str]) -> Response[str]:
+def error_page(
+    document: ProblemDocument, headers: dict[str, str], options: LoginOptions | None
+) -> Response[str]:
     """Create the page for an error, which shows the request id of its document."""
     status = _SHOWN_AS.get(document.status, document.status)
     heading, text = _TEXTS.get(status, _TEXTS[HTTPStatus.INTERNAL_SERVER_ERROR])
     return render_page(
         "error",
+        options=options,
         status=document.status,
         headers=headers,
         heading=heading,

@@ -11,6 +11,7 @@ from litestar.params import FromPath, FromQuery
 
 from anyscale.errors import NotFound
 from anyscale.server.http.dependencies import AnyRequest
+from anyscale.server.settings import LoginOptions
 
 __all__ = ["HANDLERS", "accepts_page", "redirect", "render_page", "render_text"]
 
@@ -50,16 +51,20 @@ def render_page(
     template: str,
     /,
     *,
+    options: LoginOptions | None,
     status: int = 200,
     headers: dict[str, str] | None = None,
     script: bool = False,
     problem: str = "",
     **values: Any,
 ) -> Response[str]:
-    """Render the template of a page, which loads our script or not."""
+    """Render the template of a page, which loads our script or not.
+
+    `options` has the name of the organization: None where it is not known.
+    """
     policy = _CONTENT_SECURITY_POLICY + ("; script-src 'self'" if script else "")
     return Response(
-        render_text(template, script=script, problem=problem, **values),
+        render_text(template, options=options, script=script, problem=problem, **values),
         status_code=status,
         media_type="text/html",
         headers={"Content-Security-Policy": policy, **(headers or {})},

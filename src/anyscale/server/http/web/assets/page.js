@@ -1,28 +1,90 @@
 "use strict";
 
 // The secret of a one-time link stands behind the `#` of the address, which browsers send to nobody.
-// It goes into the form, and out of the address bar and the history.
+// It goes out of the address bar and the history, and into the form, whose answer says at once
+// whether the link works. Only the next form uses the link up.
 const link = document.querySelector("[data-link]");
-if (link && location.hash.length > 1) {
-  link.querySelector("input").value = location.hash.slice(1);
-  link.hidden = true;
-  history.replaceState(null, "", location.pathname);
-}
+const open = () => {
+  if (link && location.hash.length > 1 && location.hash !== "#main") {
+    link.elements.link.value = location.hash.slice(1);
+    link.hidden = true;
+    history.replaceState(null, "", location.pathname);
+    link.submit();
+  }
+};
+addEventListener("hashchange", open);
+open();
 
 // Passwords can be shown where this runs; they are sent, and remembered by browsers, as passwords.
 const reveal = document.querySelector("[data-reveal]");
+const box = reveal?.querySelector("input");
+const show = () => {
+  for (const field of document.querySelectorAll("[data-password]")) {
+    field.type = box.checked ? "text" : "password";
+  }
+};
 if (reveal) {
-  const box = reveal.querySelector("input");
-  const show = () => {
-    for (const field of document.querySelectorAll("[data-password]")) {
-      field.type = box.checked ? "text" : "password";
-    }
-  };
   reveal.hidden = false;
   box.checked = false;
   box.addEventListener("change", show);
-  box.form.addEventListener("submit", () => {
+}
+
+// A slip is shown beside its field before the form is sent, so that all fields keep their texts: the
+// server never sends a password back. The server checks everything again.
+const faultOf = (field) => {
+  const { missing, short, same, differs } = field.dataset;
+  if (missing && !field.value.trim()) return missing;
+  if (short && [...field.value.normalize("NFC")].length < field.minLength) return short;
+  return same && field.value !== document.getElementById(same).value ? differs : "";
+};
+
+const mark = (field, fault) => {
+  const error = document.getElementById(`${field.id}-error`);
+  const others = (field.getAttribute("aria-describedby") ?? "").split(" ").filter((id) => id && id !== error.id);
+  const ids = fault ? [...others, error.id] : others;
+  for (const [name, value] of [["aria-describedby", ids.join(" ")], ["aria-invalid", fault && "true"]]) {
+    value ? field.setAttribute(name, value) : field.removeAttribute(name);
+  }
+  error.textContent = fault;
+  error.hidden = !fault;
+};
+
+const check = (event) => {
+  const fields = [...event.target.querySelectorAll("[data-missing]")];
+  const faults = fields.map(faultOf);
+  fields.forEach((field, at) => mark(field, faults[at]));
+  const first = faults.findIndex(Boolean);
+  if (first < 0) return;
+  event.preventDefault();
+  const problem = document.getElementById("problem");
+  problem.querySelector("p").textContent = faults.filter(Boolean).join(" ");
+  problem.hidden = false;
+  fields[first].focus();
+};
+
+for (const form of document.querySelectorAll("form[novalidate]")) {
+  form.addEventListener("submit", check);
+}
+if (reveal) {
+  box.form.addEventListener("submit", (event) => {
+    if (event.defaultPrevented) return;
     box.checked = false;
     show();
+  });
+}
+
+// Copies a new token with the host that it is for.
+const copy = document.querySelector("[data-copy]");
+if (copy && navigator.clipboard) {
+  copy.hidden = false;
+  copy.addEventListener("click", async () => {
+    const text = document.getElementById(copy.dataset.copy).innerText;
+    const said = document.getElementById("copied");
+    try {
+      await navigator.clipboard.writeText(`${text.trim()}\n`);
+      said.textContent = "Copied.";
+    } catch {
+      said.textContent = "Your browser does not allow it: mark the lines and copy them.";
+    }
   });
 }
