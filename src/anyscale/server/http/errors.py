@@ -167,7 +167,11 @@ def _respond(
 
 def _login_options(request: AnyRequest) -> LoginOptions | None:
     """Return what the pages show; None for a request that is refused before it is routed."""
-    return request.app.state.login_options if "litestar_app" in request.scope else None
+    scope: Any = request.scope
+    options: LoginOptions | None = None
+    if "litestar_app" in scope:
+        options = scope["litestar_app"].state.login_options
+    return options
 
 
 EXCEPTION_HANDLERS: dict[Any, Any] = {
