@@ -11,12 +11,13 @@ from anyscale.data_dir import data_dir, no_tilde
 from anyscale.errors import ConfigError
 from anyscale.server.core.oidc.provider_settings import ProviderSettings
 from anyscale.server.core.secrets import SensitiveStruct
+from anyscale.server.login_options import LoginOptions
 from anyscale.urls import checked_origin, checked_url
 from anyscale.user.emails import email_key
 from anyscale.user.passwords import FORBIDDEN, MAX_LENGTH
 from anyscale.user.validation import MAX_TEXT, Policy
 
-__all__ = ["ListenSettings", "LoginOptions", "Settings"]
+__all__ = ["ListenSettings", "Settings"]
 
 _ON = {"on": True, "1": True, "true": True, "yes": True}
 _OFF = {"off": False, "0": False, "false": False, "no": False}
@@ -29,19 +30,6 @@ _NO_FILES = ("/", "/:memory:")
 _SECRET_LENGTH = 4096
 
 _LOOPBACK = "127.0.0.1,::1"
-
-
-class LoginOptions(Struct, frozen=True):
-    """The sign-in methods and the name of a control plane, as the pages show them."""
-
-    #: whether users sign in by email and password
-    has_passwords: bool
-    #: whether users sign in at an identity provider
-    has_sso: bool
-    #: characters of a new password
-    password_min_length: int
-    #: the name of the organization; empty for that of this program
-    organization: str = ""
 
 
 class Settings(SensitiveStruct, frozen=True, kw_only=True):
@@ -195,10 +183,7 @@ def _public_url(environment: Mapping[str, str], name: str) -> str | None:
 def _organization(environment: Mapping[str, str], name: str) -> str:
     text = environment.get(name, "").strip()
     if FORBIDDEN.search(text) or len(text) > MAX_TEXT:
-        raise ConfigError(
-            f"{name} must be a name of at most {MAX_TEXT} characters, on one line and without "
-            "invisible ones"
-        )
+        raise ConfigError(f"{name} must have at most {MAX_TEXT} characters, all of them visible")
     return text
 
 

@@ -26,7 +26,7 @@ from anyscale.server.http.metrics import count_refusal
 from anyscale.server.http.request_context import request_id
 from anyscale.server.http.web.error_page import error_page
 from anyscale.server.http.web.templating import accepts_page
-from anyscale.server.settings import LoginOptions
+from anyscale.server.login_options import LoginOptions
 
 __all__ = ["EXCEPTION_HANDLERS", "error_responses", "retry_after", "send_refusal", "title_of"]
 

@@ -23,7 +23,7 @@ from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.thread_pools import ThreadPools
 from anyscale.server.http.web.forms import read_form, user_message
 from anyscale.server.http.web.templating import redirect, render_page
-from anyscale.server.settings import LoginOptions
+from anyscale.server.login_options import LoginOptions
 from anyscale.user.names import full_name
 
 __all__ = ["HANDLERS", "AccountPage"]

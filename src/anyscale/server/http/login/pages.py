@@ -31,7 +31,7 @@ from anyscale.server.http.login.sign_in import LoginFlows
 from anyscale.server.http.metrics import count_refusal
 from anyscale.server.http.web.forms import read_form, refusal
 from anyscale.server.http.web.templating import redirect, render_page
-from anyscale.server.settings import LoginOptions
+from anyscale.server.login_options import LoginOptions
 
 __all__ = ["ROUTERS"]
 

@@ -6,7 +6,7 @@ from litestar import Response
 
 from anyscale.api_schemas import ProblemDocument
 from anyscale.server.http.web.templating import render_page
-from anyscale.server.settings import LoginOptions
+from anyscale.server.login_options import LoginOptions
 
 __all__ = ["error_page"]
 

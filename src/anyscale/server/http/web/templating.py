@@ -11,7 +11,7 @@ from litestar.params import FromPath, FromQuery
 
 from anyscale.errors import NotFound
 from anyscale.server.http.dependencies import AnyRequest
-from anyscale.server.settings import LoginOptions
+from anyscale.server.login_options import LoginOptions
 
 __all__ = ["HANDLERS", "accepts_page", "redirect", "render_page", "render_text"]
 
