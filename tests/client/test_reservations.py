@@ -69,3 +69,14 @@ def test_no_chunk_is_claimed_after_one_that_met_another_batch(
     # The second chunk is under way when the response for the first one comes.
     assert claimed == [0, 1]
     assert problems == [(1, "email_held"), (11, "email_held")]
+
+
+def test_problems_of_all_kinds_are_in_the_order_of_the_entries(
+    transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transport.create("earlier", checked_users("b"), "fail")
+    own, other = transport.open("run", "fail"), transport.open("other", "fail")
+    transport.claim(own.batch_id, 9, checked_users("a"))
+    transport.claim(other.batch_id, 0, checked_users("c"))
+    _, problems = refused(transport, users_to_create(*NAMES), monkeypatch)
+    assert problems == [(0, "email_duplicate"), (1, "email_exists"), (2, "email_held")]
