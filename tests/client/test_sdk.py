@@ -378,6 +378,16 @@ def test_a_wrong_update_is_an_error_that_names_the_argument(
     assert list(anyscale.user.list()) == [before]
 
 
+@pytest.mark.parametrize("changes", [{"name": "\ud800"}, {"title": "a\nb"}, {}])
+def test_a_wrong_update_is_not_sent(
+    changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANYSCALE_HOST", "http://127.0.0.1:1")
+    monkeypatch.setenv("ANYSCALE_CLI_TOKEN", "mrt_x")
+    with pytest.raises(ConfigError, match=r"invisible character|line break|nothing to change"):
+        anyscale.user.update(email="p0@example.com", **changes)
+
+
 def test_an_unknown_account_or_role_is_an_error(home: Path) -> None:
     calls = (anyscale.user.suspend, anyscale.user.restore, anyscale.user.delete)
     for call in (*calls, anyscale.user.set_password_link):

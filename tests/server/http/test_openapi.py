@@ -47,6 +47,29 @@ def document() -> schemathesis.BaseSchema:
     return schemathesis.openapi.from_dict(read.raw_schema)
 
 
+def test_the_document_says_what_an_update_takes_and_returns() -> None:
+    whole = document().raw_schema
+    update, schemas = whole["paths"]["/v1/users/{user_id}"]["patch"], whole["components"]["schemas"]
+    content = update["requestBody"]["content"]["application/json"]
+    changes = schemas[content["schema"]["$ref"].rpartition("/")[2]]
+    assert changes["additionalProperties"] is False
+    assert changes["required"] == []
+    kinds = {
+        field: [one["type"] for one in kind.get("anyOf", [kind])]
+        for field, kind in changes["properties"].items()
+    }
+    assert kinds == {
+        "name": ["string"],
+        "lastname": ["string", "null"],
+        "title": ["string", "null"],
+        "is_sso_user": ["boolean"],
+    }
+    returned = update["responses"]["200"]["content"]["application/json"]["schema"]
+    assert set(schemas[returned["$ref"].rpartition("/")[2]]["properties"]) == {
+        *("user", "has_password"),
+    }
+
+
 @pytest.fixture(scope="module", params=["sqlite", "postgres"])
 def served(
     request: pytest.FixtureRequest,
