@@ -11,8 +11,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from click.testing import CliRunner
 from tests.support.commands import RunAnyscale
 from tests.support.paths import ROOT
+
+from anyscale.cli.root import root
 
 USERS = ROOT / "examples" / "users.yaml"
 
@@ -407,3 +410,55 @@ def test_part_of_an_internationalised_domain_finds_its_users(anyscale: RunAnysca
 
     for part in ("B\u00dcCHER", "xn--bcher", "jane@"):
         assert "jane@" in anyscale("user", "list", "--email", part).stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["help"], "No such command 'help'. Say `anyscale --help`."),
+        (["user", "help"], "No such command 'help'. Say `anyscale user --help`."),
+        (["version"], "No such command 'version'. Say `anyscale --version`."),
+        (["batch", "version"], "No such command 'version'. Say `anyscale --version`."),
+        (["users"], "No such command 'users'. Did you mean 'user'?"),
+        (["user", "Create"], "No such command 'Create'. Did you mean 'batch-create'?"),
+        (["frobnicate"], "No such command 'frobnicate'."),
+        (["--frobnicate"], "No such option '--frobnicate'."),
+        (
+            ["user", "batch-create", "good users.yaml"],
+            "Missing option '--users-file' / '-f'. Say -f 'good users.yaml'",
+        ),
+        (["user", "batch-create", "--dry-run"], "Missing option '--users-file' / '-f'."),
+        (
+            ["user", "batch-create", "-f", "a.yaml", "b.yaml"],
+            "Got unexpected extra argument (b.yaml)",
+        ),
+        (["user", "batch-create", "a.yaml", "--nope"], "No such option '--nope'."),
+    ],
+)
+def test_a_wrong_command_line_says_what_was_probably_meant(words: list[str], message: str) -> None:
+    result = CliRunner(catch_exceptions=False).invoke(root, words, prog_name="anyscale")
+
+    assert result.exit_code == 2
+    assert result.stderr.splitlines()[-1] == f"Error: {message}"
+
+
+def test_many_emails_with_accounts_are_counted_before_they_are_listed(
+    anyscale: RunAnyscale, tmp_path: Path
+) -> None:
+    file = users_file(tmp_path, 6)
+    few, many = users_file(tmp_path, 4, "few.yaml"), users_file(tmp_path, 8, "many.yaml")
+    assert anyscale("user", "batch-create", "-f", file).returncode == 0
+
+    for options in ([], ["--dry-run"]):
+        result = anyscale("user", "batch-create", "-f", many, *options)
+        lines = [line for line in result.stderr.splitlines() if "(anyscale" not in line]
+        assert result.returncode == 1
+        assert lines[0] == "6 of 8 emails have an account:"
+        assert lines[1].endswith("create_users[0].email: 'e0@example.com' has an account already")
+        assert lines[7:] == [
+            "error: 6 problems; nobody was created.",
+            "`--if-exists skip` skips the users who have an account.",
+        ]
+    document = anyscale("user", "batch-create", "-f", many, "-o", "json")
+    assert (len(json.loads(document.stdout)["problems"]), "of 8" in document.stderr) == (6, False)
+    assert "emails have an account:" not in anyscale("user", "batch-create", "-f", few).stderr

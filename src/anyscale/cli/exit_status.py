@@ -29,6 +29,9 @@ REFUSED, WRONG_INPUT, UNFINISHED, INTERRUPTED = 1, 2, 3, 130
 #: problems that are written as lines; `-o json` writes more
 _MOST_PROBLEMS = 50
 
+#: emails with an account that are counted before they are listed
+_MANY_EMAILS = 5
+
 
 def exit_status_of(error: BaseException) -> int:
     """Explain an error on standard error; return the exit status."""
@@ -85,17 +88,26 @@ def interrupted_message() -> str:
     return f"interrupted{rest}"
 
 
-def report_problems(error: BatchRefused, output: str) -> None:
-    """Write the problems: as a document with `-o json`, else as lines on standard error."""
+def report_problems(error: BatchRefused, output: str, entries: int = 0) -> None:
+    """Write the problems: as a document with `-o json`, else as lines (see `say_problems`)."""
     if output == "json":
         problems = [problem.to_dict() for problem in error.problems]
         write_json({"problems": problems, "more": error.more})
     else:
-        say_problems(error)
+        say_problems(error, entries)
 
 
-def say_problems(error: BatchRefused) -> None:
-    """Write each problem as a line that an editor can jump to."""
+def say_problems(error: BatchRefused, entries: int = 0) -> None:
+    """Write each problem as a line that an editor can jump to; first count many known emails.
+
+    Args:
+        error: with the problems.
+        entries: of the file; 0 if no emails are to be counted.
+    """
+    known = sum(problem.code == "email_exists" for problem in error.problems)
+    if entries and known >= _MANY_EMAILS:
+        at_least = "at least " if error.more else ""
+        say(f"{at_least}{known} of {entries} emails have an account:")
     for problem in error.problems[:_MOST_PROBLEMS]:
         say(str(problem))
     if (more := error.count - _MOST_PROBLEMS) > 0:

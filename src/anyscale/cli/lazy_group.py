@@ -38,6 +38,26 @@ class LazyGroup(click.Group):
         assert isinstance(command, click.Command)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; of an unknown one say what was probably meant."""
+        name = args[0]
+        is_unknown = name not in self._lazy_commands and not name.startswith("-")
+        if is_unknown and not ctx.resilient_parsing:
+            ctx.fail(f"No such command {name!r}.{self._mend(ctx, name)}")
+        return super().resolve_command(ctx, args)
+
+    def _mend(self, ctx: click.Context, name: str) -> str:
+        from difflib import get_close_matches
+
+        if name == "help":
+            return f" Say `{ctx.command_path} --help`."
+        if name == "version":
+            return f" Say `{ctx.find_root().command_path} --version`."
+        near = get_close_matches(name.lower(), self._lazy_commands, 1)
+        return f" Did you mean {near[0]!r}?" if near else ""
+
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in self._lazy_commands.items()])

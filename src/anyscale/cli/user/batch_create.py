@@ -13,7 +13,7 @@ from anyscale.cli.formats import OutputLost, output_option, write_records
 from anyscale.cli.signals import ignore_signals
 from anyscale.cli.user.resumable_run import ResumableRun, resume_folder
 from anyscale.cli.user.resume_file import is_abandoned
-from anyscale.cli.user.users_file import format_option, open_users_file
+from anyscale.cli.user.users_file import UsersFileCommand, format_option, open_users_file
 from anyscale.errors import (
     AnyscaleError,
     BatchRefused,
@@ -28,7 +28,7 @@ from anyscale.user.batch_run import BatchRun, Outcome
 from anyscale.user.models import AdminCreatedUser
 
 
-@click.command("batch-create")
+@click.command("batch-create", cls=UsersFileCommand)
 @click.option(
     "--users-file",
     "-f",
@@ -166,7 +166,7 @@ def _with_problems_reported(run: ResumableRun, call: Callable[[], Outcome], outp
     try:
         return _outcome(run, call)
     except BatchRefused as error:
-        report_problems(error, output)
+        report_problems(error, output, run.entries)
         raise
     finally:
         clear_progress()

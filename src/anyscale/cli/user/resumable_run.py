@@ -38,6 +38,11 @@ class ResumableRun:
         self._if_exists = if_exists
         self._state: ResumeFile | None = None
 
+    @property
+    def entries(self) -> int:
+        """The number of entries of the file, once it was read to its end."""
+        return self._file.entries
+
     def get_key(self) -> str:
         """Return the idempotency key: that of the previous run, if this one resumes it.
 

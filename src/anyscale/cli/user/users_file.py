@@ -3,13 +3,14 @@
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from shlex import quote
 
 import click
 
 from anyscale.cli.console import say
 from anyscale.user.files import FORMATS, STDIN, UsersFile
 
-__all__ = ["format_option", "open_users_file"]
+__all__ = ["UsersFileCommand", "format_option", "open_users_file"]
 
 format_option = click.option(
     "--format",
@@ -17,6 +18,22 @@ format_option = click.option(
     type=click.Choice(list(FORMATS)),
     help="The format of the file. Default: by its name, else YAML.",
 )
+
+
+class UsersFileCommand(click.Command):
+    """A command that needs `-f FILE`, and says so if the file stands alone."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        given = list(args)  # click empties its list
+        try:
+            return super().parse_args(ctx, args)
+        except click.MissingParameter as error:
+            _, files, _ = self.make_parser(ctx).parse_args(given)
+            if not files:
+                raise
+            raise click.UsageError(
+                f"{error.format_message()} Say -f {quote(files[0])}", ctx
+            ) from None
 
 
 @contextmanager

@@ -89,6 +89,8 @@ class UsersFile:
         self.format = file_format
         self._stream = stream
         self._source: InputStream | None = None
+        #: entries, once the file was read to its end
+        self.entries = 0
         #: size in bytes and modification time in nanoseconds, which change with the file
         self.stamp = self._current_stamp()
 
@@ -141,6 +143,7 @@ class UsersFile:
         self._source = InputStream(self._stream, self.name, count, yaml=self.format == "yaml")
         try:
             yield from self._read(self._source, entries)
+            self.entries = entries.count
         except Fatal as error:
             entries.problems.add(self._hinted(error.problem))
 
