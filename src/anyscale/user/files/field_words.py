@@ -39,8 +39,8 @@ _OTHER_NAMES = {
     "is_sso_user": "sso, is sso, sso user, uses sso, single sign-on",
     "lastname": "surname, family name, nachname, familienname, nom, nom de famille, apellido, "
     "apellidos, cognome, achternaam, sobrenome, apelido, nazwisko, фамилия",
-    "title": "job title, position, titel, berufsbezeichnung, titre, fonction, poste, título, "
-    "cargo, puesto, titolo, functie, stanowisko, должность",
+    "title": "job title, position, titel, jobtitel, funktion, stelle, berufsbezeichnung, "
+    "titre, fonction, poste, título, cargo, puesto, titolo, functie, stanowisko, должность",
 }
 
 #: characters of the longest key that can be a misspelt field
