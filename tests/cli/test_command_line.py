@@ -427,6 +427,7 @@ def test_part_of_an_internationalised_domain_finds_its_users(anyscale: RunAnysca
             ["user", "batch-create", "good users.yaml"],
             "Missing option '--users-file' / '-f'. Say -f 'good users.yaml'",
         ),
+        (["user", "verify", "users.csv"], "Missing option '-f' / '--users-file'. Say -f users.csv"),
         (["user", "batch-create", "--dry-run"], "Missing option '--users-file' / '-f'."),
         (
             ["user", "batch-create", "-f", "a.yaml", "b.yaml"],

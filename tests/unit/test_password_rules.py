@@ -147,6 +147,8 @@ def test_a_password_with_the_users_own_name_or_email_is_refused(password: str, o
         ("seven tomatoes", ("Vento", None, None)),
         ("mango.nectar.9", ("Gone", "Onec", "anne@example.com")),
         ("qq-mi-am-ember-x", ("Iamem", None, None)),
+        # Hangul: two characters, though they have five letters
+        ("qK7-\ubbfc\uc218-vT9", ("\ubbfc\uc218", None, None)),
         # A part of a name is not the name.
         ("qK7-member-vT9", ("Mia Member", None, None)),
         ("mia-12-member", ("Mia Member", None, None)),

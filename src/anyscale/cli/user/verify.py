@@ -9,7 +9,7 @@ from anyscale.cli.connect import host_option, open_control_plane
 from anyscale.cli.console import clear_progress, log, say, show_progress
 from anyscale.cli.exit_status import problem_count, report_problems
 from anyscale.cli.formats import OutputLost, write_pieces, write_text
-from anyscale.cli.user.users_file import format_option, open_users_file
+from anyscale.cli.user.users_file import UsersFileCommand, format_option, open_users_file
 from anyscale.errors import AnyscaleError, BatchRefused, ConfigError
 from anyscale.user.files import UsersFile
 from anyscale.user.models import User
@@ -19,7 +19,7 @@ from anyscale.user.verification import Difference, Verification
 DIFFERENT, NOT_COMPARED = 1, 3
 
 
-@click.command("verify")
+@click.command("verify", cls=UsersFileCommand)
 @click.option(
     "-f",
     "--users-file",

@@ -142,6 +142,8 @@ class _Entry:
     def __init__(self, offset: int) -> None:
         self.offset = offset
         self.values: dict[str, Any] = {}
+        #: those of a wrong type
+        self.wrong: dict[str, Any] = {}
         self.offsets: dict[str, int] = {}
         #: offset, field, code, detail, and the field that an unknown key probably stands for
         self.faults: list[tuple[int, str | None, str, str, str | None]] = []
@@ -154,14 +156,15 @@ class _Entry:
             self.faults.append((key_offset, key, "duplicate_key", "is there a second time", None))
         else:
             self.offsets[key] = offset
-            self.values[key] = value
+            values = self.values if _has_right_type(key, value) else self.wrong
+            values[key] = value
 
     def finish(self, text: JsonText, entries: EntryCollector) -> CheckedUser | None:
         """Pass the entry on with the places that it needs: a valid one only its email's."""
         if self.faults and self.faults[0][3] is NOT_A_MAP:
             entries.refuse(text.place(self.offset), "type", NOT_A_MAP)
             return None
-        self._check_types()
+        self._add_wrong_types()
         get = self.values.get
         is_complete = not self.faults and None not in (get("name"), get("email"))
         if is_complete and (user := entries.check(self.values)):
@@ -172,12 +175,10 @@ class _Entry:
         of_fields = {field: places[offset] for field, offset in self.offsets.items()}
         return entries.finish(places[self.offset], self.values, of_fields, faults)
 
-    def _check_types(self) -> None:
-        password = self.values.get("password")
-        for field, value in [*self.values.items()]:
-            if fault := _type_fault(field, value, password):
-                self.faults.append((self.offsets[field], field, "type", fault, None))
-                del self.values[field]
+    def _add_wrong_types(self) -> None:
+        for field, value in self.wrong.items():
+            detail = _type_fault(field, value, self.values.get("password"))
+            self.faults.append((self.offsets[field], field, "type", detail, None))
 
 
 def _entry(text: JsonText) -> _Entry:
@@ -207,13 +208,15 @@ def _entry(text: JsonText) -> _Entry:
     return entry
 
 
-def _type_fault(field: str, value: Any, password: Any) -> str | None:
+def _has_right_type(field: str, value: Any) -> bool:
     if field == "is_sso_user":
-        if isinstance(value, bool):
-            return None
-        text, other = (one if isinstance(one, str) else "" for one in (value, password))
-        return boolean_fault(text, "write true or false, without quotes", other)
-    if value is None or isinstance(value, str):
-        return None
+        return isinstance(value, bool)
+    return value is None or isinstance(value, str)
+
+
+def _type_fault(field: str, value: Any, password: str | None) -> str:
+    if field == "is_sso_user":
+        text = value if isinstance(value, str) else ""
+        return boolean_fault(text, "write true or false, without quotes", password)
     kinds = {int: "a number", bool: "true or false", list: "a list", dict: "a map"}
     return f"must be a text in double quotes, not {kinds[type(value)]}"
