@@ -54,6 +54,8 @@ def test_every_setting_is_read() -> None:
         ({"XDG_DATA_HOME": "/xdg", "ANYSCALE_DATA_DIR": "/srv"}, "/srv/anyscale.db"),
         ({"ANYSCALE_DATABASE_URL": "sqlite:///here.db", "ANYSCALE_DATA_DIR": "/srv"}, "here.db"),
         ({"ANYSCALE_DATABASE_URL": "", "ANYSCALE_DATA_DIR": "/srv"}, "/srv/anyscale.db"),
+        # A Secret that was created from a file contains the end of its line.
+        ({"ANYSCALE_DATABASE_URL": "sqlite:////srv/roll.db\n"}, "/srv/roll.db"),
         # The XDG specification: a relative path is ignored.
         ({"XDG_DATA_HOME": "rel", "HOME": "/j"}, "/j/.local/share/anyscale/anyscale.db"),
         ({"XDG_DATA_HOME": "", "HOME": "/j"}, "/j/.local/share/anyscale/anyscale.db"),

@@ -188,7 +188,7 @@ def _organization(environment: Mapping[str, str], name: str) -> str:
 
 
 def _database(environment: Mapping[str, str], *, served: bool) -> Path | str:
-    url = environment.get("ANYSCALE_DATABASE_URL", "")
+    url = environment.get("ANYSCALE_DATABASE_URL", "").strip()
     if not url:
         return data_dir(environment) / "anyscale.db"
     scheme, _, path = url.partition("://")
