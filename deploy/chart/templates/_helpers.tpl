@@ -1,0 +1,130 @@
+{{/* Labels by which a Service, a PodDisruptionBudget or a Deployment finds pods. */}}
+{{- define "musterroll.selector" -}}
+app.kubernetes.io/name: musterroll
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: server
+{{- end }}
+
+{{/* Labels of every object. */}}
+{{- define "musterroll.labels" -}}
+helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version | replace "+" "_" }}
+app.kubernetes.io/name: musterroll
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end }}
+
+{{/* What the pods of the server and of the migration share. */}}
+{{- define "musterroll.pod" -}}
+automountServiceAccountToken: false
+# Otherwise a Service named anyscale sets ANYSCALE_PORT, and anyscale-oidc ANYSCALE_OIDC_PORT.
+enableServiceLinks: false
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 10001
+  runAsGroup: 10001
+  # The group of the files of Secrets.
+  fsGroup: 10001
+  seccompProfile: {type: RuntimeDefault}
+{{- with .Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+volumes:
+  - name: tmp
+    emptyDir: {medium: Memory, sizeLimit: 64Mi}
+  - name: database
+    secret:
+      secretName: {{ include "musterroll.databaseSecret" . | quote }}
+      items: [{key: ca.crt, path: ca.crt}]
+      defaultMode: 0440
+      # The CA is optional.
+      optional: true
+  {{- if .Values.oidc.existingSecret }}
+  - name: oidc
+    secret:
+      secretName: {{ include "musterroll.oidcSecret" . | quote }}
+      items: [{key: client-secret, path: client-secret}]
+      # The server refuses a file that others than its user and group can read.
+      defaultMode: 0440
+  {{- end }}
+{{- end }}
+
+{{/* What the containers of the server and of the migration share. */}}
+{{- define "musterroll.container" -}}
+image: {{ include "musterroll.image" . | quote }}
+imagePullPolicy: {{ .Values.image.pullPolicy }}
+env:
+  {{- include "musterroll.env" . | nindent 2 }}
+resources:
+  {{- toYaml .Values.resources | nindent 2 }}
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities: {drop: [ALL]}
+volumeMounts:
+  - {name: tmp, mountPath: /tmp}
+  - {name: database, mountPath: /etc/musterroll/database, readOnly: true}
+  {{- if .Values.oidc.existingSecret }}
+  - {name: oidc, mountPath: /etc/musterroll/oidc, readOnly: true}
+  {{- end }}
+{{- end }}
+
+{{- define "musterroll.image" -}}
+{{ required "image.repository is missing: build the image, push it to your registry, and set image.repository to its name without the tag" .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- end }}
+
+{{- define "musterroll.databaseSecret" -}}
+{{- $name := required "database.existingSecret is missing: create a Secret with the URL of the PostgreSQL database in the key url, and set database.existingSecret to its name" .Values.database.existingSecret }}
+{{- include "musterroll.secretName" (dict "value" "database.existingSecret" "name" $name) }}
+{{- end }}
+
+{{- define "musterroll.oidcSecret" -}}
+{{- include "musterroll.secretName" (dict "value" "oidc.existingSecret" "name" .Values.oidc.existingSecret) }}
+{{- end }}
+
+{{/* Checked here, because an error of the schema shows the text, which may be the secret itself. */}}
+{{- define "musterroll.secretName" -}}
+{{- if not (regexMatch "^([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$" .name) }}
+{{- fail (printf "%s must be the name of a Secret, not the secret itself" .value) }}
+{{- end }}
+{{- .name }}
+{{- end }}
+
+{{- define "musterroll.env" -}}
+- name: ANYSCALE_DATABASE_URL
+  valueFrom:
+    secretKeyRef:
+      name: {{ include "musterroll.databaseSecret" . | quote }}
+      key: url
+- name: ANYSCALE_PUBLIC_URL
+  value: {{ required "publicUrl is missing: set it to the address at which users reach the control plane, such as https://accounts.example.com" .Values.publicUrl | quote }}
+{{- with .Values.forwardedAllowIPs }}
+- name: FORWARDED_ALLOW_IPS
+  value: {{ join "," . | quote }}
+{{- end }}
+{{- with .Values.oidc }}
+{{- if .issuer }}
+- name: ANYSCALE_OIDC_ISSUER
+  value: {{ .issuer | quote }}
+- name: ANYSCALE_OIDC_CLIENT_ID
+  value: {{ required "oidc.clientId is missing: set it to the client id that the provider of oidc.issuer assigned" .clientId | quote }}
+{{- if .existingSecret }}
+- name: ANYSCALE_OIDC_CLIENT_SECRET_FILE
+  value: /etc/musterroll/oidc/client-secret
+{{- end }}
+{{- with .domains }}
+- name: ANYSCALE_OIDC_DOMAINS
+  value: {{ join "," . | quote }}
+{{- end }}
+{{- else if or .clientId .existingSecret .domains }}
+{{- fail "oidc.issuer is missing, and other values of oidc are set" }}
+{{- end }}
+{{- end }}
+{{- range $name, $value := .Values.settings }}
+- name: {{ $name }}
+  value: {{ $value | quote }}
+{{- end }}
+{{- end }}

@@ -1,0 +1,214 @@
+"""The Helm chart runs the server as it needs to be run, and refuses wrong values."""
+
+import json
+import re
+import subprocess
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from tests.support.commands import RunAnyscale
+from tests.support.paths import ANYSCALE, ROOT
+from tests.support.ports import free_port, responds_at
+from tests.support.server_process import run_server_process
+
+import anyscale as package
+from anyscale.server.main import _GRACE_SECONDS
+
+#: installed by `./dev check`
+HELM = ROOT / ".venv" / "chart" / "bin" / "helm"
+CHART = ROOT / "deploy" / "chart"
+REQUIRED = CHART / "ci" / "default.yaml"
+VALUES = sorted((CHART / "ci").glob("*.yaml"))
+
+#: settings that have a value of their own in the chart, or belong to a machine
+NOT_IN_SETTINGS = {
+    "ANYSCALE_DATABASE_URL",
+    "ANYSCALE_DATA_DIR",
+    "ANYSCALE_OIDC_CLIENT_ID",
+    "ANYSCALE_OIDC_CLIENT_SECRET_FILE",
+    "ANYSCALE_OIDC_DOMAINS",
+    "ANYSCALE_OIDC_ISSUER",
+    "ANYSCALE_PORT",
+    "ANYSCALE_PUBLIC_URL",
+    "ANYSCALE_WORKERS",
+}
+
+
+def template(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Render the chart."""
+    command = [HELM, "template", "accounts", CHART, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def rendered(values: Path) -> dict[str, Any]:
+    """Give the objects of a set of values, by kind."""
+    done = template("--values", values)
+    assert done.returncode == 0, done.stderr
+    return {found["kind"]: found for found in yaml.safe_load_all(done.stdout) if found}
+
+
+def pod(workload: dict[str, Any]) -> dict[str, Any]:
+    """Give the pod of a Deployment or of a Job."""
+    found: dict[str, Any] = workload["spec"]["template"]
+    return found
+
+
+def container(workload: dict[str, Any]) -> dict[str, Any]:
+    """Give the only container of a Deployment or of a Job."""
+    (found,) = pod(workload)["spec"]["containers"]
+    assert isinstance(found, dict)
+    return found
+
+
+@pytest.mark.parametrize("values", VALUES, ids=lambda path: path.stem)
+def test_the_pods_meet_the_restricted_pod_security_standard(values: Path) -> None:
+    objects = rendered(values)
+
+    for workload in (objects["Deployment"], objects["Job"]):
+        spec = pod(workload)["spec"]
+        assert spec["securityContext"]["runAsNonRoot"] is True
+        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert container(workload)["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+        assert {*spec} & {"hostNetwork", "hostPID", "hostIPC"} == set()
+        assert {kind for volume in spec["volumes"] for kind in volume} == {
+            "name",
+            "emptyDir",
+            "secret",
+        }
+        assert spec["enableServiceLinks"] is False
+        assert spec["automountServiceAccountToken"] is False
+
+
+@pytest.mark.parametrize("values", VALUES, ids=lambda path: path.stem)
+def test_services_and_budgets_select_the_server_and_not_the_migration(values: Path) -> None:
+    objects = rendered(values)
+    server = pod(objects["Deployment"])["metadata"]["labels"].items()
+    migration = pod(objects["Job"])["metadata"]["labels"].items()
+
+    for selector in (
+        objects["Service"]["spec"]["selector"],
+        objects["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"],
+        objects["Deployment"]["spec"]["selector"]["matchLabels"],
+    ):
+        assert selector.items() <= server
+        assert not selector.items() <= migration
+
+
+def test_the_chart_accepts_the_values_of_the_guide(tmp_path: Path) -> None:
+    guide = (ROOT / "docs" / "operations" / "kubernetes.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"`values\.yaml`:\n\n   ```yaml\n(.*?)   ```\n", guide, re.DOTALL)
+    values = tmp_path / "values.yaml"
+    values.write_text(textwrap.dedent(example), encoding="utf-8")
+
+    assert "Deployment" in rendered(values)
+
+
+def test_either_the_autoscaler_or_the_deployment_sets_the_number_of_pods() -> None:
+    scaled, fixed = rendered(REQUIRED), rendered(CHART / "ci" / "own-secrets.yaml")
+
+    assert "HorizontalPodAutoscaler" in scaled
+    assert "replicas" not in scaled["Deployment"]["spec"]
+    assert "HorizontalPodAutoscaler" not in fixed
+    assert fixed["Deployment"]["spec"]["replicas"] == 3
+
+
+def test_kubernetes_waits_longer_than_a_server_takes_to_stop() -> None:
+    deployment = rendered(REQUIRED)["Deployment"]
+    before = container(deployment)["lifecycle"]["preStop"]["sleep"]["seconds"]
+
+    assert pod(deployment)["spec"]["terminationGracePeriodSeconds"] > before + _GRACE_SECONDS
+
+
+def test_no_cpu_limit_throttles_requests_together_with_hashing() -> None:
+    assert "cpu" not in container(rendered(REQUIRED)["Deployment"])["resources"]["limits"]
+
+
+def test_the_containers_migrate_the_database_and_respond_to_the_probes(
+    anyscale: RunAnyscale, blank_postgres_url: str, tmp_path: Path
+) -> None:
+    values = tmp_path / "values.yaml"
+    values.write_text(REQUIRED.read_text(encoding="utf-8") + "forwardedAllowIPs: [10.42.0.0/16]\n")
+    objects = rendered(values)
+    server, port = container(objects["Deployment"]), free_port()
+    settings = {item["name"]: item.get("value", blank_postgres_url) for item in server["env"]}
+    (listened,) = server["ports"]
+    arguments = [word.replace(str(listened["containerPort"]), str(port)) for word in server["args"]]
+
+    migrated = anyscale(*container(objects["Job"])["args"], env=settings)
+
+    assert migrated.returncode == 0, migrated.stderr
+    assert str(port) in arguments
+    with run_server_process(" ".join([ANYSCALE, *arguments]), port, environment=settings):
+        for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+            assert server[probe]["httpGet"]["port"] == listened["name"]
+            assert responds_at(port, server[probe]["httpGet"]["path"])
+
+
+def test_the_chart_has_each_setting_and_the_version_of_the_program() -> None:
+    page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+    schema = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))
+
+    documented = set(re.findall(r"^\| `(ANYSCALE_\w+)`", page, re.MULTILINE))
+    # A new setting goes into `properties.settings` of values.schema.json.
+    assert {*schema["properties"]["settings"]["properties"]} == documented - NOT_IN_SETTINGS
+    assert documented > NOT_IN_SETTINGS
+    assert chart["version"] == chart["appVersion"] == package.__version__
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ("replicaz=3", "additional properties 'replicaz' not allowed"),
+        ("workers=0", "at '/workers': minimum: got 0, want 1"),
+        ("workers=two", "at '/workers': got string, want integer"),
+        ("publicUrl=http://a.example", "at '/publicUrl': 'http://a.example' does not match"),
+        ("publicUrl=", "publicUrl is missing: set it to the address"),
+        ("image.repository=", "image.repository is missing: build the image"),
+        ("image.repository=a/musterroll:1", "at '/image/repository': 'a/musterroll:1' does not"),
+        ("database.existingSecret=", "database.existingSecret is missing: create a Secret"),
+        ("settings.ANYSCALE_LINK_DAY=3", "additional properties 'ANYSCALE_LINK_DAY' not allowed"),
+        ("forwardedAllowIPs=10.0.0.1", "at '/forwardedAllowIPs': got string, want array"),
+        ("autoscaling.minReplicas=9", "minReplicas must not be more than autoscaling.maxReplicas"),
+        ("oidc.clientId=musterroll", "oidc.issuer is missing, and other values of oidc are set"),
+        ("oidc.issuer=https://login.example", "oidc.clientId is missing: set it to the client id"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_its_name(wrong: str, message: str) -> None:
+    done = template("--values", REQUIRED, "--set", wrong)
+
+    assert done.returncode != 0
+    assert message in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (
+            "database.existingSecret=postgresql://musterroll:canary@db.example/musterroll",
+            "database.existingSecret must be the name of a Secret, not the secret itself",
+        ),
+        (
+            "settings.ANYSCALE_DATABASE_URL=postgresql://musterroll:canary@db.example/musterroll",
+            "additional properties 'ANYSCALE_DATABASE_URL' not allowed",
+        ),
+        (
+            "oidc.issuer=https://login.example,oidc.clientId=x,oidc.existingSecret=A_canary",
+            "oidc.existingSecret must be the name of a Secret, not the secret itself",
+        ),
+        ("oidc.clientSecret=canary", "additional properties 'clientSecret' not allowed"),
+    ],
+)
+def test_a_secret_among_the_values_is_refused_and_not_shown(wrong: str, message: str) -> None:
+    done = template("--values", REQUIRED, "--set", wrong)
+
+    assert done.returncode != 0
+    assert message in done.stderr
+    assert "canary" not in done.stderr
