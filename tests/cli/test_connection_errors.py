@@ -18,7 +18,7 @@ from tests.support.ports import free_port
 from tests.support.server_process import ServerProcess
 from tests.support.users_files import write_users_file
 
-from anyscale.errors import NotAControlPlane, ServerUnreachable
+from anyscale.errors import NotAControlPlane, ServerUnreachable, Unavailable
 from anyscale.transport.retrying_client import RetryingClient
 
 IDENTITY = "Musterroll-Api: 1"
@@ -96,7 +96,6 @@ RESPONSES = {
     ),
     "a proxy's limit": (http("413 Too Large"), "allow bodies of 64 MiB"),
     "a slow body": (http("408 Request Timeout"), "did not get the whole request in time"),
-    "a gateway": (http("502 Bad Gateway"), "the control plane behind it is down or too slow"),
     "another version": (
         http("200 OK", "Musterroll-Api: 7", body="{}"),
         "speaks version 7 of the interface, and this command version 1",
@@ -108,7 +107,6 @@ RESPONSES = {
     "no permission": (problem(403, "not_permitted"), "so it is (request r1234567)"),
     "switched off": (problem(403, "feature_unavailable"), "only available on customer-hosted"),
     "a fault": (problem(500, "internal"), "so it is (request r1234567)"),
-    "a full disk": (problem(503, "store_unavailable"), "so it is (request r1234567)"),
     "an unknown code": (problem(418, "teapot"), "so it is (request r1234567)"),
 }
 
@@ -122,21 +120,57 @@ def test_an_unexpected_response_is_explained(what: str, ask: Callable[..., Comma
     assert result.returncode == 1, result.stderr
 
 
-def test_a_request_that_a_proxy_gave_up_is_sent_again() -> None:
+#: responses to the first call while a server restarts -> the message
+RESTARTS = {
+    "a gateway": (http("502 Bad Gateway"), "the control plane behind it is down or too slow"),
+    "a load balancer": (http("503 Service Unavailable"), "is down or too slow"),
+    "a slow start": (http("504 Gateway Timeout"), "is down or too slow"),
+    "a full disk": (problem(503, "store_unavailable"), "so it is (request r1234567)"),
+}
+
+
+@contextmanager
+def answering_in_turn(*answers: bytes) -> Iterator[RetryingClient]:
+    """Send one response to each connection; give a client."""
     listening = socket.create_server(("127.0.0.1", 0))
 
     def serve() -> None:
-        for answer in (http("408 Request Timeout"), http("200 OK", IDENTITY, body='{"a": 1}')):
+        for answer in answers:
             client, _ = listening.accept()
             with client:
                 client.recv(65536)
                 client.sendall(answer)
 
     threading.Thread(target=serve, daemon=True).start()
-    client = RetryingClient(
-        f"http://127.0.0.1:{listening.getsockname()[1]}", "mrt_secret", 1, lambda _: None
-    )
-    with listening:
+    host = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    with listening, closing(RetryingClient(host, "mrt_secret", 1, lambda _: None)) as client:
+        yield client
+
+
+@pytest.mark.parametrize("what", RESTARTS)
+def test_the_first_call_waits_for_a_server_that_restarts_as_any_other_call(
+    what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("anyscale.transport.retrying_client._FIRST_PATIENCE", 0.01)
+    answers = (RESTARTS[what][0],) * 2
+    with answering_in_turn(*answers, http("200 OK", IDENTITY, body='{"a": 1}')) as client:
+        assert client.request(dict[str, int], "GET", "/v1/policy") == {"a": 1}
+
+
+@pytest.mark.parametrize("what", RESTARTS)
+def test_a_server_that_does_not_return_is_explained(
+    what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("anyscale.transport.retrying_client._PATIENCE", 0.01)
+    answer, message = RESTARTS[what]
+    with answering_in_turn(answer) as client, pytest.raises(Unavailable) as failed:
+        client.request(dict, "GET", "/v1/policy")
+    assert message in str(failed.value)
+
+
+def test_a_request_that_a_proxy_gave_up_is_sent_again() -> None:
+    answers = (http("408 Request Timeout"), http("200 OK", IDENTITY, body='{"a": 1}'))
+    with answering_in_turn(*answers) as client:
         assert client.request(dict[str, int], "GET", "/v1/policy") == {"a": 1}
 
 
@@ -150,7 +184,8 @@ def test_a_list_of_suspended_users_from_an_older_control_plane_is_refused(
         env = {"ANYSCALE_HOST": f"http://127.0.0.1:{port}", "ANYSCALE_CLI_TOKEN": "mrt_secret"}
         listed = anyscale("user", "list", "-o", "jsonl", env=env)
         suspended = anyscale("user", "list", "--suspended", env=env)
-    assert json.loads(listed.stdout) == user | {"suspended_at": None}
+    unknown = {"suspended_at": None, "lastname": None, "title": None, "is_sso_user": False}
+    assert json.loads(listed.stdout) == user | unknown
     assert "a@b.io" not in suspended.stdout
     assert "cannot list suspended users: use the same version of" in suspended.stderr
     assert suspended.returncode == 1

@@ -150,13 +150,18 @@ CADDY = "\tadmin off\n\thttp_port {port}\n\tdefault_bind 127.0.0.1"
 
 def nginx(folder: Path, port: int, server: int, certificate: Path) -> list[str]:
     """Write the files of nginx; give its arguments."""
+    plain = free_port()
     names = {
         "127.0.0.1:8000": f"127.0.0.1:{server}",
         "listen 443": f"listen 127.0.0.1:{port}",
+        "listen [::]:443": f"listen [::1]:{port}",
+        "listen 80": f"listen 127.0.0.1:{plain}",
+        "listen [::]:80": f"listen [::1]:{plain}",
         f"/etc/ssl/{HOST}.pem": str(certificate),
         f"/etc/ssl/private/{HOST}.key": str(certificate),
     }
     site = replaced(documented("tls.md", "musterroll.conf"), names)
+    (folder / "http-port").write_text(str(plain))
     file = folder / "nginx.conf"
     file.write_text(NGINX.format(folder=folder, site=site))
     return ["-p", str(folder), "-e", str(folder / "error.log"), "-c", str(file)]
@@ -246,6 +251,65 @@ def test_a_client_cannot_choose_its_address_and_scheme(client: ProxyClient, requ
     (session,) = client.request("GET", "/v1/me/sessions").json["sessions"]
     assert session["address"] == CLIENT
     assert "Strict-Transport-Security" in client.request("GET", "/healthz").headers
+
+
+def nginx_of_debian_12(*arguments: Any) -> list[str]:
+    """Write the files of nginx with the syntax that the page has for nginx 1.22."""
+    command = nginx(*arguments)
+    file = Path(command[-1])
+    text = replaced(file.read_text(), {"    http2 on;\n": ""})
+    file.write_text(re.sub(r"(listen \S+ ssl);", r"\1 http2;", text))
+    return command
+
+
+@pytest.mark.parametrize("client", [nginx], indirect=True)
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_nginx_redirects_from_http_and_speaks_http_2_at_both_addresses(
+    client: ProxyClient, address: str
+) -> None:
+    port = int((client.folder / "http-port").read_text())
+    plain = HTTPConnection(address, port, timeout=30)
+    plain.request("GET", "/sign-in?a=b", headers={"Host": "elsewhere.example.com"})
+    response = plain.getresponse()
+    assert response.status == 301
+    assert response.headers["Location"] == f"https://{HOST}/sign-in?a=b"
+    plain.close()
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_alpn_protocols(["h2"])
+    with (
+        socket.create_connection((address, client.port), 30) as connection,
+        context.wrap_socket(connection, server_hostname=HOST) as stream,
+    ):
+        assert stream.selected_alpn_protocol() == "h2"
+
+
+def test_the_syntax_for_the_nginx_of_debian_12_is_valid(certificate: Path, tmp_path: Path) -> None:
+    arguments = nginx_of_debian_12(tmp_path, free_port(), 8000, certificate)
+    program = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
+    assert program
+    done = subprocess.run([program, "-t", *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("client", [nginx], indirect=True)
+def test_nginx_writes_no_body_of_http_2_to_a_file(client: ProxyClient, tmp_path: Path) -> None:
+    body = tmp_path / "body"
+    body.write_bytes(b" " * 20_000_000)
+    where = f"{HOST}:{client.port}:127.0.0.1"
+    done = subprocess.run(
+        [
+            *("curl", "--silent", "--insecure", "--http2", "--resolve", where),
+            *("--data-binary", f"@{body}", "--write-out", "%{http_version} %{http_code}"),
+            *("--output", os.devnull, f"https://{HOST}:{client.port}/v1/users:batchCreate"),
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stdout == "2 401"
+    assert (client.folder / "error.log").read_text() == ""
 
 
 @pytest.mark.parametrize("client", [nginx], indirect=True)

@@ -52,6 +52,12 @@ _PATIENCE = 100.0
 #: The same before the first response of all, so that a wrong address fails soon.
 _FIRST_PATIENCE = 2.0
 
+#: Statuses of a control plane, or of a proxy in front of one, that restarts or waits for its
+#: database. So the address is right.
+_RESTARTING = frozenset(
+    {HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT}
+)
+
 #: The same while the control plane responds that it is busy: it works, but for other clients.
 _BUSY_PATIENCE = 1800.0
 
@@ -226,6 +232,8 @@ class RetryingClient:
 
     def _error(self, response: Response, *, changes: bool) -> Exception:
         error = error_of(self._host, response, outcome_unknown=changes)
+        if response.status in _RESTARTING:
+            self._patience = _PATIENCE
         if isinstance(error, Overloaded):
             self._patience = _PATIENCE  # the control plane exists, though it is busy
             self._limit.decrease()
