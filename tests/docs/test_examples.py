@@ -33,7 +33,7 @@ CHANGING = (
     (r"\bmrl_[\w-]{43}", "mrl_#"),
     (r"\b(\d+):[0-9a-f]{64}\b", r"\1:HASH"),
     (r"\b[0-9a-f]{64}\b", "HASH"),
-    (r"(\(request |\"request_id\":\")[0-9a-f]{16}\b", r"\1#"),
+    (r"(\(request |\"request_id\":\"|&number=)[0-9a-f]{16}\b", r"\1#"),
     (r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?", "TIME"),
     (r"local:[\w-]+", "local:#"),
     (r"(~|/home/you)/\.local", "HOME/.local"),
