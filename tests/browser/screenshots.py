@@ -18,7 +18,13 @@ from anyscale.user.validation import Policy, check
 
 EMAIL = "amina.okafor@example.com"
 
-SIZES = {"wide": (1280, 800), "narrow": (390, 844)}
+SIZES = {"wide": (1280, 800), "narrow": (390, 844), "dark": (1280, 800)}
+
+#: of the organization whose pages these are
+SETTINGS = {
+    "ANYSCALE_ORGANIZATION": "Northwind Labs",
+    "ANYSCALE_PUBLIC_URL": "https://accounts.example.com",
+}
 
 #: the other browsers in which Amina is signed in: address and user agent
 ELSEWHERE: dict[str, Any] = {
@@ -35,11 +41,15 @@ Step = Callable[[Page, Site], None]
 
 
 def amina(site: Site) -> None:
-    """Create Amina's account."""
+    """Create the account of Amina, an owner."""
     user = check("Amina", EMAIL, PASSWORD, False, "Okafor", "Engineer", Policy())
     assert user
     with closing(site.control_plane()) as plane:
         plane.batches.create("amina", [user], "fail", Principal("local:test"), [(0, PASSWORD)])
+        with plane.store.write() as tx:
+            account = tx.accounts.find(EMAIL)
+            assert account
+            tx.accounts.set_role(account.user_id, "owner")
 
 
 def nothing(_: Page, __: Site) -> None:
@@ -48,6 +58,21 @@ def nothing(_: Page, __: Site) -> None:
 
 def wrong(page: Page, _: Site) -> None:
     sign_in(page, EMAIL, "not the password")
+    page.get_by_role("alert").wait_for()
+
+
+def slip(page: Page, site: Site) -> None:
+    change(page, site)
+    change_password(page, NEW_PASSWORD, "short", "Change password")
+    page.get_by_role("alert").wait_for()
+
+
+def refused(page: Page, _: Site) -> None:
+    page.goto("/sign-in?sso=refused&number=9cbeddf6dcfa9a7e")
+
+
+def not_set_up(page: Page, _: Site) -> None:
+    page.goto("/sign-in?sso=not_set_up&number=9cbeddf6dcfa9a7e")
 
 
 def first(page: Page, _: Site) -> None:
@@ -72,17 +97,32 @@ def token(page: Page, site: Site) -> None:
     signed_in(page, site)
     page.get_by_label("Name of a new token").fill("laptop")
     page.get_by_role("button", name="Make a token").click()
-    shown = page.get_by_label("Token", exact=True)
-    shown.evaluate("field => { field.textContent = 'mrt_' + 'x'.repeat(39) }")
+    page.locator(".whole").evaluate("field => { field.textContent = 'mrt_' + 'x'.repeat(39) }")
+
+
+def question(page: Page, site: Site) -> None:
+    signed_in(page, site)
+    page.locator("summary", has_text="Revoke").first.click()
 
 
 def revoke(page: Page) -> None:
     page.goto("/")
-    page.get_by_role("button", name="Revoke").first.click()
+    page.locator("summary", has_text="Revoke").first.click()
+    page.get_by_role("button", name="Revoke it now").first.click()
 
 
 def link(page: Page, site: Site) -> None:
     page.goto(site.create_link(EMAIL))
+    page.get_by_label("Email").wait_for()
+
+
+def dead_link(page: Page, _: Site) -> None:
+    page.goto("/set-password#used")
+    page.get_by_role("heading", name="This link does not work").wait_for()
+
+
+def pasted_link(page: Page, _: Site) -> None:
+    page.goto("/set-password")
 
 
 def nowhere(page: Page, _: Site) -> None:
@@ -95,16 +135,27 @@ BEFORE: dict[str, Step] = {
     "sign-in-refused": wrong,
     "first-password": first,
     "set-password": link,
+    "paste-link": pasted_link,
+    "dead-link": dead_link,
     "not-found": nowhere,
 }
-AFTER: dict[str, Step] = {"account": signed_in, "change-password": change, "new-token": token}
+AFTER: dict[str, Step] = {
+    "account": signed_in,
+    "revoke-token": question,
+    "change-password": change,
+    "change-password-refused": slip,
+    "new-token": token,
+}
+SSO: dict[str, Step] = {
+    "sign-in-sso": nothing,
+    "sign-in-sso-refused": refused,
+    "sign-in-sso-not-set-up": not_set_up,
+}
 
 
 def picture(browser: Browser, site: Site, folder: Path, name: str, step: Step) -> None:
-    """Take a page wide and narrow, and the two most common ones in dark colours."""
-    dark = ["dark"] if name in ("sign-in", "account") else []
-    for size in (*SIZES, *dark):
-        width, height = SIZES.get(size, SIZES["wide"])
+    """Take a page wide, narrow and in dark colours."""
+    for size, (width, height) in SIZES.items():
         options: Any = HERE | {"viewport": {"width": width, "height": height}}
         scheme: Any = "dark" if size == "dark" else "light"
         context = browser.new_context(base_url=site.url, color_scheme=scheme, **options)
@@ -115,17 +166,18 @@ def picture(browser: Browser, site: Site, folder: Path, name: str, step: Step) -
         page.screenshot(path=folder / f"{name}-{size}.png", full_page=True)
         if name == "new-token":
             revoke(page)
-        if name not in ("sign-in", "sign-in-sso", "not-found"):
-            page.goto("/")
-            if page.get_by_role("button", name=re.compile("Sign out")).count():
-                page.get_by_role("button", name="Sign out").click()
+        page.goto("/")
+        if page.get_by_role("button", name=re.compile("Sign out")).count():
+            page.get_by_role("button", name="Sign out").click()
         context.close()
 
 
 def offer(browser: Browser, folder: Path) -> None:
-    """Take the sign-in page with single sign-on."""
-    with TemporaryDirectory() as home, run_site(Path(home), **SSO_SETTINGS) as site:
-        picture(browser, site, folder, "sign-in-sso", nothing)
+    """Take the sign-in page with single sign-on, and what it says after a refusal."""
+    settings = SETTINGS | SSO_SETTINGS
+    with TemporaryDirectory() as home, run_site(Path(home), **settings) as site:
+        for name, step in SSO.items():
+            picture(browser, site, folder, name, step)
 
 
 def settle(browser: Browser, site: Site) -> None:
@@ -161,7 +213,11 @@ def grow_old(site: Site) -> None:
 def main(folder: Path) -> None:
     """Take all pictures."""
     folder.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory() as home, run_site(Path(home)) as site, run_chromium() as browser:
+    with (
+        TemporaryDirectory() as home,
+        run_site(Path(home), **SETTINGS) as site,
+        run_chromium() as browser,
+    ):
         amina(site)
         for name, step in BEFORE.items():
             picture(browser, site, folder, name, step)

@@ -197,6 +197,21 @@ def test_one_link_goes_to_standard_output(
     done = check(0, "The link works once, until", "user", "set-password-link", "jane@example.com")
     assert LINK.fullmatch(done.stdout.strip())
     assert "Give it to jane@example.com alone" in done.stderr
+    assert "SSO" not in done.stderr
+    check(0, "updated", "user", "update", "jane@example.com", "--sso")
+    warned = "jane@example.com is an SSO user: the password works beside SSO"
+    check(0, warned, "user", "set-password-link", "jane@example.com")
+
+
+def test_a_file_of_one_link_is_described_in_the_singular(
+    control_plane: None, users: Path, check: CommandChecker, tmp_path: Path
+) -> None:
+    check(0, "updated", "user", "update", "jane@example.com", "--sso")
+    path = tmp_path / "one.csv"
+    command = ("user", "set-password-link", "jane@example.com", "--output-file", path)
+    done = check(0, f"1 link is in {path}. It works once, until", *command)
+    assert "give it to its user alone" in done.stderr
+    assert "1 of 1 is for SSO users" in done.stderr
 
 
 def test_the_links_of_a_file_go_into_a_new_file(

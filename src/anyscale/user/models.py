@@ -177,6 +177,8 @@ class PasswordLink(_Record, frozen=True, gc=False):
     url: str
     #: In UTC.
     expires_at: datetime
+    #: Whether the user signs in by the identity provider: the link adds a password beside it.
+    is_sso_user: bool = False
 
 
 class Batch(Struct, frozen=True, kw_only=True):

@@ -77,6 +77,8 @@ def _write_one(transport: Transport, email: str | None) -> None:
         f"The link works once, until {_time(link.expires_at)}. Give it to {link.email} alone: "
         "it is enough to set the password."
     )
+    if link.is_sso_user:
+        _warn_of_sso(f"{link.email} is an SSO user")
 
 
 def _users(
@@ -149,24 +151,33 @@ def _refusal(problems: Iterable[Problem], more: int = 0) -> str:
 
 def _fill(file: AtomicFile, transport: Transport, total: int, user_ids: Iterable[str]) -> None:
     """Create the links, and keep the file of them if there are any."""
-    count, expires_at = _write_links(file, transport, total, user_ids)
+    count, sso_count, expires_at = _write_links(file, transport, total, user_ids)
     clear_progress()
     if expires_at is None:
         log("No user needs a link: no file was created.")
         return
     file.keep()
-    links = "1 link is" if count == 1 else f"{count} links are"
-    log(f"{links} in {file.path}. Each works once, until {_time(expires_at)}.")
-    log("A link is enough to set the password: give each to its user alone.")
+    links, each = ("1 link is", "It") if count == 1 else (f"{count} links are", "Each")
+    log(f"{links} in {file.path}. {each} works once, until {_time(expires_at)}.")
+    log(f"A link is enough to set the password: give {each.lower()} to its user alone.")
+    if sso_count:
+        _warn_of_sso(f"{sso_count} of {count} {'is' if sso_count == 1 else 'are'} for SSO users")
+
+
+def _warn_of_sso(subject: str) -> None:
+    log(
+        f"{subject}: the password works beside SSO. To allow SSO alone, set ANYSCALE_SSO_ONLY "
+        "on the server."
+    )
 
 
 def _write_links(
     file: AtomicFile, transport: Transport, total: int, user_ids: Iterable[str]
-) -> tuple[int, datetime | None]:
-    """Return the number of links, and when the first of them expires."""
+) -> tuple[int, int, datetime | None]:
+    """Return the number of links, how many are for SSO users, and when the first one expires."""
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(("email", "url", "expires_at"))
-    remaining, count, expires_at = iter(user_ids), 0, None
+    remaining, count, sso_count, expires_at = iter(user_ids), 0, 0, None
     while chunk := list(islice(remaining, _PAGE)):
         for link in transport.set_password_links(chunk):
             writer.writerow(
@@ -174,8 +185,9 @@ def _write_links(
             )
             expires_at = expires_at or link.expires_at
             count += 1
+            sso_count += link.is_sso_user
         show_progress("Creating links", count, max(count, total))
-    return count, expires_at
+    return count, sso_count, expires_at
 
 
 def _time(time: datetime) -> str:

@@ -87,7 +87,13 @@ class PasswordLinkService:
             data = {"count": len(secrets), "user_root": root_of(secrets).hex()}
             audit.append(tx, caller.actor, "links.created", _batch_of(accounts), data)
         return [
-            PasswordLink(a.user_id, a.email, begin + secrets[a.user_id], from_milliseconds(until))
+            PasswordLink(
+                a.user_id,
+                a.email,
+                begin + secrets[a.user_id],
+                from_milliseconds(until),
+                a.is_sso_user,
+            )
             for a in accounts
         ]
 

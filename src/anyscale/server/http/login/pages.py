@@ -49,10 +49,10 @@ _SSO_PROBLEMS = {
     "cancelled": "You did not finish signing in. You can try again.",
     "unavailable": (
         "Single sign-on does not answer now. Please try again in a few minutes. "
-        "If it still does not, {ask}."
+        "If it still does not, {ask}"
     ),
-    "not_set_up": "Your account is not set up for this. Please {ask}.",
-    "refused": "The sign-in could not be accepted. Please {ask}.",
+    "not_set_up": "Your account is not set up for this. Please {ask}",
+    "refused": "The sign-in could not be accepted. Please {ask}",
 }
 
 #: A request id that the page shows: nothing that reads like an address or a sentence.
@@ -78,7 +78,7 @@ async def show_sign_in(
 
 
 def _sso_problem(sso: str, number: str) -> str:
-    ask = "ask your administrator"
+    ask = "ask your administrator."
     if _NUMBER.fullmatch(number):
         ask = f"give your administrator this number: {number}"
     return _SSO_PROBLEMS.get(sso, _SSO_PROBLEMS["refused"]).format(ask=ask)
