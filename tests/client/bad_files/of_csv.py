@@ -345,6 +345,8 @@ CSV = [
             b"Ann;ann@example.com;WAHR;letmein\n"
             b"Joe;joe@example.com;0;xyzzy\n"
             b"Jane;jane@example.com;;s3cret!\n"
+            b"Eve;eve@example.com;;dragon\n"
+            b"Dan;dan@example.com;;nein\n"
         ),
         [
             "users.csv:2:21: create_users[0].password: is shorter than 8 characters",
@@ -352,8 +354,10 @@ CSV = [
             "users.csv:3:21: create_users[1].password: is shorter than 8 characters",
             f"users.csv:3:23: create_users[1].is_sso_user: {MUST}: {BOOLEANS}",
             f"users.csv:4:24: create_users[2].is_sso_user: {MUST}: {BOOLEANS}",
+            f"users.csv:5:22: create_users[3].is_sso_user: {MUST}: {BOOLEANS}",
+            f"users.csv:6:22: create_users[4].is_sso_user: {MUST}, not 'nein': {BOOLEANS}",
         ],
-        ["password_too_short", "type", "password_too_short", "type", "type"],
+        ["password_too_short", "type", "password_too_short", "type", "type", "type", "type"],
     ),
     Bad(
         "a German header: the rows are checked as the fields that are meant",

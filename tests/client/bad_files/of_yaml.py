@@ -20,7 +20,7 @@ YAML = [
         "users.yaml",
         (
             b"create_users:\n"
-            b"- {name: Jane, email: jane@example.com, password: yes, is_sso_user: hunters}\n"
+            b"- {name: Jane, email: jane@example.com, password: yes, is_sso_user: xyzzy}\n"
         ),
         [
             "users.yaml:2:51: create_users[0].password: is shorter than 8 characters",

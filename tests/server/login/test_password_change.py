@@ -217,8 +217,9 @@ def test_a_link_sets_the_first_password_of_an_account(control_plane: ControlPlan
 
 def test_a_refused_password_leaves_the_link_valid(control_plane: ControlPlane) -> None:
     secret = create_link(control_plane)
-    with pytest.raises(PasswordRefused):
-        control_plane.passwords.by_link(secret, "short", HOME)
+    for refused in ("short", "j-a-n-e-2026", "abcabcabc", "9876543210!!", "poiuztre77"):
+        with pytest.raises(PasswordRefused):
+            control_plane.passwords.by_link(secret, refused, HOME)
     control_plane.passwords.by_link(secret, CHOSEN, HOME)
 
 

@@ -46,11 +46,8 @@ _OTHER_NAMES = {
 #: characters of the longest key that can be a misspelt field
 _LONGEST_NEAR = 32
 
-#: A value of at most so many characters is no password.
-_SYMBOL = 3
-
-#: The shortest password that any policy accepts.
-_SHORTEST_PASSWORD = 8
+#: characters of a symbol, and letters of a word, that are too short for a password anywhere
+_SYMBOL, _WORD = 3, 5
 
 
 def _squashed(key: str) -> str:
@@ -87,10 +84,10 @@ def unknown_key(key: str) -> str:
 def boolean_fault(value: str, mend: str, password: str | None) -> str:
     """Return the message for a wrong value of `is_sso_user`, which shows the value if it is safe.
 
-    The value may be the password, if columns are swapped. It is shown if it is a symbol or a word
-    that is shorter than any password, and if the password is no boolean.
+    The value may be the password, if columns are swapped. It is shown if it is a short symbol or
+    word, and if the password is no boolean.
     """
-    is_word = value.isalpha() and len(value) < _SHORTEST_PASSWORD
+    is_word = value.isalpha() and len(value) <= _WORD
     is_swapped = (password or "?").strip().lower() in CSV_BOOLEANS
     is_known = value.lower() in {"", *BOOLEANS}  # and only its quotes are wrong
     is_safe = (is_word or len(value) <= _SYMBOL) and not is_swapped and not is_known
