@@ -34,18 +34,21 @@ def users_file(path: Path, count: int, passwords: int) -> Path:
 
 def on_a_terminal(
     *arguments: str | Path,
+    command: str = COMMAND,
     env: Mapping[str, str] | None = None,
     typed: bytes = b"",
     when: bytes = b"end with Ctrl-D",
 ) -> tuple[int, str]:
     """Run the command on a terminal of 100 columns; type a text when `when` is shown.
 
+    The terminal controls it, so that Ctrl-C can be typed.
+
     Returns:
         The exit status and the output.
     """
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        [COMMAND, *map(str, arguments)],
+        ["setsid", "--ctty", command, *map(str, arguments)],
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
@@ -78,6 +81,12 @@ def one_core() -> Iterator[None]:
     os.sched_setaffinity(0, cores)
 
 
+def frames_of(shown: str) -> list[str]:
+    """Give what the bar shows, one time after the other."""
+    frames = [frame.partition("\n")[0] for frame in shown.split("\r\x1b[2K")[1:]]
+    return [CODES.sub("", frame).rstrip() for frame in frames if "%" in frame]
+
+
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 CODES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
@@ -92,6 +101,11 @@ def test_long_work_shows_a_bar_with_a_rate_and_the_time_left(
     assert status == 0, shown
     plain = CODES.sub("", shown)
     assert re.search(r"Hashing .*\d+%.* \d+/s .*0:\d\d:\d\d left", plain)
+    frames = frames_of(shown)
+    assert re.fullmatch("Hashing ━+ +0%", frames[0])
+    percents = [int(re.findall(r"(\d+)%", frame)[0]) for frame in frames]
+    assert percents == sorted(percents)
+    assert len(set(percents)) >= 8
     before = plain.index("Hashing 180 passwords, which takes most of the time...")
     assert before < re.search(r"Hashing .*\d+%", plain).start()  # type: ignore[union-attr]
     assert plain.rstrip().endswith("180 users created.")
@@ -104,8 +118,9 @@ def test_no_color_disables_colours(one_core: None, tmp_path: Path) -> None:
     status, shown = on_a_terminal("user", "batch-create", "-f", users, env={"NO_COLOR": "1"})
 
     assert status == 0, shown
-    assert re.search(r"Hashing .*\d+%", CODES.sub("", shown))
-    assert not re.search(r"\x1b\[[0-9;]*3[0-7]", shown)
+    assert not COLOUR.search(shown)
+    assert frames_of(shown)[0].split() == ["Hashing", "0%"]
+    assert "-" not in "".join(frames_of(shown))
 
 
 def test_a_dumb_terminal_gets_no_codes(one_core: None, tmp_path: Path) -> None:
@@ -114,7 +129,57 @@ def test_a_dumb_terminal_gets_no_codes(one_core: None, tmp_path: Path) -> None:
     status, shown = on_a_terminal("user", "batch-create", "-f", users, env={"TERM": "dumb"})
 
     assert status == 0, shown
-    assert not COLOUR.search(shown)
+    assert "\x1b" not in shown
+    assert all(line.startswith("(anyscale +") for line in shown.splitlines())
+
+
+def test_ctrl_c_is_answered_below_the_bar(one_core: None, tmp_path: Path) -> None:
+    users = users_file(tmp_path / "users.yaml", 400, 400)
+
+    status, shown = on_a_terminal(
+        *("user", "batch-create", "-f", users), env={"NO_COLOR": "1"}, typed=b"\x03", when=b"left"
+    )
+
+    assert status == 130
+    end = [line for line in CODES.sub("", shown).splitlines() if line][-2:]
+    assert re.fullmatch(
+        r"\(anyscale \+\d+\.\ds\) Stopping after what is under way: "
+        r"press Ctrl-C again to end at once\.\.\.",
+        end[0],
+    )
+    assert end[1] == "interrupted: run the same command again to go on where it stopped"
+
+
+CALL = """
+import sys, anyscale, anyscale.progress
+from anyscale.user.models import AdminCreateUser
+anyscale.progress._LINE_EVERY = 0
+users = [AdminCreateUser(f"n{i}", f"u{i}@x.io", f"kx-{i}-quvam-dirolt") for i in range(20)]
+anyscale.user.admin_batch_create(users, progress=eval(sys.argv[1]))
+print("rich" in sys.modules)
+"""
+
+
+@pytest.mark.parametrize("progress", [None, True, False])
+def test_the_sdk_draws_on_a_terminal_unless_it_may_not(progress: bool | None) -> None:
+    status, shown = on_a_terminal("-c", CALL, str(progress), command=sys.executable)
+
+    assert status == 0, shown
+    is_drawn = progress is not False
+    assert bool(frames_of(shown)) == is_drawn
+    assert shown.split()[-1].endswith(str(is_drawn))
+    if is_drawn:
+        assert re.fullmatch("Hashing ━+ +0%", frames_of(shown)[0])
+
+
+@pytest.mark.parametrize("progress", [None, True, False])
+def test_the_sdk_writes_lines_elsewhere_only_if_it_must(progress: bool | None) -> None:
+    command = [sys.executable, "-c", CALL, str(progress)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+
+    assert bool(re.match(r"Hashing: \d+%", done.stderr)) == (progress is True)
+    assert "\x1b" not in done.stderr
+    assert done.stdout == f"{progress is True}\n"
 
 
 def test_without_a_terminal_progress_is_plain_lines(

@@ -3,13 +3,16 @@
 import signal
 import sqlite3
 import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.command_process import CommandProcess
 from tests.support.commands import RunAnyscale, start_command
 from tests.support.paths import ANYSCALE
+from tests.support.server_process import ServerProcess
 from tests.support.users_files import write_flow_users_file
 
 
@@ -83,15 +86,19 @@ def test_ctrl_c_is_acknowledged_while_passwords_are_hashed(tmp_path: Path, data:
             assert process.poll() is None
             time.sleep(0.01)
         time.sleep(0.1)  # the next chunk is being hashed by now
+        signalled = time.monotonic()
         process.send_signal(signal.SIGINT)
         assert process.stderr
         lines = [(line.rstrip(), time.monotonic()) for line in process.stderr]
 
     (stopping, heard), (interrupted, ended) = lines[-2:]
     assert process.returncode == 130
-    assert stopping.endswith(") Stopping after what is under way...")
+    assert stopping.endswith(
+        ") Stopping after what is under way: press Ctrl-C again to end at once..."
+    )
     assert interrupted.startswith("interrupted: ")
-    assert ended - heard > 0.1  # well before the end
+    assert heard - signalled < 1
+    assert ended - signalled < 5
 
 
 def test_a_run_that_waits_for_another_run_can_be_interrupted(
@@ -116,3 +123,112 @@ def test_a_run_that_waits_for_another_run_can_be_interrupted(
     assert "Traceback" not in log
     assert done.returncode == 0, done.stderr
     assert anyscale("user", "batch-create", "-f", users).returncode == 1
+
+
+#: seconds from the first Ctrl-C to the end, at most
+BOUND = 5.0
+
+
+@pytest.fixture
+def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[ServerProcess, Path]]:
+    """A server that the environment names, and the folder of its database."""
+    database = tmp_path / "server"
+    with ServerProcess(f"sqlite:///{database}/anyscale.db", tmp_path, real_hashes=True) as server:
+        monkeypatch.setenv("ANYSCALE_HOST", server.url)
+        monkeypatch.setenv("ANYSCALE_CLI_TOKEN", server.token())
+        yield server, database
+
+
+def freeze(server: ServerProcess) -> None:
+    server.signal(signal.SIGSTOP)
+
+
+@pytest.mark.parametrize(
+    ("way_out", "stdin", "status", "last"),
+    [
+        (freeze, False, 130, "interrupted: run the same command again to go on where it stopped"),
+        (freeze, True, 3, "Run the same command again"),
+        (ServerProcess.kill, False, 130, "interrupted: run the same command again"),
+    ],
+    ids=["slow", "slow and not to be resumed", "down"],
+)
+def test_ctrl_c_ends_a_run_in_time_whatever_the_server_does(
+    way_out: Callable[[ServerProcess], None],
+    stdin: bool,
+    status: int,
+    last: str,
+    served: tuple[ServerProcess, Path],
+    tmp_path: Path,
+) -> None:
+    server, database = served
+    process = hashing_run(tmp_path, database, stdin=stdin)
+    way_out(server)
+
+    pressed = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    done = process.finish()
+
+    took = time.monotonic() - pressed
+    assert (done.returncode, took < BOUND) == (status, True), (took, done.stderr)
+    assert done.stderr.splitlines()[-1].startswith(last)
+    assert "Traceback" not in done.stderr
+
+
+def test_a_second_ctrl_c_ends_a_run_at_once(
+    served: tuple[ServerProcess, Path], tmp_path: Path
+) -> None:
+    server, database = served
+    process = hashing_run(tmp_path, database)
+    freeze(server)
+
+    process.send_signal(signal.SIGINT)
+    while "press Ctrl-C again to end at once" not in process.stderr:
+        assert process.poll() is None, process.stderr
+        time.sleep(0.01)
+    pressed = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    done = process.finish()
+
+    assert time.monotonic() - pressed < 1
+    assert done.returncode == 130
+    assert done.stderr.splitlines()[-1].startswith("interrupted: run the same command again")
+    server.signal(signal.SIGCONT)
+    again = start_command("user", "batch-create", "-f", tmp_path / "users.yaml").finish()
+    assert again.returncode == 0, again.stderr
+    assert "Going on with batch" in again.stderr
+
+
+def hashing_run(folder: Path, database: Path, *, stdin: bool = False) -> CommandProcess:
+    """Start a run; give it when the server has stored the first hashes."""
+    users = write_flow_users_file(folder / "users.yaml", range(400), 400)
+    arguments = ("user", "batch-create", "-f", "-" if stdin else users)
+    process = start_command(*arguments, stdin=users if stdin else "/dev/null")
+    while not batches(database, "select count(*) from users where password_hash is not null"):
+        assert process.poll() is None, process.stderr
+        time.sleep(0.01)
+    return process
+
+
+def test_the_call_of_the_sdk_drops_its_batch_after_ctrl_c(data: Path) -> None:
+    code = (
+        "import anyscale, signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from anyscale.user.models import AdminCreateUser\n"
+        "anyscale.user.admin_batch_create("
+        "AdminCreateUser(f'n{i}', f'u{i}@example.com', f'kx-{i}-quvam-dirolt') for i in range(800))"
+    )
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        while not batches(data, "select count(*) from users where password_hash is not null"):
+            assert process.poll() is None
+            time.sleep(0.01)
+        pressed = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        assert process.stderr
+        shown = process.stderr.read()
+
+    assert process.returncode == -signal.SIGINT
+    assert time.monotonic() - pressed < BOUND
+    assert shown.startswith("Stopping after what is under way: press Ctrl-C again to end at once")
+    assert shown.rstrip().endswith("KeyboardInterrupt")
+    assert batches(data, "select count(*) from batches where state = 'dropped'") == 1
+    assert batches(data, "select count(*) from users") == 0

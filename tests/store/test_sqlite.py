@@ -4,11 +4,13 @@ import fcntl
 import os
 import re
 import shutil
+import signal
 import sqlite3
 import stat
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -201,6 +203,51 @@ def test_the_error_says_that_another_process_writes_and_nothing_has_begun(
             add_batch(other, 1)
         assert not caught.value.outcome_unknown
         add_batch(other, 1)
+
+
+def test_a_store_that_waits_for_another_process_can_be_closed(path: Path) -> None:
+    with closing(SqliteStore(path)) as one, ThreadPoolExecutor(1) as pool:
+        other = SqliteStore(path)
+        with one.write():
+            waiting = pool.submit(add_batch, other, 1)
+            while not other._writing.locked():
+                time.sleep(0.01)
+            started = time.monotonic()
+            other.close()
+
+            assert time.monotonic() - started < 10
+            with pytest.raises(StoreUnavailable, match="has been writing"):
+                waiting.result()
+
+
+WAITING = """
+import sys, threading, time
+from pathlib import Path
+from anyscale.server.store.sqlite.store import SqliteStore
+
+def say_when_it_waits():
+    while not store._writing.locked():
+        time.sleep(0.01)
+    print("waiting", flush=True)
+
+store = SqliteStore(Path(sys.argv[1]))
+threading.Thread(target=say_when_it_waits, daemon=True).start()
+with store.write():
+    pass
+"""
+
+
+def test_ctrl_c_is_noticed_while_another_process_writes(path: Path) -> None:
+    command = [sys.executable, "-c", WAITING, str(path)]
+    with (
+        closing(SqliteStore(path)) as store,
+        store.write(),
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process,
+    ):
+        assert process.stdout
+        assert process.stdout.readline() == b"waiting\n"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=10) == -signal.SIGINT
 
 
 def test_the_error_of_a_failed_statement_says_that_the_transaction_had_begun(path: Path) -> None:

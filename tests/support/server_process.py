@@ -100,6 +100,11 @@ class ServerProcess:
         assert self._process
         os.killpg(self._process.pid, signal.SIGINT)
 
+    def signal(self, number: int) -> None:
+        """Send a signal to all of its processes."""
+        assert self._process
+        os.killpg(self._process.pid, number)
+
     def ended(self) -> int:
         """Wait for its end; give its exit status."""
         assert self._process

@@ -19,16 +19,21 @@ from anyscale.errors import (
     KeyReused,
     Unavailable,
 )
+from anyscale.progress import Progress
 from anyscale.transport.base import Transport
 from anyscale.user.email_conflicts import EmailConflicts, IsAbandoned
 from anyscale.user.models import AdminCreatedUser, Batch, Conflict, Created
-from anyscale.user.reservations import Progress, Reservations
-from anyscale.user.user_sources import Chunk, Reading, UserSource, chunks, password_chunks
+from anyscale.user.password_upload import send_passwords
+from anyscale.user.reservations import Reservations
+from anyscale.user.user_sources import Chunk, Reading, UserSource, chunks
 from anyscale.user.validation import conflict_problems, is_skipped
 
 __all__ = ["BatchRun", "Outcome"]
 
 _USERS_PER_RESPONSE = 10_000
+
+#: Seconds for which an interrupted run waits until its batch is dropped.
+_DROP_SECONDS = 2.0
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
@@ -76,7 +81,7 @@ class BatchRun:
         on_opened: receives the id of a batch that was opened, before anything is reserved in it.
         is_abandoned: tells which open batches may be dropped.
         log: receives messages for the user.
-        on_progress: receives a step, and how much of how much of it is done.
+        on_progress: receives how far the run is.
     """
 
     def __init__(
@@ -226,37 +231,22 @@ class BatchRun:
         if batch.state == "published":
             return self._transport.publish(batch.batch_id, entries)
         try:
-            self._hash_all(batch, passwords)
+            if passwords:
+                self._hash_all(batch)
         except BatchRefused as error:
             raise BatchRefused(reading.locate(error.problems), error.more) from None
         self._source.check_unchanged()
         return self._transport.publish(batch.batch_id, entries)
 
-    def _hash_all(self, batch: Batch, passwords: int) -> None:
+    def _hash_all(self, batch: Batch) -> None:
         # Not the passwords whose hashes an earlier run has stored, nor those of skipped users.
-        if not passwords or not (due := self._transport.show(batch.batch_id).hashes_due):
+        batch = self._transport.show(batch.batch_id)
+        if not batch.hashes_due:
             return
-        self._log(f"Hashing {due} passwords, which takes most of the time...")
-        self._on_progress("Hashing", 0, passwords)
-        self._send_passwords(batch, passwords)
-        self._on_progress("Hashing", passwords, passwords)
-
-    def _send_passwords(self, batch: Batch, total: int) -> None:
-        """Read the users for the second time, and send their passwords in chunks."""
-        from anyscale.transport.bounded_executor import BoundedExecutor
-
-        done = 0
+        self._log(f"Hashing {batch.hashes_due} passwords, which takes most of the time...")
         reading = self._source.reading(self._policy)
-        with BoundedExecutor[int](
-            self._transport.hashes_at_once,
-            self._transport.cancel_retries,
-            self._transport.on_notice,
-        ) as executor:
-            for chunk in password_chunks(reading, self._policy.chunk_passwords):
-                call = partial(self._transport.hash, batch.batch_id, chunk)
-                done += len(chunk) * len(executor.submit(call))
-                self._on_progress("Hashing", done, total)
-            executor.drain()
+        most = self._policy.chunk_passwords
+        send_passwords(self._transport, batch, reading, most, self._on_progress)
 
     def _give_up(self, batch: Batch, error: BaseException) -> None:
         """End a run that failed: leave its batch to the next run, or drop it if none can resume."""
@@ -267,14 +257,27 @@ class BatchRun:
             if isinstance(error, AnyscaleError):
                 raise BatchUnfinished(detail, batch.batch_id) from error
             return
+        is_interrupted = isinstance(error, KeyboardInterrupt)
         try:
             if batch.state == "open":
-                self._transport.drop(batch.batch_id)
+                self._drop(batch, _DROP_SECONDS if is_interrupted else None)
+        except TimeoutError:
+            left_open = f"{detail}; batch {batch.batch_id} may be left open"
+            raise BatchUnfinished(left_open, batch.batch_id) from error
         except BatchGone as gone:  # it was published, and only the response was lost
             raise BatchUnfinished(f"{detail}; {gone}", batch.batch_id) from error
         except AnyscaleError:
             left_open = f"{detail}; batch {batch.batch_id} is left open"
             raise BatchUnfinished(left_open, batch.batch_id) from error
+
+    def _drop(self, batch: Batch, seconds: float | None) -> None:
+        """Drop a batch; raise `TimeoutError` if the control plane has not responded in time."""
+        from anyscale.transport.bounded_executor import start_call
+
+        try:
+            start_call(partial(self._transport.drop, batch.batch_id)).result(seconds)
+        finally:
+            self._transport.cancel_retries()
 
 
 def _created_users(transport: Transport, batch_id: str) -> Iterator[AdminCreatedUser]:

@@ -1,20 +1,18 @@
 """Reserve the emails of a batch, chunk by chunk, while other open batches may have some of them."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
 from anyscale.errors import BatchRefused
+from anyscale.progress import Progress
 from anyscale.transport.base import Transport
 from anyscale.user.email_conflicts import EmailConflicts
 from anyscale.user.models import Batch, Conflict, ReservedChunk
 from anyscale.user.user_sources import Chunk, Reading, UserSource, chunks
 from anyscale.user.validation import Policy, conflict_problems
 
-__all__ = ["Progress", "Reservations", "Reserved"]
-
-#: Receives the phase, how much of it is done, and how much it is in all.
-Progress = Callable[[str, int, int], None]
+__all__ = ["Reservations", "Reserved"]
 
 
 class Reserved(NamedTuple):
@@ -42,6 +40,8 @@ class Reservations:
         self._transport = transport
         self._conflicts = conflicts
         self._on_progress = on_progress
+        #: users of the current reading so far
+        self._count = 0
 
     def look_up_all(self, reading: Reading) -> tuple[int, list[Conflict]]:
         """Count the users of a reading, and list the entries whose emails are taken.
@@ -88,6 +88,7 @@ class Reservations:
             self._transport.claims_at_once,
             self._transport.cancel_retries,
             self._transport.on_notice,
+            self._show_progress,
         ) as executor:
             for number, chunk in enumerate(self._chunks(reading)):
                 entries += len(chunk.users)
@@ -114,6 +115,11 @@ class Reservations:
             raise BatchRefused(reading.locate(conflict_problems(blocking)))
 
     def _chunks(self, reading: Reading) -> Iterator[Chunk]:
+        self._count = 0
         for chunk in chunks(reading, self._policy.chunk_users):
+            self._count += len(chunk.users)
             yield chunk
-            self._on_progress("Reading", *self._source.progress())
+            self._show_progress()
+
+    def _show_progress(self) -> None:
+        self._on_progress("Reading", *self._source.progress(), self._count)

@@ -13,6 +13,7 @@ from anyscale.api_schemas import IDEMPOTENCY_KEY
 from anyscale.config import Target, resolve
 from anyscale.errors import ConfigError
 from anyscale.keyword_hints import keyword_hints
+from anyscale.progress import ProgressDisplay, can_draw
 from anyscale.transport import open_transport
 from anyscale.transport.base import Transport
 from anyscale.user.batch_run import BatchRun, Outcome
@@ -60,6 +61,7 @@ class UserCalls:
         idempotency_key: str | None = None,
         if_exists: Literal["fail", "skip"] = "fail",
         dry_run: bool = False,
+        progress: bool | None = None,
     ) -> CreatedUsers:
         """Batch create, as an admin, users without email verification.
 
@@ -73,6 +75,9 @@ class UserCalls:
             if_exists: What to do with users whose email has an account: `fail` refuses the batch,
                 `skip` skips them.
             dry_run: Check the users and look up their emails, and write nothing.
+            progress: Whether to show on standard error how far a long call is. None, the default,
+                draws a bar on a terminal and in a notebook; True also writes a line now and then
+                where no bar can be drawn.
 
         Returns:
             The created users in the order of the input, with `skipped` and `batch_id`.
@@ -89,21 +94,24 @@ class UserCalls:
             raise ConfigError("idempotency_key must be a text of 1 to 200 visible ASCII characters")
         if if_exists not in ("fail", "skip"):
             raise ConfigError(f"if_exists must be 'fail' or 'skip', not {if_exists!r}")
-        with closing(self._open()) as transport:
+        check_type("progress", progress, bool, type(None))
+        report = _Report(progress)
+        with closing(self._open(report.warn)) as transport, closing(report):
             run = BatchRun(
                 transport,
                 UserList(users),
-                get_key=lambda: _key_of(transport, idempotency_key),
+                get_key=lambda: _key_of(transport, idempotency_key, report),
                 find_key=lambda: idempotency_key,
                 if_exists=if_exists,
                 resumable=idempotency_key is not None,
-                log=_log.info,
+                log=report.log,
+                on_progress=report.show,
             )
-            _log.info("Checking users..." if dry_run else "Creating users...")
+            report.log("Checking users..." if dry_run else "Creating users...")
             outcome = run.dry_run() if dry_run else run.run()
             created = _result(outcome)
             for line in outcome.lines():
-                _log.info(line)
+                report.log(line)
             return created
 
     @keyword_hints
@@ -261,14 +269,45 @@ class UserCalls:
         with self._account(email) as (transport, user):
             return transport.set_password_links([user.user_id])[0].url
 
-    def _open(self) -> Transport:
+    def _open(self, on_notice: Callable[[str], None] = _log.warning) -> Transport:
         # As warnings, which Python shows where no logging is set up: a call may take minutes.
-        return open_transport(self._resolve_target(), on_notice=_log.warning)
+        return open_transport(self._resolve_target(), on_notice=on_notice)
 
     @contextmanager
     def _account(self, email: str) -> Iterator[tuple[Transport, User]]:
         with closing(self._open()) as transport:
             yield transport, find_user(transport, email, None)
+
+
+class _Report:
+    """Logs what a call does, and shows how far it is: see `admin_batch_create` for `progress`."""
+
+    def __init__(self, progress: bool | None) -> None:
+        is_shown = can_draw() if progress is None else progress
+        self._display = ProgressDisplay(_write_line) if is_shown else None
+
+    def show(self, phase: str, done: int, total: int, count: int) -> None:
+        if self._display:
+            self._display.show(phase, done, total, count)
+
+    def log(self, text: str) -> None:
+        self.close()
+        _log.info(text)
+
+    def warn(self, text: str) -> None:
+        self.close()
+        _log.warning(text)
+
+    def close(self) -> None:
+        """Remove the bar; the next `show` draws it again."""
+        if self._display:
+            self._display.clear()
+
+
+def _write_line(text: str) -> None:
+    from rich.console import Console
+
+    Console(stderr=True).out(text, highlight=False)
 
 
 def _listed(users: Iterable[AdminCreateUser]) -> list[AdminCreateUser]:
@@ -284,8 +323,8 @@ def _is_key(key: object) -> bool:
     return isinstance(key, str) and re.fullmatch(IDEMPOTENCY_KEY, key) is not None
 
 
-def _key_of(transport: Transport, key: str | None) -> str:
-    _log.info("Using the control plane at %s", transport.where)
+def _key_of(transport: Transport, key: str | None, report: _Report) -> str:
+    report.log(f"Using the control plane at {transport.where}")
     return key or os.urandom(16).hex()
 
 

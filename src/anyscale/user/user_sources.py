@@ -1,7 +1,7 @@
 """The interface of sources of users, such as a users file, and the source for a Python list."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, islice
+from itertools import islice
 from typing import NamedTuple, Protocol
 
 from msgspec import structs
@@ -13,7 +13,7 @@ from anyscale.user.models import AdminCreateUser
 from anyscale.user.passwords import normalized
 from anyscale.user.validation import CheckedUser, Policy, check, find_faults, shown
 
-__all__ = ["Chunk", "ProblemList", "Reading", "UserList", "UserSource", "chunks", "password_chunks"]
+__all__ = ["Chunk", "ProblemList", "Reading", "UserList", "UserSource", "chunks"]
 
 
 class ProblemList(list[Problem]):
@@ -83,13 +83,6 @@ def chunks(reading: Reading, size: int) -> Iterator[Chunk]:
     users = iter(reading)
     while chunk := list(islice(users, size)):
         yield Chunk(chunk, reading.take_passwords())
-
-
-def password_chunks(reading: Reading, size: int) -> Iterator[list[tuple[int, str]]]:
-    """Cut the passwords of a reading into chunks."""
-    passwords = chain.from_iterable(chunk.passwords for chunk in chunks(reading, size))
-    while chunk := list(islice(passwords, size)):
-        yield chunk
 
 
 class UserList:

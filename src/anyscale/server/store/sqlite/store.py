@@ -4,6 +4,7 @@ import fcntl
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -24,6 +25,9 @@ from anyscale.server.store.sqlite.insert_users import SqliteUsers
 from anyscale.server.store.sqlite.migrate import NOT_OURS, is_ours, migrate, schema_version
 
 __all__ = ["SqliteStore"]
+
+#: Seconds of `BUSY_SECONDS` to wait inside SQLite, where neither Ctrl-C nor `close` is noticed.
+_BUSY_STEP = 0.5
 
 _PRAGMAS = (
     # FULL: in a simulated power cut NORMAL lost every commit since the last checkpoint.
@@ -70,6 +74,8 @@ class SqliteStore:
                 self._writer = self._connect_to_ours()
                 try:
                     self._set_up(self._writer.connection, create=create)
+                    milliseconds = int(min(BUSY_SECONDS, _BUSY_STEP) * 1000)
+                    self._writer.connection.execute(f"pragma busy_timeout = {milliseconds}")
                 except BaseException:
                     self._writer.connection.close()
                     raise
@@ -120,7 +126,7 @@ class SqliteStore:
         connection = session.connection
         try:
             with translated(self.path):  # here nothing has begun yet
-                connection.execute(begin)
+                self._begin(connection, begin)
             with translated(self.path, outcome_unknown=outcome_unknown):
                 yield session.tx
                 connection.execute("commit")
@@ -128,6 +134,19 @@ class SqliteStore:
             if connection.in_transaction:
                 connection.execute("rollback")
             raise
+
+    def _begin(self, connection: sqlite3.Connection, begin: str) -> None:
+        """Begin a transaction, as soon as no other process writes."""
+        deadline = time.monotonic() + BUSY_SECONDS
+        while True:
+            try:
+                connection.execute(begin)
+            except sqlite3.OperationalError as error:
+                is_busy = error.sqlite_errorname.startswith("SQLITE_BUSY")
+                if not is_busy or self._is_closed or time.monotonic() > deadline:
+                    raise
+            else:
+                return
 
     @contextmanager
     def _reader(self) -> Iterator["_Session"]:

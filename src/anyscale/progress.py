@@ -1,0 +1,226 @@
+"""How far long work is: a bar on a terminal or in a notebook, elsewhere a line now and then.
+
+The command and the SDK show it. rich is imported when the first bar is drawn.
+"""
+
+import os
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:  # loaded when a bar is drawn
+    from rich.console import Console
+
+__all__ = ["Progress", "ProgressDisplay", "RecentRate", "can_draw"]
+
+#: Receives the phase, how much of it is done, how much it is in all, and how many users or
+#: passwords the done part has.
+Progress = Callable[[str, int, int, int], None]
+
+#: seconds of work before progress is shown, so that short work flickers not; hashing is slow
+_SHOW_AFTER = {"Hashing": 0.0}
+_SHOW_OTHERS_AFTER = 1.0
+
+#: seconds between two drawings of the bar, and between two lines
+_DRAW_EVERY, _LINE_EVERY = 0.1, 10.0
+
+#: seconds over which a rate is measured, and after which it is known
+_RATE_SECONDS, _RATE_KNOWN_AFTER = 10.0, 1.0
+
+#: seconds between two steps that are normal
+_SILENCE = 2.0
+
+_BAR_COLUMNS, _NOTEBOOK_COLUMNS = 40, 100
+
+
+class RecentRate:
+    """How much work a second was done in the last seconds."""
+
+    def __init__(self, seconds: float = _RATE_SECONDS) -> None:
+        self._seconds = seconds
+        #: the moments at which more was done, and how much it was
+        self._steps: deque[tuple[float, int]] = deque()
+
+    def add(self, done: int, now: float) -> float:
+        """Add how much is done now; return the rate, which is 0.0 at first."""
+        if not self._steps or done != self._steps[-1][1]:
+            self._steps.append((now, done))
+        while len(self._steps) > 2 and now - self._steps[1][0] >= self._seconds:  # noqa: PLR2004 - the first and the last step make a rate
+            self._steps.popleft()
+        since, before = self._steps[0]
+        # Not up to now, as the rate would fall between any two steps; but it falls in an outage.
+        until = max(self._steps[-1][0], now - _SILENCE)
+        return (done - before) / (until - since) if until > since else 0.0
+
+    def seconds_since_step(self, now: float) -> float:
+        """Return how long ago more was done."""
+        return now - self._steps[-1][0]
+
+
+class _Status(NamedTuple):
+    """What a bar or a line shows."""
+
+    phase: str
+    done: int
+    total: int
+    #: users or passwords a second, and the seconds left; None as long as they are not known
+    rate: float | None
+    left: float | None
+
+    @property
+    def percent(self) -> str:
+        return f"{self.done * 100 // self.total}%"
+
+
+class ProgressDisplay:
+    """Shows one phase of the work after the other.
+
+    `write_line` receives a line every few seconds where no bar can be drawn.
+    """
+
+    def __init__(self, write_line: Callable[[str], None]) -> None:
+        self._write_line = write_line
+        self._lock = threading.RLock()  # a signal may come while its thread draws
+        self._bar: _TerminalBar | _NotebookBar | None = None
+        self._phase = ""
+        self._started = self._shown = 0.0
+        self._done_rate, self._count_rate = RecentRate(), RecentRate()
+
+    def show(self, phase: str, done: int, total: int, count: int) -> None:
+        """Show how far a phase is: see `Progress`. It may be called often; it draws seldom."""
+        now = time.monotonic()
+        with self._lock:
+            if phase != self._phase:
+                self._start(phase, now)
+            status = self._status(done, total, count, now)
+            if not total or now - self._started < _SHOW_AFTER.get(phase, _SHOW_OTHERS_AFTER):
+                return
+            if can_draw():
+                self._draw(status, now)
+            elif now - self._shown >= _LINE_EVERY:
+                self._shown = now
+                self._write_line(_line(status))
+
+    def clear(self) -> None:
+        """Remove the bar, so that a line can be written; the next `show` draws it again."""
+        with self._lock:
+            if self._bar:
+                self._bar.clear()
+                self._bar = None
+
+    def _start(self, phase: str, now: float) -> None:
+        self.clear()
+        self._phase, self._started, self._shown = phase, now, now
+        self._done_rate, self._count_rate = RecentRate(), RecentRate()
+
+    def _status(self, done: int, total: int, count: int, now: float) -> _Status:
+        speed, rate = self._done_rate.add(done, now), self._count_rate.add(count, now)
+        if not speed or now - self._started < _RATE_KNOWN_AFTER:
+            return _Status(self._phase, done, total, None, None)
+        left = (total - done) / speed - self._done_rate.seconds_since_step(now)
+        return _Status(self._phase, done, total, rate, max(0.0, left))
+
+    def _draw(self, status: _Status, now: float) -> None:
+        if self._bar and now - self._shown < _DRAW_EVERY:
+            return
+        self._bar = self._bar or (_NotebookBar() if _is_notebook() else _TerminalBar())
+        self._bar.draw(status)
+        self._shown = now
+
+
+def can_draw() -> bool:
+    """Return whether standard error shows a bar: it is a terminal that can move, or a notebook."""
+    is_terminal = sys.stderr is not None and sys.stderr.isatty()
+    return (is_terminal and os.environ.get("TERM") not in ("dumb", "unknown")) or _is_notebook()
+
+
+def _is_notebook() -> bool:
+    # The stream of ipykernel, which its own processes have and others that load it have not.
+    return type(sys.stderr).__module__.startswith("ipykernel.")
+
+
+class _TerminalBar:
+    """A bar in the last line of the terminal."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+
+        self._console = Console(stderr=True, force_terminal=True)
+
+    def draw(self, status: _Status) -> None:
+        # Not the last column: some terminals wrap a line that reaches it.
+        self._replace(_rendered(self._console, status, self._console.width - 1))
+
+    def clear(self) -> None:
+        self._replace("")
+
+    def _replace(self, text: str) -> None:
+        with suppress(OSError, ValueError):  # the terminal was closed: the work goes on
+            self._console.file.write(f"\r\x1b[2K{text}")
+            self._console.file.flush()
+
+
+class _NotebookBar:
+    """A bar below a cell. rich's own needs ipywidgets, and without them shows nothing."""
+
+    def __init__(self) -> None:
+        import io
+        from importlib import import_module
+
+        from rich.console import Console
+
+        self._console = Console(
+            file=io.StringIO(),
+            force_terminal=True,
+            force_jupyter=False,
+            color_system="standard",
+            width=_NOTEBOOK_COLUMNS,
+        )
+        # It runs the notebook, and is no dependency of this package.
+        display = import_module("IPython.display").display
+        self._handle = display({"text/plain": ""}, raw=True, display_id=True)
+
+    def draw(self, status: _Status) -> None:
+        self._replace(_rendered(self._console, status, _NOTEBOOK_COLUMNS))
+
+    def clear(self) -> None:
+        self._replace("")
+
+    def _replace(self, text: str) -> None:
+        self._handle.update({"text/plain": text}, raw=True)
+
+
+def _line(status: _Status) -> str:
+    parts = [f"{status.phase}: {status.percent}"]
+    if status.rate is not None and status.left is not None:
+        parts += [f"{status.rate:.0f} a second", f"{status.left:.0f} s left"]
+    return ", ".join(parts)
+
+
+def _rendered(console: "Console", status: _Status, width: int) -> str:
+    """Return one line of text with a bar, in the colors of the console."""
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+    from rich.text import Text
+
+    rate = left = ""
+    if status.rate is not None and status.left is not None:
+        rate, left = f"{status.rate:.0f}/s", f"{timedelta(seconds=round(status.left))} left"
+    line = Table.grid(*[""] * 5, padding=(0, 1))
+    for column in line.columns:
+        column.no_wrap = True
+    line.add_row(
+        status.phase,
+        ProgressBar(status.total, status.done, width=_BAR_COLUMNS),
+        Text(f"{status.percent:>4}", "progress.percentage"),
+        Text(rate, "progress.data.speed"),
+        Text(left, "progress.remaining"),
+    )
+    with console.capture() as captured:
+        console.print(line, width=width, no_wrap=True, overflow="crop", crop=True)
+    return captured.get().split("\n")[0].rstrip()

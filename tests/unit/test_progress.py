@@ -1,0 +1,176 @@
+"""How far work is: its rate, its bar, and the size of what is sent at a time."""
+
+import threading
+import time
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import pytest
+
+from anyscale import progress
+from anyscale.progress import ProgressDisplay, RecentRate
+from anyscale.transport import bounded_executor
+from anyscale.transport.bounded_executor import BoundedExecutor
+from anyscale.user import password_upload
+from anyscale.user.password_upload import ChunkSize
+
+
+class Clock:
+    """A clock that tests set."""
+
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    for module in (progress, password_upload):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=clock))
+    return clock
+
+
+def test_a_rate_is_that_of_the_last_seconds() -> None:
+    rate = RecentRate(seconds=10)
+
+    assert rate.add(0, 0.0) == 0
+    assert rate.add(10, 1.0) == 10
+    for second in range(2, 30):
+        last = rate.add(10 + 50 * (second - 1), float(second))
+    assert last == 50
+
+
+def test_a_rate_does_not_fall_between_two_steps_but_in_an_outage() -> None:
+    rate = RecentRate(seconds=10)
+    rate.add(0, 0.0)
+    rate.add(30, 3.0)
+
+    assert rate.add(30, 4.9) == 10
+    assert rate.add(30, 8.0) == 5
+    assert rate.seconds_since_step(8.0) == 5
+
+
+@pytest.mark.parametrize(
+    ("speed", "size"), [(0.1, 8), (10, 8), (80, 40), (200, 100), (5_000, 128), (1_000_000, 128)]
+)
+def test_a_chunk_has_the_passwords_that_are_hashed_in_half_a_second(
+    speed: float, size: int, clock: Clock
+) -> None:
+    chunk = ChunkSize(128)
+    assert chunk.value == 8
+
+    for _ in range(20):
+        clock.now += chunk.value / speed
+        chunk.add(chunk.value)
+
+    assert chunk.value == pytest.approx(size, abs=1)
+
+
+def test_chunks_become_small_when_hashing_becomes_slow(clock: Clock) -> None:
+    chunk = ChunkSize(128)
+    for speed in (1_000, 20):
+        for _ in range(20):
+            clock.now += chunk.value / speed
+            chunk.add(chunk.value)
+
+    assert chunk.value == pytest.approx(10, abs=1)
+
+
+def test_a_chunk_has_no_more_passwords_than_the_control_plane_takes(clock: Clock) -> None:
+    assert ChunkSize(2).value == 2
+
+
+@pytest.fixture
+def lines() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def show(lines: list[str]) -> Callable[[str, int, int, int], None]:
+    return ProgressDisplay(lines.append).show
+
+
+def test_a_line_has_the_rate_of_users_and_the_time_left(
+    clock: Clock, show: Callable[[str, int, int, int], None], lines: list[str]
+) -> None:
+    for second in range(21):
+        clock.now = 100.0 + second
+        show("Reading", 1_000 * second, 40_000, 30 * second)
+
+    assert lines == ["Reading: 25%, 30 a second, 30 s left", "Reading: 50%, 30 a second, 20 s left"]
+
+
+def test_the_time_left_runs_between_two_steps(
+    clock: Clock, show: Callable[[str, int, int, int], None], lines: list[str]
+) -> None:
+    show("Hashing", 0, 100, 0)
+    clock.now += 9
+    show("Hashing", 9, 100, 9)
+    clock.now += 1.5
+    show("Hashing", 9, 100, 9)
+
+    assert lines == ["Hashing: 9%, 1 a second, 90 s left"]
+
+
+def test_a_line_has_no_rate_as_long_as_none_is_known(
+    clock: Clock, show: Callable[[str, int, int, int], None], lines: list[str]
+) -> None:
+    show("Hashing", 0, 100, 0)
+    clock.now += 10
+    show("Hashing", 0, 100, 0)
+    show("Reading", 0, 0, 0)
+
+    assert lines == ["Hashing: 0%"]
+
+
+def test_an_interrupted_run_abandons_a_call_that_does_not_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bounded_executor, "_GRACE", 0.05)
+    never, cancelled, messages = threading.Event(), threading.Event(), list[str]()
+    threads: list[threading.Thread] = []
+
+    def call() -> None:
+        threads.append(threading.current_thread())
+        never.wait()
+
+    def run() -> None:
+        with BoundedExecutor[None](2, cancelled.set, messages.append) as executor:
+            executor.submit(call)
+            executor.submit(lambda: None)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    assert messages == ["Stopping after what is under way: press Ctrl-C again to end at once..."]
+    assert cancelled.is_set()
+    assert [thread.daemon for thread in threads] == [True]
+    never.set()
+
+
+def test_a_run_that_fails_waits_for_its_calls() -> None:
+    ended: list[bool] = []
+
+    def call() -> None:
+        time.sleep(0.1)
+        ended.append(True)
+
+    def run() -> None:
+        with BoundedExecutor[None](2, lambda: None, print) as executor:
+            executor.submit(call)
+            raise ValueError("wrong")
+
+    with pytest.raises(ValueError, match="wrong"):
+        run()
+    assert ended == [True]
+
+
+def test_a_run_that_waits_can_show_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounded_executor, "_TICK", 0.01)
+    waited = threading.Event()
+
+    with BoundedExecutor[bool](1, lambda: None, print, waited.set) as executor:
+        executor.submit(lambda: waited.wait(10))
+        assert executor.drain() == [True]
