@@ -1,11 +1,11 @@
 """The SDK's calls about batches: `anyscale.batch` and `Anyscale(...).batch`."""
 
-import logging
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from itertools import islice
 
 from anyscale.batch.undo_batch import UndoneBatch, undo_batch
+from anyscale.call_report import LOGGER
 from anyscale.config import Target, resolve
 from anyscale.errors import ConfigError
 from anyscale.keyword_hints import keyword_hints
@@ -17,8 +17,6 @@ __all__ = ["BatchCalls", "default_calls", "list_batches"]
 
 #: batches per request
 _PAGE = 500
-
-_log = logging.getLogger("anyscale")
 
 
 class BatchCalls:
@@ -96,7 +94,7 @@ class BatchCalls:
             return undo_batch(transport, batch_id, force=force, dry_run=dry_run)
 
     def _open(self) -> Transport:
-        return open_transport(self._resolve_target(), on_notice=_log.warning)
+        return open_transport(self._resolve_target(), on_notice=LOGGER.warning)
 
 
 def list_batches(transport: Transport, *, open_only: bool) -> Iterator[Batch]:

@@ -11,6 +11,7 @@ from functools import partial
 
 from msgspec import Struct
 
+from anyscale.batch.password_upload import send_passwords
 from anyscale.errors import (
     AnyscaleError,
     BatchGone,
@@ -23,7 +24,6 @@ from anyscale.progress import Progress
 from anyscale.transport.base import Transport
 from anyscale.user.email_conflicts import EmailConflicts, IsAbandoned
 from anyscale.user.models import AdminCreatedUser, Batch, Conflict, Created
-from anyscale.user.password_upload import send_passwords
 from anyscale.user.reservations import Reservations
 from anyscale.user.user_sources import Chunk, Reading, UserSource, chunks
 from anyscale.user.validation import conflict_problems, is_skipped

@@ -1,19 +1,18 @@
 """The SDK's calls about users: `anyscale.user` and `Anyscale(...).user`."""
 
-import logging
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
-from typing import Any, Literal
+from typing import Literal
 
 from msgspec import UNSET, UnsetType
 
 from anyscale.api_schemas import IDEMPOTENCY_KEY
+from anyscale.call_report import LOGGER, CallReport
 from anyscale.config import Target, resolve
 from anyscale.errors import ConfigError
 from anyscale.keyword_hints import keyword_hints
-from anyscale.progress import ProgressDisplay, can_draw
 from anyscale.transport import open_transport
 from anyscale.transport.base import Transport
 from anyscale.user.batch_run import BatchRun, Outcome
@@ -30,8 +29,6 @@ from anyscale.user.validation import Policy, require_changes
 from anyscale.user.verification import Difference, Verification
 
 __all__ = ["CreatedUsers", "UserCalls", "default_calls"]
-
-_log = logging.getLogger("anyscale")
 
 
 class CreatedUsers(list[AdminCreatedUser]):
@@ -89,17 +86,16 @@ class UserCalls:
                 the batch that is left open.
             AnyscaleError: see `anyscale.errors` for the others.
         """
-        users = _listed(admin_create_users)
-        if not (idempotency_key is None or _is_key(idempotency_key)):
-            raise ConfigError("idempotency_key must be a text of 1 to 200 visible ASCII characters")
+        users = UserList(admin_create_users)
+        _require_key(idempotency_key)
         if if_exists not in ("fail", "skip"):
             raise ConfigError(f"if_exists must be 'fail' or 'skip', not {if_exists!r}")
         check_type("progress", progress, bool, type(None))
-        report = _Report(progress)
+        report = CallReport(progress)
         with closing(self._open(report.warn)) as transport, closing(report):
             run = BatchRun(
                 transport,
-                UserList(users),
+                users,
                 get_key=lambda: _key_of(transport, idempotency_key, report),
                 find_key=lambda: idempotency_key,
                 if_exists=if_exists,
@@ -167,9 +163,9 @@ class UserCalls:
                 iteration.
             BatchRefused: entries are wrong; nothing was compared.
         """
-        users = _listed(admin_create_users)
+        users = UserList(admin_create_users)
         with closing(self._open()) as transport:
-            run = Verification(transport, UserList(users))
+            run = Verification(transport, users)
             run.check()
             yield from run.differences()
 
@@ -269,7 +265,7 @@ class UserCalls:
         with self._account(email) as (transport, user):
             return transport.set_password_links([user.user_id])[0].url
 
-    def _open(self, on_notice: Callable[[str], None] = _log.warning) -> Transport:
+    def _open(self, on_notice: Callable[[str], None] = LOGGER.warning) -> Transport:
         # As warnings, which Python shows where no logging is set up: a call may take minutes.
         return open_transport(self._resolve_target(), on_notice=on_notice)
 
@@ -279,51 +275,12 @@ class UserCalls:
             yield transport, find_user(transport, email, None)
 
 
-class _Report:
-    """Logs what a call does, and shows how far it is: see `admin_batch_create` for `progress`."""
-
-    def __init__(self, progress: bool | None) -> None:
-        is_shown = can_draw() if progress is None else progress
-        self._display = ProgressDisplay(_write_line) if is_shown else None
-
-    def show(self, phase: str, done: int, total: int, count: int) -> None:
-        if self._display:
-            self._display.show(phase, done, total, count)
-
-    def log(self, text: str) -> None:
-        self.close()
-        _log.info(text)
-
-    def warn(self, text: str) -> None:
-        self.close()
-        _log.warning(text)
-
-    def close(self) -> None:
-        """Remove the bar; the next `show` draws it again."""
-        if self._display:
-            self._display.clear()
+def _require_key(key: object) -> None:
+    if key is not None and not (isinstance(key, str) and re.fullmatch(IDEMPOTENCY_KEY, key)):
+        raise ConfigError("idempotency_key must be a text of 1 to 200 visible ASCII characters")
 
 
-def _write_line(text: str) -> None:
-    from rich.console import Console
-
-    Console(stderr=True).out(text, highlight=False)
-
-
-def _listed(users: Iterable[AdminCreateUser]) -> list[AdminCreateUser]:
-    listed: list[Any] = list(users)
-    for index, user in enumerate(listed):
-        if not isinstance(user, AdminCreateUser):
-            kind = type(user).__name__
-            raise TypeError(f"admin_create_users[{index}] must be AdminCreateUser, not {kind}")
-    return listed
-
-
-def _is_key(key: object) -> bool:
-    return isinstance(key, str) and re.fullmatch(IDEMPOTENCY_KEY, key) is not None
-
-
-def _key_of(transport: Transport, key: str | None, report: _Report) -> str:
+def _key_of(transport: Transport, key: str | None, report: CallReport) -> str:
     report.log(f"Using the control plane at {transport.where}")
     return key or os.urandom(16).hex()
 

@@ -86,10 +86,18 @@ def chunks(reading: Reading, size: int) -> Iterator[Chunk]:
 
 
 class UserList:
-    """A list of users from a caller of the SDK."""
+    """The argument `admin_create_users` of a call of the SDK.
 
-    def __init__(self, users: Sequence[AdminCreateUser]) -> None:
-        self.users = users
+    Raises:
+        TypeError: an element is not an `AdminCreateUser`.
+    """
+
+    def __init__(self, users: Iterable[AdminCreateUser]) -> None:
+        self.users: Sequence[AdminCreateUser] = list(users)
+        for index, user in enumerate[object](self.users):
+            if not isinstance(user, AdminCreateUser):
+                kind = type(user).__name__
+                raise TypeError(f"admin_create_users[{index}] must be AdminCreateUser, not {kind}")
         #: users that the current reading has read
         self.read = 0
 

@@ -1,0 +1,47 @@
+"""What a call of the SDK reports while it works: log lines, and how far it is."""
+
+import logging
+
+from anyscale.progress import ProgressDisplay, can_draw
+
+__all__ = ["LOGGER", "CallReport"]
+
+LOGGER = logging.getLogger("anyscale")
+
+
+class CallReport:
+    """Logs what a call does, and shows on standard error how far it is.
+
+    Args:
+        progress: Whether it shows that; None for where a bar can be drawn.
+    """
+
+    def __init__(self, progress: bool | None) -> None:
+        is_shown = can_draw() if progress is None else progress
+        self._display = ProgressDisplay(_write_line) if is_shown else None
+
+    def show(self, phase: str, done: int, total: int, count: int) -> None:
+        """Show how far a phase is: see `Progress`."""
+        if self._display:
+            self._display.show(phase, done, total, count)
+
+    def log(self, text: str) -> None:
+        """Log a step."""
+        self.close()
+        LOGGER.info(text)
+
+    def warn(self, text: str) -> None:
+        """Log what keeps the call waiting: Python shows it where no logging is set up."""
+        self.close()
+        LOGGER.warning(text)
+
+    def close(self) -> None:
+        """Remove the bar; the next `show` draws it again."""
+        if self._display:
+            self._display.clear()
+
+
+def _write_line(text: str) -> None:
+    from rich.console import Console
+
+    Console(stderr=True).out(text, highlight=False)
