@@ -95,6 +95,12 @@ class ServerProcess:
         self._process.terminate()
         return self.ended()
 
+    @property
+    def pid(self) -> int:
+        """Of its first process."""
+        assert self._process
+        return self._process.pid
+
     def interrupt(self) -> None:
         """Press Ctrl-C: a terminal sends SIGINT to all of its processes."""
         assert self._process

@@ -14,6 +14,7 @@ from litestar.types import ASGIApp
 from anyscale.errors import AnyscaleError
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.operator_proof import OperatorProofs
+from anyscale.server.core.users.account_count import AccountCount
 from anyscale.server.http import health, openapi, received_request
 from anyscale.server.http.account import routes as account
 from anyscale.server.http.account.page import AccountPage
@@ -29,6 +30,7 @@ from anyscale.server.http.errors import EXCEPTION_HANDLERS
 from anyscale.server.http.login import pages, sso
 from anyscale.server.http.login import routes as login
 from anyscale.server.http.login.sign_in import LoginFlows
+from anyscale.server.http.metrics import WORKERS, DatabaseMetrics
 from anyscale.server.http.middleware.client_addresses import ClientAddressMiddleware
 from anyscale.server.http.middleware.csrf import CsrfMiddleware
 from anyscale.server.http.middleware.gzip_requests import MAX_BODY, GzipRequestMiddleware
@@ -58,6 +60,7 @@ _API = Router(
 
 def application(control_plane: ControlPlane) -> ASGIApp:
     """Create the application of a control plane, which it closes when it shuts down."""
+    WORKERS.set(1)
     pools = ThreadPools()
     authenticator = Authenticator(
         control_plane.tokens, control_plane.sessions, control_plane.audit_log, pools.auth
@@ -110,6 +113,7 @@ def _services(
         "authenticator": authenticator,
         "batches": control_plane.batches,
         "check_database": control_plane.store.ready,
+        "database_metrics": DatabaseMetrics(control_plane.store, AccountCount(control_plane.store)),
         "lifecycle": control_plane.lifecycle,
         "links": control_plane.links,
         "login": LoginFlows(passwords, sessions, pools),

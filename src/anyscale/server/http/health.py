@@ -9,6 +9,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, 
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from anyscale.server.http.errors import error_responses
+from anyscale.server.http.metrics import DatabaseMetrics
 from anyscale.server.http.thread_pools import ThreadPools
 
 __all__ = ["HANDLERS"]
@@ -43,17 +44,21 @@ async def ready(
     tags=["operations"],
     media_type="text/plain",
 )
-async def metrics(pools: NamedDependency[ThreadPools]) -> Response[bytes]:
-    return Response(await pools.monitoring.run(_exposition), media_type=_MEDIA_TYPE)
+async def metrics(
+    pools: NamedDependency[ThreadPools], database_metrics: NamedDependency[DatabaseMetrics]
+) -> Response[bytes]:
+    await database_metrics.refresh()
+    text = await pools.monitoring.run(_exposition, database_metrics.registry)
+    return Response(text, media_type=_MEDIA_TYPE)
 
 
-def _exposition() -> bytes:
+def _exposition(database: CollectorRegistry) -> bytes:
     # `server start` sets it for several processes, each of which counts its own requests.
     if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
-        return generate_latest(REGISTRY)
+        return generate_latest(REGISTRY) + generate_latest(database)
     registry = CollectorRegistry()
     MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # it ships no types
-    return generate_latest(registry)
+    return generate_latest(registry) + generate_latest(database)
 
 
 HANDLERS = [health, ready, metrics]

@@ -1,8 +1,17 @@
 """Metrics of a server process, for Prometheus."""
 
-from prometheus_client import Counter, Gauge, Histogram
+import asyncio
+from collections.abc import Iterator
+from contextlib import suppress
 
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from anyscale import __version__
 from anyscale.errors import AnyscaleError
+from anyscale.server.core.users.account_count import AccountCount
+from anyscale.server.store.interface import Store
 
 __all__ = [
     "BATCHES",
@@ -13,8 +22,13 @@ __all__ = [
     "SECONDS",
     "SIGN_INS",
     "USERS",
+    "WORKERS",
+    "DatabaseMetrics",
     "count_refusal",
 ]
+
+#: for which a scrape waits for the database
+_DATABASE_SECONDS = 1.0
 
 REQUESTS = Counter("anyscale_http_requests_total", "Responses.", ["method", "route", "status"])
 SECONDS = Histogram("anyscale_http_request_seconds", "Response time.", ["route"])
@@ -37,6 +51,7 @@ HASHES = Counter("anyscale_password_hashes_total", "Password hashes stored.")
 SIGN_INS = Counter(
     "anyscale_sign_ins_total", "Sign-in attempts by method and result.", ["method", "result"]
 )
+WORKERS = Gauge("anyscale_workers", "Server processes.", multiprocess_mode="livesum")
 
 _REFUSALS = Counter("anyscale_refusals_total", "Refused requests by error code.", ["code"])
 
@@ -44,3 +59,45 @@ _REFUSALS = Counter("anyscale_refusals_total", "Refused requests by error code."
 def count_refusal(error: AnyscaleError) -> None:
     """Count a request that is refused with an error of ours, by its code."""
     _REFUSALS.labels(error.code).inc()
+
+
+class DatabaseMetrics(Collector):
+    """The metrics that come from the database and not from the work of a process.
+
+    `refresh` reads them, and `registry` has those that are known.
+    """
+
+    def __init__(self, store: Store, accounts: AccountCount) -> None:
+        self.registry = CollectorRegistry()
+        self.registry.register(self)
+        self._store = store
+        self._accounts = accounts
+        self._schema: int | None = None
+        self._reading: asyncio.Future[None] | None = None
+
+    async def refresh(self) -> None:
+        """Read the database, and wait for it for at most a second.
+
+        As long as it does not respond, the schema is not known, and the last count stays.
+        """
+        if self._reading is None or self._reading.done():
+            self._schema = None
+            self._reading = asyncio.ensure_future(asyncio.to_thread(self._read))
+        await asyncio.wait([self._reading], timeout=_DATABASE_SECONDS)
+
+    def _read(self) -> None:
+        with suppress(AnyscaleError):
+            self._schema = self._store.schema()
+            self._accounts.refresh()
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Give the metrics that are known."""
+        version = GaugeMetricFamily(
+            "anyscale_build_info", "The version of the server, as a label.", labels=["version"]
+        )
+        version.add_metric([__version__], 1)
+        yield version
+        if self._schema is not None:
+            yield GaugeMetricFamily("anyscale_schema", "Schema of the database.", self._schema)
+        if self._accounts.value is not None:
+            yield GaugeMetricFamily("anyscale_accounts", "Accounts.", self._accounts.value)

@@ -87,6 +87,9 @@ class Store(Protocol):
     def read(self) -> AbstractContextManager[Transaction]:
         """Start a transaction that reads one state of the database."""
 
+    def schema(self) -> int:
+        """Return the number of the schema that the database has; 0 before the first migration."""
+
     def ready(self) -> None:
         """Check that the database is reachable and has the schema of this version.
 

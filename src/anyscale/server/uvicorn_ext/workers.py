@@ -24,6 +24,21 @@ class SupervisedWorkers(Multiprocess):
         finally:
             unblock_interrupts()
 
+    def keep_subprocess_alive(self) -> None:
+        """Replace the workers that have died."""
+        before = {process.pid for process in self.processes}
+        super().keep_subprocess_alive()
+        if dead := before - {process.pid for process in self.processes}:
+            _mark_dead(dead)
+
+
+def _mark_dead(pids: set[int | None]) -> None:
+    """Take processes that have ended out of the sums of gauges."""
+    from prometheus_client.multiprocess import mark_process_dead
+
+    for pid in pids:
+        mark_process_dead(pid)  # type: ignore[no-untyped-call]  # it ships no types
+
 
 def unblock_interrupts() -> None:
     """Receive SIGINT from now on, and also a blocked one."""

@@ -43,13 +43,17 @@ class PostgresStore:
 
     @property
     def is_blank(self) -> bool:
-        return self._schema() == 0
+        return self.schema() == 0
 
     def close(self) -> None:
         self._pool.close()
 
+    def schema(self) -> int:
+        with self._transaction(_READ) as connection:
+            return schema_version(connection)
+
     def ready(self) -> None:
-        require_current(self._schema(), max(steps_of("postgres")))
+        require_current(self.schema(), max(steps_of("postgres")))
 
     @contextmanager
     def write(self) -> Iterator[Transaction]:
@@ -63,16 +67,12 @@ class PostgresStore:
 
     def _set_up(self, *, create: bool) -> None:
         newest = max(steps_of("postgres"))
-        found = self._schema()
+        found = self.schema()
         refuse_newer(found, newest)
         if create and found < newest:
             with self._pool.transaction(_WRITE) as connection, translated(self._address):
                 connection.execute("commit")
                 migrate(connection)
-
-    def _schema(self) -> int:
-        with self._transaction(_READ) as connection:
-            return schema_version(connection)
 
     @contextmanager
     def _transaction(

@@ -107,6 +107,10 @@ class Users(Table, ABC):
         sql = f"{_USER} where email_key {{any}}"
         return self._connection.all(UserRecord, sql, self._connection.texts(email_keys))
 
+    def count(self) -> int:
+        """Count the accounts. It reads the whole table."""
+        return self._connection.number("select count(*) from live_users")
+
     def list_named(self, name: str, limit: int) -> Sequence[UserRecord]:
         """Return the accounts that have exactly this name, by `user_id`."""
         sql = f"{_USER} where name = ? order by user_id limit ?"

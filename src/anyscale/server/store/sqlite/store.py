@@ -82,13 +82,14 @@ class SqliteStore:
 
     @property
     def is_blank(self) -> bool:
+        return self.schema() == 0
+
+    def schema(self) -> int:
         with self._reader() as session, translated(self.path):
-            return schema_version(session.connection) == 0
+            return schema_version(session.connection)
 
     def ready(self) -> None:
-        with self._reader() as session, translated(self.path):
-            found = schema_version(session.connection)
-        require_current(found, max(steps_of("sqlite")))
+        require_current(self.schema(), max(steps_of("sqlite")))
 
     def close(self) -> None:
         """Close all connections; the last one copies the write-ahead log into the file.

@@ -1,0 +1,155 @@
+"""The metrics of build, workers, schema and accounts, and what a slow database does to them."""
+
+import os
+import re
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from tests.support.control_planes import Deployment
+from tests.support.http_client import HttpClient
+from tests.support.server_in_process import serve_in_process
+from tests.support.server_process import ServerProcess
+from tests.support.users import checked_users, create_accounts
+from tests.support.waiting import wait_until
+
+from anyscale import __version__
+from anyscale.errors import StoreUnavailable
+from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.authorization import Principal
+from anyscale.server.core.users.account_count import AccountCount
+from anyscale.server.http import metrics
+from anyscale.server.store.schema_versions import steps_of
+
+Scrape = Callable[[], dict[str, str]]
+
+
+@pytest.fixture
+def plane(store_deployment: Deployment) -> ControlPlane:
+    plane = store_deployment.control_plane()
+    create_accounts(plane, "jane", "joe")
+    return plane
+
+
+@pytest.fixture
+def scrape(plane: ControlPlane) -> Iterator[Scrape]:
+    """Reads the metrics of a server; gives the values by their names."""
+    with serve_in_process(plane) as url:
+        yield lambda: scraped(url)
+
+
+def scraped(url: str) -> dict[str, str]:
+    response = HttpClient(url).request("GET", "/metrics")
+    assert response.status == 200
+    return dict(re.findall(r"^(anyscale_\S+) (\S+)$", response.text, re.MULTILINE))
+
+
+def test_the_metrics_have_the_version_the_schema_the_workers_and_the_published_accounts(
+    plane: ControlPlane, scrape: Scrape
+) -> None:
+    batch = plane.batches.open("key", "fail", Principal("local:test"))
+    plane.batches.claim(batch.batch_id, 0, checked_users("ann"))
+
+    values = scrape()
+
+    assert values[f'anyscale_build_info{{version="{__version__}"}}'] == "1.0"
+    assert values["anyscale_schema"] == f"{max(steps_of('sqlite'))}.0"
+    assert values["anyscale_workers"] == "1.0"
+    assert values["anyscale_accounts"] == "2.0"
+
+
+def test_a_database_that_does_not_respond_delays_no_scrape_and_is_read_once(
+    plane: ControlPlane, scrape: Scrape, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert scrape()["anyscale_accounts"] == "2.0"
+    monkeypatch.setattr(metrics, "_DATABASE_SECONDS", 0.05)
+    responds, calls, schema = threading.Event(), [], plane.store.schema
+
+    def slow() -> int:
+        calls.append(1)
+        assert responds.wait(60)
+        return schema()
+
+    monkeypatch.setattr(plane.store, "schema", slow)
+    for _ in range(3):
+        values = scrape()
+        assert "anyscale_schema" not in values
+        assert values["anyscale_accounts"] == "2.0"
+    assert len(calls) == 1
+    responds.set()
+    wait_until(lambda: "anyscale_schema" in scrape())
+
+
+def test_a_database_that_fails_leaves_the_other_metrics(
+    plane: ControlPlane, scrape: Scrape, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> int:
+        raise StoreUnavailable("no disk")
+
+    monkeypatch.setattr(plane.store, "schema", fail)
+    values = scrape()
+
+    assert "anyscale_schema" not in values
+    assert "anyscale_accounts" not in values
+    assert values["anyscale_workers"] == "1.0"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "pause"),
+    [
+        (0.1, 60),  # once a minute
+        (3, 300),  # as one part in a hundred of the time
+    ],
+)
+def test_accounts_are_counted_seldom(
+    seconds: float, pause: float, plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [1_000.0]
+    count = AccountCount(plane.store)
+    monkeypatch.setattr("anyscale.server.core.users.account_count.time.monotonic", lambda: clock[0])
+    with closing(plane), plane.store.read() as tx:
+        users = type(tx.users)
+
+        def slow_count(self: object) -> int:
+            clock[0] += seconds
+            return int(clock[0])
+
+        monkeypatch.setattr(users, "count", slow_count)
+        count.refresh()
+        first, counted_at = count.value, clock[0]
+        clock[0] = counted_at + pause - 1
+        count.refresh()
+        assert count.value == first
+        clock[0] = counted_at + pause
+        count.refresh()
+        assert count.value != first
+
+
+def test_a_worker_that_was_killed_is_not_counted(tmp_path: Path) -> None:
+    with ServerProcess(f"sqlite:///{tmp_path}/anyscale.db", tmp_path, workers=2) as server:
+        wait_until(lambda: scraped(server.url)["anyscale_workers"] == "2.0")
+        killed = workers_of(server)[0]
+        environment = Path(f"/proc/{killed}/environ").read_text()
+        (folder,) = re.findall("PROMETHEUS_MULTIPROC_DIR=([^\0]+)", environment)
+        gauges = Path(folder, f"gauge_livesum_{killed}.db")
+        assert gauges.exists()
+        os.kill(killed, signal.SIGKILL)
+        wait_until(lambda: not gauges.exists())
+        wait_until(lambda: len(workers_of(server)) == 2)
+        wait_until(lambda: scraped(server.url)["anyscale_workers"] == "2.0")
+
+
+def workers_of(server: ServerProcess) -> list[int]:
+    """Give the ids of the worker processes."""
+    children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
+    return [int(pid) for pid in children if b"spawn_main" in command_line(pid)]
+
+
+def command_line(pid: str) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:  # it has ended
+        return b""
