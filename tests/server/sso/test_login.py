@@ -270,7 +270,7 @@ def test_an_account_that_becomes_no_sso_user_and_one_again_may_get_another_subje
     user_id, updates = site.account().user_id, site.control_plane.updates
     updates.update(user_id, UserChanges(is_sso_user=False), Principal("local:test"))
     assert client.get("/").headers["location"].startswith("/sign-in")
-    assert entered(site)[0] == "/sign-in?sso=refused"
+    assert entered(site)[0] == "/sign-in?sso=not_set_up"
     assert site.reasons()[-1] == (f"user:{user_id}", "not_sso_user")
     updates.update(user_id, UserChanges(is_sso_user=True), Principal("local:test"))
     oidc_provider.change("jane", email="married@example.com")
