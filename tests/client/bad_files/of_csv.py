@@ -48,6 +48,13 @@ CSV = [
         ["columns"],
     ),
     Bad(
+        "no header, and a user called Name: no cell is shown",
+        "users.csv",
+        b"Name,jane@example.com,correct-horse\n",
+        [f"users.csv:1:1: there is no column email: {MUST_NAME}"],
+        ["columns"],
+    ),
+    Bad(
         "no column for the email",
         "users.csv",
         (b"name,title\nJane,Engineer\n"),

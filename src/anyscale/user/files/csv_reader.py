@@ -147,35 +147,42 @@ class _CsvReader:
 
     def _read_header(self, cells: list[str]) -> None:
         line, places = self._next_line, self._take()
-        self._columns = [_column(cell) for cell in cells]
-        self._nameless = {at for at, column in enumerate(self._columns) if not column}
+        named = set(FIELDS).intersection(map(_column, cells))
         known = {field for cell in cells if (field := field_of(cell))}
         # Else the cells may be a user's, with a password in one of them.
         if known.issuperset(REQUIRED) or (known and not any("@" in cell for cell in cells)):
-            self._check_names(cells, places, is_header=len(known) > 1)
-        if missing := [field for field in REQUIRED if field not in self._columns]:
+            self._columns = self._checked_columns(
+                cells, places, named.copy(), is_header=len(known) > 1
+            )
+        if missing := [field for field in REQUIRED if field not in named.union(self._columns)]:
             detail = f"there is no column {' and no column '.join(missing)}: {_HEADER}"
             raise self._source.fatal("columns", detail, line, 1)
+        self._nameless = {at for at, column in enumerate(self._columns) if not column}
 
-    def _check_names(self, cells: list[str], places: Iterator[Place], *, is_header: bool) -> None:
-        """Report unknown columns and those that are there twice.
+    def _checked_columns(
+        self, cells: list[str], places: Iterator[Place], taken: set[str], *, is_header: bool
+    ) -> list[str]:
+        """Return the columns; report those that are unknown or there twice.
 
-        A column that probably stands for a field is read as that field, for its own problems.
+        A column that probably stands for a field that is not taken is read as that field, for its
+        own problems.
         """
+        columns: list[str] = []
         names = set()
-        for at, (cell, place) in enumerate(zip(cells, places, strict=True)):
-            column = self._columns[at]
-            if not column:  # spreadsheets leave such columns behind: see `_check_nameless`
-                continue
-            if column not in FIELDS:
-                meant = meant_field(cell)
-                meant = meant if is_header and meant not in self._columns else None
-                self._entries.problem(place, "unknown_key", _unknown(cell, meant, is_header))
-                self._columns[at] = meant or column
-            elif column in names:
+        for cell, place in zip(cells, places, strict=True):
+            column = _column(cell)
+            if column in names and column in FIELDS:
                 detail = f"the column {column!r} is there twice"
                 self._entries.problem(place, "duplicate_key", detail)
+            elif column and column not in FIELDS:  # spreadsheets leave columns without a name
+                meant = meant_field(cell) if is_header else None
+                meant = None if meant in taken else meant
+                self._entries.problem(place, "unknown_key", _unknown(cell, meant, is_header))
+                column = meant or column
+                taken.add(column)
             names.add(column)
+            columns.append(column)
+        return columns
 
     def _user(self, row: list[str], places: Iterator[Place]) -> CheckedUser | None:
         start = next(places)
