@@ -3,9 +3,12 @@
 import json
 import os
 import pty
+import signal
+import socket
 import subprocess
+import time
 
-from tests.support.commands import RunAnyscale
+from tests.support.commands import RunAnyscale, start_command
 from tests.support.paths import ANYSCALE
 
 from anyscale.server.check.run import CHECKS
@@ -63,3 +66,20 @@ def test_a_line_on_a_terminal_continues_below_its_text() -> None:
     assert done.returncode == 1
     assert max(map(len, lines)) <= 100
     assert any(line.startswith(" " * 20) for line in lines)
+
+
+def test_ctrl_c_ends_a_check_that_waits_for_the_network() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(60)
+        port = silent.getsockname()[1]
+        url = f"postgresql://jane@127.0.0.1:{port}/roll"
+        command = start_command("server", "check", env={"ANYSCALE_DATABASE_URL": url})
+        connection, _ = silent.accept()
+        started = time.monotonic()
+        os.kill(command.pid, signal.SIGINT)
+        result = command.finish()
+        connection.close()
+
+    assert result.returncode == 130
+    assert result.stderr == "interrupted\n"
+    assert time.monotonic() - started < 5

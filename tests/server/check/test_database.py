@@ -106,10 +106,9 @@ def count_rows(connection: Any, table: str) -> int:
     return int(connection.execute(f"select count(*) from {table}").fetchone()[0])
 
 
-def test_without_a_data_directory_none_is_created(home: Path, tmp_path: Path) -> None:
-    status, results = check_installation({}, tmp_path)
+def test_without_a_data_directory_none_is_created(home: Path) -> None:
+    results = check_in_process({"HOME": str(home)}, "")
 
-    assert status == 1
     assert results["database.reachable"].status == "fail"
     assert "there is no control plane yet" in results["database.reachable"].found
     assert list(home.iterdir()) == []
@@ -222,7 +221,7 @@ def test_postgresql_that_does_not_respond_is_found_without_its_password() -> Non
 
 
 def test_postgresql_that_says_nothing_takes_limited_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("anyscale.server.check.time_limit.SECONDS", 0.2)
+    monkeypatch.setattr("anyscale.server.check.network.SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"postgresql://jane@127.0.0.1:{silent.getsockname()[1]}/roll"
         result = results_of(url)["database.reachable"]

@@ -293,7 +293,7 @@ def test_a_certificate_that_is_not_trusted_or_expires_soon_is_found(
 def test_a_public_url_that_never_responds_takes_limited_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("anyscale.server.check.time_limit.SECONDS", 0.2)
+    monkeypatch.setattr("anyscale.server.check.network.SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"https://127.0.0.1:{silent.getsockname()[1]}"
         result = check_in_process(

@@ -22,11 +22,12 @@ def test_all_wrong_settings_are_reported_at_once() -> None:
         ANYSCALE_LINK_DAYS="0",
         ANYSCALE_SSO_ONLY="perhaps",
         ANYSCALE_PUBLIC_URL="accounts.example.com",
+        ANYSCALE_PORT="tcp://10.0.0.1:80",
     )["settings.values"]
 
     assert result.status == "fail"
-    assert result.found.startswith("3 settings are wrong: ANYSCALE_SSO_ONLY must be on or off; ")
-    for name in ("ANYSCALE_LINK_DAYS must be a whole number", "ANYSCALE_PUBLIC_URL must be like"):
+    assert result.found.startswith("4 settings are wrong: ANYSCALE_SSO_ONLY must be on or off; ")
+    for name in ("ANYSCALE_LINK_DAYS must be a whole number", "ANYSCALE_PORT is an address"):
         assert name in result.found
 
 

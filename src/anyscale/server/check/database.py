@@ -60,6 +60,7 @@ def check_schema(installation: Installation) -> Finding:
 
 def check_tokens(installation: Installation) -> Finding:
     """Check that there is a token of the operator's, by which the first accounts are created."""
+    _ = installation.database
     facts, count = installation.inspect(lambda tx: len(tx.tokens.list_live("", tx.now())))
     if count is None:
         raise NotTried(f"the schema is {facts.schema}, and not that of this program")

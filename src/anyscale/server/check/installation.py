@@ -8,12 +8,12 @@ from typing import TypeVar
 import msgspec
 
 from anyscale.api_schemas import IDENTITY, PROOF, RECEIVED_REQUEST_PATH, ReceivedRequest
-from anyscale.errors import ConfigError, StoreUnavailable
+from anyscale.errors import ConfigError, ProviderUnavailable, StoreUnavailable
 from anyscale.server.check.findings import NotTried
-from anyscale.server.check.http_client import NoResponse, Response, get
-from anyscale.server.check.time_limit import within_time
+from anyscale.server.check.network import NoResponse, Response, get, within_time
+from anyscale.server.check.provider_metadata import ProviderMetadata, fetch_metadata
 from anyscale.server.core.operator_proof import get_operator_key, new_proof, proof_of_server
-from anyscale.server.settings import Settings
+from anyscale.server.settings import ListenSettings, Settings
 from anyscale.server.store.database_facts import DatabaseFacts
 from anyscale.server.store.inspection import inspect_database
 from anyscale.server.store.interface import Transaction
@@ -35,7 +35,7 @@ _FORGED_HEADERS = {"X-Forwarded-For": FORGED_ADDRESS, "X-Forwarded-Proto": "http
 
 Value = TypeVar("Value")
 
-_PREFIX = "ANYSCALE_"
+_WRONG_SETTING = "a setting is wrong: see settings.values"
 
 
 class Installation:
@@ -50,17 +50,29 @@ class Installation:
         self.environment = environment
         self.environment_file = environment_file
 
-    def read_settings(self) -> Settings:
-        """Return the settings of a server, or raise `ConfigError`."""
+    def find_wrong_settings(self) -> list[str]:
+        """Return a message for each variable with a wrong value."""
+        messages: list[str] = []
+        for read in (self._read_settings, self._read_listen_settings):
+            try:
+                read()
+            except ConfigError as error:
+                messages += error.args
+        return messages
+
+    def _read_settings(self) -> Settings:
         return Settings.from_environment(self.environment, served=True)
+
+    def _read_listen_settings(self) -> ListenSettings:
+        return ListenSettings.from_environment(self.environment, port=None, workers=None)
 
     @cached_property
     def settings(self) -> Settings:
         """The settings. Raises `NotTried` if one is wrong."""
         try:
-            return self.read_settings()
+            return self._read_settings()
         except ConfigError:
-            raise NotTried("a setting is wrong: see settings.values") from None
+            raise NotTried(_WRONG_SETTING) from None
 
     def inspect(self, read: Callable[[Transaction], Value]) -> tuple[DatabaseFacts, Value | None]:
         """Look at the database, as `inspect_database` does, in limited time.
@@ -72,19 +84,27 @@ class Installation:
         database = self.settings.database
         return within_time(lambda: inspect_database(database, read))
 
-    @cached_property
+    @property
     def database(self) -> DatabaseFacts:
         """The facts of the database. Raises `NotTried` if it cannot be read."""
+        if self._database is None:
+            raise NotTried("the database cannot be read: see database.reachable")
+        return self._database
+
+    @cached_property
+    def _database(self) -> DatabaseFacts | None:
         try:
             return self.inspect(lambda _: None)[0]
         except (StoreUnavailable, TimeoutError):
-            raise NotTried("the database cannot be read: see database.reachable") from None
+            return None
 
     @property
     def workers(self) -> int:
-        """The worker processes of the server, as the environment says; by default 1."""
-        text = self.environment.get(f"{_PREFIX}WORKERS", "").strip()
-        return int(text) if text.isascii() and text.isdigit() else 1
+        """The processes of the server that handle requests. Raises `NotTried` as `settings`."""
+        try:
+            return self._read_listen_settings().workers
+        except ConfigError:
+            raise NotTried(_WRONG_SETTING) from None
 
     @property
     def public_url(self) -> str:
@@ -126,8 +146,9 @@ class Installation:
             NotTried: no control plane responds, or the database has no key.
         """
         self.require_control_plane()
-        facts, found = self.inspect(lambda tx: (get_operator_key(tx), tx.now()))
-        key, now = found or (None, facts.now)
+        _ = self.database
+        _, found = self.inspect(lambda tx: (get_operator_key(tx), tx.now()))
+        key, now = found or (None, 0)
         if key is None:
             raise NotTried("no token of `anyscale server create-token` is valid: create one")
         proof = new_proof(key, now)
@@ -138,3 +159,12 @@ class Installation:
         except (NoResponse, msgspec.MsgspecError):
             return None
         return received if received.proof == proof_of_server(key, proof) else None
+
+    @cached_property
+    def provider_metadata(self) -> ProviderMetadata | None:
+        """The metadata of the identity provider; None if they cannot be read."""
+        assert self.settings.provider
+        try:
+            return fetch_metadata(self.settings.provider)
+        except (ProviderUnavailable, TimeoutError):
+            return None

@@ -4,8 +4,8 @@ from urllib.parse import urlsplit
 
 from anyscale.api_schemas import IDENTITY, RECEIVED_REQUEST_PATH, ReceivedRequest
 from anyscale.server.check.findings import Finding, NotTried, fail, ok, warn
-from anyscale.server.check.http_client import NoResponse, announce_body, get
 from anyscale.server.check.installation import FORGED_ADDRESS, SENT_HEADERS, Installation
+from anyscale.server.check.network import NoResponse, announce_body, get
 
 __all__ = [
     "check_body_limit",

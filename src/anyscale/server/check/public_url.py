@@ -5,8 +5,8 @@ import time
 from anyscale import __version__
 from anyscale.api_schemas import IDENTITY
 from anyscale.server.check.findings import Finding, fail, ok, warn
-from anyscale.server.check.http_client import NoResponse, TlsFailed, get_certificate_end, skew_of
 from anyscale.server.check.installation import Installation
+from anyscale.server.check.network import NoResponse, TlsFailed, get_certificate_end, skew_of
 
 __all__ = [
     "check_certificate",

@@ -6,10 +6,10 @@ from pathlib import Path
 from msgspec import Struct
 
 from anyscale.errors import AnyscaleError
-from anyscale.server.check import database, files, proxy, public_url, settings
+from anyscale.server.check import database, files, hashing, provider, proxy, public_url, settings
 from anyscale.server.check.findings import Finding, NotTried, Status
-from anyscale.server.check.http_client import NoResponse
 from anyscale.server.check.installation import Installation
+from anyscale.server.check.network import NoResponse
 
 __all__ = ["CHECKS", "CheckResult", "run_checks"]
 
@@ -42,6 +42,17 @@ CHECKS: Mapping[str, tuple[str, Callable[[Installation], Finding]]] = {
     "proxy.headers": ("other headers", proxy.check_headers),
     "proxy.body_limit": ("a body of 64 MiB", proxy.check_body_limit),
     "proxy.metrics": ("/metrics", proxy.check_metrics),
+    "provider.metadata": ("the identity provider", provider.check_metadata),
+    "provider.issuer": ("ANYSCALE_OIDC_ISSUER", provider.check_issuer),
+    "provider.endpoints": ("the endpoints", provider.check_endpoints),
+    "provider.keys": ("the keys", provider.check_keys),
+    "provider.algorithms": ("the algorithms", provider.check_algorithms),
+    "provider.claims": ("the claims", provider.check_claims),
+    "provider.client": ("the client id and secret", provider.check_client),
+    "provider.redirect_uri": ("the redirect URI", provider.check_redirect_uri),
+    "provider.clock": ("the clock of the provider", provider.check_clock),
+    "hashing.new": ("PyNaCl", hashing.check_new_hashes),
+    "hashing.imported": ("argon2-cffi", hashing.check_imported_hashes),
 }
 
 

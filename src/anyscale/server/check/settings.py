@@ -3,7 +3,6 @@
 import re
 from difflib import get_close_matches
 
-from anyscale.errors import ConfigError
 from anyscale.server.check.findings import Finding, NotTried, fail, ok, warn
 from anyscale.server.check.installation import Installation
 
@@ -55,16 +54,10 @@ _ASSIGNMENT = re.compile(r"^\s*(?:export\s+)?([A-Za-z_]\w*)=", re.MULTILINE)
 
 def check_values(installation: Installation) -> Finding:
     """Check the values of all settings."""
-    try:
-        installation.read_settings()
-    except ConfigError as error:
-        count = len(error.args)
-        number = "1 setting is wrong" if count == 1 else f"{count} settings are wrong"
-        return fail(
-            _ENVIRONMENT,
-            f"{number}: {error}",
-            "correct each of them: until then the server does not start",
-        )
+    if wrong := installation.find_wrong_settings():
+        number = "1 setting is wrong" if len(wrong) == 1 else f"{len(wrong)} settings are wrong"
+        mend = "correct each of them: until then the server does not start"
+        return fail(_ENVIRONMENT, f"{number}: {'; '.join(wrong)}", mend)
     count = sum(name.startswith(_PREFIX) for name in installation.environment)
     return ok(_ENVIRONMENT, f"no value of {count} {_PREFIX}... is wrong")
 

@@ -33,6 +33,8 @@ class HttpResponse(SensitiveStruct, frozen=True):
 
     status: int
     body: bytes
+    #: the header `Date`; empty without it
+    date: str = ""
 
 
 def get(url: str) -> HttpResponse:
@@ -64,7 +66,8 @@ async def _send_within(seconds: float, request: httpx.Request) -> HttpResponse:
     async with asyncio.timeout(seconds), client:
         response = await client.send(request, stream=True, follow_redirects=False)
         try:
-            return HttpResponse(response.status_code, await _read(response))
+            date = response.headers.get("date", "")
+            return HttpResponse(response.status_code, await _read(response), date)
         finally:
             await response.aclose()
 

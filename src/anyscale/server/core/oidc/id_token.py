@@ -20,6 +20,8 @@ from anyscale.errors import SsoRefused
 from anyscale.server.core.secrets import SensitiveStruct
 
 __all__ = [
+    "ALGORITHMS",
+    "LEEWAY",
     "ExpectedToken",
     "TokenHeader",
     "find_key",
@@ -40,8 +42,10 @@ _ALGORITHMS: Mapping[str, tuple[str, Callable[[bytes], Any]]] = {
     "Ed25519": ("OKP", hashlib.sha512),
 }
 
+ALGORITHMS = frozenset(_ALGORITHMS)
+
 #: seconds by which the clocks of two machines may differ
-_LEEWAY = 60
+LEEWAY = 60
 
 _SIGNED_PARTS = 3  # (RFC 7515, 3.1)
 _ENCRYPTED_PARTS = 5  # (RFC 7516, 3.1)
@@ -223,9 +227,9 @@ def _check_parties(claims: Mapping[str, Any], expected: ExpectedToken) -> None:
 def _check_times(claims: Mapping[str, Any], now: float) -> None:
     ends, issued = _time(claims, "exp"), _time(claims, "iat")
     begins = _time(claims, "nbf") if "nbf" in claims else issued
-    if ends + _LEEWAY <= now:
+    if ends + LEEWAY <= now:
         raise SsoRefused("expired")
-    if max(issued, begins) - _LEEWAY > now:
+    if max(issued, begins) - LEEWAY > now:
         raise SsoRefused("not_yet_valid")
 
 

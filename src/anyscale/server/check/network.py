@@ -1,16 +1,19 @@
-"""HTTP requests to the public URL, which show what a proxy in front of the server does."""
+"""Steps that wait for the network: the limit of their time, and HTTP requests.
+
+The responses show what a proxy or an identity provider does.
+"""
 
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from email.utils import parsedate_to_datetime
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
-
-from anyscale.server.check.time_limit import SECONDS, within_time
 
 __all__ = [
     "NoResponse",
@@ -20,9 +23,13 @@ __all__ = [
     "get",
     "get_certificate_end",
     "skew_of",
+    "within_time",
 ]
 
 Value = TypeVar("Value")
+
+#: for each step, from the lookup of a name to the last octet
+SECONDS = 10.0
 
 _MAX_OCTETS = 1 << 20
 
@@ -44,6 +51,33 @@ class Response(NamedTuple):
     body: bytes = b""
 
 
+def within_time(step: Callable[[], Value]) -> Value:
+    """Return what a step returns, or raise what it raises; Ctrl-C ends the wait at once.
+
+    The step runs in a thread that the end of the process does not wait for: no timeout of a socket
+    limits the lookup of a name.
+
+    Raises:
+        TimeoutError: it took longer than `SECONDS`.
+    """
+    outcome: SimpleQueue[tuple[Value | None, BaseException | None]] = SimpleQueue()
+
+    def run() -> None:
+        try:
+            outcome.put((step(), None))
+        except BaseException as error:  # noqa: BLE001 - the caller raises it
+            outcome.put((None, error))
+
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        value, error = outcome.get(timeout=SECONDS)
+    except Empty:
+        raise TimeoutError(f"it took over {SECONDS:.0f} seconds") from None
+    if error:
+        raise error
+    return value  # type: ignore[return-value]  # without an error, it is what the step returned
+
+
 def get(url: str, headers: Mapping[str, str] | None = None) -> Response:
     """Send GET, follow no redirect, and return the response.
 
@@ -53,7 +87,9 @@ def get(url: str, headers: Mapping[str, str] | None = None) -> Response:
 
     def step() -> Response:
         with closing(_connection(url)) as connection:
-            connection.request("GET", urlsplit(url).path, headers=dict(headers or {}))
+            parts = urlsplit(url)
+            target = f"{parts.path}?{parts.query}" if parts.query else parts.path
+            connection.request("GET", target, headers=dict(headers or {}))
             response = connection.getresponse()
             headers_received = _lower(response.getheaders())
             return Response(response.status, headers_received, response.read(_MAX_OCTETS))
