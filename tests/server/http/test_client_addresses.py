@@ -62,6 +62,22 @@ def test_another_client_than_a_trusted_proxy_has_its_own_address(client: HttpCli
     assert address(client, "203.0.113.9") == "127.0.0.1"
 
 
+@pytest.mark.parametrize(
+    ("client", "warnings"), [("10.0.0.5", 1), ("127.0.0.1", 0), ("*", 0)], indirect=["client"]
+)
+def test_the_log_names_once_a_proxy_that_is_not_trusted(
+    client: HttpClient, warnings: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    address(client)
+    assert not caplog.records
+    for _ in range(2):
+        address(client, "203.0.113.9")
+
+    found = [record for record in caplog.records if "FORWARDED_ALLOW_IPS" in record.message]
+    assert len(found) == warnings
+    assert all(vars(record)["address"] == "127.0.0.1" for record in found)
+
+
 @pytest.mark.parametrize("client", ["127.0.0.0/8", "*"], indirect=True)
 def test_proxies_are_trusted_by_their_network(client: HttpClient) -> None:
     assert address(client, "203.0.113.9") == "203.0.113.9"

@@ -1,5 +1,6 @@
 """The address and the scheme of the client, from the headers of a trusted proxy."""
 
+import logging
 from typing import Any
 
 from litestar.types import ASGIApp, Receive, Send
@@ -8,6 +9,8 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from anyscale.urls import is_address
 
 __all__ = ["ClientAddressMiddleware"]
+
+_log = logging.getLogger("anyscale.server")
 
 
 class ClientAddressMiddleware:
@@ -23,12 +26,30 @@ class ClientAddressMiddleware:
 
     def __init__(self, app: ASGIApp, trusted_proxies: str) -> None:
         self._app = app
+        self._has_warned = False
         self._proxy_headers: Any = ProxyHeadersMiddleware(self._check_address, trusted_proxies)  # type: ignore[arg-type]  # uvicorn has ASGI types of its own
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         """Handle a request."""
         scope["peer"] = scope.get("client")
+        if not self._has_warned:
+            self._warn_of_untrusted_proxy(scope)
         await self._proxy_headers(scope, receive, send)
+
+    def _warn_of_untrusted_proxy(self, scope: Any) -> None:
+        """Log once that a header is ignored: behind a proxy, all users then have one address."""
+        peer = scope["peer"]
+        names = (name for name, _ in scope.get("headers", ()))
+        if (
+            peer
+            and peer[0] not in self._proxy_headers.trusted_hosts
+            and b"x-forwarded-for" in names
+        ):
+            self._has_warned = True
+            _log.warning(
+                "X-Forwarded-For is ignored: list your proxy in FORWARDED_ALLOW_IPS",
+                extra={"address": peer[0]},
+            )
 
     async def _check_address(self, scope: Any, receive: Receive, send: Send) -> None:
         client, peer = scope.get("client"), scope["peer"]
