@@ -194,6 +194,15 @@ def test_files_that_do_not_exist_are_not_tried_and_not_created(tmp_path: Path) -
     assert not list(tmp_path.glob("data"))
 
 
+@pytest.mark.parametrize(("mode", "status"), [(0o3777, "ok"), (0o777, "fail"), (0o770, "warn")])
+def test_a_folder_in_which_others_can_replace_the_client_secret_is_found(
+    mode: int, status: str, installation: dict[str, Path], tmp_path: Path
+) -> None:
+    tmp_path.chmod(mode)  # 3777 is the mode of a Secret that Kubernetes mounts
+
+    assert results_for(installation)["files.oidc_secret"].status == status
+
+
 def test_a_missing_file_of_the_client_secret_is_found(tmp_path: Path) -> None:
     results = files_of(
         tmp_path / "environment", ANYSCALE_OIDC_CLIENT_SECRET_FILE=str(tmp_path / "secret")

@@ -81,6 +81,10 @@ def check_oidc_secret(installation: Installation) -> Finding:
         return fail(path, f"other users can read or change it ({_permissions(status)})", mend)
     if status.st_uid not in (0, os.geteuid()):
         return fail(path, f"another user can change it ({_permissions(status)})", mend)
+    folder = path.absolute().parent.stat()
+    if folder.st_mode & stat.S_ISVTX and folder.st_uid in (0, os.geteuid()):
+        # Everyone can write to it, but not replace this file: so Kubernetes mounts Secrets.
+        return ok(path, _permissions(status))
     return _in_safe_folder(path, status)
 
 
