@@ -90,6 +90,20 @@ def test_no_page_scrolls_sideways_or_has_low_contrast(page: Page) -> None:
         assert page.evaluate(LOW_CONTRAST) == [], (zoom, scheme)
 
 
+def test_a_checkbox_is_dark_in_dark_colours(visit: Visit) -> None:
+    box = visit("/sign-in", color_scheme="dark").get_by_label("Show password")
+    expect(box).to_have_css("background-color", "rgb(26, 32, 42)")
+    box.check()
+    expect(box).to_have_css("background-color", "rgb(143, 185, 242)")
+
+
+def test_a_short_page_is_in_the_middle_of_a_wide_screen(visit: Visit) -> None:
+    page = visit("/nowhere", viewport={"width": 1280, "height": 800})
+    box = page.get_by_role("main").bounding_box()
+    assert box
+    assert abs(box["y"] + box["height"] / 2 - 400) < 60
+
+
 def test_a_screen_reader_can_read_a_page(page: Page) -> None:
     assert page.evaluate("document.documentElement.lang") == "en"
     assert page.title().endswith(" \N{EN DASH} musterroll")

@@ -75,6 +75,7 @@ def test_the_log_says_which_issuer_the_metadata_name(
     for _ in range(2):  # the second time from the cache
         login.assert_call_refused(login.start, "refused")
     assert details(caplog) == [named, named]
+    assert len(login.provider.requested_paths) == 1
 
 
 @pytest.mark.parametrize(
