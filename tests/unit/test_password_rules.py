@@ -332,6 +332,12 @@ def test_a_password_with_more_than_a_pattern_is_taken(password: str) -> None:
     assert code_of(password) is None
 
 
+def test_the_example_of_the_contract_is_taken_and_its_neighbours_are_refused() -> None:
+    assert code_of("012345678") is None
+    for password in ("01234567", "0123456789", "12345678", "876543210"):
+        assert code_of(password) in ("password_pattern", "password_common")
+
+
 def test_the_rules_take_some_microseconds_a_password(monkeypatch: pytest.MonkeyPatch) -> None:
     """All but the search in the list of common passwords. A quiet core needs 14 microseconds."""
     monkeypatch.setattr("anyscale.user.passwords._is_common", lambda _: False)
