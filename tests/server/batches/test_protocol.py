@@ -30,6 +30,7 @@ from anyscale.errors import (
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.authorization import Principal
 from anyscale.server.core.batches.cleanup import delete_rows, expire_batch
+from anyscale.server.core.batches.records import MAX_POSITION, position_of, user_id
 from anyscale.server.core.batches.service import BatchService
 from anyscale.server.core.hashing.pool import CHEAPEST, PasswordHashPool
 from anyscale.server.store.records import AuditRecord
@@ -774,6 +775,16 @@ def test_no_password_is_in_the_database(
     create(batches, "small", checked_users("b", password=PASSWORD))
     assert "battery" in PASSWORD
     assert "battery" not in str(store_deployment.snapshot())
+
+
+# Ids
+
+
+def test_an_id_ends_with_the_position_as_eight_digits() -> None:
+    for position, digits in ((0, "00000000"), (31, "0000001f"), (MAX_POSITION, "ffffffff")):
+        name = user_id("bat_01a2", position)
+        assert name == f"usr_01a2{digits}"
+        assert position_of(name) == position
 
 
 # Switched off

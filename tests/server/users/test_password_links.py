@@ -85,6 +85,7 @@ def test_a_link_is_invalid_once_its_creator_is_no_owner(plane: ControlPlane) -> 
         (lambda: plane.lifecycle.set_role(jane, "collaborator", LOCAL), by_jane),
         (lambda: plane.lifecycle.suspend(jane, LOCAL), by_jane),
         (lambda: plane.tokens.revoke("a-laptop", "local:test"), by_laptop),
+        (lambda: plane.lifecycle.delete(jane, LOCAL), by_jane),
     ):
         (link,) = plane.links.create([joe], caller)
         assert plane.passwords.link_account(secret_of(link)).user_id == joe
