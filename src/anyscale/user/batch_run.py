@@ -8,10 +8,10 @@ is visible before it is published.
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from functools import partial
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from anyscale.batch.password_upload import send_passwords
 from anyscale.errors import (
     AnyscaleError,
     BatchGone,
@@ -20,13 +20,15 @@ from anyscale.errors import (
     KeyReused,
     Unavailable,
 )
-from anyscale.progress import Progress
 from anyscale.transport.base import Transport
 from anyscale.user.email_conflicts import EmailConflicts, IsAbandoned
 from anyscale.user.models import AdminCreatedUser, Batch, Conflict, Created
 from anyscale.user.reservations import Reservations
 from anyscale.user.user_sources import Chunk, Reading, UserSource, chunks
 from anyscale.user.validation import conflict_problems, is_skipped
+
+if TYPE_CHECKING:  # imported by runs that take long
+    from anyscale.progress import Progress
 
 __all__ = ["BatchRun", "Outcome"]
 
@@ -96,7 +98,7 @@ class BatchRun:
         on_opened: Callable[[str], None] = lambda _: None,
         is_abandoned: IsAbandoned = lambda _: nullcontext(False),
         log: Callable[[str], None] = lambda _: None,
-        on_progress: Progress = lambda *_: None,
+        on_progress: "Progress" = lambda *_: None,
     ) -> None:
         self._transport = transport
         self._source = source
@@ -240,6 +242,8 @@ class BatchRun:
 
     def _hash_all(self, batch: Batch) -> None:
         # Not the passwords whose hashes an earlier run has stored, nor those of skipped users.
+        from anyscale.batch.password_upload import send_passwords
+
         batch = self._transport.show(batch.batch_id)
         if not batch.hashes_due:
             return

@@ -2,15 +2,17 @@
 
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from anyscale.errors import BatchRefused
-from anyscale.progress import Progress
 from anyscale.transport.base import Transport
 from anyscale.user.email_conflicts import EmailConflicts
 from anyscale.user.models import Batch, Conflict, ReservedChunk
 from anyscale.user.user_sources import Chunk, Reading, UserSource, chunks
 from anyscale.user.validation import Policy, conflict_problems
+
+if TYPE_CHECKING:  # imported by runs that take long
+    from anyscale.progress import Progress
 
 __all__ = ["Reservations", "Reserved"]
 
@@ -33,7 +35,7 @@ class Reservations:
         policy: Policy,
         transport: Transport,
         conflicts: EmailConflicts,
-        on_progress: Progress,
+        on_progress: "Progress",
     ) -> None:
         self._source = source
         self._policy = policy
