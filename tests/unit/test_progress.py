@@ -144,10 +144,13 @@ def test_an_interrupted_run_abandons_a_call_that_does_not_end(
 
     with pytest.raises(KeyboardInterrupt):
         run()
+    was_in_progress = [thread.is_alive() for thread in threads]
+    never.set()
+
+    assert was_in_progress == [True]
     assert messages == ["Stopping after what is under way: press Ctrl-C again to end at once..."]
     assert cancelled.is_set()
     assert [thread.daemon for thread in threads] == [True]
-    never.set()
 
 
 def test_a_run_that_fails_waits_for_its_calls() -> None:
