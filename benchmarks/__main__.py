@@ -17,6 +17,7 @@ NAMES = (
     "signin",
     "postgres",
     "listing",
+    "million",
 )
 
 
