@@ -1,9 +1,9 @@
-"""Create, compare and undo a batch of 1,000,000 users: embedded and over HTTP, on both databases."""
+"""Create, compare and undo a batch of 1,000,000 users: embedded, and over HTTP on both stores."""
 
 import json
 import os
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,7 +25,7 @@ _MEMORY = 64
 
 
 def measure(folder: Path) -> None:
-    files = tuple(write_users(folder / f"{count}.yaml", count) for count in (_FEW, _COUNT))
+    files = [write_users(folder / f"{count}.yaml", count) for count in (_FEW, _COUNT)]
     _measure("embedded", {"ANYSCALE_DATA_DIR": str(folder / "embedded")}, files)
     sqlite = {"ANYSCALE_DATABASE_URL": f"sqlite:///{folder}/served/anyscale.db"}
     with _client(sqlite, folder) as environment:
@@ -47,7 +47,7 @@ def _client(settings: Mapping[str, str], folder: Path) -> Iterator[dict[str, str
         yield {"ANYSCALE_HOST": server.url, "ANYSCALE_CLI_TOKEN": secret}
 
 
-def _measure(kind: str, environment: dict[str, str], files: tuple[Path, Path]) -> None:
+def _measure(kind: str, environment: dict[str, str], files: Sequence[Path]) -> None:
     is_embedded = kind == "embedded"
     few, many = ([_step(environment, step, file) for step in _STEPS] for file in files)
     bounds = (
