@@ -421,6 +421,11 @@ def test_part_of_an_internationalised_domain_finds_its_users(anyscale: RunAnysca
         (["batch", "version"], "No such command 'version'. Say `anyscale --version`."),
         (["users"], "No such command 'users'. Did you mean 'user'?"),
         (["user", "Create"], "No such command 'Create'. Did you mean 'batch-create'?"),
+        (["user", "remove"], "No such command 'remove'. Did you mean 'delete'?"),
+        (["user", "show"], "No such command 'show'. Did you mean 'get'?"),
+        (["batch", "rm"], "No such command 'rm'. Did you mean 'drop'?"),
+        (["batch", "get"], "No such command 'get'. Did you mean 'show'?"),
+        (["server", "run"], "No such command 'run'. Did you mean 'start'?"),
         (["frobnicate"], "No such command 'frobnicate'."),
         (["--frobnicate"], "No such option '--frobnicate'."),
         (

@@ -59,27 +59,50 @@ def test_a_chunk_has_the_passwords_that_are_hashed_in_half_a_second(
     speed: float, size: int, clock: Clock
 ) -> None:
     chunk = ChunkSize(128)
-    assert chunk.value == 8
+    assert chunk.next() == 8
 
     for _ in range(20):
-        clock.now += chunk.value / speed
-        chunk.add(chunk.value)
+        sent = chunk.next()
+        clock.now += sent / speed
+        chunk.add(sent)
 
-    assert chunk.value == pytest.approx(size, abs=1)
+    assert chunk.next() == pytest.approx(size, abs=1)
 
 
 def test_chunks_become_small_when_hashing_becomes_slow(clock: Clock) -> None:
     chunk = ChunkSize(128)
     for speed in (1_000, 20):
         for _ in range(20):
-            clock.now += chunk.value / speed
-            chunk.add(chunk.value)
+            sent = chunk.next()
+            clock.now += sent / speed
+            chunk.add(sent)
 
-    assert chunk.value == pytest.approx(10, abs=1)
+    assert chunk.next() == pytest.approx(10, abs=1)
+
+
+def test_a_resumed_run_sends_what_is_stored_in_large_chunks_and_then_small_ones(
+    clock: Clock,
+) -> None:
+    chunk, sizes = ChunkSize(128, stored=300), []
+    for _ in range(7):
+        sizes.append(chunk.next())
+        chunk.add(0)
+
+    assert sizes == [8, 16, 32, 64, 128, 52, 8]
+
+
+def test_a_run_that_skips_users_sends_small_chunks_once_it_hashes(clock: Clock) -> None:
+    chunk, sizes = ChunkSize(128, stored=300), []
+    for hashed in (0, 0, 8, 8):
+        clock.now += 1.0 if hashed else 0.001
+        chunk.add(hashed)
+        sizes.append(chunk.next())
+
+    assert sizes == [16, 32, 8, 8]
 
 
 def test_a_chunk_has_no_more_passwords_than_the_control_plane_takes(clock: Clock) -> None:
-    assert ChunkSize(2).value == 2
+    assert ChunkSize(2).next() == 2
 
 
 @pytest.fixture

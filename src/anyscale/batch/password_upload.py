@@ -1,10 +1,9 @@
 """Send the passwords of a batch to be hashed, in chunks that take about half a second each."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 from itertools import chain, islice
-from typing import NamedTuple
 
 from anyscale.progress import Progress, RecentRate
 from anyscale.transport.base import Transport
@@ -27,61 +26,68 @@ class ChunkSize:
     """How many passwords to send at a time: those that are hashed in half a second.
 
     Only the control plane knows how fast it hashes, and for how many clients: so it is measured.
+    Passwords that are not hashed now say nothing of that speed: those whose hashes an earlier run
+    has stored, which a resumed run sends first, and those of skipped users.
+
+    Args:
+        most: passwords in a chunk.
+        stored: how many passwords will not be hashed; those of skipped users may be anywhere, so
+            chunks of them double instead of having the largest size at once.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, stored: int = 0) -> None:
         self._most = most
+        self._stored = stored
         self._rate = RecentRate(_RATE_SECONDS)
-        self._sent = 0
-        self.add(0)
+        self._hashed = 0
+        self._rate.add(0, time.monotonic())
+        self._size = min(most, _FEWEST)
 
-    def add(self, passwords: int) -> None:
-        """Count passwords that were hashed."""
-        self._sent += passwords
-        rate = self._rate.add(self._sent, time.monotonic())
-        #: of the next chunk
-        self.value = min(self._most, max(_FEWEST, int(rate * _CHUNK_SECONDS)))
+    def next(self) -> int:
+        """Return how many passwords the next chunk has."""
+        if self._hashed:
+            return self._size
+        size = min(self._size, max(_FEWEST, self._stored))
+        self._stored -= size
+        return size
 
-
-class _Hashed(NamedTuple):
-    passwords: int
-    #: those whose hashes were not stored before
-    stored: int
+    def add(self, hashed: int) -> None:
+        """Count a chunk of which so many passwords were hashed now, and not by an earlier run."""
+        self._hashed += hashed
+        rate = self._rate.add(self._hashed, time.monotonic())
+        size = int(rate * _CHUNK_SECONDS) if hashed else 2 * self._size
+        self._size = min(self._most, max(_FEWEST, size))
 
 
 def send_passwords(
-    transport: Transport, batch: Batch, reading: Reading, most: int, on_progress: Progress
+    transport: Transport, batch: Batch, reading: Reading, size: ChunkSize, on_progress: Progress
 ) -> None:
-    """Send the passwords of all users of a reading, at most `most` at a time.
+    """Send the passwords of all users of a reading.
 
     Raises:
         BatchRefused: the policy refuses passwords.
     """
     from anyscale.transport.bounded_executor import BoundedExecutor
 
-    stored, size = 0, ChunkSize(most)
+    stored = 0
 
     def show() -> None:
         on_progress("Hashing", stored, batch.hashes_due, stored)
 
-    with BoundedExecutor[_Hashed](
+    with BoundedExecutor[int](
         transport.hashes_at_once, transport.cancel_retries, transport.on_notice, show
     ) as executor:
         for chunk in _password_chunks(reading, size):
-            for done in executor.submit(partial(_hash, transport, batch.batch_id, chunk)):
-                size.add(done.passwords)
-                stored += done.stored
+            for hashed in executor.submit(partial(transport.hash, batch.batch_id, chunk)):
+                size.add(hashed)
+                stored += hashed
             show()
-        for done in executor.drain():
-            stored += done.stored
+        for hashed in executor.drain():
+            stored += hashed
             show()
 
 
 def _password_chunks(reading: Reading, size: ChunkSize) -> Iterator[list[tuple[int, str]]]:
-    passwords = chain.from_iterable(chunk.passwords for chunk in chunks(reading, size.value))
-    while chunk := list(islice(passwords, size.value)):
+    passwords = chain.from_iterable(chunk.passwords for chunk in chunks(reading, _FEWEST))
+    while chunk := list(islice(passwords, size.next())):
         yield chunk
-
-
-def _hash(transport: Transport, batch_id: str, passwords: Sequence[tuple[int, str]]) -> _Hashed:
-    return _Hashed(len(passwords), transport.hash(batch_id, passwords))

@@ -8,6 +8,19 @@ import click
 
 __all__ = ["LazyGroup"]
 
+#: words that other programs have for the same command
+_SYNONYMS = (
+    {"batch-create", "create", "add", "import"},
+    {"delete", "drop", "revoke-token", "remove", "rm", "del"},
+    {"get", "show", "info"},
+    {"update", "edit", "modify", "set"},
+    {"suspend", "disable", "lock", "block"},
+    {"restore", "enable", "unlock", "unblock"},
+    {"verify", "compare", "diff"},
+    {"undo", "revert", "rollback"},
+    {"start", "run", "serve"},
+)
+
 
 class LazyGroup(click.Group):
     """A group that names and describes its commands without importing them.
@@ -55,9 +68,15 @@ class LazyGroup(click.Group):
             return f" Say `{ctx.command_path} --help`."
         if name == "version":
             return f" Say `{ctx.find_root().command_path} --version`."
-        near = get_close_matches(name.lower(), self._lazy_commands, 1)
-        return f" Did you mean {near[0]!r}?" if near else ""
+        word = name.lower()
+        same = (command for command in self._lazy_commands if _is_synonym(word, command))
+        near = next(same, None) or next(iter(get_close_matches(word, self._lazy_commands, 1)), None)
+        return f" Did you mean {near!r}?" if near else ""
 
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in self._lazy_commands.items()])
+
+
+def _is_synonym(word: str, command: str) -> bool:
+    return any(word in words and command in words for words in _SYNONYMS)

@@ -234,23 +234,23 @@ class BatchRun:
             return self._transport.publish(batch.batch_id, entries)
         try:
             if passwords:
-                self._hash_all(batch)
+                self._hash_all(batch, passwords)
         except BatchRefused as error:
             raise BatchRefused(reading.locate(error.problems), error.more) from None
         self._source.check_unchanged()
         return self._transport.publish(batch.batch_id, entries)
 
-    def _hash_all(self, batch: Batch) -> None:
+    def _hash_all(self, batch: Batch, passwords: int) -> None:
         # Not the passwords whose hashes an earlier run has stored, nor those of skipped users.
-        from anyscale.batch.password_upload import send_passwords
+        from anyscale.batch.password_upload import ChunkSize, send_passwords
 
         batch = self._transport.show(batch.batch_id)
         if not batch.hashes_due:
             return
         self._log(f"Hashing {batch.hashes_due} passwords, which takes most of the time...")
         reading = self._source.reading(self._policy)
-        most = self._policy.chunk_passwords
-        send_passwords(self._transport, batch, reading, most, self._on_progress)
+        size = ChunkSize(self._policy.chunk_passwords, passwords - batch.hashes_due)
+        send_passwords(self._transport, batch, reading, size, self._on_progress)
 
     def _give_up(self, batch: Batch, error: BaseException) -> None:
         """End a run that failed: leave its batch to the next run, or drop it if none can resume."""

@@ -23,11 +23,11 @@ _COMMANDS = {
         "lifecycle:suspend",
         "Suspend an account: it cannot sign in, its sessions end and its tokens stop.",
     ),
+    "update": ("update:update_user", "Change the name, last name, title or SSO of an account."),
     "verify": (
         "verify:verify",
         "Compare a users file with the accounts; passwords are neither sent nor compared.",
     ),
-    "update": ("update:update_user", "Change the name, last name, title or SSO of an account."),
 }
 
 group = LazyGroup(
