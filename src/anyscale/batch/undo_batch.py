@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from msgspec import Struct, structs
 
-from anyscale.errors import BatchUnfinished, Unavailable
+from anyscale.errors import AnyscaleError, BatchUnfinished, Unavailable
 from anyscale.transport.base import Transport
 from anyscale.user.models import KeptUser
 
@@ -45,14 +45,15 @@ def undo_batch(
     Raises:
         NotFound: there is no such batch.
         BatchGone: it is open, or never was published.
-        BatchUnfinished: the control plane failed after accounts were deleted, or may have been.
+        BatchUnfinished: a call failed after accounts were deleted, or may have been.
     """
     removed, kept, after = 0, list[KeptUser](), ""
     while True:
         try:
             part = transport.undo(batch_id, after, force=force, dry_run=dry_run)
-        except Unavailable as error:
-            if dry_run or not (after or error.outcome_unknown):
+        except AnyscaleError as error:
+            is_unknown = isinstance(error, Unavailable) and error.outcome_unknown
+            if dry_run or not (after or is_unknown):
                 raise
             raise BatchUnfinished(f"{error}; the undo is unfinished", batch_id) from error
         removed += part.removed

@@ -1,19 +1,26 @@
 """Undoing a batch: its accounts are deleted in slices, but for those that are kept."""
 
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from tests.support.control_planes import Deployment
 from tests.support.users import PASSWORD, account_emails, checked_users
 
 from anyscale.api_schemas import UndoPart
-from anyscale.errors import BatchGone, BatchUndone, NotFound
+from anyscale.batch.undo_batch import undo_batch
+from anyscale.errors import BatchGone, BatchUndone, BatchUnfinished, NotAuthenticated, NotFound
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.authorization import Principal, user_actor
 from anyscale.server.core.batches import undo
 from anyscale.user.models import Batch
+
+if TYPE_CHECKING:  # for a cast
+    from anyscale.transport.base import Transport
 
 JANE = Principal("local:jane")
 
@@ -219,3 +226,43 @@ def test_two_undos_at_once_delete_each_account_once(plane: ControlPlane) -> None
         parts = [pool.submit(undone, plane, batch) for _ in range(2)]
         assert sum(part.result(60).removed for part in parts) == 600
     assert plane.batches.show(batch.batch_id).state == "undone"
+
+
+@pytest.fixture
+def caller(plane: ControlPlane, monkeypatch: pytest.MonkeyPatch) -> Principal:
+    """An owner whose token is revoked after the first slice of two accounts."""
+    principal, _ = plane.tokens.authenticate(plane.tokens.create("laptop", "owner", None, "jane"))
+
+    def revoke(_: float) -> None:
+        monkeypatch.undo()
+        plane.tokens.revoke("laptop", "jane")
+
+    monkeypatch.setattr(undo, "_SLICE", 2)
+    monkeypatch.setattr(undo, "time", SimpleNamespace(monotonic=time.monotonic, sleep=revoke))
+    return principal
+
+
+def test_a_call_that_fails_after_a_slice_returns_what_it_has_deleted(
+    plane: ControlPlane, caller: Principal
+) -> None:
+    batch = created(plane, *"abcde")
+    _, second, *_ = ids_of(plane, batch)
+    assert undone(plane, batch, caller=caller) == UndoPart(batch.batch_id, 2, [], second)
+    with pytest.raises(NotAuthenticated):
+        undone(plane, batch, after=second, caller=caller)
+    assert plane.batches.show(batch.batch_id).state == "undoing"
+
+
+def test_a_client_whose_token_is_revoked_half_way_reports_an_unfinished_undo(
+    plane: ControlPlane, caller: Principal
+) -> None:
+    class Calls:
+        def undo(self, batch_id: str, after: str, *, force: bool, dry_run: bool) -> UndoPart:
+            return plane.batches.undo(batch_id, after, caller, force=force, dry_run=dry_run)
+
+    batch = created(plane, *"abcde")
+    transport = cast("Transport", Calls())
+    with pytest.raises(BatchUnfinished, match="the undo is unfinished"):
+        undo_batch(transport, batch.batch_id, force=False, dry_run=False)
+    with pytest.raises(NotAuthenticated):  # nothing was deleted by this call
+        undo_batch(transport, batch.batch_id, force=False, dry_run=False)
