@@ -134,7 +134,7 @@ def test_a_dumb_terminal_gets_no_codes(one_core: None, tmp_path: Path) -> None:
 
 
 def test_ctrl_c_is_answered_below_the_bar(one_core: None, tmp_path: Path) -> None:
-    users = users_file(tmp_path / "users.yaml", 400, 400)
+    users = users_file(tmp_path / "users.yaml", 2_000, 2_000)
 
     status, shown = on_a_terminal(
         *("user", "batch-create", "-f", users), env={"NO_COLOR": "1"}, typed=b"\x03", when=b"left"

@@ -138,6 +138,17 @@ def test_a_published_batch_that_is_open_in_a_later_response_fails() -> None:
             check_nothing_lost([*TRUE, exchange(5, f"GET {CALL}", later)], WHOLE)
 
 
+def first_hashed(at: float, stored: int) -> Exchange:
+    """Hash the first password alone, as a run does that cuts the file in other places."""
+    request = {"passwords": [(0, "correct horse")]}
+    return exchange(at, f"POST {CALL}/passwords", {"stored": stored}, request)
+
+
+def test_runs_may_cut_the_passwords_in_different_places() -> None:
+    check_history([*CLAIMED, first_hashed(2, 1), hashed(3, 1), published(4)], WHOLE)
+    check_history([*CLAIMED, hashed(2, 2), first_hashed(3, 0), published(4)], WHOLE)
+
+
 TWICE: dict[str, tuple[Story, StoredState]] = {
     "of 2 hashes 4 were stored": (
         [*CLAIMED, silent(hashed(2, 0)), hashed(2, 2), hashed(2.2, 2), published(3)],
@@ -149,6 +160,14 @@ TWICE: dict[str, tuple[Story, StoredState]] = {
     ),
     "of 2 hashes 2 were stored after all were acknowledged": (
         [*CLAIMED, silent(hashed(2, 2)), hashed(3, 0), hashed(4, 2), published(5)],
+        WHOLE,
+    ),
+    "of 2 hashes 3 were stored": (
+        [*CLAIMED, first_hashed(2, 1), hashed(3, 2), published(4)],
+        WHOLE,
+    ),
+    "of 2 hashes 1 were stored after all": (
+        [*CLAIMED, first_hashed(2, 0), hashed(3, 1), first_hashed(4, 1), published(5)],
         WHOLE,
     ),
     "2 batches are published": (

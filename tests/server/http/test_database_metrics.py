@@ -142,6 +142,18 @@ def test_a_worker_that_was_killed_is_not_counted(tmp_path: Path) -> None:
         wait_until(lambda: scraped(server.url)["anyscale_workers"] == "2.0")
 
 
+def test_a_scrape_waits_for_the_file_of_a_process_that_starts(tmp_path: Path) -> None:
+    with ServerProcess(f"sqlite:///{tmp_path}/anyscale.db", tmp_path, workers=2) as server:
+        wait_until(lambda: scraped(server.url)["anyscale_workers"] == "2.0")
+        environment = Path(f"/proc/{workers_of(server)[0]}/environ").read_text()
+        (folder,) = re.findall("PROMETHEUS_MULTIPROC_DIR=([^\0]+)", environment)
+        file = Path(folder, "counter_1.db")
+        file.touch()
+        assert HttpClient(server.url).request("GET", "/metrics").status == 429
+        threading.Timer(0.05, lambda: file.write_bytes(bytes(4096))).start()
+        assert scraped(server.url)["anyscale_workers"] == "2.0"
+
+
 def workers_of(server: ServerProcess) -> list[int]:
     """Give the ids of the worker processes."""
     children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()

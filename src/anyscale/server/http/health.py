@@ -1,18 +1,25 @@
 """/healthz, /readyz and /metrics: for load balancers and Prometheus, without authentication."""
 
 import os
+import struct
+import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from litestar import Response, get
 from litestar.di import NamedDependency
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from anyscale.errors import Overloaded
 from anyscale.server.http.errors import error_responses
 from anyscale.server.http.metrics import DatabaseMetrics
 from anyscale.server.http.thread_pools import ThreadPools
 
 __all__ = ["HANDLERS"]
+
+#: tries to read the files of all processes, and the seconds between two
+_TRIES, _PAUSE = 20, 0.01
 
 # The framework adds the charset.
 _MEDIA_TYPE = CONTENT_TYPE_LATEST.partition("; charset")[0]
@@ -58,7 +65,12 @@ def _exposition(database: CollectorRegistry) -> bytes:
         return generate_latest(REGISTRY) + generate_latest(database)
     registry = CollectorRegistry()
     MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # it ships no types
-    return generate_latest(registry) + generate_latest(database)
+    for _ in range(_TRIES):
+        # The file of a process that starts is empty at first, and prometheus_client cannot read it.
+        with suppress(struct.error):
+            return generate_latest(registry) + generate_latest(database)
+        time.sleep(_PAUSE)
+    raise Overloaded("a process of the server is starting: its metrics cannot be read yet")
 
 
 HANDLERS = [health, ready, metrics]
