@@ -61,6 +61,8 @@ def test_the_accounts_of_a_batch_are_deleted_and_can_be_created_again(
     assert list_emails(anyscale) == []
     again = anyscale("batch", "undo", batch)
     assert (again.returncode, again.stdout) == (0, "")
+    assert "was undone before" not in done.stderr
+    assert "The batch was undone before.\n" in again.stderr
     assert "0 accounts deleted." in again.stderr
     create(anyscale, users)
     assert list_emails(anyscale) == emails

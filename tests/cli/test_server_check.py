@@ -20,7 +20,10 @@ def test_each_check_is_one_line_and_a_failed_one_ends_with_status_1(anyscale: Ru
     lines = result.stdout.splitlines()
     assert [line[11:].split()[0] for line in lines] == list(CHECKS)
     assert any(line.startswith("fail       database.reachable") for line in lines)
-    assert "To mend it: correct ANYSCALE_DATABASE_URL" in result.stdout
+    assert (
+        "makes one. To mend it: create it or make it available, or name another one"
+        in result.stdout
+    )
     assert result.stderr.rstrip().endswith("not tried")
     assert result.returncode == 1
 

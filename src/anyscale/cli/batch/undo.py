@@ -25,14 +25,14 @@ def undo(batch_id: str, dry_run: bool, force: bool, output: str, host: str | Non
     Accounts that were used since are kept and listed, unless --force is given: a user has signed
     in, changed the password or created a token, or an owner has changed the role. The last owner
     and your own account are always kept. The emails of deleted accounts are free again. After an
-    interruption, the same command goes on.
+    interruption, the same command goes on. `anyscale batch list` lists the ids.
 
     \b
     Example:
       anyscale batch undo bat_0193... --dry-run
     """
     with open_control_plane(host) as transport:
-        users = transport.show(batch_id).users
+        batch = transport.show(batch_id)
         log("Checking the batch..." if dry_run else "Undoing the batch...")
         if not dry_run:
             note_resumable()
@@ -41,12 +41,14 @@ def undo(batch_id: str, dry_run: bool, force: bool, output: str, host: str | Non
             batch_id,
             force=force,
             dry_run=dry_run,
-            on_progress=lambda done: show_progress("Undoing", done, users),
+            on_progress=lambda done: show_progress("Undoing", done, batch.users),
         )
     if output == "json":
         write_json(undone)
     elif undone.kept:
         write_records(undone.kept, _COLUMNS, output)
+    if batch.state == "undone":
+        log("The batch was undone before.")
     log(_summary(undone, dry_run=dry_run))
 
 

@@ -33,7 +33,7 @@ def check_reachable(installation: Installation) -> Finding:
     try:
         installation.inspect(lambda _: None)
     except (StoreUnavailable, TimeoutError) as error:
-        mend = "correct ANYSCALE_DATABASE_URL, or make the database available"
+        mend = "create it or make it available, or name another one in ANYSCALE_DATABASE_URL"
         return fail("the database", str(error), mend)
     return ok(_name(installation), f"it was read in {(time.monotonic() - started) * 1000:.0f} ms")
 
