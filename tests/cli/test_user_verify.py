@@ -163,6 +163,19 @@ def test_a_server_that_is_down_gives_status_3(
     file.write_text(FILE, encoding="utf-8")
     monkeypatch.setenv("ANYSCALE_HOST", "http://127.0.0.1:9")
     monkeypatch.setenv("ANYSCALE_CLI_TOKEN", "mrt_x")
-    done = anyscale("user", "verify", "-f", file)
+    for output in ("text", "json"):
+        done = anyscale("user", "verify", "-f", file, "-o", output)
+        assert (done.returncode, done.stdout) == (3, "")
+        assert "is the control plane running?" in done.stderr
+
+
+@pytest.mark.usefixtures("users")
+@pytest.mark.parametrize("output", ["text", "json"])
+def test_differences_that_cannot_be_written_give_status_3(
+    output: str, anyscale: RunAnyscale, tmp_path: Path
+) -> None:
+    file = tmp_path / "other.csv"
+    file.write_text("email,name\nlou@example.com,Lou\n")
+    done = anyscale("user", "verify", "-f", file, "-o", output, stdout="/dev/full")
     assert done.returncode == 3
-    assert "is the control plane running?" in done.stderr
+    assert "error: standard output could not be written" in done.stderr

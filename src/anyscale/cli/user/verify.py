@@ -1,6 +1,6 @@
 """`anyscale user verify`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 
 import click
@@ -61,8 +61,11 @@ def verify(
             raise click.exceptions.Exit(2) from None
         except ConfigError:
             raise
-        except (AnyscaleError, OutputLost) as error:
+        except AnyscaleError as error:
             say(f"error: {error}")
+            raise click.exceptions.Exit(NOT_COMPARED) from None
+        except OutputLost as error:
+            say(f"error: standard output could not be written: {error}")
             raise click.exceptions.Exit(NOT_COMPARED) from None
         finally:
             clear_progress()
@@ -103,17 +106,10 @@ class _Report:
             yield f"{user.email}: has an account ({user.user_id}) and is not in the file"
 
     def json(self) -> Iterator[str]:
-        from msgspec.json import encode
-
-        yield '{"differences": ['
-        for number, difference in enumerate(self._differences()):
-            yield ("," if number else "") + "\n  " + encode(difference).decode()
-        yield f'], "checked": {self._run.checked}'
+        yield from _json_list('{"differences": [', self._differences())
+        yield f', "checked": {self._run.checked}'
         if self._extra:
-            yield ', "extra": ['
-            for number, user in enumerate(self._extra_users()):
-                yield ("," if number else "") + "\n  " + encode(user).decode()
-            yield "]"
+            yield from _json_list(', "extra": [', self._extra_users())
         yield "}\n"
 
     def summary(self) -> str:
@@ -135,6 +131,22 @@ class _Report:
         for user in self._run.extra() if self._extra else chain[User]():
             self.extra_found += 1
             yield user
+
+
+def _json_list(opening: str, values: Iterable[Difference | User]) -> Iterator[str]:
+    """Give a list in JSON. It is opened with its first value, so that a failure before writes none.
+
+    Args:
+        opening: the text up to the bracket, which begins the list.
+        values: of the list.
+    """
+    from msgspec.json import encode
+
+    separator = opening
+    for value in values:
+        yield f"{separator}\n  {encode(value).decode()}"
+        separator = ","
+    yield "]" if separator == "," else f"{opening}]"
 
 
 def _told(difference: Difference) -> str:
