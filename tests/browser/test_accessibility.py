@@ -104,6 +104,18 @@ def test_a_short_page_is_in_the_middle_of_a_wide_screen(visit: Visit) -> None:
     assert abs(box["y"] + box["height"] / 2 - 400) < 60
 
 
+def test_sign_out_stays_beside_the_name_of_a_long_organization(visit: Visit, site: Site) -> None:
+    page = visit("/sign-in", viewport={"width": 390, "height": 844})
+    sign_in(page, site.create_user())
+    brand, button = page.locator(".brand"), page.get_by_role("button", name="Sign out")
+    brand.evaluate("one => one.lastChild.data = 'Gesellschaft zur Rettung Schiffbruechiger'")
+    name, sign_out = brand.bounding_box(), button.bounding_box()
+    assert name
+    assert sign_out
+    assert sign_out["x"] + sign_out["width"] > 360
+    assert sign_out["y"] < name["y"] + name["height"] / 2 < sign_out["y"] + sign_out["height"]
+
+
 def test_a_screen_reader_can_read_a_page(page: Page) -> None:
     assert page.evaluate("document.documentElement.lang") == "en"
     assert page.title().endswith(" \N{EN DASH} musterroll")

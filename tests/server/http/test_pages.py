@@ -255,7 +255,7 @@ def test_the_sign_in_page_has_no_password_if_sso_is_the_only_method(come: Come) 
         ("expired", "took too long"),
         ("cancelled", "did not finish"),
         ("unavailable", "does not answer"),
-        ("not_set_up", "Your account is not set up for this"),
+        ("not_set_up", "You have no account here that works with single sign-on"),
         ("refused", "could not be accepted"),
         ("anything", "could not be accepted"),
     ],
@@ -343,7 +343,9 @@ def test_the_name_of_the_organization_is_on_every_page(come: Come) -> None:
 def test_the_account_page_offers_tokens_to_owners_alone(come: Come) -> None:
     planes: list[ControlPlane] = []
     jane = come(planes.append).sign_in_first_time()
-    assert "oken" not in get(jane, "/").text
+    page = get(jane, "/").text
+    assert "oken" not in page
+    assert "Here you change your password and see where you are signed in." in page
     with planes[0].store.read() as tx:
         account = tx.accounts.find("jane@example.com")
         assert account
@@ -352,7 +354,9 @@ def test_the_account_page_offers_tokens_to_owners_alone(come: Come) -> None:
     assert 'action="/tokens/revoke"' in page
     assert 'action="/tokens"' not in page
     made_owner(planes[0])
-    assert 'action="/tokens"' in get(jane, "/").text
+    page = get(jane, "/").text
+    assert 'action="/tokens"' in page
+    assert "password, see where you are signed in, and make tokens for the command line." in page
 
 
 def test_a_new_token_comes_with_the_host_that_it_is_for(come: Come) -> None:

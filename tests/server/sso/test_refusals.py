@@ -117,7 +117,7 @@ def test_a_verified_email_of_any_account_or_none_gets_the_same_answer(
         change_claims(email=email)(login)
         answers.add(shown(login))
     assert len(answers) == 1
-    assert "Your account is not set up for this" in answers.pop()
+    assert "You have no account here that works with single sign-on" in answers.pop()
 
 
 def shown(login: TamperedLogin) -> str:

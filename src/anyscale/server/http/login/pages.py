@@ -51,7 +51,7 @@ _SSO_PROBLEMS = {
         "Single sign-on does not answer now. Please try again in a few minutes. "
         "If it still does not, {ask}"
     ),
-    "not_set_up": "Your account is not set up for this. Please {ask}",
+    "not_set_up": "You have no account here that works with single sign-on. Please {ask}",
     "refused": "The sign-in could not be accepted. Please {ask}",
 }
 

@@ -29,6 +29,11 @@ if (reveal) {
   box.addEventListener("change", show);
 }
 
+// A note tells what was done just now. It goes out of the address, so that it is not said again when
+// the page is loaded again.
+const note = document.querySelector(".said.note");
+if (note) history.replaceState(null, "", location.pathname);
+
 // A slip is shown beside its field before the form is sent, so that all fields keep their texts: the
 // server never sends a password back. The server checks everything again.
 const faultOf = (field) => {
@@ -56,6 +61,7 @@ const check = (event) => {
   const first = faults.findIndex(Boolean);
   if (first < 0) return;
   event.preventDefault();
+  note?.remove();
   const problem = document.getElementById("problem");
   problem.querySelector("p").textContent = faults.filter(Boolean).join(" ");
   problem.hidden = false;
