@@ -259,6 +259,24 @@ def test_the_operator_can_set_a_stricter_policy(anyscale: RunAnyscale) -> None:
 
 
 @pytest.mark.parametrize(
+    ("kind", "users", "place"),
+    [
+        ("yaml", "create_users:\n- {name: a, email: a@b.io}\n", "2:3"),
+        ("json", '{"create_users": [{"name": "a", "email": "a@b.io"}]}', "1:19"),
+        ("csv", "name,email\na,a@b.io\n", "2:1"),
+    ],
+)
+def test_with_sso_only_a_user_without_is_sso_user_is_a_problem(
+    kind: str, users: str, place: str, anyscale: RunAnyscale
+) -> None:
+    call = ("user", "batch-create", "-f", "-", "--format", kind)
+    result = anyscale(*call, stdin=users, env={"ANYSCALE_SSO_ONLY": "on"})
+    assert result.returncode == 2
+    problem = "create_users[0].is_sso_user: must be true: everybody here signs in by SSO"
+    assert f"<stdin>:{place}: {problem}" in result.stderr
+
+
+@pytest.mark.parametrize(
     "command", ["user list", "batch list", "audit list", "audit verify", "user get --name Jane"]
 )
 @pytest.mark.parametrize("variable", ["ANYSCALE_DATA_DIR", "ANYSCALE_DATABASE_URL"])

@@ -148,6 +148,9 @@ class EntryCollector:
                 faults.append(PlacedFault(places.get(field, start), field, "required", detail))
         if not faults and (user := self.check(values)):
             return self.accept(user, values.get("password"), *places["email"])
+        if not self.verify and "is_sso_user" not in faulty:
+            # False is its default, which is a fault where SSO is the only way to sign in
+            values = {"is_sso_user": False, **values}
         faults += [
             PlacedFault(places.get(fault.field, start), *fault)
             for fault in find_faults(values, self.policy)
