@@ -13,7 +13,14 @@ from tests.support.users import PASSWORD, account_emails, checked_users
 
 from anyscale.api_schemas import UndoPart
 from anyscale.batch.undo_batch import undo_batch
-from anyscale.errors import BatchGone, BatchUndone, BatchUnfinished, NotAuthenticated, NotFound
+from anyscale.errors import (
+    BatchGone,
+    BatchUndone,
+    BatchUnfinished,
+    NotAuthenticated,
+    NotFound,
+    RequestInvalid,
+)
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.authorization import Principal, user_actor
 from anyscale.server.core.batches import undo
@@ -195,6 +202,15 @@ def test_a_batch_without_accounts_cannot_be_undone(plane: ControlPlane) -> None:
         undone(plane, opened)
     with pytest.raises(NotFound):
         plane.batches.undo("bat_none", "", JANE, force=False, dry_run=True)
+
+
+def test_an_id_of_another_batch_does_not_end_an_undo(plane: ControlPlane) -> None:
+    batch = created(plane, "ann")
+    [later] = ids_of(plane, created(plane, "joe", key="later"))
+    for after in (later, "zzz"):
+        with pytest.raises(RequestInvalid, match="after must be the id of a user of batch"):
+            undone(plane, batch, after=after)
+    assert plane.batches.show(batch.batch_id).state == "published"
 
 
 def test_an_undone_batch_cannot_be_dropped_with_the_accounts_that_it_kept(

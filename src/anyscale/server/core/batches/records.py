@@ -22,6 +22,7 @@ __all__ = [
     "chunk_conflicts",
     "chunk_digest",
     "free_positions",
+    "id_prefix",
     "list_conflicts",
     "new_users",
     "position_of",
@@ -41,6 +42,11 @@ def user_id(batch_id: str, position: int) -> str:
     return f"usr_{batch_id[4:]}{position:08x}"
 
 
+def id_prefix(batch_id: str) -> str:
+    """Return how the ids of a batch's users begin; the position follows."""
+    return user_id(batch_id, 0)[:-_POSITION_DIGITS]
+
+
 def position_of(user_id: str) -> int:
     """Return the position that an id contains."""
     return int(user_id[-_POSITION_DIGITS:], 16)
@@ -48,7 +54,7 @@ def position_of(user_id: str) -> int:
 
 def user_ids(batch_id: str, first: int, count: int) -> list[str]:
     """Return the ids of a batch's users from a position on."""
-    prefix = user_id(batch_id, 0)[:-_POSITION_DIGITS]
+    prefix = id_prefix(batch_id)
     return [f"{prefix}{position:08x}" for position in range(first, first + count)]
 
 

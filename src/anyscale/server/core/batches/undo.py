@@ -4,10 +4,10 @@ import time
 from collections.abc import Sequence
 
 from anyscale.api_schemas import UndoPart
-from anyscale.errors import AnyscaleError, BatchGone
+from anyscale.errors import AnyscaleError, BatchGone, RequestInvalid
 from anyscale.server.core.audit import log as audit
 from anyscale.server.core.authorization import Principal, require_owner, user_actor
-from anyscale.server.core.batches.records import position_of, user_id
+from anyscale.server.core.batches.records import id_prefix, position_of
 from anyscale.server.core.batches.reserve import known_batch, lock_batch
 from anyscale.server.store.interface import Store, Transaction
 from anyscale.server.store.records import AccountRecord, BatchRecord
@@ -62,8 +62,12 @@ def undo_part(
     Raises:
         NotFound: there is no such batch.
         BatchGone: it was never published.
+        RequestInvalid: `after` is no id of this batch.
         NotAuthenticated, NotPermitted: the caller has lost its permission.
     """
+    if after and not after.startswith(id_prefix(batch_id)):
+        # Behind all ids it would end the undo although the accounts are there.
+        raise RequestInvalid(f"after must be the id of a user of batch {batch_id}")
     deadline = time.monotonic() + _SECONDS_A_CALL
     step = _look if dry_run else _undo
     first, removed, kept = after, 0, list[KeptUser]()
@@ -157,6 +161,8 @@ def _spared_owner(batch: BatchRecord, owners: Sequence[str], caller: Principal) 
 
     It is the last one by `user_id`, so that it is the same one in each slice.
     """
-    first, end = user_id(batch.batch_id, 0)[:-8], user_id(batch.batch_id, 0)[:-8] + "g"
-    stays = [name for name in owners if not first <= name < end or user_actor(name) == caller.actor]
+    prefix = id_prefix(batch.batch_id)
+    stays = [
+        name for name in owners if not name.startswith(prefix) or user_actor(name) == caller.actor
+    ]
     return "" if stays or not owners else owners[-1]
