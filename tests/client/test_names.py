@@ -16,6 +16,7 @@ import pytest
 import anyscale
 from anyscale import errors
 from anyscale.batch.sdk import BatchCalls
+from anyscale.user import models
 from anyscale.user.models import AdminCreatedUser, AdminCreateUser, Batch, User
 from anyscale.user.sdk import CreatedUsers, UserCalls
 
@@ -32,9 +33,9 @@ LINES = {
     "anyscale.u": ["user"],
     "anyscale.user.": USER,
     "anyscale.user.adm": ["admin_batch_create"],
-    "anyscale.user.models.Admin": ["AdminCreateUser", "AdminCreatedUser"],
+    "anyscale.user.models.": sorted(models.__all__),
     "anyscale.batch.": BATCH,
-    "anyscale.errors.BatchR": ["BatchRefused", "BatchRunning"],
+    "anyscale.errors.": sorted(errors.__all__),
     "client.": ["batch", "user"],
     "client.user.": [name for name in USER if name != "models"],
     "client.batch.": BATCH,
@@ -88,7 +89,14 @@ def public(names: list[str]) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("module", "names"), [(anyscale, TOP), (anyscale.user, USER), (anyscale.batch, BATCH)]
+    ("module", "names"),
+    [
+        (anyscale, TOP),
+        (anyscale.user, USER),
+        (anyscale.batch, BATCH),
+        (models, sorted(models.__all__)),
+        (errors, sorted(errors.__all__)),
+    ],
 )
 def test_a_module_shows_its_public_names(module: ModuleType, names: list[str]) -> None:
     assert public(dir(module)) == public(module.__all__) == names

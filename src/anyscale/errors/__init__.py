@@ -84,3 +84,8 @@ __all__ = [
     "UserAmbiguous",
     "VersionMismatch",
 ]
+
+
+def __dir__() -> list[str]:
+    """Return the public names, without what this module imports."""
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

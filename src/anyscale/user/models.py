@@ -25,6 +25,11 @@ __all__ = [
 ]
 
 
+def __dir__() -> list[str]:
+    """Return the public names, without what this module imports."""
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})
+
+
 def check_type(name: str, value: Any, *types: type) -> None:
     """Raise a `TypeError` that names a field, and not its value, which may be a password."""
     if not isinstance(value, types):
