@@ -1,7 +1,6 @@
 """`anyscale batch undo`, with the embedded control plane and with servers."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,23 +8,6 @@ from tests.support.commands import RunAnyscale, list_emails, start_command
 from tests.support.server_process import ServerProcess
 from tests.support.users_files import write_users_file
 from tests.support.waiting import wait_until
-
-
-@pytest.fixture(params=["embedded", "sqlite", "postgres"])
-def control_plane(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[None]:
-    """An embedded control plane, or a server that the environment names."""
-    if request.param == "embedded":
-        yield
-        return
-    url = f"sqlite:///{tmp_path}/served/anyscale.db"
-    if request.param == "postgres":
-        url = request.getfixturevalue("postgres_url")
-    with ServerProcess(url, tmp_path) as server:
-        monkeypatch.setenv("ANYSCALE_HOST", server.url)
-        monkeypatch.setenv("ANYSCALE_CLI_TOKEN", server.token())
-        yield
 
 
 @pytest.fixture

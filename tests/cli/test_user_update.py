@@ -4,8 +4,6 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,22 +22,6 @@ FIELDS = ["email", "name", "permission_level", "created_at", "user_id", "suspend
 FIELDS += ["lastname", "title", "is_sso_user"]
 
 JANE = "jane@example.com"
-
-
-@pytest.fixture(params=["embedded", "sqlite", "postgres"])
-def control_plane(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[str]:
-    if request.param == "embedded":
-        yield request.param
-        return
-    url = f"sqlite:///{tmp_path}/served/anyscale.db"
-    if request.param == "postgres":
-        url = request.getfixturevalue("postgres_url")
-    with ServerProcess(url, tmp_path) as server:
-        monkeypatch.setenv("ANYSCALE_HOST", server.url)
-        monkeypatch.setenv("ANYSCALE_CLI_TOKEN", server.token())
-        yield request.param
 
 
 @pytest.fixture

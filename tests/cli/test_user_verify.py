@@ -1,36 +1,17 @@
 """`anyscale user verify`, with the embedded control plane and with servers."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.support.commands import RunAnyscale
-from tests.support.server_process import ServerProcess
 
 FILE = """create_users:
 - {name: Jane, email: jane@example.com, lastname: Doe, title: Engineer}
 - {name: Zoë, email: zoe@example.com, is_sso_user: true}
 - {name: Ann, email: ann@example.com, password: correct-donkey-battery}
 """
-
-
-@pytest.fixture(params=["embedded", "sqlite", "postgres"])
-def control_plane(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[None]:
-    """An embedded control plane, or a server that the environment names."""
-    if request.param == "embedded":
-        yield
-        return
-    url = f"sqlite:///{tmp_path}/served/anyscale.db"
-    if request.param == "postgres":
-        url = request.getfixturevalue("postgres_url")
-    with ServerProcess(url, tmp_path) as server:
-        monkeypatch.setenv("ANYSCALE_HOST", server.url)
-        monkeypatch.setenv("ANYSCALE_CLI_TOKEN", server.token())
-        yield
 
 
 @pytest.fixture

@@ -101,7 +101,7 @@ class _Report:
     def lines(self) -> Iterator[str]:
         for difference in self._differences():
             place = f"{self._name}:{difference.line}:{difference.column}"
-            yield f"{place}: create_users[{difference.index}]: {_told(difference)}"
+            yield f"{place}: create_users[{difference.index}]: {_described(difference)}"
         for user in self._extra_users():
             yield f"{user.email}: has an account ({user.user_id}) and is not in the file"
 
@@ -149,7 +149,7 @@ def _json_list(opening: str, values: Iterable[Difference | User]) -> Iterator[st
     yield "]" if separator == "," else f"{opening}]"
 
 
-def _told(difference: Difference) -> str:
+def _described(difference: Difference) -> str:
     email = shown(difference.email)
     if difference.kind == "missing":
         return f"{email} has no account"

@@ -1,0 +1,24 @@
+"""Fixtures of the tests of commands."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.support.server_process import ServerProcess
+
+
+@pytest.fixture(params=["embedded", "sqlite", "postgres"])
+def control_plane(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[str]:
+    """A control plane, embedded or on a server that the environment names; its kind."""
+    if request.param == "embedded":
+        yield request.param
+        return
+    url = f"sqlite:///{tmp_path}/served/anyscale.db"
+    if request.param == "postgres":
+        url = request.getfixturevalue("postgres_url")
+    with ServerProcess(url, tmp_path) as server:
+        monkeypatch.setenv("ANYSCALE_HOST", server.url)
+        monkeypatch.setenv("ANYSCALE_CLI_TOKEN", server.token())
+        yield request.param
