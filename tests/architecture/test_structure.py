@@ -250,3 +250,16 @@ def test_the_lock_file_of_the_oidc_provider_contains_hashes_and_no_registry() ->
     for package in packages:
         assert package["integrity"].startswith("sha512-")
         assert "resolved" not in package
+
+
+def test_each_exception_from_a_check_has_its_reason_in_the_line() -> None:
+    with_reason = re.compile(r"noqa: [A-Z0-9, ]+ - \S|type: ignore\[[a-z, -]+\]  # \S")
+    missing = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for folder in ("src", "tests", "benchmarks", "deploy")
+        for path in (ROOT / folder).rglob("*.py")
+        if "node_modules" not in path.parts
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if re.search(r"# (noqa|type: ignore\b)", line) and not with_reason.search(line)
+    ]
+    assert missing == []

@@ -353,7 +353,7 @@ def test_a_deletion_whose_response_was_lost_succeeds(
             return lose
         return None
 
-    with FaultyProxy([configured_server.port], plan) as proxy:  # type: ignore[arg-type]
+    with FaultyProxy([configured_server.port], plan) as proxy:  # type: ignore[arg-type]  # a plan returns an object
         monkeypatch.setenv("ANYSCALE_HOST", proxy.url)
         done = check(
             0, "jane@example.com is deleted.", "user", "delete", "jane@example.com", "--yes"

@@ -103,7 +103,7 @@ def test_a_module_shows_its_public_names(module: ModuleType, names: list[str]) -
     assert "__doc__" in dir(module)
     assert all(getattr(module, name) for name in names)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
-        module.nothing  # noqa: B018
+        module.nothing  # noqa: B018 - the access itself is tested
 
 
 @pytest.mark.parametrize("module", [anyscale, anyscale.user, anyscale.batch])
@@ -139,7 +139,7 @@ def test_the_calls_have_types() -> None:
     assert_type(anyscale.Anyscale().user.get(name="Jane"), User)
     assert_type(anyscale.Anyscale().batch.show(str(created.batch_id)), Batch)
     with pytest.raises(errors.ConfigError):
-        anyscale.user.admin_batch_create(users, if_exists="update")  # type: ignore[arg-type]
+        anyscale.user.admin_batch_create(users, if_exists="update")  # type: ignore[arg-type]  # the mistake that is tested
 
 
 def test_importing_the_package_imports_nothing_else() -> None:

@@ -62,7 +62,7 @@ def test_any_iterable_is_accepted() -> None:
 
 def test_an_element_that_is_no_user_is_a_type_error() -> None:
     with pytest.raises(TypeError, match=r"admin_create_users\[1\] must be AdminCreateUser"):
-        anyscale.user.admin_batch_create([*people(1), {"name": "x"}])  # type: ignore[list-item]
+        anyscale.user.admin_batch_create([*people(1), {"name": "x"}])  # type: ignore[list-item]  # the mistake that is tested
 
 
 def test_an_empty_list_creates_nobody_and_no_database(data: Path) -> None:
@@ -226,7 +226,7 @@ def test_list_filters_and_stops() -> None:
     )
 
     def emails(**filters: object) -> list[str]:
-        return [user.email for user in anyscale.user.list(**filters)]  # type: ignore[arg-type]
+        return [user.email for user in anyscale.user.list(**filters)]  # type: ignore[arg-type]  # a mapping of the filters
 
     assert emails() == ["ann@one.example", "emile@two.example", "been@two.example"]
     assert emails(page_size=1) == emails()
@@ -395,7 +395,7 @@ def test_an_unknown_account_or_role_is_an_error(home: Path) -> None:
             with pytest.raises(NotFound, match="there is no user with the email"):
                 call(email=email)
     with pytest.raises(ConfigError, match="role must be 'owner' or 'collaborator', not 'admin'"):
-        anyscale.user.set_role(email="p0@example.com", role="admin")  # type: ignore[arg-type]
+        anyscale.user.set_role(email="p0@example.com", role="admin")  # type: ignore[arg-type]  # the mistake that is tested
     assert not list(home.iterdir())
 
 
@@ -410,23 +410,23 @@ def test_the_class_anyscale_needs_host_and_token() -> None:
 
 def test_a_positional_argument_too_many_is_answered_with_its_keyword() -> None:
     calls: dict[str, Callable[[], object]] = {
-        "get(email=...)": lambda: anyscale.user.get("x"),  # type: ignore[call-arg]
-        "get(email=..., name=...)": lambda: anyscale.user.get("x", "y", "z"),  # type: ignore[call-arg]
-        "list(email=...)": lambda: anyscale.user.list("x"),  # type: ignore[call-arg]
-        "delete(email=...)": lambda: anyscale.user.delete("x"),  # type: ignore[call-arg]
-        "set_role(email=..., role=...)": lambda: anyscale.user.set_role("x", "owner"),  # type: ignore[call-arg]
+        "get(email=...)": lambda: anyscale.user.get("x"),  # type: ignore[call-arg]  # the mistake that is tested
+        "get(email=..., name=...)": lambda: anyscale.user.get("x", "y", "z"),  # type: ignore[call-arg]  # the mistake that is tested
+        "list(email=...)": lambda: anyscale.user.list("x"),  # type: ignore[call-arg]  # the mistake that is tested
+        "delete(email=...)": lambda: anyscale.user.delete("x"),  # type: ignore[call-arg]  # the mistake that is tested
+        "set_role(email=..., role=...)": lambda: anyscale.user.set_role("x", "owner"),  # type: ignore[call-arg]  # the mistake that is tested
         "admin_batch_create(..., idempotency_key=...)": lambda: anyscale.user.admin_batch_create(
             people(1),
-            "key",  # type: ignore[call-arg]
+            "key",  # type: ignore[call-arg]  # the mistake that is tested
         ),
-        "list(open_only=...)": lambda: anyscale.batch.list(True),  # type: ignore[call-arg]
+        "list(open_only=...)": lambda: anyscale.batch.list(True),  # type: ignore[call-arg]  # the mistake that is tested
     }
     for hint, call in calls.items():
         with pytest.raises(TypeError) as caught:
             call()
         assert str(caught.value) == f"a positional argument too many: write {hint}"
     with pytest.raises(TypeError, match="missing 1 required positional argument"):
-        anyscale.user.admin_batch_create()  # type: ignore[call-arg]
+        anyscale.user.admin_batch_create()  # type: ignore[call-arg]  # the mistake that is tested
 
 
 def test_batches_are_listed_shown_and_dropped() -> None:
@@ -447,7 +447,7 @@ def test_batches_are_listed_shown_and_dropped() -> None:
         with pytest.raises(NotFound, match="there is no batch bat_none"):
             call("bat_none")
         with pytest.raises(TypeError, match="batch_id must be str, not int"):
-            call(5)  # type: ignore[arg-type]
+            call(5)  # type: ignore[arg-type]  # the mistake that is tested
     with pytest.raises(ConfigError, match="max_items must be 0 or more"):
         list(anyscale.batch.list(max_items=-1))
 

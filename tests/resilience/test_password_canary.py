@@ -218,7 +218,7 @@ def test_no_error_log_or_traceback_of_the_sdk_shows_the_password(
     changes: dict[str, str], caplog: pytest.LogCaptureFixture
 ) -> None:
     fields = {"name": "a", "email": "a@b.io", "password": CANARY} | changes
-    user = AdminCreateUser(**fields)  # type: ignore[arg-type]
+    user = AdminCreateUser(**fields)  # type: ignore[arg-type]  # a mapping of the fields
     sdk.user.admin_batch_create([AdminCreateUser("a", "A@b.io")])
 
     with caplog.at_level(logging.DEBUG), pytest.raises(AnyscaleError) as caught:
@@ -251,6 +251,6 @@ def test_no_error_log_or_traceback_of_the_sdk_shows_the_password(
 
 def test_the_error_of_a_wrong_type_does_not_show_the_value() -> None:
     with pytest.raises(TypeError) as caught:
-        AdminCreateUser("a", "a@b.io", password=CANARY.encode())  # type: ignore[arg-type]
+        AdminCreateUser("a", "a@b.io", password=CANARY.encode())  # type: ignore[arg-type]  # the mistake that is tested
 
     assert_clean("error", str(caught.value))

@@ -188,5 +188,5 @@ _NOW = "extract(epoch from now())::bigint"
 
 
 def _is_sqlite(tx: Transaction) -> bool:
-    connection: Any = tx.connection.driver_connection  # type: ignore[attr-defined]
+    connection: Any = tx.connection.driver_connection  # type: ignore[attr-defined]  # only the connections of the stores have it
     return isinstance(connection, sqlite3.Connection)

@@ -19,7 +19,7 @@ __all__ = [
 
 def execute_sql(tx: Transaction, sql: str, values: tuple[object, ...] = ()) -> Any:
     """Run a statement, written with `?`, on the connection of a transaction; give its cursor."""
-    connection = tx.connection.driver_connection  # type: ignore[attr-defined]
+    connection = tx.connection.driver_connection  # type: ignore[attr-defined]  # only the connections of the stores have it
     mark = "?" if isinstance(connection, sqlite3.Connection) else "%s"
     return connection.execute(sql.replace("?", mark), values)
 

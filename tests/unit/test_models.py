@@ -110,13 +110,13 @@ def test_a_subclass_of_str_is_the_text_that_it_is() -> None:
 
 def test_a_created_user_is_checked_too() -> None:
     with pytest.raises(TypeError, match="created_at must be datetime, not str"):
-        AdminCreatedUser("usr_1", "n", "e@x.io", "today", False, None, None)  # type: ignore[arg-type]
+        AdminCreatedUser("usr_1", "n", "e@x.io", "today", False, None, None)  # type: ignore[arg-type]  # the mistake that is tested
 
 
 @pytest.mark.parametrize("arguments", [{}, {"name": "n"}, {"email": "e@x.io"}])
 def test_name_and_email_are_required(arguments: dict[str, str]) -> None:
     with pytest.raises(TypeError):
-        AdminCreateUser(**arguments)  # type: ignore[arg-type]
+        AdminCreateUser(**arguments)  # type: ignore[arg-type]  # a mapping of the fields
 
 
 def test_an_unknown_field_is_an_error() -> None:
@@ -126,7 +126,7 @@ def test_an_unknown_field_is_an_error() -> None:
 
 def test_a_user_cannot_be_changed() -> None:
     with pytest.raises(AttributeError):
-        jane().name = "Joan"  # type: ignore[misc]
+        jane().name = "Joan"  # type: ignore[misc]  # the mistake that is tested
 
 
 def test_no_representation_of_a_user_shows_the_password() -> None:
@@ -153,7 +153,7 @@ def test_suspended_at_is_a_datetime_or_none() -> None:
     }
     assert User("e@x.io", "n", NOW, "owner", "usr_1", NOW).suspended_at == NOW
     with pytest.raises(TypeError, match="suspended_at must be datetime or None, not str"):
-        User("e@x.io", "n", NOW, "owner", "usr_1", "today")  # type: ignore[arg-type]
+        User("e@x.io", "n", NOW, "owner", "usr_1", "today")  # type: ignore[arg-type]  # the mistake that is tested
 
 
 def test_changes_have_the_fields_that_are_set_and_the_types_of_a_user() -> None:

@@ -266,7 +266,7 @@ def test_a_policy_is_strict_by_default_and_not_changed_by_anybody() -> None:
 
     assert (policy.password_min_length, policy.sso_only) == (8, False)
     with pytest.raises(AttributeError):
-        policy.sso_only = True  # type: ignore[misc]
+        policy.sso_only = True  # type: ignore[misc]  # the mistake that is tested
 
 
 def test_each_kind_of_conflict_is_described() -> None:

@@ -115,11 +115,13 @@ def post(served: tuple[str, dict[str, str]], body: bytes, **headers: str) -> tup
     [
         "POST /v1/batches",
         "POST /v1/batches/bat_1/publish",
+        "POST /v1/batches/bat_1/undo",
         "POST /v1/batches/bat_1/passwords",
         "PUT /v1/batches/bat_1/chunks/0",
         "PUT /v1/users/usr_1/role",
         "PATCH /v1/users/usr_1",
         "POST /v1/users:batchCreate",
+        "POST /v1/users:find",
         "POST /v1/users:lookUp",
         "POST /v1/users:setPasswordLinks",
     ],

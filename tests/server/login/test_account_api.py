@@ -378,7 +378,7 @@ def test_no_representation_of_a_request_shows_a_password_or_a_link() -> None:
     )
     for one in requests:
         assert repr(one) == f"{type(one).__name__}(...)"
-    assert "mrt_secret" not in repr(CreatedToken("mrt_secret", None))  # type: ignore[arg-type]
+    assert "mrt_secret" not in repr(CreatedToken("mrt_secret", None))  # type: ignore[arg-type]  # the repr has only the class
 
 
 def test_no_get_changes_anything(deployment: HttpDeployment, client: HttpClient) -> None:

@@ -42,7 +42,7 @@ PEOPLE: Mapping[str, tuple[Tamper, str]] = {
     "the domain is another one": (change_claims(email="jane@example.org"), "email_domain"),
     "the domain is below ours": (change_claims(email="jane@sub.example.com"), "email_domain"),
     "the domain ends like ours": (change_claims(email="jane@myexample.com"), "email_domain"),
-    "the domain has a Cyrillic e": (change_claims(email="jane@еxample.com"), "email_domain"),  # noqa: RUF001
+    "the domain has a Cyrillic e": (change_claims(email="jane@еxample.com"), "email_domain"),  # noqa: RUF001 - the letter is the attack
     "the address has two domains": (
         change_claims(email="jane@example.com@evil.example"),
         "email_invalid",
@@ -62,7 +62,7 @@ PEOPLE: Mapping[str, tuple[Tamper, str]] = {
         change_claims(email="\u212aate@example.com"),
         "email_spelling",
     ),
-    "the name is in wide letters": (change_claims(email="ｊane@example.com"), "no_account"),  # noqa: RUF001
+    "the name is in wide letters": (change_claims(email="ｊane@example.com"), "no_account"),  # noqa: RUF001 - the letter is the attack
     "another subject is tied to the account": (
         lambda login: login.link(login.provider.issuer, "mary"),
         "other_subject",

@@ -263,7 +263,7 @@ def test_two_owners_who_delete_each_other_at_once_leave_one(
         def act(one: int) -> type[AnyscaleError] | None:
             at_once.wait(20)  # noqa: B023 - it is run within this round
             try:
-                CALLS[name](plane, both[1 - one], callers[one])  # noqa: B023
+                CALLS[name](plane, both[1 - one], callers[one])  # noqa: B023 - it is run within this round
             except AnyscaleError as error:
                 return type(error)
             return None

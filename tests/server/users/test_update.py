@@ -256,7 +256,7 @@ def test_of_two_updates_of_different_fields_at_once_none_is_lost(plane: ControlP
 
         def act(one: int) -> None:
             start.wait(20)  # noqa: B023 - it is run within this round
-            plane.updates.update(user_id, changes[one], callers[one])  # noqa: B023
+            plane.updates.update(user_id, changes[one], callers[one])  # noqa: B023 - it is run within this round
 
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(act, range(2)))
@@ -274,7 +274,7 @@ def test_two_owners_can_update_each_other_at_once(plane: ControlPlane) -> None:
 
         def act(one: int) -> None:
             start.wait(20)  # noqa: B023 - it is run within this round
-            changes = UserChanges(title=f"title {number}")  # noqa: B023
+            changes = UserChanges(title=f"title {number}")  # noqa: B023 - it is run within this round
             plane.updates.update(both[1 - one], changes, callers[one])
 
         with ThreadPoolExecutor(2) as pool:

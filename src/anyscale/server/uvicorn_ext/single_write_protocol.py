@@ -19,8 +19,7 @@ _BUFFER = 65_536
 class SingleWriteH11Protocol(H11Protocol):
     """uvicorn's HTTP protocol, with a transport that joins writes."""
 
-    # The type is narrower than asyncio's, as in uvicorn.
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # the type is narrower than asyncio's, as in uvicorn
         """Accept a connection."""
         joining = _JoiningTransport(transport, self.loop)
         super().connection_made(cast("asyncio.Transport", joining))

@@ -37,7 +37,7 @@ from anyscale.user.validation import FIELDS, CheckedUser, check, shown
 try:
     from yaml._yaml import CParser as Parser
 except ImportError:  # PyYAML was built without libyaml: the same events, about 20 times slower
-    from yaml import SafeLoader as Parser  # type: ignore[assignment]
+    from yaml import SafeLoader as Parser  # type: ignore[assignment]  # it has the same methods
 
 __all__ = ["read_yaml"]
 
