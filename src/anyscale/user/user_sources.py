@@ -153,6 +153,7 @@ class ListReading:
     def _refuse(self, index: int, user: AdminCreateUser) -> str | None:
         """Add the problems of a user; return the key of the email if it is valid."""
         faults = find_faults(user.to_dict(), self._policy)
+        assert faults, "a user without a problem would be lost"
         for fault in faults:
             self._add(index, *fault)
         is_email_wrong = any(fault.field == "email" for fault in faults)

@@ -196,6 +196,7 @@ class EntryCollector:
         )
 
     def _refuse(self, place: Place, values: Mapping[str, Any], faults: list[PlacedFault]) -> None:
+        assert faults, "an entry without a problem would be lost"
         for fault in faults:
             self.problems.add(self._problem(fault, self.count))
         self._note_place(*place)
