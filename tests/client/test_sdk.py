@@ -419,6 +419,7 @@ def test_a_positional_argument_too_many_is_answered_with_its_keyword() -> None:
             people(1),
             "key",  # type: ignore[call-arg]  # the mistake that is tested
         ),
+        "undo(..., force=...)": lambda: anyscale.batch.undo("bat_x", True),  # type: ignore[call-arg]  # the mistake that is tested
         "list(open_only=...)": lambda: anyscale.batch.list(True),  # type: ignore[call-arg]  # the mistake that is tested
     }
     for hint, call in calls.items():

@@ -73,6 +73,7 @@ class BatchCalls:
         with closing(self._open()) as transport:
             return transport.drop(batch_id)
 
+    @keyword_hints
     def undo(self, batch_id: str, *, force: bool = False, dry_run: bool = False) -> UndoneBatch:
         """Delete the accounts that a batch created. If it fails half-way, the same call goes on.
 
@@ -87,7 +88,7 @@ class BatchCalls:
         Raises:
             NotFound: there is no such batch.
             BatchGone: it is open, or was never published.
-            BatchUnfinished: the control plane failed half-way.
+            BatchUnfinished: a call failed after accounts were deleted, or may have been.
         """
         check_type("batch_id", batch_id, str)
         with closing(self._open()) as transport:
