@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 
 import pytest
@@ -174,6 +174,26 @@ def test_an_interrupted_run_abandons_a_call_that_does_not_end(
     assert messages == ["Stopping after what is under way: press Ctrl-C again to end at once..."]
     assert cancelled.is_set()
     assert [thread.daemon for thread in threads] == [True]
+
+
+def test_a_generator_that_is_closed_abandons_a_call_that_does_not_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bounded_executor, "_GRACE", 0.05)
+    never, ended, messages = threading.Event(), list[bool](), list[str]()
+
+    def results() -> Iterator[int]:
+        with BoundedExecutor[None](2, lambda: None, messages.append) as executor:
+            executor.submit(lambda: ended.append(never.wait(5)))
+            yield 1
+            yield 2
+
+    iterator = results()
+    assert next(iterator) == 1
+    del iterator  # as a loop does after `break`
+
+    assert (ended, messages) == ([], [])
+    never.set()
 
 
 def test_a_run_that_fails_waits_for_its_calls() -> None:

@@ -13,7 +13,7 @@ Result = TypeVar("Result")
 #: Seconds between two calls of `on_wait`.
 _TICK = 0.5
 
-#: Seconds for which an interrupted run waits for the calls in progress.
+#: Seconds for which an interrupted run, or a closed generator, waits for the calls in progress.
 _GRACE = 2.0
 
 _STOPPING = "Stopping after what is under way: press Ctrl-C again to end at once..."
@@ -22,9 +22,9 @@ _STOPPING = "Stopping after what is under way: press Ctrl-C again to end at once
 class BoundedExecutor(Generic[Result]):
     """Makes calls in threads, at most `size` at a time; each keeps its chunk in memory.
 
-    Leaving the block waits for the calls in progress, but after an interrupt no longer than some
-    seconds: a call that lasts longer is abandoned. An error of a call is raised where its result is
-    returned.
+    Leaving the block waits for the calls in progress, but after an interrupt, or if a generator is
+    closed, no longer than some seconds: a call that lasts longer is abandoned. An error of a call
+    is raised where its result is returned.
 
     Args:
         size: calls at a time.
@@ -55,7 +55,7 @@ class BoundedExecutor(Generic[Result]):
         is_interrupted = kind is KeyboardInterrupt
         if is_interrupted and not all(call.done() for call in self._calls):
             self._log(_STOPPING)
-        wait(self._calls, _GRACE if is_interrupted else None)
+        wait(self._calls, _GRACE if is_interrupted or kind is GeneratorExit else None)
 
     def submit(self, call: Callable[[], Result]) -> list[Result]:
         """Start a call as soon as there is room; return the results that came meanwhile."""
