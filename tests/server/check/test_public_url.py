@@ -15,6 +15,7 @@ from tests.support.ports import free_port
 from tests.support.server_in_process import serve_in_process
 
 import anyscale.server.http.received_request as route
+from anyscale.server.check.network import skew_of
 from anyscale.server.check.run import CheckResult
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.hashing.pool import CHEAPEST
@@ -333,3 +334,10 @@ def test_a_clock_that_differs_is_warned_about(
         )["public_url.clock"]
 
     assert result.status == status
+
+
+@pytest.mark.parametrize(
+    "date", [None, "", "today", "Mon, 99 Jan 2024 00:00:00 GMT", "Mon, 1 Jan 99999999999 00:00 GMT"]
+)
+def test_a_header_that_is_no_date_has_no_skew(date: str | None) -> None:
+    assert skew_of(date) is None

@@ -148,7 +148,7 @@ def skew_of(date: str | None) -> float | None:
     """
     try:
         skew = parsedate_to_datetime(date or "").timestamp() + 0.5 - time.time()
-    except ValueError:
+    except (ValueError, OverflowError):  # the year may have any number of digits
         return None
     return 0.0 if abs(skew) < 1 else skew
 
