@@ -191,6 +191,28 @@ def test_a_wrong_line_of_nginx_is_found_and_nothing_else(
     assert failed == {check}
 
 
+def test_metrics_that_only_a_wrong_host_name_keeps_closed_are_not_called_blocked(
+    site: Site,
+) -> None:
+    with site.behind_nginx(
+        ("Host $http_host", "Host musterroll"), ("location /metrics", "location /x")
+    ):
+        results = site.check()
+
+    assert results["proxy.host"].status == "fail"
+    assert results["proxy.metrics"].status == "not tried"
+    assert "see proxy.host" in results["proxy.metrics"].found
+
+
+def test_an_untrusted_certificate_has_one_mend(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SSL_CERT_FILE")
+    with site.behind_nginx():
+        results = site.check()
+
+    assert results["public_url.reachable"].mend == "see public_url.certificate"
+    assert "SSL_CERT_FILE" in (results["public_url.certificate"].mend or "")
+
+
 def test_a_proxy_that_the_server_does_not_trust_is_found(
     tmp_path: Path, certificate: Path, trust: None
 ) -> None:

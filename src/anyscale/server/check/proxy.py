@@ -20,7 +20,7 @@ __all__ = [
 #: octets of the largest body that the server accepts
 _MAX_BODY = 64 << 20
 
-_CONTINUE, _OK, _TOO_LARGE = 100, 200, 413
+_CONTINUE, _OK, _BAD_REQUEST, _TOO_LARGE = 100, 200, 400, 413
 
 _NGINX = "in nginx `proxy_set_header"
 
@@ -116,6 +116,8 @@ def check_metrics(installation: Installation) -> Finding:
     if response.status == _OK and IDENTITY.lower() in response.headers:
         mend = "let the proxy answer /metrics with 404, at least for other machines"
         return fail(url, "it is open to everybody who reaches the proxy as this machine does", mend)
+    if response.status == _BAD_REQUEST:
+        raise NotTried("the server refuses the request (400), perhaps for its Host: see proxy.host")
     return ok(url, f"the proxy blocks it ({response.status})")
 
 

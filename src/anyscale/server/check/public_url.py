@@ -30,6 +30,8 @@ def check_reachable(installation: Installation) -> Finding:
     url = installation.public_url
     try:
         response = installation.get_health()
+    except TlsFailed as error:
+        return fail(url, str(error), "see public_url.certificate")
     except NoResponse as error:
         return fail(url, str(error), "start the server and the proxy, or correct the address")
     if response.status != _OK:
