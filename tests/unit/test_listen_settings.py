@@ -46,3 +46,12 @@ def test_the_address_that_kubernetes_sets_is_refused_with_its_cause_and_what_to_
     assert "ANYSCALE_PORT" in str(refused.value)
     assert "Kubernetes" in str(refused.value)
     assert "enableServiceLinks: false" in str(refused.value)
+
+
+def test_a_wrong_port_and_a_wrong_number_of_workers_are_reported_together() -> None:
+    environment = {"ANYSCALE_PORT": "eighty", "ANYSCALE_WORKERS": "0"}
+
+    with pytest.raises(ConfigError) as refused:
+        ListenSettings.from_environment(environment, port=None, workers=None)
+
+    assert [message.split()[0] for message in refused.value.args] == [*environment]

@@ -133,24 +133,26 @@ class ListenSettings(Struct, frozen=True):
         """Read the settings that no option of the command (`port`, `workers`) replaces.
 
         Raises:
-            ConfigError: a variable is wrong; the message has its name and its valid values.
+            ConfigError: variables are wrong, with a message for each that has its valid values.
         """
-        if port is None:
-            _refuse_service_link(environment)
-            port = _number(environment, "ANYSCALE_PORT", 8000, 0, 65535)
+        reader = _Reader(environment)
+        port = reader.read(_port, "ANYSCALE_PORT") if port is None else port
         if workers is None:
-            workers = _number(environment, "ANYSCALE_WORKERS", 1, 1, 256)
+            workers = reader.read(_number, "ANYSCALE_WORKERS", 1, 1, 256)
+        if port is None or workers is None:
+            raise ConfigError(*reader.errors)
         return cls(port, workers)
 
 
-def _refuse_service_link(environment: Mapping[str, str]) -> None:
+def _port(environment: Mapping[str, str], name: str) -> int:
     # Kubernetes sets {SERVICE}_PORT for each Service in each pod of its namespace, as Docker did.
-    if "://" in environment.get("ANYSCALE_PORT", ""):
+    if "://" in environment.get(name, ""):
         raise ConfigError(
-            "ANYSCALE_PORT is an address, as Kubernetes sets it in pods beside a Service with the "
+            f"{name} is an address, as Kubernetes sets it in pods beside a Service with the "
             "name `anyscale`: write `enableServiceLinks: false` into the spec of the pod, or pass "
             "--port"
         )
+    return _number(environment, name, 8000, 0, 65535)
 
 
 class _Reader:
