@@ -459,7 +459,13 @@ def test_part_of_an_internationalised_domain_finds_its_users(anyscale: RunAnysca
         (["user", "batch-create", "a.yaml", "--nope"], "No such option '--nope'."),
     ],
 )
-def test_a_wrong_command_line_says_what_was_probably_meant(words: list[str], message: str) -> None:
+def test_a_wrong_command_line_says_what_was_probably_meant(
+    words: list[str], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The command runs in the process of the tests, whose signals stay as they are.
+    monkeypatch.setattr("anyscale.cli.root.handle_signals", lambda: None)
+    monkeypatch.setattr("anyscale.cli.root.ignore_signals", lambda: None)
+
     result = CliRunner(catch_exceptions=False).invoke(root, words, prog_name="anyscale")
 
     assert result.exit_code == 2
