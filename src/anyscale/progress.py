@@ -32,6 +32,9 @@ _DRAW_EVERY, _LINE_EVERY = 0.1, 10.0
 #: seconds over which a rate is measured, and after which it is known
 _RATE_SECONDS, _RATE_KNOWN_AFTER = 10.0, 1.0
 
+#: the first and the last one
+_STEPS_OF_A_RATE = 2
+
 #: seconds between two steps that are normal
 _SILENCE = 2.0
 
@@ -50,7 +53,7 @@ class RecentRate:
         """Add how much is done now; return the rate, which is 0.0 at first."""
         if not self._steps or done != self._steps[-1][1]:
             self._steps.append((now, done))
-        while len(self._steps) > 2 and now - self._steps[1][0] >= self._seconds:  # noqa: PLR2004 - the first and the last step make a rate
+        while len(self._steps) > _STEPS_OF_A_RATE and now - self._steps[1][0] >= self._seconds:
             self._steps.popleft()
         since, before = self._steps[0]
         # Not up to now, as the rate would fall between any two steps; but it falls in an outage.

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.commands import RunAnyscale
 from tests.support.server_process import ServerProcess
 
 
@@ -22,3 +23,13 @@ def control_plane(
         monkeypatch.setenv("ANYSCALE_HOST", server.url)
         monkeypatch.setenv("ANYSCALE_CLI_TOKEN", server.token())
         yield request.param
+
+
+@pytest.fixture
+def users(request: pytest.FixtureRequest, anyscale: RunAnyscale, tmp_path: Path) -> Path:
+    """A file with the text `FILE` of the test's module, whose users have accounts."""
+    file = tmp_path / "users.yaml"
+    file.write_text(request.module.FILE, encoding="utf-8")
+    done = anyscale("user", "batch-create", "-f", file)
+    assert done.returncode == 0, done.stderr
+    return file

@@ -130,8 +130,8 @@ RESTARTS = {
 
 
 @contextmanager
-def answering_in_turn(*answers: bytes) -> Iterator[RetryingClient]:
-    """Send one response to each connection; give a client."""
+def serving_in_turn(*answers: bytes) -> Iterator[str]:
+    """Send one response to each connection; give the host."""
     listening = socket.create_server(("127.0.0.1", 0))
 
     def serve() -> None:
@@ -142,8 +142,17 @@ def answering_in_turn(*answers: bytes) -> Iterator[RetryingClient]:
                 client.sendall(answer)
 
     threading.Thread(target=serve, daemon=True).start()
-    host = f"http://127.0.0.1:{listening.getsockname()[1]}"
-    with listening, closing(RetryingClient(host, "mrt_secret", 1, lambda _: None)) as client:
+    with listening:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+
+@contextmanager
+def answering_in_turn(*answers: bytes) -> Iterator[RetryingClient]:
+    """Send one response to each connection; give a client."""
+    with (
+        serving_in_turn(*answers) as host,
+        closing(RetryingClient(host, "mrt_secret", 1, lambda _: None)) as client,
+    ):
         yield client
 
 
@@ -295,18 +304,8 @@ def test_a_request_to_a_busy_server_is_repeated(ask: Callable[..., CommandResult
         ),
         problem(401, "not_authenticated", "your turn"),
     ]
-    listening = socket.create_server(("127.0.0.1", 0))
-
-    def serve() -> None:
-        for answer in answers:
-            client, _ = listening.accept()
-            with client:
-                client.recv(65536)
-                client.sendall(answer)
-
-    threading.Thread(target=serve, daemon=True).start()
-    result = ask(f"http://127.0.0.1:{listening.getsockname()[1]}")
-    listening.close()
+    with serving_in_turn(*answers) as host:
+        result = ask(host)
     assert "your turn" in result.stderr
     assert result.returncode == 1
 

@@ -56,16 +56,6 @@ def control_plane(
         yield
 
 
-@pytest.fixture
-def users(anyscale: RunAnyscale, tmp_path: Path) -> Path:
-    """A file whose users have accounts."""
-    file = tmp_path / "users.yaml"
-    file.write_text(FILE, encoding="utf-8")
-    done = anyscale("user", "batch-create", "-f", file)
-    assert done.returncode == 0, done.stderr
-    return file
-
-
 @pytest.fixture(name="check")
 def new_checker(anyscale: RunAnyscale) -> "CommandChecker":
     return CommandChecker(anyscale)

@@ -14,16 +14,6 @@ FILE = """create_users:
 """
 
 
-@pytest.fixture
-def users(anyscale: RunAnyscale, tmp_path: Path) -> Path:
-    """A file whose users have accounts."""
-    file = tmp_path / "users.yaml"
-    file.write_text(FILE, encoding="utf-8")
-    done = anyscale("user", "batch-create", "-f", file)
-    assert done.returncode == 0, done.stderr
-    return file
-
-
 def verified(anyscale: RunAnyscale, file: Path, *options: str) -> tuple[int, Any]:
     done = anyscale("user", "verify", "-f", file, "-o", "json", *options)
     assert "Traceback" not in done.stderr

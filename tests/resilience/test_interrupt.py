@@ -14,13 +14,26 @@ from tests.support.commands import RunAnyscale, start_command
 from tests.support.paths import ANYSCALE
 from tests.support.server_process import ServerProcess
 from tests.support.users_files import write_flow_users_file
+from tests.support.waiting import wait_until
+
+HASHED = "select count(*) from users where password_hash is not null"
+
+
+def wait_while_running(
+    process: CommandProcess | subprocess.Popen[str], condition: Callable[[], object]
+) -> None:
+    """Wait until a condition is true; fail if the process ends before."""
+
+    def is_true() -> bool:
+        assert process.poll() is None, process.stderr
+        return bool(condition())
+
+    wait_until(is_true, 120)
 
 
 def interrupt_when(condition: Callable[[], bool], users: Path, times: int = 1) -> tuple[int, str]:
     process = start_command("user", "batch-create", "-f", users, real_hashes=True)
-    while not condition():
-        assert process.poll() is None, process.stderr
-        time.sleep(0.01)
+    wait_while_running(process, condition)
     for _ in range(times):
         process.send_signal(signal.SIGINT)
         time.sleep(0.02)
@@ -45,7 +58,7 @@ def batches(data: Path, sql: str) -> int:
     ("count", "passwords", "moment"),
     [
         (60_000, 0, "select count(*) from chunks"),
-        (1_100, 200, "select count(*) from users where password_hash is not null"),
+        (1_100, 200, HASHED),
     ],
     ids=["reading", "hashing"],
 )
@@ -82,10 +95,8 @@ def test_ctrl_c_is_acknowledged_while_passwords_are_hashed(tmp_path: Path, data:
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        while not batches(data, "select count(*) from users where password_hash is not null"):
-            assert process.poll() is None
-            time.sleep(0.01)
-        time.sleep(0.1)  # the next chunk is being hashed by now
+        # Two chunks are hashed at a time, so the next one is under way.
+        wait_while_running(process, lambda: batches(data, HASHED))
         signalled = time.monotonic()
         process.send_signal(signal.SIGINT)
         assert process.stderr
@@ -106,9 +117,7 @@ def test_a_run_that_waits_for_another_run_can_be_interrupted(
 ) -> None:
     held = write_flow_users_file(tmp_path / "held.yaml", range(1_100), 200)
     holder = start_command("user", "batch-create", "-f", held, real_hashes=True)
-    while not batches(data, "select count(*) from users where password_hash is not null"):
-        assert holder.poll() is None
-        time.sleep(0.01)
+    wait_while_running(holder, lambda: batches(data, HASHED))
     holder.send_signal(signal.SIGSTOP)
     users = write_flow_users_file(tmp_path / "users.yaml", range(1_050))
 
@@ -182,9 +191,7 @@ def test_a_second_ctrl_c_ends_a_run_at_once(
     freeze(server)
 
     process.send_signal(signal.SIGINT)
-    while "press Ctrl-C again to end at once" not in process.stderr:
-        assert process.poll() is None, process.stderr
-        time.sleep(0.01)
+    wait_while_running(process, lambda: "press Ctrl-C again to end at once" in process.stderr)
     pressed = time.monotonic()
     process.send_signal(signal.SIGINT)
     done = process.finish()
@@ -203,9 +210,7 @@ def hashing_run(folder: Path, database: Path, *, stdin: bool = False) -> Command
     users = write_flow_users_file(folder / "users.yaml", range(400), 400)
     arguments = ("user", "batch-create", "-f", "-" if stdin else users)
     process = start_command(*arguments, stdin=users if stdin else "/dev/null")
-    while not batches(database, "select count(*) from users where password_hash is not null"):
-        assert process.poll() is None, process.stderr
-        time.sleep(0.01)
+    wait_while_running(process, lambda: batches(database, HASHED))
     return process
 
 
@@ -218,9 +223,7 @@ def test_the_call_of_the_sdk_drops_its_batch_after_ctrl_c(data: Path) -> None:
     )
     command = [sys.executable, "-c", code]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        while not batches(data, "select count(*) from users where password_hash is not null"):
-            assert process.poll() is None
-            time.sleep(0.01)
+        wait_while_running(process, lambda: batches(data, HASHED))
         pressed = time.monotonic()
         process.send_signal(signal.SIGINT)
         assert process.stderr

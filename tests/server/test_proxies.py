@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.certificates import create_certificate
 from tests.support.http_client import HttpClient, HttpResponse
 from tests.support.paths import ROOT
 from tests.support.ports import free_port
@@ -98,19 +99,7 @@ class ProxyClient(HttpClient):
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file with a key and its self-signed certificate."""
-    folder = tmp_path_factory.mktemp("certificate")
-    key, certificate = folder / "key.pem", folder / "certificate.pem"
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-nodes", "-days", "2", "-subj", f"/CN={HOST}"),
-            *("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"),
-            *("-addext", f"subjectAltName=DNS:{HOST}", "-keyout", key, "-out", certificate),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    certificate.write_text(certificate.read_text() + key.read_text())
-    return certificate
+    return create_certificate(tmp_path_factory.mktemp("certificate"), HOST, 2)
 
 
 @pytest.fixture(scope="module")

@@ -24,6 +24,7 @@ from tests.store.contract.suite import StoreContract
 from tests.store.query_plans import explained
 from tests.support.permissions import NOBODY, without_root
 from tests.support.stored_data import execute_sql
+from tests.support.waiting import wait_until
 
 from anyscale.errors import StoreUnavailable
 from anyscale.server.store.interface import Store, Transaction
@@ -210,8 +211,7 @@ def test_a_store_that_waits_for_another_process_can_be_closed(path: Path) -> Non
         other = SqliteStore(path)
         with one.write():
             waiting = pool.submit(add_batch, other, 1)
-            while not other._writing.locked():
-                time.sleep(0.01)
+            wait_until(other._writing.locked)
             started = time.monotonic()
             other.close()
 

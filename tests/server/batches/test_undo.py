@@ -236,6 +236,22 @@ def test_an_account_that_is_used_while_the_undo_waits_for_it_is_kept(plane: Cont
         assert reasons(part.result(30)) == {"ann": "used"}
 
 
+def test_other_writes_go_on_between_the_slices_of_an_undo(
+    plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = created(plane, *(f"user{number}" for number in range(1_000)))
+    monkeypatch.setattr(undo, "_SLICE", 20)
+    writes = 0
+    with ThreadPoolExecutor() as pool:
+        part = pool.submit(undone, plane, batch)
+        while not part.done():
+            with plane.store.write() as tx:
+                tx.batches.touch(1, tx.now())
+            writes += 1
+        assert part.result().removed == 1_000
+    assert writes > 3
+
+
 def test_two_undos_at_once_delete_each_account_once(plane: ControlPlane) -> None:
     batch = created(plane, *(f"user{number}" for number in range(600)))
     with ThreadPoolExecutor() as pool:
@@ -249,12 +265,17 @@ def caller(plane: ControlPlane, monkeypatch: pytest.MonkeyPatch) -> Principal:
     """An owner whose token is revoked after the first slice of two accounts."""
     principal, _ = plane.tokens.authenticate(plane.tokens.create("laptop", "owner", None, "jane"))
 
-    def revoke(_: float) -> None:
-        monkeypatch.undo()
-        plane.tokens.revoke("laptop", "jane")
+    moments: list[float] = []
+
+    def now() -> float:
+        moments.append(time.monotonic())
+        if len(moments) == 2:  # the end of the first slice, after the start of the call
+            monkeypatch.undo()
+            plane.tokens.revoke("laptop", "jane")
+        return moments[-1]
 
     monkeypatch.setattr(undo, "_SLICE", 2)
-    monkeypatch.setattr(undo, "time", SimpleNamespace(monotonic=time.monotonic, sleep=revoke))
+    monkeypatch.setattr(undo, "time", SimpleNamespace(monotonic=now, sleep=time.sleep))
     return principal
 
 

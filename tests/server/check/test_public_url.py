@@ -2,7 +2,6 @@
 
 import socket
 import ssl
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.server.test_proxies import ProxyClient, nginx, running
+from tests.support.certificates import create_certificate
 from tests.support.check_results import check_in_process
 from tests.support.ports import free_port
 from tests.support.server_in_process import serve_in_process
@@ -24,25 +24,9 @@ from anyscale.server.settings import Settings
 Results = dict[str, CheckResult]
 
 
-def create_certificate(folder: Path, days: int) -> Path:
-    """Create a file with a key and its self-signed certificate for `localhost`."""
-    key, certificate = folder / "key.pem", folder / "certificate.pem"
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-nodes", "-days", str(days), "-subj", "/CN=localhost"),
-            *("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"),
-            *("-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", certificate),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    certificate.write_text(certificate.read_text() + key.read_text())
-    return certificate
-
-
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return create_certificate(tmp_path_factory.mktemp("certificate"), 90)
+    return create_certificate(tmp_path_factory.mktemp("certificate"), "localhost", 90)
 
 
 class Site:
@@ -302,7 +286,7 @@ def test_a_certificate_that_is_not_trusted_or_expires_soon_is_found(
     soon = tmp_path / "soon"
     soon.mkdir()
     with ExitStack() as stack:
-        site = Site(soon, create_certificate(soon, 3), stack)
+        site = Site(soon, create_certificate(soon, "localhost", 3), stack)
         monkeypatch.setenv("SSL_CERT_FILE", str(soon / "certificate.pem"))
         with site.behind_nginx():
             result = site.check("public_url.certificate")["public_url.certificate"]

@@ -8,10 +8,10 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future, wait
 from contextlib import closing
 from email.utils import parsedate_to_datetime
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
-from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
@@ -60,22 +60,19 @@ def within_time(step: Callable[[], Value]) -> Value:
     Raises:
         TimeoutError: it took longer than `SECONDS`.
     """
-    outcome: SimpleQueue[tuple[Value | None, BaseException | None]] = SimpleQueue()
+    outcome: Future[Value] = Future()
 
     def run() -> None:
         try:
-            outcome.put((step(), None))
-        except BaseException as error:  # noqa: BLE001 - the caller raises it
-            outcome.put((None, error))
+            outcome.set_result(step())
+        except BaseException as error:  # noqa: BLE001 - `result` raises it in the caller's thread
+            outcome.set_exception(error)
 
     threading.Thread(target=run, daemon=True).start()
-    try:
-        value, error = outcome.get(timeout=SECONDS)
-    except Empty:
-        raise TimeoutError(f"it took over {SECONDS:.0f} seconds") from None
-    if error:
-        raise error
-    return value  # type: ignore[return-value]  # without an error, it is what the step returned
+    wait([outcome], SECONDS)
+    if not outcome.done():
+        raise TimeoutError(f"it took over {SECONDS:.0f} seconds")
+    return outcome.result()
 
 
 def get(url: str, headers: Mapping[str, str] | None = None) -> Response:

@@ -67,6 +67,7 @@ def _exposition(database: CollectorRegistry) -> bytes:
     MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # it ships no types
     for _ in range(_TRIES):
         # The file of a process that starts is empty at first, and prometheus_client cannot read it.
+        # Nothing reports when that process has written to it.
         with suppress(struct.error):
             return generate_latest(registry) + generate_latest(database)
         time.sleep(_PAUSE)

@@ -21,8 +21,8 @@ _SLICE = 500
 _SECONDS_A_CALL = 1.0
 #: accounts that a response names
 _MOST_KEPT = 10_000
-#: seconds between two slices: without a pause, the thread that gave the lock of the store back
-#: takes it again before a thread that waits for it
+#: seconds between two slices. The lock of a SQLite store has no order: without a pause, the thread
+#: that releases it may take it again and again before a thread that waits for it.
 _PAUSE = 0.001
 
 
