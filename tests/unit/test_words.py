@@ -1,0 +1,78 @@
+"""The words by which an account is found."""
+
+import re
+import unicodedata
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from anyscale.server.store.words import MOST_WORDS, fold, split_words, words_of
+
+TEXTS = st.text(max_size=60)
+#: texts with letters whose case and composition differ, and with what separates words
+TYPICAL = st.text(st.sampled_from("aAéÉßςΣ\u03c3İ\u0131ﬁ\u0301\u0345 .-_@+'\u200b\u00a0٣9ก"), max_size=20)
+
+
+@pytest.mark.parametrize(
+    ("account", "leading", "others"),
+    [
+        (("Jane", "Doe", "j.doe@example.com"), ["jane", "doe"], ["j", "example", "com"]),
+        (("Anna-Lena", None, "al@x.org"), ["anna"], ["lena", "al", "x", "org"]),
+        (("Jane Mary", "O'Brien", "j@x.org"), ["jane", "o"], ["mary", "brien", "j", "x", "org"]),
+        (("JÖRG", "Straße", "j@bücher.de"), ["jörg", "strasse"], ["j", "bücher", "de"]),
+        (("Jane", "JANE", "Jane@jane.jane"), ["jane"], []),
+        (("...", "-", "a+b_c@x.org"), [], ["a", "b", "c", "x", "org"]),
+        (("山田 太郎", None, "t@x.org"), ["山田"], ["太郎", "t", "x", "org"]),
+        # a vowel sign and a virama are marks: they split no word
+        (("हिन्दी", None, "h@x.org"), ["हिन्दी"], ["h", "x", "org"]),
+    ],
+)
+def test_an_account_has_the_words_of_its_name_lastname_and_email(
+    account: tuple[str, str | None, str], leading: list[str], others: list[str]
+) -> None:
+    words = words_of(*account)
+    assert [word for word, is_leading in words.items() if is_leading] == leading
+    assert [word for word, is_leading in words.items() if not is_leading] == others
+
+
+def test_a_long_name_leaves_the_leading_word_of_the_lastname_its_place() -> None:
+    name = " ".join(f"n{number}" for number in range(40))
+    words = words_of(name, "Doe", "jane@x.org")
+    assert len(words) == MOST_WORDS
+    assert list(words)[:3] == ["n0", "doe", "n1"]
+
+
+@given(TEXTS | TYPICAL)
+@example("I\u0307stanbul")
+def test_two_compositions_of_a_text_fold_to_one(text: str) -> None:
+    assert fold(unicodedata.normalize("NFD", text)) == fold(text)
+
+
+@given(TEXTS | TYPICAL)
+def test_a_text_is_split_at_separators_punctuation_symbols_and_others(text: str) -> None:
+    words = split_words(text.casefold())
+    kinds = {unicodedata.category(character)[0] for word in words for character in word}
+    assert kinds <= set("LMN")
+    # Nothing but separators is lost.
+    kept = [c for c in text.casefold() if unicodedata.category(c)[0] in "LMN"]
+    assert "".join(words) == "".join(kept)
+
+
+@given(st.text(st.characters(max_codepoint=127), max_size=40))
+def test_an_ascii_text_is_split_as_any_other_one(text: str) -> None:
+    folded = fold(text)
+    assert split_words(folded) == split_words(f"{folded} é")[:-1]
+    assert split_words(folded) == re.findall(r"[0-9a-z]+", folded)
+
+
+@given(TYPICAL | TEXTS, st.none() | TYPICAL, TYPICAL)
+def test_every_word_is_part_of_a_folded_text_and_each_leading_one_begins_one(
+    name: str, lastname: str | None, email: str
+) -> None:
+    words = words_of(name, lastname, email)
+    assert len(words) <= MOST_WORDS
+    parts = [split_words(fold(text or "")) for text in (name, lastname, email)]
+    assert set(words) <= {word for part in parts for word in part}
+    leading = {word for word, is_leading in words.items() if is_leading}
+    assert leading == {word for part in parts[:2] for word in part[:1]}
