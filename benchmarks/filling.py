@@ -14,8 +14,8 @@ _BATCH_ID = f"bat_{'0' * 24}"
 
 _BATCH = f"""
     insert into batches (batch_id, idempotency_key, state, if_exists, opened_by, opened_at,
-        touched_at, published_by, published_at)
-    values ('{_BATCH_ID}', 'filled', 'published', 'fail', 'bench', 0, 0, 'bench', 0) returning id
+        touched_at, published_by, published_at, publication)
+    values ('{_BATCH_ID}', 'filled', 'published', 'fail', 'bench', 0, 0, 'bench', 0, 1) returning id
 """
 
 _USERS = """

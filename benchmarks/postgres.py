@@ -31,10 +31,10 @@ _CHUNK = Policy().chunk_users
 
 _BARE = "create table bare (like users including all)"
 _COPY = """
-    copy bare (user_id, email_key, email_folded, name, name_folded, email, lastname, title,
-    is_sso_user, hash_due, batch) from stdin (format binary)
+    copy bare (user_id, email_key, email_folded, name, name_folded, email, lastname,
+    lastname_folded, title, is_sso_user, hash_due, batch) from stdin (format binary)
 """
-_TYPES = (*["text"] * 8, "bool", "bool", "int8")
+_TYPES = (*["text"] * 9, "bool", "bool", "int8")
 
 # Statements that delete the rows of a run: in an empty database, and with other users.
 _EMPTY = ("truncate users, chunks, conflicts, batches, audit, bare", "checkpoint")

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,14 @@ from anyscale.server.store.sqlite import migrate as sqlite_migrate
 from anyscale.server.store.sqlite import store as sqlite_store
 from anyscale.server.store.sqlite.store import SqliteStore
 
-__all__ = ["OldDatabase", "all_rows", "fill_old_schema", "know_steps", "open_store"]
+__all__ = [
+    "OldDatabase",
+    "all_rows",
+    "fill_batch_of_schema_4",
+    "fill_old_schema",
+    "know_steps",
+    "open_store",
+]
 
 _FIXTURES = Path(__file__).parent / "fixtures"
 
@@ -43,32 +51,13 @@ def know_steps(patch: pytest.MonkeyPatch, newest: int) -> None:
 
 def fill_old_schema(tx: Transaction, version: int) -> None:
     """Insert a published and an open batch, and tokens, into tables of an old schema."""
-
-    def insert(table: str, **values: object) -> None:
-        marks = ", ".join("?" * len(values))
-        sql = f"insert into {table} ({', '.join(values)}) values ({marks})"
-        overriding = "overriding system value values"
-        if table == "batches" and not _is_sqlite(tx):
-            sql = sql.replace("values (", f"{overriding} (", 1)
-        execute_sql(tx, sql, tuple(values.values()))
-
-    for number, (state, published_at) in enumerate([("published", 5_000), ("open", None)], 1):
-        batch_id = f"bat_{number:024x}"
-        insert(
-            "batches",
-            id=number,
-            batch_id=batch_id,
-            idempotency_key=f"key-{number}",
-            state=state,
-            if_exists="fail",
-            opened_by="local:jane",
-            opened_at=1_000,
-            touched_at=1_000,
-            published_by="local:joe" if published_at else None,
-            published_at=published_at,
-        )
-        insert(
-            "pages",
+    chunk = "page" if version < 4 else "chunk"
+    folded = {} if version < 4 else {"name_folded": "strasse"}
+    for number, published_at in enumerate([5_000, None], 1):
+        _insert_batch(tx, number, published_at)
+        _insert(
+            tx,
+            f"{chunk}s",
             batch=number,
             number=0,
             digest=b"digest",
@@ -77,11 +66,14 @@ def fill_old_schema(tx: Transaction, version: int) -> None:
             skipped=0,
             conflicts=1,
         )
-        insert("conflicts", batch=number, position=9, page=0, email="x@x.org", kind="exists")
+        conflict = {chunk: 0, "email": "x@x.org", "kind": "exists"}
+        _insert(tx, "conflicts", batch=number, position=9, **conflict)
         for position, email in enumerate([f"User{number}@x.org", f"sso{number}@x.org"]):
             is_published = published_at is not None
-            insert(
+            _insert(
+                tx,
                 "users",
+                **folded,
                 batch=number,
                 user_id=f"usr_{number:024x}{position:08x}",
                 email_key=email.lower(),
@@ -93,10 +85,11 @@ def fill_old_schema(tx: Transaction, version: int) -> None:
                 password_hash="hash" if is_published and not position else None,
                 hash_due=not is_published and not position,
             )
-    insert("audit", number=1, at=7, actor="a", event="e", subject="s", data="{}", hash=b"hash")
+    _insert(tx, "audit", number=1, at=7, actor="a", event="e", subject="s", data="{}", hash=b"hash")
     if version > 1:
         for number, revoked_at in ((1, 7), (2, None)):
-            insert(
+            _insert(
+                tx,
                 "tokens",
                 token_id=f"tok_{number}",
                 name="laptop",
@@ -106,6 +99,54 @@ def fill_old_schema(tx: Transaction, version: int) -> None:
                 created_at=1_000,
                 revoked_at=revoked_at,
             )
+
+
+def fill_batch_of_schema_4(
+    tx: Transaction, number: int, published_at: int | None, lastnames: Sequence[str | None]
+) -> None:
+    """Insert a batch with a user for each last name into tables of schema 4."""
+    _insert_batch(tx, number, published_at)
+    for position, lastname in enumerate(lastnames):
+        email = f"user{position}@batch{number}.org"
+        _insert(
+            tx,
+            "users",
+            batch=number,
+            user_id=f"usr_{number:024x}{position:08x}",
+            email_key=email,
+            name="Jane",
+            name_folded="jane",
+            email=email,
+            lastname=lastname,
+            is_sso_user=False,
+            hash_due=False,
+        )
+
+
+def _insert_batch(tx: Transaction, number: int, published_at: int | None) -> None:
+    _insert(
+        tx,
+        "batches",
+        id=number,
+        batch_id=f"bat_{number:024x}",
+        idempotency_key=f"key-{number}",
+        state="open" if published_at is None else "published",
+        if_exists="fail",
+        opened_by="local:jane",
+        opened_at=1_000,
+        touched_at=1_000,
+        published_by="local:joe" if published_at else None,
+        published_at=published_at,
+    )
+
+
+def _insert(tx: Transaction, table: str, **values: object) -> None:
+    marks = ", ".join("?" * len(values))
+    overriding = ""
+    if table == "batches" and not _is_sqlite(tx):
+        overriding = "overriding system value"
+    sql = f"insert into {table} ({', '.join(values)}) {overriding} values ({marks})"
+    execute_sql(tx, sql, tuple(values.values()))
 
 
 def all_rows(tx: Transaction, tables: dict[str, str]) -> dict[str, list[dict[str, object]]]:

@@ -13,6 +13,7 @@ from tests.store.contract.steps import batch_row, token_row, user_id_of
 from tests.store.old_databases import (
     OldDatabase,
     all_rows,
+    fill_batch_of_schema_4,
     fill_old_schema,
     know_steps,
     open_store,
@@ -29,7 +30,8 @@ from anyscale.server.core.hashing.pool import CHEAPEST
 from anyscale.server.core.login.sessions import ClientInfo
 from anyscale.server.settings import Settings
 from anyscale.server.store import schema_versions
-from anyscale.server.store.migrations import folded_texts
+from anyscale.server.store.migrations import folded_lastnames, folded_texts
+from anyscale.server.store.records import BatchRecord
 from anyscale.transport.base import Transport
 from anyscale.transport.embedded import EmbeddedTransport
 from anyscale.transport.http import HttpTransport
@@ -42,11 +44,13 @@ RELEASED = {
         "60d0f12ebc7fc651e3ad226bb6f9ea9353eccc56af2b3a8a63a33b7b03662139",
         "d17362364a978513e5023eec65404be86341c062d3d00212c49a538b868f9eed",
         "81151473cbcf58a1cc615a20aecca117079d965f33637022c14c71a783eab0fb",
+        "656dce4c96956da71a759801360c8235a07a61300fed0adabb0f01f493378524",
     ],
     "postgres": [
         "c88fa72111e225c364d0240700f98f4d29f180094d029c777b4304d8bf90a601",
         "e20ed26817e6ec381b40a0fb9e2fb40cf45e640f1334a8b863a035ec831dbeef",
         "5c0cd721302eb2d0d72658119ac60646524d2b00499a6443aa59ab689dfe97c4",
+        "6cb9f4d019a67dd325e3d83cdc641af390ae8857bfafe00c8ddc92cc232cddf7",
     ],
 }
 
@@ -70,7 +74,7 @@ def test_a_released_migration_is_not_edited(kind: str) -> None:
 # A database of an earlier schema
 
 
-@pytest.fixture(params=[1, 2, 3])
+@pytest.fixture(params=[1, 2, 3, 4])
 def version(request: pytest.FixtureRequest) -> int:
     number: int = request.param
     return number
@@ -85,7 +89,9 @@ def kept(
         know_steps(patch, version)
         with closing(open_store(database)) as store, store.write() as tx:
             fill_old_schema(tx, version)
-            tables = {name: name for name in TABLES} | {"chunks": "pages"}
+            tables = {name: name for name in TABLES}
+            if version < 4:
+                tables["chunks"] = "pages"
             if version == 1:
                 del tables["tokens"]
             return all_rows(tx, tables)
@@ -95,9 +101,9 @@ def test_a_database_of_an_earlier_schema_keeps_all_rows(
     database: Path | str, version: int, kept: dict[str, list[dict[str, object]]]
 ) -> None:
     open_store(database).close()
-    new: dict[str, dict[str, object]] = {
-        "users": {"used_at": None, "email_folded": None, "name_folded": "strasse"}
-    }
+    new: dict[str, dict[str, object]] = {"users": {"lastname_folded": None}}
+    if version < 4:
+        new["users"] |= {"used_at": None, "email_folded": None, "name_folded": "strasse"}
     if version < 3:
         new["users"] |= {"password_set_at": None, "suspended_at": None}
         new["tokens"] = {"user_id": None}
@@ -105,8 +111,10 @@ def test_a_database_of_an_earlier_schema_keeps_all_rows(
         store.ready()
         with store.read() as tx:
             found = all_rows(tx, {name: name for name in kept})
-    for row in kept["conflicts"]:
+    for row in kept["conflicts"] if version < 4 else []:
         row["chunk"] = row.pop("page")
+    for row in kept["batches"]:
+        row["publication"] = 1 if row["state"] == "published" else None
     assert [len(kept[table]) for table in ("batches", "users")] == [2, 4]
     for table, rows in kept.items():
         assert found[table] == [row | new.get(table, {}) for row in rows]
@@ -151,6 +159,46 @@ def test_an_open_batch_of_an_earlier_schema_goes_on(database: Path | str) -> Non
         assert tx.users.save_hashes(batch.id, [(user_id_of(batch, 0), "hash")]) == 1
         tx.batches.publish(batch.id, "local:joe", 6_000)
         assert tx.accounts.find("user2@x.org")
+
+
+@pytest.fixture
+def published_before(database: Path | str, monkeypatch: pytest.MonkeyPatch) -> list[BatchRecord]:
+    """Fill a database of schema 4 with batches; return them in the order of their publishing."""
+    times = [3_000, None, 1_000, 2_000, 2_000]
+    lastnames = ["STRASSE", "Doe", "Stra\u00dfe", None, "\u0130", "J\u00d6RG"]
+    with monkeypatch.context() as patch:
+        know_steps(patch, 4)
+        with closing(open_store(database)) as store, store.write() as tx:
+            for number, published_at in enumerate(times, 1):
+                fill_batch_of_schema_4(tx, number, published_at, lastnames)
+    return [batch_row(number) for number in (3, 4, 5, 1)]
+
+
+def test_the_batches_of_before_have_publications_in_the_order_of_their_times(
+    database: Path | str, published_before: list[BatchRecord]
+) -> None:
+    with closing(open_store(database)) as store:
+        with store.write() as tx:
+            tx.batches.publish(2, "local:joe", 1_500)
+        with store.read() as tx:
+            found = tx.batches.list(open_only=False, before="", limit=9)
+    batches = sorted(found, key=lambda batch: batch.publication or 0)
+    ids = [batch.batch_id for batch in (*published_before, batch_row(2))]
+    assert [batch.batch_id for batch in batches] == ids
+    assert [batch.publication for batch in batches] == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("slice_size", [1, 2, 10_000])
+@pytest.mark.usefixtures("published_before")
+def test_lastnames_of_before_are_folded_unless_they_are_ascii(
+    database: Path | str, monkeypatch: pytest.MonkeyPatch, slice_size: int
+) -> None:
+    monkeypatch.setattr(folded_lastnames, "_SLICE", slice_size)
+    sql = "select distinct lastname, lastname_folded from users order by 1"
+    with closing(open_store(database)) as store, store.read() as tx:
+        found = dict(execute_sql(tx, sql).fetchall())
+    folded = {"Stra\u00dfe": "strasse", "\u0130": "i\u0307", "J\u00d6RG": "j\u00f6rg"}
+    assert found == {"STRASSE": None, "Doe": None, None: None} | folded
 
 
 # A database of commit f2874bc

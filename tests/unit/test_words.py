@@ -11,7 +11,9 @@ from anyscale.server.store.words import MOST_WORDS, fold, split_words, words_of
 
 TEXTS = st.text(max_size=60)
 #: texts with letters whose case and composition differ, and with what separates words
-TYPICAL = st.text(st.sampled_from("aAéÉßςΣ\u03c3İ\u0131ﬁ\u0301\u0345 .-_@+'\u200b\u00a0٣9ก"), max_size=20)
+TYPICAL = st.text(
+    st.sampled_from("aAéÉßςΣ\u03c3İ\u0131ﬁ\u0301\u0345 .-_@+'\u200b\u00a0٣9ก"), max_size=20
+)
 
 
 @pytest.mark.parametrize(

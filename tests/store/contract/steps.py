@@ -65,6 +65,8 @@ def user_row(batch: BatchRecord, position: int, email: str, **fields: Any) -> Ne
         "hash_due": False,
     }
     values |= fields
+    lastname = values["lastname"]
+    values["lastname_folded"] = lastname.casefold() if lastname and not lastname.isascii() else None
     return NewUserRecord(**values, name_folded=values["name"].casefold())
 
 

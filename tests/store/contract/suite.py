@@ -18,6 +18,7 @@ from tests.store.contract.accounts import AccountRules
 from tests.store.contract.audit_and_tokens import AuditAndTokenRules
 from tests.store.contract.batches import BatchRules
 from tests.store.contract.deletion import DeletionRules
+from tests.store.contract.publications import FoldedLastnameRules, PublicationRules
 from tests.store.contract.sessions_and_credentials import SignInRules
 from tests.store.contract.steps import StoreSteps, batch_row, chunk_row, rows_of, user_row
 from tests.store.contract.users import UserRules
@@ -261,6 +262,8 @@ class StoreContract(
     ClosingRules,
     InsertRules,
     BatchRules,
+    PublicationRules,
+    FoldedLastnameRules,
     UserRules,
     AccountRules,
     DeletionRules,

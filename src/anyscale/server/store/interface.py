@@ -42,13 +42,15 @@ class Transaction:
         same name and no owner. A revoked token stays revoked.
     11. An account has one link at a time, and only one caller can consume it.
     12. A subject of an issuer is linked to one account, and an account to one subject of an issuer.
-    13. Transactions that lock the owners run one after the other.
+    13. Transactions that lock the owners run one after the other, and so do those that publish: the
+        `publication` of each batch is one more than that of the batch before.
     14. Deleting accounts deletes their sessions, devices, links, identities and tokens.
     15. Calls about accounts neither return nor change rows of batches that are not published.
     16. A search for a text that the database cannot store finds nothing.
 
     A transaction takes its locks in this order, since two that take them in different orders can
-    deadlock: the owners, accounts by `user_id`, other rows of these accounts, the audit log.
+    deadlock: the owners, accounts by `user_id`, other rows of these accounts, the order of
+    publishing, the audit log.
 
     A `user_id` is `usr_`, the part of its `batch_id` after `bat_`, and the position in the batch as
     eight hexadecimal digits. Ids therefore sort by the opening of the batch, then by position.

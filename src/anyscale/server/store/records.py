@@ -13,6 +13,7 @@ __all__ = [
     "ConflictRecord",
     "CreatedUserRecord",
     "EmailHolder",
+    "FoundUserRecord",
     "LinkRecord",
     "NewUserRecord",
     "NewUsers",
@@ -42,6 +43,8 @@ class BatchRecord(Record, frozen=True):
     touched_at: int
     published_by: str | None = None
     published_at: int | None = None
+    #: The place in the order of publishing, from 1; None until it is published.
+    publication: int | None = None
 
 
 class ChunkRecord(Record, frozen=True):
@@ -82,6 +85,8 @@ class NewUserRecord(NamedTuple):
     name_folded: str
     email: str
     lastname: str | None
+    #: The last name casefolded; None without one, and for an ASCII one, which SQL folds.
+    lastname_folded: str | None
     title: str | None
     is_sso_user: bool
     #: Whether a password will follow, whose hash is stored later.
@@ -157,6 +162,13 @@ class UserRecord(Record, frozen=True, gc=False):
     lastname: str | None
     title: str | None
     is_sso_user: bool
+
+
+class FoundUserRecord(UserRecord, frozen=True, gc=False):
+    """An account as a search looks at it: with its place in the index of words."""
+
+    publication: int
+    has_password: bool
 
 
 class AccountRecord(Record, frozen=True):

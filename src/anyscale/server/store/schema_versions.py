@@ -4,13 +4,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from anyscale.errors import StoreUnavailable
+from anyscale.server.store.migrations.folded_lastnames import fold_lastnames
 from anyscale.server.store.migrations.folded_texts import fold_texts
 from anyscale.server.store.sql.connection import Connection
 
 __all__ = ["NOTHING_YET", "PYTHON_STEPS", "refuse_newer", "require_current", "steps_of"]
 
 #: Run after the SQL of a step, in the same transaction.
-PYTHON_STEPS: Mapping[int, Callable[[Connection], None]] = {4: fold_texts}
+PYTHON_STEPS: Mapping[int, Callable[[Connection], None]] = {4: fold_texts, 5: fold_lastnames}
 
 #: The error of a command that only reads, in a database without a schema.
 NOTHING_YET = (

@@ -65,6 +65,7 @@ def new_users(ids: Sequence[str], users: Sequence[CheckedUser]) -> NewUsers:
 
     def build(at: int) -> NewUserRecord:
         user = users[at]
+        lastname = user.lastname
         return new(
             (
                 ids[at],
@@ -73,7 +74,8 @@ def new_users(ids: Sequence[str], users: Sequence[CheckedUser]) -> NewUsers:
                 user.name,
                 user.name.casefold(),
                 user.email,
-                user.lastname,
+                lastname,
+                None if lastname is None or lastname.isascii() else lastname.casefold(),
                 user.title,
                 user.is_sso_user,
                 user.has_password,

@@ -37,7 +37,7 @@ _PAUSE = 0.01
 _UNDONE = (DeadlockDetected, SerializationFailure)
 
 _COLUMNS = ", ".join(NewUserRecord._fields)
-_TYPES = (*["text"] * 8, "bool", "bool")
+_TYPES = (*["text"] * 9, "bool", "bool")
 
 _COPY_FREE = f"copy users ({_COLUMNS}, batch) from stdin (format binary)"
 _FREE_TYPES = (*_TYPES, "int8")
@@ -46,8 +46,8 @@ _FREE_TYPES = (*_TYPES, "int8")
 _CREATE_NEW_USERS = """
     create temporary table if not exists new_users (
         user_id text collate "C", email_key text collate "C", email_folded text, name text,
-        name_folded text, email text, lastname text, title text, is_sso_user boolean,
-        hash_due boolean
+        name_folded text, email text, lastname text, lastname_folded text, title text,
+        is_sso_user boolean, hash_due boolean
     ) on commit delete rows
 """
 _COPY = f"copy new_users ({_COLUMNS}) from stdin (format binary)"

@@ -86,8 +86,16 @@ class Accounts(Table):
         self, user_id: str, *, name: str, lastname: str | None, title: str | None, is_sso_user: bool
     ) -> None:
         """Replace what an administrator entered about a user, except the email."""
-        change = "name = ?, name_folded = ?, lastname = ?, title = ?, is_sso_user = ?"
-        self._update(user_id, change, name, name.casefold(), lastname, title, is_sso_user)
+        folded = None if lastname is None or lastname.isascii() else lastname.casefold()
+        names = {
+            "name": name,
+            "name_folded": name.casefold(),
+            "lastname": lastname,
+            "lastname_folded": folded,
+        }
+        details = names | {"title": title, "is_sso_user": is_sso_user}
+        change = ", ".join(f"{column} = ?" for column in details)
+        self._update(user_id, change, *details.values())
 
     def delete(self, user_id: str) -> None:
         """Delete an account with its sessions, links, identities, devices and tokens.

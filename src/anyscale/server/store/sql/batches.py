@@ -9,6 +9,10 @@ from anyscale.server.store.sql.connection import Table, columns, marks
 
 __all__ = ["Batches", "Chunks"]
 
+#: The number that stands for the order of publishing in locks. Any number, but the same in all
+#: versions.
+_PUBLISHING_LOCK = 0x6D757374_7075626C
+
 _BATCH = f"select {columns(BatchRecord)} from batches"
 _CHUNK = f"select {columns(ChunkRecord)} from chunks"
 
@@ -83,10 +87,18 @@ class Batches(Table):
         self._connection.execute(sql, state, batch)
 
     def publish(self, batch: int, by: str, at: int) -> None:
-        """Publish an open batch: all of its users become accounts."""
+        """Publish an open batch: all of its users become accounts.
+
+        Its `publication` is the next number. Transactions that publish run one after the other, so
+        who sees a publication sees all earlier ones.
+        """
+        # By a statement of its own: the next one then sees what the previous owner of the lock has
+        # committed.
+        self._connection.lock(_PUBLISHING_LOCK)
         sql = (
             "update batches set state = 'published', published_by = ?, published_at = ?,"
-            " touched_at = ? where id = ? and state = 'open'"
+            " touched_at = ?, publication = (select coalesce(max(publication), 0) + 1 from batches)"
+            " where id = ? and state = 'open'"
         )
         self._connection.execute(sql, by, at, at, batch)
 
