@@ -1,11 +1,14 @@
 """`anyscale user verify`, with the embedded control plane and with servers."""
 
 import json
+import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.support.commands import RunAnyscale
+from tests.support.faulty_proxy import FaultyProxy
+from tests.support.server_process import ServerProcess
 
 FILE = """create_users:
 - {name: Jane, email: jane@example.com, lastname: Doe, title: Engineer}
@@ -13,11 +16,20 @@ FILE = """create_users:
 - {name: Ann, email: ann@example.com, password: correct-donkey-battery}
 """
 
+#: users of a chunk, and the differences that are kept in memory
+CHUNK = 10_000
+
 
 def verified(anyscale: RunAnyscale, file: Path, *options: str) -> tuple[int, Any]:
     done = anyscale("user", "verify", "-f", file, "-o", "json", *options)
     assert "Traceback" not in done.stderr
     return done.returncode, json.loads(done.stdout)
+
+
+def write_csv(file: Path, count: int, *, last: str = "") -> Path:
+    rows = (f"user{i}@example.com,User\n" for i in range(count))
+    file.write_text("email,name\n" + "".join(rows) + last)
+    return file
 
 
 @pytest.mark.usefixtures("control_plane")
@@ -125,6 +137,68 @@ def test_without_a_control_plane_all_are_missing_and_nothing_is_created(
     status, found = verified(anyscale, file)
     assert (status, [d["kind"] for d in found["differences"]]) == (1, ["missing"] * 3)
     assert not list(tmp_path.rglob("anyscale.db"))
+
+
+def test_more_differences_than_are_kept_in_memory_are_all_told_in_order(
+    anyscale: RunAnyscale, tmp_path: Path
+) -> None:
+    count = 2 * CHUNK + 3
+    file = write_csv(tmp_path / "users.csv", count)
+    status, found = verified(anyscale, file)
+    assert (status, found["checked"]) == (1, count)
+    assert [(d["index"], d["line"], d["email"]) for d in found["differences"]] == [
+        (index, index + 2, f"user{index}@example.com") for index in range(count)
+    ]
+    shown = anyscale("user", "verify", "-f", file)
+    assert f"{count} users checked: {count} differences." in shown.stderr
+    assert shown.stderr.count("There is no control plane yet") == 1
+
+
+@pytest.mark.parametrize("missing", [1, 2 * CHUNK])
+def test_no_difference_is_told_of_a_file_that_is_wrong_at_its_end(
+    missing: int, anyscale: RunAnyscale, tmp_path: Path
+) -> None:
+    file = write_csv(tmp_path / "users.csv", missing, last="lou@example.com,\n")
+    done = anyscale("user", "verify", "-f", file)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"{file}:{missing + 2}:17: create_users[{missing}].name: is empty" in done.stderr
+
+
+def test_a_wrong_file_is_reported_also_if_the_server_is_down(
+    anyscale: RunAnyscale, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANYSCALE_HOST", "http://127.0.0.1:9")
+    monkeypatch.setenv("ANYSCALE_CLI_TOKEN", "mrt_x")
+    file = write_csv(tmp_path / "users.csv", 5 * CHUNK, last="lou@example.com,\n")
+    done = anyscale("user", "verify", "-f", file)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "1 problem; nothing was compared." in done.stderr
+
+
+@pytest.mark.parametrize("output", ["text", "json"])
+def test_a_comparison_that_fails_on_the_way_tells_no_difference(
+    output: str,
+    configured_server: ServerProcess,
+    anyscale: RunAnyscale,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(client: socket.socket, _: bytes) -> bool:
+        client.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+        return False
+
+    calls: list[str] = []
+
+    def plan(call: str) -> object:
+        calls.append(call)
+        return refuse if calls == ["POST /v1/users:find"] * 2 else None
+
+    file = write_csv(tmp_path / "users.csv", CHUNK + 1)
+    with FaultyProxy([configured_server.port], plan) as proxy:  # type: ignore[arg-type]  # a plan returns an object
+        monkeypatch.setenv("ANYSCALE_HOST", proxy.url)
+        done = anyscale("user", "verify", "-f", file, "-o", output)
+    assert (done.returncode, done.stdout, len(calls)) == (3, "", 2)
+    assert "it is no anyscale control plane" in done.stderr
 
 
 def test_a_server_that_is_down_gives_status_3(

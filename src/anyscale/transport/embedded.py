@@ -44,6 +44,7 @@ class EmbeddedTransport:
         self._settings = settings
         self._caller = Principal(local_actor())
         self._reader: ControlPlane | None = None
+        self._is_noticed = False
         self.on_notice: Callable[[str], None] = lambda _: None
         self.where = str(self._database)
 
@@ -79,8 +80,10 @@ class EmbeddedTransport:
 
     @property
     def _listed(self) -> ControlPlane | None:
-        """The same for lists, with a notice where it is None: an empty list would look normal."""
-        if not (control_plane := self._existing):
+        """The same for lists, with one notice where it is None: an empty list would look normal."""
+        control_plane = self._existing
+        if not control_plane and not self._is_noticed:
+            self._is_noticed = True  # `verify` looks up many chunks
             self.on_notice(f"There is no control plane yet at {self.where}")
         return control_plane
 

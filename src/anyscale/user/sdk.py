@@ -165,9 +165,7 @@ class UserCalls:
         """
         users = UserList(admin_create_users)
         with closing(self._open()) as transport:
-            run = Verification(transport, users)
-            run.check()
-            yield from run.differences()
+            yield from Verification(transport, users).differences()
 
     @keyword_hints
     def update(

@@ -3,17 +3,19 @@
 import unicodedata
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import Any
+from itertools import islice, takewhile
+from operator import attrgetter
+from typing import Any, NamedTuple
 
 from msgspec import UNSET, Struct, structs
 
-from anyscale.errors import BatchRefused, Problem
+from anyscale.errors import AnyscaleError, BatchRefused, Problem
 from anyscale.transport.base import Transport
 from anyscale.user.lookup import PAGE, list_users
 from anyscale.user.models import User
-from anyscale.user.user_sources import Reading, UserSource, chunks
+from anyscale.user.user_sources import Chunk, Reading, UserSource, chunks
 from anyscale.user.validation import CheckedUser, Policy
 
 __all__ = ["Difference", "Verification"]
@@ -22,6 +24,11 @@ __all__ = ["Difference", "Verification"]
 _POLICY = Policy(password_min_length=1)
 
 _FIELDS = ("name", "lastname", "title", "is_sso_user")
+
+_values = attrgetter(*_FIELDS)
+
+#: The number of differences from which on the first reading compares no more: some megabytes.
+_KEPT = 10_000
 
 
 class Difference(Struct, frozen=True):
@@ -52,8 +59,20 @@ class Difference(Struct, frozen=True):
         return structs.asdict(self)
 
 
+class Found(NamedTuple):
+    """The users of a chunk, and their accounts."""
+
+    #: the position of the first user
+    first: int
+    users: Sequence[CheckedUser]
+    accounts: Sequence[User | None]
+
+
 class Verification:
     """Compares the users of a source with their accounts.
+
+    Reading a file takes more than half of the time, so one reading both checks and compares its
+    users. A second one compares the rest if the first one has found more than it can keep.
 
     Args:
         transport: of the control plane.
@@ -73,34 +92,22 @@ class Verification:
         self._transport = transport
         self._source = source
         self._on_progress = on_progress
-        #: hashes of the ids of the accounts that the source has
-        self._seen = array("q") if keep_ids else None
+        self._seen = _IdHashes() if keep_ids else None
         #: users that were compared so far
         self.checked = 0
 
-    def check(self) -> None:
-        """Check all users of the source, before any is compared.
+    def differences(self) -> Iterator[Difference]:
+        """Check all users of the source, then iterate over their differences, in their order.
 
         Raises:
-            BatchRefused: entries are wrong.
+            BatchRefused: entries are wrong, before the first difference.
         """
-        reading = self._source.reading(_POLICY, verify=True)
-        for _ in chunks(reading, _POLICY.chunk_users):
-            self._on_progress("Reading", *self._source.progress())
-        if reading.problems:
-            raise BatchRefused(reading.problems, reading.problems.more)
-
-    def differences(self) -> Iterator[Difference]:
-        """Compare the users of the source with their accounts; iterate in their order."""
-        reading = self._source.reading(_POLICY, verify=True)
-        for first, users, accounts in self._found(reading):
-            for index, (user, account) in enumerate(zip(users, accounts, strict=True), first):
-                if account is None:
-                    yield self._difference(reading, index, user, "missing")
-                else:
-                    yield from self._compared(reading, index, user, account)
-            self.checked = first + len(users)
-            self._on_progress("Comparing", *self._source.progress())
+        kept = self._check_all()
+        is_full = len(kept) >= _KEPT
+        yield from kept
+        del kept
+        if is_full:
+            yield from self._compare_rest()
         self._source.check_unchanged()
 
     def extra(self) -> Iterator[User]:
@@ -109,41 +116,73 @@ class Verification:
         Of two accounts whose ids have the same hash of 64 bits it may miss one.
         """
         assert self._seen is not None
-        seen = array("q", sorted(self._seen))
+        self._seen.sort()
         for user in list_users(self._transport, None, None, None, PAGE, suspended=False):
-            value = hash(user.user_id)
-            at = bisect_left(seen, value)
-            if at == len(seen) or seen[at] != value:
+            if user.user_id not in self._seen:
                 yield user
 
-    def _found(
-        self, reading: Reading
-    ) -> Iterator[tuple[int, Sequence[CheckedUser], Sequence[User | None]]]:
+    def _check_all(self) -> list[Difference]:
+        """Check all users; compare them until `_KEPT` differences are found, and return these."""
+        reading = self._source.reading(_POLICY, verify=True)
+        all_chunks = self._chunks(reading, "Reading")
+        kept: list[Difference] = []
+        to_compare = takewhile(lambda _: len(kept) < _KEPT and not reading.problems, all_chunks)
+        try:
+            for found in self._found(to_compare):
+                if len(kept) < _KEPT:
+                    kept += self._compared(reading, found)
+        except AnyscaleError:
+            # A wrong file is reported also if the control plane cannot be reached.
+            _check_rest(reading, all_chunks)
+            raise
+        _check_rest(reading, all_chunks)
+        return kept
+
+    def _compare_rest(self) -> Iterator[Difference]:
+        reading = self._source.reading(_POLICY, verify=True)
+        all_chunks = self._chunks(reading, "Comparing")
+        rest = islice(all_chunks, self.checked // _POLICY.chunk_users, None)
+        for found in self._found(rest, self.checked):
+            yield from self._compared(reading, found)
+
+    def _chunks(self, reading: Reading, step: str) -> Iterator[Chunk]:
+        for chunk in chunks(reading, _POLICY.chunk_users):
+            self._on_progress(step, *self._source.progress())
+            yield chunk
+
+    def _found(self, to_compare: Iterable[Chunk], first: int = 0) -> Iterator[Found]:
         """Look the users up chunk by chunk, while the next chunk is read."""
         from anyscale.transport.bounded_executor import BoundedExecutor
 
-        first = 0
         transport = self._transport
-        with BoundedExecutor[tuple[int, Sequence[CheckedUser], Sequence[User | None]]](
+        with BoundedExecutor[Found](
             transport.claims_at_once, transport.cancel_retries, transport.on_notice
         ) as executor:
-            for chunk in chunks(reading, _POLICY.chunk_users):
+            for chunk in to_compare:
                 yield from executor.submit(partial(self._look_up, first, chunk.users))
                 first += len(chunk.users)
             yield from executor.drain()
 
-    def _look_up(
-        self, first: int, users: Sequence[CheckedUser]
-    ) -> tuple[int, Sequence[CheckedUser], Sequence[User | None]]:
-        return first, users, self._transport.find_users([user.email for user in users])
+    def _look_up(self, first: int, users: Sequence[CheckedUser]) -> Found:
+        return Found(first, users, self._transport.find_users([user.email for user in users]))
 
-    def _compared(
+    def _compared(self, reading: Reading, found: Found) -> Iterator[Difference]:
+        pairs = zip(found.users, found.accounts, strict=True)
+        for index, (user, account) in enumerate(pairs, found.first):
+            if account is None:
+                yield self._difference(reading, index, user, "missing")
+                continue
+            if self._seen is not None:
+                self._seen.add(account.user_id)
+            if account.suspended_at is not None:
+                yield self._difference(reading, index, user, "suspended")
+            if _values(user) != _values(account):
+                yield from self._different_fields(reading, index, user, account)
+        self.checked += len(found.users)
+
+    def _different_fields(
         self, reading: Reading, index: int, user: CheckedUser, account: User
     ) -> Iterator[Difference]:
-        if self._seen is not None:
-            self._seen.append(hash(account.user_id))
-        if account.suspended_at is not None:
-            yield self._difference(reading, index, user, "suspended")
         for field in _FIELDS:
             ours, theirs = getattr(user, field), getattr(account, field)
             if ours is not UNSET and ours != theirs and not _is_same_text(ours, theirs):
@@ -162,6 +201,37 @@ class Verification:
         problem = Problem(index=index, code=kind, detail="")
         (placed,) = reading.locate([problem])
         return Difference(index, placed.line, placed.column, user.email, kind, field, ours, theirs)
+
+
+class _IdHashes:
+    """The hashes of ids, in 8 bytes each. Sorting takes 32 more, so they are in parts."""
+
+    _PARTS = 64
+
+    def __init__(self) -> None:
+        self._parts = [array("q") for _ in range(self._PARTS)]
+
+    def add(self, user_id: str) -> None:
+        value = hash(user_id)
+        self._parts[value % self._PARTS].append(value)
+
+    def sort(self) -> None:
+        """Prepare for `in`, after the last `add`."""
+        self._parts = [array("q", sorted(part)) for part in self._parts]
+
+    def __contains__(self, user_id: str) -> bool:
+        value = hash(user_id)
+        part = self._parts[value % self._PARTS]
+        at = bisect_left(part, value)
+        return at < len(part) and part[at] == value
+
+
+def _check_rest(reading: Reading, rest: Iterable[Chunk]) -> None:
+    """Read the users that are left; raise `BatchRefused` if any of the reading was wrong."""
+    for _ in rest:
+        pass
+    if reading.problems:
+        raise BatchRefused(reading.problems, reading.problems.more)
 
 
 def _is_same_text(ours: str | bool | None, theirs: str | bool | None) -> bool:
