@@ -1,8 +1,9 @@
-"""`./dev bench [NAME ...]`: run all benchmarks, or the named ones."""
+"""`./dev bench [--users N] [NAME ...]`: run all benchmarks, or the named ones."""
 
-import sys
+import argparse
 import tempfile
 from importlib import import_module
+from inspect import signature
 from pathlib import Path
 
 NAMES = (
@@ -22,12 +23,32 @@ NAMES = (
 
 
 def main() -> None:
-    names = sys.argv[1:] or NAMES
-    if unknown := set(names) - set(NAMES):
-        raise SystemExit(f"no benchmark {', '.join(sorted(unknown))}; use {', '.join(NAMES)}")
-    for name in names:
-        with tempfile.TemporaryDirectory() as folder:
-            import_module(f"benchmarks.{name}").measure(Path(folder))
+    parser = _parser()
+    arguments = parser.parse_args()
+    if unknown := set(arguments.names) - set(NAMES):
+        parser.error(f"no benchmark {', '.join(sorted(unknown))}")
+    if arguments.users < 1_000:
+        parser.error("--users is at least 1000")
+    for name in arguments.names or NAMES:
+        _measure(name, arguments.users)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="./dev bench")
+    parser.add_argument("names", metavar="NAME", nargs="*", help=f"one of {', '.join(NAMES)}")
+    parser.add_argument(
+        "--users", type=int, default=1_000_000, help="most users of a batch (default: a million)"
+    )
+    return parser
+
+
+def _measure(name: str, users: int) -> None:
+    measure = import_module(f"benchmarks.{name}").measure
+    with tempfile.TemporaryDirectory() as folder:
+        if "users" in signature(measure).parameters:
+            measure(Path(folder), users)
+        else:
+            measure(Path(folder))
 
 
 main()

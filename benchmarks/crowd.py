@@ -16,6 +16,8 @@ from typing import Self
 
 import uvloop
 
+from benchmarks.files import email_of
+
 __all__ = ["ACCOUNTS", "Browser", "Crowd", "crowd_process"]
 
 #: the accounts of `write_users` that sign in
@@ -53,7 +55,7 @@ class Browser:
     async def sign_in(self, number: int) -> int:
         """Sign in to one of the accounts; return the status."""
         i = number % ACCOUNTS
-        credentials = {"email": f"user{i}@example{i % 100}.com", "password": f"Xk9-vq{i}dtrz"}
+        credentials = {"email": email_of(i), "password": f"Xk9-vq{i}dtrz"}
         return await self.request("POST", "/v1/sessions", json.dumps(credentials))
 
     async def request(self, method: str, path: str, body: str = "") -> int:

@@ -1,7 +1,7 @@
-"""Run a command and its bound in pairs, and compare their costs."""
+"""Run a command and its bound in pairs, compare their costs, and record the results."""
 
+import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -10,7 +10,22 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["Cost", "Pairs", "anyscale", "pairs", "python", "run", "show", "timed"]
+__all__ = [
+    "POINTS",
+    "RESULTS",
+    "Cost",
+    "Pairs",
+    "Point",
+    "Result",
+    "anyscale",
+    "claim",
+    "pairs",
+    "point",
+    "python",
+    "run",
+    "show",
+    "timed",
+]
 
 
 class Cost(NamedTuple):
@@ -42,26 +57,34 @@ def pairs(ours: Callable[[], Cost], bound: Callable[[], Cost], count: int = 5) -
     return Pairs([cost for cost, _ in costs], [cost for _, cost in costs])
 
 
+#: Run a command, print its costs. The kernel counts the memory of the process that starts a command
+#: to that of the command, so a small process starts it.
+_LAUNCHER = """
+import json, os, sys, time
+null = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
+start = time.perf_counter()
+pid = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ, file_actions=null)
+_, status, used = os.wait4(pid, 0)
+costs = time.perf_counter() - start, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
+print(json.dumps([os.waitstatus_to_exitcode(status), *costs]))
+"""
+
+
 def run(command: Sequence[str], environment: dict[str, str] | None = None) -> Cost:
     """Run a process to its end, and return its cost."""
-    start = time.perf_counter()
     # Let Python write bytecode, as in an installation.
     inherited = {key: text for key, text in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
-    process = subprocess.Popen(
-        command,
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", _LAUNCHER, *command],
         env=inherited | (environment or {}),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
+        check=True,
+        capture_output=True,
         text=True,
     )
-    assert process.stderr is not None
-    stderr = process.stderr.read()
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    wall = time.perf_counter() - start
-    if process.returncode:
-        raise SystemExit(f"{' '.join(command)} failed:\n{stderr}")
-    return _cost(wall, used)
+    status, *costs = json.loads(done.stdout)
+    if status:
+        raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr}")
+    return Cost(*costs)
 
 
 def timed(work: Callable[[], object]) -> Cost:
@@ -69,10 +92,6 @@ def timed(work: Callable[[], object]) -> Cost:
     start = time.perf_counter()
     work()
     return Cost(time.perf_counter() - start, 0, 0)
-
-
-def _cost(wall: float, used: resource.struct_rusage) -> Cost:
-    return Cost(wall, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
 
 
 def python(code: str, *arguments: str | Path) -> list[str]:
@@ -85,7 +104,62 @@ def anyscale(*arguments: str | Path) -> list[str]:
     return [str(Path(sys.executable).parent / "anyscale"), *map(str, arguments)]
 
 
-def show(what: str, value: float, limit: float, unit: str = "x", note: str = "") -> None:
-    """Print one result and its limit."""
-    verdict = "ok  " if value <= limit else "OVER"
-    print(f"{verdict} {value:8.2f}{unit} (at most {limit:g}{unit})  {what}{note}", flush=True)
+class Result(NamedTuple):
+    """A measured value and its limit."""
+
+    what: str
+    value: float
+    limit: float
+    unit: str
+    note: str
+    #: whether the value should be at least the limit, not at most
+    at_least: bool = False
+
+    @property
+    def is_met(self) -> bool:
+        return self.value >= self.limit if self.at_least else self.value <= self.limit
+
+
+class Point(NamedTuple):
+    """A measured value in a plot of the report."""
+
+    plot: str
+    series: str
+    #: where it is on the other axis: a number, or the name of a bar
+    at: float | str
+    value: float
+
+
+#: what the benchmarks of this process have shown so far, for the report
+RESULTS: list[Result] = []
+POINTS: list[Point] = []
+
+
+def show(
+    what: str,
+    value: float,
+    limit: float,
+    unit: str = "x",
+    note: str = "",
+    *,
+    at_least: bool = False,
+) -> None:
+    """Print one result and its limit, and record them for the report."""
+    result = Result(what, value, limit, unit, note, at_least)
+    RESULTS.append(result)
+    verdict = "ok  " if result.is_met else "OVER" if not at_least else "LESS"
+    side = "at least" if at_least else "at most"
+    print(f"{verdict} {value:8.2f}{unit} ({side} {limit:g}{unit})  {what}{note}", flush=True)
+
+
+def point(plot: str, series: str, at: float | str, value: float, unit: str) -> None:
+    """Print one value of a plot, and record it for the report."""
+    POINTS.append(Point(plot, series, at, value))
+    place = f"{at:,}" if isinstance(at, int) else at
+    print(f"     {value:8.2f} {unit}  {plot}: {series}, {place}", flush=True)
+
+
+def claim(what: str, *, is_met: bool, note: str = "") -> bool:
+    """Print whether something holds, and return it."""
+    print(f"{'ok    ' if is_met else 'FAILED'} {what}{note}", flush=True)
+    return is_met

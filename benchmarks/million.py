@@ -1,81 +1,107 @@
-"""Create, compare and undo a batch of 1,000,000 users: embedded, and over HTTP on both stores."""
+"""Create, compare and undo a batch of 1,000,000 users: embedded, and over HTTP on both stores.
+
+Smaller batches come first, for the plots of the report. Beside each batch over HTTP, Django's
+`bulk_create` inserts the same users into the same table on the same database.
+"""
 
 import json
 import os
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from tests.support.postgres import PostgresServer
 
+from benchmarks.django_peer.run import django_on_postgres, django_on_sqlite
 from benchmarks.files import write_users
-from benchmarks.measuring import Cost, anyscale, run, show
-from benchmarks.serving import served, token
-
-_COUNT, _FEW = 1_000_000, 10_000
+from benchmarks.measuring import anyscale, point, run, show
+from benchmarks.serving import Server, served, token
 
 #: microseconds a user, at most
 _CREATE, _CREATE_EMBEDDED = 20, 25
 _VERIFY, _VERIFY_EMBEDDED = 25, 35
 _UNDO = 60
 
-#: MiB, at most, over the peak with 10,000 users
+#: MiB, at most, over the peak with a hundredth of the users
 _MEMORY = 64
 
+#: times as fast as Django, at least
+_DJANGO = 4
 
-def measure(folder: Path) -> None:
-    files = [write_users(folder / f"{count}.yaml", count) for count in (_FEW, _COUNT)]
-    _measure("embedded", {"ANYSCALE_DATA_DIR": str(folder / "embedded")}, files)
-    sqlite = {"ANYSCALE_DATABASE_URL": f"sqlite:///{folder}/served/anyscale.db"}
-    with _client(sqlite, folder) as environment:
-        _measure("HTTP, SQLite", environment, files)
-    server = PostgresServer(settings={})
+
+class _Target(NamedTuple):
+    """A control plane to measure."""
+
+    name: str
+    environment: Mapping[str, str]
+    server: Server | None = None
+    #: seconds of Django for a number of users
+    django: Callable[[int], float] | None = None
+
+
+class _Step(NamedTuple):
+    """The cost of a command."""
+
+    #: microseconds
+    each: float
+    #: MiB, of the command and of the server
+    client_peak: float
+    server_peak: float
+
+
+def measure(folder: Path, users: int) -> None:
+    sizes = [users // part for part in (1_000, 100, 10, 1)]
+    files = {size: write_users(folder / f"{size}.yaml", size) for size in sizes}
+    _measure(_Target("embedded", {"ANYSCALE_DATA_DIR": str(folder / "embedded")}), files)
+    url = f"sqlite:///{folder}/served/anyscale.db"
+    with _server("HTTP, SQLite", url, folder) as target:
+        _measure(target._replace(django=lambda size: django_on_sqlite(folder, size)), files)
+    postgres = PostgresServer(settings={})
     try:
-        with _client({"ANYSCALE_DATABASE_URL": server.url}, folder) as environment:
-            _measure("HTTP, PostgreSQL", environment, files)
+        with _server("HTTP, PostgreSQL", postgres.url, folder) as target:
+            django = target._replace(django=lambda size: django_on_postgres(postgres, size))
+            _measure(django, files)
     finally:
-        server.remove()
+        postgres.remove()
 
 
 @contextmanager
-def _client(settings: Mapping[str, str], folder: Path) -> Iterator[dict[str, str]]:
-    """Start a server, and give the environment of its client."""
-    settings = {"ANYSCALE_DATA_DIR": str(folder / "data"), **settings}
+def _server(name: str, database: str, folder: Path) -> Iterator[_Target]:
+    home = {"ANYSCALE_DATA_DIR": str(folder / "data")}
+    settings = home | {"ANYSCALE_DATABASE_URL": database}
     secret = token(settings)
     with served(settings, folder / "server.log") as server:
-        yield {"ANYSCALE_HOST": server.url, "ANYSCALE_CLI_TOKEN": secret}
+        client = {"ANYSCALE_HOST": server.url, "ANYSCALE_CLI_TOKEN": secret}
+        yield _Target(name, home | client, server)
 
 
-def _measure(kind: str, environment: dict[str, str], files: Sequence[Path]) -> None:
-    is_embedded = kind == "embedded"
-    few, many = ([_step(environment, step, file) for step in _STEPS] for file in files)
-    bounds = (
-        _CREATE_EMBEDDED if is_embedded else _CREATE,
-        _VERIFY_EMBEDDED if is_embedded else _VERIFY,
-        _UNDO,
-    )
-    for name, cost, small, bound in zip(_STEPS, many, few, bounds, strict=True):
-        of_create = f", {cost.wall / many[0].wall:.2f} of creating them" if name != "create" else ""
-        show(f"{kind}: {name} 1,000,000 users", cost.wall, bound, " us a user", of_create)
-        memory = cost.peak - small.peak
-        show(f"{kind}: {name}, peak memory of the command over 10,000", memory, _MEMORY, " MiB")
+def _measure(target: _Target, files: Mapping[int, Path]) -> None:
+    costs = {size: _measure_size(target, size, file) for size, file in files.items()}
+    _, few, _, many = files
+    _show_times(target.name, many, costs[many])
+    _show_memory(target, few, many, costs)
 
 
-_STEPS = ("create", "verify", "undo")
+def _measure_size(target: _Target, size: int, file: Path) -> dict[str, _Step]:
+    """Run each step with a file, and leave the control plane as it was."""
+    create = _step(target, size, ("user", "batch-create", "-f", file))
+    verify = _step(target, size, ("user", "verify", "-f", file))
+    undo = _step(target, size, ("batch", "undo", _latest_batch(target.environment)))
+    steps = {"create": create, "verify": verify, "undo": undo}
+    if target.django:
+        steps["django"] = _Step(target.django(size) / size * 1e6, 0, 0)
+    _add_points(target, size, steps)
+    return steps
 
 
-def _step(environment: dict[str, str], step: str, file: Path) -> Cost:
-    command = {
-        "create": ("user", "batch-create", "-f", file),
-        "verify": ("user", "verify", "-f", file),
-        "undo": ("batch", "undo"),
-    }[step]
-    if step == "undo":
-        command = (*command, _latest_batch(environment))
-    cost = run(anyscale(*command), environment)
-    users = _COUNT if file.stem == str(_COUNT) else _FEW
-    return cost._replace(wall=cost.wall / users * 1e6)
+def _step(target: _Target, size: int, command: Sequence[str | Path]) -> _Step:
+    if target.server:
+        target.server.forget_peak_memory()
+    cost = run(anyscale(*command), dict(target.environment))
+    server_peak = target.server.peak_memory if target.server else 0
+    return _Step(cost.wall / size * 1e6, cost.peak, server_peak)
 
 
 def _latest_batch(environment: Mapping[str, str]) -> str:
@@ -85,3 +111,49 @@ def _latest_batch(environment: Mapping[str, str]) -> str:
     )
     batch_id: str = json.loads(listed.stdout)[0]["batch_id"]
     return batch_id
+
+
+def _add_points(target: _Target, size: int, steps: Mapping[str, _Step]) -> None:
+    create = steps["create"]
+    point("speed", target.name, size, 1e6 / create.each, "users/s")
+    point("memory", f"{target.name}: command", size, create.client_peak, "MiB")
+    if target.server:
+        point("memory", f"{target.name}: server", size, create.server_peak, "MiB")
+        name = target.name.replace("HTTP", "Django")
+        point("speed", name, size, 1e6 / steps["django"].each, "users/s")
+
+
+def _show_times(name: str, size: int, steps: Mapping[str, _Step]) -> None:
+    is_embedded = name == "embedded"
+    bounds = {
+        "create": _CREATE_EMBEDDED if is_embedded else _CREATE,
+        "verify": _VERIFY_EMBEDDED if is_embedded else _VERIFY,
+        "undo": _UNDO,
+    }
+    create = steps["create"].each
+    for step, bound in bounds.items():
+        each = steps[step].each
+        note = f", {each / create:.2f} of creating them" if step != "create" else ""
+        show(f"{name}: {step} {size:,} users", each, bound, " us a user", note)
+    if "django" in steps:
+        each = steps["django"].each
+        show(
+            f"{name}: Django's bulk_create of {size:,} users / creating them",
+            each / create,
+            _DJANGO,
+            note=f" ({each:.1f} and {create:.1f} us a user)",
+            at_least=True,
+        )
+
+
+def _show_memory(
+    target: _Target, few: int, many: int, costs: Mapping[int, Mapping[str, _Step]]
+) -> None:
+    for step in ("create", "verify", "undo"):
+        cost, small = costs[many][step], costs[few][step]
+        what = f"{target.name}: {step} {many:,} users, peak memory over that with {few:,}"
+        memory = cost.client_peak - small.client_peak
+        show(f"{what}: the command", memory, _MEMORY, " MiB", f" ({cost.client_peak:.0f} MiB)")
+        if target.server:
+            memory = cost.server_peak - small.server_peak
+            show(f"{what}: the server", memory, _MEMORY, " MiB", f" ({cost.server_peak:.0f} MiB)")

@@ -30,6 +30,28 @@ class Server(NamedTuple):
         # The clock of another process, as of clock_getcpuclockid(3).
         return time.clock_gettime((~self.pid << 3) | 2)
 
+    @property
+    def peak_memory(self) -> float:
+        """MiB that it and its workers had at most since `forget_peak_memory`, or their start."""
+        return sum(map(_peak_memory, self._processes()))
+
+    def forget_peak_memory(self) -> None:
+        for pid in self._processes():
+            # Reset the peak, as of proc_pid_clear_refs(5).
+            Path(f"/proc/{pid}/clear_refs").write_text("5", encoding="utf-8")
+
+    def _processes(self) -> list[int]:
+        """Return the process and its children, which are its workers."""
+        tasks = Path(f"/proc/{self.pid}/task").glob("*/children")
+        children = (int(pid) for task in tasks for pid in task.read_text(encoding="utf-8").split())
+        return [self.pid, *children]
+
+
+def _peak_memory(pid: int) -> float:
+    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    kibibytes = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
+    return int(kibibytes.split()[1]) / 1024
+
 
 @contextmanager
 def served(environment: Mapping[str, str], log: Path) -> Iterator[Server]:
