@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from anyscale.audit_chain import AuditEntry
 from anyscale.errors import Problem
@@ -151,10 +151,29 @@ class BatchUsers(Struct, frozen=True):
     users: list[AdminCreatedUser]
 
 
+class UserQuery(Struct, frozen=True):
+    """Which accounts to list, and in which order."""
+
+    #: a part of the email, without regard to case
+    email: str = ""
+    #: a part of the name, without regard to case
+    name: str = ""
+    suspended: bool = False
+    role: Role | None = None
+    #: only SSO users
+    sso: bool = False
+    #: only accounts to which no user can sign in
+    without_credentials: bool = False
+    newest_first: bool = False
+
+
 class UserPage(Struct, frozen=True):
     """A page of accounts."""
 
     users: list[User]
+    #: Where the next page begins; null if there is none. An empty page may have one: the search
+    #: for its users took too long. Absent if the call asked for pages by `after`.
+    cursor: str | UnsetType | None = UNSET
 
 
 class RoleSet(Struct, frozen=True, forbid_unknown_fields=True):

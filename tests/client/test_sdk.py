@@ -241,6 +241,31 @@ def test_list_filters_and_stops() -> None:
         emails(page_size=0)
 
 
+def test_list_goes_from_either_end_and_by_role_and_credentials() -> None:
+    anyscale.user.admin_batch_create(
+        [
+            AdminCreateUser("A", "a@example.com", is_sso_user=True),
+            AdminCreateUser("B", "b@example.com", PASSWORD),
+            AdminCreateUser("C", "c@example.com"),
+        ]
+    )
+    anyscale.user.set_role(email="c@example.com", role="owner")
+
+    def letters(**filters: Any) -> str:
+        return "".join(user.email[0] for user in anyscale.user.list(**filters))
+
+    assert letters(newest_first=True) == "cba"
+    assert letters(newest_first=True, max_items=2, page_size=1) == "cb"
+    assert letters(role="owner") == "c"
+    assert letters(role="collaborator") == "ab"
+    assert letters(sso=True) == "a"
+    assert letters(without_credentials=True) == "ac"
+    with pytest.raises(ConfigError, match="role must be 'owner' or 'collaborator', not 'admin'"):
+        letters(role="admin")
+    with pytest.raises(TypeError, match="newest_first must be bool, not str"):
+        letters(newest_first="no")
+
+
 def test_list_can_return_suspended_users_only() -> None:
     anyscale.user.admin_batch_create(people(5))
     for number in (3, 1, 0):

@@ -5,14 +5,23 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec import structs
 from tests.support.control_planes import Deployment, new_deployment
 from tests.support.permissions import without_root
 from tests.support.postgres import PostgresDatabases
-from tests.support.users import PASSWORD, POLICY, checked_user, checked_users, passwords_for
+from tests.support.users import (
+    PASSWORD,
+    POLICY,
+    checked_user,
+    checked_users,
+    list_accounts,
+    passwords_for,
+)
 
+from anyscale.api_schemas import UserQuery
 from anyscale.errors import (
     BatchGone,
     BatchRefused,
@@ -23,6 +32,7 @@ from anyscale.errors import (
     LastOwner,
     LinkRefused,
     NotFound,
+    RequestInvalid,
     StoreUnavailable,
     VersionMismatch,
 )
@@ -54,7 +64,7 @@ def transport(connect: Connect) -> Iterator[Transport]:
 
 
 def accounts(transport: Transport) -> list[str]:
-    return [user.email for user in transport.users(email="", name="", after="", limit=100)]
+    return [user.email for user in list_accounts(transport)]
 
 
 def test_a_transport_tells_where_it_is_and_its_limits(transport: Transport) -> None:
@@ -80,9 +90,9 @@ def test_names_are_found_exactly_and_in_part_in_every_script(transport: Transpor
     for name in names:
         assert [user.name for user in transport.users_with_name(name)] == [name]
         for text in (name, name.upper(), name.casefold()):
-            found = transport.users(email="", name=text, after="", limit=10)
+            found = list_accounts(transport, name=text)
             assert [user.name for user in found] == [name]
-    finn = transport.users(email="", name="fi", after="", limit=10)
+    finn = list_accounts(transport, name="fi")
     assert [user.name for user in finn] == ["ﬁnn"]
 
 
@@ -102,7 +112,7 @@ def test_emails_that_differ_in_case_alone_are_one_in_every_script(
         transport.create("two", [checked_user(other)], "fail")
     assert [problem.code for problem in refused.value.problems] == ["email_exists"]
     assert [user.email for user in transport.users_with_email(other)] == [email]
-    found = transport.users(email=other, name="", after="", limit=10)
+    found = list_accounts(transport, email=other)
     assert [user.email for user in found] == [email]
 
 
@@ -214,7 +224,7 @@ def test_users_are_found_by_parts_and_exactly(transport: Transport) -> None:
     transport.create("key", checked_users("Jane.Doe", "joe"), "fail")
 
     def found(email: str = "", name: str = "", limit: int = 10) -> list[str]:
-        users = transport.users(email=email, name=name, after="", limit=limit)
+        users = list_accounts(transport, limit, email=email, name=name)
         return [user.email for user in users]
 
     assert found(email="JANE.") == ["Jane.Doe@example.com"]
@@ -223,8 +233,6 @@ def test_users_are_found_by_parts_and_exactly(transport: Transport) -> None:
     assert found(limit=1) == ["Jane.Doe@example.com"]
     (jane,) = transport.users_with_email("jane.doe@EXAMPLE.com")
     assert (jane.email, jane.permission_level) == ("Jane.Doe@example.com", "collaborator")
-    after = transport.users(email="", name="", after=jane.user_id, limit=10)
-    assert [user.email for user in after] == ["joe@example.com"]
     assert transport.users_with_email("jane.doe@example.org") == []
     assert transport.users_with_email("no email") == []
     assert len(transport.users_with_name("Jane")) == 2
@@ -233,7 +241,7 @@ def test_users_are_found_by_parts_and_exactly(transport: Transport) -> None:
 
 def test_an_account_is_suspended_restored_promoted_and_deleted(transport: Transport) -> None:
     transport.create("key", checked_users("jane", "joe"), "fail")
-    jane, joe = (user.user_id for user in transport.users(email="", name="", after="", limit=9))
+    jane, joe = (user.user_id for user in list_accounts(transport))
     for _ in range(2):  # repeating a call changes nothing more
         for user_id in (jane, joe):
             transport.set_role(user_id, "owner")
@@ -263,7 +271,7 @@ def test_an_account_is_suspended_restored_promoted_and_deleted(transport: Transp
 
 def test_an_account_is_updated_and_every_field_of_it_is_listed(transport: Transport) -> None:
     transport.create("key", checked_users("jane", "joe"), "fail")
-    jane, joe = transport.users(email="", name="", after="", limit=9)
+    jane, joe = list_accounts(transport)
     changes = UserChanges(name="Jané", lastname="Doe", title="", is_sso_user=True)
     for _ in range(2):  # repeating a call changes nothing more
         updated = transport.update(jane.user_id, changes)
@@ -271,7 +279,7 @@ def test_an_account_is_updated_and_every_field_of_it_is_listed(transport: Transp
         assert (updated.user, updated.has_password) == (expected, False)
     assert transport.users_with_email("jane@example.com") == [expected]
     assert transport.users_with_name("Jané") == [expected]
-    assert transport.users(email="", name="JANÉ", after="", limit=9) == [expected]
+    assert list_accounts(transport, name="JANÉ") == [expected]
     assert transport.users_with_email("joe@example.com") == [joe]
     cleared = transport.update(jane.user_id, UserChanges(lastname=None)).user
     assert (cleared.lastname, cleared.title) == (None, "")
@@ -301,7 +309,7 @@ def test_a_call_that_a_control_plane_does_not_know_is_a_version_mismatch(
 def test_suspended_users_are_listed_with_the_time(transport: Transport) -> None:
     transport.create("key", checked_users("jane", "joe"), "fail")
     transport.create("other", checked_users("ann"), "fail")
-    jane, _, ann = transport.users(email="", name="", after="", limit=9)
+    jane, _, ann = list_accounts(transport)
     assert (jane.suspended_at, suspended(transport)) == (None, [])
 
     for user in (jane, ann):
@@ -314,14 +322,13 @@ def test_suspended_users_are_listed_with_the_time(transport: Transport) -> None:
     assert found.suspended_at >= found.created_at
     assert found == structs.replace(jane, suspended_at=found.suspended_at)
     for users in (
-        transport.users(email="", name="", after="", limit=9),
+        list_accounts(transport),
         transport.users_with_name("Jane"),
     ):
         moments = {user.email.split("@")[0]: user.suspended_at for user in users}
         assert (moments["jane"], moments["joe"]) == (found.suspended_at, None)
     assert suspended(transport) == ["jane@example.com", "ann@example.com"]
     assert suspended(transport, limit=1) == ["jane@example.com"]
-    assert suspended(transport, after=jane.user_id) == ["ann@example.com"]
     assert suspended(transport, email="ann") == ["ann@example.com"]
     assert suspended(transport, email="joe") == []
     transport.restore(jane.user_id)
@@ -329,11 +336,70 @@ def test_suspended_users_are_listed_with_the_time(transport: Transport) -> None:
     assert suspended(transport) == ["ann@example.com"]
 
 
-def suspended(
-    transport: Transport, *, email: str = "", after: str = "", limit: int = 9
-) -> list[str]:
-    users = transport.users(email=email, name="", suspended=True, after=after, limit=limit)
-    return [user.email for user in users]
+def suspended(transport: Transport, limit: int | None = None, **query: Any) -> list[str]:
+    return [user.email for user in list_accounts(transport, limit, suspended=True, **query)]
+
+
+def test_accounts_are_listed_in_pages_from_either_end(transport: Transport) -> None:
+    for letter in "abcde":
+        transport.create(letter, checked_users(letter), "fail")
+    transport.drop(transport.open("dropped", "fail").batch_id)
+    for newest_first in (False, True):
+        query = UserQuery(newest_first=newest_first)
+        first = transport.users(query, "", 2)
+        second = transport.users(query, str(first.cursor), 2)
+        last = transport.users(query, str(second.cursor), 2)
+        emails = [user.email[0] for page in (first, second, last) for user in page.users]
+        assert emails == sorted("abcde", reverse=newest_first)
+        assert last.cursor is None
+        assert transport.users(query, str(first.cursor), 2) == second  # again, as after a timeout
+
+
+def test_accounts_are_listed_by_role_sso_and_credentials(transport: Transport) -> None:
+    users = [
+        checked_user("owner@example.com"),
+        structs.replace(checked_user("sso@example.com"), is_sso_user=True),
+    ]
+    transport.create("one", users, "fail")
+    users = [checked_user("none@example.com"), checked_user("has@example.com", PASSWORD)]
+    transport.create("two", users, "fail", passwords_for(users))
+    transport.set_role(list_accounts(transport, email="owner")[0].user_id, "owner")
+
+    def found(**query: Any) -> list[str]:
+        return [user.email.partition("@")[0] for user in list_accounts(transport, **query)]
+
+    assert found(role="owner") == ["owner"]
+    assert found(role="collaborator") == ["sso", "none", "has"]
+    assert found(sso=True) == ["sso"]
+    # There is no identity provider here, so SSO users cannot sign in either.
+    assert found(without_credentials=True) == ["owner", "sso", "none"]
+    assert found(without_credentials=True, newest_first=True) == ["none", "sso", "owner"]
+    assert found(without_credentials=True, role="collaborator") == ["sso", "none"]
+    assert found(without_credentials=True, sso=True, email="SSO") == ["sso"]
+    assert found(suspended=True, sso=True) == []
+
+
+def test_a_cursor_of_another_query_or_of_nobody_is_refused(transport: Transport) -> None:
+    transport.create("key", checked_users("a", "b"), "fail")
+    cursor = str(transport.users(UserQuery(), "", 1).cursor)
+    with pytest.raises(RequestInvalid, match="belongs to other filters or another search: start"):
+        transport.users(UserQuery(sso=True), cursor, 1)
+    for wrong in ("x", "é", cursor[:-4], f"{cursor}AA", "A" * 4_096):
+        with pytest.raises(RequestInvalid, match=r"is not one that a control plane has returned"):
+            transport.users(UserQuery(), wrong, 1)
+
+
+def test_a_page_without_accounts_is_not_the_end_if_it_has_a_cursor(
+    transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("anyscale.server.core.users.listing.BUDGET", -1.0)
+    monkeypatch.setattr("anyscale.server.core.users.listing.BLOCK_ROWS", 2)
+    for letter in "abcdef":
+        transport.create(letter, checked_users(letter), "fail")
+    page = transport.users(UserQuery(email="f@"), "", 10)
+    assert page.users == []
+    assert page.cursor
+    assert [user.email for user in list_accounts(transport, email="f@")] == ["f@example.com"]
 
 
 def test_links_are_created_for_users_without_credentials(transport: Transport) -> None:
@@ -391,7 +457,7 @@ READING: dict[str, Callable[[Transport], object]] = {
     "find": lambda t: t.find("key"),
     "batches": lambda t: t.batches(open_only=False, before="", limit=100),
     "created": lambda t: t.created("bat_none", "", 10),
-    "users": lambda t: t.users(email="", name="", after="", limit=10),
+    "users": list_accounts,
     "users_with_email": lambda t: t.users_with_email("a@example.com"),
     "users_with_name": lambda t: t.users_with_name("Jane"),
     "show": lambda t: t.show("bat_none"),

@@ -1,10 +1,14 @@
 """Users, and the accounts that tests create from them."""
 
 from collections.abc import Sequence
+from typing import Any
 
+from anyscale.api_schemas import UserQuery
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.authorization import Principal
-from anyscale.user.models import AdminCreateUser
+from anyscale.transport.base import Transport
+from anyscale.user.lookup import list_users
+from anyscale.user.models import AdminCreateUser, User
 from anyscale.user.validation import CheckedUser, Policy, check
 
 __all__ = [
@@ -15,6 +19,7 @@ __all__ = [
     "checked_user",
     "checked_users",
     "create_accounts",
+    "list_accounts",
     "passwords_for",
     "users_to_create",
 ]
@@ -59,6 +64,13 @@ def create_accounts(
         users = checked_users(name, password=password)
         passwords = passwords_for(users, password or "")
         control_plane.batches.create(name, users, "fail", Principal("local:test"), passwords)
+
+
+def list_accounts(
+    transport: Transport, limit: int | None = None, page_size: int = 1_000, **query: Any
+) -> list[User]:
+    """List the accounts that match a query, by a transport."""
+    return list(list_users(transport, UserQuery(**query), limit, page_size))
 
 
 def account_emails(control_plane: ControlPlane) -> list[str]:

@@ -12,6 +12,7 @@ from anyscale.server.core.login.sessions import SessionService
 from anyscale.server.core.time_units import DAY_MS
 from anyscale.server.core.tokens.api_tokens import TokenService
 from anyscale.server.core.users.lifecycle import UserLifecycle
+from anyscale.server.core.users.listing import UserListing
 from anyscale.server.core.users.owners import OwnerService
 from anyscale.server.core.users.password_links import PasswordLinkService
 from anyscale.server.core.users.queries import UserQueries
@@ -62,6 +63,7 @@ class ControlPlane:
         self.store = _store(settings, create=create)
         self.hashing = PasswordHashPool(profile, in_processes=hash_in_processes)
         self.users = UserQueries(self.store)
+        self.listing = UserListing(self.store, has_provider=settings.sso)
         self.tokens = TokenService(self.store)
         self.audit_log = AuditLog(self.store)
         self.sessions = SessionService(self.store)

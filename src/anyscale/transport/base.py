@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from anyscale.api_schemas import UndoPart
+from anyscale.api_schemas import UndoPart, UserPage, UserQuery
 from anyscale.audit_chain import AuditEntry
 from anyscale.user.models import (
     AdminCreatedUser,
@@ -103,12 +103,10 @@ class Transport(Protocol):
     def created(self, batch_id: str, after: str, limit: int) -> list[AdminCreatedUser]:
         """Return users of a published batch in the order of the input, after a `user_id`."""
 
-    def users(
-        self, *, email: str, name: str, suspended: bool = False, after: str, limit: int
-    ) -> list[User]:
-        """Return accounts whose email and name contain the texts, after a `user_id`.
+    def users(self, query: UserQuery, cursor: str, limit: int) -> UserPage:
+        """Return a page of accounts. `cursor` is that of the previous page, empty for the first.
 
-        The texts and `after` may be empty. `suspended` selects the suspended accounts.
+        A page takes a short time: an empty page whose `cursor` is not None is not the end.
         """
 
     def find_users(self, emails: Sequence[str]) -> list[User | None]:

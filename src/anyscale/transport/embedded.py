@@ -5,7 +5,7 @@ from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
-from anyscale.api_schemas import UndoPart
+from anyscale.api_schemas import UndoPart, UserPage, UserQuery
 from anyscale.audit_chain import AuditEntry
 from anyscale.errors import FeatureUnavailable, NotFound, Overloaded
 from anyscale.server.control_plane import ControlPlane, database_exists
@@ -163,14 +163,10 @@ class EmbeddedTransport:
     def created(self, batch_id: str, after: str, limit: int) -> list[AdminCreatedUser]:
         return self._reader_for(batch_id).batches.created(batch_id, after, limit)
 
-    def users(
-        self, *, email: str, name: str, suspended: bool = False, after: str, limit: int
-    ) -> list[User]:
+    def users(self, query: UserQuery, cursor: str, limit: int) -> UserPage:
         if not (control_plane := self._listed):
-            return []
-        return control_plane.users.page(
-            email=email, name=name, suspended=suspended, after=after, limit=limit
-        )
+            return UserPage([], None)
+        return control_plane.listing.page(query, cursor, limit)
 
     def find_users(self, emails: Sequence[str]) -> list[User | None]:
         if not (control_plane := self._listed):

@@ -29,10 +29,11 @@ from anyscale.api_schemas import (
     UndoPart,
     UserChunk,
     UserPage,
+    UserQuery,
 )
 from anyscale.audit_chain import AuditEntry
-from anyscale.errors import VersionMismatch
 from anyscale.transport.retrying_client import RetryingClient
+from anyscale.transport.user_pages import UserPages
 from anyscale.user.models import (
     AdminCreatedUser,
     Batch,
@@ -69,6 +70,7 @@ class HttpTransport:
             report=lambda text: self.on_notice(text),  # noqa: PLW0108 - looked up at each call
         )
         self._request = self._client.request
+        self._user_pages = UserPages(self._client)
 
     def policy(self) -> Policy:
         return self._request(Policy, "GET", "/v1/policy")
@@ -147,19 +149,8 @@ class HttpTransport:
         path = f"{_path(batch_id)}/users"
         return self._request(BatchUsers, "GET", path, after=after, limit=min(limit, _PAGE)).users
 
-    def users(
-        self, *, email: str, name: str, suspended: bool = False, after: str, limit: int
-    ) -> list[User]:
-        query: dict[str, Any] = {"email": email, "name": name, "after": after}
-        query["suspended"] = str(suspended).lower()
-        users = self._request(UserPage, "GET", "/v1/users", limit=min(limit, _PAGE), **query).users
-        if suspended and any(user.suspended_at is None for user in users):
-            # A control plane of an earlier version ignores the parameter and returns all users.
-            raise VersionMismatch(
-                f"{self.where} cannot list suspended users: "
-                "use the same version of musterroll on both sides"
-            )
-        return users
+    def users(self, query: UserQuery, cursor: str, limit: int) -> UserPage:
+        return self._user_pages.read(query, cursor, min(limit, _PAGE))
 
     def find_users(self, emails: Sequence[str]) -> list[User | None]:
         body = FindUsers(list(emails))

@@ -134,7 +134,7 @@ class RetryingClient:
     """
 
     def __init__(self, host: str, token: str, at_once: int, report: Callable[[str], None]) -> None:
-        self._host = host
+        self.host = host
         self._report = report
         self._headers = {
             "Authorization": f"Bearer {token}",
@@ -171,14 +171,14 @@ class RetryingClient:
         Raises:
             AnyscaleError: the one that the control plane returned, or why there is no response.
         """
-        url = f"{self._host}{path}" + (f"?{urlencode(query)}" if query else "")
+        url = f"{self.host}{path}" + (f"?{urlencode(query)}" if query else "")
         data, headers = _encoded(body, key)
         changes = method != "GET" if changes is None else changes
         state = RetryState(self._cancelled)
         while True:
             try:
                 response = self._send(method, url, data, headers, changes=changes)
-                return decoded(self._host, response, kind)
+                return decoded(self.host, response, kind)
             except (Unavailable, Overloaded) as error:
                 state.outcome_unknown |= isinstance(error, Unavailable) and error.outcome_unknown
                 if not state.wait(error, self._patience):
@@ -221,9 +221,9 @@ class RetryingClient:
                     timeout=_TIMEOUT,
                     preload_content=False,
                 )
-                response = read_response(self._host, streamed)
+                response = read_response(self.host, streamed)
             except HTTPError as error:
-                raise unreachable(self._host, error, outcome_unknown=changes) from None
+                raise unreachable(self.host, error, outcome_unknown=changes) from None
         if response.status >= HTTPStatus.MULTIPLE_CHOICES:  # all that is not a success
             raise self._error(response, changes=changes)
         self._patience = _PATIENCE
@@ -231,7 +231,7 @@ class RetryingClient:
         return response
 
     def _error(self, response: Response, *, changes: bool) -> Exception:
-        error = error_of(self._host, response, outcome_unknown=changes)
+        error = error_of(self.host, response, outcome_unknown=changes)
         if response.status in _RESTARTING:
             self._patience = _PATIENCE
         if isinstance(error, Overloaded):

@@ -2,42 +2,64 @@
 
 import sys
 from collections.abc import Iterator
-from functools import partial
+from typing import get_args
 
+from anyscale.api_schemas import Role, UserQuery
 from anyscale.errors import ConfigError, NotFound, UserAmbiguous
 from anyscale.transport.base import Transport
 from anyscale.user.models import User, check_type
 from anyscale.user.passwords import FORBIDDEN
 from anyscale.user.validation import MAX_TEXT
 
-__all__ = ["PAGE", "find_user", "list_users"]
+__all__ = ["PAGE", "find_user", "list_users", "user_query"]
 
 #: users per request, at most
 PAGE = 1_000
 
 
 def list_users(
-    transport: Transport,
-    email: str | None,
-    name: str | None,
-    max_items: int | None,
-    page_size: int,
-    *,
-    suspended: bool,
+    transport: Transport, query: UserQuery, max_items: int | None, page_size: int
 ) -> Iterator[User]:
     """Iterate over users, page by page: see `UserCalls.list`."""
+    cursor, remaining = "", sys.maxsize if max_items is None else max_items
+    while remaining > 0:
+        page = transport.users(query, cursor, min(page_size, PAGE, remaining))
+        yield from page.users
+        remaining -= len(page.users)
+        # A page without users may have a cursor: the control plane has not found any yet.
+        if not page.cursor:
+            return
+        cursor = page.cursor
+
+
+def user_query(
+    *,
+    email: str | None = None,
+    name: str | None = None,
+    suspended: bool = False,
+    role: Role | None = None,
+    sso: bool = False,
+    without_credentials: bool = False,
+    newest_first: bool = False,
+) -> UserQuery:
+    """Return the query of `UserCalls.list`, or raise `ConfigError` for a wrong argument."""
     _check_text("email", email)
     _check_text("name", name)
-    next_page = partial(transport.users, email=email or "", name=name or "", suspended=suspended)
-    after, remaining = "", sys.maxsize if max_items is None else max_items
-    while remaining > 0:
-        limit = min(page_size, PAGE, remaining)
-        page = next_page(after=after, limit=limit)
-        yield from page
-        if len(page) < limit:
-            return
-        after = page[-1].user_id
-        remaining -= limit
+    check_type("suspended", suspended, bool)
+    check_type("sso", sso, bool)
+    check_type("without_credentials", without_credentials, bool)
+    check_type("newest_first", newest_first, bool)
+    if role not in (None, *get_args(Role)):
+        raise ConfigError(f"role must be 'owner' or 'collaborator', not {role!r}")
+    return UserQuery(
+        email=email or "",
+        name=name or "",
+        suspended=suspended,
+        role=role,
+        sso=sso,
+        without_credentials=without_credentials,
+        newest_first=newest_first,
+    )
 
 
 def find_user(transport: Transport, email: str | None, name: str | None) -> User:

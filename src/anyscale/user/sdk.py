@@ -8,7 +8,7 @@ from typing import Literal
 
 from msgspec import UNSET, UnsetType
 
-from anyscale.api_schemas import IDEMPOTENCY_KEY
+from anyscale.api_schemas import IDEMPOTENCY_KEY, Role
 from anyscale.call_report import LOGGER, CallReport
 from anyscale.config import Target, resolve
 from anyscale.errors import ConfigError
@@ -16,7 +16,7 @@ from anyscale.keyword_hints import keyword_hints
 from anyscale.transport import open_transport
 from anyscale.transport.base import Transport
 from anyscale.user.batch_run import BatchRun, Outcome
-from anyscale.user.lookup import PAGE, find_user, list_users
+from anyscale.user.lookup import PAGE, find_user, list_users, user_query
 from anyscale.user.models import (
     AdminCreatedUser,
     AdminCreateUser,
@@ -117,6 +117,10 @@ class UserCalls:
         email: str | None = None,
         name: str | None = None,
         suspended: bool = False,
+        role: Role | None = None,
+        sso: bool = False,
+        without_credentials: bool = False,
+        newest_first: bool = False,
         max_items: int | None = None,
         page_size: int = PAGE,
     ) -> Iterator[User]:
@@ -126,6 +130,11 @@ class UserCalls:
             email: Only those whose email contains this, without regard to case.
             name: Only those whose name contains this, without regard to case.
             suspended: Only those who are suspended.
+            role: Only those with this role: `owner` or `collaborator`.
+            sso: Only SSO users.
+            without_credentials: Only those who cannot sign in yet: with neither a password nor, if
+                the control plane has an identity provider, SSO.
+            newest_first: In the reverse order.
             max_items: At most this many.
             page_size: Users per request.
 
@@ -136,8 +145,17 @@ class UserCalls:
         check_type("max_items", max_items, int, type(None))
         if page_size < 1 or (max_items is not None and max_items < 0):
             raise ConfigError("page_size must be 1 or more, and max_items 0 or more")
+        query = user_query(
+            email=email,
+            name=name,
+            suspended=suspended,
+            role=role,
+            sso=sso,
+            without_credentials=without_credentials,
+            newest_first=newest_first,
+        )
         with closing(self._open()) as transport:
-            yield from list_users(transport, email, name, max_items, page_size, suspended=suspended)
+            yield from list_users(transport, query, max_items, page_size)
 
     @keyword_hints
     def get(self, *, email: str | None = None, name: str | None = None) -> User:

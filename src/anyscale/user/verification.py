@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from msgspec import UNSET, Struct, structs
 
+from anyscale.api_schemas import UserQuery
 from anyscale.errors import AnyscaleError, BatchRefused, Problem
 from anyscale.transport.base import Transport
 from anyscale.user.lookup import PAGE, list_users
@@ -117,7 +118,7 @@ class Verification:
         """
         assert self._seen is not None
         self._seen.sort()
-        for user in list_users(self._transport, None, None, None, PAGE, suspended=False):
+        for user in list_users(self._transport, UserQuery(), None, PAGE):
             if user.user_id not in self._seen:
                 yield user
 

@@ -10,7 +10,7 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from tests.support.control_planes import Deployment, embedded_transport, new_deployment
 from tests.support.postgres import PostgresDatabases
-from tests.support.users import PASSWORD, checked_users
+from tests.support.users import PASSWORD, checked_users, list_accounts
 
 from anyscale.errors import BatchRefused
 from anyscale.user.batch_run import BatchRun, Outcome
@@ -137,7 +137,7 @@ def compare(
 
             assert foreseen == result
             assert not (abandoned and "email_held" in str(result))
-            accounts = transport.users(email="", name="", after="", limit=100)
+            accounts = list_accounts(transport)
             created = result[0] if isinstance(result[0], int) else 0
             assert len(accounts) == len(existing) + created
             left = [

@@ -15,7 +15,7 @@ from random import Random
 import msgspec
 import pytest
 from tests.support.control_planes import Deployment, embedded_transport
-from tests.support.users import PASSWORD, POLICY, checked_users, users_to_create
+from tests.support.users import PASSWORD, POLICY, checked_users, list_accounts, users_to_create
 from tests.support.waiting import wait_until
 
 from anyscale.errors import BatchRefused
@@ -80,7 +80,7 @@ def wait_for_the_next_millisecond(batch: Batch) -> None:
 
 
 def accounts(transport: Transport) -> list[str]:
-    users = transport.users(email="", name="", after="", limit=100_000)
+    users = list_accounts(transport)
     return [user.email.partition("@")[0] for user in users]
 
 

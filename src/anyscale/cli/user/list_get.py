@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -27,18 +27,22 @@ _wide_option = click.option(
 @click.option("--email", help="Only those whose email contains this, without regard to case.")
 @click.option("--name", help="Only those whose name contains this, without regard to case.")
 @click.option("--suspended", is_flag=True, help="Only those who are suspended.")
+@click.option(
+    "--role", type=click.Choice(["owner", "collaborator"]), help="Only those with this role."
+)
+@click.option("--sso", is_flag=True, help="Only SSO users.")
+@click.option(
+    "--without-credentials",
+    is_flag=True,
+    help="Only those who cannot sign in yet: neither with a password nor by SSO.",
+)
+@click.option("--newest-first", is_flag=True, help="List them in the reverse order.")
 @click.option("--max-items", type=click.IntRange(min=0), help="At most this many.")
 @_wide_option
 @output_option
 @host_option
 def list_users(
-    email: str | None,
-    name: str | None,
-    suspended: bool,
-    max_items: int | None,
-    wide: bool,
-    output: str,
-    host: str | None,
+    max_items: int | None, wide: bool, output: str, host: str | None, **query: Any
 ) -> None:
     """List users, in the order of their creation.
 
@@ -46,12 +50,14 @@ def list_users(
     Examples:
       anyscale user list --email @example.com --max-items 20
       anyscale user list --suspended -o csv
+      anyscale user list --newest-first --max-items 20
     """
+    from anyscale.user.lookup import PAGE, user_query
     from anyscale.user.lookup import list_users as iterate_users
 
+    chosen = user_query(**query)
     with open_control_plane(host) as transport:
-        users = iterate_users(transport, email, name, max_items, 1_000, suspended=suspended)
-        _write(users, output, wide=wide)
+        _write(iterate_users(transport, chosen, max_items, PAGE), output, wide=wide)
 
 
 @click.command("get")

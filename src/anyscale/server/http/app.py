@@ -116,6 +116,7 @@ def _services(
         "database_metrics": DatabaseMetrics(control_plane.store, AccountCount(control_plane.store)),
         "lifecycle": control_plane.lifecycle,
         "links": control_plane.links,
+        "listing": control_plane.listing,
         "login": LoginFlows(passwords, sessions, pools),
         "login_options": login_options,
         "oidc": control_plane.oidc,

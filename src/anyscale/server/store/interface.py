@@ -10,6 +10,7 @@ from anyscale.server.store.sql.connection import Connection
 from anyscale.server.store.sql.credentials import Identities, Links
 from anyscale.server.store.sql.sessions import Devices, Sessions
 from anyscale.server.store.sql.tokens import Tokens
+from anyscale.server.store.sql.user_scan import UserScan
 from anyscale.server.store.sql.users import Users
 
 __all__ = ["Store", "Transaction"]
@@ -63,6 +64,7 @@ class Transaction:
         self.batches = Batches(connection)
         self.chunks = Chunks(connection)
         self.users = users
+        self.user_scan = UserScan(connection)
         self.accounts = Accounts(connection)
         self.sessions = Sessions(connection)
         self.devices = Devices(connection)

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from litestar import Router, get, post
-from litestar.di import NamedDependency
+from litestar.di import NamedDependency, Provide
 from litestar.params import FromQuery, QueryParameter
 
 from anyscale.api_schemas import (
@@ -15,12 +15,16 @@ from anyscale.api_schemas import (
     FindUsers,
     FoundUsers,
     LookUp,
+    Role,
     Skipped,
     UserPage,
+    UserQuery,
 )
 from anyscale.errors import BatchRefused, RequestInvalid, TooLarge
 from anyscale.server.core.authorization import Principal
 from anyscale.server.core.batches.service import BatchService
+from anyscale.server.core.users.cursor import MAX_CURSOR
+from anyscale.server.core.users.listing import UserListing
 from anyscale.server.core.users.queries import UserQueries
 from anyscale.server.http.api.parameters import AfterUser, IdempotencyKey
 from anyscale.server.http.api.user_bodies import (
@@ -34,12 +38,27 @@ from anyscale.server.http.dependencies import OwnerRequest
 from anyscale.server.http.errors import error_responses
 from anyscale.server.http.metrics import BATCHES, HASHES, USERS
 from anyscale.server.http.thread_pools import ThreadPools
-from anyscale.user.models import Conflict, Created
+from anyscale.user.models import Conflict, Created, User
 from anyscale.user.validation import CheckedUser, Policy, conflict_problems, is_skipped
 
 __all__ = ["ROUTER"]
 
 Text = Annotated[str, QueryParameter(max_length=256)]
+
+Cursor = Annotated[
+    str | None,
+    QueryParameter(
+        max_length=MAX_CURSOR,
+        description="The `cursor` of the previous page; empty for the first page.",
+    ),
+]
+
+_LIST_USERS = (
+    "With `cursor`, which is empty for the first page, each page has the cursor of the next one, "
+    "or null if there is none. A page looks at accounts for about 40 ms: an empty page with a "
+    "cursor is not the end. Without `cursor`, `order`, `role`, `sso` and `without_credentials`, "
+    "page by `after`."
+)
 
 
 @get(
@@ -154,33 +173,69 @@ def _find(users: UserQueries, policy: Policy, body: bytes) -> FoundUsers:
     return FoundUsers(users.with_emails(emails))
 
 
+def _user_query(
+    email: Text = "",
+    name: Text = "",
+    suspended: Annotated[bool, QueryParameter(description="Only suspended accounts.")] = False,
+    role: Annotated[Role | None, QueryParameter(description="Only accounts of this role.")] = None,
+    sso: Annotated[bool, QueryParameter(description="Only SSO users.")] = False,
+    without_credentials: Annotated[
+        bool, QueryParameter(description="Only accounts to which no user can sign in.")
+    ] = False,
+    order: Annotated[
+        Literal["created", "-created"], QueryParameter(description="`-created`: newest first.")
+    ] = "created",
+) -> UserQuery:
+    return UserQuery(
+        email=email,
+        name=name,
+        suspended=suspended,
+        role=role,
+        sso=sso,
+        without_credentials=without_credentials,
+        newest_first=order == "-created",
+    )
+
+
 @get(
     "/users",
     operation_id="listUsers",
     summary="List accounts in the order of their creation.",
+    description=_LIST_USERS,
+    dependencies={"chosen": Provide(_user_query, sync_to_thread=False)},
     responses=error_responses(),
 )
 async def list_users(
     users: NamedDependency[UserQueries],
+    listing: NamedDependency[UserListing],
     pools: NamedDependency[ThreadPools],
-    email: Text = "",
-    name: Text = "",
+    chosen: NamedDependency[UserQuery],
+    cursor: Cursor = None,
     match: FromQuery[Literal["contains", "exact"]] = "contains",
-    suspended: Annotated[bool, QueryParameter(description="Only suspended accounts.")] = False,
     after: AfterUser = "",
     limit: Annotated[int, QueryParameter(ge=1, le=1000, description="Users in a page.")] = 100,
 ) -> UserPage:
-    if match == "contains":
-        found = await pools.read.run(
-            users.page, email=email, name=name, suspended=suspended, after=after, limit=limit
+    # What `after` and an exact match know: the parameters of versions without a cursor.
+    is_plain = chosen == UserQuery(chosen.email, chosen.name, chosen.suspended)
+    if cursor is None and is_plain:
+        return UserPage(await pools.read.run(_find_plainly, users, chosen, match, after, limit))
+    if after or match == "exact":
+        raise RequestInvalid(
+            "cursor, order, role, sso and without_credentials go neither with after nor with an "
+            "exact match: page by cursor"
         )
-    elif bool(email) == bool(name) or suspended:
+    return await pools.read.run(listing.page, chosen, cursor or "", limit)
+
+
+def _find_plainly(
+    users: UserQueries, query: UserQuery, match: str, after: str, limit: int
+) -> list[User]:
+    email, name, suspended = query.email, query.name, query.suspended
+    if match == "contains":
+        return users.page(email=email, name=name, suspended=suspended, after=after, limit=limit)
+    if bool(email) == bool(name) or suspended:
         raise RequestInvalid("an exact match is of either an email or a name, and of nothing else")
-    elif email:
-        found = await pools.read.run(users.with_email, email)
-    else:
-        found = await pools.read.run(users.with_name, name)
-    return UserPage(found)
+    return users.with_email(email) if email else users.with_name(name)
 
 
 ROUTER = Router(

@@ -14,6 +14,7 @@ _WORDS = {
     "any": "= any(?)",
     "strpos": "strpos",
     "true": "true",
+    "false": "false",
     "for_update": "for update",
     "for_update_of_users": "for update of users",
     "for_key_share": "for key share",

@@ -23,7 +23,7 @@ class Connection(ABC):
     | --- | --- |
     | `{any}` | a comparison with each text of `texts`, as in `where user_id {any}` |
     | `{strpos}` | the function that finds a text in another one |
-    | `{true}` | the constant |
+    | `{true}`, `{false}` | the constants |
     | `{for_update}`, `{for_update_of_users}` | an exclusive lock on the rows that were found |
     | `{for_key_share}` | a lock on them that waits for an exclusive one alone |
     | `{skip_locked}` | an exclusive lock that passes over rows that are locked |

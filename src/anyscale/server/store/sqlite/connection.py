@@ -17,6 +17,7 @@ _WORDS = {
     "any": "in (select value from json_each(?))",
     "strpos": "instr",
     "true": "1",
+    "false": "0",
     "for_update": "",
     "for_update_of_users": "",
     "for_key_share": "",

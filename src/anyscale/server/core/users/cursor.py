@@ -1,0 +1,95 @@
+"""Cursors: where a page of accounts ended, as a text that the next call gives back.
+
+A cursor has no secret and no signature: whoever changes one reads other pages of a list that the
+caller may read anyway.
+"""
+
+import base64
+import hashlib
+from typing import Annotated, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct
+
+from anyscale.api_schemas import UserQuery
+from anyscale.errors import RequestInvalid
+
+__all__ = ["MAX_CURSOR", "Key", "Position", "Watermark", "decode_cursor", "encode_cursor", "key_of"]
+
+#: Characters of a cursor, at most. The key of a step may be a word of 256 characters.
+MAX_CURSOR = 4_096
+
+#: Up to which account, in the order of publishing, words were indexed: publication and position.
+Watermark = tuple[int, int]
+
+#: what both databases can store
+_Text = Annotated[str, Meta(pattern=r"\A[^\0]*\Z")]
+_Number = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+
+#: Behind what a step goes on; empty at its beginning.
+Key = tuple[_Text | _Number, ...]
+
+Checked = TypeVar("Checked")
+
+
+class Position(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Where a page ended."""
+
+    #: the number of the step, of the steps that answer the query one after the other
+    step: _Number = 0
+    #: in this step
+    key: Key = ()
+    #: of the first page
+    watermark: tuple[_Number, _Number] = (0, 0)
+
+
+class _Cursor(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    version: int
+    digest: bytes
+    position: Position
+
+
+_VERSION = 1
+_UNKNOWN = "is not one that a control plane has returned"
+
+
+def encode_cursor(position: Position, query: UserQuery) -> str:
+    """Return the cursor of a position."""
+    content = msgspec.msgpack.encode(_Cursor(_VERSION, _digest(query), position))
+    return base64.urlsafe_b64encode(content).decode().rstrip("=")
+
+
+def decode_cursor(cursor: str, query: UserQuery) -> Position:
+    """Return the position of a cursor.
+
+    Raises:
+        RequestInvalid: it is no cursor of this version, or one of another query.
+    """
+    try:
+        if len(cursor) > MAX_CURSOR:
+            raise ValueError  # noqa: TRY301 - every wrong cursor has the same message
+        content = base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True)
+        decoded = msgspec.msgpack.decode(content, type=_Cursor)
+    except (ValueError, msgspec.MsgspecError):
+        raise _wrong(_UNKNOWN) from None
+    if decoded.version != _VERSION:
+        raise _wrong("is one of another version")
+    if decoded.digest != _digest(query):
+        raise _wrong("belongs to other filters or another search")
+    return decoded.position
+
+
+def key_of(kind: type[Checked], key: Key) -> Checked:
+    """Return a key as the tuple that a step has, or raise `RequestInvalid`."""
+    try:
+        return msgspec.convert(key, kind)
+    except msgspec.ValidationError:
+        raise _wrong(_UNKNOWN) from None
+
+
+def _digest(query: UserQuery) -> bytes:
+    return hashlib.sha256(msgspec.msgpack.encode(query)).digest()[:8]
+
+
+def _wrong(reason: str) -> RequestInvalid:
+    return RequestInvalid(f"cursor {reason}: start again without it")

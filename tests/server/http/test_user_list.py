@@ -1,0 +1,92 @@
+"""GET /v1/users: pages by cursor, and pages by `after` as clients of earlier versions know them."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from tests.support.control_planes import HttpDeployment, new_deployment
+from tests.support.http_client import HttpClient, HttpResponse
+from tests.support.postgres import PostgresDatabases
+from tests.support.users import checked_users
+
+List = Callable[..., HttpResponse]
+
+
+@pytest.fixture(params=["http-sqlite", "http-postgres"])
+def list_users(
+    request: pytest.FixtureRequest, postgres_databases: PostgresDatabases
+) -> Iterator[List]:
+    """List users of a server that has five."""
+    with new_deployment(request.param, postgres_databases) as deployment:
+        assert isinstance(deployment, HttpDeployment)
+        transport = deployment.transport()
+        for letter in "abcde":
+            transport.create(letter, checked_users(letter), "fail")
+        transport.close()
+        client, headers = (
+            HttpClient(deployment.url()),
+            {"Authorization": f"Bearer {deployment.token}"},
+        )
+        yield lambda **query: client.request(
+            "GET", f"/v1/users?{urlencode(query)}", headers=headers
+        )
+
+
+def letters(response: HttpResponse) -> str:
+    return "".join(user["email"][0] for user in response.json["users"])
+
+
+def test_each_page_has_the_cursor_of_the_next_one(list_users: List) -> None:
+    for order, expected in (("created", "abcde"), ("-created", "edcba")):
+        pages, cursor = [], ""
+        while cursor is not None:
+            response = list_users(order=order, cursor=cursor, limit=2)
+            assert response.status == 200
+            assert set(response.json) == {"users", "cursor"}
+            pages.append(letters(response))
+            cursor = response.json["cursor"]
+        assert "".join(pages) == expected
+        assert len(pages) == 3
+
+
+def test_without_a_cursor_pages_are_what_earlier_versions_return(list_users: List) -> None:
+    page = list_users(limit=2)
+    assert (letters(page), set(page.json)) == ("ab", {"users"})
+    page = list_users(limit=2, after=page.json["users"][-1]["user_id"], email="", suspended="false")
+    assert (letters(page), set(page.json)) == ("cd", {"users"})
+    assert letters(list_users(match="exact", email="A@example.com")) == "a"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [{"role": "owner"}, {"sso": "true"}, {"without_credentials": "true"}, {"order": "-created"}],
+)
+def test_what_is_new_answers_with_a_cursor_in_any_case(
+    list_users: List, query: dict[str, str]
+) -> None:
+    assert set(list_users(**query).json) == {"users", "cursor"}
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"cursor": "", "after": "usr_1"},
+        {"order": "-created", "after": "usr_1"},
+        {"cursor": "", "match": "exact", "email": "a@example.com"},
+        {"role": "owner", "match": "exact", "email": "a@example.com"},
+        {"role": "admin"},
+        {"order": "name"},
+        {"cursor": "x"},
+        {"cursor": "A" * 5_000},
+        {"cursor": "", "limit": 1_001},
+    ],
+)
+def test_what_makes_no_sense_together_is_refused(list_users: List, query: dict[str, Any]) -> None:
+    refused = list_users(**query)
+    assert (refused.status, refused.json["code"]) == (400, "request_invalid")
+
+
+def test_the_message_says_how_to_go_on(list_users: List) -> None:
+    assert "page by cursor" in list_users(cursor="", after="usr_1").json["detail"]
+    assert "start again without it" in list_users(cursor="x").json["detail"]
