@@ -245,7 +245,7 @@ def test_list_goes_from_either_end_and_by_role_and_credentials() -> None:
     anyscale.user.admin_batch_create(
         [
             AdminCreateUser("A", "a@example.com", is_sso_user=True),
-            AdminCreateUser("B", "b@example.com", PASSWORD),
+            AdminCreateUser("B", "b@example.com", "correct horse battery"),
             AdminCreateUser("C", "c@example.com"),
         ]
     )

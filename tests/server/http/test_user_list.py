@@ -39,15 +39,11 @@ def letters(response: HttpResponse) -> str:
 
 def test_each_page_has_the_cursor_of_the_next_one(list_users: List) -> None:
     for order, expected in (("created", "abcde"), ("-created", "edcba")):
-        pages, cursor = [], ""
-        while cursor is not None:
-            response = list_users(order=order, cursor=cursor, limit=2)
-            assert response.status == 200
-            assert set(response.json) == {"users", "cursor"}
-            pages.append(letters(response))
-            cursor = response.json["cursor"]
-        assert "".join(pages) == expected
-        assert len(pages) == 3
+        pages = [list_users(order=order, cursor="", limit=2)]
+        while cursor := pages[-1].json["cursor"]:
+            pages.append(list_users(order=order, cursor=cursor, limit=2))
+        assert [set(page.json) for page in pages] == [{"users", "cursor"}] * 3
+        assert "".join(map(letters, pages)) == expected
 
 
 def test_without_a_cursor_pages_are_what_earlier_versions_return(list_users: List) -> None:

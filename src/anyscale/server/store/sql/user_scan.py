@@ -5,6 +5,7 @@ few milliseconds whatever is asked for. Rows of batches that are not published a
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Generic, NamedTuple, TypeVar
 
 from msgspec import Struct
@@ -68,38 +69,43 @@ class UserScan(Table):
             scan: which accounts, and in which order.
             after: the `end` of the previous block, or the last `user_id` that was used of it; empty
                 for the first block.
-            rows: how many rows to look at, or about twice as many.
+            rows: how many rows to look at, or up to twice as many.
             limit: how many accounts to return at most.
         """
         after = after or (_LAST if scan.newest_first else _FIRST)
-        last = self._last_of_block(scan, after, rows)
-        users = self._matches(record, scan, after, last, limit)
-        if len(users) == limit:
-            return Block(users, users[-1].user_id)
+        indexes = _indexes(scan.filters)
+        lasts = [self._last_of_block(scan, index, after, rows) for index in indexes]
+        last = _nearest(lasts, scan)
+        parts = [self._matches(record, scan, index, after, last, limit) for index in indexes]
+        users = sorted(chain(*parts), key=lambda user: user.user_id, reverse=scan.newest_first)
+        if len(users) >= limit:
+            return Block(users[:limit], users[limit - 1].user_id)
         return Block(users, None if last is None else self._behind(last, scan))
 
-    def _last_of_block(self, scan: Scan, after: str, rows: int) -> str | None:
-        """Return the last `user_id` of a block; None if fewer rows are left."""
-        compare, order, nearest = (">", "", min) if not scan.newest_first else ("<", "desc", max)
-        ends: list[str] = []
-        for driver in _drivers(scan.filters):
-            sql = (
-                f"select user_id from users where user_id {compare} ?{driver}"
-                f" order by user_id {order} limit 1 offset ?"
-            )
-            ends += self._connection.column(sql, after, rows - 1)
-        return nearest(ends) if ends else None
+    def _last_of_block(self, scan: Scan, index: str, after: str, rows: int) -> str | None:
+        """Return the last `user_id` of a block in an index; None if fewer rows are left."""
+        compare, order = ("<", "desc") if scan.newest_first else (">", "")
+        sql = (
+            f"select user_id from users where user_id {compare} ?{_and(index)}"
+            f" order by user_id {order} limit 1 offset ?"
+        )
+        found = self._connection.column(sql, after, rows - 1)
+        return str(found[0]) if found else None
 
     def _matches(
-        self, record: type[Found], scan: Scan, after: str, last: str | None, limit: int
+        self, record: type[Found], scan: Scan, index: str, after: str, last: str | None, limit: int
     ) -> Sequence[Found]:
-        low, high, order = ("> ?", "<= ?", "") if not scan.newest_first else (">= ?", "< ?", "desc")
-        bounds = (after, last or _LAST) if not scan.newest_first else (last or _FIRST, after)
         conditions = list(_conditions(scan))
-        where = "".join(f" and {condition}" for condition, _ in conditions)
+        where = _and(index, *(condition for condition, _ in conditions))
+        if scan.newest_first:
+            low, high, order = "user_id >= ?", "user_id < ?", "desc"
+            bounds = (last or _FIRST, after)
+        else:
+            low, high, order = "user_id > ?", "user_id <= ?", ""
+            bounds = (after, last or _LAST)
         sql = (
-            f"select {columns(record)} from live_users where user_id {low} and user_id {high}"
-            f"{where} order by user_id {order} limit ?"
+            f"select {columns(record)} from live_users where {low} and {high}{where}"
+            f" order by user_id {order} limit ?"
         )
         values = [text for _, texts in conditions for text in texts]
         return self._connection.all(record, sql, *bounds, *values, limit)
@@ -116,38 +122,53 @@ class UserScan(Table):
         return user_id
 
 
+def _nearest(lasts: Sequence[str | None], scan: Scan) -> str | None:
+    """Return the end of a block that ends in one of several indexes."""
+    ends = [last for last in lasts if last is not None]
+    if not ends:
+        return None
+    return max(ends) if scan.newest_first else min(ends)
+
+
+def _and(*conditions: str) -> str:
+    return "".join(f" and {condition}" for condition in conditions if condition)
+
+
 _NO_CREDENTIAL = "password_hash is null and suspended_at is null"
 
 
-def _drivers(filters: Filters) -> Sequence[str]:
-    """Return the condition of the index that a block counts its rows in.
+def _indexes(filters: Filters) -> Sequence[str]:
+    """Return the conditions of the indexes in which a block counts its rows.
 
-    It is the index of one filter alone, so that a block ends after a number of its rows. The index
-    of accounts without a password has those of SSO users apart from the others.
+    They are those of one filter alone: with others the database would look for the end of a block
+    among all rows. Without an identity provider the accounts without credentials are in two.
     """
     if filters.role == "owner":
-        return [" and permission_level = 'owner'"]
+        return ["permission_level = 'owner'"]
     if filters.suspended:
-        return [" and suspended_at is not null"]
+        return ["suspended_at is not null"]
     if filters.without_credentials:
-        kinds = ["{false}"] if filters.has_provider else ["{false}", "{true}"]
-        return [f" and {_NO_CREDENTIAL} and is_sso_user = {kind}" for kind in kinds]
-    return [" and is_sso_user = {true}"] if filters.sso else [""]
+        without_password = f"{_NO_CREDENTIAL} and {_NO_SSO}"
+        return [without_password] if filters.has_provider else [without_password, _SSO]
+    return [_SSO] if filters.sso else [""]
+
+
+_SSO, _NO_SSO = "is_sso_user = {true}", "is_sso_user = {false}"
 
 
 def _conditions(scan: Scan) -> Iterator[tuple[str, Sequence[str]]]:
     """Generate conditions on accounts, each with its values."""
     filters = scan.filters
     if filters.role:
-        # Not as a value: the index of owners is used for the constant alone.
-        yield f"permission_level = '{_ROLES[filters.role]}'", ()
+        yield "permission_level = ?", [filters.role]
     if filters.suspended:
         yield "suspended_at is not null", ()
     if filters.sso:
-        yield "is_sso_user = {true}", ()
+        yield _SSO, ()
     if filters.without_credentials:
-        kinds = "{false}" if filters.has_provider else "{false}, {true}"
-        yield f"{_NO_CREDENTIAL} and is_sso_user in ({kinds})", ()
+        yield _NO_CREDENTIAL, ()
+        if filters.has_provider:
+            yield _NO_SSO, ()
     if filters.email:
         yield f"({_CONTAINED_IN_EMAIL})", [filters.email] * 2
     if filters.name:
@@ -156,8 +177,6 @@ def _conditions(scan: Scan) -> Iterator[tuple[str, Sequence[str]]]:
         anywhere = " or ".join([_CONTAINED] * len(spellings))
         yield f"({anywhere})", [text for text in spellings for _ in range(4)]
 
-
-_ROLES = {"owner": "owner", "collaborator": "collaborator"}
 
 _CONTAINED_IN_EMAIL = "{strpos}(email_key, ?) > 0 or {strpos}(email_folded, ?) > 0"
 
