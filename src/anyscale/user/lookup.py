@@ -11,7 +11,7 @@ from anyscale.user.models import User, check_type
 from anyscale.user.passwords import FORBIDDEN
 from anyscale.user.validation import MAX_TEXT
 
-__all__ = ["PAGE", "find_user", "list_users", "user_query"]
+__all__ = ["PAGE", "check_sizes", "find_user", "list_users", "user_query"]
 
 #: users per request, at most
 PAGE = 1_000
@@ -30,6 +30,14 @@ def list_users(
         if not page.cursor:
             return
         cursor = page.cursor
+
+
+def check_sizes(max_items: int | None, page_size: int) -> None:
+    """Raise what `UserCalls.list` raises for wrong numbers."""
+    check_type("page_size", page_size, int)
+    check_type("max_items", max_items, int, type(None))
+    if page_size < 1 or (max_items is not None and max_items < 0):
+        raise ConfigError("page_size must be 1 or more, and max_items 0 or more")
 
 
 def user_query(

@@ -11,14 +11,14 @@ from msgspec import UNSET, UnsetType
 from anyscale.api_schemas import IDEMPOTENCY_KEY, Role
 from anyscale.call_report import LOGGER, CallReport
 from anyscale.config import Target, resolve
+from anyscale.created_users import CreatedUsers, result_of
 from anyscale.errors import ConfigError
 from anyscale.keyword_hints import keyword_hints
 from anyscale.transport import open_transport
 from anyscale.transport.base import Transport
-from anyscale.user.batch_run import BatchRun, Outcome
-from anyscale.user.lookup import PAGE, find_user, list_users, user_query
+from anyscale.user.batch_run import BatchRun
+from anyscale.user.lookup import PAGE, check_sizes, find_user, list_users, user_query
 from anyscale.user.models import (
-    AdminCreatedUser,
     AdminCreateUser,
     User,
     UserChanges,
@@ -29,15 +29,6 @@ from anyscale.user.validation import Policy, require_changes
 from anyscale.user.verification import Difference, Verification
 
 __all__ = ["CreatedUsers", "UserCalls", "default_calls"]
-
-
-class CreatedUsers(list[AdminCreatedUser]):
-    """The users that a batch created, in the order of the input."""
-
-    #: The entries that were skipped: `{"index": 3, "email": "jane@example.com"}`
-    skipped: list[dict[str, int | str]]
-    #: None after a dry run, and for an input without users.
-    batch_id: str | None
 
 
 class UserCalls:
@@ -105,7 +96,7 @@ class UserCalls:
             )
             report.log("Checking users..." if dry_run else "Creating users...")
             outcome = run.dry_run() if dry_run else run.run()
-            created = _result(outcome)
+            created = result_of(outcome)
             for line in outcome.lines():
                 report.log(line)
             return created
@@ -141,10 +132,7 @@ class UserCalls:
         Raises:
             ConfigError: an argument is wrong. As with all errors, at the first iteration.
         """
-        check_type("page_size", page_size, int)
-        check_type("max_items", max_items, int, type(None))
-        if page_size < 1 or (max_items is not None and max_items < 0):
-            raise ConfigError("page_size must be 1 or more, and max_items 0 or more")
+        check_sizes(max_items, page_size)
         query = user_query(
             email=email,
             name=name,
@@ -299,13 +287,6 @@ def _require_key(key: object) -> None:
 def _key_of(transport: Transport, key: str | None, report: CallReport) -> str:
     report.log(f"Using the control plane at {transport.where}")
     return key or os.urandom(16).hex()
-
-
-def _result(outcome: Outcome) -> CreatedUsers:
-    users = CreatedUsers(outcome.users)
-    users.skipped = [{"index": c.position, "email": c.email} for c in outcome.skipped_entries()]
-    users.batch_id = outcome.batch.batch_id if outcome.batch and not outcome.dry_run else None
-    return users
 
 
 #: The calls on the control plane that the environment names when a call is made.
