@@ -20,6 +20,13 @@ class _ExplainedConnection:
         self.plans += [str(row[-1]) for row in plan]
         return self._connection.execute(sql, values)
 
+    def executemany(self, sql: str, rows: Any) -> Any:
+        rows = list(rows)
+        if rows:
+            plan = self._connection.execute(f"{self._explain} {sql}", rows[0])
+            self.plans += [str(row[-1]) for row in plan]
+        return self._connection.executemany(sql, rows)
+
 
 @contextmanager
 def explained(tx: Any, explain: str) -> Iterator[list[str]]:

@@ -22,6 +22,7 @@ from tests.store.contract.publications import FoldedLastnameRules, PublicationRu
 from tests.store.contract.sessions_and_credentials import SignInRules
 from tests.store.contract.steps import StoreSteps, batch_row, chunk_row, rows_of, user_row
 from tests.store.contract.users import UserRules
+from tests.store.contract.words import WordRules
 
 from anyscale.errors import StoreUnavailable
 from anyscale.server.store.interface import Store
@@ -269,6 +270,7 @@ class StoreContract(
     DeletionRules,
     SignInRules,
     AuditAndTokenRules,
+    WordRules,
 ):
     """Every rule.
 

@@ -11,6 +11,7 @@ from anyscale.server.store.sql.credentials import Identities, Links
 from anyscale.server.store.sql.sessions import Devices, Sessions
 from anyscale.server.store.sql.tokens import Tokens
 from anyscale.server.store.sql.user_scan import UserScan
+from anyscale.server.store.sql.user_words import Words
 from anyscale.server.store.sql.users import Users
 
 __all__ = ["Store", "Transaction"]
@@ -48,10 +49,14 @@ class Transaction:
     14. Deleting accounts deletes their sessions, devices, links, identities and tokens.
     15. Calls about accounts neither return nor change rows of batches that are not published.
     16. A search for a text that the database cannot store finds nothing.
+    17. In the order of publication and position, all accounts up to the watermark of the index of
+        words have exactly the words of their texts, and no others have any. Deleting or changing an
+        account removes and replaces its words. Transactions that fill the index, or change accounts
+        that have words, run one after the other.
 
     A transaction takes its locks in this order, since two that take them in different orders can
-    deadlock: the owners, accounts by `user_id`, other rows of these accounts, the order of
-    publishing, the audit log.
+    deadlock: the owners, accounts by `user_id`, other rows of these accounts, the
+    watermark of the index of words, the order of publishing, the audit log.
 
     A `user_id` is `usr_`, the part of its `batch_id` after `bat_`, and the position in the batch as
     eight hexadecimal digits. Ids therefore sort by the opening of the batch, then by position.
@@ -65,7 +70,8 @@ class Transaction:
         self.chunks = Chunks(connection)
         self.users = users
         self.user_scan = UserScan(connection)
-        self.accounts = Accounts(connection)
+        self.words = Words(connection)
+        self.accounts = Accounts(connection, self.words)
         self.sessions = Sessions(connection)
         self.devices = Devices(connection)
         self.links = Links(connection)

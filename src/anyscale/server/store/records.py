@@ -13,7 +13,6 @@ __all__ = [
     "ConflictRecord",
     "CreatedUserRecord",
     "EmailHolder",
-    "FoundUserRecord",
     "LinkRecord",
     "NewUserRecord",
     "NewUsers",
@@ -162,13 +161,6 @@ class UserRecord(Record, frozen=True, gc=False):
     lastname: str | None
     title: str | None
     is_sso_user: bool
-
-
-class FoundUserRecord(UserRecord, frozen=True, gc=False):
-    """An account as a search looks at it: with its place in the index of words."""
-
-    publication: int
-    has_password: bool
 
 
 class AccountRecord(Record, frozen=True):

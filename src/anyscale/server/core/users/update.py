@@ -52,6 +52,10 @@ def _changed(account: AccountRecord, changes: UserChanges) -> dict[str, Any]:
 
 
 def _store_changes(tx: Transaction, account: AccountRecord, updated: AccountRecord) -> None:
+    # The rows of the account first: see the order of locks of `Transaction`.
+    if account.is_sso_user and not updated.is_sso_user:
+        tx.sessions.delete(updated.user_id, auth_method="sso")
+        tx.identities.unlink(updated.user_id)
     tx.accounts.set_details(
         updated.user_id,
         name=updated.name,
@@ -59,9 +63,6 @@ def _store_changes(tx: Transaction, account: AccountRecord, updated: AccountReco
         title=updated.title,
         is_sso_user=updated.is_sso_user,
     )
-    if account.is_sso_user and not updated.is_sso_user:
-        tx.sessions.delete(updated.user_id, auth_method="sso")
-        tx.identities.unlink(updated.user_id)
 
 
 def _details(changed: dict[str, Any]) -> dict[str, Any]:

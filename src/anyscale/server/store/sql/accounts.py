@@ -2,8 +2,12 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
+from msgspec import structs
+
 from anyscale.server.store.records import AccountRecord
-from anyscale.server.store.sql.connection import Table, columns
+from anyscale.server.store.search_records import AccountTextsRecord
+from anyscale.server.store.sql.connection import Connection, Table, columns
+from anyscale.server.store.sql.user_words import Words
 from anyscale.user.emails import is_spelling
 
 __all__ = ["Accounts"]
@@ -31,6 +35,14 @@ _IS_ACCOUNT = (
     " (select 1 from batches where batches.id = users.batch and published_at is not null)"
 )
 
+_TEXTS = f"select {columns(AccountTextsRecord)} from live_users where user_id = ?"
+
+_PUBLICATION = "(select publication from batches where batches.id = users.batch)"
+_DELETE = (
+    "delete from users where user_id {any} returning "
+    f"{columns(AccountTextsRecord, publication=_PUBLICATION)}"
+)
+
 _BELONGINGS = ("sessions", "devices", "links", "identities", "tokens")
 
 # If both the email and the key are ASCII, the key is the email in lower case. Python compares all
@@ -42,7 +54,11 @@ _SIMILAR_EMAILS = (
 
 
 class Accounts(Table):
-    """The users of published batches, one by one."""
+    """The users of published batches, one by one. Their words change with them."""
+
+    def __init__(self, connection: Connection, words: Words) -> None:
+        super().__init__(connection)
+        self._words = words
 
     def get(self, user_id: str) -> AccountRecord | None:
         return self._connection.one(AccountRecord, f"{_ACCOUNT} where user_id = ?", user_id)
@@ -85,7 +101,7 @@ class Accounts(Table):
     def set_details(
         self, user_id: str, *, name: str, lastname: str | None, title: str | None, is_sso_user: bool
     ) -> None:
-        """Replace what an administrator entered about a user, except the email."""
+        """Replace what an administrator entered about a locked account, except the email."""
         folded = None if lastname is None or lastname.isascii() else lastname.casefold()
         names = {
             "name": name,
@@ -95,7 +111,10 @@ class Accounts(Table):
         }
         details = names | {"title": title, "is_sso_user": is_sso_user}
         change = ", ".join(f"{column} = ?" for column in details)
+        texts = self._connection.one(AccountTextsRecord, _TEXTS, user_id)
         self._update(user_id, change, *details.values())
+        if texts:
+            self._words.replace(texts, structs.replace(texts, name=name, lastname=lastname))
 
     def delete(self, user_id: str) -> None:
         """Delete an account with its sessions, links, identities, devices and tokens.
@@ -106,8 +125,7 @@ class Accounts(Table):
         sql = f"select email_key from users where {_IS_ACCOUNT} {{for_update}}"
         for email_key in self._connection.column(sql, user_id):
             self._delete_from_conflicts(email_key)
-            for table in (*_BELONGINGS, "users"):
-                self._connection.execute(f"delete from {table} where user_id = ?", user_id)
+            self.delete_many([user_id])
 
     def list_owners(self) -> Sequence[str]:
         """Return the ids of the owners that are not suspended, in order."""
@@ -120,8 +138,9 @@ class Accounts(Table):
         are deleted after `ANYSCALE_REPORT_DAYS`.
         """
         ids = self._connection.texts(user_ids)
-        for table in (*_BELONGINGS, "users"):
+        for table in _BELONGINGS:
             self._connection.execute(f"delete from {table} where user_id {{any}}", ids)
+        self._words.forget(self._connection.all(AccountTextsRecord, _DELETE, ids))
 
     def _update(self, user_id: str, change: str, *values: object) -> None:
         sql = f"update users set {change} where {_IS_ACCOUNT}"

@@ -1,7 +1,7 @@
 """Statements that both databases understand, and their results as records."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, TypeVar
 
@@ -24,6 +24,7 @@ class Connection(ABC):
     | `{any}` | a comparison with each text of `texts`, as in `where user_id {any}` |
     | `{strpos}` | the function that finds a text in another one |
     | `{true}`, `{false}` | the constants |
+    | `{digits_of_position}` | the column `position` as eight hexadecimal digits |
     | `{for_update}`, `{for_update_of_users}` | an exclusive lock on the rows that were found |
     | `{for_key_share}` | a lock on them that waits for an exclusive one alone |
     | `{skip_locked}` | an exclusive lock that passes over rows that are locked |
@@ -42,6 +43,15 @@ class Connection(ABC):
     @abstractmethod
     def insert_many(self, table: str, names: str, rows: Iterable[Sequence[Any]]) -> None:
         """Insert rows in one go. `names` are the columns."""
+
+    @abstractmethod
+    def delete_many(
+        self, table: str, types: Mapping[str, str], rows: Sequence[Sequence[Any]]
+    ) -> None:
+        """Delete rows in one go, by an index on the columns of `types`, in this order.
+
+        `types` has the types of the columns, as PostgreSQL calls them.
+        """
 
     @abstractmethod
     def execute_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:

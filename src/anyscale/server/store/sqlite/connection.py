@@ -2,7 +2,7 @@
 
 import sqlite3
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -18,6 +18,7 @@ _WORDS = {
     "strpos": "instr",
     "true": "1",
     "false": "0",
+    "digits_of_position": "printf('%08x', position)",
     "for_update": "",
     "for_update_of_users": "",
     "for_key_share": "",
@@ -43,6 +44,12 @@ class SqliteConnection(Connection):
     def insert_many(self, table: str, names: str, rows: Iterable[Sequence[Any]]) -> None:
         marks = ", ".join("?" * (names.count(",") + 1))
         self.execute_many(f"insert into {table} ({names}) values ({marks})", rows)
+
+    def delete_many(
+        self, table: str, types: Mapping[str, str], rows: Sequence[Sequence[Any]]
+    ) -> None:
+        columns = " and ".join(f"{name} = ?" for name in types)
+        self.execute_many(f"delete from {table} where {columns}", rows)
 
     def execute_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
         self.driver_connection.executemany(_translated(sql), rows)

@@ -38,16 +38,15 @@ create table user_words (
     primary key (is_leading, word, publication, position)
 ) without rowid;
 
--- The watermark: in the order of publication and position, all accounts up to it have their words.
--- `changes` counts those to accounts beyond it. `holder` fills the index until a time.
+-- One row. In the order of publication and position, all accounts up to this watermark have their
+-- words, and no others. `holder` fills the index until a time.
 create table search_index (
     id integer primary key check (id = 1),
     publication integer not null,
     position integer not null,
-    changes integer not null,
     holder text not null,
     until integer not null
 );
 
-insert into search_index (id, publication, position, changes, holder, until)
-    values (1, 0, 0, 0, '', 0);
+insert into search_index (id, publication, position, holder, until)
+    values (1, 0, 0, '', 0);

@@ -1,0 +1,204 @@
+"""The tables `user_words` and `search_index`: the words of accounts."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from anyscale.server.store.search_records import (
+    AccountTextsRecord,
+    FoundUserRecord,
+    FoundWord,
+    Place,
+    SearchIndexRecord,
+)
+from anyscale.server.store.sql.connection import Table, columns
+from anyscale.server.store.words import words_of
+
+__all__ = ["END_POSITION", "Words"]
+
+#: the last position that a `user_id` can contain: in a watermark, the end of a publication
+END_POSITION = 16**8 - 1
+
+#: publications of which one call lists accounts: each takes a statement
+_MOST_PUBLICATIONS = 50
+
+_COLUMNS = {"is_leading": "bool", "word": "text", "publication": "int8", "position": "int8"}
+
+_STATE = f"select {columns(SearchIndexRecord)} from search_index"
+
+_USER = columns(
+    FoundUserRecord,
+    "users",
+    created_at="published_at",
+    publication="batches.publication",
+    has_password="password_hash is not null",  # noqa: S106 - SQL, and no password
+)
+
+# The limit is on the words and not on the users: one call looks at so many rows at most.
+_RANGE = f"""
+    select found.word, found.publication, found.position, {_USER}
+    from (
+        select word, publication, position from user_words
+        where is_leading = ? and (word, publication, position) > (?, ?, ?) {{end}}
+        order by word, publication, position limit ?
+    ) as found
+    left join batches on batches.publication = found.publication
+        and (found.publication < ? or found.publication = ? and found.position <= ?)
+    left join users on user_id = 'usr_' || substr(batch_id, 5) || {{digits_of_position}}
+    order by found.word, found.publication, found.position
+"""
+
+_ACCOUNTS = (
+    "select ?, user_id, name, lastname, email from users"
+    " where user_id > ? and user_id < ? order by user_id limit ?"
+)
+
+#: of later publications, and of the one that is filled in part
+_UNINDEXED = """
+    select publication, sum(users), sum(users + skipped)
+    from chunks join batches on batches.id = chunks.batch
+    where publication >= ? group by publication
+"""
+
+
+#: as `_COLUMNS`
+_Row = tuple[bool, str, int, int]
+
+
+class Words(Table):
+    """The words of the accounts.
+
+    In the order of publication and position, all accounts up to the watermark have exactly the
+    words of their texts, and no later ones have any. So a transaction that fills the index, or
+    deletes or changes an account, locks the watermark.
+    """
+
+    def get_state(self) -> SearchIndexRecord:
+        return self._connection.all(SearchIndexRecord, _STATE)[0]
+
+    def lock(self) -> SearchIndexRecord:
+        """Lock the watermark until the transaction ends, and return it."""
+        return self._connection.all(SearchIndexRecord, f"{_STATE} {{for_update}}")[0]
+
+    def range(
+        self,
+        *,
+        is_leading: bool,
+        first: str,
+        end: str | None,
+        after: tuple[str, int, int] | None,
+        watermark: Place,
+        limit: int,
+    ) -> list[FoundWord]:
+        """Return words by (word, publication, position), each with its account.
+
+        Args:
+            is_leading: whether to look at leading words, or at the others.
+            first: the first word that may be returned.
+            end: the first word that may not be returned; None for no end. `first` and U+0001, which
+                is part of no word and which both databases can store, is the end of `first` alone.
+            after: word, publication and position of the last row of the previous call.
+            watermark: accounts beyond it are None.
+            limit: how many rows are returned at most.
+        """
+        # No publication is 0, so all rows of the first word are behind this one.
+        start = after or (first, 0, 0)
+        publication, position = watermark.publication, watermark.position
+        rows = self._connection.rows(
+            _RANGE.replace("{end}", "" if end is None else "and word < ?"),
+            is_leading,
+            *start,
+            *(() if end is None else (end,)),
+            limit,
+            publication,
+            publication,
+            position,
+        )
+        return [FoundWord(row[0], row[1], row[2], _found_user(row[3:])) for row in rows]
+
+    def list_unindexed(
+        self, after: Place, limit: int
+    ) -> tuple[Sequence[AccountTextsRecord], Place]:
+        """Return the first accounts beyond a watermark, in order, and the watermark behind them.
+
+        That one is the same if there is no publication beyond it.
+        """
+        found: list[AccountTextsRecord] = []
+        end = after
+        for publication, batch_id in self._publications(after):
+            prefix = f"usr_{batch_id[4:]}"
+            first = f"{prefix}{end.position:08x}" if publication == end.publication else prefix
+            left = limit - len(found)
+            part = self._connection.all(
+                AccountTextsRecord, _ACCOUNTS, publication, first, f"{prefix}g", left
+            )
+            found += part
+            if len(part) == left:
+                return found, part[-1].place
+            end = Place(publication, END_POSITION)
+        return found, end
+
+    def _publications(self, after: Place) -> list[tuple[int, str]]:
+        first = after.publication + (after.position == END_POSITION)
+        sql = (
+            "select publication, batch_id from batches where publication >= ?"
+            " order by publication limit ?"
+        )
+        return self._connection.rows(sql, first, _MOST_PUBLICATIONS)
+
+    def count_unindexed(self) -> int:
+        """Count the accounts that have no words yet, from the chunks of their batches.
+
+        Of a batch that is indexed in part it is an estimate. Deleted accounts are counted too.
+        """
+        state = self.get_state()
+        count = 0
+        for publication, users, entries in self._connection.rows(_UNINDEXED, state.publication):
+            done = state.position + 1 if publication == state.publication else 0
+            count += -(-int(users) * max(int(entries) - done, 0) // int(entries)) if entries else 0
+        return count
+
+    def fill(
+        self, accounts: Sequence[AccountTextsRecord], watermark: Place, holder: str, until: int
+    ) -> None:
+        """Add the words of the next accounts, and move the watermark behind them, after `lock`.
+
+        Others leave the filling to `holder` until a time.
+        """
+        self._add(_rows(accounts))
+        sql = "update search_index set publication = ?, position = ?, holder = ?, until = ?"
+        self._connection.execute(sql, *watermark, holder, until)
+
+    def forget(self, accounts: Sequence[AccountTextsRecord]) -> None:
+        """Remove the words of accounts that this transaction deletes."""
+        watermark = self.lock().watermark
+        self._remove(_rows(account for account in accounts if account.place <= watermark))
+
+    def replace(self, old: AccountTextsRecord, new: AccountTextsRecord) -> None:
+        """Replace the words of an account whose texts this transaction changes."""
+        before, after = set(_rows([old])), set(_rows([new]))
+        if before != after and new.place <= self.lock().watermark:
+            self._remove(before - after)
+            self._add(after - before)
+
+    def _add(self, rows: Iterable[_Row]) -> None:
+        # In order: rows that are neighbours in the table are then inserted one after the other.
+        self._connection.insert_many("user_words", ", ".join(_COLUMNS), sorted(rows))
+
+    def _remove(self, rows: Iterable[_Row]) -> None:
+        self._connection.delete_many("user_words", _COLUMNS, sorted(rows))
+
+
+def _rows(accounts: Iterable[AccountTextsRecord]) -> Iterator[_Row]:
+    for account in accounts:
+        publication, position = account.place
+        words = words_of(account.name, account.lastname, account.email)
+        for word, is_leading in words.items():
+            yield is_leading, word, publication, position
+
+
+def _found_user(values: tuple[Any, ...]) -> FoundUserRecord | None:
+    if values[0] is None:
+        return None
+    return msgspec.convert(values, FoundUserRecord, strict=False)
