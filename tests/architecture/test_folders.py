@@ -53,7 +53,8 @@ def undeclared_imports(source: Path, declared: set[str]) -> set[str]:
             if isinstance(node, ast.ImportFrom) and node.module:
                 names = [node.module]
             for name in {name.partition(".")[0] for name in names}:
-                owners = {_normal(owner) for owner in distributions.get(name, [])}
+                # The distribution of an extra may not be installed here: it has this name then.
+                owners = {_normal(owner) for owner in distributions.get(name, [name])}
                 if name not in {*sys.stdlib_module_names, "anyscale"} and not owners & declared:
                     found.add(name)
     return found
@@ -61,7 +62,8 @@ def undeclared_imports(source: Path, declared: set[str]) -> set[str]:
 
 def declared_distributions() -> set[str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    return {_normal(re.split(r"[\[<>=]", text)[0]) for text in project["dependencies"]}
+    extras = [text for extra in project["optional-dependencies"].values() for text in extra]
+    return {_normal(re.split(r"[\[<>=]", text)[0]) for text in project["dependencies"] + extras}
 
 
 def _normal(name: str) -> str:

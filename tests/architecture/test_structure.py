@@ -181,12 +181,15 @@ def test_the_lock_files_fit_the_ranges_of_the_package() -> None:
     import tomllib
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    locked = (ROOT / "requirements" / "run.lock").read_text(encoding="utf-8").lower()
+    dependencies = {"run": project["dependencies"]} | project["optional-dependencies"]
 
-    for requirement in project["dependencies"]:
-        assert re.search(r",<[\d.]+$", requirement), f"{requirement} is not capped"
-        name = re.split(r"[\[<>=]", requirement)[0].lower()
-        assert f"\n{name}==" in locked
+    assert len(dependencies) == 2
+    for lock, requirements in dependencies.items():
+        locked = (ROOT / "requirements" / f"{lock}.lock").read_text(encoding="utf-8").lower()
+        for requirement in requirements:
+            assert re.search(r",<[\d.]+$", requirement), f"{requirement} is not capped"
+            name = re.split(r"[\[<>=]", requirement)[0].lower()
+            assert f"\n{name}==" in locked
 
 
 CODES = (
