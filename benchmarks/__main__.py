@@ -19,6 +19,7 @@ NAMES = (
     "postgres",
     "listing",
     "million",
+    "ray",
 )
 
 

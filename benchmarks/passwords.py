@@ -15,14 +15,14 @@ _MANY = 10_000
 _PAIRS_OF_MANY = 1
 
 #: Hash passwords on as many threads as cores, as an embedded run does, by the code of a library.
-_HASHING = """
+HASHING = """
 import os
 from concurrent.futures import ThreadPoolExecutor
 {code}
 with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
     assert len(list(pool.map(hash_one, range({count})))) == {count}
 """
-_PYNACL = """
+PYNACL = """
 from nacl.pwhash import argon2id
 def hash_one(i):
     return argon2id.str(b"Xk9-vq%ddtrz" % i, 2, 19456 * 1024)
@@ -63,7 +63,7 @@ def measure(folder: Path) -> None:
         home = {"ANYSCALE_DATA_DIR": str(folder / f"home{next(homes)}")}
         return run(command, home)
 
-    _measure_cost("PyNaCl", 1.10, lambda: run_with(*_batch_create(few)), _PYNACL)
+    _measure_cost("PyNaCl", 1.10, lambda: run_with(*_batch_create(few)), PYNACL)
     _measure_cost(
         "argon2-cffi",
         1.05,
@@ -82,7 +82,7 @@ def _batch_create(users: Path) -> list[str]:
 
 
 def _measure_cost(library: str, limit: float, ours: Callable[[], Cost], code: str) -> None:
-    hashing = python(_HASHING.format(code=code, count=_FEW))
+    hashing = python(HASHING.format(code=code, count=_FEW))
     found = pairs(ours, lambda: run(hashing))
     show(
         f"CPU of {_FEW:,} users with passwords / CPU of hashing alone by {library}",

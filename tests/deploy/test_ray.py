@@ -1,0 +1,240 @@
+"""The server on a Ray cluster: a killed node, a rolling update, and where passwords go.
+
+One cluster of three nodes serves all tests of this module. It is started as docs/operations/ray.md
+says, with `deploy/ray/serve.yaml`.
+"""
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from tests.support.paths import ANYSCALE
+from tests.support.postgres import PostgresServer, with_database
+from tests.support.ray_cluster import RAY, RayCluster
+from tests.support.waiting import wait_until
+
+USERS, PASSWORDS = 2_000, 320
+
+CANARY = re.compile(rb"kanarienvogel-\d+-Zq9")
+
+#: Sizes of bodies in KiB: Ray copies messages of 100 KiB and more to its object store by default.
+SIZES = (1, 90, 150, 1024, 8192)
+
+#: what the dashboard and the command `ray list` know
+STATE = (
+    "/api/serve/applications/",
+    "/api/v0/actors?detail=1",
+    "/api/v0/tasks?detail=1",
+    "/api/v0/objects?detail=1",
+    "/api/v0/workers?detail=1",
+    "/api/v0/runtime_envs?detail=1",
+    "/nodes?view=details",
+)
+
+
+class Client:
+    """The client of an administrator, in the namespace of a cluster.
+
+    Args:
+        cluster: to which it sends its requests.
+        url: of the cluster's database.
+        folder: for its files.
+        cleanup: kills what a failed test leaves running.
+    """
+
+    def __init__(self, cluster: RayCluster, url: str, folder: Path, cleanup: ExitStack) -> None:
+        self.cluster = cluster
+        self._url = url
+        self._folder = folder
+        self._cleanup = cleanup
+        created = cluster.run([ANYSCALE, "server", "create-token", "--name", "jane"])
+        created.check_returncode()
+        self._token = created.stdout.strip()
+        self._header = folder / "header"
+        self._header.write_text(f"Authorization: Bearer {self._token}\n", encoding="ascii")
+
+    def start_batch(self, name: str) -> subprocess.Popen[str]:
+        """Start `batch-create` of users of whom some have canaries as passwords."""
+        entries = (
+            f"- {{name: N{i}, email: {name}{i}@example.com"
+            + (f", password: kanarienvogel-{i}-Zq9" if i < PASSWORDS else "")
+            + "}\n"
+            for i in range(USERS)
+        )
+        file = self._folder / f"{name}.yaml"
+        file.write_text("create_users:\n" + "".join(entries), encoding="utf-8")
+        variables = {"ANYSCALE_CLI_TOKEN": self._token, "HOME": str(self._folder)}
+        process = self.cluster.command("user", "batch-create", "-f", file, env=variables)
+        self._cleanup.callback(process.communicate)
+        self._cleanup.callback(process.kill)
+        return process
+
+    def count(self, name: str, condition: str = "true") -> int:
+        """Count the stored users of a batch that meet a condition."""
+        sql = f"select count(*) from users where email_key like %s and {condition}"
+        return int(self.query(sql, f"{name}%")[0][0])
+
+    def query(self, sql: str, *values: object) -> list[Any]:
+        """Query the database."""
+        with psycopg.connect(self._url) as connection:
+            return connection.execute(sql, values).fetchall()
+
+    def post(self, port: int, path: str, body: Path) -> int:
+        """Send a request with a body; give the status of the response."""
+        return self.cluster.curl(
+            f"http://127.0.0.1:{port}{path}",
+            *("-H", f"@{self._header}", "-H", "Content-Type: application/json"),
+            *("--data-binary", f"@{body}"),
+        ).status
+
+    def create_padded_user(self, port: int, kib: int) -> int:
+        """Create a user with a canary by a body of a size; give the status of the response."""
+        user = {
+            "name": "Padded",
+            "email": f"padded{port}-{kib}@example.com",
+            "password": f"kanarienvogel-{kib}-Zq9",
+        }
+        body = self._folder / "body.json"
+        text = json.dumps({"create_users": [user]})
+        body.write_text(text + " " * (kib * 1024 - len(text)), encoding="ascii")
+        return self.post(port, "/v1/users:batchCreate", body)
+
+
+@pytest.fixture(scope="module")
+def client(
+    postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Client]:
+    """A client of a new cluster."""
+    postgres_server.execute("create database ray encoding 'UTF8' template template0")
+    url = with_database(postgres_server.url, "ray")
+    with RayCluster(url).running() as cluster, ExitStack() as cleanup:
+        yield Client(cluster, url, tmp_path_factory.mktemp("client"), cleanup)
+    postgres_server.execute("drop database ray with (force)")
+
+
+def test_the_door_responds_while_the_database_does_and_ray_needs_its_token(client: Client) -> None:
+    cluster = client.cluster
+    without_token = {"RAY_AUTH_MODE": "disabled", "RAY_AUTH_TOKEN_PATH": ""}
+
+    assert cluster.curl(f"{cluster.url}/readyz").status == 200
+    assert cluster.curl(f"{cluster.url}/v1/users").status == 401
+    assert cluster.dashboard(STATE[0]).status == 200
+    assert {cluster.dashboard(path, token=False).status for path in STATE} == {401}
+    listed = [
+        str(RAY / "ray"),
+        "list",
+        "nodes",
+        f"--address=http://127.0.0.1:{cluster.dashboard_port}",
+    ]
+    assert cluster.run(listed).returncode == 0
+    assert cluster.run(listed, without_token).returncode != 0
+
+
+def test_a_batch_survives_the_death_of_a_node_whole(client: Client) -> None:
+    process = client.start_batch("killed")
+    hashed = 0
+
+    def is_hashing() -> bool:
+        nonlocal hashed
+        assert process.poll() is None, process.communicate()
+        hashed = client.count("killed", "password_hash is not null")
+        return hashed >= 20
+
+    wait_until(is_hashing, 120)
+    client.cluster.nodes[-1].kill()
+    state = client.query("select state from batches order by opened_at desc limit 1")
+    stdout, stderr = process.communicate(timeout=180)
+
+    assert 20 <= hashed < PASSWORDS
+    assert state == [("open",)]
+    assert process.returncode == 0, stderr
+    assert "Trying again" in stderr
+    assert len(set(re.findall(r"killed\d+@example\.com", stdout))) == USERS
+    assert client.count("killed") == USERS
+    assert client.count("killed", "password_hash is not null") == PASSWORDS
+    assert client.query("select state, users from batches where users > 1") == [
+        ("published", USERS)
+    ]
+
+
+def test_a_node_that_joins_gets_a_replica(client: Client) -> None:
+    cluster = client.cluster
+    if len(cluster.replicas()) == 2:
+        cluster.nodes[-1].kill()
+    wait_until(lambda: len(cluster.replicas()) == 1)
+    cluster.add_node()
+
+    cluster.wait_for_replicas(2)
+
+
+def bodies_in(content: bytes) -> set[bytes]:
+    return set(CANARY.findall(content))
+
+
+def files_below(*folders: Path) -> Iterator[Path]:
+    for folder in folders:
+        for path in folder.rglob("*"):
+            if path.is_file() and not path.is_symlink():
+                yield path
+
+
+def object_stores() -> Iterator[bytes]:
+    """Give the content of each object store: files that only processes of Ray have open."""
+    seen = set()
+    for link in Path("/proc").glob("[0-9]*/fd/*"):
+        with suppress(OSError):  # the process has ended, or is of another user
+            if "plasma" in (target := str(link.readlink())) and target not in seen:
+                with link.open("rb") as file:
+                    seen.add(target)
+                    yield file.read()
+
+
+def test_no_password_is_in_the_files_the_object_stores_or_the_dashboard_of_ray(
+    client: Client,
+) -> None:
+    cluster = client.cluster
+    process = client.start_batch("kept")
+    # The second port is of Ray's own proxy, which HAProxy uses while it reaches no replica.
+    for port in (cluster.port, cluster.fallback_port):
+        for kib in SIZES:
+            assert client.create_padded_user(port, kib) == 201
+    _, stderr = process.communicate(timeout=180)
+
+    assert process.returncode == 0, stderr
+    files = list(files_below(cluster.folder))
+    assert {"gcs_server.out", "raylet.out", "haproxy.cfg"} <= {path.name for path in files}
+    assert [path for path in files if bodies_in(path.read_bytes())] == []
+    stores = list(object_stores())
+    assert len(stores) >= 3
+    assert [bodies_in(content) for content in stores if bodies_in(content)] == []
+    for path in STATE:
+        response = cluster.dashboard(path)
+        assert response.status == 200, path
+        assert not bodies_in(response.body.encode()), path
+
+
+def test_a_rolling_update_loses_no_request(client: Client) -> None:
+    cluster = client.cluster
+    cluster.wait_for_replicas(2)
+    before = set(cluster.replicas())
+    process = client.start_batch("rolled")
+    cluster.deploy({"ANYSCALE_LINK_DAYS": "3"})
+    statuses = []
+
+    def is_rolled() -> bool:
+        statuses.append(cluster.curl(f"{cluster.url}/readyz").status)
+        return len(after := set(cluster.replicas())) == 2 and not after & before
+
+    wait_until(is_rolled, 120)
+    stdout, stderr = process.communicate(timeout=120)
+
+    assert process.returncode == 0, stderr
+    assert len(stdout.splitlines()) >= USERS
+    assert "Trying again" not in stderr
+    assert set(statuses) == {200}

@@ -1,0 +1,84 @@
+"""A node of a Ray cluster, with all of its processes."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+__all__ = ["RayNode"]
+
+
+#: how often it may be started until it is part of the cluster
+_STARTS = 3
+
+
+class RayNode:
+    """`ray start --block`, and all processes that come of it.
+
+    Args:
+        command: with its arguments.
+        address: of the node.
+        environment: of the command.
+        folder: for its log.
+    """
+
+    def __init__(
+        self, command: Sequence[str], address: str, environment: Mapping[str, str], folder: Path
+    ) -> None:
+        self.address = address
+        self._command = command
+        # Each of its processes inherits this variable, also one whose parent has ended.
+        self._mark = f"MUSTERROLL_TEST_NODE={folder}/{address}"
+        name, _, value = self._mark.partition("=")
+        self._environment = {**environment, name: value}
+        self._folder = folder
+        self._log = folder / f"{address}.log"
+        self._starts = 0
+        self._process = self._start()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        self._starts += 1
+        with self._log.open("wb") as log:
+            return subprocess.Popen(
+                self._command,
+                env=self._environment,
+                cwd=self._folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def is_started(self) -> bool:
+        """Whether it is part of the cluster.
+
+        Start it again if it failed, as systemd would: a node of Ray ends if one of its processes
+        takes more than 15 seconds to start.
+        """
+        log = self._log.read_text(encoding="utf-8", errors="replace")
+        if self._process.poll() is not None:
+            assert self._starts < _STARTS, log
+            self.kill()
+            self._process = self._start()
+            return False
+        return "Ray runtime started" in log
+
+    def kill(self) -> None:
+        """Kill all of its processes at once, as when its machine loses power."""
+        while pids := _processes_with(self._mark):
+            for pid in pids:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        self._process.wait(30)
+
+
+def _processes_with(variable: str) -> list[int]:
+    """List the processes that have an environment variable with this value, and are no zombies."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended, or is of another user
+            if variable.encode() in (folder / "environ").read_bytes().split(b"\0"):
+                found.append(int(folder.name))
+    return found
