@@ -87,6 +87,9 @@ class RayCluster:
             "PYTHONUNBUFFERED": "1",  # for the log that tells when it has started
             "PATH": f"{RAY}{os.pathsep}{os.environ['PATH']}",
             "RAY_AUTH_TOKEN_PATH": str(self.token_file),
+            "RAY_ADDRESS": f"127.0.0.2:{self._gcs_port}",
+            # HAProxy knows after a second that a replica stops.
+            "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "2",
             # On a busy machine, processes take long to start.
             "RAY_agent_register_timeout_ms": "60000",
             "RAY_raylet_start_wait_time_s": "60",
