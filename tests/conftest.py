@@ -17,6 +17,7 @@ pytest_plugins = [
     "tests.support.oidc_provider",
     "tests.support.postgres",
     "tests.support.server_process",
+    "tests.support.stored_batches",
     "tests.support.tampered_login",
 ]
 

@@ -154,6 +154,9 @@ class BatchUsers(Struct, frozen=True):
 class UserQuery(Struct, frozen=True):
     """Which accounts to list, and in which order."""
 
+    #: Words and parts of the email, the name and the last name. The accounts that match best come
+    #: first.
+    search: str = ""
     #: a part of the email, without regard to case
     email: str = ""
     #: a part of the name, without regard to case
@@ -166,6 +169,11 @@ class UserQuery(Struct, frozen=True):
     without_credentials: bool = False
     newest_first: bool = False
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether versions without a cursor know all that it asks for."""
+        return self == UserQuery(email=self.email, name=self.name, suspended=self.suspended)
+
 
 class UserPage(Struct, frozen=True):
     """A page of accounts."""
@@ -174,6 +182,8 @@ class UserPage(Struct, frozen=True):
     #: Where the next page begins; null if there is none. An empty page may have one: the search
     #: for its users took too long. Absent if the call asked for pages by `after`.
     cursor: str | UnsetType | None = UNSET
+    #: How many accounts a search does not find by their words yet, but last. Absent in lists.
+    unindexed: int | UnsetType = UNSET
 
 
 class RoleSet(Struct, frozen=True, forbid_unknown_fields=True):

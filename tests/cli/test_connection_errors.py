@@ -222,7 +222,13 @@ def test_an_older_control_plane_lists_users_in_pages() -> None:
 
 @pytest.mark.parametrize(
     "query",
-    [{"role": "owner"}, {"sso": True}, {"without_credentials": True}, {"newest_first": True}],
+    [
+        {"role": "owner"},
+        {"sso": True},
+        {"without_credentials": True},
+        {"newest_first": True},
+        {"search": "a"},
+    ],
 )
 def test_an_older_control_plane_that_would_list_other_users_is_refused(
     query: dict[str, Any],

@@ -266,6 +266,32 @@ def test_list_goes_from_either_end_and_by_role_and_credentials() -> None:
         letters(newest_first="no")
 
 
+def test_list_searches() -> None:
+    anyscale.user.admin_batch_create(
+        [
+            AdminCreateUser("Joanna", "joanna@example.com"),
+            AdminCreateUser("Anna", "x@example.com", lastname="Lee"),
+            AdminCreateUser("Bob", "anna@example.com"),
+        ]
+    )
+
+    def names(search: str, **filters: Any) -> list[str]:
+        return [user.name for user in anyscale.user.list(search=search, **filters)]
+
+    assert sorted(names("anna")) == ["Anna", "Bob", "Joanna"]
+    assert names("anna lee", page_size=1) == ["Anna"]
+    assert names("anna", max_items=0) == []
+    assert names("nobody") == []
+    for search in ("", " \t"):
+        with pytest.raises(ConfigError, match="search is blank: search for at least one character"):
+            names(search)
+    for other in ({"email": "a"}, {"name": "a"}, {"newest_first": True}):
+        with pytest.raises(ConfigError, match="search has an order of its own"):
+            names("a", **other)
+    with pytest.raises(ConfigError, match="search is not UTF-8 text"):
+        names("\ud800")
+
+
 def test_list_can_return_suspended_users_only() -> None:
     anyscale.user.admin_batch_create(people(5))
     for number in (3, 1, 0):

@@ -379,6 +379,46 @@ def test_accounts_are_listed_by_role_sso_and_credentials(transport: Transport) -
     assert found(suspended=True, sso=True) == []
 
 
+def test_accounts_are_searched_by_email_id_names_and_parts(transport: Transport) -> None:
+    users = [
+        structs.replace(checked_user("joanna@example.com", name="Joanna"), lastname="Straße"),
+        structs.replace(checked_user("x@example.com", name="Anna"), lastname="Lee"),
+    ]
+    transport.create("one", users, "fail")
+    transport.create("two", checked_users("anna"), "fail")
+
+    def found(search: str, **query: Any) -> list[str]:
+        users = list_accounts(transport, page_size=1, search=search, **query)
+        return [user.email.partition("@")[0] for user in users]
+
+    assert found("ANNA@example.com")[0] == "anna"
+    assert found(list_accounts(transport, email="x@")[0].user_id) == ["x"]
+    assert found("lee anna") == ["x"]
+    assert found("strasse") == ["joanna"]
+    assert sorted(found("ann")) == ["anna", "joanna", "x"]
+    assert found("ann")[0] == "anna"  # whose email begins so
+    assert found("ann", sso=True) == []
+    assert found("?") == found("nobody") == []
+    page = transport.users(UserQuery(search="lee"), "", 9)
+    assert isinstance(page.unindexed, int)
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        (UserQuery(search=" "), "at least one character"),
+        (UserQuery(search="a b c d e f g h i"), "at most 8 words, not 9"),
+        (UserQuery(search="a", newest_first=True), "it takes no email, name or order"),
+    ],
+)
+def test_a_search_that_makes_no_sense_is_refused(
+    transport: Transport, query: UserQuery, message: str
+) -> None:
+    transport.create("key", checked_users("a"), "fail")
+    with pytest.raises(RequestInvalid, match=message):
+        transport.users(query, "", 9)
+
+
 def test_a_cursor_of_another_query_or_of_nobody_is_refused(transport: Transport) -> None:
     transport.create("key", checked_users("a", "b"), "fail")
     cursor = str(transport.users(UserQuery(), "", 1).cursor)
@@ -392,7 +432,7 @@ def test_a_cursor_of_another_query_or_of_nobody_is_refused(transport: Transport)
 def test_a_page_without_accounts_is_not_the_end_if_it_has_a_cursor(
     transport: Transport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("anyscale.server.core.users.listing.BUDGET", -1.0)
+    monkeypatch.setattr("anyscale.server.core.users.pages.BUDGET", -1.0)
     monkeypatch.setattr("anyscale.server.core.users.listing.BLOCK_ROWS", 2)
     for letter in "abcdef":
         transport.create(letter, checked_users(letter), "fail")

@@ -7,7 +7,7 @@ email-validator, which costs 30 times as much and loads only when it is needed.
 import re
 import unicodedata
 
-__all__ = ["MAX_OCTETS", "email_key", "is_spelling"]
+__all__ = ["MAX_OCTETS", "email_key", "email_prefix_key", "is_spelling"]
 
 #: RFC 5321, 4.5.3.1.3, less the brackets
 MAX_OCTETS = 254
@@ -35,6 +35,15 @@ def email_key(email: str) -> str:
     if len(email) <= _SHORT and _is_plain(email):
         return email.lower()
     return _unusual_email_key(email)
+
+
+def email_prefix_key(prefix: str) -> str:
+    """Return how the keys of the emails begin that begin with a text.
+
+    The domain is only in lower case: a part of it has no A-label.
+    """
+    local, at, domain = prefix.partition("@")
+    return f"{_local_key(local)}{at}{domain.lower()}"
 
 
 def is_spelling(email: str, key: str) -> bool:

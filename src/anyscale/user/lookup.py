@@ -24,12 +24,19 @@ def list_users(
     cursor, remaining = "", sys.maxsize if max_items is None else max_items
     while remaining > 0:
         page = transport.users(query, cursor, min(page_size, PAGE, remaining))
+        if page.unindexed and not cursor:
+            transport.on_notice(_unindexed(page.unindexed))
         yield from page.users
         remaining -= len(page.users)
         # A page without users may have a cursor: the control plane has not found any yet.
         if not page.cursor:
             return
         cursor = page.cursor
+
+
+def _unindexed(count: int) -> str:
+    accounts = "1 account is" if count == 1 else f"{count:,} accounts are"
+    return f"The words of {accounts} not indexed yet: found by email, and last by parts of a name"
 
 
 def check_sizes(max_items: int | None, page_size: int) -> None:
@@ -44,6 +51,7 @@ def user_query(
     *,
     email: str | None = None,
     name: str | None = None,
+    search: str | None = None,
     suspended: bool = False,
     role: Role | None = None,
     sso: bool = False,
@@ -53,6 +61,13 @@ def user_query(
     """Return the query of `UserCalls.list`, or raise `ConfigError` for a wrong argument."""
     _check_text("email", email)
     _check_text("name", name)
+    _check_text("search", search)
+    if search is not None and not search.strip():
+        raise ConfigError("search is blank: search for at least one character")
+    if search and (email or name or newest_first):
+        raise ConfigError(
+            "search has an order of its own: it takes no email, no name and no newest_first"
+        )
     check_type("suspended", suspended, bool)
     check_type("sso", sso, bool)
     check_type("without_credentials", without_credentials, bool)
@@ -60,6 +75,7 @@ def user_query(
     if role not in (None, *get_args(Role)):
         raise ConfigError(f"role must be 'owner' or 'collaborator', not {role!r}")
     return UserQuery(
+        search=search or "",
         email=email or "",
         name=name or "",
         suspended=suspended,

@@ -107,6 +107,7 @@ class UserCalls:
         *,
         email: str | None = None,
         name: str | None = None,
+        search: str | None = None,
         suspended: bool = False,
         role: Role | None = None,
         sso: bool = False,
@@ -115,11 +116,13 @@ class UserCalls:
         max_items: int | None = None,
         page_size: int = PAGE,
     ) -> Iterator[User]:
-        """List users, in the order of their creation.
+        """List users in the order of their creation, or those that a search finds, the best first.
 
         Args:
             email: Only those whose email contains this, without regard to case.
             name: Only those whose name contains this, without regard to case.
+            search: Words or parts of the email, the name and the last name, in any order. Not with
+                `email`, `name` or `newest_first`.
             suspended: Only those who are suspended.
             role: Only those with this role: `owner` or `collaborator`.
             sso: Only SSO users.
@@ -136,6 +139,7 @@ class UserCalls:
         query = user_query(
             email=email,
             name=name,
+            search=search,
             suspended=suspended,
             role=role,
             sso=sso,

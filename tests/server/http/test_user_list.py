@@ -64,9 +64,27 @@ def test_what_is_new_answers_with_a_cursor_in_any_case(
     assert set(list_users(**query).json) == {"users", "cursor"}
 
 
+def test_a_search_answers_with_a_cursor_and_what_is_not_indexed(list_users: List) -> None:
+    response = list_users(search="A@example.com", limit=2)
+    assert set(response.json) == {"users", "cursor", "unindexed"}
+    assert letters(response) == "a"
+    assert letters(list_users(search="a@ex", cursor="")) == "a"
+
+
+@pytest.mark.parametrize("search", ["😀" * 256, "?!", "%", "हिन्दी", "q\nz", "\x7f", "+ +"])
+def test_a_search_for_any_text_is_answered(list_users: List, search: str) -> None:
+    assert list_users(search=search).json["users"] == []
+
+
 @pytest.mark.parametrize(
     "query",
     [
+        {"search": "a", "after": "usr_1"},
+        {"search": "a", "email": "a"},
+        {"search": "a", "order": "-created"},
+        {"search": "a" * 257},
+        {"search": "a", "match": "exact"},
+        {"search": "a\0"},
         {"cursor": "", "after": "usr_1"},
         {"order": "-created", "after": "usr_1"},
         {"cursor": "", "match": "exact", "email": "a@example.com"},

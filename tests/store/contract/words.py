@@ -312,6 +312,7 @@ class RangeRules(WordSteps):
             lastname="Doe",
             title="CTO",
             is_sso_user=True,
+            email_key="a@x.org",
             publication=1,
             has_password=False,
         )

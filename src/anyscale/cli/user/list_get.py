@@ -26,6 +26,11 @@ _wide_option = click.option(
 @click.command("list")
 @click.option("--email", help="Only those whose email contains this, without regard to case.")
 @click.option("--name", help="Only those whose name contains this, without regard to case.")
+@click.option(
+    "--search",
+    metavar="TEXT",
+    help="Words or parts of the email, the name and the last name; the best matches first.",
+)
 @click.option("--suspended", is_flag=True, help="Only those who are suspended.")
 @click.option(
     "--role", type=click.Choice(["owner", "collaborator"]), help="Only those with this role."
@@ -48,6 +53,7 @@ def list_users(
 
     \b
     Examples:
+      anyscale user list --search "jane doe"
       anyscale user list --email @example.com --max-items 20
       anyscale user list --suspended -o csv
       anyscale user list --newest-first --max-items 20

@@ -8,6 +8,7 @@ from anyscale.server.store.sql.audit import Audit
 from anyscale.server.store.sql.batches import Batches, Chunks
 from anyscale.server.store.sql.connection import Connection
 from anyscale.server.store.sql.credentials import Identities, Links
+from anyscale.server.store.sql.found_users import FoundUsers
 from anyscale.server.store.sql.sessions import Devices, Sessions
 from anyscale.server.store.sql.tokens import Tokens
 from anyscale.server.store.sql.user_scan import UserScan
@@ -70,6 +71,7 @@ class Transaction:
         self.chunks = Chunks(connection)
         self.users = users
         self.user_scan = UserScan(connection)
+        self.found_users = FoundUsers(connection)
         self.words = Words(connection)
         self.accounts = Accounts(connection, self.words)
         self.sessions = Sessions(connection)

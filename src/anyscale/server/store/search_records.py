@@ -21,6 +21,7 @@ def _place(publication: int, user_id: str) -> Place:
 class FoundUserRecord(UserRecord, frozen=True, gc=False):
     """An account as a search looks at it."""
 
+    email_key: str
     publication: int
     has_password: bool
 

@@ -26,6 +26,7 @@ from anyscale.server.core.batches.service import BatchService
 from anyscale.server.core.users.cursor import MAX_CURSOR
 from anyscale.server.core.users.listing import UserListing
 from anyscale.server.core.users.queries import UserQueries
+from anyscale.server.core.users.search_query import MAX_SEARCH
 from anyscale.server.http.api.parameters import AfterUser, IdempotencyKey
 from anyscale.server.http.api.user_bodies import (
     check_chunk,
@@ -56,8 +57,14 @@ Cursor = Annotated[
 _LIST_USERS = (
     "With `cursor`, which is empty for the first page, each page has the cursor of the next one, "
     "or null if there is none. A page looks at accounts for about 40 ms: an empty page with a "
-    "cursor is not the end. Without `cursor`, `order`, `role`, `sso` and `without_credentials`, "
-    "page by `after`."
+    "cursor is not the end. Without `search`, `cursor`, `order`, `role`, `sso` and "
+    "`without_credentials`, page by `after`."
+)
+
+_SEARCH = (
+    "Words and parts of the email, the name and the last name; the accounts that match best come "
+    "first. `unindexed` of the response is the number of accounts whose words are not indexed yet: "
+    "those are found by their email, and last by parts."
 )
 
 
@@ -174,6 +181,7 @@ def _find(users: UserQueries, policy: Policy, body: bytes) -> FoundUsers:
 
 
 def _user_query(
+    search: Annotated[str, QueryParameter(max_length=MAX_SEARCH, description=_SEARCH)] = "",
     email: Text = "",
     name: Text = "",
     suspended: Annotated[bool, QueryParameter(description="Only suspended accounts.")] = False,
@@ -187,6 +195,7 @@ def _user_query(
     ] = "created",
 ) -> UserQuery:
     return UserQuery(
+        search=search,
         email=email,
         name=name,
         suspended=suspended,
@@ -215,14 +224,12 @@ async def list_users(
     after: AfterUser = "",
     limit: Annotated[int, QueryParameter(ge=1, le=1000, description="Users in a page.")] = 100,
 ) -> UserPage:
-    # What `after` and an exact match know: the parameters of versions without a cursor.
-    is_plain = chosen == UserQuery(chosen.email, chosen.name, chosen.suspended)
-    if cursor is None and is_plain:
+    if cursor is None and chosen.is_plain:
         return UserPage(await pools.read.run(_find_plainly, users, chosen, match, after, limit))
     if after or match == "exact":
         raise RequestInvalid(
-            "cursor, order, role, sso and without_credentials go neither with after nor with an "
-            "exact match: page by cursor"
+            "search, cursor, order, role, sso and without_credentials go neither with after nor "
+            "with an exact match: page by cursor"
         )
     return await pools.read.run(listing.page, chosen, cursor or "", limit)
 

@@ -13,7 +13,7 @@ from msgspec import Struct
 from anyscale.server.store.records import UserRecord
 from anyscale.server.store.sql.connection import Table, columns
 
-__all__ = ["Block", "Filters", "Scan", "UserScan"]
+__all__ = ["Block", "Filters", "Scan", "UserScan", "found_columns"]
 
 Found = TypeVar("Found", bound=UserRecord)
 
@@ -49,10 +49,10 @@ class Scan(Struct, frozen=True):
 
 
 class Block(NamedTuple, Generic[Found]):
-    """Accounts in the order of the scan."""
+    """Accounts in the order of a key."""
 
     users: Sequence[Found]
-    #: Behind which `user_id` the next block begins; None if there is none.
+    #: Behind which key the next block begins; None if there is none.
     end: str | None
 
 
@@ -104,7 +104,7 @@ class UserScan(Table):
             low, high, order = "user_id > ?", "user_id <= ?", ""
             bounds = (after, last or _LAST)
         sql = (
-            f"select {columns(record)} from live_users where {low} and {high}{where}"
+            f"select {found_columns(record)} from live_users where {low} and {high}{where}"
             f" order by user_id {order} limit ?"
         )
         values = [text for _, texts in conditions for text in texts]
@@ -120,6 +120,11 @@ class UserScan(Table):
             prefix = f"usr_{batch_id[4:]}"
             return prefix if scan.newest_first else f"{prefix}g"
         return user_id
+
+
+def found_columns(record: type[UserRecord]) -> str:
+    """Return the columns of a record of an account, from `live_users`."""
+    return columns(record, has_password="password_hash is not null")  # noqa: S106 - SQL, and no password
 
 
 def _nearest(lasts: Sequence[str | None], scan: Scan) -> str | None:

@@ -1,0 +1,165 @@
+"""What a search means: its text, and in which tier an account is found.
+
+The tiers are in the order in which a search returns accounts. docs/decisions/0017-search.md
+explains them.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from enum import IntEnum
+
+from msgspec import Struct
+
+from anyscale.errors import RequestInvalid
+from anyscale.server.store.search_records import FoundUserRecord, Place
+from anyscale.server.store.words import fold, split_words, words_of
+from anyscale.user.emails import email_key, email_prefix_key
+
+__all__ = ["MAX_SEARCH", "MAX_WORDS", "SearchText", "Tier", "tier_of"]
+
+#: characters of a search, at most
+MAX_SEARCH = 256
+#: words of a search, at most
+MAX_WORDS = 8
+
+
+class Tier(IntEnum):
+    """How well an account matches a search."""
+
+    #: it is the email or the id
+    EXACT = 0
+    #: it is the name, the last name or both, word by word
+    NAME = 1
+    #: the email begins so
+    EMAIL_PREFIX = 2
+    #: the name, the last name or both begin so
+    NAME_PREFIX = 3
+    #: each word is the beginning of a word of the account
+    WORDS = 4
+    #: each word is a part of a text of the account
+    PART = 5
+
+
+class SearchText(Struct, frozen=True):
+    """The text of a search, as each tier compares it."""
+
+    #: empty if it is no email
+    email_key: str
+    email_prefix: str
+    user_id: str
+    words: Sequence[str]
+    #: What each account of the last tier contains. For each text the spellings that a name may
+    #: have: composed letters, or letters and marks.
+    parts: Sequence[Sequence[str]]
+
+    @classmethod
+    def parse(cls, text: str) -> "SearchText":
+        """Read the text of a search.
+
+        Raises:
+            RequestInvalid: it is blank or too long.
+        """
+        text = text.strip()
+        _check(text)
+        folded = fold(text)
+        words = split_words(folded)
+        if len(words) > MAX_WORDS:
+            raise RequestInvalid(f"search for at most {MAX_WORDS} words, not {len(words)}")
+        parts = [_spellings(part) for part in words or folded.split()]
+        return cls(_key_of(text), email_prefix_key(text), text.lower(), words, parts)
+
+    @property
+    def driver(self) -> int:
+        """The index of the word by which accounts are read: the longest is the rarest, mostly."""
+        lengths = [len(word) for word in self.words]
+        return lengths.index(max(lengths))
+
+
+def _check(text: str) -> None:
+    if not text:
+        raise RequestInvalid("search for at least one character that is not blank")
+    if len(text) > MAX_SEARCH:
+        raise RequestInvalid(f"search for at most {MAX_SEARCH} characters, not {len(text)}")
+    if _is_in_no_account(text):
+        raise RequestInvalid("the search has a character that is part of no name and no email")
+
+
+# NUL and lone surrogates, which a database may not be able to compare.
+_is_in_no_account = re.compile("[\0\ud800-\udfff]").search
+
+
+def _key_of(text: str) -> str:
+    try:
+        return email_key(text)
+    except ValueError:
+        return ""
+
+
+def _spellings(part: str) -> Sequence[str]:
+    # Emails and names are stored as they were entered.
+    return sorted({part, unicodedata.normalize("NFD", part).casefold()})
+
+
+def tier_of(user: FoundUserRecord, text: SearchText, watermark: Place) -> Tier | None:
+    """Return the first tier in which an account is found; None if it does not match.
+
+    It depends on the account and the arguments alone. So each tier can leave out the accounts of
+    the earlier ones, without knowing what these have returned.
+
+    Args:
+        user: the account.
+        text: of the search.
+        watermark: Accounts up to it are found by their words, others by parts alone.
+    """
+    if user.email_key == text.email_key or user.user_id == text.user_id:
+        return Tier.EXACT
+    words = words_of(user.name, user.lastname, user.email) if user.place <= watermark else {}
+    by_name = _name_tier(user, text, words)
+    if by_name is Tier.NAME:
+        return by_name
+    if user.email_key.startswith(text.email_prefix):
+        return Tier.EMAIL_PREFIX
+    if by_name:
+        return by_name
+    if text.words and all(_begins(words, word) for word in text.words):
+        return Tier.WORDS
+    return Tier.PART if _has_parts(user, text.parts) else None
+
+
+def _name_tier(user: FoundUserRecord, text: SearchText, words: dict[str, bool]) -> Tier | None:
+    if not text.words or not words:
+        return None
+    tier = None
+    for name in _names(user):
+        # The word by which the account is read is one of the first words, which are stored.
+        if _is_prefix(text.words, name) and name[text.driver] in words:
+            if len(name) == len(text.words) and name[-1] == text.words[-1]:
+                return Tier.NAME
+            tier = Tier.NAME_PREFIX
+    return tier
+
+
+def _names(user: FoundUserRecord) -> Iterator[Sequence[str]]:
+    """Generate the words of the name, of the last name and of both in either order."""
+    first, last = split_words(fold(user.name)), split_words(fold(user.lastname or ""))
+    yield first
+    if last:
+        yield last
+        yield first + last
+        yield last + first
+
+
+def _is_prefix(words: Sequence[str], name: Sequence[str]) -> bool:
+    end = len(words) - 1
+    return len(name) > end and name[:end] == words[:end] and name[end].startswith(words[end])
+
+
+def _begins(words: dict[str, bool], beginning: str) -> bool:
+    return any(word.startswith(beginning) for word in words)
+
+
+def _has_parts(user: FoundUserRecord, parts: Sequence[Sequence[str]]) -> bool:
+    texts = [user.email_key]
+    texts += (text.casefold() for text in (user.email, user.name, user.lastname or ""))
+    return all(any(one in text for one in spellings for text in texts) for spellings in parts)

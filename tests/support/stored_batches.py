@@ -1,0 +1,181 @@
+"""Batches in a store that ended in different ways, and lists that read them page by page."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from itertools import count
+from typing import NamedTuple
+
+import pytest
+from msgspec import Struct
+from tests.store.contract.steps import batch_row, rows_of, user_id_of, user_row
+from tests.support.control_planes import STORE_DEPLOYMENTS, new_deployment
+from tests.support.postgres import PostgresDatabases
+from tests.support.stored_data import execute_sql
+
+from anyscale.api_schemas import UserQuery
+from anyscale.server.core.users.listing import UserListing
+from anyscale.server.store.interface import Store, Transaction
+from anyscale.server.store.records import BatchRecord, NewUserRecord
+from anyscale.user.models import User
+
+__all__ = [
+    "STATES",
+    "Account",
+    "Batch",
+    "Person",
+    "impatient",
+    "read_all",
+    "repeated",
+    "shared_store",
+    "store_batches",
+]
+
+
+class Person(Struct, frozen=True):
+    """A user of a batch, with what filters look at."""
+
+    name: str
+    #: how the email begins
+    email: str = "a"
+    lastname: str | None = None
+    is_sso_user: bool = False
+    is_owner: bool = False
+    is_suspended: bool = False
+    has_password: bool = False
+    #: whether it is there after an undo of its batch
+    stays: bool = True
+
+
+class Batch(Struct, frozen=True):
+    """A batch, and how it ended."""
+
+    state: str
+    people: Sequence[Person]
+
+
+class Account(NamedTuple):
+    """An account, with its place in the order of publishing."""
+
+    person: Person
+    email: str
+    publication: int
+    position: int
+
+
+_PUBLISHED = ("published", "undoing", "undone")
+STATES = (*_PUBLISHED, "published", "open", "dropped", "expired")
+
+
+def store_batches(store: Store, layout: Sequence[Batch]) -> list[Account]:
+    """Replace all batches of a store; return the accounts in the order of their creation."""
+    accounts: list[Account] = []
+    with store.write() as tx:
+        for table in ("users", "batches", "user_words"):
+            execute_sql(tx, f"delete from {table}")
+        execute_sql(tx, "update search_index set publication = 0, position = 0")
+        publications = count(1)
+        for number, batch in enumerate(layout, 1):
+            rows = _insert(tx, number, batch)
+            if batch.state in _PUBLISHED:
+                accounts += _accounts(batch, rows, next(publications))
+        gone = {row for row in _emails(tx) if row not in {account.email for account in accounts}}
+        _remove_undone(tx, gone)
+    return accounts
+
+
+def _insert(tx: Transaction, number: int, batch: Batch) -> list[NewUserRecord]:
+    record = tx.batches.add(batch_row(number))
+    assert record
+    rows = [
+        user_row(
+            record,
+            at,
+            f"{person.email}{number}{at}@x.org",
+            name=person.name,
+            lastname=person.lastname,
+            is_sso_user=person.is_sso_user,
+        )
+        for at, person in enumerate(batch.people)
+    ]
+    assert tx.users.insert(record.id, rows_of(rows)) == []
+    for at, person in enumerate(batch.people):
+        _set_flags(tx, user_id_of(record, at), person)
+    _end(tx, record, batch.state)
+    return rows
+
+
+def _set_flags(tx: Transaction, user_id: str, person: Person) -> None:
+    role = "owner" if person.is_owner else "collaborator"
+    password_hash = "hash" if person.has_password else None
+    sql = (
+        "update users set permission_level = ?, suspended_at = ?, password_hash = ?"
+        " where user_id = ?"
+    )
+    execute_sql(tx, sql, (role, 7 if person.is_suspended else None, password_hash, user_id))
+
+
+def _end(tx: Transaction, batch: BatchRecord, state: str) -> None:
+    if state in _PUBLISHED:
+        tx.batches.publish(batch.id, "local:joe", 5_000)
+    if state in ("undoing", "undone"):
+        tx.batches.set_undone(batch.id, state)
+    if state in ("dropped", "expired"):
+        tx.batches.set_state(batch.id, state)
+
+
+def _accounts(batch: Batch, rows: Sequence[NewUserRecord], publication: int) -> Iterator[Account]:
+    for at, (person, row) in enumerate(zip(batch.people, rows, strict=True)):
+        if batch.state == "published" or person.stays:
+            yield Account(person, row.email, publication, at)
+
+
+def _emails(tx: Transaction) -> list[str]:
+    found = execute_sql(tx, "select email from live_users").fetchall()
+    return [email for (email,) in found]
+
+
+def _remove_undone(tx: Transaction, emails: set[str]) -> None:
+    for email in emails:
+        execute_sql(tx, "delete from users where email = ?", (email,))
+
+
+@pytest.fixture(scope="module", params=STORE_DEPLOYMENTS)
+def shared_store(
+    request: pytest.FixtureRequest, postgres_databases: PostgresDatabases
+) -> Iterator[Store]:
+    """A store of each kind, which the tests of a module share."""
+    with (
+        new_deployment(request.param, postgres_databases) as deployment,
+        closing(deployment.control_plane()) as plane,
+    ):
+        yield plane.store
+
+
+def impatient(store: Store, seconds_a_block: float, *, has_provider: bool = False) -> UserListing:
+    """Lists of a control plane on which each block takes a time."""
+    ticks = count()
+    return UserListing(
+        store, has_provider=has_provider, clock=lambda: next(ticks) * seconds_a_block
+    )
+
+
+def read_all(
+    users: UserListing, query: UserQuery, limits: Iterator[int], cursor: str = ""
+) -> list[User]:
+    """Read all pages behind a cursor, with a limit for each."""
+    found: list[User] = []
+    for limit in limits:
+        page = users.page(query, cursor, limit)
+        assert len(page.users) <= limit
+        found += page.users
+        if page.cursor is None:
+            return found
+        assert isinstance(page.cursor, str)
+        assert page.cursor != cursor  # each page gets further, also without accounts
+        cursor = page.cursor
+    raise AssertionError
+
+
+def repeated(limits: Sequence[int]) -> Iterator[int]:
+    """Generate limits for many pages."""
+    return (limits[number % len(limits)] for number in range(10_000))
