@@ -20,6 +20,7 @@ NAMES = (
     "listing",
     "million",
     "ray",
+    "kills",
 )
 
 

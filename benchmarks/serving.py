@@ -25,6 +25,10 @@ class Server(NamedTuple):
     pid: int
 
     @property
+    def port(self) -> int:
+        return urlsplit(self.url).port or 0
+
+    @property
     def cpu_seconds(self) -> float:
         """User and system time of all threads of the process so far."""
         # The clock of another process, as of clock_getcpuclockid(3).
@@ -54,11 +58,13 @@ def _peak_memory(pid: int) -> float:
 
 
 @contextmanager
-def served(environment: Mapping[str, str], log: Path) -> Iterator[Server]:
-    """Start a server on a free port, and stop it at the end."""
+def served(environment: Mapping[str, str], log: Path, port: int = 0) -> Iterator[Server]:
+    """Start a server, and stop it at the end; port 0 is any free one."""
     with log.open("wb") as file:
         process = subprocess.Popen(
-            anyscale("server", "start", "--port", "0"), env=os.environ | environment, stderr=file
+            anyscale("server", "start", "--port", str(port)),
+            env=os.environ | environment,
+            stderr=file,
         )
     try:
         address = _address(process, log)
