@@ -6,6 +6,9 @@ from importlib import import_module
 from inspect import signature
 from pathlib import Path
 
+#: which have no limit
+FOR_THE_REPORT = ("cores", "latency", "growth")
+
 NAMES = (
     "startup",
     "reading",
@@ -20,6 +23,7 @@ NAMES = (
     "listing",
     "million",
     "ray",
+    *FOR_THE_REPORT,
     "kills",
 )
 
@@ -45,7 +49,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _measure(name: str, users: int) -> None:
-    measure = import_module(f"benchmarks.{name}").measure
+    package = "benchmarks.report" if name in FOR_THE_REPORT else "benchmarks"
+    measure = import_module(f"{package}.{name}").measure
     with tempfile.TemporaryDirectory() as folder:
         if "users" in signature(measure).parameters:
             measure(Path(folder), users)

@@ -27,6 +27,15 @@ class Database(NamedTuple):
         with psycopg.connect(self.url) as postgres:
             return postgres.execute(sql.encode()).fetchall()
 
+    def execute(self, sql: str) -> None:
+        """Run a statement and commit it."""
+        if path := self.sqlite_path:
+            with closing(sqlite3.connect(path)) as sqlite, sqlite:
+                sqlite.execute(sql)
+        else:
+            with psycopg.connect(self.url) as postgres:
+                postgres.execute(sql.encode())
+
     @property
     def sqlite_path(self) -> Path | None:
         is_sqlite = self.url.startswith("sqlite:")

@@ -63,15 +63,20 @@ _LAUNCHER = """
 import json, os, sys, time
 null = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
 start = time.perf_counter()
-pid = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ, file_actions=null)
+pid = os.posix_spawnp(sys.argv[1], sys.argv[1:], os.environ, file_actions=null)
 _, status, used = os.wait4(pid, 0)
 costs = time.perf_counter() - start, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
 print(json.dumps([os.waitstatus_to_exitcode(status), *costs]))
 """
 
 
-def run(command: Sequence[str], environment: dict[str, str] | None = None) -> Cost:
-    """Run a process to its end, and return its cost."""
+def run(
+    command: Sequence[str], environment: dict[str, str] | None = None, *, cores: int | None = None
+) -> Cost:
+    """Run a process to its end, on some cores or all of them, and return its cost."""
+    if cores:
+        names = sorted(os.sched_getaffinity(0))[:cores]
+        command = ["taskset", "--cpu-list", ",".join(map(str, names)), *command]
     # Let Python write bytecode, as in an installation.
     inherited = {key: text for key, text in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
     done = subprocess.run(

@@ -34,7 +34,7 @@ def hash_one(i):
 """
 
 #: Run the command, but hash by argon2-cffi, as all did before PyNaCl was used.
-_COMMAND_BY_ARGON2_CFFI = """
+COMMAND_BY_ARGON2_CFFI = """
 import sys
 from argon2 import PasswordHasher
 from anyscale.cli import main
@@ -67,12 +67,12 @@ def measure(folder: Path) -> None:
     _measure_cost(
         "argon2-cffi",
         1.05,
-        lambda: run_with(*python(_COMMAND_BY_ARGON2_CFFI, few)),
+        lambda: run_with(*python(COMMAND_BY_ARGON2_CFFI, few)),
         _ARGON2_CFFI,
     )
     many = write_users(folder / "many.yaml", _MANY, passwords=True)
     _measure_gain(
-        lambda: run_with(*python(_COMMAND_BY_ARGON2_CFFI, many)),
+        lambda: run_with(*python(COMMAND_BY_ARGON2_CFFI, many)),
         lambda: run_with(*_batch_create(many)),
     )
 

@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import secrets
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -77,7 +78,8 @@ def served(environment: Mapping[str, str], log: Path, port: int = 0) -> Iterator
 
 def token(environment: Mapping[str, str]) -> str:
     """Create an owner's token."""
-    command = anyscale("server", "create-token", "--name", "bench")
+    name = f"bench-{secrets.token_hex(4)}"  # a database may have one of an earlier run
+    command = anyscale("server", "create-token", "--name", name)
     result = subprocess.run(
         command, env=os.environ | environment, check=True, capture_output=True, text=True
     )
@@ -110,15 +112,23 @@ class Connection:
 
     def get(self, path: str) -> bytes:
         """Send a request, and return the body of the response."""
-        self._connection.request("GET", path, headers=self._headers)
-        answer = self._connection.getresponse()
-        body = answer.read()
-        if answer.status != http.client.OK:
-            raise SystemExit(f"GET {path}: {answer.status} {body.decode()}")
-        return body
+        return self._body("GET", path)
+
+    def post(self, path: str, body: str) -> bytes:
+        """Send JSON, and return the body of the response."""
+        return self._body("POST", path, body)
 
     def seconds(self, path: str) -> float:
         """Send a request, and return the seconds until the response."""
         start = time.perf_counter()
         self.get(path)
         return time.perf_counter() - start
+
+    def _body(self, method: str, path: str, body: str | None = None) -> bytes:
+        kind = {"Content-Type": "application/json"} if body else {}
+        self._connection.request(method, path, body, self._headers | kind)
+        answer = self._connection.getresponse()
+        content = answer.read()
+        if answer.status != http.client.OK:
+            raise SystemExit(f"{method} {path}: {answer.status} {content.decode()}")
+        return content

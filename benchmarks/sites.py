@@ -24,6 +24,9 @@ class Client(NamedTuple):
     command: Sequence[str | Path]
     process: subprocess.Popen[bytes]
 
+    def runs(self) -> bool:
+        return self.process.poll() is None
+
     def has_ended(self, seconds: float) -> bool:
         """Wait for its end, at most for some seconds."""
         try:

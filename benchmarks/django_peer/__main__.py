@@ -79,6 +79,7 @@ def _user_model() -> Any:
         name_folded = models.TextField()
         email = models.TextField()
         lastname = models.TextField(null=True)  # noqa: DJ001 - the column of our schema
+        lastname_folded = models.TextField(null=True)  # noqa: DJ001 - as above
         title = models.TextField(null=True)  # noqa: DJ001 - the column of our schema
         is_sso_user = models.BooleanField()
         hash_due = models.BooleanField()
@@ -102,6 +103,7 @@ def _columns(batch: int, position: int, number: int) -> dict[str, Any]:
         "name_folded": f"name{number}",
         "email": email,
         "lastname": f"lastname{number}",
+        "lastname_folded": None,
         "title": f"title{number}",
         "is_sso_user": False,
         "hash_due": False,
