@@ -16,6 +16,7 @@ from anyscale.server.core.users.listing import UserListing
 from anyscale.server.core.users.owners import OwnerService
 from anyscale.server.core.users.password_links import PasswordLinkService
 from anyscale.server.core.users.queries import UserQueries
+from anyscale.server.core.users.search_index import SearchIndex
 from anyscale.server.core.users.update import UserUpdateService
 from anyscale.server.settings import Settings
 from anyscale.server.store.interface import Store
@@ -76,6 +77,7 @@ class ControlPlane:
             expiry_days=settings.batch_expiry_days,
             sso=settings.sso,
         )
+        self.search_index = SearchIndex(self.store)
         self.lifecycle = UserLifecycle(self.store)
         self.updates = UserUpdateService(self.store, settings.policy)
         self.links = PasswordLinkService(

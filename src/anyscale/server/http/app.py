@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from functools import partial
 
 from litestar import Litestar, Router
@@ -46,7 +46,9 @@ __all__ = ["application"]
 
 _log = logging.getLogger("anyscale.server")
 
+#: seconds between two runs of what the server does by itself
 _CLEAN_UP_SECONDS = 60
+_INDEXING_SECONDS = 2
 
 _API = Router(
     "/v1",
@@ -113,7 +115,9 @@ def _services(
         "authenticator": authenticator,
         "batches": control_plane.batches,
         "check_database": control_plane.store.ready,
-        "database_metrics": DatabaseMetrics(control_plane.store, AccountCount(control_plane.store)),
+        "database_metrics": DatabaseMetrics(
+            control_plane.store, AccountCount(control_plane.store), control_plane.search_index
+        ),
         "lifecycle": control_plane.lifecycle,
         "links": control_plane.links,
         "listing": control_plane.listing,
@@ -132,26 +136,38 @@ def _services(
 
 @asynccontextmanager
 async def _lifespan(_: Litestar, control_plane: ControlPlane) -> AsyncIterator[None]:
-    clean_up = asyncio.create_task(_clean_up(control_plane))
+    tasks = [
+        asyncio.create_task(
+            _repeat("clean-up", partial(_clean_up, control_plane), _CLEAN_UP_SECONDS)
+        ),
+        asyncio.create_task(
+            _repeat("indexing", control_plane.search_index.fill, _INDEXING_SECONDS)
+        ),
+    ]
     try:
         yield
     finally:
-        clean_up.cancel()
-        with suppress(asyncio.CancelledError):
-            await clean_up
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         # Not in a thread: a forced shutdown would cancel waiting for it.
         control_plane.close()
 
 
-async def _clean_up(control_plane: ControlPlane) -> None:
-    """Once a minute, delete what has expired, and log the head of the audit log."""
+async def _repeat(name: str, work: Callable[[], None], seconds: float) -> None:
+    """Work in a thread again and again, with a pause of some seconds, whatever fails."""
     while True:
         try:
-            await asyncio.to_thread(control_plane.clean_up)
-            await asyncio.to_thread(control_plane.audit_log.log_head)
+            await asyncio.to_thread(work)
         except AnyscaleError as error:
-            _log.error("clean-up failed", extra={"code": error.code, "detail": str(error)})
+            _log.error(f"{name} failed", extra={"code": error.code, "detail": str(error)})
         except Exception as error:  # noqa: BLE001 - a bug must not end this task
             # Without its text, which may be personal.
-            _log.error("clean-up failed", extra={"code": type(error).__name__})
-        await asyncio.sleep(_CLEAN_UP_SECONDS)
+            _log.error(f"{name} failed", extra={"code": type(error).__name__})
+        await asyncio.sleep(seconds)
+
+
+def _clean_up(control_plane: ControlPlane) -> None:
+    """Delete what has expired, and log the head of the audit log."""
+    control_plane.clean_up()
+    control_plane.audit_log.log_head()

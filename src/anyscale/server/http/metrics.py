@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 from anyscale import __version__
 from anyscale.errors import AnyscaleError
 from anyscale.server.core.users.account_count import AccountCount
+from anyscale.server.core.users.search_index import SearchIndex
 from anyscale.server.store.interface import Store
 
 __all__ = [
@@ -67,27 +68,30 @@ class DatabaseMetrics(Collector):
     `refresh` reads them, and `registry` has those that are known.
     """
 
-    def __init__(self, store: Store, accounts: AccountCount) -> None:
+    def __init__(self, store: Store, accounts: AccountCount, search_index: SearchIndex) -> None:
         self.registry = CollectorRegistry()
         self.registry.register(self)
         self._store = store
         self._accounts = accounts
+        self._search_index = search_index
+        self._unindexed: int | None = None
         self._schema: int | None = None
         self._reading: asyncio.Future[None] | None = None
 
     async def refresh(self) -> None:
         """Read the database, and wait for it for at most a second.
 
-        As long as it does not respond, the schema is not known, and the last count stays.
+        As long as it does not respond, only the last count of the accounts is known.
         """
         if self._reading is None or self._reading.done():
-            self._schema = None
+            self._schema = self._unindexed = None
             self._reading = asyncio.ensure_future(asyncio.to_thread(self._read))
         await asyncio.wait([self._reading], timeout=_DATABASE_SECONDS)
 
     def _read(self) -> None:
         with suppress(AnyscaleError):
             self._schema = self._store.schema()
+            self._unindexed = self._search_index.count_unindexed()
             self._accounts.refresh()
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
@@ -99,5 +103,11 @@ class DatabaseMetrics(Collector):
         yield version
         if self._schema is not None:
             yield GaugeMetricFamily("anyscale_schema", "Schema of the database.", self._schema)
+        if self._unindexed is not None:
+            yield GaugeMetricFamily(
+                "anyscale_unindexed_accounts",
+                "Accounts that searches do not find by their words yet.",
+                self._unindexed,
+            )
         if self._accounts.value is not None:
             yield GaugeMetricFamily("anyscale_accounts", "Accounts.", self._accounts.value)

@@ -1,0 +1,65 @@
+"""Filling the index of words, by which searches find accounts, behind publishing."""
+
+import math
+import os
+import time
+
+from anyscale.server.store.interface import Store
+
+__all__ = ["SearchIndex"]
+
+#: accounts of a slice, which takes the writer for a few milliseconds
+_SLICE = 500
+
+#: Seconds between two slices. The lock of a SQLite store has no order: without a pause, the thread
+#: that releases it may take it again and again before a thread that waits for it.
+_PAUSE = 0.002
+
+#: for which other processes leave the filling to the one that filled the last slice
+_LEASE_MS = 1_000
+
+
+class SearchIndex:
+    """Gives the accounts their words, in the order in which their batches were published.
+
+    Any number of processes may fill at once, and each may be killed: a slice of accounts gets its
+    words in one transaction, which also moves the watermark behind them.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._holder = os.urandom(8).hex()
+
+    def fill(self, seconds: float = math.inf) -> None:
+        """Fill the index until all accounts have words, another process fills it, or time is up.
+
+        Raises:
+            StoreUnavailable: the database fails, or it is closed meanwhile.
+        """
+        deadline = time.monotonic() + seconds
+        if self._is_filled():  # by a transaction that locks nothing
+            return
+        while self._fill_slice() and time.monotonic() < deadline:
+            time.sleep(_PAUSE)
+
+    def count_unindexed(self) -> int:
+        """Return how many accounts have no words yet: an estimate, see `Words`."""
+        with self._store.read() as tx:
+            return tx.words.count_unindexed()
+
+    def _is_filled(self) -> bool:
+        with self._store.read() as tx:
+            watermark = tx.words.get_state().watermark
+            return tx.words.list_unindexed(watermark, 1)[1] == watermark
+
+    def _fill_slice(self) -> bool:
+        """Give words to the next accounts; return whether there may be more for this process."""
+        with self._store.write() as tx:
+            state, now = tx.words.lock(), tx.now()
+            if state.holder != self._holder and state.until > now:
+                return False
+            accounts, end = tx.words.list_unindexed(state.watermark, _SLICE)
+            if end == state.watermark:
+                return False
+            tx.words.fill(accounts, end, self._holder, now + _LEASE_MS)
+        return True

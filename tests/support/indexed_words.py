@@ -1,0 +1,32 @@
+"""The words that the index has, and those that the accounts should have."""
+
+from typing import Any
+
+from tests.support.stored_data import execute_sql
+
+from anyscale.server.store.interface import Store
+from anyscale.server.store.words import words_of
+
+__all__ = ["indexed_words", "words_of_accounts"]
+
+Row = tuple[bool, str, int, int]
+
+
+def indexed_words(store: Store) -> list[Row]:
+    """Return all rows of the index, in order: is_leading, word, publication, position."""
+    sql = "select is_leading, word, publication, position from user_words"
+    with store.read() as tx:
+        rows: list[Any] = execute_sql(tx, sql).fetchall()
+    return sorted((bool(row[0]), *row[1:]) for row in rows)
+
+
+def words_of_accounts(store: Store) -> list[Row]:
+    """Return the rows that the index should have when it is filled."""
+    sql = "select name, lastname, email, publication, user_id from live_users"
+    with store.read() as tx:
+        accounts: list[Any] = execute_sql(tx, sql).fetchall()
+    return sorted(
+        (is_leading, word, publication, int(user_id[-8:], 16))
+        for name, lastname, email, publication, user_id in accounts
+        for word, is_leading in words_of(name, lastname, email).items()
+    )
