@@ -16,6 +16,7 @@ pytest_plugins = [
     "tests.support.control_planes",
     "tests.support.oidc_provider",
     "tests.support.postgres",
+    "tests.support.postgres_databases",
     "tests.support.server_process",
     "tests.support.stored_batches",
     "tests.support.tampered_login",

@@ -11,7 +11,7 @@ import pytest
 from msgspec import structs
 from tests.support.control_planes import Deployment, new_deployment
 from tests.support.permissions import without_root
-from tests.support.postgres import PostgresDatabases
+from tests.support.postgres_databases import PostgresDatabases
 from tests.support.users import (
     PASSWORD,
     POLICY,

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from tests.support.postgres import PostgresDatabases
+from tests.support.postgres_databases import PostgresDatabases
 from tests.support.server_in_process import serve_in_process
 from tests.support.stored_data import execute_sql
 from tests.support.users import POLICY

@@ -1,4 +1,4 @@
-"""A real PostgreSQL: one server for each test process, one empty database for each test.
+"""A real PostgreSQL: one server for each test process.
 
 `ANYSCALE_TEST_POSTGRES` names another server by a URL; its user has to be allowed to create
 databases. Tests that stop a server use their own one nevertheless.
@@ -13,21 +13,21 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import psycopg
 import pytest
 
-from anyscale.server.store.postgres.store import PostgresStore
-
 # Read before any test, since each test removes the caller's variables.
-_OTHER_SERVER = os.environ.get("ANYSCALE_TEST_POSTGRES", "")
+OTHER_SERVER = os.environ.get("ANYSCALE_TEST_POSTGRES", "")
 
 _SETTINGS: Mapping[str, str] = {
     # The tests kill processes, not the machine.
     "fsync": "off",
+    # A test may get the database of earlier tests; its plans do not depend on their duration.
+    "autovacuum": "off",
     # How long PostgreSQL waits for a lock before it looks for a deadlock.
     "deadlock_timeout": "50ms",
 }
@@ -166,7 +166,8 @@ def with_database(url: str, name: str) -> str:
     return urlsplit(url)._replace(path=f"/{name}").geturl()
 
 
-def _execute(url: str, sql: str) -> None:
+def execute_at(url: str, sql: str) -> None:
+    """Run a statement outside of a transaction."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(sql)
 
@@ -182,63 +183,19 @@ def postgres_server() -> Iterator[PostgresServer]:
 @pytest.fixture(scope="session")
 def postgres_admin_url(request: pytest.FixtureRequest) -> str:
     """A URL whose user may create databases."""
-    if _OTHER_SERVER:
-        return _OTHER_SERVER
+    if OTHER_SERVER:
+        return OTHER_SERVER
     server: PostgresServer = request.getfixturevalue("postgres_server")
     return server.url
-
-
-@pytest.fixture(scope="session")
-def postgres_template(postgres_admin_url: str) -> Iterator[str]:
-    """The name of a database with our schema; a copy takes a third of the time of migrations."""
-    name = f"template_{secrets.token_hex(6)}"
-    _execute(postgres_admin_url, f"create database {name} encoding 'UTF8' template template0")
-    PostgresStore(with_database(postgres_admin_url, name)).close()
-    yield name
-    _execute(postgres_admin_url, f"drop database {name} with (force)")
-
-
-class PostgresDatabases:
-    """Creates empty databases with our schema.
-
-    Args:
-        admin_url: whose user may create databases.
-        template: the name of the database to copy.
-    """
-
-    def __init__(self, admin_url: str, template: str) -> None:
-        self._admin_url = admin_url
-        self._template = template
-
-    @contextmanager
-    def empty(self) -> Iterator[str]:
-        """Create one, and drop it when the block ends; give its URL."""
-        name = f"test_{secrets.token_hex(6)}"
-        _execute(self._admin_url, f"create database {name} template {self._template}")
-        yield with_database(self._admin_url, name)
-        _execute(self._admin_url, f"drop database {name} with (force)")
-
-
-@pytest.fixture(scope="session")
-def postgres_databases(postgres_admin_url: str, postgres_template: str) -> PostgresDatabases:
-    """Creates databases, for tests that need several."""
-    return PostgresDatabases(postgres_admin_url, postgres_template)
-
-
-@pytest.fixture
-def postgres_url(postgres_databases: PostgresDatabases) -> Iterator[str]:
-    """The URL of an empty database with our schema."""
-    with postgres_databases.empty() as url:
-        yield url
 
 
 @pytest.fixture
 def blank_postgres_url(postgres_admin_url: str) -> Iterator[str]:
     """The URL of a database without a schema."""
     name = f"blank_{secrets.token_hex(6)}"
-    _execute(postgres_admin_url, f"create database {name} encoding 'UTF8' template template0")
+    execute_at(postgres_admin_url, f"create database {name} encoding 'UTF8' template template0")
     yield with_database(postgres_admin_url, name)
-    _execute(postgres_admin_url, f"drop database {name} with (force)")
+    execute_at(postgres_admin_url, f"drop database {name} with (force)")
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from msgspec import Struct
 from tests.store.contract.steps import batch_row, rows_of, user_id_of, user_row
 from tests.support.control_planes import STORE_DEPLOYMENTS, new_deployment
-from tests.support.postgres import PostgresDatabases
+from tests.support.postgres_databases import PostgresDatabases
 from tests.support.stored_data import execute_sql
 
 from anyscale.api_schemas import UserQuery

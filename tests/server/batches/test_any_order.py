@@ -15,7 +15,7 @@ from hypothesis.stateful import (
 )
 from msgspec import Struct
 from tests.support.control_planes import STORE_DEPLOYMENTS, new_deployment
-from tests.support.postgres import PostgresDatabases
+from tests.support.postgres_databases import PostgresDatabases
 from tests.support.stored_data import execute_sql
 from tests.support.users import PASSWORD, account_emails, checked_user
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from tests.support.control_planes import Deployment, embedded_transport, new_deployment
-from tests.support.postgres import PostgresDatabases
+from tests.support.postgres_databases import PostgresDatabases
 from tests.support.users import PASSWORD, checked_users, list_accounts
 
 from anyscale.errors import BatchRefused

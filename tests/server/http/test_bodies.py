@@ -10,7 +10,7 @@ import urllib3
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.control_planes import HttpDeployment, new_deployment
-from tests.support.postgres import PostgresDatabases
+from tests.support.postgres_databases import PostgresDatabases
 from tests.support.users import POLICY
 
 from anyscale.api_schemas import BatchCreate, LookUp, UserChunk

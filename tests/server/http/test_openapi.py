@@ -17,7 +17,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 from tests.support.http_client import HttpClient
-from tests.support.postgres import PostgresDatabases
+from tests.support.postgres_databases import PostgresDatabases
 from tests.support.server_in_process import serve_in_process
 from tests.support.users import NEW_PASSWORD, create_accounts
 

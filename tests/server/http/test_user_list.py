@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 import pytest
 from tests.support.control_planes import HttpDeployment, new_deployment
 from tests.support.http_client import HttpClient, HttpResponse
-from tests.support.postgres import PostgresDatabases
+from tests.support.postgres_databases import PostgresDatabases
 from tests.support.users import checked_users
 
 List = Callable[..., HttpResponse]

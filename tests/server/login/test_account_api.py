@@ -7,7 +7,7 @@ from contextlib import closing
 import pytest
 from tests.support.control_planes import HttpDeployment, new_deployment
 from tests.support.http_client import HttpClient
-from tests.support.postgres import PostgresDatabases
+from tests.support.postgres_databases import PostgresDatabases
 from tests.support.stored_data import execute_sql
 from tests.support.users import NEW_PASSWORD, PASSWORD, create_accounts
 
