@@ -1,10 +1,13 @@
-"""`./dev bench [--users N] [NAME ...]`: run all benchmarks, or the named ones."""
+"""`./dev bench [--report] [--users N] [NAME ...]`: run all benchmarks, or the named ones."""
 
 import argparse
 import tempfile
+from functools import partial
 from importlib import import_module
 from inspect import signature
 from pathlib import Path
+
+from benchmarks.report.write import measure_and_write, redraw
 
 #: which have no limit
 FOR_THE_REPORT = ("cores", "latency", "growth")
@@ -28,6 +31,9 @@ NAMES = (
 )
 
 
+IN_THE_REPORT = {"million", *FOR_THE_REPORT, "search"}
+
+
 def main() -> None:
     parser = _parser()
     arguments = parser.parse_args()
@@ -35,8 +41,15 @@ def main() -> None:
         parser.error(f"no benchmark {', '.join(sorted(unknown))}")
     if arguments.users < 1_000:
         parser.error("--users is at least 1000")
-    for name in arguments.names or NAMES:
-        _measure(name, arguments.users)
+    measure = partial(_measure, users=arguments.users)
+    if arguments.redraw:
+        redraw()
+    elif arguments.report:
+        names = [name for name in NAMES if name in IN_THE_REPORT]
+        measure_and_write(names, measure, arguments.users)
+    else:
+        for name in arguments.names or NAMES:
+            measure(name)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -44,6 +57,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("names", metavar="NAME", nargs="*", help=f"one of {', '.join(NAMES)}")
     parser.add_argument(
         "--users", type=int, default=1_000_000, help="most users of a batch (default: a million)"
+    )
+    parser.add_argument(
+        "--report", action="store_true", help="measure for docs/benchmarks.md, and write it"
+    )
+    parser.add_argument(
+        "--redraw", action="store_true", help="write docs/benchmarks.md from its stored results"
     )
     return parser
 

@@ -130,8 +130,8 @@ class Point(NamedTuple):
 
     plot: str
     series: str
-    #: where it is on the other axis: a number, or the name of a bar
-    at: float | str
+    #: where it is on the other axis: a count, or the name of a bar
+    at: int | str
     value: float
 
 
@@ -157,8 +157,11 @@ def show(
     print(f"{verdict} {value:8.2f}{unit} ({side} {limit:g}{unit})  {what}{note}", flush=True)
 
 
-def point(plot: str, series: str, at: float | str, value: float, unit: str) -> None:
-    """Print one value of a plot, and record it for the report."""
+def point(plot: str, series: str, at: int | str, value: float, unit: str) -> None:
+    """Print one value of a plot, and record it for the report.
+
+    The plot `search` has series such as "SQLite, p99", at what is searched for.
+    """
     POINTS.append(Point(plot, series, at, value))
     place = f"{at:,}" if isinstance(at, int) else at
     print(f"     {value:8.2f} {unit}  {plot}: {series}, {place}", flush=True)

@@ -16,9 +16,10 @@ from anyscale.server.store.interface import Store
 from anyscale.server.store.postgres.store import PostgresStore
 from anyscale.server.store.sqlite.store import SqliteStore
 
-__all__ = ["django_on_postgres", "django_on_sqlite"]
+__all__ = ["PYTHON", "django_on_postgres", "django_on_sqlite"]
 
-_PYTHON = Path(sys.executable).parent.parent / "bench" / "bin" / "python"
+#: of the environment that has Django and matplotlib
+PYTHON = Path(sys.executable).parent.parent / "bench" / "bin" / "python"
 
 
 def django_on_sqlite(folder: Path, count: int) -> float:
@@ -54,7 +55,7 @@ def _add_batch(store: Store) -> None:
 
 
 def _seconds(database: str, count: int) -> float:
-    command = [str(_PYTHON), "-m", "benchmarks.django_peer", database, str(count)]
+    command = [str(PYTHON), "-m", "benchmarks.django_peer", database, str(count)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=os.environ, text=True)
     seconds: float = json.loads(done.stdout)["seconds"]
     return seconds

@@ -1,0 +1,235 @@
+"""The text of docs/benchmarks.md: ratios first, then the plots."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from benchmarks.report.results import Results
+
+__all__ = ["page"]
+
+_INTRODUCTION = """\
+# Benchmarks
+
+`./dev bench --report` measured everything on this page and wrote it, on {date}, with batches of
+up to {users:,} users. Compare ratios: they depend less on the machine than times do. The same run
+measures both sides of a ratio.
+
+## Machine
+
+"""
+
+_SPEED = """\
+## How fast are users created?
+
+A time of musterroll is that of the whole command, from its start to its exit: it reads a YAML
+file, validates it, sends it over HTTP, and the server writes the users and the audit log. A time
+of Django is that of `bulk_create` alone: the objects are in memory, nothing is validated, and
+there is one transaction. Both insert the same users, with random emails, into the same table with
+the same indexes on the same database, with the same guarantee that committed data is on disk. In a
+small batch, most of the time is the start of the command.
+"""
+
+_MEMORY = """\
+## How much memory does a batch take?
+
+The peak memory of the command and of the server. The first two columns are the difference to a
+hundredth of the users.
+"""
+
+_PASSWORDS = """\
+## How fast are passwords hashed?
+
+Argon2id with 19 MiB, 2 passes and 1 lane, as OWASP recommends. musterroll hashes by PyNaCl;
+argon2-cffi is the usual library. The times are those of the whole command.
+"""
+
+_LATENCY = """\
+## What do others notice meanwhile?
+
+An administrator lists 100 users, and users sign in with their passwords, one request after
+another, while a batch is created. The columns are ratios to the response times of the idle
+server.
+"""
+
+_GROWTH = """\
+## What do many users cost later?
+
+The time of a batch over HTTP while other users are in the database, by the time of the same batch
+in an empty one.
+"""
+
+_SEARCH = """\
+## How fast is a search?
+
+The response times of a search among all accounts, in milliseconds.
+"""
+
+_AGAIN = """\
+## Run it again
+
+```sh
+./dev bench --report                   # everything on this page, in about half an hour on 2 cores
+./dev bench --report --users 20000     # a smaller report, for work on it
+./dev bench --redraw                   # the page and its plots from docs/benchmarks/results.json
+./dev bench million                    # a part: ./dev bench --help lists them
+./dev bench kills                      # kill -9 of client and server during a million users
+```
+
+Linux, Python 3.11 or later and 4 GB on the disk are enough. Nothing else should run on the
+machine.
+"""
+
+
+def page(results: Results) -> str:
+    """Return the page in Markdown."""
+    parts = [
+        _INTRODUCTION.format(date=results.date, users=results.users),
+        *_table(("", ""), results.machine.items()),
+        *_speed(results),
+        *_memory(results),
+        *_passwords(results),
+        *_latency(results),
+        *_growth(results),
+        *_search(results),
+        *_limits(results),
+        "\n" + _AGAIN,
+    ]
+    return "".join(parts)
+
+
+def _speed(results: Results) -> Iterator[str]:
+    speed = results.plot("speed")
+    sizes = list(next(iter(speed.values())))
+    stores = ("SQLite", "PostgreSQL")
+    ratios = {
+        store: [speed[f"HTTP, {store}"][n] / speed[f"Django, {store}"][n] for n in sizes]
+        for store in stores
+    }
+    last = " and ".join(f"{ratios[store][-1]:.1f} times as fast on {store}" for store in stores)
+    last = f"{sizes[-1]:,} users {last} as Django"
+    yield f"\n{_SPEED}\n**musterroll creates {last}.**\n\n"
+    heads = [f"{store}: musterroll / Django" for store in stores]
+    heads += [f"{store}: users a second" for store in stores]
+    rows = [
+        (
+            f"{size:,}",
+            *(f"**{ratios[store][row]:.2f}**" for store in stores),
+            *(_short(speed[f"HTTP, {store}"][size]) for store in stores),
+        )
+        for row, size in enumerate(sizes)
+    ]
+    yield from _table(("users in the batch", *heads), rows)
+    yield _plot("speed", f"Users a second by size of the batch: {last}")
+
+
+def _memory(results: Results) -> Iterator[str]:
+    memory = results.plot("memory")
+    sizes = list(next(iter(memory.values())))
+    few, many = sizes[1], sizes[-1]
+    yield f"\n{_MEMORY}\n"
+    rows = []
+    for name, values in memory.items():
+        rise = values[many] - values[few]
+        rows.append((name, f"**{rise:+.0f} MiB**", *(f"{values[size]:.0f}" for size in sizes)))
+    heads = [f"{size:,} users (MiB)" for size in sizes]
+    yield from _table(("", f"{many:,} users over {few:,}", *heads), rows)
+    most = max(values[many] for values in memory.values())
+    yield _plot("memory", f"Peak memory by size of the batch: at most {most:.0f} MiB")
+
+
+def _passwords(results: Results) -> Iterator[str]:
+    passwords = results.plot("passwords")
+    ours, other = passwords["PyNaCl"], passwords["argon2-cffi"]
+    yield f"\n{_PASSWORDS}\n"
+    first = next(iter(ours))
+    rows = [
+        (
+            str(cores),
+            f"**{ours[cores] / other[cores]:.2f}**",
+            f"**{ours[cores] / ours[first]:.2f}**",
+            _short(ours[cores]),
+        )
+        for cores in ours
+    ]
+    heads = ("cores", "PyNaCl / argon2-cffi", "to one core", "users a second")
+    yield from _table(heads, rows)
+    gain = ours[first] / other[first]
+    yield _plot("passwords", f"Users with passwords a second by cores: PyNaCl {gain:.2f} times")
+
+
+def _latency(results: Results) -> Iterator[str]:
+    latency = results.plot("latency")
+    situations = list(next(iter(latency.values())))
+    busy = situations[1:]
+    yield f"\n{_LATENCY}\n"
+    rows = [
+        (
+            name,
+            *(f"**{values[situation] / values['idle']:.1f}**" for situation in busy),
+            f"{values['idle']:.1f} ms",
+        )
+        for name, values in latency.items()
+    ]
+    yield from _table(("", *(f"{name} / idle" for name in busy), "idle"), rows)
+    yield _plot("latency", "Response times of other requests, idle and while a batch is created")
+
+
+def _growth(results: Results) -> Iterator[str]:
+    growth = results.plot("growth")
+    existing = list(next(iter(growth.values())))
+    yield f"\n{_GROWTH}\n"
+    rows = [
+        (
+            name,
+            *(f"**{values[number] / values[0]:.2f}**" for number in existing[1:]),
+            f"{values[0]:.1f} µs a user",
+        )
+        for name, values in growth.items()
+    ]
+    yield from _table(("", *(f"{number:,} users" for number in existing[1:]), "none"), rows)
+    yield _plot("growth", "Microseconds a new user by the number of users in the database")
+
+
+def _search(results: Results) -> Iterator[str]:
+    search = results.plot("search")
+    if not search:
+        return
+    yield f"\n{_SEARCH}\n"
+    places = dict.fromkeys(at for values in search.values() for at in values)
+    rows = [
+        (str(at), *(f"{values[at]:.1f}" if at in values else "" for values in search.values()))
+        for at in places
+    ]
+    yield from _table(("", *search), rows)
+    yield _plot("search", "Response times of searches by what is searched and store")
+
+
+def _limits(results: Results) -> Iterator[str]:
+    yield "\n## Limits\n\nWhat must not get slower or larger.\n\n"
+    rows = [
+        (
+            "yes" if shown.is_met else "**no**",
+            _with_unit(shown.value, shown.unit),
+            f"{'at least' if shown.at_least else 'at most'} {_with_unit(shown.limit, shown.unit)}",
+            shown.what,
+        )
+        for shown in results.results
+    ]
+    yield from _table(("met", "measured", "limit", "what"), rows)
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    yield f"| {' | '.join(heads)} |\n|{' --- |' * len(heads)}\n"
+    for row in rows:
+        yield f"| {' | '.join(row)} |\n"
+
+
+def _plot(name: str, text: str) -> str:
+    return f"\n![{text}](benchmarks/{name}.svg)\n"
+
+
+def _with_unit(value: float, unit: str) -> str:
+    return f"{_short(value)}{unit}".replace(" us ", " µs ")
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

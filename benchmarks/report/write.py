@@ -1,0 +1,81 @@
+"""Measure, store the results, and write the page and its plots."""
+
+import subprocess
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from benchmarks.django_peer.run import PYTHON
+from benchmarks.measuring import POINTS, RESULTS, Point, Result
+from benchmarks.report.machine import machine
+from benchmarks.report.page import page
+from benchmarks.report.results import Results, ShownResult, read_results
+
+__all__ = ["measure_and_write", "redraw"]
+
+_FOLDER = Path(__file__).parents[2] / "docs" / "benchmarks"
+_PAGE = _FOLDER.parent / "benchmarks.md"
+RESULTS_FILE = _FOLDER / "results.json"
+
+
+def measure_and_write(names: Sequence[str], measure: Callable[[str], None], users: int) -> None:
+    """Run benchmarks, and write everything.
+
+    Args:
+        names: of the benchmarks.
+        measure: runs one of them.
+        users: the most users of a batch.
+    """
+    facts, shown = machine(), []
+    for name in names:
+        before = len(RESULTS)
+        measure(name)
+        shown += [_shown(name, result) for result in RESULTS[before:]]
+    today = datetime.now(UTC).date().isoformat()
+    points = [_rounded(point) for point in (*POINTS, *_search_points(shown))]
+    results = Results(today, users, facts, shown, points)
+    _FOLDER.mkdir(exist_ok=True)
+    RESULTS_FILE.write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=1) + b"\n")
+    redraw()
+
+
+def redraw() -> None:
+    """Write the page and its plots from the stored results."""
+    _PAGE.write_text(page(read_results(RESULTS_FILE)), encoding="utf-8")
+    command = [PYTHON, "-m", "benchmarks.report.plots", RESULTS_FILE, _FOLDER]
+    subprocess.run([str(part) for part in command], check=True)
+    print(f"written: {_PAGE.name} and {_FOLDER.name}/", flush=True)
+
+
+def _shown(benchmark: str, result: Result) -> ShownResult:
+    return ShownResult(
+        benchmark=benchmark,
+        what=result.what,
+        value=_four_digits(result.value),
+        limit=result.limit,
+        unit=result.unit,
+        at_least=result.at_least,
+        is_met=result.is_met,
+    )
+
+
+def _rounded(point: Point) -> Point:
+    return point._replace(value=_four_digits(point.value))
+
+
+def _four_digits(value: float) -> float:
+    return float(f"{value:.4g}")
+
+
+def _search_points(shown: Sequence[ShownResult]) -> list[Point]:
+    """Return the results of the search by store, p50 or p99, and what is searched."""
+    found = []
+    for result in shown:
+        store, _, rest = result.what.partition(": ")
+        quantile = next((name for name in ("p50", "p99") if name in rest), None)
+        if result.benchmark == "search" and quantile and result.unit.strip() == "ms":
+            at = rest.replace(quantile, "").removeprefix(" of ").strip(" ,:")
+            found.append(Point("search", f"{store}, {quantile}", at, result.value))
+    return found

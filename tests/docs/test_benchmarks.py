@@ -1,0 +1,38 @@
+"""The page of benchmarks shows what was measured, and nothing of the machine that measured it."""
+
+import platform
+import re
+import xml.etree.ElementTree as ET
+
+from benchmarks.report.page import page
+from benchmarks.report.results import read_results
+from tests.support.paths import ROOT
+
+PAGE = ROOT / "docs" / "benchmarks.md"
+FOLDER = ROOT / "docs" / "benchmarks"
+
+
+def test_the_page_of_benchmarks_shows_the_stored_results() -> None:
+    results = read_results(FOLDER / "results.json")
+
+    assert PAGE.read_text(encoding="utf-8") == page(results)
+
+
+def test_each_plot_of_the_page_is_drawn_and_small() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+
+    plots = re.findall(r"!\[[^\]]{20,}\]\(benchmarks/(\w+\.svg)\)", text)
+
+    assert {"speed.svg", "memory.svg", "passwords.svg", "latency.svg", "growth.svg"} <= set(plots)
+    assert sorted(plots) == sorted(path.name for path in FOLDER.glob("*.svg"))
+    for plot in plots:
+        assert (FOLDER / plot).stat().st_size < 100_000
+        assert ET.parse(FOLDER / plot).getroot().tag.endswith("svg")
+
+
+def test_the_results_name_no_host_and_no_path() -> None:
+    texts = [path.read_text(encoding="utf-8") for path in (PAGE, *FOLDER.iterdir())]
+
+    for text in texts:
+        assert platform.node() not in text
+        assert not re.search(r"/(home|root|tmp|Users|var)/", text)
