@@ -5,6 +5,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from tests.support.postgres import PostgresServer
 from tests.support.postgres_databases import PostgresDatabases, new_databases
 
 TABLES = "select relname from pg_class where relnamespace = 2200 and relkind = 'r'"
@@ -36,8 +37,8 @@ BATCH = """
 
 
 @pytest.fixture(scope="module")
-def databases(postgres_admin_url: str) -> Iterator[PostgresDatabases]:
-    with new_databases(postgres_admin_url, reuse=True) as databases:
+def databases(postgres_server: PostgresServer) -> Iterator[PostgresDatabases]:
+    with new_databases(postgres_server.url, reuse=True) as databases:
         yield databases
 
 
