@@ -9,7 +9,6 @@ import os
 import secrets
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
+from tests.support.network_namespace import network_namespace
 from tests.support.paths import ANYSCALE, ROOT
 from tests.support.ports import free_port
 from tests.support.ray_node import RayNode
@@ -35,15 +35,6 @@ _OBJECT_STORE = 80 << 20
 
 #: Nodes with a place for a replica. The head has none.
 _WORKERS = 2
-
-# Brings loopback up (SIOCSIFFLAGS of netdevice(7), with IFF_UP), without the package iproute2.
-_HOLD_NAMESPACE = """
-import fcntl, socket, struct, sys
-with socket.socket() as any_socket:
-    fcntl.ioctl(any_socket, 0x8914, struct.pack("16sh14x", b"lo", 1))
-print("ready", flush=True)
-sys.stdin.read()
-"""
 
 
 class Response(NamedTuple):
@@ -69,8 +60,7 @@ class RayCluster:
         self.nodes: list[RayNode] = []
         self.port, self.fallback_port, self.dashboard_port = (free_port() for _ in range(3))
         self._gcs_port = free_port()
-        self._holder: subprocess.Popen[str] | None = None
-        self._enter: list[str] = []
+        self._enter: Sequence[str] = ()
         self._environment = self._variables(database) | dict(variables or {})
 
     def _variables(self, database: str) -> dict[str, str]:
@@ -105,39 +95,27 @@ class RayCluster:
     @contextmanager
     def running(self) -> Iterator["RayCluster"]:
         """Start it, and kill all of its processes when the block ends."""
-        try:
-            self._create_files()
-            self._enter_namespace()
-            self._start_head()
-            for _ in range(_WORKERS):
-                self.add_node()
-            self.deploy()
-            self.wait_for_replicas(_WORKERS)
-            yield self
-        finally:
-            for node in self.nodes:
-                node.kill()
-            if self._holder:
-                self._holder.communicate()
-            shutil.rmtree(self.folder, ignore_errors=True)
+        with network_namespace() as self._enter:
+            try:
+                self._create_files()
+                self._start()
+                yield self
+            finally:
+                for node in self.nodes:
+                    node.kill()
+                shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _start(self) -> None:
+        self._start_head()
+        for _ in range(_WORKERS):
+            self.add_node()
+        self.deploy()
+        self.wait_for_replicas(_WORKERS)
 
     def _create_files(self) -> None:
         self.sessions.mkdir()
         self.token_file.touch(0o600)
         self.token_file.write_text(secrets.token_urlsafe(32), encoding="ascii")
-
-    def _enter_namespace(self) -> None:
-        if os.geteuid():
-            return
-        self._holder = subprocess.Popen(
-            ["unshare", "--net", sys.executable, "-c", _HOLD_NAMESPACE],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert self._holder.stdout
-        assert self._holder.stdout.readline() == "ready\n"
-        self._enter = ["nsenter", "--net", f"--target={self._holder.pid}"]
 
     def _start_head(self) -> None:
         self._start_node(
@@ -153,17 +131,26 @@ class RayCluster:
 
     def add_node(self) -> None:
         """Start another node, and wait until it has joined."""
+        number = len(self.nodes)
         self._start_node(
             # Not 127.0.0.1, which Ray replaces by the address of a network card.
-            f"127.0.0.{len(self.nodes) + 2}",
+            f"127.0.0.{number + 2}",
             f"--address=127.0.0.2:{self._gcs_port}",
             "--num-cpus=1",
+            cores=sorted(os.sched_getaffinity(0))[number % _WORKERS :: _WORKERS],
         )
 
-    def _start_node(self, address: str, *options: str) -> None:
-        """Start a node alone, because two at a time may take too long for Ray."""
+    def _start_node(self, address: str, *options: str, cores: Sequence[int] = ()) -> None:
+        """Start a node alone, because two at a time may take too long for Ray.
+
+        Args:
+            address: of the node.
+            options: of the command.
+            cores: of the node, as if it were a machine of its own; by default, all.
+        """
         command = [
             *self._enter,
+            *(["taskset", "--cpu-list", ",".join(map(str, cores))] if cores else []),
             str(RAY / "ray"),
             "start",
             "--block",

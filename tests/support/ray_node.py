@@ -74,11 +74,19 @@ class RayNode:
         self._process.wait(30)
 
 
-def _processes_with(variable: str) -> list[int]:
-    """List the processes that have an environment variable with this value, and are no zombies."""
-    found = []
+def _processes_with(variable: str) -> set[int]:
+    """List the processes that have an environment variable with this value, and their descendants.
+
+    A process of Ray that writes its title over its environment is a descendant of one that has not.
+    """
+    found, parents = set(), {}
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):  # it has ended, or is of another user
-            if variable.encode() in (folder / "environ").read_bytes().split(b"\0"):
-                found.append(int(folder.name))
+            stat = (folder / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+            if stat[0] not in "ZX":
+                parents[int(folder.name)] = int(stat[1])
+                if variable.encode() in (folder / "environ").read_bytes().split(b"\0"):
+                    found.add(int(folder.name))
+    while children := {pid for pid, parent in parents.items() if parent in found} - found:
+        found |= children
     return found
