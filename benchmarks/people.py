@@ -83,8 +83,10 @@ def add_people(store: Store, number: int, positions: range, *, publish: bool) ->
             execute_sql(tx, _PROMOTE, (batch.id,))
 
 
-_SUSPEND = "update users set suspended_at = 1 where batch = ? and user_id like '%07'"
-_PROMOTE = "update users set permission_level = 'owner' where batch = ? and user_id like '%00f'"
+_SUSPEND = "update users set suspended_at = 1 where batch = ? and substr(user_id, 35) = '07'"
+_PROMOTE = (
+    "update users set permission_level = 'owner' where batch = ? and substr(user_id, 34) = '00f'"
+)
 
 
 def _row(batch: BatchRecord, at: int, position: int) -> NewUserRecord:

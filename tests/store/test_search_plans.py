@@ -1,0 +1,142 @@
+"""Each part of a list or a search reads an index, before the first `analyze` and after it."""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import closing
+
+import pytest
+from tests.store.query_plans import explained
+from tests.support.control_planes import STORE_DEPLOYMENTS, new_deployment
+from tests.support.postgres import PostgresDatabases
+from tests.support.stored_batches import Batch, Person, store_batches
+from tests.support.stored_data import execute_sql
+
+from anyscale.server.store.interface import Store, Transaction
+from anyscale.server.store.postgres.store import PostgresStore
+from anyscale.server.store.records import UserRecord
+from anyscale.server.store.search_records import FoundUserRecord, Place
+from anyscale.server.store.sql.user_scan import Filters, Scan
+
+#: SQLite names an index of a constraint by its number.
+BY_ID, BY_EMAIL = "users_pkey", "users_email_key_key"
+_SQLITE_NAMES = {"sqlite_autoindex_users_1": BY_ID, "sqlite_autoindex_users_2": BY_EMAIL}
+
+_AFTER = f"usr_{1:024x}{100:08x}"
+
+
+@pytest.fixture(scope="module", params=[*STORE_DEPLOYMENTS, "postgres-analyzed"])
+def many(request: pytest.FixtureRequest, postgres_databases: PostgresDatabases) -> Iterator[Store]:
+    """A store with a published batch and an open one, with a few accounts for each filter."""
+    kind, _, analyzed = request.param.partition("-")
+    with (
+        new_deployment(kind, postgres_databases) as deployment,
+        closing(deployment.control_plane()) as plane,
+    ):
+        usual = Person("Jane", "jane", "Doe", has_password=True)
+        special = [
+            Person("Joe", is_owner=True),
+            Person("Joe", is_suspended=True),
+            Person("Joe", is_sso_user=True),
+        ]
+        people = [usual] * 4_000 + special * 5
+        store_batches(plane.store, [Batch("published", people), Batch("open", people)])
+        with plane.store.write() as tx:
+            found, end = tx.words.list_unindexed(tx.words.lock().watermark, 9_000)
+            tx.words.fill(found, end, "test", 0)
+            if analyzed:
+                execute_sql(tx, "analyze")
+        yield plane.store
+
+
+def plan_of(store: Store, read: Callable[[Transaction], object]) -> str:
+    """Run a call; return the plans of its statements."""
+    explain = "explain" if isinstance(store, PostgresStore) else "explain query plan"
+    with store.read() as tx, explained(tx, explain) as lines:
+        read(tx)
+    return "\n".join(lines)
+
+
+def indexes_of(store: Store, read: Callable[[Transaction], object]) -> set[str]:
+    """Run a call; return the indexes by which it reads the users."""
+    plan = plan_of(store, read)
+    assert not re.search(r"Seq Scan on users|SCAN users", plan), plan
+    names = re.findall(r"using (\w+) on users|users USING (?:COVERING )?INDEX (\w+)", plan)
+    return {_SQLITE_NAMES.get(name, name) for pair in names for name in pair if name}
+
+
+LISTS = {
+    "all": (Filters(), {BY_ID}),
+    "owners": (Filters(role="owner"), {"users_owners"}),
+    "suspended": (Filters(suspended=True), {"users_suspended"}),
+    "sso": (Filters(sso=True), {"users_sso"}),
+    "without credentials": (
+        Filters(without_credentials=True),
+        {"users_without_password", "users_sso"},
+    ),
+    "without credentials, with a provider": (
+        Filters(without_credentials=True, has_provider=True),
+        {"users_without_password"},
+    ),
+    "suspended owners": (Filters(role="owner", suspended=True), {"users_owners"}),
+    "suspended SSO users": (Filters(suspended=True, sso=True), {"users_suspended"}),
+    "SSO users by name": (Filters(sso=True, name="x"), {"users_sso"}),
+    "by email": (Filters(email="x"), {BY_ID}),
+}
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
+@pytest.mark.parametrize("what", LISTS)
+def test_a_block_of_a_list_reads_the_index_of_one_filter(
+    many: Store, what: str, newest_first: bool
+) -> None:
+    filters, expected = LISTS[what]
+    scan = Scan(filters, newest_first=newest_first)
+    after = f"usr_{2:024x}" if newest_first else _AFTER
+    read = indexes_of(
+        many, lambda tx: tx.user_scan.read(UserRecord, scan, after, rows=200, limit=100)
+    )
+    # The batch of the last row is found by its id.
+    assert expected <= read <= expected | {BY_ID}
+
+
+def test_a_block_is_in_order_without_a_sort(many: Store) -> None:
+    plan = plan_of(
+        many, lambda tx: tx.user_scan.read(UserRecord, Scan(), _AFTER, rows=200, limit=100)
+    )
+    assert "Sort" not in plan
+    assert "TEMP B-TREE" not in plan
+
+
+def test_a_part_of_a_text_is_looked_for_by_id(many: Store) -> None:
+    scan = Scan(parts=[["x"], ["y", "z"]])
+    read = indexes_of(
+        many, lambda tx: tx.user_scan.read(FoundUserRecord, scan, _AFTER, rows=200, limit=100)
+    )
+    assert read == {BY_ID}
+
+
+@pytest.mark.parametrize("after", ["", "jane1100@x.org"])
+def test_emails_are_found_by_their_index(many: Store, after: str) -> None:
+    read = indexes_of(many, lambda tx: tx.found_users.by_email("jane", "janf", after, 200))
+    assert read == {BY_EMAIL}
+
+
+def test_an_email_and_an_id_are_found_by_their_indexes(many: Store) -> None:
+    assert indexes_of(many, lambda tx: tx.found_users.get("a@x.org", "usr_1")) == {BY_EMAIL, BY_ID}
+
+
+@pytest.mark.parametrize("after", [None, ("jane", 1, 100)])
+def test_words_are_found_by_their_index(many: Store, after: tuple[str, int, int] | None) -> None:
+    plan = plan_of(
+        many,
+        lambda tx: tx.words.range(
+            is_leading=True,
+            first="jane",
+            end="janf",
+            after=after,
+            watermark=Place(1, 10_000),
+            limit=200,
+        ),
+    )
+    # PostgreSQL reads all of so few users, and the index of a hundred thousand.
+    assert re.search(r"using user_words_pkey|user_words USING PRIMARY KEY", plan), plan
