@@ -7,7 +7,7 @@ from pathlib import Path
 
 from anyscale.api_schemas import UndoPart, UserPage, UserQuery
 from anyscale.audit_chain import AuditEntry
-from anyscale.errors import FeatureUnavailable, NotFound, Overloaded
+from anyscale.errors import FeatureUnavailable, NotFound, Overloaded, StoreUnavailable
 from anyscale.server.control_plane import ControlPlane, database_exists
 from anyscale.server.core.authorization import Principal, local_actor
 from anyscale.server.settings import Settings
@@ -25,6 +25,9 @@ from anyscale.user.models import (
 from anyscale.user.validation import CheckedUser, Policy
 
 __all__ = ["EmbeddedTransport"]
+
+#: seconds that a search spends on indexing at most
+_INDEXING_SECONDS = 2.0
 
 
 class EmbeddedTransport:
@@ -166,7 +169,15 @@ class EmbeddedTransport:
     def users(self, query: UserQuery, cursor: str, limit: int) -> UserPage:
         if not (control_plane := self._listed):
             return UserPage([], None)
+        if query.search and not cursor:
+            self._index_words(control_plane)
         return control_plane.listing.page(query, cursor, limit)
+
+    def _index_words(self, control_plane: ControlPlane) -> None:
+        """Index words for a while before a search, which a server does behind publishing."""
+        with suppress(StoreUnavailable):  # this user may only read; the search finds all the same
+            if control_plane.search_index.count_unindexed():
+                self._writer.search_index.fill(_INDEXING_SECONDS)
 
     def find_users(self, emails: Sequence[str]) -> list[User | None]:
         if not (control_plane := self._listed):
