@@ -285,6 +285,21 @@ class RangeRules(WordSteps):
         assert [(row.word, row.position) for row in found] == self._range(store, "a", None)
         assert len(found) == 6
 
+    def test_the_rows_of_a_range_are_counted_up_to_a_limit(self, store: Store) -> None:
+        self._publish_names(store, ["Jan", "Jane", "Janet", "Jo", "Ann", "Jane"])
+        with store.read() as tx:
+            for first, end, limit, count in [
+                ("jan", "jao", 9, 4),
+                ("jan", "jao", 4, 4),
+                ("jan", "jao", 3, 3),
+                ("jane", "jane\x01", 9, 2),
+                ("jane", None, 9, 4),
+                ("jp", None, 9, 0),
+            ]:
+                found = tx.words.count(is_leading=True, first=first, end=end, limit=limit)
+                assert found == count
+            assert tx.words.count(is_leading=False, first="org", end="orh", limit=9) == 6
+
     def test_words_sort_by_their_characters_in_every_database(self, store: Store) -> None:
         names = ["z", "é", "ß", "a", "山", "\U0001d6c2", "e\u0301e", "Z", "\uff41"]
         self._publish_names(store, names)

@@ -8,7 +8,7 @@ from msgspec import Meta
 
 from anyscale.server.core.users.cursor import Key, key_of
 from anyscale.server.core.users.pages import Block, Step
-from anyscale.server.core.users.search_query import SearchText, Tier, tier_of
+from anyscale.server.core.users.search_query import MAX_WORDS, SearchText, Tier, tier_of
 from anyscale.server.store.interface import Transaction
 from anyscale.server.store.search_records import FoundUserRecord, FoundWord, Place
 from anyscale.server.store.sql.user_scan import Filters, Scan
@@ -96,11 +96,60 @@ class _EmailStep:
         return _block(found, None if block.end is None else (block.end,), limit)
 
 
+class _Driver(NamedTuple):
+    """A word of the search, by whose rows in the index accounts are read."""
+
+    #: the first word of accounts, and the first behind the last; None for no end
+    first: str
+    end: str | None
+    only_leading: bool
+
+    @classmethod
+    def of(cls, tier: Tier, words: Sequence[str], index: int) -> "_Driver":
+        """Return the driver that a tier has at an index of the words."""
+        word, is_last = words[index], index == len(words) - 1
+        is_whole = tier is Tier.NAME or (tier is Tier.NAME_PREFIX and not is_last)
+        # The character is part of no word. The first word of a name is a leading one.
+        end = f"{word}\x01" if is_whole else end_of(word)
+        return cls(word, end, only_leading=tier is not Tier.WORDS and index == 0)
+
+    @property
+    def kinds(self) -> Sequence[int]:
+        return (_LEADING,) if self.only_leading else (_LEADING, _OTHER)
+
+    def rows(self, tx: Transaction) -> int:
+        """Count the rows, or the first ones."""
+        return sum(
+            tx.words.count(
+                is_leading=kind == _LEADING, first=self.first, end=self.end, limit=_COUNTED
+            )
+            for kind in self.kinds
+        )
+
+    def returns(self, row: FoundWord, user: FoundUserRecord) -> bool:
+        """Whether a row returns its account, which may have several words of this driver."""
+        words = words_of(user.name, user.lastname, user.email).items()
+        mine = [
+            (_LEADING if is_leading else _OTHER, word)
+            for word, is_leading in words
+            if self.first <= word and (self.end is None or word < self.end)
+        ]
+        return min(mine, default=(_LEADING, row.word))[1] == row.word
+
+
+_LEADING, _OTHER = 0, 1
+
+#: rows of a word that are counted at most
+_COUNTED = 1_000
+
+
 class _WordKey(NamedTuple):
     """A row of the index of words; without a word, the place before the first row of a kind."""
 
-    #: 0 for leading words, 1 for the others
-    kind: Annotated[int, Meta(ge=0, le=1)]
+    #: the index of the driver
+    driver: Annotated[int, Meta(ge=0, lt=MAX_WORDS)]
+    #: leading words come first
+    kind: Annotated[int, Meta(ge=_LEADING, le=_OTHER)] = _LEADING
     word: str = ""
     publication: int = 0
     position: int = 0
@@ -109,8 +158,8 @@ class _WordKey(NamedTuple):
 class _WordStep:
     """The accounts of a tier that are found by words, in the order of one word of theirs.
 
-    They are those that have the driver: the longest word of the search, or its beginning. Accounts
-    with a leading word of this kind come first.
+    They are read by one word of the search, the rarest. Accounts of which it finds a leading word
+    come first.
     """
 
     is_slow = False
@@ -118,48 +167,42 @@ class _WordStep:
     def __init__(self, tier: Tier, choice: _Choice) -> None:
         self._tier = tier
         self._choice = choice
-        words, driver = choice.text.words, choice.text.driver
-        self._first = words[driver]
-        is_whole = tier is Tier.NAME or (tier is Tier.NAME_PREFIX and driver < len(words) - 1)
-        # This character is part of no word.
-        self._end = f"{self._first}\x01" if is_whole else end_of(self._first)
-        # The first word of a name is a leading one.
-        self._only_leading = tier is not Tier.WORDS and driver == 0
+        words = choice.text.words
+        self._drivers = [_Driver.of(tier, words, index) for index in range(len(words))]
 
     def read(self, tx: Transaction, key: Key, limit: int) -> Block:
-        after = key_of(_WordKey, key) if key else _WordKey(0)
+        after = key_of(_WordKey, key) if key else _WordKey(self._rarest(tx))
+        # A forged cursor may have a driver that the search has not.
+        driver = self._drivers[after.driver % len(self._drivers)]
         rows = tx.words.range(
-            is_leading=after.kind == 0,
-            first=self._first,
-            end=self._end,
-            after=after[1:] if after.word else None,
+            is_leading=after.kind == _LEADING,
+            first=driver.first,
+            end=driver.end,
+            after=after[2:] if after.word else None,
             watermark=self._choice.watermark,
             limit=INDEX_ROWS,
         )
         found = (
-            (_WordKey(after.kind, row.word, row.publication, row.position), row.user)
+            (_WordKey(after.driver, after.kind, *row[:3]), row.user)
             for row in rows
-            if row.user and self._returns(row, row.user)
+            if row.user
+            and self._choice.is_in(self._tier, row.user)
+            and driver.returns(row, row.user)
         )
-        return _block(found, self._behind(after.kind, rows), limit)
+        return _block(found, _behind(after, driver, rows), limit)
 
-    def _behind(self, kind: int, rows: Sequence[FoundWord]) -> Key | None:
-        if len(rows) == INDEX_ROWS:
-            last = rows[-1]
-            return _WordKey(kind, last.word, last.publication, last.position)
-        return None if kind == 1 or self._only_leading else _WordKey(1)
+    def _rarest(self, tx: Transaction) -> int:
+        """Return the index of the driver with the fewest rows; the next pages keep it."""
+        if len(self._drivers) == 1:
+            return 0
+        rows = [driver.rows(tx) for driver in self._drivers]
+        return rows.index(min(rows))
 
-    def _returns(self, row: FoundWord, user: FoundUserRecord) -> bool:
-        """Whether a row returns its account, which may have several words of this kind."""
-        words = words_of(user.name, user.lastname, user.email).items()
-        of_kind = [
-            (0 if is_leading else 1, word) for word, is_leading in words if self._reads(word)
-        ]
-        first = min(of_kind, default=(0, row.word))
-        return first[1] == row.word and self._choice.is_in(self._tier, user)
 
-    def _reads(self, word: str) -> bool:
-        return self._first <= word and (self._end is None or word < self._end)
+def _behind(after: _WordKey, driver: _Driver, rows: Sequence[FoundWord]) -> Key | None:
+    if len(rows) == INDEX_ROWS:
+        return _WordKey(after.driver, after.kind, *rows[-1][:3])
+    return _WordKey(after.driver, _OTHER) if after.kind < driver.kinds[-1] else None
 
 
 class _PartStep:

@@ -69,12 +69,6 @@ class SearchText(Struct, frozen=True):
         parts = [_spellings(part) for part in words or folded.split()]
         return cls(_key_of(text), email_prefix_key(text), text.lower(), words, parts)
 
-    @property
-    def driver(self) -> int:
-        """The index of the word by which accounts are read: the longest is the rarest, mostly."""
-        lengths = [len(word) for word in self.words]
-        return lengths.index(max(lengths))
-
 
 def _check(text: str) -> None:
     if not text:
@@ -120,7 +114,7 @@ def tier_of(user: FoundUserRecord, text: SearchText, watermark: Place) -> Tier |
         return by_name
     if user.email_key.startswith(text.email_prefix):
         return Tier.EMAIL_PREFIX
-    if by_name:
+    if by_name is not None:
         return by_name
     if text.words and all(_begins(words, word) for word in text.words):
         return Tier.WORDS
@@ -132,8 +126,8 @@ def _name_tier(user: FoundUserRecord, text: SearchText, words: dict[str, bool]) 
         return None
     tier = None
     for name in _names(user):
-        # The word by which the account is read is one of the first words, which are stored.
-        if _is_prefix(text.words, name) and name[text.driver] in words:
+        # A long name has words that are not stored, and by which it is not found.
+        if _is_prefix(text.words, name) and words.keys() >= set(name[: len(text.words)]):
             if len(name) == len(text.words) and name[-1] == text.words[-1]:
                 return Tier.NAME
             tier = Tier.NAME_PREFIX

@@ -32,15 +32,14 @@ class FoundUsers(Table):
                 the first block.
             rows: how many rows to look at, of batches that are not published too.
         """
-        where = "email_key > ?" if after else "email_key >= ?"
-        bounds = [after or first]
+        start = "email_key > ?" if after else "email_key >= ?"
+        bounds, to_end = [after or first], ""
         if end is not None:
-            where += " and email_key < ?"
-            bounds.append(end)
-        sql = f"select email_key from users where {where} order by email_key limit 1 offset ?"
-        last = self._connection.column(sql, *bounds, rows - 1)
-        if last:
-            where, bounds = f"{where} and email_key <= ?", [*bounds, *last]
-        sql = f"{_USER} where {where} order by email_key"
+            bounds, to_end = [*bounds, end], " and email_key < ?"
+        keys = f"select email_key from users where {start}{to_end} order by email_key"
+        last = self._connection.column(f"{keys} limit 1 offset ?", *bounds, rows - 1)
+        if last:  # in place of the other end: SQLite reads an index up to one end
+            bounds, to_end = [bounds[0], last[0]], " and email_key <= ?"
+        sql = f"{_USER} where {start}{to_end} order by email_key"
         users = self._connection.all(FoundUserRecord, sql, *bounds)
         return Block(users, last[0] if last else None)

@@ -117,6 +117,17 @@ class Words(Table):
         )
         return [FoundWord(row[0], row[1], row[2], _found_user(row[3:])) for row in rows]
 
+    def count(self, *, is_leading: bool, first: str, end: str | None, limit: int) -> int:
+        """Count rows from a word up to another one, as far as a limit."""
+        rows = (
+            "select 1 from user_words where is_leading = ? and word >= ?"
+            f"{'' if end is None else ' and word < ?'} limit ?"
+        )
+        values = [first] if end is None else [first, end]
+        return self._connection.number(
+            f"select count(*) from ({rows}) as found", is_leading, *values, limit
+        )
+
     def list_unindexed(
         self, after: Place, limit: int
     ) -> tuple[Sequence[AccountTextsRecord], Place]:
