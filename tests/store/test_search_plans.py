@@ -7,7 +7,7 @@ from contextlib import closing
 import pytest
 from tests.store.query_plans import explained
 from tests.support.control_planes import STORE_DEPLOYMENTS, new_deployment
-from tests.support.postgres import PostgresDatabases
+from tests.support.postgres_databases import PostgresDatabases
 from tests.support.stored_batches import Batch, Person, store_batches
 from tests.support.stored_data import execute_sql
 
