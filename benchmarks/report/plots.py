@@ -79,10 +79,10 @@ def _speed(series: _Series) -> Figure:
             names["embedded"] = "musterroll, without a server"
         _lines(axes, {names[name]: series[name] for name in names if name in series})
         axes.set(title=store, xscale="log", xlabel="users in the batch")
-        axes.set_ylim(bottom=0)
         _count_axis(axes.xaxis)
         _count_axis(axes.yaxis)
-    panels[0].set_ylabel("users a second")
+    # After both panels, which share it.
+    panels[0].set(ylabel="users a second", ylim=(0, None))
     _legend(figure, panels[0])
     return figure
 
