@@ -18,7 +18,7 @@ from tests.support.postgres import PostgresServer
 from anyscale.server.store.interface import Store
 from anyscale.server.store.postgres.store import PostgresStore
 from anyscale.server.store.sqlite.store import SqliteStore
-from benchmarks.measuring import show
+from benchmarks.measuring import point, show
 from benchmarks.people import Person, add_people, person_at
 from benchmarks.serving import Connection, served, token
 
@@ -79,6 +79,8 @@ def _show(kind: str, connection: Connection, line: Line) -> None:
     paths = [_path(line.query(chance)) for _ in range(_REQUESTS)]
     times = sorted(connection.seconds(f"{path}&cursor=") * 1e3 for path in paths)
     median, high = statistics.median(times), times[len(times) * 99 // 100]
+    point("search", f"{kind}, p50", line.title, median, "ms")
+    point("search", f"{kind}, p99", line.title, high, "ms")
     users, pages, seconds = _read_all(connection, paths[0])
     note = f" (p50 {median:.1f} ms; all {users:,} users in {pages} pages: {seconds:.2f} s)"
     show(f"{kind}: {line.title}, p99 of the first page", high, _BOUND_MS, " ms", note)

@@ -60,7 +60,9 @@ in an empty one.
 _SEARCH = """\
 ## How fast is a search?
 
-The response times of a search among all accounts, in milliseconds.
+The milliseconds until the first page of 100 users, among a million accounts and with a batch of a
+million open beside them. The tables of "PostgreSQL, analyzed" have statistics. A response takes
+at most 100 ms at p99: true for {met} of {all}.
 """
 
 _AGAIN = """\
@@ -193,14 +195,15 @@ def _search(results: Results) -> Iterator[str]:
     search = results.plot("search")
     if not search:
         return
-    yield f"\n{_SEARCH}\n"
+    met = [shown.is_met for shown in results.results if shown.benchmark == "search"]
+    yield f"\n{_SEARCH.format(met=sum(met), all=len(met))}\n"
     places = dict.fromkeys(at for values in search.values() for at in values)
     rows = [
         (str(at), *(f"{values[at]:.1f}" if at in values else "" for values in search.values()))
         for at in places
     ]
     yield from _table(("", *search), rows)
-    yield _plot("search", "Response times of searches by what is searched and store")
+    yield _plot("search", "Response times of searches, p50 and p99, by what is searched for")
 
 
 def _limits(results: Results) -> Iterator[str]:
@@ -213,6 +216,7 @@ def _limits(results: Results) -> Iterator[str]:
             shown.what,
         )
         for shown in results.results
+        if shown.benchmark != "search"  # which has a table of its own
     ]
     yield from _table(("met", "measured", "limit", "what"), rows)
 

@@ -20,6 +20,9 @@ _BLUE, _ORANGE, _GREEN, _PURPLE, _GREY = "#0072b2", "#d55e00", "#009e73", "#cc79
 _COLOURS = (_BLUE, _ORANGE, _GREEN, _PURPLE, _GREY)
 #: p50 and p99 of SQLite, then of PostgreSQL: a light and a dark one each
 _BY_STORE = ("#8cc4e8", _BLUE, "#f4b183", _ORANGE)
+#: milliseconds
+_SEARCH_LIMIT = 100
+
 _MARKERS = ("o", "s", "^", "D", "v")
 
 _STYLE = {
@@ -133,15 +136,15 @@ def _growth(series: _Series) -> Figure:
     return figure
 
 
-def _panels(count: int) -> tuple[Figure, Sequence[Axes]]:
-    figure = Figure(figsize=(8, 3.6))
+def _panels(count: int, height: float = 3.6) -> tuple[Figure, Sequence[Axes]]:
+    figure = Figure(figsize=(8, height))
     axes = figure.subplots(1, count, sharey=count > 1, squeeze=False)
     return figure, list(axes[0])
 
 
 def _legend(figure: Figure, axes: Axes) -> None:
     """Name the series above the panels, where no line is behind the names."""
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=4)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=5)
 
 
 def _lines(axes: Axes, series: _Series) -> None:
@@ -180,10 +183,15 @@ def _count_axis(axis: Any) -> None:
 
 
 def _search(series: _Series) -> Figure:
-    figure, (axes,) = _panels(1)
-    _bars(axes, series, _BY_STORE)
-    axes.set(yscale="log", ylabel="response time (ms)")
-    _count_axis(axes.yaxis)
+    figure, (axes,) = _panels(1, height=6.5)
+    names = ("SQLite, p50", "SQLite, p99", "PostgreSQL, p50", "PostgreSQL, p99")
+    for name, colour, marker in zip(names, _BY_STORE, ("o", "o", "s", "s"), strict=True):
+        values = series[name]
+        axes.plot(list(values.values()), list(values), marker, color=colour, label=name)
+    axes.axvline(_SEARCH_LIMIT, color=_GREY, linestyle="--", label="limit of p99")
+    axes.set(xscale="log", xlabel="response time (ms)")
+    axes.invert_yaxis()
+    _count_axis(axes.xaxis)
     _legend(figure, axes)
     return figure
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from benchmarks.django_peer.run import PYTHON
-from benchmarks.measuring import POINTS, RESULTS, Point, Result
+from benchmarks.measuring import POINTS, RESULTS, Result
 from benchmarks.report.machine import machine
 from benchmarks.report.page import page
 from benchmarks.report.results import Results, ShownResult, read_results
@@ -34,7 +34,7 @@ def measure_and_write(names: Sequence[str], measure: Callable[[str], None], user
         measure(name)
         shown += [_shown(name, result) for result in RESULTS[before:]]
     today = datetime.now(UTC).date().isoformat()
-    points = [_rounded(point) for point in (*POINTS, *_search_points(shown))]
+    points = [point._replace(value=_four_digits(point.value)) for point in POINTS]
     results = Results(today, users, facts, shown, points)
     _FOLDER.mkdir(exist_ok=True)
     RESULTS_FILE.write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=1) + b"\n")
@@ -61,21 +61,5 @@ def _shown(benchmark: str, result: Result) -> ShownResult:
     )
 
 
-def _rounded(point: Point) -> Point:
-    return point._replace(value=_four_digits(point.value))
-
-
 def _four_digits(value: float) -> float:
     return float(f"{value:.4g}")
-
-
-def _search_points(shown: Sequence[ShownResult]) -> list[Point]:
-    """Return the results of the search by store, p50 or p99, and what is searched."""
-    found = []
-    for result in shown:
-        store, _, rest = result.what.partition(": ")
-        quantile = next((name for name in ("p50", "p99") if name in rest), None)
-        if result.benchmark == "search" and quantile and result.unit.strip() == "ms":
-            at = rest.replace(quantile, "").removeprefix(" of ").strip(" ,:")
-            found.append(Point("search", f"{store}, {quantile}", at, result.value))
-    return found
