@@ -4,6 +4,7 @@ This module imports nothing else of the package, so that importing the models is
 """
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, ClassVar, get_args
 
 from msgspec import UNSET, Struct, UnsetType, structs
@@ -260,6 +261,7 @@ class Conflict(Struct, frozen=True, kw_only=True):
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+@lru_cache(maxsize=1024)  # all accounts of a batch were created at one time
 def from_milliseconds(milliseconds: int) -> datetime:
     """Convert a time as the control plane stores it: whole milliseconds since 1970, UTC."""
     # Not fromtimestamp: a float cannot represent every millisecond exactly.
