@@ -18,7 +18,7 @@ app = serve.deployment(
     # A replica hashes on all cores of its node: a second one there would only take turns with it.
     max_replicas_per_node=1,
     ray_actor_options={"num_cpus": 1},
-    autoscaling_config={"min_replicas": 2, "max_replicas": 4, "target_ongoing_requests": 4},
+    autoscaling_config={"min_replicas": 1, "max_replicas": 4, "target_ongoing_requests": 4},
     # More than the queues of the application have places for, so that the application decides
     # which request to refuse. Requests for its health then never wait behind sign-ins.
     max_ongoing_requests=1000,
