@@ -17,7 +17,7 @@ from anyscale.server.store.records import UserRecord
 __all__ = ["BUDGET", "Block", "Step", "read_page"]
 
 #: Seconds after which a page looks at no more accounts. A block takes up to 10 ms more.
-BUDGET = 0.04
+BUDGET = 0.03
 
 
 class Block(NamedTuple):

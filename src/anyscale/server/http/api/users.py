@@ -56,7 +56,7 @@ Cursor = Annotated[
 
 _LIST_USERS = (
     "With `cursor`, which is empty for the first page, each page has the cursor of the next one, "
-    "or null if there is none. A page looks at accounts for about 40 ms: an empty page with a "
+    "or null if there is none. A page looks at accounts for about 30 ms: an empty page with a "
     "cursor is not the end. Without `search`, `cursor`, `order`, `role`, `sso` and "
     "`without_credentials`, page by `after`."
 )
