@@ -1,7 +1,7 @@
 """A Ray cluster of three nodes on this machine, started by the commands of the documents.
 
-Ray listens on every address of a machine. For root, the cluster is therefore in a network namespace
-of its own, where loopback is all there is; commands and requests enter it.
+Ray listens on every address of a machine. The cluster is therefore in a network namespace of its
+own, where loopback is all there is, if this process may create one; commands and requests enter it.
 """
 
 import json
