@@ -25,6 +25,7 @@ NAMES = (
     "postgres",
     "listing",
     "search",
+    "indexing",
     "million",
     "ray",
     *FOR_THE_REPORT,

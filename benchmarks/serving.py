@@ -118,6 +118,10 @@ class Connection:
         """Send JSON, and return the body of the response."""
         return self._body("POST", path, body)
 
+    def patch(self, path: str, body: str) -> bytes:
+        """Send JSON, and return the body of the response."""
+        return self._body("PATCH", path, body)
+
     def seconds(self, path: str) -> float:
         """Send a request, and return the seconds until the response."""
         start = time.perf_counter()

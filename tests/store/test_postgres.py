@@ -16,7 +16,7 @@ from tests.support.postgres import PostgresServer, with_database
 from tests.support.stored_data import execute_sql
 
 from anyscale.errors import StoreUnavailable
-from anyscale.server.store.interface import Store
+from anyscale.server.store.interface import Store, Transaction
 from anyscale.server.store.postgres.errors import DatabaseAddress
 from anyscale.server.store.postgres.store import PostgresStore
 from anyscale.server.store.records import AuditRecord
@@ -294,3 +294,20 @@ def test_the_error_for_a_refused_user_has_no_password(postgres_url: str) -> None
     with pytest.raises(StoreUnavailable, match=r"^the database test_") as caught:
         PostgresStore(url)
     assert SECRET not in str(caught.value)
+
+
+# Transactions that are not durable
+
+
+def test_only_a_transaction_that_is_not_durable_does_not_wait_for_the_disk(
+    store: PostgresStore,
+) -> None:
+    def setting(tx: Transaction) -> object:
+        return execute_sql(tx, "show synchronous_commit").fetchone()[0]
+
+    with store.write() as tx:
+        assert setting(tx) == "on"
+    with store.write(durable=False) as tx:
+        assert setting(tx) == "off"
+    with store.write() as tx:
+        assert setting(tx) == "on"

@@ -661,3 +661,19 @@ def test_a_first_use_waits_while_another_process_sets_the_file_up(path: Path) ->
             first_use.result(0.2)
         os.close(other)
         first_use.result(20)
+
+
+# Transactions that are not durable
+
+
+def test_only_a_transaction_that_is_not_durable_does_not_wait_for_the_disk(path: Path) -> None:
+    def level(tx: Transaction) -> object:
+        return execute_sql(tx, "pragma synchronous").fetchone()[0]
+
+    with closing(SqliteStore(path)) as store:
+        with store.write() as tx:
+            assert level(tx) == 2  # full
+        with store.write(durable=False) as tx:
+            assert level(tx) == 1  # normal
+        with store.write() as tx:
+            assert level(tx) == 2

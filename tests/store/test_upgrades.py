@@ -1,6 +1,8 @@
 """Databases of earlier versions open, keep all that they had, and go on."""
 
 import hashlib
+import re
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -8,8 +10,9 @@ from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
-from tests.store.contract.steps import batch_row, token_row, user_id_of
+from tests.store.contract.steps import batch_row, rows_of, token_row, user_id_of, user_row
 from tests.store.old_databases import (
     OldDatabase,
     all_rows,
@@ -18,6 +21,7 @@ from tests.store.old_databases import (
     know_steps,
     open_store,
 )
+from tests.support.paths import ROOT
 from tests.support.server_in_process import serve_in_process
 from tests.support.stored_data import execute_sql
 from tests.support.users import POLICY
@@ -32,6 +36,7 @@ from anyscale.server.settings import Settings
 from anyscale.server.store import schema_versions
 from anyscale.server.store.migrations import folded_lastnames, folded_texts
 from anyscale.server.store.records import BatchRecord
+from anyscale.server.store.search_records import Place
 from anyscale.transport.base import Transport
 from anyscale.transport.embedded import EmbeddedTransport
 from anyscale.transport.http import HttpTransport
@@ -199,6 +204,62 @@ def test_lastnames_of_before_are_folded_unless_they_are_ascii(
         found = dict(execute_sql(tx, sql).fetchall())
     folded = {"Stra\u00dfe": "strasse", "\u0130": "i\u0307", "J\u00d6RG": "j\u00f6rg"}
     assert found == {"STRASSE": None, "Doe": None, None: None} | folded
+
+
+# The way back that docs/operations/upgrade.md describes
+
+
+def way_back(database: Path | str) -> str:
+    text = (ROOT / "docs" / "operations" / "upgrade.md").read_text(encoding="utf-8")
+    for_sqlite, for_postgres = re.findall(r"^```sql\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return str(for_sqlite if isinstance(database, Path) else for_postgres)
+
+
+def schema_of(database: Path | str) -> list[tuple[str, ...]]:
+    """Return all tables, columns, indexes and views of a database."""
+    if isinstance(database, Path):
+        with closing(sqlite3.connect(database)) as sqlite:
+            return sqlite.execute("select name, sql from sqlite_master order by name").fetchall()
+    with psycopg.connect(database) as postgres:
+        return postgres.execute(
+            "select table_name, column_name, data_type from information_schema.columns"
+            " where table_schema = 'public' union all select tablename, indexname, indexdef"
+            " from pg_indexes where schemaname = 'public' order by 1, 2"
+        ).fetchall()
+
+
+def test_the_documented_way_back_keeps_all_data_and_the_next_upgrade_works(
+    database: Path | str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        know_steps(patch, 4)
+        open_store(database).close()
+        before = schema_of(database)
+    with closing(open_store(database)) as store, store.write() as tx:
+        tx.batches.add(batch_row(1))
+        users = [user_row(batch_row(1), at, f"u{at}@x.org", lastname="JÖRG") for at in range(3)]
+        tx.users.insert(1, rows_of(users))
+        tx.batches.publish(1, "local:joe", 5_000)
+        accounts, end = tx.words.list_unindexed(Place(0, 0), 9)
+        tx.words.fill(accounts, end, "tests", 0)
+    if isinstance(database, Path):
+        with closing(sqlite3.connect(database, isolation_level=None)) as sqlite:
+            sqlite.executescript(way_back(database))
+    else:
+        with psycopg.connect(database) as postgres:
+            postgres.execute(way_back(database).encode())
+    assert schema_of(database) == before
+    with monkeypatch.context() as patch:
+        know_steps(patch, 4)
+        with closing(open_store(database)) as store:
+            store.ready()
+            with store.read() as tx:
+                sql = "select email, lastname, created_at from live_users order by 1"
+                rows = [tuple(row) for row in execute_sql(tx, sql).fetchall()]
+    assert rows == [(f"u{at}@x.org", "JÖRG", 5_000) for at in range(3)]
+    with closing(open_store(database)) as store, store.read() as tx:
+        store.ready()
+        assert len(tx.words.list_unindexed(Place(0, 0), 9)[0]) == 3
 
 
 # A database of commit f2874bc

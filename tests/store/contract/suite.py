@@ -62,6 +62,21 @@ class TransactionRules(StoreSteps):
             assert tx.audit.get_last() is None
         assert self.add(store, 1).batch_id == batch_row(1).batch_id
 
+    def test_a_transaction_that_is_not_durable_is_committed_as_a_whole_or_not_at_all(
+        self, store: Store
+    ) -> None:
+        def fail() -> None:
+            with store.write(durable=False) as tx:
+                tx.batches.add(batch_row(1))
+                raise RuntimeError
+
+        with pytest.raises(RuntimeError):
+            fail()
+        with store.write(durable=False) as tx:
+            tx.batches.add(batch_row(2))
+        with store.read() as tx:
+            assert [batch.batch_id for batch in self.batches(tx)] == [batch_row(2).batch_id]
+
     def test_a_reader_sees_one_state_whatever_is_written_meanwhile(self, store: Store) -> None:
         self.add(store, 1)
         with store.read() as tx:

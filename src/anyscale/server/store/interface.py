@@ -93,8 +93,13 @@ class Store(Protocol):
     def is_blank(self) -> bool:
         """Whether the database has no schema yet, for example since its first use was killed."""
 
-    def write(self) -> AbstractContextManager[Transaction]:
-        """Start a transaction that may write. It commits at the end of the block."""
+    def write(self, *, durable: bool = True) -> AbstractContextManager[Transaction]:
+        """Start a transaction that may write. It commits at the end of the block.
+
+        One that is not durable does not wait for the disk: a power cut, but not the end of the
+        process, may undo it and all later ones that are not durable either. It is for work that is
+        then done again.
+        """
 
     def read(self) -> AbstractContextManager[Transaction]:
         """Start a transaction that reads one state of the database."""

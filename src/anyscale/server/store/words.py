@@ -21,7 +21,8 @@ _IN_WORDS = frozenset("LMN")
 
 def fold(text: str) -> str:
     """Return the form in which texts are compared: NFC, then casefolded."""
-    return unicodedata.normalize("NFC", text).casefold()
+    # The same for ASCII, in a tenth of the time.
+    return text.lower() if text.isascii() else unicodedata.normalize("NFC", text).casefold()
 
 
 def split_words(folded: str) -> list[str]:

@@ -13,7 +13,7 @@ _SLICE = 500
 
 #: Seconds between two slices. The lock of a SQLite store has no order: without a pause, the thread
 #: that releases it may take it again and again before a thread that waits for it.
-_PAUSE = 0.002
+_PAUSE = 0.001
 
 #: for which other processes leave the filling to the one that filled the last slice
 _LEASE_MS = 1_000
@@ -54,7 +54,8 @@ class SearchIndex:
 
     def _fill_slice(self) -> bool:
         """Give words to the next accounts; return whether there may be more for this process."""
-        with self._store.write() as tx:
+        # Slices that a power cut undoes are filled again.
+        with self._store.write(durable=False) as tx:
             state, now = tx.words.lock(), tx.now()
             if state.holder != self._holder and state.until > now:
                 return False

@@ -41,10 +41,13 @@ class PostgresConnection(Connection):
     def execute(self, sql: str, *values: Any) -> int:
         return self.driver_connection.execute(_translated(sql), values).rowcount
 
-    def insert_many(self, table: str, names: str, rows: Iterable[Sequence[Any]]) -> None:
-        copy_sql = f"copy {table} ({names}) from stdin"
+    def insert_many(
+        self, table: str, types: Mapping[str, str], rows: Iterable[Sequence[Any]]
+    ) -> None:
+        copy_sql = f"copy {table} ({', '.join(types)}) from stdin (format binary)"
         if rows:
             with self.driver_connection.cursor() as cursor, cursor.copy(copy_sql) as copy:
+                copy.set_types(list(types.values()))
                 for row in rows:
                     copy.write_row(row)
 

@@ -18,6 +18,7 @@ __all__ = ["PostgresStore"]
 
 # In full, since a database may have other defaults.
 _WRITE = "begin isolation level read committed read write"
+_WRITE_BEHIND = f"{_WRITE}; set local synchronous_commit = off"
 _READ = "begin isolation level repeatable read read only"
 
 
@@ -56,8 +57,9 @@ class PostgresStore:
         require_current(self.schema(), max(steps_of("postgres")))
 
     @contextmanager
-    def write(self) -> Iterator[Transaction]:
-        with self._transaction(_WRITE, outcome_unknown=True) as connection:
+    def write(self, *, durable: bool = True) -> Iterator[Transaction]:
+        begin = _WRITE if durable else _WRITE_BEHIND
+        with self._transaction(begin, outcome_unknown=True) as connection:
             yield _transaction_on(connection)
 
     @contextmanager

@@ -22,6 +22,16 @@ _ADD_BATCH = (
 )
 _ADD_CHUNK = f"insert into chunks (batch, {columns(ChunkRecord)}) values (?, {marks(ChunkRecord)})"
 
+_CONFLICT_COLUMNS = {
+    "batch": "int8",
+    "chunk": "int8",
+    "position": "int8",
+    "email": "text",
+    "kind": "text",
+    "other": "int8",
+    "holder": "text",
+}
+
 
 class Batches(Table):
     """The batches. A `batch` argument is the number `BatchRecord.id`."""
@@ -141,7 +151,7 @@ class Chunks(Table):
             self._connection.execute(_ADD_CHUNK, *values)
         self._connection.insert_many(
             "conflicts",
-            f"batch, chunk, {columns(ConflictRecord)}",
+            _CONFLICT_COLUMNS,
             [(batch, chunk.number, *structs.astuple(conflict)) for conflict in conflicts],
         )
 

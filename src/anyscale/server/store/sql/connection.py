@@ -41,17 +41,19 @@ class Connection(ABC):
         """Run a statement; return how many rows it changed."""
 
     @abstractmethod
-    def insert_many(self, table: str, names: str, rows: Iterable[Sequence[Any]]) -> None:
-        """Insert rows in one go. `names` are the columns."""
+    def insert_many(
+        self, table: str, types: Mapping[str, str], rows: Iterable[Sequence[Any]]
+    ) -> None:
+        """Insert rows in one go.
+
+        `types` has the columns in the order of the values, with their types in PostgreSQL.
+        """
 
     @abstractmethod
     def delete_many(
         self, table: str, types: Mapping[str, str], rows: Sequence[Sequence[Any]]
     ) -> None:
-        """Delete rows in one go, by an index on the columns of `types`, in this order.
-
-        `types` has the types of the columns, as PostgreSQL calls them.
-        """
+        """Delete rows in one go, by an index on all columns of `types`: see `insert_many`."""
 
     @abstractmethod
     def execute_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:

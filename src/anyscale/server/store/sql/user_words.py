@@ -23,7 +23,7 @@ END_POSITION = 16**8 - 1
 #: publications of which one call lists accounts: each takes a statement
 _MOST_PUBLICATIONS = 50
 
-_COLUMNS = {"is_leading": "bool", "word": "text", "publication": "int8", "position": "int8"}
+_COLUMNS = {"word": "text", "is_leading": "bool", "publication": "int8", "position": "int8"}
 
 _STATE = f"select {columns(SearchIndexRecord)} from search_index"
 
@@ -63,7 +63,7 @@ _UNINDEXED = """
 
 
 #: as `_COLUMNS`
-_Row = tuple[bool, str, int, int]
+_Row = tuple[str, bool, int, int]
 
 
 class Words(Table):
@@ -195,7 +195,7 @@ class Words(Table):
 
     def _add(self, rows: Iterable[_Row]) -> None:
         # In order: rows that are neighbours in the table are then inserted one after the other.
-        self._connection.insert_many("user_words", ", ".join(_COLUMNS), sorted(rows))
+        self._connection.insert_many("user_words", _COLUMNS, sorted(rows))
 
     def _remove(self, rows: Iterable[_Row]) -> None:
         self._connection.delete_many("user_words", _COLUMNS, sorted(rows))
@@ -206,7 +206,7 @@ def _rows(accounts: Iterable[AccountTextsRecord]) -> Iterator[_Row]:
         publication, position = account.place
         words = words_of(account.name, account.lastname, account.email)
         for word, is_leading in words.items():
-            yield is_leading, word, publication, position
+            yield word, is_leading, publication, position
 
 
 def _found_user(values: tuple[Any, ...]) -> FoundUserRecord | None:

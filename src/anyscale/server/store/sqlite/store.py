@@ -104,11 +104,12 @@ class SqliteStore:
             self._writer.connection.close()
 
     @contextmanager
-    def write(self) -> Iterator[Transaction]:
+    def write(self, *, durable: bool = True) -> Iterator[Transaction]:
         """Start a transaction that may write, once no other one writes."""
         with self._writing:
             self._require_open()
-            yield from self._transaction(self._writer, "begin immediate", outcome_unknown=True)
+            with nullcontext() if durable else _write_behind(self._writer.connection):
+                yield from self._transaction(self._writer, "begin immediate", outcome_unknown=True)
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:
@@ -214,6 +215,16 @@ class _Session(NamedTuple):
 
     connection: sqlite3.Connection
     tx: Transaction
+
+
+@contextmanager
+def _write_behind(connection: sqlite3.Connection) -> Iterator[None]:
+    """Let commits leave the log to the operating system; the next other commit has it written."""
+    connection.execute("pragma synchronous = normal")
+    try:
+        yield
+    finally:
+        connection.execute("pragma synchronous = full")
 
 
 @contextmanager
