@@ -74,8 +74,10 @@ def test_the_image_is_built_from_files_that_dockerignore_allows(tmp_path: Path) 
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, build / name)
 
-    made = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
-    subprocess.run([*made, "--wheel-dir", str(tmp_path), str(build)], check=True)
+    uv = Path(sys.executable).parent / "uv"
+    options = ["--wheel", "--quiet", "--no-build-isolation", "--offline"]
+    options += ["--python", sys.executable, "--out-dir", str(tmp_path)]
+    subprocess.run([str(uv), "build", *options, str(build)], check=True)
 
     assert set(names) == let_in
     assert len(list(tmp_path.glob("musterroll-*.whl"))) == 1
