@@ -45,10 +45,11 @@ def databases(postgres_server: PostgresServer) -> Iterator[PostgresDatabases]:
 def test_the_next_test_gets_the_rows_and_numbers_of_a_new_database_and_no_session(
     databases: PostgresDatabases,
 ) -> None:
-    urls, contents, sessions = set(), [], []
+    urls, databases_used, contents, sessions = set(), set(), [], []
     for _ in range(3):
         with databases.empty() as url:
             connection = psycopg.connect(url, autocommit=True)
+            databases_used.add(number_of_database(connection))
             contents.append(
                 {
                     table: rows_of(connection, f"select one::text from {table} one")
@@ -59,7 +60,9 @@ def test_the_next_test_gets_the_rows_and_numbers_of_a_new_database_and_no_sessio
             connection.execute("update schema_version set version = 99")
             sessions.append(connection)
         urls.add(url)
-    assert len(urls) == 1
+    assert len(databases_used) == 1
+    # A process that an earlier test has left running cannot connect again.
+    assert len(urls) == 3
     assert contents[0]["schema_version"]
     assert contents[0]["batches"] == []
     assert contents == [contents[0]] * 3
@@ -73,8 +76,30 @@ def test_the_next_test_gets_the_rows_and_numbers_of_a_new_database_and_no_sessio
 def test_no_test_gets_a_changed_database(databases: PostgresDatabases, what: str) -> None:
     with databases.empty() as changed, psycopg.connect(changed, autocommit=True) as connection:
         connection.execute(CHANGES[what])
-    with databases.empty() as url:
-        assert url != changed
+        number = number_of_database(connection)
+    with databases.empty() as url, psycopg.connect(url) as connection:
+        assert number_of_database(connection) != number
+
+
+def test_a_user_who_may_create_databases_and_no_more_gets_them_too(
+    postgres_server: PostgresServer,
+) -> None:
+    postgres_server.execute("create role creator login createdb")
+    url = postgres_server.url.replace("postgres@", "creator@")
+    with (
+        new_databases(url, reuse=False) as databases,
+        databases.empty() as empty,
+        psycopg.connect(empty) as connection,
+    ):
+        assert rows_of(connection, "select count(*) from users") == [0]
+    postgres_server.execute("drop role creator")
+
+
+def number_of_database(connection: psycopg.Connection[Any]) -> int:
+    """Return the number that a database keeps when it is renamed."""
+    sql = "select oid from pg_database where datname = current_database()"
+    (number,) = rows_of(connection, sql)
+    return int(number)
 
 
 def rows_of(connection: psycopg.Connection[Any], sql: str) -> list[Any]:

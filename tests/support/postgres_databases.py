@@ -74,9 +74,10 @@ class PostgresDatabases:
         self._template = template
         self._reuse = reuse
         self._unused: list[str] = []
-        with psycopg.connect(with_database(admin_url, template)) as connection:
-            self._state = _row(connection, _READ_STATE)
-            self._to_restore = "; ".join(_statements_to_restore(connection))
+        if reuse:
+            with psycopg.connect(with_database(admin_url, template)) as connection:
+                self._state = _row(connection, _READ_STATE)
+                self._to_restore = "; ".join(_statements_to_restore(connection))
 
     @contextmanager
     def empty(self) -> Iterator[str]:
@@ -84,12 +85,12 @@ class PostgresDatabases:
         name = self._unused.pop() if self._unused else self._create()
         yield with_database(self._admin_url, name)
         if self._reuse and self._restored(name):
-            self._unused.append(name)
+            self._unused.append(self._renamed(name))
         else:
             execute_at(self._admin_url, f"drop database {name} with (force)")
 
     def _create(self) -> str:
-        name = f"test_{secrets.token_hex(6)}"
+        name = _new_name()
         execute_at(self._admin_url, f"create database {name} template {self._template}")
         return name
 
@@ -103,6 +104,16 @@ class PostgresDatabases:
             connection.execute("set session_replication_role = replica")
             connection.execute(self._to_restore)
             return True
+
+    def _renamed(self, name: str) -> str:
+        """Rename a database, so that what a test has left running does not find it again."""
+        new_name = _new_name()
+        execute_at(self._admin_url, f"alter database {name} rename to {new_name}")
+        return new_name
+
+
+def _new_name() -> str:
+    return f"test_{secrets.token_hex(6)}"
 
 
 def _statements_to_restore(connection: psycopg.Connection[Any]) -> Iterator[str]:
