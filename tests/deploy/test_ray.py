@@ -129,7 +129,7 @@ def client(
     postgres_server.execute("drop database ray with (force)")
 
 
-def test_the_door_responds_while_the_database_does_and_ray_needs_its_token(client: Client) -> None:
+def test_ray_needs_its_token_and_the_server_one_of_its_own(client: Client) -> None:
     cluster = client.cluster
     without_token = {"RAY_AUTH_MODE": "disabled", "RAY_AUTH_TOKEN_PATH": ""}
 
