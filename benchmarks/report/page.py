@@ -31,8 +31,8 @@ small batch, most of the time is the start of the command.
 _MEMORY = """\
 ## How much memory does a batch take?
 
-The peak memory of the command and of the server. The first two columns are the difference to a
-hundredth of the users.
+The peak memory of the command and of the server. The first column is how much the peak rises from
+a hundredth of the users to all of them.
 """
 
 _PASSWORDS = """\
