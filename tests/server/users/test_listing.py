@@ -24,6 +24,8 @@ from anyscale.server.core.users.cursor import Position, encode_cursor
 from anyscale.server.core.users.listing import UserListing
 from anyscale.server.core.users.pages import BUDGET
 from anyscale.server.store.interface import Store
+from anyscale.server.store.records import UserRecord
+from anyscale.server.store.sql.user_scan import Filters, Scan
 
 people = st.builds(
     Person,
@@ -129,6 +131,18 @@ def test_a_batch_that_is_not_published_costs_one_block_however_large_it_is(
     query = UserQuery(name="a", newest_first=newest_first)
     assert len(users.page(query, "", 10).users) == 2
     assert next(blocks) <= 5
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
+def test_a_block_of_two_indexes_ends_where_the_first_of_them_does(
+    shared_store: Store, newest_first: bool
+) -> None:
+    sso = structs.replace(A, is_sso_user=True)
+    store_batches(shared_store, [Batch("published", [*[A] * 5, *[sso] * 5, *[A] * 5])])
+    scan = Scan(Filters(without_credentials=True), newest_first=newest_first)
+    with shared_store.read() as tx:
+        block = tx.user_scan.read(UserRecord, scan, "", rows=3, limit=9)
+    assert len(block.users) == 3
 
 
 def test_an_account_that_was_created_meanwhile_comes_in_its_place(shared_store: Store) -> None:
