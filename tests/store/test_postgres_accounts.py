@@ -22,6 +22,7 @@ from tests.support.stored_data import execute_sql
 from anyscale.server.store.interface import Store
 from anyscale.server.store.postgres.store import PostgresStore
 from anyscale.server.store.records import BatchRecord
+from anyscale.server.store.search_records import FoundUserRecord, FoundWord, Place
 
 
 @pytest.fixture
@@ -218,3 +219,31 @@ def test_an_index_finds_tokens(store: PostgresStore, what: str) -> None:
     plan = "\n".join(lines)
     assert f"using {index}" in plan
     assert "Seq Scan on tokens" not in plan
+
+
+# The index of words
+
+
+@pytest.mark.parametrize("analyzed", [False, True], ids=["before analyze", "after analyze"])
+def test_an_index_finds_words_and_their_accounts(store: PostgresStore, analyzed: bool) -> None:
+    batch = publish(store, [f"u{at}@x.org" for at in range(5_000)])
+    with store.write() as tx:
+        accounts, end = tx.words.list_unindexed(Place(0, 0), 5_000)
+        tx.words.fill(accounts, end, "tests", 0)
+    with store.write() as tx:
+        execute_sql(tx, "analyze" if analyzed else "select 1")
+    with store.read() as tx, explained(tx, "explain") as lines:
+        found = tx.words.range(
+            is_leading=False, first="u1", end="u2", after=None, watermark=Place(1, 9_999), limit=10
+        )
+    assert [word.word for word in found] == [word.email[:-6] for word in _accounts_of(found)]
+    with store.write() as tx, explained(tx, "explain") as more:
+        tx.accounts.delete_many([user_id_of(batch, at) for at in range(20)])
+    plan = "\n".join([*lines, *more])
+    assert "Seq Scan on user" not in plan
+    for index in ("user_words_pkey", "users_pkey"):
+        assert f"using {index}" in plan
+
+
+def _accounts_of(found: Sequence[FoundWord]) -> list[FoundUserRecord]:
+    return [word.user for word in found if word.user]

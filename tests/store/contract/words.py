@@ -162,6 +162,20 @@ class FillingRules(WordSteps):
 class ChangedWordRules(WordSteps):
     """Words are removed and replaced with the accounts that have them."""
 
+    @pytest.mark.parametrize("gone", [[0], [0, 1, 2], [1, 4, 5, 8], [8, 2, 0, 1, 7], range(9)])
+    def test_accounts_between_deleted_ones_keep_their_words(
+        self, store: Store, gone: Sequence[int]
+    ) -> None:
+        batches = [
+            self.publish(store, number, *(f"u{at}@{number}.org" for at in range(9)), **_JANE)
+            for number in (1, 2)
+        ]
+        self.index(store)
+        before = self.stored(store)
+        with store.write() as tx:
+            tx.accounts.delete_many([user_id_of(batches[1], at) for at in gone])
+        assert self.stored(store) == [row for row in before if row[2] == 1 or row[3] not in gone]
+
     @pytest.mark.parametrize("several", [False, True])
     def test_the_words_of_a_deleted_account_are_removed(self, store: Store, several: bool) -> None:
         batch = self.publish(store, 1, "a@x.org", "b@x.org", "c@x.org", **_JANE)

@@ -51,13 +51,6 @@ class PostgresConnection(Connection):
                 for row in rows:
                     copy.write_row(row)
 
-    def delete_many(
-        self, table: str, types: Mapping[str, str], rows: Sequence[Sequence[Any]]
-    ) -> None:
-        if rows:
-            columns = [list(column) for column in zip(*rows, strict=True)]
-            self.driver_connection.execute(_deletion(table, *types.items()), columns)
-
     def execute_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
         with self.driver_connection.cursor() as cursor:
             cursor.executemany(_translated(sql), rows)
@@ -74,19 +67,6 @@ class PostgresConnection(Connection):
 
     def now(self) -> int:
         return self.number(_NOW)
-
-
-@cache
-def _deletion(table: str, *types: tuple[str, str]) -> str:
-    # `offset 0` has the planner look each row up, rather than read the whole table.
-    values = ", ".join(f"%s::{kind}[]" for _, kind in types)
-    names = ", ".join(name for name, _ in types)
-    key = " and ".join(f"{table}.{name} = gone.{name}" for name, _ in types)
-    return (
-        f"delete from {table} where ctid = any(array("
-        f" select found.ctid from unnest({values}) as gone ({names}) cross join lateral"
-        f" (select {table}.ctid from {table} where {key} offset 0) as found))"
-    )
 
 
 @cache

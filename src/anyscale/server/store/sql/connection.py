@@ -50,12 +50,6 @@ class Connection(ABC):
         """
 
     @abstractmethod
-    def delete_many(
-        self, table: str, types: Mapping[str, str], rows: Sequence[Sequence[Any]]
-    ) -> None:
-        """Delete rows in one go, by an index on all columns of `types`: see `insert_many`."""
-
-    @abstractmethod
     def execute_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
         """Run a statement for each row of values."""
 

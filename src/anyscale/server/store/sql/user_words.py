@@ -1,6 +1,7 @@
 """The tables `user_words` and `search_index`: the words of accounts."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 from typing import Any
 
 import msgspec
@@ -52,6 +53,12 @@ _RANGE = f"""
 _ACCOUNTS = (
     "select ?, user_id, name, lastname, email from users"
     " where user_id > ? and user_id < ? order by user_id limit ?"
+)
+
+# By ranges, since accounts that follow each other in a batch have many words in common.
+_REMOVE = (
+    "delete from user_words where is_leading = ? and word {any} and publication = ?"
+    " and position >= ? and position <= ?"
 )
 
 #: of later publications, and of the one that is filled in part
@@ -198,7 +205,13 @@ class Words(Table):
         self._connection.insert_many("user_words", _COLUMNS, sorted(rows))
 
     def _remove(self, rows: Iterable[_Row]) -> None:
-        self._connection.delete_many("user_words", _COLUMNS, sorted(rows))
+        """Remove all rows that some accounts have of some words."""
+        for (publication, first, last), run in _runs(rows):
+            for is_leading in (False, True):
+                words = {word for word, leads, _, _ in run if leads == is_leading}
+                texts = self._connection.texts(sorted(words))
+                values = (is_leading, texts, publication, first, last)
+                self._connection.execute(_REMOVE, *values)
 
 
 def _rows(accounts: Iterable[AccountTextsRecord]) -> Iterator[_Row]:
@@ -207,6 +220,21 @@ def _rows(accounts: Iterable[AccountTextsRecord]) -> Iterator[_Row]:
         words = words_of(account.name, account.lastname, account.email)
         for word, is_leading in words.items():
             yield word, is_leading, publication, position
+
+
+def _runs(rows: Iterable[_Row]) -> Iterator[tuple[tuple[int, int, int], list[_Row]]]:
+    """Divide rows by accounts that follow each other: publication, first and last position."""
+    in_order = sorted(rows, key=_row_place)
+    places = [place for place, _ in groupby(in_order, _row_place)]
+    # The number of the place less its position is the same as long as no position is missing.
+    gaps = {place: (place[0], place[1] - at) for at, place in enumerate(places)}
+    for _, group in groupby(in_order, lambda row: gaps[_row_place(row)]):
+        run = list(group)
+        yield (run[0][2], run[0][3], run[-1][3]), run
+
+
+def _row_place(row: _Row) -> tuple[int, int]:
+    return row[2], row[3]
 
 
 def _found_user(values: tuple[Any, ...]) -> FoundUserRecord | None:

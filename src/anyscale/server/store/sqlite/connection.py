@@ -54,12 +54,6 @@ class SqliteConnection(Connection):
             sql = f"insert into {table} ({', '.join(types)}) values {values}"
             self.driver_connection.execute(sql, tuple(chain.from_iterable(part)))
 
-    def delete_many(
-        self, table: str, types: Mapping[str, str], rows: Sequence[Sequence[Any]]
-    ) -> None:
-        columns = " and ".join(f"{name} = ?" for name in types)
-        self.execute_many(f"delete from {table} where {columns}", rows)
-
     def execute_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
         self.driver_connection.executemany(_translated(sql), rows)
 
