@@ -145,6 +145,18 @@ def test_a_block_of_two_indexes_ends_where_the_first_of_them_does(
     assert len(block.users) == 3
 
 
+def test_a_small_page_finds_the_only_account_of_two_filters_in_a_few_blocks(
+    shared_store: Store,
+) -> None:
+    suspended = Person("a", is_suspended=True)
+    both = structs.replace(suspended, is_sso_user=True)
+    store_batches(shared_store, [Batch("published", [suspended] * 300 + [both])])
+    blocks = count()
+    users = UserListing(shared_store, has_provider=False, clock=lambda: next(blocks) * 1e-9)
+    assert len(users.page(UserQuery(suspended=True, sso=True), "", 1).users) == 1
+    assert next(blocks) <= 5
+
+
 def test_an_account_that_was_created_meanwhile_comes_in_its_place(shared_store: Store) -> None:
     store_batches(shared_store, [Batch("published", [A, A]), Batch("open", [A, A])])
     users = UserListing(shared_store, has_provider=False)

@@ -134,6 +134,28 @@ class FillingRules(WordSteps):
                 tx.words.fill([], watermark, "tests", 7)
                 assert tx.words.count_unindexed() == count
 
+    def test_the_database_sums_the_unindexed_accounts_of_many_batches(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for number in range(1, 21):
+            batch = self.add(store, number)
+            with store.write() as tx:
+                tx.chunks.save(batch.id, chunk_row(0, users=3), [])
+                tx.batches.publish(batch.id, "local:joe", 5_000)
+        read: list[object] = []
+
+        with store.read() as tx:
+            rows = tx.connection.rows
+
+            def recorded(sql: str, *values: object) -> list[Any]:
+                found = rows(sql, *values)
+                read.extend(found)
+                return found
+
+            monkeypatch.setattr(tx.connection, "rows", recorded)
+            assert tx.words.count_unindexed() == 60
+        assert len(read) < 5
+
     def test_only_one_transaction_fills_the_index_at_a_time(self, store: Store) -> None:
         self.publish(store, 1, *(f"u{at}@x.org" for at in range(40)), **_JANE)
 

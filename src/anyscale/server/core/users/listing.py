@@ -25,7 +25,8 @@ from anyscale.server.store.sql.user_scan import Filters, Scan
 
 __all__ = ["BLOCK_ROWS", "UserListing"]
 
-#: rows of a block when texts are compared with each of them
+#: Rows of a block in a list with filters. As many as the page has would take too many blocks: two
+#: filters may leave none of a million accounts.
 BLOCK_ROWS = 2_000
 
 
@@ -109,7 +110,8 @@ class _ListStep:
 
     def read(self, tx: Transaction, key: Key, limit: int) -> Block:
         filters = self._scan.filters
-        rows = BLOCK_ROWS if filters.email or filters.name else limit
+        is_unfiltered = filters == Filters(has_provider=filters.has_provider)
+        rows = limit if is_unfiltered else BLOCK_ROWS
         (after,) = key_of(tuple[str], key) if key else ("",)
         block = tx.user_scan.read(UserRecord, self._scan, after, rows=rows, limit=limit)
         end = None if block.end is None else (block.end,)

@@ -61,11 +61,10 @@ _REMOVE = (
     " and position >= ? and position <= ?"
 )
 
-#: of later publications, and of the one that is filled in part
+# Summed here, and not batch by batch in Python: there may be 100,000 small ones.
 _UNINDEXED = """
-    select publication, sum(users), sum(users + skipped)
-    from chunks join batches on batches.id = chunks.batch
-    where publication >= ? group by publication
+    select coalesce(sum(users), 0), coalesce(sum(users + skipped), 0)
+    from chunks join batches on batches.id = chunks.batch where publication {of}
 """
 
 
@@ -171,11 +170,11 @@ class Words(Table):
         Of a batch that is indexed in part it is an estimate. Deleted accounts are counted too.
         """
         state = self.get_state()
-        count = 0
-        for publication, users, entries in self._connection.rows(_UNINDEXED, state.publication):
-            done = state.position + 1 if publication == state.publication else 0
-            count += -(-int(users) * max(int(entries) - done, 0) // int(entries)) if entries else 0
-        return count
+        (later,) = self._connection.rows(_UNINDEXED.replace("{of}", "> ?"), state.publication)
+        (current,) = self._connection.rows(_UNINDEXED.replace("{of}", "= ?"), state.publication)
+        users, entries = map(int, current)
+        left = max(entries - state.position - 1, 0)
+        return int(later[0]) + (-(-users * left // entries) if entries else 0)
 
     def fill(
         self, accounts: Sequence[AccountTextsRecord], watermark: Place, holder: str, until: int
