@@ -262,6 +262,24 @@ def test_the_documented_way_back_keeps_all_data_and_the_next_upgrade_works(
         assert len(tx.words.list_unindexed(Place(0, 0), 9)[0]) == 3
 
 
+def test_the_documented_way_back_leaves_no_word_in_the_free_pages_of_the_file(
+    tmp_path: Path,
+) -> None:
+    database = tmp_path / "anyscale.db"
+    with closing(open_store(database)) as store, store.write() as tx:
+        tx.batches.add(batch_row(1))
+        users = [user_row(batch_row(1), 0, "u@x.org", lastname="Wolkenkuckuck")]
+        tx.users.insert(1, rows_of(users))
+        tx.batches.publish(1, "local:joe", 5_000)
+        accounts, end = tx.words.list_unindexed(Place(0, 0), 9)
+        tx.words.fill(accounts, end, "tests", 0)
+    assert b"wolkenkuckuck" in database.read_bytes()
+    with closing(sqlite3.connect(database, isolation_level=None)) as sqlite:
+        sqlite.execute("pragma secure_delete = off")  # as some builds of SQLite have it
+        sqlite.executescript(way_back(database))
+    assert b"wolkenkuckuck" not in database.read_bytes()
+
+
 # A database of commit f2874bc
 
 
