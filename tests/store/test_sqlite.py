@@ -29,6 +29,7 @@ from tests.support.waiting import wait_until
 from anyscale.errors import StoreUnavailable
 from anyscale.server.store.interface import Store, Transaction
 from anyscale.server.store.records import AuditRecord
+from anyscale.server.store.sqlite import store as sqlite_store
 from anyscale.server.store.sqlite.store import SqliteStore
 
 
@@ -677,3 +678,17 @@ def test_only_a_transaction_that_is_not_durable_does_not_wait_for_the_disk(path:
             assert level(tx) == 1  # normal
         with store.write() as tx:
             assert level(tx) == 2
+
+
+def test_transactions_that_are_not_durable_do_not_let_the_log_grow(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_store, "_CHECKPOINT_EVERY", 4)
+    with closing(SqliteStore(path)) as store:
+        for number in range(1, 81):
+            with store.write(durable=False) as tx:
+                assert execute_sql(tx, "pragma wal_autocheckpoint").fetchone() == (0,)
+                tx.audit.add(AuditRecord(number, 1, "a", "e", "s", "x" * 100_000, b"hash"))
+        assert path.with_name(f"{path.name}-wal").stat().st_size < 2_000_000  # of 8 MB
+        with store.write() as tx:
+            assert execute_sql(tx, "pragma wal_autocheckpoint").fetchone() == (16_000,)

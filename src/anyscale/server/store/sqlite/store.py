@@ -29,14 +29,19 @@ __all__ = ["SqliteStore"]
 #: Seconds of `BUSY_SECONDS` to wait inside SQLite, where neither Ctrl-C nor `close` is noticed.
 _BUSY_STEP = 0.5
 
+# Pages of 4 KiB, so 64 MB. Each chunk of a large batch changes most pages of the emails' index; the
+# later the checkpoint, the less often each is written back.
+_AUTOCHECKPOINT = "pragma wal_autocheckpoint = 16000"
+
+#: Transactions that are not durable between two checkpoints: so few that their log is smaller.
+_CHECKPOINT_EVERY = 16
+
 _PRAGMAS = (
     # FULL: in a simulated power cut NORMAL lost every commit since the last checkpoint.
     "pragma synchronous = full",
     # KiB. The unique index on emails in random order is what needs it.
     "pragma cache_size = -16384",
-    # Pages of 4 KiB, so 64 MB. Each chunk of a large batch changes most pages of the emails' index;
-    # the later the checkpoint, the less often each is written back.
-    "pragma wal_autocheckpoint = 16000",
+    _AUTOCHECKPOINT,
     "pragma temp_store = memory",
     # A deleted row is overwritten. Some builds of SQLite do so by default.
     "pragma secure_delete = on",
@@ -61,6 +66,7 @@ class SqliteStore:
         self.path = path
         self._writing = threading.Lock()
         self._is_closed = False
+        self._written_behind = 0
         self._mode = "rw"
         self._idle: list[_Session] = []
         with translated(path):
@@ -110,11 +116,20 @@ class SqliteStore:
             self._require_open()
             with nullcontext() if durable else _write_behind(self._writer.connection):
                 yield from self._transaction(self._writer, "begin immediate", outcome_unknown=True)
+        if not durable:
+            self._checkpoint_at_times()
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:
         with self._reader() as session:
             yield from self._transaction(session, "begin")
+
+    def _checkpoint_at_times(self) -> None:
+        """Copy the log into the file now and then, while others write."""
+        self._written_behind += 1
+        if self._written_behind % _CHECKPOINT_EVERY == 0:
+            with self._reader() as session, translated(self.path):
+                session.connection.execute("pragma wal_checkpoint(passive)").fetchall()
 
     def _set_up(self, connection: sqlite3.Connection, *, create: bool) -> None:
         if create:
@@ -219,12 +234,17 @@ class _Session(NamedTuple):
 
 @contextmanager
 def _write_behind(connection: sqlite3.Connection) -> Iterator[None]:
-    """Let commits leave the log to the operating system; the next other commit has it written."""
+    """Let commits leave the log to the operating system; the next other commit has it written.
+
+    They make no checkpoint either, for which all other writers would wait.
+    """
     connection.execute("pragma synchronous = normal")
+    connection.execute("pragma wal_autocheckpoint = 0")
     try:
         yield
     finally:
         connection.execute("pragma synchronous = full")
+        connection.execute(_AUTOCHECKPOINT)
 
 
 @contextmanager
