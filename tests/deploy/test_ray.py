@@ -144,12 +144,10 @@ def test_ray_needs_its_token_and_the_server_one_of_its_own(client: Client) -> No
 
 def test_a_rolling_update_loses_no_request(client: Client) -> None:
     cluster = client.cluster
-    if len(cluster.replicas()) < 2:  # another test has killed a node
-        cluster.add_node()
-        cluster.wait_for_replicas(2)
     before = set(cluster.replicas())
     process = client.start_batch("rolled")
     cluster.deploy({"ANYSCALE_LINK_DAYS": "3"})
+    assert process.poll() is None
     statuses = []
 
     def is_rolled() -> bool:
@@ -211,7 +209,9 @@ def test_no_password_is_in_the_files_the_object_stores_or_the_dashboard_of_ray(
         assert not bodies_in(response.body.encode()), path
 
 
-def test_a_batch_survives_the_death_of_a_node_whole(client: Client) -> None:
+def test_a_batch_survives_the_death_of_a_node_whole_and_a_new_node_replaces_it(
+    client: Client,
+) -> None:
     process = client.start_batch("killed")
     hashed = 0
 
@@ -234,3 +234,5 @@ def test_a_batch_survives_the_death_of_a_node_whole(client: Client) -> None:
     assert client.count("killed") == USERS
     assert client.count("killed", "password_hash is not null") == PASSWORDS
     assert client.states("killed") == {"published"}
+    client.cluster.add_node()
+    client.cluster.wait_for_replicas(2)
