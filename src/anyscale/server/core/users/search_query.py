@@ -13,15 +13,16 @@ from msgspec import Struct
 
 from anyscale.errors import RequestInvalid
 from anyscale.server.store.search_records import FoundUserRecord, Place
-from anyscale.server.store.words import fold, split_words, words_of
+from anyscale.server.store.words import MOST_WORDS, fold, split_words, words_of
 from anyscale.user.emails import email_key, email_prefix_key
 
 __all__ = ["MAX_SEARCH", "MAX_WORDS", "SearchText", "Tier", "tier_of"]
 
 #: characters of a search, at most
 MAX_SEARCH = 256
-#: words of a search, at most
-MAX_WORDS = 8
+#: Words of a search, at most, and texts that each account contains: as many words as the index
+#: keeps of an account.
+MAX_WORDS = MOST_WORDS
 
 
 class Tier(IntEnum):
@@ -48,6 +49,7 @@ class SearchText(Struct, frozen=True):
     email_key: str
     email_prefix: str
     user_id: str
+    #: none if the search has an `@`
     words: Sequence[str]
     #: What each account of the last tier contains. For each text the spellings that a name may
     #: have: composed letters, or letters and marks.
@@ -63,10 +65,14 @@ class SearchText(Struct, frozen=True):
         text = text.strip()
         _check(text)
         folded = fold(text)
-        words = split_words(folded)
-        if len(words) > MAX_WORDS:
-            raise RequestInvalid(f"search for at most {MAX_WORDS} words, not {len(words)}")
-        parts = [_spellings(part) for part in words or folded.split()]
+        # Whoever writes an email looks for its user, and not for all users of its domain.
+        words = [] if "@" in text else split_words(folded)
+        terms = words or folded.split()
+        if len(terms) > MAX_WORDS:
+            raise RequestInvalid(
+                f"search for at most {MAX_WORDS} words, not {len(terms)}: leave some out"
+            )
+        parts = [_spellings(term) for term in dict.fromkeys(terms)]
         return cls(_key_of(text), email_prefix_key(text), text.lower(), words, parts)
 
 
