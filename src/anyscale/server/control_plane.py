@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from anyscale.server.core.login.password_change import PasswordService
     from anyscale.server.core.oidc.login import OidcLogin
 
-__all__ = ["ControlPlane", "database_exists"]
+__all__ = ["ControlPlane", "database_exists", "database_name"]
 
 
 def database_exists(path: Path) -> bool:
@@ -41,6 +41,19 @@ def database_exists(path: Path) -> bool:
         return check_path(path)
     except OSError as error:  # a file that cannot be examined may contain users
         raise StoreUnavailable(f"{path}: {error.strerror}") from error
+
+
+def database_name(database: Path | str) -> str:
+    """Return the words for a database in messages: its place, never the password of its URL.
+
+    Raises:
+        StoreUnavailable: the URL cannot be parsed.
+    """
+    if isinstance(database, Path):
+        return f"the database at {database}"
+    from anyscale.server.store.postgres.errors import DatabaseAddress
+
+    return str(DatabaseAddress(database))
 
 
 class ControlPlane:

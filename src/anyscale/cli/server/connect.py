@@ -6,7 +6,8 @@ from contextlib import closing, contextmanager
 
 import click
 
-from anyscale.server.control_plane import ControlPlane
+from anyscale.cli.console import log
+from anyscale.server.control_plane import ControlPlane, database_name
 from anyscale.server.settings import Settings
 
 __all__ = ["database_option", "open_local_control_plane"]
@@ -32,13 +33,16 @@ database_option = click.option(
 def open_local_control_plane(*, create: bool = True) -> Iterator[ControlPlane]:
     """Open the control plane that the environment names.
 
-    Commands that only read or remove do not `create` a database that does not exist.
+    Commands that only read or remove do not `create` a database that does not exist. The others
+    name theirs in a log line: without the server's settings, it is a new one.
 
     Raises:
         ConfigError: a setting is wrong.
         StoreUnavailable: the database cannot be opened, or does not exist.
     """
     settings = Settings.from_environment(os.environ, served=True)
+    if create:
+        log(f"Using {database_name(settings.database)}")
     with closing(ControlPlane(settings, create=create)) as control_plane:
         control_plane.require_initialized()
         yield control_plane
