@@ -46,7 +46,9 @@ def main() -> None:
     if arguments.redraw:
         redraw()
     elif arguments.report:
-        measure_and_write(IN_THE_REPORT, measure, arguments.users)
+        if others := set(arguments.names) - set(IN_THE_REPORT):
+            parser.error(f"not in the report: {', '.join(sorted(others))}")
+        measure_and_write(arguments.names or IN_THE_REPORT, measure, arguments.users)
     else:
         for name in arguments.names or NAMES:
             measure(name)
@@ -59,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
         "--users", type=int, default=1_000_000, help="most users of a batch (default: a million)"
     )
     parser.add_argument(
-        "--report", action="store_true", help="measure for docs/benchmarks.md, and write it"
+        "--report", action="store_true", help="measure all or the named parts of docs/benchmarks.md, and write it"
     )
     parser.add_argument(
         "--redraw", action="store_true", help="write docs/benchmarks.md from its stored results"

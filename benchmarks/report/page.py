@@ -70,6 +70,7 @@ _AGAIN = """\
 
 ```sh
 ./dev bench --report                   # everything on this page, in about half an hour on 2 cores
+./dev bench --report search            # measures one part again, and keeps the others
 ./dev bench --report --users 20000     # a smaller report, for work on it
 ./dev bench --redraw                   # the page and its plots from docs/benchmarks/results.json
 ./dev bench million                    # a part: ./dev bench --help lists them

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from benchmarks.django_peer.run import PYTHON
-from benchmarks.measuring import POINTS, RESULTS, Result
+from benchmarks.measuring import POINTS, RESULTS, Point, Result
 from benchmarks.report.machine import machine
 from benchmarks.report.page import page
 from benchmarks.report.results import Results, ShownResult, read_results
@@ -21,24 +21,35 @@ RESULTS_FILE = _FOLDER / "results.json"
 
 
 def measure_and_write(names: Sequence[str], measure: Callable[[str], None], users: int) -> None:
-    """Run benchmarks, and write everything.
+    """Run benchmarks, and write everything, with the stored results of the other benchmarks.
+
+    The results are stored after each benchmark, so that a failure loses one.
 
     Args:
         names: of the benchmarks.
         measure: runs one of them.
-        users: the most users of a batch.
+        users: the most users of a batch. Stored results with other sizes are not kept.
     """
-    facts, shown = machine(), []
     for name in names:
-        before = len(RESULTS)
+        first_result, first_point = len(RESULTS), len(POINTS)
         measure(name)
-        shown += [_shown(name, result) for result in RESULTS[before:]]
+        shown = [_shown(name, result) for result in RESULTS[first_result:]]
+        points = [point._replace(value=_four_digits(point.value)) for point in POINTS[first_point:]]
+        _store(name, users, shown, points)
+    redraw()
+
+
+def _store(name: str, users: int, shown: list[ShownResult], points: list[Point]) -> None:
+    kept_results: list[ShownResult] = []
+    kept_points: list[Point] = []
+    if RESULTS_FILE.exists() and (stored := read_results(RESULTS_FILE)).users == users:
+        plots = {point.plot for point in points}
+        kept_results = [result for result in stored.results if result.benchmark != name]
+        kept_points = [point for point in stored.points if point.plot not in plots]
     today = datetime.now(UTC).date().isoformat()
-    points = [point._replace(value=_four_digits(point.value)) for point in POINTS]
-    results = Results(today, users, facts, shown, points)
+    results = Results(today, users, machine(), kept_results + shown, kept_points + points)
     _FOLDER.mkdir(exist_ok=True)
     RESULTS_FILE.write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=1) + b"\n")
-    redraw()
 
 
 def redraw() -> None:
