@@ -61,7 +61,9 @@ def _parser() -> argparse.ArgumentParser:
         "--users", type=int, default=1_000_000, help="most users of a batch (default: a million)"
     )
     parser.add_argument(
-        "--report", action="store_true", help="measure all or the named parts of docs/benchmarks.md, and write it"
+        "--report",
+        action="store_true",
+        help="measure and write docs/benchmarks.md, or its named parts",
     )
     parser.add_argument(
         "--redraw", action="store_true", help="write docs/benchmarks.md from its stored results"
