@@ -430,6 +430,11 @@ def test_part_of_an_internationalised_domain_finds_its_users(anyscale: RunAnysca
         assert "jane@" in anyscale("user", "list", "--email", part).stdout
 
 
+FIND = "Say `anyscale user list --search TEXT`, or `anyscale user get EMAIL` for one user"
+ORDER = "--search lists the best matches first and looks at all texts"
+ROLE = "Invalid value for '--role': 'x' is not one of 'owner', 'collaborator'."
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -441,6 +446,23 @@ def test_part_of_an_internationalised_domain_finds_its_users(anyscale: RunAnysca
         (["user", "Create"], "No such command 'Create'. Did you mean 'batch-create'?"),
         (["user", "remove"], "No such command 'remove'. Did you mean 'delete'?"),
         (["user", "show"], "No such command 'show'. Did you mean 'get'?"),
+        (["user", "find", "jane"], f"No such command 'find'. {FIND}"),
+        (["user", "search"], f"No such command 'search'. {FIND}"),
+        (["user", "list", "jane"], "Got unexpected extra argument (jane). Say --search jane"),
+        (
+            ["user", "list", "--search", "jane", "o'doe"],
+            """Got unexpected extra argument (o'doe). Say --search 'jane o'"'"'doe'""",
+        ),
+        (["user", "list", "--lastname", "Doe"], "No such option '--lastname'. Say --search TEXT"),
+        (["user", "list", "--lastname=Doe"], "No such option '--lastname'. Say --search TEXT"),
+        (["user", "list", "--role", "x", "jane"], ROLE),
+        (["user", "list", "--search", " "], "--search is blank: give at least one character"),
+        (["user", "list", "--email", ""], "--email is empty: give at least one character"),
+        (["user", "list", "--name", ""], "--name is empty: give at least one character"),
+        (
+            ["user", "list", "--search", "a", "--email", "b", "--newest-first"],
+            f"{ORDER}: leave out --email and --newest-first",
+        ),
         (["batch", "rm"], "No such command 'rm'. Did you mean 'drop'?"),
         (["batch", "get"], "No such command 'get'. Did you mean 'show'?"),
         (["server", "run"], "No such command 'run'. Did you mean 'start'?"),

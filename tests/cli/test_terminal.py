@@ -230,6 +230,26 @@ def test_a_closed_pipe_causes_no_traceback(
     assert "Exception" not in done.stderr
 
 
+@pytest.mark.parametrize("output", ["text", "json"])
+def test_a_comparison_whose_reader_leaves_says_nothing_of_it(
+    output: str, anyscale: RunAnyscale, tmp_path: Path
+) -> None:
+    file = users_file(tmp_path / "users.yaml", 5_000, 0)
+
+    command = f"{COMMAND} user verify -f {file} -o {output}"
+    done = subprocess.run(
+        ["bash", "-c", f"{command} | head -1; exit ${{PIPESTATUS[0]}}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 1  # something is different
+    assert len(done.stdout.splitlines()) == 1
+    assert "error" not in done.stderr
+    assert "checked" not in done.stderr
+
+
 @pytest.mark.parametrize(
     ("typed", "status", "message"),
     [

@@ -161,6 +161,17 @@ def test_suspended_users_can_be_listed_and_the_table_marks_them(
     assert table("list", "--suspended") == [titles]
 
 
+def test_a_search_shows_last_names_and_refuses_a_wrong_one_as_a_wrong_command_line(
+    control_plane: str, users: Path, check: CommandChecker, anyscale: RunAnyscale
+) -> None:
+    found = anyscale("user", "list", "--search", "jane@example.com").stdout.splitlines()
+    head, jane = (re.split("  +", line) for line in found)
+    assert head[:3] == ["EMAIL", "NAME", "LASTNAME"]
+    assert jane[0] == "jane@example.com"
+    check(2, "leave some out", "user", "list", "--search", "a " * 25)
+    check(2, "more than 256 characters", "user", "list", "--search", "a" * 257)
+
+
 def test_an_error_is_reported_and_changes_nothing(
     control_plane: None, users: Path, check: CommandChecker, anyscale: RunAnyscale
 ) -> None:

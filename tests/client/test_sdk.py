@@ -288,6 +288,9 @@ def test_list_searches() -> None:
     for other in ({"email": "a"}, {"name": "a"}, {"newest_first": True}):
         with pytest.raises(ConfigError, match="search has an order of its own"):
             names("a", **other)
+    for long, message in (("a" * 257, "more than 256 characters"), ("a " * 25, "24 words, not 25")):
+        with pytest.raises(ConfigError, match=message):
+            names(long)
     with pytest.raises(ConfigError, match="search is not UTF-8 text"):
         names("\ud800")
 

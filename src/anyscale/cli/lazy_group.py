@@ -26,7 +26,7 @@ class LazyGroup(click.Group):
     """A group that names and describes its commands without importing them.
 
     `lazy_commands` maps the name of each command to its place in the package, `module:attribute`,
-    and to the first sentence of its help.
+    and to the first sentence of its help. `hints` maps a name that is no command to what to say.
     """
 
     def __init__(
@@ -34,11 +34,13 @@ class LazyGroup(click.Group):
         name: str | None,
         package: str,
         lazy_commands: Mapping[str, tuple[str, str]],
+        hints: Mapping[str, str] | None = None,
         **attributes: Any,
     ) -> None:
         super().__init__(name, **attributes)
         self._package = package
         self._lazy_commands = lazy_commands
+        self._hints = hints or {}
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
         return list(self._lazy_commands)
@@ -69,6 +71,8 @@ class LazyGroup(click.Group):
         if name == "version":
             return f" Say `{ctx.find_root().command_path} --version`."
         word = name.lower()
+        if word in self._hints:
+            return f" Say {self._hints[word]}"
         same = (command for command in self._lazy_commands if _is_synonym(word, command))
         near = next(same, None) or next(iter(get_close_matches(word, self._lazy_commands, 1)), None)
         return f" Did you mean {near!r}?" if near else ""

@@ -4,8 +4,8 @@ import sys
 from collections.abc import Iterator
 from typing import get_args
 
-from anyscale.api_schemas import Role, UserQuery
-from anyscale.errors import ConfigError, NotFound, UserAmbiguous
+from anyscale.api_schemas import Role, UserPage, UserQuery
+from anyscale.errors import ConfigError, NotFound, RequestInvalid, UserAmbiguous
 from anyscale.transport.base import Transport
 from anyscale.user.models import User, check_type
 from anyscale.user.passwords import FORBIDDEN
@@ -23,7 +23,7 @@ def list_users(
     """Iterate over users, page by page: see `UserCalls.list`."""
     cursor, remaining = "", sys.maxsize if max_items is None else max_items
     while remaining > 0:
-        page = transport.users(query, cursor, min(page_size, PAGE, remaining))
+        page = _page(transport, query, cursor, min(page_size, PAGE, remaining))
         if page.unindexed and not cursor:
             transport.on_notice(_unindexed(page.unindexed))
         yield from page.users
@@ -34,9 +34,21 @@ def list_users(
         cursor = page.cursor
 
 
+def _page(transport: Transport, query: UserQuery, cursor: str, limit: int) -> UserPage:
+    try:
+        return transport.users(query, cursor, limit)
+    except RequestInvalid as error:
+        if cursor:
+            raise
+        raise ConfigError(str(error)) from None  # the arguments are all that the first call has
+
+
 def _unindexed(count: int) -> str:
     accounts = "1 account is" if count == 1 else f"{count:,} accounts are"
-    return f"The words of {accounts} not indexed yet: found by email, and last by parts of a name"
+    return (
+        f"The search looks at all accounts, but {accounts} not in the index of names yet, and may "
+        "be listed late. A server indexes them by itself; without one, the next search goes on."
+    )
 
 
 def check_sizes(max_items: int | None, page_size: int) -> None:
@@ -64,6 +76,8 @@ def user_query(
     _check_text("search", search)
     if search is not None and not search.strip():
         raise ConfigError("search is blank: search for at least one character")
+    if search and len(search.strip()) > MAX_TEXT:
+        raise ConfigError(f"search has more than {MAX_TEXT} characters: leave some out")
     if search and (email or name or newest_first):
         raise ConfigError(
             "search has an order of its own: it takes no email, no name and no newest_first"

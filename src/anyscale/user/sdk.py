@@ -121,8 +121,8 @@ class UserCalls:
         Args:
             email: Only those whose email contains this, without regard to case.
             name: Only those whose name contains this, without regard to case.
-            search: Words or parts of the email, the name and the last name, in any order. Not with
-                `email`, `name` or `newest_first`.
+            search: Words or parts of the email, the name and the last name, in any order; with `@`
+                as it is written. Not with `email`, `name` or `newest_first`.
             suspended: Only those who are suspended.
             role: Only those with this role: `owner` or `collaborator`.
             sso: Only SSO users.
@@ -133,7 +133,10 @@ class UserCalls:
             page_size: Users per request.
 
         Raises:
-            ConfigError: an argument is wrong. As with all errors, at the first iteration.
+            TypeError: an argument has a wrong type. As with all errors, at the first iteration.
+            ConfigError: an argument has a wrong value, such as a search with more than 256
+                characters or 24 words.
+            RequestInvalid: the control plane was updated during the list: list again.
         """
         check_sizes(max_items, page_size)
         query = user_query(

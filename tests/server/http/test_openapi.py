@@ -58,6 +58,14 @@ async def _read_document(plane: ControlPlane) -> dict[str, Any]:
     return document
 
 
+def test_the_document_describes_each_filter_of_a_list() -> None:
+    parameters = document().raw_schema["paths"]["/v1/users"]["get"]["parameters"]
+    described = {one["name"]: one.get("description", "") for one in parameters}
+    assert "whose email contains this" in described["email"]
+    assert "whose first name (`name`) contains this" in described["name"]
+    assert "with an `@` an email" in described["search"]
+
+
 def test_the_document_says_what_an_update_takes_and_returns() -> None:
     whole = document().raw_schema
     update, schemas = whole["paths"]["/v1/users/{user_id}"]["patch"], whole["components"]["schemas"]

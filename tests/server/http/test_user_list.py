@@ -83,6 +83,9 @@ def test_a_search_for_any_text_is_answered(list_users: List, search: str) -> Non
         {"search": "a", "email": "a"},
         {"search": "a", "order": "-created"},
         {"search": "a" * 257},
+        {"search": ""},
+        {"search": " ", "cursor": ""},
+        {"search": "", "cursor": ""},
         {"search": "a", "match": "exact"},
         {"search": "a\0"},
         {"cursor": "", "after": "usr_1"},
@@ -103,4 +106,4 @@ def test_what_makes_no_sense_together_is_refused(list_users: List, query: dict[s
 
 def test_the_message_says_how_to_go_on(list_users: List) -> None:
     assert "page by cursor" in list_users(cursor="", after="usr_1").json["detail"]
-    assert "start again without it" in list_users(cursor="x").json["detail"]
+    assert "start again with an empty cursor" in list_users(cursor="x").json["detail"]

@@ -176,7 +176,7 @@ def test_a_forged_key_is_refused_or_begins_at_the_start(
     users = UserListing(shared_store, has_provider=False)
     forged = encode_cursor(Position(0, key), UserQuery())
     if key:
-        with pytest.raises(RequestInvalid, match="start again without it"):
+        with pytest.raises(RequestInvalid, match="start again with an empty cursor"):
             users.page(UserQuery(), forged, 5)
     else:
         assert len(users.page(UserQuery(), forged, 5).users) == 1

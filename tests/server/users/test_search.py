@@ -433,7 +433,7 @@ def test_a_cursor_with_a_key_of_another_step_is_refused(
 ) -> None:
     query = UserQuery(search="jane")
     forged = encode_cursor(Position(step, key), query)
-    with pytest.raises(RequestInvalid, match="start again without it"):
+    with pytest.raises(RequestInvalid, match="start again with an empty cursor"):
         UserListing(store, has_provider=False).page(query, forged, 9)
 
 
@@ -441,7 +441,7 @@ def test_a_cursor_with_a_key_of_another_step_is_refused(
 def test_a_cursor_with_a_number_that_no_database_has_is_refused(store: Store, number: int) -> None:
     query = UserQuery(search="jane")
     forged = encode_cursor(Position(1, (0, 0, "a", number, 1)), query)
-    with pytest.raises(RequestInvalid, match="start again without it"):
+    with pytest.raises(RequestInvalid, match="start again with an empty cursor"):
         UserListing(store, has_provider=False).page(query, forged, 9)
 
 

@@ -30,6 +30,12 @@ _COMMANDS = {
     ),
 }
 
+_FIND = "`anyscale user list --search TEXT`, or `anyscale user get EMAIL` for one user"
+
 group = LazyGroup(
-    "user", __name__, _COMMANDS, help="Create users, list them, and manage their accounts."
+    "user",
+    __name__,
+    _COMMANDS,
+    hints={"find": _FIND, "search": _FIND},
+    help="Create users, list them, and manage their accounts.",
 )

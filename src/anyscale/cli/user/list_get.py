@@ -1,6 +1,6 @@
 """`anyscale user list` and `anyscale user get`."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +8,7 @@ import click
 
 from anyscale.cli.connect import host_option, open_control_plane
 from anyscale.cli.formats import output_option, write_json, write_records, write_yaml
+from anyscale.cli.user.list_command import UserListCommand, check_search
 
 if TYPE_CHECKING:  # imported where it is used, as all that the help of a command does not need
     from anyscale.user.models import User
@@ -16,6 +17,8 @@ _FIELDS = ("email", "name", "permission_level", "created_at", "user_id")
 _MORE = ("lastname", "title", "is_sso_user")
 _RECORD = (*_FIELDS, "suspended_at", *_MORE)
 _TABLE = (*_FIELDS, "state")
+#: A search looks at the last name: the table shows why it finds a user.
+_FOUND = ("email", "name", "lastname", *_TABLE[2:])
 _WIDE = (*_TABLE, *_MORE)
 
 _wide_option = click.option(
@@ -23,13 +26,17 @@ _wide_option = click.option(
 )
 
 
-@click.command("list")
+@click.command("list", cls=UserListCommand)
 @click.option("--email", help="Only those whose email contains this, without regard to case.")
-@click.option("--name", help="Only those whose name contains this, without regard to case.")
+@click.option(
+    "--name",
+    help="Only those whose first name (`name`) contains this, without regard to case. "
+    "--search looks at last names too.",
+)
 @click.option(
     "--search",
     metavar="TEXT",
-    help="Words or parts of the email, the name and the last name; the best matches first.",
+    help="An email, or words or parts of the email, the name and the last name.",
 )
 @click.option("--suspended", is_flag=True, help="Only those who are suspended.")
 @click.option(
@@ -51,6 +58,9 @@ def list_users(
 ) -> None:
     """List users, in the order of their creation.
 
+    With --search, the best matches come first: the email or id, the name, the beginning of the
+    email, that of the name, the beginnings of words, and last parts of words.
+
     \b
     Examples:
       anyscale user list --search "jane doe"
@@ -61,9 +71,11 @@ def list_users(
     from anyscale.user.lookup import PAGE, user_query
     from anyscale.user.lookup import list_users as iterate_users
 
+    check_search(query)
     chosen = user_query(**query)
+    table = _FOUND if chosen.search else _TABLE
     with open_control_plane(host) as transport:
-        _write(iterate_users(transport, chosen, max_items, PAGE), output, wide=wide)
+        _write(iterate_users(transport, chosen, max_items, PAGE), output, _WIDE if wide else table)
 
 
 @click.command("get")
@@ -100,7 +112,7 @@ def get_user(
     elif output == "yaml":
         write_yaml(record)
     else:
-        _write([user], output, wide=wide)
+        _write([user], output, _WIDE if wide else _TABLE)
 
 
 def _email_of(argument: str, email: str | None, name: str | None) -> str:
@@ -115,9 +127,9 @@ def _email_of(argument: str, email: str | None, name: str | None) -> str:
     return argument
 
 
-def _write(users: Iterable["User"], output: str, *, wide: bool) -> None:
+def _write(users: Iterable["User"], output: str, table: Sequence[str]) -> None:
     if output == "text":
-        write_records(map(_table_line, users), _WIDE if wide else _TABLE, output)
+        write_records(map(_table_line, users), table, output)
     else:
         write_records(users, _RECORD, output)
 

@@ -8,7 +8,7 @@ import click
 from anyscale.cli.connect import host_option, open_control_plane
 from anyscale.cli.console import clear_progress, log, say, show_progress
 from anyscale.cli.exit_status import problem_count, report_problems
-from anyscale.cli.formats import OutputLost, write_pieces, write_text
+from anyscale.cli.formats import OutputLost, ReaderLeft, write_pieces, write_text
 from anyscale.cli.user.users_file import UsersFileCommand, format_option, open_users_file
 from anyscale.errors import AnyscaleError, BatchRefused, ConfigError
 from anyscale.user.files import UsersFile
@@ -79,12 +79,19 @@ def _verified(file: UsersFile, host: str | None, output: str, *, extra: bool) ->
         log(f"Comparing with the control plane at {transport.where}")
         run = Verification(transport, file, keep_ids=extra, on_progress=show_progress)
         report = _Report(file.name, run, extra=extra)
-        if output == "json":
-            write_pieces(report.json())
-        else:
-            write_text(report.lines())
+        try:
+            _write(report, output)
+        except ReaderLeft:  # `... | head` has read enough; the summary would count a part
+            return report.found + report.extra_found
     log(report.summary())
     return report.found + report.extra_found
+
+
+def _write(report: "_Report", output: str) -> None:
+    if output == "json":
+        write_pieces(report.json())
+    else:
+        write_text(report.lines())
 
 
 class _Report:

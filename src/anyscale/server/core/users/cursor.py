@@ -92,4 +92,4 @@ def _digest(query: UserQuery) -> bytes:
 
 
 def _wrong(reason: str) -> RequestInvalid:
-    return RequestInvalid(f"cursor {reason}: start again without it")
+    return RequestInvalid(f"cursor {reason}: start again with an empty cursor")

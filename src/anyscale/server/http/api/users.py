@@ -44,7 +44,12 @@ from anyscale.user.validation import CheckedUser, Policy, conflict_problems, is_
 
 __all__ = ["ROUTER"]
 
-Text = Annotated[str, QueryParameter(max_length=256)]
+_CONTAINED = "Only accounts whose {} contains this, without regard to case. Not with `search`."
+Email = Annotated[str, QueryParameter(max_length=256, description=_CONTAINED.format("email"))]
+Name = Annotated[
+    str,
+    QueryParameter(max_length=256, description=_CONTAINED.format("first name (`name`)")),
+]
 
 Cursor = Annotated[
     str | None,
@@ -62,9 +67,10 @@ _LIST_USERS = (
 )
 
 _SEARCH = (
-    "Words and parts of the email, the name and the last name; the accounts that match best come "
-    "first. `unindexed` of the response is the number of accounts whose words are not indexed yet: "
-    "those are found by their email, and last by parts."
+    "Words and parts of the email, the name and the last name; with an `@` an email, or parts as "
+    "they are written. The accounts that match best come first. `unindexed` of the response is "
+    "the number of accounts whose words are not indexed yet: those are found by their email, and "
+    "last by parts."
 )
 
 
@@ -181,9 +187,11 @@ def _find(users: UserQueries, policy: Policy, body: bytes) -> FoundUsers:
 
 
 def _user_query(
-    search: Annotated[str, QueryParameter(max_length=MAX_SEARCH, description=_SEARCH)] = "",
-    email: Text = "",
-    name: Text = "",
+    search: Annotated[
+        str | None, QueryParameter(max_length=MAX_SEARCH, description=_SEARCH)
+    ] = None,
+    email: Email = "",
+    name: Name = "",
     suspended: Annotated[bool, QueryParameter(description="Only suspended accounts.")] = False,
     role: Annotated[Role | None, QueryParameter(description="Only accounts of this role.")] = None,
     sso: Annotated[bool, QueryParameter(description="Only SSO users.")] = False,
@@ -194,8 +202,10 @@ def _user_query(
         Literal["created", "-created"], QueryParameter(description="`-created`: newest first.")
     ] = "created",
 ) -> UserQuery:
+    if search == "":  # and not all accounts, of whoever has sent an empty field of a form
+        raise RequestInvalid("search for at least one character that is not blank")
     return UserQuery(
-        search=search,
+        search=search or "",
         email=email,
         name=name,
         suspended=suspended,

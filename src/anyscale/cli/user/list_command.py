@@ -1,0 +1,55 @@
+"""The command line of `anyscale user list`: what is wrong with it, and how to mend it."""
+
+from collections.abc import Mapping
+from shlex import quote
+from typing import Any
+
+import click
+
+__all__ = ["UserListCommand", "check_search"]
+
+#: options that people expect, for texts that a search looks at
+_SEARCHED = frozenset({"--lastname", "--last-name", "--surname", "--user-id"})
+
+
+class UserListCommand(click.Command):
+    """A command that finds users by `--search`, and says so if a text stands alone."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        given = list(args)  # click empties its list
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            if error.option_name not in _SEARCHED:
+                raise
+            message = f"No such option {error.option_name!r}. Say --search TEXT"
+            raise click.UsageError(message, ctx) from None
+        except click.UsageError as error:
+            if type(error) is not click.UsageError:  # a value is wrong, or missing
+                raise
+            options, texts, _ = self.make_parser(ctx).parse_args(given)
+            text = " ".join(filter(None, [options.get("search"), *texts]))
+            raise click.UsageError(
+                f"{error.format_message()}. Say --search {quote(text)}", ctx
+            ) from None
+
+
+def check_search(query: Mapping[str, Any]) -> None:
+    """Check the texts of the command line.
+
+    Raises:
+        UsageError: one is empty, or a search has options that it does not take.
+    """
+    for name in ("email", "name"):
+        if query[name] == "":
+            raise click.UsageError(f"--{name} is empty: give at least one character")
+    if query["search"] is None:
+        return
+    if not query["search"].strip():
+        raise click.UsageError("--search is blank: give at least one character")
+    others = [name for name in ("email", "name", "newest_first") if query[name]]
+    if others:
+        options = " and ".join(f"--{name.replace('_', '-')}" for name in others)
+        raise click.UsageError(
+            f"--search lists the best matches first and looks at all texts: leave out {options}"
+        )
