@@ -9,11 +9,11 @@ from anyscale.server.store.interface import Store
 __all__ = ["SearchIndex"]
 
 #: accounts of a slice, which takes the writer for a few milliseconds
-_SLICE = 250
+_SLICE = 300
 
 #: Seconds between two slices. The lock of a SQLite store has no order: without a pause, the thread
 #: that releases it may take it again and again before a thread that waits for it.
-_PAUSE = 0.0015
+_PAUSE = 0.0005
 
 #: for which other processes leave the filling to the one that filled the last slice
 _LEASE_MS = 1_000
