@@ -117,12 +117,10 @@ class _Driver(NamedTuple):
     def kinds(self) -> Sequence[int]:
         return (_LEADING,) if self.only_leading else (_LEADING, _OTHER)
 
-    def rows(self, tx: Transaction) -> int:
-        """Count the rows, or the first ones."""
+    def rows(self, tx: Transaction, limit: int) -> int:
+        """Count the rows, of each kind only up to a limit."""
         return sum(
-            tx.words.count(
-                is_leading=kind == _LEADING, first=self.first, end=self.end, limit=_COUNTED
-            )
+            tx.words.count(is_leading=kind == _LEADING, first=self.first, end=self.end, limit=limit)
             for kind in self.kinds
         )
 
@@ -195,8 +193,15 @@ class _WordStep:
         """Return the index of the driver with the fewest rows; the next pages keep it."""
         if len(self._drivers) == 1:
             return 0
-        rows = [driver.rows(tx) for driver in self._drivers]
-        return rows.index(min(rows))
+        rarest, fewest = 0, _COUNTED
+        for index, driver in enumerate(self._drivers):
+            # No more rows are counted than the rarest word so far has: a search has up to 24 words.
+            rows = driver.rows(tx, fewest)
+            if rows < fewest:
+                rarest, fewest = index, rows
+            if not fewest:
+                break
+        return rarest
 
 
 def _behind(after: _WordKey, driver: _Driver, rows: Sequence[FoundWord]) -> Key | None:
