@@ -21,8 +21,8 @@ _SLICE = 500
 _SECONDS_A_CALL = 1.0
 #: accounts that a response names
 _MOST_KEPT = 10_000
-#: seconds between two slices. The lock of a SQLite store has no order: without a pause, the thread
-#: that releases it may take it again and again before a thread that waits for it.
+#: Seconds between two slices. Threads take turns by themselves, but another process that waits for
+#: a SQLite file only looks now and then whether it is free.
 _PAUSE = 0.001
 
 

@@ -11,8 +11,8 @@ __all__ = ["SearchIndex"]
 #: accounts of a slice, which takes the writer for a few milliseconds
 _SLICE = 300
 
-#: Seconds between two slices. The lock of a SQLite store has no order: without a pause, the thread
-#: that releases it may take it again and again before a thread that waits for it.
+#: Seconds between two slices. Threads take turns by themselves, but another process that waits for
+#: a SQLite file only looks now and then whether it is free.
 _PAUSE = 0.0005
 
 #: for which other processes leave the filling to the one that filled the last slice

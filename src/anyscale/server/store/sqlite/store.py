@@ -3,7 +3,6 @@
 import fcntl
 import os
 import sqlite3
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -23,6 +22,7 @@ from anyscale.server.store.sqlite.database_file import (
 from anyscale.server.store.sqlite.errors import BUSY_SECONDS, translated
 from anyscale.server.store.sqlite.insert_users import SqliteUsers
 from anyscale.server.store.sqlite.migrate import NOT_OURS, is_ours, migrate, schema_version
+from anyscale.server.store.sqlite.writer_lock import WriterLock
 
 __all__ = ["SqliteStore"]
 
@@ -64,7 +64,7 @@ class SqliteStore:
 
     def __init__(self, path: Path, *, create: bool = True) -> None:
         self.path = path
-        self._writing = threading.Lock()
+        self._writing = WriterLock()
         self._is_closed = False
         self._written_behind = 0
         self._mode = "rw"
