@@ -36,8 +36,11 @@ def answering(answer: bytes, *, tls: ssl.SSLContext | None = None) -> Iterator[i
         with suppress(OSError):
             while True:
                 client, _ = listening.accept()
-                with suppress(OSError), client:
-                    stream = tls.wrap_socket(client, server_side=True) if tls else client
+                with (
+                    suppress(OSError),
+                    client,
+                    tls.wrap_socket(client, server_side=True) if tls else client as stream,
+                ):
                     stream.settimeout(5)
                     stream.recv(65536)
                     stream.sendall(answer)
