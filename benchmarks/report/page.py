@@ -72,7 +72,7 @@ _AGAIN = """\
 ## Run it again
 
 ```sh
-./dev bench --report                   # everything on this page, in about half an hour on 2 cores
+./dev bench --report                   # everything on this page, in about 45 minutes on 2 cores
 ./dev bench --report search            # measures one part again, and keeps the others
 ./dev bench --report --users 20000     # a smaller report, for work on it
 ./dev bench --redraw                   # the page and its plots from docs/benchmarks/results.json
