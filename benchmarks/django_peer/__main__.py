@@ -70,17 +70,17 @@ def _settings(database: str) -> dict[str, Any]:
 def _user_model() -> Any:
     """Return the model of the table `users`: the columns that have no default."""
 
-    class User(models.Model):  # noqa: DJ008 - no one prints it
+    class User(models.Model):  # noqa: DJ008 - the benchmark never prints a user
         user_id = models.TextField(primary_key=True)
         batch = models.BigIntegerField()
         email_key = models.TextField(unique=True)
-        email_folded = models.TextField(null=True)  # noqa: DJ001 - null means that it is the key
+        email_folded = models.TextField(null=True)  # noqa: DJ001 - musterroll stores null for ASCII
         name = models.TextField()
         name_folded = models.TextField()
         email = models.TextField()
-        lastname = models.TextField(null=True)  # noqa: DJ001 - the column of our schema
-        lastname_folded = models.TextField(null=True)  # noqa: DJ001 - as above
-        title = models.TextField(null=True)  # noqa: DJ001 - the column of our schema
+        lastname = models.TextField(null=True)  # noqa: DJ001 - musterroll stores null for none
+        lastname_folded = models.TextField(null=True)  # noqa: DJ001 - as email_folded
+        title = models.TextField(null=True)  # noqa: DJ001 - musterroll stores null for none
         is_sso_user = models.BooleanField()
         hash_due = models.BooleanField()
 

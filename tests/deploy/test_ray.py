@@ -61,7 +61,7 @@ class Client:
         self._header.write_text(f"Authorization: Bearer {self._token}\n", encoding="ascii")
 
     def start_batch(self, name: str) -> subprocess.Popen[str]:
-        """Start `batch-create` of users of whom some have canaries as passwords."""
+        """Start `batch-create`; the passwords of some users are canaries."""
         entries = (
             f"- {{name: N{i}, email: {name}{i}@example.com"
             + (f", password: kanarienvogel-{i}-Zq9" if i < PASSWORDS else "")

@@ -1,7 +1,7 @@
 """Cursors: where a page of accounts ended, as a text that the next call gives back.
 
-A cursor has no secret and no signature: whoever changes one reads other pages of a list that the
-caller may read anyway.
+A cursor has no secret and no signature: a caller who changes one gets other pages of a list that
+the caller may read anyway.
 """
 
 import base64
@@ -65,9 +65,9 @@ def decode_cursor(cursor: str, query: UserQuery) -> Position:
     Raises:
         RequestInvalid: it is no cursor of this version, or one of another query.
     """
+    if len(cursor) > MAX_CURSOR:
+        raise _wrong(_UNKNOWN)
     try:
-        if len(cursor) > MAX_CURSOR:
-            raise ValueError  # noqa: TRY301 - every wrong cursor has the same message
         content = base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True)
         decoded = msgspec.msgpack.decode(content, type=_Cursor)
     except (ValueError, msgspec.MsgspecError):

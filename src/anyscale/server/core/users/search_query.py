@@ -65,7 +65,7 @@ class SearchText(Struct, frozen=True):
         text = text.strip()
         _check(text)
         folded = fold(text)
-        # Whoever writes an email looks for its user, and not for all users of its domain.
+        # A caller who writes an email looks for its user, and not for all users of its domain.
         words = [] if "@" in text else split_words(folded)
         terms = words or folded.split()
         if len(terms) > MAX_WORDS:

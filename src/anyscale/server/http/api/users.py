@@ -202,7 +202,7 @@ def _user_query(
         Literal["created", "-created"], QueryParameter(description="`-created`: newest first.")
     ] = "created",
 ) -> UserQuery:
-    if search == "":  # and not all accounts, of whoever has sent an empty field of a form
+    if search == "":  # a client that sends an empty field of a form does not mean all accounts
         raise RequestInvalid("search for at least one character that is not blank")
     return UserQuery(
         search=search or "",
