@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 
 from tests.support.postgres import PostgresServer
 
+from anyscale.server.core.users.search_index import SearchIndex
 from anyscale.server.store.interface import Store
 from anyscale.server.store.postgres.store import PostgresStore
 from anyscale.server.store.sqlite.store import SqliteStore
@@ -56,6 +57,7 @@ def measure(folder: Path) -> None:
 def _fill(store: Store) -> None:
     """Publish a batch and index its words, and leave another one open."""
     add_people(store, 1, range(_COUNT), publish=True)
+    SearchIndex(store).fill()
     add_people(store, 2, range(_COUNT, 2 * _COUNT), publish=False)
     store.close()
 
@@ -64,14 +66,8 @@ def _measure(kind: str, environment: Mapping[str, str], folder: Path) -> None:
     secret = token(environment)
     with served(environment, folder / "server.log") as server:
         connection = Connection(server.url, secret)
-        _wait_for_index(connection)
         for line in LINES:
             _show(kind, connection, line)
-
-
-def _wait_for_index(connection: Connection) -> None:
-    while json.loads(connection.get("/v1/users?search=nobody"))["unindexed"]:
-        time.sleep(1)
 
 
 def _show(kind: str, connection: Connection, line: Line) -> None:
