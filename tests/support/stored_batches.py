@@ -6,6 +6,7 @@ from itertools import count
 from typing import NamedTuple
 
 import pytest
+from hypothesis import strategies as st
 from msgspec import Struct
 from tests.store.contract.steps import batch_row, rows_of, user_id_of, user_row
 from tests.support.control_planes import STORE_DEPLOYMENTS, new_deployment
@@ -23,6 +24,7 @@ __all__ = [
     "Account",
     "Batch",
     "Person",
+    "batches_of",
     "impatient",
     "read_all",
     "repeated",
@@ -64,6 +66,20 @@ class Account(NamedTuple):
 
 _PUBLISHED = ("published", "undoing", "undone")
 STATES = (*_PUBLISHED, "published", "open", "dropped", "expired")
+
+
+def batches_of(**texts: st.SearchStrategy[str | None]) -> st.SearchStrategy[Batch]:
+    """Return batches that ended in any way, of people with any flags and some texts."""
+    people = st.builds(
+        Person,
+        is_sso_user=st.booleans(),
+        is_owner=st.booleans(),
+        is_suspended=st.booleans(),
+        has_password=st.booleans(),
+        stays=st.booleans(),
+        **texts,
+    )
+    return st.builds(Batch, state=st.sampled_from(STATES), people=st.lists(people, max_size=6))
 
 
 def store_batches(store: Store, layout: Sequence[Batch]) -> list[Account]:

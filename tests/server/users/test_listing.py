@@ -7,9 +7,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 from tests.support.stored_batches import (
-    STATES,
     Batch,
     Person,
+    batches_of,
     impatient,
     read_all,
     repeated,
@@ -27,17 +27,10 @@ from anyscale.server.store.interface import Store
 from anyscale.server.store.records import UserRecord
 from anyscale.server.store.sql.user_scan import Filters, Scan
 
-people = st.builds(
-    Person,
+batches = batches_of(
     name=st.text("abß", min_size=1, max_size=3),
     email=st.text("abÄ", min_size=1, max_size=2),
-    is_sso_user=st.booleans(),
-    is_owner=st.booleans(),
-    is_suspended=st.booleans(),
-    has_password=st.booleans(),
-    stays=st.booleans(),
 )
-batches = st.builds(Batch, state=st.sampled_from(STATES), people=st.lists(people, max_size=6))
 queries = st.builds(
     UserQuery,
     email=st.sampled_from(["", "", "A", "bä", "2@x"]),

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from tests.support.stored_batches import (
-    STATES,
     Account,
     Batch,
     Person,
+    batches_of,
     impatient,
     read_all,
     repeated,
@@ -31,18 +31,11 @@ from anyscale.server.store.interface import Store
 LETTERS = ("a", "b", "ab", "é", "e\u0301", "ß", "ss", " ", "-", "A")
 
 names = st.lists(st.sampled_from(LETTERS), min_size=1, max_size=5).map("".join)
-people = st.builds(
-    Person,
+batches = batches_of(
     name=names,
     lastname=st.none() | names,
     email=st.text("xbé.", min_size=1, max_size=3).filter(lambda text: text[0] != "."),
-    is_sso_user=st.booleans(),
-    is_owner=st.booleans(),
-    is_suspended=st.booleans(),
-    has_password=st.booleans(),
-    stays=st.booleans(),
 )
-batches = st.builds(Batch, state=st.sampled_from(STATES), people=st.lists(people, max_size=6))
 queries = st.builds(
     UserQuery,
     search=st.lists(st.sampled_from((*LETTERS, "a10", "@x.org", ".")), min_size=1, max_size=5)
