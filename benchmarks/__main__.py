@@ -9,30 +9,28 @@ from pathlib import Path
 
 from benchmarks.report.write import measure_and_write, redraw
 
-#: which have no limit
-FOR_THE_REPORT = ("cores", "latency", "growth")
+#: the benchmarks of each folder; `kills` is the last one, because it ends the run if it fails
+_FOLDERS = {
+    "response_times": ("startup", "health", "signin", "latency"),
+    "hashing": ("passwords", "cores", "ray"),
+    "search": ("listing", "search", "indexing"),
+    "batches": (
+        "reading",
+        "rows",
+        "command",
+        "memory",
+        "chunk",
+        "postgres",
+        "million",
+        "growth",
+        "kills",
+    ),
+}
+_FOLDER_OF = {name: folder for folder, names in _FOLDERS.items() for name in names}
 
-NAMES = (
-    "startup",
-    "reading",
-    "rows",
-    "command",
-    "passwords",
-    "memory",
-    "chunk",
-    "health",
-    "signin",
-    "postgres",
-    "listing",
-    "search",
-    "indexing",
-    "million",
-    "ray",
-    *FOR_THE_REPORT,
-    "kills",
-)
+NAMES = tuple(_FOLDER_OF)
 
-IN_THE_REPORT = ("million", *FOR_THE_REPORT, "search")
+IN_THE_REPORT = ("million", "cores", "latency", "growth", "search")
 
 
 def main() -> None:
@@ -72,8 +70,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _measure(name: str, users: int) -> None:
-    package = "benchmarks.report" if name in FOR_THE_REPORT else "benchmarks"
-    measure = import_module(f"{package}.{name}").measure
+    measure = import_module(f"benchmarks.{_FOLDER_OF[name]}.{name}").measure
     with tempfile.TemporaryDirectory() as folder:
         if "users" in signature(measure).parameters:
             measure(Path(folder), users)

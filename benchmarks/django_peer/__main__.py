@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import connection, models
 from psycopg.conninfo import conninfo_to_dict
 
-from benchmarks.files import email_of, shuffled
+from benchmarks.support.files import email_of, shuffled
 
 #: The fastest of 500 to 20,000. SQLite gets at most the rows of 999 parameters anyway.
 _BATCH_SIZE = 5_000

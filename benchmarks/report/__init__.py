@@ -1,4 +1,4 @@
-"""The report docs/benchmarks.md: what it measures besides the other benchmarks, its page and plots.
+"""The report docs/benchmarks.md: its machine, its stored results, its page and its plots.
 
 `plots.py` runs by the Python of `.venv/bench`, where matplotlib is.
 """

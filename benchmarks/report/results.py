@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.measuring import Point
+from benchmarks.support.measuring import Point
 
 __all__ = ["Results", "ShownResult", "read_results"]
 

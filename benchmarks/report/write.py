@@ -8,10 +8,10 @@ from pathlib import Path
 import msgspec
 
 from benchmarks.django_peer.run import PYTHON
-from benchmarks.measuring import POINTS, RESULTS, Point, Result
 from benchmarks.report.machine import machine
 from benchmarks.report.page import page
 from benchmarks.report.results import Results, ShownResult, read_results
+from benchmarks.support.measuring import POINTS, RESULTS, Point, Result
 
 __all__ = ["measure_and_write", "redraw"]
 

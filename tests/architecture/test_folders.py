@@ -1,4 +1,4 @@
-"""Each folder of the source is small and documented, and imports what the package declares."""
+"""Folders of source and benchmarks are small and documented, and import what is declared."""
 
 import ast
 import re
@@ -7,7 +7,12 @@ import tomllib
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
+import pytest
 from tests.support.paths import ROOT, SOURCE
+
+FOLDERS = pytest.mark.parametrize(
+    "folder", [SOURCE, ROOT / "benchmarks"], ids=lambda folder: folder.name
+)
 
 #: modules of a folder, besides `__init__.py` and `__main__.py`
 MOST = 12
@@ -71,8 +76,9 @@ def _normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def test_no_folder_has_more_than_a_dozen_modules() -> None:
-    assert crowded_folders(SOURCE) == {}
+@FOLDERS
+def test_no_folder_has_more_than_a_dozen_modules(folder: Path) -> None:
+    assert crowded_folders(folder) == {}
 
 
 def test_a_folder_with_thirteen_modules_is_found(tmp_path: Path) -> None:
@@ -104,5 +110,6 @@ def test_an_import_of_a_test_package_is_found(tmp_path: Path) -> None:
     assert undeclared_imports(tmp_path, declared_distributions()) == {"pytest"}
 
 
-def test_every_package_has_a_docstring_of_a_sentence() -> None:
-    assert undocumented_packages(SOURCE) == []
+@FOLDERS
+def test_every_package_has_a_docstring_of_a_sentence(folder: Path) -> None:
+    assert undocumented_packages(folder) == []

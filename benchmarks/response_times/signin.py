@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 import uvloop
 from tests.support.postgres import PostgresServer
 
-from benchmarks.crowd import ACCOUNTS, Browser, Crowd, crowd_process
-from benchmarks.files import write_users
-from benchmarks.measuring import Cost, anyscale, pairs, python, show
-from benchmarks.serving import Server, served, token
+from benchmarks.support.crowd import ACCOUNTS, Browser, Crowd, crowd_process
+from benchmarks.support.files import write_users
+from benchmarks.support.measuring import Cost, anyscale, pairs, python, show
+from benchmarks.support.serving import Server, served, token
 
 #: Short runs and many of them: the speed of a hash drifts by some percent in a minute.
 _SECONDS = 2.5

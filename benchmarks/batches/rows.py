@@ -3,8 +3,8 @@
 import os
 from pathlib import Path
 
-from benchmarks.measuring import Cost, pairs, python, show
-from benchmarks.measuring import run as run_process
+from benchmarks.support.measuring import Cost, pairs, python, show
+from benchmarks.support.measuring import run as run_process
 
 COMMON = """
 import random, sys, time

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from benchmarks.measuring import Cost, anyscale, pairs, python, run, show
+from benchmarks.support.measuring import Cost, anyscale, pairs, python, run, show
 
 PAIRS = 21
 

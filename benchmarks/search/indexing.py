@@ -15,10 +15,10 @@ from anyscale.server.core.users.search_index import SearchIndex
 from anyscale.server.store.interface import Store
 from anyscale.server.store.postgres.store import PostgresStore
 from anyscale.server.store.sqlite.store import SqliteStore
-from benchmarks.databases import Database, each_kind
-from benchmarks.measuring import show, timed
-from benchmarks.people import add_people
-from benchmarks.serving import Connection, served, token
+from benchmarks.support.databases import Database, each_kind
+from benchmarks.support.measuring import show, timed
+from benchmarks.support.people import add_people
+from benchmarks.support.serving import Connection, served, token
 
 _COUNT = 1_000_000
 

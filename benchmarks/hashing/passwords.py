@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.files import write_users
-from benchmarks.measuring import Cost, anyscale, pairs, python, run, show
+from benchmarks.support.files import write_users
+from benchmarks.support.measuring import Cost, anyscale, pairs, python, run, show
 
 _FEW = 2_000
 _MANY = 10_000

@@ -1,6 +1,6 @@
 """Browsers that sign in on several connections, again and again.
 
-As a process of its own: `python -m benchmarks.crowd HOST:PORT`, which stops on SIGTERM.
+As a process of its own: `python -m benchmarks.support.crowd HOST:PORT`, which stops on SIGTERM.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from typing import Self
 
 import uvloop
 
-from benchmarks.files import email_of
+from benchmarks.support.files import email_of
 
 __all__ = ["ACCOUNTS", "Browser", "Crowd", "crowd_process"]
 
@@ -121,7 +121,7 @@ class Crowd:
 @contextmanager
 def crowd_process(address: str) -> Iterator[None]:
     """Run a crowd in a process of its own: its work is no work of the process that measures."""
-    command = [sys.executable, "-m", "benchmarks.crowd", address]
+    command = [sys.executable, "-m", "benchmarks.support.crowd", address]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         assert process.stdout
         assert process.stdout.readline(), "no sign-in succeeded"

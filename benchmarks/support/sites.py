@@ -8,9 +8,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.databases import Database
-from benchmarks.measuring import anyscale
-from benchmarks.serving import Server, served, token
+from benchmarks.support.databases import Database
+from benchmarks.support.measuring import anyscale
+from benchmarks.support.serving import Server, served, token
 
 __all__ = ["Client", "Site", "site"]
 

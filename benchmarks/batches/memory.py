@@ -4,8 +4,8 @@ import shutil
 import statistics
 from pathlib import Path
 
-from benchmarks.files import write_users
-from benchmarks.measuring import Cost, anyscale, pairs, run, show
+from benchmarks.support.files import write_users
+from benchmarks.support.measuring import Cost, anyscale, pairs, run, show
 
 
 def measure(folder: Path) -> None:

@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.databases import Databases, each_kind
-from benchmarks.files import email_of, write_users
-from benchmarks.measuring import claim, show
-from benchmarks.sites import Client, Site, site
+from benchmarks.support.databases import Databases, each_kind
+from benchmarks.support.files import email_of, write_users
+from benchmarks.support.measuring import claim, show
+from benchmarks.support.sites import Client, Site, site
 
 _KILLS = 5
 _OTHERS = 1_000

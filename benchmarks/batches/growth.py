@@ -7,11 +7,11 @@ from pathlib import Path
 
 from tests.support.postgres import PostgresServer
 
-from benchmarks.databases import Database, Databases, each_kind
-from benchmarks.files import write_users
-from benchmarks.filling import fill_postgres, fill_sqlite
-from benchmarks.measuring import point
-from benchmarks.sites import site
+from benchmarks.support.databases import Database, Databases, each_kind
+from benchmarks.support.files import write_users
+from benchmarks.support.filling import fill_postgres, fill_sqlite
+from benchmarks.support.measuring import point
+from benchmarks.support.sites import site
 
 _ROUNDS = 3
 

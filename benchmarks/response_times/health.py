@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.files import write_users
-from benchmarks.measuring import Cost, anyscale, pairs, show
-from benchmarks.serving import Connection, served, token
+from benchmarks.support.files import write_users
+from benchmarks.support.measuring import Cost, anyscale, pairs, show
+from benchmarks.support.serving import Connection, served, token
 
 _SAMPLES = 1_000
 _INTERVAL = 0.005

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from benchmarks.files import write_users
-from benchmarks.measuring import Cost, anyscale, pairs, python, run, show
+from benchmarks.support.files import write_users
+from benchmarks.support.measuring import Cost, anyscale, pairs, python, run, show
 
 LOAD = "import sys, yaml; yaml.load(open(sys.argv[1], 'rb'), yaml.CSafeLoader)"
 

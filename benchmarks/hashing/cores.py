@@ -5,9 +5,9 @@ import statistics
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.files import write_users
-from benchmarks.measuring import anyscale, point, python, run
-from benchmarks.passwords import COMMAND_BY_ARGON2_CFFI
+from benchmarks.hashing.passwords import COMMAND_BY_ARGON2_CFFI
+from benchmarks.support.files import write_users
+from benchmarks.support.measuring import anyscale, point, python, run
 
 _ROUNDS = 3
 

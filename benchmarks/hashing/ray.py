@@ -8,9 +8,9 @@ from tests.support.paths import ANYSCALE
 from tests.support.postgres import PostgresServer, with_database
 from tests.support.ray_cluster import RayCluster
 
-from benchmarks.files import write_users
-from benchmarks.measuring import pairs, python, run, show, timed
-from benchmarks.passwords import HASHING, PYNACL
+from benchmarks.hashing.passwords import HASHING, PYNACL
+from benchmarks.support.files import write_users
+from benchmarks.support.measuring import pairs, python, run, show, timed
 
 _USERS = 2_000
 #: after the warm-up

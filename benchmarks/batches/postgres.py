@@ -19,8 +19,8 @@ from anyscale.server.core.batches.records import new_users, user_ids
 from anyscale.server.core.batches.reserve import lock_batch, new_batch, reserve_chunk
 from anyscale.server.store.postgres.store import PostgresStore
 from anyscale.user.validation import CheckedUser, Policy
-from benchmarks.filling import fill_postgres, filled_id
-from benchmarks.measuring import Cost, pairs, show, timed
+from benchmarks.support.filling import fill_postgres, filled_id
+from benchmarks.support.measuring import Cost, pairs, show, timed
 
 _COUNT = 100_000
 _EXISTING = 5_000_000

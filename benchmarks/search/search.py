@@ -19,9 +19,9 @@ from anyscale.server.core.users.search_index import SearchIndex
 from anyscale.server.store.interface import Store
 from anyscale.server.store.postgres.store import PostgresStore
 from anyscale.server.store.sqlite.store import SqliteStore
-from benchmarks.measuring import point, show
-from benchmarks.people import Person, add_people, person_at
-from benchmarks.serving import Connection, served, token
+from benchmarks.support.measuring import point, show
+from benchmarks.support.people import Person, add_people, person_at
+from benchmarks.support.serving import Connection, served, token
 
 _COUNT = 1_000_000
 _LIMIT = 100

@@ -12,7 +12,7 @@ from anyscale.api_schemas import UserChunk
 from anyscale.errors import BatchRefused
 from anyscale.server.http.api.user_bodies import check_chunk, decode_users
 from anyscale.user.validation import Policy
-from benchmarks.measuring import Cost, pairs, show, timed
+from benchmarks.support.measuring import Cost, pairs, show, timed
 
 _POLICY = Policy()
 _TIMES = 20

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from benchmarks.measuring import anyscale
+from benchmarks.support.measuring import anyscale
 
 __all__ = ["Connection", "Server", "served", "token"]
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from tests.support.postgres import PostgresServer
 
-from benchmarks.filling import fill_postgres, fill_sqlite, filled_id
-from benchmarks.measuring import Cost, pairs, show
-from benchmarks.serving import Connection, served, token
+from benchmarks.support.filling import fill_postgres, fill_sqlite, filled_id
+from benchmarks.support.measuring import Cost, pairs, show
+from benchmarks.support.serving import Connection, served, token
 
 _COUNT = 1_000_000
 _REQUESTS = 200

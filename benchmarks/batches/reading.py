@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from benchmarks.files import write_users
-from benchmarks.measuring import pairs, python, run, show
+from benchmarks.support.files import write_users
+from benchmarks.support.measuring import pairs, python, run, show
 
 BARE = """
 import sys

@@ -15,9 +15,9 @@ from typing import NamedTuple
 from tests.support.postgres import PostgresServer
 
 from benchmarks.django_peer.run import django_on_postgres, django_on_sqlite
-from benchmarks.files import write_users
-from benchmarks.measuring import anyscale, point, run, show
-from benchmarks.serving import Server, served, token
+from benchmarks.support.files import write_users
+from benchmarks.support.measuring import anyscale, point, run, show
+from benchmarks.support.serving import Server, served, token
 
 #: microseconds a user, at most
 _CREATE, _CREATE_EMBEDDED = 20, 25

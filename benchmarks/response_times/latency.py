@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.crowd import ACCOUNTS
-from benchmarks.databases import each_kind
-from benchmarks.files import email_of, write_users
-from benchmarks.measuring import point
-from benchmarks.serving import Connection
-from benchmarks.sites import Site, site
+from benchmarks.support.crowd import ACCOUNTS
+from benchmarks.support.databases import each_kind
+from benchmarks.support.files import email_of, write_users
+from benchmarks.support.measuring import point
+from benchmarks.support.serving import Connection
+from benchmarks.support.sites import Site, site
 
 #: seconds between two requests
 _INTERVAL = 0.005

@@ -1,0 +1,1 @@
+"""Passwords hashed a second: in a batch, by the number of cores, and on a Ray cluster."""
