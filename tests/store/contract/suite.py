@@ -22,7 +22,9 @@ from tests.store.contract.publications import FoldedLastnameRules, PublicationRu
 from tests.store.contract.sessions_and_credentials import SignInRules
 from tests.store.contract.steps import StoreSteps, batch_row, chunk_row, rows_of, user_row
 from tests.store.contract.users import UserRules
-from tests.store.contract.words import WordRules
+from tests.store.contract.word_changes import ChangedWordRules
+from tests.store.contract.word_ranges import RangeRules
+from tests.store.contract.words import FillingRules
 
 from anyscale.errors import StoreUnavailable
 from anyscale.server.store.interface import Store
@@ -285,7 +287,9 @@ class StoreContract(
     DeletionRules,
     SignInRules,
     AuditAndTokenRules,
-    WordRules,
+    FillingRules,
+    ChangedWordRules,
+    RangeRules,
 ):
     """Every rule.
 

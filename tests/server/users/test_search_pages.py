@@ -1,0 +1,132 @@
+"""Searches page by page: what a page looks at, what it says, and which cursors it takes."""
+
+from itertools import count
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from tests.support.searches import index_words, people_named
+from tests.support.stored_batches import read_all, repeated, store_batches
+
+from anyscale.api_schemas import UserQuery
+from anyscale.errors import RequestInvalid
+from anyscale.server.core.users import search
+from anyscale.server.core.users.cursor import Position, encode_cursor
+from anyscale.server.core.users.listing import UserListing
+from anyscale.server.core.users.search import end_of
+from anyscale.server.store.interface import Store
+
+
+@pytest.fixture
+def store(shared_store: Store) -> Store:
+    return shared_store
+
+
+def test_what_an_index_finds_does_not_wait_for_a_look_at_all_accounts(store: Store) -> None:
+    store_batches(store, [people_named("Jane", "Sojane")])
+    index_words(store, 100)
+    users = UserListing(store, has_provider=False)
+    first = users.page(UserQuery(search="jane"), "", 9)
+    assert [user.name for user in first.users] == ["Jane"]
+    rest = users.page(UserQuery(search="jane"), str(first.cursor), 9)
+    assert ([user.name for user in rest.users], rest.cursor) == (["Sojane"], None)
+
+
+@pytest.mark.parametrize(
+    "text", ["common rare", "rare common", "common ra", "com ra", "x.org rare common"]
+)
+def test_accounts_are_read_by_the_rarest_word(
+    store: Store, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setattr(search, "INDEX_ROWS", 10)
+    store_batches(store, [people_named(*["Common"] * 400, "Common Rare")])
+    index_words(store, 1_000)
+    blocks = count()
+    users = UserListing(store, has_provider=False, clock=lambda: next(blocks) * 1e-9)
+    assert [user.lastname for user in users.page(UserQuery(search=text), "", 9).users] == ["Rare"]
+    assert next(blocks) <= 10  # one for each kind of word in each tier
+
+
+def test_a_page_says_how_many_accounts_are_not_indexed(store: Store) -> None:
+    store_batches(store, [people_named("Ann", "Bob", "Cid")])
+    # The number comes from the chunks of a batch.
+    users = UserListing(store, has_provider=False)
+    assert users.page(UserQuery(search="ann"), "", 9).unindexed == 0
+    assert not isinstance(users.page(UserQuery(), "", 9).unindexed, int)
+
+
+def test_what_is_indexed_during_a_search_is_found_where_it_was(store: Store) -> None:
+    store_batches(store, [people_named("Jane"), people_named("Janet", "Jane")])
+    index_words(store, 2)
+    users, query = UserListing(store, has_provider=False), UserQuery(search="jane")
+    first = users.page(query, "", 1)
+    second = users.page(query, str(first.cursor), 1)
+    assert [user.name for user in (*first.users, *second.users)] == ["Jane", "Janet"]
+    index_words(store, 100)
+    # By its words it would be behind the first one, where this search does not look any more.
+    rest = read_all(users, query, repeated([1]), str(second.cursor))
+    assert [user.name for user in rest] == ["Jane"]
+
+
+WRONG_KEYS: list[tuple[int, tuple[str | int, ...]]] = [
+    (1, ("a", 0, "b", 1, 1)),
+    (1, (24, 0, "a", 1, 1)),
+    (1, (0, 2, "a", 1, 1)),
+    (2, ("a", "b")),
+    (2, (1,)),
+    (5, (0, "a", 1, 1)),
+]
+
+
+@pytest.mark.parametrize(("step", "key"), WRONG_KEYS)
+def test_a_cursor_with_a_key_of_another_step_is_refused(
+    store: Store, step: int, key: tuple[str | int, ...]
+) -> None:
+    query = UserQuery(search="jane")
+    forged = encode_cursor(Position(step, key), query)
+    with pytest.raises(RequestInvalid, match="start again with an empty cursor"):
+        UserListing(store, has_provider=False).page(query, forged, 9)
+
+
+@pytest.mark.parametrize("number", [-1, 2**63])
+def test_a_cursor_with_a_number_that_no_database_has_is_refused(store: Store, number: int) -> None:
+    query = UserQuery(search="jane")
+    forged = encode_cursor(Position(1, (0, 0, "a", number, 1)), query)
+    with pytest.raises(RequestInvalid, match="start again with an empty cursor"):
+        UserListing(store, has_provider=False).page(query, forged, 9)
+
+
+@pytest.mark.parametrize("watermark", [(0, 0), (2**63 - 1, 2**63 - 1)])
+@pytest.mark.parametrize("step", range(7))
+def test_a_forged_watermark_finds_what_any_search_finds(
+    store: Store, step: int, watermark: tuple[int, int]
+) -> None:
+    store_batches(store, [people_named("Jane", "Joe")])
+    index_words(store, 100)
+    query = UserQuery(search="jane")
+    for key in ((), (7, 0)) if step in (1, 3, 4) else ((),):
+        forged = encode_cursor(Position(step, key, watermark), query)
+        page = UserListing(store, has_provider=False).page(query, forged, 9)
+        assert {user.name for user in page.users} <= {"Jane"}
+
+
+@pytest.mark.parametrize(
+    ("prefix", "end"),
+    [
+        ("a", "b"),
+        ("az", "a{"),
+        ("\ud7ff", "\ue000"),
+        ("a\U0010ffff", "b"),
+        ("\U0010ffff", None),
+        ("", None),
+    ],
+)
+def test_the_end_of_a_prefix_is_the_first_text_behind_it(prefix: str, end: str | None) -> None:
+    assert end_of(prefix) == end
+
+
+@given(prefix=st.text(min_size=1, max_size=3), text=st.text(max_size=4))
+@example("\ud7ff", "\ue000")
+def test_a_text_is_in_the_range_of_a_prefix_if_it_begins_so(prefix: str, text: str) -> None:
+    end = end_of(prefix)
+    assert (prefix <= text and (end is None or text < end)) == text.startswith(prefix)

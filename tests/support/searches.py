@@ -1,0 +1,35 @@
+"""Searches among stored accounts, with as many words indexed as a test wants."""
+
+from tests.support.stored_batches import Batch, Person, read_all, repeated
+
+from anyscale.api_schemas import UserQuery
+from anyscale.server.core.users.listing import UserListing
+from anyscale.server.store.interface import Store
+
+__all__ = ["found_by", "index_words", "people_named"]
+
+
+def index_words(store: Store, accounts: int) -> tuple[int, int]:
+    """Index the words of the first accounts; return the watermark."""
+    with store.write() as tx:
+        state = tx.words.lock()
+        if not accounts:
+            return state.watermark
+        found, end = tx.words.list_unindexed(state.watermark, accounts)
+        tx.words.fill(found, end, "test", 0)
+        return end
+
+
+def found_by(store: Store, text: str) -> list[str]:
+    users = UserListing(store, has_provider=False)
+    found = read_all(users, UserQuery(search=text), repeated([100]))
+    return [user.name + (f" {user.lastname}" if user.lastname else "") for user in found]
+
+
+def people_named(*full_names: str) -> Batch:
+    """A published batch of people; the last name is behind the last blank."""
+    parts = [name.rpartition(" ") for name in full_names]
+    return Batch(
+        "published",
+        [Person(first or last, "x", last if first else None) for first, _, last in parts],
+    )
