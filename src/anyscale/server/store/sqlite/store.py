@@ -33,14 +33,16 @@ _BUSY_STEP = 0.5
 # later the checkpoint, the less often each is written back.
 _AUTOCHECKPOINT = "pragma wal_autocheckpoint = 16000"
 
+# KiB. Inserting into the unique index on emails in random order is what needs it. Connections that
+# only read keep SQLite's default, 2 MB, since a server has many.
+_WRITER_CACHE = "pragma cache_size = -16384"
+
 #: Transactions that are not durable between two checkpoints: so few that their log is smaller.
 _CHECKPOINT_EVERY = 16
 
 _PRAGMAS = (
     # FULL: in a simulated power cut NORMAL lost every commit since the last checkpoint.
     "pragma synchronous = full",
-    # KiB. The unique index on emails in random order is what needs it.
-    "pragma cache_size = -16384",
     _AUTOCHECKPOINT,
     "pragma temp_store = memory",
     # A deleted row is overwritten. Some builds of SQLite do so by default.
@@ -82,6 +84,7 @@ class SqliteStore:
                     self._set_up(self._writer.connection, create=create)
                     milliseconds = int(min(BUSY_SECONDS, _BUSY_STEP) * 1000)
                     self._writer.connection.execute(f"pragma busy_timeout = {milliseconds}")
+                    self._writer.connection.execute(_WRITER_CACHE)
                 except BaseException:
                     self._writer.connection.close()
                     raise
