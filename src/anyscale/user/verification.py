@@ -28,6 +28,9 @@ _FIELDS = ("name", "lastname", "title", "is_sso_user")
 
 _values = attrgetter(*_FIELDS)
 
+#: Users that one call looks up. Their accounts are in memory, for some calls at a time.
+_CHUNK = 2_000
+
 #: The number of differences from which on the first reading compares no more: some megabytes.
 _KEPT = 10_000
 
@@ -142,12 +145,12 @@ class Verification:
     def _compare_rest(self) -> Iterator[Difference]:
         reading = self._source.reading(_POLICY, verify=True)
         all_chunks = self._chunks(reading, "Comparing")
-        rest = islice(all_chunks, self.checked // _POLICY.chunk_users, None)
+        rest = islice(all_chunks, self.checked // _CHUNK, None)
         for found in self._found(rest, self.checked):
             yield from self._compared(reading, found)
 
     def _chunks(self, reading: Reading, step: str) -> Iterator[Chunk]:
-        for chunk in chunks(reading, _POLICY.chunk_users):
+        for chunk in chunks(reading, _CHUNK):
             self._on_progress(step, *self._source.progress())
             yield chunk
 
