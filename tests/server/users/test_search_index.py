@@ -44,6 +44,7 @@ def plane(store_deployment: Deployment) -> Iterator[ControlPlane]:
 def _slices_of_three(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search_index, "_SLICE", 3)
     monkeypatch.setattr(search_index, "_PAUSE", 0)
+    monkeypatch.setattr(undo, "_DEFER_FILLING_MS", 0)
 
 
 def create(plane: ControlPlane, count: int, key: str = "key") -> str:
@@ -187,6 +188,24 @@ def test_undoing_an_indexed_batch_removes_its_words_and_no_others(plane: Control
     assert kept == {(1, 0), (1, 1), (1, 2), (1, 3), (2, 3)}
     assert indexed_words(plane.store) == words_of_accounts(plane.store)
     assert len(ids_of(plane, stays)) == 4
+
+
+def test_filling_waits_while_a_batch_is_undone_and_goes_on_if_the_undo_is_abandoned(
+    plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(undo, "_SLICE", 5)
+    monkeypatch.setattr(undo, "_SECONDS_A_CALL", 0)
+    monkeypatch.setattr(undo, "_DEFER_FILLING_MS", 600_000)
+    gone, _ = create(plane, 9, "gone"), create(plane, 4, "stays")
+    plane.search_index.fill(0)
+    plane.batches.undo(gone, "", JANE, force=False, dry_run=False)  # a call; no other one follows
+    plane.search_index.fill()
+    assert indexed_words(plane.store) == []
+    with plane.store.write() as tx:
+        tx.words.defer(tx.now())  # as after the 600 seconds
+    plane.search_index.fill()
+    assert len(ids_of(plane, gone)) == 4
+    assert indexed_words(plane.store) == words_of_accounts(plane.store)
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -49,7 +49,7 @@ class SearchIndexRecord(Record, frozen=True):
 
     publication: int
     position: int
-    #: a random name of the program that fills the index; empty before the first one
+    #: a random name of the program that fills the index; empty if none may
     holder: str
     #: when another program may fill it
     until: int

@@ -25,6 +25,10 @@ _MOST_KEPT = 10_000
 #: a SQLite file only looks now and then whether it is free.
 _PAUSE = 0.001
 
+#: How long a slice keeps the index of words from being filled. Filling would take the writer for
+#: words that the next slices remove.
+_DEFER_FILLING_MS = 3_000
+
 
 class _Slice:
     """Accounts of a batch, by `user_id`, and which of them an undo keeps."""
@@ -130,6 +134,7 @@ def _delete(
         if account.used_at is not None:  # links that the user created for others
             tx.links.delete(by=user_actor(account.user_id))
     tx.accounts.delete_many(ids)
+    tx.words.defer(tx.now() + _DEFER_FILLING_MS)
     if batch.state != "undoing":
         tx.batches.set_undone(batch.id, "undoing")
     data = {"removed": len(ids), "positions": _ranges([position_of(name) for name in ids])}

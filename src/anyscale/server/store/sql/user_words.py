@@ -187,6 +187,10 @@ class Words(Table):
         sql = "update search_index set publication = ?, position = ?, holder = ?, until = ?"
         self._connection.execute(sql, *watermark, holder, until)
 
+    def defer(self, until: int) -> None:
+        """Leave the filling alone until a time."""
+        self._connection.execute("update search_index set holder = '', until = ?", until)
+
     def forget(self, accounts: Sequence[AccountTextsRecord]) -> None:
         """Remove the words of accounts that this transaction deletes."""
         watermark = self.lock().watermark
