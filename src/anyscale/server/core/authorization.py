@@ -2,13 +2,13 @@
 
 import os
 import pwd
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from msgspec import Struct, structs
 
 from anyscale.errors import NotAuthenticated, NotPermitted
 from anyscale.server.store.interface import Transaction
-from anyscale.server.store.records import TokenRecord
+from anyscale.server.store.records import AccountRecord, TokenRecord
 
 __all__ = [
     "Principal",
@@ -84,20 +84,23 @@ def _with_role_of_owner(tx: Transaction, token: TokenRecord) -> TokenRecord:
     return structs.replace(token, role=account.permission_level)
 
 
-def require_owner(tx: Transaction, caller: Principal, user_ids: Collection[str] = ()) -> None:
-    """Check in a write transaction that its caller is still an owner, and lock accounts.
+def require_owner(
+    tx: Transaction, caller: Principal, user_ids: Collection[str] = ()
+) -> Mapping[str, AccountRecord]:
+    """Check in a write transaction that its caller is still an owner; lock and return accounts.
 
     The account of a personal token is locked with the accounts of `user_ids`, by one call, since
-    two transactions that lock accounts one by one can deadlock. Raises `NotAuthenticated` if the
-    token is not valid any more, and `NotPermitted` if its role is not `owner`.
+    two transactions that lock accounts one by one can deadlock. It is in the result too. Raises
+    `NotAuthenticated` if the token is not valid any more, and `NotPermitted` if its role is not
+    `owner`.
     """
     token = tx.tokens.get(caller.token_hash) if caller.token_hash else None
     own = {token.user_id} if token and token.user_id else set()
-    if own or user_ids:
-        tx.accounts.lock(own.union(user_ids))
-    if caller.token_hash is None:
-        return
-    refuse_unless_owner(caller, live_token(tx, caller.token_hash).role)
+    names = own.union(user_ids)
+    locked = tx.accounts.lock(names) if names else {}
+    if caller.token_hash is not None:
+        refuse_unless_owner(caller, live_token(tx, caller.token_hash).role)
+    return locked
 
 
 def refuse_unless_owner(caller: Principal, role: str) -> None:

@@ -50,8 +50,8 @@ _log = logging.getLogger("anyscale.server")
 _CLEAN_UP_SECONDS = 60
 _INDEXING_SECONDS = 2
 
-#: Level 9, the default, needs ten times the processor time for a page of users, to make it an eighth
-#: smaller.
+#: Level 9, the default, needs ten times the processor time for a page of users, and makes it an
+#: eighth smaller.
 _COMPRESSION = CompressionConfig(backend="gzip", minimum_size=2048, gzip_compress_level=1)
 
 _API = Router(

@@ -102,10 +102,9 @@ def _undo(store: Store, batch_id: str, after: str, caller: Principal, *, force: 
     with store.write() as tx:
         batch = _published(lock_batch(tx, batch_id, exclusive=True))
         owners = tx.accounts.lock_owners()
-        ids = [account.user_id for account in tx.users.list_accounts(batch_id, after, _SLICE)]
-        require_owner(tx, caller, ids)
-        # Read again: an account may have been used before it was locked.
-        accounts = list(tx.accounts.lock(ids).values())
+        ids = tx.users.list_account_ids(batch_id, after, _SLICE)
+        locked = require_owner(tx, caller, ids)
+        accounts = [locked[user_id] for user_id in ids if user_id in locked]
         done = _Slice(batch, accounts, owners, caller, force=force)
         if done.removed:
             _delete(tx, batch, done.removed, caller)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -68,6 +69,8 @@ _UNINDEXED = """
 """
 
 
+#: a word, and whether it is a leading one
+_Word = tuple[str, bool]
 #: as `_COLUMNS`
 _Row = tuple[str, bool, int, int]
 
@@ -194,50 +197,54 @@ class Words(Table):
     def forget(self, accounts: Sequence[AccountTextsRecord]) -> None:
         """Remove the words of accounts that this transaction deletes."""
         watermark = self.lock().watermark
-        self._remove(_rows(account for account in accounts if account.place <= watermark))
+        for run in _runs([account for account in accounts if account.place <= watermark]):
+            self._remove(run[0].place, run[-1].place, _distinct_words(run))
 
     def replace(self, old: AccountTextsRecord, new: AccountTextsRecord) -> None:
         """Replace the words of an account whose texts this transaction changes."""
-        before, after = set(_rows([old])), set(_rows([new]))
+        before, after = set(_words_of(old)), set(_words_of(new))
         if before != after and new.place <= self.lock().watermark:
-            self._remove(before - after)
-            self._add(after - before)
+            self._remove(new.place, new.place, before - after)
+            self._add((*word, *new.place) for word in after - before)
 
     def _add(self, rows: Iterable[_Row]) -> None:
         # In order: rows that are neighbours in the table are then inserted one after the other.
         self._connection.insert_many("user_words", _COLUMNS, sorted(rows))
 
-    def _remove(self, rows: Iterable[_Row]) -> None:
-        """Remove all rows that some accounts have of some words."""
-        for (publication, first, last), run in _runs(rows):
-            for is_leading in (False, True):
-                words = {word for word, leads, _, _ in run if leads == is_leading}
-                texts = self._connection.texts(sorted(words))
-                values = (is_leading, texts, publication, first, last)
-                self._connection.execute(_REMOVE, *values)
+    def _remove(self, first: Place, last: Place, words: Iterable[_Word]) -> None:
+        """Remove words of all accounts from one place to another one of its publication."""
+        for is_leading in (False, True):
+            texts = sorted(word for word, leads in words if leads == is_leading)
+            values = (is_leading, self._connection.texts(texts), first.publication)
+            self._connection.execute(_REMOVE, *values, first.position, last.position)
 
 
 def _rows(accounts: Iterable[AccountTextsRecord]) -> Iterator[_Row]:
     for account in accounts:
-        publication, position = account.place
-        words = words_of(account.name, account.lastname, account.email)
-        for word, is_leading in words.items():
-            yield word, is_leading, publication, position
+        place = account.place
+        for word in _words_of(account):
+            yield *word, *place
 
 
-def _runs(rows: Iterable[_Row]) -> Iterator[tuple[tuple[int, int, int], list[_Row]]]:
-    """Divide rows by accounts that follow each other: publication, first and last position."""
-    in_order = sorted(rows, key=_row_place)
-    places = [place for place, _ in groupby(in_order, _row_place)]
-    # The number of the place less its position is the same as long as no position is missing.
-    gaps = {place: (place[0], place[1] - at) for at, place in enumerate(places)}
-    for _, group in groupby(in_order, lambda row: gaps[_row_place(row)]):
-        run = list(group)
-        yield (run[0][2], run[0][3], run[-1][3]), run
+def _words_of(account: AccountTextsRecord) -> Iterable[_Word]:
+    return words_of(account.name, account.lastname, account.email).items()
 
 
-def _row_place(row: _Row) -> tuple[int, int]:
-    return row[2], row[3]
+def _distinct_words(accounts: Iterable[AccountTextsRecord]) -> set[_Word]:
+    return {word for account in accounts for word in _words_of(account)}
+
+
+def _runs(accounts: Iterable[AccountTextsRecord]) -> Iterator[list[AccountTextsRecord]]:
+    """Divide accounts into those that follow each other in their batch without a gap."""
+    in_order = sorted(((account.place, account) for account in accounts), key=itemgetter(0))
+    # The position less the number is the same as long as no position is missing.
+    numbered = enumerate(in_order)
+    for _, run in groupby(numbered, lambda pair: _less(pair[1][0], pair[0])):
+        yield [account for _, (_, account) in run]
+
+
+def _less(place: Place, number: int) -> tuple[int, int]:
+    return place.publication, place.position - number
 
 
 def _found_user(values: tuple[Any, ...]) -> FoundUserRecord | None:

@@ -17,15 +17,7 @@ __all__ = ["Users"]
 
 _USER = f"select {columns(UserRecord)} from live_users"
 
-_CREATED = (
-    f"select {columns(CreatedUserRecord)} from live_users"
-    " where user_id > ? and user_id < ? order by user_id limit ?"
-)
-
-_ACCOUNTS = (
-    f"select {columns(AccountRecord)} from live_users"
-    " where user_id > ? and user_id < ? order by user_id limit ?"
-)
+_ACCOUNTS = "from live_users where user_id > ? and user_id < ? order by user_id limit ?"
 
 _HOLDERS = (
     f"select {columns(EmailHolder)} from users join batches on batches.id = users.batch"
@@ -72,12 +64,19 @@ class Users(Table, ABC):
     def list_accounts(self, batch_id: str, after: str, limit: int) -> Sequence[AccountRecord]:
         """Return accounts of a published batch, by `user_id`, after one."""
         first, end = _id_range(batch_id, after)
-        return self._connection.all(AccountRecord, _ACCOUNTS, first, end, limit)
+        sql = f"select {columns(AccountRecord)} {_ACCOUNTS}"
+        return self._connection.all(AccountRecord, sql, first, end, limit)
+
+    def list_account_ids(self, batch_id: str, after: str, limit: int) -> Sequence[str]:
+        """Return the ids of accounts of a published batch, in order, after one."""
+        first, end = _id_range(batch_id, after)
+        return self._connection.column(f"select user_id {_ACCOUNTS}", first, end, limit)
 
     def list_created(self, batch_id: str, after: str, limit: int) -> Sequence[CreatedUserRecord]:
         """Return users of a published batch, by `user_id`, after one."""
         first, end = _id_range(batch_id, after)
-        return self._connection.all(CreatedUserRecord, _CREATED, first, end, limit)
+        sql = f"select {columns(CreatedUserRecord)} {_ACCOUNTS}"
+        return self._connection.all(CreatedUserRecord, sql, first, end, limit)
 
     def list(
         self, *, email: str, name: str, suspended: bool = False, after: str, limit: int
