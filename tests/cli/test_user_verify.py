@@ -16,8 +16,10 @@ FILE = """create_users:
 - {name: Ann, email: ann@example.com, password: correct-donkey-battery}
 """
 
-#: users of a chunk, and the differences that are kept in memory
-CHUNK = 10_000
+#: users that one call looks up
+CHUNK = 2_000
+#: differences that are kept in memory
+KEPT = 10_000
 
 
 def verified(anyscale: RunAnyscale, file: Path, *options: str) -> tuple[int, Any]:
@@ -142,7 +144,7 @@ def test_without_a_control_plane_all_are_missing_and_nothing_is_created(
 def test_more_differences_than_are_kept_in_memory_are_all_told_in_order(
     anyscale: RunAnyscale, tmp_path: Path
 ) -> None:
-    count = 2 * CHUNK + 3
+    count = 2 * KEPT + 3
     file = write_csv(tmp_path / "users.csv", count)
     status, found = verified(anyscale, file)
     assert (status, found["checked"]) == (1, count)
@@ -154,7 +156,7 @@ def test_more_differences_than_are_kept_in_memory_are_all_told_in_order(
     assert shown.stderr.count("There is no control plane yet") == 1
 
 
-@pytest.mark.parametrize("missing", [1, 2 * CHUNK])
+@pytest.mark.parametrize("missing", [1, 2 * KEPT])
 def test_no_difference_is_told_of_a_file_that_is_wrong_at_its_end(
     missing: int, anyscale: RunAnyscale, tmp_path: Path
 ) -> None:
