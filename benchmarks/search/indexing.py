@@ -56,10 +56,10 @@ class _TimedIndex(SearchIndex):
         super().__init__(store)
         self.milliseconds: list[float] = []
 
-    def _fill_slice(self) -> bool:
+    def _fill_slice(self, deadline: float) -> bool:
         start = time.perf_counter()
         try:
-            return super()._fill_slice()
+            return super()._fill_slice(deadline)
         finally:
             self.milliseconds.append((time.perf_counter() - start) * 1e3)
 

@@ -1,18 +1,16 @@
 """The contract of `transport.base.Transport`, tested for each transport and database."""
 
 import json
-import os
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 from msgspec import structs
 from tests.support.control_planes import Deployment, new_deployment
-from tests.support.permissions import NOBODY, without_root
+from tests.support.permissions import without_root
 from tests.support.postgres_databases import PostgresDatabases
 from tests.support.users import (
     PASSWORD,
@@ -535,41 +533,6 @@ def test_reading_calls_do_not_change_a_file(
         call(transport)
 
     assert {file: file.read_bytes() for file in (tmp_path / "data").iterdir()} == before
-
-
-def test_an_embedded_search_indexes_the_words_of_the_accounts_first(tmp_path: Path) -> None:
-    with closing(embedded(tmp_path)) as transport:
-        transport.create("key", checked_users("jane", "joe"), "fail")
-    for _ in range(2):
-        with closing(embedded(tmp_path)) as transport:
-            page = transport.users(UserQuery(search="jane"), "", 9)
-            assert ([user.email for user in page.users], page.unindexed) == (
-                ["jane@example.com", "joe@example.com"],  # by email, then by their name
-                0,
-            )
-
-
-def test_an_embedded_search_needs_no_permission_to_write() -> None:
-    with TemporaryDirectory() as name:  # the folders of pytest are for one user alone
-        with closing(embedded(Path(name))) as transport:
-            transport.create("key", checked_users("jane"), "fail")
-        data = Path(name) / "data"
-        if os.geteuid() == 0:
-            for path in (data.parent, data, *data.iterdir()):
-                os.chown(path, NOBODY, -1)
-        data.chmod(0o500)
-        with without_root(), closing(embedded(Path(name))) as transport:
-            page = transport.users(UserQuery(search="jan"), "", 9)
-            notices: list[str] = []
-            transport.on_notice = notices.append
-            list_accounts(transport, search="jan")
-        data.chmod(0o700)
-    assert ([user.email for user in page.users], page.unindexed) == (["jane@example.com"], 1)
-    (notice,) = notices
-    assert notice == (
-        "The search looks at all accounts, but 1 account is not in the index of names yet, and may "
-        "be listed late. A server indexes them by itself; without one, the next search goes on."
-    )
 
 
 def test_an_inaccessible_database_is_not_taken_for_a_missing_one(tmp_path: Path) -> None:

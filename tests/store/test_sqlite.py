@@ -207,6 +207,14 @@ def test_the_error_says_that_another_process_writes_and_nothing_has_begun(
         add_batch(other, 1)
 
 
+def test_a_write_waits_for_another_process_no_longer_than_it_wants(path: Path) -> None:
+    with closing(SqliteStore(path)) as one, closing(SqliteStore(path)) as other:
+        started = time.monotonic()
+        with one.write(), pytest.raises(StoreUnavailable, match="has been writing"):
+            other.write(patience=0.05).__enter__()
+        assert time.monotonic() - started < 20
+
+
 def test_a_store_that_waits_for_another_process_can_be_closed(path: Path) -> None:
     with closing(SqliteStore(path)) as one, ThreadPoolExecutor(1) as pool:
         other = SqliteStore(path)

@@ -61,6 +61,17 @@ def test_only_one_thread_has_the_lock() -> None:
     assert not lock.locked()
 
 
+def test_a_thread_whose_time_is_up_leaves_the_lock_to_others() -> None:
+    lock = WriterLock()
+    with lock:
+        assert not lock.acquire(0)
+        assert not lock.acquire(0.01)
+    assert not lock.locked()
+    assert lock.acquire(0)
+    lock.release()
+    assert not lock.locked()
+
+
 @pytest.mark.parametrize("is_turn_taken", [False, True])
 def test_a_thread_that_is_interrupted_while_it_waits_leaves_the_lock_to_others(
     monkeypatch: pytest.MonkeyPatch, is_turn_taken: bool
@@ -73,7 +84,7 @@ def test_a_thread_that_is_interrupted_while_it_waits_leaves_the_lock_to_others(
 
         calls = 0
 
-        def acquire(self) -> None:
+        def acquire(self, timeout: float = -1) -> None:  # noqa: ARG002 - as `threading.Lock`
             self.calls += 1
             if self.calls == 2:
                 if is_turn_taken:

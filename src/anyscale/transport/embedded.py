@@ -26,7 +26,7 @@ from anyscale.user.validation import CheckedUser, Policy
 
 __all__ = ["EmbeddedTransport"]
 
-#: seconds that a search spends on indexing at most
+#: seconds that a search spends on indexing at most, also on waiting for another process that writes
 _INDEXING_SECONDS = 2.0
 
 
@@ -170,14 +170,9 @@ class EmbeddedTransport:
         if not (control_plane := self._listed):
             return UserPage([], None)
         if query.search and not cursor:
-            self._index_words(control_plane)
+            control_plane.listing.check(query)
+            _index_words(control_plane)
         return control_plane.listing.page(query, cursor, limit)
-
-    def _index_words(self, control_plane: ControlPlane) -> None:
-        """Index words for a while before a search, which a server does behind publishing."""
-        with suppress(StoreUnavailable):  # this user may only read; the search finds all the same
-            if control_plane.search_index.count_unindexed():
-                self._writer.search_index.fill(_INDEXING_SECONDS)
 
     def find_users(self, emails: Sequence[str]) -> list[User | None]:
         if not (control_plane := self._listed):
@@ -224,3 +219,12 @@ class EmbeddedTransport:
             if control_plane:
                 control_plane.close()
         self._reader = None
+
+
+def _index_words(control_plane: ControlPlane) -> None:
+    """Index words for a while before a search, which a server does behind publishing.
+
+    The search finds all the same if this user may only read, or while another process writes.
+    """
+    with suppress(StoreUnavailable):
+        control_plane.search_index.fill(_INDEXING_SECONDS)

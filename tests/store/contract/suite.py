@@ -79,6 +79,19 @@ class TransactionRules(StoreSteps):
         with store.read() as tx:
             assert [batch.batch_id for batch in self.batches(tx)] == [batch_row(2).batch_id]
 
+    def test_a_write_waits_for_others_no_longer_than_it_wants(self, store: Store) -> None:
+        def write() -> None:
+            with store.write(patience=0.05) as tx:
+                tx.words.lock()
+
+        with ThreadPoolExecutor(1) as pool:
+            with store.write() as tx:
+                tx.words.lock()
+                waiting = pool.submit(write)
+                with pytest.raises(StoreUnavailable, match="for too long"):
+                    waiting.result(20)
+            pool.submit(write).result(20)
+
     def test_a_reader_sees_one_state_whatever_is_written_meanwhile(self, store: Store) -> None:
         self.add(store, 1)
         with store.read() as tx:

@@ -93,8 +93,13 @@ class Store(Protocol):
     def is_blank(self) -> bool:
         """Whether the database has no schema yet, for example since its first use was killed."""
 
-    def write(self, *, durable: bool = True) -> AbstractContextManager[Transaction]:
+    def write(
+        self, *, durable: bool = True, patience: float | None = None
+    ) -> AbstractContextManager[Transaction]:
         """Start a transaction that may write. It commits at the end of the block.
+
+        `patience` is how many seconds it waits for the locks of others, about and at most; None is
+        a minute.
 
         One that is not durable does not wait for the disk: a power cut, but not the end of the
         process, may undo it and all later ones that are not durable either. It is for work that is

@@ -46,6 +46,10 @@ class UserListing:
         self._has_provider = has_provider
         self._clock = clock
 
+    def check(self, query: UserQuery) -> None:
+        """Raise `RequestInvalid` if a query makes no sense, before anything is read."""
+        _search_text(query)
+
     def page(self, query: UserQuery, cursor: str, limit: int) -> UserPage:
         """Return up to `limit` accounts, and the cursor of the next page.
 

@@ -34,12 +34,13 @@ class SearchIndex:
         """Fill the index until all accounts have words, another process fills it, or time is up.
 
         Raises:
-            StoreUnavailable: the database fails, or it is closed meanwhile.
+            StoreUnavailable: the database fails, others write all the time, or it is closed
+                meanwhile.
         """
         deadline = time.monotonic() + seconds
         if self._is_filled():  # by a transaction that locks nothing
             return
-        while self._fill_slice() and time.monotonic() < deadline:
+        while self._fill_slice(deadline) and time.monotonic() < deadline:
             time.sleep(_PAUSE)
 
     def count_unindexed(self) -> int:
@@ -52,10 +53,11 @@ class SearchIndex:
             watermark = tx.words.get_state().watermark
             return tx.words.list_unindexed(watermark, 1)[1] == watermark
 
-    def _fill_slice(self) -> bool:
+    def _fill_slice(self, deadline: float) -> bool:
         """Give words to the next accounts; return whether there may be more for this process."""
+        patience = None if math.isinf(deadline) else max(deadline - time.monotonic(), 0)
         # Slices that a power cut undoes are filled again.
-        with self._store.write(durable=False) as tx:
+        with self._store.write(durable=False, patience=patience) as tx:
             state, now = tx.words.lock(), tx.now()
             if state.holder != self._holder and state.until > now:
                 return False

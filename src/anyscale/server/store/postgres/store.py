@@ -57,8 +57,12 @@ class PostgresStore:
         require_current(self.schema(), max(steps_of("postgres")))
 
     @contextmanager
-    def write(self, *, durable: bool = True) -> Iterator[Transaction]:
+    def write(
+        self, *, durable: bool = True, patience: float | None = None
+    ) -> Iterator[Transaction]:
         begin = _WRITE if durable else _WRITE_BEHIND
+        if patience is not None:  # 0 would be no limit
+            begin += f"; set local lock_timeout = {max(int(patience * 1_000), 1)}"
         with self._transaction(begin, outcome_unknown=True) as connection:
             yield _transaction_on(connection)
 

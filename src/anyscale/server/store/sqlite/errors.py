@@ -14,7 +14,7 @@ BUSY_SECONDS = 60.0
 
 _REASONS = {
     "SQLITE_FULL": "the disk is full: make room, then run the same command again",
-    "SQLITE_BUSY": f"another process has been writing for {BUSY_SECONDS:.0f} s: try again later",
+    "SQLITE_BUSY": "another process has been writing for too long: try again later",
     "SQLITE_READONLY": "it is read-only for this user",
     "SQLITE_CANTOPEN": "it cannot be opened: check the folder and its permissions",
     "SQLITE_NOTADB": "the file is not a database",

@@ -113,12 +113,16 @@ class SqliteStore:
             self._writer.connection.close()
 
     @contextmanager
-    def write(self, *, durable: bool = True) -> Iterator[Transaction]:
+    def write(
+        self, *, durable: bool = True, patience: float | None = None
+    ) -> Iterator[Transaction]:
         """Start a transaction that may write, once no other one writes."""
-        with self._writing:
+        with self._lock_writer(patience) as left:
             self._require_open()
             with nullcontext() if durable else _write_behind(self._writer.connection):
-                yield from self._transaction(self._writer, "begin immediate", outcome_unknown=True)
+                yield from self._transaction(
+                    self._writer, "begin immediate", outcome_unknown=True, patience=left
+                )
         if not durable:
             self._checkpoint_at_times()
 
@@ -126,6 +130,17 @@ class SqliteStore:
     def read(self) -> Iterator[Transaction]:
         with self._reader() as session:
             yield from self._transaction(session, "begin")
+
+    @contextmanager
+    def _lock_writer(self, patience: float | None) -> Iterator[float | None]:
+        """Wait for the other threads that write; give what is left of the patience."""
+        started = time.monotonic()
+        if not self._writing.acquire(patience):
+            raise StoreUnavailable(f"{self.path}: other threads have been writing for too long")
+        try:
+            yield None if patience is None else patience - (time.monotonic() - started)
+        finally:
+            self._writing.release()
 
     def _checkpoint_at_times(self) -> None:
         """Copy the log into the file now and then, while others write."""
@@ -141,12 +156,17 @@ class SqliteStore:
             migrate(connection)
 
     def _transaction(
-        self, session: "_Session", begin: str, *, outcome_unknown: bool = False
+        self,
+        session: "_Session",
+        begin: str,
+        *,
+        outcome_unknown: bool = False,
+        patience: float | None = None,
     ) -> Iterator[Transaction]:
         connection = session.connection
         try:
             with translated(self.path):  # here nothing has begun yet
-                self._begin(connection, begin)
+                self._begin(connection, begin, BUSY_SECONDS if patience is None else patience)
             with translated(self.path, outcome_unknown=outcome_unknown):
                 yield session.tx
                 connection.execute("commit")
@@ -155,9 +175,9 @@ class SqliteStore:
                 connection.execute("rollback")
             raise
 
-    def _begin(self, connection: sqlite3.Connection, begin: str) -> None:
+    def _begin(self, connection: sqlite3.Connection, begin: str, patience: float) -> None:
         """Begin a transaction, as soon as no other process writes."""
-        deadline = time.monotonic() + BUSY_SECONDS
+        deadline = time.monotonic() + patience
         while True:
             try:
                 connection.execute(begin)

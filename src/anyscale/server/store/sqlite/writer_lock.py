@@ -24,19 +24,29 @@ class WriterLock:
         """Return whether a thread has the lock."""
         return self._is_locked
 
-    def __enter__(self) -> None:
+    def acquire(self, seconds: float | None = None) -> bool:
+        """Take the lock; return False if other threads keep it for so many seconds."""
         with self._mutex:
             if not self._is_locked:
                 self._is_locked = True
-                return
+                return True
             turn = threading.Lock()
             turn.acquire()
             self._waiting.append(turn)
+        is_mine = False
         try:
-            turn.acquire()
-        except BaseException:  # Ctrl-C
-            self._give_up(turn)
-            raise
+            is_mine = turn.acquire(timeout=-1 if seconds is None else seconds)
+        finally:
+            if not is_mine:  # Ctrl-C, or the time is up
+                self._give_up(turn)
+        return is_mine
+
+    def release(self) -> None:
+        with self._mutex:
+            self._hand_on()
+
+    def __enter__(self) -> None:
+        self.acquire()
 
     def __exit__(
         self,
@@ -44,8 +54,7 @@ class WriterLock:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        with self._mutex:
-            self._hand_on()
+        self.release()
 
     def _give_up(self, turn: threading.Lock) -> None:
         with self._mutex:

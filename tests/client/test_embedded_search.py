@@ -1,0 +1,107 @@
+"""Searches of the embedded control plane, which indexes words before it searches."""
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from tests.support.indexed_words import indexed_words
+from tests.support.permissions import NOBODY, without_root
+from tests.support.users import POLICY, checked_users, list_accounts
+
+from anyscale.api_schemas import UserPage, UserQuery
+from anyscale.errors import RequestInvalid
+from anyscale.server.settings import Settings
+from anyscale.server.store.sqlite.store import SqliteStore
+from anyscale.transport.embedded import EmbeddedTransport
+
+
+@contextmanager
+def embedded(folder: Path) -> Iterator[EmbeddedTransport]:
+    with closing(EmbeddedTransport(Settings(database=file_in(folder), policy=POLICY))) as transport:
+        yield transport
+
+
+def file_in(folder: Path) -> Path:
+    return folder / "data" / "anyscale.db"
+
+
+def create(folder: Path, *names: str) -> None:
+    with embedded(folder) as transport:
+        transport.create(names[0], checked_users(*names), "fail")
+
+
+def search(folder: Path, text: str) -> UserPage:
+    with embedded(folder) as transport:
+        return transport.users(UserQuery(search=text), "", 9)
+
+
+def emails(page: UserPage) -> list[str]:
+    return [user.email for user in page.users]
+
+
+def test_a_search_indexes_the_words_of_the_accounts_first(tmp_path: Path) -> None:
+    create(tmp_path, "jane", "joe")
+    for _ in range(2):
+        page = search(tmp_path, "jane")
+        # by email, then by their name
+        assert (emails(page), page.unindexed) == (["jane@example.com", "joe@example.com"], 0)
+
+
+def test_a_search_that_is_refused_indexes_nothing(tmp_path: Path) -> None:
+    create(tmp_path, "jane")
+    with pytest.raises(RequestInvalid, match="at most 24 words"):
+        search(tmp_path, "a " * 25)
+    with closing(SqliteStore(file_in(tmp_path), create=False)) as store:
+        assert indexed_words(store) == []
+
+
+def test_a_search_does_not_wait_until_another_process_has_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("anyscale.transport.embedded._INDEXING_SECONDS", 0.2)
+    create(tmp_path, "jane")
+    search(tmp_path, "jane")  # indexes it
+    create(tmp_path, "joe", "jim")
+    with closing(sqlite3.connect(file_in(tmp_path), isolation_level=None)) as writing:
+        writing.execute("begin immediate")
+        started = time.monotonic()
+        with embedded(tmp_path) as transport:
+            names = [user.email[:3] for user in list_accounts(transport, search="jane")]
+        page = search(tmp_path, "joe")
+    assert time.monotonic() - started < 20  # it would be two minutes
+    assert sorted(names) == ["jan", "jim", "joe"]  # all of them have this name
+    assert names[0] == "jan"
+    assert (emails(page), page.unindexed) == (["joe@example.com"], 2)
+
+
+@pytest.mark.parametrize(
+    "protect",
+    [lambda file: file.parent.chmod(0o500), lambda file: file.chmod(0o400)],
+    ids=["folder", "file"],
+)
+def test_a_search_needs_no_permission_to_write(protect: Callable[[Path], None]) -> None:
+    with TemporaryDirectory() as name:  # the folders of pytest are for one user alone
+        folder = Path(name)
+        create(folder, "jane")
+        data = folder / "data"
+        if os.geteuid() == 0:
+            for path in (folder, data, *data.iterdir()):
+                os.chown(path, NOBODY, -1)
+        protect(file_in(folder))
+        notices: list[str] = []
+        with without_root(), embedded(folder) as transport:
+            page = transport.users(UserQuery(search="jan"), "", 9)
+            transport.on_notice = notices.append
+            list_accounts(transport, search="jan")
+        data.chmod(0o700)
+    assert (emails(page), page.unindexed) == (["jane@example.com"], 1)
+    (notice,) = notices
+    assert notice == (
+        "The search looks at all accounts, but 1 account is not in the index of names yet, and may "
+        "be listed late. A server indexes them by itself; without one, the next search goes on."
+    )
