@@ -33,7 +33,7 @@ class DeletionRules(StoreSteps):
         gone, stays = (user_id_of(batch, at) for at in range(2))
         with store.write() as tx:
             if several:
-                tx.accounts.delete_many([gone])
+                tx.accounts.delete_range(gone, gone)
             else:
                 tx.accounts.delete(gone)
         with store.read() as tx:

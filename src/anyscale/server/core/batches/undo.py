@@ -107,7 +107,7 @@ def _undo(store: Store, batch_id: str, after: str, caller: Principal, *, force: 
         accounts = [locked[user_id] for user_id in ids if user_id in locked]
         done = _Slice(batch, accounts, owners, caller, force=force)
         if done.removed:
-            _delete(tx, batch, done.removed, caller)
+            _delete(tx, batch, done, caller)
         elif not ids and batch.state != "undone":
             tx.batches.set_undone(batch.id, "undone")
             audit.append(tx, caller.actor, "batch.undone", batch_id, {})
@@ -125,14 +125,12 @@ def _published(batch: BatchRecord) -> BatchRecord:
     return batch
 
 
-def _delete(
-    tx: Transaction, batch: BatchRecord, accounts: Sequence[AccountRecord], caller: Principal
-) -> None:
-    ids = [account.user_id for account in accounts]
-    for account in accounts:
+def _delete(tx: Transaction, batch: BatchRecord, done: _Slice, caller: Principal) -> None:
+    ids = [account.user_id for account in done.removed]
+    for account in done.removed:
         if account.used_at is not None:  # links that the user created for others
             tx.links.delete(by=user_actor(account.user_id))
-    tx.accounts.delete_many(ids)
+    tx.accounts.delete_range(ids[0], ids[-1], keep=[user.user_id for user in done.kept])
     tx.words.defer(tx.now() + _DEFER_FILLING_MS)
     if batch.state != "undoing":
         tx.batches.set_undone(batch.id, "undoing")
