@@ -2,66 +2,110 @@
 
 import argparse
 import tempfile
+from collections.abc import Iterable
 from functools import partial
-from importlib import import_module
 from inspect import signature
 from pathlib import Path
+from types import ModuleType
 
+from benchmarks.batches import (
+    chunk,
+    command,
+    growth,
+    kills,
+    memory,
+    million,
+    postgres,
+    reading,
+    rows,
+)
+from benchmarks.hashing import cores, passwords, ray
 from benchmarks.report.write import measure_and_write, redraw
+from benchmarks.response_times import health, latency, signin, startup
+from benchmarks.search import indexing, listing, search
 
-#: the benchmarks of each folder; `kills` is the last one, because it ends the run if it fails
-_FOLDERS = {
-    "response_times": ("startup", "health", "signin", "latency"),
-    "hashing": ("passwords", "cores", "ray"),
-    "search": ("listing", "search", "indexing"),
-    "batches": (
-        "reading",
-        "rows",
-        "command",
-        "memory",
-        "chunk",
-        "postgres",
-        "million",
-        "growth",
-        "kills",
-    ),
-}
-_FOLDER_OF = {name: folder for folder, names in _FOLDERS.items() for name in names}
+#: the name of each benchmark is that of its module
+_MODULES = (
+    startup,
+    health,
+    signin,
+    latency,
+    passwords,
+    cores,
+    ray,
+    listing,
+    search,
+    indexing,
+    reading,
+    rows,
+    command,
+    memory,
+    chunk,
+    postgres,
+    million,
+    growth,
+    kills,  # the last one, because it ends the run if it fails
+)
 
-NAMES = tuple(_FOLDER_OF)
 
-IN_THE_REPORT = ("million", "cores", "latency", "growth", "search")
+def _name(module: ModuleType) -> str:
+    return module.__name__.rpartition(".")[2]
+
+
+_BENCHMARKS = {_name(module): module for module in _MODULES}
+_IN_THE_REPORT = tuple(map(_name, (million, cores, latency, growth, search)))
+_OF_FIXED_SIZE = tuple(
+    name
+    for name, module in _BENCHMARKS.items()
+    if "users" not in signature(module.measure).parameters
+)
+_USERS = 1_000_000
 
 
 def main() -> None:
     parser = _parser()
     arguments = parser.parse_args()
-    if unknown := set(arguments.names) - set(NAMES):
-        parser.error(f"no benchmark {', '.join(sorted(unknown))}")
-    if arguments.users < 1_000:
-        parser.error("--users is at least 1000")
-    measure = partial(_measure, users=arguments.users)
+    names = arguments.names
+    _refuse(parser, "no such benchmark", set(names) - set(_BENCHMARKS))
+    if arguments.users is not None:
+        _refuse(parser, "--users does not change", set(names) & set(_OF_FIXED_SIZE))
+        if arguments.users < 1_000:
+            parser.error("--users is at least 1000")
+    users = arguments.users or _USERS
     if arguments.redraw:
         redraw()
     elif arguments.report:
-        if others := set(arguments.names) - set(IN_THE_REPORT):
-            parser.error(f"not in the report: {', '.join(sorted(others))}")
-        measure_and_write(arguments.names or IN_THE_REPORT, measure, arguments.users)
+        _refuse(parser, "not in the report", set(names) - set(_IN_THE_REPORT))
+        measure_and_write(names or _IN_THE_REPORT, partial(_measure, users=users), users)
     else:
-        for name in arguments.names or NAMES:
-            measure(name)
+        for name in names or _BENCHMARKS:
+            _measure(name, users)
+
+
+def _refuse(parser: argparse.ArgumentParser, why: str, names: Iterable[str]) -> None:
+    if names:
+        parser.error(f"{why}: {', '.join(sorted(names))}")
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="./dev bench")
-    parser.add_argument("names", metavar="NAME", nargs="*", help=f"one of {', '.join(NAMES)}")
+    parser = argparse.ArgumentParser(
+        prog="./dev bench",
+        epilog=_list_of_benchmarks(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("names", metavar="NAME", nargs="*", help="run these benchmarks, not all")
     parser.add_argument(
-        "--users", type=int, default=1_000_000, help="most users of a batch (default: a million)"
+        "--users",
+        type=int,
+        metavar="N",
+        help=f"users of the largest batch (default: {_USERS}); the other numbers are parts or"
+        f" multiples of it, except those of {', '.join(_OF_FIXED_SIZE)}",
     )
     parser.add_argument(
         "--report",
         action="store_true",
-        help="measure and write docs/benchmarks.md, or its named parts",
+        help=f"measure {', '.join(_IN_THE_REPORT)}, or the named ones of them, and write"
+        " docs/benchmarks.md and its plots",
     )
     parser.add_argument(
         "--redraw", action="store_true", help="write docs/benchmarks.md from its stored results"
@@ -69,13 +113,22 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _list_of_benchmarks() -> str:
+    """Return a line for each benchmark: the first one of its docstring."""
+    lines = ["benchmarks:"]
+    for name, module in _BENCHMARKS.items():
+        summary, _, _ = (module.__doc__ or "").partition("\n")
+        lines.append(f"  {name:10} {summary}")
+    return "\n".join(lines)
+
+
 def _measure(name: str, users: int) -> None:
-    measure = import_module(f"benchmarks.{_FOLDER_OF[name]}.{name}").measure
+    measure = _BENCHMARKS[name].measure
     with tempfile.TemporaryDirectory() as folder:
-        if "users" in signature(measure).parameters:
-            measure(Path(folder), users)
-        else:
+        if name in _OF_FIXED_SIZE:
             measure(Path(folder))
+        else:
+            measure(Path(folder), users)
 
 
 main()

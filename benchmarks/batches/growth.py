@@ -1,22 +1,17 @@
-"""The time of a batch with a million and with five million other users in the database."""
+"""Create a batch beside none, N and 5 N other users: us a user, on both stores."""
 
 import statistics
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
-from tests.support.postgres import PostgresServer
-
-from benchmarks.support.databases import Database, Databases, each_kind
+from benchmarks.support.databases import GUIDE, Database, Databases, configure, each_kind
 from benchmarks.support.files import write_users
-from benchmarks.support.filling import fill_postgres, fill_sqlite
+from benchmarks.support.filling import fill
 from benchmarks.support.measuring import point
 from benchmarks.support.sites import site
 
 _ROUNDS = 3
-
-#: what docs/operations/postgresql.md recommends
-_GUIDE = {"shared_buffers": "1GB", "min_wal_size": "1GB", "wal_writer_delay": "10ms"}
 
 #: All accounts have their words: nothing fills the index of the search during a measurement.
 _FINISH_INDEX = """
@@ -36,22 +31,14 @@ def measure(folder: Path, users: int) -> None:
             for name, databases, settings in (
                 ("SQLite", sqlite, None),
                 ("PostgreSQL, default settings", postgres, {}),
-                ("PostgreSQL, settings of the guide", postgres, _GUIDE),
+                ("PostgreSQL, settings of the guide", postgres, GUIDE),
             ):
                 if settings is not None:
-                    _configure(postgres.server, settings)
+                    configure(postgres.server, settings)
                 rounds = zip(_filled(databases, existing), files, strict=True)
                 times = [_seconds(database, folder, file) for database, file in rounds]
                 each = statistics.median(times) / count * 1e6
                 point("growth", name, existing, each, "us a user")
-
-
-def _configure(server: PostgresServer, settings: Mapping[str, str]) -> None:
-    server.execute("alter system reset all")
-    for name, text in settings.items():
-        server.execute(f"alter system set {name} = '{text}'")
-    server.stop("fast")
-    server.start()
 
 
 def _filled(databases: Databases, existing: int) -> Iterator[Database]:
@@ -62,10 +49,7 @@ def _filled(databases: Databases, existing: int) -> Iterator[Database]:
                 yield database
         return
     with databases.new() as database:
-        if path := database.sqlite_path:
-            fill_sqlite(path, existing)
-        else:
-            fill_postgres(database.url, existing)
+        fill(database, existing)
         for _ in range(_ROUNDS):
             database.execute(_FINISH_INDEX)
             yield database

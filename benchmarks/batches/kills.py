@@ -1,4 +1,4 @@
-"""Kill the client and the server with SIGKILL while a million users are created and undone.
+"""Kill client and server while a batch is created and undone: all users are visible or none.
 
 Each run has a new database with a thousand other accounts. The kills are spread over the time that
 a run takes without them. What is visible is read from the database itself, by the view that every

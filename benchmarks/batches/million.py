@@ -1,4 +1,4 @@
-"""Create, compare and undo a batch of 1,000,000 users: embedded, and over HTTP on both stores.
+"""Create, verify and undo a batch: us a user and MiB, embedded and over HTTP, beside Django.
 
 Smaller batches come first, for the plots of the report. Beside each batch over HTTP, Django's
 `bulk_create` inserts the same users into the same table on the same database.
@@ -7,17 +7,16 @@ Smaller batches come first, for the plots of the report. Beside each batch over 
 import json
 import os
 import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.support.postgres import PostgresServer
-
-from benchmarks.django_peer.run import django_on_postgres, django_on_sqlite
+from benchmarks.django_peer.run import bulk_create_seconds
+from benchmarks.support.databases import Databases, each_kind
 from benchmarks.support.files import write_users
 from benchmarks.support.measuring import anyscale, point, run, show
-from benchmarks.support.serving import Server, served, token
+from benchmarks.support.serving import Server
+from benchmarks.support.sites import site
 
 #: microseconds a user, at most
 _CREATE, _CREATE_EMBEDDED = 20, 25
@@ -37,44 +36,29 @@ class _Target(NamedTuple):
     name: str
     environment: Mapping[str, str]
     server: Server | None = None
-    #: seconds of Django for a number of users
-    django: Callable[[int], float] | None = None
+    #: where Django inserts the same users
+    databases: Databases | None = None
 
 
 class _Step(NamedTuple):
-    """The cost of a command."""
+    """The cost of a command, or of Django."""
 
-    #: microseconds
+    #: microseconds a user
     each: float
     #: MiB, of the command and of the server
-    client_peak: float
-    server_peak: float
+    client_peak: float = 0
+    server_peak: float = 0
 
 
 def measure(folder: Path, users: int) -> None:
     sizes = [users // part for part in (1_000, 100, 10, 1)]
     files = {size: write_users(folder / f"{size}.yaml", size) for size in sizes}
     _measure(_Target("embedded", {"ANYSCALE_DATA_DIR": str(folder / "embedded")}), files)
-    url = f"sqlite:///{folder}/served/anyscale.db"
-    with _server("HTTP, SQLite", url, folder) as target:
-        _measure(target._replace(django=lambda size: django_on_sqlite(folder, size)), files)
-    postgres = PostgresServer(settings={})
-    try:
-        with _server("HTTP, PostgreSQL", postgres.url, folder) as target:
-            django = target._replace(django=lambda size: django_on_postgres(postgres, size))
-            _measure(django, files)
-    finally:
-        postgres.remove()
-
-
-@contextmanager
-def _server(name: str, database: str, folder: Path) -> Iterator[_Target]:
-    home = {"ANYSCALE_DATA_DIR": str(folder / "data")}
-    settings = home | {"ANYSCALE_DATABASE_URL": database}
-    secret = token(settings)
-    with served(settings, folder / "server.log") as server:
-        client = {"ANYSCALE_HOST": server.url, "ANYSCALE_CLI_TOKEN": secret}
-        yield _Target(name, home | client, server)
+    with each_kind(folder) as kinds:
+        for databases in kinds:
+            with databases.new() as database, site(database, folder) as place:
+                name = f"HTTP, {databases.name}"
+                _measure(_Target(name, place.client, place.server, databases), files)
 
 
 def _measure(target: _Target, files: Mapping[int, Path]) -> None:
@@ -90,8 +74,8 @@ def _measure_size(target: _Target, size: int, file: Path) -> dict[str, _Step]:
     verify = _step(target, size, ("user", "verify", "-f", file))
     undo = _step(target, size, ("batch", "undo", _latest_batch(target.environment)))
     steps = {"create": create, "verify": verify, "undo": undo}
-    if target.django:
-        steps["django"] = _Step(target.django(size) / size * 1e6, 0, 0)
+    if target.databases:
+        steps["django"] = _Step(bulk_create_seconds(target.databases, size) / size * 1e6)
     _add_points(target, size, steps)
     return steps
 

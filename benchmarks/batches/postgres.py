@@ -1,4 +1,4 @@
-"""Write 100,000 rows and their audit entry to PostgreSQL, without and with 5,000,000 other users.
+"""Write rows to PostgreSQL: the time, beside a bare COPY, and with many other users.
 
 The server has PostgreSQL's default settings, so committed data is on disk. The run with other users
 is repeated with a larger cache: the index on millions of emails does not fit the default cache of
@@ -12,21 +12,22 @@ from contextlib import closing
 from pathlib import Path
 
 import psycopg
-from tests.support.postgres import PostgresServer, with_database
 
 from anyscale.server.core.batches.publish import publish
 from anyscale.server.core.batches.records import new_users, user_ids
 from anyscale.server.core.batches.reserve import lock_batch, new_batch, reserve_chunk
 from anyscale.server.store.postgres.store import PostgresStore
 from anyscale.user.validation import CheckedUser, Policy
-from benchmarks.support.filling import fill_postgres, filled_id
-from benchmarks.support.measuring import Cost, pairs, show, timed
+from benchmarks.support.databases import (
+    GUIDE,
+    PostgresDatabases,
+    configure,
+    postgres_server,
+)
+from benchmarks.support.filling import fill, filled_id
+from benchmarks.support.measuring import Cost, Pairs, pairs, show, timed
 
-_COUNT = 100_000
-_EXISTING = 5_000_000
-_CACHE = "1GB"
-#: the other settings that the guide recommends
-_LOG = {"min_wal_size": "1GB", "wal_writer_delay": "10ms"}
+_CACHE = "shared_buffers"
 _CHUNK = Policy().chunk_users
 
 _BARE = "create table bare (like users including all)"
@@ -36,74 +37,70 @@ _COPY = """
 """
 _TYPES = (*["text"] * 9, "bool", "bool", "int8")
 
-# Statements that delete the rows of a run: in an empty database, and with other users.
+#: deletes the rows of a run in an otherwise empty database
 _EMPTY = ("truncate users, chunks, conflicts, batches, audit, bare", "checkpoint")
-_REMOVE = (
-    f"delete from users where user_id > '{filled_id(_EXISTING)}'",
-    "delete from chunks",
-    "delete from batches where opened_by = 'local:bench'",
-    # By default, vacuum skips the indexes if less than 2 % of the table's pages have dead rows.
-    # Then every other run would find its own emails still in the index.
-    "vacuum (index_cleanup on) users",
-    "checkpoint",
-)
 
 
-def measure(_: Path) -> None:
-    server = PostgresServer(settings={})
-    try:
-        few, many = (_database(server, name) for name in ("few", "many"))
-        PostgresStore(few).close()
-        _execute(few, _BARE)
-        _beside_nobody(few)
-        fill_postgres(many, _EXISTING)
-        _beside_many(few, many, "default cache")
-        server.execute(f"alter system set shared_buffers = '{_CACHE}'")
-        server.stop("fast")
-        server.start()
-        _beside_many(few, many, f"cache of {_CACHE}")
-        for name, text in _LOG.items():
-            server.execute(f"alter system set {name} = '{text}'")
-        server.execute("select pg_reload_conf()")
-        _beside_many(few, many, "all settings of the guide")
-    finally:
-        server.remove()
+def _remove(existing: int) -> Sequence[str]:
+    """Return the statements that delete the rows of a run beside other users."""
+    return (
+        f"delete from users where user_id > '{filled_id(existing)}'",
+        "delete from chunks",
+        "delete from batches where opened_by = 'local:bench'",
+        # By default, vacuum skips the indexes if less than 2 % of the table's pages have dead rows.
+        # Then every other run would find its own emails still in the index.
+        "vacuum (index_cleanup on) users",
+        "checkpoint",
+    )
 
 
-def _beside_nobody(url: str) -> None:
-    users = _users()
+def measure(_: Path, users: int) -> None:
+    new, existing = _users(users // 10), 5 * users
+    with postgres_server() as server:
+        databases = PostgresDatabases(server)
+        with databases.new() as few, databases.new() as many:
+            few.open_store().close()
+            _execute(few.url, _BARE)
+            _beside_nobody(few.url, new)
+            fill(many, existing)
+            for title, settings in (
+                ("default cache", {}),
+                (f"cache of {GUIDE[_CACHE]}", {_CACHE: GUIDE[_CACHE]}),
+                ("all settings of the guide", GUIDE),
+            ):
+                configure(server, settings)
+                ratio, note = _beside_many(few.url, many.url, new, existing)
+                what = f"the same with {existing:,} other users / with none"
+                show(f"PostgreSQL, {title}: {what}", ratio, 1.6, note=note)
+
+
+def _beside_nobody(url: str, users: Sequence[CheckedUser]) -> None:
     found = pairs(lambda: _ours(url, users), lambda: _bare(url, users))
     show(
         "PostgreSQL: rows with audit and publish / a bare binary COPY of the same rows",
         found.ratio(lambda cost: cost.wall),
         1.7,
-        note=f" ({_row(found.ours)} and {_row(found.bound)} us a row)",
+        note=_note(found, len(users)),
     )
 
 
-def _beside_many(few: str, many: str, cache: str) -> None:
-    users = _users()
-    found = pairs(lambda: _ours(many, users, _REMOVE), lambda: _ours(few, users))
-    show(
-        f"PostgreSQL, {cache}: the same with 5,000,000 other users / with none",
-        found.ratio(lambda cost: cost.wall),
-        1.6,
-        note=f" ({_row(found.ours)} and {_row(found.bound)} us a row)",
-    )
+def _beside_many(
+    few: str, many: str, users: Sequence[CheckedUser], existing: int
+) -> tuple[float, str]:
+    """Return the ratio of the times with other users and without them, and a note."""
+    undo = _remove(existing)
+    found = pairs(lambda: _ours(many, users, undo), lambda: _ours(few, users))
+    return found.ratio(lambda cost: cost.wall), _note(found, len(users))
 
 
-def _row(costs: Sequence[Cost]) -> str:
-    return f"{min(cost.wall for cost in costs) / _COUNT * 1e6:.1f}"
+def _note(found: Pairs, count: int) -> str:
+    ours, bound = (min(cost.wall for cost in costs) / count * 1e6 for costs in found)
+    return f" ({ours:.1f} and {bound:.1f} us a row)"
 
 
-def _database(server: PostgresServer, name: str) -> str:
-    server.execute(f"create database {name} encoding 'UTF8' template template0")
-    return with_database(server.url, name)
-
-
-def _users() -> list[CheckedUser]:
+def _users(count: int) -> list[CheckedUser]:
     """Create users whose emails sort anywhere among the others, in random order."""
-    numbers = random.Random(1).sample(range(16**8), _COUNT)
+    numbers = random.Random(1).sample(range(16**8), count)
     return [
         CheckedUser(
             f"{i:08x}-{at}@example.com",
@@ -133,7 +130,7 @@ def _batch(store: PostgresStore, users: Sequence[CheckedUser]) -> None:
         with store.write() as tx:
             locked = lock_batch(tx, batch.batch_id)
             reserved = reserve_chunk(tx, locked, number, first, users[first : first + _CHUNK])
-        assert reserved.users == _CHUNK
+        assert reserved.users == min(_CHUNK, len(users) - first)
     with store.write() as tx:
         locked = lock_batch(tx, batch.batch_id, exclusive=True)
         publish(tx, locked, len(users), "local:bench")

@@ -1,16 +1,15 @@
-"""Batches with passwords: their cost beside hashing alone, and beside hashing by argon2-cffi."""
+"""Create users with passwords: CPU time beside hashing alone, and time beside argon2-cffi."""
 
 import os
 import statistics
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.support.files import write_users
-from benchmarks.support.measuring import Cost, anyscale, pairs, python, run, show
+from benchmarks.support.measuring import Pairs, anyscale, pairs, python, run, run_afresh, show
 
-_FEW = 2_000
-_MANY = 10_000
 #: one pair, after the warm-up: a run takes minutes, in which the speed of a hash evens out
 _PAIRS_OF_MANY = 1
 
@@ -34,7 +33,7 @@ def hash_one(i):
 """
 
 #: Run the command, but hash by argon2-cffi, as all did before PyNaCl was used.
-COMMAND_BY_ARGON2_CFFI = """
+_COMMAND_BY_ARGON2_CFFI = """
 import sys
 from argon2 import PasswordHasher
 from anyscale.cli import main
@@ -55,37 +54,29 @@ class _Gain(NamedTuple):
 _GAINS = (_Gain("avx512f", 1.7), _Gain("avx2", 1.2))
 
 
-def measure(folder: Path) -> None:
-    few = write_users(folder / "few.yaml", _FEW, passwords=True)
-    homes = iter(range(1_000))
-
-    def run_with(*command: str) -> Cost:
-        home = {"ANYSCALE_DATA_DIR": str(folder / f"home{next(homes)}")}
-        return run(command, home)
-
-    _measure_cost("PyNaCl", 1.10, lambda: run_with(*_batch_create(few)), PYNACL)
-    _measure_cost(
-        "argon2-cffi",
-        1.05,
-        lambda: run_with(*python(COMMAND_BY_ARGON2_CFFI, few)),
-        _ARGON2_CFFI,
-    )
-    many = write_users(folder / "many.yaml", _MANY, passwords=True)
-    _measure_gain(
-        lambda: run_with(*python(COMMAND_BY_ARGON2_CFFI, many)),
-        lambda: run_with(*_batch_create(many)),
-    )
+def commands(file: Path) -> Mapping[str, Sequence[str]]:
+    """Return the command that creates the users of a file, by the library that hashes."""
+    return {
+        "PyNaCl": anyscale("user", "batch-create", "-f", file),
+        "argon2-cffi": python(_COMMAND_BY_ARGON2_CFFI, file),
+    }
 
 
-def _batch_create(users: Path) -> list[str]:
-    return anyscale("user", "batch-create", "-f", users)
+def measure(folder: Path, users: int) -> None:
+    few, many = users // 500, users // 100
+    of_few = commands(write_users(folder / "few.yaml", few, passwords=True))
+    for library, code, limit in (("PyNaCl", PYNACL, 1.10), ("argon2-cffi", _ARGON2_CFFI, 1.05)):
+        ours = partial(run_afresh, of_few[library], folder)
+        hashing = partial(run, python(HASHING.format(code=code, count=few)))
+        _show_cost(library, limit, few, pairs(ours, hashing))
+    of_many = commands(write_users(folder / "many.yaml", many, passwords=True))
+    now, before = (partial(run_afresh, command, folder) for command in of_many.values())
+    _show_gain(many, pairs(now, before, _PAIRS_OF_MANY))
 
 
-def _measure_cost(library: str, limit: float, ours: Callable[[], Cost], code: str) -> None:
-    hashing = python(HASHING.format(code=code, count=_FEW))
-    found = pairs(ours, lambda: run(hashing))
+def _show_cost(library: str, limit: float, count: int, found: Pairs) -> None:
     show(
-        f"CPU of {_FEW:,} users with passwords / CPU of hashing alone by {library}",
+        f"CPU of {count:,} users with passwords / CPU of hashing alone by {library}",
         found.ratio(lambda cost: cost.cpu),
         limit,
     )
@@ -94,14 +85,13 @@ def _measure_cost(library: str, limit: float, ours: Callable[[], Cost], code: st
     show(f"idle time of {cores} cores during these runs", idle * 100, 5, unit=" %")
 
 
-def _measure_gain(before: Callable[[], Cost], now: Callable[[], Cost]) -> None:
-    found = pairs(now, before, _PAIRS_OF_MANY)
-    flag, ratio = next((gain for gain in _GAINS if gain.flag in _cpu_flags()), _Gain("none", 0))
+def _show_gain(count: int, found: Pairs) -> None:
+    flag, ratio = next((gain for gain in _GAINS if gain.flag in _cpu_flags()), _Gain("none", 1))
     cpu = found.ratio(lambda cost: cost.cpu)
     show(
-        f"time of {_MANY:,} users with passwords by PyNaCl / by argon2-cffi ({flag})",
+        f"time of {count:,} users with passwords by PyNaCl / by argon2-cffi ({flag})",
         found.ratio(lambda cost: cost.wall),
-        1 / ratio if ratio else 1,
+        1 / ratio,
         note=f" (CPU {cpu:.2f}x; {1 / cpu:.2f} times as fast)",
     )
 

@@ -1,33 +1,31 @@
-"""Passwords a second through a Ray cluster of three nodes, beside PyNaCl on the same cores."""
+"""Create users with passwords on 3 Ray nodes: the time, beside hashing alone by PyNaCl."""
 
 import os
 import subprocess
 from pathlib import Path
 
 from tests.support.paths import ANYSCALE
-from tests.support.postgres import PostgresServer, with_database
 from tests.support.ray_cluster import RayCluster
 
 from benchmarks.hashing.passwords import HASHING, PYNACL
+from benchmarks.support.databases import PostgresDatabases, postgres_server
 from benchmarks.support.files import write_users
 from benchmarks.support.measuring import pairs, python, run, show, timed
 
-_USERS = 2_000
 #: after the warm-up
 _PAIRS = 3
 
 
-def measure(folder: Path) -> None:
-    server = PostgresServer(settings={})
-    server.execute("create database ray encoding 'UTF8' template template0")
-    try:
-        with RayCluster(with_database(server.url, "ray")).running() as cluster:
-            _measure(cluster, folder)
-    finally:
-        server.remove()
+def measure(folder: Path, users: int) -> None:
+    with (
+        postgres_server() as server,
+        PostgresDatabases(server).new() as database,
+        RayCluster(database.url).running() as cluster,
+    ):
+        _measure(cluster, folder, users // 500)
 
 
-def _measure(cluster: RayCluster, folder: Path) -> None:
+def _measure(cluster: RayCluster, folder: Path, count: int) -> None:
     created = cluster.run([ANYSCALE, "server", "create-token", "--name", "bench"])
     created.check_returncode()
     variables = {"ANYSCALE_CLI_TOKEN": created.stdout.strip(), "ANYSCALE_DATA_DIR": str(folder)}
@@ -35,25 +33,21 @@ def _measure(cluster: RayCluster, folder: Path) -> None:
 
     def create_users() -> None:
         number = next(numbers)
-        users = write_users(
-            folder / f"users{number}.yaml", _USERS, passwords=True, first=number * _USERS
-        )
+        path = folder / f"users{number}.yaml"
+        users = write_users(path, count, passwords=True, first=number * count)
         process = cluster.command("user", "batch-create", "-f", users, env=variables)
         _, stderr = process.communicate()
         if process.returncode:
             raise subprocess.CalledProcessError(process.returncode, process.args, stderr=stderr)
 
-    hashing = python(HASHING.format(code=PYNACL, count=_USERS))
+    hashing = python(HASHING.format(code=PYNACL, count=count))
     found = pairs(lambda: timed(create_users), lambda: run(hashing), _PAIRS)
     ratio = found.ratio(lambda cost: cost.wall)
-    rate = _USERS / min(cost.wall for cost in found.ours)
+    rate = count / min(cost.wall for cost in found.ours)
+    cores = len(os.sched_getaffinity(0))
     show(
-        f"Ray, 3 nodes: time of {_USERS:,} users with passwords / of hashing alone by PyNaCl",
+        f"Ray, 3 nodes: time of {count:,} users with passwords / of hashing alone by PyNaCl",
         ratio,
         1 / 0.75,
-        note=f" ({rate:.0f} a second; {1 / ratio:.2f} of PyNaCl on {_cores()} cores)",
+        note=f" ({rate:.0f} a second; {1 / ratio:.2f} of PyNaCl on {cores} cores)",
     )
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0))

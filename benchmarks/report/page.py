@@ -63,8 +63,8 @@ in an empty one.
 _SEARCH = """\
 ## How fast is a search?
 
-The milliseconds until the first page of 100 users, among a million accounts and with a batch of a
-million open beside them. The tables of "PostgreSQL, analyzed" have statistics. A response takes
+The milliseconds until the first page of 100 users, among {users:,} accounts and with a batch of as
+many users open beside them. The tables of "PostgreSQL, analyzed" have statistics. A response takes
 at most 100 ms at p99: true for {met} of {all}.
 """
 
@@ -204,7 +204,7 @@ def _search(results: Results) -> Iterator[str]:
     if not (search := results.plot("search")):
         return
     met = [shown.is_met for shown in results.results if shown.benchmark == "search"]
-    yield f"\n{_SEARCH.format(met=sum(met), all=len(met))}\n"
+    yield f"\n{_SEARCH.format(users=results.users, met=sum(met), all=len(met))}\n"
     places = dict.fromkeys(at for values in search.values() for at in values)
     rows = [
         (str(at), *(f"{values[at]:.1f}" if at in values else "" for values in search.values()))

@@ -1,4 +1,4 @@
-"""The response times of other requests while a batch is created, on both stores."""
+"""List and sign in: p50 and p99 in ms, when idle and while a batch is created."""
 
 import json
 import statistics
@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks.support.crowd import ACCOUNTS
 from benchmarks.support.databases import each_kind
 from benchmarks.support.files import email_of, write_users
-from benchmarks.support.measuring import point
+from benchmarks.support.measuring import p99, point
 from benchmarks.support.serving import Connection
 from benchmarks.support.sites import Site, site
 
@@ -78,6 +78,5 @@ class _Requests:
 
 def _show(store: str, situation: str, times: dict[str, list[float]]) -> None:
     for request, seconds in times.items():
-        quantiles = statistics.quantiles(seconds, n=100)
-        for name, quantile in {"p50": quantiles[49], "p99": quantiles[98]}.items():
+        for name, quantile in {"p50": statistics.median(seconds), "p99": p99(seconds)}.items():
             point("latency", f"{store}: {request}, {name}", situation, quantile * 1e3, "ms")

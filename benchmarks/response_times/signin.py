@@ -1,27 +1,30 @@
-"""Sign-ins on all cores: their cost besides the hash, and the other requests of the server."""
+"""Sign in on all cores: CPU time besides the hash in ms, and the p99 of other requests."""
 
 import asyncio
 import os
 import statistics
 import subprocess
 import time
-from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import uvloop
-from tests.support.postgres import PostgresServer
 
 from benchmarks.support.crowd import ACCOUNTS, Browser, Crowd, crowd_process
+from benchmarks.support.databases import each_kind
 from benchmarks.support.files import write_users
-from benchmarks.support.measuring import Cost, anyscale, pairs, python, show
-from benchmarks.support.serving import Server, served, token
+from benchmarks.support.measuring import Cost, p99, pairs, python, show
+from benchmarks.support.serving import Server
+from benchmarks.support.sites import site
 
 #: Short runs and many of them: the speed of a hash drifts by some percent in a minute.
 _SECONDS = 2.5
 _RUNS = 11
+
+#: of the server for a sign-in, at most
+_MILLISECONDS = {"SQLite": 3, "PostgreSQL": 4}
 
 #: more sign-ins at once than a server has places for
 _TOO_MANY = 200
@@ -55,38 +58,19 @@ class _Run(NamedTuple):
 
 
 def measure(folder: Path) -> None:
-    home = {"ANYSCALE_DATA_DIR": str(folder / "server")}
-    _measure_store("SQLite", 3, home, folder, others=True)
-    server = PostgresServer(settings={})
-    try:
-        _measure_store(
-            "PostgreSQL", 4, home | {"ANYSCALE_DATABASE_URL": server.url}, folder, others=False
-        )
-    finally:
-        server.remove()
-
-
-def _measure_store(
-    kind: str, milliseconds: float, environment: Mapping[str, str], folder: Path, *, others: bool
-) -> None:
-    secret = token(environment)
-    with served(environment, folder / "server.log") as server:
-        _create_accounts(folder, {"ANYSCALE_HOST": server.url, "ANYSCALE_CLI_TOKEN": secret})
-        _measure_sign_ins(kind, server, milliseconds)
-        if others:
-            address = urlsplit(server.url).netloc
-            _measure_overload(address)
-            _measure_others(address)
-
-
-def _create_accounts(folder: Path, client: Mapping[str, str]) -> None:
     users = write_users(folder / "users.yaml", ACCOUNTS, passwords=True)
-    command = anyscale("user", "batch-create", "-f", users)
-    environment = os.environ | client | {"ANYSCALE_DATA_DIR": str(folder / "client")}
-    subprocess.run(command, env=environment, check=True, capture_output=True)
+    with each_kind(folder) as kinds:
+        for databases in kinds:
+            with databases.new() as database, site(database, folder) as place:
+                place.run("user", "batch-create", "-f", users)
+                _measure_sign_ins(databases.name, place.server)
+                if database.sqlite_path:
+                    address = urlsplit(place.server.url).netloc
+                    _measure_overload(address)
+                    _measure_others(address)
 
 
-def _measure_sign_ins(kind: str, server: Server, milliseconds: float) -> None:
+def _measure_sign_ins(kind: str, server: Server) -> None:
     runs, rates = list[_Run](), list[float]()
     for _ in range(_RUNS):
         runs.append(uvloop.run(_run_crowd(server)))
@@ -96,7 +80,7 @@ def _measure_sign_ins(kind: str, server: Server, milliseconds: float) -> None:
     show(
         f"{kind}: the server's CPU time of a sign-in besides its hash, while all cores hash",
         statistics.median(run.cpu_seconds_each for run in runs) * 1e3,
-        milliseconds,
+        _MILLISECONDS[kind],
         unit=" ms",
         note=f" ({ours:.0f} sign-ins a second; hashing alone {alone:.0f})",
     )
@@ -139,9 +123,9 @@ def _hashes_a_second() -> float:
 
 def _measure_overload(address: str) -> None:
     def refused() -> Cost:
-        return Cost(statistics.quantiles(uvloop.run(_refusals(address)), n=100)[-1], 0, 0)
+        return Cost(p99(uvloop.run(_refusals(address))))
 
-    found = pairs(refused, lambda: Cost(0.1, 0, 0))
+    found = pairs(refused, lambda: Cost(0.1))
     show(
         f"p99 of the response 429 to {_TOO_MANY} sign-ins at once / 100 ms",
         found.ratio(lambda cost: cost.wall),
@@ -190,4 +174,4 @@ async def _p99_of_me(address: str, *, busy: bool) -> Cost:
                 start = time.perf_counter()
                 assert await browser.request("GET", "/v1/me") == 200
                 times.append(time.perf_counter() - start)
-    return Cost(statistics.quantiles(times, n=100)[-1], 0, 0)
+    return Cost(p99(times))

@@ -1,52 +1,49 @@
-"""Fill the index of words of a million accounts, and what that costs the others.
+"""Fill the index of words: us a user, ms of a transaction, and the p99 of other requests.
 
-Filling is measured without a server: the time a user, with the pauses, and the longest transaction.
-Then a server fills the index again, while a client asks for its health and changes an account.
+Filling is measured without a server, with the pauses between the transactions. Then a server fills
+the index again, as often as needed for enough samples, while a client asks for its health and
+changes an account. Each time, as many requests follow when the server is idle again, so that the
+noise of the machine is in both.
 """
 
 import json
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
 from itertools import cycle
 from pathlib import Path
 
+from tests.support.waiting import wait_until
+
 from anyscale.server.core.users.search_index import SearchIndex
 from anyscale.server.store.interface import Store
-from anyscale.server.store.postgres.store import PostgresStore
-from anyscale.server.store.sqlite.store import SqliteStore
 from benchmarks.support.databases import Database, each_kind
-from benchmarks.support.measuring import show, timed
+from benchmarks.support.measuring import p99, show, timed
 from benchmarks.support.people import add_people
-from benchmarks.support.serving import Connection, served, token
-
-_COUNT = 1_000_000
+from benchmarks.support.serving import Connection
+from benchmarks.support.sites import site
 
 #: microseconds a user, milliseconds of the writer, and times as slow as beside an idle server
 _FILL, _SLICE, _OTHERS = 40, 50, 2
 
-#: requests of a kind in one round, and the seconds before each
-_SAMPLES, _INTERVAL = 100, 0.003
+#: requests of a kind while the index is filled, at least: five of them are over the p99
+_LEAST = 500
 
-_RESET = ("delete from user_words", "update search_index set publication = 0, position = 0")
+#: requests of a kind between two looks at the progress, and the seconds before each
+_ROUND, _INTERVAL = 10, 0.003
 
 
-def measure(folder: Path) -> None:
+def measure(folder: Path, users: int) -> None:
     with each_kind(folder) as kinds:
         for databases in kinds:
             with databases.new() as database:
-                store = _open(database)
-                add_people(store, 1, range(_COUNT), publish=True)
-                _fill(databases.name, store)
-                store.close()
-                for statement in _RESET:
-                    database.execute(statement)
-                _serve(databases.name, database, folder)
-
-
-def _open(database: Database) -> Store:
-    path = database.sqlite_path
-    return SqliteStore(path) if path else PostgresStore(database.url)
+                with closing(database.open_store()) as store:
+                    add_people(store, 1, range(users), publish=True)
+                    _fill(databases.name, store, users)
+                with site(database, folder) as place:
+                    connection = Connection(place.server.url, place.token)
+                    _show_others(databases.name, connection, database)
 
 
 class _TimedIndex(SearchIndex):
@@ -64,48 +61,22 @@ class _TimedIndex(SearchIndex):
             self.milliseconds.append((time.perf_counter() - start) * 1e3)
 
 
-def _fill(kind: str, store: Store) -> None:
+def _fill(kind: str, store: Store, users: int) -> None:
     index = _TimedIndex(store)
-    cost = timed(index.fill)
+    each = timed(index.fill).wall / users * 1e6
     assert index.count_unindexed() == 0
-    show(
-        f"{kind}: filling the index of words of {_COUNT:,}",
-        cost.wall / _COUNT * 1e6,
-        _FILL,
-        " us a user",
-    )
-    times = sorted(index.milliseconds)
-    median, high = statistics.median(times), times[len(times) * 99 // 100]
-    over = sum(one > _SLICE for one in times)
-    note = (
-        f" (p50 {median:.1f}, longest {times[-1]:.1f} ms; {over} of {len(times)} over {_SLICE} ms)"
-    )
-    show(f"{kind}: p99 of a slice, for which others wait", high, _SLICE, " ms", note)
+    show(f"{kind}: filling the index of words of {users:,}", each, _FILL, " us a user")
+    times = index.milliseconds
+    median, over = statistics.median(times), sum(one > _SLICE for one in times)
+    note = f" (p50 {median:.1f}, longest {max(times):.1f}; {over} of {len(times)} over {_SLICE})"
+    show(f"{kind}: p99 of a slice, for which others wait", p99(times), _SLICE, " ms", note)
 
 
-def _serve(kind: str, database: Database, folder: Path) -> None:
-    environment = {
-        "ANYSCALE_DATA_DIR": str(folder / kind),
-        "ANYSCALE_DATABASE_URL": database.url,
-    }
-    secret = token(environment)
-    with served(environment, folder / "server.log") as server:
-        connection = Connection(server.url, secret)
-        _show_others(kind, connection)
-
-
-def _show_others(kind: str, connection: Connection) -> None:
-    calls = {"GET /healthz": _health(connection), "a change of a title": _change(connection)}
-    busy, idle = _Times(), _Times()
-    while _unindexed(connection):
-        found = _round(calls)
-        if _unindexed(connection):
-            busy.add(found)
-    while len(idle) < len(busy):
-        idle.add(_round(calls))
-    for what in calls:
+def _show_others(kind: str, connection: Connection, database: Database) -> None:
+    busy, idle = _compare(connection, database)
+    for what in busy.kinds:
         filling, alone = busy.p99(what), idle.p99(what)
-        note = f" ({filling:.2f} and {alone:.2f} ms, of {len(busy)} requests)"
+        note = f" ({filling:.2f} and {alone:.2f} ms, of {len(busy)} requests each)"
         title = f"{kind}: p99 of {what} while the index is filled / when idle"
         show(title, filling / alone, _OTHERS, note=note)
 
@@ -119,12 +90,34 @@ class _Times:
     def __len__(self) -> int:
         return max(map(len, self._found.values()), default=0)
 
-    def add(self, found: dict[str, list[float]]) -> None:
+    @property
+    def kinds(self) -> Iterable[str]:
+        return self._found
+
+    def add(self, found: Mapping[str, list[float]]) -> None:
         for what, times in found.items():
             self._found.setdefault(what, []).extend(times)
 
     def p99(self, what: str) -> float:
-        return statistics.quantiles(self._found[what], n=100)[-1]
+        return p99(self._found[what])
+
+
+def _compare(connection: Connection, database: Database) -> tuple[_Times, _Times]:
+    """Send requests while the index is filled, and as many when it is, in turns."""
+    calls = {"GET /healthz": _health(connection), "a change of a title": _change(connection)}
+    busy, idle = _Times(), _Times()
+    while len(busy) < _LEAST:
+        before = len(busy)
+        for found in _rounds_while_filled(calls, connection, database):
+            busy.add(found)
+        if len(busy) == before:
+            raise SystemExit("indexing: so few users take too little time; give --users 20000")
+        while len(idle) < len(busy):
+            idle.add(_round(calls))
+    return busy, idle
+
+
+_Calls = Mapping[str, Callable[[], object]]
 
 
 def _health(connection: Connection) -> Callable[[], object]:
@@ -137,10 +130,30 @@ def _change(connection: Connection) -> Callable[[], object]:
     return lambda: connection.patch(f"/v1/users/{user['user_id']}", next(bodies))
 
 
-def _round(calls: dict[str, Callable[[], object]]) -> dict[str, list[float]]:
+def _rounds_while_filled(
+    calls: _Calls, connection: Connection, database: Database
+) -> Iterator[Mapping[str, list[float]]]:
+    """Empty the index, and yield the rounds that end before the server has filled it again."""
+    _empty(database)
+    every = _unindexed(connection)
+    # The server looks every two seconds whether there is something to fill.
+    wait_until(lambda: _unindexed(connection) < every)
+    found = _round(calls)
+    while _unindexed(connection):
+        yield found
+        found = _round(calls)
+
+
+def _empty(database: Database) -> None:
+    # SQLite deletes all rows at once; those that PostgreSQL deletes stay in its index for a while.
+    database.execute("delete from user_words" if database.sqlite_path else "truncate user_words")
+    database.execute("update search_index set publication = 0, position = 0")
+
+
+def _round(calls: _Calls) -> Mapping[str, list[float]]:
     """Call each in turns, and return the milliseconds of each."""
     found: dict[str, list[float]] = {what: [] for what in calls}
-    for _ in range(_SAMPLES):
+    for _ in range(_ROUND):
         for what, call in calls.items():
             time.sleep(_INTERVAL)
             found[what].append(timed(call).wall * 1e3)

@@ -1,42 +1,34 @@
-"""List accounts over HTTP: the last page of a million accounts and the first page."""
+"""List the last 100 accounts over HTTP: the time, beside that of the first 100."""
 
 import statistics
-from collections.abc import Mapping
 from pathlib import Path
 
-from tests.support.postgres import PostgresServer
-
-from benchmarks.support.filling import fill_postgres, fill_sqlite, filled_id
+from benchmarks.support.databases import each_kind
+from benchmarks.support.filling import fill, filled_id
 from benchmarks.support.measuring import Cost, pairs, show
-from benchmarks.support.serving import Connection, served, token
+from benchmarks.support.serving import Connection
+from benchmarks.support.sites import Site, site
 
-_COUNT = 1_000_000
 _REQUESTS = 200
 _LIMIT = 100
 
 
-def measure(folder: Path) -> None:
-    home = {"ANYSCALE_DATA_DIR": str(folder)}
-    database = folder / "many.db"
-    fill_sqlite(database, _COUNT)
-    _compare("SQLite", home | {"ANYSCALE_DATABASE_URL": f"sqlite:///{database}"}, folder)
-    server = PostgresServer(settings={})
-    try:
-        fill_postgres(server.url, _COUNT)
-        _compare("PostgreSQL", home | {"ANYSCALE_DATABASE_URL": server.url}, folder)
-    finally:
-        server.remove()
+def measure(folder: Path, users: int) -> None:
+    with each_kind(folder) as kinds:
+        for databases in kinds:
+            with databases.new() as database:
+                fill(database, users)
+                with site(database, folder) as place:
+                    _measure(databases.name, place, users)
 
 
-def _compare(kind: str, environment: Mapping[str, str], folder: Path) -> None:
-    secret = token(environment)
-    with served(environment, folder / "server.log") as server:
-        connection = Connection(server.url, secret)
-        last = filled_id(_COUNT - _LIMIT - 1)
-        found = pairs(lambda: _usual(connection, last), lambda: _usual(connection, ""))
+def _measure(kind: str, place: Site, users: int) -> None:
+    connection = Connection(place.server.url, place.token)
+    last = filled_id(users - _LIMIT - 1)
+    found = pairs(lambda: _usual(connection, last), lambda: _usual(connection, ""))
     milliseconds = statistics.median(cost.wall for cost in found.bound) * 1e3
     show(
-        f"{kind}: listing the last of 1,000,000 accounts over HTTP / listing the first",
+        f"{kind}: listing the last of {users:,} accounts over HTTP / listing the first",
         found.ratio(lambda cost: cost.wall),
         1.5,
         note=f" ({milliseconds:.2f} ms)",
@@ -44,6 +36,7 @@ def _compare(kind: str, environment: Mapping[str, str], folder: Path) -> None:
 
 
 def _usual(connection: Connection, after: str) -> Cost:
+    """Return the median of many response times."""
     path = f"/v1/users?limit={_LIMIT}&after={after}"
     assert connection.get(path).count(b'"user_id"') == _LIMIT
-    return Cost(statistics.median(connection.seconds(path) for _ in range(_REQUESTS)), 0, 0)
+    return Cost(statistics.median(connection.seconds(path) for _ in range(_REQUESTS)))

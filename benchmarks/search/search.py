@@ -1,7 +1,7 @@
-"""Search a million accounts over HTTP, with a batch of a million open beside them.
+"""Search over HTTP: p50 and p99 of the first page in ms, and seconds to read all pages.
 
-Each line is a kind of query: how long the first response takes, and how long it takes to read all
-pages. A page has 100 accounts, as a screen shows them.
+Each line is a kind of query among the users of a published batch, with a batch of as many users
+open beside them. A page has 100 accounts, as a screen shows them.
 """
 
 import json
@@ -9,21 +9,18 @@ import random
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
-from tests.support.postgres import PostgresServer
-
 from anyscale.server.core.users.search_index import SearchIndex
-from anyscale.server.store.interface import Store
-from anyscale.server.store.postgres.store import PostgresStore
-from anyscale.server.store.sqlite.store import SqliteStore
-from benchmarks.support.measuring import point, show
+from benchmarks.support.databases import Database, each_kind
+from benchmarks.support.measuring import p99, point, show
 from benchmarks.support.people import Person, add_people, person_at
-from benchmarks.support.serving import Connection, served, token
+from benchmarks.support.serving import Connection
+from benchmarks.support.sites import site
 
-_COUNT = 1_000_000
 _LIMIT = 100
 _REQUESTS = 200
 _BOUND_MS = 100.0
@@ -31,55 +28,70 @@ _BOUND_MS = 100.0
 _MOST_PAGES = 100
 
 
-class Line(NamedTuple):
+class _Draw:
+    """Draws what to search for: the same in each run.
+
+    Args:
+        seed: chooses the draws.
+        users: how many people there are.
+    """
+
+    def __init__(self, seed: str, users: int) -> None:
+        self._chance = random.Random(seed)
+        self._users = users
+
+    def person(self) -> Person:
+        return person_at(self._chance.randrange(self._users))
+
+    def nobody(self) -> str:
+        """Return a word that no person has."""
+        return f"nobody{self._chance.randrange(10**9)}"
+
+
+class _Line(NamedTuple):
     """A line of the table."""
 
     title: str
     #: returns the parameters of one of many queries of this kind
-    query: Callable[[random.Random], Mapping[str, Any]]
+    query: Callable[[_Draw], Mapping[str, Any]]
 
 
-def measure(folder: Path) -> None:
-    home = {"ANYSCALE_DATA_DIR": str(folder)}
-    database = folder / "many.db"
-    _fill(SqliteStore(database))
-    _measure("SQLite", home | {"ANYSCALE_DATABASE_URL": f"sqlite:///{database}"}, folder)
-    server = PostgresServer(settings={})
-    try:
-        _fill(PostgresStore(server.url))
-        _measure("PostgreSQL", home | {"ANYSCALE_DATABASE_URL": server.url}, folder)
-        server.execute("analyze")
-        _measure("PostgreSQL, analyzed", home | {"ANYSCALE_DATABASE_URL": server.url}, folder)
-    finally:
-        server.remove()
+def measure(folder: Path, users: int) -> None:
+    with each_kind(folder) as kinds:
+        for databases in kinds:
+            with databases.new() as database:
+                _add_people(database, users)
+                _measure(databases.name, database, folder, users)
+                if not database.sqlite_path:
+                    database.execute("analyze")
+                    _measure(f"{databases.name}, analyzed", database, folder, users)
 
 
-def _fill(store: Store) -> None:
+def _add_people(database: Database, users: int) -> None:
     """Publish a batch and index its words, and leave another one open."""
-    add_people(store, 1, range(_COUNT), publish=True)
-    SearchIndex(store).fill()
-    add_people(store, 2, range(_COUNT, 2 * _COUNT), publish=False)
-    store.close()
+    with closing(database.open_store()) as store:
+        add_people(store, 1, range(users), publish=True)
+        SearchIndex(store).fill()
+        add_people(store, 2, range(users, 2 * users), publish=False)
 
 
-def _measure(kind: str, environment: Mapping[str, str], folder: Path) -> None:
-    secret = token(environment)
-    with served(environment, folder / "server.log") as server:
-        connection = Connection(server.url, secret)
-        for line in LINES:
-            _show(kind, connection, line)
+def _measure(kind: str, database: Database, folder: Path, users: int) -> None:
+    with site(database, folder) as place:
+        connection = Connection(place.server.url, place.token)
+        for line in _LINES:
+            draw = _Draw(line.title, users)
+            paths = [_path(line.query(draw)) for _ in range(_REQUESTS)]
+            _show(kind, line.title, connection, paths)
 
 
-def _show(kind: str, connection: Connection, line: Line) -> None:
-    chance = random.Random(line.title)
-    paths = [_path(line.query(chance)) for _ in range(_REQUESTS)]
-    times = sorted(connection.seconds(f"{path}&cursor=") * 1e3 for path in paths)
-    median, high = statistics.median(times), times[len(times) * 99 // 100]
-    point("search", f"{kind}, p50", line.title, median, "ms")
-    point("search", f"{kind}, p99", line.title, high, "ms")
+def _show(kind: str, title: str, connection: Connection, paths: Sequence[str]) -> None:
+    times = [connection.seconds(f"{path}&cursor=") * 1e3 for path in paths]
+    median, high = statistics.median(times), p99(times)
+    point("search", f"{kind}, p50", title, median, "ms")
+    point("search", f"{kind}, p99", title, high, "ms")
     users, pages, seconds = _read_all(connection, paths[0])
     note = f" (p50 {median:.1f} ms; all {users:,} users in {pages} pages: {seconds:.2f} s)"
-    show(f"{kind}: {line.title}, p99 of the first page", high, _BOUND_MS, " ms", note)
+    show(f"{kind}: {title}, p99 of the first page", high, _BOUND_MS, " ms", note)
 
 
 def _path(query: Mapping[str, Any]) -> str:
@@ -97,43 +109,39 @@ def _read_all(connection: Connection, path: str) -> tuple[int, int, float]:
     return users, pages, time.perf_counter() - start
 
 
-def _person(chance: random.Random) -> Person:
-    return person_at(chance.randrange(_COUNT))
-
-
-LINES: Sequence[Line] = (
-    Line("an email", lambda chance: {"search": _person(chance).email}),
-    Line("a first name", lambda chance: {"search": _person(chance).name}),
-    Line("a last name", lambda chance: {"search": _person(chance).lastname}),
-    Line("a first and a last name", lambda chance: {"search": _person(chance).full_name}),
-    Line("the beginning of an email", lambda chance: {"search": _person(chance).email[:6]}),
-    Line("the beginning of a name", lambda chance: {"search": _person(chance).lastname[:3]}),
-    Line("one letter", lambda chance: {"search": _person(chance).name[:1]}),
-    Line("the domain of an email", lambda chance: {"search": _person(chance).email.split("@")[1]}),
-    Line(
+_LINES: Sequence[_Line] = (
+    _Line("an email", lambda draw: {"search": draw.person().email}),
+    _Line("a first name", lambda draw: {"search": draw.person().name}),
+    _Line("a last name", lambda draw: {"search": draw.person().lastname}),
+    _Line("a first and a last name", lambda draw: {"search": draw.person().full_name}),
+    _Line("the beginning of an email", lambda draw: {"search": draw.person().email[:6]}),
+    _Line("the beginning of a name", lambda draw: {"search": draw.person().lastname[:3]}),
+    _Line("one letter", lambda draw: {"search": draw.person().name[:1]}),
+    _Line("the domain of an email", lambda draw: {"search": draw.person().email.split("@")[1]}),
+    _Line(
         "the beginnings of two words",
-        lambda chance: {
-            "search": f"{_person(chance).lastname[:4]} {_person(chance).name[:2]}",
+        lambda draw: {
+            "search": f"{draw.person().lastname[:4]} {draw.person().name[:2]}",
         },
     ),
-    Line(
+    _Line(
         "two words that are never together",
-        lambda chance: {"search": f"{_person(chance).name} qwertz"},
+        lambda draw: {"search": f"{draw.person().name} qwertz"},
     ),
-    Line("a frequent part of a word", lambda chance: {"search": _person(chance).lastname[1:4]}),
-    Line("a rare part of a word", lambda chance: {"search": _person(chance).email[3:11]}),
-    Line("nothing found", lambda chance: {"search": f"nobody{chance.randrange(10**9)}"}),
-    Line(
+    _Line("a frequent part of a word", lambda draw: {"search": draw.person().lastname[1:4]}),
+    _Line("a rare part of a word", lambda draw: {"search": draw.person().email[3:11]}),
+    _Line("nothing found", lambda draw: {"search": draw.nobody()}),
+    _Line(
         "a first name of suspended users",
-        lambda chance: {"search": _person(chance).name, "suspended": "true"},
+        lambda draw: {"search": draw.person().name, "suspended": "true"},
     ),
-    Line("owners", lambda _: {"role": "owner"}),
-    Line("suspended users", lambda _: {"suspended": "true"}),
-    Line("SSO users", lambda _: {"sso": "true"}),
-    Line("users without credentials", lambda _: {"without_credentials": "true"}),
-    Line("all users", lambda _: {}),
-    Line("the newest first", lambda _: {"order": "-created"}),
-    Line("--email with a rare part", lambda chance: {"email": _person(chance).email[3:11]}),
-    Line("--name with a frequent part", lambda chance: {"name": _person(chance).name[1:3]}),
-    Line("--name that nobody has", lambda chance: {"name": f"nobody{chance.randrange(10**9)}"}),
+    _Line("owners", lambda _: {"role": "owner"}),
+    _Line("suspended users", lambda _: {"suspended": "true"}),
+    _Line("SSO users", lambda _: {"sso": "true"}),
+    _Line("users without credentials", lambda _: {"without_credentials": "true"}),
+    _Line("all users", lambda _: {}),
+    _Line("the newest first", lambda _: {"order": "-created"}),
+    _Line("--email with a rare part", lambda draw: {"email": draw.person().email[3:11]}),
+    _Line("--name with a frequent part", lambda draw: {"name": draw.person().name[1:3]}),
+    _Line("--name that nobody has", lambda draw: {"name": draw.nobody()}),
 )

@@ -1,9 +1,9 @@
-"""New databases of each kind of store, and reading them without a server."""
+"""New databases of each kind of store, their stores, and statements without a server."""
 
 import secrets
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -11,13 +11,34 @@ from typing import Any, NamedTuple, Protocol
 import psycopg
 from tests.support.postgres import PostgresServer, with_database
 
-__all__ = ["Database", "Databases", "PostgresDatabases", "SqliteDatabases", "each_kind"]
+from anyscale.server.store.interface import Store
+from anyscale.server.store.postgres.store import PostgresStore
+from anyscale.server.store.sqlite.store import SqliteStore
+
+__all__ = [
+    "GUIDE",
+    "Database",
+    "Databases",
+    "PostgresDatabases",
+    "SqliteDatabases",
+    "configure",
+    "each_kind",
+    "postgres_server",
+]
+
+#: the settings of PostgreSQL that docs/operations/postgresql.md recommends
+GUIDE = {"shared_buffers": "1GB", "min_wal_size": "1GB", "wal_writer_delay": "10ms"}
 
 
 class Database(NamedTuple):
     """A database that exists until the end of its block."""
 
     url: str
+
+    def open_store(self) -> Store:
+        """Open it as a server does, which creates the schema."""
+        path = self.sqlite_path
+        return SqliteStore(path) if path else PostgresStore(self.url)
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """Run a query on a connection of its own."""
@@ -87,8 +108,24 @@ class PostgresDatabases:
 @contextmanager
 def each_kind(folder: Path) -> Iterator[tuple[SqliteDatabases, PostgresDatabases]]:
     """Give both kinds of store. PostgreSQL has its default settings."""
+    with postgres_server() as server:
+        yield SqliteDatabases(folder), PostgresDatabases(server)
+
+
+@contextmanager
+def postgres_server() -> Iterator[PostgresServer]:
+    """Run a PostgreSQL with its default settings, so that committed data is on disk."""
     server = PostgresServer(settings={})
     try:
-        yield SqliteDatabases(folder), PostgresDatabases(server)
+        yield server
     finally:
         server.remove()
+
+
+def configure(server: PostgresServer, settings: Mapping[str, str]) -> None:
+    """Restart a PostgreSQL with these settings, and the default ones otherwise."""
+    server.execute("alter system reset all")
+    for name, text in settings.items():
+        server.execute(f"alter system set {name} = '{text}'")
+    server.stop("fast")
+    server.start()

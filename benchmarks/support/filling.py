@@ -5,10 +5,9 @@ from pathlib import Path
 
 import psycopg
 
-from anyscale.server.store.postgres.store import PostgresStore
-from anyscale.server.store.sqlite.store import SqliteStore
+from benchmarks.support.databases import Database
 
-__all__ = ["fill_postgres", "fill_sqlite", "filled_id"]
+__all__ = ["fill", "filled_id"]
 
 _BATCH_ID = f"bat_{'0' * 24}"
 
@@ -33,9 +32,16 @@ def filled_id(position: int) -> str:
     return f"usr_{_BATCH_ID[4:]}{position:08x}"
 
 
-def fill_sqlite(path: Path, count: int) -> None:
-    """Create a SQLite database with accounts, with emails in random order."""
-    SqliteStore(path).close()
+def fill(database: Database, count: int) -> None:
+    """Create the schema and accounts in a new database, with emails in random order."""
+    database.open_store().close()
+    if path := database.sqlite_path:
+        _fill_sqlite(path, count)
+    else:
+        _fill_postgres(database.url, count)
+
+
+def _fill_sqlite(path: Path, count: int) -> None:
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("pragma cache_size = -262144")
     connection.execute("begin")
@@ -51,9 +57,7 @@ def fill_sqlite(path: Path, count: int) -> None:
     connection.close()
 
 
-def fill_postgres(url: str, count: int) -> None:
-    """Create schema and accounts in a PostgreSQL database, with emails in random order."""
-    PostgresStore(url).close()
+def _fill_postgres(url: str, count: int) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("set maintenance_work_mem = '512MB'")
         row = connection.execute(_BATCH).fetchone()

@@ -5,6 +5,7 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,23 +20,26 @@ __all__ = [
     "Result",
     "anyscale",
     "claim",
+    "p99",
     "pairs",
     "point",
     "python",
     "run",
+    "run_afresh",
     "show",
     "timed",
 ]
 
 
 class Cost(NamedTuple):
-    """The cost of a process."""
+    """The cost of a process, or of a function of which only the time counts."""
 
+    #: seconds
     wall: float
-    #: user and system time of all threads
-    cpu: float
+    #: seconds in user and system mode of all threads
+    cpu: float = 0
     #: MiB
-    peak: float
+    peak: float = 0
 
 
 class Pairs(NamedTuple):
@@ -92,11 +96,22 @@ def run(
     return Cost(*costs)
 
 
+def run_afresh(command: Sequence[str], folder: Path, *, cores: int | None = None) -> Cost:
+    """Run a command on a new control plane below a folder, and remove that afterwards."""
+    with tempfile.TemporaryDirectory(dir=folder) as home:
+        return run(command, {"ANYSCALE_DATA_DIR": home}, cores=cores)
+
+
 def timed(work: Callable[[], object]) -> Cost:
     """Call a function in this process, and return its time."""
     start = time.perf_counter()
     work()
-    return Cost(time.perf_counter() - start, 0, 0)
+    return Cost(time.perf_counter() - start)
+
+
+def p99(values: Sequence[float]) -> float:
+    """Return the 99th percentile: one of the values, and the highest one of at most a hundred."""
+    return sorted(values)[len(values) * 99 // 100]
 
 
 def python(code: str, *arguments: str | Path) -> list[str]:

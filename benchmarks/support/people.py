@@ -72,10 +72,11 @@ def add_people(store: Store, number: int, positions: range, *, publish: bool) ->
         batch = tx.batches.add(batch_row(number))
     assert batch
     for first in range(0, len(positions), _CHUNK):
-        users = [_row(batch, at, positions[at]) for at in range(first, first + _CHUNK)]
+        part = positions[first : first + _CHUNK]
+        users = [_row(batch, at, position) for at, position in enumerate(part, first)]
         with store.write() as tx:
             assert tx.users.insert(batch.id, rows_of(users)) == []
-            tx.chunks.save(batch.id, chunk_row(first // _CHUNK, users=_CHUNK), [])
+            tx.chunks.save(batch.id, chunk_row(first // _CHUNK, users=len(users)), [])
     if publish:
         with store.write() as tx:
             tx.batches.publish(batch.id, "bench", tx.now())
