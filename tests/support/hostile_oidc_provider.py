@@ -76,6 +76,11 @@ class HostileProvider:
 
     def __init__(self, issuer: str) -> None:
         self.issuer = issuer
+        self.reset()
+
+    def reset(self) -> None:
+        """Undo all changes."""
+        issuer = self.issuer
         #: the paths of the requests so far
         self.requested_paths: list[str] = []
         self.metadata: dict[str, Any] = {

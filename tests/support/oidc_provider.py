@@ -3,10 +3,12 @@
 import json
 import re
 import signal
+import ssl
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from html import unescape
 from http.client import HTTPConnection
 from pathlib import Path
@@ -133,9 +135,15 @@ def run_oidc_provider(*redirect_uris: str) -> Iterator[OidcProvider]:
             provider.stop()
 
 
+@cache
+def _tls() -> ssl.SSLContext:
+    """What each client would create anew: it reads all certificates of the system."""
+    return httpx.create_ssl_context(trust_env=False)
+
+
 def new_browser(base_url: str = "") -> httpx.Client:
     """Make a client that follows no redirect and, like browsers, trusts loopback without TLS."""
-    client = httpx.Client(base_url=base_url, trust_env=False)
+    client = httpx.Client(base_url=base_url, trust_env=False, verify=_tls())
 
     def allow_http(_: httpx.Response) -> None:
         for cookie in client.cookies.jar:

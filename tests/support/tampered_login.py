@@ -18,11 +18,14 @@ from tests.support.hostile_oidc_provider import (
 )
 from tests.support.oidc_provider import new_browser
 from tests.support.server_in_process import serve_in_process
+from tests.support.sqlite_snapshot import SqliteSnapshot
 from tests.support.stored_data import execute_sql
 
 from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.audit.log import AuditLog
 from anyscale.server.core.authorization import Principal
 from anyscale.server.core.hashing.pool import CHEAPEST
+from anyscale.server.core.oidc.login import OidcLogin
 from anyscale.server.core.oidc.provider_settings import ProviderSettings
 from anyscale.server.settings import Settings
 from anyscale.user.validation import Policy, check
@@ -40,6 +43,8 @@ __all__ = [
     "replace_token",
     "respond_with",
 ]
+
+Reset = Callable[[], None]
 
 Primitive = str | int | float | bool | None
 
@@ -205,11 +210,39 @@ def new_tampered_login(
         yield TamperedLogin(control_plane, url, provider, stack.enter_context(new_browser(url)))
 
 
+@pytest.fixture(scope="module")
+def _shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[TamperedLogin, Reset]]:
+    """A sign-in, and what makes its control plane and its provider as good as new."""
+    folder = tmp_path_factory.mktemp("tampered")
+    with (
+        new_tampered_login(folder) as login,
+        SqliteSnapshot(folder / "anyscale.db") as snapshot,
+    ):
+
+        def reset() -> None:
+            snapshot.restore()
+            _forget(login.control_plane)
+            login.provider.reset()
+
+        yield login, reset
+
+
+def _forget(control_plane: ControlPlane) -> None:
+    """Let the services forget what they remember of sign-ins, as a restart does."""
+    store, settings = control_plane.store, control_plane.settings
+    assert settings.provider
+    vars(control_plane.audit_log).update(vars(AuditLog(store)))
+    oidc = OidcLogin(store, settings.provider, settings.address())
+    vars(control_plane.oidc).update(vars(oidc))
+
+
 @pytest.fixture
-def login(tmp_path: Path) -> Iterator[TamperedLogin]:
+def login(_shared: tuple[TamperedLogin, Reset]) -> Iterator[TamperedLogin]:
     """A sign-in at a hostile provider, before its start."""
-    with new_tampered_login(tmp_path) as login:
-        yield login
+    shared, reset = _shared
+    reset()
+    with new_browser(shared.url) as browser:
+        yield TamperedLogin(shared.control_plane, shared.url, shared.provider, browser)
 
 
 #: changes a sign-in that has started
