@@ -8,9 +8,7 @@ import pytest
 from tests.support.control_planes import new_control_plane
 from tests.support.http_client import HttpClient
 from tests.support.server_in_process import serve_in_process
-from tests.support.users import create_accounts
-
-from anyscale.server.control_plane import ControlPlane
+from tests.support.users import NEW_PASSWORD, create_accounts
 
 #: headers of a browser -> whether the request is allowed; `{host}` is the server's own
 CASES = {
@@ -37,19 +35,22 @@ CASES = {
 }
 
 
-@pytest.fixture
-def plane(tmp_path: Path) -> ControlPlane:
-    """With an account; the server closes it."""
-    plane = new_control_plane(tmp_path)
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Of a server with an account that has its own password."""
+    plane = new_control_plane(tmp_path_factory.mktemp("csrf"))
     create_accounts(plane, "jane")
-    return plane
+    with serve_in_process(plane) as url:
+        HttpClient(url).sign_in_first_time()
+        yield url
 
 
 @pytest.fixture
-def client(plane: ControlPlane) -> Iterator[HttpClient]:
+def client(url: str) -> HttpClient:
     """A client that is signed in."""
-    with serve_in_process(plane) as url:
-        yield HttpClient(url).sign_in_first_time()
+    client = HttpClient(url)
+    assert client.sign_in(password=NEW_PASSWORD).status == 200
+    return client
 
 
 def headers_of(case: str, host: str) -> dict[str, str]:
@@ -131,8 +132,10 @@ def test_a_page_without_tls_may_not_write_by_tls(
     assert client.request("POST", "/v1/sessions", headers=headers).status == status
 
 
-def test_a_refusal_is_in_the_audit_log(tmp_path: Path, client: HttpClient) -> None:
-    client.request("POST", "/v1/sessions", {}, headers={"origin": "http://evil.example"})
+def test_a_refusal_is_in_the_audit_log(tmp_path: Path) -> None:
+    with serve_in_process(new_control_plane(tmp_path)) as url:
+        evil = {"origin": "http://evil.example"}
+        HttpClient(url).request("POST", "/v1/sessions", {}, headers=evil)
     with closing(new_control_plane(tmp_path)) as plane:
         (entry,) = [one for one in plane.audit_log.list(0, 100) if one.event == "access.denied"]
     assert entry.actor == "anonymous"

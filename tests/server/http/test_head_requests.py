@@ -3,25 +3,23 @@
 import socket
 from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 
 import pytest
+from tests.support.control_planes import new_control_plane
 from tests.support.http_client import HttpClient
 from tests.support.server_in_process import serve_in_process
 from tests.support.users import PASSWORD, create_accounts
 
-from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.hashing.pool import CHEAPEST
 from anyscale.server.http.metrics import REQUESTS
-from anyscale.server.settings import Settings
 
 #: headers that differ from one response to the next
 CHANGING = {"date", "x-request-id"}
 
 
-@pytest.fixture
-def client(tmp_path: Path) -> Iterator[HttpClient]:
-    plane = ControlPlane(Settings(database=tmp_path / "anyscale.db"), profile=CHEAPEST)
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HttpClient]:
+    """A client that is not signed in, of a server that no test changes."""
+    plane = new_control_plane(tmp_path_factory.mktemp("head"))
     create_accounts(plane, "jane", password=PASSWORD)
     with serve_in_process(plane) as url:
         yield HttpClient(url)

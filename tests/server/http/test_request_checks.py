@@ -25,10 +25,10 @@ def served(folder: Path, public_url: str | None = None) -> Iterator[HttpClient]:
         yield HttpClient(url)
 
 
-@pytest.fixture
-def client(tmp_path: Path) -> Iterator[HttpClient]:
-    """A client of a server on loopback, without a public address."""
-    with served(tmp_path) as client:
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HttpClient]:
+    """A client of a server on loopback, without a public address; no test changes the server."""
+    with served(tmp_path_factory.mktemp("checks")) as client:
         yield client
 
 

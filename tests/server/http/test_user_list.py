@@ -13,7 +13,7 @@ from tests.support.users import checked_users
 List = Callable[..., HttpResponse]
 
 
-@pytest.fixture(params=["http-sqlite", "http-postgres"])
+@pytest.fixture(scope="module", params=["http-sqlite", "http-postgres"])
 def list_users(
     request: pytest.FixtureRequest, postgres_databases: PostgresDatabases
 ) -> Iterator[List]:
