@@ -91,6 +91,13 @@ def test_an_email_and_an_id_are_found_at_once_indexed_or_not(store: Store) -> No
         ("joann@example.com jane", []),
         ("joann @x.org", ["Joann", "Note"]),
         ("maria@bücher.example", ["Maria"]),
+        # as mail programs copy an address
+        ("Jo Ann <joann@example.com>", ["Joann", "Note"]),
+        ('"Ann, Jo" < JOANN@example.com > ', ["Joann", "Note"]),
+        ("<joann@>", ["Joann", "Note"]),
+        ("Nobody <nobody@example.com>", []),
+        ("<joann@example.com> Jane", []),
+        ("a <b <joann@example.com>", ["Joann", "Note"]),
     ],
 )
 def test_a_search_with_an_at_sign_looks_for_an_email_and_never_for_its_words(

@@ -64,6 +64,7 @@ class SearchText(Struct, frozen=True):
         """
         text = text.strip()
         _check(text)
+        text = _without_name(text)
         folded = fold(text)
         # A caller who writes an email looks for its user, and not for all users of its domain.
         words = [] if "@" in text else split_words(folded)
@@ -87,6 +88,15 @@ def _check(text: str) -> None:
 
 # NUL and lone surrogates, which a database may not be able to compare.
 _is_in_no_account = re.compile("[\0\ud800-\udfff]").search
+
+
+def _without_name(text: str) -> str:
+    """Return the email of `Jane Doe <jane@example.com>`, as mail programs copy it."""
+    found = _name_and_email(text)
+    return found[1].strip() if found else text
+
+
+_name_and_email = re.compile(r"<([^<>]*@[^<>]*)>\Z").search
 
 
 def _key_of(text: str) -> str:
