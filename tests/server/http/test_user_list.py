@@ -104,6 +104,16 @@ def test_what_makes_no_sense_together_is_refused(list_users: List, query: dict[s
     assert (refused.status, refused.json["code"]) == (400, "request_invalid")
 
 
+@pytest.mark.parametrize("name", ["serach", "Search", "search ", "chosen", "users", "", "é" * 99])
+def test_a_parameter_that_no_list_has_is_refused(list_users: List, name: str) -> None:
+    refused = list_users(**{"limit": 1, name: "a"})
+    assert (refused.status, refused.json["code"]) == (400, "request_invalid")
+    assert refused.json["detail"] == (
+        f"this call has no query parameter {name[:64]!r}: it has after, cursor, email, limit, "
+        "match, name, order, role, search, sso, suspended, without_credentials"
+    )
+
+
 def test_the_message_says_how_to_go_on(list_users: List) -> None:
     assert "page by cursor" in list_users(cursor="", after="usr_1").json["detail"]
     assert "start again with an empty cursor" in list_users(cursor="x").json["detail"]

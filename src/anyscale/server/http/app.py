@@ -19,6 +19,7 @@ from anyscale.server.http import health, openapi, received_request
 from anyscale.server.http.account import routes as account
 from anyscale.server.http.account.page import AccountPage
 from anyscale.server.http.api import audit_log, batches, user_lifecycle, users
+from anyscale.server.http.api.unknown_parameters import refuse_unknown_parameters
 from anyscale.server.http.authentication import (
     IGNORES_COOKIES,
     TOKEN_AUTHENTICATION,
@@ -58,7 +59,7 @@ _API = Router(
     "/v1",
     route_handlers=[users.ROUTER, user_lifecycle.ROUTER, batches.ROUTER, audit_log.ROUTER],
     middleware=[TOKEN_AUTHENTICATION],
-    guards=[require_owner],
+    guards=[require_owner, refuse_unknown_parameters],
     opt={IGNORES_COOKIES: True},
     security=[{"token": []}],
 )
