@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -39,6 +40,13 @@ Visit = Callable[..., Page]
 @pytest.fixture
 def visit(browser: Browser, site: Site) -> Iterator[Visit]:
     """Opens a page with no cookies; its console has to stay empty."""
+    with visits(browser, site) as visit:
+        yield visit
+
+
+@contextmanager
+def visits(browser: Browser, site: Site) -> Iterator[Visit]:
+    """Open pages as `visit` does, until the block ends."""
     messages: list[str] = []
     contexts = []
 

@@ -1,11 +1,12 @@
 """The pages are accessible: with a screen reader, enlarged, on a telephone, in dark colours."""
 
+from collections.abc import Iterator
 from itertools import pairwise, product
 from typing import Any, Literal
 
 import pytest
-from playwright.sync_api import Page, expect
-from tests.browser.conftest import Visit
+from playwright.sync_api import Browser, Page, ViewportSize, expect
+from tests.browser.conftest import Visit, visits
 from tests.support.site import Site, change_password, sign_in
 from tests.support.users import NEW_PASSWORD, PASSWORD
 
@@ -70,13 +71,27 @@ PAGES = {
 }
 
 
-@pytest.fixture(params=PAGES, ids=lambda page: page.__name__)
-def page(request: pytest.FixtureRequest, visit: Visit, site: Site) -> Page:
-    """One of the pages, at the width for which WCAG 2.2 (1.4.10) forbids scrolling sideways."""
-    page = visit("/sign-in", viewport={"width": 320, "height": 640})
-    request.param(page, site)
-    expect(page.get_by_role("heading", name=PAGES[request.param])).to_be_visible()
-    return page
+#: the width for which WCAG 2.2 (1.4.10) forbids scrolling sideways
+NARROW: ViewportSize = {"width": 320, "height": 640}
+
+
+@pytest.fixture(scope="module", params=PAGES, ids=lambda page: page.__name__)
+def opened(request: pytest.FixtureRequest, browser: Browser, site: Site) -> Iterator[Page]:
+    """One of the pages, which no test leaves."""
+    with visits(browser, site) as visit:
+        page = visit("/sign-in", viewport=NARROW)
+        request.param(page, site)
+        expect(page.get_by_role("heading", name=PAGES[request.param])).to_be_visible()
+        yield page
+
+
+@pytest.fixture
+def page(opened: Page) -> Page:
+    """One of the pages, narrow and with a browser's defaults."""
+    opened.set_viewport_size(NARROW)
+    opened.emulate_media(color_scheme="null", reduced_motion="null")
+    opened.evaluate("document.documentElement.style.fontSize = ''")
+    return opened
 
 
 def test_no_page_scrolls_sideways_or_has_low_contrast(page: Page) -> None:
