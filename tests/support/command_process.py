@@ -48,7 +48,7 @@ def _modules() -> Iterator[str]:
 
 
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload([__name__, *_LAZY, *_modules()])
+_context.set_forkserver_preload([__name__, *_LAZY, *_modules(), "tests.support.freeze_modules"])
 
 _numbers = itertools.count()
 

@@ -1,0 +1,9 @@
+"""The fork server imports this last: its modules are of no interest to a garbage collector.
+
+A forked process would otherwise visit, and therefore copy, them in each collection.
+"""
+
+import gc
+
+gc.collect()
+gc.freeze()
