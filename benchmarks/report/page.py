@@ -5,7 +5,7 @@ A part that was not measured with these sizes yet is left out.
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from benchmarks.report.results import Results
+from benchmarks.report.results import Plot, Results
 
 __all__ = ["page"]
 
@@ -80,7 +80,7 @@ _AGAIN = """\
 ./dev bench kills                      # kill -9 of client and server during a million users
 ```
 
-Linux, Python 3.11 or later and 4 GB on the disk are enough. Nothing else should run on the
+Linux, Python 3.11 or later and 6 GB on the disk are enough. Nothing else should run on the
 machine.
 """
 
@@ -161,24 +161,16 @@ def _passwords(results: Results) -> Iterator[str]:
     ]
     heads = ("cores", "PyNaCl / argon2-cffi", "to one core", "users a second")
     yield from _table(heads, rows)
-    gain = ours[first] / other[first]
-    yield _plot("passwords", f"Users with passwords a second by cores: PyNaCl {gain:.2f} times")
+    text = f"PyNaCl {ours[first] / other[first]:.2f} times as fast as argon2-cffi on one core"
+    yield _plot("passwords", f"Users with passwords a second by cores: {text}")
 
 
 def _latency(results: Results) -> Iterator[str]:
     if not (latency := results.plot("latency")):
         return
-    situations = list(next(iter(latency.values())))
-    busy = situations[1:]
+    _, *busy = next(iter(latency.values()))
     yield f"\n{_LATENCY}\n"
-    rows = [
-        (
-            name,
-            *(f"**{values[situation] / values['idle']:.1f}**" for situation in busy),
-            f"{values['idle']:.1f} ms",
-        )
-        for name, values in latency.items()
-    ]
+    rows = _ratios(latency, busy, "idle", "ms")
     yield from _table(("", *(f"{name} / idle" for name in busy), "idle"), rows)
     yield _plot("latency", "Response times of other requests, idle and while a batch is created")
 
@@ -186,18 +178,20 @@ def _latency(results: Results) -> Iterator[str]:
 def _growth(results: Results) -> Iterator[str]:
     if not (growth := results.plot("growth")):
         return
-    existing = list(next(iter(growth.values())))
+    _, *existing = next(iter(growth.values()))
     yield f"\n{_GROWTH}\n"
-    rows = [
-        (
-            name,
-            *(f"**{values[number] / values[0]:.2f}**" for number in existing[1:]),
-            f"{values[0]:.1f} µs a user",
-        )
-        for name, values in growth.items()
-    ]
-    yield from _table(("", *(f"{number:,} users" for number in existing[1:]), "none"), rows)
+    rows = _ratios(growth, existing, 0, "µs a user")
+    yield from _table(("", *(f"{number:,} users" for number in existing), "none"), rows)
     yield _plot("growth", "Microseconds a new user by the number of users in the database")
+
+
+def _ratios(
+    plot: Plot, places: Sequence[int | str], base: int | str, unit: str
+) -> Iterator[Sequence[str]]:
+    """Yield a row for each series: its ratios to the value at one place, and that value."""
+    for name, values in plot.items():
+        ratios = (f"**{values[place] / values[base]:.2f}**" for place in places)
+        yield name, *ratios, f"{values[base]:.1f} {unit}"
 
 
 def _search(results: Results) -> Iterator[str]:

@@ -7,7 +7,11 @@ import msgspec
 
 from benchmarks.support.measuring import Point
 
-__all__ = ["Results", "ShownResult", "read_results"]
+__all__ = ["Plot", "Results", "ShownResult", "read_results"]
+
+
+#: the values of a plot: by series, then by place on the axis
+Plot = Mapping[str, Mapping[int | str, float]]
 
 
 class ShownResult(msgspec.Struct, kw_only=True):
@@ -32,7 +36,7 @@ class Results(msgspec.Struct):
     results: list[ShownResult]
     points: list[Point]
 
-    def plot(self, name: str) -> Mapping[str, Mapping[int | str, float]]:
+    def plot(self, name: str) -> Plot:
         """Return the points of a plot: by series, then by place on the axis."""
         found: dict[str, dict[int | str, float]] = {}
         for point in self.points:

@@ -1,7 +1,6 @@
 """GET /healthz: its p99 while a batch is hashed on every core, beside its p99 when idle."""
 
 import os
-import statistics
 import subprocess
 import time
 from collections.abc import Iterator
@@ -10,7 +9,7 @@ from pathlib import Path
 
 from benchmarks.support.databases import SqliteDatabases
 from benchmarks.support.files import write_users
-from benchmarks.support.measuring import Cost, anyscale, p99, pairs, show
+from benchmarks.support.measuring import Cost, anyscale, p99, pairs, show_beside_idle
 from benchmarks.support.serving import Connection
 from benchmarks.support.sites import site
 
@@ -32,13 +31,7 @@ def measure(folder: Path) -> None:
                 return _p99(place.server.url)
 
         found = pairs(busy, lambda: _p99(place.server.url))
-    idle = statistics.median(cost.wall for cost in found.bound) * 1e3
-    show(
-        "p99 of GET /healthz while the passwords of a batch are hashed / p99 when idle",
-        found.ratio(lambda cost: cost.wall),
-        2,
-        note=f" (idle {idle:.2f} ms)",
-    )
+    show_beside_idle("p99 of GET /healthz while the passwords of a batch are hashed", found, 2)
 
 
 def _p99(url: str) -> Cost:

@@ -15,7 +15,7 @@ import uvloop
 from benchmarks.support.crowd import ACCOUNTS, Browser, Crowd, crowd_process
 from benchmarks.support.databases import each_kind
 from benchmarks.support.files import write_users
-from benchmarks.support.measuring import Cost, p99, pairs, python, show
+from benchmarks.support.measuring import Cost, p99, pairs, python, show, show_beside_idle
 from benchmarks.support.serving import Server
 from benchmarks.support.sites import site
 
@@ -101,24 +101,22 @@ async def _run_crowd(server: Server) -> _Run:
 
 
 def _hashes_a_second() -> float:
-    cores = len(os.sched_getaffinity(0))
-    processes = [
-        subprocess.Popen(
-            python(_VERIFY, str(_SECONDS)),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for _ in range(cores)
-    ]
-    for process in processes:
-        assert process.stdout
-        process.stdout.readline()
+    """Hash on each core, all at the same time, and return the sum."""
+    processes = [_ready_to_hash() for _ in os.sched_getaffinity(0)]
     for process in processes:
         assert process.stdin
         process.stdin.write("go\n")
         process.stdin.flush()
     return sum(int(process.communicate()[0]) for process in processes) / _SECONDS
+
+
+def _ready_to_hash() -> subprocess.Popen[str]:
+    """Start a process that hashes when it gets a line."""
+    command = python(_VERIFY, str(_SECONDS))
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout
+    process.stdout.readline()
+    return process
 
 
 def _measure_overload(address: str) -> None:
@@ -155,13 +153,7 @@ def _measure_others(address: str) -> None:
         lambda: uvloop.run(_p99_of_me(address, busy=False)),
         _SAMPLINGS,
     )
-    idle = statistics.median(cost.wall for cost in found.bound) * 1e3
-    show(
-        "p99 of GET /v1/me during sign-ins on all cores / p99 when idle",
-        found.ratio(lambda cost: cost.wall),
-        4,
-        note=f" (idle {idle:.2f} ms)",
-    )
+    show_beside_idle("p99 of GET /v1/me during sign-ins on all cores", found, 4)
 
 
 async def _p99_of_me(address: str, *, busy: bool) -> Cost:

@@ -27,6 +27,7 @@ __all__ = [
     "run",
     "run_afresh",
     "show",
+    "show_beside_idle",
     "timed",
 ]
 
@@ -170,6 +171,13 @@ def show(
     verdict = "ok  " if result.is_met else "OVER" if not at_least else "LESS"
     side = "at least" if at_least else "at most"
     print(f"{verdict} {value:8.2f}{unit} ({side} {limit:g}{unit})  {what}{note}", flush=True)
+
+
+def show_beside_idle(what: str, found: Pairs, limit: float) -> None:
+    """Print and record how many times as long something takes as when the server is idle."""
+    idle = statistics.median(cost.wall for cost in found.bound) * 1e3
+    ratio = found.ratio(lambda cost: cost.wall)
+    show(f"{what} / when idle", ratio, limit, note=f" (idle {idle:.2f} ms)")
 
 
 def point(plot: str, series: str, at: int | str, value: float, unit: str) -> None:
