@@ -11,10 +11,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from benchmarks.batches.reading import BARE
 from benchmarks.django_peer.run import bulk_create_seconds
 from benchmarks.support.databases import Databases, each_kind
 from benchmarks.support.files import write_users
-from benchmarks.support.measuring import anyscale, point, run, show
+from benchmarks.support.measuring import anyscale, point, python, run, show
 from benchmarks.support.serving import Server
 from benchmarks.support.sites import site
 
@@ -22,6 +23,10 @@ from benchmarks.support.sites import site
 _CREATE, _CREATE_EMBEDDED = 20, 25
 _VERIFY, _VERIFY_EMBEDDED = 25, 35
 _UNDO = 60
+
+#: Microseconds a user of a bare loop over the YAML parser's events, on the machine of these limits.
+#: The limits in times of that loop are those of any machine.
+_PARSING = 9
 
 #: MiB, at most, over the peak with a hundredth of the users
 _MEMORY = 64
@@ -70,10 +75,11 @@ def _measure(target: _Target, files: Mapping[int, Path]) -> None:
 
 def _measure_size(target: _Target, size: int, file: Path) -> dict[str, _Step]:
     """Run each step with a file, and leave the control plane as it was."""
+    parse = _Step(run(python(BARE, file)).wall / size * 1e6, 0, 0)
     create = _step(target, size, ("user", "batch-create", "-f", file))
     verify = _step(target, size, ("user", "verify", "-f", file))
     undo = _step(target, size, ("batch", "undo", _latest_batch(target.environment)))
-    steps = {"create": create, "verify": verify, "undo": undo}
+    steps = {"parse": parse, "create": create, "verify": verify, "undo": undo}
     if target.databases:
         steps["django"] = _Step(bulk_create_seconds(target.databases, size) / size * 1e6)
     _add_points(target, size, steps)
@@ -114,13 +120,17 @@ def _show_times(name: str, size: int, steps: Mapping[str, _Step]) -> None:
         "verify": _VERIFY_EMBEDDED if is_embedded else _VERIFY,
         "undo": _UNDO,
     }
-    create = steps["create"].each
+    parse = steps["parse"].each
     for step, bound in bounds.items():
         each = steps[step].each
-        note = f", {each / create:.2f} of creating them" if step != "create" else ""
-        show(f"{name}: {step} {size:,} users", each, bound, " us a user", note)
+        what = f"{name}: {step} {size:,} users"
+        show(what, each, bound, " us a user")
+        note = f" ({each:.1f} and {parse:.1f} us a user)"
+        show(
+            f"{what} / a bare loop over libyaml's events", each / parse, bound / _PARSING, note=note
+        )
     if "django" in steps:
-        each = steps["django"].each
+        each, create = steps["django"].each, steps["create"].each
         show(
             f"{name}: Django's bulk_create of {size:,} users / creating them",
             each / create,
