@@ -113,7 +113,7 @@ def test_long_work_shows_a_bar_with_a_rate_and_the_time_left(
 
 
 def test_no_color_disables_colours(one_core: None, tmp_path: Path) -> None:
-    users = users_file(tmp_path / "users.yaml", 180, 180)
+    users = users_file(tmp_path / "users.yaml", 60, 60)
 
     status, shown = on_a_terminal("user", "batch-create", "-f", users, env={"NO_COLOR": "1"})
 
@@ -124,7 +124,7 @@ def test_no_color_disables_colours(one_core: None, tmp_path: Path) -> None:
 
 
 def test_a_dumb_terminal_gets_no_codes(one_core: None, tmp_path: Path) -> None:
-    users = users_file(tmp_path / "users.yaml", 180, 180)
+    users = users_file(tmp_path / "users.yaml", 60, 60)
 
     status, shown = on_a_terminal("user", "batch-create", "-f", users, env={"TERM": "dumb"})
 
@@ -134,7 +134,7 @@ def test_a_dumb_terminal_gets_no_codes(one_core: None, tmp_path: Path) -> None:
 
 
 def test_ctrl_c_is_answered_below_the_bar(one_core: None, tmp_path: Path) -> None:
-    users = users_file(tmp_path / "users.yaml", 2_000, 2_000)
+    users = users_file(tmp_path / "users.yaml", 600, 600)
 
     status, shown = on_a_terminal(
         *("user", "batch-create", "-f", users), env={"NO_COLOR": "1"}, typed=b"\x03", when=b"left"

@@ -57,8 +57,8 @@ def batches(data: Path, sql: str) -> int:
 @pytest.mark.parametrize(
     ("count", "passwords", "moment"),
     [
-        (60_000, 0, "select count(*) from chunks"),
-        (1_100, 200, HASHED),
+        (30_000, 0, "select count(*) from chunks"),
+        (1_010, 80, HASHED),
     ],
     ids=["reading", "hashing"],
 )
@@ -115,7 +115,7 @@ def test_ctrl_c_is_acknowledged_while_passwords_are_hashed(tmp_path: Path, data:
 def test_a_run_that_waits_for_another_run_can_be_interrupted(
     anyscale: RunAnyscale, tmp_path: Path, data: Path
 ) -> None:
-    held = write_flow_users_file(tmp_path / "held.yaml", range(1_100), 200)
+    held = write_flow_users_file(tmp_path / "held.yaml", range(1_010), 90)
     holder = start_command("user", "batch-create", "-f", held, real_hashes=True)
     wait_while_running(holder, lambda: batches(data, HASHED))
     holder.send_signal(signal.SIGSTOP)
@@ -187,7 +187,7 @@ def test_a_second_ctrl_c_ends_a_run_at_once(
     served: tuple[ServerProcess, Path], tmp_path: Path
 ) -> None:
     server, database = served
-    process = hashing_run(tmp_path, database)
+    process = hashing_run(tmp_path, database, passwords=150)
     freeze(server)
 
     process.send_signal(signal.SIGINT)
@@ -205,9 +205,11 @@ def test_a_second_ctrl_c_ends_a_run_at_once(
     assert "Going on with batch" in again.stderr
 
 
-def hashing_run(folder: Path, database: Path, *, stdin: bool = False) -> CommandProcess:
+def hashing_run(
+    folder: Path, database: Path, passwords: int = 400, *, stdin: bool = False
+) -> CommandProcess:
     """Start a run; give it when the server has stored the first hashes."""
-    users = write_flow_users_file(folder / "users.yaml", range(400), 400)
+    users = write_flow_users_file(folder / "users.yaml", range(passwords), passwords)
     arguments = ("user", "batch-create", "-f", "-" if stdin else users)
     process = start_command(*arguments, stdin=users if stdin else "/dev/null")
     wait_while_running(process, lambda: batches(database, HASHED))
