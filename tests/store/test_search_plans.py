@@ -140,3 +140,8 @@ def test_words_are_found_by_their_index(many: Store, after: tuple[str, int, int]
     )
     # PostgreSQL reads all of so few users, and the index of a hundred thousand.
     assert re.search(r"using user_words_pkey|user_words USING PRIMARY KEY", plan), plan
+
+
+@pytest.mark.parametrize("after", [Place(0, 0), Place(1, 100), Place(1, 4_000)])
+def test_accounts_without_words_are_found_by_their_ids(many: Store, after: Place) -> None:
+    assert indexes_of(many, lambda tx: tx.words.list_unindexed(after, 300)) == {BY_ID}

@@ -69,10 +69,9 @@ class FillingRules(WordSteps):
             (True, "jane", 1, 0),
         ]
         assert self.stored(store) == first
-        assert self.index(store, limit=1) == Place(1, 1)
+        assert self.index(store, limit=1) == Place(1, END_POSITION)
         assert self.words(store, 0) == sorted(row[1] for row in first)
         assert self.words(store, 1) == ["ann", "doe", "jane", "k", "org", "x"]
-        assert self.index(store, limit=1) == Place(1, END_POSITION)
 
     def test_unindexed_accounts_come_in_the_order_of_publishing(self, store: Store) -> None:
         first, empty, last = (self.add(store, number) for number in (1, 2, 3))
@@ -91,14 +90,18 @@ class FillingRules(WordSteps):
         places = [Place(1, 0), Place(1, 1), Place(3, 0), Place(3, 2)]
         assert found == list(zip(["c0", "c1", "a0", "a2"], places, strict=True))
         end = Place(3, END_POSITION)
-        assert watermarks[1:] == [Place(1, 1), Place(3, 2), end, end]
+        assert watermarks[1:] == [Place(2, END_POSITION), Place(3, 2), end, end]
 
-    def test_no_account_of_many_small_batches_is_passed_over(self, store: Store) -> None:
+    @pytest.mark.parametrize("limit", [1, 2, 7, 1_000])
+    def test_no_account_of_many_small_batches_is_passed_over(
+        self, store: Store, limit: int
+    ) -> None:
+        sizes = [1, 0, 1, 3, 1, 1, 8, 0, 2, 1] * 40
         with store.write() as tx:
-            for number in range(1, 121):
+            for number, size in enumerate(sizes, 1):
                 batch = tx.batches.add(batch_row(number))
                 assert batch
-                users = [user_row(batch, 0, f"u{number}@x.org")]
+                users = [user_row(batch, at, f"u{at}@{number}.org") for at in range(size)]
                 tx.users.insert(batch.id, rows_of(users))
                 tx.batches.publish(batch.id, "local:joe", 5_000)
         found: list[str] = []
@@ -106,9 +109,30 @@ class FillingRules(WordSteps):
             end, before = Place(0, 0), None
             while end != before:
                 before = end
-                accounts, end = tx.words.list_unindexed(end, 1_000)
+                accounts, end = tx.words.list_unindexed(end, limit)
+                assert len(accounts) <= limit
                 found += [account.email for account in accounts]
-        assert found == [f"u{number}@x.org" for number in range(1, 121)]
+        assert found == [
+            f"u{at}@{number}.org" for number, size in enumerate(sizes, 1) for at in range(size)
+        ]
+
+    def test_the_accounts_of_many_small_batches_are_read_at_once(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for number in range(1, 41):
+            self.publish(store, number, f"u{number}@x.org")
+        statements: list[str] = []
+        with store.read() as tx:
+            rows = tx.connection.rows
+
+            def recorded(sql: str, *values: object) -> list[Any]:
+                statements.append(sql)
+                return rows(sql, *values)
+
+            monkeypatch.setattr(tx.connection, "rows", recorded)
+            accounts, _ = tx.words.list_unindexed(Place(0, 0), 300)
+        assert len(accounts) == 40
+        assert len(statements) == 2
 
     def test_unindexed_accounts_are_counted_by_their_chunks(self, store: Store) -> None:
         counts = [(3, 0), (4, 4), (5, 0)]
@@ -162,7 +186,8 @@ class FillingRules(WordSteps):
 
         with ThreadPoolExecutor(4) as pool:
             watermarks = set(pool.map(fill, range(20)))
-        assert watermarks == {Place(1, at) for at in range(1, 40, 2)}
+        places = {Place(1, at) for at in range(1, 38, 2)}
+        assert watermarks == places | {Place(1, END_POSITION)}
         assert len(self.stored(store)) == 40 * 6
 
     def test_the_holder_of_the_index_is_stored(self, store: Store) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -22,8 +22,8 @@ __all__ = ["END_POSITION", "Words"]
 #: the last position that a `user_id` can contain: in a watermark, the end of a publication
 END_POSITION = 16**8 - 1
 
-#: publications of which one call lists accounts: each takes a statement
-_MOST_PUBLICATIONS = 50
+#: publications of which one call lists accounts: as many as the slice of accounts that is indexed
+_MOST_PUBLICATIONS = 300
 
 _COLUMNS = {"word": "text", "is_leading": "bool", "publication": "int8", "position": "int8"}
 
@@ -51,10 +51,26 @@ _RANGE = f"""
     order by found.word, found.publication, found.position
 """
 
-_ACCOUNTS = (
-    "select ?, user_id, name, lastname, email from users"
-    " where user_id > ? and user_id < ? order by user_id limit ?"
-)
+# Each with its last account, from the end of its ids: a batch may be large.
+_PUBLICATIONS = """
+    select publication, 'usr_' || substr(batch_id, 5), (
+        select user_id from users
+        where user_id > 'usr_' || substr(batch_id, 5)
+            and user_id < 'usr_' || substr(batch_id, 5) || 'g'
+        order by user_id desc limit 1
+    ) from batches where publication >= ? order by publication limit ?
+"""
+
+_ACCOUNTS = """
+    select publication, user_id, name, lastname, email
+    from users join batches on batches.id = users.batch
+    where user_id {any} order by publication, user_id
+"""
+
+_ACCOUNTS_FROM = """
+    select ?, user_id, name, lastname, email from users
+    where user_id >= ? and user_id < ? order by user_id limit ?
+"""
 
 # By ranges, since accounts that follow each other in a batch have many words in common.
 _REMOVE = (
@@ -73,6 +89,30 @@ _UNINDEXED = """
 _Word = tuple[str, bool]
 #: as `_COLUMNS`
 _Row = tuple[str, bool, int, int]
+
+
+class _Publication(NamedTuple):
+    """A published batch that has accounts without words."""
+
+    number: int
+    #: how the ids of its accounts begin
+    prefix: str
+    #: positions without words, from the first one to the last account
+    left: range
+
+
+def _left(after: Place, publication: int, last_id: str | None) -> range:
+    first = after.position + 1 if publication == after.publication else 0
+    return range(first, int(last_id[-8:], 16) + 1 if last_id else 0)
+
+
+def _fitting(publications: Iterable[_Publication], limit: int) -> Iterator[_Publication]:
+    """Generate the first publications that have no more positions than a limit, all together."""
+    for publication in publications:
+        limit -= len(publication.left)
+        if limit < 0:
+            return
+        yield publication
 
 
 class Words(Table):
@@ -144,28 +184,33 @@ class Words(Table):
 
         That one is the same if there is no publication beyond it.
         """
-        found: list[AccountTextsRecord] = []
-        end = after
-        for publication, batch_id in self._publications(after):
-            prefix = f"usr_{batch_id[4:]}"
-            first = f"{prefix}{end.position:08x}" if publication == end.publication else prefix
-            left = limit - len(found)
-            part = self._connection.all(
-                AccountTextsRecord, _ACCOUNTS, publication, first, f"{prefix}g", left
-            )
-            found += part
-            if len(part) == left:
-                return found, part[-1].place
-            end = Place(publication, END_POSITION)
-        return found, end
+        publications = self._publications(after)
+        small = list(_fitting(publications, limit))
+        if publications and not small:
+            return self._list_large(publications[0], limit)
+        ids = [f"{one.prefix}{position:08x}" for one in small for position in one.left]
+        texts = self._connection.texts(ids)
+        found = self._connection.all(AccountTextsRecord, _ACCOUNTS, texts)
+        return found, Place(small[-1].number, END_POSITION) if small else after
 
-    def _publications(self, after: Place) -> list[tuple[int, str]]:
-        first = after.publication + (after.position == END_POSITION)
-        sql = (
-            "select publication, batch_id from batches where publication >= ?"
-            " order by publication limit ?"
+    def _list_large(
+        self, one: "_Publication", limit: int
+    ) -> tuple[Sequence[AccountTextsRecord], Place]:
+        """Do the same in a publication that has more positions than the limit."""
+        first, end = f"{one.prefix}{one.left[0]:08x}", f"{one.prefix}g"
+        found = self._connection.all(
+            AccountTextsRecord, _ACCOUNTS_FROM, one.number, first, end, limit
         )
-        return self._connection.rows(sql, first, _MOST_PUBLICATIONS)
+        whole = Place(one.number, END_POSITION)
+        return found, whole if len(found) < limit else found[-1].place
+
+    def _publications(self, after: Place) -> list["_Publication"]:
+        first = after.publication + (after.position == END_POSITION)
+        rows = self._connection.rows(_PUBLICATIONS, first, _MOST_PUBLICATIONS)
+        return [
+            _Publication(number, prefix, _left(after, number, last_id))
+            for number, prefix, last_id in rows
+        ]
 
     def count_unindexed(self) -> int:
         """Count the accounts that have no words yet, from the chunks of their batches.
