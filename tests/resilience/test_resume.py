@@ -34,9 +34,9 @@ def hashes(data: Path) -> dict[str, str]:
     return dict(found)
 
 
-def kill_when(condition: Callable[[], bool], *arguments: str | Path) -> None:
+def kill_when(condition: Callable[[], bool], *arguments: str | Path, **environment: str) -> None:
     """Start a command, and kill it as soon as a condition is true."""
-    process = start_command(*arguments, real_hashes=True)
+    process = start_command(*arguments, env=environment, real_hashes=True)
     deadline = time.monotonic() + 60
     while not condition():
         assert process.poll() is None, process.stderr
@@ -58,16 +58,33 @@ def half_done(tmp_path: Path, data: Path) -> Path:
     return users
 
 
-@pytest.fixture
-def half_hashed(tmp_path: Path, data: Path) -> Path:
-    """A file of 1,200 users with 200 passwords whose run was killed when half were hashed."""
-    users = write_flow_users_file(tmp_path / "half.yaml", range(1_200), 200)
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a home and a copy of it: `half_hashed`, made once since hashes take long."""
+    folder = tmp_path_factory.mktemp("killed")
+    home, copy = folder / "home", folder / "copy"
+    data = home / ".local" / "share" / "anyscale"
+    home.mkdir()
+    users = write_flow_users_file(home / "half.yaml", range(1_200), 200)
 
     def some_hashes() -> bool:
         return (data / "anyscale.db").exists() and len(hashes(data)) >= 64
 
-    kill_when(some_hashes, "user", "batch-create", "-f", users)
-    return users
+    kill_when(some_hashes, "user", "batch-create", "-f", users, HOME=str(home))
+    shutil.copytree(home, copy)
+    return folder
+
+
+@pytest.fixture
+def half_hashed(killed: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file of 1,200 users with 200 passwords whose run was killed when half were hashed."""
+    # A run is found by the real paths of its file and of its control plane, so they stay the same.
+    shutil.rmtree(killed / "home")
+    shutil.copytree(killed / "copy", killed / "home")
+    monkeypatch.setenv("HOME", str(killed / "home"))
+    home.rmdir()
+    home.symlink_to(killed / "home")
+    return killed / "home" / "half.yaml"
 
 
 def emails(anyscale: RunAnyscale) -> list[str]:
