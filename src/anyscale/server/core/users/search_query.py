@@ -124,40 +124,41 @@ def tier_of(user: FoundUserRecord, text: SearchText, watermark: Place) -> Tier |
     """
     if user.email_key == text.email_key or user.user_id == text.user_id:
         return Tier.EXACT
-    words = words_of(user.name, user.lastname, user.email) if user.place <= watermark else {}
-    by_name = _name_tier(user, text, words)
+    by_words = bool(text.words) and user.place <= watermark
+    by_name = _name_tier(user, text) if by_words else None
     if by_name is Tier.NAME:
         return by_name
     if user.email_key.startswith(text.email_prefix):
         return Tier.EMAIL_PREFIX
     if by_name is not None:
         return by_name
-    if text.words and all(_begins(words, word) for word in text.words):
+    if by_words and _has_words(user, text):
         return Tier.WORDS
     return Tier.PART if _has_parts(user, text.parts) else None
 
 
-def _name_tier(user: FoundUserRecord, text: SearchText, words: dict[str, bool]) -> Tier | None:
-    if not text.words or not words:
-        return None
+def _name_tier(user: FoundUserRecord, text: SearchText) -> Tier | None:
     tier = None
-    for name in _names(user):
-        # A long name has words that are not stored, and by which it is not found.
-        if _is_prefix(text.words, name) and words.keys() >= set(name[: len(text.words)]):
+    first, last = split_words(fold(user.name)), split_words(fold(user.lastname or ""))
+    for name in _names(first, last):
+        if _is_prefix(text.words, name):
+            # A long name has words that are not stored, and by which it is not found.
+            is_long = len(first) + len(last) > MOST_WORDS
+            if is_long and not _words_of(user).keys() >= set(name[: len(text.words)]):
+                continue
             if len(name) == len(text.words) and name[-1] == text.words[-1]:
                 return Tier.NAME
             tier = Tier.NAME_PREFIX
     return tier
 
 
-def _names(user: FoundUserRecord) -> Iterator[Sequence[str]]:
+def _names(first: Sequence[str], last: Sequence[str]) -> Iterator[Sequence[str]]:
     """Generate the words of the name, of the last name and of both in either order."""
-    first, last = split_words(fold(user.name)), split_words(fold(user.lastname or ""))
     yield first
     if last:
         yield last
-        yield first + last
-        yield last + first
+        yield [*first, *last]
+        yield [*last, *first]
 
 
 def _is_prefix(words: Sequence[str], name: Sequence[str]) -> bool:
@@ -165,8 +166,13 @@ def _is_prefix(words: Sequence[str], name: Sequence[str]) -> bool:
     return len(name) > end and name[:end] == words[:end] and name[end].startswith(words[end])
 
 
-def _begins(words: dict[str, bool], beginning: str) -> bool:
-    return any(word.startswith(beginning) for word in words)
+def _has_words(user: FoundUserRecord, text: SearchText) -> bool:
+    words = _words_of(user)
+    return all(any(word.startswith(wanted) for word in words) for wanted in text.words)
+
+
+def _words_of(user: FoundUserRecord) -> dict[str, bool]:
+    return words_of(user.name, user.lastname, user.email)
 
 
 def _has_parts(user: FoundUserRecord, parts: Sequence[Sequence[str]]) -> bool:
