@@ -23,6 +23,7 @@ from tests.support.server_in_process import serve_in_process
 from tests.support.users import checked_user
 from tests.support.waiting import wait_until
 
+from anyscale.api_schemas import UserQuery
 from anyscale.errors import NotFound, StoreUnavailable
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.authorization import Principal
@@ -85,6 +86,19 @@ def test_filling_gives_all_accounts_their_words(plane: ControlPlane) -> None:
     assert plane.search_index.count_unindexed() == 0
     assert len(indexed_words(plane.store)) > 11
     assert indexed_words(plane.store) == words_of_accounts(plane.store)
+
+
+def test_each_page_of_a_search_says_how_many_accounts_it_does_not_find_by_words(
+    plane: ControlPlane,
+) -> None:
+    create(plane, 9)
+    query = UserQuery(search="jane")
+    first = plane.listing.page(query, "", 2)
+    plane.search_index.fill()
+    # It looks where its first page did, whatever has been indexed meanwhile.
+    second = plane.listing.page(query, str(first.cursor), 2)
+    assert (first.unindexed, second.unindexed) == (9, 9)
+    assert plane.listing.page(query, "", 2).unindexed == 0
 
 
 def test_filling_stops_when_its_time_is_up_and_goes_on_where_it_stopped(

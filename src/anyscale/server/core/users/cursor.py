@@ -41,6 +41,8 @@ class Position(Struct, frozen=True, array_like=True, forbid_unknown_fields=True)
     key: Key = ()
     #: of the first page
     watermark: tuple[_Number, _Number] = (0, 0)
+    #: how many accounts were beyond it: counting 100,000 small batches takes 50 ms
+    unindexed: _Number = 0
 
 
 class _Cursor(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

@@ -53,8 +53,8 @@ class UserListing:
     def page(self, query: UserQuery, cursor: str, limit: int) -> UserPage:
         """Return up to `limit` accounts, and the cursor of the next page.
 
-        A search returns accounts by tier, and with each page how many accounts are not in the index
-        of words yet: these are found last.
+        A search returns accounts by tier, and with each page how many accounts were not in the
+        index of words when it began: these are found last.
 
         Args:
             query: which accounts.
@@ -74,7 +74,7 @@ class UserListing:
                 [user_of(user) for user in users],
                 None if end is None else encode_cursor(end, query),
             )
-            return page if not text else structs.replace(page, unindexed=tx.words.count_unindexed())
+            return page if not text else structs.replace(page, unindexed=position.unindexed)
 
     def _steps(self, query: UserQuery, text: SearchText | None, watermark: Place) -> Sequence[Step]:
         filters = Filters(
@@ -100,8 +100,11 @@ def _search_text(query: UserQuery) -> SearchText | None:
 
 
 def _first_position(tx: Transaction, text: SearchText | None) -> Position:
+    if not text:
+        return Position()
     # A search is told from its first page on which accounts it finds by their words.
-    return Position(watermark=tx.words.get_state().watermark) if text else Position()
+    watermark = tx.words.get_state().watermark
+    return Position(watermark=watermark, unindexed=tx.words.count_unindexed())
 
 
 class _ListStep:

@@ -69,8 +69,8 @@ _LIST_USERS = (
 _SEARCH = (
     "Words and parts of the email, the name and the last name; with an `@` an email, or parts as "
     "they are written. The accounts that match best come first. `unindexed` of the response is "
-    "the number of accounts whose words are not indexed yet: those are found by their email, and "
-    "last by parts."
+    "the number of accounts whose words were not indexed at the first page: those are found by "
+    "their email, and last by parts."
 )
 
 
