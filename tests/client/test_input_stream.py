@@ -151,14 +151,12 @@ def test_a_malicious_file_is_refused_soon_and_in_little_memory(
 )
 def test_an_email_that_could_make_a_pattern_backtrack_does_not(email: str) -> None:
     problems, seconds, _mebibytes = refused(
-        lambda: iter(
-            [b"create_users:\n", *([f"- {{name: J, email: '{email}'}}\n".encode()] * 100)]
-        ),
+        lambda: iter([b"create_users:\n", *([f"- {{name: J, email: '{email}'}}\n".encode()] * 20)]),
         "users.yaml",
     )
 
     assert problems
-    assert seconds < SOON
+    assert seconds < SOON / 5
 
 
 def test_any_number_of_blanks_is_allowed_between_the_users_of_a_json_file() -> None:
@@ -278,12 +276,12 @@ def test_a_pipe_without_an_end_is_read_up_to_its_first_fatal_problem(
 
 
 def test_a_pipe_is_read_again_from_what_was_kept() -> None:
-    text = b"name,email\n" + b"".join(b"A,a%d@example.com\n" % n for n in range(20_000))
+    text = b"name,email\n" + b"".join(b"A,a%d@example.com\n" % n for n in range(5_000))
     with io.BytesIO(text) as stream:
         file = UsersFile(CapturedInput(stream), "users.csv", "csv")
         counts = [sum(1 for _ in file.reading(Policy())) for _ in range(2)]
     file.check_unchanged()
-    assert counts == [20_000, 20_000]
+    assert counts == [5_000, 5_000]
 
 
 def test_the_first_problems_by_place_are_kept_and_the_others_counted() -> None:

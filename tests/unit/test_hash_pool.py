@@ -33,8 +33,8 @@ from anyscale.user import passwords
 
 PASSWORD = "correct horse battery"
 
-#: a profile whose hashes take some tenths of a second, so that a test meets a worker at work
-SLOW = Profile(memory_kib=19456, passes=30)
+#: a profile whose hashes take a tenth of a second or more, so that a test meets a worker at work
+SLOW = Profile(memory_kib=19456, passes=12)
 
 
 @pytest.fixture(params=[False, True], ids=["threads", "processes"])
@@ -165,7 +165,7 @@ def test_there_is_a_thread_for_each_core_and_each_yields_to_others() -> None:
 
 def test_both_libraries_release_the_lock_of_python() -> None:
     """While one thread hashes, another one goes on: it would wait for the whole hash else."""
-    by_argon2 = argon2.PasswordHasher(30, 19456, 2).hash(PASSWORD)
+    by_argon2 = argon2.PasswordHasher(12, 19456, 2).hash(PASSWORD)
     hasher = Hasher(SLOW)
     for job in (partial(hasher.hash, [PASSWORD]), partial(hasher.verify, by_argon2, PASSWORD)):
         with ThreadPoolExecutor(1) as pool:

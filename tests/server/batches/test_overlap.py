@@ -360,8 +360,8 @@ def test_eight_threads_with_overlapping_lists_create_each_email_once(
     deployment: Deployment, seed: int
 ) -> None:
     random = Random(seed)
-    lists = [random.sample([f"u{n}" for n in range(1_200)], 300) for _ in range(8)]
-    policy = msgspec.structs.replace(PATIENT, chunk_users=40)
+    lists = [random.sample([f"u{n}" for n in range(400)], 100) for _ in range(8)]
+    policy = msgspec.structs.replace(PATIENT, chunk_users=25)
     start = threading.Barrier(8)
 
     def run(at: int) -> list[str] | int:
@@ -379,7 +379,7 @@ def test_eight_threads_with_overlapping_lists_create_each_email_once(
                 return who_exists(refused, lists[at])
             users = list(outcome.users)
             assert len(users) == outcome.created
-            assert outcome.created + outcome.skipped == 300
+            assert outcome.created + outcome.skipped == 100
             passed_over = {conflict.position for conflict in outcome.skipped_entries()}
             names = [name for n, name in enumerate(lists[at]) if n not in passed_over]
             assert [user.email for user in users] == [f"{name}@example.com" for name in names]
