@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
-from operator import itemgetter
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import msgspec
@@ -281,15 +281,15 @@ def _distinct_words(accounts: Iterable[AccountTextsRecord]) -> set[_Word]:
 
 def _runs(accounts: Iterable[AccountTextsRecord]) -> Iterator[list[AccountTextsRecord]]:
     """Divide accounts into those that follow each other in their batch without a gap."""
-    in_order = sorted(((account.place, account) for account in accounts), key=itemgetter(0))
-    # The position less the number is the same as long as no position is missing.
-    numbered = enumerate(in_order)
-    for _, run in groupby(numbered, lambda pair: _less(pair[1][0], pair[0])):
-        yield [account for _, (_, account) in run]
+    in_order = sorted(accounts, key=attrgetter("place"))
+    for _, run in groupby(enumerate(in_order), _start_of_run):
+        yield [account for _, account in run]
 
 
-def _less(place: Place, number: int) -> tuple[int, int]:
-    return place.publication, place.position - number
+def _start_of_run(numbered: tuple[int, AccountTextsRecord]) -> Place:
+    """Return a place that is the same as long as no position is missing."""
+    number, account = numbered
+    return account.place._replace(position=account.place.position - number)
 
 
 def _found_user(values: tuple[Any, ...]) -> FoundUserRecord | None:
