@@ -29,6 +29,7 @@ from tests.support.waiting import wait_until
 from anyscale.errors import StoreUnavailable
 from anyscale.server.store.interface import Store, Transaction
 from anyscale.server.store.records import AuditRecord
+from anyscale.server.store.sqlite import migrate as sqlite_migrate
 from anyscale.server.store.sqlite import store as sqlite_store
 from anyscale.server.store.sqlite.store import SqliteStore
 
@@ -205,6 +206,23 @@ def test_the_error_says_that_another_process_writes_and_nothing_has_begun(
             add_batch(other, 1)
         assert not caught.value.outcome_unknown
         add_batch(other, 1)
+
+
+def test_only_the_connection_that_writes_has_a_large_cache_and_it_has_it_to_migrate(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caches: list[int] = []
+
+    def migrate(connection: sqlite3.Connection) -> None:
+        caches.extend(connection.execute("pragma cache_size").fetchone())
+        sqlite_migrate.migrate(connection)
+
+    monkeypatch.setattr(sqlite_store, "migrate", migrate)
+    with closing(SqliteStore(path)) as store:
+        for transaction in (store.write(), store.read()):
+            with transaction as tx:
+                caches += execute_sql(tx, "pragma cache_size").fetchone()
+    assert caches == [-16384, -16384, -2000]  # KiB
 
 
 def test_a_write_waits_for_another_process_no_longer_than_it_wants(path: Path) -> None:

@@ -81,10 +81,11 @@ class SqliteStore:
             with _lock_folder(path) if create else nullcontext():
                 self._writer = self._connect_to_ours()
                 try:
+                    # First, since a migration may fill indexes in random order too.
+                    self._writer.connection.execute(_WRITER_CACHE)
                     self._set_up(self._writer.connection, create=create)
                     milliseconds = int(min(BUSY_SECONDS, _BUSY_STEP) * 1000)
                     self._writer.connection.execute(f"pragma busy_timeout = {milliseconds}")
-                    self._writer.connection.execute(_WRITER_CACHE)
                 except BaseException:
                     self._writer.connection.close()
                     raise
