@@ -58,12 +58,13 @@ def test_no_method_passes_without_a_credential(unchanged_url: str, method: str, 
     assert HttpClient(unchanged_url).request(method, path).status == 401
 
 
+@pytest.mark.parametrize("path", ["/v1/users", "/v1/users?serach=jane"])
 def test_a_token_whose_role_does_not_suffice_is_denied_under_its_name(
-    plane: ControlPlane, url: str
+    plane: ControlPlane, url: str, path: str
 ) -> None:
     token = plane.tokens.create("carl", "collaborator", None, "local:test")
 
-    response = HttpClient(url).request("GET", "/v1/users", headers=bearer(token))
+    response = HttpClient(url).request("GET", path, headers=bearer(token))
 
     assert (response.status, response.json["code"]) == (403, "not_permitted")
     (entry,) = [one for one in plane.audit_log.list(0, 100) if one.event == "access.denied"]

@@ -42,6 +42,18 @@ class DeletionRules(StoreSteps):
             assert self._kept(tx, 0, gone) == [False] * 5
             assert self._kept(tx, 1, stays) == [True] * 5
 
+    def test_an_account_that_stays_between_deleted_ones_keeps_its_rows(self, store: Store) -> None:
+        batch = self.publish(store, 1, "a@x.org", "b@x.org", "c@x.org")
+        ids = [user_id_of(batch, position) for position in range(3)]
+        for position in range(3):
+            self._keep(store, batch, position)
+        with store.write() as tx:
+            tx.accounts.delete_range(ids[0], ids[2], keep=[ids[1]])
+        with store.read() as tx:
+            assert self.live(tx) == ["b@x.org"]
+            kept = [self._kept(tx, position, user_id) for position, user_id in enumerate(ids)]
+        assert kept == [[False] * 5, [True] * 5, [False] * 5]
+
     def test_the_email_of_a_deleted_account_is_free(self, store: Store, claim: Any) -> None:
         first = self.publish(store, 1, "a@x.org")
         with store.write() as tx:
