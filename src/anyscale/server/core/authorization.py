@@ -96,8 +96,8 @@ def require_owner(
     """
     token = tx.tokens.get(caller.token_hash) if caller.token_hash else None
     own = {token.user_id} if token and token.user_id else set()
-    names = own.union(user_ids)
-    locked = tx.accounts.lock(names) if names else {}
+    to_lock = own.union(user_ids)
+    locked = tx.accounts.lock(to_lock) if to_lock else {}
     if caller.token_hash is not None:
         refuse_unless_owner(caller, live_token(tx, caller.token_hash).role)
     return locked

@@ -98,8 +98,8 @@ class Store(Protocol):
     ) -> AbstractContextManager[Transaction]:
         """Start a transaction that may write. It commits at the end of the block.
 
-        `patience` is how many seconds it waits for the locks of others, about and at most; None is
-        a minute.
+        `patience` is for how many seconds it waits for each lock of others, about. With None it
+        waits for a minute, and in SQLite for other threads of this process without a limit.
 
         One that is not durable does not wait for the disk: a power cut, but not the end of the
         process, may undo it and all later ones that are not durable either. It is for work that is

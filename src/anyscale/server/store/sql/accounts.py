@@ -38,7 +38,8 @@ _IS_ACCOUNT = (
 _TEXTS = f"select {columns(AccountTextsRecord)} from live_users where user_id = ?"
 
 _PUBLICATION = "(select publication from batches where batches.id = users.batch)"
-# A list of 500 ids, looked up one by one, takes 50 times as long in an empty table.
+# A range is looked up once in an index, and each id of a list for itself: 500 ids take 50 times as
+# long in an empty table, as that of the sessions is if nobody has signed in.
 _RANGE = "where user_id >= ? and user_id <= ? and not user_id {any}"
 _DELETE = (
     f"delete from users {_RANGE} returning {columns(AccountTextsRecord, publication=_PUBLICATION)}"
