@@ -175,6 +175,25 @@ def test_the_audit_log_names_the_positions_of_each_slice(plane: ControlPlane) ->
     ]
 
 
+def test_the_audit_log_names_positions_by_ranges(plane: ControlPlane) -> None:
+    batch = created(plane, *"abcdef")
+    use(plane, ids_of(plane, batch)[2])
+    undone(plane, batch)
+    [data] = [e.data for e in plane.audit_log.list(0, 100) if e.event == "batch.accounts_deleted"]
+    assert data == '{"positions":"0-1,3-5","removed":5}'
+
+
+def test_links_that_a_deleted_user_created_for_others_are_deleted(plane: ControlPlane) -> None:
+    batch, others = created(plane, "ann"), created(plane, "joe", "lou", key="others")
+    [ann], [joe, lou] = ids_of(plane, batch), ids_of(plane, others)
+    for user_id in (ann, lou):
+        plane.lifecycle.set_role(user_id, "owner", JANE)
+    plane.links.create([joe], Principal(user_actor(ann)))
+    assert plane.links.exists(joe)
+    assert undone(plane, batch, force=True).removed == 1
+    assert not plane.links.exists(joe)
+
+
 def test_a_key_of_an_undone_batch_is_refused_and_never_gives_the_old_list(
     plane: ControlPlane,
 ) -> None:
