@@ -4,10 +4,15 @@ import json
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from tests.support.commands import RunAnyscale, list_emails, start_command
 from tests.support.server_process import ServerProcess
 from tests.support.users_files import write_users_file
 from tests.support.waiting import wait_until
+
+from anyscale.cli.root import root
+
+LIST = "`anyscale batch list` shows the batches"
 
 
 @pytest.fixture
@@ -78,7 +83,7 @@ def test_a_batch_that_does_not_exist_is_refused(anyscale: RunAnyscale, users: Pa
     create(anyscale, users)
     done = anyscale("batch", "undo", "bat_none")
     assert (done.returncode, done.stdout) == (1, "")
-    assert "there is no batch bat_none" in done.stderr
+    assert f"error: there is no batch bat_none: {LIST}\n" in done.stderr
 
 
 def test_undoing_creates_no_control_plane(anyscale: RunAnyscale, tmp_path: Path) -> None:
@@ -91,19 +96,77 @@ def test_undoing_creates_no_control_plane(anyscale: RunAnyscale, tmp_path: Path)
 def test_an_undo_that_was_killed_goes_on(anyscale: RunAnyscale, tmp_path: Path) -> None:
     batch = create(anyscale, write_users_file(tmp_path / "users.yaml", 5_000, 0))
 
-    running = start_command("batch", "undo", batch)
-    wait_until(lambda: state(anyscale, batch) != "published")
-    running.kill()
+    left = kill_undo(anyscale, batch)
 
-    assert running.wait() == -9
-    left = len(list_emails(anyscale))
-    assert 0 < left < 5_000
-    assert state(anyscale, batch) == "undoing"
     done = anyscale("batch", "undo", batch, "-o", "json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["removed"] == left
     assert list_emails(anyscale) == []
     assert state(anyscale, batch) == "undone"
+
+
+def test_a_run_whose_emails_are_those_of_an_unfinished_undo_says_so(
+    anyscale: RunAnyscale, tmp_path: Path
+) -> None:
+    users = write_users_file(tmp_path / "users.yaml", 5_000, 0)
+    batch = create(anyscale, users)
+    left = kill_undo(anyscale, batch)
+    hint = (
+        f"batch {batch} is being undone, and still has accounts: "
+        f"`anyscale batch undo {batch}` goes on"
+    )
+
+    for options in ([], ["--dry-run"]):
+        refused = anyscale("user", "batch-create", "-f", users, *options)
+        assert refused.returncode == 1
+        assert refused.stderr.splitlines()[-2:] == [
+            f"error: {left} problems; nobody was created.",
+            hint,
+        ]
+    for options in (["--dry-run"], []):
+        skipped = anyscale("user", "batch-create", "-f", users, "--if-exists", "skip", *options)
+        assert skipped.returncode == 0, skipped.stderr
+        assert skipped.stderr.splitlines()[-1] == hint
+    new = write_users_file(tmp_path / "new.yaml", 3, 0, prefix="new")
+    assert hint not in anyscale("user", "batch-create", "-f", new).stderr
+    assert anyscale("batch", "undo", batch).returncode == 0
+    again = anyscale("user", "batch-create", "-f", users).stderr.splitlines()
+    assert again[-1] == "`--if-exists skip` skips the users who have an account."
+
+
+def kill_undo(anyscale: RunAnyscale, batch: str) -> int:
+    """Begin to undo a batch, kill the command, and count the accounts that are left."""
+    running = start_command("batch", "undo", batch)
+    wait_until(lambda: state(anyscale, batch) != "published")
+    running.kill()
+    assert running.wait() == -9
+    left = len(list_emails(anyscale))
+    assert 0 < left < 5_000
+    assert state(anyscale, batch) == "undoing"
+    return left
+
+
+def test_an_interrupted_undo_says_how_many_accounts_it_has_deleted(
+    anyscale: RunAnyscale, users: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    batch = create(anyscale, users)
+    # The command runs in the process of the tests, whose signals stay as they are.
+    for name in ("handle_signals", "ignore_signals", "exit_on_signals"):
+        monkeypatch.setattr(f"anyscale.cli.root.{name}", lambda: None)
+    monkeypatch.setattr("anyscale.cli.batch.undo.show_progress", interrupt)
+    monkeypatch.setattr("anyscale.cli.exit_status._State.is_resumable", False)
+    monkeypatch.setattr("anyscale.cli.exit_status._State.done", "")
+
+    result = CliRunner().invoke(root, ["batch", "undo", batch])
+
+    assert result.exit_code == 130
+    assert result.stderr.splitlines()[-1] == (
+        "interrupted: at least 3 accounts deleted so far; "
+        "run the same command again to go on where it stopped"
+    )
 
 
 def state(anyscale: RunAnyscale, batch_id: str) -> str:

@@ -31,7 +31,7 @@ def undo_batch(
     *,
     force: bool,
     dry_run: bool,
-    on_progress: Callable[[int], None] = lambda _: None,
+    on_progress: Callable[[int, int], None] = lambda *_: None,
 ) -> UndoneBatch:
     """Undo a batch. If it fails half-way, the same call goes on.
 
@@ -40,7 +40,7 @@ def undo_batch(
         batch_id: a batch that was published.
         force: delete also accounts that were used since.
         dry_run: only look what would be deleted and kept.
-        on_progress: receives the number of accounts that were looked at so far.
+        on_progress: receives how many accounts were looked at so far, and how many of them deleted.
 
     Raises:
         NotFound: there is no such batch.
@@ -58,7 +58,7 @@ def undo_batch(
             raise BatchUnfinished(f"{error}; the undo is unfinished", batch_id) from error
         removed += part.removed
         kept += part.kept
-        on_progress(removed + len(kept))
+        on_progress(removed + len(kept), removed)
         if part.after is None:
             return UndoneBatch(batch_id, removed, kept)
         after = part.after

@@ -18,6 +18,7 @@ __all__ = [
     "INTERRUPTED",
     "exit_status_of",
     "interrupted_message",
+    "known_emails",
     "note_resumable",
     "problem_count",
     "report_problems",
@@ -28,6 +29,8 @@ REFUSED, WRONG_INPUT, UNFINISHED, INTERRUPTED = 1, 2, 3, 130
 
 #: problems that are written as lines; `-o json` writes more
 _MOST_PROBLEMS = 50
+
+_SKIP = "`--if-exists skip` skips the users who have an account."
 
 #: emails with an account that are counted before they are listed
 _MANY_EMAILS = 5
@@ -40,8 +43,9 @@ def exit_status_of(error: BaseException) -> int:
         return INTERRUPTED
     if isinstance(error, BatchRefused):
         say(f"error: {problem_count(error.count)}; nobody was created.")
-        if any(problem.code == "email_exists" for problem in error.problems):
-            say("`--if-exists skip` skips the users who have an account.")
+        if known_emails(error):
+            # A note is what the command has found out about the accounts.
+            say(next(iter(getattr(error, "__notes__", ())), _SKIP))
         return WRONG_INPUT if error.input_is_at_fault else REFUSED
     if isinstance(error, BatchUnfinished | BatchRunning):
         say(f"error: {error}")
@@ -75,17 +79,21 @@ def _say_errors(messages: Iterable[object]) -> None:
 class _State:
     #: Whether the same command, run again, resumes what this one did.
     is_resumable = False
+    #: What the command has done so far, with a semicolon; empty if there is nothing to tell.
+    done = ""
 
 
-def note_resumable() -> None:
-    """Note that from now on the same command can resume the run."""
+def note_resumable(done: str = "") -> None:
+    """Note that from now on the same command can resume the run, and what it has done so far."""
     _State.is_resumable = True
+    _State.done = f"{done}; " if done else ""
 
 
 def interrupted_message() -> str:
     """Return the message that confirms an interrupt and says how to go on."""
-    rest = ": run the same command again to go on where it stopped" if _State.is_resumable else ""
-    return f"interrupted{rest}"
+    if not _State.is_resumable:
+        return "interrupted"
+    return f"interrupted: {_State.done}run the same command again to go on where it stopped"
 
 
 def report_problems(error: BatchRefused, output: str, entries: int = 0) -> None:
@@ -104,7 +112,7 @@ def say_problems(error: BatchRefused, entries: int = 0) -> None:
         error: with the problems.
         entries: of the file; 0 if no emails are to be counted.
     """
-    known = sum(problem.code == "email_exists" for problem in error.problems)
+    known = known_emails(error)
     if entries and known >= _MANY_EMAILS:
         at_least = "at least " if error.more else ""
         say(f"{at_least}{known} of {entries} emails have an account:")
@@ -112,6 +120,11 @@ def say_problems(error: BatchRefused, entries: int = 0) -> None:
         say(str(problem))
     if (more := error.count - _MOST_PROBLEMS) > 0:
         say(f"... and {problem_count(more)} more: `-o json` gives the first {MAX_PROBLEMS:,}")
+
+
+def known_emails(error: BatchRefused) -> int:
+    """Return how many of the problems are emails that have an account."""
+    return sum(problem.code == "email_exists" for problem in error.problems)
 
 
 def problem_count(count: int) -> str:

@@ -3,6 +3,7 @@
 import click
 
 from anyscale.batch.sdk import list_batches as iterate_batches
+from anyscale.cli.batch.unknown_batch import unknown_explained
 from anyscale.cli.connect import host_option, open_control_plane
 from anyscale.cli.console import log
 from anyscale.cli.formats import output_option, write_json, write_records, write_text
@@ -36,7 +37,7 @@ def show_batch(batch_id: str, output: str, host: str | None) -> None:
     Example:
       anyscale batch show bat_0193...
     """
-    with open_control_plane(host) as transport:
+    with open_control_plane(host) as transport, unknown_explained():
         batch = transport.show(batch_id)
     if output == "json":
         write_json(batch)
@@ -57,7 +58,7 @@ def drop_batch(batch_id: str, host: str | None) -> None:
     Example:
       anyscale batch drop bat_0193...
     """
-    with open_control_plane(host) as transport:
+    with open_control_plane(host) as transport, unknown_explained():
         batch = transport.drop(batch_id)
     log(f"Batch {batch_id} is {batch.state}.")
 

@@ -1,8 +1,11 @@
 """`anyscale batch undo`."""
 
+from functools import partial
+
 import click
 
 from anyscale.batch.undo_batch import UndoneBatch, undo_batch
+from anyscale.cli.batch.unknown_batch import unknown_explained
 from anyscale.cli.connect import host_option, open_control_plane
 from anyscale.cli.console import log, show_progress
 from anyscale.cli.exit_status import note_resumable
@@ -31,7 +34,7 @@ def undo(batch_id: str, dry_run: bool, force: bool, output: str, host: str | Non
     Example:
       anyscale batch undo bat_0193... --dry-run
     """
-    with open_control_plane(host) as transport:
+    with open_control_plane(host) as transport, unknown_explained():
         batch = transport.show(batch_id)
         log("Checking the batch..." if dry_run else "Undoing the batch...")
         if not dry_run:
@@ -41,7 +44,7 @@ def undo(batch_id: str, dry_run: bool, force: bool, output: str, host: str | Non
             batch_id,
             force=force,
             dry_run=dry_run,
-            on_progress=lambda done: show_progress("Undoing", done, batch.users),
+            on_progress=partial(_show_progress, batch.users, dry_run=dry_run),
         )
     if output == "json":
         write_json(undone)
@@ -50,6 +53,13 @@ def undo(batch_id: str, dry_run: bool, force: bool, output: str, host: str | Non
     if batch.state == "undone":
         log("The batch was undone before.")
     log(_summary(undone, dry_run=dry_run))
+
+
+def _show_progress(users: int, looked_at: int, removed: int, *, dry_run: bool) -> None:
+    if removed and not dry_run:
+        # At least: an interrupt may lose the response of a call that has deleted more.
+        note_resumable(f"at least {_accounts(removed)} deleted so far")
+    show_progress("Undoing", looked_at, users)
 
 
 def _summary(undone: UndoneBatch, *, dry_run: bool) -> str:

@@ -7,8 +7,8 @@ from functools import partial
 import click
 
 from anyscale.cli.connect import host_option, open_control_plane
-from anyscale.cli.console import clear_progress, log, show_progress
-from anyscale.cli.exit_status import report_problems
+from anyscale.cli.console import clear_progress, log, say, show_progress
+from anyscale.cli.exit_status import known_emails, report_problems
 from anyscale.cli.formats import OutputLost, output_option, write_records
 from anyscale.cli.signals import ignore_signals
 from anyscale.cli.user.resumable_run import ResumableRun, resume_folder
@@ -26,6 +26,9 @@ from anyscale.errors import (
 from anyscale.transport.base import Transport
 from anyscale.user.batch_run import BatchRun, Outcome
 from anyscale.user.models import AdminCreatedUser
+
+#: batches among which one is looked for that is being undone: those of one request
+_LATEST_BATCHES = 500
 
 
 @click.command("batch-create", cls=UsersFileCommand)
@@ -97,7 +100,8 @@ def batch_create(
             on_progress=show_progress,
         )
         if dry_run:
-            _report(_with_problems_reported(run, new_run().dry_run, output), output)
+            outcome = _with_problems_reported(transport, run, new_run().dry_run, output)
+            _report(transport, outcome, output)
         else:
             _create(transport, run, new_run, output)
 
@@ -108,9 +112,9 @@ def _create(
     """Create the users of a file; end the run once its result was written."""
     with _ended_unless_unfinished(run):
         batch_run = new_run()
-        outcome = _with_problems_reported(run, batch_run.run, output)
+        outcome = _with_problems_reported(transport, run, batch_run.run, output)
     with _users_created(outcome):
-        _report(outcome, output)
+        _report(transport, outcome, output)
         # The database's last writes come first: after a kill among them the run is resumed.
         transport.close()
         # From here on the same command would not resume the run, so the status must be 0.
@@ -161,19 +165,35 @@ def _users_created(outcome: Outcome) -> Iterator[None]:
         raise BatchUnfinished(f"{done}, but {error}") from error
 
 
-def _with_problems_reported(run: ResumableRun, call: Callable[[], Outcome], output: str) -> Outcome:
+def _with_problems_reported(
+    transport: Transport, run: ResumableRun, call: Callable[[], Outcome], output: str
+) -> Outcome:
     """Make a call; if it refuses the batch, write the problems in the format of `-o`."""
     try:
         return _outcome(run, call)
     except BatchRefused as error:
         report_problems(error, output, run.entries)
+        if known_emails(error) and (hint := _hint_of_undo(transport)):
+            error.add_note(hint)
         raise
     finally:
         clear_progress()
 
 
-def _report(outcome: Outcome, output: str) -> None:
+def _report(transport: Transport, outcome: Outcome, output: str) -> None:
     for line in outcome.lines():
         log(line)
     if output != "text":
         write_records(outcome.users, AdminCreatedUser.__struct_fields__, output)
+    if outcome.skipped and (hint := _hint_of_undo(transport)):
+        say(hint)
+
+
+def _hint_of_undo(transport: Transport) -> str | None:
+    """Say if one of the latest batches is being undone: its accounts may be those that exist."""
+    with suppress(AnyscaleError):  # the result of the run is what counts
+        for batch in transport.batches(open_only=False, before="", limit=_LATEST_BATCHES):
+            if batch.state == "undoing":
+                undo = f"`anyscale batch undo {batch.batch_id}` goes on"
+                return f"batch {batch.batch_id} is being undone, and still has accounts: {undo}"
+    return None
