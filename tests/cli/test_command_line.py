@@ -192,8 +192,14 @@ def test_the_format_goes_by_the_name(
         (["user", "get", "--email", "no@b.io"], 1, "no user with the email 'no@b.io'"),
         (["user", "get"], 2, "give either an email or a name"),
         (["user", "list", "--max-items", "-1"], 2, "-1 is not in the range"),
-        (["batch", "show", "bat_0"], 1, "there is no batch bat_0"),
-        (["batch", "drop", "bat_0"], 1, "there is no batch bat_0"),
+        (["batch", "show", "bat_0"], 1, "no batch bat_0: `anyscale batch list` shows the batches"),
+        (["batch", "drop", "bat_0"], 1, "no batch bat_0: `anyscale batch list` shows the batches"),
+        (
+            ["user", "get", "--name", "Jane Doe"],
+            1,
+            "name 'Jane Doe': `anyscale user list --search 'Jane Doe'` finds parts of names and",
+        ),
+        (["user", "get", "usr_0"], 1, "error: there is no user with the id 'usr_0'\n"),
         (["users"], 2, "No such command 'users'"),
     ],
 )

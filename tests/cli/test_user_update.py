@@ -132,6 +132,34 @@ def test_a_user_is_found_by_an_argument_as_by_its_option(
         assert (done.returncode, text in done.stderr) == (2, True), done.stderr
 
 
+@pytest.mark.usefixtures("control_plane", "users")
+def test_a_user_is_found_by_the_id(anyscale: RunAnyscale) -> None:
+    jane, _ = read(anyscale("user", "list", "-o", "json").stdout, "json")
+    user_id = jane["user_id"]
+
+    assert read(anyscale("user", "get", user_id, "-o", "json").stdout, "json") == [jane]
+    unknown = anyscale("user", "get", user_id[:-1])
+    assert unknown.returncode == 1
+    assert f"error: there is no user with the id {user_id[:-1]!r}\n" in unknown.stderr
+
+
+def test_a_list_without_a_match_says_so_on_standard_error(
+    users: None, anyscale: RunAnyscale
+) -> None:
+    for options in (
+        ["--search", "nobody"],
+        ["--email", "nobody"],
+        ["--name", "x"],
+        ["--suspended"],
+    ):
+        done = anyscale("user", "list", *options)
+        assert (done.returncode, done.stderr) == (0, "No account matches.\n")
+        assert len(done.stdout.splitlines()) == 1
+        assert anyscale("user", "list", *options, "-o", "json").stderr == ""
+    for options in (["--search", "jane"], ["--max-items", "0"], []):
+        assert anyscale("user", "list", *options).stderr == ""
+
+
 def test_an_update_whose_response_was_lost_is_repeated(
     configured_server: ServerProcess,
     users: None,

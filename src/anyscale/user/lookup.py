@@ -11,7 +11,7 @@ from anyscale.user.models import User, check_type
 from anyscale.user.passwords import FORBIDDEN
 from anyscale.user.validation import MAX_TEXT
 
-__all__ = ["PAGE", "check_sizes", "find_user", "list_users", "user_query"]
+__all__ = ["PAGE", "check_sizes", "find_user", "find_user_by_id", "list_users", "user_query"]
 
 #: users per request, at most
 PAGE = 1_000
@@ -120,6 +120,19 @@ def find_user(transport: Transport, email: str | None, name: str | None) -> User
     if len(users) > 1:
         raise UserAmbiguous(name or "", [user.email for user in users])
     return users[0]
+
+
+def find_user_by_id(transport: Transport, user_id: str) -> User:
+    """Return the user with an id, which is the best match of a search for it.
+
+    Raises:
+        NotFound: there is none.
+        ConfigError: the id cannot be searched for.
+    """
+    for user in list_users(transport, user_query(search=user_id), 1, 1):
+        if user.user_id == user_id:
+            return user
+    raise NotFound(f"there is no user with the id {user_id!r}")
 
 
 def _check_text(name: str, text: str | None) -> None:

@@ -8,7 +8,7 @@ _COMMANDS = {
         "Batch create, as an admin, users without email verification.",
     ),
     "delete": ("lifecycle:delete", "Delete an account and erase all data of its user."),
-    "get": ("list_get:get_user", "Get one user by email or by name."),
+    "get": ("list_get:get_user", "Get one user by email, by name or by id."),
     "list": ("list_get:list_users", "List users, in the order of their creation."),
     "restore": ("lifecycle:restore", "Let a suspended account sign in again."),
     "set-password-link": (

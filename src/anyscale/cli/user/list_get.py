@@ -1,12 +1,14 @@
 """`anyscale user list` and `anyscale user get`."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from shlex import quote
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from anyscale.cli.connect import host_option, open_control_plane
+from anyscale.cli.console import say
 from anyscale.cli.formats import output_option, write_json, write_records, write_yaml
 from anyscale.cli.user.list_command import UserListCommand, check_search
 
@@ -20,6 +22,8 @@ _TABLE = (*_FIELDS, "state")
 #: A search looks at the last name: the table shows why it finds a user.
 _FOUND = ("email", "name", "lastname", *_TABLE[2:])
 _WIDE = (*_TABLE, *_MORE)
+
+_FILTERS = ("email", "name", "search", "suspended", "role", "sso", "without_credentials")
 
 _wide_option = click.option(
     "--wide", is_flag=True, help="Show every field in the table, as all other formats do."
@@ -76,11 +80,14 @@ def list_users(
     chosen = user_query(**query)
     table = _FOUND if chosen.search else _TABLE
     with open_control_plane(host) as transport:
-        _write(iterate_users(transport, chosen, max_items, PAGE), output, _WIDE if wide else table)
+        users = iterate_users(transport, chosen, max_items, PAGE)
+        if output == "text" and max_items != 0 and any(query[name] for name in _FILTERS):
+            users = _none_said(users)
+        _write(users, output, _WIDE if wide else table)
 
 
 @click.command("get")
-@click.argument("argument", metavar="[EMAIL]", required=False)
+@click.argument("argument", metavar="[EMAIL|ID]", required=False)
 @click.option("--email", help="The user's email, in any spelling of the same address.")
 @click.option("--name", help="The user's name, exactly.")
 @_wide_option
@@ -94,19 +101,14 @@ def get_user(
     output: str,
     host: str | None,
 ) -> None:
-    """Get one user by email or by name.
+    """Get one user by email, by name or by id.
 
     \b
     Examples:
       anyscale user get jane@example.com -o json
       anyscale user get --name Jane --wide
     """
-    from anyscale.user.lookup import find_user
-
-    if argument is not None:
-        email = _email_of(argument, email, name)
-    with open_control_plane(host) as transport:
-        user = find_user(transport, email, name)
+    user = _user(argument, email, name, host)
     record = {field: getattr(user, field) for field in _RECORD}
     if output == "json":
         write_json(record)
@@ -116,16 +118,41 @@ def get_user(
         _write([user], output, _WIDE if wide else _TABLE)
 
 
-def _email_of(argument: str, email: str | None, name: str | None) -> str:
-    from shlex import quote
+def _user(argument: str | None, email: str | None, name: str | None, host: str | None) -> "User":
+    from anyscale.errors import NotFound
+    from anyscale.user.lookup import find_user, find_user_by_id
 
+    if argument is not None:
+        _check_argument(argument, email, name)
+    with open_control_plane(host) as transport:
+        if argument and "@" not in argument:
+            return find_user_by_id(transport, argument)
+        try:
+            return find_user(transport, argument or email, name)
+        except NotFound as error:
+            if not name:
+                raise
+            search = f"`anyscale user list --search {quote(name)}`"
+            raise NotFound(f"{error}: {search} finds parts of names and emails") from None
+
+
+def _check_argument(argument: str, email: str | None, name: str | None) -> None:
     from anyscale.errors import ConfigError
 
-    if "@" not in argument:
+    if "@" not in argument and not argument.startswith("usr_"):
         raise ConfigError(f"say --name {quote(argument)}")
     if not (email is None and name is None):
         raise ConfigError("give either an email or a name, and only once")
-    return argument
+
+
+def _none_said(users: Iterator["User"]) -> Iterator["User"]:
+    """Iterate over users; if there are none, say so: a header alone looks like a fault."""
+    first = next(users, None)
+    if first is None:
+        say("No account matches.")
+    else:
+        yield first
+        yield from users
 
 
 def _write(users: Iterable["User"], output: str, table: Sequence[str]) -> None:
