@@ -294,3 +294,29 @@ def test_a_nul_character_in_an_id_is_refused(served: tuple[str, dict[str, str]])
     for path in ("/v1/batches/a%00b", "/v1/users?email=a%00"):
         answer = urllib3.request("GET", url + path, headers=token, retries=False)
         assert answer.status == 400
+
+
+@pytest.mark.parametrize(
+    ("limit", "detail"),
+    [
+        ("5000", "limit must be at most 1000"),
+        ("0", "limit must be at least 1"),
+        ("many", "limit: Expected `int`, got `str`"),
+    ],
+)
+def test_a_number_out_of_its_range_is_refused_with_the_range(
+    served: tuple[str, dict[str, str]], limit: str, detail: str
+) -> None:
+    url, token = served
+    answer = urllib3.request("GET", f"{url}/v1/users?limit={limit}", headers=token)
+    assert (answer.status, answer.json()["detail"]) == (400, detail)
+
+
+def test_an_unknown_path_is_refused_with_where_the_known_ones_are(
+    served: tuple[str, dict[str, str]],
+) -> None:
+    url, token = served
+    answer = urllib3.request("GET", f"{url}/v1/people", headers=token)
+    detail = "the server has no such path: /openapi.json describes those that it has"
+    assert (answer.status, answer.json()["detail"]) == (404, detail)
+    assert urllib3.request("GET", f"{url}/openapi.json").status == 200

@@ -1,6 +1,7 @@
 """Error responses: problem documents (RFC 9457) with a code and a request id, or HTML pages."""
 
 import logging
+import re
 from http import HTTPStatus
 from traceback import extract_tb
 from typing import Any
@@ -40,6 +41,13 @@ _CODES = {
     405: "method_not_allowed",
     413: "batch_too_large",
 }
+
+#: status of an error of the framework -> detail, where the title of the status says too little
+_DETAILS = {404: "the server has no such path: /openapi.json describes those that it has"}
+
+#: what the framework says about a number that is too small or too large
+_BOUND = re.compile(r"Expected `int` (<=|>=) (-?\d+)")
+_BOUNDS = {"<=": "at most", ">=": "at least"}
 
 #: Status titles of RFC 9110, section 15.5, which Python before 3.13 has from older RFCs
 _TITLES = {
@@ -115,7 +123,7 @@ def _handle_http_exception(request: AnyRequest, error: HTTPException) -> Respons
     default = "request_invalid" if status < HTTPStatus.INTERNAL_SERVER_ERROR else "internal"
     # The framework's own text may repeat what the client has sent.
     is_invalid = status == HTTPStatus.BAD_REQUEST
-    detail = _validation_detail(error) if is_invalid else title_of(status)
+    detail = _validation_detail(error) if is_invalid else _DETAILS.get(status, title_of(status))
     # The framework writes it in lower case.
     headers = {key.lower(): value for key, value in (error.headers or {}).items()}
     allow = {"Allow": headers["allow"]} if "allow" in headers else {}
@@ -124,8 +132,14 @@ def _handle_http_exception(request: AnyRequest, error: HTTPException) -> Respons
 
 def _validation_detail(error: HTTPException) -> str:
     extra = error.extra if isinstance(error.extra, list) else []
-    details = (f"{item.get('key', 'request')}: {item.get('message')}" for item in extra)
-    return "; ".join(details) or "the request makes no sense"
+    return "; ".join(map(_fault, extra)) or "the request makes no sense"
+
+
+def _fault(item: dict[str, Any]) -> str:
+    key, message = item.get("key", "request"), str(item.get("message"))
+    if bound := _BOUND.fullmatch(message):
+        return f"{key} must be {_BOUNDS[bound[1]]} {bound[2]}"
+    return f"{key}: {message}"
 
 
 def _handle_recursion(request: AnyRequest, error: RecursionError) -> Response[Any]:
