@@ -27,15 +27,24 @@ A time of musterroll is that of the whole command, from its start to its exit: i
 file, validates it, sends it over HTTP, and the server writes the users and the audit log. A time
 of Django is that of `bulk_create` alone: the objects are in memory, nothing is validated, and
 there is one transaction. Both insert the same users, with random emails, into the same table with
-the same indexes on the same database, with the same guarantee that committed data is on disk. In a
-small batch, most of the time is the start of the command.
+the same indexes on the same database, with the same guarantee that committed data is on disk.
+
+The columns "times as fast as Django" are the time of Django divided by that of musterroll: above 1
+musterroll is faster (bold), below 1 Django is. In a small batch most of the time of musterroll is
+the start of the command, which `bulk_create` does not have. This decides for which sizes the
+number is below 1.
+
+The plot also shows the embedded run, without a server. In a large batch it is slower than HTTP:
+reading the file and writing the database take turns in one Python interpreter, and over HTTP they
+are two processes ([decision 18](decisions/0018-embedded-run.md)).
 """
 
 _MEMORY = """\
-## How much memory does a batch take?
+## How much memory does it take to create a batch?
 
-The peak memory of the command and of the server. The first column is how much the peak rises from
-a hundredth of the users to all of them.
+The peak memory of the command and of the server while the users are created. Comparing a file with
+the accounts and undoing a batch are not in this table: [Limits](#limits) has their memory. The
+first column is how much the peak rises from a hundredth of the users to all of them.
 """
 
 _PASSWORDS = """\
@@ -64,8 +73,20 @@ _SEARCH = """\
 ## How fast is a search?
 
 The milliseconds until the first page of 100 users, among {users:,} accounts and with a batch of as
-many users open beside them. The tables of "PostgreSQL, analyzed" have statistics. A response takes
-at most 100 ms at p99: true for {met} of {all}.
+many users open beside them. A server looks for accounts for about 30 ms, and then responds with
+those that it has found and a cursor, from which the next request continues. So for something rare
+or absent the table shows the time of one page, which may be empty, and not of the whole search: to
+look at every one of a million accounts takes [a second or two](operations/accounts.md#find-users).
+
+The tables of "PostgreSQL, analyzed" have statistics. A response takes at most 100 ms at p99: true
+for {met} of {all}.
+"""
+
+_LIMITS = """\
+## Limits
+
+What must not get slower or larger. A "no" means that the code does not keep the limit on this
+machine: the limit stays as it is, until the code keeps it.
 """
 
 _AGAIN = """\
@@ -114,18 +135,22 @@ def _speed(results: Results) -> Iterator[str]:
     last = " and ".join(f"{ratios[store][-1]:.1f} times as fast on {store}" for store in stores)
     last = f"{sizes[-1]:,} users {last} as Django"
     yield f"\n{_SPEED}\n**musterroll creates {last}.**\n\n"
-    heads = [f"{store}: musterroll / Django" for store in stores]
+    heads = [f"{store}: times as fast as Django" for store in stores]
     heads += [f"{store}: users a second" for store in stores]
     rows = [
         (
             f"{size:,}",
-            *(f"**{ratios[store][row]:.2f}**" for store in stores),
+            *(_bold_if_faster(ratios[store][row]) for store in stores),
             *(_short(speed[f"HTTP, {store}"][size]) for store in stores),
         )
         for row, size in enumerate(sizes)
     ]
     yield from _table(("users in the batch", *heads), rows)
     yield _plot("speed", f"Users a second by size of the batch: {last}")
+
+
+def _bold_if_faster(ratio: float) -> str:
+    return f"**{ratio:.2f}**" if ratio >= 1 else f"{ratio:.2f}"
 
 
 def _memory(results: Results) -> Iterator[str]:
@@ -141,7 +166,7 @@ def _memory(results: Results) -> Iterator[str]:
     heads = [f"{size:,} users (MiB)" for size in sizes]
     yield from _table(("", f"{many:,} users over {few:,}", *heads), rows)
     most = max(values[many] for values in memory.values())
-    yield _plot("memory", f"Peak memory by size of the batch: at most {most:.0f} MiB")
+    yield _plot("memory", f"Peak memory of creating, by size of the batch: at most {most:.0f} MiB")
 
 
 def _passwords(results: Results) -> Iterator[str]:
@@ -209,7 +234,7 @@ def _search(results: Results) -> Iterator[str]:
 
 
 def _limits(results: Results) -> Iterator[str]:
-    yield "\n## Limits\n\nWhat must not get slower or larger.\n\n"
+    yield f"\n{_LIMITS}\n"
     rows = [
         (
             "yes" if shown.is_met else "**no**",

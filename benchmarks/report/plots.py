@@ -93,7 +93,7 @@ def _speed(series: _Series) -> Figure:
 def _memory(series: _Series) -> Figure:
     figure, (axes,) = _panels(1)
     _lines(axes, series)
-    axes.set(xscale="log", xlabel="users in the batch", ylabel="peak memory (MiB)")
+    axes.set(xscale="log", xlabel="users in the batch", ylabel="peak memory of creating (MiB)")
     axes.set_ylim(bottom=0)
     _count_axis(axes.xaxis)
     figure.legend(loc="outside right center")
