@@ -322,6 +322,8 @@ def test_batches_can_be_listed_and_shown(anyscale: RunAnyscale) -> None:
     assert (batch["state"], batch["users"], batch["skipped"]) == ("published", 2, 0)
     assert batch.items() <= shown.items()
     assert shown["opened_by"] == shown["published_by"] == "local:root"
+    labels = {line.partition(":")[0] for line in text.splitlines()}
+    assert {"option --if-exists", "last activity at", "passwords not hashed yet"} <= labels
     assert "state: published" in text.splitlines()
     assert anyscale("batch", "list", "--open").stdout.splitlines()[1:] == []
     refused = anyscale("batch", "drop", batch["batch_id"])
@@ -437,7 +439,8 @@ def test_part_of_an_internationalised_domain_finds_its_users(anyscale: RunAnysca
 
 
 FIND = "Say `anyscale user list --search TEXT`, or `anyscale user get EMAIL` for one user"
-ORDER = "--search lists the best matches first and looks at all texts"
+TEXTS = "--search looks at emails and names already"
+ORDER = "lists the best matches first"
 ROLE = "Invalid value for '--role': 'x' is not one of 'owner', 'collaborator'."
 
 
@@ -467,7 +470,12 @@ ROLE = "Invalid value for '--role': 'x' is not one of 'owner', 'collaborator'."
         (["user", "list", "--name", ""], "--name is empty: give at least one character"),
         (
             ["user", "list", "--search", "a", "--email", "b", "--newest-first"],
-            f"{ORDER}: leave out --email and --newest-first",
+            f"{TEXTS} and {ORDER}: leave out --email and --newest-first",
+        ),
+        (["user", "list", "--search", "a", "--name", "b"], f"{TEXTS}: leave out --name"),
+        (
+            ["user", "list", "--search", "a", "--newest-first"],
+            f"--search {ORDER}: leave out --newest-first",
         ),
         (["batch", "rm"], "No such command 'rm'. Did you mean 'drop'?"),
         (["batch", "get"], "No such command 'get'. Did you mean 'show'?"),

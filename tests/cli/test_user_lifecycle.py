@@ -241,7 +241,9 @@ def test_the_links_of_a_batch_are_for_its_users_without_credentials(
     (batch,) = json.loads(anyscale("batch", "list", "-o", "json").stdout)
     shown = json.loads(anyscale("batch", "show", batch["batch_id"], "-o", "json").stdout)
     assert shown["without_way_in"] == 2
-    assert "without way in: 2\n" in anyscale("batch", "show", batch["batch_id"]).stdout
+    assert (
+        "accounts without credentials: 2\n" in anyscale("batch", "show", batch["batch_id"]).stdout
+    )
     path = tmp_path / "links.csv"
     command = ("user", "set-password-link", "--output-file", path, "--batch")
     check(1, "there is no batch bat_none", *command, "bat_none")

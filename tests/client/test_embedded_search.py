@@ -102,6 +102,7 @@ def test_a_search_needs_no_permission_to_write(protect: Callable[[Path], None]) 
     assert (emails(page), page.unindexed) == (["jane@example.com"], 1)
     (notice,) = notices
     assert notice == (
-        "The search looks at all accounts, but 1 account is not in the index of names yet, and may "
-        "be listed late. A server indexes them by itself; without one, the next search goes on."
+        "The search finds every account, but may list 1 account last: it is not in the search "
+        "index yet. A server fills the index in the background; without a server, each search "
+        "fills more of it."
     )

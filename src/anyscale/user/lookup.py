@@ -44,10 +44,10 @@ def _page(transport: Transport, query: UserQuery, cursor: str, limit: int) -> Us
 
 
 def _unindexed(count: int) -> str:
-    accounts = "1 account is" if count == 1 else f"{count:,} accounts are"
+    accounts = "1 account last: it is" if count == 1 else f"{count:,} accounts last: they are"
     return (
-        f"The search looks at all accounts, but {accounts} not in the index of names yet, and may "
-        "be listed late. A server indexes them by itself; without one, the next search goes on."
+        f"The search finds every account, but may list {accounts} not in the search index yet. A "
+        "server fills the index in the background; without a server, each search fills more of it."
     )
 
 

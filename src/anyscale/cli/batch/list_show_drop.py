@@ -10,6 +10,14 @@ from anyscale.cli.formats import output_option, write_json, write_records, write
 
 _COLUMNS = ("batch_id", "state", "users", "skipped", "opened_by", "opened_at", "published_at")
 
+#: how the text of `batch show` calls fields whose names say too little
+_LABELS = {
+    "if_exists": "option --if-exists",
+    "touched_at": "last activity at",
+    "hashes_due": "passwords not hashed yet",
+    "without_way_in": "accounts without credentials",
+}
+
 
 @click.command("list")
 @click.option("--open", "open_only", is_flag=True, help="Only those that are not finished.")
@@ -43,7 +51,7 @@ def show_batch(batch_id: str, output: str, host: str | None) -> None:
         write_json(batch)
     elif output == "text":
         fields = batch.to_dict().items()
-        write_text(f"{field.replace('_', ' ')}: {_shown(value)}" for field, value in fields)
+        write_text(f"{_label(field)}: {_shown(value)}" for field, value in fields)
     else:
         write_records([batch], batch.__struct_fields__, output)
 
@@ -61,6 +69,10 @@ def drop_batch(batch_id: str, host: str | None) -> None:
     with open_control_plane(host) as transport, unknown_explained():
         batch = transport.drop(batch_id)
     log(f"Batch {batch_id} is {batch.state}.")
+
+
+def _label(field: str) -> str:
+    return _LABELS.get(field, field.replace("_", " "))
 
 
 def _shown(value: object) -> str:

@@ -50,6 +50,6 @@ def check_search(query: Mapping[str, Any]) -> None:
     others = [name for name in ("email", "name", "newest_first") if query[name]]
     if others:
         options = " and ".join(f"--{name.replace('_', '-')}" for name in others)
-        raise click.UsageError(
-            f"--search lists the best matches first and looks at all texts: leave out {options}"
-        )
+        reasons = ["looks at emails and names already"] if query["email"] or query["name"] else []
+        reasons += ["lists the best matches first"] if query["newest_first"] else []
+        raise click.UsageError(f"--search {' and '.join(reasons)}: leave out {options}")

@@ -16,7 +16,7 @@ format_option = click.option(
     "--format",
     "file_format",
     type=click.Choice(list(FORMATS)),
-    help="The format of the file. Default: by its name, else YAML.",
+    help="The format of the file. Default: what its name ends with, such as .csv; else YAML.",
 )
 
 
