@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 from tests.support.control_planes import Deployment
+from tests.support.stored_data import execute_sql
 from tests.support.users import PASSWORD, account_emails, checked_users
+from tests.support.waiting import wait_until
 
 from anyscale.api_schemas import UndoPart
 from anyscale.batch.undo_batch import undo_batch
@@ -24,6 +26,8 @@ from anyscale.errors import (
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.authorization import Principal, user_actor
 from anyscale.server.core.batches import undo
+from anyscale.server.store.interface import Transaction
+from anyscale.server.store.sqlite.store import SqliteStore
 from anyscale.user.models import Batch
 
 if TYPE_CHECKING:  # for a cast
@@ -71,6 +75,19 @@ def use(plane: ControlPlane, user_id: str) -> None:
 
 def reasons(part: UndoPart) -> dict[str, str]:
     return {user.email.partition("@")[0]: user.reason for user in part.kept}
+
+
+def wait_until_blocked(plane: ControlPlane, tx: Transaction) -> None:
+    """Wait until another thread waits for a transaction."""
+    if isinstance(plane.store, SqliteStore):
+        writing = plane.store._writing
+        wait_until(lambda: writing._waiting)
+    else:
+        blocked = (
+            "select 1 from pg_locks"
+            " where not granted and pg_backend_pid() = any(pg_blocking_pids(pid))"
+        )
+        wait_until(lambda: execute_sql(tx, blocked).fetchone())
 
 
 def test_it_deletes_the_accounts_of_its_batch_and_no_others(plane: ControlPlane) -> None:
@@ -129,6 +146,18 @@ def test_the_account_of_the_caller_is_kept(plane: ControlPlane) -> None:
         plane.lifecycle.set_role(user_id, "owner", JANE)
     part = undone(plane, batch, force=True, caller=Principal(user_actor(ann)))
     assert (part.removed, reasons(part)) == (1, {"ann": "caller"})
+
+
+def test_the_account_of_a_caller_of_another_batch_is_no_part_of_the_undo(
+    plane: ControlPlane,
+) -> None:
+    [lou] = ids_of(plane, created(plane, "lou", key="earlier"))
+    plane.lifecycle.set_role(lou, "owner", JANE)
+    secret, _ = plane.tokens.create_personal(lou, "laptop", None)
+    caller, _ = plane.tokens.authenticate(secret)
+    part = undone(plane, created(plane, "ann", "joe"), force=True, caller=caller)
+    assert (part.removed, part.kept) == (2, [])
+    assert account_emails(plane) == ["lou@example.com"]
 
 
 def test_a_dry_run_says_what_the_run_does_and_changes_nothing(plane: ControlPlane) -> None:
@@ -251,8 +280,22 @@ def test_an_account_that_is_used_while_the_undo_waits_for_it_is_kept(plane: Cont
         with plane.store.write() as tx:
             tx.accounts.lock([ann])
             part = pool.submit(undone, plane, batch)
+            wait_until_blocked(plane, tx)
             tx.accounts.mark_used(ann, tx.now())
         assert reasons(part.result(30)) == {"ann": "used"}
+
+
+def test_an_account_that_is_deleted_while_the_undo_waits_for_it_is_not_counted(
+    plane: ControlPlane,
+) -> None:
+    batch = created(plane, "ann", "joe")
+    ann, _ = ids_of(plane, batch)
+    with ThreadPoolExecutor() as pool:
+        with plane.store.write() as tx:
+            tx.accounts.delete(ann)
+            part = pool.submit(undone, plane, batch)
+            wait_until_blocked(plane, tx)
+        assert (part.result(30).removed, part.result().kept) == (1, [])
 
 
 def test_other_writes_go_on_between_the_slices_of_an_undo(
