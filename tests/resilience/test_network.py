@@ -1,11 +1,13 @@
 """A network that delays, cuts, half-closes and resets, and servers behind a load balancer."""
 
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
 
 import pytest
+from tests.support.command_process import CommandProcess
 from tests.support.commands import BatchCreateCommand
 from tests.support.faulty_proxy import (
     Fault,
@@ -83,9 +85,14 @@ def test_a_batch_uses_both_servers_behind_a_load_balancer(
             assert "/v1/batches/{batch_id}/passwords" in log
 
 
-def wait_for_hashes(server: ServerProcess) -> None:
+def wait_for_hashes(server: ServerProcess, process: CommandProcess) -> None:
     """Wait until the first passwords of a batch are hashed; others still have to be."""
-    wait_until(lambda: "/passwords" in server.log.read_text(encoding="utf-8"))
+
+    def are_hashed() -> bool:
+        return "/passwords" in server.log.read_text(encoding="utf-8")
+
+    wait_until(lambda: are_hashed() or process.poll() is not None, 120)
+    assert process.poll() is None, process.stderr
 
 
 def test_a_stopped_server_finishes_its_requests(
@@ -94,9 +101,9 @@ def test_a_stopped_server_finishes_its_requests(
     tmp_path: Path,
 ) -> None:
     process = batch_create(write_users_file(tmp_path / "users.yaml", 1_500, 80)).start()
-    wait_for_hashes(configured_server)
-    assert process.poll() is None
+    wait_for_hashes(configured_server, process)
     assert configured_server.stop() == 0
+    assert process.poll() is None  # else the batch was done before the server stopped
     configured_server.start()
     done = process.finish()
     assert done.returncode == 0, done.stderr
@@ -111,8 +118,11 @@ def test_a_batch_resumes_with_a_new_token_after_its_token_was_revoked(
 ) -> None:
     file = write_users_file(tmp_path / "users.yaml", 1_500, 100)
     process = batch_create(file).start()
-    wait_for_hashes(configured_server)
+    wait_for_hashes(configured_server, process)
+    # It is stopped meanwhile: with many cores it could be done before the token is revoked.
+    process.send_signal(signal.SIGSTOP)
     configured_server.run("revoke-token", "jane")
+    process.send_signal(signal.SIGCONT)
     done = process.finish()
     assert done.returncode == 3
     assert "the token 'jane' was revoked" in done.stderr
