@@ -113,7 +113,7 @@ def test_long_work_shows_a_bar_with_a_rate_and_the_time_left(
 
 
 def test_no_color_disables_colours(one_core: None, tmp_path: Path) -> None:
-    users = users_file(tmp_path / "users.yaml", 60, 60)
+    users = users_file(tmp_path / "users.yaml", 120, 120)
 
     status, shown = on_a_terminal("user", "batch-create", "-f", users, env={"NO_COLOR": "1"})
 
@@ -121,6 +121,7 @@ def test_no_color_disables_colours(one_core: None, tmp_path: Path) -> None:
     assert not COLOUR.search(shown)
     assert frames_of(shown)[0].split() == ["Hashing", "0%"]
     assert "-" not in "".join(frames_of(shown))
+    assert "left" in frames_of(shown)[-1]  # the columns of the rate and of the time have colours
 
 
 def test_a_dumb_terminal_gets_no_codes(one_core: None, tmp_path: Path) -> None:
