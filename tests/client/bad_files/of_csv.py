@@ -18,6 +18,14 @@ SWAPPED = "is not an email address, and another field is one: are the two swappe
 NOT_YAML = "the file must begin with the key 'create_users:', and the list of users under it"
 SAY_CSV = "if the file is CSV, say --format csv"
 
+
+def swapped(column: str) -> str:
+    return (
+        f"'{column}' is the first name, so 'Name' is probably the last name: "
+        f"rename 'Name' to lastname and '{column}' to name"
+    )
+
+
 CSV = [
     Bad(
         "the columns of email and password swapped: neither is shown",
@@ -386,12 +394,32 @@ CSV = [
         "users.csv",
         b"Vorname,Name,First name,E-Mail,Mail\nMia,Member,x,mia@example.com,y\n",
         [
-            f"users.csv:1:1: unknown column 'Vorname': {MEND}",
-            f"users.csv:1:14: unknown column 'First name': {MEND}",
+            f"users.csv:1:1: {swapped('Vorname')}",
+            f"users.csv:1:14: {swapped('First name')}",
             f"users.csv:1:25: unknown column 'E-Mail': did you mean 'email'? {RENAME}",
             f"users.csv:1:32: unknown column 'Mail': {MEND}",
         ],
         ["unknown_key"] * 4,
+    ),
+    Bad(
+        "a column of first names beside `Name`, which has the last names",
+        "users.csv",
+        b"Name;E-Mail;Vorname\nMember;mia@example.com;Mia\n",
+        [
+            f"users.csv:1:6: unknown column 'E-Mail': did you mean 'email'? {RENAME}",
+            f"users.csv:1:13: {swapped('Vorname')}",
+        ],
+        ["unknown_key"] * 2,
+    ),
+    Bad(
+        "a column of first names beside `Name`, and one of last names",
+        "users.csv",
+        b"name;email;Vorname;Nachname\nMia;mia@example.com;Mia;Member\n",
+        [
+            f"users.csv:1:12: unknown column 'Vorname': {MEND}",
+            f"users.csv:1:20: unknown column 'Nachname': did you mean 'lastname'? {RENAME}",
+        ],
+        ["unknown_key"] * 2,
     ),
     Bad(
         "no header, and a user whose name and title are words for columns: no cell is shown",

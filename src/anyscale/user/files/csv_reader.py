@@ -17,6 +17,7 @@ from anyscale.user.files.field_words import (
     CSV_BOOLEANS,
     boolean_fault,
     field_of,
+    is_first_name,
     meant_field,
 )
 from anyscale.user.files.input_stream import InputStream
@@ -177,7 +178,9 @@ class _CsvReader:
             elif column and column not in FIELDS:  # spreadsheets leave columns without a name
                 meant = meant_field(cell) if is_header else None
                 meant = None if meant in taken else meant
-                self._entries.problem(place, "unknown_key", _unknown(cell, meant, is_header))
+                swapped = _last_name(cell, cells) if is_header and not meant else None
+                detail = swapped or _unknown(cell, meant, is_header)
+                self._entries.problem(place, "unknown_key", detail)
                 column = meant or column
                 taken.add(column)
             names.add(column)
@@ -230,6 +233,20 @@ class _CsvReader:
         else:
             mend = "remove what is empty at its end"
         return f"this row has {cells} and the first line {header}; {mend}"
+
+
+def _last_name(cell: str, cells: list[str]) -> str | None:
+    """Return the message for a column of first names beside `name`, if no column is `lastname`.
+
+    Without the column, people would be created with last names as names.
+    """
+    name = next((other for other in cells if _column(other) == "name"), None)
+    if name is None or not is_first_name(cell) or "lastname" in map(field_of, cells):
+        return None
+    return (
+        f"{shown(cell)} is the first name, so {shown(name)} is probably the last name: "
+        f"rename {shown(name)} to lastname and {shown(cell)} to name"
+    )
 
 
 def _unknown(cell: str, meant: str | None, is_header: bool) -> str:

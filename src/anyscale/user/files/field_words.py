@@ -9,7 +9,15 @@ from functools import lru_cache
 
 from anyscale.user.validation import FIELDS, shown
 
-__all__ = ["BOOLEANS", "CSV_BOOLEANS", "boolean_fault", "field_of", "meant_field", "unknown_key"]
+__all__ = [
+    "BOOLEANS",
+    "CSV_BOOLEANS",
+    "boolean_fault",
+    "field_of",
+    "is_first_name",
+    "meant_field",
+    "unknown_key",
+]
 
 #: in YAML and CSV, in lower case
 BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
@@ -28,9 +36,11 @@ CSV_BOOLEANS = (
 
 # English, German, French, Spanish, Italian, Dutch, Portuguese, Polish and Russian; `_squashed`
 # ignores case, accents, blanks, hyphens and dots.
+_FIRST_NAMES = (
+    "first name, given name, forename, vorname, prénom, nombre, nome, voornaam, imię, имя"
+)
 _OTHER_NAMES = {
-    "name": "first name, given name, forename, full name, display name, vorname, prénom, nombre, "
-    "nome, voornaam, imię, имя",
+    "name": f"{_FIRST_NAMES}, full name, display name",
     "email": "mail, email address, mail address, email-adresse, mailadresse, courriel, "
     "adresse e-mail, adresse mail, correo, correo electrónico, indirizzo e-mail, e-mailadres, "
     "endereço de e-mail, adres e-mail, почта, электронная почта, адрес электронной почты",
@@ -62,6 +72,11 @@ _FIELD_OF = {_squashed(field): field for field in FIELDS} | {
 def field_of(key: str) -> str | None:
     """Return the field that a key names in one of the languages or spellings, or None."""
     return _FIELD_OF.get(_squashed(key)) if len(key) <= _LONGEST_NEAR else None
+
+
+def is_first_name(key: str) -> bool:
+    """Return whether a key other than `name` is a word for the first name."""
+    return _squashed(key) in map(_squashed, _FIRST_NAMES.split(","))
 
 
 @lru_cache(maxsize=256)  # the same mistake is often in every entry
