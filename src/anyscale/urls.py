@@ -3,6 +3,7 @@
 The one place that knows what a loopback address is and over which URLs secrets may travel.
 """
 
+import re
 from ipaddress import IPv4Address, ip_address
 from socket import inet_aton
 from urllib.parse import SplitResult, urlsplit
@@ -14,10 +15,13 @@ __all__ = [
     "is_loopback_host",
     "is_on_loopback",
     "may_be_on_this_machine",
+    "wrong_database_url",
 ]
 
 #: RFC 3986 allows none of these in a URL, and programs disagree on what they mean in one.
 _FORBIDDEN = frozenset(' "<>\\^`{|}')
+
+_is_file_path = re.compile(r"[\w/.-]*[/.][\w/.-]*").fullmatch
 
 _NOT_SECURE = "https://..., or http:// of loopback, without user, query and fragment"
 _EXAMPLE = "like https://anyscale.example.com"
@@ -105,3 +109,12 @@ def _split(text: str) -> SplitResult | None:
     except ValueError:
         return None
     return parts if parts.hostname else None
+
+
+def wrong_database_url(text: str, *, served: bool) -> str:
+    """Return the message for a text that names no database; a server has the option as well."""
+    names = "ANYSCALE_DATABASE_URL, or --database," if served else "ANYSCALE_DATABASE_URL"
+    kinds = "sqlite:///path or postgresql://..." if served else "sqlite:///path"
+    # Only the path of a file is shown: another text may contain a password.
+    mend = f": write sqlite:///{text}" if _is_file_path(text) else ""
+    return f"{names} must be {kinds}{mend}"

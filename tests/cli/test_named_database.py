@@ -59,6 +59,44 @@ def test_the_database_is_named_before_it_fails(
     assert PASSWORD not in done.stderr
 
 
+def test_a_data_directory_that_cannot_be_written_is_answered_with_another(
+    command: tuple[str, ...], anyscale: RunAnyscale, tmp_path: Path
+) -> None:
+    home = tmp_path / "file"
+    home.touch()
+    users = "create_users: [{name: Jane, email: jane@example.com}]"
+    (tmp_path / "users.yaml").write_text(users)
+
+    env = {"XDG_DATA_HOME": str(home), "ANYSCALE_DATA_DIR": ""}
+    for words in (command, ("user", "batch-create", "-f", str(tmp_path / "users.yaml"))):
+        done = anyscale(*words, env=env)
+        assert done.returncode == 1
+        assert f"{home}/anyscale" in done.stderr
+        assert done.stderr.splitlines()[-1] == (
+            "Set ANYSCALE_DATA_DIR to a folder that you can write to."
+        )
+    named = f"sqlite:////{home}/x.db"
+    done = anyscale(*command, env={"ANYSCALE_DATABASE_URL": named})
+    assert done.returncode == 1
+    assert "ANYSCALE_DATA_DIR" not in done.stderr
+
+
+@pytest.mark.parametrize("path", ["/tmp/x.db", "x.db", "data/x"])
+def test_a_file_instead_of_a_url_is_answered_with_its_url(
+    path: str, anyscale: RunAnyscale, command: tuple[str, ...]
+) -> None:
+    done = anyscale(*command, "--database", path)
+
+    assert done.returncode == 2
+    assert done.stderr == (
+        "error: ANYSCALE_DATABASE_URL, or --database, must be sqlite:///path or postgresql://...: "
+        f"write sqlite:///{path}\n"
+    )
+    secret = anyscale(*command, "--database", f"jane:{PASSWORD}@db/x")
+    assert secret.returncode == 2
+    assert PASSWORD not in secret.stderr
+
+
 def test_commands_that_create_no_database_add_no_line(anyscale: RunAnyscale) -> None:
     assert anyscale("server", "create-token", "--name", "jane-laptop").returncode == 0
 

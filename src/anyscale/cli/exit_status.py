@@ -1,10 +1,13 @@
 """Turn an error into the lines that explain it and the exit status of the command."""
 
+import errno
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from anyscale.cli.console import say
 from anyscale.cli.formats import OutputLost, ReaderLeft, write_json
+from anyscale.data_dir import data_dir
 from anyscale.errors import (
     AnyscaleError,
     BatchRefused,
@@ -29,6 +32,8 @@ REFUSED, WRONG_INPUT, UNFINISHED, INTERRUPTED = 1, 2, 3, 130
 
 #: problems that are written as lines; `-o json` writes more
 _MOST_PROBLEMS = 50
+
+_NOT_WRITABLE = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR})
 
 _SKIP = "`--if-exists skip` skips the users who have an account."
 
@@ -60,6 +65,7 @@ def exit_status_of(error: BaseException) -> int:
     if isinstance(error, AnyscaleError):
         is_wrong_input = isinstance(error, ConfigError)
         _say_errors(error.args if is_wrong_input else [error])
+        _say_other_folder(error.__cause__)
         return WRONG_INPUT if is_wrong_input else REFUSED
     # The output of a list: `batch-create` raises BatchUnfinished if its own result is lost.
     if isinstance(error, ReaderLeft):
@@ -74,6 +80,16 @@ def exit_status_of(error: BaseException) -> int:
 def _say_errors(messages: Iterable[object]) -> None:
     for message in messages:
         say(f"error: {message}")
+
+
+def _say_other_folder(cause: BaseException | None) -> None:
+    """Say how to use another data directory, if this user cannot write the present one."""
+    if not isinstance(cause, OSError) or cause.errno not in _NOT_WRITABLE:
+        return
+    failed, folder = Path(os.fsdecode(cause.filename or "")), data_dir(os.environ)
+    # A folder above it that cannot be created is named by the error as well.
+    if failed.is_relative_to(folder) or folder.is_relative_to(failed):
+        say("Set ANYSCALE_DATA_DIR to a folder that you can write to.")
 
 
 class _State:

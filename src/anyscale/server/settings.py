@@ -12,7 +12,7 @@ from anyscale.errors import ConfigError
 from anyscale.server.core.oidc.provider_settings import ProviderSettings
 from anyscale.server.core.secrets import SensitiveStruct
 from anyscale.server.login_options import LoginOptions
-from anyscale.urls import checked_origin, checked_url
+from anyscale.urls import checked_origin, checked_url, wrong_database_url
 from anyscale.user.emails import email_key
 from anyscale.user.passwords import FORBIDDEN, MAX_LENGTH
 from anyscale.user.validation import MAX_TEXT, Policy
@@ -204,8 +204,7 @@ def _database(environment: Mapping[str, str], *, served: bool) -> Path | str:
             "ANYSCALE_CLI_TOKEN, or sqlite:///path here"
         )
     if scheme != "sqlite" or not path.startswith("/") or path in _NO_FILES:
-        kinds = "sqlite:///path or postgresql://..." if served else "sqlite:///path"
-        raise ConfigError(f"ANYSCALE_DATABASE_URL must be {kinds}")
+        raise ConfigError(wrong_database_url(url, served=served))
     # As in other tools: three slashes for a relative path, four for an absolute one.
     # Absolute, so that a run is of one database wherever the command is started.
     return Path(no_tilde("ANYSCALE_DATABASE_URL", path.removeprefix("/"))).absolute()
