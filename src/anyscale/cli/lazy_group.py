@@ -12,7 +12,8 @@ __all__ = ["LazyGroup"]
 _SYNONYMS = (
     {"batch-create", "create", "add", "import"},
     {"delete", "drop", "revoke-token", "remove", "rm", "del"},
-    {"get", "show", "info"},
+    {"get", "show", "info", "status"},
+    {"check", "status", "doctor", "health"},
     {"update", "edit", "modify", "set"},
     {"suspend", "disable", "lock", "block"},
     {"restore", "enable", "unlock", "unblock"},
@@ -27,6 +28,7 @@ class LazyGroup(click.Group):
 
     `lazy_commands` maps the name of each command to its place in the package, `module:attribute`,
     and to the first sentence of its help. `hints` maps a name that is no command to what to say.
+    `option_hints` maps a command, and then a name that is no option of it, to how to mend it.
     """
 
     def __init__(
@@ -35,12 +37,14 @@ class LazyGroup(click.Group):
         package: str,
         lazy_commands: Mapping[str, tuple[str, str]],
         hints: Mapping[str, str] | None = None,
+        option_hints: Mapping[str, Mapping[str, str]] | None = None,
         **attributes: Any,
     ) -> None:
         super().__init__(name, **attributes)
         self._package = package
         self._lazy_commands = lazy_commands
         self._hints = hints or {}
+        self._option_hints = option_hints or {}
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
         return list(self._lazy_commands)
@@ -52,6 +56,18 @@ class LazyGroup(click.Group):
         command = getattr(import_module(f"{self._package}.{module}"), attribute)
         assert isinstance(command, click.Command)
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; of an unknown option of it say what was probably meant."""
+        try:
+            return super().invoke(ctx)
+        except click.NoSuchOption as error:
+            command, option = error.ctx and error.ctx.info_name, error.option_name
+            mend = self._option_hints.get(command or "", {}).get(option)
+            if mend is None:
+                raise
+            message = f"No such option {option!r}. {mend}"
+            raise click.NoSuchOption(option, message, ctx=error.ctx) from None
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -24,6 +24,8 @@ _GROUPS = {
     "user": ("user:group", "Create users, list them, and manage their accounts."),
 }
 
+_FIND = "`anyscale user list --search TEXT`"
+
 
 class _Root(LazyGroup):
     """Ends every command with the right exit status."""
@@ -47,6 +49,7 @@ class _Root(LazyGroup):
     cls=_Root,
     package="anyscale.cli",
     lazy_commands=_GROUPS,
+    hints={"search": _FIND, "find": _FIND},
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(__version__, message="%(prog)s %(version)s")

@@ -15,6 +15,12 @@ _COMMANDS = {
     "undo": ("undo:undo", "Delete the accounts that a batch created."),
 }
 
+_UNASKED = dict.fromkeys(("--yes", "-y"), "Leave it out: nothing is asked.")
+
 group = LazyGroup(
-    "batch", __name__, _COMMANDS, help="List batches, show one, drop an unfinished one, undo one."
+    "batch",
+    __name__,
+    _COMMANDS,
+    option_hints={"drop": _UNASKED, "undo": _UNASKED},
+    help="List batches, show one, drop an unfinished one, undo one.",
 )

@@ -32,10 +32,25 @@ _COMMANDS = {
 
 _FIND = "`anyscale user list --search TEXT`, or `anyscale user get EMAIL` for one user"
 
+# options that people expect
+_SKIP = ("--force", "--skip", "--skip-existing", "--ignore-existing")
+_FILE = ("--file", "--input", "--users")
+_SEARCHED = ("--lastname", "--last-name", "--surname", "--user-id", "--filter", "--query", "--find")
+_OWNERS = ("--owner", "--owners", "--admin", "--admins")
+_LIMITS = ("--limit", "--max", "--count", "--top", "-n")
+
 group = LazyGroup(
     "user",
     __name__,
     _COMMANDS,
     hints={"find": _FIND, "search": _FIND},
+    option_hints={
+        "batch-create": dict.fromkeys(_SKIP, "Say --if-exists skip")
+        | dict.fromkeys(_FILE, "Say -f FILE"),
+        "list": dict.fromkeys(_SEARCHED, "Say --search TEXT")
+        | dict.fromkeys(_OWNERS, "Say --role owner")
+        | dict.fromkeys(_LIMITS, "Say --max-items N"),
+        "verify": dict.fromkeys(_FILE, "Say -f FILE"),
+    },
     help="Create users, list them, and manage their accounts.",
 )

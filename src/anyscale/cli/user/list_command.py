@@ -8,9 +8,6 @@ import click
 
 __all__ = ["UserListCommand", "check_search"]
 
-#: options that people expect, for texts that a search looks at
-_SEARCHED = frozenset({"--lastname", "--last-name", "--surname", "--user-id"})
-
 
 class UserListCommand(click.Command):
     """A command that finds users by `--search`, and says so if a text stands alone."""
@@ -19,13 +16,8 @@ class UserListCommand(click.Command):
         given = list(args)  # click empties its list
         try:
             return super().parse_args(ctx, args)
-        except click.NoSuchOption as error:
-            if error.option_name not in _SEARCHED:
-                raise
-            message = f"No such option {error.option_name!r}. Say --search TEXT"
-            raise click.UsageError(message, ctx) from None
         except click.UsageError as error:
-            if type(error) is not click.UsageError:  # a value is wrong, or missing
+            if type(error) is not click.UsageError:  # an option is unknown, or its value is wrong
                 raise
             options, texts, _ = self.make_parser(ctx).parse_args(given)
             text = " ".join(filter(None, [options.get("search"), *texts]))
