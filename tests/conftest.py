@@ -78,6 +78,17 @@ def pytest_collection() -> Iterator[None]:
     gc.enable()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_is_left_open() -> Iterator[None]:
+    """Collect garbage while the last test ends, which a socket or file left open makes fail.
+
+    The collector runs seldom, and pytest's own last collection is too late for a worker of xdist,
+    which has reported its results by then.
+    """
+    yield
+    gc.collect()
+
+
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty home, without a data directory."""
