@@ -79,9 +79,12 @@ class TransactionRules(StoreSteps):
         with store.read() as tx:
             assert [batch.batch_id for batch in self.batches(tx)] == [batch_row(2).batch_id]
 
-    def test_a_write_waits_for_others_no_longer_than_it_wants(self, store: Store) -> None:
-        def write() -> None:
-            with store.write(patience=0.05) as tx:
+    @pytest.mark.parametrize("patience", [0, 0.05])
+    def test_a_write_waits_for_others_no_longer_than_it_wants(
+        self, store: Store, patience: float
+    ) -> None:
+        def write(patience: float = patience) -> None:
+            with store.write(patience=patience) as tx:
                 tx.words.lock()
 
         with ThreadPoolExecutor(1) as pool:
@@ -90,7 +93,7 @@ class TransactionRules(StoreSteps):
                 waiting = pool.submit(write)
                 with pytest.raises(StoreUnavailable, match="for too long"):
                     waiting.result(20)
-            pool.submit(write).result(20)
+            pool.submit(write, 5).result(20)
 
     def test_a_reader_sees_one_state_whatever_is_written_meanwhile(self, store: Store) -> None:
         self.add(store, 1)
