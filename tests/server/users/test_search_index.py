@@ -7,9 +7,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -30,6 +31,7 @@ from anyscale.server.core.authorization import Principal
 from anyscale.server.core.batches import undo
 from anyscale.server.core.users import search_index
 from anyscale.server.core.users.search_index import SearchIndex
+from anyscale.server.http.thread_pools import ThreadPools
 from anyscale.user.models import UserChanges
 
 JANE = Principal("local:jane")
@@ -111,6 +113,30 @@ def test_filling_stops_when_its_time_is_up_and_goes_on_where_it_stopped(
         left.append(plane.search_index.count_unindexed())
     assert left == [9, 6, 3, 0]
     assert indexed_words(plane.store) == words_of_accounts(plane.store)
+
+
+def test_a_slice_waits_for_the_requests_that_are_in_progress(
+    plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search_index, "_LONGEST_PAUSE", 600)
+    create(plane, 9)
+    left = []
+
+    def is_busy() -> bool:
+        left.append(plane.search_index.count_unindexed())
+        return len(left) < 4
+
+    plane.search_index.fill(is_busy=is_busy)
+    assert left == [6, 6, 6, 6, 3, 0]
+
+
+def test_requests_without_end_do_not_stop_the_filling(
+    plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search_index, "_LONGEST_PAUSE", 0.01)
+    create(plane, 9)
+    plane.search_index.fill(is_busy=lambda: True)
+    assert plane.search_index.count_unindexed() == 0
 
 
 def test_another_process_leaves_the_filling_to_the_first_one_for_a_second(
@@ -319,6 +345,38 @@ def test_a_server_fills_the_index_by_itself_and_reports_the_rest(plane: ControlP
         assert indexed_words(plane.store) == words_of_accounts(plane.store)
 
 
+def test_a_server_lets_requests_go_before_the_filling(
+    plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search_index, "_LONGEST_PAUSE", 600)
+    monkeypatch.setattr("anyscale.server.http.app._INDEXING_SECONDS", 0.01)
+    is_asked, is_answered = threading.Event(), threading.Event()
+    waited: list[bool] = []
+
+    def are_busy(pools: ThreadPools, original: Callable[..., bool] = ThreadPools.are_busy) -> bool:
+        waited.append(original(pools))
+        return waited[-1]
+
+    def find_late(_: Sequence[str]) -> Sequence[None]:
+        is_asked.set()
+        assert is_answered.wait(60)
+        return []
+
+    monkeypatch.setattr(ThreadPools, "are_busy", are_busy)
+    monkeypatch.setattr(plane.users, "with_emails", find_late)
+    headers = {"Authorization": f"Bearer {plane.tokens.create('jane', 'owner', None, 'jane')}"}
+    with serve_in_process(plane) as url, ThreadPoolExecutor(1) as pool:
+        ask = partial(HttpClient(url).request, "POST", "/v1/users:find", headers=headers)
+        asked = pool.submit(ask, {"emails": []})
+        assert is_asked.wait(30)
+        create(plane, 30)
+        wait_until(lambda: waited.count(True) > 50)
+        assert plane.search_index.count_unindexed() == 27
+        is_answered.set()
+        assert asked.result(30).status == 200
+        wait_until(lambda: plane.search_index.count_unindexed() == 0)
+
+
 def test_a_server_that_shuts_down_stops_the_filling(
     store_deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -340,7 +398,7 @@ def test_a_filling_that_fails_is_logged_without_the_text_of_a_bug_and_tried_agai
     errors = [StoreUnavailable("no disk"), ValueError("jane@example.com")]
     fill, is_filled = plane.search_index.fill, threading.Event()
 
-    def failing() -> None:
+    def failing(**_: object) -> None:
         if errors:
             raise errors.pop(0)
         fill()

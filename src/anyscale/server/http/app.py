@@ -88,7 +88,7 @@ def application(control_plane: ControlPlane) -> ASGIApp:
         middleware=[ShutdownMiddleware(), CsrfMiddleware()],
         compression_config=_COMPRESSION,
         exception_handlers=EXCEPTION_HANDLERS,
-        lifespan=[partial(_lifespan, control_plane=control_plane)],
+        lifespan=[partial(_lifespan, control_plane=control_plane, pools=pools)],
         openapi_config=openapi.openapi_config(),
         request_max_body_size=MAX_BODY,
         state=State(
@@ -140,14 +140,15 @@ def _services(
 
 
 @asynccontextmanager
-async def _lifespan(_: Litestar, control_plane: ControlPlane) -> AsyncIterator[None]:
+async def _lifespan(
+    _: Litestar, control_plane: ControlPlane, pools: ThreadPools
+) -> AsyncIterator[None]:
+    fill_index = partial(control_plane.search_index.fill, is_busy=pools.are_busy)
     tasks = [
         asyncio.create_task(
             _repeat("clean-up", partial(_clean_up, control_plane), _CLEAN_UP_SECONDS)
         ),
-        asyncio.create_task(
-            _repeat("indexing", control_plane.search_index.fill, _INDEXING_SECONDS)
-        ),
+        asyncio.create_task(_repeat("indexing", fill_index, _INDEXING_SECONDS)),
     ]
     try:
         yield

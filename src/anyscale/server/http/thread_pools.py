@@ -43,6 +43,11 @@ class BoundedThreadPool:
         """How many more calls the pool takes now."""
         return self._limit - self._inside
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether there are calls in the pool."""
+        return self._inside > 0
+
     async def run(
         self, call: Callable[Arguments, Answer], *args: Arguments.args, **kwargs: Arguments.kwargs
     ) -> Answer:
@@ -83,6 +88,11 @@ class LoginThreadPool:
         #: known. A flood may fill it no more than a server has connections, since a look-up takes
         #: less than a millisecond.
         self.look_ups = BoundedThreadPool("login", 2, _CONNECTIONS)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether there are sign-ins in the pool."""
+        return self._known.is_busy or self._unknown.is_busy
 
     async def run(self, call: Callable[[], Answer], address: str, *, is_known: bool) -> Answer:
         """Run a sign-in in a thread, as `BoundedThreadPool.run` does.
@@ -137,3 +147,8 @@ class ThreadPools:
         self.identity_provider = IdentityProviderThreadPools()
         #: readiness and metrics, which must respond while all other pools are full
         self.monitoring = BoundedThreadPool("monitoring", 3, 64)
+
+    def are_busy(self) -> bool:
+        """Return whether users or clients wait for anything but the identity provider."""
+        pools = (self.auth, self.read, self.write, self.hashing, self.login)
+        return any(pool.is_busy for pool in pools)

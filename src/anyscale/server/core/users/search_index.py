@@ -3,6 +3,7 @@
 import math
 import os
 import time
+from collections.abc import Callable
 
 from anyscale.server.store.interface import Store
 
@@ -14,6 +15,10 @@ _SLICE = 300
 #: Seconds between two slices. Threads take turns by themselves, but another process that waits for
 #: a SQLite file only looks now and then whether it is free.
 _PAUSE = 0.0005
+
+#: Seconds for which a slice waits for the requests in progress to end. Both need the same
+#: interpreter, and an index may be filled later.
+_LONGEST_PAUSE = 0.05
 
 #: for which other processes leave the filling to the one that filled the last slice
 _LEASE_MS = 1_000
@@ -30,8 +35,14 @@ class SearchIndex:
         self._store = store
         self._holder = os.urandom(8).hex()
 
-    def fill(self, seconds: float = math.inf) -> None:
+    def fill(
+        self, seconds: float = math.inf, *, is_busy: Callable[[], bool] = lambda: False
+    ) -> None:
         """Fill the index until all accounts have words, another process fills it, or time is up.
+
+        Args:
+            seconds: when time is up.
+            is_busy: returns whether there are requests, which go first.
 
         Raises:
             StoreUnavailable: the database fails, others write all the time, or it is closed
@@ -41,7 +52,7 @@ class SearchIndex:
         if self._is_filled():  # by a transaction that locks nothing
             return
         while self._fill_slice(deadline) and time.monotonic() < deadline:
-            time.sleep(_PAUSE)
+            _pause(is_busy)
 
     def count_unindexed(self) -> int:
         """Return how many accounts have no words yet: an estimate, see `Words`."""
@@ -66,3 +77,10 @@ class SearchIndex:
                 return False
             tx.words.fill(accounts, end, self._holder, now + _LEASE_MS)
         return True
+
+
+def _pause(is_busy: Callable[[], bool]) -> None:
+    end = time.monotonic() + _LONGEST_PAUSE
+    time.sleep(_PAUSE)
+    while is_busy() and time.monotonic() < end:
+        time.sleep(_PAUSE)
