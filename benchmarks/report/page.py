@@ -86,7 +86,8 @@ _LIMITS = """\
 ## Limits
 
 What must not get slower or larger. A "no" means that the code does not keep the limit on this
-machine: the limit stays as it is, until the code keeps it.
+machine: the limit stays as it is, until the code keeps it. [Decision 19](decisions/0019-limits.md)
+says what is known of each.
 """
 
 _AGAIN = """\
