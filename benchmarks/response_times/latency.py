@@ -13,6 +13,9 @@ from benchmarks.support.measuring import p99, point
 from benchmarks.support.serving import Connection
 from benchmarks.support.sites import Site, site
 
+#: With a cursor, as the command lists: pages without one are for earlier clients.
+_LIST = "/v1/users?cursor=&limit=100"
+
 #: seconds between two requests
 _INTERVAL = 0.005
 
@@ -62,8 +65,7 @@ class _Requests:
         """Send requests; return the seconds until each response, by kind of request."""
         times: dict[str, list[float]] = {"list 100 users": [], "sign in": []}
         while goes_on():
-            # With a cursor, as the command lists: pages without one are for earlier clients.
-            times["list 100 users"].append(self._administrator.seconds("/v1/users?cursor=&limit=100"))
+            times["list 100 users"].append(self._administrator.seconds(_LIST))
             time.sleep(_INTERVAL)
             start = time.perf_counter()
             self._sign_in(len(times["sign in"]))
