@@ -83,8 +83,10 @@ class SqliteDatabases:
     @contextmanager
     def new(self) -> Iterator[Database]:
         folder = self._folder / f"sqlite_{secrets.token_hex(4)}"
-        yield Database(f"sqlite:///{folder}/anyscale.db")
-        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            yield Database(f"sqlite:///{folder}/anyscale.db")
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 class PostgresDatabases:
@@ -101,8 +103,10 @@ class PostgresDatabases:
         self.server.execute(f"create database {name} encoding 'UTF8' template template0")
         # One database does not pay for the pages that another one has written.
         self.server.execute("checkpoint")
-        yield Database(with_database(self.server.url, name))
-        self.server.execute(f"drop database {name} with (force)")
+        try:
+            yield Database(with_database(self.server.url, name))
+        finally:
+            self.server.execute(f"drop database {name} with (force)")
 
 
 @contextmanager

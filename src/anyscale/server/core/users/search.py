@@ -69,7 +69,7 @@ class _ExactStep:
     def __init__(self, choice: _Choice) -> None:
         self._choice = choice
 
-    def read(self, tx: Transaction, key: Key, limit: int) -> Block:  # noqa: ARG002 - see Step
+    def read(self, tx: Transaction, key: Key, limit: int) -> Block:  # noqa: ARG002 - as in Step
         text = self._choice.text
         users = tx.found_users.get(text.email_key, text.user_id)
         found = [user for user in users if self._choice.is_in(Tier.EXACT, user)]

@@ -1,6 +1,6 @@
 """Refuses query parameters that a call does not have.
 
-If they were ignored, `?serach=jane` would list all users to a caller who asks for one.
+A server that ignored them would answer `?serach=jane` with all users.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ __all__ = ["refuse_unknown_parameters"]
 
 
 def refuse_unknown_parameters(connection: Connection, handler: BaseRouteHandler) -> None:
-    """Raise `RequestInvalid` if the query of a request has a parameter that its call has not."""
+    """Raise `RequestInvalid` if a request has a query parameter that its call does not have."""
     if not connection.scope["query_string"]:
         return
     known = _parameters(handler)
