@@ -13,14 +13,14 @@ from hypothesis import HealthCheck, settings
 pytest.register_assert_rewrite("tests.support")
 
 pytest_plugins = [
-    "tests.support.commands",
-    "tests.support.control_planes",
-    "tests.support.oidc_provider",
-    "tests.support.postgres",
-    "tests.support.postgres_databases",
-    "tests.support.server_process",
-    "tests.support.stored_batches",
-    "tests.support.tampered_login",
+    "tests.support.commands.running",
+    "tests.support.servers.control_planes",
+    "tests.support.sign_in.oidc_provider",
+    "tests.support.databases.postgres",
+    "tests.support.databases.postgres_databases",
+    "tests.support.servers.server_process",
+    "tests.support.databases.stored_batches",
+    "tests.support.sign_in.tampered_login",
 ]
 
 # The same examples in each run, so that only a change of the code changes the result. Before a

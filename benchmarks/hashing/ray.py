@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 from tests.support.paths import ANYSCALE
-from tests.support.ray_cluster import RayCluster
+from tests.support.ray.ray_cluster import RayCluster
 
 from benchmarks.hashing.passwords import HASHING, PYNACL
 from benchmarks.support.databases import PostgresDatabases, postgres_server

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import psycopg
-from tests.support.postgres import PostgresServer
+from tests.support.databases.postgres import PostgresServer
 
 from anyscale import __version__
 from benchmarks.django_peer.run import PYTHON

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import psycopg
-from tests.support.postgres import PostgresServer, with_database
+from tests.support.databases.postgres import PostgresServer, with_database
 
 from anyscale.server.store.interface import Store
 from anyscale.server.store.postgres.store import PostgresStore

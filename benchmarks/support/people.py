@@ -5,7 +5,7 @@ from itertools import accumulate
 from typing import NamedTuple
 
 from tests.store.contract.steps import batch_row, chunk_row, rows_of, user_row
-from tests.support.stored_data import execute_sql
+from tests.support.databases.stored_data import execute_sql
 
 from anyscale.server.store.interface import Store
 from anyscale.server.store.records import BatchRecord, NewUserRecord

@@ -246,7 +246,9 @@ def test_every_reason_of_a_refused_sign_in_is_in_the_documents() -> None:
 
 def test_the_lock_file_of_the_oidc_provider_contains_hashes_and_no_registry() -> None:
     lock = json.loads(
-        (ROOT / "tests/support/oidc_provider_server/package-lock.json").read_text(encoding="utf-8")
+        (ROOT / "tests/support/sign_in/oidc_provider_server/package-lock.json").read_text(
+            encoding="utf-8"
+        )
     )
     packages = [package for name, package in lock["packages"].items() if name]
     assert len(packages) > 20

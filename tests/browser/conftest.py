@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page
-from tests.support.site import SSO_SETTINGS, Site, run_chromium, run_site
+from tests.support.sign_in.site import SSO_SETTINGS, Site, run_chromium, run_site
 from tests.support.users import NEW_PASSWORD, PASSWORD
 
 #: Chromium logs the status of a refused page on the console

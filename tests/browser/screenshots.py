@@ -9,8 +9,15 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from playwright.sync_api import Browser, Page
-from tests.support.site import SSO_SETTINGS, Site, change_password, run_chromium, run_site, sign_in
-from tests.support.stored_data import execute_sql
+from tests.support.databases.stored_data import execute_sql
+from tests.support.sign_in.site import (
+    SSO_SETTINGS,
+    Site,
+    change_password,
+    run_chromium,
+    run_site,
+    sign_in,
+)
 from tests.support.users import NEW_PASSWORD, PASSWORD
 
 from anyscale.server.core.authorization import Principal

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import pytest
 from playwright.sync_api import Browser, Page, ViewportSize, expect
 from tests.browser.conftest import Visit, visits
-from tests.support.site import Site, change_password, sign_in
+from tests.support.sign_in.site import Site, change_password, sign_in
 from tests.support.users import NEW_PASSWORD, PASSWORD
 
 

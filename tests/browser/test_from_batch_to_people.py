@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
-from tests.support.commands import RunAnyscale
-from tests.support.oidc_provider import CLIENT_SECRET, OidcProvider, run_oidc_provider
-from tests.support.server_process import ServerProcess
-from tests.support.site import change_password, set_password_by_link, sign_in
+from tests.support.commands.running import RunAnyscale
+from tests.support.servers.server_process import ServerProcess
+from tests.support.sign_in.oidc_provider import CLIENT_SECRET, OidcProvider, run_oidc_provider
+from tests.support.sign_in.site import change_password, set_password_by_link, sign_in
 from tests.support.users import NEW_PASSWORD, PASSWORD
 
 USERS: dict[str, list[dict[str, object]]] = {

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Page, expect
 from tests.browser.conftest import Visit
-from tests.support.site import Site, change_password, set_password_by_link, sign_in
+from tests.support.sign_in.site import Site, change_password, set_password_by_link, sign_in
 from tests.support.users import NEW_PASSWORD, PASSWORD
 
 

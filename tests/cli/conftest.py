@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.commands import RunAnyscale
-from tests.support.server_process import ServerProcess
+from tests.support.commands.running import RunAnyscale
+from tests.support.servers.server_process import ServerProcess
 
 
 @pytest.fixture(params=["embedded", "sqlite", "postgres"])

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-from tests.support.commands import RunAnyscale
+from tests.support.commands.running import RunAnyscale
 from tests.support.paths import ROOT
 from tests.support.users_files import write_flow_users_file
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from tests.support.commands import RunAnyscale, list_emails, start_command
-from tests.support.server_process import ServerProcess
+from tests.support.commands.running import RunAnyscale, list_emails, start_command
+from tests.support.servers.server_process import ServerProcess
 from tests.support.users_files import write_users_file
 from tests.support.waiting import wait_until
 

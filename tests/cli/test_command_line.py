@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 from click.testing import CliRunner
-from tests.support.commands import RunAnyscale
+from tests.support.commands.running import RunAnyscale
 from tests.support.paths import ROOT
 
 from anyscale.cli.root import root

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.commands import CommandResult, RunAnyscale
+from tests.support.commands.running import CommandResult, RunAnyscale
 from tests.support.ports import free_port
-from tests.support.server_process import ServerProcess
+from tests.support.servers.server_process import ServerProcess
 from tests.support.users import list_accounts
 from tests.support.users_files import write_users_file
 

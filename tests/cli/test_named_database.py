@@ -4,7 +4,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from tests.support.commands import RunAnyscale
+from tests.support.commands.running import RunAnyscale
 
 PASSWORD = "Zq9-kanarienvogel"
 COMMANDS = {

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.support.commands import CommandResult, RunAnyscale
-from tests.support.fault_injection import run_under_strace
+from tests.support.commands.running import CommandResult, RunAnyscale
+from tests.support.faults.fault_injection import run_under_strace
 
 COMMANDS = {
     "token": ("server", "create-token", "--name", "jane-laptop"),

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import time
 
-from tests.support.commands import RunAnyscale, start_command
+from tests.support.commands.running import RunAnyscale, start_command
 from tests.support.paths import ANYSCALE
 
 from anyscale.server.check.run import CHECKS

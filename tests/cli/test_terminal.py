@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from tests.cli.test_connection_errors import answering, problem
-from tests.support.commands import RunAnyscale
+from tests.support.commands.running import RunAnyscale
 
 COMMAND = str(Path(sys.executable).parent / "anyscale")
 

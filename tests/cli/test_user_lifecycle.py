@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tests.support.commands import CommandResult, RunAnyscale
-from tests.support.fault_injection import run_under_strace
-from tests.support.faulty_proxy import FaultyProxy, lose
-from tests.support.server_process import ServerProcess
+from tests.support.commands.running import CommandResult, RunAnyscale
+from tests.support.faults.fault_injection import run_under_strace
+from tests.support.faults.faulty_proxy import FaultyProxy, lose
+from tests.support.servers.server_process import ServerProcess
 from tests.support.users import checked_users
 
 from anyscale.server.control_plane import ControlPlane

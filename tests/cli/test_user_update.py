@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.support.commands import RunAnyscale
-from tests.support.faulty_proxy import FaultyProxy, lose
-from tests.support.server_process import ServerProcess
+from tests.support.commands.running import RunAnyscale
+from tests.support.faults.faulty_proxy import FaultyProxy, lose
+from tests.support.servers.server_process import ServerProcess
 
 FILE = """create_users:
 - {name: Jane, email: Jane@example.com, lastname: Doe, title: "=CTO", is_sso_user: true}

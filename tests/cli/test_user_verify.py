@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.commands import RunAnyscale
-from tests.support.faulty_proxy import FaultyProxy
-from tests.support.server_process import ServerProcess
+from tests.support.commands.running import RunAnyscale
+from tests.support.faults.faulty_proxy import FaultyProxy
+from tests.support.servers.server_process import ServerProcess
 
 FILE = """create_users:
 - {name: Jane, email: jane@example.com, lastname: Doe, title: Engineer}

@@ -9,8 +9,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from tests.support.indexed_words import indexed_words
-from tests.support.permissions import NOBODY, without_root
+from tests.support.databases.indexed_words import indexed_words
+from tests.support.faults.permissions import NOBODY, without_root
 from tests.support.users import POLICY, checked_users, list_accounts
 
 from anyscale.api_schemas import UserPage, UserQuery

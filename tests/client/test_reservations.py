@@ -5,7 +5,7 @@ from contextlib import closing, nullcontext
 from pathlib import Path
 
 import pytest
-from tests.support.control_planes import embedded_transport
+from tests.support.servers.control_planes import embedded_transport
 from tests.support.users import checked_users, users_to_create
 
 from anyscale.errors import BatchRefused

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 from msgspec import structs
-from tests.support.control_planes import Deployment, new_deployment
-from tests.support.permissions import without_root
-from tests.support.postgres_databases import PostgresDatabases
+from tests.support.databases.postgres_databases import PostgresDatabases
+from tests.support.faults.permissions import without_root
+from tests.support.servers.control_planes import Deployment, new_deployment
 from tests.support.users import (
     PASSWORD,
     POLICY,

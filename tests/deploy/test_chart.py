@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.support.commands import RunAnyscale
+from tests.support.commands.running import RunAnyscale
 from tests.support.paths import ANYSCALE, ROOT
 from tests.support.ports import free_port, responds_at
-from tests.support.server_process import run_server_process
+from tests.support.servers.server_process import run_server_process
 
 import anyscale as package
 from anyscale.server.main import _GRACE_SECONDS

@@ -14,9 +14,9 @@ from typing import Any
 
 import psycopg
 import pytest
+from tests.support.databases.postgres import PostgresServer, with_database
 from tests.support.paths import ANYSCALE
-from tests.support.postgres import PostgresServer, with_database
-from tests.support.ray_cluster import RAY, RayCluster
+from tests.support.ray.ray_cluster import RAY, RayCluster
 from tests.support.waiting import wait_until
 
 USERS, PASSWORDS = 2_000, 320

@@ -13,8 +13,8 @@ from types import ModuleType
 
 import pytest
 from psycopg.conninfo import conninfo_to_dict
+from tests.support.faults.permissions import NOBODY
 from tests.support.paths import ROOT
-from tests.support.permissions import NOBODY
 
 WRAPPER = ROOT / "deploy" / "musterroll-admin"
 

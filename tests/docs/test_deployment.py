@@ -10,10 +10,10 @@ from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
-from tests.support.commands import RunAnyscale
+from tests.support.commands.running import RunAnyscale
 from tests.support.paths import ANYSCALE, ROOT
 from tests.support.ports import free_port
-from tests.support.server_process import run_server_process
+from tests.support.servers.server_process import run_server_process
 
 from anyscale.server.main import _GRACE_SECONDS
 

@@ -18,7 +18,7 @@ import click
 import pytest
 from tests.support.paths import ROOT
 from tests.support.ports import free_port
-from tests.support.server_process import run_server_process
+from tests.support.servers.server_process import run_server_process
 
 OPERATIONS = ROOT / "docs" / "operations"
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *OPERATIONS.glob("*.md")])

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.commands import RunAnyscale
-from tests.support.server_process import ServerProcess
+from tests.support.commands.running import RunAnyscale
+from tests.support.servers.server_process import ServerProcess
 
 PAGE = (Path(__file__).parent / "page" / "user-api-reference.txt").read_text(encoding="utf-8")
 

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.commands import RunAnyscale
+from tests.support.commands.running import RunAnyscale
+from tests.support.databases.postgres import PostgresServer, with_database
 from tests.support.paths import BIN, ROOT
-from tests.support.postgres import PostgresServer, with_database
-from tests.support.server_process import ServerProcess
+from tests.support.servers.server_process import ServerProcess
 
 PAGE = (ROOT / "docs" / "operations" / "backup.md").read_text(encoding="utf-8")
 

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 from msgspec import Struct
-from tests.support.command_process import CommandProcess
-from tests.support.commands import CommandResult, RunAnyscale, start_command
+from tests.support.commands.command_process import CommandProcess
+from tests.support.commands.running import CommandResult, RunAnyscale, start_command
 from tests.support.paths import BIN, ROOT
 from tests.support.ports import free_port
-from tests.support.server_process import ServerProcess
+from tests.support.servers.server_process import ServerProcess
 from tests.support.users_files import write_flow_users_file
 
 PAGE = ROOT / "docs" / "operations" / "backup.md"

@@ -6,8 +6,8 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from tests.support.commands import RunAnyscale, start_command
-from tests.support.server_process import ServerProcess
+from tests.support.commands.running import RunAnyscale, start_command
+from tests.support.servers.server_process import ServerProcess
 
 CLIENTS = 8
 

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.support.commands import RunAnyscale, start_command, wait_for_commands
+from tests.support.commands.running import RunAnyscale, start_command, wait_for_commands
 from tests.support.users_files import write_flow_users_file
 
 

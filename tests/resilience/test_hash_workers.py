@@ -9,8 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from tests.support.http_client import HttpClient
-from tests.support.server_process import ServerProcess, server_of_jane
+from tests.support.servers.http_client import HttpClient
+from tests.support.servers.server_process import ServerProcess, server_of_jane
 from tests.support.waiting import wait_until
 
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 from msgspec import json
-from tests.support.faulty_proxy import Exchange
-from tests.support.history import StoredState, StoredUser, check_history, check_nothing_lost
+from tests.support.faults.faulty_proxy import Exchange
+from tests.support.faults.history import StoredState, StoredUser, check_history, check_nothing_lost
 
 from anyscale.server.core.batches.records import user_id
 

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.command_process import CommandProcess
-from tests.support.commands import RunAnyscale, start_command
+from tests.support.commands.command_process import CommandProcess
+from tests.support.commands.running import RunAnyscale, start_command
 from tests.support.paths import ANYSCALE
-from tests.support.server_process import ServerProcess
+from tests.support.servers.server_process import ServerProcess
 from tests.support.users_files import write_flow_users_file
 from tests.support.waiting import wait_until
 

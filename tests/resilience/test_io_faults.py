@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from tests.support.commands import RunAnyscale, list_emails
-from tests.support.fault_injection import (
+from tests.support.commands.running import RunAnyscale, list_emails
+from tests.support.databases.stored_data import read_database_copy, run_state_files
+from tests.support.faults.fault_injection import (
     FaultPoint,
     points_in_trace,
     run_under_strace,
     spread_point,
 )
-from tests.support.stored_data import read_database_copy, run_state_files
 from tests.support.users_files import emails_in_file, write_users_file
 
 CALLS = "openat,mkdir,pwrite64,write,pread64,fsync,fdatasync,ftruncate,unlink"

@@ -10,11 +10,11 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from tests.support.commands import BatchCreateCommand
-from tests.support.faulty_proxy import FaultyProxy
-from tests.support.history import HistoryChecker
-from tests.support.postgres import PostgresServer
-from tests.support.server_process import ServerProcess
+from tests.support.commands.running import BatchCreateCommand
+from tests.support.databases.postgres import PostgresServer
+from tests.support.faults.faulty_proxy import FaultyProxy
+from tests.support.faults.history import HistoryChecker
+from tests.support.servers.server_process import ServerProcess
 from tests.support.users_files import emails_in_file, write_users_file
 
 # Two chunks of users, and several of passwords.

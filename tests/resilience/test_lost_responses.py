@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.commands import BatchCreateCommand, RunAnyscale
-from tests.support.faulty_proxy import Fault, FaultyProxy, lose
-from tests.support.server_process import ServerProcess
+from tests.support.commands.running import BatchCreateCommand, RunAnyscale
+from tests.support.faults.faulty_proxy import Fault, FaultyProxy, lose
+from tests.support.servers.server_process import ServerProcess
 from tests.support.users_files import emails_in_file, write_users_file
 
 #: step -> the first line of its request

@@ -7,9 +7,9 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from tests.support.command_process import CommandProcess
-from tests.support.commands import BatchCreateCommand
-from tests.support.faulty_proxy import (
+from tests.support.commands.command_process import CommandProcess
+from tests.support.commands.running import BatchCreateCommand
+from tests.support.faults.faulty_proxy import (
     Fault,
     FaultyProxy,
     cut_after,
@@ -19,8 +19,8 @@ from tests.support.faulty_proxy import (
     reset,
     time_out,
 )
-from tests.support.history import HistoryChecker
-from tests.support.server_process import ServerProcess
+from tests.support.faults.history import HistoryChecker
+from tests.support.servers.server_process import ServerProcess
 from tests.support.users_files import emails_in_file, write_users_file
 from tests.support.waiting import wait_until
 

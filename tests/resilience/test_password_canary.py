@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.command_process import CommandProcess
-from tests.support.commands import RunAnyscale, start_command
+from tests.support.commands.command_process import CommandProcess
+from tests.support.commands.running import RunAnyscale, start_command
 
 import anyscale as sdk
 from anyscale.errors import AnyscaleError, BatchRefused

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.commands import CommandResult, RunAnyscale, start_command
+from tests.support.commands.running import CommandResult, RunAnyscale, start_command
 from tests.support.users_files import write_flow_users_file
 from tests.support.waiting import wait_until
 

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.support.commands import RunAnyscale
+from tests.support.commands.running import RunAnyscale
 from tests.support.paths import ANYSCALE
 from tests.support.users_files import write_flow_users_file
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.commands import CommandResult, RunAnyscale
-from tests.support.server_process import ServerProcess
+from tests.support.commands.running import CommandResult, RunAnyscale
+from tests.support.servers.server_process import ServerProcess
 from tests.support.users_files import write_users_file
 
 #: octets; a server may read fewer, since the buffers of two sockets hold a part

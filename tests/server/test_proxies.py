@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.certificates import create_certificate
-from tests.support.http_client import HttpClient, HttpResponse
 from tests.support.paths import ROOT
 from tests.support.ports import free_port
-from tests.support.server_process import ServerProcess
+from tests.support.servers.certificates import create_certificate
+from tests.support.servers.http_client import HttpClient, HttpResponse
+from tests.support.servers.server_process import ServerProcess
 from tests.support.users import create_accounts
 from tests.support.waiting import wait_until
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from tests.support.stored_data import execute_sql
+from tests.support.databases.stored_data import execute_sql
 
 from anyscale.server.store import schema_versions
 from anyscale.server.store.interface import Store, Transaction

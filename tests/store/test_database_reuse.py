@@ -5,8 +5,8 @@ from typing import Any
 
 import psycopg
 import pytest
-from tests.support.postgres import PostgresServer
-from tests.support.postgres_databases import PostgresDatabases, new_databases
+from tests.support.databases.postgres import PostgresServer
+from tests.support.databases.postgres_databases import PostgresDatabases, new_databases
 
 TABLES = "select relname from pg_class where relnamespace = 2200 and relkind = 'r'"
 

@@ -12,8 +12,8 @@ import pytest
 from tests.store.contract.steps import batch_row, rows_of, user_row
 from tests.store.contract.suite import StoreContract
 from tests.store.query_plans import explained
-from tests.support.postgres import PostgresServer, with_database
-from tests.support.stored_data import execute_sql
+from tests.support.databases.postgres import PostgresServer, with_database
+from tests.support.databases.stored_data import execute_sql
 
 from anyscale.errors import StoreUnavailable
 from anyscale.server.store.interface import Store, Transaction

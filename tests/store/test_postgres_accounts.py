@@ -17,7 +17,7 @@ from tests.store.contract.steps import (
     user_row,
 )
 from tests.store.query_plans import explained
-from tests.support.stored_data import execute_sql
+from tests.support.databases.stored_data import execute_sql
 
 from anyscale.server.store.interface import Store
 from anyscale.server.store.postgres.store import PostgresStore

@@ -11,8 +11,8 @@ from typing import Any
 import psycopg
 import pytest
 from tests.store.contract.steps import batch_row, chunk_row, delete_chunk, rows_of, user_row
-from tests.support.postgres import PostgresServer
-from tests.support.stored_data import execute_sql
+from tests.support.databases.postgres import PostgresServer
+from tests.support.databases.stored_data import execute_sql
 
 from anyscale.errors import StoreUnavailable
 from anyscale.server.store.interface import Store

@@ -6,10 +6,10 @@ from contextlib import closing
 
 import pytest
 from tests.store.query_plans import explained
-from tests.support.control_planes import STORE_DEPLOYMENTS, new_deployment
-from tests.support.postgres_databases import PostgresDatabases
-from tests.support.stored_batches import Batch, Person, store_batches
-from tests.support.stored_data import execute_sql
+from tests.support.databases.postgres_databases import PostgresDatabases
+from tests.support.databases.stored_batches import Batch, Person, store_batches
+from tests.support.databases.stored_data import execute_sql
+from tests.support.servers.control_planes import STORE_DEPLOYMENTS, new_deployment
 
 from anyscale.server.store.interface import Store, Transaction
 from anyscale.server.store.postgres.store import PostgresStore

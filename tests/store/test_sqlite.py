@@ -22,8 +22,8 @@ import pytest
 from tests.store.contract.steps import batch_row, rows_of, user_row
 from tests.store.contract.suite import StoreContract
 from tests.store.query_plans import explained
-from tests.support.permissions import NOBODY, without_root
-from tests.support.stored_data import execute_sql
+from tests.support.databases.stored_data import execute_sql
+from tests.support.faults.permissions import NOBODY, without_root
 from tests.support.waiting import wait_until
 
 from anyscale.errors import StoreUnavailable

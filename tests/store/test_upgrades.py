@@ -21,9 +21,9 @@ from tests.store.old_databases import (
     know_steps,
     open_store,
 )
+from tests.support.databases.stored_data import execute_sql
 from tests.support.paths import ROOT
-from tests.support.server_in_process import serve_in_process
-from tests.support.stored_data import execute_sql
+from tests.support.servers.server_in_process import serve_in_process
 from tests.support.users import POLICY
 
 from anyscale import audit_chain

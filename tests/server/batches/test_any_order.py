@@ -16,9 +16,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from msgspec import Struct
-from tests.support.control_planes import STORE_DEPLOYMENTS, new_deployment
-from tests.support.postgres_databases import PostgresDatabases
-from tests.support.stored_data import execute_sql
+from tests.support.databases.postgres_databases import PostgresDatabases
+from tests.support.databases.stored_data import execute_sql
+from tests.support.servers.control_planes import STORE_DEPLOYMENTS, new_deployment
 from tests.support.users import PASSWORD, account_emails, checked_user
 
 from anyscale.errors import BatchGone, BatchUnfinished, KeyReused

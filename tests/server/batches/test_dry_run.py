@@ -8,8 +8,8 @@ from typing import Literal
 import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
-from tests.support.control_planes import Deployment, embedded_transport, new_deployment
-from tests.support.postgres_databases import PostgresDatabases
+from tests.support.databases.postgres_databases import PostgresDatabases
+from tests.support.servers.control_planes import Deployment, embedded_transport, new_deployment
 from tests.support.users import PASSWORD, checked_users, list_accounts
 
 from anyscale.errors import BatchRefused

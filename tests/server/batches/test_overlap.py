@@ -14,7 +14,7 @@ from random import Random
 
 import msgspec
 import pytest
-from tests.support.control_planes import Deployment, embedded_transport
+from tests.support.servers.control_planes import Deployment, embedded_transport
 from tests.support.users import PASSWORD, POLICY, checked_users, list_accounts, users_to_create
 from tests.support.waiting import wait_until
 

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from time import sleep
 
 import pytest
-from tests.support.control_planes import Deployment
-from tests.support.stored_data import execute_sql
+from tests.support.databases.stored_data import execute_sql
+from tests.support.servers.control_planes import Deployment
 from tests.support.users import (
     PASSWORD,
     POLICY,

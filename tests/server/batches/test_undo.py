@@ -8,8 +8,8 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
 import pytest
-from tests.support.control_planes import Deployment
-from tests.support.stored_data import execute_sql
+from tests.support.databases.stored_data import execute_sql
+from tests.support.servers.control_planes import Deployment
 from tests.support.users import PASSWORD, account_emails, checked_users
 from tests.support.waiting import wait_until
 

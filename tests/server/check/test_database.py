@@ -11,8 +11,8 @@ from typing import Any
 
 import psycopg
 import pytest
-from tests.support.check_results import check_in_process, check_installation
-from tests.support.server_process import ServerProcess
+from tests.support.commands.check_results import check_in_process, check_installation
+from tests.support.servers.server_process import ServerProcess
 
 from anyscale.server.check.run import CheckResult
 from anyscale.server.control_plane import ControlPlane

@@ -4,7 +4,7 @@ import os
 import re
 
 import pytest
-from tests.support.check_results import check_in_process
+from tests.support.commands.check_results import check_in_process
 
 from anyscale.errors import HashingUnavailable
 from anyscale.server.check import hashing

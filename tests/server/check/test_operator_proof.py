@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
-from tests.support.control_planes import Deployment
-from tests.support.http_client import HttpClient
-from tests.support.server_in_process import serve_in_process
+from tests.support.servers.control_planes import Deployment
+from tests.support.servers.http_client import HttpClient
+from tests.support.servers.server_in_process import serve_in_process
 
 from anyscale.api_schemas import PROOF, RECEIVED_REQUEST_PATH
 from anyscale.server.control_plane import ControlPlane

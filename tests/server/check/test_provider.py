@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.check_results import check_in_process
-from tests.support.hostile_oidc_provider import (
+from tests.support.commands.check_results import check_in_process
+from tests.support.sign_in.hostile_oidc_provider import (
     CLIENT_ID,
     HostileProvider,
     ProviderResponse,
     run_hostile_provider,
 )
-from tests.support.oidc_provider import CLIENT_SECRET, OidcProvider
+from tests.support.sign_in.oidc_provider import CLIENT_SECRET, OidcProvider
 
 from anyscale.server.check.run import CheckResult
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 from tests.server.test_proxies import ProxyClient, nginx, running
-from tests.support.certificates import create_certificate
-from tests.support.check_results import check_in_process
+from tests.support.commands.check_results import check_in_process
 from tests.support.ports import free_port
-from tests.support.server_in_process import serve_in_process
+from tests.support.servers.certificates import create_certificate
+from tests.support.servers.server_in_process import serve_in_process
 
 import anyscale.server.http.received_request as route
 from anyscale.server.check.network import skew_of

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-from tests.support.check_results import check_in_process
+from tests.support.commands.check_results import check_in_process
 from tests.support.paths import SOURCE
 
 from anyscale.server.check.run import CheckResult

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.control_planes import new_control_plane
-from tests.support.http_client import HttpClient
-from tests.support.server_in_process import serve_in_process
+from tests.support.servers.control_planes import new_control_plane
+from tests.support.servers.http_client import HttpClient
+from tests.support.servers.server_in_process import serve_in_process
 from tests.support.users import create_accounts
 
 from anyscale.server.control_plane import ControlPlane

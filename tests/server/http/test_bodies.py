@@ -9,8 +9,8 @@ import pytest
 import urllib3
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.control_planes import HttpDeployment, new_deployment
-from tests.support.postgres_databases import PostgresDatabases
+from tests.support.databases.postgres_databases import PostgresDatabases
+from tests.support.servers.control_planes import HttpDeployment, new_deployment
 from tests.support.users import POLICY
 
 from anyscale.api_schemas import BatchCreate, LookUp, UserChunk

@@ -5,9 +5,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from tests.support.control_planes import new_control_plane
-from tests.support.http_client import HttpClient
-from tests.support.server_in_process import serve_in_process
+from tests.support.servers.control_planes import new_control_plane
+from tests.support.servers.http_client import HttpClient
+from tests.support.servers.server_in_process import serve_in_process
 from tests.support.users import NEW_PASSWORD, create_accounts
 
 #: headers of a browser -> whether the request is allowed; `{host}` is the server's own

@@ -9,10 +9,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from tests.support.control_planes import Deployment
-from tests.support.http_client import HttpClient
-from tests.support.server_in_process import serve_in_process
-from tests.support.server_process import ServerProcess
+from tests.support.servers.control_planes import Deployment
+from tests.support.servers.http_client import HttpClient
+from tests.support.servers.server_in_process import serve_in_process
+from tests.support.servers.server_process import ServerProcess
 from tests.support.users import checked_users, create_accounts
 from tests.support.waiting import wait_until
 

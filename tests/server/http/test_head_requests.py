@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
-from tests.support.control_planes import new_control_plane
-from tests.support.http_client import HttpClient
-from tests.support.server_in_process import serve_in_process
+from tests.support.servers.control_planes import new_control_plane
+from tests.support.servers.http_client import HttpClient
+from tests.support.servers.server_in_process import serve_in_process
 from tests.support.users import PASSWORD, create_accounts
 
 from anyscale.server.http.metrics import REQUESTS

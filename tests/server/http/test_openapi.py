@@ -19,9 +19,9 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
-from tests.support.http_client import HttpClient
-from tests.support.postgres_databases import PostgresDatabases
-from tests.support.server_in_process import serve_in_process
+from tests.support.databases.postgres_databases import PostgresDatabases
+from tests.support.servers.http_client import HttpClient
+from tests.support.servers.server_in_process import serve_in_process
 from tests.support.users import NEW_PASSWORD, create_accounts
 
 from anyscale.server.control_plane import ControlPlane

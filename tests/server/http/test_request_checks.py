@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.http_client import HttpClient
-from tests.support.server_in_process import serve_in_process
+from tests.support.servers.http_client import HttpClient
+from tests.support.servers.server_in_process import serve_in_process
 
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.hashing.pool import CHEAPEST

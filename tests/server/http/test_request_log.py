@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.control_planes import new_control_plane
-from tests.support.http_client import HttpClient
-from tests.support.server_in_process import serve_in_process
+from tests.support.servers.control_planes import new_control_plane
+from tests.support.servers.http_client import HttpClient
+from tests.support.servers.server_in_process import serve_in_process
 
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.logging_config import log_handler

@@ -5,9 +5,9 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from tests.support.control_planes import HttpDeployment, new_deployment
-from tests.support.http_client import HttpClient, HttpResponse
-from tests.support.postgres_databases import PostgresDatabases
+from tests.support.databases.postgres_databases import PostgresDatabases
+from tests.support.servers.control_planes import HttpDeployment, new_deployment
+from tests.support.servers.http_client import HttpClient, HttpResponse
 from tests.support.users import checked_users
 
 List = Callable[..., HttpResponse]

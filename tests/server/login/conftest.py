@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
-from tests.support.control_planes import Deployment
-from tests.support.sign_ins import EMAIL
+from tests.support.servers.control_planes import Deployment
+from tests.support.sign_in.sign_ins import EMAIL
 from tests.support.users import PASSWORD, checked_user
 
 from anyscale.server.control_plane import ControlPlane

@@ -5,10 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
-from tests.support.control_planes import HttpDeployment, new_deployment
-from tests.support.http_client import HttpClient
-from tests.support.postgres_databases import PostgresDatabases
-from tests.support.stored_data import execute_sql
+from tests.support.databases.postgres_databases import PostgresDatabases
+from tests.support.databases.stored_data import execute_sql
+from tests.support.servers.control_planes import HttpDeployment, new_deployment
+from tests.support.servers.http_client import HttpClient
 from tests.support.users import NEW_PASSWORD, PASSWORD, create_accounts
 
 from anyscale.audit_chain import verify

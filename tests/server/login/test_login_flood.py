@@ -6,9 +6,9 @@ from itertools import cycle
 from pathlib import Path
 
 import pytest
-from tests.support.http_client import HttpClient, HttpResponse
-from tests.support.login_flood import login_flood
-from tests.support.server_process import ServerProcess, server_of_jane
+from tests.support.servers.http_client import HttpClient, HttpResponse
+from tests.support.servers.server_process import ServerProcess, server_of_jane
+from tests.support.sign_in.login_flood import login_flood
 from tests.support.users import PASSWORD
 
 #: seconds of each flood

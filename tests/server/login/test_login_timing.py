@@ -10,8 +10,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from tests.support.commands import RunAnyscale
-from tests.support.server_process import ServerProcess
+from tests.support.commands.running import RunAnyscale
+from tests.support.servers.server_process import ServerProcess
 
 #: logins of each kind; together fewer than the limit of one address in ten minutes
 _COUNT = 45

@@ -6,7 +6,7 @@ from threading import Barrier
 
 import pytest
 from msgspec import structs
-from tests.support.sign_ins import (
+from tests.support.sign_in.sign_ins import (
     CHOSEN,
     EMAIL,
     HOME,

@@ -2,7 +2,7 @@
 
 import pytest
 from msgspec import structs
-from tests.support.sign_ins import (
+from tests.support.sign_in.sign_ins import (
     CHOSEN,
     EMAIL,
     HOME,

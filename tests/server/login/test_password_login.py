@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from msgspec import structs
-from tests.support.control_planes import Deployment
-from tests.support.sign_ins import (
+from tests.support.servers.control_planes import Deployment
+from tests.support.sign_in.sign_ins import (
     CHOSEN,
     EMAIL,
     HOME,

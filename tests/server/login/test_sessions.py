@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from msgspec import structs
 from tests.store.contract.steps import session_row
-from tests.support.sign_ins import (
+from tests.support.databases.stored_data import execute_sql
+from tests.support.sign_in.sign_ins import (
     CHOSEN,
     EMAIL,
     HOME,
@@ -22,7 +23,6 @@ from tests.support.sign_ins import (
     sign_in_at_home,
     suspend,
 )
-from tests.support.stored_data import execute_sql
 from tests.support.users import PASSWORD, checked_user
 
 from anyscale.errors import (

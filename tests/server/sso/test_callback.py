@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.stored_data import execute_sql
-from tests.support.tampered_login import (
+from tests.support.databases.stored_data import execute_sql
+from tests.support.sign_in.tampered_login import (
     SSO_COOKIE,
     Tamper,
     TamperedLogin,

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 from joserfc.jwk import Key, OctKey, RSAKey
-from tests.support.hostile_oidc_provider import (
+from tests.support.sign_in.hostile_oidc_provider import (
     HostileProvider,
     encode_part,
     sign_token,
     signing_key,
 )
-from tests.support.tampered_login import (
+from tests.support.sign_in.tampered_login import (
     CLIENT_SECRET,
     Tamper,
     TamperedLogin,

@@ -9,15 +9,15 @@ from typing import Any
 import httpx
 import pytest
 from msgspec import structs
-from tests.support.control_planes import Deployment
-from tests.support.oidc_provider import (
+from tests.support.databases.stored_data import execute_sql
+from tests.support.servers.control_planes import Deployment
+from tests.support.servers.server_in_process import serve_in_process
+from tests.support.sign_in.oidc_provider import (
     CLIENT_SECRET,
     OidcProvider,
     new_browser,
     sign_in_at_provider,
 )
-from tests.support.server_in_process import serve_in_process
-from tests.support.stored_data import execute_sql
 
 from anyscale.errors import SsoRefused
 from anyscale.server.control_plane import ControlPlane

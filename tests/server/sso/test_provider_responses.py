@@ -12,14 +12,14 @@ from typing import Any
 import httpx
 import pytest
 from joserfc.jwk import ECKey, RSAKey
-from tests.support.hostile_oidc_provider import (
+from tests.support.ports import free_port
+from tests.support.sign_in.hostile_oidc_provider import (
     HostileProvider,
     ProviderResponse,
     encode_part,
     signing_key,
 )
-from tests.support.ports import free_port
-from tests.support.tampered_login import (
+from tests.support.sign_in.tampered_login import (
     Tamper,
     TamperedLogin,
     new_tampered_login,

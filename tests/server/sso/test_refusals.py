@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from tests.support.tampered_login import (
+from tests.support.sign_in.tampered_login import (
     Tamper,
     TamperedLogin,
     change_claims,

@@ -3,14 +3,14 @@
 import json
 from pathlib import Path
 
-from tests.support.commands import RunAnyscale
-from tests.support.oidc_provider import (
+from tests.support.commands.running import RunAnyscale
+from tests.support.servers.server_process import ServerProcess
+from tests.support.sign_in.oidc_provider import (
     CLIENT_SECRET,
     OidcProvider,
     new_browser,
     sign_in_at_provider,
 )
-from tests.support.server_process import ServerProcess
 
 USERS = """create_users:
 - {name: Jane, email: jane@example.com, is_sso_user: true}

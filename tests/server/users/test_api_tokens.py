@@ -8,8 +8,8 @@ from contextlib import closing
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.control_planes import Deployment
-from tests.support.stored_data import execute_sql
+from tests.support.databases.stored_data import execute_sql
+from tests.support.servers.control_planes import Deployment
 from tests.support.users import checked_users
 
 from anyscale.audit_chain import verify

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 
 import pytest
-from tests.support.control_planes import Deployment
-from tests.support.stored_data import execute_sql
+from tests.support.databases.stored_data import execute_sql
+from tests.support.servers.control_planes import Deployment
 from tests.support.users import PASSWORD, checked_users, passwords_for
 
 from anyscale.errors import InvalidCredentials

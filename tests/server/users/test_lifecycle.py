@@ -9,8 +9,8 @@ from threading import Barrier
 from time import sleep
 
 import pytest
-from tests.support.control_planes import Deployment
-from tests.support.stored_data import execute_sql
+from tests.support.databases.stored_data import execute_sql
+from tests.support.servers.control_planes import Deployment
 from tests.support.users import PASSWORD, account_emails, checked_users, passwords_for
 
 from anyscale.audit_chain import verify

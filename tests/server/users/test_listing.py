@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import structs
-from tests.support.stored_batches import (
+from tests.support.databases.stored_batches import (
     Batch,
     Person,
     batches_of,
@@ -15,7 +15,7 @@ from tests.support.stored_batches import (
     repeated,
     store_batches,
 )
-from tests.support.stored_data import execute_sql
+from tests.support.databases.stored_data import execute_sql
 
 from anyscale.api_schemas import UserQuery
 from anyscale.errors import RequestInvalid

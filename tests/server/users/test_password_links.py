@@ -9,8 +9,8 @@ from hashlib import sha256
 
 import msgspec
 import pytest
-from tests.support.control_planes import Deployment
-from tests.support.stored_data import execute_sql
+from tests.support.databases.stored_data import execute_sql
+from tests.support.servers.control_planes import Deployment
 from tests.support.users import PASSWORD, POLICY, checked_users, passwords_for
 
 from anyscale.errors import (

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
-from tests.support.control_planes import Deployment
-from tests.support.stored_data import execute_sql
+from tests.support.databases.stored_data import execute_sql
+from tests.support.servers.control_planes import Deployment
 from tests.support.users import checked_users
 
 from anyscale.errors import ConfigError, NotAuthenticated, NotFound, NotPermitted

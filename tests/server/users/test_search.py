@@ -1,8 +1,8 @@
 """Searches: which accounts a text finds, and in which order."""
 
 import pytest
-from tests.support.searches import found_by, index_words, people_named
-from tests.support.stored_batches import Batch, Person, store_batches
+from tests.support.databases.searches import found_by, index_words, people_named
+from tests.support.databases.stored_batches import Batch, Person, store_batches
 
 from anyscale.api_schemas import UserQuery
 from anyscale.errors import RequestInvalid

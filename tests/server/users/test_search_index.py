@@ -17,10 +17,10 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.support.control_planes import Deployment, new_control_plane
-from tests.support.http_client import HttpClient
-from tests.support.indexed_words import indexed_words, words_of_accounts
-from tests.support.server_in_process import serve_in_process
+from tests.support.databases.indexed_words import indexed_words, words_of_accounts
+from tests.support.servers.control_planes import Deployment, new_control_plane
+from tests.support.servers.http_client import HttpClient
+from tests.support.servers.server_in_process import serve_in_process
 from tests.support.users import checked_user
 from tests.support.waiting import wait_until
 

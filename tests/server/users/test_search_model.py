@@ -6,8 +6,8 @@ import unicodedata
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.support.searches import index_words
-from tests.support.stored_batches import (
+from tests.support.databases.searches import index_words
+from tests.support.databases.stored_batches import (
     Account,
     Batch,
     Person,

@@ -5,8 +5,8 @@ from itertools import count
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from tests.support.searches import index_words, people_named
-from tests.support.stored_batches import read_all, repeated, store_batches
+from tests.support.databases.searches import index_words, people_named
+from tests.support.databases.stored_batches import read_all, repeated, store_batches
 
 from anyscale.api_schemas import UserQuery
 from anyscale.errors import RequestInvalid

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 from tests.server.users.test_lifecycle import LOCAL, by_token, made, owners, sessions
-from tests.support.control_planes import Deployment
+from tests.support.servers.control_planes import Deployment
 from tests.support.users import PASSWORD
 
 from anyscale.audit_chain import verify

@@ -14,7 +14,7 @@ from tests.store.contract.steps import (
     user_id_of,
     user_row,
 )
-from tests.support.stored_data import execute_sql
+from tests.support.databases.stored_data import execute_sql
 
 from anyscale.server.store.interface import Store
 from anyscale.server.store.records import ConflictRecord

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from tests.store.contract.steps import StoreSteps, rows_of, user_id_of, user_row
-from tests.support.stored_data import execute_sql
+from tests.support.databases.stored_data import execute_sql
 
 from anyscale.server.store.interface import Store
 

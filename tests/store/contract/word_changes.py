@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from tests.store.contract.steps import user_id_of
 from tests.store.contract.words import JANE, WordSteps
-from tests.support.stored_data import execute_sql
+from tests.support.databases.stored_data import execute_sql
 
 from anyscale.server.store.interface import Store, Transaction
 from anyscale.server.store.records import BatchRecord

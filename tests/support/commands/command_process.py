@@ -59,7 +59,9 @@ def _modules() -> Iterator[str]:
 
 
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload([__name__, *_LAZY, *_modules(), "tests.support.freeze_modules"])
+_context.set_forkserver_preload(
+    [__name__, *_LAZY, *_modules(), "tests.support.commands.freeze_modules"]
+)
 
 _numbers = itertools.count()
 

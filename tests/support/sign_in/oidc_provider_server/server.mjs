@@ -1,5 +1,6 @@
-// An identity provider that nobody here wrote, as tests/support/oidc_provider.py sets it up: the first argument
-// is the file of its configuration, which is read anew for each look-up of an account.
+// An identity provider that nobody here wrote, as tests/support/sign_in/oidc_provider.py sets it up:
+// the first argument is the file of its configuration, which is read anew for each look-up of an
+// account.
 import { readFileSync } from 'node:fs';
 
 import Provider from 'oidc-provider';

@@ -3,7 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
-from tests.support.stored_data import execute_sql
+from tests.support.databases.stored_data import execute_sql
 from tests.support.users import PASSWORD
 
 from anyscale.errors import AnyscaleError, InvalidCredentials, TooManyFailedLogins

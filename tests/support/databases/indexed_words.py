@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.support.stored_data import execute_sql
+from tests.support.databases.stored_data import execute_sql
 
 from anyscale.server.store.interface import Store
 from anyscale.server.store.words import words_of

@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from tests.support.command_process import CommandProcess, CommandResult
+from tests.support.commands.command_process import CommandProcess, CommandResult
 from tests.support.paths import ANYSCALE
 
 __all__ = [

@@ -1,6 +1,6 @@
 """Searches among stored accounts, with as many words indexed as a test wants."""
 
-from tests.support.stored_batches import Batch, Person, read_all, repeated
+from tests.support.databases.stored_batches import Batch, Person, read_all, repeated
 
 from anyscale.api_schemas import UserQuery
 from anyscale.server.core.users.listing import UserListing

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import strategies as st
 from msgspec import Struct
 from tests.store.contract.steps import batch_row, rows_of, user_id_of, user_row
-from tests.support.control_planes import STORE_DEPLOYMENTS, new_deployment
-from tests.support.postgres_databases import PostgresDatabases
-from tests.support.stored_data import execute_sql
+from tests.support.databases.postgres_databases import PostgresDatabases
+from tests.support.databases.stored_data import execute_sql
+from tests.support.servers.control_planes import STORE_DEPLOYMENTS, new_deployment
 
 from anyscale.api_schemas import UserQuery
 from anyscale.server.core.users.listing import UserListing

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Self
 
 import pytest
-from tests.support.command_process import CommandProcess
-from tests.support.commands import run_command
+from tests.support.commands.command_process import CommandProcess
+from tests.support.commands.running import run_command
 from tests.support.paths import ANYSCALE
 from tests.support.ports import free_port, responds_at
 from tests.support.users import create_accounts

@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg import sql
-from tests.support.postgres import OTHER_SERVER, execute_at, with_database
+from tests.support.databases.postgres import OTHER_SERVER, execute_at, with_database
 
 from anyscale.server.store.postgres.store import PostgresStore
 

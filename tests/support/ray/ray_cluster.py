@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
-from tests.support.network_namespace import network_namespace
 from tests.support.paths import ANYSCALE, ROOT
 from tests.support.ports import free_port
-from tests.support.ray_node import RayNode
+from tests.support.ray.network_namespace import network_namespace
+from tests.support.ray.ray_node import RayNode
 from tests.support.waiting import wait_until
 
 __all__ = ["RAY", "RayCluster", "Response"]

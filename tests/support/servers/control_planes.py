@@ -13,9 +13,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from tests.support.postgres_databases import PostgresDatabases
-from tests.support.server_in_process import serve_in_process
-from tests.support.stored_data import execute_sql
+from tests.support.databases.postgres_databases import PostgresDatabases
+from tests.support.databases.stored_data import execute_sql
+from tests.support.servers.server_in_process import serve_in_process
 from tests.support.users import POLICY
 
 from anyscale.server.control_plane import ControlPlane

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.support.commands import CommandResult
+from tests.support.commands.running import CommandResult
 from tests.support.paths import ANYSCALE
 
 __all__ = ["WRITE_CALLS", "FaultPoint", "points_in_trace", "run_under_strace", "spread_point"]

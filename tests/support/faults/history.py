@@ -28,8 +28,8 @@ from pathlib import Path
 from re import match
 from typing import Any, NamedTuple
 
-from tests.support.faulty_proxy import Exchange, FaultyProxy
-from tests.support.stored_data import execute_sql
+from tests.support.databases.stored_data import execute_sql
+from tests.support.faults.faulty_proxy import Exchange, FaultyProxy
 
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.batches.records import user_id

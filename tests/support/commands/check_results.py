@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.support.commands import run_command
+from tests.support.commands.running import run_command
 
 from anyscale.server.check.run import CheckResult, run_checks
 

@@ -10,16 +10,16 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.support.hostile_oidc_provider import (
+from tests.support.databases.sqlite_snapshot import SqliteSnapshot
+from tests.support.databases.stored_data import execute_sql
+from tests.support.servers.server_in_process import serve_in_process
+from tests.support.sign_in.hostile_oidc_provider import (
     CLIENT_ID,
     HostileProvider,
     ProviderResponse,
     run_hostile_provider,
 )
-from tests.support.oidc_provider import new_browser
-from tests.support.server_in_process import serve_in_process
-from tests.support.sqlite_snapshot import SqliteSnapshot
-from tests.support.stored_data import execute_sql
+from tests.support.sign_in.oidc_provider import new_browser
 
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.audit.log import AuditLog
