@@ -20,6 +20,7 @@ from anyscale.server.core.authorization import Principal
 from anyscale.server.core.login.sessions import ClientInfo, create_session, lock_for_session
 from anyscale.server.store.records import AccountRecord, SessionRecord
 from anyscale.server.store.sql.accounts import Accounts
+from anyscale.user.models import UserChanges
 
 LOCAL = Principal("local:test")
 
@@ -337,12 +338,9 @@ def test_each_account_call_locks_the_owners_and_then_all_accounts_at_once(
             plane.lifecycle.restore(jane, LOCAL)
 
 
-def test_a_batch_locks_the_account_of_its_callers_token(
-    plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Otherwise it could be created by an owner who is suspended at the same time."""
-    (jane,) = owners(plane, "jane")
-    caller = by_token(plane, jane)
+@pytest.fixture
+def locked(monkeypatch: pytest.MonkeyPatch) -> list[set[str]]:
+    """The ids of the accounts that each call locks together."""
     locked: list[set[str]] = []
     lock = Accounts.lock
 
@@ -351,8 +349,31 @@ def test_a_batch_locks_the_account_of_its_callers_token(
         return lock(accounts, ids)
 
     monkeypatch.setattr(Accounts, "lock", note_lock)
+    return locked
+
+
+def test_a_batch_locks_the_account_of_its_callers_token(
+    plane: ControlPlane, locked: list[set[str]]
+) -> None:
+    """Otherwise it could be created by an owner who is suspended at the same time."""
+    (jane,) = owners(plane, "jane")
+    caller = by_token(plane, jane)
+    locked.clear()
     plane.batches.create("small", checked_users("carl"), "fail", caller)
     assert locked == [{jane}]
+
+
+def test_a_change_of_an_account_locks_it_once_together_with_the_callers(
+    plane: ControlPlane, locked: list[set[str]]
+) -> None:
+    (jane,), (carl,) = owners(plane, "jane"), made(plane, "carl")
+    caller = by_token(plane, jane)
+    locked.clear()
+    plane.lifecycle.suspend(carl, caller)
+    plane.lifecycle.restore(carl, caller)
+    plane.updates.update(carl, UserChanges(title="CTO"), caller)
+    plane.links.create([carl], caller)
+    assert locked == [{carl, jane}] * 4
 
 
 @pytest.mark.parametrize("act", ["suspend", "link"])

@@ -1,6 +1,6 @@
 """Suspending, restoring and deleting accounts, and changing their role."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from msgspec import Struct
@@ -11,7 +11,7 @@ from anyscale.server.core.authorization import Principal, require_owner, user_ac
 from anyscale.server.store.interface import Store, Transaction
 from anyscale.server.store.records import AccountRecord
 
-__all__ = ["UserLifecycle", "lock_account", "lock_accounts"]
+__all__ = ["UserLifecycle", "lock_account", "require_accounts"]
 
 
 class UserLifecycle:
@@ -71,8 +71,8 @@ class UserLifecycle:
             # The owners before any account, the caller's own included: a transaction that waits
             # for an account then has no lock for which that account's transaction waits.
             owners = tx.accounts.lock_owners()
-            require_owner(tx, caller, [user_id])
-            yield _Locked(tx, lock_account(tx, user_id), owners)
+            (account,) = require_accounts(require_owner(tx, caller, [user_id]), [user_id])
+            yield _Locked(tx, account, owners)
 
 
 class _Locked(Struct, frozen=True):
@@ -92,12 +92,14 @@ class _Locked(Struct, frozen=True):
 
 def lock_account(tx: Transaction, user_id: str) -> AccountRecord:
     """Lock an account, and return it, or raise `NotFound`."""
-    return lock_accounts(tx, [user_id])[0]
+    (account,) = require_accounts(tx.accounts.lock([user_id]), [user_id])
+    return account
 
 
-def lock_accounts(tx: Transaction, user_ids: Collection[str]) -> list[AccountRecord]:
-    """Lock accounts, and return them in the order of `user_ids`, or raise `NotFound`."""
-    locked = tx.accounts.lock(user_ids)
+def require_accounts(
+    locked: Mapping[str, AccountRecord], user_ids: Collection[str]
+) -> list[AccountRecord]:
+    """Return locked accounts in the order of `user_ids`, or raise `NotFound` if one is missing."""
     for user_id in user_ids:
         if user_id not in locked:
             raise NotFound(f"there is no user {user_id}")

@@ -9,7 +9,7 @@ from anyscale.server.core.batches.records import root_of
 from anyscale.server.core.batches.reserve import known_batch
 from anyscale.server.core.secrets import hash_of, new_secret
 from anyscale.server.core.time_units import DAY_MS
-from anyscale.server.core.users.lifecycle import lock_accounts
+from anyscale.server.core.users.lifecycle import require_accounts
 from anyscale.server.core.users.queries import user_of
 from anyscale.server.store.interface import Store
 from anyscale.server.store.records import AccountRecord, LinkRecord
@@ -76,8 +76,7 @@ class PasswordLinkService:
         with self._store.write() as tx:
             # Before any account: see `UserLifecycle`.
             tx.accounts.lock_owners()
-            require_owner(tx, caller, secrets)
-            accounts = lock_accounts(tx, secrets)
+            accounts = require_accounts(require_owner(tx, caller, secrets), secrets)
             for account in accounts:
                 require_active(account)
             now = tx.now()

@@ -6,7 +6,7 @@ from msgspec import structs
 
 from anyscale.server.core.audit import log as audit
 from anyscale.server.core.authorization import Principal, require_owner
-from anyscale.server.core.users.lifecycle import lock_account
+from anyscale.server.core.users.lifecycle import require_accounts
 from anyscale.server.core.users.queries import user_of
 from anyscale.server.store.interface import Store, Transaction
 from anyscale.server.store.records import AccountRecord
@@ -36,8 +36,7 @@ class UserUpdateService:
         """
         require_changes(changes, self._policy)
         with self._store.write() as tx:
-            require_owner(tx, caller, [user_id])
-            account = lock_account(tx, user_id)
+            (account,) = require_accounts(require_owner(tx, caller, [user_id]), [user_id])
             changed = _changed(account, changes)
             updated = structs.replace(account, **changed)
             if changed:
