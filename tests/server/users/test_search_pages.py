@@ -1,7 +1,10 @@
 """Searches page by page: what a page looks at, what it says, and which cursors it takes."""
 
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from itertools import count
+from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -66,6 +69,43 @@ def test_what_is_indexed_during_a_search_is_found_where_it_was(store: Store) -> 
     # By its words it would be behind the first one, where this search does not look any more.
     rest = read_all(users, query, repeated([1]), str(second.cursor))
     assert [user.name for user in rest] == ["Jane"]
+
+
+def test_a_cursor_of_version_1_is_refused_as_one(store: Store) -> None:
+    """It has no count of what is not indexed: the next page would say that there is nothing."""
+    store_batches(store, [people_named("Jane", "Janet", "Janek")])
+    query = UserQuery(search="jane")
+    _, digest, position = _content_of(UserListing(store, has_provider=False), query)
+    previous = msgspec.msgpack.encode((1, digest, position[:3]))
+    with pytest.raises(RequestInvalid, match="cursor is one of another version: start again with"):
+        _page(store, query, previous)
+
+
+@pytest.mark.parametrize("content", [(3,), (3, "a"), (3, b"", (0, (), (0, 0), 0, 1), "more")])
+def test_a_cursor_of_any_other_version_is_refused_as_one(
+    store: Store, content: tuple[object, ...]
+) -> None:
+    with pytest.raises(RequestInvalid, match="cursor is one of another version: start again with"):
+        _page(store, UserQuery(search="jane"), msgspec.msgpack.encode(content))
+
+
+def test_a_cursor_that_changes_gets_another_version() -> None:
+    """If this fails, raise the version of cursors and write the new one here."""
+    cursor = encode_cursor(Position(1, (0, 0, "jane", 2, 3), (4, 5), 6), UserQuery(search="jane"))
+    assert cursor == "kwLECEsQ2Zf2hvVMlAGVAACkamFuZQIDkgQFBg"
+
+
+def _content_of(users: UserListing, query: UserQuery) -> list[Any]:
+    """Return what the cursor of the first page contains."""
+    cursor = str(users.page(query, "", 1).cursor)
+    content = msgspec.msgpack.decode(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    assert isinstance(content, list)
+    return content
+
+
+def _page(store: Store, query: UserQuery, content: bytes) -> None:
+    cursor = urlsafe_b64encode(content).decode().rstrip("=")
+    UserListing(store, has_provider=False).page(query, cursor, 1)
 
 
 WRONG_KEYS: list[tuple[int, tuple[str | int, ...]]] = [

@@ -45,13 +45,21 @@ class Position(Struct, frozen=True, array_like=True, forbid_unknown_fields=True)
     unindexed: _Number = 0
 
 
+class _Version(Struct, frozen=True, array_like=True):
+    """What cursors of all versions begin with."""
+
+    version: int
+
+
 class _Cursor(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     version: int
     digest: bytes
     position: Position
 
 
-_VERSION = 1
+#: Raise it with each change of what a cursor contains or stands for: `Position`, the steps of a
+#: query, their order or their keys. Servers of two versions can serve the pages of one list.
+_VERSION = 2
 _UNKNOWN = "is not one that a control plane has returned"
 
 
@@ -71,11 +79,11 @@ def decode_cursor(cursor: str, query: UserQuery) -> Position:
         raise _wrong(_UNKNOWN)
     try:
         content = base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True)
+        if msgspec.msgpack.decode(content, type=_Version).version != _VERSION:
+            raise _wrong("is one of another version")
         decoded = msgspec.msgpack.decode(content, type=_Cursor)
     except (ValueError, msgspec.MsgspecError):
         raise _wrong(_UNKNOWN) from None
-    if decoded.version != _VERSION:
-        raise _wrong("is one of another version")
     if decoded.digest != _digest(query):
         raise _wrong("belongs to other filters or another search")
     return decoded.position
