@@ -64,7 +64,7 @@ class SearchText(Struct, frozen=True):
         """
         text = text.strip()
         _check(text)
-        text = _without_name(text)
+        text = _address_of(text)
         folded = fold(text)
         # A caller who writes an email looks for its user, and not for all users of its domain.
         words = [] if "@" in text else split_words(folded)
@@ -90,13 +90,22 @@ def _check(text: str) -> None:
 _is_in_no_account = re.compile("[\0\ud800-\udfff]").search
 
 
-def _without_name(text: str) -> str:
-    """Return the email of `Jane Doe <jane@example.com>`, as mail programs copy it."""
-    found = _name_and_email(text)
-    return found[1].strip() if found else text
+def _address_of(text: str) -> str:
+    """Return the email of a text as mail programs copy it; any other text as it is.
+
+    `Jane Doe <jane@example.com>,` or `mailto:jane@example.com?subject=Hello` (RFC 6068).
+    """
+    if "@" not in text:
+        return text
+    text = text.rstrip(",; ")
+    if found := _name_and_email(text):
+        text = found[1].strip()
+    found = _link(text)
+    return found[1] if found else text
 
 
 _name_and_email = re.compile(r"<([^<>]*@[^<>]*)>\Z").search
+_link = re.compile(r"mailto:([^?]*@[^?]*)", re.IGNORECASE).match
 
 
 def _key_of(text: str) -> str:
