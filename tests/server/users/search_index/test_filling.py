@@ -1,0 +1,156 @@
+"""Filling the index of words: behind publishing, by any number of processes, through any crash."""
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+
+import pytest
+from tests.server.users.search_index.accounts import JANE, create, fill_all
+from tests.support.databases.indexed_words import indexed_words, words_of_accounts
+from tests.support.servers.control_planes import Deployment
+
+from anyscale.api_schemas import UserQuery
+from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.users import search_index
+from anyscale.server.core.users.search_index import SearchIndex
+
+
+def test_filling_gives_all_accounts_their_words(plane: ControlPlane) -> None:
+    for key, count in (("a", 7), ("b", 1), ("c", 3)):
+        create(plane, count, key)
+    plane.batches.open("open", "fail", JANE)
+    assert plane.search_index.count_unindexed() == 11
+    plane.search_index.fill()
+    assert plane.search_index.count_unindexed() == 0
+    assert len(indexed_words(plane.store)) > 11
+    assert indexed_words(plane.store) == words_of_accounts(plane.store)
+
+
+def test_each_page_of_a_search_says_how_many_accounts_it_does_not_find_by_words(
+    plane: ControlPlane,
+) -> None:
+    create(plane, 9)
+    query = UserQuery(search="jane")
+    first = plane.listing.page(query, "", 2)
+    plane.search_index.fill()
+    # It looks where its first page did, whatever has been indexed meanwhile.
+    second = plane.listing.page(query, str(first.cursor), 2)
+    assert (first.unindexed, second.unindexed) == (9, 9)
+    assert plane.listing.page(query, "", 2).unindexed == 0
+
+
+def test_filling_stops_when_its_time_is_up_and_goes_on_where_it_stopped(
+    plane: ControlPlane,
+) -> None:
+    create(plane, 9)
+    left = [9]
+    while left[-1]:
+        plane.search_index.fill(0)
+        left.append(plane.search_index.count_unindexed())
+    assert left == [9, 6, 3, 0]
+    assert indexed_words(plane.store) == words_of_accounts(plane.store)
+
+
+def test_a_slice_waits_for_the_requests_that_are_in_progress(
+    plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search_index, "_LONGEST_PAUSE", 600)
+    create(plane, 9)
+    left = []
+
+    def is_busy() -> bool:
+        left.append(plane.search_index.count_unindexed())
+        return len(left) < 4
+
+    plane.search_index.fill(is_busy=is_busy)
+    assert left == [6, 6, 6, 6, 3, 0]
+
+
+def test_requests_without_end_do_not_stop_the_filling(
+    plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search_index, "_LONGEST_PAUSE", 0.01)
+    create(plane, 9)
+    plane.search_index.fill(is_busy=lambda: True)
+    assert plane.search_index.count_unindexed() == 0
+
+
+def test_another_process_leaves_the_filling_to_the_first_one_for_a_second(
+    plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create(plane, 9)
+    first, second = SearchIndex(plane.store), SearchIndex(plane.store)
+    first.fill(0)
+    second.fill(0)
+    assert plane.search_index.count_unindexed() == 6
+    first.fill(0)
+    assert plane.search_index.count_unindexed() == 3
+    monkeypatch.setattr(search_index, "_LEASE_MS", 0)
+    fill_all(plane, second)
+
+
+def test_processes_that_fill_at_once_give_each_account_its_words_once(
+    store_deployment: Deployment, plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search_index, "_LEASE_MS", -1_000)  # nobody leaves it to another one
+    create(plane, 90)
+    with closing(store_deployment.control_plane()) as other, ThreadPoolExecutor(4) as pool:
+        indexes = [SearchIndex(one.store) for one in (plane, other) * 2]
+        list(pool.map(SearchIndex.fill, indexes))
+    assert indexed_words(plane.store) == words_of_accounts(plane.store)
+
+
+# Kills itself in front of a statement, or after the commit of a slice, as a power cut would.
+KILLED_WHILE_FILLING = """
+import os, sys
+from pathlib import Path
+from tests.store.old_databases import open_store
+from anyscale.server.core.users import search_index
+from anyscale.server.store.sql.user_words import Words
+
+search_index._SLICE = 3
+left, place = int(sys.argv[2]), sys.argv[3]
+
+def killing(method, before):
+    def call(self, *values):
+        global left
+        left -= 1
+        if left == 0 and before:
+            os.kill(os.getpid(), 9)
+        found = method(self, *values)
+        if left == 0:
+            os.kill(os.getpid(), 9)
+        return found
+    return call
+
+if place == "read":
+    Words.list_unindexed = killing(Words.list_unindexed, True)
+elif place == "written":
+    Words.fill = killing(Words.fill, False)
+else:
+    index = search_index.SearchIndex
+    index._fill_slice = killing(index._fill_slice, False)
+url = sys.argv[1]
+search_index.SearchIndex(open_store(url if "://" in url else Path(url))).fill()
+"""
+
+
+@pytest.mark.parametrize("place", ["read", "written", "committed"])
+def test_an_index_whose_filling_is_killed_is_filled_by_the_next_process(
+    store_deployment: Deployment, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(store_deployment.control_plane()) as plane:
+        create(plane, 20)
+    address = str(store_deployment.database)
+    script = [sys.executable, "-c", KILLED_WHILE_FILLING, address, "3", place]
+    assert subprocess.run(script, check=False).returncode == -9
+    with closing(store_deployment.control_plane()) as plane:
+        # No account has half of its words, and none beyond the watermark has any.
+        count = 20 - plane.search_index.count_unindexed()
+        assert 3 <= count <= 9
+        expected = [row for row in words_of_accounts(plane.store) if row[3] < count]
+        assert indexed_words(plane.store) == expected
+        monkeypatch.setattr(search_index, "_LEASE_MS", 0)
+        fill_all(plane, plane.search_index)
+        assert indexed_words(plane.store) == words_of_accounts(plane.store)
