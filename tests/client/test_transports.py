@@ -269,6 +269,22 @@ def test_an_account_is_suspended_restored_promoted_and_deleted(transport: Transp
     ]
 
 
+def test_the_newest_audit_entries_come_first_and_no_page_repeats_one(transport: Transport) -> None:
+    for name in ("ann", "bob", "cid"):
+        transport.create(name, checked_users(name), "fail")
+    numbers = [entry.number for entry in transport.audit(0, 100)]
+    first, second = numbers[:2]
+    pages = [transport.audit(first, 2, newest_first=True)]
+    while page := pages[-1]:
+        transport.create(f"key{len(pages)}", checked_users(f"user{len(pages)}"), "fail")
+        pages.append(transport.audit(first, 2, before=page[-1].number, newest_first=True))
+    listed = [entry.number for page in pages for entry in page]
+    assert listed == list(reversed(numbers[1:]))
+    assert [entry.number for entry in transport.audit(0, 9, before=second)] == [first]
+    newest = transport.audit(0, 1, newest_first=True)
+    assert newest[0].number == numbers[-1] + len(pages) - 1
+
+
 def test_an_account_is_updated_and_every_field_of_it_is_listed(transport: Transport) -> None:
     transport.create("key", checked_users("jane", "joe"), "fail")
     jane, joe = list_accounts(transport)

@@ -142,8 +142,13 @@ class Transport(Protocol):
     def without_credentials(self, batch_id: str, after: str, limit: int) -> list[User]:
         """Return accounts of a published batch that cannot sign in yet, after a `user_id`."""
 
-    def audit(self, after: int, limit: int) -> list[AuditEntry]:
-        """Return entries of the audit log in order, after a number."""
+    def audit(
+        self, after: int, limit: int, *, before: int | None = None, newest_first: bool = False
+    ) -> list[AuditEntry]:
+        """Return entries of the audit log by number, or the newest first.
+
+        `after` and `before` are numbers: only entries between them are listed.
+        """
 
     def cancel_retries(self) -> None:
         """Make the calls fail that wait for their next attempt: nobody needs their results."""

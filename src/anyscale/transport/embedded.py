@@ -208,8 +208,12 @@ class EmbeddedTransport:
     def without_credentials(self, batch_id: str, after: str, limit: int) -> list[User]:
         return self._reader_for(batch_id).links.without_credentials(batch_id, after, limit)
 
-    def audit(self, after: int, limit: int) -> list[AuditEntry]:
-        return control_plane.audit_log.list(after, limit) if (control_plane := self._listed) else []
+    def audit(
+        self, after: int, limit: int, *, before: int | None = None, newest_first: bool = False
+    ) -> list[AuditEntry]:
+        if not (control_plane := self._listed):
+            return []
+        return control_plane.audit_log.list(after, limit, before=before, newest_first=newest_first)
 
     def cancel_retries(self) -> None:
         """Do nothing: no call is repeated here."""

@@ -186,8 +186,15 @@ class HttpTransport:
         path = f"{_path(batch_id)}/usersWithoutCredentials"
         return self._request(UserPage, "GET", path, after=after, limit=min(limit, _PAGE)).users
 
-    def audit(self, after: int, limit: int) -> list[AuditEntry]:
-        return self._request(AuditPage, "GET", "/v1/audit", after=after, limit=limit).entries
+    def audit(
+        self, after: int, limit: int, *, before: int | None = None, newest_first: bool = False
+    ) -> list[AuditEntry]:
+        parameters: dict[str, Any] = {"after": after, "limit": limit}
+        if before is not None:
+            parameters["before"] = before
+        if newest_first:
+            parameters["order"] = "-created"
+        return self._request(AuditPage, "GET", "/v1/audit", **parameters).entries
 
     def cancel_retries(self) -> None:
         self._client.cancel_retries()

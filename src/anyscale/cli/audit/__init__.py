@@ -10,4 +10,17 @@ _COMMANDS = {
     ),
 }
 
-group = LazyGroup("audit", __name__, _COMMANDS, help="Read and check the audit log.")
+# options that people expect
+_LIMITS = ("--limit", "--max", "-n")
+_ORDERS = ("--tail", "--reverse", "--latest")
+
+group = LazyGroup(
+    "audit",
+    __name__,
+    _COMMANDS,
+    option_hints={
+        "list": dict.fromkeys(_LIMITS, "Say --max-items N")
+        | dict.fromkeys(_ORDERS, "Say --newest-first")
+    },
+    help="Read and check the audit log.",
+)

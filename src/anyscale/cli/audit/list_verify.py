@@ -2,8 +2,10 @@
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
+from typing import Protocol
 
 import click
 from msgspec import Raw, structs
@@ -15,25 +17,40 @@ from anyscale.cli.console import say
 from anyscale.cli.formats import output_option, write_json, write_records, write_text
 from anyscale.errors import ConfigError
 
-#: Returns entries after a number, up to a limit.
-_ListPage = Callable[[int, int], list[AuditEntry]]
+
+class _ListPage(Protocol):
+    """Returns entries between two numbers, up to a limit: see `Transport.audit`."""
+
+    def __call__(
+        self, after: int, limit: int, *, before: int | None = None, newest_first: bool = False
+    ) -> list[AuditEntry]: ...
+
+
+#: entries per request
+_PAGE = 1_000
 
 _COLUMNS = ("number", "time", "actor", "event", "subject", "data")
 
 
 @click.command("list")
 @click.option("--after", type=click.IntRange(min=0), default=0, help="Only those after a number.")
+@click.option("--newest-first", is_flag=True, help="List them in the reverse order.")
+@click.option("--max-items", type=click.IntRange(min=0), help="At most this many.")
 @output_option
 @host_option
-def list_entries(after: int, output: str, host: str | None) -> None:
+def list_entries(
+    after: int, newest_first: bool, max_items: int | None, output: str, host: str | None
+) -> None:
     """List the entries of the audit log, in their order.
 
     \b
-    Example:
+    Examples:
+      anyscale audit list --newest-first --max-items 20
       anyscale audit list -o jsonl
     """
     with open_control_plane(host) as transport:
-        entries = _entries(transport.audit, after)
+        listed = _newest_first if newest_first else _entries
+        entries: Iterator[AuditEntry] = islice(listed(transport.audit, after), max_items)
         if output in ("json", "jsonl"):  # the data is JSON itself, and is written as it is
             entries = (structs.replace(e, data=Raw(e.data.encode())) for e in entries)
         write_records(entries, _COLUMNS, output)
@@ -107,6 +124,13 @@ def _open_log(host: str | None, database: str | None) -> Iterator[_ListPage]:
 
 
 def _entries(list_page: _ListPage, after: int) -> Iterator[AuditEntry]:
-    while page := list_page(after, 1_000):
+    while page := list_page(after, _PAGE):
         yield from page
         after = page[-1].number
+
+
+def _newest_first(list_page: _ListPage, after: int) -> Iterator[AuditEntry]:
+    before = None
+    while page := list_page(after, _PAGE, before=before, newest_first=True):
+        yield from page
+        before = page[-1].number

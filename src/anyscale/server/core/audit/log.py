@@ -65,12 +65,21 @@ class AuditLog:
         self._logged = 0
         self._purged = -_PURGE_EVERY
 
-    def list(self, after: int, limit: int) -> list[AuditEntry]:
-        """Return entries by number, after a number."""
+    def list(
+        self, after: int, limit: int, *, before: int | None = None, newest_first: bool = False
+    ) -> list[AuditEntry]:
+        """Return entries by number, or the newest first.
+
+        Args:
+            after: only those with a larger number.
+            limit: at most this many.
+            before: only those with a smaller number; None for no end.
+            newest_first: whether to list them in the reverse order.
+        """
         with self._store.read() as tx:
             return [
                 AuditEntry(e.number, e.at, e.actor, e.event, e.subject, e.data, e.hash.hex())
-                for e in tx.audit.list(after, limit)
+                for e in tx.audit.list(after, limit, before=before, newest_first=newest_first)
             ]
 
     def record_denied(self, actor: str, reason: str, call: str) -> None:

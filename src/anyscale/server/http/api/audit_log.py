@@ -1,6 +1,7 @@
 """/v1/audit: the entries of the audit log, for clients that store or verify them."""
 
-from typing import Annotated
+from functools import partial
+from typing import Annotated, Literal
 
 from litestar import Router, get
 from litestar.di import NamedDependency
@@ -17,18 +18,27 @@ __all__ = ["ROUTER"]
 @get(
     "/",
     operation_id="listAudit",
-    summary="List the entries of the audit log in order.",
+    summary="List the entries of the audit log by number, or the newest first.",
+    description="Page by `after`, and the newest first by `before`. Both together are a range.",
     responses=error_responses(),
 )
 async def list_entries(
     audit_log: NamedDependency[AuditLog],
     pools: NamedDependency[ThreadPools],
     after: Annotated[
-        int, QueryParameter(ge=0, le=2**53, description="The last number of the previous page.")
+        int, QueryParameter(ge=0, le=2**53, description="Only entries with a larger number.")
     ] = 0,
+    before: Annotated[
+        int | None,
+        QueryParameter(ge=1, le=2**53, description="Only entries with a smaller number."),
+    ] = None,
+    order: Annotated[
+        Literal["created", "-created"], QueryParameter(description="`-created`: newest first.")
+    ] = "created",
     limit: Annotated[int, QueryParameter(ge=1, le=1000)] = 100,
 ) -> AuditPage:
-    return AuditPage(await pools.read.run(audit_log.list, after, limit))
+    call = partial(audit_log.list, before=before, newest_first=order == "-created")
+    return AuditPage(await pools.read.run(call, after, limit))
 
 
 ROUTER = Router("/audit", route_handlers=[list_entries], tags=["audit"])

@@ -12,6 +12,9 @@ __all__ = ["Audit"]
 #: The number that stands for the end of the log in locks. Any number, but the same in all versions.
 _LOCK = 0x6D757374_61756469
 
+#: behind the number of every entry
+_NUMBERS_END = 2**63 - 1
+
 _ENTRY = f"select {columns(AuditRecord)} from audit"
 _ADD = f"insert into audit ({columns(AuditRecord)}) values "
 
@@ -35,10 +38,14 @@ class Audit(Table):
         values = [value for entry in entries for value in structs.astuple(entry)]
         self._connection.execute(_ADD + rows, *values)
 
-    def list(self, after: int, limit: int) -> Sequence[AuditRecord]:
-        """Return entries after a number, by number."""
-        sql = f"{_ENTRY} where number > ? order by number limit ?"
-        return self._connection.all(AuditRecord, sql, after, limit)
+    def list(
+        self, after: int, limit: int, *, before: int | None = None, newest_first: bool = False
+    ) -> Sequence[AuditRecord]:
+        """Return entries after a number, and before another if there is one, in either order."""
+        end = _NUMBERS_END if before is None else before
+        order = "number desc" if newest_first else "number"
+        sql = f"{_ENTRY} where number > ? and number < ? order by {order} limit ?"
+        return self._connection.all(AuditRecord, sql, after, end, limit)
 
     def purge(self, before: int) -> AuditRecord | None:
         """Delete the entries before a time, except the last of them; return the last deleted one.

@@ -1,0 +1,42 @@
+"""`anyscale audit list`: the order of its entries, and how many there are."""
+
+import json
+
+import pytest
+from tests.support.commands.running import RunAnyscale
+
+USER = "create_users: [{name: Jane, email: jane@example.com}]"
+
+
+def list_numbers(anyscale: RunAnyscale, *options: str) -> list[int]:
+    done = anyscale("audit", "list", *options, "-o", "json")
+    assert done.returncode == 0, done.stderr
+    return [entry["number"] for entry in json.loads(done.stdout)]
+
+
+@pytest.mark.usefixtures("control_plane")
+def test_the_audit_log_is_listed_in_order_or_the_newest_first(anyscale: RunAnyscale) -> None:
+    anyscale("user", "batch-create", "-f", "-", stdin=USER)
+    for command in ("suspend", "restore"):
+        assert anyscale("user", command, "jane@example.com").returncode == 0
+
+    first, *others = list_numbers(anyscale)
+    newest = list_numbers(anyscale, "--newest-first")
+    assert [first, *others] == sorted([first, *others])
+    assert newest == [*reversed(others), first]
+    assert list_numbers(anyscale, "--newest-first", "--max-items", "2") == newest[:2]
+    assert list_numbers(anyscale, "--newest-first", "--after", str(first)) == newest[:-1]
+    assert list_numbers(anyscale, "--max-items", "1") == [first]
+    table = anyscale("audit", "list", "--newest-first", "--max-items", "1").stdout
+    assert "account.restored" in table.splitlines()[1]
+
+
+@pytest.mark.parametrize(
+    ("option", "mend"), [("--limit", "--max-items N"), ("--tail", "--newest-first")]
+)
+def test_an_option_of_other_programs_is_answered_with_ours(
+    anyscale: RunAnyscale, option: str, mend: str
+) -> None:
+    refused = anyscale("audit", "list", option)
+    assert refused.returncode == 2
+    assert f"No such option '{option}'. Say {mend}" in refused.stderr
