@@ -15,8 +15,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from tests.cli.test_connection_errors import answering, problem
 from tests.support.commands.running import RunAnyscale
+from tests.support.servers.fixed_responses import answering, problem
 
 COMMAND = str(Path(sys.executable).parent / "anyscale")
 

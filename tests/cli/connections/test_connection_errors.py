@@ -1,0 +1,145 @@
+"""Each failure to reach a control plane has a message of its own and no traceback."""
+
+import gzip
+import ssl
+import subprocess
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from tests.support.commands.running import CommandResult
+from tests.support.ports import free_port
+from tests.support.servers.fixed_responses import IDENTITY, answering, http, problem
+
+from anyscale.errors import NotAControlPlane
+from anyscale.transport.retrying_client import RetryingClient
+
+#: response -> message
+RESPONSES = {
+    "another page": (http("200 OK", body="<html>"), "it is no anyscale control plane"),
+    "not found": (http("404 Not Found"), "answers with HTTP 404, but it is no anyscale"),
+    "a redirect": (
+        http("302 Found", "Location: https://sso.example.com"),
+        "points to https://sso.example.com: use the address of the control plane",
+    ),
+    "a proxy's limit": (http("413 Too Large"), "allow bodies of 64 MiB"),
+    "a slow body": (http("408 Request Timeout"), "did not get the whole request in time"),
+    "another version": (
+        http("200 OK", "Musterroll-Api: 7", body="{}"),
+        "speaks version 7 of the interface, and this command version 1",
+    ),
+    "another answer": (http("200 OK", IDENTITY, body="[]"), "is not understood"),
+    "garbage": (b"SSH-2.0-OpenSSH_9.2\r\n", "was cut before the answer came"),
+    "nothing": (b"", "was cut before the answer came"),
+    "no token": (problem(401, "not_authenticated"), "so it is (request r1234567)"),
+    "no permission": (problem(403, "not_permitted"), "so it is (request r1234567)"),
+    "switched off": (problem(403, "feature_unavailable"), "only available on customer-hosted"),
+    "a fault": (problem(500, "internal"), "so it is (request r1234567)"),
+    "an unknown code": (problem(418, "teapot"), "so it is (request r1234567)"),
+}
+
+
+@pytest.mark.parametrize("what", RESPONSES)
+def test_an_unexpected_response_is_explained(what: str, ask: Callable[..., CommandResult]) -> None:
+    answer, message = RESPONSES[what]
+    with answering(answer) as port:
+        result = ask(f"http://127.0.0.1:{port}")
+    assert message in result.stderr
+    assert result.returncode == 1, result.stderr
+
+
+def test_a_host_where_nothing_listens(ask: Callable[..., CommandResult]) -> None:
+    result = ask(f"http://127.0.0.1:{free_port()}")
+    assert "Trying again: nothing listens at http://127.0.0.1:" in result.stderr
+    assert ": is the control plane running?\n" in result.stderr
+    assert "?." not in result.stderr
+    assert result.returncode == 1
+
+
+def test_a_host_that_does_not_exist(ask: Callable[..., CommandResult]) -> None:
+    result = ask("https://no-such-host.invalid")
+    assert "the host name of https://no-such-host.invalid cannot be resolved" in result.stderr
+    assert result.returncode == 1
+
+
+def test_a_host_that_speaks_no_tls(ask: Callable[..., CommandResult]) -> None:
+    with answering(http("200 OK")) as port:
+        result = ask(f"https://localhost:{port}")
+    assert "it does not speak TLS as expected: is it https?" in result.stderr
+    assert result.returncode == 1
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A self-signed certificate of localhost, and its key."""
+    path = tmp_path / "certificate.pem"
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
+            *("-nodes", "-days", "2", "-subj", "/CN=localhost"),
+            *("-addext", "subjectAltName=DNS:localhost"),
+            *("-keyout", str(path), "-out", f"{path}.crt"),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    with path.open("a", encoding="utf-8") as both:
+        both.write(Path(f"{path}.crt").read_text(encoding="utf-8"))
+    return path
+
+
+def test_a_certificate_is_trusted_by_the_file_that_ssl_cert_file_names(
+    ask: Callable[..., CommandResult], certificate: Path
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with answering(problem(401, "not_authenticated", "hello"), tls=context) as port:
+        result = ask(f"https://localhost:{port}")
+        assert "its certificate is not trusted" in result.stderr
+        assert result.returncode == 1
+        result = ask(f"https://localhost:{port}", SSL_CERT_FILE=str(certificate))
+        assert "hello" in result.stderr
+
+
+def test_a_request_goes_through_the_proxy_that_the_environment_names(
+    ask: Callable[..., CommandResult],
+) -> None:
+    with answering(problem(401, "not_authenticated", "from the proxy")) as port:
+        through = {"HTTP_PROXY": f"http://user:proxy-secret@127.0.0.1:{port}"}
+        result = ask("http://inner.example.com", ANYSCALE_ALLOW_HTTP="1", **through)
+        assert "from the proxy" in result.stderr
+        assert "proxy-secret" not in result.stderr
+        host = f"http://127.0.0.1:{free_port()}"
+        result = ask(host, NO_PROXY="127.0.0.1", **through)
+        assert "nothing listens at" in result.stderr
+
+
+def test_the_body_of_a_response_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("anyscale.transport.responses._MAX_BODY", 1_000)
+    packed = gzip.compress(b" " * 1_000_000 + b"{}")
+    head = f"HTTP/1.1 200 OK\r\n{IDENTITY}\r\nContent-Encoding: gzip\r\n"
+    answer = f"{head}Content-Length: {len(packed)}\r\n\r\n".encode() + packed
+    with answering(answer) as port:
+        client = RetryingClient(f"http://127.0.0.1:{port}", "token", 1, print)
+        with closing(client), pytest.raises(NotAControlPlane, match="answers with more than"):
+            client.request(dict, "GET", "/v1/policy")
+
+
+def test_a_token_may_end_with_a_line_break(
+    ask: Callable[..., CommandResult],
+) -> None:
+    with answering(problem(401, "not_authenticated", "hello")) as port:
+        result = ask(f"http://127.0.0.1:{port}", ANYSCALE_CLI_TOKEN="mrt_secret\r\n")
+        assert "hello" in result.stderr
+        result = ask(f"http://127.0.0.1:{port}", ANYSCALE_CLI_TOKEN="mrt_secret\nmrt_secret")
+        assert "the token has characters that no token has" in result.stderr
+        assert result.returncode == 2
+
+
+def test_requests_to_loopback_bypass_the_proxy(
+    ask: Callable[..., CommandResult],
+) -> None:
+    with answering(problem(401, "not_authenticated", "from the proxy")) as port:
+        result = ask(f"http://127.0.0.1:{free_port()}", HTTP_PROXY=f"http://127.0.0.1:{port}")
+    assert "nothing listens at" in result.stderr

@@ -1,0 +1,32 @@
+"""A served control plane with an account, and a client of it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.server.http.pages.requests import Come
+from tests.support.servers.http_client import HttpClient
+from tests.support.servers.server_in_process import serve_in_process
+from tests.support.users import create_accounts
+
+from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.hashing.pool import CHEAPEST
+from anyscale.server.settings import Settings
+
+
+@pytest.fixture
+def come(tmp_path: Path) -> Iterator[Come]:
+    """Serves a control plane with an account, and gives a client of it."""
+    with ExitStack() as stack:
+
+        def coming(prepare: Callable[[ControlPlane], Any] = id, **settings: Any) -> HttpClient:
+            kept = Settings(database=tmp_path / "anyscale.db", **settings)
+            plane = ControlPlane(kept, profile=CHEAPEST)
+            if not kept.policy.sso_only:
+                create_accounts(plane, "jane")
+            prepare(plane)
+            return HttpClient(stack.enter_context(serve_in_process(plane)))
+
+        yield coming

@@ -1,0 +1,47 @@
+"""What a browser requests from the pages."""
+
+from collections.abc import Callable, Iterator
+
+from tests.support.servers.http_client import HttpClient, HttpResponse
+from tests.support.users import NEW_PASSWORD, PASSWORD
+
+from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.oidc.provider_settings import ProviderSettings
+
+PROVIDER = ProviderSettings(issuer="https://login.example.com", client_id="us")
+
+PUBLIC = "https://accounts.example.com"
+
+BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+
+Come = Callable[..., HttpClient]
+
+
+def get(client: HttpClient, path: str, **headers: str) -> HttpResponse:
+    return client.request("GET", path, headers=BROWSER | headers)
+
+
+def send(client: HttpClient, path: str, **form: str) -> HttpResponse:
+    return client.request("POST", path, form=form, headers=BROWSER)
+
+
+def every_page(jane: HttpClient) -> Iterator[HttpResponse]:
+    """Give each page once, in the order of a first sign-in."""
+    yield get(jane, "/sign-in?note=signed_out")
+    yield get(jane, "/set-password")
+    yield get(jane, "/nowhere")
+    yield send(jane, "/set-password", link="x", new=NEW_PASSWORD, again=NEW_PASSWORD)
+    yield send(jane, "/sign-in", email="jane@example.com", password="not the password")
+    send(jane, "/sign-in", email="jane@example.com", password=PASSWORD)
+    yield get(jane, "/password")
+    send(jane, "/password", current=PASSWORD, new=NEW_PASSWORD, again=NEW_PASSWORD)
+    yield get(jane, "/password")
+    yield get(jane, "/?note=password_changed")
+    yield send(jane, "/tokens", name="laptop", days="30")
+
+
+def made_owner(plane: ControlPlane, name: str = "jane") -> None:
+    with plane.store.write() as tx:
+        account = tx.accounts.find(f"{name}@example.com")
+        assert account
+        tx.accounts.set_role(account.user_id, "owner")

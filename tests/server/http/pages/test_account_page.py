@@ -1,0 +1,92 @@
+"""The page of an account: its names, its sign-ins and its tokens."""
+
+import re
+
+from tests.server.http.pages.requests import PUBLIC, Come, get, made_owner, send
+from tests.support.servers.http_client import HttpResponse
+from tests.support.users import NEW_PASSWORD, PASSWORD
+
+from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.authorization import Principal
+from anyscale.user.models import UserChanges
+from anyscale.user.validation import Policy, check
+
+
+def test_the_account_page_shows_no_part_of_a_name_twice(come: Come) -> None:
+    planes: list[ControlPlane] = []
+    jane = come(planes.append)
+    jane.sign_in_first_time()
+    (account,) = planes[0].users.with_email("jane@example.com")
+    for name, lastname, shown in (
+        ("Jane", "Doe", "Jane Doe"),
+        ("Jane Doe", "Doe", "Jane Doe"),
+        ("Mia Member", "Member-Example", "Mia Member-Example"),
+    ):
+        changes = UserChanges(name=name, lastname=lastname)
+        planes[0].updates.update(account.user_id, changes, Principal("local:test"))
+        assert f"<dd>{shown}</dd>" in get(jane, "/").text
+
+
+def test_a_new_token_is_shown_once(come: Come) -> None:
+    jane = come(made_owner).sign_in_first_time()
+    answer = send(jane, "/tokens", name="laptop", days="30")
+    (token,) = re.findall(r"mrt_[0-9A-Za-z]{39}", answer.text)
+    account = get(jane, "/").text
+    assert token not in account
+    assert "laptop" in account
+    again = send(jane, "/tokens", name="laptop", days="30")
+    assert (again.status, "choose another name" in again.text) == (400, True)
+    assert send(jane, "/tokens", name="other", days="31").status == 400
+    (token_id,) = re.findall(r'name="token_id" value="(tok_\w+)"', account)
+    for _ in range(2):
+        answer = send(jane, "/tokens/revoke", token_id=token_id)
+        assert answer.headers["location"] == "/?note=token_revoked"
+    assert "laptop" not in get(jane, "/").text
+
+
+def test_the_account_page_offers_tokens_to_owners_alone(come: Come) -> None:
+    planes: list[ControlPlane] = []
+    jane = come(planes.append).sign_in_first_time()
+    page = get(jane, "/").text
+    assert "oken" not in page
+    assert "Here you change your password and see where you are signed in." in page
+    with planes[0].store.read() as tx:
+        account = tx.accounts.find("jane@example.com")
+        assert account
+    planes[0].tokens.create_personal(account.user_id, "laptop", None)
+    page = get(jane, "/").text
+    assert 'action="/tokens/revoke"' in page
+    assert 'action="/tokens"' not in page
+    made_owner(planes[0])
+    page = get(jane, "/").text
+    assert 'action="/tokens"' in page
+    assert "password, see where you are signed in, and make tokens for the command line." in page
+
+
+def test_a_new_token_comes_with_the_host_that_it_is_for(come: Come) -> None:
+    jane = come(made_owner).sign_in_first_time()
+    lines = exported(send(jane, "/tokens", name="laptop", days="30"))
+    assert lines["ANYSCALE_HOST"] == f"http://{jane.host}"
+    assert re.fullmatch(r"mrt_[0-9A-Za-z]{39}", lines["ANYSCALE_CLI_TOKEN"])
+    jane = come(made_owner, public_url=PUBLIC)
+    jane.sign_in(password=NEW_PASSWORD)
+    assert exported(send(jane, "/tokens", name="desk", days="30"))["ANYSCALE_HOST"] == PUBLIC
+
+
+def exported(answer: HttpResponse) -> dict[str, str]:
+    return dict(
+        re.findall(
+            r"export (\w+)=([^\s<]+)", re.sub("<[^>]*>", " ", answer.text).replace("= ", "=")
+        )
+    )
+
+
+def test_the_account_page_shows_the_title_and_the_hour_of_each_sign_in(come: Come) -> None:
+    def titled(plane: ControlPlane) -> None:
+        user = check("Ann", "ann@example.com", PASSWORD, False, None, "Head of <b>", Policy())
+        assert user
+        plane.batches.create("ann", [user], "fail", Principal("local:test"), [(0, PASSWORD)])
+
+    page = get(come(titled).sign_in_first_time("ann"), "/").text
+    assert "<dt>Title</dt><dd>Head of &lt;b&gt;</dd>" in page
+    assert re.search(r">\d+ \w+ 20\d\d, \d\d:\d\d UTC</time>", page)
