@@ -120,10 +120,6 @@ class InputStream:
         self._since_entry = 0
         self._fatal: Fatal | None = None
 
-    def read(self, _size: int = _PIECE) -> bytes:
-        """Return the next piece of any size, as PyYAML's parser requests it."""
-        return self.read_text().encode()
-
     def read_text(self) -> str:
         """Return the next piece of text; an empty one at the end.
 

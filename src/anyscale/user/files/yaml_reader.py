@@ -1,5 +1,7 @@
 """Read users from YAML as a stream of events: no tree, every position, scalars as written.
 
+`yaml_plain_entries` reads the entries before the first one that needs the parser.
+
 A YAML loader would convert scalars: `name: No` to False, `password: 012345678` to a number,
 `title: 12:30:45` to 45045. Here the fields determine the types.
 """
@@ -31,6 +33,7 @@ from anyscale.user.files.entry_collector import (
 from anyscale.user.files.field_words import BOOLEANS, meant_field, unknown_key
 from anyscale.user.files.input_stream import InputStream
 from anyscale.user.files.yaml_errors import explain
+from anyscale.user.files.yaml_plain_entries import PlainEntries
 from anyscale.user.files.yaml_scalars import NULLS, place_of, special, type_fault, value_of
 from anyscale.user.validation import FIELDS, CheckedUser, check, shown
 
@@ -62,7 +65,9 @@ def read_yaml(source: InputStream, entries: EntryCollector) -> Iterator[CheckedU
     Raises:
         Fatal: the file cannot be read from some place on.
     """
-    parser = Parser(source)
+    plain_entries = PlainEntries(source, entries)
+    yield from plain_entries.users()
+    parser = Parser(plain_entries)
     try:
         yield from _YamlReader(parser.get_event, source, entries).document()
     except MarkedYAMLError as error:

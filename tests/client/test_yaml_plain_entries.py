@@ -1,0 +1,293 @@
+"""Plain entries of YAML are read by a pattern, which never changes what a file means."""
+
+import io
+import re
+import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest import mock
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from tests.client.bad_files.of_bytes import BYTES
+from tests.client.bad_files.of_yaml import YAML
+from tests.client.bad_files.reading import read
+
+from anyscale.user.files import yaml_plain_entries
+from anyscale.user.files.entry_collector import EntryCollector
+from anyscale.user.files.input_stream import InputStream
+from anyscale.user.files.yaml_plain_entries import PlainEntries
+from anyscale.user.validation import FIELDS, CheckedUser, Policy
+
+# A value a line, as files have them: plain ones, and those that mean something else than they look
+# like. Here ⏎ is a line end, → a tab, · a blank and ° a no-break space.
+_WRITTEN = """\
+Jane
+Zoë
+O'Brien
+Head of R&D
+C#
+a#b
+a:b
+12:30:45
+007
++1
+-1
+_a
+x~
+~a
+·
+~
+null
+Null
+NULL
+nULL
+'null'
+"~"
+true
+'true'
+No
+a··b
+a→b
+a·
+a→
+·a
+a #b
+a # b
+a: b
+a:
+a :b
+:a
+#a
+a°
+°a
+a°b
+a°#b
+a:°b
+''
+'a'
+'·a·'
+'a: b'
+'a # b'
+'a''b'
+'a'b
+'a
+'a'·
+'a' # b
+'a→b'
+'\\'
+'"'
+""
+"a"
+"·a·"
+"a: b"
+"a # b"
+"a\\n"
+"a\\"b"
+"\\x41"
+"a"b
+"a
+"a"·
+"'"
+²
+٣
+ﬀ
+é
+́
+👩
+a⏎    b
+a⏎   - b
+a⏎- b
+a⏎  b: c
+|⏎    a
+>-⏎    a
+'a⏎    b'
+'a⏎- name: b'
+"a⏎- name: b"
+&a b
+*a
+!a b
+[a]
+{a: b}
+[a
+a]
+a, b
+? a
+- a
+@a
+`a
+%a
+|
+>
+<<
+...
+---
+a...
+
+"""
+_SIGNS = str.maketrans({"⏎": "\n", "→": "\t", "·": " ", "°": "\u00a0"})
+VALUES = [line.translate(_SIGNS) for line in _WRITTEN.splitlines()]
+#: for the other fields: mostly plain ones, too
+EMAILS = ["jane@example.com"] * 20 + ["JANE@example.com", "'a@b.co'", "zoë@exämple.com", "a@b", "~"]
+FLAGS = ["true", "true", "no", "Off", "yes", "FALSE", "on", "~", "'yes'", "NULL", "1"]
+PASSWORDS = ["''", '""', "~", "", "correct horse", "'correct horse'", "horse #7: stable", "horse"]
+
+
+def lines(key: str, values: list[str]) -> st.SearchStrategy[str]:
+    """Draw a field of an entry."""
+    blanks = st.sampled_from([" "] * 20 + ["  ", "", "\t"])
+    ends = st.sampled_from(["\n"] * 40 + ["", " \n", "\n\n", "\n# a\n", "\n    # a\n", "\r"])
+    return st.builds("{}:{}{}{}".format, st.just(key), blanks, st.sampled_from(values), ends)
+
+
+FIELD_LINES = st.one_of(
+    lines("lastname", VALUES[:10]),
+    lines("lastname", VALUES),
+    lines("title", VALUES[:10]),
+    lines("title", VALUES),
+    lines("password", PASSWORDS),
+    lines("is_sso_user", FLAGS),
+)
+OTHER_LINES = st.sampled_from(["name: b\n", "email: b@b.co\n", "x: y\n", "'title': a\n", "- a\n"])
+
+
+@st.composite
+def entries(draw: st.DrawFn, indent: str) -> str:
+    """Draw an entry that is plain, or nearly."""
+    before = st.sampled_from([f"{indent}  "] * 40 + [indent, f"{indent}   ", f"{indent}\t"])
+    fields = draw(st.lists(FIELD_LINES, max_size=4, unique_by=lambda line: line.split(":")[0]))
+    fields += draw(st.sampled_from([True] + [False] * 9)) * [draw(OTHER_LINES)]
+    required = [draw(lines("name", VALUES[:10])), draw(lines("email", EMAILS))]
+    first, *others = draw(st.permutations([*fields, *required]))
+    return f"{indent}- {first}" + "".join(f"{draw(before)}{line}" for line in others)
+
+
+@st.composite
+def files(draw: st.DrawFn) -> str:
+    """Draw a text that is a users file, or nearly."""
+    above = draw(st.sampled_from([""] * 15 + ["---\n", "# a\n\n", "---\n---\n", "%YAML 1.1\n"]))
+    top = draw(st.sampled_from([""] * 19 + [" ", " # a"]))
+    many = draw(st.lists(entries(draw(st.sampled_from(["", "  "]))), min_size=1, max_size=5))
+    below = draw(st.sampled_from([""] * 5 + ["...\n", "---\n", "x: y\n", "create_users: []", "\0"]))
+    return f"{above}create_users:{top}\n{''.join(many)}{below}"
+
+
+@contextmanager
+def parser_alone() -> Iterator[None]:
+    """Let the parser read every entry."""
+    with mock.patch.object(yaml_plain_entries, "_HEADER", re.compile("(?!)")):
+        yield
+
+
+def everything(data: bytes) -> tuple[list[CheckedUser], list[str], list[Any], list[Any]]:
+    """Return the users of a file, their problems, passwords and places."""
+    users, reading = read(data)
+    places = [reading._entries.place_of_email(index) for index in range(reading._entries.count)]
+    return users, list(map(str, reading.problems)), reading.take_passwords(), places
+
+
+def assert_pattern_and_parser_agree(text: str) -> None:
+    data = text.encode("utf-8", "surrogateescape")
+    with parser_alone():
+        expected = everything(data)
+
+    assert everything(data) == expected, text
+
+
+@settings(max_examples=300)
+@given(text=files())
+@example(text="create_users:\n- name: a\n  email: a@b.co\nname: b\n- name: c\n  email: c@b.co\n")
+@example(text="create_users:\n- email: a@b.co\n  name: a\n  - b\n- name: c\n  email: c@b.co\n")
+def test_a_file_means_what_the_parser_says(text: str) -> None:
+    assert_pattern_and_parser_agree(text)
+
+
+@pytest.mark.parametrize("field", ["name", "email", "password", "is_sso_user", "title"])
+def test_a_value_means_what_the_parser_says(field: str) -> None:
+    rest = {"name": "name: Jane\n", "email": "email: jane@example.com\n"}
+    others = [line for other, line in rest.items() if other != field]
+    for value in [*VALUES, "a" * 300]:
+        entry = "  ".join([f"- {field}: {value}\n", *others])
+        assert_pattern_and_parser_agree(f"create_users:\n{entry}- name: Joe\n  email: j@b.co\n")
+
+
+@pytest.mark.parametrize("bad", [*YAML, *BYTES], ids=lambda bad: bad.what)
+def test_a_bad_file_after_plain_entries_has_the_problems_that_the_parser_finds(bad: Any) -> None:
+    text = bad.data.decode("utf-8", "surrogateescape")
+    plain = "".join(f"- name: N\n  email: n{number}@example.com\n" for number in range(20))
+
+    assert_pattern_and_parser_agree(text.replace("create_users:\n", f"create_users:\n{plain}", 1))
+
+
+def left_to_the_parser(text: str, policy: Policy | None = None) -> str:
+    """Read the plain entries of a text; return what the parser gets, without its blank lines."""
+    collector = EntryCollector("users.yaml", policy or Policy(), lambda _again: None)
+    plain = PlainEntries(InputStream(io.BytesIO(text.encode()), "users.yaml", yaml=True), collector)
+    users = list(plain.users())
+    rest = b"".join(iter(plain.read, b"")).decode()
+    assert rest.count("\n") == text.count("\n")
+    assert text.endswith(rest.lstrip("\n").removeprefix("create_users:").lstrip("\n"))
+    assert len(users) == collector.count
+    return rest.removeprefix("create_users:").lstrip("\n")
+
+
+ENTRY = """\
+- name: Jane
+  email: jane{}@example.com
+  password: ''
+  is_sso_user: true
+  lastname: O'Brien
+  title: "Head of #1: C#"
+"""
+MANY = [ENTRY.format(number) for number in range(1_000)]
+
+
+@pytest.mark.parametrize("indent", ["", "  "])
+def test_the_parser_gets_only_the_last_of_plain_entries(indent: str) -> None:
+    entries = [textwrap.indent(entry, indent) for entry in MANY]
+
+    assert left_to_the_parser(f"create_users:\n{''.join(entries)}") == entries[-1]
+
+
+@pytest.mark.parametrize("fields", [["email", "name"], [*reversed(FIELDS)]])
+def test_plain_entries_have_their_fields_in_any_order(fields: list[str]) -> None:
+    by_field = {line.strip("- ").split(":")[0]: line.strip("- ") for line in ENTRY.splitlines()}
+    entry = "- " + "\n  ".join(by_field[field] for field in fields) + "\n"
+    text = "create_users:\n" + "".join(map(entry.format, range(9)))
+
+    assert left_to_the_parser(text) == entry.format(8)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("Jane", "&a Jane"),
+        ("  title", "  titel"),
+        ("  title", "  lastname"),
+        ("true", "NULL"),
+        ("true", "perhaps"),
+        ("example.com", "com"),
+        ("''", "short"),
+        ("O'Brien", "Brien # a comment"),
+    ],
+)
+def test_the_parser_gets_the_first_other_entry_and_all_after_it(old: str, new: str) -> None:
+    other = MANY[500].replace(old, new)
+    text = f"create_users:\n{''.join(MANY[:500])}{other}{''.join(MANY[501:])}"
+
+    assert left_to_the_parser(text) == other + "".join(MANY[501:])
+
+
+@pytest.mark.parametrize("value", ["", " ", " ~", " null", " 'null'", " Head of sales", " 007"])
+def test_a_plain_entry_may_have_a_null_or_any_text(value: str) -> None:
+    entries = [entry.replace(' "Head of #1: C#"', value) for entry in MANY]
+
+    assert left_to_the_parser(f"create_users:\n{''.join(entries)}") == entries[-1]
+
+
+def test_the_rules_of_the_control_plane_hold_for_plain_entries() -> None:
+    text = "create_users:\n" + "".join(MANY[:3]).replace("true", "false", 1)
+
+    assert left_to_the_parser(text, Policy(sso_only=True)) == text.removeprefix("create_users:\n")
