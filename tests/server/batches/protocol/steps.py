@@ -1,0 +1,51 @@
+"""Create accounts by a batch, and read what the store has of it."""
+
+from collections.abc import Sequence
+
+from tests.support.databases.stored_data import execute_sql
+from tests.support.users import (
+    PASSWORD,
+    checked_users,
+    passwords_for,
+)
+
+from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.authorization import Principal
+from anyscale.server.core.batches.service import BatchService
+from anyscale.server.store.records import AuditRecord
+from anyscale.user.models import Batch, Created
+from anyscale.user.validation import CheckedUser
+
+JANE, JOE = Principal("local:jane"), Principal("local:joe")
+
+
+def published(batches: BatchService, *names: str, key: str = "earlier") -> Batch:
+    """Create accounts by the large way."""
+    batch = batches.open(key, "fail", JANE)
+    for number, first in enumerate(range(0, len(names), 3)):
+        batches.claim(batch.batch_id, number, checked_users(*names[first : first + 3]))
+    return batches.publish(batch.batch_id, len(names), JANE)
+
+
+def trail(plane: ControlPlane) -> list[AuditRecord]:
+    with plane.store.read() as tx:
+        return list(tx.audit.list(0, 1_000))
+
+
+def row_counts(plane: ControlPlane) -> dict[str, int]:
+    with plane.store.read() as tx:
+        tables = ("batches", "chunks", "conflicts", "users", "audit")
+        return {
+            name: execute_sql(tx, f"select count(*) from {name}").fetchone()[0] for name in tables
+        }
+
+
+def create(
+    batches: BatchService,
+    key: str,
+    users: Sequence[CheckedUser],
+    if_exists: str = "fail",
+    password: str = PASSWORD,
+) -> Created:
+    """Create a small batch; its users with a password have the same one."""
+    return batches.create(key, users, if_exists, JOE, passwords_for(users, password))

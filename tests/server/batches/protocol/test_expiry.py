@@ -1,0 +1,107 @@
+"""Idle batches expire, and every call on a batch delays that."""
+
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.server.batches.protocol.steps import JOE, published, row_counts, trail
+from tests.support.databases.stored_data import execute_sql
+from tests.support.users import (
+    PASSWORD,
+    checked_users,
+)
+
+from anyscale.errors import (
+    BatchGone,
+)
+from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.batches.cleanup import expire_batch
+from anyscale.server.core.batches.service import BatchService
+from anyscale.user.models import Batch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def make_idle(plane: ControlPlane, batch: Batch, days: float) -> None:
+    with plane.store.write() as tx:
+        execute_sql(
+            tx,
+            "update batches set touched_at = touched_at - ? where batch_id = ?",
+            (int(days * 86_400_000), batch.batch_id),
+        )
+
+
+def test_only_idle_batches_expire(plane: ControlPlane, batches: BatchService) -> None:
+    idle, fresh = (batches.open(key, "fail", JOE) for key in ("idle", "fresh"))
+    batches.claim(idle.batch_id, 0, checked_users("a"))
+    batches.claim(fresh.batch_id, 0, checked_users("b"))
+    done = published(batches, "c")
+    make_idle(plane, idle, 7.01)
+    make_idle(plane, fresh, 6.99)
+    make_idle(plane, done, 70)
+
+    for _ in range(2):
+        batches.expire()
+
+    states = [batches.show(batch.batch_id).state for batch in (idle, fresh, done)]
+    assert states == ["expired", "open", "published"]
+    assert [(row.event, row.actor) for row in trail(plane)][1:] == [("batch.expired", "system")]
+    assert row_counts(plane)["users"] == 2
+    with pytest.raises(BatchGone, match="expired"):
+        batches.claim(idle.batch_id, 0, checked_users("a"))
+
+
+@pytest.mark.parametrize("call", ["open", "claim", "hash", "release"])
+def test_every_call_on_a_batch_delays_its_expiry(
+    plane: ControlPlane, batches: BatchService, call: str
+) -> None:
+    batch = batches.open("key", "fail", JOE)
+    batches.claim(batch.batch_id, 0, checked_users("a", password=PASSWORD))
+    make_idle(plane, batch, 8)
+    calls: dict[str, Callable[[], object]] = {
+        "open": lambda: batches.open("key", "fail", JOE),
+        "claim": lambda: batches.claim(batch.batch_id, 1, checked_users("b")),
+        "hash": lambda: batches.hash(batch.batch_id, [(0, PASSWORD)]),
+        "release": lambda: batches.release(batch.batch_id),
+    }
+    calls[call]()
+    batches.expire()
+    assert batches.show(batch.batch_id).state == "open"
+
+
+def test_a_second_claim_delays_the_expiry(plane: ControlPlane, batches: BatchService) -> None:
+    batch = batches.open("key", "fail", JOE)
+    batches.claim(batch.batch_id, 0, checked_users("a"))
+    make_idle(plane, batch, 8)
+    batches.claim(batch.batch_id, 0, checked_users("a"))
+    batches.expire()
+    assert batches.show(batch.batch_id).state == "open"
+
+
+def test_a_batch_that_is_resumed_during_its_expiry_stays(
+    plane: ControlPlane, batches: BatchService
+) -> None:
+    batch = batches.open("key", "fail", JOE)
+    make_idle(plane, batch, 8)
+    with plane.store.read() as tx:
+        idle = tx.batches.get(batch.batch_id)
+    assert idle
+    batches.claim(batch.batch_id, 0, checked_users("a"))
+
+    assert not expire_batch(plane.store, idle)  # the second half of an expiry that was overtaken
+
+    assert batches.publish(batch.batch_id, 1, JOE).users == 1
+
+
+def test_an_interrupted_drop_is_finished(plane: ControlPlane, batches: BatchService) -> None:
+    batch = batches.open("key", "fail", JOE)
+    for number, name in enumerate("abc"):
+        batches.claim(batch.batch_id, number, checked_users(name))
+    with plane.store.write() as tx:
+        found = tx.batches.get(batch.batch_id)
+        assert found
+        tx.batches.set_state(found.id, "dropped")
+
+    batches.expire()
+
+    assert row_counts(plane) == {"batches": 1, "chunks": 0, "conflicts": 0, "users": 0, "audit": 0}

@@ -1,0 +1,112 @@
+"""The passwords of a batch: which are hashed, and what happens to the batch meanwhile."""
+
+from collections.abc import Callable, Sequence
+from contextlib import closing
+
+import pytest
+from tests.server.batches.protocol.steps import JOE, create, published, row_counts
+from tests.support.databases.stored_data import execute_sql
+from tests.support.users import (
+    PASSWORD,
+    POLICY,
+    account_emails,
+    checked_user,
+    checked_users,
+)
+
+from anyscale.errors import (
+    BatchGone,
+    BatchRefused,
+)
+from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.batches.service import BatchService
+from anyscale.server.core.hashing.pool import CHEAPEST, PasswordHashPool
+
+
+def test_no_hash_is_computed_for_an_existing_email(
+    plane: ControlPlane, batches: BatchService
+) -> None:
+    published(batches, "a")
+    batch = batches.open("key", "skip", JOE)
+    users = [*checked_users("a", "b", password=PASSWORD), checked_user("c@example.com", "")]
+    batches.claim(batch.batch_id, 0, users)
+    assert batches.hash(batch.batch_id, [(0, PASSWORD), (1, PASSWORD)]) == 1
+    assert batches.publish(batch.batch_id, 3, JOE).users == 2
+    assert plane.hashing.computed == 1
+
+
+def test_a_small_batch_computes_no_hash_for_an_existing_email(
+    plane: ControlPlane, batches: BatchService
+) -> None:
+    published(batches, "a")
+    with pytest.raises(BatchRefused):
+        create(batches, "fail", checked_users("a", "b", password=PASSWORD))
+    assert plane.hashing.computed == 0
+    create(batches, "skip", checked_users("a", "b", password=PASSWORD), "skip")
+    assert plane.hashing.computed == 1
+
+
+class Interrupted(PasswordHashPool):
+    """Hashes, but lets something happen first."""
+
+    def __init__(self, happens: Callable[[], object]) -> None:
+        super().__init__(CHEAPEST)
+        self._happens = [happens]
+
+    def hash_many(self, passwords: Sequence[str]) -> list[str]:
+        while self._happens:
+            self._happens.pop()()
+        return super().hash_many(passwords)
+
+
+def test_an_email_that_is_freed_while_a_small_batch_hashes_gets_a_hash(
+    plane: ControlPlane, batches: BatchService
+) -> None:
+    holder = batches.open("holder", "fail", JOE)
+    batches.claim(holder.batch_id, 0, checked_users("a"))
+    with closing(Interrupted(lambda: batches.drop(holder.batch_id, JOE))) as hashing:
+        other = BatchService(plane.store, hashing, POLICY, available=True, expiry_days=7)
+        created = create(other, "key", checked_users("a", "b", password=PASSWORD))
+        assert hashing.computed == 2
+    assert created.batch.users == 2
+    with plane.store.read() as tx:
+        hashes = execute_sql(tx, "select password_hash from users").fetchall()
+    assert all(plane.hashing.verify(text, PASSWORD) for (text,) in hashes)
+
+
+def test_an_email_that_is_taken_while_a_small_batch_hashes_is_reported(
+    plane: ControlPlane, batches: BatchService
+) -> None:
+    with closing(Interrupted(lambda: published(batches, "a"))) as hashing:
+        other = BatchService(plane.store, hashing, POLICY, available=True, expiry_days=7)
+        with pytest.raises(BatchRefused, match="has an account already"):
+            create(other, "key", checked_users("a", "b", password=PASSWORD))
+    assert account_emails(plane) == ["a@example.com"]
+    assert row_counts(plane)["batches"] == 1
+
+
+def test_a_batch_that_is_dropped_while_it_is_hashed_stores_nothing(
+    plane: ControlPlane, batches: BatchService
+) -> None:
+    batch = batches.open("key", "fail", JOE)
+    batches.claim(batch.batch_id, 0, checked_users("a", password=PASSWORD))
+    with closing(Interrupted(lambda: batches.drop(batch.batch_id, JOE))) as hashing:
+        other = BatchService(plane.store, hashing, POLICY, available=True, expiry_days=7)
+        with pytest.raises(BatchGone, match="dropped"):
+            other.hash(batch.batch_id, [(0, PASSWORD)])
+    assert row_counts(plane)["users"] == 0
+
+
+def test_the_policy_is_enforced_on_hashing(plane: ControlPlane, batches: BatchService) -> None:
+    batch = batches.open("key", "fail", JOE)
+    users = checked_users("a", "b", "c", password=PASSWORD)
+    batches.claim(batch.batch_id, 0, users)
+    with pytest.raises(BatchRefused) as caught:
+        batches.hash(batch.batch_id, [(0, "short"), (1, PASSWORD), (2, "jane, of all names")])
+    found = [(problem.index, problem.field, problem.code) for problem in caught.value.problems]
+    assert found == [
+        (0, "password", "password_too_short"),
+        (2, "password", "password_personal"),
+    ]
+    assert "short'" not in str(caught.value)
+    assert plane.hashing.computed == 0

@@ -1,0 +1,186 @@
+"""The batch protocol: every call twice is every call once, also at the same time."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from time import sleep
+
+import pytest
+from tests.server.batches.protocol.steps import JANE, JOE, published, row_counts, trail
+from tests.support.databases.stored_data import execute_sql
+from tests.support.servers.control_planes import Deployment
+from tests.support.users import (
+    PASSWORD,
+    account_emails,
+    checked_users,
+    passwords_for,
+)
+
+from anyscale.errors import (
+    FeatureUnavailable,
+)
+from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.authorization import Principal
+from anyscale.server.core.batches.service import BatchService
+from anyscale.user.models import Batch
+
+# Again is once
+
+
+def test_a_second_open_returns_the_open_batch(batches: BatchService) -> None:
+    first = batches.open("key", "fail", JOE)
+    again = batches.open("key", "fail", Principal("local:ann"))
+    assert (again.batch_id, again.opened_by, again.opened_at) == (
+        first.batch_id,
+        JOE.actor,
+        first.opened_at,
+    )
+    found = batches.find("key")
+    assert found
+    assert found.batch_id == first.batch_id
+    assert batches.find("other") is None
+
+
+def test_a_second_claim_changes_nothing(plane: ControlPlane, batches: BatchService) -> None:
+    batch = batches.open("key", "fail", JOE)
+    first = batches.claim(batch.batch_id, 0, checked_users("a", "b"))
+    before = row_counts(plane)
+
+    assert batches.claim(batch.batch_id, 0, checked_users("a", "b")) == first
+    assert row_counts(plane) == before
+    assert (first.users, first.skipped, first.conflicts, first.holders) == (2, 0, 0, [])
+
+
+def test_a_stored_hash_is_not_computed_again(plane: ControlPlane, batches: BatchService) -> None:
+    batch = batches.open("key", "fail", JOE)
+    batches.claim(batch.batch_id, 0, checked_users("a", "b", password=PASSWORD))
+
+    assert batches.hash(batch.batch_id, [(0, PASSWORD)]) == 1
+    assert batches.hash(batch.batch_id, [(0, "another password"), (1, PASSWORD)]) == 1
+    assert batches.hash(batch.batch_id, [(0, PASSWORD), (1, PASSWORD)]) == 0
+
+    assert plane.hashing.computed == 2
+    with plane.store.read() as tx:
+        hashes = execute_sql(tx, "select password_hash from users").fetchall()
+    assert all(plane.hashing.verify(text, PASSWORD) for (text,) in hashes)
+
+
+def test_a_second_publish_returns_the_same_result(
+    plane: ControlPlane, batches: BatchService
+) -> None:
+    first = published(batches, "a", "b")
+    again = batches.publish(first.batch_id, 2, Principal("local:ann"))
+    assert again == first
+    assert account_emails(plane) == ["a@example.com", "b@example.com"]
+    assert len(trail(plane)) == 1
+
+
+def test_a_published_batch_can_be_opened_and_compared_again(batches: BatchService) -> None:
+    first = published(batches, "a", "b", "c", "d")
+    assert batches.open("earlier", "fail", JOE).state == "published"
+    assert batches.claim(first.batch_id, 1, checked_users("d")).users == 1
+
+
+def test_a_second_drop_changes_nothing(plane: ControlPlane, batches: BatchService) -> None:
+    batch = batches.open("key", "fail", JOE)
+    batches.claim(batch.batch_id, 0, checked_users("a"))
+    for _ in range(2):
+        assert batches.drop(batch.batch_id, JOE).state == "dropped"
+    assert row_counts(plane) == {"batches": 1, "chunks": 0, "conflicts": 0, "users": 0, "audit": 1}
+    assert batches.open("key", "fail", JOE).batch_id != batch.batch_id
+
+
+def test_a_second_create_returns_the_same_result(
+    plane: ControlPlane, batches: BatchService
+) -> None:
+    users = checked_users("b", "a", password=PASSWORD)
+    passwords = passwords_for(users)
+    first = batches.create("key", users, "fail", JOE, passwords)
+    before, hashed = row_counts(plane), plane.hashing.computed
+    again = batches.create("key", users, "fail", Principal("local:ann"), passwords)
+
+    assert (first.replayed, again.replayed) == (False, True)
+    assert (again.batch, again.users, again.skipped) == (first.batch, first.users, first.skipped)
+    assert (row_counts(plane), plane.hashing.computed) == (before, hashed)
+
+
+def test_a_second_release_keeps_the_batch_open_and_its_counts_correct(
+    plane: ControlPlane, batches: BatchService
+) -> None:
+    published(batches, "b")
+    batch = batches.open("key", "fail", JOE)
+    batches.claim(batch.batch_id, 0, checked_users("a", "b"))
+    for _ in range(2):
+        batches.release(batch.batch_id)
+        shown = batches.show(batch.batch_id)
+        assert (shown.state, shown.users, shown.skipped) == ("open", 0, 0)
+        assert batches.conflicts(batch.batch_id) == []
+    assert batches.claim(batch.batch_id, 0, checked_users("a", "b")).conflicts == 1
+
+
+# At the same time
+
+
+def ending(batches: BatchService, batch_id: str, end: str) -> Callable[[], Batch]:
+    """Return the call that publishes or drops a batch with two users."""
+    if end == "publish":
+        return lambda: batches.publish(batch_id, 2, JANE)
+    return lambda: batches.drop(batch_id, JANE)
+
+
+@pytest.mark.parametrize("end", ["publish", "drop"])
+def test_the_end_of_a_batch_waits_for_a_claim_in_progress(
+    plane: ControlPlane, batches: BatchService, end: str
+) -> None:
+    batch = batches.open("key", "fail", JOE)
+    batches.claim(batch.batch_id, 0, checked_users("a", "b"))
+    with ThreadPoolExecutor(1) as pool:
+        with plane.store.write() as tx:
+            tx.batches.lock(batch.batch_id, exclusive=False)
+            ended = pool.submit(ending(batches, batch.batch_id, end))
+            with pytest.raises(TimeoutError):
+                ended.result(0.5)
+        assert ended.result(20).state == ("published" if end == "publish" else "dropped")
+
+
+@pytest.mark.parametrize("end", ["publish", "drop"])
+def test_two_ends_of_a_batch_at_once_leave_one_audit_entry(
+    plane: ControlPlane, batches: BatchService, end: str
+) -> None:
+    batch = batches.open("key", "fail", JOE)
+    batches.claim(batch.batch_id, 0, checked_users("a", "b"))
+    call = ending(batches, batch.batch_id, end)
+    with ThreadPoolExecutor(2) as pool:
+        with plane.store.write() as tx:
+            tx.audit.lock()  # until both have got as far as they can
+            ended = [pool.submit(call) for _ in range(2)]
+            sleep(0.3)
+        states = {one.result(20).state for one in ended}
+    assert len(states) == 1
+    assert [row.event for row in trail(plane)] == [f"batch.{states.pop()}"]
+
+
+# Switched off
+
+
+def test_every_creating_call_is_refused_if_the_feature_is_off(
+    store_deployment: Deployment, plane: ControlPlane, batches: BatchService
+) -> None:
+    batch = batches.open("key", "fail", JOE)
+    with closing(store_deployment.control_plane(available=False)) as off:
+        calls: list[Callable[[], object]] = [
+            lambda: off.batches.create("small", checked_users("a"), "fail", JOE),
+            off.batches.available_policy,  # which a dry run asks for first
+            lambda: off.batches.open("other", "fail", JOE),
+            lambda: off.batches.claim(batch.batch_id, 0, checked_users("a")),
+            lambda: off.batches.hash(batch.batch_id, [(0, PASSWORD)]),
+            lambda: off.batches.publish(batch.batch_id, 0, JOE),
+        ]
+        for call in calls:
+            with pytest.raises(FeatureUnavailable, match="customer-hosted clouds"):
+                call()
+        assert row_counts(plane)["users"] == 0
+        # Reading and clearing up go on.
+        assert off.batches.look_up(checked_users("a"), 0) == []
+        assert off.batches.show(batch.batch_id).state == "open"
+        assert off.batches.drop(batch.batch_id, JOE).state == "dropped"
