@@ -1,12 +1,16 @@
 """The lock of SQLite's writer: in the order of asking, and never lost."""
 
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 
 import pytest
+from tests.support.faults.interrupts import Interrupt
 from tests.support.waiting import wait_until
 
+from anyscale.server.store.sqlite import writer_lock
 from anyscale.server.store.sqlite.writer_lock import WriterLock
 
 
@@ -14,10 +18,10 @@ def test_threads_get_the_lock_in_the_order_in_which_they_asked_for_it() -> None:
     lock, order = WriterLock(), list[int]()
 
     def write(number: int) -> None:
-        with lock:
+        with lock.lock():
             order.append(number)
 
-    with ThreadPoolExecutor(20) as pool, lock:
+    with ThreadPoolExecutor(20) as pool, lock.lock():
         for number in range(20):
             pool.submit(write, number)
             wait_until(partial(_waits_for, lock, number + 1))
@@ -30,14 +34,14 @@ def test_a_thread_that_takes_the_lock_again_and_again_lets_one_that_waits_pass()
     lock, passed = WriterLock(), threading.Event()
 
     def wait() -> None:
-        with lock:
+        with lock.lock():
             passed.set()
 
-    with lock:
+    with lock.lock():
         waiting = threading.Thread(target=wait)
         waiting.start()
-        wait_until(lambda: bool(lock._waiting))
-    with lock:  # at once, without a pause
+        wait_until(partial(_waits_for, lock, 1))
+    with lock.lock():  # at once, without a pause
         assert passed.is_set()
     waiting.join()
 
@@ -48,7 +52,7 @@ def test_only_one_thread_has_the_lock() -> None:
     def work() -> None:
         nonlocal inside, most
         for _ in range(2_000):
-            with lock:
+            with lock.lock():
                 inside += 1
                 most = max(most, inside)
                 inside -= 1
@@ -63,45 +67,87 @@ def test_only_one_thread_has_the_lock() -> None:
 
 def test_a_thread_whose_time_is_up_leaves_the_lock_to_others() -> None:
     lock = WriterLock()
-    with lock:
-        assert not lock.acquire(0)
-        assert not lock.acquire(0.01)
-    assert not lock.locked()
-    assert lock.acquire(0)
-    lock.release()
+    with _locked_by_another_thread(lock):
+        for seconds in (0, 0.01):
+            with lock.lock(seconds) as is_locked:
+                assert not is_locked
+    with lock.lock(0) as is_locked:
+        assert is_locked
     assert not lock.locked()
 
 
-@pytest.mark.parametrize("is_turn_taken", [False, True])
-def test_a_thread_that_is_interrupted_while_it_waits_leaves_the_lock_to_others(
-    monkeypatch: pytest.MonkeyPatch, is_turn_taken: bool
-) -> None:
+@pytest.mark.parametrize("is_free", [True, False])
+def test_an_interrupt_at_any_line_of_locking_leaves_the_lock_to_others(is_free: bool) -> None:
+    lock, interrupts = WriterLock(), 0
+
+    def is_interrupted(number: int) -> bool:
+        with (
+            Interrupt(number, writer_lock.__file__) as interrupt,
+            suppress(KeyboardInterrupt),
+            lock.lock(0.001),
+        ):
+            interrupt.cancel()
+        return interrupt.is_raised
+
+    with nullcontext() if is_free else _locked_by_another_thread(lock):
+        while is_interrupted(interrupts):
+            assert len(lock._line) == (0 if is_free else 1)
+            interrupts += 1
+    assert interrupts > (5 if is_free else 8)
+    assert not lock.locked()
+
+
+def test_a_thread_that_waits_is_first_although_nobody_has_woken_it() -> None:
+    """As after an interrupt that came when a thread had left the line."""
+    lock, passed = WriterLock(), threading.Event()
+
+    def wait() -> None:
+        with lock.lock():
+            passed.set()
+
+    with lock.lock():
+        waiting = threading.Thread(target=wait)
+        waiting.start()
+        wait_until(partial(_waits_for, lock, 1))
+        lock._line.popleft()
+        waiting.join(20)
+        assert passed.is_set()
+    assert not lock.locked()
+
+
+def test_a_thread_leaves_the_line_with_a_block_whose_end_was_skipped() -> None:
     lock = WriterLock()
-    lock.__enter__()
+    skipped = lock.lock()
+    skipped.__enter__()
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(lock.leave).result(20)
+        assert lock.locked()  # it is the lock of another thread
+        lock.leave()
+        assert pool.submit(_lock_at_once, lock).result(20)
+    skipped.__exit__(None, None, None)
+    assert not lock.locked()
 
-    class InterruptedTurn:
-        """What `threading.Lock` is to a thread that Ctrl-C interrupts while it waits."""
 
-        calls = 0
+def _lock_at_once(lock: WriterLock) -> bool:
+    with lock.lock(0) as is_locked:
+        return is_locked
 
-        def acquire(self, timeout: float = -1) -> None:  # noqa: ARG002 - as `threading.Lock`
-            self.calls += 1
-            if self.calls == 2:
-                if is_turn_taken:
-                    lock.__exit__(None, None, None)
-                raise KeyboardInterrupt
 
-        def release(self) -> None:
-            """Do as `threading.Lock`."""
+@contextmanager
+def _locked_by_another_thread(lock: WriterLock) -> Iterator[None]:
+    done = threading.Event()
 
-    monkeypatch.setattr(threading, "Lock", InterruptedTurn)
-    with pytest.raises(KeyboardInterrupt), lock:
-        pytest.fail("an interrupted thread has no lock")
-    monkeypatch.undo()
+    def work() -> None:
+        with lock.lock():
+            done.wait(20)
 
-    assert lock.locked() is not is_turn_taken
-    assert not lock._waiting
+    working = threading.Thread(target=work)
+    working.start()
+    wait_until(lock.locked)
+    yield
+    done.set()
+    working.join(20)
 
 
 def _waits_for(lock: WriterLock, threads: int) -> bool:
-    return len(lock._waiting) == threads
+    return len(lock._line) == 1 + threads

@@ -81,7 +81,7 @@ def wait_until_blocked(plane: ControlPlane, tx: Transaction) -> None:
     """Wait until another thread waits for a transaction."""
     if isinstance(plane.store, SqliteStore):
         writing = plane.store._writing
-        wait_until(lambda: writing._waiting)
+        wait_until(lambda: len(writing._line) > 1)
     else:
         blocked = (
             "select 1 from pg_locks"

@@ -5,7 +5,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -105,12 +105,14 @@ class SqliteStore:
         """Close all connections; the last one copies the write-ahead log into the file.
 
         SQLite crashes if a connection is closed while a thread uses it. So this waits for the
-        transaction that writes, which must not close its own store, and a transaction that reads
-        closes its connection when it ends.
+        transaction of another thread that writes, and a transaction that reads closes its
+        connection when it ends. A transaction of the calling thread was cut short by an interrupt,
+        and is rolled back.
         """
         self._is_closed = True
         self._close_idle()
-        with self._writing:
+        self._writing.leave()
+        with self._writing.lock():
             self._writer.connection.close()
 
     @contextmanager
@@ -136,12 +138,10 @@ class SqliteStore:
     def _lock_writer(self, patience: float | None) -> Iterator[float | None]:
         """Wait for the other threads that write; give what is left of the patience."""
         started = time.monotonic()
-        if not self._writing.acquire(patience):
-            raise StoreUnavailable(f"{self.path}: other threads have been writing for too long")
-        try:
+        with self._writing.lock(patience) as is_locked:
+            if not is_locked:
+                raise StoreUnavailable(f"{self.path}: other threads have been writing for too long")
             yield None if patience is None else patience - (time.monotonic() - started)
-        finally:
-            self._writing.release()
 
     def _checkpoint_at_times(self) -> None:
         """Copy the log into the file now and then, while others write."""
@@ -172,8 +172,9 @@ class SqliteStore:
                 yield session.tx
                 connection.execute("commit")
         except BaseException:
-            if connection.in_transaction:
-                connection.execute("rollback")
+            with suppress(sqlite3.ProgrammingError):  # it was closed after an interrupt
+                if connection.in_transaction:
+                    connection.execute("rollback")
             raise
 
     def _begin(self, connection: sqlite3.Connection, begin: str, patience: float) -> None:

@@ -1,10 +1,17 @@
 """The lock of the one connection that writes."""
 
+import math
 import threading
+import time
 from collections import deque
-from types import TracebackType
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from queue import Empty, SimpleQueue
 
 __all__ = ["WriterLock"]
+
+#: Seconds after which a thread that waits looks again whether it is first, if nobody has woken it.
+_LOOK_AGAIN = 0.5
 
 
 class WriterLock:
@@ -12,59 +19,59 @@ class WriterLock:
 
     `threading.Lock` has no order: a thread that writes slice after slice took it again before the
     threads that waited for it, which wrote once in several slices.
+
+    Ctrl-C can raise KeyboardInterrupt between any two lines of the main thread, and must not leave
+    the lock locked: in an embedded run the process goes on. So the first thread of a line has the
+    lock, and a thread joins and leaves the line by one call of a `deque`, which is never half done.
     """
 
     def __init__(self) -> None:
-        self._mutex = threading.Lock()
-        self._is_locked = False
-        #: for each thread that waits, a lock that is released when this one is its own
-        self._waiting: deque[threading.Lock] = deque()
+        self._line: deque[_Turn] = deque()
 
     def locked(self) -> bool:
         """Return whether a thread has the lock."""
-        return self._is_locked
+        return bool(self._line)
 
-    def acquire(self, seconds: float | None = None) -> bool:
-        """Take the lock; return False if other threads keep it for so many seconds."""
-        with self._mutex:
-            if not self._is_locked:
-                self._is_locked = True
-                return True
-            turn = threading.Lock()
-            turn.acquire()
-            self._waiting.append(turn)
-        is_mine = False
+    @contextmanager
+    def lock(self, seconds: float | None = None) -> Iterator[bool]:
+        """Lock for the block; give False if other threads keep the lock for so many seconds."""
+        turn = _Turn()
         try:
-            is_mine = turn.acquire(timeout=-1 if seconds is None else seconds)
+            self._line.append(turn)
+            yield self._wait(turn, seconds)
         finally:
-            if not is_mine:  # Ctrl-C, or the time is up
-                self._give_up(turn)
-        return is_mine
+            self._remove(turn)
 
-    def release(self) -> None:
-        with self._mutex:
-            self._hand_on()
+    def leave(self) -> None:
+        """Leave the line for the calling thread: an interrupt can skip the end of its block.
 
-    def __enter__(self) -> None:
-        self.acquire()
+        Python calls the end of a block as any function, and Ctrl-C can come before its first line.
+        """
+        for turn in list(self._line):
+            if turn.thread == threading.get_ident():
+                self._remove(turn)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.release()
+    def _wait(self, turn: "_Turn", seconds: float | None) -> bool:
+        deadline = time.monotonic() + (math.inf if seconds is None else seconds)
+        while self._line[0] is not turn:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return False
+            with suppress(Empty):
+                turn.bell.get(timeout=min(left, _LOOK_AGAIN))
+        return True
 
-    def _give_up(self, turn: threading.Lock) -> None:
-        with self._mutex:
-            if turn in self._waiting:
-                self._waiting.remove(turn)
-            else:  # it was this thread's turn already
-                self._hand_on()
+    def _remove(self, turn: "_Turn") -> None:
+        with suppress(ValueError):  # an interrupt came before it was in the line
+            self._line.remove(turn)
+        with suppress(IndexError):  # there is no next one
+            self._line[0].bell.put(None)
 
-    def _hand_on(self) -> None:
-        if self._waiting:
-            self._waiting.popleft().release()
-        else:
-            self._is_locked = False
+
+class _Turn:
+    """The place of a thread in the line."""
+
+    def __init__(self) -> None:
+        self.thread = threading.get_ident()
+        #: wakes the thread when it is first
+        self.bell = SimpleQueue[None]()
