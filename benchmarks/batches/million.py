@@ -120,24 +120,26 @@ def _show_times(name: str, size: int, steps: Mapping[str, _Step]) -> None:
         "verify": _VERIFY_EMBEDDED if is_embedded else _VERIFY,
         "undo": _UNDO,
     }
-    parse = steps["parse"].each
     for step, bound in bounds.items():
-        each = steps[step].each
-        what = f"{name}: {step} {size:,} users"
-        show(what, each, bound, " us a user")
-        note = f" ({each:.1f} and {parse:.1f} us a user)"
-        show(
-            f"{what} / a bare loop over libyaml's events", each / parse, bound / _PARSING, note=note
-        )
+        _show_time(f"{name}: {step} {size:,} users", steps[step].each, steps["parse"].each, bound)
     if "django" in steps:
-        each, create = steps["django"].each, steps["create"].each
-        show(
-            f"{name}: Django's bulk_create of {size:,} users / creating them",
-            each / create,
-            _DJANGO,
-            note=f" ({each:.1f} and {create:.1f} us a user)",
-            at_least=True,
-        )
+        _show_ratio_to_django(name, size, steps["django"].each, steps["create"].each)
+
+
+def _show_time(what: str, each: float, parse: float, bound: float) -> None:
+    show(what, each, bound, " us a user")
+    note = f" ({each:.1f} and {parse:.1f} us a user)"
+    show(f"{what} / a bare loop over libyaml's events", each / parse, bound / _PARSING, note=note)
+
+
+def _show_ratio_to_django(name: str, size: int, django: float, create: float) -> None:
+    show(
+        f"{name}: Django's bulk_create of {size:,} users / creating them",
+        django / create,
+        _DJANGO,
+        note=f" ({django:.1f} and {create:.1f} us a user)",
+        at_least=True,
+    )
 
 
 def _show_memory(

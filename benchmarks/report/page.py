@@ -3,11 +3,13 @@
 A part that was not measured with these sizes yet is left out.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from benchmarks.report.results import Plot, Results
 
 __all__ = ["page"]
+
+_STORES = ("SQLite", "PostgreSQL")
 
 _INTRODUCTION = """\
 # Benchmarks
@@ -128,26 +130,33 @@ def _speed(results: Results) -> Iterator[str]:
     if not (speed := results.plot("speed")):
         return
     sizes = list(next(iter(speed.values())))
-    stores = ("SQLite", "PostgreSQL")
     ratios = {
         store: [speed[f"HTTP, {store}"][n] / speed[f"Django, {store}"][n] for n in sizes]
-        for store in stores
+        for store in _STORES
     }
-    last = " and ".join(f"{ratios[store][-1]:.1f} times as fast on {store}" for store in stores)
+    last = " and ".join(f"{ratios[store][-1]:.1f} times as fast on {store}" for store in _STORES)
     last = f"{sizes[-1]:,} users {last} as Django"
     yield f"\n{_SPEED}\n**musterroll creates {last}.**\n\n"
-    heads = [f"{store}: times as fast as Django" for store in stores]
-    heads += [f"{store}: users a second" for store in stores]
+    yield from _speed_table(speed, ratios, sizes)
+    yield _plot("speed", f"Users a second by size of the batch: {last}")
+
+
+def _speed_table(
+    speed: Plot,
+    ratios: Mapping[str, Sequence[float]],
+    sizes: Sequence[int | str],
+) -> Iterator[str]:
+    heads = [f"{store}: times as fast as Django" for store in _STORES]
+    heads += [f"{store}: users a second" for store in _STORES]
     rows = [
         (
             f"{size:,}",
-            *(_bold_if_faster(ratios[store][row]) for store in stores),
-            *(_short(speed[f"HTTP, {store}"][size]) for store in stores),
+            *(_bold_if_faster(ratios[store][row]) for store in _STORES),
+            *(_short(speed[f"HTTP, {store}"][size]) for store in _STORES),
         )
         for row, size in enumerate(sizes)
     ]
-    yield from _table(("users in the batch", *heads), rows)
-    yield _plot("speed", f"Users a second by size of the batch: {last}")
+    return _table(("users in the batch", *heads), rows)
 
 
 def _bold_if_faster(ratio: float) -> str:
