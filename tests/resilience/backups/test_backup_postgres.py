@@ -3,12 +3,12 @@
 import json
 import os
 import re
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.support.commands.running import RunAnyscale
+from tests.support.commands.shell import run_shell
 from tests.support.databases.postgres import PostgresServer, with_database
 from tests.support.paths import BIN, ROOT
 from tests.support.servers.server_process import ServerProcess
@@ -55,17 +55,7 @@ class Operator:
     def run(self, lines: str) -> str:
         lines = lines.replace("/var/backups/musterroll", str(self.backups))
         lines = lines.replace("/etc/musterroll/environment", str(self.settings))
-        done = subprocess.run(
-            ["sh", "-eu", "-c", lines],
-            cwd=self.folder,
-            env=self._environment,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        return run_shell(lines, self.folder, self._environment)
 
 
 @pytest.fixture

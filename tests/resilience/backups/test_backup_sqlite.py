@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import sqlite3
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 from msgspec import Struct
 from tests.support.commands.command_process import CommandProcess
 from tests.support.commands.running import CommandResult, RunAnyscale, start_command
+from tests.support.commands.shell import run_shell
 from tests.support.paths import BIN, ROOT
 from tests.support.ports import free_port
 from tests.support.servers.server_process import ServerProcess
@@ -36,17 +36,7 @@ def page_command(part: str) -> str:
 def shell(command: str, folder: Path, **environment: str) -> str:
     """Run a command of the page as an operator would."""
     path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(
-        ["sh", "-ec", command],
-        cwd=folder,
-        env=os.environ | {"PATH": path} | environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    return run_shell(command, folder, os.environ | {"PATH": path} | environment)
 
 
 def back_up_sqlite(database: Path, folder: Path) -> Path:

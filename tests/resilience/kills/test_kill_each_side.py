@@ -5,11 +5,12 @@ has the rules. `--served-kills N` kills at so many moments; the long runs are be
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from random import Random
 
 import pytest
+from tests.support.commands.command_process import CommandProcess
 from tests.support.commands.running import BatchCreateCommand
 from tests.support.databases.postgres import PostgresServer
 from tests.support.faults.faulty_proxy import FaultyProxy
@@ -67,6 +68,29 @@ def check_whole(count_accounts: Callable[[], int], witness: HistoryChecker) -> N
     assert len(witness.check_finished().hashes) == PASSWORDS
 
 
+def end_after_an_outage(
+    process: CommandProcess,
+    stored: Mapping[str, str],
+    batch_create: BatchCreateCommand,
+    count_accounts: Callable[[], int],
+    witness: HistoryChecker,
+) -> None:
+    """Check that the command completes, or does not know the outcome and completes when repeated.
+
+    Args:
+        process: the command, which has seen the outage.
+        stored: the hashes that were stored before or after the outage, and stay.
+    """
+    done = process.finish(150)
+    assert done.returncode in (0, 3), done.stderr
+    assert stored.items() <= witness.check().hashes.items()
+    if done.returncode:
+        end(batch_create, count_accounts, witness)
+    else:
+        assert len(done.stdout.splitlines()) == USERS
+    check_whole(count_accounts, witness)
+
+
 def test_a_batch_survives_a_kill_of_the_client(
     moment: float,
     witness: HistoryChecker,
@@ -96,12 +120,7 @@ def test_a_batch_survives_a_kill_of_the_server(
     configured_server.kill()
     stored = witness.check().hashes
     configured_server.start()
-    done = process.finish(150)
-    assert done.returncode in (0, 3), done.stderr
-    assert stored.items() <= witness.check().hashes.items()
-    if done.returncode:
-        end(running, count_accounts, witness)
-    check_whole(count_accounts, witness)
+    end_after_an_outage(process, stored, running, count_accounts, witness)
 
 
 @pytest.fixture
@@ -132,11 +151,4 @@ def test_a_batch_survives_a_stop_of_the_database(
     postgres_server.start()
     # Checked now: the next run of the command would claim a lost chunk again.
     stored = mortal.check().hashes
-    done = process.finish(150)
-    assert done.returncode in (0, 3), done.stderr
-    assert stored.items() <= mortal.check().hashes.items()
-    if done.returncode:
-        end(running, count_accounts, mortal)
-    else:
-        assert len(done.stdout.splitlines()) == USERS
-    check_whole(count_accounts, mortal)
+    end_after_an_outage(process, stored, running, count_accounts, mortal)

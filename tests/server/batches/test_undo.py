@@ -1,15 +1,12 @@
 """Undoing a batch: its accounts are deleted in slices, but for those that are kept."""
 
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
 import pytest
 from tests.support.databases.stored_data import execute_sql
-from tests.support.servers.control_planes import Deployment
 from tests.support.users import PASSWORD, account_emails, checked_users
 from tests.support.waiting import wait_until
 
@@ -34,12 +31,6 @@ if TYPE_CHECKING:  # for a cast
     from anyscale.transport.base import Transport
 
 JANE = Principal("local:jane")
-
-
-@pytest.fixture
-def plane(store_deployment: Deployment) -> Iterator[ControlPlane]:
-    with closing(store_deployment.control_plane()) as plane:
-        yield plane
 
 
 @pytest.fixture

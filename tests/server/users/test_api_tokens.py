@@ -2,8 +2,6 @@
 
 import os
 import pwd
-from collections.abc import Iterator
-from contextlib import closing
 
 import pytest
 from hypothesis import given
@@ -18,12 +16,6 @@ from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.authorization import live_token, local_actor
 from anyscale.server.core.secrets import hash_of
 from anyscale.server.core.tokens.api_tokens import PREFIX, _is_whole, _new_token
-
-
-@pytest.fixture
-def plane(store_deployment: Deployment) -> Iterator[ControlPlane]:
-    with closing(store_deployment.control_plane()) as plane:
-        yield plane
 
 
 def test_a_token_identifies_its_owner(plane: ControlPlane) -> None:

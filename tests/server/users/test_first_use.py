@@ -1,12 +1,11 @@
 """`used_at`: an account is marked as used by its first use, and never again."""
 
 import secrets
-from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 from tests.support.databases.stored_data import execute_sql
-from tests.support.servers.control_planes import Deployment
 from tests.support.users import PASSWORD, checked_users, passwords_for
 
 from anyscale.errors import InvalidCredentials
@@ -19,12 +18,6 @@ LOCAL = Principal("local:test")
 CLIENT = ClientInfo("192.0.2.1", "Firefox")
 CHOSEN = "seven quiet herons wade"
 EMAIL = "jane@example.com"
-
-
-@pytest.fixture
-def plane(store_deployment: Deployment) -> Iterator[ControlPlane]:
-    with closing(store_deployment.control_plane()) as plane:
-        yield plane
 
 
 @pytest.fixture

@@ -1,9 +1,9 @@
 """The life of an account: kept out, let in again, erased, and never without an owner."""
 
 import secrets
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import suppress
 from functools import partial
 from threading import Barrier
 from time import sleep
@@ -26,12 +26,6 @@ LOCAL = Principal("local:test")
 
 #: as often as two who do it at once may miss each other
 ROUNDS = 12
-
-
-@pytest.fixture
-def plane(store_deployment: Deployment) -> Iterator[ControlPlane]:
-    with closing(store_deployment.control_plane()) as plane:
-        yield plane
 
 
 def made(plane: ControlPlane, *names: str, password: str | None = None) -> list[str]:

@@ -2,7 +2,6 @@
 
 import re
 import secrets
-from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta
 from hashlib import sha256
@@ -32,12 +31,6 @@ from anyscale.user.validation import CheckedUser
 
 LOCAL = Principal("local:test")
 BROWSER = ClientInfo("192.0.2.1", "a browser")
-
-
-@pytest.fixture
-def plane(store_deployment: Deployment) -> Iterator[ControlPlane]:
-    with closing(store_deployment.control_plane()) as plane:
-        yield plane
 
 
 def created(plane: ControlPlane, users: list[CheckedUser]) -> Created:

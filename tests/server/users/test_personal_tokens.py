@@ -1,12 +1,9 @@
 """Personal tokens: users create, list and revoke their own."""
 
 import secrets
-from collections.abc import Iterator
-from contextlib import closing
 
 import pytest
 from tests.support.databases.stored_data import execute_sql
-from tests.support.servers.control_planes import Deployment
 from tests.support.users import checked_users
 
 from anyscale.errors import ConfigError, NotAuthenticated, NotFound, NotPermitted
@@ -15,12 +12,6 @@ from anyscale.server.core.authorization import Principal, refuse_unless_owner
 from anyscale.server.core.secrets import hash_of
 
 LOCAL = Principal("local:test")
-
-
-@pytest.fixture
-def plane(store_deployment: Deployment) -> Iterator[ControlPlane]:
-    with closing(store_deployment.control_plane()) as plane:
-        yield plane
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Correcting the fields of an account: all of a change or nothing, and once in the audit log."""
 
 import json
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from threading import Barrier, Event
@@ -23,12 +22,6 @@ from anyscale.user.models import UserChanges
 from anyscale.user.validation import Policy
 
 ISSUER = "https://idp.example.com"
-
-
-@pytest.fixture
-def plane(store_deployment: Deployment) -> Iterator[ControlPlane]:
-    with closing(store_deployment.control_plane()) as plane:
-        yield plane
 
 
 def account(plane: ControlPlane, user_id: str) -> AccountRecord:

@@ -1,20 +1,9 @@
-"""A control plane whose index is filled in slices of three accounts, without pauses."""
-
-from collections.abc import Iterator
-from contextlib import closing
+"""The index is filled in slices of three accounts, without pauses."""
 
 import pytest
-from tests.support.servers.control_planes import Deployment
 
-from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.batches import undo
 from anyscale.server.core.users import search_index
-
-
-@pytest.fixture
-def plane(store_deployment: Deployment) -> Iterator[ControlPlane]:
-    with closing(store_deployment.control_plane()) as plane:
-        yield plane
 
 
 @pytest.fixture(autouse=True)
