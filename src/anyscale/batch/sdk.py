@@ -34,7 +34,8 @@ class BatchCalls:
         """List batches, the latest first.
 
         Args:
-            open_only: Only those that are not finished.
+            open_only: Only those that are not finished: `open`, which `drop` ends, and `undoing`,
+                which `undo` ends.
             max_items: At most this many.
 
         Raises:

@@ -98,7 +98,10 @@ class Transport(Protocol):
         """Return one batch."""
 
     def batches(self, *, open_only: bool, before: str, limit: int) -> list[Batch]:
-        """Return batches, or the open ones, the latest first, from the one before `before` on."""
+        """Return batches, the latest first, from the one before `before` on.
+
+        With `open_only` it returns those that are open or that are being undone.
+        """
 
     def created(self, batch_id: str, after: str, limit: int) -> list[AdminCreatedUser]:
         """Return users of a published batch in the order of the input, after a `user_id`."""

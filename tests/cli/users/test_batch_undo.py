@@ -97,10 +97,13 @@ def test_an_undo_that_was_killed_goes_on(anyscale: RunAnyscale, tmp_path: Path) 
     batch = create(anyscale, write_users_file(tmp_path / "users.yaml", 5_000, 0))
 
     left = kill_undo(anyscale, batch)
+    (unfinished,) = json.loads(anyscale("batch", "list", "--open", "-o", "json").stdout)
+    assert (unfinished["batch_id"], unfinished["state"]) == (batch, "undoing")
 
     done = anyscale("batch", "undo", batch, "-o", "json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["removed"] == left
+    assert json.loads(anyscale("batch", "list", "--open", "-o", "json").stdout) == []
     assert list_emails(anyscale) == []
     assert state(anyscale, batch) == "undone"
 

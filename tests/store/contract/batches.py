@@ -99,6 +99,17 @@ class BatchRules(StoreSteps):
             page = tx.batches.list(open_only=True, before=third.batch_id, limit=2)
             assert list(page) == [first]
 
+    def test_the_unfinished_batches_are_open_or_being_undone(self, store: Store) -> None:
+        opened = self.add(store, 1)
+        undoing, undone = self.publish(store, 2, "a@x.org"), self.publish(store, 3, "b@x.org")
+        self.publish(store, 4, "c@x.org")
+        self.end(store, self.add(store, 5), "dropped")
+        with store.write() as tx:
+            tx.batches.set_undone(undoing.id, "undoing")
+            tx.batches.set_undone(undone.id, "undone")
+            unfinished = [batch.id for batch in self.batches(tx, open_only=True)]
+            assert unfinished == [undoing.id, opened.id]
+
     def test_idle_batches_are_open_ones_that_were_not_touched(self, store: Store) -> None:
         idle, touched, ended = (self.add(store, number, at=100) for number in (1, 2, 3))
         with store.write() as tx:

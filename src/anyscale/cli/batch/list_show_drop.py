@@ -20,7 +20,12 @@ _LABELS = {
 
 
 @click.command("list")
-@click.option("--open", "open_only", is_flag=True, help="Only those that are not finished.")
+@click.option(
+    "--open",
+    "open_only",
+    is_flag=True,
+    help="Only those that are not finished: open, or being undone.",
+)
 @output_option
 @host_option
 def list_batches(open_only: bool, output: str, host: str | None) -> None:

@@ -248,7 +248,10 @@ class BatchService:
             return counted_batch(tx, known_batch(tx, batch_id), sso=self._sso)
 
     def page(self, *, open_only: bool, before: str, limit: int) -> list[Batch]:
-        """Return batches, or the open ones, the latest first, after the last id of a page."""
+        """Return batches, or the unfinished ones, the latest first, after the last id of a page.
+
+        `open_only` is for the unfinished ones: they are open, or are being undone.
+        """
         with self._store.read() as tx:
             batches = tx.batches.list(open_only=open_only, before=before, limit=limit)
             return [shown_batch(tx, batch) for batch in batches]

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from litestar import Router, get, post, put
 from litestar.di import NamedDependency
-from litestar.params import FromQuery, JSONBody, PathParameter, QueryParameter
+from litestar.params import JSONBody, PathParameter, QueryParameter
 
 from anyscale.api_schemas import (
     BatchOpen,
@@ -64,7 +64,9 @@ async def open_batch(
 async def list_batches(
     batches: NamedDependency[BatchService],
     pools: NamedDependency[ThreadPools],
-    open_only: FromQuery[bool] = False,
+    open_only: Annotated[
+        bool, QueryParameter(description="Only those that are `open` or `undoing`.")
+    ] = False,
     before: Annotated[str, QueryParameter(max_length=64)] = "",
     limit: Annotated[int, QueryParameter(ge=1, le=1000)] = 100,
     key: IdempotencyKey = None,

@@ -61,9 +61,12 @@ class Batches(Table):
         return self._connection.one(BatchRecord, sql)
 
     def list(self, *, open_only: bool, before: str, limit: int) -> Sequence[BatchRecord]:
-        """Return batches, the latest first; if `before` is a `batch_id`, those before that one."""
+        """Return batches, the latest first; if `before` is a `batch_id`, those before that one.
+
+        `open_only` is for those that a client has to finish: they are open, or are being undone.
+        """
         sql = (
-            f"{_BATCH} where (state = 'open' or not ?) and (batch_id < ? or ? = '')"
+            f"{_BATCH} where (state in ('open', 'undoing') or not ?) and (batch_id < ? or ? = '')"
             " order by batch_id desc limit ?"
         )
         return self._connection.all(BatchRecord, sql, open_only, before, before, limit)
