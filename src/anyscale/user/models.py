@@ -205,6 +205,10 @@ class Batch(Struct, frozen=True, kw_only=True):
         hashes_due (int): Users with a password whose hash is not stored yet.
         without_way_in (int or None): Accounts of a published batch without a usable sign-in
             method. It is counted only when a single batch is shown; else None.
+        removed (int or None): Users of an `undoing` or `undone` batch whose accounts were deleted,
+            by the undo or by `user delete`. Counted as `without_way_in`; else None.
+        remaining (int or None): Users of such a batch that still have accounts: those that the undo
+            kept, and while it is unfinished also those that it has not looked at. Else None.
     """
 
     batch_id: str
@@ -219,6 +223,8 @@ class Batch(Struct, frozen=True, kw_only=True):
     skipped: int = 0
     hashes_due: int = 0
     without_way_in: int | None = None
+    removed: int | None = None
+    remaining: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         return structs.asdict(self)

@@ -165,6 +165,29 @@ def test_a_dry_run_says_what_the_run_does_and_changes_nothing(plane: ControlPlan
 
 
 @pytest.mark.usefixtures("_slices_of_two")
+def test_a_batch_that_is_undone_shows_how_many_accounts_are_deleted_and_how_many_remain(
+    plane: ControlPlane,
+) -> None:
+    created(plane, "lou", key="earlier")
+    batch = created(plane, "lou", *"abcde", if_exists="skip")
+    use(plane, ids_of(plane, batch)[0])
+    shown = plane.batches.show(batch.batch_id)
+    assert (shown.removed, shown.remaining) == (None, None)
+
+    part = undone(plane, batch)
+    shown = plane.batches.show(batch.batch_id)
+    assert (shown.state, shown.users) == ("undoing", 5)
+    assert (shown.removed, shown.remaining) == (1, 4)
+
+    while part.after is not None:
+        part = undone(plane, batch, after=part.after)
+    shown = plane.batches.show(batch.batch_id)
+    assert (shown.state, shown.removed, shown.remaining) == ("undone", 4, 1)
+    (listed, _) = plane.batches.page(open_only=False, before="", limit=9)
+    assert (listed.removed, listed.remaining) == (None, None)
+
+
+@pytest.mark.usefixtures("_slices_of_two")
 def test_each_slice_is_a_transaction_after_which_another_undo_goes_on(plane: ControlPlane) -> None:
     batch = created(plane, *"abcdefg")
     use(plane, ids_of(plane, batch)[3])

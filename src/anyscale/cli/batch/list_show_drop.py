@@ -16,7 +16,11 @@ _LABELS = {
     "touched_at": "last activity at",
     "hashes_due": "passwords not hashed yet",
     "without_way_in": "accounts without credentials",
+    "removed": "accounts deleted",
+    "remaining": "accounts that remain",
 }
+#: fields of batches that are or were undone, which the text of others leaves out
+_OF_AN_UNDO = ("removed", "remaining")
 
 
 @click.command("list")
@@ -55,8 +59,11 @@ def show_batch(batch_id: str, output: str, host: str | None) -> None:
     if output == "json":
         write_json(batch)
     elif output == "text":
-        fields = batch.to_dict().items()
-        write_text(f"{_label(field)}: {_shown(value)}" for field, value in fields)
+        write_text(
+            f"{_label(field)}: {_shown(value)}"
+            for field, value in batch.to_dict().items()
+            if not (value is None and field in _OF_AN_UNDO)
+        )
     else:
         write_records([batch], batch.__struct_fields__, output)
 

@@ -68,13 +68,18 @@ def shown_batch(tx: Transaction, batch: BatchRecord) -> Batch:
 def counted_batch(tx: Transaction, batch: BatchRecord, *, sso: bool) -> Batch:
     """Return a batch with the number of its accounts to which no user can sign in.
 
+    One that is or was undone also has how many of its accounts were deleted, and how many remain.
     It reads all accounts of the batch, so it is for one batch and not for lists.
     """
     shown = shown_batch(tx, batch)
     if batch.published_at is None:
         return shown
     count = tx.users.count_without_credentials(batch.batch_id, sso=sso)
-    return structs.replace(shown, without_way_in=count)
+    shown = structs.replace(shown, without_way_in=count)
+    if batch.state == "published":
+        return shown
+    remaining = tx.users.count_accounts_of(batch.batch_id)
+    return structs.replace(shown, removed=shown.users - remaining, remaining=remaining)
 
 
 def created_users(tx: Transaction, batch_id: str, after: str, limit: int) -> list[AdminCreatedUser]:

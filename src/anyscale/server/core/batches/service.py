@@ -243,7 +243,7 @@ class BatchService:
             delete_rows(self._store, batch, self.policy.chunk_users)
 
     def show(self, batch_id: str) -> Batch:
-        """Return one batch, with the number of its accounts to which no user can sign in."""
+        """Return one batch, with the numbers of its accounts: see `counted_batch`."""
         with self._store.read() as tx:
             return counted_batch(tx, known_batch(tx, batch_id), sso=self._sso)
 

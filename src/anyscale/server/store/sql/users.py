@@ -72,6 +72,12 @@ class Users(Table, ABC):
         first, end = _id_range(batch_id, after)
         return self._connection.column(f"select user_id {_ACCOUNTS}", first, end, limit)
 
+    def count_accounts_of(self, batch_id: str) -> int:
+        """Count the accounts of a published batch."""
+        first, end = _id_range(batch_id, "")
+        sql = "select count(*) from live_users where user_id > ? and user_id < ?"
+        return self._connection.number(sql, first, end)
+
     def list_created(self, batch_id: str, after: str, limit: int) -> Sequence[CreatedUserRecord]:
         """Return users of a published batch, by `user_id`, after one."""
         first, end = _id_range(batch_id, after)
