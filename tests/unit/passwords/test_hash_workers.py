@@ -1,0 +1,313 @@
+"""Hashing in worker processes, which may die, stop, or have no memory."""
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, suppress
+from pathlib import Path
+
+import pytest
+from tests.support.users import PASSWORD
+from tests.support.waiting import wait_until
+from tests.unit.passwords.test_hash_pool import SLOW
+
+from anyscale.errors import HashingUnavailable
+from anyscale.server.core.hashing.argon2id import CHEAPEST, Hasher
+from anyscale.server.core.hashing.pool import PasswordHashPool
+from anyscale.server.core.hashing.worker import (
+    CheckJob,
+    HashJob,
+    HashWorker,
+    VerifyJob,
+)
+from anyscale.server.core.hashing.worker_queue import WorkerQueue
+
+
+def idle(queue: WorkerQueue) -> list[HashWorker]:
+    """Return the workers that have started and have no job."""
+    with queue._idle.mutex:
+        return [worker for worker in queue._idle.queue if worker]
+
+
+def idle_workers(hashing: PasswordHashPool) -> list[HashWorker]:
+    assert hashing._workers
+    return idle(hashing._workers)
+
+
+def is_alive(worker: HashWorker) -> bool:
+    return worker._process.poll() is None
+
+
+def the_worker(queue: WorkerQueue) -> HashWorker:
+    """Start the worker of a queue of one, and return it."""
+    assert queue.run(VerifyJob(None, b"a guess")) is False
+    (worker,) = idle(queue)
+    return worker
+
+
+@pytest.fixture
+def queue() -> Iterator[WorkerQueue]:
+    with closing(WorkerQueue(SLOW, 1)) as queue:
+        yield queue
+
+
+# Worker processes
+
+
+def test_there_is_a_process_for_each_core_and_each_yields_to_others() -> None:
+    with closing(PasswordHashPool(CHEAPEST, in_processes=True)) as hashing:
+        hashing.hash_many([PASSWORD] * 16)
+        pids = [worker.pid for worker in idle_workers(hashing)]
+        assert 1 <= len(pids) <= len(os.sched_getaffinity(0))
+        assert {os.getpriority(os.PRIO_PROCESS, pid) for pid in pids} == {19}
+        assert os.getpriority(os.PRIO_PROCESS, 0) < 19
+    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+
+
+def test_no_more_workers_start_than_have_a_job_at_once() -> None:
+    with closing(PasswordHashPool(CHEAPEST, in_processes=True)) as hashing:
+        stored = hashing.hash(PASSWORD)
+        assert all(hashing.verify(stored, PASSWORD) for _ in range(8))
+        assert len(idle_workers(hashing)) == 1
+
+
+def test_a_worker_ignores_sigterm_which_its_server_handles() -> None:
+    with closing(PasswordHashPool(CHEAPEST, in_processes=True)) as hashing:
+        hashing.hash_many([PASSWORD])
+        workers = idle_workers(hashing)
+        for worker in workers:
+            os.kill(worker.pid, signal.SIGTERM)
+        assert hashing.hash_many([PASSWORD] * 16)
+        assert workers
+        assert all(is_alive(worker) for worker in workers)
+
+
+def test_a_worker_without_a_job_sleeps() -> None:
+    with closing(HashWorker(CHEAPEST)) as worker:
+        assert worker.run(HashJob([PASSWORD]))
+        wait_until(lambda: state_of(worker.pid) == "S")
+
+
+def test_no_job_shows_a_password() -> None:
+    for job in (
+        HashJob([PASSWORD]),
+        VerifyJob(None, PASSWORD.encode()),
+        CheckJob([PASSWORD], [(None, None, None)], 8),
+    ):
+        assert PASSWORD not in repr(job)
+
+
+def test_closing_finishes_the_jobs_and_leaves_no_process() -> None:
+    hashing = PasswordHashPool(SLOW, in_processes=True)
+    stored = hashing.hash(PASSWORD)
+    (worker,) = idle_workers(hashing)
+    with ThreadPoolExecutor(1) as pool:
+        right = pool.submit(hashing.verify, stored, PASSWORD)
+        wait_until(lambda: not idle_workers(hashing))
+        hashing.close()
+        assert right.result(timeout=1)
+    assert not is_alive(worker)
+    assert not idle_workers(hashing)
+
+
+def test_a_closed_pool_takes_no_job() -> None:
+    hashing = PasswordHashPool(CHEAPEST, in_processes=True)
+    hashing.close()
+    with pytest.raises(HashingUnavailable, match="stopping"):
+        hashing.verify(None, PASSWORD)
+
+
+# A worker that dies, stops, or has no memory
+
+
+def jobs(queue: WorkerQueue, count: int) -> list[Future[list[str]]]:
+    """Start jobs in threads, wait until the first has the worker, and return all."""
+    pool = ThreadPoolExecutor(count)
+    started = [pool.submit(queue.run, HashJob([f"{PASSWORD} {i}"])) for i in range(count)]
+    pool.shutdown(wait=False)
+    wait_until(lambda: not idle(queue))
+    return started
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGSTOP])
+def test_a_worker_that_dies_or_stops_at_work_is_replaced_and_every_job_is_done(
+    queue: WorkerQueue, number: signal.Signals
+) -> None:
+    worker = the_worker(queue)
+    started = jobs(queue, 3)
+    begun = time.monotonic()
+    os.kill(worker.pid, number)
+    hashes = [job.result(timeout=30)[0] for job in started]
+    hasher = Hasher(SLOW)
+    assert all(hasher.verify(text, f"{PASSWORD} {i}") for i, text in enumerate(hashes))
+    assert not is_alive(worker)
+    (replacement,) = idle(queue)
+    assert is_alive(replacement)
+    assert time.monotonic() - begun < 30
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_an_idle_worker_that_dies_or_stops_is_replaced_within_10_seconds(
+    queue: WorkerQueue, number: signal.Signals
+) -> None:
+    worker = the_worker(queue)
+    os.kill(worker.pid, number)
+    begun = time.monotonic()
+    assert queue.run(VerifyJob(None, PASSWORD.encode())) is False
+    assert time.monotonic() - begun < 10
+    assert not is_alive(worker)
+
+
+def test_a_stopped_worker_with_a_job_larger_than_its_pipe_is_replaced(queue: WorkerQueue) -> None:
+    worker = the_worker(queue)
+    os.kill(worker.pid, signal.SIGSTOP)
+    job = CheckJob(["x" * 1_000] * 1_000, [(None, None, None)] * 1_000, 8)
+    assert len(queue.run(job)) == 1_000
+    assert not is_alive(worker)
+
+
+def test_a_job_is_tried_twice_and_then_fails(
+    queue: WorkerQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pids = []
+
+    def die(worker: HashWorker, _: object) -> None:
+        pids.append(worker.pid)
+        os.kill(worker.pid, signal.SIGKILL)
+        raise EOFError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(HashWorker, "run", die)
+        with pytest.raises(HashingUnavailable, match="died"):
+            queue.run(HashJob([PASSWORD]))
+    assert len(set(pids)) == 2
+    assert not idle(queue)
+    assert queue.run(HashJob([PASSWORD]))
+
+
+@pytest.mark.parametrize("error", [MemoryError, KeyboardInterrupt])
+def test_a_response_that_could_not_be_read_is_given_to_no_other_job(
+    queue: WorkerQueue, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    worker = the_worker(queue)
+    with monkeypatch.context() as patched:
+        patched.setattr("anyscale.server.core.hashing.worker._receive", fail)
+        with pytest.raises(error):
+            queue.run(VerifyJob(None, b"a guess"))
+    assert not is_alive(worker)
+    assert queue.run(HashJob([PASSWORD]))[0].startswith("$argon2id$")
+
+
+def test_a_worker_without_memory_fails_its_own_job_alone(queue: WorkerQueue) -> None:
+    worker = the_worker(queue)
+    pages = int(Path(f"/proc/{worker.pid}/statm").read_text("ascii").split()[0])
+    soft, hard = resource.prlimit(worker.pid, resource.RLIMIT_AS)
+    resource.prlimit(worker.pid, resource.RLIMIT_AS, ((pages + 256) * resource.getpagesize(), hard))
+    with pytest.raises(HashingUnavailable, match="memory"):
+        queue.run(HashJob([PASSWORD]))
+    resource.prlimit(worker.pid, resource.RLIMIT_AS, (soft, hard))
+    assert queue.run(HashJob([PASSWORD]))
+    assert idle(queue) == [worker]
+
+
+def test_jobs_fail_while_no_process_can_be_started_and_are_done_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: object) -> None:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    with closing(PasswordHashPool(CHEAPEST, in_processes=True)) as hashing:
+        with monkeypatch.context() as patched:
+            patched.setattr("anyscale.server.core.hashing.worker_queue.HashWorker", refuse)
+            for _ in range(2 * len(os.sched_getaffinity(0))):
+                with pytest.raises(HashingUnavailable, match="Resource temporarily unavailable"):
+                    hashing.hash_many([PASSWORD])
+        stored = hashing.hash(PASSWORD)
+        assert all(hashing.verify(stored, PASSWORD) for _ in range(4))
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_worker_that_died_or_stopped_does_not_delay_closing(number: signal.Signals) -> None:
+    hashing = PasswordHashPool(CHEAPEST, in_processes=True)
+    hashing.hash_many([PASSWORD] * 8)
+    workers = idle_workers(hashing)
+    for worker in workers:
+        os.kill(worker.pid, number)
+    begun = time.monotonic()
+    hashing.close()
+    assert time.monotonic() - begun < 10
+    assert not any(is_alive(worker) for worker in workers)
+
+
+SERVER = """
+import sys, time
+from anyscale.server.core.hashing.argon2id import Profile
+from anyscale.server.core.hashing.pool import PasswordHashPool
+hashing = PasswordHashPool(Profile(memory_kib=19456, passes=int(sys.argv[1])), in_processes=True)
+hashing.verify(None, "a guess")
+print(next(filter(None, hashing._workers._idle.queue)).pid, flush=True)
+sys.stdin.readline()
+hashing.hash_many(["correct horse"] * 4)
+time.sleep(600)
+"""
+
+
+def sleep(pid: int) -> None:
+    wait_until(lambda: state_of(pid) == "S")
+
+
+def stop(pid: int) -> None:
+    os.kill(pid, signal.SIGSTOP)
+    wait_until(lambda: state_of(pid) == "T")
+
+
+def work(pid: int) -> None:
+    wait_until(lambda: state_of(pid) == "R")
+
+
+@pytest.mark.parametrize("before", [sleep, stop, work])
+def test_no_worker_outlives_a_server_that_is_killed(before: Callable[[int], None]) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", SERVER, "10"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as server:
+        assert server.stdin
+        assert server.stdout
+        pid = int(server.stdout.readline())
+        assert state_of(pid)
+        if before is work:
+            server.stdin.write(b"go\n")
+            server.stdin.flush()
+        before(pid)
+        server.kill()
+    wait_until(lambda: state_of(pid) in ("", "Z"), 10)
+
+
+def state_of(pid: int) -> str:
+    """Return the state of a process: R runs, S sleeps, T is stopped, Z has ended; or nothing."""
+    with suppress(OSError):
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+        return stat.rpartition(")")[2].split()[0]
+    return ""
+
+
+def test_a_worker_does_not_get_the_environment_of_the_server(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ANYSCALE_DATABASE_URL", "postgresql://jane:secret@db/roll")
+    monkeypatch.setenv("PYTHONHASHSEED", "7")
+    worker = HashWorker(CHEAPEST)
+    try:
+        worker.run(HashJob([PASSWORD]))
+        names = Path(f"/proc/{worker.pid}/environ").read_bytes().split(b"\0")[:-1]
+    finally:
+        worker.kill()
+    assert b"PYTHONHASHSEED=7" in names
+    assert [name for name in names if not name.startswith((b"PYTHON", b"LD_"))] == []
