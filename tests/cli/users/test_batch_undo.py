@@ -1,6 +1,7 @@
 """`anyscale batch undo`, with the embedded control plane and with servers."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,34 @@ def create(anyscale: RunAnyscale, users: Path) -> str:
     (batch, *_) = json.loads(anyscale("batch", "list", "-o", "json").stdout)
     batch_id: str = batch["batch_id"]
     return batch_id
+
+
+@pytest.mark.usefixtures("control_plane")
+@pytest.mark.parametrize("output", ["text", "json"])
+def test_the_last_line_of_a_run_undoes_its_batch(
+    anyscale: RunAnyscale, users: Path, output: str
+) -> None:
+    create(anyscale, users)
+    other = write_users_file(users.with_name("other.yaml"), 2, 0, prefix="other")
+    created = anyscale("user", "batch-create", "-f", other, "-o", output)
+
+    line = created.stderr.splitlines()[-1]
+    match = re.fullmatch(r"This is batch (bat_\w+): `anyscale (.+)` deletes its accounts\.", line)
+    assert match, created.stderr
+    assert match[2] == f"batch undo {match[1]}"
+    undone = anyscale(*match[2].split())
+    assert undone.returncode == 0, undone.stderr
+    assert all("other" not in email for email in list_emails(anyscale))
+    assert len(list_emails(anyscale)) == 3
+
+
+def test_a_run_that_creates_nobody_names_no_batch(anyscale: RunAnyscale, users: Path) -> None:
+    dry = anyscale("user", "batch-create", "-f", users, "--dry-run")
+    create(anyscale, users)
+    skipped = anyscale("user", "batch-create", "-f", users, "--if-exists", "skip")
+    for done in (dry, skipped):
+        assert done.returncode == 0, done.stderr
+        assert "This is batch" not in done.stderr
 
 
 @pytest.mark.usefixtures("control_plane")

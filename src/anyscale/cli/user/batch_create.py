@@ -185,6 +185,10 @@ def _report(transport: Transport, outcome: Outcome, output: str) -> None:
         log(line)
     if output != "text":
         write_records(outcome.users, AdminCreatedUser.__struct_fields__, output)
+    if outcome.batch and outcome.created and not outcome.dry_run:
+        # No log line, of which there are only those of the interface.
+        batch_id = outcome.batch.batch_id
+        say(f"This is batch {batch_id}: `anyscale batch undo {batch_id}` deletes its accounts.")
     if outcome.skipped and (hint := _hint_of_undo(transport)):
         say(hint)
 
