@@ -9,13 +9,13 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.client.bad_files.of_bytes import BYTES
 from tests.client.bad_files.of_yaml import YAML
 from tests.client.bad_files.reading import read
 
-from anyscale.user.files import yaml_plain_entries
+from anyscale.user.files import input_stream, yaml_plain_entries
 from anyscale.user.files.entry_collector import EntryCollector
 from anyscale.user.files.input_stream import InputStream
 from anyscale.user.files.yaml_plain_entries import PlainEntries
@@ -137,9 +137,11 @@ PASSWORDS = ["''", '""', "~", "", "correct horse", "'correct horse'", "horse #7:
 
 def lines(key: str, values: list[str]) -> st.SearchStrategy[str]:
     """Draw a field of an entry."""
-    blanks = st.sampled_from([" "] * 20 + ["  ", "", "\t"])
-    ends = st.sampled_from(["\n"] * 40 + ["", " \n", "\n\n", "\n# a\n", "\n    # a\n", "\r"])
-    return st.builds("{}:{}{}{}".format, st.just(key), blanks, st.sampled_from(values), ends)
+    plain = [f"{key}: {value}\n" for value in values]
+    blanks = [f"{key}:{blank}{value}\n" for value in values for blank in ("  ", "", "\t")]
+    ends = ["", " \n", "\n\n", "\n# a\n", "\n    # a\n", "\r"]
+    odd = blanks + [f"{key}: {value}{end}" for value in values for end in ends]
+    return st.sampled_from(plain * 100 + odd)
 
 
 FIELD_LINES = st.one_of(
@@ -156,12 +158,14 @@ OTHER_LINES = st.sampled_from(["name: b\n", "email: b@b.co\n", "x: y\n", "'title
 @st.composite
 def entries(draw: st.DrawFn, indent: str) -> str:
     """Draw an entry that is plain, or nearly."""
-    before = st.sampled_from([f"{indent}  "] * 40 + [indent, f"{indent}   ", f"{indent}\t"])
+    before = f"{indent}  "
+    before_last = st.sampled_from([before] * 9 + [indent, f"{indent}   ", f"{indent}\t"])
     fields = draw(st.lists(FIELD_LINES, max_size=4, unique_by=lambda line: line.split(":")[0]))
     fields += draw(st.sampled_from([True] + [False] * 9)) * [draw(OTHER_LINES)]
     required = [draw(lines("name", VALUES[:10])), draw(lines("email", EMAILS))]
-    first, *others = draw(st.permutations([*fields, *required]))
-    return f"{indent}- {first}" + "".join(f"{draw(before)}{line}" for line in others)
+    first, *others, last = draw(st.permutations([*fields, *required]))
+    middle = "".join(f"{before}{line}" for line in others)
+    return f"{indent}- {first}{middle}{draw(before_last)}{last}"
 
 
 @st.composite
@@ -172,6 +176,9 @@ def files(draw: st.DrawFn) -> str:
     many = draw(st.lists(entries(draw(st.sampled_from(["", "  "]))), min_size=1, max_size=5))
     below = draw(st.sampled_from([""] * 5 + ["...\n", "---\n", "x: y\n", "create_users: []", "\0"]))
     return f"{above}create_users:{top}\n{''.join(many)}{below}"
+
+
+ONE, TWO = (f"- name: {letter}\n  email: {letter}@b.co\n" for letter in "ab")
 
 
 @contextmanager
@@ -196,12 +203,38 @@ def assert_pattern_and_parser_agree(text: str) -> None:
     assert everything(data) == expected, text
 
 
-@settings(max_examples=300)
-@given(text=files())
-@example(text="create_users:\n- name: a\n  email: a@b.co\nname: b\n- name: c\n  email: c@b.co\n")
-@example(text="create_users:\n- email: a@b.co\n  name: a\n  - b\n- name: c\n  email: c@b.co\n")
-def test_a_file_means_what_the_parser_says(text: str) -> None:
-    assert_pattern_and_parser_agree(text)
+@settings(max_examples=100)
+@given(text=files(), piece=st.sampled_from([1 << 16, 200, 50]))
+def test_a_file_means_what_the_parser_says(text: str, piece: int) -> None:
+    with mock.patch.object(input_stream, "_PIECE", piece):
+        assert_pattern_and_parser_agree(text)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "name: b\n",
+        "  - b\n",
+        "   title: b\n",
+        "  email: b@b.co\n",
+        "  titles: b\n",
+        "- name: b\n",
+    ],
+)
+def test_a_line_of_another_form_below_an_entry_means_what_the_parser_says(other: str) -> None:
+    assert_pattern_and_parser_agree(f"create_users:\n{ONE}{other}{TWO}")
+
+
+@pytest.mark.parametrize("begun", ["", "-", "- ", "- n", "- na", "- name: c\n  em"])
+def test_a_forbidden_character_ends_the_users_where_it_does_for_the_parser(begun: str) -> None:
+    assert_pattern_and_parser_agree(f"create_users:\n{ONE}{TWO}{begun}\0")
+
+
+@pytest.mark.parametrize("other", ["- {name: c, email: c@b.co}\n", "-\n  name: c\n", "- c\n"])
+def test_an_entry_that_never_ends_is_too_long_where_it_is_for_the_parser(other: str) -> None:
+    never_ends = "- name: '" + "a" * (input_stream.MAX_ENTRY + (1 << 17))
+
+    assert_pattern_and_parser_agree(f"create_users:\n{ONE}{TWO}{other}{never_ends}")
 
 
 @pytest.mark.parametrize("field", ["name", "email", "password", "is_sso_user", "title"])

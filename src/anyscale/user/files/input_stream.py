@@ -143,6 +143,11 @@ class InputStream:
             raise self._fatal
         return text
 
+    def note_entries(self) -> None:
+        """Count the size of the next entry from the last piece on, which was read too early."""
+        if self._entries is not None:
+            self._last_entry = self._entries()
+
     def fatal(self, code: str, detail: str, line: int, column: int) -> Fatal:
         """Return the error that ends the reading at a place."""
         return Fatal(Problem(code=code, detail=detail, file=self.name, line=line, column=column))

@@ -7,15 +7,17 @@ parser reads the rest: from the first entry that is not plain, or has a problem,
 
 import re
 from collections.abc import Iterator
+from itertools import repeat
 
 from anyscale.user.files.entry_collector import EntryCollector
 from anyscale.user.files.field_words import BOOLEANS
 from anyscale.user.files.input_stream import Fatal, InputStream
-from anyscale.user.files.yaml_scalars import NULLS
+from anyscale.user.files.yaml_scalars import NULLS, UNCLEAR_NULLS
 from anyscale.user.validation import FIELDS, CheckedUser, check
 
 __all__ = ["PlainEntries"]
 
+# What may be above the entries, if they follow at once.
 _HEADER = re.compile(r"(?:(?:#[^\n]*)?\n)*+(?:---\n)?+create_users: *+\n(?=(?P<indent> {0,8})- )")
 
 # Without quotes, a value begins with a letter or a digit, does not end with a blank, and has no
@@ -23,17 +25,17 @@ _HEADER = re.compile(r"(?:(?:#[^\n]*)?\n)*+(?:---\n)?+create_users: *+\n(?=(?P<i
 _UNQUOTED = r"[^\W_][^\n\t:#]*+(?:(?:(?<!\s)#|:(?=\S))[^\n\t:#]*+)*+(?<!\s)"
 _VALUE = rf"""'[^'\n\t]*+'|"[^"\\\n\t]*+"|{_UNQUOTED}|~|"""
 
-#: nulls that are a problem, which the parser's reader reports
-_UNCLEAR = frozenset({"Null", "NULL"})
-
-#: characters
+#: characters of a piece of blank lines
 _PIECE = 1 << 16
 
 
 def _entry(indent: str) -> re.Pattern[str]:
-    """Return the pattern of an entry with fields in any order, which another entry follows."""
+    """Return the pattern of an entry with fields in any order, which another entry follows.
+
+    Of that, 4 characters must be there: libyaml looks at as many before it ends the entry above.
+    """
     fields = "|".join(rf"{field}:(?=[ \n]) *+(?P<{field}>{_VALUE})\n" for field in FIELDS)
-    return re.compile(rf"{indent}- (?:(?:{fields})(?:{indent}  |(?={indent}- )))+(?<=\n)")
+    return re.compile(rf"{indent}- (?:(?:{fields})(?:{indent}  |(?={indent}- ..)))+(?<=\n)")
 
 
 class PlainEntries:
@@ -44,11 +46,13 @@ class PlainEntries:
         self._entries = entries
         #: the lines above the first entry
         self._header = ""
-        self._first_line = 1
-        #: lines of the entries that were read here
-        self._lines = 0
-        #: what was read of the file, after these entries
+        #: number of the first line that is left to the parser
+        self._line = 1
+        #: what was read of the file from that line on, without `_ahead`
         self._text = ""
+        #: the next piece, if no entry in it was read here
+        self._ahead = ""
+        self._left = filter(None, self._pieces())
 
     def users(self) -> Iterator[CheckedUser]:
         """Read the users before the first entry that is not plain or has a problem.
@@ -62,51 +66,52 @@ class PlainEntries:
         if not (header := _HEADER.match(self._text)):
             return
         self._header, self._text = header[0], self._text[header.end() :]
-        self._first_line += self._header.count("\n")
+        self._line += self._header.count("\n")
         match = _entry(header["indent"]).match
-        is_plain = True
-        while is_plain:
-            end = 0
-            while (entry := match(self._text, end)) and (user := self._user(entry)):
+        while True:
+            text, end = self._text + self._ahead, 0
+            while (entry := match(text, end)) and (user := self._user(entry)):
                 yield user
                 end = entry.end()
-            self._text = self._text[end:]
-            is_plain = end > 0 and self._read_more()
+            if not end:
+                return
+            self._text, self._ahead = text[end:], self._read_ahead()
 
     def read(self, _size: int = -1) -> bytes:
         """Return the next piece for PyYAML's parser: the header and the entries that are left.
 
         A blank line stands for each line that was read here, so that positions are right.
         """
-        if self._header:
-            piece, self._header = self._header, ""
-        elif self._lines:
-            piece = "\n" * min(self._lines, _PIECE)
-            self._lines -= len(piece)
-        elif self._text:
-            piece, self._text = self._text, ""
-        else:
-            piece = self._source.read_text()
-        return piece.encode()
+        return next(self._left, "").encode()
 
-    def _read_more(self) -> bool:
+    def _pieces(self) -> Iterator[str]:
+        yield self._header
+        lines = self._line - 1 - self._header.count("\n")
+        yield from repeat("\n" * _PIECE, lines // _PIECE)
+        yield "\n" * (lines % _PIECE)
+        yield self._text
+        if self._ahead:  # without the pattern, it would be requested now, after more entries
+            self._source.note_entries()
+            yield self._ahead
+        yield from iter(self._source.read_text, "")
+
+    def _read_ahead(self) -> str:
         try:
-            piece = self._source.read_text()
+            return self._source.read_text()
         except Fatal:  # it is raised again when the parser has read the text before that place
-            return False
-        self._text += piece
-        return bool(piece)
+            return ""
 
     def _user(self, entry: re.Match[str]) -> CheckedUser | None:
         """Take a valid entry; return None for the others."""
         values = entry.groups()
         lines = entry.string.count("\n", *entry.span())
-        has_key_twice = lines != len(FIELDS) - values.count(None)
-        if has_key_twice or not _UNCLEAR.isdisjoint(values) or not (user := self._check(*values)):
+        if lines != len(FIELDS) - values.count(None):  # a field is there twice
+            return None
+        if not UNCLEAR_NULLS.isdisjoint(values) or not (user := self._check(*values)):
             return None
         password = _text(entry["password"]) if user.has_password else None
         self._entries.accept(user, password, *self._place_of_email(entry))
-        self._lines += lines
+        self._line += lines
         return user
 
     def _check(
@@ -135,7 +140,7 @@ class PlainEntries:
 
     def _place_of_email(self, entry: re.Match[str]) -> tuple[int, int]:
         text, start = entry.string, entry.start("email")
-        line = self._first_line + self._lines + text.count("\n", entry.start(), start)
+        line = self._line + text.count("\n", entry.start(), start)
         return line, start - text.rfind("\n", 0, start)
 
 

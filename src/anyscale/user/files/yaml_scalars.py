@@ -7,11 +7,15 @@ from yaml.events import AliasEvent, ScalarEvent
 from anyscale.user.files.entry_collector import Place
 from anyscale.user.files.field_words import BOOLEANS, boolean_fault
 
-__all__ = ["NULLS", "place_of", "special", "type_fault", "value_of"]
+__all__ = ["NULLS", "UNCLEAR_NULLS", "place_of", "special", "type_fault", "value_of"]
 
-#: plain scalars that may mean null; those that are not clear are a problem
-NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 _CLEAR_NULLS = frozenset({"", "~", "null"})
+
+#: plain scalars that are a null or a name: a problem
+UNCLEAR_NULLS = frozenset({"Null", "NULL"})
+
+#: plain scalars that may mean null
+NULLS = _CLEAR_NULLS | UNCLEAR_NULLS
 
 _BOOLEANS = "write true, yes or on, or else false, no or off, without quotes"
 
@@ -30,7 +34,7 @@ def type_fault(field: str, event: ScalarEvent, password: ScalarEvent | None) -> 
         if plain and event.value.lower() in BOOLEANS:
             return None
         return boolean_fault(event.value, _BOOLEANS, password.value if password else None)
-    if plain and event.value in NULLS - _CLEAR_NULLS:
+    if plain and event.value in UNCLEAR_NULLS:
         return (
             f"{event.value} is unclear: write '{event.value}' in quotes if it is the text, "
             "or null if there is none"
