@@ -121,6 +121,11 @@ def test_emails_are_found_by_their_index(many: Store, after: str) -> None:
     assert read == {BY_EMAIL}
 
 
+def test_many_emails_are_found_by_their_index(many: Store) -> None:
+    emails = [f"jane{at}@x.org" for at in range(100)]
+    assert indexes_of(many, lambda tx: tx.users.list_with_emails(emails)) == {BY_EMAIL}
+
+
 def test_an_email_and_an_id_are_found_by_their_indexes(many: Store) -> None:
     assert indexes_of(many, lambda tx: tx.found_users.get("a@x.org", "usr_1")) == {BY_EMAIL, BY_ID}
 
