@@ -5,6 +5,7 @@ import threading
 from collections.abc import Awaitable, Callable
 
 import pytest
+from tests.support.waiting import wait_until
 
 from anyscale.errors import NotFound, Overloaded
 from anyscale.server.http.thread_pools import BoundedThreadPool, LoginThreadPool, ThreadPools
@@ -164,6 +165,22 @@ def test_a_pool_takes_as_many_calls_as_it_has_threads_and_waiting_places() -> No
         assert pool.free == 5
 
     asyncio.run(test())
+
+
+def test_pools_are_busy_while_a_call_lasts_and_a_moment_longer() -> None:
+    pools, end = ThreadPools(), threading.Event()
+
+    async def test() -> None:
+        assert not pools.are_busy()
+        call = asyncio.create_task(pools.read.run(end.wait))
+        await asyncio.sleep(0)
+        assert pools.are_busy()
+        end.set()
+        await call
+        assert pools.are_busy()
+
+    asyncio.run(test())
+    wait_until(lambda: not pools.are_busy())
 
 
 def test_there_are_at_most_seven_pools() -> None:

@@ -5,7 +5,9 @@ another one (the bulkhead pattern).
 """
 
 import asyncio
+import math
 import os
+import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +27,10 @@ Arguments = ParamSpec("Arguments")
 #: more than the clients of a server may have at once
 _CONNECTIONS = 4096
 
+#: Seconds without a call after which a pool is idle. A command that asks again and again prepares
+#: its next request meanwhile.
+_LULL = 0.2
+
 _FULL = "too many requests of this kind at once: ask again in a second"
 
 
@@ -36,6 +42,8 @@ class BoundedThreadPool:
         # An executor for each pool: one for all, with a limit for each kind, costs twice as much.
         self._executor = ThreadPoolExecutor(threads, name)
         self._inside = 0
+        #: when a call last ended, as `time.monotonic` tells it
+        self._left_at = -math.inf
         self._gauge = POOL_REQUESTS.labels(name)
 
     @property
@@ -45,8 +53,8 @@ class BoundedThreadPool:
 
     @property
     def is_busy(self) -> bool:
-        """Whether there are calls in the pool."""
-        return self._inside > 0
+        """Whether there are calls in the pool, or were a moment ago."""
+        return self._inside > 0 or time.monotonic() - self._left_at < _LULL
 
     async def run(
         self, call: Callable[Arguments, Answer], *args: Arguments.args, **kwargs: Arguments.kwargs
@@ -64,6 +72,7 @@ class BoundedThreadPool:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._executor, in_context)
         finally:
+            self._left_at = time.monotonic()
             self._count(-1)
 
     def _count(self, calls: int) -> None:
@@ -91,7 +100,7 @@ class LoginThreadPool:
 
     @property
     def is_busy(self) -> bool:
-        """Whether there are sign-ins in the pool."""
+        """Whether there are sign-ins in the pool, or were a moment ago."""
         return self._known.is_busy or self._unknown.is_busy
 
     async def run(self, call: Callable[[], Answer], address: str, *, is_known: bool) -> Answer:
@@ -149,6 +158,9 @@ class ThreadPools:
         self.monitoring = BoundedThreadPool("monitoring", 3, 64)
 
     def are_busy(self) -> bool:
-        """Return whether users or clients wait for anything but the identity provider."""
+        """Return whether users or clients wait, or did so a moment ago.
+
+        Those that wait for the identity provider alone do not count.
+        """
         pools = (self.auth, self.read, self.write, self.hashing, self.login)
         return any(pool.is_busy for pool in pools)

@@ -20,6 +20,7 @@ from tests.support.waiting import wait_until
 from anyscale.errors import StoreUnavailable
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.users import search_index
+from anyscale.server.http import thread_pools
 from anyscale.server.http.thread_pools import ThreadPools
 
 
@@ -66,6 +67,24 @@ def test_a_server_lets_requests_go_before_the_filling(
         assert plane.search_index.count_unindexed() == 27
         is_answered.set()
         assert asked.result(30).status == 200
+        wait_until(lambda: plane.search_index.count_unindexed() == 0)
+
+
+def test_the_filling_also_waits_between_requests_that_follow_each_other(
+    plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search_index, "_LONGEST_PAUSE", 600)
+    monkeypatch.setattr(thread_pools, "_LULL", 600)
+    monkeypatch.setattr("anyscale.server.http.app._INDEXING_SECONDS", 0.01)
+    headers = {"Authorization": f"Bearer {plane.tokens.create('jane', 'owner', None, 'jane')}"}
+    with serve_in_process(plane) as url:
+        ask = partial(HttpClient(url).request, "POST", "/v1/users:find", headers=headers)
+        assert ask({"emails": []}).status == 200
+        create(plane, 30)
+        wait_until(lambda: plane.search_index.count_unindexed() == 27)
+        assert ask({"emails": []}).status == 200
+        assert plane.search_index.count_unindexed() == 27
+        monkeypatch.setattr(thread_pools, "_LULL", 0)
         wait_until(lambda: plane.search_index.count_unindexed() == 0)
 
 

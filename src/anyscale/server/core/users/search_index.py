@@ -16,9 +16,10 @@ _SLICE = 300
 #: a SQLite file only looks now and then whether it is free.
 _PAUSE = 0.0005
 
-#: Seconds for which a slice waits for the requests in progress to end. Both need the same
-#: interpreter, and an index may be filled later.
-_LONGEST_PAUSE = 0.05
+#: Seconds for which a slice waits for the requests to end, and between two looks at them. Both need
+#: the same interpreter, and an index may be filled later. It is less than `_LEASE_MS`, so that two
+#: busy servers do not take turns.
+_LONGEST_PAUSE, _LOOK = 0.5, 0.01
 
 #: for which other processes leave the filling to the one that filled the last slice
 _LEASE_MS = 1_000
@@ -83,4 +84,4 @@ def _pause(is_busy: Callable[[], bool]) -> None:
     end = time.monotonic() + _LONGEST_PAUSE
     time.sleep(_PAUSE)
     while is_busy() and time.monotonic() < end:
-        time.sleep(_PAUSE)
+        time.sleep(_LOOK)
