@@ -1,5 +1,6 @@
 """The bodies of requests and responses of the owners' API, besides the models themselves."""
 
+from datetime import datetime
 from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -80,10 +81,27 @@ class FindUsers(Struct, frozen=True, forbid_unknown_fields=True):
     emails: list[str]
 
 
+class FoundUser(Struct, frozen=True, gc=False):
+    """An account with the fields of `User`, which checks their types in two thirds of its time.
+
+    A million of them may be compared with a file.
+    """
+
+    email: str
+    name: str
+    created_at: datetime
+    permission_level: str
+    user_id: str
+    suspended_at: datetime | None = None
+    lastname: str | None = None
+    title: str | None = None
+    is_sso_user: bool = False
+
+
 class FoundUsers(Struct, frozen=True):
     """The accounts, in the order of the emails; null where there is none."""
 
-    users: list[User | None]
+    users: list[FoundUser | None]
 
 
 class PasswordChunk(Struct, frozen=True, forbid_unknown_fields=True):

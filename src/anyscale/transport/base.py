@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from anyscale.api_schemas import UndoPart, UserPage, UserQuery
+from anyscale.api_schemas import FoundUser, UndoPart, UserPage, UserQuery
 from anyscale.audit_chain import AuditEntry
 from anyscale.user.models import (
     AdminCreatedUser,
@@ -112,7 +112,7 @@ class Transport(Protocol):
         A page takes a short time: an empty page whose `cursor` is not None is not the end.
         """
 
-    def find_users(self, emails: Sequence[str]) -> list[User | None]:
+    def find_users(self, emails: Sequence[str]) -> list[FoundUser | None]:
         """Return the accounts with up to 10,000 emails, in their order; None without an account."""
 
     def users_with_email(self, email: str) -> list[User]:

@@ -5,7 +5,7 @@ from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
-from anyscale.api_schemas import UndoPart, UserPage, UserQuery
+from anyscale.api_schemas import FoundUser, UndoPart, UserPage, UserQuery
 from anyscale.audit_chain import AuditEntry
 from anyscale.errors import FeatureUnavailable, NotFound, Overloaded, StoreUnavailable
 from anyscale.server.control_plane import ControlPlane, database_exists
@@ -174,7 +174,7 @@ class EmbeddedTransport:
             _index_words(control_plane)
         return control_plane.listing.page(query, cursor, limit)
 
-    def find_users(self, emails: Sequence[str]) -> list[User | None]:
+    def find_users(self, emails: Sequence[str]) -> list[FoundUser | None]:
         if not (control_plane := self._listed):
             return [None for _ in emails]
         return control_plane.users.with_emails(emails)

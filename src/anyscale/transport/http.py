@@ -16,6 +16,7 @@ from anyscale.api_schemas import (
     ChunkUser,
     Conflicts,
     FindUsers,
+    FoundUser,
     FoundUsers,
     IfExists,
     LookUp,
@@ -152,7 +153,7 @@ class HttpTransport:
     def users(self, query: UserQuery, cursor: str, limit: int) -> UserPage:
         return self._user_pages.read(query, cursor, min(limit, _PAGE))
 
-    def find_users(self, emails: Sequence[str]) -> list[User | None]:
+    def find_users(self, emails: Sequence[str]) -> list[FoundUser | None]:
         body = FindUsers(list(emails))
         return self._request(FoundUsers, "POST", "/v1/users:find", body, changes=False).users
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from msgspec import UNSET, Struct, structs
 
-from anyscale.api_schemas import UserQuery
+from anyscale.api_schemas import FoundUser, UserQuery
 from anyscale.errors import AnyscaleError, BatchRefused, Problem
 from anyscale.transport.base import Transport
 from anyscale.user.lookup import PAGE, list_users
@@ -69,7 +69,7 @@ class Found(NamedTuple):
     #: the position of the first user
     first: int
     users: Sequence[CheckedUser]
-    accounts: Sequence[User | None]
+    accounts: Sequence[FoundUser | None]
 
 
 class Verification:
@@ -185,7 +185,7 @@ class Verification:
         self.checked += len(found.users)
 
     def _different_fields(
-        self, reading: Reading, index: int, user: CheckedUser, account: User
+        self, reading: Reading, index: int, user: CheckedUser, account: FoundUser
     ) -> Iterator[Difference]:
         for field in _FIELDS:
             ours, theirs = getattr(user, field), getattr(account, field)

@@ -233,6 +233,18 @@ def test_no_key_has_a_final_sigma(email: str) -> None:
     assert "ς" not in email_key(email)
 
 
+@given(plain | addresses | st.text("aZ0-.@x", max_size=20))
+@example("Joe@XN--MNCHEN-3YA.Example")
+@example("Joe@xn--a.Example")
+def test_the_key_of_an_ascii_address_is_the_address_in_lower_case(email: str) -> None:
+    assume(email.isascii())
+    try:
+        assert email_key(email) == email.lower()
+    except ValueError:
+        # No account has the text as its key.
+        assert not is_address(email.lower())
+
+
 def test_both_checks_return_the_same_key() -> None:
     for email in ("Jane@Example.com", "o'Neil+X@sub.Example.org", "JANE@corp.LOCAL", "a@b.c"):
         assert emails._unusual_email_key(email) == email_key(email)

@@ -12,6 +12,7 @@ __all__ = ["PostgresConnection"]
 
 _WORDS = {
     "any": "= any(?)",
+    "live_users_with_emails": "live_users where email_key = any(?)",
     "strpos": "strpos",
     "true": "true",
     "false": "false",

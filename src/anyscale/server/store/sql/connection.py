@@ -22,6 +22,7 @@ class Connection(ABC):
     | word | stands for |
     | --- | --- |
     | `{any}` | a comparison with each text of `texts`, as in `where user_id {any}` |
+    | `{live_users_with_emails}` | the accounts whose keys of the email are in `texts` |
     | `{strpos}` | the function that finds a text in another one |
     | `{true}`, `{false}` | the constants |
     | `{digits_of_position}` | the column `position` as eight hexadecimal digits |

@@ -17,6 +17,8 @@ __all__ = ["Users"]
 
 _USER = f"select {columns(UserRecord)} from live_users"
 
+_WITH_EMAILS = f"select {columns(UserRecord)} from {{live_users_with_emails}}"
+
 _ACCOUNTS = "from live_users where user_id > ? and user_id < ? order by user_id limit ?"
 
 _HOLDERS = (
@@ -109,8 +111,7 @@ class Users(Table, ABC):
 
     def list_with_emails(self, email_keys: Sequence[str]) -> Sequence[UserRecord]:
         """Return the accounts that have one of some emails, in any order."""
-        sql = f"{_USER} where email_key {{any}}"
-        return self._connection.all(UserRecord, sql, self._connection.texts(email_keys))
+        return self._connection.all(UserRecord, _WITH_EMAILS, self._connection.texts(email_keys))
 
     def count(self) -> int:
         """Count the accounts. It reads the whole table."""

@@ -19,6 +19,10 @@ _ROWS_A_STATEMENT = 500
 # While a transaction writes, the whole database is locked.
 _WORDS = {
     "any": "in (select value from json_each(?))",
+    # Not `email_key in`: the keys would be sorted first, a sixth of the time.
+    "live_users_with_emails": (
+        "json_each(?) as keys cross join live_users on email_key = keys.value"
+    ),
     "strpos": "instr",
     "true": "1",
     "false": "0",

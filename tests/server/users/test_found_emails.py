@@ -1,0 +1,69 @@
+"""Accounts are found by many emails at once: each in its place, in any spelling."""
+
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+from msgspec import json, structs
+from tests.support.servers.control_planes import Deployment
+from tests.support.users import checked_user
+
+from anyscale.api_schemas import FoundUser
+from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.authorization import Principal
+from anyscale.user.models import User
+
+EMAILS = ["Jane@Example.com", "straße@example.com", "joe@münchen.example"]
+
+
+@pytest.fixture
+def plane(store_deployment: Deployment) -> Iterator[ControlPlane]:
+    with closing(store_deployment.control_plane()) as plane:
+        people = [checked_user(email, name=f"User {at}") for at, email in enumerate(EMAILS)]
+        plane.batches.create("key", people, "fail", Principal("local:jane"))
+        yield plane
+
+
+def emails_of(found: list[FoundUser | None]) -> list[str | None]:
+    return [user.email if user else None for user in found]
+
+
+def test_each_account_is_in_the_place_of_its_email(plane: ControlPlane) -> None:
+    asked = [EMAILS[2], "nobody@example.com", EMAILS[0], EMAILS[1], EMAILS[0]]
+    expected = [EMAILS[2], None, EMAILS[0], EMAILS[1], EMAILS[0]]
+    assert emails_of(plane.users.with_emails(asked)) == expected
+
+
+@pytest.mark.parametrize(
+    ("spelling", "email"),
+    [
+        ("JANE@example.COM", EMAILS[0]),
+        ("STRAßE@example.com", EMAILS[1]),
+        ("joe@xn--mnchen-3ya.example", EMAILS[2]),
+        ("JOE@XN--MNCHEN-3YA.EXAMPLE", EMAILS[2]),
+    ],
+)
+def test_an_account_is_found_by_any_spelling_of_its_email(
+    plane: ControlPlane, spelling: str, email: str
+) -> None:
+    assert emails_of(plane.users.with_emails([spelling])) == [email]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "jane", "jane@example.com ", "jane@example.com\0", "é", "strasse@example.com"]
+)
+def test_a_text_that_is_not_the_email_of_an_account_finds_none(
+    plane: ControlPlane, text: str
+) -> None:
+    assert plane.users.with_emails([text, EMAILS[0]])[0] is None
+
+
+def test_a_found_account_is_the_same_as_in_a_list(plane: ControlPlane) -> None:
+    found = plane.users.with_emails(EMAILS)
+    listed = plane.users.page(email="", name="", after="", limit=10)
+    assert json.encode(found) == json.encode(listed)
+
+
+def test_a_found_account_has_the_fields_of_a_user() -> None:
+    fields = [(one.name, one.type, one.default) for one in structs.fields(FoundUser)]
+    assert fields == [(one.name, one.type, one.default) for one in structs.fields(User)]
