@@ -8,7 +8,8 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from anyscale.errors import ConfigError
@@ -60,6 +61,11 @@ def serve(host: str, port: int, workers: int) -> int:
 
     configure_logging()
     _prepare()
+    with _second_server_reported():
+        return _listen_and_run(host, port, workers)
+
+
+def _listen_and_run(host: str, port: int, workers: int) -> int:
     listening = _listen(host, port)
     signals: list[int] = []  # those that ask for a shutdown, recorded instead of interrupting
     _handle_signals(signals.append)
@@ -80,6 +86,24 @@ def _prepare() -> None:
         control_plane.audit_log.log_head()
     finally:
         control_plane.close()
+
+
+@contextmanager
+def _second_server_reported() -> Iterator[None]:
+    """Warn if another server has the same SQLite file, and let later ones find this one."""
+    database = Settings.from_environment(os.environ, served=True).database
+    if isinstance(database, str):  # PostgreSQL, for any number of servers
+        yield
+        return
+    from anyscale.server.store.sqlite.server_lock import lock_for_server
+
+    with lock_for_server(database) as is_only_one:
+        if not is_only_one:
+            _log.warning(
+                "another server has this database: use PostgreSQL for several servers",
+                extra={"database": str(database)},
+            )
+        yield
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -1,0 +1,41 @@
+"""The lock by which a server finds out whether another one has the same SQLite file."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from anyscale.server.store.sqlite.errors import translated
+
+__all__ = ["lock_for_server"]
+
+
+@contextmanager
+def lock_for_server(database: Path) -> Iterator[bool]:
+    """Lock a database for a server, and give whether it is the only one.
+
+    The operating system ends the lock with the process, however that ends. It is on a file of its
+    own: on some systems a lock of this kind would keep SQLite from locking the database.
+
+    Raises:
+        StoreUnavailable: the file cannot be opened.
+    """
+    path = database.with_name(f"{database.name}-server")
+    with translated(path):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        is_only_one = _is_locked(descriptor)
+        # All servers share the lock from here on, so a later one finds any of them.
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        yield is_only_one
+    finally:
+        os.close(descriptor)
+
+
+def _is_locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
