@@ -8,6 +8,7 @@ from anyscale.errors import StoreUnavailable
 from anyscale.server.core.audit.log import AuditLog
 from anyscale.server.core.batches.service import BatchService
 from anyscale.server.core.hashing.pool import OWASP, PasswordHashPool, Profile
+from anyscale.server.core.hashing.worker import SIGN_IN_NICENESS
 from anyscale.server.core.login.sessions import SessionService
 from anyscale.server.core.time_units import DAY_MS
 from anyscale.server.core.tokens.api_tokens import TokenService
@@ -107,7 +108,9 @@ class ControlPlane:
         from anyscale.server.core.login.password_change import PasswordService
 
         # A pool for this alone, so that no batch keeps users waiting.
-        hashing = PasswordHashPool(self._profile, in_processes=self._hash_in_processes)
+        hashing = PasswordHashPool(
+            self._profile, in_processes=self._hash_in_processes, niceness=SIGN_IN_NICENESS
+        )
         days = self.settings.initial_password_days
         return PasswordService(self.store, hashing, self.audit_log, self.settings.policy, days)
 

@@ -17,6 +17,7 @@ from tests.support.waiting import wait_until
 from tests.unit.passwords.test_hash_pool import SLOW
 
 from anyscale.errors import HashingUnavailable
+from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.hashing.argon2id import CHEAPEST, Hasher
 from anyscale.server.core.hashing.pool import PasswordHashPool
 from anyscale.server.core.hashing.worker import (
@@ -26,6 +27,7 @@ from anyscale.server.core.hashing.worker import (
     VerifyJob,
 )
 from anyscale.server.core.hashing.worker_queue import WorkerQueue
+from anyscale.server.settings import Settings
 
 
 def idle(queue: WorkerQueue) -> list[HashWorker]:
@@ -67,6 +69,21 @@ def test_there_is_a_process_for_each_core_and_each_yields_to_others() -> None:
         assert {os.getpriority(os.PRIO_PROCESS, pid) for pid in pids} == {19}
         assert os.getpriority(os.PRIO_PROCESS, 0) < 19
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+
+
+def test_sign_ins_go_before_the_passwords_of_batches_and_behind_other_requests(
+    tmp_path: Path,
+) -> None:
+    settings = Settings(database=tmp_path / "anyscale.db")
+    control_plane = ControlPlane(settings, profile=CHEAPEST, hash_in_processes=True)
+    with closing(control_plane):
+        pools = control_plane.hashing, control_plane.passwords.password_login._hashing
+        for pool in pools:
+            pool.hash(PASSWORD)
+        batch, sign_in = (
+            os.getpriority(os.PRIO_PROCESS, idle_workers(pool)[0].pid) for pool in pools
+        )
+    assert os.getpriority(os.PRIO_PROCESS, 0) < sign_in < batch
 
 
 def test_no_more_workers_start_than_have_a_job_at_once() -> None:

@@ -30,11 +30,14 @@ class PasswordHashPool:
         profile: the parameters of new hashes.
         in_processes: whether worker processes do the jobs, as in a server, and not threads of this
             process: a thread of low priority holds Python's lock while it waits for a core.
+        niceness: of the worker processes, above that of this process.
     """
 
-    def __init__(self, profile: Profile = OWASP, *, in_processes: bool = False) -> None:
+    def __init__(
+        self, profile: Profile = OWASP, *, in_processes: bool = False, niceness: int = NICENESS
+    ) -> None:
         self._hasher = Hasher(profile)
-        self._workers = WorkerQueue(profile, self._cores) if in_processes else None
+        self._workers = WorkerQueue(profile, self._cores, niceness) if in_processes else None
         self._lock = threading.Lock()
         self._executor: ThreadPoolExecutor | None = None
         #: hashes computed so far

@@ -1,4 +1,4 @@
-"""A worker process that hashes for the server, at the lowest priority.
+"""A worker process that hashes for the server, at a lower priority than the server's own.
 
 A thread of low priority in the server's own process would hold Python's lock while it waits for a
 core, and every other request would wait with it.
@@ -18,12 +18,25 @@ from anyscale.server.core.hashing.argon2id import Hasher, Profile
 from anyscale.server.core.secrets import SensitiveStruct
 from anyscale.user.passwords import Own, PasswordFault, password_faults
 
-__all__ = ["NICENESS", "CheckJob", "HashJob", "HashWorker", "Job", "VerifyJob", "execute"]
+__all__ = [
+    "NICENESS",
+    "SIGN_IN_NICENESS",
+    "CheckJob",
+    "HashJob",
+    "HashWorker",
+    "Job",
+    "VerifyJob",
+    "execute",
+]
 
 _LENGTH_OCTETS = 4
 
 #: The lowest priority that still gets a share of a core that others keep busy.
 NICENESS = 19
+
+#: That of sign-ins: they get a quarter of a core that a batch keeps busy, and other requests still
+#: go before them.
+SIGN_IN_NICENESS = 5
 
 #: Beginnings of the variables that a worker gets: those of Python and of the dynamic linker. The
 #: database's URL, which may contain a password, is not needed there.
@@ -77,13 +90,17 @@ class HashWorker:
     Passwords go through a pipe, which no other process can read. The worker ends when the pipe
     does: with the server, however that ends.
 
+    Args:
+        profile: the parameters of new hashes.
+        niceness: by how much its priority is lower than that of this process.
+
     Raises:
         OSError: no process can be started.
     """
 
-    def __init__(self, profile: Profile) -> None:
+    def __init__(self, profile: Profile, niceness: int = NICENESS) -> None:
         # -P: no module of the folder that the server was started in takes the place of ours.
-        command = [sys.executable, "-P", "-m", __name__]
+        command = [sys.executable, "-P", "-m", __name__, str(niceness)]
         self._process = subprocess.Popen(  # noqa: S603 - the command is this module
             command,
             stdin=subprocess.PIPE,
@@ -164,7 +181,7 @@ def main() -> None:
     """Do the jobs that come through standard input, until it ends."""
     # A service manager sends SIGTERM to every process of a service: the server ends this one.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    os.nice(NICENESS)
+    os.nice(int(sys.argv[1]))
     hasher = Hasher(msgpack.decode(_receive(sys.stdin.buffer), type=Profile))
     while True:
         job = msgpack.decode(_receive(sys.stdin.buffer), type=Job)

@@ -9,7 +9,7 @@ from typing import Any
 
 from anyscale.errors import HashingUnavailable
 from anyscale.server.core.hashing.argon2id import Profile
-from anyscale.server.core.hashing.worker import HashWorker, Job
+from anyscale.server.core.hashing.worker import NICENESS, HashWorker, Job
 
 __all__ = ["WorkerQueue"]
 
@@ -28,8 +28,9 @@ class WorkerQueue:
     A worker that dies fails its own job alone, and is replaced by the next job.
     """
 
-    def __init__(self, profile: Profile, count: int) -> None:
+    def __init__(self, profile: Profile, count: int, niceness: int = NICENESS) -> None:
         self._profile = profile
+        self._niceness = niceness
         self._count = count
         #: None stands for a worker that is still to be started. The last one used comes first, so
         #: that no more are started than are needed.
@@ -91,7 +92,7 @@ class WorkerQueue:
         if self._closed.is_set():
             raise HashingUnavailable("the server is stopping")
         try:
-            worker = HashWorker(self._profile)
+            worker = HashWorker(self._profile, self._niceness)
         except OSError as error:
             raise HashingUnavailable(
                 f"no process can be started to hash passwords: {error.strerror}"
