@@ -1,21 +1,11 @@
-"""Opening a batch, and reserving the emails of its chunks."""
+"""Opening a batch, and locking it for what is added to it."""
 
 import os
-from collections.abc import Sequence
 
-from anyscale.errors import BatchGone, BatchUndone, KeyReused, NotFound
-from anyscale.server.core.batches.records import (
-    chunk_conflicts,
-    chunk_digest,
-    new_users,
-    root_of,
-    user_ids,
-)
+from anyscale.errors import BatchGone, BatchUndone, NotFound
 from anyscale.server.core.time_units import MINUTE_MS
 from anyscale.server.store.interface import Transaction
-from anyscale.server.store.records import BatchRecord, ChunkRecord, ConflictRecord
-from anyscale.user.models import ReservedChunk
-from anyscale.user.validation import CheckedUser, is_skipped
+from anyscale.server.store.records import BatchRecord
 
 __all__ = [
     "known_batch",
@@ -23,7 +13,6 @@ __all__ = [
     "new_batch",
     "refuse_undone",
     "require_open",
-    "reserve_chunk",
     "touch",
 ]
 
@@ -83,37 +72,3 @@ def touch(tx: Transaction, batch: BatchRecord) -> None:
     now = tx.now()
     if now - batch.touched_at >= MINUTE_MS:
         tx.batches.touch(batch.id, now)
-
-
-def reserve_chunk(
-    tx: Transaction, batch: BatchRecord, number: int, first: int, users: Sequence[CheckedUser]
-) -> ReservedChunk:
-    """Reserve the emails of a chunk, or return the stored outcome of an equal chunk.
-
-    Nothing is added to a published batch. `first` is the position of the first user.
-    """
-    digest = chunk_digest(users, batch.if_exists)
-    chunk = tx.chunks.lock(batch.id, number)
-    if (chunk and chunk.digest != digest) or (not chunk and batch.state == "published"):
-        raise KeyReused(f"batch {batch.batch_id} has other users in chunk {number}")
-    if batch.state == "open":
-        touch(tx, batch)
-    if chunk and (batch.state == "published" or not chunk.conflicts):
-        return ReservedChunk(chunk.users, chunk.skipped, chunk.conflicts, [])
-    ids = user_ids(batch.batch_id, first, len(users))
-    taken = tx.users.insert(batch.id, new_users(ids, users))
-    conflicts = chunk_conflicts(batch.batch_id, first, users, taken)
-    skipped = sum(is_skipped(conflict, batch.if_exists) for conflict in conflicts)
-    lost = {conflict.position for conflict in conflicts}
-    chunk = ChunkRecord(
-        number=number,
-        digest=digest,
-        user_root=root_of(own_id for at, own_id in enumerate(ids, first) if at not in lost),
-        users=len(users) - len(conflicts),
-        skipped=skipped,
-        conflicts=len(conflicts) - skipped,
-    )
-    records = [ConflictRecord(c.position, c.email, c.kind, c.other, c.holder) for c in conflicts]
-    tx.chunks.save(batch.id, chunk, records)
-    holders = sorted({record.holder for record in records if record.holder})
-    return ReservedChunk(chunk.users, chunk.skipped, chunk.conflicts, holders)

@@ -17,6 +17,7 @@ from anyscale.errors import (
 )
 from anyscale.server.core.audit import log as audit
 from anyscale.server.core.authorization import Principal, require_owner
+from anyscale.server.core.batches.chunks import NewChunk, reserve_in_slices
 from anyscale.server.core.batches.cleanup import delete_rows, expire_batch
 from anyscale.server.core.batches.publish import (
     counted_batch,
@@ -38,7 +39,6 @@ from anyscale.server.core.batches.reserve import (
     new_batch,
     refuse_undone,
     require_open,
-    reserve_chunk,
     touch,
 )
 from anyscale.server.core.batches.small_batch import create_small
@@ -151,11 +151,10 @@ class BatchService:
         if number < 0 or len(users) > self.policy.chunk_users:
             # Its users would get ids of another chunk.
             raise ValueError(f"a chunk has at most {self.policy.chunk_users} users, from chunk 0")
-        with self._store.write() as tx:
-            batch = lock_batch(tx, batch_id)
-            if batch.state != "published":
-                require_open(batch)
-            return reserve_chunk(tx, batch, number, number * self.policy.chunk_users, users)
+        with self._store.read() as tx:
+            batch = known_batch(tx, batch_id)
+        chunk = NewChunk(batch, number, number * self.policy.chunk_users, users)
+        return reserve_in_slices(self._store, chunk)
 
     def conflicts(
         self, batch_id: str, after: int = -1, limit: int = MAX_POSITION

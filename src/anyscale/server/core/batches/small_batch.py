@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from anyscale.errors import BatchRefused, BatchUnfinished, KeyReused
 from anyscale.server.core.authorization import Principal, require_owner
+from anyscale.server.core.batches.chunks import NewChunk, reserve_whole
 from anyscale.server.core.batches.publish import created_users, publish, shown_batch
 from anyscale.server.core.batches.records import (
     chunk_digest,
@@ -15,7 +16,6 @@ from anyscale.server.core.batches.reserve import (
     known_batch,
     new_batch,
     refuse_undone,
-    reserve_chunk,
 )
 from anyscale.server.core.hashing.pool import PasswordHashPool
 from anyscale.server.store.interface import Store, Transaction
@@ -81,7 +81,7 @@ def _create(
     batch = tx.batches.add(new_batch(tx, key, if_exists, caller.actor))
     if batch is None:  # the same call was made twice at once, and the other one was first
         raise _Changed
-    reserve_chunk(tx, batch, 0, 0, users)
+    reserve_whole(tx, batch, NewChunk(batch, 0, 0, users))
     if refused := [c for c in list_conflicts(tx, batch) if not is_skipped(c, if_exists)]:
         raise BatchRefused(conflict_problems(refused))
     ids = ((user_id(batch.batch_id, position), text) for position, text in hashes.items())
