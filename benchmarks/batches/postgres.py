@@ -13,9 +13,10 @@ from pathlib import Path
 
 import psycopg
 
+from anyscale.server.core.batches.chunks import NewChunk, reserve_in_slices
 from anyscale.server.core.batches.publish import publish
 from anyscale.server.core.batches.records import new_users, user_ids
-from anyscale.server.core.batches.reserve import lock_batch, new_batch, reserve_chunk
+from anyscale.server.core.batches.reserve import lock_batch, new_batch
 from anyscale.server.store.postgres.store import PostgresStore
 from anyscale.user.validation import CheckedUser, Policy
 from benchmarks.support.databases import (
@@ -127,9 +128,8 @@ def _batch(store: PostgresStore, users: Sequence[CheckedUser]) -> None:
         batch = tx.batches.add(new_batch(tx, "key", "fail", "local:bench"))
     assert batch
     for number, first in enumerate(range(0, len(users), _CHUNK)):
-        with store.write() as tx:
-            locked = lock_batch(tx, batch.batch_id)
-            reserved = reserve_chunk(tx, locked, number, first, users[first : first + _CHUNK])
+        chunk = NewChunk(batch, number, first, users[first : first + _CHUNK])
+        reserved = reserve_in_slices(store, chunk)
         assert reserved.users == min(_CHUNK, len(users) - first)
     with store.write() as tx:
         locked = lock_batch(tx, batch.batch_id, exclusive=True)

@@ -46,6 +46,22 @@ def test_a_thread_that_takes_the_lock_again_and_again_lets_one_that_waits_pass()
     waiting.join()
 
 
+def test_another_write_comes_before_the_slices_that_wait_but_for_one_in_between() -> None:
+    lock, order = WriterLock(), list[bool]()
+
+    def write(is_slice: bool) -> None:
+        with lock.lock(is_slice=is_slice):
+            order.append(is_slice)
+
+    with ThreadPoolExecutor(6) as pool, lock.lock(is_slice=True):
+        for number, is_slice in enumerate([True, True, True, False, False, False]):
+            pool.submit(write, is_slice)
+            wait_until(partial(_waits_for, lock, number + 1))
+
+    assert order == [False, True] * 3
+    assert not lock.locked()
+
+
 def test_only_one_thread_has_the_lock() -> None:
     lock, inside, most = WriterLock(), 0, 0
 

@@ -94,7 +94,7 @@ class Store(Protocol):
         """Whether the database has no schema yet, for example since its first use was killed."""
 
     def write(
-        self, *, durable: bool = True, patience: float | None = None
+        self, *, durable: bool = True, patience: float | None = None, is_slice: bool = False
     ) -> AbstractContextManager[Transaction]:
         """Start a transaction that may write. It commits at the end of the block.
 
@@ -104,6 +104,9 @@ class Store(Protocol):
         One that is not durable does not wait for the disk: a power cut, but not the end of the
         process, may undo it and all later ones that are not durable either. It is for work that is
         then done again.
+
+        A slice is a part of long work. Where one transaction writes at a time, others that wait for
+        it come before the next slice, of whatever work.
         """
 
     def read(self) -> AbstractContextManager[Transaction]:

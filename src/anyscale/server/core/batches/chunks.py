@@ -124,7 +124,7 @@ def _reserve_once(store: Store, chunk: NewChunk) -> ReservedChunk | None:
     for start in range(0, max(count, 1), SLICE):
         is_last = start + SLICE >= count
         # Once the last one is on the disk, those before it are as well.
-        with store.write(durable=is_last) as tx:
+        with store.write(durable=is_last, is_slice=True) as tx:
             batch, stored = _lock(tx, chunk)
             if start == 0:
                 if outcome := _outcome(batch, stored):

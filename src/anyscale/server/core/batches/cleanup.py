@@ -38,7 +38,7 @@ def delete_rows(store: Store, batch: BatchRecord, chunk_users: int) -> bool:
         if time.monotonic() > deadline:
             return False
         first = chunk.number * chunk_users
-        with store.write() as tx:
+        with store.write(is_slice=True) as tx:
             # A released batch may have been reserved again and published meanwhile.
             if lock_batch(tx, batch.batch_id).published_at is None:
                 tx.chunks.lock(batch.id, chunk.number)

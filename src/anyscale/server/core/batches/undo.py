@@ -99,7 +99,7 @@ def _look(store: Store, batch_id: str, after: str, caller: Principal, *, force: 
 
 
 def _undo(store: Store, batch_id: str, after: str, caller: Principal, *, force: bool) -> _Slice:
-    with store.write() as tx:
+    with store.write(is_slice=True) as tx:
         batch = _published(lock_batch(tx, batch_id, exclusive=True))
         owners = tx.accounts.lock_owners()
         ids = tx.users.list_account_ids(batch_id, after, _SLICE)

@@ -69,7 +69,7 @@ class SearchIndex:
         """Give words to the next accounts; return whether there may be more for this process."""
         patience = None if math.isinf(deadline) else max(deadline - time.monotonic(), 0)
         # Slices that a power cut undoes are filled again.
-        with self._store.write(durable=False, patience=patience) as tx:
+        with self._store.write(durable=False, patience=patience, is_slice=True) as tx:
             state, now = tx.words.lock(), tx.now()
             if state.holder != self._holder and state.until > now:
                 return False

@@ -58,7 +58,11 @@ class PostgresStore:
 
     @contextmanager
     def write(
-        self, *, durable: bool = True, patience: float | None = None
+        self,
+        *,
+        durable: bool = True,
+        patience: float | None = None,
+        is_slice: bool = False,  # noqa: ARG002 - here writers wait for each other's rows alone
     ) -> Iterator[Transaction]:
         begin = _WRITE if durable else _WRITE_BEHIND
         if patience is not None:  # 0 would be no limit

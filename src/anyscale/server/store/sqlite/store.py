@@ -117,10 +117,10 @@ class SqliteStore:
 
     @contextmanager
     def write(
-        self, *, durable: bool = True, patience: float | None = None
+        self, *, durable: bool = True, patience: float | None = None, is_slice: bool = False
     ) -> Iterator[Transaction]:
         """Start a transaction that may write, once no other one writes."""
-        with self._lock_writer(patience) as left:
+        with self._lock_writer(patience, is_slice=is_slice) as left:
             self._require_open()
             with nullcontext() if durable else _write_behind(self._writer.connection):
                 yield from self._transaction(
@@ -135,10 +135,10 @@ class SqliteStore:
             yield from self._transaction(session, "begin")
 
     @contextmanager
-    def _lock_writer(self, patience: float | None) -> Iterator[float | None]:
+    def _lock_writer(self, patience: float | None, *, is_slice: bool) -> Iterator[float | None]:
         """Wait for the other threads that write; give what is left of the patience."""
         started = time.monotonic()
-        with self._writing.lock(patience) as is_locked:
+        with self._writing.lock(patience, is_slice=is_slice) as is_locked:
             if not is_locked:
                 raise StoreUnavailable(f"{self.path}: other threads have been writing for too long")
             yield None if patience is None else patience - (time.monotonic() - started)

@@ -15,10 +15,13 @@ _LOOK_AGAIN = 0.5
 
 
 class WriterLock:
-    """A lock that threads get in the order in which they asked for it.
+    """A lock that threads get in the order in which they asked for it, and slices in turns.
 
     `threading.Lock` has no order: a thread that writes slice after slice took it again before the
     threads that waited for it, which wrote once in several slices.
+
+    A slice is a part of long work, such as a batch, of which several may wait. Another write joins
+    the line between two slices, so that it waits for one of them, and each slice for one of them.
 
     Ctrl-C can raise KeyboardInterrupt between any two lines of the main thread, and must not leave
     the lock locked: in an embedded run the process goes on. So the first thread of a line has the
@@ -33,11 +36,11 @@ class WriterLock:
         return bool(self._line)
 
     @contextmanager
-    def lock(self, seconds: float | None = None) -> Iterator[bool]:
+    def lock(self, seconds: float | None = None, *, is_slice: bool = False) -> Iterator[bool]:
         """Lock for the block; give False if other threads keep the lock for so many seconds."""
-        turn = _Turn()
+        turn = _Turn(is_slice=is_slice)
         try:
-            self._line.append(turn)
+            self._join(turn)
             yield self._wait(turn, seconds)
         finally:
             self._remove(turn)
@@ -50,6 +53,15 @@ class WriterLock:
         for turn in list(self._line):
             if turn.thread == threading.get_ident():
                 self._remove(turn)
+
+    def _join(self, turn: "_Turn") -> None:
+        line = list(self._line)
+        for place in range(1, len(line)):
+            if not turn.is_slice and line[place - 1].is_slice and line[place].is_slice:
+                # Never before the first one, although others may have left meanwhile.
+                self._line.insert(place, turn)
+                return
+        self._line.append(turn)
 
     def _wait(self, turn: "_Turn", seconds: float | None) -> bool:
         deadline = time.monotonic() + (math.inf if seconds is None else seconds)
@@ -71,7 +83,8 @@ class WriterLock:
 class _Turn:
     """The place of a thread in the line."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_slice: bool) -> None:
+        self.is_slice = is_slice
         self.thread = threading.get_ident()
         #: wakes the thread when it is first
         self.bell = SimpleQueue[None]()
