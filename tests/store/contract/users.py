@@ -111,6 +111,27 @@ class ListingRules(StoreSteps):
                 seen += page
         assert [user.email[0] for user in seen] == ["a", "b", "e", "c", "d"]
 
+    def test_a_list_jumps_over_the_rows_of_an_open_batch(
+        self, store: Store, claim: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.publish(store, 1, "a@x.org")
+        claim(self.add(store, 2), *(f"{number}@open.org" for number in range(60)))
+        self.publish(store, 3, "b@x.org", "c@x.org")
+        for filters in ({"email": "", "name": ""}, {"email": "x.org", "name": "jane"}):
+            with store.read() as tx:
+                count, rows = 0, tx.connection.rows
+
+                def counted(*args: Any, rows: Any = rows) -> Any:
+                    nonlocal count
+                    count += 1
+                    return rows(*args)
+
+                with monkeypatch.context() as patched:
+                    patched.setattr(tx.connection, "rows", counted)
+                    found = tx.users.list(**filters, after="", limit=2)
+            assert [user.email[0] for user in found] == ["a", "b"]
+            assert count <= 9  # three for each block; without jumps there would be 31 blocks
+
     def test_a_listed_account_shows_since_when_it_is_suspended(self, store: Store) -> None:
         batch = self.publish(store, 1, "a@x.org", "b@x.org")
         for at in (7, None):

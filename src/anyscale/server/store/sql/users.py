@@ -12,12 +12,16 @@ from anyscale.server.store.records import (
     UserRecord,
 )
 from anyscale.server.store.sql.connection import Table, columns
+from anyscale.server.store.sql.user_scan import Filters, Scan, UserScan
 
 __all__ = ["Users"]
 
 _USER = f"select {columns(UserRecord)} from live_users"
 
 _WITH_EMAILS = f"select {columns(UserRecord)} from {{live_users_with_emails}}"
+
+#: Rows of a block in a list of which an email or a name is to have a part.
+_BLOCK_ROWS = 2_000
 
 _ACCOUNTS = "from live_users where user_id > ? and user_id < ? order by user_id limit ?"
 
@@ -98,16 +102,16 @@ class Users(Table, ABC):
             after: the last `user_id` of the previous page, or an empty text.
             limit: the size of a page.
         """
-        sql, values = f"{_USER} where user_id > ?", [after]
-        if email:
-            sql += " and ({strpos}(email_key, ?) > 0 or {strpos}(email_folded, ?) > 0)"
-            values += [email, email]
-        if name:
-            sql += " and {strpos}(name_folded, ?) > 0"
-            values.append(name)
-        if suspended:
-            sql += " and suspended_at is not null"
-        return self._connection.all(UserRecord, f"{sql} order by user_id limit ?", *values, limit)
+        # By blocks, which jump over the rows of open batches.
+        scan = Scan(Filters(email=email, name=name, suspended=suspended))
+        blocks, rows = UserScan(self._connection), _BLOCK_ROWS if email or name else limit
+        found: list[UserRecord] = []
+        end: str | None = after
+        while end is not None and len(found) < limit:
+            block = blocks.read(UserRecord, scan, end, rows=rows, limit=limit - len(found))
+            found += block.users
+            end = block.end
+        return found
 
     def list_with_emails(self, email_keys: Sequence[str]) -> Sequence[UserRecord]:
         """Return the accounts that have one of some emails, in any order."""
