@@ -9,15 +9,16 @@ noise of the machine is in both.
 import json
 import statistics
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from itertools import cycle
 from pathlib import Path
 
 from tests.support.waiting import wait_until
 
-from anyscale.server.core.users.search_index import SearchIndex
+from anyscale.server.core.users.search_index import SearchIndex, Segment
 from anyscale.server.store.interface import Store
+from anyscale.server.store.word_rows import WordRow
 from benchmarks.support.databases import Database, each_kind
 from benchmarks.support.measuring import p99, show, timed
 from benchmarks.support.people import add_people
@@ -53,10 +54,10 @@ class _TimedIndex(SearchIndex):
         super().__init__(store)
         self.milliseconds: list[float] = []
 
-    def _fill_slice(self, deadline: float) -> bool:
+    def _write(self, segment: Segment, rows: Sequence[WordRow], patience: float | None) -> bool:
         start = time.perf_counter()
         try:
-            return super()._fill_slice(deadline)
+            return super()._write(segment, rows, patience)
         finally:
             self.milliseconds.append((time.perf_counter() - start) * 1e3)
 

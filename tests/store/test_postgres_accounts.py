@@ -17,6 +17,7 @@ from tests.store.contract.steps import (
     user_row,
 )
 from tests.store.query_plans import explained
+from tests.support.databases.indexed_words import index_next
 from tests.support.databases.stored_data import execute_sql
 
 from anyscale.server.store.interface import Store
@@ -228,8 +229,7 @@ def test_an_index_finds_tokens(store: PostgresStore, what: str) -> None:
 def test_an_index_finds_words_and_their_accounts(store: PostgresStore, analyzed: bool) -> None:
     batch = publish(store, [f"u{at}@x.org" for at in range(5_000)])
     with store.write() as tx:
-        accounts, end = tx.words.list_unindexed(Place(0, 0), 5_000)
-        tx.words.fill(accounts, end, "tests", 0)
+        index_next(tx, 5_000)
     with store.write() as tx:
         execute_sql(tx, "analyze" if analyzed else "select 1")
     with store.read() as tx, explained(tx, "explain") as lines:

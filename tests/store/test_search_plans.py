@@ -6,6 +6,7 @@ from contextlib import closing
 
 import pytest
 from tests.store.query_plans import explained
+from tests.support.databases.indexed_words import index_next
 from tests.support.databases.postgres_databases import PostgresDatabases
 from tests.support.databases.stored_batches import Batch, Person, store_batches
 from tests.support.databases.stored_data import execute_sql
@@ -41,8 +42,7 @@ def many(request: pytest.FixtureRequest, postgres_databases: PostgresDatabases) 
         people = [usual] * 4_000 + special * 5
         store_batches(plane.store, [Batch("published", people), Batch("open", people)])
         with plane.store.write() as tx:
-            found, end = tx.words.list_unindexed(tx.words.lock().watermark, 9_000)
-            tx.words.fill(found, end, "test", 0)
+            index_next(tx, 9_000)
             if analyzed:
                 execute_sql(tx, "analyze")
         yield plane.store

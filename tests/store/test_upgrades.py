@@ -21,6 +21,7 @@ from tests.store.old_databases import (
     know_steps,
     open_store,
 )
+from tests.support.databases.indexed_words import index_next
 from tests.support.databases.stored_data import execute_sql
 from tests.support.paths import ROOT
 from tests.support.servers.server_in_process import serve_in_process
@@ -51,6 +52,7 @@ RELEASED = {
         "81151473cbcf58a1cc615a20aecca117079d965f33637022c14c71a783eab0fb",
         "656dce4c96956da71a759801360c8235a07a61300fed0adabb0f01f493378524",
         "81fa8bed6f5daae9e074373be0cf8e65cbda6dda0749970a8cea9d843344de2a",
+        "ebd75578e55787399ffec33ad0cada164befbcca086186bf5deb7a18aeeabec7",
     ],
     "postgres": [
         "c88fa72111e225c364d0240700f98f4d29f180094d029c777b4304d8bf90a601",
@@ -58,6 +60,7 @@ RELEASED = {
         "5c0cd721302eb2d0d72658119ac60646524d2b00499a6443aa59ab689dfe97c4",
         "6cb9f4d019a67dd325e3d83cdc641af390ae8857bfafe00c8ddc92cc232cddf7",
         "6ee42160dc33570982112d066ac5a933239a9a484b52a1bf742c3efe9af3bb39",
+        "706b97815735fc86c2abc7af71afbd8edb136f189803453cf27d3d078b9bfdd0",
     ],
 }
 
@@ -242,8 +245,7 @@ def test_the_documented_way_back_keeps_all_data_and_the_next_upgrade_works(
         users = [user_row(batch_row(1), at, f"u{at}@x.org", lastname="JÖRG") for at in range(3)]
         tx.users.insert(1, rows_of(users))
         tx.batches.publish(1, "local:joe", 5_000)
-        accounts, end = tx.words.list_unindexed(Place(0, 0), 9)
-        tx.words.fill(accounts, end, "tests", 0)
+        index_next(tx, 9)
     if isinstance(database, Path):
         with closing(sqlite3.connect(database, isolation_level=None)) as sqlite:
             sqlite.executescript(way_back(database))
@@ -273,8 +275,7 @@ def test_the_documented_way_back_leaves_no_word_in_the_free_pages_of_the_file(
         users = [user_row(batch_row(1), 0, "u@x.org", lastname="Wolkenkuckuck")]
         tx.users.insert(1, rows_of(users))
         tx.batches.publish(1, "local:joe", 5_000)
-        accounts, end = tx.words.list_unindexed(Place(0, 0), 9)
-        tx.words.fill(accounts, end, "tests", 0)
+        index_next(tx, 9)
     assert b"wolkenkuckuck" in database.read_bytes()
     with closing(sqlite3.connect(database, isolation_level=None)) as sqlite:
         sqlite.execute("pragma secure_delete = off")  # as some builds of SQLite have it

@@ -6,10 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from tests.store.contract.steps import user_id_of
 from tests.store.contract.words import JANE, WordSteps
+from tests.support.databases.indexed_words import index_next
 from tests.support.databases.stored_data import execute_sql
 
 from anyscale.server.store.interface import Store, Transaction
 from anyscale.server.store.records import BatchRecord
+from anyscale.server.store.search_records import Place
 
 __all__ = ["ChangedWordRules"]
 
@@ -101,6 +103,41 @@ class ChangedWordRules(WordSteps):
             fail()
         assert self.stored(store) == before
 
+    @pytest.mark.parametrize("change", ["delete", "rename", "title"])
+    def test_a_change_of_an_account_with_some_of_its_words_takes_the_index_from_its_holder(
+        self, store: Store, change: str
+    ) -> None:
+        batch = self.publish(store, 1, "a@x.org", "b@x.org", "c@x.org", **JANE)
+        self.index(store, limit=1)
+        with store.write() as tx:
+            tx.words.begin(Place(1, 1), "filler", 900)
+            tx.words.add([("b", False, 1, 1), ("jane", True, 1, 1)])
+        with store.write() as tx:  # accounts that the filler has not read
+            tx.accounts.delete(user_id_of(batch, 0))
+            tx.accounts.delete(user_id_of(batch, 2))
+            assert tx.words.get_state().holder == "filler"
+        if change == "delete":
+            with store.write() as tx:
+                tx.accounts.delete(user_id_of(batch, 1))
+        else:
+            name = "Joe Ann" if change == "rename" else JANE["name"]
+            self.set_name(store, user_id_of(batch, 1), name, JANE["lastname"])
+        with store.read() as tx:
+            state = tx.words.get_state()
+        taken = ("filler", 900) if change == "title" else ("", 0)
+        assert (state.holder, state.until, state.end) == (*taken, Place(1, 1))
+        left = {"delete": [], "rename": ["b"], "title": ["b", "jane"]}
+        assert self.words(store, 1) == left[change]
+
+    def test_words_that_an_account_has_already_stay(self, store: Store) -> None:
+        self.publish(store, 1, "a@x.org", **JANE)
+        rows = [("a", False, 1, 0), ("jane", True, 1, 0)]
+        with store.write() as tx:
+            tx.words.add(rows[:1])
+            tx.words.add_missing(rows)
+            tx.words.add_missing([])
+        assert self.words(store, 0) == ["a", "jane"]
+
     @pytest.mark.parametrize("change", ["delete", "rename"])
     def test_a_change_during_the_filling_leaves_no_old_word(
         self, store: Store, change: str
@@ -117,11 +154,11 @@ class ChangedWordRules(WordSteps):
 
         with ThreadPoolExecutor(1) as pool:
             with store.write() as tx:
-                accounts, end = tx.words.list_unindexed(tx.words.lock().watermark, 10)
+                tx.words.lock()
                 working = pool.submit(work)
                 with pytest.raises(TimeoutError):
                     working.result(0.2)
-                tx.words.fill(accounts, end, "tests", 7)
+                index_next(tx, 10)
             working.result(20)
         assert self.words(store, 0) == (["a", "joe", "org", "x"] if change == "rename" else [])
         assert self.words(store, 1) == ["ann", "b", "doe", "jane", "org", "x"]

@@ -12,6 +12,7 @@ from tests.store.contract.steps import (
     user_id_of,
     user_row,
 )
+from tests.support.databases.indexed_words import index_next
 from tests.support.databases.stored_data import execute_sql
 
 from anyscale.server.store.interface import Store
@@ -30,8 +31,7 @@ class WordSteps(StoreSteps):
     def index(self, store: Store, limit: int = 1_000) -> Place:
         """Give words to the next accounts; return the watermark."""
         with store.write() as tx:
-            accounts, end = tx.words.list_unindexed(tx.words.lock().watermark, limit)
-            tx.words.fill(accounts, end, "tests", 7)
+            index_next(tx, limit)
             return tx.words.get_state().watermark
 
     def stored(self, store: Store) -> list[tuple[Any, ...]]:
@@ -153,7 +153,7 @@ class FillingRules(WordSteps):
         for watermark, count in expected.items():
             with store.write() as tx:
                 tx.words.lock()
-                tx.words.fill([], watermark, "tests", 7)
+                tx.words.finish(watermark)
                 assert tx.words.count_unindexed() == count
 
     def test_the_database_sums_the_unindexed_accounts_of_many_batches(
@@ -193,10 +193,11 @@ class FillingRules(WordSteps):
     def test_the_holder_of_the_index_is_stored(self, store: Store) -> None:
         with store.write() as tx:
             assert (tx.words.lock().holder, tx.words.lock().until) == ("", 0)
-            tx.words.fill([], Place(3, 7), "server", 12_000)
+            tx.words.begin(Place(3, 7), "server", 12_000)
         with store.read() as tx:
             state = tx.words.get_state()
-        assert (state.watermark, state.holder, state.until) == (Place(3, 7), "server", 12_000)
+        assert (state.watermark, state.end) == (Place(0, 0), Place(3, 7))
+        assert (state.holder, state.until) == ("server", 12_000)
 
     def _claim(self, store: Store, batch: BatchRecord, *emails: str) -> None:
         with store.write() as tx:

@@ -4,12 +4,24 @@ from typing import Any
 
 from tests.support.databases.stored_data import execute_sql
 
-from anyscale.server.store.interface import Store
+from anyscale.server.store.interface import Store, Transaction
+from anyscale.server.store.search_records import Place
+from anyscale.server.store.word_rows import SegmentWords
 from anyscale.server.store.words import words_of
 
-__all__ = ["indexed_words", "words_of_accounts"]
+__all__ = ["index_next", "indexed_words", "words_of_accounts"]
 
 Row = tuple[bool, str, int, int]
+
+
+def index_next(tx: Transaction, limit: int) -> Place:
+    """Give the next accounts their words in one transaction; return the watermark."""
+    accounts, end = tx.words.list_unindexed(tx.words.lock().watermark, limit)
+    words = SegmentWords()
+    words.add(accounts)
+    tx.words.add(list(words.rows()))
+    tx.words.finish(end)
+    return end
 
 
 def indexed_words(store: Store) -> list[Row]:

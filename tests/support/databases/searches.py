@@ -1,5 +1,6 @@
 """Searches among stored accounts, with as many words indexed as a test wants."""
 
+from tests.support.databases.indexed_words import index_next
 from tests.support.databases.stored_batches import Batch, Person, read_all, repeated
 
 from anyscale.api_schemas import UserQuery
@@ -12,12 +13,7 @@ __all__ = ["found_by", "index_words", "people_named"]
 def index_words(store: Store, accounts: int) -> tuple[int, int]:
     """Index the words of the first accounts; return the watermark."""
     with store.write() as tx:
-        state = tx.words.lock()
-        if not accounts:
-            return state.watermark
-        found, end = tx.words.list_unindexed(state.watermark, accounts)
-        tx.words.fill(found, end, "test", 0)
-        return end
+        return index_next(tx, accounts) if accounts else tx.words.lock().watermark
 
 
 def found_by(store: Store, text: str) -> list[str]:

@@ -53,11 +53,18 @@ class SearchIndexRecord(Record, frozen=True):
     holder: str
     #: when another program may fill it
     until: int
+    end_publication: int
+    end_position: int
 
     @property
     def watermark(self) -> Place:
         """The place of the last account that has its words."""
         return Place(self.publication, self.position)
+
+    @property
+    def end(self) -> Place:
+        """The place of the last account that may have some of its words."""
+        return max(self.watermark, Place(self.end_publication, self.end_position))
 
 
 class FoundWord(NamedTuple):

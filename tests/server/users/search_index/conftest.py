@@ -1,4 +1,4 @@
-"""The index is filled in slices of three accounts, without pauses."""
+"""The index is filled in segments of three accounts, and slices of five words, without pauses."""
 
 import pytest
 
@@ -7,7 +7,10 @@ from anyscale.server.core.users import search_index
 
 
 @pytest.fixture(autouse=True)
-def _slices_of_three(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(search_index, "_SLICE", 3)
+def _segments_of_three(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search_index, "_SEGMENT", 3)
+    monkeypatch.setattr(search_index, "_SHORT_SEGMENT", 2)
+    monkeypatch.setattr(search_index, "_PART", 2)
+    monkeypatch.setattr(search_index, "_SLICE", 5)
     monkeypatch.setattr(search_index, "_PAUSE", 0)
     monkeypatch.setattr(undo, "_DEFER_FILLING_MS", 0)

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
-from tests.server.users.search_index.accounts import JANE, create, fill_all
+from tests.server.users.search_index.accounts import JANE, create, fill_all, ids_of
 from tests.support.databases.indexed_words import indexed_words, words_of_accounts
 from tests.support.servers.control_planes import Deployment
 
@@ -14,6 +14,7 @@ from anyscale.api_schemas import UserQuery
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.users import search_index
 from anyscale.server.core.users.search_index import SearchIndex
+from anyscale.user.models import UserChanges
 
 
 def test_filling_gives_all_accounts_their_words(plane: ControlPlane) -> None:
@@ -57,14 +58,54 @@ def test_a_slice_waits_for_the_requests_that_are_in_progress(
 ) -> None:
     monkeypatch.setattr(search_index, "_LONGEST_PAUSE", 600)
     create(plane, 9)
-    left = []
+    written = []
 
     def is_busy() -> bool:
-        left.append(plane.search_index.count_unindexed())
-        return len(left) < 4
+        written.append(len(indexed_words(plane.store)))
+        return written.count(5) in range(1, 4)  # behind the first slice, until it was asked thrice
 
     plane.search_index.fill(is_busy=is_busy)
-    assert left == [6, 6, 6, 6, 3, 0]
+    assert written[:7] == [0, 0, 5, 5, 5, 5, 10]
+    assert plane.search_index.count_unindexed() == 0
+
+
+@pytest.mark.parametrize("change", ["delete", "rename"])
+def test_a_segment_begins_again_if_an_account_is_changed_that_was_read(
+    plane: ControlPlane, change: str
+) -> None:
+    ids = ids_of(plane, create(plane, 9))
+    words = []
+
+    def is_busy() -> bool:
+        words.append(indexed_words(plane.store))
+        if words[-1] and not words[-2]:  # in the middle of a segment
+            if change == "delete":
+                plane.lifecycle.delete(ids[1], JANE)
+            else:
+                plane.updates.update(ids[1], UserChanges(name="Wolke"), JANE)
+        return False
+
+    plane.search_index.fill(is_busy=is_busy)
+    assert plane.search_index.count_unindexed() == 0
+    assert indexed_words(plane.store) == words_of_accounts(plane.store)
+
+
+def test_another_thread_leaves_the_filling_to_the_first_one(plane: ControlPlane) -> None:
+    create(plane, 9)
+    index, slices = SearchIndex(plane.store), 0
+
+    def is_busy() -> bool:
+        nonlocal slices
+        slices += 1
+        with ThreadPoolExecutor(1) as pool:
+            before = indexed_words(plane.store)
+            pool.submit(index.fill).result(30)
+            assert indexed_words(plane.store) == before
+        return False
+
+    index.fill(is_busy=is_busy)
+    assert slices > 9
+    assert indexed_words(plane.store) == words_of_accounts(plane.store)
 
 
 def test_requests_without_end_do_not_stop_the_filling(
@@ -76,7 +117,7 @@ def test_requests_without_end_do_not_stop_the_filling(
     assert plane.search_index.count_unindexed() == 0
 
 
-def test_another_process_leaves_the_filling_to_the_first_one_for_a_second(
+def test_another_process_leaves_the_filling_to_the_first_one_for_some_seconds(
     plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     create(plane, 9)
@@ -109,7 +150,7 @@ from tests.store.old_databases import open_store
 from anyscale.server.core.users import search_index
 from anyscale.server.store.sql.user_words import Words
 
-search_index._SLICE = 3
+search_index._SEGMENT, search_index._SLICE = 3, 4
 left, place = int(sys.argv[2]), sys.argv[3]
 
 def killing(method, before):
@@ -126,31 +167,43 @@ def killing(method, before):
 
 if place == "read":
     Words.list_unindexed = killing(Words.list_unindexed, True)
+elif place == "begun":
+    Words.begin = killing(Words.begin, False)
 elif place == "written":
-    Words.fill = killing(Words.fill, False)
+    Words.add = killing(Words.add, False)
+elif place == "finished":
+    Words.finish = killing(Words.finish, False)
 else:
     index = search_index.SearchIndex
-    index._fill_slice = killing(index._fill_slice, False)
+    name = "_fill_segment" if place == "committed" else "_write"
+    setattr(index, name, killing(getattr(index, name), False))
 url = sys.argv[1]
 search_index.SearchIndex(open_store(url if "://" in url else Path(url))).fill()
 """
 
 
-@pytest.mark.parametrize("place", ["read", "written", "committed"])
+@pytest.mark.parametrize(
+    ("place", "when"),
+    [("begun", 2), ("read", 3), ("written", 7), ("half", 8), ("finished", 2), ("committed", 2)],
+)
 def test_an_index_whose_filling_is_killed_is_filled_by_the_next_process(
-    store_deployment: Deployment, place: str, monkeypatch: pytest.MonkeyPatch
+    store_deployment: Deployment, place: str, when: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with closing(store_deployment.control_plane()) as plane:
         create(plane, 20)
     address = str(store_deployment.database)
-    script = [sys.executable, "-c", KILLED_WHILE_FILLING, address, "3", place]
+    script = [sys.executable, "-c", KILLED_WHILE_FILLING, address, str(when), place]
     assert subprocess.run(script, check=False).returncode == -9
     with closing(store_deployment.control_plane()) as plane:
-        # No account has half of its words, and none beyond the watermark has any.
         count = 20 - plane.search_index.count_unindexed()
-        assert 3 <= count <= 9
-        expected = [row for row in words_of_accounts(plane.store) if row[3] < count]
-        assert indexed_words(plane.store) == expected
+        assert 3 <= count <= 6
+        # Accounts up to the watermark have all their words, and those of one segment may have some.
+        found, expected = indexed_words(plane.store), words_of_accounts(plane.store)
+        assert [row for row in found if row[3] < count] == [
+            row for row in expected if row[3] < count
+        ]
+        assert set(found) <= {row for row in expected if row[3] < count + 3}
+        assert (len(found) > count * len(expected) / 20) == (place in {"half", "finished"})
         monkeypatch.setattr(search_index, "_LEASE_MS", 0)
         fill_all(plane, plane.search_index)
         assert indexed_words(plane.store) == words_of_accounts(plane.store)

@@ -2,15 +2,30 @@
 
 import math
 import os
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import islice
+from typing import NamedTuple
 
-from anyscale.server.store.interface import Store
+from anyscale.server.store.interface import Store, Transaction
+from anyscale.server.store.search_records import Place
+from anyscale.server.store.word_rows import SegmentWords, WordRow
 
-__all__ = ["SearchIndex"]
+__all__ = ["SearchIndex", "Segment"]
 
-#: accounts of a slice, which takes the writer for a few milliseconds
-_SLICE = 300
+#: Accounts of a segment, whose words are written in the order of their table: the more, the more of
+#: them belong on each page of it, and the more memory they take.
+_SEGMENT = 10_000
+
+#: accounts of a segment after one that others have interrupted, so that they cannot do so for long
+_SHORT_SEGMENT = 300
+
+#: accounts that are read at once, which takes some ten milliseconds
+_PART = 2_000
+
+#: words of a slice, which takes the writer for a few milliseconds
+_SLICE = 2_000
 
 #: Seconds between two slices. Threads take turns by themselves, but another process that waits for
 #: a SQLite file only looks now and then whether it is free.
@@ -21,25 +36,41 @@ _PAUSE = 0.0005
 #: busy servers do not take turns.
 _LONGEST_PAUSE, _LOOK = 0.5, 0.01
 
-#: for which other processes leave the filling to the one that filled the last slice
-_LEASE_MS = 1_000
+#: For which other processes leave the filling to the one that wrote the last slice. With a pause
+#: after each part, reading a segment takes three seconds.
+_LEASE_MS = 5_000
+
+
+class Segment(NamedTuple):
+    """The accounts behind the first place up to the second one, which get their words together."""
+
+    after: Place
+    end: Place
+    #: whether they may have words of a segment that was left half done
+    has_words: bool
 
 
 class SearchIndex:
     """Gives the accounts their words, in the order in which their batches were published.
 
-    Any number of processes may fill at once, and each may be killed: a slice of accounts gets its
-    words in one transaction, which also moves the watermark behind them.
+    Any number of processes may fill at once, and each may be killed. A segment of accounts gets its
+    words in several transactions; the last one moves the watermark behind them. A segment that is
+    left half done is done again, and the words that it has already stay.
     """
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._holder = os.urandom(8).hex()
+        self._filling = threading.Lock()
+        self._is_interrupted = False
 
     def fill(
         self, seconds: float = math.inf, *, is_busy: Callable[[], bool] = lambda: False
     ) -> None:
         """Fill the index until all accounts have words, another process fills it, or time is up.
+
+        A segment that is begun is finished, which takes half a second. If another thread fills the
+        index already, this leaves it to that one.
 
         Args:
             seconds: when time is up.
@@ -50,10 +81,14 @@ class SearchIndex:
                 meanwhile.
         """
         deadline = time.monotonic() + seconds
-        if self._is_filled():  # by a transaction that locks nothing
+        # By a transaction that locks nothing.
+        if self._is_filled() or not self._filling.acquire(blocking=False):
             return
-        while self._fill_slice(deadline) and time.monotonic() < deadline:
-            _pause(is_busy)
+        try:
+            while self._fill_segment(deadline, is_busy) and time.monotonic() < deadline:
+                _pause(is_busy)
+        finally:
+            self._filling.release()
 
     def count_unindexed(self) -> int:
         """Return how many accounts have no words yet: an estimate, see `Words`."""
@@ -65,19 +100,70 @@ class SearchIndex:
             watermark = tx.words.get_state().watermark
             return tx.words.list_unindexed(watermark, 1)[1] == watermark
 
-    def _fill_slice(self, deadline: float) -> bool:
+    def _fill_segment(self, deadline: float, is_busy: Callable[[], bool]) -> bool:
         """Give words to the next accounts; return whether there may be more for this process."""
-        patience = None if math.isinf(deadline) else max(deadline - time.monotonic(), 0)
-        # Slices that a power cut undoes are filled again.
+        segment = self._begin(_patience(deadline))
+        if segment is None:
+            return False
+        rows = self._read(segment, is_busy).rows()
+        is_mine = True
+        while is_mine and (part := list(islice(rows, _SLICE))):
+            is_mine = self._write(segment, part, _patience(deadline))
+            _pause(is_busy)
+        is_done = is_mine and self._finish(segment, _patience(deadline))
+        self._is_interrupted = not is_done
+        return True
+
+    def _begin(self, patience: float | None) -> Segment | None:
+        """Take the index, and mark the next accounts as those of the segment."""
         with self._store.write(durable=False, patience=patience, is_slice=True) as tx:
             state, now = tx.words.lock(), tx.now()
             if state.holder != self._holder and state.until > now:
-                return False
-            accounts, end = tx.words.list_unindexed(state.watermark, _SLICE)
+                return None
+            length = _SHORT_SEGMENT if self._is_interrupted else _SEGMENT
+            end = tx.words.find_end(state.watermark, length)
             if end == state.watermark:
-                return False
-            tx.words.fill(accounts, end, self._holder, now + _LEASE_MS)
-        return True
+                return None
+            # One that was left half done may have been longer.
+            tx.words.begin(max(end, state.end), self._holder, now + _LEASE_MS)
+            return Segment(state.watermark, end, has_words=state.end > state.watermark)
+
+    def _read(self, segment: Segment, is_busy: Callable[[], bool]) -> SegmentWords:
+        # Who changes an account from now on takes the index from this process.
+        words, end = SegmentWords(), segment.after
+        while end < segment.end:
+            with self._store.read() as tx:
+                accounts, end = tx.words.list_unindexed(end, _PART)
+            words.add(account for account in accounts if account.place <= segment.end)
+            _pause(is_busy)
+        return words
+
+    def _write(self, segment: Segment, rows: Sequence[WordRow], patience: float | None) -> bool:
+        """Write words of the segment; return False if others have taken the index."""
+        # Slices that a power cut undoes are written again.
+        with self._store.write(durable=False, patience=patience, is_slice=True) as tx:
+            is_mine = self._lock(tx, segment)
+            if is_mine:
+                add = tx.words.add_missing if segment.has_words else tx.words.add
+                add(rows)
+                tx.words.prolong(tx.now() + _LEASE_MS)
+        return is_mine
+
+    def _finish(self, segment: Segment, patience: float | None) -> bool:
+        with self._store.write(durable=False, patience=patience, is_slice=True) as tx:
+            is_mine = self._lock(tx, segment)
+            if is_mine:
+                tx.words.finish(segment.end)
+        return is_mine
+
+    def _lock(self, tx: Transaction, segment: Segment) -> bool:
+        """Lock the watermark; return whether the segment is still that of this process."""
+        state = tx.words.lock()
+        return (state.holder, state.watermark) == (self._holder, segment.after)
+
+
+def _patience(deadline: float) -> float | None:
+    return None if math.isinf(deadline) else max(deadline - time.monotonic(), 0)
 
 
 def _pause(is_busy: Callable[[], bool]) -> None:

@@ -52,6 +52,15 @@ class PostgresConnection(Connection):
                 for row in rows:
                     copy.write_row(row)
 
+    def insert_missing(
+        self, table: str, types: Mapping[str, str], rows: Sequence[Sequence[Any]]
+    ) -> None:
+        arrays = ", ".join(f"%s::{name}[]" for name in types.values())
+        sql = f"insert into {table} ({', '.join(types)}) select * from unnest({arrays})"
+        if rows:
+            columns = list(map(list, zip(*rows, strict=True)))
+            self.driver_connection.execute(f"{sql} on conflict do nothing", columns)
+
     def execute_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
         with self.driver_connection.cursor() as cursor:
             cursor.executemany(_translated(sql), rows)

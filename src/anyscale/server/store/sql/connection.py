@@ -51,6 +51,12 @@ class Connection(ABC):
         """
 
     @abstractmethod
+    def insert_missing(
+        self, table: str, types: Mapping[str, str], rows: Sequence[Sequence[Any]]
+    ) -> None:
+        """Do the same, but leave out the rows whose keys the table has."""
+
+    @abstractmethod
     def execute_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
         """Run a statement for each row of values."""
 

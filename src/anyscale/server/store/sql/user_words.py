@@ -1,8 +1,6 @@
 """The tables `user_words` and `search_index`: the words of accounts."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
-from operator import attrgetter
 from typing import Any, NamedTuple
 
 import msgspec
@@ -15,7 +13,13 @@ from anyscale.server.store.search_records import (
     SearchIndexRecord,
 )
 from anyscale.server.store.sql.connection import Table, columns
-from anyscale.server.store.words import words_of
+from anyscale.server.store.word_rows import (
+    Word,
+    WordRow,
+    distinct_words,
+    runs,
+    words_of_account,
+)
 
 __all__ = ["END_POSITION", "Words"]
 
@@ -85,12 +89,6 @@ _UNINDEXED = """
 """
 
 
-#: a word, and whether it is a leading one
-_Word = tuple[str, bool]
-#: as `_COLUMNS`
-_Row = tuple[str, bool, int, int]
-
-
 class _Publication(NamedTuple):
     """A published batch that has accounts without words."""
 
@@ -99,6 +97,10 @@ class _Publication(NamedTuple):
     prefix: str
     #: positions without words, from the first one to the last account
     left: range
+
+    def place(self, count: int) -> Place:
+        """Return the place of the last one of so many accounts without words."""
+        return Place(self.number, self.left[count - 1])
 
 
 def _left(after: Place, publication: int, last_id: str | None) -> range:
@@ -119,8 +121,10 @@ class Words(Table):
     """The words of the accounts.
 
     In the order of publication and position, all accounts up to the watermark have exactly the
-    words of their texts, and no later ones have any. So a transaction that fills the index, or
-    deletes or changes an account, locks the watermark.
+    words of their texts. Those up to the end of a segment that is being filled may have some of
+    theirs, and no later ones have any. So a transaction that fills the index, or deletes or changes
+    an account, locks the watermark. If it changes an account of the segment, it takes the index
+    from its holder, who has read the old texts.
     """
 
     def get_state(self) -> SearchIndexRecord:
@@ -224,16 +228,34 @@ class Words(Table):
         left = max(entries - state.position - 1, 0)
         return int(later[0]) + (-(-users * left // entries) if entries else 0)
 
-    def fill(
-        self, accounts: Sequence[AccountTextsRecord], watermark: Place, holder: str, until: int
-    ) -> None:
-        """Add the words of the next accounts, and move the watermark behind them, after `lock`.
+    def find_end(self, after: Place, limit: int) -> Place:
+        """Return the end of a segment of so many positions at most; `after` if nothing is left."""
+        publications = self._publications(after)
+        if small := list(_fitting(publications, limit)):
+            return Place(small[-1].number, END_POSITION)
+        return publications[0].place(limit) if publications else after
 
-        Others leave the filling to `holder` until a time.
-        """
-        self._add(_rows(accounts))
-        sql = "update search_index set publication = ?, position = ?, holder = ?, until = ?"
-        self._connection.execute(sql, *watermark, holder, until)
+    def begin(self, end: Place, holder: str, until: int) -> None:
+        """Let a holder fill the index up to a place, after `lock`."""
+        sql = "update search_index set end_publication = ?, end_position = ?, holder = ?, until = ?"
+        self._connection.execute(sql, *end, holder, until)
+
+    def add(self, rows: Sequence[WordRow]) -> None:
+        """Add words that the index has not, after `lock`."""
+        self._connection.insert_many("user_words", _COLUMNS, rows)
+
+    def add_missing(self, rows: Sequence[WordRow]) -> None:
+        """Add those words that the index has not; on PostgreSQL this takes twice as long."""
+        self._connection.insert_missing("user_words", _COLUMNS, rows)
+
+    def prolong(self, until: int) -> None:
+        """Leave the index to its holder until a time, after `lock`."""
+        self._connection.execute("update search_index set until = ?", until)
+
+    def finish(self, watermark: Place) -> None:
+        """Move the watermark behind accounts that have all their words, after `lock`."""
+        sql = "update search_index set publication = ?, position = ?"
+        self._connection.execute(sql, *watermark)
 
     def defer(self, until: int) -> None:
         """Leave the filling alone until a time."""
@@ -241,55 +263,32 @@ class Words(Table):
 
     def forget(self, accounts: Sequence[AccountTextsRecord]) -> None:
         """Remove the words of accounts that this transaction deletes."""
-        watermark = self.lock().watermark
-        for run in _runs([account for account in accounts if account.place <= watermark]):
-            self._remove(run[0].place, run[-1].place, _distinct_words(run))
+        state = self.lock()
+        for run in runs([account for account in accounts if account.place <= state.end]):
+            self._remove(run[0].place, run[-1].place, distinct_words(run))
+            self._interrupt(state, run[-1].place)
 
     def replace(self, old: AccountTextsRecord, new: AccountTextsRecord) -> None:
         """Replace the words of an account whose texts this transaction changes."""
-        before, after = set(_words_of(old)), set(_words_of(new))
-        if before != after and new.place <= self.lock().watermark:
-            self._remove(new.place, new.place, before - after)
-            self._add((*word, *new.place) for word in after - before)
+        before, after = set(words_of_account(old)), set(words_of_account(new))
+        if before == after or new.place > (state := self.lock()).end:
+            return
+        self._remove(new.place, new.place, before - after)
+        self._interrupt(state, new.place)
+        if new.place <= state.watermark:
+            self.add([(*word, *new.place) for word in after - before])
 
-    def _add(self, rows: Iterable[_Row]) -> None:
-        # In order: rows that are neighbours in the table are then inserted one after the other.
-        self._connection.insert_many("user_words", _COLUMNS, sorted(rows))
+    def _interrupt(self, state: SearchIndexRecord, changed: Place) -> None:
+        """Let the holder begin its segment again if it has read an account that is changed."""
+        if changed > state.watermark:
+            self.defer(0)
 
-    def _remove(self, first: Place, last: Place, words: Iterable[_Word]) -> None:
+    def _remove(self, first: Place, last: Place, words: Iterable[Word]) -> None:
         """Remove words of all accounts from one place to another one of its publication."""
         for is_leading in (False, True):
             texts = sorted(word for word, leads in words if leads == is_leading)
             values = (is_leading, self._connection.texts(texts), first.publication)
             self._connection.execute(_REMOVE, *values, first.position, last.position)
-
-
-def _rows(accounts: Iterable[AccountTextsRecord]) -> Iterator[_Row]:
-    for account in accounts:
-        place = account.place
-        for word in _words_of(account):
-            yield *word, *place
-
-
-def _words_of(account: AccountTextsRecord) -> Iterable[_Word]:
-    return words_of(account.name, account.lastname, account.email).items()
-
-
-def _distinct_words(accounts: Iterable[AccountTextsRecord]) -> set[_Word]:
-    return {word for account in accounts for word in _words_of(account)}
-
-
-def _runs(accounts: Iterable[AccountTextsRecord]) -> Iterator[list[AccountTextsRecord]]:
-    """Divide accounts into those that follow each other in their batch without a gap."""
-    in_order = sorted(accounts, key=attrgetter("place"))
-    for _, run in groupby(enumerate(in_order), _start_of_run):
-        yield [account for _, account in run]
-
-
-def _start_of_run(numbered: tuple[int, AccountTextsRecord]) -> Place:
-    """Return a place that is the same as long as no position is missing."""
-    number, account = numbered
-    return account.place._replace(position=account.place.position - number)
 
 
 def _found_user(values: tuple[Any, ...]) -> FoundUserRecord | None:

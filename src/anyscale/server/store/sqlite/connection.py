@@ -4,7 +4,7 @@ import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from itertools import chain, islice
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -52,11 +52,12 @@ class SqliteConnection(Connection):
     def insert_many(
         self, table: str, types: Mapping[str, str], rows: Iterable[Sequence[Any]]
     ) -> None:
-        marks = f"({', '.join('?' * len(types))})"
-        for part in _parts(rows):
-            values = ", ".join([marks] * len(part))
-            sql = f"insert into {table} ({', '.join(types)}) values {values}"
-            self.driver_connection.execute(sql, tuple(chain.from_iterable(part)))
+        self._insert(table, types, rows)
+
+    def insert_missing(
+        self, table: str, types: Mapping[str, str], rows: Sequence[Sequence[Any]]
+    ) -> None:
+        self._insert(table, types, rows, "on conflict do nothing")
 
     def execute_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
         self.driver_connection.executemany(_translated(sql), rows)
@@ -73,6 +74,17 @@ class SqliteConnection(Connection):
     def now(self) -> int:
         # SQLite has the clock of this machine too, and takes a statement to tell it.
         return time.time_ns() // 1_000_000
+
+    def _insert(
+        self, table: str, types: Mapping[str, str], rows: Iterable[Sequence[Any]], last: str = ""
+    ) -> None:
+        marks = f"({', '.join('?' * len(types))})"
+        for part in _parts(rows):
+            all_marks = ", ".join([marks] * len(part))
+            sql = f"insert into {table} ({', '.join(types)}) values {all_marks} {last}"
+            # Python's `sqlite3` looks for an adapter for each bool, which takes as long as a row.
+            values = [int(v) if v is True or v is False else v for row in part for v in row]
+            self.driver_connection.execute(sql, values)
 
 
 def _parts(rows: Iterable[Sequence[Any]]) -> Iterator[list[Sequence[Any]]]:

@@ -1,0 +1,64 @@
+"""The rows of the table `user_words` that accounts have."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from operator import attrgetter
+
+from anyscale.server.store.search_records import AccountTextsRecord, Place
+from anyscale.server.store.words import words_of
+
+__all__ = ["SegmentWords", "Word", "WordRow", "distinct_words", "runs", "words_of_account"]
+
+#: a word, and whether it is a leading one
+Word = tuple[str, bool]
+
+#: a word, whether it is a leading one, and the publication and position of the account
+WordRow = tuple[str, bool, int, int]
+
+
+class SegmentWords:
+    """Collects the words of accounts that are added in the order of their places."""
+
+    def __init__(self) -> None:
+        # In the order of the table: leading words come last.
+        self._places: dict[bool, dict[str, list[Place]]] = {
+            False: defaultdict(list),
+            True: defaultdict(list),
+        }
+
+    def add(self, accounts: Iterable[AccountTextsRecord]) -> None:
+        for account in accounts:
+            place = account.place
+            for word, is_leading in words_of_account(account):
+                self._places[is_leading][word].append(place)
+
+    def rows(self) -> Iterator[WordRow]:
+        """Generate the rows so that neighbours in the table follow each other."""
+        for is_leading, places in self._places.items():
+            for word in sorted(places):
+                for publication, position in places[word]:
+                    yield word, is_leading, publication, position
+
+
+def words_of_account(account: AccountTextsRecord) -> Iterable[Word]:
+    """Return the words that the index has of an account."""
+    return words_of(account.name, account.lastname, account.email).items()
+
+
+def distinct_words(accounts: Iterable[AccountTextsRecord]) -> set[Word]:
+    """Return the words that at least one of some accounts has."""
+    return {word for account in accounts for word in words_of_account(account)}
+
+
+def runs(accounts: Iterable[AccountTextsRecord]) -> Iterator[list[AccountTextsRecord]]:
+    """Divide accounts into those that follow each other in their batch without a gap."""
+    in_order = sorted(accounts, key=attrgetter("place"))
+    for _, run in groupby(enumerate(in_order), _start_of_run):
+        yield [account for _, account in run]
+
+
+def _start_of_run(numbered: tuple[int, AccountTextsRecord]) -> Place:
+    """Return a place that is the same as long as no position is missing."""
+    number, account = numbered
+    return account.place._replace(position=account.place.position - number)
