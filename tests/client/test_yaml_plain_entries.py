@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.client.bad_files.of_bytes import BYTES
 from tests.client.bad_files.of_yaml import YAML
-from tests.client.bad_files.reading import read
+from yaml import SafeLoader
 
-from anyscale.user.files import input_stream, yaml_plain_entries
+from anyscale.user.files import UsersFile, input_stream, yaml_plain_entries, yaml_reader
 from anyscale.user.files.entry_collector import EntryCollector
 from anyscale.user.files.input_stream import InputStream
 from anyscale.user.files.yaml_plain_entries import PlainEntries
@@ -64,6 +64,10 @@ a :b
 a°
 °a
 a°b
+a#b→c
+a#b: c
+a:b #c
+a:→b
 a°#b
 a:°b
 ''
@@ -88,6 +92,7 @@ a:°b
 "a\\"b"
 "\\x41"
 "a"b
+"a"b"
 "a
 "a"·
 "'"
@@ -188,19 +193,23 @@ def parser_alone() -> Iterator[None]:
         yield
 
 
-def everything(data: bytes) -> tuple[list[CheckedUser], list[str], list[Any], list[Any]]:
+def everything(
+    data: bytes, *, verify: bool
+) -> tuple[list[CheckedUser], list[str], list[Any], list[Any]]:
     """Return the users of a file, their problems, passwords and places."""
-    users, reading = read(data)
+    file = UsersFile(io.BytesIO(data), "users.yaml", "yaml")
+    reading = file.reading(Policy(), verify=verify)
+    users = list(reading)
     places = [reading._entries.place_of_email(index) for index in range(reading._entries.count)]
     return users, list(map(str, reading.problems)), reading.take_passwords(), places
 
 
-def assert_pattern_and_parser_agree(text: str) -> None:
+def assert_pattern_and_parser_agree(text: str, *, verify: bool = False) -> None:
     data = text.encode("utf-8", "surrogateescape")
     with parser_alone():
-        expected = everything(data)
+        expected = everything(data, verify=verify)
 
-    assert everything(data) == expected, text
+    assert everything(data, verify=verify) == expected, text
 
 
 @settings(max_examples=100)
@@ -218,6 +227,8 @@ def test_a_file_means_what_the_parser_says(text: str, piece: int) -> None:
         "   title: b\n",
         "  email: b@b.co\n",
         "  titles: b\n",
+        "  title:b\n",
+        "-  name: c\n  email: c@b.co\n",
         "- name: b\n",
     ],
 )
@@ -243,7 +254,21 @@ def test_a_value_means_what_the_parser_says(field: str) -> None:
     others = [line for other, line in rest.items() if other != field]
     for value in [*VALUES, "a" * 300]:
         entry = "  ".join([f"- {field}: {value}\n", *others])
-        assert_pattern_and_parser_agree(f"create_users:\n{entry}- name: Joe\n  email: j@b.co\n")
+        assert_pattern_and_parser_agree(f"create_users:\n{entry}{TWO}")
+
+
+@pytest.mark.parametrize("field", ["password", "title"])
+def test_a_value_means_what_the_parser_of_python_says(field: str) -> None:
+    """Use it as without libyaml, to compare users: no rule of passwords refuses a value then."""
+    with mock.patch.object(yaml_reader, "Parser", SafeLoader):
+        for value in VALUES:
+            text = f"create_users:\n{ONE}  {field}: {value}\n{TWO}"
+            assert_pattern_and_parser_agree(text, verify=True)
+
+
+@pytest.mark.parametrize("indent", ["\t", "\u00a0", " " * 9])
+def test_another_indentation_means_what_the_parser_says(indent: str) -> None:
+    assert_pattern_and_parser_agree(f"create_users:\n{textwrap.indent(ONE + TWO, indent)}")
 
 
 @pytest.mark.parametrize("bad", [*YAML, *BYTES], ids=lambda bad: bad.what)
@@ -260,10 +285,13 @@ def left_to_the_parser(text: str, policy: Policy | None = None) -> str:
     plain = PlainEntries(InputStream(io.BytesIO(text.encode()), "users.yaml", yaml=True), collector)
     users = list(plain.users())
     rest = b"".join(iter(plain.read, b"")).decode()
+    header = text[: text.index("\n", text.index("create_users:"))]
+    left = rest.removeprefix(header).lstrip("\n")
+    assert rest.startswith(header)
     assert rest.count("\n") == text.count("\n")
-    assert text.endswith(rest.lstrip("\n").removeprefix("create_users:").lstrip("\n"))
+    assert text.endswith(left)
     assert len(users) == collector.count
-    return rest.removeprefix("create_users:").lstrip("\n")
+    return left
 
 
 ENTRY = """\
@@ -282,6 +310,23 @@ def test_the_parser_gets_only_the_last_of_plain_entries(indent: str) -> None:
     entries = [textwrap.indent(entry, indent) for entry in MANY]
 
     assert left_to_the_parser(f"create_users:\n{''.join(entries)}") == entries[-1]
+
+
+@pytest.mark.parametrize("above", ["# a\n\n\n#b\n", "---\n", "# a\n---\n"])
+def test_plain_entries_may_have_comments_or_a_document_start_above(above: str) -> None:
+    assert left_to_the_parser(f"{above}create_users:  \n{ONE}{TWO}") == TWO
+
+
+@pytest.mark.parametrize("above", ["---\n---\n", "x: y\n", "users:\n", "- a\n", "%YAML 1.1\n---\n"])
+def test_another_text_above_means_what_the_parser_says(above: str) -> None:
+    assert_pattern_and_parser_agree(f"{above}create_users:\n{ONE}{TWO}")
+
+
+@pytest.mark.parametrize(
+    "top", ["users:", "create_users:\t", "create_users: a", "create_users: |", "create_users:\n\t"]
+)
+def test_another_key_of_the_list_means_what_the_parser_says(top: str) -> None:
+    assert_pattern_and_parser_agree(f"{top}\n{ONE}{TWO}")
 
 
 @pytest.mark.parametrize("fields", [["email", "name"], [*reversed(FIELDS)]])
@@ -313,7 +358,10 @@ def test_the_parser_gets_the_first_other_entry_and_all_after_it(old: str, new: s
     assert left_to_the_parser(text) == other + "".join(MANY[501:])
 
 
-@pytest.mark.parametrize("value", ["", " ", " ~", " null", " 'null'", " Head of sales", " 007"])
+@pytest.mark.parametrize(
+    "value",
+    ["", " ", " ~", " null", " 'null'", " Head of sales", "  Élan", " 007", " C#", " 12:30:a#b"],
+)
 def test_a_plain_entry_may_have_a_null_or_any_text(value: str) -> None:
     entries = [entry.replace(' "Head of #1: C#"', value) for entry in MANY]
 

@@ -17,13 +17,14 @@ from anyscale.user.validation import FIELDS, CheckedUser, check
 
 __all__ = ["PlainEntries"]
 
-# What may be above the entries, if they follow at once.
-_HEADER = re.compile(r"(?:(?:#[^\n]*)?\n)*+(?:---\n)?+create_users: *+\n(?=(?P<indent> {0,8})- )")
+# What may be above the entries, which follow without a comment or a blank line.
+_HEADER = re.compile(r"(?:(?:#[^\n]*)?\n)*+(?:---\n)?+create_users: *+\n(?=(?P<indent> {0,8}))")
 
-# Without quotes, a value begins with a letter or a digit, does not end with a blank, and has no
-# tab, no ": " and no " #" (YAML 1.2.2, 7.3.3). In quotes, it has no escape, line break or tab.
-_UNQUOTED = r"[^\W_][^\n\t:#]*+(?:(?:(?<!\s)#|:(?=\S))[^\n\t:#]*+)*+(?<!\s)"
-_VALUE = rf"""'[^'\n\t]*+'|"[^"\\\n\t]*+"|{_UNQUOTED}|~|"""
+# Without quotes, a value begins with a letter, a digit or _, does not end with a blank, and has no
+# ": " and no " #" (YAML 1.2.2, 7.3.3), and no tab, which PyYAML's own parser refuses. In quotes, it
+# has no escape and no line break.
+_UNQUOTED = r"\w[^\n\t:#]*+(?:(?:(?<! )#|:(?=[^ \n]))[^\n\t:#]*+)*+(?<! )"
+_VALUE = rf"""'[^'\n]*+'|"[^"\\\n]*+"|{_UNQUOTED}|~|"""
 
 #: characters of a piece of blank lines
 _PIECE = 1 << 16
