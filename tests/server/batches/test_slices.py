@@ -58,6 +58,10 @@ class WatchedStore:
             self._before_second()
         return self._store.write(**options)
 
+    def call_again(self) -> None:
+        """Count the transactions from now on, so that the function is called once more."""
+        self._writes = 0
+
 
 def reserve(
     plane: ControlPlane,
@@ -195,6 +199,31 @@ def test_two_equal_calls_at_once_have_one_outcome(
     )
     assert both[0] == both[1]
     assert both[0].users == count(plane, "users") == 3
+
+
+def test_a_call_waits_longer_each_time_that_others_have_begun_its_chunk(
+    plane: ControlPlane, batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds, pauses = 6, list[float]()
+    monkeypatch.setattr(chunks, "_PAUSE", 1)
+    monkeypatch.setattr(chunks, "_LONGEST_PAUSE", 8)
+    monkeypatch.setattr("time.sleep", pauses.append)
+
+    def begin_too() -> None:
+        if len(pauses) < rounds:
+            store.call_again()
+            reserve_half(plane, batch)
+
+    with plane.store.read() as tx:
+        record = tx.batches.get(batch.batch_id)
+    assert record
+    store = WatchedStore(plane.store, begin_too)
+    reserve_in_slices(store, NewChunk(record, 0, 0, checked_users("a", "b", "c")))  # type: ignore[arg-type]  # all that is called
+
+    least = [1, 2, 4, 8, 8, 8]
+    assert [
+        min(max(pause, low), 2 * low) for pause, low in zip(pauses, least, strict=True)
+    ] == pauses
 
 
 def test_a_batch_that_is_dropped_between_two_slices_gets_no_more_users(

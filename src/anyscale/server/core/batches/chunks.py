@@ -34,8 +34,10 @@ __all__ = ["SLICE", "NewChunk", "reserve_in_slices", "reserve_whole"]
 #: Users of a slice, which takes the writer for some 25 ms.
 SLICE = 2_500
 
-#: Seconds before a chunk is begun again, at most twice as long: others finish it meanwhile.
-_PAUSE = 0.5
+#: Seconds before a chunk is begun again, so that others finish it meanwhile. Each pause is twice as
+#: long as the one before, up to a limit: two equal calls on a slow machine would otherwise take the
+#: chunk from each other for ever.
+_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 
 _MARK_OCTETS = 16
 
@@ -112,8 +114,11 @@ def reserve_in_slices(store: Store, chunk: NewChunk) -> ReservedChunk:
         KeyReused: a chunk with this number and other content was reserved before.
         BatchGone: the batch was dropped or expired.
     """
+    pause = _PAUSE
     while (outcome := _reserve_once(store, chunk)) is None:
-        time.sleep(_PAUSE * (1 + random.random()))  # noqa: S311 - no secret
+        # A random time more, or both calls would begin again at once.
+        time.sleep(pause * (1 + random.random()))  # noqa: S311 - no secret
+        pause = min(2 * pause, _LONGEST_PAUSE)
     return outcome
 
 
