@@ -1,13 +1,15 @@
-"""Reserving the emails of a chunk: of a small batch in one transaction, else in slices.
+"""Reserving the emails of a chunk: for a small batch in one transaction, otherwise in slices.
 
 While a transaction inserts users into SQLite, nobody else can write: a user who signs in would wait
-for 10,000 users. So a slice of them is a transaction, and other writers get in between.
+for 10,000 users. So each slice of them is a transaction, and other writers get in between.
 
-Whoever reserves a chunk first writes its record with a mark, 16 random octets in place of the
-`user_root`, and with all of its users as conflicts. So no row is ever without the record of its
-chunk, by which a batch that ends is deleted, no batch with half a chunk is published, and a
-repeated call reserves the chunk again. Each slice checks the mark: if it is another one, the rows
-of earlier slices may have been deleted or inserted by others, and the chunk is begun again.
+The first slice also writes the record of the chunk with a mark: 16 random octets in place of the
+`user_root`. The record counts all users of the chunk as conflicts. So no batch with half a chunk is
+published, and a repeated call reserves the chunk again. No row is ever without the record of its
+chunk either, by which the rows of a dropped or expired batch are found and deleted.
+
+Each later slice checks the mark. If it is another one, others may have deleted or inserted rows of
+the chunk, and the chunk is begun again.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Filling the index of words, by which searches find accounts, behind publishing."""
+"""Filling the index of words, by which searches find accounts, after they are published."""
 
 import math
 import os
@@ -36,8 +36,8 @@ _PAUSE = 0.0005
 #: busy servers do not take turns.
 _LONGEST_PAUSE, _LOOK = 0.5, 0.01
 
-#: For which other processes leave the filling to the one that wrote the last slice. With a pause
-#: after each part, reading a segment takes three seconds.
+#: Milliseconds for which other processes leave the filling to the one that wrote the last slice. It
+#: is more than reading a segment takes: three seconds, with a pause after each part.
 _LEASE_MS = 5_000
 
 
@@ -46,7 +46,7 @@ class Segment(NamedTuple):
 
     after: Place
     end: Place
-    #: whether they may have words of a segment that was left half done
+    #: whether an earlier segment was left half done, so that they may have some of their words
     has_words: bool
 
 
@@ -69,8 +69,9 @@ class SearchIndex:
     ) -> None:
         """Fill the index until all accounts have words, another process fills it, or time is up.
 
-        A segment that is begun is finished, which takes half a second. If another thread fills the
-        index already, this leaves it to that one.
+        A segment that is begun is finished, also after that time. It takes half a second, or up to
+        20 seconds if `is_busy` is true all the time. If another thread fills the index already,
+        this returns at once.
 
         Args:
             seconds: when time is up.
@@ -124,12 +125,13 @@ class SearchIndex:
             end = tx.words.find_end(state.watermark, length)
             if end == state.watermark:
                 return None
-            # One that was left half done may have been longer.
+            # A segment that was left half done may end later than this one.
             tx.words.begin(max(end, state.end), self._holder, now + _LEASE_MS)
             return Segment(state.watermark, end, has_words=state.end > state.watermark)
 
     def _read(self, segment: Segment, is_busy: Callable[[], bool]) -> SegmentWords:
-        # Who changes an account from now on takes the index from this process.
+        # A transaction that changes one of these accounts from now on takes the index from this
+        # process, so that no words of old texts are written.
         words, end = SegmentWords(), segment.after
         while end < segment.end:
             with self._store.read() as tx:

@@ -45,8 +45,8 @@ _SETTINGS = {
     "client_min_messages": "warning",
     # Before the first "analyze" after a large batch, each page would be sorted from all of it.
     "enable_bitmapscan": "off",
-    # The default, 4.0, is for disks that turn: 2,000 of 200,000 emails would be looked for in the
-    # whole table, which takes five times as long as by their index.
+    # The default, 4.0, is for spinning disks. With it, PostgreSQL reads the whole table to find
+    # 2,000 of 200,000 emails, which takes five times as long as by their index.
     "random_page_cost": "1.1",
     # Compiling one of our statements takes longer than running it.
     "jit": "off",

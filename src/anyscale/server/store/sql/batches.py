@@ -103,7 +103,7 @@ class Batches(Table):
         """Publish an open batch: all of its users become accounts.
 
         Its `publication` is the next number. Transactions that publish run one after the other, so
-        who sees a publication sees all earlier ones.
+        a transaction that sees a publication sees all earlier ones.
         """
         # By a statement of its own: the next one then sees what the previous owner of the lock has
         # committed.
