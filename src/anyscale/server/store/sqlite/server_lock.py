@@ -19,15 +19,16 @@ def lock_for_server(database: Path) -> Iterator[bool]:
     own: on some systems a lock of this kind would keep SQLite from locking the database.
 
     Raises:
-        StoreUnavailable: the file cannot be opened.
+        StoreUnavailable: the file cannot be opened or locked.
     """
     path = database.with_name(f"{database.name}-server")
     with translated(path):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
-        is_only_one = _is_locked(descriptor)
-        # All servers share the lock from here on, so a later one finds any of them.
-        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        with translated(path):
+            is_only_one = _is_locked(descriptor)
+            # All servers share the lock from here on, so a later one finds any of them.
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
         yield is_only_one
     finally:
         os.close(descriptor)
