@@ -113,6 +113,25 @@ def test_an_interrupt_at_any_line_of_locking_leaves_the_lock_to_others(is_free: 
     assert not lock.locked()
 
 
+def test_after_an_interrupt_at_any_line_of_a_block_the_thread_can_lock_again() -> None:
+    lock, interrupts = WriterLock(), 0
+
+    def is_interrupted(number: int) -> bool:
+        with (
+            Interrupt(number, writer_lock.__file__) as interrupt,
+            suppress(KeyboardInterrupt),
+            lock.lock(),
+        ):
+            pass
+        return interrupt.is_raised
+
+    while is_interrupted(interrupts):
+        assert _lock_at_once(lock), f"it waits for itself after an interrupt at line {interrupts}"
+        interrupts += 1
+    assert interrupts > 15
+    assert not lock.locked()
+
+
 def test_a_thread_that_waits_is_first_although_nobody_has_woken_it() -> None:
     """As after an interrupt that came when a thread had left the line."""
     lock, passed = WriterLock(), threading.Event()

@@ -38,6 +38,7 @@ class WriterLock:
     @contextmanager
     def lock(self, seconds: float | None = None, *, is_slice: bool = False) -> Iterator[bool]:
         """Lock for the block; give False if other threads keep the lock for so many seconds."""
+        self.leave()  # a place that an interrupt left: the thread would wait for itself
         turn = _Turn(is_slice=is_slice)
         try:
             self._join(turn)
