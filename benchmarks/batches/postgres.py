@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psycopg
 
-from anyscale.server.core.batches.chunks import NewChunk, reserve_in_slices
+from anyscale.server.core.batches.chunks import NewChunk, reserve_chunk
 from anyscale.server.core.batches.publish import publish
 from anyscale.server.core.batches.records import new_users, user_ids
 from anyscale.server.core.batches.reserve import lock_batch, new_batch
@@ -129,7 +129,7 @@ def _batch(store: PostgresStore, users: Sequence[CheckedUser]) -> None:
     assert batch
     for number, first in enumerate(range(0, len(users), _CHUNK)):
         chunk = NewChunk(batch, number, first, users[first : first + _CHUNK])
-        reserved = reserve_in_slices(store, chunk)
+        reserved = reserve_chunk(store, chunk)
         assert reserved.users == min(_CHUNK, len(users) - first)
     with store.write() as tx:
         locked = lock_batch(tx, batch.batch_id, exclusive=True)

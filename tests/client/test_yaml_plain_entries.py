@@ -236,7 +236,10 @@ def test_a_line_of_another_form_below_an_entry_means_what_the_parser_says(other:
     assert_pattern_and_parser_agree(f"create_users:\n{ONE}{other}{TWO}")
 
 
-@pytest.mark.parametrize("begun", ["", "-", "- ", "- n", "- na", "- name: c\n  em"])
+@pytest.mark.parametrize(
+    "begun",
+    ["", "-", "- ", "- n", "- na", "- name: c\n  em", "- {name: c, email: c@b.co}\n- d\n- e"],
+)
 def test_a_forbidden_character_ends_the_users_where_it_does_for_the_parser(begun: str) -> None:
     assert_pattern_and_parser_agree(f"create_users:\n{ONE}{TWO}{begun}\0")
 
@@ -248,7 +251,7 @@ def test_an_entry_that_never_ends_is_too_long_where_it_is_for_the_parser(other: 
     assert_pattern_and_parser_agree(f"create_users:\n{ONE}{TWO}{other}{never_ends}")
 
 
-@pytest.mark.parametrize("field", ["name", "email", "password", "is_sso_user", "title"])
+@pytest.mark.parametrize("field", FIELDS)
 def test_a_value_means_what_the_parser_says(field: str) -> None:
     rest = {"name": "name: Jane\n", "email": "email: jane@example.com\n"}
     others = [line for other, line in rest.items() if other != field]
@@ -298,15 +301,18 @@ ENTRY = """\
 - name: Jane
   email: jane{}@example.com
   password: ''
-  is_sso_user: true
+  is_sso_user: True
   lastname: O'Brien
   title: "Head of #1: C#"
 """
-MANY = [ENTRY.format(number) for number in range(1_000)]
+MANY = [ENTRY.format(number) for number in range(2_000)]
 
 
 @pytest.mark.parametrize("indent", ["", "  "])
-def test_the_parser_gets_only_the_last_of_plain_entries(indent: str) -> None:
+def test_the_parser_gets_only_the_last_of_plain_entries(
+    indent: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(yaml_plain_entries, "_PIECE", 1_000)
     entries = [textwrap.indent(entry, indent) for entry in MANY]
 
     assert left_to_the_parser(f"create_users:\n{''.join(entries)}") == entries[-1]
@@ -344,8 +350,8 @@ def test_plain_entries_have_their_fields_in_any_order(fields: list[str]) -> None
         ("Jane", "&a Jane"),
         ("  title", "  titel"),
         ("  title", "  lastname"),
-        ("true", "NULL"),
-        ("true", "perhaps"),
+        ("True", "NULL"),
+        ("True", "perhaps"),
         ("example.com", "com"),
         ("''", "short"),
         ("O'Brien", "Brien # a comment"),
@@ -369,6 +375,6 @@ def test_a_plain_entry_may_have_a_null_or_any_text(value: str) -> None:
 
 
 def test_the_rules_of_the_control_plane_hold_for_plain_entries() -> None:
-    text = "create_users:\n" + "".join(MANY[:3]).replace("true", "false", 1)
+    text = "create_users:\n" + "".join(MANY[:3]).replace("True", "false", 1)
 
     assert left_to_the_parser(text, Policy(sso_only=True)) == text.removeprefix("create_users:\n")

@@ -17,7 +17,7 @@ from anyscale.errors import (
 )
 from anyscale.server.core.audit import log as audit
 from anyscale.server.core.authorization import Principal, require_owner
-from anyscale.server.core.batches.chunks import NewChunk, reserve_in_slices
+from anyscale.server.core.batches.chunks import NewChunk, reserve_chunk
 from anyscale.server.core.batches.cleanup import delete_rows, expire_batch
 from anyscale.server.core.batches.publish import (
     counted_batch,
@@ -154,7 +154,7 @@ class BatchService:
         with self._store.read() as tx:
             batch = known_batch(tx, batch_id)
         chunk = NewChunk(batch, number, number * self.policy.chunk_users, users)
-        return reserve_in_slices(self._store, chunk)
+        return reserve_chunk(self._store, chunk)
 
     def conflicts(
         self, batch_id: str, after: int = -1, limit: int = MAX_POSITION

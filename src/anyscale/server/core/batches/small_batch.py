@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from anyscale.errors import BatchRefused, BatchUnfinished, KeyReused
 from anyscale.server.core.authorization import Principal, require_owner
-from anyscale.server.core.batches.chunks import NewChunk, reserve_whole
+from anyscale.server.core.batches.chunks import NewChunk
 from anyscale.server.core.batches.publish import created_users, publish, shown_batch
 from anyscale.server.core.batches.records import (
     chunk_digest,
@@ -81,7 +81,7 @@ def _create(
     batch = tx.batches.add(new_batch(tx, key, if_exists, caller.actor))
     if batch is None:  # the same call was made twice at once, and the other one was first
         raise _Changed
-    reserve_whole(tx, batch, NewChunk(batch, 0, 0, users))
+    NewChunk(batch, 0, 0, users).reserve(tx, batch)
     if refused := [c for c in list_conflicts(tx, batch) if not is_skipped(c, if_exists)]:
         raise BatchRefused(conflict_problems(refused))
     ids = ((user_id(batch.batch_id, position), text) for position, text in hashes.items())
