@@ -1,11 +1,10 @@
 """The rules of the audit log, of tokens and of purges: see `interface.Transaction`."""
 
 from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from msgspec import structs
 from tests.store.contract.steps import StoreSteps, chunk_row, delete_chunk, token_row
 
@@ -33,20 +32,18 @@ class AuditAndTokenRules(StoreSteps):
             assert list(tx.audit.list(0, 10)) == entries
             assert list(tx.audit.list(2, 2)) == entries[2:4]
 
-    @settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
-    @given(after=st.integers(0, 7), before=st.none() | st.integers(1, 8), limit=st.integers(1, 7))
     def test_the_audit_log_is_listed_in_either_order_between_two_numbers(
-        self, store: Store, after: int, before: int | None, limit: int
+        self, store: Store
     ) -> None:
         with store.write() as tx:
-            if tx.audit.lock() is None:
-                tx.audit.add(*map(_entry, range(1, 7)))
-        between = [n for n in range(1, 7) if after < n < (before or 9)]
+            tx.audit.add(*map(_entry, range(1, 5)))
         with store.read() as tx:
-            listed = tx.audit.list(after, limit, before=before)
-            newest = tx.audit.list(after, limit, before=before, newest_first=True)
-        assert [entry.number for entry in listed] == between[:limit]
-        assert [entry.number for entry in newest] == between[::-1][:limit]
+            for after, before, limit in product(range(6), [None, *range(1, 7)], range(1, 6)):
+                between = [n for n in range(1, 5) if after < n < (before or 9)]
+                listed = tx.audit.list(after, limit, before=before)
+                newest = tx.audit.list(after, limit, before=before, newest_first=True)
+                assert [entry.number for entry in listed] == between[:limit]
+                assert [entry.number for entry in newest] == between[::-1][:limit]
 
     def test_a_transaction_sees_the_entries_that_it_adds(self, store: Store) -> None:
         for first in (1, 3):
