@@ -82,9 +82,9 @@ class FindUsers(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class FoundUser(Struct, frozen=True, gc=False):
-    """An account with the fields of `User`, which checks their types in two thirds of its time.
+    """An account with the fields of `User`, without the Python code that checks their types there.
 
-    A million of them may be compared with a file.
+    A million of them may be compared with a file, and that code takes a microsecond for each.
     """
 
     email: str

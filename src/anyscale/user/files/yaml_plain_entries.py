@@ -1,4 +1,4 @@
-"""Read the plain entries of a YAML file by a pattern, in a tenth of the time of its parser.
+"""Read the plain entries of a YAML file by a pattern, in half of the time of its parser.
 
 An entry is plain if each line is a field and its value, and if the value is the text itself or the
 text between its quotes. A users file is usually made by a program, and has no other entries. The
