@@ -7,9 +7,13 @@ import pytest
 from tests.support.servers.control_planes import new_control_plane
 from tests.support.servers.http_client import HttpClient
 from tests.support.servers.server_in_process import serve_in_process
-from tests.support.users import create_accounts
+from tests.support.users import POLICY, create_accounts
 
 from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.hashing.pool import CHEAPEST
+from anyscale.server.settings import Settings
+
+_BROWSER = {"Accept": "text/html"}
 
 
 @pytest.fixture
@@ -96,3 +100,19 @@ def test_a_form_of_another_site_is_in_the_audit_log(plane: ControlPlane, url: st
     assert response.status == 403
     (entry,) = [one for one in plane.audit_log.list(0, 100) if one.event == "access.denied"]
     assert '"call":"POST /password","reason":"csrf_rejected"' in entry.data
+
+
+def test_each_control_plane_of_a_process_has_its_own_tokens_and_name(
+    plane: ControlPlane, url: str, tmp_path: Path
+) -> None:
+    token = plane.tokens.create("laptop", "owner", None, "local:test")
+    settings = Settings(database=tmp_path / "other.db", policy=POLICY, organization="Other Works")
+    with serve_in_process(ControlPlane(settings, profile=CHEAPEST)) as other_url:
+        both = [HttpClient(url), HttpClient(other_url)]
+        listed = [client.request("GET", "/v1/users", headers=bearer(token)) for client in both]
+        sign_in = [client.request("GET", "/sign-in").text for client in both]
+        missing = [client.request("GET", "/none", headers=_BROWSER).text for client in both]
+
+    assert [response.status for response in listed] == [200, 401]
+    assert ["Other Works" in page for page in sign_in] == [False, True]
+    assert ["Other Works" in page for page in missing] == [False, True]

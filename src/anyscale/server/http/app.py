@@ -4,11 +4,10 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from functools import partial
+from functools import cache, partial
 
 from litestar import Litestar, Router
 from litestar.config.compression import CompressionConfig
-from litestar.datastructures import State
 from litestar.types import ASGIApp
 
 from anyscale.errors import AnyscaleError
@@ -26,7 +25,7 @@ from anyscale.server.http.authentication import (
     Authenticator,
     require_owner,
 )
-from anyscale.server.http.dependencies import provide_each
+from anyscale.server.http.dependencies import provide_each, with_services
 from anyscale.server.http.errors import EXCEPTION_HANDLERS
 from anyscale.server.http.login import pages, sso
 from anyscale.server.http.login import routes as login
@@ -39,7 +38,7 @@ from anyscale.server.http.middleware.head_requests import HeadMiddleware
 from anyscale.server.http.middleware.request_checks import RequestCheckMiddleware
 from anyscale.server.http.middleware.request_log import RequestLogMiddleware
 from anyscale.server.http.middleware.security_headers import SecurityHeadersMiddleware
-from anyscale.server.http.middleware.shutdown import ShutdownMiddleware, finish_lifespan
+from anyscale.server.http.middleware.shutdown import ShutdownMiddleware, with_lifespan
 from anyscale.server.http.thread_pools import ThreadPools
 from anyscale.server.http.web import templating
 
@@ -69,10 +68,27 @@ def application(control_plane: ControlPlane) -> ASGIApp:
     """Create the application of a control plane, which it closes when it shuts down."""
     WORKERS.set(1)
     pools = ThreadPools()
-    authenticator = Authenticator(
-        control_plane.tokens, control_plane.sessions, control_plane.audit_log, pools.auth
+    services = _services(control_plane, pools)
+    requests = with_services(_routes(tuple(services)), services)
+    lifespan = Litestar(
+        lifespan=[partial(_lifespan, control_plane=control_plane, pools=pools)],
+        openapi_config=None,
+        logging_config=None,
     )
-    app = Litestar(
+    settings = control_plane.settings
+    inner = HeadMiddleware()(GzipRequestMiddleware()(with_lifespan(requests, lifespan)))
+    checked = RequestCheckMiddleware(settings.public_url)(inner)
+    secure = SecurityHeadersMiddleware(tls_only=settings.is_reached_by_tls)(checked)
+    return ClientAddressMiddleware(RequestLogMiddleware()(secure), settings.trusted_proxies)
+
+
+@cache
+def _routes(services: tuple[str, ...]) -> Litestar:
+    """Create what answers the requests of each control plane of this process.
+
+    It takes a tenth of a second, so it is created once, and finds the services in the request.
+    """
+    return Litestar(
         route_handlers=[
             _API,
             account.ROUTER,
@@ -84,31 +100,17 @@ def application(control_plane: ControlPlane) -> ASGIApp:
             *openapi.HANDLERS,
             *received_request.HANDLERS,
         ],
-        dependencies=provide_each(_services(control_plane, pools, authenticator)),
+        dependencies=provide_each(services),
         middleware=[ShutdownMiddleware(), CsrfMiddleware()],
         compression_config=_COMPRESSION,
         exception_handlers=EXCEPTION_HANDLERS,
-        lifespan=[partial(_lifespan, control_plane=control_plane, pools=pools)],
         openapi_config=openapi.openapi_config(),
         request_max_body_size=MAX_BODY,
-        state=State(
-            {
-                "authenticator": authenticator,
-                "login_options": control_plane.settings.login_options,
-            }
-        ),
         logging_config=None,
     )
-    settings = control_plane.settings
-    inner = HeadMiddleware()(GzipRequestMiddleware()(finish_lifespan(app)))
-    checked = RequestCheckMiddleware(settings.public_url)(inner)
-    secure = SecurityHeadersMiddleware(tls_only=settings.is_reached_by_tls)(checked)
-    return ClientAddressMiddleware(RequestLogMiddleware()(secure), settings.trusted_proxies)
 
 
-def _services(
-    control_plane: ControlPlane, pools: ThreadPools, authenticator: Authenticator
-) -> dict[str, object]:
+def _services(control_plane: ControlPlane, pools: ThreadPools) -> dict[str, object]:
     """Return what handlers can receive, by the name of the argument."""
     sessions, tokens = control_plane.sessions, control_plane.tokens
     passwords, login_options = control_plane.passwords, control_plane.settings.login_options
@@ -117,7 +119,7 @@ def _services(
             sessions, tokens, login_options, control_plane.settings.public_url, pools
         ),
         "audit_log": control_plane.audit_log,
-        "authenticator": authenticator,
+        "authenticator": Authenticator(tokens, sessions, control_plane.audit_log, pools.auth),
         "batches": control_plane.batches,
         "check_database": control_plane.store.ready,
         "database_metrics": DatabaseMetrics(
