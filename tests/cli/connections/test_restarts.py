@@ -15,6 +15,7 @@ from tests.support.ports import free_port
 from tests.support.servers.fixed_responses import IDENTITY, http, problem, serving_in_turn
 from tests.support.servers.server_process import ServerProcess
 from tests.support.users_files import write_users_file
+from tests.support.waiting import wait_until
 
 from anyscale.errors import ServerUnreachable, Unavailable
 from anyscale.transport.retrying_client import RetryingClient
@@ -112,8 +113,7 @@ def test_the_outcome_is_unknown_if_the_server_does_not_return(
         stderr=subprocess.PIPE,
         text=True,
     )
-    while "/passwords" not in configured_server.log.read_text(encoding="utf-8"):
-        assert process.poll() is None
+    wait_until(lambda: "/passwords" in configured_server.log.read_text(encoding="utf-8"))
     configured_server.kill()
     _, log = process.communicate(timeout=60)
     assert process.returncode == 3
