@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.databases.empty_sqlite import cheap_control_plane
 from tests.support.servers.control_planes import new_control_plane
 from tests.support.servers.http_client import HttpClient
 from tests.support.servers.server_in_process import serve_in_process
 from tests.support.users import POLICY, create_accounts
 
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.hashing.pool import CHEAPEST
 from anyscale.server.settings import Settings
 
 _BROWSER = {"Accept": "text/html"}
@@ -107,7 +107,7 @@ def test_each_control_plane_of_a_process_has_its_own_tokens_and_name(
 ) -> None:
     token = plane.tokens.create("laptop", "owner", None, "local:test")
     settings = Settings(database=tmp_path / "other.db", policy=POLICY, organization="Other Works")
-    with serve_in_process(ControlPlane(settings, profile=CHEAPEST)) as other_url:
+    with serve_in_process(cheap_control_plane(settings)) as other_url:
         both = [HttpClient(url), HttpClient(other_url)]
         listed = [client.request("GET", "/v1/users", headers=bearer(token)) for client in both]
         sign_in = [client.request("GET", "/sign-in").text for client in both]

@@ -4,12 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.databases.empty_sqlite import cheap_control_plane
 from tests.support.servers.http_client import HttpClient
 from tests.support.servers.server_in_process import serve_in_process
 from tests.support.users import create_accounts
 
-from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.hashing.pool import CHEAPEST
 from anyscale.server.settings import Settings
 
 
@@ -18,7 +17,7 @@ def client(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[HttpClien
     """A client of a server that trusts the proxies of the parameter, by default those here."""
     trusted = getattr(request, "param", "127.0.0.1")
     settings = Settings(database=tmp_path / "anyscale.db", trusted_proxies=trusted)
-    plane = ControlPlane(settings, profile=CHEAPEST)
+    plane = cheap_control_plane(settings)
     create_accounts(plane, "jane")
     with serve_in_process(plane) as url:
         yield HttpClient(url).sign_in_first_time()

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.databases.empty_sqlite import cheap_control_plane
 from tests.support.servers.http_client import HttpClient
 from tests.support.servers.server_in_process import serve_in_process
 
-from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.hashing.pool import CHEAPEST
 from anyscale.server.http.middleware.request_checks import RequestCheckMiddleware
 from anyscale.server.settings import Settings
 
@@ -21,7 +20,7 @@ PUBLIC = "https://anyscale.example.com:8443"
 @contextmanager
 def served(folder: Path, public_url: str | None = None) -> Iterator[HttpClient]:
     settings = Settings(database=folder / "anyscale.db", public_url=public_url)
-    with serve_in_process(ControlPlane(settings, profile=CHEAPEST)) as url:
+    with serve_in_process(cheap_control_plane(settings)) as url:
         yield HttpClient(url)
 
 

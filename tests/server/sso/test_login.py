@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 from msgspec import structs
+from tests.support.databases.empty_sqlite import cheap_control_plane
 from tests.support.databases.stored_data import execute_sql
 from tests.support.servers.control_planes import Deployment
 from tests.support.servers.server_in_process import serve_in_process
@@ -20,9 +21,7 @@ from tests.support.sign_in.oidc_provider import (
 )
 
 from anyscale.errors import SsoRefused
-from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.authorization import Principal
-from anyscale.server.core.hashing.pool import CHEAPEST
 from anyscale.server.core.login.sessions import AuthenticatedUser, ClientInfo
 from anyscale.server.core.oidc.provider import ExternalIdentity
 from anyscale.server.core.oidc.provider_settings import ProviderSettings
@@ -53,7 +52,6 @@ class Site:
         self._stack = stack
         self.issuer = oidc_provider.issuer
         self.url = f"http://127.0.0.1:{port}"
-        self.control_plane: ControlPlane
 
     def serve(self, client_id: str = "musterroll", **settings: Any) -> None:
         """Begin to answer."""
@@ -61,13 +59,12 @@ class Site:
         provider = ProviderSettings(
             issuer=self._provider.issuer, client_id=client_id, client_secret=secret
         )
-        self.control_plane = ControlPlane(
+        self.control_plane = cheap_control_plane(
             structs.replace(
                 self._deployment.settings(),
                 public_url=self.url,
                 provider=structs.replace(provider, **settings),
             ),
-            profile=CHEAPEST,
         )
         self._stack.enter_context(serve_in_process(self.control_plane, self._port))
 

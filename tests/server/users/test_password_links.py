@@ -8,6 +8,7 @@ from hashlib import sha256
 
 import msgspec
 import pytest
+from tests.support.databases.empty_sqlite import cheap_control_plane
 from tests.support.databases.stored_data import execute_sql
 from tests.support.servers.control_planes import Deployment
 from tests.support.users import PASSWORD, POLICY, checked_users, passwords_for
@@ -23,7 +24,6 @@ from anyscale.errors import (
 )
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.authorization import Principal
-from anyscale.server.core.hashing.pool import CHEAPEST
 from anyscale.server.core.login.sessions import ClientInfo
 from anyscale.server.core.oidc.provider_settings import ProviderSettings
 from anyscale.user.models import Created, PasswordLink, from_milliseconds
@@ -47,7 +47,7 @@ def secret_of(link: PasswordLink) -> str:
 
 def with_other_settings(deployment: Deployment, **changes: object) -> ControlPlane:
     settings = msgspec.structs.replace(deployment.settings(), **changes)
-    return ControlPlane(settings, profile=CHEAPEST)
+    return cheap_control_plane(settings)
 
 
 def test_a_link_sets_the_password_of_its_account_once(plane: ControlPlane) -> None:

@@ -11,6 +11,7 @@ from tests.store.contract.steps import batch_row, rows_of, user_row
 from tests.store.contract.suite import StoreContract
 from tests.store.query_plans import explained
 from tests.store.sqlite.steps import add_batch, count_batches, mode
+from tests.support.databases.empty_sqlite import place_empty_file
 
 from anyscale.server.store.interface import Store, Transaction
 from anyscale.server.store.sqlite.store import SqliteStore
@@ -19,7 +20,9 @@ from anyscale.server.store.sqlite.store import SqliteStore
 class TestSqlite(StoreContract):
     @pytest.fixture
     def store(self, tmp_path: Path) -> Iterator[Store]:
-        with closing(SqliteStore(tmp_path / "data" / "anyscale.db")) as store:
+        path = tmp_path / "data" / "anyscale.db"
+        place_empty_file(path)
+        with closing(SqliteStore(path)) as store:
             yield store
 
     @pytest.fixture

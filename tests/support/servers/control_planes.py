@@ -13,13 +13,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from tests.support.databases.empty_sqlite import cheap_control_plane
 from tests.support.databases.postgres_databases import PostgresDatabases
 from tests.support.databases.stored_data import execute_sql
 from tests.support.servers.server_in_process import serve_in_process
 from tests.support.users import POLICY
 
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.hashing.pool import CHEAPEST
 from anyscale.server.settings import Settings
 from anyscale.transport.base import Transport
 from anyscale.transport.embedded import EmbeddedTransport
@@ -42,7 +42,7 @@ class CheapTransport(EmbeddedTransport):
 
     @cached_property
     def _writer(self) -> ControlPlane:
-        return ControlPlane(self._settings, profile=CHEAPEST)
+        return cheap_control_plane(self._settings)
 
 
 def new_control_plane(
@@ -50,7 +50,7 @@ def new_control_plane(
 ) -> ControlPlane:
     """Make a control plane on SQLite, with the cheapest hashing profile; the caller closes it."""
     settings = Settings(database=folder / "anyscale.db", policy=policy, batch_create=available)
-    return ControlPlane(settings, profile=CHEAPEST)
+    return cheap_control_plane(settings)
 
 
 def embedded_transport(
@@ -83,7 +83,7 @@ class Deployment:
 
     def control_plane(self, policy: Policy = POLICY, *, available: bool = True) -> ControlPlane:
         """Make a control plane with the cheapest hashing profile; the caller closes it."""
-        return ControlPlane(self.settings(policy, available=available), profile=CHEAPEST)
+        return cheap_control_plane(self.settings(policy, available=available))
 
     def transport(self, policy: Policy = POLICY, *, available: bool = True) -> Transport:
         """Make a transport to the control plane; the caller closes it."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.support.databases.empty_sqlite import cheap_control_plane
 from tests.support.databases.sqlite_snapshot import SqliteSnapshot
 from tests.support.databases.stored_data import execute_sql
 from tests.support.servers.server_in_process import serve_in_process
@@ -24,7 +25,6 @@ from tests.support.sign_in.oidc_provider import new_browser
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.audit.log import AuditLog
 from anyscale.server.core.authorization import Principal
-from anyscale.server.core.hashing.pool import CHEAPEST
 from anyscale.server.core.oidc.login import OidcLogin
 from anyscale.server.core.oidc.provider_settings import ProviderSettings
 from anyscale.server.settings import Settings
@@ -194,13 +194,12 @@ def new_tampered_login(
             client_secret=CLIENT_SECRET,
             domains=frozenset({"example.com"}),
         )
-        control_plane = ControlPlane(
+        control_plane = cheap_control_plane(
             Settings(
                 database=folder / "anyscale.db",
                 public_url="http://127.0.0.1:1",
                 provider=settings.pop("provider", identity_provider),
             ),
-            profile=CHEAPEST,
         )
         for email in ACCOUNTS:
             user = check("Jane", email, None, True, None, None, Policy())

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 from tests.server.http.pages.requests import Come
+from tests.support.databases.empty_sqlite import cheap_control_plane
 from tests.support.servers.http_client import HttpClient
 from tests.support.servers.server_in_process import serve_in_process
 from tests.support.users import create_accounts
 
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.hashing.pool import CHEAPEST
 from anyscale.server.settings import Settings
 
 
@@ -23,7 +23,7 @@ def come(tmp_path: Path) -> Iterator[Come]:
 
         def coming(prepare: Callable[[ControlPlane], Any] = id, **settings: Any) -> HttpClient:
             kept = Settings(database=tmp_path / "anyscale.db", **settings)
-            plane = ControlPlane(kept, profile=CHEAPEST)
+            plane = cheap_control_plane(kept)
             if not kept.policy.sso_only:
                 create_accounts(plane, "jane")
             prepare(plane)
