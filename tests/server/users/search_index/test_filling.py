@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
@@ -14,6 +15,8 @@ from anyscale.api_schemas import UserQuery
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.users import search_index
 from anyscale.server.core.users.search_index import SearchIndex
+from anyscale.server.store.sql.user_words import Words
+from anyscale.server.store.word_rows import WordRow
 from anyscale.user.models import UserChanges
 
 
@@ -56,6 +59,7 @@ def test_filling_stops_when_its_time_is_up_and_goes_on_where_it_stopped(
 def test_a_slice_waits_for_the_requests_that_are_in_progress(
     plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(search_index, "_SHARE", 1e-9)
     monkeypatch.setattr(search_index, "_LONGEST_PAUSE", 600)
     create(plane, 9)
     written = []
@@ -108,13 +112,38 @@ def test_another_thread_leaves_the_filling_to_the_first_one(plane: ControlPlane)
     assert indexed_words(plane.store) == words_of_accounts(plane.store)
 
 
-def test_requests_without_end_do_not_stop_the_filling(
-    plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+class Clock:
+    """A clock that only sleeping and working move."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.mark.parametrize(("longest_pause", "share"), [(600, 0.1), (0.5, 1 / 1.5)])
+def test_requests_without_end_leave_the_filling_a_share_of_the_time(
+    plane: ControlPlane, monkeypatch: pytest.MonkeyPatch, longest_pause: float, share: float
 ) -> None:
-    monkeypatch.setattr(search_index, "_LONGEST_PAUSE", 0.01)
+    clock, add, slices = Clock(), Words.add, 0
+
+    def add_in_a_second(words: Words, rows: Sequence[WordRow]) -> None:
+        nonlocal slices
+        add(words, rows)
+        clock.sleep(1)
+        slices += 1
+
+    monkeypatch.setattr(search_index, "_LONGEST_PAUSE", longest_pause)
+    monkeypatch.setattr(search_index, "time", clock)
+    monkeypatch.setattr(Words, "add", add_in_a_second)
     create(plane, 9)
     plane.search_index.fill(is_busy=lambda: True)
     assert plane.search_index.count_unindexed() == 0
+    assert slices / clock.now == pytest.approx(share, rel=0.05)
 
 
 def test_another_process_leaves_the_filling_to_the_first_one_for_some_seconds(

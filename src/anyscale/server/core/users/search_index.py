@@ -31,9 +31,12 @@ _SLICE = 2_000
 #: a SQLite file only looks now and then whether it is free.
 _PAUSE = 0.0005
 
-#: Seconds for which a slice waits for the requests to end, and between two looks at them. Both need
-#: the same interpreter, and an index may be filled later. It is less than `_LEASE_MS`, so that two
-#: busy servers do not take turns.
+#: The part of the time in which the index is filled if requests never end. Both need the same
+#: interpreter. A million accounts then take some minutes, in which searches find them last.
+_SHARE = 0.1
+
+#: Seconds for which a slice waits for the requests to end, whatever its share, and between two
+#: looks at them. It is less than `_LEASE_MS`, so that two busy servers do not take turns.
 _LONGEST_PAUSE, _LOOK = 0.5, 0.01
 
 #: Milliseconds for which other processes leave the filling to the one that wrote the last slice. It
@@ -69,8 +72,8 @@ class SearchIndex:
     ) -> None:
         """Fill the index until all accounts have words, another process fills it, or time is up.
 
-        A segment that is begun is finished, also after that time. It takes half a second, or up to
-        20 seconds if `is_busy` is true all the time. If another thread fills the index already,
+        A segment that is begun is finished, also after that time. It takes half a second, or some
+        five seconds if `is_busy` is true all the time. If another thread fills the index already,
         this returns at once.
 
         Args:
@@ -85,9 +88,10 @@ class SearchIndex:
         # By a transaction that locks nothing.
         if self._is_filled() or not self._filling.acquire(blocking=False):
             return
+        pace = _Pace(is_busy)
         try:
-            while self._fill_segment(deadline, is_busy) and time.monotonic() < deadline:
-                _pause(is_busy)
+            while self._fill_segment(deadline, pace) and time.monotonic() < deadline:
+                pace.pause()
         finally:
             self._filling.release()
 
@@ -101,16 +105,16 @@ class SearchIndex:
             watermark = tx.words.get_state().watermark
             return tx.words.list_unindexed(watermark, 1)[1] == watermark
 
-    def _fill_segment(self, deadline: float, is_busy: Callable[[], bool]) -> bool:
+    def _fill_segment(self, deadline: float, pace: "_Pace") -> bool:
         """Give words to the next accounts; return whether there may be more for this process."""
         segment = self._begin(_patience(deadline))
         if segment is None:
             return False
-        rows = self._read(segment, is_busy).rows()
+        rows = self._read(segment, pace).rows()
         is_mine = True
         while is_mine and (part := list(islice(rows, _SLICE))):
             is_mine = self._write(segment, part, _patience(deadline))
-            _pause(is_busy)
+            pace.pause()
         is_done = is_mine and self._finish(segment, _patience(deadline))
         self._is_interrupted = not is_done
         return True
@@ -129,7 +133,7 @@ class SearchIndex:
             tx.words.begin(max(end, state.end), self._holder, now + _LEASE_MS)
             return Segment(state.watermark, end, has_words=state.end > state.watermark)
 
-    def _read(self, segment: Segment, is_busy: Callable[[], bool]) -> SegmentWords:
+    def _read(self, segment: Segment, pace: "_Pace") -> SegmentWords:
         # A transaction that changes one of these accounts from now on takes the index from this
         # process, so that no words of old texts are written.
         words, end = SegmentWords(), segment.after
@@ -137,7 +141,7 @@ class SearchIndex:
             with self._store.read() as tx:
                 accounts, end = tx.words.list_unindexed(end, _PART)
             words.add(account for account in accounts if account.place <= segment.end)
-            _pause(is_busy)
+            pace.pause()
         return words
 
     def _write(self, segment: Segment, rows: Sequence[WordRow], patience: float | None) -> bool:
@@ -168,8 +172,22 @@ def _patience(deadline: float) -> float | None:
     return None if math.isinf(deadline) else max(deadline - time.monotonic(), 0)
 
 
-def _pause(is_busy: Callable[[], bool]) -> None:
-    end = time.monotonic() + _LONGEST_PAUSE
-    time.sleep(_PAUSE)
-    while is_busy() and time.monotonic() < end:
-        time.sleep(_LOOK)
+class _Pace:
+    """Lets requests go before the work of a thread, and gives the thread its share of the time.
+
+    Args:
+        is_busy: returns whether there are requests.
+    """
+
+    def __init__(self, is_busy: Callable[[], bool]) -> None:
+        self._is_busy = is_busy
+        self._resumed_at = time.monotonic()
+
+    def pause(self) -> None:
+        """Wait for the end of the requests, or until the work since the last pause is the share."""
+        now = time.monotonic()
+        end = now + min((now - self._resumed_at) * (1 / _SHARE - 1), _LONGEST_PAUSE)
+        time.sleep(_PAUSE)
+        while self._is_busy() and time.monotonic() < end:
+            time.sleep(_LOOK)
+        self._resumed_at = time.monotonic()
