@@ -1,14 +1,18 @@
-"""On SQLite, where one transaction writes at a time, others wait for one chunk at most."""
+"""On SQLite, where one transaction writes at a time, others wait for a part of a batch at most."""
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+from tests.support.databases.stored_data import execute_sql
 from tests.support.users import checked_users
 from tests.support.waiting import wait_until
 
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.authorization import Principal
+from anyscale.server.core.batches import cleanup
+from anyscale.server.core.batches.cleanup import delete_rows
 from anyscale.server.settings import Settings
 from anyscale.server.store.sqlite.store import SqliteStore
 
@@ -40,3 +44,39 @@ def test_a_write_goes_before_the_chunks_that_wait(tmp_path: Path) -> None:
             wait_until(lambda: len(line) == 4)
 
     assert order == ["write", "chunk", "chunk"]
+
+
+@pytest.mark.parametrize(
+    ("end", "left"), [("dropped", (3, 1)), ("expired", (3, 1)), ("open", (0, 0))]
+)
+def test_a_write_waits_for_a_slice_of_an_ended_batch_and_for_a_chunk_of_an_open_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str, left: tuple[int, int]
+) -> None:
+    """Of an open batch, each chunk has all users that it counts; of others it stays until last."""
+    monkeypatch.setattr(cleanup, "_SLICE", 2)
+    plane = ControlPlane(Settings(database=tmp_path / "anyscale.db"))
+
+    def count() -> tuple[int, int]:
+        sql = "select (select count(*) from users), (select count(*) from chunks)"
+        with store.write() as tx:
+            (row,) = execute_sql(tx, sql).fetchall()
+        return row[0], row[1]
+
+    with closing(plane), ThreadPoolExecutor(2) as pool:
+        store, chunk_users = plane.store, plane.batches.policy.chunk_users
+        assert isinstance(store, SqliteStore)
+        line = store._writing._line
+        batch_id = plane.batches.open("key", "fail", JANE).batch_id
+        plane.batches.claim(batch_id, 0, checked_users(*"abcde"))
+        with store.write() as tx:
+            batch = tx.batches.lock(batch_id, exclusive=True)
+            assert batch
+            tx.batches.set_state(batch.id, end)
+        with store.write():
+            deleting = pool.submit(delete_rows, store, batch, chunk_users)
+            wait_until(lambda: len(line) == 2)
+            counting = pool.submit(count)
+            wait_until(lambda: len(line) == 3)
+        assert counting.result(20) == left
+        assert deleting.result(20)
+        assert count() == (0, 0)
