@@ -11,6 +11,7 @@ from itertools import chain, repeat
 from pathlib import Path
 
 import pytest
+from yaml.reader import Reader
 
 from anyscale.errors.batches import MAX_PROBLEMS
 from anyscale.user.files import UsersFile, format_of
@@ -232,6 +233,14 @@ def test_only_yaml_stops_at_the_characters_that_yaml_does_not_allow(character: s
 
     assert "".join(iter(source(text.encode()).read_text, "")) == text
     assert source(text.encode(), yaml=True).read_text() == "a"
+
+
+def test_yaml_stops_at_every_character_that_its_parser_refuses_or_counts_as_a_line_end() -> None:
+    for character in map(chr, [*range(0xD800), *range(0xE000, 0x10100)]):
+        is_refused = Reader.NON_PRINTABLE.search(character) or character in "\x85\u2028\u2029\ufeff"
+        text = source(f"a{character}b".encode(), yaml=True).read_text()
+
+        assert (text == "a") == bool(is_refused), f"U+{ord(character):04X}"
 
 
 @pytest.mark.parametrize("start", ["a", "ab", "abc", "é"])

@@ -27,6 +27,11 @@ _NOT_IN_YAML = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufeff\ufffe\uffff]|[\x85\u2028\u2029]"
 )
 
+# The octets of ASCII that YAML allows, and those of other characters but the first octets of the
+# forbidden ones: a text of these alone has none. To look for others takes a tenth of the time of
+# the pattern.
+_HARMLESS = bytes({*b"\t\n\r", *range(0x20, 0x7F), *range(0x80, 0x100)} - {0xC2, 0xE2, 0xEF})
+
 # How other files begin. UTF-32 and UTF-16 have a byte order mark, or zeros beside ASCII.
 _FOREIGN = (
     (rb"\xff\xfe\0\0|\0\0\xfe\xff|[^\0]\0\0\0|\0\0\0[^\0]", "UTF-32 text: save it as UTF-8"),
@@ -110,7 +115,7 @@ class InputStream:
         self._stream = stream
         self._entries = entries
         self._is_yaml = yaml
-        self._pattern = _NOT_IN_YAML if yaml else re.compile("\x00")
+        self._forbidden = _forbidden_in_yaml if yaml else re.compile("\x00").search
         # YAML takes CR for a line end too, and its parser counts it as one.
         utf8 = getincrementaldecoder("utf-8")()
         self._decode = (IncrementalNewlineDecoder(utf8, translate=True) if yaml else utf8).decode
@@ -199,7 +204,7 @@ class InputStream:
             text = error.object[: error.start].decode()
             text = text.replace("\r\n", "\n").replace("\r", "\n") if self._is_yaml else text
             self._stop_at(text, "encoding", _TRUNCATED if not piece else _NOT_UTF8)
-        if match := self._pattern.search(text):
+        if match := self._forbidden(text):
             text = text[: match.start()]
             self._stop_at(text, "character", _character_detail(match[0]))
         return text
@@ -207,6 +212,10 @@ class InputStream:
     def _stop_at(self, text: str, code: str, detail: str) -> None:
         line, column = _after(text, self._line, self._column)
         self._fatal = self.fatal(code, detail, line, column)
+
+
+def _forbidden_in_yaml(text: str) -> re.Match[str] | None:
+    return _NOT_IN_YAML.search(text) if text.encode().translate(None, _HARMLESS) else None
 
 
 def _after(text: str, line: int, column: int) -> tuple[int, int]:
