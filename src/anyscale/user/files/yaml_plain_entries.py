@@ -36,7 +36,7 @@ def _entry(indent: str) -> re.Pattern[str]:
     Of that, 4 characters must be there: libyaml looks at as many before it ends the entry above.
     """
     fields = "|".join(rf"{field}:(?=[ \n]) *+(?P<{field}>{_VALUE})\n" for field in FIELDS)
-    return re.compile(rf"{indent}- (?:(?:{fields})(?:{indent}  |(?={indent}- ..)))+(?<=\n)")
+    return re.compile(rf"{indent}- (?:(?:{fields})(?:{indent}  |(?={indent}- ..)))++(?<=\n)")
 
 
 class PlainEntries:
