@@ -21,11 +21,11 @@ from benchmarks.support.files import email_of, shuffled
 #: The fastest of 500 to 20,000. SQLite gets at most the rows of 999 parameters anyway.
 _BATCH_SIZE = 5_000
 
-#: what our connections set: see `_PRAGMAS` in src/anyscale/server/store/sqlite/store.py
+#: what our connection that writes sets: see src/anyscale/server/store/sqlite/store.py
 _PRAGMAS = """
     pragma synchronous = full;
-    pragma cache_size = -16384;
-    pragma wal_autocheckpoint = 16000;
+    pragma cache_size = -24576;
+    pragma wal_autocheckpoint = 6144;
     pragma temp_store = memory;
     pragma foreign_keys = off
 """

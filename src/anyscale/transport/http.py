@@ -57,9 +57,9 @@ _AT_ONCE = 4
 class HttpTransport:
     """Calls a control plane over HTTP; the token is an owner's."""
 
-    # Requests at a time, at most: the control plane may accept fewer. Of three chunks one is
-    # written, one is checked and one is on its way; a fourth would take 10 MiB and save no time.
-    claims_at_once = 3
+    # Requests at a time, at most: the control plane may accept fewer. Of two chunks one is written
+    # and one is on its way or checked; a third would take 10 MiB on each side and save no time.
+    claims_at_once = 2
     hashes_at_once = _AT_ONCE
 
     def __init__(self, host: str, token: str) -> None:

@@ -29,21 +29,26 @@ __all__ = ["SqliteStore"]
 #: Seconds of `BUSY_SECONDS` to wait inside SQLite, where neither Ctrl-C nor `close` is noticed.
 _BUSY_STEP = 0.5
 
-# Pages of 4 KiB, so 64 MB. Each chunk of a large batch changes most pages of the emails' index; the
-# later the checkpoint, the less often each is written back.
-_AUTOCHECKPOINT = "pragma wal_autocheckpoint = 16000"
+# Each chunk of a large batch changes most pages of the emails' index, and each page has a cost of
+# its own in the log and in the file. A file keeps the size that it was created with, which was
+# 4 KiB earlier.
+_PAGE_SIZE = "pragma page_size = 16384"
 
-# KiB. Inserting into the unique index on emails in random order is what needs it. Connections that
-# only read keep SQLite's default, 2 MB, since a server has many.
-_WRITER_CACHE = "pragma cache_size = -16384"
+#: Bytes of the log. The later it is copied into the file, the less often a page is written back.
+_CHECKPOINT_AFTER = 96 << 20
+
+# KiB. Inserting into the unique index on emails in random order is what needs it: a page that finds
+# no room is written before the commit, perhaps more than once. Connections that only read keep
+# SQLite's default, 2 MB, since a server has many.
+_WRITER_CACHE = "pragma cache_size = -24576"
 
 #: Transactions that are not durable between two checkpoints: so few that their log is smaller.
 _CHECKPOINT_EVERY = 16
 
 _PRAGMAS = (
+    _PAGE_SIZE,
     # FULL: in a simulated power cut NORMAL lost every commit since the last checkpoint.
     "pragma synchronous = full",
-    _AUTOCHECKPOINT,
     "pragma temp_store = memory",
     # A deleted row is overwritten. Some builds of SQLite do so by default.
     "pragma secure_delete = on",
@@ -83,6 +88,7 @@ class SqliteStore:
                 try:
                     # First, since a migration may fill indexes in random order too.
                     self._writer.connection.execute(_WRITER_CACHE)
+                    _checkpoint_by_itself(self._writer.connection)
                     self._set_up(self._writer.connection, create=create)
                     milliseconds = int(min(BUSY_SECONDS, _BUSY_STEP) * 1000)
                     self._writer.connection.execute(f"pragma busy_timeout = {milliseconds}")
@@ -269,7 +275,13 @@ def _write_behind(connection: sqlite3.Connection) -> Iterator[None]:
         yield
     finally:
         connection.execute("pragma synchronous = full")
-        connection.execute(_AUTOCHECKPOINT)
+        _checkpoint_by_itself(connection)
+
+
+def _checkpoint_by_itself(connection: sqlite3.Connection) -> None:
+    """Let a commit copy the log into the file if the log has become long."""
+    (page_size,) = connection.execute("pragma page_size").fetchone()
+    connection.execute(f"pragma wal_autocheckpoint = {_CHECKPOINT_AFTER // page_size}")
 
 
 @contextmanager
