@@ -164,7 +164,7 @@ def test_processes_that_fill_at_once_give_each_account_its_words_once(
     store_deployment: Deployment, plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(search_index, "_LEASE_MS", -1_000)  # nobody leaves it to another one
-    create(plane, 90)
+    create(plane, 30)  # ten segments, each of which four threads take from one another
     with closing(store_deployment.control_plane()) as other, ThreadPoolExecutor(4) as pool:
         indexes = [SearchIndex(one.store) for one in (plane, other) * 2]
         list(pool.map(SearchIndex.fill, indexes))
@@ -180,6 +180,7 @@ from anyscale.server.core.users import search_index
 from anyscale.server.store.sql.user_words import Words
 
 search_index._SEGMENT, search_index._SLICE = 3, 4
+search_index._LEASE_MS = 100  # the next process waits for the end of the lease of a killed one
 left, place = int(sys.argv[2]), sys.argv[3]
 
 def killing(method, before):
