@@ -11,7 +11,7 @@ from anyscale.cli.console import log
 if TYPE_CHECKING:  # imported where it is used: the help of a command needs no control plane
     from anyscale.transport.base import Transport
 
-__all__ = ["host_option", "open_control_plane"]
+__all__ = ["host_option", "log_control_plane", "open_control_plane"]
 
 host_option = click.option(
     "--host",
@@ -35,3 +35,8 @@ def open_control_plane(host: str | None) -> Iterator["Transport"]:
 
     with closing(open_transport(resolve(host, None), on_notice=log)) as transport:
         yield transport
+
+
+def log_control_plane(transport: "Transport") -> None:
+    """Log which control plane a command uses: a wrong `--host` is seen before it does harm."""
+    log(f"Using the control plane at {transport.where}")

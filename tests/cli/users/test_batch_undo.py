@@ -84,6 +84,16 @@ def test_the_accounts_of_a_batch_are_deleted_and_can_be_created_again(
     assert list_emails(anyscale) == emails
 
 
+@pytest.mark.parametrize("words", [["undo"], ["undo", "--dry-run", "-o", "json"], ["drop"]])
+def test_a_command_that_deletes_says_first_which_control_plane_it_uses(
+    anyscale: RunAnyscale, configured_server: ServerProcess, words: list[str]
+) -> None:
+    done = anyscale("batch", *words, "bat_none")
+    first, *_ = done.stderr.splitlines()
+    assert first.partition(") ")[2] == f"Using the control plane at {configured_server.url}"
+    assert done.stdout == ""
+
+
 @pytest.mark.usefixtures("control_plane")
 def test_accounts_that_were_used_are_kept_and_by_force_only_the_last_owner(
     anyscale: RunAnyscale, users: Path

@@ -4,7 +4,7 @@ import click
 
 from anyscale.batch.sdk import list_batches as iterate_batches
 from anyscale.cli.batch.unknown_batch import unknown_explained
-from anyscale.cli.connect import host_option, open_control_plane
+from anyscale.cli.connect import host_option, log_control_plane, open_control_plane
 from anyscale.cli.console import log
 from anyscale.cli.formats import output_option, write_json, write_records, write_text
 
@@ -79,6 +79,7 @@ def drop_batch(batch_id: str, host: str | None) -> None:
       anyscale batch drop bat_0193...
     """
     with open_control_plane(host) as transport, unknown_explained():
+        log_control_plane(transport)
         batch = transport.drop(batch_id)
     log(f"Batch {batch_id} is {batch.state}.")
 

@@ -6,7 +6,7 @@ import click
 
 from anyscale.batch.undo_batch import UndoneBatch, undo_batch
 from anyscale.cli.batch.unknown_batch import unknown_explained
-from anyscale.cli.connect import host_option, open_control_plane
+from anyscale.cli.connect import host_option, log_control_plane, open_control_plane
 from anyscale.cli.console import log, show_progress
 from anyscale.cli.exit_status import note_resumable
 from anyscale.cli.formats import write_json, write_records
@@ -35,6 +35,7 @@ def undo(batch_id: str, dry_run: bool, force: bool, output: str, host: str | Non
       anyscale batch undo bat_0193... --dry-run
     """
     with open_control_plane(host) as transport, unknown_explained():
+        log_control_plane(transport)
         batch = transport.show(batch_id)
         log("Checking the batch..." if dry_run else "Undoing the batch...")
         if not dry_run:

@@ -6,7 +6,7 @@ from functools import partial
 
 import click
 
-from anyscale.cli.connect import host_option, open_control_plane
+from anyscale.cli.connect import host_option, log_control_plane, open_control_plane
 from anyscale.cli.console import clear_progress, log, say, show_progress
 from anyscale.cli.exit_status import known_emails, report_problems
 from anyscale.cli.formats import OutputLost, output_option, write_records
@@ -100,6 +100,7 @@ def batch_create(
             on_progress=show_progress,
         )
         if dry_run:
+            log_control_plane(transport)
             outcome = _with_problems_reported(transport, run, new_run().dry_run, output)
             _report(transport, outcome, output)
         else:

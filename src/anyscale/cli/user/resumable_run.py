@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from anyscale.cli.connect import log_control_plane
 from anyscale.cli.console import log
 from anyscale.cli.exit_status import note_resumable
 from anyscale.cli.user.resume_file import ResumeFile, resume_file_path, stored_run
@@ -51,7 +52,7 @@ class ResumableRun:
             StoreUnavailable: the resume file cannot be written.
         """
         if self._file.path is None:
-            log(f"Using the control plane at {self._transport.where}")
+            log_control_plane(self._transport)
             return os.urandom(16).hex()
         state = self._state or self._open(self._file.path)
         if state.previous is None:
@@ -105,7 +106,7 @@ class ResumableRun:
             self._state.close()
 
     def _open(self, path: str) -> ResumeFile:
-        log(f"Using the control plane at {self._transport.where}")
+        log_control_plane(self._transport)
         self._state = state = ResumeFile(resume_folder(), self._transport.where, path)
         note_resumable()
         self.is_resumed = state.previous is not None
