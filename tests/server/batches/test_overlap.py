@@ -74,6 +74,13 @@ def in_background(call: Callable[[], Outcome]) -> "Future[Outcome]":
     return future
 
 
+def open_with(transport: Transport, name: str, *, key: str = "holder") -> Batch:
+    """Open a batch that has claimed an email."""
+    batch = transport.open(key, "fail")
+    transport.claim(batch.batch_id, 0, checked_users(name))
+    return batch
+
+
 def wait_for_the_next_millisecond(batch: Batch) -> None:
     """Wait until a batch that is opened now is the later one: times have milliseconds."""
     wait_until(lambda: datetime.now(UTC) >= batch.opened_at + timedelta(milliseconds=1))
@@ -95,8 +102,7 @@ def codes(refused: BaseException | None) -> list[tuple[int | None, str]]:
 def test_the_later_batch_releases_its_emails_and_reports_the_existing_ones(
     deployment: Deployment, transport: Transport
 ) -> None:
-    earlier = transport.open("earlier", "fail")
-    transport.claim(earlier.batch_id, 0, checked_users("e"))
+    earlier = open_with(transport, "e", key="earlier")
     wait_for_the_next_millisecond(earlier)
     waiting = threading.Event()
 
@@ -126,8 +132,7 @@ def test_the_earlier_batch_waits_and_keeps_its_emails(
 ) -> None:
     earlier = transport.open("run", "fail")
     wait_for_the_next_millisecond(earlier)
-    later = transport.open("later", "fail")
-    transport.claim(later.batch_id, 0, checked_users("e"))
+    later = open_with(transport, "e", key="later")
     waiting = threading.Event()
 
     run = in_background(
@@ -148,8 +153,7 @@ def test_the_earlier_batch_waits_and_keeps_its_emails(
 def test_the_later_batch_succeeds_if_the_earlier_one_is_dropped(
     deployment: Deployment, transport: Transport
 ) -> None:
-    earlier = transport.open("earlier", "fail")
-    transport.claim(earlier.batch_id, 0, checked_users("e"))
+    earlier = open_with(transport, "e", key="earlier")
     waiting = threading.Event()
     users = users_to_create(*"abcde", password=PASSWORD)
     later = in_background(lambda: run_batch(deployment, users, log=lambda _: waiting.set()))
@@ -164,8 +168,7 @@ def test_the_later_batch_succeeds_if_the_earlier_one_is_dropped(
 def test_skip_waits_for_claimed_emails_and_skips_them_once_they_exist(
     deployment: Deployment, transport: Transport
 ) -> None:
-    earlier = transport.open("earlier", "fail")
-    transport.claim(earlier.batch_id, 0, checked_users("c"))
+    earlier = open_with(transport, "c", key="earlier")
     waiting = threading.Event()
     later = in_background(
         lambda: run_batch(
@@ -184,8 +187,7 @@ def test_skip_waits_for_claimed_emails_and_skips_them_once_they_exist(
 def test_a_small_batch_waits_for_claimed_emails(
     deployment: Deployment, transport: Transport
 ) -> None:
-    holder = transport.open("holder", "fail")
-    transport.claim(holder.batch_id, 0, checked_users("a"))
+    holder = open_with(transport, "a")
     waiting = threading.Event()
     users = users_to_create("a", "b", password=PASSWORD)
     small = in_background(lambda: run_batch(deployment, users, log=lambda _: waiting.set()))
@@ -202,8 +204,7 @@ def test_a_small_batch_waits_for_claimed_emails(
 def test_a_waiting_batch_logs_which_batch_it_waits_for(
     deployment: Deployment, transport: Transport, names: str
 ) -> None:
-    holder = transport.open("holder", "fail")
-    transport.claim(holder.batch_id, 0, checked_users("b"))
+    holder = open_with(transport, "b")
     log_lines: list[str] = []
 
     waiting = in_background(
@@ -220,8 +221,7 @@ def test_a_waiting_batch_logs_which_batch_it_waits_for(
 def test_a_run_logs_once_which_batch_it_waits_for_however_often_it_waits(
     transport: Transport,
 ) -> None:
-    holder = transport.open("holder", "fail")
-    transport.claim(holder.batch_id, 0, checked_users("b"))
+    open_with(transport, "b")
     conflicts = transport.look_up(checked_users("b"), 0)
     log_lines: list[str] = []
     rules = EmailConflicts(transport, "fail", lambda _: nullcontext(False), log_lines.append, 0)
@@ -236,8 +236,7 @@ def test_an_existing_account_is_reported_without_waiting_for_claimed_emails(
     deployment: Deployment, transport: Transport
 ) -> None:
     transport.create("accounts", checked_users("b", "g"), "fail")
-    holder = transport.open("holder", "fail")
-    transport.claim(holder.batch_id, 0, checked_users("a"))
+    open_with(transport, "a")
     for names in ("ab", "abcdefg"):
         began = time.monotonic()
         with pytest.raises(BatchRefused) as refused:
@@ -256,8 +255,7 @@ def test_an_existing_account_is_reported_without_waiting_for_claimed_emails(
 def test_a_batch_that_does_not_end_is_named_with_its_owner_and_time(
     deployment: Deployment, transport: Transport, names: str, if_exists: str
 ) -> None:
-    holder = transport.open("holder", "fail")
-    transport.claim(holder.batch_id, 0, checked_users("b"))
+    holder = open_with(transport, "b")
     began = time.monotonic()
 
     with pytest.raises(BatchRefused) as refused:
@@ -283,8 +281,7 @@ def test_a_batch_that_does_not_end_is_named_with_its_owner_and_time(
 def test_an_abandoned_batch_is_dropped(
     deployment: Deployment, transport: Transport, names: str
 ) -> None:
-    holder = transport.open("holder", "fail")
-    transport.claim(holder.batch_id, 0, checked_users("b"))
+    holder = open_with(transport, "b")
     log_lines: list[str] = []
 
     outcome = run_batch(
@@ -306,8 +303,7 @@ def test_an_abandoned_batch_is_dropped(
 def test_an_email_of_a_batch_that_was_published_meanwhile_exists(
     deployment: Deployment, transport: Transport, names: str
 ) -> None:
-    holder = transport.open("holder", "fail")
-    transport.claim(holder.batch_id, 0, checked_users("b"))
+    open_with(transport, "b")
     log_lines: list[str] = []
 
     @contextmanager
