@@ -26,6 +26,7 @@ from anyscale.user.names import full_name
         # A double name, of which `name` has one half.
         ("Mia Member", "Member-Example", "Mia Member-Example"),
         ("Mia Ann  Member", "Member-Example", "Mia Ann Member-Example"),
+        ("Mia Member", "Member-Example Smith", "Mia Member-Example Smith"),
         # Names that only look alike.
         ("James", "James", "James James"),
         ("James", "James-Smith", "James James-Smith"),
