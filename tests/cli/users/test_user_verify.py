@@ -80,6 +80,33 @@ def test_accounts_that_the_file_lacks_are_listed_on_demand(
     assert "1 account is not in the file." in shown.stderr
 
 
+@pytest.mark.usefixtures("control_plane")
+def test_the_accounts_that_the_file_lacks_show_whether_they_are_suspended(
+    anyscale: RunAnyscale, users: Path
+) -> None:
+    users.write_text("\n".join(FILE.splitlines()[:3]) + "\n", encoding="utf-8")
+    assert anyscale("user", "suspend", "ann@example.com").returncode == 0
+    only_one = anyscale("user", "verify", "-f", users, "--extra")
+
+    users.write_text("\n".join(FILE.splitlines()[:2]) + "\n", encoding="utf-8")
+    two = anyscale("user", "verify", "-f", users, "--extra")
+    status, found = verified(anyscale, users, "--extra")
+
+    assert "1 account is not in the file, and it is suspended." in only_one.stderr
+    assert "2 accounts are not in the file, 1 of them suspended." in two.stderr
+    assert {
+        line.partition(":")[0]: line.endswith(" (suspended)") for line in two.stdout.splitlines()
+    } == {
+        "zoe@example.com": False,
+        "ann@example.com": True,
+    }
+    assert (only_one.returncode, two.returncode, status) == (1, 1, 1)
+    assert {user["email"]: user["suspended_at"] is not None for user in found["extra"]} == {
+        "zoe@example.com": False,
+        "ann@example.com": True,
+    }
+
+
 @pytest.mark.usefixtures("users")
 @pytest.mark.parametrize(
     ("name", "text"),

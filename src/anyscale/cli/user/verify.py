@@ -100,6 +100,8 @@ class _Report:
     def __init__(self, name: str, run: Verification, *, extra: bool) -> None:
         self.found = 0
         self.extra_found = 0
+        #: of those; they are still listed, and the administrator has dealt with them already
+        self._extra_suspended = 0
         self._name = name
         self._run = run
         self._extra = extra
@@ -109,7 +111,8 @@ class _Report:
             place = f"{self._name}:{difference.line}:{difference.column}"
             yield f"{place}: create_users[{difference.index}]: {_described(difference)}"
         for user in self._extra_users():
-            yield f"{user.email}: has an account ({user.user_id}) and is not in the file"
+            state = " (suspended)" if user.suspended_at else ""
+            yield f"{user.email}: has an account ({user.user_id}) and is not in the file{state}"
 
     def json(self) -> Iterator[str]:
         yield from _json_list('{"differences": [', self._differences())
@@ -123,8 +126,7 @@ class _Report:
         text = f"{checked} user{'' if checked == 1 else 's'} checked: "
         text += f"{self.found} difference{'' if self.found == 1 else 's'}."
         if self._extra:
-            count = self.extra_found
-            text += f" {count} account{' is' if count == 1 else 's are'} not in the file."
+            text += f" {_extra_counted(self.extra_found, self._extra_suspended)}"
         return text
 
     def _differences(self) -> Iterator[Difference]:
@@ -136,7 +138,17 @@ class _Report:
     def _extra_users(self) -> Iterator[User]:
         for user in self._run.extra() if self._extra else chain[User]():
             self.extra_found += 1
+            self._extra_suspended += user.suspended_at is not None
             yield user
+
+
+def _extra_counted(count: int, suspended: int) -> str:
+    text = f"{count} account{' is' if count == 1 else 's are'} not in the file"
+    if not suspended:
+        return f"{text}."
+    return (
+        f"{text}, and it is suspended." if count == 1 else f"{text}, {suspended} of them suspended."
+    )
 
 
 def _json_list(opening: str, values: Iterable[Difference | User]) -> Iterator[str]:
