@@ -115,6 +115,7 @@ def test_the_first_batch_does_not_report_a_missing_control_plane(anyscale: RunAn
 FIND = "Say `anyscale user list --search TEXT`, or `anyscale user get EMAIL` for one user"
 TEXTS = "--search looks at emails and names already"
 ORDER = "lists the best matches first"
+TWICE = "is given 2 times: name one file. Join them first, or run the command for each"
 ROLE = "Invalid value for '--role': 'x' is not one of 'owner', 'collaborator'."
 
 
@@ -178,6 +179,12 @@ ROLE = "Invalid value for '--role': 'x' is not one of 'owner', 'collaborator'."
             ["user", "batch-create", "-f", "a.yaml", "b.yaml"],
             "Got unexpected extra argument (b.yaml)",
         ),
+        (
+            ["user", "batch-create", "-f", "a.yaml", "--users-file=b.csv"],
+            f"-f/--users-file {TWICE}",
+        ),
+        (["user", "verify", "-f", "a.yaml", "-f", "a.yaml"], f"-f/--users-file {TWICE}"),
+        (["user", "set-password-link", "-fa", "-fb"], f"-f/--users-file {TWICE}"),
         (
             ["user", "batch-create", "-f", "a.yaml", "--force"],
             "No such option '--force'. Say --if-exists skip",

@@ -13,7 +13,12 @@ from anyscale.cli.formats import OutputLost, output_option, write_records
 from anyscale.cli.signals import ignore_signals
 from anyscale.cli.user.resumable_run import ResumableRun, resume_folder
 from anyscale.cli.user.resume_file import is_abandoned
-from anyscale.cli.user.users_file import UsersFileCommand, format_option, open_users_file
+from anyscale.cli.user.users_file import (
+    UsersFileCommand,
+    format_option,
+    one_users_file,
+    open_users_file,
+)
 from anyscale.errors import (
     AnyscaleError,
     BatchRefused,
@@ -36,6 +41,8 @@ _LATEST_BATCHES = 500
     "--users-file",
     "-f",
     required=True,
+    multiple=True,
+    callback=one_users_file,
     metavar="PATH",
     help="Path to a YAML file that contains the information for user accounts to be created.",
 )

@@ -12,7 +12,7 @@ from anyscale.cli.connect import host_option, open_control_plane
 from anyscale.cli.console import clear_progress, log, show_progress
 from anyscale.cli.exit_status import problem_count, say_problems
 from anyscale.cli.formats import spreadsheet_cell, write_text
-from anyscale.cli.user.users_file import format_option, open_users_file
+from anyscale.cli.user.users_file import format_option, one_users_file, open_users_file
 from anyscale.errors import BatchGone, BatchRefused, ConfigError, NotFound, Problem
 from anyscale.transport.base import Transport
 from anyscale.user.lookup import find_user
@@ -25,7 +25,12 @@ _PAGE = 1_000
 @click.command("set-password-link")
 @click.argument("email", required=False)
 @click.option(
-    "--users-file", "-f", metavar="PATH", help="For all users of a file that batch-create read."
+    "--users-file",
+    "-f",
+    multiple=True,
+    callback=one_users_file,
+    metavar="PATH",
+    help="For all users of a file that batch-create read.",
 )
 @format_option
 @click.option(

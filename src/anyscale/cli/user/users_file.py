@@ -1,7 +1,7 @@
 """Open the users file of a command."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from shlex import quote
 
@@ -10,7 +10,7 @@ import click
 from anyscale.cli.console import say
 from anyscale.user.files import FORMATS, STDIN, UsersFile
 
-__all__ = ["UsersFileCommand", "format_option", "open_users_file"]
+__all__ = ["UsersFileCommand", "format_option", "one_users_file", "open_users_file"]
 
 format_option = click.option(
     "--format",
@@ -34,6 +34,24 @@ class UsersFileCommand(click.Command):
             raise click.UsageError(
                 f"{error.format_message()} Say -f {quote(files[0])}", ctx
             ) from None
+
+
+def one_users_file(
+    _ctx: click.Context, _option: click.Parameter, paths: Sequence[str]
+) -> str | None:
+    """Return the path of `-f`, an option with `multiple=True`; None if it is not given.
+
+    Of an option that is repeated click takes the last value, and says nothing of the others.
+
+    Raises:
+        UsageError: it is given more than once.
+    """
+    if len(paths) > 1:
+        raise click.UsageError(
+            f"-f/--users-file is given {len(paths)} times: name one file. Join them first, or run "
+            "the command for each"
+        )
+    return next(iter(paths), None)
 
 
 @contextmanager

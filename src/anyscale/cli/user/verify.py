@@ -9,7 +9,12 @@ from anyscale.cli.connect import host_option, open_control_plane
 from anyscale.cli.console import clear_progress, log, say, show_progress
 from anyscale.cli.exit_status import problem_count, report_problems
 from anyscale.cli.formats import OutputLost, ReaderLeft, write_pieces, write_text
-from anyscale.cli.user.users_file import UsersFileCommand, format_option, open_users_file
+from anyscale.cli.user.users_file import (
+    UsersFileCommand,
+    format_option,
+    one_users_file,
+    open_users_file,
+)
 from anyscale.errors import AnyscaleError, BatchRefused, ConfigError
 from anyscale.user.files import UsersFile
 from anyscale.user.models import User
@@ -24,6 +29,8 @@ DIFFERENT, NOT_COMPARED = 1, 3
     "-f",
     "--users-file",
     required=True,
+    multiple=True,
+    callback=one_users_file,
     metavar="PATH",
     help="The users file, or - for standard input.",
 )
