@@ -129,6 +129,22 @@ class ChangedWordRules(WordSteps):
         left = {"delete": [], "rename": ["b"], "title": ["b", "jane"]}
         assert self.words(store, 1) == left[change]
 
+    def test_a_change_of_an_account_does_not_end_the_time_for_which_an_undo_defers_the_filling(
+        self, store: Store
+    ) -> None:
+        batch = self.publish(store, 1, "a@x.org", "b@x.org", "c@x.org", **JANE)
+        with store.write() as tx:
+            tx.words.begin(Place(1, 2), "filler", 900)
+        with store.write() as tx:
+            _delete(tx, batch, [0])
+            tx.words.defer(3_000)
+        self.set_name(store, user_id_of(batch, 1), "Joe")
+        with store.write() as tx:
+            tx.accounts.delete(user_id_of(batch, 2))
+        with store.read() as tx:
+            state = tx.words.get_state()
+        assert (state.holder, state.until) == ("", 3_000)
+
     def test_words_that_an_account_has_already_stay(self, store: Store) -> None:
         self.publish(store, 1, "a@x.org", **JANE)
         rows = [("a", False, 1, 0), ("jane", True, 1, 0)]

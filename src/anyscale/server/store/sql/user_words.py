@@ -280,7 +280,8 @@ class Words(Table):
 
     def _interrupt(self, state: SearchIndexRecord, changed: Place) -> None:
         """Let the holder begin its segment again if it has read an account that is changed."""
-        if changed > state.watermark:
+        # Without a holder, `until` is of an undo that defers the filling.
+        if state.holder and changed > state.watermark:
             self.defer(0)
 
     def _remove(self, first: Place, last: Place, words: Iterable[Word]) -> None:
