@@ -1,7 +1,11 @@
 """Errors of the calls of a control plane: configuration, authentication, availability."""
 
 from collections.abc import Sequence
+from shlex import quote
 from typing import Any, ClassVar
+
+#: emails that a message lists: a common first name has thousands
+_MOST_EMAILS = 5
 
 
 class AnyscaleError(Exception):
@@ -93,7 +97,7 @@ class NotFound(AnyscaleError):
 
 
 class UserAmbiguous(AnyscaleError):
-    """Several users match: `emails` lists them."""
+    """Several users match: `emails` lists all of them, the message the first few."""
 
     code = "user_ambiguous"
     status = 409
@@ -101,9 +105,11 @@ class UserAmbiguous(AnyscaleError):
     def __init__(self, name: str, emails: Sequence[str]) -> None:
         self.name = name
         self.emails = list(emails)
+        listed = ", ".join(self.emails[:_MOST_EMAILS])
+        if (more := len(self.emails) - _MOST_EMAILS) > 0:
+            listed += f" and {more} more: `anyscale user list --name {quote(name)}`"
         super().__init__(
-            f"{len(self.emails)} users are named {name!r}: {', '.join(self.emails)}. "
-            "Name one by email instead."
+            f"{len(self.emails)} users are named {name!r}: {listed}. Name one by email instead."
         )
 
 

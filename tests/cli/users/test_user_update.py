@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+import shlex
 from typing import Any
 
 import pytest
@@ -141,6 +142,32 @@ def test_a_user_is_found_by_the_id(anyscale: RunAnyscale) -> None:
     unknown = anyscale("user", "get", user_id[:-1])
     assert unknown.returncode == 1
     assert f"error: there is no user with the id {user_id[:-1]!r}\n" in unknown.stderr
+
+
+@pytest.mark.parametrize("count", [5, 6, 40])
+def test_of_many_users_with_a_name_five_are_listed_and_a_command_lists_all(
+    count: int, anyscale: RunAnyscale
+) -> None:
+    name = "Zoë d'Arc"
+    emails = [f"zoe{number:02}@example.com" for number in range(count)]
+    file = json.dumps({"create_users": [{"name": name, "email": email} for email in emails]})
+    assert anyscale("user", "batch-create", "-f", "-", stdin=file).returncode == 0
+
+    done = anyscale("user", "get", "--name", name)
+
+    assert (done.returncode, done.stdout) == (1, "")
+    listed, _, rest = done.stderr.partition(" and ")
+    assert listed.startswith(f'error: {count} users are named "{name}": {", ".join(emails[:5])}')
+    assert done.stderr.endswith(". Name one by email instead.\n")
+    if count == 5:
+        assert rest == ""
+    else:
+        more, _, command = rest.partition(" more: ")
+        assert int(more) == count - 5
+        words = shlex.split(command.split("`")[1])
+        assert words[0] == "anyscale"
+        users = json.loads(anyscale(*words[1:], "-o", "json").stdout)
+        assert [user["email"] for user in users] == emails
 
 
 def test_a_list_without_a_match_says_so_on_standard_error(
