@@ -47,5 +47,14 @@ def migrate() -> None:
     Example:
       anyscale server migrate --database postgresql:///anyscale
     """
-    with open_local_control_plane():
-        log("The database has the schema of this version.")
+    with open_local_control_plane() as control_plane:
+        store = control_plane.store
+        log(_migrated(store.found_schema, store.schema()))
+
+
+def _migrated(before: int, now: int) -> str:
+    if before == now:
+        return f"The database has the schema of this version ({now})."
+    if not before:
+        return f"The tables of a new control plane are created, with schema {now}."
+    return f"The schema was {before} and is now {now}."

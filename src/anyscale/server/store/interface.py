@@ -89,6 +89,9 @@ class Store(Protocol):
     then.
     """
 
+    #: The number of the schema that the database had before it was opened; 0 if it had none.
+    found_schema: int
+
     @property
     def is_blank(self) -> bool:
         """Whether the database has no schema yet, for example since its first use was killed."""

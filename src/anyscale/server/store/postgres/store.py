@@ -77,9 +77,9 @@ class PostgresStore:
 
     def _set_up(self, *, create: bool) -> None:
         newest = max(steps_of("postgres"))
-        found = self.schema()
-        refuse_newer(found, newest)
-        if create and found < newest:
+        self.found_schema = self.schema()
+        refuse_newer(self.found_schema, newest)
+        if create and self.found_schema < newest:
             with self._pool.transaction(_WRITE) as connection, translated(self._address):
                 connection.execute("commit")
                 migrate(connection)
