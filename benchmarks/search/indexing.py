@@ -159,7 +159,11 @@ def _rounds_while_filled(
 def _empty(database: Database) -> None:
     # SQLite deletes all rows at once; those that PostgreSQL deletes stay in its index for a while.
     database.execute("delete from user_words" if database.sqlite_path else "truncate user_words")
-    database.execute("update search_index set publication = 0, position = 0")
+    # With its end: the words of a segment that was left half done are added by slower statements.
+    database.execute(
+        "update search_index set publication = 0, position = 0, end_publication = 0,"
+        " end_position = 0"
+    )
 
 
 def _mark_as_filled(connection: Connection, database: Database) -> None:

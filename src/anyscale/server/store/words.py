@@ -33,15 +33,20 @@ def split_words(folded: str) -> list[str]:
     return "".join(c if category(c)[0] in _IN_WORDS else " " for c in folded).split()
 
 
+def _words(text: str) -> list[str]:
+    # ASCII, that is nearly all texts, by one call in place of five.
+    return _ascii_words(text.lower()) if text.isascii() else split_words(fold(text))
+
+
 def words_of(name: str, lastname: str | None, email: str) -> dict[str, bool]:
     """Return the first distinct words of an account, and whether each is a leading one.
 
     The first word of the name and that of the last name are leading ones. They come first; then
     come the other words of the name, of the last name and of the email as it is shown.
     """
-    first, last = split_words(fold(name)), split_words(fold(lastname or ""))
+    first, last = _words(name), _words(lastname or "")
     words = dict.fromkeys((*first[:1], *last[:1]), True)
-    for word in (*first[1:], *last[1:], *split_words(fold(email))):
+    for word in (*first[1:], *last[1:], *_words(email)):
         if len(words) == MOST_WORDS:
             break
         words.setdefault(word, False)
