@@ -1,13 +1,16 @@
 """A wrong command line, environment or control plane: one line says what is wrong."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 from tests.cli.test_command_line import USERS
 from tests.support.commands.running import RunAnyscale
 
+from anyscale.cli.lazy_group import LazyGroup
 from anyscale.cli.root import root
 
 
@@ -116,6 +119,8 @@ FIND = "Say `anyscale user list --search TEXT`, or `anyscale user get EMAIL` for
 TEXTS = "--search looks at emails and names already"
 ORDER = "lists the best matches first"
 TWICE = "is given 2 times: name one file. Join them first, or run the command for each"
+FIXED_EMAIL = "The email of an account cannot be changed: create a new account and delete this one"
+OWN_PASSWORD = "Users set it themselves: say `anyscale user set-password-link EMAIL`"
 ROLE = "Invalid value for '--role': 'x' is not one of 'owner', 'collaborator'."
 
 
@@ -190,6 +195,14 @@ ROLE = "Invalid value for '--role': 'x' is not one of 'owner', 'collaborator'."
             "No such option '--force'. Say --if-exists skip",
         ),
         (["user", "verify", "--file", "a"], "No such option '--file'. Say -f FILE"),
+        (
+            ["user", "update", "jane@example.com", "--email", "x"],
+            f"No such option '--email'. {FIXED_EMAIL}",
+        ),
+        (
+            ["user", "update", "jane@example.com", "--password", "secret"],
+            f"No such option '--password'. {OWN_PASSWORD}",
+        ),
         (["user", "batch-create", "a.yaml", "--nope"], "No such option '--nope'."),
     ],
 )
@@ -204,3 +217,42 @@ def test_a_wrong_command_line_says_what_was_probably_meant(
 
     assert result.exit_code == 2
     assert result.stderr.splitlines()[-1] == f"Error: {message}"
+
+
+def words_of(group: LazyGroup, *words: str) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    """Iterate over the commands of a group and of the groups in it, each with its words."""
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command
+        if isinstance(command, LazyGroup):
+            yield from words_of(command, *words, name)
+        else:
+            yield (*words, name), command
+
+
+def test_every_command_with_an_output_option_answers_json_with_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("anyscale.cli.root.handle_signals", lambda: None)
+    monkeypatch.setattr("anyscale.cli.root.ignore_signals", lambda: None)
+    assert isinstance(root, LazyGroup)
+    commands = [
+        words
+        for words, command in words_of(root)
+        if any("-o" in option.opts for option in command.params)
+    ]
+
+    errors = {
+        words: CliRunner(catch_exceptions=False).invoke(root, [*words, "--json"]).stderr
+        for words in commands
+    }
+
+    assert ("user", "list") in errors
+    assert ("batch", "undo") in errors
+    wrong = {
+        words: error
+        for words, error in errors.items()
+        if not error.endswith("Error: No such option '--json'. Say -o json\n")
+    }
+    assert wrong == {}

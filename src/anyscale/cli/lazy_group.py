@@ -6,7 +6,10 @@ from typing import Any
 
 import click
 
-__all__ = ["LazyGroup"]
+__all__ = ["JSON_HINT", "LazyGroup"]
+
+#: the option hint of commands that have `-o`
+JSON_HINT = {"--json": "Say -o json"}
 
 #: words that other programs have for the same command
 _SYNONYMS = (

@@ -281,7 +281,7 @@ def test_an_undone_batch_cannot_be_dropped_with_the_accounts_that_it_kept(
     batch = created(plane, "ann")
     use(plane, ids_of(plane, batch)[0])
     undone(plane, batch)
-    with pytest.raises(BatchGone, match="`anyscale batch undo` deletes"):
+    with pytest.raises(BatchGone, match="was undone, and nothing is left to drop: "):
         plane.batches.drop(batch.batch_id, JANE)
     plane.batches.expire()
     assert account_emails(plane) == ["ann@example.com"]

@@ -1,6 +1,6 @@
 """`anyscale audit`: read the audit log of a control plane, and check its hash chain."""
 
-from anyscale.cli.lazy_group import LazyGroup
+from anyscale.cli.lazy_group import JSON_HINT, LazyGroup
 
 _COMMANDS = {
     "list": ("list_verify:list_entries", "List the entries of the audit log, in their order."),
@@ -21,6 +21,8 @@ group = LazyGroup(
     option_hints={
         "list": dict.fromkeys(_LIMITS, "Say --max-items N")
         | dict.fromkeys(_ORDERS, "Say --newest-first")
+        | JSON_HINT,
+        "verify": JSON_HINT,
     },
     help="Read and check the audit log.",
 )

@@ -1,6 +1,6 @@
 """`anyscale batch`: list the batches of a control plane, show, drop or undo one."""
 
-from anyscale.cli.lazy_group import LazyGroup
+from anyscale.cli.lazy_group import JSON_HINT, LazyGroup
 
 _COMMANDS = {
     "drop": (
@@ -21,6 +21,11 @@ group = LazyGroup(
     "batch",
     __name__,
     _COMMANDS,
-    option_hints={"drop": _UNASKED, "undo": _UNASKED},
+    option_hints={
+        "drop": _UNASKED,
+        "list": JSON_HINT,
+        "show": JSON_HINT,
+        "undo": _UNASKED | JSON_HINT,
+    },
     help="List batches, show one, drop an unfinished one, undo one.",
 )

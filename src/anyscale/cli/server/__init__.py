@@ -4,7 +4,7 @@ These commands work on the database itself, without a token. Only this package a
 `transport/embedded.py` import `anyscale.server`.
 """
 
-from anyscale.cli.lazy_group import LazyGroup
+from anyscale.cli.lazy_group import JSON_HINT, LazyGroup
 
 _COMMANDS = {
     "check": (
@@ -41,5 +41,6 @@ group = LazyGroup(
     "server",
     __name__,
     _COMMANDS,
+    option_hints={"check": JSON_HINT, "list-tokens": JSON_HINT},
     help="Host a control plane: start it, create its tokens and owners.",
 )

@@ -1,6 +1,6 @@
 """`anyscale user`: create users from a file, list and get them, manage their accounts."""
 
-from anyscale.cli.lazy_group import LazyGroup
+from anyscale.cli.lazy_group import JSON_HINT, LazyGroup
 
 _COMMANDS = {
     "batch-create": (
@@ -38,6 +38,11 @@ _FILE = ("--file", "--input", "--users")
 _SEARCHED = ("--lastname", "--last-name", "--surname", "--user-id", "--filter", "--query", "--find")
 _OWNERS = ("--owner", "--owners", "--admin", "--admins")
 _LIMITS = ("--limit", "--max", "--count", "--top", "-n")
+_NOT_UPDATED = {
+    "--email": "The email of an account cannot be changed: create a new account and delete this "
+    "one",
+    "--password": "Users set it themselves: say `anyscale user set-password-link EMAIL`",
+}
 
 group = LazyGroup(
     "user",
@@ -46,11 +51,15 @@ group = LazyGroup(
     hints={"find": _FIND, "search": _FIND},
     option_hints={
         "batch-create": dict.fromkeys(_SKIP, "Say --if-exists skip")
-        | dict.fromkeys(_FILE, "Say -f FILE"),
+        | dict.fromkeys(_FILE, "Say -f FILE")
+        | JSON_HINT,
+        "get": JSON_HINT,
         "list": dict.fromkeys(_SEARCHED, "Say --search TEXT")
         | dict.fromkeys(_OWNERS, "Say --role owner")
-        | dict.fromkeys(_LIMITS, "Say --max-items N"),
-        "verify": dict.fromkeys(_FILE, "Say -f FILE"),
+        | dict.fromkeys(_LIMITS, "Say --max-items N")
+        | JSON_HINT,
+        "update": _NOT_UPDATED,
+        "verify": dict.fromkeys(_FILE, "Say -f FILE") | JSON_HINT,
     },
     help="Create users, list them, and manage their accounts.",
 )

@@ -11,6 +11,7 @@ __all__ = [
     "known_batch",
     "lock_batch",
     "new_batch",
+    "refuse_published",
     "refuse_undone",
     "require_open",
     "touch",
@@ -39,6 +40,20 @@ def refuse_undone(batch: BatchRecord) -> None:
         raise BatchUndone(
             f"batch {batch.batch_id} was created and then undone: repeat the call with another "
             "idempotency key to create its users again"
+        )
+
+
+def refuse_published(batch: BatchRecord) -> None:
+    """Raise `BatchGone` for a batch that was published: there is nothing of it to be dropped."""
+    if batch.state == "undone":
+        raise BatchGone(
+            f"batch {batch.batch_id} was undone, and nothing is left to drop: `anyscale batch show "
+            f"{batch.batch_id}` says how many accounts the undo has kept"
+        )
+    if batch.published_at is not None:
+        raise BatchGone(
+            f"batch {batch.batch_id} is {batch.state}: its users are accounts, which "
+            "`anyscale batch undo` deletes"
         )
 
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from anyscale.api_schemas import UndoPart
 from anyscale.errors import (
-    BatchGone,
     BatchRefused,
     BatchUnfinished,
     FeatureUnavailable,
@@ -37,6 +36,7 @@ from anyscale.server.core.batches.reserve import (
     known_batch,
     lock_batch,
     new_batch,
+    refuse_published,
     refuse_undone,
     require_open,
     touch,
@@ -214,11 +214,7 @@ class BatchService:
         """Drop an open batch: its emails are free again. Raises `BatchGone` if it is published."""
         with self._store.write() as tx:
             batch = lock_batch(tx, batch_id, exclusive=True)
-            if batch.published_at is not None:
-                raise BatchGone(
-                    f"batch {batch_id} is {batch.state}: its users are accounts, which "
-                    "`anyscale batch undo` deletes"
-                )
+            refuse_published(batch)
             if batch.state == "open":
                 tx.batches.set_state(batch.id, "dropped")
                 data = {"opened_by": batch.opened_by}
