@@ -35,6 +35,11 @@ class CallReport:
         self.close()
         LOGGER.warning(text)
 
+    def restart_rate(self) -> None:
+        """Show no rate until more is done: see `ProgressDisplay.restart_rate`."""
+        if self._display:
+            self._display.restart_rate()
+
     def close(self) -> None:
         """Remove the bar; the next `show` draws it again."""
         if self._display:

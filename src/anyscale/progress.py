@@ -48,9 +48,14 @@ class RecentRate:
         self._seconds = seconds
         #: the moments at which more was done, and how much it was
         self._steps: deque[tuple[float, int]] = deque()
+        #: how much was done at the last restart, until more is done
+        self._restarted_at: int | None = None
 
     def add(self, done: int, now: float) -> float:
         """Add how much is done now; return the rate, which is 0.0 at first."""
+        if done == self._restarted_at:
+            return 0.0
+        self._restarted_at = None
         if not self._steps or done != self._steps[-1][1]:
             self._steps.append((now, done))
         while len(self._steps) > _STEPS_OF_A_RATE and now - self._steps[1][0] >= self._seconds:
@@ -59,6 +64,12 @@ class RecentRate:
         # Not up to now, as the rate would fall between any two steps; but it falls in an outage.
         until = max(self._steps[-1][0], now - _SILENCE)
         return (done - before) / (until - since) if until > since else 0.0
+
+    def restart(self) -> None:
+        """Measure from the next step on: the time until then does not count."""
+        if self._steps:
+            self._restarted_at = self._steps[-1][1]
+            self._steps.clear()
 
     def seconds_since_step(self, now: float) -> float:
         """Return how long ago more was done."""
@@ -108,6 +119,12 @@ class ProgressDisplay:
             elif now - self._shown >= _LINE_EVERY:
                 self._shown = now
                 self._write_line(_line(status))
+
+    def restart_rate(self) -> None:
+        """Show no rate and no time left until more is done: a call is being repeated."""
+        with self._lock:
+            self._done_rate.restart()
+            self._count_rate.restart()
 
     def clear(self) -> None:
         """Remove the bar, so that a line can be written; the next `show` draws it again."""

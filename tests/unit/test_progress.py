@@ -148,6 +148,43 @@ def test_a_line_has_no_rate_as_long_as_none_is_known(
     assert lines == ["Hashing: 0%"]
 
 
+def test_a_line_has_no_rate_while_a_call_is_repeated_and_then_a_new_one(
+    clock: Clock, lines: list[str]
+) -> None:
+    display = ProgressDisplay(lines.append)
+    done = 0
+    for second in range(61):
+        clock.now = 100.0 + second
+        if second in (16, 21, 26, 31, 36):
+            display.restart_rate()
+        if not 15 < second <= 41:
+            done += 10 if second < 41 else 20
+        display.show("Hashing", done, 4_000, done)
+
+    assert lines == [
+        "Hashing: 2%, 10 a second, 389 s left",
+        "Hashing: 4%",
+        "Hashing: 4%",
+        "Hashing: 4%",
+        "Hashing: 8%, 20 a second, 183 s left",
+        "Hashing: 13%, 20 a second, 173 s left",
+    ]
+
+
+def test_a_step_during_an_outage_does_not_bring_the_rate_back(
+    clock: Clock, lines: list[str]
+) -> None:
+    """A server that stops still ends the calls in progress."""
+    display = ProgressDisplay(lines.append)
+    for second in range(11):
+        clock.now = 100.0 + second
+        display.show("Hashing", min(second, 7), 100, min(second, 7))
+        if second > 4:
+            display.restart_rate()
+
+    assert lines == ["Hashing: 7%"]
+
+
 def test_an_interrupted_run_abandons_a_call_that_does_not_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

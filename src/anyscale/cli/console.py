@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, TextIO
 if TYPE_CHECKING:  # loaded when work takes long
     from anyscale.progress import ProgressDisplay
 
-__all__ = ["clear_progress", "escaped", "log", "null_stream", "say", "show_progress"]
+__all__ = [
+    "clear_progress",
+    "escaped",
+    "log",
+    "null_stream",
+    "restart_rate",
+    "say",
+    "show_progress",
+]
 
 #: When the command started: this module is the first one that it loads.
 _STARTED = time.monotonic()
@@ -52,6 +60,12 @@ def show_progress(phase: str, done: int, total: int, count: int | None = None) -
 
     _State.display = _State.display or ProgressDisplay(log)
     _State.display.show(phase, done, total, done if count is None else count)
+
+
+def restart_rate() -> None:
+    """Show no rate until more is done: see `ProgressDisplay.restart_rate`."""
+    if _State.display:
+        _State.display.restart_rate()
 
 
 def clear_progress() -> None:

@@ -49,6 +49,7 @@ class EmbeddedTransport:
         self._reader: ControlPlane | None = None
         self._is_noticed = False
         self.on_notice: Callable[[str], None] = lambda _: None
+        self.on_retry: Callable[[], None] = lambda: None  # it repeats no call
         self.where = str(self._database)
 
     @classmethod

@@ -65,11 +65,13 @@ class HttpTransport:
     def __init__(self, host: str, token: str) -> None:
         self.where = host.rstrip("/")
         self.on_notice: Callable[[str], None] = lambda _: None
+        self.on_retry: Callable[[], None] = lambda: None
         self._client = RetryingClient(
             self.where,
             token,
             _AT_ONCE,
             report=lambda text: self.on_notice(text),  # noqa: PLW0108 - looked up at each call
+            on_retry=lambda: self.on_retry(),  # noqa: PLW0108 - looked up at each call
         )
         self._request = self._client.request
         self._user_pages = UserPages(self._client)

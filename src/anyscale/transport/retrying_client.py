@@ -130,12 +130,21 @@ class RetryState:
 class RetryingClient:
     """The requests to one control plane, at most `at_once` at a time; threads share it.
 
-    `report` receives messages for the user.
+    `report` receives messages for the user. `on_retry` is called, by any thread, whenever a call
+    without a response is about to be repeated.
     """
 
-    def __init__(self, host: str, token: str, at_once: int, report: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        host: str,
+        token: str,
+        at_once: int,
+        report: Callable[[str], None],
+        on_retry: Callable[[], None] = lambda: None,
+    ) -> None:
         self.host = host
         self._report = report
+        self._on_retry = on_retry
         self._headers = {
             "Authorization": f"Bearer {token}",
             "User-Agent": f"musterroll/{__version__}",
@@ -183,8 +192,8 @@ class RetryingClient:
                 state.outcome_unknown |= isinstance(error, Unavailable) and error.outcome_unknown
                 if not state.wait(error, self._patience):
                     raise state.final_error(error) from None
-                if state.retries == 1 and isinstance(error, Unavailable):
-                    self._report_outage(error)
+                if isinstance(error, Unavailable):
+                    self._report_retry(error, is_first=state.retries == 1)
             except AnyscaleError as error:
                 if isinstance(error, NotAControlPlane | VersionMismatch):
                     # There was a response, but it does not tell the outcome of the call.
@@ -192,6 +201,11 @@ class RetryingClient:
                 if isinstance(error, NotFound) and method == "DELETE" and state.outcome_unknown:
                     return kind()  # the attempt whose response was lost has deleted it
                 raise state.final_error(error) from None
+
+    def _report_retry(self, error: Unavailable, *, is_first: bool) -> None:
+        self._on_retry()
+        if is_first:
+            self._report_outage(error)
 
     def _report_outage(self, error: Unavailable) -> None:
         """Tell the user that calls are repeated. The reason is last, as it may be a question."""

@@ -60,8 +60,7 @@ class UserCalls:
             idempotency_key: 1 to 200 visible ASCII characters that the caller chooses. The same
                 call with the same key resumes one that was interrupted, and returns the same
                 result if it had ended.
-            if_exists: What to do with users whose email has an account: `fail` refuses the batch,
-                `skip` skips them.
+            if_exists: For users who have an account: `fail` refuses the batch, `skip` skips them.
             dry_run: Check the users and look up their emails, and write nothing.
             progress: Whether to show on standard error how far a long call is. None, the default,
                 draws a bar on a terminal and in a notebook; True also writes a line now and then
@@ -84,6 +83,7 @@ class UserCalls:
         check_type("progress", progress, bool, type(None))
         report = CallReport(progress)
         with closing(self._open(report.warn)) as transport, closing(report):
+            transport.on_retry = report.restart_rate
             run = BatchRun(
                 transport,
                 users,

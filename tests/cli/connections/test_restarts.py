@@ -83,6 +83,21 @@ def test_an_outage_is_reported_once_for_several_calls() -> None:
     assert line.startswith("Trying again: nothing listens at")
 
 
+def test_each_repetition_is_told_but_for_those_to_a_busy_server() -> None:
+    down, busy = http("502 Bad Gateway"), problem(429, "overloaded")
+    answers = (down, down, busy, http("200 OK", IDENTITY, body="{}"))
+    retries: list[int] = []
+    with (
+        serving_in_turn(*answers) as host,
+        closing(
+            RetryingClient(host, "mrt_secret", 1, lambda _: None, lambda: retries.append(1))
+        ) as client,
+    ):
+        client.request(dict, "GET", "/v1/policy")
+
+    assert len(retries) == 2
+
+
 def test_a_request_to_a_busy_server_is_repeated(ask: Callable[..., CommandResult]) -> None:
     answers = [
         http(
@@ -118,6 +133,32 @@ def test_the_outcome_is_unknown_if_the_server_does_not_return(
     _, log = process.communicate(timeout=60)
     assert process.returncode == 3
     assert "Run the same command again" in log
+    configured_server.start()
+
+
+def test_the_progress_has_no_rate_while_the_server_is_down(
+    configured_server: ServerProcess, tmp_path: Path
+) -> None:
+    """The command with a line at each step, and a patience of three seconds."""
+    code = (
+        "import anyscale.transport.retrying_client as c; c._PATIENCE = 3.0\n"
+        "import anyscale.progress as p; p._LINE_EVERY = 0.0\n"
+        "import sys; from anyscale.cli import main; sys.argv[0] = 'anyscale'; main()"
+    )
+    file = write_users_file(tmp_path / "users.yaml", 12_000, 9_000)
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "user", "batch-create", "-f", str(file)],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr
+    before = next(line for line in process.stderr if "Hashing" in line and "a second" in line)
+    configured_server.kill()
+    _, log = process.communicate(timeout=60)
+
+    down = [line for line in log.partition("Trying again: ")[2].splitlines() if "Hashing" in line]
+    assert down, before + log
+    assert not [line for line in down if "a second" in line or "left" in line]
     configured_server.start()
 
 
