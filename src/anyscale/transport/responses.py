@@ -201,7 +201,7 @@ def _explained(error: Exception, where: str) -> tuple[str, bool]:
     if isinstance(error, NameResolutionError):
         return f"the host name of {where} cannot be resolved: check it", False
     if isinstance(error, SSLError):
-        return f"no secure connection to {where}: {_tls(error)}", _after_handshake(error)
+        return f"no secure connection to {where}: {_tls(error, where)}", _after_handshake(error)
     if isinstance(error, NewConnectionError):
         return f"nothing listens at {where}: is the control plane running?", False
     if isinstance(error, ConnectTimeoutError):
@@ -217,10 +217,15 @@ def _after_handshake(error: SSLError) -> bool:
     return not (isinstance(cause, ssl.SSLCertVerificationError) or is_early)
 
 
-def _tls(error: SSLError) -> str:
+def _tls(error: SSLError, where: str) -> str:
     cause = error.args[0] if error.args else error
     if isinstance(cause, ssl.SSLCertVerificationError):
         return f"its certificate is not trusted ({cause.verify_message}); {_certificate(cause)}"
+    # Only these errors are those of an answer that is no TLS. A server that refuses the handshake
+    # speaks TLS, and must not be tried without it. `where` may also be "the proxy for ...".
+    is_plain = any(word in str(cause).upper() for word in ("WRONG_VERSION", "RECORD_LAYER"))
+    if is_plain and where.startswith("https://"):
+        return f"it answers without TLS: try http://{where.removeprefix('https://')}"
     return "it does not speak TLS as expected: is it https?"
 
 

@@ -66,7 +66,19 @@ def test_a_host_that_does_not_exist(ask: Callable[..., CommandResult]) -> None:
 def test_a_host_that_speaks_no_tls(ask: Callable[..., CommandResult]) -> None:
     with answering(http("200 OK")) as port:
         result = ask(f"https://localhost:{port}")
+    assert f"it answers without TLS: try http://localhost:{port}\n" in result.stderr
+    assert "is it https?" not in result.stderr
+    assert result.returncode == 1
+
+
+def test_a_host_that_refuses_the_handshake_is_not_to_be_tried_without_tls(
+    ask: Callable[..., CommandResult],
+) -> None:
+    refusal = b"\x15\x03\x03\x00\x02\x02\x46"  # the fatal alert protocol_version
+    with answering(refusal) as port:
+        result = ask(f"https://localhost:{port}")
     assert "it does not speak TLS as expected: is it https?" in result.stderr
+    assert "try http://" not in result.stderr
     assert result.returncode == 1
 
 
