@@ -128,7 +128,13 @@ def test_the_outcome_is_unknown_if_the_server_does_not_return(
         stderr=subprocess.PIPE,
         text=True,
     )
-    wait_until(lambda: "/passwords" in configured_server.log.read_text(encoding="utf-8"))
+    wait_until(
+        lambda: (
+            process.poll() is not None
+            or "/passwords" in configured_server.log.read_text(encoding="utf-8")
+        )
+    )
+    assert process.poll() is None
     configured_server.kill()
     _, log = process.communicate(timeout=60)
     assert process.returncode == 3

@@ -6,7 +6,7 @@ long as a copy, and tests/store runs them on empty files.
 
 import os
 import secrets
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.hashing.pool import CHEAPEST
 from anyscale.server.settings import Settings
+from anyscale.server.store.schema_versions import steps_of
 from anyscale.server.store.sqlite.store import SqliteStore
 
 __all__ = ["cheap_control_plane", "place_empty_file"]
@@ -34,15 +35,16 @@ def place_empty_file(path: Path) -> None:
     new = path.with_name(f"{path.name}.{secrets.token_hex(6)}")
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
-        file.write(_content())
+        file.write(_content(max(steps_of("sqlite"))))
     with suppress(FileExistsError):
         os.link(new, path)  # whole at once, and never over a file that another thread made
     new.unlink()
 
 
 @cache
-def _content() -> bytes:
+def _content(schema: int) -> bytes:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "empty.db"
-        SqliteStore(path).close()
+        with closing(SqliteStore(path)) as store:
+            assert store.schema() == schema
         return path.read_bytes()

@@ -84,9 +84,10 @@ def application(control_plane: ControlPlane) -> ASGIApp:
 
 @cache
 def _routes(services: tuple[str, ...]) -> Litestar:
-    """Create what answers the requests of each control plane of this process.
+    """Create the routes, which find the services of the control plane in the request.
 
-    It takes a tenth of a second, so it is created once, and finds the services in the request.
+    To register them takes a tenth of a second. A server does that once; the tests start hundreds of
+    control planes in a process.
     """
     return Litestar(
         route_handlers=[

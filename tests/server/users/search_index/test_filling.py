@@ -180,7 +180,7 @@ from anyscale.server.core.users import search_index
 from anyscale.server.store.sql.user_words import Words
 
 search_index._SEGMENT, search_index._SLICE = 3, 4
-search_index._LEASE_MS = 100  # the next process waits for the end of the lease of a killed one
+search_index._LEASE_MS = 100  # a short one, so that the next process need not wait for long
 left, place = int(sys.argv[2]), sys.argv[3]
 
 def killing(method, before):

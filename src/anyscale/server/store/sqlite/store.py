@@ -88,7 +88,7 @@ class SqliteStore:
                 try:
                     # First, since a migration may fill indexes in random order too.
                     self._writer.connection.execute(_WRITER_CACHE)
-                    _checkpoint_by_itself(self._writer.connection)
+                    _set_autocheckpoint(self._writer.connection)
                     self._set_up(self._writer.connection, create=create)
                     milliseconds = int(min(BUSY_SECONDS, _BUSY_STEP) * 1000)
                     self._writer.connection.execute(f"pragma busy_timeout = {milliseconds}")
@@ -276,10 +276,10 @@ def _write_behind(connection: sqlite3.Connection) -> Iterator[None]:
         yield
     finally:
         connection.execute("pragma synchronous = full")
-        _checkpoint_by_itself(connection)
+        _set_autocheckpoint(connection)
 
 
-def _checkpoint_by_itself(connection: sqlite3.Connection) -> None:
+def _set_autocheckpoint(connection: sqlite3.Connection) -> None:
     """Let a commit copy the log into the file if the log has become long."""
     (page_size,) = connection.execute("pragma page_size").fetchone()
     connection.execute(f"pragma wal_autocheckpoint = {_CHECKPOINT_AFTER // page_size}")
