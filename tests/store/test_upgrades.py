@@ -36,6 +36,7 @@ from anyscale.server.core.login.sessions import ClientInfo
 from anyscale.server.core.users.search_index import SearchIndex
 from anyscale.server.settings import Settings
 from anyscale.server.store import schema_versions
+from anyscale.server.store.interface import Transaction
 from anyscale.server.store.migrations import folded_lastnames, folded_texts
 from anyscale.server.store.records import BatchRecord
 from anyscale.server.store.search_records import Place
@@ -216,7 +217,7 @@ def test_lastnames_of_before_are_folded_unless_they_are_ascii(
 
 
 def documented_statements() -> list[str]:
-    """Return the SQL of the page: filling again, and the way back on SQLite and PostgreSQL."""
+    """Return the SQL of the page: mending the index, and the way back on SQLite and PostgreSQL."""
     text = (ROOT / "docs" / "operations" / "upgrade.md").read_text(encoding="utf-8")
     return re.findall(r"^```sql\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
@@ -239,26 +240,59 @@ def schema_of(database: Path | str) -> list[tuple[str, ...]]:
         ).fetchall()
 
 
+def fill_again(database: Path | str) -> None:
+    """Run the documented statements while no server runs, and fill the index by a new one."""
+    statements, *_ = documented_statements()
+    with closing(open_store(database)) as store:
+        with store.write() as tx:
+            for statement in statements.split(";")[:-1]:
+                execute_sql(tx, statement)
+        SearchIndex(store).fill()
+
+
+def publish_batch(tx: Transaction, number: int, published_at: int) -> None:
+    batch = batch_row(number)
+    tx.batches.add(batch)
+    users = [user_row(batch, at, f"u{at}@b{number}.org") for at in range(3)]
+    tx.users.insert(number, rows_of(users))
+    tx.batches.publish(number, "local:joe", published_at)
+
+
 def test_the_documented_statements_fill_the_index_again_without_words_of_deleted_accounts(
     database: Path | str,
 ) -> None:
+    with closing(open_store(database)) as store, store.write() as tx:
+        publish_batch(tx, 1, 5_000)
+        index_next(tx, 9)
+        # As a server of schema 5 does during the filling: it leaves the words.
+        execute_sql(tx, "delete from users where email = 'u1@b1.org'")
+    fill_again(database)
     with closing(open_store(database)) as store:
-        with store.write() as tx:
-            tx.batches.add(batch_row(1))
-            users = [user_row(batch_row(1), at, f"u{at}@x.org") for at in range(3)]
-            tx.users.insert(1, rows_of(users))
-            tx.batches.publish(1, "local:joe", 5_000)
-            index_next(tx, 9)
-            # As a server of schema 5 does during the filling: it leaves the words.
-            execute_sql(tx, "delete from users where email = 'u1@x.org'")
-        fill_again, *_ = documented_statements()
-        with store.write() as tx:
-            for statement in fill_again.split(";")[:-1]:
-                execute_sql(tx, statement)
-        SearchIndex(store).fill()
         found = indexed_words(store)
         assert found == words_of_accounts(store)
         assert {row[3] for row in found} == {0, 2}
+
+
+def test_the_documented_statements_give_words_to_batches_that_an_old_server_published(
+    database: Path | str,
+) -> None:
+    with closing(open_store(database)) as store, store.write() as tx:
+        for number, published_at in enumerate([5_000, 8_000, 7_000, 8_000], 1):
+            publish_batch(tx, number, published_at)
+        tx.batches.add(batch_row(5))  # open
+        # As a server of schema 4 does after the migration: it knows no publications.
+        execute_sql(tx, "update batches set publication = null where id > 1")
+    fill_again(database)
+    with closing(open_store(database)) as store:
+        with store.read() as tx:
+            sql = "select id, publication from batches order by id"
+            publications = dict(execute_sql(tx, sql).fetchall())
+        assert publications == {1: 1, 3: 2, 2: 3, 4: 4, 5: None}
+        found = indexed_words(store)
+        assert found == words_of_accounts(store)
+        assert {row[2:4] for row in found} == {
+            (publication, position) for publication in range(1, 5) for position in range(3)
+        }
 
 
 def test_the_documented_way_back_keeps_all_data_and_the_next_upgrade_works(
