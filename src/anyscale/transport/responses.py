@@ -30,6 +30,7 @@ from anyscale.errors import (
     Unavailable,
     VersionMismatch,
 )
+from anyscale.urls import is_on_loopback
 
 __all__ = ["Response", "decoded", "error_of", "read_response", "unreachable"]
 
@@ -225,7 +226,13 @@ def _tls(error: SSLError, where: str) -> str:
     # speaks TLS, and must not be tried without it. `where` may also be "the proxy for ...".
     is_plain = any(word in str(cause).upper() for word in ("WRONG_VERSION", "RECORD_LAYER"))
     if is_plain and where.startswith("https://"):
-        return f"it answers without TLS: try http://{where.removeprefix('https://')}"
+        if is_on_loopback(where):
+            return f"it answers without TLS: try http://{where.removeprefix('https://')}"
+        # Not http://, which is refused beyond this machine, as passwords travel.
+        return (
+            "it answers without TLS: is the port right, and does it have TLS? "
+            "See docs/operations/tls.md"
+        )
     return "it does not speak TLS as expected: is it https?"
 
 

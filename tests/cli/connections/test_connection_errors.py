@@ -11,8 +11,10 @@ import pytest
 from tests.support.commands.running import CommandResult
 from tests.support.ports import free_port
 from tests.support.servers.fixed_responses import IDENTITY, answering, http, problem
+from urllib3.exceptions import SSLError
 
 from anyscale.errors import NotAControlPlane
+from anyscale.transport.responses import unreachable
 from anyscale.transport.retrying_client import RetryingClient
 
 #: response -> message
@@ -69,6 +71,16 @@ def test_a_host_that_speaks_no_tls(ask: Callable[..., CommandResult]) -> None:
     assert f"it answers without TLS: try http://localhost:{port}\n" in result.stderr
     assert "is it https?" not in result.stderr
     assert result.returncode == 1
+
+
+@pytest.mark.parametrize("host", ["https://192.0.2.1:8080", "https://accounts.example.com"])
+def test_a_host_beyond_this_machine_is_not_to_be_tried_without_tls(host: str) -> None:
+    error = SSLError(ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] wrong version number"))
+    text = str(unreachable(host, error, outcome_unknown=False))
+    assert text == (
+        f"no secure connection to {host}: it answers without TLS: is the port right, and does it "
+        "have TLS? See docs/operations/tls.md"
+    )
 
 
 def test_a_host_that_refuses_the_handshake_is_not_to_be_tried_without_tls(
