@@ -42,17 +42,20 @@ _BAR_COLUMNS, _NOTEBOOK_COLUMNS = 40, 100
 
 
 class RecentRate:
-    """How much work a second was done in the last seconds."""
+    """How much work a second was done in the last `seconds`.
 
-    def __init__(self, seconds: float = _RATE_SECONDS) -> None:
-        self._seconds = seconds
+    It is known after `known_after` seconds, also after a restart.
+    """
+
+    def __init__(self, seconds: float = _RATE_SECONDS, known_after: float = 0.0) -> None:
+        self._seconds, self._known_after = seconds, known_after
         #: the moments at which more was done, and how much it was
         self._steps: deque[tuple[float, int]] = deque()
         #: how much was done at the last restart, until more is done
         self._restarted_at: int | None = None
 
     def add(self, done: int, now: float) -> float:
-        """Add how much is done now; return the rate, which is 0.0 at first."""
+        """Add how much is done now; return the rate, which is 0.0 until it is known."""
         if done == self._restarted_at:
             return 0.0
         self._restarted_at = None
@@ -63,7 +66,8 @@ class RecentRate:
         since, before = self._steps[0]
         # Not up to now, as the rate would fall between any two steps; but it falls in an outage.
         until = max(self._steps[-1][0], now - _SILENCE)
-        return (done - before) / (until - since) if until > since else 0.0
+        is_known = until > since and until - since >= self._known_after
+        return (done - before) / (until - since) if is_known else 0.0
 
     def restart(self) -> None:
         """Measure from the next step on: the time until then does not count."""
@@ -103,7 +107,7 @@ class ProgressDisplay:
         self._bar: _TerminalBar | _NotebookBar | None = None
         self._phase = ""
         self._started = self._shown = 0.0
-        self._done_rate, self._count_rate = RecentRate(), RecentRate()
+        self._done_rate, self._count_rate = _new_rate(), _new_rate()
 
     def show(self, phase: str, done: int, total: int, count: int) -> None:
         """Show how far a phase is: see `Progress`. It may be called often; it draws seldom."""
@@ -136,11 +140,11 @@ class ProgressDisplay:
     def _start(self, phase: str, now: float) -> None:
         self.clear()
         self._phase, self._started, self._shown = phase, now, now
-        self._done_rate, self._count_rate = RecentRate(), RecentRate()
+        self._done_rate, self._count_rate = _new_rate(), _new_rate()
 
     def _status(self, done: int, total: int, count: int, now: float) -> _Status:
         speed, rate = self._done_rate.add(done, now), self._count_rate.add(count, now)
-        if not speed or now - self._started < _RATE_KNOWN_AFTER:
+        if not speed:
             return _Status(self._phase, done, total, None, None)
         left = (total - done) / speed - self._done_rate.seconds_since_step(now)
         return _Status(self._phase, done, total, rate, max(0.0, left))
@@ -151,6 +155,10 @@ class ProgressDisplay:
         self._bar = self._bar or (_NotebookBar() if _is_notebook() else _TerminalBar())
         self._bar.draw(status)
         self._shown = now
+
+
+def _new_rate() -> RecentRate:
+    return RecentRate(known_after=_RATE_KNOWN_AFTER)
 
 
 def can_draw() -> bool:

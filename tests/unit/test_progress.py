@@ -171,6 +171,24 @@ def test_a_line_has_no_rate_while_a_call_is_repeated_and_then_a_new_one(
     ]
 
 
+def test_two_steps_in_quick_succession_after_an_outage_make_no_rate(
+    clock: Clock, lines: list[str]
+) -> None:
+    """The calls that waited end together once the server is back."""
+    display = ProgressDisplay(lines.append)
+    for moment, done in ((0.0, 0), (5.0, 50)):
+        clock.now = 100.0 + moment
+        display.show("Hashing", done, 1_000, done)
+    display.restart_rate()
+    for moment, done in ((9.995, 114), (10.0, 178)):
+        clock.now = 100.0 + moment
+        display.show("Hashing", done, 1_000, done)
+    clock.now = 120.0
+    display.show("Hashing", 278, 1_000, 278)
+
+    assert lines == ["Hashing: 17%", "Hashing: 27%, 10 a second, 72 s left"]
+
+
 def test_a_step_during_an_outage_does_not_bring_the_rate_back(
     clock: Clock, lines: list[str]
 ) -> None:
