@@ -107,7 +107,7 @@ class _Report:
     def __init__(self, name: str, run: Verification, *, extra: bool) -> None:
         self.found = 0
         self.extra_found = 0
-        #: of those; they are still listed, and the administrator has dealt with them already
+        #: how many of `extra_found` are suspended: the administrator has dealt with them already
         self._extra_suspended = 0
         self._name = name
         self._run = run

@@ -44,7 +44,7 @@ def refuse_undone(batch: BatchRecord) -> None:
 
 
 def refuse_published(batch: BatchRecord) -> None:
-    """Raise `BatchGone` for a batch that was published: there is nothing of it to be dropped."""
+    """Raise `BatchGone` for a batch that was published: a published batch cannot be dropped."""
     if batch.state == "undone":
         raise BatchGone(
             f"batch {batch.batch_id} was undone, and nothing is left to drop: `anyscale batch show "
