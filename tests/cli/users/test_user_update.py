@@ -158,12 +158,12 @@ def test_of_many_users_with_a_name_five_are_listed_and_a_command_lists_all(
     assert (done.returncode, done.stdout) == (1, "")
     listed, _, rest = done.stderr.partition(" and ")
     assert listed.startswith(f'error: {count} users are named "{name}": {", ".join(emails[:5])}')
-    assert done.stderr.endswith(". Name one by email instead.\n")
     if count == 5:
-        assert rest == ""
+        assert listed.endswith(". Name one by email instead.\n")
     else:
-        more, _, command = rest.partition(" more: ")
+        more, _, command = rest.partition(" more. Name one by email; ")
         assert int(more) == count - 5
+        assert command.endswith("` lists all.\n")
         words = shlex.split(command.split("`")[1])
         assert words[0] == "anyscale"
         users = json.loads(anyscale(*words[1:], "-o", "json").stdout)
