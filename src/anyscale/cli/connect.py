@@ -39,5 +39,5 @@ def open_control_plane(host: str | None) -> Iterator["Transport"]:
 
 
 def log_control_plane(transport: "Transport") -> None:
-    """Log which control plane a command uses: a wrong `--host` is seen before it does harm."""
+    """Log which control plane a command uses, so that the output shows a wrong `--host`."""
     log(f"Using the control plane at {transport.where}")

@@ -85,7 +85,7 @@ def test_the_accounts_of_a_batch_are_deleted_and_can_be_created_again(
 
 
 @pytest.mark.parametrize("words", [["undo"], ["undo", "--dry-run", "-o", "json"], ["drop"]])
-def test_a_command_that_deletes_says_first_which_control_plane_it_uses(
+def test_undo_and_drop_say_first_which_control_plane_they_use(
     anyscale: RunAnyscale, configured_server: ServerProcess, words: list[str]
 ) -> None:
     done = anyscale("batch", *words, "bat_none")
