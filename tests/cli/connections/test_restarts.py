@@ -83,7 +83,7 @@ def test_an_outage_is_reported_once_for_several_calls() -> None:
     assert line.startswith("Trying again: nothing listens at")
 
 
-def test_each_repetition_is_told_but_for_those_to_a_busy_server() -> None:
+def test_each_repetition_is_reported_but_for_those_to_a_busy_server() -> None:
     down, busy = http("502 Bad Gateway"), problem(429, "overloaded")
     answers = (down, down, busy, http("200 OK", IDENTITY, body="{}"))
     retries: list[int] = []
