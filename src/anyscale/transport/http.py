@@ -70,8 +70,8 @@ class HttpTransport:
             self.where,
             token,
             _AT_ONCE,
-            report=lambda text: self.on_notice(text),  # noqa: PLW0108 - looked up at each call
-            on_retry=lambda: self.on_retry(),  # noqa: PLW0108 - looked up at each call
+            report=lambda text: self.on_notice(text),  # noqa: PLW0108 - it is set later
+            on_retry=lambda: self.on_retry(),  # noqa: PLW0108 - it is set later
         )
         self._request = self._client.request
         self._user_pages = UserPages(self._client)
