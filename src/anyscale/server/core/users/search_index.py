@@ -21,26 +21,27 @@ _SEGMENT = 10_000
 #: accounts of a segment after one that others have interrupted, so that they cannot do so for long
 _SHORT_SEGMENT = 300
 
-#: accounts that are read at once, which takes some ten milliseconds
-_PART = 2_000
+#: accounts that are read at once, and words of a slice, which take some milliseconds each
+_PART = _SLICE = 2_000
 
-#: words of a slice, which takes the writer for a few milliseconds
-_SLICE = 2_000
+#: While there are requests, these are so many times smaller: a request that comes meanwhile waits
+#: for the end of one.
+_FINER = 4
 
 #: Seconds between two slices. Threads take turns by themselves, but another process that waits for
 #: a SQLite file only looks now and then whether it is free.
 _PAUSE = 0.0005
 
 #: The part of the time in which the index is filled if requests never end. Both need the same
-#: interpreter. A million accounts then take some minutes, in which searches find them last.
-_SHARE = 0.1
+#: interpreter. A million accounts then take some ten minutes, in which searches find them last.
+_SHARE = 0.05
 
 #: Seconds for which a slice waits for the requests to end, whatever its share, and between two
 #: looks at them. It is less than `_LEASE_MS`, so that two busy servers do not take turns.
-_LONGEST_PAUSE, _LOOK = 0.5, 0.01
+_LONGEST_PAUSE, _LOOK = 0.2, 0.01
 
 #: Milliseconds for which other processes leave the filling to the one that wrote the last slice. It
-#: is more than reading a segment takes: three seconds, with a pause after each part.
+#: is more than reading a segment takes: some four seconds, with the longest pause after each part.
 _LEASE_MS = 5_000
 
 
@@ -73,7 +74,7 @@ class SearchIndex:
         """Fill the index until all accounts have words, another process fills it, or time is up.
 
         A segment that is begun is finished, also after that time. It takes half a second, or some
-        five seconds if `is_busy` is true all the time. If another thread fills the index already,
+        ten seconds if `is_busy` is true all the time. If another thread fills the index already,
         this returns at once.
 
         Args:
@@ -112,7 +113,7 @@ class SearchIndex:
             return False
         rows = self._read(segment, pace).rows()
         is_mine = True
-        while is_mine and (part := list(islice(rows, _SLICE))):
+        while is_mine and (part := list(islice(rows, pace.size(_SLICE)))):
             is_mine = self._write(segment, part, _patience(deadline))
             pace.pause()
         is_done = is_mine and self._finish(segment, _patience(deadline))
@@ -139,7 +140,7 @@ class SearchIndex:
         words, end = SegmentWords(), segment.after
         while end < segment.end:
             with self._store.read() as tx:
-                accounts, end = tx.words.list_unindexed(end, _PART)
+                accounts, end = tx.words.list_unindexed(end, pace.size(_PART))
             words.add(account for account in accounts if account.place <= segment.end)
             pace.pause()
         return words
@@ -182,6 +183,10 @@ class _Pace:
     def __init__(self, is_busy: Callable[[], bool]) -> None:
         self._is_busy = is_busy
         self._resumed_at = time.monotonic()
+
+    def size(self, usual: int) -> int:
+        """Return how much to do before the next pause."""
+        return max(usual // _FINER, 1) if self._is_busy() else usual
 
     def pause(self) -> None:
         """Wait for the end of the requests, or until the work since the last pause is the share."""
