@@ -21,8 +21,8 @@ from tests.support.users_files import emails_in_file, write_users_file
 # Two chunks of users, and several of passwords.
 USERS, PASSWORDS = 11_000, 60
 
-#: seconds that the whole batch takes on an idle machine
-WHOLE = 1.7
+#: seconds that the whole batch takes on an idle machine that is fast
+WHOLE = 1.3
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -102,7 +102,10 @@ def test_a_batch_survives_a_kill_of_the_client(
     process = running.start()
     time.sleep(moment)
     process.kill()
-    end(running, count_accounts, witness)
+    # Otherwise it was faster than `WHOLE`, and has printed its result: the same command would
+    # begin a new run.
+    if len(process.stdout.splitlines()) < USERS:
+        end(running, count_accounts, witness)
     check_whole(count_accounts, witness)
 
 
