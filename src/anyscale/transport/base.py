@@ -35,7 +35,8 @@ class Transport(Protocol):
     hashes_at_once: int
     #: Receives messages for the user while a call takes long.
     on_notice: Callable[[str], None]
-    #: Is called, by any thread, whenever a call without a response is about to be repeated.
+    #: Is called, by any thread, when a call without a response is about to be repeated, and no
+    #: other call has succeeded since it failed.
     on_retry: Callable[[], None]
 
     def policy(self) -> Policy:

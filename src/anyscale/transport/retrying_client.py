@@ -1,7 +1,7 @@
 """An HTTP client that repeats a request until the control plane has responded."""
 
 import gzip
-import random
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -17,18 +17,10 @@ from urllib3.exceptions import HTTPError
 from anyscale import __version__
 from anyscale.errors import (
     AnyscaleError,
-    BatchGone,
-    BatchRefused,
-    BatchUnfinished,
     ConfigError,
-    FeatureUnavailable,
-    KeyReused,
-    LastOwner,
-    LinkRefused,
     NotAControlPlane,
     NotFound,
     Overloaded,
-    ServerUnreachable,
     Unavailable,
     VersionMismatch,
 )
@@ -40,6 +32,7 @@ from anyscale.transport.responses import (
     read_response,
     unreachable,
 )
+from anyscale.transport.retry_state import RetryState
 from anyscale.urls import is_on_loopback
 
 __all__ = ["RetryingClient"]
@@ -58,11 +51,7 @@ _RESTARTING = frozenset(
     {HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT}
 )
 
-#: The same while the control plane responds that it is busy: it works, but for other clients.
-_BUSY_PATIENCE = 1800.0
-
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 5.0
-
+#: seconds of the header `Retry-After`, at most
 _LONGEST_RETRY_AFTER = 60.0
 
 #: Reading times out well before patience ends, so that the call is repeated at least once.
@@ -75,63 +64,16 @@ _SAME_OUTAGE = 10.0
 #: octets of a body from which on it is compressed
 _COMPRESS_FROM = 1024
 
-#: Errors that tell the outcome of a call, also of an earlier attempt whose response was lost.
-_OUTCOMES = (
-    BatchGone,
-    BatchRefused,
-    BatchUnfinished,
-    FeatureUnavailable,
-    KeyReused,
-    LastOwner,
-    LinkRefused,
-)
-
-
-class RetryState:
-    """The attempts of one call: whether to make another, and the error if there is none.
-
-    `cancelled` is set when the result is not needed any more.
-    """
-
-    def __init__(self, cancelled: threading.Event) -> None:
-        self._cancelled = cancelled
-        self._since = time.monotonic()
-        self._pause = _FIRST_PAUSE
-        self.retries = 0
-        #: Whether an attempt may have arrived. The outcome is then unknown, whatever fails later.
-        self.outcome_unknown = False
-
-    def wait(self, error: Unavailable | Overloaded, patience: float) -> bool:
-        """Wait before the next attempt; return False if there is to be none.
-
-        The call fails after `patience` seconds without a response.
-        """
-        pause = self._pause * random.uniform(0.5, 1.0)  # noqa: S311 - no secret; not all at once
-        if isinstance(error, Overloaded):
-            patience, pause = _BUSY_PATIENCE, max(pause, error.retry_after_seconds)
-        if time.monotonic() + pause - self._since > patience or self._cancelled.wait(pause):
-            return False
-        if isinstance(error, Overloaded):
-            self._since = time.monotonic()  # it was a response: the time without one starts anew
-        self.retries += 1
-        self._pause = min(self._pause * 2, _LONGEST_PAUSE)
-        return True
-
-    def final_error(self, error: AnyscaleError) -> AnyscaleError:
-        """Return the error with which the call ends."""
-        if not self.outcome_unknown or isinstance(error, _OUTCOMES):
-            return error
-        if isinstance(error, Unavailable):
-            error.outcome_unknown = True
-            return error
-        return ServerUnreachable(str(error), outcome_unknown=True)
-
 
 class RetryingClient:
-    """The requests to one control plane, at most `at_once` at a time; threads share it.
+    """The requests to one control plane; threads share it.
 
-    `report` receives messages for the user. `on_retry` is called, by any thread, whenever a call
-    without a response is about to be repeated.
+    Args:
+        host: the address of the control plane.
+        token: of the caller.
+        at_once: requests at a time, at most.
+        report: receives messages for the user.
+        on_retry: see `Transport`.
     """
 
     def __init__(
@@ -156,6 +98,7 @@ class RetryingClient:
         self._cancelled = threading.Event()
         self._outage_lock = threading.Lock()
         self._last_failure = -_SAME_OUTAGE
+        self._last_success = -math.inf
 
     def close(self) -> None:
         """Close the connections."""
@@ -189,11 +132,12 @@ class RetryingClient:
                 response = self._send(method, url, data, headers, changes=changes)
                 return decoded(self.host, response, kind)
             except (Unavailable, Overloaded) as error:
+                failed_at = time.monotonic()
                 state.outcome_unknown |= isinstance(error, Unavailable) and error.outcome_unknown
                 if not state.wait(error, self._patience):
-                    raise state.final_error(error) from None
+                    raise state.given_up(error) from None
                 if isinstance(error, Unavailable):
-                    self._report_retry(error, is_first=state.retries == 1)
+                    self._report_retry(error, failed_at, is_first=state.retries == 1)
             except AnyscaleError as error:
                 if isinstance(error, NotAControlPlane | VersionMismatch):
                     # There was a response, but it does not tell the outcome of the call.
@@ -202,8 +146,9 @@ class RetryingClient:
                     return kind()  # the attempt whose response was lost has deleted it
                 raise state.final_error(error) from None
 
-    def _report_retry(self, error: Unavailable, *, is_first: bool) -> None:
-        self._on_retry()
+    def _report_retry(self, error: Unavailable, failed_at: float, *, is_first: bool) -> None:
+        if self._last_success < failed_at:
+            self._on_retry()
         if is_first:
             self._report_outage(error)
 
@@ -241,6 +186,7 @@ class RetryingClient:
         if response.status >= HTTPStatus.MULTIPLE_CHOICES:  # all that is not a success
             raise self._error(response, changes=changes)
         self._patience = _PATIENCE
+        self._last_success = time.monotonic()
         self._limit.increase()
         return response
 

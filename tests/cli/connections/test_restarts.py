@@ -1,9 +1,11 @@
 """A server that restarts, is busy or does not return: requests are sent again."""
 
+import re
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
@@ -17,7 +19,7 @@ from tests.support.servers.server_process import ServerProcess
 from tests.support.users_files import write_users_file
 from tests.support.waiting import wait_until
 
-from anyscale.errors import ServerUnreachable, Unavailable
+from anyscale.errors import Overloaded, ServerUnreachable, Unavailable
 from anyscale.transport.retrying_client import RetryingClient
 
 #: responses to the first call while a server restarts -> the message
@@ -96,6 +98,47 @@ def test_each_repetition_is_reported_but_for_those_to_a_busy_server() -> None:
         client.request(dict, "GET", "/v1/policy")
 
     assert len(retries) == 2
+
+
+def test_a_repetition_is_not_reported_if_another_call_has_succeeded_meanwhile() -> None:
+    """The first call waits for at least a second; the other one succeeds in that time."""
+    down, fine = http("502 Bad Gateway"), http("200 OK", IDENTITY, body="{}")
+    retries: list[int] = []
+    with (
+        serving_in_turn(*[down] * 4, *[fine] * 2) as host,
+        closing(
+            RetryingClient(host, "mrt_secret", 2, lambda _: None, lambda: retries.append(1))
+        ) as client,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        repeated = pool.submit(client.request, dict, "GET", "/v1/policy")
+        wait_until(lambda: len(retries) == 3)
+        time.sleep(0.2)  # it fails for the fourth time
+        client.request(dict, "GET", "/v1/policy")
+        repeated.result(timeout=30)
+
+    assert len(retries) == 3
+
+
+def test_a_call_that_is_given_up_says_for_how_long_it_was_repeated(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("anyscale.transport.retrying_client._PATIENCE", 1.4)
+    monkeypatch.setattr("anyscale.transport.retry_state._REPORTED_FROM", 0.0)
+    answers = [http("502 Bad Gateway")] * 9
+    with answering_in_turn(*answers) as client, pytest.raises(ServerUnreachable) as failed:
+        client.request(dict, "GET", "/v1/policy")
+    assert re.match("gave up after [01] s: a proxy in front of http://127", str(failed.value))
+
+
+def test_a_call_is_given_up_if_the_server_stays_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("anyscale.transport.retrying_client._PATIENCE", 1.0)
+    for name, seconds in (("BUSY_PATIENCE", 1.0), ("LONGEST_PAUSE", 0.1), ("REPORTED_FROM", 0.0)):
+        monkeypatch.setattr(f"anyscale.transport.retry_state._{name}", seconds)
+    answers = [problem(429, "overloaded")] * 40
+    with answering_in_turn(*answers) as client, pytest.raises(Overloaded) as failed:
+        client.request(dict, "GET", "/v1/policy")
+    assert re.match("gave up after [01] s: so it is", str(failed.value))
 
 
 def test_a_request_to_a_busy_server_is_repeated(ask: Callable[..., CommandResult]) -> None:
