@@ -35,10 +35,10 @@ class CallReport:
         self.close()
         LOGGER.warning(text)
 
-    def restart_rate(self) -> None:
-        """Show no rate until more is done: see `ProgressDisplay.restart_rate`."""
+    def note_retry(self) -> None:
+        """Show no rate until more is done: see `ProgressDisplay.note_retry`."""
         if self._display:
-            self._display.restart_rate()
+            self._display.note_retry()
 
     def close(self) -> None:
         """Remove the bar; the next `show` draws it again."""

@@ -156,7 +156,7 @@ def test_a_line_has_no_rate_while_a_call_is_repeated_and_then_a_new_one(
     for second in range(61):
         clock.now = 100.0 + second
         if second in (16, 21, 26, 31, 36):
-            display.restart_rate()
+            display.note_retry()
         if not 15 < second <= 41:
             done += 10 if second < 41 else 20
         display.show("Hashing", done, 4_000, done)
@@ -179,7 +179,7 @@ def test_two_steps_in_quick_succession_after_an_outage_make_no_rate(
     for moment, done in ((0.0, 0), (5.0, 50)):
         clock.now = 100.0 + moment
         display.show("Hashing", done, 1_000, done)
-    display.restart_rate()
+    display.note_retry()
     for moment, done in ((9.995, 114), (10.0, 178)):
         clock.now = 100.0 + moment
         display.show("Hashing", done, 1_000, done)
@@ -198,9 +198,22 @@ def test_a_step_during_an_outage_does_not_bring_the_rate_back(
         clock.now = 100.0 + second
         display.show("Hashing", min(second, 7), 100, min(second, 7))
         if second > 4:
-            display.restart_rate()
+            display.note_retry()
 
     assert lines == ["Hashing: 7%"]
+
+
+def test_a_rate_goes_on_if_other_calls_succeed_while_one_is_repeated(
+    clock: Clock, lines: list[str]
+) -> None:
+    display = ProgressDisplay(lines.append)
+    for second in range(21):
+        clock.now = 100.0 + second
+        display.show("Hashing", second * 10, 1_000, second * 10)
+        clock.now += 0.5
+        display.note_retry()
+
+    assert lines == ["Hashing: 10%, 10 a second, 90 s left", "Hashing: 20%, 10 a second, 80 s left"]
 
 
 def test_an_interrupted_run_abandons_a_call_that_does_not_end(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from anyscale.cli.console import log, restart_rate
+from anyscale.cli.console import log, note_retry
 
 if TYPE_CHECKING:  # imported where it is used: the help of a command needs no control plane
     from anyscale.transport.base import Transport
@@ -34,7 +34,7 @@ def open_control_plane(host: str | None) -> Iterator["Transport"]:
     from anyscale.transport import open_transport
 
     with closing(open_transport(resolve(host, None), on_notice=log)) as transport:
-        transport.on_retry = restart_rate
+        transport.on_retry = note_retry
         yield transport
 
 

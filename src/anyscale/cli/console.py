@@ -15,8 +15,8 @@ __all__ = [
     "clear_progress",
     "escaped",
     "log",
+    "note_retry",
     "null_stream",
-    "restart_rate",
     "say",
     "show_progress",
 ]
@@ -62,10 +62,10 @@ def show_progress(phase: str, done: int, total: int, count: int | None = None) -
     _State.display.show(phase, done, total, done if count is None else count)
 
 
-def restart_rate() -> None:
-    """Show no rate until more is done: see `ProgressDisplay.restart_rate`."""
+def note_retry() -> None:
+    """Show no rate until more is done: see `ProgressDisplay.note_retry`."""
     if _State.display:
-        _State.display.restart_rate()
+        _State.display.note_retry()
 
 
 def clear_progress() -> None:

@@ -83,7 +83,7 @@ class UserCalls:
         check_type("progress", progress, bool, type(None))
         report = CallReport(progress)
         with closing(self._open(report.warn)) as transport, closing(report):
-            transport.on_retry = report.restart_rate
+            transport.on_retry = report.note_retry
             run = BatchRun(
                 transport,
                 users,
