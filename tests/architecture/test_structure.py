@@ -239,9 +239,11 @@ def test_every_reason_of_a_refused_sign_in_is_in_the_documents() -> None:
 
     raised = re.findall(r"SsoRefused\(([^()]*)", source)
     reasons = {reason for found in raised for reason in re.findall(r'"(\w+)"', found)}
-    told = set(re.findall(r"`(\w+)`", " ".join(re.findall(r"^\| (`[^|]*) \|", page, re.MULTILINE))))
+    documented = set(
+        re.findall(r"`(\w+)`", " ".join(re.findall(r"^\| (`[^|]*) \|", page, re.MULTILINE)))
+    )
     assert len(reasons) > 30
-    assert reasons <= told, reasons - told
+    assert reasons <= documented, reasons - documented
 
 
 def test_the_lock_file_of_the_oidc_provider_contains_hashes_and_no_registry() -> None:

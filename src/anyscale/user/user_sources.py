@@ -122,9 +122,9 @@ class ListReading:
 
     def __iter__(self) -> Iterator[CheckedUser]:
         first: dict[str, int] = {}
-        for index, given in enumerate(self._source.users):
+        for index, entry in enumerate(self._source.users):
             self._source.read += 1
-            user = structs.replace(given, password=None) if self._verify else given
+            user = structs.replace(entry, password=None) if self._verify else entry
             checked = check(
                 user.name,
                 user.email,

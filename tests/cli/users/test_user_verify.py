@@ -168,7 +168,7 @@ def test_without_a_control_plane_all_are_missing_and_nothing_is_created(
     assert not list(tmp_path.rglob("anyscale.db"))
 
 
-def test_more_differences_than_are_kept_in_memory_are_all_told_in_order(
+def test_more_differences_than_are_kept_in_memory_are_all_listed_in_order(
     anyscale: RunAnyscale, tmp_path: Path
 ) -> None:
     count = 2 * KEPT + 3
@@ -184,7 +184,7 @@ def test_more_differences_than_are_kept_in_memory_are_all_told_in_order(
 
 
 @pytest.mark.parametrize("missing", [1, 2 * KEPT])
-def test_no_difference_is_told_of_a_file_that_is_wrong_at_its_end(
+def test_a_file_that_is_wrong_at_its_end_has_no_difference_listed(
     missing: int, anyscale: RunAnyscale, tmp_path: Path
 ) -> None:
     file = write_csv(tmp_path / "users.csv", missing, last="lou@example.com,\n")

@@ -117,7 +117,7 @@ CSV = [
         [*["unknown_key"] * 100, "too_long"],
     ),
     Bad(
-        "cells in columns without a name, of which the first in each is told",
+        "cells in columns without a name, of which the first in each is reported",
         "users.csv",
         b"name,,email,,\nJane,x,jane@example.com,,\nJoe,y,joe,,z\n",
         [

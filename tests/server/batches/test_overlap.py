@@ -398,11 +398,11 @@ names = json.load(sys.stdin)
 users = [AdminCreateUser("Jane", f"{name}@example.com") for name in names]
 try:
     created = anyscale.user.admin_batch_create(users, if_exists=sys.argv[1])
-    told = len(created)
-    assert told + len(created.skipped) == len(names)
+    reported = len(created)
+    assert reported + len(created.skipped) == len(names)
 except BatchRefused as refused:
-    told = [names[p.index] for p in refused.problems if p.code == "email_exists"]
-print(json.dumps(told))
+    reported = [names[p.index] for p in refused.problems if p.code == "email_exists"]
+print(json.dumps(reported))
 """
 
 

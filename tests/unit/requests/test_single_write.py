@@ -31,7 +31,7 @@ def received_from(
     """Connect a client, in a thread of its own, to a protocol that starts and ends so.
 
     Returns:
-        What the client was told.
+        What the client received.
     """
 
     async def main() -> bytes:

@@ -17,7 +17,7 @@ from anyscale.server.core.authorization import Principal
 from anyscale.server.core.batches.records import MAX_POSITION, position_of, user_id
 from anyscale.server.core.batches.service import BatchService
 
-# What is told
+# What responses contain
 
 
 def test_all_users_of_a_batch_have_the_time_of_its_publishing(batches: BatchService) -> None:

@@ -44,9 +44,9 @@ def test_the_audit_log_is_chained_and_has_ids_only(
     for row in rows:
         assert row.hash == entry_hash(previous, row)
         previous = row.hash
-    told = "".join(row.data + row.subject + row.actor for row in rows)
-    assert "@" not in told
-    assert PASSWORD not in told
+    text = "".join(row.data + row.subject + row.actor for row in rows)
+    assert "@" not in text
+    assert PASSWORD not in text
 
 
 def test_no_password_is_in_the_database(

@@ -102,7 +102,8 @@ def _search_text(query: UserQuery) -> SearchText | None:
 def _first_position(tx: Transaction, text: SearchText | None) -> Position:
     if not text:
         return Position()
-    # A search is told from its first page on which accounts it finds by their words.
+    # The watermark of the first page is that of the whole search: an account must not change its
+    # tier between two pages.
     watermark = tx.words.get_state().watermark
     return Position(watermark=watermark, unindexed=tx.words.count_unindexed())
 

@@ -45,19 +45,7 @@ def decode_users(body: bytes, kind: type[UsersBody], policy: Policy) -> UsersBod
 
 def check_users(users: Sequence[NewUser], policy: Policy) -> list[CheckedUser]:
     """Validate users with their passwords, or raise `BatchRefused` with the problems of all."""
-    checked = [
-        check(
-            user.name,
-            user.email,
-            user.password,
-            user.is_sso_user,
-            user.lastname,
-            user.title,
-            policy,
-        )
-        for user in users
-    ]
-    return _require_valid(checked, users, policy)
+    return _checked(users, [user.password for user in users], policy)
 
 
 def passwords_of(users: Sequence[NewUser]) -> list[tuple[int, str]]:
@@ -70,11 +58,7 @@ def check_chunk(users: Sequence[ChunkUser], policy: Policy, first: int = 0) -> l
 
     The first user has the position `first` in the batch.
     """
-    checked = [
-        check(user.name, user.email, None, user.is_sso_user, user.lastname, user.title, policy)
-        for user in users
-    ]
-    valid = _require_valid(checked, users, policy, first)
+    valid = _checked(users, [None] * len(users), policy, first)
     if policy.sso_only:
         _refuse_passwords(users, first)
     return [
@@ -83,12 +67,16 @@ def check_chunk(users: Sequence[ChunkUser], policy: Policy, first: int = 0) -> l
     ]
 
 
-def _require_valid(
-    checked: Sequence[CheckedUser | None],
-    users: Sequence[NewUser] | Sequence[ChunkUser],
+def _checked(
+    users: Sequence[NewUser | ChunkUser],
+    passwords: Sequence[str | None],
     policy: Policy,
     first: int = 0,
 ) -> list[CheckedUser]:
+    checked = [
+        check(user.name, user.email, password, user.is_sso_user, user.lastname, user.title, policy)
+        for user, password in zip(users, passwords, strict=True)
+    ]
     valid = [user for user in checked if user is not None]
     if len(valid) == len(checked):
         return valid
