@@ -93,7 +93,8 @@ class BatchCalls:
         """
         check_type("batch_id", batch_id, str)
         with closing(self._open()) as transport:
-            return undo_batch(transport, batch_id, force=force, dry_run=dry_run)
+            batch = transport.show(batch_id)
+            return undo_batch(transport, batch, force=force, dry_run=dry_run)
 
     def _open(self) -> Transport:
         return open_transport(self._resolve_target(), on_notice=LOGGER.warning)

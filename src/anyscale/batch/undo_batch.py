@@ -1,12 +1,13 @@
 """Undoing a batch: calls that each delete some of its accounts, until all were looked at."""
 
+import threading
 from collections.abc import Callable
 
 from msgspec import Struct, structs
 
 from anyscale.errors import AnyscaleError, BatchUnfinished, Unavailable
 from anyscale.transport.base import Transport
-from anyscale.user.models import KeptUser
+from anyscale.user.models import Batch, KeptUser
 
 __all__ = ["UndoneBatch", "undo_batch"]
 
@@ -27,7 +28,7 @@ class UndoneBatch(Struct, frozen=True):
 
 def undo_batch(
     transport: Transport,
-    batch_id: str,
+    batch: Batch,
     *,
     force: bool,
     dry_run: bool,
@@ -37,28 +38,52 @@ def undo_batch(
 
     Args:
         transport: of the control plane.
-        batch_id: a batch that was published.
+        batch: a batch that was published, as the control plane shows it before.
         force: delete also accounts that were used since.
         dry_run: only look what would be deleted and kept.
         on_progress: receives how many accounts were looked at so far, and how many of them deleted.
 
     Raises:
-        NotFound: there is no such batch.
         BatchGone: it is open, or never was published.
         BatchUnfinished: a call failed after accounts were deleted, or may have been.
     """
     removed, kept, after = 0, list[KeptUser](), ""
+    is_response_lost = _watch_retries(transport)
     while True:
         try:
-            part = transport.undo(batch_id, after, force=force, dry_run=dry_run)
+            part = transport.undo(batch.batch_id, after, force=force, dry_run=dry_run)
         except AnyscaleError as error:
             is_unknown = isinstance(error, Unavailable) and error.outcome_unknown
             if dry_run or not (after or is_unknown):
                 raise
-            raise BatchUnfinished(f"{error}; the undo is unfinished", batch_id) from error
+            raise BatchUnfinished(f"{error}; the undo is unfinished", batch.batch_id) from error
         removed += part.removed
         kept += part.kept
         on_progress(removed + len(kept), removed)
         if part.after is None:
-            return UndoneBatch(batch_id, removed, kept)
+            break
         after = part.after
+    if is_response_lost() and not dry_run:
+        removed = max(removed, _removed_since(transport, batch))
+    return UndoneBatch(batch.batch_id, removed, kept)
+
+
+def _watch_retries(transport: Transport) -> Callable[[], bool]:
+    """Return a function that tells whether a call was repeated since."""
+    is_repeated, on_retry = threading.Event(), transport.on_retry
+
+    def repeat() -> None:
+        is_repeated.set()
+        on_retry()
+
+    transport.on_retry = repeat
+    return is_repeated.is_set
+
+
+def _removed_since(transport: Transport, before: Batch) -> int:
+    """Count the deleted accounts by what is left, as the response of a call was lost.
+
+    That call has deleted accounts, and its repetition did not find them. Those that others have
+    deleted meanwhile, or by `user delete` before the first undo, are counted too.
+    """
+    return (transport.show(before.batch_id).removed or 0) - (before.removed or 0)

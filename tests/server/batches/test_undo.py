@@ -371,12 +371,14 @@ def test_a_client_whose_token_is_revoked_half_way_reports_an_unfinished_undo(
     plane: ControlPlane, caller: Principal
 ) -> None:
     class Calls:
+        on_retry = staticmethod(lambda: None)
+
         def undo(self, batch_id: str, after: str, *, force: bool, dry_run: bool) -> UndoPart:
             return plane.batches.undo(batch_id, after, caller, force=force, dry_run=dry_run)
 
     batch = created(plane, *"abcde")
     transport = cast("Transport", Calls())
     with pytest.raises(BatchUnfinished, match="the undo is unfinished"):
-        undo_batch(transport, batch.batch_id, force=False, dry_run=False)
+        undo_batch(transport, batch, force=False, dry_run=False)
     with pytest.raises(NotAuthenticated):  # nothing was deleted by this call
-        undo_batch(transport, batch.batch_id, force=False, dry_run=False)
+        undo_batch(transport, batch, force=False, dry_run=False)

@@ -42,7 +42,7 @@ def undo(batch_id: str, dry_run: bool, force: bool, output: str, host: str | Non
             note_resumable()
         undone = undo_batch(
             transport,
-            batch_id,
+            batch,
             force=force,
             dry_run=dry_run,
             on_progress=partial(_show_progress, batch.users, dry_run=dry_run),
