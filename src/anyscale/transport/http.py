@@ -1,5 +1,6 @@
 """The control plane over HTTP; a call is repeated until it gets a response."""
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 from urllib.parse import quote
@@ -33,6 +34,7 @@ from anyscale.api_schemas import (
     UserQuery,
 )
 from anyscale.audit_chain import AuditEntry
+from anyscale.errors import NotFound
 from anyscale.transport.retrying_client import RetryingClient
 from anyscale.transport.user_pages import UserPages
 from anyscale.user.models import (
@@ -49,6 +51,8 @@ from anyscale.user.models import (
 from anyscale.user.validation import CheckedUser, Policy
 
 __all__ = ["HttpTransport"]
+
+_is_id = re.compile(r"[0-9A-Za-z_]{1,64}").fullmatch
 
 _PAGE = 1000
 _AT_ONCE = 4
@@ -208,8 +212,10 @@ class HttpTransport:
 
 
 def _path(batch_id: str) -> str:
-    # A user typed it, so it may contain any character.
-    return f"/v1/batches/{quote(batch_id, safe='')}"
+    # A user typed it: it may be empty, or have what no path of the control plane has.
+    if not _is_id(batch_id):
+        raise NotFound(f"there is no batch {batch_id or repr(batch_id)}")
+    return f"/v1/batches/{batch_id}"
 
 
 def _user_path(user_id: str) -> str:

@@ -2,11 +2,13 @@
 
 import json
 import re
+import socket
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 from tests.support.commands.running import RunAnyscale, list_emails, start_command
+from tests.support.faults.faulty_proxy import FaultyProxy
 from tests.support.servers.server_process import ServerProcess
 from tests.support.users_files import write_users_file
 from tests.support.waiting import wait_until
@@ -118,11 +120,16 @@ def test_accounts_that_were_used_are_kept_and_by_force_only_the_last_owner(
 
 
 @pytest.mark.usefixtures("control_plane")
-def test_a_batch_that_does_not_exist_is_refused(anyscale: RunAnyscale, users: Path) -> None:
+@pytest.mark.parametrize("words", [["undo"], ["undo", "--dry-run"], ["show"], ["drop"]])
+def test_a_batch_that_does_not_exist_is_refused(
+    anyscale: RunAnyscale, users: Path, words: list[str]
+) -> None:
     create(anyscale, users)
-    done = anyscale("batch", "undo", "bat_none")
-    assert (done.returncode, done.stdout) == (1, "")
-    assert f"error: there is no batch bat_none: {LIST}\n" in done.stderr
+    # The second one is a variable that is not set, the last one part of a path.
+    for name, shown in (("bat_none", "bat_none"), ("", "''"), ("../bat_x", "../bat_x")):
+        done = anyscale("batch", *words, name)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert f"error: there is no batch {shown}: {LIST}\n" in done.stderr
 
 
 def test_undoing_creates_no_control_plane(anyscale: RunAnyscale, tmp_path: Path) -> None:
@@ -225,6 +232,29 @@ def test_a_server_that_is_down_deletes_nothing_and_says_so(
     done = anyscale("batch", "undo", batch)
     assert done.returncode == 1
     assert "is the control plane running?" in done.stderr
+
+
+def test_an_undo_whose_outcome_is_not_known_is_unfinished(
+    anyscale: RunAnyscale,
+    configured_server: ServerProcess,
+    users: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(client: socket.socket, _: bytes) -> bool:
+        client.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+        return False
+
+    batch = create(anyscale, users)
+    plan = {f"POST /v1/batches/{batch}/undo": refuse}.get
+    with FaultyProxy([configured_server.port], plan) as proxy:
+        tried = anyscale("batch", "undo", batch, "--dry-run", "--host", proxy.url)
+        done = anyscale("batch", "undo", batch, "--host", proxy.url)
+    assert (tried.returncode, tried.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "the undo is unfinished" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("Run the same command again: it continues")
+    again = anyscale("batch", "undo", batch)
+    assert (again.returncode, state(anyscale, batch)) == (0, "undone")
 
 
 def test_a_run_whose_result_was_lost_begins_anew_after_the_undo(
