@@ -518,6 +518,58 @@ def test_an_unfinished_batch_is_dropped_by_its_id(data: Path) -> None:
     assert (dropped.batch_id, dropped.state) == (batch.batch_id, "dropped")
 
 
+def test_a_batch_is_undone_and_accounts_that_were_used_only_by_force() -> None:
+    anyscale.user.admin_batch_create(people(1, "other"))
+    anyscale.user.set_role(email="other0@example.com", role="owner")
+    created = anyscale.user.admin_batch_create(people(3))
+    anyscale.user.set_role(email="p1@example.com", role="owner")
+    batch_id = str(created.batch_id)
+    kept = {"user_id": created[1].user_id, "email": "p1@example.com", "reason": "used"}
+
+    tried = anyscale.batch.undo(batch_id, dry_run=True)
+    assert len(list(anyscale.user.list())) == 4
+    undone = anyscale.batch.undo(batch_id)
+    assert undone.to_dict() == {"batch_id": batch_id, "removed": 2, "kept": [kept]}
+    assert tried == undone
+    emails = [user.email for user in anyscale.user.list()]
+    assert emails == ["other0@example.com", "p1@example.com"]
+    forced = anyscale.Anyscale().batch.undo(batch_id, force=True)
+    assert (forced.removed, forced.kept) == (1, [])
+    assert [user.email for user in anyscale.user.list()] == emails[:1]
+    with pytest.raises(NotFound, match="there is no batch bat_none"):
+        anyscale.batch.undo("bat_none")
+
+
+def test_verify_yields_the_differences_of_every_field_but_the_password() -> None:
+    anyscale.user.admin_batch_create(
+        [
+            AdminCreateUser("Jane", "jane@example.com", lastname="Doe", title="Engineer"),
+            AdminCreateUser("Zoë", "zoe@example.com", is_sso_user=True),
+            AdminCreateUser("Ann", "ann@example.com"),
+        ]
+    )
+    anyscale.user.suspend(email="ann@example.com")
+    users = [
+        AdminCreateUser("Jane", "JANE@example.com", password="another-password", title="Boss"),
+        AdminCreateUser("Zoe\u0308", "zoe@example.com"),
+        AdminCreateUser("Ann", "ann@example.com"),
+        AdminCreateUser("Joe", "joe@example.com"),
+    ]
+
+    found = list(anyscale.user.verify(iter(users)))
+
+    assert [(d.index, d.email, d.kind, d.field, d.file, d.account) for d in found] == [
+        (0, "JANE@example.com", "different", "lastname", None, "Doe"),
+        (0, "JANE@example.com", "different", "title", "Boss", "Engineer"),
+        (1, "zoe@example.com", "different", "is_sso_user", False, True),
+        (2, "ann@example.com", "suspended", None, None, None),
+        (3, "joe@example.com", "missing", None, None, None),
+    ]
+    assert (found[0].line, found[0].column) == (None, None)
+    with pytest.raises(BatchRefused):
+        next(anyscale.user.verify([AdminCreateUser("", "x@example.com")]))
+
+
 def test_a_list_without_a_control_plane_warns(caplog: pytest.LogCaptureFixture, data: Path) -> None:
     assert list(anyscale.user.list()) == []
     assert list(anyscale.batch.list()) == []

@@ -203,6 +203,23 @@ def test_each_slice_is_a_transaction_after_which_another_undo_goes_on(plane: Con
 
 
 @pytest.mark.usefixtures("_slices_of_two")
+def test_an_interrupted_undo_goes_on_with_force_and_without_it(plane: ControlPlane) -> None:
+    batch = created(plane, *"abcdefg")
+    for user_id in ids_of(plane, batch)[::2]:
+        use(plane, user_id)
+    assert reasons(undone(plane, batch)) == {"a": "used"}
+    assert undone(plane, batch, force=True).removed == 2  # the first two that remain
+    assert account_emails(plane) == [f"{name}@example.com" for name in "defg"]
+    part = undone(plane, batch)
+    kept = reasons(part)
+    while part.after is not None:
+        part = undone(plane, batch, after=part.after)
+        kept |= reasons(part)
+    assert kept == {"e": "used", "g": "used"}
+    assert account_emails(plane) == ["e@example.com", "g@example.com"]
+
+
+@pytest.mark.usefixtures("_slices_of_two")
 def test_the_audit_log_names_the_positions_of_each_slice(plane: ControlPlane) -> None:
     batch = created(plane, *"abcde")
     use(plane, ids_of(plane, batch)[1])
@@ -237,22 +254,33 @@ def test_links_that_a_deleted_user_created_for_others_are_deleted(plane: Control
     assert not plane.links.exists(joe)
 
 
+@pytest.mark.usefixtures("_slices_of_two")
+@pytest.mark.parametrize("half", [True, False])
 def test_a_key_of_an_undone_batch_is_refused_and_never_gives_the_old_list(
-    plane: ControlPlane,
+    plane: ControlPlane, half: bool
 ) -> None:
-    batches, batch = plane.batches, created(plane, "ann")
-    undone(plane, batch)
+    batch = created(plane, *"abc")
+    after = undone(plane, batch).after
+    while after is not None and not half:
+        after = undone(plane, batch, after=after).after
+    left = ["c@example.com"] if half else []
+    assert plane.batches.show(batch.batch_id).state == ("undoing" if half else "undone")
+    _refuse_the_key(plane, batch)
+    assert account_emails(plane) == left
+
+
+def _refuse_the_key(plane: ControlPlane, batch: Batch) -> None:
+    batches = plane.batches
     for call in (
-        lambda: created(plane, "ann"),
+        lambda: created(plane, *"abc"),
         lambda: batches.open("key", "fail", JANE),
         lambda: batches.find("key"),
         lambda: batches.claim(batch.batch_id, 1, checked_users("joe")),
         lambda: batches.hash(batch.batch_id, [(0, PASSWORD)]),
-        lambda: batches.publish(batch.batch_id, 1, JANE),
+        lambda: batches.publish(batch.batch_id, 3, JANE),
     ):
         with pytest.raises(BatchUndone):
             call()
-    assert account_emails(plane) == []
 
 
 def test_a_batch_without_accounts_cannot_be_undone(plane: ControlPlane) -> None:
