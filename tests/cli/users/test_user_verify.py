@@ -1,14 +1,20 @@
 """`anyscale user verify`, with the embedded control plane and with servers."""
 
 import json
+import signal
 import socket
+import subprocess
+import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.commands.running import RunAnyscale
-from tests.support.faults.faulty_proxy import FaultyProxy
+from tests.support.commands.running import RunAnyscale, start_command
+from tests.support.faults.faulty_proxy import Fault, FaultyProxy, delay
 from tests.support.servers.server_process import ServerProcess
+
+COMMAND = str(Path(sys.executable).parent / "anyscale")
 
 FILE = """create_users:
 - {name: Jane, email: jane@example.com, lastname: Doe, title: Engineer}
@@ -253,3 +259,65 @@ def test_differences_that_cannot_be_written_give_status_3(
     done = anyscale("user", "verify", "-f", file, "-o", output, stdout="/dev/full")
     assert done.returncode == 3
     assert "error: standard output could not be written" in done.stderr
+
+
+def test_json_is_written_while_the_rest_is_still_compared(
+    configured_server: ServerProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count = 4 * KEPT
+    file = write_csv(tmp_path / "users.csv", count)
+    calls: list[str] = []
+    with FaultyProxy([configured_server.port], calls.append) as proxy:
+        monkeypatch.setenv("ANYSCALE_HOST", proxy.url)
+        # Nothing reads the rest, so that the command waits with a full pipe.
+        command = [COMMAND, "user", "verify", "-f", str(file), "-o", "json"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
+            assert running.stdout
+            first = [running.stdout.readline() for _ in range(2)]
+            compared = len(calls) * CHUNK
+            rest = running.stdout.read()
+    assert first[0] == '{"differences": [\n'
+    assert json.loads(first[1].removesuffix(",\n"))["index"] == 0
+    assert KEPT <= compared < count
+    assert (running.returncode, json.loads("".join(first) + rest)["checked"]) == (1, count)
+
+
+def test_no_password_is_sent(
+    configured_server: ServerProcess,
+    anyscale: RunAnyscale,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    file = tmp_path / "users.yaml"
+    file.write_text(FILE, encoding="utf-8")
+    with FaultyProxy([configured_server.port], lambda _: None) as proxy:
+        monkeypatch.setenv("ANYSCALE_HOST", proxy.url)
+        done = anyscale("user", "verify", "-f", file, "--extra")
+        history = proxy.finished_history()
+    assert done.returncode == 1
+    (find,) = [exchange for exchange in history if exchange.call == "POST /v1/users:find"]
+    emails = ["jane@example.com", "zoe@example.com", "ann@example.com"]
+    assert find.request_json == {"emails": emails}
+    others = [exchange.request for exchange in history if exchange is not find]
+    assert not any(b"donkey" in request for request in others)
+    assert "donkey" not in done.stdout + done.stderr
+
+
+def test_an_interrupted_comparison_gives_status_130(
+    configured_server: ServerProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write_csv(tmp_path / "users.csv", 10 * CHUNK)
+    is_asked = threading.Event()
+
+    def plan(_: str) -> Fault:
+        is_asked.set()
+        return delay(0.5)
+
+    with FaultyProxy([configured_server.port], plan) as proxy:
+        monkeypatch.setenv("ANYSCALE_HOST", proxy.url)
+        running = start_command("user", "verify", "-f", file, "-o", "json")
+        assert is_asked.wait(30)
+        running.send_signal(signal.SIGINT)
+        done = running.finish(60)
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr.splitlines()[-1] == "interrupted"
