@@ -13,10 +13,10 @@ from pathlib import Path
 
 import psycopg
 
+from anyscale.server.core.batches.batch_state import lock_batch, new_batch
 from anyscale.server.core.batches.chunks import NewChunk, reserve_chunk
 from anyscale.server.core.batches.publish import publish
 from anyscale.server.core.batches.records import new_users, user_ids
-from anyscale.server.core.batches.reserve import lock_batch, new_batch
 from anyscale.server.store.postgres.store import PostgresStore
 from anyscale.user.validation import CheckedUser, Policy
 from benchmarks.support.databases import (

@@ -17,7 +17,7 @@ random.Random(1).shuffle(numbers)
 OURS = """
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.settings import Settings
-from anyscale.server.core.batches.reserve import new_batch
+from anyscale.server.core.batches.batch_state import new_batch
 from anyscale.server.core.batches.records import new_users, root_of, user_ids
 from anyscale.server.core.batches.publish import publish
 from anyscale.server.store.records import ChunkRecord, NewUsers

@@ -6,7 +6,7 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
-from anyscale.server.core.batches.reserve import new_batch
+from anyscale.server.core.batches.batch_state import new_batch
 from benchmarks.support.databases import Databases
 
 __all__ = ["PYTHON", "bulk_create_seconds"]

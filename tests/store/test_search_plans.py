@@ -16,7 +16,7 @@ from anyscale.server.store.interface import Store, Transaction
 from anyscale.server.store.postgres.store import PostgresStore
 from anyscale.server.store.records import UserRecord
 from anyscale.server.store.search_records import FoundUserRecord, Place
-from anyscale.server.store.sql.user_scan import Filters, Scan
+from anyscale.server.store.sql.search.user_scan import Filters, Scan
 
 #: SQLite names an index of a constraint by its number.
 BY_ID, BY_EMAIL = "users_pkey", "users_email_key_key"
@@ -149,4 +149,4 @@ def test_words_are_found_by_their_index(many: Store, after: tuple[str, int, int]
 
 @pytest.mark.parametrize("after", [Place(0, 0), Place(1, 100), Place(1, 4_000)])
 def test_accounts_without_words_are_found_by_their_ids(many: Store, after: Place) -> None:
-    assert indexes_of(many, lambda tx: tx.words.list_unindexed(after, 300)) == {BY_ID}
+    assert indexes_of(many, lambda tx: tx.unindexed.list(after, 300)) == {BY_ID}

@@ -325,7 +325,7 @@ def test_the_documented_way_back_keeps_all_data_and_the_next_upgrade_works(
     assert rows == [(f"u{at}@x.org", "JÖRG", 5_000) for at in range(3)]
     with closing(open_store(database)) as store, store.read() as tx:
         store.ready()
-        assert len(tx.words.list_unindexed(Place(0, 0), 9)[0]) == 3
+        assert len(tx.unindexed.list(Place(0, 0), 9)[0]) == 3
 
 
 def test_the_documented_way_back_leaves_no_word_in_the_free_pages_of_the_file(

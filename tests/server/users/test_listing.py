@@ -25,7 +25,7 @@ from anyscale.server.core.users.listing import UserListing
 from anyscale.server.core.users.pages import BUDGET
 from anyscale.server.store.interface import Store
 from anyscale.server.store.records import UserRecord
-from anyscale.server.store.sql.user_scan import Filters, Scan
+from anyscale.server.store.sql.search.user_scan import Filters, Scan
 
 batches = batches_of(
     name=st.text("abß", min_size=1, max_size=3),

@@ -110,7 +110,7 @@ class ChangedWordRules(WordSteps):
         batch = self.publish(store, 1, "a@x.org", "b@x.org", "c@x.org", **JANE)
         self.index(store, limit=1)
         with store.write() as tx:
-            tx.words.begin(Place(1, 1), "filler", 900)
+            tx.words.lease(Place(1, 1), "filler", 900)
             tx.words.add([("b", False, 1, 1), ("jane", True, 1, 1)])
         with store.write() as tx:  # accounts that the filler has not read
             tx.accounts.delete(user_id_of(batch, 0))
@@ -134,7 +134,7 @@ class ChangedWordRules(WordSteps):
     ) -> None:
         batch = self.publish(store, 1, "a@x.org", "b@x.org", "c@x.org", **JANE)
         with store.write() as tx:
-            tx.words.begin(Place(1, 2), "filler", 900)
+            tx.words.lease(Place(1, 2), "filler", 900)
         with store.write() as tx:
             _delete(tx, batch, [0])
             tx.words.defer(3_000)

@@ -18,7 +18,7 @@ from tests.support.databases.stored_data import execute_sql
 from anyscale.server.store.interface import Store
 from anyscale.server.store.records import BatchRecord
 from anyscale.server.store.search_records import Place
-from anyscale.server.store.sql.user_words import END_POSITION
+from anyscale.server.store.sql.search.unindexed_accounts import END_POSITION
 
 __all__ = ["JANE", "FillingRules", "WordSteps"]
 
@@ -84,7 +84,7 @@ class FillingRules(WordSteps):
         found, watermarks = [], [Place(0, 0)]
         with store.read() as tx:
             while len(watermarks) < 2 or watermarks[-1] != watermarks[-2]:
-                accounts, end = tx.words.list_unindexed(watermarks[-1], 2)
+                accounts, end = tx.unindexed.list(watermarks[-1], 2)
                 found += [(account.email[:2], account.place) for account in accounts]
                 watermarks.append(end)
         places = [Place(1, 0), Place(1, 1), Place(3, 0), Place(3, 2)]
@@ -109,7 +109,7 @@ class FillingRules(WordSteps):
             end, before = Place(0, 0), None
             while end != before:
                 before = end
-                accounts, end = tx.words.list_unindexed(end, limit)
+                accounts, end = tx.unindexed.list(end, limit)
                 assert len(accounts) <= limit
                 found += [account.email for account in accounts]
         assert found == [
@@ -130,7 +130,7 @@ class FillingRules(WordSteps):
                 return rows(sql, *values)
 
             monkeypatch.setattr(tx.connection, "rows", recorded)
-            accounts, _ = tx.words.list_unindexed(Place(0, 0), 300)
+            accounts, _ = tx.unindexed.list(Place(0, 0), 300)
         assert len(accounts) == 40
         assert len(statements) == 2
 
@@ -154,7 +154,7 @@ class FillingRules(WordSteps):
             with store.write() as tx:
                 tx.words.lock()
                 tx.words.finish(watermark)
-                assert tx.words.count_unindexed() == count
+                assert tx.unindexed.count(tx.words.get_state().watermark) == count
 
     def test_the_database_sums_the_unindexed_accounts_of_many_batches(
         self, store: Store, monkeypatch: pytest.MonkeyPatch
@@ -175,7 +175,7 @@ class FillingRules(WordSteps):
                 return found
 
             monkeypatch.setattr(tx.connection, "rows", recorded)
-            assert tx.words.count_unindexed() == 60
+            assert tx.unindexed.count(tx.words.get_state().watermark) == 60
         assert len(read) < 5
 
     def test_only_one_transaction_fills_the_index_at_a_time(self, store: Store) -> None:
@@ -193,7 +193,7 @@ class FillingRules(WordSteps):
     def test_the_holder_of_the_index_is_stored(self, store: Store) -> None:
         with store.write() as tx:
             assert (tx.words.lock().holder, tx.words.lock().until) == ("", 0)
-            tx.words.begin(Place(3, 7), "server", 12_000)
+            tx.words.lease(Place(3, 7), "server", 12_000)
         with store.read() as tx:
             state = tx.words.get_state()
         assert (state.watermark, state.end) == (Place(0, 0), Place(3, 7))

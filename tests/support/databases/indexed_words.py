@@ -16,7 +16,7 @@ Row = tuple[bool, str, int, int]
 
 def index_next(tx: Transaction, limit: int) -> Place:
     """Give the next accounts their words in one transaction; return the watermark."""
-    accounts, end = tx.words.list_unindexed(tx.words.lock().watermark, limit)
+    accounts, end = tx.unindexed.list(tx.words.lock().watermark, limit)
     words = SegmentWords()
     words.add(accounts)
     tx.words.add(list(words.rows()))

@@ -8,11 +8,12 @@ from anyscale.server.store.sql.audit import Audit
 from anyscale.server.store.sql.batches import Batches, Chunks
 from anyscale.server.store.sql.connection import Connection
 from anyscale.server.store.sql.credentials import Identities, Links
-from anyscale.server.store.sql.found_users import FoundUsers
+from anyscale.server.store.sql.search.found_users import FoundUsers
+from anyscale.server.store.sql.search.unindexed_accounts import UnindexedAccounts
+from anyscale.server.store.sql.search.user_scan import UserScan
+from anyscale.server.store.sql.search.user_words import Words
 from anyscale.server.store.sql.sessions import Devices, Sessions
 from anyscale.server.store.sql.tokens import Tokens
-from anyscale.server.store.sql.user_scan import UserScan
-from anyscale.server.store.sql.user_words import Words
 from anyscale.server.store.sql.users import Users
 
 __all__ = ["Store", "Transaction"]
@@ -73,6 +74,7 @@ class Transaction:
         self.user_scan = UserScan(connection)
         self.found_users = FoundUsers(connection)
         self.words = Words(connection)
+        self.unindexed = UnindexedAccounts(connection)
         self.accounts = Accounts(connection, self.words)
         self.sessions = Sessions(connection)
         self.devices = Devices(connection)

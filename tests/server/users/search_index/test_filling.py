@@ -16,7 +16,7 @@ from anyscale.api_schemas import UserQuery
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.users import search_index
 from anyscale.server.core.users.search_index import SearchIndex
-from anyscale.server.store.sql.user_words import Words
+from anyscale.server.store.sql.search.user_words import Words
 from anyscale.server.store.word_rows import WordRow
 from anyscale.user.models import UserChanges
 
@@ -60,7 +60,7 @@ def test_filling_stops_when_its_time_is_up_and_goes_on_where_it_stopped(
 def test_a_slice_waits_for_the_requests_that_are_in_progress(
     plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(search_index, "_SHARE", 1e-9)
+    monkeypatch.setattr(search_index, "_BUSY_SHARE", 1e-9)
     monkeypatch.setattr(search_index, "_LONGEST_PAUSE", 600)
     create(plane, 9)
     written = []
@@ -198,7 +198,8 @@ import os, sys
 from pathlib import Path
 from tests.store.old_databases import open_store
 from anyscale.server.core.users import search_index
-from anyscale.server.store.sql.user_words import Words
+from anyscale.server.store.sql.search.unindexed_accounts import UnindexedAccounts
+from anyscale.server.store.sql.search.user_words import Words
 
 search_index._SEGMENT, search_index._SLICE = 3, 4
 search_index._LEASE_MS = 100  # a short one, so that the next process need not wait for long
@@ -217,9 +218,9 @@ def killing(method, before):
     return call
 
 if place == "read":
-    Words.list_unindexed = killing(Words.list_unindexed, True)
-elif place == "begun":
-    Words.begin = killing(Words.begin, False)
+    UnindexedAccounts.list = killing(UnindexedAccounts.list, True)
+elif place == "leased":
+    Words.lease = killing(Words.lease, False)
 elif place == "written":
     Words.add = killing(Words.add, False)
 elif place == "finished":
@@ -235,7 +236,7 @@ search_index.SearchIndex(open_store(url if "://" in url else Path(url))).fill()
 
 @pytest.mark.parametrize(
     ("place", "when"),
-    [("begun", 2), ("read", 3), ("written", 7), ("half", 8), ("finished", 2), ("committed", 2)],
+    [("leased", 2), ("read", 3), ("written", 7), ("half", 8), ("finished", 2), ("committed", 2)],
 )
 def test_an_index_whose_filling_is_killed_is_filled_by_the_next_process(
     store_deployment: Deployment, place: str, when: int, monkeypatch: pytest.MonkeyPatch

@@ -41,7 +41,7 @@ def test_a_server_fills_the_index_by_itself_and_reports_the_rest(plane: ControlP
 def test_a_server_lets_requests_go_before_the_filling(
     plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(search_index, "_SHARE", 1e-9)
+    monkeypatch.setattr(search_index, "_BUSY_SHARE", 1e-9)
     monkeypatch.setattr(search_index, "_LONGEST_PAUSE", 600)
     monkeypatch.setattr("anyscale.server.http.app._INDEXING_SECONDS", 0.01)
     is_asked, is_answered = threading.Event(), threading.Event()
@@ -80,7 +80,7 @@ def is_begun(plane: ControlPlane) -> bool:
 def test_the_filling_also_waits_between_requests_that_follow_each_other(
     plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(search_index, "_SHARE", 1e-9)
+    monkeypatch.setattr(search_index, "_BUSY_SHARE", 1e-9)
     monkeypatch.setattr(search_index, "_LONGEST_PAUSE", 600)
     monkeypatch.setattr(thread_pools, "_LULL", 600)
     monkeypatch.setattr("anyscale.server.http.app._INDEXING_SECONDS", 0.01)

@@ -1,12 +1,13 @@
-"""Reserving the emails of a chunk, in one transaction.
+"""Reserve the emails of a chunk in one transaction.
 
-While it inserts users into SQLite, nobody else can write. So it lets other writers go first, and
-what does not need it is computed before.
+While a transaction inserts users into SQLite, no other can write. So `NewChunk` computes beforehand
+what needs no transaction, and `is_slice` lets waiting transactions go first.
 """
 
 from collections.abc import Sequence
 
 from anyscale.errors import KeyReused
+from anyscale.server.core.batches.batch_state import lock_batch, require_open, touch
 from anyscale.server.core.batches.records import (
     chunk_conflicts,
     chunk_digest,
@@ -14,7 +15,6 @@ from anyscale.server.core.batches.records import (
     root_of,
     user_ids,
 )
-from anyscale.server.core.batches.reserve import lock_batch, require_open, touch
 from anyscale.server.store.interface import Store, Transaction
 from anyscale.server.store.records import BatchRecord, ChunkRecord, ConflictRecord
 from anyscale.user.models import ReservedChunk
@@ -27,7 +27,7 @@ class NewChunk:
     """A chunk of users whose emails are to be reserved in a batch.
 
     Args:
-        batch: which may have ended meanwhile.
+        batch: as it was read before; it may have ended meanwhile.
         number: of the chunk, from 0.
         first: the position of the first user in the batch.
         users: the chunk.
@@ -46,15 +46,17 @@ class NewChunk:
 
     def reserve(self, tx: Transaction, batch: BatchRecord) -> ReservedChunk:
         """Insert the users, and save and return the outcome."""
-        taken = tx.users.insert(batch.id, new_users(self.ids, self.users))
-        conflicts = chunk_conflicts(self.batch_id, self.first, self.users, taken)
+        holders = tx.users.insert(batch.id, new_users(self.ids, self.users))
+        conflicts = chunk_conflicts(self.batch_id, self.first, self.users, holders)
         skipped = sum(is_skipped(conflict, self.if_exists) for conflict in conflicts)
-        lost = {conflict.position for conflict in conflicts}
+        taken_positions = {conflict.position for conflict in conflicts}
         record = ChunkRecord(
             number=self.number,
             digest=self.digest,
             user_root=root_of(
-                own_id for at, own_id in enumerate(self.ids, self.first) if at not in lost
+                user_id
+                for position, user_id in enumerate(self.ids, self.first)
+                if position not in taken_positions
             ),
             users=len(self.users) - len(conflicts),
             skipped=skipped,
@@ -64,8 +66,8 @@ class NewChunk:
             ConflictRecord(c.position, c.email, c.kind, c.other, c.holder) for c in conflicts
         ]
         tx.chunks.save(batch.id, record, records)
-        holders = sorted({one.holder for one in records if one.holder})
-        return ReservedChunk(record.users, record.skipped, record.conflicts, holders)
+        open_batches = sorted({conflict.holder for conflict in conflicts if conflict.holder})
+        return ReservedChunk(record.users, record.skipped, record.conflicts, open_batches)
 
 
 def reserve_chunk(store: Store, chunk: NewChunk) -> ReservedChunk:

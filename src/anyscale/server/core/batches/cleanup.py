@@ -3,8 +3,8 @@
 import time
 
 from anyscale.server.core.audit import log as audit
+from anyscale.server.core.batches.batch_state import lock_batch
 from anyscale.server.core.batches.records import user_id
-from anyscale.server.core.batches.reserve import lock_batch
 from anyscale.server.store.interface import Store
 from anyscale.server.store.records import BatchRecord
 

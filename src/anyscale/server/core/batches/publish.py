@@ -1,4 +1,4 @@
-"""Publishing a batch, and how a batch and its users are shown."""
+"""Publish a batch, and describe a batch and its users to clients."""
 
 import hashlib
 
@@ -66,10 +66,10 @@ def shown_batch(tx: Transaction, batch: BatchRecord) -> Batch:
 
 
 def counted_batch(tx: Transaction, batch: BatchRecord, *, sso: bool) -> Batch:
-    """Return a batch with the number of its accounts to which no user can sign in.
+    """Return a batch with the number of its accounts whose users cannot sign in.
 
-    One that is or was undone also has how many of its accounts were deleted, and how many remain.
-    It reads all accounts of the batch, so it is for one batch and not for lists.
+    A batch that is being undone, or was, also has the numbers of its deleted and remaining
+    accounts. This reads all accounts of the batch, so it is for one batch and not for lists.
     """
     shown = shown_batch(tx, batch)
     if batch.published_at is None:

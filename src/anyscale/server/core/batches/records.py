@@ -1,4 +1,4 @@
-"""From the users of a chunk to rows, and from the holders of taken emails to conflicts."""
+"""Convert the users of a chunk to rows, and the holders of taken emails to conflicts."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -107,7 +107,8 @@ def chunk_conflicts(
 ) -> list[Conflict]:
     """Return the conflicts of the entries of a chunk whose emails are taken.
 
-    Other entries of the batch make an entry a duplicate; `batch_id` is empty without a batch.
+    An email that another entry of the same batch has is a duplicate. `batch_id` is that of the
+    entries, or empty for users that are only looked up.
     """
     by_key = {holder.email_key: holder for holder in holders}
     return [

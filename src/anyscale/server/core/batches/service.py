@@ -16,6 +16,15 @@ from anyscale.errors import (
 )
 from anyscale.server.core.audit import log as audit
 from anyscale.server.core.authorization import Principal, require_owner
+from anyscale.server.core.batches.batch_state import (
+    known_batch,
+    lock_batch,
+    new_batch,
+    refuse_published,
+    refuse_undone,
+    require_open,
+    touch,
+)
 from anyscale.server.core.batches.chunks import NewChunk, reserve_chunk
 from anyscale.server.core.batches.cleanup import delete_rows, expire_batch
 from anyscale.server.core.batches.publish import (
@@ -31,15 +40,6 @@ from anyscale.server.core.batches.records import (
     list_conflicts,
     position_of,
     user_id,
-)
-from anyscale.server.core.batches.reserve import (
-    known_batch,
-    lock_batch,
-    new_batch,
-    refuse_published,
-    refuse_undone,
-    require_open,
-    touch,
 )
 from anyscale.server.core.batches.small_batch import create_small
 from anyscale.server.core.batches.undo import undo_part

@@ -4,6 +4,11 @@ from collections.abc import Sequence
 
 from anyscale.errors import BatchRefused, BatchUnfinished, KeyReused
 from anyscale.server.core.authorization import Principal, require_owner
+from anyscale.server.core.batches.batch_state import (
+    known_batch,
+    new_batch,
+    refuse_undone,
+)
 from anyscale.server.core.batches.chunks import NewChunk
 from anyscale.server.core.batches.publish import created_users, publish, shown_batch
 from anyscale.server.core.batches.records import (
@@ -11,11 +16,6 @@ from anyscale.server.core.batches.records import (
     free_positions,
     list_conflicts,
     user_id,
-)
-from anyscale.server.core.batches.reserve import (
-    known_batch,
-    new_batch,
-    refuse_undone,
 )
 from anyscale.server.core.hashing.pool import PasswordHashPool
 from anyscale.server.store.interface import Store, Transaction

@@ -21,7 +21,7 @@ from anyscale.server.core.users.search_query import SearchText
 from anyscale.server.store.interface import Store, Transaction
 from anyscale.server.store.records import UserRecord
 from anyscale.server.store.search_records import Place
-from anyscale.server.store.sql.user_scan import Filters, Scan
+from anyscale.server.store.sql.search.user_scan import Filters, Scan
 
 __all__ = ["BLOCK_ROWS", "UserListing"]
 
@@ -105,7 +105,7 @@ def _first_position(tx: Transaction, text: SearchText | None) -> Position:
     # The watermark of the first page is that of the whole search: an account must not change its
     # tier between two pages.
     watermark = tx.words.get_state().watermark
-    return Position(watermark=watermark, unindexed=tx.words.count_unindexed())
+    return Position(watermark=watermark, unindexed=tx.unindexed.count(watermark))
 
 
 class _ListStep:

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from anyscale.errors import LinkRefused, TooLarge
 from anyscale.server.core.audit import log as audit
 from anyscale.server.core.authorization import Principal, require_owner
+from anyscale.server.core.batches.batch_state import known_batch
 from anyscale.server.core.batches.records import root_of
-from anyscale.server.core.batches.reserve import known_batch
 from anyscale.server.core.secrets import hash_of, new_secret
 from anyscale.server.core.time_units import DAY_MS
 from anyscale.server.core.users.lifecycle import require_accounts

@@ -20,21 +20,20 @@ __all__ = ["MAX_SEARCH", "MAX_WORDS", "SearchText", "Tier", "tier_of"]
 
 #: characters of a search, at most
 MAX_SEARCH = 256
-#: Words of a search, at most, and texts that each account contains: as many words as the index
-#: keeps of an account.
+#: Words of a search, at most: the index keeps no more of an account.
 MAX_WORDS = MOST_WORDS
 
 
 class Tier(IntEnum):
     """How well an account matches a search."""
 
-    #: it is the email or the id
+    #: the text is the email or the id
     EXACT = 0
-    #: it is the name, the last name or both, word by word
+    #: the text is the name, the last name or both, word by word
     NAME = 1
-    #: the email begins so
+    #: the email begins with the text
     EMAIL_PREFIX = 2
-    #: the name, the last name or both begin so
+    #: the name, the last name or both begin with the text
     NAME_PREFIX = 3
     #: each word is the beginning of a word of the account
     WORDS = 4
@@ -45,14 +44,14 @@ class Tier(IntEnum):
 class SearchText(Struct, frozen=True):
     """The text of a search, as each tier compares it."""
 
-    #: empty if it is no email
+    #: empty if the text is no email
     email_key: str
     email_prefix: str
     user_id: str
     #: none if the search has an `@`
     words: Sequence[str]
-    #: What each account of the last tier contains. For each text the spellings that a name may
-    #: have: composed letters, or letters and marks.
+    #: The texts that each account of the last tier contains. Of each text the spellings in which it
+    #: may be stored: composed letters, or letters and marks.
     parts: Sequence[Sequence[str]]
 
     @classmethod
@@ -82,12 +81,12 @@ def _check(text: str) -> None:
         raise RequestInvalid("search for at least one character that is not blank")
     if len(text) > MAX_SEARCH:
         raise RequestInvalid(f"search for at most {MAX_SEARCH} characters, not {len(text)}")
-    if _is_in_no_account(text):
+    if _has_impossible_character(text):
         raise RequestInvalid("the search has a character that is part of no name and no email")
 
 
 # NUL and lone surrogates, which a database may not be able to compare.
-_is_in_no_account = re.compile("[\0\ud800-\udfff]").search
+_has_impossible_character = re.compile("[\0\ud800-\udfff]").search
 
 
 def _address_of(text: str) -> str:
@@ -128,8 +127,8 @@ def tier_of(user: FoundUserRecord, text: SearchText, watermark: Place) -> Tier |
 
     Args:
         user: the account.
-        text: of the search.
-        watermark: Accounts up to it are found by their words, others by parts alone.
+        text: the search.
+        watermark: accounts up to it are found by their words, later ones by parts alone.
     """
     if user.email_key == text.email_key or user.user_id == text.user_id:
         return Tier.EXACT
@@ -151,7 +150,7 @@ def _name_tier(user: FoundUserRecord, text: SearchText) -> Tier | None:
     first, last = split_words(fold(user.name)), split_words(fold(user.lastname or ""))
     for name in _names(first, last):
         if _is_prefix(text.words, name):
-            # A long name has words that are not stored, and by which it is not found.
+            # The index lacks words of a long name, and does not find it by them.
             is_long = len(first) + len(last) > MOST_WORDS
             if is_long and not _words_of(user).keys() >= set(name[: len(text.words)]):
                 continue

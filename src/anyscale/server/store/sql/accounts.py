@@ -7,7 +7,7 @@ from msgspec import structs
 from anyscale.server.store.records import AccountRecord
 from anyscale.server.store.search_records import AccountTextsRecord
 from anyscale.server.store.sql.connection import Connection, Table, columns
-from anyscale.server.store.sql.user_words import Words
+from anyscale.server.store.sql.search.user_words import Words
 from anyscale.user.emails import is_spelling
 
 __all__ = ["Accounts"]
@@ -17,7 +17,7 @@ _OWNERS_LOCK = 0x6D757374_6F776E72
 
 _ACCOUNT = f"select {columns(AccountRecord)} from live_users"
 
-# From the table and not from the view, where the batch would be locked as well.
+# From the table, since a lock on rows of the view would lock the batch too.
 _LOCK = (
     f"select {columns(AccountRecord, created_at='published_at')}"
     " from users join batches on batches.id = users.batch and published_at is not null"
@@ -29,7 +29,7 @@ _OWNERS = (
     " and suspended_at is null order by user_id"
 )
 
-# Not a row of a batch that is not published.
+# A row of a batch that is not published is no account.
 _IS_ACCOUNT = (
     "user_id = ? and exists"
     " (select 1 from batches where batches.id = users.batch and published_at is not null)"
@@ -38,8 +38,8 @@ _IS_ACCOUNT = (
 _TEXTS = f"select {columns(AccountTextsRecord)} from live_users where user_id = ?"
 
 _PUBLICATION = "(select publication from batches where batches.id = users.batch)"
-# A range is looked up once in an index, and each id of a list for itself: 500 ids take 50 times as
-# long in an empty table, as that of the sessions is if nobody has signed in.
+# A range costs one look-up in an index, a list of ids one for each. 500 ids take 50 times as long
+# in an empty table, such as the sessions of accounts that nobody has used.
 _RANGE = "where user_id >= ? and user_id <= ? and not user_id {any}"
 _DELETE = (
     f"delete from users {_RANGE} returning {columns(AccountTextsRecord, publication=_PUBLICATION)}"
@@ -47,8 +47,7 @@ _DELETE = (
 
 _BELONGINGS = ("sessions", "devices", "links", "identities", "tokens")
 
-# If both the email and the key are ASCII, the key is the email in lower case. Python compares all
-# other ones.
+# The key of an ASCII email is its lower case. Emails with other characters are compared in Python.
 _SIMILAR_EMAILS = (
     "select distinct email from conflicts"
     " where lower(email) = ? or length(email) < octet_length(email)"
@@ -78,7 +77,7 @@ class Accounts(Table):
 
     def lock_owners(self) -> Sequence[str]:
         """Lock the owners; return the ids of those that are not suspended, in order."""
-        # Locks on their rows would let a transaction pass that adds an owner.
+        # Locks on rows would not stop a transaction that makes another account an owner.
         self._connection.lock(_OWNERS_LOCK)
         return self.list_owners()
 
@@ -147,7 +146,7 @@ class Accounts(Table):
         values = first, last, self._connection.texts(keep)
         for table in _BELONGINGS:
             self._connection.execute(f"delete from {table} {_RANGE}", *values)
-        self._words.forget(self._connection.all(AccountTextsRecord, _DELETE, *values))
+        self._words.remove(self._connection.all(AccountTextsRecord, _DELETE, *values))
 
     def _update(self, user_id: str, change: str, *values: object) -> None:
         sql = f"update users set {change} where {_IS_ACCOUNT}"

@@ -12,7 +12,7 @@ from anyscale.server.store.records import (
     UserRecord,
 )
 from anyscale.server.store.sql.connection import Table, columns
-from anyscale.server.store.sql.user_scan import Filters, Scan, UserScan
+from anyscale.server.store.sql.search.user_scan import Filters, Scan, UserScan
 
 __all__ = ["Users"]
 
@@ -20,7 +20,7 @@ _USER = f"select {columns(UserRecord)} from live_users"
 
 _WITH_EMAILS = f"select {columns(UserRecord)} from {{live_users_with_emails}}"
 
-#: Rows of a block in a list of which an email or a name is to have a part.
+#: Rows of a block of a list that is filtered by a part of the email or the name.
 _BLOCK_ROWS = 2_000
 
 _ACCOUNTS = "from live_users where user_id > ? and user_id < ? order by user_id limit ?"
@@ -102,7 +102,7 @@ class Users(Table, ABC):
             after: the last `user_id` of the previous page, or an empty text.
             limit: the size of a page.
         """
-        # By blocks, which jump over the rows of open batches.
+        # Block by block, since a block skips the rows of open batches.
         scan = Scan(Filters(email=email, name=name, suspended=suspended))
         blocks, rows = UserScan(self._connection), _BLOCK_ROWS if email or name else limit
         found: list[UserRecord] = []
@@ -129,21 +129,21 @@ class Users(Table, ABC):
     def list_without_credentials(
         self, batch_id: str, *, sso: bool, after: str, limit: int
     ) -> Sequence[UserRecord]:
-        """Return the accounts of a published batch to which no user can sign in, by `user_id`.
+        """Return accounts of a published batch whose user cannot sign in, by `user_id`, after one.
 
-        With `sso` there is an identity provider, with which SSO users sign in.
+        With `sso` there is an identity provider, by which SSO users sign in.
         """
         first, end = _id_range(batch_id, after)
         sql = f"select {columns(UserRecord)} {_WITHOUT_CREDENTIALS} order by user_id limit ?"
         return self._connection.all(UserRecord, sql, first, end, sso, limit)
 
     def count_without_credentials(self, batch_id: str, *, sso: bool) -> int:
-        """Count these accounts."""
+        """Count the accounts of a published batch whose user cannot sign in."""
         first, end = _id_range(batch_id, "")
         return self._connection.number(f"select count(*) {_WITHOUT_CREDENTIALS}", first, end, sso)
 
 
 def _id_range(batch_id: str, after: str) -> tuple[str, str]:
-    """Return between which ids those of a batch's users are, after one of them."""
+    """Return the bounds of the ids of a batch's users, after one of them; both are no ids of it."""
     prefix = "usr_" + batch_id.removeprefix("bat_")
     return max(after, prefix), prefix + "g"

@@ -1,7 +1,7 @@
 """Reading accounts in the order of their creation, a block at a time.
 
 A block is bounded by the rows that it looks at, and not by those that it finds, so that it takes a
-few milliseconds whatever is asked for. Rows of batches that are not published are jumped over.
+few milliseconds whatever the filters are. It skips the rows of batches that are not published.
 """
 
 from collections.abc import Iterator, Sequence
@@ -39,7 +39,7 @@ class Filters(Struct, frozen=True):
 
 
 class Scan(Struct, frozen=True):
-    """A way through the accounts."""
+    """Which accounts to read, and in which order."""
 
     filters: Filters = Filters()
     #: Texts that the account has, each of them in its email, its name or its last name. For each
@@ -67,9 +67,9 @@ class UserScan(Table):
         Args:
             record: what to read of an account.
             scan: which accounts, and in which order.
-            after: the `end` of the previous block, or the last `user_id` that was used of it; empty
-                for the first block.
-            rows: how many rows to look at, or up to twice as many.
+            after: the `end` of the previous block, or the `user_id` of its last account that the
+                caller used; empty for the first block.
+            rows: how many rows to look at in an index; some filters have two indexes.
             limit: how many accounts to return at most.
         """
         after = after or (_LAST if scan.newest_first else _FIRST)
@@ -80,7 +80,7 @@ class UserScan(Table):
         users = sorted(chain(*parts), key=lambda user: user.user_id, reverse=scan.newest_first)
         if len(users) >= limit:
             return Block(users[:limit], users[limit - 1].user_id)
-        return Block(users, None if last is None else self._behind(last, scan))
+        return Block(users, None if last is None else self._skip_unpublished(last, scan))
 
     def _last_of_block(self, scan: Scan, index: str, after: str, rows: int) -> str | None:
         """Return the last `user_id` of a block in an index; None if fewer rows are left."""
@@ -110,8 +110,8 @@ class UserScan(Table):
         values = [text for _, texts in conditions for text in texts]
         return self._connection.all(record, sql, *bounds, *values, limit)
 
-    def _behind(self, user_id: str, scan: Scan) -> str:
-        """Return the same id, or the end of its batch if that is not published."""
+    def _skip_unpublished(self, user_id: str, scan: Scan) -> str:
+        """Return the end of the batch of an id if it is not published; else the same id."""
         sql = (
             "select batch_id from users join batches on batches.id = users.batch"
             " where user_id = ? and published_at is null"
@@ -128,7 +128,7 @@ def found_columns(record: type[UserRecord]) -> str:
 
 
 def _nearest(lasts: Sequence[str | None], scan: Scan) -> str | None:
-    """Return the end of a block that ends in one of several indexes."""
+    """Return the first of the ends that a block has in several indexes; None if it has none."""
     ends = [last for last in lasts if last is not None]
     if not ends:
         return None
@@ -145,8 +145,9 @@ _NO_CREDENTIAL = "password_hash is null and suspended_at is null"
 def _indexes(filters: Filters) -> Sequence[str]:
     """Return the conditions of the indexes in which a block counts its rows.
 
-    They are those of one filter alone: with others the database would look for the end of a block
-    among all rows. Without an identity provider the accounts without credentials are in two.
+    They are those of one filter: no index has the conditions of several, and the database would
+    look for the end of a block among all rows. Without an identity provider, the accounts without
+    credentials are in two indexes.
     """
     if filters.role == "owner":
         return ["permission_level = 'owner'"]
@@ -184,9 +185,10 @@ def _conditions(scan: Scan) -> Iterator[tuple[str, Sequence[str]]]:
 
 
 def _without_index(condition: str) -> str:
-    """Keep the databases from reading the index of this filter, in place of that of the block.
+    """Return a condition for which the databases do not read the index of its filter.
 
-    It may have a million rows in a block of the other one.
+    They must read the index in which the block counts its rows: that of another filter may have a
+    million rows in the same range.
     """
     return f"coalesce({condition}, {{false}})"
 

@@ -1,4 +1,4 @@
-"""Opening a batch, and locking it for what is added to it."""
+"""Find, lock and open batches, and require the state that a call needs."""
 
 import os
 
@@ -83,7 +83,7 @@ def new_batch(tx: Transaction, key: str, if_exists: str, actor: str) -> BatchRec
 
 def touch(tx: Transaction, batch: BatchRecord) -> None:
     """Store that a client works on a batch, at most once a minute."""
-    # A write for each chunk would let in one chunk at a time.
+    # A write for each chunk would lock the row, and chunks would wait for each other.
     now = tx.now()
     if now - batch.touched_at >= MINUTE_MS:
         tx.batches.touch(batch.id, now)

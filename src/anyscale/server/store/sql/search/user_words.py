@@ -1,0 +1,187 @@
+"""The tables `user_words` and `search_index`: the words of accounts, and who fills them in."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from anyscale.server.store.search_records import (
+    AccountTextsRecord,
+    FoundUserRecord,
+    FoundWord,
+    Place,
+    SearchIndexRecord,
+)
+from anyscale.server.store.sql.connection import Table, columns
+from anyscale.server.store.word_rows import (
+    Word,
+    WordRow,
+    distinct_words,
+    runs,
+    words_of_account,
+)
+
+__all__ = ["Words"]
+
+_COLUMNS = {"word": "text", "is_leading": "bool", "publication": "int8", "position": "int8"}
+
+_STATE = f"select {columns(SearchIndexRecord)} from search_index"
+
+_USER = columns(
+    FoundUserRecord,
+    "users",
+    created_at="published_at",
+    publication="batches.publication",
+    has_password="password_hash is not null",  # noqa: S106 - SQL, and no password
+)
+
+# The limit is on the rows of words, before the joins, so that it also bounds the rows that a call
+# reads.
+_RANGE = f"""
+    select found.word, found.publication, found.position, {_USER}
+    from (
+        select word, publication, position from user_words
+        where is_leading = ? and (word, publication, position) > (?, ?, ?) {{end}}
+        order by word, publication, position limit ?
+    ) as found
+    left join batches on batches.publication = found.publication
+        and (found.publication < ? or found.publication = ? and found.position <= ?)
+    left join users on user_id = 'usr_' || substr(batch_id, 5) || {{digits_of_position}}
+    order by found.word, found.publication, found.position
+"""
+
+# By ranges of positions, since accounts that follow each other in a batch share many words.
+_REMOVE = (
+    "delete from user_words where is_leading = ? and word {any} and publication = ?"
+    " and position >= ? and position <= ?"
+)
+
+
+class Words(Table):
+    """The words of the accounts.
+
+    In the order of publication and position, all accounts up to the watermark have exactly the
+    words of their texts. Those up to the end of a segment that is being filled may have some of
+    theirs, and no later ones have any. So a transaction that fills the index, or deletes or changes
+    an account, locks the watermark.
+
+    The process that fills a segment has a lease on the index. A transaction that changes an account
+    of the segment ends the lease, because its holder has read the old texts.
+    """
+
+    def get_state(self) -> SearchIndexRecord:
+        return self._connection.all(SearchIndexRecord, _STATE)[0]
+
+    def lock(self) -> SearchIndexRecord:
+        """Lock the watermark until the transaction ends, and return it."""
+        return self._connection.all(SearchIndexRecord, f"{_STATE} {{for_update}}")[0]
+
+    def range(
+        self,
+        *,
+        is_leading: bool,
+        first: str,
+        end: str | None,
+        after: tuple[str, int, int] | None,
+        watermark: Place,
+        limit: int,
+    ) -> list[FoundWord]:
+        """Return words by (word, publication, position), each with its account.
+
+        Args:
+            is_leading: whether to look at leading words, or at the others.
+            first: the first word that may be returned.
+            end: the first word that may not be returned; None for no end. `first` and U+0001, which
+                is part of no word and which both databases can store, is the end of `first` alone.
+            after: word, publication and position of the last row of the previous call; None for the
+                first call.
+            watermark: accounts beyond it are None.
+            limit: how many rows are returned at most.
+        """
+        # No publication is 0, so all rows of the first word are behind this one.
+        start = after or (first, 0, 0)
+        publication, position = watermark.publication, watermark.position
+        rows = self._connection.rows(
+            _RANGE.replace("{end}", "" if end is None else "and word < ?"),
+            is_leading,
+            *start,
+            *(() if end is None else (end,)),
+            limit,
+            publication,
+            publication,
+            position,
+        )
+        return [FoundWord(row[0], row[1], row[2], _found_user(row[3:])) for row in rows]
+
+    def count(self, *, is_leading: bool, first: str, end: str | None, limit: int) -> int:
+        """Count rows from a word up to another one, as far as a limit."""
+        rows = (
+            "select 1 from user_words where is_leading = ? and word >= ?"
+            f"{'' if end is None else ' and word < ?'} limit ?"
+        )
+        values = [first] if end is None else [first, end]
+        return self._connection.number(
+            f"select count(*) from ({rows}) as found", is_leading, *values, limit
+        )
+
+    def lease(self, end: Place, holder: str, until: int) -> None:
+        """Let a holder fill the index up to a place until a time, after `lock`."""
+        sql = "update search_index set end_publication = ?, end_position = ?, holder = ?, until = ?"
+        self._connection.execute(sql, *end, holder, until)
+
+    def add(self, rows: Sequence[WordRow]) -> None:
+        """Add words that the index has not, after `lock`."""
+        self._connection.insert_many("user_words", _COLUMNS, rows)
+
+    def add_missing(self, rows: Sequence[WordRow]) -> None:
+        """Add those words that the index has not; on PostgreSQL this takes twice as long."""
+        self._connection.insert_missing("user_words", _COLUMNS, rows)
+
+    def renew_lease(self, until: int) -> None:
+        """Extend the lease until a time, after `lock`."""
+        self._connection.execute("update search_index set until = ?", until)
+
+    def finish(self, watermark: Place) -> None:
+        """Move the watermark behind accounts that have all their words, after `lock`."""
+        sql = "update search_index set publication = ?, position = ?"
+        self._connection.execute(sql, *watermark)
+
+    def defer(self, until: int) -> None:
+        """End the lease, and let no process fill the index until a time."""
+        self._connection.execute("update search_index set holder = '', until = ?", until)
+
+    def remove(self, accounts: Sequence[AccountTextsRecord]) -> None:
+        """Remove the words of accounts that this transaction deletes."""
+        state = self.lock()
+        for run in runs([account for account in accounts if account.place <= state.end]):
+            self._remove_range(run[0].place, run[-1].place, distinct_words(run))
+            self._end_lease(state, run[-1].place)
+
+    def replace(self, old: AccountTextsRecord, new: AccountTextsRecord) -> None:
+        """Replace the words of an account whose texts this transaction changes."""
+        before, after = set(words_of_account(old)), set(words_of_account(new))
+        if before == after or new.place > (state := self.lock()).end:
+            return
+        self._remove_range(new.place, new.place, before - after)
+        self._end_lease(state, new.place)
+        if new.place <= state.watermark:
+            self.add([(*word, *new.place) for word in after - before])
+
+    def _end_lease(self, state: SearchIndexRecord, changed: Place) -> None:
+        """End the lease if the changed account is of its segment, which is then filled anew."""
+        # Without a holder, `until` is that of an undo which defers the filling, and stays.
+        if state.holder and changed > state.watermark:
+            self.defer(0)
+
+    def _remove_range(self, first: Place, last: Place, words: Iterable[Word]) -> None:
+        """Remove words of all accounts from one place to another one of its publication."""
+        for is_leading in (False, True):
+            texts = sorted(word for word, leads in words if leads == is_leading)
+            values = (is_leading, self._connection.texts(texts), first.publication)
+            self._connection.execute(_REMOVE, *values, first.position, last.position)
+
+
+def _found_user(values: tuple[Any, ...]) -> FoundUserRecord | None:
+    if values[0] is None:
+        return None
+    return msgspec.convert(values, FoundUserRecord, strict=False)
