@@ -1,4 +1,4 @@
-"""The metrics of build, workers, schema and accounts, and what a slow database does to them."""
+"""The metrics of batches, workers, schema and accounts, and what a slow database does to them."""
 
 import os
 import re
@@ -16,13 +16,14 @@ from tests.support.servers.server_process import ServerProcess
 from tests.support.users import checked_users, create_accounts
 from tests.support.waiting import wait_until
 
-from anyscale import __version__
+from anyscale import Anyscale, __version__
 from anyscale.errors import StoreUnavailable
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.authorization import Principal
 from anyscale.server.core.users.account_count import AccountCount
 from anyscale.server.http import metrics
 from anyscale.server.store.schema_versions import steps_of
+from anyscale.user.models import AdminCreateUser
 
 Scrape = Callable[[], dict[str, str]]
 
@@ -35,10 +36,15 @@ def plane(store_deployment: Deployment) -> ControlPlane:
 
 
 @pytest.fixture
-def scrape(plane: ControlPlane) -> Iterator[Scrape]:
-    """Reads the metrics of a server; gives the values by their names."""
+def url(plane: ControlPlane) -> Iterator[str]:
     with serve_in_process(plane) as url:
-        yield lambda: scraped(url)
+        yield url
+
+
+@pytest.fixture
+def scrape(url: str) -> Scrape:
+    """Reads the metrics of a server; gives the values by their names."""
+    return lambda: scraped(url)
 
 
 def scraped(url: str) -> dict[str, str]:
@@ -59,6 +65,35 @@ def test_the_metrics_have_the_version_the_schema_the_workers_and_the_published_a
     assert values["anyscale_schema"] == f"{max(steps_of('sqlite'))}.0"
     assert values["anyscale_workers"] == "1.0"
     assert values["anyscale_accounts"] == "2.0"
+
+
+def test_batches_and_the_users_that_they_create_and_an_undo_deletes_are_counted(
+    plane: ControlPlane, url: str, scrape: Scrape
+) -> None:
+    token = plane.tokens.create("jane", "owner", None, "local:test")
+    sdk = Anyscale(host=url, token=token)
+    users = [
+        AdminCreateUser(name, f"{name}@example.com", "correct horse battery")
+        for name in ("ann", "bob")
+    ]
+    before = scrape()
+
+    sdk.user.admin_batch_create(users)
+    batch = next(iter(sdk.batch.list(max_items=1)))
+    sdk.batch.undo(batch.batch_id, dry_run=True)
+    sdk.batch.undo(batch.batch_id)
+    open_batch = plane.batches.open("key", "fail", Principal("local:test"))
+    sdk.batch.drop(open_batch.batch_id)
+
+    after = scrape()
+    for metric, number in {
+        'anyscale_batches_total{state="published"}': 1,
+        'anyscale_batches_total{state="dropped"}': 1,
+        "anyscale_users_created_total": 2,
+        "anyscale_password_hashes_total": 2,
+        "anyscale_users_undone_total": 2,
+    }.items():
+        assert float(after[metric]) - float(before.get(metric, 0)) == number, metric
 
 
 def test_a_database_that_does_not_respond_delays_no_scrape_and_is_read_once(

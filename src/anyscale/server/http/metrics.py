@@ -22,6 +22,7 @@ __all__ = [
     "REQUESTS",
     "SECONDS",
     "SIGN_INS",
+    "UNDONE",
     "USERS",
     "WORKERS",
     "DatabaseMetrics",
@@ -48,6 +49,7 @@ BATCHES = Counter(
     "anyscale_batches_total", "Responses that say that a batch was published or dropped.", ["state"]
 )
 USERS = Counter("anyscale_users_created_total", "Users of the published batches.")
+UNDONE = Counter("anyscale_users_undone_total", "Accounts deleted by undoing their batch.")
 HASHES = Counter("anyscale_password_hashes_total", "Password hashes stored.")
 SIGN_INS = Counter(
     "anyscale_sign_ins_total", "Sign-in attempts by method and result.", ["method", "result"]

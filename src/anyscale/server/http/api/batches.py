@@ -29,7 +29,7 @@ from anyscale.server.http.api.user_bodies import check_chunk, decode_users
 from anyscale.server.http.bodies import decode
 from anyscale.server.http.dependencies import OwnerRequest
 from anyscale.server.http.errors import error_responses
-from anyscale.server.http.metrics import BATCHES, HASHES, USERS
+from anyscale.server.http.metrics import BATCHES, HASHES, UNDONE, USERS
 from anyscale.server.http.thread_pools import ThreadPools
 from anyscale.user.models import Batch, ReservedChunk
 
@@ -221,7 +221,10 @@ async def undo_batch(
     pools: NamedDependency[ThreadPools],
 ) -> UndoPart:
     call = partial(batches.undo, force=data.force, dry_run=data.dry_run)
-    return await pools.write.run(call, batch_id, data.after, request.user)
+    part = await pools.write.run(call, batch_id, data.after, request.user)
+    if not data.dry_run:
+        UNDONE.inc(part.removed)
+    return part
 
 
 @get(
