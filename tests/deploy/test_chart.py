@@ -70,6 +70,7 @@ def test_the_pods_meet_the_restricted_pod_security_standard(values: Path) -> Non
     for workload in (objects["Deployment"], objects["Job"]):
         spec = pod(workload)["spec"]
         assert spec["securityContext"]["runAsNonRoot"] is True
+        assert spec["securityContext"]["runAsUser"] > 0
         assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
         assert container(workload)["securityContext"] == {
             "allowPrivilegeEscalation": False,
@@ -101,6 +102,47 @@ def test_services_and_budgets_select_the_server_and_not_the_migration(values: Pa
         assert not selector.items() <= migration
 
 
+def test_the_service_sends_to_the_port_of_the_server() -> None:
+    objects = rendered(REQUIRED)
+
+    (port,) = objects["Service"]["spec"]["ports"]
+    assert (port["port"], port["targetPort"]) == (8000, "http")
+    assert container(objects["Deployment"])["ports"] == [{"name": "http", "containerPort": 8000}]
+
+
+def test_pods_are_replaced_after_the_new_one_is_ready_and_drained_one_at_a_time() -> None:
+    objects = rendered(REQUIRED)
+
+    strategy = objects["Deployment"]["spec"]["strategy"]
+    assert strategy["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
+    assert objects["PodDisruptionBudget"]["spec"]["maxUnavailable"] == 1
+
+
+def test_only_readiness_depends_on_the_database() -> None:
+    server = container(rendered(REQUIRED)["Deployment"])
+
+    probes = ("startupProbe", "livenessProbe", "readinessProbe")
+    paths = [server[probe]["httpGet"]["path"] for probe in probes]
+    assert paths == ["/healthz", "/healthz", "/readyz"]
+
+
+def test_the_migration_runs_before_the_pods_and_not_again_after_a_wrong_setting(
+    anyscale: RunAnyscale,
+) -> None:
+    job = rendered(REQUIRED)["Job"]
+
+    done = anyscale(*container(job)["args"], env={"ANYSCALE_LINK_DAYS": "soon"})
+
+    hooks = job["metadata"]["annotations"]["helm.sh/hook"]
+    (rule,) = job["spec"]["podFailurePolicy"]["rules"]
+    assert hooks == "pre-install,pre-upgrade"
+    assert rule["action"] == "FailJob"
+    assert rule["onExitCodes"] == {"operator": "In", "values": [done.returncode]}
+    assert "ANYSCALE_LINK_DAYS" in done.stderr
+    # Kubernetes accepts a podFailurePolicy with this one only.
+    assert pod(job)["spec"]["restartPolicy"] == "Never"
+
+
 def test_the_chart_accepts_the_values_of_the_guide(tmp_path: Path) -> None:
     guide = (ROOT / "docs" / "operations" / "kubernetes.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"`values\.yaml`:\n\n   ```yaml\n(.*?)   ```\n", guide, re.DOTALL)
@@ -117,6 +159,24 @@ def test_either_the_autoscaler_or_the_deployment_sets_the_number_of_pods() -> No
     assert "replicas" not in scaled["Deployment"]["spec"]
     assert "HorizontalPodAutoscaler" not in fixed
     assert fixed["Deployment"]["spec"]["replicas"] == 3
+
+
+def test_the_autoscaler_scales_the_deployment_by_its_use_of_cpu() -> None:
+    objects = rendered(CHART / "ci" / "many-replicas.yaml")
+
+    target = {"type": "Utilization", "averageUtilization": 150}
+    assert objects["HorizontalPodAutoscaler"]["spec"] == {
+        "scaleTargetRef": {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "name": objects["Deployment"]["metadata"]["name"],
+        },
+        "minReplicas": 6,
+        "maxReplicas": 40,
+        "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": target}}],
+    }
+    # A percentage of the request, without which the autoscaler does nothing.
+    assert container(objects["Deployment"])["resources"]["requests"]["cpu"] == "500m"
 
 
 def test_kubernetes_waits_longer_than_a_server_takes_to_stop() -> None:
