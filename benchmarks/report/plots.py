@@ -24,6 +24,8 @@ _BY_STORE = ("#8cc4e8", _BLUE, "#f4b183", _ORANGE)
 _SEARCH_LIMIT = 100
 
 _MARKERS = ("o", "s", "^", "D", "v")
+#: the fourth line may be on another one: the command takes as much memory with either store
+_DASHES = ("-", "-", "-", "--", "-")
 
 _STYLE = {
     "axes.axisbelow": True,
@@ -148,8 +150,10 @@ def _legend(figure: Figure, axes: Axes) -> None:
 
 
 def _lines(axes: Axes, series: _Series) -> None:
-    for (name, values), colour, marker in zip(series.items(), _COLOURS, _MARKERS, strict=False):
-        axes.plot(list(values), list(values.values()), color=colour, marker=marker, label=name)
+    styles = zip(series.items(), _COLOURS, _MARKERS, _DASHES, strict=False)
+    for (name, values), colour, marker, dashes in styles:
+        style = {"color": colour, "marker": marker, "linestyle": dashes}
+        axes.plot(list(values), list(values.values()), label=name, **style)
 
 
 def _bars(axes: Axes, series: _Series, colours: Sequence[str]) -> None:
