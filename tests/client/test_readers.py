@@ -295,6 +295,32 @@ def test_the_format_follows_the_file_name_and_is_yaml_by_default() -> None:
     ]
 
 
+# 8E3 has no decimals, and the others have more than the number.
+ALMOST = ["8E3", "8,4E", "18.4E5x", "18,46235E+10", "8.46e+10", "#N/A!", "#NVx", "# NV", "#name?"]
+
+
+@pytest.mark.parametrize("text", ALMOST)
+def test_a_csv_text_that_only_looks_like_a_damaged_cell_is_a_text(text: str) -> None:
+    (user,), reading = read(f"name;email\n{text};j@x.com\n".encode(), "users.csv")
+
+    assert (user.name, reading.problems) == (text, [])
+
+
+def test_a_comparison_looks_at_no_damaged_password_of_csv() -> None:
+    data = io.BytesIO(b"name;email;password\nJ;j@x.com;8,46235E+10\n")
+    reading = UsersFile(data, "users.csv", "csv").reading(Policy(), verify=True)
+
+    assert (len(list(reading)), reading.problems) == (1, [])
+
+
+@pytest.mark.parametrize("text", ["8,46235E+10", "#NV", "#N/A"])
+def test_what_a_spreadsheet_writes_is_a_text_in_other_formats(text: str) -> None:
+    entry = f'{{"name": "{text}", "email": "j@x.com"}}'
+    for name, data in (("users.yaml", f"create_users: [{entry}]"), ("users.jsonl", entry)):
+        (user,), _reading = read(data.encode(), name)
+        assert user.name == text
+
+
 # --- no input makes a reader crash
 
 

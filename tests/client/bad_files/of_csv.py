@@ -26,7 +26,44 @@ def swapped(column: str) -> str:
     )
 
 
+SHORTENED = "looks like a number that a spreadsheet has shortened: format the column as text"
+
+
+def error_value(text: str) -> str:
+    return f"{text} is an error value of a spreadsheet: correct the formula, or write the text"
+
+
 CSV = [
+    Bad(
+        "numbers that a spreadsheet has shortened",
+        "users.csv",
+        b"name;email;password;title\nJane;jane@example.com;8,46235E+10;1.2E-7\n1.5E3;2,5E+11;;\n",
+        [
+            f"users.csv:2:23: create_users[0].password: {SHORTENED}",
+            f"users.csv:2:35: create_users[0].title: {SHORTENED}",
+            f"users.csv:3:1: create_users[1].name: {SHORTENED}",
+            f"users.csv:3:7: create_users[1].email: {SHORTENED}",
+        ],
+        ["spreadsheet"] * 4,
+    ),
+    Bad(
+        "error values of a spreadsheet",
+        "users.csv",
+        b"name;email;password;lastname;title\n"
+        b"#NV;#N/A;#WERT!;#REF!;#BEZUG!\n"
+        b"#NAME?;ann@example.com;;#DIV/0!;#VALUE!\n",
+        [
+            f"users.csv:2:1: create_users[0].name: {error_value('#NV')}",
+            f"users.csv:2:5: create_users[0].email: {error_value('#N/A')}",
+            f"users.csv:2:10: create_users[0].password: {error_value('#WERT!')}",
+            f"users.csv:2:17: create_users[0].lastname: {error_value('#REF!')}",
+            f"users.csv:2:23: create_users[0].title: {error_value('#BEZUG!')}",
+            f"users.csv:3:1: create_users[1].name: {error_value('#NAME?')}",
+            f"users.csv:3:25: create_users[1].lastname: {error_value('#DIV/0!')}",
+            f"users.csv:3:33: create_users[1].title: {error_value('#VALUE!')}",
+        ],
+        ["spreadsheet"] * 8,
+    ),
     Bad(
         "the columns of email and password swapped: neither is shown",
         "users.csv",

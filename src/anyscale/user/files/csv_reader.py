@@ -16,6 +16,7 @@ from anyscale.user.files.entry_collector import (
 from anyscale.user.files.field_words import (
     CSV_BOOLEANS,
     boolean_fault,
+    damaged_cell,
     field_of,
     is_first_name,
     meant_field,
@@ -201,7 +202,10 @@ class _CsvReader:
             if field not in FIELDS:  # `_check_names` has reported it
                 continue
             if field != "is_sso_user":
-                values[field] = cell or None
+                if (damage := damaged_cell(cell)) and self._is_read(field):
+                    faults.append(PlacedFault(place_of[field], field, "spreadsheet", damage))
+                else:
+                    values[field] = cell or None
             elif (flag := CSV_BOOLEANS.get(cell.strip().lower())) is None:
                 password = dict(zip(self._columns, row, strict=True)).get("password")
                 detail = boolean_fault(cell.strip(), _BOOLEANS, password)
@@ -209,6 +213,9 @@ class _CsvReader:
             else:
                 values[field] = flag
         return self._entries.finish(start, values, place_of, faults)
+
+    def _is_read(self, field: str) -> bool:
+        return field != "password" or not self._entries.verify
 
     def _check_nameless(self, row: list[str], places: list[Place]) -> None:
         """Report a column without a name once, at its first cell that is not empty."""

@@ -1,4 +1,4 @@
-"""The words of spreadsheets and exports: for the fields, and for true and false.
+"""The words of spreadsheets and exports: for the fields, for true and false, and for errors.
 
 A name such as `E-Mail` is never taken for a field: a message suggests the field.
 """
@@ -13,6 +13,7 @@ __all__ = [
     "BOOLEANS",
     "CSV_BOOLEANS",
     "boolean_fault",
+    "damaged_cell",
     "field_of",
     "is_first_name",
     "meant_field",
@@ -33,6 +34,18 @@ CSV_BOOLEANS = (
     | dict.fromkeys(_TRUE.split(), True)
     | dict.fromkeys(_FALSE.split(), False)
 )
+
+# What a formula without a result shows: in English, and in the languages above.
+_ERRORS = (
+    "#N/A #VALUE! #REF! #NAME? #DIV/0! #NUM! #NULL! #NV #WERT! #BEZUG! #ZAHL! #VALEUR! #NOM? "
+    "#NOMBRE! #NUL! #N/D #¡VALOR! #¡REF! #¿NOMBRE? #¡DIV/0! #¡NUM! #¡NULO! #VALORE! #RIF! #NOME? "
+    "#NULLO! #N/B #WAARDE! #VERW! #NAAM? #DEEL/0! #GETAL! #LEEG! #VALOR! #NÚM! #NULO! #ARG! #ADR! "
+    "#NAZWA? #DZIEL/0! #LICZBA! #ZERO! #Н/Д #ЗНАЧ! #ССЫЛКА! #ИМЯ? #ДЕЛ/0! #ЧИСЛО! #ПУСТО!"  # noqa: RUF001 - Cyrillic is meant
+)
+_ERROR_VALUES = frozenset(_ERRORS.split())
+
+# What a spreadsheet saves of 84623517090 in a column that is not formatted as text.
+_is_shortened = re.compile(r"\d[.,]\d+E[+-]?\d+").fullmatch
 
 # English, German, French, Spanish, Italian, Dutch, Portuguese, Polish and Russian; `_squashed`
 # ignores case, accents, blanks, hyphens and dots.
@@ -94,6 +107,18 @@ def unknown_key(key: str) -> str:
     meant = meant_field(key)
     mend = f"did you mean {meant!r}?" if meant else f"the keys are {', '.join(FIELDS)}"
     return f"unknown key {shown(key)}: {mend}"
+
+
+def damaged_cell(cell: str) -> str | None:
+    """Return the message for a cell whose text a spreadsheet has replaced, or None.
+
+    The text is lost. The message does not show a number, which may stand for a password.
+    """
+    if cell in _ERROR_VALUES:
+        return f"{cell} is an error value of a spreadsheet: correct the formula, or write the text"
+    if _is_shortened(cell):
+        return "looks like a number that a spreadsheet has shortened: format the column as text"
+    return None
 
 
 def boolean_fault(value: str, mend: str, password: str | None) -> str:
