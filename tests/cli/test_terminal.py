@@ -4,18 +4,16 @@ import csv
 import io
 import json
 import os
-import pty
 import re
-import select
 import sqlite3
 import subprocess
 import sys
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.support.commands.running import RunAnyscale
+from tests.support.commands.terminal import on_a_terminal
 from tests.support.servers.fixed_responses import answering, problem
 
 COMMAND = str(Path(sys.executable).parent / "anyscale")
@@ -30,46 +28,6 @@ def users_file(path: Path, count: int, passwords: int) -> Path:
     )
     path.write_text("create_users:\n" + "".join(entries), encoding="utf-8")
     return path
-
-
-def on_a_terminal(
-    *arguments: str | Path,
-    command: str = COMMAND,
-    env: Mapping[str, str] | None = None,
-    typed: bytes = b"",
-    when: bytes = b"end with Ctrl-D",
-) -> tuple[int, str]:
-    """Run the command on a terminal of 100 columns; type a text when `when` is shown.
-
-    The terminal controls it, so that Ctrl-C can be typed.
-
-    Returns:
-        The exit status and the output.
-    """
-    ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        ["setsid", "--ctty", command, *map(str, arguments)],
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        env=os.environ | {"TERM": "xterm", "COLUMNS": "100", "LANG": "C.UTF-8"} | dict(env or {}),
-    )
-    os.close(theirs)
-    shown, deadline = b"", time.monotonic() + 90
-    while time.monotonic() < deadline:
-        if select.select([ours], [], [], 0.1)[0]:
-            try:
-                piece = os.read(ours, 65536)
-            except OSError:  # the other side is closed
-                break
-            if not piece:
-                break
-            shown += piece
-            if typed and when in shown:
-                os.write(ours, typed)
-                typed = b""
-    os.close(ours)
-    return process.wait(timeout=10), shown.decode()
 
 
 @pytest.fixture

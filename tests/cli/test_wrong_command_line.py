@@ -166,7 +166,7 @@ ROLE = "Invalid value for '--role': 'x' is not one of 'owner', 'collaborator'."
         (["batch", "get"], "No such command 'get'. Did you mean 'show'?"),
         (["batch", "status"], "No such command 'status'. Did you mean 'show'?"),
         (
-            ["batch", "undo", "bat_0", "--yes"],
+            ["batch", "drop", "bat_0", "--yes"],
             "No such option '--yes'. Leave it out: nothing is asked.",
         ),
         (["search", "jane"], "No such command 'search'. Say `anyscale user list --search TEXT`"),

@@ -1,4 +1,4 @@
-"""Standard error: log lines, messages, and how far long work is.
+"""Standard error: log lines, messages, questions, and how far long work is.
 
 On a terminal, progress is a bar; elsewhere it is a log line every few seconds.
 """
@@ -12,6 +12,8 @@ if TYPE_CHECKING:  # loaded when work takes long
     from anyscale.progress import ProgressDisplay
 
 __all__ = [
+    "ask",
+    "can_ask",
     "clear_progress",
     "escaped",
     "log",
@@ -45,6 +47,17 @@ def say(text: str) -> None:
         sys.stderr.flush()
     except OSError:
         sys.stderr = null_stream()
+
+
+def can_ask() -> bool:
+    """Whether standard input is a terminal; a script cannot answer."""
+    return bool(sys.stdin and sys.stdin.isatty())
+
+
+def ask(question: str) -> str:
+    """Write a question; return the answer, which is empty if the terminal ends."""
+    say(question)
+    return sys.stdin.readline().strip()
 
 
 def escaped(text: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from tests.support.commands.running import RunAnyscale, list_emails, start_command
+from tests.support.commands.terminal import on_a_terminal
 from tests.support.faults.faulty_proxy import FaultyProxy
 from tests.support.servers.server_process import ServerProcess
 from tests.support.users_files import write_users_file
@@ -94,6 +95,51 @@ def test_undo_and_drop_say_first_which_control_plane_they_use(
     first, *_ = done.stderr.splitlines()
     assert first.partition(") ")[2] == f"Using the control plane at {configured_server.url}"
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("typed", "status", "end"),
+    [
+        (b"yes\n", 0, "2 accounts deleted. 1 account kept."),
+        (b"no\n", 2, "error: that is not yes: nobody was deleted"),
+        (b"\n", 2, "error: that is not yes: nobody was deleted"),
+        (b"\x04", 2, "error: that is not yes: nobody was deleted"),
+        (b"\x03", 130, "interrupted"),
+    ],
+)
+def test_an_undo_asks_on_a_terminal(
+    anyscale: RunAnyscale, users: Path, typed: bytes, status: int, end: str
+) -> None:
+    batch = create(anyscale, users)
+    emails = list_emails(anyscale)
+    assert anyscale("user", "set-role", emails[0], "owner").returncode == 0
+    (row,) = json.loads(anyscale("batch", "list", "-o", "json").stdout)
+
+    found, shown = on_a_terminal("batch", "undo", batch, typed=typed, when=b"Type yes to go on:")
+
+    assert (found, end in shown) == (status, True), shown
+    opened = f"{row['opened_by']} created this batch at {row['opened_at'][:19].replace('T', ' ')}"
+    assert f"{opened} UTC. 2 accounts would be deleted. 1 account would be kept." in shown
+    assert list_emails(anyscale) == (emails if status else emails[:1])
+
+
+@pytest.mark.parametrize(
+    ("options", "count"), [(["--yes"], 0), (["--dry-run"], 3), (["--dry-run", "--force"], 3)]
+)
+def test_an_undo_with_yes_and_a_dry_run_do_not_ask(
+    anyscale: RunAnyscale, users: Path, options: list[str], count: int
+) -> None:
+    batch = create(anyscale, users)
+    status, shown = on_a_terminal("batch", "undo", batch, *options)
+    assert (status, "Type yes" in shown) == (0, False), shown
+    assert len(list_emails(anyscale)) == count
+
+
+def test_an_undo_that_would_delete_nothing_does_not_ask(anyscale: RunAnyscale, users: Path) -> None:
+    batch = create(anyscale, users)
+    assert anyscale("batch", "undo", batch).returncode == 0  # no terminal, so it does not ask
+    status, shown = on_a_terminal("batch", "undo", batch)
+    assert (status, "Type yes" in shown) == (0, False), shown
 
 
 @pytest.mark.usefixtures("control_plane")

@@ -25,7 +25,7 @@ group = LazyGroup(
         "drop": _UNASKED,
         "list": JSON_HINT,
         "show": JSON_HINT,
-        "undo": _UNASKED | JSON_HINT,
+        "undo": JSON_HINT,
     },
     help="List batches, show one, drop an unfinished one, undo one.",
 )

@@ -7,9 +7,12 @@ import click
 from anyscale.batch.undo_batch import UndoneBatch, undo_batch
 from anyscale.cli.batch.unknown_batch import unknown_explained
 from anyscale.cli.connect import host_option, log_control_plane, open_control_plane
-from anyscale.cli.console import log, show_progress
+from anyscale.cli.console import ask, can_ask, log, show_progress
 from anyscale.cli.exit_status import note_resumable
 from anyscale.cli.formats import write_json, write_records
+from anyscale.errors import ConfigError
+from anyscale.transport.base import Transport
+from anyscale.user.models import Batch
 
 _COLUMNS = ("user_id", "email", "reason")
 
@@ -18,17 +21,23 @@ _COLUMNS = ("user_id", "email", "reason")
 @click.argument("batch_id")
 @click.option("--dry-run", is_flag=True, help="Only show what would be deleted and kept.")
 @click.option("--force", is_flag=True, help="Delete also accounts that were used since.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @click.option(
     "-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True
 )
 @host_option
-def undo(batch_id: str, dry_run: bool, force: bool, output: str, host: str | None) -> None:
+def undo(
+    batch_id: str, dry_run: bool, force: bool, yes: bool, output: str, host: str | None
+) -> None:
     """Delete the accounts that a batch created.
 
     Accounts that were used since are kept and listed, unless --force is given: a user has signed
     in, changed the password or created a token, or an owner has changed the role. The last owner
     and your own account are always kept. The emails of deleted accounts are free again. After an
     interruption, the same command goes on. `anyscale batch list` lists the ids.
+
+    On a terminal, it first shows how many accounts it will delete, and asks; a script, whose
+    standard input is no terminal, is not asked.
 
     \b
     Example:
@@ -37,6 +46,8 @@ def undo(batch_id: str, dry_run: bool, force: bool, output: str, host: str | Non
     with open_control_plane(host) as transport, unknown_explained():
         log_control_plane(transport)
         batch = transport.show(batch_id)
+        if not (dry_run or yes) and can_ask():
+            _confirm(transport, batch, force=force)
         log("Checking the batch..." if dry_run else "Undoing the batch...")
         if not dry_run:
             note_resumable()
@@ -54,6 +65,30 @@ def undo(batch_id: str, dry_run: bool, force: bool, output: str, host: str | Non
     if batch.state == "undone":
         log("The batch was undone before.")
     log(_summary(undone, dry_run=dry_run))
+
+
+def _confirm(transport: Transport, batch: Batch, *, force: bool) -> None:
+    """Ask before accounts are deleted, with what a dry run finds.
+
+    Raises:
+        ConfigError: the answer is not yes.
+    """
+    log("Checking the batch...")
+    found = undo_batch(
+        transport,
+        batch,
+        force=force,
+        dry_run=True,
+        on_progress=partial(_show_progress, batch.users, dry_run=True),
+    )
+    if not found.removed:
+        return
+    answer = ask(
+        f"{batch.opened_by} created this batch at {batch.opened_at:%Y-%m-%d %H:%M:%S} UTC. "
+        f"{_summary(found, dry_run=True)} This is for good. Type yes to go on:"
+    )
+    if answer.casefold() not in ("yes", "y"):
+        raise ConfigError("that is not yes: nobody was deleted")
 
 
 def _show_progress(users: int, looked_at: int, removed: int, *, dry_run: bool) -> None:

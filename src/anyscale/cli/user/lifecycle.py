@@ -1,13 +1,12 @@
 """`anyscale user suspend`, `restore`, `delete` and `set-role`."""
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import click
 
 from anyscale.cli.connect import host_option, open_control_plane
-from anyscale.cli.console import log, say
+from anyscale.cli.console import ask, can_ask, log
 from anyscale.errors import ConfigError
 from anyscale.transport.base import Transport
 from anyscale.user.lookup import find_user
@@ -56,7 +55,7 @@ def delete(email: str, yes: bool, host: str | None) -> None:
     Example:
       anyscale user delete jane@example.com
     """
-    if not (yes or (sys.stdin and sys.stdin.isatty())):
+    if not (yes or can_ask()):
         raise ConfigError(
             "cannot ask for confirmation, since standard input is not a terminal: "
             "say --yes to delete the account"
@@ -92,9 +91,9 @@ def _account(email: str, host: str | None) -> Iterator[tuple[Transport, User]]:
 
 def _confirm(user: User) -> None:
     """Ask for the email once more, so that no account is deleted by mistake."""
-    say(
+    answer = ask(
         f"This erases {full_name(user.name, user.lastname)} ({user.email}) for good. "
         "Type the email to go on:"
     )
-    if sys.stdin.readline().strip().casefold() != user.email.casefold():
+    if answer.casefold() != user.email.casefold():
         raise ConfigError("that is another email: nobody was deleted")
