@@ -199,7 +199,7 @@ class _CsvReader:
         values: dict[str, Any] = {}
         faults = []
         for field, cell in zip(self._columns, row, strict=True):
-            if field not in FIELDS:  # `_check_names` has reported it
+            if field not in FIELDS:  # `_checked_columns` has reported it
                 continue
             if field != "is_sso_user":
                 if (damage := damaged_cell(cell)) and self._is_read(field):

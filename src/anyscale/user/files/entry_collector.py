@@ -1,7 +1,6 @@
 """Collect the result of one reading: the users, the problems, and the place of each email."""
 
 from array import array
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -9,6 +8,7 @@ from msgspec import UNSET
 
 from anyscale.errors import Problem
 from anyscale.user.emails import email_key
+from anyscale.user.files.email_hashes import EmailHashes
 from anyscale.user.files.input_stream import Fatal
 from anyscale.user.passwords import normalized
 from anyscale.user.user_sources import ProblemList
@@ -81,9 +81,9 @@ class EntryCollector:
     ) -> None:
         self.file = file
         self.policy = policy
-        #: The values of `is_sso_user`, and of `lastname` and `title`, in an entry without them.
-        self.no_flag: Any = UNSET if verify else False
-        self.no_text: Any = UNSET if verify else None
+        #: what `is_sso_user`, and `lastname` and `title`, are in an entry that lacks them
+        self.default_sso: Any = UNSET if verify else False
+        self.default_text: Any = UNSET if verify else None
         self.verify = verify
         self.problems = ProblemList()
         #: of valid users, each with the position of its user
@@ -92,13 +92,14 @@ class EntryCollector:
         self.count = 0
         #: rows without an entry so far
         self.blank_rows = 0
-        #: position -> email and its key, for the positions in `keep`
-        self.kept: dict[int, tuple[str, str]] = {}
+        #: the positions of the entries whose email is kept
         self.keep: frozenset[int] = frozenset()
+        #: position -> email and its key
+        self.kept: dict[int, tuple[str, str]] = {}
         self._read_again = read_again
         self._lines = array("I")
         self._columns: array[int] = array("I")
-        self._hashes = _EmailHashes()
+        self._hashes = EmailHashes()
         self._file_problems = 0
 
     def accept(
@@ -118,9 +119,9 @@ class EntryCollector:
             values["name"],
             values["email"],
             None if self.verify else get("password"),
-            get("is_sso_user", self.no_flag),
-            get("lastname", self.no_text),
-            get("title", self.no_text),
+            get("is_sso_user", self.default_sso),
+            get("lastname", self.default_text),
+            get("title", self.default_text),
             self.policy,
         )
 
@@ -149,7 +150,7 @@ class EntryCollector:
         if not faults and (user := self.check(values)):
             return self.accept(user, values.get("password"), *places["email"])
         if not self.verify and "is_sso_user" not in faulty:
-            # False is its default, which is a fault where SSO is the only way to sign in
+            # The default, False, is a fault where SSO is the only sign-in method.
             values = {"is_sso_user": False, **values}
         faults += [
             PlacedFault(places.get(fault.field, start), *fault)
@@ -177,7 +178,7 @@ class EntryCollector:
         return Place(self._lines[index], self._columns[index])
 
     def settle(self) -> None:
-        """Add the emails that occur twice, after the end of the file, and sort the problems."""
+        """Add the emails that occur twice to the problems, and sort these: the file has ended."""
         if suspects := self._hashes.repeated():
             for problem in self._duplicates(suspects):
                 self.problems.add(problem)
@@ -236,35 +237,3 @@ class EntryCollector:
             )
             fault = Fault("email", "email_duplicate", detail)
             yield self._problem(PlacedFault(self.place_of_email(index), *fault), index)
-
-
-class _EmailHashes:
-    """Finds emails that may occur twice, in 12 bytes each: a million texts would take 100 MB.
-
-    It stores only hashes, so the caller has to compare the texts of what it finds.
-    """
-
-    _BUCKETS = 64
-
-    def __init__(self) -> None:
-        self._hashes = [array("q") for _ in range(self._BUCKETS)]
-        self._indexes = [array("I") for _ in range(self._BUCKETS)]
-
-    def add(self, key: str, index: int) -> None:
-        # Python keys the hash of a text by a secret of the process: no file can force collisions.
-        value = hash(key)
-        bucket = value % self._BUCKETS
-        self._hashes[bucket].append(value)
-        self._indexes[bucket].append(index)
-
-    def repeated(self) -> frozenset[int]:
-        """Return the positions whose hash occurs more than once; unpack one bucket at a time."""
-        positions: set[int] = set()
-        for hashes, indexes in zip(self._hashes, self._indexes, strict=True):
-            if len(set(hashes)) == len(hashes):
-                continue
-            twice = {value for value, times in Counter(hashes).items() if times > 1}
-            positions.update(
-                index for value, index in zip(hashes, indexes, strict=True) if value in twice
-            )
-        return frozenset(positions)

@@ -148,7 +148,10 @@ class InputStream:
         return text
 
     def note_entries(self) -> None:
-        """Count the size of the next entry from the last piece on, which was read too early."""
+        """Count the size of the next entry from the last piece on.
+
+        The piece was read ahead, before the entries above it were counted.
+        """
         if self._entries is not None:
             self._last_entry = self._entries()
 

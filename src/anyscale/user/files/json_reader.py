@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from anyscale.errors import Problem
 from anyscale.user.files.entry_collector import (
@@ -136,24 +136,34 @@ def _refuse_line(problem: Problem, end: int, text: JsonText, entries: EntryColle
     text.skip_line()
 
 
+class _Fault(NamedTuple):
+    """A fault at an offset: see `PlacedFault`."""
+
+    offset: int
+    field: str | None
+    code: str
+    detail: str
+    meant: str | None = None
+
+
 class _Entry:
     """One entry of the file: the values of its fields, and their offsets."""
 
-    def __init__(self, offset: int) -> None:
+    def __init__(self, offset: int, *, is_map: bool) -> None:
         self.offset = offset
+        self.is_map = is_map
         self.values: dict[str, Any] = {}
         #: those of a wrong type
         self.wrong: dict[str, Any] = {}
         self.offsets: dict[str, int] = {}
-        #: offset, field, code, detail, and the field that an unknown key probably stands for
-        self.faults: list[tuple[int, str | None, str, str, str | None]] = []
+        self.faults: list[_Fault] = []
 
     def take(self, key: str, key_offset: int, value: Any, offset: int) -> None:
         if key not in _FIELD_SET:
             meant = meant_field(key)
-            self.faults.append((key_offset, None, "unknown_key", unknown_key(key), meant))
+            self.faults.append(_Fault(key_offset, None, "unknown_key", unknown_key(key), meant))
         elif key in self.offsets:
-            self.faults.append((key_offset, key, "duplicate_key", "is there a second time", None))
+            self.faults.append(_Fault(key_offset, key, "duplicate_key", "is there a second time"))
         else:
             self.offsets[key] = offset
             values = self.values if _has_right_type(key, value) else self.wrong
@@ -161,7 +171,7 @@ class _Entry:
 
     def finish(self, text: JsonText, entries: EntryCollector) -> CheckedUser | None:
         """Pass the entry on with the places that it needs: a valid one only its email's."""
-        if self.faults and self.faults[0][3] is NOT_A_MAP:
+        if not self.is_map:
             entries.refuse(text.place(self.offset), "type", NOT_A_MAP)
             return None
         self._add_wrong_types()
@@ -169,24 +179,23 @@ class _Entry:
         is_complete = not self.faults and None not in (get("name"), get("email"))
         if is_complete and (user := entries.check(self.values)):
             return entries.accept(user, get("password"), *text.place(self.offsets["email"]))
-        offsets = {*self.offsets.values(), self.offset, *(fault[0] for fault in self.faults)}
+        offsets = {*self.offsets.values(), self.offset, *(fault.offset for fault in self.faults)}
         places = {offset: text.place(offset) for offset in sorted(offsets)}
-        faults = [PlacedFault(places[fault[0]], *fault[1:]) for fault in self.faults]
+        faults = [PlacedFault(places[fault.offset], *fault[1:]) for fault in self.faults]
         of_fields = {field: places[offset] for field, offset in self.offsets.items()}
         return entries.finish(places[self.offset], self.values, of_fields, faults)
 
     def _add_wrong_types(self) -> None:
         for field, value in self.wrong.items():
             detail = _type_fault(field, value, self.values.get("password"))
-            self.faults.append((self.offsets[field], field, "type", detail, None))
+            self.faults.append(_Fault(self.offsets[field], field, "type", detail))
 
 
 def _entry(text: JsonText) -> _Entry:
     """Read one entry, which is completely in memory, or too long."""
-    entry = _Entry(text.at)
-    if text.peek() != "{":
+    entry = _Entry(text.at, is_map=text.peek() == "{")
+    if not entry.is_map:
         text.take_value()
-        entry.faults.append((entry.offset, None, "type", NOT_A_MAP, None))
         return entry
     text.at += 1
     more = text.peek() != "}"

@@ -91,7 +91,7 @@ class PlainEntries:
         yield from repeat("\n" * _PIECE, lines // _PIECE)
         yield "\n" * (lines % _PIECE)
         yield self._text
-        if self._ahead:  # without the pattern, it would be requested now, after more entries
+        if self._ahead:  # a parser without this class would read it now, after those entries
             self._source.note_entries()
             yield self._ahead
         yield from iter(self._source.read_text, "")
@@ -125,7 +125,7 @@ class PlainEntries:
         title: str | None,
     ) -> CheckedUser | None:
         entries = self._entries
-        flag = entries.no_flag if is_sso_user is None else BOOLEANS.get(is_sso_user.lower())
+        flag = entries.default_sso if is_sso_user is None else BOOLEANS.get(is_sso_user.lower())
         name_text, email_text = _text(name), _text(email)
         if name_text is None or email_text is None or flag is None:
             return None
@@ -134,8 +134,8 @@ class PlainEntries:
             email_text,
             None if entries.verify else _text(password),
             flag,
-            entries.no_text if lastname is None else _text(lastname),
-            entries.no_text if title is None else _text(title),
+            entries.default_text if lastname is None else _text(lastname),
+            entries.default_text if title is None else _text(title),
             entries.policy,
         )
 

@@ -163,14 +163,14 @@ class _YamlReader:
             raise self._source.fatal("too_long", TOO_MANY, *fault.place)
 
     def _plain_user(self, events: dict[str, Any]) -> CheckedUser | None:
-        """Return the user of an entry without anything unusual; else see `_typed_user`."""
+        """Return the user of a valid entry without nulls; else None: see `_typed_user`."""
         get = events.get
         if (name := get("name")) is None or (email := get("email")) is None:
             return None
         if name.value in NULLS or email.value in NULLS:
             return None
         sso = get("is_sso_user")
-        is_sso_user = self._entries.no_flag if sso is None else BOOLEANS.get(sso.value.lower())
+        is_sso_user = self._entries.default_sso if sso is None else BOOLEANS.get(sso.value.lower())
         if is_sso_user is None or (sso is not None and not sso.implicit[0]):
             return None
         password = get("password")
@@ -190,8 +190,8 @@ class _YamlReader:
             email.value,
             password_text,
             is_sso_user,
-            self._entries.no_text if lastname is None else lastname.value,
-            self._entries.no_text if title is None else title.value,
+            self._entries.default_text if lastname is None else lastname.value,
+            self._entries.default_text if title is None else title.value,
             self._entries.policy,
         )
         if user is None:

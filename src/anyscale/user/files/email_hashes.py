@@ -1,0 +1,38 @@
+"""Find the emails of a file that may occur twice, without keeping their texts in memory."""
+
+from array import array
+from collections import Counter
+
+__all__ = ["EmailHashes"]
+
+
+class EmailHashes:
+    """Stores the hashes of emails, in 12 bytes each: a million texts would take 100 MB.
+
+    Two emails may have the same hash, so the caller has to compare the texts of what it finds.
+    """
+
+    _BUCKETS = 64
+
+    def __init__(self) -> None:
+        self._hashes = [array("q") for _ in range(self._BUCKETS)]
+        self._indexes = [array("I") for _ in range(self._BUCKETS)]
+
+    def add(self, key: str, index: int) -> None:
+        # Python keys the hash of a text by a secret of the process: no file can force collisions.
+        value = hash(key)
+        bucket = value % self._BUCKETS
+        self._hashes[bucket].append(value)
+        self._indexes[bucket].append(index)
+
+    def repeated(self) -> frozenset[int]:
+        """Return the positions whose hash occurs more than once; unpack one bucket at a time."""
+        positions: set[int] = set()
+        for hashes, indexes in zip(self._hashes, self._indexes, strict=True):
+            if len(set(hashes)) == len(hashes):
+                continue
+            twice = {value for value, times in Counter(hashes).items() if times > 1}
+            positions.update(
+                index for value, index in zip(hashes, indexes, strict=True) if value in twice
+            )
+        return frozenset(positions)
