@@ -1,9 +1,15 @@
-"""The result of the SDK's `admin_batch_create`."""
+"""The run of the SDK's `admin_batch_create`, and its result."""
 
-from anyscale.user.batch_run import Outcome
+import os
+
+from anyscale.batch.outcome import Outcome
+from anyscale.call_report import CallReport
+from anyscale.transport.base import Transport
+from anyscale.user.batch_run import BatchRun
 from anyscale.user.models import AdminCreatedUser
+from anyscale.user.user_sources import UserList
 
-__all__ = ["CreatedUsers", "result_of"]
+__all__ = ["CreatedUsers", "create_users"]
 
 
 class CreatedUsers(list[AdminCreatedUser]):
@@ -15,8 +21,44 @@ class CreatedUsers(list[AdminCreatedUser]):
     batch_id: str | None
 
 
-def result_of(outcome: Outcome) -> CreatedUsers:
-    """Return the result of a run that has ended."""
+def create_users(
+    transport: Transport,
+    users: UserList,
+    report: CallReport,
+    *,
+    idempotency_key: str | None,
+    if_exists: str,
+    dry_run: bool,
+) -> CreatedUsers:
+    """Create users, or only check them: see `UserCalls.admin_batch_create`.
+
+    `report` receives the log lines of the command, and how far the run is.
+    """
+
+    def get_key() -> str:
+        report.log(f"Using the control plane at {transport.where}")
+        return idempotency_key or os.urandom(16).hex()
+
+    transport.on_retry = report.note_retry
+    run = BatchRun(
+        transport,
+        users,
+        get_key=get_key,
+        find_key=lambda: idempotency_key,
+        if_exists=if_exists,
+        resumable=idempotency_key is not None,
+        log=report.log,
+        on_progress=report.show,
+    )
+    report.log("Checking users..." if dry_run else "Creating users...")
+    outcome = run.dry_run() if dry_run else run.run()
+    created = _result(outcome)
+    for line in outcome.lines():
+        report.log(line)
+    return created
+
+
+def _result(outcome: Outcome) -> CreatedUsers:
     users = CreatedUsers(outcome.users)
     users.skipped = [{"index": c.position, "email": c.email} for c in outcome.skipped_entries()]
     users.batch_id = outcome.batch.batch_id if outcome.batch and not outcome.dry_run else None

@@ -5,13 +5,12 @@ reserves the emails, chunk by chunk; the second one sends the passwords to be ha
 is visible before it is published.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
-
+from anyscale.batch.outcome import Outcome
 from anyscale.errors import (
     AnyscaleError,
     BatchGone,
@@ -22,7 +21,7 @@ from anyscale.errors import (
 )
 from anyscale.transport.base import Transport
 from anyscale.user.email_conflicts import EmailConflicts, IsAbandoned
-from anyscale.user.models import AdminCreatedUser, Batch, Conflict, Created
+from anyscale.user.models import AdminCreatedUser, Batch, Created
 from anyscale.user.reservations import Reservations
 from anyscale.user.user_sources import Chunk, Reading, UserSource, chunks
 from anyscale.user.validation import conflict_problems, is_skipped
@@ -30,44 +29,12 @@ from anyscale.user.validation import conflict_problems, is_skipped
 if TYPE_CHECKING:  # imported by runs that take long
     from anyscale.progress import Progress
 
-__all__ = ["BatchRun", "Outcome"]
+__all__ = ["BatchRun"]
 
 _USERS_PER_RESPONSE = 10_000
 
 #: Seconds for which an interrupted run waits until its batch is dropped.
 _DROP_SECONDS = 2.0
-
-
-class Outcome(Struct, frozen=True, kw_only=True):
-    """The result of a run."""
-
-    #: None for an input without users, and after a dry run, unless an earlier run had created it.
-    batch: Batch | None = None
-    dry_run: bool = False
-    created: int
-    skipped: int
-    #: Whether an earlier run had created the batch, and its response was lost.
-    was_published: bool = False
-    #: The created users, in the order of the input.
-    users: Iterable[AdminCreatedUser] = ()
-    #: Returns the entries that were skipped, in the order of the input.
-    skipped_entries: Callable[[], list[Conflict]]
-
-    def lines(self) -> list[str]:
-        """Return the log lines. Their counts add up to the entries of the input."""
-        verb = "would be " if self.dry_run and not self.was_published else ""
-        lines = [f"{_users(self.created)} {verb}created."]
-        if self.skipped:
-            they = "it exists" if self.skipped == 1 else "they exist"
-            lines.append(f"{_users(self.skipped)} {verb}skipped: {they}.")
-        if self.batch and self.was_published:
-            at = f"{self.batch.published_at:%Y-%m-%d %H:%M:%S} UTC"
-            lines.append(f"They were already created by batch {self.batch.batch_id} at {at}.")
-        return lines
-
-
-def _users(count: int) -> str:
-    return "1 user" if count == 1 else f"{count} users"
 
 
 class BatchRun:

@@ -1,6 +1,5 @@
 """The SDK's calls about users: `anyscale.user` and `Anyscale(...).user`."""
 
-import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
@@ -11,12 +10,11 @@ from msgspec import UNSET, UnsetType
 from anyscale.api_schemas import IDEMPOTENCY_KEY, Role
 from anyscale.call_report import LOGGER, CallReport
 from anyscale.config import Target, resolve
-from anyscale.created_users import CreatedUsers, result_of
+from anyscale.created_users import CreatedUsers, create_users
 from anyscale.errors import ConfigError
 from anyscale.keyword_hints import keyword_hints
 from anyscale.transport import open_transport
 from anyscale.transport.base import Transport
-from anyscale.user.batch_run import BatchRun
 from anyscale.user.lookup import PAGE, check_sizes, find_user, list_users, user_query
 from anyscale.user.models import (
     AdminCreateUser,
@@ -83,23 +81,14 @@ class UserCalls:
         check_type("progress", progress, bool, type(None))
         report = CallReport(progress)
         with closing(self._open(report.warn)) as transport, closing(report):
-            transport.on_retry = report.note_retry
-            run = BatchRun(
+            return create_users(
                 transport,
                 users,
-                get_key=lambda: _key_of(transport, idempotency_key, report),
-                find_key=lambda: idempotency_key,
+                report,
+                idempotency_key=idempotency_key,
                 if_exists=if_exists,
-                resumable=idempotency_key is not None,
-                log=report.log,
-                on_progress=report.show,
+                dry_run=dry_run,
             )
-            report.log("Checking users..." if dry_run else "Creating users...")
-            outcome = run.dry_run() if dry_run else run.run()
-            created = result_of(outcome)
-            for line in outcome.lines():
-                report.log(line)
-            return created
 
     @keyword_hints
     def list(
@@ -289,11 +278,6 @@ class UserCalls:
 def _require_key(key: object) -> None:
     if key is not None and not (isinstance(key, str) and re.fullmatch(IDEMPOTENCY_KEY, key)):
         raise ConfigError("idempotency_key must be a text of 1 to 200 visible ASCII characters")
-
-
-def _key_of(transport: Transport, key: str | None, report: CallReport) -> str:
-    report.log(f"Using the control plane at {transport.where}")
-    return key or os.urandom(16).hex()
 
 
 #: The calls on the control plane that the environment names when a call is made.

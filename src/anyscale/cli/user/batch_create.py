@@ -6,6 +6,7 @@ from functools import partial
 
 import click
 
+from anyscale.batch.outcome import Outcome
 from anyscale.cli.connect import host_option, log_control_plane, open_control_plane
 from anyscale.cli.console import clear_progress, log, say, show_progress
 from anyscale.cli.exit_status import known_emails, report_problems
@@ -29,7 +30,7 @@ from anyscale.errors import (
     Unavailable,
 )
 from anyscale.transport.base import Transport
-from anyscale.user.batch_run import BatchRun, Outcome
+from anyscale.user.batch_run import BatchRun
 from anyscale.user.models import AdminCreatedUser
 
 #: batches among which one is looked for that is being undone: those of one request

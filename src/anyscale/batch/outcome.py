@@ -1,0 +1,41 @@
+"""The result of a run that creates a batch, and its log lines."""
+
+from collections.abc import Callable, Iterable
+
+from msgspec import Struct
+
+from anyscale.user.models import AdminCreatedUser, Batch, Conflict
+
+__all__ = ["Outcome"]
+
+
+class Outcome(Struct, frozen=True, kw_only=True):
+    """The result of a run."""
+
+    #: None for an input without users, and after a dry run, unless an earlier run had created it.
+    batch: Batch | None = None
+    dry_run: bool = False
+    created: int
+    skipped: int
+    #: Whether an earlier run had created the batch, and its response was lost.
+    was_published: bool = False
+    #: The created users, in the order of the input.
+    users: Iterable[AdminCreatedUser] = ()
+    #: Returns the entries that were skipped, in the order of the input.
+    skipped_entries: Callable[[], list[Conflict]]
+
+    def lines(self) -> list[str]:
+        """Return the log lines. Their counts add up to the entries of the input."""
+        verb = "would be " if self.dry_run and not self.was_published else ""
+        lines = [f"{_users(self.created)} {verb}created."]
+        if self.skipped:
+            they = "it exists" if self.skipped == 1 else "they exist"
+            lines.append(f"{_users(self.skipped)} {verb}skipped: {they}.")
+        if self.batch and self.was_published:
+            at = f"{self.batch.published_at:%Y-%m-%d %H:%M:%S} UTC"
+            lines.append(f"They were already created by batch {self.batch.batch_id} at {at}.")
+        return lines
+
+
+def _users(count: int) -> str:
+    return "1 user" if count == 1 else f"{count} users"
