@@ -79,12 +79,12 @@ class EmbeddedTransport:
 
     @property
     def _opened(self) -> ControlPlane:
-        """The control plane of a batch that exists; a dry run only compares, and cleans nothing."""
+        """The control plane of an existing batch. A dry run reads it, and cleans nothing up."""
         return self._existing or self._writer
 
     @property
     def _listed(self) -> ControlPlane | None:
-        """The same for lists, with one notice where it is None: an empty list would look normal."""
+        """The control plane for lists. If there is none, a notice says so: the list is empty."""
         control_plane = self._existing
         if not control_plane and not self._is_noticed:
             self._is_noticed = True  # `verify` looks up many chunks
@@ -106,9 +106,8 @@ class EmbeddedTransport:
     def policy(self) -> Policy:
         if not self._settings.batch_create:
             raise FeatureUnavailable
-        database_exists(
-            self._database
-        )  # before a run creates its folder beside another user's database
+        # It raises if the database is another user's, before a run creates a folder beside it.
+        database_exists(self._database)
         return self._settings.policy
 
     def create(

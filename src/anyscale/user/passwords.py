@@ -1,7 +1,7 @@
 """The password policy: one for files, the SDK and every form.
 
-Length, a list, patterns and the own name; no rules of composition (NIST SP 800-63B-4, 3.1.1.2;
-OWASP ASVS 5.0, 6.2). It applies when a password is set, never at sign-in.
+Length, a list of common passwords, patterns and the user's own name; no rules of composition (NIST
+SP 800-63B-4, 3.1.1.2; OWASP ASVS 5.0, 6.2). It applies when a password is set, never at sign-in.
 """
 
 import re
@@ -14,16 +14,16 @@ from typing import NamedTuple
 __all__ = [
     "FORBIDDEN",
     "MAX_LENGTH",
-    "Own",
     "PasswordFault",
+    "UserTexts",
     "normalized",
     "password_fault",
     "password_faults",
 ]
 
 
-#: a user's name, last name and email
-Own = tuple[str | None, str | None, str | None]
+#: a user's name, last name and email, which the user's password must not contain
+UserTexts = tuple[str | None, str | None, str | None]
 
 
 class PasswordFault(NamedTuple):
@@ -57,12 +57,12 @@ _MARK = re.compile("[\u0300-\u036f]")
 # characters that a pattern may have before and after it, together
 _EXTRA = 2
 
-# characters of the longest unit whose repetition is a pattern
+# A repetition of at most so many characters is a pattern.
 _UNIT = 3
 
 
 def _both_ways(*lines: str) -> str:
-    # No password holds a line break, so none is found across two lines.
+    # No password has a line break, so none matches across two lines.
     return "\n".join((*lines, *(line[::-1] for line in lines)))
 
 
@@ -96,7 +96,7 @@ def normalized(password: str) -> str:
     return password if len(password) > 4 * MAX_LENGTH else unicodedata.normalize("NFC", password)
 
 
-def password_fault(password: str, own: Own, minimum: int) -> PasswordFault | None:
+def password_fault(password: str, own: UserTexts, minimum: int) -> PasswordFault | None:
     """Return what is wrong with a password, or None.
 
     Args:
@@ -122,13 +122,13 @@ def password_fault(password: str, own: Own, minimum: int) -> PasswordFault | Non
 
 
 def password_faults(
-    passwords: Sequence[str], own: Sequence[Own], minimum: int
+    passwords: Sequence[str], own: Sequence[UserTexts], minimum: int
 ) -> list[PasswordFault | None]:
     """Check many passwords, each with its user's name, last name and email."""
     return [password_fault(*pair, minimum) for pair in zip(passwords, own, strict=True)]
 
 
-def _is_personal(password: str, own: Own) -> bool:
+def _is_personal(password: str, own: UserTexts) -> bool:
     name, lastname, email = own
     local, _, domain = (email or "").rpartition("@")
     first, last, account = _words(name or ""), _words(lastname or ""), _words(local)

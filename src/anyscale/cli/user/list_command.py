@@ -13,13 +13,13 @@ class UserListCommand(click.Command):
     """A command that finds users by `--search`, and says so if a text stands alone."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        given = list(args)  # click empties its list
+        arguments = list(args)  # click empties its list
         try:
             return super().parse_args(ctx, args)
         except click.UsageError as error:
             if type(error) is not click.UsageError:  # an option is unknown, or its value is wrong
                 raise
-            options, texts, _ = self.make_parser(ctx).parse_args(given)
+            options, texts, _ = self.make_parser(ctx).parse_args(arguments)
             text = " ".join(filter(None, [options.get("search"), *texts]))
             raise click.UsageError(
                 f"{error.format_message()}. Say --search {quote(text)}", ctx

@@ -82,7 +82,7 @@ def list_users(
     with open_control_plane(host) as transport:
         users = iterate_users(transport, chosen, max_items, PAGE)
         if output == "text" and max_items != 0 and any(query[name] for name in _FILTERS):
-            users = _none_said(users)
+            users = _with_notice_if_empty(users)
         _write(users, output, _WIDE if wide else table)
 
 
@@ -145,8 +145,8 @@ def _check_argument(argument: str, email: str | None, name: str | None) -> None:
         raise ConfigError("give either an email or a name, and only once")
 
 
-def _none_said(users: Iterator["User"]) -> Iterator["User"]:
-    """Iterate over users; if there are none, say so: a header alone looks like a fault."""
+def _with_notice_if_empty(users: Iterator["User"]) -> Iterator["User"]:
+    """Iterate over users; if there are none, say so, since a header alone looks like a fault."""
     first = next(users, None)
     if first is None:
         say("No account matches.")

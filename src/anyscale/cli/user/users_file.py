@@ -24,11 +24,11 @@ class UsersFileCommand(click.Command):
     """A command that needs `-f FILE`, and says so if the file stands alone."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        given = list(args)  # click empties its list
+        arguments = list(args)  # click empties its list
         try:
             return super().parse_args(ctx, args)
         except click.MissingParameter as error:
-            _, files, _ = self.make_parser(ctx).parse_args(given)
+            _, files, _ = self.make_parser(ctx).parse_args(arguments)
             if not files:
                 raise
             raise click.UsageError(
@@ -39,12 +39,12 @@ class UsersFileCommand(click.Command):
 def one_users_file(
     _ctx: click.Context, _option: click.Parameter, paths: Sequence[str]
 ) -> str | None:
-    """Return the path of `-f`, an option with `multiple=True`; None if it is not given.
+    """Return the path of `-f`, an option with `multiple=True`; None without the option.
 
     Of an option that is repeated click takes the last value, and says nothing of the others.
 
     Raises:
-        UsageError: it is given more than once.
+        UsageError: the option is repeated.
     """
     if len(paths) > 1:
         raise click.UsageError(

@@ -10,7 +10,7 @@ from anyscale.errors import HashingUnavailable
 from anyscale.server.core.hashing.argon2id import CHEAPEST, OWASP, Hasher, Profile
 from anyscale.server.core.hashing.worker import NICENESS, CheckJob, HashJob, Job, VerifyJob, execute
 from anyscale.server.core.hashing.worker_queue import WorkerQueue
-from anyscale.user.passwords import Own, PasswordFault
+from anyscale.user.passwords import PasswordFault, UserTexts
 
 if TYPE_CHECKING:  # imported where it is used: most commands hash nothing
     from concurrent.futures import Future, ThreadPoolExecutor
@@ -62,7 +62,7 @@ class PasswordHashPool:
                 future.cancel()
 
     def faults(
-        self, passwords: Sequence[str], own: Sequence[Own], minimum: int
+        self, passwords: Sequence[str], own: Sequence[UserTexts], minimum: int
     ) -> list[PasswordFault | None]:
         """Check passwords against the policy, as `password_faults` does.
 

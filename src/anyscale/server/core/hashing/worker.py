@@ -16,7 +16,7 @@ from msgspec import msgpack
 from anyscale.errors import HashingUnavailable
 from anyscale.server.core.hashing.argon2id import Hasher, Profile
 from anyscale.server.core.secrets import SensitiveStruct
-from anyscale.user.passwords import Own, PasswordFault, password_faults
+from anyscale.user.passwords import PasswordFault, UserTexts, password_faults
 
 __all__ = [
     "NICENESS",
@@ -53,7 +53,7 @@ class CheckJob(SensitiveStruct, frozen=True, tag=True):
     """Check passwords against the policy: the arguments and the result of `password_faults`."""
 
     passwords: list[str]
-    own: list[Own]
+    own: list[UserTexts]
     minimum: int
 
 
