@@ -2,6 +2,7 @@
 
 from anyscale.batch.sdk import BatchCalls
 from anyscale.config import resolve
+from anyscale.user.models import check_type
 from anyscale.user.sdk import UserCalls
 
 __all__ = ["Anyscale"]
@@ -17,10 +18,13 @@ class Anyscale:
         token: of an administrator.
 
     Raises:
+        TypeError: an argument has a wrong type.
         ConfigError: the host or the token is missing or wrong.
     """
 
     def __init__(self, host: str | None = None, token: str | None = None) -> None:
+        check_type("host", host, str, type(None))
+        check_type("token", token, str, type(None))
         target = resolve(host, token)
         self.user = UserCalls(lambda: target)
         self.batch = BatchCalls(lambda: target)

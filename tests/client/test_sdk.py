@@ -2,6 +2,7 @@
 
 import logging
 import os
+import pickle
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -63,6 +64,45 @@ def test_any_iterable_is_accepted() -> None:
 def test_an_element_that_is_no_user_is_a_type_error() -> None:
     with pytest.raises(TypeError, match=r"admin_create_users\[1\] must be AdminCreateUser"):
         anyscale.user.admin_batch_create([*people(1), {"name": "x"}])  # type: ignore[list-item]  # the mistake that is tested
+
+
+@pytest.mark.parametrize("call", ["admin_batch_create", "verify"])
+@pytest.mark.parametrize(
+    ("argument", "what"),
+    [
+        (AdminCreateUser("Jane", "jane@example.com"), "AdminCreateUser: put it in a list"),
+        (None, "NoneType"),
+        (5, "int"),
+    ],
+)
+def test_an_argument_that_is_no_list_is_a_type_error(call: str, argument: Any, what: str) -> None:
+    with pytest.raises(TypeError) as caught:
+        getattr(anyscale.user, call)(argument)
+
+    assert str(caught.value) == f"admin_create_users must be a list of AdminCreateUser, not {what}"
+
+
+def test_a_fault_of_a_generator_of_users_is_raised_as_it_is() -> None:
+    users = (AdminCreateUser(name, "jane@example.com") for name in [5])  # type: ignore[arg-type]  # the mistake that is tested
+
+    with pytest.raises(TypeError, match="name must be str, not int"):
+        anyscale.user.admin_batch_create(users)
+
+
+def test_a_dry_run_is_true_or_false(data: Path) -> None:
+    with pytest.raises(TypeError, match="dry_run must be bool, not str"):
+        anyscale.user.admin_batch_create(people(1), dry_run="no")  # type: ignore[arg-type]  # the mistake that is tested
+    assert not data.exists()
+
+
+def test_a_comparison_with_a_wrong_entry_says_that_nothing_was_compared() -> None:
+    with pytest.raises(BatchRefused) as caught:
+        list(anyscale.user.verify([AdminCreateUser("Jane", "jane")]))
+
+    assert str(caught.value) == (
+        "1 problem, nothing was compared:\ncreate_users[0].email: 'jane' is not an email address"
+    )
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
 
 
 def test_an_empty_list_creates_nobody_and_no_database(data: Path) -> None:
@@ -457,6 +497,9 @@ def test_the_class_anyscale_needs_host_and_token() -> None:
     for arguments in ({"host": "https://x.example"}, {"token": "t"}):
         with pytest.raises(ConfigError):
             anyscale.Anyscale(**arguments)
+    for name in ("host", "token"):
+        with pytest.raises(TypeError, match=f"{name} must be str or None, not int"):
+            anyscale.Anyscale(**{"host": "https://x.example", "token": "mrt_x", name: 8765})  # type: ignore[arg-type]  # the mistake that is tested
     assert list(anyscale.Anyscale().user.list()) == []
     assert list(anyscale.Anyscale().batch.list()) == []
     assert "secret" not in repr(anyscale.Anyscale(host="https://x.example", token="secret"))

@@ -67,7 +67,7 @@ MAX_PROBLEMS = 10_000
 
 
 class BatchRefused(AnyscaleError):
-    """No user was created: `problems` lists the entries that are wrong, and why.
+    """No user was created or compared: `problems` lists the entries that are wrong, and why.
 
     It has the first 10,000 by place, and `more` is the number of the others.
     """
@@ -75,7 +75,9 @@ class BatchRefused(AnyscaleError):
     code = "batch_refused"
     status = 422
 
-    def __init__(self, problems: Iterable[Problem], more: int = 0) -> None:
+    def __init__(
+        self, problems: Iterable[Problem], more: int = 0, outcome: str = "nobody was created"
+    ) -> None:
         found = iter(problems)
         self.problems = list(islice(found, MAX_PROBLEMS))
         #: Whether any problem is in the input itself, and not only in emails that are taken.
@@ -89,7 +91,7 @@ class BatchRefused(AnyscaleError):
         shown = "\n".join(str(problem) for problem in self.problems[:_SHOWN])
         hidden = self.count - _SHOWN
         rest = f"\n... and {hidden} more: see .problems" if hidden > 0 else ""
-        super().__init__(f"{count}, nobody was created:\n{shown}{rest}")
+        super().__init__(f"{count}, {outcome}:\n{shown}{rest}")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the code and the problems as plain values, for JSON."""

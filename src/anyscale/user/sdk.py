@@ -16,12 +16,7 @@ from anyscale.keyword_hints import keyword_hints
 from anyscale.transport import open_transport
 from anyscale.transport.base import Transport
 from anyscale.user.lookup import PAGE, check_sizes, find_user, list_users, user_query
-from anyscale.user.models import (
-    AdminCreateUser,
-    User,
-    UserChanges,
-    check_type,
-)
+from anyscale.user.models import AdminCreateUser, User, UserChanges, check_type
 from anyscale.user.user_sources import UserList
 from anyscale.user.validation import Policy, require_changes
 from anyscale.user.verification import Difference, Verification
@@ -68,7 +63,7 @@ class UserCalls:
             The created users in the order of the input, with `skipped` and `batch_id`.
 
         Raises:
-            TypeError: an element is not an `AdminCreateUser`.
+            TypeError: an argument has a wrong type, or an element is not an `AdminCreateUser`.
             BatchRefused: entries are wrong or taken; `problems` names all of them.
             BatchUnfinished: the batch has not ended, or its outcome is unknown; `batch_id` names
                 the batch that is left open.
@@ -78,6 +73,7 @@ class UserCalls:
         _require_key(idempotency_key)
         if if_exists not in ("fail", "skip"):
             raise ConfigError(f"if_exists must be 'fail' or 'skip', not {if_exists!r}")
+        check_type("dry_run", dry_run, bool)
         check_type("progress", progress, bool, type(None))
         report = CallReport(progress)
         with closing(self._open(report.warn)) as transport, closing(report):
@@ -161,11 +157,13 @@ class UserCalls:
         """Compare all fields of users but the password with those of their accounts.
 
         Raises:
-            TypeError: an element is not an `AdminCreateUser`. As with all errors, at the first
+            TypeError: an element is not an `AdminCreateUser`. All other errors come at the first
                 iteration.
             BatchRefused: entries are wrong; nothing was compared.
         """
-        users = UserList(admin_create_users)
+        return self._differences(UserList(admin_create_users))
+
+    def _differences(self, users: UserList) -> Iterator[Difference]:
         with closing(self._open()) as transport:
             yield from Verification(transport, users).differences()
 

@@ -89,11 +89,11 @@ class UserList:
     """The argument `admin_create_users` of a call of the SDK.
 
     Raises:
-        TypeError: an element is not an `AdminCreateUser`.
+        TypeError: it cannot be iterated, or an element is not an `AdminCreateUser`.
     """
 
     def __init__(self, users: Iterable[AdminCreateUser]) -> None:
-        self.users: Sequence[AdminCreateUser] = list(users)
+        self.users: Sequence[AdminCreateUser] = list(_iterator(users))
         for index, user in enumerate[object](self.users):
             if not isinstance(user, AdminCreateUser):
                 kind = type(user).__name__
@@ -110,6 +110,17 @@ class UserList:
 
     def progress(self) -> tuple[int, int]:
         return self.read, len(self.users)
+
+
+def _iterator(users: Iterable[AdminCreateUser]) -> Iterator[AdminCreateUser]:
+    try:
+        return iter(users)
+    except TypeError:
+        mend = ": put it in a list" if isinstance(users, AdminCreateUser) else ""
+        kind = type(users).__name__ + mend
+        raise TypeError(
+            f"admin_create_users must be a list of AdminCreateUser, not {kind}"
+        ) from None
 
 
 class ListReading:

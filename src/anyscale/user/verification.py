@@ -235,7 +235,7 @@ def _check_rest(reading: Reading, rest: Iterable[Chunk]) -> None:
     for _ in rest:
         pass
     if reading.problems:
-        raise BatchRefused(reading.problems, reading.problems.more)
+        raise BatchRefused(reading.problems, reading.problems.more, "nothing was compared")
 
 
 def _is_same_text(ours: str | bool | None, theirs: str | bool | None) -> bool:
