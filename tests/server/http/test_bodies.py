@@ -297,18 +297,20 @@ def test_a_nul_character_in_an_id_is_refused(served: tuple[str, dict[str, str]])
 
 
 @pytest.mark.parametrize(
-    ("limit", "detail"),
+    ("query", "detail"),
     [
-        ("5000", "limit must be at most 1000"),
-        ("0", "limit must be at least 1"),
-        ("many", "limit: Expected `int`, got `str`"),
+        ("limit=5000", "limit must be at most 1000"),
+        ("limit=0", "limit must be at least 1"),
+        ("limit=many", "limit: Expected `int`, got `str`"),
+        ("search=" + "x" * 257, "search must have at most 256 characters"),
     ],
+    ids=["large", "small", "no number", "long"],
 )
-def test_a_number_out_of_its_range_is_refused_with_the_range(
-    served: tuple[str, dict[str, str]], limit: str, detail: str
+def test_a_parameter_out_of_its_range_is_refused_with_the_range(
+    served: tuple[str, dict[str, str]], query: str, detail: str
 ) -> None:
     url, token = served
-    answer = urllib3.request("GET", f"{url}/v1/users?limit={limit}", headers=token)
+    answer = urllib3.request("GET", f"{url}/v1/users?{query}", headers=token)
     assert (answer.status, answer.json()["detail"]) == (400, detail)
 
 

@@ -49,6 +49,9 @@ _DETAILS = {404: "the server has no such path: /openapi.json describes those tha
 _BOUND = re.compile(r"Expected `int` (<=|>=) (-?\d+)")
 _BOUNDS = {"<=": "at most", ">=": "at least"}
 
+#: what it says about a text that is too long
+_LENGTH = re.compile(r"Expected `str` of length <= (\d+)")
+
 #: Status titles of RFC 9110, section 15.5, which Python before 3.13 has from older RFCs
 _TITLES = {
     413: "Content Too Large",
@@ -139,6 +142,8 @@ def _fault(item: dict[str, Any]) -> str:
     key, message = item.get("key", "request"), str(item.get("message"))
     if bound := _BOUND.fullmatch(message):
         return f"{key} must be {_BOUNDS[bound[1]]} {bound[2]}"
+    if length := _LENGTH.fullmatch(message):
+        return f"{key} must have at most {length[1]} characters"
     return f"{key}: {message}"
 
 
