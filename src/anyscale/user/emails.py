@@ -6,6 +6,7 @@ email-validator, which costs 30 times as much and loads only when it is needed.
 
 import re
 import unicodedata
+from collections.abc import Iterable
 
 __all__ = ["MAX_OCTETS", "email_key", "email_prefix_key", "is_spelling"]
 
@@ -68,22 +69,28 @@ def _unusual_email_key(email: str) -> str:
         raise ValueError("remove the blanks around it")
     if len(email.encode()) > MAX_OCTETS:
         raise ValueError(f"it has more than {MAX_OCTETS} octets")
-    # The library rejects domains that are reserved for internal use. Its list is global to the
-    # process, so instead of emptying it, this masks the domain by another one of the same length,
-    # which leaves all limits correct.
-    # It looks at the domain after UTS 46, which knows other dots and wide letters.
-    names = email_validator.SPECIAL_USE_DOMAIN_NAMES
-    mapped = unicodedata.normalize("NFKC", domain).replace("\u3002", ".").lower()
-    name = next((name for name in names if mapped.endswith(f".{name}")), "")
-    masked = f"{local}@{mapped[: -len(name)]}{'z' * len(name)}" if name else email
+    masked, name = _masked(domain, email_validator.SPECIAL_USE_DOMAIN_NAMES)
     try:
-        validated = email_validator.validate_email(masked, check_deliverability=False)
+        validated = email_validator.validate_email(f"{local}@{masked}", check_deliverability=False)
     except email_validator.EmailNotValidError as error:
         reason = str(error).removeprefix("The email address is not valid. ").rstrip(".")
         raise ValueError(reason[:1].lower() + reason[1:]) from None
     ascii_domain = validated.ascii_domain or ""
     ascii_domain = ascii_domain[: len(ascii_domain) - len(name)] + name
     return f"{_local_key(local)}@{ascii_domain}"
+
+
+def _masked(domain: str, reserved: Iterable[str]) -> tuple[str, str]:
+    """Mask a reserved name at the end of a domain; return the domain and the name, or no name.
+
+    email-validator rejects domains that are reserved for internal use. Its list is global to the
+    process, so this does not empty it, but replaces the name by another one of the same length,
+    which leaves all limits correct. The library compares the domain after UTS 46, which has other
+    dots and wide letters; so does this.
+    """
+    mapped = unicodedata.normalize("NFKC", domain).replace("\u3002", ".").lower()
+    name = next((name for name in reserved if mapped.endswith(f".{name}")), "")
+    return (f"{mapped[: -len(name)]}{'z' * len(name)}", name) if name else (domain, "")
 
 
 def _local_key(local: str) -> str:
