@@ -54,7 +54,9 @@ __all__ = ["HttpTransport"]
 
 _is_id = re.compile(r"[0-9A-Za-z_]{1,64}").fullmatch
 
+#: users, batches or conflicts of a response, at most
 _PAGE = 1000
+#: requests at a time, at most
 _AT_ONCE = 4
 
 

@@ -131,11 +131,12 @@ def _create(
         run.end()
 
 
-def _outcome(run: ResumableRun, call: Callable[[], Outcome]) -> Outcome:
+def _call_again_if_changed(run: ResumableRun, call: Callable[[], Outcome]) -> Outcome:
+    """Make a call; make it again as a new run if the file is not the one of the resumed run."""
     try:
         return call()
     except KeyReused:
-        # The file's text differs, though its size and time are those that the previous run stored.
+        # The text differs, though the file has the size and the time that the previous run stored.
         if not run.is_resumed:
             raise
         run.text_changed = True
@@ -179,7 +180,7 @@ def _with_problems_reported(
 ) -> Outcome:
     """Make a call; if it refuses the batch, write the problems in the format of `-o`."""
     try:
-        return _outcome(run, call)
+        return _call_again_if_changed(run, call)
     except BatchRefused as error:
         report_problems(error, output, run.entries)
         if known_emails(error) and (hint := _hint_of_undo(transport)):

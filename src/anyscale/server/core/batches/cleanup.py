@@ -1,4 +1,4 @@
-"""Expiring open batches, and deleting the rows of batches that ended without being published."""
+"""Expire open batches, and delete the rows of batches that were dropped or have expired."""
 
 import time
 
@@ -10,7 +10,7 @@ from anyscale.server.store.records import BatchRecord
 
 __all__ = ["delete_rows", "expire_batch"]
 
-#: for which one call deletes rows
+#: seconds for which one call deletes rows
 _SECONDS_A_CALL = 10.0
 
 #: Users of a slice. On SQLite 2,000 take the writer for some 10 ms, and a whole chunk for 60.
@@ -18,7 +18,7 @@ _SLICE = 2_000
 
 
 def expire_batch(store: Store, idle: BatchRecord) -> bool:
-    """Expire an open batch unless a client went on with it; return whether it expired."""
+    """Expire an open batch unless a client has touched it since; return whether it expired."""
     with store.write() as tx:
         batch = tx.batches.lock(idle.batch_id, exclusive=True)
         if batch != idle:
