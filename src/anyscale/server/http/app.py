@@ -4,10 +4,11 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from functools import cache, partial
+from functools import partial
 
 from litestar import Litestar, Router
 from litestar.config.compression import CompressionConfig
+from litestar.datastructures import State
 from litestar.types import ASGIApp
 
 from anyscale.errors import AnyscaleError
@@ -25,7 +26,7 @@ from anyscale.server.http.authentication import (
     Authenticator,
     require_owner,
 )
-from anyscale.server.http.dependencies import provide_each, with_services
+from anyscale.server.http.dependencies import provide_each
 from anyscale.server.http.errors import EXCEPTION_HANDLERS
 from anyscale.server.http.login import pages, sso
 from anyscale.server.http.login import routes as login
@@ -38,7 +39,7 @@ from anyscale.server.http.middleware.head_requests import HeadMiddleware
 from anyscale.server.http.middleware.request_checks import RequestCheckMiddleware
 from anyscale.server.http.middleware.request_log import RequestLogMiddleware
 from anyscale.server.http.middleware.security_headers import SecurityHeadersMiddleware
-from anyscale.server.http.middleware.shutdown import ShutdownMiddleware, with_lifespan
+from anyscale.server.http.middleware.shutdown import ShutdownMiddleware, finish_lifespan
 from anyscale.server.http.thread_pools import ThreadPools
 from anyscale.server.http.web import templating
 
@@ -67,28 +68,16 @@ _API = Router(
 def application(control_plane: ControlPlane) -> ASGIApp:
     """Create the application of a control plane, which it closes when it shuts down."""
     WORKERS.set(1)
-    pools = ThreadPools()
-    services = _services(control_plane, pools)
-    requests = with_services(_routes(tuple(services)), services)
-    lifespan = Litestar(
-        lifespan=[partial(_lifespan, control_plane=control_plane, pools=pools)],
-        openapi_config=None,
-        logging_config=None,
-    )
     settings = control_plane.settings
-    inner = HeadMiddleware()(GzipRequestMiddleware()(with_lifespan(requests, lifespan)))
+    inner = HeadMiddleware()(GzipRequestMiddleware()(finish_lifespan(_routes(control_plane))))
     checked = RequestCheckMiddleware(settings.public_url)(inner)
     secure = SecurityHeadersMiddleware(tls_only=settings.is_reached_by_tls)(checked)
     return ClientAddressMiddleware(RequestLogMiddleware()(secure), settings.trusted_proxies)
 
 
-@cache
-def _routes(services: tuple[str, ...]) -> Litestar:
-    """Create the routes, which find the services of the control plane in the request.
-
-    To register them takes a tenth of a second. A server does that once; the tests start hundreds of
-    control planes in a process.
-    """
+def _routes(control_plane: ControlPlane) -> Litestar:
+    pools = ThreadPools()
+    services = _services(control_plane, pools)
     return Litestar(
         route_handlers=[
             _API,
@@ -102,6 +91,9 @@ def _routes(services: tuple[str, ...]) -> Litestar:
             *received_request.HANDLERS,
         ],
         dependencies=provide_each(services),
+        # for middleware, guards and error pages, which have no dependencies
+        state=State(services),
+        lifespan=[partial(_lifespan, control_plane=control_plane, pools=pools)],
         middleware=[ShutdownMiddleware(), CsrfMiddleware()],
         compression_config=_COMPRESSION,
         exception_handlers=EXCEPTION_HANDLERS,

@@ -33,7 +33,7 @@ from anyscale.server.core.authorization import refuse_unless_owner
 from anyscale.server.core.login.sessions import SessionService
 from anyscale.server.core.tokens.api_tokens import TokenService
 from anyscale.server.http.cookies import SESSION, read_cookie
-from anyscale.server.http.dependencies import Connection, services_of
+from anyscale.server.http.dependencies import Connection
 from anyscale.server.http.request_context import actor
 from anyscale.server.http.thread_pools import BoundedThreadPool
 
@@ -138,7 +138,7 @@ async def require_own_password(connection: Connection, _: BaseRouteHandler) -> N
 
 def authenticator_of(connection: Connection) -> Authenticator:
     """Return the authenticator, for middleware and guards, which have no dependencies."""
-    authenticator: Authenticator = services_of(connection.scope)["authenticator"]
+    authenticator: Authenticator = connection.app.state.authenticator
     return authenticator
 
 

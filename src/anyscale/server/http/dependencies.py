@@ -1,26 +1,17 @@
 """Dependency injection: the services that a handler names, and the types of requests."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from litestar import Request
 from litestar.connection import ASGIConnection
 from litestar.di import Provide
-from litestar.types import ASGIApp, Receive, Scope, Send
 
 from anyscale.server.core.authorization import Principal
 from anyscale.server.core.login.sessions import AuthenticatedUser
 from anyscale.server.store.records import SessionRecord, TokenRecord
 
-__all__ = [
-    "AnyRequest",
-    "Connection",
-    "OwnerRequest",
-    "UserRequest",
-    "provide_each",
-    "services_of",
-    "with_services",
-]
+__all__ = ["AnyRequest", "Connection", "OwnerRequest", "UserRequest", "provide_each"]
 
 Connection = ASGIConnection[Any, Any, Any, Any]
 AnyRequest = Request[Any, Any, Any]
@@ -30,33 +21,10 @@ OwnerRequest = Request[Principal, TokenRecord, Any]
 UserRequest = Request[AuthenticatedUser, SessionRecord, Any]
 
 
-#: where the state of a request has them
-_SERVICES = "services"
+def provide_each(services: Mapping[str, object]) -> dict[str, Provide]:
+    """Let handlers receive each service as the argument of this name."""
+    return {name: _provide(service) for name, service in services.items()}
 
 
-def with_services(app: ASGIApp, services: Mapping[str, object]) -> ASGIApp:
-    """Give an application these services for each request that it gets from here."""
-
-    async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
-        scope.setdefault("state", {})[_SERVICES] = services
-        await app(scope, receive, send)
-
-    return wrapped
-
-
-def services_of(scope: Scope) -> Mapping[str, Any]:
-    """Return the services of a request; none if it is refused before it is routed."""
-    services: Mapping[str, Any] = scope.get("state", {}).get(_SERVICES, {})
-    return services
-
-
-def provide_each(names: Iterable[str]) -> dict[str, Provide]:
-    """Let handlers receive each service as the argument of its name."""
-    return {name: _provide(name) for name in names}
-
-
-def _provide(name: str) -> Provide:
-    def provide(scope: Scope) -> Any:
-        return services_of(scope)[name]
-
-    return Provide(provide, sync_to_thread=False)
+def _provide(service: object) -> Provide:
+    return Provide(lambda: service, sync_to_thread=False)

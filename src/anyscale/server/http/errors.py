@@ -22,7 +22,7 @@ from anyscale.errors import (
     StoreUnavailable,
 )
 from anyscale.server.http.bodies import invalid_body
-from anyscale.server.http.dependencies import AnyRequest, services_of
+from anyscale.server.http.dependencies import AnyRequest
 from anyscale.server.http.metrics import count_refusal
 from anyscale.server.http.request_context import request_id
 from anyscale.server.http.web.error_page import error_page
@@ -186,7 +186,9 @@ def _respond(
 
 def _login_options(request: AnyRequest) -> LoginOptions | None:
     """Return what the pages show; None for a request that is refused before it is routed."""
-    return services_of(request.scope).get("login_options")
+    app: Any = request.scope.get("litestar_app")
+    options: LoginOptions | None = app.state.login_options if app else None
+    return options
 
 
 EXCEPTION_HANDLERS: dict[Any, Any] = {

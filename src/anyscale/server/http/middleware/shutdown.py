@@ -9,7 +9,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from anyscale.errors import ServerUnreachable
 
-__all__ = ["ShutdownMiddleware", "with_lifespan"]
+__all__ = ["ShutdownMiddleware", "finish_lifespan"]
 
 
 class ShutdownMiddleware(ASGIMiddleware):
@@ -33,11 +33,8 @@ class ShutdownMiddleware(ASGIMiddleware):
                 raise ServerUnreachable(detail) from None
 
 
-def with_lifespan(requests: ASGIApp, lifespan: ASGIApp) -> ASGIApp:
-    """Return an application of one for requests and one for the lifespan.
-
-    The second one shuts down in order when its lifespan is cancelled.
-    """
+def finish_lifespan(app: ASGIApp) -> ASGIApp:
+    """Let an application shut down in order when its lifespan is cancelled."""
 
     async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
         async def receive_shutdown() -> Any:
@@ -46,9 +43,7 @@ def with_lifespan(requests: ASGIApp, lifespan: ASGIApp) -> ASGIApp:
             except asyncio.CancelledError:
                 return {"type": "lifespan.shutdown"}
 
-        if scope["type"] == ScopeType.HTTP:
-            await requests(scope, receive, send)
-        else:
-            await lifespan(scope, receive_shutdown, send)
+        is_request = scope["type"] == ScopeType.HTTP
+        await app(scope, receive if is_request else receive_shutdown, send)
 
     return wrapped
