@@ -1,5 +1,6 @@
 """Batches in a store that ended in different ways, and lists that read them page by page."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from itertools import count
@@ -94,8 +95,7 @@ def store_batches(store: Store, layout: Sequence[Batch]) -> list[Account]:
             rows = _insert(tx, number, batch)
             if batch.state in _PUBLISHED:
                 accounts += _accounts(batch, rows, next(publications))
-        gone = {row for row in _emails(tx) if row not in {account.email for account in accounts}}
-        _remove_undone(tx, gone)
+        _remove_undone(tx, _emails(tx) - {account.email for account in accounts})
     return accounts
 
 
@@ -114,20 +114,24 @@ def _insert(tx: Transaction, number: int, batch: Batch) -> list[NewUserRecord]:
         for at, person in enumerate(batch.people)
     ]
     assert tx.users.insert(record.id, rows_of(rows)) == []
+    users = defaultdict(list)
     for at, person in enumerate(batch.people):
-        _set_flags(tx, user_id_of(record, at), person)
+        users[person].append(user_id_of(record, at))
+    for person, user_ids in users.items():
+        _set_flags(tx, user_ids, person)
     _end(tx, record, batch.state)
     return rows
 
 
-def _set_flags(tx: Transaction, user_id: str, person: Person) -> None:
+def _set_flags(tx: Transaction, user_ids: Sequence[str], person: Person) -> None:
     role = "owner" if person.is_owner else "collaborator"
     password_hash = "hash" if person.has_password else None
+    suspended_at = 7 if person.is_suspended else None
     sql = (
         "update users set permission_level = ?, suspended_at = ?, password_hash = ?"
-        " where user_id = ?"
+        f" where user_id in ({', '.join('?' * len(user_ids))})"
     )
-    execute_sql(tx, sql, (role, 7 if person.is_suspended else None, password_hash, user_id))
+    execute_sql(tx, sql, (role, suspended_at, password_hash, *user_ids))
 
 
 def _end(tx: Transaction, batch: BatchRecord, state: str) -> None:
@@ -145,9 +149,9 @@ def _accounts(batch: Batch, rows: Sequence[NewUserRecord], publication: int) -> 
             yield Account(person, row.email, publication, at)
 
 
-def _emails(tx: Transaction) -> list[str]:
+def _emails(tx: Transaction) -> set[str]:
     found = execute_sql(tx, "select email from live_users").fetchall()
-    return [email for (email,) in found]
+    return {email for (email,) in found}
 
 
 def _remove_undone(tx: Transaction, emails: set[str]) -> None:
