@@ -1,11 +1,15 @@
 """Lists, searches and look-ups of accounts by every transport."""
 
+from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from msgspec import structs
 from tests.client.transports.steps import suspended
+from tests.support.databases.postgres_databases import PostgresDatabases
+from tests.support.servers.control_planes import DEPLOYMENTS, new_deployment
 from tests.support.users import (
     PASSWORD,
     checked_user,
@@ -23,11 +27,24 @@ from anyscale.transport.base import Transport
 from anyscale.user.lookup import find_user
 
 
+@pytest.fixture(scope="module", params=DEPLOYMENTS)
+def one_account(
+    request: pytest.FixtureRequest, postgres_databases: PostgresDatabases
+) -> Iterator[Transport]:
+    """A transport of each kind to a control plane with one account, which no test changes."""
+    with (
+        new_deployment(request.param, postgres_databases) as deployment,
+        closing(deployment.transport()) as transport,
+    ):
+        transport.create("key", checked_users("a"), "fail")
+        yield transport
+
+
 @pytest.mark.parametrize("text", ["", "x" * 257, "Ja\0ne", "\udcff", "a\nb"])
-def test_a_text_that_no_account_has_finds_no_user(transport: Transport, text: str) -> None:
+def test_a_text_that_no_account_has_finds_no_user(one_account: Transport, text: str) -> None:
     for email, name in ((text, None), (None, text)):
         with pytest.raises(NotFound, match="there is no user with the"):
-            find_user(transport, email, name)
+            find_user(one_account, email, name)
 
 
 def test_names_are_found_exactly_and_in_part_in_every_script(transport: Transport) -> None:
@@ -169,11 +186,10 @@ def test_accounts_are_searched_by_email_id_names_and_parts(transport: Transport)
     ],
 )
 def test_a_search_that_makes_no_sense_is_refused(
-    transport: Transport, query: UserQuery, message: str
+    one_account: Transport, query: UserQuery, message: str
 ) -> None:
-    transport.create("key", checked_users("a"), "fail")
     with pytest.raises(RequestInvalid, match=message):
-        transport.users(query, "", 9)
+        one_account.users(query, "", 9)
 
 
 def test_a_cursor_of_another_query_or_of_nobody_is_refused(transport: Transport) -> None:

@@ -82,10 +82,16 @@ def trust(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
 
 
-@pytest.fixture
-def site(tmp_path: Path, certificate: Path, trust: None) -> Iterator[Site]:
+@pytest.fixture(scope="module")
+def _shared(tmp_path_factory: pytest.TempPathFactory, certificate: Path) -> Iterator[Site]:
     with ExitStack() as stack:
-        yield Site(tmp_path, certificate, stack)
+        yield Site(tmp_path_factory.mktemp("site"), certificate, stack)
+
+
+@pytest.fixture
+def site(_shared: Site, trust: None) -> Site:
+    """A site whose certificate is trusted; the tests of this module change only its nginx."""
+    return _shared
 
 
 def statuses(results: Results) -> dict[str, str]:
@@ -239,11 +245,15 @@ def test_a_server_of_another_database_or_version_is_found(
     assert "0.0.9" in older.found
 
 
-def test_without_a_token_the_server_is_not_recognized(site: Site) -> None:
-    with closing(ControlPlane(Settings(database=site.database))) as control_plane:
-        control_plane.tokens.revoke("jane", "local:test")
-    with site.behind_nginx():
-        result = site.check("public_url.server")["public_url.server"]
+def test_without_a_token_the_server_is_not_recognized(
+    tmp_path: Path, certificate: Path, trust: None
+) -> None:
+    with ExitStack() as stack:
+        site = Site(tmp_path, certificate, stack)
+        with closing(ControlPlane(Settings(database=site.database))) as control_plane:
+            control_plane.tokens.revoke("jane", "local:test")
+        with site.behind_nginx():
+            result = site.check("public_url.server")["public_url.server"]
 
     assert result.status == "not tried"
     assert "create-token" in result.found

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 
 import pytest
 from tests.support.databases.postgres_databases import PostgresDatabases
@@ -21,15 +21,25 @@ from anyscale.server.store.records import LinkRecord
 SESSION, DEVICE = "__Host-session", "__Host-device"
 
 
-@pytest.fixture(params=["http-sqlite", "http-postgres"])
-def deployment(
-    request: pytest.FixtureRequest, postgres_databases: PostgresDatabases
-) -> Iterator[HttpDeployment]:
-    """A control plane over HTTP with two accounts that have initial passwords."""
-    with new_deployment(request.param, postgres_databases) as deployment:
+STORES = ["http-sqlite", "http-postgres"]
+
+
+@contextmanager
+def two_accounts(kind: str, databases: PostgresDatabases) -> Iterator[HttpDeployment]:
+    """Make a control plane over HTTP with two accounts that have initial passwords."""
+    with new_deployment(kind, databases) as deployment:
         assert isinstance(deployment, HttpDeployment)
         with closing(deployment.control_plane()) as plane:
             create_accounts(plane, "jane", "kurt")
+        yield deployment
+
+
+@pytest.fixture(params=STORES)
+def deployment(
+    request: pytest.FixtureRequest, postgres_databases: PostgresDatabases
+) -> Iterator[HttpDeployment]:
+    """A control plane of the test alone."""
+    with two_accounts(request.param, postgres_databases) as deployment:
         yield deployment
 
 
@@ -37,6 +47,21 @@ def deployment(
 def client(deployment: HttpDeployment) -> HttpClient:
     """A client that is not signed in."""
     return HttpClient(deployment.url())
+
+
+@pytest.fixture(scope="module", params=STORES)
+def shared_url(
+    request: pytest.FixtureRequest, postgres_databases: PostgresDatabases
+) -> Iterator[str]:
+    """The URL of a control plane whose accounts no test changes."""
+    with two_accounts(request.param, postgres_databases) as deployment:
+        yield deployment.url()
+
+
+@pytest.fixture
+def visitor(shared_url: str) -> HttpClient:
+    """A client of the shared control plane that is not signed in."""
+    return HttpClient(shared_url)
 
 
 def link_for(deployment: HttpDeployment, name: str = "jane") -> str:
@@ -70,9 +95,9 @@ def test_users_who_sign_in_at_once_get_their_own_accounts(
 
 
 def test_the_cookies_of_a_sign_in_are_readable_by_no_script_and_no_other_site(
-    client: HttpClient,
+    visitor: HttpClient,
 ) -> None:
-    answer = client.sign_in()
+    answer = visitor.sign_in()
     assert answer.status == 200
     assert answer.json["must_change_password"] is True
     assert answer.json["user_id"].startswith("usr_")
@@ -82,30 +107,30 @@ def test_the_cookies_of_a_sign_in_are_readable_by_no_script_and_no_other_site(
         marks = {mark.strip().lower() for mark in line.split(";")[1:]}
         assert {"secure", "httponly", "samesite=lax", "path=/"} <= marks
         assert not any(mark.startswith("domain") for mark in marks)
-    assert client.cookies[SESSION] not in answer.text
+    assert visitor.cookies[SESSION] not in answer.text
 
 
 @pytest.mark.parametrize(
     "device",
     ["KNOWN", "x" * 43, '"a\\015\\012X-Made-Up: 1"', "a%0d%0ab", "x" * 2_000, "é", "%e2%82%ac"],
 )
-def test_a_forged_device_cookie_adds_no_header(client: HttpClient, device: str) -> None:
-    client.cookies[DEVICE] = device
-    answer = client.sign_in()
+def test_a_forged_device_cookie_adds_no_header(visitor: HttpClient, device: str) -> None:
+    visitor.cookies[DEVICE] = device
+    answer = visitor.sign_in()
     assert answer.status == 200
     assert "x-made-up" not in {name.lower() for name in answer.headers}
     assert len(answer.headers.get_all("set-cookie") or []) == 2
-    assert len(client.cookies[DEVICE]) == 43
-    assert client.cookies[DEVICE] != device
+    assert len(visitor.cookies[DEVICE]) == 43
+    assert visitor.cookies[DEVICE] != device
 
 
-def test_a_wrong_password_and_an_unknown_email_get_the_same_response(client: HttpClient) -> None:
-    wrong = client.sign_in(password="not the password")
-    unknown = client.sign_in("nobody")
+def test_a_wrong_password_and_an_unknown_email_get_the_same_response(visitor: HttpClient) -> None:
+    wrong = visitor.sign_in(password="not the password")
+    unknown = visitor.sign_in("nobody")
     assert wrong.status == unknown.status == 401
     assert wrong.json["code"] == "invalid_credentials"
     assert wrong.json["detail"] == unknown.json["detail"]
-    assert not client.cookies
+    assert not visitor.cookies
 
 
 def test_an_initial_password_must_be_changed_before_anything_else(client: HttpClient) -> None:
@@ -130,9 +155,9 @@ def test_an_initial_password_must_be_changed_before_anything_else(client: HttpCl
     assert (me["has_password"], me["session"]["is_current"]) == (True, True)
 
 
-def test_a_user_who_must_change_the_password_may_sign_out(client: HttpClient) -> None:
-    client.sign_in()
-    assert client.request("DELETE", "/v1/sessions/current").status == 204
+def test_a_user_who_must_change_the_password_may_sign_out(visitor: HttpClient) -> None:
+    visitor.sign_in()
+    assert visitor.request("DELETE", "/v1/sessions/current").status == 204
 
 
 def test_a_changed_password_revokes_the_sessions_of_all_browsers(
@@ -320,15 +345,15 @@ def test_an_expired_token_is_not_listed(deployment: HttpDeployment, client: Http
     assert client.request("GET", "/v1/me/tokens").json == {"tokens": []}
 
 
-def test_a_large_body_is_refused_before_it_is_read(client: HttpClient) -> None:
+def test_a_large_body_is_refused_before_it_is_read(visitor: HttpClient) -> None:
     for path in ("/v1/sessions", "/v1/passwords"):
         headers = {"Content-Length": str(16 * 1024 + 1)}
-        answer = client.request("POST", path, headers=headers)
+        answer = visitor.request("POST", path, headers=headers)
         assert (answer.status, answer.json["code"]) == (413, "batch_too_large")
 
 
-def test_a_compressed_body_is_refused_without_authentication(client: HttpClient) -> None:
-    answer = client.request("POST", "/v1/sessions", {}, headers={"Content-Encoding": "gzip"})
+def test_a_compressed_body_is_refused_without_authentication(visitor: HttpClient) -> None:
+    answer = visitor.request("POST", "/v1/sessions", {}, headers={"Content-Encoding": "gzip"})
     assert "missing required field" in answer.json["detail"]
 
 
