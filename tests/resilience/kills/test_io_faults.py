@@ -61,11 +61,19 @@ class Place(NamedTuple):
     def prepare(self, plan: Plan) -> None:
         """Create the state in which the plan starts."""
         shutil.rmtree(self.data, ignore_errors=True)
-        if plan.claimed:  # killed when it logs that it hashes
+        if plan.claimed:
+            shutil.copytree(self._claimed(plan), self.data)
+
+    def _claimed(self, plan: Plan) -> Path:
+        """Give the data directory of a run that was killed when it logged that it hashes."""
+        copy = self.home / f"claimed-{plan.users}"
+        if not copy.exists():
             kill = ["-f", "-e", "trace=write", "-e", "inject=write:signal=SIGKILL:when=5"]
             log = ["-o", str(self.home / "log")]
             run_under_strace([*kill, *log], "user", "batch-create", "-f", self.file(plan))
             assert "Hashing" in (self.home / "log").read_text()
+            self.data.rename(copy)
+        return copy
 
     def points(self, plan: Plan) -> tuple[list[str], list[FaultPoint]]:
         """Give the options of strace for the data directory, and the points of a whole run."""
