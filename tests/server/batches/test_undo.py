@@ -202,6 +202,19 @@ def test_each_slice_is_a_transaction_after_which_another_undo_goes_on(plane: Con
     assert account_emails(plane) == ["d@example.com"]
 
 
+def test_a_transaction_deletes_up_to_500_accounts(plane: ControlPlane) -> None:
+    """More would take the writer for more than 50 ms."""
+    batch = created(plane, *(f"user{number}" for number in range(1_000)))
+    after: str | None = ""
+    while after is not None:
+        after = undone(plane, batch, after=after).after
+    entries = [e for e in plane.audit_log.list(0, 100) if e.event == "batch.accounts_deleted"]
+    assert [e.data for e in entries] == [
+        '{"positions":"0-499","removed":500}',
+        '{"positions":"500-999","removed":500}',
+    ]
+
+
 @pytest.mark.usefixtures("_slices_of_two")
 def test_an_interrupted_undo_goes_on_with_force_and_without_it(plane: ControlPlane) -> None:
     batch = created(plane, *"abcdefg")

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from operator import itemgetter
 from typing import Any
 
 import pytest
@@ -92,6 +93,24 @@ def test_slices_are_smaller_while_there_are_requests(
     sizes.clear()
     plane.search_index.fill(0, is_busy=lambda: True)
     assert max(sizes) == 2
+
+
+def test_the_words_of_a_segment_are_written_in_the_order_of_the_table(
+    plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So many of them belong on each page of it: otherwise a million accounts take minutes."""
+    written: list[WordRow] = []
+
+    def add(words: Words, rows: Sequence[WordRow], original: Any = Words.add) -> None:
+        written.extend(rows)
+        original(words, rows)
+
+    monkeypatch.setattr(Words, "add", add)
+    create(plane, 9)
+    plane.search_index.fill(0)
+    assert plane.search_index.count_unindexed() == 6
+    assert len({word for word, *_ in written}) > 3
+    assert written == sorted(written, key=itemgetter(1, 0, 2, 3))
 
 
 @pytest.mark.parametrize("change", ["delete", "rename"])
