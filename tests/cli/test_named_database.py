@@ -101,3 +101,31 @@ def test_commands_that_create_no_database_add_no_line(anyscale: RunAnyscale) -> 
     assert anyscale("server", "create-token", "--name", "jane-laptop").returncode == 0
 
     assert anyscale("server", "list-tokens", "-o", "json").stderr == ""
+
+
+OTHER_HOST = "ANYSCALE_HOST is set, but this command uses the database of this machine"
+OTHER = {"ANYSCALE_HOST": "http://127.0.0.1:1", "ANYSCALE_CLI_TOKEN": "mrt_x"}
+
+
+def test_a_new_database_beside_a_server_of_the_environment_is_announced(
+    command: tuple[str, ...], anyscale: RunAnyscale
+) -> None:
+    first, again = (anyscale(*command, env=OTHER) for _ in range(2))
+    assert (first.returncode, first.stderr.count(OTHER_HOST)) == (0, 1), first.stderr
+    assert OTHER_HOST not in again.stderr  # the database exists: this is the machine of a server
+
+
+@pytest.mark.parametrize("words", [("list-tokens",), ("revoke-token", "jane")])
+def test_a_missing_database_beside_a_server_of_the_environment_is_explained(
+    words: tuple[str, ...], anyscale: RunAnyscale
+) -> None:
+    done, without = anyscale("server", *words, env=OTHER), anyscale("server", *words)
+    assert (done.returncode, without.returncode) == (1, 1)
+    assert done.stderr.count(OTHER_HOST) == 1
+    assert OTHER_HOST not in without.stderr
+
+
+def test_a_check_without_a_database_says_how_to_check_the_server(anyscale: RunAnyscale) -> None:
+    mend = "to check the server at ANYSCALE_HOST, run this on its machine"
+    assert mend in anyscale("server", "check", env=OTHER).stdout
+    assert mend not in anyscale("server", "check").stdout

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 
 import click
 
@@ -11,6 +12,11 @@ from anyscale.server.control_plane import ControlPlane, database_name
 from anyscale.server.settings import Settings
 
 __all__ = ["database_option", "open_local_control_plane"]
+
+_OTHER_HOST = (
+    "ANYSCALE_HOST is set, but this command uses the database of this machine, which does not "
+    "exist yet: to work on that server, run it on the machine of the server"
+)
 
 
 def _use_database(_ctx: click.Context, _option: click.Parameter, url: str | None) -> None:
@@ -43,6 +49,16 @@ def open_local_control_plane(*, create: bool = True) -> Iterator[ControlPlane]:
     settings = Settings.from_environment(os.environ, served=True)
     if create:
         log(f"Using {database_name(settings.database)}")
+    _warn_of_other_host(settings.database)
     with closing(ControlPlane(settings, create=create)) as control_plane:
         control_plane.require_initialized()
         yield control_plane
+
+
+def _warn_of_other_host(database: Path | str) -> None:
+    """Warn if the environment names a server, and there is no database here.
+
+    The command was probably meant for the server, and would create a second control plane.
+    """
+    if os.environ.get("ANYSCALE_HOST") and isinstance(database, Path) and not database.exists():
+        log(_OTHER_HOST)
