@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import socket
 from pathlib import Path
 
@@ -161,6 +162,8 @@ def test_accounts_that_were_used_are_kept_and_by_force_only_the_last_owner(
     assert [line.split()[1:] for line in kept] == [[first, "used"], [second, "used"]]
     assert "1 account deleted. 1 account kept." in forced.stderr
     assert forced.stdout.split()[-2:] == [first, "last_owner"]
+    used = "used: its user has signed in, or an owner has changed its role; `--force` deletes"
+    assert (used in done.stderr, used in forced.stderr) == (True, False)
     assert list_emails(anyscale) == [first]
     assert "intact" in anyscale("audit", "verify").stdout
 
@@ -239,6 +242,18 @@ def kill_undo(anyscale: RunAnyscale, batch: str) -> int:
     assert 0 < left < 5_000
     assert state(anyscale, batch) == "undoing"
     return left
+
+
+def test_an_undo_that_is_interrupted_in_its_first_call_says_what_may_be_deleted(
+    anyscale: RunAnyscale, tmp_path: Path
+) -> None:
+    batch = create(anyscale, write_users_file(tmp_path / "users.yaml", 5_000, 0))
+    running = start_command("batch", "undo", batch)
+    wait_until(lambda: state(anyscale, batch) != "published")
+    running.send_signal(signal.SIGINT)
+    done = running.finish()
+    assert done.returncode == 130
+    assert "deleted so far; run" in done.stderr or "may have been deleted; run" in done.stderr
 
 
 def test_an_interrupted_undo_says_how_many_accounts_it_has_deleted(

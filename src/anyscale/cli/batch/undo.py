@@ -7,7 +7,7 @@ import click
 from anyscale.batch.undo_batch import UndoneBatch, undo_batch
 from anyscale.cli.batch.unknown_batch import unknown_explained
 from anyscale.cli.connect import host_option, log_control_plane, open_control_plane
-from anyscale.cli.console import ask, can_ask, log, show_progress
+from anyscale.cli.console import ask, can_ask, log, say, show_progress
 from anyscale.cli.exit_status import note_resumable
 from anyscale.cli.formats import write_json, write_records
 from anyscale.errors import ConfigError
@@ -15,6 +15,11 @@ from anyscale.transport.base import Transport
 from anyscale.user.models import Batch
 
 _COLUMNS = ("user_id", "email", "reason")
+
+_USED = (
+    "used: its user has signed in, or an owner has changed its role; `--force` deletes the account "
+    "too."
+)
 
 
 @click.command("undo")
@@ -50,7 +55,7 @@ def undo(
             _confirm(transport, batch, force=force)
         log("Checking the batch..." if dry_run else "Undoing the batch...")
         if not dry_run:
-            note_resumable()
+            note_resumable("accounts may have been deleted")
         undone = undo_batch(
             transport,
             batch,
@@ -65,6 +70,8 @@ def undo(
     if batch.state == "undone":
         log("The batch was undone before.")
     log(_summary(undone, dry_run=dry_run))
+    if any(user.reason == "used" for user in undone.kept):
+        say(_USED)
 
 
 def _confirm(transport: Transport, batch: Batch, *, force: bool) -> None:
