@@ -244,3 +244,35 @@ def test_many_emails_with_accounts_are_counted_before_they_are_listed(
     document = anyscale("user", "batch-create", "-f", many, "-o", "json")
     assert (len(json.loads(document.stdout)["problems"]), "of 8" in document.stderr) == (6, False)
     assert "emails have an account:" not in anyscale("user", "batch-create", "-f", few).stderr
+
+
+def test_a_file_that_was_created_before_is_compared_with_the_accounts(
+    anyscale: RunAnyscale, tmp_path: Path
+) -> None:
+    file = users_file(tmp_path, 10_001, "all users.yaml")
+    assert anyscale("user", "batch-create", "-f", file).returncode == 0
+
+    lines = anyscale("user", "batch-create", "-f", file).stderr.splitlines()
+
+    assert "10001 of 10001 emails have an account:" in lines
+    verify = f"anyscale user verify -f '{file}'"
+    assert lines[-2:] == [
+        "error: 10001 problems; nobody was created.",
+        f"Was this file created already? `{verify}` compares it with the accounts.",
+    ]
+
+
+@pytest.mark.parametrize("options", [[], ["--dry-run"]])
+def test_skipped_users_can_be_compared_with_their_accounts(
+    options: list[str], anyscale: RunAnyscale, tmp_path: Path
+) -> None:
+    few, many = users_file(tmp_path, 2, "few.yaml"), users_file(tmp_path, 3, "many.yaml")
+    created = anyscale("user", "batch-create", "-f", few, "--if-exists", "skip")
+    done = anyscale("user", "batch-create", "-f", many, "--if-exists", "skip", *options)
+
+    hint = (
+        f"`anyscale user verify -f {many}` shows where the accounts of skipped users differ from "
+        "the file."
+    )
+    assert hint in done.stderr.splitlines()
+    assert "anyscale user verify" not in created.stderr

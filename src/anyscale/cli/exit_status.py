@@ -10,6 +10,7 @@ from anyscale.cli.formats import OutputLost, ReaderLeft, write_json
 from anyscale.data_dir import data_dir
 from anyscale.errors import (
     AnyscaleError,
+    BatchGone,
     BatchRefused,
     BatchRunning,
     BatchUnfinished,
@@ -37,8 +38,21 @@ _NOT_WRITABLE = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR
 
 _SKIP = "`--if-exists skip` skips the users who have an account."
 
-#: emails with an account that are counted before they are listed
+_AGAIN = "Run the same command again: it continues where this one stopped, or reports the result."
+
+#: The batch was dropped or has expired, or another process has published it.
+_AGAIN_ANEW = (
+    "Run the same command again: it begins a new batch, or reports the result if the users were "
+    "created."
+)
+
+#: emails that are counted before they are listed, if they have the same problem
 _MANY_EMAILS = 5
+#: code of such a problem -> the words for it
+_COUNTED = {
+    "email_exists": "have an account",
+    "email_held": "are reserved by an unfinished batch",
+}
 
 
 def exit_status_of(error: BaseException) -> int:
@@ -55,10 +69,7 @@ def exit_status_of(error: BaseException) -> int:
     if isinstance(error, BatchUnfinished | BatchRunning):
         say(f"error: {error}")
         if isinstance(error, BatchUnfinished):
-            say(
-                "Run the same command again: it continues where this one stopped, or reports the "
-                "result."
-            )
+            say(_AGAIN_ANEW if isinstance(error.__cause__, BatchGone) else _AGAIN)
         return UNFINISHED
     if isinstance(error, UnicodeEncodeError):  # the text of an argument goes to the control plane
         error = ConfigError("an argument is not UTF-8")
@@ -122,16 +133,16 @@ def report_problems(error: BatchRefused, output: str, entries: int = 0) -> None:
 
 
 def say_problems(error: BatchRefused, entries: int = 0) -> None:
-    """Write each problem as a line that an editor can jump to; first count many known emails.
+    """Write each problem as a line that an editor can jump to; first count many taken emails.
 
     Args:
         error: with the problems.
         entries: of the file; 0 if no emails are to be counted.
     """
-    known = known_emails(error)
-    if entries and known >= _MANY_EMAILS:
-        at_least = "at least " if error.more else ""
-        say(f"{at_least}{known} of {entries} emails have an account:")
+    at_least = "" if error.codes.total() == error.count else "at least "
+    for code, what in _COUNTED.items():
+        if entries and (count := error.codes[code]) >= _MANY_EMAILS:
+            say(f"{at_least}{count} of {entries} emails {what}:")
     for problem in error.problems[:_MOST_PROBLEMS]:
         say(str(problem))
     if (more := error.count - _MOST_PROBLEMS) > 0:
@@ -140,7 +151,7 @@ def say_problems(error: BatchRefused, entries: int = 0) -> None:
 
 def known_emails(error: BatchRefused) -> int:
     """Return how many of the problems are emails that have an account."""
-    return sum(problem.code == "email_exists" for problem in error.problems)
+    return error.codes["email_exists"]
 
 
 def problem_count(count: int) -> str:

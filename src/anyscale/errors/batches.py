@@ -1,5 +1,6 @@
 """Errors of batch creation, and the problems of their entries."""
 
+from collections import Counter
 from collections.abc import Iterable
 from itertools import islice
 from typing import Any
@@ -82,8 +83,11 @@ class BatchRefused(AnyscaleError):
         self.problems = list(islice(found, MAX_PROBLEMS))
         #: Whether any problem is in the input itself, and not only in emails that are taken.
         self.input_is_at_fault = any(map(_is_of_input, self.problems))
+        #: How many problems have each code; those that a server only has counted are not in it.
+        self.codes = Counter(problem.code for problem in self.problems)
         for problem in found:
             more += 1
+            self.codes[problem.code] += 1
             self.input_is_at_fault |= _is_of_input(problem)
         self.more = more
         self.count = len(self.problems) + more

@@ -4,6 +4,7 @@ An email is taken by an account, by another entry of the batch, or by another op
 reserved it. Only the last of these can end while the run waits.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, suppress
@@ -79,13 +80,14 @@ class EmailConflicts:
             time.sleep(_POLL_SECONDS)
 
     def _announce(self, conflicts: Iterable[Conflict], batch_ids: set[str]) -> None:
-        """Log which batches the run waits for, each of them once."""
+        """Log which batches the run waits for, each of them once, and for how long at most."""
+        seconds = max(0, math.ceil(self._deadline - time.monotonic()))
         for conflict in conflicts:
             if conflict.holder in batch_ids - self._announced:
                 self._announced.add(conflict.holder)
                 self._log(
                     f"Waiting for batch {conflict.holder}, opened by {conflict.held_by}, "
-                    "which holds some of these emails..."
+                    f"which has reserved some of these emails, for at most {seconds} seconds..."
                 )
 
     def _show(self, batch_ids: set[str]) -> list[Batch]:

@@ -1,13 +1,19 @@
 """`anyscale user batch-create`, from the command line to the created users."""
 
 import json
+import os
 import re
 from pathlib import Path
 
 import pytest
 from tests.support.commands.running import RunAnyscale
 from tests.support.paths import ROOT
-from tests.support.users_files import write_flow_users_file
+from tests.support.users import checked_users
+from tests.support.users_files import write_flow_users_file, write_users_file
+
+from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.authorization import Principal
+from anyscale.server.settings import Settings
 
 USERS = ROOT / "examples" / "users.yaml"
 
@@ -58,3 +64,22 @@ def test_a_dry_run_after_a_lost_result_says_what_the_run_would_say(
         assert "They were already created by batch" in result.stderr
     assert f"{count} users would be skipped: they exist." in other_options.stderr
     assert anyscale(*command, "--dry-run").returncode == 1  # the run has ended
+
+
+def test_reserved_emails_are_counted_and_waited_for_so_long_as_it_says(
+    anyscale: RunAnyscale, tmp_path: Path
+) -> None:
+    plane = ControlPlane(Settings.from_environment(os.environ, served=False))
+    batch = plane.batches.open("key", "fail", Principal("local:test"))
+    plane.batches.claim(batch.batch_id, 0, checked_users(*(f"user{i}" for i in range(60))))
+    plane.close()
+    users = write_users_file(tmp_path / "users.yaml", 60, 0)
+
+    done = anyscale("user", "batch-create", "-f", users, env={"ANYSCALE_HOLD_WAIT_SECONDS": "1"})
+
+    assert done.returncode == 1, done.stderr
+    assert "which has reserved some of these emails, for at most 1 seconds..." in done.stderr
+    lines = done.stderr.splitlines()
+    counted = lines.index("60 of 60 emails are reserved by an unfinished batch:")
+    assert "is held by the unfinished batch" in lines[counted + 1]
+    assert lines[-2] == "... and 10 problems more: `-o json` gives the first 10,000"

@@ -137,6 +137,23 @@ def test_a_run_starts_a_new_batch_if_its_batch_was_dropped(
     assert len(emails(anyscale)) == 1_200
 
 
+def test_a_run_whose_batch_is_dropped_meanwhile_says_that_the_next_begins_anew(
+    anyscale: RunAnyscale, data: Path, tmp_path: Path
+) -> None:
+    users = write_flow_users_file(tmp_path / "users.yaml", range(1_200), 400)
+    running = start_command("user", "batch-create", "-f", users, real_hashes=True)
+    wait_until(lambda: claimed(data) and bool(hashes(data)))
+    ((batch_id,),) = rows(data, "select batch_id from batches")
+    assert anyscale("batch", "drop", batch_id).returncode == 0
+
+    done = running.finish()
+
+    assert done.returncode == 3
+    error, advice = done.stderr.splitlines()[-2:]
+    assert error == f"error: batch {batch_id} was dropped"
+    assert advice.startswith("Run the same command again: it begins a new batch, or reports")
+
+
 def test_a_run_starts_a_new_batch_if_its_batch_expired(
     half_done: Path, anyscale: RunAnyscale, data: Path
 ) -> None:

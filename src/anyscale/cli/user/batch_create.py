@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from functools import partial
+from shlex import quote
 
 import click
 
@@ -110,7 +111,7 @@ def batch_create(
         if dry_run:
             log_control_plane(transport)
             outcome = _with_problems_reported(transport, run, new_run().dry_run, output)
-            _report(transport, outcome, output)
+            _report(transport, run, outcome, output)
         else:
             _create(transport, run, new_run, output)
 
@@ -123,7 +124,7 @@ def _create(
         batch_run = new_run()
         outcome = _with_problems_reported(transport, run, batch_run.run, output)
     with _users_created(outcome):
-        _report(transport, outcome, output)
+        _report(transport, run, outcome, output)
         # The database's last writes come first: after a kill among them the run is resumed.
         transport.close()
         # From here on the same command would not resume the run, so the status must be 0.
@@ -183,24 +184,37 @@ def _with_problems_reported(
         return _call_again_if_changed(run, call)
     except BatchRefused as error:
         report_problems(error, output, run.entries)
-        if known_emails(error) and (hint := _hint_of_undo(transport)):
+        if known_emails(error) and (hint := _hint_of_undo(transport) or _hint_of_rerun(run, error)):
             error.add_note(hint)
         raise
     finally:
         clear_progress()
 
 
-def _report(transport: Transport, outcome: Outcome, output: str) -> None:
+def _report(transport: Transport, run: ResumableRun, outcome: Outcome, output: str) -> None:
     for line in outcome.lines():
         log(line)
     if output != "text":
         write_records(outcome.users, AdminCreatedUser.__struct_fields__, output)
+    if outcome.skipped and run.is_resumable:
+        verify = f"`anyscale user verify -f {quote(run.file_name)}`"
+        say(f"{verify} shows where the accounts of skipped users differ from the file.")
     if outcome.batch and outcome.created and not outcome.dry_run:
         # No log line, of which there are only those of the interface.
         batch_id = outcome.batch.batch_id
         say(f"This is batch {batch_id}: `anyscale batch undo {batch_id}` deletes its accounts.")
     if outcome.skipped and (hint := _hint_of_undo(transport)):
         say(hint)
+
+
+def _hint_of_rerun(run: ResumableRun, error: BatchRefused) -> str | None:
+    """Ask whether the file was created before, if each of its entries has an account."""
+    if known_emails(error) < run.entries or not run.is_resumable:
+        return None
+    return (
+        f"Was this file created already? `anyscale user verify -f {quote(run.file_name)}` compares "
+        "it with the accounts."
+    )
 
 
 def _hint_of_undo(transport: Transport) -> str | None:
