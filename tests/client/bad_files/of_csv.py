@@ -33,7 +33,33 @@ def error_value(text: str) -> str:
     return f"{text} is an error value of a spreadsheet: correct the formula, or write the text"
 
 
+COMMA = "read with ',' as the separator"
+MEANS_EMAIL = f"did you mean 'email'? {RENAME}"
+MEANS_PASSWORD = f"did you mean 'password'? {RENAME}"
+
 CSV = [
+    Bad(
+        "as many commas as semicolons, and a comma in a name without quotes",
+        "users.csv",
+        b"Nachname, Vorname;E-Mail\nDoe, Jane;jane@example.com\n",
+        [
+            f"users.csv:1:1: unknown column: {MEND}",
+            f"users.csv:1:1: there is no column name and no column email: {MUST_NAME}; {COMMA}",
+            f"users.csv:1:10: unknown column: {MEND}",
+        ],
+        ["unknown_key", "columns", "unknown_key"],
+    ),
+    Bad(
+        "words in parentheses after the names of columns",
+        "users.csv",
+        "Vorname;E-Mail (geschäftlich);Passwort (initial)\nMia;mia@example.com;\n".encode(),
+        [
+            f"users.csv:1:1: unknown column 'Vorname': did you mean 'name'? {RENAME}",
+            f"users.csv:1:9: unknown column 'E-Mail (geschäftlich)': {MEANS_EMAIL}",
+            f"users.csv:1:31: unknown column 'Passwort (initial)': {MEANS_PASSWORD}",
+        ],
+        ["unknown_key"] * 3,
+    ),
     Bad(
         "numbers that a spreadsheet has shortened",
         "users.csv",

@@ -2,6 +2,8 @@
 
 from tests.client.bad_files.bad import Bad
 
+ONE_KEY = "the file holds one key, 'create_users'"
+SAY_JSONL = "if the file has one object a line, say --format jsonl"
 MUST = "must be true or false"
 BOOLEANS = "write true or false, without quotes"
 
@@ -142,9 +144,30 @@ JSON = [
     Bad(
         "two values",
         "users.json",
-        (b'{"create_users": [\n  {"name": "Jane", "email": "jane@example.com"}\n]}\n{}\n'),
+        (b'{"create_users": [\n  {"name": "Jane", "email": "jane@example.com"}\n]}\n[]\n'),
         ["users.json:4:1: something follows the end of the users: remove it"],
         ["documents"],
+    ),
+    Bad(
+        "JSON Lines",
+        "users.json",
+        b'{"name": "Jane", "email": "jane@example.com"}\n{"name": "Joe"}\n',
+        [
+            f"users.json:1:2: unknown key 'name': {ONE_KEY}; {SAY_JSONL}",
+            f"users.json:1:18: unknown key 'email': {ONE_KEY}; {SAY_JSONL}",
+            f"users.json:2:1: an object follows: {SAY_JSONL}",
+        ],
+        ["unknown_key", "unknown_key", "documents"],
+    ),
+    Bad(
+        "one line of JSON Lines",
+        "users.json",
+        b'{"email": "jane@example.com", "title": "Boss"}\n',
+        [
+            f"users.json:1:2: unknown key 'email': {ONE_KEY}; {SAY_JSONL}",
+            f"users.json:1:31: unknown key 'title': {ONE_KEY}",
+        ],
+        ["unknown_key", "unknown_key"],
     ),
     Bad(
         "nesting that is too deep",
@@ -295,12 +318,12 @@ JSON = [
         "a word and a password for is_sso_user",
         "users.json",
         (
-            b'[{"name": "A", "email": "a@example.com", "is_sso_user": "nein"},\n'
-            b' {"name": "B", "email": "b@example.com", "is_sso_user": "nein", "password": "no"},\n'
+            b'[{"name": "A", "email": "a@example.com", "is_sso_user": "nope"},\n'
+            b' {"name": "B", "email": "b@example.com", "is_sso_user": "nope", "password": "no"},\n'
             b' {"name": "C", "email": "c@example.com", "is_sso_user": "s3cret!"}]\n'
         ),
         [
-            f"users.json:1:57: create_users[0].is_sso_user: {MUST}, not 'nein': {BOOLEANS}",
+            f"users.json:1:57: create_users[0].is_sso_user: {MUST}, not 'nope': {BOOLEANS}",
             f"users.json:2:57: create_users[1].is_sso_user: {MUST}: {BOOLEANS}",
             "users.json:2:77: create_users[1].password: is shorter than 8 characters",
             f"users.json:3:57: create_users[2].is_sso_user: {MUST}: {BOOLEANS}",

@@ -158,8 +158,18 @@ class _CsvReader:
             )
         if missing := [field for field in REQUIRED if field not in named.union(self._columns)]:
             detail = f"there is no column {' and no column '.join(missing)}: {_HEADER}"
+            detail += self._separator_hint(cells)
             raise self._source.fatal("columns", detail, line, 1)
         self._nameless = {at for at, column in enumerate(self._columns) if not column}
+
+    def _separator_hint(self, cells: list[str]) -> str:
+        """Return which separator was used, if the header has others too."""
+        others = {",", ";", "\t"}.intersection("".join(cells))
+        return f"; read with {self._named_separator} as the separator" if others else ""
+
+    @property
+    def _named_separator(self) -> str:
+        return "a tab" if self._delimiter == "\t" else repr(self._delimiter)
 
     def _checked_columns(
         self, cells: list[str], places: Iterator[Place], taken: set[str], *, is_header: bool
@@ -230,7 +240,7 @@ class _CsvReader:
         empty = self._columns.count("")
         header = f"has {columns}, {empty} of them empty" if empty else f"names {columns} columns"
         cells = f"{len(row)} cell{'' if len(row) == 1 else 's'}"
-        separator = "a tab" if self._delimiter == "\t" else repr(self._delimiter)
+        separator = self._named_separator
         if empty and len(row) < columns:
             mend = "remove what is empty in the first line"
         elif len(row) < columns:

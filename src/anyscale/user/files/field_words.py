@@ -48,7 +48,8 @@ _ERROR_VALUES = frozenset(_ERRORS.split())
 _is_shortened = re.compile(r"\d[.,]\d+E[+-]?\d+").fullmatch
 
 # English, German, French, Spanish, Italian, Dutch, Portuguese, Polish and Russian; `_squashed`
-# ignores case, accents, blanks, hyphens and dots.
+# ignores case, accents, blanks, hyphens,
+# dots, and what is in parentheses, as in `E-Mail (work)`.
 _FIRST_NAMES = (
     "first name, given name, forename, vorname, prénom, nombre, nome, voornaam, imię, имя"
 )
@@ -74,7 +75,7 @@ _SYMBOL, _WORD = 3, 5
 
 
 def _squashed(key: str) -> str:
-    return re.sub(r"[\W_]", "", unicodedata.normalize("NFD", key.casefold()))
+    return re.sub(r"\(.*?\)|[\W_]", "", unicodedata.normalize("NFD", key.casefold()))
 
 
 _FIELD_OF = {_squashed(field): field for field in FIELDS} | {

@@ -8,6 +8,7 @@ from anyscale.errors import Problem
 from anyscale.user.files.entry_collector import (
     MAX_FAULTS,
     NOT_A_MAP,
+    REQUIRED,
     TOO_MANY,
     EntryCollector,
     Place,
@@ -23,6 +24,9 @@ __all__ = ["read_json", "read_jsonl"]
 _TOP = "create_users"
 _LINE = '{"name": "Jane", "email": "jane@example.com"}'
 _EXAMPLE = f'{{"create_users": [{_LINE}]}}'
+
+_FOLLOWS = "something follows the end of the users: remove it"
+_SAY_JSONL = "if the file has one object a line, say --format jsonl"
 
 _line_is_over = re.compile(r"[ \t\r]*(?:\n|\Z)").match
 
@@ -53,8 +57,9 @@ def read_json(source: InputStream, entries: EntryCollector) -> Iterator[CheckedU
     else:
         detail = f"the file must hold a list of users, or a map with one: {_EXAMPLE}"
         raise text.fatal("top", detail)
-    if text.peek_far():
-        raise text.fatal("documents", "something follows the end of the users: remove it")
+    if follows := text.peek_far():
+        detail = f"an object follows: {_SAY_JSONL}" if follows == "{" else _FOLLOWS
+        raise text.fatal("documents", detail)
 
 
 def _top(text: JsonText, entries: EntryCollector) -> Iterator[CheckedUser]:
@@ -87,7 +92,8 @@ def _members(text: JsonText, end: str) -> Iterator[None]:
 def _wrong_key(key: str) -> tuple[str, str]:
     if key == _TOP:
         return "duplicate_key", f"the key {_TOP!r} is there a second time"
-    return "unknown_key", f"unknown key {shown(key)}: the file holds one key, {_TOP!r}"
+    mend = f"; {_SAY_JSONL}" if key in REQUIRED else ""
+    return "unknown_key", f"unknown key {shown(key)}: the file holds one key, {_TOP!r}{mend}"
 
 
 def _list(text: JsonText, entries: EntryCollector) -> Iterator[CheckedUser]:
