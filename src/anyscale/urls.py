@@ -21,6 +21,10 @@ __all__ = [
 #: RFC 3986 allows none of these in a URL, and programs disagree on what they mean in one.
 _FORBIDDEN = frozenset(' "<>\\^`{|}')
 
+_LAST_PORT = 65535
+
+_ends_with_port = re.compile(r"[^:]*://[^/]*:(\d{5,9})/?").fullmatch
+
 _is_file_path = re.compile(r"[\w/.-]*[/.][\w/.-]*").fullmatch
 
 _NOT_SECURE = "https://..., or http:// of loopback, without user, query and fragment"
@@ -38,7 +42,10 @@ def checked_origin(text: str) -> str:
         raise ValueError(f"{_EXAMPLE}: https:// or http:// is missing")
     parts = _split(text)
     if parts is None:
-        raise ValueError(_EXAMPLE)
+        port = _ends_with_port(text)
+        is_too_large = port and int(port[1]) > _LAST_PORT
+        limit = f", whose port is at most {_LAST_PORT}" if is_too_large else ""
+        raise ValueError(_EXAMPLE + limit)
     if "@" in parts.netloc:
         raise ValueError(f"{_EXAMPLE}, with no name and no password")
     origin = f"{parts.scheme}://{parts.netloc}"

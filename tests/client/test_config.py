@@ -101,6 +101,23 @@ def test_a_wrong_host_is_an_error(host: str) -> None:
         resolve(host, "mine", {})
 
 
+@pytest.mark.parametrize("host", ["http://127.0.0.1:87650", "https://[::1]:65536/"])
+def test_a_port_that_is_too_large_is_named(host: str) -> None:
+    with pytest.raises(ConfigError, match=r"whose port is at most 65535$"):
+        resolve(host, "mine", {})
+
+
+def test_a_port_is_not_blamed_for_another_mistake() -> None:
+    for host in (
+        "https://roll example.com:8000",
+        "https://roll.example.com:00080x",
+        "https://:443",
+    ):
+        with pytest.raises(ConfigError) as caught:
+            resolve(host, "mine", {})
+        assert "port" not in str(caught.value)
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1:8123", "localhost:8123", "roll.example.com"])
 def test_a_missing_scheme_is_reported(host: str) -> None:
     with pytest.raises(ConfigError, match=r"https:// or http:// is missing$"):

@@ -184,16 +184,21 @@ def _proxy_error(host: str, response: Response, *, outcome_unknown: bool) -> Any
     )
 
 
-def unreachable(host: str, error: HTTPError, *, outcome_unknown: bool) -> ServerUnreachable:
+def unreachable(
+    host: str, error: HTTPError, *, outcome_unknown: bool, is_known: bool = False
+) -> ServerUnreachable:
     """Return the error for a request without a response.
 
-    `outcome_unknown` tells whether the call may have changed something if it arrived.
+    `outcome_unknown` tells whether the call may have changed something if it arrived, and
+    `is_known` whether the control plane has responded to an earlier call.
     """
     reason = error.original_error if isinstance(error, ProxyError) else error
     if "Tunnel connection failed" in str(reason):
         return ServerUnreachable(f"the proxy for {host} does not let it through: {reason}")
     where = f"the proxy for {host}" if isinstance(error, ProxyError) else host
     text, may_have_arrived = _explained(reason, where)
+    if may_have_arrived and where.startswith("http://") and not is_known:
+        text += f"; if it has TLS, use https://{where.removeprefix('http://')}"
     return ServerUnreachable(text, outcome_unknown=outcome_unknown and may_have_arrived)
 
 

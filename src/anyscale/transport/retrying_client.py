@@ -182,7 +182,10 @@ class RetryingClient:
                 )
                 response = read_response(self.host, streamed)
             except HTTPError as error:
-                raise unreachable(self.host, error, outcome_unknown=changes) from None
+                is_known = self._last_success > -math.inf
+                raise unreachable(
+                    self.host, error, outcome_unknown=changes, is_known=is_known
+                ) from None
         if response.status >= HTTPStatus.MULTIPLE_CHOICES:  # all that is not a success
             raise self._error(response, changes=changes)
         self._patience = _PATIENCE

@@ -10,7 +10,13 @@ from pathlib import Path
 import pytest
 from tests.support.commands.running import CommandResult
 from tests.support.ports import free_port
-from tests.support.servers.fixed_responses import IDENTITY, answering, http, problem
+from tests.support.servers.fixed_responses import (
+    IDENTITY,
+    answering,
+    http,
+    problem,
+    serving_in_turn,
+)
 from urllib3.exceptions import SSLError
 
 from anyscale.errors import NotAControlPlane
@@ -71,6 +77,32 @@ def test_a_host_that_speaks_no_tls(ask: Callable[..., CommandResult]) -> None:
     assert f"it answers without TLS: try http://localhost:{port}\n" in result.stderr
     assert "is it https?" not in result.stderr
     assert result.returncode == 1
+
+
+def test_a_host_that_speaks_tls_and_is_addressed_without(
+    ask: Callable[..., CommandResult], certificate: Path
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with answering(b"", tls=context) as port:
+        result = ask(f"http://localhost:{port}")
+    assert (
+        f"the connection to http://localhost:{port} was cut before the answer came; if it has TLS, "
+        f"use https://localhost:{port}\n"
+    ) in result.stderr
+    assert result.returncode == 1
+
+
+def test_tls_is_no_question_once_the_control_plane_has_responded() -> None:
+    with serving_in_turn(http("200 OK", IDENTITY, body="{}"), b"") as host:
+        client = RetryingClient(host, "token", 1, pytest.fail)
+        with closing(client):
+            client.request(dict, "GET", "/v1/policy")
+            with pytest.raises(pytest.fail.Exception) as caught:
+                client.request(dict, "GET", "/v1/policy")
+    assert str(caught.value) == (
+        f"Trying again: the connection to {host} was cut before the answer came"
+    )
 
 
 @pytest.mark.parametrize("host", ["https://192.0.2.1:8080", "https://accounts.example.com"])

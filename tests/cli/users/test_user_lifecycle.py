@@ -182,7 +182,7 @@ def test_an_error_is_reported_and_changes_nothing(
         )
     check(1, "there is no user", "user", "delete", "x@example.com", "--yes")
     check(1, "there is no user", "user", "set-role", "x@example.com", "owner")
-    check(2, "error: say --name 'Jane Doe'\n", "user", "get", "Jane Doe")
+    check(2, "if it is a name, say --name 'Jane Doe'\n", "user", "get", "Jane Doe")
     check(2, "'admin' is not one of", "user", "set-role", "jane@example.com", "admin")
     check(2, "say --yes to delete the account", "user", "delete", "jane@example.com")
     check(2, "by an email, by -f FILE or by --batch ID\n", "user", "set-password-link")

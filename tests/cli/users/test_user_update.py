@@ -124,7 +124,11 @@ def test_a_user_is_found_by_an_argument_as_by_its_option(
         anyscale("user", "get", "--email", JANE).stdout
     )
     for arguments, text in (
-        (["Ann"], "error: say --name Ann\n"),
+        (
+            ["José"],
+            "'José' is neither an email nor an id (usr_...): if it is a name, say --name 'José'\n",
+        ),
+        (["Ann"], "if it is a name, say --name Ann\n"),
         ([JANE, "--email", JANE], "give either an email or a name, and only once"),
         ([JANE, "--name", "Jane"], "give either an email or a name, and only once"),
         ([], "give either an email or a name"),

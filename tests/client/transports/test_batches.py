@@ -1,6 +1,7 @@
 """Batches by every transport, and what every transport promises: `transport.base.Transport`."""
 
 from contextlib import closing
+from itertools import product
 from typing import TYPE_CHECKING
 
 import pytest
@@ -159,10 +160,11 @@ def test_an_unknown_batch_is_not_found(connect: Connect) -> None:
                 transport.release,
                 transport.drop,
                 lambda batch_id: transport.created(batch_id, "", 10),
+                lambda batch_id: transport.undo(batch_id, "", force=False, dry_run=True),
             ]
-            for call in calls:
-                with pytest.raises(NotFound, match="there is no batch bat_none"):
-                    call("bat_none")
+            for call, batch_id in product(calls, ("bat_none", "../users")):
+                with pytest.raises(NotFound, match=f"there is no batch {batch_id}"):
+                    call(batch_id)
 
 
 def test_the_newest_audit_entries_come_first_and_no_page_repeats_one(transport: Transport) -> None:

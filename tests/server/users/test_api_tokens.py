@@ -2,6 +2,8 @@
 
 import os
 import pwd
+import re
+import shlex
 
 import pytest
 from hypothesis import given
@@ -38,6 +40,11 @@ def test_a_name_is_taken_until_its_token_is_revoked(plane: ControlPlane) -> None
     first = plane.tokens.create("ann", "owner", None, "local:root")
     with pytest.raises(ConfigError, match="there is a token named 'ann'"):
         plane.tokens.create("ann", "owner", None, "local:root")
+    plane.tokens.create("ann's laptop", "owner", None, "local:root")
+    with pytest.raises(ConfigError) as caught:
+        plane.tokens.create("ann's laptop", "owner", None, "local:root")
+    (command,) = re.findall("`(.*)`", str(caught.value))
+    assert shlex.split(command) == ["anyscale", "server", "revoke-token", "ann's laptop"]
     plane.tokens.revoke("ann", "local:root")
     plane.tokens.create("ann", "owner", None, "local:root")
     with pytest.raises(NotAuthenticated, match="was revoked"):

@@ -138,9 +138,13 @@ def _user(argument: str | None, email: str | None, name: str | None, host: str |
 
 def _check_argument(argument: str, email: str | None, name: str | None) -> None:
     from anyscale.errors import ConfigError
+    from anyscale.user.validation import shown
 
     if "@" not in argument and not argument.startswith("usr_"):
-        raise ConfigError(f"say --name {quote(argument)}")
+        raise ConfigError(
+            f"{shown(argument)} is neither an email nor an id (usr_...): if it is a name, say "
+            f"--name {quote(argument)}"
+        )
     if not (email is None and name is None):
         raise ConfigError("give either an email or a name, and only once")
 

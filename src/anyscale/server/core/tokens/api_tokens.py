@@ -4,6 +4,7 @@ import os
 import zlib
 from collections.abc import Sequence
 from contextlib import suppress
+from shlex import quote
 
 from msgspec import structs
 
@@ -57,7 +58,7 @@ class TokenService:
             if not _added(tx, _record(tx, token, name, role, days, by)):
                 raise ConfigError(
                     f"there is a token named {name!r}: choose another name, or revoke it by "
-                    f"`anyscale server revoke-token {name}`"
+                    f"`anyscale server revoke-token {quote(name)}`"
                 )
         return token
 
