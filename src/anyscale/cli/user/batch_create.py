@@ -75,6 +75,8 @@ def batch_create(
       anyscale user batch-create -f users.csv --dry-run
       generate-users | anyscale user batch-create -f - --format jsonl -o json
 
+    The file is YAML, JSON, JSON Lines or CSV, by the ending of its name, or as --format says.
+
     A user has a name (the first name) and an email, and may have password, is_sso_user, lastname
     and title.
 

@@ -98,7 +98,8 @@ def check_public_url(installation: Installation) -> Finding:
     url = installation.settings.public_url
     if url is None:
         found = (
-            "it is not set: there are no set-password links and no SSO, and no proxy can pass on"
+            "it is not set: there are no set-password links and no SSO, and behind a proxy every "
+            "request for the proxy's host name is refused"
         )
-        return warn(name, f"{found} its host name", f"set {name}=https://accounts.example.com")
+        return warn(name, found, f"set {name}=https://accounts.example.com")
     return ok(name, url)
