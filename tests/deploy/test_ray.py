@@ -194,12 +194,16 @@ def test_no_password_is_in_the_files_the_object_stores_or_the_dashboard_of_ray(
     for port in (cluster.port, cluster.fallback_port):
         for kib in SIZES:
             assert client.create_padded_user(port, kib) == 200
+        # A path is in no log, because it may contain an email.
+        assert cluster.curl(f"http://127.0.0.1:{port}/v1/kanarienvogel-0-Zq9").status == 404
     _, stderr = process.communicate(timeout=180)
 
     assert process.returncode == 0, stderr
     files = list(files_below(cluster.folder))
     assert {"gcs_server.out", "raylet.out", "haproxy.cfg"} <= {path.name for path in files}
     assert [path for path in files if bodies_in(path.read_bytes())] == []
+    (haproxy,) = (path.read_text("utf-8") for path in files if path.name == "haproxy.cfg")
+    assert not re.search(r"^ *log [\d.]+:", haproxy, re.MULTILINE), "paths are sent to syslog"
     stores = list(object_stores())
     assert len(stores) >= 3
     assert [bodies_in(content) for content in stores if bodies_in(content)] == []

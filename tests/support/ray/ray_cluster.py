@@ -13,11 +13,12 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import yaml
 from tests.support.paths import ANYSCALE, ROOT
 from tests.support.ports import free_port
+from tests.support.ray.documented_variables import documented_variables
 from tests.support.ray.network_namespace import network_namespace
 from tests.support.ray.ray_node import RayNode
 from tests.support.waiting import wait_until
@@ -28,7 +29,6 @@ __all__ = ["RAY", "RayCluster", "Response"]
 RAY = ROOT / ".venv" / "ray" / "bin"
 
 _CONFIG = ROOT / "deploy" / "ray" / "serve.yaml"
-_GUIDE = ROOT / "docs" / "operations" / "ray.md"
 
 #: octets; the smallest size that Ray accepts is 75 MiB
 _OBJECT_STORE = 80 << 20
@@ -71,7 +71,7 @@ class RayCluster:
             if not name.startswith("RAY_") and name != "PYTHONDONTWRITEBYTECODE"
         }
         return inherited | {
-            **_documented_variables(),
+            **documented_variables(self.folder),
             "ANYSCALE_DATABASE_URL": database,
             "HOME": str(self.folder),
             "PYTHONUNBUFFERED": "1",  # for the log that tells when it has started
@@ -86,10 +86,6 @@ class RayCluster:
             "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(self.fallback_port),
             "RAY_SERVE_HAPROXY_METRICS_PORT": str(free_port()),
             "RAY_SERVE_HAPROXY_STATS_PORT": str(free_port()),
-            **{
-                f"RAY_SERVE_HAPROXY_{name}": str(self.folder / "haproxy" / file)
-                for name, file in _HAPROXY_FILES.items()
-            },
         }
 
     @contextmanager
@@ -272,19 +268,3 @@ _NODE_PORTS = (
     "dashboard-agent-listen-port",
     "metrics-export-port",
 )
-
-#: the files of Ray's HAProxy, which are in /tmp by default, by the ends of their variables
-_HAPROXY_FILES = {
-    "CONFIG_FILE_LOC": "haproxy.cfg",
-    "SOCKET_PATH": "admin.sock",
-    "METRICS_SOCKET_PATH": "metrics.sock",
-    "SERVER_STATE_BASE": "",
-    "SERVER_STATE_FILE": "server-state",
-}
-
-
-def _documented_variables() -> dict[str, Any]:
-    """Give the variables that the guide sets on each node, but for its paths."""
-    lines = _GUIDE.read_text(encoding="utf-8").splitlines()
-    pairs = [line.strip().split("=", 1) for line in lines if line.strip().startswith("RAY_")]
-    return {name: value for name, value in pairs if "/" not in value}
