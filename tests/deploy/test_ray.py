@@ -1,4 +1,4 @@
-"""The server on a Ray cluster: a killed node, a rolling update, and where passwords go.
+"""The server on a Ray cluster: rolling update, autoscaling, a killed node, where passwords go.
 
 One cluster of three nodes serves all tests of this module. It is started as docs/operations/ray.md
 says, with `deploy/ray/serve.yaml`.
@@ -7,8 +7,10 @@ says, with `deploy/ray/serve.yaml`.
 import json
 import re
 import subprocess
+import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -96,13 +98,20 @@ class Client:
         with psycopg.connect(self._url) as connection:
             return connection.execute(sql, values).fetchall()
 
-    def post(self, port: int, path: str, body: Path) -> int:
-        """Send a request with a body; give the status of the response."""
+    def post(self, port: int, path: str, body: Path, *options: str) -> int:
+        """Send a request with a body, with options of curl; give the status of the response."""
         return self.cluster.curl(
             f"http://127.0.0.1:{port}{path}",
             *("-H", f"@{self._header}", "-H", "Content-Type: application/json"),
-            *("--data-binary", f"@{body}"),
+            *("--data-binary", f"@{body}", *options),
         ).status
+
+    def _padded(self, name: str, content: dict[str, Any], kib: int) -> Path:
+        """Write a body of a size to a file."""
+        body = self._folder / f"{name}.json"
+        text = json.dumps(content)
+        body.write_text(text + " " * (kib * 1024 - len(text)), encoding="ascii")
+        return body
 
     def create_padded_user(self, port: int, kib: int) -> int:
         """Create a user with a canary by a body of a size; give the status of the response."""
@@ -111,10 +120,34 @@ class Client:
             "email": f"padded{port}-{kib}@example.com",
             "password": f"kanarienvogel-{kib}-Zq9",
         }
-        body = self._folder / "body.json"
-        text = json.dumps({"create_users": [user]})
-        body.write_text(text + " " * (kib * 1024 - len(text)), encoding="ascii")
+        body = self._padded("padded", {"create_users": [user]}, kib)
         return self.post(port, "/v1/users:batchCreate", body)
+
+    @contextmanager
+    def requests_in_progress(self, count: int) -> Iterator[list[int]]:
+        """Keep so many requests in progress during the block; give the statuses of the responses.
+
+        Each takes 4 seconds, since its body arrives slowly. So a replica that stops has requests
+        to complete after the 2 seconds for which HAProxy may still send it new ones.
+        """
+        body = self._padded(f"slow{count}", {"emails": ["jane@example.com"]}, 80)
+        statuses: list[int] = []
+        ended = threading.Event()
+
+        def send() -> None:
+            while not ended.is_set():
+                statuses.append(
+                    self.post(self.cluster.port, "/v1/users:find", body, "--limit-rate", "20k")
+                )
+
+        with ThreadPoolExecutor(count) as threads:
+            running = [threads.submit(send) for _ in range(count)]
+            try:
+                yield statuses
+            finally:
+                ended.set()
+        for future in running:
+            future.result()
 
 
 @pytest.fixture(scope="module")
@@ -213,9 +246,30 @@ def test_no_password_is_in_the_files_the_object_stores_or_the_dashboard_of_ray(
         assert not bodies_in(response.body.encode()), path
 
 
-def test_a_batch_survives_the_death_of_a_node_whole_and_a_new_node_replaces_it(
+def test_replicas_follow_the_requests_in_progress_and_no_request_fails(client: Client) -> None:
+    cluster = client.cluster
+    with client.requests_in_progress(4) as few:
+        with client.requests_in_progress(16) as more:
+            cluster.add_node()
+            cluster.wait_for_replicas(3)
+        cluster.wait_for_replicas(2)
+
+    assert len(few) >= 4
+    assert set(few) | set(more) == {200}
+
+
+def hosts_of(addresses: list[str]) -> set[str]:
+    return {address.partition(":")[0] for address in addresses}
+
+
+def test_a_batch_survives_the_death_of_a_node_whole_and_a_free_node_replaces_it(
     client: Client,
 ) -> None:
+    cluster = client.cluster
+    hosts = hosts_of(cluster.targets())
+    if len(hosts) == len(cluster.nodes) - 1:  # each has a replica, except the head
+        cluster.add_node()
+    node = next(node for node in cluster.nodes if node.address in hosts)
     process = client.start_batch("killed")
     hashed = 0
 
@@ -226,7 +280,7 @@ def test_a_batch_survives_the_death_of_a_node_whole_and_a_new_node_replaces_it(
         return hashed >= 20
 
     wait_until(is_hashing, 120)
-    client.cluster.nodes[-1].kill()
+    node.kill()
     states = client.states("killed")
     stdout, stderr = process.communicate(timeout=180)
 
@@ -238,5 +292,5 @@ def test_a_batch_survives_the_death_of_a_node_whole_and_a_new_node_replaces_it(
     assert client.count("killed") == USERS
     assert client.count("killed", "password_hash is not null") == PASSWORDS
     assert client.states("killed") == {"published"}
-    client.cluster.add_node()
-    client.cluster.wait_for_replicas(2)
+    cluster.wait_for_replicas(2)
+    assert node.address not in hosts_of(cluster.targets())

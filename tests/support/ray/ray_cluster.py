@@ -36,6 +36,14 @@ _OBJECT_STORE = 80 << 20
 #: Nodes with a place for a replica. The head has none.
 _WORKERS = 2
 
+#: seconds; by default, Ray adds replicas after 30 seconds and stops them after 10 minutes
+_SOON = {
+    "metrics_interval_s": 0.5,
+    "look_back_period_s": 2,
+    "upscale_delay_s": 0,
+    "downscale_delay_s": 0,
+}
+
 
 class Response(NamedTuple):
     """A response to a request in the namespace of a cluster."""
@@ -169,8 +177,10 @@ class RayCluster:
         """
         config = yaml.safe_load(_CONFIG.read_text(encoding="utf-8"))
         config["http_options"]["port"] = self.port
+        (application,) = config["applications"]
+        (deployment,) = application["deployments"]
+        deployment["autoscaling_config"] |= _SOON
         if changes:
-            (application,) = config["applications"]
             application["runtime_env"] = {"env_vars": dict(changes)}
         file = self.folder / "serve.yaml"
         file.write_text(yaml.safe_dump(config), encoding="utf-8")
