@@ -127,10 +127,11 @@ class Client:
     def requests_in_progress(self, count: int) -> Iterator[list[int]]:
         """Keep so many requests in progress during the block; give the statuses of the responses.
 
-        Each takes 4 seconds, since its body arrives slowly. So a replica that stops has requests
-        to complete after the 2 seconds for which HAProxy may still send it new ones.
+        Each takes 3 seconds, since curl sends 64 KiB at once and the rest of the body later. So a
+        replica that stops has requests to complete after the 2 seconds for which HAProxy may
+        still send it new ones.
         """
-        body = self._padded(f"slow{count}", {"emails": ["jane@example.com"]}, 80)
+        body = self._padded(f"slow{count}", {"emails": ["jane@example.com"]}, 65)
         statuses: list[int] = []
         ended = threading.Event()
 
@@ -249,7 +250,7 @@ def test_no_password_is_in_the_files_the_object_stores_or_the_dashboard_of_ray(
 def test_replicas_follow_the_requests_in_progress_and_no_request_fails(client: Client) -> None:
     cluster = client.cluster
     with client.requests_in_progress(4) as few:
-        with client.requests_in_progress(16) as more:
+        with client.requests_in_progress(7) as more:
             cluster.add_node()
             cluster.wait_for_replicas(3)
         cluster.wait_for_replicas(2)

@@ -41,7 +41,8 @@ _SOON = {
     "metrics_interval_s": 0.5,
     "look_back_period_s": 2,
     "upscale_delay_s": 0,
-    "downscale_delay_s": 0,
+    # A moment with fewer requests stops no replica that starts.
+    "downscale_delay_s": 2,
 }
 
 
