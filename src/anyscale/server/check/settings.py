@@ -98,8 +98,8 @@ def check_public_url(installation: Installation) -> Finding:
     url = installation.settings.public_url
     if url is None:
         found = (
-            "it is not set: there are no set-password links and no SSO, and behind a proxy every "
-            "request for the proxy's host name is refused"
+            "it is not set: there are no set-password links and no SSO, and a server on loopback "
+            "refuses requests with other host names, such as those from a proxy"
         )
         return warn(name, found, f"set {name}=https://accounts.example.com")
     return ok(name, url)
