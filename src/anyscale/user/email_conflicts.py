@@ -87,7 +87,7 @@ class EmailConflicts:
                 self._announced.add(conflict.holder)
                 self._log(
                     f"Waiting for batch {conflict.holder}, opened by {conflict.held_by}, "
-                    f"which has reserved some of these emails, for at most {seconds} seconds..."
+                    f"which has reserved some of these emails, for at most {seconds} s..."
                 )
 
     def _show(self, batch_ids: set[str]) -> list[Batch]:

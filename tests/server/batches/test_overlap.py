@@ -1,6 +1,7 @@
 """Batches with the same emails: one succeeds, and the others report the right result."""
 
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -215,8 +216,12 @@ def test_a_waiting_batch_logs_which_batch_it_waits_for(
     transport.release(holder.batch_id)
 
     assert waiting.result(20).created == len(names)
-    holds = f"batch {holder.batch_id}, opened by {holder.opened_by}, which holds"
-    assert log_lines == [f"Waiting for {holds} some of these emails..."]
+    (line,) = log_lines
+    start = (
+        f"Waiting for batch {holder.batch_id}, opened by {holder.opened_by}, which has reserved "
+    )
+    assert line.startswith(start + "some of these emails, for at most ")
+    assert re.fullmatch(r"(60|5\d) s\.\.\.", line.rpartition("at most ")[2])
 
 
 def test_a_run_logs_once_which_batch_it_waits_for_however_often_it_waits(
