@@ -166,8 +166,11 @@ def test_is_sso_user_takes_odd_spellings_too_in_yaml_and_csv(word: str) -> None:
 @pytest.mark.parametrize(
     ("words", "value"),
     [
-        ("WAHR VRAI VERDADERO VERO WAAR VERDADEIRO PRAWDA ИСТИНА 1", True),
-        ("FALSCH FAUX FALSO ONWAAR FAŁSZ ЛОЖЬ 0", False),
+        (
+            "WAHR VRAI VERDADERO VERO WAAR VERDADEIRO PRAWDA ИСТИНА 1 ja oui sí sì si sim tak да",
+            True,
+        ),
+        ("FALSCH FAUX FALSO ONWAAR FAŁSZ ЛОЖЬ 0 nein non nee não nie нет", False),
     ],
 )
 def test_csv_takes_the_booleans_of_spreadsheets_in_any_case(words: str, value: bool) -> None:

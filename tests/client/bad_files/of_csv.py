@@ -424,7 +424,7 @@ CSV = [
             b"Joe;joe@example.com;0;xyzzy\n"
             b"Jane;jane@example.com;;s3cret!\n"
             b"Eve;eve@example.com;;dragon\n"
-            b"Dan;dan@example.com;;nein\n"
+            b"Dan;dan@example.com;;nope\n"
         ),
         [
             "users.csv:2:21: create_users[0].password: is shorter than 8 characters",
@@ -433,7 +433,7 @@ CSV = [
             f"users.csv:3:23: create_users[1].is_sso_user: {MUST}: {BOOLEANS}",
             f"users.csv:4:24: create_users[2].is_sso_user: {MUST}: {BOOLEANS}",
             f"users.csv:5:22: create_users[3].is_sso_user: {MUST}: {BOOLEANS}",
-            f"users.csv:6:22: create_users[4].is_sso_user: {MUST}, not 'nein': {BOOLEANS}",
+            f"users.csv:6:22: create_users[4].is_sso_user: {MUST}, not 'nope': {BOOLEANS}",
         ],
         ["password_too_short", "type", "password_too_short", "type", "type", "type", "type"],
     ),

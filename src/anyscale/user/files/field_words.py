@@ -23,9 +23,10 @@ __all__ = [
 #: in YAML and CSV, in lower case
 BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
-# What spreadsheets write: German, French, Spanish, Italian, Dutch, Portuguese, Polish, Russian.
-_TRUE = "wahr vrai verdadero vero waar verdadeiro prawda истина 1"
-_FALSE = "falsch faux falso onwaar fałsz ложь 0"
+# What spreadsheets write, and yes and no: German, French, Spanish, Italian, Dutch, Portuguese,
+# Polish, Russian.
+_TRUE = "wahr vrai verdadero vero waar verdadeiro prawda истина 1 ja oui sí sì si sim tak да"
+_FALSE = "falsch faux falso onwaar fałsz ложь 0 nein non nee não nie нет"
 
 #: in CSV, in lower case
 CSV_BOOLEANS = (
