@@ -293,5 +293,5 @@ def test_a_batch_survives_the_death_of_a_node_whole_and_a_free_node_replaces_it(
     assert client.count("killed") == USERS
     assert client.count("killed", "password_hash is not null") == PASSWORDS
     assert client.states("killed") == {"published"}
+    wait_until(lambda: node.address not in hosts_of(cluster.targets()), 60)
     cluster.wait_for_replicas(2)
-    assert node.address not in hosts_of(cluster.targets())
