@@ -299,7 +299,19 @@ def test_the_format_follows_the_file_name_and_is_yaml_by_default() -> None:
 
 
 # 8E3 has no decimals, and the others have more than the number.
-ALMOST = ["8E3", "8,4E", "18.4E5x", "18,46235E+10", "8.46e+10", "#N/A!", "#NVx", "# NV", "#name?"]
+ALMOST = [
+    "8E3",
+    "1.5E3",
+    "3,14E159",
+    "8,4E",
+    "18.4E5x",
+    "18,46235E+10",
+    "8.46e+10",
+    "#N/A!",
+    "#NVx",
+    "# NV",
+    "#name?",
+]
 
 
 @pytest.mark.parametrize("text", ALMOST)

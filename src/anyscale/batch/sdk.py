@@ -92,6 +92,8 @@ class BatchCalls:
             BatchUnfinished: a call failed after accounts were deleted, or may have been.
         """
         check_type("batch_id", batch_id, str)
+        check_type("force", force, bool)
+        check_type("dry_run", dry_run, bool)
         with closing(self._open()) as transport:
             batch = transport.show(batch_id)
             return undo_batch(transport, batch, force=force, dry_run=dry_run)

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 from msgspec import Struct, structs
 
@@ -48,7 +49,7 @@ def undo_batch(
         BatchUnfinished: a call failed after accounts were deleted, or may have been.
     """
     removed, kept, after = 0, list[KeptUser](), ""
-    is_response_lost = _watch_retries(transport)
+    is_call_repeated = _watch_retries(transport)
     while True:
         try:
             part = transport.undo(batch.batch_id, after, force=force, dry_run=dry_run)
@@ -63,8 +64,9 @@ def undo_batch(
         if part.after is None:
             break
         after = part.after
-    if is_response_lost() and not dry_run:
-        removed = max(removed, _removed_since(transport, batch))
+    if is_call_repeated() and not dry_run:
+        with suppress(AnyscaleError):  # the undo is complete, and the sum a lower bound
+            removed = max(removed, _removed_since(transport, batch))
     return UndoneBatch(batch.batch_id, removed, kept)
 
 

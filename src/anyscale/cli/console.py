@@ -50,14 +50,17 @@ def say(text: str) -> None:
 
 
 def can_ask() -> bool:
-    """Whether standard input is a terminal; a script cannot answer."""
-    return bool(sys.stdin and sys.stdin.isatty())
+    """Whether a question is seen and can be answered: both are a terminal."""
+    return all(stream and stream.isatty() for stream in (sys.stdin, sys.stderr))
 
 
 def ask(question: str) -> str:
-    """Write a question; return the answer, which is empty if the terminal ends."""
+    """Write a question; return the answer, empty if the terminal ends or it is no UTF-8."""
     say(question)
-    return sys.stdin.readline().strip()
+    try:
+        return sys.stdin.readline().strip()
+    except UnicodeDecodeError:  # the terminal has another encoding
+        return ""
 
 
 def escaped(text: str) -> str:

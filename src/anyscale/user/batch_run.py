@@ -17,6 +17,7 @@ from anyscale.errors import (
     BatchRefused,
     BatchUnfinished,
     KeyReused,
+    Overloaded,
     Unavailable,
 )
 from anyscale.transport.base import Transport
@@ -33,7 +34,7 @@ __all__ = ["BatchRun"]
 
 _USERS_PER_RESPONSE = 10_000
 
-#: Seconds for which an interrupted run waits until its batch is dropped.
+#: Seconds for which a run that was interrupted, or given up, waits until its batch is dropped.
 _DROP_SECONDS = 2.0
 
 
@@ -228,10 +229,11 @@ class BatchRun:
             if isinstance(error, AnyscaleError):
                 raise BatchUnfinished(detail, batch.batch_id) from error
             return
-        is_interrupted = isinstance(error, KeyboardInterrupt)
+        # A control plane that is too busy for the run would let the drop wait as long again.
+        is_short = isinstance(error, KeyboardInterrupt | Overloaded)
         try:
             if batch.state == "open":
-                self._drop(batch, _DROP_SECONDS if is_interrupted else None)
+                self._drop(batch, _DROP_SECONDS if is_short else None)
         except TimeoutError:
             left_open = f"{detail}; batch {batch.batch_id} may be left open"
             raise BatchUnfinished(left_open, batch.batch_id) from error

@@ -86,8 +86,8 @@ class EmailConflicts:
             if conflict.holder in batch_ids - self._announced:
                 self._announced.add(conflict.holder)
                 self._log(
-                    f"Waiting for batch {conflict.holder}, opened by {conflict.held_by}, "
-                    f"which has reserved some of these emails, for at most {seconds} s..."
+                    f"Waiting at most {seconds} s for batch {conflict.holder}, opened by "
+                    f"{conflict.held_by}, which has reserved some of these emails..."
                 )
 
     def _show(self, batch_ids: set[str]) -> list[Batch]:

@@ -78,7 +78,7 @@ def test_reserved_emails_are_counted_and_waited_for_so_long_as_it_says(
     done = anyscale("user", "batch-create", "-f", users, env={"ANYSCALE_HOLD_WAIT_SECONDS": "1"})
 
     assert done.returncode == 1, done.stderr
-    assert "which has reserved some of these emails, for at most 1 s..." in done.stderr
+    assert "Waiting at most 1 s for batch" in done.stderr
     lines = done.stderr.splitlines()
     counted = lines.index("60 of 60 emails are reserved by an unfinished batch:")
     assert "is held by the unfinished batch" in lines[counted + 1]

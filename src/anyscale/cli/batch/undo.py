@@ -41,8 +41,8 @@ def undo(
     and your own account are always kept. The emails of deleted accounts are free again. After an
     interruption, the same command goes on. `anyscale batch list` lists the ids.
 
-    On a terminal, it first shows how many accounts it will delete, and asks; a script, whose
-    standard input is no terminal, is not asked.
+    If standard input and standard error are a terminal, it first shows how many accounts it will
+    delete, and asks.
 
     \b
     Example:
@@ -53,6 +53,7 @@ def undo(
         batch = transport.show(batch_id)
         if not (dry_run or yes) and can_ask():
             _confirm(transport, batch, force=force)
+            batch = transport.show(batch_id)  # others may have gone on with it meanwhile
         log("Checking the batch..." if dry_run else "Undoing the batch...")
         if not dry_run:
             note_resumable("accounts may have been deleted")
@@ -95,14 +96,15 @@ def _confirm(transport: Transport, batch: Batch, *, force: bool) -> None:
         f"{_summary(found, dry_run=True)} This is for good. Type yes to go on:"
     )
     if answer.casefold() not in ("yes", "y"):
-        raise ConfigError("that is not yes: nobody was deleted")
+        nobody = "nobody more" if batch.state == "undoing" else "nobody"
+        raise ConfigError(f"that is not yes: {nobody} was deleted")
 
 
 def _show_progress(users: int, looked_at: int, removed: int, *, dry_run: bool) -> None:
     if removed and not dry_run:
         # At least: an interrupt may lose the response of a call that has deleted more.
         note_resumable(f"at least {_accounts(removed)} deleted so far")
-    show_progress("Undoing", looked_at, users)
+    show_progress("Checking" if dry_run else "Undoing", looked_at, users)
 
 
 def _summary(undone: UndoneBatch, *, dry_run: bool) -> str:

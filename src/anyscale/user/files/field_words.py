@@ -46,11 +46,10 @@ _ERRORS = (
 _ERROR_VALUES = frozenset(_ERRORS.split())
 
 # What a spreadsheet saves of 84623517090 in a column that is not formatted as text.
-_is_shortened = re.compile(r"\d[.,]\d+E[+-]?\d+").fullmatch
+_is_shortened = re.compile(r"-?\d(?:[.,]\d+)?E[+-]\d{2,3}").fullmatch
 
 # English, German, French, Spanish, Italian, Dutch, Portuguese, Polish and Russian; `_squashed`
-# ignores case, accents, blanks, hyphens,
-# dots, and what is in parentheses, as in `E-Mail (work)`.
+# ignores case, accents, blanks, hyphens, dots, and what is in parentheses, as in `E-Mail (work)`.
 _FIRST_NAMES = (
     "first name, given name, forename, vorname, prénom, nombre, nome, voornaam, imię, имя"
 )

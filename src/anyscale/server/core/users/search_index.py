@@ -46,7 +46,7 @@ _POLL_SECONDS = 0.01
 
 #: Milliseconds of the lease: for so long after a slice no other process fills the index. It is more
 #: than reading a segment takes: some four seconds, with the longest pause after each part.
-_LEASE_MS = 5_000
+_LEASE_MS = 10_000
 
 
 class Segment(NamedTuple):
