@@ -298,7 +298,7 @@ def test_the_format_follows_the_file_name_and_is_yaml_by_default() -> None:
     ]
 
 
-# 8E3 has no decimals, and the others have more than the number.
+# A spreadsheet writes the sign and two digits of an exponent; the others are more than a number.
 ALMOST = [
     "8E3",
     "1.5E3",

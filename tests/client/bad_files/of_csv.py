@@ -63,12 +63,12 @@ CSV = [
     Bad(
         "numbers that a spreadsheet has shortened",
         "users.csv",
-        b"name;email;password;title\nJane;jane@example.com;8,46235E+10;1.2E-07\n1.5E+13;2,5E+11;;\n",
+        b"name;email;password;title\nJane;jane@example.com;8,46235E+10;1.2E-07\n1.5E+13;1E+11;;\n",
         [
             f"users.csv:2:23: create_users[0].password: {SHORTENED}",
             f"users.csv:2:35: create_users[0].title: {SHORTENED}",
             f"users.csv:3:1: create_users[1].name: {SHORTENED}",
-            f"users.csv:3:7: create_users[1].email: {SHORTENED}",
+            f"users.csv:3:9: create_users[1].email: {SHORTENED}",
         ],
         ["spreadsheet"] * 4,
     ),
