@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,15 @@ def batches(data: Path, sql: str) -> int:
         return 0
     finally:
         connection.close()
+
+
+def stop_outside_a_transaction(process: CommandProcess, data: Path) -> None:
+    """Stop a process while it has not locked the database, which others can then write."""
+    with closing(sqlite3.connect(data / "anyscale.db", timeout=30, isolation_level=None)) as own:
+        own.execute("begin immediate")
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(0.05)  # until the signal has arrived
+        own.execute("rollback")
 
 
 @pytest.mark.parametrize("times", [1, 3])
@@ -118,7 +128,7 @@ def test_a_run_that_waits_for_another_run_can_be_interrupted(
     held = write_flow_users_file(tmp_path / "held.yaml", range(1_010), 90)
     holder = start_command("user", "batch-create", "-f", held, real_hashes=True)
     wait_while_running(holder, lambda: batches(data, HASHED))
-    holder.send_signal(signal.SIGSTOP)
+    stop_outside_a_transaction(holder, data)
     users = write_flow_users_file(tmp_path / "users.yaml", range(1_050))
 
     def waits() -> bool:
