@@ -52,7 +52,7 @@ CODES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 def test_long_work_shows_a_bar_with_a_rate_and_the_time_left(
     one_core: None, tmp_path: Path
 ) -> None:
-    users = users_file(tmp_path / "users.yaml", 180, 180)
+    users = users_file(tmp_path / "users.yaml", 300, 300)
 
     status, shown = on_a_terminal("user", "batch-create", "-f", users)
 
@@ -64,9 +64,9 @@ def test_long_work_shows_a_bar_with_a_rate_and_the_time_left(
     percents = [int(re.findall(r"(\d+)%", frame)[0]) for frame in frames]
     assert percents == sorted(percents)
     assert len(set(percents)) >= 8
-    before = plain.index("Hashing 180 passwords, which takes most of the time...")
+    before = plain.index("Hashing 300 passwords, which takes most of the time...")
     assert before < re.search(r"Hashing .*\d+%", plain).start()  # type: ignore[union-attr]  # it matches, as asserted before
-    assert plain.splitlines()[-2].endswith("180 users created.")
+    assert plain.splitlines()[-2].endswith("300 users created.")
     assert any(code != "\x1b[0m" for code in COLOUR.findall(shown))
 
 

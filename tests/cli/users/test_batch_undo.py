@@ -189,7 +189,7 @@ def test_undoing_creates_no_control_plane(anyscale: RunAnyscale, tmp_path: Path)
 
 
 def test_an_undo_that_was_killed_goes_on(anyscale: RunAnyscale, tmp_path: Path) -> None:
-    batch = create(anyscale, write_users_file(tmp_path / "users.yaml", 5_000, 0))
+    batch = create(anyscale, write_users_file(tmp_path / "users.yaml", 20_000, 0))
 
     left = kill_undo(anyscale, batch)
     (unfinished,) = json.loads(anyscale("batch", "list", "--open", "-o", "json").stdout)
@@ -206,7 +206,7 @@ def test_an_undo_that_was_killed_goes_on(anyscale: RunAnyscale, tmp_path: Path) 
 def test_a_run_whose_emails_are_those_of_an_unfinished_undo_says_so(
     anyscale: RunAnyscale, tmp_path: Path
 ) -> None:
-    users = write_users_file(tmp_path / "users.yaml", 5_000, 0)
+    users = write_users_file(tmp_path / "users.yaml", 20_000, 0)
     batch = create(anyscale, users)
     left = kill_undo(anyscale, batch)
     hint = (
@@ -239,7 +239,7 @@ def kill_undo(anyscale: RunAnyscale, batch: str) -> int:
     running.kill()
     assert running.wait() == -9
     left = len(list_emails(anyscale))
-    assert 0 < left < 5_000
+    assert 0 < left < 20_000
     assert state(anyscale, batch) == "undoing"
     return left
 
