@@ -14,29 +14,26 @@ from pathlib import Path
 import pytest
 from tests.support.commands.running import RunAnyscale
 from tests.support.commands.terminal import on_a_terminal
+from tests.support.hashing import passwords_that_take
 from tests.support.servers.fixed_responses import answering, problem
+from tests.support.users_files import write_flow_users_file
 
 COMMAND = str(Path(sys.executable).parent / "anyscale")
 
 
-def users_file(path: Path, count: int, passwords: int) -> Path:
-    entries = (
-        f"- {{name: n{i}, email: u{i}@example.com"
-        + (f", password: kx-{i}-quvam-dirolt" if i < passwords else "")
-        + "}\n"
-        for i in range(count)
-    )
-    path.write_text("create_users:\n" + "".join(entries), encoding="utf-8")
-    return path
-
-
 @pytest.fixture
 def one_core() -> Iterator[None]:
-    """Use one core, so that hashing takes long on any machine."""
+    """Use one core, as `passwords_that_take` counts."""
     cores = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {sorted(cores)[os.getpid() % len(cores)]})
     yield
     os.sched_setaffinity(0, cores)
+
+
+def users_to_hash(folder: Path, seconds: float) -> Path:
+    """Write a users file whose passwords keep one core busy for so many seconds."""
+    count = passwords_that_take(seconds)
+    return write_flow_users_file(folder / "users.yaml", range(count), count)
 
 
 def frames_of(shown: str) -> list[str]:
@@ -52,7 +49,8 @@ CODES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 def test_long_work_shows_a_bar_with_a_rate_and_the_time_left(
     one_core: None, tmp_path: Path
 ) -> None:
-    users = users_file(tmp_path / "users.yaml", 300, 300)
+    count = passwords_that_take(4)
+    users = write_flow_users_file(tmp_path / "users.yaml", range(count), count)
 
     status, shown = on_a_terminal("user", "batch-create", "-f", users)
 
@@ -64,14 +62,14 @@ def test_long_work_shows_a_bar_with_a_rate_and_the_time_left(
     percents = [int(re.findall(r"(\d+)%", frame)[0]) for frame in frames]
     assert percents == sorted(percents)
     assert len(set(percents)) >= 8
-    before = plain.index("Hashing 300 passwords, which takes most of the time...")
+    before = plain.index(f"Hashing {count} passwords, which takes most of the time...")
     assert before < re.search(r"Hashing .*\d+%", plain).start()  # type: ignore[union-attr]  # it matches, as asserted before
-    assert plain.splitlines()[-2].endswith("300 users created.")
+    assert plain.splitlines()[-2].endswith(f"{count} users created.")
     assert any(code != "\x1b[0m" for code in COLOUR.findall(shown))
 
 
 def test_no_color_disables_colours(one_core: None, tmp_path: Path) -> None:
-    users = users_file(tmp_path / "users.yaml", 120, 120)
+    users = users_to_hash(tmp_path, seconds=2.5)
 
     status, shown = on_a_terminal("user", "batch-create", "-f", users, env={"NO_COLOR": "1"})
 
@@ -83,7 +81,7 @@ def test_no_color_disables_colours(one_core: None, tmp_path: Path) -> None:
 
 
 def test_a_dumb_terminal_gets_no_codes(one_core: None, tmp_path: Path) -> None:
-    users = users_file(tmp_path / "users.yaml", 60, 60)
+    users = users_to_hash(tmp_path, seconds=1)
 
     status, shown = on_a_terminal("user", "batch-create", "-f", users, env={"TERM": "dumb"})
 
@@ -93,7 +91,7 @@ def test_a_dumb_terminal_gets_no_codes(one_core: None, tmp_path: Path) -> None:
 
 
 def test_ctrl_c_is_answered_below_the_bar(one_core: None, tmp_path: Path) -> None:
-    users = users_file(tmp_path / "users.yaml", 600, 600)
+    users = users_to_hash(tmp_path, seconds=6)
 
     status, shown = on_a_terminal(
         *("user", "batch-create", "-f", users), env={"NO_COLOR": "1"}, typed=b"\x03", when=b"left"
@@ -144,7 +142,7 @@ def test_the_sdk_writes_lines_elsewhere_only_if_it_must(progress: bool | None) -
 def test_without_a_terminal_progress_is_plain_lines(
     one_core: None, anyscale: RunAnyscale, tmp_path: Path
 ) -> None:
-    users = users_file(tmp_path / "users.yaml", 180, 180)
+    users = users_to_hash(tmp_path, seconds=1)
 
     result = anyscale("user", "batch-create", "-f", users)
 
@@ -154,7 +152,7 @@ def test_without_a_terminal_progress_is_plain_lines(
 
 
 def test_short_work_draws_nothing(tmp_path: Path) -> None:
-    users = users_file(tmp_path / "users.yaml", 3, 0)
+    users = write_flow_users_file(tmp_path / "users.yaml", range(3))
 
     _, shown = on_a_terminal("user", "batch-create", "-f", users)
 
@@ -175,7 +173,9 @@ def test_reading_from_a_terminal_says_how_to_end() -> None:
 def test_a_closed_pipe_causes_no_traceback(
     output: str, anyscale: RunAnyscale, tmp_path: Path
 ) -> None:
-    anyscale("user", "batch-create", "-f", users_file(tmp_path / "users.yaml", 5_000, 0))
+    anyscale(
+        "user", "batch-create", "-f", write_flow_users_file(tmp_path / "users.yaml", range(5_000))
+    )
 
     done = subprocess.run(
         ["sh", "-c", f"{COMMAND} user list -o {output} | head -1"],
@@ -193,7 +193,7 @@ def test_a_closed_pipe_causes_no_traceback(
 def test_a_comparison_whose_reader_leaves_says_nothing_of_it(
     output: str, anyscale: RunAnyscale, tmp_path: Path
 ) -> None:
-    file = users_file(tmp_path / "users.yaml", 5_000, 0)
+    file = write_flow_users_file(tmp_path / "users.yaml", range(5_000))
 
     command = f"{COMMAND} user verify -f {file} -o {output}"
     done = subprocess.run(
