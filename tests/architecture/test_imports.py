@@ -35,7 +35,7 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
     [
         ("anyscale.cli.console", "anyscale.cli.formats"),
         ("anyscale.config", "anyscale.transport"),
-        ("anyscale.user.reservations", "anyscale.user.batch_run"),
+        ("anyscale.user.batch_create.reservations", "anyscale.user.batch_create.batch_run"),
     ],
 )
 def test_a_circle_of_imports_is_found(module: str, imported: str) -> None:

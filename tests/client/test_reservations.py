@@ -10,7 +10,7 @@ from tests.support.users import checked_users, users_to_create
 
 from anyscale.errors import BatchRefused
 from anyscale.transport.base import Transport
-from anyscale.user.batch_run import BatchRun
+from anyscale.user.batch_create.batch_run import BatchRun
 from anyscale.user.models import AdminCreateUser, ReservedChunk
 from anyscale.user.user_sources import UserList
 from anyscale.user.validation import CheckedUser

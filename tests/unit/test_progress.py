@@ -8,11 +8,11 @@ from types import SimpleNamespace
 import pytest
 
 from anyscale import progress
-from anyscale.batch import password_upload
-from anyscale.batch.password_upload import ChunkSize
 from anyscale.progress import ProgressDisplay, RecentRate
 from anyscale.transport import bounded_executor
 from anyscale.transport.bounded_executor import BoundedExecutor
+from anyscale.user.batch_create import password_upload
+from anyscale.user.batch_create.password_upload import ChunkSize
 
 
 class Clock:

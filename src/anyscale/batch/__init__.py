@@ -1,9 +1,8 @@
 """Batches: list them, show one, drop an unfinished one, undo one.
 
-The package holds the run of an undo (`undo_batch.py`), the SDK's calls (`sdk.py`), which are
-imported on first use, and two parts of the run in `anyscale.user.batch_run`, which creates batches:
-the sending of passwords (`password_upload.py`) and the result (`outcome.py`). `__init__.pyi`
-declares the calls for type checkers and editors. `anyscale.user.models` has the record of a batch.
+The package holds the run of an undo (`undo_batch.py`) and the SDK's calls (`sdk.py`), which are
+imported on first use. `__init__.pyi` declares the calls for type checkers and editors.
+`anyscale.user.batch_create` creates batches, and `anyscale.user.models` has the record of one.
 """
 
 __all__ = ["drop", "list", "show", "undo"]

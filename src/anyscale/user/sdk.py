@@ -10,11 +10,11 @@ from msgspec import UNSET, UnsetType
 from anyscale.api_schemas import IDEMPOTENCY_KEY, Role
 from anyscale.call_report import LOGGER, CallReport
 from anyscale.config import Target, resolve
-from anyscale.created_users import CreatedUsers, create_users
 from anyscale.errors import ConfigError
 from anyscale.keyword_hints import keyword_hints
 from anyscale.transport import open_transport
 from anyscale.transport.base import Transport
+from anyscale.user.batch_create.created_users import CreatedUsers, create_users
 from anyscale.user.lookup import PAGE, check_sizes, find_user, list_users, user_query
 from anyscale.user.models import AdminCreateUser, User, UserChanges, check_type
 from anyscale.user.user_sources import UserList

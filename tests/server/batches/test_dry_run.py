@@ -12,9 +12,9 @@ from tests.support.databases.postgres_databases import PostgresDatabases
 from tests.support.servers.control_planes import Deployment, embedded_transport, new_deployment
 from tests.support.users import PASSWORD, checked_users, list_accounts
 
-from anyscale.batch.outcome import Outcome
 from anyscale.errors import BatchRefused
-from anyscale.user.batch_run import BatchRun
+from anyscale.user.batch_create.batch_run import BatchRun
+from anyscale.user.batch_create.outcome import Outcome
 from anyscale.user.models import AdminCreateUser
 from anyscale.user.user_sources import UserList
 

@@ -7,7 +7,6 @@ from shlex import quote
 
 import click
 
-from anyscale.batch.outcome import Outcome
 from anyscale.cli.connect import host_option, log_control_plane, open_control_plane
 from anyscale.cli.console import clear_progress, log, say, show_progress
 from anyscale.cli.exit_status import known_emails, report_problems
@@ -31,7 +30,8 @@ from anyscale.errors import (
     Unavailable,
 )
 from anyscale.transport.base import Transport
-from anyscale.user.batch_run import BatchRun
+from anyscale.user.batch_create.batch_run import BatchRun
+from anyscale.user.batch_create.outcome import Outcome
 from anyscale.user.models import AdminCreatedUser
 
 #: batches among which one is looked for that is being undone: those of one request

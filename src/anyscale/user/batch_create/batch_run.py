@@ -10,7 +10,6 @@ from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING
 
-from anyscale.batch.outcome import Outcome
 from anyscale.errors import (
     AnyscaleError,
     BatchGone,
@@ -21,9 +20,10 @@ from anyscale.errors import (
     Unavailable,
 )
 from anyscale.transport.base import Transport
-from anyscale.user.email_conflicts import EmailConflicts, IsAbandoned
+from anyscale.user.batch_create.email_conflicts import EmailConflicts, IsAbandoned
+from anyscale.user.batch_create.outcome import Outcome
+from anyscale.user.batch_create.reservations import Reservations
 from anyscale.user.models import AdminCreatedUser, Batch, Created
-from anyscale.user.reservations import Reservations
 from anyscale.user.user_sources import Chunk, Reading, UserSource, chunks
 from anyscale.user.validation import conflict_problems, is_skipped
 
@@ -210,7 +210,7 @@ class BatchRun:
 
     def _hash_all(self, batch: Batch, passwords: int) -> None:
         # Not the passwords whose hashes an earlier run has stored, nor those of skipped users.
-        from anyscale.batch.password_upload import ChunkSize, send_passwords
+        from anyscale.user.batch_create.password_upload import ChunkSize, send_passwords
 
         batch = self._transport.show(batch.batch_id)
         if not batch.hashes_due:

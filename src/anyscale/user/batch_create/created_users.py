@@ -2,10 +2,10 @@
 
 import os
 
-from anyscale.batch.outcome import Outcome
 from anyscale.call_report import CallReport
 from anyscale.transport.base import Transport
-from anyscale.user.batch_run import BatchRun
+from anyscale.user.batch_create.batch_run import BatchRun
+from anyscale.user.batch_create.outcome import Outcome
 from anyscale.user.models import AdminCreatedUser
 from anyscale.user.user_sources import UserList
 
