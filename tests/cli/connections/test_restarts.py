@@ -2,24 +2,27 @@
 
 import re
 import socket
-import subprocess
-import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
-from tests.support.commands.running import CommandResult
+from tests.support.commands.command_process import CommandProcess
+from tests.support.commands.running import CommandResult, start_command
+from tests.support.faults.faulty_proxy import FaultyProxy
 from tests.support.ports import free_port
 from tests.support.servers.fixed_responses import IDENTITY, http, problem, serving_in_turn
 from tests.support.servers.server_process import ServerProcess
 from tests.support.users_files import write_users_file
-from tests.support.waiting import wait_until
 
 from anyscale.errors import Overloaded, ServerUnreachable, Unavailable
+from anyscale.transport import retry_state
+from anyscale.transport.retry_state import RetryState
 from anyscale.transport.retrying_client import RetryingClient
 
 #: responses to the first call while a server restarts -> the message
@@ -100,45 +103,58 @@ def test_each_repetition_is_reported_but_for_those_to_a_busy_server() -> None:
     assert len(retries) == 2
 
 
-def test_a_repetition_is_not_reported_if_another_call_has_succeeded_meanwhile() -> None:
-    """The first call waits for at least a second; the other one succeeds in that time."""
-    down, fine = http("502 Bad Gateway"), http("200 OK", IDENTITY, body="{}")
-    retries: list[int] = []
+def test_a_repetition_is_not_reported_if_another_call_has_succeeded_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The other call is made while the first one waits for its next attempt."""
+    fine = http("200 OK", IDENTITY, body="{}")
+    wait, retries = RetryState.wait, list[int]()
     with (
-        serving_in_turn(*[down] * 4, *[fine] * 2) as host,
+        serving_in_turn(http("502 Bad Gateway"), fine, fine) as host,
         closing(
-            RetryingClient(host, "mrt_secret", 2, lambda _: None, lambda: retries.append(1))
+            RetryingClient(host, "mrt_secret", 1, lambda _: None, lambda: retries.append(1))
         ) as client,
-        ThreadPoolExecutor(1) as pool,
     ):
-        repeated = pool.submit(client.request, dict, "GET", "/v1/policy")
-        wait_until(lambda: len(retries) == 3)
-        time.sleep(0.2)  # it fails for the fourth time
+
+        def wait_while_another_succeeds(*arguments: Any) -> bool:
+            client.request(dict, "GET", "/v1/policy")
+            return wait(*arguments)
+
+        monkeypatch.setattr(RetryState, "wait", wait_while_another_succeeds)
         client.request(dict, "GET", "/v1/policy")
-        repeated.result(timeout=30)
 
-    assert len(retries) == 3
+    assert retries == []
 
 
+@pytest.fixture
+def long_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the clock of the retries be 25 seconds later at each look, without any pause."""
+    clock = count(0, 25)
+    monkeypatch.setattr(retry_state, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    for name in ("FIRST_PAUSE", "LONGEST_PAUSE"):
+        monkeypatch.setattr(retry_state, f"_{name}", 0.0)
+
+
+@pytest.mark.usefixtures("long_pauses")
 def test_a_call_that_is_given_up_says_for_how_long_it_was_repeated(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("anyscale.transport.retrying_client._PATIENCE", 1.4)
-    monkeypatch.setattr("anyscale.transport.retry_state._REPORTED_FROM", 0.0)
-    answers = [http("502 Bad Gateway")] * 9
+    monkeypatch.setattr("anyscale.transport.retrying_client._PATIENCE", 60.0)
+    answers = [http("502 Bad Gateway")] * 3
     with answering_in_turn(*answers) as client, pytest.raises(ServerUnreachable) as failed:
         client.request(dict, "GET", "/v1/policy")
-    assert re.match("gave up after [01] s: a proxy in front of http://127", str(failed.value))
+    assert re.match("gave up after 100 s: a proxy in front of http://127", str(failed.value))
 
 
+@pytest.mark.usefixtures("long_pauses")
 def test_a_call_is_given_up_if_the_server_stays_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Each refusal is a response, after which the patience begins anew.
     monkeypatch.setattr("anyscale.transport.retrying_client._PATIENCE", 1.0)
-    for name, seconds in (("BUSY_PATIENCE", 1.0), ("LONGEST_PAUSE", 0.1), ("REPORTED_FROM", 0.0)):
-        monkeypatch.setattr(f"anyscale.transport.retry_state._{name}", seconds)
-    answers = [problem(429, "overloaded")] * 40
+    monkeypatch.setattr(retry_state, "_BUSY_PATIENCE", 60.0)
+    answers = [problem(429, "overloaded")] * 3
     with answering_in_turn(*answers) as client, pytest.raises(Overloaded) as failed:
         client.request(dict, "GET", "/v1/policy")
-    assert re.match("gave up after [01] s: so it is", str(failed.value))
+    assert re.match("gave up after 100 s: so it is", str(failed.value))
 
 
 def test_a_request_to_a_busy_server_is_repeated(ask: Callable[..., CommandResult]) -> None:
@@ -157,58 +173,57 @@ def test_a_request_to_a_busy_server_is_repeated(ask: Callable[..., CommandResult
     assert result.returncode == 1
 
 
+def killing_at(server: ServerProcess, chunk: int) -> Callable[[str], None]:
+    """Make the plan of a proxy that kills its server when this chunk of passwords comes."""
+    chunks = count(1)
+
+    def plan(call: str) -> None:
+        if call.endswith("/passwords") and next(chunks) >= chunk:
+            server.kill()
+
+    return plan
+
+
+def start_batch(users: Path, host: str, **constants: float) -> CommandProcess:
+    """Start `batch-create` with other constants of `anyscale`."""
+    return start_command(
+        *("user", "batch-create", "-f", users, "--host", host),
+        constants={f"anyscale.{name}": value for name, value in constants.items()},
+    )
+
+
 def test_the_outcome_is_unknown_if_the_server_does_not_return(
-    configured_server: ServerProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    configured_server: ServerProcess, tmp_path: Path
 ) -> None:
-    """The command with a patience of one second, in place of a minute."""
-    code = (
-        "import anyscale.transport.retrying_client as c; c._PATIENCE = 1.0\n"
-        "import sys; from anyscale.cli import main; sys.argv[0] = 'anyscale'; main()"
-    )
-    file = write_users_file(tmp_path / "users.yaml", 6_000, 3_000)
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, "user", "batch-create", "-f", str(file)],
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    wait_until(
-        lambda: (
-            process.poll() is not None
-            or "/passwords" in configured_server.log.read_text(encoding="utf-8")
-        )
-    )
-    assert process.poll() is None
-    configured_server.kill()
-    _, log = process.communicate(timeout=60)
-    assert process.returncode == 3
-    assert "Run the same command again" in log
-    configured_server.start()
+    """The command has a patience of one second, in place of a minute."""
+    users = write_users_file(tmp_path / "users.yaml", 100, 100)
+    with FaultyProxy([configured_server.port], killing_at(configured_server, 1)) as proxy:
+        patience = {"transport.retrying_client._PATIENCE": 1.0}
+        done = start_batch(users, proxy.url, **patience).finish(60)
+    assert done.returncode == 3, done.stderr
+    assert "Run the same command again" in done.stderr
 
 
 def test_the_progress_has_no_rate_while_the_server_is_down(
     configured_server: ServerProcess, tmp_path: Path
 ) -> None:
-    """The command with a line at each step, and a patience of three seconds."""
-    code = (
-        "import anyscale.transport.retrying_client as c; c._PATIENCE = 3.0\n"
-        "import anyscale.progress as p; p._LINE_EVERY = 0.0\n"
-        "import sys; from anyscale.cli import main; sys.argv[0] = 'anyscale'; main()"
-    )
-    file = write_users_file(tmp_path / "users.yaml", 12_000, 9_000)
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, "user", "batch-create", "-f", str(file)],
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stderr
-    before = next(line for line in process.stderr if "Hashing" in line and "a second" in line)
-    configured_server.kill()
-    _, log = process.communicate(timeout=60)
+    """The command writes a line at each step, knows a rate at once, and has little patience."""
+    constants = {
+        "progress._LINE_EVERY": 0.0,
+        "progress._RATE_KNOWN_AFTER": 0.0,
+        "transport.bounded_executor._TICK": 0.05,
+        "transport.retrying_client._PATIENCE": 1.5,
+    }
+    users = write_users_file(tmp_path / "users.yaml", 1_000, 1_000)
+    with FaultyProxy([configured_server.port], killing_at(configured_server, 5)) as proxy:
+        done = start_batch(users, proxy.url, **constants).finish(60)
 
-    down = [line for line in log.partition("Trying again: ")[2].splitlines() if "Hashing" in line]
-    assert down, before + log
-    assert not [line for line in down if "a second" in line or "left" in line]
-    configured_server.start()
+    up, outage, down = done.stderr.partition("Trying again: ")
+    assert outage
+    assert [line for line in up.splitlines() if "Hashing" in line and "a second" in line]
+    lines = [line for line in down.splitlines() if "Hashing" in line]
+    assert lines, done.stderr
+    assert not [line for line in lines if "a second" in line or "left" in line]
 
 
 POLICY = (

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from tests.support.commands.command_process import CommandProcess
 from tests.support.commands.running import RunAnyscale, list_emails, start_command
 from tests.support.commands.terminal import on_a_terminal
+from tests.support.databases.stored_data import query_database
 from tests.support.faults.faulty_proxy import FaultyProxy
 from tests.support.servers.server_process import ServerProcess
 from tests.support.users_files import write_users_file
@@ -188,10 +190,10 @@ def test_undoing_creates_no_control_plane(anyscale: RunAnyscale, tmp_path: Path)
     assert not list(tmp_path.rglob("anyscale.db"))
 
 
-def test_an_undo_that_was_killed_goes_on(anyscale: RunAnyscale, tmp_path: Path) -> None:
-    batch = create(anyscale, write_users_file(tmp_path / "users.yaml", 20_000, 0))
+def test_an_undo_that_was_killed_goes_on(anyscale: RunAnyscale, tmp_path: Path, data: Path) -> None:
+    batch = create(anyscale, write_users_file(tmp_path / "users.yaml", 1_200, 0))
 
-    left = kill_undo(anyscale, batch)
+    left = kill_undo(anyscale, batch, data)
     (unfinished,) = json.loads(anyscale("batch", "list", "--open", "-o", "json").stdout)
     assert (unfinished["batch_id"], unfinished["state"]) == (batch, "undoing")
 
@@ -204,11 +206,11 @@ def test_an_undo_that_was_killed_goes_on(anyscale: RunAnyscale, tmp_path: Path) 
 
 
 def test_a_run_whose_emails_are_those_of_an_unfinished_undo_says_so(
-    anyscale: RunAnyscale, tmp_path: Path
+    anyscale: RunAnyscale, tmp_path: Path, data: Path
 ) -> None:
-    users = write_users_file(tmp_path / "users.yaml", 20_000, 0)
+    users = write_users_file(tmp_path / "users.yaml", 1_200, 0)
     batch = create(anyscale, users)
-    left = kill_undo(anyscale, batch)
+    left = kill_undo(anyscale, batch, data)
     hint = (
         f"batch {batch} is being undone, and still has accounts: "
         f"`anyscale batch undo {batch}` goes on"
@@ -232,28 +234,36 @@ def test_a_run_whose_emails_are_those_of_an_unfinished_undo_says_so(
     assert again[-1] == "`--if-exists skip` skips the users who have an account."
 
 
-def kill_undo(anyscale: RunAnyscale, batch: str) -> int:
+def begin_undo(batch: str, data: Path) -> CommandProcess:
+    """Undo a batch in a process that waits, in its first call, after the first 500 accounts."""
+    undo = "anyscale.server.core.batches.undo"
+    constants = {f"{undo}._PAUSE": 60, f"{undo}._SECONDS_A_CALL": 600}
+    running = start_command("batch", "undo", batch, constants=constants)
+    wait_until(lambda: query_database(data, "select state from batches") == [("undoing",)])
+    return running
+
+
+def kill_undo(anyscale: RunAnyscale, batch: str, data: Path) -> int:
     """Begin to undo a batch, kill the command, and count the accounts that are left."""
-    running = start_command("batch", "undo", batch)
-    wait_until(lambda: state(anyscale, batch) != "published")
+    before = len(list_emails(anyscale))
+    running = begin_undo(batch, data)
     running.kill()
     assert running.wait() == -9
     left = len(list_emails(anyscale))
-    assert 0 < left < 20_000
+    assert left == before - 500
     assert state(anyscale, batch) == "undoing"
     return left
 
 
 def test_an_undo_that_is_interrupted_in_its_first_call_says_what_may_be_deleted(
-    anyscale: RunAnyscale, tmp_path: Path
+    anyscale: RunAnyscale, tmp_path: Path, data: Path
 ) -> None:
-    batch = create(anyscale, write_users_file(tmp_path / "users.yaml", 5_000, 0))
-    running = start_command("batch", "undo", batch)
-    wait_until(lambda: state(anyscale, batch) != "published")
+    batch = create(anyscale, write_users_file(tmp_path / "users.yaml", 600, 0))
+    running = begin_undo(batch, data)
     running.send_signal(signal.SIGINT)
     done = running.finish()
     assert done.returncode == 130
-    assert "deleted so far; run" in done.stderr or "may have been deleted; run" in done.stderr
+    assert "accounts may have been deleted; run" in done.stderr
 
 
 def test_an_interrupted_undo_says_how_many_accounts_it_has_deleted(

@@ -77,6 +77,8 @@ class CommandProcess:
         log: a file to which it appends its standard error; by default a new one.
         new_session: whether it leads a session of its own.
         real_hashes: whether it hashes passwords with the parameters of production.
+        constants: values of constants of modules, by their full names, in place of ours: such as a
+            pause that keeps it where the test wants to meet it.
     """
 
     def __init__(
@@ -89,6 +91,7 @@ class CommandProcess:
         log: Path | None = None,
         new_session: bool = False,
         real_hashes: bool = False,
+        constants: Mapping[str, object] | None = None,
     ) -> None:
         self.args = list(map(str, arguments))
         number = next(_numbers)
@@ -98,7 +101,7 @@ class CommandProcess:
             file.touch()
         files = str(stdin), str(self._stdout), str(self._stderr)
         call = self.args, dict(environment), str(folder), files, new_session, real_hashes
-        self._process = _context.Process(target=_run, args=call)
+        self._process = _context.Process(target=_run, args=(*call, dict(constants or {})))
         self._process.start()
         assert self._process.pid
         self.pid: int = self._process.pid
@@ -169,6 +172,7 @@ def _run(
     files: tuple[str, str, str],
     new_session: bool,
     real_hashes: bool,
+    constants: dict[str, object],
 ) -> None:
     """Run the command, in the forked process."""
     if new_session:
@@ -183,9 +187,17 @@ def _run(
         assert defaults
         assert "profile" in defaults
         defaults["profile"] = CHEAPEST
+    for name, value in constants.items():
+        _set_constant(name, value)
     sys.argv = ["anyscale", *arguments]
     console._STARTED = time.monotonic()
     main()
+
+
+def _set_constant(name: str, value: object) -> None:
+    module, _, constant = name.rpartition(".")
+    assert hasattr(sys.modules[module], constant), name
+    setattr(sys.modules[module], constant, value)
 
 
 def _redirect(files: tuple[str, str, str]) -> None:

@@ -110,6 +110,7 @@ def start_command(
     env: Mapping[str, str] | None = None,
     stdin: str | Path = os.devnull,
     real_hashes: bool = False,
+    constants: Mapping[str, object] | None = None,
 ) -> CommandProcess:
     """Start the command in a forked process, and do not wait for its end."""
     return CommandProcess(
@@ -118,6 +119,7 @@ def start_command(
         folder=Path.cwd(),
         stdin=stdin,
         real_hashes=real_hashes,
+        constants=constants,
     )
 
 
