@@ -14,6 +14,7 @@ import pytest
 from yaml.reader import Reader
 
 from anyscale.errors.batches import MAX_PROBLEMS
+from anyscale.user.emails import email_key
 from anyscale.user.files import UsersFile, format_of
 from anyscale.user.files.entry_collector import EntryCollector, Place
 from anyscale.user.files.input_stream import CapturedInput, Fatal, InputStream
@@ -56,6 +57,7 @@ def then(start: bytes, again: bytes, size: int, end: bytes = b"") -> Callable[[]
 def refused(pieces: Callable[[], Iterator[bytes]], name: str) -> tuple[list[str], float, int]:
     """Read; return the problems, the seconds it took and the peak of memory in MiB."""
     list(UsersFile(io.BytesIO(b"x"), name, format_of(name)).reading(Policy()))  # imports
+    email_key("jané@exämple.com")  # imports, too
     file = UsersFile(Generated(pieces), name, format_of(name))
     tracemalloc.start()
     try:

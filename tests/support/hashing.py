@@ -1,13 +1,16 @@
-"""How many passwords keep one core busy for a time."""
+"""Passwords, and a hash, that keep one core busy for a time."""
 
 import time
 from functools import cache
 
-from anyscale.server.core.hashing.argon2id import OWASP, Hasher
+from anyscale.server.core.hashing.argon2id import OWASP, Hasher, Profile
 
-__all__ = ["passwords_that_take"]
+__all__ = ["passwords_that_take", "profile_that_takes"]
 
 _MEASURED = 20
+
+#: of a hash with the memory of `OWASP`: more would be refused as absurd
+_MOST_PASSES = 50
 
 
 def passwords_that_take(seconds: float) -> int:
@@ -16,6 +19,15 @@ def passwords_that_take(seconds: float) -> int:
     A fixed number is hashed too soon on a fast machine, and takes long on a slow one.
     """
     return int(seconds / _seconds_of_a_hash()) + 1
+
+
+def profile_that_takes(seconds: float) -> Profile:
+    """Return a profile with which one core computes a hash in so many seconds, or a little longer.
+
+    A very fast core needs less, because no hash may have more passes.
+    """
+    passes = int(seconds / _seconds_of_a_hash() * OWASP.passes) + 1
+    return Profile(memory_kib=OWASP.memory_kib, passes=min(passes, _MOST_PASSES))
 
 
 @cache

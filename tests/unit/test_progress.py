@@ -221,16 +221,19 @@ def test_an_interrupted_run_abandons_a_call_that_does_not_end(
 ) -> None:
     monkeypatch.setattr(bounded_executor, "_GRACE", 0.05)
     never, cancelled, messages = threading.Event(), threading.Event(), list[str]()
+    begun = threading.Event()
     threads: list[threading.Thread] = []
 
     def call() -> None:
         threads.append(threading.current_thread())
+        begun.set()
         never.wait()
 
     def run() -> None:
         with BoundedExecutor[None](2, cancelled.set, messages.append) as executor:
             executor.submit(call)
             executor.submit(lambda: None)
+            assert begun.wait(20)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -265,14 +268,15 @@ def test_a_generator_that_is_closed_abandons_a_call_that_does_not_end(
 
 
 def test_a_run_that_fails_waits_for_its_calls() -> None:
-    ended: list[bool] = []
+    is_failing, ended = threading.Event(), list[bool]()
 
     def call() -> None:
-        time.sleep(0.1)
+        is_failing.wait(20)
+        time.sleep(0.05)  # a moment longer than the block
         ended.append(True)
 
     def run() -> None:
-        with BoundedExecutor[None](2, lambda: None, print) as executor:
+        with BoundedExecutor[None](2, is_failing.set, print) as executor:
             executor.submit(call)
             raise ValueError("wrong")
 

@@ -3,11 +3,12 @@
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
 
 import pytest
-from tests.support.waiting import wait_until
 
 from anyscale.errors import NotFound, Overloaded
+from anyscale.server.http import thread_pools
 from anyscale.server.http.thread_pools import BoundedThreadPool, LoginThreadPool, ThreadPools
 
 THREADS, WAITING = 8, 40
@@ -167,8 +168,11 @@ def test_a_pool_takes_as_many_calls_as_it_has_threads_and_waiting_places() -> No
     asyncio.run(test())
 
 
-def test_pools_are_busy_while_a_call_lasts_and_a_moment_longer() -> None:
-    pools, end = ThreadPools(), threading.Event()
+def test_pools_are_busy_while_a_call_lasts_and_a_moment_longer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pools, end, now = ThreadPools(), threading.Event(), [0.0]
+    monkeypatch.setattr(thread_pools, "time", SimpleNamespace(monotonic=lambda: now[0]))
 
     async def test() -> None:
         assert not pools.are_busy()
@@ -177,10 +181,12 @@ def test_pools_are_busy_while_a_call_lasts_and_a_moment_longer() -> None:
         assert pools.are_busy()
         end.set()
         await call
+        now[0] += 0.1
         assert pools.are_busy()
+        now[0] += 0.2
+        assert not pools.are_busy()
 
     asyncio.run(test())
-    wait_until(lambda: not pools.are_busy())
 
 
 def test_there_are_at_most_seven_pools() -> None:
