@@ -168,6 +168,16 @@ def test_every_path_in_the_table_of_subjects_exists() -> None:
                 assert (ROOT / folder / name).exists(), f"{folder}{name}"
 
 
+def test_every_folder_is_in_the_architecture_page() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    packages = {path.parent for path in SOURCE.rglob("__init__.py")} - {SOURCE}
+    others = {path.parent for path in (ROOT / "tests").glob("*/*.py")}
+
+    assert len(packages) > 20
+    missing = {folder for folder in packages | others if f"{folder.name}/" not in text}
+    assert not missing
+
+
 def test_the_lock_files_contain_hashes_and_no_addresses() -> None:
     for lock in (ROOT / "requirements").glob("*.lock"):
         text = lock.read_text(encoding="utf-8")
