@@ -14,10 +14,10 @@ from pathlib import Path
 import psycopg
 
 from anyscale.server.core.batches.batch_state import lock_batch, new_batch
-from anyscale.server.core.batches.chunks import NewChunk, reserve_chunk
+from anyscale.server.core.batches.chunks import NewChunk, new_users, reserve_chunk
 from anyscale.server.core.batches.publish import publish
-from anyscale.server.core.batches.records import new_users, user_ids
 from anyscale.server.store.postgres.store import PostgresStore
+from anyscale.server.store.user_ids import user_ids
 from anyscale.user.validation import CheckedUser, Policy
 from benchmarks.support.databases import (
     GUIDE,
@@ -137,7 +137,7 @@ def _batch(store: PostgresStore, users: Sequence[CheckedUser]) -> None:
 
 
 def _bare(url: str, users: Sequence[CheckedUser]) -> Cost:
-    ids = user_ids(f"bat_{'f' * 24}", 0, len(users))
+    ids = user_ids(f"bat_{'f' * 24}", range(len(users)))
     rows = [(*row, 1) for row in new_users(ids, users)]
     with psycopg.connect(url) as connection:
         cost = timed(lambda: _copy(connection, rows))

@@ -18,7 +18,8 @@ OURS = """
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.settings import Settings
 from anyscale.server.core.batches.batch_state import new_batch
-from anyscale.server.core.batches.records import new_users, root_of, user_ids
+from anyscale.server.core.batches.chunks import new_users
+from anyscale.server.store.user_ids import root_of, user_ids
 from anyscale.server.core.batches.publish import publish
 from anyscale.server.store.records import ChunkRecord, NewUsers
 from anyscale.user.validation import CheckedUser
@@ -31,7 +32,7 @@ plane = ControlPlane(Settings(database=Path(sys.argv[1])))
 size = plane.batches.policy.chunk_users
 with plane.store.write() as tx:
     batch = tx.batches.add(new_batch(tx, "key", "fail", "local:bench"))
-rows = list(new_users(user_ids(batch.batch_id, 0, count), users))
+rows = list(new_users(user_ids(batch.batch_id, range(count)), users))
 start = time.perf_counter()
 for number, first in enumerate(range(0, count, size)):
     part = rows[first:first + size]

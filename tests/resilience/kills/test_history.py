@@ -8,7 +8,7 @@ from msgspec import json
 from tests.support.faults.faulty_proxy import Exchange
 from tests.support.faults.history import StoredState, StoredUser, check_history, check_nothing_lost
 
-from anyscale.server.core.batches.records import user_id
+from anyscale.server.store.user_ids import user_id
 
 BATCH, OTHER = "bat_0123456789abcdef01234567", "bat_1123456789abcdef01234567"
 CALL = f"/v1/batches/{BATCH}"

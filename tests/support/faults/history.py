@@ -32,8 +32,8 @@ from tests.support.databases.stored_data import execute_sql
 from tests.support.faults.faulty_proxy import Exchange, FaultyProxy
 
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.batches.records import user_id
 from anyscale.server.settings import Settings
+from anyscale.server.store.user_ids import user_id
 
 __all__ = [
     "HistoryChecker",

@@ -60,8 +60,8 @@ class Transaction:
     deadlock: the owners, accounts by `user_id`, other rows of these accounts, the
     watermark of the index of words, the order of publishing, the audit log.
 
-    A `user_id` is `usr_`, the part of its `batch_id` after `bat_`, and the position in the batch as
-    eight hexadecimal digits. Ids therefore sort by the opening of the batch, then by position.
+    `user_ids` states the format of a `user_id`: ids sort by the opening of the batch, then by
+    position.
     """
 
     def __init__(self, connection: Connection, users: Users) -> None:

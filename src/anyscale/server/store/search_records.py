@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from anyscale.server.store.records import Record, UserRecord
+from anyscale.server.store.user_ids import position_of
 
 __all__ = ["AccountTextsRecord", "FoundUserRecord", "FoundWord", "Place", "SearchIndexRecord"]
 
@@ -14,10 +15,6 @@ class Place(NamedTuple):
     position: int
 
 
-def _place(publication: int, user_id: str) -> Place:
-    return Place(publication, int(user_id[-8:], 16))
-
-
 class FoundUserRecord(UserRecord, frozen=True, gc=False):
     """An account as a search looks at it."""
 
@@ -27,7 +24,7 @@ class FoundUserRecord(UserRecord, frozen=True, gc=False):
 
     @property
     def place(self) -> Place:
-        return _place(self.publication, self.user_id)
+        return Place(self.publication, position_of(self.user_id))
 
 
 class AccountTextsRecord(Record, frozen=True, gc=False):
@@ -41,7 +38,7 @@ class AccountTextsRecord(Record, frozen=True, gc=False):
 
     @property
     def place(self) -> Place:
-        return _place(self.publication, self.user_id)
+        return Place(self.publication, position_of(self.user_id))
 
 
 class SearchIndexRecord(Record, frozen=True):

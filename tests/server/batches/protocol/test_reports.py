@@ -14,8 +14,8 @@ from anyscale.errors import (
 )
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.authorization import Principal
-from anyscale.server.core.batches.records import MAX_POSITION, position_of, user_id
 from anyscale.server.core.batches.service import BatchService
+from anyscale.server.store.user_ids import MAX_POSITION, position_of, user_id
 
 # What responses contain
 

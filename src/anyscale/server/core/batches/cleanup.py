@@ -4,9 +4,9 @@ import time
 
 from anyscale.server.core.audit import log as audit
 from anyscale.server.core.batches.batch_state import lock_batch
-from anyscale.server.core.batches.records import user_id
 from anyscale.server.store.interface import Store
 from anyscale.server.store.records import BatchRecord
+from anyscale.server.store.user_ids import user_id
 
 __all__ = ["delete_rows", "expire_batch"]
 

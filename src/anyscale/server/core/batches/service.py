@@ -27,6 +27,7 @@ from anyscale.server.core.batches.batch_state import (
 )
 from anyscale.server.core.batches.chunks import NewChunk, reserve_chunk
 from anyscale.server.core.batches.cleanup import delete_rows, expire_batch
+from anyscale.server.core.batches.conflicts import chunk_conflicts, list_conflicts
 from anyscale.server.core.batches.publish import (
     counted_batch,
     created_users,
@@ -34,19 +35,13 @@ from anyscale.server.core.batches.publish import (
     require_same_count,
     shown_batch,
 )
-from anyscale.server.core.batches.records import (
-    MAX_POSITION,
-    chunk_conflicts,
-    list_conflicts,
-    position_of,
-    user_id,
-)
 from anyscale.server.core.batches.small_batch import create_small
 from anyscale.server.core.batches.undo import undo_part
 from anyscale.server.core.hashing.pool import PasswordHashPool
 from anyscale.server.core.time_units import DAY_MS
 from anyscale.server.store.interface import Store
 from anyscale.server.store.records import PendingHash
+from anyscale.server.store.user_ids import MAX_POSITION, position_of, user_id
 from anyscale.user.models import AdminCreatedUser, Batch, Conflict, Created, ReservedChunk
 from anyscale.user.validation import CheckedUser, Policy
 

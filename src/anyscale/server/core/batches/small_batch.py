@@ -9,16 +9,12 @@ from anyscale.server.core.batches.batch_state import (
     new_batch,
     refuse_undone,
 )
-from anyscale.server.core.batches.chunks import NewChunk
+from anyscale.server.core.batches.chunks import NewChunk, chunk_digest
+from anyscale.server.core.batches.conflicts import free_positions, list_conflicts
 from anyscale.server.core.batches.publish import created_users, publish, shown_batch
-from anyscale.server.core.batches.records import (
-    chunk_digest,
-    free_positions,
-    list_conflicts,
-    user_id,
-)
 from anyscale.server.core.hashing.pool import PasswordHashPool
 from anyscale.server.store.interface import Store, Transaction
+from anyscale.server.store.user_ids import user_id
 from anyscale.user.models import Created
 from anyscale.user.validation import CheckedUser, conflict_problems, is_skipped
 

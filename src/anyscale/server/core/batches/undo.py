@@ -8,9 +8,9 @@ from anyscale.errors import AnyscaleError, BatchGone, RequestInvalid
 from anyscale.server.core.audit import log as audit
 from anyscale.server.core.authorization import Principal, require_owner, user_actor
 from anyscale.server.core.batches.batch_state import known_batch, lock_batch
-from anyscale.server.core.batches.records import id_prefix, position_of
 from anyscale.server.store.interface import Store, Transaction
 from anyscale.server.store.records import AccountRecord, BatchRecord
+from anyscale.server.store.user_ids import id_prefix, position_of
 from anyscale.user.models import KeptUser
 
 __all__ = ["undo_part"]

@@ -6,13 +6,13 @@ from anyscale.errors import LinkRefused, TooLarge
 from anyscale.server.core.audit import log as audit
 from anyscale.server.core.authorization import Principal, require_owner
 from anyscale.server.core.batches.batch_state import known_batch
-from anyscale.server.core.batches.records import root_of
 from anyscale.server.core.secrets import hash_of, new_secret
 from anyscale.server.core.time_units import DAY_MS
 from anyscale.server.core.users.lifecycle import require_accounts
 from anyscale.server.core.users.queries import user_of
 from anyscale.server.store.interface import Store
 from anyscale.server.store.records import AccountRecord, LinkRecord
+from anyscale.server.store.user_ids import root_of
 from anyscale.user.models import PasswordLink, User, from_milliseconds
 
 __all__ = ["MOST", "PREFIX", "PasswordLinkService", "require_active", "secret_of"]

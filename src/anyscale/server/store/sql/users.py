@@ -13,6 +13,7 @@ from anyscale.server.store.records import (
 )
 from anyscale.server.store.sql.connection import Table, columns
 from anyscale.server.store.sql.search.user_scan import Filters, Scan, UserScan
+from anyscale.server.store.user_ids import end_of_batch, id_prefix
 
 __all__ = ["Users"]
 
@@ -145,5 +146,4 @@ class Users(Table, ABC):
 
 def _id_range(batch_id: str, after: str) -> tuple[str, str]:
     """Return the bounds of the ids of a batch's users, after one of them; both are no ids of it."""
-    prefix = "usr_" + batch_id.removeprefix("bat_")
-    return max(after, prefix), prefix + "g"
+    return max(after, id_prefix(batch_id)), end_of_batch(batch_id)

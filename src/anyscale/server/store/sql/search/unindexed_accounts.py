@@ -1,22 +1,30 @@
 """The accounts that have no words in the index yet, in the order in which they get them."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 from anyscale.server.store.search_records import AccountTextsRecord, Place
 from anyscale.server.store.sql.connection import Table
+from anyscale.server.store.user_ids import (
+    MAX_POSITION,
+    end_of_batch,
+    position_of,
+    user_id,
+    user_ids,
+)
 
 __all__ = ["END_POSITION", "UnindexedAccounts"]
 
-#: the last position that a `user_id` can contain: in a watermark, the end of a publication
-END_POSITION = 16**8 - 1
+#: in a watermark, the end of a publication
+END_POSITION = MAX_POSITION
 
 #: Publications of which one call lists accounts, at most. Each costs a look-up of its last account.
 _MOST_PUBLICATIONS = 300
 
 # Each with its last account, which is found from the end of the ids: a batch may have a million.
 _PUBLICATIONS = """
-    select publication, 'usr_' || substr(batch_id, 5), (
+    select publication, batch_id, (
         select user_id from users
         where user_id > 'usr_' || substr(batch_id, 5)
             and user_id < 'usr_' || substr(batch_id, 5) || 'g'
@@ -46,8 +54,7 @@ class _Publication(NamedTuple):
     """A published batch that has accounts without words."""
 
     number: int
-    #: how the ids of its accounts begin
-    prefix: str
+    batch_id: str
     #: positions without words, from the first one to the last account
     positions: range
 
@@ -59,7 +66,7 @@ class _Publication(NamedTuple):
 def _positions(after: Place, publication: int, last_id: str | None) -> range:
     """Return the positions of a publication behind a watermark, up to its last account."""
     first = after.position + 1 if publication == after.publication else 0
-    return range(first, int(last_id[-8:], 16) + 1 if last_id else 0)
+    return range(first, position_of(last_id) + 1 if last_id else 0)
 
 
 def _fitting(publications: Iterable[_Publication], limit: int) -> Iterator[_Publication]:
@@ -84,7 +91,7 @@ class UnindexedAccounts(Table):
         small = list(_fitting(publications, limit))
         if publications and not small:
             return self._list_large(publications[0], limit)
-        ids = [f"{one.prefix}{position:08x}" for one in small for position in one.positions]
+        ids = chain.from_iterable(user_ids(one.batch_id, one.positions) for one in small)
         texts = self._connection.texts(ids)
         found = self._connection.all(AccountTextsRecord, _ACCOUNTS, texts)
         return found, Place(small[-1].number, END_POSITION) if small else after
@@ -93,7 +100,7 @@ class UnindexedAccounts(Table):
         self, one: _Publication, limit: int
     ) -> tuple[Sequence[AccountTextsRecord], Place]:
         """Do the same for a publication that has more positions than the limit."""
-        first, end = f"{one.prefix}{one.positions[0]:08x}", f"{one.prefix}g"
+        first, end = user_id(one.batch_id, one.positions[0]), end_of_batch(one.batch_id)
         found = self._connection.all(
             AccountTextsRecord, _ACCOUNTS_FROM, one.number, first, end, limit
         )
@@ -104,8 +111,8 @@ class UnindexedAccounts(Table):
         first = after.publication + (after.position == END_POSITION)
         rows = self._connection.rows(_PUBLICATIONS, first, _MOST_PUBLICATIONS)
         return [
-            _Publication(number, prefix, _positions(after, number, last_id))
-            for number, prefix, last_id in rows
+            _Publication(number, batch_id, _positions(after, number, last_id))
+            for number, batch_id, last_id in rows
         ]
 
     def count(self, watermark: Place) -> int:

@@ -12,13 +12,11 @@ from msgspec import Struct
 
 from anyscale.server.store.records import UserRecord
 from anyscale.server.store.sql.connection import Table, columns
+from anyscale.server.store.user_ids import FIRST_ID, IDS_END, end_of_batch, id_prefix
 
 __all__ = ["Block", "Filters", "Scan", "UserScan", "found_columns"]
 
 Found = TypeVar("Found", bound=UserRecord)
-
-#: Before the first and behind the last `user_id`: the digits behind `usr_` are hexadecimal.
-_FIRST, _LAST = "", "usr_g"
 
 
 class Filters(Struct, frozen=True):
@@ -72,7 +70,7 @@ class UserScan(Table):
             rows: how many rows to look at in an index; some filters have two indexes.
             limit: how many accounts to return at most.
         """
-        after = after or (_LAST if scan.newest_first else _FIRST)
+        after = after or (IDS_END if scan.newest_first else FIRST_ID)
         indexes = _indexes(scan.filters)
         lasts = [self._last_of_block(scan, index, after, rows) for index in indexes]
         last = _nearest(lasts, scan)
@@ -99,10 +97,10 @@ class UserScan(Table):
         where = _and(index, *(condition for condition, _ in conditions))
         if scan.newest_first:
             low, high, order = "user_id >= ?", "user_id < ?", "desc"
-            bounds = (last or _FIRST, after)
+            bounds = (last or FIRST_ID, after)
         else:
             low, high, order = "user_id > ?", "user_id <= ?", ""
-            bounds = (after, last or _LAST)
+            bounds = (after, last or IDS_END)
         sql = (
             f"select {found_columns(record)} from live_users where {low} and {high}{where}"
             f" order by user_id {order} limit ?"
@@ -117,8 +115,7 @@ class UserScan(Table):
             " where user_id = ? and published_at is null"
         )
         for batch_id in self._connection.column(sql, user_id):
-            prefix = f"usr_{batch_id[4:]}"
-            return prefix if scan.newest_first else f"{prefix}g"
+            return id_prefix(batch_id) if scan.newest_first else end_of_batch(batch_id)
         return user_id
 
 
