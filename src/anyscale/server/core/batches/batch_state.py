@@ -2,7 +2,7 @@
 
 import os
 
-from anyscale.errors import BatchGone, BatchUndone, NotFound
+from anyscale.errors import BatchGone, BatchUndone, BatchUnfinished, KeyReused, NotFound
 from anyscale.server.core.time_units import MINUTE_MS
 from anyscale.server.store.interface import Transaction
 from anyscale.server.store.records import BatchRecord
@@ -11,6 +11,7 @@ __all__ = [
     "known_batch",
     "lock_batch",
     "new_batch",
+    "open_batch",
     "refuse_published",
     "refuse_undone",
     "require_open",
@@ -62,6 +63,26 @@ def require_open(batch: BatchRecord) -> BatchRecord:
     refuse_undone(batch)
     if batch.state != "open":
         raise BatchGone(f"batch {batch.batch_id} was {batch.state}")
+    return batch
+
+
+def open_batch(tx: Transaction, key: str, if_exists: str, actor: str) -> BatchRecord:
+    """Open a batch, or return the open or published batch with an idempotency key.
+
+    Raises:
+        KeyReused: that batch has another `if_exists`.
+        BatchUndone: that batch was undone.
+    """
+    new = new_batch(tx, key, if_exists, actor)
+    # The second look-up finds the batch that an equal call has opened at the same time.
+    batch = tx.batches.find(key) or tx.batches.add(new) or tx.batches.find(key)
+    if batch is None:
+        raise BatchUnfinished("the batch ended while it was opened")
+    refuse_undone(batch)
+    if batch.if_exists != if_exists:
+        raise KeyReused(f"batch {batch.batch_id} was opened with if_exists={batch.if_exists}")
+    if batch.state == "open":
+        touch(tx, batch)
     return batch
 
 

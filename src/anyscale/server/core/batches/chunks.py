@@ -1,7 +1,8 @@
 """Reserve the emails of a chunk in one transaction.
 
-While a transaction inserts users into SQLite, no other can write. So `NewChunk` computes beforehand
-what needs no transaction, and `is_slice` lets waiting transactions go first.
+While a transaction inserts users into SQLite, no other one can write. So `NewChunk` computes the
+digest and the ids before the transaction starts. The transaction is a slice (see `Store.write`):
+shorter ones that wait go first.
 """
 
 import hashlib

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 
+from anyscale.errors import BatchRefused
 from anyscale.server.store.interface import Transaction
 from anyscale.server.store.records import BatchRecord, ConflictRecord, EmailHolder
 from anyscale.server.store.user_ids import MAX_POSITION, position_of, user_id
 from anyscale.user.models import Conflict, from_milliseconds
-from anyscale.user.validation import CheckedUser
+from anyscale.user.validation import CheckedUser, conflict_problems, is_skipped
 
-__all__ = ["chunk_conflicts", "free_positions", "list_conflicts"]
+__all__ = ["chunk_conflicts", "free_positions", "list_conflicts", "refuse_conflicts"]
 
 
 def chunk_conflicts(
@@ -51,6 +52,12 @@ def free_positions(
     if taken and (if_exists == "fail" or any(holder.state == "open" for holder in holders)):
         return []
     return [position for position, user in enumerate(users) if user.email_key not in taken]
+
+
+def refuse_conflicts(conflicts: Sequence[Conflict], if_exists: str) -> None:
+    """Raise `BatchRefused` if a batch has conflicts other than those that `if_exists` skips."""
+    if refused := [one for one in conflicts if not is_skipped(one, if_exists)]:
+        raise BatchRefused(conflict_problems(refused))
 
 
 def list_conflicts(

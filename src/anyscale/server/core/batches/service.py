@@ -1,25 +1,23 @@
-"""The batch protocol: reserve emails, hash passwords, publish.
+"""The calls of the batch protocol. The rules of each step are in the module of its name.
 
-docs/batch-protocol.md describes it from the outside. Each method is short and can be repeated.
+docs/batch-protocol.md describes the protocol. Each call is short, and can be repeated.
 """
 
 from collections.abc import Sequence
 
 from anyscale.api_schemas import UndoPart
-from anyscale.errors import (
-    BatchRefused,
-    BatchUnfinished,
-    FeatureUnavailable,
-    KeyReused,
-    Overloaded,
-    Problem,
-)
+from anyscale.errors import FeatureUnavailable, Overloaded
 from anyscale.server.core.audit import log as audit
 from anyscale.server.core.authorization import Principal, require_owner
+from anyscale.server.core.batches.batch_details import (
+    batch_details,
+    batch_details_with_counts,
+    created_users,
+)
 from anyscale.server.core.batches.batch_state import (
     known_batch,
     lock_batch,
-    new_batch,
+    open_batch,
     refuse_published,
     refuse_undone,
     require_open,
@@ -27,21 +25,19 @@ from anyscale.server.core.batches.batch_state import (
 )
 from anyscale.server.core.batches.chunks import NewChunk, reserve_chunk
 from anyscale.server.core.batches.cleanup import delete_rows, expire_batch
-from anyscale.server.core.batches.conflicts import chunk_conflicts, list_conflicts
-from anyscale.server.core.batches.publish import (
-    counted_batch,
-    created_users,
-    publish,
-    require_same_count,
-    shown_batch,
+from anyscale.server.core.batches.conflicts import (
+    chunk_conflicts,
+    list_conflicts,
+    refuse_conflicts,
 )
+from anyscale.server.core.batches.hash_passwords import hash_passwords
+from anyscale.server.core.batches.publish import publish, require_same_count
 from anyscale.server.core.batches.small_batch import create_small
 from anyscale.server.core.batches.undo import undo_part
 from anyscale.server.core.hashing.pool import PasswordHashPool
 from anyscale.server.core.time_units import DAY_MS
 from anyscale.server.store.interface import Store
-from anyscale.server.store.records import PendingHash
-from anyscale.server.store.user_ids import MAX_POSITION, position_of, user_id
+from anyscale.server.store.user_ids import MAX_POSITION
 from anyscale.user.models import AdminCreatedUser, Batch, Conflict, Created, ReservedChunk
 from anyscale.user.validation import CheckedUser, Policy
 
@@ -85,6 +81,16 @@ class BatchService:
         self._require_available()
         return create_small(self._store, self._hashing, key, users, passwords, if_exists, caller)
 
+    def dry_run(self, users: Sequence[CheckedUser], if_exists: str) -> list[Conflict]:
+        """Return the conflicts of the users that `create` would skip. It writes nothing.
+
+        Raises:
+            BatchRefused: other emails are taken.
+        """
+        conflicts = self.look_up(users, 0)
+        refuse_conflicts(conflicts, if_exists)
+        return conflicts
+
     def available_policy(self) -> Policy:
         """Return the policy, or raise `FeatureUnavailable`."""
         self._require_available()
@@ -105,30 +111,13 @@ class BatchService:
         with self._store.read() as tx:
             if batch := tx.batches.find(key):
                 refuse_undone(batch)
-            return shown_batch(tx, batch) if batch else None
+            return batch_details(tx, batch) if batch else None
 
     def open(self, key: str, if_exists: str, caller: Principal) -> Batch:
-        """Open a batch, or return that of the key.
-
-        Raises:
-            KeyReused: the batch has another `if_exists`.
-            BatchUndone: it was undone.
-        """
+        """Open a batch, or return the one with the key: see `open_batch`."""
         self._require_available()
         with self._store.write() as tx:
-            new = new_batch(tx, key, if_exists, caller.actor)
-            # The second look-up finds the batch that an equal call has opened at the same time.
-            batch = tx.batches.find(key) or tx.batches.add(new) or tx.batches.find(key)
-            if batch is None:
-                raise BatchUnfinished("the batch ended while it was opened")
-            refuse_undone(batch)
-            if batch.if_exists != if_exists:
-                raise KeyReused(
-                    f"batch {batch.batch_id} was opened with if_exists={batch.if_exists}"
-                )
-            if batch.state == "open":
-                touch(tx, batch)
-            return shown_batch(tx, batch)
+            return batch_details(tx, open_batch(tx, key, if_exists, caller.actor))
 
     def claim(self, batch_id: str, number: int, users: Sequence[CheckedUser]) -> ReservedChunk:
         """Reserve the emails of a chunk of users. Their passwords are not stored.
@@ -167,25 +156,9 @@ class BatchService:
             raise Overloaded("some emails are still reserved: repeat the call")
 
     def hash(self, batch_id: str, passwords: Sequence[tuple[int, str]]) -> int:
-        """Hash passwords, store the hashes, and return how many were stored.
-
-        A stored hash is never computed again. Each password comes with the position of its user.
-
-        Raises:
-            BatchRefused: the policy refuses passwords.
-        """
+        """Hash passwords of users of an open batch: see `hash_passwords`."""
         self._require_available()
-        by_id = {user_id(batch_id, position): text for position, text in passwords}
-        with self._store.read() as tx:
-            batch = require_open(known_batch(tx, batch_id))
-            pending = tx.users.list_pending(batch.id, list(by_id))
-        self._check_passwords(pending, by_id)
-        ids = [row.user_id for row in pending]
-        hashes = self._hashing.hash_many([by_id[name] for name in ids])
-        with self._store.write() as tx:
-            batch = require_open(lock_batch(tx, batch_id))
-            touch(tx, batch)
-            return tx.users.save_hashes(batch.id, zip(ids, hashes, strict=True))
+        return hash_passwords(self._store, self._hashing, self.policy, batch_id, passwords)
 
     def publish(self, batch_id: str, entries: int, caller: Principal) -> Batch:
         """Make all users of an open batch accounts at one moment; return a published one again.
@@ -203,7 +176,7 @@ class BatchService:
             if batch.state != "published":
                 require_owner(tx, caller)
                 publish(tx, require_open(batch), entries, caller.actor)
-            return shown_batch(tx, known_batch(tx, batch_id))
+            return batch_details(tx, known_batch(tx, batch_id))
 
     def drop(self, batch_id: str, caller: Principal) -> Batch:
         """Drop an open batch: its emails are free again. Raises `BatchGone` if it is published."""
@@ -233,9 +206,9 @@ class BatchService:
             delete_rows(self._store, batch, self.policy.chunk_users)
 
     def show(self, batch_id: str) -> Batch:
-        """Return one batch, with the numbers of its accounts: see `counted_batch`."""
+        """Return one batch, with the numbers of its accounts: see `batch_details_with_counts`."""
         with self._store.read() as tx:
-            return counted_batch(tx, known_batch(tx, batch_id), sso=self._sso)
+            return batch_details_with_counts(tx, known_batch(tx, batch_id), sso=self._sso)
 
     def page(self, *, open_only: bool, before: str, limit: int) -> list[Batch]:
         """Return batches, or the unfinished ones, the latest first, after the last id of a page.
@@ -244,7 +217,7 @@ class BatchService:
         """
         with self._store.read() as tx:
             batches = tx.batches.list(open_only=open_only, before=before, limit=limit)
-            return [shown_batch(tx, batch) for batch in batches]
+            return [batch_details(tx, batch) for batch in batches]
 
     def created(self, batch_id: str, after: str, limit: int) -> list[AdminCreatedUser]:
         """Return users of a published batch in the order of the input, after a `user_id`."""
@@ -255,19 +228,3 @@ class BatchService:
     def _require_available(self) -> None:
         if not self._available:
             raise FeatureUnavailable
-
-    def _check_passwords(self, pending: Sequence[PendingHash], by_id: dict[str, str]) -> None:
-        found = self._hashing.faults(
-            [by_id[row.user_id] for row in pending],
-            [(row.name, row.lastname, row.email) for row in pending],
-            self.policy.password_min_length,
-        )
-        problems = [
-            Problem(
-                index=position_of(row.user_id), field="password", code=fault[0], detail=fault[1]
-            )
-            for row, fault in zip(pending, found, strict=True)
-            if fault
-        ]
-        if problems:
-            raise BatchRefused(problems)

@@ -2,21 +2,22 @@
 
 from collections.abc import Sequence
 
-from anyscale.errors import BatchRefused, BatchUnfinished, KeyReused
+from anyscale.errors import BatchUnfinished, KeyReused
 from anyscale.server.core.authorization import Principal, require_owner
-from anyscale.server.core.batches.batch_state import (
-    known_batch,
-    new_batch,
-    refuse_undone,
-)
+from anyscale.server.core.batches.batch_details import batch_details, created_users
+from anyscale.server.core.batches.batch_state import known_batch, new_batch, refuse_undone
 from anyscale.server.core.batches.chunks import NewChunk, chunk_digest
-from anyscale.server.core.batches.conflicts import free_positions, list_conflicts
-from anyscale.server.core.batches.publish import created_users, publish, shown_batch
+from anyscale.server.core.batches.conflicts import (
+    free_positions,
+    list_conflicts,
+    refuse_conflicts,
+)
+from anyscale.server.core.batches.publish import publish
 from anyscale.server.core.hashing.pool import PasswordHashPool
 from anyscale.server.store.interface import Store, Transaction
 from anyscale.server.store.user_ids import user_id
 from anyscale.user.models import Created
-from anyscale.user.validation import CheckedUser, conflict_problems, is_skipped
+from anyscale.user.validation import CheckedUser
 
 __all__ = ["create_small"]
 
@@ -25,7 +26,7 @@ _ATTEMPTS = 5
 
 
 class _Changed(Exception):
-    """The result of the look-up is not true any more."""
+    """Emails became taken or free after the look-up, or an equal call has created the batch."""
 
 
 def create_small(
@@ -75,11 +76,10 @@ def _create(
 ) -> Created:
     require_owner(tx, caller)
     batch = tx.batches.add(new_batch(tx, key, if_exists, caller.actor))
-    if batch is None:  # the same call was made twice at once, and the other one was first
+    if batch is None:  # an equal call at the same time was first
         raise _Changed
     NewChunk(batch, 0, 0, users).reserve(tx, batch)
-    if refused := [c for c in list_conflicts(tx, batch) if not is_skipped(c, if_exists)]:
-        raise BatchRefused(conflict_problems(refused))
+    refuse_conflicts(list_conflicts(tx, batch), if_exists)
     ids = ((user_id(batch.batch_id, position), text) for position, text in hashes.items())
     tx.users.save_hashes(batch.id, ids)
     if tx.users.count_pending(batch.id):
@@ -91,6 +91,7 @@ def _create(
 def _replay(
     tx: Transaction, key: str, users: Sequence[CheckedUser], if_exists: str
 ) -> Created | None:
+    """Return the result of an equal call before this one; None if there was none."""
     batch = tx.batches.find(key)
     if batch is None:
         return None
@@ -104,4 +105,4 @@ def _replay(
 def _created(tx: Transaction, batch_id: str, limit: int, *, replayed: bool) -> Created:
     batch = known_batch(tx, batch_id)
     users = created_users(tx, batch_id, "", limit)
-    return Created(shown_batch(tx, batch), users, list_conflicts(tx, batch), replayed)
+    return Created(batch_details(tx, batch), users, list_conflicts(tx, batch), replayed)

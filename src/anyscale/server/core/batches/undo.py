@@ -1,7 +1,8 @@
-"""Undoing a published batch: deleting its accounts in slices, each in one transaction."""
+"""Undo a published batch: delete its accounts in slices, each in one transaction."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from anyscale.api_schemas import UndoPart
 from anyscale.errors import AnyscaleError, BatchGone, RequestInvalid
@@ -21,39 +22,22 @@ _SLICE = 500
 _SECONDS_A_CALL = 1.0
 #: accounts that a response names
 _MOST_KEPT = 10_000
-#: Seconds between two slices. Threads take turns by themselves, but another process that waits for
-#: a SQLite file only looks now and then whether it is free.
+#: Seconds between two slices. Threads take turns at the writer's lock; another process that waits
+#: for a SQLite file has no turn, and looks only now and then whether the file is free.
 _PAUSE = 0.001
 
-#: How long a slice keeps the index of words from being filled. Filling would take the writer for
+#: How long after a slice no process fills the index of words: filling would lock the writer to add
 #: words that the next slices remove.
 _DEFER_FILLING_MS = 3_000
 
 
-class _Slice:
-    """Accounts of a batch, by `user_id`, and which of them an undo keeps."""
+class _Slice(NamedTuple):
+    """Accounts of a batch that one transaction has read, by `user_id`."""
 
-    def __init__(
-        self,
-        batch: BatchRecord,
-        accounts: Sequence[AccountRecord],
-        owners: Sequence[str],
-        caller: Principal,
-        *,
-        force: bool,
-    ) -> None:
-        spared = _spared_owner(batch, owners, caller)
-        reasons = {
-            account.user_id: _reason(account, spared, caller, force=force) for account in accounts
-        }
-        self.kept = [
-            KeptUser(account.user_id, account.email, reason)
-            for account in accounts
-            if (reason := reasons[account.user_id])
-        ]
-        self.removed = [account for account in accounts if not reasons[account.user_id]]
-        #: None if there is no account left to look at
-        self.last = accounts[-1].user_id if accounts else None
+    removed: Sequence[AccountRecord]
+    kept: Sequence[KeptUser]
+    #: the `user_id` of the last one; None if no account is left to read
+    last: str | None
 
 
 def undo_part(
@@ -69,11 +53,9 @@ def undo_part(
         RequestInvalid: `after` is no id of this batch.
         NotAuthenticated, NotPermitted: the caller has lost its permission.
     """
-    if after and not after.startswith(id_prefix(batch_id)):
-        # Behind all ids it would end the undo although the accounts are there.
-        raise RequestInvalid(f"after must be the id of a user of batch {batch_id}")
+    _check_after(batch_id, after)
     deadline = time.monotonic() + _SECONDS_A_CALL
-    step = _look if dry_run else _undo
+    step = _look_at_slice if dry_run else _undo_slice
     first, removed, kept = after, 0, list[KeptUser]()
     while True:
         try:
@@ -91,31 +73,42 @@ def undo_part(
         time.sleep(_PAUSE)
 
 
-def _look(store: Store, batch_id: str, after: str, caller: Principal, *, force: bool) -> _Slice:
+def _check_after(batch_id: str, after: str) -> None:
+    if after and not after.startswith(id_prefix(batch_id)):
+        # With an id of a later batch, the undo would find no account, and end.
+        raise RequestInvalid(f"after must be the id of a user of batch {batch_id}")
+
+
+def _look_at_slice(
+    store: Store, batch_id: str, after: str, caller: Principal, *, force: bool
+) -> _Slice:
     with store.read() as tx:
-        batch = _published(known_batch(tx, batch_id))
+        batch = _require_published(known_batch(tx, batch_id))
         accounts = tx.users.list_accounts(batch_id, after, _SLICE)
-        return _Slice(batch, accounts, tx.accounts.list_owners(), caller, force=force)
+        spared = _spared_owner(batch, tx.accounts.list_owners(), caller)
+    removed, kept = _divide(accounts, spared, caller, force=force)
+    return _Slice(removed, kept, accounts[-1].user_id if accounts else None)
 
 
-def _undo(store: Store, batch_id: str, after: str, caller: Principal, *, force: bool) -> _Slice:
+def _undo_slice(
+    store: Store, batch_id: str, after: str, caller: Principal, *, force: bool
+) -> _Slice:
     with store.write(is_slice=True) as tx:
-        batch = _published(lock_batch(tx, batch_id, exclusive=True))
-        owners = tx.accounts.lock_owners()
+        batch = _require_published(lock_batch(tx, batch_id, exclusive=True))
+        spared = _spared_owner(batch, tx.accounts.lock_owners(), caller)
         ids = tx.users.list_account_ids(batch_id, after, _SLICE)
         locked = require_owner(tx, caller, ids)
         accounts = [locked[user_id] for user_id in ids if user_id in locked]
-        done = _Slice(batch, accounts, owners, caller, force=force)
-        if done.removed:
-            _delete(tx, batch, done, caller)
+        removed, kept = _divide(accounts, spared, caller, force=force)
+        if removed:
+            _delete(tx, batch, removed, kept, caller)
         elif not ids and batch.state != "undone":
             tx.batches.set_undone(batch.id, "undone")
             audit.append(tx, caller.actor, "batch.undone", batch_id, {})
-        done.last = ids[-1] if ids else None
-        return done
+        return _Slice(removed, kept, ids[-1] if ids else None)
 
 
-def _published(batch: BatchRecord) -> BatchRecord:
+def _require_published(batch: BatchRecord) -> BatchRecord:
     if batch.state == "open":
         raise BatchGone(
             f"batch {batch.batch_id} is open and has no accounts yet: `anyscale batch drop` ends it"
@@ -125,16 +118,35 @@ def _published(batch: BatchRecord) -> BatchRecord:
     return batch
 
 
-def _delete(tx: Transaction, batch: BatchRecord, done: _Slice, caller: Principal) -> None:
-    ids = [account.user_id for account in done.removed]
-    for account in done.removed:
+def _divide(
+    accounts: Iterable[AccountRecord], spared: str, caller: Principal, *, force: bool
+) -> tuple[list[AccountRecord], list[KeptUser]]:
+    """Return the accounts that an undo removes, and those that it keeps."""
+    removed, kept = list[AccountRecord](), list[KeptUser]()
+    for account in accounts:
+        if reason := _reason(account, spared, caller, force=force):
+            kept.append(KeptUser(account.user_id, account.email, reason))
+        else:
+            removed.append(account)
+    return removed, kept
+
+
+def _delete(
+    tx: Transaction,
+    batch: BatchRecord,
+    removed: Sequence[AccountRecord],
+    kept: Sequence[KeptUser],
+    caller: Principal,
+) -> None:
+    for account in removed:
         if account.used_at is not None:  # links that the user created for others
             tx.links.delete(by=user_actor(account.user_id))
-    tx.accounts.delete_range(ids[0], ids[-1], keep=[user.user_id for user in done.kept])
+    ids = [account.user_id for account in removed]
+    tx.accounts.delete_range(ids[0], ids[-1], keep=[user.user_id for user in kept])
     tx.words.defer(tx.now() + _DEFER_FILLING_MS)
     if batch.state != "undoing":
         tx.batches.set_undone(batch.id, "undoing")
-    data = {"removed": len(ids), "positions": _ranges([position_of(name) for name in ids])}
+    data = {"removed": len(ids), "positions": _ranges([position_of(user_id) for user_id in ids])}
     audit.append(tx, caller.actor, "batch.accounts_deleted", batch.batch_id, data)
 
 
@@ -159,12 +171,14 @@ def _reason(account: AccountRecord, spared: str, caller: Principal, *, force: bo
 
 
 def _spared_owner(batch: BatchRecord, owners: Sequence[str], caller: Principal) -> str:
-    """Return the owner that stays although all owners are of this batch; else an empty text.
+    """Return the owner that an undo keeps because all owners are of its batch; else an empty text.
 
     It is the last one by `user_id`, so that it is the same one in each slice.
     """
     prefix = id_prefix(batch.batch_id)
-    stays = [
-        name for name in owners if not name.startswith(prefix) or user_actor(name) == caller.actor
+    others = [
+        user_id
+        for user_id in owners
+        if not user_id.startswith(prefix) or user_actor(user_id) == caller.actor
     ]
-    return "" if stays or not owners else owners[-1]
+    return "" if others or not owners else owners[-1]

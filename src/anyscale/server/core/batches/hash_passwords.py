@@ -1,0 +1,64 @@
+"""Hash passwords of claimed users, and store the hashes. No transaction is open meanwhile."""
+
+from collections.abc import Mapping, Sequence
+
+from anyscale.errors import BatchRefused, Problem
+from anyscale.server.core.batches.batch_state import known_batch, lock_batch, require_open, touch
+from anyscale.server.core.hashing.pool import PasswordHashPool
+from anyscale.server.store.interface import Store
+from anyscale.server.store.records import PendingHash
+from anyscale.server.store.user_ids import position_of, user_id
+from anyscale.user.validation import Policy
+
+__all__ = ["hash_passwords"]
+
+
+def hash_passwords(
+    store: Store,
+    hashing: PasswordHashPool,
+    policy: Policy,
+    batch_id: str,
+    passwords: Sequence[tuple[int, str]],
+) -> int:
+    """Hash passwords, each with the position of its user; return how many hashes were stored.
+
+    A stored hash is never computed again.
+
+    Raises:
+        BatchRefused: the policy refuses passwords.
+        BatchGone: the batch is not open.
+    """
+    by_id = {user_id(batch_id, position): text for position, text in passwords}
+    with store.read() as tx:
+        batch = require_open(known_batch(tx, batch_id))
+        pending = tx.users.list_pending(batch.id, list(by_id))
+    _check(hashing, policy, pending, by_id)
+    ids = [row.user_id for row in pending]
+    hashes = hashing.hash_many([by_id[name] for name in ids])
+    with store.write() as tx:
+        batch = require_open(lock_batch(tx, batch_id))
+        touch(tx, batch)
+        return tx.users.save_hashes(batch.id, zip(ids, hashes, strict=True))
+
+
+def _check(
+    hashing: PasswordHashPool,
+    policy: Policy,
+    pending: Sequence[PendingHash],
+    by_id: Mapping[str, str],
+) -> None:
+    """Raise `BatchRefused` with a problem for each password that the policy refuses."""
+    faults = hashing.faults(
+        [by_id[row.user_id] for row in pending],
+        [(row.name, row.lastname, row.email) for row in pending],
+        policy.password_min_length,
+    )
+    problems = [
+        Problem(
+            index=position_of(row.user_id), field="password", code=fault.code, detail=fault.detail
+        )
+        for row, fault in zip(pending, faults, strict=True)
+        if fault
+    ]
+    if problems:
+        raise BatchRefused(problems)
