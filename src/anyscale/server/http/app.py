@@ -18,7 +18,7 @@ from anyscale.server.core.users.account_count import AccountCount
 from anyscale.server.http import health, openapi, received_request
 from anyscale.server.http.account import routes as account
 from anyscale.server.http.account.page import AccountPage
-from anyscale.server.http.api import audit_log, batches, user_lifecycle, users
+from anyscale.server.http.api import audit_log, batches, small_batches, user_lifecycle, users
 from anyscale.server.http.api.unknown_parameters import refuse_unknown_parameters
 from anyscale.server.http.authentication import (
     IGNORES_COOKIES,
@@ -57,7 +57,13 @@ _COMPRESSION = CompressionConfig(backend="gzip", minimum_size=2048, gzip_compres
 
 _API = Router(
     "/v1",
-    route_handlers=[users.ROUTER, user_lifecycle.ROUTER, batches.ROUTER, audit_log.ROUTER],
+    route_handlers=[
+        small_batches.ROUTER,
+        users.ROUTER,
+        user_lifecycle.ROUTER,
+        batches.ROUTER,
+        audit_log.ROUTER,
+    ],
     middleware=[TOKEN_AUTHENTICATION],
     guards=[require_owner, refuse_unknown_parameters],
     opt={IGNORES_COOKIES: True},

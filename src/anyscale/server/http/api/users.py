@@ -1,7 +1,5 @@
-"""/v1/policy and /v1/users: batches in a single request, lookups of emails, and the accounts."""
+"""/v1/users: find accounts by email, list and search them."""
 
-import os
-from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from litestar import Router, get, post
@@ -9,38 +7,25 @@ from litestar.di import NamedDependency, Provide
 from litestar.params import FromQuery, QueryParameter
 
 from anyscale.api_schemas import (
-    BatchCreate,
-    BatchCreated,
-    Conflicts,
     FindUsers,
     FoundUsers,
-    LookUp,
     Role,
-    Skipped,
     UserPage,
     UserQuery,
 )
-from anyscale.errors import BatchRefused, RequestInvalid, TooLarge
-from anyscale.server.core.authorization import Principal
+from anyscale.errors import RequestInvalid, TooLarge
 from anyscale.server.core.batches.service import BatchService
 from anyscale.server.core.users.cursor import MAX_CURSOR
 from anyscale.server.core.users.listing import UserListing
 from anyscale.server.core.users.queries import UserQueries
 from anyscale.server.core.users.search_query import MAX_SEARCH
-from anyscale.server.http.api.parameters import AfterUser, IdempotencyKey
-from anyscale.server.http.api.user_bodies import (
-    check_chunk,
-    check_users,
-    decode_users,
-    passwords_of,
-)
+from anyscale.server.http.api.parameters import AfterUser
 from anyscale.server.http.bodies import decode
 from anyscale.server.http.dependencies import OwnerRequest
 from anyscale.server.http.errors import error_responses
-from anyscale.server.http.metrics import BATCHES, HASHES, USERS
 from anyscale.server.http.thread_pools import ThreadPools
-from anyscale.user.models import Conflict, Created, User
-from anyscale.user.validation import CheckedUser, Policy, conflict_problems, is_skipped
+from anyscale.user.models import User
+from anyscale.user.validation import Policy
 
 __all__ = ["ROUTER"]
 
@@ -72,94 +57,6 @@ _SEARCH = (
     "the number of accounts whose words were not indexed at the first page: those are found by "
     "their email, and last by parts."
 )
-
-
-@get(
-    "/policy",
-    operation_id="getPolicy",
-    summary="Get the password policy and the limits of a batch.",
-    responses=error_responses(),
-)
-async def get_policy(batches: NamedDependency[BatchService]) -> Policy:
-    return batches.available_policy()
-
-
-@post(
-    "/users:batchCreate",
-    operation_id="createUsers",
-    summary="Create a small batch of users: all of them or none.",
-    status_code=200,
-    responses=error_responses(409, 413, 422),
-)
-async def create_users(
-    request: OwnerRequest,
-    batches: NamedDependency[BatchService],
-    pools: NamedDependency[ThreadPools],
-    key: IdempotencyKey = None,
-) -> BatchCreated:
-    body = await request.body()
-    return await pools.write.run(_create, batches, body, key, request.user)
-
-
-def _create(batches: BatchService, body: bytes, key: str | None, caller: Principal) -> BatchCreated:
-    policy = batches.available_policy()
-    batch = decode_users(body, BatchCreate, policy)
-    users, passwords = batch.create_users, passwords_of(batch.create_users)
-    # First, since the check of one password may take 30 ms.
-    if len(users) > policy.small_users or len(passwords) > policy.small_passwords:
-        raise TooLarge(
-            f"one call takes {policy.small_users} users and {policy.small_passwords} passwords: "
-            "send more by /v1/batches"
-        )
-    checked = check_users(users, policy)
-    if batch.dry_run:
-        return _dry_run(batches, checked, batch.if_exists)
-    if not users:
-        return BatchCreated([], [])
-    key = key or os.urandom(16).hex()
-    created = batches.create(key, checked, batch.if_exists, caller, passwords)
-    if not created.replayed:
-        _count(created, len(passwords))
-    return BatchCreated(created.users, _skipped(created.skipped), created.batch, created.replayed)
-
-
-def _count(created: Created, passwords: int) -> None:
-    HASHES.inc(passwords)
-    BATCHES.labels("published").inc()
-    USERS.inc(len(created.users))
-
-
-def _skipped(conflicts: Iterable[Conflict]) -> list[Skipped]:
-    return [Skipped(conflict.position, conflict.email) for conflict in conflicts]
-
-
-def _dry_run(batches: BatchService, users: list[CheckedUser], if_exists: str) -> BatchCreated:
-    conflicts = batches.look_up(users, 0)
-    if refused := [one for one in conflicts if not is_skipped(one, if_exists)]:
-        raise BatchRefused(conflict_problems(refused))
-    return BatchCreated([], _skipped(conflicts))
-
-
-@post(
-    "/users:lookUp",
-    operation_id="lookUpUsers",
-    summary="List the emails of a chunk of users that are taken. Writes nothing.",
-    status_code=200,
-    responses=error_responses(413, 422),
-)
-async def look_up(
-    request: OwnerRequest,
-    batches: NamedDependency[BatchService],
-    pools: NamedDependency[ThreadPools],
-) -> Conflicts:
-    body = await request.body()
-    return await pools.read.run(_look_up, batches, body)
-
-
-def _look_up(batches: BatchService, body: bytes) -> Conflicts:
-    chunk = decode_users(body, LookUp, batches.policy)
-    users = check_chunk(chunk.create_users, batches.policy, chunk.first)
-    return Conflicts(batches.look_up(users, chunk.first))
 
 
 @post(
@@ -235,7 +132,7 @@ async def list_users(
     limit: Annotated[int, QueryParameter(ge=1, le=1000, description="Users in a page.")] = 100,
 ) -> UserPage:
     if cursor is None and chosen.is_plain:
-        return UserPage(await pools.read.run(_find_plainly, users, chosen, match, after, limit))
+        return UserPage(await pools.read.run(_list_by_id, users, chosen, match, after, limit))
     if after or match == "exact":
         raise RequestInvalid(
             "search, cursor, order, role, sso and without_credentials go neither with after nor "
@@ -244,9 +141,10 @@ async def list_users(
     return await pools.read.run(listing.page, chosen, cursor or "", limit)
 
 
-def _find_plainly(
+def _list_by_id(
     users: UserQueries, query: UserQuery, match: str, after: str, limit: int
 ) -> list[User]:
+    """Return a page of accounts by `user_id`, or those that match exactly."""
     email, name, suspended = query.email, query.name, query.suspended
     if match == "contains":
         return users.page(email=email, name=name, suspended=suspended, after=after, limit=limit)
@@ -255,6 +153,4 @@ def _find_plainly(
     return users.with_email(email) if email else users.with_name(name)
 
 
-ROUTER = Router(
-    "/", route_handlers=[get_policy, create_users, look_up, find_users, list_users], tags=["users"]
-)
+ROUTER = Router("/", route_handlers=[find_users, list_users], tags=["users"])

@@ -1,0 +1,111 @@
+"""/v1/policy, and batches in a single request: create, dry run, and the look-up of taken emails."""
+
+import os
+from collections.abc import Iterable
+
+from litestar import Router, get, post
+from litestar.di import NamedDependency
+
+from anyscale.api_schemas import BatchCreate, BatchCreated, Conflicts, LookUp, Skipped
+from anyscale.errors import TooLarge
+from anyscale.server.core.authorization import Principal
+from anyscale.server.core.batches.service import BatchService
+from anyscale.server.http.api.parameters import IdempotencyKey
+from anyscale.server.http.api.user_bodies import (
+    check_chunk,
+    check_users,
+    decode_users,
+    passwords_of,
+)
+from anyscale.server.http.dependencies import OwnerRequest
+from anyscale.server.http.errors import error_responses
+from anyscale.server.http.metrics import BATCHES, HASHES, USERS
+from anyscale.server.http.thread_pools import ThreadPools
+from anyscale.user.models import Conflict, Created
+from anyscale.user.validation import Policy
+
+__all__ = ["ROUTER"]
+
+
+@get(
+    "/policy",
+    operation_id="getPolicy",
+    summary="Get the password policy and the limits of a batch.",
+    responses=error_responses(),
+)
+async def get_policy(batches: NamedDependency[BatchService]) -> Policy:
+    return batches.available_policy()
+
+
+@post(
+    "/users:batchCreate",
+    operation_id="createUsers",
+    summary="Create a small batch of users: all of them or none.",
+    status_code=200,
+    responses=error_responses(409, 413, 422),
+)
+async def create_users(
+    request: OwnerRequest,
+    batches: NamedDependency[BatchService],
+    pools: NamedDependency[ThreadPools],
+    key: IdempotencyKey = None,
+) -> BatchCreated:
+    body = await request.body()
+    return await pools.write.run(_create, batches, body, key, request.user)
+
+
+def _create(batches: BatchService, body: bytes, key: str | None, caller: Principal) -> BatchCreated:
+    policy = batches.available_policy()
+    batch = decode_users(body, BatchCreate, policy)
+    users, passwords = batch.create_users, passwords_of(batch.create_users)
+    # First, since the check of one password may take 30 ms.
+    if len(users) > policy.small_users or len(passwords) > policy.small_passwords:
+        raise TooLarge(
+            f"one call takes {policy.small_users} users and {policy.small_passwords} passwords: "
+            "send more by /v1/batches"
+        )
+    checked = check_users(users, policy)
+    if batch.dry_run:
+        return BatchCreated([], _skipped(batches.dry_run(checked, batch.if_exists)))
+    if not users:
+        return BatchCreated([], [])
+    key = key or os.urandom(16).hex()
+    created = batches.create(key, checked, batch.if_exists, caller, passwords)
+    if not created.replayed:
+        _count(created, len(passwords))
+    return BatchCreated(created.users, _skipped(created.skipped), created.batch, created.replayed)
+
+
+def _count(created: Created, passwords: int) -> None:
+    HASHES.inc(passwords)
+    BATCHES.labels("published").inc()
+    USERS.inc(len(created.users))
+
+
+def _skipped(conflicts: Iterable[Conflict]) -> list[Skipped]:
+    return [Skipped(conflict.position, conflict.email) for conflict in conflicts]
+
+
+@post(
+    "/users:lookUp",
+    operation_id="lookUpUsers",
+    summary="List the emails of a chunk of users that are taken. Writes nothing.",
+    status_code=200,
+    responses=error_responses(413, 422),
+)
+async def look_up(
+    request: OwnerRequest,
+    batches: NamedDependency[BatchService],
+    pools: NamedDependency[ThreadPools],
+) -> Conflicts:
+    body = await request.body()
+    return await pools.read.run(_look_up, batches, body)
+
+
+def _look_up(batches: BatchService, body: bytes) -> Conflicts:
+    chunk = decode_users(body, LookUp, batches.policy)
+    users = check_chunk(chunk.create_users, batches.policy, chunk.first)
+    return Conflicts(batches.look_up(users, chunk.first))
+
+
+ROUTER = Router("/", route_handlers=[get_policy, create_users, look_up], tags=["users"])
