@@ -112,7 +112,7 @@ def _routes(control_plane: ControlPlane) -> Litestar:
 def _services(control_plane: ControlPlane, pools: ThreadPools) -> dict[str, object]:
     """Return what handlers can receive, by the name of the argument."""
     sessions, tokens = control_plane.sessions, control_plane.tokens
-    passwords, login_options = control_plane.passwords, control_plane.settings.login_options
+    login_options = control_plane.settings.login_options
     return {
         "account_page": AccountPage(
             sessions, tokens, login_options, control_plane.settings.public_url, pools
@@ -127,11 +127,10 @@ def _services(control_plane: ControlPlane, pools: ThreadPools) -> dict[str, obje
         "lifecycle": control_plane.lifecycle,
         "links": control_plane.links,
         "listing": control_plane.listing,
-        "login": LoginFlows(passwords, sessions, pools),
+        "login": LoginFlows(control_plane.passwords, sessions, pools),
         "login_options": login_options,
         "oidc": control_plane.oidc,
         "operator_proofs": OperatorProofs(control_plane.store),
-        "passwords": passwords,
         "pools": pools,
         "sessions": sessions,
         "tokens": tokens,

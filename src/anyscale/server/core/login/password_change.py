@@ -51,7 +51,7 @@ class PasswordService:
         )
 
     def change_password(
-        self, member: AuthenticatedUser, current: str, new: str, client: ClientInfo
+        self, user: AuthenticatedUser, current: str, new: str, client: ClientInfo
     ) -> LoginResult:
         """Change the password of a signed-in user, revoke all sessions, and create a new one.
 
@@ -66,21 +66,21 @@ class PasswordService:
             NotAuthenticated: the session was revoked, or the account was suspended or deleted.
         """
         require_passwords(self._policy)
-        if current or not member.may_omit_current_password:
-            self._verify_current(member, current, client)
-        if self._hashing.verify(member.account.password_hash, new):
+        if current or not user.may_omit_current_password:
+            self._verify_current(user, current, client)
+        if self._hashing.verify(user.account.password_hash, new):
             raise PasswordRefused("The new password is the one that you have.")
-        account = member.account
+        account = user.account
         password_hash = self._hash(new, account)
         with self._store.write() as tx:
             locked = lock_for_session(tx, account.user_id, client)
-            is_revoked = tx.sessions.get(member.session.hash) is None
+            is_revoked = tx.sessions.get(user.session.hash) is None
             if is_revoked or not locked or locked.account.suspended_at is not None:
                 raise NotAuthenticated("you are not signed in any more")
             if locked.account.password_hash != account.password_hash:
                 raise InvalidCredentials("the password was changed meanwhile")
             self.password_login.require_active(locked.account, locked.at)
-            method = member.session.auth_method
+            method = user.session.auth_method
             return _set_password(tx, locked, password_hash, method, "password.changed")
 
     def link_account(self, secret: str) -> AccountRecord:
@@ -121,9 +121,9 @@ class PasswordService:
         self._audit_writer.close()
         self._hashing.close()
 
-    def _verify_current(self, member: AuthenticatedUser, current: str, client: ClientInfo) -> None:
-        account = member.account
-        source = client.address, account.user_id, member.session.session_id
+    def _verify_current(self, user: AuthenticatedUser, current: str, client: ClientInfo) -> None:
+        account = user.account
+        source = client.address, account.user_id, user.session.session_id
         self._rate_limiter.check(*source)
         if not self._hashing.verify(account.password_hash, current):
             self._rate_limiter.record_failure(*source)

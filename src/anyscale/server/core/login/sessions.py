@@ -108,35 +108,35 @@ class SessionService:
             raise NotAuthenticated(_NOT_SIGNED_IN)
         return AuthenticatedUser(account, session, now)
 
-    def touch(self, member: AuthenticatedUser) -> None:
+    def touch(self, user: AuthenticatedUser) -> None:
         """Write the last use of a session that `is_touch_due`."""
         # A request only reads, which may work while the database cannot be written.
         with suppress(StoreUnavailable), self._store.write() as tx:
-            tx.sessions.touch(member.session.session_id, member.at)
+            tx.sessions.touch(user.session.session_id, user.at)
 
-    def list(self, member: AuthenticatedUser) -> Sequence[SessionRecord]:
+    def list(self, user: AuthenticatedUser) -> Sequence[SessionRecord]:
         """List the sessions of a user that are not expired, the latest first."""
         with self._store.read() as tx:
             now = tx.now()
-            found = tx.sessions.list(member.account.user_id)
+            found = tx.sessions.list(user.account.user_id)
         return [session for session in found if _is_live(session, now)]
 
-    def revoke(self, member: AuthenticatedUser, session_id: str) -> None:
+    def revoke(self, user: AuthenticatedUser, session_id: str) -> None:
         """Revoke a session of a user, or raise `NotFound`."""
         with self._store.write() as tx:
-            tx.accounts.lock([member.account.user_id])  # before its sessions: see `Transaction`
-            if not tx.sessions.delete(member.account.user_id, only=session_id):
+            tx.accounts.lock([user.account.user_id])  # before its sessions: see `Transaction`
+            if not tx.sessions.delete(user.account.user_id, only=session_id):
                 raise NotFound("there is no such session")
-            audit.append(tx, member.actor, "session.revoked", session_id, {})
+            audit.append(tx, user.actor, "session.revoked", session_id, {})
 
-    def revoke_others(self, member: AuthenticatedUser) -> int:
+    def revoke_others(self, user: AuthenticatedUser) -> int:
         """Revoke all other sessions of a user; return how many there were."""
         with self._store.write() as tx:
-            user_id = member.account.user_id
+            user_id = user.account.user_id
             tx.accounts.lock([user_id])
-            count = tx.sessions.delete(user_id, keep=member.session.session_id)
+            count = tx.sessions.delete(user_id, keep=user.session.session_id)
             if count:
-                audit.append(tx, member.actor, "sessions.revoked", user_id, {"count": count})
+                audit.append(tx, user.actor, "sessions.revoked", user_id, {"count": count})
         return count
 
     def purge(self) -> None:
