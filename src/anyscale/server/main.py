@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from anyscale.errors import ConfigError
@@ -60,14 +61,15 @@ def serve(host: str, port: int, workers: int) -> int:
     from anyscale.server.logging_config import configure_logging
 
     configure_logging()
-    _prepare()
-    with _second_server_reported():
+    settings = Settings.from_environment(os.environ, served=True)
+    _prepare_database(settings)
+    with _warn_of_second_server(settings.database):
         return _listen_and_run(host, port, workers)
 
 
 def _listen_and_run(host: str, port: int, workers: int) -> int:
     listening = _listen(host, port)
-    signals: list[int] = []  # those that ask for a shutdown, recorded instead of interrupting
+    signals: list[int] = []  # that came before uvicorn handles them
     _handle_signals(signals.append)
     with tempfile.TemporaryDirectory() as metrics:
         if workers > 1:
@@ -77,9 +79,12 @@ def _listen_and_run(host: str, port: int, workers: int) -> int:
         return _run(listening, workers, signals)
 
 
-def _prepare() -> None:
-    """Migrate the database, and report now what would stop each worker."""
-    control_plane = ControlPlane(Settings.from_environment(os.environ, served=True))
+def _prepare_database(settings: Settings) -> None:
+    """Create or migrate the database before any worker starts, and log its state.
+
+    What would stop each worker raises here, once.
+    """
+    control_plane = ControlPlane(settings)
     try:
         if not control_plane.tokens.any_exists():
             _log.warning("no token yet: make one by `anyscale server create-token`")
@@ -89,9 +94,8 @@ def _prepare() -> None:
 
 
 @contextmanager
-def _second_server_reported() -> Iterator[None]:
-    """Warn if another server has the same SQLite file, and let later ones find this one."""
-    database = Settings.from_environment(os.environ, served=True).database
+def _warn_of_second_server(database: Path | str) -> Iterator[None]:
+    """Warn if another server has the same SQLite file; during the block, others find this one."""
     if isinstance(database, str):  # PostgreSQL, for any number of servers
         yield
         return
@@ -139,8 +143,8 @@ def _handle_signals(handle: Callable[[int], object]) -> None:
 
 
 def _run(listening: socket.socket, workers: int, signals: list[int]) -> int:
-    # uvicorn handles signals while it runs, and raises them again after its shutdown; the handlers
-    # from before then ignore them.
+    # While uvicorn runs, its own handlers receive the signals. After its shutdown it restores the
+    # handlers from before and raises the signals again: ours then change nothing.
     from uvicorn import Server
 
     from anyscale.server.uvicorn_ext.workers import SupervisedWorkers
