@@ -1,0 +1,189 @@
+"""Reads the values of environment variables: a function for each kind of value.
+
+Each function raises `ConfigError` with the name of the variable and its valid values. `settings`
+uses them by `EnvironmentReader`, which collects the messages.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from anyscale.data_dir import data_dir, no_tilde
+from anyscale.errors import ConfigError
+from anyscale.urls import checked_origin, checked_url, wrong_database_url
+from anyscale.user.emails import email_key
+from anyscale.user.passwords import FORBIDDEN
+from anyscale.user.validation import MAX_TEXT
+
+__all__ = [
+    "EnvironmentReader",
+    "database",
+    "domains",
+    "flag",
+    "number",
+    "organization",
+    "port",
+    "public_url",
+    "required",
+    "secret",
+    "url",
+    "visible",
+]
+
+_ON = {"on": True, "1": True, "true": True, "yes": True}
+_OFF = {"off": False, "0": False, "false": False, "no": False}
+
+_DIGITS = 9
+
+#: paths of URLs that other tools do not take for a file
+_NO_FILES = ("/", "/:memory:")
+
+_SECRET_LENGTH = 4096
+
+
+class EnvironmentReader:
+    """Reads variables, and collects the messages for all that are wrong."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+        self.errors: list[str] = []
+
+    def read(self, read: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        """Return what a function reads; None if it raises `ConfigError`."""
+        try:
+            return read(self._environment, *arguments, **options)
+        except ConfigError as error:
+            self.errors += error.args
+            return None
+
+
+def public_url(environment: Mapping[str, str], name: str) -> str | None:
+    """Return the address of the server, without a path; None if the variable is empty."""
+    text = environment.get(name, "").strip()
+    try:
+        return checked_url(checked_origin(text)) if text else None
+    except ValueError:
+        raise ConfigError(
+            f"{name} must be like https://accounts.example.com, without a path, and "
+            "hold no name and no password; http:// is for this machine alone"
+        ) from None
+
+
+def organization(environment: Mapping[str, str], name: str) -> str:
+    """Return a name for the pages; empty if there is none."""
+    text = environment.get(name, "").strip()
+    if FORBIDDEN.search(text) or len(text) > MAX_TEXT:
+        raise ConfigError(f"{name} must have at most {MAX_TEXT} characters, all of them visible")
+    return text
+
+
+def database(environment: Mapping[str, str], *, served: bool) -> Path | str:
+    """Return the SQLite file or the URL of PostgreSQL, which only a server (`served`) supports."""
+    url = environment.get("ANYSCALE_DATABASE_URL", "").strip()
+    if not url:
+        return data_dir(environment) / "anyscale.db"
+    scheme, _, path = url.partition("://")
+    if scheme in ("postgresql", "postgres"):
+        if served:
+            return url
+        # Without the URL, which may contain a password.
+        raise ConfigError(
+            "ANYSCALE_DATABASE_URL names a PostgreSQL database, and PostgreSQL needs a server, "
+            "since a direct connection would bypass the tokens: set ANYSCALE_HOST and "
+            "ANYSCALE_CLI_TOKEN, or sqlite:///path here"
+        )
+    if scheme != "sqlite" or not path.startswith("/") or path in _NO_FILES:
+        raise ConfigError(wrong_database_url(url, served=served))
+    # As in other tools: three slashes for a relative path, four for an absolute one.
+    # Absolute, so that a run is of one database wherever the command is started.
+    return Path(no_tilde("ANYSCALE_DATABASE_URL", path.removeprefix("/"))).absolute()
+
+
+def required(environment: Mapping[str, str], name: str) -> str:
+    """Return a text that sign-in at an identity provider needs."""
+    text = environment.get(name, "").strip()
+    if not text:
+        raise ConfigError(f"{name} is missing: sign-in at ANYSCALE_OIDC_ISSUER needs it")
+    return text
+
+
+def url(environment: Mapping[str, str], name: str) -> str:
+    """Return a URL; empty if the variable is empty."""
+    text = environment.get(name, "").strip()
+    try:
+        return checked_url(text) if text else ""
+    except ValueError as error:
+        raise ConfigError(f"{name} must be {error}") from None
+
+
+def visible(environment: Mapping[str, str], name: str) -> str:
+    """Return a required text of visible ASCII characters."""
+    text = required(environment, name)
+    if not (text.isascii() and text.isprintable()):  # RFC 6749, appendix A.1
+        raise ConfigError(f"{name} must hold visible ASCII characters only")
+    return text
+
+
+def secret(environment: Mapping[str, str], name: str) -> str | None:
+    """Return the content of the file that a variable names; None if it names none."""
+    path = environment.get(name, "").strip()
+    if not path:
+        return None
+    try:
+        with Path(path).open(encoding="ascii") as file:
+            # A group may read it, as of secrets that are mounted into a container.
+            if os.fstat(file.fileno()).st_mode & 0o037:
+                raise ConfigError(f"{name}: others can read {path}: run `chmod 600 {path}`")
+            text = file.read(_SECRET_LENGTH + 1).strip()
+    except OSError as error:
+        raise ConfigError(f"{name}: cannot read {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        text = ""
+    if not (0 < len(text) < _SECRET_LENGTH and text.isprintable()):
+        raise ConfigError(f"{name}: {path} must hold the client's secret, on one line, in ASCII")
+    return text
+
+
+def domains(environment: Mapping[str, str], name: str) -> frozenset[str]:
+    """Return the A-labels of domains with commas between."""
+    domains = [text.strip() for text in environment.get(name, "").split(",")]
+    try:
+        # By the rules of the email addresses that they are compared with.
+        return frozenset(email_key(f"x@{text}").partition("@")[2] for text in domains if text)
+    except ValueError:
+        raise ConfigError(f"{name} must be domains with commas between: example.com") from None
+
+
+def flag(environment: Mapping[str, str], name: str, *, default: bool) -> bool:
+    """Return whether a flag is on."""
+    text = environment.get(name, "").strip().lower()
+    if not text:
+        return default
+    value = (_ON | _OFF).get(text)
+    if value is None:
+        raise ConfigError(f"{name} must be on or off")
+    return value
+
+
+def number(environment: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:
+    """Return a whole number between two others."""
+    text = environment.get(name, "").strip()
+    if not text:
+        return default
+    short = text.isascii() and text.isdigit() and len(text) <= _DIGITS
+    if not (short and least <= int(text) <= most):
+        raise ConfigError(f"{name} must be a whole number from {least} to {most}")
+    return int(text)
+
+
+def port(environment: Mapping[str, str], name: str) -> int:
+    """Return the port of the server."""
+    # Kubernetes sets {SERVICE}_PORT for each Service in each pod of its namespace, as Docker did.
+    if "://" in environment.get(name, ""):
+        raise ConfigError(
+            f"{name} is an address, as Kubernetes sets it in pods beside a Service with the "
+            "name `anyscale`: write `enableServiceLinks: false` into the spec of the pod, or pass "
+            "--port"
+        )
+    return number(environment, name, 8000, 0, 65535)
