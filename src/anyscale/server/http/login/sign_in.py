@@ -55,7 +55,10 @@ class LoginFlows(Struct, frozen=True):
     async def by_sso(
         self, connection: Connection, oidc: "OidcLogin", identity: "Awaitable[ExternalIdentity]"
     ) -> LoginResult:
-        """Sign in a user of the identity provider, as `OidcLogin.login` does."""
+        """Sign in a user of the identity provider, as `OidcLogin.login` does.
+
+        It awaits the identity itself, so that a refused redirect is counted as a failed sign-in.
+        """
         client = client_info(connection)
         with _counted("sso"):
             call = partial(oidc.login, await identity, client)

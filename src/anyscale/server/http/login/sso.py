@@ -1,17 +1,12 @@
 """/sso: redirect to the identity provider, and handle its callback."""
 
 import logging
-import time
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from contextlib import suppress
-from hmac import compare_digest
 from urllib.parse import parse_qsl
 
-import msgspec
 from litestar import Response, get
 from litestar.datastructures import Cookie
 from litestar.di import NamedDependency
-from msgspec import Struct
 
 from anyscale.errors import (
     AnyscaleError,
@@ -23,7 +18,7 @@ from anyscale.errors import (
 )
 from anyscale.server.core.audit.log import AuditLog
 from anyscale.server.core.oidc.login import CALLBACK, OidcLogin
-from anyscale.server.core.oidc.provider import AuthorizationRequest, ExternalIdentity
+from anyscale.server.core.oidc.provider import ExternalIdentity
 from anyscale.server.http.cookies import (
     HostCookie,
     client_info,
@@ -33,25 +28,23 @@ from anyscale.server.http.cookies import (
 )
 from anyscale.server.http.dependencies import AnyRequest
 from anyscale.server.http.login.sign_in import LoginFlows
+from anyscale.server.http.login.sso_cookie import (
+    COOKIE,
+    COOKIE_SECONDS,
+    create_cookie_value,
+    read_cookie_value,
+)
 from anyscale.server.http.metrics import count_refusal
 from anyscale.server.http.request_context import request_id
 from anyscale.server.http.thread_pools import ThreadPools
 
-__all__ = ["COOKIE", "HANDLERS"]
-
-COOKIE = "__Host-sso"
+__all__ = ["HANDLERS"]
 
 _log = logging.getLogger("anyscale.server")
 
-#: seconds that a user has to sign in at the provider
-_TIME = 600
-
-#: octets of the HMAC at the end of the cookie
-_MAC = 32
-
-#: The parameter of the sign-in page for a reason; `refused` for all others. `not_set_up` tells of
-#: accounts, so it is for reasons alone that follow a verified email of an allowed domain, or a
-#: subject that is linked by one.
+#: The parameter of the sign-in page for a reason; `refused` for all others. `not_set_up` shows
+#: whether there is an account. So it stands only for reasons after a verified email of an allowed
+#: domain, or after a subject that was linked by such an email.
 _MESSAGES = {
     "no_account": "not_set_up",
     "not_sso_user": "not_set_up",
@@ -64,14 +57,6 @@ _MESSAGES = {
     "state": "expired",
     "cancelled": "cancelled",
 }
-
-
-class _Attempt(Struct, frozen=True):
-    """The content of the cookie, which an HMAC follows: only this server makes such cookies."""
-
-    request: AuthorizationRequest
-    #: seconds since 1970
-    at: float
 
 
 @get("/sso/start", include_in_schema=False)
@@ -89,7 +74,7 @@ async def start(
         return _to_sign_in("refused")
     except (ProviderUnavailable, Overloaded, StoreUnavailable) as error:
         return _unavailable(error)
-    return _redirect(url, HostCookie(COOKIE, cookie, _TIME))
+    return _redirect(url, HostCookie(COOKIE, cookie, COOKIE_SECONDS))
 
 
 def _is_forced(request: AnyRequest) -> bool:
@@ -104,8 +89,7 @@ def _is_forced(request: AnyRequest) -> bool:
 def _begin(oidc: OidcLogin) -> tuple[str, str]:
     """Return the URL at which a user signs in, and the value of the cookie."""
     url, request = oidc.provider.begin()
-    content = msgspec.json.encode(_Attempt(request, time.time()))
-    return url, urlsafe_b64encode(content + oidc.sign(content)).decode().rstrip("=")
+    return url, create_cookie_value(oidc, request)
 
 
 @get(CALLBACK, include_in_schema=False)
@@ -127,25 +111,11 @@ async def callback(
 
 
 async def _identity(request: AnyRequest, oidc: OidcLogin, pools: ThreadPools) -> ExternalIdentity:
+    """Return the user of the provider's redirect, or raise `SsoRefused`."""
     parameters, address = _parameters(request), client_info(request).address
-    started = await pools.auth.run(_authorization_request, oidc, read_cookie(request, COOKIE))
+    cookie = read_cookie(request, COOKIE)
+    started = await pools.auth.run(read_cookie_value, oidc, cookie)
     return await pools.identity_provider.finish.run(oidc.finish, parameters, started, address)
-
-
-def _authorization_request(oidc: OidcLogin, cookie: str) -> AuthorizationRequest:
-    if not cookie:
-        raise SsoRefused("cookie_missing")
-    try:
-        value = urlsafe_b64decode(f"{cookie}==")
-        content, mac = value[:-_MAC], value[-_MAC:]
-        if not compare_digest(mac, oidc.sign(content)):
-            raise SsoRefused("cookie_garbled")
-        attempt = msgspec.json.decode(content, type=_Attempt)
-    except (msgspec.MsgspecError, ValueError):
-        raise SsoRefused("cookie_garbled") from None
-    if not 0 <= time.time() - attempt.at <= _TIME:
-        raise SsoRefused("cookie_expired")
-    return attempt.request
 
 
 def _parameters(request: AnyRequest) -> dict[str, str]:

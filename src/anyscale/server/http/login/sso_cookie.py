@@ -1,0 +1,59 @@
+"""The cookie of a sign-in at the identity provider: it has the secrets of that sign-in.
+
+An HMAC follows the content, so a server accepts only cookies that a server of this database has
+created.
+"""
+
+import time
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from hmac import compare_digest
+
+import msgspec
+from msgspec import Struct
+
+from anyscale.errors import SsoRefused
+from anyscale.server.core.oidc.login import OidcLogin
+from anyscale.server.core.oidc.provider import AuthorizationRequest
+
+__all__ = ["COOKIE", "COOKIE_SECONDS", "create_cookie_value", "read_cookie_value"]
+
+COOKIE = "__Host-sso"
+
+#: seconds that a user has to sign in at the provider
+COOKIE_SECONDS = 600
+
+#: octets of the HMAC
+_MAC = 32
+
+
+class _Content(Struct, frozen=True):
+    request: AuthorizationRequest
+    #: seconds since 1970
+    at: float
+
+
+def create_cookie_value(oidc: OidcLogin, request: AuthorizationRequest) -> str:
+    """Return the value of the cookie of a sign-in that begins now."""
+    content = msgspec.json.encode(_Content(request, time.time()))
+    return urlsafe_b64encode(content + oidc.sign(content)).decode().rstrip("=")
+
+
+def read_cookie_value(oidc: OidcLogin, value: str) -> AuthorizationRequest:
+    """Return the secrets of the sign-in to which a cookie belongs.
+
+    Raises:
+        SsoRefused: the cookie is missing, garbled or expired.
+    """
+    if not value:
+        raise SsoRefused("cookie_missing")
+    try:
+        octets = urlsafe_b64decode(f"{value}==")
+        content, mac = octets[:-_MAC], octets[-_MAC:]
+        if not compare_digest(mac, oidc.sign(content)):
+            raise SsoRefused("cookie_garbled")
+        decoded = msgspec.json.decode(content, type=_Content)
+    except (msgspec.MsgspecError, ValueError):
+        raise SsoRefused("cookie_garbled") from None
+    if not 0 <= time.time() - decoded.at <= COOKIE_SECONDS:
+        raise SsoRefused("cookie_expired")
+    return decoded.request
