@@ -20,7 +20,7 @@ from tests.support.databases.stored_data import execute_sql
 from anyscale.api_schemas import UserQuery
 from anyscale.errors import RequestInvalid
 from anyscale.server.core.users import listing
-from anyscale.server.core.users.cursor import Position, encode_cursor
+from anyscale.server.core.users.cursor import PagePosition, encode_cursor
 from anyscale.server.core.users.listing import UserListing
 from anyscale.server.core.users.pages import BUDGET
 from anyscale.server.store.interface import Store
@@ -167,7 +167,7 @@ def test_a_forged_key_is_refused_or_begins_at_the_start(
 ) -> None:
     store_batches(shared_store, [Batch("published", [A])])
     users = UserListing(shared_store, has_provider=False)
-    forged = encode_cursor(Position(0, key), UserQuery())
+    forged = encode_cursor(PagePosition(0, key), UserQuery())
     if key:
         with pytest.raises(RequestInvalid, match="start again with an empty cursor"):
             users.page(UserQuery(), forged, 5)
@@ -178,5 +178,5 @@ def test_a_forged_key_is_refused_or_begins_at_the_start(
 def test_a_forged_step_is_the_end(shared_store: Store) -> None:
     store_batches(shared_store, [Batch("published", [A])])
     users = UserListing(shared_store, has_provider=False)
-    page = users.page(UserQuery(), encode_cursor(Position(99), UserQuery()), 5)
+    page = users.page(UserQuery(), encode_cursor(PagePosition(99), UserQuery()), 5)
     assert (page.users, page.cursor) == ([], None)

@@ -14,7 +14,7 @@ from tests.support.databases.stored_batches import read_all, repeated, store_bat
 from anyscale.api_schemas import UserQuery
 from anyscale.errors import RequestInvalid
 from anyscale.server.core.users import search
-from anyscale.server.core.users.cursor import Position, encode_cursor
+from anyscale.server.core.users.cursor import PagePosition, encode_cursor
 from anyscale.server.core.users.listing import UserListing
 from anyscale.server.core.users.search import end_of
 from anyscale.server.store.interface import Store
@@ -91,7 +91,9 @@ def test_a_cursor_of_any_other_version_is_refused_as_one(
 
 def test_a_cursor_that_changes_gets_another_version() -> None:
     """If this fails, raise the version of cursors and write the new one here."""
-    cursor = encode_cursor(Position(1, (0, 0, "jane", 2, 3), (4, 5), 6), UserQuery(search="jane"))
+    cursor = encode_cursor(
+        PagePosition(1, (0, 0, "jane", 2, 3), (4, 5), 6), UserQuery(search="jane")
+    )
     assert cursor == "kwLECEsQ2Zf2hvVMlAGVAACkamFuZQIDkgQFBg"
 
 
@@ -123,7 +125,7 @@ def test_a_cursor_with_a_key_of_another_step_is_refused(
     store: Store, step: int, key: tuple[str | int, ...]
 ) -> None:
     query = UserQuery(search="jane")
-    forged = encode_cursor(Position(step, key), query)
+    forged = encode_cursor(PagePosition(step, key), query)
     with pytest.raises(RequestInvalid, match="start again with an empty cursor"):
         UserListing(store, has_provider=False).page(query, forged, 9)
 
@@ -131,7 +133,7 @@ def test_a_cursor_with_a_key_of_another_step_is_refused(
 @pytest.mark.parametrize("number", [-1, 2**63])
 def test_a_cursor_with_a_number_that_no_database_has_is_refused(store: Store, number: int) -> None:
     query = UserQuery(search="jane")
-    forged = encode_cursor(Position(1, (0, 0, "a", number, 1)), query)
+    forged = encode_cursor(PagePosition(1, (0, 0, "a", number, 1)), query)
     with pytest.raises(RequestInvalid, match="start again with an empty cursor"):
         UserListing(store, has_provider=False).page(query, forged, 9)
 
@@ -145,7 +147,7 @@ def test_a_forged_watermark_finds_what_any_search_finds(
     index_words(store, 100)
     query = UserQuery(search="jane")
     for key in ((), (7, 0)) if step in (1, 3, 4) else ((),):
-        forged = encode_cursor(Position(step, key, watermark), query)
+        forged = encode_cursor(PagePosition(step, key, watermark), query)
         page = UserListing(store, has_provider=False).page(query, forged, 9)
         assert {user.name for user in page.users} <= {"Jane"}
 

@@ -14,13 +14,10 @@ from msgspec import Meta, Struct
 from anyscale.api_schemas import UserQuery
 from anyscale.errors import RequestInvalid
 
-__all__ = ["MAX_CURSOR", "Key", "Position", "Watermark", "decode_cursor", "encode_cursor", "key_of"]
+__all__ = ["MAX_CURSOR", "Key", "PagePosition", "decode_cursor", "encode_cursor", "key_of"]
 
 #: Characters of a cursor, at most. The key of a step may be a word of 256 characters.
 MAX_CURSOR = 4_096
-
-#: Up to which account, in the order of publishing, words were indexed: publication and position.
-Watermark = tuple[int, int]
 
 #: what both databases can store
 _Text = Annotated[str, Meta(pattern=r"\A[^\0]*\Z")]
@@ -32,16 +29,17 @@ Key = tuple[_Text | _Number, ...]
 Checked = TypeVar("Checked")
 
 
-class Position(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class PagePosition(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """Where a page ended."""
 
-    #: the number of the step, of the steps that answer the query one after the other
+    #: the index of the step, of the steps that find the accounts of the query one after the other
     step: _Number = 0
-    #: in this step
+    #: of the last account that this step has returned, or of the end of a block
     key: Key = ()
-    #: of the first page
+    #: The last account whose words were indexed at the first page: its publication, and its
+    #: position in the batch.
     watermark: tuple[_Number, _Number] = (0, 0)
-    #: how many accounts were beyond it: counting 100,000 small batches takes 50 ms
+    #: How many accounts were beyond it. Stored, since to count 100,000 small batches takes 50 ms.
     unindexed: _Number = 0
 
 
@@ -54,22 +52,22 @@ class _Version(Struct, frozen=True, array_like=True):
 class _Cursor(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     version: int
     digest: bytes
-    position: Position
+    position: PagePosition
 
 
-#: Raise it with each change of what a cursor contains or stands for: `Position`, the steps of a
+#: Raise it with each change of what a cursor contains or stands for: `PagePosition`, the steps of a
 #: query, their order or their keys. Servers of two versions can serve the pages of one list.
 _VERSION = 2
 _UNKNOWN = "is not one that a control plane has returned"
 
 
-def encode_cursor(position: Position, query: UserQuery) -> str:
+def encode_cursor(position: PagePosition, query: UserQuery) -> str:
     """Return the cursor of a position."""
     content = msgspec.msgpack.encode(_Cursor(_VERSION, _digest(query), position))
     return base64.urlsafe_b64encode(content).decode().rstrip("=")
 
 
-def decode_cursor(cursor: str, query: UserQuery) -> Position:
+def decode_cursor(cursor: str, query: UserQuery) -> PagePosition:
     """Return the position of a cursor.
 
     Raises:

@@ -9,12 +9,12 @@ from anyscale.api_schemas import UserPage, UserQuery
 from anyscale.errors import RequestInvalid
 from anyscale.server.core.users.cursor import (
     Key,
-    Position,
+    PagePosition,
     decode_cursor,
     encode_cursor,
     key_of,
 )
-from anyscale.server.core.users.pages import Block, Step, read_page
+from anyscale.server.core.users.pages import Step, StepBlock, read_page
 from anyscale.server.core.users.queries import user_of
 from anyscale.server.core.users.search import search_steps
 from anyscale.server.core.users.search_query import SearchText
@@ -99,13 +99,13 @@ def _search_text(query: UserQuery) -> SearchText | None:
     return SearchText.parse(query.search)
 
 
-def _first_position(tx: Transaction, text: SearchText | None) -> Position:
+def _first_position(tx: Transaction, text: SearchText | None) -> PagePosition:
     if not text:
-        return Position()
+        return PagePosition()
     # The watermark of the first page is that of the whole search: an account must not change its
     # tier between two pages.
     watermark = tx.words.get_state().watermark
-    return Position(watermark=watermark, unindexed=tx.unindexed.count(watermark))
+    return PagePosition(watermark=watermark, unindexed=tx.unindexed.count(watermark))
 
 
 class _ListStep:
@@ -116,11 +116,11 @@ class _ListStep:
     def __init__(self, scan: Scan) -> None:
         self._scan = scan
 
-    def read(self, tx: Transaction, key: Key, limit: int) -> Block:
+    def read(self, tx: Transaction, key: Key, limit: int) -> StepBlock:
         filters = self._scan.filters
         is_unfiltered = filters == Filters(has_provider=filters.has_provider)
         rows = limit if is_unfiltered else BLOCK_ROWS
         (after,) = key_of(tuple[str], key) if key else ("",)
         block = tx.user_scan.read(UserRecord, self._scan, after, rows=rows, limit=limit)
         end = None if block.end is None else (block.end,)
-        return Block([((user.user_id,), user) for user in block.users], end)
+        return StepBlock([((user.user_id,), user) for user in block.users], end)

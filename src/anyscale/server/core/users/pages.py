@@ -10,17 +10,17 @@ from typing import NamedTuple, Protocol
 
 from msgspec import structs
 
-from anyscale.server.core.users.cursor import Key, Position
+from anyscale.server.core.users.cursor import Key, PagePosition
 from anyscale.server.store.interface import Transaction
 from anyscale.server.store.records import UserRecord
 
-__all__ = ["BUDGET", "Block", "Step", "read_page"]
+__all__ = ["BUDGET", "Step", "StepBlock", "read_page"]
 
 #: Seconds after which a page looks at no more accounts. A block takes up to 10 ms more.
 BUDGET = 0.03
 
 
-class Block(NamedTuple):
+class StepBlock(NamedTuple):
     """Accounts that a step found in a short time, each with the key behind which it goes on."""
 
     found: Sequence[tuple[Key, UserRecord]]
@@ -34,7 +34,7 @@ class Step(Protocol):
     #: Whether it may look at every account. A page that has accounts ends before such a step.
     is_slow: bool
 
-    def read(self, tx: Transaction, key: Key, limit: int) -> Block:
+    def read(self, tx: Transaction, key: Key, limit: int) -> StepBlock:
         """Return the block behind a key, which is empty for the first one.
 
         Args:
@@ -47,10 +47,10 @@ class Step(Protocol):
 def read_page(
     tx: Transaction,
     steps: Sequence[Step],
-    position: Position,
+    position: PagePosition,
     limit: int,
     clock: Callable[[], float],
-) -> tuple[list[UserRecord], Position | None]:
+) -> tuple[list[UserRecord], PagePosition | None]:
     """Return accounts behind a position, and where they end; None behind the last one.
 
     A page reads one block at least, so that the next one gets further.
@@ -67,12 +67,12 @@ def read_page(
     return users, position if position.step < len(steps) else None
 
 
-def _is_slow(steps: Sequence[Step], position: Position) -> bool:
+def _is_slow(steps: Sequence[Step], position: PagePosition) -> bool:
     """Whether a slow step begins, which what was found before it does not have to wait for."""
     return not position.key and any(step.is_slow for step in steps[position.step :][:1])
 
 
-def _behind(block: Block, room: int, position: Position) -> Position:
+def _behind(block: StepBlock, room: int, position: PagePosition) -> PagePosition:
     """Return the position behind the accounts of a block for which a page has room."""
     end = block.end if len(block.found) <= room else block.found[room - 1][0]
     if end is None:

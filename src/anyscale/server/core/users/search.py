@@ -7,7 +7,7 @@ from typing import Annotated, NamedTuple
 from msgspec import Meta
 
 from anyscale.server.core.users.cursor import Key, key_of
-from anyscale.server.core.users.pages import Block, Step
+from anyscale.server.core.users.pages import Step, StepBlock
 from anyscale.server.core.users.search_query import MAX_WORDS, SearchText, Tier, tier_of
 from anyscale.server.store.interface import Transaction
 from anyscale.server.store.search_records import FoundUserRecord, FoundWord, Place
@@ -54,12 +54,13 @@ class _Criteria(NamedTuple):
             (not filters.suspended or user.suspended_at is not None)
             and filters.role in ("", user.permission_level)
             and (not filters.sso or user.is_sso_user)
-            and (not filters.without_credentials or not self._has_credentials(user))
+            and (not filters.without_credentials or self._lacks_credentials(user))
         )
 
-    def _has_credentials(self, user: FoundUserRecord) -> bool:
+    def _lacks_credentials(self, user: FoundUserRecord) -> bool:
+        # A suspended account needs none: the databases leave it out too (`user_scan`).
         has_sso = user.is_sso_user and self.filters.has_provider
-        return user.has_password or has_sso or user.suspended_at is not None
+        return not (user.has_password or has_sso or user.suspended_at is not None)
 
 
 class _ExactStep:
@@ -70,11 +71,11 @@ class _ExactStep:
     def __init__(self, criteria: _Criteria) -> None:
         self._criteria = criteria
 
-    def read(self, tx: Transaction, key: Key, limit: int) -> Block:  # noqa: ARG002 - as in Step
+    def read(self, tx: Transaction, key: Key, limit: int) -> StepBlock:  # noqa: ARG002 - as in Step
         text = self._criteria.text
         users = tx.found_users.get(text.email_key, text.user_id)
         found = [user for user in users if self._criteria.is_found_in(Tier.EXACT, user)]
-        return Block([((user.user_id,), user) for user in found], None)
+        return StepBlock([((user.user_id,), user) for user in found], None)
 
 
 class _EmailStep:
@@ -85,7 +86,7 @@ class _EmailStep:
     def __init__(self, criteria: _Criteria) -> None:
         self._criteria = criteria
 
-    def read(self, tx: Transaction, key: Key, limit: int) -> Block:
+    def read(self, tx: Transaction, key: Key, limit: int) -> StepBlock:
         prefix = self._criteria.text.email_prefix
         (after,) = key_of(tuple[str], key) if key else ("",)
         block = tx.found_users.by_email(prefix, end_of(prefix), after, INDEX_ROWS)
@@ -177,7 +178,7 @@ class _WordStep:
         words = criteria.text.words
         self._drivers = [_Driver.of(tier, words, index) for index in range(len(words))]
 
-    def read(self, tx: Transaction, key: Key, limit: int) -> Block:
+    def read(self, tx: Transaction, key: Key, limit: int) -> StepBlock:
         after = key_of(_WordKey, key) if key else _WordKey(self._rarest(tx))
         # A forged cursor may name a word that the search does not have.
         driver = self._drivers[after.driver % len(self._drivers)]
@@ -228,7 +229,7 @@ class _PartStep:
         self._criteria = criteria
         self._scan = Scan(criteria.filters, criteria.text.parts)
 
-    def read(self, tx: Transaction, key: Key, limit: int) -> Block:
+    def read(self, tx: Transaction, key: Key, limit: int) -> StepBlock:
         (after,) = key_of(tuple[str], key) if key else ("",)
         block = tx.user_scan.read(
             FoundUserRecord, self._scan, after, rows=SCAN_ROWS, limit=INDEX_ROWS
@@ -241,12 +242,12 @@ class _PartStep:
         return _block(found, None if block.end is None else (block.end,), limit)
 
 
-def _block(found: Iterable[tuple[Key, FoundUserRecord]], end: Key | None, limit: int) -> Block:
+def _block(found: Iterable[tuple[Key, FoundUserRecord]], end: Key | None, limit: int) -> StepBlock:
     """Return a block with at most one account more than a page has room for.
 
     The one more shows that the block goes on behind the page; the rest need not be compared.
     """
-    return Block(list(islice(found, limit + 1)), end)
+    return StepBlock(list(islice(found, limit + 1)), end)
 
 
 def end_of(prefix: str) -> str | None:
