@@ -1,10 +1,10 @@
 """Inserting users into PostgreSQL, beside other transactions that insert the same emails.
 
-Nearly always every email is free, so the rows first go by a binary COPY straight into `users`. If
-an email is taken, that leaves nothing. Then the rows go into a temporary table, and from there into
-`users` by one statement, which costs twice as much as the COPY. A statement sees what was committed
-before it: the one that looks for the holders of the other emails may find that they are gone. Then
-the insert is tried again.
+Nearly always every email is free, so a binary COPY first writes the rows straight into `users`. If
+an email is taken, the COPY fails and leaves no row. Then the rows go into a temporary table, and
+one statement inserts them from there into `users`, which costs twice as much as the COPY. A
+statement sees what was committed before it. So the statement that looks for the holders of the
+other emails may find that they have vanished; then the insert is tried again.
 """
 
 import random
@@ -17,13 +17,11 @@ from psycopg.errors import DeadlockDetected, SerializationFailure, UniqueViolati
 from anyscale.errors import StoreUnavailable
 from anyscale.server.store.postgres.connection import PostgresConnection
 from anyscale.server.store.records import EmailHolder, NewUserRecord, NewUsers
-from anyscale.server.store.sql.users import Users
+from anyscale.server.store.sql.users import ENDED_STATES, Users
 
 __all__ = ["PostgresUsers"]
 
 Result = TypeVar("Result")
-
-_ENDED = ("dropped", "expired")
 
 #: How often holders may vanish between two statements. Each time other transactions have ended.
 _ROUNDS = 20
@@ -33,8 +31,8 @@ _ATTEMPTS = 8
 #: seconds before the second attempt; at most twice as long before each later one
 _PAUSE = 0.01
 
-#: the errors by which PostgreSQL ends a deadlock
-_UNDONE = (DeadlockDetected, SerializationFailure)
+#: the errors of the transaction that PostgreSQL aborts to end a deadlock
+_DEADLOCKS = (DeadlockDetected, SerializationFailure)
 
 _COLUMNS = ", ".join(NewUserRecord._fields)
 _TYPES = (*["text"] * 9, "bool", "bool")
@@ -97,7 +95,7 @@ class PostgresUsers(Users):
         self._postgres = connection.driver_connection
 
     def insert(self, batch: int, users: NewUsers) -> Sequence[EmailHolder]:
-        if self._copy_free(batch, users):
+        if self._copy_if_all_free(batch, users):
             return []
         self._copy_to_new_users(users)
         return self._retry_deadlock(lambda: self._insert(batch, len(users)))
@@ -113,7 +111,7 @@ class PostgresUsers(Users):
     def delete(self, first_id: str, end_id: str) -> None:
         self._retry_deadlock(lambda: self._postgres.execute(_DELETE_RANGE, (first_id, end_id)))
 
-    def _copy_free(self, batch: int, users: NewUsers) -> bool:
+    def _copy_if_all_free(self, batch: int, users: NewUsers) -> bool:
         """Insert the users if every email is free; return whether they were inserted."""
         try:
             with (
@@ -126,7 +124,7 @@ class PostgresUsers(Users):
                 # In the order of `_INSERT`.
                 for row in users.by_email_key():
                     copy.write_row(row + last)
-        except (UniqueViolation, *_UNDONE):
+        except (UniqueViolation, *_DEADLOCKS):
             return False
         return True
 
@@ -143,17 +141,20 @@ class PostgresUsers(Users):
         for _ in range(_ROUNDS):
             inserted += self._postgres.execute(_INSERT, (batch,)).rowcount
             holders = self._find_holders() if inserted < count else []
-            ended = [row[1] for row in holders if row[3] in _ENDED]
+            ended = [user_id for _, user_id, _, state, *_ in holders if state in ENDED_STATES]
             if ended:
                 self._postgres.execute(_DELETE_ENDED, (ended,))
-            elif all(row[1] for row in holders):
+            elif all(user_id for _, user_id, *_ in holders):
                 return [EmailHolder(*row) for row in holders]
         raise StoreUnavailable(
             "others keep taking and freeing the same emails", outcome_unknown=True
         )
 
     def _find_holders(self) -> list[tuple[Any, ...]]:
-        """Return the users whose email another row has, with that row, if it still exists."""
+        """Return the fields of `EmailHolder` for each email that another row has.
+
+        All but the email are None if that row has vanished meanwhile.
+        """
         return self._postgres.execute(_HOLDERS).fetchall()
 
     def _retry_deadlock(self, work: Callable[[], Result]) -> Result:
@@ -162,7 +163,7 @@ class PostgresUsers(Users):
             try:
                 with self._postgres.transaction():
                     return work()
-            except _UNDONE:
+            except _DEADLOCKS:
                 # After a random time, or both transactions would meet again.
                 time.sleep(_PAUSE * 2**attempt * random.random())  # noqa: S311 - no secret
         with self._postgres.transaction():

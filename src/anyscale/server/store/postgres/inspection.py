@@ -9,12 +9,15 @@ from anyscale.server.store.postgres.connection import PostgresConnection
 from anyscale.server.store.postgres.errors import DatabaseAddress, translated
 from anyscale.server.store.postgres.insert_users import PostgresUsers
 from anyscale.server.store.postgres.migrate import schema_version
-from anyscale.server.store.postgres.pool import APPLICATION_NAME, MAX_CONNECTIONS, Pool
+from anyscale.server.store.postgres.pool import (
+    APPLICATION_NAME,
+    BEGIN_READ,
+    MAX_CONNECTIONS,
+    Pool,
+)
 from anyscale.server.store.schema_versions import steps_of
 
 __all__ = ["open_read_only"]
-
-_BEGIN = "begin isolation level repeatable read read only"
 
 _OLDEST = 14
 #: `server_version_num` of 15.6 is 150006
@@ -42,7 +45,7 @@ def open_read_only(url: str) -> Iterator[tuple[DatabaseFacts, Transaction]]:
     """
     address = DatabaseAddress(url)
     pool = Pool(address)
-    with closing(pool), pool.transaction(_BEGIN) as driver_connection, translated(address):
+    with closing(pool), pool.transaction(BEGIN_READ) as driver_connection, translated(address):
         connection = PostgresConnection(driver_connection)
         yield _facts(connection), Transaction(connection, PostgresUsers(connection))
 

@@ -11,7 +11,10 @@ from psycopg.pq import TransactionStatus
 from anyscale.errors import StoreUnavailable
 from anyscale.server.store.postgres.errors import DatabaseAddress, translated
 
-__all__ = ["APPLICATION_NAME", "MAX_CONNECTIONS", "Pool"]
+__all__ = ["APPLICATION_NAME", "BEGIN_READ", "MAX_CONNECTIONS", "Pool"]
+
+#: Starts a transaction that reads one state. In full, since a database may have other defaults.
+BEGIN_READ = "begin isolation level repeatable read read only"
 
 #: of a process. PostgreSQL accepts 100 by default, which several servers share.
 MAX_CONNECTIONS = 16

@@ -11,7 +11,7 @@ from anyscale.server.store.postgres.connection import PostgresConnection
 from anyscale.server.store.postgres.errors import DatabaseAddress, translated
 from anyscale.server.store.postgres.insert_users import PostgresUsers
 from anyscale.server.store.postgres.migrate import migrate, schema_version
-from anyscale.server.store.postgres.pool import Pool
+from anyscale.server.store.postgres.pool import BEGIN_READ, Pool
 from anyscale.server.store.schema_versions import refuse_newer, require_current, steps_of
 
 __all__ = ["PostgresStore"]
@@ -19,7 +19,6 @@ __all__ = ["PostgresStore"]
 # In full, since a database may have other defaults.
 _WRITE = "begin isolation level read committed read write"
 _WRITE_BEHIND = f"{_WRITE}; set local synchronous_commit = off"
-_READ = "begin isolation level repeatable read read only"
 
 
 class PostgresStore:
@@ -50,7 +49,7 @@ class PostgresStore:
         self._pool.close()
 
     def schema(self) -> int:
-        with self._transaction(_READ) as connection:
+        with self._transaction(BEGIN_READ) as connection:
             return schema_version(connection)
 
     def ready(self) -> None:
@@ -72,7 +71,7 @@ class PostgresStore:
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:
-        with self._transaction(_READ) as connection:
+        with self._transaction(BEGIN_READ) as connection:
             yield _transaction_on(connection)
 
     def _set_up(self, *, create: bool) -> None:
@@ -81,7 +80,7 @@ class PostgresStore:
         refuse_newer(self.found_schema, newest)
         if create and self.found_schema < newest:
             with self._pool.transaction(_WRITE) as connection, translated(self._address):
-                connection.execute("commit")
+                connection.execute("commit")  # a migration starts its own transactions
                 migrate(connection)
 
     @contextmanager

@@ -15,7 +15,10 @@ from anyscale.server.store.sql.connection import Table, columns
 from anyscale.server.store.sql.search.user_scan import Filters, Scan, UserScan
 from anyscale.server.store.user_ids import end_of_batch, id_prefix
 
-__all__ = ["Users"]
+__all__ = ["ENDED_STATES", "Users"]
+
+#: The states of batches whose rows are being deleted. Such a row reserves no email.
+ENDED_STATES = ("dropped", "expired")
 
 _USER = f"select {columns(UserRecord)} from live_users"
 

@@ -5,7 +5,7 @@ from itertools import chain
 
 from anyscale.server.store.records import EmailHolder, NewUserRecord, NewUsers
 from anyscale.server.store.sql.connection import columns
-from anyscale.server.store.sql.users import Users
+from anyscale.server.store.sql.users import ENDED_STATES, Users
 from anyscale.server.store.sqlite.connection import SqliteConnection
 
 __all__ = ["SqliteUsers"]
@@ -24,7 +24,6 @@ _HOLDERS = (
     f"select {columns(EmailHolder)} from users join batches on batches.id = users.batch"
     " where email_key {any}"
 )
-_ENDED = ("dropped", "expired")
 
 
 class SqliteUsers(Users):
@@ -74,7 +73,7 @@ class SqliteUsers(Users):
         ids = {row.user_id for row in rows}
         taken, ended = [], []
         for holder in self._connection.all(EmailHolder, _HOLDERS, self._connection.texts(own)):
-            if holder.state in _ENDED:
+            if holder.state in ENDED_STATES:
                 ended.append(holder)
             # A row of these has its email, unless two of them have one.
             elif holder.user_id not in ids or len(own) < len(rows):

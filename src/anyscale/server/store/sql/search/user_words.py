@@ -160,7 +160,10 @@ class Words(Table):
     def replace(self, old: AccountTextsRecord, new: AccountTextsRecord) -> None:
         """Replace the words of an account whose texts this transaction changes."""
         before, after = set(words_of_account(old)), set(words_of_account(new))
-        if before == after or new.place > (state := self.lock()).end:
+        if before == after:
+            return
+        state = self.lock()
+        if new.place > state.end:
             return
         self._remove_range(new.place, new.place, before - after)
         self._end_lease(state, new.place)
