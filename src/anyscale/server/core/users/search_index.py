@@ -55,7 +55,7 @@ class Segment(NamedTuple):
     after: Place
     end: Place
     #: whether they may have some of their words, since an earlier segment was left unfinished
-    has_words: bool
+    may_have_words: bool
 
 
 class SearchIndex:
@@ -110,7 +110,7 @@ class SearchIndex:
     def _is_filled(self) -> bool:
         with self._store.read() as tx:
             watermark = tx.words.get_state().watermark
-            return tx.unindexed.list(watermark, 1)[1] == watermark
+            return tx.unindexed.find_end(watermark, 1) == watermark
 
     def _fill_segment(self, deadline: float, throttle: "_Throttle") -> bool:
         """Give words to the next accounts; return whether there may be more for this process."""
@@ -141,7 +141,7 @@ class SearchIndex:
                 return None
             # A segment that was left unfinished may end later than this one.
             tx.words.lease(max(end, state.end), self._holder, now + _LEASE_MS)
-            return Segment(state.watermark, end, has_words=state.end > state.watermark)
+            return Segment(state.watermark, end, may_have_words=state.end > state.watermark)
 
     def _read(self, segment: Segment, throttle: "_Throttle") -> SegmentWords:
         # A transaction that changes one of these accounts from now on ends the lease, so that no
@@ -160,7 +160,7 @@ class SearchIndex:
         with self._store.write(durable=False, patience=patience, is_slice=True) as tx:
             has_lease = self._lock(tx, segment)
             if has_lease:
-                add = tx.words.add_missing if segment.has_words else tx.words.add
+                add = tx.words.add_missing if segment.may_have_words else tx.words.add
                 add(rows)
                 tx.words.renew_lease(tx.now() + _LEASE_MS)
         return has_lease
