@@ -27,8 +27,8 @@ Arguments = ParamSpec("Arguments")
 #: more than the clients of a server may have at once
 _CONNECTIONS = 4096
 
-#: Seconds without a call after which a pool is idle. A command that asks again and again prepares
-#: its next request meanwhile.
+#: Seconds without a call after which a pool is idle. In this time a client that sends one request
+#: after the other prepares the next one.
 _LULL = 0.2
 
 _FULL = "too many requests of this kind at once: ask again in a second"
@@ -42,7 +42,7 @@ class BoundedThreadPool:
         # An executor for each pool: one for all, with a limit for each kind, costs twice as much.
         self._executor = ThreadPoolExecutor(threads, name)
         self._inside = 0
-        #: when a call last ended, as `time.monotonic` tells it
+        #: when the last call ended, by `time.monotonic`
         self._left_at = -math.inf
         self._gauge = POOL_REQUESTS.labels(name)
 
@@ -93,9 +93,9 @@ class LoginThreadPool:
         self._unknown = BoundedThreadPool("login", threads, waiting)
         #: how many places the known and the unknown clients of a network have
         self._taken: Counter[tuple[bool, str]] = Counter()
-        #: The look-up of an account before the sign-in takes a place: it tells which client is
-        #: known. A flood may fill it no more than a server has connections, since a look-up takes
-        #: less than a millisecond.
+        #: For the look-up of the account, which finds whether the client is known, before the
+        #: sign-in takes a place. A look-up takes less than a millisecond, so this pool has a place
+        #: for each connection of the server.
         self.look_ups = BoundedThreadPool("login", 2, _CONNECTIONS)
 
     @property

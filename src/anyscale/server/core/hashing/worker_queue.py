@@ -39,6 +39,7 @@ class WorkerQueue:
             self._idle.put(None)
         self._started: set[HashWorker] = set()
         self._lock = threading.Lock()
+        #: set when the queue starts no more workers, and when all of them have ended
         self._closed = threading.Event()
         self._ended = threading.Event()
         self._watching = threading.Thread(target=self._watch, name="hash-workers", daemon=True)

@@ -27,9 +27,10 @@ _LINK_INVALID = "this link was used before, or has expired: ask for a new one"
 
 
 class PasswordService:
-    """Sign-in by password, and changes of passwords.
+    """Changes passwords, and owns the sign-in by password.
 
-    Sign-in and `change_password` have a rate limit; one-time links need none.
+    `password_login` and `change_password` share their processes and their rate limits; one-time
+    links need no limit.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Headers of every response that tell browsers what not to do with it."""
+"""Headers of every response that limit what browsers do with it."""
 
 from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
