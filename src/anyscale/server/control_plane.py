@@ -107,7 +107,7 @@ class ControlPlane:
         """Sign-in by password, and changes of passwords. Imported on use: it takes 100 ms."""
         from anyscale.server.core.login.password_change import PasswordService
 
-        # A pool for this alone, so that no batch keeps users waiting.
+        # Sign-ins have a pool of their own, so that no batch keeps users waiting.
         hashing = PasswordHashPool(
             self._profile, in_processes=self._hash_in_processes, niceness=SIGN_IN_NICENESS
         )

@@ -156,7 +156,7 @@ async def _lifespan(
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        # Not in a thread: a forced shutdown would cancel waiting for it.
+        # Not in a thread, because a forced shutdown would cancel the wait for it.
         control_plane.close()
 
 
@@ -168,7 +168,7 @@ async def _repeat(name: str, work: Callable[[], None], seconds: float) -> None:
         except AnyscaleError as error:
             _log.error(f"{name} failed", extra={"code": error.code, "detail": str(error)})
         except Exception as error:  # noqa: BLE001 - a bug must not end this task
-            # Without its text, which may be personal.
+            # The text of the error is left out: it may be personal.
             _log.error(f"{name} failed", extra={"code": type(error).__name__})
         await asyncio.sleep(seconds)
 

@@ -60,7 +60,8 @@ async def metrics(
 
 
 def _exposition(database: CollectorRegistry) -> bytes:
-    # `server start` sets it for several processes, each of which counts its own requests.
+    # `server start` sets this variable for several processes, each of which counts its own
+    # requests.
     if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
         return generate_latest(REGISTRY) + generate_latest(database)
     registry = CollectorRegistry()

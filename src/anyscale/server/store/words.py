@@ -21,7 +21,7 @@ _IN_WORDS = frozenset("LMN")
 
 def fold(text: str) -> str:
     """Return the form in which texts are compared: NFC, then casefolded."""
-    # The same for ASCII, in a tenth of the time.
+    # For ASCII the result is the same, in a tenth of the time.
     return text.lower() if text.isascii() else unicodedata.normalize("NFC", text).casefold()
 
 
@@ -34,7 +34,7 @@ def split_words(folded: str) -> list[str]:
 
 
 def _words(text: str) -> list[str]:
-    # ASCII, that is nearly all texts, by one call in place of five.
+    # Nearly all texts are ASCII: for them one call does the work of five.
     return _ascii_words(text.lower()) if text.isascii() else split_words(fold(text))
 
 

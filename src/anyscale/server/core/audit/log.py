@@ -117,7 +117,7 @@ class AuditLog:
             if now - written < _DENIED_EVERY:
                 self._denied[actor, reason] = (written, times + 1)
                 return 0
-            self._denied.pop((actor, reason), None)  # the latest is the last one
+            self._denied.pop((actor, reason), None)  # the latest one moves to the end
             self._denied[actor, reason] = (now, 0)
             if len(self._denied) > _MAX_DENIALS:
                 del self._denied[next(iter(self._denied))]

@@ -133,7 +133,7 @@ class BatchService:
         """
         self._require_available()
         if number < 0 or len(users) > self.policy.chunk_users:
-            # Its users would get ids of another chunk.
+            # The users would get ids of another chunk.
             raise ValueError(f"a chunk has at most {self.policy.chunk_users} users, from chunk 0")
         with self._store.read() as tx:
             batch = known_batch(tx, batch_id)

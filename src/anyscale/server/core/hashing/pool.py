@@ -76,7 +76,8 @@ class PasswordHashPool:
     def verify(self, password_hash: str | None, password: str) -> bool:
         """Return whether a password is the right one, as `Hasher.verify` does."""
         job = VerifyJob(password_hash, password.encode(errors="surrogatepass"))
-        # With workers, from the calling thread: one of the executor would be one more to wake.
+        # With workers, the calling thread runs the job: a thread of the executor would have to be
+        # woken too.
         is_right = (
             self._run(job) if self._workers else self._threads.submit(self._run, job).result()
         )

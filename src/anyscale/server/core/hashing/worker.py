@@ -99,7 +99,7 @@ class HashWorker:
     """
 
     def __init__(self, profile: Profile, niceness: int = NICENESS) -> None:
-        # -P: no module of the folder that the server was started in takes the place of ours.
+        # -P: Python imports no module from the folder in which the server was started.
         command = [sys.executable, "-P", "-m", __name__, str(niceness)]
         self._process = subprocess.Popen(  # noqa: S603 - the command is this module
             command,

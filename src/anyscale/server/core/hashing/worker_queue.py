@@ -62,7 +62,7 @@ class WorkerQueue:
     def close(self) -> None:
         """Let the workers finish their jobs, and end them."""
         self._closed.set()
-        # All of them first: one that has a job comes when it has finished.
+        # This takes all of them before it ends any: one that has a job comes when the job is done.
         for worker in [self._idle.get() for _ in range(self._count)]:
             if worker:
                 worker.close()

@@ -47,10 +47,10 @@ def _parse(address: str) -> IPv4Address | IPv6Address | str:
         parsed = ip_address(address)
     except ValueError:
         return address
-    # An IPv4 client of a socket for both versions (RFC 4291, 2.5.5.2).
+    # A socket for both versions shows an IPv4 client so (RFC 4291, 2.5.5.2).
     return getattr(parsed, "ipv4_mapped", None) or parsed
 
 
 def _ipv6_network(address: IPv6Address, prefix: int) -> str:
-    # By its number: an address may have a zone (RFC 4007), a network has none.
+    # From the number, because an address may have a zone (RFC 4007) and a network has none.
     return str(IPv6Network((int(address), prefix), strict=False))

@@ -110,7 +110,7 @@ class PasswordService:
         account = self.link_account(secret)
         password_hash = self._hash(new, account)
         with self._store.write() as tx:
-            # The account first: two requests with one link take turns.
+            # The lock on the account comes first, so that two requests with one link take turns.
             locked = lock_for_session(tx, account.user_id, client)
             link = tx.links.consume(hash_of(secret))
             if not link or not locked or locked.account.suspended_at is not None:

@@ -97,7 +97,7 @@ class PasswordLogin:
         password_hash = attempt.account.password_hash if attempt.account else None
         if not self._hashing.verify(password_hash, attempt.password):
             raise self._reject(attempt)
-        # Others may have failed meanwhile: guesses at the same time are no more guesses.
+        # Others may have failed meanwhile: guesses at the same time count as guesses in turn.
         self._rate_limiter.check(*attempt.source)
         assert attempt.account
         assert password_hash
@@ -152,7 +152,7 @@ def require_passwords(policy: Policy) -> None:
 
 
 def _known_device(tx: Transaction, account: AccountRecord | None, device: str) -> str:
-    # Also without an account, which must cost the same.
+    # It looks without an account too, so that the time is the same.
     user_id, since = account.user_id if account else "", tx.now() - DEVICE_LIMIT
     return device if tx.devices.is_known(hash_of(device), user_id, since) else ""
 

@@ -139,12 +139,12 @@ def _network_counts(address: str) -> list[_Count]:
 
 
 def _site_counts(address: str) -> list[_Count]:
-    # Not of IPv4: the addresses of one /24 may belong to any number of subscribers.
+    # IPv4 has no count by site: the addresses of one /24 may belong to any number of subscribers.
     site = site_of(address)
     return [(_SITE, _key("site", site))] if ":" in site else []
 
 
 def _key(*parts: str) -> bytes:
-    # A hash, so that all keys have one length, whatever a client sends.
+    # It is a hash, so that all keys have one length, whatever a client sends.
     text = "\0".join(parts)
     return hashlib.sha256(text.encode(errors="surrogatepass")).digest()[:16]

@@ -110,7 +110,7 @@ class SessionService:
 
     def touch(self, user: AuthenticatedUser) -> None:
         """Write the last use of a session that `is_touch_due`."""
-        # A request only reads, which may work while the database cannot be written.
+        # The request itself may only read, and works while the database cannot be written.
         with suppress(StoreUnavailable), self._store.write() as tx:
             tx.sessions.touch(user.session.session_id, user.at)
 

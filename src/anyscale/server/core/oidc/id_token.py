@@ -136,7 +136,7 @@ def verify_token(
         raise SsoRefused("nonce")
     _check_access_token(claims, header.alg, expected.access_token)
     subject = claims.get("sub")
-    # Printable: it is stored as text. ASCII: (Core, 2).
+    # It must be printable, because it is stored as text, and ASCII (Core, 2).
     if not (isinstance(subject, str) and subject.isascii() and subject.isprintable()):
         raise SsoRefused("subject")
     if not 0 < len(subject) <= _SUBJECT_LENGTH:

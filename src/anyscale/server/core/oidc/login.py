@@ -92,7 +92,7 @@ class OidcLogin:
         if user_id and tx.accounts.get(user_id):
             return user_id
         account = tx.accounts.find(self._key_of(identity))
-        # Without an account the same transactions follow, so that the time does not tell.
+        # Without an account the same transactions follow, so that the time does not show it.
         return account.user_id if account else ""
 
     def _key_of(self, identity: ExternalIdentity) -> str:

@@ -199,7 +199,7 @@ class Provider:
         """Return headers with the client's credentials, or add them to the form."""
         client_id, secret = self._settings.client_id, self._settings.client_secret
         if secret is not None and "client_secret_basic" in methods:
-            # Each half encoded by itself (RFC 6749, 2.3.1).
+            # Each half is encoded by itself (RFC 6749, 2.3.1).
             pair = f"{quote_plus(client_id)}:{quote_plus(secret)}"
             return {"Authorization": f"Basic {b64encode(pair.encode()).decode()}"}
         form["client_id"] = client_id
@@ -273,7 +273,7 @@ def _error_of(response: HttpResponse) -> str:
         error = msgspec.json.decode(response.body, type=_TokenError).error
     except (msgspec.MsgspecError, ValueError, RecursionError):
         error = ""
-    # Any other text may be anything.
+    # Other texts are left out: they may contain anything.
     return f"{error if error in _KNOWN_ERRORS else 'other'} (HTTP {response.status})"
 
 

@@ -68,8 +68,9 @@ class UserLifecycle:
     @contextmanager
     def _lock(self, user_id: str, caller: Principal) -> Iterator["_Locked"]:
         with self._store.write() as tx:
-            # The owners before any account, the caller's own included: a transaction that waits
-            # for an account then has no lock for which that account's transaction waits.
+            # The owners come before any account, the caller's own included. A transaction that
+            # waits for an account then has no lock for which the transaction with that account
+            # waits.
             owners = tx.accounts.lock_owners()
             (account,) = require_accounts(require_owner(tx, caller, [user_id]), [user_id])
             yield _Locked(tx, account, owners)

@@ -74,7 +74,7 @@ class PasswordLinkService:
         if not secrets:
             return []
         with self._store.write() as tx:
-            # Before any account: see `UserLifecycle`.
+            # The owners come before any account: see `Transaction`.
             tx.accounts.lock_owners()
             accounts = require_accounts(require_owner(tx, caller, secrets), secrets)
             for account in accounts:

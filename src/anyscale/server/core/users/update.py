@@ -65,7 +65,8 @@ def _store_changes(tx: Transaction, account: AccountRecord, updated: AccountReco
 
 
 def _details(changed: dict[str, Any]) -> dict[str, Any]:
-    # No texts: entries stay when a user is deleted. How the user may sign in is not personal.
+    # The entry has no texts, because it stays when the user is deleted. How the user may sign in is
+    # not personal.
     details: dict[str, Any] = {"fields": sorted(changed)}
     if "is_sso_user" in changed:
         details["is_sso_user"] = changed["is_sso_user"]

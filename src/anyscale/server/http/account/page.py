@@ -143,7 +143,7 @@ async def create_token(
         sent = {"token_name": name, "token_days": days}
         problem = user_message(error)
         return await account_page.render(request.user, problem=problem, status=error.status, **sent)
-    # Without a redirect: it would have to store the secret, or to put it into an address.
+    # There is no redirect, which would have to store the secret or to put it into an address.
     return account_page.render_token(request, secret, token.name)
 
 

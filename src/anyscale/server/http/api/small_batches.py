@@ -58,7 +58,7 @@ def _create(batches: BatchService, body: bytes, key: str | None, caller: Princip
     policy = batches.available_policy()
     batch = decode_users(body, BatchCreate, policy)
     users, passwords = batch.create_users, passwords_of(batch.create_users)
-    # First, since the check of one password may take 30 ms.
+    # The count comes first, because the check of one password may take 30 ms.
     if len(users) > policy.small_users or len(passwords) > policy.small_passwords:
         raise TooLarge(
             f"one call takes {policy.small_users} users and {policy.small_passwords} passwords: "

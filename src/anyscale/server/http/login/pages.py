@@ -195,7 +195,7 @@ ROUTERS = [
         "/",
         route_handlers=[show_password, change_password, *ACCOUNT],
         middleware=[SESSION_AUTHENTICATION],
-        # A user who comes back after the weekend is no incident.
+        # A session that has expired is no incident.
         opt={RECORD_DENIALS: False},
         exception_handlers={NotAuthenticated: _to_sign_in, PasswordChangeNeeded: _to_password},
         **_SHARED,

@@ -34,7 +34,8 @@ class LoginFlows(Struct, frozen=True):
         """Sign in by email and password, as `PasswordLogin` does."""
         login, client = self.passwords.password_login, client_info(connection)
         with _counted("password"):
-            # Before it takes a place: known browsers have places of their own.
+            # The look-up comes before the place in the pool: known browsers have places of their
+            # own.
             attempt = await self.pools.login.look_ups.run(login.prepare, email, password, client)
             call, is_known = partial(login.login, attempt), bool(attempt.known_device)
             return await self.pools.login.run(call, client.address, is_known=is_known)
@@ -43,7 +44,7 @@ class LoginFlows(Struct, frozen=True):
         """Set a password by a one-time link and sign in, as `PasswordService.by_link` does."""
         client = client_info(connection)
         with _counted("link"):
-            # Likewise: only a valid link makes a client a known one.
+            # This check comes before the place, too: only a valid link makes a client a known one.
             await self.link_account(link)
             call = partial(self.passwords.by_link, link, new, client)
             return await self.pools.login.run(call, client.address, is_known=True)

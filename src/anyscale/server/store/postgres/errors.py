@@ -45,7 +45,8 @@ class DatabaseAddress:
         with suppress(psycopg.Error):
             self.parts = dict(conninfo_to_dict(url))
         if not _is_plain(self.parts):
-            # Without libpq's message and cause, which cite the part that could not be parsed.
+            # The message and the cause of libpq are left out: they cite the part that could not be
+            # parsed.
             raise StoreUnavailable(_MALFORMED)
 
     def __str__(self) -> str:
@@ -56,7 +57,7 @@ class DatabaseAddress:
 
     def message(self, error: psycopg.Error) -> str:
         """Return a message with the database, the error and what to do."""
-        # Without the details of PostgreSQL, which may cite a row.
+        # The details of PostgreSQL are left out: they may cite a row.
         text = error.diag.message_primary or str(error)
         text = " ".join(text.split()) or type(error).__name__
         if password := self.parts.get("password"):

@@ -40,7 +40,7 @@ _TYPES = (*["text"] * 9, "bool", "bool")
 _COPY_FREE = f"copy users ({_COLUMNS}, batch) from stdin (format binary)"
 _FREE_TYPES = (*_TYPES, "int8")
 
-# Once a session: each transaction finds it empty.
+# A connection creates it once; each transaction finds it empty.
 _CREATE_NEW_USERS = """
     create temporary table if not exists new_users (
         user_id text collate "C", email_key text collate "C", email_folded text, name text,
@@ -50,8 +50,8 @@ _CREATE_NEW_USERS = """
 """
 _COPY = f"copy new_users ({_COLUMNS}) from stdin (format binary)"
 
-# In the order of the emails: a transaction that inserts the same ones then waits for this one, and
-# for none that waits for itself. Of two rows with one email the first one comes first.
+# The order is for the locks: of two transactions that insert the same emails, one waits for the
+# other, and they cannot deadlock. Of two rows with one email the first one comes first.
 _INSERT = f"""
     insert into users (batch, {_COLUMNS}) select %s, {_COLUMNS}
     from new_users order by email_key, user_id
@@ -121,7 +121,7 @@ class PostgresUsers(Users):
             ):
                 copy.set_types(_FREE_TYPES)
                 last = (batch,)
-                # In the order of `_INSERT`.
+                # In the order of `_INSERT`, for the same reason.
                 for row in users.by_email_key():
                     copy.write_row(row + last)
         except (UniqueViolation, *_DEADLOCKS):
@@ -164,7 +164,7 @@ class PostgresUsers(Users):
                 with self._postgres.transaction():
                     return work()
             except _DEADLOCKS:
-                # After a random time, or both transactions would meet again.
+                # The pause is random, so that both transactions do not meet again.
                 time.sleep(_PAUSE * 2**attempt * random.random())  # noqa: S311 - no secret
         with self._postgres.transaction():
             return work()

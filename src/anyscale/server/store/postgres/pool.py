@@ -25,7 +25,7 @@ _WAIT = 60.0
 #: as PostgreSQL lists our connections
 APPLICATION_NAME = "musterroll"
 
-# The parameters of the URL win.
+# Parameters of the URL replace these.
 _CONNECT: dict[str, Any] = {
     "application_name": APPLICATION_NAME,
     "connect_timeout": 10,
@@ -37,16 +37,17 @@ _CONNECT: dict[str, Any] = {
 }
 
 _SETTINGS = {
-    # Whatever the server is set to: an acknowledged commit is on its disk.
+    # An acknowledged commit is on the disk of the server, whatever its own setting is.
     "synchronous_commit": "on",
     "lock_timeout": "60s",
     "statement_timeout": "120s",
     # A process that was stopped (SIGSTOP, a laptop's lid) does not keep its locks forever.
     "idle_in_transaction_session_timeout": "120s",
     "client_encoding": "UTF8",
-    # Without the notices of "if not exists".
+    # This hides the notices of `if not exists`.
     "client_min_messages": "warning",
-    # Before the first "analyze" after a large batch, each page would be sorted from all of it.
+    # With bitmap scans, PostgreSQL would sort a whole large batch for each page of it, until the
+    # first `analyze` after the batch.
     "enable_bitmapscan": "off",
     # The default, 4.0, is for spinning disks. With it, PostgreSQL reads the whole table to find
     # 2,000 of 200,000 emails, which takes five times as long as by their index.

@@ -16,7 +16,7 @@ from anyscale.server.store.schema_versions import refuse_newer, require_current,
 
 __all__ = ["PostgresStore"]
 
-# In full, since a database may have other defaults.
+# They name each property, because a database may have other defaults.
 _WRITE = "begin isolation level read committed read write"
 _WRITE_BEHIND = f"{_WRITE}; set local synchronous_commit = off"
 

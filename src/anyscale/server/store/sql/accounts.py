@@ -17,7 +17,8 @@ _OWNERS_LOCK = 0x6D757374_6F776E72
 
 _ACCOUNT = f"select {columns(AccountRecord)} from live_users"
 
-# From the table, since a lock on rows of the view would lock the batch too.
+# It reads the table and not the view `live_users`: a lock on rows of the view would lock the batch
+# too.
 _LOCK = (
     f"select {columns(AccountRecord, created_at='published_at')}"
     " from users join batches on batches.id = users.batch and published_at is not null"
@@ -38,8 +39,8 @@ _IS_ACCOUNT = (
 _TEXTS = f"select {columns(AccountTextsRecord)} from live_users where user_id = ?"
 
 _PUBLICATION = "(select publication from batches where batches.id = users.batch)"
-# A range costs one look-up in an index, a list of ids one for each. 500 ids take 50 times as long
-# in an empty table, such as the sessions of accounts that nobody has used.
+# A range of ids costs one look-up in an index, and a list of ids costs one for each id. In an empty
+# table, such as the sessions of unused accounts, a list of 500 ids takes 50 times as long.
 _RANGE = "where user_id >= ? and user_id <= ? and not user_id {any}"
 _DELETE = (
     f"delete from users {_RANGE} returning {columns(AccountTextsRecord, publication=_PUBLICATION)}"
@@ -122,7 +123,8 @@ class Accounts(Table):
 
         In conflicts of batches its email, in any spelling, becomes an empty text.
         """
-        # Locked first: a sign-in that is in progress finishes, and its session is deleted too.
+        # The lock comes first: it waits for a sign-in in progress, whose session is then deleted
+        # too.
         sql = f"select email_key from users where {_IS_ACCOUNT} {{for_update}}"
         for email_key in self._connection.column(sql, user_id):
             self._delete_from_conflicts(email_key)

@@ -24,8 +24,8 @@ class Audit(Table):
 
     def lock(self) -> AuditRecord | None:
         """Lock the audit log until the transaction ends, and return its last entry."""
-        # By a statement of its own: the next one then sees what the previous owner of the lock has
-        # committed.
+        # A statement of its own takes the lock, so that the next one sees what the previous owner
+        # of the lock has committed.
         self._connection.lock(_LOCK)
         return self.get_last()
 

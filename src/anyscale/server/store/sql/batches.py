@@ -86,8 +86,8 @@ class Batches(Table):
 
     def touch(self, batch: int, at: int) -> None:
         """Set the time at which a client last worked on a batch."""
-        # If the row is locked, another transaction is touching it. To wait for the end of that
-        # transaction would let in one chunk at a time.
+        # If the row is locked, another transaction sets the time. If this one waited for it, the
+        # chunks of a batch would be claimed one after the other.
         sql = (
             "update batches set touched_at = ? where id in"
             " (select id from batches where id = ? {skip_locked})"
@@ -105,8 +105,8 @@ class Batches(Table):
         Its `publication` is the next number. Transactions that publish run one after the other, so
         a transaction that sees a publication sees all earlier ones.
         """
-        # By a statement of its own: the next one then sees what the previous owner of the lock has
-        # committed.
+        # A statement of its own takes the lock, so that the next one sees what the previous owner
+        # of the lock has committed.
         self._connection.lock(_PUBLISHING_LOCK)
         sql = (
             "update batches set state = 'published', published_by = ?, published_at = ?,"
@@ -134,8 +134,8 @@ class Chunks(Table):
 
     def lock(self, batch: int, number: int) -> ChunkRecord | None:
         """Lock a chunk until the transaction ends, whether it exists or not, and return it."""
-        # Two numbers and no row, which need not exist. Otherwise a chunk that is deleted while it
-        # is saved could lose users that its record counts.
+        # This locks two numbers, because the row may not exist yet. Without the lock, a chunk that
+        # is deleted while it is saved could lose users that its record counts.
         self._connection.lock(batch, number)
         sql = f"{_CHUNK} where batch = ? and number = ?"
         return self._connection.one(ChunkRecord, sql, batch, number)

@@ -79,7 +79,7 @@ class Connection(ABC):
     def one(self, record: type[Found], sql: str, *values: Any) -> Found | None:
         """Return the first row as a record, or None."""
         rows = self.rows(sql, *values)
-        # Not strict: SQLite has 0 and 1 for false and true.
+        # Not strict, because SQLite stores false and true as 0 and 1.
         return msgspec.convert(rows[0], record, strict=False) if rows else None
 
     def all(self, record: type[Found], sql: str, *values: Any) -> list[Found]:

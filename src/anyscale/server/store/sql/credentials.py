@@ -37,7 +37,7 @@ class Links(Table):
 
     def delete(self, *, user_id: str = "", by: str = "") -> None:
         """Delete the link of an account, and those that an actor created; either may be empty."""
-        # Two transactions that delete links of the same accounts lock them in one order.
+        # The order is for the locks: two transactions that delete the same links cannot deadlock.
         sql = (
             "delete from links where user_id in (select user_id from links"
             " where user_id = ? or created_by = ? order by user_id {for_update})"

@@ -60,7 +60,8 @@ class Sessions(Table):
         """
         if not self._connection.can_store(user_id, only, keep):
             return 0
-        # Two transactions that delete the same sessions lock them in one order.
+        # The order is for the locks: two transactions that delete the same sessions cannot
+        # deadlock.
         sql = (
             "delete from sessions where session_id in (select session_id from sessions"
             " where user_id = ? and session_id <> ? and ? in ('', session_id)"
@@ -70,8 +71,8 @@ class Sessions(Table):
 
     def purge(self, unused_since: int, now: int) -> None:
         """Delete the sessions last used before a time, or expired. Locked ones stay for now."""
-        # A session that is locked is in use or being deleted. To wait for it, with all that was
-        # found before it locked, would keep others waiting.
+        # A locked session is in use or being deleted. If this transaction waited for it, others
+        # would wait for the sessions that it has locked before.
         sql = (
             "delete from sessions where session_id in (select session_id from sessions"
             " where used_at < ? or expires_at <= ? {skip_locked})"

@@ -12,7 +12,7 @@ __all__ = ["Tokens"]
 _TOKEN = f"select {columns(TokenRecord)} from tokens"
 _ADD = f"insert into tokens ({columns(TokenRecord)}) values ({marks(TokenRecord)})"
 
-# The role that its owner has now. No join: for that SQLite reads the whole view.
+# The role that the owner of the token has now. No join, for which SQLite would read the whole view.
 _ROLE = (
     "coalesce((select permission_level from live_users"
     " where live_users.user_id = tokens.user_id), role)"
@@ -36,7 +36,7 @@ class Tokens(Table):
 
     def find_named(self, name: str) -> TokenRecord | None:
         """Return the token with a name that is not revoked and has no owner."""
-        # As the index has it.
+        # `coalesce` is part of the index, which is not used without it.
         sql = f"{_TOKEN} where coalesce(user_id, '') = '' and name = ? and revoked_at is null"
         return self._connection.one(TokenRecord, sql, name)
 

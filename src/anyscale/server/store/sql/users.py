@@ -106,7 +106,7 @@ class Users(Table, ABC):
             after: the last `user_id` of the previous page, or an empty text.
             limit: the size of a page.
         """
-        # Block by block, since a block skips the rows of open batches.
+        # This reads block by block, because a block skips the rows of open batches.
         scan = Scan(Filters(email=email, name=name, suspended=suspended))
         blocks, rows = UserScan(self._connection), _BLOCK_ROWS if email or name else limit
         found: list[UserRecord] = []

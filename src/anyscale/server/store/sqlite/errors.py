@@ -18,7 +18,7 @@ _REASONS = {
     "SQLITE_READONLY": "it is read-only for this user",
     "SQLITE_CANTOPEN": "it cannot be opened: check the folder and its permissions",
     "SQLITE_NOTADB": "the file is not a database",
-    # SQLite reports a disk that cannot read in the same way.
+    # SQLite reports a disk that cannot be read in the same way.
     "SQLITE_CORRUPT": "it is damaged or the disk fails: see to the disk, or restore a backup",
     "SQLITE_IOERR_SHMSIZE": "the disk is full or fails: make room, then run the same command again",
     "SQLITE_IOERR": "reading or writing the disk failed",

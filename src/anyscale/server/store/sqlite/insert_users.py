@@ -10,8 +10,8 @@ from anyscale.server.store.sqlite.connection import SqliteConnection
 
 __all__ = ["SqliteUsers"]
 
-# Many rows a statement and not one: Python's lock is free while it runs, so that another thread
-# reads the next chunk meanwhile.
+# A statement inserts many rows, because Python's lock is free while it runs: another thread can
+# read the next chunk meanwhile.
 _ROWS_A_STATEMENT = 1_000
 
 # `or fail` and not `or abort`: to undo half of a statement SQLite would first copy each page that
@@ -75,7 +75,8 @@ class SqliteUsers(Users):
         for holder in self._connection.all(EmailHolder, _HOLDERS, self._connection.texts(own)):
             if holder.state in ENDED_STATES:
                 ended.append(holder)
-            # A row of these has its email, unless two of them have one.
+            # A holder with one of our ids was inserted by us, unless two of our rows have one
+            # email.
             elif holder.user_id not in ids or len(own) < len(rows):
                 taken.append(holder)
         return taken, ended

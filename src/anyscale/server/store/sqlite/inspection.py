@@ -35,7 +35,7 @@ def open_read_only(path: Path) -> Iterator[tuple[DatabaseFacts, Transaction]]:
     with translated(path):
         if not check_path(path):
             raise StoreUnavailable(f"{path}: {NOTHING_YET}")
-        # Before a connection is open, whose locks would end with this file.
+        # This comes before the connection, whose locks would end when this file is closed.
         with path.open("rb") as file:
             has_log = file.read(_LOGGED_AT.stop)[_LOGGED_AT] == _LOGGED
         uri = f"{path.absolute().as_uri()}?{_mode(path)}"

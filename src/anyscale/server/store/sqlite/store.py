@@ -68,7 +68,7 @@ class SqliteStore:
             with _lock_folder(path) if create else nullcontext():
                 self._writer = self._connect_to_ours()
                 try:
-                    # First, since a migration may fill indexes in random order too.
+                    # This comes before the migration, which may fill indexes in random order too.
                     prepare_writer(self._writer.connection)
                     self._set_up(self._writer.connection, create=create)
                     milliseconds = int(min(BUSY_SECONDS, _BUSY_STEP) * 1000)

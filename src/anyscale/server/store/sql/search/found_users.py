@@ -38,7 +38,7 @@ class FoundUsers(Table):
             bounds, to_end = [*bounds, end], " and email_key < ?"
         keys = f"select email_key from users where {start}{to_end} order by email_key"
         last = self._connection.column(f"{keys} limit 1 offset ?", *bounds, rows - 1)
-        if last:  # in place of the other end: SQLite reads an index up to one end
+        if last:  # it replaces the other end: SQLite reads an index up to one end
             bounds, to_end = [bounds[0], last[0]], " and email_key <= ?"
         sql = f"{_USER} where {start}{to_end} order by email_key"
         users = self._connection.all(FoundUserRecord, sql, *bounds)

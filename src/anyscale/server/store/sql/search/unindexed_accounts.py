@@ -22,7 +22,8 @@ END_POSITION = MAX_POSITION
 #: Publications of which one call lists accounts, at most. Each costs a look-up of its last account.
 _MOST_PUBLICATIONS = 300
 
-# Each with its last account, which is found from the end of the ids: a batch may have a million.
+# Each publication comes with its last account. The search for it starts at the end of the ids,
+# because a batch may have a million.
 _PUBLICATIONS = """
     select publication, batch_id, (
         select user_id from users
@@ -43,7 +44,7 @@ _ACCOUNTS_FROM = """
     where user_id >= ? and user_id < ? order by user_id limit ?
 """
 
-# Summed here, and not batch by batch in Python: there may be 100,000 small ones.
+# SQL adds the numbers up, because there may be 100,000 small batches.
 _UNINDEXED = """
     select coalesce(sum(users), 0), coalesce(sum(users + skipped), 0)
     from chunks join batches on batches.id = chunks.batch where publication {of}

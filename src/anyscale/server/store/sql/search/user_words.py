@@ -50,7 +50,8 @@ _RANGE = f"""
     order by found.word, found.publication, found.position
 """
 
-# By ranges of positions, since accounts that follow each other in a batch share many words.
+# It deletes by ranges of positions, because accounts that follow each other in a batch share many
+# words.
 _REMOVE = (
     "delete from user_words where is_leading = ? and word {any} and publication = ?"
     " and position >= ? and position <= ?"
