@@ -1,8 +1,7 @@
 """Find, lock and open batches, and require the state that a call needs."""
 
-import os
-
 from anyscale.errors import BatchGone, BatchUndone, BatchUnfinished, KeyReused, NotFound
+from anyscale.server.core.ids import new_id
 from anyscale.server.core.time_units import MINUTE_MS
 from anyscale.server.store.interface import Transaction
 from anyscale.server.store.records import BatchRecord
@@ -91,8 +90,8 @@ def new_batch(tx: Transaction, key: str, if_exists: str, actor: str) -> BatchRec
     now = tx.now()
     return BatchRecord(
         id=0,
-        # Ids sort by the time of opening, and those of the users with them.
-        batch_id=f"bat_{now:012x}{os.urandom(6).hex()}",
+        # It sorts by the time of opening, and so do the ids of the users.
+        batch_id=new_id("bat_", now),
         idempotency_key=key,
         state="open",
         if_exists=if_exists,

@@ -1,6 +1,5 @@
 """Sessions of signed-in browsers. A cookie has the secret, the database has its hash."""
 
-import os
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -9,6 +8,7 @@ from msgspec import Struct
 from anyscale.errors import NotAuthenticated, NotFound, PasswordChangeNeeded, StoreUnavailable
 from anyscale.server.core.audit import log as audit
 from anyscale.server.core.authorization import user_actor
+from anyscale.server.core.ids import new_id
 from anyscale.server.core.secrets import SensitiveStruct, hash_of, new_secret
 from anyscale.server.core.time_units import DAY_MS, HOUR_MS, MINUTE_MS
 from anyscale.server.store.interface import Store, Transaction
@@ -216,7 +216,7 @@ def _revoke_previous(tx: Transaction, locked: LockedAccount) -> list[audit.Entry
 def _new_session(locked: LockedAccount, method: str, secret: str) -> SessionRecord:
     client, now = locked.client, locked.at
     return SessionRecord(
-        session_id=f"ses_{now:012x}{os.urandom(6).hex()}",
+        session_id=new_id("ses_", now),
         user_id=locked.account.user_id,
         hash=hash_of(secret),
         auth_method=method,

@@ -11,6 +11,7 @@ from msgspec import structs
 from anyscale.errors import ConfigError, NotAuthenticated, NotFound, StoreUnavailable
 from anyscale.server.core.audit import log as audit
 from anyscale.server.core.authorization import Principal, actor_of, live_token, user_actor
+from anyscale.server.core.ids import new_id
 from anyscale.server.core.secrets import hash_of
 from anyscale.server.core.time_units import DAY_MS, MINUTE_MS
 from anyscale.server.core.users.lifecycle import lock_account
@@ -169,7 +170,7 @@ def _record(
 ) -> TokenRecord:
     now = tx.now()
     return TokenRecord(
-        token_id=f"tok_{now:012x}{os.urandom(6).hex()}",
+        token_id=new_id("tok_", now),
         name=name,
         role=role,
         hash=hash_of(token),

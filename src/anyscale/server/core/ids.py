@@ -1,0 +1,15 @@
+"""Ids of batches, sessions and tokens."""
+
+import os
+
+__all__ = ["new_id"]
+
+
+def new_id(prefix: str, now: int) -> str:
+    """Return an id that sorts by its time, then at random.
+
+    Args:
+        prefix: which says what it is the id of, such as `bat_`.
+        now: milliseconds since 1970.
+    """
+    return f"{prefix}{now:012x}{os.urandom(6).hex()}"
