@@ -160,7 +160,7 @@ BY_INDEX: dict[str, tuple[str, Callable[[Any, BatchRecord], object]]] = {
     "page without a way in": (
         "users_pkey",
         lambda tx, batch: tx.users.list_without_credentials(
-            batch.batch_id, sso=False, after="", limit=1_000
+            batch.batch_id, has_provider=False, after="", limit=1_000
         ),
     ),
     "page of created users": (

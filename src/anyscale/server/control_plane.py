@@ -78,7 +78,7 @@ class ControlPlane:
         self.store = _store(settings, create=create)
         self.hashing = PasswordHashPool(profile, in_processes=hash_in_processes)
         self.users = UserQueries(self.store)
-        self.listing = UserListing(self.store, has_provider=settings.sso)
+        self.listing = UserListing(self.store, has_provider=settings.has_provider)
         self.tokens = TokenService(self.store)
         self.audit_log = AuditLog(self.store)
         self.sessions = SessionService(self.store)
@@ -89,7 +89,7 @@ class ControlPlane:
             settings.policy,
             available=settings.batch_create,
             expiry_days=settings.batch_expiry_days,
-            sso=settings.sso,
+            has_provider=settings.has_provider,
         )
         self.search_index = SearchIndex(self.store)
         self.lifecycle = UserLifecycle(self.store)
@@ -99,7 +99,7 @@ class ControlPlane:
             settings.address,
             days=settings.link_days,
             sso_only=settings.policy.sso_only,
-            sso=settings.sso,
+            has_provider=settings.has_provider,
         )
 
     @cached_property

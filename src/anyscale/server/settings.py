@@ -80,7 +80,7 @@ class Settings(SensitiveStruct, frozen=True, kw_only=True):
         return settings
 
     @property
-    def sso(self) -> bool:
+    def has_provider(self) -> bool:
         """Whether there is an identity provider, at which SSO users sign in."""
         return self.provider is not None
 
@@ -89,7 +89,7 @@ class Settings(SensitiveStruct, frozen=True, kw_only=True):
         """The sign-in methods."""
         policy = self.policy
         return LoginOptions(
-            not policy.sso_only, self.sso, policy.password_min_length, self.organization
+            not policy.sso_only, self.has_provider, policy.password_min_length, self.organization
         )
 
     @property

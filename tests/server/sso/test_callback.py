@@ -277,6 +277,6 @@ def test_two_logins_share_no_secret(login: TamperedLogin) -> None:
 
 def test_the_sso_routes_do_not_exist_without_a_provider(tmp_path: Path) -> None:
     with new_tampered_login(tmp_path, provider=None) as login:
-        assert not login.control_plane.settings.sso
+        assert not login.control_plane.settings.has_provider
         for path in ("/sso/start", "/sso/callback"):
             assert login.client.get(path).status_code == 404

@@ -220,17 +220,19 @@ class CredentialRules(StoreSteps):
     ) -> None:
         ids = [user_id_of(batch, at) for at in expected]
         with store.read() as tx:
-            found = tx.users.list_without_credentials(batch.batch_id, sso=sso, after="", limit=9)
+            found = tx.users.list_without_credentials(
+                batch.batch_id, has_provider=sso, after="", limit=9
+            )
             assert [account.user_id for account in found] == ids
             assert found[0] == tx.users.list(email="u0@", name="", after="", limit=1)[0]
-            assert tx.users.count_without_credentials(batch.batch_id, sso=sso) == len(ids)
-            assert tx.users.count_without_credentials("bat_none", sso=sso) == 0
+            assert tx.users.count_without_credentials(batch.batch_id, has_provider=sso) == len(ids)
+            assert tx.users.count_without_credentials("bat_none", has_provider=sso) == 0
 
     def test_they_are_listed_in_pages(self, store: Store, batch: BatchRecord) -> None:
         seen: list[str] = []
         with store.read() as tx:
             while page := tx.users.list_without_credentials(
-                batch.batch_id, sso=False, after=seen[-1] if seen else "", limit=2
+                batch.batch_id, has_provider=False, after=seen[-1] if seen else "", limit=2
             ):
                 assert len(page) <= 2
                 seen += [account.user_id for account in page]
@@ -241,10 +243,10 @@ class CredentialRules(StoreSteps):
     ) -> None:
         with store.read() as tx:
             early = tx.users.list_without_credentials(
-                batch.batch_id, sso=True, after="usr_", limit=9
+                batch.batch_id, has_provider=True, after="usr_", limit=9
             )
             late = tx.users.list_without_credentials(
-                batch.batch_id, sso=True, after="usr_g", limit=9
+                batch.batch_id, has_provider=True, after="usr_g", limit=9
             )
             users = tx.users.list_created(batch.batch_id, "usr_", 9)
         assert [account.email for account in early] == ["u0@x.org", "u5@x.org"]
@@ -262,10 +264,12 @@ class CredentialRules(StoreSteps):
         for begin in (store.read, store.write):
             with begin() as tx:
                 assert (
-                    tx.users.list_without_credentials(batch.batch_id, sso=False, after="", limit=9)
+                    tx.users.list_without_credentials(
+                        batch.batch_id, has_provider=False, after="", limit=9
+                    )
                     == []
                 )
-                assert tx.users.count_without_credentials(batch.batch_id, sso=False) == 0
+                assert tx.users.count_without_credentials(batch.batch_id, has_provider=False) == 0
 
 
 class UserRules(HashRules, PublishedRules, ListingRules, CredentialRules):

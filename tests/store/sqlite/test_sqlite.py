@@ -89,11 +89,13 @@ USER = "usr_" + batch_row(1).batch_id[4:] + "00000000"
         ("users_owners", lambda tx: tx.accounts.lock_owners()),
         (
             "sqlite_autoindex_users_1",
-            lambda tx: tx.users.list_without_credentials("bat_1", sso=False, after="", limit=9),
+            lambda tx: tx.users.list_without_credentials(
+                "bat_1", has_provider=False, after="", limit=9
+            ),
         ),
         (
             "sqlite_autoindex_users_1",
-            lambda tx: tx.users.count_without_credentials("bat_1", sso=False),
+            lambda tx: tx.users.count_without_credentials("bat_1", has_provider=False),
         ),
         ("sessions_user", lambda tx: tx.sessions.list(USER)),
         ("sessions_user", lambda tx: tx.sessions.delete(USER)),

@@ -219,10 +219,10 @@ def secret_file(tmp_path: Path) -> Path:
 
 
 def test_an_identity_provider_enables_sso() -> None:
-    assert not read().sso
-    assert not read(ANYSCALE_OIDC_ISSUER=" ", ANYSCALE_OIDC_DOMAINS="").sso
+    assert not read().has_provider
+    assert not read(ANYSCALE_OIDC_ISSUER=" ", ANYSCALE_OIDC_DOMAINS="").has_provider
     found = read(**SSO)
-    assert found.sso
+    assert found.has_provider
     assert found.provider == ProviderSettings(issuer=ISSUER, client_id="musterroll")
 
 

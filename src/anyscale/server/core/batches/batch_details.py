@@ -28,7 +28,7 @@ def batch_details(tx: Transaction, batch: BatchRecord) -> Batch:
     )
 
 
-def batch_details_with_counts(tx: Transaction, batch: BatchRecord, *, sso: bool) -> Batch:
+def batch_details_with_counts(tx: Transaction, batch: BatchRecord, *, has_provider: bool) -> Batch:
     """Return a batch as clients see it, with the number of accounts to which no user can sign in.
 
     A batch that is being undone, or was undone, also has the numbers of its deleted and remaining
@@ -37,7 +37,7 @@ def batch_details_with_counts(tx: Transaction, batch: BatchRecord, *, sso: bool)
     details = batch_details(tx, batch)
     if batch.published_at is None:
         return details
-    count = tx.users.count_without_credentials(batch.batch_id, sso=sso)
+    count = tx.users.count_without_credentials(batch.batch_id, has_provider=has_provider)
     details = structs.replace(details, without_way_in=count)
     if batch.state == "published":
         return details

@@ -7,28 +7,28 @@ from anyscale.server.store.interface import Transaction
 from anyscale.server.store.records import BatchRecord
 
 __all__ = [
-    "known_batch",
     "lock_batch",
     "new_batch",
     "open_batch",
     "refuse_published",
     "refuse_undone",
+    "require_batch",
     "require_open",
     "touch",
 ]
 
 
-def known_batch(tx: Transaction, batch_id: str) -> BatchRecord:
+def require_batch(tx: Transaction, batch_id: str) -> BatchRecord:
     """Return a batch, or raise `NotFound`."""
-    return _known(tx.batches.get(batch_id), batch_id)
+    return _require(tx.batches.get(batch_id), batch_id)
 
 
 def lock_batch(tx: Transaction, batch_id: str, *, exclusive: bool = False) -> BatchRecord:
     """Return a batch and lock it until the transaction ends, or raise `NotFound`."""
-    return _known(tx.batches.lock(batch_id, exclusive=exclusive), batch_id)
+    return _require(tx.batches.lock(batch_id, exclusive=exclusive), batch_id)
 
 
-def _known(batch: BatchRecord | None, batch_id: str) -> BatchRecord:
+def _require(batch: BatchRecord | None, batch_id: str) -> BatchRecord:
     if batch is None:
         raise NotFound(f"there is no batch {batch_id or repr(batch_id)}")
     return batch

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from anyscale.errors import BatchRefused, Problem
-from anyscale.server.core.batches.batch_state import known_batch, lock_batch, require_open, touch
+from anyscale.server.core.batches.batch_state import lock_batch, require_batch, require_open, touch
 from anyscale.server.core.hashing.pool import PasswordHashPool
 from anyscale.server.store.interface import Store
 from anyscale.server.store.records import PendingHash
@@ -30,7 +30,7 @@ def hash_passwords(
     """
     by_id = {user_id(batch_id, position): text for position, text in passwords}
     with store.read() as tx:
-        batch = require_open(known_batch(tx, batch_id))
+        batch = require_open(require_batch(tx, batch_id))
         pending = tx.users.list_pending(batch.id, list(by_id))
     _check(hashing, policy, pending, by_id)
     ids = [row.user_id for row in pending]

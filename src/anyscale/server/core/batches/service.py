@@ -15,11 +15,11 @@ from anyscale.server.core.batches.batch_details import (
     created_users,
 )
 from anyscale.server.core.batches.batch_state import (
-    known_batch,
     lock_batch,
     open_batch,
     refuse_published,
     refuse_undone,
+    require_batch,
     require_open,
     touch,
 )
@@ -60,14 +60,14 @@ class BatchService:
         *,
         available: bool,
         expiry_days: int,
-        sso: bool = False,
+        has_provider: bool = False,
     ) -> None:
         self.policy = policy
         self._store = store
         self._hashing = hashing
         self._available = available
         self._expiry = expiry_days * DAY_MS
-        self._sso = sso
+        self._has_provider = has_provider
 
     def create(
         self,
@@ -136,7 +136,7 @@ class BatchService:
             # The users would get ids of another chunk.
             raise ValueError(f"a chunk has at most {self.policy.chunk_users} users, from chunk 0")
         with self._store.read() as tx:
-            batch = known_batch(tx, batch_id)
+            batch = require_batch(tx, batch_id)
         chunk = NewChunk(batch, number, number * self.policy.chunk_users, users)
         return reserve_chunk(self._store, chunk)
 
@@ -145,7 +145,7 @@ class BatchService:
     ) -> list[Conflict]:
         """Return conflicts of a batch after a position, by position."""
         with self._store.read() as tx:
-            return list_conflicts(tx, known_batch(tx, batch_id), after, limit)
+            return list_conflicts(tx, require_batch(tx, batch_id), after, limit)
 
     def release(self, batch_id: str) -> None:
         """Delete the rows of an open batch, so that a batch that waits for its emails goes on."""
@@ -176,7 +176,7 @@ class BatchService:
             if batch.state != "published":
                 require_owner(tx, caller)
                 publish(tx, require_open(batch), entries, caller.actor)
-            return batch_details(tx, known_batch(tx, batch_id))
+            return batch_details(tx, require_batch(tx, batch_id))
 
     def drop(self, batch_id: str, caller: Principal) -> Batch:
         """Drop an open batch: its emails are free again. Raises `BatchGone` if it is published."""
@@ -208,7 +208,9 @@ class BatchService:
     def show(self, batch_id: str) -> Batch:
         """Return one batch, with the numbers of its accounts: see `batch_details_with_counts`."""
         with self._store.read() as tx:
-            return batch_details_with_counts(tx, known_batch(tx, batch_id), sso=self._sso)
+            return batch_details_with_counts(
+                tx, require_batch(tx, batch_id), has_provider=self._has_provider
+            )
 
     def page(self, *, open_only: bool, before: str, limit: int) -> list[Batch]:
         """Return batches, or the unfinished ones, the latest first, after the last id of a page.
@@ -222,7 +224,7 @@ class BatchService:
     def created(self, batch_id: str, after: str, limit: int) -> list[AdminCreatedUser]:
         """Return users of a published batch in the order of the input, after a `user_id`."""
         with self._store.read() as tx:
-            known_batch(tx, batch_id)
+            require_batch(tx, batch_id)
             return created_users(tx, batch_id, after, limit)
 
     def _require_available(self) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from anyscale.errors import BatchUnfinished, KeyReused
 from anyscale.server.core.authorization import Principal, require_owner
 from anyscale.server.core.batches.batch_details import batch_details, created_users
-from anyscale.server.core.batches.batch_state import known_batch, new_batch, refuse_undone
+from anyscale.server.core.batches.batch_state import new_batch, refuse_undone, require_batch
 from anyscale.server.core.batches.chunks import NewChunk, chunk_digest
 from anyscale.server.core.batches.conflicts import (
     free_positions,
@@ -103,6 +103,6 @@ def _replay(
 
 
 def _created(tx: Transaction, batch_id: str, limit: int, *, replayed: bool) -> Created:
-    batch = known_batch(tx, batch_id)
+    batch = require_batch(tx, batch_id)
     users = created_users(tx, batch_id, "", limit)
     return Created(batch_details(tx, batch), users, list_conflicts(tx, batch), replayed)

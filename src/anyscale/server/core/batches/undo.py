@@ -8,7 +8,7 @@ from anyscale.api_schemas import UndoPart
 from anyscale.errors import AnyscaleError, BatchGone, RequestInvalid
 from anyscale.server.core.audit import log as audit
 from anyscale.server.core.authorization import Principal, require_owner, user_actor
-from anyscale.server.core.batches.batch_state import known_batch, lock_batch
+from anyscale.server.core.batches.batch_state import lock_batch, require_batch
 from anyscale.server.store.interface import Store, Transaction
 from anyscale.server.store.records import AccountRecord, BatchRecord
 from anyscale.server.store.user_ids import id_prefix, position_of
@@ -83,7 +83,7 @@ def _look_at_slice(
     store: Store, batch_id: str, after: str, caller: Principal, *, force: bool
 ) -> _Slice:
     with store.read() as tx:
-        batch = _require_published(known_batch(tx, batch_id))
+        batch = _require_published(require_batch(tx, batch_id))
         accounts = tx.users.list_accounts(batch_id, after, _SLICE)
         spared = _spared_owner(batch, tx.accounts.list_owners(), caller)
     removed, kept = _divide(accounts, spared, caller, force=force)

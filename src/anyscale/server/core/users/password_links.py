@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from anyscale.errors import LinkRefused, TooLarge
 from anyscale.server.core.audit import log as audit
 from anyscale.server.core.authorization import Principal, require_owner
-from anyscale.server.core.batches.batch_state import known_batch
+from anyscale.server.core.batches.batch_state import require_batch
 from anyscale.server.core.secrets import hash_of, new_secret
 from anyscale.server.core.time_units import DAY_MS
 from anyscale.server.core.users.lifecycle import require_accounts
@@ -36,13 +36,19 @@ class PasswordLinkService:
     """
 
     def __init__(
-        self, store: Store, address: Callable[[], str], *, days: int, sso_only: bool, sso: bool
+        self,
+        store: Store,
+        address: Callable[[], str],
+        *,
+        days: int,
+        sso_only: bool,
+        has_provider: bool,
     ) -> None:
         self._store = store
         self._address = address
         self._lifetime = days * DAY_MS
         self._sso_only = sso_only
-        self._sso = sso
+        self._has_provider = has_provider
 
     def require_possible(self) -> str:
         """Check that links can be created; return their common first part.
@@ -109,9 +115,9 @@ class PasswordLinkService:
     def without_credentials(self, batch_id: str, after: str, limit: int) -> list[User]:
         """Return accounts of a batch to which no user can sign in, by `user_id`, after one."""
         with self._store.read() as tx:
-            known_batch(tx, batch_id)
+            require_batch(tx, batch_id)
             found = tx.users.list_without_credentials(
-                batch_id, sso=self._sso, after=after, limit=limit
+                batch_id, has_provider=self._has_provider, after=after, limit=limit
             )
         return [user_of(record) for record in found]
 

@@ -118,27 +118,27 @@ def _user_query(
     operation_id="listUsers",
     summary="List accounts in the order of their creation.",
     description=_LIST_USERS,
-    dependencies={"chosen": Provide(_user_query, sync_to_thread=False)},
+    dependencies={"user_query": Provide(_user_query, sync_to_thread=False)},
     responses=error_responses(),
 )
 async def list_users(
     users: NamedDependency[UserQueries],
     listing: NamedDependency[UserListing],
     pools: NamedDependency[ThreadPools],
-    chosen: NamedDependency[UserQuery],
+    user_query: NamedDependency[UserQuery],
     cursor: Cursor = None,
     match: FromQuery[Literal["contains", "exact"]] = "contains",
     after: AfterUser = "",
     limit: Annotated[int, QueryParameter(ge=1, le=1000, description="Users in a page.")] = 100,
 ) -> UserPage:
-    if cursor is None and chosen.is_plain:
-        return UserPage(await pools.read.run(_list_by_id, users, chosen, match, after, limit))
+    if cursor is None and user_query.is_plain:
+        return UserPage(await pools.read.run(_list_by_id, users, user_query, match, after, limit))
     if after or match == "exact":
         raise RequestInvalid(
             "search, cursor, order, role, sso and without_credentials go neither with after nor "
             "with an exact match: page by cursor"
         )
-    return await pools.read.run(listing.page, chosen, cursor or "", limit)
+    return await pools.read.run(listing.page, user_query, cursor or "", limit)
 
 
 def _list_by_id(

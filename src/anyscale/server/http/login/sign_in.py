@@ -24,7 +24,7 @@ __all__ = ["LoginFlows"]
 
 
 class LoginFlows(Struct, frozen=True):
-    """The ways to sign in and out."""
+    """Signs users in and out. Each method runs in its thread pool; sign-ins are counted."""
 
     passwords: PasswordService
     sessions: SessionService

@@ -131,20 +131,22 @@ class Users(Table, ABC):
         return self._connection.all(UserRecord, sql, name, limit)
 
     def list_without_credentials(
-        self, batch_id: str, *, sso: bool, after: str, limit: int
+        self, batch_id: str, *, has_provider: bool, after: str, limit: int
     ) -> Sequence[UserRecord]:
         """Return accounts of a published batch whose user cannot sign in, by `user_id`, after one.
 
-        With `sso` there is an identity provider, by which SSO users sign in.
+        With `has_provider`, SSO users sign in at an identity provider.
         """
         first, end = _id_range(batch_id, after)
         sql = f"select {columns(UserRecord)} {_WITHOUT_CREDENTIALS} order by user_id limit ?"
-        return self._connection.all(UserRecord, sql, first, end, sso, limit)
+        return self._connection.all(UserRecord, sql, first, end, has_provider, limit)
 
-    def count_without_credentials(self, batch_id: str, *, sso: bool) -> int:
+    def count_without_credentials(self, batch_id: str, *, has_provider: bool) -> int:
         """Count the accounts of a published batch whose user cannot sign in."""
         first, end = _id_range(batch_id, "")
-        return self._connection.number(f"select count(*) {_WITHOUT_CREDENTIALS}", first, end, sso)
+        return self._connection.number(
+            f"select count(*) {_WITHOUT_CREDENTIALS}", first, end, has_provider
+        )
 
 
 def _id_range(batch_id: str, after: str) -> tuple[str, str]:
