@@ -23,7 +23,7 @@ from anyscale.server.store.records import (
     NewUsers,
 )
 from anyscale.server.store.user_ids import root_of, user_ids
-from anyscale.user.models import ReservedChunk
+from anyscale.user.models import Conflict, ReservedChunk
 from anyscale.user.validation import CheckedUser, is_skipped
 
 __all__ = ["NewChunk", "chunk_digest", "new_users", "reserve_chunk"]
@@ -54,9 +54,19 @@ class NewChunk:
         """Insert the users, and save and return the outcome."""
         holders = tx.users.insert(batch.id, new_users(self.ids, self.users))
         conflicts = chunk_conflicts(self.batch_id, self.first, self.users, holders)
+        record = self._record(conflicts)
+        tx.chunks.save(
+            batch.id,
+            record,
+            [ConflictRecord(c.position, c.email, c.kind, c.other, c.holder) for c in conflicts],
+        )
+        open_batches = sorted({conflict.holder for conflict in conflicts if conflict.holder})
+        return ReservedChunk(record.users, record.skipped, record.conflicts, open_batches)
+
+    def _record(self, conflicts: Sequence[Conflict]) -> ChunkRecord:
         skipped = sum(is_skipped(conflict, self.if_exists) for conflict in conflicts)
         taken_positions = {conflict.position for conflict in conflicts}
-        record = ChunkRecord(
+        return ChunkRecord(
             number=self.number,
             digest=self.digest,
             user_root=root_of(
@@ -68,12 +78,6 @@ class NewChunk:
             skipped=skipped,
             conflicts=len(conflicts) - skipped,
         )
-        records = [
-            ConflictRecord(c.position, c.email, c.kind, c.other, c.holder) for c in conflicts
-        ]
-        tx.chunks.save(batch.id, record, records)
-        open_batches = sorted({conflict.holder for conflict in conflicts if conflict.holder})
-        return ReservedChunk(record.users, record.skipped, record.conflicts, open_batches)
 
 
 def reserve_chunk(store: Store, chunk: NewChunk) -> ReservedChunk:

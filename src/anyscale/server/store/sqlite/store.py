@@ -56,26 +56,11 @@ class SqliteStore:
         self._is_closed = False
         #: how many transactions were not durable
         self._written_behind = 0
-        self._mode = "rw"
         self._idle: list[_OpenConnection] = []
         with translated(path):
-            if create:
-                create_file(path)
-            elif not check_path(path):
-                raise StoreUnavailable(f"{path}: {NOTHING_YET}")
-            elif is_at_rest(path):
-                self._mode = "ro&immutable=1"
+            self._mode = _prepare_file(path, create=create)
             with _lock_folder(path) if create else nullcontext():
-                self._writer = self._connect_to_ours()
-                try:
-                    # This comes before the migration, which may fill indexes in random order too.
-                    prepare_writer(self._writer.connection)
-                    self._set_up(self._writer.connection, create=create)
-                    milliseconds = int(min(BUSY_SECONDS, _BUSY_STEP) * 1000)
-                    self._writer.connection.execute(f"pragma busy_timeout = {milliseconds}")
-                except BaseException:
-                    self._writer.connection.close()
-                    raise
+                self._writer = self._open_writer(create=create)
 
     @property
     def is_blank(self) -> bool:
@@ -136,6 +121,20 @@ class SqliteStore:
         if self._written_behind % _CHECKPOINT_EVERY == 0:
             with self._reader() as opened, translated(self.path):
                 opened.connection.execute("pragma wal_checkpoint(passive)").fetchall()
+
+    def _open_writer(self, *, create: bool) -> "_OpenConnection":
+        """Open the connection that writes, and create or migrate the schema."""
+        opened = self._connect_to_ours()
+        try:
+            # This comes before the migration, which may fill indexes in random order too.
+            prepare_writer(opened.connection)
+            self._set_up(opened.connection, create=create)
+            milliseconds = int(min(BUSY_SECONDS, _BUSY_STEP) * 1000)
+            opened.connection.execute(f"pragma busy_timeout = {milliseconds}")
+        except BaseException:
+            opened.connection.close()
+            raise
+        return opened
 
     def _set_up(self, connection: sqlite3.Connection, *, create: bool) -> None:
         if create:
@@ -236,6 +235,16 @@ class _OpenConnection(NamedTuple):
 
     connection: sqlite3.Connection
     tx: Transaction
+
+
+def _prepare_file(path: Path, *, create: bool) -> str:
+    """Create or check the file; return the `mode` with which SQLite opens it."""
+    if create:
+        create_file(path)
+        return "rw"
+    if not check_path(path):
+        raise StoreUnavailable(f"{path}: {NOTHING_YET}")
+    return "ro&immutable=1" if is_at_rest(path) else "rw"
 
 
 @contextmanager
