@@ -1,6 +1,6 @@
 """One-time links with which users set their passwords."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from anyscale.errors import LinkRefused, TooLarge
 from anyscale.server.core.audit import log as audit
@@ -10,7 +10,7 @@ from anyscale.server.core.secrets import hash_of, new_secret
 from anyscale.server.core.time_units import DAY_MS
 from anyscale.server.core.users.lifecycle import require_accounts
 from anyscale.server.core.users.queries import user_of
-from anyscale.server.store.interface import Store
+from anyscale.server.store.interface import Store, Transaction
 from anyscale.server.store.records import AccountRecord, LinkRecord
 from anyscale.server.store.user_ids import root_of
 from anyscale.user.models import PasswordLink, User, from_milliseconds
@@ -73,7 +73,7 @@ class PasswordLinkService:
             TooLarge: too many for one call.
             NotAuthenticated, NotPermitted: the caller has lost its permission.
         """
-        begin = self.require_possible()
+        url = self.require_possible()
         if len(user_ids) > MOST:
             raise TooLarge(f"one call makes links for {MOST} accounts")
         secrets = {user_id: PREFIX + new_secret() for user_id in user_ids}
@@ -85,22 +85,22 @@ class PasswordLinkService:
             accounts = require_accounts(require_owner(tx, caller, secrets), secrets)
             for account in accounts:
                 require_active(account)
-            now = tx.now()
-            until = now + self._lifetime
-            for user_id, secret in secrets.items():
-                tx.links.replace(LinkRecord(user_id, hash_of(secret), caller.actor, now, until))
+            expires_at = self._replace(tx, secrets, caller.actor)
             data = {"count": len(secrets), "user_root": root_of(secrets).hex()}
             audit.append(tx, caller.actor, "links.created", _batch_of(accounts), data)
+        until = from_milliseconds(expires_at)
         return [
-            PasswordLink(
-                a.user_id,
-                a.email,
-                begin + secrets[a.user_id],
-                from_milliseconds(until),
-                a.is_sso_user,
-            )
+            PasswordLink(a.user_id, a.email, url + secrets[a.user_id], until, a.is_sso_user)
             for a in accounts
         ]
+
+    def _replace(self, tx: Transaction, secrets: Mapping[str, str], actor: str) -> int:
+        """Replace the links of accounts; return when the new ones expire."""
+        now = tx.now()
+        expires_at = now + self._lifetime
+        for user_id, secret in secrets.items():
+            tx.links.replace(LinkRecord(user_id, hash_of(secret), actor, now, expires_at))
+        return expires_at
 
     def exists(self, user_id: str) -> bool:
         """Whether an account has a link that works."""
