@@ -3,36 +3,53 @@
 import csv
 import io
 import json
-import os
 import re
+import socket
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.support.commands.running import RunAnyscale
 from tests.support.commands.terminal import on_a_terminal
-from tests.support.hashing import passwords_that_take
+from tests.support.faults.faulty_proxy import Fault, FaultyProxy, delay
 from tests.support.servers.fixed_responses import answering, problem
+from tests.support.servers.server_process import ServerProcess
 from tests.support.users_files import write_flow_users_file
 
 COMMAND = str(Path(sys.executable).parent / "anyscale")
 
 
+#: so many passwords are not one request, and need a bar
+FEW = 20
+
+
 @pytest.fixture
-def one_core() -> Iterator[None]:
-    """Use one core, as `passwords_that_take` counts."""
-    cores = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {sorted(cores)[os.getpid() % len(cores)]})
-    yield
-    os.sched_setaffinity(0, cores)
+def slow_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A control plane that takes 0.12 seconds for each chunk of passwords, on any processor."""
+    turn = threading.Lock()
+
+    def respond_in_turn(client: socket.socket, response: bytes) -> bool:
+        with turn:
+            return delay(0.12)(client, response)
+
+    def plan(call: str) -> Fault | None:
+        return respond_in_turn if call.endswith("/passwords") else None
+
+    with (
+        ServerProcess(f"sqlite:///{tmp_path}/served/anyscale.db", tmp_path) as server,
+        FaultyProxy([server.port], plan) as proxy,
+    ):
+        monkeypatch.setenv("ANYSCALE_HOST", proxy.url)
+        monkeypatch.setenv("ANYSCALE_CLI_TOKEN", server.token())
+        yield
 
 
-def users_to_hash(folder: Path, seconds: float) -> Path:
-    """Write a users file whose passwords keep one core busy for so many seconds."""
-    count = passwords_that_take(seconds)
+def users_with_passwords(folder: Path, count: int) -> Path:
+    """Write a users file; a chunk has at most 128 passwords."""
     return write_flow_users_file(folder / "users.yaml", range(count), count)
 
 
@@ -47,10 +64,10 @@ CODES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 def test_long_work_shows_a_bar_with_a_rate_and_the_time_left(
-    one_core: None, tmp_path: Path
+    slow_server: None, tmp_path: Path
 ) -> None:
-    count = passwords_that_take(4)
-    users = write_flow_users_file(tmp_path / "users.yaml", range(count), count)
+    count = 20 * 128
+    users = users_with_passwords(tmp_path, count)
 
     status, shown = on_a_terminal("user", "batch-create", "-f", users)
 
@@ -68,8 +85,8 @@ def test_long_work_shows_a_bar_with_a_rate_and_the_time_left(
     assert any(code != "\x1b[0m" for code in COLOUR.findall(shown))
 
 
-def test_no_color_disables_colours(one_core: None, tmp_path: Path) -> None:
-    users = users_to_hash(tmp_path, seconds=2.5)
+def test_no_color_disables_colours(slow_server: None, tmp_path: Path) -> None:
+    users = users_with_passwords(tmp_path, 16 * 128)
 
     status, shown = on_a_terminal("user", "batch-create", "-f", users, env={"NO_COLOR": "1"})
 
@@ -80,8 +97,8 @@ def test_no_color_disables_colours(one_core: None, tmp_path: Path) -> None:
     assert "left" in frames_of(shown)[-1]  # the columns of the rate and of the time have colours
 
 
-def test_a_dumb_terminal_gets_no_codes(one_core: None, tmp_path: Path) -> None:
-    users = users_to_hash(tmp_path, seconds=1)
+def test_a_dumb_terminal_gets_no_codes(tmp_path: Path) -> None:
+    users = users_with_passwords(tmp_path, FEW)
 
     status, shown = on_a_terminal("user", "batch-create", "-f", users, env={"TERM": "dumb"})
 
@@ -90,8 +107,8 @@ def test_a_dumb_terminal_gets_no_codes(one_core: None, tmp_path: Path) -> None:
     assert all(line.startswith("(anyscale +") for line in shown.splitlines()[:-1])
 
 
-def test_ctrl_c_is_answered_below_the_bar(one_core: None, tmp_path: Path) -> None:
-    users = users_to_hash(tmp_path, seconds=6)
+def test_ctrl_c_is_answered_below_the_bar(slow_server: None, tmp_path: Path) -> None:
+    users = users_with_passwords(tmp_path, 60 * 128)
 
     status, shown = on_a_terminal(
         *("user", "batch-create", "-f", users), env={"NO_COLOR": "1"}, typed=b"\x03", when=b"left"
@@ -139,10 +156,8 @@ def test_the_sdk_writes_lines_elsewhere_only_if_it_must(progress: bool | None) -
     assert done.stdout == f"{progress is True}\n"
 
 
-def test_without_a_terminal_progress_is_plain_lines(
-    one_core: None, anyscale: RunAnyscale, tmp_path: Path
-) -> None:
-    users = users_to_hash(tmp_path, seconds=1)
+def test_without_a_terminal_progress_is_plain_lines(anyscale: RunAnyscale, tmp_path: Path) -> None:
+    users = users_with_passwords(tmp_path, FEW)
 
     result = anyscale("user", "batch-create", "-f", users)
 
