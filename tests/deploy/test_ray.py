@@ -5,6 +5,7 @@ says, with `deploy/ray/serve.yaml`.
 """
 
 import json
+import os
 import re
 import subprocess
 import threading
@@ -17,11 +18,15 @@ from typing import Any
 import psycopg
 import pytest
 from tests.support.databases.postgres import PostgresServer, with_database
+from tests.support.hashing import passwords_that_take
 from tests.support.paths import ANYSCALE
 from tests.support.ray.ray_cluster import RAY, RayCluster
 from tests.support.waiting import wait_until
 
-USERS, PASSWORDS = 2_000, 320
+#: seconds for which all cores hash the passwords of a batch: a node is killed in this time
+HASHING_SECONDS = 2
+
+USERS_WITHOUT_PASSWORD = 1_700
 
 CANARY = re.compile(rb"kanarienvogel-\d+-Zq9")
 
@@ -61,14 +66,17 @@ class Client:
         self._token = created.stdout.strip()
         self._header = folder / "header"
         self._header.write_text(f"Authorization: Bearer {self._token}\n", encoding="ascii")
+        #: how many users of a batch have a password, and how many users it has
+        self.passwords = passwords_that_take(HASHING_SECONDS * len(os.sched_getaffinity(0)))
+        self.users = USERS_WITHOUT_PASSWORD + self.passwords
 
     def start_batch(self, name: str) -> subprocess.Popen[str]:
         """Start `batch-create`; the passwords of some users are canaries."""
         entries = (
             f"- {{name: N{i}, email: {name}{i}@example.com"
-            + (f", password: kanarienvogel-{i}-Zq9" if i < PASSWORDS else "")
+            + (f", password: kanarienvogel-{i}-Zq9" if i < self.passwords else "")
             + "}\n"
-            for i in range(USERS)
+            for i in range(self.users)
         )
         file = self._folder / f"{name}.yaml"
         file.write_text("create_users:\n" + "".join(entries), encoding="utf-8")
@@ -192,7 +200,7 @@ def test_a_rolling_update_loses_no_request(client: Client) -> None:
     stdout, stderr = process.communicate(timeout=120)
 
     assert process.returncode == 0, stderr
-    assert len(stdout.splitlines()) >= USERS
+    assert len(stdout.splitlines()) >= client.users
     assert "Trying again" not in stderr
     assert set(statuses) == {200}
 
@@ -285,13 +293,13 @@ def test_a_batch_survives_the_death_of_a_node_whole_and_a_free_node_replaces_it(
     states = client.states("killed")
     stdout, stderr = process.communicate(timeout=180)
 
-    assert 20 <= hashed < PASSWORDS
+    assert 20 <= hashed < client.passwords
     assert states == {"open"}
     assert process.returncode == 0, stderr
     assert "Trying again" in stderr
-    assert len(set(re.findall(r"killed\d+@example\.com", stdout))) == USERS
-    assert client.count("killed") == USERS
-    assert client.count("killed", "password_hash is not null") == PASSWORDS
+    assert len(set(re.findall(r"killed\d+@example\.com", stdout))) == client.users
+    assert client.count("killed") == client.users
+    assert client.count("killed", "password_hash is not null") == client.passwords
     assert client.states("killed") == {"published"}
     wait_until(lambda: node.address not in hosts_of(cluster.targets()), 60)
     cluster.wait_for_replicas(2)
