@@ -86,6 +86,6 @@ def _removed_since(transport: Transport, before: Batch) -> int:
     """Count the deleted accounts by what is left, as the response of a call was lost.
 
     That call has deleted accounts, and its repetition did not find them. Those that others have
-    deleted meanwhile, or by `user delete` before the first undo, are counted too.
+    deleted meanwhile are counted too.
     """
-    return (transport.show(before.batch_id).removed or 0) - (before.removed or 0)
+    return (before.remaining or 0) - (transport.show(before.batch_id).remaining or 0)

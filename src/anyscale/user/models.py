@@ -205,10 +205,10 @@ class Batch(Struct, frozen=True, kw_only=True):
         hashes_due (int): Users with a password whose hash is not stored yet.
         without_way_in (int or None): Accounts of a published batch without a usable sign-in
             method. It is counted only when a single batch is shown; else None.
-        removed (int or None): Users of an `undoing` or `undone` batch whose accounts were deleted,
-            by the undo or by `user delete`. Counted as `without_way_in`; else None.
-        remaining (int or None): Users of such a batch that still have accounts: those that the undo
-            kept, and while it is unfinished also those that it has not looked at. Else None.
+        removed (int or None): Users of a published batch whose accounts were deleted, by an undo or
+            by `user delete`. Counted as `without_way_in`; else None.
+        remaining (int or None): Users of a published batch that still have accounts. Counted as
+            `without_way_in`; else None.
     """
 
     batch_id: str

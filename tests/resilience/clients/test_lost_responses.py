@@ -125,21 +125,25 @@ def test_a_run_whose_result_was_lost_stays_unfinished_while_the_server_is_down(
     assert anyscale("user", "batch-create", "-f", other).returncode == 1
 
 
-@pytest.mark.parametrize("earlier", [False, True])
+@pytest.mark.parametrize("earlier", ["", "undo", "user delete"])
 def test_an_undo_counts_the_accounts_that_a_call_without_a_response_has_deleted(
     configured_server: ServerProcess,
     anyscale: RunAnyscale,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    earlier: bool,
+    earlier: str,
 ) -> None:
     file = write_users_file(tmp_path / "users.yaml", 3, 0)
     created = anyscale("user", "batch-create", "-f", file)
     assert created.returncode == 0, created.stderr
     (batch,) = json.loads(anyscale("batch", "list", "-o", "json").stdout)
     undo, removed = ["batch", "undo", batch["batch_id"], "-o", "json"], 3
-    if earlier:  # an undo that has kept two accounts, of which one is the last owner
-        for email in emails_in_file(3)[:2]:
+    first, second, _ = emails_in_file(3)
+    if earlier == "user delete":
+        assert anyscale("user", "delete", first, "--yes").returncode == 0
+        removed = 2
+    elif earlier == "undo":  # it has kept two accounts, of which one is the last owner
+        for email in (first, second):
             assert anyscale("user", "set-role", email, "owner").returncode == 0
         assert json.loads(anyscale(*undo).stdout)["removed"] == 1
         undo, removed = [*undo, "--force"], 1

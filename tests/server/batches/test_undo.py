@@ -165,25 +165,34 @@ def test_a_dry_run_says_what_the_run_does_and_changes_nothing(plane: ControlPlan
 
 
 @pytest.mark.usefixtures("_slices_of_two")
-def test_a_batch_that_is_undone_shows_how_many_accounts_are_deleted_and_how_many_remain(
+def test_a_batch_shows_how_many_accounts_are_deleted_and_how_many_remain(
     plane: ControlPlane,
 ) -> None:
     created(plane, "lou", key="earlier")
-    batch = created(plane, "lou", *"abcde", if_exists="skip")
-    use(plane, ids_of(plane, batch)[0])
-    shown = plane.batches.show(batch.batch_id)
+    opened = plane.batches.open("opened", "fail", JANE)
+    shown = plane.batches.show(opened.batch_id)
     assert (shown.removed, shown.remaining) == (None, None)
+
+    batch = created(plane, "lou", *"abcdef", if_exists="skip")
+    ids = ids_of(plane, batch)
+    use(plane, ids[0])
+    shown = plane.batches.show(batch.batch_id)
+    assert (shown.removed, shown.remaining) == (0, 6)
+
+    plane.lifecycle.delete(ids[5], JANE)
+    shown = plane.batches.show(batch.batch_id)
+    assert (shown.state, shown.removed, shown.remaining) == ("published", 1, 5)
 
     part = undone(plane, batch)
     shown = plane.batches.show(batch.batch_id)
-    assert (shown.state, shown.users) == ("undoing", 5)
-    assert (shown.removed, shown.remaining) == (1, 4)
+    assert (shown.state, shown.users) == ("undoing", 6)
+    assert (shown.removed, shown.remaining) == (2, 4)
 
     while part.after is not None:
         part = undone(plane, batch, after=part.after)
     shown = plane.batches.show(batch.batch_id)
-    assert (shown.state, shown.removed, shown.remaining) == ("undone", 4, 1)
-    (listed, _) = plane.batches.page(open_only=False, before="", limit=9)
+    assert (shown.state, shown.removed, shown.remaining) == ("undone", 5, 1)
+    (listed, *_) = plane.batches.page(open_only=False, before="", limit=9)
     assert (listed.removed, listed.remaining) == (None, None)
 
 

@@ -19,8 +19,8 @@ _LABELS = {
     "removed": "accounts deleted",
     "remaining": "accounts that remain",
 }
-#: fields of batches that are or were undone, which the text of others leaves out
-_OF_AN_UNDO = ("removed", "remaining")
+#: fields of batches that were published, which the text of others leaves out
+_OF_ACCOUNTS = ("removed", "remaining")
 
 
 @click.command("list")
@@ -62,7 +62,7 @@ def show_batch(batch_id: str, output: str, host: str | None) -> None:
         write_text(
             f"{_label(field)}: {_shown(value)}"
             for field, value in batch.to_dict().items()
-            if not (value is None and field in _OF_AN_UNDO)
+            if not (value is None and field in _OF_ACCOUNTS)
         )
     else:
         write_records([batch], batch.__struct_fields__, output)

@@ -29,20 +29,22 @@ def batch_details(tx: Transaction, batch: BatchRecord) -> Batch:
 
 
 def batch_details_with_counts(tx: Transaction, batch: BatchRecord, *, has_provider: bool) -> Batch:
-    """Return a batch as clients see it, with the number of accounts to which no user can sign in.
+    """Return a batch as clients see it; of one that was published, count the accounts.
 
-    A batch that is being undone, or was undone, also has the numbers of its deleted and remaining
-    accounts. This reads all accounts of the batch, so lists of batches do without it.
+    The counts are of the accounts to which no user can sign in, and of the deleted and remaining
+    ones. This reads all accounts of the batch, so lists of batches do without it.
     """
     details = batch_details(tx, batch)
     if batch.published_at is None:
         return details
-    count = tx.users.count_without_credentials(batch.batch_id, has_provider=has_provider)
-    details = structs.replace(details, without_way_in=count)
-    if batch.state == "published":
-        return details
+    without_way_in = tx.users.count_without_credentials(batch.batch_id, has_provider=has_provider)
     remaining = tx.users.count_accounts_of(batch.batch_id)
-    return structs.replace(details, removed=details.users - remaining, remaining=remaining)
+    return structs.replace(
+        details,
+        without_way_in=without_way_in,
+        removed=details.users - remaining,
+        remaining=remaining,
+    )
 
 
 def created_users(tx: Transaction, batch_id: str, after: str, limit: int) -> list[AdminCreatedUser]:
