@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from shlex import join
 from typing import TYPE_CHECKING
 
 import click
@@ -11,7 +12,7 @@ from anyscale.cli.console import log, note_retry
 if TYPE_CHECKING:  # imported where it is used: the help of a command needs no control plane
     from anyscale.transport.base import Transport
 
-__all__ = ["host_option", "log_control_plane", "open_control_plane"]
+__all__ = ["host_option", "log_control_plane", "open_control_plane", "suggested_command"]
 
 host_option = click.option(
     "--host",
@@ -41,3 +42,12 @@ def open_control_plane(host: str | None) -> Iterator["Transport"]:
 def log_control_plane(transport: "Transport") -> None:
     """Log which control plane a command uses, so that the output shows a wrong `--host`."""
     log(f"Using the control plane at {transport.where}")
+
+
+def suggested_command(*words: str) -> str:
+    """Return a command for a message, quoted for a shell, between backticks.
+
+    It has the `--host` of the running command: without it, it would use another control plane.
+    """
+    host: str | None = click.get_current_context().params["host"]
+    return f"`{join(['anyscale', *words, *(['--host', host] if host else [])])}`"

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from anyscale.cli.connect import suggested_command
 from anyscale.errors import NotFound
 
 __all__ = ["unknown_explained"]
@@ -18,4 +19,5 @@ def unknown_explained() -> Iterator[None]:
     try:
         yield
     except NotFound as error:
-        raise NotFound(f"{error}: `anyscale batch list` shows the batches") from None
+        batches = suggested_command("batch", "list")
+        raise NotFound(f"{error}: {batches} shows the batches") from None

@@ -3,11 +3,15 @@
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from functools import partial
-from shlex import quote
 
 import click
 
-from anyscale.cli.connect import host_option, log_control_plane, open_control_plane
+from anyscale.cli.connect import (
+    host_option,
+    log_control_plane,
+    open_control_plane,
+    suggested_command,
+)
 from anyscale.cli.console import clear_progress, log, say, show_progress
 from anyscale.cli.exit_status import known_emails, report_problems
 from anyscale.cli.formats import OutputLost, output_option, write_records
@@ -199,12 +203,13 @@ def _report(transport: Transport, run: ResumableRun, outcome: Outcome, output: s
     if output != "text":
         write_records(outcome.users, AdminCreatedUser.__struct_fields__, output)
     if outcome.skipped and run.is_resumable:
-        verify = f"`anyscale user verify -f {quote(run.file_name)}`"
+        verify = _verify_command(run)
         say(f"{verify} shows where the accounts of skipped users differ from the file.")
     if outcome.batch and outcome.created and not outcome.dry_run:
         # No log line, of which there are only those of the interface.
         batch_id = outcome.batch.batch_id
-        say(f"This is batch {batch_id}: `anyscale batch undo {batch_id}` deletes its accounts.")
+        undo = suggested_command("batch", "undo", batch_id)
+        say(f"This is batch {batch_id}: {undo} deletes its accounts.")
     if outcome.skipped and (hint := _hint_of_undo(transport)):
         say(hint)
 
@@ -213,10 +218,13 @@ def _hint_of_rerun(run: ResumableRun, error: BatchRefused) -> str | None:
     """Ask whether the file was created before, if each of its entries has an account."""
     if known_emails(error) < run.entries or not run.is_resumable:
         return None
-    return (
-        f"Was this file created already? `anyscale user verify -f {quote(run.file_name)}` compares "
-        "it with the accounts."
-    )
+    return f"Was this file created already? {_verify_command(run)} compares it with the accounts."
+
+
+def _verify_command(run: ResumableRun) -> str:
+    file_format: str | None = click.get_current_context().params["file_format"]
+    options = ["--format", file_format] if file_format else []
+    return suggested_command("user", "verify", "-f", run.file_name, *options)
 
 
 def _hint_of_undo(transport: Transport) -> str | None:
@@ -224,6 +232,9 @@ def _hint_of_undo(transport: Transport) -> str | None:
     with suppress(AnyscaleError):  # the result of the run is what counts
         for batch in transport.batches(open_only=False, before="", limit=_LATEST_BATCHES):
             if batch.state == "undoing":
-                undo = f"`anyscale batch undo {batch.batch_id}` goes on"
-                return f"batch {batch.batch_id} is being undone, and still has accounts: {undo}"
+                undo = suggested_command("batch", "undo", batch.batch_id)
+                return (
+                    f"batch {batch.batch_id} is being undone, and still has accounts: {undo} goes "
+                    "on"
+                )
     return None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from anyscale.cli.connect import host_option, open_control_plane
+from anyscale.cli.connect import host_option, open_control_plane, suggested_command
 from anyscale.cli.console import say
 from anyscale.cli.formats import output_option, write_json, write_records, write_yaml
 from anyscale.cli.user.list_command import UserListCommand, check_search
@@ -132,7 +132,7 @@ def _user(argument: str | None, email: str | None, name: str | None, host: str |
         except NotFound as error:
             if not name:
                 raise
-            search = f"`anyscale user list --search {quote(name)}`"
+            search = suggested_command("user", "list", "--search", name)
             raise NotFound(f"{error}: {search} finds parts of names and emails") from None
 
 

@@ -1,11 +1,9 @@
 """`anyscale user update`."""
 
-from shlex import quote
-
 import click
 from msgspec import UNSET, UnsetType
 
-from anyscale.cli.connect import host_option, open_control_plane
+from anyscale.cli.connect import host_option, open_control_plane, suggested_command
 from anyscale.cli.console import log
 from anyscale.errors import ConfigError
 from anyscale.user.lookup import find_user
@@ -61,7 +59,7 @@ def update_user(
     if no_sso and not updated.has_password:
         log(
             "The account has no password, so its user cannot sign in: create a link to set one by "
-            f"`anyscale user set-password-link {quote(user.email)}`"
+            f"{suggested_command('user', 'set-password-link', user.email)}"
         )
 
 

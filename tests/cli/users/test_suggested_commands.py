@@ -1,0 +1,73 @@
+"""The commands that messages suggest use the same file format and control plane when pasted."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from tests.support.commands.running import CommandResult, RunAnyscale
+from tests.support.servers.server_process import ServerProcess
+
+ENTRIES = '{"name": "Ann", "email": "ann@example.com"}\n{"name": "Bob", "email": "b@example.com"}\n'
+
+FORMAT = ("--format", "jsonl")
+
+
+@pytest.fixture
+def host(configured_server: ServerProcess, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
+    """The option for a server that the environment does not name."""
+    monkeypatch.delenv("ANYSCALE_HOST")
+    return ("--host", configured_server.url)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    """A users file whose name says nothing of its format."""
+    path = tmp_path / "all users.txt"
+    path.write_text(ENTRIES, encoding="utf-8")
+    return str(path)
+
+
+def suggested(result: CommandResult) -> list[str]:
+    """Return the words of the only command in a message, as a shell splits them."""
+    (line,) = re.findall(r"`anyscale (.+?)`", result.stderr)
+    return shlex.split(line)
+
+
+def test_a_file_that_was_created_before_is_compared_by_the_suggested_command(
+    anyscale: RunAnyscale, host: tuple[str, str], file: str
+) -> None:
+    create = ("user", "batch-create", "-f", file, *FORMAT, *host)
+    assert anyscale(*create).returncode == 0
+    for options in ([], ["--if-exists", "skip"], ["--if-exists", "skip", "--dry-run"]):
+        words = suggested(anyscale(*create, *options))
+        assert words == ["user", "verify", "-f", file, *FORMAT, *host]
+    compared = anyscale(*words)
+    assert compared.returncode == 0, compared.stderr
+    assert "2 users checked: 0 differences." in compared.stderr
+
+
+def test_a_batch_is_undone_by_the_suggested_command(
+    anyscale: RunAnyscale, host: tuple[str, str], file: str
+) -> None:
+    words = suggested(anyscale("user", "batch-create", "-f", file, *FORMAT, *host))
+    assert words[:2] == ["batch", "undo"]
+    undone = anyscale(*words)
+    assert undone.returncode == 0, undone.stderr
+    assert "2 accounts deleted." in undone.stderr
+
+
+def test_other_suggested_commands_use_the_same_control_plane(
+    anyscale: RunAnyscale, host: tuple[str, str], file: str
+) -> None:
+    create = ("user", "batch-create", "-f", file, *FORMAT, *host)
+    assert anyscale(*create).returncode == 0
+    for words, expected in (
+        (["batch", "show", "bat_none"], ["batch", "list"]),
+        (["user", "get", "--name", "A B"], ["user", "list", "--search", "A B"]),
+        (
+            ["user", "update", "ann@example.com", "--no-sso"],
+            ["user", "set-password-link", "ann@example.com"],
+        ),
+    ):
+        assert suggested(anyscale(*words, *host)) == [*expected, *host]
