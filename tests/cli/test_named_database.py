@@ -125,7 +125,19 @@ def test_a_missing_database_beside_a_server_of_the_environment_is_explained(
     assert OTHER_HOST not in without.stderr
 
 
-def test_a_check_without_a_database_says_how_to_check_the_server(anyscale: RunAnyscale) -> None:
+def test_a_check_without_a_database_says_how_to_check_the_server(
+    anyscale: RunAnyscale, data: Path
+) -> None:
     mend = "to check the server at ANYSCALE_HOST, run this on its machine"
     assert mend in anyscale("server", "check", env=OTHER).stdout
     assert mend not in anyscale("server", "check").stdout
+
+    for url in ("postgresql://jane@127.0.0.1:1/accounts", "sqlite:////nowhere/anyscale.db"):
+        checked = anyscale("server", "check", "--database", url, env=OTHER)
+        assert "fail       database.reachable" in checked.stdout
+        assert mend not in checked.stdout
+    data.mkdir(mode=0o700, parents=True)
+    (data / "anyscale.db").write_text("no database")
+    checked = anyscale("server", "check", env=OTHER)
+    assert "fail       database.reachable" in checked.stdout
+    assert mend not in checked.stdout

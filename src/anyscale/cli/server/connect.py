@@ -3,12 +3,12 @@
 import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from pathlib import Path
 
 import click
 
 from anyscale.cli.console import log
 from anyscale.server.control_plane import ControlPlane, database_name
+from anyscale.server.other_host import is_meant_for_other_host
 from anyscale.server.settings import Settings
 
 __all__ = ["database_option", "open_local_control_plane"]
@@ -49,16 +49,8 @@ def open_local_control_plane(*, create: bool = True) -> Iterator[ControlPlane]:
     settings = Settings.from_environment(os.environ, served=True)
     if create:
         log(f"Using {database_name(settings.database)}")
-    _warn_of_other_host(settings.database)
+    if is_meant_for_other_host(os.environ, settings.database):
+        log(_OTHER_HOST)
     with closing(ControlPlane(settings, create=create)) as control_plane:
         control_plane.require_initialized()
         yield control_plane
-
-
-def _warn_of_other_host(database: Path | str) -> None:
-    """Warn if the environment names a server, and there is no database here.
-
-    The command was probably meant for the server, and would create a second control plane.
-    """
-    if os.environ.get("ANYSCALE_HOST") and isinstance(database, Path) and not database.exists():
-        log(_OTHER_HOST)

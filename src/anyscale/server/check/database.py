@@ -6,6 +6,7 @@ import time
 from anyscale.errors import StoreUnavailable
 from anyscale.server.check.findings import Finding, NotTried, fail, ok, warn
 from anyscale.server.check.installation import Installation
+from anyscale.server.other_host import is_meant_for_other_host
 
 __all__ = [
     "check_clock",
@@ -34,7 +35,7 @@ def check_reachable(installation: Installation) -> Finding:
         installation.inspect(lambda _: None)
     except (StoreUnavailable, TimeoutError) as error:
         mend = "create it or make it available, or name another one in ANYSCALE_DATABASE_URL"
-        if installation.environment.get("ANYSCALE_HOST"):
+        if is_meant_for_other_host(installation.environment, installation.settings.database):
             mend += "; to check the server at ANYSCALE_HOST, run this on its machine"
         return fail("the database", str(error), mend)
     return ok(_name(installation), f"it was read in {(time.monotonic() - started) * 1000:.0f} ms")
