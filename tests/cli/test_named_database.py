@@ -1,10 +1,12 @@
 """Operator's commands that may create a database say which one they use."""
 
+import shlex
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from tests.support.commands.running import RunAnyscale
+from tests.support.servers.server_process import ServerProcess
 
 PASSWORD = "Zq9-kanarienvogel"
 COMMANDS = {
@@ -107,12 +109,49 @@ OTHER_HOST = "ANYSCALE_HOST is set, but this command uses the database of this m
 OTHER = {"ANYSCALE_HOST": "http://127.0.0.1:1", "ANYSCALE_CLI_TOKEN": "mrt_x"}
 
 
-def test_a_new_database_beside_a_server_of_the_environment_is_announced(
-    command: tuple[str, ...], anyscale: RunAnyscale
+def test_no_new_database_is_created_beside_a_server_of_the_environment(
+    command: tuple[str, ...], anyscale: RunAnyscale, data: Path, tmp_path: Path
 ) -> None:
-    first, again = (anyscale(*command, env=OTHER) for _ in range(2))
-    assert (first.returncode, first.stderr.count(OTHER_HOST)) == (0, 1), first.stderr
-    assert OTHER_HOST not in again.stderr  # the database exists: this is the machine of a server
+    for file in ([], ["--output-file", str(tmp_path / "secret")])[: 1 + ("migrate" not in command)]:
+        refused = anyscale(*command, *file, env=OTHER)
+        assert (refused.returncode, refused.stdout) == (2, "")
+        assert refused.stderr == (
+            f"error: ANYSCALE_HOST is set, and this command would create {data}/anyscale.db: to "
+            "work on that server, run it on the machine of the server; to create a control plane "
+            f"here, unset ANYSCALE_HOST or pass --database sqlite:///{data}/anyscale.db\n"
+        )
+    assert not data.exists()
+    assert not (tmp_path / "secret").exists()
+
+
+@pytest.mark.parametrize("way", ["option", "variable", "without the host"])
+def test_a_new_database_that_is_named_is_created_beside_a_server_of_the_environment(
+    way: str, command: tuple[str, ...], anyscale: RunAnyscale, data: Path
+) -> None:
+    refused = anyscale(*command, env=OTHER)
+    *_, option, url = shlex.split(refused.stderr)
+    assert option == "--database"
+    if way == "option":
+        done = anyscale(*command, option, url, env=OTHER)
+    elif way == "variable":
+        done = anyscale(*command, env=OTHER | {"ANYSCALE_DATABASE_URL": url})
+    else:
+        done = anyscale(*command)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines()[0].endswith(f"s) Using the database at {data / 'anyscale.db'}")
+    assert "ANYSCALE_HOST" not in done.stderr
+    again = anyscale("server", "create-token", "--name", "again", env=OTHER)
+    # The database exists: this is the machine of a server.
+    assert (again.returncode, "ANYSCALE_HOST" in again.stderr) == (0, False), again.stderr
+
+
+def test_a_server_starts_on_a_new_machine_beside_a_server_of_the_environment(
+    tmp_path: Path, data: Path
+) -> None:
+    """As in a container whose settings are also those of its clients."""
+    with ServerProcess("", tmp_path, settings=OTHER) as server:
+        assert (data / "anyscale.db").exists()
+        assert server.token()
 
 
 @pytest.mark.parametrize("words", [("list-tokens",), ("revoke-token", "jane")])

@@ -3,10 +3,12 @@
 import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from shlex import quote
 
 import click
 
 from anyscale.cli.console import log
+from anyscale.errors import ConfigError
 from anyscale.server.control_plane import ControlPlane, database_name
 from anyscale.server.other_host import is_meant_for_other_host
 from anyscale.server.settings import Settings
@@ -16,6 +18,12 @@ __all__ = ["database_option", "open_local_control_plane"]
 _OTHER_HOST = (
     "ANYSCALE_HOST is set, but this command uses the database of this machine, which does not "
     "exist yet: to work on that server, run it on the machine of the server"
+)
+
+_NO_SECOND_DATABASE = (
+    "ANYSCALE_HOST is set, and this command would create {}: to work on that server, run it on the "
+    "machine of the server; to create a control plane here, unset ANYSCALE_HOST or pass "
+    "--database {}"
 )
 
 
@@ -43,14 +51,18 @@ def open_local_control_plane(*, create: bool = True) -> Iterator[ControlPlane]:
     name theirs in a log line: without the server's settings, it is a new one.
 
     Raises:
-        ConfigError: a setting is wrong.
+        ConfigError: a setting is wrong, or the command would create a database although it was
+            probably meant for the server at `ANYSCALE_HOST`.
         StoreUnavailable: the database cannot be opened, or does not exist.
     """
     settings = Settings.from_environment(os.environ, served=True)
+    if is_meant_for_other_host(os.environ, settings.database):
+        if create:
+            url = quote(f"sqlite:///{settings.database}")
+            raise ConfigError(_NO_SECOND_DATABASE.format(settings.database, url))
+        log(_OTHER_HOST)
     if create:
         log(f"Using {database_name(settings.database)}")
-    if is_meant_for_other_host(os.environ, settings.database):
-        log(_OTHER_HOST)
     with closing(ControlPlane(settings, create=create)) as control_plane:
         control_plane.require_initialized()
         yield control_plane
