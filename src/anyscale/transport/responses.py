@@ -3,6 +3,7 @@
 import os
 import ssl
 from http import HTTPStatus
+from http.client import BadStatusLine, RemoteDisconnected
 from typing import NamedTuple, TypeVar
 
 from msgspec import DecodeError, ValidationError, json
@@ -12,6 +13,7 @@ from urllib3.exceptions import (
     HTTPError,
     NameResolutionError,
     NewConnectionError,
+    ProtocolError,
     ProxyError,
     SSLError,
 )
@@ -185,19 +187,19 @@ def _proxy_error(host: str, response: Response, *, outcome_unknown: bool) -> Any
 
 
 def unreachable(
-    host: str, error: HTTPError, *, outcome_unknown: bool, is_known: bool = False
+    host: str, error: HTTPError, *, outcome_unknown: bool, has_responded: bool = False
 ) -> ServerUnreachable:
     """Return the error for a request without a response.
 
     `outcome_unknown` tells whether the call may have changed something if it arrived, and
-    `is_known` whether the control plane has responded to an earlier call.
+    `has_responded` whether anything at the address has responded by HTTP.
     """
     reason = error.original_error if isinstance(error, ProxyError) else error
     if "Tunnel connection failed" in str(reason):
         return ServerUnreachable(f"the proxy for {host} does not let it through: {reason}")
     where = f"the proxy for {host}" if isinstance(error, ProxyError) else host
     text, may_have_arrived = _explained(reason, where)
-    if may_have_arrived and where.startswith("http://") and not is_known:
+    if where.startswith("http://") and not has_responded and _may_be_of_tls(reason):
         text += f"; if it has TLS, use https://{where.removeprefix('http://')}"
     return ServerUnreachable(text, outcome_unknown=outcome_unknown and may_have_arrived)
 
@@ -213,6 +215,19 @@ def _explained(error: Exception, where: str) -> tuple[str, bool]:
     if isinstance(error, ConnectTimeoutError):
         return f"{where} does not answer: is it up, and may this machine reach it?", False
     return f"the connection to {where} was cut before the answer came", True
+
+
+def _may_be_of_tls(error: Exception) -> bool:
+    """Return whether a server with TLS may have ended a connection that began without.
+
+    Such a server sends nothing, or an alert (RFC 8446, 6).
+    """
+    if not isinstance(error, ProtocolError):
+        return False
+    cause = error.args[-1]
+    if isinstance(cause, BadStatusLine) and not isinstance(cause, RemoteDisconnected):
+        return str(cause).startswith("\x15\x03")
+    return True
 
 
 def _after_handshake(error: SSLError) -> bool:

@@ -99,6 +99,8 @@ class RetryingClient:
         self._outage_lock = threading.Lock()
         self._last_failure = -_SAME_OUTAGE
         self._last_success = -math.inf
+        #: whether anything at the address has responded by HTTP, be it a proxy
+        self._has_responded = False
 
     def close(self) -> None:
         """Close the connections."""
@@ -180,11 +182,11 @@ class RetryingClient:
                     timeout=_TIMEOUT,
                     preload_content=False,
                 )
+                self._has_responded = True
                 response = read_response(self.host, streamed)
             except HTTPError as error:
-                is_known = self._last_success > -math.inf
                 raise unreachable(
-                    self.host, error, outcome_unknown=changes, is_known=is_known
+                    self.host, error, outcome_unknown=changes, has_responded=self._has_responded
                 ) from None
         if response.status >= HTTPStatus.MULTIPLE_CHOICES:  # all that is not a success
             raise self._error(response, changes=changes)

@@ -1,6 +1,7 @@
 """Each failure to reach a control plane has a message of its own and no traceback."""
 
 import gzip
+import socket
 import ssl
 import subprocess
 from collections.abc import Callable
@@ -17,9 +18,10 @@ from tests.support.servers.fixed_responses import (
     problem,
     serving_in_turn,
 )
+from urllib3 import Timeout
 from urllib3.exceptions import SSLError
 
-from anyscale.errors import NotAControlPlane
+from anyscale.errors import NotAControlPlane, ServerUnreachable
 from anyscale.transport.responses import unreachable
 from anyscale.transport.retrying_client import RetryingClient
 
@@ -103,6 +105,53 @@ def test_tls_is_no_question_once_the_control_plane_has_responded() -> None:
     assert str(caught.value) == (
         f"Trying again: the connection to {host} was cut before the answer came"
     )
+
+
+RESPONDED = {
+    "a gateway": http("503 Service Unavailable"),
+    "a busy proxy": http("429 Too Many Requests"),
+    "a busy control plane": problem(429, "overloaded"),
+    "a part of a body": b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{",
+}
+
+
+@pytest.mark.parametrize("what", RESPONDED)
+def test_tls_is_no_question_once_anything_has_responded(
+    what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("anyscale.transport.retrying_client._PATIENCE", 1.0)
+    messages: list[str] = []
+    with serving_in_turn(RESPONDED[what], *[b""] * 40) as host:
+        client = RetryingClient(host, "token", 1, messages.append)
+        with closing(client), pytest.raises(ServerUnreachable) as failed:
+            client.request(dict, "GET", "/v1/policy")
+    assert f"the connection to {host} was cut before the answer came" in str(failed.value)
+    assert "https://" not in "".join([*messages, str(failed.value)])
+
+
+def test_tls_is_no_question_if_the_response_takes_too_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("anyscale.transport.retrying_client._TIMEOUT", Timeout(0.2))
+    monkeypatch.setattr("anyscale.transport.retrying_client._FIRST_PATIENCE", 0.01)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        host = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        client = RetryingClient(host, "token", 1, pytest.fail)
+        with closing(client), pytest.raises(ServerUnreachable) as failed:
+            client.request(dict, "GET", "/v1/policy")
+    assert "https://" not in str(failed.value)
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_hinted"),
+    [(b"SSH-2.0-OpenSSH_9.2\r\n", False), (b"\x15\x03\x03\x00\x02\x02\x46", True)],
+)
+def test_tls_is_a_question_if_the_answer_is_an_alert_of_tls_but_not_of_another_protocol(
+    answer: bytes, is_hinted: bool, ask: Callable[..., CommandResult]
+) -> None:
+    with answering(answer) as port:
+        result = ask(f"http://localhost:{port}")
+    assert (f"if it has TLS, use https://localhost:{port}\n" in result.stderr) == is_hinted
 
 
 @pytest.mark.parametrize("host", ["https://192.0.2.1:8080", "https://accounts.example.com"])
