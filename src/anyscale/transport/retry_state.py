@@ -80,9 +80,9 @@ class RetryState:
         return True
 
     def given_up(self, error: Unavailable | Overloaded) -> AnyscaleError:
-        """Return the error of a call that is not repeated again: it says for how long it was."""
+        """Return the error of a call that is not repeated again, with how long it was repeated."""
         seconds = time.monotonic() - self._started
-        if seconds >= _REPORTED_FROM and not self._cancelled.is_set():
+        if self.retries and seconds >= _REPORTED_FROM and not self._cancelled.is_set():
             # The reason is last, as it may be a question.
             error.args = (f"gave up after {_duration(seconds)}: {error}",)
         return self.final_error(error)

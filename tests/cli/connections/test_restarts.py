@@ -146,6 +146,15 @@ def test_a_call_that_is_given_up_says_for_how_long_it_was_repeated(
     assert re.match("gave up after 100 s: a proxy in front of http://127", str(failed.value))
 
 
+def test_a_call_that_was_not_repeated_is_not_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with the first call, whose only attempt may take longer than it would be repeated."""
+    monkeypatch.setattr("anyscale.transport.retrying_client._FIRST_PATIENCE", 0.01)
+    monkeypatch.setattr(retry_state, "_REPORTED_FROM", 0.0)
+    with answering_in_turn(b"") as client, pytest.raises(ServerUnreachable) as failed:
+        client.request(dict, "GET", "/v1/policy")
+    assert str(failed.value).startswith("the connection to http://127.0.0.1")
+
+
 @pytest.mark.usefixtures("long_pauses")
 def test_a_call_is_given_up_if_the_server_stays_busy(monkeypatch: pytest.MonkeyPatch) -> None:
     # Each refusal is a response, after which the patience begins anew.
