@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from shlex import quote
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 #: emails that a message lists: a common first name has thousands
 _MOST_EMAILS = 5
@@ -94,6 +94,11 @@ class NotFound(AnyscaleError):
 
     code = "not_found"
     status = 404
+
+    @classmethod
+    def batch(cls, batch_id: str) -> Self:
+        """Return the error for the id of a batch that does not exist. A user may leave it empty."""
+        return cls(f"there is no batch {batch_id or repr(batch_id)}")
 
 
 class UserAmbiguous(AnyscaleError):

@@ -95,7 +95,7 @@ class EmbeddedTransport:
         """Return the control plane for reading a batch, or raise NotFound."""
         if control_plane := self._existing:
             return control_plane
-        raise NotFound(f"there is no batch {batch_id or repr(batch_id)}")
+        raise NotFound.batch(batch_id)
 
     def _writer_for(self, user_id: str = "") -> ControlPlane:
         """Return the control plane for changing an account, or raise NotFound."""

@@ -216,7 +216,7 @@ class HttpTransport:
 def _path(batch_id: str) -> str:
     # A user typed it: it may be empty, or have what no path of the control plane has.
     if not _is_id(batch_id):
-        raise NotFound(f"there is no batch {batch_id or repr(batch_id)}")
+        raise NotFound.batch(batch_id)
     return f"/v1/batches/{batch_id}"
 
 

@@ -39,7 +39,7 @@ from anyscale.server.http.middleware.head_requests import HeadMiddleware
 from anyscale.server.http.middleware.request_checks import RequestCheckMiddleware
 from anyscale.server.http.middleware.request_log import RequestLogMiddleware
 from anyscale.server.http.middleware.security_headers import SecurityHeadersMiddleware
-from anyscale.server.http.middleware.shutdown import ShutdownMiddleware, finish_lifespan
+from anyscale.server.http.middleware.shutdown import ShutdownMiddleware, shut_down_when_cancelled
 from anyscale.server.http.thread_pools import ThreadPools
 from anyscale.server.http.web import templating
 
@@ -75,7 +75,9 @@ def application(control_plane: ControlPlane) -> ASGIApp:
     """Create the application of a control plane, which it closes when it shuts down."""
     WORKERS.set(1)
     settings = control_plane.settings
-    inner = HeadMiddleware()(GzipRequestMiddleware()(finish_lifespan(_routes(control_plane))))
+    inner = HeadMiddleware()(
+        GzipRequestMiddleware()(shut_down_when_cancelled(_routes(control_plane)))
+    )
     checked = RequestCheckMiddleware(settings.public_url)(inner)
     secure = SecurityHeadersMiddleware(tls_only=settings.is_reached_by_tls)(checked)
     return ClientAddressMiddleware(RequestLogMiddleware()(secure), settings.trusted_proxies)

@@ -30,7 +30,7 @@ def lock_batch(tx: Transaction, batch_id: str, *, exclusive: bool = False) -> Ba
 
 def _require(batch: BatchRecord | None, batch_id: str) -> BatchRecord:
     if batch is None:
-        raise NotFound(f"there is no batch {batch_id or repr(batch_id)}")
+        raise NotFound.batch(batch_id)
     return batch
 
 

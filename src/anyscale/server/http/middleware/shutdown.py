@@ -9,7 +9,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from anyscale.errors import ServerUnreachable
 
-__all__ = ["ShutdownMiddleware", "finish_lifespan"]
+__all__ = ["ShutdownMiddleware", "shut_down_when_cancelled"]
 
 
 class ShutdownMiddleware(ASGIMiddleware):
@@ -33,7 +33,7 @@ class ShutdownMiddleware(ASGIMiddleware):
                 raise ServerUnreachable(detail) from None
 
 
-def finish_lifespan(app: ASGIApp) -> ASGIApp:
+def shut_down_when_cancelled(app: ASGIApp) -> ASGIApp:
     """Let an application shut down in order when its lifespan is cancelled."""
 
     async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
