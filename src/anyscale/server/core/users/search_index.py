@@ -34,7 +34,8 @@ _BUSY_DIVISOR = 4
 _PAUSE = 0.0005
 
 #: The share of the time in which the index is filled if requests never end: the interpreter runs
-#: one or the other. A million accounts then take ten minutes, in which searches list them last.
+#: one or the other. Meanwhile searches list the accounts without words last. How long a million of
+#: them take is in docs/decisions/0024-filling-the-index.md.
 _BUSY_SHARE = 0.05
 
 #: Seconds for which a slice waits at most until the requests end. It is less than `_LEASE_MS`, so
