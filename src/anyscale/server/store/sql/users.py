@@ -15,7 +15,7 @@ from anyscale.server.store.sql.connection import Table, columns
 from anyscale.server.store.sql.search.user_scan import Filters, Scan, UserScan
 from anyscale.server.store.user_ids import end_of_batch, id_prefix
 
-__all__ = ["ENDED_STATES", "Users"]
+__all__ = ["ENDED_STATES", "HOLDERS", "Users"]
 
 #: The states of batches whose rows are being deleted. Such a row reserves no email.
 ENDED_STATES = ("dropped", "expired")
@@ -29,10 +29,12 @@ _BLOCK_ROWS = 2_000
 
 _ACCOUNTS = "from live_users where user_id > ? and user_id < ? order by user_id limit ?"
 
-_HOLDERS = (
+#: The rows of any batches that have one of some emails.
+HOLDERS = (
     f"select {columns(EmailHolder)} from users join batches on batches.id = users.batch"
-    " where email_key {any} and state not in ('dropped', 'expired')"
+    " where email_key {any}"
 )
+_LIVE_HOLDERS = f"{HOLDERS} and state not in ('dropped', 'expired')"
 
 _PENDING = f"select {columns(PendingHash)} from users where batch = ? and hash_due = {{true}}"
 
@@ -59,7 +61,7 @@ class Users(Table, ABC):
 
     def find_holders(self, email_keys: Sequence[str]) -> Sequence[EmailHolder]:
         """Return the rows of open and published batches that have one of some emails."""
-        return self._connection.all(EmailHolder, _HOLDERS, self._connection.texts(email_keys))
+        return self._connection.all(EmailHolder, _LIVE_HOLDERS, self._connection.texts(email_keys))
 
     def list_pending(self, batch: int, user_ids: Sequence[str]) -> Sequence[PendingHash]:
         """Return those of some rows whose password is not hashed yet."""

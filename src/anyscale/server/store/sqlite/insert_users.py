@@ -4,8 +4,7 @@ from collections.abc import Iterable, Sequence
 from itertools import chain
 
 from anyscale.server.store.records import EmailHolder, NewUserRecord, NewUsers
-from anyscale.server.store.sql.connection import columns
-from anyscale.server.store.sql.users import ENDED_STATES, Users
+from anyscale.server.store.sql.users import ENDED_STATES, HOLDERS, Users
 from anyscale.server.store.sqlite.connection import SqliteConnection
 
 __all__ = ["SqliteUsers"]
@@ -19,11 +18,6 @@ _ROWS_A_STATEMENT = 1_000
 _INSERT = f"insert or fail into users (batch, {', '.join(NewUserRecord._fields)}) values "
 # The batch is the first parameter, for all rows.
 _ROW = f"(?1{',?' * len(NewUserRecord._fields)})"
-
-_HOLDERS = (
-    f"select {columns(EmailHolder)} from users join batches on batches.id = users.batch"
-    " where email_key {any}"
-)
 
 
 class SqliteUsers(Users):
@@ -72,7 +66,7 @@ class SqliteUsers(Users):
         own = {row.email_key: row.user_id for row in rows}
         ids = {row.user_id for row in rows}
         taken, ended = [], []
-        for holder in self._connection.all(EmailHolder, _HOLDERS, self._connection.texts(own)):
+        for holder in self._connection.all(EmailHolder, HOLDERS, self._connection.texts(own)):
             if holder.state in ENDED_STATES:
                 ended.append(holder)
             # A holder with one of our ids was inserted by us, unless two of our rows have one

@@ -74,8 +74,8 @@ class UserScan(Table):
         indexes = _indexes(scan.filters)
         lasts = [self._last_of_block(scan, index, after, rows) for index in indexes]
         last = _nearest(lasts, scan)
-        parts = [self._matches(record, scan, index, after, last, limit) for index in indexes]
-        users = sorted(chain(*parts), key=lambda user: user.user_id, reverse=scan.newest_first)
+        found = [self._matches(record, scan, index, after, last, limit) for index in indexes]
+        users = sorted(chain(*found), key=lambda user: user.user_id, reverse=scan.newest_first)
         if len(users) >= limit:
             return Block(users[:limit], users[limit - 1].user_id)
         return Block(users, None if last is None else self._skip_unpublished(last, scan))
