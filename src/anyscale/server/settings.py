@@ -21,7 +21,7 @@ _LOOPBACK = "127.0.0.1,::1"
 class Settings(SensitiveStruct, frozen=True, kw_only=True):
     """The settings of one control plane."""
 
-    #: The SQLite file, or the URL of a PostgreSQL database, which may hold a password.
+    #: The SQLite file, or the URL of a PostgreSQL database, which may contain a password.
     database: Path | str
     #: Whether batches may be created at all.
     batch_create: bool = True

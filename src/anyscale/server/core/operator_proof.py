@@ -1,6 +1,6 @@
 """Proofs by which an operator's command and a server of the same database recognize each other.
 
-A proof is an HMAC with a key that both derive from the database, which nobody else reads. It is
+A proof is an HMAC with a key that both derive from the database, which no one else can read. It is
 valid for a minute, once in each process. docs/decisions/0014-server-check.md has the reasons.
 """
 

@@ -108,7 +108,7 @@ class PasswordLinkService:
             return tx.links.exists(user_id, tx.now())
 
     def revoke(self, link: str) -> None:
-        """Delete a link that reached nobody. The audit log keeps the entry of its creation."""
+        """Delete a link that no user received. The audit log keeps the entry of its creation."""
         with self._store.write() as tx:
             tx.links.consume(hash_of(secret_of(link)))
 

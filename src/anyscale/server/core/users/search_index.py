@@ -29,8 +29,8 @@ _PART = _SLICE = 2_000
 #: meanwhile waits for the end of one.
 _BUSY_DIVISOR = 4
 
-#: Seconds between two slices. Threads take turns by themselves, but another process that waits for
-#: a SQLite file only looks now and then whether it is free.
+#: Seconds between two slices. Threads take turns at the writer's lock; another process that waits
+#: for a SQLite file has no turn, and looks only now and then whether the file is free.
 _PAUSE = 0.0005
 
 #: The share of the time in which the index is filled if requests never end: the interpreter runs

@@ -193,6 +193,7 @@ ROUTERS = [
     ),
     Router(
         "/",
+        # The account page needs the same session, and redirects to the same pages without it.
         route_handlers=[show_password, change_password, *ACCOUNT],
         middleware=[SESSION_AUTHENTICATION],
         # A session that has expired is no incident.

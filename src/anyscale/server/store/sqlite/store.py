@@ -153,7 +153,7 @@ class SqliteStore:
     ) -> Iterator[Transaction]:
         connection = opened.connection
         try:
-            with translated(self.path):  # here nothing has begun yet
+            with translated(self.path):  # no statement of the transaction has run yet
                 self._begin(connection, begin, BUSY_SECONDS if patience is None else patience)
             with translated(self.path, outcome_unknown=outcome_unknown):
                 yield opened.tx

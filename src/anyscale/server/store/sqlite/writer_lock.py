@@ -10,12 +10,12 @@ from queue import Empty, SimpleQueue
 
 __all__ = ["WriterLock"]
 
-#: Seconds after which a thread that waits looks again whether it is first, if nobody has woken it.
+#: Seconds after which a waiting thread looks again whether it is first, if no thread has woken it.
 _LOOK_AGAIN = 0.5
 
 
 class WriterLock:
-    """A lock that threads get in the order in which they asked for it, and slices in turns.
+    """A lock that threads get in the order in which they came, and slices in turns.
 
     `threading.Lock` has no order: a thread that writes slice after slice took it again before the
     threads that waited for it, which wrote once in several slices.
