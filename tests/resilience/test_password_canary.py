@@ -5,9 +5,7 @@ import itertools
 import json
 import logging
 import pickle
-import signal
 import sqlite3
-import time
 import traceback
 import unicodedata
 from collections.abc import Iterator
@@ -16,6 +14,9 @@ from pathlib import Path
 import pytest
 from tests.support.commands.command_process import CommandProcess
 from tests.support.commands.running import RunAnyscale, start_command
+from tests.support.databases.locks import HASHED, locked_when
+from tests.support.faults.stopping import stop_process
+from tests.support.hashing import passwords_for_all_cores
 
 import anyscale as sdk
 from anyscale.errors import AnyscaleError, BatchRefused
@@ -134,8 +135,9 @@ def test_the_refusal_of_a_common_password_does_not_show_it(anyscale: RunAnyscale
 def stopped(tmp_path: Path, home: Path) -> Iterator[CommandProcess]:
     """A run that is stopped while it hashes."""
     users = tmp_path / "users.yaml"
+    count = passwords_for_all_cores(2)
     entries = "".join(
-        f"- {{name: n{i}, email: u{i}@b.io, password: '{CANARY}{i}'}}\n" for i in range(400)
+        f"- {{name: n{i}, email: u{i}@b.io, password: '{CANARY}{i}'}}\n" for i in range(count)
     )
     users.write_text(f"create_users:\n{entries}", encoding="utf-8")
     temporary = tmp_path / "tmp"
@@ -144,23 +146,10 @@ def stopped(tmp_path: Path, home: Path) -> Iterator[CommandProcess]:
         "user", "batch-create", "-f", users, env={"TMPDIR": str(temporary)}, real_hashes=True
     )
     database = home / ".local/share/anyscale/anyscale.db"
-    while not (database.exists() and hashed(database) >= 64):
-        assert process.poll() is None
-        time.sleep(0.01)
-    process.send_signal(signal.SIGSTOP)
+    with locked_when(process, database, HASHED):
+        stop_process(process.pid)
     yield process
     process.kill()
-
-
-def hashed(database: Path) -> int:
-    connection = sqlite3.connect(database)
-    try:
-        sql = "select count(*) from users where password_hash is not null"
-        return int(connection.execute(sql).fetchone()[0])
-    except sqlite3.OperationalError:
-        return 0
-    finally:
-        connection.close()
 
 
 def test_no_database_file_or_argument_contains_the_password_while_it_is_hashed(

@@ -1,11 +1,12 @@
-"""Passwords, and a hash, that keep one core busy for a time."""
+"""Passwords, and a hash, that keep one core or all of them busy for a time."""
 
+import os
 import time
 from functools import cache
 
 from anyscale.server.core.hashing.argon2id import OWASP, Hasher, Profile
 
-__all__ = ["passwords_that_take", "profile_that_takes"]
+__all__ = ["passwords_for_all_cores", "passwords_that_take", "profile_that_takes"]
 
 _MEASURED = 20
 
@@ -19,6 +20,15 @@ def passwords_that_take(seconds: float) -> int:
     A fixed number is hashed too soon on a fast machine, and takes long on a slow one.
     """
     return int(seconds / _seconds_of_a_hash()) + 1
+
+
+def passwords_for_all_cores(seconds: float) -> int:
+    """Return how many passwords keep all cores busy for so many seconds, or a little longer.
+
+    A process can be stopped meanwhile. It does not have to end in time: the work has the lowest
+    priority, and takes much longer beside other processes.
+    """
+    return passwords_that_take(seconds * len(os.sched_getaffinity(0)))
 
 
 def profile_that_takes(seconds: float) -> Profile:

@@ -14,15 +14,13 @@ from msgspec import Struct
 from tests.support.commands.command_process import CommandProcess
 from tests.support.commands.running import CommandResult, RunAnyscale, start_command
 from tests.support.commands.shell import run_shell
+from tests.support.hashing import passwords_for_all_cores
 from tests.support.paths import BIN, ROOT
 from tests.support.ports import free_port
 from tests.support.servers.server_process import ServerProcess
 from tests.support.users_files import write_flow_users_file
 
 PAGE = ROOT / "docs" / "operations" / "backup.md"
-
-#: users of the open batch, each with a password
-COUNT = 300
 
 
 def page_command(part: str) -> str:
@@ -53,6 +51,10 @@ def restore_sqlite(copy: Path, folder: Path) -> str:
     return f"sqlite:///{folder / 'anyscale.db'}"
 
 
+#: passwords in the first chunk of a run
+FIRST_CHUNK = 8
+
+
 class BackUp(Struct, frozen=True):
     """A backup of a server's database, and what the operator knows about it."""
 
@@ -62,7 +64,9 @@ class BackUp(Struct, frozen=True):
     port: int
     token: str
     head: str
+    #: of the open batch, each with a password
     users: Path
+    count: int
 
     def environment(self) -> dict[str, str]:
         host = f"http://127.0.0.1:{self.port}"
@@ -96,13 +100,16 @@ def taken(tmp_path_factory: pytest.TempPathFactory) -> BackUp:
     folder.mkdir()
     server = {"ANYSCALE_DATABASE_URL": f"sqlite:///{database}"}
     token = shell("anyscale server create-token --name jane", folder, **server).strip()
+    # The copy is made meanwhile, and hashing has the lowest priority.
+    count = passwords_for_all_cores(10)
     made = BackUp(
         folder / "backup.db",
         folder,
         port,
         token,
         "",
-        write_flow_users_file(tmp_path / "many.yaml", range(COUNT), COUNT, "n"),
+        write_flow_users_file(tmp_path / "many.yaml", range(count), count, "n"),
+        count,
     )
     environment = made.environment() | {"HOME": str(folder)}
     with ServerProcess(server["ANYSCALE_DATABASE_URL"], tmp_path, port=port, real_hashes=True):
@@ -111,14 +118,14 @@ def taken(tmp_path_factory: pytest.TempPathFactory) -> BackUp:
         shell(page_command("> backup.head"), folder, **environment)
         client = start_command("user", "batch-create", "-f", made.users, env=environment)
         try:
-            wait_for(lambda: len(hashes(database)) > 64, client)
+            wait_for(lambda: len(hashes(database)) > FIRST_CHUNK, client)
             back_up_sqlite(database, folder)
             assert client.poll() is None, "the batch ended too early"
         finally:
             client.kill()
     shutil.rmtree(database.parent)
     head = re.findall(r"^head: (\S+)", (folder / "backup.head").read_text(), re.MULTILINE)[0]
-    return BackUp(made.copy, folder, port, token, head, made.users)
+    return BackUp(made.copy, folder, port, token, head, made.users, count)
 
 
 @pytest.fixture
@@ -192,11 +199,11 @@ def test_an_open_batch_resumes_after_the_restore(
     with ServerProcess(url, tmp_path, port=backup.port):
         batch_id = open_batch(anyscale, backup)
         result = create(anyscale, backup)
-        assert len(emails(anyscale, backup)) == 2 + COUNT
+        assert len(emails(anyscale, backup)) == 2 + backup.count
 
     assert result.returncode == 0, result.stderr
     assert f"Going on with batch {batch_id}" in result.stderr
-    assert 64 < len(before) < COUNT
+    assert FIRST_CHUNK < len(before) < backup.count
     assert before.items() <= hashes(tmp_path / "restored" / "anyscale.db").items()
 
 
@@ -215,7 +222,7 @@ def test_an_open_batch_can_be_dropped_after_the_restore(
         result = create(anyscale, backup, **elsewhere)
 
     assert result.returncode == 0, result.stderr
-    assert f"{COUNT} users created." in result.stderr
+    assert f"{backup.count} users created." in result.stderr
 
 
 def test_a_head_that_was_noted_after_the_backup_is_refused(

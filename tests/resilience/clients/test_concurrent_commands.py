@@ -1,11 +1,14 @@
 """Many commands at once on one control plane."""
 
 import json
-import time
+import signal
 from pathlib import Path
 
 import pytest
 from tests.support.commands.running import RunAnyscale, start_command, wait_for_commands
+from tests.support.databases.locks import locked_when
+from tests.support.faults.stopping import stop_process
+from tests.support.hashing import passwords_for_all_cores
 from tests.support.users_files import write_flow_users_file
 
 
@@ -73,13 +76,14 @@ def test_overlapping_files_create_each_email_once_and_each_command_reports_its_r
 def test_a_second_command_on_one_file_reports_that_the_first_is_running(
     anyscale: RunAnyscale, tmp_path: Path, data: Path
 ) -> None:
-    users = write_flow_users_file(tmp_path / "users.yaml", range(1_100), 120)
+    passwords = min(1_100, passwords_for_all_cores(1))
+    users = write_flow_users_file(tmp_path / "users.yaml", range(1_100), passwords)
     first = start_command("user", "batch-create", "-f", users, real_hashes=True)
-    while not (data / "runs").exists() or not list((data / "runs").iterdir()):
-        assert first.poll() is None
-        time.sleep(0.01)
+    with locked_when(first, data / "anyscale.db", "select count(*) from chunks"):
+        stop_process(first.pid)
 
     second = anyscale("user", "batch-create", "-f", users)
+    first.send_signal(signal.SIGCONT)
     done = first.finish()
 
     assert second.returncode == 3

@@ -20,6 +20,8 @@ from tests.support.faults.faulty_proxy import (
     time_out,
 )
 from tests.support.faults.history import HistoryChecker
+from tests.support.faults.stopping import stop_process
+from tests.support.hashing import passwords_for_all_cores
 from tests.support.servers.server_process import ServerProcess
 from tests.support.users_files import emails_in_file, write_users_file
 from tests.support.waiting import wait_until
@@ -85,14 +87,15 @@ def test_a_batch_uses_both_servers_behind_a_load_balancer(
             assert "/v1/batches/{batch_id}/passwords" in log
 
 
-def wait_for_hashes(server: ServerProcess, process: CommandProcess) -> None:
-    """Wait until the first passwords of a batch are hashed; others still have to be."""
+def stop_while_it_hashes(server: ServerProcess, process: CommandProcess) -> None:
+    """Stop a command when the first passwords of its batch are hashed, and others are not."""
 
     def are_hashed() -> bool:
         return "/passwords" in server.log.read_text(encoding="utf-8")
 
     wait_until(lambda: are_hashed() or process.poll() is not None, 120)
     assert process.poll() is None, process.stderr
+    stop_process(process.pid)  # its requests go on
 
 
 def test_a_stopped_server_finishes_its_requests(
@@ -100,10 +103,11 @@ def test_a_stopped_server_finishes_its_requests(
     batch_create: Callable[[Path], BatchCreateCommand],
     tmp_path: Path,
 ) -> None:
-    process = batch_create(write_users_file(tmp_path / "users.yaml", 1_500, 80)).start()
-    wait_for_hashes(configured_server, process)
+    passwords = min(1_500, passwords_for_all_cores(1))
+    process = batch_create(write_users_file(tmp_path / "users.yaml", 1_500, passwords)).start()
+    stop_while_it_hashes(configured_server, process)
     assert configured_server.stop() == 0
-    assert process.poll() is None  # else the batch was done before the server stopped
+    process.send_signal(signal.SIGCONT)
     configured_server.start()
     done = process.finish()
     assert done.returncode == 0, done.stderr
@@ -116,11 +120,10 @@ def test_a_batch_resumes_with_a_new_token_after_its_token_was_revoked(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    file = write_users_file(tmp_path / "users.yaml", 1_500, 100)
+    passwords = min(1_500, passwords_for_all_cores(1))
+    file = write_users_file(tmp_path / "users.yaml", 1_500, passwords)
     process = batch_create(file).start()
-    wait_for_hashes(configured_server, process)
-    # It is stopped meanwhile: with many cores it could be done before the token is revoked.
-    process.send_signal(signal.SIGSTOP)
+    stop_while_it_hashes(configured_server, process)
     configured_server.run("revoke-token", "jane")
     process.send_signal(signal.SIGCONT)
     done = process.finish()

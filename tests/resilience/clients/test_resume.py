@@ -9,14 +9,22 @@ import sqlite3
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from tests.support.commands.running import CommandResult, RunAnyscale, start_command
+from tests.support.databases.locks import HASHED, locked_when
+from tests.support.faults.stopping import stop_process
+from tests.support.hashing import passwords_for_all_cores
 from tests.support.users_files import write_flow_users_file
 from tests.support.waiting import wait_until
 
 Create = Callable[..., CommandResult]
+
+
+CLAIMED = "select count(*) from chunks"
+#: passwords in the first chunk of a run
+FIRST_CHUNK = 8
 
 
 def rows(data: Path, sql: str) -> list[Any]:
@@ -34,57 +42,58 @@ def hashes(data: Path) -> dict[str, str]:
     return dict(found)
 
 
-def kill_when(condition: Callable[[], bool], *arguments: str | Path, **environment: str) -> None:
-    """Start a command, and kill it as soon as a condition is true."""
-    process = start_command(*arguments, env=environment, real_hashes=True)
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert process.poll() is None, process.stderr
-        assert time.monotonic() < deadline
-        time.sleep(0.01)  # leaves the cores to the command
-    process.kill()
+def kill_when(
+    data: Path, sql: str, users: Path, more_than: int = 0, env: dict[str, str] | None = None
+) -> None:
+    """Create the users of a file, and kill the run as soon as a query gives a larger number."""
+    process = start_command("user", "batch-create", "-f", users, env=env, real_hashes=True)
+    with locked_when(process, data / "anyscale.db", sql, more_than):
+        process.kill()
     assert process.wait() == -signal.SIGKILL
-
-
-def claimed(data: Path) -> bool:
-    return bool((data / "anyscale.db").exists() and rows(data, "select 1 from chunks"))
 
 
 @pytest.fixture
 def half_done(tmp_path: Path, data: Path) -> Path:
-    """A file of 1,200 users with 70 passwords whose run was killed before a hash was stored."""
-    users = write_flow_users_file(tmp_path / "half.yaml", range(1_200), 70)
-    kill_when(lambda: claimed(data), "user", "batch-create", "-f", users)
+    """A file of 1,200 users, some with passwords, whose run was killed once all were claimed."""
+    passwords = min(1_200, passwords_for_all_cores(1))
+    users = write_flow_users_file(tmp_path / "half.yaml", range(1_200), passwords)
+    kill_when(data, CLAIMED, users)
     return users
 
 
+class Killed(NamedTuple):
+    """A home with the state of a killed run, and a copy of it."""
+
+    home: Path
+    copy: Path
+    #: of the users, who all have one
+    passwords: int
+
+
 @pytest.fixture(scope="module")
-def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a home and a copy of it: `half_hashed`, made once since hashes take long."""
+def killed(tmp_path_factory: pytest.TempPathFactory) -> Killed:
+    """What `half_hashed` is made of, once since hashes take long."""
     folder = tmp_path_factory.mktemp("killed")
     home, copy = folder / "home", folder / "copy"
     data = home / ".local" / "share" / "anyscale"
     home.mkdir()
-    users = write_flow_users_file(home / "half.yaml", range(1_200), 200)
-
-    def some_hashes() -> bool:
-        return (data / "anyscale.db").exists() and len(hashes(data)) >= 64
-
-    kill_when(some_hashes, "user", "batch-create", "-f", users, HOME=str(home))
+    passwords = min(1_200, passwords_for_all_cores(2))
+    users = write_flow_users_file(home / "half.yaml", range(1_200), passwords)
+    kill_when(data, HASHED, users, FIRST_CHUNK, {"HOME": str(home)})
     shutil.copytree(home, copy)
-    return folder
+    return Killed(home, copy, passwords)
 
 
 @pytest.fixture
-def half_hashed(killed: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A file of 1,200 users with 200 passwords whose run was killed when half were hashed."""
+def half_hashed(killed: Killed, home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file of 1,200 users whose run was killed when some of the passwords were hashed."""
     # A run is found by the real paths of its file and of its control plane, so they stay the same.
-    shutil.rmtree(killed / "home")
-    shutil.copytree(killed / "copy", killed / "home")
-    monkeypatch.setenv("HOME", str(killed / "home"))
+    shutil.rmtree(killed.home)
+    shutil.copytree(killed.copy, killed.home)
+    monkeypatch.setenv("HOME", str(killed.home))
     home.rmdir()
-    home.symlink_to(killed / "home")
-    return killed / "home" / "half.yaml"
+    home.symlink_to(killed.home)
+    return killed.home / "half.yaml"
 
 
 def emails(anyscale: RunAnyscale) -> list[str]:
@@ -93,7 +102,7 @@ def emails(anyscale: RunAnyscale) -> list[str]:
 
 
 def test_the_same_command_resumes_and_keeps_the_stored_hashes(
-    half_hashed: Path, anyscale: RunAnyscale, data: Path
+    half_hashed: Path, killed: Killed, anyscale: RunAnyscale, data: Path
 ) -> None:
     before = hashes(data)
     assert emails(anyscale) == []
@@ -105,21 +114,21 @@ def test_the_same_command_resumes_and_keeps_the_stored_hashes(
     assert "1200 users created." in result.stderr
     assert len(emails(anyscale)) == len(set(emails(anyscale))) == 1_200
     after = hashes(data)
-    assert len(before) >= 64
-    assert len(after) == 200
+    assert len(before) > FIRST_CHUNK
+    assert len(after) == killed.passwords
     assert before.items() <= after.items()
     assert not list((data / "runs").iterdir())
 
 
 def test_an_unfinished_batch_is_shown_with_its_owner_and_its_times(
-    half_hashed: Path, anyscale: RunAnyscale
+    half_hashed: Path, killed: Killed, anyscale: RunAnyscale
 ) -> None:
     (batch,) = json.loads(anyscale("batch", "list", "--open", "-o", "json").stdout)
 
     shown = json.loads(anyscale("batch", "show", batch["batch_id"], "-o", "json").stdout)
 
     assert (shown["state"], shown["users"], shown["opened_by"]) == ("open", 1_200, "local:root")
-    assert 0 < shown["hashes_due"] < 200
+    assert 0 < shown["hashes_due"] < killed.passwords
     assert shown["opened_at"] <= shown["touched_at"]
 
 
@@ -140,12 +149,15 @@ def test_a_run_starts_a_new_batch_if_its_batch_was_dropped(
 def test_a_run_whose_batch_is_dropped_meanwhile_says_that_the_next_begins_anew(
     anyscale: RunAnyscale, data: Path, tmp_path: Path
 ) -> None:
-    users = write_flow_users_file(tmp_path / "users.yaml", range(1_200), 400)
+    passwords = min(1_200, passwords_for_all_cores(2))
+    users = write_flow_users_file(tmp_path / "users.yaml", range(1_200), passwords)
     running = start_command("user", "batch-create", "-f", users, real_hashes=True)
-    wait_until(lambda: claimed(data) and bool(hashes(data)))
+    with locked_when(running, data / "anyscale.db", HASHED):
+        stop_process(running.pid)
     ((batch_id,),) = rows(data, "select batch_id from batches")
     assert anyscale("batch", "drop", batch_id).returncode == 0
 
+    running.send_signal(signal.SIGCONT)
     done = running.finish()
 
     assert done.returncode == 3
@@ -273,10 +285,11 @@ def test_a_damaged_state_file_is_ignored(
 def test_a_changed_file_of_the_same_size_and_time_starts_a_new_batch(
     count: int, state: str, anyscale: RunAnyscale, data: Path, tmp_path: Path
 ) -> None:
-    users = write_flow_users_file(tmp_path / "users.yaml", range(count), min(count, 70))
+    passwords = min(count, passwords_for_all_cores(1))
+    users = write_flow_users_file(tmp_path / "users.yaml", range(count), passwords)
 
     if state == "open":
-        kill_when(lambda: claimed(data), "user", "batch-create", "-f", users)
+        kill_when(data, CLAIMED, users)
     else:
         anyscale("user", "batch-create", "-f", users, "-o", "json", stdout="/dev/full")
     ((old, found),) = rows(data, "select batch_id, state from batches")
@@ -327,12 +340,11 @@ def test_the_first_command_creates_a_private_data_directory(
 def test_an_interrupted_batch_from_standard_input_is_dropped(
     tmp_path: Path, data: Path, anyscale: RunAnyscale
 ) -> None:
-    users = write_flow_users_file(tmp_path / "users.yaml", range(1_200), 200)
+    passwords = min(1_200, passwords_for_all_cores(2))
+    users = write_flow_users_file(tmp_path / "users.yaml", range(1_200), passwords)
     process = start_command("user", "batch-create", "-f", "-", stdin=users, real_hashes=True)
-    while not ((data / "anyscale.db").exists() and hashes(data)):
-        assert process.poll() is None
-        time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
+    with locked_when(process, data / "anyscale.db", HASHED):
+        process.send_signal(signal.SIGINT)
     done = process.finish()
 
     assert done.returncode == 130, done.stderr

@@ -1,6 +1,7 @@
 """The worker processes of a server that hash: killed, stopped, and without their server."""
 
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from tests.support.faults.stopping import process_state, stop_process
 from tests.support.servers.http_client import HttpClient
 from tests.support.servers.server_process import ServerProcess, server_of_jane
 from tests.support.waiting import wait_until
@@ -35,7 +37,7 @@ def sign_in(server: ServerProcess) -> int:
 def state_of(pid: int) -> str:
     """Return the state of a process as `ps` shows it; Z also if there is no such process."""
     with suppress(OSError):
-        return Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()[0]
+        return process_state(Path(f"/proc/{pid}"))
     return "Z"
 
 
@@ -43,19 +45,31 @@ def has_ended(pid: int) -> bool:
     return state_of(pid) == "Z"
 
 
+def requests_in_progress(server: ServerProcess) -> int:
+    """Count them, without the one that counts."""
+    metrics = HttpClient(server.url).request("GET", "/metrics").text
+    (found,) = re.findall(r"(?m)^anyscale_http_requests_in_progress (\d+)", metrics)
+    return int(found) - 1
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
 def test_users_sign_in_while_the_workers_are_killed_or_stopped(
     server: ServerProcess, number: signal.Signals
 ) -> None:
     assert sign_in(server) == 200
+    first = workers_of(server)
+    assert first
+    for pid in first:
+        stop_process(pid)
     with ThreadPoolExecutor(4) as pool:
         sign_ins = [pool.submit(sign_in, server) for _ in range(8)]
-        first = workers_of(server)
-        assert first
+        # No worker responds, until they are replaced.
+        wait_until(lambda: requests_in_progress(server) == 4 or sign_ins[0].done())
         for pid in first:
-            os.kill(pid, number)
+            with suppress(ProcessLookupError):  # it is replaced
+                os.kill(pid, number)
         assert {sign_in.result() for sign_in in sign_ins} == {200}
-    assert all(has_ended(pid) for pid in first)
+    wait_until(lambda: all(has_ended(pid) for pid in first), 10)
 
 
 def test_stopped_workers_are_replaced_within_10_seconds(server: ServerProcess) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.servers.server_process import ServerProcess
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture
@@ -29,10 +30,8 @@ def start_request(server: ServerProcess) -> socket.socket:
     """Send a request without the end of its body."""
     client = socket.create_connection(("127.0.0.1", server.port), timeout=30)
     client.sendall(b"POST /v1/sessions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
-    while "anyscale_http_requests_in_progress 2.0" not in metrics(
-        server
-    ):  # it, and the one for the metrics
-        time.sleep(0.02)
+    # It, and the one for the metrics.
+    wait_until(lambda: "anyscale_http_requests_in_progress 2.0" in metrics(server))
     return client
 
 
@@ -59,10 +58,7 @@ def test_ctrl_c_before_the_imports_shows_no_traceback() -> None:
 
 
 def wait_for(server: ServerProcess, event: str, times: int = 1) -> None:
-    deadline = time.monotonic() + 30
-    while sum(line.startswith(event) for _, line in logged(server)) < times:
-        assert time.monotonic() < deadline, logged(server)
-        time.sleep(0.02)
+    wait_until(lambda: sum(line.startswith(event) for _, line in logged(server)) >= times)
 
 
 @pytest.mark.parametrize("workers", [1, 2])

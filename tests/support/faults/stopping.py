@@ -1,0 +1,21 @@
+"""Stop a process, as Ctrl-Z does."""
+
+import os
+import signal
+from pathlib import Path
+
+from tests.support.waiting import wait_until
+
+__all__ = ["process_state", "stop_process"]
+
+
+def stop_process(pid: int) -> None:
+    """Stop a process, and wait until none of its threads runs."""
+    os.kill(pid, signal.SIGSTOP)
+    threads = Path(f"/proc/{pid}/task")
+    wait_until(lambda: {process_state(thread) for thread in threads.iterdir()} == {"T"})
+
+
+def process_state(folder: Path) -> str:
+    """Return the state of a process or thread, by its folder in /proc, as `ps` shows it."""
+    return (folder / "stat").read_text("utf-8").rpartition(")")[2].split()[0]
