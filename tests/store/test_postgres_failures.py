@@ -13,6 +13,7 @@ import pytest
 from tests.store.contract.steps import batch_row, chunk_row, delete_chunk, rows_of, user_row
 from tests.support.databases.postgres import PostgresServer
 from tests.support.databases.stored_data import execute_sql
+from tests.support.waiting import wait_until
 
 from anyscale.errors import StoreUnavailable
 from anyscale.server.store.interface import Store
@@ -266,13 +267,26 @@ def test_of_chunks_that_overlap_in_opposite_order_each_email_is_inserted_once(
                 clear(store, batch)
 
 
+#: whether another transaction waits for a lock of this one
+BLOCKS = """
+    exists (
+        select from pg_locks where not granted and pg_backend_pid() = any(pg_blocking_pids(pid))
+    )
+"""
+
+#: Waits for that, and locks another row, in one statement: PostgreSQL looks for a deadlock once,
+#: `deadlock_timeout` after the other one began to wait.
+LOCK_ONCE_BLOCKING = f"""
+    do $$ begin
+        while not {BLOCKS} loop perform pg_sleep(0.001); end loop;
+        perform 1 from users where email_key = 'a@x.org' for update;
+    end $$
+"""
+
+
 def wait_until_blocked(connection: psycopg.Connection[Any]) -> None:
     """Wait until a transaction waits for a lock of a connection."""
-    blocked = "select 1 from pg_stat_activity where pg_backend_pid() = any(pg_blocking_pids(pid))"
-    deadline = time.monotonic() + 10
-    while not connection.execute(blocked).fetchone():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
+    wait_until(lambda: connection.execute(f"select {BLOCKS}").fetchone() == (True,))
 
 
 @pytest.mark.parametrize("what", ["claims", "clears"])
@@ -289,14 +303,14 @@ def test_statements_that_a_deadlock_undid_are_repeated(
     with closing(PostgresStore(postgres_url)) as store, ThreadPoolExecutor(1) as pool:
         with psycopg.connect(postgres_url) as other:
             other.execute("set deadlock_timeout = '30s'")
+            other.execute("set statement_timeout = '60s'")
             other.execute(lock, ("b@x.org",))
             waiting: Future[Any] = (
                 pool.submit(claim, store, batch, ["b@x.org", "a@x.org", "c@x.org"])
                 if what == "claims"
                 else pool.submit(clear, store, ended)
             )
-            wait_until_blocked(other)
-            other.execute(lock, ("a@x.org",))
+            other.execute(LOCK_ONCE_BLOCKING)
         assert not waiting.result(20)
         with store.read() as tx:
             owners = tx.users.find_holders(["a@x.org", "b@x.org", "c@x.org"])
