@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from time import sleep
 from typing import Any
 
 import pytest
@@ -18,6 +17,7 @@ from tests.store.contract.steps import (
 )
 from tests.store.query_plans import explained
 from tests.support.databases.indexed_words import index_next
+from tests.support.databases.locks import wait_until_blocked
 from tests.support.databases.stored_data import execute_sql
 
 from anyscale.server.store.interface import Store
@@ -90,7 +90,7 @@ def test_an_insert_waits_for_the_deletion_of_the_account_that_has_the_email(
         with store.write() as tx:
             tx.accounts.delete(user_id_of(first, 0))
             claiming = pool.submit(claim)
-            sleep(0.1)
+            wait_until_blocked(store, tx)
         assert claiming.result(20) == []
 
 
@@ -137,7 +137,7 @@ def test_a_session_that_is_touched_while_it_is_deleted_is_deleted(store: Postgre
         with store.write() as tx:
             tx.sessions.touch("ses_1", 7_000)
             ending = pool.submit(end)
-            sleep(0.1)
+            wait_until_blocked(store, tx)
         assert ending.result(20) == 2
 
 

@@ -6,9 +6,8 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
 import pytest
-from tests.support.databases.stored_data import execute_sql
+from tests.support.databases.locks import wait_until_blocked
 from tests.support.users import PASSWORD, account_emails, checked_users
-from tests.support.waiting import wait_until
 
 from anyscale.api_schemas import UndoPart
 from anyscale.batch.undo_batch import undo_batch
@@ -23,8 +22,6 @@ from anyscale.errors import (
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.authorization import Principal, user_actor
 from anyscale.server.core.batches import undo
-from anyscale.server.store.interface import Transaction
-from anyscale.server.store.sqlite.store import SqliteStore
 from anyscale.user.models import Batch
 
 if TYPE_CHECKING:  # for a cast
@@ -66,19 +63,6 @@ def use(plane: ControlPlane, user_id: str) -> None:
 
 def reasons(part: UndoPart) -> dict[str, str]:
     return {user.email.partition("@")[0]: user.reason for user in part.kept}
-
-
-def wait_until_blocked(plane: ControlPlane, tx: Transaction) -> None:
-    """Wait until another thread waits for a transaction."""
-    if isinstance(plane.store, SqliteStore):
-        writing = plane.store._writing
-        wait_until(lambda: len(writing._line) > 1)
-    else:
-        blocked = (
-            "select 1 from pg_locks"
-            " where not granted and pg_backend_pid() = any(pg_blocking_pids(pid))"
-        )
-        wait_until(lambda: execute_sql(tx, blocked).fetchone())
 
 
 def test_it_deletes_the_accounts_of_its_batch_and_no_others(plane: ControlPlane) -> None:
@@ -344,7 +328,7 @@ def test_an_account_that_is_used_while_the_undo_waits_for_it_is_kept(plane: Cont
         with plane.store.write() as tx:
             tx.accounts.lock([ann])
             part = pool.submit(undone, plane, batch)
-            wait_until_blocked(plane, tx)
+            wait_until_blocked(plane.store, tx)
             tx.accounts.mark_used(ann, tx.now())
         assert reasons(part.result(30)) == {"ann": "used"}
 
@@ -358,7 +342,7 @@ def test_an_account_that_is_deleted_while_the_undo_waits_for_it_is_not_counted(
         with plane.store.write() as tx:
             tx.accounts.delete(ann)
             part = pool.submit(undone, plane, batch)
-            wait_until_blocked(plane, tx)
+            wait_until_blocked(plane.store, tx)
         assert (part.result(30).removed, part.result().kept) == (1, [])
 
 

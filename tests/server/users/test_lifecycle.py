@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from threading import Barrier
-from time import sleep
 
 import pytest
+from tests.support.databases.locks import wait_until_blocked
 from tests.support.databases.stored_data import execute_sql
 from tests.support.servers.control_planes import Deployment
 from tests.support.users import PASSWORD, account_emails, checked_users, passwords_for
@@ -386,7 +386,7 @@ def test_accounts_are_locked_in_the_order_of_their_ids(
         with plane.store.write() as tx:
             tx.accounts.lock([first])
             doing = pool.submit(do)
-            sleep(0.2)
+            wait_until_blocked(plane.store, tx)
             # As a user who signs in in the browser of the other one. Neither waits for the other.
             assert [*tx.accounts.lock([second])] == [second]
             assert not doing.done()
@@ -407,7 +407,7 @@ def test_an_account_is_locked_before_its_sessions_are_deleted(
         with plane.store.write() as tx:
             tx.accounts.lock([jane])
             ending = pool.submit(end)
-            sleep(0.2)
+            wait_until_blocked(plane.store, tx)
             assert tx.sessions.delete(jane, only=ends) == 1
         with suppress(NotFound):  # it is ended already
             ending.result(20)

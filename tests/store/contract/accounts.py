@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import pytest
 from msgspec import structs
 from tests.store.contract.steps import StoreSteps, user_id_of
+from tests.support.databases.locks import wait_until_blocked
 
 from anyscale.errors import StoreUnavailable
 from anyscale.server.store.interface import Store, Transaction
@@ -251,7 +252,7 @@ class LockRules(StoreSteps):
             with store.write() as tx:
                 assert tx.accounts.lock([user_id])
                 locking = pool.submit(lock)
-                sleep(0.1)
+                wait_until_blocked(store, tx)
                 tx.accounts.delete(user_id)
             assert locking.result() == {}
 

@@ -14,6 +14,7 @@ from tests.store.contract.steps import (
     user_id_of,
     user_row,
 )
+from tests.support.databases.locks import wait_until_blocked
 from tests.support.databases.stored_data import execute_sql
 
 from anyscale.server.store.interface import Store
@@ -186,7 +187,7 @@ class BatchRules(StoreSteps):
             with store.write() as tx:
                 tx.chunks.lock(batch.id, 0)
                 removing = pool.submit(remove)
-                sleep(0.1)
+                wait_until_blocked(store, tx)
                 tx.users.insert(batch.id, rows_of([user_row(batch, 0, "a@x.org")]))
                 tx.chunks.save(batch.id, chunk_row(0, users=1), [])
                 happened.append("claimed")

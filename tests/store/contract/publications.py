@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from tests.store.contract.steps import StoreSteps, rows_of, user_id_of, user_row
+from tests.support.databases.locks import wait_until_blocked
 from tests.support.databases.stored_data import execute_sql
 
 from anyscale.server.store.interface import Store
@@ -44,8 +45,7 @@ class PublicationRules(StoreSteps):
             with store.write() as tx:
                 tx.batches.publish(first.id, "local:joe", 5_000)
                 has_published.set()
-                with pytest.raises(TimeoutError):
-                    publishing.result(0.2)
+                wait_until_blocked(store, tx)
             publishing.result(20)
         assert self._publications(store) == {first.batch_id: 1, second.batch_id: 2}
 

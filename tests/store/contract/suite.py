@@ -25,6 +25,7 @@ from tests.store.contract.users import UserRules
 from tests.store.contract.word_changes import ChangedWordRules
 from tests.store.contract.word_ranges import RangeRules
 from tests.store.contract.words import FillingRules
+from tests.support.databases.locks import wait_until_blocked
 
 from anyscale.errors import StoreUnavailable
 from anyscale.server.store.interface import Store
@@ -123,7 +124,7 @@ class TransactionRules(StoreSteps):
             with store.write() as tx:
                 assert tx.batches.lock(batch.batch_id, exclusive=False) == batch
                 publishing = pool.submit(publish)
-                sleep(0.1)
+                wait_until_blocked(store, tx)
                 happened.append("shared")
             publishing.result()
         assert happened == ["shared", "exclusive"]

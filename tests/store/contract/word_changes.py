@@ -7,6 +7,7 @@ import pytest
 from tests.store.contract.steps import user_id_of
 from tests.store.contract.words import JANE, WordSteps
 from tests.support.databases.indexed_words import index_next
+from tests.support.databases.locks import wait_until_blocked
 from tests.support.databases.stored_data import execute_sql
 
 from anyscale.server.store.interface import Store, Transaction
@@ -172,8 +173,7 @@ class ChangedWordRules(WordSteps):
             with store.write() as tx:
                 tx.words.lock()
                 working = pool.submit(work)
-                with pytest.raises(TimeoutError):
-                    working.result(0.2)
+                wait_until_blocked(store, tx)
                 index_next(tx, 10)
             working.result(20)
         assert self.words(store, 0) == (["a", "joe", "org", "x"] if change == "rename" else [])

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from time import sleep
 
 import pytest
 from tests.server.batches.protocol.steps import JANE, JOE, published, row_counts, trail
+from tests.support.databases.locks import wait_until_blocked
 from tests.support.databases.stored_data import execute_sql
 from tests.support.servers.control_planes import Deployment
 from tests.support.users import (
@@ -138,8 +138,7 @@ def test_the_end_of_a_batch_waits_for_a_claim_in_progress(
         with plane.store.write() as tx:
             tx.batches.lock(batch.batch_id, exclusive=False)
             ended = pool.submit(ending(batches, batch.batch_id, end))
-            with pytest.raises(TimeoutError):
-                ended.result(0.5)
+            wait_until_blocked(plane.store, tx)
         assert ended.result(20).state == ("published" if end == "publish" else "dropped")
 
 
@@ -154,7 +153,7 @@ def test_two_ends_of_a_batch_at_once_leave_one_audit_entry(
         with plane.store.write() as tx:
             tx.audit.lock()  # until both have got as far as they can
             ended = [pool.submit(call) for _ in range(2)]
-            sleep(0.3)
+            wait_until_blocked(plane.store, tx, 2)
         states = {one.result(20).state for one in ended}
     assert len(states) == 1
     assert [row.event for row in trail(plane)] == [f"batch.{states.pop()}"]
