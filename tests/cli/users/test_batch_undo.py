@@ -104,7 +104,10 @@ def test_undo_and_drop_say_first_which_control_plane_they_use(
     ("typed", "status", "end"),
     [
         (b"yes\n", 0, "2 accounts deleted. 1 account kept."),
+        (b" yes \n", 0, "2 accounts deleted. 1 account kept."),
         (b"no\n", 2, "error: that is not yes: nobody was deleted"),
+        (b"y\n", 2, "error: that is not yes: nobody was deleted"),
+        (b"YES\n", 2, "error: that is not yes: nobody was deleted"),
         (b"\n", 2, "error: that is not yes: nobody was deleted"),
         (b"\x04", 2, "error: that is not yes: nobody was deleted"),
         (b"\x03", 130, "interrupted"),

@@ -95,7 +95,7 @@ def _confirm(transport: Transport, batch: Batch, *, force: bool) -> None:
         f"{batch.opened_by} created this batch at {batch.opened_at:%Y-%m-%d %H:%M:%S} UTC. "
         f"{_summary(found, dry_run=True)} This is for good. Type yes to go on:"
     )
-    if answer.casefold() not in ("yes", "y"):
+    if answer != "yes":
         nobody = "nobody more" if batch.state == "undoing" else "nobody"
         raise ConfigError(f"that is not yes: {nobody} was deleted")
 
