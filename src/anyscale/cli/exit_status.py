@@ -15,6 +15,7 @@ from anyscale.errors import (
     BatchRunning,
     BatchUnfinished,
     ConfigError,
+    NotAuthenticated,
 )
 from anyscale.errors.batches import MAX_PROBLEMS
 
@@ -39,6 +40,8 @@ _NOT_WRITABLE = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR
 _SKIP = "`--if-exists skip` skips the users who have an account."
 
 _AGAIN = "Run the same command again: it continues where this one stopped, or reports the result."
+
+_AGAIN_WITH_TOKEN = _AGAIN.replace("again:", "again with a new token:")
 
 #: The batch was dropped or has expired, or another process has published it.
 _AGAIN_ANEW = (
@@ -69,7 +72,7 @@ def exit_status_of(error: BaseException) -> int:
     if isinstance(error, BatchUnfinished | BatchRunning):
         say(f"error: {error}")
         if isinstance(error, BatchUnfinished):
-            say(_AGAIN_ANEW if isinstance(error.__cause__, BatchGone) else _AGAIN)
+            say(_advice(error))
         return UNFINISHED
     if isinstance(error, UnicodeEncodeError):  # the text of an argument goes to the control plane
         error = ConfigError("an argument is not UTF-8")
@@ -86,6 +89,13 @@ def exit_status_of(error: BaseException) -> int:
     else:
         say(_internal(error))
     return UNFINISHED
+
+
+def _advice(error: BatchUnfinished) -> str:
+    """Return how to go on after a run that is unfinished."""
+    if isinstance(error.__cause__, BatchGone):
+        return _AGAIN_ANEW
+    return _AGAIN_WITH_TOKEN if isinstance(error.__cause__, NotAuthenticated) else _AGAIN
 
 
 def _say_errors(messages: Iterable[object]) -> None:

@@ -128,7 +128,9 @@ def test_a_batch_resumes_with_a_new_token_after_its_token_was_revoked(
     process.send_signal(signal.SIGCONT)
     done = process.finish()
     assert done.returncode == 3
-    assert "the token 'jane' was revoked" in done.stderr
+    error, advice = done.stderr.splitlines()[-2:]
+    assert "the token 'jane' was revoked" in error
+    assert advice.startswith("Run the same command again with a new token: it continues")
     assert "Run the same command again" in done.stderr
 
     monkeypatch.setenv("ANYSCALE_CLI_TOKEN", configured_server.token("jane-new"))
