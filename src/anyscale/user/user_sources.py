@@ -56,7 +56,7 @@ class UserSource(Protocol):
         """Start a reading from the beginning.
 
         With `verify` the users are compared and not created: the reading looks at no passwords, and
-        optional fields that an entry lacks are `UNSET`.
+        fields that an entry lacks are `UNSET`. Only the email is required.
         """
 
     def check_unchanged(self) -> None:

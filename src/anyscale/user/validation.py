@@ -95,8 +95,8 @@ def check(
     if not (
         text.isprintable()
         and len(text) <= MAX_TEXT
+        and name  # a comparison has UNSET for a missing name, which is false and no fault
         and not name.isspace()
-        and name
         and not password
         and not policy.sso_only
     ):

@@ -45,7 +45,8 @@ def verify(
 ) -> None:
     """Compare a users file with the accounts; passwords are neither sent nor compared.
 
-    It compares the fields that the file has: a file without titles says nothing of titles.
+    It compares the fields that the file has: a file without titles says nothing of titles. Only the
+    email is required.
 
     \b
     Exit status:

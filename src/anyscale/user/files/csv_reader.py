@@ -29,7 +29,7 @@ __all__ = ["looks_like_csv", "read_csv"]
 _BOOLEANS = "write true, yes, on or 1, or else false, no, off, 0 or nothing"
 
 _HEADER = (
-    "the first line must name the columns, name and email among them, separated by commas, "
+    "the first line must name the columns, {} among them, separated by commas, "
     f"semicolons or tabs, like {','.join(FIELDS)}"
 )
 
@@ -78,6 +78,7 @@ class _CsvReader:
     def __init__(self, source: InputStream, entries: EntryCollector) -> None:
         self._source = source
         self._entries = entries
+        self._header_rule = _HEADER.format(" and ".join(entries.required))
         #: lines of the current record, to find positions in them
         self._record: list[str] = []
         self._next_line = 1
@@ -94,7 +95,8 @@ class _CsvReader:
             begin = self._next_line
             header = self._first_with_text(lines)
         if not header:
-            raise self._source.fatal("empty", f"the file has no users: {_HEADER}", begin, 1)
+            detail = f"the file has no users: {self._header_rule}"
+            raise self._source.fatal("empty", detail, begin, 1)
         self._delimiter = max(",;\t", key=header.count)
         rows = csv.reader(chain([header], lines), delimiter=self._delimiter, strict=True)
         try:
@@ -148,16 +150,16 @@ class _CsvReader:
             at = match.end() + 1
 
     def _read_header(self, cells: list[str]) -> None:
-        line, places = self._next_line, self._take()
+        line, places, required = self._next_line, self._take(), self._entries.required
         named = set(FIELDS).intersection(map(_column, cells))
         known = {field for cell in cells if (field := field_of(cell))}
         # Else the cells may be a user's, with a password in one of them.
-        if known.issuperset(REQUIRED) or (known and not any("@" in cell for cell in cells)):
+        if known.issuperset(required) or (known and not any("@" in cell for cell in cells)):
             self._columns = self._checked_columns(
                 cells, places, named.copy(), is_header=len(known) > 1
             )
-        if missing := [field for field in REQUIRED if field not in named.union(self._columns)]:
-            detail = f"there is no column {' and no column '.join(missing)}: {_HEADER}"
+        if missing := [field for field in required if field not in named.union(self._columns)]:
+            detail = f"there is no column {' and no column '.join(missing)}: {self._header_rule}"
             detail += self._separator_hint(cells)
             raise self._source.fatal("columns", detail, line, 1)
         self._nameless = {at for at, column in enumerate(self._columns) if not column}

@@ -81,10 +81,12 @@ class EntryCollector:
     ) -> None:
         self.file = file
         self.policy = policy
-        #: what `is_sso_user`, and `lastname` and `title`, are in an entry that lacks them
+        #: what `is_sso_user`, and the other texts than the email, are in an entry that lacks them
         self.default_sso: Any = UNSET if verify else False
         self.default_text: Any = UNSET if verify else None
         self.verify = verify
+        #: the fields that every entry has: an email alone is enough to compare others
+        self.required = ("email",) if verify else REQUIRED
         self.problems = ProblemList()
         #: of valid users, each with the position of its user
         self.passwords: list[tuple[int, str]] = []
@@ -116,7 +118,7 @@ class EntryCollector:
         """Check an entry that has all required fields, each of the right type."""
         get = values.get
         return check(
-            values["name"],
+            get("name", self.default_text),
             values["email"],
             None if self.verify else get("password"),
             get("is_sso_user", self.default_sso),
@@ -144,7 +146,8 @@ class EntryCollector:
             values = {field: value for field, value in values.items() if field != "password"}
         faulty = {fault.field or fault.meant for fault in faults}
         for field in REQUIRED:
-            if values.get(field) is None and field not in faulty:
+            is_needed = field in places or field in self.required
+            if is_needed and values.get(field) is None and field not in faulty:
                 detail = f"is {'empty' if field in places else 'missing'}: every user has one"
                 faults.append(PlacedFault(places.get(field, start), field, "required", detail))
         if not faults and (user := self.check(values)):

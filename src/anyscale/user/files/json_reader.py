@@ -182,7 +182,8 @@ class _Entry:
             return None
         self._add_wrong_types()
         get = self.values.get
-        is_complete = not self.faults and None not in (get("name"), get("email"))
+        name = get("name", entries.default_text)
+        is_complete = not self.faults and None not in (name, get("email"))
         if is_complete and (user := entries.check(self.values)):
             return entries.accept(user, get("password"), *text.place(self.offsets["email"]))
         offsets = {*self.offsets.values(), self.offset, *(fault.offset for fault in self.faults)}

@@ -126,7 +126,8 @@ class PlainEntries:
     ) -> CheckedUser | None:
         entries = self._entries
         flag = entries.default_sso if is_sso_user is None else BOOLEANS.get(is_sso_user.lower())
-        name_text, email_text = _text(name), _text(email)
+        name_text = entries.default_text if name is None else _text(name)
+        email_text = _text(email)
         if name_text is None or email_text is None or flag is None:
             return None
         return check(

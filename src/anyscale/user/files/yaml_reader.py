@@ -165,9 +165,9 @@ class _YamlReader:
     def _plain_user(self, events: dict[str, Any]) -> CheckedUser | None:
         """Return the user of a valid entry without nulls; else None: see `_typed_user`."""
         get = events.get
-        if (name := get("name")) is None or (email := get("email")) is None:
-            return None
-        if name.value in NULLS or email.value in NULLS:
+        name, email = get("name"), get("email")
+        name_text = self._entries.default_text if name is None else name.value
+        if name_text is None or email is None or name_text in NULLS or email.value in NULLS:
             return None
         sso = get("is_sso_user")
         is_sso_user = self._entries.default_sso if sso is None else BOOLEANS.get(sso.value.lower())
@@ -186,7 +186,7 @@ class _YamlReader:
         if password is not None and not self._entries.verify:
             password_text = password.value
         user = check(
-            name.value,
+            name_text,
             email.value,
             password_text,
             is_sso_user,
