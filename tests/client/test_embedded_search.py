@@ -52,6 +52,15 @@ def test_a_search_indexes_the_words_of_the_accounts_first(tmp_path: Path) -> Non
         assert (emails(page), page.unindexed) == (["jane@example.com", "joe@example.com"], 0)
 
 
+def test_each_search_indexes_more_accounts_also_right_after_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("anyscale.transport.embedded._INDEXING_SECONDS", 0)
+    monkeypatch.setattr("anyscale.server.core.users.search_index._SEGMENT", 1)
+    create(tmp_path, "jane", "joe", "jim")
+    assert [search(tmp_path, "jane").unindexed for _ in range(4)] == [2, 1, 0, 0]
+
+
 def test_a_search_that_is_refused_indexes_nothing(tmp_path: Path) -> None:
     create(tmp_path, "jane")
     with pytest.raises(RequestInvalid, match="at most 24 words"):

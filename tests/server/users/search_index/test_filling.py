@@ -14,6 +14,7 @@ from tests.support.databases.indexed_words import indexed_words, words_of_accoun
 from tests.support.servers.control_planes import Deployment
 
 from anyscale.api_schemas import UserQuery
+from anyscale.errors import StoreUnavailable
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.users import search_index
 from anyscale.server.core.users.search_index import SearchIndex
@@ -186,23 +187,79 @@ def test_requests_without_end_leave_the_filling_a_share_of_the_time(
     assert slices / clock.now == pytest.approx(share, rel=0.05)
 
 
-def test_another_process_leaves_the_filling_to_the_first_one_for_some_seconds(
+def test_another_process_leaves_the_filling_to_the_first_one_until_its_lease_runs_out(
     plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(search_index, "_LEASE_MS", 600_000)  # they are not over by themselves
     create(plane, 9)
     first, second = SearchIndex(plane.store), SearchIndex(plane.store)
-    first.fill(0)
-    second.fill(0)
+    left = []
+
+    def is_busy() -> bool:
+        second.fill(0)
+        with plane.store.read() as tx:
+            left.append((tx.words.get_state().until - tx.now(), second.count_unindexed()))
+        return False
+
+    first.fill(0, is_busy=is_busy)
     assert plane.search_index.count_unindexed() == 6
-    first.fill(0)
-    assert plane.search_index.count_unindexed() == 3
-    with plane.store.write() as tx:  # as when these seconds are over
-        left = tx.words.lock().until - tx.now()
-        tx.words.renew_lease(tx.now())
-    assert 0 < left <= search_index._LEASE_MS
-    second.fill(0)
+    assert all(0 < lease <= search_index._LEASE_MS for lease, _ in left)
+    assert {unindexed for _, unindexed in left} == {9}
+
+    def is_killed() -> bool:
+        with plane.store.write() as tx:  # as when these seconds are over
+            tx.words.renew_lease(tx.now())
+        second.fill(0)
+        return False
+
+    first.fill(0, is_busy=is_killed)
     assert plane.search_index.count_unindexed() == 0
+    assert indexed_words(plane.store) == words_of_accounts(plane.store)
+
+
+def test_a_process_that_stops_filling_leaves_the_rest_to_the_next_one_at_once(
+    plane: ControlPlane,
+) -> None:
+    create(plane, 9)
+    left = []
+    for _ in range(3):
+        SearchIndex(plane.store).fill(0)
+        left.append(plane.search_index.count_unindexed())
+    assert left == [6, 3, 0]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), StoreUnavailable("no disk")])
+def test_a_process_whose_filling_fails_leaves_the_rest_to_the_next_one_at_once(
+    plane: ControlPlane, error: BaseException
+) -> None:
+    create(plane, 9)
+
+    def is_busy() -> bool:
+        if indexed_words(plane.store):  # in the middle of a segment
+            raise error
+        return False
+
+    with pytest.raises(type(error)):
+        plane.search_index.fill(is_busy=is_busy)
+    assert plane.search_index.count_unindexed() == 9
+    SearchIndex(plane.store).fill()
+    assert plane.search_index.count_unindexed() == 0
+    assert indexed_words(plane.store) == words_of_accounts(plane.store)
+
+
+def test_a_process_that_stops_does_not_end_the_pause_for_an_undo(
+    plane: ControlPlane,
+) -> None:
+    create(plane, 9)
+
+    def is_busy() -> bool:
+        with plane.store.write() as tx:  # as an undo does
+            tx.words.defer(tx.now() + 600_000)
+        return False
+
+    plane.search_index.fill(0, is_busy=is_busy)
+    SearchIndex(plane.store).fill()
+    assert plane.search_index.count_unindexed() == 9
 
 
 def test_processes_that_fill_at_once_give_each_account_its_words_once(

@@ -5,9 +5,11 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from itertools import islice
 from typing import NamedTuple
 
+from anyscale.errors import StoreUnavailable
 from anyscale.server.store.interface import Store, Transaction
 from anyscale.server.store.search_records import Place
 from anyscale.server.store.word_rows import SegmentWords, WordRow
@@ -45,9 +47,13 @@ _LONGEST_PAUSE = 0.2
 #: seconds between two checks whether there are still requests
 _POLL_SECONDS = 0.01
 
-#: Milliseconds of the lease: for so long after a slice no other process fills the index. It is more
-#: than reading a segment takes: some four seconds, with the longest pause after each part.
+#: Milliseconds of the lease: for so long after a slice no other process fills the index, unless the
+#: lease was returned. It is more than reading a segment takes: some four seconds, with the longest
+#: pause after each part.
 _LEASE_MS = 10_000
+
+#: Seconds that returning the lease waits for other transactions. If they take longer, it runs out.
+_RETURN_PATIENCE = 0.5
 
 
 class Segment(NamedTuple):
@@ -63,9 +69,9 @@ class SearchIndex:
     """Gives the accounts their words, in the order in which their batches were published.
 
     Any number of processes may try to fill the index, and each may be killed: one of them has the
-    lease. A segment of accounts gets its words in several transactions; the last one moves the
-    watermark behind them. A segment that was left unfinished is filled again, and the words that it
-    has already stay.
+    lease, and returns it when it stops filling. A segment of accounts gets its words in several
+    transactions; the last one moves the watermark behind them. A segment that was left unfinished
+    is filled again, and the words that it has already stay.
     """
 
     def __init__(self, store: Store) -> None:
@@ -96,10 +102,8 @@ class SearchIndex:
         # `_is_filled` only reads: a full index costs no write lock.
         if self._is_filled() or not self._filling.acquire(blocking=False):
             return
-        throttle = _Throttle(is_busy)
         try:
-            while self._fill_segment(deadline, throttle) and time.monotonic() < deadline:
-                throttle.pause()
+            self._fill_segments(deadline, _Throttle(is_busy))
         finally:
             self._filling.release()
 
@@ -112,6 +116,23 @@ class SearchIndex:
         with self._store.read() as tx:
             watermark = tx.words.get_state().watermark
             return tx.unindexed.find_end(watermark, 1) == watermark
+
+    def _fill_segments(self, deadline: float, throttle: "_Throttle") -> None:
+        try:
+            while self._fill_segment(deadline, throttle) and time.monotonic() < deadline:
+                throttle.pause()
+        finally:  # also after an error or an interrupt
+            self._return_lease()
+
+    def _return_lease(self) -> None:
+        """Let the next process fill the index at once, if this one still has the lease."""
+        with suppress(StoreUnavailable):
+            with self._store.read() as tx:
+                if tx.words.get_state().holder != self._holder:
+                    return
+            with self._store.write(durable=False, patience=_RETURN_PATIENCE, is_slice=True) as tx:
+                if tx.words.lock().holder == self._holder:
+                    tx.words.defer(0)
 
     def _fill_segment(self, deadline: float, throttle: "_Throttle") -> bool:
         """Give words to the next accounts; return whether there may be more for this process."""
