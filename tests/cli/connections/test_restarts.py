@@ -224,7 +224,7 @@ def test_the_progress_has_no_rate_while_the_server_is_down(
         "transport.retrying_client._PATIENCE": 1.5,
     }
     users = write_users_file(tmp_path / "users.yaml", 1_000, 1_000)
-    with FaultyProxy([configured_server.port], killing_at(configured_server, 5)) as proxy:
+    with FaultyProxy([configured_server.port], killing_at(configured_server, 8)) as proxy:
         done = start_batch(users, proxy.url, **constants).finish(60)
 
     up, outage, down = done.stderr.partition("Trying again: ")
