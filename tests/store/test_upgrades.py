@@ -365,7 +365,10 @@ class CheapTransport(EmbeddedTransport):
 
     def __init__(self, old: OldDatabase) -> None:
         super().__init__(control_plane(old).settings)
-        self.__dict__["_writer"] = control_plane(old)
+        self._old = old
+
+    def _open(self, *, create: bool) -> ControlPlane:
+        return control_plane(self._old) if create else super()._open(create=False)
 
 
 @pytest.fixture

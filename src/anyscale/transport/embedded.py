@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from functools import cached_property
 from pathlib import Path
 
 from anyscale.api_schemas import FoundUser, UndoPart, UserPage, UserQuery
@@ -46,7 +45,8 @@ class EmbeddedTransport:
         self._database = settings.database
         self._settings = settings
         self._caller = Principal(local_actor())
-        self._reader: ControlPlane | None = None
+        self._opened_to_write: ControlPlane | None = None
+        self._opened_to_read: ControlPlane | None = None
         self._is_noticed = False
         self.on_notice: Callable[[str], None] = lambda _: None
         self.on_retry: Callable[[], None] = lambda: None  # it repeats no call
@@ -57,51 +57,55 @@ class EmbeddedTransport:
         """Create the transport that the environment describes, or raise a ConfigError."""
         return cls(Settings.from_environment(environment, served=False))
 
-    @cached_property
+    def _open(self, *, create: bool) -> ControlPlane:
+        return ControlPlane(self._settings, create=create)
+
+    @property
     def _writer(self) -> ControlPlane:
-        """The control plane, created if it does not exist."""
-        control_plane = ControlPlane(self._settings)
-        try:
-            control_plane.clean_up()
-        except BaseException:
-            control_plane.close()
-            raise
-        return control_plane
+        """The control plane. The first use creates the database if needed, and cleans it up."""
+        if self._opened_to_write is None:
+            control_plane = self._open(create=True)
+            try:
+                control_plane.clean_up()
+            except BaseException:
+                control_plane.close()
+                raise
+            self._opened_to_write = control_plane
+        return self._opened_to_write
 
     @property
     def _existing(self) -> ControlPlane | None:
-        """The control plane for reading, or None as long as it does not exist."""
-        if "_writer" in self.__dict__:
-            return self._writer
-        if self._reader is None and database_exists(self._database):
-            self._reader = ControlPlane(self._settings, create=False)
-        return None if self._reader is None or self._reader.store.is_blank else self._reader
-
-    @property
-    def _opened(self) -> ControlPlane:
-        """The control plane of an existing batch. A dry run reads it, and cleans nothing up."""
-        return self._existing or self._writer
+        """The control plane, or None without a database. It creates and cleans up nothing."""
+        if self._opened_to_write is not None:
+            return self._opened_to_write
+        if self._opened_to_read is None and database_exists(self._database):
+            self._opened_to_read = self._open(create=False)
+        reader = self._opened_to_read
+        return None if reader is None or reader.store.is_blank else reader
 
     @property
     def _listed(self) -> ControlPlane | None:
-        """The control plane for lists. If there is none, a notice says so: the list is empty."""
+        """The existing control plane, to list from. Without one, a notice says so."""
         control_plane = self._existing
         if not control_plane and not self._is_noticed:
             self._is_noticed = True  # `verify` looks up many chunks
             self.on_notice(f"There is no control plane yet at {self.where}")
         return control_plane
 
-    def _reader_for(self, batch_id: str) -> ControlPlane:
-        """Return the control plane for reading a batch, or raise NotFound."""
+    def _existing_or(self, not_found: NotFound) -> ControlPlane:
+        """Return the existing control plane, to read a batch or a user in it.
+
+        Raises:
+            NotFound: `not_found`, as there is no database.
+        """
         if control_plane := self._existing:
             return control_plane
-        raise NotFound.batch(batch_id)
+        raise not_found
 
-    def _writer_for(self, user_id: str = "") -> ControlPlane:
-        """Return the control plane for changing an account, or raise NotFound."""
-        if self._existing:
-            return self._writer
-        raise NotFound(f"there is no user {user_id}")
+    def _writer_or(self, not_found: NotFound) -> ControlPlane:
+        """Do the same to change a batch or a user: that creates no database either."""
+        self._existing_or(not_found)
+        return self._writer
 
     def policy(self) -> Policy:
         if not self._settings.batch_create:
@@ -129,34 +133,35 @@ class EmbeddedTransport:
         return self._writer.batches.open(key, if_exists, self._caller)
 
     def claim(self, batch_id: str, number: int, users: Sequence[CheckedUser]) -> ReservedChunk:
-        return self._opened.batches.claim(batch_id, number, users)
+        return self._existing_or(NotFound.batch(batch_id)).batches.claim(batch_id, number, users)
 
     def conflicts(self, batch_id: str) -> list[Conflict]:
-        return self._reader_for(batch_id).batches.conflicts(batch_id)
+        return self._existing_or(NotFound.batch(batch_id)).batches.conflicts(batch_id)
 
     def release(self, batch_id: str) -> None:
-        self._reader_for(batch_id)
+        batches = self._writer_or(NotFound.batch(batch_id)).batches
         while True:
             with suppress(Overloaded):  # it releases a part at a time
-                return self._writer.batches.release(batch_id)
+                return batches.release(batch_id)
 
     def hash(self, batch_id: str, passwords: Sequence[tuple[int, str]]) -> int:
         return self._writer.batches.hash(batch_id, passwords)
 
     def publish(self, batch_id: str, entries: int) -> Batch:
-        return self._opened.batches.publish(batch_id, entries, self._caller)
+        return self._existing_or(NotFound.batch(batch_id)).batches.publish(
+            batch_id, entries, self._caller
+        )
 
     def drop(self, batch_id: str) -> Batch:
-        self._reader_for(batch_id)  # dropping creates no database
-        return self._writer.batches.drop(batch_id, self._caller)
+        return self._writer_or(NotFound.batch(batch_id)).batches.drop(batch_id, self._caller)
 
     def undo(self, batch_id: str, after: str, *, force: bool, dry_run: bool) -> UndoPart:
-        reader = self._reader_for(batch_id)  # undoing creates no database
-        batches = reader.batches if dry_run else self._writer.batches
+        find = self._existing_or if dry_run else self._writer_or
+        batches = find(NotFound.batch(batch_id)).batches
         return batches.undo(batch_id, after, self._caller, force=force, dry_run=dry_run)
 
     def show(self, batch_id: str) -> Batch:
-        return self._reader_for(batch_id).batches.show(batch_id)
+        return self._existing_or(NotFound.batch(batch_id)).batches.show(batch_id)
 
     def batches(self, *, open_only: bool, before: str, limit: int) -> list[Batch]:
         if not (control_plane := self._listed):
@@ -164,7 +169,7 @@ class EmbeddedTransport:
         return control_plane.batches.page(open_only=open_only, before=before, limit=limit)
 
     def created(self, batch_id: str, after: str, limit: int) -> list[AdminCreatedUser]:
-        return self._reader_for(batch_id).batches.created(batch_id, after, limit)
+        return self._existing_or(NotFound.batch(batch_id)).batches.created(batch_id, after, limit)
 
     def users(self, query: UserQuery, cursor: str, limit: int) -> UserPage:
         if not (control_plane := self._listed):
@@ -186,27 +191,29 @@ class EmbeddedTransport:
         return control_plane.users.with_name(name) if (control_plane := self._listed) else []
 
     def update(self, user_id: str, changes: UserChanges) -> UpdatedUser:
-        return self._writer_for(user_id).updates.update(user_id, changes, self._caller)
+        return self._writer_or(_no_user(user_id)).updates.update(user_id, changes, self._caller)
 
     def suspend(self, user_id: str) -> None:
-        self._writer_for(user_id).lifecycle.suspend(user_id, self._caller)
+        self._writer_or(_no_user(user_id)).lifecycle.suspend(user_id, self._caller)
 
     def restore(self, user_id: str) -> None:
-        self._writer_for(user_id).lifecycle.restore(user_id, self._caller)
+        self._writer_or(_no_user(user_id)).lifecycle.restore(user_id, self._caller)
 
     def delete(self, user_id: str) -> None:
-        self._writer_for(user_id).lifecycle.delete(user_id, self._caller)
+        self._writer_or(_no_user(user_id)).lifecycle.delete(user_id, self._caller)
 
     def set_role(self, user_id: str, role: str) -> None:
-        self._writer_for(user_id).lifecycle.set_role(user_id, role, self._caller)
+        self._writer_or(_no_user(user_id)).lifecycle.set_role(user_id, role, self._caller)
 
     def set_password_links(self, user_ids: Sequence[str]) -> list[PasswordLink]:
         if not user_ids and not self._existing:
             return []
-        return self._writer_for(*user_ids[:1]).links.create(user_ids, self._caller)
+        return self._writer_or(_no_user("".join(user_ids[:1]))).links.create(user_ids, self._caller)
 
     def without_credentials(self, batch_id: str, after: str, limit: int) -> list[User]:
-        return self._reader_for(batch_id).links.without_credentials(batch_id, after, limit)
+        return self._existing_or(NotFound.batch(batch_id)).links.without_credentials(
+            batch_id, after, limit
+        )
 
     def audit(
         self, after: int, limit: int, *, before: int | None = None, newest_first: bool = False
@@ -219,10 +226,14 @@ class EmbeddedTransport:
         """Do nothing: no call is repeated here."""
 
     def close(self) -> None:
-        for control_plane in (self._reader, self.__dict__.pop("_writer", None)):
+        for control_plane in (self._opened_to_read, self._opened_to_write):
             if control_plane:
                 control_plane.close()
-        self._reader = None
+        self._opened_to_read = self._opened_to_write = None
+
+
+def _no_user(user_id: str) -> NotFound:
+    return NotFound(f"there is no user {user_id}")
 
 
 def _index_words(control_plane: ControlPlane) -> None:

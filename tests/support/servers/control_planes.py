@@ -40,9 +40,8 @@ __all__ = [
 class CheapTransport(EmbeddedTransport):
     """The embedded transport, with the cheapest hashing profile."""
 
-    @cached_property
-    def _writer(self) -> ControlPlane:
-        return cheap_control_plane(self._settings)
+    def _open(self, *, create: bool) -> ControlPlane:
+        return cheap_control_plane(self._settings) if create else super()._open(create=False)
 
 
 def new_control_plane(
