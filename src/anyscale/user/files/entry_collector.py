@@ -110,8 +110,7 @@ class EntryCollector:
         """Take a valid entry, its password and the place of its email."""
         if password and not self.verify:
             self.passwords.append((self.count, normalized(password)))
-        self._note_place(line, column)
-        self._note(user.email, user.email_key)
+        self._count(line, column, user.email, user.email_key)
         return user
 
     def check(self, values: Mapping[str, Any]) -> CheckedUser | None:
@@ -203,25 +202,24 @@ class EntryCollector:
         assert faults, "an entry without a problem would be lost"
         for fault in faults:
             self.problems.add(self._problem(fault, self.count))
-        self._note_place(*place)
         email = values.get("email")
         if isinstance(email, str) and not find_faults({"email": email}, self.policy):
-            self._note(email, email_key(email))
+            self._count(*place, email, email_key(email))
         else:
-            self.count += 1
+            self._count(*place, "", None)
 
-    def _note_place(self, line: int, column: int) -> None:
+    def _count(self, line: int, column: int, email: str, key: str | None) -> None:
+        """Count an entry, and store the place of its email; `key` is None for a wrong email."""
         self._lines.append(line)
         try:
             self._columns.append(column)
         except OverflowError:  # a line of more than 4 GiB, as of minified JSON
             self._columns = array("Q", self._columns)
             self._columns.append(column)
-
-    def _note(self, email: str, key: str) -> None:
-        self._hashes.add(key, self.count)
-        if self.count in self.keep:
-            self.kept[self.count] = (email, key)
+        if key is not None:
+            self._hashes.add(key, self.count)
+            if self.count in self.keep:
+                self.kept[self.count] = (email, key)
         self.count += 1
 
     def _duplicates(self, suspects: frozenset[int]) -> Iterator[Problem]:

@@ -81,7 +81,8 @@ def _members(text: JsonText, end: str) -> Iterator[None]:
     """Iterate over the members of a map or list, each of which the caller takes."""
     text.at += 1
     more = text.peek_far() != end
-    text.at += not more
+    if not more:
+        text.at += 1
     while more:
         text.peek_far()
         yield
@@ -176,7 +177,7 @@ class _Entry:
             values[key] = value
 
     def finish(self, text: JsonText, entries: EntryCollector) -> CheckedUser | None:
-        """Pass the entry on with the places that it needs: a valid one only its email's."""
+        """Pass the entry on. A valid one needs the place of its email alone, which saves time."""
         if not self.is_map:
             entries.refuse(text.place(self.offset), "type", NOT_A_MAP)
             return None
@@ -206,7 +207,8 @@ def _entry(text: JsonText) -> _Entry:
         return entry
     text.at += 1
     more = text.peek() != "}"
-    text.at += not more
+    if not more:
+        text.at += 1
     while more:
         if match := _plain_pair(text.text, text.at):
             key, value, word, end = match.groups()

@@ -43,7 +43,7 @@ _WORDS = {
     "found unknown directive name": "remove the line that begins with %",
 }
 
-# These mistakes are where something opens, not where the parser gave up.
+# The place of these mistakes is where something opens, not where the parser has stopped.
 _UNCLOSED = {
     "found unexpected end of stream": "the quote that opens here is never closed",
     "found unexpected document indicator": "the quote that opens here is never closed",

@@ -163,41 +163,35 @@ class _YamlReader:
             raise self._source.fatal("too_long", TOO_MANY, *fault.place)
 
     def _plain_user(self, events: dict[str, Any]) -> CheckedUser | None:
-        """Return the user of a valid entry without nulls; else None: see `_typed_user`."""
-        get = events.get
-        name, email = get("name"), get("email")
-        name_text = self._entries.default_text if name is None else name.value
+        """Return the user of a valid entry without nulls; else None: see `_typed_user`.
+
+        The hot path: it makes no call for each field, as `_typed_user` does.
+        """
+        get, entries = events.get, self._entries
+        name, email, sso = get("name"), get("email"), get("is_sso_user")
+        password, lastname, title = get("password"), get("lastname"), get("title")
+        name_text = entries.default_text if name is None else name.value
         if name_text is None or email is None or name_text in NULLS or email.value in NULLS:
             return None
-        sso = get("is_sso_user")
-        is_sso_user = self._entries.default_sso if sso is None else BOOLEANS.get(sso.value.lower())
-        if is_sso_user is None or (sso is not None and not sso.implicit[0]):
+        if _has_null(password, lastname, title):
             return None
-        password = get("password")
-        lastname = get("lastname")
-        title = get("title")
-        if (
-            (password is not None and password.implicit[0] and password.value in NULLS)
-            or (lastname is not None and lastname.implicit[0] and lastname.value in NULLS)
-            or (title is not None and title.implicit[0] and title.value in NULLS)
-        ):
+        flag = entries.default_sso if sso is None else BOOLEANS.get(sso.value.lower())
+        if flag is None or (sso is not None and not sso.implicit[0]):
             return None
-        password_text = None
-        if password is not None and not self._entries.verify:
-            password_text = password.value
+        password_text = None if password is None or entries.verify else password.value
         user = check(
             name_text,
             email.value,
             password_text,
-            is_sso_user,
-            self._entries.default_text if lastname is None else lastname.value,
-            self._entries.default_text if title is None else title.value,
-            self._entries.policy,
+            flag,
+            entries.default_text if lastname is None else lastname.value,
+            entries.default_text if title is None else title.value,
+            entries.policy,
         )
         if user is None:
             return None
         mark = email.start_mark
-        return self._entries.accept(user, password_text, mark.line + 1, mark.column + 1)
+        return entries.accept(user, password_text, mark.line + 1, mark.column + 1)
 
     def _typed_user(
         self, start: Event, events: dict[str, Any], faults: list[PlacedFault]
@@ -255,6 +249,15 @@ class _YamlReader:
     def _check_plain_collection(self, event: CollectionStartEvent) -> None:
         if what := special(event):
             raise self._source.fatal("type", what, *place_of(event))
+
+
+def _has_null(password: Any | None, lastname: Any | None, title: Any | None) -> bool:
+    """Return whether an optional field may be a null. In quotes, it is a text."""
+    return (
+        (password is not None and password.implicit[0] and password.value in NULLS)
+        or (lastname is not None and lastname.implicit[0] and lastname.value in NULLS)
+        or (title is not None and title.implicit[0] and title.value in NULLS)
+    )
 
 
 def _wrong_key(key: ScalarEvent) -> tuple[str, str]:
