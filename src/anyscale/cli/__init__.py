@@ -5,8 +5,8 @@
 A new command goes into the package of its group. A module is imported when its command runs.
 
 The other modules are shared: `connect.py` opens the control plane, `console.py` writes standard
-error, `formats.py` writes standard output, `exit_status.py` explains errors, `signals.py` handles
-signals.
+error, `formats.py` writes standard output, `exit_status.py` explains errors, `problem_report.py`
+lists the problems of a refused batch, `signals.py` handles signals.
 """
 
 import io

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from anyscale.cli.console import say
-from anyscale.cli.formats import OutputLost, ReaderLeft, write_json
+from anyscale.cli.formats import OutputLost, ReaderLeft
+from anyscale.cli.problem_report import problem_count, taken_by_accounts
 from anyscale.data_dir import data_dir
 from anyscale.errors import (
     AnyscaleError,
@@ -17,23 +18,15 @@ from anyscale.errors import (
     ConfigError,
     NotAuthenticated,
 )
-from anyscale.errors.batches import MAX_PROBLEMS
 
 __all__ = [
     "INTERRUPTED",
     "exit_status_of",
     "interrupted_message",
-    "known_emails",
     "note_resumable",
-    "problem_count",
-    "report_problems",
-    "say_problems",
 ]
 
 REFUSED, WRONG_INPUT, UNFINISHED, INTERRUPTED = 1, 2, 3, 130
-
-#: problems that are written as lines; `-o json` writes more
-_MOST_PROBLEMS = 50
 
 _NOT_WRITABLE = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR})
 
@@ -49,14 +42,6 @@ _AGAIN_ANEW = (
     "created."
 )
 
-#: emails that are counted before they are listed, if they have the same problem
-_MANY_EMAILS = 5
-#: code of such a problem -> the words for it
-_COUNTED = {
-    "email_exists": "have an account",
-    "email_held": "are reserved by an unfinished batch",
-}
-
 
 def exit_status_of(error: BaseException) -> int:
     """Explain an error on standard error; return the exit status."""
@@ -65,7 +50,7 @@ def exit_status_of(error: BaseException) -> int:
         return INTERRUPTED
     if isinstance(error, BatchRefused):
         say(f"error: {problem_count(error.count)}; nobody was created.")
-        if known_emails(error):
+        if taken_by_accounts(error):
             # A note is what the command has found out about the accounts.
             say(next(iter(getattr(error, "__notes__", ())), _SKIP))
         return WRONG_INPUT if error.input_is_at_fault else REFUSED
@@ -131,42 +116,6 @@ def interrupted_message() -> str:
     if not _State.is_resumable:
         return "interrupted"
     return f"interrupted: {_State.done}run the same command again to go on where it stopped"
-
-
-def report_problems(error: BatchRefused, output: str, entries: int = 0) -> None:
-    """Write the problems: as a document with `-o json`, else as lines (see `say_problems`)."""
-    if output == "json":
-        problems = [problem.to_dict() for problem in error.problems]
-        write_json({"problems": problems, "more": error.more})
-    else:
-        say_problems(error, entries)
-
-
-def say_problems(error: BatchRefused, entries: int = 0) -> None:
-    """Write each problem as a line that an editor can jump to; first count many taken emails.
-
-    Args:
-        error: with the problems.
-        entries: of the file; 0 if no emails are to be counted.
-    """
-    at_least = "" if error.codes.total() == error.count else "at least "
-    for code, what in _COUNTED.items():
-        if entries and (count := error.codes[code]) >= _MANY_EMAILS:
-            say(f"{at_least}{count} of {entries} emails {what}:")
-    for problem in error.problems[:_MOST_PROBLEMS]:
-        say(str(problem))
-    if (more := error.count - _MOST_PROBLEMS) > 0:
-        say(f"... and {problem_count(more)} more: `-o json` gives the first {MAX_PROBLEMS:,}")
-
-
-def known_emails(error: BatchRefused) -> int:
-    """Return how many of the problems are emails that have an account."""
-    return error.codes["email_exists"]
-
-
-def problem_count(count: int) -> str:
-    """Return a number of problems in words."""
-    return "1 problem" if count == 1 else f"{count} problems"
 
 
 def _internal(error: BaseException) -> str:

@@ -5,7 +5,7 @@ import os
 import click
 
 from anyscale.cli.console import log
-from anyscale.cli.exit_status import say_problems
+from anyscale.cli.problem_report import say_problems
 from anyscale.cli.secret_output import SecretOutput, output_file_option
 from anyscale.cli.server.connect import database_option, open_local_control_plane
 from anyscale.errors import BatchRefused

@@ -13,8 +13,8 @@ from anyscale.cli.connect import (
     suggested_command,
 )
 from anyscale.cli.console import clear_progress, log, say, show_progress
-from anyscale.cli.exit_status import known_emails, report_problems
 from anyscale.cli.formats import OutputLost, output_option, write_records
+from anyscale.cli.problem_report import report_problems, taken_by_accounts
 from anyscale.cli.signals import ignore_signals
 from anyscale.cli.user.resumable_run import ResumableRun, resume_folder
 from anyscale.cli.user.resume_file import is_abandoned
@@ -190,7 +190,9 @@ def _with_problems_reported(
         return _call_again_if_changed(run, call)
     except BatchRefused as error:
         report_problems(error, output, run.entries)
-        if known_emails(error) and (hint := _hint_of_undo(transport) or _hint_of_rerun(run, error)):
+        if taken_by_accounts(error) and (
+            hint := _hint_of_undo(transport) or _hint_of_rerun(run, error)
+        ):
             error.add_note(hint)
         raise
     finally:
@@ -216,7 +218,7 @@ def _report(transport: Transport, run: ResumableRun, outcome: Outcome, output: s
 
 def _hint_of_rerun(run: ResumableRun, error: BatchRefused) -> str | None:
     """Ask whether the file was created before, if each of its entries has an account."""
-    if known_emails(error) < run.entries or not run.is_resumable:
+    if taken_by_accounts(error) < run.entries or not run.is_resumable:
         return None
     return f"Was this file created already? {_verify_command(run)} compares it with the accounts."
 

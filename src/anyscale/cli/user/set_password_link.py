@@ -10,8 +10,8 @@ import click
 from anyscale.cli.atomic_file import AtomicFile
 from anyscale.cli.connect import host_option, open_control_plane
 from anyscale.cli.console import clear_progress, log, show_progress
-from anyscale.cli.exit_status import problem_count, say_problems
 from anyscale.cli.formats import spreadsheet_cell, write_text
+from anyscale.cli.problem_report import problem_count, say_problems
 from anyscale.cli.user.users_file import format_option, one_users_file, open_users_file
 from anyscale.errors import BatchGone, BatchRefused, ConfigError, NotFound, Problem
 from anyscale.transport.base import Transport

@@ -7,8 +7,8 @@ import click
 
 from anyscale.cli.connect import host_option, open_control_plane
 from anyscale.cli.console import clear_progress, log, say, show_progress
-from anyscale.cli.exit_status import problem_count, report_problems
 from anyscale.cli.formats import OutputLost, ReaderLeft, write_pieces, write_text
+from anyscale.cli.problem_report import problem_count, report_problems
 from anyscale.cli.user.users_file import (
     UsersFileCommand,
     format_option,

@@ -1,0 +1,55 @@
+"""The problems of a refused batch: lines on standard error, or a document on standard output."""
+
+from anyscale.cli.console import say
+from anyscale.cli.formats import write_json
+from anyscale.errors import BatchRefused
+from anyscale.errors.batches import MAX_PROBLEMS
+
+__all__ = ["problem_count", "report_problems", "say_problems", "taken_by_accounts"]
+
+#: problems that are written as lines; `-o json` writes more
+_MOST_PROBLEMS = 50
+
+#: emails that are counted before they are listed, if they have the same problem
+_MANY_EMAILS = 5
+#: code of such a problem -> the words for it
+_COUNTED = {
+    "email_exists": "have an account",
+    "email_held": "are reserved by an unfinished batch",
+}
+
+
+def report_problems(error: BatchRefused, output: str, entries: int = 0) -> None:
+    """Write the problems: as a document with `-o json`, else as lines (see `say_problems`)."""
+    if output == "json":
+        problems = [problem.to_dict() for problem in error.problems]
+        write_json({"problems": problems, "more": error.more})
+    else:
+        say_problems(error, entries)
+
+
+def say_problems(error: BatchRefused, entries: int = 0) -> None:
+    """Write each problem as a line that an editor can jump to; first count many taken emails.
+
+    Args:
+        error: with the problems.
+        entries: of the file; 0 if no emails are to be counted.
+    """
+    at_least = "" if error.codes.total() == error.count else "at least "
+    for code, what in _COUNTED.items():
+        if entries and (count := error.codes[code]) >= _MANY_EMAILS:
+            say(f"{at_least}{count} of {entries} emails {what}:")
+    for problem in error.problems[:_MOST_PROBLEMS]:
+        say(str(problem))
+    if (more := error.count - _MOST_PROBLEMS) > 0:
+        say(f"... and {problem_count(more)} more: `-o json` gives the first {MAX_PROBLEMS:,}")
+
+
+def taken_by_accounts(error: BatchRefused) -> int:
+    """Return how many of the problems are emails that have an account."""
+    return error.codes["email_exists"]
+
+
+def problem_count(count: int) -> str:
+    """Return a number of problems in words."""
+    return "1 problem" if count == 1 else f"{count} problems"
