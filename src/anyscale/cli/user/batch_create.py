@@ -101,8 +101,7 @@ def batch_create(
         closing(ResumableRun(transport, file, if_exists)) as run,
     ):
         log("Checking users..." if dry_run else "Creating users...")
-        new_run = partial(
-            BatchRun,
+        batch_run = BatchRun(
             transport,
             file,
             get_key=run.get_key,
@@ -116,18 +115,15 @@ def batch_create(
         )
         if dry_run:
             log_control_plane(transport)
-            outcome = _with_problems_reported(transport, run, new_run().dry_run, output)
+            outcome = _with_problems_reported(transport, run, batch_run.dry_run, output)
             _report(transport, run, outcome, output)
         else:
-            _create(transport, run, new_run, output)
+            _create(transport, run, batch_run, output)
 
 
-def _create(
-    transport: Transport, run: ResumableRun, new_run: Callable[[], BatchRun], output: str
-) -> None:
+def _create(transport: Transport, run: ResumableRun, batch_run: BatchRun, output: str) -> None:
     """Create the users of a file; end the run once its result was written."""
     with _ended_unless_unfinished(run):
-        batch_run = new_run()
         outcome = _with_problems_reported(transport, run, batch_run.run, output)
     with _users_created(outcome):
         _report(transport, run, outcome, output)

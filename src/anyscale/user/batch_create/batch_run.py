@@ -7,7 +7,7 @@ is visible before it is published.
 
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from anyscale.errors import (
@@ -25,7 +25,7 @@ from anyscale.user.batch_create.outcome import Outcome
 from anyscale.user.batch_create.reservations import Reservations
 from anyscale.user.models import AdminCreatedUser, Batch, Created
 from anyscale.user.user_sources import Chunk, Reading, UserSource, chunks
-from anyscale.user.validation import conflict_problems, is_skipped
+from anyscale.user.validation import Policy, conflict_problems, is_skipped
 
 if TYPE_CHECKING:  # imported by runs that take long
     from anyscale.progress import Progress
@@ -39,7 +39,7 @@ _DROP_SECONDS = 2.0
 
 
 class BatchRun:
-    """One run that creates a batch, or resumes it. To create it asks the transport for the policy.
+    """One run that creates a batch, or resumes it.
 
     Args:
         transport: of the control plane.
@@ -78,10 +78,15 @@ class BatchRun:
         self._is_abandoned = is_abandoned
         self._log = log
         self._on_progress = on_progress
-        self._policy = transport.policy()
+
+    @cached_property
+    def _policy(self) -> Policy:
+        """The rules of the control plane. Asking for them is the first call of a run."""
+        return self._transport.policy()
 
     def dry_run(self) -> Outcome:
         """Check, look up and refuse as `run` would; hash nothing and write nothing."""
+        reading = self._source.reading(self._policy)
         key = self._find_key()
         batch = self._transport.find(key) if key else None
         if batch and batch.if_exists != self._if_exists:
@@ -89,7 +94,6 @@ class BatchRun:
         if batch and batch.state == "published":
             return self._compare(batch)
         conflicts = self._conflicts()
-        reading = self._source.reading(self._policy)
         count, taken = self._reservations(conflicts).look_up_all(reading)
         taken = [one for one in taken if not batch or one.holder != batch.batch_id]
         if blocking := conflicts.blocking(taken):
