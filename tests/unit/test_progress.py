@@ -8,7 +8,8 @@ from types import SimpleNamespace
 import pytest
 
 from anyscale import progress
-from anyscale.progress import ProgressDisplay, RecentRate
+from anyscale.progress import ProgressDisplay
+from anyscale.recent_rate import RecentRate
 from anyscale.transport import bounded_executor
 from anyscale.transport.bounded_executor import BoundedExecutor
 from anyscale.user.batch_create import password_upload
