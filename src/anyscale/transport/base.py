@@ -55,7 +55,7 @@ class Transport(Protocol):
         """
 
     def look_up(self, users: Sequence[CheckedUser], first: int) -> list[Conflict]:
-        """Return the conflicts of users whose emails are taken; `first` is the first's position."""
+        """Return the users whose emails are taken; `first` is the position of the first user."""
 
     def find(self, key: str) -> Batch | None:
         """Return the open or published batch with an idempotency key."""

@@ -119,12 +119,12 @@ class HttpTransport:
         return self._request(Batch, "POST", "/v1/batches", body, key=key)
 
     def claim(self, batch_id: str, number: int, users: Sequence[CheckedUser]) -> ReservedChunk:
-        path = f"{_path(batch_id)}/chunks/{number}"
+        path = f"{_batch_path(batch_id)}/chunks/{number}"
         return self._request(ReservedChunk, "PUT", path, UserChunk(_chunk_users(users)))
 
     def conflicts(self, batch_id: str) -> list[Conflict]:
         conflicts: list[Conflict] = []
-        path = f"{_path(batch_id)}/conflicts"
+        path = f"{_batch_path(batch_id)}/conflicts"
         while page := self._request(
             Conflicts, "GET", path, after=conflicts[-1].position if conflicts else -1, limit=_PAGE
         ).conflicts:
@@ -132,31 +132,33 @@ class HttpTransport:
         return conflicts
 
     def release(self, batch_id: str) -> None:
-        self._request(type(None), "POST", f"{_path(batch_id)}/release")
+        self._request(type(None), "POST", f"{_batch_path(batch_id)}/release")
 
     def hash(self, batch_id: str, passwords: Sequence[tuple[int, str]]) -> int:
         body = PasswordChunk(list(passwords))
-        return self._request(Stored, "POST", f"{_path(batch_id)}/passwords", body).stored
+        return self._request(Stored, "POST", f"{_batch_path(batch_id)}/passwords", body).stored
 
     def publish(self, batch_id: str, entries: int) -> Batch:
-        return self._request(Batch, "POST", f"{_path(batch_id)}/publish", BatchPublish(entries))
+        return self._request(
+            Batch, "POST", f"{_batch_path(batch_id)}/publish", BatchPublish(entries)
+        )
 
     def drop(self, batch_id: str) -> Batch:
-        return self._request(Batch, "POST", f"{_path(batch_id)}/drop")
+        return self._request(Batch, "POST", f"{_batch_path(batch_id)}/drop")
 
     def undo(self, batch_id: str, after: str, *, force: bool, dry_run: bool) -> UndoPart:
         body = BatchUndo(force, dry_run, after)
-        return self._request(UndoPart, "POST", f"{_path(batch_id)}/undo", body)
+        return self._request(UndoPart, "POST", f"{_batch_path(batch_id)}/undo", body)
 
     def show(self, batch_id: str) -> Batch:
-        return self._request(Batch, "GET", _path(batch_id))
+        return self._request(Batch, "GET", _batch_path(batch_id))
 
     def batches(self, *, open_only: bool, before: str, limit: int) -> list[Batch]:
         query: dict[str, Any] = {"open_only": str(open_only).lower(), "before": before}
         return self._request(BatchPage, "GET", "/v1/batches", limit=limit, **query).batches
 
     def created(self, batch_id: str, after: str, limit: int) -> list[AdminCreatedUser]:
-        path = f"{_path(batch_id)}/users"
+        path = f"{_batch_path(batch_id)}/users"
         return self._request(BatchUsers, "GET", path, after=after, limit=min(limit, _PAGE)).users
 
     def users(self, query: UserQuery, cursor: str, limit: int) -> UserPage:
@@ -193,7 +195,7 @@ class HttpTransport:
         return self._request(PasswordLinks, "POST", "/v1/users:setPasswordLinks", body).links
 
     def without_credentials(self, batch_id: str, after: str, limit: int) -> list[User]:
-        path = f"{_path(batch_id)}/usersWithoutCredentials"
+        path = f"{_batch_path(batch_id)}/usersWithoutCredentials"
         return self._request(UserPage, "GET", path, after=after, limit=min(limit, _PAGE)).users
 
     def audit(
@@ -213,7 +215,7 @@ class HttpTransport:
         self._client.close()
 
 
-def _path(batch_id: str) -> str:
+def _batch_path(batch_id: str) -> str:
     # A user typed it: it may be empty, or have what no path of the control plane has.
     if not _is_id(batch_id):
         raise NotFound.batch(batch_id)

@@ -16,12 +16,12 @@ if TYPE_CHECKING:  # imported where it is used, as all that the help of a comman
     from anyscale.user.models import User
 
 _FIELDS = ("email", "name", "permission_level", "created_at", "user_id")
-_MORE = ("lastname", "title", "is_sso_user")
-_RECORD = (*_FIELDS, "suspended_at", *_MORE)
+_WIDE_FIELDS = ("lastname", "title", "is_sso_user")
+_RECORD = (*_FIELDS, "suspended_at", *_WIDE_FIELDS)
 _TABLE = (*_FIELDS, "state")
 #: A search looks at the last name: the table shows why it finds a user.
-_FOUND = ("email", "name", "lastname", *_TABLE[2:])
-_WIDE = (*_TABLE, *_MORE)
+_SEARCH_TABLE = ("email", "name", "lastname", *_TABLE[2:])
+_WIDE_TABLE = (*_TABLE, *_WIDE_FIELDS)
 
 _FILTERS = ("email", "name", "search", "suspended", "role", "sso", "without_credentials")
 
@@ -78,12 +78,12 @@ def list_users(
 
     check_search(query)
     chosen = user_query(**query)
-    table = _FOUND if chosen.search else _TABLE
+    table = _SEARCH_TABLE if chosen.search else _TABLE
     with open_control_plane(host) as transport:
         users = iterate_users(transport, chosen, max_items, PAGE)
         if output == "text" and max_items != 0 and any(query[name] for name in _FILTERS):
             users = _with_notice_if_empty(users)
-        _write(users, output, _WIDE if wide else table)
+        _write(users, output, _WIDE_TABLE if wide else table)
 
 
 @click.command("get")
@@ -115,7 +115,7 @@ def get_user(
     elif output == "yaml":
         write_yaml(record)
     else:
-        _write([user], output, _WIDE if wide else _TABLE)
+        _write([user], output, _WIDE_TABLE if wide else _TABLE)
 
 
 def _user(argument: str | None, email: str | None, name: str | None, host: str | None) -> "User":
