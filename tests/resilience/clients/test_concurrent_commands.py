@@ -76,7 +76,7 @@ def test_overlapping_files_create_each_email_once_and_each_command_reports_its_r
 def test_a_second_command_on_one_file_reports_that_the_first_is_running(
     anyscale: RunAnyscale, tmp_path: Path, data: Path
 ) -> None:
-    passwords = min(1_100, passwords_for_all_cores(1))
+    passwords = min(1_100, passwords_for_all_cores(0.5))
     users = write_flow_users_file(tmp_path / "users.yaml", range(1_100), passwords)
     first = start_command("user", "batch-create", "-f", users, real_hashes=True)
     with locked_when(first, data / "anyscale.db", "select count(*) from chunks"):
@@ -84,7 +84,7 @@ def test_a_second_command_on_one_file_reports_that_the_first_is_running(
 
     second = anyscale("user", "batch-create", "-f", users)
     first.send_signal(signal.SIGCONT)
-    done = first.finish()
+    done = first.finish(600)  # hashing has the lowest priority
 
     assert second.returncode == 3
     assert f"process {first.pid} is creating the users of {users}" in second.stderr

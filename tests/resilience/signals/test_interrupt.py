@@ -107,7 +107,7 @@ def test_ctrl_c_is_acknowledged_while_passwords_are_hashed(tmp_path: Path, data:
 def test_a_run_that_waits_for_another_run_can_be_interrupted(
     anyscale: RunAnyscale, tmp_path: Path, data: Path
 ) -> None:
-    passwords = passwords_for_all_cores(1)
+    passwords = passwords_for_all_cores(0.5)
     count = max(1_010, passwords)
     held = write_flow_users_file(tmp_path / "held.yaml", range(count), passwords)
     holder = start_command("user", "batch-create", "-f", held, real_hashes=True)
@@ -121,7 +121,7 @@ def test_a_run_that_waits_for_another_run_can_be_interrupted(
     process.send_signal(signal.SIGINT)
     interrupted = process.finish()
     holder.send_signal(signal.SIGCONT)
-    done = holder.finish()
+    done = holder.finish(600)  # hashing has the lowest priority
 
     assert interrupted.returncode == 130, interrupted.stderr
     assert "Traceback" not in interrupted.stderr
@@ -196,7 +196,7 @@ def test_a_second_ctrl_c_ends_a_run_at_once(
     served: tuple[ServerProcess, Path], tmp_path: Path
 ) -> None:
     server, database = served
-    count = passwords_for_all_cores(1)
+    count = passwords_for_all_cores(0.5)
     users = write_flow_users_file(tmp_path / "users.yaml", range(count), count)
     patient = {"anyscale.transport.bounded_executor._GRACE": 3_600}  # after a first Ctrl-C
     process = start_command("user", "batch-create", "-f", users, constants=patient)
@@ -211,7 +211,7 @@ def test_a_second_ctrl_c_ends_a_run_at_once(
     assert done.returncode == 130
     assert done.stderr.splitlines()[-1].startswith("interrupted: run the same command again")
     server.signal(signal.SIGCONT)
-    again = start_command("user", "batch-create", "-f", users).finish()
+    again = start_command("user", "batch-create", "-f", users).finish(600)
     assert again.returncode == 0, again.stderr
     assert "Going on with batch" in again.stderr
 
