@@ -20,7 +20,7 @@ from anyscale.server.settings import Settings
 if TYPE_CHECKING:  # loaded by the server alone
     from uvicorn import Config
 
-__all__ = ["asgi", "serve"]
+__all__ = ["asgi", "serve", "worker_asgi"]
 
 _log = logging.getLogger("anyscale.server")
 
@@ -36,9 +36,7 @@ def asgi() -> Any:
     """Create the application of one server process from the environment."""
     from anyscale.server.http.app import application
     from anyscale.server.logging_config import configure_logging
-    from anyscale.server.uvicorn_ext.workers import unblock_interrupts
 
-    unblock_interrupts()
     configure_logging()
     sys.setswitchinterval(_SWITCH_SECONDS)
     settings = Settings.from_environment(os.environ, served=True)
@@ -47,6 +45,14 @@ def asgi() -> Any:
     gc.collect()
     gc.freeze()
     return app
+
+
+def worker_asgi() -> Any:
+    """Create the application of one of several processes of a server."""
+    from anyscale.server.uvicorn_ext.workers import set_up_worker
+
+    set_up_worker()
+    return asgi()
 
 
 def serve(host: str, port: int, workers: int) -> int:
@@ -169,7 +175,7 @@ def _config(workers: int) -> "Config":
     from anyscale.server.uvicorn_ext.single_write_protocol import SingleWriteH11Protocol
 
     return Config(
-        "anyscale.server.main:asgi",
+        "anyscale.server.main:worker_asgi" if workers > 1 else "anyscale.server.main:asgi",
         factory=True,
         # Based on h11, which limits the size of headers, and refuses ambiguous requests.
         http=SingleWriteH11Protocol,

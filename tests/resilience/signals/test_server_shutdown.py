@@ -1,16 +1,19 @@
-"""Ctrl-C at a server, once and twice."""
+"""Ctrl-C at a server, once and twice; a server whose processes die."""
 
 import json
+import os
+import signal
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
+from tests.support.faults.stopping import process_state
 from tests.support.servers.server_process import ServerProcess
 from tests.support.waiting import wait_until
 
@@ -127,3 +130,41 @@ def test_a_first_ctrl_c_lets_a_request_finish(database: str, tmp_path: Path) -> 
         assert server.ended() == 0
         answer = client.makefile("rb").read()
         assert answer.startswith(b"HTTP/1.1 400 "), answer
+
+
+def has_ended(pid: int) -> bool:
+    with suppress(OSError):  # there is no such process any more
+        return process_state(Path(f"/proc/{pid}")) == "Z"
+    return True
+
+
+def test_workers_finish_their_requests_and_end_if_their_parent_is_killed(
+    database: str, tmp_path: Path
+) -> None:
+    server = ServerProcess(database, tmp_path, workers=2)
+    try:
+        server.start()
+        wait_for(server, "Application startup complete", 2)
+        workers = server.worker_pids()
+        assert len(workers) == 2
+        with closing(start_request(server)) as client:
+            os.kill(server.pid, signal.SIGKILL)
+            wait_for(server, "the parent process has died: this worker shuts down", 2)
+            wait_until(lambda: any(map(has_ended, workers)), 10)
+            assert not all(map(has_ended, workers))
+            with ServerProcess(database, tmp_path, port=server.port):  # nothing listens there
+                client.sendall(b" " * 98 + b"}")
+                assert client.makefile("rb").read().startswith(b"HTTP/1.1 400 ")
+        wait_until(lambda: all(map(has_ended, workers)), 10)
+        assert "Traceback" not in server.log.read_text(encoding="utf-8")
+    finally:
+        with suppress(ProcessLookupError):
+            server.signal(signal.SIGKILL)
+
+
+def test_the_death_of_a_worker_is_logged_as_a_warning(database: str, tmp_path: Path) -> None:
+    with ServerProcess(database, tmp_path, workers=2) as server:
+        wait_for(server, "Application startup complete", 2)
+        os.kill(server.worker_pids()[0], signal.SIGKILL)
+        wait_for(server, "worker lost")
+        assert ("warning", "worker lost") in logged(server)

@@ -166,37 +166,24 @@ def test_accounts_are_counted_seldom(
 def test_a_worker_that_was_killed_is_not_counted(tmp_path: Path) -> None:
     with ServerProcess(f"sqlite:///{tmp_path}/anyscale.db", tmp_path, workers=2) as server:
         wait_until(lambda: scraped(server.url)["anyscale_workers"] == "2.0")
-        killed = workers_of(server)[0]
+        killed = server.worker_pids()[0]
         environment = Path(f"/proc/{killed}/environ").read_text()
         (folder,) = re.findall("PROMETHEUS_MULTIPROC_DIR=([^\0]+)", environment)
         gauges = Path(folder, f"gauge_livesum_{killed}.db")
         assert gauges.exists()
         os.kill(killed, signal.SIGKILL)
         wait_until(lambda: not gauges.exists())
-        wait_until(lambda: len(workers_of(server)) == 2)
+        wait_until(lambda: len(server.worker_pids()) == 2)
         wait_until(lambda: scraped(server.url)["anyscale_workers"] == "2.0")
 
 
 def test_a_scrape_waits_for_the_file_of_a_process_that_starts(tmp_path: Path) -> None:
     with ServerProcess(f"sqlite:///{tmp_path}/anyscale.db", tmp_path, workers=2) as server:
         wait_until(lambda: scraped(server.url)["anyscale_workers"] == "2.0")
-        environment = Path(f"/proc/{workers_of(server)[0]}/environ").read_text()
+        environment = Path(f"/proc/{server.worker_pids()[0]}/environ").read_text()
         (folder,) = re.findall("PROMETHEUS_MULTIPROC_DIR=([^\0]+)", environment)
         file = Path(folder, "counter_1.db")
         file.touch()
         assert HttpClient(server.url).request("GET", "/metrics").status == 429
         threading.Timer(0.05, lambda: file.write_bytes(bytes(4096))).start()
         assert scraped(server.url)["anyscale_workers"] == "2.0"
-
-
-def workers_of(server: ServerProcess) -> list[int]:
-    """Give the ids of the worker processes."""
-    children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
-    return [int(pid) for pid in children if b"spawn_main" in command_line(pid)]
-
-
-def command_line(pid: str) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:  # it has ended
-        return b""

@@ -101,6 +101,11 @@ class ServerProcess:
         assert self._process
         return self._process.pid
 
+    def worker_pids(self) -> list[int]:
+        """Return the ids of its workers, if it has several: they have a name of their own."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text("ascii").split()
+        return [int(pid) for pid in children if _name(pid) == "anyscale-worker"]
+
     def interrupt(self) -> None:
         """Press Ctrl-C: a terminal sends SIGINT to all of its processes."""
         assert self._process
@@ -133,6 +138,12 @@ class ServerProcess:
     def token(self, name: str = "jane", role: str = "owner") -> str:
         """Create a token."""
         return self.run("create-token", "--name", name, "--role", role)
+
+
+def _name(pid: str) -> str:
+    with suppress(OSError):  # it has ended
+        return Path(f"/proc/{pid}/comm").read_text("utf-8").strip()
+    return ""
 
 
 @contextmanager

@@ -1,11 +1,21 @@
-"""Worker processes that shut down in order when Ctrl-C comes while they start."""
+"""Worker processes that shut down in order: by Ctrl-C while they start, and with their parent."""
 
+import logging
+import os
 import signal
-from multiprocessing import resource_tracker
+import threading
+from contextlib import suppress
+from multiprocessing import connection, parent_process, resource_tracker
+from pathlib import Path
 
 from uvicorn.supervisors import Multiprocess
 
-__all__ = ["SupervisedWorkers", "unblock_interrupts"]
+__all__ = ["SupervisedWorkers", "set_up_worker"]
+
+_log = logging.getLogger("anyscale.server")
+
+#: Of a worker, for `ps -e` and `top`. Linux cuts a longer one.
+_NAME = "anyscale-worker"
 
 
 class SupervisedWorkers(Multiprocess):
@@ -22,24 +32,47 @@ class SupervisedWorkers(Multiprocess):
         try:
             super().init_processes()
         finally:
-            unblock_interrupts()
+            _unblock_interrupts()
 
     def keep_subprocess_alive(self) -> None:
         """Replace the workers that have died."""
-        before = {process.pid for process in self.processes}
+        before = self._pids()
         super().keep_subprocess_alive()
-        if dead := before - {process.pid for process in self.processes}:
-            _mark_dead(dead)
+        if dead := before - self._pids():
+            _report_dead(dead)
+
+    def _pids(self) -> set[int]:
+        return {process.pid for process in self.processes if process.pid}
 
 
-def _mark_dead(pids: set[int | None]) -> None:
-    """Take processes that have ended out of the sums of gauges."""
+def _report_dead(pids: set[int]) -> None:
+    """Log the processes that have ended, and take them out of the sums of gauges."""
     from prometheus_client.multiprocess import mark_process_dead
 
     for pid in pids:
+        _log.warning("worker lost", extra={"worker": pid})
         mark_process_dead(pid)  # type: ignore[no-untyped-call]  # it ships no types
 
 
-def unblock_interrupts() -> None:
+def set_up_worker() -> None:
+    """Name this process, and have it shut down as by SIGTERM when its supervisor has died.
+
+    It would serve for ever otherwise, and no new server could listen at the address.
+    """
+    _unblock_interrupts()
+    with suppress(OSError):  # only Linux has this file
+        Path("/proc/self/comm").write_text(_NAME, encoding="ascii")
+    threading.Thread(target=_stop_with_parent, name="parent-watch", daemon=True).start()
+
+
+def _unblock_interrupts() -> None:
     """Receive SIGINT from now on, and also a blocked one."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+def _stop_with_parent() -> None:
+    parent = parent_process()
+    assert parent
+    connection.wait([parent.sentinel])  # a pipe, which ends with the supervisor
+    _log.error("the parent process has died: this worker shuts down")
+    os.kill(os.getpid(), signal.SIGTERM)
