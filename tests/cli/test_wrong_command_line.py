@@ -30,9 +30,9 @@ from anyscale.cli.root import root
         (
             ["user", "get", "--name", "Jane Doe"],
             1,
-            "name 'Jane Doe': `anyscale user list --search 'Jane Doe'` finds parts of names and",
+            "/anyscale.db: `anyscale user list --search 'Jane Doe'` finds parts of names and",
         ),
-        (["user", "get", "usr_0"], 1, "error: there is no user with the id 'usr_0'\n"),
+        (["user", "get", "usr_0"], 1, "error: there is no user with the id 'usr_0' in the"),
         (["users"], 2, "No such command 'users'"),
     ],
 )

@@ -116,7 +116,7 @@ def find_user(transport: Transport, email: str | None, name: str | None) -> User
         users = transport.users_with_email(text)
     criterion = f"the {'name' if email is None else 'email'} {text!r}"
     if not users:
-        raise NotFound(f"there is no user with {criterion}")
+        raise _not_found(transport, criterion)
     if len(users) > 1:
         raise UserAmbiguous(name or "", [user.email for user in users])
     return users[0]
@@ -132,7 +132,12 @@ def find_user_by_id(transport: Transport, user_id: str) -> User:
     for user in list_users(transport, user_query(search=user_id), 1, 1):
         if user.user_id == user_id:
             return user
-    raise NotFound(f"there is no user with the id {user_id!r}")
+    raise _not_found(transport, f"the id {user_id!r}")
+
+
+def _not_found(transport: Transport, criterion: str) -> NotFound:
+    # In a new shell without `ANYSCALE_HOST`, another control plane is searched than before.
+    return NotFound(f"there is no user with {criterion} in the control plane at {transport.where}")
 
 
 def _check_text(name: str, text: str | None) -> None:

@@ -194,6 +194,37 @@ def test_an_error_is_reported_and_changes_nothing(
     assert levels(anyscale) == before
 
 
+def test_an_unknown_account_is_reported_with_the_control_plane_that_was_searched(
+    control_plane: None, check: CommandChecker, home: Path
+) -> None:
+    where = os.environ.get("ANYSCALE_HOST", f"{home}/.local/share/anyscale/anyscale.db")
+    for command in (
+        "suspend x@b.io",
+        "restore x@b.io",
+        "update x@b.io --title Boss",
+        "delete x@b.io --yes",
+        "set-role x@b.io owner",
+        "set-password-link x@b.io",
+        "get x@b.io",
+        "get --email x@b.io",
+        "get --name x@b.io",
+        "get usr_none",
+    ):
+        done = check(1, "error: there is no user with the ", "user", *command.split())
+        assert f" in the control plane at {where}" in done.stderr.splitlines()[-1]
+        assert done.stdout == ""
+
+
+def test_a_deletion_says_in_which_control_plane(
+    control_plane: None, users: Path, check: CommandChecker
+) -> None:
+    where = os.environ.get("ANYSCALE_HOST", "/anyscale.db")
+    done = check(0, "is deleted.", "user", "delete", "jane@example.com", "--yes")
+    first, *_ = done.stderr.splitlines()
+    assert "Using the control plane at " in first
+    assert first.endswith(where)
+
+
 def test_one_link_goes_to_standard_output(
     control_plane: None, users: Path, check: CommandChecker
 ) -> None:

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import click
 
-from anyscale.cli.connect import host_option, open_control_plane
+from anyscale.cli.connect import host_option, log_control_plane, open_control_plane
 from anyscale.cli.console import ask, can_ask, log
 from anyscale.errors import ConfigError
 from anyscale.transport.base import Transport
@@ -61,6 +61,7 @@ def delete(email: str, yes: bool, host: str | None) -> None:
             "say --yes to delete the account"
         )
     with _account(email, host) as (transport, user):
+        log_control_plane(transport)
         if not yes:
             _confirm(user)
         transport.delete(user.user_id)
