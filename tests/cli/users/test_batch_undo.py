@@ -169,6 +169,8 @@ def test_accounts_that_were_used_are_kept_and_by_force_only_the_last_owner(
     assert forced.stdout.split()[-2:] == [first, "last_owner"]
     used = "used: its user has signed in, or an owner has changed its role; `--force` deletes"
     assert (used in done.stderr, used in forced.stderr) == (True, False)
+    last_owner = "last_owner: it is the last owner: make another user an owner first."
+    assert (last_owner in done.stderr, last_owner in forced.stderr) == (False, True)
     assert list_emails(anyscale) == [first]
     assert "intact" in anyscale("audit", "verify").stdout
 

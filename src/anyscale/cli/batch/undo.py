@@ -20,6 +20,7 @@ _USED = (
     "used: its user has signed in, or an owner has changed its role; `--force` deletes the account "
     "too."
 )
+_LAST_OWNER = "last_owner: it is the last owner: make another user an owner first."
 
 
 @click.command("undo")
@@ -73,6 +74,8 @@ def undo(
     log(_summary(undone, dry_run=dry_run))
     if any(user.reason == "used" for user in undone.kept):
         say(_USED)
+    if any(user.reason == "last_owner" for user in undone.kept):
+        say(_LAST_OWNER)
 
 
 def _confirm(transport: Transport, batch: Batch, *, force: bool) -> None:
