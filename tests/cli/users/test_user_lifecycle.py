@@ -184,7 +184,6 @@ def test_an_error_is_reported_and_changes_nothing(
         )
     check(1, "there is no user", "user", "delete", "x@example.com", "--yes")
     check(1, "there is no user", "user", "set-role", "x@example.com", "owner")
-    check(2, "if it is a name, say --name 'Jane Doe'\n", "user", "get", "Jane Doe")
     check(2, "'admin' is not one of", "user", "set-role", "jane@example.com", "admin")
     check(2, "say --yes to delete the account", "user", "delete", "jane@example.com")
     check(2, "by an email, by -f FILE or by --batch ID\n", "user", "set-password-link")
@@ -213,6 +212,28 @@ def test_an_unknown_account_is_reported_with_the_control_plane_that_was_searched
         done = check(1, "error: there is no user with the ", "user", *command.split())
         assert f" in the control plane at {where}" in done.stderr.splitlines()[-1]
         assert done.stdout == ""
+
+
+@pytest.mark.parametrize("name", ["José", "Jane Doe", "a\x1b[31m"])
+def test_every_command_for_one_account_refuses_a_name_in_the_same_words(
+    name: str, check: CommandChecker, home: Path
+) -> None:
+    shown = name.replace("\x1b", "\\u001b")
+    message = (
+        f"error: '{shown}' is not an email address: `anyscale user list --search '{shown}'` finds "
+        "users by name or id\n"
+    )
+    for options in (
+        ["get"],
+        ["suspend"],
+        ["restore"],
+        ["delete", "--yes"],
+        ["update", "--title", "Boss"],
+        ["set-password-link"],
+    ):
+        assert check(2, message, "user", *options, name).stderr == message
+    assert check(2, message, "user", "set-role", name, "owner").stderr == message
+    assert not list(home.iterdir())
 
 
 def test_a_deletion_says_in_which_control_plane(

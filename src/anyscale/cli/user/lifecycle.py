@@ -7,6 +7,7 @@ import click
 
 from anyscale.cli.connect import host_option, log_control_plane, open_control_plane
 from anyscale.cli.console import ask, can_ask, log
+from anyscale.cli.user.email_argument import check_email
 from anyscale.errors import ConfigError
 from anyscale.transport.base import Transport
 from anyscale.user.lookup import find_user
@@ -86,6 +87,7 @@ def set_role(email: str, role: str, host: str | None) -> None:
 
 @contextmanager
 def _account(email: str, host: str | None) -> Iterator[tuple[Transport, User]]:
+    check_email(email)
     with open_control_plane(host) as transport:
         yield transport, find_user(transport, email, None)
 

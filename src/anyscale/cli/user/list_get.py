@@ -1,7 +1,6 @@
 """`anyscale user list` and `anyscale user get`."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from shlex import quote
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -137,14 +136,11 @@ def _user(argument: str | None, email: str | None, name: str | None, host: str |
 
 
 def _check_argument(argument: str, email: str | None, name: str | None) -> None:
+    from anyscale.cli.user.email_argument import check_email
     from anyscale.errors import ConfigError
-    from anyscale.user.validation import shown
 
-    if "@" not in argument and not argument.startswith("usr_"):
-        raise ConfigError(
-            f"{shown(argument)} is neither an email nor an id (usr_...): if it is a name, say "
-            f"--name {quote(argument)}"
-        )
+    if not argument.startswith("usr_"):
+        check_email(argument)
     if not (email is None and name is None):
         raise ConfigError("give either an email or a name, and only once")
 

@@ -12,6 +12,7 @@ from anyscale.cli.connect import host_option, open_control_plane
 from anyscale.cli.console import clear_progress, log, show_progress
 from anyscale.cli.formats import spreadsheet_cell, write_text
 from anyscale.cli.problem_report import problem_count, say_problems
+from anyscale.cli.user.email_argument import check_email
 from anyscale.cli.user.users_file import format_option, one_users_file, open_users_file
 from anyscale.errors import BatchGone, BatchRefused, ConfigError, NotFound, Problem
 from anyscale.transport.base import Transport
@@ -67,6 +68,8 @@ def set_password_link(
         raise ConfigError(f"name the users by an email, by -f FILE or by --batch ID{only}")
     if output_file is None and email is None:
         raise ConfigError("links for many users go into a file: name a new one by --output-file")
+    if email is not None:
+        check_email(email)
     with open_control_plane(host) as transport:
         if output_file is None:
             _write_one(transport, email)

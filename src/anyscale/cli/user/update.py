@@ -5,6 +5,7 @@ from msgspec import UNSET, UnsetType
 
 from anyscale.cli.connect import host_option, open_control_plane, suggested_command
 from anyscale.cli.console import log
+from anyscale.cli.user.email_argument import check_email
 from anyscale.errors import ConfigError
 from anyscale.user.lookup import find_user
 from anyscale.user.models import UserChanges
@@ -52,6 +53,7 @@ def update_user(
         _is_sso_user(sso, no_sso),
     )
     _require_some(changes)
+    check_email(email)
     with open_control_plane(host) as transport:
         user = find_user(transport, email, None)
         updated = transport.update(user.user_id, changes)
