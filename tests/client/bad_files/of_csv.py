@@ -37,7 +37,63 @@ COMMA = "read with ',' as the separator"
 MEANS_EMAIL = f"did you mean 'email'? {RENAME}"
 MEANS_PASSWORD = f"did you mean 'password'? {RENAME}"
 
+IN_QUOTES = "the quotes around the whole {} make it one cell: remove them"
+
+
+def below(line: int) -> str:
+    return f"; line {line} names them: remove the lines above it"
+
+
 CSV = [
+    Bad(
+        "rows that are in quotes as a whole, below a header that is not",
+        "users.csv",
+        'name,lastname,email,title\n"Jörg,Müller,joerg@example.com,""Chef"""\n"Ann"\n'.encode(),
+        [
+            (
+                "users.csv:2:1: create_users[0]: this row has 1 cell and the first line names 4 "
+                f"columns; {IN_QUOTES.format('row')}"
+            ),
+            (
+                "users.csv:3:1: create_users[1]: this row has 1 cell and the first line names 4 "
+                "columns; separate its cells by ',', those that are empty too"
+            ),
+        ],
+        ["cells", "cells"],
+    ),
+    Bad(
+        "a header that is in quotes as a whole",
+        "users.csv",
+        b'"name;email"\n"Jane;jane@example.com"\n',
+        [
+            (
+                f"users.csv:1:1: there is no column name and no column email: {MUST_NAME}; "
+                f"{IN_QUOTES.format('line')}"
+            )
+        ],
+        ["columns"],
+    ),
+    Bad(
+        "a title above the header",
+        "users.csv",
+        b"Mitarbeiter 2026;;\n;;\nE-Mail;Vorname;Titel\njane@example.com;Jane;\n",
+        [f"users.csv:1:1: there is no column name and no column email: {MUST_NAME}{below(3)}"],
+        ["columns"],
+    ),
+    Bad(
+        "a title below an empty row, above a header in quotes",
+        "users.csv",
+        b';;\nStaff;;2026\n"name";"email"\nJane;jane@example.com\n',
+        [f"users.csv:2:1: there is no column name and no column email: {MUST_NAME}{below(3)}"],
+        ["columns"],
+    ),
+    Bad(
+        "a header too far below a title",
+        "users.csv",
+        b"Staff\n" + 10 * b"a\n" + b"name,email\nJane,jane@example.com\n",
+        [f"users.csv:1:1: there is no column name and no column email: {MUST_NAME}"],
+        ["columns"],
+    ),
     Bad(
         "as many commas as semicolons, and a comma in a name without quotes",
         "users.csv",

@@ -3,8 +3,8 @@
 import csv
 import re
 from collections import deque
-from collections.abc import Iterator
-from itertools import chain
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
 from typing import Any
 
 from anyscale.user.files.entry_collector import (
@@ -33,6 +33,11 @@ _HEADER = (
     f"semicolons or tabs, like {','.join(FIELDS)}"
 )
 
+_IN_QUOTES = "the quotes around the whole {} make it one cell: remove them"
+
+#: lines below the first one that may be the header, if a title is above it
+_BELOW = 10
+
 # The line that tells Excel the separator, which is found in the next line too.
 _FOR_EXCEL = re.compile(r'"?sep=."?\s*', re.IGNORECASE).fullmatch
 
@@ -55,8 +60,11 @@ _SYNTAX = {
 
 def looks_like_csv(line: str) -> bool:
     """Return whether a first line looks like CSV."""
-    cells = {field_of(cell) for cell in re.split("[,;\t]", line)}
-    return cells.issuperset(REQUIRED) or bool(_FOR_EXCEL(line))
+    return _names_all(line, REQUIRED) or bool(_FOR_EXCEL(line))
+
+
+def _names_all(line: str, fields: Iterable[str]) -> bool:
+    return {field_of(cell) for cell in re.split("[,;\t]", line)}.issuperset(fields)
 
 
 def _column(cell: str) -> str:
@@ -100,7 +108,7 @@ class _CsvReader:
         self._delimiter = max(",;\t", key=header.count)
         rows = csv.reader(chain([header], lines), delimiter=self._delimiter, strict=True)
         try:
-            self._read_header(next(rows))
+            self._read_header(next(rows), lines)
             for row in rows:
                 places = self._take()
                 if not any(row):  # spreadsheets leave rows of empty cells behind
@@ -149,7 +157,7 @@ class _CsvReader:
                 return
             at = match.end() + 1
 
-    def _read_header(self, cells: list[str]) -> None:
+    def _read_header(self, cells: list[str], lines: Iterator[str]) -> None:
         line, places, required = self._next_line, self._take(), self._entries.required
         named = set(FIELDS).intersection(map(_column, cells))
         known = {field for cell in cells if (field := field_of(cell))}
@@ -160,12 +168,17 @@ class _CsvReader:
             )
         if missing := [field for field in required if field not in named.union(self._columns)]:
             detail = f"there is no column {' and no column '.join(missing)}: {self._header_rule}"
-            detail += self._separator_hint(cells)
+            detail += self._header_hint(cells, lines)
             raise self._source.fatal("columns", detail, line, 1)
         self._nameless = {at for at, column in enumerate(self._columns) if not column}
 
-    def _separator_hint(self, cells: list[str]) -> str:
-        """Return which separator was used, if the header has others too."""
+    def _header_hint(self, cells: list[str], lines: Iterator[str]) -> str:
+        """Return why the columns may be missing: a title, quotes, or another separator."""
+        for at, line in enumerate(islice(lines, _BELOW), self._next_line):
+            if _names_all(line, self._entries.required):
+                return f"; line {at} names them: remove the lines above it"
+        if len(cells) == 1 and self._delimiter in cells[0]:
+            return f"; {_IN_QUOTES.format('line')}"
         others = {",", ";", "\t"}.intersection("".join(cells))
         return f"; read with {self._named_separator} as the separator" if others else ""
 
@@ -245,6 +258,8 @@ class _CsvReader:
         separator = self._named_separator
         if empty and len(row) < columns:
             mend = "remove what is empty in the first line"
+        elif len(row) == 1 and self._delimiter in row[0]:
+            mend = _IN_QUOTES.format("row")
         elif len(row) < columns:
             mend = f"separate its cells by {separator}, those that are empty too"
         elif any(row[columns:]):
