@@ -123,11 +123,16 @@ def _cell(value: Any) -> Any:
 def _table(rows: Rows, fields: Sequence[str]) -> Iterable[str]:
     lines = (tuple(map(_shown, row.values())) for row in rows)
     # As wide as the first rows need, so that a long list begins at once; later rows may be wider.
-    head = [tuple(field.upper().replace("_", " ") for field in fields), *islice(lines, 200)]
+    head = [tuple(map(_title, fields)), *islice(lines, 200)]
     widths = [max(map(_columns, column)) for column in zip(*head, strict=True)]
     for cells in chain(head, lines):
         padded = (c + " " * (width - _columns(c)) for c, width in zip(cells, widths, strict=True))
         yield "  ".join(padded).rstrip() + "\n"
+
+
+def _title(field: str) -> str:
+    title = field.upper().replace("_", " ")
+    return f"{title} (UTC)" if field == "time" or field.endswith("_at") else title
 
 
 def _columns(text: str) -> int:

@@ -147,7 +147,7 @@ def test_suspended_users_can_be_listed_and_the_table_marks_them(
         lines = anyscale("user", *arguments).stdout.splitlines()
         return [re.split("  +", line) for line in lines]
 
-    titles = ["EMAIL", "NAME", "PERMISSION LEVEL", "CREATED AT", "USER ID", "STATE"]
+    titles = ["EMAIL", "NAME", "PERMISSION LEVEL", "CREATED AT (UTC)", "USER ID", "STATE"]
     assert table("list", "--suspended") == [titles]
     check(0, "is suspended.", "user", "suspend", "jane@example.com")
 

@@ -107,7 +107,7 @@ def test_the_wide_table_shows_every_field(users: None, anyscale: RunAnyscale) ->
         lines = anyscale("user", *arguments).stdout.splitlines()
         return [re.split("  +", line) for line in lines]
 
-    titles = ["EMAIL", "NAME", "PERMISSION LEVEL", "CREATED AT", "USER ID", "STATE"]
+    titles = ["EMAIL", "NAME", "PERMISSION LEVEL", "CREATED AT (UTC)", "USER ID", "STATE"]
     wide = [*titles, "LASTNAME", "TITLE", "IS SSO USER"]
     head, jane, ann = table("list", "--wide")
     assert head == wide
