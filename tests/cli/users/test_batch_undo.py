@@ -300,6 +300,19 @@ def state(anyscale: RunAnyscale, batch_id: str) -> str:
     return text
 
 
+def test_an_undo_prints_counts_of_accounts_in_one_way(
+    anyscale: RunAnyscale, tmp_path: Path
+) -> None:
+    batch = create(anyscale, write_users_file(tmp_path / "users.yaml", 1_200, 0))
+    status, shown = on_a_terminal(
+        *("batch", "undo", batch), typed=b"yes\n", when=b"Type yes to go on:"
+    )
+    assert status == 0, shown
+    assert "1,200 accounts would be deleted." in shown
+    assert "1,200 accounts deleted." in shown
+    assert "1200" not in shown
+
+
 def test_a_server_that_is_down_deletes_nothing_and_says_so(
     anyscale: RunAnyscale, configured_server: ServerProcess, users: Path
 ) -> None:

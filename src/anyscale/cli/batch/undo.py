@@ -118,4 +118,4 @@ def _summary(undone: UndoneBatch, *, dry_run: bool) -> str:
 
 
 def _accounts(count: int) -> str:
-    return "1 account" if count == 1 else f"{count} accounts"
+    return "1 account" if count == 1 else f"{count:,} accounts"
