@@ -2,9 +2,8 @@
 
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 
-from msgspec import Struct, structs
+from msgspec import Struct, to_builtins
 
 from anyscale.errors import AnyscaleError, BatchUnfinished, Unavailable
 from anyscale.transport.base import Transport
@@ -13,18 +12,22 @@ from anyscale.user.models import Batch, KeptUser
 __all__ = ["UndoneBatch", "undo_batch"]
 
 
-class UndoneBatch(Struct, frozen=True):
-    """The result of undoing a batch, or of a dry run."""
+class UndoneBatch(Struct, frozen=True, omit_defaults=True):
+    """The result of undoing a batch, or of a dry run. JSON omits counts whose default is 0."""
 
     batch_id: str
     #: The accounts that this call deleted; of a dry run, those that it would delete.
     removed: int
     #: The accounts that remain, in the order of the input.
     kept: list[KeptUser]
+    #: The accounts that other calls deleted since this one began, such as another undo at the same
+    #: time. If the response of a call was lost, they are in `removed`.
+    removed_by_others: int = 0
 
     def to_dict(self) -> dict[str, object]:
-        """Return a dictionary representation of the model."""
-        return structs.asdict(self) | {"kept": [user.to_dict() for user in self.kept]}
+        """Return the model as JSON has it."""
+        fields: dict[str, object] = to_builtins(self)
+        return fields
 
 
 def undo_batch(
@@ -64,10 +67,12 @@ def undo_batch(
         if part.after is None:
             break
         after = part.after
-    if is_call_repeated() and not dry_run:
-        with suppress(AnyscaleError):  # the undo is complete, and the sum a lower bound
-            removed = max(removed, _removed_since(transport, batch))
-    return UndoneBatch(batch.batch_id, removed, kept)
+    if dry_run:
+        return UndoneBatch(batch.batch_id, removed, kept)
+    since = max(removed, _removed_since(transport, batch))
+    # A repeated call has deleted accounts before, and their number was lost with its response.
+    own = since if is_call_repeated() else removed
+    return UndoneBatch(batch.batch_id, own, kept, removed_by_others=since - own)
 
 
 def _watch_retries(transport: Transport) -> Callable[[], bool]:
@@ -83,9 +88,9 @@ def _watch_retries(transport: Transport) -> Callable[[], bool]:
 
 
 def _removed_since(transport: Transport, before: Batch) -> int:
-    """Count the deleted accounts by what is left, as the response of a call was lost.
-
-    That call has deleted accounts, and its repetition did not find them. Those that others have
-    deleted meanwhile are counted too.
-    """
-    return (before.remaining or 0) - (transport.show(before.batch_id).remaining or 0)
+    """Count the deleted accounts by what is left: also those that other calls have deleted."""
+    try:
+        after = transport.show(before.batch_id)
+    except AnyscaleError:  # the undo is complete, and what its calls have counted is a lower bound
+        return 0
+    return (before.remaining or 0) - (after.remaining or 0)

@@ -239,10 +239,10 @@ def test_a_run_whose_emails_are_those_of_an_unfinished_undo_says_so(
     assert again[-1] == "`--if-exists skip` skips the users who have an account."
 
 
-def begin_undo(batch: str, data: Path) -> CommandProcess:
+def begin_undo(batch: str, data: Path, seconds: float = 60) -> CommandProcess:
     """Undo a batch in a process that waits, in its first call, after the first 500 accounts."""
     undo = "anyscale.server.core.batches.undo"
-    constants = {f"{undo}._PAUSE": 60, f"{undo}._SECONDS_A_CALL": 600}
+    constants = {f"{undo}._PAUSE": seconds, f"{undo}._SECONDS_A_CALL": 600}
     running = start_command("batch", "undo", batch, constants=constants)
     wait_until(lambda: query_database(data, "select state from batches") == [("undoing",)])
     return running
@@ -269,6 +269,23 @@ def test_an_undo_that_is_interrupted_in_its_first_call_says_what_may_be_deleted(
     done = running.finish()
     assert done.returncode == 130
     assert "accounts may have been deleted; run" in done.stderr
+
+
+def test_of_two_undos_at_once_each_counts_its_own_accounts_and_those_of_the_other(
+    anyscale: RunAnyscale, tmp_path: Path, data: Path
+) -> None:
+    batch = create(anyscale, write_users_file(tmp_path / "users.yaml", 1_200, 0))
+    first = begin_undo(batch, data, seconds=5)
+    first.send_signal(signal.SIGSTOP)  # in its pause, so it has not locked the database
+    second = anyscale("batch", "undo", batch)
+    first.send_signal(signal.SIGCONT)
+    done = first.finish()
+
+    assert (done.returncode, second.returncode) == (0, 0), done.stderr
+    assert second.stderr.splitlines()[-1].endswith(") 700 accounts deleted.")
+    assert done.stderr.splitlines()[-1].endswith(
+        ") 500 accounts deleted; other calls deleted 700 since this one began."
+    )
 
 
 def test_an_interrupted_undo_says_how_many_accounts_it_has_deleted(

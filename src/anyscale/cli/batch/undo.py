@@ -111,7 +111,10 @@ def _show_progress(users: int, looked_at: int, removed: int, *, dry_run: bool) -
 
 
 def _summary(undone: UndoneBatch, *, dry_run: bool) -> str:
-    text = f"{_accounts(undone.removed)} {'would be ' if dry_run else ''}deleted."
+    text = f"{_accounts(undone.removed)} {'would be ' if dry_run else ''}deleted"
+    if undone.removed_by_others:
+        text += f"; other calls deleted {undone.removed_by_others:,} since this one began"
+    text += "."
     if undone.kept:
         text += f" {_accounts(len(undone.kept))} {'would be ' if dry_run else ''}kept."
     return text
