@@ -143,6 +143,8 @@ class UndoPart(Struct, frozen=True):
     kept: list[KeptUser]
     #: Where the next call goes on; None if all accounts of the batch were looked at.
     after: str | None
+    #: How many of the removed accounts were suspended.
+    suspended: int = 0
 
 
 class Skipped(Struct, frozen=True):

@@ -20,6 +20,8 @@ class UndoneBatch(Struct, frozen=True, omit_defaults=True):
     removed: int
     #: The accounts that remain, in the order of the input.
     kept: list[KeptUser]
+    #: How many of the removed accounts were suspended.
+    suspended: int = 0
     #: The accounts that other calls deleted since this one began, such as another undo at the same
     #: time. If the response of a call was lost, they are in `removed`.
     removed_by_others: int = 0
@@ -51,7 +53,7 @@ def undo_batch(
         BatchGone: it is open, or never was published.
         BatchUnfinished: a call failed after accounts were deleted, or may have been.
     """
-    removed, kept, after = 0, list[KeptUser](), ""
+    removed, suspended, kept, after = 0, 0, list[KeptUser](), ""
     is_call_repeated = _watch_retries(transport)
     while True:
         try:
@@ -62,17 +64,18 @@ def undo_batch(
                 raise
             raise BatchUnfinished(f"{error}; the undo is unfinished", batch.batch_id) from error
         removed += part.removed
+        suspended += part.suspended
         kept += part.kept
         on_progress(removed + len(kept), removed)
         if part.after is None:
             break
         after = part.after
     if dry_run:
-        return UndoneBatch(batch.batch_id, removed, kept)
+        return UndoneBatch(batch.batch_id, removed, kept, suspended)
     since = max(removed, _removed_since(transport, batch))
     # A repeated call has deleted accounts before, and their number was lost with its response.
     own = since if is_call_repeated() else removed
-    return UndoneBatch(batch.batch_id, own, kept, removed_by_others=since - own)
+    return UndoneBatch(batch.batch_id, own, kept, suspended, removed_by_others=since - own)
 
 
 def _watch_retries(transport: Transport) -> Callable[[], bool]:

@@ -125,7 +125,10 @@ def test_an_undo_asks_on_a_terminal(
 
     assert (found, end in shown) == (status, True), shown
     opened = f"{row['opened_by']} created this batch at {row['opened_at'][:19].replace('T', ' ')}"
-    assert f"{opened} UTC. 2 accounts would be deleted. 1 account would be kept." in shown
+    assert (
+        f"{opened} UTC. 2 accounts would be deleted. 1 account would be kept. Accounts that were "
+        "corrected or suspended since are deleted too. This is for good."
+    ) in shown
     assert list_emails(anyscale) == (emails if status else emails[:1])
 
 
@@ -139,6 +142,37 @@ def test_an_undo_with_yes_and_a_dry_run_do_not_ask(
     status, shown = on_a_terminal("batch", "undo", batch, *options)
     assert (status, "Type yes" in shown) == (0, False), shown
     assert len(list_emails(anyscale)) == count
+
+
+@pytest.mark.usefixtures("control_plane")
+def test_a_dry_run_says_who_created_the_batch_and_how_many_accounts_are_suspended(
+    anyscale: RunAnyscale, tmp_path: Path
+) -> None:
+    batch = create(anyscale, write_users_file(tmp_path / "users.yaml", 4, 0))
+    first, second, third, _ = list_emails(anyscale)
+    for words in (
+        ["set-role", first, "owner"],
+        ["set-role", second, "owner"],
+        ["suspend", first],
+        ["suspend", third],
+    ):
+        assert anyscale("user", *words).returncode == 0
+    shown = json.loads(anyscale("batch", "show", batch, "-o", "json").stdout)
+
+    tried = anyscale("batch", "undo", batch, "--dry-run", "-o", "json")
+
+    origin, found = (line.partition(") ")[2] for line in tried.stderr.splitlines()[-3:-1])
+    at = shown["opened_at"][:19].replace("T", " ")
+    assert origin == f"{shown['opened_by']} created this batch at {at} UTC."
+    assert found == (
+        "2 accounts would be deleted (1 suspended). 2 accounts would be kept. "
+        "Accounts that were corrected or suspended since are deleted too."
+    )
+    assert json.loads(tried.stdout)["suspended"] == 1
+    done = anyscale("batch", "undo", batch)
+    assert ") 2 accounts deleted (1 suspended). 2 accounts kept.\n" in done.stderr
+    again = anyscale("batch", "undo", batch, "--dry-run").stderr
+    assert "0 accounts would be deleted. 2 accounts would be kept.\n" in again
 
 
 def test_an_undo_that_would_delete_nothing_does_not_ask(anyscale: RunAnyscale, users: Path) -> None:

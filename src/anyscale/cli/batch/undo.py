@@ -22,6 +22,8 @@ _USED = (
 )
 _LAST_OWNER = "last_owner: it is the last owner: make another user an owner first."
 
+_CHANGED = " Accounts that were corrected or suspended since are deleted too."
+
 
 @click.command("undo")
 @click.argument("batch_id")
@@ -71,6 +73,8 @@ def undo(
         write_records(undone.kept, _COLUMNS, output)
     if batch.state == "undone":
         log("The batch was undone before.")
+    if dry_run:
+        log(_origin(batch))
     log(_summary(undone, dry_run=dry_run))
     if any(user.reason == "used" for user in undone.kept):
         say(_USED)
@@ -95,8 +99,7 @@ def _confirm(transport: Transport, batch: Batch, *, force: bool) -> None:
     if not found.removed:
         return
     answer = ask(
-        f"{batch.opened_by} created this batch at {batch.opened_at:%Y-%m-%d %H:%M:%S} UTC. "
-        f"{_summary(found, dry_run=True)} This is for good. Type yes to go on:"
+        f"{_origin(batch)} {_summary(found, dry_run=True)} This is for good. Type yes to go on:"
     )
     if answer != "yes":
         nobody = "nobody more" if batch.state == "undoing" else "nobody"
@@ -110,13 +113,21 @@ def _show_progress(users: int, looked_at: int, removed: int, *, dry_run: bool) -
     show_progress("Checking" if dry_run else "Undoing", looked_at, users)
 
 
+def _origin(batch: Batch) -> str:
+    return f"{batch.opened_by} created this batch at {batch.opened_at:%Y-%m-%d %H:%M:%S} UTC."
+
+
 def _summary(undone: UndoneBatch, *, dry_run: bool) -> str:
     text = f"{_accounts(undone.removed)} {'would be ' if dry_run else ''}deleted"
+    if undone.suspended:
+        text += f" ({undone.suspended:,} suspended)"
     if undone.removed_by_others:
         text += f"; other calls deleted {undone.removed_by_others:,} since this one began"
     text += "."
     if undone.kept:
         text += f" {_accounts(len(undone.kept))} {'would be ' if dry_run else ''}kept."
+    if dry_run and undone.removed:
+        text += _CHANGED
     return text
 
 

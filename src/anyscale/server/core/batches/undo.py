@@ -56,7 +56,7 @@ def undo_part(
     _check_after(batch_id, after)
     deadline = time.monotonic() + _SECONDS_A_CALL
     step = _look_at_slice if dry_run else _undo_slice
-    first, removed, kept = after, 0, list[KeptUser]()
+    first, removed, suspended, kept = after, 0, 0, list[KeptUser]()
     while True:
         try:
             done = step(store, batch_id, after, caller, force=force)
@@ -64,11 +64,12 @@ def undo_part(
             if after == first:
                 raise
             # Accounts are deleted already: a client that does not know them reports a wrong count.
-            return UndoPart(batch_id, removed, kept, after)
+            return UndoPart(batch_id, removed, kept, after, suspended)
         removed += len(done.removed)
+        suspended += sum(account.suspended_at is not None for account in done.removed)
         kept += done.kept
         if done.last is None or time.monotonic() >= deadline or len(kept) >= _MOST_KEPT:
-            return UndoPart(batch_id, removed, kept, done.last)
+            return UndoPart(batch_id, removed, kept, done.last, suspended)
         after = done.last
         time.sleep(_PAUSE)
 
