@@ -12,7 +12,7 @@ from anyscale.errors import BatchRefused
 from anyscale.transport.base import Transport
 from anyscale.user.batch_create.batch_run import BatchRun
 from anyscale.user.models import AdminCreateUser, ReservedChunk
-from anyscale.user.user_sources import UserList
+from anyscale.user.user_list import UserList
 from anyscale.user.validation import CheckedUser
 
 #: four chunks of three users

@@ -17,7 +17,7 @@ from anyscale.transport.base import Transport
 from anyscale.user.batch_create.created_users import CreatedUsers, create_users
 from anyscale.user.lookup import PAGE, check_sizes, find_user, list_users, user_query
 from anyscale.user.models import AdminCreateUser, User, UserChanges, check_type
-from anyscale.user.user_sources import UserList
+from anyscale.user.user_list import UserList
 from anyscale.user.validation import Policy, require_changes
 from anyscale.user.verification import Difference, Verification
 

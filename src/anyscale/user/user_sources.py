@@ -1,19 +1,14 @@
-"""The interface of sources of users, such as a users file, and the source for a Python list."""
+"""The interface of sources of users: a users file (`files/`), or a list (`user_list.py`)."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import NamedTuple, Protocol
 
-from msgspec import structs
-
 from anyscale.errors import Problem
 from anyscale.errors.batches import MAX_PROBLEMS
-from anyscale.user.emails import email_key
-from anyscale.user.models import AdminCreateUser
-from anyscale.user.passwords import normalized
-from anyscale.user.validation import CheckedUser, Policy, check, find_faults, shown
+from anyscale.user.validation import CheckedUser, Policy
 
-__all__ = ["Chunk", "ProblemList", "Reading", "UserList", "UserSource", "chunks"]
+__all__ = ["Chunk", "ProblemList", "Reading", "UserSource", "chunks"]
 
 
 class ProblemList(list[Problem]):
@@ -83,92 +78,3 @@ def chunks(reading: Reading, size: int) -> Iterator[Chunk]:
     users = iter(reading)
     while chunk := list(islice(users, size)):
         yield Chunk(chunk, reading.take_passwords())
-
-
-class UserList:
-    """The argument `admin_create_users` of a call of the SDK.
-
-    Raises:
-        TypeError: it cannot be iterated, or an element is not an `AdminCreateUser`.
-    """
-
-    def __init__(self, users: Iterable[AdminCreateUser]) -> None:
-        self.users: Sequence[AdminCreateUser] = list(_iterator(users))
-        for index, user in enumerate[object](self.users):
-            if not isinstance(user, AdminCreateUser):
-                kind = type(user).__name__
-                raise TypeError(f"admin_create_users[{index}] must be AdminCreateUser, not {kind}")
-        #: users that the current reading has read
-        self.read = 0
-
-    def reading(self, policy: Policy, *, verify: bool = False) -> Reading:
-        self.read = 0
-        return ListReading(self, policy, verify=verify)
-
-    def check_unchanged(self) -> None:
-        """Do nothing: the models are immutable, and the list is a copy."""
-
-    def progress(self) -> tuple[int, int]:
-        return self.read, len(self.users)
-
-
-def _iterator(users: Iterable[AdminCreateUser]) -> Iterator[AdminCreateUser]:
-    try:
-        return iter(users)
-    except TypeError:
-        mend = ": put it in a list" if isinstance(users, AdminCreateUser) else ""
-        kind = type(users).__name__ + mend
-        raise TypeError(
-            f"admin_create_users must be a list of AdminCreateUser, not {kind}"
-        ) from None
-
-
-class ListReading:
-    def __init__(self, source: UserList, policy: Policy, *, verify: bool) -> None:
-        self._source = source
-        self._verify = verify
-        self._policy = policy
-        self._passwords: list[tuple[int, str]] = []
-        self.problems = ProblemList()
-
-    def __iter__(self) -> Iterator[CheckedUser]:
-        first: dict[str, int] = {}
-        for index, entry in enumerate(self._source.users):
-            self._source.read += 1
-            user = structs.replace(entry, password=None) if self._verify else entry
-            checked = check(
-                user.name,
-                user.email,
-                user.password,
-                user.is_sso_user,
-                user.lastname,
-                user.title,
-                self._policy,
-            )
-            key = checked.email_key if checked else self._refuse(index, user)
-            if key and (previous := first.setdefault(key, index)) != index:
-                detail = f"{shown(user.email)} is also the email of create_users[{previous}]"
-                self._add(index, "email", "email_duplicate", detail)
-            elif checked:
-                if user.password:
-                    self._passwords.append((index, normalized(user.password)))
-                yield checked
-
-    def take_passwords(self) -> list[tuple[int, str]]:
-        passwords, self._passwords = self._passwords, []
-        return passwords
-
-    def locate(self, problems: Iterable[Problem]) -> Iterable[Problem]:
-        return problems
-
-    def _refuse(self, index: int, user: AdminCreateUser) -> str | None:
-        """Add the problems of a user; return the key of the email if it is valid."""
-        faults = find_faults(user.to_dict(), self._policy)
-        assert faults, "a user without a problem would be lost"
-        for fault in faults:
-            self._add(index, *fault)
-        is_email_wrong = any(fault.field == "email" for fault in faults)
-        return None if is_email_wrong else email_key(user.email)
-
-    def _add(self, index: int, field: str, code: str, detail: str) -> None:
-        self.problems.add(Problem(index=index, field=field, code=code, detail=detail))

@@ -16,7 +16,7 @@ from anyscale.errors import BatchRefused
 from anyscale.user.batch_create.batch_run import BatchRun
 from anyscale.user.batch_create.outcome import Outcome
 from anyscale.user.models import AdminCreateUser
-from anyscale.user.user_sources import UserList
+from anyscale.user.user_list import UserList
 
 NAMES = st.sampled_from("abcdefghij")
 USERS = st.lists(

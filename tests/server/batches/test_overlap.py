@@ -25,7 +25,7 @@ from anyscale.user.batch_create.batch_run import BatchRun
 from anyscale.user.batch_create.email_conflicts import EmailConflicts, IsAbandoned
 from anyscale.user.batch_create.outcome import Outcome
 from anyscale.user.models import AdminCreateUser, Batch
-from anyscale.user.user_sources import UserList
+from anyscale.user.user_list import UserList
 
 PATIENT = msgspec.structs.replace(POLICY, hold_wait=60)
 HASTY = msgspec.structs.replace(POLICY, hold_wait=0.3)

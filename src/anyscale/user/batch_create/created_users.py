@@ -7,7 +7,7 @@ from anyscale.transport.base import Transport
 from anyscale.user.batch_create.batch_run import BatchRun
 from anyscale.user.batch_create.outcome import Outcome
 from anyscale.user.models import AdminCreatedUser
-from anyscale.user.user_sources import UserList
+from anyscale.user.user_list import UserList
 
 __all__ = ["CreatedUsers", "create_users"]
 
