@@ -1,14 +1,14 @@
 """The rules for users, and the messages of their problems: the same in client and control plane."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from msgspec import Struct
 
-from anyscale.errors import ConfigError, Problem
+from anyscale.errors import ConfigError
 from anyscale.user.emails import MAX_OCTETS, email_key
-from anyscale.user.models import Conflict, UserChanges
+from anyscale.user.models import UserChanges
 from anyscale.user.passwords import FORBIDDEN, password_fault
 
 __all__ = [
@@ -18,9 +18,7 @@ __all__ = [
     "Fault",
     "Policy",
     "check",
-    "conflict_problems",
     "find_faults",
-    "is_skipped",
     "require_changes",
     "require_valid",
     "shown",
@@ -193,38 +191,6 @@ def _password_faults(fields: Mapping[str, str | bool | None], policy: Policy) ->
     name, lastname, email = (value if isinstance(value, str) else None for value in values)
     fault = password_fault(password, (name, lastname, email), policy.password_min_length)
     return [Fault("password", *fault)] if fault else []
-
-
-def is_skipped(conflict: Conflict, if_exists: str) -> bool:
-    """Whether an entry is skipped: only for an account, never for a row of another open batch."""
-    return if_exists == "skip" and conflict.kind == "exists"
-
-
-def conflict_problems(conflicts: Iterable[Conflict]) -> Iterator[Problem]:
-    """Describe conflicts of emails; a reader of files adds the lines and columns."""
-    for conflict in conflicts:
-        yield Problem(
-            index=conflict.position,
-            field="email",
-            code=_CODES[conflict.kind],
-            detail=_conflict_detail(conflict),
-        )
-
-
-_CODES = {"exists": "email_exists", "duplicate": "email_duplicate", "held": "email_held"}
-
-
-def _conflict_detail(conflict: Conflict) -> str:
-    email = shown(conflict.email)
-    if conflict.kind == "exists":
-        return f"{email} has an account already"
-    if conflict.kind == "duplicate":
-        return f"{email} is also the email of create_users[{conflict.other}]"
-    since = f"{conflict.held_since:%Y-%m-%d %H:%M:%S} UTC" if conflict.held_since else "some time"
-    return (
-        f"{email} is held by the unfinished batch {conflict.holder}, which {conflict.held_by} "
-        f"opened at {since}: let it end, or free it by `anyscale batch drop {conflict.holder}`"
-    )
 
 
 def shown(text: str, limit: int = 60) -> str:

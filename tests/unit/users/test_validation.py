@@ -1,21 +1,17 @@
 """The rules for one user; the quick check and the thorough one agree."""
 
-from datetime import UTC, datetime
-from functools import partial
-
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from anyscale.user.models import AdminCreateUser, Conflict
+from anyscale.user.models import AdminCreateUser
 from anyscale.user.validation import (
     FIELDS,
     MAX_TEXT,
     CheckedUser,
     Policy,
     check,
-    conflict_problems,
     find_faults,
     shown,
 )
@@ -267,26 +263,6 @@ def test_a_policy_is_strict_by_default_and_not_changed_by_anybody() -> None:
     assert (policy.password_min_length, policy.sso_only) == (8, False)
     with pytest.raises(AttributeError):
         policy.sso_only = True  # type: ignore[misc]  # the mistake that is tested
-
-
-def test_each_kind_of_conflict_is_described() -> None:
-    since = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-    held = partial(Conflict, kind="held", holder="bat_1", held_by="local:ann")
-    conflicts = [
-        Conflict(position=0, email="a@x.org", kind="exists", user_id="usr_1"),
-        Conflict(position=2, email="b@x.org", kind="duplicate", other=1),
-        held(position=3, email="c@x.org", held_since=since),
-        held(position=4, email="d@x.org"),
-    ]
-    problems = conflict_problems(conflicts)
-    where = "is held by the unfinished batch bat_1, which local:ann opened at"
-    free = "let it end, or free it by `anyscale batch drop bat_1`"
-    assert [(p.index, p.field, p.code, p.detail) for p in problems] == [
-        (0, "email", "email_exists", "'a@x.org' has an account already"),
-        (2, "email", "email_duplicate", "'b@x.org' is also the email of create_users[1]"),
-        (3, "email", "email_held", f"'c@x.org' {where} 2026-01-02 03:04:05 UTC: {free}"),
-        (4, "email", "email_held", f"'d@x.org' {where} some time: {free}"),
-    ]
 
 
 def test_the_limits_are_those_of_the_documents() -> None:

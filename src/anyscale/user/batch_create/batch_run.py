@@ -23,9 +23,10 @@ from anyscale.transport.base import Transport
 from anyscale.user.batch_create.email_conflicts import EmailConflicts, IsAbandoned
 from anyscale.user.batch_create.outcome import Outcome
 from anyscale.user.batch_create.reservations import Reservations
+from anyscale.user.conflicts import conflict_problems, is_skipped
 from anyscale.user.models import AdminCreatedUser, Batch, Created
 from anyscale.user.user_sources import Chunk, Reading, UserSource, chunks
-from anyscale.user.validation import Policy, conflict_problems, is_skipped
+from anyscale.user.validation import Policy
 
 if TYPE_CHECKING:  # imported by runs that take long
     from anyscale.progress import Progress

@@ -11,8 +11,8 @@ from contextlib import AbstractContextManager, suppress
 
 from anyscale.errors import BatchGone
 from anyscale.transport.base import Transport
+from anyscale.user.conflicts import is_skipped
 from anyscale.user.models import Batch, Conflict
-from anyscale.user.validation import is_skipped
 
 __all__ = ["EmailConflicts", "IsAbandoned"]
 

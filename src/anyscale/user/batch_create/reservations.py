@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from anyscale.errors import BatchRefused
 from anyscale.transport.base import Transport
 from anyscale.user.batch_create.email_conflicts import EmailConflicts
+from anyscale.user.conflicts import conflict_problems
 from anyscale.user.models import Batch, Conflict, ReservedChunk
 from anyscale.user.user_sources import Chunk, Reading, UserSource, chunks
-from anyscale.user.validation import Policy, conflict_problems
+from anyscale.user.validation import Policy
 
 if TYPE_CHECKING:  # imported by runs that take long
     from anyscale.progress import Progress

@@ -23,8 +23,9 @@ from anyscale.server.store.records import (
     NewUsers,
 )
 from anyscale.server.store.user_ids import root_of, user_ids
+from anyscale.user.conflicts import is_skipped
 from anyscale.user.models import Conflict, ReservedChunk
-from anyscale.user.validation import CheckedUser, is_skipped
+from anyscale.user.validation import CheckedUser
 
 __all__ = ["NewChunk", "chunk_digest", "new_users", "reserve_chunk"]
 

@@ -6,8 +6,9 @@ from anyscale.errors import BatchRefused
 from anyscale.server.store.interface import Transaction
 from anyscale.server.store.records import BatchRecord, ConflictRecord, EmailHolder
 from anyscale.server.store.user_ids import MAX_POSITION, position_of, user_id
+from anyscale.user.conflicts import conflict_problems, is_skipped
 from anyscale.user.models import Conflict, from_milliseconds
-from anyscale.user.validation import CheckedUser, conflict_problems, is_skipped
+from anyscale.user.validation import CheckedUser
 
 __all__ = ["chunk_conflicts", "free_positions", "list_conflicts", "refuse_conflicts"]
 

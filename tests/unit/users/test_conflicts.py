@@ -1,0 +1,45 @@
+"""Conflicts of emails: their problems, and which of them are skipped."""
+
+from datetime import UTC, datetime
+from functools import partial
+
+import pytest
+
+from anyscale.user.conflicts import conflict_problems, is_skipped
+from anyscale.user.models import Conflict
+
+
+def test_each_kind_of_conflict_is_described() -> None:
+    since = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    held = partial(Conflict, kind="held", holder="bat_1", held_by="local:ann")
+    conflicts = [
+        Conflict(position=0, email="a@x.org", kind="exists", user_id="usr_1"),
+        Conflict(position=2, email="b@x.org", kind="duplicate", other=1),
+        held(position=3, email="c@x.org", held_since=since),
+        held(position=4, email="d@x.org"),
+    ]
+    problems = conflict_problems(conflicts)
+    where = "is held by the unfinished batch bat_1, which local:ann opened at"
+    free = "let it end, or free it by `anyscale batch drop bat_1`"
+    assert [(p.index, p.field, p.code, p.detail) for p in problems] == [
+        (0, "email", "email_exists", "'a@x.org' has an account already"),
+        (2, "email", "email_duplicate", "'b@x.org' is also the email of create_users[1]"),
+        (3, "email", "email_held", f"'c@x.org' {where} 2026-01-02 03:04:05 UTC: {free}"),
+        (4, "email", "email_held", f"'d@x.org' {where} some time: {free}"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("if_exists", "kind", "skipped"),
+    [
+        ("skip", "exists", True),
+        ("skip", "duplicate", False),
+        ("skip", "held", False),
+        ("fail", "exists", False),
+    ],
+)
+def test_only_an_account_is_skipped_and_only_by_request(
+    if_exists: str, kind: str, skipped: bool
+) -> None:
+    conflict = Conflict(position=0, email="a@x.org", kind=kind)
+    assert is_skipped(conflict, if_exists) is skipped
