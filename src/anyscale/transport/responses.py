@@ -15,6 +15,7 @@ from urllib3.exceptions import (
     NewConnectionError,
     ProtocolError,
     ProxyError,
+    ReadTimeoutError,
     SSLError,
 )
 
@@ -212,8 +213,9 @@ def _explained(error: Exception, where: str) -> tuple[str, bool]:
         return f"no secure connection to {where}: {_tls(error, where)}", _after_handshake(error)
     if isinstance(error, NewConnectionError):
         return f"nothing listens at {where}: is the control plane running?", False
-    if isinstance(error, ConnectTimeoutError):
-        return f"{where} does not answer: is it up, and may this machine reach it?", False
+    if isinstance(error, ConnectTimeoutError | ReadTimeoutError):
+        text = f"{where} does not answer: is it up, and may this machine reach it?"
+        return text, isinstance(error, ReadTimeoutError)
     return f"the connection to {where} was cut before the answer came", True
 
 

@@ -4,7 +4,8 @@ import gzip
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlencode, urlsplit
@@ -54,11 +55,14 @@ _RESTARTING = frozenset(
 #: seconds of the header `Retry-After`, at most
 _LONGEST_RETRY_AFTER = 60.0
 
-#: Reading times out well before patience ends, so that the call is repeated at least once.
-_TIMEOUT = urllib3.Timeout(connect=10, read=45)
+#: Reading times out at half of the patience, so that the call is repeated, and ends with it.
+_TIMEOUT = urllib3.Timeout(connect=10, read=50)
 
-#: Seconds between two failures that count as two outages. An outage makes all calls in progress
-#: fail, and is reported once.
+#: Seconds without a response to any call after which the user gets a message, while calls wait.
+_SILENCE = 10.0
+
+#: Seconds between two failures that count as two outages, if a call has succeeded between them. An
+#: outage makes all calls in progress fail, and is reported once.
 _SAME_OUTAGE = 10.0
 
 #: octets of a body from which on it is compressed
@@ -97,7 +101,7 @@ class RetryingClient:
         self._patience = _FIRST_PATIENCE
         self._cancelled = threading.Event()
         self._outage_lock = threading.Lock()
-        self._last_failure = -_SAME_OUTAGE
+        self._last_failure = -math.inf
         self._last_success = -math.inf
         #: whether anything at the address has responded by HTTP, be it a proxy
         self._has_responded = False
@@ -152,15 +156,33 @@ class RetryingClient:
         if self._last_success < failed_at:
             self._on_retry()
         if is_first:
-            self._report_outage(error)
+            # The reason is last, as it may be a question.
+            self._report_outage(f"Trying again: {error}")
 
-    def _report_outage(self, error: Unavailable) -> None:
-        """Tell the user that calls are repeated. The reason is last, as it may be a question."""
+    @contextmanager
+    def _watch_silence(self) -> Iterator[None]:
+        """Report an outage if the block lasts long, and no call succeeds meanwhile."""
+        timer = threading.Timer(_SILENCE, self._report_silence, [time.monotonic()])
+        timer.daemon = True  # an interrupted command does not wait for it
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _report_silence(self, since: float) -> None:
+        if self._last_success < since:
+            seconds = time.monotonic() - since
+            self._report_outage(f"No response from {self.host} for {seconds:.0f} s: still waiting")
+
+    def _report_outage(self, text: str) -> None:
+        """Tell the user, once for each outage."""
         with self._outage_lock:
             previous, self._last_failure = self._last_failure, time.monotonic()
-            is_new = self._last_failure - previous >= _SAME_OUTAGE
+            is_long_ago = self._last_failure - previous >= _SAME_OUTAGE
+            is_new = is_long_ago and self._last_success >= previous
         if is_new:
-            self._report(f"Trying again: {error}")
+            self._report(text)
 
     def cancel_retries(self) -> None:
         """Make the calls fail that wait for their next attempt; later calls wait again."""
@@ -170,7 +192,7 @@ class RetryingClient:
     def _send(
         self, method: str, url: str, data: bytes | None, headers: dict[str, str], *, changes: bool
     ) -> Response:
-        with self._limit.slot():
+        with self._limit.slot(), self._watch_silence():
             try:
                 streamed = self._pool.request(
                     method,

@@ -139,7 +139,23 @@ def test_tls_is_no_question_if_the_response_takes_too_long(
         client = RetryingClient(host, "token", 1, pytest.fail)
         with closing(client), pytest.raises(ServerUnreachable) as failed:
             client.request(dict, "GET", "/v1/policy")
-    assert "https://" not in str(failed.value)
+    assert str(failed.value) == (
+        f"{host} does not answer: is it up, and may this machine reach it?"
+    )
+
+
+@pytest.mark.parametrize("changes", [False, True])
+def test_a_call_without_a_response_in_time_may_have_arrived(
+    changes: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("anyscale.transport.retrying_client._TIMEOUT", Timeout(0.2))
+    monkeypatch.setattr("anyscale.transport.retrying_client._FIRST_PATIENCE", 0.01)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        host = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        client = RetryingClient(host, "token", 1, pytest.fail)
+        with closing(client), pytest.raises(ServerUnreachable) as failed:
+            client.request(dict, "POST", "/v1/batches", changes=changes)
+    assert failed.value.outcome_unknown == changes
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import re
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
@@ -15,10 +16,12 @@ import pytest
 from tests.support.commands.command_process import CommandProcess
 from tests.support.commands.running import CommandResult, start_command
 from tests.support.faults.faulty_proxy import FaultyProxy
+from tests.support.faults.stopping import stop_process
 from tests.support.ports import free_port
 from tests.support.servers.fixed_responses import IDENTITY, http, problem, serving_in_turn
 from tests.support.servers.server_process import ServerProcess
 from tests.support.users_files import write_users_file
+from urllib3 import Timeout
 
 from anyscale.errors import Overloaded, ServerUnreachable, Unavailable
 from anyscale.transport import retry_state
@@ -86,6 +89,62 @@ def test_an_outage_is_reported_once_for_several_calls() -> None:
 
     (line,) = messages
     assert line.startswith("Trying again: nothing listens at")
+
+
+def test_a_command_says_once_that_a_server_does_not_respond(
+    configured_server: ServerProcess,
+) -> None:
+    """A server that is stopped, as by Ctrl-Z, accepts connections and sends nothing."""
+    stop_process(configured_server.pid)
+    command = start_command(
+        *("user", "list", "--max-items", "1"),
+        constants={
+            "anyscale.transport.retrying_client._SILENCE": 1.0,
+            "anyscale.transport.retrying_client._FIRST_PATIENCE": 4.0,
+            "anyscale.transport.retrying_client._TIMEOUT": Timeout(1.5),
+        },
+    )
+    result = command.finish(60)
+    address = re.escape(configured_server.url)
+    assert re.fullmatch(
+        rf"\(anyscale \+\S+\) No response from {address} for 1 s: still waiting\n"
+        rf"error: .*{address} does not answer: is it up, and may this machine reach it\?\n",
+        result.stderr,
+    ), result.stderr
+    assert result.returncode == 1
+
+
+def test_a_slow_response_is_not_reported_while_other_calls_succeed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("anyscale.transport.retrying_client._SILENCE", 0.2)
+    messages: list[str] = []
+    fine = http("200 OK", IDENTITY, body="{}")
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listening,
+        closing(RetryingClient(_url(listening), "mrt_secret", 2, messages.append)) as client,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        slow = pool.submit(client.request, dict, "GET", "/v1/policy")
+        slow_connection, _ = listening.accept()
+        for _ in range(8):
+            with ThreadPoolExecutor(1) as other:
+                fast = other.submit(client.request, dict, "GET", "/v1/policy")
+                connection, _ = listening.accept()
+                with connection:
+                    connection.recv(65536)
+                    time.sleep(0.05)
+                    connection.sendall(fine)
+                fast.result(30)
+        with slow_connection:
+            slow_connection.recv(65536)
+            slow_connection.sendall(fine)
+        slow.result(30)
+    assert messages == []
+
+
+def _url(listening: socket.socket) -> str:
+    return f"http://127.0.0.1:{listening.getsockname()[1]}"
 
 
 def test_each_repetition_is_reported_but_for_those_to_a_busy_server() -> None:
