@@ -16,8 +16,8 @@ from anyscale.cli.console import clear_progress, log, say, show_progress
 from anyscale.cli.formats import OutputLost, output_option, write_records
 from anyscale.cli.problem_report import report_problems, taken_by_accounts
 from anyscale.cli.signals import ignore_signals
-from anyscale.cli.user.resumable_run import ResumableRun, resume_folder
 from anyscale.cli.user.resume_file import is_abandoned
+from anyscale.cli.user.resume_state import ResumeState, resume_folder
 from anyscale.cli.user.users_file import (
     UsersFileCommand,
     format_option,
@@ -98,70 +98,70 @@ def batch_create(
     with (
         open_control_plane(host) as transport,
         open_users_file(users_file, file_format) as file,
-        closing(ResumableRun(transport, file, if_exists)) as run,
+        closing(ResumeState(transport, file, if_exists)) as state,
     ):
         log("Checking users..." if dry_run else "Creating users...")
-        batch_run = BatchRun(
+        run = BatchRun(
             transport,
             file,
-            get_key=run.get_key,
-            find_key=run.find_key,
+            get_key=state.get_key,
+            find_key=state.find_key,
             if_exists=if_exists,
-            resumable=run.is_resumable,
-            on_opened=run.store_batch,
+            resumable=state.is_resumable,
+            on_opened=state.store_batch,
             is_abandoned=partial(is_abandoned, resume_folder()),
             log=log,
             on_progress=show_progress,
         )
         if dry_run:
             log_control_plane(transport)
-            outcome = _with_problems_reported(transport, run, batch_run.dry_run, output)
-            _report(transport, run, outcome, output)
+            outcome = _with_problems_reported(transport, state, run.dry_run, output)
+            _report(transport, state, outcome, output)
         else:
-            _create(transport, run, batch_run, output)
+            _create(transport, state, run, output)
 
 
-def _create(transport: Transport, run: ResumableRun, batch_run: BatchRun, output: str) -> None:
+def _create(transport: Transport, state: ResumeState, run: BatchRun, output: str) -> None:
     """Create the users of a file; end the run once its result was written."""
-    with _ended_unless_unfinished(run):
-        outcome = _with_problems_reported(transport, run, batch_run.run, output)
+    with _ended_unless_unfinished(state):
+        outcome = _with_problems_reported(transport, state, run.run, output)
     with _users_created(outcome):
-        _report(transport, run, outcome, output)
+        _report(transport, state, outcome, output)
         # The database's last writes come first: after a kill among them the run is resumed.
         transport.close()
         # From here on the same command would not resume the run, so the status must be 0.
         ignore_signals()
-        run.end()
+        state.end()
 
 
-def _call_again_if_changed(run: ResumableRun, call: Callable[[], Outcome]) -> Outcome:
+def _call_again_if_changed(state: ResumeState, call: Callable[[], Outcome]) -> Outcome:
     """Make a call; make it again as a new run if the file is not the one of the resumed run."""
     try:
         return call()
     except KeyReused:
         # The text differs, though the file has the size and the time that the previous run stored.
-        if not run.is_resumed:
+        if not state.is_resumed:
             raise
-        run.text_changed = True
+        state.text_changed = True
         return call()
 
 
 @contextmanager
-def _ended_unless_unfinished(run: ResumableRun) -> Iterator[None]:
+def _ended_unless_unfinished(state: ResumeState) -> Iterator[None]:
     """End the run after an error, unless something of it may be left: then it is unfinished."""
     try:
         yield
     except (BatchUnfinished, BatchRunning):
         raise
     except AnyscaleError as error:
-        may_be_left = run.is_resumed or (isinstance(error, Unavailable) and error.outcome_unknown)
+        may_be_left = state.is_resumed or (isinstance(error, Unavailable) and error.outcome_unknown)
         if may_be_left and not isinstance(error, BatchRefused):
             raise BatchUnfinished(str(error)) from error
         with suppress(StoreUnavailable):  # the first error is the one to be reported
-            run.end()
+            state.end()
         raise
     except OSError as error:  # of the users file; those of the control plane are translated
-        raise BatchUnfinished(f"cannot read {run.file_name}: {error.strerror}") from error
+        raise BatchUnfinished(f"cannot read {state.file.name}: {error.strerror}") from error
 
 
 @contextmanager
@@ -179,15 +179,15 @@ def _users_created(outcome: Outcome) -> Iterator[None]:
 
 
 def _with_problems_reported(
-    transport: Transport, run: ResumableRun, call: Callable[[], Outcome], output: str
+    transport: Transport, state: ResumeState, call: Callable[[], Outcome], output: str
 ) -> Outcome:
     """Make a call; if it refuses the batch, write the problems in the format of `-o`."""
     try:
-        return _call_again_if_changed(run, call)
+        return _call_again_if_changed(state, call)
     except BatchRefused as error:
-        report_problems(error, output, run.entries)
+        report_problems(error, output, state.file.entries)
         if taken_by_accounts(error) and (
-            hint := _hint_of_undo(transport) or _hint_of_rerun(run, error)
+            hint := _hint_of_undo(transport) or _hint_of_rerun(state, error)
         ):
             error.add_note(hint)
         raise
@@ -195,13 +195,13 @@ def _with_problems_reported(
         clear_progress()
 
 
-def _report(transport: Transport, run: ResumableRun, outcome: Outcome, output: str) -> None:
+def _report(transport: Transport, state: ResumeState, outcome: Outcome, output: str) -> None:
     for line in outcome.lines():
         log(line)
     if output != "text":
         write_records(outcome.users, AdminCreatedUser.__struct_fields__, output)
-    if outcome.skipped and run.is_resumable:
-        verify = _verify_command(run)
+    if outcome.skipped and state.is_resumable:
+        verify = _verify_command(state)
         say(f"{verify} shows where the accounts of skipped users differ from the file.")
     if outcome.batch and outcome.created and not outcome.dry_run:
         # No log line, of which there are only those of the interface.
@@ -212,17 +212,17 @@ def _report(transport: Transport, run: ResumableRun, outcome: Outcome, output: s
         say(hint)
 
 
-def _hint_of_rerun(run: ResumableRun, error: BatchRefused) -> str | None:
+def _hint_of_rerun(state: ResumeState, error: BatchRefused) -> str | None:
     """Ask whether the file was created before, if each of its entries has an account."""
-    if taken_by_accounts(error) < run.entries or not run.is_resumable:
+    if taken_by_accounts(error) < state.file.entries or not state.is_resumable:
         return None
-    return f"Was this file created already? {_verify_command(run)} compares it with the accounts."
+    return f"Was this file created already? {_verify_command(state)} compares it with the accounts."
 
 
-def _verify_command(run: ResumableRun) -> str:
+def _verify_command(state: ResumeState) -> str:
     file_format: str | None = click.get_current_context().params["file_format"]
     options = ["--format", file_format] if file_format else []
-    return suggested_command("user", "verify", "-f", run.file_name, *options)
+    return suggested_command("user", "verify", "-f", state.file.name, *options)
 
 
 def _hint_of_undo(transport: Transport) -> str | None:
