@@ -2,7 +2,6 @@
 
 import errno
 import os
-from collections.abc import Iterable
 from pathlib import Path
 
 from anyscale.cli.console import say
@@ -62,10 +61,9 @@ def exit_status_of(error: BaseException) -> int:
     if isinstance(error, UnicodeEncodeError):  # the text of an argument goes to the control plane
         error = ConfigError("an argument is not UTF-8")
     if isinstance(error, AnyscaleError):
-        is_wrong_input = isinstance(error, ConfigError)
-        _say_errors(error.args if is_wrong_input else [error])
+        _say_error(error)
         _say_other_folder(error.__cause__)
-        return WRONG_INPUT if is_wrong_input else REFUSED
+        return WRONG_INPUT if isinstance(error, ConfigError) else REFUSED
     # The output of a list: `batch-create` raises BatchUnfinished if its own result is lost.
     if isinstance(error, ReaderLeft):
         return 0
@@ -83,9 +81,11 @@ def _advice(error: BatchUnfinished) -> str:
     return _AGAIN_WITH_TOKEN if isinstance(error.__cause__, NotAuthenticated) else _AGAIN
 
 
-def _say_errors(messages: Iterable[object]) -> None:
-    for message in messages:
+def _say_error(error: AnyscaleError) -> None:
+    for message in error.args if isinstance(error, ConfigError) else [error]:
         say(f"error: {message}")
+    for note in getattr(error, "__notes__", ()):
+        say(note)
 
 
 def _say_other_folder(cause: BaseException | None) -> None:
@@ -103,11 +103,14 @@ class _State:
     is_resumable = False
     #: What the command has done so far, with a semicolon; empty if there is nothing to tell.
     done = ""
+    #: what it does if it is run again
+    purpose = ""
 
 
-def note_resumable(done: str = "") -> None:
+def note_resumable(done: str = "", purpose: str = "go on where it stopped") -> None:
     """Note that from now on the same command can resume the run, and what it has done so far."""
     _State.is_resumable = True
+    _State.purpose = purpose
     _State.done = f"{done}; " if done else ""
 
 
@@ -115,7 +118,7 @@ def interrupted_message() -> str:
     """Return the message that confirms an interrupt and says how to go on."""
     if not _State.is_resumable:
         return "interrupted"
-    return f"interrupted: {_State.done}run the same command again to go on where it stopped"
+    return f"interrupted: {_State.done}run the same command again to {_State.purpose}"
 
 
 def _internal(error: BaseException) -> str:

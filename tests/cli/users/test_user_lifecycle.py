@@ -5,16 +5,18 @@ import json
 import os
 import re
 import signal
+import socket
 import stat
+import threading
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
 import pytest
 import yaml
-from tests.support.commands.running import CommandResult, RunAnyscale
+from tests.support.commands.running import CommandResult, RunAnyscale, start_command
 from tests.support.faults.fault_injection import run_under_strace
-from tests.support.faults.faulty_proxy import FaultyProxy, lose
+from tests.support.faults.faulty_proxy import FaultyProxy, delay, lose
 from tests.support.servers.server_process import ServerProcess
 from tests.support.users import checked_users
 
@@ -244,6 +246,59 @@ def test_a_deletion_says_in_which_control_plane(
     first, *_ = done.stderr.splitlines()
     assert "Using the control plane at " in first
     assert first.endswith(where)
+
+
+def test_links_of_a_file_say_that_earlier_links_no_longer_work(
+    control_plane: None, users: Path, tmp_path: Path, check: CommandChecker
+) -> None:
+    command = ("user", "set-password-link", "-f", users, "--output-file")
+    check(0, ") Earlier links of these users no longer work.\n", *command, tmp_path / "a.csv")
+    one = ("user", "set-password-link", "jane@example.com", "--output-file")
+    check(0, ") An earlier link of this user no longer works.\n", *one, tmp_path / "b.csv")
+
+
+@pytest.mark.parametrize("is_interrupted", [True, False])
+def test_links_that_are_not_delivered_say_that_earlier_links_no_longer_work(
+    is_interrupted: bool,
+    anyscale: RunAnyscale,
+    server: ServerProcess,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    file = tmp_path / "many.csv"
+    file.write_text("email,name\n" + "".join(f"u{i}@b.io,U\n" for i in range(1_001)))
+    monkeypatch.setenv("ANYSCALE_HOST", server.url)
+    monkeypatch.setenv("ANYSCALE_CLI_TOKEN", server.token())
+    assert anyscale("user", "batch-create", "-f", file).returncode == 0
+    calls: list[str] = []
+    is_called = threading.Event()
+
+    def plan(call: str) -> object:
+        calls.append(call)
+        if calls.count("POST /v1/users:setPasswordLinks") < 3:  # the first one has no users
+            return None
+        is_called.set()
+        return delay(0.5) if is_interrupted else refuse
+
+    def refuse(client: socket.socket, _: bytes) -> bool:
+        client.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+        return False
+
+    with FaultyProxy([server.port], plan) as proxy:  # type: ignore[arg-type]  # a plan returns an object
+        monkeypatch.setenv("ANYSCALE_HOST", proxy.url)
+        links = tmp_path / "links.csv"
+        running = start_command("user", "set-password-link", "-f", file, "--output-file", links)
+        assert is_called.wait(30)
+        if is_interrupted:
+            running.send_signal(signal.SIGINT)
+        done = running.finish(60)
+    start, count = ("interrupted: no", 1_001) if is_interrupted else ("No", 1_000)
+    assert done.returncode == (130 if is_interrupted else 1)
+    assert done.stderr.splitlines()[-1] == (
+        f"{start} file was written, and earlier links of up to {count} users no longer work; "
+        "run the same command again to create new ones"
+    )
+    assert not links.exists()
 
 
 def test_one_link_goes_to_standard_output(

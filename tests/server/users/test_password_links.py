@@ -111,7 +111,8 @@ def test_links_are_returned_in_the_order_of_the_request(plane: ControlPlane) -> 
 def test_a_new_link_replaces_the_previous_one(plane: ControlPlane) -> None:
     jane = ids(plane, "jane")
     (first,), (second,) = plane.links.create(jane, LOCAL), plane.links.create(jane, LOCAL)
-    with pytest.raises(LinkInvalid):
+    message = "this link was used before, has expired, or was replaced by a newer one: ask for a"
+    with pytest.raises(LinkInvalid, match=message):
         plane.passwords.link_account(secret_of(first))
     plane.passwords.link_account(secret_of(second))
 

@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from itertools import islice
 
@@ -10,17 +11,21 @@ import click
 from anyscale.cli.atomic_file import AtomicFile
 from anyscale.cli.connect import host_option, open_control_plane
 from anyscale.cli.console import clear_progress, log, show_progress
+from anyscale.cli.exit_status import note_resumable
 from anyscale.cli.formats import spreadsheet_cell, write_text
 from anyscale.cli.problem_report import problem_count, say_problems
 from anyscale.cli.user.email_argument import check_email
 from anyscale.cli.user.users_file import format_option, one_users_file, open_users_file
-from anyscale.errors import BatchGone, BatchRefused, ConfigError, NotFound, Problem
+from anyscale.errors import AnyscaleError, BatchGone, BatchRefused, ConfigError, NotFound, Problem
 from anyscale.transport.base import Transport
 from anyscale.user.lookup import find_user
 from anyscale.user.validation import CheckedUser, Policy, shown
 
 #: links a request
 _PAGE = 1_000
+
+#: why an interrupted command is run again
+_PURPOSE = "create new ones"
 
 
 @click.command("set-password-link")
@@ -61,7 +66,8 @@ def set_password_link(
       anyscale user set-password-link --batch bat_0193... --output-file links.csv
 
     A link is enough to set the password, so give it to its user alone. A new link revokes the
-    previous one of the same user.
+    previous one of the same user, also if the command is interrupted and writes no file: run it
+    again then.
     """
     if (count := sum(option is not None for option in (email, users_file, batch_id))) != 1:
         only = ", and by only one of them" if count else ""
@@ -159,15 +165,22 @@ def _refusal(problems: Iterable[Problem], more: int = 0) -> str:
 
 def _fill(file: AtomicFile, transport: Transport, total: int, user_ids: Iterable[str]) -> None:
     """Create the links, and keep the file of them if there are any."""
-    count, sso_count, expires_at = _write_links(file, transport, total, user_ids)
-    clear_progress()
-    if expires_at is None:
-        log("No user needs a link: no file was created.")
-        return
-    file.keep()
+    with _losses_noted() as created:
+        sso_count, expires_at = _write_links(file, transport, total, user_ids, created)
+        clear_progress()
+        if expires_at is None:
+            log("No user needs a link: no file was created.")
+            return
+        file.keep()
+    count = sum(created)
     links, each = ("1 link is", "It") if count == 1 else (f"{count} links are", "Each")
     log(f"{links} in {file.path}. {each} works once, until {_time(expires_at)}.")
     log(f"A link is enough to set the password: give {each.lower()} to its user alone.")
+    log(
+        "An earlier link of this user no longer works."
+        if count == 1
+        else "Earlier links of these users no longer work."
+    )
     if sso_count:
         _warn_of_sso(f"{sso_count} of {count} {'is' if sso_count == 1 else 'are'} for SSO users")
 
@@ -179,23 +192,51 @@ def _warn_of_sso(subject: str) -> None:
     )
 
 
+@contextmanager
+def _losses_noted() -> Iterator[list[int]]:
+    """Add to an error which earlier links no longer work; give a list for the numbers of links."""
+    created: list[int] = []
+    try:
+        yield created
+    except AnyscaleError as error:
+        if created:
+            lost = _lost(sum(created))
+            error.add_note(f"{lost[0].upper()}{lost[1:]}; run the same command again to {_PURPOSE}")
+        raise
+
+
+def _lost(count: int) -> str:
+    users = "1 user" if count == 1 else f"up to {count} users"
+    return f"no file was written, and earlier links of {users} no longer work"
+
+
 def _write_links(
-    file: AtomicFile, transport: Transport, total: int, user_ids: Iterable[str]
-) -> tuple[int, int, datetime | None]:
-    """Return the number of links, how many are for SSO users, and when the first one expires."""
+    file: AtomicFile,
+    transport: Transport,
+    total: int,
+    user_ids: Iterable[str],
+    created: list[int],
+) -> tuple[int, datetime | None]:
+    """Return how many links are for SSO users, and when the first one expires.
+
+    Each call adds to `created` how many links it has created.
+    """
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(("email", "url", "expires_at"))
-    remaining, count, sso_count, expires_at = iter(user_ids), 0, 0, None
+    remaining, sso_count, expires_at = iter(user_ids), 0, None
     while chunk := list(islice(remaining, _PAGE)):
-        for link in transport.set_password_links(chunk):
+        # An interrupt may lose the response of a call that has created its links.
+        note_resumable(_lost(sum(created) + len(chunk)), _PURPOSE)
+        links = transport.set_password_links(chunk)
+        created.append(len(links))
+        for link in links:
             writer.writerow(
                 (spreadsheet_cell(link.email), link.url, f"{link.expires_at:%Y-%m-%dT%H:%M:%SZ}")
             )
             expires_at = expires_at or link.expires_at
-            count += 1
             sso_count += link.is_sso_user
-        show_progress("Creating links", count, max(count, total))
-    return count, sso_count, expires_at
+        show_progress("Creating links", sum(created), max(sum(created), total))
+    return sso_count, expires_at
 
 
 def _time(time: datetime) -> str:

@@ -23,7 +23,9 @@ from anyscale.user.validation import Policy
 
 __all__ = ["PasswordService"]
 
-_LINK_INVALID = "this link was used before, or has expired: ask for a new one"
+_LINK_INVALID = (
+    "this link was used before, has expired, or was replaced by a newer one: ask for a new one"
+)
 
 
 class PasswordService:
