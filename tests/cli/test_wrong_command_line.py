@@ -165,10 +165,6 @@ ROLE = "Invalid value for '--role': 'x' is not one of 'owner', 'collaborator'."
         (["batch", "rm"], "No such command 'rm'. Did you mean 'drop'?"),
         (["batch", "get"], "No such command 'get'. Did you mean 'show'?"),
         (["batch", "status"], "No such command 'status'. Did you mean 'show'?"),
-        (
-            ["batch", "drop", "bat_0", "--yes"],
-            "No such option '--yes'. Leave it out: nothing is asked.",
-        ),
         (["search", "jane"], "No such command 'search'. Say `anyscale user list --search TEXT`"),
         (["server", "status"], "No such command 'status'. Did you mean 'check'?"),
         (["server", "run"], "No such command 'run'. Did you mean 'start'?"),

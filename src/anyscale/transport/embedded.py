@@ -161,7 +161,7 @@ class EmbeddedTransport:
         return batches.undo(batch_id, after, self._caller, force=force, dry_run=dry_run)
 
     def show(self, batch_id: str) -> Batch:
-        return self._existing_or(NotFound.batch(batch_id)).batches.show(batch_id)
+        return self._existing_or(NotFound.batch(batch_id)).batches.show(batch_id, self._caller)
 
     def batches(self, *, open_only: bool, before: str, limit: int) -> list[Batch]:
         if not (control_plane := self._listed):

@@ -209,6 +209,8 @@ class Batch(Struct, frozen=True, kw_only=True):
             by `user delete`. Counted as `without_way_in`; else None.
         remaining (int or None): Users of a published batch that still have accounts. Counted as
             `without_way_in`; else None.
+        opened_by_caller (bool or None): Whether the caller opened it. Only when a single batch is
+            shown; else None.
     """
 
     batch_id: str
@@ -225,6 +227,7 @@ class Batch(Struct, frozen=True, kw_only=True):
     without_way_in: int | None = None
     removed: int | None = None
     remaining: int | None = None
+    opened_by_caller: bool | None = None
 
     def to_dict(self) -> dict[str, Any]:
         return structs.asdict(self)

@@ -93,7 +93,9 @@ def test_a_large_batch_is_claimed_hashed_and_published(transport: Transport) -> 
     assert [user.email[0] for user in created] == ["d", "c", "b", "a"]
     assert {user.created_at for user in created} == {published.published_at}
     shown = transport.show(batch.batch_id)
-    assert shown == structs.replace(published, without_way_in=1, removed=0, remaining=4)
+    assert shown == structs.replace(
+        published, without_way_in=1, removed=0, remaining=4, opened_by_caller=True
+    )
     assert transport.batches(open_only=False, before="", limit=100) == [published]
     assert transport.find("key") == published
 

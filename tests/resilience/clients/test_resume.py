@@ -21,6 +21,8 @@ from tests.support.waiting import wait_until
 
 Create = Callable[..., CommandResult]
 
+DROPPED = "`anyscale audit list --newest-first` shows who dropped it, and when (`batch.dropped`)"
+
 
 CLAIMED = "select count(*) from chunks"
 #: passwords in the first chunk of a run
@@ -142,7 +144,13 @@ def test_a_run_starts_a_new_batch_if_its_batch_was_dropped(
     result = anyscale("user", "batch-create", "-f", half_hashed)
 
     assert result.returncode == 0, result.stderr
-    assert f"Its unfinished batch {batch_id} was dropped: a new one begins." in result.stderr
+    assert f"Its unfinished batch {batch_id} was dropped: a new one begins.\n{DROPPED}.\n" in (
+        result.stderr
+    )
+    newest = anyscale("audit", "list", "--newest-first", "-o", "jsonl").stdout.splitlines()
+    entries = [json.loads(line) for line in newest]
+    (entry,) = (entry for entry in entries if entry["event"] == "batch.dropped")
+    assert (entry["subject"], entry["actor"]) == (batch_id, "local:root")
     assert len(emails(anyscale)) == 1_200
 
 
@@ -162,7 +170,10 @@ def test_a_run_whose_batch_is_dropped_meanwhile_says_that_the_next_begins_anew(
 
     assert done.returncode == 3
     error, advice = done.stderr.splitlines()[-2:]
-    assert error == f"error: batch {batch_id} was dropped"
+    assert error == (
+        f"error: batch {batch_id} was dropped: `anyscale audit list --newest-first` shows by whom "
+        "and when (`batch.dropped`)"
+    )
     assert advice.startswith("Run the same command again: it begins a new batch, or reports")
 
 

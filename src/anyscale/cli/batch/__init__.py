@@ -15,14 +15,11 @@ _COMMANDS = {
     "undo": ("undo:undo", "Delete the accounts that a batch created."),
 }
 
-_UNASKED = dict.fromkeys(("--yes", "-y"), "Leave it out: nothing is asked.")
-
 group = LazyGroup(
     "batch",
     __name__,
     _COMMANDS,
     option_hints={
-        "drop": _UNASKED,
         "list": JSON_HINT,
         "show": JSON_HINT,
         "undo": JSON_HINT,

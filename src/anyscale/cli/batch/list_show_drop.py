@@ -5,8 +5,10 @@ import click
 from anyscale.batch.sdk import list_batches as iterate_batches
 from anyscale.cli.batch.unknown_batch import unknown_explained
 from anyscale.cli.connect import host_option, log_control_plane, open_control_plane
-from anyscale.cli.console import log
+from anyscale.cli.console import ask, can_ask, log
 from anyscale.cli.formats import output_option, write_json, write_records, write_text
+from anyscale.errors import ConfigError
+from anyscale.user.models import Batch
 
 _COLUMNS = ("batch_id", "state", "users", "skipped", "opened_by", "opened_at", "published_at")
 
@@ -62,7 +64,7 @@ def show_batch(batch_id: str, output: str, host: str | None) -> None:
         write_text(
             f"{_label(field)}: {_shown(value)}"
             for field, value in batch.to_dict().items()
-            if not (value is None and field in _OF_ACCOUNTS)
+            if field != "opened_by_caller" and not (value is None and field in _OF_ACCOUNTS)
         )
     else:
         write_records([batch], batch.__struct_fields__, output)
@@ -70,9 +72,13 @@ def show_batch(batch_id: str, output: str, host: str | None) -> None:
 
 @click.command("drop")
 @click.argument("batch_id")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @host_option
-def drop_batch(batch_id: str, host: str | None) -> None:
+def drop_batch(batch_id: str, yes: bool, host: str | None) -> None:
     """Drop an unfinished batch: nobody is created, and its emails are free again.
+
+    If another administrator opened it, and standard input and standard error are a terminal, it
+    first shows who that was and when it was last active, and asks.
 
     \b
     Example:
@@ -80,8 +86,26 @@ def drop_batch(batch_id: str, host: str | None) -> None:
     """
     with open_control_plane(host) as transport, unknown_explained():
         log_control_plane(transport)
+        if not yes and can_ask():
+            _confirm_drop(transport.show(batch_id))
         batch = transport.drop(batch_id)
     log(f"Batch {batch_id} is {batch.state}.")
+
+
+def _confirm_drop(batch: Batch) -> None:
+    """Ask before a batch of another actor is dropped, which a run may be working on.
+
+    Raises:
+        ConfigError: the answer is not yes.
+    """
+    if batch.state != "open" or batch.opened_by_caller:
+        return
+    answer = ask(
+        f"{batch.opened_by} opened this batch at {_shown(batch.opened_at)}; it was last active at "
+        f"{_shown(batch.touched_at)}. A run that works on it fails. Type yes to go on:"
+    )
+    if answer != "yes":
+        raise ConfigError("that is not yes: the batch was not dropped")
 
 
 def _label(field: str) -> str:

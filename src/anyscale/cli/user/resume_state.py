@@ -3,8 +3,8 @@
 import os
 from pathlib import Path
 
-from anyscale.cli.connect import log_control_plane
-from anyscale.cli.console import log
+from anyscale.cli.connect import log_control_plane, suggested_command
+from anyscale.cli.console import log, say
 from anyscale.cli.exit_status import note_resumable
 from anyscale.cli.user.resume_file import (
     ResumeFile,
@@ -112,6 +112,9 @@ class ResumeState:
             return False
         if batch and batch.state in ("dropped", "expired"):
             log(f"Its unfinished batch {batch.batch_id} was {batch.state}: a new one begins.")
+            if batch.state == "dropped":
+                entries = suggested_command("audit", "list", "--newest-first")
+                say(f"{entries} shows who dropped it, and when (`batch.dropped`).")
             return False
         if batch and batch.state == "open":
             since = f"{batch.opened_at:%Y-%m-%d %H:%M:%S} UTC"

@@ -5,6 +5,8 @@ docs/batch-protocol.md describes the protocol. Each call is short, and can be re
 
 from collections.abc import Sequence
 
+from msgspec import structs
+
 from anyscale.api_schemas import UndoPart
 from anyscale.errors import FeatureUnavailable, Overloaded
 from anyscale.server.core.audit import log as audit
@@ -205,12 +207,17 @@ class BatchService:
         for batch in (*expired, *unfinished):
             delete_rows(self._store, batch, self.policy.chunk_users)
 
-    def show(self, batch_id: str) -> Batch:
-        """Return one batch, with the numbers of its accounts: see `batch_details_with_counts`."""
+    def show(self, batch_id: str, caller: Principal | None = None) -> Batch:
+        """Return one batch, with the numbers of its accounts: see `batch_details_with_counts`.
+
+        With a `caller`, it has `opened_by_caller`.
+        """
         with self._store.read() as tx:
-            return batch_details_with_counts(
+            batch = batch_details_with_counts(
                 tx, require_batch(tx, batch_id), has_provider=self._has_provider
             )
+        is_own = batch.opened_by == caller.actor if caller else None
+        return structs.replace(batch, opened_by_caller=is_own)
 
     def page(self, *, open_only: bool, before: str, limit: int) -> list[Batch]:
         """Return batches, or the unfinished ones, the latest first, after the last id of a page.

@@ -86,9 +86,12 @@ async def list_batches(
     responses=error_responses(404),
 )
 async def show_batch(
-    batch_id: BatchId, batches: NamedDependency[BatchService], pools: NamedDependency[ThreadPools]
+    request: OwnerRequest,
+    batch_id: BatchId,
+    batches: NamedDependency[BatchService],
+    pools: NamedDependency[ThreadPools],
 ) -> Batch:
-    return await pools.read.run(batches.show, batch_id)
+    return await pools.read.run(batches.show, batch_id, request.user)
 
 
 @put(
