@@ -43,8 +43,8 @@ class Reservations:
         self._transport = transport
         self._conflicts = conflicts
         self._on_progress = on_progress
-        #: users of the current reading so far
-        self._count = 0
+        #: entries of the current reading so far
+        self._entries = 0
 
     def look_up_all(self, reading: Reading) -> tuple[int, list[Conflict]]:
         """Count the users of a reading, and list the entries whose emails are taken.
@@ -53,14 +53,13 @@ class Reservations:
             BatchRefused: entries are wrong.
         """
         taken: list[Conflict] = []
-        count = 0
         for chunk in self._chunks(reading):
             if not reading.problems:
-                taken += self._transport.look_up(chunk.users, count)
-            count += len(chunk.users)
+                first = self._entries - len(chunk.users)
+                taken += self._transport.look_up(chunk.users, first)
         if reading.problems:
             raise BatchRefused(reading.problems, reading.problems.more)
-        return count, taken
+        return self._entries, taken
 
     def reserve_all(self, batch: Batch) -> Reserved:
         """Read the users for the first time, check all of them and reserve their emails.
@@ -85,7 +84,7 @@ class Reservations:
         """Reserve chunk after chunk as long as nothing is wrong; read to the end in any case."""
         from anyscale.transport.bounded_executor import BoundedExecutor
 
-        entries = passwords = 0
+        passwords = 0
         responses: list[ReservedChunk] = []
         with BoundedExecutor[ReservedChunk](
             self._transport.claims_at_once,
@@ -94,14 +93,13 @@ class Reservations:
             self._show_progress,
         ) as executor:
             for number, chunk in enumerate(self._chunks(reading)):
-                entries += len(chunk.users)
                 passwords += len(chunk.passwords)
                 if not reading.problems and not any(response.holders for response in responses):
                     call = partial(self._transport.claim, batch.batch_id, number, chunk.users)
                     responses += executor.submit(call)
             responses += executor.drain()
         is_complete = not any(response.conflicts for response in responses)
-        return Reserved(reading, entries, passwords), is_complete
+        return Reserved(reading, self._entries, passwords), is_complete
 
     def _refuse(self, batch: Batch, reading: Reading, conflicts: Sequence[Conflict]) -> None:
         """Refuse the batch for every email that is taken, unless they have come free meanwhile.
@@ -118,11 +116,11 @@ class Reservations:
             raise BatchRefused(reading.locate(conflict_problems(blocking)))
 
     def _chunks(self, reading: Reading) -> Iterator[Chunk]:
-        self._count = 0
+        self._entries = 0
         for chunk in chunks(reading, self._policy.chunk_users):
-            self._count += len(chunk.users)
+            self._entries += len(chunk.users)
             yield chunk
             self._show_progress()
 
     def _show_progress(self) -> None:
-        self._on_progress("Reading", *self._source.progress(), self._count)
+        self._on_progress("Reading", *self._source.progress(), self._entries)
