@@ -63,7 +63,7 @@ class Difference(Struct, frozen=True):
         return structs.asdict(self)
 
 
-class Found(NamedTuple):
+class _LookedUpChunk(NamedTuple):
     """The users of a chunk, and their accounts."""
 
     #: the position of the first user
@@ -132,9 +132,9 @@ class Verification:
         kept: list[Difference] = []
         to_compare = takewhile(lambda _: len(kept) < _KEPT and not reading.problems, all_chunks)
         try:
-            for found in self._found(to_compare):
+            for chunk in self._look_up_all(to_compare):
                 if len(kept) < _KEPT:
-                    kept += self._compared(reading, found)
+                    kept += self._compare(reading, chunk)
         except AnyscaleError:
             # A wrong file is reported also if the control plane cannot be reached.
             _check_rest(reading, all_chunks)
@@ -146,20 +146,20 @@ class Verification:
         reading = self._source.reading(_POLICY, verify=True)
         all_chunks = self._chunks(reading, "Comparing")
         rest = islice(all_chunks, self.checked // _CHUNK, None)
-        for found in self._found(rest, self.checked):
-            yield from self._compared(reading, found)
+        for chunk in self._look_up_all(rest, self.checked):
+            yield from self._compare(reading, chunk)
 
     def _chunks(self, reading: Reading, step: str) -> Iterator[Chunk]:
         for chunk in chunks(reading, _CHUNK):
             self._on_progress(step, *self._source.progress())
             yield chunk
 
-    def _found(self, to_compare: Iterable[Chunk], first: int = 0) -> Iterator[Found]:
+    def _look_up_all(self, to_compare: Iterable[Chunk], first: int = 0) -> Iterator[_LookedUpChunk]:
         """Look the users up chunk by chunk, while the next chunk is read."""
         from anyscale.transport.bounded_executor import BoundedExecutor
 
         transport = self._transport
-        with BoundedExecutor[Found](
+        with BoundedExecutor[_LookedUpChunk](
             transport.claims_at_once, transport.cancel_retries, transport.on_notice
         ) as executor:
             for chunk in to_compare:
@@ -167,12 +167,13 @@ class Verification:
                 first += len(chunk.users)
             yield from executor.drain()
 
-    def _look_up(self, first: int, users: Sequence[CheckedUser]) -> Found:
-        return Found(first, users, self._transport.find_users([user.email for user in users]))
+    def _look_up(self, first: int, users: Sequence[CheckedUser]) -> _LookedUpChunk:
+        accounts = self._transport.find_users([user.email for user in users])
+        return _LookedUpChunk(first, users, accounts)
 
-    def _compared(self, reading: Reading, found: Found) -> Iterator[Difference]:
-        pairs = zip(found.users, found.accounts, strict=True)
-        for index, (user, account) in enumerate(pairs, found.first):
+    def _compare(self, reading: Reading, chunk: _LookedUpChunk) -> Iterator[Difference]:
+        pairs = zip(chunk.users, chunk.accounts, strict=True)
+        for index, (user, account) in enumerate(pairs, chunk.first):
             if account is None:
                 yield self._difference(reading, index, user, "missing")
                 continue
@@ -182,7 +183,7 @@ class Verification:
                 yield self._difference(reading, index, user, "suspended")
             if _values(user) != _values(account):
                 yield from self._different_fields(reading, index, user, account)
-        self.checked += len(found.users)
+        self.checked += len(chunk.users)
 
     def _different_fields(
         self, reading: Reading, index: int, user: CheckedUser, account: FoundUser

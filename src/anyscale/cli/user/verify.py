@@ -85,14 +85,14 @@ def _verified(file: UsersFile, host: str | None, output: str, *, extra: bool) ->
     """Compare and write the differences; return how many there are."""
     with open_control_plane(host) as transport:
         log(f"Comparing with the control plane at {transport.where}")
-        run = Verification(transport, file, keep_ids=extra, on_progress=show_progress)
-        report = _Report(file.name, run, extra=extra)
+        verification = Verification(transport, file, keep_ids=extra, on_progress=show_progress)
+        report = _Report(file.name, verification, extra=extra)
         try:
             _write(report, output)
         except ReaderLeft:  # `... | head` has read enough; the summary would count a part
-            return report.found + report.extra_found
+            return report.count
     log(report.summary())
-    return report.found + report.extra_found
+    return report.count
 
 
 def _write(report: "_Report", output: str) -> None:
@@ -105,14 +105,19 @@ def _write(report: "_Report", output: str) -> None:
 class _Report:
     """The differences as text or JSON, one after the other: a million of them take no memory."""
 
-    def __init__(self, name: str, run: Verification, *, extra: bool) -> None:
-        self.found = 0
-        self.extra_found = 0
-        #: how many of `extra_found` are suspended: the administrator has dealt with them already
-        self._extra_suspended = 0
+    def __init__(self, name: str, verification: Verification, *, extra: bool) -> None:
+        self._difference_count = 0
+        self._extra_count = 0
+        #: of the extra accounts: the administrator has dealt with them already
+        self._suspended_count = 0
         self._name = name
-        self._run = run
+        self._verification = verification
         self._extra = extra
+
+    @property
+    def count(self) -> int:
+        """How many differences and extra accounts were written so far."""
+        return self._difference_count + self._extra_count
 
     def lines(self) -> Iterator[str]:
         for difference in self._differences():
@@ -124,29 +129,30 @@ class _Report:
 
     def json(self) -> Iterator[str]:
         yield from _json_list('{"differences": [', self._differences())
-        yield f', "checked": {self._run.checked}'
+        yield f', "checked": {self._verification.checked}'
         if self._extra:
             yield from _json_list(', "extra": [', self._extra_users())
         yield "}\n"
 
     def summary(self) -> str:
-        checked = self._run.checked
+        checked = self._verification.checked
         text = f"{checked} user{'' if checked == 1 else 's'} checked: "
-        text += f"{self.found} difference{'' if self.found == 1 else 's'}."
+        differences = self._difference_count
+        text += f"{differences} difference{'' if differences == 1 else 's'}."
         if self._extra:
-            text += f" {_extra_counted(self.extra_found, self._extra_suspended)}"
+            text += f" {_extra_counted(self._extra_count, self._suspended_count)}"
         return text
 
     def _differences(self) -> Iterator[Difference]:
-        for difference in self._run.differences():
-            self.found += 1
+        for difference in self._verification.differences():
+            self._difference_count += 1
             clear_progress()
             yield difference
 
     def _extra_users(self) -> Iterator[User]:
-        for user in self._run.extra() if self._extra else chain[User]():
-            self.extra_found += 1
-            self._extra_suspended += user.suspended_at is not None
+        for user in self._verification.extra() if self._extra else chain[User]():
+            self._extra_count += 1
+            self._suspended_count += user.suspended_at is not None
             yield user
 
 
