@@ -84,6 +84,7 @@ def test_an_error_names_the_time_after_which_a_login_is_allowed(clock: Clock) ->
     with pytest.raises(TooManyFailedLogins) as throttled:
         counts.check("192.0.2.1", "jane@example.com")
     assert throttled.value.retry_after_seconds == pytest.approx(590)
+    assert "too many failed sign-ins: wait 590 seconds, or ask" in str(throttled.value)
     counts.check("192.0.2.2", "jane@example.com")
     clock.now += 591
     counts.check("192.0.2.1", "jane@example.com")

@@ -100,8 +100,8 @@ class LoginRateLimiter:
         wait = max(self._wait(count, now) for count in counts)
         if wait > 0:
             raise TooManyFailedLogins(
-                "too many failed sign-ins: wait some minutes, or ask an administrator for a link "
-                "by which you set a new password",
+                f"too many failed sign-ins: wait {wait:.0f} seconds, or ask an administrator for a "
+                "link by which you set a new password",
                 wait,
             )
 
