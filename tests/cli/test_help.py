@@ -34,6 +34,13 @@ def test_a_group_lists_each_command_with_the_first_sentence_of_its_help(name: st
     ]
 
 
+def test_the_help_of_create_token_says_what_a_collaborator_can_do(anyscale: RunAnyscale) -> None:
+    text = " ".join(anyscale("server", "create-token", "--help").stdout.split())
+    assert (
+        "Owners can make every call; a collaborator's token can make none in this version." in text
+    )
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_a_completion_script_names_the_command(shell: str, anyscale: RunAnyscale) -> None:
     result = anyscale("completion", shell)

@@ -6,6 +6,7 @@ A page is one session in a fresh home. A block after a line like "`users.yaml`:"
 a free port instead of port 8000, and has to stop in order after the page.
 """
 
+import inspect
 import os
 import re
 import subprocess
@@ -166,6 +167,16 @@ def test_every_command_and_option_is_in_the_documents() -> None:
             assert f"anyscale {group_name} {name}".strip() in text
     for option in ("--users-file", "--format", "--if-exists", "--dry-run", "--host", "-o "):
         assert option in text
+
+
+def test_every_argument_of_the_python_calls_is_in_the_documents() -> None:
+    import anyscale
+
+    page = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+    for calls in (anyscale.user, anyscale.batch):
+        for name in filter(lambda name: callable(getattr(calls, name)), dir(calls)):
+            for argument in inspect.signature(getattr(calls, name)).parameters:
+                assert re.search(rf"\b{argument}\b", page), f"{name}: {argument}"
 
 
 def test_every_setting_is_in_the_documents() -> None:

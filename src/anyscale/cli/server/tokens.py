@@ -24,7 +24,7 @@ _COLUMNS = ("token_id", "name", "role", *_TIMES, "user_id")
     type=click.Choice(["owner", "collaborator"]),
     default="owner",
     show_default=True,
-    help="Owners create users; collaborators do not.",
+    help="Owners can make every call; a collaborator's token can make none in this version.",
 )
 @click.option("--expires-days", type=click.IntRange(1, 3650), help="Default: it does not expire.")
 @output_file_option
