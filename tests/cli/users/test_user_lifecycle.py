@@ -257,9 +257,9 @@ def test_links_of_a_file_say_that_earlier_links_no_longer_work(
     check(0, ") An earlier link of this user no longer works.\n", *one, tmp_path / "b.csv")
 
 
-@pytest.mark.parametrize("is_interrupted", [True, False])
+@pytest.mark.parametrize("failure", ["interrupted", "refused", "lost"])
 def test_links_that_are_not_delivered_say_that_earlier_links_no_longer_work(
-    is_interrupted: bool,
+    failure: str,
     anyscale: RunAnyscale,
     server: ServerProcess,
     tmp_path: Path,
@@ -270,6 +270,8 @@ def test_links_that_are_not_delivered_say_that_earlier_links_no_longer_work(
     monkeypatch.setenv("ANYSCALE_HOST", server.url)
     monkeypatch.setenv("ANYSCALE_CLI_TOKEN", server.token())
     assert anyscale("user", "batch-create", "-f", file).returncode == 0
+    if failure == "refused":
+        assert anyscale("user", "suspend", "u1000@b.io").returncode == 0
     calls: list[str] = []
     is_called = threading.Event()
 
@@ -278,9 +280,11 @@ def test_links_that_are_not_delivered_say_that_earlier_links_no_longer_work(
         if calls.count("POST /v1/users:setPasswordLinks") < 3:  # the first one has no users
             return None
         is_called.set()
-        return delay(0.5) if is_interrupted else refuse
+        if failure == "interrupted":
+            return delay(0.5)
+        return no_control_plane if failure == "lost" else None
 
-    def refuse(client: socket.socket, _: bytes) -> bool:
+    def no_control_plane(client: socket.socket, _: bytes) -> bool:
         client.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
         return False
 
@@ -289,11 +293,12 @@ def test_links_that_are_not_delivered_say_that_earlier_links_no_longer_work(
         links = tmp_path / "links.csv"
         running = start_command("user", "set-password-link", "-f", file, "--output-file", links)
         assert is_called.wait(30)
-        if is_interrupted:
+        if failure == "interrupted":
             running.send_signal(signal.SIGINT)
         done = running.finish(60)
-    start, count = ("interrupted: no", 1_001) if is_interrupted else ("No", 1_000)
-    assert done.returncode == (130 if is_interrupted else 1)
+    start = "interrupted: no" if failure == "interrupted" else "No"
+    count = 1_000 if failure == "refused" else 1_001
+    assert done.returncode == (130 if failure == "interrupted" else 1)
     assert done.stderr.splitlines()[-1] == (
         f"{start} file was written, and earlier links of up to {count} users no longer work; "
         "run the same command again to create new ones"

@@ -16,7 +16,15 @@ from anyscale.cli.formats import spreadsheet_cell, write_text
 from anyscale.cli.problem_report import problem_count, say_problems
 from anyscale.cli.user.email_argument import check_email
 from anyscale.cli.user.users_file import format_option, one_users_file, open_users_file
-from anyscale.errors import AnyscaleError, BatchGone, BatchRefused, ConfigError, NotFound, Problem
+from anyscale.errors import (
+    AnyscaleError,
+    BatchGone,
+    BatchRefused,
+    ConfigError,
+    NotFound,
+    Problem,
+    Unavailable,
+)
 from anyscale.transport.base import Transport
 from anyscale.user.lookup import find_user
 from anyscale.user.validation import CheckedUser, Policy, shown
@@ -219,7 +227,7 @@ def _write_links(
 ) -> tuple[int, datetime | None]:
     """Return how many links are for SSO users, and when the first one expires.
 
-    Each call adds to `created` how many links it has created.
+    Each call adds to `created` how many links it has created, or may have created.
     """
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(("email", "url", "expires_at"))
@@ -227,7 +235,12 @@ def _write_links(
     while chunk := list(islice(remaining, _PAGE)):
         # An interrupt may lose the response of a call that has created its links.
         note_resumable(_lost(sum(created) + len(chunk)), _PURPOSE)
-        links = transport.set_password_links(chunk)
+        try:
+            links = transport.set_password_links(chunk)
+        except Unavailable as error:
+            if error.outcome_unknown:
+                created.append(len(chunk))
+            raise
         created.append(len(links))
         for link in links:
             writer.writerow(
