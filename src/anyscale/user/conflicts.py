@@ -37,8 +37,4 @@ def _conflict_detail(conflict: Conflict) -> str:
         return f"{email} has an account already"
     if conflict.kind == "duplicate":
         return f"{email} is also the email of create_users[{conflict.other}]"
-    since = f"{conflict.held_since:%Y-%m-%d %H:%M:%S} UTC" if conflict.held_since else "some time"
-    return (
-        f"{email} is held by the unfinished batch {conflict.holder}, which {conflict.held_by} "
-        f"opened at {since}: let it end, or free it by `anyscale batch drop {conflict.holder}`"
-    )
+    return f"{email} is reserved by the unfinished batch {conflict.holder}"

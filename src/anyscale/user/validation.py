@@ -45,7 +45,7 @@ class Policy(Struct, frozen=True, kw_only=True):
     #: A batch of at most this many users and passwords is one call.
     small_users: int = 1_000
     small_passwords: int = 16
-    #: seconds to wait for the emails that another open batch holds
+    #: seconds to wait for the emails that another open batch has reserved
     hold_wait: float = 60.0
 
 

@@ -1,12 +1,18 @@
 """The commands that messages suggest use the same file format and control plane when pasted."""
 
+import os
 import re
 import shlex
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from tests.support.commands.running import CommandResult, RunAnyscale
 from tests.support.servers.server_process import ServerProcess
+from tests.support.users import checked_users
+
+from anyscale.config import resolve
+from anyscale.transport import open_transport
 
 ENTRIES = '{"name": "Ann", "email": "ann@example.com"}\n{"name": "Bob", "email": "b@example.com"}\n'
 
@@ -71,3 +77,15 @@ def test_other_suggested_commands_use_the_same_control_plane(
         ),
     ):
         assert suggested(anyscale(*words, *host)) == [*expected, *host]
+
+
+def test_a_batch_that_has_reserved_emails_is_dropped_by_the_suggested_command(
+    anyscale: RunAnyscale, host: tuple[str, str], file: str
+) -> None:
+    with closing(open_transport(resolve(host[1], os.environ["ANYSCALE_CLI_TOKEN"]))) as other:
+        batch = other.open("key", "fail")
+        other.claim(batch.batch_id, 0, checked_users("ann"))
+        words = suggested(anyscale("user", "batch-create", "-f", file, *FORMAT, *host, "--dry-run"))
+        assert words == ["batch", "drop", batch.batch_id, *host]
+        assert anyscale(*words).returncode == 0
+        assert other.show(batch.batch_id).state == "dropped"

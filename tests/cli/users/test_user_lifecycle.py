@@ -513,5 +513,5 @@ def test_an_email_that_an_unfinished_batch_has_reserved_cannot_be_an_owners(
     plane.batches.claim(batch.batch_id, 0, checked_users("boss"))
     plane.close()
     command = ("server", "create-owner", "--email", "boss@example.com")
-    done = check(1, f"is held by the unfinished batch {batch.batch_id}", *command)
+    done = check(1, f"is reserved by the unfinished batch {batch.batch_id}", *command)
     assert done.stdout == ""

@@ -227,7 +227,8 @@ def test_the_emails_of_a_killed_run_in_this_home_are_released(
 
     assert tried.returncode == 0, tried.stderr
     assert result.returncode == 0, result.stderr
-    assert f"Dropped the unfinished batch {old}, which held some of these emails." in result.stderr
+    line = f"Dropped the unfinished batch {old}, which had reserved some of these emails.\n"
+    assert line in result.stderr
     assert len(emails(anyscale)) == count
 
 

@@ -227,7 +227,9 @@ def test_a_run_logs_once_which_batch_it_waits_for_however_often_it_waits(
     open_with(transport, "b")
     conflicts = transport.look_up(checked_users("b"), 0)
     log_lines: list[str] = []
-    rules = EmailConflicts(transport, "fail", lambda _: nullcontext(False), log_lines.append, 0)
+    rules = EmailConflicts(
+        transport, "fail", lambda _: nullcontext(False), log_lines.append, 0, str
+    )
 
     for _ in range(2):
         rules.wait(conflicts)
@@ -260,15 +262,28 @@ def test_a_batch_that_does_not_end_is_named_with_its_owner_and_time(
 ) -> None:
     holder = open_with(transport, "b")
     began = time.monotonic()
+    log_lines: list[str] = []
 
     with pytest.raises(BatchRefused) as refused:
-        run_batch(deployment, users_to_create(*names), if_exists=if_exists, hasty=True)
+        run_batch(
+            deployment,
+            users_to_create(*names),
+            if_exists=if_exists,
+            hasty=True,
+            log=log_lines.append,
+        )
 
     (problem,) = refused.value.problems
     assert time.monotonic() - began >= 0.3
     assert (problem.index, problem.field, problem.code) == (1, "email", "email_held")
-    assert f"batch {holder.batch_id}, which {holder.opened_by} opened at" in problem.detail
-    assert f"{holder.opened_at:%Y-%m-%d %H:%M:%S} UTC" in problem.detail
+    email = users_to_create("b")[0].email
+    assert problem.detail == f"'{email}' is reserved by the unfinished batch {holder.batch_id}"
+    assert log_lines[-1] == (
+        f"Batch {holder.batch_id} has reserved some of these emails. {holder.opened_by} opened it "
+        f"at {holder.opened_at:%Y-%m-%d %H:%M:%S} UTC, and it was last active at "
+        f"{holder.touched_at:%Y-%m-%d %H:%M:%S} UTC: ask {holder.opened_by}, or drop it by "
+        f"`anyscale batch drop {holder.batch_id}`."
+    )
     assert not refused.value.input_is_at_fault
     # The refused batch is gone, and the other one is complete.
     open_ones = [
@@ -298,7 +313,7 @@ def test_an_abandoned_batch_is_dropped(
     assert outcome.created == len(names)
     assert transport.show(holder.batch_id).state == "dropped"
     assert [line for line in log_lines if holder.batch_id in line] == [
-        f"Dropped the unfinished batch {holder.batch_id}, which held some of these emails."
+        f"Dropped the unfinished batch {holder.batch_id}, which had reserved some of these emails."
     ]
 
 

@@ -110,6 +110,7 @@ def batch_create(
             resumable=state.is_resumable,
             on_opened=state.store_batch,
             is_abandoned=partial(is_abandoned, resume_folder()),
+            drop_command=partial(suggested_command, "batch", "drop"),
             log=log,
             on_progress=show_progress,
         )

@@ -6,12 +6,12 @@ reserved it. Only the last of these can end while the run waits.
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
 
-from anyscale.errors import BatchGone
+from anyscale.errors import BatchGone, Problem
 from anyscale.transport.base import Transport
-from anyscale.user.conflicts import is_skipped
+from anyscale.user.conflicts import conflict_problems, is_skipped
 from anyscale.user.models import Batch, Conflict
 
 __all__ = ["EmailConflicts", "IsAbandoned"]
@@ -24,6 +24,8 @@ IsAbandoned = Callable[[str], AbstractContextManager[bool]]
 # meet, one goes on within a chunk: to poll more often would only slow it down.
 _POLL_SECONDS = 0.2
 
+_TIME = "%Y-%m-%d %H:%M:%S UTC"
+
 
 class EmailConflicts:
     """The rules for taken emails, and what one run has done about them so far."""
@@ -35,11 +37,13 @@ class EmailConflicts:
         is_abandoned: IsAbandoned,
         log: Callable[[str], None],
         wait_seconds: float,
+        drop_command: Callable[[str], str],
     ) -> None:
         self._transport = transport
         self._if_exists = if_exists
         self._is_abandoned = is_abandoned
         self._log = log
+        self._drop_command = drop_command
         self._deadline = time.monotonic() + wait_seconds
         self._announced: set[str] = set()
 
@@ -55,6 +59,20 @@ class EmailConflicts:
         # Once for each batch: it may have reserved a million emails.
         abandoned = {batch_id for batch_id in _holders(remaining) if self._abandoned(batch_id)}
         return [conflict for conflict in remaining if conflict.holder not in abandoned]
+
+    def problems(self, blocking: Sequence[Conflict]) -> Iterator[Problem]:
+        """Describe the conflicts for which a batch is refused.
+
+        Log first the other batches that have reserved some of these emails, each of them once.
+        """
+        for batch in self._show(sorted(_holders(blocking))):
+            self._log(
+                f"Batch {batch.batch_id} has reserved some of these emails. {batch.opened_by} "
+                f"opened it at {batch.opened_at:{_TIME}}, and it was last active at "
+                f"{batch.touched_at:{_TIME}}: ask {batch.opened_by}, or drop it by "
+                f"{self._drop_command(batch.batch_id)}."
+            )
+        return conflict_problems(blocking)
 
     def are_final(self, conflicts: Iterable[Conflict]) -> bool:
         """Return whether waiting is no use: an account stays, or the time is over."""
@@ -90,7 +108,7 @@ class EmailConflicts:
                     f"{conflict.held_by}, which has reserved some of these emails..."
                 )
 
-    def _show(self, batch_ids: set[str]) -> list[Batch]:
+    def _show(self, batch_ids: Iterable[str]) -> list[Batch]:
         return [self._transport.show(batch_id) for batch_id in batch_ids]
 
     def _abandoned(self, batch_id: str) -> bool:
@@ -103,7 +121,8 @@ class EmailConflicts:
                 with suppress(BatchGone):  # a run in another home has resumed and published it
                     self._transport.drop(batch_id)
                     self._log(
-                        f"Dropped the unfinished batch {batch_id}, which held some of these emails."
+                        f"Dropped the unfinished batch {batch_id}, which had reserved some of "
+                        "these emails."
                     )
             return is_abandoned
 
