@@ -308,7 +308,7 @@ def test_the_first_problems_by_place_are_kept_and_the_others_counted() -> None:
 
 
 def test_a_place_after_4_gib_of_one_line_is_exact() -> None:
-    collector = EntryCollector("users.json", Policy(), lambda _: None)
+    collector = EntryCollector("users.json", Policy())
     for column in (7, (1 << 32) + 5, 9):
         collector.refuse(Place(1, column), "type", "wrong")
     assert [collector.place_of_email(at).column for at in range(3)] == [7, (1 << 32) + 5, 9]

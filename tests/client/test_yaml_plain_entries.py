@@ -284,7 +284,7 @@ def test_a_bad_file_after_plain_entries_has_the_problems_that_the_parser_finds(b
 
 def left_to_the_parser(text: str, policy: Policy | None = None) -> str:
     """Read the plain entries of a text; return what the parser gets, without its blank lines."""
-    collector = EntryCollector("users.yaml", policy or Policy(), lambda _again: None)
+    collector = EntryCollector("users.yaml", policy or Policy())
     plain = PlainEntries(InputStream(io.BytesIO(text.encode()), "users.yaml", yaml=True), collector)
     users = list(plain.users())
     rest = b"".join(iter(plain.read, b"")).decode()

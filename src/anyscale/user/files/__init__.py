@@ -48,12 +48,23 @@ class FileReading:
 
     def __init__(self, file: "UsersFile", policy: Policy, *, verify: bool) -> None:
         self._file = file
-        self._entries = EntryCollector(file.name, policy, file.read_into, verify=verify)
+        self._policy = policy
+        self._verify = verify
+        self._entries = EntryCollector(file.name, policy, verify=verify)
         self.problems = self._entries.problems
 
     def __iter__(self) -> Iterator[CheckedUser]:
         yield from self._file.users(self._entries)
-        self._entries.settle()
+        if suspects := self._entries.suspects():
+            self._entries.add_duplicates(self._emails_at(suspects))
+        self.problems.trim()
+
+    def _emails_at(self, positions: frozenset[int]) -> dict[int, tuple[str, str]]:
+        """Read the file again for emails and their keys, which are not kept in memory."""
+        again = EntryCollector(self._file.name, self._policy, positions, verify=self._verify)
+        for _user in self._file.users(again):
+            again.passwords.clear()
+        return again.kept
 
     def take_passwords(self) -> list[tuple[int, str]]:
         passwords, self._entries.passwords = self._entries.passwords, []
@@ -129,11 +140,6 @@ class UsersFile:
     def check_unchanged(self) -> None:
         if self._current_stamp() != self.stamp:
             raise BatchUnfinished(f"{self.name} was changed while it was being read")
-
-    def read_into(self, entries: EntryCollector) -> None:
-        """Read the whole file into `entries`, and discard users and passwords."""
-        for _user in self.users(entries):
-            entries.passwords.clear()
 
     def users(self, entries: EntryCollector) -> Iterator[CheckedUser]:
         """Read from the beginning into `entries`, up to the end or the first fatal problem."""

@@ -1,7 +1,7 @@
 """Collect the result of one reading: the users, the problems, and the place of each email."""
 
 from array import array
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from msgspec import UNSET
@@ -66,8 +66,7 @@ class EntryCollector:
 
     Args:
         file: the file's name, for messages.
-        read_again: reads the file once more into another collector, to quote emails that are not
-            kept in memory.
+        keep: the positions of the entries whose email is kept.
         verify: see `UserSource.reading`.
     """
 
@@ -75,7 +74,7 @@ class EntryCollector:
         self,
         file: str,
         policy: Policy,
-        read_again: Callable[["EntryCollector"], None],
+        keep: frozenset[int] = frozenset(),
         *,
         verify: bool = False,
     ) -> None:
@@ -94,11 +93,9 @@ class EntryCollector:
         self.count = 0
         #: rows without an entry so far
         self.blank_rows = 0
-        #: the positions of the entries whose email is kept
-        self.keep: frozenset[int] = frozenset()
         #: position -> email and its key
         self.kept: dict[int, tuple[str, str]] = {}
-        self._read_again = read_again
+        self._keep = keep
         self._lines = array("I")
         self._columns: array[int] = array("I")
         self._hashes = EmailHashes()
@@ -179,12 +176,28 @@ class EntryCollector:
     def place_of_email(self, index: int) -> Place:
         return Place(self._lines[index], self._columns[index])
 
-    def settle(self) -> None:
-        """Add the emails that occur twice to the problems, and sort these: the file has ended."""
-        if suspects := self._hashes.repeated():
-            for problem in self._duplicates(suspects):
-                self.problems.add(problem)
-        self.problems.trim()
+    def suspects(self) -> frozenset[int]:
+        """Return the positions of the entries whose email may occur twice."""
+        return self._hashes.repeated()
+
+    def add_duplicates(self, suspects: Mapping[int, tuple[str, str]]) -> None:
+        """Add the emails that occur twice to the problems.
+
+        Args:
+            suspects: position -> email and its key.
+        """
+        first: dict[str, int] = {}
+        for index, (email, key) in sorted(suspects.items()):
+            original = first.setdefault(key, index)
+            if original == index:
+                continue
+            line, column = self.place_of_email(original)
+            detail = (
+                f"{shown(email)} is also the email of create_users[{original}], "
+                f"on line {line}, column {column}"
+            )
+            fault = Fault("email", "email_duplicate", detail)
+            self.problems.add(self._problem(PlacedFault(self.place_of_email(index), *fault), index))
 
     def _problem(self, fault: PlacedFault, index: int | None = None) -> Problem:
         (line, column), field, code, detail, _ = fault
@@ -218,23 +231,6 @@ class EntryCollector:
             self._columns.append(column)
         if key is not None:
             self._hashes.add(key, self.count)
-            if self.count in self.keep:
+            if self.count in self._keep:
                 self.kept[self.count] = (email, key)
         self.count += 1
-
-    def _duplicates(self, suspects: frozenset[int]) -> Iterator[Problem]:
-        again = EntryCollector(self.file, self.policy, self._read_again, verify=self.verify)
-        again.keep = suspects
-        self._read_again(again)
-        first: dict[str, int] = {}
-        for index, (email, key) in sorted(again.kept.items()):
-            original = first.setdefault(key, index)
-            if original == index:
-                continue
-            line, column = self.place_of_email(original)
-            detail = (
-                f"{shown(email)} is also the email of create_users[{original}], "
-                f"on line {line}, column {column}"
-            )
-            fault = Fault("email", "email_duplicate", detail)
-            yield self._problem(PlacedFault(self.place_of_email(index), *fault), index)
