@@ -3,10 +3,11 @@
 import csv
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, islice
 from typing import Any
 
+from anyscale.user.files.csv_header import column_name, columns_of
 from anyscale.user.files.entry_collector import (
     REQUIRED,
     EntryCollector,
@@ -18,11 +19,9 @@ from anyscale.user.files.field_words import (
     boolean_fault,
     damaged_cell,
     field_of,
-    is_first_name,
-    meant_field,
 )
 from anyscale.user.files.input_stream import InputStream
-from anyscale.user.validation import FIELDS, CheckedUser, shown
+from anyscale.user.validation import FIELDS, CheckedUser
 
 __all__ = ["looks_like_csv", "read_csv"]
 
@@ -65,10 +64,6 @@ def looks_like_csv(line: str) -> bool:
 
 def _names_all(line: str, fields: Iterable[str]) -> bool:
     return {field_of(cell) for cell in re.split("[,;\t]", line)}.issuperset(fields)
-
-
-def _column(cell: str) -> str:
-    return cell.strip().lower()  # files have `Name` and ` EMAIL `
 
 
 def read_csv(source: InputStream, entries: EntryCollector) -> Iterator[CheckedUser]:
@@ -159,13 +154,11 @@ class _CsvReader:
 
     def _read_header(self, cells: list[str], lines: Iterator[str]) -> None:
         line, places, required = self._next_line, self._take(), self._entries.required
-        named = set(FIELDS).intersection(map(_column, cells))
+        named = set(FIELDS).intersection(map(column_name, cells))
         known = {field for cell in cells if (field := field_of(cell))}
         # Else the cells may be a user's, with a password in one of them.
         if known.issuperset(required) or (known and not any("@" in cell for cell in cells)):
-            self._columns = self._checked_columns(
-                cells, places, named.copy(), is_header=len(known) > 1
-            )
+            self._read_columns(cells, places, is_header=len(known) > 1)
         if missing := [field for field in required if field not in named.union(self._columns)]:
             detail = f"there is no column {' and no column '.join(missing)}: {self._header_rule}"
             detail += self._header_hint(cells, lines)
@@ -186,32 +179,12 @@ class _CsvReader:
     def _named_separator(self) -> str:
         return "a tab" if self._delimiter == "\t" else repr(self._delimiter)
 
-    def _checked_columns(
-        self, cells: list[str], places: Iterator[Place], taken: set[str], *, is_header: bool
-    ) -> list[str]:
-        """Return the columns; report those that are unknown or there twice.
-
-        A column that probably stands for a field that is not taken is read as that field, for its
-        own problems.
-        """
-        columns: list[str] = []
-        names = set()
-        for cell, place in zip(cells, places, strict=True):
-            column = _column(cell)
-            if column in names and column in FIELDS:
-                detail = f"the column {column!r} is there twice"
-                self._entries.problem(place, "duplicate_key", detail)
-            elif column and column not in FIELDS:  # spreadsheets leave columns without a name
-                meant = meant_field(cell) if is_header else None
-                meant = None if meant in taken else meant
-                swapped = _last_name(cell, cells) if is_header and not meant else None
-                detail = swapped or _unknown(cell, meant, is_header)
-                self._entries.problem(place, "unknown_key", detail)
-                column = meant or column
-                taken.add(column)
-            names.add(column)
-            columns.append(column)
-        return columns
+    def _read_columns(self, cells: list[str], places: Iterator[Place], *, is_header: bool) -> None:
+        columns = columns_of(cells, is_header=is_header)
+        for (column, fault), place in zip(columns, places, strict=True):
+            if fault:
+                self._entries.problem(place, *fault)
+            self._columns.append(column)
 
     def _user(self, row: list[str], places: Iterator[Place]) -> CheckedUser | None:
         start = next(places)
@@ -221,10 +194,17 @@ class _CsvReader:
         starts = [start, *places]
         self._check_nameless(row, starts)
         place_of = dict(zip(self._columns, starts, strict=True))
+        values, faults = self._values(row, place_of)
+        return self._entries.finish(start, values, place_of, faults)
+
+    def _values(
+        self, row: list[str], place_of: Mapping[str, Place]
+    ) -> tuple[dict[str, Any], list[PlacedFault]]:
+        """Return the values of a row, and what is wrong with its other cells."""
         values: dict[str, Any] = {}
         faults = []
         for field, cell in zip(self._columns, row, strict=True):
-            if field not in FIELDS:  # `_checked_columns` has reported it
+            if field not in FIELDS:  # `_read_columns` has reported it
                 continue
             if field != "is_sso_user":
                 if (damage := damaged_cell(cell)) and self._is_read(field):
@@ -237,7 +217,7 @@ class _CsvReader:
                 faults.append(PlacedFault(place_of[field], field, "type", detail))
             else:
                 values[field] = flag
-        return self._entries.finish(start, values, place_of, faults)
+        return values, faults
 
     def _is_read(self, field: str) -> bool:
         return field != "password" or not self._entries.verify
@@ -267,25 +247,3 @@ class _CsvReader:
         else:
             mend = "remove what is empty at its end"
         return f"this row has {cells} and the first line {header}; {mend}"
-
-
-def _last_name(cell: str, cells: list[str]) -> str | None:
-    """Return the message for a column of first names beside `name`, if no column is `lastname`.
-
-    Without the column, people would be created with last names as names.
-    """
-    name = next((other for other in cells if _column(other) == "name"), None)
-    if name is None or not is_first_name(cell) or "lastname" in map(field_of, cells):
-        return None
-    return (
-        f"{shown(cell)} is the first name, so {shown(name)} is probably the last name: "
-        f"rename {shown(name)} to lastname and {shown(cell)} to name"
-    )
-
-
-def _unknown(cell: str, meant: str | None, is_header: bool) -> str:
-    if meant:
-        return f"unknown column {shown(cell)}: did you mean {meant!r}? rename it, or remove it"
-    # A user's cells may be in its place, with a password in one of them.
-    what = f"unknown column {shown(cell)}" if is_header else "unknown column"
-    return f"{what}: rename it to one of {', '.join(FIELDS)}, or remove it"

@@ -1,0 +1,75 @@
+"""The header of a CSV file: which column has which field, and what is wrong with the others."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from anyscale.user.files.field_words import field_of, is_first_name, meant_field
+from anyscale.user.validation import FIELDS, shown
+
+__all__ = ["ColumnFault", "column_name", "columns_of"]
+
+
+class ColumnFault(NamedTuple):
+    """What is wrong with a cell of the header."""
+
+    code: str
+    detail: str
+
+
+def column_name(cell: str) -> str:
+    """Return the column that a cell of the header names."""
+    return cell.strip().lower()  # files have `Name` and ` EMAIL `
+
+
+def columns_of(cells: list[str], *, is_header: bool) -> Iterator[tuple[str, ColumnFault | None]]:
+    """Iterate over the columns, each with what is wrong with it: it is unknown, or there twice.
+
+    A column that probably stands for a field that is not taken is read as that field, for its
+    own problems. It may have no name, as in files of spreadsheets.
+
+    Args:
+        cells: of the first line.
+        is_header: whether they are names of columns, and not a user's cells.
+    """
+    taken = set(FIELDS).intersection(map(column_name, cells))
+    seen = set()
+    for cell in cells:
+        column, fault = column_name(cell), None
+        if column in seen and column in FIELDS:
+            fault = ColumnFault("duplicate_key", f"the column {column!r} is there twice")
+        elif column and column not in FIELDS:
+            meant = _meant(cell, taken) if is_header else None
+            fault = ColumnFault("unknown_key", _unknown(cell, meant, cells, is_header=is_header))
+            column = meant or column
+            taken.add(column)
+        seen.add(column)
+        yield column, fault
+
+
+def _meant(cell: str, taken: set[str]) -> str | None:
+    meant = meant_field(cell)
+    return None if meant in taken else meant
+
+
+def _unknown(cell: str, meant: str | None, cells: list[str], *, is_header: bool) -> str:
+    if meant:
+        return f"unknown column {shown(cell)}: did you mean {meant!r}? rename it, or remove it"
+    if is_header and (swapped := _last_name(cell, cells)):
+        return swapped
+    # A user's cells may be in its place, with a password in one of them.
+    what = f"unknown column {shown(cell)}" if is_header else "unknown column"
+    return f"{what}: rename it to one of {', '.join(FIELDS)}, or remove it"
+
+
+def _last_name(cell: str, cells: list[str]) -> str | None:
+    """Return the message for a column of first names beside `name`, if no column is `lastname`.
+
+    Without the column, people would be created with last names as names.
+    """
+    name = next((other for other in cells if column_name(other) == "name"), None)
+    if name is None or not is_first_name(cell) or "lastname" in map(field_of, cells):
+        return None
+    return (
+        f"{shown(cell)} is the first name, so {shown(name)} is probably the last name: "
+        f"rename {shown(name)} to lastname and {shown(cell)} to name"
+    )
