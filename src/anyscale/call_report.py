@@ -1,8 +1,12 @@
 """What a call of the SDK reports while it works: log lines, and how far it is."""
 
 import logging
+from typing import TYPE_CHECKING
 
 from anyscale.progress import ProgressDisplay, can_draw
+
+if TYPE_CHECKING:
+    from anyscale.transport.base import Outage
 
 __all__ = ["LOGGER", "CallReport"]
 
@@ -35,10 +39,10 @@ class CallReport:
         self.close()
         LOGGER.warning(text)
 
-    def note_retry(self) -> None:
-        """Show no rate until more is done: see `ProgressDisplay.note_retry`."""
+    def note_outage(self, outage: "Outage") -> None:
+        """Show it until more is done: see `ProgressDisplay.note_outage`."""
         if self._display:
-            self._display.note_retry()
+            self._display.note_outage(outage)
 
     def close(self) -> None:
         """Remove the bar; the next `show` draws it again."""

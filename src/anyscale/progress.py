@@ -17,6 +17,8 @@ from anyscale.recent_rate import RecentRate
 if TYPE_CHECKING:  # loaded when a bar is drawn
     from rich.console import Console
 
+    from anyscale.transport.base import Outage
+
 __all__ = ["Progress", "ProgressDisplay", "can_draw"]
 
 #: Receives the phase, how much of it is done, how much it is in all, and how many users or
@@ -45,6 +47,8 @@ class _Status(NamedTuple):
     #: users or passwords a second, and the seconds left; None as long as they are not known
     rate: float | None
     left: float | None
+    outage: "Outage | None"
+    now: float
 
     @property
     def percent(self) -> str:
@@ -62,6 +66,7 @@ class ProgressDisplay:
         self._lock = threading.RLock()  # a signal may come while its thread draws
         self._bar: _TerminalBar | _NotebookBar | None = None
         self._phase = ""
+        self._outage: Outage | None = None
         self._started = self._shown = 0.0
         self._done_rate, self._count_rate = _new_rate(), _new_rate()
 
@@ -80,11 +85,12 @@ class ProgressDisplay:
                 self._shown = now
                 self._write_line(_line(status))
 
-    def note_retry(self) -> None:
-        """Show no rate and no time left until more is done: see `Transport.on_retry`."""
+    def note_outage(self, outage: "Outage") -> None:
+        """Show it in place of the rate until more is done: see `Transport.on_outage`."""
         with self._lock:
-            self._done_rate.note_retry()
-            self._count_rate.note_retry()
+            self._outage = outage
+            self._done_rate.note_outage()
+            self._count_rate.note_outage()
 
     def clear(self) -> None:
         """Remove the bar, so that a line can be written; the next `show` draws it again."""
@@ -101,9 +107,10 @@ class ProgressDisplay:
     def _status(self, done: int, total: int, count: int, now: float) -> _Status:
         speed, rate = self._done_rate.add(done, now), self._count_rate.add(count, now)
         if not speed:
-            return _Status(self._phase, done, total, None, None)
+            outage = self._outage if self._done_rate.is_interrupted else None
+            return _Status(self._phase, done, total, None, None, outage, now)
         left = (total - done) / speed - self._done_rate.seconds_since_step(now)
-        return _Status(self._phase, done, total, rate, max(0.0, left))
+        return _Status(self._phase, done, total, rate, max(0.0, left), None, now)
 
     def _draw(self, status: _Status, now: float) -> None:
         if self._bar and now - self._shown < _DRAW_EVERY:
@@ -183,6 +190,8 @@ def _line(status: _Status) -> str:
     parts = [f"{status.phase}: {status.percent}"]
     if status.rate is not None and status.left is not None:
         parts += [f"{status.rate:.0f} a second", f"{status.left:.0f} s left"]
+    if status.outage:
+        parts.append(status.outage.describe(status.now))
     return ", ".join(parts)
 
 
@@ -195,6 +204,9 @@ def _rendered(console: "Console", status: _Status, width: int) -> str:
     rate = left = ""
     if status.rate is not None and status.left is not None:
         rate, left = f"{status.rate:.0f}/s", f"{timedelta(seconds=round(status.left))} left"
+    if status.outage:
+        waited = status.now - status.outage.since
+        left = f"waiting: {waited:.0f} of {status.outage.patience:.0f} s"
     line = Table.grid(*[""] * 5, padding=(0, 1))
     for column in line.columns:
         column.no_wrap = True

@@ -21,13 +21,13 @@ class RecentRate:
         self._seconds, self._known_after = seconds, known_after
         #: the moments at which more was done, and how much it was
         self._steps: deque[tuple[float, int]] = deque()
-        #: whether a call has been repeated since the last step
-        self._is_retrying = False
+        #: whether calls get no response since the last step
+        self.is_interrupted = False
 
     def add(self, done: int, now: float) -> float:
         """Add how much is done now; return the rate, which is 0.0 until it is known."""
         is_step = not self._steps or done != self._steps[-1][1]
-        if self._is_retrying and not is_step:
+        if self.is_interrupted and not is_step:
             return 0.0
         if is_step:
             self._add_step(done, now)
@@ -42,14 +42,14 @@ class RecentRate:
     def _add_step(self, done: int, now: float) -> None:
         # The time of an outage does not count. A step soon after the one before shows that other
         # calls went on.
-        if self._is_retrying and self._steps and self.seconds_since_step(now) >= _SILENCE:
+        if self.is_interrupted and self._steps and self.seconds_since_step(now) >= _SILENCE:
             self._steps.clear()
-        self._is_retrying = False
+        self.is_interrupted = False
         self._steps.append((now, done))
 
-    def note_retry(self) -> None:
-        """Make the rate unknown until more is done: a call is being repeated, and none succeeds."""
-        self._is_retrying = True
+    def note_outage(self) -> None:
+        """Make the rate unknown until more is done: no call succeeds."""
+        self.is_interrupted = True
 
     def seconds_since_step(self, now: float) -> float:
         """Return how long ago more was done."""

@@ -1,5 +1,6 @@
 """How far work is: its rate, its bar, and the size of what is sent at a time."""
 
+import io
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from anyscale import progress
 from anyscale.progress import ProgressDisplay
 from anyscale.recent_rate import RecentRate
 from anyscale.transport import bounded_executor
+from anyscale.transport.base import Outage
 from anyscale.transport.bounded_executor import BoundedExecutor
 from anyscale.user.batch_create import password_upload
 from anyscale.user.batch_create.password_upload import ChunkSize
@@ -31,6 +33,10 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     for module in (progress, password_upload):
         monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=clock))
     return clock
+
+
+def outage_since(moment: float) -> Outage:
+    return Outage("no response from a", moment, 100, is_repeated=True)
 
 
 def test_a_rate_is_that_of_the_last_seconds() -> None:
@@ -157,19 +163,41 @@ def test_a_line_has_no_rate_while_a_call_is_repeated_and_then_a_new_one(
     for second in range(61):
         clock.now = 100.0 + second
         if second in (16, 21, 26, 31, 36):
-            display.note_retry()
+            display.note_outage(outage_since(115.0))
         if not 15 < second <= 41:
             done += 10 if second < 41 else 20
         display.show("Hashing", done, 4_000, done)
 
     assert lines == [
         "Hashing: 2%, 10 a second, 389 s left",
-        "Hashing: 4%",
-        "Hashing: 4%",
-        "Hashing: 4%",
+        "Hashing: 4%, no response from a for 5 s, gives up at 100 s",
+        "Hashing: 4%, no response from a for 15 s, gives up at 100 s",
+        "Hashing: 4%, no response from a for 25 s, gives up at 100 s",
         "Hashing: 8%, 20 a second, 183 s left",
         "Hashing: 13%, 20 a second, 173 s left",
     ]
+
+
+@pytest.mark.parametrize("columns", ["80", "200"])
+def test_a_bar_says_how_long_it_waits_for_a_response(
+    clock: Clock, columns: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    monkeypatch.setattr(progress, "can_draw", lambda: True)
+    screen = io.StringIO()
+    monkeypatch.setattr("sys.stderr", screen)
+    display = ProgressDisplay(pytest.fail)
+    for done in (0, 10, 20, 20):
+        clock.now += 2
+        display.show("Hashing", done, 100, done)
+    display.note_outage(outage_since(clock.now - 5))
+    clock.now += 35
+    display.show("Hashing", 20, 100, 20)
+    drawn = screen.getvalue().split("\r")
+    assert "/s" in drawn[-2]
+    assert "waiting: 40 of 100 s" in drawn[-1]
+    assert "/s" not in drawn[-1]
+    assert "left" not in drawn[-1]
 
 
 def test_two_steps_in_quick_succession_after_an_outage_make_no_rate(
@@ -180,7 +208,7 @@ def test_two_steps_in_quick_succession_after_an_outage_make_no_rate(
     for moment, done in ((0.0, 0), (5.0, 50)):
         clock.now = 100.0 + moment
         display.show("Hashing", done, 1_000, done)
-    display.note_retry()
+    display.note_outage(outage_since(clock.now))
     for moment, done in ((9.995, 114), (10.0, 178)):
         clock.now = 100.0 + moment
         display.show("Hashing", done, 1_000, done)
@@ -199,9 +227,9 @@ def test_a_step_during_an_outage_does_not_bring_the_rate_back(
         clock.now = 100.0 + second
         display.show("Hashing", min(second, 7), 100, min(second, 7))
         if second > 4:
-            display.note_retry()
+            display.note_outage(outage_since(clock.now))
 
-    assert lines == ["Hashing: 7%"]
+    assert lines == ["Hashing: 7%, no response from a for 1 s, gives up at 100 s"]
 
 
 def test_a_rate_goes_on_if_other_calls_succeed_while_one_is_repeated(
@@ -212,7 +240,7 @@ def test_a_rate_goes_on_if_other_calls_succeed_while_one_is_repeated(
         clock.now = 100.0 + second
         display.show("Hashing", second * 10, 1_000, second * 10)
         clock.now += 0.5
-        display.note_retry()
+        display.note_outage(outage_since(clock.now))
 
     assert lines == ["Hashing: 10%, 10 a second, 90 s left", "Hashing: 20%, 10 a second, 80 s left"]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from msgspec import Struct, to_builtins
 
 from anyscale.errors import AnyscaleError, BatchUnfinished, Unavailable
-from anyscale.transport.base import Transport
+from anyscale.transport.base import Outage, Transport
 from anyscale.user.models import Batch, KeptUser
 
 __all__ = ["UndoneBatch", "undo_batch"]
@@ -80,13 +80,14 @@ def undo_batch(
 
 def _watch_retries(transport: Transport) -> Callable[[], bool]:
     """Return a function that tells whether a call was repeated since."""
-    is_repeated, on_retry = threading.Event(), transport.on_retry
+    is_repeated, on_outage = threading.Event(), transport.on_outage
 
-    def repeat() -> None:
-        is_repeated.set()
-        on_retry()
+    def note(outage: Outage) -> None:
+        if outage.is_repeated:
+            is_repeated.set()
+        on_outage(outage)
 
-    transport.on_retry = repeat
+    transport.on_outage = note
     return is_repeated.is_set
 
 

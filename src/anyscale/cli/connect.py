@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from anyscale.cli.console import log, note_retry
+from anyscale.cli.console import log, note_outage
 
 if TYPE_CHECKING:  # imported where it is used: the help of a command needs no control plane
     from anyscale.transport.base import Transport
@@ -35,7 +35,7 @@ def open_control_plane(host: str | None) -> Iterator["Transport"]:
     from anyscale.transport import open_transport
 
     with closing(open_transport(resolve(host, None), on_notice=log)) as transport:
-        transport.on_retry = note_retry
+        transport.on_outage = note_outage
         yield transport
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:  # loaded when work takes long
     from anyscale.progress import ProgressDisplay
+    from anyscale.transport.base import Outage
 
 __all__ = [
     "ask",
@@ -17,7 +18,7 @@ __all__ = [
     "clear_progress",
     "escaped",
     "log",
-    "note_retry",
+    "note_outage",
     "null_stream",
     "say",
     "show_progress",
@@ -78,10 +79,10 @@ def show_progress(phase: str, done: int, total: int, count: int | None = None) -
     _State.display.show(phase, done, total, done if count is None else count)
 
 
-def note_retry() -> None:
-    """Show no rate until more is done: see `ProgressDisplay.note_retry`."""
+def note_outage(outage: "Outage") -> None:
+    """Show it until more is done: see `ProgressDisplay.note_outage`."""
     if _State.display:
-        _State.display.note_retry()
+        _State.display.note_outage(outage)
 
 
 def clear_progress() -> None:

@@ -1,7 +1,7 @@
 """The calls of a control plane, as a protocol."""
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from anyscale.api_schemas import FoundUser, UndoPart, UserPage, UserQuery
 from anyscale.audit_chain import AuditEntry
@@ -21,6 +21,23 @@ from anyscale.user.validation import CheckedUser, Policy
 __all__ = ["Transport"]
 
 
+class Outage(NamedTuple):
+    """Calls fail, or get no response, and the client goes on trying."""
+
+    #: such as "no response from https://accounts.example.com"
+    reason: str
+    #: when the call began, by `time.monotonic`
+    since: float
+    #: seconds after which the call ends with an error, about
+    patience: float
+    #: whether the call is about to be repeated
+    is_repeated: bool
+
+    def describe(self, now: float) -> str:
+        """Return what a line of progress says about it."""
+        return f"{self.reason} for {now - self.since:.0f} s, gives up at {self.patience:.0f} s"
+
+
 class Transport(Protocol):
     """The calls of a control plane. Each is short, and repeating it changes nothing more.
 
@@ -35,9 +52,9 @@ class Transport(Protocol):
     hashes_at_once: int
     #: Receives messages for the user while a call takes long.
     on_notice: Callable[[str], None]
-    #: Is called, by any thread, when a call without a response is about to be repeated, and no
-    #: other call has succeeded since it failed.
-    on_retry: Callable[[], None]
+    #: Is called, by any thread, when a call has waited for some seconds for its response, and when
+    #: it is about to be repeated; but not if another call has succeeded meanwhile.
+    on_outage: Callable[[Outage], None]
 
     def policy(self) -> Policy:
         """Return the rules for users and the limits of requests."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from anyscale.api_schemas import FoundUser, UndoPart, UserPage, UserQuery
 from anyscale.audit_chain import AuditEntry
@@ -22,6 +23,9 @@ from anyscale.user.models import (
     UserChanges,
 )
 from anyscale.user.validation import CheckedUser, Policy
+
+if TYPE_CHECKING:
+    from anyscale.transport.base import Outage
 
 __all__ = ["EmbeddedTransport"]
 
@@ -49,7 +53,7 @@ class EmbeddedTransport:
         self._opened_to_read: ControlPlane | None = None
         self._is_noticed = False
         self.on_notice: Callable[[str], None] = lambda _: None
-        self.on_retry: Callable[[], None] = lambda: None  # it repeats no call
+        self.on_outage: Callable[[Outage], None] = lambda _: None  # it has none
         self.where = str(self._database)
 
     @classmethod

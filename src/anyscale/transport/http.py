@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
 
 from anyscale.api_schemas import (
@@ -50,6 +50,9 @@ from anyscale.user.models import (
 )
 from anyscale.user.validation import CheckedUser, Policy
 
+if TYPE_CHECKING:
+    from anyscale.transport.base import Outage
+
 __all__ = ["HttpTransport"]
 
 _is_id = re.compile(r"[0-9A-Za-z_]{1,64}").fullmatch
@@ -71,13 +74,13 @@ class HttpTransport:
     def __init__(self, host: str, token: str) -> None:
         self.where = host.rstrip("/")
         self.on_notice: Callable[[str], None] = lambda _: None
-        self.on_retry: Callable[[], None] = lambda: None
+        self.on_outage: Callable[[Outage], None] = lambda _: None
         self._client = RetryingClient(
             self.where,
             token,
             _AT_ONCE,
             report=lambda text: self.on_notice(text),  # noqa: PLW0108 - it is set later
-            on_retry=lambda: self.on_retry(),  # noqa: PLW0108 - it is set later
+            on_outage=lambda outage: self.on_outage(outage),  # noqa: PLW0108 - it is set later
         )
         self._request = self._client.request
         self._user_pages = UserPages(self._client)

@@ -54,7 +54,7 @@ class RetryState:
         self._cancelled = cancelled
         self._started = time.monotonic()
         #: when the control plane last responded that it is busy; before that, the start of the call
-        self._last_response = self._started
+        self.last_response = self._started
         self._pause = _FIRST_PAUSE
         self.retries = 0
         #: Whether an attempt may have arrived. The outcome is then unknown, whatever fails later.
@@ -67,14 +67,14 @@ class RetryState:
         that the control plane is busy, and if the call is cancelled.
         """
         pause = self._pause * random.uniform(0.5, 1.0)  # noqa: S311 - no secret; not all at once
-        since, is_busy = self._last_response, isinstance(error, Overloaded)
+        since, is_busy = self.last_response, isinstance(error, Overloaded)
         if isinstance(error, Overloaded):
             since, patience = self._started, _BUSY_PATIENCE
             pause = max(pause, error.retry_after_seconds)
         if time.monotonic() + pause - since > patience or self._cancelled.wait(pause):
             return False
         if is_busy:
-            self._last_response = time.monotonic()
+            self.last_response = time.monotonic()
         self.retries += 1
         self._pause = min(self._pause * 2, _LONGEST_PAUSE)
         return True

@@ -22,9 +22,11 @@ from anyscale.errors import (
     NotAControlPlane,
     NotFound,
     Overloaded,
+    ServerUnreachable,
     Unavailable,
     VersionMismatch,
 )
+from anyscale.transport.base import Outage
 from anyscale.transport.concurrency_limit import AdaptiveLimit
 from anyscale.transport.responses import (
     Response,
@@ -56,7 +58,8 @@ _RESTARTING = frozenset(
 _LONGEST_RETRY_AFTER = 60.0
 
 #: Reading times out at half of the patience, so that the call is repeated, and ends with it.
-_TIMEOUT = urllib3.Timeout(connect=10, read=50)
+_READ_SECONDS = 50.0
+_TIMEOUT = urllib3.Timeout(connect=10, read=_READ_SECONDS)
 
 #: Seconds without a response to any call after which the user gets a message, while calls wait.
 _SILENCE = 10.0
@@ -77,7 +80,7 @@ class RetryingClient:
         token: of the caller.
         at_once: requests at a time, at most.
         report: receives messages for the user.
-        on_retry: see `Transport`.
+        on_outage: see `Transport`.
     """
 
     def __init__(
@@ -86,11 +89,12 @@ class RetryingClient:
         token: str,
         at_once: int,
         report: Callable[[str], None],
-        on_retry: Callable[[], None] = lambda: None,
+        on_outage: Callable[[Outage], None] = lambda _: None,
     ) -> None:
         self.host = host
+        self._silence = f"no response from {host}"
         self._report = report
-        self._on_retry = on_retry
+        self._on_outage = on_outage
         self._headers = {
             "Authorization": f"Bearer {token}",
             "User-Agent": f"musterroll/{__version__}",
@@ -135,7 +139,8 @@ class RetryingClient:
         state = RetryState(self._cancelled)
         while True:
             try:
-                response = self._send(method, url, data, headers, changes=changes)
+                with self._watch_silence(state):
+                    response = self._send(method, url, data, headers, changes=changes)
                 return decoded(self.host, response, kind)
             except (Unavailable, Overloaded) as error:
                 failed_at = time.monotonic()
@@ -143,7 +148,7 @@ class RetryingClient:
                 if not state.wait(error, self._patience):
                     raise state.given_up(error) from None
                 if isinstance(error, Unavailable):
-                    self._report_retry(error, failed_at, is_first=state.retries == 1)
+                    self._report_retry(error, failed_at, state)
             except AnyscaleError as error:
                 if isinstance(error, NotAControlPlane | VersionMismatch):
                     # There was a response, but it does not tell the outcome of the call.
@@ -152,17 +157,19 @@ class RetryingClient:
                     return kind()  # the attempt whose response was lost has deleted it
                 raise state.final_error(error) from None
 
-    def _report_retry(self, error: Unavailable, failed_at: float, *, is_first: bool) -> None:
+    def _report_retry(self, error: Unavailable, failed_at: float, state: RetryState) -> None:
         if self._last_success < failed_at:
-            self._on_retry()
-        if is_first:
+            is_silent = isinstance(error, ServerUnreachable)
+            reason = self._silence if is_silent else f"{self.host} is unavailable"
+            self._note_outage(reason, state, is_repeated=True)
+        if state.retries == 1:
             # The reason is last, as it may be a question.
             self._report_outage(f"Trying again: {error}")
 
     @contextmanager
-    def _watch_silence(self) -> Iterator[None]:
+    def _watch_silence(self, state: RetryState) -> Iterator[None]:
         """Report an outage if the block lasts long, and no call succeeds meanwhile."""
-        timer = threading.Timer(_SILENCE, self._report_silence, [time.monotonic()])
+        timer = threading.Timer(_SILENCE, self._report_silence, [time.monotonic(), state])
         timer.daemon = True  # an interrupted command does not wait for it
         timer.start()
         try:
@@ -170,10 +177,15 @@ class RetryingClient:
         finally:
             timer.cancel()
 
-    def _report_silence(self, since: float) -> None:
+    def _report_silence(self, since: float, state: RetryState) -> None:
         if self._last_success < since:
+            self._note_outage(self._silence, state, is_repeated=False)
             seconds = time.monotonic() - since
             self._report_outage(f"No response from {self.host} for {seconds:.0f} s: still waiting")
+
+    def _note_outage(self, reason: str, state: RetryState, *, is_repeated: bool) -> None:
+        patience = max(self._patience, _READ_SECONDS)
+        self._on_outage(Outage(reason, state.last_response, patience, is_repeated))
 
     def _report_outage(self, text: str) -> None:
         """Tell the user, once for each outage."""
@@ -192,7 +204,7 @@ class RetryingClient:
     def _send(
         self, method: str, url: str, data: bytes | None, headers: dict[str, str], *, changes: bool
     ) -> Response:
-        with self._limit.slot(), self._watch_silence():
+        with self._limit.slot():
             try:
                 streamed = self._pool.request(
                     method,

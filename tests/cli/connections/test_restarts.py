@@ -1,6 +1,8 @@
 """A server that restarts, is busy or does not return: requests are sent again."""
 
+import os
 import re
+import signal
 import socket
 import threading
 import time
@@ -21,10 +23,12 @@ from tests.support.ports import free_port
 from tests.support.servers.fixed_responses import IDENTITY, http, problem, serving_in_turn
 from tests.support.servers.server_process import ServerProcess
 from tests.support.users_files import write_users_file
+from tests.support.waiting import wait_until
 from urllib3 import Timeout
 
 from anyscale.errors import Overloaded, ServerUnreachable, Unavailable
 from anyscale.transport import retry_state
+from anyscale.transport.base import Outage
 from anyscale.transport.retry_state import RetryState
 from anyscale.transport.retrying_client import RetryingClient
 
@@ -150,16 +154,15 @@ def _url(listening: socket.socket) -> str:
 def test_each_repetition_is_reported_but_for_those_to_a_busy_server() -> None:
     down, busy = http("502 Bad Gateway"), problem(429, "overloaded")
     answers = (down, down, busy, http("200 OK", IDENTITY, body="{}"))
-    retries: list[int] = []
+    retries: list[Outage] = []
     with (
         serving_in_turn(*answers) as host,
-        closing(
-            RetryingClient(host, "mrt_secret", 1, lambda _: None, lambda: retries.append(1))
-        ) as client,
+        closing(RetryingClient(host, "mrt_secret", 1, lambda _: None, retries.append)) as client,
     ):
         client.request(dict, "GET", "/v1/policy")
 
-    assert len(retries) == 2
+    assert [one.reason for one in retries] == [f"no response from {client.host}"] * 2
+    assert all(one.is_repeated and one.patience == 100 for one in retries)
 
 
 def test_a_repetition_is_not_reported_if_another_call_has_succeeded_meanwhile(
@@ -167,12 +170,10 @@ def test_a_repetition_is_not_reported_if_another_call_has_succeeded_meanwhile(
 ) -> None:
     """The other call is made while the first one waits for its next attempt."""
     fine = http("200 OK", IDENTITY, body="{}")
-    wait, retries = RetryState.wait, list[int]()
+    wait, retries = RetryState.wait, list[Outage]()
     with (
         serving_in_turn(http("502 Bad Gateway"), fine, fine) as host,
-        closing(
-            RetryingClient(host, "mrt_secret", 1, lambda _: None, lambda: retries.append(1))
-        ) as client,
+        closing(RetryingClient(host, "mrt_secret", 1, lambda _: None, retries.append)) as client,
     ):
 
         def wait_while_another_succeeds(*arguments: Any) -> bool:
@@ -292,6 +293,38 @@ def test_the_progress_has_no_rate_while_the_server_is_down(
     lines = [line for line in down.splitlines() if "Hashing" in line]
     assert lines, done.stderr
     assert not [line for line in lines if "a second" in line or "left" in line]
+    text = rf"no response from {proxy.url} for \d+ s, gives up at \d+ s$"
+    assert [line for line in lines if re.search(text, line)], done.stderr
+
+
+def test_the_progress_has_no_rate_while_the_server_does_not_respond(
+    configured_server: ServerProcess, tmp_path: Path
+) -> None:
+    """It is stopped, so that no call fails for a long time."""
+    constants = {
+        "progress._LINE_EVERY": 0.0,
+        "progress._RATE_KNOWN_AFTER": 0.0,
+        "transport.bounded_executor._TICK": 0.05,
+        "transport.retrying_client._SILENCE": 0.5,
+    }
+    chunks = count(1)
+
+    def plan(call: str) -> None:
+        if call.endswith("/passwords") and next(chunks) == 8:
+            stop_process(configured_server.pid)
+
+    users = write_users_file(tmp_path / "users.yaml", 1_000, 1_000)
+    with FaultyProxy([configured_server.port], plan) as proxy:
+        command = start_batch(users, proxy.url, **constants)
+        wait_until(lambda: "gives up at 100 s" in command.stderr)
+        os.kill(configured_server.pid, signal.SIGCONT)
+        done = command.finish(60)
+    assert done.returncode == 0, done.stderr
+    _, outage, down = done.stderr.partition("No response from ")
+    assert outage
+    before, _, _ = down.partition("created")
+    assert re.search(rf"%, no response from {proxy.url} for \d+ s, gives up at 100 s\n", before)
+    assert "No response" not in before
 
 
 POLICY = (
