@@ -222,19 +222,19 @@ def test_every_command_for_one_account_refuses_a_name_in_the_same_words(
 ) -> None:
     shown = name.replace("\x1b", "\\u001b")
     message = (
-        f"error: '{shown}' is not an email address: `anyscale user list --search '{shown}'` finds "
-        "users by name or id\n"
+        f"error: there is no user with the email '{shown}', which is not an email address: "
+        f"`anyscale user list --search '{shown}'` finds users by name or id\n"
     )
+    assert check(2, message, "user", "get", name).stderr == message
     for options in (
-        ["get"],
         ["suspend"],
         ["restore"],
         ["delete", "--yes"],
         ["update", "--title", "Boss"],
         ["set-password-link"],
     ):
-        assert check(2, message, "user", *options, name).stderr == message
-    assert check(2, message, "user", "set-role", name, "owner").stderr == message
+        assert check(1, message, "user", *options, name).stderr == message
+    assert check(1, message, "user", "set-role", name, "owner").stderr == message
     assert not list(home.iterdir())
 
 

@@ -54,6 +54,7 @@ def test_a_user_is_corrected_by_email_and_every_refusal_changes_nothing(
     update(2, "title: has 257 characters; 256 are allowed", "--title", "x" * 257)
     update(2, "No such option", "--email", "x@example.com")
     update(1, "there is no user with the email 'x@b.io'", "--name", "x", email="x@b.io")
+    update(1, "there is no user with the email 'Jane'", "--name", "x", email="Jane")
     assert shown(anyscale) == before
     assert (before["lastname"], before["title"], before["is_sso_user"]) == ("Doe", "=CTO", True)
 

@@ -1,19 +1,22 @@
 """The argument EMAIL of the commands for one account."""
 
 from anyscale.cli.connect import suggested_command
-from anyscale.errors import ConfigError
+from anyscale.errors import NotFound
 from anyscale.user.validation import shown
 
-__all__ = ["check_email"]
+__all__ = ["check_email", "not_an_email"]
 
 
 def check_email(email: str) -> None:
-    """Raise `ConfigError` for a text without an `@`, such as a name, with the way to find its user.
+    """Raise `NotFound` for a text without an `@`, such as a name, with the way to find its user.
 
     Whether an account has the email is left to the control plane.
     """
     if "@" not in email:
-        search = suggested_command("user", "list", "--search", email)
-        raise ConfigError(
-            f"{shown(email)} is not an email address: {search} finds users by name or id"
-        )
+        raise NotFound(f"there is no user with the email {not_an_email(email)}")
+
+
+def not_an_email(text: str) -> str:
+    """Quote an argument that is not an email, with the way to find the user."""
+    search = suggested_command("user", "list", "--search", text)
+    return f"{shown(text)}, which is not an email address: {search} finds users by name or id"

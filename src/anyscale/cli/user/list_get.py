@@ -136,11 +136,11 @@ def _user(argument: str | None, email: str | None, name: str | None, host: str |
 
 
 def _check_argument(argument: str, email: str | None, name: str | None) -> None:
-    from anyscale.cli.user.email_argument import check_email
+    from anyscale.cli.user.email_argument import not_an_email
     from anyscale.errors import ConfigError
 
-    if not argument.startswith("usr_"):
-        check_email(argument)
+    if "@" not in argument and not argument.startswith("usr_"):
+        raise ConfigError(f"there is no user with the email {not_an_email(argument)}")
     if not (email is None and name is None):
         raise ConfigError("give either an email or a name, and only once")
 
