@@ -86,7 +86,7 @@ class ProgressDisplay:
                 self._write_line(_line(status))
 
     def note_outage(self, outage: "Outage") -> None:
-        """Show it in place of the rate until more is done: see `Transport.on_outage`."""
+        """Show it in place of the rate until more is done: see `open_transport`."""
         with self._lock:
             self._outage = outage
             self._done_rate.note_outage()

@@ -21,8 +21,11 @@ from anyscale.transport.embedded import EmbeddedTransport
 
 
 @contextmanager
-def embedded(folder: Path) -> Iterator[EmbeddedTransport]:
-    with closing(EmbeddedTransport(Settings(database=file_in(folder), policy=POLICY))) as transport:
+def embedded(
+    folder: Path, on_notice: Callable[[str], None] = lambda _: None
+) -> Iterator[EmbeddedTransport]:
+    settings = Settings(database=file_in(folder), policy=POLICY)
+    with closing(EmbeddedTransport(settings, on_notice)) as transport:
         yield transport
 
 
@@ -103,9 +106,8 @@ def test_a_search_needs_no_permission_to_write(protect: Callable[[Path], None]) 
                 os.chown(path, NOBODY, -1)
         protect(file_in(folder))
         notices: list[str] = []
-        with without_root(), embedded(folder) as transport:
+        with without_root(), embedded(folder, notices.append) as transport:
             page = transport.users(UserQuery(search="jan"), "", 9)
-            transport.on_notice = notices.append
             list_accounts(transport, search="jan")
         data.chmod(0o700)
     assert (emails(page), page.unindexed) == (["jane@example.com"], 1)

@@ -36,7 +36,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def outage_since(moment: float) -> Outage:
-    return Outage("no response from a", moment, 100, is_repeated=True)
+    return Outage("no response from a", moment, 100)
 
 
 def test_a_rate_is_that_of_the_last_seconds() -> None:

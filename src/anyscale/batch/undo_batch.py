@@ -1,12 +1,11 @@
 """Undoing a batch: calls that each delete some of its accounts, until all were looked at."""
 
-import threading
 from collections.abc import Callable
 
 from msgspec import Struct, to_builtins
 
 from anyscale.errors import AnyscaleError, BatchUnfinished, Unavailable
-from anyscale.transport.base import Outage, Transport
+from anyscale.transport.base import Transport
 from anyscale.user.models import Batch, KeptUser
 
 __all__ = ["UndoneBatch", "undo_batch"]
@@ -54,7 +53,7 @@ def undo_batch(
         BatchUnfinished: a call failed after accounts were deleted, or may have been.
     """
     removed, suspended, kept, after = 0, 0, list[KeptUser](), ""
-    is_call_repeated = _watch_retries(transport)
+    retries = transport.retries
     while True:
         try:
             part = transport.undo(batch.batch_id, after, force=force, dry_run=dry_run)
@@ -74,21 +73,8 @@ def undo_batch(
         return UndoneBatch(batch.batch_id, removed, kept, suspended)
     since = max(removed, _removed_since(transport, batch))
     # A repeated call has deleted accounts before, and their number was lost with its response.
-    own = since if is_call_repeated() else removed
+    own = since if transport.retries > retries else removed
     return UndoneBatch(batch.batch_id, own, kept, suspended, removed_by_others=since - own)
-
-
-def _watch_retries(transport: Transport) -> Callable[[], bool]:
-    """Return a function that tells whether a call was repeated since."""
-    is_repeated, on_outage = threading.Event(), transport.on_outage
-
-    def note(outage: Outage) -> None:
-        if outage.is_repeated:
-            is_repeated.set()
-        on_outage(outage)
-
-    transport.on_outage = note
-    return is_repeated.is_set
 
 
 def _removed_since(transport: Transport, before: Batch) -> int:

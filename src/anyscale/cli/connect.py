@@ -34,8 +34,8 @@ def open_control_plane(host: str | None) -> Iterator["Transport"]:
     from anyscale.config import resolve
     from anyscale.transport import open_transport
 
-    with closing(open_transport(resolve(host, None), on_notice=log)) as transport:
-        transport.on_outage = note_outage
+    target = resolve(host, None)
+    with closing(open_transport(target, on_notice=log, on_outage=note_outage)) as transport:
         yield transport
 
 

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Mapping
 
 from anyscale.config import Target
-from anyscale.transport.base import Transport
+from anyscale.transport.base import Outage, Transport
 
 __all__ = ["open_transport"]
 
@@ -19,24 +19,25 @@ def open_transport(
     environment: Mapping[str, str] = os.environ,
     *,
     on_notice: Callable[[str], None] = lambda _: None,
+    on_outage: Callable[[Outage], None] = lambda _: None,
 ) -> Transport:
     """Return the transport to a control plane; import only the module that it needs.
 
-    `on_notice` receives messages for the user while a call takes long.
+    Args:
+        target: the control plane.
+        environment: with the settings of the embedded one.
+        on_notice: receives messages for the user while a call takes long.
+        on_outage: is called, by any thread, when a call has waited for some seconds for its
+            response, and when it is about to be repeated; but not if another call has succeeded
+            meanwhile. The embedded control plane has no outages.
 
     Raises:
         ConfigError: a setting of the embedded control plane is wrong.
     """
-    transport = _transport(target, environment)
-    transport.on_notice = on_notice
-    return transport
-
-
-def _transport(target: Target, environment: Mapping[str, str]) -> Transport:
     if target.host and target.token:
         from anyscale.transport.http import HttpTransport
 
-        return HttpTransport(target.host, target.token)
+        return HttpTransport(target.host, target.token, on_notice, on_outage)
     from anyscale.transport.embedded import EmbeddedTransport
 
-    return EmbeddedTransport.from_environment(environment)
+    return EmbeddedTransport.from_environment(environment, on_notice)

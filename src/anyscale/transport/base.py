@@ -30,8 +30,6 @@ class Outage(NamedTuple):
     since: float
     #: seconds after which the call ends with an error, about
     patience: float
-    #: whether the call is about to be repeated
-    is_repeated: bool
 
     def describe(self, now: float) -> str:
         """Return what a line of progress says about it."""
@@ -52,9 +50,10 @@ class Transport(Protocol):
     hashes_at_once: int
     #: Receives messages for the user while a call takes long.
     on_notice: Callable[[str], None]
-    #: Is called, by any thread, when a call has waited for some seconds for its response, and when
-    #: it is about to be repeated; but not if another call has succeeded meanwhile.
-    on_outage: Callable[[Outage], None]
+
+    @property
+    def retries(self) -> int:
+        """How often a call without a response was repeated so far."""
 
     def policy(self) -> Policy:
         """Return the rules for users and the limits of requests."""

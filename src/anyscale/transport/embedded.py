@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from anyscale.api_schemas import FoundUser, UndoPart, UserPage, UserQuery
 from anyscale.audit_chain import AuditEntry
@@ -24,9 +23,6 @@ from anyscale.user.models import (
 )
 from anyscale.user.validation import CheckedUser, Policy
 
-if TYPE_CHECKING:
-    from anyscale.transport.base import Outage
-
 __all__ = ["EmbeddedTransport"]
 
 #: seconds that a search spends on indexing at most, also on waiting for another process that writes
@@ -43,8 +39,12 @@ class EmbeddedTransport:
     claims_at_once = 1
     #: While one chunk is hashed, the next one is ready, so that no core is idle between them.
     hashes_at_once = 2
+    #: It repeats no call.
+    retries = 0
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(
+        self, settings: Settings, on_notice: Callable[[str], None] = lambda _: None
+    ) -> None:
         assert isinstance(settings.database, Path)
         self._database = settings.database
         self._settings = settings
@@ -52,14 +52,15 @@ class EmbeddedTransport:
         self._opened_to_write: ControlPlane | None = None
         self._opened_to_read: ControlPlane | None = None
         self._is_noticed = False
-        self.on_notice: Callable[[str], None] = lambda _: None
-        self.on_outage: Callable[[Outage], None] = lambda _: None  # it has none
+        self.on_notice = on_notice
         self.where = str(self._database)
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> "EmbeddedTransport":
+    def from_environment(
+        cls, environment: Mapping[str, str], on_notice: Callable[[str], None] = lambda _: None
+    ) -> "EmbeddedTransport":
         """Create the transport that the environment describes, or raise a ConfigError."""
-        return cls(Settings.from_environment(environment, served=False))
+        return cls(Settings.from_environment(environment, served=False), on_notice)
 
     def _open(self, *, create: bool) -> ControlPlane:
         return ControlPlane(self._settings, create=create)

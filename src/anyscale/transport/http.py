@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 from urllib.parse import quote
 
 from anyscale.api_schemas import (
@@ -35,6 +35,7 @@ from anyscale.api_schemas import (
 )
 from anyscale.audit_chain import AuditEntry
 from anyscale.errors import NotFound
+from anyscale.transport.base import Outage
 from anyscale.transport.retrying_client import RetryingClient
 from anyscale.transport.user_pages import UserPages
 from anyscale.user.models import (
@@ -49,9 +50,6 @@ from anyscale.user.models import (
     UserChanges,
 )
 from anyscale.user.validation import CheckedUser, Policy
-
-if TYPE_CHECKING:
-    from anyscale.transport.base import Outage
 
 __all__ = ["HttpTransport"]
 
@@ -71,19 +69,22 @@ class HttpTransport:
     claims_at_once = 2
     hashes_at_once = _AT_ONCE
 
-    def __init__(self, host: str, token: str) -> None:
+    def __init__(
+        self,
+        host: str,
+        token: str,
+        on_notice: Callable[[str], None] = lambda _: None,
+        on_outage: Callable[[Outage], None] = lambda _: None,
+    ) -> None:
         self.where = host.rstrip("/")
-        self.on_notice: Callable[[str], None] = lambda _: None
-        self.on_outage: Callable[[Outage], None] = lambda _: None
-        self._client = RetryingClient(
-            self.where,
-            token,
-            _AT_ONCE,
-            report=lambda text: self.on_notice(text),  # noqa: PLW0108 - it is set later
-            on_outage=lambda outage: self.on_outage(outage),  # noqa: PLW0108 - it is set later
-        )
+        self.on_notice = on_notice
+        self._client = RetryingClient(self.where, token, _AT_ONCE, on_notice, on_outage)
         self._request = self._client.request
         self._user_pages = UserPages(self._client)
+
+    @property
+    def retries(self) -> int:
+        return self._client.retries
 
     def policy(self) -> Policy:
         return self._request(Policy, "GET", "/v1/policy")

@@ -79,8 +79,7 @@ class RetryingClient:
         host: the address of the control plane.
         token: of the caller.
         at_once: requests at a time, at most.
-        report: receives messages for the user.
-        on_outage: see `Transport`.
+        on_notice, on_outage: see `open_transport`.
     """
 
     def __init__(
@@ -88,12 +87,12 @@ class RetryingClient:
         host: str,
         token: str,
         at_once: int,
-        report: Callable[[str], None],
+        on_notice: Callable[[str], None],
         on_outage: Callable[[Outage], None] = lambda _: None,
     ) -> None:
         self.host = host
         self._silence = f"no response from {host}"
-        self._report = report
+        self._on_notice = on_notice
         self._on_outage = on_outage
         self._headers = {
             "Authorization": f"Bearer {token}",
@@ -107,6 +106,8 @@ class RetryingClient:
         self._outage_lock = threading.Lock()
         self._last_failure = -math.inf
         self._last_success = -math.inf
+        #: how often a call without a response was repeated so far; of two at once it may count one
+        self.retries = 0
         #: whether anything at the address has responded by HTTP, be it a proxy
         self._has_responded = False
 
@@ -158,10 +159,11 @@ class RetryingClient:
                 raise state.final_error(error) from None
 
     def _report_retry(self, error: Unavailable, failed_at: float, state: RetryState) -> None:
+        self.retries += 1
         if self._last_success < failed_at:
             is_silent = isinstance(error, ServerUnreachable)
             reason = self._silence if is_silent else f"{self.host} is unavailable"
-            self._note_outage(reason, state, is_repeated=True)
+            self._note_outage(reason, state)
         if state.retries == 1:
             # The reason is last, as it may be a question.
             self._report_outage(f"Trying again: {error}")
@@ -179,13 +181,13 @@ class RetryingClient:
 
     def _report_silence(self, since: float, state: RetryState) -> None:
         if self._last_success < since:
-            self._note_outage(self._silence, state, is_repeated=False)
+            self._note_outage(self._silence, state)
             seconds = time.monotonic() - since
             self._report_outage(f"No response from {self.host} for {seconds:.0f} s: still waiting")
 
-    def _note_outage(self, reason: str, state: RetryState, *, is_repeated: bool) -> None:
+    def _note_outage(self, reason: str, state: RetryState) -> None:
         patience = max(self._patience, _READ_SECONDS)
-        self._on_outage(Outage(reason, state.last_response, patience, is_repeated))
+        self._on_outage(Outage(reason, state.last_response, patience))
 
     def _report_outage(self, text: str) -> None:
         """Tell the user, once for each outage."""
@@ -194,7 +196,7 @@ class RetryingClient:
             is_long_ago = self._last_failure - previous >= _SAME_OUTAGE
             is_new = is_long_ago and self._last_success >= previous
         if is_new:
-            self._report(text)
+            self._on_notice(text)
 
     def cancel_retries(self) -> None:
         """Make the calls fail that wait for their next attempt; later calls wait again."""

@@ -76,7 +76,9 @@ class UserCalls:
         check_type("dry_run", dry_run, bool)
         check_type("progress", progress, bool, type(None))
         report = CallReport(progress)
-        with closing(self._open(report.warn)) as transport, closing(report):
+        target = self._resolve_target()
+        transport = open_transport(target, on_notice=report.warn, on_outage=report.note_outage)
+        with closing(transport), closing(report):
             return create_users(
                 transport,
                 users,
@@ -263,9 +265,9 @@ class UserCalls:
         with self._account(email) as (transport, user):
             return transport.set_password_links([user.user_id])[0].url
 
-    def _open(self, on_notice: Callable[[str], None] = LOGGER.warning) -> Transport:
+    def _open(self) -> Transport:
         # As warnings, which Python shows where no logging is set up: a call may take minutes.
-        return open_transport(self._resolve_target(), on_notice=on_notice)
+        return open_transport(self._resolve_target(), on_notice=LOGGER.warning)
 
     @contextmanager
     def _account(self, email: str) -> Iterator[tuple[Transport, User]]:

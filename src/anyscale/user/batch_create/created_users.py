@@ -39,7 +39,6 @@ def create_users(
         report.log(f"Using the control plane at {transport.where}")
         return idempotency_key or os.urandom(16).hex()
 
-    transport.on_outage = report.note_outage
     run = BatchRun(
         transport,
         users,
