@@ -4,8 +4,8 @@ from collections import deque
 
 __all__ = ["RecentRate"]
 
-#: the first and the last one
-_STEPS_OF_A_RATE = 2
+#: A rate needs the first step and the last one.
+_FEWEST_STEPS = 2
 
 #: seconds between two steps that are normal
 _SILENCE = 2.0
@@ -31,7 +31,7 @@ class RecentRate:
             return 0.0
         if is_step:
             self._add_step(done, now)
-        while len(self._steps) > _STEPS_OF_A_RATE and now - self._steps[1][0] >= self._seconds:
+        while len(self._steps) > _FEWEST_STEPS and now - self._steps[1][0] >= self._seconds:
             self._steps.popleft()
         since, before = self._steps[0]
         # Not up to now, as the rate would fall between any two steps; but it falls if none comes.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from anyscale.cli.console import say
 from anyscale.cli.formats import OutputLost, ReaderLeft
-from anyscale.cli.problem_report import problem_count, taken_by_accounts
+from anyscale.cli.problem_report import existing_account_count, problems_in_words
 from anyscale.data_dir import data_dir
 from anyscale.errors import (
     AnyscaleError,
@@ -48,8 +48,8 @@ def exit_status_of(error: BaseException) -> int:
         say(interrupted_message())
         return INTERRUPTED
     if isinstance(error, BatchRefused):
-        say(f"error: {problem_count(error.count)}; nobody was created.")
-        if taken_by_accounts(error):
+        say(f"error: {problems_in_words(error.count)}; nobody was created.")
+        if existing_account_count(error):
             # A note is what the command has found out about the accounts.
             say(next(iter(getattr(error, "__notes__", ())), _SKIP))
         return WRONG_INPUT if error.input_is_at_fault else REFUSED

@@ -5,7 +5,7 @@ from anyscale.cli.formats import write_json
 from anyscale.errors import BatchRefused
 from anyscale.errors.batches import MAX_PROBLEMS
 
-__all__ = ["problem_count", "report_problems", "say_problems", "taken_by_accounts"]
+__all__ = ["existing_account_count", "problems_in_words", "report_problems", "say_problems"]
 
 #: problems that are written as lines; `-o json` writes more
 _MOST_PROBLEMS = 50
@@ -42,14 +42,14 @@ def say_problems(error: BatchRefused, entries: int = 0) -> None:
     for problem in error.problems[:_MOST_PROBLEMS]:
         say(str(problem))
     if (more := error.count - _MOST_PROBLEMS) > 0:
-        say(f"... and {problem_count(more)} more: `-o json` gives the first {MAX_PROBLEMS:,}")
+        say(f"... and {problems_in_words(more)} more: `-o json` gives the first {MAX_PROBLEMS:,}")
 
 
-def taken_by_accounts(error: BatchRefused) -> int:
+def existing_account_count(error: BatchRefused) -> int:
     """Return how many of the problems are emails that have an account."""
     return error.codes["email_exists"]
 
 
-def problem_count(count: int) -> str:
-    """Return a number of problems in words."""
+def problems_in_words(count: int) -> str:
+    """Return a number of problems as a message has it: `1 problem`."""
     return "1 problem" if count == 1 else f"{count} problems"

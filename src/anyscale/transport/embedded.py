@@ -89,7 +89,7 @@ class EmbeddedTransport:
         return None if reader is None or reader.store.is_blank else reader
 
     @property
-    def _listed(self) -> ControlPlane | None:
+    def _existing_or_notice(self) -> ControlPlane | None:
         """The existing control plane, to list from. Without one, a notice says so."""
         control_plane = self._existing
         if not control_plane and not self._is_noticed:
@@ -169,7 +169,7 @@ class EmbeddedTransport:
         return self._existing_or(NotFound.batch(batch_id)).batches.show(batch_id, self._caller)
 
     def batches(self, *, open_only: bool, before: str, limit: int) -> list[Batch]:
-        if not (control_plane := self._listed):
+        if not (control_plane := self._existing_or_notice):
             return []
         return control_plane.batches.page(open_only=open_only, before=before, limit=limit)
 
@@ -177,7 +177,7 @@ class EmbeddedTransport:
         return self._existing_or(NotFound.batch(batch_id)).batches.created(batch_id, after, limit)
 
     def users(self, query: UserQuery, cursor: str, limit: int) -> UserPage:
-        if not (control_plane := self._listed):
+        if not (control_plane := self._existing_or_notice):
             return UserPage([], None)
         if query.search and not cursor:
             control_plane.listing.check(query)
@@ -185,15 +185,19 @@ class EmbeddedTransport:
         return control_plane.listing.page(query, cursor, limit)
 
     def find_users(self, emails: Sequence[str]) -> list[FoundUser | None]:
-        if not (control_plane := self._listed):
+        if not (control_plane := self._existing_or_notice):
             return [None for _ in emails]
         return control_plane.users.with_emails(emails)
 
     def users_with_email(self, email: str) -> list[User]:
-        return control_plane.users.with_email(email) if (control_plane := self._listed) else []
+        if not (control_plane := self._existing_or_notice):
+            return []
+        return control_plane.users.with_email(email)
 
     def users_with_name(self, name: str) -> list[User]:
-        return control_plane.users.with_name(name) if (control_plane := self._listed) else []
+        if not (control_plane := self._existing_or_notice):
+            return []
+        return control_plane.users.with_name(name)
 
     def update(self, user_id: str, changes: UserChanges) -> UpdatedUser:
         return self._writer_or(_no_user(user_id)).updates.update(user_id, changes, self._caller)
@@ -223,7 +227,7 @@ class EmbeddedTransport:
     def audit(
         self, after: int, limit: int, *, before: int | None = None, newest_first: bool = False
     ) -> list[AuditEntry]:
-        if not (control_plane := self._listed):
+        if not (control_plane := self._existing_or_notice):
             return []
         return control_plane.audit_log.list(after, limit, before=before, newest_first=newest_first)
 

@@ -14,7 +14,7 @@ from anyscale.cli.connect import (
 )
 from anyscale.cli.console import clear_progress, log, say, show_progress
 from anyscale.cli.formats import OutputLost, output_option, write_records
-from anyscale.cli.problem_report import report_problems, taken_by_accounts
+from anyscale.cli.problem_report import existing_account_count, report_problems
 from anyscale.cli.signals import ignore_signals
 from anyscale.cli.user.resume_file import is_abandoned
 from anyscale.cli.user.resume_state import ResumeState, resume_folder
@@ -187,7 +187,7 @@ def _with_problems_reported(
         return _call_again_if_changed(state, call)
     except BatchRefused as error:
         report_problems(error, output, state.file.entries)
-        if taken_by_accounts(error) and (
+        if existing_account_count(error) and (
             hint := _hint_of_undo(transport) or _hint_of_rerun(state, error)
         ):
             error.add_note(hint)
@@ -215,7 +215,7 @@ def _report(transport: Transport, state: ResumeState, outcome: Outcome, output: 
 
 def _hint_of_rerun(state: ResumeState, error: BatchRefused) -> str | None:
     """Ask whether the file was created before, if each of its entries has an account."""
-    if taken_by_accounts(error) < state.file.entries or not state.is_resumable:
+    if existing_account_count(error) < state.file.entries or not state.is_resumable:
         return None
     return f"Was this file created already? {_verify_command(state)} compares it with the accounts."
 

@@ -13,7 +13,7 @@ from anyscale.cli.connect import host_option, open_control_plane
 from anyscale.cli.console import clear_progress, log, show_progress
 from anyscale.cli.exit_status import note_resumable
 from anyscale.cli.formats import spreadsheet_cell, write_text
-from anyscale.cli.problem_report import problem_count, say_problems
+from anyscale.cli.problem_report import problems_in_words, say_problems
 from anyscale.cli.user.email_argument import check_email
 from anyscale.cli.user.users_file import format_option, one_users_file, open_users_file
 from anyscale.errors import (
@@ -168,7 +168,7 @@ def _refusal(problems: Iterable[Problem], more: int = 0) -> str:
     """Write each problem in a line of its own; return the message of the error."""
     error = BatchRefused(problems, more)
     say_problems(error)
-    return f"{problem_count(error.count)}; no link was created."
+    return f"{problems_in_words(error.count)}; no link was created."
 
 
 def _fill(file: AtomicFile, transport: Transport, total: int, user_ids: Iterable[str]) -> None:

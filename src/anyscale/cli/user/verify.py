@@ -8,7 +8,7 @@ import click
 from anyscale.cli.connect import host_option, open_control_plane
 from anyscale.cli.console import clear_progress, log, say, show_progress
 from anyscale.cli.formats import OutputLost, ReaderLeft, write_pieces, write_text
-from anyscale.cli.problem_report import problem_count, report_problems
+from anyscale.cli.problem_report import problems_in_words, report_problems
 from anyscale.cli.user.users_file import (
     UsersFileCommand,
     format_option,
@@ -65,7 +65,7 @@ def verify(
             different = _verified(file, host, output, extra=extra)
         except BatchRefused as error:
             report_problems(error, output)
-            say(f"error: {problem_count(error.count)}; nothing was compared.")
+            say(f"error: {problems_in_words(error.count)}; nothing was compared.")
             raise click.exceptions.Exit(2) from None
         except ConfigError:
             raise
