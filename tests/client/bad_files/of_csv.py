@@ -541,6 +541,16 @@ CSV = [
         ["unknown_key"] * 2,
     ),
     Bad(
+        "one name of a column, and a word for another, which may be a user's: no cell is shown",
+        "users.csv",
+        b"Name;Vorname\nMember;Mia\n",
+        [
+            f"users.csv:1:1: there is no column email: {MUST_NAME}",
+            f"users.csv:1:6: unknown column: {MEND}",
+        ],
+        ["columns", "unknown_key"],
+    ),
+    Bad(
         "no header, and a user whose name and title are words for columns: no cell is shown",
         "users.csv",
         b"Nome,jane@example.com,correct-horse,,,Position\n",
