@@ -1,10 +1,10 @@
 """Users: create them in batches, list them, get one, manage their accounts.
 
-The package holds the client side: the models, the rules for a user (`validation.py`, `emails.py`,
-`passwords.py`, which the server uses too), the readers of users files (`files/`), the run that
-creates a batch (`batch_create/`) and the calls of the SDK (`sdk.py`). The calls are imported on
-first use, so that importing `anyscale.user.models` is cheap. `__init__.pyi` declares them for type
-checkers and editors.
+The package holds the client side: the models, the rules for a user (`validation.py`,
+`conflicts.py`, `emails.py`, `passwords.py`, which the server uses too), the sources of users
+(`files/`, `user_list.py`), the run that creates a batch (`batch_create/`) and the calls of the SDK
+(`sdk.py`). The calls are imported on first use, so that importing `anyscale.user.models` is cheap.
+`__init__.pyi` declares them for type checkers and editors.
 """
 
 __all__ = [
