@@ -19,10 +19,12 @@ class UndoneBatch(Struct, frozen=True, omit_defaults=True):
     removed: int
     #: The accounts that remain, in the order of the input.
     kept: list[KeptUser]
-    #: How many of the removed accounts were suspended.
+    #: How many of the removed accounts were suspended. It is a lower bound if the response of a
+    #: call was lost.
     suspended: int = 0
     #: The accounts that other calls deleted since this one began, such as another undo at the same
-    #: time. If the response of a call was lost, they are in `removed`.
+    #: time, before this one looked at them. If the response of a call was lost, they are in
+    #: `removed`.
     removed_by_others: int = 0
 
     def to_dict(self) -> dict[str, object]:
@@ -71,16 +73,9 @@ def undo_batch(
         after = part.after
     if dry_run:
         return UndoneBatch(batch.batch_id, removed, kept, suspended)
-    since = max(removed, _removed_since(transport, batch))
-    # A repeated call has deleted accounts before, and their number was lost with its response.
-    own = since if transport.retries > retries else removed
-    return UndoneBatch(batch.batch_id, own, kept, suspended, removed_by_others=since - own)
-
-
-def _removed_since(transport: Transport, before: Batch) -> int:
-    """Count the deleted accounts by what is left: also those that other calls have deleted."""
-    try:
-        after = transport.show(before.batch_id)
-    except AnyscaleError:  # the undo is complete, and what its calls have counted is a lower bound
-        return 0
-    return (before.remaining or 0) - (after.remaining or 0)
+    # Each account that remained before is deleted by this undo, kept, or deleted by another call.
+    others = max((batch.remaining or 0) - removed - len(kept), 0)
+    if transport.retries > retries:
+        # A repeated call has deleted accounts before, and their number was lost with its response.
+        removed, others = removed + others, 0
+    return UndoneBatch(batch.batch_id, removed, kept, suspended, removed_by_others=others)

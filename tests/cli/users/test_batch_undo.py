@@ -12,7 +12,7 @@ from tests.support.commands.command_process import CommandProcess
 from tests.support.commands.running import RunAnyscale, list_emails, start_command
 from tests.support.commands.terminal import on_a_terminal
 from tests.support.databases.stored_data import query_database
-from tests.support.faults.faulty_proxy import FaultyProxy
+from tests.support.faults.faulty_proxy import Fault, FaultyProxy, lose
 from tests.support.servers.server_process import ServerProcess
 from tests.support.users_files import write_users_file
 from tests.support.waiting import wait_until
@@ -372,6 +372,51 @@ def test_a_server_that_is_down_deletes_nothing_and_says_so(
     done = anyscale("batch", "undo", batch)
     assert done.returncode == 1
     assert "is the control plane running?" in done.stderr
+
+
+def test_the_last_call_of_an_undo_is_the_one_that_finds_no_more_accounts(
+    anyscale: RunAnyscale, configured_server: ServerProcess, users: Path
+) -> None:
+    """The undo is complete then, whatever fails afterwards."""
+    batch = create(anyscale, users)
+    with FaultyProxy([configured_server.port], lambda _: None) as proxy:
+        done = anyscale("batch", "undo", batch, "--host", proxy.url)
+        calls = [exchange.call.partition(batch)[2] for exchange in proxy.finished_history()]
+    assert done.returncode == 0, done.stderr
+    assert calls == ["", "/undo"]
+    assert state(anyscale, batch) == "undone"
+
+
+@pytest.mark.parametrize(
+    ("lost", "counts"), [("/undo", (3, 0)), ("", (1, 2))], ids=["undo", "batch show"]
+)
+def test_an_undo_counts_accounts_of_others_as_its_own_only_if_its_own_response_was_lost(
+    anyscale: RunAnyscale,
+    configured_server: ServerProcess,
+    users: Path,
+    lost: str,
+    counts: tuple[int, int],
+) -> None:
+    batch = create(anyscale, users)
+    undos, still_to_lose = list[str](), [lost]
+
+    def plan(call: str) -> Fault | None:
+        path = call.partition(batch)[2]
+        if path == "/undo":
+            undos.append(path)
+        if undos == [path]:  # others delete two of the three accounts before the first undo
+            for email in list_emails(anyscale)[:2]:
+                assert anyscale("user", "delete", email, "--yes").returncode == 0
+        if undos and path in still_to_lose:
+            still_to_lose.remove(path)
+            return lose
+        return None
+
+    with FaultyProxy([configured_server.port], plan) as proxy:
+        done = anyscale("batch", "undo", batch, "--host", proxy.url, "-o", "json")
+    assert done.returncode == 0, done.stderr
+    undone = json.loads(done.stdout)
+    assert (undone["removed"], undone.get("removed_by_others", 0)) == counts
 
 
 def test_an_undo_whose_outcome_is_not_known_is_unfinished(
