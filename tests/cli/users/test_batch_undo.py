@@ -13,6 +13,7 @@ from tests.support.commands.running import RunAnyscale, list_emails, start_comma
 from tests.support.commands.terminal import on_a_terminal
 from tests.support.databases.stored_data import query_database
 from tests.support.faults.faulty_proxy import Fault, FaultyProxy, lose
+from tests.support.faults.pausing import PausingClock
 from tests.support.servers.server_process import ServerProcess
 from tests.support.users_files import write_users_file
 from tests.support.waiting import wait_until
@@ -273,10 +274,14 @@ def test_a_run_whose_emails_are_those_of_an_unfinished_undo_says_so(
     assert again[-1] == "`--if-exists skip` skips the users who have an account."
 
 
-def begin_undo(batch: str, data: Path, seconds: float = 60) -> CommandProcess:
-    """Undo a batch in a process that waits, in its first call, after the first 500 accounts."""
+def begin_undo(batch: str, data: Path) -> CommandProcess:
+    """Undo a batch in a process that waits, in its first call, after the first 500 accounts.
+
+    It goes on when the file `go-on` exists in the data directory.
+    """
     undo = "anyscale.server.core.batches.undo"
-    constants = {f"{undo}._PAUSE": seconds, f"{undo}._SECONDS_A_CALL": 600}
+    pausing = PausingClock(data / "go-on")
+    constants = {f"{undo}.time": pausing, f"{undo}._SECONDS_A_CALL": 600}
     running = start_command("batch", "undo", batch, constants=constants)
     wait_until(lambda: query_database(data, "select state from batches") == [("undoing",)])
     return running
@@ -309,10 +314,9 @@ def test_of_two_undos_at_once_each_counts_its_own_accounts_and_those_of_the_othe
     anyscale: RunAnyscale, tmp_path: Path, data: Path
 ) -> None:
     batch = create(anyscale, write_users_file(tmp_path / "users.yaml", 1_200, 0))
-    first = begin_undo(batch, data, seconds=5)
-    first.send_signal(signal.SIGSTOP)  # in its pause, so it has not locked the database
+    first = begin_undo(batch, data)
     second = anyscale("batch", "undo", batch)
-    first.send_signal(signal.SIGCONT)
+    (data / "go-on").touch()
     done = first.finish()
 
     assert (done.returncode, second.returncode) == (0, 0), done.stderr
