@@ -12,6 +12,7 @@ from tests.support.databases.stored_batches import Batch, Person, store_batches
 from tests.support.databases.stored_data import execute_sql
 from tests.support.servers.control_planes import STORE_DEPLOYMENTS, new_deployment
 
+from anyscale.server.core.batches.batch_details import batch_details_with_counts
 from anyscale.server.store.interface import Store, Transaction
 from anyscale.server.store.postgres.store import PostgresStore
 from anyscale.server.store.records import UserRecord
@@ -128,6 +129,14 @@ def test_many_emails_are_found_by_their_index(many: Store) -> None:
 
 def test_an_email_and_an_id_are_found_by_their_indexes(many: Store) -> None:
     assert indexes_of(many, lambda tx: tx.found_users.get("a@x.org", "usr_1")) == {BY_EMAIL, BY_ID}
+
+
+def test_a_batch_with_its_counts_reads_its_accounts_once(many: Store) -> None:
+    with many.read() as tx:
+        batch = tx.batches.get_first_published()
+    assert batch
+    plan = plan_of(many, lambda tx: batch_details_with_counts(tx, batch, has_provider=False))
+    assert len(re.findall(r"on users\b|(?:SEARCH|SCAN) users\b", plan)) == 1, plan
 
 
 @pytest.mark.parametrize("after", [None, ("jane", 1, 100)])

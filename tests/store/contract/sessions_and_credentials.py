@@ -315,7 +315,10 @@ class NulCharacterRules(StoreSteps):
             with begin() as tx:
                 self._search(tx)
                 assert tx.accounts.find("a@x.org")
-                assert tx.users.count_without_credentials(batch.batch_id, has_provider=False) == 1
+                assert (
+                    tx.users.count_accounts(batch.batch_id, has_provider=False).without_credentials
+                    == 1
+                )
 
     def test_no_session_is_deleted_by_a_nul_character(self, store: Store) -> None:
         with store.write() as tx:
@@ -335,7 +338,7 @@ class NulCharacterRules(StoreSteps):
             tx.users.list_without_credentials("bat_1", has_provider=False, after="\0", limit=9)
             == []
         )
-        assert tx.users.count_without_credentials("bat_\0", has_provider=False) == 0
+        assert tx.users.count_accounts("bat_\0", has_provider=False).all == 0
 
 
 class SignInRules(SessionRules, LinkRules, DeviceRules, IdentityRules, NulCharacterRules):

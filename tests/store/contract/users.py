@@ -6,7 +6,7 @@ import pytest
 from tests.store.contract.steps import StoreSteps, user_id_of, user_row
 
 from anyscale.server.store.interface import Store
-from anyscale.server.store.records import BatchRecord, CreatedUserRecord, UserRecord
+from anyscale.server.store.records import AccountCounts, BatchRecord, CreatedUserRecord, UserRecord
 
 __all__ = ["UserRules"]
 
@@ -225,8 +225,10 @@ class CredentialRules(StoreSteps):
             )
             assert [account.user_id for account in found] == ids
             assert found[0] == tx.users.list(email="u0@", name="", after="", limit=1)[0]
-            assert tx.users.count_without_credentials(batch.batch_id, has_provider=sso) == len(ids)
-            assert tx.users.count_without_credentials("bat_none", has_provider=sso) == 0
+            counts = tx.users.count_accounts(batch.batch_id, has_provider=sso)
+            assert counts == AccountCounts(all=6, without_credentials=len(ids))
+            none = tx.users.count_accounts("bat_none", has_provider=sso)
+            assert none == AccountCounts(0, 0)
 
     def test_they_are_listed_in_pages(self, store: Store, batch: BatchRecord) -> None:
         seen: list[str] = []
@@ -269,7 +271,8 @@ class CredentialRules(StoreSteps):
                     )
                     == []
                 )
-                assert tx.users.count_without_credentials(batch.batch_id, has_provider=False) == 0
+                counts = tx.users.count_accounts(batch.batch_id, has_provider=False)
+                assert counts == AccountCounts(0, 0)
 
 
 class UserRules(HashRules, PublishedRules, ListingRules, CredentialRules):

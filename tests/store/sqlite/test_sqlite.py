@@ -95,7 +95,7 @@ USER = "usr_" + batch_row(1).batch_id[4:] + "00000000"
         ),
         (
             "sqlite_autoindex_users_1",
-            lambda tx: tx.users.count_without_credentials("bat_1", has_provider=False),
+            lambda tx: tx.users.count_accounts("bat_1", has_provider=False),
         ),
         ("sessions_user", lambda tx: tx.sessions.list(USER)),
         ("sessions_user", lambda tx: tx.sessions.delete(USER)),

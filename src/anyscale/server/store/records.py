@@ -6,6 +6,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 __all__ = [
+    "AccountCounts",
     "AccountRecord",
     "AuditRecord",
     "BatchRecord",
@@ -44,6 +45,14 @@ class BatchRecord(Record, frozen=True):
     published_at: int | None = None
     #: The place in the order of publishing, from 1; None until it is published.
     publication: int | None = None
+
+
+class AccountCounts(Record, frozen=True):
+    """How many accounts a published batch has."""
+
+    all: int
+    #: those whose user cannot sign in
+    without_credentials: int
 
 
 class ChunkRecord(Record, frozen=True):

@@ -37,13 +37,12 @@ def batch_details_with_counts(tx: Transaction, batch: BatchRecord, *, has_provid
     details = batch_details(tx, batch)
     if batch.published_at is None:
         return details
-    without_way_in = tx.users.count_without_credentials(batch.batch_id, has_provider=has_provider)
-    remaining = tx.users.count_accounts_of(batch.batch_id)
+    counts = tx.users.count_accounts(batch.batch_id, has_provider=has_provider)
     return structs.replace(
         details,
-        without_way_in=without_way_in,
-        removed=details.users - remaining,
-        remaining=remaining,
+        without_way_in=counts.without_credentials,
+        removed=details.users - counts.all,
+        remaining=counts.all,
     )
 
 

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 
 from anyscale.server.store.records import (
+    AccountCounts,
     AccountRecord,
     CreatedUserRecord,
     EmailHolder,
@@ -38,10 +39,7 @@ _LIVE_HOLDERS = f"{HOLDERS} and state not in ('dropped', 'expired')"
 
 _PENDING = f"select {columns(PendingHash)} from users where batch = ? and hash_due = {{true}}"
 
-_WITHOUT_CREDENTIALS = (
-    "from live_users where user_id > ? and user_id < ? and password_hash is null"
-    " and suspended_at is null and not (is_sso_user and ?)"
-)
+_WITHOUT_CREDENTIALS = "password_hash is null and suspended_at is null and not (is_sso_user and ?)"
 
 
 class Users(Table, ABC):
@@ -84,11 +82,18 @@ class Users(Table, ABC):
         first, end = _id_range(batch_id, after)
         return self._connection.column(f"select user_id {_ACCOUNTS}", first, end, limit)
 
-    def count_accounts_of(self, batch_id: str) -> int:
-        """Count the accounts of a published batch."""
+    def count_accounts(self, batch_id: str, *, has_provider: bool) -> AccountCounts:
+        """Count the accounts of a published batch. It reads all of them, once.
+
+        With `has_provider`, SSO users sign in at an identity provider.
+        """
         first, end = _id_range(batch_id, "")
-        sql = "select count(*) from live_users where user_id > ? and user_id < ?"
-        return self._connection.number(sql, first, end)
+        sql = (
+            f"select count(*), count(case when {_WITHOUT_CREDENTIALS} then 1 end) from live_users"
+            " where user_id > ? and user_id < ?"
+        )
+        counts = self._connection.one(AccountCounts, sql, has_provider, first, end)
+        return counts or AccountCounts(0, 0)  # no row: no database can store such an id
 
     def list_created(self, batch_id: str, after: str, limit: int) -> Sequence[CreatedUserRecord]:
         """Return users of a published batch, by `user_id`, after one."""
@@ -140,15 +145,11 @@ class Users(Table, ABC):
         With `has_provider`, SSO users sign in at an identity provider.
         """
         first, end = _id_range(batch_id, after)
-        sql = f"select {columns(UserRecord)} {_WITHOUT_CREDENTIALS} order by user_id limit ?"
-        return self._connection.all(UserRecord, sql, first, end, has_provider, limit)
-
-    def count_without_credentials(self, batch_id: str, *, has_provider: bool) -> int:
-        """Count the accounts of a published batch whose user cannot sign in."""
-        first, end = _id_range(batch_id, "")
-        return self._connection.number(
-            f"select count(*) {_WITHOUT_CREDENTIALS}", first, end, has_provider
+        sql = (
+            f"{_USER} where user_id > ? and user_id < ? and {_WITHOUT_CREDENTIALS}"
+            " order by user_id limit ?"
         )
+        return self._connection.all(UserRecord, sql, first, end, has_provider, limit)
 
 
 def _id_range(batch_id: str, after: str) -> tuple[str, str]:
