@@ -221,6 +221,33 @@ def test_csv_that_is_read_as_yaml_gets_a_hint(name: str, header: str) -> None:
     assert first.endswith("; if the file is CSV, say --format csv"), first
 
 
+@pytest.mark.parametrize("name", ["em.txt", "-"])
+@pytest.mark.parametrize("header", ["email", "Titel;E-Mail"])
+def test_a_comparison_hints_at_csv_if_the_file_names_the_email_alone(
+    name: str, header: str
+) -> None:
+    data = f"{header}\njane@example.com\n".encode()
+    hint = "; if the file is CSV, say --format csv"
+
+    assert lines(data, name, verify=True)[0].endswith(hint)
+    assert not lines(data, name)[0].endswith(hint)  # creating users requires their names
+
+
+def test_a_comparison_names_an_unknown_column_beside_the_email_alone() -> None:
+    unknown = "unknown column 'Abteilung': rename it to one of "
+    first, *others = lines(b"email;Abteilung\njane@example.com;x\n", "users.csv", verify=True)
+
+    assert first.startswith(f"users.csv:1:7: {unknown}")
+    assert others == []
+
+
+def test_a_comparison_shows_no_cell_of_a_user_called_email() -> None:
+    text = "\n".join(lines(b"email,jane@example.com,correct-horse\n", "users.csv", verify=True))
+
+    assert "unknown column: " in text
+    assert "correct-horse" not in text
+
+
 @pytest.mark.parametrize("text", ['[{"name": "Jane"}]', ' [\n{"name": "Jane"}\n]'])
 def test_json_that_is_read_as_yaml_gets_a_hint(text: str) -> None:
     (problem,) = lines(text.encode(), "-")

@@ -37,6 +37,7 @@ COMMA = "read with ',' as the separator"
 MEANS_EMAIL = f"did you mean 'email'? {RENAME}"
 MEANS_PASSWORD = f"did you mean 'password'? {RENAME}"
 
+SEPARATE = "separate its cells by ',', those that are empty too"
 IN_QUOTES = "the quotes around the whole {} make it one cell: remove them"
 
 
@@ -60,6 +61,31 @@ CSV = [
             ),
         ],
         ["cells", "cells"],
+    ),
+    Bad(
+        "rows of one cell, of which the second is a whole row in quotes",
+        "users.csv",
+        b'name,email\n"Doe, Jane"\n"Jane,jane@example.com"\n"Jane,jane@example.com,,"\n',
+        [
+            *(
+                f"users.csv:{line}:1: create_users[{line - 2}]: this row has 1 cell and the first "
+                f"line names 2 columns; {mend}"
+                for line, mend in enumerate((SEPARATE, IN_QUOTES.format("row"), SEPARATE), 2)
+            )
+        ],
+        ["cells"] * 3,
+    ),
+    Bad(
+        "a text of several lines, with ends of old Macs, as the only cell of a row",
+        "users.csv",
+        b'name,email\n"\n,Doe\rJane, \n""x"\n',
+        [
+            (
+                "users.csv:2:1: create_users[0]: this row has 1 cell and the first line names 2 "
+                f"columns; {SEPARATE}"
+            )
+        ],
+        ["cells"],
     ),
     Bad(
         "a header that is in quotes as a whole",

@@ -6,13 +6,16 @@ from anyscale.user.files import FileReading, UsersFile, format_of
 from anyscale.user.validation import CheckedUser, Policy
 
 
-def read(data: bytes, name: str = "users.yaml") -> tuple[list[CheckedUser], FileReading]:
+def read(
+    data: bytes, name: str = "users.yaml", *, verify: bool = False
+) -> tuple[list[CheckedUser], FileReading]:
     """Read a whole file; return its valid users, and the reading with its problems."""
-    reading = UsersFile(io.BytesIO(data), name, format_of(name)).reading(Policy())
+    file = UsersFile(io.BytesIO(data), name, format_of(name))
+    reading = file.reading(Policy(), verify=verify)
     return list(reading), reading
 
 
-def lines(data: bytes, name: str = "users.yaml") -> list[str]:
+def lines(data: bytes, name: str = "users.yaml", *, verify: bool = False) -> list[str]:
     """Return the problems of a file as lines."""
-    _users, reading = read(data, name)
+    _users, reading = read(data, name, verify=verify)
     return [str(problem) for problem in reading.problems]

@@ -151,7 +151,7 @@ class UsersFile:
             yield from self._read(self._source, entries)
             self.entries = entries.count
         except Fatal as error:
-            entries.problems.add(self._hinted(error.problem))
+            entries.problems.add(self._hinted(error.problem, entries.required))
 
     def _read(self, source: InputStream, entries: EntryCollector) -> Iterator[CheckedUser]:
         if self.format == "yaml":
@@ -164,7 +164,7 @@ class UsersFile:
             from anyscale.user.files.csv_reader import read_csv as read
         return read(source, entries)
 
-    def _hinted(self, problem: Problem) -> Problem:
+    def _hinted(self, problem: Problem, required: Iterable[str]) -> Problem:
         """Add a hint if the file looks like CSV or JSON and was read as YAML, as `users.txt` is."""
         if self.format != "yaml":
             return problem
@@ -173,7 +173,7 @@ class UsersFile:
         self._stream.seek(0)
         line = self._stream.readline(_MAX_HEADER).decode("utf-8-sig", "replace")
         is_json = line.lstrip().startswith("[")
-        if not is_json and not looks_like_csv(line):
+        if not is_json and not looks_like_csv(line, required):
             return problem
         kind = "JSON" if is_json else "CSV"
         detail = f"{problem.detail}; if the file is {kind}, say --format {kind.lower()}"

@@ -8,12 +8,7 @@ from itertools import chain, islice
 from typing import Any
 
 from anyscale.user.files.csv_header import column_name, columns_of
-from anyscale.user.files.entry_collector import (
-    REQUIRED,
-    EntryCollector,
-    Place,
-    PlacedFault,
-)
+from anyscale.user.files.entry_collector import EntryCollector, Place, PlacedFault
 from anyscale.user.files.field_words import (
     CSV_BOOLEANS,
     boolean_fault,
@@ -57,9 +52,9 @@ _SYNTAX = {
 }
 
 
-def looks_like_csv(line: str) -> bool:
-    """Return whether a first line looks like CSV."""
-    return _names_all(line, REQUIRED) or bool(_FOR_EXCEL(line))
+def looks_like_csv(line: str, required: Iterable[str]) -> bool:
+    """Return whether a first line looks like CSV: it names the required fields, in any language."""
+    return _names_all(line, required) or bool(_FOR_EXCEL(line))
 
 
 def _names_all(line: str, fields: Iterable[str]) -> bool:
@@ -157,8 +152,10 @@ class _CsvReader:
         named = set(FIELDS).intersection(map(column_name, cells))
         known = {field for cell in cells if (field := field_of(cell))}
         # Else the cells may be a user's, with a password in one of them.
-        if known.issuperset(required) or (known and not any("@" in cell for cell in cells)):
-            self._read_columns(cells, places, is_header=len(known) > 1)
+        names_all, has_email = known.issuperset(required), any("@" in cell for cell in cells)
+        if names_all or (known and not has_email):
+            is_header = len(known) > 1 or (names_all and not has_email)
+            self._read_columns(cells, places, is_header=is_header)
         if missing := [field for field in required if field not in named.union(self._columns)]:
             detail = f"there is no column {' and no column '.join(missing)}: {self._header_rule}"
             detail += self._header_hint(cells, lines)
@@ -238,7 +235,7 @@ class _CsvReader:
         separator = self._named_separator
         if empty and len(row) < columns:
             mend = "remove what is empty in the first line"
-        elif len(row) == 1 and self._delimiter in row[0]:
+        elif self._is_row_in_quotes(row):
             mend = _IN_QUOTES.format("row")
         elif len(row) < columns:
             mend = f"separate its cells by {separator}, those that are empty too"
@@ -247,3 +244,10 @@ class _CsvReader:
         else:
             mend = "remove what is empty at its end"
         return f"this row has {cells} and the first line {header}; {mend}"
+
+    def _is_row_in_quotes(self, row: list[str]) -> bool:
+        """Return whether the only cell is a whole row, and not a text like `Doe, Jane`."""
+        if len(row) != 1:
+            return False
+        cells = next(csv.reader(row[0].splitlines(), delimiter=self._delimiter), [])
+        return len(cells) == len(self._columns) and "@" in cells[self._columns.index("email")]
