@@ -572,7 +572,13 @@ def test_a_batch_is_undone_and_accounts_that_were_used_only_by_force() -> None:
     tried = anyscale.batch.undo(batch_id, dry_run=True)
     assert len(list(anyscale.user.list())) == 4
     undone = anyscale.batch.undo(batch_id)
-    assert undone.to_dict() == {"batch_id": batch_id, "removed": 2, "kept": [kept]}
+    assert undone.to_dict() == {
+        "batch_id": batch_id,
+        "removed": 2,
+        "kept": [kept],
+        "suspended": 0,
+        "removed_by_others": 0,
+    }
     assert tried == undone
     emails = [user.email for user in anyscale.user.list()]
     assert emails == ["other0@example.com", "p1@example.com"]

@@ -11,20 +11,20 @@ from anyscale.user.models import Batch, KeptUser
 __all__ = ["UndoneBatch", "undo_batch"]
 
 
-class UndoneBatch(Struct, frozen=True, omit_defaults=True):
-    """The result of undoing a batch, or of a dry run. JSON omits counts whose default is 0."""
+class UndoneBatch(Struct, frozen=True):
+    """The result of undoing a batch, or of a dry run."""
 
     batch_id: str
     #: The accounts that this call deleted; of a dry run, those that it would delete.
     removed: int
     #: The accounts that remain, in the order of the input.
     kept: list[KeptUser]
-    #: How many of the removed accounts were suspended. It is a lower bound if the response of a
-    #: call was lost.
+    #: How many of the removed accounts were suspended. It is a lower bound if any call was
+    #: repeated.
     suspended: int = 0
     #: The accounts that other calls deleted since this one began, such as another undo at the same
-    #: time, before this one looked at them. If the response of a call was lost, they are in
-    #: `removed`.
+    #: time, before this one looked at them. If any call was repeated, they are in `removed`, and
+    #: this is 0.
     removed_by_others: int = 0
 
     def to_dict(self) -> dict[str, object]:

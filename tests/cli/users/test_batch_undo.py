@@ -79,7 +79,13 @@ def test_the_accounts_of_a_batch_are_deleted_and_can_be_created_again(
     assert done.returncode == tried.returncode == 0, done.stderr
     assert "3 accounts would be deleted." in tried.stderr
     assert "3 accounts deleted." in done.stderr
-    expected = {"batch_id": batch, "removed": 3, "kept": []}
+    expected = {
+        "batch_id": batch,
+        "removed": 3,
+        "kept": [],
+        "suspended": 0,
+        "removed_by_others": 0,
+    }
     assert json.loads(done.stdout) == json.loads(tried.stdout) == expected
     assert list_emails(anyscale) == []
     again = anyscale("batch", "undo", batch)
@@ -420,7 +426,7 @@ def test_an_undo_counts_accounts_of_others_as_its_own_only_if_its_own_response_w
         done = anyscale("batch", "undo", batch, "--host", proxy.url, "-o", "json")
     assert done.returncode == 0, done.stderr
     undone = json.loads(done.stdout)
-    assert (undone["removed"], undone.get("removed_by_others", 0)) == counts
+    assert (undone["removed"], undone["removed_by_others"]) == counts
 
 
 def test_an_undo_whose_outcome_is_not_known_is_unfinished(
