@@ -169,14 +169,54 @@ def test_every_command_and_option_is_in_the_documents() -> None:
         assert option in text
 
 
-def test_every_argument_of_the_python_calls_is_in_the_documents() -> None:
+def documented_arguments(page: str, call: str) -> set[str]:
+    """Give the arguments that a page documents of a call such as `user.list`.
+
+    They are in the sections that name the call: in its table, in the paragraphs that name it, or
+    between the parentheses of its examples.
+    """
+    found: set[str] = set()
+    sections = re.split(r"^## ", page, flags=re.MULTILINE)
+    for section in (text for text in sections if re.search(rf"\banyscale\.{call}\b", text)):
+        for block in section.split("\n\n"):
+            if re.match(rf"\| argument (of `{call.partition('.')[2]}` )?\|", block):
+                heads = re.findall(r"^\| (`[^|]*)\|", block, re.MULTILINE)
+                found.update(re.findall(r"`(\w+)`", "".join(heads)))
+            elif re.search(rf"`anyscale\.{call}\b", block):
+                found.update(re.findall(r"`(\w+)(?:=\w+)?`", block))
+        for arguments in re.findall(rf"\banyscale\.{call}\(([^()]*)", section):
+            found.update(re.findall(r"(?:^|, )(?:\w+\.)?(\w+)", arguments))
+    return found
+
+
+def test_every_argument_of_the_python_calls_is_documented_for_its_call() -> None:
     import anyscale
 
     page = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
-    for calls in (anyscale.user, anyscale.batch):
-        for name in filter(lambda name: callable(getattr(calls, name)), dir(calls)):
-            for argument in inspect.signature(getattr(calls, name)).parameters:
-                assert re.search(rf"\b{argument}\b", page), f"{name}: {argument}"
+    groups = {"user": anyscale.user, "batch": anyscale.batch}
+    calls = {
+        f"{group}.{name}": getattr(module, name)
+        for group, module in groups.items()
+        for name in dir(module)
+        if not name.startswith("_") and callable(getattr(module, name))
+    }
+
+    assert len(calls) == 14
+    for call, function in calls.items():
+        arguments = set(inspect.signature(function).parameters)
+        assert arguments - documented_arguments(page, call) == set(), call
+
+
+def test_an_argument_of_another_call_is_not_documented_for_a_call() -> None:
+    page = (
+        "## List\n\nanyscale.user.list(role=1)\nanyscale.user.get(email=1)\n\n"
+        "| argument of `list` | meaning |\n| --- | --- |\n| `search`, `name` | `sso` |\n\n"
+        "## Undo\n\n`anyscale.batch.undo(batch_id)` has `force=True`.\n\nAnother has `last`.\n"
+    )
+
+    assert documented_arguments(page, "user.list") == {"role", "search", "name"}
+    assert documented_arguments(page, "user.get") == {"email"}
+    assert documented_arguments(page, "batch.undo") == {"batch_id", "force"}
 
 
 def test_every_setting_is_in_the_documents() -> None:
