@@ -41,6 +41,7 @@ def refused(
         UserList(users),
         get_key=lambda: "run",
         if_exists="fail",
+        drop_command=str,
         is_abandoned=lambda _: nullcontext(False),
         log=lambda _: None,
     )

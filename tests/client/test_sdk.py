@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.users import checked_users
 
 import anyscale
 from anyscale.errors import (
@@ -93,6 +94,21 @@ def test_a_dry_run_is_true_or_false(data: Path) -> None:
     with pytest.raises(TypeError, match="dry_run must be bool, not str"):
         anyscale.user.admin_batch_create(people(1), dry_run="no")  # type: ignore[arg-type]  # the mistake that is tested
     assert not data.exists()
+
+
+def test_a_refused_call_says_how_python_drops_the_batch_that_reserves_an_email(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with closing(EmbeddedTransport.from_environment(os.environ)) as transport:
+        batch = transport.open("other", "fail")
+        transport.claim(batch.batch_id, 0, checked_users("p0"))
+    with caplog.at_level(logging.INFO, "anyscale"), pytest.raises(BatchRefused) as caught:
+        anyscale.user.admin_batch_create(people(1), dry_run=True)
+    assert f'or drop it by `batch.drop("{batch.batch_id}")`.' in caplog.messages[-1]
+    (problem,) = caught.value.problems
+    assert f"which {batch.opened_by} opened at " in problem.detail
+    anyscale.batch.drop(batch.batch_id)
+    anyscale.user.admin_batch_create(people(1))
 
 
 def test_a_comparison_with_a_wrong_entry_says_that_nothing_was_compared() -> None:

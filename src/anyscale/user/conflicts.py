@@ -37,4 +37,11 @@ def _conflict_detail(conflict: Conflict) -> str:
         return f"{email} has an account already"
     if conflict.kind == "duplicate":
         return f"{email} is also the email of create_users[{conflict.other}]"
-    return f"{email} is reserved by the unfinished batch {conflict.holder}"
+    opened = ""
+    if conflict.held_by and conflict.held_since:  # of a batch that still exists
+        opened = f", which {conflict.held_by} opened at {conflict.held_since:%Y-%m-%d %H:%M:%S} UTC"
+    # No whole command: how the reader reaches the control plane is not known here.
+    return (
+        f"{email} is reserved by the unfinished batch {conflict.holder}{opened}: let it end, or "
+        "drop it by `anyscale batch drop`"
+    )

@@ -35,8 +35,12 @@ def file(tmp_path: Path) -> str:
 
 
 def suggested(result: CommandResult) -> list[str]:
-    """Return the words of the only command in a message, as a shell splits them."""
-    (line,) = re.findall(r"`anyscale (.+?)`", result.stderr)
+    """Return the words of the only command in a message, as a shell splits them.
+
+    The line of a problem has no command to be pasted.
+    """
+    lines = [line for line in result.stderr.splitlines() if "create_users[" not in line]
+    (line,) = re.findall(r"`anyscale (.+?)`", "\n".join(lines))
     return shlex.split(line)
 
 

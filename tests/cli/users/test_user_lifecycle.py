@@ -513,5 +513,7 @@ def test_an_email_that_an_unfinished_batch_has_reserved_cannot_be_an_owners(
     plane.batches.claim(batch.batch_id, 0, checked_users("boss"))
     plane.close()
     command = ("server", "create-owner", "--email", "boss@example.com")
-    done = check(1, f"is reserved by the unfinished batch {batch.batch_id}", *command)
+    opened = f"which local:test opened at {batch.opened_at:%Y-%m-%d %H:%M:%S} UTC"
+    reserved = f"is reserved by the unfinished batch {batch.batch_id}, {opened}: let it end, or"
+    done = check(1, f"{reserved} drop it by `anyscale batch drop`", *command)
     assert done.stdout == ""

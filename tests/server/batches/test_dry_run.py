@@ -129,6 +129,7 @@ def compare(
                 UserList(users),
                 get_key=lambda: "key",
                 if_exists=if_exists,
+                drop_command=str,
                 is_abandoned=lambda _: nullcontext(abandoned),
             )
             foreseen = verdict(run.dry_run)
@@ -160,7 +161,9 @@ def test_a_dry_run_without_a_control_plane_creates_nothing(tmp_path: Path, count
         return "key"
 
     with closing(embedded_transport(tmp_path)) as transport:
-        run = BatchRun(transport, UserList(users), get_key=begin, if_exists="fail")
+        run = BatchRun(
+            transport, UserList(users), get_key=begin, if_exists="fail", drop_command=str
+        )
         outcome = run.dry_run()
 
     assert (outcome.created, outcome.batch, list(outcome.users)) == (count, None, [])
@@ -175,7 +178,9 @@ def test_a_run_names_the_taken_emails_of_every_chunk(
     set_the_scene(deployment, {"h"}, {"a"})
     users = [AdminCreateUser("Jane", f"{name}@example.com") for name in "abcdefgh"]
     with closing(deployment.transport()) as transport:
-        run = BatchRun(transport, UserList(users), get_key=lambda: "key", if_exists="fail")
+        run = BatchRun(
+            transport, UserList(users), get_key=lambda: "key", if_exists="fail", drop_command=str
+        )
         with pytest.raises(BatchRefused) as refused:
             run.run()
     assert [(problem.index, problem.code) for problem in refused.value.problems] == [

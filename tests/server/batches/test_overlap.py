@@ -24,11 +24,13 @@ from anyscale.transport.base import Transport
 from anyscale.user.batch_create.batch_run import BatchRun
 from anyscale.user.batch_create.email_conflicts import EmailConflicts, IsAbandoned
 from anyscale.user.batch_create.outcome import Outcome
-from anyscale.user.models import AdminCreateUser, Batch
+from anyscale.user.models import AdminCreateUser, Batch, Conflict
 from anyscale.user.user_list import UserList
 
 PATIENT = msgspec.structs.replace(POLICY, hold_wait=60)
 HASTY = msgspec.structs.replace(POLICY, hold_wait=0.3)
+
+DROP = "`drop {}`".format
 
 Say = Callable[[str], None]
 
@@ -57,6 +59,7 @@ def run_batch(
             UserList(users),
             get_key=lambda: key,
             if_exists=if_exists,
+            drop_command=DROP,
             is_abandoned=is_abandoned,
             log=log,
         )
@@ -277,12 +280,15 @@ def test_a_batch_that_does_not_end_is_named_with_its_owner_and_time(
     assert time.monotonic() - began >= 0.3
     assert (problem.index, problem.field, problem.code) == (1, "email", "email_held")
     email = users_to_create("b")[0].email
-    assert problem.detail == f"'{email}' is reserved by the unfinished batch {holder.batch_id}"
+    assert problem.detail == (
+        f"'{email}' is reserved by the unfinished batch {holder.batch_id}, which "
+        f"{holder.opened_by} opened at {holder.opened_at:%Y-%m-%d %H:%M:%S} UTC: let it end, or "
+        "drop it by `anyscale batch drop`"
+    )
     assert log_lines[-1] == (
-        f"Batch {holder.batch_id} has reserved some of these emails. {holder.opened_by} opened it "
-        f"at {holder.opened_at:%Y-%m-%d %H:%M:%S} UTC, and it was last active at "
-        f"{holder.touched_at:%Y-%m-%d %H:%M:%S} UTC: ask {holder.opened_by}, or drop it by "
-        f"`anyscale batch drop {holder.batch_id}`."
+        f"Batch {holder.batch_id} has reserved some of these emails, and was last active at "
+        f"{holder.touched_at:%Y-%m-%d %H:%M:%S} UTC. You opened it: run that file again, or drop "
+        f"it by `drop {holder.batch_id}`."
     )
     assert not refused.value.input_is_at_fault
     # The refused batch is gone, and the other one is complete.
@@ -293,6 +299,35 @@ def test_a_batch_that_does_not_end_is_named_with_its_owner_and_time(
     ]
     assert [(batch.batch_id, batch.users) for batch in open_ones] == [(holder.batch_id, 1)]
     assert transport.publish(holder.batch_id, 1).users == 1
+
+
+def test_the_first_batches_that_are_still_open_are_described(transport: Transport) -> None:
+    names = "bcdefgh"
+    holders = [open_with(transport, name, key=name) for name in names]
+    conflicts = [
+        conflict
+        for position, name in enumerate(names)
+        for conflict in transport.look_up(checked_users(name), position)
+    ]
+    transport.publish(holders[0].batch_id, 1)
+    transport.drop(holders[1].batch_id)
+    lines: list[str] = []
+    rules = EmailConflicts(transport, "fail", lambda _: nullcontext(False), lines.append, 0, DROP)
+
+    rules.log_holders(conflicts)
+
+    described = [re.findall(r"Batch (\w+) has reserved", line) for line in lines]
+    assert described == [[holder.batch_id] for holder in holders[2:5]]
+
+
+def test_a_batch_that_cannot_be_shown_does_not_hide_the_problems(transport: Transport) -> None:
+    conflict = Conflict(position=0, email="a@b.io", kind="held", holder="bat_none")
+    lines: list[str] = []
+    rules = EmailConflicts(transport, "fail", lambda _: nullcontext(False), lines.append, 0, DROP)
+
+    rules.log_holders([conflict])
+
+    assert lines == []
 
 
 @pytest.mark.parametrize("names", ["ab", "abcdefg"], ids=["small", "large"])
@@ -385,6 +420,7 @@ def test_eight_threads_with_overlapping_lists_create_each_email_once(
                 UserList(users_to_create(*lists[at])),
                 get_key=lambda: f"key-{at}",
                 if_exists="skip" if at % 2 else "fail",
+                drop_command=DROP,
             )
             start.wait(60)
             try:
@@ -410,7 +446,7 @@ PROCESS = """
 import json, sys
 import anyscale
 from anyscale.errors import BatchRefused
-from anyscale.user.models import AdminCreateUser, Batch
+from anyscale.user.models import AdminCreateUser, Batch, Conflict
 
 names = json.load(sys.stdin)
 users = [AdminCreateUser("Jane", f"{name}@example.com") for name in names]

@@ -11,20 +11,22 @@ from anyscale.user.models import Conflict
 
 def test_each_kind_of_conflict_is_described() -> None:
     since = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-    held = partial(Conflict, kind="held", holder="bat_1", held_by="local:ann")
+    held = partial(Conflict, kind="held", holder="bat_1")
     conflicts = [
         Conflict(position=0, email="a@x.org", kind="exists", user_id="usr_1"),
         Conflict(position=2, email="b@x.org", kind="duplicate", other=1),
-        held(position=3, email="c@x.org", held_since=since),
+        held(position=3, email="c@x.org", held_by="local:ann", held_since=since),
         held(position=4, email="d@x.org"),
     ]
     problems = conflict_problems(conflicts)
     reserved = "is reserved by the unfinished batch bat_1"
+    opened = "which local:ann opened at 2026-01-02 03:04:05 UTC"
+    mend = "let it end, or drop it by `anyscale batch drop`"
     assert [(p.index, p.field, p.code, p.detail) for p in problems] == [
         (0, "email", "email_exists", "'a@x.org' has an account already"),
         (2, "email", "email_duplicate", "'b@x.org' is also the email of create_users[1]"),
-        (3, "email", "email_held", f"'c@x.org' {reserved}"),
-        (4, "email", "email_held", f"'d@x.org' {reserved}"),
+        (3, "email", "email_held", f"'c@x.org' {reserved}, {opened}: {mend}"),
+        (4, "email", "email_held", f"'d@x.org' {reserved}: {mend}"),
     ]
 
 

@@ -23,7 +23,7 @@ from anyscale.transport.base import Transport
 from anyscale.user.batch_create.email_conflicts import EmailConflicts, IsAbandoned
 from anyscale.user.batch_create.outcome import Outcome
 from anyscale.user.batch_create.reservations import Reservations
-from anyscale.user.conflicts import is_skipped
+from anyscale.user.conflicts import conflict_problems, is_skipped
 from anyscale.user.models import AdminCreatedUser, Batch, Created
 from anyscale.user.user_sources import Chunk, Reading, UserSource, chunks
 from anyscale.user.validation import Policy
@@ -48,10 +48,10 @@ class BatchRun:
         get_key: is called before the first write, and returns the idempotency key.
         find_key: returns the key that `get_key` would repeat, or None; it writes nothing.
         if_exists: `fail` or `skip`.
+        drop_command: returns the command or call that drops an open batch, for a message.
         resumable: whether the caller keeps the key, and can resume an open batch.
         on_opened: receives the id of a batch that was opened, before anything is reserved in it.
         is_abandoned: tells which open batches may be dropped.
-        drop_command: returns the command that drops an open batch, for a message.
         log: receives messages for the user.
         on_progress: receives how far the run is.
     """
@@ -64,10 +64,10 @@ class BatchRun:
         get_key: Callable[[], str],
         find_key: Callable[[], str | None] = lambda: None,
         if_exists: str,
+        drop_command: Callable[[str], str],
         resumable: bool = False,
         on_opened: Callable[[str], None] = lambda _: None,
         is_abandoned: IsAbandoned = lambda _: nullcontext(False),
-        drop_command: Callable[[str], str] = "`anyscale batch drop {}`".format,
         log: Callable[[str], None] = lambda _: None,
         on_progress: "Progress" = lambda *_: None,
     ) -> None:
@@ -101,7 +101,8 @@ class BatchRun:
         count, taken = self._reservations(conflicts).look_up_all(reading)
         taken = [one for one in taken if not batch or one.holder != batch.batch_id]
         if blocking := conflicts.blocking(taken):
-            raise BatchRefused(reading.locate(conflicts.problems(blocking)))
+            conflicts.log_holders(blocking)
+            raise BatchRefused(reading.locate(conflict_problems(blocking)))
         skipped = [one for one in taken if is_skipped(one, self._if_exists)]
         return Outcome(
             dry_run=True,
@@ -187,7 +188,8 @@ class BatchRun:
                     raise
             taken = conflicts.not_skipped(self._transport.look_up(chunk.users, 0))
             if conflicts.are_final(taken) and (blocking := conflicts.blocking(taken)):
-                raise BatchRefused(conflicts.problems(blocking))
+                conflicts.log_holders(blocking)
+                raise BatchRefused(conflict_problems(blocking))
             conflicts.wait(taken)
 
     def _create_large(self) -> Outcome:

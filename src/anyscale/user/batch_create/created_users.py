@@ -45,6 +45,8 @@ def create_users(
         get_key=get_key,
         find_key=lambda: idempotency_key,
         if_exists=if_exists,
+        # Of `anyscale`, or of the same `Anyscale`.
+        drop_command='`batch.drop("{}")`'.format,
         resumable=idempotency_key is not None,
         log=report.log,
         on_progress=report.show,

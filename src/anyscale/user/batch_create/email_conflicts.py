@@ -6,12 +6,13 @@ reserved it. Only the last of these can end while the run waits.
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, suppress
+from itertools import islice
 
-from anyscale.errors import BatchGone, Problem
+from anyscale.errors import AnyscaleError, BatchGone
 from anyscale.transport.base import Transport
-from anyscale.user.conflicts import conflict_problems, is_skipped
+from anyscale.user.conflicts import is_skipped
 from anyscale.user.models import Batch, Conflict
 
 __all__ = ["EmailConflicts", "IsAbandoned"]
@@ -24,7 +25,8 @@ IsAbandoned = Callable[[str], AbstractContextManager[bool]]
 # meet, one goes on within a chunk: to poll more often would only slow it down.
 _POLL_SECONDS = 0.2
 
-_TIME = "%Y-%m-%d %H:%M:%S UTC"
+#: batches that are described when a batch is refused; each problem names its own
+_MOST_LOGGED = 5
 
 
 class EmailConflicts:
@@ -60,19 +62,22 @@ class EmailConflicts:
         abandoned = {batch_id for batch_id in _holders(remaining) if self._abandoned(batch_id)}
         return [conflict for conflict in remaining if conflict.holder not in abandoned]
 
-    def problems(self, blocking: Sequence[Conflict]) -> Iterator[Problem]:
-        """Describe the conflicts for which a batch is refused.
+    def log_holders(self, blocking: Iterable[Conflict]) -> None:
+        """Log the first open batches for which a batch is refused, and how to free their emails."""
+        with suppress(AnyscaleError):  # the problems are what counts
+            for batch in self._show(islice(_holders(blocking), _MOST_LOGGED)):
+                if batch.state == "open":  # it may have ended meanwhile
+                    self._log(self._describe(batch))
 
-        Log first the other batches that have reserved some of these emails, each of them once.
-        """
-        for batch in self._show(sorted(_holders(blocking))):
-            self._log(
-                f"Batch {batch.batch_id} has reserved some of these emails. {batch.opened_by} "
-                f"opened it at {batch.opened_at:{_TIME}}, and it was last active at "
-                f"{batch.touched_at:{_TIME}}: ask {batch.opened_by}, or drop it by "
-                f"{self._drop_command(batch.batch_id)}."
-            )
-        return conflict_problems(blocking)
+    def _describe(self, batch: Batch) -> str:
+        way_out = f"Ask {batch.opened_by}"
+        if batch.opened_by_caller:
+            way_out = "You opened it: run that file again"
+        return (
+            f"Batch {batch.batch_id} has reserved some of these emails, and was last active at "
+            f"{batch.touched_at:%Y-%m-%d %H:%M:%S} UTC. {way_out}, or drop it by "
+            f"{self._drop_command(batch.batch_id)}."
+        )
 
     def are_final(self, conflicts: Iterable[Conflict]) -> bool:
         """Return whether waiting is no use: an account stays, or the time is over."""
@@ -108,8 +113,8 @@ class EmailConflicts:
                     f"{conflict.held_by}, which has reserved some of these emails..."
                 )
 
-    def _show(self, batch_ids: Iterable[str]) -> list[Batch]:
-        return [self._transport.show(batch_id) for batch_id in batch_ids]
+    def _show(self, batch_ids: Iterable[str]) -> Iterator[Batch]:
+        return map(self._transport.show, batch_ids)
 
     def _abandoned(self, batch_id: str) -> bool:
         with self._is_abandoned(batch_id) as is_abandoned:
@@ -127,5 +132,6 @@ class EmailConflicts:
             return is_abandoned
 
 
-def _holders(conflicts: Iterable[Conflict]) -> set[str]:
-    return {conflict.holder for conflict in conflicts if conflict.holder}
+def _holders(conflicts: Iterable[Conflict]) -> list[str]:
+    """Return the batches that have reserved the emails, each once, in the order of the entries."""
+    return list(dict.fromkeys(conflict.holder for conflict in conflicts if conflict.holder))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from anyscale.errors import BatchRefused
 from anyscale.transport.base import Transport
 from anyscale.user.batch_create.email_conflicts import EmailConflicts
+from anyscale.user.conflicts import conflict_problems
 from anyscale.user.models import Batch, Conflict, ReservedChunk
 from anyscale.user.user_sources import Chunk, Reading, UserSource, chunks
 from anyscale.user.validation import Policy
@@ -112,7 +113,8 @@ class Reservations:
             conflicts = [c for c in current if c.holder != batch.batch_id] + duplicates
         if blocking := self._conflicts.blocking(conflicts):
             blocking.sort(key=lambda conflict: conflict.position)
-            raise BatchRefused(reading.locate(self._conflicts.problems(blocking)))
+            self._conflicts.log_holders(blocking)
+            raise BatchRefused(reading.locate(conflict_problems(blocking)))
 
     def _chunks(self, reading: Reading) -> Iterator[Chunk]:
         self._entries = 0
