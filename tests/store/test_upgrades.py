@@ -31,6 +31,7 @@ from anyscale import audit_chain
 from anyscale.cli.user import batch_create
 from anyscale.errors import StoreUnavailable
 from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.authorization import Principal
 from anyscale.server.core.hashing.pool import CHEAPEST
 from anyscale.server.core.login.sessions import ClientInfo
 from anyscale.server.core.users.search_index import SearchIndex
@@ -43,6 +44,8 @@ from anyscale.server.store.search_records import Place
 from anyscale.transport.base import Transport
 from anyscale.transport.embedded import EmbeddedTransport
 from anyscale.transport.http import HttpTransport
+
+JANE = Principal("local:jane")
 
 TABLES = ("batches", "chunks", "conflicts", "users", "audit", "tokens")
 
@@ -405,7 +408,7 @@ def test_the_client_finishes_the_open_batch_with_its_state_file(
     assert "5 users created." in capsys.readouterr().err
     assert list(data.rglob("*.run")) == []
     with closing(control_plane(old)) as plane:
-        batch = plane.batches.show(batch_id)
+        batch = plane.batches.show(batch_id, JANE)
         assert (batch.state, batch.users, batch.hashes_due) == ("published", 5, 0)
         created = plane.batches.created(batch_id, "", 9)
         assert [user.name for user in created] == ["Ada", "Bob", "Cem", "Dora", "Eve"]
@@ -600,6 +603,6 @@ def test_a_migration_that_is_killed_is_done_by_the_next_start(old: OldDatabase) 
         assert killed.returncode == -9
     with closing(control_plane(old)) as plane:
         assert [user.name for user in plane.users.with_email("νικοσ@example.com")] == ["Straße"]
-        assert plane.batches.show(old.details["open_batch"]).hashes_due == 2
+        assert plane.batches.show(old.details["open_batch"], JANE).hashes_due == 2
     with closing(open_store(old.database)) as store:
         store.ready()

@@ -209,8 +209,9 @@ class Batch(Struct, frozen=True, kw_only=True):
             by `user delete`. Counted as `without_way_in`; else None.
         remaining (int or None): Users of a published batch that still have accounts. Counted as
             `without_way_in`; else None.
-        opened_by_caller (bool or None): Whether the caller opened it. Only when a single batch is
-            shown; else None.
+        opened_by_caller (bool or None): Whether the caller's actor is `opened_by`. The names are
+            compared: a caller whose token was replaced by one with another name counts as another.
+            Only when a single batch is shown or dropped; else None.
     """
 
     batch_id: str

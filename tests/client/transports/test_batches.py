@@ -125,7 +125,8 @@ def test_released_and_dropped_emails_are_free(transport: Transport) -> None:
     transport.release(batch.batch_id)
     assert transport.look_up(checked_users("a"), 0) == []
     transport.claim(batch.batch_id, 0, checked_users("a"))
-    assert transport.drop(batch.batch_id).state == "dropped"
+    dropped = transport.drop(batch.batch_id)
+    assert (dropped.state, dropped.opened_by_caller) == ("dropped", True)
     assert transport.look_up(checked_users("a"), 0) == []
     assert transport.find("key") is None
 

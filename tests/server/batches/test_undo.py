@@ -70,7 +70,7 @@ def test_it_deletes_the_accounts_of_its_batch_and_no_others(plane: ControlPlane)
     batch = created(plane, "ann", "joe", "kim", if_exists="skip")
     assert undone(plane, batch) == UndoPart(batch.batch_id, 2, [], None)
     assert account_emails(plane) == ["ann@example.com"]
-    assert plane.batches.show(batch.batch_id).state == "undone"
+    assert plane.batches.show(batch.batch_id, JANE).state == "undone"
     again = created(plane, "joe", "kim", key="another")
     assert len(ids_of(plane, again)) == 2
 
@@ -88,7 +88,7 @@ def test_an_account_that_was_used_is_kept_unless_forced(plane: ControlPlane) -> 
     _, joe = ids_of(plane, batch)
     use(plane, joe)
     assert reasons(undone(plane, batch)) == {"joe": "used"}
-    assert plane.batches.show(batch.batch_id).state == "undone"
+    assert plane.batches.show(batch.batch_id, JANE).state == "undone"
     assert len(plane.tokens.list_live(joe)) == 1
     part = undone(plane, batch, force=True)
     assert (part.removed, part.kept) == (1, [])
@@ -144,7 +144,7 @@ def test_a_dry_run_says_what_the_run_does_and_changes_nothing(plane: ControlPlan
         assert account_emails(plane) == emails
         assert plane.audit_log.list(0, 100) == entries
         assert planned.removed == (3 if force else 2)
-    assert plane.batches.show(batch.batch_id).state == "published"
+    assert plane.batches.show(batch.batch_id, JANE).state == "published"
     assert undone(plane, batch, force=True) == planned
 
 
@@ -154,27 +154,27 @@ def test_a_batch_shows_how_many_accounts_are_deleted_and_how_many_remain(
 ) -> None:
     created(plane, "lou", key="earlier")
     opened = plane.batches.open("opened", "fail", JANE)
-    shown = plane.batches.show(opened.batch_id)
+    shown = plane.batches.show(opened.batch_id, JANE)
     assert (shown.removed, shown.remaining) == (None, None)
 
     batch = created(plane, "lou", *"abcdef", if_exists="skip")
     ids = ids_of(plane, batch)
     use(plane, ids[0])
-    shown = plane.batches.show(batch.batch_id)
+    shown = plane.batches.show(batch.batch_id, JANE)
     assert (shown.removed, shown.remaining) == (0, 6)
 
     plane.lifecycle.delete(ids[5], JANE)
-    shown = plane.batches.show(batch.batch_id)
+    shown = plane.batches.show(batch.batch_id, JANE)
     assert (shown.state, shown.removed, shown.remaining) == ("published", 1, 5)
 
     part = undone(plane, batch)
-    shown = plane.batches.show(batch.batch_id)
+    shown = plane.batches.show(batch.batch_id, JANE)
     assert (shown.state, shown.users) == ("undoing", 6)
     assert (shown.removed, shown.remaining) == (2, 4)
 
     while part.after is not None:
         part = undone(plane, batch, after=part.after)
-    shown = plane.batches.show(batch.batch_id)
+    shown = plane.batches.show(batch.batch_id, JANE)
     assert (shown.state, shown.removed, shown.remaining) == ("undone", 5, 1)
     (listed, *_) = plane.batches.page(open_only=False, before="", limit=9)
     assert (listed.removed, listed.remaining) == (None, None)
@@ -185,13 +185,13 @@ def test_each_slice_is_a_transaction_after_which_another_undo_goes_on(plane: Con
     batch = created(plane, *"abcdefg")
     use(plane, ids_of(plane, batch)[3])
     first = undone(plane, batch)
-    assert (first.removed, plane.batches.show(batch.batch_id).state) == (2, "undoing")
+    assert (first.removed, plane.batches.show(batch.batch_id, JANE).state) == (2, "undoing")
     assert account_emails(plane) == [f"{name}@example.com" for name in "cdefg"]
     parts = [undone(plane, batch)]  # from the start again, as after a crash
     while parts[-1].after is not None:
         parts.append(undone(plane, batch, after=parts[-1].after))
     assert [part.removed for part in parts] == [1, 2, 1, 0]
-    assert plane.batches.show(batch.batch_id).state == "undone"
+    assert plane.batches.show(batch.batch_id, JANE).state == "undone"
     assert account_emails(plane) == ["d@example.com"]
 
 
@@ -270,7 +270,7 @@ def test_a_key_of_an_undone_batch_is_refused_and_never_gives_the_old_list(
     while after is not None and not half:
         after = undone(plane, batch, after=after).after
     left = ["c@example.com"] if half else []
-    assert plane.batches.show(batch.batch_id).state == ("undoing" if half else "undone")
+    assert plane.batches.show(batch.batch_id, JANE).state == ("undoing" if half else "undone")
     _refuse_the_key(plane, batch)
     assert account_emails(plane) == left
 
@@ -306,7 +306,7 @@ def test_an_id_of_another_batch_does_not_end_an_undo(plane: ControlPlane) -> Non
     for after in (later, "zzz"):
         with pytest.raises(RequestInvalid, match="after must be the id of a user of batch"):
             undone(plane, batch, after=after)
-    assert plane.batches.show(batch.batch_id).state == "published"
+    assert plane.batches.show(batch.batch_id, JANE).state == "published"
 
 
 def test_an_undone_batch_cannot_be_dropped_with_the_accounts_that_it_kept(
@@ -368,7 +368,7 @@ def test_two_undos_at_once_delete_each_account_once(plane: ControlPlane) -> None
     with ThreadPoolExecutor() as pool:
         parts = [pool.submit(undone, plane, batch) for _ in range(2)]
         assert sum(part.result(60).removed for part in parts) == 600
-    assert plane.batches.show(batch.batch_id).state == "undone"
+    assert plane.batches.show(batch.batch_id, JANE).state == "undone"
 
 
 @pytest.fixture
@@ -398,7 +398,7 @@ def test_a_call_that_fails_after_a_slice_returns_what_it_has_deleted(
     assert undone(plane, batch, caller=caller) == UndoPart(batch.batch_id, 2, [], second)
     with pytest.raises(NotAuthenticated):
         undone(plane, batch, after=second, caller=caller)
-    assert plane.batches.show(batch.batch_id).state == "undoing"
+    assert plane.batches.show(batch.batch_id, JANE).state == "undoing"
 
 
 def test_a_client_whose_token_is_revoked_half_way_reports_an_unfinished_undo(

@@ -228,18 +228,18 @@ def test_users_without_credentials_are_listed_and_counted(
     found = plane.links.without_credentials(batch.batch_id, "", 2)
     found += plane.links.without_credentials(batch.batch_id, found[-1].user_id, 10)
     assert [user.email.partition("@")[0] for user in found] == ["a", "b", "c", "sso"]
-    assert plane.batches.show(batch.batch_id).without_way_in == 4
+    assert plane.batches.show(batch.batch_id, LOCAL).without_way_in == 4
     assert neighbours[0] not in {user.user_id for user in found}
 
     (link,) = plane.links.create([found[0].user_id], LOCAL)
-    assert plane.batches.show(batch.batch_id).without_way_in == 4  # until it is used
+    assert plane.batches.show(batch.batch_id, LOCAL).without_way_in == 4  # until it is used
     plane.passwords.by_link(secret_of(link), PASSWORD, BROWSER)
     plane.lifecycle.suspend(found[1].user_id, LOCAL)
 
-    assert plane.batches.show(batch.batch_id).without_way_in == 2
+    assert plane.batches.show(batch.batch_id, LOCAL).without_way_in == 2
     provider = ProviderSettings(issuer="https://idp.example", client_id="x")
     with closing(with_other_settings(store_deployment, provider=provider)) as sso:
-        assert sso.batches.show(batch.batch_id).without_way_in == 1
+        assert sso.batches.show(batch.batch_id, LOCAL).without_way_in == 1
         (left,) = sso.links.without_credentials(batch.batch_id, "", 10)
         assert left.email == "c@example.com"
 
@@ -253,7 +253,7 @@ def test_users_without_credentials_are_counted_for_published_batches_only(
     assert published.without_way_in is None
     listed = plane.batches.page(open_only=False, before="", limit=10)
     assert [batch.without_way_in for batch in listed] == [None, None]
-    assert plane.batches.show(opened.batch_id).without_way_in is None
+    assert plane.batches.show(opened.batch_id, LOCAL).without_way_in is None
     assert plane.links.without_credentials(opened.batch_id, "", 10) == []
     with pytest.raises(NotFound, match="there is no batch bat_none"):
         plane.links.without_credentials("bat_none", "", 10)

@@ -157,9 +157,9 @@ def test_only_a_published_batch_counts_accounts_without_a_sign_in_method(
 ) -> None:
     batch = batches.open("key", "fail", JOE)
     batches.claim(batch.batch_id, 0, checked_users("a", "b"))
-    assert batches.show(batch.batch_id).without_way_in is None
+    assert batches.show(batch.batch_id, JOE).without_way_in is None
     batches.publish(batch.batch_id, 2, JOE)
-    assert batches.show(batch.batch_id).without_way_in == 2
+    assert batches.show(batch.batch_id, JOE).without_way_in == 2
 
 
 def test_a_batch_with_a_missing_hash_is_not_published(
@@ -168,7 +168,7 @@ def test_a_batch_with_a_missing_hash_is_not_published(
     batch = batches.open("key", "fail", JOE)
     batches.claim(batch.batch_id, 0, checked_users("a", "b", password=PASSWORD))
     batches.hash(batch.batch_id, [(1, PASSWORD)])
-    assert batches.show(batch.batch_id).hashes_due == 1
+    assert batches.show(batch.batch_id, JOE).hashes_due == 1
     with pytest.raises(BatchUnfinished, match="1 passwords are not hashed yet"):
         batches.publish(batch.batch_id, 2, JOE)
     assert account_emails(plane) == []
@@ -234,10 +234,11 @@ def test_a_late_cleanup_keeps_a_batch_that_was_published_meanwhile(
 
 
 def test_an_unknown_batch_is_not_found(batches: BatchService) -> None:
-    for call in (batches.show, batches.conflicts, batches.release):
+    for call in (batches.conflicts, batches.release):
         with pytest.raises(NotFound, match="there is no batch bat_none"):
             call("bat_none")
     with pytest.raises(NotFound):
         batches.claim("bat_none", 0, checked_users("a"))
-    with pytest.raises(NotFound):
-        batches.drop("bat_none", JOE)
+    for call_by in (batches.show, batches.drop):
+        with pytest.raises(NotFound, match="there is no batch bat_none"):
+            call_by("bat_none", JOE)

@@ -43,7 +43,7 @@ def test_only_idle_batches_expire(plane: ControlPlane, batches: BatchService) ->
     for _ in range(2):
         batches.expire()
 
-    states = [batches.show(batch.batch_id).state for batch in (idle, fresh, done)]
+    states = [batches.show(batch.batch_id, JOE).state for batch in (idle, fresh, done)]
     assert states == ["expired", "open", "published"]
     assert [(row.event, row.actor) for row in trail(plane)][1:] == [("batch.expired", "system")]
     assert row_counts(plane)["users"] == 2
@@ -66,7 +66,7 @@ def test_every_call_on_a_batch_delays_its_expiry(
     }
     calls[call]()
     batches.expire()
-    assert batches.show(batch.batch_id).state == "open"
+    assert batches.show(batch.batch_id, JOE).state == "open"
 
 
 def test_a_second_claim_delays_the_expiry(plane: ControlPlane, batches: BatchService) -> None:
@@ -75,7 +75,7 @@ def test_a_second_claim_delays_the_expiry(plane: ControlPlane, batches: BatchSer
     make_idle(plane, batch, 8)
     batches.claim(batch.batch_id, 0, checked_users("a"))
     batches.expire()
-    assert batches.show(batch.batch_id).state == "open"
+    assert batches.show(batch.batch_id, JOE).state == "open"
 
 
 def test_a_batch_that_is_resumed_during_its_expiry_stays(

@@ -112,7 +112,7 @@ def test_a_second_release_keeps_the_batch_open_and_its_counts_correct(
     batches.claim(batch.batch_id, 0, checked_users("a", "b"))
     for _ in range(2):
         batches.release(batch.batch_id)
-        shown = batches.show(batch.batch_id)
+        shown = batches.show(batch.batch_id, JOE)
         assert (shown.state, shown.users, shown.skipped) == ("open", 0, 0)
         assert batches.conflicts(batch.batch_id) == []
     assert batches.claim(batch.batch_id, 0, checked_users("a", "b")).conflicts == 1
@@ -181,5 +181,5 @@ def test_every_creating_call_is_refused_if_the_feature_is_off(
         assert row_counts(plane)["users"] == 0
         # Reading and clearing up go on.
         assert off.batches.look_up(checked_users("a"), 0) == []
-        assert off.batches.show(batch.batch_id).state == "open"
+        assert off.batches.show(batch.batch_id, JOE).state == "open"
         assert off.batches.drop(batch.batch_id, JOE).state == "dropped"

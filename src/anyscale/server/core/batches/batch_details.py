@@ -2,11 +2,12 @@
 
 from msgspec import structs
 
+from anyscale.server.core.authorization import Principal
 from anyscale.server.store.interface import Transaction
 from anyscale.server.store.records import BatchRecord
 from anyscale.user.models import AdminCreatedUser, Batch, from_milliseconds
 
-__all__ = ["batch_details", "batch_details_with_counts", "created_users"]
+__all__ = ["batch_details", "created_users", "shown_batch"]
 
 
 def batch_details(tx: Transaction, batch: BatchRecord) -> Batch:
@@ -28,22 +29,26 @@ def batch_details(tx: Transaction, batch: BatchRecord) -> Batch:
     )
 
 
-def batch_details_with_counts(tx: Transaction, batch: BatchRecord, *, has_provider: bool) -> Batch:
-    """Return a batch as clients see it; of one that was published, count the accounts.
+def shown_batch(
+    tx: Transaction, batch: BatchRecord, caller: Principal, *, has_provider: bool
+) -> Batch:
+    """Return a batch as clients see it, with what lists of batches do without.
 
-    The counts are of the accounts to which no user can sign in, and of the deleted and remaining
-    ones. This reads all accounts of the batch, so lists of batches do without it.
+    That is whether the caller opened it, and of one that was published the counts of the accounts
+    to which no user can sign in, and of the deleted and remaining ones: they are counted by reading
+    all accounts of the batch.
     """
     details = batch_details(tx, batch)
-    if batch.published_at is None:
-        return details
-    counts = tx.users.count_accounts(batch.batch_id, has_provider=has_provider)
-    return structs.replace(
-        details,
-        without_way_in=counts.without_credentials,
-        removed=details.users - counts.all,
-        remaining=counts.all,
-    )
+    counts = {}
+    if batch.published_at is not None:
+        found = tx.users.count_accounts(batch.batch_id, has_provider=has_provider)
+        counts = {
+            "without_way_in": found.without_credentials,
+            "removed": details.users - found.all,
+            "remaining": found.all,
+        }
+    is_own = batch.opened_by == caller.actor
+    return structs.replace(details, opened_by_caller=is_own, **counts)
 
 
 def created_users(tx: Transaction, batch_id: str, after: str, limit: int) -> list[AdminCreatedUser]:

@@ -5,16 +5,14 @@ docs/batch-protocol.md describes the protocol. Each call is short, and can be re
 
 from collections.abc import Sequence
 
-from msgspec import structs
-
 from anyscale.api_schemas import UndoPart
 from anyscale.errors import FeatureUnavailable, Overloaded
 from anyscale.server.core.audit import log as audit
 from anyscale.server.core.authorization import Principal, require_owner
 from anyscale.server.core.batches.batch_details import (
     batch_details,
-    batch_details_with_counts,
     created_users,
+    shown_batch,
 )
 from anyscale.server.core.batches.batch_state import (
     lock_batch,
@@ -190,7 +188,7 @@ class BatchService:
                 data = {"opened_by": batch.opened_by}
                 audit.append(tx, caller.actor, "batch.dropped", batch_id, data)
         delete_rows(self._store, batch, self.policy.chunk_users)
-        return self.show(batch_id)
+        return self.show(batch_id, caller)
 
     def undo(
         self, batch_id: str, after: str, caller: Principal, *, force: bool, dry_run: bool
@@ -207,17 +205,11 @@ class BatchService:
         for batch in (*expired, *unfinished):
             delete_rows(self._store, batch, self.policy.chunk_users)
 
-    def show(self, batch_id: str, caller: Principal | None = None) -> Batch:
-        """Return one batch, with the numbers of its accounts: see `batch_details_with_counts`.
-
-        With a `caller`, it has `opened_by_caller`.
-        """
+    def show(self, batch_id: str, caller: Principal) -> Batch:
+        """Return one batch, with the numbers of its accounts: see `shown_batch`."""
         with self._store.read() as tx:
-            batch = batch_details_with_counts(
-                tx, require_batch(tx, batch_id), has_provider=self._has_provider
-            )
-        is_own = batch.opened_by == caller.actor if caller else None
-        return structs.replace(batch, opened_by_caller=is_own)
+            batch = require_batch(tx, batch_id)
+            return shown_batch(tx, batch, caller, has_provider=self._has_provider)
 
     def page(self, *, open_only: bool, before: str, limit: int) -> list[Batch]:
         """Return batches, or the unfinished ones, the latest first, after the last id of a page.
