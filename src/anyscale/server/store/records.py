@@ -6,6 +6,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 __all__ = [
+    "ENDED_STATES",
     "AccountCounts",
     "AccountRecord",
     "AuditRecord",
@@ -23,6 +24,11 @@ __all__ = [
     "TokenRecord",
     "UserRecord",
 ]
+
+
+#: The states of batches that ended without accounts. Their rows are being deleted, and reserve no
+#: email.
+ENDED_STATES = ("dropped", "expired")
 
 
 class Record(Struct, frozen=True, array_like=True):
@@ -45,6 +51,11 @@ class BatchRecord(Record, frozen=True):
     published_at: int | None = None
     #: The place in the order of publishing, from 1; None until it is published.
     publication: int | None = None
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether it was dropped or expired."""
+        return self.state in ENDED_STATES
 
 
 class AccountCounts(Record, frozen=True):

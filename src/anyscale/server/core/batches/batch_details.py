@@ -12,7 +12,7 @@ __all__ = ["batch_details", "created_users", "shown_batch"]
 
 def batch_details(tx: Transaction, batch: BatchRecord) -> Batch:
     """Return a batch as clients see it."""
-    chunks = tx.chunks.list(batch.id) if batch.state not in ("dropped", "expired") else []
+    chunks = [] if batch.is_ended else tx.chunks.list(batch.id)
     published = batch.published_at
     return Batch(
         batch_id=batch.batch_id,

@@ -4,14 +4,22 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import structs
 
-from anyscale.server.store.records import BatchRecord, ChunkRecord, ConflictRecord
+from anyscale.server.store.records import (
+    ENDED_STATES,
+    BatchRecord,
+    ChunkRecord,
+    ConflictRecord,
+)
 from anyscale.server.store.sql.connection import Table, columns, marks
 
-__all__ = ["Batches", "Chunks"]
+__all__ = ["ENDED", "Batches", "Chunks"]
 
 #: The number that stands for the order of publishing in locks. Any number, but the same in all
 #: versions.
 _PUBLISHING_LOCK = 0x6D757374_7075626C
+
+#: The states of ended batches, as a list in SQL.
+ENDED = "(" + ", ".join(f"'{state}'" for state in ENDED_STATES) + ")"
 
 _BATCH = f"select {columns(BatchRecord)} from batches"
 _CHUNK = f"select {columns(ChunkRecord)} from chunks"
@@ -52,7 +60,7 @@ class Batches(Table):
 
     def find(self, idempotency_key: str) -> BatchRecord | None:
         """Return the batch with an idempotency key that is neither dropped nor expired."""
-        sql = f"{_BATCH} where idempotency_key = ? and state not in ('dropped', 'expired')"
+        sql = f"{_BATCH} where idempotency_key = ? and state not in {ENDED}"
         return self._connection.one(BatchRecord, sql, idempotency_key)
 
     def get_first_published(self) -> BatchRecord | None:
@@ -79,7 +87,7 @@ class Batches(Table):
     def list_unfinished(self) -> Sequence[BatchRecord]:
         """Return the dropped and expired batches that still have chunks."""
         sql = (
-            f"{_BATCH} where state in ('dropped', 'expired')"
+            f"{_BATCH} where state in {ENDED}"
             " and exists (select 1 from chunks where chunks.batch = batches.id) order by id"
         )
         return self._connection.all(BatchRecord, sql)
@@ -123,7 +131,7 @@ class Batches(Table):
     def purge(self, before: int) -> None:
         """Delete the dropped and expired batches last touched before a time, without chunks."""
         sql = (
-            "delete from batches where state in ('dropped', 'expired') and touched_at < ?"
+            f"delete from batches where state in {ENDED} and touched_at < ?"
             " and not exists (select 1 from chunks where chunks.batch = batches.id)"
         )
         self._connection.execute(sql, before)

@@ -12,14 +12,12 @@ from anyscale.server.store.records import (
     PendingHash,
     UserRecord,
 )
+from anyscale.server.store.sql.batches import ENDED
 from anyscale.server.store.sql.connection import Table, columns
 from anyscale.server.store.sql.search.user_scan import Filters, Scan, UserScan
 from anyscale.server.store.user_ids import end_of_batch, id_prefix
 
-__all__ = ["ENDED_STATES", "HOLDERS", "Users"]
-
-#: The states of batches whose rows are being deleted. Such a row reserves no email.
-ENDED_STATES = ("dropped", "expired")
+__all__ = ["HOLDERS", "Users"]
 
 _USER = f"select {columns(UserRecord)} from live_users"
 
@@ -35,7 +33,7 @@ HOLDERS = (
     f"select {columns(EmailHolder)} from users join batches on batches.id = users.batch"
     " where email_key {any}"
 )
-_LIVE_HOLDERS = f"{HOLDERS} and state not in ('dropped', 'expired')"
+_LIVE_HOLDERS = f"{HOLDERS} and state not in {ENDED}"
 
 _PENDING = f"select {columns(PendingHash)} from users where batch = ? and hash_due = {{true}}"
 
