@@ -5,7 +5,6 @@ position, and the ids of a batch are a range. Statements that build ids (`sql/se
 format in SQL.
 """
 
-import hashlib
 from collections.abc import Iterable
 
 __all__ = [
@@ -15,7 +14,6 @@ __all__ = [
     "end_of_batch",
     "id_prefix",
     "position_of",
-    "root_of",
     "user_id",
     "user_ids",
 ]
@@ -53,8 +51,3 @@ def end_of_batch(batch_id: str) -> str:
 def position_of(user_id: str) -> int:
     """Return the position that an id contains."""
     return int(user_id[-_POSITION_DIGITS:], 16)
-
-
-def root_of(user_ids: Iterable[str]) -> bytes:
-    """Return the SHA-256 over user ids in order, which stands for them in the audit log."""
-    return hashlib.sha256("\n".join(user_ids).encode()).digest()

@@ -1,9 +1,10 @@
 """The audit log: each entry has the hash of the entry before it."""
 
+import hashlib
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from msgspec import json, structs
@@ -12,7 +13,7 @@ from anyscale.audit_chain import FORGOTTEN, ROOT, AuditEntry, Removal, entry_has
 from anyscale.server.store.interface import Store, Transaction
 from anyscale.server.store.records import AuditRecord
 
-__all__ = ["AuditLog", "Entry", "append", "append_all"]
+__all__ = ["AuditLog", "Entry", "append", "append_all", "root_of"]
 
 _log = logging.getLogger("anyscale.server")
 
@@ -52,6 +53,11 @@ def append_all(tx: Transaction, entries: Sequence[Entry]) -> None:
         last = _after(last, entry, now)
         records.append(last)
     tx.audit.add(*records)
+
+
+def root_of(user_ids: Iterable[str]) -> bytes:
+    """Return the SHA-256 over user ids in order, which stands for them in entries."""
+    return hashlib.sha256("\n".join(user_ids).encode()).digest()
 
 
 class AuditLog:

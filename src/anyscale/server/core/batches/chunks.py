@@ -12,6 +12,7 @@ from functools import partial
 import msgspec
 
 from anyscale.errors import KeyReused
+from anyscale.server.core.audit import log as audit
 from anyscale.server.core.batches.batch_state import lock_batch, require_open, touch
 from anyscale.server.core.batches.conflicts import chunk_conflicts
 from anyscale.server.store.interface import Store, Transaction
@@ -22,7 +23,7 @@ from anyscale.server.store.records import (
     NewUserRecord,
     NewUsers,
 )
-from anyscale.server.store.user_ids import root_of, user_ids
+from anyscale.server.store.user_ids import user_ids
 from anyscale.user.conflicts import is_skipped
 from anyscale.user.models import Conflict, ReservedChunk
 from anyscale.user.validation import CheckedUser
@@ -70,7 +71,7 @@ class NewChunk:
         return ChunkRecord(
             number=self.number,
             digest=self.digest,
-            user_root=root_of(
+            user_root=audit.root_of(
                 user_id
                 for position, user_id in enumerate(self.ids, self.first)
                 if position not in taken_positions

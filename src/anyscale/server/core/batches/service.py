@@ -41,7 +41,7 @@ from anyscale.server.store.user_ids import MAX_POSITION
 from anyscale.user.models import AdminCreatedUser, Batch, Conflict, Created, ReservedChunk
 from anyscale.user.validation import CheckedUser, Policy
 
-__all__ = ["BatchService"]
+__all__ = ["MAX_POSITION", "BatchService"]
 
 
 class BatchService:

@@ -12,7 +12,6 @@ from anyscale.server.core.users.lifecycle import require_accounts
 from anyscale.server.core.users.queries import user_of
 from anyscale.server.store.interface import Store, Transaction
 from anyscale.server.store.records import AccountRecord, LinkRecord
-from anyscale.server.store.user_ids import root_of
 from anyscale.user.models import PasswordLink, User, from_milliseconds
 
 __all__ = ["MOST", "PREFIX", "PasswordLinkService", "require_active", "secret_of"]
@@ -86,7 +85,7 @@ class PasswordLinkService:
             for account in accounts:
                 require_active(account)
             expires_at = self._replace(tx, secrets, caller.actor)
-            data = {"count": len(secrets), "user_root": root_of(secrets).hex()}
+            data = {"count": len(secrets), "user_root": audit.root_of(secrets).hex()}
             audit.append(tx, caller.actor, "links.created", _batch_of(accounts), data)
         until = from_milliseconds(expires_at)
         return [

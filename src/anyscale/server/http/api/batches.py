@@ -21,7 +21,7 @@ from anyscale.api_schemas import (
     UserPage,
 )
 from anyscale.errors import BatchRefused, Problem, RequestInvalid, TooLarge
-from anyscale.server.core.batches.service import BatchService
+from anyscale.server.core.batches.service import MAX_POSITION, BatchService
 from anyscale.server.core.users.password_links import PasswordLinkService
 from anyscale.server.http.api.parameters import AfterUser, BatchId, IdempotencyKey, PageOfUsers
 from anyscale.server.http.api.user_bodies import check_chunk, decode_users
@@ -30,7 +30,6 @@ from anyscale.server.http.dependencies import OwnerRequest
 from anyscale.server.http.errors import error_responses
 from anyscale.server.http.metrics import BATCHES, HASHES, UNDONE, USERS
 from anyscale.server.http.thread_pools import ThreadPools
-from anyscale.server.store.user_ids import MAX_POSITION
 from anyscale.user.models import Batch, ReservedChunk
 
 __all__ = ["ROUTER"]
