@@ -34,10 +34,25 @@ _SWITCH_SECONDS = 0.0002
 
 def asgi() -> Any:
     """Create the application of one server process from the environment."""
-    from anyscale.server.http.app import application
     from anyscale.server.logging_config import configure_logging
 
     configure_logging()
+    return _create_application()
+
+
+def worker_asgi() -> Any:
+    """Create the application of one of several processes of a server."""
+    from anyscale.server.logging_config import configure_logging
+    from anyscale.server.uvicorn_ext.workers import set_up_worker
+
+    configure_logging()  # first, because a thread that `set_up_worker` starts writes to the log
+    set_up_worker()
+    return _create_application()
+
+
+def _create_application() -> Any:
+    from anyscale.server.http.app import application
+
     sys.setswitchinterval(_SWITCH_SECONDS)
     settings = Settings.from_environment(os.environ, served=True)
     app = application(ControlPlane(settings, hash_in_processes=True))
@@ -45,14 +60,6 @@ def asgi() -> Any:
     gc.collect()
     gc.freeze()
     return app
-
-
-def worker_asgi() -> Any:
-    """Create the application of one of several processes of a server."""
-    from anyscale.server.uvicorn_ext.workers import set_up_worker
-
-    set_up_worker()
-    return asgi()
 
 
 def serve(host: str, port: int, workers: int) -> int:
@@ -75,7 +82,7 @@ def serve(host: str, port: int, workers: int) -> int:
 
 def _listen_and_run(host: str, port: int, workers: int) -> int:
     listening = _listen(host, port)
-    signals: list[int] = []  # that came before uvicorn handles them
+    signals: list[int] = []  # They arrive before uvicorn handles signals.
     _handle_signals(signals.append)
     with tempfile.TemporaryDirectory() as metrics:
         if workers > 1:

@@ -138,14 +138,23 @@ def has_ended(pid: int) -> bool:
     return True
 
 
+def kill_all(server: ServerProcess, workers: list[int]) -> None:
+    """Kill a server, and those of its workers that have outlived it."""
+    server.kill()
+    for worker in workers:
+        with suppress(ProcessLookupError):
+            os.kill(worker, signal.SIGKILL)
+
+
 def test_workers_finish_their_requests_and_end_if_their_parent_is_killed(
     database: str, tmp_path: Path
 ) -> None:
     server = ServerProcess(database, tmp_path, workers=2)
+    workers: list[int] = []
     try:
         server.start()
         wait_for(server, "Application startup complete", 2)
-        workers = server.worker_pids()
+        workers += server.worker_pids()
         assert len(workers) == 2
         with closing(start_request(server)) as client:
             os.kill(server.pid, signal.SIGKILL)
@@ -158,8 +167,24 @@ def test_workers_finish_their_requests_and_end_if_their_parent_is_killed(
         wait_until(lambda: all(map(has_ended, workers)), 10)
         assert "Traceback" not in server.log.read_text(encoding="utf-8")
     finally:
-        with suppress(ProcessLookupError):
-            server.signal(signal.SIGKILL)
+        kill_all(server, workers)
+
+
+def test_workers_whose_parent_is_killed_while_they_start_log_json_lines(
+    database: str, tmp_path: Path
+) -> None:
+    server = ServerProcess(database, tmp_path, workers=2)
+    workers: list[int] = []
+    try:
+        server.begin()
+        wait_until(lambda: len(server.worker_pids()) == 2)
+        workers += server.worker_pids()
+        os.kill(server.pid, signal.SIGKILL)
+        wait_until(lambda: all(map(has_ended, workers)))
+        died = ("error", "the parent process has died: this worker shuts down")
+        assert logged(server).count(died) == 2
+    finally:
+        kill_all(server, workers)
 
 
 def test_the_death_of_a_worker_is_logged_as_a_warning(database: str, tmp_path: Path) -> None:

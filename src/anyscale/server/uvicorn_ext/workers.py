@@ -14,7 +14,7 @@ __all__ = ["SupervisedWorkers", "set_up_worker"]
 
 _log = logging.getLogger("anyscale.server")
 
-#: Of a worker, for `ps -e` and `top`. Linux cuts a longer one.
+#: The process name of a worker, which `ps -e` and `top` show. Linux cuts names after 15 bytes.
 _NAME = "anyscale-worker"
 
 
