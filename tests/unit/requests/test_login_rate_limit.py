@@ -11,6 +11,7 @@ import pytest
 from anyscale.errors import TooManyFailedLogins
 from anyscale.server.core.login import rate_limit as throttle
 from anyscale.server.core.login.rate_limit import LoginRateLimiter
+from anyscale.server.http.errors import retry_after
 
 
 class Clock:
@@ -52,6 +53,17 @@ def test_an_account_is_limited_for_an_hour_from_browsers_that_it_does_not_know(
     assert throttled.value.retry_after_seconds == 1
     clock.now += 1
     counts.check("198.51.100.1", "jane@example.com")
+
+
+def test_the_time_to_wait_is_rounded_up_to_whole_seconds(clock: Clock) -> None:
+    counts = LoginRateLimiter()
+    for _ in range(10):
+        counts.record_failure("192.0.2.1", "jane@example.com")
+    clock.now += 599.75
+    with pytest.raises(TooManyFailedLogins, match="failed sign-ins: wait 1 seconds, or") as caught:
+        counts.check("192.0.2.1", "jane@example.com")
+    assert caught.value.retry_after_seconds == 0.25
+    assert retry_after(caught.value) == {"Retry-After": "1"}
 
 
 def test_an_address_is_limited_for_ten_minutes(clock: Clock) -> None:

@@ -1,6 +1,7 @@
 """Error responses: problem documents (RFC 9457) with a code and a request id, or HTML pages."""
 
 import logging
+import math
 import re
 from http import HTTPStatus
 from traceback import extract_tb
@@ -85,7 +86,7 @@ def error_responses(*statuses: int) -> dict[int, ResponseSpec]:
 def retry_after(error: AnyscaleError) -> dict[str, str]:
     """Return the header that says when to repeat a request, if the error knows."""
     if isinstance(error, Overloaded):
-        return {"Retry-After": f"{error.retry_after_seconds:.0f}"}
+        return {"Retry-After": str(math.ceil(error.retry_after_seconds))}
     return {}
 
 

@@ -5,6 +5,7 @@ docs/decisions/0008-sign-in.md.
 """
 
 import hashlib
+import math
 import threading
 import time
 from collections import deque
@@ -100,8 +101,8 @@ class LoginRateLimiter:
         wait = max(self._wait(count, now) for count in counts)
         if wait > 0:
             raise TooManyFailedLogins(
-                f"too many failed sign-ins: wait {wait:.0f} seconds, or ask an administrator for a "
-                "link by which you set a new password",
+                f"too many failed sign-ins: wait {math.ceil(wait)} seconds, or ask an administrator"
+                " for a link by which you set a new password",
                 wait,
             )
 
