@@ -92,7 +92,7 @@ def test_a_batch_that_is_dropped_while_it_is_hashed_stores_nothing(
     batches.claim(batch.batch_id, 0, checked_users("a", password=PASSWORD))
     with closing(Interrupted(lambda: batches.drop(batch.batch_id, JOE))) as hashing:
         other = BatchService(plane.store, hashing, POLICY, available=True, expiry_days=7)
-        with pytest.raises(BatchGone, match="dropped"):
+        with pytest.raises(BatchGone, match=f"^batch {batch.batch_id} was dropped$"):
             other.hash(batch.batch_id, [(0, PASSWORD)])
     assert row_counts(plane)["users"] == 0
 

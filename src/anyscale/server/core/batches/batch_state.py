@@ -60,11 +60,6 @@ def refuse_published(batch: BatchRecord) -> None:
 def require_open(batch: BatchRecord) -> BatchRecord:
     """Return the batch if it is open, or raise `BatchGone`."""
     refuse_undone(batch)
-    if batch.state == "dropped":
-        raise BatchGone(
-            f"batch {batch.batch_id} was dropped: `anyscale audit list --newest-first` shows by "
-            "whom and when (`batch.dropped`)"
-        )
     if batch.state != "open":
         raise BatchGone(f"batch {batch.batch_id} was {batch.state}")
     return batch
