@@ -136,7 +136,10 @@ WAITS = bounded_executor._GRACE + batch_run._DROP_SECONDS
 
 
 def bound() -> float:
-    """Return `BOUND`, or more on a machine that is slow now: a short command is measured."""
+    """Return `BOUND`, or more on a machine that is slow now: a short command is measured.
+
+    It is measured while a run is in progress, so that both have the same load.
+    """
     started = time.monotonic()
     start_command("batch", "list").finish()
     return max(BOUND, WAITS + 5 * (time.monotonic() - started))
@@ -174,11 +177,12 @@ def test_ctrl_c_ends_a_run_in_time_whatever_the_server_does(
     tmp_path: Path,
 ) -> None:
     server, database = served
-    in_time = bound()
-    count = passwords_for_all_cores(2)
+    count = passwords_for_all_cores(10)  # the run ends long before
     users = write_flow_users_file(tmp_path / "users.yaml", range(count), count)
     arguments = ("user", "batch-create", "-f", "-" if stdin else users)
     process = start_command(*arguments, stdin=users if stdin else "/dev/null")
+    wait_while_running(process, lambda: count_in(database, HASHED))
+    in_time = bound()
     with locked_when(process, database, HASHED):
         way_out(server)
 
