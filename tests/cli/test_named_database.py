@@ -1,5 +1,6 @@
 """Operator's commands that may create a database say which one they use."""
 
+import json
 import shlex
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -105,7 +106,7 @@ def test_commands_that_create_no_database_add_no_line(anyscale: RunAnyscale) -> 
     assert anyscale("server", "list-tokens", "-o", "json").stderr == ""
 
 
-OTHER_HOST = "ANYSCALE_HOST is set, but this command uses the database of this machine"
+OTHER_HOST = "ANYSCALE_HOST is set, but this "
 OTHER = {"ANYSCALE_HOST": "http://127.0.0.1:1", "ANYSCALE_CLI_TOKEN": "mrt_x"}
 
 
@@ -152,6 +153,35 @@ def test_a_server_starts_on_a_new_machine_beside_a_server_of_the_environment(
     with ServerProcess("", tmp_path, settings=OTHER) as server:
         assert (data / "anyscale.db").exists()
         assert server.token()
+        lines = map(json.loads, server.log.read_text("utf-8").splitlines())
+        (line,) = (line for line in lines if line["event"].startswith(OTHER_HOST))
+    assert (line["level"], line["database"]) == ("warning", f"{data}/anyscale.db")
+
+
+@pytest.mark.parametrize("variable", ["ANYSCALE_DATA_DIR", "ANYSCALE_DATABASE_URL"])
+@pytest.mark.parametrize("is_started_first", [True, False])
+def test_where_the_settings_choose_the_database_commands_and_server_start_in_any_order(
+    variable: str, is_started_first: bool, anyscale: RunAnyscale, data: Path, tmp_path: Path
+) -> None:
+    """The image sets `ANYSCALE_DATA_DIR`; the unit's settings and the Helm Job have the URL."""
+    folder = tmp_path / "served"
+    url = f"sqlite:///{folder}/anyscale.db"
+    settings = OTHER | {"ANYSCALE_PUBLIC_URL": "https://accounts.example.com"}
+    settings[variable] = str(folder) if variable == "ANYSCALE_DATA_DIR" else url
+    server = ServerProcess("", tmp_path, settings=settings)
+    try:
+        if is_started_first:
+            server.start()
+        for words in COMMANDS.values():
+            done = anyscale(*words, env=settings)
+            assert done.returncode == 0, done.stderr
+        if not is_started_first:
+            server.start()
+        assert OTHER_HOST not in server.log.read_text("utf-8")
+    finally:
+        server.kill()
+    assert (folder / "anyscale.db").exists()
+    assert not data.exists()
 
 
 @pytest.mark.parametrize("words", [("list-tokens",), ("revoke-token", "jane")])

@@ -19,6 +19,7 @@ from anyscale.user.validation import MAX_TEXT
 __all__ = [
     "EnvironmentReader",
     "database",
+    "default_database",
     "domains",
     "flag",
     "number",
@@ -82,7 +83,7 @@ def database(environment: Mapping[str, str], *, served: bool) -> Path | str:
     """Return the SQLite file or the URL of PostgreSQL, which only a server (`served`) supports."""
     url = environment.get("ANYSCALE_DATABASE_URL", "").strip()
     if not url:
-        return data_dir(environment) / "anyscale.db"
+        return default_database(environment)
     scheme, _, path = url.partition("://")
     if scheme in ("postgresql", "postgres"):
         if served:
@@ -98,6 +99,11 @@ def database(environment: Mapping[str, str], *, served: bool) -> Path | str:
     # As in other tools: three slashes for a relative path, four for an absolute one.
     # Absolute, so that a run is of one database wherever the command is started.
     return Path(no_tilde("ANYSCALE_DATABASE_URL", path.removeprefix("/"))).absolute()
+
+
+def default_database(environment: Mapping[str, str]) -> Path:
+    """Return the SQLite file that is used if no URL names a database."""
+    return data_dir(environment) / "anyscale.db"
 
 
 def required(environment: Mapping[str, str], name: str) -> str:

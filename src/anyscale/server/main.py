@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from anyscale.errors import ConfigError
 from anyscale.server.control_plane import ControlPlane
+from anyscale.server.other_host import is_meant_for_other_host
 from anyscale.server.settings import Settings
 
 if TYPE_CHECKING:  # loaded by the server alone
@@ -75,6 +76,11 @@ def serve(host: str, port: int, workers: int) -> int:
 
     configure_logging()
     settings = Settings.from_environment(os.environ, served=True)
+    if is_meant_for_other_host(os.environ):
+        _log.warning(
+            "ANYSCALE_HOST is set, but this server creates a database of its own",
+            extra={"database": str(settings.database)},
+        )
     _prepare_database(settings)
     with _warn_of_second_server(settings.database):
         return _listen_and_run(host, port, workers)

@@ -1,25 +1,28 @@
 """Whether a command of the operator was probably meant for the server at `ANYSCALE_HOST`."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from anyscale.errors import StoreUnavailable
 from anyscale.server.control_plane import database_exists
+from anyscale.server.environment_values import default_database
 
 __all__ = ["is_meant_for_other_host"]
 
 
-def is_meant_for_other_host(environment: Mapping[str, str], database: Path | str) -> bool:
-    """Return whether the environment names a server, and no database, and there is none here.
+#: A variable that is set chooses the database: the image of the container has the data directory.
+_CHOICES = ("ANYSCALE_DATABASE_URL", "ANYSCALE_DATA_DIR")
 
-    Args:
-        environment: the variables.
-        database: the one that they name, or the default one.
+
+def is_meant_for_other_host(environment: Mapping[str, str]) -> bool:
+    """Return whether the environment names a server, chooses no database, and none exists here.
+
+    Raises:
+        ConfigError: the user has no home, in which the database could be.
     """
-    names_database = bool(environment.get("ANYSCALE_DATABASE_URL", "").strip())
-    if not environment.get("ANYSCALE_HOST") or names_database or isinstance(database, str):
+    is_chosen = any(environment.get(name, "").strip() for name in _CHOICES)
+    if is_chosen or not environment.get("ANYSCALE_HOST"):
         return False
     try:
-        return not database_exists(database)
+        return not database_exists(default_database(environment))
     except StoreUnavailable:  # it exists, or may exist
         return False

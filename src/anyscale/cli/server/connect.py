@@ -56,7 +56,7 @@ def open_local_control_plane(*, create: bool = True) -> Iterator[ControlPlane]:
         StoreUnavailable: the database cannot be opened, or does not exist.
     """
     settings = Settings.from_environment(os.environ, served=True)
-    if is_meant_for_other_host(os.environ, settings.database):
+    if is_meant_for_other_host(os.environ):
         if create:
             url = quote(f"sqlite:///{settings.database}")
             raise ConfigError(_NO_SECOND_DATABASE.format(settings.database, url))

@@ -35,7 +35,7 @@ def check_reachable(installation: Installation) -> Finding:
         installation.inspect(lambda _: None)
     except (StoreUnavailable, TimeoutError) as error:
         mend = "create it or make it available, or name another one in ANYSCALE_DATABASE_URL"
-        if is_meant_for_other_host(installation.environment, installation.settings.database):
+        if is_meant_for_other_host(installation.environment):
             mend += "; to check the server at ANYSCALE_HOST, run this on its machine"
         return fail("the database", str(error), mend)
     return ok(_name(installation), f"it was read in {(time.monotonic() - started) * 1000:.0f} ms")
