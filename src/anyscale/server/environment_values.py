@@ -37,7 +37,7 @@ _OFF = {"off": False, "0": False, "false": False, "no": False}
 
 _DIGITS = 9
 
-#: paths of URLs that other tools do not take for a file
+#: Other tools do not take these paths of a URL for a file.
 _NO_FILES = ("/", "/:memory:")
 
 _SECRET_LENGTH = 4096
@@ -67,7 +67,7 @@ def public_url(environment: Mapping[str, str], name: str) -> str | None:
     except ValueError:
         raise ConfigError(
             f"{name} must be like https://accounts.example.com, without a path, and "
-            "hold no name and no password; http:// is for this machine alone"
+            "contain no name and no password; http:// is for this machine alone"
         ) from None
 
 
@@ -88,7 +88,7 @@ def database(environment: Mapping[str, str], *, served: bool) -> Path | str:
     if scheme in ("postgresql", "postgres"):
         if served:
             return url
-        # Without the URL, which may contain a password.
+        # The message omits the URL, which may contain a password.
         raise ConfigError(
             "ANYSCALE_DATABASE_URL names a PostgreSQL database, and PostgreSQL needs a server, "
             "since a direct connection would bypass the tokens: set ANYSCALE_HOST and "
@@ -96,8 +96,8 @@ def database(environment: Mapping[str, str], *, served: bool) -> Path | str:
         )
     if scheme != "sqlite" or not path.startswith("/") or path in _NO_FILES:
         raise ConfigError(wrong_database_url(url, served=served))
-    # As in other tools: three slashes for a relative path, four for an absolute one.
-    # Absolute, so that a run is of one database wherever the command is started.
+    # Three slashes begin a relative path and four an absolute one, as in other tools. We return an
+    # absolute path, because it identifies the database of a run in any working directory.
     return Path(no_tilde("ANYSCALE_DATABASE_URL", path.removeprefix("/"))).absolute()
 
 
@@ -127,7 +127,7 @@ def visible(environment: Mapping[str, str], name: str) -> str:
     """Return a required text of visible ASCII characters."""
     text = required(environment, name)
     if not (text.isascii() and text.isprintable()):  # RFC 6749, appendix A.1
-        raise ConfigError(f"{name} must hold visible ASCII characters only")
+        raise ConfigError(f"{name} must contain visible ASCII characters only")
     return text
 
 
@@ -138,7 +138,7 @@ def secret(environment: Mapping[str, str], name: str) -> str | None:
         return None
     try:
         with Path(path).open(encoding="ascii") as file:
-            # A group may read it, as of secrets that are mounted into a container.
+            # A group may read it: secrets that are mounted into a container have such a mode.
             if os.fstat(file.fileno()).st_mode & 0o037:
                 raise ConfigError(f"{name}: others can read {path}: run `chmod 600 {path}`")
             text = file.read(_SECRET_LENGTH + 1).strip()
@@ -147,7 +147,7 @@ def secret(environment: Mapping[str, str], name: str) -> str | None:
     except UnicodeDecodeError:
         text = ""
     if not (0 < len(text) < _SECRET_LENGTH and text.isprintable()):
-        raise ConfigError(f"{name}: {path} must hold the client's secret, on one line, in ASCII")
+        raise ConfigError(f"{name}: {path} must contain the client's secret, on one line, in ASCII")
     return text
 
 
@@ -155,7 +155,7 @@ def domains(environment: Mapping[str, str], name: str) -> frozenset[str]:
     """Return the A-labels of domains with commas between."""
     domains = [text.strip() for text in environment.get(name, "").split(",")]
     try:
-        # By the rules of the email addresses that they are compared with.
+        # They follow the rules of the email addresses with which they are compared.
         return frozenset(email_key(f"x@{text}").partition("@")[2] for text in domains if text)
     except ValueError:
         raise ConfigError(f"{name} must be domains with commas between: example.com") from None

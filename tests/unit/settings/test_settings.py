@@ -265,7 +265,7 @@ def test_an_incomplete_sso_setup_is_refused(missing: str) -> None:
 
 @pytest.mark.parametrize("text", ["a\nb", "é", "a\0"])
 def test_a_client_id_has_visible_characters_only(text: str) -> None:
-    with pytest.raises(ConfigError, match="ANYSCALE_OIDC_CLIENT_ID must hold visible ASCII"):
+    with pytest.raises(ConfigError, match="ANYSCALE_OIDC_CLIENT_ID must contain visible ASCII"):
         read(**(SSO | {"ANYSCALE_OIDC_CLIENT_ID": text}))
 
 
@@ -290,7 +290,7 @@ def test_a_file_without_a_secret_is_refused_and_not_shown(
     secret_file: Path, content: bytes
 ) -> None:
     secret_file.write_bytes(content)
-    with pytest.raises(ConfigError, match="must hold the client's secret") as caught:
+    with pytest.raises(ConfigError, match="must contain the client's secret") as caught:
         read(**SSO, ANYSCALE_OIDC_CLIENT_SECRET_FILE=str(secret_file))
     assert "xxx" not in str(caught.value)
 

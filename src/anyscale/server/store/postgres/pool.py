@@ -13,16 +13,17 @@ from anyscale.server.store.postgres.errors import DatabaseAddress, translated
 
 __all__ = ["APPLICATION_NAME", "BEGIN_READ", "MAX_CONNECTIONS", "Pool"]
 
-#: Starts a transaction that reads one state. In full, since a database may have other defaults.
+#: Starts a transaction that reads one state. It names isolation level and access mode, because a
+#: database may have other defaults.
 BEGIN_READ = "begin isolation level repeatable read read only"
 
-#: of a process. PostgreSQL accepts 100 by default, which several servers share.
+#: A process opens at most this number. PostgreSQL accepts 100 by default, for all servers together.
 MAX_CONNECTIONS = 16
 
-#: seconds to wait for a connection
+#: A transaction waits at most this number of seconds for a connection.
 _WAIT = 60.0
 
-#: as PostgreSQL lists our connections
+#: PostgreSQL lists our connections by this name.
 APPLICATION_NAME = "musterroll"
 
 # Parameters of the URL replace these.
