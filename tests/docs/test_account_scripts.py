@@ -1,7 +1,9 @@
-"""The script of the page on accounts that applies the changes of a file, on a server."""
+"""The scripts of the page on accounts, for changes and for people who left, on a server."""
 
+import json
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -18,20 +20,26 @@ FILE = """create_users:
 """
 CHANGED = """create_users:
 - {email: jane@example.com, name: "'Jane' \\"$HOME\\" --no-title", lastname: null, title: -f}
-- {email: -zoe@example.com, name: Zoe, title: Boss, is_sso_user: false}
+- email: -zoe@example.com
+  name: Zoe
+  title: "Größe \\"7\\", 社長; 'A' $(touch made) `touch made` \\\\n *"
+  is_sso_user: false
 - {email: ann@example.com, lastname: Müller}
 - {email: new@example.com, name: New}
 """
 
 
-def run_script(folder: Path, most: int) -> subprocess.CompletedProcess[str]:
+def run_script(
+    folder: Path, most: int, name: str = "changes.sh", **environment: str
+) -> subprocess.CompletedProcess[str]:
     page = (ROOT / "docs" / "operations" / "accounts.md").read_text(encoding="utf-8")
-    (script,) = re.findall(r"`changes\.sh`:\n\n```sh\n(.*?)```\n", page, re.DOTALL)
-    (folder / "changes.sh").write_text(script, encoding="utf-8")
+    (script,) = re.findall(rf"`{re.escape(name)}`:\n\n```sh\n(.*?)```\n", page, re.DOTALL)
+    (folder / name).write_text(script, encoding="utf-8")
+    path = f"{Path(ANYSCALE).parent}{os.pathsep}{os.environ['PATH']}"
     return subprocess.run(
-        ["sh", "changes.sh", "changed.yaml", str(most)],
+        ["sh", name, "changed.yaml", str(most)],
         cwd=folder,
-        env=os.environ | {"PATH": f"{Path(ANYSCALE).parent}{os.pathsep}{os.environ['PATH']}"},
+        env=os.environ | environment | {"PATH": path},
         capture_output=True,
         text=True,
         timeout=60,
@@ -64,8 +72,25 @@ def test_names_and_titles_of_a_file_are_applied_up_to_the_limit(
         "is_sso_user is false, and true in the account of '-zoe@example.com'",
         "'new@example.com' has no account",
     ]
+    assert not (folder / "made").exists()
     again = run_script(folder, 0)
     assert (again.returncode, "is updated" in again.stderr) == (0, False)
+
+
+def test_a_locale_that_is_not_utf_8_changes_no_letter(folder: Path, anyscale: RunAnyscale) -> None:
+    locale = folder / "en_US.ISO-8859-1"
+    if not (localedef := shutil.which("localedef")):
+        pytest.skip("localedef is not installed")
+    subprocess.run([localedef, "-f", "ISO-8859-1", "-i", "en_US", locale], check=True)
+    changed = "create_users: [{email: ann@example.com, lastname: Müller}]"
+    (folder / "changed.yaml").write_text(changed, encoding="utf-8")
+
+    done = run_script(folder, 1, LOCPATH=str(folder), LC_ALL=locale.name)
+    assert done.returncode == 0, done.stderr
+    assert (
+        json.loads(anyscale("user", "get", "ann@example.com", "-o", "json").stdout)["lastname"]
+        == "Müller"
+    )
 
 
 def test_the_script_stops_at_the_first_failure(
@@ -95,3 +120,27 @@ def test_a_file_that_cannot_be_compared_changes_nobody(folder: Path) -> None:
     done = run_script(folder, 3)
     assert (done.returncode, done.stdout) == (2, "")
     assert "nothing was compared" in done.stderr
+
+
+def test_people_who_left_are_suspended_whatever_their_emails_contain(
+    folder: Path, anyscale: RunAnyscale
+) -> None:
+    left = ["--yes@example.com", "*@example.com", "`touch${IFS}made`@example.com", "jürgen@b.io"]
+    users = "".join(f'- {{name: No, email: "{email}"}}\n' for email in left)
+    done = anyscale("user", "batch-create", "-f", "-", stdin=f"create_users:\n{users}")
+    assert done.returncode == 0, done.stderr
+    present = "".join(CHANGED.splitlines(keepends=True)[:2])
+    (folder / "changed.yaml").write_text(present, encoding="utf-8")
+    (folder / "file@example.com").touch()  # which an unquoted `*` would find
+    left += ["-zoe@example.com", "ann@example.com"]
+
+    refused = run_script(folder, len(left) - 1, "leavers.sh")
+    assert refused.returncode == 1
+    assert f"accounts to suspend: {len(left)}, at most {len(left) - 1}" in refused.stderr
+    assert json.loads(anyscale("user", "list", "--suspended", "-o", "json").stdout) == []
+
+    done = run_script(folder, len(left), "leavers.sh")
+    assert done.returncode == 0, done.stderr
+    suspended = json.loads(anyscale("user", "list", "--suspended", "-o", "json").stdout)
+    assert {user["email"] for user in suspended} == set(left)
+    assert not (folder / "made").exists()
