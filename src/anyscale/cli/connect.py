@@ -12,7 +12,13 @@ from anyscale.cli.console import log, note_outage
 if TYPE_CHECKING:  # imported where it is used: the help of a command needs no control plane
     from anyscale.transport.base import Transport
 
-__all__ = ["host_option", "log_control_plane", "open_control_plane", "suggested_command"]
+__all__ = [
+    "host_option",
+    "log_control_plane",
+    "open_control_plane",
+    "suggested_command",
+    "suggested_search",
+]
 
 host_option = click.option(
     "--host",
@@ -44,10 +50,24 @@ def log_control_plane(transport: "Transport") -> None:
     log(f"Using the control plane at {transport.where}")
 
 
-def suggested_command(*words: str) -> str:
+def suggested_command(*words: str, argument: str | None = None) -> str:
     """Return a command for a message, quoted for a shell, between backticks.
 
     It has the `--host` of the running command: without it, it would use another control plane.
+
+    Args:
+        words: the command and its options.
+        argument: its positional argument, which may begin as an option does.
     """
     host: str | None = click.get_current_context().params["host"]
-    return f"`{join(['anyscale', *words, *(['--host', host] if host else [])])}`"
+    command = ["anyscale", *words, *(["--host", host] if host else [])]
+    if argument is not None:
+        command += ["--", argument] if argument.startswith("-") else [argument]
+    return f"`{join(command)}`"
+
+
+def suggested_search(text: str, finds: str) -> str:
+    """Return the end of an error: a search for a text, and what it finds; empty for a blank one."""
+    if not text.strip():
+        return ""
+    return f": {suggested_command('user', 'list', '--search', text)} {finds}"

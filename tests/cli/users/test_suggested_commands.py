@@ -75,12 +75,36 @@ def test_other_suggested_commands_use_the_same_control_plane(
     for words, expected in (
         (["batch", "show", "bat_none"], ["batch", "list"]),
         (["user", "get", "--name", "A B"], ["user", "list", "--search", "A B"]),
-        (
-            ["user", "update", "ann@example.com", "--no-sso"],
-            ["user", "set-password-link", "ann@example.com"],
-        ),
     ):
         assert suggested(anyscale(*words, *host)) == [*expected, *host]
+
+
+@pytest.mark.parametrize("name", ["ann", "-ann"])
+def test_the_suggested_link_is_for_the_user_whatever_the_email_begins_with(
+    name: str, anyscale: RunAnyscale, host: tuple[str, str], file: str
+) -> None:
+    Path(file).write_text(ENTRIES.replace("ann@", f"{name}@"), encoding="utf-8")
+    assert anyscale("user", "batch-create", "-f", file, *FORMAT, *host).returncode == 0
+    email = [f"{name}@example.com"] if name == "ann" else ["--", f"{name}@example.com"]
+    words = suggested(anyscale("user", "update", "--no-sso", *host, *email))
+    assert words == ["user", "set-password-link", *host, *email]
+    linked = anyscale(*words)
+    # It has understood the command and found the user.
+    assert "ANYSCALE_PUBLIC_URL is not set" in linked.stderr
+
+
+@pytest.mark.parametrize("text", ["-ann", "", " "])
+@pytest.mark.parametrize("command", [["user", "suspend", "--"], ["user", "get", "--name"]])
+def test_only_a_search_that_works_is_suggested(
+    text: str, command: list[str], anyscale: RunAnyscale, host: tuple[str, str]
+) -> None:
+    refused = anyscale(*command[:2], *host, *command[2:], text)
+    assert refused.returncode != 0
+    if text.strip():
+        found = anyscale(*suggested(refused))
+        assert found.returncode == 0, found.stderr
+    else:
+        assert "`anyscale" not in refused.stderr
 
 
 def test_a_batch_that_has_reserved_emails_is_dropped_by_the_suggested_command(
@@ -90,6 +114,6 @@ def test_a_batch_that_has_reserved_emails_is_dropped_by_the_suggested_command(
         batch = other.open("key", "fail")
         other.claim(batch.batch_id, 0, checked_users("ann"))
         words = suggested(anyscale("user", "batch-create", "-f", file, *FORMAT, *host, "--dry-run"))
-        assert words == ["batch", "drop", batch.batch_id, *host]
+        assert words == ["batch", "drop", *host, batch.batch_id]
         assert anyscale(*words).returncode == 0
         assert other.show(batch.batch_id).state == "dropped"

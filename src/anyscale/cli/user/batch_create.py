@@ -110,7 +110,7 @@ def batch_create(
             resumable=state.is_resumable,
             on_opened=state.store_batch,
             is_abandoned=partial(is_abandoned, resume_folder()),
-            drop_command=partial(suggested_command, "batch", "drop"),
+            drop_command=lambda batch_id: suggested_command("batch", "drop", argument=batch_id),
             log=log,
             on_progress=show_progress,
         )
@@ -207,7 +207,7 @@ def _report(transport: Transport, state: ResumeState, outcome: Outcome, output: 
     if outcome.batch and outcome.created and not outcome.dry_run:
         # No log line, of which there are only those of the interface.
         batch_id = outcome.batch.batch_id
-        undo = suggested_command("batch", "undo", batch_id)
+        undo = suggested_command("batch", "undo", argument=batch_id)
         say(f"This is batch {batch_id}: {undo} deletes its accounts.")
     if outcome.skipped and (hint := _hint_of_undo(transport)):
         say(hint)
@@ -231,7 +231,7 @@ def _hint_of_undo(transport: Transport) -> str | None:
     with suppress(AnyscaleError):  # the result of the run is what counts
         for batch in transport.batches(open_only=False, before="", limit=_LATEST_BATCHES):
             if batch.state == "undoing":
-                undo = suggested_command("batch", "undo", batch.batch_id)
+                undo = suggested_command("batch", "undo", argument=batch.batch_id)
                 return (
                     f"batch {batch.batch_id} is being undone, and still has accounts: {undo} goes "
                     "on"

@@ -1,6 +1,6 @@
 """The argument EMAIL of the commands for one account."""
 
-from anyscale.cli.connect import suggested_command
+from anyscale.cli.connect import suggested_search
 from anyscale.errors import NotFound
 from anyscale.user.validation import shown
 
@@ -18,5 +18,5 @@ def check_email(email: str) -> None:
 
 def not_an_email(text: str) -> str:
     """Quote an argument that is not an email, with the way to find the user."""
-    search = suggested_command("user", "list", "--search", text)
-    return f"{shown(text)}, which is not an email address: {search} finds users by name or id"
+    search = suggested_search(text, "finds users by name or id")
+    return f"{shown(text)}, which is not an email address{search}"

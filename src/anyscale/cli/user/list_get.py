@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from anyscale.cli.connect import host_option, open_control_plane, suggested_command
+from anyscale.cli.connect import host_option, open_control_plane, suggested_search
 from anyscale.cli.console import say
 from anyscale.cli.formats import output_option, write_json, write_records, write_yaml
 from anyscale.cli.user.list_command import UserListCommand, check_search
@@ -131,8 +131,8 @@ def _user(argument: str | None, email: str | None, name: str | None, host: str |
         except NotFound as error:
             if not name:
                 raise
-            search = suggested_command("user", "list", "--search", name)
-            raise NotFound(f"{error}: {search} finds parts of names and emails") from None
+            search = suggested_search(name, "finds parts of names and emails")
+            raise NotFound(f"{error}{search}") from None
 
 
 def _check_argument(argument: str, email: str | None, name: str | None) -> None:

@@ -61,7 +61,7 @@ def update_user(
     if no_sso and not updated.has_password:
         log(
             "The account has no password, so its user cannot sign in: create a link to set one by "
-            f"{suggested_command('user', 'set-password-link', user.email)}"
+            f"{suggested_command('user', 'set-password-link', argument=user.email)}"
         )
 
 
