@@ -3,12 +3,13 @@
 from collections.abc import Iterator, Sequence
 from contextlib import closing, nullcontext
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from tests.support.servers.control_planes import embedded_transport
 from tests.support.users import checked_users, users_to_create
 
-from anyscale.errors import BatchRefused
+from anyscale.errors import BatchRefused, BatchUnfinished, Unavailable
 from anyscale.transport.base import Transport
 from anyscale.user.batch_create.batch_run import BatchRun
 from anyscale.user.models import AdminCreateUser, ReservedChunk
@@ -81,3 +82,25 @@ def test_problems_of_all_kinds_are_in_the_order_of_the_entries(
     transport.claim(other.batch_id, 0, checked_users("c"))
     _, problems = refused(transport, users_to_create(*NAMES), monkeypatch)
     assert problems == [(0, "email_duplicate"), (1, "email_exists"), (2, "email_held")]
+
+
+def test_a_batch_whose_publication_lost_its_response_is_not_named_as_open(
+    transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish = transport.publish
+
+    def lose_response(batch_id: str, entries: int) -> NoReturn:
+        publish(batch_id, entries)
+        raise Unavailable("no response", outcome_unknown=True)
+
+    monkeypatch.setattr(transport, "publish", lose_response)
+    run = BatchRun(
+        transport,
+        UserList(users_to_create(*NAMES)),
+        get_key=lambda: "run",
+        if_exists="fail",
+        drop_command=str,
+    )
+    with pytest.raises(BatchUnfinished, match="is published: its users are accounts") as caught:
+        run.run()
+    assert caught.value.batch_id is None

@@ -51,12 +51,13 @@ def exit_status_of(error: BaseException) -> int:
         say(f"error: {problems_in_words(error.count)}; nobody was created.")
         if existing_account_count(error):
             # A note is what the command has found out about the accounts.
-            say(next(iter(getattr(error, "__notes__", ())), _SKIP))
+            say(next(iter(_notes(error)), _SKIP))
         return WRONG_INPUT if error.input_is_at_fault else REFUSED
     if isinstance(error, BatchUnfinished | BatchRunning):
         say(f"error: {error}")
         if isinstance(error, BatchUnfinished):
-            say(_advice(error))
+            # A note is from a command that does not continue what this one did.
+            say(next(iter(_notes(error)), _advice(error)))
         return UNFINISHED
     if isinstance(error, UnicodeEncodeError):  # the text of an argument goes to the control plane
         error = ConfigError("an argument is not UTF-8")
@@ -84,8 +85,12 @@ def _advice(error: BatchUnfinished) -> str:
 def _say_error(error: AnyscaleError) -> None:
     for message in error.args if isinstance(error, ConfigError) else [error]:
         say(f"error: {message}")
-    for note in getattr(error, "__notes__", ()):
+    for note in _notes(error):
         say(note)
+
+
+def _notes(error: BaseException) -> list[str]:
+    return getattr(error, "__notes__", [])
 
 
 def _say_other_folder(cause: BaseException | None) -> None:

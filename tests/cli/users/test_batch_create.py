@@ -89,3 +89,16 @@ def test_reserved_emails_are_counted_and_waited_for_so_long_as_it_says(
         f"UTC. Ask local:test, or drop it by `anyscale batch drop {batch.batch_id}`."
     )
     assert lines[-2] == "... and 10 problems more: `-o json` gives the first 10,000"
+
+
+def test_a_lost_result_of_standard_input_is_not_said_to_continue(anyscale: RunAnyscale) -> None:
+    command = ("user", "batch-create", "-f", "-", "-o", "json")
+    text = USERS.read_text(encoding="utf-8")
+    lost = anyscale(*command, stdin=text, stdout="/dev/full")
+    assert lost.returncode == 3, lost.stderr
+    assert lost.stderr.splitlines()[-1] == (
+        "Run the same command again: it begins a new batch, or reports which users exist by now."
+    )
+    assert (
+        "test1@anyscale.com' has an account already" in anyscale(*command[:-2], stdin=text).stderr
+    )

@@ -1,5 +1,6 @@
 """A network that delays, cuts, half-closes and resets, and servers behind a load balancer."""
 
+import re
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -8,7 +9,7 @@ from random import Random
 
 import pytest
 from tests.support.commands.command_process import CommandProcess
-from tests.support.commands.running import BatchCreateCommand
+from tests.support.commands.running import BatchCreateCommand, RunAnyscale, start_command
 from tests.support.faults.faulty_proxy import (
     Fault,
     FaultyProxy,
@@ -137,3 +138,32 @@ def test_a_batch_resumes_with_a_new_token_after_its_token_was_revoked(
     shown, log = batch_create(file).finish(tries=1)
     assert "Going on with batch" in log
     assert sorted(shown) == emails_in_file(1_500)
+
+
+def test_a_batch_of_standard_input_is_dropped_with_a_new_token_after_its_token_was_revoked(
+    configured_server: ServerProcess,
+    anyscale: RunAnyscale,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    passwords = min(1_500, passwords_for_all_cores(0.5))
+    file = write_users_file(tmp_path / "users.yaml", 1_500, passwords)
+    host = ("--host", configured_server.url)
+    process = start_command("user", "batch-create", "-f", "-", *host, stdin=file)
+    stop_while_it_hashes(configured_server, process)
+    configured_server.run("revoke-token", "jane")
+    process.send_signal(signal.SIGCONT)
+    done = process.finish()
+    assert done.returncode == 3
+    error, advice = done.stderr.splitlines()[-2:]
+    (batch_id,) = re.findall(r"batch (\w+) is left open", error)
+    drop = ("batch", "drop", *host, batch_id)
+    assert advice == (
+        f"Drop the batch with a new token by `anyscale {' '.join(drop)}`, then run the same "
+        "command again."
+    )
+
+    monkeypatch.setenv("ANYSCALE_CLI_TOKEN", configured_server.token("jane-new"))
+    assert anyscale(*drop).returncode == 0
+    again = start_command("user", "batch-create", "-f", "-", *host, stdin=file).finish(600)
+    assert again.returncode == 0, again.stderr

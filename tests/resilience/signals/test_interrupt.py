@@ -163,7 +163,7 @@ def freeze(server: ServerProcess) -> None:
     ("way_out", "stdin", "status", "last"),
     [
         (freeze, False, 130, "interrupted: run the same command again to go on where it stopped"),
-        (freeze, True, 3, "Run the same command again"),
+        (freeze, True, 3, "Drop the batch by `anyscale batch drop bat_"),
         (ServerProcess.kill, False, 130, "interrupted: run the same command again"),
     ],
     ids=["slow", "slow and not to be resumed", "down"],

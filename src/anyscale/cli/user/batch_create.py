@@ -30,6 +30,7 @@ from anyscale.errors import (
     BatchRunning,
     BatchUnfinished,
     KeyReused,
+    NotAuthenticated,
     StoreUnavailable,
     Unavailable,
 )
@@ -40,6 +41,9 @@ from anyscale.user.models import AdminCreatedUser
 
 #: batches among which one is looked for that is being undone: those of one request
 _LATEST_BATCHES = 500
+
+#: after a run that the same command does not resume, and of which no batch is left open
+_AGAIN = "Run the same command again: it begins a new batch, or reports which users exist by now."
 
 
 @click.command("batch-create", cls=UsersFileCommand)
@@ -119,7 +123,8 @@ def batch_create(
             outcome = _with_problems_reported(transport, state, run.dry_run, output)
             _report(transport, state, outcome, output)
         else:
-            _create(transport, state, run, output)
+            with _way_out_noted(state):
+                _create(transport, state, run, output)
 
 
 def _create(transport: Transport, state: ResumeState, run: BatchRun, output: str) -> None:
@@ -163,6 +168,25 @@ def _ended_unless_unfinished(state: ResumeState) -> Iterator[None]:
         raise
     except OSError as error:  # of the users file; those of the control plane are translated
         raise BatchUnfinished(f"cannot read {state.file.name}: {error.strerror}") from error
+
+
+@contextmanager
+def _way_out_noted(state: ResumeState) -> Iterator[None]:
+    """Add to an error how to go on after a run that the same command does not resume."""
+    try:
+        yield
+    except BatchUnfinished as error:
+        if not state.is_resumable:
+            error.add_note(_way_out(error))
+        raise
+
+
+def _way_out(error: BatchUnfinished) -> str:
+    if error.batch_id is None:
+        return _AGAIN
+    drop = suggested_command("batch", "drop", argument=error.batch_id)
+    token = " with a new token" if isinstance(error.__cause__, NotAuthenticated) else ""
+    return f"Drop the batch{token} by {drop}, then run the same command again."
 
 
 @contextmanager

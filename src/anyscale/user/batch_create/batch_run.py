@@ -253,7 +253,7 @@ class BatchRun:
             left_open = f"{detail}; batch {batch.batch_id} may be left open"
             raise BatchUnfinished(left_open, batch.batch_id) from error
         except BatchGone as gone:  # it was published, and only the response was lost
-            raise BatchUnfinished(f"{detail}; {gone}", batch.batch_id) from error
+            raise BatchUnfinished(f"{detail}; {gone}") from error
         except AnyscaleError:
             left_open = f"{detail}; batch {batch.batch_id} is left open"
             raise BatchUnfinished(left_open, batch.batch_id) from error
