@@ -228,20 +228,40 @@ def test_a_process_that_stops_filling_leaves_the_rest_to_the_next_one_at_once(
     assert left == [6, 3, 0]
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), StoreUnavailable("no disk")])
-def test_a_process_whose_filling_fails_leaves_the_rest_to_the_next_one_at_once(
-    plane: ControlPlane, error: BaseException
-) -> None:
+def fail_half_way(plane: ControlPlane, error: BaseException) -> None:
+    """Create accounts, and fill the index until an error in the middle of the first segment."""
     create(plane, 9)
 
     def is_busy() -> bool:
-        if indexed_words(plane.store):  # in the middle of a segment
+        if indexed_words(plane.store):
             raise error
         return False
 
     with pytest.raises(type(error)):
         plane.search_index.fill(is_busy=is_busy)
     assert plane.search_index.count_unindexed() == 9
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), ValueError("a bug")])
+def test_a_process_whose_filling_is_stopped_leaves_the_rest_to_the_next_one_at_once(
+    plane: ControlPlane, error: BaseException
+) -> None:
+    fail_half_way(plane, error)
+    SearchIndex(plane.store).fill()
+    assert plane.search_index.count_unindexed() == 0
+    assert indexed_words(plane.store) == words_of_accounts(plane.store)
+
+
+def test_a_process_whose_database_fails_leaves_the_rest_until_its_lease_runs_out(
+    plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Returning the lease would wait for the database once more."""
+    monkeypatch.setattr(search_index, "_LEASE_MS", 600_000)
+    fail_half_way(plane, StoreUnavailable("no disk"))
+    SearchIndex(plane.store).fill()
+    assert plane.search_index.count_unindexed() == 9
+    with plane.store.write() as tx:  # its lease runs out
+        tx.words.renew_lease(tx.now())
     SearchIndex(plane.store).fill()
     assert plane.search_index.count_unindexed() == 0
     assert indexed_words(plane.store) == words_of_accounts(plane.store)

@@ -52,7 +52,8 @@ _POLL_SECONDS = 0.01
 #: pause after each part.
 _LEASE_MS = 10_000
 
-#: Seconds that returning the lease waits for other transactions. If they take longer, it runs out.
+#: Seconds that returning the lease waits for each lock of other transactions, about. If they take
+#: longer, it runs out. The wait for a connection to PostgreSQL has its own, longer limits.
 _RETURN_PATIENCE = 0.5
 
 
@@ -69,9 +70,9 @@ class SearchIndex:
     """Gives the accounts their words, in the order in which their batches were published.
 
     Any number of processes may try to fill the index, and each may be killed: one of them has the
-    lease, and returns it when it stops filling. A segment of accounts gets its words in several
-    transactions; the last one moves the watermark behind them. A segment that was left unfinished
-    is filled again, and the words that it has already stay.
+    lease, and returns it when it stops filling, unless the database fails. A segment of accounts
+    gets its words in several transactions; the last one moves the watermark behind them. A segment
+    that was left unfinished is filled again, and the words that it has already stay.
     """
 
     def __init__(self, store: Store) -> None:
@@ -118,11 +119,17 @@ class SearchIndex:
             return tx.unindexed.find_end(watermark, 1) == watermark
 
     def _fill_segments(self, deadline: float, throttle: "_Throttle") -> None:
+        is_failing = False
         try:
             while self._fill_segment(deadline, throttle) and time.monotonic() < deadline:
                 throttle.pause()
-        finally:  # also after an error or an interrupt
-            self._return_lease()
+        except StoreUnavailable:
+            # Another transaction may wait a minute until it fails too, and a shutdown for its end.
+            is_failing = True
+            raise
+        finally:  # also after another error or an interrupt
+            if not is_failing:
+                self._return_lease()
 
     def _return_lease(self) -> None:
         """Let the next process fill the index at once, if this one still has the lease."""
