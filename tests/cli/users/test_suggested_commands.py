@@ -11,6 +11,7 @@ from tests.support.commands.running import CommandResult, RunAnyscale
 from tests.support.servers.server_process import ServerProcess
 from tests.support.users import checked_users
 
+from anyscale.cli.user.resume_file import ResumeFile
 from anyscale.config import resolve
 from anyscale.transport import open_transport
 
@@ -117,3 +118,20 @@ def test_a_batch_that_has_reserved_emails_is_dropped_by_the_suggested_command(
         assert words == ["batch", "drop", *host, batch.batch_id]
         assert anyscale(*words).returncode == 0
         assert other.show(batch.batch_id).state == "dropped"
+
+
+def test_the_entry_of_a_dropped_batch_is_shown_by_the_suggested_command(
+    anyscale: RunAnyscale, host: tuple[str, str], file: str, data: Path
+) -> None:
+    stat = Path(file).stat()
+    with closing(open_transport(resolve(host[1], os.environ["ANYSCALE_CLI_TOKEN"]))) as other:
+        with closing(ResumeFile(data / "runs", other.where, file)) as previous:
+            batch = other.open(previous.start_new((stat.st_size, stat.st_mtime_ns), "fail"), "fail")
+            previous.store_batch(batch.batch_id)
+        other.drop(batch.batch_id)
+    created = anyscale("user", "batch-create", "-f", file, *FORMAT, *host)
+    assert created.returncode == 0, created.stderr
+    (line,) = re.findall(r"`anyscale (.+?)` shows who dropped it", created.stderr)
+    shown = anyscale(*shlex.split(line), "-o", "jsonl")
+    entries = [entry for entry in shown.stdout.splitlines() if "batch.dropped" in entry]
+    assert [batch.batch_id in entry for entry in entries] == [True]
