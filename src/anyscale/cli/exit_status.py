@@ -19,13 +19,17 @@ from anyscale.errors import (
 )
 
 __all__ = [
+    "GO_ON",
     "INTERRUPTED",
     "exit_status_of",
+    "explain_interrupt",
     "interrupted_message",
-    "note_resumable",
 ]
 
 REFUSED, WRONG_INPUT, UNFINISHED, INTERRUPTED = 1, 2, 3, 130
+
+#: how to go on after an interrupt of a run that can be resumed
+GO_ON = "run the same command again to go on where it stopped"
 
 _NOT_WRITABLE = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR})
 
@@ -70,6 +74,7 @@ def exit_status_of(error: BaseException) -> int:
         return 0
     if isinstance(error, OutputLost):
         say(f"error: standard output could not be written: {error}")
+        _say_notes(error)
     else:
         say(_internal(error))
     return UNFINISHED
@@ -85,6 +90,10 @@ def _advice(error: BatchUnfinished) -> str:
 def _say_error(error: AnyscaleError) -> None:
     for message in error.args if isinstance(error, ConfigError) else [error]:
         say(f"error: {message}")
+    _say_notes(error)
+
+
+def _say_notes(error: BaseException) -> None:
     for note in _notes(error):
         say(note)
 
@@ -104,26 +113,19 @@ def _say_other_folder(cause: BaseException | None) -> None:
 
 
 class _State:
-    #: Whether the same command, run again, resumes what this one did.
-    is_resumable = False
-    #: What the command has done so far, with a semicolon; empty if there is nothing to tell.
-    done = ""
-    #: what it does if it is run again
-    purpose = ""
+    #: Its text says what an interrupt leaves, and how to go on; empty if there is nothing to say.
+    explanation: object = ""
 
 
-def note_resumable(done: str = "", purpose: str = "go on where it stopped") -> None:
-    """Note that from now on the same command can resume the run, and what it has done so far."""
-    _State.is_resumable = True
-    _State.purpose = purpose
-    _State.done = f"{done}; " if done else ""
+def explain_interrupt(explanation: object) -> None:
+    """Set what an interrupt from now on says: the text that `explanation` has at that moment."""
+    _State.explanation = explanation
 
 
 def interrupted_message() -> str:
     """Return the message that confirms an interrupt and says how to go on."""
-    if not _State.is_resumable:
-        return "interrupted"
-    return f"interrupted: {_State.done}run the same command again to {_State.purpose}"
+    explanation = str(_State.explanation)
+    return f"interrupted: {explanation}" if explanation else "interrupted"
 
 
 def _internal(error: BaseException) -> str:

@@ -343,8 +343,7 @@ def test_an_interrupted_undo_says_how_many_accounts_it_has_deleted(
     for name in ("handle_signals", "ignore_signals", "exit_on_signals"):
         monkeypatch.setattr(f"anyscale.cli.root.{name}", lambda: None)
     monkeypatch.setattr("anyscale.cli.batch.undo.show_progress", interrupt)
-    monkeypatch.setattr("anyscale.cli.exit_status._State.is_resumable", False)
-    monkeypatch.setattr("anyscale.cli.exit_status._State.done", "")
+    monkeypatch.setattr("anyscale.cli.exit_status._State.explanation", "")
 
     result = CliRunner().invoke(root, ["batch", "undo", batch])
 

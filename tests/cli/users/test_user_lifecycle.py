@@ -7,16 +7,20 @@ import re
 import signal
 import socket
 import stat
+import subprocess
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
+from typing import IO
 
 import pytest
 import yaml
 from tests.support.commands.running import CommandResult, RunAnyscale, start_command
 from tests.support.faults.fault_injection import run_under_strace
-from tests.support.faults.faulty_proxy import FaultyProxy, delay, lose
+from tests.support.faults.faulty_proxy import Fault, FaultyProxy, lose
+from tests.support.paths import ANYSCALE
 from tests.support.servers.server_process import ServerProcess
 from tests.support.users import checked_users
 
@@ -252,9 +256,11 @@ def test_links_of_a_file_say_that_earlier_links_no_longer_work(
     control_plane: None, users: Path, tmp_path: Path, check: CommandChecker
 ) -> None:
     command = ("user", "set-password-link", "-f", users, "--output-file")
-    check(0, ") Earlier links of these users no longer work.\n", *command, tmp_path / "a.csv")
-    one = ("user", "set-password-link", "jane@example.com", "--output-file")
-    check(0, ") An earlier link of this user no longer works.\n", *one, tmp_path / "b.csv")
+    replaced = ") Earlier links, if any, no longer work.\n"
+    check(0, replaced, *command, tmp_path / "a.csv")
+    one = ("user", "set-password-link", "jane@example.com")
+    check(0, replaced, *one, "--output-file", tmp_path / "b.csv")
+    check(0, replaced, *one)
 
 
 @pytest.mark.parametrize("failure", ["interrupted", "refused", "lost"])
@@ -273,7 +279,7 @@ def test_links_that_are_not_delivered_say_that_earlier_links_no_longer_work(
     if failure == "refused":
         assert anyscale("user", "suspend", "u1000@b.io").returncode == 0
     calls: list[str] = []
-    is_called = threading.Event()
+    is_called, has_ended = threading.Event(), threading.Event()
 
     def plan(call: str) -> object:
         calls.append(call)
@@ -281,7 +287,7 @@ def test_links_that_are_not_delivered_say_that_earlier_links_no_longer_work(
             return None
         is_called.set()
         if failure == "interrupted":
-            return delay(0.5)
+            return lose_at(has_ended)
         return no_control_plane if failure == "lost" else None
 
     def no_control_plane(client: socket.socket, _: bytes) -> bool:
@@ -296,14 +302,84 @@ def test_links_that_are_not_delivered_say_that_earlier_links_no_longer_work(
         if failure == "interrupted":
             running.send_signal(signal.SIGINT)
         done = running.finish(60)
+        has_ended.set()
     start = "interrupted: no" if failure == "interrupted" else "No"
     count = 1_000 if failure == "refused" else 1_001
     assert done.returncode == (130 if failure == "interrupted" else 1)
     assert done.stderr.splitlines()[-1] == (
-        f"{start} file was written, and earlier links of up to {count} users no longer work; "
-        "run the same command again to create new ones"
+        f"{start} file was written, and earlier links of up to {count} users, if any, no longer "
+        "work; run the same command again to create new ones"
     )
     assert not links.exists()
+
+
+AGAIN = "run the same command again to create new ones"
+
+LOST = f"the link may be lost, and earlier links of 1 user, if any, no longer work; {AGAIN}"
+
+
+def test_one_link_that_an_interrupt_loses_is_said_to_be_lost(
+    server: ServerProcess, check: CommandChecker, users: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANYSCALE_HOST", server.url)
+    monkeypatch.setenv("ANYSCALE_CLI_TOKEN", server.token())
+    check(0, "3 users created.", "user", "batch-create", "-f", users)
+    is_called, has_ended = threading.Event(), threading.Event()
+
+    def plan(call: str) -> object:
+        if call != "POST /v1/users:setPasswordLinks":
+            return None
+        is_called.set()
+        return lose_at(has_ended)
+
+    with FaultyProxy([server.port], plan) as proxy:  # type: ignore[arg-type]  # a plan returns an object
+        monkeypatch.setenv("ANYSCALE_HOST", proxy.url)
+        running = start_command("user", "set-password-link", "jane@example.com")
+        assert is_called.wait(30)
+        running.send_signal(signal.SIGINT)
+        done = running.finish(60)
+        has_ended.set()
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr.splitlines()[-1] == f"interrupted: {LOST}"
+
+
+@pytest.mark.parametrize("is_full", [True, False], ids=["full disk", "closed pipe"])
+def test_one_link_that_cannot_be_written_is_said_to_be_lost(
+    is_full: bool, users: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANYSCALE_PUBLIC_URL", ADDRESS)
+    with closing(open_full_disk() if is_full else open_closed_pipe()) as output:
+        done = subprocess.run(
+            [ANYSCALE, "user", "set-password-link", "jane@example.com"],
+            stdout=output,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 3
+    error, lost = done.stderr.splitlines()[-2:]
+    assert error.startswith("error: standard output could not be written: ")
+    assert lost == f"T{LOST[1:]}"
+
+
+def lose_at(moment: threading.Event) -> Fault:
+    """Make a fault that sends no response, and closes the connection at a moment."""
+
+    def wait(client: socket.socket, response: bytes) -> bool:
+        moment.wait(60)
+        return lose(client, response)
+
+    return wait
+
+
+def open_full_disk() -> IO[bytes]:
+    return Path("/dev/full").open("wb", buffering=0)
+
+
+def open_closed_pipe() -> IO[bytes]:
+    reader, writer = os.pipe()
+    os.close(reader)
+    return os.fdopen(writer, "wb", buffering=0)
 
 
 def test_one_link_goes_to_standard_output(
@@ -413,6 +489,9 @@ def test_an_error_half_way_leaves_no_file(
     check(2, "No such file or directory", *command, tmp_path / "nowhere" / "links.csv")
 
 
+LOST_FILE = "No file was written, and earlier links of up to 3 users, if any, no longer work"
+
+
 def _suspended(
     check: CommandChecker, command: tuple[str | Path, ...], folder: Path
 ) -> list[str | Path]:
@@ -423,9 +502,10 @@ def _suspended(
 @pytest.mark.parametrize(
     ("fault", "status", "message"),
     [
-        ("error=ENOSPC", 1, "links.csv: No space left on device"),
-        ("error=EEXIST", 2, "links.csv exists by now: name a new file"),
+        ("error=ENOSPC", 1, f"links.csv: No space left on device\n{LOST_FILE}; {AGAIN}\n"),
+        ("error=EEXIST", 2, f"links.csv exists by now: name a new file\n{LOST_FILE}\n"),
         ("error=EPERM", 0, "3 links are in"),  # as on file systems without hard links
+        ("signal=SIGINT", 0, "3 links are in"),  # the file has its name already
         ("signal=SIGKILL", -signal.SIGKILL, ""),
     ],
 )

@@ -8,7 +8,7 @@ from anyscale.batch.undo_batch import UndoneBatch, undo_batch
 from anyscale.cli.batch.unknown_batch import unknown_explained
 from anyscale.cli.connect import host_option, log_control_plane, open_control_plane
 from anyscale.cli.console import ask, can_ask, log, say, show_progress
-from anyscale.cli.exit_status import note_resumable
+from anyscale.cli.exit_status import GO_ON, explain_interrupt
 from anyscale.cli.formats import write_json, write_records
 from anyscale.errors import ConfigError
 from anyscale.transport.base import Transport
@@ -59,7 +59,7 @@ def undo(
             batch = transport.show(batch_id)  # others may have gone on with it meanwhile
         log("Checking the batch..." if dry_run else "Undoing the batch...")
         if not dry_run:
-            note_resumable("accounts may have been deleted")
+            explain_interrupt(f"accounts may have been deleted; {GO_ON}")
         undone = undo_batch(
             transport,
             batch,
@@ -109,7 +109,7 @@ def _confirm(transport: Transport, batch: Batch, *, force: bool) -> None:
 def _show_progress(users: int, looked_at: int, removed: int, *, dry_run: bool) -> None:
     if removed and not dry_run:
         # At least: an interrupt may lose the response of a call that has deleted more.
-        note_resumable(f"at least {_accounts(removed)} deleted so far")
+        explain_interrupt(f"at least {_accounts(removed)} deleted so far; {GO_ON}")
     show_progress("Checking" if dry_run else "Undoing", looked_at, users)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from anyscale.cli.connect import log_control_plane, suggested_command
 from anyscale.cli.console import log, say
-from anyscale.cli.exit_status import note_resumable
+from anyscale.cli.exit_status import GO_ON, explain_interrupt
 from anyscale.cli.user.resume_file import (
     ResumeFile,
     RunRecord,
@@ -91,7 +91,7 @@ class ResumeState:
         log_control_plane(self._transport)
         where = self._transport.where
         self._resume_file = resume_file = ResumeFile(resume_folder(), where, users_file)
-        note_resumable()
+        explain_interrupt(GO_ON)
         self.is_resumed = resume_file.previous is not None
         return resume_file
 

@@ -2,18 +2,19 @@
 
 import csv
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from datetime import datetime
 from itertools import islice
+from typing import Self
 
 import click
 
 from anyscale.cli.atomic_file import AtomicFile
 from anyscale.cli.connect import host_option, open_control_plane
 from anyscale.cli.console import clear_progress, log, show_progress
-from anyscale.cli.exit_status import note_resumable
-from anyscale.cli.formats import spreadsheet_cell, write_text
+from anyscale.cli.exit_status import explain_interrupt
+from anyscale.cli.formats import OutputLost, ReaderLeft, spreadsheet_cell, write_text
 from anyscale.cli.problem_report import problems_in_words, say_problems
+from anyscale.cli.signals import ignore_signals
 from anyscale.cli.user.email_argument import check_email
 from anyscale.cli.user.users_file import format_option, one_users_file, open_users_file
 from anyscale.errors import (
@@ -27,13 +28,15 @@ from anyscale.errors import (
 )
 from anyscale.transport.base import Transport
 from anyscale.user.lookup import find_user
+from anyscale.user.models import PasswordLink
 from anyscale.user.validation import CheckedUser, Policy, shown
 
 #: links a request
 _PAGE = 1_000
 
-#: why an interrupted command is run again
-_PURPOSE = "create new ones"
+_AGAIN = "run the same command again to create new ones"
+
+_REPLACED = "Earlier links, if any, no longer work."
 
 
 @click.command("set-password-link")
@@ -93,14 +96,25 @@ def set_password_link(
 
 
 def _write_one(transport: Transport, email: str | None) -> None:
-    (link,) = transport.set_password_links([find_user(transport, email, None).user_id])
-    write_text([link.url])
+    user = find_user(transport, email, None)
+    with _LinkLosses("the link may be lost") as losses:
+        (link,) = losses.create(transport, [user.user_id])
+        _write_url(link.url)
+        ignore_signals()  # nothing is lost any more
     log(
         f"The link works once, until {_time(link.expires_at)}. Give it to {link.email} alone: "
         "it is enough to set the password."
     )
+    log(_REPLACED)
     if link.is_sso_user:
         _warn_of_sso(f"{link.email} is an SSO user")
+
+
+def _write_url(url: str) -> None:
+    try:
+        write_text([url])
+    except ReaderLeft as error:  # for a list that is success, for a link it is not
+        raise OutputLost(str(error)) from error
 
 
 def _users(
@@ -173,22 +187,19 @@ def _refusal(problems: Iterable[Problem], more: int = 0) -> str:
 
 def _fill(file: AtomicFile, transport: Transport, total: int, user_ids: Iterable[str]) -> None:
     """Create the links, and keep the file of them if there are any."""
-    with _losses_noted() as created:
-        sso_count, expires_at = _write_links(file, transport, total, user_ids, created)
+    with _LinkLosses("no file was written") as losses:
+        sso_count, expires_at = _write_links(file, transport, total, user_ids, losses)
         clear_progress()
         if expires_at is None:
             log("No user needs a link: no file was created.")
             return
+        ignore_signals()  # once the file has its name, nothing is lost any more
         file.keep()
-    count = sum(created)
+    count = losses.count
     links, each = ("1 link is", "It") if count == 1 else (f"{count} links are", "Each")
     log(f"{links} in {file.path}. {each} works once, until {_time(expires_at)}.")
     log(f"A link is enough to set the password: give {each.lower()} to its user alone.")
-    log(
-        "An earlier link of this user no longer works."
-        if count == 1
-        else "Earlier links of these users no longer work."
-    )
+    log(_REPLACED)
     if sso_count:
         _warn_of_sso(f"{sso_count} of {count} {'is' if sso_count == 1 else 'are'} for SSO users")
 
@@ -200,22 +211,47 @@ def _warn_of_sso(subject: str) -> None:
     )
 
 
-@contextmanager
-def _losses_noted() -> Iterator[list[int]]:
-    """Add to an error which earlier links no longer work; give a list for the numbers of links."""
-    created: list[int] = []
-    try:
-        yield created
-    except AnyscaleError as error:
-        if created:
-            lost = _lost(sum(created))
-            error.add_note(f"{lost[0].upper()}{lost[1:]}; run the same command again to {_PURPOSE}")
-        raise
+class _LinkLosses:
+    """Counts the links that a command creates, and says what an error or an interrupt loses.
 
+    It adds to an error what was lost, and explains an interrupt.
 
-def _lost(count: int) -> str:
-    users = "1 user" if count == 1 else f"up to {count} users"
-    return f"no file was written, and earlier links of {users} no longer work"
+    Args:
+        output: what becomes of the new links then: "no file was written".
+    """
+
+    def __init__(self, output: str) -> None:
+        self._output = output
+        #: links that were created, or may have been
+        self.count = 0
+
+    def __enter__(self) -> Self:
+        explain_interrupt(self)
+        return self
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        if self.count and isinstance(error, AnyscaleError | OutputLost):
+            # An error of the configuration says itself what to change: "name a new file".
+            text = self._lost() if isinstance(error, ConfigError) else str(self)
+            error.add_note(text[0].upper() + text[1:])
+
+    def __str__(self) -> str:
+        """Return what is lost, and how to go on; empty if nothing is."""
+        return f"{self._lost()}; {_AGAIN}" if self.count else ""
+
+    def create(self, transport: Transport, user_ids: Sequence[str]) -> list[PasswordLink]:
+        """Create links, and count them unless it is known that none was created."""
+        self.count += len(user_ids)  # before: an interrupt may lose the response
+        try:
+            return transport.set_password_links(user_ids)
+        except AnyscaleError as error:
+            if not (isinstance(error, Unavailable) and error.outcome_unknown):
+                self.count -= len(user_ids)
+            raise
+
+    def _lost(self) -> str:
+        users = "1 user" if self.count == 1 else f"up to {self.count} users"
+        return f"{self._output}, and earlier links of {users}, if any, no longer work"
 
 
 def _write_links(
@@ -223,32 +259,20 @@ def _write_links(
     transport: Transport,
     total: int,
     user_ids: Iterable[str],
-    created: list[int],
+    losses: _LinkLosses,
 ) -> tuple[int, datetime | None]:
-    """Return how many links are for SSO users, and when the first one expires.
-
-    Each call adds to `created` how many links it has created, or may have created.
-    """
+    """Return how many links are for SSO users, and when the first one expires."""
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(("email", "url", "expires_at"))
     remaining, sso_count, expires_at = iter(user_ids), 0, None
     while chunk := list(islice(remaining, _PAGE)):
-        # An interrupt may lose the response of a call that has created its links.
-        note_resumable(_lost(sum(created) + len(chunk)), _PURPOSE)
-        try:
-            links = transport.set_password_links(chunk)
-        except Unavailable as error:
-            if error.outcome_unknown:
-                created.append(len(chunk))
-            raise
-        created.append(len(links))
-        for link in links:
+        for link in losses.create(transport, chunk):
             writer.writerow(
                 (spreadsheet_cell(link.email), link.url, f"{link.expires_at:%Y-%m-%dT%H:%M:%SZ}")
             )
             expires_at = expires_at or link.expires_at
             sso_count += link.is_sso_user
-        show_progress("Creating links", sum(created), max(sum(created), total))
+        show_progress("Creating links", losses.count, max(losses.count, total))
     return sso_count, expires_at
 
 
