@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -78,19 +77,15 @@ def test_names_and_titles_of_a_file_are_applied_up_to_the_limit(
 
 
 def test_a_locale_that_is_not_utf_8_changes_no_letter(folder: Path, anyscale: RunAnyscale) -> None:
-    locale = folder / "en_US.ISO-8859-1"
-    if not (localedef := shutil.which("localedef")):
-        pytest.skip("localedef is not installed")
-    subprocess.run([localedef, "-f", "ISO-8859-1", "-i", "en_US", locale], check=True)
+    """Python refuses to open a file in the encoding of the locale, as few machines have others."""
     changed = "create_users: [{email: ann@example.com, lastname: Müller}]"
     (folder / "changed.yaml").write_text(changed, encoding="utf-8")
+    refuse = {"PYTHONWARNDEFAULTENCODING": "1", "PYTHONWARNINGS": "error::EncodingWarning"}
 
-    done = run_script(folder, 1, LOCPATH=str(folder), LC_ALL=locale.name)
+    done = run_script(folder, 1, **refuse)
     assert done.returncode == 0, done.stderr
-    assert (
-        json.loads(anyscale("user", "get", "ann@example.com", "-o", "json").stdout)["lastname"]
-        == "Müller"
-    )
+    account = json.loads(anyscale("user", "get", "ann@example.com", "-o", "json").stdout)
+    assert account["lastname"] == "Müller"
 
 
 def test_the_script_stops_at_the_first_failure(
