@@ -27,9 +27,9 @@ def open_transport(
         target: the control plane.
         environment: with the settings of the embedded one.
         on_notice: receives messages for the user while a call takes long.
-        on_outage: is called, by any thread, when a call has waited for some seconds for its
-            response, and when it is about to be repeated; but not if another call has succeeded
-            meanwhile. The embedded control plane has no outages.
+        on_outage: is called, by any thread, now and then while calls wait for their responses and
+            none has succeeded for some seconds, and when a call is about to be repeated and none
+            has succeeded meanwhile. The embedded control plane has no outages.
 
     Raises:
         ConfigError: a setting of the embedded control plane is wrong.

@@ -18,13 +18,13 @@ from anyscale.user.models import (
 )
 from anyscale.user.validation import CheckedUser, Policy
 
-__all__ = ["Transport"]
+__all__ = ["Outage", "Transport"]
 
 
 class Outage(NamedTuple):
     """Calls fail, or get no response, and the client goes on trying."""
 
-    #: such as "no response from https://accounts.example.com"
+    #: such as "no response from https://accounts.example.com", or "... is unavailable"
     reason: str
     #: when the call began, by `time.monotonic`
     since: float

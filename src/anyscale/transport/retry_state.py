@@ -59,6 +59,12 @@ class RetryState:
         self.retries = 0
         #: Whether an attempt may have arrived. The outcome is then unknown, whatever fails later.
         self.outcome_unknown = False
+        #: whether the last attempt got a response by HTTP, be it the error of a proxy
+        self.got_response = False
+
+    def remaining(self, patience: float) -> float:
+        """Return the seconds until `patience` seconds have passed without a response."""
+        return self.last_response + patience - time.monotonic()
 
     def wait(self, error: Unavailable | Overloaded, patience: float) -> bool:
         """Wait before the next attempt; return False if there is to be none.

@@ -1,11 +1,9 @@
 """An HTTP client that repeats a request until the control plane has responded."""
 
 import gzip
-import math
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlencode, urlsplit
@@ -22,12 +20,12 @@ from anyscale.errors import (
     NotAControlPlane,
     NotFound,
     Overloaded,
-    ServerUnreachable,
     Unavailable,
     VersionMismatch,
 )
 from anyscale.transport.base import Outage
 from anyscale.transport.concurrency_limit import AdaptiveLimit
+from anyscale.transport.outage_reporter import OutageReporter
 from anyscale.transport.responses import (
     Response,
     decoded,
@@ -59,14 +57,10 @@ _LONGEST_RETRY_AFTER = 60.0
 
 #: Reading times out at half of the patience, so that the call is repeated, and ends with it.
 _READ_SECONDS = 50.0
-_TIMEOUT = urllib3.Timeout(connect=10, read=_READ_SECONDS)
+_CONNECT_SECONDS = 10.0
 
-#: Seconds without a response to any call after which the user gets a message, while calls wait.
-_SILENCE = 10.0
-
-#: Seconds between two failures that count as two outages, if a call has succeeded between them. An
-#: outage makes all calls in progress fail, and is reported once.
-_SAME_OUTAGE = 10.0
+#: seconds that the last attempt of a call gets at least, though the patience ends sooner
+_SHORTEST_ATTEMPT = 1.0
 
 #: octets of a body from which on it is compressed
 _COMPRESS_FROM = 1024
@@ -91,9 +85,7 @@ class RetryingClient:
         on_outage: Callable[[Outage], None] = lambda _: None,
     ) -> None:
         self.host = host
-        self._silence = f"no response from {host}"
-        self._on_notice = on_notice
-        self._on_outage = on_outage
+        self._outages = OutageReporter(host, self._seconds_of_call, on_notice, on_outage)
         self._headers = {
             "Authorization": f"Bearer {token}",
             "User-Agent": f"musterroll/{__version__}",
@@ -103,9 +95,6 @@ class RetryingClient:
         self._limit = AdaptiveLimit(at_once)
         self._patience = _FIRST_PATIENCE
         self._cancelled = threading.Event()
-        self._outage_lock = threading.Lock()
-        self._last_failure = -math.inf
-        self._last_success = -math.inf
         #: how often a call without a response was repeated so far; of two at once it may count one
         self.retries = 0
         #: whether anything at the address has responded by HTTP, be it a proxy
@@ -113,6 +102,7 @@ class RetryingClient:
 
     def close(self) -> None:
         """Close the connections."""
+        self._outages.close()
         self._pool.clear()
 
     def request(
@@ -140,8 +130,8 @@ class RetryingClient:
         state = RetryState(self._cancelled)
         while True:
             try:
-                with self._watch_silence(state):
-                    response = self._send(method, url, data, headers, changes=changes)
+                with self._outages.attempt(state):
+                    response = self._send(state, method, url, data, headers, changes=changes)
                 return decoded(self.host, response, kind)
             except (Unavailable, Overloaded) as error:
                 failed_at = time.monotonic()
@@ -149,7 +139,8 @@ class RetryingClient:
                 if not state.wait(error, self._patience):
                     raise state.given_up(error) from None
                 if isinstance(error, Unavailable):
-                    self._report_retry(error, failed_at, state)
+                    self.retries += 1
+                    self._outages.report_retry(error, failed_at, state)
             except AnyscaleError as error:
                 if isinstance(error, NotAControlPlane | VersionMismatch):
                     # There was a response, but it does not tell the outcome of the call.
@@ -158,55 +149,31 @@ class RetryingClient:
                     return kind()  # the attempt whose response was lost has deleted it
                 raise state.final_error(error) from None
 
-    def _report_retry(self, error: Unavailable, failed_at: float, state: RetryState) -> None:
-        self.retries += 1
-        if self._last_success < failed_at:
-            is_silent = isinstance(error, ServerUnreachable)
-            reason = self._silence if is_silent else f"{self.host} is unavailable"
-            self._note_outage(reason, state)
-        if state.retries == 1:
-            # The reason is last, as it may be a question.
-            self._report_outage(f"Trying again: {error}")
-
-    @contextmanager
-    def _watch_silence(self, state: RetryState) -> Iterator[None]:
-        """Report an outage if the block lasts long, and no call succeeds meanwhile."""
-        timer = threading.Timer(_SILENCE, self._report_silence, [time.monotonic(), state])
-        timer.daemon = True  # an interrupted command does not wait for it
-        timer.start()
-        try:
-            yield
-        finally:
-            timer.cancel()
-
-    def _report_silence(self, since: float, state: RetryState) -> None:
-        if self._last_success < since:
-            self._note_outage(self._silence, state)
-            seconds = time.monotonic() - since
-            self._report_outage(f"No response from {self.host} for {seconds:.0f} s: still waiting")
-
-    def _note_outage(self, reason: str, state: RetryState) -> None:
-        patience = max(self._patience, _READ_SECONDS)
-        self._on_outage(Outage(reason, state.last_response, patience))
-
-    def _report_outage(self, text: str) -> None:
-        """Tell the user, once for each outage."""
-        with self._outage_lock:
-            previous, self._last_failure = self._last_failure, time.monotonic()
-            is_long_ago = self._last_failure - previous >= _SAME_OUTAGE
-            is_new = is_long_ago and self._last_success >= previous
-        if is_new:
-            self._on_notice(text)
-
     def cancel_retries(self) -> None:
         """Make the calls fail that wait for their next attempt; later calls wait again."""
         self._cancelled.set()
         self._cancelled = threading.Event()
 
+    def _seconds_of_call(self) -> float:
+        # The only attempt of the first call may take longer than that call would be repeated.
+        return max(self._patience, _READ_SECONDS)
+
+    def _timeout(self, state: RetryState) -> urllib3.Timeout:
+        remaining = max(_SHORTEST_ATTEMPT, state.remaining(self._seconds_of_call()))
+        return urllib3.Timeout(total=remaining, connect=_CONNECT_SECONDS, read=_READ_SECONDS)
+
     def _send(
-        self, method: str, url: str, data: bytes | None, headers: dict[str, str], *, changes: bool
+        self,
+        state: RetryState,
+        method: str,
+        url: str,
+        data: bytes | None,
+        headers: dict[str, str],
+        *,
+        changes: bool,
     ) -> Response:
         with self._limit.slot():
+            state.got_response = False
             try:
                 streamed = self._pool.request(
                     method,
@@ -215,11 +182,12 @@ class RetryingClient:
                     headers=self._headers | headers,
                     retries=False,
                     redirect=False,
-                    timeout=_TIMEOUT,
+                    timeout=self._timeout(state),
                     preload_content=False,
                 )
                 self._has_responded = True
                 response = read_response(self.host, streamed)
+                state.got_response = True
             except HTTPError as error:
                 raise unreachable(
                     self.host, error, outcome_unknown=changes, has_responded=self._has_responded
@@ -227,7 +195,7 @@ class RetryingClient:
         if response.status >= HTTPStatus.MULTIPLE_CHOICES:  # all that is not a success
             raise self._error(response, changes=changes)
         self._patience = _PATIENCE
-        self._last_success = time.monotonic()
+        self._outages.note_success()
         self._limit.increase()
         return response
 

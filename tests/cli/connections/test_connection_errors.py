@@ -18,7 +18,6 @@ from tests.support.servers.fixed_responses import (
     problem,
     serving_in_turn,
 )
-from urllib3 import Timeout
 from urllib3.exceptions import SSLError
 
 from anyscale.errors import NotAControlPlane, ServerUnreachable
@@ -132,7 +131,7 @@ def test_tls_is_no_question_once_anything_has_responded(
 def test_tls_is_no_question_if_the_response_takes_too_long(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("anyscale.transport.retrying_client._TIMEOUT", Timeout(0.2))
+    monkeypatch.setattr("anyscale.transport.retrying_client._READ_SECONDS", 0.2)
     monkeypatch.setattr("anyscale.transport.retrying_client._FIRST_PATIENCE", 0.01)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         host = f"http://127.0.0.1:{silent.getsockname()[1]}"
@@ -148,7 +147,7 @@ def test_tls_is_no_question_if_the_response_takes_too_long(
 def test_a_call_without_a_response_in_time_may_have_arrived(
     changes: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("anyscale.transport.retrying_client._TIMEOUT", Timeout(0.2))
+    monkeypatch.setattr("anyscale.transport.retrying_client._READ_SECONDS", 0.2)
     monkeypatch.setattr("anyscale.transport.retrying_client._FIRST_PATIENCE", 0.01)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         host = f"http://127.0.0.1:{silent.getsockname()[1]}"

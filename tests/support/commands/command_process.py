@@ -77,8 +77,8 @@ class CommandProcess:
         log: a file to which it appends its standard error; by default a new one.
         new_session: whether it leads a session of its own.
         real_hashes: whether it hashes passwords with the parameters of production.
-        constants: values of constants of modules, by their full names, in place of ours: such as a
-            pause that keeps it where the test wants to meet it.
+        constants: values of constants of modules and classes, by their full names, in place of
+            ours: such as a pause that keeps it where the test wants to meet it.
     """
 
     def __init__(
@@ -195,9 +195,10 @@ def _run(
 
 
 def _set_constant(name: str, value: object) -> None:
-    module, _, constant = name.rpartition(".")
-    assert hasattr(sys.modules[module], constant), name
-    setattr(sys.modules[module], constant, value)
+    owner_name, _, constant = name.rpartition(".")
+    owner = pkgutil.resolve_name(owner_name)
+    assert hasattr(owner, constant), name
+    setattr(owner, constant, value)
 
 
 def _redirect(files: tuple[str, str, str]) -> None:
