@@ -183,3 +183,13 @@ def test_every_creating_call_is_refused_if_the_feature_is_off(
         assert off.batches.look_up(checked_users("a"), 0) == []
         assert off.batches.show(batch.batch_id, JOE).state == "open"
         assert off.batches.drop(batch.batch_id, JOE).state == "dropped"
+
+
+def test_a_batch_that_is_shown_or_dropped_says_whether_the_caller_opened_it(
+    batches: BatchService,
+) -> None:
+    batch = batches.open("key", "fail", JANE)
+    shown = [batches.show(batch.batch_id, caller).opened_by_caller for caller in (JANE, JOE)]
+    assert shown == [True, False]
+    assert batches.drop(batch.batch_id, JOE).opened_by_caller is False
+    assert batches.drop(batch.batch_id, JANE).opened_by_caller is True
