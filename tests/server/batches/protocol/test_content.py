@@ -19,7 +19,6 @@ from anyscale.errors import (
     NotFound,
 )
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.authorization import Principal
 from anyscale.server.core.batches.cleanup import delete_rows
 from anyscale.server.core.batches.service import BatchService
 
@@ -162,12 +161,6 @@ def test_only_a_published_batch_counts_accounts_without_a_sign_in_method(
     batches.publish(batch.batch_id, 2, JOE)
     shown = batches.show(batch.batch_id, JOE)
     assert (shown.without_way_in, shown.hashes_due) == (2, 0)
-
-
-def test_a_batch_says_whether_the_caller_opened_it(batches: BatchService) -> None:
-    batch = batches.open("key", "fail", JOE)
-    assert batches.show(batch.batch_id, JOE).opened_by_caller is True
-    assert batches.show(batch.batch_id, Principal("token:other")).opened_by_caller is False
 
 
 def test_a_batch_with_a_missing_hash_is_not_published(
