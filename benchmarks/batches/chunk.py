@@ -8,10 +8,10 @@ from typing import Any
 
 import msgspec
 
-from anyscale.api_schemas import UserChunk
+from anyscale.domain.schemas.batches import UserChunk
+from anyscale.domain.validation import Policy
 from anyscale.errors import BatchRefused
 from anyscale.server.http.api.user_bodies import check_chunk, decode_users
-from anyscale.user.validation import Policy
 from benchmarks.support.measuring import Cost, pairs, show, timed
 
 _POLICY = Policy()

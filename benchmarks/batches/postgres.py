@@ -13,12 +13,12 @@ from pathlib import Path
 
 import psycopg
 
+from anyscale.domain.validation import CheckedUser, Policy
 from anyscale.server.core.batches.batch_state import lock_batch, new_batch
 from anyscale.server.core.batches.chunks import NewChunk, new_users, reserve_chunk
 from anyscale.server.core.batches.publish import publish
 from anyscale.server.store.postgres.store import PostgresStore
 from anyscale.server.store.user_ids import user_ids
-from anyscale.user.validation import CheckedUser, Policy
 from benchmarks.support.databases import (
     GUIDE,
     PostgresDatabases,

@@ -16,7 +16,7 @@ while next_event() is not None:
 OURS = """
 import sys
 from anyscale.user.files import UsersFile
-from anyscale.user.validation import Policy
+from anyscale.domain.validation import Policy
 reading = UsersFile.open(sys.argv[1]).reading(Policy())
 assert sum(1 for _ in reading) == int(sys.argv[2])
 assert not reading.problems

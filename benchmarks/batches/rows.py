@@ -19,11 +19,11 @@ from anyscale.server.control_plane import ControlPlane
 from anyscale.server.settings import Settings
 from anyscale.server.core.batches.batch_state import new_batch
 from anyscale.server.core.batches.chunks import new_users
-from anyscale.server.core.audit.log import root_of
+from anyscale.server.core.audit.entries import root_of
 from anyscale.server.store.user_ids import user_ids
 from anyscale.server.core.batches.publish import publish
 from anyscale.server.store.records import ChunkRecord, NewUsers
-from anyscale.user.validation import CheckedUser
+from anyscale.domain.validation import CheckedUser
 users = [
     CheckedUser(f"user{i}@example.com", f"name{i}", f"user{i}@example.com", False, False,
                 f"lastname{i}", f"title{i}")

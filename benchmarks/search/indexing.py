@@ -16,8 +16,8 @@ from pathlib import Path
 
 from tests.support.waiting import wait_until
 
-from anyscale.server.core.users.search_index import SearchIndex, Segment
-from anyscale.server.store.interface import Store
+from anyscale.server.core.users.search.index import SearchIndex, Segment
+from anyscale.server.store.transaction import Store
 from anyscale.server.store.word_rows import WordRow
 from benchmarks.support.databases import Database, each_kind
 from benchmarks.support.measuring import p99, show, timed

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple, Protocol
 import psycopg
 from tests.support.databases.postgres import PostgresServer, with_database
 
-from anyscale.server.store.interface import Store
 from anyscale.server.store.postgres.store import PostgresStore
 from anyscale.server.store.sqlite.store import SqliteStore
+from anyscale.server.store.transaction import Store
 
 __all__ = [
     "GUIDE",

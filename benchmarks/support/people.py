@@ -7,8 +7,9 @@ from typing import NamedTuple
 from tests.store.contract.steps import batch_row, chunk_row, rows_of, user_row
 from tests.support.databases.stored_data import execute_sql
 
-from anyscale.server.store.interface import Store
-from anyscale.server.store.records import BatchRecord, NewUserRecord
+from anyscale.server.store.records.batches import BatchRecord
+from anyscale.server.store.records.users import NewUserRecord
+from anyscale.server.store.transaction import Store
 
 __all__ = ["Person", "add_people", "person_at"]
 

@@ -6,9 +6,8 @@
 `Anyscale`, `batch`, `errors` and `user` are imported on first use. `__init__.pyi` declares them for
 type checkers and editors.
 
-The client (`user`, `batch`, `transport`, `cli`, `config`) and the server (`server`) share the
-models and the rules of `user`, the errors (`errors`), the bodies of requests (`api_schemas`) and
-the hash chain of the audit log (`audit_chain`).
+The client (`user`, `batch`, `transport`, `cli`, `config`) and the server (`server`) share `domain`,
+the models, rules and wire types, and `errors`.
 """
 
 __all__ = ["Anyscale", "__version__", "batch", "errors", "user"]

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 
 from msgspec import DecodeError, Struct, ValidationError, json
 
-from anyscale.data_dir import home_dir
+from anyscale.domain.data_dir import home_dir
+from anyscale.domain.urls import checked_origin, is_on_loopback
 from anyscale.errors import ConfigError
-from anyscale.urls import checked_origin, is_on_loopback
 
 __all__ = ["Target", "resolve"]
 

@@ -2,7 +2,7 @@
 
 from anyscale.batch.sdk import BatchCalls
 from anyscale.config import resolve
-from anyscale.user.models import check_type
+from anyscale.domain.models.base import check_type
 from anyscale.user.sdk import UserCalls
 
 __all__ = ["Anyscale"]

@@ -33,7 +33,7 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
 @pytest.mark.parametrize(
     ("module", "imported"),
     [
-        ("anyscale.cli.console", "anyscale.cli.formats"),
+        ("anyscale.cli.terminal", "anyscale.cli.formats"),
         ("anyscale.config", "anyscale.transport"),
         ("anyscale.user.batch_create.reservations", "anyscale.user.batch_create.batch_run"),
     ],

@@ -20,8 +20,8 @@ from tests.support.sign_in.site import (
 )
 from tests.support.users import NEW_PASSWORD, PASSWORD
 
-from anyscale.server.core.authorization import Principal
-from anyscale.user.validation import Policy, check
+from anyscale.domain.validation import Policy, check
+from anyscale.server.core.callers import Principal
 
 EMAIL = "amina.okafor@example.com"
 

@@ -38,10 +38,10 @@ def provider_and_server(
     with run_oidc_provider(f"{server.url}/sso/callback") as oidc_provider:
         server.set(
             ANYSCALE_PUBLIC_URL=server.url,
-            ANYSCALE_OIDC_ISSUER=oidc_provider.issuer,
-            ANYSCALE_OIDC_CLIENT_ID="musterroll",
-            ANYSCALE_OIDC_CLIENT_SECRET_FILE=str(secret),
-            ANYSCALE_OIDC_DOMAINS="example.com",
+            ANYSCALE_SSO_ISSUER=oidc_provider.issuer,
+            ANYSCALE_SSO_CLIENT_ID="musterroll",
+            ANYSCALE_SSO_CLIENT_SECRET_FILE=str(secret),
+            ANYSCALE_SSO_DOMAINS="example.com",
         )
         with server:
             monkeypatch.setenv("ANYSCALE_HOST", server.url)
@@ -77,10 +77,10 @@ def test_each_user_of_a_batch_signs_in_by_the_right_method_only(
     tmp_path: Path,
 ) -> None:
     batch_id = created(anyscale, tmp_path)
-    assert without_way_in(anyscale, batch_id) == 1
+    assert without_credentials(anyscale, batch_id) == 1
     one_has_a_password_and_must_change_it(visit())
     one_has_a_link(visit(), link_of(anyscale, batch_id, tmp_path))
-    assert without_way_in(anyscale, batch_id) == 0
+    assert without_credentials(anyscale, batch_id) == 0
     for _ in range(2):  # the second time to the same account
         by_sso(page := visit(), "jane")
         is_at_home(page, "jane@example.com")
@@ -104,9 +104,9 @@ def created(anyscale: RunAnyscale, folder: Path) -> str:
     return str(batch["batch_id"])
 
 
-def without_way_in(anyscale: RunAnyscale, batch_id: str) -> int:
+def without_credentials(anyscale: RunAnyscale, batch_id: str) -> int:
     shown = anyscale("batch", "show", batch_id, "-o", "json")
-    return int(json.loads(shown.stdout)["without_way_in"])
+    return int(json.loads(shown.stdout)["without_credentials"])
 
 
 def link_of(anyscale: RunAnyscale, batch_id: str, folder: Path) -> str:

@@ -48,7 +48,7 @@ def test_json_has_every_check_with_the_same_fields(anyscale: RunAnyscale) -> Non
 
 
 def test_all_wrong_settings_are_reported_at_the_start_of_the_server(anyscale: RunAnyscale) -> None:
-    wrong = {"ANYSCALE_LINK_DAYS": "0", "ANYSCALE_SSO_ONLY": "x", "ANYSCALE_OIDC_CLIENT_ID": "y"}
+    wrong = {"ANYSCALE_LINK_DAYS": "0", "ANYSCALE_SSO_ONLY": "x", "ANYSCALE_SSO_CLIENT_ID": "y"}
 
     result = anyscale("server", "start", env=wrong)
 

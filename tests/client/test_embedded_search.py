@@ -13,7 +13,7 @@ from tests.support.databases.indexed_words import indexed_words
 from tests.support.faults.permissions import NOBODY, without_root
 from tests.support.users import POLICY, checked_users, list_accounts
 
-from anyscale.api_schemas import UserPage, UserQuery
+from anyscale.domain.schemas.users import UserPage, UserQuery
 from anyscale.errors import RequestInvalid
 from anyscale.server.settings import Settings
 from anyscale.server.store.sqlite.store import SqliteStore
@@ -59,7 +59,7 @@ def test_each_search_indexes_more_accounts_also_right_after_the_one_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("anyscale.transport.embedded._INDEXING_SECONDS", 0)
-    monkeypatch.setattr("anyscale.server.core.users.search_index._SEGMENT", 1)
+    monkeypatch.setattr("anyscale.server.core.users.search.index._SEGMENT", 1)
     create(tmp_path, "jane", "joe", "jim")
     assert [search(tmp_path, "jane").unindexed for _ in range(4)] == [2, 1, 0, 0]
 

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 from yaml.reader import Reader
 
+from anyscale.domain.emails import email_key
+from anyscale.domain.validation import Policy
 from anyscale.errors.batches import MAX_PROBLEMS
-from anyscale.user.emails import email_key
 from anyscale.user.files import UsersFile, format_of
 from anyscale.user.files.entry_collector import EntryCollector, Place
 from anyscale.user.files.input_stream import CapturedInput, Fatal, InputStream
-from anyscale.user.validation import Policy
 
 MIB = 1 << 20
 

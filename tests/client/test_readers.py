@@ -20,8 +20,8 @@ from tests.client.bad_files.people import (
 )
 from tests.client.bad_files.reading import lines, read
 
+from anyscale.domain.validation import CheckedUser, Policy
 from anyscale.user.files import UsersFile, format_of
-from anyscale.user.validation import CheckedUser, Policy
 
 every_format = pytest.mark.parametrize(
     "name", ["users.yaml", "users.json", "users.jsonl", "users.csv"]

@@ -9,12 +9,13 @@ import pytest
 from tests.support.servers.control_planes import embedded_transport
 from tests.support.users import checked_users, users_to_create
 
+from anyscale.domain.models.batches import ReservedChunk
+from anyscale.domain.validation import CheckedUser
 from anyscale.errors import BatchRefused, BatchUnfinished, Unavailable
 from anyscale.transport.base import Transport
 from anyscale.user.batch_create.batch_run import BatchRun
-from anyscale.user.models import AdminCreateUser, ReservedChunk
+from anyscale.user.models import AdminCreateUser
 from anyscale.user.user_list import UserList
-from anyscale.user.validation import CheckedUser
 
 #: four chunks of three users
 NAMES = "abcdefghijkl"
@@ -29,14 +30,14 @@ def transport(tmp_path: Path) -> Iterator[Transport]:
 def refused(
     transport: Transport, users: list[AdminCreateUser], monkeypatch: pytest.MonkeyPatch
 ) -> tuple[list[int], list[tuple[int | None, str]]]:
-    """Run a batch that is refused; return the chunks that were claimed, and the problems."""
-    claim, claimed = transport.claim, []
+    """Run a batch that is refused; return the chunks that were reserved, and the problems."""
+    reserve, reserved = transport.reserve, []
 
     def note(batch_id: str, number: int, users: Sequence[CheckedUser]) -> ReservedChunk:
-        claimed.append(number)
-        return claim(batch_id, number, users)
+        reserved.append(number)
+        return reserve(batch_id, number, users)
 
-    monkeypatch.setattr(transport, "claim", note)
+    monkeypatch.setattr(transport, "reserve", note)
     run = BatchRun(
         transport,
         UserList(users),
@@ -48,29 +49,29 @@ def refused(
     )
     with pytest.raises(BatchRefused) as caught:
         run.run()
-    return claimed, [(problem.index, problem.code) for problem in caught.value.problems]
+    return reserved, [(problem.index, problem.code) for problem in caught.value.problems]
 
 
-def test_no_chunk_is_claimed_after_a_wrong_entry(
+def test_no_chunk_is_reserved_after_a_wrong_entry(
     transport: Transport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     users = users_to_create(*NAMES)
     users[4] = AdminCreateUser("Jane", "foo")
     users[11] = AdminCreateUser("Jane", "bar")
-    claimed, problems = refused(transport, users, monkeypatch)
-    assert claimed == [0]
+    reserved, problems = refused(transport, users, monkeypatch)
+    assert reserved == [0]
     assert problems == [(4, "email_invalid"), (11, "email_invalid")]
 
 
-def test_no_chunk_is_claimed_after_one_that_met_another_batch(
+def test_no_chunk_is_reserved_after_one_that_met_another_batch(
     transport: Transport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = transport.open("other", "fail")
-    transport.claim(other.batch_id, 0, checked_users("b", "l"))
-    claimed, problems = refused(transport, users_to_create(*NAMES), monkeypatch)
+    transport.reserve(other.batch_id, 0, checked_users("b", "l"))
+    reserved, problems = refused(transport, users_to_create(*NAMES), monkeypatch)
     # The second chunk is under way when the response for the first one comes.
-    assert claimed == [0, 1]
-    assert problems == [(1, "email_held"), (11, "email_held")]
+    assert reserved == [0, 1]
+    assert problems == [(1, "email_reserved"), (11, "email_reserved")]
 
 
 def test_problems_of_all_kinds_are_in_the_order_of_the_entries(
@@ -78,10 +79,10 @@ def test_problems_of_all_kinds_are_in_the_order_of_the_entries(
 ) -> None:
     transport.create("earlier", checked_users("b"), "fail")
     own, other = transport.open("run", "fail"), transport.open("other", "fail")
-    transport.claim(own.batch_id, 9, checked_users("a"))
-    transport.claim(other.batch_id, 0, checked_users("c"))
+    transport.reserve(own.batch_id, 9, checked_users("a"))
+    transport.reserve(other.batch_id, 0, checked_users("c"))
     _, problems = refused(transport, users_to_create(*NAMES), monkeypatch)
-    assert problems == [(0, "email_duplicate"), (1, "email_exists"), (2, "email_held")]
+    assert problems == [(0, "email_duplicate"), (1, "email_exists"), (2, "email_reserved")]
 
 
 def test_a_batch_whose_publication_lost_its_response_is_not_named_as_open(

@@ -101,7 +101,7 @@ def test_a_refused_call_says_how_python_drops_the_batch_that_reserves_an_email(
 ) -> None:
     with closing(EmbeddedTransport.from_environment(os.environ)) as transport:
         batch = transport.open("other", "fail")
-        transport.claim(batch.batch_id, 0, checked_users("p0"))
+        transport.reserve(batch.batch_id, 0, checked_users("p0"))
     with caplog.at_level(logging.INFO, "anyscale"), pytest.raises(BatchRefused) as caught:
         anyscale.user.admin_batch_create(people(1), dry_run=True)
     assert f'or drop it by `batch.drop("{batch.batch_id}")`.' in caplog.messages[-1]
@@ -554,7 +554,7 @@ def test_batches_are_listed_shown_and_dropped() -> None:
     assert list(anyscale.batch.list(max_items=0, open_only=True)) == []
     assert list(anyscale.batch.list(open_only=True)) == []
     shown = anyscale.Anyscale().batch.show(batches[0].batch_id)
-    assert (shown.users, shown.without_way_in) == (3, 3)
+    assert (shown.users, shown.without_credentials) == (3, 3)
     with pytest.raises(BatchGone, match="is published"):
         anyscale.batch.drop(batches[0].batch_id)
     for call in (anyscale.batch.show, anyscale.batch.drop):

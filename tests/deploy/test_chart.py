@@ -27,10 +27,10 @@ VALUES = sorted((CHART / "ci").glob("*.yaml"))
 NOT_IN_SETTINGS = {
     "ANYSCALE_DATABASE_URL",
     "ANYSCALE_DATA_DIR",
-    "ANYSCALE_OIDC_CLIENT_ID",
-    "ANYSCALE_OIDC_CLIENT_SECRET_FILE",
-    "ANYSCALE_OIDC_DOMAINS",
-    "ANYSCALE_OIDC_ISSUER",
+    "ANYSCALE_SSO_CLIENT_ID",
+    "ANYSCALE_SSO_CLIENT_SECRET_FILE",
+    "ANYSCALE_SSO_DOMAINS",
+    "ANYSCALE_SSO_ISSUER",
     "ANYSCALE_PORT",
     "ANYSCALE_PUBLIC_URL",
     "ANYSCALE_WORKERS",
@@ -237,8 +237,8 @@ def test_the_chart_has_each_setting_and_the_version_of_the_program() -> None:
         ("settings.ANYSCALE_LINK_DAY=3", "additional properties 'ANYSCALE_LINK_DAY' not allowed"),
         ("forwardedAllowIPs=10.0.0.1", "at '/forwardedAllowIPs': got string, want array"),
         ("autoscaling.minReplicas=9", "minReplicas must not be more than autoscaling.maxReplicas"),
-        ("oidc.clientId=musterroll", "oidc.issuer is missing, and other values of oidc are set"),
-        ("oidc.issuer=https://login.example", "oidc.clientId is missing: set it to the client id"),
+        ("sso.clientId=musterroll", "sso.issuer is missing, and other values of sso are set"),
+        ("sso.issuer=https://login.example", "sso.clientId is missing: set it to the client id"),
     ],
 )
 def test_a_wrong_value_is_refused_by_its_name(wrong: str, message: str) -> None:
@@ -260,10 +260,10 @@ def test_a_wrong_value_is_refused_by_its_name(wrong: str, message: str) -> None:
             "additional properties 'ANYSCALE_DATABASE_URL' not allowed",
         ),
         (
-            "oidc.issuer=https://login.example,oidc.clientId=x,oidc.existingSecret=A_canary",
-            "oidc.existingSecret must be the name of a Secret, not the secret itself",
+            "sso.issuer=https://login.example,sso.clientId=x,sso.existingSecret=A_canary",
+            "sso.existingSecret must be the name of a Secret, not the secret itself",
         ),
-        ("oidc.clientSecret=canary", "additional properties 'clientSecret' not allowed"),
+        ("sso.clientSecret=canary", "additional properties 'clientSecret' not allowed"),
     ],
 )
 def test_a_secret_among_the_values_is_refused_and_not_shown(wrong: str, message: str) -> None:

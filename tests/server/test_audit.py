@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import json, structs
 
-from anyscale.audit_chain import FORGOTTEN, entry_hash, verify
-from anyscale.server.core.audit.log import AuditLog, append
-from anyscale.server.store.records import AuditRecord
+from anyscale.domain.audit_chain import FORGOTTEN, entry_hash, verify
+from anyscale.server.core.audit.entries import AuditLog, append_entry
+from anyscale.server.store.records.audit import AuditRecord
 from anyscale.server.store.sqlite.store import SqliteStore
 
 ROW = AuditRecord(
@@ -61,7 +61,7 @@ def test_entries_are_numbered_and_chained_with_sorted_data(tmp_path: Path) -> No
     with closing(SqliteStore(tmp_path / "anyscale.db")) as store:
         for data in ({"b": 1, "a": "x"}, {"a": "x", "b": 1}, {}):
             with store.write() as tx:
-                append(tx, "local:jane", "batch.dropped", "bat_1", data)
+                append_entry(tx, "local:jane", "batch.dropped", "bat_1", data)
         with store.read() as tx:
             trail = tx.audit.list(0, 10)
             now = tx.now()
@@ -78,7 +78,7 @@ def test_an_entry_of_denials_has_the_number_of_those_since_the_previous_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 0.0  # of a machine that has just started
-    monkeypatch.setattr("anyscale.server.core.audit.log.time.monotonic", lambda: now)
+    monkeypatch.setattr("anyscale.server.core.audit.entries.time.monotonic", lambda: now)
     with closing(SqliteStore(tmp_path / "anyscale.db")) as store:
         log = AuditLog(store)
         for seconds in (0, 1, 58.9, 0.1, 59.9, 0.1, 60):
@@ -103,7 +103,7 @@ def test_a_forged_removal_is_found_with_the_head_that_was_noted(tmp_path: Path) 
         log = AuditLog(store)
         for number in range(6):
             with store.write() as tx:
-                append(tx, "local:jane", "batch.dropped", f"bat_{number}", {})
+                append_entry(tx, "local:jane", "batch.dropped", f"bat_{number}", {})
         entries = log.list(0, 10)
         noted = verify(entries).head
         with closing(sqlite3.connect(database)) as intruder, intruder:
@@ -111,7 +111,7 @@ def test_a_forged_removal_is_found_with_the_head_that_was_noted(tmp_path: Path) 
             intruder.execute("update audit set actor = 'local:eve' where number = 4")
         for details in ({"before": 1}, {"before": 1, "last_removed": f"3:{entries[2].hash}"}):
             with store.write() as tx:
-                append(tx, "system", FORGOTTEN, "4", details)
+                append_entry(tx, "system", FORGOTTEN, "4", details)
             forged = log.list(0, 10)
             assert "entries 1-3 were removed, says entry 7" in str(verify(forged, noted).fault)
         # The first entry about a removal counts. It has no hash that would verify entry 4.
@@ -126,7 +126,7 @@ def test_a_removal_has_the_hash_by_which_the_first_remaining_entry_is_verified(
         log = AuditLog(store)
         for number in range(4):
             with store.write() as tx:
-                append(tx, "local:jane", "batch.dropped", f"bat_{number}", {})
+                append_entry(tx, "local:jane", "batch.dropped", f"bat_{number}", {})
         removed = log.list(0, 10)[2]
         log.purge(2**53)
         entries = log.list(0, 10)
@@ -142,14 +142,14 @@ def test_old_entries_are_deleted_at_most_once_a_day(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 0.0  # of a machine that has just started
-    monkeypatch.setattr("anyscale.server.core.audit.log.time.monotonic", lambda: now)
+    monkeypatch.setattr("anyscale.server.core.audit.entries.time.monotonic", lambda: now)
     with closing(SqliteStore(tmp_path / "anyscale.db")) as store:
         log = AuditLog(store)
 
         def append_and_purge() -> list[int]:
             with store.write() as tx:
                 for _ in range(2):
-                    append(tx, "local:jane", "batch.dropped", "bat_1", {})
+                    append_entry(tx, "local:jane", "batch.dropped", "bat_1", {})
                 later = tx.now() + 1_000
             log.purge(later)
             return [entry.number for entry in log.list(0, 100)]
@@ -172,7 +172,7 @@ def test_the_head_is_logged_when_the_chain_has_grown(
         log.log_head()
         for _ in range(2):
             with store.write() as tx:
-                append(tx, "local:jane", "batch.dropped", "bat_1", {})
+                append_entry(tx, "local:jane", "batch.dropped", "bat_1", {})
             log.log_head()
             log.log_head()
             last = log.list(0, 100)[-1]
@@ -184,7 +184,7 @@ def test_the_head_is_logged_when_the_chain_has_grown(
 def test_the_number_of_remembered_denials_is_bounded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("anyscale.server.core.audit.log._MAX_DENIALS", 3)
+    monkeypatch.setattr("anyscale.server.core.audit.entries._MAX_DENIALS", 3)
     with closing(SqliteStore(tmp_path / "anyscale.db")) as store:
         log = AuditLog(store)
         for number in (1, 2, 3, 1, 4):
@@ -198,7 +198,7 @@ def test_entries_with_old_event_names_are_listed_and_verified(tmp_path: Path) ->
     with closing(SqliteStore(tmp_path / "anyscale.db")) as store:
         for event in old + new:
             with store.write() as tx:
-                append(tx, "user:usr_1", event, "", {})
+                append_entry(tx, "user:usr_1", event, "", {})
         entries = AuditLog(store).list(0, 100)
     assert [entry.event for entry in entries] == old + new
     verdict = verify(entries)

@@ -24,7 +24,7 @@ from tests.support.servers.server_process import ServerProcess
 from tests.support.users import create_accounts
 from tests.support.waiting import wait_until
 
-from anyscale.api_schemas import IDENTITY
+from anyscale.domain.schemas.protocol import IDENTITY
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.hashing.pool import CHEAPEST
 from anyscale.server.settings import Settings

@@ -13,13 +13,13 @@ import pytest
 from tests.support.databases.stored_data import execute_sql
 
 from anyscale.server.store import schema_versions
-from anyscale.server.store.interface import Store, Transaction
 from anyscale.server.store.postgres import migrate as postgres_migrate
 from anyscale.server.store.postgres import store as postgres_store
 from anyscale.server.store.postgres.store import PostgresStore
 from anyscale.server.store.sqlite import migrate as sqlite_migrate
 from anyscale.server.store.sqlite import store as sqlite_store
 from anyscale.server.store.sqlite.store import SqliteStore
+from anyscale.server.store.transaction import Store, Transaction
 
 __all__ = [
     "OldDatabase",

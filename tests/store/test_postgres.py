@@ -16,10 +16,10 @@ from tests.support.databases.postgres import PostgresServer, with_database
 from tests.support.databases.stored_data import execute_sql
 
 from anyscale.errors import StoreUnavailable
-from anyscale.server.store.interface import Store, Transaction
 from anyscale.server.store.postgres.errors import DatabaseAddress
 from anyscale.server.store.postgres.store import PostgresStore
-from anyscale.server.store.records import AuditRecord
+from anyscale.server.store.records.audit import AuditRecord
+from anyscale.server.store.transaction import Store, Transaction
 
 
 class TestPostgres(StoreContract):

@@ -20,10 +20,10 @@ from tests.support.databases.indexed_words import index_next
 from tests.support.databases.locks import wait_until_blocked
 from tests.support.databases.stored_data import execute_sql
 
-from anyscale.server.store.interface import Store
 from anyscale.server.store.postgres.store import PostgresStore
-from anyscale.server.store.records import BatchRecord
-from anyscale.server.store.search_records import FoundUserRecord, FoundWord, Place
+from anyscale.server.store.records.batches import BatchRecord
+from anyscale.server.store.records.search import FoundUserRecord, FoundWord, Place
+from anyscale.server.store.transaction import Store
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_an_insert_waits_for_the_deletion_of_the_account_that_has_the_email(
 ) -> None:
     first = publish(store, ["a@x.org"])
 
-    def claim() -> Sequence[Any]:
+    def reserve() -> Sequence[Any]:
         with store.write() as tx:
             batch = tx.batches.add(batch_row(2))
             assert batch
@@ -89,9 +89,9 @@ def test_an_insert_waits_for_the_deletion_of_the_account_that_has_the_email(
     with ThreadPoolExecutor(1) as pool:
         with store.write() as tx:
             tx.accounts.delete(user_id_of(first, 0))
-            claiming = pool.submit(claim)
+            reserving = pool.submit(reserve)
             wait_until_blocked(store, tx)
-        assert claiming.result(20) == []
+        assert reserving.result(20) == []
 
 
 def test_of_two_requests_of_one_session_the_second_does_not_wait_to_touch_it(

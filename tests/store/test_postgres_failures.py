@@ -16,11 +16,11 @@ from tests.support.databases.stored_data import execute_sql
 from tests.support.waiting import wait_until
 
 from anyscale.errors import StoreUnavailable
-from anyscale.server.store.interface import Store
 from anyscale.server.store.postgres import pool as postgres_pool
 from anyscale.server.store.postgres.insert_users import PostgresUsers
 from anyscale.server.store.postgres.store import PostgresStore
-from anyscale.server.store.records import BatchRecord, EmailHolder
+from anyscale.server.store.records.batches import BatchRecord, EmailHolder
+from anyscale.server.store.transaction import Store
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def add(store: Store, number: int) -> BatchRecord:
     return batch
 
 
-def claim(
+def reserve(
     store: Store, batch: BatchRecord, emails: Sequence[str], first: int = 0
 ) -> Sequence[EmailHolder]:
     with store.write() as tx:
@@ -194,16 +194,16 @@ def test_users_are_inserted_in_the_order_of_their_emails(
     store: PostgresStore, taken: Sequence[str]
 ) -> None:
     """Else two pages that overlap could each wait for the other, which takes a second to find."""
-    claim(store, add(store, 1), taken)
+    reserve(store, add(store, 1), taken)
     emails = ["m@x.org", "a@x.org", "z@x.org", "B@x.org"]
-    claim(store, add(store, 2), emails)
+    reserve(store, add(store, 2), emails)
     with store.read() as tx:
         sql = "select email_key from users where email <> 'm@x.org' order by ctid"
         found = execute_sql(tx, sql).fetchall()
         assert [key for (key,) in found] == ["a@x.org", "b@x.org", "z@x.org"]
 
 
-@pytest.mark.parametrize("what", ["claims", "clears"])
+@pytest.mark.parametrize("what", ["reservations", "clears"])
 def test_users_are_deleted_in_the_order_of_their_emails(
     store: PostgresStore, postgres_url: str, what: str
 ) -> None:
@@ -211,15 +211,15 @@ def test_users_are_deleted_in_the_order_of_their_emails(
     ended = add(store, 1)
     emails = ["c@x.org", "b@x.org", "a@x.org"]
     for position, email in enumerate(emails):
-        claim(store, ended, [email], position)
+        reserve(store, ended, [email], position)
     drop(store, ended)
     lock = "select 1 from users where email_key = %s for update"
     with ThreadPoolExecutor(1) as pool:
         with psycopg.connect(postgres_url) as other:
             other.execute(lock, ("b@x.org",))
             deleting: Future[Any] = (
-                pool.submit(claim, store, add(store, 2), emails)
-                if what == "claims"
+                pool.submit(reserve, store, add(store, 2), emails)
+                if what == "reservations"
                 else pool.submit(clear, store, ended)
             )
             wait_until_blocked(other)
@@ -236,10 +236,10 @@ def test_of_chunks_that_overlap_in_opposite_order_each_email_is_inserted_once(
     emails = [f"u{number}@x.org" for number in range(60)]
     start = threading.Barrier(3)
 
-    def claim_in(order: Sequence[str], number: int) -> Sequence[EmailHolder]:
+    def reserve_in(order: Sequence[str], number: int) -> Sequence[EmailHolder]:
         batch = add(store, number)
         start.wait()
-        return claim(store, batch, order)
+        return reserve(store, batch, order)
 
     def clear_at_once(batch: BatchRecord) -> None:
         start.wait()
@@ -249,15 +249,15 @@ def test_of_chunks_that_overlap_in_opposite_order_each_email_is_inserted_once(
     with ThreadPoolExecutor(3) as pool:
         for turn in range(0, 600, 3):
             ended = add(store, turn)
-            claim(store, ended, emails[::2])
+            reserve(store, ended, emails[::2])
             drop(store, ended)
             clearing = pool.submit(clear_at_once, ended)
-            claims = [
-                pool.submit(claim_in, emails, turn + 1),
-                pool.submit(claim_in, emails[::-1], turn + 2),
+            reservations = [
+                pool.submit(reserve_in, emails, turn + 1),
+                pool.submit(reserve_in, emails[::-1], turn + 2),
             ]
             clearing.result()
-            taken = [len(claiming.result()) for claiming in claims]
+            taken = [len(reserving.result()) for reserving in reservations]
             assert sum(taken) == len(emails)
             for number in (turn + 1, turn + 2):
                 with store.read() as tx:
@@ -289,14 +289,14 @@ def wait_until_blocked(connection: psycopg.Connection[Any]) -> None:
     wait_until(lambda: connection.execute(f"select {BLOCKS}").fetchone() == (True,))
 
 
-@pytest.mark.parametrize("what", ["claims", "clears"])
+@pytest.mark.parametrize("what", ["reservations", "clears"])
 def test_statements_that_a_deadlock_undid_are_repeated(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     lock = "select 1 from users where email_key = %s for update"
     with closing(PostgresStore(postgres_url)) as store:
         ended, batch = add(store, 1), add(store, 2)
-        claim(store, ended, ["a@x.org", "b@x.org"])
+        reserve(store, ended, ["a@x.org", "b@x.org"])
         drop(store, ended)
     # This side finds the deadlock first, and is the one that PostgreSQL undoes.
     monkeypatch.setitem(settings(), "deadlock_timeout", "300ms")
@@ -306,15 +306,15 @@ def test_statements_that_a_deadlock_undid_are_repeated(
             other.execute("set statement_timeout = '60s'")
             other.execute(lock, ("b@x.org",))
             waiting: Future[Any] = (
-                pool.submit(claim, store, batch, ["b@x.org", "a@x.org", "c@x.org"])
-                if what == "claims"
+                pool.submit(reserve, store, batch, ["b@x.org", "a@x.org", "c@x.org"])
+                if what == "reservations"
                 else pool.submit(clear, store, ended)
             )
             other.execute(LOCK_ONCE_BLOCKING)
         assert not waiting.result(20)
         with store.read() as tx:
             owners = tx.users.find_holders(["a@x.org", "b@x.org", "c@x.org"])
-        assert len(owners) == (3 if what == "claims" else 0)
+        assert len(owners) == (3 if what == "reservations" else 0)
 
 
 def settings() -> dict[str, str]:
@@ -327,7 +327,7 @@ def test_an_email_is_inserted_if_its_holder_is_deleted_meanwhile(
     store: PostgresStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ended, batch = add(store, 1), add(store, 2)
-    claim(store, ended, ["a@x.org"])
+    reserve(store, ended, ["a@x.org"])
     look = PostgresUsers._find_holders
     times: list[int] = []
 
@@ -338,7 +338,7 @@ def test_an_email_is_inserted_if_its_holder_is_deleted_meanwhile(
         return look(self)
 
     monkeypatch.setattr(PostgresUsers, "_find_holders", vanish)
-    assert claim(store, batch, ["a@x.org", "b@x.org"]) == []
+    assert reserve(store, batch, ["a@x.org", "b@x.org"]) == []
     assert len(times) == 1
 
 
@@ -346,10 +346,10 @@ def test_an_insert_fails_if_holders_never_stop_vanishing(
     store: PostgresStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     holder, batch = add(store, 1), add(store, 2)
-    claim(store, holder, ["a@x.org"])
+    reserve(store, holder, ["a@x.org"])
     monkeypatch.setattr(PostgresUsers, "_find_holders", lambda _: [("a@x.org", *[None] * 5)])
     with pytest.raises(StoreUnavailable, match="keep taking and freeing") as caught:
-        claim(store, batch, ["a@x.org"])
+        reserve(store, batch, ["a@x.org"])
     assert caught.value.outcome_unknown
 
 

@@ -12,13 +12,13 @@ from tests.support.databases.stored_batches import Batch, Person, store_batches
 from tests.support.databases.stored_data import execute_sql
 from tests.support.servers.control_planes import STORE_DEPLOYMENTS, new_deployment
 
-from anyscale.server.core.authorization import Principal
 from anyscale.server.core.batches.batch_details import shown_batch
-from anyscale.server.store.interface import Store, Transaction
+from anyscale.server.core.callers import Principal
 from anyscale.server.store.postgres.store import PostgresStore
-from anyscale.server.store.records import UserRecord
-from anyscale.server.store.search_records import FoundUserRecord, Place
+from anyscale.server.store.records.search import FoundUserRecord, Place
+from anyscale.server.store.records.users import UserRecord
 from anyscale.server.store.sql.search.user_scan import Filters, Scan
+from anyscale.server.store.transaction import Store, Transaction
 
 #: SQLite names an index of a constraint by its number.
 BY_ID, BY_EMAIL = "users_pkey", "users_email_key_key"

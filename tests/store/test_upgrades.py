@@ -27,20 +27,20 @@ from tests.support.paths import ROOT
 from tests.support.servers.server_in_process import serve_in_process
 from tests.support.users import POLICY
 
-from anyscale import audit_chain
 from anyscale.cli.user import batch_create
+from anyscale.domain import audit_chain
 from anyscale.errors import StoreUnavailable
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.authorization import Principal
+from anyscale.server.core.callers import Principal
 from anyscale.server.core.hashing.pool import CHEAPEST
 from anyscale.server.core.login.sessions import ClientInfo
-from anyscale.server.core.users.search_index import SearchIndex
+from anyscale.server.core.users.search.index import SearchIndex
 from anyscale.server.settings import Settings
 from anyscale.server.store import schema_versions
-from anyscale.server.store.interface import Transaction
 from anyscale.server.store.migrations import folded_lastnames, folded_texts
-from anyscale.server.store.records import BatchRecord
-from anyscale.server.store.search_records import Place
+from anyscale.server.store.records.batches import BatchRecord
+from anyscale.server.store.records.search import Place
+from anyscale.server.store.transaction import Transaction
 from anyscale.transport.base import Transport
 from anyscale.transport.embedded import EmbeddedTransport
 from anyscale.transport.http import HttpTransport

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
-from anyscale.api_schemas import UserQuery
+from anyscale.domain.schemas.users import UserQuery
+from anyscale.domain.validation import CheckedUser, Policy, check
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.authorization import Principal
+from anyscale.server.core.callers import Principal
 from anyscale.transport.base import Transport
 from anyscale.user.lookup import list_users
 from anyscale.user.models import AdminCreateUser, User
-from anyscale.user.validation import CheckedUser, Policy, check
 
 __all__ = [
     "NEW_PASSWORD",
@@ -25,7 +25,9 @@ __all__ = [
 ]
 
 #: So small that a handful of users reaches every case of a large batch.
-POLICY = Policy(small_users=2, small_passwords=2, chunk_users=3, chunk_passwords=2, hold_wait=0)
+POLICY = Policy(
+    small_users=2, small_passwords=2, chunk_users=3, chunk_passwords=2, reservation_wait=0
+)
 
 #: not on the list of common passwords
 PASSWORD = "correct horse battery"

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import json, structs
 
-from anyscale.audit_chain import FORGOTTEN, ROOT, AuditEntry, Removal, entry_hash, verify
+from anyscale.domain.audit_chain import FORGOTTEN, ROOT, AuditEntry, Removal, entry_hash, verify
 
 
 def chained(count: int, *, last: AuditEntry | None = None) -> list[AuditEntry]:

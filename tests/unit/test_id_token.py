@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from joserfc.jwk import RSAKey
 
 from anyscale.errors import SsoRefused
-from anyscale.server.core.oidc.id_token import _check_times, _is_strong, parse_header
+from anyscale.server.core.sso.id_token import _check_times, _is_strong, parse_header
 
 #: {"alg":"RS256"}
 HEADER = "eyJhbGciOiJSUzI1NiJ9"

@@ -17,7 +17,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{/* What the pods of the server and of the migration share. */}}
 {{- define "musterroll.pod" -}}
 automountServiceAccountToken: false
-# Otherwise a Service named anyscale sets ANYSCALE_PORT, and anyscale-oidc ANYSCALE_OIDC_PORT.
+# Otherwise a Service named anyscale sets ANYSCALE_PORT, and anyscale-sso ANYSCALE_SSO_PORT.
 enableServiceLinks: false
 securityContext:
   runAsNonRoot: true
@@ -42,10 +42,10 @@ volumes:
       defaultMode: 0440
       # The CA is optional.
       optional: true
-  {{- if .Values.oidc.existingSecret }}
-  - name: oidc
+  {{- if .Values.sso.existingSecret }}
+  - name: sso
     secret:
-      secretName: {{ include "musterroll.oidcSecret" . | quote }}
+      secretName: {{ include "musterroll.ssoSecret" . | quote }}
       items: [{key: client-secret, path: client-secret}]
       # The server refuses a file that others than its user and group can read.
       defaultMode: 0440
@@ -67,8 +67,8 @@ securityContext:
 volumeMounts:
   - {name: tmp, mountPath: /tmp}
   - {name: database, mountPath: /etc/musterroll/database, readOnly: true}
-  {{- if .Values.oidc.existingSecret }}
-  - {name: oidc, mountPath: /etc/musterroll/oidc, readOnly: true}
+  {{- if .Values.sso.existingSecret }}
+  - {name: sso, mountPath: /etc/musterroll/sso, readOnly: true}
   {{- end }}
 {{- end }}
 
@@ -81,8 +81,8 @@ volumeMounts:
 {{- include "musterroll.secretName" (dict "value" "database.existingSecret" "name" $name) }}
 {{- end }}
 
-{{- define "musterroll.oidcSecret" -}}
-{{- include "musterroll.secretName" (dict "value" "oidc.existingSecret" "name" .Values.oidc.existingSecret) }}
+{{- define "musterroll.ssoSecret" -}}
+{{- include "musterroll.secretName" (dict "value" "sso.existingSecret" "name" .Values.sso.existingSecret) }}
 {{- end }}
 
 {{/* Checked here, because an error of the schema shows the text, which may be the secret itself. */}}
@@ -105,22 +105,22 @@ volumeMounts:
 - name: FORWARDED_ALLOW_IPS
   value: {{ join "," . | quote }}
 {{- end }}
-{{- with .Values.oidc }}
+{{- with .Values.sso }}
 {{- if .issuer }}
-- name: ANYSCALE_OIDC_ISSUER
+- name: ANYSCALE_SSO_ISSUER
   value: {{ .issuer | quote }}
-- name: ANYSCALE_OIDC_CLIENT_ID
-  value: {{ required "oidc.clientId is missing: set it to the client id that the provider of oidc.issuer assigned" .clientId | quote }}
+- name: ANYSCALE_SSO_CLIENT_ID
+  value: {{ required "sso.clientId is missing: set it to the client id that the provider of sso.issuer assigned" .clientId | quote }}
 {{- if .existingSecret }}
-- name: ANYSCALE_OIDC_CLIENT_SECRET_FILE
-  value: /etc/musterroll/oidc/client-secret
+- name: ANYSCALE_SSO_CLIENT_SECRET_FILE
+  value: /etc/musterroll/sso/client-secret
 {{- end }}
 {{- with .domains }}
-- name: ANYSCALE_OIDC_DOMAINS
+- name: ANYSCALE_SSO_DOMAINS
   value: {{ join "," . | quote }}
 {{- end }}
 {{- else if or .clientId .existingSecret .domains }}
-{{- fail "oidc.issuer is missing, and other values of oidc are set" }}
+{{- fail "sso.issuer is missing, and other values of sso are set" }}
 {{- end }}
 {{- end }}
 {{- range $name, $value := .Values.settings }}

@@ -2,7 +2,7 @@
 
 The package holds the run of an undo (`undo_batch.py`) and the SDK's calls (`sdk.py`), which are
 imported on first use. `__init__.pyi` declares the calls for type checkers and editors.
-`anyscale.user.batch_create` creates batches, and `anyscale.user.models` has the record of one.
+`anyscale.user.batch_create` creates batches, and `anyscale.domain.models` has the record of one.
 """
 
 __all__ = ["drop", "list", "show", "undo"]

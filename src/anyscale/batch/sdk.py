@@ -7,11 +7,12 @@ from itertools import islice
 from anyscale.batch.undo_batch import UndoneBatch, undo_batch
 from anyscale.call_report import LOGGER
 from anyscale.config import Target, resolve
+from anyscale.domain.models.base import check_type
+from anyscale.domain.models.batches import Batch
 from anyscale.errors import ConfigError
 from anyscale.keyword_hints import keyword_hints
 from anyscale.transport import open_transport
 from anyscale.transport.base import Transport
-from anyscale.user.models import Batch, check_type
 
 __all__ = ["BatchCalls", "default_calls", "list_batches"]
 

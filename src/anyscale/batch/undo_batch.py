@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 from msgspec import Struct, to_builtins
 
+from anyscale.domain.models.batches import Batch, KeptUser
 from anyscale.errors import AnyscaleError, BatchUnfinished, Unavailable
 from anyscale.transport.base import Transport
-from anyscale.user.models import Batch, KeptUser
 
 __all__ = ["UndoneBatch", "undo_batch"]
 

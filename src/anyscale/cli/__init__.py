@@ -13,7 +13,7 @@ import io
 import os
 import sys
 
-from anyscale.cli.console import null_stream
+from anyscale.cli.terminal import null_stream
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from anyscale.cli.console import log, note_outage
+from anyscale.cli.terminal import log, note_outage
 
 if TYPE_CHECKING:  # imported where it is used: the help of a command needs no control plane
     from anyscale.transport.base import Transport

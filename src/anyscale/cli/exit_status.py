@@ -4,10 +4,10 @@ import errno
 import os
 from pathlib import Path
 
-from anyscale.cli.console import say
 from anyscale.cli.formats import OutputLost, ReaderLeft
 from anyscale.cli.problem_report import existing_account_count, problems_in_words
-from anyscale.data_dir import data_dir
+from anyscale.cli.terminal import say
+from anyscale.domain.data_dir import data_dir
 from anyscale.errors import (
     AnyscaleError,
     BatchGone,

@@ -9,7 +9,7 @@ from unicodedata import combining, east_asian_width
 
 import click
 
-from anyscale.cli.console import escaped, null_stream
+from anyscale.cli.terminal import escaped, null_stream
 
 __all__ = [
     "OutputLost",

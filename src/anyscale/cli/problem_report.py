@@ -1,7 +1,7 @@
 """The problems of a refused batch: lines on standard error, or a document on standard output."""
 
-from anyscale.cli.console import say
 from anyscale.cli.formats import write_json
+from anyscale.cli.terminal import say
 from anyscale.errors import BatchRefused
 from anyscale.errors.batches import MAX_PROBLEMS
 
@@ -15,7 +15,7 @@ _MANY_EMAILS = 5
 #: code of such a problem -> the words for it
 _COUNTED = {
     "email_exists": "have an account",
-    "email_held": "are reserved by an unfinished batch",
+    "email_reserved": "are reserved by an unfinished batch",
 }
 
 

@@ -7,8 +7,8 @@ from typing import Self
 import click
 
 from anyscale.cli.atomic_file import AtomicFile
-from anyscale.cli.console import log
 from anyscale.cli.formats import OutputLost, ReaderLeft, write_text
+from anyscale.cli.terminal import log
 from anyscale.errors import AnyscaleError
 
 __all__ = ["SecretOutput", "output_file_option"]

@@ -5,7 +5,7 @@ import signal
 from collections.abc import Callable
 from types import FrameType
 
-from anyscale.cli.console import say
+from anyscale.cli.terminal import say
 
 __all__ = ["exit_on_signals", "handle_signals", "ignore_signals"]
 

@@ -104,7 +104,7 @@ class BatchRefused(AnyscaleError):
 
 
 def _is_of_input(problem: Problem) -> bool:
-    return problem.code not in ("email_exists", "email_held")
+    return problem.code not in ("email_exists", "email_reserved")
 
 
 class BatchUnfinished(AnyscaleError):

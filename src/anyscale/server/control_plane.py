@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from anyscale.errors import StoreUnavailable
-from anyscale.server.core.audit.log import AuditLog
+from anyscale.server.core.audit.entries import AuditLog
 from anyscale.server.core.batches.service import BatchService
 from anyscale.server.core.hashing.pool import OWASP, PasswordHashPool, Profile
 from anyscale.server.core.hashing.worker import SIGN_IN_NICENESS
@@ -13,19 +13,19 @@ from anyscale.server.core.login.sessions import SessionService
 from anyscale.server.core.time_units import DAY_MS
 from anyscale.server.core.tokens.api_tokens import TokenService
 from anyscale.server.core.users.lifecycle import UserLifecycle
-from anyscale.server.core.users.listing import UserListing
 from anyscale.server.core.users.owners import OwnerService
 from anyscale.server.core.users.password_links import PasswordLinkService
 from anyscale.server.core.users.queries import UserQueries
-from anyscale.server.core.users.search_index import SearchIndex
+from anyscale.server.core.users.search.index import SearchIndex
+from anyscale.server.core.users.search.listing import UserListing
 from anyscale.server.core.users.update import UserUpdateService
 from anyscale.server.settings import Settings
-from anyscale.server.store.interface import Store
 from anyscale.server.store.schema_versions import NOTHING_YET
+from anyscale.server.store.transaction import Store
 
 if TYPE_CHECKING:
     from anyscale.server.core.login.password_change import PasswordService
-    from anyscale.server.core.oidc.login import OidcLogin
+    from anyscale.server.core.sso.sso_login import SsoLogin
 
 __all__ = ["ControlPlane", "database_exists", "database_name"]
 
@@ -115,13 +115,13 @@ class ControlPlane:
         return PasswordService(self.store, hashing, self.audit_log, self.settings.policy, days)
 
     @cached_property
-    def oidc(self) -> "OidcLogin | None":
+    def sso(self) -> "SsoLogin | None":
         """Sign-in at the identity provider; None without one. Imported on use: it takes 200 ms."""
         if self.settings.provider is None:
             return None
-        from anyscale.server.core.oidc.login import OidcLogin
+        from anyscale.server.core.sso.sso_login import SsoLogin
 
-        return OidcLogin(self.store, self.settings.provider, self.settings.address())
+        return SsoLogin(self.store, self.settings.provider, self.settings.address())
 
     @property
     def owners(self) -> OwnerService:

@@ -9,12 +9,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from anyscale.data_dir import data_dir, no_tilde
+from anyscale.domain.data_dir import data_dir, no_tilde
+from anyscale.domain.emails import email_key
+from anyscale.domain.passwords import FORBIDDEN
+from anyscale.domain.urls import checked_origin, checked_url, wrong_database_url
+from anyscale.domain.validation import MAX_TEXT
 from anyscale.errors import ConfigError
-from anyscale.urls import checked_origin, checked_url, wrong_database_url
-from anyscale.user.emails import email_key
-from anyscale.user.passwords import FORBIDDEN
-from anyscale.user.validation import MAX_TEXT
 
 __all__ = [
     "EnvironmentReader",
@@ -110,7 +110,7 @@ def required(environment: Mapping[str, str], name: str) -> str:
     """Return a text that sign-in at an identity provider needs."""
     text = environment.get(name, "").strip()
     if not text:
-        raise ConfigError(f"{name} is missing: sign-in at ANYSCALE_OIDC_ISSUER needs it")
+        raise ConfigError(f"{name} is missing: sign-in at ANYSCALE_SSO_ISSUER needs it")
     return text
 
 

@@ -5,13 +5,13 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from anyscale.domain.passwords import MAX_LENGTH
+from anyscale.domain.validation import Policy
 from anyscale.errors import ConfigError
 from anyscale.server import environment_values as env
-from anyscale.server.core.oidc.provider_settings import ProviderSettings
 from anyscale.server.core.secrets import SensitiveStruct
+from anyscale.server.core.sso.settings import ProviderSettings
 from anyscale.server.login_options import LoginOptions
-from anyscale.user.passwords import MAX_LENGTH
-from anyscale.user.validation import Policy
 
 __all__ = ["ListenSettings", "Settings"]
 
@@ -63,7 +63,7 @@ class Settings(SensitiveStruct, frozen=True, kw_only=True):
                     env.number, "ANYSCALE_PASSWORD_MIN_LENGTH", 8, 8, MAX_LENGTH
                 ),
                 sso_only=read(env.flag, "ANYSCALE_SSO_ONLY", default=False),
-                hold_wait=read(env.number, "ANYSCALE_HOLD_WAIT_SECONDS", 60, 0, 3600),
+                reservation_wait=read(env.number, "ANYSCALE_RESERVATION_WAIT_SECONDS", 60, 0, 3600),
             ),
             public_url=read(env.public_url, "ANYSCALE_PUBLIC_URL"),
             organization=read(env.organization, "ANYSCALE_ORGANIZATION"),
@@ -132,20 +132,27 @@ class ListenSettings(Struct, frozen=True):
         return cls(port, workers)
 
 
+_NEED_ISSUER = (
+    "ANYSCALE_SSO_CLIENT_ID",
+    "ANYSCALE_SSO_CLIENT_SECRET_FILE",
+    "ANYSCALE_SSO_DOMAINS",
+)
+
+
 def _provider(reader: env.EnvironmentReader) -> ProviderSettings | None:
-    issuer = reader.read(env.url, "ANYSCALE_OIDC_ISSUER")
+    issuer = reader.read(env.url, "ANYSCALE_SSO_ISSUER")
     if issuer == "":
-        reader.read(_no_provider, "ANYSCALE_OIDC_")
+        reader.read(_no_provider, *_NEED_ISSUER)
         return None
     reader.read(env.required, "ANYSCALE_PUBLIC_URL")
     return ProviderSettings(
         issuer=issuer,
-        client_id=reader.read(env.visible, "ANYSCALE_OIDC_CLIENT_ID"),
-        client_secret=reader.read(env.secret, "ANYSCALE_OIDC_CLIENT_SECRET_FILE"),
-        domains=reader.read(env.domains, "ANYSCALE_OIDC_DOMAINS"),
+        client_id=reader.read(env.visible, "ANYSCALE_SSO_CLIENT_ID"),
+        client_secret=reader.read(env.secret, "ANYSCALE_SSO_CLIENT_SECRET_FILE"),
+        domains=reader.read(env.domains, "ANYSCALE_SSO_DOMAINS"),
     )
 
 
-def _no_provider(environment: Mapping[str, str], prefix: str) -> None:
-    if any(text.strip() for name, text in environment.items() if name.startswith(prefix)):
-        raise ConfigError("ANYSCALE_OIDC_ISSUER is missing, and other ANYSCALE_OIDC_... are set")
+def _no_provider(environment: Mapping[str, str], *names: str) -> None:
+    if found := [name for name in names if environment.get(name, "").strip()]:
+        raise ConfigError(f"ANYSCALE_SSO_ISSUER is missing, and {', '.join(found)} needs it")

@@ -3,20 +3,18 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
-from anyscale.api_schemas import FoundUser, UndoPart, UserPage, UserQuery
-from anyscale.audit_chain import AuditEntry
-from anyscale.user.models import (
+from anyscale.domain.audit_chain import AuditEntry
+from anyscale.domain.models.batches import Batch, Conflict, Created, ReservedChunk
+from anyscale.domain.models.users import (
     AdminCreatedUser,
-    Batch,
-    Conflict,
-    Created,
     PasswordLink,
-    ReservedChunk,
     UpdatedUser,
     User,
     UserChanges,
 )
-from anyscale.user.validation import CheckedUser, Policy
+from anyscale.domain.schemas.batches import UndoPart
+from anyscale.domain.schemas.users import FoundUser, UserPage, UserQuery
+from anyscale.domain.validation import CheckedUser, Policy
 
 __all__ = ["Outage", "Transport"]
 
@@ -44,8 +42,8 @@ class Transport(Protocol):
 
     #: Where the control plane is, as log lines show it.
     where: str
-    #: Chunks of users that are sent at a time, to be claimed.
-    claims_at_once: int
+    #: Chunks of users that are sent at a time, to be reserved.
+    reservations_at_once: int
     #: Chunks of passwords that are sent at a time, to be hashed.
     hashes_at_once: int
     #: Receives messages for the user while a call takes long.
@@ -79,8 +77,8 @@ class Transport(Protocol):
     def open(self, key: str, if_exists: str) -> Batch:
         """Open a batch, or return the one that was opened with this key before."""
 
-    def claim(self, batch_id: str, number: int, users: Sequence[CheckedUser]) -> ReservedChunk:
-        """Claim the emails of a chunk of users; with a published batch only compare the chunk.
+    def reserve(self, batch_id: str, number: int, users: Sequence[CheckedUser]) -> ReservedChunk:
+        """Reserve the emails of a chunk of users; with a published batch only compare the chunk.
 
         Chunks are numbered from 0. All but the last have `Policy.chunk_users` users.
         """
@@ -89,7 +87,7 @@ class Transport(Protocol):
         """Return the entries of a batch whose emails are taken, by position."""
 
     def release(self, batch_id: str) -> None:
-        """Release the emails that an open batch has claimed; it stays open."""
+        """Release the emails that an open batch has reserved; it stays open."""
 
     def hash(self, batch_id: str, passwords: Sequence[tuple[int, str]]) -> int:
         """Hash passwords, each with the position of its user; return how many were stored."""

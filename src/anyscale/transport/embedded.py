@@ -4,24 +4,22 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from anyscale.api_schemas import FoundUser, UndoPart, UserPage, UserQuery
-from anyscale.audit_chain import AuditEntry
-from anyscale.errors import FeatureUnavailable, NotFound, Overloaded, StoreUnavailable
-from anyscale.server.control_plane import ControlPlane, database_exists
-from anyscale.server.core.authorization import Principal, local_actor
-from anyscale.server.settings import Settings
-from anyscale.user.models import (
+from anyscale.domain.audit_chain import AuditEntry
+from anyscale.domain.models.batches import Batch, Conflict, Created, ReservedChunk
+from anyscale.domain.models.users import (
     AdminCreatedUser,
-    Batch,
-    Conflict,
-    Created,
     PasswordLink,
-    ReservedChunk,
     UpdatedUser,
     User,
     UserChanges,
 )
-from anyscale.user.validation import CheckedUser, Policy
+from anyscale.domain.schemas.batches import UndoPart
+from anyscale.domain.schemas.users import FoundUser, UserPage, UserQuery
+from anyscale.domain.validation import CheckedUser, Policy
+from anyscale.errors import FeatureUnavailable, NotFound, Overloaded, StoreUnavailable
+from anyscale.server.control_plane import ControlPlane, database_exists
+from anyscale.server.core.callers import Principal, local_actor
+from anyscale.server.settings import Settings
 
 __all__ = ["EmbeddedTransport"]
 
@@ -36,7 +34,7 @@ class EmbeddedTransport:
     """
 
     #: SQLite has one writer. The next chunk is read while it writes.
-    claims_at_once = 1
+    reservations_at_once = 1
     #: While one chunk is hashed, the next one is ready, so that no core is idle between them.
     hashes_at_once = 2
     #: It repeats no call.
@@ -137,8 +135,8 @@ class EmbeddedTransport:
     def open(self, key: str, if_exists: str) -> Batch:
         return self._writer.batches.open(key, if_exists, self._caller)
 
-    def claim(self, batch_id: str, number: int, users: Sequence[CheckedUser]) -> ReservedChunk:
-        return self._existing_or(NotFound.batch(batch_id)).batches.claim(batch_id, number, users)
+    def reserve(self, batch_id: str, number: int, users: Sequence[CheckedUser]) -> ReservedChunk:
+        return self._existing_or(NotFound.batch(batch_id)).batches.reserve(batch_id, number, users)
 
     def conflicts(self, batch_id: str) -> list[Conflict]:
         return self._existing_or(NotFound.batch(batch_id)).batches.conflicts(batch_id)

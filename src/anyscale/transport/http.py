@@ -5,8 +5,17 @@ from collections.abc import Callable, Sequence
 from typing import Any, cast
 from urllib.parse import quote
 
-from anyscale.api_schemas import (
-    AuditPage,
+from anyscale.domain.audit_chain import AuditEntry
+from anyscale.domain.models.batches import Batch, Conflict, Created, ReservedChunk
+from anyscale.domain.models.users import (
+    AdminCreatedUser,
+    PasswordLink,
+    UpdatedUser,
+    User,
+    UserChanges,
+)
+from anyscale.domain.schemas.audit import AuditPage
+from anyscale.domain.schemas.batches import (
     BatchCreate,
     BatchCreated,
     BatchOpen,
@@ -16,40 +25,30 @@ from anyscale.api_schemas import (
     BatchUsers,
     ChunkUser,
     Conflicts,
-    FindUsers,
-    FoundUser,
-    FoundUsers,
     IfExists,
     LookUp,
     NewUser,
     PasswordChunk,
+    Stored,
+    UndoPart,
+    UserChunk,
+)
+from anyscale.domain.schemas.users import (
+    FindUsers,
+    FoundUser,
+    FoundUsers,
     PasswordLinks,
     Role,
     RoleSet,
     SetPasswordLinks,
-    Stored,
-    UndoPart,
-    UserChunk,
     UserPage,
     UserQuery,
 )
-from anyscale.audit_chain import AuditEntry
+from anyscale.domain.validation import CheckedUser, Policy
 from anyscale.errors import NotFound
 from anyscale.transport.base import Outage
 from anyscale.transport.retrying_client import RetryingClient
 from anyscale.transport.user_pages import UserPages
-from anyscale.user.models import (
-    AdminCreatedUser,
-    Batch,
-    Conflict,
-    Created,
-    PasswordLink,
-    ReservedChunk,
-    UpdatedUser,
-    User,
-    UserChanges,
-)
-from anyscale.user.validation import CheckedUser, Policy
 
 __all__ = ["HttpTransport"]
 
@@ -66,7 +65,7 @@ class HttpTransport:
 
     # Requests at a time, at most: the control plane may accept fewer. Of two chunks one is written
     # and one is on its way or checked; a third would take 10 MiB on each side and save no time.
-    claims_at_once = 2
+    reservations_at_once = 2
     hashes_at_once = _AT_ONCE
 
     def __init__(
@@ -122,7 +121,7 @@ class HttpTransport:
         body = BatchOpen(cast("IfExists", if_exists))
         return self._request(Batch, "POST", "/v1/batches", body, key=key)
 
-    def claim(self, batch_id: str, number: int, users: Sequence[CheckedUser]) -> ReservedChunk:
+    def reserve(self, batch_id: str, number: int, users: Sequence[CheckedUser]) -> ReservedChunk:
         path = f"{_batch_path(batch_id)}/chunks/{number}"
         return self._request(ReservedChunk, "PUT", path, UserChunk(_chunk_users(users)))
 

@@ -20,7 +20,8 @@ from urllib3.exceptions import (
 )
 
 from anyscale import errors
-from anyscale.api_schemas import API, IDENTITY, ProblemDocument
+from anyscale.domain.schemas.protocol import API, IDENTITY, ProblemDocument
+from anyscale.domain.urls import is_on_loopback
 from anyscale.errors import (
     AnyscaleError,
     BatchRefused,
@@ -33,7 +34,6 @@ from anyscale.errors import (
     Unavailable,
     VersionMismatch,
 )
-from anyscale.urls import is_on_loopback
 
 __all__ = ["Response", "decoded", "error_of", "read_response", "unreachable"]
 

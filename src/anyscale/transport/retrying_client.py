@@ -14,6 +14,7 @@ from msgspec import json
 from urllib3.exceptions import HTTPError
 
 from anyscale import __version__
+from anyscale.domain.urls import is_on_loopback
 from anyscale.errors import (
     AnyscaleError,
     ConfigError,
@@ -34,7 +35,6 @@ from anyscale.transport.responses import (
     unreachable,
 )
 from anyscale.transport.retry_state import RetryState
-from anyscale.urls import is_on_loopback
 
 __all__ = ["RetryingClient"]
 

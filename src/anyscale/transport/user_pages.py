@@ -4,7 +4,7 @@ from typing import Any
 
 from msgspec import UNSET, structs
 
-from anyscale.api_schemas import UserPage, UserQuery
+from anyscale.domain.schemas.users import UserPage, UserQuery
 from anyscale.errors import VersionMismatch
 from anyscale.transport.retrying_client import RetryingClient
 

@@ -4,12 +4,13 @@ import sys
 from collections.abc import Iterator
 from typing import get_args
 
-from anyscale.api_schemas import Role, UserPage, UserQuery
+from anyscale.domain.models.base import check_type
+from anyscale.domain.models.users import User
+from anyscale.domain.passwords import FORBIDDEN
+from anyscale.domain.schemas.users import Role, UserPage, UserQuery
+from anyscale.domain.validation import MAX_TEXT
 from anyscale.errors import ConfigError, NotFound, RequestInvalid, UserAmbiguous
 from anyscale.transport.base import Transport
-from anyscale.user.models import User, check_type
-from anyscale.user.passwords import FORBIDDEN
-from anyscale.user.validation import MAX_TEXT
 
 __all__ = ["PAGE", "check_sizes", "find_user", "find_user_by_id", "list_users", "user_query"]
 

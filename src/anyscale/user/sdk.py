@@ -7,18 +7,20 @@ from typing import Literal
 
 from msgspec import UNSET, UnsetType
 
-from anyscale.api_schemas import IDEMPOTENCY_KEY, Role
 from anyscale.call_report import LOGGER, CallReport
 from anyscale.config import Target, resolve
+from anyscale.domain.models.base import check_type
+from anyscale.domain.models.users import AdminCreateUser, User, UserChanges
+from anyscale.domain.schemas.batches import IDEMPOTENCY_KEY
+from anyscale.domain.schemas.users import Role
+from anyscale.domain.validation import Policy, require_changes
 from anyscale.errors import ConfigError
 from anyscale.keyword_hints import keyword_hints
 from anyscale.transport import open_transport
 from anyscale.transport.base import Transport
 from anyscale.user.batch_create.created_users import CreatedUsers, create_users
 from anyscale.user.lookup import PAGE, check_sizes, find_user, list_users, user_query
-from anyscale.user.models import AdminCreateUser, User, UserChanges, check_type
 from anyscale.user.user_list import UserList
-from anyscale.user.validation import Policy, require_changes
 from anyscale.user.verification import Difference, Verification
 
 __all__ = ["CreatedUsers", "UserCalls", "default_calls"]

@@ -4,12 +4,12 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from msgspec import structs
 
+from anyscale.domain.emails import email_key
+from anyscale.domain.models.users import AdminCreateUser
+from anyscale.domain.passwords import normalized
+from anyscale.domain.validation import CheckedUser, Policy, check, find_faults, shown
 from anyscale.errors import Problem
-from anyscale.user.emails import email_key
-from anyscale.user.models import AdminCreateUser
-from anyscale.user.passwords import normalized
 from anyscale.user.user_sources import ProblemList, Reading
-from anyscale.user.validation import CheckedUser, Policy, check, find_faults, shown
 
 __all__ = ["UserList"]
 

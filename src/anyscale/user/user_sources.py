@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import NamedTuple, Protocol
 
+from anyscale.domain.validation import CheckedUser, Policy
 from anyscale.errors import Problem
 from anyscale.errors.batches import MAX_PROBLEMS
-from anyscale.user.validation import CheckedUser, Policy
 
 __all__ = ["Chunk", "ProblemList", "Reading", "UserSource", "chunks"]
 

@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 
 from msgspec import UNSET, Struct, structs
 
-from anyscale.api_schemas import FoundUser, UserQuery
+from anyscale.domain.models.users import User
+from anyscale.domain.schemas.users import FoundUser, UserQuery
+from anyscale.domain.validation import CheckedUser, Policy
 from anyscale.errors import AnyscaleError, BatchRefused, Problem
 from anyscale.transport.base import Transport
 from anyscale.user.lookup import PAGE, list_users
-from anyscale.user.models import User
 from anyscale.user.user_sources import Chunk, Reading, UserSource, chunks
-from anyscale.user.validation import CheckedUser, Policy
 
 __all__ = ["Difference", "Verification"]
 
@@ -160,7 +160,7 @@ class Verification:
 
         transport = self._transport
         with BoundedExecutor[_LookedUpChunk](
-            transport.claims_at_once, transport.cancel_retries, transport.on_notice
+            transport.reservations_at_once, transport.cancel_retries, transport.on_notice
         ) as executor:
             for chunk in to_compare:
                 yield from executor.submit(partial(self._look_up, first, chunk.users))

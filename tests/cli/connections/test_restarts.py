@@ -156,7 +156,7 @@ def test_the_outcome_is_unknown_if_the_server_does_not_return(
 
 POLICY = (
     '{"password_min_length":8,"sso_only":false,"chunk_users":10000,"chunk_passwords":64,'
-    '"small_users":1000,"small_passwords":16,"hold_wait":60.0}'
+    '"small_users":1000,"small_passwords":16,"reservation_wait":60.0}'
 )
 
 #: Responses after a lost one that do not tell the outcome of the call.

@@ -12,7 +12,7 @@ from tests.support.users import checked_users
 from tests.support.users_files import write_flow_users_file, write_users_file
 
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.authorization import Principal
+from anyscale.server.core.callers import Principal
 from anyscale.server.settings import Settings
 
 USERS = ROOT / "examples" / "users.yaml"
@@ -71,11 +71,13 @@ def test_reserved_emails_are_counted_and_waited_for_so_long_as_it_says(
 ) -> None:
     plane = ControlPlane(Settings.from_environment(os.environ, served=False))
     batch = plane.batches.open("key", "fail", Principal("local:test"))
-    plane.batches.claim(batch.batch_id, 0, checked_users(*(f"user{i}" for i in range(60))))
+    plane.batches.reserve(batch.batch_id, 0, checked_users(*(f"user{i}" for i in range(60))))
     plane.close()
     users = write_users_file(tmp_path / "users.yaml", 60, 0)
 
-    done = anyscale("user", "batch-create", "-f", users, env={"ANYSCALE_HOLD_WAIT_SECONDS": "1"})
+    done = anyscale(
+        "user", "batch-create", "-f", users, env={"ANYSCALE_RESERVATION_WAIT_SECONDS": "1"}
+    )
 
     assert done.returncode == 1, done.stderr
     assert "Waiting at most 1 s for batch" in done.stderr

@@ -10,7 +10,7 @@ from tests.support.servers.server_process import ServerProcess
 from tests.support.users import checked_users
 
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.authorization import Principal, local_actor
+from anyscale.server.core.callers import Principal, local_actor
 from anyscale.server.settings import Settings
 
 QUESTION = b"Type yes to go on:"
@@ -20,7 +20,7 @@ def open_batch(actor: str) -> str:
     """Open a batch that has reserved an email, and return its id."""
     plane = ControlPlane(Settings.from_environment(os.environ, served=False))
     batch = plane.batches.open("key", "fail", Principal(actor))
-    plane.batches.claim(batch.batch_id, 0, checked_users("ann"))
+    plane.batches.reserve(batch.batch_id, 0, checked_users("ann"))
     plane.close()
     return batch.batch_id
 

@@ -113,7 +113,7 @@ def test_a_batch_that_has_reserved_emails_is_dropped_by_the_suggested_command(
 ) -> None:
     with closing(open_transport(resolve(host[1], os.environ["ANYSCALE_CLI_TOKEN"]))) as other:
         batch = other.open("key", "fail")
-        other.claim(batch.batch_id, 0, checked_users("ann"))
+        other.reserve(batch.batch_id, 0, checked_users("ann"))
         words = suggested(anyscale("user", "batch-create", "-f", file, *FORMAT, *host, "--dry-run"))
         assert words == ["batch", "drop", *host, batch.batch_id]
         assert anyscale(*words).returncode == 0

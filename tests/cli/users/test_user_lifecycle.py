@@ -25,7 +25,7 @@ from tests.support.servers.server_process import ServerProcess
 from tests.support.users import checked_users
 
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.authorization import Principal
+from anyscale.server.core.callers import Principal
 from anyscale.server.settings import Settings
 
 ADDRESS = "https://accounts.example.com"
@@ -430,7 +430,7 @@ def test_the_links_of_a_batch_are_for_its_users_without_credentials(
 ) -> None:
     (batch,) = json.loads(anyscale("batch", "list", "-o", "json").stdout)
     shown = json.loads(anyscale("batch", "show", batch["batch_id"], "-o", "json").stdout)
-    assert shown["without_way_in"] == 2
+    assert shown["without_credentials"] == 2
     assert (
         "accounts without credentials: 2\n" in anyscale("batch", "show", batch["batch_id"]).stdout
     )
@@ -590,7 +590,7 @@ def test_an_email_that_an_unfinished_batch_has_reserved_cannot_be_an_owners(
     monkeypatch.setenv("ANYSCALE_PUBLIC_URL", ADDRESS)
     plane = ControlPlane(Settings.from_environment(os.environ, served=True))
     batch = plane.batches.open("key", "fail", Principal("local:test"))
-    plane.batches.claim(batch.batch_id, 0, checked_users("boss"))
+    plane.batches.reserve(batch.batch_id, 0, checked_users("boss"))
     plane.close()
     command = ("server", "create-owner", "--email", "boss@example.com")
     opened = f"which local:test opened at {batch.opened_at:%Y-%m-%d %H:%M:%S} UTC"

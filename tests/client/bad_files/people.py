@@ -10,7 +10,7 @@ from unicodedata import normalize
 import yaml
 from hypothesis import strategies as st
 
-from anyscale.user.validation import FIELDS, CheckedUser, Policy, check
+from anyscale.domain.validation import FIELDS, CheckedUser, Policy, check
 
 Row = dict[str, Any]
 

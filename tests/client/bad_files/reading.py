@@ -2,8 +2,8 @@
 
 import io
 
+from anyscale.domain.validation import CheckedUser, Policy
 from anyscale.user.files import FileReading, UsersFile, format_of
-from anyscale.user.validation import CheckedUser, Policy
 
 
 def read(

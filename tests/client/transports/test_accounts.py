@@ -10,6 +10,7 @@ from tests.support.users import (
     list_accounts,
 )
 
+from anyscale.domain.models.users import UserChanges
 from anyscale.errors import (
     ConfigError,
     LastOwner,
@@ -17,7 +18,6 @@ from anyscale.errors import (
     NotFound,
 )
 from anyscale.transport.base import Transport
-from anyscale.user.models import UserChanges
 
 
 def test_an_account_is_suspended_restored_promoted_and_deleted(transport: Transport) -> None:

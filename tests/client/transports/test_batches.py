@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 def test_a_transport_tells_where_it_is_and_its_limits(transport: Transport) -> None:
     assert transport.where
-    assert transport.claims_at_once >= 1
+    assert transport.reservations_at_once >= 1
     assert transport.hashes_at_once >= 1
     assert transport.policy() == POLICY
 
@@ -72,13 +72,13 @@ def test_a_small_batch_is_created_in_one_call(transport: Transport) -> None:
     assert accounts(transport) == ["b@example.com", "a@example.com"]
 
 
-def test_a_large_batch_is_claimed_hashed_and_published(transport: Transport) -> None:
+def test_a_large_batch_is_reserved_hashed_and_published(transport: Transport) -> None:
     batch = transport.open("key", "fail")
     assert (
-        transport.claim(batch.batch_id, 0, checked_users("d", "c", "b", password=PASSWORD)).users
+        transport.reserve(batch.batch_id, 0, checked_users("d", "c", "b", password=PASSWORD)).users
         == 3
     )
-    assert transport.claim(batch.batch_id, 1, checked_users("a")).conflicts == 0
+    assert transport.reserve(batch.batch_id, 1, checked_users("a")).conflicts == 0
     with pytest.raises(BatchUnfinished):
         transport.publish(batch.batch_id, 4)
     assert transport.hash(batch.batch_id, [(at, PASSWORD) for at in range(2)]) == 2
@@ -94,7 +94,7 @@ def test_a_large_batch_is_claimed_hashed_and_published(transport: Transport) -> 
     assert {user.created_at for user in created} == {published.published_at}
     shown = transport.show(batch.batch_id)
     assert shown == structs.replace(
-        published, without_way_in=1, removed=0, remaining=4, opened_by_caller=True
+        published, without_credentials=1, removed=0, remaining=4, opened_by_caller=True
     )
     assert transport.batches(open_only=False, before="", limit=100) == [published]
     assert transport.find("key") == published
@@ -103,28 +103,28 @@ def test_a_large_batch_is_claimed_hashed_and_published(transport: Transport) -> 
 def test_conflicts_name_the_holder_of_the_email(transport: Transport) -> None:
     transport.create("key", checked_users("a"), "fail")
     holder, batch = transport.open("holder", "fail"), transport.open("batch", "skip")
-    transport.claim(holder.batch_id, 0, checked_users("b"))
+    transport.reserve(holder.batch_id, 0, checked_users("b"))
 
-    claimed = transport.claim(batch.batch_id, 0, checked_users("a", "b", "c"))
+    reserved = transport.reserve(batch.batch_id, 0, checked_users("a", "b", "c"))
 
-    assert (claimed.users, claimed.skipped, claimed.conflicts) == (1, 1, 1)
-    assert claimed.holders == [holder.batch_id]
+    assert (reserved.users, reserved.skipped, reserved.conflicts) == (1, 1, 1)
+    assert reserved.holders == [holder.batch_id]
     exists, held = transport.conflicts(batch.batch_id)
     assert (exists.position, exists.kind) == (0, "exists")
-    assert (held.position, held.kind, held.holder) == (1, "held", holder.batch_id)
-    assert (held.held_by, held.held_since) == (holder.opened_by, holder.opened_at)
+    assert (held.position, held.kind, held.holder) == (1, "reserved", holder.batch_id)
+    assert (held.reserved_by, held.reserved_since) == (holder.opened_by, holder.opened_at)
     looked_up = transport.look_up(checked_users("a", "b", "z"), 0)
-    assert [(c.position, c.kind) for c in looked_up] == [(0, "exists"), (1, "held")]
+    assert [(c.position, c.kind) for c in looked_up] == [(0, "exists"), (1, "reserved")]
     (account,) = transport.users_with_email("a@example.com")
     assert [c.user_id for c in looked_up] == [account.user_id, None]
 
 
 def test_released_and_dropped_emails_are_free(transport: Transport) -> None:
     batch = transport.open("key", "fail")
-    transport.claim(batch.batch_id, 0, checked_users("a"))
+    transport.reserve(batch.batch_id, 0, checked_users("a"))
     transport.release(batch.batch_id)
     assert transport.look_up(checked_users("a"), 0) == []
-    transport.claim(batch.batch_id, 0, checked_users("a"))
+    transport.reserve(batch.batch_id, 0, checked_users("a"))
     dropped = transport.drop(batch.batch_id)
     assert (dropped.state, dropped.opened_by_caller) == ("dropped", True)
     assert transport.look_up(checked_users("a"), 0) == []
@@ -143,12 +143,12 @@ def test_refusals_are_the_errors_of_the_package(transport: Transport) -> None:
     batch = transport.open("large", "fail")
     with pytest.raises(KeyReused):
         transport.open("large", "skip")
-    transport.claim(batch.batch_id, 0, checked_users("c"))
+    transport.reserve(batch.batch_id, 0, checked_users("c"))
     with pytest.raises(KeyReused):
-        transport.claim(batch.batch_id, 0, checked_users("d"))
+        transport.reserve(batch.batch_id, 0, checked_users("d"))
     transport.drop(batch.batch_id)
     with pytest.raises(BatchGone):
-        transport.claim(batch.batch_id, 0, checked_users("c"))
+        transport.reserve(batch.batch_id, 0, checked_users("c"))
     with pytest.raises(BatchGone):
         transport.publish(batch.batch_id, 1)
 

@@ -13,13 +13,13 @@ from tests.support.users import (
     list_accounts,
 )
 
+from anyscale.domain.models.users import UserChanges
 from anyscale.errors import (
     NotFound,
     StoreUnavailable,
 )
 from anyscale.transport.base import Transport
 from anyscale.transport.embedded import EmbeddedTransport
-from anyscale.user.models import UserChanges
 
 READING: dict[str, Callable[[Transport], object]] = {
     "policy": lambda t: t.policy(),

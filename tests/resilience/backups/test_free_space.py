@@ -8,7 +8,7 @@ from tests.resilience.backups.test_backup_sqlite import page_command, shell
 from tests.support.users import checked_users
 
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.authorization import Principal
+from anyscale.server.core.callers import Principal
 from anyscale.server.settings import Settings
 
 CALLER = Principal("local:jane")

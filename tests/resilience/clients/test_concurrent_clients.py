@@ -54,7 +54,7 @@ def test_eight_clients_at_once_create_each_email_once(
             assert end.returncode == 1, end.stderr
             assert {problem["code"] for problem in output["problems"]} <= {
                 "email_exists",
-                "email_held",
+                "email_reserved",
             }
     assert sum(end.returncode == 0 for end in ends) >= 1
     if if_exists == "skip":

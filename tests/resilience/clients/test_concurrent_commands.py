@@ -60,7 +60,7 @@ def test_overlapping_files_create_each_email_once_and_each_command_reports_its_r
             problems = json.loads(run.stdout)["problems"]
             # Accounts refuse the batch; emails of other open batches are problems too.
             assert "email_exists" in {problem["code"] for problem in problems}
-            assert {problem["code"] for problem in problems} <= {"email_exists", "email_held"}
+            assert {problem["code"] for problem in problems} <= {"email_exists", "email_reserved"}
             # Every email that it reports as existing exists.
             existing = {
                 f"u{numbers[problem['index']]}@example.com"

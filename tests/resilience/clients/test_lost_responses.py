@@ -20,7 +20,7 @@ SMALL = {
 }
 LARGE = {
     "open": r"POST /v1/batches$",
-    "claim": r"PUT /v1/batches/\w+/chunks/0",
+    "reserve": r"PUT /v1/batches/\w+/chunks/0",
     "hash": r"POST /v1/batches/\w+/passwords",
     "publish": r"POST /v1/batches/\w+/publish",
     "users": r"GET /v1/batches/\w+/users",

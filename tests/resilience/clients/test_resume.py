@@ -24,7 +24,7 @@ Create = Callable[..., CommandResult]
 DROPPED = "`anyscale audit list --newest-first` shows who dropped it, and when (`batch.dropped`)"
 
 
-CLAIMED = "select count(*) from chunks"
+RESERVED = "select count(*) from chunks"
 #: passwords in the first chunk of a run
 FIRST_CHUNK = 8
 
@@ -56,10 +56,10 @@ def kill_when(
 
 @pytest.fixture
 def half_done(tmp_path: Path, data: Path) -> Path:
-    """A file of 1,200 users, some with passwords, whose run was killed once all were claimed."""
+    """A file of 1,200 users, some with passwords, whose run was killed once all were reserved."""
     passwords = min(1_200, passwords_for_all_cores(1))
     users = write_flow_users_file(tmp_path / "half.yaml", range(1_200), passwords)
-    kill_when(data, CLAIMED, users)
+    kill_when(data, RESERVED, users)
     return users
 
 
@@ -298,7 +298,7 @@ def test_a_changed_file_of_the_same_size_and_time_starts_a_new_batch(
     users = write_flow_users_file(tmp_path / "users.yaml", range(count), passwords)
 
     if state == "open":
-        kill_when(data, CLAIMED, users)
+        kill_when(data, RESERVED, users)
     else:
         anyscale("user", "batch-create", "-f", users, "-o", "json", stdout="/dev/full")
     ((old, found),) = rows(data, "select batch_id, state from batches")

@@ -56,14 +56,14 @@ def listed(at: float, *users: tuple[str, str]) -> Exchange:
     return exchange(at, f"GET {CALL}/users?after=", response)
 
 
-CLAIM = exchange(
+RESERVE = exchange(
     1,
     f"PUT {CALL}/chunks/0",
     {"users": 2, "skipped": 0, "conflicts": 0, "holders": []},
     {"create_users": [{"email": "ann@example.com"}, {"email": "bob@example.com"}]},
 )
-CLAIMED = [exchange(0, "POST /v1/batches", shown("open", 0)), CLAIM]
-HASHED = [*CLAIMED, hashed(2, 2)]
+RESERVED = [exchange(0, "POST /v1/batches", shown("open", 0)), RESERVE]
+HASHED = [*RESERVED, hashed(2, 2)]
 TRUE = [*HASHED, published(3), listed(4, (ANN, "ann@example.com"), (BOB, "bob@example.com"))]
 
 ROWS = {
@@ -85,11 +85,11 @@ def without_hashes(state: str) -> StoredState:
     [
         TRUE,
         # The server died before its response: the hashes may be stored or not.
-        [*CLAIMED, silent(hashed(2, 2)), hashed(3, 0), published(4)],
-        [*CLAIMED, hashed(2, 2, status=503), hashed(3, 0), published(4)],
-        [*CLAIMED, silent(hashed(2, 2)), hashed(3, 2), published(4)],
+        [*RESERVED, silent(hashed(2, 2)), hashed(3, 0), published(4)],
+        [*RESERVED, hashed(2, 2, status=503), hashed(3, 0), published(4)],
+        [*RESERVED, silent(hashed(2, 2)), hashed(3, 2), published(4)],
         # Two calls at once: the response of the one that stores none may come first.
-        [*CLAIMED, hashed(2.2, 2), hashed(2, 0), published(4)],
+        [*RESERVED, hashed(2.2, 2), hashed(2, 0), published(4)],
         # A response to an earlier request may show an earlier state.
         [*TRUE, exchange(3.2, f"GET {CALL}", shown("open"))],
     ],
@@ -101,7 +101,7 @@ def test_a_correct_history_passes(story: Story) -> None:
 def test_a_dropped_batch_has_no_rows_to_check() -> None:
     check_nothing_lost([*HASHED, dropped(3)], NOTHING)
     for story in (HASHED, [*HASHED, silent(dropped(3))]):
-        with pytest.raises(AssertionError, match="2 claimed users are lost"):
+        with pytest.raises(AssertionError, match="2 reserved users are lost"):
             check_nothing_lost(story, NOTHING)
 
 
@@ -109,8 +109,8 @@ ann_alone = StoredState({BATCH: "published"}, {ANN: ROWS[ANN]})
 
 #: message -> a history that violates its rule
 LOST: dict[str, tuple[Story, StoredState]] = {
-    "acknowledged, and is lost": (CLAIMED, StoredState({}, {})),
-    "1 claimed users are lost": (CLAIMED, ann_alone),
+    "acknowledged, and is lost": (RESERVED, StoredState({}, {})),
+    "1 reserved users are lost": (RESERVED, ann_alone),
     "2 hashes are lost": (HASHED, without_hashes("open")),
     "did not stay published": (TRUE, WHOLE._replace(states={BATCH: "open"})),
     "did not stay dropped": ([*HASHED, dropped(3)], WHOLE),
@@ -145,29 +145,29 @@ def first_hashed(at: float, stored: int) -> Exchange:
 
 
 def test_runs_may_cut_the_passwords_in_different_places() -> None:
-    check_history([*CLAIMED, first_hashed(2, 1), hashed(3, 1), published(4)], WHOLE)
-    check_history([*CLAIMED, hashed(2, 2), first_hashed(3, 0), published(4)], WHOLE)
+    check_history([*RESERVED, first_hashed(2, 1), hashed(3, 1), published(4)], WHOLE)
+    check_history([*RESERVED, hashed(2, 2), first_hashed(3, 0), published(4)], WHOLE)
 
 
 TWICE: dict[str, tuple[Story, StoredState]] = {
     "of 2 hashes 4 were stored": (
-        [*CLAIMED, silent(hashed(2, 0)), hashed(2, 2), hashed(2.2, 2), published(3)],
+        [*RESERVED, silent(hashed(2, 0)), hashed(2, 2), hashed(2.2, 2), published(3)],
         WHOLE,
     ),
     "of 2 hashes 1 were stored, and all were answered": (
-        [*CLAIMED, hashed(2, 1), published(3)],
+        [*RESERVED, hashed(2, 1), published(3)],
         WHOLE,
     ),
     "of 2 hashes 2 were stored after all were acknowledged": (
-        [*CLAIMED, silent(hashed(2, 2)), hashed(3, 0), hashed(4, 2), published(5)],
+        [*RESERVED, silent(hashed(2, 2)), hashed(3, 0), hashed(4, 2), published(5)],
         WHOLE,
     ),
     "of 2 hashes 3 were stored": (
-        [*CLAIMED, first_hashed(2, 1), hashed(3, 2), published(4)],
+        [*RESERVED, first_hashed(2, 1), hashed(3, 2), published(4)],
         WHOLE,
     ),
     "of 2 hashes 1 were stored after all": (
-        [*CLAIMED, first_hashed(2, 0), hashed(3, 1), first_hashed(4, 1), published(5)],
+        [*RESERVED, first_hashed(2, 0), hashed(3, 1), first_hashed(4, 1), published(5)],
         WHOLE,
     ),
     "2 batches are published": (

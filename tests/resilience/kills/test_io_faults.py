@@ -30,17 +30,17 @@ REASON = re.compile(
 
 
 class Plan(NamedTuple):
-    """A batch, and whether an earlier run has claimed its emails."""
+    """A batch, and whether an earlier run has reserved its emails."""
 
     users: int
     passwords: int
-    claimed: bool = False
+    reserved: bool = False
 
 
 PLANS = {
     "small": Plan(500, 5),
     "large": Plan(1_500, 20),
-    "resumed": Plan(1_500, 20, claimed=True),
+    "resumed": Plan(1_500, 20, reserved=True),
 }
 
 
@@ -61,12 +61,12 @@ class Place(NamedTuple):
     def prepare(self, plan: Plan) -> None:
         """Create the state in which the plan starts."""
         shutil.rmtree(self.data, ignore_errors=True)
-        if plan.claimed:
-            shutil.copytree(self._claimed(plan), self.data)
+        if plan.reserved:
+            shutil.copytree(self._reserved(plan), self.data)
 
-    def _claimed(self, plan: Plan) -> Path:
+    def _reserved(self, plan: Plan) -> Path:
         """Give the data directory of a run that was killed when it logged that it hashes."""
-        copy = self.home / f"claimed-{plan.users}"
+        copy = self.home / f"reserved-{plan.users}"
         if not copy.exists():
             kill = ["-f", "-e", "trace=write", "-e", "inject=write:signal=SIGKILL:when=5"]
             log = ["-o", str(self.home / "log")]

@@ -21,8 +21,8 @@ class Plan(NamedTuple):
 
     users: int
     passwords: int
-    #: whether an earlier run was killed after its claims and before its hashes
-    claimed: bool
+    #: whether an earlier run was killed after its reservations and before its hashes
+    reserved: bool
     #: whether strace follows the main thread alone, which opens and publishes
     main_only: bool = False
 
@@ -32,11 +32,11 @@ class Plan(NamedTuple):
 
 
 # One transaction in one thread; then large batches, whose chunks have threads of their own.
-SMALL = Plan(500, 5, claimed=False)
+SMALL = Plan(500, 5, reserved=False)
 LARGE = {
-    "claims": Plan(1_500, 20, claimed=False),
-    "hashes": Plan(1_500, 20, claimed=True),
-    "publishing": Plan(1_500, 20, claimed=True, main_only=True),
+    "reservations": Plan(1_500, 20, reserved=False),
+    "hashes": Plan(1_500, 20, reserved=True),
+    "publishing": Plan(1_500, 20, reserved=True, main_only=True),
 }
 
 
@@ -79,9 +79,9 @@ def _file(plan: Plan, folder: Path) -> Path:
 
 
 def _home(plan: Plan, home: Path) -> Path:
-    """Create a home, if the plan says so with a batch that has claimed all of its emails."""
+    """Create a home, if the plan says so with a batch that has reserved all of its emails."""
     home.mkdir(exist_ok=True)
-    if plan.claimed:
+    if plan.reserved:
         # The command is killed at its third line on standard error, before it hashes.
         kill = ["-f", "-e", "trace=write", "-e", "inject=write:signal=SIGKILL:when=5"]
         file = _file(plan, home.parent)
@@ -155,7 +155,7 @@ def test_a_large_batch_survives_a_kill(
 def test_a_batch_completes_after_repeated_kills(
     anyscale: RunAnyscale, home: Path, data: Path, tmp_path: Path
 ) -> None:
-    plan = LARGE["claims"]
+    plan = LARGE["reservations"]
     file = _file(plan, tmp_path)
     hashes: dict[str, str] = {}
     for nth in (3, 9, 30, 60, 120, 8, 20, 40, 4):

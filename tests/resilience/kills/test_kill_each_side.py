@@ -152,6 +152,6 @@ def test_a_batch_survives_a_stop_of_the_database(
     postgres_server.stop("immediate")
     time.sleep(0.5)
     postgres_server.start()
-    # Checked now: the next run of the command would claim a lost chunk again.
+    # Checked now: the next run of the command would reserve a lost chunk again.
     stored = mortal.check().hashes
     end_after_an_outage(process, stored, running, count_accounts, mortal)

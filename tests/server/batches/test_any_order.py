@@ -22,7 +22,7 @@ from tests.support.servers.control_planes import STORE_DEPLOYMENTS, new_deployme
 from tests.support.users import PASSWORD, account_emails, checked_user
 
 from anyscale.errors import BatchGone, BatchUnfinished, KeyReused
-from anyscale.server.core.authorization import Principal
+from anyscale.server.core.callers import Principal
 
 NAMES = st.sampled_from("abcdefgh")
 #: local part of the email, and whether the user has a password
@@ -101,7 +101,7 @@ class AnyOrder(RuleBasedStateMachine):
         return batch.batch_id
 
     @rule(batch_id=opened, number=st.integers(0, 2), page=PAGE)
-    def claim(self, batch_id: str, number: int, page: Entries) -> None:
+    def reserve(self, batch_id: str, number: int, page: Entries) -> None:
         model = self.models[batch_id]
         if model.state == "dropped":
             with pytest.raises(BatchGone):
@@ -112,24 +112,24 @@ class AnyOrder(RuleBasedStateMachine):
             with pytest.raises(KeyReused):
                 self.send(model, number, page)
         else:
-            self.claimed(model, number, page)
+            self.reserved(model, number, page)
 
     @rule(batch_id=opened, number=st.integers(0, 2))
-    def claim_again(self, batch_id: str, number: int) -> None:
+    def reserve_again(self, batch_id: str, number: int) -> None:
         model = self.models[batch_id]
         if number in model.pages and model.state != "dropped":
-            self.claimed(model, number, model.pages[number])
+            self.reserved(model, number, model.pages[number])
 
     def send(self, model: Model, number: int, page: Entries) -> tuple[int, int, int]:
         users = [
             checked_user(f"{name}@example.com", PASSWORD if secret else None)
             for name, secret in page
         ]
-        found = self.control_plane.batches.claim(model.batch_id, number, users)
+        found = self.control_plane.batches.reserve(model.batch_id, number, users)
         return found.users, found.skipped, found.conflicts
 
-    def claimed(self, model: Model, number: int, page: Entries) -> None:
-        """Claim a chunk, and check that the result is that of the model."""
+    def reserved(self, model: Model, number: int, page: Entries) -> None:
+        """Reserve a chunk, and check that the result is that of the model."""
         positions = range(number * 3, number * 3 + len(page))
         hashed = {p for p in positions if p in model.rows} - model.due
         if model.state == "open" and (
@@ -144,7 +144,7 @@ class AnyOrder(RuleBasedStateMachine):
         assert self.send(model, number, page) == (users, skipped, conflicts)
 
     def expect(self, model: Model, number: int, page: Entries) -> int:
-        """Apply a claim to the model; give the number of skipped users."""
+        """Apply a reservation to the model; give the number of skipped users."""
         model.pages[number] = page
         skipped = 0
         order = sorted(range(len(page)), key=lambda at: page[at][0])

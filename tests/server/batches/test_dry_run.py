@@ -65,9 +65,9 @@ def set_the_scene(deployment: Deployment, existing: set[str], held: set[str]) ->
         for name in sorted(existing):
             transport.create(f"existing-{name}", checked_users(name), "fail")
         if held - existing:
-            batch = transport.open("held", "fail")
+            batch = transport.open("reserved", "fail")
             for number, name in enumerate(sorted(held - existing)):
-                transport.claim(batch.batch_id, number, checked_users(name))
+                transport.reserve(batch.batch_id, number, checked_users(name))
 
 
 #: what exists, and the users to create
@@ -138,7 +138,7 @@ def compare(
             result = verdict(run.run)
 
             assert foreseen == result
-            assert not (abandoned and "email_held" in str(result))
+            assert not (abandoned and "email_reserved" in str(result))
             accounts = list_accounts(transport)
             created = result[0] if isinstance(result[0], int) else 0
             assert len(accounts) == len(existing) + created
@@ -184,6 +184,6 @@ def test_a_run_names_the_taken_emails_of_every_chunk(
         with pytest.raises(BatchRefused) as refused:
             run.run()
     assert [(problem.index, problem.code) for problem in refused.value.problems] == [
-        (0, "email_held"),
+        (0, "email_reserved"),
         (7, "email_exists"),
     ]

@@ -10,9 +10,9 @@ from tests.support.users import checked_users
 from tests.support.waiting import wait_until
 
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.authorization import Principal
 from anyscale.server.core.batches import cleanup
 from anyscale.server.core.batches.cleanup import delete_rows
+from anyscale.server.core.callers import Principal
 from anyscale.server.settings import Settings
 from anyscale.server.store.sqlite.store import SqliteStore
 
@@ -26,8 +26,8 @@ def test_a_write_goes_before_the_chunks_that_wait(tmp_path: Path) -> None:
         with plane.store.write():
             order.append("write")
 
-    def claim(number: int) -> None:
-        batches.claim(batch.batch_id, number, checked_users(f"a{number}"))
+    def reserve(number: int) -> None:
+        batches.reserve(batch.batch_id, number, checked_users(f"a{number}"))
         order.append("chunk")
 
     plane = ControlPlane(Settings(database=tmp_path / "anyscale.db"))
@@ -37,8 +37,8 @@ def test_a_write_goes_before_the_chunks_that_wait(tmp_path: Path) -> None:
         line = store._writing._line
         batch = batches.open("key", "fail", JANE)
         with store.write(is_slice=True):
-            pool.submit(claim, 0)
-            pool.submit(claim, 1)
+            pool.submit(reserve, 0)
+            pool.submit(reserve, 1)
             wait_until(lambda: len(line) == 3)
             pool.submit(write)
             wait_until(lambda: len(line) == 4)
@@ -67,7 +67,7 @@ def test_a_write_waits_for_a_slice_of_an_ended_batch_and_for_a_chunk_of_an_open_
         assert isinstance(store, SqliteStore)
         line = store._writing._line
         batch_id = plane.batches.open("key", "fail", JANE).batch_id
-        plane.batches.claim(batch_id, 0, checked_users(*"abcde"))
+        plane.batches.reserve(batch_id, 0, checked_users(*"abcde"))
         with store.write() as tx:
             batch = tx.batches.lock(batch_id, exclusive=True)
             assert batch

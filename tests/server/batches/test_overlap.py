@@ -19,16 +19,17 @@ from tests.support.servers.control_planes import Deployment, embedded_transport
 from tests.support.users import PASSWORD, POLICY, checked_users, list_accounts, users_to_create
 from tests.support.waiting import wait_until
 
+from anyscale.domain.models.batches import Conflict
 from anyscale.errors import BatchRefused
 from anyscale.transport.base import Transport
 from anyscale.user.batch_create.batch_run import BatchRun
 from anyscale.user.batch_create.email_conflicts import EmailConflicts, IsAbandoned
 from anyscale.user.batch_create.outcome import Outcome
-from anyscale.user.models import AdminCreateUser, Batch, Conflict
+from anyscale.user.models import AdminCreateUser, Batch
 from anyscale.user.user_list import UserList
 
-PATIENT = msgspec.structs.replace(POLICY, hold_wait=60)
-HASTY = msgspec.structs.replace(POLICY, hold_wait=0.3)
+PATIENT = msgspec.structs.replace(POLICY, reservation_wait=60)
+HASTY = msgspec.structs.replace(POLICY, reservation_wait=0.3)
 
 DROP = "`drop {}`".format
 
@@ -37,7 +38,7 @@ Say = Callable[[str], None]
 
 @pytest.fixture
 def transport(deployment: Deployment) -> Iterator[Transport]:
-    """Claims for one of the batches, call by call."""
+    """Reserves for one of the batches, call by call."""
     with closing(deployment.transport(PATIENT)) as transport:
         yield transport
 
@@ -80,9 +81,9 @@ def in_background(call: Callable[[], Outcome]) -> "Future[Outcome]":
 
 
 def open_with(transport: Transport, name: str, *, key: str = "holder") -> Batch:
-    """Open a batch that has claimed an email."""
+    """Open a batch that has reserved an email."""
     batch = transport.open(key, "fail")
-    transport.claim(batch.batch_id, 0, checked_users(name))
+    transport.reserve(batch.batch_id, 0, checked_users(name))
     return batch
 
 
@@ -117,7 +118,7 @@ def test_the_later_batch_releases_its_emails_and_reports_the_existing_ones(
     assert waiting.wait(20)
 
     # It has released its emails, so that the earlier batch gets the rest.
-    wait_until(lambda: transport.claim(earlier.batch_id, 1, checked_users("a")).conflicts == 0)
+    wait_until(lambda: transport.reserve(earlier.batch_id, 1, checked_users("a")).conflicts == 0)
     batch = next(
         batch
         for batch in transport.batches(open_only=False, before="", limit=100)
@@ -146,12 +147,12 @@ def test_the_earlier_batch_waits_and_keeps_its_emails(
     assert waiting.wait(20)  # it would have released its emails before it logs this
 
     assert transport.show(earlier.batch_id).users == 4
-    assert transport.claim(later.batch_id, 1, checked_users("a")).holders == [earlier.batch_id]
+    assert transport.reserve(later.batch_id, 1, checked_users("a")).holders == [earlier.batch_id]
     assert not run.done()
     transport.release(later.batch_id)
 
     assert run.result(20).created == 5
-    assert transport.claim(later.batch_id, 0, checked_users("e")).conflicts == 1
+    assert transport.reserve(later.batch_id, 0, checked_users("e")).conflicts == 1
     assert transport.conflicts(later.batch_id)[0].kind == "exists"
 
 
@@ -170,7 +171,7 @@ def test_the_later_batch_succeeds_if_the_earlier_one_is_dropped(
     assert accounts(transport) == list("abcde")
 
 
-def test_skip_waits_for_claimed_emails_and_skips_them_once_they_exist(
+def test_skip_waits_for_reserved_emails_and_skips_them_once_they_exist(
     deployment: Deployment, transport: Transport
 ) -> None:
     earlier = open_with(transport, "c", key="earlier")
@@ -189,7 +190,7 @@ def test_skip_waits_for_claimed_emails_and_skips_them_once_they_exist(
     assert sorted(accounts(transport)) == list("abcde")
 
 
-def test_a_small_batch_waits_for_claimed_emails(
+def test_a_small_batch_waits_for_reserved_emails(
     deployment: Deployment, transport: Transport
 ) -> None:
     holder = open_with(transport, "a")
@@ -240,7 +241,7 @@ def test_a_run_logs_once_which_batch_it_waits_for_however_often_it_waits(
     assert len(log_lines) == 1
 
 
-def test_an_existing_account_is_reported_without_waiting_for_claimed_emails(
+def test_an_existing_account_is_reported_without_waiting_for_reserved_emails(
     deployment: Deployment, transport: Transport
 ) -> None:
     transport.create("accounts", checked_users("b", "g"), "fail")
@@ -250,7 +251,7 @@ def test_an_existing_account_is_reported_without_waiting_for_claimed_emails(
         with pytest.raises(BatchRefused) as refused:
             run_batch(deployment, users_to_create(*names))
         found = codes(refused.value)
-        assert found[:2] == [(0, "email_held"), (1, "email_exists")]
+        assert found[:2] == [(0, "email_reserved"), (1, "email_exists")]
         assert found[2:] == [(6, "email_exists")][: len(names) // 7]
         assert time.monotonic() - began < 20
 
@@ -278,7 +279,7 @@ def test_a_batch_that_does_not_end_is_named_with_its_owner_and_time(
 
     (problem,) = refused.value.problems
     assert time.monotonic() - began >= 0.3
-    assert (problem.index, problem.field, problem.code) == (1, "email", "email_held")
+    assert (problem.index, problem.field, problem.code) == (1, "email", "email_reserved")
     email = users_to_create("b")[0].email
     assert problem.detail == (
         f"'{email}' is reserved by the unfinished batch {holder.batch_id}, which "
@@ -321,7 +322,7 @@ def test_the_first_batches_that_are_still_open_are_described(transport: Transpor
 
 
 def test_a_batch_that_cannot_be_shown_does_not_hide_the_problems(transport: Transport) -> None:
-    conflict = Conflict(position=0, email="a@b.io", kind="held", holder="bat_none")
+    conflict = Conflict(position=0, email="a@b.io", kind="reserved", holder="bat_none")
     lines: list[str] = []
     rules = EmailConflicts(transport, "fail", lambda _: nullcontext(False), lines.append, 0, DROP)
 
@@ -376,8 +377,8 @@ def test_an_email_of_a_batch_that_was_published_meanwhile_exists(
 
 
 def who_exists(refused: BatchRefused, names: list[str]) -> list[str]:
-    """Give the emails that the error reports as existing; it may also name claimed ones."""
-    found: dict[str, list[str]] = {"email_exists": [], "email_held": []}
+    """Give the emails that the error reports as existing; it may also name reserved ones."""
+    found: dict[str, list[str]] = {"email_exists": [], "email_reserved": []}
     for problem in refused.problems:
         assert problem.index is not None
         assert names[problem.index] in problem.detail

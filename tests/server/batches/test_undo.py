@@ -9,8 +9,8 @@ import pytest
 from tests.support.databases.locks import wait_until_blocked
 from tests.support.users import PASSWORD, account_emails, checked_users
 
-from anyscale.api_schemas import UndoPart
 from anyscale.batch.undo_batch import undo_batch
+from anyscale.domain.schemas.batches import UndoPart
 from anyscale.errors import (
     BatchGone,
     BatchUndone,
@@ -20,8 +20,8 @@ from anyscale.errors import (
     RequestInvalid,
 )
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.authorization import Principal, user_actor
 from anyscale.server.core.batches import undo
+from anyscale.server.core.callers import Principal, user_actor
 from anyscale.user.models import Batch
 
 if TYPE_CHECKING:  # for a cast
@@ -281,7 +281,7 @@ def _refuse_the_key(plane: ControlPlane, batch: Batch) -> None:
         lambda: created(plane, *"abc"),
         lambda: batches.open("key", "fail", JANE),
         lambda: batches.find("key"),
-        lambda: batches.claim(batch.batch_id, 1, checked_users("joe")),
+        lambda: batches.reserve(batch.batch_id, 1, checked_users("joe")),
         lambda: batches.hash(batch.batch_id, [(0, PASSWORD)]),
         lambda: batches.publish(batch.batch_id, 3, JANE),
     ):

@@ -9,7 +9,7 @@ from tests.support.servers.control_planes import Deployment
 from tests.support.servers.http_client import HttpClient
 from tests.support.servers.server_in_process import serve_in_process
 
-from anyscale.api_schemas import PROOF, RECEIVED_REQUEST_PATH
+from anyscale.domain.schemas.received_request import PROOF, RECEIVED_REQUEST_PATH
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.operator_proof import (
     OperatorProofs,

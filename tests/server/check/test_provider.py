@@ -35,11 +35,11 @@ def results_of(
     environment = {
         "HOME": str(folder),
         "ANYSCALE_PUBLIC_URL": f"http://127.0.0.1:{port}",
-        "ANYSCALE_OIDC_ISSUER": issuer,
-        "ANYSCALE_OIDC_CLIENT_ID": client_id,
+        "ANYSCALE_SSO_ISSUER": issuer,
+        "ANYSCALE_SSO_CLIENT_ID": client_id,
     }
     if secret is not None:
-        environment["ANYSCALE_OIDC_CLIENT_SECRET_FILE"] = str(write_secret(folder, secret))
+        environment["ANYSCALE_SSO_CLIENT_SECRET_FILE"] = str(write_secret(folder, secret))
     return check_in_process(environment, "provider.")
 
 
@@ -86,7 +86,7 @@ def test_a_client_that_the_provider_refuses_is_found(
 
     assert result.status == "fail"
     assert "invalid_client" in result.found
-    assert "ANYSCALE_OIDC_CLIENT_SECRET_FILE" in result.mend
+    assert "ANYSCALE_SSO_CLIENT_SECRET_FILE" in result.mend
     assert secret not in repr(result)
 
 
@@ -95,7 +95,7 @@ def test_an_issuer_with_another_slash_is_found(oidc_provider: OidcProvider, tmp_
 
     assert results["provider.issuer"].status == "fail"
     assert "differs by the slash at the end" in results["provider.issuer"].found
-    assert results["provider.issuer"].mend == f'set ANYSCALE_OIDC_ISSUER="{oidc_provider.issuer}"'
+    assert results["provider.issuer"].mend == f'set ANYSCALE_SSO_ISSUER="{oidc_provider.issuer}"'
     assert results["provider.endpoints"].status == "not tried"
     assert results["provider.client"].status == "not tried"
 
@@ -113,7 +113,7 @@ def test_without_a_provider_nothing_is_tried(tmp_path: Path) -> None:
     results = check_in_process({"HOME": str(tmp_path)}, "provider.")
 
     assert {(result.status, result.found) for result in results.values()} == {
-        ("not tried", "ANYSCALE_OIDC_ISSUER is not set")
+        ("not tried", "ANYSCALE_SSO_ISSUER is not set")
     }
 
 

@@ -14,7 +14,7 @@ from tests.support.ports import free_port
 from tests.support.servers.certificates import create_certificate
 from tests.support.servers.server_in_process import serve_in_process
 
-import anyscale.server.http.received_request as route
+import anyscale.server.http.operations.received_request as route
 from anyscale.server.check.network import skew_of
 from anyscale.server.check.run import CheckResult
 from anyscale.server.control_plane import ControlPlane

@@ -90,7 +90,7 @@ def installation(tmp_path: Path) -> dict[str, Path]:
     data = tmp_path / "data"
     data.mkdir(mode=0o700)
     paths = {"files.environment": tmp_path / "environment", "files.data_dir": data}
-    paths |= {"files.database": data / "anyscale.db", "files.oidc_secret": tmp_path / "secret"}
+    paths |= {"files.database": data / "anyscale.db", "files.sso_secret": tmp_path / "secret"}
     for path in paths.values():
         if path != data:
             path.touch(0o600)
@@ -101,7 +101,7 @@ def results_for(installation: dict[str, Path]) -> dict[str, CheckResult]:
     return files_of(
         installation["files.environment"],
         ANYSCALE_DATA_DIR=str(installation["files.data_dir"]),
-        ANYSCALE_OIDC_CLIENT_SECRET_FILE=str(installation["files.oidc_secret"]),
+        ANYSCALE_SSO_CLIENT_SECRET_FILE=str(installation["files.sso_secret"]),
     )
 
 
@@ -110,7 +110,7 @@ def test_files_that_only_their_owner_can_read_are_ok(installation: dict[str, Pat
     results = files_of(
         installation["files.environment"], ANYSCALE_DATA_DIR=str(installation["files.data_dir"])
     )
-    results["files.oidc_secret"] = results_for(installation)["files.oidc_secret"]
+    results["files.sso_secret"] = results_for(installation)["files.sso_secret"]
 
     assert {result.status for result in results.values()} == {"ok"}
     assert results["files.database"].found.startswith("0600 ")
@@ -126,8 +126,8 @@ def test_files_that_only_their_owner_can_read_are_ok(installation: dict[str, Pat
         ("files.data_dir", 0o770, "warn"),
         ("files.data_dir", 0o755, "ok"),
         ("files.database", 0o644, "fail"),
-        ("files.oidc_secret", 0o604, "fail"),
-        ("files.oidc_secret", 0o640, "ok"),
+        ("files.sso_secret", 0o604, "fail"),
+        ("files.sso_secret", 0o640, "ok"),
     ],
 )
 def test_a_mode_that_lets_others_in_is_found(
@@ -200,13 +200,13 @@ def test_a_folder_in_which_others_can_replace_the_client_secret_is_found(
 ) -> None:
     tmp_path.chmod(mode)  # 3777 is the mode of a Secret that Kubernetes mounts
 
-    assert results_for(installation)["files.oidc_secret"].status == status
+    assert results_for(installation)["files.sso_secret"].status == status
 
 
 def test_a_missing_file_of_the_client_secret_is_found(tmp_path: Path) -> None:
     results = files_of(
-        tmp_path / "environment", ANYSCALE_OIDC_CLIENT_SECRET_FILE=str(tmp_path / "secret")
+        tmp_path / "environment", ANYSCALE_SSO_CLIENT_SECRET_FILE=str(tmp_path / "secret")
     )
 
-    assert results["files.oidc_secret"].status == "fail"
-    assert results["files.oidc_secret"].found == "No such file or directory"
+    assert results["files.sso_secret"].status == "fail"
+    assert results["files.sso_secret"].found == "No such file or directory"

@@ -13,11 +13,11 @@ from tests.support.databases.postgres_databases import PostgresDatabases
 from tests.support.servers.control_planes import HttpDeployment, new_deployment
 from tests.support.users import POLICY
 
-from anyscale.api_schemas import BatchCreate, LookUp, UserChunk
+from anyscale.domain.schemas.batches import BatchCreate, LookUp, UserChunk
+from anyscale.domain.validation import Policy
 from anyscale.errors import BatchRefused, Problem, RequestInvalid, TooLarge
 from anyscale.server.http.api.user_bodies import check_users, decode_users
 from anyscale.server.http.middleware.gzip_requests import MAX_BODY
-from anyscale.user.validation import Policy
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),

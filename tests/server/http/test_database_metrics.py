@@ -19,9 +19,9 @@ from tests.support.waiting import wait_until
 from anyscale import Anyscale, __version__
 from anyscale.errors import StoreUnavailable
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.authorization import Principal
+from anyscale.server.core.callers import Principal
 from anyscale.server.core.users.account_count import AccountCount
-from anyscale.server.http import metrics
+from anyscale.server.http.operations import metrics
 from anyscale.server.store.schema_versions import steps_of
 from anyscale.user.models import AdminCreateUser
 
@@ -57,7 +57,7 @@ def test_the_metrics_have_the_version_the_schema_the_workers_and_the_published_a
     plane: ControlPlane, scrape: Scrape
 ) -> None:
     batch = plane.batches.open("key", "fail", Principal("local:test"))
-    plane.batches.claim(batch.batch_id, 0, checked_users("ann"))
+    plane.batches.reserve(batch.batch_id, 0, checked_users("ann"))
 
     values = scrape()
 

@@ -9,7 +9,7 @@ from tests.support.sign_in.sign_ins import EMAIL
 from tests.support.users import PASSWORD, checked_user
 
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.authorization import Principal
+from anyscale.server.core.callers import Principal
 
 
 @pytest.fixture

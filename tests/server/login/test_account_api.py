@@ -11,12 +11,12 @@ from tests.support.servers.control_planes import HttpDeployment, new_deployment
 from tests.support.servers.http_client import HttpClient
 from tests.support.users import NEW_PASSWORD, PASSWORD, create_accounts
 
-from anyscale.audit_chain import verify
+from anyscale.domain.audit_chain import verify
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.secrets import hash_of, new_secret
 from anyscale.server.http.account.schemas import ChangePasswordRequest, CreatedToken
 from anyscale.server.http.login.schemas import LoginRequest, SetPasswordRequest
-from anyscale.server.store.records import LinkRecord
+from anyscale.server.store.records.login import LinkRecord
 
 SESSION, DEVICE = "__Host-session", "__Host-device"
 

@@ -36,7 +36,7 @@ from anyscale.server.core.login.sessions import (
     lock_for_session,
 )
 from anyscale.server.core.secrets import hash_of
-from anyscale.server.store.records import LinkRecord
+from anyscale.server.store.records.login import LinkRecord
 
 _DAY = 24 * 60 * 60 * 1000
 

@@ -31,14 +31,15 @@ from anyscale.errors import (
     StoreUnavailable,
 )
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.audit import log as audit
-from anyscale.server.core.authorization import Principal
+from anyscale.server.core.audit import entries
+from anyscale.server.core.audit.entries import Entry
+from anyscale.server.core.callers import Principal
 from anyscale.server.core.hashing.argon2id import Hasher, Profile
 from anyscale.server.core.login.sessions import (
     IDLE_LIMIT,
 )
 from anyscale.server.core.secrets import hash_of
-from anyscale.server.store.records import LinkRecord
+from anyscale.server.store.records.login import LinkRecord
 
 _DAY = 24 * 60 * 60 * 1000
 
@@ -141,7 +142,7 @@ def test_a_wrong_password_leaves_the_session_of_the_browser(control_plane: Contr
 
 def test_a_user_of_an_open_batch_cannot_sign_in(control_plane: ControlPlane) -> None:
     batch = control_plane.batches.open("open", "fail", Principal("local:test"))
-    control_plane.batches.claim(batch.batch_id, 0, [checked_user("open@example.com", PASSWORD)])
+    control_plane.batches.reserve(batch.batch_id, 0, [checked_user("open@example.com", PASSWORD)])
     control_plane.batches.hash(batch.batch_id, [(0, PASSWORD)])
     with pytest.raises(InvalidCredentials):
         sign_in_at_home(control_plane, "open@example.com")
@@ -283,13 +284,13 @@ def test_two_concurrent_sign_ins_with_a_hash_of_old_parameters_both_succeed(
 def test_a_session_without_its_audit_entry_is_not_created(
     control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    append_all = audit.append_all
+    append_entries = entries.append_entries
 
-    def append_and_fail(tx: Any, entries: Sequence[audit.Entry]) -> None:
-        append_all(tx, entries)
+    def append_and_fail(tx: Any, new: Sequence[Entry]) -> None:
+        append_entries(tx, new)
         raise StoreUnavailable("the disk is full")
 
-    monkeypatch.setattr(audit, "append_all", append_and_fail)
+    monkeypatch.setattr(entries, "append_entries", append_and_fail)
     with pytest.raises(StoreUnavailable, match="the disk is full"):
         sign_in_at_home(control_plane)
     assert count_sessions(control_plane, EMAIL) == 0

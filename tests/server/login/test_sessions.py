@@ -30,8 +30,9 @@ from anyscale.errors import (
     NotFound,
 )
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.audit import log as audit
-from anyscale.server.core.authorization import Principal
+from anyscale.server.core.audit import entries
+from anyscale.server.core.audit.entries import Entry
+from anyscale.server.core.callers import Principal
 from anyscale.server.core.login.sessions import (
     ABSOLUTE_LIMIT,
     DEVICE_LIMIT,
@@ -193,13 +194,13 @@ def test_signing_out_during_another_sign_in_in_the_browser_does_not_deadlock(
     )
     before = sign_in(control_plane, kim, PASSWORD, HOME)
     member = control_plane.sessions.authenticate(before.session)
-    has_begun, has_ended, append_all = Event(), Event(), audit.append_all
+    has_begun, has_ended, append_entries = Event(), Event(), entries.append_entries
 
-    def meet(tx: Any, entries: Sequence[audit.Entry]) -> None:
-        is_leaving = [entry.event for entry in entries] == ["session.revoked"]
+    def meet(tx: Any, new: Sequence[Entry]) -> None:
+        is_leaving = [entry.event for entry in new] == ["session.revoked"]
         if is_leaving:
             has_ended.set()  # and waits for the audit log, which the other one has locked
-        append_all(tx, entries)
+        append_entries(tx, new)
         if not is_leaving:
             has_begun.set()
             has_ended.wait(0.5)  # in vain, if signing out waits for the account
@@ -209,7 +210,7 @@ def test_signing_out_during_another_sign_in_in_the_browser_does_not_deadlock(
         with suppress(NotFound):
             control_plane.sessions.revoke(member, member.session.session_id)
 
-    monkeypatch.setattr(audit, "append_all", meet)
+    monkeypatch.setattr(entries, "append_entries", meet)
     with ThreadPoolExecutor(1) as pool:
         leaving = pool.submit(leave)
         there = structs.replace(HOME, session=before.session)

@@ -20,14 +20,14 @@ from tests.support.sign_in.oidc_provider import (
     sign_in_at_provider,
 )
 
+from anyscale.domain.models.users import UserChanges
+from anyscale.domain.validation import Policy, check
 from anyscale.errors import SsoRefused
-from anyscale.server.core.authorization import Principal
+from anyscale.server.core.callers import Principal
 from anyscale.server.core.login.sessions import AuthenticatedUser, ClientInfo
-from anyscale.server.core.oidc.provider import ExternalIdentity
-from anyscale.server.core.oidc.provider_settings import ProviderSettings
-from anyscale.server.store.records import AccountRecord
-from anyscale.user.models import UserChanges
-from anyscale.user.validation import Policy, check
+from anyscale.server.core.sso.identity_provider import ExternalIdentity
+from anyscale.server.core.sso.settings import ProviderSettings
+from anyscale.server.store.records.users import AccountRecord
 
 EMAIL = "jane@example.com"
 SESSION = "__Host-session"
@@ -296,7 +296,7 @@ def test_two_browsers_at_once_sign_in_to_one_account(site: Site) -> None:
 
 
 def landed(site: Site, subject: str) -> str:
-    oidc = site.control_plane.oidc
+    oidc = site.control_plane.sso
     assert oidc
     try:
         oidc.login(ExternalIdentity(site.issuer, subject, EMAIL, True), ClientInfo("192.0.2.1", ""))
@@ -355,8 +355,8 @@ def test_the_client_authenticates_by_a_form_or_as_a_public_client(
 
 def only(site: Site, method: str) -> None:
     """Let the provider's metadata name one way for the client to say who it is."""
-    assert site.control_plane.oidc
-    kept = site.control_plane.oidc.provider._metadata
+    assert site.control_plane.sso
+    kept = site.control_plane.sso.provider._metadata
     kept.get(60)
     assert kept._cached
     at, metadata = kept._cached

@@ -30,10 +30,10 @@ from tests.support.sign_in.tampered_login import (
 )
 from tests.support.waiting import wait_until
 
-from anyscale.server.core.oidc import http_client as fetching
-from anyscale.server.core.oidc.provider import Provider
-from anyscale.server.core.oidc.provider_settings import ProviderSettings
-from anyscale.server.http.metrics import POOL_REQUESTS
+from anyscale.server.core.sso import http_client as fetching
+from anyscale.server.core.sso.identity_provider import IdentityProvider
+from anyscale.server.core.sso.settings import ProviderSettings
+from anyscale.server.http.operations.metrics import POOL_REQUESTS
 
 GRANT = {"error": "invalid_grant"}
 FOREIGN = signing_key("RS256", "foreign")
@@ -213,8 +213,8 @@ def rotated(login: TamperedLogin, *published: str) -> None:
 
 def later(login: TamperedLogin, seconds: float) -> None:
     """Move the cached metadata and keys into the past."""
-    assert login.control_plane.oidc
-    provider = login.control_plane.oidc.provider
+    assert login.control_plane.sso
+    provider = login.control_plane.sso.provider
     kept: Any
     for kept in (provider._metadata, provider._keys):
         if kept._cached:
@@ -384,7 +384,9 @@ def test_a_provider_that_does_not_listen_is_unavailable(tmp_path: Path) -> None:
 
 
 def test_a_remote_provider_may_not_name_loopback_endpoints() -> None:
-    provider = Provider(ProviderSettings(issuer="https://example.com", client_id="x"), "https://x")
+    provider = IdentityProvider(
+        ProviderSettings(issuer="https://example.com", client_id="x"), "https://x"
+    )
     assert provider._is_safe("https://login.example.com/token?tenant=1")
     for endpoint in (
         "https://127.0.0.1/token",

@@ -12,7 +12,7 @@ from tests.support.sign_in.tampered_login import (
     respond_with,
 )
 
-from anyscale.server.core.oidc.id_token import loggable
+from anyscale.server.core.sso.id_token import loggable
 
 #: a change, and what the log says of it
 DETAILS: Mapping[str, tuple[Tamper, str]] = {

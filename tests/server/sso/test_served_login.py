@@ -26,10 +26,10 @@ def test_a_login_may_use_any_worker_and_the_log_has_no_personal_data(
     file.chmod(0o600)
     settings = {
         "ANYSCALE_PUBLIC_URL": f"http://127.0.0.1:{sso_port}",
-        "ANYSCALE_OIDC_ISSUER": oidc_provider.issuer,
-        "ANYSCALE_OIDC_CLIENT_ID": "musterroll",
-        "ANYSCALE_OIDC_CLIENT_SECRET_FILE": str(file),
-        "ANYSCALE_OIDC_DOMAINS": "example.com",
+        "ANYSCALE_SSO_ISSUER": oidc_provider.issuer,
+        "ANYSCALE_SSO_CLIENT_ID": "musterroll",
+        "ANYSCALE_SSO_CLIENT_SECRET_FILE": str(file),
+        "ANYSCALE_SSO_DOMAINS": "example.com",
     }
     server = ServerProcess(database, tmp_path, workers=2, settings=settings)
     server.port, server.url = sso_port, settings["ANYSCALE_PUBLIC_URL"]

@@ -12,10 +12,10 @@ from tests.support.databases.stored_data import execute_sql
 from tests.support.servers.control_planes import Deployment
 from tests.support.users import checked_users
 
-from anyscale.audit_chain import verify
+from anyscale.domain.audit_chain import verify
 from anyscale.errors import ConfigError, NotAuthenticated, NotFound, NotPermitted
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.authorization import live_token, local_actor
+from anyscale.server.core.callers import live_token, local_actor
 from anyscale.server.core.secrets import hash_of
 from anyscale.server.core.tokens.api_tokens import PREFIX, _is_whole, _new_token
 
@@ -93,7 +93,7 @@ def test_publishing_checks_the_permission_again(plane: ControlPlane) -> None:
     token = plane.tokens.create("ann", "owner", None, "local:root")
     caller, _ = plane.tokens.authenticate(token)
     batch = plane.batches.open("key", "fail", caller)
-    plane.batches.claim(batch.batch_id, 0, checked_users("a"))
+    plane.batches.reserve(batch.batch_id, 0, checked_users("a"))
     plane.tokens.revoke("ann", "local:root")
     with pytest.raises(NotAuthenticated):
         plane.batches.publish(batch.batch_id, 1, caller)

@@ -10,7 +10,7 @@ from tests.support.users import PASSWORD, checked_users, passwords_for
 
 from anyscale.errors import InvalidCredentials
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.authorization import Principal
+from anyscale.server.core.callers import Principal
 from anyscale.server.core.login.sessions import ClientInfo, create_session, lock_for_session
 from anyscale.server.core.users.password_links import secret_of
 

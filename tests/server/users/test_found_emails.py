@@ -8,9 +8,9 @@ from msgspec import json, structs
 from tests.support.servers.control_planes import Deployment
 from tests.support.users import checked_user
 
-from anyscale.api_schemas import FoundUser
+from anyscale.domain.schemas.users import FoundUser
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.authorization import Principal
+from anyscale.server.core.callers import Principal
 from anyscale.user.models import User
 
 EMAILS = ["Jane@Example.com", "straße@example.com", "joe@münchen.example"]

@@ -13,14 +13,15 @@ from tests.support.databases.stored_data import execute_sql
 from tests.support.servers.control_planes import Deployment
 from tests.support.users import PASSWORD, account_emails, checked_users, passwords_for
 
-from anyscale.audit_chain import verify
+from anyscale.domain.audit_chain import verify
+from anyscale.domain.models.users import UserChanges
 from anyscale.errors import AnyscaleError, LastOwner, NotAuthenticated, NotFound, NotPermitted
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.authorization import Principal
+from anyscale.server.core.callers import Principal
 from anyscale.server.core.login.sessions import ClientInfo, create_session, lock_for_session
-from anyscale.server.store.records import AccountRecord, SessionRecord
+from anyscale.server.store.records.login import SessionRecord
+from anyscale.server.store.records.users import AccountRecord
 from anyscale.server.store.sql.accounts import Accounts
-from anyscale.user.models import UserChanges
 
 LOCAL = Principal("local:test")
 
@@ -181,7 +182,7 @@ def test_an_unknown_account_is_not_found(
     plane: ControlPlane, call: Callable[[ControlPlane, str, Principal], None]
 ) -> None:
     batch = plane.batches.open("key", "fail", LOCAL)
-    plane.batches.claim(batch.batch_id, 0, checked_users("open"))
+    plane.batches.reserve(batch.batch_id, 0, checked_users("open"))
     for user_id in ("usr_none", "", batch.batch_id.replace("bat_", "usr_") + "00000000"):
         with pytest.raises(NotFound, match="there is no user"):
             call(plane, user_id, LOCAL)

@@ -17,15 +17,15 @@ from tests.support.databases.stored_batches import (
 )
 from tests.support.databases.stored_data import execute_sql
 
-from anyscale.api_schemas import UserQuery
+from anyscale.domain.schemas.users import UserQuery
 from anyscale.errors import RequestInvalid
-from anyscale.server.core.users import listing
-from anyscale.server.core.users.cursor import PagePosition, encode_cursor
-from anyscale.server.core.users.listing import UserListing
-from anyscale.server.core.users.pages import BUDGET
-from anyscale.server.store.interface import Store
-from anyscale.server.store.records import UserRecord
+from anyscale.server.core.users.search import listing
+from anyscale.server.core.users.search.cursor import PagePosition, encode_cursor
+from anyscale.server.core.users.search.listing import UserListing
+from anyscale.server.core.users.search.pages import BUDGET
+from anyscale.server.store.records.users import UserRecord
 from anyscale.server.store.sql.search.user_scan import Filters, Scan
+from anyscale.server.store.transaction import Store
 
 batches = batches_of(
     name=st.text("abß", min_size=1, max_size=3),

@@ -13,6 +13,9 @@ from tests.support.databases.stored_data import execute_sql
 from tests.support.servers.control_planes import Deployment
 from tests.support.users import PASSWORD, POLICY, checked_users, passwords_for
 
+from anyscale.domain.models.batches import Created
+from anyscale.domain.times import from_milliseconds
+from anyscale.domain.validation import CheckedUser
 from anyscale.errors import (
     ConfigError,
     LinkInvalid,
@@ -23,11 +26,10 @@ from anyscale.errors import (
     TooLarge,
 )
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.authorization import Principal
+from anyscale.server.core.callers import Principal
 from anyscale.server.core.login.sessions import ClientInfo
-from anyscale.server.core.oidc.provider_settings import ProviderSettings
-from anyscale.user.models import Created, PasswordLink, from_milliseconds
-from anyscale.user.validation import CheckedUser
+from anyscale.server.core.sso.settings import ProviderSettings
+from anyscale.user.models import PasswordLink
 
 LOCAL = Principal("local:test")
 BROWSER = ClientInfo("192.0.2.1", "a browser")
@@ -228,18 +230,18 @@ def test_users_without_credentials_are_listed_and_counted(
     found = plane.links.without_credentials(batch.batch_id, "", 2)
     found += plane.links.without_credentials(batch.batch_id, found[-1].user_id, 10)
     assert [user.email.partition("@")[0] for user in found] == ["a", "b", "c", "sso"]
-    assert plane.batches.show(batch.batch_id, LOCAL).without_way_in == 4
+    assert plane.batches.show(batch.batch_id, LOCAL).without_credentials == 4
     assert neighbours[0] not in {user.user_id for user in found}
 
     (link,) = plane.links.create([found[0].user_id], LOCAL)
-    assert plane.batches.show(batch.batch_id, LOCAL).without_way_in == 4  # until it is used
+    assert plane.batches.show(batch.batch_id, LOCAL).without_credentials == 4  # until it is used
     plane.passwords.by_link(secret_of(link), PASSWORD, BROWSER)
     plane.lifecycle.suspend(found[1].user_id, LOCAL)
 
-    assert plane.batches.show(batch.batch_id, LOCAL).without_way_in == 2
+    assert plane.batches.show(batch.batch_id, LOCAL).without_credentials == 2
     provider = ProviderSettings(issuer="https://idp.example", client_id="x")
     with closing(with_other_settings(store_deployment, provider=provider)) as sso:
-        assert sso.batches.show(batch.batch_id, LOCAL).without_way_in == 1
+        assert sso.batches.show(batch.batch_id, LOCAL).without_credentials == 1
         (left,) = sso.links.without_credentials(batch.batch_id, "", 10)
         assert left.email == "c@example.com"
 
@@ -249,11 +251,11 @@ def test_users_without_credentials_are_counted_for_published_batches_only(
 ) -> None:
     published = created(plane, checked_users("a")).batch
     opened = plane.batches.open("open", "fail", LOCAL)
-    plane.batches.claim(opened.batch_id, 0, checked_users("b"))
-    assert published.without_way_in is None
+    plane.batches.reserve(opened.batch_id, 0, checked_users("b"))
+    assert published.without_credentials is None
     listed = plane.batches.page(open_only=False, before="", limit=10)
-    assert [batch.without_way_in for batch in listed] == [None, None]
-    assert plane.batches.show(opened.batch_id, LOCAL).without_way_in is None
+    assert [batch.without_credentials for batch in listed] == [None, None]
+    assert plane.batches.show(opened.batch_id, LOCAL).without_credentials is None
     assert plane.links.without_credentials(opened.batch_id, "", 10) == []
     with pytest.raises(NotFound, match="there is no batch bat_none"):
         plane.links.without_credentials("bat_none", "", 10)

@@ -8,7 +8,7 @@ from tests.support.users import checked_users
 
 from anyscale.errors import ConfigError, NotAuthenticated, NotFound, NotPermitted
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.authorization import Principal, refuse_unless_owner
+from anyscale.server.core.callers import Principal, refuse_unless_owner
 from anyscale.server.core.secrets import hash_of
 
 LOCAL = Principal("local:test")

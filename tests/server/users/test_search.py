@@ -4,10 +4,10 @@ import pytest
 from tests.support.databases.searches import found_by, index_words, people_named
 from tests.support.databases.stored_batches import Batch, Person, store_batches
 
-from anyscale.api_schemas import UserQuery
+from anyscale.domain.schemas.users import UserQuery
 from anyscale.errors import RequestInvalid
-from anyscale.server.core.users.listing import UserListing
-from anyscale.server.store.interface import Store
+from anyscale.server.core.users.search.listing import UserListing
+from anyscale.server.store.transaction import Store
 
 
 @pytest.fixture

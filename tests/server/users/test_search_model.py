@@ -18,10 +18,10 @@ from tests.support.databases.stored_batches import (
     store_batches,
 )
 
-from anyscale.api_schemas import UserQuery
-from anyscale.server.core.users import search
-from anyscale.server.core.users.pages import BUDGET
-from anyscale.server.store.interface import Store
+from anyscale.domain.schemas.users import UserQuery
+from anyscale.server.core.users.search import tiers as search
+from anyscale.server.core.users.search.pages import BUDGET
+from anyscale.server.store.transaction import Store
 
 #: what names and searches are made of: letters, a letter and a mark, and what separates words
 LETTERS = ("a", "b", "ab", "é", "e\u0301", "ß", "ss", " ", "-", "A")

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from tests.support.databases.searches import index_words, people_named
 from tests.support.databases.stored_batches import read_all, repeated, store_batches
 
-from anyscale.api_schemas import UserQuery
+from anyscale.domain.schemas.users import UserQuery
 from anyscale.errors import RequestInvalid
-from anyscale.server.core.users import search
-from anyscale.server.core.users.cursor import PagePosition, encode_cursor
-from anyscale.server.core.users.listing import UserListing
-from anyscale.server.core.users.search import end_of
-from anyscale.server.store.interface import Store
+from anyscale.server.core.users.search import tiers as search
+from anyscale.server.core.users.search.cursor import PagePosition, encode_cursor
+from anyscale.server.core.users.search.listing import UserListing
+from anyscale.server.core.users.search.tiers import end_of
+from anyscale.server.store.transaction import Store
 
 
 @pytest.fixture

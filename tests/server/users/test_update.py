@@ -12,14 +12,14 @@ from tests.server.users.test_lifecycle import LOCAL, by_token, made, owners, ses
 from tests.support.servers.control_planes import Deployment
 from tests.support.users import PASSWORD
 
-from anyscale.audit_chain import verify
+from anyscale.domain.audit_chain import verify
+from anyscale.domain.models.users import UserChanges
+from anyscale.domain.validation import Policy
 from anyscale.errors import AnyscaleError, ConfigError, NotAuthenticated, NotFound, NotPermitted
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.authorization import Principal
+from anyscale.server.core.callers import Principal
 from anyscale.server.core.login.sessions import ClientInfo, create_session, lock_for_session
-from anyscale.server.store.records import AccountRecord
-from anyscale.user.models import UserChanges
-from anyscale.user.validation import Policy
+from anyscale.server.store.records.users import AccountRecord
 
 ISSUER = "https://idp.example.com"
 

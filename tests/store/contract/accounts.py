@@ -12,8 +12,8 @@ from tests.store.contract.steps import StoreSteps, user_id_of
 from tests.support.databases.locks import wait_until_blocked
 
 from anyscale.errors import StoreUnavailable
-from anyscale.server.store.interface import Store, Transaction
-from anyscale.server.store.records import AccountRecord
+from anyscale.server.store.records.users import AccountRecord
+from anyscale.server.store.transaction import Store, Transaction
 
 __all__ = ["AccountRules"]
 
@@ -75,10 +75,10 @@ class ChangeRules(StoreSteps):
 
     @pytest.mark.parametrize("state", ["open", "dropped", "expired"])
     def test_a_row_of_a_batch_that_is_not_published_is_no_account(
-        self, store: Store, claim: Any, state: str
+        self, store: Store, reserve: Any, state: str
     ) -> None:
         published, batch = self.publish(store, 1, "a@x.org"), self.add(store, 2)
-        claim(batch, "b@x.org")
+        reserve(batch, "b@x.org")
         if state != "open":
             self.end(store, batch, state)
         ids = [user_id_of(published, 0), user_id_of(batch, 0)]
@@ -89,9 +89,9 @@ class ChangeRules(StoreSteps):
         with store.write() as tx:
             assert [*tx.accounts.lock(ids)] == ids[:1]
 
-    def test_a_row_that_is_no_account_is_not_changed(self, store: Store, claim: Any) -> None:
+    def test_a_row_that_is_no_account_is_not_changed(self, store: Store, reserve: Any) -> None:
         batch = self.add(store, 1)
-        claim(batch, "a@x.org")
+        reserve(batch, "a@x.org")
         user_id = user_id_of(batch, 0)
         with store.write() as tx:
             tx.accounts.set_password(user_id, "hash", 7)
@@ -146,9 +146,9 @@ class ChangeRules(StoreSteps):
             assert (found.password_hash, found.password_set_at) == (password_hash, expected)
         assert self.account(store, other).password_hash is None
 
-    def test_the_first_use_of_an_account_is_kept(self, store: Store, claim: Any) -> None:
+    def test_the_first_use_of_an_account_is_kept(self, store: Store, reserve: Any) -> None:
         batch, unpublished = self.publish(store, 1, "a@x.org", "b@x.org"), self.add(store, 2)
-        claim(unpublished, "c@x.org")
+        reserve(unpublished, "c@x.org")
         for at in (7, 8):
             with store.write() as tx:
                 tx.accounts.mark_used(user_id_of(batch, 0), at)

@@ -9,8 +9,9 @@ from msgspec import structs
 from tests.store.contract.steps import StoreSteps, chunk_row, delete_chunk, token_row
 
 from anyscale.errors import StoreUnavailable
-from anyscale.server.store.interface import Store
-from anyscale.server.store.records import AuditRecord, ConflictRecord
+from anyscale.server.store.records.audit import AuditRecord
+from anyscale.server.store.records.batches import ConflictRecord
+from anyscale.server.store.transaction import Store
 
 __all__ = ["AuditAndTokenRules"]
 
@@ -158,14 +159,14 @@ class AuditAndTokenRules(StoreSteps):
 
     @pytest.mark.parametrize("state", ["published", "dropped", "expired"])
     def test_old_conflicts_and_ended_batches_are_purged_and_users_stay(
-        self, store: Store, claim: Any, state: str
+        self, store: Store, reserve: Any, state: str
     ) -> None:
         batch, live = self.add(store, 1, at=100), self.add(store, 2, at=100)
         exists = ConflictRecord(1, "b@x.org", "exists", None, None)
         with store.write() as tx:
             for one in (batch, live):
                 tx.chunks.save(one.id, chunk_row(0), [exists])
-        claim(batch, "a@x.org")
+        reserve(batch, "a@x.org")
         self.end(store, batch, state)
         for before in (100, 6_000):
             with store.write() as tx:

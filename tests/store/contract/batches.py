@@ -17,8 +17,8 @@ from tests.store.contract.steps import (
 from tests.support.databases.locks import wait_until_blocked
 from tests.support.databases.stored_data import execute_sql
 
-from anyscale.server.store.interface import Store
-from anyscale.server.store.records import ConflictRecord
+from anyscale.server.store.records.batches import ConflictRecord
+from anyscale.server.store.transaction import Store
 
 __all__ = ["BatchRules"]
 
@@ -121,10 +121,10 @@ class BatchRules(StoreSteps):
             assert list(tx.batches.list_idle(100)) == []
 
     def test_ended_batches_are_listed_until_their_chunks_are_deleted(
-        self, store: Store, claim: Any
+        self, store: Store, reserve: Any
     ) -> None:
         dropped, live = self.add(store, 1), self.add(store, 2)
-        claim(dropped, "a@x.org")
+        reserve(dropped, "a@x.org")
         with store.write() as tx:
             tx.chunks.save(dropped.id, chunk_row(0, users=1), [])
             tx.chunks.save(live.id, chunk_row(0, users=1), [])
@@ -138,7 +138,7 @@ class BatchRules(StoreSteps):
 
     def test_a_saved_chunk_replaces_the_previous_one_and_its_conflicts(self, store: Store) -> None:
         batch, other = self.add(store, 1), self.add(store, 2)
-        held = ConflictRecord(1, "b@x.org", "held", None, other.batch_id)
+        held = ConflictRecord(1, "b@x.org", "reserved", None, other.batch_id)
         twice = ConflictRecord(0, "a@x.org", "duplicate", 7, None)
         later = ConflictRecord(9, "j@x.org", "exists", None, None)
         with store.write() as tx:
@@ -162,7 +162,7 @@ class BatchRules(StoreSteps):
     ) -> None:
         batch = self.add(store, 1)
 
-        def claim(users: int) -> int:
+        def reserve(users: int) -> int:
             with store.write() as tx:
                 found = tx.chunks.lock(batch.id, 0)
                 if found is None:
@@ -171,11 +171,11 @@ class BatchRules(StoreSteps):
                 return found.users if found else users
 
         with ThreadPoolExecutor(4) as pool:
-            assert len(set(pool.map(claim, range(1, 5)))) == 1
+            assert len(set(pool.map(reserve, range(1, 5)))) == 1
 
-    def test_a_chunk_is_not_deleted_while_it_is_locked(self, store: Store, claim: Any) -> None:
+    def test_a_chunk_is_not_deleted_while_it_is_locked(self, store: Store, reserve: Any) -> None:
         batch = self.add(store, 1)
-        claim(batch, "a@x.org")
+        reserve(batch, "a@x.org")
         happened = []
 
         def remove() -> None:
@@ -190,19 +190,19 @@ class BatchRules(StoreSteps):
                 wait_until_blocked(store, tx)
                 tx.users.insert(batch.id, rows_of([user_row(batch, 0, "a@x.org")]))
                 tx.chunks.save(batch.id, chunk_row(0, users=1), [])
-                happened.append("claimed")
+                happened.append("reserved")
             removing.result()
-        assert happened == ["claimed", "removed"]
+        assert happened == ["reserved", "removed"]
         with store.read() as tx:
             assert self.chunk(tx, batch, 0) is None
             assert tx.users.find_holders(["a@x.org"]) == []
 
     def test_deleting_a_chunk_deletes_its_users_and_conflicts_and_no_others(
-        self, store: Store, claim: Any
+        self, store: Store, reserve: Any
     ) -> None:
         batch, other = self.add(store, 1), self.add(store, 2)
-        claim(batch, *(f"u{at}@x.org" for at in range(6)))
-        claim(other, "z@x.org")
+        reserve(batch, *(f"u{at}@x.org" for at in range(6)))
+        reserve(other, "z@x.org")
         with store.write() as tx:
             for number in (0, 1):
                 exists = ConflictRecord(number * 3, "a@x.org", "exists", None, None)

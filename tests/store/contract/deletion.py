@@ -14,8 +14,8 @@ from tests.store.contract.steps import (
     user_id_of,
 )
 
-from anyscale.server.store.interface import Store, Transaction
-from anyscale.server.store.records import BatchRecord, ConflictRecord
+from anyscale.server.store.records.batches import BatchRecord, ConflictRecord
+from anyscale.server.store.transaction import Store, Transaction
 
 __all__ = ["DeletionRules"]
 
@@ -54,13 +54,13 @@ class DeletionRules(StoreSteps):
             kept = [self._kept(tx, position, user_id) for position, user_id in enumerate(ids)]
         assert kept == [[False] * 5, [True] * 5, [False] * 5]
 
-    def test_the_email_of_a_deleted_account_is_free(self, store: Store, claim: Any) -> None:
+    def test_the_email_of_a_deleted_account_is_free(self, store: Store, reserve: Any) -> None:
         first = self.publish(store, 1, "a@x.org")
         with store.write() as tx:
             tx.accounts.delete(user_id_of(first, 0))
             assert tx.users.find_holders(["a@x.org"]) == []
         second = self.add(store, 2)
-        assert claim(second, "A@x.org") == []
+        assert reserve(second, "A@x.org") == []
         self.end(store, second, "published")
         assert self.account(store, user_id_of(second, 0)).email == "A@x.org"
 
@@ -82,7 +82,7 @@ class DeletionRules(StoreSteps):
         with store.read() as tx:
             assert tx.sessions.get(session_row(0, user_id).hash) is None
 
-    @pytest.mark.parametrize("kind", ["exists", "held", "duplicate"])
+    @pytest.mark.parametrize("kind", ["exists", "reserved", "duplicate"])
     @pytest.mark.parametrize(
         ("key", "spellings", "others"),
         [

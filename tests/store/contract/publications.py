@@ -9,7 +9,7 @@ from tests.store.contract.steps import StoreSteps, rows_of, user_id_of, user_row
 from tests.support.databases.locks import wait_until_blocked
 from tests.support.databases.stored_data import execute_sql
 
-from anyscale.server.store.interface import Store
+from anyscale.server.store.transaction import Store
 
 __all__ = ["FoldedLastnameRules", "PublicationRules"]
 
@@ -75,7 +75,7 @@ class FoldedLastnameRules(StoreSteps):
 
     @pytest.mark.parametrize("taken", [False, True])
     def test_the_lastname_of_a_new_user_is_folded(
-        self, store: Store, claim: Any, taken: bool
+        self, store: Store, reserve: Any, taken: bool
     ) -> None:
         batch = self.add(store, 1)
         users = [
@@ -83,7 +83,7 @@ class FoldedLastnameRules(StoreSteps):
             for at, lastname in enumerate(self.LASTNAMES)
         ]
         if taken:  # PostgreSQL then inserts the others in another way
-            claim(self.add(store, 2), "taken@x.org")
+            reserve(self.add(store, 2), "taken@x.org")
             users.append(user_row(batch, 9, "taken@x.org"))
         with store.write() as tx:
             assert len(tx.users.insert(batch.id, rows_of(users))) == taken

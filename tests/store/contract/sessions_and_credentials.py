@@ -7,8 +7,8 @@ import pytest
 from msgspec import structs
 from tests.store.contract.steps import StoreSteps, link_row, session_row, user_id_of
 
-from anyscale.server.store.interface import Store, Transaction
-from anyscale.server.store.records import SessionRecord
+from anyscale.server.store.records.login import SessionRecord
+from anyscale.server.store.transaction import Store, Transaction
 
 __all__ = ["SignInRules"]
 

@@ -5,18 +5,11 @@ from typing import Any
 
 import pytest
 
-from anyscale.server.store.interface import Store, Transaction
-from anyscale.server.store.records import (
-    AccountRecord,
-    BatchRecord,
-    ChunkRecord,
-    EmailHolder,
-    LinkRecord,
-    NewUserRecord,
-    NewUsers,
-    SessionRecord,
-    TokenRecord,
-)
+from anyscale.server.store.records.batches import BatchRecord, ChunkRecord, EmailHolder
+from anyscale.server.store.records.login import LinkRecord, SessionRecord
+from anyscale.server.store.records.tokens import TokenRecord
+from anyscale.server.store.records.users import AccountRecord, NewUserRecord, NewUsers
+from anyscale.server.store.transaction import Store, Transaction
 
 __all__ = [
     "StoreSteps",
@@ -134,7 +127,7 @@ class StoreSteps:
     """Steps on the fixture `store`, which a subclass gives."""
 
     @pytest.fixture
-    def claim(self, store: Store) -> Callable[..., Sequence[EmailHolder]]:
+    def reserve(self, store: Store) -> Callable[..., Sequence[EmailHolder]]:
         """Insert users of a batch in a transaction of their own."""
 
         def insert(

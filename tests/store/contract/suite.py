@@ -28,8 +28,8 @@ from tests.store.contract.words import FillingRules
 from tests.support.databases.locks import wait_until_blocked
 
 from anyscale.errors import StoreUnavailable
-from anyscale.server.store.interface import Store
-from anyscale.server.store.records import AuditRecord
+from anyscale.server.store.records.audit import AuditRecord
+from anyscale.server.store.transaction import Store
 
 __all__ = ["StoreContract"]
 
@@ -165,9 +165,9 @@ class TransactionRules(StoreSteps):
 class InsertRules(StoreSteps):
     """`users.insert` inserts users with free emails and returns the holders of the others."""
 
-    def test_free_emails_are_inserted(self, store: Store, claim: Any) -> None:
+    def test_free_emails_are_inserted(self, store: Store, reserve: Any) -> None:
         batch = self.add(store, 1)
-        assert claim(batch, "a@x.org", "b@x.org") == []
+        assert reserve(batch, "a@x.org", "b@x.org") == []
         with store.read() as tx:
             owners = tx.users.find_holders(["a@x.org", "b@x.org", "c@x.org"])
         assert sorted(owner.email_key for owner in owners) == ["a@x.org", "b@x.org"]
@@ -175,21 +175,21 @@ class InsertRules(StoreSteps):
             (batch.batch_id, "open", "local:jane", 1_000)
         }
 
-    def test_a_row_that_exists_already_counts_as_inserted(self, store: Store, claim: Any) -> None:
+    def test_a_row_that_exists_already_counts_as_inserted(self, store: Store, reserve: Any) -> None:
         batch = self.add(store, 1)
-        claim(batch, "a@x.org", "b@x.org")
-        assert claim(batch, "a@x.org", "b@x.org") == []
-        assert claim(batch, "a@x.org", "b@x.org", "c@x.org") == []
+        reserve(batch, "a@x.org", "b@x.org")
+        assert reserve(batch, "a@x.org", "b@x.org") == []
+        assert reserve(batch, "a@x.org", "b@x.org", "c@x.org") == []
 
     @pytest.mark.parametrize("state", ["open", "published"])
     def test_the_holder_of_a_taken_email_is_returned_and_the_others_are_inserted(
-        self, store: Store, claim: Any, state: str
+        self, store: Store, reserve: Any, state: str
     ) -> None:
         holder, batch = self.add(store, 1), self.add(store, 2)
-        claim(holder, "b@x.org")
+        reserve(holder, "b@x.org")
         if state != "open":
             self.end(store, holder, state)
-        (owner,) = claim(batch, "a@x.org", "b@x.org", "c@x.org")
+        (owner,) = reserve(batch, "a@x.org", "b@x.org", "c@x.org")
         assert (owner.email_key, owner.batch_id, owner.state) == ("b@x.org", holder.batch_id, state)
         with store.read() as tx:
             mine = tx.users.find_holders(["a@x.org", "c@x.org"])
@@ -197,26 +197,26 @@ class InsertRules(StoreSteps):
 
     @pytest.mark.parametrize("state", ["dropped", "expired"])
     def test_rows_of_ended_batches_are_deleted_for_new_ones(
-        self, store: Store, claim: Any, state: str
+        self, store: Store, reserve: Any, state: str
     ) -> None:
         ended, live, batch = (self.add(store, number) for number in (1, 2, 3))
-        claim(ended, "a@x.org", "b@x.org")
-        claim(live, "c@x.org")
+        reserve(ended, "a@x.org", "b@x.org")
+        reserve(live, "c@x.org")
         self.end(store, ended, state)
         with store.read() as tx:
             assert tx.users.find_holders(["a@x.org", "b@x.org"]) == []
-        owners = claim(batch, "a@x.org", "b@x.org", "c@x.org", "d@x.org")
+        owners = reserve(batch, "a@x.org", "b@x.org", "c@x.org", "d@x.org")
         assert [owner.batch_id for owner in owners] == [live.batch_id]
         with store.read() as tx:
             taken = tx.users.find_holders(["a@x.org", "b@x.org", "d@x.org"])
         assert [owner.batch_id for owner in taken] == [batch.batch_id] * 3
 
     def test_the_first_of_two_equal_emails_in_one_call_gets_it(
-        self, store: Store, claim: Any
+        self, store: Store, reserve: Any
     ) -> None:
         batch = self.add(store, 1)
         for _ in range(2):  # the second call finds what the first one left
-            owners = claim(batch, "a@x.org", "B@x.org", "b@x.org")
+            owners = reserve(batch, "a@x.org", "B@x.org", "b@x.org")
             (owner,) = [owner for owner in owners if owner.email_key == "b@x.org"]
             assert owner.user_id == user_row(batch, 1, "").user_id
         with store.read() as tx:
@@ -235,11 +235,11 @@ class InsertRules(StoreSteps):
             assert tx.users.insert(batch.id, rows_of([other])) == []
             assert tx.users.insert(batch.id, rows_of([other])) == []
 
-    def test_of_thousands_of_rows_each_holder_is_returned(self, store: Store, claim: Any) -> None:
+    def test_of_thousands_of_rows_each_holder_is_returned(self, store: Store, reserve: Any) -> None:
         holder, batch = self.add(store, 1), self.add(store, 2)
         taken = [f"u{number}@x.org" for number in range(0, 2_500, 7)]
-        claim(holder, *taken)
-        owners = claim(batch, *(f"u{number}@x.org" for number in range(2_500)))
+        reserve(holder, *taken)
+        owners = reserve(batch, *(f"u{number}@x.org" for number in range(2_500)))
         assert sorted(owner.email_key for owner in owners) == sorted(taken)
         with store.read() as tx:
             assert (

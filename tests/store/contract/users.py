@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 from tests.store.contract.steps import StoreSteps, user_id_of, user_row
 
-from anyscale.server.store.interface import Store
-from anyscale.server.store.records import AccountCounts, BatchRecord, CreatedUserRecord, UserRecord
+from anyscale.server.store.records.batches import AccountCounts, BatchRecord
+from anyscale.server.store.records.users import CreatedUserRecord, UserRecord
+from anyscale.server.store.transaction import Store
 
 __all__ = ["UserRules"]
 
@@ -14,10 +15,10 @@ __all__ = ["UserRules"]
 class HashRules(StoreSteps):
     """The first hash of a row stays."""
 
-    def test_the_first_hash_of_a_row_stays(self, store: Store, claim: Any) -> None:
+    def test_the_first_hash_of_a_row_stays(self, store: Store, reserve: Any) -> None:
         batch, other = self.add(store, 1), self.add(store, 2)
-        claim(batch, "a@x.org", hash_due=True, lastname="Doe")
-        claim(batch, "b@x.org", first=1)
+        reserve(batch, "a@x.org", hash_due=True, lastname="Doe")
+        reserve(batch, "b@x.org", first=1)
         ids = [user_row(batch, at, "").user_id for at in range(2)]
         with store.read() as tx:
             (pending,) = tx.users.list_pending(batch.id, [*ids, "usr_none"])
@@ -40,10 +41,10 @@ class PublishedRules(StoreSteps):
 
     @pytest.mark.parametrize("state", ["open", "dropped", "expired"])
     def test_users_of_a_batch_that_is_not_published_are_no_accounts(
-        self, store: Store, claim: Any, state: str
+        self, store: Store, reserve: Any, state: str
     ) -> None:
         batch = self.add(store, 1)
-        claim(batch, "a@x.org")
+        reserve(batch, "a@x.org")
         if state != "open":
             self.end(store, batch, state)
         with store.read() as tx:
@@ -53,11 +54,11 @@ class PublishedRules(StoreSteps):
             assert tx.users.list_created(batch.batch_id, "", 10) == []
 
     def test_all_users_of_a_batch_become_accounts_at_one_moment(
-        self, store: Store, claim: Any
+        self, store: Store, reserve: Any
     ) -> None:
         batch = self.add(store, 1)
         fields = {"lastname": "Doe", "title": "CTO", "is_sso_user": True}
-        claim(batch, "c@x.org", "a@x.org", "b@x.org", **fields)
+        reserve(batch, "c@x.org", "a@x.org", "b@x.org", **fields)
         with store.read() as tx:
             assert self.live(tx) == []
             self.end(store, batch, "published")
@@ -73,11 +74,11 @@ class PublishedRules(StoreSteps):
         assert user.is_sso_user is True  # and not 1
 
     def test_created_users_are_listed_in_pages_in_the_order_of_the_input(
-        self, store: Store, claim: Any
+        self, store: Store, reserve: Any
     ) -> None:
         batch, neighbour = self.add(store, 1), self.add(store, 2)
-        claim(neighbour, "z@x.org")
-        claim(batch, *(f"u{9 - at}@x.org" for at in range(10)), title="CTO", is_sso_user=True)
+        reserve(neighbour, "z@x.org")
+        reserve(batch, *(f"u{9 - at}@x.org" for at in range(10)), title="CTO", is_sso_user=True)
         self.end(store, batch, "published")
         self.end(store, neighbour, "published")
         seen: list[CreatedUserRecord] = []
@@ -97,10 +98,10 @@ class PublishedRules(StoreSteps):
 class ListingRules(StoreSteps):
     """Accounts are listed in pages and filtered."""
 
-    def test_accounts_are_listed_in_pages(self, store: Store, claim: Any) -> None:
+    def test_accounts_are_listed_in_pages(self, store: Store, reserve: Any) -> None:
         first, second = self.add(store, 1), self.add(store, 2)
-        claim(second, "c@x.org", "d@x.org")
-        claim(first, "a@x.org", "b@x.org", "e@x.org")
+        reserve(second, "c@x.org", "d@x.org")
+        reserve(first, "a@x.org", "b@x.org", "e@x.org")
         self.end(store, second, "published")
         self.end(store, first, "published")
         seen: list[UserRecord] = []
@@ -112,10 +113,10 @@ class ListingRules(StoreSteps):
         assert [user.email[0] for user in seen] == ["a", "b", "e", "c", "d"]
 
     def test_a_list_jumps_over_the_rows_of_an_open_batch(
-        self, store: Store, claim: Any, monkeypatch: pytest.MonkeyPatch
+        self, store: Store, reserve: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         self.publish(store, 1, "a@x.org")
-        claim(self.add(store, 2), *(f"{number}@open.org" for number in range(60)))
+        reserve(self.add(store, 2), *(f"{number}@open.org" for number in range(60)))
         self.publish(store, 3, "b@x.org", "c@x.org")
         for email, name in (("", ""), ("x.org", "jane")):
             with store.read() as tx:
@@ -143,9 +144,9 @@ class ListingRules(StoreSteps):
             for users in (listed, namesakes):
                 assert [user.suspended_at for user in users] == [None, at]
 
-    def test_suspended_accounts_are_listed_alone_in_pages(self, store: Store, claim: Any) -> None:
+    def test_suspended_accounts_are_listed_alone_in_pages(self, store: Store, reserve: Any) -> None:
         batch = self.publish(store, 1, *(f"{letter}@x.org" for letter in "fedcba"))
-        claim(self.add(store, 2), "open@x.org")
+        reserve(self.add(store, 2), "open@x.org")
         with store.write() as tx:
             for position in (4, 0, 3, 5):
                 tx.accounts.set_suspended(user_id_of(batch, position), 7)
@@ -167,12 +168,12 @@ class ListingRules(StoreSteps):
             assert self.live(tx, name="nobody", suspended=True) == []
 
     def test_accounts_are_found_by_parts_of_their_email_and_name(
-        self, store: Store, claim: Any
+        self, store: Store, reserve: Any
     ) -> None:
         batch = self.add(store, 1)
-        claim(batch, "Jane.Doe@Corp.local", name="Jane")
-        claim(batch, "hans@x.org", first=1, name="STRASSE 50%")
-        claim(batch, "anna@x.org", first=2, name="Straße_")
+        reserve(batch, "Jane.Doe@Corp.local", name="Jane")
+        reserve(batch, "hans@x.org", first=1, name="STRASSE 50%")
+        reserve(batch, "anna@x.org", first=2, name="Straße_")
         self.end(store, batch, "published")
         with store.read() as tx:
             assert self.live(tx, email="doe@corp") == ["Jane.Doe@Corp.local"]
@@ -183,11 +184,11 @@ class ListingRules(StoreSteps):
             assert self.live(tx, name="_") == ["anna@x.org"]
 
     def test_namesakes_have_exactly_the_name_and_are_limited(
-        self, store: Store, claim: Any
+        self, store: Store, reserve: Any
     ) -> None:
         batch = self.add(store, 1)
-        claim(batch, "a@x.org", "b@x.org", "c@x.org")
-        claim(batch, "jane@x.org", first=3, name="jane")
+        reserve(batch, "a@x.org", "b@x.org", "c@x.org")
+        reserve(batch, "jane@x.org", first=3, name="jane")
         self.end(store, batch, "published")
         with store.read() as tx:
             assert [user.email for user in tx.users.list_named("Jane", 2)] == ["a@x.org", "b@x.org"]
@@ -199,13 +200,13 @@ class CredentialRules(StoreSteps):
     """Accounts with neither a password nor an identity provider to sign in with are listed."""
 
     @pytest.fixture
-    def batch(self, store: Store, claim: Any) -> BatchRecord:
+    def batch(self, store: Store, reserve: Any) -> BatchRecord:
         """Publish: nothing, a password, SSO, SSO and a password, nothing and suspended, nothing."""
         before, batch, later = (self.add(store, number) for number in (1, 2, 3))
-        claim(before, "before@x.org")
-        claim(later, "later@x.org")
+        reserve(before, "before@x.org")
+        reserve(later, "later@x.org")
         for at, sso in enumerate([False, False, True, True, False, False]):
-            claim(batch, f"u{at}@x.org", first=at, is_sso_user=sso)
+            reserve(batch, f"u{at}@x.org", first=at, is_sso_user=sso)
         for each in (before, batch, later):
             self.end(store, each, "published")
         with store.write() as tx:
@@ -257,10 +258,10 @@ class CredentialRules(StoreSteps):
 
     @pytest.mark.parametrize("state", ["open", "dropped", "expired"])
     def test_users_of_a_batch_that_is_not_published_are_not_listed(
-        self, store: Store, claim: Any, state: str
+        self, store: Store, reserve: Any, state: str
     ) -> None:
         batch = self.add(store, 1)
-        claim(batch, "a@x.org")
+        reserve(batch, "a@x.org")
         if state != "open":
             self.end(store, batch, state)
         for begin in (store.read, store.write):

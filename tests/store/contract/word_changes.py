@@ -10,9 +10,9 @@ from tests.support.databases.indexed_words import index_next
 from tests.support.databases.locks import wait_until_blocked
 from tests.support.databases.stored_data import execute_sql
 
-from anyscale.server.store.interface import Store, Transaction
-from anyscale.server.store.records import BatchRecord
-from anyscale.server.store.search_records import Place
+from anyscale.server.store.records.batches import BatchRecord
+from anyscale.server.store.records.search import Place
+from anyscale.server.store.transaction import Store, Transaction
 
 __all__ = ["ChangedWordRules"]
 

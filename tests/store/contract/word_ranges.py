@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from tests.store.contract.steps import rows_of, user_id_of, user_row
 from tests.store.contract.words import WordSteps
 
-from anyscale.server.store.interface import Store, Transaction
-from anyscale.server.store.search_records import FoundUserRecord, FoundWord, Place
+from anyscale.server.store.records.search import FoundUserRecord, FoundWord, Place
+from anyscale.server.store.transaction import Store, Transaction
 
 __all__ = ["RangeRules"]
 

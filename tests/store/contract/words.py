@@ -15,10 +15,10 @@ from tests.store.contract.steps import (
 from tests.support.databases.indexed_words import index_next
 from tests.support.databases.stored_data import execute_sql
 
-from anyscale.server.store.interface import Store
-from anyscale.server.store.records import BatchRecord
-from anyscale.server.store.search_records import Place
+from anyscale.server.store.records.batches import BatchRecord
+from anyscale.server.store.records.search import Place
 from anyscale.server.store.sql.search.unindexed_accounts import END_POSITION
+from anyscale.server.store.transaction import Store
 
 __all__ = ["JANE", "FillingRules", "WordSteps"]
 
@@ -75,8 +75,8 @@ class FillingRules(WordSteps):
 
     def test_unindexed_accounts_come_in_the_order_of_publishing(self, store: Store) -> None:
         first, empty, last = (self.add(store, number) for number in (1, 2, 3))
-        self._claim(store, first, "a0@x.org", "a1@x.org", "a2@x.org")
-        self._claim(store, last, "c0@x.org", "c1@x.org")
+        self._reserve(store, first, "a0@x.org", "a1@x.org", "a2@x.org")
+        self._reserve(store, last, "c0@x.org", "c1@x.org")
         for batch in (last, empty, first):
             self.end(store, batch, "published")
         with store.write() as tx:
@@ -199,7 +199,7 @@ class FillingRules(WordSteps):
         assert (state.watermark, state.end) == (Place(0, 0), Place(3, 7))
         assert (state.holder, state.until) == ("server", 12_000)
 
-    def _claim(self, store: Store, batch: BatchRecord, *emails: str) -> None:
+    def _reserve(self, store: Store, batch: BatchRecord, *emails: str) -> None:
         with store.write() as tx:
             users = [user_row(batch, at, email) for at, email in enumerate(emails)]
             tx.users.insert(batch.id, rows_of(users))

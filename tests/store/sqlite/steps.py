@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.store.contract.steps import batch_row
 
-from anyscale.server.store.interface import Store
+from anyscale.server.store.transaction import Store
 
 
 def mode(path: Path) -> int:

@@ -17,11 +17,11 @@ from tests.support.databases.stored_data import execute_sql
 from tests.support.waiting import wait_until
 
 from anyscale.errors import StoreUnavailable
-from anyscale.server.store.interface import Transaction
-from anyscale.server.store.records import AuditRecord
+from anyscale.server.store.records.audit import AuditRecord
 from anyscale.server.store.sqlite import migrate as sqlite_migrate
 from anyscale.server.store.sqlite import store as sqlite_store
 from anyscale.server.store.sqlite.store import SqliteStore
+from anyscale.server.store.transaction import Transaction
 
 # What survives
 

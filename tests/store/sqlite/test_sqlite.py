@@ -13,8 +13,8 @@ from tests.store.query_plans import explained
 from tests.store.sqlite.steps import add_batch, count_batches, mode
 from tests.support.databases.empty_sqlite import place_empty_file
 
-from anyscale.server.store.interface import Store, Transaction
 from anyscale.server.store.sqlite.store import SqliteStore
+from anyscale.server.store.transaction import Store, Transaction
 
 
 class TestSqlite(StoreContract):

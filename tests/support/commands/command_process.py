@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import anyscale
-from anyscale.cli import console, main
+from anyscale.cli import main, terminal
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.hashing.argon2id import CHEAPEST
 
@@ -190,7 +190,7 @@ def _run(
     for name, value in constants.items():
         _set_constant(name, value)
     sys.argv = ["anyscale", *arguments]
-    console._STARTED = time.monotonic()
+    terminal._STARTED = time.monotonic()
     main()
 
 

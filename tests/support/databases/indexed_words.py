@@ -4,8 +4,8 @@ from typing import Any
 
 from tests.support.databases.stored_data import execute_sql
 
-from anyscale.server.store.interface import Store, Transaction
-from anyscale.server.store.search_records import Place
+from anyscale.server.store.records.search import Place
+from anyscale.server.store.transaction import Store, Transaction
 from anyscale.server.store.word_rows import SegmentWords
 from anyscale.server.store.words import words_of
 

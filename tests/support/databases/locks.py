@@ -9,8 +9,8 @@ from typing import Protocol
 from tests.support.databases.stored_data import execute_sql
 from tests.support.waiting import wait_until
 
-from anyscale.server.store.interface import Store, Transaction
 from anyscale.server.store.sqlite.store import SqliteStore
+from anyscale.server.store.transaction import Store, Transaction
 
 __all__ = ["HASHED", "count_in", "locked_when", "wait_until_blocked"]
 

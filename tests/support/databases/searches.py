@@ -3,9 +3,9 @@
 from tests.support.databases.indexed_words import index_next
 from tests.support.databases.stored_batches import Batch, Person, read_all, repeated
 
-from anyscale.api_schemas import UserQuery
-from anyscale.server.core.users.listing import UserListing
-from anyscale.server.store.interface import Store
+from anyscale.domain.schemas.users import UserQuery
+from anyscale.server.core.users.search.listing import UserListing
+from anyscale.server.store.transaction import Store
 
 __all__ = ["found_by", "index_words", "people_named"]
 

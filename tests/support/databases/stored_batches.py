@@ -14,10 +14,11 @@ from tests.support.databases.postgres_databases import PostgresDatabases
 from tests.support.databases.stored_data import execute_sql
 from tests.support.servers.control_planes import STORE_DEPLOYMENTS, new_deployment
 
-from anyscale.api_schemas import UserQuery
-from anyscale.server.core.users.listing import UserListing
-from anyscale.server.store.interface import Store, Transaction
-from anyscale.server.store.records import BatchRecord, NewUserRecord
+from anyscale.domain.schemas.users import UserQuery
+from anyscale.server.core.users.search.listing import UserListing
+from anyscale.server.store.records.batches import BatchRecord
+from anyscale.server.store.records.users import NewUserRecord
+from anyscale.server.store.transaction import Store, Transaction
 from anyscale.user.models import User
 
 __all__ = [

@@ -5,7 +5,7 @@ import sqlite3
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from anyscale.server.store.interface import Transaction
+from anyscale.server.store.transaction import Transaction
 
 __all__ = [
     "StoredRows",

@@ -5,8 +5,8 @@ At each moment nothing is lost that a server has acknowledged:
 1. A batch in a response exists. After a response that shows it as published, dropped or expired,
    every later response shows the same state, and it is in that state; a published one has the
    number of users of the response.
-2. The number of users in the response to a claim is in the batch, unless a response shows that the
-   batch was dropped.
+2. The number of users in the response to a reservation is in the batch, unless a response shows
+   that the batch was dropped.
 3. Every password of an acknowledged chunk has a hash, with the same exception.
 4. Every user in a response is an account, with the same id and email.
 
@@ -174,9 +174,9 @@ def _check_claims(successful: History, stored: StoredState, dropped: set[str]) -
     for user in stored.users.values():
         emails[user.batch_id].add(user.email)
     for batch_id, exchange in _calls("chunks", successful):
-        claimed = {user["email"] for user in exchange.request_json["create_users"]}
-        lost = exchange.response_json["users"] - len(claimed & emails[batch_id])
-        assert batch_id in dropped or lost <= 0, f"{exchange.call}: {lost} claimed users are lost"
+        reserved = {user["email"] for user in exchange.request_json["create_users"]}
+        lost = exchange.response_json["users"] - len(reserved & emails[batch_id])
+        assert batch_id in dropped or lost <= 0, f"{exchange.call}: {lost} reserved users are lost"
 
 
 def _check_hashes(successful: History, stored: StoredState, dropped: set[str]) -> None:

@@ -19,12 +19,12 @@ from tests.support.databases.stored_data import execute_sql
 from tests.support.servers.server_in_process import serve_in_process
 from tests.support.users import POLICY
 
+from anyscale.domain.validation import Policy
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.settings import Settings
 from anyscale.transport.base import Transport
 from anyscale.transport.embedded import EmbeddedTransport
 from anyscale.transport.http import HttpTransport
-from anyscale.user.validation import Policy
 
 __all__ = [
     "DEPLOYMENTS",

@@ -10,7 +10,8 @@ from anyscale.errors import AnyscaleError, InvalidCredentials, TooManyFailedLogi
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.login.sessions import ClientInfo, LoginResult
 from anyscale.server.core.secrets import hash_of
-from anyscale.server.store.records import AccountRecord, LinkRecord
+from anyscale.server.store.records.login import LinkRecord
+from anyscale.server.store.records.users import AccountRecord
 
 __all__ = [
     "CHOSEN",

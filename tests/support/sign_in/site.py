@@ -15,7 +15,7 @@ from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.hashing.pool import CHEAPEST
 from anyscale.server.core.secrets import hash_of, new_secret
 from anyscale.server.settings import Settings
-from anyscale.server.store.records import LinkRecord
+from anyscale.server.store.records.login import LinkRecord
 
 __all__ = [
     "SSO_SETTINGS",
@@ -40,8 +40,8 @@ FLAGS = (
 
 #: of a provider that gets no request: the sign-in page offers it
 SSO_SETTINGS = {
-    "ANYSCALE_OIDC_ISSUER": "https://login.example.com",
-    "ANYSCALE_OIDC_CLIENT_ID": "accounts",
+    "ANYSCALE_SSO_ISSUER": "https://login.example.com",
+    "ANYSCALE_SSO_CLIENT_ID": "accounts",
     "ANYSCALE_PUBLIC_URL": "https://accounts.example.com",
 }
 

@@ -22,13 +22,13 @@ from tests.support.sign_in.hostile_oidc_provider import (
 )
 from tests.support.sign_in.oidc_provider import new_browser
 
+from anyscale.domain.validation import Policy, check
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.audit.log import AuditLog
-from anyscale.server.core.authorization import Principal
-from anyscale.server.core.oidc.login import OidcLogin
-from anyscale.server.core.oidc.provider_settings import ProviderSettings
+from anyscale.server.core.audit.entries import AuditLog
+from anyscale.server.core.callers import Principal
+from anyscale.server.core.sso.settings import ProviderSettings
+from anyscale.server.core.sso.sso_login import SsoLogin
 from anyscale.server.settings import Settings
-from anyscale.user.validation import Policy, check
 
 __all__ = [
     "CLIENT_SECRET",
@@ -114,9 +114,9 @@ class TamperedLogin:
     def cookie(self, value: dict[str, Any] | str) -> None:
         text = value
         if not isinstance(text, str):
-            assert self.control_plane.oidc
+            assert self.control_plane.sso
             content = json.dumps(value).encode()
-            signed = content + self.control_plane.oidc.sign(content)
+            signed = content + self.control_plane.sso.sign(content)
             text = urlsafe_b64encode(signed).decode().rstrip("=")
         self.client.cookies.clear()
         self.client.cookies.set(SSO_COOKIE, text, domain="127.0.0.1", path="/")
@@ -231,8 +231,8 @@ def _forget(control_plane: ControlPlane) -> None:
     store, settings = control_plane.store, control_plane.settings
     assert settings.provider
     vars(control_plane.audit_log).update(vars(AuditLog(store)))
-    oidc = OidcLogin(store, settings.provider, settings.address())
-    vars(control_plane.oidc).update(vars(oidc))
+    oidc = SsoLogin(store, settings.provider, settings.address())
+    vars(control_plane.sso).update(vars(oidc))
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from nacl.pwhash import argon2id
 
+from anyscale.domain.passwords import normalized
 from anyscale.errors import HashingUnavailable
 from anyscale.server.core.hashing.argon2id import CHEAPEST, OWASP, Hasher, Profile
-from anyscale.user.passwords import normalized
 
 PASSWORD = "correct horse battery"
 

@@ -15,11 +15,11 @@ from tests.support.hashing import profile_that_takes
 from tests.support.users import PASSWORD
 from tests.support.waiting import wait_until
 
+from anyscale.domain import passwords
 from anyscale.errors import HashingUnavailable
 from anyscale.server.core.hashing import argon2id
 from anyscale.server.core.hashing.argon2id import CHEAPEST, Hasher, Profile
 from anyscale.server.core.hashing.pool import PasswordHashPool
-from anyscale.user import passwords
 
 
 @pytest.fixture(params=[False, True], ids=["threads", "processes"])

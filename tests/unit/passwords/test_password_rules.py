@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anyscale.user.passwords import MAX_LENGTH, normalized, password_fault, password_faults
-from anyscale.user.validation import Policy, find_faults
+from anyscale.domain.passwords import MAX_LENGTH, normalized, password_fault, password_faults
+from anyscale.domain.validation import Policy, find_faults
 
 Own = tuple[str | None, str | None, str | None]
 
@@ -344,7 +344,7 @@ def test_the_rules_take_less_time_than_a_loop_of_a_thousand_steps(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """All but the search in the list of common passwords. They take a third of that time."""
-    monkeypatch.setattr("anyscale.user.passwords._is_common", lambda _: False)
+    monkeypatch.setattr("anyscale.domain.passwords._is_common", lambda _: False)
     count = 2_000
     passwords = [f"kx-{n}-quvam-dirolt" for n in range(count)]
     own: list[Own] = [(f"Jane {n}", "Doe-Smith", f"jane.doe{n}@b.io") for n in range(count)]

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from anyscale.domain.validation import Policy
 from anyscale.errors import ConfigError
-from anyscale.server.core.oidc.provider_settings import ProviderSettings
+from anyscale.server.core.sso.settings import ProviderSettings
 from anyscale.server.settings import Settings
-from anyscale.user.validation import Policy
 
 
 def read(**environment: str) -> Settings:
@@ -21,7 +21,7 @@ def test_an_empty_environment_has_the_defaults() -> None:
     assert found.database == Path("/home/jane/.local/share/anyscale/anyscale.db")
     assert found.batch_create
     assert found.policy == Policy()
-    assert (found.policy.password_min_length, found.policy.hold_wait) == (8, 60)
+    assert (found.policy.password_min_length, found.policy.reservation_wait) == (8, 60)
     assert found.batch_expiry_days == 7
     assert found.trusted_proxies == "127.0.0.1,::1"
 
@@ -32,11 +32,11 @@ def test_every_setting_is_read() -> None:
         ANYSCALE_BATCH_CREATE="off",
         ANYSCALE_PASSWORD_MIN_LENGTH="15",
         ANYSCALE_SSO_ONLY="on",
-        ANYSCALE_HOLD_WAIT_SECONDS="0",
+        ANYSCALE_RESERVATION_WAIT_SECONDS="0",
         ANYSCALE_BATCH_EXPIRY_DAYS="30",
         FORWARDED_ALLOW_IPS="10.0.0.5",
     )
-    policy = Policy(password_min_length=15, sso_only=True, hold_wait=0)
+    policy = Policy(password_min_length=15, sso_only=True, reservation_wait=0)
     assert found == Settings(
         database=Path("/srv/roll.db"),
         batch_create=False,
@@ -134,7 +134,7 @@ def test_another_value_of_a_switch_is_refused(text: str) -> None:
     ("name", "least", "most"),
     [
         ("ANYSCALE_PASSWORD_MIN_LENGTH", 8, 1024),
-        ("ANYSCALE_HOLD_WAIT_SECONDS", 0, 3600),
+        ("ANYSCALE_RESERVATION_WAIT_SECONDS", 0, 3600),
         ("ANYSCALE_BATCH_EXPIRY_DAYS", 1, 365),
         ("ANYSCALE_LINK_DAYS", 1, 30),
     ],
@@ -205,8 +205,8 @@ def test_links_are_valid_for_a_week_by_default() -> None:
 ISSUER = "https://idp.example.com/realms/staff"
 SSO = {
     "ANYSCALE_PUBLIC_URL": "https://accounts.example.com",
-    "ANYSCALE_OIDC_ISSUER": ISSUER,
-    "ANYSCALE_OIDC_CLIENT_ID": "musterroll",
+    "ANYSCALE_SSO_ISSUER": ISSUER,
+    "ANYSCALE_SSO_CLIENT_ID": "musterroll",
 }
 
 
@@ -220,7 +220,7 @@ def secret_file(tmp_path: Path) -> Path:
 
 def test_an_identity_provider_enables_sso() -> None:
     assert not read().has_provider
-    assert not read(ANYSCALE_OIDC_ISSUER=" ", ANYSCALE_OIDC_DOMAINS="").has_provider
+    assert not read(ANYSCALE_SSO_ISSUER=" ", ANYSCALE_SSO_DOMAINS="").has_provider
     found = read(**SSO)
     assert found.has_provider
     assert found.provider == ProviderSettings(issuer=ISSUER, client_id="musterroll")
@@ -228,7 +228,7 @@ def test_an_identity_provider_enables_sso() -> None:
 
 @pytest.mark.parametrize("issuer", ["https://x.example/", "http://127.0.0.1:9", "http://[::1]/a"])
 def test_an_issuer_is_not_normalized(issuer: str) -> None:
-    provider = read(**(SSO | {"ANYSCALE_OIDC_ISSUER": issuer})).provider
+    provider = read(**(SSO | {"ANYSCALE_SSO_ISSUER": issuer})).provider
     assert provider
     assert provider.issuer == issuer
 
@@ -252,8 +252,8 @@ def test_an_issuer_is_not_normalized(issuer: str) -> None:
     ],
 )
 def test_an_issuer_needs_https_except_on_loopback(issuer: str) -> None:
-    with pytest.raises(ConfigError, match="ANYSCALE_OIDC_ISSUER must be https://") as caught:
-        read(**(SSO | {"ANYSCALE_OIDC_ISSUER": issuer}))
+    with pytest.raises(ConfigError, match="ANYSCALE_SSO_ISSUER must be https://") as caught:
+        read(**(SSO | {"ANYSCALE_SSO_ISSUER": issuer}))
     assert "hunter2" not in str(caught.value)
 
 
@@ -265,14 +265,14 @@ def test_an_incomplete_sso_setup_is_refused(missing: str) -> None:
 
 @pytest.mark.parametrize("text", ["a\nb", "é", "a\0"])
 def test_a_client_id_has_visible_characters_only(text: str) -> None:
-    with pytest.raises(ConfigError, match="ANYSCALE_OIDC_CLIENT_ID must contain visible ASCII"):
-        read(**(SSO | {"ANYSCALE_OIDC_CLIENT_ID": text}))
+    with pytest.raises(ConfigError, match="ANYSCALE_SSO_CLIENT_ID must contain visible ASCII"):
+        read(**(SSO | {"ANYSCALE_SSO_CLIENT_ID": text}))
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o400, 0o440])
 def test_the_client_secret_is_read_from_a_file(secret_file: Path, mode: int) -> None:
     secret_file.chmod(mode)
-    found = read(**SSO, ANYSCALE_OIDC_CLIENT_SECRET_FILE=str(secret_file))
+    found = read(**SSO, ANYSCALE_SSO_CLIENT_SECRET_FILE=str(secret_file))
     assert found.provider
     assert found.provider.client_secret == "a secret"
     assert "a secret" not in f"{found!r} {found.provider!r}"
@@ -282,7 +282,7 @@ def test_the_client_secret_is_read_from_a_file(secret_file: Path, mode: int) -> 
 def test_a_secret_file_that_others_can_read_is_refused(secret_file: Path, mode: int) -> None:
     secret_file.chmod(mode)
     with pytest.raises(ConfigError, match=r"others can read .*: run `chmod 600"):
-        read(**SSO, ANYSCALE_OIDC_CLIENT_SECRET_FILE=str(secret_file))
+        read(**SSO, ANYSCALE_SSO_CLIENT_SECRET_FILE=str(secret_file))
 
 
 @pytest.mark.parametrize("content", [b"", b" \n", b"a\nb", b"\xff", "é".encode(), b"x" * 5_000])
@@ -291,26 +291,26 @@ def test_a_file_without_a_secret_is_refused_and_not_shown(
 ) -> None:
     secret_file.write_bytes(content)
     with pytest.raises(ConfigError, match="must contain the client's secret") as caught:
-        read(**SSO, ANYSCALE_OIDC_CLIENT_SECRET_FILE=str(secret_file))
+        read(**SSO, ANYSCALE_SSO_CLIENT_SECRET_FILE=str(secret_file))
     assert "xxx" not in str(caught.value)
 
 
 def test_a_missing_secret_file_is_named(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "none"):
         with pytest.raises(ConfigError, match=f"CLIENT_SECRET_FILE: cannot read {path}"):
-            read(**SSO, ANYSCALE_OIDC_CLIENT_SECRET_FILE=str(path))
+            read(**SSO, ANYSCALE_SSO_CLIENT_SECRET_FILE=str(path))
 
 
 def test_domains_are_compared_by_their_a_labels() -> None:
-    found = read(**SSO, ANYSCALE_OIDC_DOMAINS="Example.com, bücher.example,, corp.local ,")
+    found = read(**SSO, ANYSCALE_SSO_DOMAINS="Example.com, bücher.example,, corp.local ,")
     assert found.provider
     assert found.provider.domains == {"example.com", "xn--bcher-kva.example", "corp.local"}
 
 
 @pytest.mark.parametrize("text", ["example", "jane@example.com", "*.example.com", "a b.com", "a;b"])
 def test_a_text_that_is_no_domain_is_refused(text: str) -> None:
-    with pytest.raises(ConfigError, match="ANYSCALE_OIDC_DOMAINS must be domains"):
-        read(**SSO, ANYSCALE_OIDC_DOMAINS=f"example.com,{text}")
+    with pytest.raises(ConfigError, match="ANYSCALE_SSO_DOMAINS must be domains"):
+        read(**SSO, ANYSCALE_SSO_DOMAINS=f"example.com,{text}")
 
 
 def test_all_variables_that_are_wrong_are_reported_together() -> None:
@@ -318,8 +318,8 @@ def test_all_variables_that_are_wrong_are_reported_together() -> None:
         read(
             ANYSCALE_DATABASE_URL="mysql://x/y",
             ANYSCALE_LINK_DAYS="0",
-            ANYSCALE_OIDC_ISSUER="idp.example.com",
-            ANYSCALE_OIDC_DOMAINS="not a domain",
+            ANYSCALE_SSO_ISSUER="idp.example.com",
+            ANYSCALE_SSO_DOMAINS="not a domain",
             ANYSCALE_PUBLIC_URL="accounts",
         )
 
@@ -327,10 +327,10 @@ def test_all_variables_that_are_wrong_are_reported_together() -> None:
     assert sorted(name.removesuffix(":") for name in names) == [
         "ANYSCALE_DATABASE_URL",
         "ANYSCALE_LINK_DAYS",
-        "ANYSCALE_OIDC_CLIENT_ID",
-        "ANYSCALE_OIDC_DOMAINS",
-        "ANYSCALE_OIDC_ISSUER",
         "ANYSCALE_PUBLIC_URL",
+        "ANYSCALE_SSO_CLIENT_ID",
+        "ANYSCALE_SSO_DOMAINS",
+        "ANYSCALE_SSO_ISSUER",
     ]
     assert str(caught.value) == "; ".join(caught.value.args)
 

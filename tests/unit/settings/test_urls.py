@@ -3,8 +3,13 @@
 import pytest
 
 from anyscale.config import resolve
+from anyscale.domain.urls import (
+    checked_origin,
+    checked_url,
+    is_on_loopback,
+    may_be_on_this_machine,
+)
 from anyscale.errors import ConfigError
-from anyscale.urls import checked_origin, checked_url, is_on_loopback, may_be_on_this_machine
 
 LOOPBACK = ["localhost", "LOCALHOST", "127.0.0.1", "127.255.0.9", "[::1]"]
 ELSEWHERE = ["localhost.example.com", "127.0.0.1.example.com", "10.0.0.1", "[::2]", "128.0.0.1"]

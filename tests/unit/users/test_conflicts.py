@@ -5,17 +5,17 @@ from functools import partial
 
 import pytest
 
-from anyscale.user.conflicts import conflict_problems, is_skipped
-from anyscale.user.models import Conflict
+from anyscale.domain.conflicts import conflict_problems, is_skipped
+from anyscale.domain.models.batches import Conflict
 
 
 def test_each_kind_of_conflict_is_described() -> None:
     since = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-    held = partial(Conflict, kind="held", holder="bat_1")
+    held = partial(Conflict, kind="reserved", holder="bat_1")
     conflicts = [
         Conflict(position=0, email="a@x.org", kind="exists", user_id="usr_1"),
         Conflict(position=2, email="b@x.org", kind="duplicate", other=1),
-        held(position=3, email="c@x.org", held_by="local:ann", held_since=since),
+        held(position=3, email="c@x.org", reserved_by="local:ann", reserved_since=since),
         held(position=4, email="d@x.org"),
     ]
     problems = conflict_problems(conflicts)
@@ -25,8 +25,8 @@ def test_each_kind_of_conflict_is_described() -> None:
     assert [(p.index, p.field, p.code, p.detail) for p in problems] == [
         (0, "email", "email_exists", "'a@x.org' has an account already"),
         (2, "email", "email_duplicate", "'b@x.org' is also the email of create_users[1]"),
-        (3, "email", "email_held", f"'c@x.org' {reserved}, {opened}: {mend}"),
-        (4, "email", "email_held", f"'d@x.org' {reserved}: {mend}"),
+        (3, "email", "email_reserved", f"'c@x.org' {reserved}, {opened}: {mend}"),
+        (4, "email", "email_reserved", f"'d@x.org' {reserved}: {mend}"),
     ]
 
 
@@ -35,7 +35,7 @@ def test_each_kind_of_conflict_is_described() -> None:
     [
         ("skip", "exists", True),
         ("skip", "duplicate", False),
-        ("skip", "held", False),
+        ("skip", "reserved", False),
         ("fail", "exists", False),
     ],
 )

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from anyscale.user import emails
-from anyscale.user.emails import MAX_OCTETS, email_key, is_spelling
+from anyscale.domain import emails
+from anyscale.domain.emails import MAX_OCTETS, email_key, is_spelling
 
 RESERVED = sorted(email_validator.SPECIAL_USE_DOMAIN_NAMES)
 

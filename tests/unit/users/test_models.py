@@ -8,13 +8,8 @@ from typing import Any
 import pytest
 from msgspec import json
 
-from anyscale.user.models import (
-    AdminCreatedUser,
-    AdminCreateUser,
-    PasswordLink,
-    User,
-    UserChanges,
-)
+from anyscale.domain.models.users import UserChanges
+from anyscale.user.models import AdminCreatedUser, AdminCreateUser, PasswordLink, User
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from anyscale.user.names import full_name
+from anyscale.domain.names import full_name
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from anyscale.user.models import AdminCreateUser
-from anyscale.user.validation import (
+from anyscale.domain.validation import (
     FIELDS,
     MAX_TEXT,
     CheckedUser,
@@ -15,6 +14,7 @@ from anyscale.user.validation import (
     find_faults,
     shown,
 )
+from anyscale.user.models import AdminCreateUser
 
 Values = dict[str, str | bool | None]
 
@@ -274,6 +274,6 @@ def test_the_limits_are_those_of_the_documents() -> None:
         chunk_passwords=128,
         small_users=1_000,
         small_passwords=16,
-        hold_wait=60.0,
+        reservation_wait=60.0,
     )
     assert MAX_TEXT == 256

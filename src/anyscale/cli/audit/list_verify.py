@@ -10,11 +10,11 @@ from typing import Protocol
 import click
 from msgspec import Raw, structs
 
-from anyscale import audit_chain
-from anyscale.audit_chain import AuditEntry
 from anyscale.cli.connect import host_option, open_control_plane
-from anyscale.cli.console import say
 from anyscale.cli.formats import output_option, write_json, write_records, write_text
+from anyscale.cli.terminal import say
+from anyscale.domain import audit_chain
+from anyscale.domain.audit_chain import AuditEntry
 from anyscale.errors import ConfigError
 
 

@@ -5,10 +5,10 @@ import click
 from anyscale.batch.sdk import list_batches as iterate_batches
 from anyscale.cli.batch.unknown_batch import unknown_explained
 from anyscale.cli.connect import host_option, log_control_plane, open_control_plane
-from anyscale.cli.console import ask, can_ask, log
 from anyscale.cli.formats import output_option, write_json, write_records, write_text
+from anyscale.cli.terminal import ask, can_ask, log
+from anyscale.domain.models.batches import Batch
 from anyscale.errors import ConfigError
-from anyscale.user.models import Batch
 
 _COLUMNS = ("batch_id", "state", "users", "skipped", "opened_by", "opened_at", "published_at")
 
@@ -17,7 +17,7 @@ _LABELS = {
     "if_exists": "option --if-exists",
     "touched_at": "last activity at",
     "hashes_due": "passwords not hashed yet",
-    "without_way_in": "accounts without credentials",
+    "without_credentials": "accounts without credentials",
     "removed": "accounts deleted",
     "remaining": "accounts that remain",
 }

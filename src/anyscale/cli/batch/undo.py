@@ -7,12 +7,12 @@ import click
 from anyscale.batch.undo_batch import UndoneBatch, undo_batch
 from anyscale.cli.batch.unknown_batch import unknown_explained
 from anyscale.cli.connect import host_option, log_control_plane, open_control_plane
-from anyscale.cli.console import ask, can_ask, log, say, show_progress
 from anyscale.cli.exit_status import GO_ON, explain_interrupt
 from anyscale.cli.formats import write_json, write_records
+from anyscale.cli.terminal import ask, can_ask, log, say, show_progress
+from anyscale.domain.models.batches import Batch
 from anyscale.errors import ConfigError
 from anyscale.transport.base import Transport
-from anyscale.user.models import Batch
 
 _COLUMNS = ("user_id", "email", "reason")
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import click
 
-from anyscale.cli.console import log
 from anyscale.cli.exit_status import REFUSED
 from anyscale.cli.formats import output_option, write_records, write_text
 from anyscale.cli.server.connect import database_option
+from anyscale.cli.terminal import log
 from anyscale.server.check.run import CHECKS, CheckResult, run_checks
 
 _FIELDS = ("check", "status", "looked_at", "found", "mend")

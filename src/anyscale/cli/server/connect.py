@@ -7,7 +7,7 @@ from shlex import quote
 
 import click
 
-from anyscale.cli.console import log
+from anyscale.cli.terminal import log
 from anyscale.errors import ConfigError
 from anyscale.server.control_plane import ControlPlane, database_name
 from anyscale.server.other_host import is_meant_for_other_host

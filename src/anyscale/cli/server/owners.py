@@ -4,13 +4,13 @@ import os
 
 import click
 
-from anyscale.cli.console import log
 from anyscale.cli.problem_report import say_problems
 from anyscale.cli.secret_output import SecretOutput, output_file_option
 from anyscale.cli.server.connect import database_option, open_local_control_plane
+from anyscale.cli.terminal import log
 from anyscale.errors import BatchRefused
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.authorization import Principal, local_actor
+from anyscale.server.core.callers import Principal, local_actor
 from anyscale.server.core.users.owners import CreatedOwner
 from anyscale.server.settings import Settings
 

@@ -4,8 +4,8 @@ import os
 
 import click
 
-from anyscale.cli.console import log
 from anyscale.cli.server.connect import database_option, open_local_control_plane
+from anyscale.cli.terminal import log
 from anyscale.server.settings import ListenSettings
 
 

@@ -5,12 +5,12 @@ from typing import Any
 import click
 from msgspec import structs
 
-from anyscale.cli.console import log
 from anyscale.cli.formats import output_option, write_records
 from anyscale.cli.secret_output import SecretOutput, output_file_option
 from anyscale.cli.server.connect import database_option, open_local_control_plane
-from anyscale.server.core.authorization import local_actor
-from anyscale.user.models import from_milliseconds
+from anyscale.cli.terminal import log
+from anyscale.domain.times import from_milliseconds
+from anyscale.server.core.callers import local_actor
 
 _TIMES = ("created_at", "expires_at", "used_at", "revoked_at")
 

@@ -12,10 +12,10 @@ from anyscale.cli.connect import (
     open_control_plane,
     suggested_command,
 )
-from anyscale.cli.console import clear_progress, log, say, show_progress
 from anyscale.cli.formats import OutputLost, output_option, write_records
 from anyscale.cli.problem_report import existing_account_count, report_problems
 from anyscale.cli.signals import ignore_signals
+from anyscale.cli.terminal import clear_progress, log, say, show_progress
 from anyscale.cli.user.resume_file import is_abandoned
 from anyscale.cli.user.resume_state import ResumeState, resume_folder
 from anyscale.cli.user.users_file import (
@@ -24,6 +24,7 @@ from anyscale.cli.user.users_file import (
     one_users_file,
     open_users_file,
 )
+from anyscale.domain.models.users import AdminCreatedUser
 from anyscale.errors import (
     AnyscaleError,
     BatchRefused,
@@ -37,7 +38,6 @@ from anyscale.errors import (
 from anyscale.transport.base import Transport
 from anyscale.user.batch_create.batch_run import BatchRun
 from anyscale.user.batch_create.outcome import Outcome
-from anyscale.user.models import AdminCreatedUser
 
 #: batches among which one is looked for that is being undone: those of one request
 _LATEST_BATCHES = 500

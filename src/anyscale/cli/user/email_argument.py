@@ -1,8 +1,8 @@
 """The argument EMAIL of the commands for one account."""
 
 from anyscale.cli.connect import suggested_search
+from anyscale.domain.validation import shown
 from anyscale.errors import NotFound
-from anyscale.user.validation import shown
 
 __all__ = ["check_email", "not_an_email"]
 

@@ -6,13 +6,13 @@ from contextlib import contextmanager
 import click
 
 from anyscale.cli.connect import host_option, log_control_plane, open_control_plane
-from anyscale.cli.console import ask, can_ask, log
+from anyscale.cli.terminal import ask, can_ask, log
 from anyscale.cli.user.email_argument import check_email
+from anyscale.domain.models.users import User
+from anyscale.domain.names import full_name
 from anyscale.errors import ConfigError
 from anyscale.transport.base import Transport
 from anyscale.user.lookup import find_user
-from anyscale.user.models import User
-from anyscale.user.names import full_name
 
 
 @click.command("suspend")

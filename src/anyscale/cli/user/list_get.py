@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from anyscale.cli.connect import host_option, open_control_plane, suggested_search
-from anyscale.cli.console import say
 from anyscale.cli.formats import output_option, write_json, write_records, write_yaml
+from anyscale.cli.terminal import say
 from anyscale.cli.user.list_command import UserListCommand, check_search
 
 if TYPE_CHECKING:  # imported where it is used, as all that the help of a command does not need
-    from anyscale.user.models import User
+    from anyscale.domain.models.users import User
 
 _FIELDS = ("email", "name", "permission_level", "created_at", "user_id")
 _WIDE_FIELDS = ("lastname", "title", "is_sso_user")

@@ -4,19 +4,19 @@ import os
 from pathlib import Path
 
 from anyscale.cli.connect import log_control_plane, suggested_command
-from anyscale.cli.console import log, say
 from anyscale.cli.exit_status import GO_ON, explain_interrupt
+from anyscale.cli.terminal import log, say
 from anyscale.cli.user.resume_file import (
     ResumeFile,
     RunRecord,
     resume_file_path,
     stored_run,
 )
-from anyscale.data_dir import data_dir
+from anyscale.domain.data_dir import data_dir
+from anyscale.domain.models.batches import Batch
 from anyscale.errors import BatchUndone, NotFound
 from anyscale.transport.base import Transport
 from anyscale.user.files import UsersFile
-from anyscale.user.models import Batch
 
 __all__ = ["ResumeState", "resume_folder"]
 

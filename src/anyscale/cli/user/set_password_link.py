@@ -10,13 +10,15 @@ import click
 
 from anyscale.cli.atomic_file import AtomicFile
 from anyscale.cli.connect import host_option, open_control_plane
-from anyscale.cli.console import clear_progress, log, show_progress
 from anyscale.cli.exit_status import explain_interrupt
 from anyscale.cli.formats import OutputLost, ReaderLeft, spreadsheet_cell, write_text
 from anyscale.cli.problem_report import problems_in_words, say_problems
 from anyscale.cli.signals import ignore_signals
+from anyscale.cli.terminal import clear_progress, log, show_progress
 from anyscale.cli.user.email_argument import check_email
 from anyscale.cli.user.users_file import format_option, one_users_file, open_users_file
+from anyscale.domain.models.users import PasswordLink
+from anyscale.domain.validation import CheckedUser, Policy, shown
 from anyscale.errors import (
     AnyscaleError,
     BatchGone,
@@ -28,8 +30,6 @@ from anyscale.errors import (
 )
 from anyscale.transport.base import Transport
 from anyscale.user.lookup import find_user
-from anyscale.user.models import PasswordLink
-from anyscale.user.validation import CheckedUser, Policy, shown
 
 #: links a request
 _PAGE = 1_000
@@ -138,7 +138,7 @@ def _batch_count(transport: Transport, batch_id: str) -> int:
     batch = transport.show(batch_id)
     if batch.published_at is None:
         raise BatchGone(f"batch {batch_id} is {batch.state}: it has no accounts")
-    return batch.without_way_in or 0
+    return batch.without_credentials or 0
 
 
 def _batch_users(transport: Transport, batch_id: str) -> Iterator[str]:

@@ -4,12 +4,12 @@ import click
 from msgspec import UNSET, UnsetType
 
 from anyscale.cli.connect import host_option, open_control_plane, suggested_command
-from anyscale.cli.console import log
+from anyscale.cli.terminal import log
 from anyscale.cli.user.email_argument import check_email
+from anyscale.domain.models.users import UserChanges
+from anyscale.domain.validation import Policy, require_changes
 from anyscale.errors import ConfigError
 from anyscale.user.lookup import find_user
-from anyscale.user.models import UserChanges
-from anyscale.user.validation import Policy, require_changes
 
 
 @click.command("update")

@@ -7,7 +7,7 @@ from shlex import quote
 
 import click
 
-from anyscale.cli.console import say
+from anyscale.cli.terminal import say
 from anyscale.user.files import FORMATS, STDIN, UsersFile
 
 __all__ = ["UsersFileCommand", "format_option", "one_users_file", "open_users_file"]

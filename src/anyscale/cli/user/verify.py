@@ -6,19 +6,19 @@ from itertools import chain
 import click
 
 from anyscale.cli.connect import host_option, open_control_plane
-from anyscale.cli.console import clear_progress, log, say, show_progress
 from anyscale.cli.formats import OutputLost, ReaderLeft, write_pieces, write_text
 from anyscale.cli.problem_report import problems_in_words, report_problems
+from anyscale.cli.terminal import clear_progress, log, say, show_progress
 from anyscale.cli.user.users_file import (
     UsersFileCommand,
     format_option,
     one_users_file,
     open_users_file,
 )
+from anyscale.domain.models.users import User
+from anyscale.domain.validation import shown
 from anyscale.errors import AnyscaleError, BatchRefused, ConfigError
 from anyscale.user.files import UsersFile
-from anyscale.user.models import User
-from anyscale.user.validation import shown
 from anyscale.user.verification import Difference, Verification
 
 DIFFERENT, NOT_COMPARED = 1, 3

@@ -6,12 +6,12 @@ import pwd
 import stat
 from pathlib import Path
 
-from anyscale.data_dir import data_dir
+from anyscale.domain.data_dir import data_dir
 from anyscale.errors import ConfigError
 from anyscale.server.check.findings import Finding, NotTried, fail, ok, warn
 from anyscale.server.check.installation import Installation
 
-__all__ = ["check_data_dir", "check_database_file", "check_environment_file", "check_oidc_secret"]
+__all__ = ["check_data_dir", "check_database_file", "check_environment_file", "check_sso_secret"]
 
 _GROUP_WRITES, _OTHERS_WRITE = stat.S_IWGRP, stat.S_IWOTH
 _OTHERS = stat.S_IRWXO
@@ -65,9 +65,9 @@ def check_database_file(installation: Installation) -> Finding:
     return _in_safe_folder(path, status)
 
 
-def check_oidc_secret(installation: Installation) -> Finding:
+def check_sso_secret(installation: Installation) -> Finding:
     """Check the file of the client secret, which a group may read."""
-    name = "ANYSCALE_OIDC_CLIENT_SECRET_FILE"
+    name = "ANYSCALE_SSO_CLIENT_SECRET_FILE"
     text = installation.environment.get(name, "").strip()
     if not text:
         raise NotTried(f"{name} is not set")

@@ -7,16 +7,17 @@ from typing import TypeVar
 
 import msgspec
 
-from anyscale.api_schemas import IDENTITY, PROOF, RECEIVED_REQUEST_PATH, ReceivedRequest
+from anyscale.domain.schemas.protocol import IDENTITY
+from anyscale.domain.schemas.received_request import PROOF, RECEIVED_REQUEST_PATH, ReceivedRequest
 from anyscale.errors import ConfigError, ProviderUnavailable, StoreUnavailable
 from anyscale.server.check.findings import NotTried
+from anyscale.server.check.identity_provider_metadata import ProviderMetadata, fetch_metadata
 from anyscale.server.check.network import NoResponse, Response, get, within_time
-from anyscale.server.check.provider_metadata import ProviderMetadata, fetch_metadata
 from anyscale.server.core.operator_proof import get_operator_key, new_proof, proof_of_server
 from anyscale.server.settings import ListenSettings, Settings
 from anyscale.server.store.database_facts import DatabaseFacts
 from anyscale.server.store.inspection import inspect_database
-from anyscale.server.store.interface import Transaction
+from anyscale.server.store.transaction import Transaction
 
 __all__ = ["FORGED_ADDRESS", "SENT_HEADERS", "Installation"]
 

@@ -2,7 +2,8 @@
 
 from urllib.parse import urlsplit
 
-from anyscale.api_schemas import IDENTITY, RECEIVED_REQUEST_PATH, ReceivedRequest
+from anyscale.domain.schemas.protocol import IDENTITY
+from anyscale.domain.schemas.received_request import RECEIVED_REQUEST_PATH, ReceivedRequest
 from anyscale.server.check.findings import Finding, NotTried, fail, ok, warn
 from anyscale.server.check.installation import FORGED_ADDRESS, SENT_HEADERS, Installation
 from anyscale.server.check.network import NoResponse, announce_body, get

@@ -3,7 +3,7 @@
 import time
 
 from anyscale import __version__
-from anyscale.api_schemas import IDENTITY
+from anyscale.domain.schemas.protocol import IDENTITY
 from anyscale.server.check.findings import Finding, fail, ok, warn
 from anyscale.server.check.installation import Installation
 from anyscale.server.check.network import NoResponse, TlsFailed, get_certificate_end, skew_of

@@ -6,7 +6,15 @@ from pathlib import Path
 from msgspec import Struct
 
 from anyscale.errors import AnyscaleError
-from anyscale.server.check import database, files, hashing, provider, proxy, public_url, settings
+from anyscale.server.check import (
+    database,
+    files,
+    hashing,
+    identity_provider,
+    proxy,
+    public_url,
+    settings,
+)
 from anyscale.server.check.findings import Finding, NotTried, Status
 from anyscale.server.check.installation import Installation
 from anyscale.server.check.network import NoResponse
@@ -22,7 +30,7 @@ CHECKS: Mapping[str, tuple[str, Callable[[Installation], Finding]]] = {
     "files.environment": ("the environment file", files.check_environment_file),
     "files.data_dir": ("the data directory", files.check_data_dir),
     "files.database": ("the database file", files.check_database_file),
-    "files.oidc_secret": ("the file of the client secret", files.check_oidc_secret),
+    "files.sso_secret": ("the file of the client secret", files.check_sso_secret),
     "database.reachable": ("the database", database.check_reachable),
     "database.version": ("the database", database.check_version),
     "database.schema": ("the schema of the database", database.check_schema),
@@ -42,15 +50,15 @@ CHECKS: Mapping[str, tuple[str, Callable[[Installation], Finding]]] = {
     "proxy.headers": ("other headers", proxy.check_headers),
     "proxy.body_limit": ("a body of 64 MiB", proxy.check_body_limit),
     "proxy.metrics": ("/metrics", proxy.check_metrics),
-    "provider.metadata": ("the identity provider", provider.check_metadata),
-    "provider.issuer": ("ANYSCALE_OIDC_ISSUER", provider.check_issuer),
-    "provider.endpoints": ("the endpoints", provider.check_endpoints),
-    "provider.keys": ("the keys", provider.check_keys),
-    "provider.algorithms": ("the algorithms", provider.check_algorithms),
-    "provider.claims": ("the claims", provider.check_claims),
-    "provider.client": ("the client id and secret", provider.check_client),
-    "provider.redirect_uri": ("the redirect URI", provider.check_redirect_uri),
-    "provider.clock": ("the clock of the provider", provider.check_clock),
+    "provider.metadata": ("the identity provider", identity_provider.check_metadata),
+    "provider.issuer": ("ANYSCALE_SSO_ISSUER", identity_provider.check_issuer),
+    "provider.endpoints": ("the endpoints", identity_provider.check_endpoints),
+    "provider.keys": ("the keys", identity_provider.check_keys),
+    "provider.algorithms": ("the algorithms", identity_provider.check_algorithms),
+    "provider.claims": ("the claims", identity_provider.check_claims),
+    "provider.client": ("the client id and secret", identity_provider.check_client),
+    "provider.redirect_uri": ("the redirect URI", identity_provider.check_redirect_uri),
+    "provider.clock": ("the clock of the provider", identity_provider.check_clock),
     "hashing.new": ("PyNaCl", hashing.check_new_hashes),
     "hashing.imported": ("argon2-cffi", hashing.check_imported_hashes),
 }

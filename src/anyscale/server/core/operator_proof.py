@@ -8,7 +8,7 @@ import hashlib
 import hmac
 
 from anyscale.server.core.secrets import new_secret
-from anyscale.server.store.interface import Store, Transaction
+from anyscale.server.store.transaction import Store, Transaction
 
 __all__ = ["OperatorProofs", "get_operator_key", "new_proof", "proof_of_server"]
 

@@ -15,7 +15,6 @@ from anyscale.errors import AnyscaleError
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.operator_proof import OperatorProofs
 from anyscale.server.core.users.account_count import AccountCount
-from anyscale.server.http import health, openapi, received_request
 from anyscale.server.http.account import routes as account
 from anyscale.server.http.account.page import AccountPage
 from anyscale.server.http.api import audit_log, batches, small_batches, user_lifecycle, users
@@ -31,7 +30,6 @@ from anyscale.server.http.errors import EXCEPTION_HANDLERS
 from anyscale.server.http.login import pages, sso
 from anyscale.server.http.login import routes as login
 from anyscale.server.http.login.sign_in import LoginFlows
-from anyscale.server.http.metrics import WORKERS, DatabaseMetrics
 from anyscale.server.http.middleware.client_addresses import ClientAddressMiddleware
 from anyscale.server.http.middleware.csrf import CsrfMiddleware
 from anyscale.server.http.middleware.gzip_requests import MAX_BODY, GzipRequestMiddleware
@@ -40,6 +38,8 @@ from anyscale.server.http.middleware.request_checks import RequestCheckMiddlewar
 from anyscale.server.http.middleware.request_log import RequestLogMiddleware
 from anyscale.server.http.middleware.security_headers import SecurityHeadersMiddleware
 from anyscale.server.http.middleware.shutdown import ShutdownMiddleware, shut_down_when_cancelled
+from anyscale.server.http.operations import health, openapi, received_request
+from anyscale.server.http.operations.metrics import WORKERS, DatabaseMetrics
 from anyscale.server.http.thread_pools import ThreadPools
 from anyscale.server.http.web import templating
 
@@ -131,7 +131,7 @@ def _services(control_plane: ControlPlane, pools: ThreadPools) -> dict[str, obje
         "listing": control_plane.listing,
         "login": LoginFlows(control_plane.passwords, sessions, pools),
         "login_options": login_options,
-        "oidc": control_plane.oidc,
+        "sso": control_plane.sso,
         "operator_proofs": OperatorProofs(control_plane.store),
         "pools": pools,
         "sessions": sessions,

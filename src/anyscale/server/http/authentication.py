@@ -28,8 +28,8 @@ from anyscale.errors import (
     PasswordChangeNeeded,
     StoreUnavailable,
 )
-from anyscale.server.core.audit.log import AuditLog
-from anyscale.server.core.authorization import refuse_unless_owner
+from anyscale.server.core.audit.entries import AuditLog
+from anyscale.server.core.callers import refuse_unless_owner
 from anyscale.server.core.login.sessions import SessionService
 from anyscale.server.core.tokens.api_tokens import TokenService
 from anyscale.server.http.cookies import SESSION, read_cookie

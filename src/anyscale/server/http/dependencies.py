@@ -7,9 +7,10 @@ from litestar import Request
 from litestar.connection import ASGIConnection
 from litestar.di import Provide
 
-from anyscale.server.core.authorization import Principal
+from anyscale.server.core.callers import Principal
 from anyscale.server.core.login.sessions import AuthenticatedUser
-from anyscale.server.store.records import SessionRecord, TokenRecord
+from anyscale.server.store.records.login import SessionRecord
+from anyscale.server.store.records.tokens import TokenRecord
 
 __all__ = ["AnyRequest", "Connection", "OwnerRequest", "UserRequest", "provide_each"]
 

@@ -14,7 +14,7 @@ from litestar.serialization import msgspec_hooks
 from litestar.types import Receive, Send
 from msgspec import json
 
-from anyscale.api_schemas import ProblemDocument
+from anyscale.domain.schemas.protocol import ProblemDocument
 from anyscale.errors import (
     AnyscaleError,
     BatchRefused,
@@ -24,7 +24,7 @@ from anyscale.errors import (
 )
 from anyscale.server.http.bodies import invalid_body
 from anyscale.server.http.dependencies import AnyRequest
-from anyscale.server.http.metrics import count_refusal
+from anyscale.server.http.operations.metrics import count_refusal
 from anyscale.server.http.request_context import request_id
 from anyscale.server.http.web.error_page import error_page
 from anyscale.server.http.web.templating import accepts_page

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from anyscale.server.store.database_facts import DatabaseFacts
-from anyscale.server.store.interface import Transaction
+from anyscale.server.store.transaction import Transaction
 
 __all__ = ["inspect_database"]
 

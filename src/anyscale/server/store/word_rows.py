@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from operator import attrgetter
 
-from anyscale.server.store.search_records import AccountTextsRecord, Place
+from anyscale.server.store.records.search import AccountTextsRecord, Place
 from anyscale.server.store.words import words_of
 
 __all__ = ["SegmentWords", "Word", "WordRow", "distinct_words", "runs", "words_of_account"]

@@ -10,6 +10,10 @@ from contextlib import nullcontext
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
+from anyscale.domain.conflicts import conflict_problems, is_skipped
+from anyscale.domain.models.batches import Batch, Created
+from anyscale.domain.models.users import AdminCreatedUser
+from anyscale.domain.validation import Policy
 from anyscale.errors import (
     AnyscaleError,
     BatchGone,
@@ -23,10 +27,7 @@ from anyscale.transport.base import Transport
 from anyscale.user.batch_create.email_conflicts import EmailConflicts, IsAbandoned
 from anyscale.user.batch_create.outcome import Outcome
 from anyscale.user.batch_create.reservations import Reservations
-from anyscale.user.conflicts import conflict_problems, is_skipped
-from anyscale.user.models import AdminCreatedUser, Batch, Created
 from anyscale.user.user_sources import Chunk, Reading, UserSource, chunks
-from anyscale.user.validation import Policy
 
 if TYPE_CHECKING:  # imported by runs that take long
     from anyscale.progress import Progress
@@ -148,7 +149,7 @@ class BatchRun:
             self._if_exists,
             self._is_abandoned,
             self._log,
-            self._policy.hold_wait,
+            self._policy.reservation_wait,
             self._drop_command,
         )
 
@@ -184,7 +185,7 @@ class BatchRun:
             try:
                 return self._transport.create(key, chunk.users, self._if_exists, chunk.passwords)
             except BatchRefused as error:
-                if not any(problem.code == "email_held" for problem in error.problems):
+                if not any(problem.code == "email_reserved" for problem in error.problems):
                     raise
             taken = conflicts.not_skipped(self._transport.look_up(chunk.users, 0))
             if conflicts.are_final(taken) and (blocking := conflicts.blocking(taken)):

@@ -3,10 +3,10 @@
 import os
 
 from anyscale.call_report import CallReport
+from anyscale.domain.models.users import AdminCreatedUser
 from anyscale.transport.base import Transport
 from anyscale.user.batch_create.batch_run import BatchRun
 from anyscale.user.batch_create.outcome import Outcome
-from anyscale.user.models import AdminCreatedUser
 from anyscale.user.user_list import UserList
 
 __all__ = ["CreatedUsers", "create_users"]

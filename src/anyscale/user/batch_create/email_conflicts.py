@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, suppress
 from itertools import islice
 
+from anyscale.domain.conflicts import is_skipped
+from anyscale.domain.models.batches import Batch, Conflict
 from anyscale.errors import AnyscaleError, BatchGone
 from anyscale.transport.base import Transport
-from anyscale.user.conflicts import is_skipped
-from anyscale.user.models import Batch, Conflict
 
 __all__ = ["EmailConflicts", "IsAbandoned"]
 
@@ -81,7 +81,7 @@ class EmailConflicts:
 
     def are_final(self, conflicts: Iterable[Conflict]) -> bool:
         """Return whether waiting is no use: an account stays, or the time is over."""
-        return any(c.kind != "held" for c in conflicts) or time.monotonic() > self._deadline
+        return any(c.kind != "reserved" for c in conflicts) or time.monotonic() > self._deadline
 
     def wait(self, conflicts: Iterable[Conflict], own: Batch | None = None) -> None:
         """Drop the abandoned batches that have reserved emails, and wait for the others.
@@ -110,7 +110,7 @@ class EmailConflicts:
                 self._announced.add(conflict.holder)
                 self._log(
                     f"Waiting at most {seconds} s for batch {conflict.holder}, opened by "
-                    f"{conflict.held_by}, which has reserved some of these emails..."
+                    f"{conflict.reserved_by}, which has reserved some of these emails..."
                 )
 
     def _show(self, batch_ids: Iterable[str]) -> Iterator[Batch]:

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable
 
 from msgspec import Struct
 
-from anyscale.user.models import AdminCreatedUser, Batch, Conflict
+from anyscale.domain.models.batches import Batch, Conflict
+from anyscale.domain.models.users import AdminCreatedUser
 
 __all__ = ["Outcome"]
 

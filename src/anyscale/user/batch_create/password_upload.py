@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from functools import partial
 from itertools import chain, islice
 
+from anyscale.domain.models.batches import Batch
 from anyscale.progress import Progress
 from anyscale.recent_rate import RecentRate
 from anyscale.transport.base import Transport
-from anyscale.user.models import Batch
 from anyscale.user.user_sources import Reading, chunks
 
 __all__ = ["ChunkSize", "send_passwords"]

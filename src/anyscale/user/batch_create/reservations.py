@@ -4,13 +4,13 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from anyscale.domain.conflicts import conflict_problems
+from anyscale.domain.models.batches import Batch, Conflict, ReservedChunk
+from anyscale.domain.validation import Policy
 from anyscale.errors import BatchRefused
 from anyscale.transport.base import Transport
 from anyscale.user.batch_create.email_conflicts import EmailConflicts
-from anyscale.user.conflicts import conflict_problems
-from anyscale.user.models import Batch, Conflict, ReservedChunk
 from anyscale.user.user_sources import Chunk, Reading, UserSource, chunks
-from anyscale.user.validation import Policy
 
 if TYPE_CHECKING:  # imported by runs that take long
     from anyscale.progress import Progress
@@ -87,7 +87,7 @@ class Reservations:
         passwords = 0
         responses: list[ReservedChunk] = []
         with BoundedExecutor[ReservedChunk](
-            self._transport.claims_at_once,
+            self._transport.reservations_at_once,
             self._transport.cancel_retries,
             self._transport.on_notice,
             self._show_progress,
@@ -95,7 +95,7 @@ class Reservations:
             for number, chunk in enumerate(self._chunks(reading)):
                 passwords += len(chunk.passwords)
                 if not reading.problems and not any(response.holders for response in responses):
-                    call = partial(self._transport.claim, batch.batch_id, number, chunk.users)
+                    call = partial(self._transport.reserve, batch.batch_id, number, chunk.users)
                     responses += executor.submit(call)
             responses += executor.drain()
         is_complete = not any(response.conflicts for response in responses)

@@ -15,10 +15,10 @@ from typing import BinaryIO, Self
 
 from msgspec import structs
 
+from anyscale.domain.validation import CheckedUser, Policy
 from anyscale.errors import BatchUnfinished, ConfigError, Problem
 from anyscale.user.files.entry_collector import EntryCollector
 from anyscale.user.files.input_stream import CapturedInput, Fatal, InputStream
-from anyscale.user.validation import CheckedUser, Policy
 
 __all__ = ["FORMATS", "STDIN", "FileReading", "UsersFile"]
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from anyscale.domain.validation import FIELDS, shown
 from anyscale.user.files.field_words import field_of, is_first_name, meant_field
-from anyscale.user.validation import FIELDS, shown
 
 __all__ = ["ColumnFault", "column_name", "columns_of"]
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, islice
 from typing import Any
 
+from anyscale.domain.validation import FIELDS, CheckedUser
 from anyscale.user.files.csv_header import column_name, columns_of
 from anyscale.user.files.entry_collector import EntryCollector, Place, PlacedFault
 from anyscale.user.files.field_words import (
@@ -16,7 +17,6 @@ from anyscale.user.files.field_words import (
     field_of,
 )
 from anyscale.user.files.input_stream import InputStream
-from anyscale.user.validation import FIELDS, CheckedUser
 
 __all__ = ["looks_like_csv", "read_csv"]
 

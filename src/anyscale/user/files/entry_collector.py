@@ -6,20 +6,13 @@ from typing import Any, NamedTuple
 
 from msgspec import UNSET
 
+from anyscale.domain.emails import email_key
+from anyscale.domain.passwords import normalized
+from anyscale.domain.validation import CheckedUser, Fault, Policy, check, find_faults, shown
 from anyscale.errors import Problem
-from anyscale.user.emails import email_key
 from anyscale.user.files.email_hashes import EmailHashes
 from anyscale.user.files.input_stream import Fatal
-from anyscale.user.passwords import normalized
 from anyscale.user.user_sources import ProblemList
-from anyscale.user.validation import (
-    CheckedUser,
-    Fault,
-    Policy,
-    check,
-    find_faults,
-    shown,
-)
 
 __all__ = [
     "MAX_FAULTS",

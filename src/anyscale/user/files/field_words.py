@@ -7,7 +7,7 @@ import re
 import unicodedata
 from functools import lru_cache
 
-from anyscale.user.validation import FIELDS, shown
+from anyscale.domain.validation import FIELDS, shown
 
 __all__ = [
     "BOOLEANS",

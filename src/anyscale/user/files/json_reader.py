@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from anyscale.domain.validation import FIELDS, CheckedUser, shown
 from anyscale.errors import Problem
 from anyscale.user.files.entry_collector import (
     MAX_FAULTS,
@@ -17,7 +18,6 @@ from anyscale.user.files.entry_collector import (
 from anyscale.user.files.field_words import boolean_fault, meant_field, unknown_key
 from anyscale.user.files.input_stream import Fatal, InputStream
 from anyscale.user.files.json_scanner import JsonText
-from anyscale.user.validation import FIELDS, CheckedUser, shown
 
 __all__ = ["read_json", "read_jsonl"]
 

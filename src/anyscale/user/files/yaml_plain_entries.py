@@ -9,11 +9,11 @@ import re
 from collections.abc import Iterator
 from itertools import repeat
 
+from anyscale.domain.validation import FIELDS, CheckedUser, check
 from anyscale.user.files.entry_collector import EntryCollector
 from anyscale.user.files.field_words import BOOLEANS
 from anyscale.user.files.input_stream import Fatal, InputStream
 from anyscale.user.files.yaml_scalars import NULLS, UNCLEAR_NULLS
-from anyscale.user.validation import FIELDS, CheckedUser, check
 
 __all__ = ["PlainEntries"]
 

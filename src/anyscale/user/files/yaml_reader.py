@@ -22,6 +22,7 @@ from yaml.events import (
     StreamEndEvent,
 )
 
+from anyscale.domain.validation import FIELDS, CheckedUser, check, shown
 from anyscale.user.files.entry_collector import (
     MAX_FAULTS,
     NOT_A_MAP,
@@ -35,7 +36,6 @@ from anyscale.user.files.input_stream import InputStream
 from anyscale.user.files.yaml_errors import explain
 from anyscale.user.files.yaml_plain_entries import PlainEntries
 from anyscale.user.files.yaml_scalars import NULLS, place_of, special, type_fault, value_of
-from anyscale.user.validation import FIELDS, CheckedUser, check, shown
 
 try:
     from yaml._yaml import CParser as Parser

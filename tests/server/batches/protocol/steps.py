@@ -9,12 +9,13 @@ from tests.support.users import (
     passwords_for,
 )
 
+from anyscale.domain.models.batches import Created
+from anyscale.domain.validation import CheckedUser
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.authorization import Principal
 from anyscale.server.core.batches.service import BatchService
-from anyscale.server.store.records import AuditRecord
-from anyscale.user.models import Batch, Created
-from anyscale.user.validation import CheckedUser
+from anyscale.server.core.callers import Principal
+from anyscale.server.store.records.audit import AuditRecord
+from anyscale.user.models import Batch
 
 JANE, JOE = Principal("local:jane"), Principal("local:joe")
 
@@ -23,7 +24,7 @@ def published(batches: BatchService, *names: str, key: str = "earlier") -> Batch
     """Create accounts by the large way."""
     batch = batches.open(key, "fail", JANE)
     for number, first in enumerate(range(0, len(names), 3)):
-        batches.claim(batch.batch_id, number, checked_users(*names[first : first + 3]))
+        batches.reserve(batch.batch_id, number, checked_users(*names[first : first + 3]))
     return batches.publish(batch.batch_id, len(names), JANE)
 
 

@@ -33,8 +33,8 @@ def make_idle(plane: ControlPlane, batch: Batch, days: float) -> None:
 
 def test_only_idle_batches_expire(plane: ControlPlane, batches: BatchService) -> None:
     idle, fresh = (batches.open(key, "fail", JOE) for key in ("idle", "fresh"))
-    batches.claim(idle.batch_id, 0, checked_users("a"))
-    batches.claim(fresh.batch_id, 0, checked_users("b"))
+    batches.reserve(idle.batch_id, 0, checked_users("a"))
+    batches.reserve(fresh.batch_id, 0, checked_users("b"))
     done = published(batches, "c")
     make_idle(plane, idle, 7.01)
     make_idle(plane, fresh, 6.99)
@@ -48,19 +48,19 @@ def test_only_idle_batches_expire(plane: ControlPlane, batches: BatchService) ->
     assert [(row.event, row.actor) for row in trail(plane)][1:] == [("batch.expired", "system")]
     assert row_counts(plane)["users"] == 2
     with pytest.raises(BatchGone, match="expired"):
-        batches.claim(idle.batch_id, 0, checked_users("a"))
+        batches.reserve(idle.batch_id, 0, checked_users("a"))
 
 
-@pytest.mark.parametrize("call", ["open", "claim", "hash", "release"])
+@pytest.mark.parametrize("call", ["open", "reserve", "hash", "release"])
 def test_every_call_on_a_batch_delays_its_expiry(
     plane: ControlPlane, batches: BatchService, call: str
 ) -> None:
     batch = batches.open("key", "fail", JOE)
-    batches.claim(batch.batch_id, 0, checked_users("a", password=PASSWORD))
+    batches.reserve(batch.batch_id, 0, checked_users("a", password=PASSWORD))
     make_idle(plane, batch, 8)
     calls: dict[str, Callable[[], object]] = {
         "open": lambda: batches.open("key", "fail", JOE),
-        "claim": lambda: batches.claim(batch.batch_id, 1, checked_users("b")),
+        "reserve": lambda: batches.reserve(batch.batch_id, 1, checked_users("b")),
         "hash": lambda: batches.hash(batch.batch_id, [(0, PASSWORD)]),
         "release": lambda: batches.release(batch.batch_id),
     }
@@ -69,11 +69,11 @@ def test_every_call_on_a_batch_delays_its_expiry(
     assert batches.show(batch.batch_id, JOE).state == "open"
 
 
-def test_a_second_claim_delays_the_expiry(plane: ControlPlane, batches: BatchService) -> None:
+def test_a_second_reservation_delays_the_expiry(plane: ControlPlane, batches: BatchService) -> None:
     batch = batches.open("key", "fail", JOE)
-    batches.claim(batch.batch_id, 0, checked_users("a"))
+    batches.reserve(batch.batch_id, 0, checked_users("a"))
     make_idle(plane, batch, 8)
-    batches.claim(batch.batch_id, 0, checked_users("a"))
+    batches.reserve(batch.batch_id, 0, checked_users("a"))
     batches.expire()
     assert batches.show(batch.batch_id, JOE).state == "open"
 
@@ -86,7 +86,7 @@ def test_a_batch_that_is_resumed_during_its_expiry_stays(
     with plane.store.read() as tx:
         idle = tx.batches.get(batch.batch_id)
     assert idle
-    batches.claim(batch.batch_id, 0, checked_users("a"))
+    batches.reserve(batch.batch_id, 0, checked_users("a"))
 
     assert not expire_batch(plane.store, idle)  # the second half of an expiry that was overtaken
 
@@ -96,7 +96,7 @@ def test_a_batch_that_is_resumed_during_its_expiry_stays(
 def test_an_interrupted_drop_is_finished(plane: ControlPlane, batches: BatchService) -> None:
     batch = batches.open("key", "fail", JOE)
     for number, name in enumerate("abc"):
-        batches.claim(batch.batch_id, number, checked_users(name))
+        batches.reserve(batch.batch_id, number, checked_users(name))
     with plane.store.write() as tx:
         found = tx.batches.get(batch.batch_id)
         assert found

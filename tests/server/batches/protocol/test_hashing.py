@@ -29,7 +29,7 @@ def test_no_hash_is_computed_for_an_existing_email(
     published(batches, "a")
     batch = batches.open("key", "skip", JOE)
     users = [*checked_users("a", "b", password=PASSWORD), checked_user("c@example.com", "")]
-    batches.claim(batch.batch_id, 0, users)
+    batches.reserve(batch.batch_id, 0, users)
     assert batches.hash(batch.batch_id, [(0, PASSWORD), (1, PASSWORD)]) == 1
     assert batches.publish(batch.batch_id, 3, JOE).users == 2
     assert plane.hashing.computed == 1
@@ -63,7 +63,7 @@ def test_an_email_that_is_freed_while_a_small_batch_hashes_gets_a_hash(
     plane: ControlPlane, batches: BatchService
 ) -> None:
     holder = batches.open("holder", "fail", JOE)
-    batches.claim(holder.batch_id, 0, checked_users("a"))
+    batches.reserve(holder.batch_id, 0, checked_users("a"))
     with closing(Interrupted(lambda: batches.drop(holder.batch_id, JOE))) as hashing:
         other = BatchService(plane.store, hashing, POLICY, available=True, expiry_days=7)
         created = create(other, "key", checked_users("a", "b", password=PASSWORD))
@@ -89,7 +89,7 @@ def test_a_batch_that_is_dropped_while_it_is_hashed_stores_nothing(
     plane: ControlPlane, batches: BatchService
 ) -> None:
     batch = batches.open("key", "fail", JOE)
-    batches.claim(batch.batch_id, 0, checked_users("a", password=PASSWORD))
+    batches.reserve(batch.batch_id, 0, checked_users("a", password=PASSWORD))
     with closing(Interrupted(lambda: batches.drop(batch.batch_id, JOE))) as hashing:
         other = BatchService(plane.store, hashing, POLICY, available=True, expiry_days=7)
         with pytest.raises(BatchGone, match=f"^batch {batch.batch_id} was dropped$"):
@@ -100,7 +100,7 @@ def test_a_batch_that_is_dropped_while_it_is_hashed_stores_nothing(
 def test_the_policy_is_enforced_on_hashing(plane: ControlPlane, batches: BatchService) -> None:
     batch = batches.open("key", "fail", JOE)
     users = checked_users("a", "b", "c", password=PASSWORD)
-    batches.claim(batch.batch_id, 0, users)
+    batches.reserve(batch.batch_id, 0, users)
     with pytest.raises(BatchRefused) as caught:
         batches.hash(batch.batch_id, [(0, "short"), (1, PASSWORD), (2, "jane, of all names")])
     found = [(problem.index, problem.field, problem.code) for problem in caught.value.problems]

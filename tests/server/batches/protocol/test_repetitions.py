@@ -20,8 +20,8 @@ from anyscale.errors import (
     FeatureUnavailable,
 )
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.authorization import Principal
 from anyscale.server.core.batches.service import BatchService
+from anyscale.server.core.callers import Principal
 from anyscale.user.models import Batch
 
 # Again is once
@@ -41,19 +41,19 @@ def test_a_second_open_returns_the_open_batch(batches: BatchService) -> None:
     assert batches.find("other") is None
 
 
-def test_a_second_claim_changes_nothing(plane: ControlPlane, batches: BatchService) -> None:
+def test_a_second_reservation_changes_nothing(plane: ControlPlane, batches: BatchService) -> None:
     batch = batches.open("key", "fail", JOE)
-    first = batches.claim(batch.batch_id, 0, checked_users("a", "b"))
+    first = batches.reserve(batch.batch_id, 0, checked_users("a", "b"))
     before = row_counts(plane)
 
-    assert batches.claim(batch.batch_id, 0, checked_users("a", "b")) == first
+    assert batches.reserve(batch.batch_id, 0, checked_users("a", "b")) == first
     assert row_counts(plane) == before
     assert (first.users, first.skipped, first.conflicts, first.holders) == (2, 0, 0, [])
 
 
 def test_a_stored_hash_is_not_computed_again(plane: ControlPlane, batches: BatchService) -> None:
     batch = batches.open("key", "fail", JOE)
-    batches.claim(batch.batch_id, 0, checked_users("a", "b", password=PASSWORD))
+    batches.reserve(batch.batch_id, 0, checked_users("a", "b", password=PASSWORD))
 
     assert batches.hash(batch.batch_id, [(0, PASSWORD)]) == 1
     assert batches.hash(batch.batch_id, [(0, "another password"), (1, PASSWORD)]) == 1
@@ -78,12 +78,12 @@ def test_a_second_publish_returns_the_same_result(
 def test_a_published_batch_can_be_opened_and_compared_again(batches: BatchService) -> None:
     first = published(batches, "a", "b", "c", "d")
     assert batches.open("earlier", "fail", JOE).state == "published"
-    assert batches.claim(first.batch_id, 1, checked_users("d")).users == 1
+    assert batches.reserve(first.batch_id, 1, checked_users("d")).users == 1
 
 
 def test_a_second_drop_changes_nothing(plane: ControlPlane, batches: BatchService) -> None:
     batch = batches.open("key", "fail", JOE)
-    batches.claim(batch.batch_id, 0, checked_users("a"))
+    batches.reserve(batch.batch_id, 0, checked_users("a"))
     for _ in range(2):
         assert batches.drop(batch.batch_id, JOE).state == "dropped"
     assert row_counts(plane) == {"batches": 1, "chunks": 0, "conflicts": 0, "users": 0, "audit": 1}
@@ -109,13 +109,13 @@ def test_a_second_release_keeps_the_batch_open_and_its_counts_correct(
 ) -> None:
     published(batches, "b")
     batch = batches.open("key", "fail", JOE)
-    batches.claim(batch.batch_id, 0, checked_users("a", "b"))
+    batches.reserve(batch.batch_id, 0, checked_users("a", "b"))
     for _ in range(2):
         batches.release(batch.batch_id)
         shown = batches.show(batch.batch_id, JOE)
         assert (shown.state, shown.users, shown.skipped) == ("open", 0, 0)
         assert batches.conflicts(batch.batch_id) == []
-    assert batches.claim(batch.batch_id, 0, checked_users("a", "b")).conflicts == 1
+    assert batches.reserve(batch.batch_id, 0, checked_users("a", "b")).conflicts == 1
 
 
 # At the same time
@@ -129,11 +129,11 @@ def ending(batches: BatchService, batch_id: str, end: str) -> Callable[[], Batch
 
 
 @pytest.mark.parametrize("end", ["publish", "drop"])
-def test_the_end_of_a_batch_waits_for_a_claim_in_progress(
+def test_the_end_of_a_batch_waits_for_a_reservation_in_progress(
     plane: ControlPlane, batches: BatchService, end: str
 ) -> None:
     batch = batches.open("key", "fail", JOE)
-    batches.claim(batch.batch_id, 0, checked_users("a", "b"))
+    batches.reserve(batch.batch_id, 0, checked_users("a", "b"))
     with ThreadPoolExecutor(1) as pool:
         with plane.store.write() as tx:
             tx.batches.lock(batch.batch_id, exclusive=False)
@@ -147,7 +147,7 @@ def test_two_ends_of_a_batch_at_once_leave_one_audit_entry(
     plane: ControlPlane, batches: BatchService, end: str
 ) -> None:
     batch = batches.open("key", "fail", JOE)
-    batches.claim(batch.batch_id, 0, checked_users("a", "b"))
+    batches.reserve(batch.batch_id, 0, checked_users("a", "b"))
     call = ending(batches, batch.batch_id, end)
     with ThreadPoolExecutor(2) as pool:
         with plane.store.write() as tx:
@@ -171,7 +171,7 @@ def test_every_creating_call_is_refused_if_the_feature_is_off(
             lambda: off.batches.create("small", checked_users("a"), "fail", JOE),
             off.batches.available_policy,  # which a dry run asks for first
             lambda: off.batches.open("other", "fail", JOE),
-            lambda: off.batches.claim(batch.batch_id, 0, checked_users("a")),
+            lambda: off.batches.reserve(batch.batch_id, 0, checked_users("a")),
             lambda: off.batches.hash(batch.batch_id, [(0, PASSWORD)]),
             lambda: off.batches.publish(batch.batch_id, 0, JOE),
         ]

@@ -13,8 +13,8 @@ from anyscale.errors import (
     BatchRefused,
 )
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.authorization import Principal
 from anyscale.server.core.batches.service import BatchService
+from anyscale.server.core.callers import Principal
 from anyscale.server.store.user_ids import MAX_POSITION, position_of, user_id
 
 # What responses contain
@@ -55,8 +55,8 @@ def test_created_and_skipped_users_add_up(
         batch, skipped = created.batch, created.skipped
     else:
         batch = batches.open("key", "skip", JOE)
-        batches.claim(batch.batch_id, 0, checked_users(*names[:3]))
-        batches.claim(batch.batch_id, 1, checked_users(*names[3:]))
+        batches.reserve(batch.batch_id, 0, checked_users(*names[:3]))
+        batches.reserve(batch.batch_id, 1, checked_users(*names[3:]))
         batch = batches.publish(batch.batch_id, 5, JOE)
         skipped = batches.conflicts(batch.batch_id)
     assert (batch.users, batch.skipped) == (3, 2)
@@ -68,37 +68,37 @@ def test_created_and_skipped_users_add_up(
 
 
 @pytest.mark.parametrize("if_exists", ["fail", "skip"])
-def test_existing_claimed_and_duplicate_emails_have_different_codes(
+def test_existing_reserved_and_duplicate_emails_have_different_codes(
     batches: BatchService, if_exists: str
 ) -> None:
     published(batches, "a")
     holder = batches.open("holder", "fail", Principal("local:ann"))
-    batches.claim(holder.batch_id, 0, checked_users("b"))
+    batches.reserve(holder.batch_id, 0, checked_users("b"))
 
     batch = batches.open("key", if_exists, JOE)
-    batches.claim(batch.batch_id, 0, checked_users("a", "b", "c"))
-    claimed = batches.claim(batch.batch_id, 1, checked_users("d", "d", "c"))
+    batches.reserve(batch.batch_id, 0, checked_users("a", "b", "c"))
+    reserved = batches.reserve(batch.batch_id, 1, checked_users("d", "d", "c"))
 
-    assert claimed.conflicts == 2
+    assert reserved.conflicts == 2
     found = batches.conflicts(batch.batch_id)
     assert [(c.position, c.kind, c.other, c.holder) for c in found] == [
         (0, "exists", None, None),
-        (1, "held", None, holder.batch_id),
+        (1, "reserved", None, holder.batch_id),
         (4, "duplicate", 3, None),
         (5, "duplicate", 2, None),
     ]
-    assert (found[1].held_by, found[1].held_since) == ("local:ann", holder.opened_at)
+    assert (found[1].reserved_by, found[1].reserved_since) == ("local:ann", holder.opened_at)
 
 
-def test_a_small_batch_does_not_skip_claimed_emails(
+def test_a_small_batch_does_not_skip_reserved_emails(
     plane: ControlPlane, batches: BatchService
 ) -> None:
     holder = batches.open("holder", "fail", Principal("local:ann"))
-    batches.claim(holder.batch_id, 0, checked_users("b"))
+    batches.reserve(holder.batch_id, 0, checked_users("b"))
     with pytest.raises(BatchRefused) as caught:
         create(batches, "key", checked_users("a", "b", password=PASSWORD), "skip")
     (problem,) = caught.value.problems
-    assert (problem.index, problem.code) == (1, "email_held")
+    assert (problem.index, problem.code) == (1, "email_reserved")
     assert holder.batch_id in problem.detail
     assert "local:ann" in problem.detail
     assert f"{holder.opened_at:%Y-%m-%d %H:%M:%S} UTC" in problem.detail
@@ -106,16 +106,16 @@ def test_a_small_batch_does_not_skip_claimed_emails(
     assert plane.hashing.computed == 0
 
 
-def test_a_second_claim_updates_the_conflicts_of_its_chunk(
+def test_a_second_reservation_updates_the_conflicts_of_its_chunk(
     batches: BatchService,
 ) -> None:
     holder = batches.open("holder", "fail", Principal("local:ann"))
-    batches.claim(holder.batch_id, 0, checked_users("a"))
+    batches.reserve(holder.batch_id, 0, checked_users("a"))
     batch = batches.open("key", "fail", JOE)
-    assert batches.claim(batch.batch_id, 0, checked_users("a", "b")).holders == [holder.batch_id]
+    assert batches.reserve(batch.batch_id, 0, checked_users("a", "b")).holders == [holder.batch_id]
     batches.drop(holder.batch_id, Principal("local:ann"))
 
-    assert batches.claim(batch.batch_id, 0, checked_users("a", "b")).conflicts == 0
+    assert batches.reserve(batch.batch_id, 0, checked_users("a", "b")).conflicts == 0
     assert batches.conflicts(batch.batch_id) == []
     assert batches.publish(batch.batch_id, 2, JOE).users == 2
 

@@ -8,10 +8,10 @@ from tests.support.users import (
     checked_users,
 )
 
-from anyscale.audit_chain import entry_hash
+from anyscale.domain.audit_chain import entry_hash
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.authorization import Principal
 from anyscale.server.core.batches.service import BatchService
+from anyscale.server.core.callers import Principal
 
 
 def test_the_audit_log_is_chained_and_has_ids_only(
@@ -53,7 +53,7 @@ def test_no_password_is_in_the_database(
     store_deployment: Deployment, batches: BatchService
 ) -> None:
     batch = batches.open("key", "fail", JOE)
-    batches.claim(batch.batch_id, 0, checked_users("a", password=PASSWORD))
+    batches.reserve(batch.batch_id, 0, checked_users("a", password=PASSWORD))
     batches.hash(batch.batch_id, [(0, PASSWORD)])
     create(batches, "small", checked_users("b", password=PASSWORD))
     assert "battery" in PASSWORD

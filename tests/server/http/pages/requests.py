@@ -6,7 +6,7 @@ from tests.support.servers.http_client import HttpClient, HttpResponse
 from tests.support.users import NEW_PASSWORD, PASSWORD
 
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.oidc.provider_settings import ProviderSettings
+from anyscale.server.core.sso.settings import ProviderSettings
 
 PROVIDER = ProviderSettings(issuer="https://login.example.com", client_id="us")
 

@@ -6,10 +6,10 @@ from tests.server.http.pages.requests import PUBLIC, Come, get, made_owner, send
 from tests.support.servers.http_client import HttpResponse
 from tests.support.users import NEW_PASSWORD, PASSWORD
 
+from anyscale.domain.models.users import UserChanges
+from anyscale.domain.validation import Policy, check
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.authorization import Principal
-from anyscale.user.models import UserChanges
-from anyscale.user.validation import Policy, check
+from anyscale.server.core.callers import Principal
 
 
 def test_the_account_page_shows_no_part_of_a_name_twice(come: Come) -> None:

@@ -6,11 +6,11 @@ import pytest
 from tests.server.http.pages.requests import BROWSER, Come, get, made_owner, send
 from tests.support.users import NEW_PASSWORD, PASSWORD
 
+from anyscale.domain.validation import Policy, check
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.authorization import Principal
+from anyscale.server.core.callers import Principal
 from anyscale.server.http import app as application
 from anyscale.server.http.thread_pools import LoginThreadPool, ThreadPools
-from anyscale.user.validation import Policy, check
 
 
 def test_browsers_get_error_pages_and_other_clients_problem_documents(come: Come) -> None:

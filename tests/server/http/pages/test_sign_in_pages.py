@@ -6,9 +6,9 @@ import pytest
 from tests.server.http.pages.requests import BROWSER, PROVIDER, PUBLIC, Come, get, send
 from tests.support.users import NEW_PASSWORD, PASSWORD
 
+from anyscale.domain.validation import Policy
 from anyscale.server.core.secrets import hash_of
-from anyscale.server.store.records import LinkRecord
-from anyscale.user.validation import Policy
+from anyscale.server.store.records.login import LinkRecord
 
 if TYPE_CHECKING:
     from anyscale.server.control_plane import ControlPlane

@@ -4,8 +4,8 @@ from tests.support.users import checked_user
 from tests.support.waiting import wait_until
 
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.authorization import Principal
-from anyscale.server.core.users.search_index import SearchIndex
+from anyscale.server.core.callers import Principal
+from anyscale.server.core.users.search.index import SearchIndex
 
 JANE = Principal("local:jane")
 

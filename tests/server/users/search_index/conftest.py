@@ -3,7 +3,7 @@
 import pytest
 
 from anyscale.server.core.batches import undo
-from anyscale.server.core.users import search_index
+from anyscale.server.core.users.search import index as search_index
 
 
 @pytest.fixture(autouse=True)

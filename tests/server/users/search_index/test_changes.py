@@ -13,10 +13,10 @@ from tests.server.users.search_index.accounts import JANE, create, ids_of, undo_
 from tests.support.databases.indexed_words import indexed_words, words_of_accounts
 from tests.support.servers.control_planes import new_control_plane
 
+from anyscale.domain.models.users import UserChanges
 from anyscale.errors import NotFound
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.batches import undo
-from anyscale.user.models import UserChanges
 
 
 def test_undoing_an_indexed_batch_removes_its_words_and_no_others(plane: ControlPlane) -> None:

@@ -13,14 +13,14 @@ from tests.server.users.search_index.accounts import JANE, create, fill_all, ids
 from tests.support.databases.indexed_words import indexed_words, words_of_accounts
 from tests.support.servers.control_planes import Deployment
 
-from anyscale.api_schemas import UserQuery
+from anyscale.domain.models.users import UserChanges
+from anyscale.domain.schemas.users import UserQuery
 from anyscale.errors import StoreUnavailable
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.users import search_index
-from anyscale.server.core.users.search_index import SearchIndex
+from anyscale.server.core.users.search import index as search_index
+from anyscale.server.core.users.search.index import SearchIndex
 from anyscale.server.store.sql.search.user_words import Words
 from anyscale.server.store.word_rows import WordRow
-from anyscale.user.models import UserChanges
 
 
 def test_filling_gives_all_accounts_their_words(plane: ControlPlane) -> None:

@@ -19,7 +19,7 @@ from tests.support.waiting import wait_until
 
 from anyscale.errors import StoreUnavailable
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.users import search_index
+from anyscale.server.core.users.search import index as search_index
 from anyscale.server.http import thread_pools
 from anyscale.server.http.thread_pools import ThreadPools
 

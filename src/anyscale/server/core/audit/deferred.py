@@ -9,9 +9,9 @@ from contextlib import suppress
 from queue import SimpleQueue
 
 from anyscale.errors import InvalidCredentials, StoreUnavailable
-from anyscale.server.core.audit.log import AuditLog
-from anyscale.server.core.authorization import user_actor
-from anyscale.server.store.records import AccountRecord
+from anyscale.server.core.audit.entries import AuditLog
+from anyscale.server.core.callers import user_actor
+from anyscale.server.store.records.users import AccountRecord
 
 __all__ = ["DeferredAuditWriter"]
 

@@ -2,10 +2,12 @@
 
 from msgspec import structs
 
-from anyscale.server.core.authorization import Principal
-from anyscale.server.store.interface import Transaction
-from anyscale.server.store.records import BatchRecord
-from anyscale.user.models import AdminCreatedUser, Batch, from_milliseconds
+from anyscale.domain.models.batches import Batch
+from anyscale.domain.models.users import AdminCreatedUser
+from anyscale.domain.times import from_milliseconds
+from anyscale.server.core.callers import Principal
+from anyscale.server.store.records.batches import BatchRecord
+from anyscale.server.store.transaction import Transaction
 
 __all__ = ["batch_details", "created_users", "shown_batch"]
 
@@ -43,7 +45,7 @@ def shown_batch(
     if batch.published_at is not None:
         found = tx.users.count_accounts(batch.batch_id, has_provider=has_provider)
         counts = {
-            "without_way_in": found.without_credentials,
+            "without_credentials": found.without_credentials,
             "removed": details.users - found.all,
             "remaining": found.all,
         }

@@ -3,8 +3,8 @@
 from anyscale.errors import BatchGone, BatchUndone, BatchUnfinished, KeyReused, NotFound
 from anyscale.server.core.ids import new_id
 from anyscale.server.core.time_units import MINUTE_MS
-from anyscale.server.store.interface import Transaction
-from anyscale.server.store.records import BatchRecord
+from anyscale.server.store.records.batches import BatchRecord
+from anyscale.server.store.transaction import Transaction
 
 __all__ = [
     "lock_batch",

@@ -11,22 +11,17 @@ from functools import partial
 
 import msgspec
 
+from anyscale.domain.conflicts import is_skipped
+from anyscale.domain.models.batches import Conflict, ReservedChunk
+from anyscale.domain.validation import CheckedUser
 from anyscale.errors import KeyReused
-from anyscale.server.core.audit import log as audit
+from anyscale.server.core.audit.entries import root_of
 from anyscale.server.core.batches.batch_state import lock_batch, require_open, touch
 from anyscale.server.core.batches.conflicts import chunk_conflicts
-from anyscale.server.store.interface import Store, Transaction
-from anyscale.server.store.records import (
-    BatchRecord,
-    ChunkRecord,
-    ConflictRecord,
-    NewUserRecord,
-    NewUsers,
-)
+from anyscale.server.store.records.batches import BatchRecord, ChunkRecord, ConflictRecord
+from anyscale.server.store.records.users import NewUserRecord, NewUsers
+from anyscale.server.store.transaction import Store, Transaction
 from anyscale.server.store.user_ids import user_ids
-from anyscale.user.conflicts import is_skipped
-from anyscale.user.models import Conflict, ReservedChunk
-from anyscale.user.validation import CheckedUser
 
 __all__ = ["NewChunk", "chunk_digest", "new_users", "reserve_chunk"]
 
@@ -71,7 +66,7 @@ class NewChunk:
         return ChunkRecord(
             number=self.number,
             digest=self.digest,
-            user_root=audit.root_of(
+            user_root=root_of(
                 user_id
                 for position, user_id in enumerate(self.ids, self.first)
                 if position not in taken_positions

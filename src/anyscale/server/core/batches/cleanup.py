@@ -2,10 +2,10 @@
 
 import time
 
-from anyscale.server.core.audit import log as audit
+from anyscale.server.core.audit.entries import append_entry
 from anyscale.server.core.batches.batch_state import lock_batch
-from anyscale.server.store.interface import Store
-from anyscale.server.store.records import BatchRecord
+from anyscale.server.store.records.batches import BatchRecord
+from anyscale.server.store.transaction import Store
 from anyscale.server.store.user_ids import user_id
 
 __all__ = ["delete_rows", "expire_batch"]
@@ -24,7 +24,7 @@ def expire_batch(store: Store, idle: BatchRecord) -> bool:
         if batch != idle:
             return False
         tx.batches.set_state(batch.id, "expired")
-        audit.append(tx, "system", "batch.expired", batch.batch_id, {})
+        append_entry(tx, "system", "batch.expired", batch.batch_id, {})
     return True
 
 

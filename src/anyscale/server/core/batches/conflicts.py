@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 
+from anyscale.domain.conflicts import conflict_problems, is_skipped
+from anyscale.domain.models.batches import Conflict
+from anyscale.domain.times import from_milliseconds
+from anyscale.domain.validation import CheckedUser
 from anyscale.errors import BatchRefused
-from anyscale.server.store.interface import Transaction
-from anyscale.server.store.records import BatchRecord, ConflictRecord, EmailHolder
+from anyscale.server.store.records.batches import BatchRecord, ConflictRecord, EmailHolder
+from anyscale.server.store.transaction import Transaction
 from anyscale.server.store.user_ids import MAX_POSITION, position_of, user_id
-from anyscale.user.conflicts import conflict_problems, is_skipped
-from anyscale.user.models import Conflict, from_milliseconds
-from anyscale.user.validation import CheckedUser
 
 __all__ = ["chunk_conflicts", "free_positions", "list_conflicts", "refuse_conflicts"]
 
@@ -37,10 +38,10 @@ def _found_conflict(position: int, email: str, holder: EmailHolder, own_batch: s
         return Conflict(
             position=position,
             email=email,
-            kind="held",
+            kind="reserved",
             holder=holder.batch_id,
-            held_by=holder.opened_by,
-            held_since=from_milliseconds(holder.opened_at),
+            reserved_by=holder.opened_by,
+            reserved_since=from_milliseconds(holder.opened_at),
         )
     return Conflict(position=position, email=email, kind="exists", user_id=holder.user_id)
 
@@ -78,6 +79,6 @@ def _stored_conflict(record: ConflictRecord, holder: BatchRecord | None) -> Conf
         kind=record.kind,
         other=record.other,
         holder=record.holder,
-        held_by=holder.opened_by if holder else None,
-        held_since=from_milliseconds(holder.opened_at) if holder else None,
+        reserved_by=holder.opened_by if holder else None,
+        reserved_since=from_milliseconds(holder.opened_at) if holder else None,
     )

@@ -1,14 +1,14 @@
-"""Hash passwords of claimed users, and store the hashes. No transaction is open meanwhile."""
+"""Hash passwords of reserved users, and store the hashes. No transaction is open meanwhile."""
 
 from collections.abc import Mapping, Sequence
 
+from anyscale.domain.validation import Policy
 from anyscale.errors import BatchRefused, Problem
 from anyscale.server.core.batches.batch_state import lock_batch, require_batch, require_open, touch
 from anyscale.server.core.hashing.pool import PasswordHashPool
-from anyscale.server.store.interface import Store
-from anyscale.server.store.records import PendingHash
+from anyscale.server.store.records.batches import PendingHash
+from anyscale.server.store.transaction import Store
 from anyscale.server.store.user_ids import position_of, user_id
-from anyscale.user.validation import Policy
 
 __all__ = ["hash_passwords"]
 

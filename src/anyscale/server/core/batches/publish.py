@@ -3,9 +3,9 @@
 import hashlib
 
 from anyscale.errors import BatchUnfinished, KeyReused
-from anyscale.server.core.audit import log as audit
-from anyscale.server.store.interface import Transaction
-from anyscale.server.store.records import BatchRecord
+from anyscale.server.core.audit.entries import append_entry
+from anyscale.server.store.records.batches import BatchRecord
+from anyscale.server.store.transaction import Transaction
 
 __all__ = ["publish", "require_same_count"]
 
@@ -43,4 +43,4 @@ def publish(tx: Transaction, batch: BatchRecord, entries: int, actor: str) -> No
     tx.batches.publish(batch.id, actor, tx.now())
     root = hashlib.sha256(b"".join(chunk.user_root for chunk in chunks)).hexdigest()
     data = {"users": users, "skipped": skipped, "opened_by": batch.opened_by, "user_root": root}
-    audit.append(tx, actor, "batch.published", batch.batch_id, data)
+    append_entry(tx, actor, "batch.published", batch.batch_id, data)

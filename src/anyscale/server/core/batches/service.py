@@ -5,10 +5,12 @@ docs/batch-protocol.md describes the protocol. Each call is short, and can be re
 
 from collections.abc import Sequence
 
-from anyscale.api_schemas import UndoPart
+from anyscale.domain.models.batches import Batch, Conflict, Created, ReservedChunk
+from anyscale.domain.models.users import AdminCreatedUser
+from anyscale.domain.schemas.batches import UndoPart
+from anyscale.domain.validation import CheckedUser, Policy
 from anyscale.errors import FeatureUnavailable, Overloaded
-from anyscale.server.core.audit import log as audit
-from anyscale.server.core.authorization import Principal, require_owner
+from anyscale.server.core.audit.entries import append_entry
 from anyscale.server.core.batches.batch_details import (
     batch_details,
     created_users,
@@ -34,12 +36,11 @@ from anyscale.server.core.batches.hash_passwords import hash_passwords
 from anyscale.server.core.batches.publish import publish, require_same_count
 from anyscale.server.core.batches.small_batch import create_small
 from anyscale.server.core.batches.undo import undo_part
+from anyscale.server.core.callers import Principal, require_owner
 from anyscale.server.core.hashing.pool import PasswordHashPool
 from anyscale.server.core.time_units import DAY_MS
-from anyscale.server.store.interface import Store
+from anyscale.server.store.transaction import Store
 from anyscale.server.store.user_ids import MAX_POSITION
-from anyscale.user.models import AdminCreatedUser, Batch, Conflict, Created, ReservedChunk
-from anyscale.user.validation import CheckedUser, Policy
 
 __all__ = ["MAX_POSITION", "BatchService"]
 
@@ -119,7 +120,7 @@ class BatchService:
         with self._store.write() as tx:
             return batch_details(tx, open_batch(tx, key, if_exists, caller.actor))
 
-    def claim(self, batch_id: str, number: int, users: Sequence[CheckedUser]) -> ReservedChunk:
+    def reserve(self, batch_id: str, number: int, users: Sequence[CheckedUser]) -> ReservedChunk:
         """Reserve the emails of a chunk of users. Their passwords are not stored.
 
         Args:
@@ -186,7 +187,7 @@ class BatchService:
             if batch.state == "open":
                 tx.batches.set_state(batch.id, "dropped")
                 data = {"opened_by": batch.opened_by}
-                audit.append(tx, caller.actor, "batch.dropped", batch_id, data)
+                append_entry(tx, caller.actor, "batch.dropped", batch_id, data)
         delete_rows(self._store, batch, self.policy.chunk_users)
         return self.show(batch_id, caller)
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
+from anyscale.domain.models.batches import Created
+from anyscale.domain.validation import CheckedUser
 from anyscale.errors import BatchUnfinished, KeyReused
-from anyscale.server.core.authorization import Principal, require_owner
 from anyscale.server.core.batches.batch_details import batch_details, created_users
 from anyscale.server.core.batches.batch_state import new_batch, refuse_undone, require_batch
 from anyscale.server.core.batches.chunks import NewChunk, chunk_digest
@@ -13,11 +14,10 @@ from anyscale.server.core.batches.conflicts import (
     refuse_conflicts,
 )
 from anyscale.server.core.batches.publish import publish
+from anyscale.server.core.callers import Principal, require_owner
 from anyscale.server.core.hashing.pool import PasswordHashPool
-from anyscale.server.store.interface import Store, Transaction
+from anyscale.server.store.transaction import Store, Transaction
 from anyscale.server.store.user_ids import user_id
-from anyscale.user.models import Created
-from anyscale.user.validation import CheckedUser
 
 __all__ = ["create_small"]
 

@@ -4,15 +4,16 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from anyscale.api_schemas import UndoPart
+from anyscale.domain.models.batches import KeptUser
+from anyscale.domain.schemas.batches import UndoPart
 from anyscale.errors import AnyscaleError, BatchGone, RequestInvalid
-from anyscale.server.core.audit import log as audit
-from anyscale.server.core.authorization import Principal, require_owner, user_actor
+from anyscale.server.core.audit.entries import append_entry
 from anyscale.server.core.batches.batch_state import lock_batch, require_batch
-from anyscale.server.store.interface import Store, Transaction
-from anyscale.server.store.records import AccountRecord, BatchRecord
+from anyscale.server.core.callers import Principal, require_owner, user_actor
+from anyscale.server.store.records.batches import BatchRecord
+from anyscale.server.store.records.users import AccountRecord
+from anyscale.server.store.transaction import Store, Transaction
 from anyscale.server.store.user_ids import id_prefix, position_of
-from anyscale.user.models import KeptUser
 
 __all__ = ["undo_part"]
 
@@ -105,7 +106,7 @@ def _undo_slice(
             _delete(tx, batch, removed, kept, caller)
         elif not ids and batch.state != "undone":
             tx.batches.set_undone(batch.id, "undone")
-            audit.append(tx, caller.actor, "batch.undone", batch_id, {})
+            append_entry(tx, caller.actor, "batch.undone", batch_id, {})
         return _Slice(removed, kept, ids[-1] if ids else None)
 
 
@@ -148,7 +149,7 @@ def _delete(
     if batch.state != "undoing":
         tx.batches.set_undone(batch.id, "undoing")
     data = {"removed": len(ids), "positions": _ranges([position_of(user_id) for user_id in ids])}
-    audit.append(tx, caller.actor, "batch.accounts_deleted", batch.batch_id, data)
+    append_entry(tx, caller.actor, "batch.accounts_deleted", batch.batch_id, data)
 
 
 def _ranges(positions: Sequence[int]) -> str:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from anyscale.domain.passwords import normalized
 from anyscale.errors import HashingUnavailable
 from anyscale.server.core.secrets import SensitiveStruct
-from anyscale.user.passwords import normalized
 
 if TYPE_CHECKING:  # imported where they are used: most commands hash nothing
     from argon2 import Parameters

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from anyscale.domain.passwords import PasswordFault, UserTexts
 from anyscale.errors import HashingUnavailable
 from anyscale.server.core.hashing.argon2id import CHEAPEST, OWASP, Hasher, Profile
 from anyscale.server.core.hashing.worker import NICENESS, CheckJob, HashJob, Job, VerifyJob, execute
 from anyscale.server.core.hashing.worker_queue import WorkerQueue
-from anyscale.user.passwords import PasswordFault, UserTexts
 
 if TYPE_CHECKING:  # imported where it is used: most commands hash nothing
     from concurrent.futures import Future, ThreadPoolExecutor

@@ -13,10 +13,10 @@ from typing import IO, Any
 
 from msgspec import msgpack
 
+from anyscale.domain.passwords import PasswordFault, UserTexts, password_faults
 from anyscale.errors import HashingUnavailable
 from anyscale.server.core.hashing.argon2id import Hasher, Profile
 from anyscale.server.core.secrets import SensitiveStruct
-from anyscale.user.passwords import PasswordFault, UserTexts, password_faults
 
 __all__ = [
     "NICENESS",

@@ -1,10 +1,10 @@
 """Changing a password: by the signed-in user, or by a one-time link."""
 
+from anyscale.domain.validation import Policy
 from anyscale.errors import InvalidCredentials, LinkInvalid, NotAuthenticated, PasswordRefused
-from anyscale.server.core.audit import log as audit
 from anyscale.server.core.audit.deferred import DeferredAuditWriter
-from anyscale.server.core.audit.log import AuditLog
-from anyscale.server.core.authorization import user_actor
+from anyscale.server.core.audit.entries import AuditLog, append_entry
+from anyscale.server.core.callers import user_actor
 from anyscale.server.core.hashing.pool import PasswordHashPool
 from anyscale.server.core.login.password_login import PasswordLogin, require_passwords
 from anyscale.server.core.login.rate_limit import LoginRateLimiter
@@ -17,9 +17,8 @@ from anyscale.server.core.login.sessions import (
     lock_for_session,
 )
 from anyscale.server.core.secrets import hash_of
-from anyscale.server.store.interface import Store, Transaction
-from anyscale.server.store.records import AccountRecord
-from anyscale.user.validation import Policy
+from anyscale.server.store.records.users import AccountRecord
+from anyscale.server.store.transaction import Store, Transaction
 
 __all__ = ["PasswordService"]
 
@@ -158,5 +157,5 @@ def _set_password(
     tx.links.delete(user_id=user_id)
     tx.devices.delete(user_id)
     result = create_session(tx, method, locked)
-    audit.append(tx, user_actor(user_id), event, user_id, {})
+    append_entry(tx, user_actor(user_id), event, user_id, {})
     return result

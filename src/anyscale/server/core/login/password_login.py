@@ -2,6 +2,8 @@
 
 from msgspec import structs
 
+from anyscale.domain.emails import email_key
+from anyscale.domain.validation import Policy
 from anyscale.errors import AnyscaleError, InvalidCredentials, NotPermitted, PasswordExpired
 from anyscale.server.core.audit.deferred import DeferredAuditWriter
 from anyscale.server.core.hashing.pool import PasswordHashPool
@@ -15,10 +17,8 @@ from anyscale.server.core.login.sessions import (
 )
 from anyscale.server.core.secrets import SensitiveStruct, hash_of
 from anyscale.server.core.time_units import DAY_MS
-from anyscale.server.store.interface import Store, Transaction
-from anyscale.server.store.records import AccountRecord
-from anyscale.user.emails import email_key
-from anyscale.user.validation import Policy
+from anyscale.server.store.records.users import AccountRecord
+from anyscale.server.store.transaction import Store, Transaction
 
 __all__ = ["LoginAttempt", "PasswordLogin", "require_passwords"]
 

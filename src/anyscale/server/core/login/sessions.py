@@ -6,13 +6,14 @@ from contextlib import suppress
 from msgspec import Struct
 
 from anyscale.errors import NotAuthenticated, NotFound, PasswordChangeNeeded, StoreUnavailable
-from anyscale.server.core.audit import log as audit
-from anyscale.server.core.authorization import user_actor
+from anyscale.server.core.audit.entries import Entry, append_entries, append_entry
+from anyscale.server.core.callers import user_actor
 from anyscale.server.core.ids import new_id
 from anyscale.server.core.secrets import SensitiveStruct, hash_of, new_secret
 from anyscale.server.core.time_units import DAY_MS, HOUR_MS, MINUTE_MS
-from anyscale.server.store.interface import Store, Transaction
-from anyscale.server.store.records import AccountRecord, SessionRecord
+from anyscale.server.store.records.login import SessionRecord
+from anyscale.server.store.records.users import AccountRecord
+from anyscale.server.store.transaction import Store, Transaction
 
 __all__ = [
     "ABSOLUTE_LIMIT",
@@ -127,7 +128,7 @@ class SessionService:
             tx.accounts.lock([user.account.user_id])  # before its sessions: see `Transaction`
             if not tx.sessions.delete(user.account.user_id, only=session_id):
                 raise NotFound("there is no such session")
-            audit.append(tx, user.actor, "session.revoked", session_id, {})
+            append_entry(tx, user.actor, "session.revoked", session_id, {})
 
     def revoke_others(self, user: AuthenticatedUser) -> int:
         """Revoke all other sessions of a user; return how many there were."""
@@ -136,7 +137,7 @@ class SessionService:
             tx.accounts.lock([user_id])
             count = tx.sessions.delete(user_id, keep=user.session.session_id)
             if count:
-                audit.append(tx, user.actor, "sessions.revoked", user_id, {"count": count})
+                append_entry(tx, user.actor, "sessions.revoked", user_id, {"count": count})
         return count
 
     def purge(self) -> None:
@@ -199,17 +200,17 @@ def create_session(tx: Transaction, method: str, locked: LockedAccount) -> Login
     if locked.account.used_at is None:
         tx.accounts.mark_used(user_id, now)
     details = {"auth_method": method}
-    created = audit.Entry(user_actor(user_id), "session.created", session.session_id, details)
-    audit.append_all(tx, [*entries, created])
+    created = Entry(user_actor(user_id), "session.created", session.session_id, details)
+    append_entries(tx, [*entries, created])
     return LoginResult(user_id, secret, device)
 
 
-def _revoke_previous(tx: Transaction, locked: LockedAccount) -> list[audit.Entry]:
+def _revoke_previous(tx: Transaction, locked: LockedAccount) -> list[Entry]:
     previous = locked.previous
     # Two windows of one browser may sign in at once: the session is revoked once.
     if previous and tx.sessions.delete(previous.user_id, only=previous.session_id):
         event = "session.revoked" if _is_live(previous, locked.at) else "session.expired"
-        return [audit.Entry(user_actor(previous.user_id), event, previous.session_id, {})]
+        return [Entry(user_actor(previous.user_id), event, previous.session_id, {})]
     return []
 
 

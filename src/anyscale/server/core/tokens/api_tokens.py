@@ -9,14 +9,14 @@ from shlex import quote
 from msgspec import structs
 
 from anyscale.errors import ConfigError, NotAuthenticated, NotFound, StoreUnavailable
-from anyscale.server.core.audit import log as audit
-from anyscale.server.core.authorization import Principal, actor_of, live_token, user_actor
+from anyscale.server.core.audit.entries import append_entry
+from anyscale.server.core.callers import Principal, actor_of, live_token, user_actor
 from anyscale.server.core.ids import new_id
 from anyscale.server.core.secrets import hash_of
 from anyscale.server.core.time_units import DAY_MS, MINUTE_MS
 from anyscale.server.core.users.lifecycle import lock_account
-from anyscale.server.store.interface import Store, Transaction
-from anyscale.server.store.records import TokenRecord
+from anyscale.server.store.records.tokens import TokenRecord
+from anyscale.server.store.transaction import Store, Transaction
 
 __all__ = ["PREFIX", "TokenService"]
 
@@ -185,7 +185,7 @@ def _added(tx: Transaction, token: TokenRecord) -> bool:
     if not tx.tokens.add(token):
         return False
     data = _name_of(token) | {"role": token.role, "expires_at": token.expires_at}
-    audit.append(tx, token.created_by, "token.created", token.token_id, data)
+    append_entry(tx, token.created_by, "token.created", token.token_id, data)
     return True
 
 
@@ -193,7 +193,7 @@ def _revoked(tx: Transaction, token: TokenRecord, by: str) -> TokenRecord:
     tx.tokens.revoke(token.token_id, by, tx.now())
     if token.user_id is None:  # links by a personal token are the user's, who may still create them
         tx.links.delete(by=f"token:{token.name}")
-    audit.append(tx, by, "token.revoked", token.token_id, _name_of(token))
+    append_entry(tx, by, "token.revoked", token.token_id, _name_of(token))
     return token
 
 

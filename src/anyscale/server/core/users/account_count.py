@@ -2,7 +2,7 @@
 
 import time
 
-from anyscale.server.store.interface import Store
+from anyscale.server.store.transaction import Store
 
 __all__ = ["AccountCount"]
 

@@ -6,10 +6,10 @@ from contextlib import contextmanager
 from msgspec import Struct
 
 from anyscale.errors import LastOwner, NotFound
-from anyscale.server.core.audit import log as audit
-from anyscale.server.core.authorization import Principal, require_owner, user_actor
-from anyscale.server.store.interface import Store, Transaction
-from anyscale.server.store.records import AccountRecord
+from anyscale.server.core.audit.entries import append_entry
+from anyscale.server.core.callers import Principal, require_owner, user_actor
+from anyscale.server.store.records.users import AccountRecord
+from anyscale.server.store.transaction import Store, Transaction
 
 __all__ = ["UserLifecycle", "lock_account", "require_accounts"]
 
@@ -33,7 +33,7 @@ class UserLifecycle:
             locked.require_another_owner()
             locked.tx.accounts.set_suspended(user_id, locked.tx.now())
             _delete_sessions_and_links(locked.tx, user_id)
-            audit.append(locked.tx, caller.actor, "account.suspended", user_id, {})
+            append_entry(locked.tx, caller.actor, "account.suspended", user_id, {})
 
     def restore(self, user_id: str, caller: Principal) -> None:
         """Restore a suspended account, with its former password and tokens."""
@@ -41,7 +41,7 @@ class UserLifecycle:
             if locked.account.suspended_at is None:
                 return
             locked.tx.accounts.set_suspended(user_id, None)
-            audit.append(locked.tx, caller.actor, "account.restored", user_id, {})
+            append_entry(locked.tx, caller.actor, "account.restored", user_id, {})
 
     def delete(self, user_id: str, caller: Principal) -> None:
         """Delete an account and all data of the user. The audit log keeps the id."""
@@ -49,7 +49,7 @@ class UserLifecycle:
             locked.require_another_owner()
             _delete_sessions_and_links(locked.tx, user_id)
             locked.tx.accounts.delete(user_id)
-            audit.append(locked.tx, caller.actor, "account.deleted", user_id, {})
+            append_entry(locked.tx, caller.actor, "account.deleted", user_id, {})
 
     def set_role(self, user_id: str, role: str, caller: Principal) -> None:
         """Make an account an `owner` or a `collaborator`.
@@ -63,7 +63,7 @@ class UserLifecycle:
             locked.tx.accounts.set_role(user_id, role)
             locked.tx.accounts.mark_used(user_id, locked.tx.now())
             _delete_sessions_and_links(locked.tx, user_id)
-            audit.append(locked.tx, caller.actor, "account.role_set", user_id, {"role": role})
+            append_entry(locked.tx, caller.actor, "account.role_set", user_id, {"role": role})
 
     @contextmanager
     def _lock(self, user_id: str, caller: Principal) -> Iterator["_Locked"]:

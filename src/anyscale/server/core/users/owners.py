@@ -4,17 +4,17 @@ import os
 
 from msgspec import Struct
 
+from anyscale.domain.emails import email_key
+from anyscale.domain.models.users import PasswordLink
+from anyscale.domain.validation import CheckedUser, Policy, require_valid
 from anyscale.errors import BatchUnfinished
-from anyscale.server.core.authorization import Principal
 from anyscale.server.core.batches.small_batch import create_small
+from anyscale.server.core.callers import Principal
 from anyscale.server.core.hashing.pool import PasswordHashPool
 from anyscale.server.core.users.lifecycle import UserLifecycle
 from anyscale.server.core.users.password_links import PasswordLinkService, require_active
-from anyscale.server.store.interface import Store
-from anyscale.server.store.records import AccountRecord
-from anyscale.user.emails import email_key
-from anyscale.user.models import PasswordLink
-from anyscale.user.validation import CheckedUser, Policy, require_valid
+from anyscale.server.store.records.users import AccountRecord
+from anyscale.server.store.transaction import Store
 
 __all__ = ["CreatedOwner", "OwnerService"]
 

@@ -2,17 +2,19 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
+from anyscale.domain.models.users import PasswordLink, User
+from anyscale.domain.times import from_milliseconds
 from anyscale.errors import LinkRefused, TooLarge
-from anyscale.server.core.audit import log as audit
-from anyscale.server.core.authorization import Principal, require_owner
+from anyscale.server.core.audit.entries import append_entry, root_of
 from anyscale.server.core.batches.batch_state import require_batch
+from anyscale.server.core.callers import Principal, require_owner
 from anyscale.server.core.secrets import hash_of, new_secret
 from anyscale.server.core.time_units import DAY_MS
 from anyscale.server.core.users.lifecycle import require_accounts
 from anyscale.server.core.users.queries import user_of
-from anyscale.server.store.interface import Store, Transaction
-from anyscale.server.store.records import AccountRecord, LinkRecord
-from anyscale.user.models import PasswordLink, User, from_milliseconds
+from anyscale.server.store.records.login import LinkRecord
+from anyscale.server.store.records.users import AccountRecord
+from anyscale.server.store.transaction import Store, Transaction
 
 __all__ = ["MOST", "PREFIX", "PasswordLinkService", "require_active", "secret_of"]
 
@@ -85,8 +87,8 @@ class PasswordLinkService:
             for account in accounts:
                 require_active(account)
             expires_at = self._replace(tx, secrets, caller.actor)
-            data = {"count": len(secrets), "user_root": audit.root_of(secrets).hex()}
-            audit.append(tx, caller.actor, "links.created", _batch_of(accounts), data)
+            data = {"count": len(secrets), "user_root": root_of(secrets).hex()}
+            append_entry(tx, caller.actor, "links.created", _batch_of(accounts), data)
         until = from_milliseconds(expires_at)
         return [
             PasswordLink(a.user_id, a.email, url + secrets[a.user_id], until, a.is_sso_user)

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from typing import TypeVar
 
-from anyscale.api_schemas import FoundUser
-from anyscale.server.store.interface import Store
-from anyscale.server.store.records import AccountRecord, UserRecord
-from anyscale.user.emails import email_key
-from anyscale.user.models import User, from_milliseconds
+from anyscale.domain.emails import email_key
+from anyscale.domain.models.users import User
+from anyscale.domain.schemas.users import FoundUser
+from anyscale.domain.times import from_milliseconds
+from anyscale.server.store.records.users import AccountRecord, UserRecord
+from anyscale.server.store.transaction import Store
 
 __all__ = ["UserQueries", "user_of"]
 

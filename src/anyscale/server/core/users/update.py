@@ -4,14 +4,14 @@ from typing import Any
 
 from msgspec import structs
 
-from anyscale.server.core.audit import log as audit
-from anyscale.server.core.authorization import Principal, require_owner
+from anyscale.domain.models.users import UpdatedUser, UserChanges
+from anyscale.domain.validation import Policy, require_changes
+from anyscale.server.core.audit.entries import append_entry
+from anyscale.server.core.callers import Principal, require_owner
 from anyscale.server.core.users.lifecycle import require_accounts
 from anyscale.server.core.users.queries import user_of
-from anyscale.server.store.interface import Store, Transaction
-from anyscale.server.store.records import AccountRecord
-from anyscale.user.models import UpdatedUser, UserChanges
-from anyscale.user.validation import Policy, require_changes
+from anyscale.server.store.records.users import AccountRecord
+from anyscale.server.store.transaction import Store, Transaction
 
 __all__ = ["UserUpdateService"]
 
@@ -41,7 +41,7 @@ class UserUpdateService:
             updated = structs.replace(account, **changed)
             if changed:
                 _store_changes(tx, account, updated)
-                audit.append(tx, caller.actor, "account.updated", user_id, _details(changed))
+                append_entry(tx, caller.actor, "account.updated", user_id, _details(changed))
         return UpdatedUser(user_of(updated), has_password=updated.password_hash is not None)
 
 

@@ -8,6 +8,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromQuery
 from msgspec import Struct
 
+from anyscale.domain.names import full_name
 from anyscale.errors import ConfigError, NotFound, RequestInvalid
 from anyscale.server.core.login.sessions import AuthenticatedUser, SessionService
 from anyscale.server.core.tokens.api_tokens import TokenService
@@ -24,7 +25,6 @@ from anyscale.server.http.thread_pools import ThreadPools
 from anyscale.server.http.web.forms import read_form, user_message
 from anyscale.server.http.web.templating import redirect, render_page
 from anyscale.server.login_options import LoginOptions
-from anyscale.user.names import full_name
 
 __all__ = ["HANDLERS", "AccountPage"]
 

@@ -4,9 +4,10 @@ from datetime import datetime
 
 from msgspec import Struct
 
+from anyscale.domain.times import from_milliseconds
 from anyscale.server.core.login.sessions import AuthenticatedUser
-from anyscale.server.store.records import SessionRecord, TokenRecord
-from anyscale.user.models import from_milliseconds
+from anyscale.server.store.records.login import SessionRecord
+from anyscale.server.store.records.tokens import TokenRecord
 
 __all__ = [
     "ChangePasswordRequest",

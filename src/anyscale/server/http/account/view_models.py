@@ -4,11 +4,13 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
+from anyscale.domain.times import from_milliseconds
 from anyscale.server.core.login.sessions import AuthenticatedUser
 from anyscale.server.core.time_units import DAY_MS, HOUR_MS, MINUTE_MS
 from anyscale.server.http.account.user_agent import browser_name
-from anyscale.server.store.records import AccountRecord, SessionRecord, TokenRecord
-from anyscale.user.models import from_milliseconds
+from anyscale.server.store.records.login import SessionRecord
+from anyscale.server.store.records.tokens import TokenRecord
+from anyscale.server.store.records.users import AccountRecord
 
 __all__ = [
     "SessionView",

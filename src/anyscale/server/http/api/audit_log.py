@@ -7,8 +7,8 @@ from litestar import Router, get
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
-from anyscale.api_schemas import AuditPage
-from anyscale.server.core.audit.log import AuditLog
+from anyscale.domain.schemas.audit import AuditPage
+from anyscale.server.core.audit.entries import AuditLog
 from anyscale.server.http.errors import error_responses
 from anyscale.server.http.thread_pools import ThreadPools
 

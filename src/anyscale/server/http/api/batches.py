@@ -7,7 +7,8 @@ from litestar import Router, get, post, put
 from litestar.di import NamedDependency
 from litestar.params import JSONBody, PathParameter, QueryParameter
 
-from anyscale.api_schemas import (
+from anyscale.domain.models.batches import Batch, ReservedChunk
+from anyscale.domain.schemas.batches import (
     BatchOpen,
     BatchPage,
     BatchPublish,
@@ -18,8 +19,8 @@ from anyscale.api_schemas import (
     Stored,
     UndoPart,
     UserChunk,
-    UserPage,
 )
+from anyscale.domain.schemas.users import UserPage
 from anyscale.errors import BatchRefused, Problem, RequestInvalid, TooLarge
 from anyscale.server.core.batches.service import MAX_POSITION, BatchService
 from anyscale.server.core.users.password_links import PasswordLinkService
@@ -28,9 +29,8 @@ from anyscale.server.http.api.user_bodies import check_chunk, decode_users
 from anyscale.server.http.bodies import decode
 from anyscale.server.http.dependencies import OwnerRequest
 from anyscale.server.http.errors import error_responses
-from anyscale.server.http.metrics import BATCHES, HASHES, UNDONE, USERS
+from anyscale.server.http.operations.metrics import BATCHES, HASHES, UNDONE, USERS
 from anyscale.server.http.thread_pools import ThreadPools
-from anyscale.user.models import Batch, ReservedChunk
 
 __all__ = ["ROUTER"]
 
@@ -95,11 +95,11 @@ async def show_batch(
 
 @put(
     "/{batch_id:str}/chunks/{number:int}",
-    operation_id="claimChunk",
-    summary="Claim the emails of a chunk of users, without their passwords.",
+    operation_id="reserveChunk",
+    summary="Reserve the emails of a chunk of users, without their passwords.",
     responses=error_responses(404, 409, 413, 422),
 )
-async def claim_chunk(
+async def reserve_chunk(
     request: OwnerRequest,
     batch_id: BatchId,
     number: Annotated[int, PathParameter(ge=0, le=MAX_POSITION)],
@@ -107,22 +107,22 @@ async def claim_chunk(
     pools: NamedDependency[ThreadPools],
 ) -> ReservedChunk:
     body = await request.body()
-    return await pools.write.run(_claim, batches, batch_id, number, body)
+    return await pools.write.run(_reserve, batches, batch_id, number, body)
 
 
-def _claim(batches: BatchService, batch_id: str, number: int, body: bytes) -> ReservedChunk:
+def _reserve(batches: BatchService, batch_id: str, number: int, body: bytes) -> ReservedChunk:
     policy = batches.available_policy()
     if (number + 1) * policy.chunk_users > MAX_POSITION:
         raise TooLarge(f"a batch has at most {MAX_POSITION} users")
     chunk = decode_users(body, UserChunk, policy)
     users = check_chunk(chunk.create_users, policy, number * policy.chunk_users)
-    return batches.claim(batch_id, number, users)
+    return batches.reserve(batch_id, number, users)
 
 
 @post(
     "/{batch_id:str}/passwords",
     operation_id="hashPasswords",
-    summary="Hash passwords of claimed users, and store the hashes. A stored hash is kept.",
+    summary="Hash passwords of reserved users, and store the hashes. A stored hash is kept.",
     status_code=200,
     responses=error_responses(404, 409, 413, 422),
 )
@@ -180,7 +180,7 @@ async def publish_batch(
 @post(
     "/{batch_id:str}/release",
     operation_id="releaseBatch",
-    summary="Release the claimed emails to another batch; the batch stays open.",
+    summary="Release the reserved emails to another batch; the batch stays open.",
     status_code=204,
     responses=error_responses(404, 409),
 )
@@ -283,7 +283,7 @@ ROUTER = Router(
         open_batch,
         list_batches,
         show_batch,
-        claim_chunk,
+        reserve_chunk,
         hash_passwords,
         publish_batch,
         release_batch,

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from litestar.params import HeaderParameter, PathParameter, QueryParameter
 
-from anyscale.api_schemas import IDEMPOTENCY_KEY
+from anyscale.domain.schemas.batches import IDEMPOTENCY_KEY
 
 __all__ = ["AfterUser", "BatchId", "IdempotencyKey", "PageOfUsers", "UserId"]
 

@@ -6,10 +6,12 @@ from collections.abc import Iterable
 from litestar import Router, get, post
 from litestar.di import NamedDependency
 
-from anyscale.api_schemas import BatchCreate, BatchCreated, Conflicts, LookUp, Skipped
+from anyscale.domain.models.batches import Conflict, Created
+from anyscale.domain.schemas.batches import BatchCreate, BatchCreated, Conflicts, LookUp, Skipped
+from anyscale.domain.validation import Policy
 from anyscale.errors import TooLarge
-from anyscale.server.core.authorization import Principal
 from anyscale.server.core.batches.service import BatchService
+from anyscale.server.core.callers import Principal
 from anyscale.server.http.api.parameters import IdempotencyKey
 from anyscale.server.http.api.user_bodies import (
     check_chunk,
@@ -19,10 +21,8 @@ from anyscale.server.http.api.user_bodies import (
 )
 from anyscale.server.http.dependencies import OwnerRequest
 from anyscale.server.http.errors import error_responses
-from anyscale.server.http.metrics import BATCHES, HASHES, USERS
+from anyscale.server.http.operations.metrics import BATCHES, HASHES, USERS
 from anyscale.server.http.thread_pools import ThreadPools
-from anyscale.user.models import Conflict, Created
-from anyscale.user.validation import Policy
 
 __all__ = ["ROUTER"]
 

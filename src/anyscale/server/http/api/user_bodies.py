@@ -6,10 +6,10 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from anyscale.api_schemas import BatchCreate, ChunkUser, LookUp, NewUser, UserChunk
+from anyscale.domain.schemas.batches import BatchCreate, ChunkUser, LookUp, NewUser, UserChunk
+from anyscale.domain.validation import CheckedUser, Policy, check, find_faults
 from anyscale.errors import BatchRefused, Problem, TooLarge
 from anyscale.server.http.bodies import DECODE_ERRORS, invalid_body
-from anyscale.user.validation import CheckedUser, Policy, check, find_faults
 
 __all__ = ["check_chunk", "check_users", "decode_users", "passwords_of"]
 

@@ -4,8 +4,9 @@ from litestar import Router, delete, patch, post, put
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
-from anyscale.api_schemas import PasswordLinks, RoleSet, SetPasswordLinks
-from anyscale.server.core.authorization import Principal
+from anyscale.domain.models.users import UpdatedUser, UserChanges
+from anyscale.domain.schemas.users import PasswordLinks, RoleSet, SetPasswordLinks
+from anyscale.server.core.callers import Principal
 from anyscale.server.core.users.lifecycle import UserLifecycle
 from anyscale.server.core.users.password_links import PasswordLinkService
 from anyscale.server.core.users.update import UserUpdateService
@@ -14,7 +15,6 @@ from anyscale.server.http.bodies import decode
 from anyscale.server.http.dependencies import OwnerRequest
 from anyscale.server.http.errors import error_responses
 from anyscale.server.http.thread_pools import ThreadPools
-from anyscale.user.models import UpdatedUser, UserChanges
 
 __all__ = ["ROUTER"]
 

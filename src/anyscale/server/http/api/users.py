@@ -6,26 +6,20 @@ from litestar import Router, get, post
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromQuery, QueryParameter
 
-from anyscale.api_schemas import (
-    FindUsers,
-    FoundUsers,
-    Role,
-    UserPage,
-    UserQuery,
-)
+from anyscale.domain.models.users import User
+from anyscale.domain.schemas.users import FindUsers, FoundUsers, Role, UserPage, UserQuery
+from anyscale.domain.validation import Policy
 from anyscale.errors import RequestInvalid, TooLarge
 from anyscale.server.core.batches.service import BatchService
-from anyscale.server.core.users.cursor import MAX_CURSOR
-from anyscale.server.core.users.listing import UserListing
 from anyscale.server.core.users.queries import UserQueries
-from anyscale.server.core.users.search_query import MAX_SEARCH
+from anyscale.server.core.users.search.cursor import MAX_CURSOR
+from anyscale.server.core.users.search.listing import UserListing
+from anyscale.server.core.users.search.query import MAX_SEARCH
 from anyscale.server.http.api.parameters import AfterUser
 from anyscale.server.http.bodies import decode
 from anyscale.server.http.dependencies import OwnerRequest
 from anyscale.server.http.errors import error_responses
 from anyscale.server.http.thread_pools import ThreadPools
-from anyscale.user.models import User
-from anyscale.user.validation import Policy
 
 __all__ = ["ROUTER"]
 

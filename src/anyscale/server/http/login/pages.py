@@ -28,7 +28,7 @@ from anyscale.server.http.cookies import SESSION, expired_cookie, login_cookies,
 from anyscale.server.http.dependencies import AnyRequest, UserRequest
 from anyscale.server.http.login.routes import SMALL_BODY
 from anyscale.server.http.login.sign_in import LoginFlows
-from anyscale.server.http.metrics import count_refusal
+from anyscale.server.http.operations.metrics import count_refusal
 from anyscale.server.http.web.forms import read_form, refusal
 from anyscale.server.http.web.templating import redirect, render_page
 from anyscale.server.login_options import LoginOptions

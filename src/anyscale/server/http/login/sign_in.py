@@ -12,13 +12,13 @@ from anyscale.server.core.login.password_change import PasswordService
 from anyscale.server.core.login.sessions import AuthenticatedUser, LoginResult, SessionService
 from anyscale.server.http.cookies import SESSION, client_info, read_cookie
 from anyscale.server.http.dependencies import Connection
-from anyscale.server.http.metrics import SIGN_INS
+from anyscale.server.http.operations.metrics import SIGN_INS
 from anyscale.server.http.thread_pools import ThreadPools
-from anyscale.server.store.records import AccountRecord
+from anyscale.server.store.records.users import AccountRecord
 
 if TYPE_CHECKING:
-    from anyscale.server.core.oidc.login import OidcLogin
-    from anyscale.server.core.oidc.provider import ExternalIdentity
+    from anyscale.server.core.sso.identity_provider import ExternalIdentity
+    from anyscale.server.core.sso.sso_login import SsoLogin
 
 __all__ = ["LoginFlows"]
 
@@ -54,15 +54,15 @@ class LoginFlows(Struct, frozen=True):
         return await self.pools.login.look_ups.run(self.passwords.link_account, link)
 
     async def by_sso(
-        self, connection: Connection, oidc: "OidcLogin", identity: "Awaitable[ExternalIdentity]"
+        self, connection: Connection, sso: "SsoLogin", identity: "Awaitable[ExternalIdentity]"
     ) -> LoginResult:
-        """Sign in a user of the identity provider, as `OidcLogin.login` does.
+        """Sign in a user of the identity provider, as `SsoLogin.login` does.
 
         It awaits the identity itself, so that a refused redirect is counted as a failed sign-in.
         """
         client = client_info(connection)
         with _counted("sso"):
-            call = partial(oidc.login, await identity, client)
+            call = partial(sso.login, await identity, client)
             return await self.pools.login.run(call, client.address, is_known=True)
 
     async def change_password(

@@ -16,9 +16,9 @@ from anyscale.errors import (
     SsoRefused,
     StoreUnavailable,
 )
-from anyscale.server.core.audit.log import AuditLog
-from anyscale.server.core.oidc.login import CALLBACK, OidcLogin
-from anyscale.server.core.oidc.provider import ExternalIdentity
+from anyscale.server.core.audit.entries import AuditLog
+from anyscale.server.core.sso.identity_provider import ExternalIdentity
+from anyscale.server.core.sso.sso_login import CALLBACK, SsoLogin
 from anyscale.server.http.cookies import (
     HostCookie,
     client_info,
@@ -34,7 +34,7 @@ from anyscale.server.http.login.sso_cookie import (
     create_cookie_value,
     read_cookie_value,
 )
-from anyscale.server.http.metrics import count_refusal
+from anyscale.server.http.operations.metrics import count_refusal
 from anyscale.server.http.request_context import request_id
 from anyscale.server.http.thread_pools import ThreadPools
 
@@ -62,13 +62,13 @@ _MESSAGES = {
 @get("/sso/start", include_in_schema=False)
 async def start(
     request: AnyRequest,
-    oidc: NamedDependency[OidcLogin | None],
+    sso: NamedDependency[SsoLogin | None],
     pools: NamedDependency[ThreadPools],
 ) -> Response[None]:
     if _is_forced(request):
         return _redirect("/sign-in")
     try:
-        url, cookie = await pools.identity_provider.start.run(_begin, _required(oidc))
+        url, cookie = await pools.identity_provider.start.run(_begin, _required(sso))
     except SsoRefused as error:  # the metadata do not fit the settings: no user has done anything
         _log_refusal(error, error.reason, error.detail)
         return _to_sign_in("refused")
@@ -86,21 +86,21 @@ def _is_forced(request: AnyRequest) -> bool:
     return headers.get("sec-fetch-site") == "cross-site" and headers.get("sec-fetch-user") != "?1"
 
 
-def _begin(oidc: OidcLogin) -> tuple[str, str]:
+def _begin(sso: SsoLogin) -> tuple[str, str]:
     """Return the URL at which a user signs in, and the value of the cookie."""
-    url, request = oidc.provider.begin()
-    return url, create_cookie_value(oidc, request)
+    url, request = sso.provider.begin()
+    return url, create_cookie_value(sso, request)
 
 
 @get(CALLBACK, include_in_schema=False)
 async def callback(
     request: AnyRequest,
-    oidc: NamedDependency[OidcLogin | None],
+    sso: NamedDependency[SsoLogin | None],
     login: NamedDependency[LoginFlows],
     audit_log: NamedDependency[AuditLog],
     pools: NamedDependency[ThreadPools],
 ) -> Response[None]:
-    service = _required(oidc)
+    service = _required(sso)
     try:
         result = await login.by_sso(request, service, _identity(request, service, pools))
     except SsoRefused as error:
@@ -110,12 +110,12 @@ async def callback(
     return _redirect("/", expired_cookie(COOKIE), *login_cookies(result))
 
 
-async def _identity(request: AnyRequest, oidc: OidcLogin, pools: ThreadPools) -> ExternalIdentity:
+async def _identity(request: AnyRequest, sso: SsoLogin, pools: ThreadPools) -> ExternalIdentity:
     """Return the user of the provider's redirect, or raise `SsoRefused`."""
     parameters, address = _parameters(request), client_info(request).address
     cookie = read_cookie(request, COOKIE)
-    started = await pools.auth.run(read_cookie_value, oidc, cookie)
-    return await pools.identity_provider.finish.run(oidc.finish, parameters, started, address)
+    started = await pools.auth.run(read_cookie_value, sso, cookie)
+    return await pools.identity_provider.finish.run(sso.finish, parameters, started, address)
 
 
 def _parameters(request: AnyRequest) -> dict[str, str]:
@@ -128,10 +128,10 @@ def _parameters(request: AnyRequest) -> dict[str, str]:
     return parameters
 
 
-def _required(oidc: OidcLogin | None) -> OidcLogin:
-    if oidc is None:
+def _required(sso: SsoLogin | None) -> SsoLogin:
+    if sso is None:
         raise NotFound("there is no sign-in at an identity provider here")
-    return oidc
+    return sso
 
 
 async def _refused(error: SsoRefused, audit_log: AuditLog, pools: ThreadPools) -> Response[None]:

@@ -12,8 +12,8 @@ import msgspec
 from msgspec import Struct
 
 from anyscale.errors import SsoRefused
-from anyscale.server.core.oidc.login import OidcLogin
-from anyscale.server.core.oidc.provider import AuthorizationRequest
+from anyscale.server.core.sso.identity_provider import AuthorizationRequest
+from anyscale.server.core.sso.sso_login import SsoLogin
 
 __all__ = ["COOKIE", "COOKIE_SECONDS", "create_cookie_value", "read_cookie_value"]
 
@@ -32,13 +32,13 @@ class _Content(Struct, frozen=True):
     at: float
 
 
-def create_cookie_value(oidc: OidcLogin, request: AuthorizationRequest) -> str:
+def create_cookie_value(sso: SsoLogin, request: AuthorizationRequest) -> str:
     """Return the value of the cookie of a sign-in that begins now."""
     content = msgspec.json.encode(_Content(request, time.time()))
-    return urlsafe_b64encode(content + oidc.sign(content)).decode().rstrip("=")
+    return urlsafe_b64encode(content + sso.sign(content)).decode().rstrip("=")
 
 
-def read_cookie_value(oidc: OidcLogin, value: str) -> AuthorizationRequest:
+def read_cookie_value(sso: SsoLogin, value: str) -> AuthorizationRequest:
     """Return the secrets of the sign-in to which a cookie belongs.
 
     Raises:
@@ -49,7 +49,7 @@ def read_cookie_value(oidc: OidcLogin, value: str) -> AuthorizationRequest:
     try:
         octets = urlsafe_b64decode(f"{value}==")
         content, mac = octets[:-_MAC], octets[-_MAC:]
-        if not compare_digest(mac, oidc.sign(content)):
+        if not compare_digest(mac, sso.sign(content)):
             raise SsoRefused("cookie_garbled")
         decoded = msgspec.json.decode(content, type=_Content)
     except (msgspec.MsgspecError, ValueError):

@@ -6,7 +6,7 @@ from typing import Any
 from litestar.types import ASGIApp, Receive, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from anyscale.urls import is_address
+from anyscale.domain.urls import is_address
 
 __all__ = ["ClientAddressMiddleware"]
 

@@ -12,10 +12,10 @@ from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from anyscale.api_schemas import RECEIVED_REQUEST_PATH
+from anyscale.domain.schemas.received_request import RECEIVED_REQUEST_PATH
+from anyscale.domain.urls import is_address, is_loopback_host
 from anyscale.errors import AnyscaleError, NotFound, RequestInvalid
 from anyscale.server.http.errors import send_refusal
-from anyscale.urls import is_address, is_loopback_host
 
 __all__ = ["RequestCheckMiddleware", "is_canonical"]
 

@@ -4,7 +4,7 @@ from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-from anyscale.api_schemas import API, IDENTITY
+from anyscale.domain.schemas.protocol import API, IDENTITY
 
 __all__ = ["SecurityHeadersMiddleware"]
 

@@ -4,7 +4,7 @@ from http import HTTPStatus
 
 from litestar import Response
 
-from anyscale.api_schemas import ProblemDocument
+from anyscale.domain.schemas.protocol import ProblemDocument
 from anyscale.server.http.web.templating import render_page
 from anyscale.server.login_options import LoginOptions
 

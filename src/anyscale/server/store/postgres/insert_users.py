@@ -16,7 +16,8 @@ from psycopg.errors import DeadlockDetected, SerializationFailure, UniqueViolati
 
 from anyscale.errors import StoreUnavailable
 from anyscale.server.store.postgres.connection import PostgresConnection
-from anyscale.server.store.records import ENDED_STATES, EmailHolder, NewUserRecord, NewUsers
+from anyscale.server.store.records.batches import ENDED_STATES, EmailHolder
+from anyscale.server.store.records.users import NewUserRecord, NewUsers
 from anyscale.server.store.sql.users import Users
 
 __all__ = ["PostgresUsers"]

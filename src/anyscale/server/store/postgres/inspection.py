@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
 from anyscale.server.store.database_facts import ConnectionLimits, DatabaseFacts
-from anyscale.server.store.interface import Transaction
 from anyscale.server.store.postgres.connection import PostgresConnection
 from anyscale.server.store.postgres.errors import DatabaseAddress, translated
 from anyscale.server.store.postgres.insert_users import PostgresUsers
@@ -16,6 +15,7 @@ from anyscale.server.store.postgres.pool import (
     Pool,
 )
 from anyscale.server.store.schema_versions import steps_of
+from anyscale.server.store.transaction import Transaction
 
 __all__ = ["open_read_only"]
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import psycopg
 
-from anyscale.server.store.interface import Transaction
 from anyscale.server.store.postgres.connection import PostgresConnection
 from anyscale.server.store.postgres.errors import DatabaseAddress, translated
 from anyscale.server.store.postgres.insert_users import PostgresUsers
 from anyscale.server.store.postgres.migrate import migrate, schema_version
 from anyscale.server.store.postgres.pool import BEGIN_READ, Pool
 from anyscale.server.store.schema_versions import refuse_newer, require_current, steps_of
+from anyscale.server.store.transaction import Transaction
 
 __all__ = ["PostgresStore"]
 

@@ -4,11 +4,11 @@ from collections.abc import Collection, Mapping, Sequence
 
 from msgspec import structs
 
-from anyscale.server.store.records import AccountRecord
-from anyscale.server.store.search_records import AccountTextsRecord
+from anyscale.domain.emails import is_spelling
+from anyscale.server.store.records.search import AccountTextsRecord
+from anyscale.server.store.records.users import AccountRecord
 from anyscale.server.store.sql.connection import Connection, Table, columns
 from anyscale.server.store.sql.search.user_words import Words
-from anyscale.user.emails import is_spelling
 
 __all__ = ["Accounts"]
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from msgspec import structs
 
-from anyscale.server.store.records import AuditRecord
+from anyscale.server.store.records.audit import AuditRecord
 from anyscale.server.store.sql.connection import Table, columns, marks
 
 __all__ = ["Audit"]

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import structs
 
-from anyscale.server.store.records import (
+from anyscale.server.store.records.batches import (
     ENDED_STATES,
     BatchRecord,
     ChunkRecord,
@@ -95,7 +95,7 @@ class Batches(Table):
     def touch(self, batch: int, at: int) -> None:
         """Set the time at which a client last worked on a batch."""
         # If the row is locked, another transaction sets the time. If this one waited for it, the
-        # chunks of a batch would be claimed one after the other.
+        # chunks of a batch would be reserved one after the other.
         sql = (
             "update batches set touched_at = ? where id in"
             " (select id from batches where id = ? {skip_locked})"

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from anyscale.server.store.records import Record
+from anyscale.server.store.records.record import Record
 
 __all__ = ["Connection", "Table", "columns", "marks"]
 

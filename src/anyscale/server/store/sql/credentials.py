@@ -2,7 +2,7 @@
 
 from msgspec import structs
 
-from anyscale.server.store.records import LinkRecord
+from anyscale.server.store.records.login import LinkRecord
 from anyscale.server.store.sql.connection import Table, columns, marks
 
 __all__ = ["Identities", "Links"]

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import structs
 
-from anyscale.server.store.records import AccountRecord, SessionRecord
+from anyscale.server.store.records.login import SessionRecord
+from anyscale.server.store.records.users import AccountRecord
 from anyscale.server.store.sql.connection import Table, columns, marks
 
 __all__ = ["Devices", "Sessions"]

@@ -3,13 +3,11 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 
-from anyscale.server.store.records import (
-    AccountCounts,
+from anyscale.server.store.records.batches import AccountCounts, EmailHolder, PendingHash
+from anyscale.server.store.records.users import (
     AccountRecord,
     CreatedUserRecord,
-    EmailHolder,
     NewUsers,
-    PendingHash,
     UserRecord,
 )
 from anyscale.server.store.sql.batches import ENDED

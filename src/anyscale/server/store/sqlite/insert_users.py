@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Sequence
 from itertools import chain
 
-from anyscale.server.store.records import ENDED_STATES, EmailHolder, NewUserRecord, NewUsers
+from anyscale.server.store.records.batches import ENDED_STATES, EmailHolder
+from anyscale.server.store.records.users import NewUserRecord, NewUsers
 from anyscale.server.store.sql.users import HOLDERS, Users
 from anyscale.server.store.sqlite.connection import SqliteConnection
 

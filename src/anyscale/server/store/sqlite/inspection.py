@@ -7,13 +7,13 @@ from pathlib import Path
 
 from anyscale.errors import StoreUnavailable
 from anyscale.server.store.database_facts import DatabaseFacts
-from anyscale.server.store.interface import Transaction
 from anyscale.server.store.schema_versions import NOTHING_YET, steps_of
 from anyscale.server.store.sqlite.connection import SqliteConnection
 from anyscale.server.store.sqlite.database_file import check_path
 from anyscale.server.store.sqlite.errors import translated
 from anyscale.server.store.sqlite.insert_users import SqliteUsers
 from anyscale.server.store.sqlite.migrate import NOT_OURS, is_ours, schema_version
+from anyscale.server.store.transaction import Transaction
 
 __all__ = ["open_read_only"]
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from anyscale.errors import StoreUnavailable
-from anyscale.server.store.interface import Transaction
 from anyscale.server.store.schema_versions import NOTHING_YET, require_current, steps_of
 from anyscale.server.store.sqlite.connection import SqliteConnection
 from anyscale.server.store.sqlite.database_file import (
@@ -28,6 +27,7 @@ from anyscale.server.store.sqlite.open_connection import (
     write_behind,
 )
 from anyscale.server.store.sqlite.writer_lock import WriterLock
+from anyscale.server.store.transaction import Transaction
 
 __all__ = ["SqliteStore"]
 

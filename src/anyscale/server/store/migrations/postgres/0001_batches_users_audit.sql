@@ -20,7 +20,7 @@ create unique index batches_live_key on batches (idempotency_key)
 
 create index batches_open on batches (touched_at) where state = 'open';
 
--- What a page of claims left: enough to answer it a second time, and to publish without counting.
+-- What a page of reservations left: enough to answer it a second time, and to publish without counting.
 create table pages (
     batch bigint not null references batches (id),
     number bigint not null,
@@ -37,7 +37,7 @@ create table conflicts (
     position bigint not null,
     page bigint not null,
     email text collate "C" not null,
-    kind text collate "C" not null check (kind in ('exists', 'duplicate', 'held')),
+    kind text collate "C" not null check (kind in ('exists', 'duplicate', 'reserved')),
     other bigint,
     holder text collate "C",
     primary key (batch, position)

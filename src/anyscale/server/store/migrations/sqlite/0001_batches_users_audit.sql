@@ -19,7 +19,7 @@ create unique index batches_live_key on batches (idempotency_key)
 
 create index batches_open on batches (touched_at) where state = 'open';
 
--- What a page of claims left: enough to answer it a second time, and to publish without counting.
+-- What a page of reservations left: enough to answer it a second time, and to publish without counting.
 create table pages (
     batch integer not null references batches (id),
     number integer not null,
@@ -36,7 +36,7 @@ create table conflicts (
     position integer not null,
     page integer not null,
     email text not null,
-    kind text not null check (kind in ('exists', 'duplicate', 'held')),
+    kind text not null check (kind in ('exists', 'duplicate', 'reserved')),
     other integer,
     holder text,
     primary key (batch, position)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from anyscale.server.store.search_records import FoundUserRecord
+from anyscale.server.store.records.search import FoundUserRecord
 from anyscale.server.store.sql.connection import Table
 from anyscale.server.store.sql.search.user_scan import Block, found_columns
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import NamedTuple
 
-from anyscale.server.store.search_records import AccountTextsRecord, Place
+from anyscale.server.store.records.search import AccountTextsRecord, Place
 from anyscale.server.store.sql.connection import Table
 from anyscale.server.store.user_ids import (
     MAX_POSITION,

@@ -10,7 +10,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from msgspec import Struct
 
-from anyscale.server.store.records import UserRecord
+from anyscale.server.store.records.users import UserRecord
 from anyscale.server.store.sql.connection import Table, columns
 from anyscale.server.store.user_ids import FIRST_ID, IDS_END, end_of_batch, id_prefix
 

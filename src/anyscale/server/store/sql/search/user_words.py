@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from anyscale.server.store.search_records import (
+from anyscale.server.store.records.search import (
     AccountTextsRecord,
     FoundUserRecord,
     FoundWord,

@@ -1,0 +1,53 @@
+"""The base of the models: an immutable record that checks the types of its fields."""
+
+from typing import Any, ClassVar, get_args
+
+from msgspec import Struct, UnsetType, structs
+
+__all__ = ["Model", "check_type"]
+
+
+def check_type(name: str, value: Any, *types: type) -> None:
+    """Raise a `TypeError` that names a field, and not its value, which may be a password."""
+    if not isinstance(value, types):
+        named = (kind for kind in types if kind is not UnsetType)
+        names = ("None" if kind is type(None) else kind.__name__ for kind in named)
+        raise TypeError(f"{name} must be {' or '.join(names)}, not {type(value).__name__}")
+
+
+class Model(Struct, frozen=True, gc=False):
+    """An immutable record that checks the types of its fields and shows no secret."""
+
+    #: field -> the types of its annotation
+    _TYPES: ClassVar[dict[str, tuple[type, ...]]] = {}
+
+    def __init_subclass__(cls) -> None:
+        own = {field: get_args(kind) or (kind,) for field, kind in cls.__annotations__.items()}
+        cls._TYPES = cls._TYPES | own
+
+    def __post_init__(self) -> None:
+        """Check the types; make a subclass of str the text that it is."""
+        for field, types in self._TYPES.items():
+            value = getattr(self, field)
+            if type(value) in types:
+                continue
+            check_type(field, value, *types)
+            if isinstance(value, str):  # a subclass, as numpy's, which JSON does not have
+                structs.force_setattr(self, field, str.__str__(value))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a dictionary representation of the model."""
+        return structs.asdict(self)
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """Return the fields as `repr` and rich show them."""
+        values = structs.asdict(self).items()
+        return [(field, "***" if value and field in _SECRETS else value) for field, value in values]
+
+    def __repr__(self) -> str:
+        fields = ", ".join(f"{field}={value!r}" for field, value in self.__rich_repr__())
+        return f"{type(self).__name__}({fields})"
+
+
+#: the fields that `repr` hides
+_SECRETS = ("password", "url")

@@ -1,0 +1,114 @@
+"""Batches as callers see them."""
+
+from datetime import datetime
+from typing import Any
+
+from msgspec import Struct, structs
+
+from anyscale.domain.models.base import Model
+from anyscale.domain.models.users import AdminCreatedUser
+
+__all__ = ["Batch", "Conflict", "Created", "KeptUser", "ReservedChunk"]
+
+
+class Batch(Struct, frozen=True, kw_only=True):
+    """A batch as the control plane stores it. Times are in UTC.
+
+    Attributes:
+        batch_id (str): `bat_...`, unique.
+        state (str): `open`, `published`, `undoing`, `undone`, `dropped` or `expired`.
+        if_exists (str): `fail` or `skip`.
+        opened_by (str): The actor: `local:jane` for a system user of the control plane's own
+            machine.
+        opened_at (datetime): When it was opened.
+        touched_at (datetime): When a client last worked on it.
+        published_by (str or None): The actor that published it. Default: None.
+        published_at (datetime or None): When it was published. Default: None.
+        users (int): Users of the batch: reserved if it is open, created if it was published.
+        skipped (int): Entries that were skipped because their emails had accounts.
+        hashes_due (int): Users with a password whose hash is not stored yet.
+        without_credentials (int or None): Accounts of a published batch without a usable sign-in
+            method. It is counted only when a single batch is shown; else None.
+        removed (int or None): Users of a published batch whose accounts were deleted, by an undo or
+            by `user delete`. Counted as `without_credentials`; else None.
+        remaining (int or None): Users of a published batch that still have accounts. Counted as
+            `without_credentials`; else None.
+        opened_by_caller (bool or None): Whether the caller's actor is `opened_by`. The names are
+            compared: a caller whose token was replaced by one with another name counts as another.
+            Only when a single batch is shown or dropped; else None.
+    """
+
+    batch_id: str
+    state: str
+    if_exists: str
+    opened_by: str
+    opened_at: datetime
+    touched_at: datetime
+    published_by: str | None = None
+    published_at: datetime | None = None
+    users: int = 0
+    skipped: int = 0
+    hashes_due: int = 0
+    without_credentials: int | None = None
+    removed: int | None = None
+    remaining: int | None = None
+    opened_by_caller: bool | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        return structs.asdict(self)
+
+
+class KeptUser(Model, frozen=True, gc=False):
+    """An account that remains when its batch is undone.
+
+    Attributes:
+        user_id (str): `usr_...`
+        email (str): As it was entered.
+        reason (str): `used`: the account was used since, and the undo was not forced.
+            `last_owner`: no other owner could sign in. `caller`: it is the caller's own account.
+    """
+
+    user_id: str
+    email: str
+    reason: str
+
+
+class Conflict(Struct, frozen=True, kw_only=True):
+    """An entry whose email is taken."""
+
+    #: The entry, counted from 0.
+    position: int
+    #: Its email, as it was entered.
+    email: str
+    #: `exists` (an account), `duplicate` (another entry) or `reserved` (another open batch)
+    kind: str
+    #: The other entry, if it is a duplicate.
+    other: int | None = None
+    #: The open batch that has reserved the email, the actor that opened it, and when.
+    holder: str | None = None
+    reserved_by: str | None = None
+    reserved_since: datetime | None = None
+    #: The account that has the email, if it was just looked up; the id is not stored.
+    user_id: str | None = None
+
+
+class ReservedChunk(Struct, frozen=True):
+    """The result of reserving a chunk of users."""
+
+    users: int
+    #: users that were skipped because their emails have accounts
+    skipped: int
+    #: emails that are taken
+    conflicts: int
+    #: the open batches that have reserved some of these emails
+    holders: list[str]
+
+
+class Created(Struct, frozen=True):
+    """The result of creating a small batch."""
+
+    batch: Batch
+    users: list[AdminCreatedUser]
+    skipped: list[Conflict]
+    #: Whether an earlier call with the same key has created the batch.
+    replayed: bool

@@ -1,0 +1,128 @@
+"""Users as callers create, see and change them."""
+
+from datetime import datetime
+from typing import Any
+
+from msgspec import UNSET, Struct, UnsetType
+
+from anyscale.domain.models.base import Model
+
+__all__ = [
+    "AdminCreateUser",
+    "AdminCreatedUser",
+    "PasswordLink",
+    "UpdatedUser",
+    "User",
+    "UserChanges",
+]
+
+
+class AdminCreateUser(Model, frozen=True, gc=False):
+    """User to be created by an admin.
+
+    A value of another type raises `TypeError`. The call checks all else, and names every wrong
+    entry in one `BatchRefused`. Control characters are refused in every field.
+
+    Attributes:
+        name (str): First name of the user to be created: at most 256 characters, not blank.
+        email (str): Email, unique without regard to case: at most 254 octets.
+        password (str or None): Password for the account: from 8 characters, or the minimum of the
+            control plane, to 1,024. Empty or None, the default, for an account without one. `repr`
+            hides it.
+        is_sso_user (bool): Whether the user is an SSO user. SSO users can log in using SSO.
+            Default: False.
+        lastname (str or None): Last name: at most 256 characters. Default: None.
+        title (str or None): Title: at most 256 characters. Default: None.
+    """
+
+    name: str
+    email: str
+    password: str | None = None
+    is_sso_user: bool = False
+    lastname: str | None = None
+    title: str | None = None
+
+
+class AdminCreatedUser(Model, frozen=True, gc=False):
+    """User account created by an admin that has organization collaborator permissions.
+
+    Attributes:
+        user_id (str): `usr_...`, unique.
+        name (str): First name.
+        email (str): Email as it was entered.
+        created_at (datetime): When the account was created, in UTC.
+        is_sso_user (bool): Whether the user is an SSO user.
+        lastname (str or None): Last name.
+        title (str or None): Title.
+    """
+
+    user_id: str
+    name: str
+    email: str
+    created_at: datetime
+    is_sso_user: bool
+    lastname: str | None
+    title: str | None
+
+
+class User(Model, frozen=True, gc=False):
+    """A user account, as `list` and `get` show it.
+
+    Attributes:
+        email (str): Email as it was entered.
+        name (str): First name.
+        created_at (datetime): When the account was created, in UTC.
+        permission_level (str): `collaborator` or `owner`.
+        user_id (str): `usr_...`, unique.
+        suspended_at (datetime or None): When the account was suspended, in UTC; None, the default,
+            if it is not.
+        lastname (str or None): Last name. Default: None.
+        title (str or None): Title. Default: None.
+        is_sso_user (bool): Whether the user is an SSO user. Default: False.
+    """
+
+    email: str
+    name: str
+    created_at: datetime
+    permission_level: str
+    user_id: str
+    suspended_at: datetime | None = None
+    lastname: str | None = None
+    title: str | None = None
+    is_sso_user: bool = False
+
+
+class UserChanges(Model, frozen=True, gc=False, forbid_unknown_fields=True):
+    """New values of fields of an account. A field that is unset stays as it is."""
+
+    name: str | UnsetType = UNSET
+    #: None clears it.
+    lastname: str | UnsetType | None = UNSET
+    #: None clears it.
+    title: str | UnsetType | None = UNSET
+    is_sso_user: bool | UnsetType = UNSET
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields that are set."""
+        return {field: value for field, value in super().to_dict().items() if value is not UNSET}
+
+
+class UpdatedUser(Struct, frozen=True):
+    """An account after a change of its fields."""
+
+    user: User
+    has_password: bool
+
+
+class PasswordLink(Model, frozen=True, gc=False):
+    """A one-time link that is enough to set the password of an account."""
+
+    user_id: str
+    #: As it was entered.
+    email: str
+    #: `repr` hides it.
+    url: str
+    #: In UTC.
+    expires_at: datetime
+    #: Whether the user signs in by the identity provider: the link adds a password beside it.
+    is_sso_user: bool = False

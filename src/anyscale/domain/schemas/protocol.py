@@ -1,0 +1,30 @@
+"""How clients recognize a control plane, and its problem documents."""
+
+from msgspec import Struct
+
+from anyscale.errors import Problem
+
+__all__ = ["API", "IDENTITY", "ProblemDocument"]
+
+#: The header that identifies a control plane; its value is the version of the API.
+IDENTITY = "Musterroll-Api"
+
+
+API = "1"
+
+
+class ProblemDocument(Struct, frozen=True, omit_defaults=True):
+    """A problem document (RFC 9457)."""
+
+    title: str
+    status: int
+    detail: str
+    #: the code that scripts may rely on
+    code: str
+    type: str = "about:blank"
+    #: identifies the request in the server's log
+    request_id: str = ""
+    #: the problems of a refused batch
+    problems: list[Problem] = []
+    #: the batch that is left open
+    batch_id: str | None = None

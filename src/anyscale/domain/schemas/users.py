@@ -1,0 +1,105 @@
+"""The bodies of the requests and responses of users."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from anyscale.domain.models.users import PasswordLink, User
+
+__all__ = [
+    "FindUsers",
+    "FoundUser",
+    "FoundUsers",
+    "PasswordLinks",
+    "Role",
+    "RoleSet",
+    "SetPasswordLinks",
+    "UserPage",
+    "UserQuery",
+]
+
+Role = Literal["owner", "collaborator"]
+
+
+class FindUsers(Struct, frozen=True, forbid_unknown_fields=True):
+    """The emails of accounts to find."""
+
+    emails: list[str]
+
+
+class FoundUser(Struct, frozen=True, gc=False):
+    """An account with the fields of `User`, without the Python code that checks their types there.
+
+    A million of them may be compared with a file, and that code takes a microsecond for each.
+    """
+
+    email: str
+    name: str
+    created_at: datetime
+    permission_level: str
+    user_id: str
+    suspended_at: datetime | None = None
+    lastname: str | None = None
+    title: str | None = None
+    is_sso_user: bool = False
+
+
+class FoundUsers(Struct, frozen=True):
+    """The accounts, in the order of the emails; null where there is none."""
+
+    users: list[FoundUser | None]
+
+
+class UserQuery(Struct, frozen=True):
+    """Which accounts to list, and in which order."""
+
+    #: Words and parts of the email, the name and the last name. The accounts that match best come
+    #: first.
+    search: str = ""
+    #: a part of the email, without regard to case
+    email: str = ""
+    #: a part of the name, without regard to case
+    name: str = ""
+    suspended: bool = False
+    role: Role | None = None
+    #: only SSO users
+    sso: bool = False
+    #: only accounts to which no user can sign in
+    without_credentials: bool = False
+    newest_first: bool = False
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether versions without a cursor know all that it asks for."""
+        return self == UserQuery(email=self.email, name=self.name, suspended=self.suspended)
+
+
+class UserPage(Struct, frozen=True):
+    """A page of accounts."""
+
+    users: list[User]
+    #: Where the next page begins; null if there is none. An empty page may have one: the search
+    #: for its users took too long. Absent if the call asked for pages by `after`.
+    cursor: str | UnsetType | None = UNSET
+    #: How many accounts a search does not find by their words, but last, since they had none when
+    #: its first page was read. Absent in lists.
+    unindexed: int | UnsetType = UNSET
+
+
+class RoleSet(Struct, frozen=True, forbid_unknown_fields=True):
+    """The new role of an account."""
+
+    role: Role
+
+
+class SetPasswordLinks(Struct, frozen=True, forbid_unknown_fields=True):
+    """The accounts for which links are to be created."""
+
+    user_ids: list[Annotated[str, Meta(pattern="^usr_[0-9a-f]+$", max_length=64)]]
+
+
+class PasswordLinks(Struct, frozen=True):
+    """The links that were created."""
+
+    links: list[PasswordLink]

@@ -1,0 +1,200 @@
+"""The rules for users, and the messages of their problems: the same in client and control plane."""
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from anyscale.domain.emails import MAX_OCTETS, email_key
+from anyscale.domain.models.users import UserChanges
+from anyscale.domain.passwords import FORBIDDEN, password_fault
+from anyscale.errors import ConfigError
+
+__all__ = [
+    "FIELDS",
+    "MAX_TEXT",
+    "CheckedUser",
+    "Fault",
+    "Policy",
+    "check",
+    "find_faults",
+    "require_changes",
+    "require_valid",
+    "shown",
+]
+
+#: The fields of an entry, in the order of the contract.
+FIELDS = ("name", "email", "password", "is_sso_user", "lastname", "title")
+
+#: characters of a name, a last name or a title
+MAX_TEXT = 256
+
+
+class Policy(Struct, frozen=True, kw_only=True):
+    """The rules of a control plane for users, and the limits of its requests."""
+
+    #: characters
+    password_min_length: int = 8
+    #: Whether single sign-on is the only sign-in method.
+    sso_only: bool = False
+    #: users in a chunk
+    chunk_users: int = 10_000
+    #: passwords in a chunk: a few seconds of hashing
+    chunk_passwords: int = 128
+    #: A batch of at most this many users and passwords is one call.
+    small_users: int = 1_000
+    small_passwords: int = 16
+    #: seconds to wait for the emails that another open batch has reserved
+    reservation_wait: float = 60.0
+
+
+class Fault(NamedTuple):
+    """One thing that is wrong with a field."""
+
+    field: str
+    code: str
+    detail: str
+
+
+class CheckedUser(Struct, frozen=True, gc=False):
+    """A valid user without the password, which is sent apart, with the position of the user."""
+
+    #: the form of the email that is unique
+    email_key: str
+    name: str
+    email: str
+    has_password: bool
+    is_sso_user: bool
+    lastname: str | None
+    title: str | None
+
+    def __repr__(self) -> str:
+        return f"CheckedUser({self.email!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, str]]:
+        return [("email", self.email)]
+
+
+def check(
+    name: str,
+    email: str,
+    password: str | None,
+    is_sso_user: bool,
+    lastname: str | None,
+    title: str | None,
+    policy: Policy,
+) -> CheckedUser | None:
+    """Check one user. Return None if something is wrong; `find_faults` tells what.
+
+    This is the hot path, so it begins with cheap checks that nearly every entry passes.
+    """
+    text = f"{name}{email}{lastname}{title}"
+    if not (
+        text.isprintable()
+        and len(text) <= MAX_TEXT
+        and name  # a comparison has UNSET for a missing name, which is false and no fault
+        and not name.isspace()
+        and not password
+        and not policy.sso_only
+    ):
+        values = (name, email, password, is_sso_user, lastname, title)
+        if find_faults(dict(zip(FIELDS, values, strict=True)), policy):
+            return None
+    try:
+        key = email_key(email)
+    except ValueError:
+        return None
+    return CheckedUser(key, name, email, bool(password), is_sso_user, lastname, title)
+
+
+def find_faults(fields: Mapping[str, str | bool | None], policy: Policy) -> list[Fault]:
+    """List everything that is wrong with fields of the right types, in their order."""
+    faults = []
+    for field, value in fields.items():
+        if isinstance(value, str):
+            faults += _text_faults(field, value, fields)
+    faults += _password_faults(fields, policy)
+    if policy.sso_only and fields.get("is_sso_user") is False:
+        detail = "must be true: everybody here signs in by SSO"
+        faults.append(Fault("is_sso_user", "sso_only", detail))
+    return faults
+
+
+def require_valid(fields: Mapping[str, str | bool | None], policy: Policy) -> None:
+    """Raise a `ConfigError` that lists everything that is wrong with fields of the right types."""
+    if faults := find_faults(fields, policy):
+        raise ConfigError("; ".join(f"{fault.field}: {fault.detail}" for fault in faults))
+
+
+def require_changes(changes: UserChanges, policy: Policy) -> None:
+    """Raise a `ConfigError` if a new value is wrong, or if there is none."""
+    fields = changes.to_dict()
+    if not fields:
+        names = ", ".join(UserChanges.__struct_fields__)
+        raise ConfigError(f"there is nothing to change: give at least one of {names}")
+    require_valid(fields, policy)
+
+
+def _text_faults(field: str, text: str, fields: Mapping[str, str | bool | None]) -> list[Fault]:
+    if field == "password":
+        return []
+    if match := FORBIDDEN.search(text):
+        return [Fault(field, "character", _character_detail(match))]
+    if field == "email":
+        return _email_faults(text, fields)
+    if field == "name" and not text.strip():
+        return [Fault(field, "blank", "is blank: every user has a name")]
+    if len(text) > MAX_TEXT:
+        return [Fault(field, "too_long", f"has {len(text)} characters; {MAX_TEXT} are allowed")]
+    return []
+
+
+def _character_detail(match: re.Match[str]) -> str:
+    name = {"\n": "a line break", "\t": "a tab"}.get(match[0])
+    name = name or f"the invisible character U+{ord(match[0]):04X}"
+    return f"has {name} at character {match.start() + 1}: remove it"
+
+
+def _email_faults(email: str, fields: Mapping[str, str | bool | None]) -> list[Fault]:
+    octets = len(email.encode())
+    if octets > MAX_OCTETS:
+        detail = f"has {octets} octets; an email address has at most {MAX_OCTETS}"
+        return [Fault("email", "too_long", detail)]
+    try:
+        email_key(email)
+    except ValueError as error:
+        if any(field != "email" and _is_email(value) for field, value in fields.items()):
+            detail = "is not an email address, and another field is one: are the two swapped?"
+            return [Fault("email", "email_invalid", detail)]  # it may be the password
+        reason = f": {error}" if str(error) else ""
+        return [Fault("email", "email_invalid", f"{shown(email)} is not an email address{reason}")]
+    return []
+
+
+def _is_email(value: str | bool | None) -> bool:
+    if not isinstance(value, str) or "@" not in value:
+        return False
+    try:
+        return bool(email_key(value))
+    except ValueError:
+        return False
+
+
+def _password_faults(fields: Mapping[str, str | bool | None], policy: Policy) -> list[Fault]:
+    password = fields.get("password")
+    if not isinstance(password, str) or not password:
+        return []
+    if policy.sso_only:
+        return [Fault("password", "sso_only", "must be empty: everybody here signs in by SSO")]
+    values = map(fields.get, ("name", "lastname", "email"))
+    name, lastname, email = (value if isinstance(value, str) else None for value in values)
+    fault = password_fault(password, (name, lastname, email), policy.password_min_length)
+    return [Fault("password", *fault)] if fault else []
+
+
+def shown(text: str, limit: int = 60) -> str:
+    """Return a value for an error message: quoted, short, without terminal controls."""
+    cut = text if len(text) <= limit else text[: limit - 1] + "…"
+    visible = (c if c.isprintable() else f"\\u{ord(c):04x}" for c in cut)
+    return f"'{''.join(visible)}'"

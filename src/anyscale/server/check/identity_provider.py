@@ -1,0 +1,200 @@
+"""The identity provider: its metadata, its keys, its clock, and whether it knows the client."""
+
+from typing import Any
+
+from httpx import codes
+from msgspec import Struct
+
+from anyscale.errors import ProviderUnavailable, SsoRefused
+from anyscale.server.check.findings import Finding, NotTried, fail, ok, warn
+from anyscale.server.check.identity_provider_metadata import (
+    ProviderMetadata,
+    decode,
+    fetch_metadata,
+)
+from anyscale.server.check.installation import Installation
+from anyscale.server.check.network import get as get_response
+from anyscale.server.check.network import skew_of, within_time
+from anyscale.server.core.secrets import new_secret
+from anyscale.server.core.sso.http_client import get
+from anyscale.server.core.sso.id_token import ALGORITHMS, LEEWAY, import_keys
+from anyscale.server.core.sso.identity_provider import AuthorizationRequest, IdentityProvider
+from anyscale.server.core.sso.settings import ProviderSettings
+from anyscale.server.core.sso.sso_login import CALLBACK
+
+__all__ = [
+    "check_algorithms",
+    "check_claims",
+    "check_client",
+    "check_clock",
+    "check_endpoints",
+    "check_issuer",
+    "check_keys",
+    "check_metadata",
+    "check_redirect_uri",
+]
+
+_ISSUER = "ANYSCALE_SSO_ISSUER"
+
+#: seconds
+_SKEW = 5.0
+
+
+class _KeySet(Struct, frozen=True):
+    """(RFC 7517, 5)."""
+
+    keys: list[dict[str, Any]]
+
+
+def check_metadata(installation: Installation) -> Finding:
+    """Check that the provider's metadata can be read."""
+    settings = _settings(installation)
+    try:
+        fetch_metadata(settings)
+    except (ProviderUnavailable, TimeoutError) as error:
+        return fail(settings.issuer, str(error), f"correct {_ISSUER}, or start the provider")
+    return ok(settings.issuer, "its metadata can be read")
+
+
+def check_issuer(installation: Installation) -> Finding:
+    """Check that the issuer of the metadata is the one of the settings, octet by octet."""
+    expected, found = _settings(installation).issuer, _metadata(installation).issuer
+    if found == expected:
+        return ok(_ISSUER, f"the metadata name {found}")
+    hint = ""
+    if found.rstrip("/") == expected.rstrip("/"):
+        hint = ", which differs by the slash at the end"
+    return fail(_ISSUER, f"the metadata name {found}{hint}", f'set {_ISSUER}="{found}"')
+
+
+def check_endpoints(installation: Installation) -> Finding:
+    """Check that the endpoints of the metadata are ones that a sign-in uses."""
+    _metadata(installation)
+    try:
+        within_time(lambda: _provider(installation).begin())
+    except SsoRefused as error:
+        if error.reason == "metadata_issuer":
+            raise NotTried("the issuer is another one: see provider.issuer") from None
+        found = f"the metadata name an endpoint that is not https: {error.detail}"
+        return fail("the endpoints", found, "correct the address of the provider at the provider")
+    return ok("the endpoints", "the metadata name https, or loopback")
+
+
+def check_keys(installation: Installation) -> Finding:
+    """Check that the provider publishes a key that may sign ID tokens."""
+    url = _metadata(installation).jwks_uri
+    mend = "publish an RSA key of 2,048 bits, or one for P-256 or Ed25519, at the provider"
+    try:
+        keys = decode(within_time(lambda: get(url)), _KeySet).keys
+    except (ProviderUnavailable, TimeoutError) as error:
+        return fail(url, str(error), mend)
+    usable = len(import_keys(keys))
+    found = f"{usable} of {len(keys)} keys can sign ID tokens"
+    return ok(url, found) if usable else fail(url, found, mend)
+
+
+def check_algorithms(installation: Installation) -> Finding:
+    """Check that the provider signs ID tokens by an algorithm that is accepted here."""
+    theirs = _metadata(installation).id_token_signing_alg_values_supported
+    if theirs is None:
+        raise NotTried("the metadata do not list the algorithms")
+    common = sorted(ALGORITHMS & set(theirs))
+    if not common:
+        found = f"it signs by {', '.join(theirs)} only"
+        mend = "sign ID tokens by RS256, PS256, ES256 or EdDSA at the provider"
+        return fail("the algorithms", found, mend)
+    found = f"{', '.join(common)} are accepted; let the client at the provider use one of them"
+    return ok("the algorithms", found)
+
+
+def check_claims(installation: Installation) -> Finding:
+    """Check that the provider has the claims by which an account is found at first."""
+    claims = _metadata(installation).claims_supported
+    if claims is None:
+        raise NotTried("the metadata do not list the claims")
+    if missing := [name for name in ("email", "email_verified") if name not in claims]:
+        found = f"the metadata do not list {', '.join(missing)}: no account may be found"
+        return warn("the claims", found, "let the provider add them to the ID token")
+    return ok("the claims", "the metadata list email and email_verified")
+
+
+def check_client(installation: Installation) -> Finding:
+    """Send a code that the provider has not issued: it authenticates the client before the code.
+
+    The refused code changes nothing at the provider, which may write a line to its log.
+    """
+    name = "the client id and secret"
+    _metadata(installation)
+    secrets = AuthorizationRequest(
+        _settings(installation).issuer, new_secret(), new_secret(), new_secret()
+    )
+    parameters = {"state": secrets.state, "iss": secrets.issuer, "code": new_secret()}
+    try:
+        within_time(lambda: _provider(installation).finish(parameters, secrets))
+    except SsoRefused as error:
+        if error.reason != "code_refused":
+            raise NotTried("another check of the provider fails") from None
+        return _client_finding(name, error.detail or "")
+    return warn(name, "the provider accepts a code that it has not issued", "check the provider")
+
+
+def check_redirect_uri(installation: Installation) -> Finding:
+    """Start a sign-in that must not ask the user (`prompt=none`): it tells if the client is known.
+
+    The provider redirects an unknown user back only to a redirect URI of the client (OpenID Connect
+    Core 1.0, 3.1.2.6).
+    """
+    _metadata(installation)
+    redirect_uri = installation.public_url + CALLBACK
+    try:
+        url, _ = within_time(lambda: _provider(installation).begin())
+    except SsoRefused:
+        raise NotTried("another check of the provider fails") from None
+    response = get_response(f"{url}&prompt=none")
+    if response.headers.get("location", "").startswith(redirect_uri):
+        return ok(redirect_uri, "the provider redirects to it")
+    if codes.is_client_error(response.status):
+        found = f"the provider refuses it, or the client id, with HTTP {response.status}"
+        mend = "register it at the provider, as one of the redirect URIs of this client"
+        return fail(redirect_uri, found, mend)
+    found = f"the provider does not tell: HTTP {response.status}"
+    return warn(redirect_uri, found, "sign in once, and look into the server's log")
+
+
+def _client_finding(name: str, error: str) -> Finding:
+    if error.startswith("invalid_grant"):
+        return ok(name, f"the provider accepts them, and refuses an unknown code: {error}")
+    if error.startswith(("invalid_client", "unauthorized_client")):
+        mend = "correct ANYSCALE_SSO_CLIENT_ID, or the file ANYSCALE_SSO_CLIENT_SECRET_FILE"
+        return fail(name, f"the provider refuses them: {error}", f"{mend}, and restart the server")
+    found = f"the provider does not tell: {error}"
+    return warn(name, found, "sign in once, and look into the server's log")
+
+
+def check_clock(installation: Installation) -> Finding:
+    """Compare the clock of the provider, by which ID tokens expire, with this machine's."""
+    skew = skew_of(_metadata(installation).date)
+    if skew is None:
+        raise NotTried("the provider sends no valid header Date")
+    looked_at, mend = "the clock of the provider", "set both by NTP, as by chrony"
+    found = f"it differs from this machine's by {abs(skew):.0f} s"
+    if abs(skew) > LEEWAY:
+        return fail(looked_at, f"{found}: ID tokens are refused", mend)
+    return warn(looked_at, found, mend) if abs(skew) > _SKEW else ok(looked_at, found)
+
+
+def _settings(installation: Installation) -> ProviderSettings:
+    if installation.settings.provider is None:
+        raise NotTried(f"{_ISSUER} is not set")
+    return installation.settings.provider
+
+
+def _provider(installation: Installation) -> IdentityProvider:
+    return IdentityProvider(_settings(installation), installation.public_url + CALLBACK)
+
+
+def _metadata(installation: Installation) -> ProviderMetadata:
+    _settings(installation)
+    if installation.provider_metadata is None:
+        raise NotTried("the metadata cannot be read: see provider.metadata")
+    return installation.provider_metadata

@@ -1,0 +1,139 @@
+"""The audit log: each entry has the hash of the entry before it."""
+
+import hashlib
+import logging
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from msgspec import json, structs
+
+from anyscale.domain.audit_chain import FORGOTTEN, ROOT, AuditEntry, Removal, entry_hash
+from anyscale.server.store.records.audit import AuditRecord
+from anyscale.server.store.transaction import Store, Transaction
+
+__all__ = ["AuditLog", "Entry", "append_entries", "append_entry", "root_of"]
+
+_log = logging.getLogger("anyscale.server")
+
+#: Seconds between two entries of the same denial: a flood of requests must not fill the database.
+_DENIED_EVERY = 60.0
+
+#: Denials that are remembered: some 3 MB. Then the one that was written first is forgotten.
+_MAX_DENIALS = 10_000
+
+#: seconds between two deletions of old entries
+_PURGE_EVERY = 24 * 60 * 60.0
+
+
+class Entry(NamedTuple):
+    """An entry that is to be appended."""
+
+    #: `token:jane`, `user:usr_...`, or `local:jane` for a system user of this machine
+    actor: str
+    #: `batch.published` and the like
+    event: str
+    #: an id, never an email: entries stay when a user is deleted
+    subject: str
+    #: details of the event; no password and no email
+    data: dict[str, Any]
+
+
+def append_entry(
+    tx: Transaction, actor: str, event: str, subject: str, data: dict[str, Any]
+) -> None:
+    """Append an entry, in the transaction of the change that it records."""
+    append_entries(tx, [Entry(actor, event, subject, data)])
+
+
+def append_entries(tx: Transaction, entries: Sequence[Entry]) -> None:
+    """Append entries in order, in the transaction of the change that they record."""
+    last, now = tx.audit.lock(), tx.now()
+    records = []
+    for entry in entries:
+        last = _after(last, entry, now)
+        records.append(last)
+    tx.audit.add(*records)
+
+
+def root_of(user_ids: Iterable[str]) -> bytes:
+    """Return the SHA-256 over user ids in order, which stands for them in entries."""
+    return hashlib.sha256("\n".join(user_ids).encode()).digest()
+
+
+class AuditLog:
+    """Lists entries, and appends those of denied requests."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._lock = threading.Lock()
+        #: (actor, reason) -> when an entry was last written, and how many denials there were since
+        self._denied: dict[tuple[str, str], tuple[float, int]] = {}
+        self._logged = 0
+        self._purged = -_PURGE_EVERY
+
+    def list(
+        self, after: int, limit: int, *, before: int | None = None, newest_first: bool = False
+    ) -> list[AuditEntry]:
+        """Return entries by number, or the newest first.
+
+        Args:
+            after: only those with a larger number.
+            limit: at most this many.
+            before: only those with a smaller number; None for no end.
+            newest_first: whether to list them in the reverse order.
+        """
+        with self._store.read() as tx:
+            return [
+                AuditEntry(e.number, e.at, e.actor, e.event, e.subject, e.data, e.hash.hex())
+                for e in tx.audit.list(after, limit, before=before, newest_first=newest_first)
+            ]
+
+    def record_denied(self, actor: str, reason: str, call: str) -> None:
+        """Append an entry for a denied request: the first at once, then one a minute with a count.
+
+        `reason` is the code of the error, and `call` the method and the route.
+        """
+        if times := self._due(actor, reason):
+            with self._store.write() as tx:
+                details = {"reason": reason, "call": call, "times": times}
+                append_entry(tx, actor, "access.denied", "", details)
+
+    def purge(self, before: int) -> None:
+        """Delete entries from before a time, and append one that says so; at most once a day."""
+        if time.monotonic() - self._purged < _PURGE_EVERY:
+            return
+        self._purged = time.monotonic()
+        with self._store.write() as tx:
+            if last := tx.audit.purge(before):
+                details = Removal(before, f"{last.number}:{last.hash.hex()}")
+                append_entry(tx, "system", FORGOTTEN, f"{last.number + 1}", structs.asdict(details))
+
+    def log_head(self) -> None:
+        """Log the head of the chain if it has grown: `anyscale audit verify --head` takes it."""
+        with self._store.read() as tx:
+            last = tx.audit.get_last()
+        if last and last.number > self._logged:
+            self._logged = last.number
+            _log.info("audit head", extra={"head": f"{last.number}:{last.hash.hex()}"})
+
+    def _due(self, actor: str, reason: str) -> int:
+        now = time.monotonic()
+        with self._lock:
+            written, times = self._denied.get((actor, reason), (-_DENIED_EVERY, 0))
+            if now - written < _DENIED_EVERY:
+                self._denied[actor, reason] = (written, times + 1)
+                return 0
+            self._denied.pop((actor, reason), None)  # the latest one moves to the end
+            self._denied[actor, reason] = (now, 0)
+            if len(self._denied) > _MAX_DENIALS:
+                del self._denied[next(iter(self._denied))]
+            return times + 1
+
+
+def _after(last: AuditRecord | None, entry: Entry, now: int) -> AuditRecord:
+    text = json.encode(entry.data, order="deterministic").decode()
+    number = last.number + 1 if last else 1
+    row = AuditRecord(number, now, entry.actor, entry.event, entry.subject, text, hash=b"")
+    return structs.replace(row, hash=entry_hash(last.hash if last else ROOT, row))

@@ -1,4 +1,0 @@
-"""Signing in with an OpenID Connect provider: its requests, ID tokens, and identities of accounts.
-
-The table `identities`. The routes under `/sso` use `OidcLogin`, which never creates an account.
-"""

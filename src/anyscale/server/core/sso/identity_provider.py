@@ -1,0 +1,286 @@
+"""The protocol with an identity provider: the authorization code flow of OpenID Connect."""
+
+from base64 import b64encode, urlsafe_b64encode
+from collections.abc import Collection, Mapping
+from hashlib import sha256
+from typing import Any, TypeVar
+from urllib.parse import quote_plus, urlencode
+
+import msgspec
+from httpx import codes
+from joserfc.jwk import Key
+from msgspec import Struct
+
+from anyscale.domain.urls import checked_url, is_on_loopback, may_be_on_this_machine
+from anyscale.errors import ProviderUnavailable, SsoRefused
+from anyscale.server.core.secrets import SensitiveStruct, new_secret
+from anyscale.server.core.sso.http_client import HttpResponse, get, post
+from anyscale.server.core.sso.id_token import (
+    ExpectedToken,
+    TokenHeader,
+    find_key,
+    import_keys,
+    is_same,
+    loggable,
+    parse_header,
+    verify_token,
+)
+from anyscale.server.core.sso.settings import ProviderSettings
+from anyscale.server.core.sso.timed_cache import TimedCache
+
+__all__ = ["AuthorizationRequest", "ExternalIdentity", "IdentityProvider"]
+
+Body = TypeVar("Body")
+
+#: seconds for which metadata and keys are cached
+_LIFETIME = 3600.0
+#: Seconds between two fetches of the keys because of a token with an unknown key.
+_KEYS_LIFETIME = 10.0
+
+#: Errors that the user caused, and not the configuration (RFC 6749, 4.1.2.1 and OpenID Connect Core
+#: 1.0, 3.1.2.6).
+_CANCELLED = frozenset({"access_denied", "login_required", "interaction_required"})
+_TEMPORARY = frozenset({"server_error", "temporarily_unavailable"})
+
+#: The other errors of the authorization and the token endpoint (also RFC 6749, 5.2).
+_OTHER_ERRORS = frozenset(
+    {
+        "account_selection_required",
+        "consent_required",
+        "invalid_client",
+        "invalid_grant",
+        "invalid_request",
+        "invalid_request_object",
+        "invalid_request_uri",
+        "invalid_scope",
+        "registration_not_supported",
+        "request_not_supported",
+        "request_uri_not_supported",
+        "unauthorized_client",
+        "unsupported_grant_type",
+        "unsupported_response_type",
+    }
+)
+_KNOWN_ERRORS = _CANCELLED | _TEMPORARY | _OTHER_ERRORS
+
+
+class Metadata(Struct, frozen=True):
+    """The provider's metadata (OpenID Connect Discovery 1.0, 3)."""
+
+    issuer: str
+    authorization_endpoint: str
+    token_endpoint: str
+    jwks_uri: str
+    token_endpoint_auth_methods_supported: tuple[str, ...] = ("client_secret_basic",)
+    #: (RFC 9207, 3)
+    authorization_response_iss_parameter_supported: bool = False
+
+
+class _KeySet(Struct, frozen=True):
+    """(RFC 7517, 5)."""
+
+    keys: list[dict[str, Any]]
+
+
+class _Tokens(SensitiveStruct, frozen=True):
+    """The response of the token endpoint (OpenID Connect Core 1.0, 3.1.3.3)."""
+
+    id_token: str
+    token_type: str
+    access_token: str = ""
+
+
+class _TokenError(Struct, frozen=True):
+    """An error response of the token endpoint (RFC 6749, 5.2)."""
+
+    error: str
+
+
+class AuthorizationRequest(SensitiveStruct, frozen=True):
+    """The secrets of a sign-in, which the browser keeps until the provider redirects it back."""
+
+    issuer: str
+    state: str
+    nonce: str
+    #: (RFC 7636, 4.1)
+    verifier: str
+
+
+class ExternalIdentity(SensitiveStruct, frozen=True):
+    """A user of the provider, as the claims of the ID token describe it."""
+
+    issuer: str
+    subject: str
+    email: object
+    email_verified: object
+
+
+class IdentityProvider:
+    """A client of an identity provider, by the authorization code flow (OpenID Connect Core, 3.1).
+
+    The provider redirects browsers to `redirect_uri`.
+    """
+
+    def __init__(self, settings: ProviderSettings, redirect_uri: str) -> None:
+        self._settings = settings
+        self._redirect_uri = redirect_uri
+        self._metadata = TimedCache(self._fetch_metadata)
+        self._keys = TimedCache(self._fetch_keys)
+
+    def begin(self) -> tuple[str, AuthorizationRequest]:
+        """Return the URL at which a user signs in, and the secrets of this sign-in.
+
+        Raises:
+            ProviderUnavailable: the metadata cannot be fetched, or are no metadata.
+            SsoRefused: the metadata are of another issuer, or name an endpoint that is not https.
+        """
+        request = AuthorizationRequest(
+            self._settings.issuer, new_secret(), new_secret(), new_secret()
+        )
+        challenge = urlsafe_b64encode(sha256(request.verifier.encode()).digest()).decode()
+        query = {
+            "response_type": "code",
+            "client_id": self._settings.client_id,
+            "redirect_uri": self._redirect_uri,
+            "scope": "openid email profile",
+            "state": request.state,
+            "nonce": request.nonce,
+            "code_challenge": challenge.rstrip("="),
+            "code_challenge_method": "S256",
+        }
+        endpoint = self._metadata.get(_LIFETIME).authorization_endpoint
+        return f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(query)}", request
+
+    def finish(
+        self, parameters: Mapping[str, str], request: AuthorizationRequest
+    ) -> ExternalIdentity:
+        """Exchange the code of the provider's redirect for an ID token, and return the user.
+
+        Raises:
+            SsoRefused: the redirect or the cookie belongs to another sign-in, the provider reports
+                an error, or the ID token is not valid.
+            ProviderUnavailable: the provider does not respond, or its response is invalid.
+        """
+        if not is_same(request.state, parameters.get("state")):
+            raise SsoRefused("state")
+        if request.issuer != self._settings.issuer:
+            raise SsoRefused("other_provider")
+        self._check_issuer(parameters.get("iss"))
+        tokens = self._exchange(_code_of(parameters), request.verifier)
+        return self._identify(tokens, request.nonce)
+
+    def _check_issuer(self, issuer: str | None) -> None:
+        """Check that this provider redirected the browser (RFC 9207, 2.4)."""
+        metadata = self._metadata.get(_LIFETIME)
+        if issuer is None and not metadata.authorization_response_iss_parameter_supported:
+            return
+        if issuer != metadata.issuer:
+            raise SsoRefused("response_issuer", detail=loggable(issuer))
+
+    def _exchange(self, code: str, verifier: str) -> _Tokens:
+        metadata = self._metadata.get(_LIFETIME)
+        form = {
+            "grant_type": "authorization_code",
+            "code": code,
+            "redirect_uri": self._redirect_uri,
+            "code_verifier": verifier,
+        }
+        headers = self._authenticate(form, metadata.token_endpoint_auth_methods_supported)
+        response = post(metadata.token_endpoint, form, headers)
+        is_temporary = response.status == codes.TOO_MANY_REQUESTS
+        if codes.is_client_error(response.status) and not is_temporary:
+            raise SsoRefused("code_refused", detail=_error_of(response))
+        tokens = _decode(response, "the token endpoint", _Tokens)
+        if tokens.token_type.lower() != "bearer":
+            raise SsoRefused("token_type")
+        return tokens
+
+    def _authenticate(self, form: dict[str, str], methods: Collection[str]) -> dict[str, str]:
+        """Return headers with the client's credentials, or add them to the form."""
+        client_id, secret = self._settings.client_id, self._settings.client_secret
+        if secret is not None and "client_secret_basic" in methods:
+            # Each half is encoded by itself (RFC 6749, 2.3.1).
+            pair = f"{quote_plus(client_id)}:{quote_plus(secret)}"
+            return {"Authorization": f"Basic {b64encode(pair.encode()).decode()}"}
+        form["client_id"] = client_id
+        if secret is not None:
+            form["client_secret"] = secret
+        return {}
+
+    def _identify(self, tokens: _Tokens, nonce: str) -> ExternalIdentity:
+        header = parse_header(tokens.id_token)
+        settings = self._settings
+        expected = ExpectedToken(settings.issuer, settings.client_id, nonce, tokens.access_token)
+        claims = verify_token(tokens.id_token, header, self._find_key(header), expected)
+        return ExternalIdentity(
+            settings.issuer, claims["sub"], claims.get("email"), claims.get("email_verified")
+        )
+
+    def _find_key(self, header: TokenHeader) -> Key:
+        # The provider may have added the key, or removed it, since the last fetch.
+        key = find_key(header, self._keys.get(_LIFETIME)) or find_key(
+            header, self._keys.get(_KEYS_LIFETIME)
+        )
+        if key is None:
+            raise SsoRefused("key_unknown")
+        return key
+
+    def _fetch_metadata(self) -> Metadata:
+        """Fetch the metadata (OpenID Connect Discovery 1.0, 4)."""
+        issuer = self._settings.issuer
+        response = get(f"{issuer.rstrip('/')}/.well-known/openid-configuration")
+        metadata = _decode(response, "its metadata", Metadata)
+        if metadata.issuer != issuer:
+            raise SsoRefused("metadata_issuer", detail=loggable(metadata.issuer))
+        for endpoint in (
+            metadata.authorization_endpoint,
+            metadata.token_endpoint,
+            metadata.jwks_uri,
+        ):
+            if not self._is_safe(endpoint):
+                raise SsoRefused("metadata_endpoint", detail=loggable(endpoint.partition("?")[0]))
+        return metadata
+
+    def _is_safe(self, endpoint: str) -> bool:
+        try:
+            checked_url(endpoint.partition("?")[0])
+        except ValueError:
+            return False
+        # A provider on another machine must not make us call services of this one.
+        is_remote = not is_on_loopback(self._settings.issuer)
+        return "#" not in endpoint and not (is_remote and may_be_on_this_machine(endpoint))
+
+    def _fetch_keys(self) -> list[Key]:
+        response = get(self._metadata.get(_LIFETIME).jwks_uri)
+        return import_keys(_decode(response, "its keys", _KeySet).keys)
+
+
+def _code_of(parameters: Mapping[str, str]) -> str:
+    error = parameters.get("error")
+    if error in _TEMPORARY:
+        raise ProviderUnavailable(f"it redirects browsers with the error {error}")
+    if error is not None:
+        known = error if error in _KNOWN_ERRORS else "other"
+        raise SsoRefused("cancelled" if error in _CANCELLED else "provider_error", detail=known)
+    if not parameters.get("code"):
+        raise SsoRefused("response_malformed")
+    return parameters["code"]
+
+
+def _error_of(response: HttpResponse) -> str:
+    """Name the error of a response of the token endpoint, by its code and status."""
+    try:
+        error = msgspec.json.decode(response.body, type=_TokenError).error
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        error = ""
+    # Other texts are left out: they may contain anything.
+    return f"{error if error in _KNOWN_ERRORS else 'other'} (HTTP {response.status})"
+
+
+def _decode(response: HttpResponse, source: str, kind: type[Body]) -> Body:
+    if response.status != codes.OK:
+        raise ProviderUnavailable(f"{source}: HTTP {response.status}")
+    try:
+        return msgspec.json.decode(response.body, type=kind)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        raise ProviderUnavailable(f"{source}: not the JSON of the specification") from None

@@ -1,0 +1,159 @@
+"""Sign-in by an identity provider: map an OIDC identity to an account. Never creates accounts."""
+
+import hmac
+from collections.abc import Mapping
+
+from anyscale.domain.emails import email_key
+from anyscale.errors import SsoRefused
+from anyscale.server.core.audit.entries import append_entry
+from anyscale.server.core.callers import user_actor
+from anyscale.server.core.login.rate_limit import LoginRateLimiter
+from anyscale.server.core.login.sessions import (
+    ClientInfo,
+    LoginResult,
+    create_session,
+    lock_for_session,
+)
+from anyscale.server.core.sso.identity_provider import (
+    AuthorizationRequest,
+    ExternalIdentity,
+    IdentityProvider,
+)
+from anyscale.server.core.sso.settings import ProviderSettings
+from anyscale.server.store.records.users import AccountRecord
+from anyscale.server.store.transaction import Store, Transaction
+
+__all__ = ["CALLBACK", "SsoLogin"]
+
+#: the path to which the provider redirects browsers
+CALLBACK = "/sso/callback"
+
+
+class SsoLogin:
+    """Signs users in by their identity at a provider, which redirects them to the public URL."""
+
+    def __init__(self, store: Store, settings: ProviderSettings, public_url: str) -> None:
+        self.provider = IdentityProvider(settings, public_url + CALLBACK)
+        self._rate_limiter = LoginRateLimiter()
+        self._store = store
+        self._domains = settings.domains
+
+    def sign(self, value: bytes) -> bytes:
+        """Return an HMAC of 32 octets, which all servers of this database compute alike.
+
+        The key is the first published batch, which stays as it is: its ids are random, and only
+        owners know them. Before there is one, there is no account to sign in to.
+        """
+        with self._store.read() as tx:
+            batch = tx.batches.get_first_published()
+        key = f"{batch.batch_id} {batch.idempotency_key}" if batch else "no batch"
+        return hmac.digest(key.encode(), b"sso " + value, "sha256")
+
+    def finish(
+        self, parameters: Mapping[str, str], request: AuthorizationRequest, address: str
+    ) -> ExternalIdentity:
+        """Return the user of the provider's redirect, as `IdentityProvider.finish` does.
+
+        Raises:
+            TooManyFailedLogins: the network of the client has sent too many codes that the provider
+                refused.
+        """
+        self._rate_limiter.check_network(address)
+        try:
+            return self.provider.finish(parameters, request)
+        except SsoRefused as error:
+            if error.reason == "code_refused":
+                self._rate_limiter.record_network_failure(address)
+            raise
+
+    def login(self, identity: ExternalIdentity, client: ClientInfo) -> LoginResult:
+        """Create a session of the account of this subject, or else of this verified address.
+
+        Raises:
+            SsoRefused: no account has this identity or email, or the account is not for SSO, is
+                suspended or is linked to another subject.
+        """
+        with self._store.read() as tx:
+            user_id = self._find_user(tx, identity)
+        with self._store.write() as tx:
+            locked = lock_for_session(tx, user_id, client)
+            if locked is None:
+                raise SsoRefused("no_account")
+            account = locked.account
+            is_new = _link(tx, identity, account)
+            result = create_session(tx, "sso", locked)
+            if is_new:
+                data = {"issuer": identity.issuer}
+                append_entry(tx, _actor(account), "identity.linked", account.user_id, data)
+        return result
+
+    def _find_user(self, tx: Transaction, identity: ExternalIdentity) -> str:
+        """Return the id of the linked account, whatever its email is now, or else by the email.
+
+        It is empty if there is no such account.
+        """
+        user_id = tx.identities.find(identity.issuer, identity.subject)
+        if user_id and tx.accounts.get(user_id):
+            return user_id
+        account = tx.accounts.find(self._key_of(identity))
+        # Without an account the same transactions follow, so that the time does not show it.
+        return account.user_id if account else ""
+
+    def _key_of(self, identity: ExternalIdentity) -> str:
+        if not isinstance(identity.email, str):
+            raise SsoRefused("email_missing")
+        if identity.email_verified is not True:
+            raise SsoRefused("email_unverified", detail=_kind_of(identity.email_verified))
+        try:
+            key = email_key(identity.email)
+        except ValueError:
+            raise SsoRefused("email_invalid") from None
+        if self._domains and key.rpartition("@")[2] not in self._domains:
+            raise SsoRefused("email_domain")
+        return key
+
+
+def _kind_of(verified: object) -> str:
+    """Name a value of `email_verified` that is not true: each is mended in another place."""
+    if verified is None:
+        return "absent"
+    if verified is False:
+        return "false"
+    return "a text" if isinstance(verified, str) else "neither true nor false"
+
+
+def _link(tx: Transaction, identity: ExternalIdentity, account: AccountRecord) -> bool:
+    """Link a subject to an account; return False if it was linked to it before."""
+    is_known = tx.identities.find(identity.issuer, identity.subject) == account.user_id
+    if not is_known and not _is_same_mailbox(str(identity.email), account.email):
+        raise SsoRefused("email_spelling", _actor(account))
+    _require_sso(account)
+    if is_known:
+        return False
+    if tx.identities.link(identity.issuer, identity.subject, account.user_id, tx.now()):
+        return True
+    # Or another window of the same browser linked it a moment ago.
+    if tx.identities.find(identity.issuer, identity.subject) != account.user_id:
+        raise SsoRefused("other_subject", _actor(account))
+    return False
+
+
+def _require_sso(account: AccountRecord) -> None:
+    if account.suspended_at is not None:
+        raise SsoRefused("suspended", _actor(account))
+    if not account.is_sso_user:
+        raise SsoRefused("not_sso_user", _actor(account))
+
+
+def _is_same_mailbox(email: str, own: str) -> bool:
+    """Whether two addresses with one key have local parts that every mail server delivers alike.
+
+    The key of the Kelvin sign is that of a k. A mail server may tell them apart, and the owner of
+    such a mailbox must not get the account.
+    """
+    local, own_local = email.rpartition("@")[0], own.rpartition("@")[0]
+    return local == own_local or (local.isascii() and own_local.isascii())
+
+
+def _actor(account: AccountRecord) -> str:
+    return user_actor(account.user_id)

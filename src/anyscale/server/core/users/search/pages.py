@@ -1,0 +1,80 @@
+"""Pages of accounts in bounded time, from steps that find them block by block.
+
+A page looks at accounts for `BUDGET` and then returns what it has found, with the place where the
+next call goes on. So no list and no search, however few accounts match, takes a thread of the
+server for long. docs/decisions/0017-search.md explains it.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
+
+from msgspec import structs
+
+from anyscale.server.core.users.search.cursor import Key, PagePosition
+from anyscale.server.store.records.users import UserRecord
+from anyscale.server.store.transaction import Transaction
+
+__all__ = ["BUDGET", "Step", "StepBlock", "read_page"]
+
+#: Seconds after which a page looks at no more accounts. A block takes up to 10 ms more.
+BUDGET = 0.03
+
+
+class StepBlock(NamedTuple):
+    """Accounts that a step found in a short time, each with the key behind which it goes on."""
+
+    found: Sequence[tuple[Key, UserRecord]]
+    #: Behind what the next block begins; None if the step is done.
+    end: Key | None
+
+
+class Step(Protocol):
+    """A way to find accounts, block by block."""
+
+    #: Whether it may look at every account. A page that has accounts ends before such a step.
+    is_slow: bool
+
+    def read(self, tx: Transaction, key: Key, limit: int) -> StepBlock:
+        """Return the block behind a key, which is empty for the first one.
+
+        Args:
+            tx: the transaction.
+            key: of an earlier block.
+            limit: how many accounts the page has room for; a block may have more.
+        """
+
+
+def read_page(
+    tx: Transaction,
+    steps: Sequence[Step],
+    position: PagePosition,
+    limit: int,
+    clock: Callable[[], float],
+) -> tuple[list[UserRecord], PagePosition | None]:
+    """Return accounts behind a position, and where they end; None behind the last one.
+
+    A page reads one block at least, so that the next one gets further.
+    """
+    deadline = clock() + BUDGET
+    users: list[UserRecord] = []
+    while position.step < len(steps):
+        room = limit - len(users)
+        block = steps[position.step].read(tx, position.key, room)
+        users += [user for _, user in block.found[:room]]
+        position = _behind(block, room, position)
+        if len(users) == limit or clock() >= deadline or (users and _is_slow(steps, position)):
+            break
+    return users, position if position.step < len(steps) else None
+
+
+def _is_slow(steps: Sequence[Step], position: PagePosition) -> bool:
+    """Whether a slow step begins, which what was found before it does not have to wait for."""
+    return not position.key and any(step.is_slow for step in steps[position.step :][:1])
+
+
+def _behind(block: StepBlock, room: int, position: PagePosition) -> PagePosition:
+    """Return the position behind the accounts of a block for which a page has room."""
+    end = block.end if len(block.found) <= room else block.found[room - 1][0]
+    if end is None:
+        return structs.replace(position, step=position.step + 1, key=())
+    return structs.replace(position, key=end)

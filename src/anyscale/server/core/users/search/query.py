@@ -1,0 +1,189 @@
+"""What a search means: its text, and in which tier an account is found.
+
+The tiers are in the order in which a search returns accounts. docs/decisions/0017-search.md
+explains them.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from enum import IntEnum
+
+from msgspec import Struct
+
+from anyscale.domain.emails import email_key, email_prefix_key
+from anyscale.errors import RequestInvalid
+from anyscale.server.store.records.search import FoundUserRecord, Place
+from anyscale.server.store.words import MOST_WORDS, fold, split_words, words_of
+
+__all__ = ["MAX_SEARCH", "MAX_WORDS", "SearchText", "Tier", "tier_of"]
+
+#: characters of a search, at most
+MAX_SEARCH = 256
+#: Words of a search, at most: the index keeps no more of an account.
+MAX_WORDS = MOST_WORDS
+
+
+class Tier(IntEnum):
+    """How well an account matches a search."""
+
+    #: the text is the email or the id
+    EXACT = 0
+    #: the text is the name, the last name or both, word by word
+    NAME = 1
+    #: the email begins with the text
+    EMAIL_PREFIX = 2
+    #: the name, the last name or both begin with the text
+    NAME_PREFIX = 3
+    #: each word is the beginning of a word of the account
+    WORDS = 4
+    #: each word is a part of a text of the account
+    PART = 5
+
+
+class SearchText(Struct, frozen=True):
+    """The text of a search, as each tier compares it."""
+
+    #: empty if the text is no email
+    email_key: str
+    email_prefix: str
+    user_id: str
+    #: none if the search has an `@`
+    words: Sequence[str]
+    #: The texts that each account of the last tier contains. Of each text the spellings in which it
+    #: may be stored: composed letters, or letters and marks.
+    parts: Sequence[Sequence[str]]
+
+    @classmethod
+    def parse(cls, text: str) -> "SearchText":
+        """Read the text of a search.
+
+        Raises:
+            RequestInvalid: it is blank or too long.
+        """
+        text = text.strip()
+        _check(text)
+        text = _address_of(text)
+        folded = fold(text)
+        # A caller who writes an email looks for its user, and not for all users of its domain.
+        words = [] if "@" in text else split_words(folded)
+        terms = words or folded.split()
+        if len(terms) > MAX_WORDS:
+            raise RequestInvalid(
+                f"search for at most {MAX_WORDS} words, not {len(terms)}: leave some out"
+            )
+        parts = [_spellings(term) for term in dict.fromkeys(terms)]
+        return cls(_key_of(text), email_prefix_key(text), text.lower(), words, parts)
+
+
+def _check(text: str) -> None:
+    if not text:
+        raise RequestInvalid("search for at least one character that is not blank")
+    if len(text) > MAX_SEARCH:
+        raise RequestInvalid(f"search for at most {MAX_SEARCH} characters, not {len(text)}")
+    if _has_impossible_character(text):
+        raise RequestInvalid("the search has a character that is part of no name and no email")
+
+
+# NUL and lone surrogates, which a database may not be able to compare.
+_has_impossible_character = re.compile("[\0\ud800-\udfff]").search
+
+
+def _address_of(text: str) -> str:
+    """Return the email of a text as mail programs copy it; any other text as it is.
+
+    `Jane Doe <jane@example.com>,` or `mailto:jane@example.com?subject=Hello` (RFC 6068).
+    """
+    if "@" not in text:
+        return text
+    text = text.rstrip(",; ")
+    if found := _name_and_email(text):
+        text = found[1].strip()
+    found = _link(text)
+    return found[1] if found else text
+
+
+_name_and_email = re.compile(r"<([^<>]*@[^<>]*)>\Z").search
+_link = re.compile(r"mailto:([^?]*@[^?]*)", re.IGNORECASE).match
+
+
+def _key_of(text: str) -> str:
+    try:
+        return email_key(text)
+    except ValueError:
+        return ""
+
+
+def _spellings(part: str) -> Sequence[str]:
+    # Emails and names are stored as they were entered.
+    return sorted({part, unicodedata.normalize("NFD", part).casefold()})
+
+
+def tier_of(user: FoundUserRecord, text: SearchText, watermark: Place) -> Tier | None:
+    """Return the first tier in which an account is found; None if it does not match.
+
+    It depends on the account and the arguments alone. So each tier can leave out the accounts of
+    the earlier ones, without knowing what these have returned.
+
+    Args:
+        user: the account.
+        text: the search.
+        watermark: accounts up to it are found by their words, later ones by parts alone.
+    """
+    if user.email_key == text.email_key or user.user_id == text.user_id:
+        return Tier.EXACT
+    by_words = bool(text.words) and user.place <= watermark
+    by_name = _name_tier(user, text) if by_words else None
+    if by_name is Tier.NAME:
+        return by_name
+    if user.email_key.startswith(text.email_prefix):
+        return Tier.EMAIL_PREFIX
+    if by_name is not None:
+        return by_name
+    if by_words and _has_words(user, text):
+        return Tier.WORDS
+    return Tier.PART if _has_parts(user, text.parts) else None
+
+
+def _name_tier(user: FoundUserRecord, text: SearchText) -> Tier | None:
+    tier = None
+    first, last = split_words(fold(user.name)), split_words(fold(user.lastname or ""))
+    for name in _names(first, last):
+        if _is_prefix(text.words, name):
+            # The index lacks words of a long name, and does not find it by them.
+            is_long = len(first) + len(last) > MOST_WORDS
+            if is_long and not _words_of(user).keys() >= set(name[: len(text.words)]):
+                continue
+            if len(name) == len(text.words) and name[-1] == text.words[-1]:
+                return Tier.NAME
+            tier = Tier.NAME_PREFIX
+    return tier
+
+
+def _names(first: Sequence[str], last: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Generate the words of the name, of the last name and of both in either order."""
+    yield first
+    if last:
+        yield last
+        yield [*first, *last]
+        yield [*last, *first]
+
+
+def _is_prefix(words: Sequence[str], name: Sequence[str]) -> bool:
+    end = len(words) - 1
+    return len(name) > end and name[:end] == words[:end] and name[end].startswith(words[end])
+
+
+def _has_words(user: FoundUserRecord, text: SearchText) -> bool:
+    words = _words_of(user)
+    return all(any(word.startswith(wanted) for word in words) for wanted in text.words)
+
+
+def _words_of(user: FoundUserRecord) -> dict[str, bool]:
+    return words_of(user.name, user.lastname, user.email)
+
+
+def _has_parts(user: FoundUserRecord, parts: Sequence[Sequence[str]]) -> bool:
+    texts = [user.email_key]
+    texts += (text.casefold() for text in (user.email, user.name, user.lastname or ""))
+    return all(any(one in text for one in spellings for text in texts) for spellings in parts)

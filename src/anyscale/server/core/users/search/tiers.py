@@ -1,0 +1,263 @@
+"""Search accounts: a step for each tier reads accounts by an index, block by block."""
+
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import Annotated, NamedTuple
+
+from msgspec import Meta
+
+from anyscale.server.core.users.search.cursor import Key, key_of
+from anyscale.server.core.users.search.pages import Step, StepBlock
+from anyscale.server.core.users.search.query import MAX_WORDS, SearchText, Tier, tier_of
+from anyscale.server.store.records.search import FoundUserRecord, FoundWord, Place
+from anyscale.server.store.sql.search.user_scan import Filters, Scan
+from anyscale.server.store.transaction import Transaction
+from anyscale.server.store.words import words_of
+
+__all__ = ["INDEX_ROWS", "SCAN_ROWS", "end_of", "search_steps"]
+
+#: rows of a block that is read by an index
+INDEX_ROWS = 200
+#: rows of a block of the last tier, which looks at all accounts
+SCAN_ROWS = 2_000
+
+
+def search_steps(text: SearchText, filters: Filters, watermark: Place) -> Sequence[Step]:
+    """Return the steps of a search, one for each tier and in their order."""
+    criteria = _Criteria(text, filters, watermark)
+    if not text.words:
+        return [_ExactStep(criteria), _EmailStep(criteria), _PartStep(criteria)]
+    return [
+        _ExactStep(criteria),
+        _WordStep(Tier.NAME, criteria),
+        _EmailStep(criteria),
+        _WordStep(Tier.NAME_PREFIX, criteria),
+        _WordStep(Tier.WORDS, criteria),
+        _PartStep(criteria),
+    ]
+
+
+class _Criteria(NamedTuple):
+    """Which accounts a search returns."""
+
+    text: SearchText
+    filters: Filters
+    watermark: Place
+
+    def is_found_in(self, tier: Tier, user: FoundUserRecord) -> bool:
+        """Return whether an account passes the filters, and this tier is the first to find it."""
+        return self._passes(user) and tier_of(user, self.text, self.watermark) is tier
+
+    def _passes(self, user: FoundUserRecord) -> bool:
+        filters = self.filters
+        return (
+            (not filters.suspended or user.suspended_at is not None)
+            and filters.role in ("", user.permission_level)
+            and (not filters.sso or user.is_sso_user)
+            and (not filters.without_credentials or self._lacks_credentials(user))
+        )
+
+    def _lacks_credentials(self, user: FoundUserRecord) -> bool:
+        # A suspended account needs none: the databases leave it out too (`user_scan`).
+        has_sso = user.is_sso_user and self.filters.has_provider
+        return not (user.has_password or has_sso or user.suspended_at is not None)
+
+
+class _ExactStep:
+    """The account with an email or an id."""
+
+    is_slow = False
+
+    def __init__(self, criteria: _Criteria) -> None:
+        self._criteria = criteria
+
+    def read(self, tx: Transaction, key: Key, limit: int) -> StepBlock:  # noqa: ARG002 - as in Step
+        text = self._criteria.text
+        users = tx.found_users.get(text.email_key, text.user_id)
+        found = [user for user in users if self._criteria.is_found_in(Tier.EXACT, user)]
+        return StepBlock([((user.user_id,), user) for user in found], None)
+
+
+class _EmailStep:
+    """The accounts whose email begins with the text, by email. It needs no index of words."""
+
+    is_slow = False
+
+    def __init__(self, criteria: _Criteria) -> None:
+        self._criteria = criteria
+
+    def read(self, tx: Transaction, key: Key, limit: int) -> StepBlock:
+        prefix = self._criteria.text.email_prefix
+        (after,) = key_of(tuple[str], key) if key else ("",)
+        block = tx.found_users.by_email(prefix, end_of(prefix), after, INDEX_ROWS)
+        found = (
+            ((user.email_key,), user)
+            for user in block.users
+            if self._criteria.is_found_in(Tier.EMAIL_PREFIX, user)
+        )
+        return _block(found, None if block.end is None else (block.end,), limit)
+
+
+class _Driver(NamedTuple):
+    """The word of a search by which accounts are read; the other words are compared afterwards.
+
+    It is a range of the words in the index.
+    """
+
+    first: str
+    #: the first word behind the range; None for no end
+    end: str | None
+    #: whether only the leading words of accounts match
+    only_leading: bool
+
+    @classmethod
+    def of(cls, tier: Tier, words: Sequence[str], index: int) -> "_Driver":
+        """Return the driver that a tier has at an index of the words."""
+        word, is_last = words[index], index == len(words) - 1
+        is_whole = tier is Tier.NAME or (tier is Tier.NAME_PREFIX and not is_last)
+        # U+0001 is part of no word, so the range of a whole word has that word alone.
+        end = f"{word}\x01" if is_whole else end_of(word)
+        # A name begins with the first word of the search, so there it is a leading word.
+        return cls(word, end, only_leading=tier is not Tier.WORDS and index == 0)
+
+    @property
+    def kinds(self) -> Sequence[int]:
+        return (_LEADING,) if self.only_leading else (_LEADING, _OTHER)
+
+    def count_rows(self, tx: Transaction, limit: int) -> int:
+        """Count the rows of the range, of each kind up to a limit."""
+        return sum(
+            tx.words.count(is_leading=kind == _LEADING, first=self.first, end=self.end, limit=limit)
+            for kind in self.kinds
+        )
+
+    def is_first_row(self, row: FoundWord, user: FoundUserRecord) -> bool:
+        """Return whether a row is the first one of its account in the range.
+
+        An account with several words in the range is returned by that row alone.
+        """
+        words = words_of(user.name, user.lastname, user.email).items()
+        in_range = [
+            (_LEADING if is_leading else _OTHER, word)
+            for word, is_leading in words
+            if self.first <= word and (self.end is None or word < self.end)
+        ]
+        return min(in_range, default=(_LEADING, row.word))[1] == row.word
+
+
+_LEADING, _OTHER = 0, 1
+
+#: rows of a word that are counted, at most
+_MOST_COUNTED = 1_000
+
+
+class _WordKey(NamedTuple):
+    """The key of a row in the index of words; without a word, it is before all rows of a kind."""
+
+    #: the index of the driver
+    driver: Annotated[int, Meta(ge=0, lt=MAX_WORDS)]
+    #: leading words come first
+    kind: Annotated[int, Meta(ge=_LEADING, le=_OTHER)] = _LEADING
+    word: str = ""
+    publication: int = 0
+    position: int = 0
+
+
+class _WordStep:
+    """The accounts of a tier that are found by words.
+
+    They are read by the rarest word of the search, in the order of the words that match it.
+    Accounts in which a leading word matches come first.
+    """
+
+    is_slow = False
+
+    def __init__(self, tier: Tier, criteria: _Criteria) -> None:
+        self._tier = tier
+        self._criteria = criteria
+        words = criteria.text.words
+        self._drivers = [_Driver.of(tier, words, index) for index in range(len(words))]
+
+    def read(self, tx: Transaction, key: Key, limit: int) -> StepBlock:
+        after = key_of(_WordKey, key) if key else _WordKey(self._rarest(tx))
+        # A forged cursor may name a word that the search does not have.
+        driver = self._drivers[after.driver % len(self._drivers)]
+        rows = tx.words.range(
+            is_leading=after.kind == _LEADING,
+            first=driver.first,
+            end=driver.end,
+            after=after[2:] if after.word else None,
+            watermark=self._criteria.watermark,
+            limit=INDEX_ROWS,
+        )
+        found = (
+            (_WordKey(after.driver, after.kind, *row[:3]), row.user)
+            for row in rows
+            if row.user
+            and self._criteria.is_found_in(self._tier, row.user)
+            and driver.is_first_row(row, row.user)
+        )
+        return _block(found, _next_key(after, driver, rows), limit)
+
+    def _rarest(self, tx: Transaction) -> int:
+        """Return the index of the driver with the fewest rows. The cursor of later pages has it."""
+        if len(self._drivers) == 1:
+            return 0
+        rarest, fewest = 0, _MOST_COUNTED
+        for index, driver in enumerate(self._drivers):
+            # Count no further than the rarest word so far: a search has up to 24 words.
+            rows = driver.count_rows(tx, fewest)
+            if rows < fewest:
+                rarest, fewest = index, rows
+            if not fewest:
+                break
+        return rarest
+
+
+def _next_key(after: _WordKey, driver: _Driver, rows: Sequence[FoundWord]) -> Key | None:
+    if len(rows) == INDEX_ROWS:
+        return _WordKey(after.driver, after.kind, *rows[-1][:3])
+    return _WordKey(after.driver, _OTHER) if after.kind < driver.kinds[-1] else None
+
+
+class _PartStep:
+    """The accounts that contain the texts of the search anywhere, in the order of creation."""
+
+    is_slow = True
+
+    def __init__(self, criteria: _Criteria) -> None:
+        self._criteria = criteria
+        self._scan = Scan(criteria.filters, criteria.text.parts)
+
+    def read(self, tx: Transaction, key: Key, limit: int) -> StepBlock:
+        (after,) = key_of(tuple[str], key) if key else ("",)
+        block = tx.user_scan.read(
+            FoundUserRecord, self._scan, after, rows=SCAN_ROWS, limit=INDEX_ROWS
+        )
+        found = (
+            ((user.user_id,), user)
+            for user in block.users
+            if self._criteria.is_found_in(Tier.PART, user)
+        )
+        return _block(found, None if block.end is None else (block.end,), limit)
+
+
+def _block(found: Iterable[tuple[Key, FoundUserRecord]], end: Key | None, limit: int) -> StepBlock:
+    """Return a block with at most one account more than a page has room for.
+
+    The one more shows that the block goes on behind the page; the rest need not be compared.
+    """
+    return StepBlock(list(islice(found, limit + 1)), end)
+
+
+def end_of(prefix: str) -> str | None:
+    """Return the first text behind all texts with a prefix; None if there is no such text."""
+    for at in range(len(prefix) - 1, -1, -1):
+        if (code := ord(prefix[at])) < _LAST_CHARACTER:
+            # Skip the surrogates, which are no characters.
+            following = _AFTER_SURROGATES if code + 1 == _FIRST_SURROGATE else code + 1
+            return prefix[:at] + chr(following)
+    return None
+
+
+_LAST_CHARACTER, _FIRST_SURROGATE, _AFTER_SURROGATES = 0x10FFFF, 0xD800, 0xE000

@@ -1,0 +1,115 @@
+"""Metrics of a server process, for Prometheus."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import suppress
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from anyscale import __version__
+from anyscale.errors import AnyscaleError
+from anyscale.server.core.users.account_count import AccountCount
+from anyscale.server.core.users.search.index import SearchIndex
+from anyscale.server.store.transaction import Store
+
+__all__ = [
+    "BATCHES",
+    "HASHES",
+    "IN_PROGRESS",
+    "POOL_REQUESTS",
+    "REQUESTS",
+    "SECONDS",
+    "SIGN_INS",
+    "UNDONE",
+    "USERS",
+    "WORKERS",
+    "DatabaseMetrics",
+    "count_refusal",
+]
+
+#: for which a scrape waits for the database
+_DATABASE_SECONDS = 1.0
+
+REQUESTS = Counter("anyscale_http_requests_total", "Responses.", ["method", "route", "status"])
+SECONDS = Histogram("anyscale_http_request_seconds", "Response time.", ["route"])
+IN_PROGRESS = Gauge(
+    "anyscale_http_requests_in_progress",
+    "Requests without a response yet.",
+    multiprocess_mode="livesum",
+)
+POOL_REQUESTS = Gauge(
+    "anyscale_pool_requests",
+    "Requests that run in a thread pool or wait for it.",
+    ["pool"],
+    multiprocess_mode="livesum",
+)
+BATCHES = Counter(
+    "anyscale_batches_total", "Responses that say that a batch was published or dropped.", ["state"]
+)
+USERS = Counter("anyscale_users_created_total", "Users of the published batches.")
+UNDONE = Counter("anyscale_users_undone_total", "Accounts deleted by undoing their batch.")
+HASHES = Counter("anyscale_password_hashes_total", "Password hashes stored.")
+SIGN_INS = Counter(
+    "anyscale_sign_ins_total", "Sign-in attempts by method and result.", ["method", "result"]
+)
+WORKERS = Gauge("anyscale_workers", "Server processes.", multiprocess_mode="livesum")
+
+_REFUSALS = Counter("anyscale_refusals_total", "Refused requests by error code.", ["code"])
+
+
+def count_refusal(error: AnyscaleError) -> None:
+    """Count a request that is refused with an error of ours, by its code."""
+    _REFUSALS.labels(error.code).inc()
+
+
+class DatabaseMetrics(Collector):
+    """The metrics that come from the database and not from the work of a process.
+
+    `refresh` reads them, and `registry` has those that are known.
+    """
+
+    def __init__(self, store: Store, accounts: AccountCount, search_index: SearchIndex) -> None:
+        self.registry = CollectorRegistry()
+        self.registry.register(self)
+        self._store = store
+        self._accounts = accounts
+        self._search_index = search_index
+        self._unindexed: int | None = None
+        self._schema: int | None = None
+        self._reading: asyncio.Future[None] | None = None
+
+    async def refresh(self) -> None:
+        """Read the database, and wait for it for at most a second.
+
+        As long as it does not respond, only the last count of the accounts is known.
+        """
+        if self._reading is None or self._reading.done():
+            self._schema = self._unindexed = None
+            self._reading = asyncio.ensure_future(asyncio.to_thread(self._read))
+        await asyncio.wait([self._reading], timeout=_DATABASE_SECONDS)
+
+    def _read(self) -> None:
+        with suppress(AnyscaleError):
+            self._schema = self._store.schema()
+            self._unindexed = self._search_index.count_unindexed()
+            self._accounts.refresh()
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Give the metrics that are known."""
+        version = GaugeMetricFamily(
+            "anyscale_build_info", "The version of the server, as a label.", labels=["version"]
+        )
+        version.add_metric([__version__], 1)
+        yield version
+        if self._schema is not None:
+            yield GaugeMetricFamily("anyscale_schema", "Schema of the database.", self._schema)
+        if self._unindexed is not None:
+            yield GaugeMetricFamily(
+                "anyscale_unindexed_accounts",
+                "Accounts that searches do not find by their words yet.",
+                self._unindexed,
+            )
+        if self._accounts.value is not None:
+            yield GaugeMetricFamily("anyscale_accounts", "Accounts.", self._accounts.value)

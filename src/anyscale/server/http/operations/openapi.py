@@ -1,0 +1,105 @@
+"""/openapi.json and /docs: the OpenAPI document, and the same as an HTML page."""
+
+import copy
+from typing import Any
+
+import msgspec
+from litestar import Litestar, Response, get
+from litestar.handlers import HTTPRouteHandler
+from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme
+
+from anyscale import __version__
+from anyscale.domain.models.users import UserChanges
+from anyscale.domain.schemas.batches import BatchCreate, LookUp, PasswordChunk, UserChunk
+from anyscale.domain.schemas.users import FindUsers, SetPasswordLinks
+from anyscale.server.http.account.schemas import ChangePasswordRequest, CreateTokenRequest
+from anyscale.server.http.cookies import SESSION
+from anyscale.server.http.dependencies import AnyRequest
+from anyscale.server.http.login.schemas import LoginRequest, SetPasswordRequest
+from anyscale.server.http.web.templating import render_text
+
+__all__ = ["HANDLERS", "openapi_config"]
+
+#: The bodies that handlers decode themselves: to report all problems at once, or in a thread.
+_BODIES: dict[str, type[msgspec.Struct]] = {
+    "createUsers": BatchCreate,
+    "findUsers": FindUsers,
+    "lookUpUsers": LookUp,
+    "reserveChunk": UserChunk,
+    "hashPasswords": PasswordChunk,
+    "createSetPasswordLinks": SetPasswordLinks,
+    "updateUser": UserChanges,
+    "signIn": LoginRequest,
+    "setPassword": SetPasswordRequest,
+    "changePassword": ChangePasswordRequest,
+    "createMyToken": CreateTokenRequest,
+}
+
+_DESCRIPTION = """The API of a control plane. Administrators create accounts, all or none of a
+batch, at any size; they authenticate by the token of an owner. Users sign in and manage their own
+account; they authenticate by the session cookie. Calls of administrators can be repeated, and their
+bodies can be compressed by gzip. A call of a user that changes something is refused if a page of
+another site makes it. HEAD is supported wherever GET is. Errors are problem documents (RFC 9457)
+with a `code`."""
+
+
+def openapi_config() -> OpenAPIConfig:
+    """Return the title, the description and the security schemes of the document."""
+    token = SecurityScheme(type="http", scheme="bearer", description="An owner's token: `mrt_...`.")
+    session = SecurityScheme(
+        type="apiKey", name=SESSION, security_scheme_in="cookie", description="A user's session."
+    )
+    return OpenAPIConfig(
+        title="musterroll control plane",
+        version=__version__,
+        description=_DESCRIPTION,
+        components=Components(security_schemes={"token": token, "session": session}),
+        path="/docs/raw",
+        render_plugins=[JsonRenderPlugin()],
+    )
+
+
+@get(
+    "/openapi.json",
+    operation_id="openapi",
+    summary="Get this document.",
+    tags=["operations"],
+    sync_to_thread=False,
+)
+def get_document(request: AnyRequest) -> dict[str, Any]:
+    return _document(request.app)
+
+
+@get("/docs", include_in_schema=False, sync_to_thread=False)
+def get_page(request: AnyRequest) -> Response[str]:
+    state = request.app.state
+    if "openapi_page" not in state:
+        state["openapi_page"] = render_text("openapi", document=_document(request.app))
+    return Response(state["openapi_page"], media_type="text/html")
+
+
+def _document(app: Litestar) -> dict[str, Any]:
+    if "openapi_document" not in app.state:
+        app.state["openapi_document"] = _with_bodies(app.openapi_schema.to_schema())
+    return dict(app.state["openapi_document"])
+
+
+def _with_bodies(schema: dict[str, Any]) -> dict[str, Any]:
+    """Add the bodies that the framework does not know, since handlers decode them."""
+    document = copy.deepcopy(schema)
+    references, schemas = msgspec.json.schema_components(
+        _BODIES.values(), ref_template="#/components/schemas/{name}"
+    )
+    document["components"]["schemas"] |= schemas
+    bodies = dict(zip(_BODIES, references, strict=True))
+    operations = (item for path in document["paths"].values() for item in path.values())
+    for operation in operations:
+        if body := bodies.get(operation["operationId"]):
+            content = {"application/json": {"schema": body}}
+            operation["requestBody"] = {"required": True, "content": content}
+    return document
+
+
+HANDLERS: list[HTTPRouteHandler] = [get_document, get_page]

@@ -1,0 +1,95 @@
+"""The records of batches."""
+
+from anyscale.server.store.records.record import Record
+
+__all__ = [
+    "ENDED_STATES",
+    "AccountCounts",
+    "BatchRecord",
+    "ChunkRecord",
+    "ConflictRecord",
+    "EmailHolder",
+    "PendingHash",
+]
+
+#: The states of batches that ended without accounts. Their rows are being deleted, and reserve no
+#: email.
+ENDED_STATES = ("dropped", "expired")
+
+
+class BatchRecord(Record, frozen=True):
+    """A batch."""
+
+    #: The store's own number of the batch; 0 before it is inserted.
+    id: int
+    batch_id: str
+    idempotency_key: str
+    state: str
+    if_exists: str
+    opened_by: str
+    opened_at: int
+    touched_at: int
+    published_by: str | None = None
+    published_at: int | None = None
+    #: The place in the order of publishing, from 1; None until it is published.
+    publication: int | None = None
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether it was dropped or expired."""
+        return self.state in ENDED_STATES
+
+
+class AccountCounts(Record, frozen=True):
+    """How many accounts a published batch has."""
+
+    all: int
+    #: those whose user cannot sign in
+    without_credentials: int
+
+
+class ChunkRecord(Record, frozen=True):
+    """The outcome of a chunk: enough to answer it again, and to publish without counting users."""
+
+    number: int
+    #: SHA-256 over the entries, never over a password
+    digest: bytes
+    #: SHA-256 over the ids of its users, in order
+    user_root: bytes
+    users: int
+    skipped: int
+    conflicts: int
+
+
+class ConflictRecord(Record, frozen=True, gc=False):
+    """An entry of a batch whose email is taken."""
+
+    position: int
+    email: str
+    #: `exists`, `duplicate` or `reserved`
+    kind: str
+    #: the position of the entry of the same batch that has the email; for `duplicate`
+    other: int | None
+    #: the id of the open batch that has the email; for `reserved`
+    holder: str | None
+
+
+class EmailHolder(Record, frozen=True, gc=False):
+    """The row that has an email, and its batch."""
+
+    email_key: str
+    user_id: str
+    batch_id: str
+    #: of the batch
+    state: str
+    opened_by: str
+    opened_at: int
+
+
+class PendingHash(Record, frozen=True, gc=False):
+    """A row whose password is not hashed yet, with the texts that the policy compares it with."""
+
+    user_id: str
+    name: str
+    lastname: str | None
+    email: str

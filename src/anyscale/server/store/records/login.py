@@ -1,0 +1,35 @@
+"""The records of sessions and set-password links."""
+
+from anyscale.server.store.records.record import Record
+
+__all__ = ["LinkRecord", "SessionRecord"]
+
+
+class SessionRecord(Record, frozen=True):
+    """A signed-in browser. Of its cookie only the hash is stored."""
+
+    session_id: str
+    user_id: str
+    #: SHA-256 of the cookie
+    hash: bytes
+    #: `password`, `link` or `sso`
+    auth_method: str
+    #: the network address of the client
+    address: str
+    #: the `User-Agent` header, shortened
+    user_agent: str
+    created_at: int
+    used_at: int
+    #: when the session expires, however much it is used
+    expires_at: int
+
+
+class LinkRecord(Record, frozen=True):
+    """A one-time link to set a password. Of its secret only the hash is stored."""
+
+    user_id: str
+    #: SHA-256 of the secret
+    hash: bytes
+    created_by: str
+    created_at: int
+    expires_at: int

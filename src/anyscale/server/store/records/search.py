@@ -1,0 +1,75 @@
+"""The records of the index of words. All times are whole milliseconds since 1970, UTC."""
+
+from typing import NamedTuple
+
+from anyscale.server.store.records.record import Record
+from anyscale.server.store.records.users import UserRecord
+from anyscale.server.store.user_ids import position_of
+
+__all__ = ["AccountTextsRecord", "FoundUserRecord", "FoundWord", "Place", "SearchIndexRecord"]
+
+
+class Place(NamedTuple):
+    """A place in the order of the index of words: that of publishing, then that in the batch."""
+
+    publication: int
+    position: int
+
+
+class FoundUserRecord(UserRecord, frozen=True, gc=False):
+    """An account as a search looks at it."""
+
+    email_key: str
+    publication: int
+    has_password: bool
+
+    @property
+    def place(self) -> Place:
+        return Place(self.publication, position_of(self.user_id))
+
+
+class AccountTextsRecord(Record, frozen=True, gc=False):
+    """The texts of an account that have its words."""
+
+    publication: int
+    user_id: str
+    name: str
+    lastname: str | None
+    email: str
+
+    @property
+    def place(self) -> Place:
+        return Place(self.publication, position_of(self.user_id))
+
+
+class SearchIndexRecord(Record, frozen=True):
+    """How far the index of words is filled, and by which program."""
+
+    publication: int
+    position: int
+    #: a random name of the program that fills the index; empty if none may
+    holder: str
+    #: when another program may fill it
+    until: int
+    end_publication: int
+    end_position: int
+
+    @property
+    def watermark(self) -> Place:
+        """The place of the last account that has its words."""
+        return Place(self.publication, self.position)
+
+    @property
+    def end(self) -> Place:
+        """The place of the last account that may have some of its words."""
+        return max(self.watermark, Place(self.end_publication, self.end_position))
+
+
+class FoundWord(NamedTuple):
+    """A word of an account."""
+
+    word: str
+    publication: int
+    position: int
+    #: None if the account is beyond the watermark of the search
+    user: FoundUserRecord | None

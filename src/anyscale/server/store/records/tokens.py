@@ -1,0 +1,24 @@
+"""The record of tokens."""
+
+from anyscale.server.store.records.record import Record
+
+__all__ = ["TokenRecord"]
+
+
+class TokenRecord(Record, frozen=True):
+    """An API token. Only its hash is stored."""
+
+    token_id: str
+    name: str
+    #: `owner` or `collaborator`
+    role: str
+    #: SHA-256 of the token
+    hash: bytes
+    created_by: str
+    created_at: int
+    expires_at: int | None = None
+    used_at: int | None = None
+    revoked_by: str | None = None
+    revoked_at: int | None = None
+    #: The owner of a personal token, whose role it has at each call; None for any other token.
+    user_id: str | None = None
