@@ -115,7 +115,7 @@ class ControlPlane:
         return PasswordService(self.store, hashing, self.audit_log, self.settings.policy, days)
 
     @cached_property
-    def sso(self) -> "SsoLogin | None":
+    def sso_login(self) -> "SsoLogin | None":
         """Sign-in at the identity provider; None without one. Imported on use: it takes 200 ms."""
         if self.settings.provider is None:
             return None

@@ -257,10 +257,12 @@ def test_two_servers_of_one_database_accept_the_cookies_of_each_other(
     login: TamperedLogin,
 ) -> None:
     first = login.control_plane
-    assert first.sso
+    assert first.sso_login
     with closing(ControlPlane(first.settings)) as second:
-        assert second.sso
-        assert second.sso.sign(b"x") == first.sso.sign(b"x") != first.sso.sign(b"y")
+        assert second.sso_login
+        assert (
+            second.sso_login.sign(b"x") == first.sso_login.sign(b"x") != first.sso_login.sign(b"y")
+        )
 
 
 def test_two_logins_share_no_secret(login: TamperedLogin) -> None:

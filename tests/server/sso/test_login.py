@@ -296,7 +296,7 @@ def test_two_browsers_at_once_sign_in_to_one_account(site: Site) -> None:
 
 
 def landed(site: Site, subject: str) -> str:
-    oidc = site.control_plane.sso
+    oidc = site.control_plane.sso_login
     assert oidc
     try:
         oidc.login(ExternalIdentity(site.issuer, subject, EMAIL, True), ClientInfo("192.0.2.1", ""))
@@ -355,8 +355,8 @@ def test_the_client_authenticates_by_a_form_or_as_a_public_client(
 
 def only(site: Site, method: str) -> None:
     """Let the provider's metadata name one way for the client to say who it is."""
-    assert site.control_plane.sso
-    kept = site.control_plane.sso.provider._metadata
+    assert site.control_plane.sso_login
+    kept = site.control_plane.sso_login.provider._metadata
     kept.get(60)
     assert kept._cached
     at, metadata = kept._cached

@@ -213,8 +213,8 @@ def rotated(login: TamperedLogin, *published: str) -> None:
 
 def later(login: TamperedLogin, seconds: float) -> None:
     """Move the cached metadata and keys into the past."""
-    assert login.control_plane.sso
-    provider = login.control_plane.sso.provider
+    assert login.control_plane.sso_login
+    provider = login.control_plane.sso_login.provider
     kept: Any
     for kept in (provider._metadata, provider._keys):
         if kept._cached:

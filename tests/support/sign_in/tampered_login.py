@@ -114,9 +114,9 @@ class TamperedLogin:
     def cookie(self, value: dict[str, Any] | str) -> None:
         text = value
         if not isinstance(text, str):
-            assert self.control_plane.sso
+            assert self.control_plane.sso_login
             content = json.dumps(value).encode()
-            signed = content + self.control_plane.sso.sign(content)
+            signed = content + self.control_plane.sso_login.sign(content)
             text = urlsafe_b64encode(signed).decode().rstrip("=")
         self.client.cookies.clear()
         self.client.cookies.set(SSO_COOKIE, text, domain="127.0.0.1", path="/")
@@ -232,7 +232,7 @@ def _forget(control_plane: ControlPlane) -> None:
     assert settings.provider
     vars(control_plane.audit_log).update(vars(AuditLog(store)))
     oidc = SsoLogin(store, settings.provider, settings.address())
-    vars(control_plane.sso).update(vars(oidc))
+    vars(control_plane.sso_login).update(vars(oidc))
 
 
 @pytest.fixture

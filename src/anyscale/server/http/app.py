@@ -131,7 +131,7 @@ def _services(control_plane: ControlPlane, pools: ThreadPools) -> dict[str, obje
         "listing": control_plane.listing,
         "login": LoginFlows(control_plane.passwords, sessions, pools),
         "login_options": login_options,
-        "sso": control_plane.sso,
+        "sso_login": control_plane.sso_login,
         "operator_proofs": OperatorProofs(control_plane.store),
         "pools": pools,
         "sessions": sessions,

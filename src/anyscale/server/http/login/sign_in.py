@@ -54,7 +54,7 @@ class LoginFlows(Struct, frozen=True):
         return await self.pools.login.look_ups.run(self.passwords.link_account, link)
 
     async def by_sso(
-        self, connection: Connection, sso: "SsoLogin", identity: "Awaitable[ExternalIdentity]"
+        self, connection: Connection, sso_login: "SsoLogin", identity: "Awaitable[ExternalIdentity]"
     ) -> LoginResult:
         """Sign in a user of the identity provider, as `SsoLogin.login` does.
 
@@ -62,7 +62,7 @@ class LoginFlows(Struct, frozen=True):
         """
         client = client_info(connection)
         with _counted("sso"):
-            call = partial(sso.login, await identity, client)
+            call = partial(sso_login.login, await identity, client)
             return await self.pools.login.run(call, client.address, is_known=True)
 
     async def change_password(

@@ -62,13 +62,13 @@ _MESSAGES = {
 @get("/sso/start", include_in_schema=False)
 async def start(
     request: AnyRequest,
-    sso: NamedDependency[SsoLogin | None],
+    sso_login: NamedDependency[SsoLogin | None],
     pools: NamedDependency[ThreadPools],
 ) -> Response[None]:
     if _is_forced(request):
         return _redirect("/sign-in")
     try:
-        url, cookie = await pools.identity_provider.start.run(_begin, _required(sso))
+        url, cookie = await pools.identity_provider.start.run(_begin, _required(sso_login))
     except SsoRefused as error:  # the metadata do not fit the settings: no user has done anything
         _log_refusal(error, error.reason, error.detail)
         return _to_sign_in("refused")
@@ -86,21 +86,21 @@ def _is_forced(request: AnyRequest) -> bool:
     return headers.get("sec-fetch-site") == "cross-site" and headers.get("sec-fetch-user") != "?1"
 
 
-def _begin(sso: SsoLogin) -> tuple[str, str]:
+def _begin(sso_login: SsoLogin) -> tuple[str, str]:
     """Return the URL at which a user signs in, and the value of the cookie."""
-    url, request = sso.provider.begin()
-    return url, create_cookie_value(sso, request)
+    url, request = sso_login.provider.begin()
+    return url, create_cookie_value(sso_login, request)
 
 
 @get(CALLBACK, include_in_schema=False)
 async def callback(
     request: AnyRequest,
-    sso: NamedDependency[SsoLogin | None],
+    sso_login: NamedDependency[SsoLogin | None],
     login: NamedDependency[LoginFlows],
     audit_log: NamedDependency[AuditLog],
     pools: NamedDependency[ThreadPools],
 ) -> Response[None]:
-    service = _required(sso)
+    service = _required(sso_login)
     try:
         result = await login.by_sso(request, service, _identity(request, service, pools))
     except SsoRefused as error:
@@ -110,12 +110,14 @@ async def callback(
     return _redirect("/", expired_cookie(COOKIE), *login_cookies(result))
 
 
-async def _identity(request: AnyRequest, sso: SsoLogin, pools: ThreadPools) -> ExternalIdentity:
+async def _identity(
+    request: AnyRequest, sso_login: SsoLogin, pools: ThreadPools
+) -> ExternalIdentity:
     """Return the user of the provider's redirect, or raise `SsoRefused`."""
     parameters, address = _parameters(request), client_info(request).address
     cookie = read_cookie(request, COOKIE)
-    started = await pools.auth.run(read_cookie_value, sso, cookie)
-    return await pools.identity_provider.finish.run(sso.finish, parameters, started, address)
+    started = await pools.auth.run(read_cookie_value, sso_login, cookie)
+    return await pools.identity_provider.finish.run(sso_login.finish, parameters, started, address)
 
 
 def _parameters(request: AnyRequest) -> dict[str, str]:
@@ -128,10 +130,10 @@ def _parameters(request: AnyRequest) -> dict[str, str]:
     return parameters
 
 
-def _required(sso: SsoLogin | None) -> SsoLogin:
-    if sso is None:
+def _required(sso_login: SsoLogin | None) -> SsoLogin:
+    if sso_login is None:
         raise NotFound("there is no sign-in at an identity provider here")
-    return sso
+    return sso_login
 
 
 async def _refused(error: SsoRefused, audit_log: AuditLog, pools: ThreadPools) -> Response[None]:

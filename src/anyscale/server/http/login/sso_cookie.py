@@ -32,13 +32,13 @@ class _Content(Struct, frozen=True):
     at: float
 
 
-def create_cookie_value(sso: SsoLogin, request: AuthorizationRequest) -> str:
+def create_cookie_value(sso_login: SsoLogin, request: AuthorizationRequest) -> str:
     """Return the value of the cookie of a sign-in that begins now."""
     content = msgspec.json.encode(_Content(request, time.time()))
-    return urlsafe_b64encode(content + sso.sign(content)).decode().rstrip("=")
+    return urlsafe_b64encode(content + sso_login.sign(content)).decode().rstrip("=")
 
 
-def read_cookie_value(sso: SsoLogin, value: str) -> AuthorizationRequest:
+def read_cookie_value(sso_login: SsoLogin, value: str) -> AuthorizationRequest:
     """Return the secrets of the sign-in to which a cookie belongs.
 
     Raises:
@@ -49,7 +49,7 @@ def read_cookie_value(sso: SsoLogin, value: str) -> AuthorizationRequest:
     try:
         octets = urlsafe_b64decode(f"{value}==")
         content, mac = octets[:-_MAC], octets[-_MAC:]
-        if not compare_digest(mac, sso.sign(content)):
+        if not compare_digest(mac, sso_login.sign(content)):
             raise SsoRefused("cookie_garbled")
         decoded = msgspec.json.decode(content, type=_Content)
     except (msgspec.MsgspecError, ValueError):
