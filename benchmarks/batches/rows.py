@@ -22,7 +22,8 @@ from anyscale.server.core.batches.chunks import new_users
 from anyscale.server.core.audit.entries import root_of
 from anyscale.server.store.user_ids import user_ids
 from anyscale.server.core.batches.publish import publish
-from anyscale.server.store.records import ChunkRecord, NewUsers
+from anyscale.server.store.records.batches import ChunkRecord
+from anyscale.server.store.records.users import NewUsers
 from anyscale.domain.validation import CheckedUser
 users = [
     CheckedUser(f"user{i}@example.com", f"name{i}", f"user{i}@example.com", False, False,

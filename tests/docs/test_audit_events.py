@@ -15,7 +15,7 @@ _EVENT = re.compile(r"(?!anyscale\.)[a-z]+\.[a-z_]+")
 
 def events_of_the_code() -> set[str]:
     """Return the names of events in the modules that append entries."""
-    modules = [SOURCE / "audit_chain.py", *(SOURCE / "server" / "core").rglob("*.py")]
+    modules = [SOURCE / "domain" / "audit_chain.py", *(SOURCE / "server" / "core").rglob("*.py")]
     return {
         node.value
         for module in modules

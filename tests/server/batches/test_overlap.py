@@ -447,7 +447,8 @@ PROCESS = """
 import json, sys
 import anyscale
 from anyscale.errors import BatchRefused
-from anyscale.user.models import AdminCreateUser, Batch, Conflict
+from anyscale.domain.models.users import AdminCreateUser
+from anyscale.domain.models.batches import Batch, Conflict
 
 names = json.load(sys.stdin)
 users = [AdminCreateUser("Jane", f"{name}@example.com") for name in names]

@@ -35,6 +35,7 @@ from anyscale.server.core.audit import entries
 from anyscale.server.core.audit.entries import Entry
 from anyscale.server.core.callers import Principal
 from anyscale.server.core.hashing.argon2id import Hasher, Profile
+from anyscale.server.core.login import sessions
 from anyscale.server.core.login.sessions import (
     IDLE_LIMIT,
 )
@@ -290,7 +291,8 @@ def test_a_session_without_its_audit_entry_is_not_created(
         append_entries(tx, new)
         raise StoreUnavailable("the disk is full")
 
-    monkeypatch.setattr(entries, "append_entries", append_and_fail)
+    for module in (entries, sessions):
+        monkeypatch.setattr(module, "append_entries", append_and_fail)
     with pytest.raises(StoreUnavailable, match="the disk is full"):
         sign_in_at_home(control_plane)
     assert count_sessions(control_plane, EMAIL) == 0

@@ -315,7 +315,7 @@ def test_an_update_that_fails_half_way_changes_nothing(
     def fail(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("anyscale.server.core.users.update.audit.append", fail)
+    monkeypatch.setattr("anyscale.server.core.users.update.append_entry", fail)
     with pytest.raises(KeyboardInterrupt):
         plane.updates.update(jane, UserChanges(name="Janet", is_sso_user=False), LOCAL)
     assert account(plane, jane) == before

@@ -298,7 +298,7 @@ KILLED_WHILE_FILLING = """
 import os, sys
 from pathlib import Path
 from tests.store.old_databases import open_store
-from anyscale.server.core.users import search_index
+from anyscale.server.core.users.search import index as search_index
 from anyscale.server.store.sql.search.unindexed_accounts import UnindexedAccounts
 from anyscale.server.store.sql.search.user_words import Words
 
