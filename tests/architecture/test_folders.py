@@ -81,33 +81,8 @@ def test_no_folder_has_more_than_a_dozen_modules(folder: Path) -> None:
     assert crowded_folders(folder) == {}
 
 
-def test_a_folder_with_thirteen_modules_is_found(tmp_path: Path) -> None:
-    (tmp_path / "http").mkdir()
-    for name in ["__init__", *map(str, range(MOST + 1))]:
-        (tmp_path / "http" / f"{name}.py").touch()
-
-    assert crowded_folders(tmp_path) == {"http": 13}
-
-
-def test_a_package_without_a_docstring_is_found(tmp_path: Path) -> None:
-    for name, text in (("one", ""), ("two", '"""Login."""'), ("three", '"""It owns `/login`."""')):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "__init__.py").write_text(text)
-    (tmp_path / "four").mkdir()
-    (tmp_path / "four" / "module.py").touch()
-
-    assert undocumented_packages(tmp_path) == ["four", "one", "two"]
-
-
 def test_the_source_imports_no_package_of_the_tests() -> None:
     assert undeclared_imports(SOURCE, declared_distributions()) == set()
-
-
-def test_an_import_of_a_test_package_is_found(tmp_path: Path) -> None:
-    text = "import os.path\nfrom yaml import CSafeLoader\n\ndef f():\n    import pytest\n"
-    (tmp_path / "module.py").write_text(text)
-
-    assert undeclared_imports(tmp_path, declared_distributions()) == {"pytest"}
 
 
 @FOLDERS

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping
 from graphlib import CycleError, TopologicalSorter
 
 import grimp
-import pytest
 
 
 def circle_in(imports: Mapping[str, Iterable[str]]) -> list[str]:
@@ -28,18 +27,3 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
 
     assert len(imports) > 100
     assert circle_in(imports) == []
-
-
-@pytest.mark.parametrize(
-    ("module", "imported"),
-    [
-        ("anyscale.cli.terminal", "anyscale.cli.formats"),
-        ("anyscale.config", "anyscale.transport"),
-        ("anyscale.user.batch_create.reservations", "anyscale.user.batch_create.batch_run"),
-    ],
-)
-def test_a_circle_of_imports_is_found(module: str, imported: str) -> None:
-    imports = imports_of_the_package()
-    imports[module].add(imported)
-
-    assert {module, imported} <= set(circle_in(imports))

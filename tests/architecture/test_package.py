@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -28,10 +29,22 @@ def test_the_wheel_contains_the_source_and_nothing_else(tmp_path: Path) -> None:
     assert not [name for name in names if "test" in name]
 
 
-def test_the_source_archive_can_be_built(tmp_path: Path) -> None:
+def test_the_source_archive_contains_what_builds_checks_and_deploys_it(tmp_path: Path) -> None:
     build = [sys.executable, "-m", "hatchling", "build", "--target", "sdist", "-d", str(tmp_path)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
 
-    done = subprocess.run(build, cwd=ROOT, check=True, capture_output=True, text=True)
+    (path,) = tmp_path.glob("musterroll-*.tar.gz")
+    with tarfile.open(path) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    for folder in ("src", "tests", "benchmarks", "deploy", "examples", "requirements"):
+        assert files_of(ROOT / folder) <= names
+    assert {".ci/run", "Dockerfile", "dev", "pyproject.toml", "docs/README.md"} <= names
+    assert not [name for name in names if name.startswith("docs/screenshots")]
 
-    assert done.returncode == 0
-    assert list(tmp_path.glob("musterroll-*.tar.gz"))
+
+def files_of(folder: Path) -> set[str]:
+    return {
+        path.relative_to(ROOT).as_posix()
+        for path in folder.rglob("*")
+        if path.is_file() and not {"__pycache__", "node_modules"} & set(path.parts)
+    }

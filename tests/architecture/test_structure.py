@@ -202,19 +202,6 @@ def test_every_folder_is_in_the_architecture_page() -> None:
         assert any(path.startswith(name) for path in paths), name
 
 
-def test_a_folder_is_not_in_a_page_that_names_one_like_it_elsewhere() -> None:
-    page = (
-        "| subject | `src/http/` | `src/core/` |\n| --- | --- | --- |\n"
-        "| batches | `api/batches.py` | `batches/` |\n\n"
-        "| path | contains |\n| --- | --- |\n| `src/cli/` | groups (`batch/`), `root.py` |\n"
-    )
-
-    named = {"src/cli/", "src/cli/batch/", "src/cli/root.py"}
-    assert paths_in(page) == {"src/http/", "src/core/", "src/http/api/batches.py"} | named | {
-        "src/core/batches/"
-    }
-
-
 def test_the_lock_files_contain_hashes_and_no_addresses() -> None:
     for lock in (ROOT / "requirements").glob("*.lock"):
         text = lock.read_text(encoding="utf-8")
