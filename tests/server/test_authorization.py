@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.commands.running import CommandResult, RunAnyscale
+from tests.support.commands.command_process import CommandProcess
+from tests.support.commands.running import CommandResult, RunAnyscale, start_command
 from tests.support.servers.server_process import ServerProcess
 from tests.support.users_files import write_users_file
+from tests.support.waiting import wait_until
 
 #: octets; a server may read fewer, since the buffers of two sockets hold a part
 _MOST = 20_000_000
@@ -168,6 +170,24 @@ def test_a_server_cannot_listen_at_an_address_of_another_machine(anyscale: RunAn
     result = anyscale("server", "start", "--host", "192.0.2.1", "--port", "8000")
     assert result.returncode == 2
     assert "it is no address of this machine: choose another --host" in result.stderr
+
+
+def test_a_server_of_one_process_needs_no_temporary_folder() -> None:
+    server = start_without_temporary_folder(workers=1)
+    wait_until(lambda: "Application startup complete" in server.stderr)
+    server.terminate()
+    assert server.wait() == 0
+
+
+def test_several_workers_without_a_temporary_folder_are_refused() -> None:
+    done = start_without_temporary_folder(workers=2).finish()
+    assert done.returncode == 2
+    assert "error: several workers need a temporary folder: No such file" in done.stderr
+
+
+def start_without_temporary_folder(workers: int) -> CommandProcess:
+    arguments = ("server", "start", "--port", "0", f"--workers={workers}")
+    return start_command(*arguments, constants={"tempfile.tempdir": "/no/such/folder"})
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -5,6 +5,7 @@ import random
 import socket
 import tempfile
 from contextlib import suppress
+from functools import cache
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import IO
@@ -14,8 +15,8 @@ __all__ = ["free_port", "responds_at"]
 #: below the ports that Linux gives to connections: one of those could be taken by any client
 _PORTS = range(20_000, 32_000)
 
-#: the locks of the ports that this process has reserved
-_locks: list[IO[bytes]] = []
+#: the ports that this process has reserved
+_reserved: set[int] = set()
 
 
 def free_port() -> int:
@@ -23,17 +24,20 @@ def free_port() -> int:
 
     Other test processes on this machine get other ports, also before a server listens here.
     """
-    folder = Path(tempfile.gettempdir(), "musterroll-test-ports")
-    folder.mkdir(exist_ok=True)
     while True:
         port = random.choice(_PORTS)
-        lock = (folder / str(port)).open("wb")
         with suppress(OSError):
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            socket.create_server(("127.0.0.1", port)).close()
-            _locks.append(lock)
-            return port
-        lock.close()
+            if port not in _reserved:
+                # Each port is an octet of one file, which is open until the process ends.
+                fcntl.lockf(_locks(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+                socket.create_server(("127.0.0.1", port)).close()
+                _reserved.add(port)
+                return port
+
+
+@cache
+def _locks() -> IO[bytes]:
+    return Path(tempfile.gettempdir(), "musterroll-test-ports.lock").open("ab")
 
 
 def responds_at(port: int, path: str = "/healthz") -> bool:

@@ -90,12 +90,9 @@ def _listen_and_run(host: str, port: int, workers: int) -> int:
     listening = _listen(host, port)
     signals: list[int] = []  # They arrive before uvicorn handles signals.
     _handle_signals(signals.append)
-    with tempfile.TemporaryDirectory() as metrics:
-        if workers > 1:
-            os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics
-        address = f"{host}:{listening.getsockname()[1]}"
-        _log.info("listening", extra={"address": address, "workers": workers})
-        return _run(listening, workers, signals)
+    address = f"{host}:{listening.getsockname()[1]}"
+    _log.info("listening", extra={"address": address, "workers": workers})
+    return _run(listening, workers, signals)
 
 
 def _prepare_database(settings: Settings) -> None:
@@ -164,22 +161,35 @@ def _handle_signals(handle: Callable[[int], object]) -> None:
 def _run(listening: socket.socket, workers: int, signals: list[int]) -> int:
     # While uvicorn runs, its own handlers receive the signals. After its shutdown it restores the
     # handlers from before and raises the signals again: ours then change nothing.
+    if workers > 1:
+        return _run_workers(listening, workers, signals)
     from uvicorn import Server
 
-    from anyscale.server.uvicorn_ext.workers import SupervisedWorkers
-
-    config = _config(workers)
-    if workers > 1:
-        supervisor = SupervisedWorkers(config, [listening])
-        supervisor.signal_queue += signals
-        supervisor.run()
-        return 0
-    server = Server(config)
+    server = Server(_config(workers))
     _handle_signals(lambda _: setattr(server, "should_exit", True))
     if signals:
         server.should_exit = True
     server.run(sockets=[listening])
     return 0 if server.started else 1
+
+
+def _run_workers(listening: socket.socket, workers: int, signals: list[int]) -> int:
+    from anyscale.server.uvicorn_ext.workers import SupervisedWorkers
+
+    with _folder_of_metrics() as metrics:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics
+        supervisor = SupervisedWorkers(_config(workers), [listening])
+        supervisor.signal_queue += signals
+        supervisor.run()
+    return 0
+
+
+def _folder_of_metrics() -> tempfile.TemporaryDirectory[str]:
+    try:
+        return tempfile.TemporaryDirectory()
+    except OSError as error:
+        reason = f"several workers need a temporary folder: {error.strerror}"
+        raise ConfigError(f"{reason}: name one by TMPDIR") from None
 
 
 def _config(workers: int) -> "Config":

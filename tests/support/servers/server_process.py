@@ -27,7 +27,7 @@ class ServerProcess:
 
     Args:
         database: its URL.
-        folder: for its log.
+        folder: for its log and its temporary files.
         workers: number of worker processes.
         real_hashes: whether it hashes passwords with the parameters of production.
         port: by default a free one.
@@ -49,7 +49,8 @@ class ServerProcess:
         self.log = folder / f"server-{self.port}.log"
         self._workers = workers
         self._real_hashes = real_hashes
-        self._environment = os.environ | {"ANYSCALE_DATABASE_URL": database}
+        # A server that is killed leaves its temporary folder.
+        self._environment = os.environ | {"TMPDIR": str(folder), "ANYSCALE_DATABASE_URL": database}
         self._environment |= settings or {}
         self._process: subprocess.Popen[bytes] | CommandProcess | None = None
 
