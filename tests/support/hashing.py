@@ -2,11 +2,18 @@
 
 import os
 import time
+from collections.abc import Sequence
 from functools import cache
 
 from anyscale.server.core.hashing.argon2id import OWASP, Hasher, Profile
+from anyscale.server.core.hashing.pool import PasswordHashPool
 
-__all__ = ["passwords_for_all_cores", "passwords_that_take", "profile_that_takes"]
+__all__ = [
+    "passwords_for_all_cores",
+    "passwords_that_take",
+    "profile_that_takes",
+    "record_hashed",
+]
 
 _MEASURED = 20
 
@@ -38,6 +45,20 @@ def profile_that_takes(seconds: float) -> Profile:
     """
     passes = int(seconds / _seconds_of_a_hash() * OWASP.passes) + 1
     return Profile(memory_kib=OWASP.memory_kib, passes=min(passes, _MOST_PASSES))
+
+
+def record_hashed(pool: PasswordHashPool) -> list[str]:
+    """Return a list to which each password is added that the pool hashes from now on."""
+    hashed: list[str] = []
+    compute = pool._hash
+
+    def compute_and_record(passwords: Sequence[str]) -> list[str]:
+        hashes = compute(passwords)
+        hashed.extend(passwords)
+        return hashes
+
+    vars(pool)["_hash"] = compute_and_record
+    return hashed
 
 
 @cache

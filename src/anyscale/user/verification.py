@@ -21,9 +21,6 @@ from anyscale.user.user_sources import Chunk, Reading, UserSource, chunks
 
 __all__ = ["Difference", "Verification"]
 
-#: The rules of the control plane are for new accounts; these are the limits of every file.
-_POLICY = Policy(password_min_length=1)
-
 _FIELDS = ("name", "lastname", "title", "is_sso_user")
 
 _values = attrgetter(*_FIELDS)
@@ -127,7 +124,7 @@ class Verification:
 
     def _check_all(self) -> list[Difference]:
         """Check all users; compare them until `_KEPT` differences are found, and return these."""
-        reading = self._source.reading(_POLICY, verify=True)
+        reading = self._source.reading(Policy(), verify=True)
         all_chunks = self._chunks(reading, "Reading")
         kept: list[Difference] = []
         to_compare = takewhile(lambda _: len(kept) < _KEPT and not reading.problems, all_chunks)
@@ -143,7 +140,7 @@ class Verification:
         return kept
 
     def _compare_rest(self) -> Iterator[Difference]:
-        reading = self._source.reading(_POLICY, verify=True)
+        reading = self._source.reading(Policy(), verify=True)
         all_chunks = self._chunks(reading, "Comparing")
         rest = islice(all_chunks, self.checked // _CHUNK, None)
         for chunk in self._look_up_all(rest, self.checked):

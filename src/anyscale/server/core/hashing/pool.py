@@ -40,8 +40,6 @@ class PasswordHashPool:
         self._workers = WorkerQueue(profile, self._cores, niceness) if in_processes else None
         self._lock = threading.Lock()
         self._executor: ThreadPoolExecutor | None = None
-        #: hashes computed so far
-        self.computed = 0
 
     def hash(self, password: str) -> str:
         """Hash one password, as `hash_many` does."""
@@ -102,7 +100,6 @@ class PasswordHashPool:
 
     def _hash(self, passwords: Sequence[str]) -> list[str]:
         hashes: list[str] = self._run(HashJob(list(passwords)))
-        self.computed += len(hashes)
         return hashes
 
     def _run(self, job: Job) -> Any:
