@@ -1,7 +1,9 @@
 """`deploy/musterroll-admin`: runs the command as the server runs."""
 
+import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,11 +12,14 @@ from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import ModuleType
+from typing import Any
 
 import pytest
 from psycopg.conninfo import conninfo_to_dict
+from tests.support.commands.terminal import on_a_terminal
 from tests.support.faults.permissions import NOBODY
 from tests.support.paths import ROOT
+from tests.support.waiting import wait_until
 
 WRAPPER = ROOT / "deploy" / "musterroll-admin"
 
@@ -110,6 +115,18 @@ class Installation:
         self.wrapper = folder / "musterroll-admin"
         self.wrapper.write_text(text, encoding="utf-8")
 
+    def use(self, program: str) -> None:
+        """Run a program of Python as the command."""
+        self.program.write_text(f"#!/usr/bin/python3 -I\n{program}", encoding="utf-8")
+
+    def start(self, **options: Any) -> "subprocess.Popen[str]":
+        """Start the wrapper; the command has written its first line."""
+        command = ["/usr/bin/python3", "-I", str(self.wrapper)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **options)
+        assert process.stdout
+        assert process.stdout.readline() == "ready\n"
+        return process
+
     def run(self, *arguments: str, user: int | None = None) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             ["/usr/bin/python3", "-I", self.wrapper, *arguments],
@@ -184,3 +201,104 @@ def test_a_missing_system_user_is_named(folder: Path) -> None:
     assert done.stderr == (
         "musterroll-admin: there is no system user no-such-user: is the server installed?\n"
     )
+
+
+#: What a program of the system user does in the command, after it took control of it by ptrace: it
+#: pushes keys into the terminal at each descriptor, and opens the terminal that controls it.
+ATTACK = """
+import errno, fcntl, json, os, sys, termios
+
+def error_of(step):
+    try:
+        step()
+    except OSError as error:
+        return errno.errorcode[error.errno]
+
+def push(descriptor):
+    for key in b"touch $PWNED\\n":
+        fcntl.ioctl(descriptor, termios.TIOCSTI, bytes([key]))
+
+descriptors = [number for number in range(64) if not error_of(lambda: os.fstat(number))]
+results = [error_of(lambda: push(descriptor)) for descriptor in descriptors[:3]]
+results.append(error_of(lambda: os.open("/dev/tty", os.O_RDWR)))
+print(json.dumps([os.isatty(0), descriptors, results]))
+"""
+
+
+def test_the_system_user_cannot_push_keys_into_the_terminal_of_root(
+    installation: Installation,
+) -> None:
+    installation.use(ATTACK)
+    pushed = installation.folder / "pushed"
+    # A shell of root, which would run what is pushed, and has a secret file open.
+    shell = f"exec 5</etc/shadow; /usr/bin/python3 -I {installation.wrapper} 5<&5; echo end"
+
+    status, shown = on_a_terminal(
+        "-ic",
+        f'{shell}; read -t 1 line; eval "$line"',
+        command="/bin/bash",
+        env={"PWNED": str(pushed)},
+    )
+
+    assert not pushed.exists(), "the shell of root has run it"
+    is_terminal, descriptors, results = json.loads(shown.split("end")[0].splitlines()[-1])
+    assert is_terminal, "prompts work"
+    assert descriptors == [0, 1, 2]
+    assert set(results[:3]) <= {"EPERM", "EIO"}, "EIO: this kernel pushes no keys for anybody"
+    assert results[3] == "ENXIO", "no terminal controls the command"
+
+
+WAITING = """
+import signal, sys
+signals = {signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM}
+signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+print("ready", flush=True)
+print(signal.sigwait(signals).name)
+sys.exit(9)
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM"])
+def test_a_signal_to_the_wrapper_reaches_the_command(name: str, installation: Installation) -> None:
+    installation.use(WAITING)
+    process = installation.start()
+
+    process.send_signal(signal.Signals[name])
+
+    assert process.communicate(timeout=30)[0] == f"{name}\n"
+    assert process.returncode == 9
+
+
+def test_the_status_says_which_signal_ended_the_command(installation: Installation) -> None:
+    installation.use("import os, signal; os.kill(os.getpid(), signal.SIGTERM)")
+
+    assert installation.run().returncode == 128 + signal.SIGTERM
+
+
+def state_of(process_id: int) -> str:
+    return Path(f"/proc/{process_id}/stat").read_text(encoding="utf-8").rpartition(") ")[2][0]
+
+
+def test_ctrl_z_stops_the_command_until_it_is_continued(installation: Installation) -> None:
+    installation.use(WAITING)
+    process = installation.start(process_group=0)
+    (command,) = map(
+        int, Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    )
+
+    process.send_signal(signal.SIGTSTP)
+    wait_until(lambda: state_of(process.pid) == state_of(command) == "T")
+    process.send_signal(signal.SIGCONT)
+    wait_until(lambda: state_of(command) == "S")
+
+    process.terminate()
+    assert process.communicate(timeout=30)[0] == "SIGTERM\n"
+
+
+def test_each_documented_runuser_creates_a_terminal_of_its_own() -> None:
+    pages = (ROOT / "docs").rglob("*.md")
+    text = "".join(page.read_text(encoding="utf-8") for page in pages)
+
+    options = re.findall(r"runuser (\S+) -u", text)
+    assert set(options) == {"--pty"}
+    assert text.count("runuser ") == len(options)

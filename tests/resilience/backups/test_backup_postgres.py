@@ -17,7 +17,7 @@ PAGE = (ROOT / "docs" / "operations" / "backup.md").read_text(encoding="utf-8")
 
 #: The programs of an installation, for a machine without one: the system users and the service.
 PROGRAMS = {
-    "runuser": 'shift 3; exec "$@"',
+    "runuser": 'shift 4; exec "$@"',
     "musterroll-admin": '. "$SETTINGS"; export ANYSCALE_DATABASE_URL; exec anyscale "$@"',
     "install": 'for folder; do :; done; mkdir -p -m 700 "$folder"',
     "systemctl": 'echo "$*" >> "$SETTINGS.log"',

@@ -117,7 +117,7 @@ def folder_for_all(path: Path) -> None:
         (other_application_by_its_id, "of another application"),
         pytest.param(
             another_user,
-            "the user nobody: run `runuser -u nobody -- env -u HOME anyscale ...`",
+            "the user nobody: run `runuser --pty -u nobody -- env -u HOME anyscale ...`",
             marks=needs_root,
         ),
         (folder_for_all, "every user of this machine can write to its folder"),
@@ -165,7 +165,8 @@ def test_a_device_is_refused_and_not_changed(create: bool) -> None:
 def test_root_creates_no_database_in_another_users_folder(path: Path) -> None:
     path.parent.mkdir()
     os.chown(path.parent, 54321, -1)  # a user without a name
-    mend = "uid 54321: run `setpriv --reuid=54321 --clear-groups env -u HOME anyscale ...`"
+    become = "setsid --wait setpriv --reuid=54321 --clear-groups"
+    mend = f"uid 54321: run `{become} env -u HOME anyscale ...`"
     with pytest.raises(StoreUnavailable, match=re.escape(mend)):
         SqliteStore(path)
     assert list(path.parent.iterdir()) == []
@@ -178,9 +179,20 @@ def test_another_users_file_is_refused_without_root_too(reachable: Path) -> None
         os.chown(path, 0, -1)
         path.chmod(0o666)
     before = mode(path)
-    with without_root(), pytest.raises(StoreUnavailable, match="root: run the command as that"):
+    mend = re.escape(f" {path}` as root")
+    with without_root(), pytest.raises(StoreUnavailable, match=rf"root: run `chown \d+{mend}"):
         SqliteStore(path)
     assert mode(path) == before
+
+
+@needs_root
+def test_an_ordinary_user_of_another_users_file_may_be_given_it(reachable: Path) -> None:
+    path = reachable.rename(reachable.with_name("it's.db"))
+    os.chown(path, 54321, -1)
+    mend = f"`chown {NOBODY} '{path.parent}/it'\"'\"'s.db'` as root"
+    reason = f"uid 54321: run the command as that user, or {mend}"
+    with without_root(), pytest.raises(StoreUnavailable, match=re.escape(reason)):
+        SqliteStore(path)
 
 
 def test_a_folder_to_which_a_group_can_write_is_a_warning(

@@ -4,6 +4,7 @@ Another program's file, a device and another user's database stay as they are.
 """
 
 import os
+import shlex
 import stat
 from contextlib import suppress
 from pathlib import Path
@@ -29,7 +30,7 @@ def check_path(path: Path) -> bool:
     if not stat.S_ISREG(status.st_mode):
         raise StoreUnavailable(f"{path}: it is no regular file")
     if status.st_uid != os.geteuid():
-        raise StoreUnavailable(f"{path}: it belongs to {_owner_and_mend(status.st_uid)}")
+        raise StoreUnavailable(f"{path}: it belongs to {_owner_and_mend(path, status.st_uid)}")
     return True
 
 
@@ -79,7 +80,9 @@ def _check_folder(path: Path) -> None:
             "choose a folder to which only you can write"
         )
     if os.geteuid() == 0 != status.st_uid:
-        raise StoreUnavailable(f"{path}: its folder belongs to {_owner_and_mend(status.st_uid)}")
+        raise StoreUnavailable(
+            f"{path}: its folder belongs to {_owner_and_mend(path.parent, status.st_uid)}"
+        )
     if status.st_mode & stat.S_IWGRP:
         import logging
 
@@ -88,17 +91,21 @@ def _check_folder(path: Path) -> None:
         )
 
 
-def _owner_and_mend(uid: int) -> str:
-    """Name the owner, and the command that root can use in its place."""
+def _owner_and_mend(path: Path, uid: int) -> str:
+    """Name the owner of a file or folder, and a command that corrects it."""
     import pwd
 
+    # The owner's programs must not get root's terminal, into which they could push keys.
     try:
         owner = pwd.getpwuid(uid).pw_name
-        become = f"runuser -u {owner} --"
+        become = f"runuser --pty -u {owner} --"
     except KeyError:
         owner = f"with uid {uid}"
-        become = f"setpriv --reuid={uid} --clear-groups"
+        become = f"setsid --wait setpriv --reuid={uid} --clear-groups"
     if os.geteuid() != 0:
-        return f"the user {owner}: run the command as that user"
+        give = f"`chown {os.geteuid()} {shlex.quote(str(path))}` as root"
+        return (
+            f"the user {owner}: run {give if uid == 0 else f'the command as that user, or {give}'}"
+        )
     # Without root's HOME, the command looks for the owner's own files.
     return f"the user {owner}: run `{become} env -u HOME anyscale ...`"
