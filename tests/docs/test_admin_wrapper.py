@@ -233,12 +233,8 @@ def test_the_system_user_cannot_push_keys_into_the_terminal_of_root(
     # A shell of root, which would run what is pushed, and has a secret file open.
     shell = f"exec 5</etc/shadow; /usr/bin/python3 -I {installation.wrapper} 5<&5; echo end"
 
-    status, shown = on_a_terminal(
-        "-ic",
-        f'{shell}; read -t 1 line; eval "$line"',
-        command="/bin/bash",
-        env={"PWNED": str(pushed)},
-    )
+    shell += '; read -t 1 line; eval "$line"'
+    shown = on_a_terminal("-ic", shell, command="/bin/bash", env={"PWNED": str(pushed)})[1]
 
     assert not pushed.exists(), "the shell of root has run it"
     is_terminal, descriptors, results = json.loads(shown.split("end")[0].splitlines()[-1])

@@ -103,9 +103,8 @@ def _owner_and_mend(path: Path, uid: int) -> str:
         owner = f"with uid {uid}"
         become = f"setsid --wait setpriv --reuid={uid} --clear-groups"
     if os.geteuid() != 0:
-        give = f"`chown {os.geteuid()} {shlex.quote(str(path))}` as root"
-        return (
-            f"the user {owner}: run {give if uid == 0 else f'the command as that user, or {give}'}"
-        )
+        mend = f"`chown {os.geteuid()} {shlex.quote(str(path))}` as root"
+        mend = mend if uid == 0 else f"the command as that user, or {mend}"
+        return f"the user {owner}: run {mend}"
     # Without root's HOME, the command looks for the owner's own files.
     return f"the user {owner}: run `{become} env -u HOME anyscale ...`"
