@@ -29,6 +29,11 @@ class TestPostgres(StoreContract):
             yield store
 
     @pytest.fixture
+    def store_with_provider(self, postgres_url: str) -> Iterator[Store]:
+        with closing(PostgresStore(postgres_url, has_provider=True)) as store:
+            yield store
+
+    @pytest.fixture
     def set_schema(self, postgres_url: str) -> Callable[[int], None]:
         return lambda number: set_schema(postgres_url, number)
 

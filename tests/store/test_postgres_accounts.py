@@ -159,14 +159,12 @@ BY_INDEX: dict[str, tuple[str, Callable[[Any, BatchRecord], object]]] = {
     "owners": ("users_owners", lambda tx, _: tx.accounts.lock_owners()),
     "page without a way in": (
         "users_pkey",
-        lambda tx, batch: tx.users.list_without_credentials(
-            batch.batch_id, has_provider=False, after="", limit=1_000
-        ),
+        lambda tx, batch: tx.users.list_without_credentials(batch.batch_id, "", 1_000),
     ),
     # of a small batch: those of one that has most accounts are counted by reading the table
     "counts": (
         "users_pkey",
-        lambda tx, _: tx.users.count_accounts(batch_row(2).batch_id, has_provider=False),
+        lambda tx, _: tx.users.count_accounts(batch_row(2).batch_id),
     ),
     "page of created users": (
         "users_pkey",

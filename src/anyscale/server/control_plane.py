@@ -16,8 +16,7 @@ from anyscale.server.core.users.lifecycle import UserLifecycle
 from anyscale.server.core.users.owners import OwnerService
 from anyscale.server.core.users.password_links import PasswordLinkService
 from anyscale.server.core.users.queries import UserQueries
-from anyscale.server.core.users.search.index import SearchIndex
-from anyscale.server.core.users.search.listing import UserListing
+from anyscale.server.core.users.search import SearchIndex, UserListing
 from anyscale.server.core.users.update import UserUpdateService
 from anyscale.server.settings import Settings
 from anyscale.server.store.schema_versions import NOTHING_YET
@@ -78,7 +77,7 @@ class ControlPlane:
         self.store = _store(settings, create=create)
         self.hashing = PasswordHashPool(profile, in_processes=hash_in_processes)
         self.users = UserQueries(self.store)
-        self.listing = UserListing(self.store, has_provider=settings.has_provider)
+        self.listing = UserListing(self.store)
         self.tokens = TokenService(self.store)
         self.audit_log = AuditLog(self.store)
         self.sessions = SessionService(self.store)
@@ -89,7 +88,6 @@ class ControlPlane:
             settings.policy,
             available=settings.batch_create,
             expiry_days=settings.batch_expiry_days,
-            has_provider=settings.has_provider,
         )
         self.search_index = SearchIndex(self.store)
         self.lifecycle = UserLifecycle(self.store)
@@ -99,7 +97,6 @@ class ControlPlane:
             settings.address,
             days=settings.link_days,
             sso_only=settings.policy.sso_only,
-            has_provider=settings.has_provider,
         )
 
     @cached_property
@@ -159,7 +156,7 @@ def _store(settings: Settings, *, create: bool) -> Store:
     if isinstance(settings.database, str):
         from anyscale.server.store.postgres.store import PostgresStore
 
-        return PostgresStore(settings.database, create=create)
+        return PostgresStore(settings.database, create=create, has_provider=settings.has_provider)
     from anyscale.server.store.sqlite.store import SqliteStore
 
-    return SqliteStore(settings.database, create=create)
+    return SqliteStore(settings.database, create=create, has_provider=settings.has_provider)

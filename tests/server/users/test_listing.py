@@ -1,5 +1,6 @@
 """Lists of accounts in pages: each account once, in order, whatever the pages and their time."""
 
+from collections.abc import Sequence
 from itertools import count
 
 import pytest
@@ -23,8 +24,8 @@ from anyscale.server.core.users.search import listing
 from anyscale.server.core.users.search.cursor import PagePosition, encode_cursor
 from anyscale.server.core.users.search.listing import UserListing
 from anyscale.server.core.users.search.pages import BUDGET
+from anyscale.server.store.records.search import Filters, Scan
 from anyscale.server.store.records.users import UserRecord
-from anyscale.server.store.sql.search.user_scan import Filters, Scan
 from anyscale.server.store.transaction import Store
 
 batches = batches_of(
@@ -69,7 +70,7 @@ def matches(person: Person, email: str, query: UserQuery, *, has_provider: bool)
     has_provider=st.booleans(),
 )
 def test_the_pages_of_a_list_have_each_account_once_and_in_order(
-    shared_store: Store,
+    shared_stores: Sequence[Store],
     monkeypatch: pytest.MonkeyPatch,
     layout: list[Batch],
     query: UserQuery,
@@ -79,8 +80,8 @@ def test_the_pages_of_a_list_have_each_account_once_and_in_order(
     has_provider: bool,
 ) -> None:
     monkeypatch.setattr(listing, "BLOCK_ROWS", rows)
-    accounts = store_batches(shared_store, layout)
-    users = impatient(shared_store, BUDGET / blocks_a_page, has_provider=has_provider)
+    accounts = store_batches(shared_stores[0], layout)
+    users = impatient(shared_stores[has_provider], BUDGET / blocks_a_page)
 
     found = [user.email for user in read_all(users, query, repeated(limits))]
 
@@ -120,7 +121,7 @@ def test_a_batch_that_is_not_published_costs_one_block_however_large_it_is(
     one = Batch("published", [A])
     store_batches(shared_store, [one, Batch(state, [A] * 500), one])
     blocks = count()
-    users = UserListing(shared_store, has_provider=False, clock=lambda: next(blocks) * 1e-9)
+    users = UserListing(shared_store, clock=lambda: next(blocks) * 1e-9)
     query = UserQuery(name="a", newest_first=newest_first)
     assert len(users.page(query, "", 10).users) == 2
     assert next(blocks) <= 5
@@ -145,14 +146,14 @@ def test_a_small_page_finds_the_only_account_of_two_filters_in_a_few_blocks(
     both = structs.replace(suspended, is_sso_user=True)
     store_batches(shared_store, [Batch("published", [suspended] * 300 + [both])])
     blocks = count()
-    users = UserListing(shared_store, has_provider=False, clock=lambda: next(blocks) * 1e-9)
+    users = UserListing(shared_store, clock=lambda: next(blocks) * 1e-9)
     assert len(users.page(UserQuery(suspended=True, sso=True), "", 1).users) == 1
     assert next(blocks) <= 5
 
 
 def test_an_account_that_was_created_meanwhile_comes_in_its_place(shared_store: Store) -> None:
     store_batches(shared_store, [Batch("published", [A, A]), Batch("open", [A, A])])
-    users = UserListing(shared_store, has_provider=False)
+    users = UserListing(shared_store)
     first = users.page(UserQuery(), "", 1)
     with shared_store.write() as tx:
         (number,) = execute_sql(tx, "select id from batches where state = 'open'").fetchone()
@@ -166,7 +167,7 @@ def test_a_forged_key_is_refused_or_begins_at_the_start(
     shared_store: Store, key: tuple[str | int, ...]
 ) -> None:
     store_batches(shared_store, [Batch("published", [A])])
-    users = UserListing(shared_store, has_provider=False)
+    users = UserListing(shared_store)
     forged = encode_cursor(PagePosition(0, key), UserQuery())
     if key:
         with pytest.raises(RequestInvalid, match="start again with an empty cursor"):
@@ -177,6 +178,6 @@ def test_a_forged_key_is_refused_or_begins_at_the_start(
 
 def test_a_forged_step_is_the_end(shared_store: Store) -> None:
     store_batches(shared_store, [Batch("published", [A])])
-    users = UserListing(shared_store, has_provider=False)
+    users = UserListing(shared_store)
     page = users.page(UserQuery(), encode_cursor(PagePosition(99), UserQuery()), 5)
     assert (page.users, page.cursor) == ([], None)

@@ -69,7 +69,7 @@ def test_names_of_every_script_are_found_indexed_or_not(store: Store, name: str,
 
 def test_an_email_and_an_id_are_found_at_once_indexed_or_not(store: Store) -> None:
     store_batches(store, [Batch("published", [Person("Jane", "jane"), Person("Joe", "jané")])])
-    users = UserListing(store, has_provider=False)
+    users = UserListing(store)
     for _ in range(2):
         for text in ("JANE10@X.ORG", " jane10@x.org ", "usr_00000000000000000000000100000000"):
             assert users.page(UserQuery(search=text), "", 1).users[0].name == "Jane"
@@ -171,7 +171,7 @@ def test_a_search_of_any_allowed_length_is_answered(store: Store, text: str) -> 
 @pytest.mark.parametrize("other", [{"email": "a"}, {"name": "a"}, {"newest_first": True}])
 def test_a_search_has_an_order_of_its_own(store: Store, other: dict[str, object]) -> None:
     with pytest.raises(RequestInvalid, match="it takes no email, name or order"):
-        UserListing(store, has_provider=False).page(UserQuery(search="a", **other), "", 9)  # type: ignore[arg-type]  # a mapping of the filters
+        UserListing(store).page(UserQuery(search="a", **other), "", 9)  # type: ignore[arg-type]  # a mapping of the filters
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -109,7 +110,7 @@ def passes(person: Person, query: UserQuery, *, has_provider: bool) -> bool:
     has_provider=st.booleans(),
 )
 def test_a_search_finds_each_match_once_and_the_best_first(
-    shared_store: Store,
+    shared_stores: Sequence[Store],
     monkeypatch: pytest.MonkeyPatch,
     layout: list[Batch],
     query: UserQuery,
@@ -122,12 +123,14 @@ def test_a_search_finds_each_match_once_and_the_best_first(
 ) -> None:
     for name in ("INDEX_ROWS", "SCAN_ROWS"):
         monkeypatch.setattr(search, name, rows)
-    accounts = store_batches(shared_store, layout)
-    watermark = index_words(shared_store, indexed)
-    users = impatient(shared_store, BUDGET / blocks_a_page, has_provider=has_provider)
+    accounts = store_batches(shared_stores[0], layout)
+    watermark = index_words(shared_stores[0], indexed)
+    users = impatient(shared_stores[has_provider], BUDGET / blocks_a_page)
 
     first = users.page(query, "", limits[0])
-    index_words(shared_store, later)  # what is indexed meanwhile neither repeats nor hides anybody
+    index_words(
+        shared_stores[0], later
+    )  # what is indexed meanwhile neither repeats nor hides anybody
     found = [user.email for user in first.users]
     if first.cursor:
         rest = read_all(users, query, repeated(limits), str(first.cursor))

@@ -28,7 +28,7 @@ def store(shared_store: Store) -> Store:
 def test_what_an_index_finds_does_not_wait_for_a_look_at_all_accounts(store: Store) -> None:
     store_batches(store, [people_named("Jane", "Sojane")])
     index_words(store, 100)
-    users = UserListing(store, has_provider=False)
+    users = UserListing(store)
     first = users.page(UserQuery(search="jane"), "", 9)
     assert [user.name for user in first.users] == ["Jane"]
     rest = users.page(UserQuery(search="jane"), str(first.cursor), 9)
@@ -45,7 +45,7 @@ def test_accounts_are_read_by_the_rarest_word(
     store_batches(store, [people_named(*["Common"] * 400, "Common Rare")])
     index_words(store, 1_000)
     blocks = count()
-    users = UserListing(store, has_provider=False, clock=lambda: next(blocks) * 1e-9)
+    users = UserListing(store, clock=lambda: next(blocks) * 1e-9)
     assert [user.lastname for user in users.page(UserQuery(search=text), "", 9).users] == ["Rare"]
     assert next(blocks) <= 10  # one for each kind of word in each tier
 
@@ -53,7 +53,7 @@ def test_accounts_are_read_by_the_rarest_word(
 def test_a_page_says_how_many_accounts_are_not_indexed(store: Store) -> None:
     store_batches(store, [people_named("Ann", "Bob", "Cid")])
     # The number comes from the chunks of a batch.
-    users = UserListing(store, has_provider=False)
+    users = UserListing(store)
     assert users.page(UserQuery(search="ann"), "", 9).unindexed == 0
     assert not isinstance(users.page(UserQuery(), "", 9).unindexed, int)
 
@@ -61,7 +61,7 @@ def test_a_page_says_how_many_accounts_are_not_indexed(store: Store) -> None:
 def test_what_is_indexed_during_a_search_is_found_where_it_was(store: Store) -> None:
     store_batches(store, [people_named("Jane"), people_named("Janet", "Jane")])
     index_words(store, 2)
-    users, query = UserListing(store, has_provider=False), UserQuery(search="jane")
+    users, query = UserListing(store), UserQuery(search="jane")
     first = users.page(query, "", 1)
     second = users.page(query, str(first.cursor), 1)
     assert [user.name for user in (*first.users, *second.users)] == ["Jane", "Janet"]
@@ -75,7 +75,7 @@ def test_a_cursor_of_version_1_is_refused_as_one(store: Store) -> None:
     """It has no count of what is not indexed: the next page would say that there is nothing."""
     store_batches(store, [people_named("Jane", "Janet", "Janek")])
     query = UserQuery(search="jane")
-    _, digest, position = _content_of(UserListing(store, has_provider=False), query)
+    _, digest, position = _content_of(UserListing(store), query)
     previous = msgspec.msgpack.encode((1, digest, position[:3]))
     with pytest.raises(RequestInvalid, match="cursor is one of another version: start again with"):
         _page(store, query, previous)
@@ -107,7 +107,7 @@ def _content_of(users: UserListing, query: UserQuery) -> list[Any]:
 
 def _page(store: Store, query: UserQuery, content: bytes) -> None:
     cursor = urlsafe_b64encode(content).decode().rstrip("=")
-    UserListing(store, has_provider=False).page(query, cursor, 1)
+    UserListing(store).page(query, cursor, 1)
 
 
 WRONG_KEYS: list[tuple[int, tuple[str | int, ...]]] = [
@@ -127,7 +127,7 @@ def test_a_cursor_with_a_key_of_another_step_is_refused(
     query = UserQuery(search="jane")
     forged = encode_cursor(PagePosition(step, key), query)
     with pytest.raises(RequestInvalid, match="start again with an empty cursor"):
-        UserListing(store, has_provider=False).page(query, forged, 9)
+        UserListing(store).page(query, forged, 9)
 
 
 @pytest.mark.parametrize("number", [-1, 2**63])
@@ -135,7 +135,7 @@ def test_a_cursor_with_a_number_that_no_database_has_is_refused(store: Store, nu
     query = UserQuery(search="jane")
     forged = encode_cursor(PagePosition(1, (0, 0, "a", number, 1)), query)
     with pytest.raises(RequestInvalid, match="start again with an empty cursor"):
-        UserListing(store, has_provider=False).page(query, forged, 9)
+        UserListing(store).page(query, forged, 9)
 
 
 @pytest.mark.parametrize("watermark", [(0, 0), (2**63 - 1, 2**63 - 1)])
@@ -148,7 +148,7 @@ def test_a_forged_watermark_finds_what_any_search_finds(
     query = UserQuery(search="jane")
     for key in ((), (7, 0)) if step in (1, 3, 4) else ((),):
         forged = encode_cursor(PagePosition(step, key, watermark), query)
-        page = UserListing(store, has_provider=False).page(query, forged, 9)
+        page = UserListing(store).page(query, forged, 9)
         assert {user.name for user in page.users} <= {"Jane"}
 
 

@@ -315,10 +315,7 @@ class NulCharacterRules(StoreSteps):
             with begin() as tx:
                 self._search(tx)
                 assert tx.accounts.find("a@x.org")
-                assert (
-                    tx.users.count_accounts(batch.batch_id, has_provider=False).without_credentials
-                    == 1
-                )
+                assert tx.users.count_accounts(batch.batch_id).without_credentials == 1
 
     def test_no_session_is_deleted_by_a_nul_character(self, store: Store) -> None:
         with store.write() as tx:
@@ -331,14 +328,9 @@ class NulCharacterRules(StoreSteps):
         assert tx.accounts.find("a@x.org\0") is None
         assert tx.identities.find("https://\0", "s") is None
         assert tx.identities.find("https://one", "\0") is None
-        assert (
-            tx.users.list_without_credentials("bat_\0", has_provider=False, after="", limit=9) == []
-        )
-        assert (
-            tx.users.list_without_credentials("bat_1", has_provider=False, after="\0", limit=9)
-            == []
-        )
-        assert tx.users.count_accounts("bat_\0", has_provider=False).all == 0
+        assert tx.users.list_without_credentials("bat_\0", "", 9) == []
+        assert tx.users.list_without_credentials("bat_1", "\0", 9) == []
+        assert tx.users.count_accounts("bat_\0").all == 0
 
 
 class SignInRules(SessionRules, LinkRules, DeviceRules, IdentityRules, NulCharacterRules):

@@ -5,6 +5,9 @@ class TestMyStore(StoreContract):
     def store(self) -> Iterator[Store]: ...
 
     @pytest.fixture
+    def store_with_provider(self) -> Iterator[Store]: ...  # on the same database
+
+    @pytest.fixture
     def set_schema(self) -> Callable[[int], None]: ...
 """
 

@@ -215,42 +215,38 @@ class CredentialRules(StoreSteps):
             tx.accounts.set_suspended(user_id_of(batch, 4), 7)
         return batch
 
-    @pytest.mark.parametrize(("sso", "expected"), [(False, [0, 2, 5]), (True, [0, 5])])
+    @pytest.mark.parametrize(
+        ("which", "expected"), [("store", [0, 2, 5]), ("store_with_provider", [0, 5])]
+    )
     def test_accounts_without_credentials_are_listed_and_counted(
-        self, store: Store, batch: BatchRecord, sso: bool, expected: list[int]
+        self, request: pytest.FixtureRequest, batch: BatchRecord, which: str, expected: list[int]
     ) -> None:
         ids = [user_id_of(batch, at) for at in expected]
-        with store.read() as tx:
-            found = tx.users.list_without_credentials(
-                batch.batch_id, has_provider=sso, after="", limit=9
-            )
+        with request.getfixturevalue(which).read() as tx:
+            found = tx.users.list_without_credentials(batch.batch_id, "", 9)
             assert [account.user_id for account in found] == ids
             assert found[0] == tx.users.list(email="u0@", name="", after="", limit=1)[0]
-            counts = tx.users.count_accounts(batch.batch_id, has_provider=sso)
+            counts = tx.users.count_accounts(batch.batch_id)
             assert counts == AccountCounts(all=6, without_credentials=len(ids))
-            none = tx.users.count_accounts("bat_none", has_provider=sso)
+            none = tx.users.count_accounts("bat_none")
             assert none == AccountCounts(0, 0)
 
     def test_they_are_listed_in_pages(self, store: Store, batch: BatchRecord) -> None:
         seen: list[str] = []
         with store.read() as tx:
             while page := tx.users.list_without_credentials(
-                batch.batch_id, has_provider=False, after=seen[-1] if seen else "", limit=2
+                batch.batch_id, seen[-1] if seen else "", 2
             ):
                 assert len(page) <= 2
                 seen += [account.user_id for account in page]
         assert seen == [user_id_of(batch, at) for at in (0, 2, 5)]
 
     def test_a_page_starts_and_ends_within_its_batch(
-        self, store: Store, batch: BatchRecord
+        self, store_with_provider: Store, batch: BatchRecord
     ) -> None:
-        with store.read() as tx:
-            early = tx.users.list_without_credentials(
-                batch.batch_id, has_provider=True, after="usr_", limit=9
-            )
-            late = tx.users.list_without_credentials(
-                batch.batch_id, has_provider=True, after="usr_g", limit=9
-            )
+        with store_with_provider.read() as tx:
+            early = tx.users.list_without_credentials(batch.batch_id, "usr_", 9)
+            late = tx.users.list_without_credentials(batch.batch_id, "usr_g", 9)
             users = tx.users.list_created(batch.batch_id, "usr_", 9)
         assert [account.email for account in early] == ["u0@x.org", "u5@x.org"]
         assert late == []
@@ -266,13 +262,8 @@ class CredentialRules(StoreSteps):
             self.end(store, batch, state)
         for begin in (store.read, store.write):
             with begin() as tx:
-                assert (
-                    tx.users.list_without_credentials(
-                        batch.batch_id, has_provider=False, after="", limit=9
-                    )
-                    == []
-                )
-                counts = tx.users.count_accounts(batch.batch_id, has_provider=False)
+                assert tx.users.list_without_credentials(batch.batch_id, "", 9) == []
+                counts = tx.users.count_accounts(batch.batch_id)
                 assert counts == AccountCounts(0, 0)
 
 

@@ -91,12 +91,12 @@ class RangeRules(WordSteps):
             is_sso_user=True,
             email_key="a@x.org",
             publication=1,
-            has_password=False,
+            without_credentials=True,
         )
         assert second
         assert (first.place, second.place) == (Place(1, 0), Place(1, 1))
-        assert (second.has_password, second.permission_level, second.suspended_at) == (
-            True,
+        assert (second.without_credentials, second.permission_level, second.suspended_at) == (
+            False,
             "owner",
             7,
         )

@@ -26,6 +26,11 @@ class TestSqlite(StoreContract):
             yield store
 
     @pytest.fixture
+    def store_with_provider(self, store: SqliteStore) -> Iterator[Store]:
+        with closing(SqliteStore(store.path, has_provider=True)) as store_with_provider:
+            yield store_with_provider
+
+    @pytest.fixture
     def set_schema(self, tmp_path: Path) -> Callable[[int], None]:
         def write(number: int) -> None:
             with sqlite3.connect(tmp_path / "data" / "anyscale.db") as connection:
@@ -89,13 +94,11 @@ USER = "usr_" + batch_row(1).batch_id[4:] + "00000000"
         ("users_owners", lambda tx: tx.accounts.lock_owners()),
         (
             "sqlite_autoindex_users_1",
-            lambda tx: tx.users.list_without_credentials(
-                "bat_1", has_provider=False, after="", limit=9
-            ),
+            lambda tx: tx.users.list_without_credentials("bat_1", "", 9),
         ),
         (
             "sqlite_autoindex_users_1",
-            lambda tx: tx.users.count_accounts("bat_1", has_provider=False),
+            lambda tx: tx.users.count_accounts("bat_1"),
         ),
         ("sessions_user", lambda tx: tx.sessions.list(USER)),
         ("sessions_user", lambda tx: tx.sessions.delete(USER)),

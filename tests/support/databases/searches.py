@@ -17,7 +17,7 @@ def index_words(store: Store, accounts: int) -> tuple[int, int]:
 
 
 def found_by(store: Store, text: str) -> list[str]:
-    users = UserListing(store, has_provider=False)
+    users = UserListing(store)
     found = read_all(users, UserQuery(search=text), repeated([100]))
     return [user.name + (f" {user.lastname}" if user.lastname else "") for user in found]
 

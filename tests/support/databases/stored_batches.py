@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from itertools import count
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -16,8 +17,10 @@ from tests.support.servers.control_planes import STORE_DEPLOYMENTS, new_deployme
 
 from anyscale.domain.schemas.users import UserQuery
 from anyscale.server.core.users.search.listing import UserListing
+from anyscale.server.store.postgres.store import PostgresStore
 from anyscale.server.store.records.batches import BatchRecord
 from anyscale.server.store.records.users import NewUserRecord
+from anyscale.server.store.sqlite.store import SqliteStore
 from anyscale.server.store.transaction import Store, Transaction
 from anyscale.user.models import User
 
@@ -28,9 +31,11 @@ __all__ = [
     "Person",
     "batches_of",
     "impatient",
+    "open_store",
     "read_all",
     "repeated",
     "shared_store",
+    "shared_stores",
     "store_batches",
 ]
 
@@ -172,12 +177,30 @@ def shared_store(
         yield plane.store
 
 
-def impatient(store: Store, seconds_a_block: float, *, has_provider: bool = False) -> UserListing:
+@pytest.fixture(scope="module", params=STORE_DEPLOYMENTS)
+def shared_stores(
+    request: pytest.FixtureRequest, postgres_databases: PostgresDatabases
+) -> Iterator[Sequence[Store]]:
+    """Two stores on one database of each kind: without an identity provider, and with one."""
+    with (
+        new_deployment(request.param, postgres_databases) as deployment,
+        closing(deployment.control_plane()) as plane,
+        closing(open_store(deployment.database, has_provider=True)) as with_provider,
+    ):
+        yield plane.store, with_provider
+
+
+def open_store(database: Path | str, *, has_provider: bool) -> Store:
+    """Open a store on a database that exists."""
+    if isinstance(database, Path):
+        return SqliteStore(database, has_provider=has_provider)
+    return PostgresStore(database, has_provider=has_provider)
+
+
+def impatient(store: Store, seconds_a_block: float) -> UserListing:
     """Lists of a control plane on which each block takes a time."""
     ticks = count()
-    return UserListing(
-        store, has_provider=has_provider, clock=lambda: next(ticks) * seconds_a_block
-    )
+    return UserListing(store, clock=lambda: next(ticks) * seconds_a_block)
 
 
 def read_all(

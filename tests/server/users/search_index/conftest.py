@@ -2,7 +2,6 @@
 
 import pytest
 
-from anyscale.server.core.batches import undo
 from anyscale.server.core.users.search import index as search_index
 
 
@@ -13,4 +12,4 @@ def _segments_of_three(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search_index, "_PART", 2)
     monkeypatch.setattr(search_index, "_SLICE", 5)
     monkeypatch.setattr(search_index, "_PAUSE", 0)
-    monkeypatch.setattr(undo, "_DEFER_FILLING_MS", 0)
+    monkeypatch.setattr(search_index, "_DEFER_MS", 0)

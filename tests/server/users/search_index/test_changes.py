@@ -17,6 +17,7 @@ from anyscale.domain.models.users import UserChanges
 from anyscale.errors import NotFound
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.batches import undo
+from anyscale.server.core.users.search import index
 
 
 def test_undoing_an_indexed_batch_removes_its_words_and_no_others(plane: ControlPlane) -> None:
@@ -35,7 +36,7 @@ def test_filling_waits_while_a_batch_is_undone_and_goes_on_if_the_undo_is_abando
 ) -> None:
     monkeypatch.setattr(undo, "_SLICE", 5)
     monkeypatch.setattr(undo, "_SECONDS_A_CALL", 0)
-    monkeypatch.setattr(undo, "_DEFER_FILLING_MS", 600_000)
+    monkeypatch.setattr(index, "_DEFER_MS", 600_000)
     gone, _ = create(plane, 9, "gone"), create(plane, 4, "stays")
     plane.search_index.fill(0)
     plane.batches.undo(gone, "", JANE, force=False, dry_run=False)  # a call; no other one follows

@@ -31,9 +31,7 @@ def batch_details(tx: Transaction, batch: BatchRecord) -> Batch:
     )
 
 
-def shown_batch(
-    tx: Transaction, batch: BatchRecord, caller: Principal, *, has_provider: bool
-) -> Batch:
+def shown_batch(tx: Transaction, batch: BatchRecord, caller: Principal) -> Batch:
     """Return a batch as clients see it, with what lists of batches do without.
 
     That is whether the caller opened it, and of one that was published the counts of the accounts
@@ -43,7 +41,7 @@ def shown_batch(
     details = batch_details(tx, batch)
     counts = {}
     if batch.published_at is not None:
-        found = tx.users.count_accounts(batch.batch_id, has_provider=has_provider)
+        found = tx.users.count_accounts(batch.batch_id)
         counts = {
             "without_credentials": found.without_credentials,
             "removed": details.users - found.all,

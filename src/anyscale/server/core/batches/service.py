@@ -61,14 +61,12 @@ class BatchService:
         *,
         available: bool,
         expiry_days: int,
-        has_provider: bool = False,
     ) -> None:
         self.policy = policy
         self._store = store
         self._hashing = hashing
         self._available = available
         self._expiry = expiry_days * DAY_MS
-        self._has_provider = has_provider
 
     def create(
         self,
@@ -210,7 +208,7 @@ class BatchService:
         """Return one batch, with the numbers of its accounts: see `shown_batch`."""
         with self._store.read() as tx:
             batch = require_batch(tx, batch_id)
-            return shown_batch(tx, batch, caller, has_provider=self._has_provider)
+            return shown_batch(tx, batch, caller)
 
     def page(self, *, open_only: bool, before: str, limit: int) -> list[Batch]:
         """Return batches, or the unfinished ones, the latest first, after the last id of a page.

@@ -10,6 +10,7 @@ from anyscale.errors import AnyscaleError, BatchGone, RequestInvalid
 from anyscale.server.core.audit.entries import append_entry
 from anyscale.server.core.batches.batch_state import lock_batch, require_batch
 from anyscale.server.core.callers import Principal, require_owner, user_actor
+from anyscale.server.core.users.search import defer_filling
 from anyscale.server.store.records.batches import BatchRecord
 from anyscale.server.store.records.users import AccountRecord
 from anyscale.server.store.transaction import Store, Transaction
@@ -26,10 +27,6 @@ _MOST_KEPT = 10_000
 #: Seconds between two slices. Threads take turns at the writer's lock; another process that waits
 #: for a SQLite file has no turn, and looks only now and then whether the file is free.
 _PAUSE = 0.001
-
-#: How long after a slice no process fills the index of words: filling would lock the writer to add
-#: words that the next slices remove.
-_DEFER_FILLING_MS = 3_000
 
 
 class _Slice(NamedTuple):
@@ -145,7 +142,7 @@ def _delete(
             tx.links.delete(by=user_actor(account.user_id))
     ids = [account.user_id for account in removed]
     tx.accounts.delete_range(ids[0], ids[-1], keep=[user.user_id for user in kept])
-    tx.words.defer(tx.now() + _DEFER_FILLING_MS)
+    defer_filling(tx)
     if batch.state != "undoing":
         tx.batches.set_undone(batch.id, "undoing")
     data = {"removed": len(ids), "positions": _ranges([position_of(user_id) for user_id in ids])}

@@ -43,13 +43,11 @@ class PasswordLinkService:
         *,
         days: int,
         sso_only: bool,
-        has_provider: bool,
     ) -> None:
         self._store = store
         self._address = address
         self._lifetime = days * DAY_MS
         self._sso_only = sso_only
-        self._has_provider = has_provider
 
     def require_possible(self) -> str:
         """Check that links can be created; return their common first part.
@@ -117,9 +115,7 @@ class PasswordLinkService:
         """Return accounts of a batch to which no user can sign in, by `user_id`, after one."""
         with self._store.read() as tx:
             require_batch(tx, batch_id)
-            found = tx.users.list_without_credentials(
-                batch_id, has_provider=self._has_provider, after=after, limit=limit
-            )
+            found = tx.users.list_without_credentials(batch_id, after, limit)
         return [user_of(record) for record in found]
 
 

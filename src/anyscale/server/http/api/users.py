@@ -12,9 +12,7 @@ from anyscale.domain.validation import Policy
 from anyscale.errors import RequestInvalid, TooLarge
 from anyscale.server.core.batches.service import BatchService
 from anyscale.server.core.users.queries import UserQueries
-from anyscale.server.core.users.search.cursor import MAX_CURSOR
-from anyscale.server.core.users.search.listing import UserListing
-from anyscale.server.core.users.search.query import MAX_SEARCH
+from anyscale.server.core.users.search import MAX_CURSOR, MAX_SEARCH, UserListing
 from anyscale.server.http.api.parameters import AfterUser
 from anyscale.server.http.bodies import decode
 from anyscale.server.http.dependencies import OwnerRequest

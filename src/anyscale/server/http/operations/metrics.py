@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 from anyscale import __version__
 from anyscale.errors import AnyscaleError
 from anyscale.server.core.users.account_count import AccountCount
-from anyscale.server.core.users.search.index import SearchIndex
+from anyscale.server.core.users.search import SearchIndex
 from anyscale.server.store.transaction import Store
 
 __all__ = [

@@ -1,7 +1,7 @@
 """Runs the statements of `store.sql` on PostgreSQL."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import psycopg
@@ -30,17 +30,19 @@ _NOW = "select floor(extract(epoch from clock_timestamp()) * 1000)"
 class PostgresConnection(Connection):
     """A connection to PostgreSQL, for a single thread at a time."""
 
-    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+    def __init__(self, connection: psycopg.Connection[Any], *, has_provider: bool = False) -> None:
+        super().__init__(has_provider=has_provider)
+        self._translated = partial(_translated, has_provider)
         #: for statements that PostgreSQL alone has
         self.driver_connection = connection
 
     def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         if not self.can_store(*values):
             return []
-        return self.driver_connection.execute(_translated(sql), values).fetchall()
+        return self.driver_connection.execute(self._translated(sql), values).fetchall()
 
     def execute(self, sql: str, *values: Any) -> int:
-        return self.driver_connection.execute(_translated(sql), values).rowcount
+        return self.driver_connection.execute(self._translated(sql), values).rowcount
 
     def insert_many(
         self, table: str, types: Mapping[str, str], rows: Iterable[Sequence[Any]]
@@ -63,7 +65,7 @@ class PostgresConnection(Connection):
 
     def execute_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
         with self.driver_connection.cursor() as cursor:
-            cursor.executemany(_translated(sql), rows)
+            cursor.executemany(self._translated(sql), rows)
 
     def lock(self, *key: int) -> None:
         marks = ", ".join(["%s"] * len(key))
@@ -80,5 +82,6 @@ class PostgresConnection(Connection):
 
 
 @cache
-def _translated(sql: str) -> str:
-    return sql.format_map(_WORDS).replace("?", "%s")
+def _translated(has_provider: bool, sql: str) -> str:
+    constant = _WORDS["true" if has_provider else "false"]
+    return sql.format_map(_WORDS | {"has_provider": constant}).replace("?", "%s")

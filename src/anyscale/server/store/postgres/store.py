@@ -27,12 +27,14 @@ class PostgresStore:
     Args:
         url: `postgresql://...`, as libpq takes it. Its password reaches no message.
         create: whether to create or migrate the schema.
+        has_provider: whether SSO users can sign in at an identity provider.
 
     Raises:
         StoreUnavailable: it cannot be reached, or a newer version has migrated it.
     """
 
-    def __init__(self, url: str, *, create: bool = True) -> None:
+    def __init__(self, url: str, *, create: bool = True, has_provider: bool = False) -> None:
+        self._has_provider = has_provider
         self._address = DatabaseAddress(url)
         self._pool = Pool(self._address)
         try:
@@ -67,12 +69,12 @@ class PostgresStore:
         if patience is not None:  # 0 would be no limit
             begin += f"; set local lock_timeout = {max(int(patience * 1_000), 1)}"
         with self._transaction(begin, outcome_unknown=True) as connection:
-            yield _transaction_on(connection)
+            yield self._transaction_on(connection)
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:
         with self._transaction(BEGIN_READ) as connection:
-            yield _transaction_on(connection)
+            yield self._transaction_on(connection)
 
     def _set_up(self, *, create: bool) -> None:
         newest = max(steps_of("postgres"))
@@ -82,6 +84,10 @@ class PostgresStore:
             with self._pool.transaction(_WRITE) as connection, translated(self._address):
                 connection.execute("commit")  # a migration starts its own transactions
                 migrate(connection)
+
+    def _transaction_on(self, driver_connection: psycopg.Connection[Any]) -> Transaction:
+        connection = PostgresConnection(driver_connection, has_provider=self._has_provider)
+        return Transaction(connection, PostgresUsers(connection))
 
     @contextmanager
     def _transaction(
@@ -97,11 +103,6 @@ class PostgresStore:
                 with suppress(psycopg.Error):
                     connection.rollback()
                 raise
-
-
-def _transaction_on(driver_connection: psycopg.Connection[Any]) -> Transaction:
-    connection = PostgresConnection(driver_connection)
-    return Transaction(connection, PostgresUsers(connection))
 
 
 def _commit(connection: psycopg.Connection[Any]) -> None:

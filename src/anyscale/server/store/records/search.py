@@ -1,12 +1,52 @@
-"""The records of the index of words. All times are whole milliseconds since 1970, UTC."""
+"""Which accounts to list, and the records of the index of words.
 
+All times are whole milliseconds since 1970, UTC.
+"""
+
+from collections.abc import Sequence
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from anyscale.server.store.records.record import Record
 from anyscale.server.store.records.users import UserRecord
 from anyscale.server.store.user_ids import position_of
 
-__all__ = ["AccountTextsRecord", "FoundUserRecord", "FoundWord", "Place", "SearchIndexRecord"]
+__all__ = [
+    "AccountTextsRecord",
+    "Filters",
+    "FoundUserRecord",
+    "FoundWord",
+    "Place",
+    "Scan",
+    "SearchIndexRecord",
+]
+
+
+class Filters(Struct, frozen=True):
+    """Which accounts to read; each field that is set leaves fewer of them."""
+
+    #: a casefolded part of the email, as it is shown or as its key is
+    email: str = ""
+    #: a casefolded part of the name
+    name: str = ""
+    suspended: bool = False
+    #: `owner` or `collaborator`
+    role: str = ""
+    #: only SSO users
+    sso: bool = False
+    #: only accounts to which no user can sign in
+    without_credentials: bool = False
+
+
+class Scan(Struct, frozen=True):
+    """Which accounts to read, and in which order."""
+
+    filters: Filters = Filters()
+    #: Texts that the account has, each of them in its email, its name or its last name. For each
+    #: one its casefolded spellings, of which one is enough.
+    parts: Sequence[Sequence[str]] = ()
+    newest_first: bool = False
 
 
 class Place(NamedTuple):
@@ -21,7 +61,8 @@ class FoundUserRecord(UserRecord, frozen=True, gc=False):
 
     email_key: str
     publication: int
-    has_password: bool
+    #: whether no user can sign in to it
+    without_credentials: bool
 
     @property
     def place(self) -> Place:

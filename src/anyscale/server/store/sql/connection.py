@@ -25,6 +25,7 @@ class Connection(ABC):
     | `{live_users_with_emails}` | the accounts whose keys of the email are in `texts` |
     | `{strpos}` | the function that finds a text in another one |
     | `{true}`, `{false}` | the constants |
+    | `{has_provider}` | whether SSO users can sign in at an identity provider, as a constant |
     | `{digits_of_position}` | the column `position` as eight hexadecimal digits |
     | `{for_update}`, `{for_update_of_users}` | an exclusive lock on the rows that were found |
     | `{for_key_share}` | a lock on them that waits for an exclusive one alone |
@@ -32,6 +33,9 @@ class Connection(ABC):
 
     SQLite needs no locks on rows: while a transaction writes, no other one does.
     """
+
+    def __init__(self, *, has_provider: bool) -> None:
+        self.has_provider = has_provider
 
     @abstractmethod
     def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:

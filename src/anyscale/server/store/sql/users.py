@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 
 from anyscale.server.store.records.batches import AccountCounts, EmailHolder, PendingHash
+from anyscale.server.store.records.search import Filters, Scan
 from anyscale.server.store.records.users import (
     AccountRecord,
     CreatedUserRecord,
@@ -12,7 +13,8 @@ from anyscale.server.store.records.users import (
 )
 from anyscale.server.store.sql.batches import ENDED
 from anyscale.server.store.sql.connection import Table, columns
-from anyscale.server.store.sql.search.user_scan import Filters, Scan, UserScan
+from anyscale.server.store.sql.search.user_scan import UserScan
+from anyscale.server.store.sql.sign_in_methods import WITHOUT_CREDENTIALS
 from anyscale.server.store.user_ids import end_of_batch, id_prefix
 
 __all__ = ["HOLDERS", "Users"]
@@ -34,8 +36,6 @@ HOLDERS = (
 _LIVE_HOLDERS = f"{HOLDERS} and state not in {ENDED}"
 
 _PENDING = f"select {columns(PendingHash)} from users where batch = ? and hash_due = {{true}}"
-
-_WITHOUT_CREDENTIALS = "password_hash is null and suspended_at is null and not (is_sso_user and ?)"
 
 
 class Users(Table, ABC):
@@ -78,17 +78,14 @@ class Users(Table, ABC):
         first, end = _id_range(batch_id, after)
         return self._connection.column(f"select user_id {_ACCOUNTS}", first, end, limit)
 
-    def count_accounts(self, batch_id: str, *, has_provider: bool) -> AccountCounts:
-        """Count the accounts of a published batch. It reads all of them, once.
-
-        With `has_provider`, SSO users sign in at an identity provider.
-        """
+    def count_accounts(self, batch_id: str) -> AccountCounts:
+        """Count the accounts of a published batch. It reads all of them, once."""
         first, end = _id_range(batch_id, "")
         sql = (
-            f"select count(*), count(case when {_WITHOUT_CREDENTIALS} then 1 end) from live_users"
+            f"select count(*), count(case when {WITHOUT_CREDENTIALS} then 1 end) from live_users"
             " where user_id > ? and user_id < ?"
         )
-        counts = self._connection.one(AccountCounts, sql, has_provider, first, end)
+        counts = self._connection.one(AccountCounts, sql, first, end)
         return counts or AccountCounts(0, 0)  # no row: no database can store such an id
 
     def list_created(self, batch_id: str, after: str, limit: int) -> Sequence[CreatedUserRecord]:
@@ -134,18 +131,15 @@ class Users(Table, ABC):
         return self._connection.all(UserRecord, sql, name, limit)
 
     def list_without_credentials(
-        self, batch_id: str, *, has_provider: bool, after: str, limit: int
+        self, batch_id: str, after: str, limit: int
     ) -> Sequence[UserRecord]:
-        """Return accounts of a published batch whose user cannot sign in, by `user_id`, after one.
-
-        With `has_provider`, SSO users sign in at an identity provider.
-        """
+        """Return accounts of a published batch without credentials, by `user_id`, after one."""
         first, end = _id_range(batch_id, after)
         sql = (
-            f"{_USER} where user_id > ? and user_id < ? and {_WITHOUT_CREDENTIALS}"
+            f"{_USER} where user_id > ? and user_id < ? and {WITHOUT_CREDENTIALS}"
             " order by user_id limit ?"
         )
-        return self._connection.all(UserRecord, sql, first, end, has_provider, limit)
+        return self._connection.all(UserRecord, sql, first, end, limit)
 
 
 def _id_range(batch_id: str, after: str) -> tuple[str, str]:

@@ -3,7 +3,7 @@
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from itertools import islice
 from typing import Any
 
@@ -37,17 +37,19 @@ _WORDS = {
 class SqliteConnection(Connection):
     """A connection to SQLite, for a single thread at a time."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, *, has_provider: bool = False) -> None:
+        super().__init__(has_provider=has_provider)
+        self._translated = partial(_translated, has_provider)
         #: for statements that SQLite alone has
         self.driver_connection = connection
         # SQLite has this function from 3.43 on.
         connection.create_function("octet_length", 1, _octet_length, deterministic=True)
 
     def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
-        return self.driver_connection.execute(_translated(sql), values).fetchall()
+        return self.driver_connection.execute(self._translated(sql), values).fetchall()
 
     def execute(self, sql: str, *values: Any) -> int:
-        return self.driver_connection.execute(_translated(sql), values).rowcount
+        return self.driver_connection.execute(self._translated(sql), values).rowcount
 
     def insert_many(
         self, table: str, types: Mapping[str, str], rows: Iterable[Sequence[Any]]
@@ -60,7 +62,7 @@ class SqliteConnection(Connection):
         self._insert(table, types, rows, "on conflict do nothing")
 
     def execute_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
-        self.driver_connection.executemany(_translated(sql), rows)
+        self.driver_connection.executemany(self._translated(sql), rows)
 
     def lock(self, *key: int) -> None:
         pass
@@ -98,5 +100,6 @@ def _octet_length(text: str) -> int:
 
 
 @cache
-def _translated(sql: str) -> str:
-    return sql.format_map(_WORDS)
+def _translated(has_provider: bool, sql: str) -> str:
+    constant = _WORDS["true" if has_provider else "false"]
+    return sql.format_map(_WORDS | {"has_provider": constant})

@@ -45,13 +45,15 @@ class SqliteStore:
         path: of the file.
         create: whether to create the file and its folder. A schema that exists is migrated in any
             case.
+        has_provider: whether SSO users can sign in at an identity provider.
 
     Raises:
         StoreUnavailable: the file cannot be opened, or is no database.
     """
 
-    def __init__(self, path: Path, *, create: bool = True) -> None:
+    def __init__(self, path: Path, *, create: bool = True, has_provider: bool = False) -> None:
         self.path = path
+        self._has_provider = has_provider
         self._writing = WriterLock()
         self._is_closed = False
         #: how many transactions were not durable
@@ -223,7 +225,7 @@ class SqliteStore:
     def _connect(self) -> "_OpenConnection":
         connection = open_connection(self.path, self._mode)
         try:
-            statements = SqliteConnection(connection)
+            statements = SqliteConnection(connection, has_provider=self._has_provider)
         except BaseException:
             connection.close()
             raise

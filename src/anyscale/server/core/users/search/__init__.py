@@ -1,5 +1,13 @@
 """Lists and searches of accounts, page by page, and the index of words that searches use.
 
-`listing.py` is the door: it serves `GET /v1/users`. The server fills the index in the background
-(`index.py`).
+`UserListing` serves `GET /v1/users`. The server fills the index in the background (`SearchIndex`),
+but not while a batch is undone (`defer_filling`). Other packages import these names from here: the
+modules are private.
 """
+
+from anyscale.server.core.users.search.cursor import MAX_CURSOR
+from anyscale.server.core.users.search.index import SearchIndex, defer_filling
+from anyscale.server.core.users.search.listing import UserListing
+from anyscale.server.core.users.search.query import MAX_SEARCH
+
+__all__ = ["MAX_CURSOR", "MAX_SEARCH", "SearchIndex", "UserListing", "defer_filling"]

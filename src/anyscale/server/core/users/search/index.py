@@ -14,7 +14,7 @@ from anyscale.server.store.records.search import Place
 from anyscale.server.store.transaction import Store, Transaction
 from anyscale.server.store.word_rows import SegmentWords, WordRow
 
-__all__ = ["SearchIndex", "Segment"]
+__all__ = ["SearchIndex", "Segment", "defer_filling"]
 
 #: Accounts of a segment. Their words are written in the order of the table: the more accounts, the
 #: more words belong on the same page of the database, and the more memory they take.
@@ -52,9 +52,18 @@ _POLL_SECONDS = 0.01
 #: pause after each part.
 _LEASE_MS = 10_000
 
+#: How long after a slice of an undo no process fills the index: filling would lock the writer to
+#: add words that the next slices remove.
+_DEFER_MS = 3_000
+
 #: Seconds that returning the lease waits for each lock of other transactions, about. If they take
 #: longer, it runs out. The wait for a connection to PostgreSQL has its own, longer limits.
 _RETURN_PATIENCE = 0.5
+
+
+def defer_filling(tx: Transaction) -> None:
+    """Let no process fill the index for some seconds: accounts are being deleted."""
+    tx.words.defer(tx.now() + _DEFER_MS)
 
 
 class Segment(NamedTuple):

@@ -18,9 +18,8 @@ from anyscale.server.core.users.search.cursor import (
 from anyscale.server.core.users.search.pages import Step, StepBlock, read_page
 from anyscale.server.core.users.search.query import SearchText
 from anyscale.server.core.users.search.tiers import search_steps
-from anyscale.server.store.records.search import Place
+from anyscale.server.store.records.search import Filters, Place, Scan
 from anyscale.server.store.records.users import UserRecord
-from anyscale.server.store.sql.search.user_scan import Filters, Scan
 from anyscale.server.store.transaction import Store, Transaction
 
 __all__ = ["BLOCK_ROWS", "UserListing"]
@@ -35,15 +34,11 @@ class UserListing:
 
     Args:
         store: of the control plane.
-        has_provider: whether there is an identity provider.
         clock: returns seconds, from any moment on.
     """
 
-    def __init__(
-        self, store: Store, *, has_provider: bool, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, store: Store, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._store = store
-        self._has_provider = has_provider
         self._clock = clock
 
     def check(self, query: UserQuery) -> None:
@@ -84,7 +79,6 @@ class UserListing:
             role=query.role or "",
             sso=query.sso,
             without_credentials=query.without_credentials,
-            has_provider=self._has_provider,
         )
         if text:
             return search_steps(text, filters, watermark)
@@ -117,9 +111,7 @@ class _ListStep:
         self._scan = scan
 
     def read(self, tx: Transaction, key: Key, limit: int) -> StepBlock:
-        filters = self._scan.filters
-        is_unfiltered = filters == Filters(has_provider=filters.has_provider)
-        rows = limit if is_unfiltered else BLOCK_ROWS
+        rows = limit if self._scan.filters == Filters() else BLOCK_ROWS
         (after,) = key_of(tuple[str], key) if key else ("",)
         block = tx.user_scan.read(UserRecord, self._scan, after, rows=rows, limit=limit)
         end = None if block.end is None else (block.end,)

@@ -9,8 +9,7 @@ from msgspec import Meta
 from anyscale.server.core.users.search.cursor import Key, key_of
 from anyscale.server.core.users.search.pages import Step, StepBlock
 from anyscale.server.core.users.search.query import MAX_WORDS, SearchText, Tier, tier_of
-from anyscale.server.store.records.search import FoundUserRecord, FoundWord, Place
-from anyscale.server.store.sql.search.user_scan import Filters, Scan
+from anyscale.server.store.records.search import Filters, FoundUserRecord, FoundWord, Place, Scan
 from anyscale.server.store.transaction import Transaction
 from anyscale.server.store.words import words_of
 
@@ -54,13 +53,8 @@ class _Criteria(NamedTuple):
             (not filters.suspended or user.suspended_at is not None)
             and filters.role in ("", user.permission_level)
             and (not filters.sso or user.is_sso_user)
-            and (not filters.without_credentials or self._lacks_credentials(user))
+            and (not filters.without_credentials or user.without_credentials)
         )
-
-    def _lacks_credentials(self, user: FoundUserRecord) -> bool:
-        # A suspended account needs none: the databases leave it out too (`user_scan`).
-        has_sso = user.is_sso_user and self.filters.has_provider
-        return not (user.has_password or has_sso or user.suspended_at is not None)
 
 
 class _ExactStep:

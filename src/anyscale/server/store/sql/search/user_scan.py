@@ -8,42 +8,19 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Generic, NamedTuple, TypeVar
 
-from msgspec import Struct
-
+from anyscale.server.store.records.search import Filters, Scan
 from anyscale.server.store.records.users import UserRecord
 from anyscale.server.store.sql.connection import Table, columns
+from anyscale.server.store.sql.sign_in_methods import (
+    SSO_USER,
+    WITHOUT_CREDENTIALS,
+    indexes_without_credentials,
+)
 from anyscale.server.store.user_ids import FIRST_ID, IDS_END, end_of_batch, id_prefix
 
-__all__ = ["Block", "Filters", "Scan", "UserScan", "found_columns"]
+__all__ = ["Block", "UserScan", "found_columns"]
 
 Found = TypeVar("Found", bound=UserRecord)
-
-
-class Filters(Struct, frozen=True):
-    """Which accounts to read; each field that is set leaves fewer of them."""
-
-    #: a casefolded part of the email, as it is shown or as its key is
-    email: str = ""
-    #: a casefolded part of the name
-    name: str = ""
-    suspended: bool = False
-    #: `owner` or `collaborator`
-    role: str = ""
-    #: only SSO users
-    sso: bool = False
-    without_credentials: bool = False
-    #: Whether there is an identity provider, with which SSO users sign in without a password.
-    has_provider: bool = False
-
-
-class Scan(Struct, frozen=True):
-    """Which accounts to read, and in which order."""
-
-    filters: Filters = Filters()
-    #: Texts that the account has, each of them in its email, its name or its last name. For each
-    #: one its casefolded spellings, of which one is enough.
-    parts: Sequence[Sequence[str]] = ()
-    newest_first: bool = False
 
 
 class Block(NamedTuple, Generic[Found]):
@@ -71,7 +48,7 @@ class UserScan(Table):
             limit: how many accounts to return at most.
         """
         after = after or (IDS_END if scan.newest_first else FIRST_ID)
-        indexes = _indexes(scan.filters)
+        indexes = self._indexes(scan.filters)
         lasts = [self._last_of_block(scan, index, after, rows) for index in indexes]
         last = _nearest(lasts, scan)
         found = [self._matches(record, scan, index, after, last, limit) for index in indexes]
@@ -79,6 +56,20 @@ class UserScan(Table):
         if len(users) >= limit:
             return Block(users[:limit], users[limit - 1].user_id)
         return Block(users, None if last is None else self._skip_unpublished(last, scan))
+
+    def _indexes(self, filters: Filters) -> Sequence[str]:
+        """Return the conditions of the indexes in which a block counts its rows.
+
+        They are those of one filter: no index has the conditions of several, and the database would
+        look for the end of a block among all rows.
+        """
+        if filters.role == "owner":
+            return ["permission_level = 'owner'"]
+        if filters.suspended:
+            return ["suspended_at is not null"]
+        if filters.without_credentials:
+            return indexes_without_credentials(has_provider=self._connection.has_provider)
+        return [SSO_USER] if filters.sso else [""]
 
     def _last_of_block(self, scan: Scan, index: str, after: str, rows: int) -> str | None:
         """Return the last `user_id` of a block in an index; None if fewer rows are left."""
@@ -121,7 +112,7 @@ class UserScan(Table):
 
 def found_columns(record: type[UserRecord]) -> str:
     """Return the columns of a record of an account, from `live_users`."""
-    return columns(record, has_password="password_hash is not null")  # noqa: S106 - SQL, and no password
+    return columns(record, without_credentials=WITHOUT_CREDENTIALS)
 
 
 def _nearest(lasts: Sequence[str | None], scan: Scan) -> str | None:
@@ -136,29 +127,6 @@ def _and(*conditions: str) -> str:
     return "".join(f" and {condition}" for condition in conditions if condition)
 
 
-_NO_CREDENTIAL = "password_hash is null and suspended_at is null"
-
-
-def _indexes(filters: Filters) -> Sequence[str]:
-    """Return the conditions of the indexes in which a block counts its rows.
-
-    They are those of one filter: no index has the conditions of several, and the database would
-    look for the end of a block among all rows. Without an identity provider, the accounts without
-    credentials are in two indexes.
-    """
-    if filters.role == "owner":
-        return ["permission_level = 'owner'"]
-    if filters.suspended:
-        return ["suspended_at is not null"]
-    if filters.without_credentials:
-        without_password = f"{_NO_CREDENTIAL} and {_NO_SSO}"
-        return [without_password] if filters.has_provider else [without_password, _SSO]
-    return [_SSO] if filters.sso else [""]
-
-
-_SSO, _NO_SSO = "is_sso_user = {true}", "is_sso_user = {false}"
-
-
 def _conditions(scan: Scan) -> Iterator[tuple[str, Sequence[str]]]:
     """Generate conditions on accounts, each with its values."""
     filters = scan.filters
@@ -167,11 +135,9 @@ def _conditions(scan: Scan) -> Iterator[tuple[str, Sequence[str]]]:
     if filters.suspended:
         yield _without_index("suspended_at is not null"), ()
     if filters.sso:
-        yield _without_index(_SSO), ()
+        yield _without_index(SSO_USER), ()
     if filters.without_credentials:
-        yield _without_index(_NO_CREDENTIAL), ()
-        if filters.has_provider:
-            yield _without_index(_NO_SSO), ()
+        yield _without_index(WITHOUT_CREDENTIALS), ()
     if filters.email:
         yield f"({_CONTAINED_IN_EMAIL})", [filters.email] * 2
     if filters.name:

@@ -13,6 +13,7 @@ from anyscale.server.store.records.search import (
     SearchIndexRecord,
 )
 from anyscale.server.store.sql.connection import Table, columns
+from anyscale.server.store.sql.sign_in_methods import WITHOUT_CREDENTIALS
 from anyscale.server.store.word_rows import (
     Word,
     WordRow,
@@ -32,7 +33,7 @@ _USER = columns(
     "users",
     created_at="published_at",
     publication="batches.publication",
-    has_password="password_hash is not null",  # noqa: S106 - SQL, and no password
+    without_credentials=WITHOUT_CREDENTIALS,
 )
 
 # The limit is on the rows of words, before the joins, so that it also bounds the rows that a call

@@ -1,0 +1,24 @@
+"""Whether a user can sign in to an account: the one place that knows all sign-in methods.
+
+The partial indexes `users_without_password` and `users_sso` of `migrations/` have conditions of
+this module, so a new sign-in method changes them too.
+"""
+
+from collections.abc import Sequence
+
+__all__ = ["SSO_USER", "WITHOUT_CREDENTIALS", "indexes_without_credentials"]
+
+#: the condition of the index `users_sso`
+SSO_USER = "is_sso_user = {true}"
+
+# A suspended account needs no credentials.
+_WITHOUT_PASSWORD = "password_hash is null and suspended_at is null"  # noqa: S105 - SQL
+
+#: No user can sign in: the account has no password, and no SSO. SSO needs an identity provider.
+WITHOUT_CREDENTIALS = f"({_WITHOUT_PASSWORD} and not (is_sso_user and {{has_provider}}))"
+
+
+def indexes_without_credentials(*, has_provider: bool) -> Sequence[str]:
+    """Return the conditions of the indexes that together have all accounts without credentials."""
+    without_password = f"{_WITHOUT_PASSWORD} and is_sso_user = {{false}}"
+    return [without_password] if has_provider else [without_password, SSO_USER]
