@@ -1,4 +1,4 @@
-"""What a call of the SDK reports while it works: log lines, and how far it is."""
+"""The reports of a call of the SDK: log lines, and its progress."""
 
 import logging
 from typing import TYPE_CHECKING
@@ -14,10 +14,10 @@ LOGGER = logging.getLogger("anyscale")
 
 
 class CallReport:
-    """Logs what a call does, and shows on standard error how far it is.
+    """Logs the steps of a call, and shows its progress on standard error.
 
     Args:
-        progress: Whether it shows that; None for where a bar can be drawn.
+        progress: Whether to show progress; None for only where a bar can be drawn.
     """
 
     def __init__(self, progress: bool | None) -> None:
@@ -25,7 +25,7 @@ class CallReport:
         self._display = ProgressDisplay(_write_line) if is_shown else None
 
     def show(self, phase: str, done: int, total: int, count: int) -> None:
-        """Show how far a phase is: see `Progress`."""
+        """Show the progress of a phase: see `Progress`."""
         if self._display:
             self._display.show(phase, done, total, count)
 
@@ -40,7 +40,7 @@ class CallReport:
         LOGGER.warning(text)
 
     def note_outage(self, outage: "Outage") -> None:
-        """Show it until more is done: see `ProgressDisplay.note_outage`."""
+        """Show an outage until more is done: see `ProgressDisplay.note_outage`."""
         if self._display:
             self._display.note_outage(outage)
 

@@ -1,4 +1,4 @@
-"""How far long work is: a bar on a terminal or in a notebook, elsewhere a line now and then.
+"""The progress of long work: a bar on a terminal or in a notebook, elsewhere a line now and then.
 
 The command and the SDK show it. rich is imported when the first bar is drawn.
 """
@@ -25,7 +25,7 @@ __all__ = ["Progress", "ProgressDisplay", "can_draw"]
 #: passwords the done part has.
 Progress = Callable[[str, int, int, int], None]
 
-#: seconds of work before progress is shown, so that short work flickers not; hashing is slow
+#: seconds of work before progress is shown, so that short work does not flicker; hashing is slow
 _SHOW_AFTER = {"Hashing": 0.0}
 _SHOW_OTHERS_AFTER = 1.0
 
@@ -71,7 +71,7 @@ class ProgressDisplay:
         self._done_rate, self._count_rate = _new_rate(), _new_rate()
 
     def show(self, phase: str, done: int, total: int, count: int) -> None:
-        """Show how far a phase is: see `Progress`. It may be called often; it draws seldom."""
+        """Show the progress of a phase: see `Progress`. It may be called often; it draws seldom."""
         now = time.monotonic()
         with self._lock:
             if phase != self._phase:
@@ -86,7 +86,7 @@ class ProgressDisplay:
                 self._write_line(_line(status))
 
     def note_outage(self, outage: "Outage") -> None:
-        """Show it in place of the rate until more is done: see `open_transport`."""
+        """Show an outage in place of the rate until more is done: see `open_transport`."""
         with self._lock:
             self._outage = outage
             self._done_rate.note_outage()
@@ -125,7 +125,7 @@ def _new_rate() -> RecentRate:
 
 
 def can_draw() -> bool:
-    """Return whether standard error shows a bar: it is a terminal that can move, or a notebook."""
+    """Return whether standard error can show a bar: on a notebook or a capable terminal."""
     is_terminal = sys.stderr is not None and sys.stderr.isatty()
     return (is_terminal and os.environ.get("TERM") not in ("dumb", "unknown")) or _is_notebook()
 

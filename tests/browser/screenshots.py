@@ -103,18 +103,18 @@ def change(page: Page, site: Site) -> None:
 def token(page: Page, site: Site) -> None:
     signed_in(page, site)
     page.get_by_label("Name of a new token").fill("laptop")
-    page.get_by_role("button", name="Make a token").click()
+    page.get_by_role("button", name="Create a token").click()
     page.locator(".whole").evaluate("field => { field.textContent = 'mrt_' + 'x'.repeat(39) }")
 
 
 def question(page: Page, site: Site) -> None:
     signed_in(page, site)
-    page.locator("summary", has_text="Revoke").first.click()
+    page.locator("summary", has_text="Revoke the token").first.click()
 
 
 def revoke(page: Page) -> None:
     page.goto("/")
-    page.locator("summary", has_text="Revoke").first.click()
+    page.locator("summary", has_text="Revoke the token").first.click()
     page.get_by_role("button", name="Revoke it now").first.click()
 
 
@@ -193,7 +193,7 @@ def settle(browser: Browser, site: Site) -> None:
     page = context.new_page()
     chosen(page, site)
     page.get_by_label("Name of a new token").fill("nightly import")
-    page.get_by_role("button", name="Make a token").click()
+    page.get_by_role("button", name="Create a token").click()
     page.goto("/")
     page.get_by_role("button", name="Sign out").click()
     for address, agent in ELSEWHERE.items():

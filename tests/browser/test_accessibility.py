@@ -36,7 +36,7 @@ def account(page: Page, site: Site) -> None:
     sign_in(page, site.create_owner())
     change_password(page, PASSWORD, NEW_PASSWORD)
     page.get_by_label("Name of a new token").fill("laptop")
-    page.get_by_role("button", name="Make a token").click()
+    page.get_by_role("button", name="Create a token").click()
     page.get_by_role("link", name="I have copied it").click()
     page.locator("summary", has_text="Revoke").click()
 
@@ -44,7 +44,7 @@ def account(page: Page, site: Site) -> None:
 def token(page: Page, site: Site) -> None:
     account(page, site)
     page.get_by_label("Name of a new token").fill("desktop")
-    page.get_by_role("button", name="Make a token").click()
+    page.get_by_role("button", name="Create a token").click()
 
 
 def change(page: Page, site: Site) -> None:

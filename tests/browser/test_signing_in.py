@@ -82,7 +82,7 @@ def test_a_new_password_revokes_the_sessions_of_other_browsers(site: Site, visit
     expect(page.get_by_role("status")).to_contain_text("Your password is changed")
     other.reload()
     expect(other).to_have_url("/sign-in")
-    expect(other.get_by_role("status")).to_contain_text("Your session is over.")
+    expect(other.get_by_role("status")).to_contain_text("Your session has expired or was revoked.")
 
 
 def test_a_refused_password_shows_the_reason_and_changes_nothing(site: Site, visit: Visit) -> None:
@@ -135,7 +135,7 @@ def test_a_pasted_link_works_without_javascript(site: Site, visit: Visit) -> Non
     link = site.create_link(site.create_user())
     page = visit("/set-password", java_script_enabled=False)
     page.get_by_label("Your link").fill(f" {site.url}{link} ")
-    page.get_by_role("button", name="Go on").click()
+    page.get_by_role("button", name="Continue").click()
     set_password_by_link(page, NEW_PASSWORD)
     expect(page.get_by_role("status")).to_contain_text("Your password is set")
 
@@ -173,11 +173,11 @@ PLACE = "one => [one.getBoundingClientRect().right, one.offsetTop]"
 def test_a_new_token_is_copied_with_its_host(site: Site, visit: Visit) -> None:
     page = visit(permissions=["clipboard-read", "clipboard-write"])
     sign_in_first_time(page, site.create_owner())
-    page.get_by_role("button", name="Make a token").click()
+    page.get_by_role("button", name="Create a token").click()
     expect(page.get_by_label("Name of a new token")).to_be_focused()
     expect(page.get_by_role("status")).to_have_count(0)  # the note of the new password
     page.get_by_label("Name of a new token").fill("laptop")
-    page.get_by_role("button", name="Make a token").click()
+    page.get_by_role("button", name="Create a token").click()
     page.get_by_role("button", name="Copy both lines").click()
     expect(page.get_by_text("Copied.")).to_be_visible()
     copied = page.evaluate("navigator.clipboard.readText()")
@@ -204,19 +204,19 @@ def test_a_session_revokes_another_session_and_then_all_others(site: Site, visit
     for other in (phone, office):
         sign_in(other, email, NEW_PASSWORD)
     page.goto("/")
-    page.locator("summary", has_text="End the session of Safari on iPhone").click()
+    page.locator("summary", has_text="Revoke the session of Safari on iPhone").click()
     assert path_of(page) == "/", "it asks first"
-    page.get_by_role("button", name="End it now").click()
-    expect(page.get_by_role("status")).to_contain_text("The session has ended.")
+    page.get_by_role("button", name="Revoke it now").click()
+    expect(page.get_by_role("status")).to_contain_text("The session is revoked.")
     page.reload()
     expect(page.get_by_role("status")).to_have_count(0)
     phone.reload()
     expect(phone).to_have_url("/sign-in")
     office.reload()
     assert path_of(office) == "/"
-    page.locator("summary", has_text="End all other sessions").click()
-    page.get_by_role("button", name="End them now").click()
-    expect(page.get_by_role("status")).to_contain_text("Your other sessions have ended.")
+    page.locator("summary", has_text="Revoke all other sessions").click()
+    page.get_by_role("button", name="Revoke them now").click()
+    expect(page.get_by_role("status")).to_contain_text("Your other sessions are revoked.")
     office.reload()
     expect(office).to_have_url("/sign-in")
     assert page.locator("summary").count() == 0

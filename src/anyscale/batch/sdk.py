@@ -35,8 +35,7 @@ class BatchCalls:
         """List batches, the latest first.
 
         Args:
-            open_only: Only those that are not finished: `open`, which `drop` ends, and `undoing`,
-                which `undo` ends.
+            open_only: Only unfinished batches: those in the states `open` and `undoing`.
             max_items: At most this many.
 
         Raises:
@@ -85,7 +84,7 @@ class BatchCalls:
         Args:
             batch_id: `bat_...`
             force: Delete also accounts that were used since, with their sessions and tokens.
-            dry_run: Only look what would be deleted and kept.
+            dry_run: Only return what would be deleted and kept.
 
         Raises:
             NotFound: there is no such batch.
@@ -111,5 +110,5 @@ def list_batches(transport: Transport, *, open_only: bool) -> Iterator[Batch]:
         before = page[-1].batch_id
 
 
-#: The calls on the control plane that the environment names when a call is made.
+#: The calls on the control plane that the environment names at the time of each call.
 default_calls = BatchCalls(lambda: resolve(None, None))

@@ -45,9 +45,9 @@ def undo_batch(
 
     Args:
         transport: of the control plane.
-        batch: a batch that was published, as the control plane shows it before.
+        batch: a published batch, as the control plane showed it before the undo.
         force: delete also accounts that were used since.
-        dry_run: only look what would be deleted and kept.
+        dry_run: only return what would be deleted and kept.
         on_progress: receives how many accounts were looked at so far, and how many of them deleted.
 
     Raises:

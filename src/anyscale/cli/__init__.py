@@ -4,7 +4,7 @@
 `user`) whose `__init__.py` lists its commands; a module of the package holds at most five of them.
 A new command goes into the package of its group. A module is imported when its command runs.
 
-The other modules are shared: `connect.py` opens the control plane, `console.py` writes standard
+The other modules are shared: `connect.py` opens the control plane, `terminal.py` writes standard
 error, `formats.py` writes standard output, `exit_status.py` explains errors, `problem_report.py`
 lists the problems of a refused batch, `signals.py` handles signals.
 """

@@ -53,7 +53,7 @@ def log_control_plane(transport: "Transport") -> None:
 def suggested_command(*words: str, argument: str | None = None) -> str:
     """Return a command for a message, quoted for a shell, between backticks.
 
-    It has the `--host` of the running command: without it, it would use another control plane.
+    It has the `--host` of the running command, so that it uses the same control plane.
 
     Args:
         words: the command and its options.
@@ -67,7 +67,7 @@ def suggested_command(*words: str, argument: str | None = None) -> str:
 
 
 def suggested_search(text: str, finds: str) -> str:
-    """Return the end of an error: a search for a text, and what it finds; empty for a blank one."""
+    """Return the end of an error: a search for a text, and its result; empty for a blank text."""
     if not text.strip():
         return ""
     return f": {suggested_command('user', 'list', '--search', text)} {finds}"

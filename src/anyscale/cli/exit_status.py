@@ -54,13 +54,13 @@ def exit_status_of(error: BaseException) -> int:
     if isinstance(error, BatchRefused):
         say(f"error: {problems_in_words(error.count)}; nobody was created.")
         if existing_account_count(error):
-            # A note is what the command has found out about the accounts.
+            # The command adds a note if it knows more about the accounts.
             say(next(iter(_notes(error)), _SKIP))
         return WRONG_INPUT if error.input_is_at_fault else REFUSED
     if isinstance(error, BatchUnfinished | BatchRunning):
         say(f"error: {error}")
         if isinstance(error, BatchUnfinished):
-            # A note is from a command that does not continue what this one did.
+            # The command adds a note if the same command does not resume the run.
             say(next(iter(_notes(error)), _advice(error)))
         return UNFINISHED
     if isinstance(error, UnicodeEncodeError):  # the text of an argument goes to the control plane
@@ -118,7 +118,7 @@ class _State:
 
 
 def explain_interrupt(explanation: object) -> None:
-    """Set what an interrupt from now on says: the text that `explanation` has at that moment."""
+    """Set the message of an interrupt from now on: the text of `explanation` at that moment."""
     _State.explanation = explanation
 
 

@@ -30,8 +30,8 @@ class LazyGroup(click.Group):
     """A group that names and describes its commands without importing them.
 
     `lazy_commands` maps the name of each command to its place in the package, `module:attribute`,
-    and to the first sentence of its help. `hints` maps a name that is no command to what to say.
-    `option_hints` maps a command, and then a name that is no option of it, to how to mend it.
+    and to the first sentence of its help. `hints` maps a name that is no command to a hint.
+    `option_hints` maps a command, and then a name that is no option of it, to a hint.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class LazyGroup(click.Group):
         return command
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; of an unknown option of it say what was probably meant."""
+        """Run a command; for an unknown option, suggest the one that was probably meant."""
         try:
             return super().invoke(ctx)
         except click.NoSuchOption as error:
@@ -75,7 +75,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command; of an unknown one say what was probably meant."""
+        """Find the command; for an unknown one, suggest the one that was probably meant."""
         name = args[0]
         is_unknown = name not in self._lazy_commands and not name.startswith("-")
         if is_unknown and not ctx.resilient_parsing:

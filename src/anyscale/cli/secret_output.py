@@ -53,7 +53,7 @@ class SecretOutput:
             self._write(secret)
         except BaseException as error:
             _revoke(revoke)
-            if isinstance(error, ReaderLeft):  # for a list that is success, for a secret it is not
+            if isinstance(error, ReaderLeft):  # fine for a list; here the secret is lost
                 raise OutputLost(str(error)) from error
             raise
 

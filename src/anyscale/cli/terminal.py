@@ -1,4 +1,4 @@
-"""Standard error: log lines, messages, questions, and how far long work is.
+"""Standard error: log lines, messages, questions, and the progress of long work.
 
 On a terminal, progress is a bar; elsewhere it is a log line every few seconds.
 """
@@ -51,7 +51,7 @@ def say(text: str) -> None:
 
 
 def can_ask() -> bool:
-    """Whether a question is seen and can be answered: both are a terminal."""
+    """Whether the user can see and answer a question: both streams are a terminal."""
     return all(stream and stream.isatty() for stream in (sys.stdin, sys.stderr))
 
 
@@ -72,7 +72,7 @@ def escaped(text: str) -> str:
 
 
 def show_progress(phase: str, done: int, total: int, count: int | None = None) -> None:
-    """Show how far a phase is, and how many users or passwords that is: by default `done`."""
+    """Show the progress of a phase, and its number of users or passwords: by default `done`."""
     from anyscale.progress import ProgressDisplay
 
     _State.display = _State.display or ProgressDisplay(log)
@@ -80,7 +80,7 @@ def show_progress(phase: str, done: int, total: int, count: int | None = None) -
 
 
 def note_outage(outage: "Outage") -> None:
-    """Show it until more is done: see `ProgressDisplay.note_outage`."""
+    """Show an outage until more is done: see `ProgressDisplay.note_outage`."""
     if _State.display:
         _State.display.note_outage(outage)
 

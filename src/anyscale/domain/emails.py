@@ -10,11 +10,11 @@ from collections.abc import Iterable
 
 __all__ = ["MAX_OCTETS", "email_key", "email_prefix_key", "is_spelling"]
 
-#: RFC 5321, 4.5.3.1.3, less the brackets
+#: RFC 5321, 4.5.3.1.3, without the brackets
 MAX_OCTETS = 254
 
-# A dot or @ ends each part, so nothing is to be tried again (`++`), which takes two thirds of the
-# time.
+# A dot or @ ends each part, so no part needs backtracking. Without it (`++`), a match takes two
+# thirds of the time.
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]++"
 # One hyphen at a time, so that nothing that looks like Punycode ("xn--") passes here.
 _LABEL = r"[A-Za-z0-9]++(?:-[A-Za-z0-9]++)*+"
@@ -41,9 +41,9 @@ def email_key(email: str) -> str:
 
 
 def email_prefix_key(prefix: str) -> str:
-    """Return how the keys of the emails begin that begin with a text.
+    """Return the common prefix of the keys of all emails that begin with a text.
 
-    The domain is only in lower case: a part of it has no A-label.
+    The domain is only in lower case, because a part of a domain has no A-label.
     """
     local, at, domain = prefix.partition("@")
     return f"{_local_key(local)}{at}{domain.lower()}"
@@ -85,8 +85,8 @@ def _masked(domain: str, reserved: Iterable[str]) -> tuple[str, str]:
 
     email-validator rejects domains that are reserved for internal use. Its list is global to the
     process, so this does not empty it, but replaces the name by another one of the same length,
-    which leaves all limits correct. The library compares the domain after UTS 46, which has other
-    dots and wide letters; so does this.
+    which leaves all limits correct. The library compares the domain after UTS 46, which maps other
+    dots and wide letters; this function does the same.
     """
     mapped = unicodedata.normalize("NFKC", domain).replace("\u3002", ".").lower()
     name = next((name for name in reserved if mapped.endswith(f".{name}")), "")

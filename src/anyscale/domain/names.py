@@ -6,7 +6,7 @@ __all__ = ["full_name"]
 
 
 def full_name(name: str, lastname: str | None) -> str:
-    """Join first and last name, without what `name` has of the last name already.
+    """Join first and last name, without the part of the last name that `name` already has.
 
     Many files have a whole name in `name`: `Jane Doe` and `Doe` become `Jane Doe`, and `Mia Member`
     and `Member-Example` become `Mia Member-Example`. A single word is a first name in any case:

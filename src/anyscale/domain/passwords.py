@@ -57,7 +57,7 @@ _MARK = re.compile("[\u0300-\u036f]")
 # characters that a pattern may have before and after it, together
 _EXTRA = 2
 
-# A repetition of at most so many characters is a pattern.
+# A repeated part of at most this many characters is a pattern.
 _UNIT = 3
 
 

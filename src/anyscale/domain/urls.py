@@ -81,7 +81,7 @@ def is_loopback_host(host: str) -> bool:
 def may_be_on_this_machine(url: str) -> bool:
     """Return whether a host may be this machine or its link, in any spelling that resolvers take.
 
-    It asks no DNS: a name that resolves to this machine is not found.
+    It makes no DNS query: a name that resolves to this machine is not found.
     """
     host = (urlsplit(url).hostname or "").rstrip(".")
     if host == "localhost" or host.endswith(".localhost"):

@@ -85,7 +85,7 @@ def check(
     title: str | None,
     policy: Policy,
 ) -> CheckedUser | None:
-    """Check one user. Return None if something is wrong; `find_faults` tells what.
+    """Check one user. Return None if something is wrong; `find_faults` lists it.
 
     This is the hot path, so it begins with cheap checks that nearly every entry passes.
     """

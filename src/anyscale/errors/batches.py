@@ -83,7 +83,7 @@ class BatchRefused(AnyscaleError):
         self.problems = list(islice(found, MAX_PROBLEMS))
         #: Whether any problem is in the input itself, and not only in emails that are taken.
         self.input_is_at_fault = any(map(_is_of_input, self.problems))
-        #: How many problems have each code; those that a server only has counted are not in it.
+        #: How many problems have each code, without those that a server has only counted.
         self.codes = Counter(problem.code for problem in self.problems)
         for problem in found:
             more += 1
@@ -108,7 +108,7 @@ def _is_of_input(problem: Problem) -> bool:
 
 
 class BatchUnfinished(AnyscaleError):
-    """The batch has not ended, or its outcome is unknown: make the same call again."""
+    """The batch is unfinished, or its outcome is unknown: make the same call again."""
 
     code = "batch_unfinished"
     status = 503
@@ -134,7 +134,7 @@ class BatchGone(AnyscaleError):
 
 
 class BatchUndone(AnyscaleError):
-    """The batch was created and undone: its accounts were deleted, but for those listed then."""
+    """The batch was created and undone: its accounts were deleted, except those that it kept."""
 
     code = "batch_undone"
     status = 409

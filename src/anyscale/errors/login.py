@@ -6,7 +6,7 @@ from anyscale.errors.base import AnyscaleError, Overloaded
 class InvalidCredentials(AnyscaleError):
     """Email or password is wrong, or the account is suspended.
 
-    The text does not tell which, so that it reveals nothing about who has an account.
+    The text is the same in each case, so that it does not reveal which accounts exist.
     """
 
     code = "invalid_credentials"

@@ -20,7 +20,7 @@ app = serve.deployment(
     ray_actor_options={"num_cpus": 1},
     autoscaling_config={"min_replicas": 1, "max_replicas": 4, "target_ongoing_requests": 4},
     # More than the queues of the application have places for, so that the application decides
-    # which request to refuse. Requests for its health then never wait behind sign-ins.
+    # which request to refuse. Requests for its health then never wait for sign-ins.
     max_ongoing_requests=1000,
     health_check_period_s=5,
     health_check_timeout_s=10,

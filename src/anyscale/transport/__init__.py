@@ -27,9 +27,9 @@ def open_transport(
         target: the control plane.
         environment: with the settings of the embedded one.
         on_notice: receives messages for the user while a call takes long.
-        on_outage: is called, by any thread, now and then while calls wait for their responses and
-            none has succeeded for some seconds, and when a call is about to be repeated and none
-            has succeeded meanwhile. The embedded control plane has no outages.
+        on_outage: reports an outage, from any thread. It is called now and then while calls get no
+            response for some seconds. It is also called before a failed call is repeated, unless
+            another call has succeeded since. The embedded control plane has no outages.
 
     Raises:
         ConfigError: a setting of the embedded control plane is wrong.

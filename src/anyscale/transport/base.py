@@ -108,7 +108,7 @@ class Transport(Protocol):
             batch_id: a batch that was published.
             after: the `after` of the previous call's result; empty for the first one.
             force: delete also accounts that were used since.
-            dry_run: only look what would be deleted and kept.
+            dry_run: only return what would be deleted and kept.
         """
 
     def show(self, batch_id: str) -> Batch:
@@ -156,7 +156,7 @@ class Transport(Protocol):
     def set_password_links(self, user_ids: Sequence[str]) -> list[PasswordLink]:
         """Create a set-password link for each of up to 1,000 accounts.
 
-        Without accounts, it only raises what forbids links here.
+        Without accounts, it only raises the reason for which this control plane creates no links.
         """
 
     def without_credentials(self, batch_id: str, after: str, limit: int) -> list[User]:

@@ -106,7 +106,7 @@ class EmbeddedTransport:
         raise not_found
 
     def _writer_or(self, not_found: NotFound) -> ControlPlane:
-        """Do the same to change a batch or a user: that creates no database either."""
+        """Return `_writer` to change a batch or a user; create no database."""
         self._existing_or(not_found)
         return self._writer
 
@@ -244,7 +244,7 @@ def _no_user(user_id: str) -> NotFound:
 
 
 def _index_words(control_plane: ControlPlane) -> None:
-    """Index words for a while before a search, which a server does behind publishing.
+    """Index words for a while before a search; a server does so in the background.
 
     The search finds all the same if this user may only read, or while another process writes.
     """

@@ -220,7 +220,7 @@ def _explained(error: Exception, where: str) -> tuple[str, bool]:
 
 
 def _may_be_of_tls(error: Exception) -> bool:
-    """Return whether a server with TLS may have ended a connection that began without.
+    """Return whether a server with TLS may have closed a connection that began without TLS.
 
     Such a server sends nothing, or an alert (RFC 8446, 6).
     """

@@ -54,12 +54,12 @@ class UserCalls:
             admin_create_users: Users to be created by an admin.
             idempotency_key: 1 to 200 visible ASCII characters that the caller chooses. The same
                 call with the same key resumes one that was interrupted, and returns the same
-                result if it had ended.
+                result if it had completed.
             if_exists: For users who have an account: `fail` refuses the batch, `skip` skips them.
             dry_run: Check the users and look up their emails, and write nothing.
-            progress: Whether to show on standard error how far a long call is. None, the default,
-                draws a bar on a terminal and in a notebook; True also writes a line now and then
-                where no bar can be drawn.
+            progress: Whether to show the progress of a long call on standard error. None, the
+                default, draws a bar on a terminal and in a notebook; True also writes a line now
+                and then where no bar can be drawn.
 
         Returns:
             The created users in the order of the input, with `skipped` and `batch_id`.
@@ -67,7 +67,7 @@ class UserCalls:
         Raises:
             TypeError: an argument has a wrong type, or an element is not an `AdminCreateUser`.
             BatchRefused: entries are wrong or taken; `problems` names all of them.
-            BatchUnfinished: the batch has not ended, or its outcome is unknown; `batch_id` names
+            BatchUnfinished: the batch is unfinished, or its outcome is unknown; `batch_id` names
                 the batch that is left open.
             AnyscaleError: see `anyscale.errors` for the others.
         """
@@ -282,5 +282,5 @@ def _require_key(key: object) -> None:
         raise ConfigError("idempotency_key must be a text of 1 to 200 visible ASCII characters")
 
 
-#: The calls on the control plane that the environment names when a call is made.
+#: The calls on the control plane that the environment names at the time of each call.
 default_calls = UserCalls(lambda: resolve(None, None))

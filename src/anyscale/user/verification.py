@@ -28,7 +28,7 @@ _values = attrgetter(*_FIELDS)
 #: Users that one call looks up. Their accounts are in memory, for some calls at a time.
 _CHUNK = 2_000
 
-#: The number of differences from which on the first reading compares no more: some megabytes.
+#: After this number of differences, some megabytes, the first reading compares no more.
 _KEPT = 10_000
 
 
@@ -79,7 +79,7 @@ class Verification:
         transport: of the control plane.
         source: the users.
         keep_ids: whether `extra` will be called: it needs 8 bytes for each user.
-        on_progress: receives a step, and how much of how much of it is done.
+        on_progress: receives the step, how much of it is done, and how much it is in all.
     """
 
     def __init__(
@@ -112,9 +112,9 @@ class Verification:
         self._source.check_unchanged()
 
     def extra(self) -> Iterator[User]:
-        """Iterate over the accounts that the source lacks, after `differences` has ended.
+        """Iterate over the accounts that the source lacks, after the end of `differences`.
 
-        Of two accounts whose ids have the same hash of 64 bits it may miss one.
+        It may miss one of two accounts whose ids have the same hash of 64 bits.
         """
         assert self._seen is not None
         self._seen.sort()
@@ -237,7 +237,7 @@ def _check_rest(reading: Reading, rest: Iterable[Chunk]) -> None:
 
 
 def _is_same_text(ours: str | bool | None, theirs: str | bool | None) -> bool:
-    """Return whether two texts are the same in NFC. An empty one is as none, as in CSV."""
+    """Return whether two texts are the same in NFC. An empty one equals None, as in CSV."""
     if isinstance(ours, bool) or isinstance(theirs, bool):
         return False
     return unicodedata.normalize("NFC", ours or "") == unicodedata.normalize("NFC", theirs or "")

@@ -261,7 +261,7 @@ def test_all_other_sessions_are_revoked_by_one_call(
     others = [HttpClient(deployment.url()) for _ in range(3)]
     for other in others:
         other.sign_in(password=NEW_PASSWORD)
-    assert client.request("DELETE", "/v1/me/sessions").json == {"ended": 3}
+    assert client.request("DELETE", "/v1/me/sessions").json == {"revoked": 3}
     assert [other.request("GET", "/v1/me").status for other in others] == [401] * 3
     assert client.request("GET", "/v1/me").status == 200
 
@@ -316,7 +316,7 @@ def test_a_personal_token_has_the_role_of_its_user_until_it_is_revoked(
     client.sign_in_first_time()
     made = client.request("POST", "/v1/me/tokens", {"name": "laptop", "expires_days": 30})
     assert made.status == 201
-    token, seen = made.json["token"], made.json["made"]
+    token, seen = made.json["token"], made.json["created"]
     assert seen["used_at"] is None
     assert seen["expires_at"] > seen["created_at"]
     again = client.request("POST", "/v1/me/tokens", {"name": "laptop"})

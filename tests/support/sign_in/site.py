@@ -122,7 +122,7 @@ def sign_in(page: Page, email: str, password: str = PASSWORD) -> None:
     page.get_by_role("button", name="Sign in").click()
 
 
-def change_password(page: Page, current: str, new: str, button: str = "Save and go on") -> None:
+def change_password(page: Page, current: str, new: str, button: str = "Save and continue") -> None:
     """Submit the form that changes a password."""
     page.get_by_label("New password", exact=True).fill(new)
     page.get_by_label("New password, once more").fill(new)

@@ -12,7 +12,7 @@ from anyscale.errors import ConfigError
 
 _COLUMNS = ("batch_id", "state", "users", "skipped", "opened_by", "opened_at", "published_at")
 
-#: how the text of `batch show` calls fields whose names say too little
+#: labels in the text of `batch show` for fields whose names say too little
 _LABELS = {
     "if_exists": "option --if-exists",
     "touched_at": "last activity at",
@@ -93,7 +93,7 @@ def drop_batch(batch_id: str, yes: bool, host: str | None) -> None:
 
 
 def _confirm_drop(batch: Batch) -> None:
-    """Ask before a batch of another actor is dropped, which a run may be working on.
+    """Ask before dropping a batch of another actor: a run may be working on it.
 
     Raises:
         ConfigError: the answer is not yes.

@@ -14,7 +14,7 @@ def unknown_explained() -> Iterator[None]:
     """Add to the error for an unknown batch how to find its id.
 
     Raises:
-        NotFound: in place of one without it.
+        NotFound: the error with this advice.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""The control plane whose database is on this machine, or reached from it without a token."""
+"""The control plane of a database that this machine can open, without a token."""
 
 import os
 from collections.abc import Iterator
@@ -47,8 +47,8 @@ database_option = click.option(
 def open_local_control_plane(*, create: bool = True) -> Iterator[ControlPlane]:
     """Open the control plane that the environment names.
 
-    Commands that only read or remove do not `create` a database that does not exist. The others
-    name theirs in a log line: without the server's settings, it is a new one.
+    Commands that only read or remove do not `create` a database that does not exist. The others log
+    its name: without the server's settings, it is a new database.
 
     Raises:
         ConfigError: a setting is wrong, or the command would create a database although it was

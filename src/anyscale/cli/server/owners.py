@@ -28,7 +28,7 @@ def create_owner(email: str, name: str | None, output_file: str | None) -> None:
       anyscale server create-owner --email jane@example.com --name Jane
 
     The link is shown once, works once, and expires after some days. Run the command again for a
-    new one, which ends the link before it.
+    new one, which revokes the previous link.
     """
     settings = Settings.from_environment(os.environ, served=True)
     if not settings.policy.sso_only:

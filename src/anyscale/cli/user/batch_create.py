@@ -39,7 +39,7 @@ from anyscale.transport.base import Transport
 from anyscale.user.batch_create.batch_run import BatchRun
 from anyscale.user.batch_create.outcome import Outcome
 
-#: batches among which one is looked for that is being undone: those of one request
+#: the latest batches, of one request, among which a batch is found that is being undone
 _LATEST_BATCHES = 500
 
 #: after a run that the same command does not resume, and of which no batch is left open

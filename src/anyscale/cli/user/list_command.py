@@ -10,7 +10,7 @@ __all__ = ["UserListCommand", "check_search"]
 
 
 class UserListCommand(click.Command):
-    """A command that finds users by `--search`, and says so if a text stands alone."""
+    """A command that suggests `--search` for a text without an option."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         arguments = list(args)  # click empties its list

@@ -34,7 +34,7 @@ class ResumeState:
         self.file = file
         self._transport = transport
         self._if_exists = if_exists
-        #: Whether this run may resume a previous one, of which something may be left.
+        #: Whether this run may resume a previous one, which may have left a batch.
         self.is_resumed = file.path is not None and self._path_of(file.path).exists()
         #: Whether the control plane has found that the file differs from what that run read.
         self.text_changed = False
@@ -101,7 +101,7 @@ class ResumeState:
         return not self.text_changed and stored == (self.file.stamp, self._if_exists)
 
     def _is_continued(self, previous: RunRecord, batch_id: str | None) -> bool:
-        """Return whether this run resumes the previous one. Log why not, or the batch of it."""
+        """Return whether this run resumes the previous one. Log its batch, or the reason if not."""
         try:
             batch = self._batch_of(previous, batch_id)
         except BatchUndone:
@@ -123,7 +123,7 @@ class ResumeState:
 
     def _batch_of(self, previous: RunRecord, batch_id: str | None) -> Batch | None:
         try:
-            # Without the id, the key finds it, unless it was dropped.
+            # The key finds a batch whose id was not stored, unless the batch was dropped.
             found = self._transport.find(previous.key)
             return found or (self._transport.show(batch_id) if batch_id else None)
         except NotFound:

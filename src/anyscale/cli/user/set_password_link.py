@@ -113,7 +113,7 @@ def _write_one(transport: Transport, email: str | None) -> None:
 def _write_url(url: str) -> None:
     try:
         write_text([url])
-    except ReaderLeft as error:  # for a list that is success, for a link it is not
+    except ReaderLeft as error:  # fine for a list; here the link is lost
         raise OutputLost(str(error)) from error
 
 
@@ -125,7 +125,7 @@ def _users(
     batch_id: str | None,
 ) -> tuple[int, Iterable[str]]:
     """Return the number and the ids of the users that get links."""
-    transport.set_password_links([])  # what forbids links is reported before any long work
+    transport.set_password_links([])  # a refusal comes before any long work
     if batch_id is not None:
         return _batch_count(transport, batch_id), _batch_users(transport, batch_id)
     if users_file is None:

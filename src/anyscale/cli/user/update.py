@@ -39,7 +39,7 @@ def update_user(
 ) -> None:
     """Change the name, last name, title or SSO of an account.
 
-    What is not named stays as it is. The email cannot be changed.
+    Fields without an option stay as they are. The email cannot be changed.
 
     \b
     Examples:

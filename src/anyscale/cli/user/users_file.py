@@ -21,7 +21,7 @@ format_option = click.option(
 
 
 class UsersFileCommand(click.Command):
-    """A command that needs `-f FILE`, and says so if the file stands alone."""
+    """A command that suggests `-f FILE` for a file without the option."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         arguments = list(args)  # click empties its list
@@ -41,7 +41,7 @@ def one_users_file(
 ) -> str | None:
     """Return the path of `-f`, an option with `multiple=True`; None without the option.
 
-    Of an option that is repeated click takes the last value, and says nothing of the others.
+    For a repeated option, click takes the last value and ignores the others silently.
 
     Raises:
         UsageError: the option is repeated.

@@ -166,7 +166,7 @@ def _extra_counted(count: int, suspended: int) -> str:
 
 
 def _json_list(opening: str, values: Iterable[Difference | User]) -> Iterator[str]:
-    """Give a list in JSON. It is opened with its first value, so that a failure before writes none.
+    """Give a list in JSON. It is opened with its first value: an earlier failure writes nothing.
 
     Args:
         opening: the text up to the bracket, which begins the list.

@@ -26,7 +26,7 @@ class Model(Struct, frozen=True, gc=False):
         cls._TYPES = cls._TYPES | own
 
     def __post_init__(self) -> None:
-        """Check the types; make a subclass of str the text that it is."""
+        """Check the types; convert a value of a subclass of str to str."""
         for field, types in self._TYPES.items():
             value = getattr(self, field)
             if type(value) in types:

@@ -108,11 +108,11 @@ class BatchPublish(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class BatchUndo(Struct, frozen=True, forbid_unknown_fields=True):
-    """How to undo a batch, and after which account the call goes on."""
+    """How to undo a batch, and the account after which the call continues."""
 
     #: Delete also the accounts that were used since.
     force: bool = False
-    #: Only look what would be deleted and kept.
+    #: Only return what would be deleted and kept.
     dry_run: bool = False
     after: Annotated[str, Meta(max_length=64)] = ""
 
@@ -123,7 +123,7 @@ class UndoPart(Struct, frozen=True):
     batch_id: str
     removed: int
     kept: list[KeptUser]
-    #: Where the next call goes on; None if all accounts of the batch were looked at.
+    #: Where the next call continues; None after the last account of the batch.
     after: str | None
     #: How many of the removed accounts were suspended.
     suspended: int = 0

@@ -82,8 +82,8 @@ class UserPage(Struct, frozen=True):
     #: Where the next page begins; null if there is none. An empty page may have one: the search
     #: for its users took too long. Absent if the call asked for pages by `after`.
     cursor: str | UnsetType | None = UNSET
-    #: How many accounts a search does not find by their words, but last, since they had none when
-    #: its first page was read. Absent in lists.
+    #: How many accounts were not in the index of words when the first page was read. A search finds
+    #: them last. Absent in lists.
     unindexed: int | UnsetType = UNSET
 
 

@@ -55,7 +55,7 @@ def check_schema(installation: Installation) -> Finding:
     looked_at = f"the schema of {_name(installation)}"
     found = f"it is {facts.schema}, and this program needs {facts.newest}"
     if facts.schema > facts.newest:
-        return fail(looked_at, found, "install the version of musterroll that made it, or newer")
+        return fail(looked_at, found, "install the version of musterroll that created it, or newer")
     if facts.schema < facts.newest:
         return fail(looked_at, found, "run `anyscale server migrate`, or restart the server")
     return ok(looked_at, f"it is {facts.schema}, as this program needs it")

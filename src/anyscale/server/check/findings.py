@@ -16,24 +16,24 @@ class Finding(Struct, frozen=True):
     #: a file, an address or a part of the installation
     looked_at: str
     found: str
-    #: how to mend it; empty if nothing has to be mended
+    #: what to change; empty if nothing
     mend: str = ""
 
 
 class NotTried(Exception):
-    """A check cannot be made. The text is the reason."""
+    """A check cannot run. The text is the reason."""
 
 
 def ok(looked_at: object, found: str) -> Finding:
-    """Return a finding of which nothing has to be mended."""
+    """Return a finding that needs no change."""
     return Finding("ok", str(looked_at), found)
 
 
 def warn(looked_at: object, found: str, mend: str) -> Finding:
-    """Return a finding with which the installation works, but not well."""
+    """Return a finding of an installation that works, but not well."""
     return Finding("warn", str(looked_at), found, mend)
 
 
 def fail(looked_at: object, found: str, mend: str) -> Finding:
-    """Return a finding with which the installation does not work, or not securely."""
+    """Return a finding of an installation that does not work, or not securely."""
     return Finding("fail", str(looked_at), found, mend)

@@ -125,7 +125,7 @@ def get_certificate_end(url: str) -> float:
 
     Raises:
         TlsFailed: there is no TLS, or the certificate is not trusted.
-        NoResponse: no connection can be made.
+        NoResponse: no connection can be opened.
     """
 
     def step() -> float:
@@ -141,7 +141,7 @@ def get_certificate_end(url: str) -> float:
 def skew_of(date: str | None) -> float | None:
     """Return by how many seconds a header `Date` is ahead of this machine's clock.
 
-    None without a valid header. It has whole seconds.
+    None without a valid header. The header has whole seconds.
     """
     try:
         skew = parsedate_to_datetime(date or "").timestamp() + 0.5 - time.time()

@@ -59,7 +59,7 @@ def check_certificate(installation: Installation) -> Finding:
 
 
 def check_server(installation: Installation) -> Finding:
-    """Check that the server behind the public URL has this database and this program."""
+    """Check that the server at the public URL has this database and this program."""
     url = installation.public_url
     received = installation.received
     if received is None:

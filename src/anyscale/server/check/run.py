@@ -1,4 +1,4 @@
-"""All checks by their ids, in the order in which they are made."""
+"""All checks by their ids, in the order in which they run."""
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -21,7 +21,7 @@ from anyscale.server.check.network import NoResponse
 
 __all__ = ["CHECKS", "CheckResult", "run_checks"]
 
-#: id -> the subject, for a check that cannot be made, and the function. Scripts rely on the ids.
+#: id -> the subject, for a check that cannot run, and the function. Scripts rely on the ids.
 CHECKS: Mapping[str, tuple[str, Callable[[Installation], Finding]]] = {
     "settings.values": ("the environment", settings.check_values),
     "settings.names": ("the environment", settings.check_names),
@@ -77,7 +77,7 @@ class CheckResult(Struct, frozen=True):
 def run_checks(
     environment: Mapping[str, str], environment_file: Path, *, only: str = ""
 ) -> Iterator[CheckResult]:
-    """Make each check once whose id begins with `only`; give its result as soon as it is known."""
+    """Run the checks whose ids begin with `only`; yield each result as soon as it is known."""
     installation = Installation(environment, environment_file)
     for check, (subject, look) in CHECKS.items():
         if not check.startswith(only):

@@ -47,7 +47,7 @@ __all__ = ["application"]
 
 _log = logging.getLogger("anyscale.server")
 
-#: seconds between two runs of what the server does by itself
+#: seconds between two runs of the work in the background
 _CLEAN_UP_SECONDS = 60
 _INDEXING_SECONDS = 2
 
@@ -163,7 +163,7 @@ async def _lifespan(
 
 
 async def _repeat(name: str, work: Callable[[], None], seconds: float) -> None:
-    """Work in a thread again and again, with a pause of some seconds, whatever fails."""
+    """Repeat work in a thread, with pauses of some seconds, even if it fails."""
     while True:
         try:
             await asyncio.to_thread(work)

@@ -84,8 +84,8 @@ class LoginThreadPool:
     """Threads for sign-ins: some for known clients, as many others for unknown ones.
 
     Each half is shared fairly among the networks of the clients: a network gets no more places
-    than it leaves free. So neither one network nor unknown clients from all over the world keep
-    out a browser that has signed in before, or make it wait behind them.
+    than it leaves free. So neither one network nor unknown clients from all over the world keep out
+    or delay a browser that has signed in before.
     """
 
     def __init__(self, threads: int, waiting: int) -> None:

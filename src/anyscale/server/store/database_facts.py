@@ -1,4 +1,4 @@
-"""What a database is, as a reader sees it."""
+"""The facts of a database: its version, schema, clock and connections."""
 
 from msgspec import Struct
 
@@ -17,7 +17,7 @@ class ConnectionLimits(Struct, frozen=True):
 
 
 class DatabaseFacts(Struct, frozen=True, kw_only=True):
-    """What a database is, as a reader sees it."""
+    """The facts of a database: its version, schema, clock and connections."""
 
     #: with its version, such as `PostgreSQL 15.6`
     product: str

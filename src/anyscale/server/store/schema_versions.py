@@ -37,7 +37,7 @@ def refuse_newer(found: int, newest: int) -> None:
     if found > newest:
         raise StoreUnavailable(
             f"the database has schema {found}, and this version knows {newest}: "
-            "use the version of musterroll that made it, or a newer one"
+            "use the version of musterroll that created it, or a newer one"
         )
 
 

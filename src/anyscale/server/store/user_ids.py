@@ -23,7 +23,7 @@ _POSITION_DIGITS = 8
 #: the last position that fits into an id
 MAX_POSITION = 16**_POSITION_DIGITS - 1
 
-#: a text before all ids, and one behind them: `g` follows the hexadecimal digits
+#: a text before all ids, and one after them: `g` follows the hexadecimal digits
 FIRST_ID, IDS_END = "", "usr_g"
 
 
@@ -44,7 +44,7 @@ def id_prefix(batch_id: str) -> str:
 
 
 def end_of_batch(batch_id: str) -> str:
-    """Return a text behind all ids of a batch's users, and before those of the next batch."""
+    """Return a text after all ids of a batch's users, and before those of the next batch."""
     return id_prefix(batch_id) + "g"
 
 

@@ -86,7 +86,7 @@ class BatchRun:
 
     @cached_property
     def _policy(self) -> Policy:
-        """The rules of the control plane. Asking for them is the first call of a run."""
+        """The rules of the control plane. To get them is the first call of a run."""
         return self._transport.policy()
 
     def dry_run(self) -> Outcome:
@@ -116,7 +116,7 @@ class BatchRun:
         """Create the users, whole or nothing.
 
         Raises:
-            BatchRefused: entries are wrong or taken; nobody was created and nothing is left behind.
+            BatchRefused: entries are wrong or taken; nobody was created, and no batch remains.
             BatchUnfinished: something failed on the way; `batch_id` names the batch that is left
                 open.
         """
@@ -212,7 +212,7 @@ class BatchRun:
         )
 
     def _fill(self, batch: Batch) -> Batch:
-        """Reserve, hash and publish; of a published batch only compare the users with its own."""
+        """Reserve, hash and publish; for a published batch, only compare the users."""
         reading, entries, passwords = self._reservations(self._conflicts()).reserve_all(batch)
         if batch.state == "published":
             return self._transport.publish(batch.batch_id, entries)

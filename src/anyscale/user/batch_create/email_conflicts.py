@@ -66,7 +66,7 @@ class EmailConflicts:
         """Log the first open batches for which a batch is refused, and how to free their emails."""
         with suppress(AnyscaleError):  # the problems are what counts
             for batch in self._show(islice(_holders(blocking), _MOST_LOGGED)):
-                if batch.state == "open":  # it may have ended meanwhile
+                if batch.state == "open":  # it may have another state by now
                     self._log(self._describe(batch))
 
     def _describe(self, batch: Batch) -> str:

@@ -101,7 +101,7 @@ class _CsvReader:
             self._read_header(next(rows), lines)
             for row in rows:
                 places = self._take()
-                if not any(row):  # spreadsheets leave rows of empty cells behind
+                if not any(row):  # spreadsheets write rows of empty cells
                     self._entries.blank_rows += 1
                 elif user := self._user(row, places):
                     yield user

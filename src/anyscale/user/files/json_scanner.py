@@ -55,7 +55,7 @@ class JsonText:
         return self.text[self.at : self.at + 1]
 
     def peek_far(self) -> str:
-        """Do the same as `peek` between two entries, where any number of blanks may follow."""
+        """Skip any number of blanks between two entries; then return as `peek` does."""
         while True:
             self.fill()
             if (character := self.peek()) or self._ended:

@@ -1,4 +1,4 @@
-"""Turn libyaml's messages for common mistakes into messages that tell the mend.
+"""Turn libyaml's messages for common mistakes into messages that say what to change.
 
 They never quote the file: many of these mistakes are a password without quotes.
 """

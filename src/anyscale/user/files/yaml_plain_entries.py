@@ -1,7 +1,7 @@
 """Read the plain entries of a YAML file by a pattern, in half of the time of its parser.
 
 An entry is plain if each line is a field and its value, and if the value is the text itself or the
-text between its quotes. A users file is usually made by a program, and has no other entries. The
+text between its quotes. A users file is usually written by a program, and has no other entries. The
 parser reads the rest: from the first entry that is not plain, or has a problem, to the end.
 """
 
@@ -31,9 +31,9 @@ _PIECE = 1 << 16
 
 
 def _entry(indent: str) -> re.Pattern[str]:
-    """Return the pattern of an entry with fields in any order, which another entry follows.
+    """Return the pattern of an entry with fields in any order, before another entry.
 
-    Of that, 4 characters must be there: libyaml looks at as many before it ends the entry above.
+    The next entry must have 4 characters: libyaml reads that many before it ends this one.
     """
     fields = "|".join(rf"{field}:(?=[ \n]) *+(?P<{field}>{_VALUE})\n" for field in FIELDS)
     return re.compile(rf"{indent}- (?:(?:{fields})(?:{indent}  |(?={indent}- ..)))++(?<=\n)")

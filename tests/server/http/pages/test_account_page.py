@@ -60,7 +60,7 @@ def test_the_account_page_offers_tokens_to_owners_alone(come: Come) -> None:
     made_owner(planes[0])
     page = get(jane, "/").text
     assert 'action="/tokens"' in page
-    assert "password, see where you are signed in, and make tokens for the command line." in page
+    assert "password, see where you are signed in, and create tokens for the command line." in page
 
 
 def test_a_new_token_comes_with_the_host_that_it_is_for(come: Come) -> None:

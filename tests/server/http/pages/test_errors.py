@@ -140,7 +140,7 @@ def test_an_error_is_on_top_and_beside_its_field_and_no_password_comes_back(come
             signed_in = True
         page = send(jane, path, **form).text
         assert re.findall(
-            r'<div class="said problem"[^>]*>\s*<h2>[^<]*</h2>\s*<p>([^<]*)', page
+            r'<div class="message problem"[^>]*>\s*<h2>[^<]*</h2>\s*<p>([^<]*)', page
         ) == [message]
         assert f'<p class="error" id="{field}-error">{message}</p>' in page
         (wrong,) = re.findall(r"<input [^>]*aria-invalid[^>]*>", page)

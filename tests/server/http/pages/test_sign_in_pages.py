@@ -97,10 +97,10 @@ def test_a_signed_out_user_is_redirected_to_the_sign_in_page_without_an_audit_en
     jane = come(planes.append)
     for path in ("/", "/password"):
         assert get(jane, path).headers["location"] == "/sign-in"
-    for path in ("/sessions/end", "/tokens", "/tokens/revoke", "/sessions/end-others"):
+    for path in ("/sessions/revoke", "/tokens", "/tokens/revoke", "/sessions/revoke-others"):
         assert send(jane, path).headers["location"] == "/sign-in"
     jane.cookies["__Host-session"] = "gone"
-    assert get(jane, "/").headers["location"] == "/sign-in?note=ended"
+    assert get(jane, "/").headers["location"] == "/sign-in?note=session_expired"
     (plane,) = planes
     assert not [one for one in plane.audit_log.list(0, 100) if one.event == "access.denied"]
 

@@ -31,7 +31,7 @@ class DeferredAuditWriter:
         self._thread.start()
 
     def record_denied(self, account: AccountRecord | None) -> None:
-        """Have an entry written for an account, or for an email without an account."""
+        """Queue an entry for an account, or for an email without an account."""
         self._actors.put(user_actor(account.user_id) if account else "anonymous")
         self._is_due.set()
 

@@ -20,7 +20,7 @@ _log = logging.getLogger("anyscale.server")
 #: Seconds between two entries of the same denial: a flood of requests must not fill the database.
 _DENIED_EVERY = 60.0
 
-#: Denials that are remembered: some 3 MB. Then the one that was written first is forgotten.
+#: Denials in memory: some 3 MB. Beyond this number, the one that was written first is removed.
 _MAX_DENIALS = 10_000
 
 #: seconds between two deletions of old entries

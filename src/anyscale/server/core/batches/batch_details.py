@@ -14,7 +14,7 @@ __all__ = ["batch_details", "created_users", "shown_batch"]
 
 def batch_details(tx: Transaction, batch: BatchRecord) -> Batch:
     """Return a batch as clients see it."""
-    chunks = [] if batch.is_ended else tx.chunks.list(batch.id)
+    chunks = [] if batch.is_dropped_or_expired else tx.chunks.list(batch.id)
     published = batch.published_at
     return Batch(
         batch_id=batch.batch_id,
@@ -32,11 +32,11 @@ def batch_details(tx: Transaction, batch: BatchRecord) -> Batch:
 
 
 def shown_batch(tx: Transaction, batch: BatchRecord, caller: Principal) -> Batch:
-    """Return a batch as clients see it, with what lists of batches do without.
+    """Return a batch as clients see it, with the fields that lists of batches omit.
 
-    That is whether the caller opened it, and of one that was published the counts of the accounts
-    to which no user can sign in, and of the deleted and remaining ones: they are counted by reading
-    all accounts of the batch.
+    These are whether the caller opened it and, for a published batch, the counts of the accounts
+    without usable credentials, of the deleted and of the remaining accounts. To count them takes
+    reading all accounts of the batch.
     """
     details = batch_details(tx, batch)
     counts = {}

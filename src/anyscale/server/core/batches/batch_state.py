@@ -76,7 +76,7 @@ def open_batch(tx: Transaction, key: str, if_exists: str, actor: str) -> BatchRe
     # The second look-up finds the batch that an equal call has opened at the same time.
     batch = tx.batches.find(key) or tx.batches.add(new) or tx.batches.find(key)
     if batch is None:
-        raise BatchUnfinished("the batch ended while it was opened")
+        raise BatchUnfinished("the batch was dropped or expired while it was opened")
     refuse_undone(batch)
     if batch.if_exists != if_exists:
         raise KeyReused(f"batch {batch.batch_id} was opened with if_exists={batch.if_exists}")

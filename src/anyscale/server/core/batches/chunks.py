@@ -30,7 +30,7 @@ class NewChunk:
     """A chunk of users whose emails are to be reserved in a batch.
 
     Args:
-        batch: as it was read before; it may have ended meanwhile.
+        batch: as it was read before; it may have another state by now.
         number: of the chunk, from 0.
         first: the position of the first user in the batch.
         users: the chunk.

@@ -49,7 +49,7 @@ def _found_conflict(position: int, email: str, holder: EmailHolder, own_batch: s
 def free_positions(
     users: Sequence[CheckedUser], holders: Sequence[EmailHolder], if_exists: str
 ) -> list[int]:
-    """Return the positions of the users that would be created as things stand."""
+    """Return the positions of the users that would be created now."""
     taken = {holder.email_key for holder in holders}
     if taken and (if_exists == "fail" or any(holder.state == "open" for holder in holders)):
         return []

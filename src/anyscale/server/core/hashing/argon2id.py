@@ -1,7 +1,7 @@
 """Argon2id (RFC 9106): one password hash after another, in the calling thread.
 
 PyNaCl computes hashes with one lane, as all new ones: its libsodium chooses AVX-512, AVX2 or plain
-C when it loads. argon2-cffi verifies all others, which were made elsewhere.
+C when it loads. argon2-cffi verifies all others, which other programs have created.
 """
 
 import hmac

@@ -127,7 +127,7 @@ class PasswordLogin:
         return InvalidCredentials("email or password is wrong")
 
     def require_active(self, account: AccountRecord, now: int) -> None:
-        """Check an account whose right password a client has sent, since the messages tell of it.
+        """Check that an account may sign in, after its password was verified: the errors reveal it.
 
         Raises:
             InvalidCredentials, PasswordExpired: as `login` does.

@@ -35,7 +35,7 @@ DEVICE_LIMIT = 180 * DAY_MS
 #: milliseconds after which a session expires in any case
 ABSOLUTE_LIMIT = 7 * DAY_MS
 
-#: milliseconds for which a session needs no initial password again to change it
+#: milliseconds for which a new session may change the initial password without typing it again
 _FRESH = 10 * MINUTE_MS
 
 _AGENT_LENGTH = 200

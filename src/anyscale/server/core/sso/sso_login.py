@@ -88,9 +88,9 @@ class SsoLogin:
         return result
 
     def _find_user(self, tx: Transaction, identity: ExternalIdentity) -> str:
-        """Return the id of the linked account, whatever its email is now, or else by the email.
+        """Return the id of the account that is linked to the subject, else of that with the email.
 
-        It is empty if there is no such account.
+        A linked account may have any email by now. The id is empty if there is no such account.
         """
         user_id = tx.identities.find(identity.issuer, identity.subject)
         if user_id and tx.accounts.get(user_id):

@@ -28,7 +28,7 @@ class CreatedOwner(Struct, frozen=True):
     existed: bool
     #: to set the password; None if all users sign in by SSO
     link: PasswordLink | None
-    #: Whether the account had a link, which the new one has ended.
+    #: Whether the account had a link, which the new one has replaced.
     link_replaced: bool
 
 
@@ -90,7 +90,7 @@ class OwnerService:
         create_small(self._store, self._hashing, key, [user], (), "skip", caller)
         account = self._account(user.email_key)
         if account is None:
-            raise BatchUnfinished("the account was deleted while it was made an owner's")
+            raise BatchUnfinished("the account was deleted before it became an owner's")
         return account
 
 

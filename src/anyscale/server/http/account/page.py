@@ -34,11 +34,11 @@ Page = Response[str]
 _SHOWN_SESSIONS = 20
 
 _NOTES = {
-    "password_changed": "Your password is changed. All your other sessions have ended.",
+    "password_changed": "Your password is changed. All your other sessions are revoked.",
     "password_set": "Your password is set, and you are signed in.",
-    "session_ended": "The session has ended.",
-    "sessions_ended": "Your other sessions have ended.",
-    "token_revoked": "The token is revoked. Whatever used it cannot sign in any more.",
+    "session_revoked": "The session is revoked.",
+    "sessions_revoked": "Your other sessions are revoked.",
+    "token_revoked": "The token is revoked. Programs that use it cannot sign in any more.",
 }
 
 #: an option of the form -> days until the token expires
@@ -100,8 +100,8 @@ async def show_account(
     return await account_page.render(request.user, note=_NOTES.get(note, ""))
 
 
-@post("/sessions/end", guards=[require_own_password])
-async def end_session(
+@post("/sessions/revoke", guards=[require_own_password])
+async def revoke_session(
     request: UserRequest,
     sessions: NamedDependency[SessionService],
     pools: NamedDependency[ThreadPools],
@@ -111,17 +111,17 @@ async def end_session(
         await pools.read.run(sessions.revoke, request.user, session_id)
     if session_id == request.auth.session_id:
         return redirect("/sign-in?note=signed_out", expired_cookie(SESSION))
-    return redirect("/?note=session_ended")
+    return redirect("/?note=session_revoked")
 
 
-@post("/sessions/end-others", guards=[require_own_password])
-async def end_others(
+@post("/sessions/revoke-others", guards=[require_own_password])
+async def revoke_others(
     request: UserRequest,
     sessions: NamedDependency[SessionService],
     pools: NamedDependency[ThreadPools],
 ) -> Page:
     await pools.read.run(sessions.revoke_others, request.user)
-    return redirect("/?note=sessions_ended")
+    return redirect("/?note=sessions_revoked")
 
 
 @post("/tokens", guards=[require_own_password])
@@ -159,4 +159,4 @@ async def revoke_token(
     return redirect("/?note=token_revoked")
 
 
-HANDLERS = [show_account, end_session, end_others, create_token, revoke_token]
+HANDLERS = [show_account, revoke_session, revoke_others, create_token, revoke_token]

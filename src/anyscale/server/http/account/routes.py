@@ -11,7 +11,7 @@ from anyscale.server.http.account import tokens
 from anyscale.server.http.account.schemas import (
     ChangePasswordRequest,
     CurrentUser,
-    EndedSessions,
+    RevokedSessions,
     SessionList,
     current_user,
     session_info,
@@ -73,11 +73,11 @@ async def list_sessions(
 
 @delete(
     "/sessions/{session_id:str}",
-    operation_id="endMySession",
+    operation_id="revokeMySession",
     summary="Revoke one of your sessions.",
     responses=error_responses(404),
 )
-async def end_session(
+async def revoke_session(
     request: UserRequest,
     session_id: SessionId,
     sessions: NamedDependency[SessionService],
@@ -88,20 +88,20 @@ async def end_session(
 
 @delete(
     "/sessions",
-    operation_id="endMyOtherSessions",
+    operation_id="revokeMyOtherSessions",
     summary="Revoke all your sessions except the current one.",
     status_code=200,
     responses=error_responses(),
 )
-async def end_others(
+async def revoke_others(
     request: UserRequest,
     sessions: NamedDependency[SessionService],
     pools: NamedDependency[ThreadPools],
-) -> EndedSessions:
-    return EndedSessions(await pools.read.run(sessions.revoke_others, request.user))
+) -> RevokedSessions:
+    return RevokedSessions(await pools.read.run(sessions.revoke_others, request.user))
 
 
-_GUARDED = [list_sessions, end_session, end_others, *tokens.HANDLERS]
+_GUARDED = [list_sessions, revoke_session, revoke_others, *tokens.HANDLERS]
 ROUTER = Router(
     "/v1/me",
     route_handlers=[

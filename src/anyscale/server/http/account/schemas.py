@@ -14,7 +14,7 @@ __all__ = [
     "CreateTokenRequest",
     "CreatedToken",
     "CurrentUser",
-    "EndedSessions",
+    "RevokedSessions",
     "SessionInfo",
     "SessionList",
     "TokenInfo",
@@ -59,10 +59,10 @@ class CreatedToken(Struct, frozen=True):
 
     #: the secret, which is shown this once
     token: str
-    made: TokenInfo
+    created: TokenInfo
 
     def __repr__(self) -> str:
-        return f"CreatedToken({self.made!r})"
+        return f"CreatedToken({self.created!r})"
 
 
 class TokenList(Struct, frozen=True):
@@ -93,10 +93,10 @@ class SessionList(Struct, frozen=True):
     sessions: list[SessionInfo]
 
 
-class EndedSessions(Struct, frozen=True):
+class RevokedSessions(Struct, frozen=True):
     """The number of revoked sessions."""
 
-    ended: int
+    revoked: int
 
 
 class CurrentUser(Struct, frozen=True):

@@ -93,10 +93,16 @@ def token_views(tokens: Sequence[TokenRecord], now: int) -> list[TokenView]:
             token.token_id,
             token.name,
             f"last used {_ago(now - token.used_at)}" if token.used_at else "never used",
-            f"Good until {time_of(token.expires_at).day}" if token.expires_at else "Does not end",
+            f"Valid until {time_of(token.expires_at).day}"
+            if token.expires_at
+            else "Does not expire",
         )
         for token in tokens
     ]
+
+
+def _validity(expires_at: int | None) -> str:
+    return f"Valid until {time_of(expires_at).day}" if expires_at else "Does not expire"
 
 
 def _ago(milliseconds: int) -> str:

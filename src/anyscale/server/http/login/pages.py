@@ -37,10 +37,10 @@ __all__ = ["ROUTERS"]
 
 Page = Response[str]
 
-#: What the sign-in page says, by the parameter `note` of its address.
+#: Messages of the sign-in page, by the parameter `note` of its address.
 _NOTES = {
     "signed_out": "You have signed out.",
-    "ended": "Your session is over. Please sign in again.",
+    "session_expired": "Your session has expired or was revoked. Please sign in again.",
 }
 
 #: Why single sign-on failed, by the parameter `sso`.
@@ -176,7 +176,9 @@ def _wrong_field(error: AnyscaleError) -> str:
 
 
 def _to_sign_in(request: AnyRequest, _: NotAuthenticated) -> Page:
-    return redirect("/sign-in?note=ended" if read_cookie(request, SESSION) else "/sign-in")
+    return redirect(
+        "/sign-in?note=session_expired" if read_cookie(request, SESSION) else "/sign-in"
+    )
 
 
 def _to_password(_: AnyRequest, __: PasswordChangeNeeded) -> Page:

@@ -1,8 +1,8 @@
 """Cross-site request forgery: a request that changes something comes from our own pages.
 
-A browser sends the session's cookie with a request that a page of another host of the same site
-makes, whatever `SameSite` says. It also says by `Sec-Fetch-Site` or `Origin` which page made the
-request, and no page can change these headers (Fetch, 2.2.2).
+A page of another host of the same site can send a request with the session's cookie, whatever
+`SameSite` says. The browser adds `Sec-Fetch-Site` or `Origin`, which name the page that sent it,
+and no page can change these headers (Fetch, 2.2.2).
 """
 
 from urllib.parse import urlsplit
@@ -24,7 +24,7 @@ _OURS = frozenset({"same-origin", "none"})
 
 
 class CsrfMiddleware(ASGIMiddleware):
-    """Refuses requests that a page of another origin may have made."""
+    """Refuses requests that a page of another origin may have sent."""
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         connection: Connection = ASGIConnection(scope)

@@ -21,7 +21,7 @@ _MINUTE = 60
 
 
 async def read_form(request: AnyRequest, *fields: str) -> list[str]:
-    """Read the fields of a form; a missing one is empty. Raise `RequestInvalid` if it is none."""
+    """Read the fields of a form; a missing one is empty. Raise `RequestInvalid` without a form."""
     if request.content_type[0] != _MEDIA_TYPE:
         raise RequestInvalid(f"this takes a form ({_MEDIA_TYPE})")
     try:

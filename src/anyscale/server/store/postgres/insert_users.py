@@ -16,7 +16,7 @@ from psycopg.errors import DeadlockDetected, SerializationFailure, UniqueViolati
 
 from anyscale.errors import StoreUnavailable
 from anyscale.server.store.postgres.connection import PostgresConnection
-from anyscale.server.store.records.batches import ENDED_STATES, EmailHolder
+from anyscale.server.store.records.batches import DROPPED_OR_EXPIRED, EmailHolder
 from anyscale.server.store.records.users import NewUserRecord, NewUsers
 from anyscale.server.store.sql.users import Users
 
@@ -24,7 +24,7 @@ __all__ = ["PostgresUsers"]
 
 Result = TypeVar("Result")
 
-#: How often holders may vanish between two statements. Each time other transactions have ended.
+#: How often holders may vanish between two statements. Each time other transactions have committed.
 _ROUNDS = 20
 
 _ATTEMPTS = 8
@@ -71,7 +71,7 @@ _HOLDERS = """
     where found.user_id is distinct from new_users.user_id
 """
 
-_DELETE_ENDED = """
+_DELETE_OBSOLETE = """
     delete from users where user_id in
     (select user_id from users where user_id = any(%s) order by email_key for update)
 """
@@ -142,9 +142,11 @@ class PostgresUsers(Users):
         for _ in range(_ROUNDS):
             inserted += self._postgres.execute(_INSERT, (batch,)).rowcount
             holders = self._find_holders() if inserted < count else []
-            ended = [user_id for _, user_id, _, state, *_ in holders if state in ENDED_STATES]
-            if ended:
-                self._postgres.execute(_DELETE_ENDED, (ended,))
+            obsolete = [
+                user_id for _, user_id, _, state, *_ in holders if state in DROPPED_OR_EXPIRED
+            ]
+            if obsolete:
+                self._postgres.execute(_DELETE_OBSOLETE, (obsolete,))
             elif all(user_id for _, user_id, *_ in holders):
                 return [EmailHolder(*row) for row in holders]
         raise StoreUnavailable(

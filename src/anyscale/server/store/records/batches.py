@@ -3,7 +3,7 @@
 from anyscale.server.store.records.record import Record
 
 __all__ = [
-    "ENDED_STATES",
+    "DROPPED_OR_EXPIRED",
     "AccountCounts",
     "BatchRecord",
     "ChunkRecord",
@@ -12,9 +12,8 @@ __all__ = [
     "PendingHash",
 ]
 
-#: The states of batches that ended without accounts. Their rows are being deleted, and reserve no
-#: email.
-ENDED_STATES = ("dropped", "expired")
+#: The states of batches that have no accounts and reserve no email. Their rows are being deleted.
+DROPPED_OR_EXPIRED = ("dropped", "expired")
 
 
 class BatchRecord(Record, frozen=True):
@@ -35,9 +34,9 @@ class BatchRecord(Record, frozen=True):
     publication: int | None = None
 
     @property
-    def is_ended(self) -> bool:
+    def is_dropped_or_expired(self) -> bool:
         """Whether it was dropped or expired."""
-        return self.state in ENDED_STATES
+        return self.state in DROPPED_OR_EXPIRED
 
 
 class AccountCounts(Record, frozen=True):

@@ -12,7 +12,7 @@ __all__ = ["Audit"]
 #: The number that stands for the end of the log in locks. Any number, but the same in all versions.
 _LOCK = 0x6D757374_61756469
 
-#: behind the number of every entry
+#: larger than the number of every entry
 _NUMBERS_END = 2**63 - 1
 
 _ENTRY = f"select {columns(AuditRecord)} from audit"

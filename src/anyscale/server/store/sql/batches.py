@@ -5,21 +5,21 @@ from collections.abc import Iterable, Sequence
 from msgspec import structs
 
 from anyscale.server.store.records.batches import (
-    ENDED_STATES,
+    DROPPED_OR_EXPIRED,
     BatchRecord,
     ChunkRecord,
     ConflictRecord,
 )
 from anyscale.server.store.sql.connection import Table, columns, marks
 
-__all__ = ["ENDED", "Batches", "Chunks"]
+__all__ = ["DROPPED_OR_EXPIRED_SQL", "Batches", "Chunks"]
 
 #: The number that stands for the order of publishing in locks. Any number, but the same in all
 #: versions.
 _PUBLISHING_LOCK = 0x6D757374_7075626C
 
-#: The states of ended batches, as a list in SQL.
-ENDED = "(" + ", ".join(f"'{state}'" for state in ENDED_STATES) + ")"
+#: `DROPPED_OR_EXPIRED` as a list in SQL.
+DROPPED_OR_EXPIRED_SQL = "(" + ", ".join(f"'{state}'" for state in DROPPED_OR_EXPIRED) + ")"
 
 _BATCH = f"select {columns(BatchRecord)} from batches"
 _CHUNK = f"select {columns(ChunkRecord)} from chunks"
@@ -60,7 +60,7 @@ class Batches(Table):
 
     def find(self, idempotency_key: str) -> BatchRecord | None:
         """Return the batch with an idempotency key that is neither dropped nor expired."""
-        sql = f"{_BATCH} where idempotency_key = ? and state not in {ENDED}"
+        sql = f"{_BATCH} where idempotency_key = ? and state not in {DROPPED_OR_EXPIRED_SQL}"
         return self._connection.one(BatchRecord, sql, idempotency_key)
 
     def get_first_published(self) -> BatchRecord | None:
@@ -87,7 +87,7 @@ class Batches(Table):
     def list_unfinished(self) -> Sequence[BatchRecord]:
         """Return the dropped and expired batches that still have chunks."""
         sql = (
-            f"{_BATCH} where state in {ENDED}"
+            f"{_BATCH} where state in {DROPPED_OR_EXPIRED_SQL}"
             " and exists (select 1 from chunks where chunks.batch = batches.id) order by id"
         )
         return self._connection.all(BatchRecord, sql)
@@ -131,7 +131,7 @@ class Batches(Table):
     def purge(self, before: int) -> None:
         """Delete the dropped and expired batches last touched before a time, without chunks."""
         sql = (
-            f"delete from batches where state in {ENDED} and touched_at < ?"
+            f"delete from batches where state in {DROPPED_OR_EXPIRED_SQL} and touched_at < ?"
             " and not exists (select 1 from chunks where chunks.batch = batches.id)"
         )
         self._connection.execute(sql, before)

@@ -58,7 +58,7 @@ class Connection(ABC):
     def insert_missing(
         self, table: str, types: Mapping[str, str], rows: Sequence[Sequence[Any]]
     ) -> None:
-        """Do the same, but leave out the rows whose keys the table has."""
+        """Insert rows as `insert_many` does, except those whose keys the table has."""
 
     @abstractmethod
     def execute_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:

@@ -56,7 +56,7 @@ class Tokens(Table):
         return self._connection.all(TokenRecord, sql, user_id, now)
 
     def count_created(self, user_id: str, since: int) -> int:
-        """Count the tokens that a user created since a time, also ended ones."""
+        """Count the tokens that a user created since a time, also revoked and expired ones."""
         sql = "select count(*) from tokens where user_id = ? and created_at > ?"
         return self._connection.number(sql, user_id, since)
 

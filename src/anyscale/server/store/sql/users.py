@@ -11,7 +11,7 @@ from anyscale.server.store.records.users import (
     NewUsers,
     UserRecord,
 )
-from anyscale.server.store.sql.batches import ENDED
+from anyscale.server.store.sql.batches import DROPPED_OR_EXPIRED_SQL
 from anyscale.server.store.sql.connection import Table, columns
 from anyscale.server.store.sql.search.user_scan import UserScan
 from anyscale.server.store.sql.sign_in_methods import WITHOUT_CREDENTIALS
@@ -33,7 +33,7 @@ HOLDERS = (
     f"select {columns(EmailHolder)} from users join batches on batches.id = users.batch"
     " where email_key {any}"
 )
-_LIVE_HOLDERS = f"{HOLDERS} and state not in {ENDED}"
+_LIVE_HOLDERS = f"{HOLDERS} and state not in {DROPPED_OR_EXPIRED_SQL}"
 
 _PENDING = f"select {columns(PendingHash)} from users where batch = ? and hash_due = {{true}}"
 

@@ -57,7 +57,7 @@ def is_at_rest(path: Path) -> bool:
 
 
 def make_private(path: Path) -> None:
-    """Take a file, such as a copy, from other users.
+    """Make a file, such as a copy, private to this user.
 
     Close the connection to it before: closing a file drops all locks of this process on it.
     """

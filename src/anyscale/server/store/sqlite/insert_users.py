@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from itertools import chain
 
-from anyscale.server.store.records.batches import ENDED_STATES, EmailHolder
+from anyscale.server.store.records.batches import DROPPED_OR_EXPIRED, EmailHolder
 from anyscale.server.store.records.users import NewUserRecord, NewUsers
 from anyscale.server.store.sql.users import HOLDERS, Users
 from anyscale.server.store.sqlite.connection import SqliteConnection
@@ -32,9 +32,9 @@ class SqliteUsers(Users):
         rows = list(users)
         if self._insert(batch, rows) == len(rows):
             return []
-        taken, ended = self._find_taken(rows)
-        if ended:
-            keys = self._connection.texts(holder.email_key for holder in ended)
+        taken, obsolete = self._find_taken(rows)
+        if obsolete:
+            keys = self._connection.texts(holder.email_key for holder in obsolete)
             self._connection.execute("delete from users where email_key {any}", keys)
             self._insert(batch, rows)
             taken, _ = self._find_taken(rows)
@@ -63,15 +63,15 @@ class SqliteUsers(Users):
     def _find_taken(
         self, rows: Sequence[NewUserRecord]
     ) -> tuple[list[EmailHolder], list[EmailHolder]]:
-        """Return the holders of emails that were not inserted, and those of ended batches."""
+        """Return the holders of emails that were not inserted, and those of discarded batches."""
         own = {row.email_key: row.user_id for row in rows}
         ids = {row.user_id for row in rows}
-        taken, ended = [], []
+        taken, obsolete = [], []
         for holder in self._connection.all(EmailHolder, HOLDERS, self._connection.texts(own)):
-            if holder.state in ENDED_STATES:
-                ended.append(holder)
+            if holder.state in DROPPED_OR_EXPIRED:
+                obsolete.append(holder)
             # A holder with one of our ids was inserted by us, unless two of our rows have one
             # email.
             elif holder.user_id not in ids or len(own) < len(rows):
                 taken.append(holder)
-        return taken, ended
+        return taken, obsolete

@@ -1,4 +1,4 @@
-"""Cursors: where a page of accounts ended, as a text that the next call gives back.
+"""Cursors: the end of a page of accounts, as a text that the next call sends back.
 
 A cursor has no secret and no signature: a caller who changes one gets other pages of a list that
 the caller may read anyway.
@@ -23,16 +23,16 @@ MAX_CURSOR = 4_096
 _Text = Annotated[str, Meta(pattern=r"\A[^\0]*\Z")]
 _Number = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
-#: Behind what a step goes on; empty at its beginning.
+#: The key after which a step continues; empty at its beginning.
 Key = tuple[_Text | _Number, ...]
 
 Checked = TypeVar("Checked")
 
 
 class PagePosition(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """Where a page ended."""
+    """The end of a page."""
 
-    #: the index of the step, of the steps that find the accounts of the query one after the other
+    #: the index of the current step; the steps of a query find its accounts one after the other
     step: _Number = 0
     #: of the last account that this step has returned, or of the end of a block
     key: Key = ()
@@ -44,7 +44,7 @@ class PagePosition(Struct, frozen=True, array_like=True, forbid_unknown_fields=T
 
 
 class _Version(Struct, frozen=True, array_like=True):
-    """What cursors of all versions begin with."""
+    """The first field of the cursors of all versions."""
 
     version: int
 

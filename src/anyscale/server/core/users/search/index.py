@@ -20,8 +20,8 @@ __all__ = ["SearchIndex", "Segment", "defer_filling"]
 #: more words belong on the same page of the database, and the more memory they take.
 _SEGMENT = 10_000
 
-#: Accounts of the segment after one whose lease was ended. Changes of accounts end a lease: a short
-#: segment finishes between two of them.
+#: Accounts of the segment after a lost lease. A change of an account takes the lease away, and a
+#: short segment finishes between two changes.
 _SHORT_SEGMENT = 300
 
 #: accounts that are read at once, and words of a slice, which take some milliseconds each
@@ -67,7 +67,7 @@ def defer_filling(tx: Transaction) -> None:
 
 
 class Segment(NamedTuple):
-    """The accounts behind the first place up to the second one, which get their words together."""
+    """The accounts after the first place, up to the second one: they get their words together."""
 
     after: Place
     end: Place
@@ -80,7 +80,7 @@ class SearchIndex:
 
     Any number of processes may try to fill the index, and each may be killed: one of them has the
     lease, and returns it when it stops filling, unless the database fails. A segment of accounts
-    gets its words in several transactions; the last one moves the watermark behind them. A segment
+    gets its words in several transactions; the last one moves the watermark past them. A segment
     that was left unfinished is filled again, and the words that it has already stay.
     """
 
@@ -88,7 +88,7 @@ class SearchIndex:
         self._store = store
         self._holder = os.urandom(8).hex()
         self._filling = threading.Lock()
-        #: whether the previous segment was left unfinished, since its lease was ended
+        #: whether the previous segment was left unfinished, since its lease was lost
         self._lost_lease = False
 
     def fill(
@@ -101,7 +101,7 @@ class SearchIndex:
         returns at once.
 
         Args:
-            seconds: for which it begins segments.
+            seconds: after these, it begins no more segments.
             is_busy: returns whether there are requests, which go first.
 
         Raises:

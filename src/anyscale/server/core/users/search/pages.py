@@ -1,7 +1,7 @@
 """Pages of accounts in bounded time, from steps that find them block by block.
 
 A page looks at accounts for `BUDGET` and then returns what it has found, with the place where the
-next call goes on. So no list and no search, however few accounts match, takes a thread of the
+next call continues. So no list and no search, however few accounts match, takes a thread of the
 server for long. docs/decisions/0017-search.md explains it.
 """
 
@@ -21,10 +21,10 @@ BUDGET = 0.03
 
 
 class StepBlock(NamedTuple):
-    """Accounts that a step found in a short time, each with the key behind which it goes on."""
+    """Accounts that a step found in a short time, each with the key after which it continues."""
 
     found: Sequence[tuple[Key, UserRecord]]
-    #: Behind what the next block begins; None if the step is done.
+    #: The key after which the next block begins; None if the step is done.
     end: Key | None
 
 
@@ -35,7 +35,7 @@ class Step(Protocol):
     is_slow: bool
 
     def read(self, tx: Transaction, key: Key, limit: int) -> StepBlock:
-        """Return the block behind a key, which is empty for the first one.
+        """Return the block after a key, which is empty for the first block.
 
         Args:
             tx: the transaction.
@@ -51,7 +51,7 @@ def read_page(
     limit: int,
     clock: Callable[[], float],
 ) -> tuple[list[UserRecord], PagePosition | None]:
-    """Return accounts behind a position, and where they end; None behind the last one.
+    """Return accounts after a position, and the position where they end; None after the last one.
 
     A page reads one block at least, so that the next one gets further.
     """
@@ -61,19 +61,19 @@ def read_page(
         room = limit - len(users)
         block = steps[position.step].read(tx, position.key, room)
         users += [user for _, user in block.found[:room]]
-        position = _behind(block, room, position)
+        position = _position_after(block, room, position)
         if len(users) == limit or clock() >= deadline or (users and _is_slow(steps, position)):
             break
     return users, position if position.step < len(steps) else None
 
 
 def _is_slow(steps: Sequence[Step], position: PagePosition) -> bool:
-    """Whether a slow step begins, which what was found before it does not have to wait for."""
+    """Whether a slow step is next: a page that has accounts does not wait for it."""
     return not position.key and any(step.is_slow for step in steps[position.step :][:1])
 
 
-def _behind(block: StepBlock, room: int, position: PagePosition) -> PagePosition:
-    """Return the position behind the accounts of a block for which a page has room."""
+def _position_after(block: StepBlock, room: int, position: PagePosition) -> PagePosition:
+    """Return the position after the accounts of a block for which a page has room."""
     end = block.end if len(block.found) <= room else block.found[room - 1][0]
     if end is None:
         return structs.replace(position, step=position.step + 1, key=())

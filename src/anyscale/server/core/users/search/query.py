@@ -1,4 +1,4 @@
-"""What a search means: its text, and in which tier an account is found.
+"""The text of a search, and the tier in which it finds an account.
 
 The tiers are in the order in which a search returns accounts. docs/decisions/0017-search.md
 explains them.
@@ -90,7 +90,7 @@ _has_impossible_character = re.compile("[\0\ud800-\udfff]").search
 
 
 def _address_of(text: str) -> str:
-    """Return the email of a text as mail programs copy it; any other text as it is.
+    """Return the email in a text that a mail program has copied; any other text unchanged.
 
     `Jane Doe <jane@example.com>,` or `mailto:jane@example.com?subject=Hello` (RFC 6068).
     """

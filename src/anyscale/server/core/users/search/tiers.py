@@ -99,7 +99,7 @@ class _Driver(NamedTuple):
     """
 
     first: str
-    #: the first word behind the range; None for no end
+    #: the first word after the range; None for no end
     end: str | None
     #: whether only the leading words of accounts match
     only_leading: bool
@@ -239,13 +239,13 @@ class _PartStep:
 def _block(found: Iterable[tuple[Key, FoundUserRecord]], end: Key | None, limit: int) -> StepBlock:
     """Return a block with at most one account more than a page has room for.
 
-    The one more shows that the block goes on behind the page; the rest need not be compared.
+    The extra account shows that the block continues after the page; the rest is not compared.
     """
     return StepBlock(list(islice(found, limit + 1)), end)
 
 
 def end_of(prefix: str) -> str | None:
-    """Return the first text behind all texts with a prefix; None if there is no such text."""
+    """Return the first text after all texts with a prefix; None if there is no such text."""
     for at in range(len(prefix) - 1, -1, -1):
         if (code := ord(prefix[at])) < _LAST_CHARACTER:
             # Skip the surrogates, which are no characters.

@@ -1,6 +1,6 @@
 "use strict";
 
-// The secret of a one-time link stands behind the `#` of the address, which browsers send to nobody.
+// The secret of a one-time link is after the `#` of the address: browsers send that part to nobody.
 // It goes out of the address bar and the history, and into the form, whose answer says at once
 // whether the link works. Only the next form uses the link up.
 const link = document.querySelector("[data-link]");
@@ -29,9 +29,9 @@ if (reveal) {
   box.addEventListener("change", show);
 }
 
-// A note tells what was done just now. It goes out of the address, so that it is not said again when
+// A note confirms what was just done. It goes out of the address, so that it is not shown again when
 // the page is loaded again.
-const note = document.querySelector(".said.note");
+const note = document.querySelector(".message.note");
 if (note) history.replaceState(null, "", location.pathname);
 
 // A slip is shown beside its field before the form is sent, so that all fields keep their texts: the
@@ -85,12 +85,12 @@ if (copy && navigator.clipboard) {
   copy.hidden = false;
   copy.addEventListener("click", async () => {
     const text = document.getElementById(copy.dataset.copy).innerText;
-    const said = document.getElementById("copied");
+    const status = document.getElementById("copied");
     try {
       await navigator.clipboard.writeText(`${text.trim()}\n`);
-      said.textContent = "Copied.";
+      status.textContent = "Copied.";
     } catch {
-      said.textContent = "Your browser does not allow it: mark the lines and copy them.";
+      status.textContent = "Your browser does not allow it: mark the lines and copy them.";
     }
   });
 }

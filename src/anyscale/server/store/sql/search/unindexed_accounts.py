@@ -65,7 +65,7 @@ class _Publication(NamedTuple):
 
 
 def _positions(after: Place, publication: int, last_id: str | None) -> range:
-    """Return the positions of a publication behind a watermark, up to its last account."""
+    """Return the positions of a publication after a watermark, up to its last account."""
     first = after.position + 1 if publication == after.publication else 0
     return range(first, position_of(last_id) + 1 if last_id else 0)
 
@@ -83,9 +83,9 @@ class UnindexedAccounts(Table):
     """The accounts beyond a watermark of the index of words."""
 
     def list(self, after: Place, limit: int) -> tuple[Sequence[AccountTextsRecord], Place]:
-        """Return the first accounts beyond a watermark, in order, and the watermark behind them.
+        """Return the first accounts beyond a watermark, in order, and the watermark after them.
 
-        Without accounts, the second watermark may still be behind the first one: all accounts of a
+        Without accounts, the second watermark may still be after the first one: all accounts of a
         publication may have been deleted. It is the same if there is no publication beyond it.
         """
         publications = self._publications(after)
@@ -100,7 +100,7 @@ class UnindexedAccounts(Table):
     def _list_large(
         self, one: _Publication, limit: int
     ) -> tuple[Sequence[AccountTextsRecord], Place]:
-        """Do the same for a publication that has more positions than the limit."""
+        """List accounts of a publication that has more positions than the limit."""
         first, end = user_id(one.batch_id, one.positions[0]), end_of_batch(one.batch_id)
         found = self._connection.all(
             AccountTextsRecord, _ACCOUNTS_FROM, one.number, first, end, limit

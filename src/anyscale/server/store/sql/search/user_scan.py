@@ -27,7 +27,7 @@ class Block(NamedTuple, Generic[Found]):
     """Accounts in the order of a key."""
 
     users: Sequence[Found]
-    #: Behind which key the next block begins; None if there is none.
+    #: The key after which the next block begins; None if there is none.
     end: str | None
 
 
@@ -37,7 +37,7 @@ class UserScan(Table):
     def read(
         self, record: type[Found], scan: Scan, after: str, *, rows: int, limit: int
     ) -> Block[Found]:
-        """Look at rows behind a `user_id`, and return accounts among them.
+        """Look at rows after a `user_id`, and return accounts among them.
 
         Args:
             record: what to read of an account.

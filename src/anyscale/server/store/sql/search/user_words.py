@@ -1,4 +1,4 @@
-"""The tables `user_words` and `search_index`: the words of accounts, and who fills them in."""
+"""The tables `user_words` and `search_index`: the words of accounts, and their progress."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -100,7 +100,7 @@ class Words(Table):
             watermark: accounts beyond it are None.
             limit: how many rows are returned at most.
         """
-        # No publication is 0, so all rows of the first word are behind this one.
+        # No publication is 0, so all rows of the first word come after this one.
         start = after or (first, 0, 0)
         publication, position = watermark.publication, watermark.position
         rows = self._connection.rows(
@@ -127,7 +127,7 @@ class Words(Table):
         )
 
     def lease(self, end: Place, holder: str, until: int) -> None:
-        """Let a holder fill the index up to a place until a time, after `lock`."""
+        """Let a process fill the index up to a place until a time, after `lock`."""
         sql = "update search_index set end_publication = ?, end_position = ?, holder = ?, until = ?"
         self._connection.execute(sql, *end, holder, until)
 
@@ -144,7 +144,7 @@ class Words(Table):
         self._connection.execute("update search_index set until = ?", until)
 
     def finish(self, watermark: Place) -> None:
-        """Move the watermark behind accounts that have all their words, after `lock`."""
+        """Move the watermark past accounts that have all their words, after `lock`."""
         sql = "update search_index set publication = ?, position = ?"
         self._connection.execute(sql, *watermark)
 
