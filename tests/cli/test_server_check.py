@@ -21,7 +21,7 @@ def test_each_check_is_one_line_and_a_failed_one_ends_with_status_1(anyscale: Ru
     assert [line[11:].split()[0] for line in lines] == list(CHECKS)
     assert any(line.startswith("fail       database.reachable") for line in lines)
     assert (
-        "makes one. To mend it: create it or make it available, or name another one"
+        "creates one. To mend it: create it or make it available, or name another one"
         in result.stdout
     )
     assert result.stderr.rstrip().endswith("not tried")

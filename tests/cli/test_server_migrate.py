@@ -1,15 +1,12 @@
 """`anyscale server migrate` says what it did."""
 
-from contextlib import closing
 from pathlib import Path
 
 import pytest
-from tests.store.old_databases import know_steps, open_store
 from tests.support.commands.running import RunAnyscale
+from tests.support.databases.schema_steps import LATER, NEWEST, know_later_step, open_store
 
-from anyscale.server.store.schema_versions import steps_of
-
-NEWEST = max(steps_of("sqlite"))
+from anyscale.cli.server import start_migrate
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -22,8 +19,7 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
 
 
 def message_of_migrate(anyscale: RunAnyscale, database: Path | str) -> str:
-    url = f"sqlite:///{database}" if isinstance(database, Path) else database
-    done = anyscale("server", "migrate", env={"ANYSCALE_DATABASE_URL": url})
+    done = anyscale("server", "migrate", env={"ANYSCALE_DATABASE_URL": url_of(database)})
     assert (done.returncode, done.stdout) == (0, "")
     return done.stderr.splitlines()[-1].partition("s) ")[2]
 
@@ -38,11 +34,15 @@ def test_the_message_for_a_new_database_differs_from_that_for_one_that_is_curren
 
 
 def test_a_migration_names_the_schema_before_and_after(
-    anyscale: RunAnyscale, database: Path | str, monkeypatch: pytest.MonkeyPatch
+    database: Path | str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with monkeypatch.context() as patch:
-        know_steps(patch, 4)
-        with closing(open_store(database)) as store:
-            assert store.schema() == 4
+    open_store(database).close()
+    know_later_step(monkeypatch)
+    monkeypatch.setenv("ANYSCALE_DATABASE_URL", url_of(database))
+    start_migrate.migrate.main([], standalone_mode=False)
 
-    assert message_of_migrate(anyscale, database) == f"The schema was 4 and is now {NEWEST}."
+    assert f"The schema was {NEWEST} and is now {LATER}." in capsys.readouterr().err
+
+
+def url_of(database: Path | str) -> str:
+    return f"sqlite:///{database}" if isinstance(database, Path) else database

@@ -156,8 +156,8 @@ def test_an_older_schema_has_to_be_migrated_and_a_newer_one_needs_a_newer_progra
 
 
 def set_schema(path: Path, number: int) -> None:
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute(f"pragma user_version = {number}")
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute(f"update schema_version set version = {number}")
 
 
 def test_the_schema_of_postgresql_is_compared_and_not_migrated(

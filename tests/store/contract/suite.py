@@ -264,8 +264,8 @@ class ReadyRules(StoreSteps):
         with pytest.raises(StoreUnavailable, match="schema 99, and this version knows") as caught:
             store.ready()
         assert not caught.value.outcome_unknown
-        set_schema(1)
-        with pytest.raises(StoreUnavailable, match="schema 1, and this version needs"):
+        set_schema(0)
+        with pytest.raises(StoreUnavailable, match="schema 0, and this version needs"):
             store.ready()
 
 

@@ -20,7 +20,7 @@ from anyscale.server.store.sqlite.store import SqliteStore
 def test_a_newer_schema_is_refused_by_readers_and_writers(path: Path) -> None:
     SqliteStore(path).close()
     with sqlite3.connect(path) as connection:
-        connection.execute("pragma user_version = 99")
+        connection.execute("update schema_version set version = 99")
     connection.close()
 
     for create in (True, False):

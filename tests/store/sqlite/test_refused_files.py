@@ -215,7 +215,7 @@ def test_a_database_without_an_application_id_is_ours_by_its_tables(path: Path) 
 def test_a_damaged_schema_number_is_an_error_of_the_store(path: Path) -> None:
     SqliteStore(path).close()
     with sqlite3.connect(path) as connection:
-        connection.execute("pragma user_version = -5")
+        connection.execute("update schema_version set version = -5")
     connection.close()
     with pytest.raises(StoreUnavailable, match="damaged, with schema -5"):
         SqliteStore(path)

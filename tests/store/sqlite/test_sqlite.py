@@ -34,7 +34,7 @@ class TestSqlite(StoreContract):
     def set_schema(self, tmp_path: Path) -> Callable[[int], None]:
         def write(number: int) -> None:
             with sqlite3.connect(tmp_path / "data" / "anyscale.db") as connection:
-                connection.execute(f"pragma user_version = {number}")
+                connection.execute(f"update schema_version set version = {number}")
             connection.close()
 
         return write

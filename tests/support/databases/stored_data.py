@@ -50,7 +50,7 @@ def read_database_copy(data: Path, copy: Path) -> StoredRows:
     connection = sqlite3.connect(path)
     try:
         assert connection.execute("pragma integrity_check").fetchall() == [("ok",)]
-        if not connection.execute("pragma user_version").fetchone()[0]:
+        if not connection.execute("select 1 from sqlite_master").fetchone():
             return StoredRows([], {}, {})
         query = connection.execute("select email, password_hash from users order by email")
         users = dict(query.fetchall())

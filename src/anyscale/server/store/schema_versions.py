@@ -1,22 +1,30 @@
-"""The numbered steps of the schema, and which schema versions can be used."""
+"""The numbered steps of the schema, and which schemas this version can use."""
 
-from collections.abc import Callable, Mapping
+import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 from anyscale.errors import StoreUnavailable
-from anyscale.server.store.migrations.folded_lastnames import fold_lastnames
-from anyscale.server.store.migrations.folded_texts import fold_texts
-from anyscale.server.store.sql.connection import Connection
 
-__all__ = ["NOTHING_YET", "PYTHON_STEPS", "refuse_newer", "require_current", "steps_of"]
-
-#: Run after the SQL of a step, in the same transaction.
-PYTHON_STEPS: Mapping[int, Callable[[Connection], None]] = {4: fold_texts, 5: fold_lastnames}
+__all__ = [
+    "NOTHING_YET",
+    "checksum_of",
+    "refuse_newer",
+    "require_current",
+    "require_first_step",
+    "steps_of",
+]
 
 #: The error of a command that only reads, in a database without a schema.
 NOTHING_YET = (
     "there is no control plane yet: `anyscale server create-token` or `anyscale server start` "
-    "makes one"
+    "creates one"
+)
+
+#: The error for a database whose tables another first step created. Until 0.1.0 the step is edited.
+_OTHER_FIRST_STEP = (
+    "the database was created by another commit from before the first release, and this version "
+    "cannot open it: docs/operations/upgrade.md says how to carry its users over"
 )
 
 
@@ -28,6 +36,17 @@ def steps_of(database: str) -> dict[int, str]:
         int(file.name.partition("_")[0]): file.read_text(encoding="utf-8")
         for file in folder.glob("*.sql")
     }
+
+
+def checksum_of(steps: Mapping[int, str]) -> str:
+    """Return the SHA-256 of the first step, which a database stores."""
+    return hashlib.sha256(steps[1].encode()).hexdigest()
+
+
+def require_first_step(checksum: str | None, steps: Mapping[int, str]) -> None:
+    """Raise `StoreUnavailable` unless a database was created by the first step of this version."""
+    if checksum != checksum_of(steps):
+        raise StoreUnavailable(_OTHER_FIRST_STEP)
 
 
 def refuse_newer(found: int, newest: int) -> None:

@@ -297,7 +297,7 @@ def test_processes_that_fill_at_once_give_each_account_its_words_once(
 KILLED_WHILE_FILLING = """
 import os, sys
 from pathlib import Path
-from tests.store.old_databases import open_store
+from tests.support.databases.schema_steps import open_store
 from anyscale.server.core.users.search import index as search_index
 from anyscale.server.store.sql.search.unindexed_accounts import UnindexedAccounts
 from anyscale.server.store.sql.search.user_words import Words

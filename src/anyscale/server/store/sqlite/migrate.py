@@ -1,16 +1,21 @@
 """Migrates a SQLite database: each step, with its number, in one transaction."""
 
 import sqlite3
+from collections.abc import Mapping
 
-from anyscale.server.store.schema_versions import PYTHON_STEPS, refuse_newer, steps_of
-from anyscale.server.store.sqlite.connection import SqliteConnection
+from anyscale.server.store.schema_versions import (
+    checksum_of,
+    refuse_newer,
+    require_first_step,
+    steps_of,
+)
 
 __all__ = ["NOT_OURS", "is_ours", "migrate", "schema_version"]
 
 #: the error for a database that `is_ours` is false for
 NOT_OURS = "the file is the database of another application: name a new file"
 
-#: "must", as the migration to schema 4 writes it
+#: "must", as the first step writes it
 _APPLICATION_ID = 0x6D757374
 _FIRST_TABLES = frozenset({"audit", "batches", "conflicts", "users"})
 
@@ -19,7 +24,8 @@ def migrate(connection: sqlite3.Connection) -> None:
     """Run the steps that are missing. Two processes may do so at once, and either may be killed.
 
     Raises:
-        StoreUnavailable: a newer version has migrated the database, or a step cannot be done.
+        StoreUnavailable: a newer version has migrated the database, another first step created it,
+            or a step cannot be done.
     """
     steps = steps_of("sqlite")
     newest = max(steps)
@@ -30,7 +36,7 @@ def migrate(connection: sqlite3.Connection) -> None:
         connection.execute("begin immediate")
         try:
             if schema_version(connection) < number:
-                _run(connection, number, steps[number])
+                _run(connection, number, steps)
             connection.execute("commit")
         except BaseException:
             if connection.in_transaction:
@@ -39,23 +45,37 @@ def migrate(connection: sqlite3.Connection) -> None:
 
 
 def schema_version(connection: sqlite3.Connection) -> int:
-    """Return the number of the last step that was run, or 0."""
-    return int(connection.execute("pragma user_version").fetchone()[0])
+    """Return the number of the last step that was run, or 0.
+
+    Raises:
+        StoreUnavailable: another first step created the tables.
+    """
+    tables = _tables(connection)
+    if not tables.issuperset(_FIRST_TABLES):
+        return 0
+    version, checksum = 0, None
+    if "schema_version" in tables:
+        sql = "select version, checksum from schema_version"
+        version, checksum = connection.execute(sql).fetchone() or (0, None)
+    require_first_step(checksum, steps_of("sqlite"))
+    return int(version)
 
 
 def is_ours(connection: sqlite3.Connection) -> bool:
     """Return whether a database is blank or a control plane's, not another application's."""
     application = connection.execute("pragma application_id").fetchone()[0]
-    tables = {name for (name,) in connection.execute("select name from sqlite_master")}
-    # The schemas before 4 have no id.
+    tables = _tables(connection)
+    # The earliest commits wrote no id.
     without_id = not application and (not tables or tables.issuperset(_FIRST_TABLES))
     return application == _APPLICATION_ID or without_id
 
 
-def _run(connection: sqlite3.Connection, number: int, step: str) -> None:
-    for statement in step.split(";\n\n"):
+def _tables(connection: sqlite3.Connection) -> set[str]:
+    return {name for (name,) in connection.execute("select name from sqlite_master")}
+
+
+def _run(connection: sqlite3.Connection, number: int, steps: Mapping[int, str]) -> None:
+    for statement in steps[number].split(";\n\n"):
         connection.execute(statement)
-    if number in PYTHON_STEPS:
-        PYTHON_STEPS[number](SqliteConnection(connection))
-    # It is part of the transaction, as any page of the file is.
-    connection.execute(f"pragma user_version = {number}")
+    values = (number, checksum_of(steps))
+    connection.execute("update schema_version set version = ?, checksum = ?", values)

@@ -10,8 +10,7 @@ from anyscale.server.store.sqlite.errors import BUSY_SECONDS
 __all__ = ["open_connection", "prepare_writer", "write_behind"]
 
 # Each chunk of a large batch changes most pages of the emails' index, and each page has a cost of
-# its own in the log and in the file. A file keeps the size that it was created with, which was
-# 4 KiB earlier.
+# its own in the log and in the file. A file keeps the size that it was created with.
 _PAGE_SIZE = "pragma page_size = 16384"
 
 #: Bytes of the log. The later it is copied into the file, the less often a page is written back.

@@ -1,0 +1,219 @@
+-- Times are whole milliseconds since 1970, UTC, by the clock of the database. Every column that is a
+-- key or is compared is collated "C": bytes have the same order on every server, and are compared
+-- faster.
+
+-- One row: the number of the last step that was run, and the SHA-256 of the first step. A version of
+-- musterroll with another first step does not open the database.
+create table schema_version (
+    id integer primary key check (id = 1),
+    version integer not null,
+    checksum text collate "C" not null
+);
+
+insert into schema_version (id, version, checksum) values (1, 0, '');
+
+create table batches (
+    id bigint generated always as identity primary key,
+    batch_id text collate "C" not null unique,
+    -- the number of the batch in the order of publishing, from 1; null until it is published
+    publication bigint unique,
+    idempotency_key text collate "C" not null,
+    state text collate "C" not null
+        check (state in ('open', 'published', 'dropped', 'expired', 'undoing', 'undone')),
+    if_exists text collate "C" not null check (if_exists in ('fail', 'skip')),
+    opened_by text collate "C" not null,
+    opened_at bigint not null,
+    touched_at bigint not null,
+    published_by text collate "C",
+    published_at bigint
+);
+
+-- A key belongs to its batch until the batch is dropped or expires, also after the batch is undone.
+create unique index batches_live_key on batches (idempotency_key)
+    where state not in ('dropped', 'expired');
+
+create index batches_open on batches (touched_at) where state = 'open';
+
+-- The chunks that were reserved. A chunk that the client sends again is recognized by its digest, and
+-- publishing adds the numbers up instead of counting users.
+create table chunks (
+    batch bigint not null references batches (id),
+    number bigint not null,
+    digest bytea not null,
+    user_root bytea not null,
+    users bigint not null,
+    skipped bigint not null,
+    conflicts bigint not null,
+    primary key (batch, number)
+);
+
+-- The entries of a batch whose email is taken: by an account, by an earlier entry of the batch (`other`
+-- is its position), or by another open batch (`holder` is its id).
+create table conflicts (
+    batch bigint not null references batches (id),
+    position bigint not null,
+    chunk bigint not null,
+    email text collate "C" not null,
+    kind text collate "C" not null check (kind in ('exists', 'duplicate', 'reserved')),
+    other bigint,
+    holder text collate "C",
+    primary key (batch, position)
+);
+
+-- Also has the rows of open batches, which reserve their emails: the accounts are in `live_users`.
+-- `batch` is the id of a batch, but no foreign key, which takes a third of the time of an insert. And
+-- removing a batch would read every user, without an index for that alone; a batch is removed when it
+-- has no chunks.
+create table users (
+    user_id text collate "C" not null primary key,
+    batch bigint not null,
+    email_key text collate "C" not null unique,
+    email text collate "C" not null,
+    name text collate "C" not null,
+    lastname text collate "C",
+    title text collate "C",
+    is_sso_user boolean not null,
+    permission_level text collate "C" not null default 'collaborator'
+        check (permission_level in ('collaborator', 'owner')),
+    -- What searches compare: casefolded by Python, which is the same for every database. If an email
+    -- or a last name is ASCII, its column is null, since the key or `lower` gives the same.
+    name_folded text collate "C" not null,
+    email_folded text collate "C",
+    lastname_folded text collate "C",
+    password_hash text collate "C",
+    -- whether the row has a password that is not hashed yet
+    hash_due boolean not null,
+    -- when the user chose the password; null while it is the initial one
+    password_set_at bigint,
+    suspended_at bigint,
+    -- when the account was first used: by a sign-in, a change of its password or role, or a new token
+    used_at bigint
+);
+
+create index users_hash_due on users (batch, user_id) where hash_due;
+
+-- There are few, and a transaction that may remove the last one locks them all.
+create index users_owners on users (user_id) where permission_level = 'owner';
+
+create index users_suspended on users (user_id) where suspended_at is not null;
+
+create index users_sso on users (user_id) where is_sso_user;
+
+-- Accounts without credentials. Without an identity provider, SSO users without a password are such
+-- accounts too, and are found by `users_sso`: so each new row is in one of the two indexes.
+create index users_without_password on users (user_id)
+    where password_hash is null and suspended_at is null and not is_sso_user;
+
+-- `offset 0` makes the planner look up the batch of a user instead of guessing how many users are
+-- live. Before the first `analyze` after a large batch it guesses so few that it would sort all users
+-- for each page of a listing.
+create view live_users as
+    select users.*, live.*
+    from users cross join lateral (
+        select batch_id, published_at as created_at, publication from batches
+        where batches.id = users.batch and published_at is not null offset 0
+    ) as live;
+
+-- Signed-in browsers. A row is deleted when the session is revoked or expires.
+create table sessions (
+    session_id text collate "C" not null primary key,
+    user_id text collate "C" not null,
+    hash bytea not null unique,
+    auth_method text collate "C" not null check (auth_method in ('password', 'link', 'sso')),
+    address text collate "C" not null,
+    user_agent text collate "C" not null,
+    created_at bigint not null,
+    used_at bigint not null,
+    expires_at bigint not null
+);
+
+create index sessions_user on sessions (user_id);
+
+-- Browsers that have signed in before: the wrong passwords of strangers do not lock them out.
+create table devices (
+    hash bytea not null,
+    user_id text collate "C" not null,
+    used_at bigint not null,
+    primary key (hash, user_id)
+);
+
+create index devices_user on devices (user_id);
+
+create index devices_used on devices (used_at);
+
+-- One-time links with which users set their passwords: the newest of each account.
+create table links (
+    user_id text collate "C" not null primary key,
+    hash bytea not null unique,
+    created_by text collate "C" not null,
+    created_at bigint not null,
+    expires_at bigint not null
+);
+
+-- The subjects by which identity providers name our users.
+create table identities (
+    issuer text collate "C" not null,
+    subject text collate "C" not null,
+    user_id text collate "C" not null,
+    linked_at bigint not null,
+    primary key (issuer, subject),
+    unique (user_id, issuer)
+);
+
+-- A personal token has a user, and the role that the user has when it is used.
+create table tokens (
+    token_id text collate "C" not null primary key,
+    user_id text collate "C",
+    name text collate "C" not null,
+    role text collate "C" not null check (role in ('owner', 'collaborator')),
+    hash bytea not null unique,
+    created_by text collate "C" not null,
+    created_at bigint not null,
+    expires_at bigint,
+    used_at bigint,
+    revoked_by text collate "C",
+    revoked_at bigint
+);
+
+create unique index tokens_name on tokens (coalesce(user_id, ''), name) where revoked_at is null;
+
+create index tokens_user on tokens (user_id) where user_id is not null;
+
+create table audit (
+    number bigint primary key,
+    at bigint not null,
+    actor text collate "C" not null,
+    event text collate "C" not null,
+    subject text collate "C" not null,
+    data text collate "C" not null,
+    hash bytea not null
+);
+
+-- The index of words: the words of the accounts' names, last names and emails. The publication of the
+-- batch and the position in it stand for the `user_id`, in a fifth of its size.
+create table user_words (
+    -- in this order a row has no padding
+    publication bigint not null,
+    position bigint not null,
+    is_leading boolean not null,
+    word text collate "C" not null,
+    primary key (is_leading, word, publication, position)
+);
+
+-- One row: how far the index of words is filled, in the order of publication and position. All
+-- accounts up to the watermark (`publication`, `position`) have their words. The index is filled in
+-- segments, whose words are written in the order of the table: the accounts after the watermark up to
+-- (`end_publication`, `end_position`) may have some of their words, and the others have none.
+-- The process `holder` fills the index, and no other one does so before the time `until`.
+create table search_index (
+    id integer primary key check (id = 1),
+    publication bigint not null,
+    position bigint not null,
+    end_publication bigint not null,
+    end_position bigint not null,
+    holder text collate "C" not null,
+    until bigint not null
+);
+
+insert into search_index (id, publication, position, end_publication, end_position, holder, until)
+    values (1, 0, 0, 0, 0, '', 0);

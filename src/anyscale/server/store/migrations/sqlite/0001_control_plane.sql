@@ -1,0 +1,211 @@
+-- Times are whole milliseconds since 1970, UTC, by the clock of the machine.
+
+-- The letters "must", by which `file` and SQLite's tools recognize the database.
+pragma application_id = 0x6d757374;
+
+-- One row: the number of the last step that was run, and the SHA-256 of the first step. A version of
+-- musterroll with another first step does not open the database.
+create table schema_version (
+    id integer primary key check (id = 1),
+    version integer not null,
+    checksum text not null
+);
+
+insert into schema_version (id, version, checksum) values (1, 0, '');
+
+create table batches (
+    id integer primary key,
+    batch_id text not null unique,
+    -- the number of the batch in the order of publishing, from 1; null until it is published
+    publication integer unique,
+    idempotency_key text not null,
+    state text not null
+        check (state in ('open', 'published', 'dropped', 'expired', 'undoing', 'undone')),
+    if_exists text not null check (if_exists in ('fail', 'skip')),
+    opened_by text not null,
+    opened_at integer not null,
+    touched_at integer not null,
+    published_by text,
+    published_at integer
+);
+
+-- A key belongs to its batch until the batch is dropped or expires, also after the batch is undone.
+create unique index batches_live_key on batches (idempotency_key)
+    where state not in ('dropped', 'expired');
+
+create index batches_open on batches (touched_at) where state = 'open';
+
+-- The chunks that were reserved. A chunk that the client sends again is recognized by its digest, and
+-- publishing adds the numbers up instead of counting users.
+create table chunks (
+    batch integer not null references batches (id),
+    number integer not null,
+    digest blob not null,
+    user_root blob not null,
+    users integer not null,
+    skipped integer not null,
+    conflicts integer not null,
+    primary key (batch, number)
+) without rowid;
+
+-- The entries of a batch whose email is taken: by an account, by an earlier entry of the batch (`other`
+-- is its position), or by another open batch (`holder` is its id).
+create table conflicts (
+    batch integer not null references batches (id),
+    position integer not null,
+    chunk integer not null,
+    email text not null,
+    kind text not null check (kind in ('exists', 'duplicate', 'reserved')),
+    other integer,
+    holder text,
+    primary key (batch, position)
+) without rowid;
+
+-- Also has the rows of open batches, which reserve their emails: the accounts are in `live_users`.
+create table users (
+    user_id text not null primary key,
+    batch integer not null references batches (id),
+    email_key text not null unique,
+    email text not null,
+    name text not null,
+    lastname text,
+    title text,
+    is_sso_user integer not null,
+    permission_level text not null default 'collaborator'
+        check (permission_level in ('collaborator', 'owner')),
+    -- What searches compare: casefolded by Python, which is the same for every database. If an email
+    -- or a last name is ASCII, its column is null, since the key or `lower` gives the same.
+    name_folded text not null,
+    email_folded text,
+    lastname_folded text,
+    password_hash text,
+    -- whether the row has a password that is not hashed yet
+    hash_due integer not null,
+    -- when the user chose the password; null while it is the initial one
+    password_set_at integer,
+    suspended_at integer,
+    -- when the account was first used: by a sign-in, a change of its password or role, or a new token
+    used_at integer
+);
+
+create index users_hash_due on users (batch, user_id) where hash_due = 1;
+
+-- There are few, and a transaction that may remove the last one locks them all.
+create index users_owners on users (user_id) where permission_level = 'owner';
+
+create index users_suspended on users (user_id) where suspended_at is not null;
+
+create index users_sso on users (user_id) where is_sso_user = 1;
+
+-- Accounts without credentials. Without an identity provider, SSO users without a password are such
+-- accounts too, and are found by `users_sso`: so each new row is in one of the two indexes.
+create index users_without_password on users (user_id)
+    where password_hash is null and suspended_at is null and is_sso_user = 0;
+
+create view live_users as
+    select users.*, batches.batch_id, batches.published_at as created_at, batches.publication
+    from users join batches on batches.id = users.batch
+    where batches.published_at is not null;
+
+-- Signed-in browsers. A row is deleted when the session is revoked or expires.
+create table sessions (
+    session_id text not null primary key,
+    user_id text not null,
+    hash blob not null unique,
+    auth_method text not null check (auth_method in ('password', 'link', 'sso')),
+    address text not null,
+    user_agent text not null,
+    created_at integer not null,
+    used_at integer not null,
+    expires_at integer not null
+);
+
+create index sessions_user on sessions (user_id);
+
+-- Browsers that have signed in before: the wrong passwords of strangers do not lock them out.
+create table devices (
+    hash blob not null,
+    user_id text not null,
+    used_at integer not null,
+    primary key (hash, user_id)
+) without rowid;
+
+create index devices_user on devices (user_id);
+
+create index devices_used on devices (used_at);
+
+-- One-time links with which users set their passwords: the newest of each account.
+create table links (
+    user_id text not null primary key,
+    hash blob not null unique,
+    created_by text not null,
+    created_at integer not null,
+    expires_at integer not null
+) without rowid;
+
+-- The subjects by which identity providers name our users.
+create table identities (
+    issuer text not null,
+    subject text not null,
+    user_id text not null,
+    linked_at integer not null,
+    primary key (issuer, subject),
+    unique (user_id, issuer)
+) without rowid;
+
+-- A personal token has a user, and the role that the user has when it is used.
+create table tokens (
+    token_id text not null primary key,
+    user_id text,
+    name text not null,
+    role text not null check (role in ('owner', 'collaborator')),
+    hash blob not null unique,
+    created_by text not null,
+    created_at integer not null,
+    expires_at integer,
+    used_at integer,
+    revoked_by text,
+    revoked_at integer
+);
+
+create unique index tokens_name on tokens (coalesce(user_id, ''), name) where revoked_at is null;
+
+create index tokens_user on tokens (user_id) where user_id is not null;
+
+create table audit (
+    number integer primary key,
+    at integer not null,
+    actor text not null,
+    event text not null,
+    subject text not null,
+    data text not null,
+    hash blob not null
+);
+
+-- The index of words: the words of the accounts' names, last names and emails. The publication of the
+-- batch and the position in it stand for the `user_id`, in a fifth of its size.
+create table user_words (
+    is_leading integer not null,
+    word text not null,
+    publication integer not null,
+    position integer not null,
+    primary key (is_leading, word, publication, position)
+) without rowid;
+
+-- One row: how far the index of words is filled, in the order of publication and position. All
+-- accounts up to the watermark (`publication`, `position`) have their words. The index is filled in
+-- segments, whose words are written in the order of the table: the accounts after the watermark up to
+-- (`end_publication`, `end_position`) may have some of their words, and the others have none.
+-- The process `holder` fills the index, and no other one does so before the time `until`.
+create table search_index (
+    id integer primary key check (id = 1),
+    publication integer not null,
+    position integer not null,
+    end_publication integer not null,
+    end_position integer not null,
+    holder text not null,
+    until integer not null
+);
+
+insert into search_index (id, publication, position, end_publication, end_position, holder, until)
+    values (1, 0, 0, 0, 0, '', 0);
