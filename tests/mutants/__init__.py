@@ -1,1 +1,1 @@
-"""`./dev mutants`: change the core rules, and see that their tests notice it."""
+"""`./dev mutants`: change modules, and see that their tests notice it."""
