@@ -4,6 +4,7 @@ import os
 import statistics
 from collections.abc import Mapping, Sequence
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -44,14 +45,22 @@ main()
 """
 
 
-class _Gain(NamedTuple):
-    """How much faster PyNaCl has to be where the processor has a set of instructions."""
+class _Library(NamedTuple):
+    """A library that hashes, and its limits."""
 
-    flag: str
-    ratio: float
+    name: str
+    #: defines `hash_one`
+    code: str
+    #: CPU time of the command / of hashing alone
+    cpu: float
+    #: percent: the faster a hash, the more of the time is that of one core before and after it
+    idle: float
 
 
-_GAINS = (_Gain("avx512f", 1.7), _Gain("avx2", 1.2))
+_LIBRARIES = (
+    _Library("PyNaCl", PYNACL, cpu=1.10, idle=10),
+    _Library("argon2-cffi", _ARGON2_CFFI, cpu=1.05, idle=5),
+)
 
 
 def commands(file: Path) -> Mapping[str, Sequence[str]]:
@@ -65,39 +74,33 @@ def commands(file: Path) -> Mapping[str, Sequence[str]]:
 def measure(folder: Path, users: int) -> None:
     few, many = users // 500, users // 100
     of_few = commands(write_users(folder / "few.yaml", few, passwords=True))
-    for library, code, limit in (("PyNaCl", PYNACL, 1.10), ("argon2-cffi", _ARGON2_CFFI, 1.05)):
-        ours = partial(run_afresh, of_few[library], folder)
-        hashing = partial(run, python(HASHING.format(code=code, count=few)))
-        _show_cost(library, limit, few, pairs(ours, hashing))
+    for library in _LIBRARIES:
+        ours = partial(run_afresh, of_few[library.name], folder)
+        hashing = partial(run, python(HASHING.format(code=library.code, count=few)))
+        _show_cost(library, few, pairs(ours, hashing))
     of_many = commands(write_users(folder / "many.yaml", many, passwords=True))
     now, before = (partial(run_afresh, command, folder) for command in of_many.values())
-    _show_gain(many, pairs(now, before, _PAIRS_OF_MANY))
+    _print_gain(many, pairs(now, before, _PAIRS_OF_MANY))
 
 
-def _show_cost(library: str, limit: float, count: int, found: Pairs) -> None:
+def _show_cost(library: _Library, count: int, found: Pairs) -> None:
     show(
-        f"CPU of {count:,} users with passwords / CPU of hashing alone by {library}",
+        f"CPU of {count:,} users with passwords / CPU of hashing alone by {library.name}",
         found.ratio(lambda cost: cost.cpu),
-        limit,
+        library.cpu,
     )
     cores = len(os.sched_getaffinity(0))
     idle = statistics.median(1 - cost.cpu / cost.wall / cores for cost in found.ours)
-    show(f"idle time of {cores} cores during these runs", idle * 100, 5, unit=" %")
+    show(f"idle time of {cores} cores during these runs", idle * 100, library.idle, unit=" %")
 
 
-def _show_gain(count: int, found: Pairs) -> None:
-    flag, ratio = next((gain for gain in _GAINS if gain.flag in _cpu_flags()), _Gain("none", 1))
-    cpu = found.ratio(lambda cost: cost.cpu)
-    show(
-        f"time of {count:,} users with passwords by PyNaCl / by argon2-cffi ({flag})",
-        found.ratio(lambda cost: cost.wall),
-        1 / ratio,
-        note=f" (CPU {cpu:.2f}x; {1 / cpu:.2f} times as fast)",
-    )
+def _print_gain(count: int, found: Pairs) -> None:
+    wall, cpu = (1 / found.ratio(attrgetter(part)) for part in ("wall", "cpu"))
+    what = f"times as fast by PyNaCl as by argon2-cffi: {count:,} users with passwords"
+    print(f"     {wall:8.2f}x {what} (CPU {cpu:.2f}x; {_instructions()})", flush=True)
 
 
-def _cpu_flags() -> set[str]:
-    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-        if line.startswith("flags"):
-            return set(line.split())
-    return set()
+def _instructions() -> str:
+    """Return the set of instructions that decides how fast libsodium is."""
+    text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    return next((name for name in ("avx512f", "avx2") if name in text), "neither AVX2 nor AVX-512")

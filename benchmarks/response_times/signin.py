@@ -153,7 +153,7 @@ def _measure_others(address: str) -> None:
         lambda: uvloop.run(_p99_of_me(address, busy=False)),
         _SAMPLINGS,
     )
-    show_beside_idle("p99 of GET /v1/me during sign-ins on all cores", found, 4)
+    show_beside_idle("p99 of GET /v1/me during sign-ins on all cores", found, 8)
 
 
 async def _p99_of_me(address: str, *, busy: bool) -> Cost:
