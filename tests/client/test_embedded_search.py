@@ -35,12 +35,12 @@ def file_in(folder: Path) -> Path:
 
 def create(folder: Path, *names: str) -> None:
     with embedded(folder) as transport:
-        transport.create(names[0], checked_users(*names), "fail")
+        transport.batches.create(names[0], checked_users(*names), "fail")
 
 
 def search(folder: Path, text: str) -> UserPage:
     with embedded(folder) as transport:
-        return transport.users(UserQuery(search=text), "", 9)
+        return transport.users.list(UserQuery(search=text), "", 9)
 
 
 def emails(page: UserPage) -> list[str]:
@@ -107,7 +107,7 @@ def test_a_search_needs_no_permission_to_write(protect: Callable[[Path], None]) 
         protect(file_in(folder))
         notices: list[str] = []
         with without_root(), embedded(folder, notices.append) as transport:
-            page = transport.users(UserQuery(search="jan"), "", 9)
+            page = transport.users.list(UserQuery(search="jan"), "", 9)
             list_accounts(transport, search="jan")
         data.chmod(0o700)
     assert (emails(page), page.unindexed) == (["jane@example.com"], 1)

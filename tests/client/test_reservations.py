@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from tests.support.run_keys import OnceKey
 from tests.support.servers.control_planes import embedded_transport
 from tests.support.users import checked_users, users_to_create
 
@@ -31,17 +32,17 @@ def refused(
     transport: Transport, users: list[AdminCreateUser], monkeypatch: pytest.MonkeyPatch
 ) -> tuple[list[int], list[tuple[int | None, str]]]:
     """Run a batch that is refused; return the chunks that were reserved, and the problems."""
-    reserve, reserved = transport.reserve, []
+    reserve, reserved = transport.batches.reserve, []
 
     def note(batch_id: str, number: int, users: Sequence[CheckedUser]) -> ReservedChunk:
         reserved.append(number)
         return reserve(batch_id, number, users)
 
-    monkeypatch.setattr(transport, "reserve", note)
+    monkeypatch.setattr(transport.batches, "reserve", note)
     run = BatchRun(
         transport,
         UserList(users),
-        get_key=lambda: "run",
+        OnceKey("run"),
         if_exists="fail",
         drop_command=str,
         is_abandoned=lambda _: nullcontext(False),
@@ -66,8 +67,8 @@ def test_no_chunk_is_reserved_after_a_wrong_entry(
 def test_no_chunk_is_reserved_after_one_that_met_another_batch(
     transport: Transport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other = transport.open("other", "fail")
-    transport.reserve(other.batch_id, 0, checked_users("b", "l"))
+    other = transport.batches.open("other", "fail")
+    transport.batches.reserve(other.batch_id, 0, checked_users("b", "l"))
     reserved, problems = refused(transport, users_to_create(*NAMES), monkeypatch)
     # The second chunk is under way when the response for the first one comes.
     assert reserved == [0, 1]
@@ -77,10 +78,10 @@ def test_no_chunk_is_reserved_after_one_that_met_another_batch(
 def test_problems_of_all_kinds_are_in_the_order_of_the_entries(
     transport: Transport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    transport.create("earlier", checked_users("b"), "fail")
-    own, other = transport.open("run", "fail"), transport.open("other", "fail")
-    transport.reserve(own.batch_id, 9, checked_users("a"))
-    transport.reserve(other.batch_id, 0, checked_users("c"))
+    transport.batches.create("earlier", checked_users("b"), "fail")
+    own, other = transport.batches.open("run", "fail"), transport.batches.open("other", "fail")
+    transport.batches.reserve(own.batch_id, 9, checked_users("a"))
+    transport.batches.reserve(other.batch_id, 0, checked_users("c"))
     _, problems = refused(transport, users_to_create(*NAMES), monkeypatch)
     assert problems == [(0, "email_duplicate"), (1, "email_exists"), (2, "email_reserved")]
 
@@ -88,17 +89,17 @@ def test_problems_of_all_kinds_are_in_the_order_of_the_entries(
 def test_a_batch_whose_publication_lost_its_response_is_not_named_as_open(
     transport: Transport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    publish = transport.publish
+    publish = transport.batches.publish
 
     def lose_response(batch_id: str, entries: int) -> NoReturn:
         publish(batch_id, entries)
         raise Unavailable("no response", outcome_unknown=True)
 
-    monkeypatch.setattr(transport, "publish", lose_response)
+    monkeypatch.setattr(transport.batches, "publish", lose_response)
     run = BatchRun(
         transport,
         UserList(users_to_create(*NAMES)),
-        get_key=lambda: "run",
+        OnceKey("run"),
         if_exists="fail",
         drop_command=str,
     )

@@ -100,8 +100,8 @@ def test_a_refused_call_says_how_python_drops_the_batch_that_reserves_an_email(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with closing(EmbeddedTransport.from_environment(os.environ)) as transport:
-        batch = transport.open("other", "fail")
-        transport.reserve(batch.batch_id, 0, checked_users("p0"))
+        batch = transport.batches.open("other", "fail")
+        transport.batches.reserve(batch.batch_id, 0, checked_users("p0"))
     with caplog.at_level(logging.INFO, "anyscale"), pytest.raises(BatchRefused) as caught:
         anyscale.user.admin_batch_create(people(1), dry_run=True)
     assert f'or drop it by `batch.drop("{batch.batch_id}")`.' in caplog.messages[-1]
@@ -569,7 +569,7 @@ def test_batches_are_listed_shown_and_dropped() -> None:
 def test_an_unfinished_batch_is_dropped_by_its_id(data: Path) -> None:
     anyscale.user.admin_batch_create(people(1))
     with closing(EmbeddedTransport.from_environment(os.environ)) as transport:
-        batch = transport.open("key", "fail")
+        batch = transport.batches.open("key", "fail")
     assert list(anyscale.batch.list(open_only=True)) == [batch]
 
     dropped = anyscale.batch.drop(batch.batch_id)

@@ -58,7 +58,7 @@ class BatchCalls:
         """
         check_type("batch_id", batch_id, str)
         with closing(self._open()) as transport:
-            return transport.show(batch_id)
+            return transport.batches.show(batch_id)
 
     def drop(self, batch_id: str) -> Batch:
         """Drop an unfinished batch: nobody is created, and its emails are free again.
@@ -72,7 +72,7 @@ class BatchCalls:
         """
         check_type("batch_id", batch_id, str)
         with closing(self._open()) as transport:
-            return transport.drop(batch_id)
+            return transport.batches.drop(batch_id)
 
     @keyword_hints
     def undo(self, batch_id: str, *, force: bool = False, dry_run: bool = False) -> UndoneBatch:
@@ -95,7 +95,7 @@ class BatchCalls:
         check_type("force", force, bool)
         check_type("dry_run", dry_run, bool)
         with closing(self._open()) as transport:
-            batch = transport.show(batch_id)
+            batch = transport.batches.show(batch_id)
             return undo_batch(transport, batch, force=force, dry_run=dry_run)
 
     def _open(self) -> Transport:
@@ -105,7 +105,7 @@ class BatchCalls:
 def list_batches(transport: Transport, *, open_only: bool) -> Iterator[Batch]:
     """Iterate over batches, the latest first, page by page."""
     before = ""
-    while page := transport.batches(open_only=open_only, before=before, limit=_PAGE):
+    while page := transport.batches.list(open_only=open_only, before=before, limit=_PAGE):
         yield from page
         before = page[-1].batch_id
 

@@ -58,7 +58,7 @@ def undo_batch(
     retries = transport.retries
     while True:
         try:
-            part = transport.undo(batch.batch_id, after, force=force, dry_run=dry_run)
+            part = transport.batches.undo(batch.batch_id, after, force=force, dry_run=dry_run)
         except AnyscaleError as error:
             is_unknown = isinstance(error, Unavailable) and error.outcome_unknown
             if dry_run or not (after or is_unknown):

@@ -2,5 +2,6 @@
 
 `main` starts a server process, `control_plane` creates the services from the `settings`. `http`
 handles requests, `core` has the rules and `store` the databases; each uses the next one alone. The
-client opens a control plane by `transport.embedded` and by the commands of `anyscale server`.
+client opens a control plane by `transport.embedded`, which makes its calls by `in_process`, and by
+the commands of `anyscale server`.
 """

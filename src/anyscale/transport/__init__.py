@@ -1,8 +1,8 @@
 """The calls of a control plane, and the two ways to make them.
 
-`base.py` declares the calls as a protocol; `embedded.py` makes them in this process, on the user's
-own SQLite database; `http.py` makes them over HTTP. `open_transport` chooses between the two. The
-SDK and the command line use a control plane only through this package.
+`base.py` declares the calls as a protocol for each subject; `embedded.py` makes them in this
+process, on the user's own SQLite database; `http.py` makes them over HTTP. `open_transport` chooses
+between the two. The SDK and the command line use a control plane only through this package.
 """
 
 import os

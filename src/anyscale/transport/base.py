@@ -1,4 +1,4 @@
-"""The calls of a control plane, as a protocol."""
+"""The calls of a control plane, as a protocol for each subject."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
@@ -16,7 +16,7 @@ from anyscale.domain.schemas.batches import UndoPart
 from anyscale.domain.schemas.users import FoundUser, UserPage, UserQuery
 from anyscale.domain.validation import CheckedUser, Policy
 
-__all__ = ["Outage", "Transport"]
+__all__ = ["Audit", "Batches", "Links", "Outage", "Transport", "Users"]
 
 
 class Outage(NamedTuple):
@@ -34,27 +34,8 @@ class Outage(NamedTuple):
         return f"{self.reason} for {now - self.since:.0f} s, gives up at {self.patience:.0f} s"
 
 
-class Transport(Protocol):
-    """The calls of a control plane. Each is short, and repeating it changes nothing more.
-
-    They raise the errors of `anyscale.errors`, the same ones in this process and over HTTP.
-    """
-
-    #: Where the control plane is, as log lines show it.
-    where: str
-    #: Chunks of users that are sent at a time, to be reserved.
-    reservations_at_once: int
-    #: Chunks of passwords that are sent at a time, to be hashed.
-    hashes_at_once: int
-    #: Receives messages for the user while a call takes long.
-    on_notice: Callable[[str], None]
-
-    @property
-    def retries(self) -> int:
-        """How often a call without a response was repeated so far."""
-
-    def policy(self) -> Policy:
-        """Return the rules for users and the limits of requests."""
+class Batches(Protocol):
+    """Batches: creating users by one call or chunk by chunk, and undoing them."""
 
     def create(
         self,
@@ -114,28 +95,26 @@ class Transport(Protocol):
     def show(self, batch_id: str) -> Batch:
         """Return one batch."""
 
-    def batches(self, *, open_only: bool, before: str, limit: int) -> list[Batch]:
+    def created(self, batch_id: str, after: str, limit: int) -> list[AdminCreatedUser]:
+        """Return users of a published batch in the order of the input, after a `user_id`."""
+
+    def list(self, *, open_only: bool, before: str, limit: int) -> list[Batch]:
         """Return batches, the latest first, from the one before `before` on.
 
         With `open_only` it returns those that are open or that are being undone.
         """
 
-    def created(self, batch_id: str, after: str, limit: int) -> list[AdminCreatedUser]:
-        """Return users of a published batch in the order of the input, after a `user_id`."""
 
-    def users(self, query: UserQuery, cursor: str, limit: int) -> UserPage:
-        """Return a page of accounts. `cursor` is that of the previous page, empty for the first.
+class Users(Protocol):
+    """Accounts."""
 
-        A page takes a short time: an empty page whose `cursor` is not None is not the end.
-        """
-
-    def find_users(self, emails: Sequence[str]) -> list[FoundUser | None]:
+    def find(self, emails: Sequence[str]) -> list[FoundUser | None]:
         """Return the accounts with up to 10,000 emails, in their order; None without an account."""
 
-    def users_with_email(self, email: str) -> list[User]:
+    def with_email(self, email: str) -> list[User]:
         """Return the account with an email, if there is one."""
 
-    def users_with_name(self, name: str) -> list[User]:
+    def with_name(self, name: str) -> list[User]:
         """Return the accounts with exactly this name."""
 
     def update(self, user_id: str, changes: UserChanges) -> UpdatedUser:
@@ -153,7 +132,17 @@ class Transport(Protocol):
     def set_role(self, user_id: str, role: str) -> None:
         """Make an account an `owner` or a `collaborator`."""
 
-    def set_password_links(self, user_ids: Sequence[str]) -> list[PasswordLink]:
+    def list(self, query: UserQuery, cursor: str, limit: int) -> UserPage:
+        """Return a page of accounts. `cursor` is that of the previous page, empty for the first.
+
+        A page takes a short time: an empty page whose `cursor` is not None is not the end.
+        """
+
+
+class Links(Protocol):
+    """Set-password links."""
+
+    def create(self, user_ids: Sequence[str]) -> list[PasswordLink]:
         """Create a set-password link for each of up to 1,000 accounts.
 
         Without accounts, it only raises the reason for which this control plane creates no links.
@@ -162,13 +151,57 @@ class Transport(Protocol):
     def without_credentials(self, batch_id: str, after: str, limit: int) -> list[User]:
         """Return accounts of a published batch that cannot sign in yet, after a `user_id`."""
 
-    def audit(
+
+class Audit(Protocol):
+    """The audit log."""
+
+    def list(
         self, after: int, limit: int, *, before: int | None = None, newest_first: bool = False
     ) -> list[AuditEntry]:
         """Return entries of the audit log by number, or the newest first.
 
         `after` and `before` are numbers: only entries between them are listed.
         """
+
+
+class Transport(Protocol):
+    """The calls of a control plane by subject.
+
+    Each is short, and repeating it changes nothing more. They raise the errors of
+    `anyscale.errors`, the same ones in this process and over HTTP.
+    """
+
+    #: Where the control plane is, as log lines show it.
+    where: str
+    #: Chunks of users that are sent at a time, to be reserved.
+    reservations_at_once: int
+    #: Chunks of passwords that are sent at a time, to be hashed.
+    hashes_at_once: int
+    #: Receives messages for the user while a call takes long.
+    on_notice: Callable[[str], None]
+
+    @property
+    def batches(self) -> Batches:
+        """The calls of batches."""
+
+    @property
+    def users(self) -> Users:
+        """The calls of accounts."""
+
+    @property
+    def links(self) -> Links:
+        """The calls of set-password links."""
+
+    @property
+    def audit(self) -> Audit:
+        """The calls of the audit log."""
+
+    @property
+    def retries(self) -> int:
+        """How often a call without a response was repeated so far."""
+
+    def policy(self) -> Policy:
+        """Return the rules for users and the limits of requests."""
 
     def cancel_retries(self) -> None:
         """Make the calls fail that wait for their next attempt: nobody needs their results."""

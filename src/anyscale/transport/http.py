@@ -60,33 +60,11 @@ _PAGE = 1000
 _AT_ONCE = 4
 
 
-class HttpTransport:
-    """Calls a control plane over HTTP; the token is an owner's."""
+class Batches:
+    """See `base.Batches`."""
 
-    # Requests at a time, at most: the control plane may accept fewer. Of two chunks one is written
-    # and one is on its way or checked; a third would take 10 MiB on each side and save no time.
-    reservations_at_once = 2
-    hashes_at_once = _AT_ONCE
-
-    def __init__(
-        self,
-        host: str,
-        token: str,
-        on_notice: Callable[[str], None] = lambda _: None,
-        on_outage: Callable[[Outage], None] = lambda _: None,
-    ) -> None:
-        self.where = host.rstrip("/")
-        self.on_notice = on_notice
-        self._client = RetryingClient(self.where, token, _AT_ONCE, on_notice, on_outage)
-        self._request = self._client.request
-        self._user_pages = UserPages(self._client)
-
-    @property
-    def retries(self) -> int:
-        return self._client.retries
-
-    def policy(self) -> Policy:
-        return self._request(Policy, "GET", "/v1/policy")
+    def __init__(self, client: RetryingClient) -> None:
+        self._request = client.request
 
     def create(
         self,
@@ -156,25 +134,30 @@ class HttpTransport:
     def show(self, batch_id: str) -> Batch:
         return self._request(Batch, "GET", _batch_path(batch_id))
 
-    def batches(self, *, open_only: bool, before: str, limit: int) -> list[Batch]:
-        query: dict[str, Any] = {"open_only": str(open_only).lower(), "before": before}
-        return self._request(BatchPage, "GET", "/v1/batches", limit=limit, **query).batches
-
     def created(self, batch_id: str, after: str, limit: int) -> list[AdminCreatedUser]:
         path = f"{_batch_path(batch_id)}/users"
         return self._request(BatchUsers, "GET", path, after=after, limit=min(limit, _PAGE)).users
 
-    def users(self, query: UserQuery, cursor: str, limit: int) -> UserPage:
-        return self._user_pages.read(query, cursor, min(limit, _PAGE))
+    def list(self, *, open_only: bool, before: str, limit: int) -> list[Batch]:
+        query: dict[str, Any] = {"open_only": str(open_only).lower(), "before": before}
+        return self._request(BatchPage, "GET", "/v1/batches", limit=limit, **query).batches
 
-    def find_users(self, emails: Sequence[str]) -> list[FoundUser | None]:
+
+class Users:
+    """See `base.Users`."""
+
+    def __init__(self, client: RetryingClient) -> None:
+        self._request = client.request
+        self._pages = UserPages(client)
+
+    def find(self, emails: Sequence[str]) -> list[FoundUser | None]:
         body = FindUsers(list(emails))
         return self._request(FoundUsers, "POST", "/v1/users:find", body, changes=False).users
 
-    def users_with_email(self, email: str) -> list[User]:
+    def with_email(self, email: str) -> list[User]:
         return self._request(UserPage, "GET", "/v1/users", email=email, match="exact").users
 
-    def users_with_name(self, name: str) -> list[User]:
+    def with_name(self, name: str) -> list[User]:
         return self._request(UserPage, "GET", "/v1/users", name=name, match="exact").users
 
     def update(self, user_id: str, changes: UserChanges) -> UpdatedUser:
@@ -193,7 +176,17 @@ class HttpTransport:
         body = RoleSet(cast("Role", role))  # the server refuses another one
         self._request(type(None), "PUT", f"{_user_path(user_id)}/role", body)
 
-    def set_password_links(self, user_ids: Sequence[str]) -> list[PasswordLink]:
+    def list(self, query: UserQuery, cursor: str, limit: int) -> UserPage:
+        return self._pages.read(query, cursor, min(limit, _PAGE))
+
+
+class Links:
+    """See `base.Links`."""
+
+    def __init__(self, client: RetryingClient) -> None:
+        self._request = client.request
+
+    def create(self, user_ids: Sequence[str]) -> list[PasswordLink]:
         body = SetPasswordLinks(list(user_ids))
         return self._request(PasswordLinks, "POST", "/v1/users:setPasswordLinks", body).links
 
@@ -201,7 +194,14 @@ class HttpTransport:
         path = f"{_batch_path(batch_id)}/usersWithoutCredentials"
         return self._request(UserPage, "GET", path, after=after, limit=min(limit, _PAGE)).users
 
-    def audit(
+
+class Audit:
+    """See `base.Audit`."""
+
+    def __init__(self, client: RetryingClient) -> None:
+        self._request = client.request
+
+    def list(
         self, after: int, limit: int, *, before: int | None = None, newest_first: bool = False
     ) -> list[AuditEntry]:
         parameters: dict[str, Any] = {"after": after, "limit": limit}
@@ -210,6 +210,37 @@ class HttpTransport:
         if newest_first:
             parameters["order"] = "-created"
         return self._request(AuditPage, "GET", "/v1/audit", **parameters).entries
+
+
+class HttpTransport:
+    """Calls a control plane over HTTP; the token is an owner's."""
+
+    # Requests at a time, at most: the control plane may accept fewer. Of two chunks one is written
+    # and one is on its way or checked; a third would take 10 MiB on each side and save no time.
+    reservations_at_once = 2
+    hashes_at_once = _AT_ONCE
+
+    def __init__(
+        self,
+        host: str,
+        token: str,
+        on_notice: Callable[[str], None] = lambda _: None,
+        on_outage: Callable[[Outage], None] = lambda _: None,
+    ) -> None:
+        self.where = host.rstrip("/")
+        self.on_notice = on_notice
+        self._client = RetryingClient(self.where, token, _AT_ONCE, on_notice, on_outage)
+        self.batches = Batches(self._client)
+        self.users = Users(self._client)
+        self.links = Links(self._client)
+        self.audit = Audit(self._client)
+
+    @property
+    def retries(self) -> int:
+        return self._client.retries
+
+    def policy(self) -> Policy:
+        return self._client.request(Policy, "GET", "/v1/policy")
 
     def cancel_retries(self) -> None:
         self._client.cancel_retries()

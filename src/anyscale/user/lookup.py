@@ -37,7 +37,7 @@ def list_users(
 
 def _page(transport: Transport, query: UserQuery, cursor: str, limit: int) -> UserPage:
     try:
-        return transport.users(query, cursor, limit)
+        return transport.users.list(query, cursor, limit)
     except RequestInvalid as error:
         if cursor:
             raise
@@ -112,9 +112,9 @@ def find_user(transport: Transport, email: str | None, name: str | None) -> User
     if not 0 < len(text) <= MAX_TEXT or FORBIDDEN.search(text):
         users = []  # no account has it, and a control plane would refuse to look it up
     elif email is None:
-        users = transport.users_with_name(text)
+        users = transport.users.with_name(text)
     else:
-        users = transport.users_with_email(text)
+        users = transport.users.with_email(text)
     criterion = f"the {'name' if email is None else 'email'} {text!r}"
     if not users:
         raise _not_found(transport, criterion)

@@ -205,7 +205,7 @@ class UserCalls:
         changes = UserChanges(name, lastname, title, is_sso_user)
         require_changes(changes, Policy())
         with self._account(email) as (transport, user):
-            return transport.update(user.user_id, changes).user
+            return transport.users.update(user.user_id, changes).user
 
     @keyword_hints
     def suspend(self, *, email: str) -> None:
@@ -216,7 +216,7 @@ class UserCalls:
             LastOwner: the account is the last owner.
         """
         with self._account(email) as (transport, user):
-            transport.suspend(user.user_id)
+            transport.users.suspend(user.user_id)
 
     @keyword_hints
     def restore(self, *, email: str) -> None:
@@ -226,7 +226,7 @@ class UserCalls:
             NotFound: there is no such user.
         """
         with self._account(email) as (transport, user):
-            transport.restore(user.user_id)
+            transport.users.restore(user.user_id)
 
     @keyword_hints
     def delete(self, *, email: str) -> None:
@@ -237,7 +237,7 @@ class UserCalls:
             LastOwner: the account is the last owner.
         """
         with self._account(email) as (transport, user):
-            transport.delete(user.user_id)
+            transport.users.delete(user.user_id)
 
     @keyword_hints
     def set_role(self, *, email: str, role: Literal["owner", "collaborator"]) -> None:
@@ -250,7 +250,7 @@ class UserCalls:
         if role not in ("owner", "collaborator"):
             raise ConfigError(f"role must be 'owner' or 'collaborator', not {role!r}")
         with self._account(email) as (transport, user):
-            transport.set_role(user.user_id, role)
+            transport.users.set_role(user.user_id, role)
 
     @keyword_hints
     def set_password_link(self, *, email: str) -> str:
@@ -265,7 +265,7 @@ class UserCalls:
             ConfigError: the public URL of the control plane is not set.
         """
         with self._account(email) as (transport, user):
-            return transport.set_password_links([user.user_id])[0].url
+            return transport.links.create([user.user_id])[0].url
 
     def _open(self) -> Transport:
         # As warnings, which Python shows where no logging is set up: a call may take minutes.

@@ -165,7 +165,7 @@ class Verification:
             yield from executor.drain()
 
     def _look_up(self, first: int, users: Sequence[CheckedUser]) -> _LookedUpChunk:
-        accounts = self._transport.find_users([user.email for user in users])
+        accounts = self._transport.users.find([user.email for user in users])
         return _LookedUpChunk(first, users, accounts)
 
     def _compare(self, reading: Reading, chunk: _LookedUpChunk) -> Iterator[Difference]:

@@ -112,12 +112,12 @@ def test_a_batch_that_has_reserved_emails_is_dropped_by_the_suggested_command(
     anyscale: RunAnyscale, host: tuple[str, str], file: str
 ) -> None:
     with closing(open_transport(resolve(host[1], os.environ["ANYSCALE_CLI_TOKEN"]))) as other:
-        batch = other.open("key", "fail")
-        other.reserve(batch.batch_id, 0, checked_users("ann"))
+        batch = other.batches.open("key", "fail")
+        other.batches.reserve(batch.batch_id, 0, checked_users("ann"))
         words = suggested(anyscale("user", "batch-create", "-f", file, *FORMAT, *host, "--dry-run"))
         assert words == ["batch", "drop", *host, batch.batch_id]
         assert anyscale(*words).returncode == 0
-        assert other.show(batch.batch_id).state == "dropped"
+        assert other.batches.show(batch.batch_id).state == "dropped"
 
 
 def test_the_entry_of_a_dropped_batch_is_shown_by_the_suggested_command(
@@ -126,9 +126,11 @@ def test_the_entry_of_a_dropped_batch_is_shown_by_the_suggested_command(
     stat = Path(file).stat()
     with closing(open_transport(resolve(host[1], os.environ["ANYSCALE_CLI_TOKEN"]))) as other:
         with closing(ResumeFile(data / "runs", other.where, file)) as previous:
-            batch = other.open(previous.start_new((stat.st_size, stat.st_mtime_ns), "fail"), "fail")
+            batch = other.batches.open(
+                previous.start_new((stat.st_size, stat.st_mtime_ns), "fail"), "fail"
+            )
             previous.store_batch(batch.batch_id)
-        other.drop(batch.batch_id)
+        other.batches.drop(batch.batch_id)
     created = anyscale("user", "batch-create", "-f", file, *FORMAT, *host)
     assert created.returncode == 0, created.stderr
     (line,) = re.findall(r"`anyscale (.+?)` shows who dropped it", created.stderr)

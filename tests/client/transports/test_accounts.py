@@ -21,28 +21,28 @@ from anyscale.transport.base import Transport
 
 
 def test_an_account_is_suspended_restored_promoted_and_deleted(transport: Transport) -> None:
-    transport.create("key", checked_users("jane", "joe"), "fail")
+    transport.batches.create("key", checked_users("jane", "joe"), "fail")
     jane, joe = (user.user_id for user in list_accounts(transport))
     for _ in range(2):  # repeating a call changes nothing more
         for user_id in (jane, joe):
-            transport.set_role(user_id, "owner")
-        transport.suspend(jane)
+            transport.users.set_role(user_id, "owner")
+        transport.users.suspend(jane)
         with pytest.raises(LastOwner, match="make another user an owner first"):
-            transport.suspend(joe)
+            transport.users.suspend(joe)
         with pytest.raises(LinkRefused, match="restore it first"):
-            transport.set_password_links([jane])
-        transport.restore(jane)
-    levels = [user.permission_level for user in transport.users_with_name("Jane")]
+            transport.links.create([jane])
+        transport.users.restore(jane)
+    levels = [user.permission_level for user in transport.users.with_name("Jane")]
     assert levels == ["owner", "owner"]
-    transport.set_role(jane, "collaborator")
-    transport.delete(jane)
+    transport.users.set_role(jane, "collaborator")
+    transport.users.delete(jane)
     assert accounts(transport) == ["joe@example.com"]
-    for call in (transport.suspend, transport.restore, transport.delete):
+    for call in (transport.users.suspend, transport.users.restore, transport.users.delete):
         with pytest.raises(NotFound, match=f"there is no user {jane}"):
             call(jane)
     with pytest.raises(NotFound):
-        transport.set_role("usr_/../none?x", "owner")
-    events = [entry.event for entry in transport.audit(0, 100) if entry.subject == jane]
+        transport.users.set_role("usr_/../none?x", "owner")
+    events = [entry.event for entry in transport.audit.list(0, 100) if entry.subject == jane]
     assert events == [
         *["account.role_set"],
         *["account.suspended", "account.restored"] * 2,
@@ -51,26 +51,26 @@ def test_an_account_is_suspended_restored_promoted_and_deleted(transport: Transp
 
 
 def test_an_account_is_updated_and_every_field_of_it_is_listed(transport: Transport) -> None:
-    transport.create("key", checked_users("jane", "joe"), "fail")
+    transport.batches.create("key", checked_users("jane", "joe"), "fail")
     jane, joe = list_accounts(transport)
     changes = UserChanges(name="Jané", lastname="Doe", title="", is_sso_user=True)
     for _ in range(2):  # repeating a call changes nothing more
-        updated = transport.update(jane.user_id, changes)
+        updated = transport.users.update(jane.user_id, changes)
         expected = structs.replace(jane, **changes.to_dict())
         assert (updated.user, updated.has_password) == (expected, False)
-    assert transport.users_with_email("jane@example.com") == [expected]
-    assert transport.users_with_name("Jané") == [expected]
+    assert transport.users.with_email("jane@example.com") == [expected]
+    assert transport.users.with_name("Jané") == [expected]
     assert list_accounts(transport, name="JANÉ") == [expected]
-    assert transport.users_with_email("joe@example.com") == [joe]
-    cleared = transport.update(jane.user_id, UserChanges(lastname=None)).user
+    assert transport.users.with_email("joe@example.com") == [joe]
+    cleared = transport.users.update(jane.user_id, UserChanges(lastname=None)).user
     assert (cleared.lastname, cleared.title) == (None, "")
     with pytest.raises(ConfigError, match="name: is blank"):
-        transport.update(jane.user_id, UserChanges(name=" "))
+        transport.users.update(jane.user_id, UserChanges(name=" "))
     with pytest.raises(ConfigError, match="there is nothing to change"):
-        transport.update(jane.user_id, UserChanges())
+        transport.users.update(jane.user_id, UserChanges())
     with pytest.raises(NotFound, match="there is no user usr_none"):
-        transport.update("usr_none", changes)
-    entries = [one for one in transport.audit(0, 100) if one.event == "account.updated"]
+        transport.users.update("usr_none", changes)
+    entries = [one for one in transport.audit.list(0, 100) if one.event == "account.updated"]
     assert [json.loads(entry.data)["fields"] for entry in entries] == [
         ["is_sso_user", "lastname", "name", "title"],
         ["lastname"],
@@ -78,18 +78,18 @@ def test_an_account_is_updated_and_every_field_of_it_is_listed(transport: Transp
 
 
 def test_links_are_created_for_users_without_credentials(transport: Transport) -> None:
-    batch = transport.create("key", checked_users("b", "a"), "fail").batch.batch_id
-    first = transport.without_credentials(batch, "", 1)
-    found = [*first, *transport.without_credentials(batch, first[-1].user_id, 10)]
+    batch = transport.batches.create("key", checked_users("b", "a"), "fail").batch.batch_id
+    first = transport.links.without_credentials(batch, "", 1)
+    found = [*first, *transport.links.without_credentials(batch, first[-1].user_id, 10)]
     assert [user.email for user in found] == ["b@example.com", "a@example.com"]
 
-    links = transport.set_password_links([user.user_id for user in found])
+    links = transport.links.create([user.user_id for user in found])
 
     assert [link.email for link in links] == ["b@example.com", "a@example.com"]
     assert all(
         link.url.startswith("https://accounts.example.com/set-password#mrl_") for link in links
     )
-    assert transport.set_password_links([]) == []
-    assert [entry.event for entry in transport.audit(0, 100)].count("links.created") == 1
+    assert transport.links.create([]) == []
+    assert [entry.event for entry in transport.audit.list(0, 100)].count("links.created") == 1
     with pytest.raises(NotFound):
-        transport.set_password_links(["usr_0"])
+        transport.links.create(["usr_0"])

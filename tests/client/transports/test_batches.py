@@ -53,117 +53,122 @@ def test_a_transport_tells_where_it_is_and_its_limits(transport: Transport) -> N
 def test_emails_that_differ_in_case_alone_are_one_in_every_script(
     transport: Transport, email: str, other: str
 ) -> None:
-    transport.create("one", [checked_user(email)], "fail")
+    transport.batches.create("one", [checked_user(email)], "fail")
     with pytest.raises(BatchRefused) as refused:
-        transport.create("two", [checked_user(other)], "fail")
+        transport.batches.create("two", [checked_user(other)], "fail")
     assert [problem.code for problem in refused.value.problems] == ["email_exists"]
-    assert [user.email for user in transport.users_with_email(other)] == [email]
+    assert [user.email for user in transport.users.with_email(other)] == [email]
     found = list_accounts(transport, email=other)
     assert [user.email for user in found] == [email]
 
 
 def test_a_small_batch_is_created_in_one_call(transport: Transport) -> None:
     users = checked_users("b", "a", password=PASSWORD)
-    created = transport.create("key", users, "fail", passwords_for(users))
+    created = transport.batches.create("key", users, "fail", passwords_for(users))
 
     assert [user.email for user in created.users] == ["b@example.com", "a@example.com"]
     assert (created.batch.state, created.batch.users, created.replayed) == ("published", 2, False)
-    assert transport.create("key", users, "fail", passwords_for(users)).replayed
+    assert transport.batches.create("key", users, "fail", passwords_for(users)).replayed
     assert accounts(transport) == ["b@example.com", "a@example.com"]
 
 
 def test_a_large_batch_is_reserved_hashed_and_published(transport: Transport) -> None:
-    batch = transport.open("key", "fail")
+    batch = transport.batches.open("key", "fail")
     assert (
-        transport.reserve(batch.batch_id, 0, checked_users("d", "c", "b", password=PASSWORD)).users
+        transport.batches.reserve(
+            batch.batch_id, 0, checked_users("d", "c", "b", password=PASSWORD)
+        ).users
         == 3
     )
-    assert transport.reserve(batch.batch_id, 1, checked_users("a")).conflicts == 0
+    assert transport.batches.reserve(batch.batch_id, 1, checked_users("a")).conflicts == 0
     with pytest.raises(BatchUnfinished):
-        transport.publish(batch.batch_id, 4)
-    assert transport.hash(batch.batch_id, [(at, PASSWORD) for at in range(2)]) == 2
-    assert transport.hash(batch.batch_id, [(2, PASSWORD)]) == 1
+        transport.batches.publish(batch.batch_id, 4)
+    assert transport.batches.hash(batch.batch_id, [(at, PASSWORD) for at in range(2)]) == 2
+    assert transport.batches.hash(batch.batch_id, [(2, PASSWORD)]) == 1
     assert accounts(transport) == []
 
-    published = transport.publish(batch.batch_id, 4)
+    published = transport.batches.publish(batch.batch_id, 4)
 
     assert published.published_by == published.opened_by == batch.opened_by
-    created = transport.created(batch.batch_id, "", 3)
-    created += transport.created(batch.batch_id, created[-1].user_id, 3)
+    created = transport.batches.created(batch.batch_id, "", 3)
+    created += transport.batches.created(batch.batch_id, created[-1].user_id, 3)
     assert [user.email[0] for user in created] == ["d", "c", "b", "a"]
     assert {user.created_at for user in created} == {published.published_at}
-    shown = transport.show(batch.batch_id)
+    shown = transport.batches.show(batch.batch_id)
     assert shown == structs.replace(
         published, without_credentials=1, removed=0, remaining=4, opened_by_caller=True
     )
-    assert transport.batches(open_only=False, before="", limit=100) == [published]
-    assert transport.find("key") == published
+    assert transport.batches.list(open_only=False, before="", limit=100) == [published]
+    assert transport.batches.find("key") == published
 
 
 def test_conflicts_name_the_holder_of_the_email(transport: Transport) -> None:
-    transport.create("key", checked_users("a"), "fail")
-    holder, batch = transport.open("holder", "fail"), transport.open("batch", "skip")
-    transport.reserve(holder.batch_id, 0, checked_users("b"))
+    transport.batches.create("key", checked_users("a"), "fail")
+    holder, batch = (
+        transport.batches.open("holder", "fail"),
+        transport.batches.open("batch", "skip"),
+    )
+    transport.batches.reserve(holder.batch_id, 0, checked_users("b"))
 
-    reserved = transport.reserve(batch.batch_id, 0, checked_users("a", "b", "c"))
+    reserved = transport.batches.reserve(batch.batch_id, 0, checked_users("a", "b", "c"))
 
     assert (reserved.users, reserved.skipped, reserved.conflicts) == (1, 1, 1)
     assert reserved.holders == [holder.batch_id]
-    exists, held = transport.conflicts(batch.batch_id)
+    exists, held = transport.batches.conflicts(batch.batch_id)
     assert (exists.position, exists.kind) == (0, "exists")
     assert (held.position, held.kind, held.holder) == (1, "reserved", holder.batch_id)
     assert (held.reserved_by, held.reserved_since) == (holder.opened_by, holder.opened_at)
-    looked_up = transport.look_up(checked_users("a", "b", "z"), 0)
+    looked_up = transport.batches.look_up(checked_users("a", "b", "z"), 0)
     assert [(c.position, c.kind) for c in looked_up] == [(0, "exists"), (1, "reserved")]
-    (account,) = transport.users_with_email("a@example.com")
+    (account,) = transport.users.with_email("a@example.com")
     assert [c.user_id for c in looked_up] == [account.user_id, None]
 
 
 def test_released_and_dropped_emails_are_free(transport: Transport) -> None:
-    batch = transport.open("key", "fail")
-    transport.reserve(batch.batch_id, 0, checked_users("a"))
-    transport.release(batch.batch_id)
-    assert transport.look_up(checked_users("a"), 0) == []
-    transport.reserve(batch.batch_id, 0, checked_users("a"))
-    dropped = transport.drop(batch.batch_id)
+    batch = transport.batches.open("key", "fail")
+    transport.batches.reserve(batch.batch_id, 0, checked_users("a"))
+    transport.batches.release(batch.batch_id)
+    assert transport.batches.look_up(checked_users("a"), 0) == []
+    transport.batches.reserve(batch.batch_id, 0, checked_users("a"))
+    dropped = transport.batches.drop(batch.batch_id)
     assert (dropped.state, dropped.opened_by_caller) == ("dropped", True)
-    assert transport.look_up(checked_users("a"), 0) == []
-    assert transport.find("key") is None
+    assert transport.batches.look_up(checked_users("a"), 0) == []
+    assert transport.batches.find("key") is None
 
 
 def test_refusals_are_the_errors_of_the_package(transport: Transport) -> None:
-    transport.create("small", checked_users("a"), "fail")
+    transport.batches.create("small", checked_users("a"), "fail")
     with pytest.raises(BatchRefused) as refused:
-        transport.create("other", checked_users("b", "a"), "fail")
+        transport.batches.create("other", checked_users("b", "a"), "fail")
     assert [(p.index, p.field, p.code) for p in refused.value.problems] == [
         (1, "email", "email_exists")
     ]
     with pytest.raises(KeyReused):
-        transport.create("small", checked_users("c"), "fail")
-    batch = transport.open("large", "fail")
+        transport.batches.create("small", checked_users("c"), "fail")
+    batch = transport.batches.open("large", "fail")
     with pytest.raises(KeyReused):
-        transport.open("large", "skip")
-    transport.reserve(batch.batch_id, 0, checked_users("c"))
+        transport.batches.open("large", "skip")
+    transport.batches.reserve(batch.batch_id, 0, checked_users("c"))
     with pytest.raises(KeyReused):
-        transport.reserve(batch.batch_id, 0, checked_users("d"))
-    transport.drop(batch.batch_id)
+        transport.batches.reserve(batch.batch_id, 0, checked_users("d"))
+    transport.batches.drop(batch.batch_id)
     with pytest.raises(BatchGone):
-        transport.reserve(batch.batch_id, 0, checked_users("c"))
+        transport.batches.reserve(batch.batch_id, 0, checked_users("c"))
     with pytest.raises(BatchGone):
-        transport.publish(batch.batch_id, 1)
+        transport.batches.publish(batch.batch_id, 1)
 
 
 def test_an_unknown_batch_is_not_found(connect: Connect) -> None:
-    for first in (lambda _: None, lambda transport: transport.open("key", "fail")):
+    for first in (lambda _: None, lambda transport: transport.batches.open("key", "fail")):
         with closing(connect()) as transport:
             first(transport)
             calls: list[Callable[[str], object]] = [
-                transport.show,
-                transport.conflicts,
-                transport.release,
-                transport.drop,
-                lambda batch_id: transport.created(batch_id, "", 10),
-                lambda batch_id: transport.undo(batch_id, "", force=False, dry_run=True),
+                transport.batches.show,
+                transport.batches.conflicts,
+                transport.batches.release,
+                transport.batches.drop,
+                lambda batch_id: transport.batches.created(batch_id, "", 10),
+                lambda batch_id: transport.batches.undo(batch_id, "", force=False, dry_run=True),
             ]
             for call, batch_id in product(calls, ("bat_none", "../users")):
                 with pytest.raises(NotFound, match=f"there is no batch {batch_id}"):
@@ -172,17 +177,17 @@ def test_an_unknown_batch_is_not_found(connect: Connect) -> None:
 
 def test_the_newest_audit_entries_come_first_and_no_page_repeats_one(transport: Transport) -> None:
     for name in ("ann", "bob", "cid"):
-        transport.create(name, checked_users(name), "fail")
-    numbers = [entry.number for entry in transport.audit(0, 100)]
+        transport.batches.create(name, checked_users(name), "fail")
+    numbers = [entry.number for entry in transport.audit.list(0, 100)]
     first, second = numbers[:2]
-    pages = [transport.audit(first, 2, newest_first=True)]
+    pages = [transport.audit.list(first, 2, newest_first=True)]
     while page := pages[-1]:
-        transport.create(f"key{len(pages)}", checked_users(f"user{len(pages)}"), "fail")
-        pages.append(transport.audit(first, 2, before=page[-1].number, newest_first=True))
+        transport.batches.create(f"key{len(pages)}", checked_users(f"user{len(pages)}"), "fail")
+        pages.append(transport.audit.list(first, 2, before=page[-1].number, newest_first=True))
     listed = [entry.number for page in pages for entry in page]
     assert listed == list(reversed(numbers[1:]))
-    assert [entry.number for entry in transport.audit(0, 9, before=second)] == [first]
-    newest = transport.audit(0, 1, newest_first=True)
+    assert [entry.number for entry in transport.audit.list(0, 9, before=second)] == [first]
+    newest = transport.audit.list(0, 1, newest_first=True)
     assert newest[0].number == numbers[-1] + len(pages) - 1
 
 
@@ -193,7 +198,7 @@ def test_a_call_that_a_control_plane_does_not_know_is_a_version_mismatch(
         transport = deployment.transport()
         assert isinstance(transport, HttpTransport)
         with closing(transport), pytest.raises(VersionMismatch, match="does not know this call"):
-            transport._request(User, "PATCH", "/v1/users", changes=False)
+            transport.users._request(User, "PATCH", "/v1/users", changes=False)
 
 
 def test_another_transport_sees_the_same_and_closing_twice_is_closing_once(
@@ -201,7 +206,7 @@ def test_another_transport_sees_the_same_and_closing_twice_is_closing_once(
 ) -> None:
     with closing(connect()) as one, closing(connect()) as other:
         assert accounts(other) == []
-        one.create("key", checked_users("a"), "fail")
+        one.batches.create("key", checked_users("a"), "fail")
         assert accounts(other) == ["a@example.com"]
         one.close()
     with closing(connect()) as later:
@@ -212,13 +217,13 @@ def test_a_switched_off_feature_creates_nothing_and_says_why(connect: Connect) -
     with closing(connect(available=False)) as transport:
         calls: list[Callable[[], object]] = [
             transport.policy,
-            lambda: transport.create("key", checked_users("a"), "fail"),
-            lambda: transport.open("key", "fail"),
+            lambda: transport.batches.create("key", checked_users("a"), "fail"),
+            lambda: transport.batches.open("key", "fail"),
         ]
         for call in calls:
             with pytest.raises(FeatureUnavailable, match="customer-hosted clouds"):
                 call()
         assert accounts(transport) == []
         assert (
-            transport.look_up(checked_users("a"), 0) == []
+            transport.batches.look_up(checked_users("a"), 0) == []
         )  # though other clients have created accounts

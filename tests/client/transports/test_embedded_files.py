@@ -23,22 +23,22 @@ from anyscale.transport.embedded import EmbeddedTransport
 
 READING: dict[str, Callable[[Transport], object]] = {
     "policy": lambda t: t.policy(),
-    "look_up": lambda t: t.look_up(checked_users("a"), 0),
-    "find": lambda t: t.find("key"),
-    "batches": lambda t: t.batches(open_only=False, before="", limit=100),
-    "created": lambda t: t.created("bat_none", "", 10),
+    "look_up": lambda t: t.batches.look_up(checked_users("a"), 0),
+    "find": lambda t: t.batches.find("key"),
+    "batches": lambda t: t.batches.list(open_only=False, before="", limit=100),
+    "created": lambda t: t.batches.created("bat_none", "", 10),
     "users": list_accounts,
-    "users_with_email": lambda t: t.users_with_email("a@example.com"),
-    "users_with_name": lambda t: t.users_with_name("Jane"),
-    "show": lambda t: t.show("bat_none"),
-    "conflicts": lambda t: t.conflicts("bat_none"),
-    "release": lambda t: t.release("bat_none"),
-    "drop": lambda t: t.drop("bat_none"),
-    "without_credentials": lambda t: t.without_credentials("bat_none", "", 10),
-    "suspend": lambda t: t.suspend("usr_none"),
-    "delete": lambda t: t.delete("usr_none"),
-    "update": lambda t: t.update("usr_none", UserChanges(title="CTO")),
-    "set_password_links": lambda t: t.set_password_links(["usr_none"]),
+    "users.with_email": lambda t: t.users.with_email("a@example.com"),
+    "users_with_name": lambda t: t.users.with_name("Jane"),
+    "show": lambda t: t.batches.show("bat_none"),
+    "conflicts": lambda t: t.batches.conflicts("bat_none"),
+    "release": lambda t: t.batches.release("bat_none"),
+    "drop": lambda t: t.batches.drop("bat_none"),
+    "without_credentials": lambda t: t.links.without_credentials("bat_none", "", 10),
+    "suspend": lambda t: t.users.suspend("usr_none"),
+    "delete": lambda t: t.users.delete("usr_none"),
+    "update": lambda t: t.users.update("usr_none", UserChanges(title="CTO")),
+    "set_password_links": lambda t: t.links.create(["usr_none"]),
 }
 
 
@@ -56,7 +56,7 @@ def test_reading_calls_do_not_change_a_file(
     tmp_path: Path, call: Callable[[Transport], object]
 ) -> None:
     with closing(embedded(tmp_path)) as transport:
-        transport.create("key", checked_users("b"), "fail")
+        transport.batches.create("key", checked_users("b"), "fail")
     before = {file: file.read_bytes() for file in (tmp_path / "data").iterdir()}
 
     with closing(embedded(tmp_path)) as transport, suppress(NotFound):
@@ -67,7 +67,7 @@ def test_reading_calls_do_not_change_a_file(
 
 def test_an_inaccessible_database_is_not_taken_for_a_missing_one(tmp_path: Path) -> None:
     with closing(embedded(tmp_path)) as transport:
-        transport.create("key", checked_users("a"), "fail")
+        transport.batches.create("key", checked_users("a"), "fail")
     (tmp_path / "data").chmod(0o000)
     try:
         with (
@@ -83,7 +83,7 @@ def test_an_inaccessible_database_is_not_taken_for_a_missing_one(tmp_path: Path)
 def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "anyscale.db").write_text("no database" * 100)
-    calls: list[Callable[[Transport], object]] = [accounts, lambda t: t.open("key", "fail")]
+    calls: list[Callable[[Transport], object]] = [accounts, lambda t: t.batches.open("key", "fail")]
     for call in calls:
         with (
             closing(embedded(tmp_path)) as transport,
@@ -98,9 +98,9 @@ def test_a_killed_first_use_leaves_no_users(tmp_path: Path) -> None:
     with closing(embedded(tmp_path)) as transport:
         assert accounts(transport) == []
         with pytest.raises(NotFound):
-            transport.show("bat_none")
+            transport.batches.show("bat_none")
         assert (tmp_path / "data" / "anyscale.db").stat().st_size == 0
-        transport.create("key", checked_users("a"), "fail")
+        transport.batches.create("key", checked_users("a"), "fail")
         assert accounts(transport) == ["a@example.com"]
 
 

@@ -36,7 +36,7 @@ def one_account(
         new_deployment(request.param, postgres_databases) as deployment,
         closing(deployment.transport()) as transport,
     ):
-        transport.create("key", checked_users("a"), "fail")
+        transport.batches.create("key", checked_users("a"), "fail")
         yield transport
 
 
@@ -50,11 +50,11 @@ def test_a_text_that_no_account_has_finds_no_user(one_account: Transport, text: 
 def test_names_are_found_exactly_and_in_part_in_every_script(transport: Transport) -> None:
     names = ["ŉguyen", "ΐος", "ᾳδω", "Straße", "ﬁnn"]
     for number, name in enumerate(names):
-        transport.create(
+        transport.batches.create(
             f"key-{number}", [checked_user(f"u{number}@example.com", name=name)], "fail"
         )
     for name in names:
-        assert [user.name for user in transport.users_with_name(name)] == [name]
+        assert [user.name for user in transport.users.with_name(name)] == [name]
         for text in (name, name.upper(), name.casefold()):
             found = list_accounts(transport, name=text)
             assert [user.name for user in found] == [name]
@@ -63,7 +63,7 @@ def test_names_are_found_exactly_and_in_part_in_every_script(transport: Transpor
 
 
 def test_users_are_found_by_parts_and_exactly(transport: Transport) -> None:
-    transport.create("key", checked_users("Jane.Doe", "joe"), "fail")
+    transport.batches.create("key", checked_users("Jane.Doe", "joe"), "fail")
 
     def found(email: str = "", name: str = "", limit: int = 10) -> list[str]:
         users = list_accounts(transport, limit, email=email, name=name)
@@ -73,24 +73,24 @@ def test_users_are_found_by_parts_and_exactly(transport: Transport) -> None:
     assert found(name="jAN") == ["Jane.Doe@example.com", "joe@example.com"]
     assert found(name="nobody") == []
     assert found(limit=1) == ["Jane.Doe@example.com"]
-    (jane,) = transport.users_with_email("jane.doe@EXAMPLE.com")
+    (jane,) = transport.users.with_email("jane.doe@EXAMPLE.com")
     assert (jane.email, jane.permission_level) == ("Jane.Doe@example.com", "collaborator")
-    assert transport.users_with_email("jane.doe@example.org") == []
-    assert transport.users_with_email("no email") == []
-    assert len(transport.users_with_name("Jane")) == 2
-    assert transport.users_with_name("jane") == []
+    assert transport.users.with_email("jane.doe@example.org") == []
+    assert transport.users.with_email("no email") == []
+    assert len(transport.users.with_name("Jane")) == 2
+    assert transport.users.with_name("jane") == []
 
 
 def test_suspended_users_are_listed_with_the_time(transport: Transport) -> None:
-    transport.create("key", checked_users("jane", "joe"), "fail")
-    transport.create("other", checked_users("ann"), "fail")
+    transport.batches.create("key", checked_users("jane", "joe"), "fail")
+    transport.batches.create("other", checked_users("ann"), "fail")
     jane, _, ann = list_accounts(transport)
     assert (jane.suspended_at, suspended(transport)) == (None, [])
 
     for user in (jane, ann):
-        transport.suspend(user.user_id)
+        transport.users.suspend(user.user_id)
 
-    (found,) = transport.users_with_email("jane@example.com")
+    (found,) = transport.users.with_email("jane@example.com")
     assert found.suspended_at
     assert found.suspended_at.tzinfo is UTC
     assert abs(datetime.now(UTC) - found.suspended_at) < timedelta(minutes=1)
@@ -98,7 +98,7 @@ def test_suspended_users_are_listed_with_the_time(transport: Transport) -> None:
     assert found == structs.replace(jane, suspended_at=found.suspended_at)
     for users in (
         list_accounts(transport),
-        transport.users_with_name("Jane"),
+        transport.users.with_name("Jane"),
     ):
         moments = {user.email.split("@")[0]: user.suspended_at for user in users}
         assert (moments["jane"], moments["joe"]) == (found.suspended_at, None)
@@ -106,24 +106,26 @@ def test_suspended_users_are_listed_with_the_time(transport: Transport) -> None:
     assert suspended(transport, limit=1) == ["jane@example.com"]
     assert suspended(transport, email="ann") == ["ann@example.com"]
     assert suspended(transport, email="joe") == []
-    transport.restore(jane.user_id)
-    assert transport.users_with_email("jane@example.com") == [jane]
+    transport.users.restore(jane.user_id)
+    assert transport.users.with_email("jane@example.com") == [jane]
     assert suspended(transport) == ["ann@example.com"]
 
 
 def test_accounts_are_listed_in_pages_from_either_end(transport: Transport) -> None:
     for letter in "abcde":
-        transport.create(letter, checked_users(letter), "fail")
-    transport.drop(transport.open("dropped", "fail").batch_id)
+        transport.batches.create(letter, checked_users(letter), "fail")
+    transport.batches.drop(transport.batches.open("dropped", "fail").batch_id)
     listed = []
     for newest_first in (False, True):
         query = UserQuery(newest_first=newest_first)
-        first = transport.users(query, "", 2)
-        second = transport.users(query, str(first.cursor), 2)
-        last = transport.users(query, str(second.cursor), 2)
+        first = transport.users.list(query, "", 2)
+        second = transport.users.list(query, str(first.cursor), 2)
+        last = transport.users.list(query, str(second.cursor), 2)
         listed.append([user.email[0] for page in (first, second, last) for user in page.users])
         assert last.cursor is None
-        assert transport.users(query, str(first.cursor), 2) == second  # again, as after a timeout
+        assert (
+            transport.users.list(query, str(first.cursor), 2) == second
+        )  # again, as after a timeout
     from_the_oldest, from_the_newest = listed
     assert sorted(from_the_oldest) == list("abcde")  # batches of one millisecond are in any order
     assert from_the_newest == from_the_oldest[::-1]
@@ -134,10 +136,10 @@ def test_accounts_are_listed_by_role_sso_and_credentials(transport: Transport) -
         checked_user("owner@example.com"),
         structs.replace(checked_user("sso@example.com"), is_sso_user=True),
     ]
-    transport.create("one", users, "fail")
+    transport.batches.create("one", users, "fail")
     users = [checked_user("none@example.com"), checked_user("has@example.com", PASSWORD)]
-    transport.create("two", users, "fail", passwords_for(users))
-    transport.set_role(list_accounts(transport, email="owner")[0].user_id, "owner")
+    transport.batches.create("two", users, "fail", passwords_for(users))
+    transport.users.set_role(list_accounts(transport, email="owner")[0].user_id, "owner")
 
     def found(**query: Any) -> list[str]:
         return [user.email.partition("@")[0] for user in list_accounts(transport, **query)]
@@ -158,8 +160,8 @@ def test_accounts_are_searched_by_email_id_names_and_parts(transport: Transport)
         structs.replace(checked_user("joanna@example.com", name="Joanna"), lastname="Straße"),
         structs.replace(checked_user("x@example.com", name="Anna"), lastname="Lee"),
     ]
-    transport.create("one", users, "fail")
-    transport.create("two", checked_users("anna"), "fail")
+    transport.batches.create("one", users, "fail")
+    transport.batches.create("two", checked_users("anna"), "fail")
 
     def found(search: str, **query: Any) -> list[str]:
         users = list_accounts(transport, page_size=1, search=search, **query)
@@ -173,7 +175,7 @@ def test_accounts_are_searched_by_email_id_names_and_parts(transport: Transport)
     assert found("ann")[0] == "anna"  # whose email begins so
     assert found("ann", sso=True) == []
     assert found("?") == found("nobody") == []
-    page = transport.users(UserQuery(search="lee"), "", 9)
+    page = transport.users.list(UserQuery(search="lee"), "", 9)
     assert isinstance(page.unindexed, int)
 
 
@@ -189,17 +191,17 @@ def test_a_search_that_makes_no_sense_is_refused(
     one_account: Transport, query: UserQuery, message: str
 ) -> None:
     with pytest.raises(RequestInvalid, match=message):
-        one_account.users(query, "", 9)
+        one_account.users.list(query, "", 9)
 
 
 def test_a_cursor_of_another_query_or_of_nobody_is_refused(transport: Transport) -> None:
-    transport.create("key", checked_users("a", "b"), "fail")
-    cursor = str(transport.users(UserQuery(), "", 1).cursor)
+    transport.batches.create("key", checked_users("a", "b"), "fail")
+    cursor = str(transport.users.list(UserQuery(), "", 1).cursor)
     with pytest.raises(RequestInvalid, match="belongs to other filters or another search: start"):
-        transport.users(UserQuery(sso=True), cursor, 1)
+        transport.users.list(UserQuery(sso=True), cursor, 1)
     for wrong in ("x", "é", cursor[:-4], f"{cursor}AA", "A" * 4_096):
         with pytest.raises(RequestInvalid, match=r"is not one that a control plane has returned"):
-            transport.users(UserQuery(), wrong, 1)
+            transport.users.list(UserQuery(), wrong, 1)
 
 
 def test_a_page_without_accounts_is_not_the_end_if_it_has_a_cursor(
@@ -208,8 +210,8 @@ def test_a_page_without_accounts_is_not_the_end_if_it_has_a_cursor(
     monkeypatch.setattr("anyscale.server.core.users.search.pages.BUDGET", -1.0)
     monkeypatch.setattr("anyscale.server.core.users.search.listing.BLOCK_ROWS", 2)
     for letter in "abcdef":
-        transport.create(letter, checked_users(letter), "fail")
-    page = transport.users(UserQuery(email="f@"), "", 10)
+        transport.batches.create(letter, checked_users(letter), "fail")
+    page = transport.users.list(UserQuery(email="f@"), "", 10)
     assert page.users == []
     assert page.cursor
     assert [user.email for user in list_accounts(transport, email="f@")] == ["f@example.com"]

@@ -9,12 +9,14 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from tests.support.databases.postgres_databases import PostgresDatabases
+from tests.support.run_keys import OnceKey
 from tests.support.servers.control_planes import Deployment, embedded_transport, new_deployment
 from tests.support.users import PASSWORD, checked_users, list_accounts
 
 from anyscale.errors import BatchRefused
 from anyscale.user.batch_create.batch_run import BatchRun
 from anyscale.user.batch_create.outcome import Outcome
+from anyscale.user.batch_create.run_key import CallKey
 from anyscale.user.models import AdminCreateUser
 from anyscale.user.user_list import UserList
 
@@ -63,11 +65,11 @@ def verdict(call: Callable[[], Outcome]) -> Verdict:
 def set_the_scene(deployment: Deployment, existing: set[str], held: set[str]) -> None:
     with closing(deployment.transport()) as transport:
         for name in sorted(existing):
-            transport.create(f"existing-{name}", checked_users(name), "fail")
+            transport.batches.create(f"existing-{name}", checked_users(name), "fail")
         if held - existing:
-            batch = transport.open("reserved", "fail")
+            batch = transport.batches.open("reserved", "fail")
             for number, name in enumerate(sorted(held - existing)):
-                transport.reserve(batch.batch_id, number, checked_users(name))
+                transport.batches.reserve(batch.batch_id, number, checked_users(name))
 
 
 #: what exists, and the users to create
@@ -127,7 +129,7 @@ def compare(
             run = BatchRun(
                 transport,
                 UserList(users),
-                get_key=lambda: "key",
+                OnceKey("key"),
                 if_exists=if_exists,
                 drop_command=str,
                 is_abandoned=lambda _: nullcontext(abandoned),
@@ -144,7 +146,7 @@ def compare(
             assert len(accounts) == len(existing) + created
             left = [
                 batch
-                for batch in transport.batches(open_only=False, before="", limit=100)
+                for batch in transport.batches.list(open_only=False, before="", limit=100)
                 if batch.state == "open"
             ]
             assert len(left) <= (1 if held - existing else 0)
@@ -155,15 +157,10 @@ def compare(
 def test_a_dry_run_without_a_control_plane_creates_nothing(tmp_path: Path, count: int) -> None:
     users = [AdminCreateUser("Jane", f"u{at}@example.com", PASSWORD) for at in range(count)]
     begun: list[str] = []
-
-    def begin() -> str:
-        begun.append("key")
-        return "key"
+    key = CallKey(None, lambda: begun.append("key"))
 
     with closing(embedded_transport(tmp_path)) as transport:
-        run = BatchRun(
-            transport, UserList(users), get_key=begin, if_exists="fail", drop_command=str
-        )
+        run = BatchRun(transport, UserList(users), key, if_exists="fail", drop_command=str)
         outcome = run.dry_run()
 
     assert (outcome.created, outcome.batch, list(outcome.users)) == (count, None, [])
@@ -179,7 +176,7 @@ def test_a_run_names_the_taken_emails_of_every_chunk(
     users = [AdminCreateUser("Jane", f"{name}@example.com") for name in "abcdefgh"]
     with closing(deployment.transport()) as transport:
         run = BatchRun(
-            transport, UserList(users), get_key=lambda: "key", if_exists="fail", drop_command=str
+            transport, UserList(users), OnceKey("key"), if_exists="fail", drop_command=str
         )
         with pytest.raises(BatchRefused) as refused:
             run.run()

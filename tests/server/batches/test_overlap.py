@@ -15,6 +15,7 @@ from random import Random
 
 import msgspec
 import pytest
+from tests.support.run_keys import OnceKey
 from tests.support.servers.control_planes import Deployment, embedded_transport
 from tests.support.users import PASSWORD, POLICY, checked_users, list_accounts, users_to_create
 from tests.support.waiting import wait_until
@@ -58,7 +59,7 @@ def run_batch(
         run = BatchRun(
             transport,
             UserList(users),
-            get_key=lambda: key,
+            OnceKey(key),
             if_exists=if_exists,
             drop_command=DROP,
             is_abandoned=is_abandoned,
@@ -82,8 +83,8 @@ def in_background(call: Callable[[], Outcome]) -> "Future[Outcome]":
 
 def open_with(transport: Transport, name: str, *, key: str = "holder") -> Batch:
     """Open a batch that has reserved an email."""
-    batch = transport.open(key, "fail")
-    transport.reserve(batch.batch_id, 0, checked_users(name))
+    batch = transport.batches.open(key, "fail")
+    transport.batches.reserve(batch.batch_id, 0, checked_users(name))
     return batch
 
 
@@ -118,25 +119,27 @@ def test_the_later_batch_releases_its_emails_and_reports_the_existing_ones(
     assert waiting.wait(20)
 
     # It has released its emails, so that the earlier batch gets the rest.
-    wait_until(lambda: transport.reserve(earlier.batch_id, 1, checked_users("a")).conflicts == 0)
+    wait_until(
+        lambda: transport.batches.reserve(earlier.batch_id, 1, checked_users("a")).conflicts == 0
+    )
     batch = next(
         batch
-        for batch in transport.batches(open_only=False, before="", limit=100)
+        for batch in transport.batches.list(open_only=False, before="", limit=100)
         if batch.batch_id != earlier.batch_id
     )
     assert (batch.state, batch.users) == ("open", 0)
     assert not later.done()
-    transport.publish(earlier.batch_id, 2)
+    transport.batches.publish(earlier.batch_id, 2)
 
     assert codes(later.exception(20)) == [(0, "email_exists"), (4, "email_exists")]
-    assert transport.show(batch.batch_id).state == "dropped"
+    assert transport.batches.show(batch.batch_id).state == "dropped"
     assert sorted(accounts(transport)) == ["a", "e"]
 
 
 def test_the_earlier_batch_waits_and_keeps_its_emails(
     deployment: Deployment, transport: Transport
 ) -> None:
-    earlier = transport.open("run", "fail")
+    earlier = transport.batches.open("run", "fail")
     wait_for_the_next_millisecond(earlier)
     later = open_with(transport, "e", key="later")
     waiting = threading.Event()
@@ -146,14 +149,16 @@ def test_the_earlier_batch_waits_and_keeps_its_emails(
     )
     assert waiting.wait(20)  # it would have released its emails before it logs this
 
-    assert transport.show(earlier.batch_id).users == 4
-    assert transport.reserve(later.batch_id, 1, checked_users("a")).holders == [earlier.batch_id]
+    assert transport.batches.show(earlier.batch_id).users == 4
+    assert transport.batches.reserve(later.batch_id, 1, checked_users("a")).holders == [
+        earlier.batch_id
+    ]
     assert not run.done()
-    transport.release(later.batch_id)
+    transport.batches.release(later.batch_id)
 
     assert run.result(20).created == 5
-    assert transport.reserve(later.batch_id, 0, checked_users("e")).conflicts == 1
-    assert transport.conflicts(later.batch_id)[0].kind == "exists"
+    assert transport.batches.reserve(later.batch_id, 0, checked_users("e")).conflicts == 1
+    assert transport.batches.conflicts(later.batch_id)[0].kind == "exists"
 
 
 def test_the_later_batch_succeeds_if_the_earlier_one_is_dropped(
@@ -165,7 +170,7 @@ def test_the_later_batch_succeeds_if_the_earlier_one_is_dropped(
     later = in_background(lambda: run_batch(deployment, users, log=lambda _: waiting.set()))
     assert waiting.wait(20)
 
-    transport.drop(earlier.batch_id)
+    transport.batches.drop(earlier.batch_id)
 
     assert later.result(20).created == 5
     assert accounts(transport) == list("abcde")
@@ -182,7 +187,7 @@ def test_skip_waits_for_reserved_emails_and_skips_them_once_they_exist(
         )
     )
     assert waiting.wait(20)
-    transport.publish(earlier.batch_id, 1)
+    transport.batches.publish(earlier.batch_id, 1)
 
     outcome = later.result(20)
 
@@ -200,7 +205,7 @@ def test_a_small_batch_waits_for_reserved_emails(
     assert waiting.wait(20)
     assert not small.done()
 
-    transport.release(holder.batch_id)
+    transport.batches.release(holder.batch_id)
 
     assert small.result(20).created == 2
     assert accounts(transport) == ["a", "b"]
@@ -217,7 +222,7 @@ def test_a_waiting_batch_logs_which_batch_it_waits_for(
         lambda: run_batch(deployment, users_to_create(*names), log=log_lines.append)
     )
     wait_until(lambda: log_lines)
-    transport.release(holder.batch_id)
+    transport.batches.release(holder.batch_id)
 
     assert waiting.result(20).created == len(names)
     (line,) = log_lines
@@ -229,10 +234,10 @@ def test_a_run_logs_once_which_batch_it_waits_for_however_often_it_waits(
     transport: Transport,
 ) -> None:
     open_with(transport, "b")
-    conflicts = transport.look_up(checked_users("b"), 0)
+    conflicts = transport.batches.look_up(checked_users("b"), 0)
     log_lines: list[str] = []
     rules = EmailConflicts(
-        transport, "fail", lambda _: nullcontext(False), log_lines.append, 0, str
+        transport.batches, "fail", lambda _: nullcontext(False), log_lines.append, 0, str
     )
 
     for _ in range(2):
@@ -244,7 +249,7 @@ def test_a_run_logs_once_which_batch_it_waits_for_however_often_it_waits(
 def test_an_existing_account_is_reported_without_waiting_for_reserved_emails(
     deployment: Deployment, transport: Transport
 ) -> None:
-    transport.create("accounts", checked_users("b", "g"), "fail")
+    transport.batches.create("accounts", checked_users("b", "g"), "fail")
     open_with(transport, "a")
     for names in ("ab", "abcdefg"):
         began = time.monotonic()
@@ -295,11 +300,11 @@ def test_a_batch_that_does_not_end_is_named_with_its_owner_and_time(
     # The refused batch is gone, and the other one is complete.
     open_ones = [
         batch
-        for batch in transport.batches(open_only=False, before="", limit=100)
+        for batch in transport.batches.list(open_only=False, before="", limit=100)
         if batch.state == "open"
     ]
     assert [(batch.batch_id, batch.users) for batch in open_ones] == [(holder.batch_id, 1)]
-    assert transport.publish(holder.batch_id, 1).users == 1
+    assert transport.batches.publish(holder.batch_id, 1).users == 1
 
 
 def test_the_first_batches_that_are_still_open_are_described(transport: Transport) -> None:
@@ -308,12 +313,14 @@ def test_the_first_batches_that_are_still_open_are_described(transport: Transpor
     conflicts = [
         conflict
         for position, name in enumerate(names)
-        for conflict in transport.look_up(checked_users(name), position)
+        for conflict in transport.batches.look_up(checked_users(name), position)
     ]
-    transport.publish(holders[0].batch_id, 1)
-    transport.drop(holders[1].batch_id)
+    transport.batches.publish(holders[0].batch_id, 1)
+    transport.batches.drop(holders[1].batch_id)
     lines: list[str] = []
-    rules = EmailConflicts(transport, "fail", lambda _: nullcontext(False), lines.append, 0, DROP)
+    rules = EmailConflicts(
+        transport.batches, "fail", lambda _: nullcontext(False), lines.append, 0, DROP
+    )
 
     rules.log_holders(conflicts)
 
@@ -324,7 +331,9 @@ def test_the_first_batches_that_are_still_open_are_described(transport: Transpor
 def test_a_batch_that_cannot_be_shown_does_not_hide_the_problems(transport: Transport) -> None:
     conflict = Conflict(position=0, email="a@b.io", kind="reserved", holder="bat_none")
     lines: list[str] = []
-    rules = EmailConflicts(transport, "fail", lambda _: nullcontext(False), lines.append, 0, DROP)
+    rules = EmailConflicts(
+        transport.batches, "fail", lambda _: nullcontext(False), lines.append, 0, DROP
+    )
 
     rules.log_holders([conflict])
 
@@ -347,7 +356,7 @@ def test_an_abandoned_batch_is_dropped(
     )
 
     assert outcome.created == len(names)
-    assert transport.show(holder.batch_id).state == "dropped"
+    assert transport.batches.show(holder.batch_id).state == "dropped"
     assert [line for line in log_lines if holder.batch_id in line] == [
         f"Dropped the unfinished batch {holder.batch_id}, which had reserved some of these emails."
     ]
@@ -362,7 +371,7 @@ def test_an_email_of_a_batch_that_was_published_meanwhile_exists(
 
     @contextmanager
     def abandoned(batch_id: str) -> Iterator[bool]:
-        transport.publish(batch_id, 1)  # another process resumes it at the same moment
+        transport.batches.publish(batch_id, 1)  # another process resumes it at the same moment
         yield True
 
     with pytest.raises(BatchRefused) as refused:
@@ -399,10 +408,10 @@ def check_the_outcomes(
         if isinstance(outcome, list):
             assert outcome
             assert set(outcome) <= set(names) & set(live)
-    batches = transport.batches(open_only=False, before="", limit=100)
+    batches = transport.batches.list(open_only=False, before="", limit=100)
     assert {batch.state for batch in batches} <= {"published", "dropped"}
     assert sum(batch.users for batch in batches) == len(live)
-    assert transport.look_up(checked_users("nobody"), 0) == []
+    assert transport.batches.look_up(checked_users("nobody"), 0) == []
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -419,7 +428,7 @@ def test_eight_threads_with_overlapping_lists_create_each_email_once(
             batch = BatchRun(
                 transport,
                 UserList(users_to_create(*lists[at])),
-                get_key=lambda: f"key-{at}",
+                OnceKey(f"key-{at}"),
                 if_exists="skip" if at % 2 else "fail",
                 drop_command=DROP,
             )

@@ -22,6 +22,7 @@ from anyscale.errors import (
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.batches import undo
 from anyscale.server.core.callers import Principal, user_actor
+from anyscale.server.in_process import Batches, Opened
 from anyscale.user.models import Batch
 
 if TYPE_CHECKING:  # for a cast
@@ -404,14 +405,9 @@ def test_a_call_that_fails_after_a_slice_returns_what_it_has_deleted(
 def test_a_client_whose_token_is_revoked_half_way_reports_an_unfinished_undo(
     plane: ControlPlane, caller: Principal
 ) -> None:
-    class Calls:
-        retries = 0
-
-        def undo(self, batch_id: str, after: str, *, force: bool, dry_run: bool) -> UndoPart:
-            return plane.batches.undo(batch_id, after, caller, force=force, dry_run=dry_run)
-
     batch = created(plane, *"abcde")
-    transport = cast("Transport", Calls())
+    calls = SimpleNamespace(batches=Batches(Opened(plane), caller), retries=0)
+    transport = cast("Transport", calls)
     with pytest.raises(BatchUnfinished, match="the undo is unfinished"):
         undo_batch(transport, batch, force=False, dry_run=False)
     with pytest.raises(NotAuthenticated):  # nothing was deleted by this call

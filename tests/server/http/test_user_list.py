@@ -22,7 +22,7 @@ def list_users(
         assert isinstance(deployment, HttpDeployment)
         transport = deployment.transport()
         for letter in "abcde":
-            transport.create(letter, checked_users(letter), "fail")
+            transport.batches.create(letter, checked_users(letter), "fail")
         transport.close()
         client, headers = (
             HttpClient(deployment.url()),

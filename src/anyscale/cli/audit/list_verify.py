@@ -19,7 +19,7 @@ from anyscale.errors import ConfigError
 
 
 class _ListPage(Protocol):
-    """Returns entries between two numbers, up to a limit: see `Transport.audit`."""
+    """Returns entries between two numbers, up to a limit: see `Audit.list`."""
 
     def __call__(
         self, after: int, limit: int, *, before: int | None = None, newest_first: bool = False
@@ -50,7 +50,7 @@ def list_entries(
     """
     with open_control_plane(host) as transport:
         listed = _newest_first if newest_first else _entries
-        entries: Iterator[AuditEntry] = islice(listed(transport.audit, after), max_items)
+        entries: Iterator[AuditEntry] = islice(listed(transport.audit.list, after), max_items)
         if output in ("json", "jsonl"):  # the data is JSON itself, and is written as it is
             entries = (structs.replace(e, data=Raw(e.data.encode())) for e in entries)
         write_records(entries, _COLUMNS, output)
@@ -113,7 +113,7 @@ def verify(
 def _open_log(host: str | None, database: str | None) -> Iterator[_ListPage]:
     if database is None:
         with open_control_plane(host) as transport:
-            yield transport.audit
+            yield transport.audit.list
         return
     from anyscale.cli.server.connect import open_local_control_plane
 

@@ -57,7 +57,7 @@ def show_batch(batch_id: str, output: str, host: str | None) -> None:
       anyscale batch show bat_0193...
     """
     with open_control_plane(host) as transport, unknown_explained():
-        batch = transport.show(batch_id)
+        batch = transport.batches.show(batch_id)
     if output == "json":
         write_json(batch)
     elif output == "text":
@@ -87,8 +87,8 @@ def drop_batch(batch_id: str, yes: bool, host: str | None) -> None:
     with open_control_plane(host) as transport, unknown_explained():
         log_control_plane(transport)
         if not yes and can_ask():
-            _confirm_drop(transport.show(batch_id))
-        batch = transport.drop(batch_id)
+            _confirm_drop(transport.batches.show(batch_id))
+        batch = transport.batches.drop(batch_id)
     log(f"Batch {batch_id} is {batch.state}.")
 
 

@@ -53,10 +53,10 @@ def undo(
     """
     with open_control_plane(host) as transport, unknown_explained():
         log_control_plane(transport)
-        batch = transport.show(batch_id)
+        batch = transport.batches.show(batch_id)
         if not (dry_run or yes) and can_ask():
             _confirm(transport, batch, force=force)
-            batch = transport.show(batch_id)  # others may have gone on with it meanwhile
+            batch = transport.batches.show(batch_id)  # others may have gone on with it meanwhile
         log("Checking the batch..." if dry_run else "Undoing the batch...")
         if not dry_run:
             explain_interrupt(f"accounts may have been deleted; {GO_ON}")

@@ -108,11 +108,8 @@ def batch_create(
         run = BatchRun(
             transport,
             file,
-            get_key=state.get_key,
-            find_key=state.find_key,
+            state,
             if_exists=if_exists,
-            resumable=state.is_resumable,
-            on_opened=state.store_batch,
             is_abandoned=partial(is_abandoned, resume_folder()),
             drop_command=lambda batch_id: suggested_command("batch", "drop", argument=batch_id),
             log=log,
@@ -253,7 +250,7 @@ def _verify_command(state: ResumeState) -> str:
 def _hint_of_undo(transport: Transport) -> str | None:
     """Say if one of the latest batches is being undone: its accounts may be those that exist."""
     with suppress(AnyscaleError):  # the result of the run is what counts
-        for batch in transport.batches(open_only=False, before="", limit=_LATEST_BATCHES):
+        for batch in transport.batches.list(open_only=False, before="", limit=_LATEST_BATCHES):
             if batch.state == "undoing":
                 undo = suggested_command("batch", "undo", argument=batch.batch_id)
                 return (

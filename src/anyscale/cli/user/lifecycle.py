@@ -26,7 +26,7 @@ def suspend(email: str, host: str | None) -> None:
       anyscale user suspend jane@example.com
     """
     with _account(email, host) as (transport, user):
-        transport.suspend(user.user_id)
+        transport.users.suspend(user.user_id)
     log(f"{user.email} is suspended.")
 
 
@@ -41,7 +41,7 @@ def restore(email: str, host: str | None) -> None:
       anyscale user restore jane@example.com
     """
     with _account(email, host) as (transport, user):
-        transport.restore(user.user_id)
+        transport.users.restore(user.user_id)
     log(f"{user.email} is not suspended.")
 
 
@@ -65,7 +65,7 @@ def delete(email: str, yes: bool, host: str | None) -> None:
         log_control_plane(transport)
         if not yes:
             _confirm(user)
-        transport.delete(user.user_id)
+        transport.users.delete(user.user_id)
     log(f"{user.email} is deleted.")
 
 
@@ -81,7 +81,7 @@ def set_role(email: str, role: str, host: str | None) -> None:
       anyscale user set-role jane@example.com owner
     """
     with _account(email, host) as (transport, user):
-        transport.set_role(user.user_id, role)
+        transport.users.set_role(user.user_id, role)
     log(f"{user.email} is {'an owner' if role == 'owner' else 'a collaborator'}.")
 
 

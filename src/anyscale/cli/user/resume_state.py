@@ -64,7 +64,7 @@ class ResumeState:
         if not previous or not self._has_input_of(previous):
             return None
         try:
-            self._transport.find(previous.key)
+            self._transport.batches.find(previous.key)
         except BatchUndone:
             return None
         return previous.key
@@ -124,15 +124,15 @@ class ResumeState:
     def _batch_of(self, previous: RunRecord, batch_id: str | None) -> Batch | None:
         try:
             # The key finds a batch whose id was not stored, unless the batch was dropped.
-            found = self._transport.find(previous.key)
-            return found or (self._transport.show(batch_id) if batch_id else None)
+            found = self._transport.batches.find(previous.key)
+            return found or (self._transport.batches.show(batch_id) if batch_id else None)
         except NotFound:
             return None
 
     def _end_previous(self, batch: Batch | None) -> None:
         """Drop the batch of a previous run with another text or other options, if it is open."""
         if batch and batch.state == "open":
-            self._transport.drop(batch.batch_id)
+            self._transport.batches.drop(batch.batch_id)
             log(f"{_CHANGED}: its unfinished batch {batch.batch_id} was dropped.")
         elif batch and batch.state == "published":
             log(f"{_CHANGED}: an earlier run of it had created batch {batch.batch_id}.")

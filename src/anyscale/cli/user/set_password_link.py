@@ -125,7 +125,7 @@ def _users(
     batch_id: str | None,
 ) -> tuple[int, Iterable[str]]:
     """Return the number and the ids of the users that get links."""
-    transport.set_password_links([])  # a refusal comes before any long work
+    transport.links.create([])  # a refusal comes before any long work
     if batch_id is not None:
         return _batch_count(transport, batch_id), _batch_users(transport, batch_id)
     if users_file is None:
@@ -135,7 +135,7 @@ def _users(
 
 
 def _batch_count(transport: Transport, batch_id: str) -> int:
-    batch = transport.show(batch_id)
+    batch = transport.batches.show(batch_id)
     if batch.published_at is None:
         raise BatchGone(f"batch {batch_id} is {batch.state}: it has no accounts")
     return batch.without_credentials or 0
@@ -143,7 +143,7 @@ def _batch_count(transport: Transport, batch_id: str) -> int:
 
 def _batch_users(transport: Transport, batch_id: str) -> Iterator[str]:
     after = ""
-    while page := transport.without_credentials(batch_id, after, _PAGE):
+    while page := transport.links.without_credentials(batch_id, after, _PAGE):
         yield from (user.user_id for user in page)
         after = page[-1].user_id
 
@@ -166,7 +166,7 @@ def _look_up(transport: Transport, users: Sequence[CheckedUser]) -> dict[int, st
     """Look accounts up; return the ids of those that exist, by position, in order."""
     user_ids: dict[int, str] = {}
     for first in range(0, len(users), _PAGE):
-        for conflict in transport.look_up(users[first : first + _PAGE], first):
+        for conflict in transport.batches.look_up(users[first : first + _PAGE], first):
             if conflict.user_id is not None:  # else an unfinished batch has reserved the email
                 user_ids[conflict.position] = conflict.user_id
         show_progress("Looking up", first, len(users))
@@ -243,7 +243,7 @@ class _LinkLosses:
         """Create links, and count them unless it is known that none was created."""
         self.count += len(user_ids)  # before: an interrupt may lose the response
         try:
-            return transport.set_password_links(user_ids)
+            return transport.links.create(user_ids)
         except AnyscaleError as error:
             if not (isinstance(error, Unavailable) and error.outcome_unknown):
                 self.count -= len(user_ids)

@@ -56,7 +56,7 @@ def update_user(
     check_email(email)
     with open_control_plane(host) as transport:
         user = find_user(transport, email, None)
-        updated = transport.update(user.user_id, changes)
+        updated = transport.users.update(user.user_id, changes)
     log(f"{user.email} is updated.")
     if no_sso and not updated.has_password:
         log(

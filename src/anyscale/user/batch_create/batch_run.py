@@ -23,10 +23,11 @@ from anyscale.errors import (
     Overloaded,
     Unavailable,
 )
-from anyscale.transport.base import Transport
+from anyscale.transport.base import Batches, Transport
 from anyscale.user.batch_create.email_conflicts import EmailConflicts, IsAbandoned
 from anyscale.user.batch_create.outcome import Outcome
 from anyscale.user.batch_create.reservations import Reservations
+from anyscale.user.batch_create.run_key import RunKey
 from anyscale.user.user_sources import Chunk, Reading, UserSource, chunks
 
 if TYPE_CHECKING:  # imported by runs that take long
@@ -46,12 +47,9 @@ class BatchRun:
     Args:
         transport: of the control plane.
         source: the users.
-        get_key: is called before the first write, and returns the idempotency key.
-        find_key: returns the key that `get_key` would repeat, or None; it writes nothing.
+        key: the idempotency key.
         if_exists: `fail` or `skip`.
         drop_command: returns the command or call that drops an open batch, for a message.
-        resumable: whether the caller keeps the key, and can resume an open batch.
-        on_opened: receives the id of a batch that was opened, before anything is reserved in it.
         is_abandoned: tells which open batches may be dropped.
         log: receives messages for the user.
         on_progress: receives how far the run is.
@@ -61,24 +59,19 @@ class BatchRun:
         self,
         transport: Transport,
         source: UserSource,
+        key: RunKey,
         *,
-        get_key: Callable[[], str],
-        find_key: Callable[[], str | None] = lambda: None,
         if_exists: str,
         drop_command: Callable[[str], str],
-        resumable: bool = False,
-        on_opened: Callable[[str], None] = lambda _: None,
         is_abandoned: IsAbandoned = lambda _: nullcontext(False),
         log: Callable[[str], None] = lambda _: None,
         on_progress: "Progress" = lambda *_: None,
     ) -> None:
         self._transport = transport
+        self._batches = transport.batches
         self._source = source
-        self._get_key = get_key
-        self._find_key = find_key
+        self._key = key
         self._if_exists = if_exists
-        self._resumable = resumable
-        self._on_opened = on_opened
         self._is_abandoned = is_abandoned
         self._drop_command = drop_command
         self._log = log
@@ -92,8 +85,8 @@ class BatchRun:
     def dry_run(self) -> Outcome:
         """Check, look up and refuse as `run` would; hash nothing and write nothing."""
         reading = self._source.reading(self._policy)
-        key = self._find_key()
-        batch = self._transport.find(key) if key else None
+        key = self._key.find_key()
+        batch = self._batches.find(key) if key else None
         if batch and batch.if_exists != self._if_exists:
             raise KeyReused(f"batch {batch.batch_id} was opened with if_exists={batch.if_exists}")
         if batch and batch.state == "published":
@@ -133,19 +126,19 @@ class BatchRun:
     def _compare(self, batch: Batch) -> Outcome:
         """Compare the users with those of a published batch, as the run of its key would."""
         entries = self._reservations(self._conflicts()).reserve_all(batch).entries
-        batch = self._transport.publish(batch.batch_id, entries)
+        batch = self._batches.publish(batch.batch_id, entries)
         return Outcome(
             batch=batch,
             dry_run=True,
             created=batch.users,
             skipped=batch.skipped,
             was_published=True,
-            skipped_entries=partial(self._transport.conflicts, batch.batch_id),
+            skipped_entries=partial(self._batches.conflicts, batch.batch_id),
         )
 
     def _conflicts(self) -> EmailConflicts:
         return EmailConflicts(
-            self._transport,
+            self._batches,
             self._if_exists,
             self._is_abandoned,
             self._log,
@@ -180,24 +173,24 @@ class BatchRun:
 
     def _send_single_request(self, chunk: Chunk) -> Created:
         """Create a batch that reserves nothing beforehand, so other batches never wait for it."""
-        key, conflicts = self._get_key(), self._conflicts()
+        key, conflicts = self._key.get_key(), self._conflicts()
         while True:
             try:
-                return self._transport.create(key, chunk.users, self._if_exists, chunk.passwords)
+                return self._batches.create(key, chunk.users, self._if_exists, chunk.passwords)
             except BatchRefused as error:
                 if not any(problem.code == "email_reserved" for problem in error.problems):
                     raise
-            taken = conflicts.not_skipped(self._transport.look_up(chunk.users, 0))
+            taken = conflicts.not_skipped(self._batches.look_up(chunk.users, 0))
             if conflicts.are_final(taken) and (blocking := conflicts.blocking(taken)):
                 conflicts.log_holders(blocking)
                 raise BatchRefused(conflict_problems(blocking))
             conflicts.wait(taken)
 
     def _create_large(self) -> Outcome:
-        batch = self._transport.open(self._get_key(), self._if_exists)
+        batch = self._batches.open(self._key.get_key(), self._if_exists)
         was_published = batch.state == "published"
         try:
-            self._on_opened(batch.batch_id)
+            self._key.store_batch(batch.batch_id)
             batch = self._fill(batch)
         except BaseException as error:
             self._give_up(batch, error)
@@ -207,28 +200,28 @@ class BatchRun:
             created=batch.users,
             skipped=batch.skipped,
             was_published=was_published,
-            users=_created_users(self._transport, batch.batch_id),
-            skipped_entries=partial(self._transport.conflicts, batch.batch_id),
+            users=_created_users(self._batches, batch.batch_id),
+            skipped_entries=partial(self._batches.conflicts, batch.batch_id),
         )
 
     def _fill(self, batch: Batch) -> Batch:
         """Reserve, hash and publish; for a published batch, only compare the users."""
         reading, entries, passwords = self._reservations(self._conflicts()).reserve_all(batch)
         if batch.state == "published":
-            return self._transport.publish(batch.batch_id, entries)
+            return self._batches.publish(batch.batch_id, entries)
         try:
             if passwords:
                 self._hash_all(batch, passwords)
         except BatchRefused as error:
             raise BatchRefused(reading.locate(error.problems), error.more) from None
         self._source.check_unchanged()
-        return self._transport.publish(batch.batch_id, entries)
+        return self._batches.publish(batch.batch_id, entries)
 
     def _hash_all(self, batch: Batch, passwords: int) -> None:
         # Not the passwords whose hashes an earlier run has stored, nor those of skipped users.
         from anyscale.user.batch_create.password_upload import ChunkSize, send_passwords
 
-        batch = self._transport.show(batch.batch_id)
+        batch = self._batches.show(batch.batch_id)
         if not batch.hashes_due:
             return
         self._log(f"Hashing {batch.hashes_due} passwords, which takes most of the time...")
@@ -241,7 +234,7 @@ class BatchRun:
         if isinstance(error, KeyReused):  # the batch is another run's
             return
         detail = str(error) or "interrupted"
-        if self._resumable and not isinstance(error, BatchRefused):
+        if self._key.is_resumable and not isinstance(error, BatchRefused):
             if isinstance(error, AnyscaleError):
                 raise BatchUnfinished(detail, batch.batch_id) from error
             return
@@ -264,13 +257,13 @@ class BatchRun:
         from anyscale.transport.bounded_executor import start_call
 
         try:
-            start_call(partial(self._transport.drop, batch.batch_id)).result(seconds)
+            start_call(partial(self._batches.drop, batch.batch_id)).result(seconds)
         finally:
             self._transport.cancel_retries()
 
 
-def _created_users(transport: Transport, batch_id: str) -> Iterator[AdminCreatedUser]:
+def _created_users(batches: Batches, batch_id: str) -> Iterator[AdminCreatedUser]:
     after = ""
-    while users := transport.created(batch_id, after, _USERS_PER_RESPONSE):
+    while users := batches.created(batch_id, after, _USERS_PER_RESPONSE):
         yield from users
         after = users[-1].user_id

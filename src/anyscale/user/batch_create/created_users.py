@@ -1,12 +1,13 @@
 """The run of the SDK's `admin_batch_create`, and its result."""
 
-import os
+from functools import partial
 
 from anyscale.call_report import CallReport
 from anyscale.domain.models.users import AdminCreatedUser
 from anyscale.transport.base import Transport
 from anyscale.user.batch_create.batch_run import BatchRun
 from anyscale.user.batch_create.outcome import Outcome
+from anyscale.user.batch_create.run_key import CallKey
 from anyscale.user.user_list import UserList
 
 __all__ = ["CreatedUsers", "create_users"]
@@ -34,20 +35,14 @@ def create_users(
 
     `report` receives the log lines of the command, and how far the run is.
     """
-
-    def get_key() -> str:
-        report.log(f"Using the control plane at {transport.where}")
-        return idempotency_key or os.urandom(16).hex()
-
+    where = f"Using the control plane at {transport.where}"
     run = BatchRun(
         transport,
         users,
-        get_key=get_key,
-        find_key=lambda: idempotency_key,
+        CallKey(idempotency_key, partial(report.log, where)),
         if_exists=if_exists,
         # Of `anyscale`, or of the same `Anyscale`.
         drop_command='`batch.drop("{}")`'.format,
-        resumable=idempotency_key is not None,
         log=report.log,
         on_progress=report.show,
     )

@@ -13,7 +13,7 @@ from itertools import islice
 from anyscale.domain.conflicts import is_skipped
 from anyscale.domain.models.batches import Batch, Conflict
 from anyscale.errors import AnyscaleError, BatchGone
-from anyscale.transport.base import Transport
+from anyscale.transport.base import Batches
 
 __all__ = ["EmailConflicts", "IsAbandoned"]
 
@@ -34,14 +34,14 @@ class EmailConflicts:
 
     def __init__(
         self,
-        transport: Transport,
+        batches: Batches,
         if_exists: str,
         is_abandoned: IsAbandoned,
         log: Callable[[str], None],
         wait_seconds: float,
         drop_command: Callable[[str], str],
     ) -> None:
-        self._transport = transport
+        self._batches = batches
         self._if_exists = if_exists
         self._is_abandoned = is_abandoned
         self._log = log
@@ -95,7 +95,7 @@ class EmailConflicts:
         if own:
             opened = own.opened_at, own.batch_id
             if any((other.opened_at, other.batch_id) < opened for other in self._show(others)):
-                self._transport.release(own.batch_id)
+                self._batches.release(own.batch_id)
         self._announce(conflicts, others)
         while time.monotonic() <= self._deadline:
             if not any(other.state == "open" and other.users for other in self._show(others)):
@@ -114,7 +114,7 @@ class EmailConflicts:
                 )
 
     def _show(self, batch_ids: Iterable[str]) -> Iterator[Batch]:
-        return map(self._transport.show, batch_ids)
+        return map(self._batches.show, batch_ids)
 
     def _abandoned(self, batch_id: str) -> bool:
         with self._is_abandoned(batch_id) as is_abandoned:
@@ -124,7 +124,7 @@ class EmailConflicts:
         with self._is_abandoned(batch_id) as is_abandoned:  # and no process resumes it meanwhile
             if is_abandoned:
                 with suppress(BatchGone):  # a run in another home has resumed and published it
-                    self._transport.drop(batch_id)
+                    self._batches.drop(batch_id)
                     self._log(
                         f"Dropped the unfinished batch {batch_id}, which had reserved some of "
                         "these emails."

@@ -79,7 +79,7 @@ def send_passwords(
         transport.hashes_at_once, transport.cancel_retries, transport.on_notice, show
     ) as executor:
         for chunk in _password_chunks(reading, size):
-            for hashed in executor.submit(partial(transport.hash, batch.batch_id, chunk)):
+            for hashed in executor.submit(partial(transport.batches.hash, batch.batch_id, chunk)):
                 size.add(hashed)
                 stored += hashed
             show()

@@ -56,7 +56,7 @@ class Reservations:
         for chunk in self._chunks(reading):
             if not reading.problems:
                 first = self._entries - len(chunk.users)
-                taken += self._transport.look_up(chunk.users, first)
+                taken += self._transport.batches.look_up(chunk.users, first)
         if reading.problems:
             raise BatchRefused(reading.problems, reading.problems.more)
         return self._entries, taken
@@ -75,7 +75,9 @@ class Reservations:
                 raise BatchRefused(reading.problems, reading.problems.more)
             if is_complete:
                 return reserved
-            conflicts = self._conflicts.not_skipped(self._transport.conflicts(batch.batch_id))
+            conflicts = self._conflicts.not_skipped(
+                self._transport.batches.conflicts(batch.batch_id)
+            )
             if self._conflicts.are_final(conflicts):
                 self._refuse(batch, reading, conflicts)
             self._conflicts.wait(conflicts, batch)
@@ -95,7 +97,9 @@ class Reservations:
             for number, chunk in enumerate(self._chunks(reading)):
                 passwords += len(chunk.passwords)
                 if not reading.problems and not any(response.holders for response in responses):
-                    call = partial(self._transport.reserve, batch.batch_id, number, chunk.users)
+                    call = partial(
+                        self._transport.batches.reserve, batch.batch_id, number, chunk.users
+                    )
                     responses += executor.submit(call)
             responses += executor.drain()
         is_complete = not any(response.conflicts for response in responses)

@@ -1,0 +1,83 @@
+"""The calls of an open control plane in its own process, for a caller with a token."""
+
+from collections.abc import Callable
+
+import pytest
+from tests.support.run_keys import OnceKey
+from tests.support.users import POLICY, checked_users, list_accounts, users_to_create
+
+from anyscale.domain.validation import Policy
+from anyscale.errors import NotAuthenticated, NotFound
+from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.callers import Principal
+from anyscale.server.in_process import Audit, Batches, Links, Opened, Users
+from anyscale.transport.base import Transport
+from anyscale.user.batch_create.batch_run import BatchRun
+from anyscale.user.user_list import UserList
+
+
+class InProcess:
+    """A transport without a database of its own."""
+
+    where = "this process"
+    reservations_at_once = hashes_at_once = 1
+    retries = 0
+
+    def __init__(
+        self,
+        control_plane: ControlPlane,
+        caller: Principal,
+        on_notice: Callable[[str], None] = pytest.fail,
+    ) -> None:
+        self.on_notice = on_notice
+        opened = Opened(control_plane)
+        self.batches = Batches(opened, caller)
+        self.users = Users(opened, caller)
+        self.links = Links(opened, caller)
+        self.audit = Audit(opened)
+
+    def policy(self) -> Policy:
+        return POLICY
+
+    def cancel_retries(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def transport(plane: ControlPlane) -> Transport:
+    token = plane.tokens.create("jane", "owner", None, "local:test")
+    caller, _ = plane.tokens.authenticate(token)
+    return InProcess(plane, caller)
+
+
+@pytest.mark.parametrize("names", ["a", "abcdefgh"], ids=["small", "large"])
+def test_a_run_creates_users_for_its_caller(transport: Transport, names: str) -> None:
+    users = UserList(users_to_create(*names))
+    outcome = BatchRun(transport, users, OnceKey("key"), if_exists="fail", drop_command=str).run()
+    assert [user.email[0] for user in outcome.users] == list(names)
+    assert sorted(user.email[0] for user in list_accounts(transport)) == list(names)
+    actors = {entry.event: entry.actor for entry in transport.audit.list(0, 100)}
+    assert actors["batch.published"] == "token:jane"
+
+
+def test_accounts_change_for_the_caller(transport: Transport) -> None:
+    batch = transport.batches.create("key", checked_users("a"), "fail").batch
+    (user,) = transport.links.without_credentials(batch.batch_id, "", 10)
+    transport.users.suspend(user.user_id)
+    (entry,) = transport.audit.list(0, 1, newest_first=True)
+    assert (entry.event, entry.actor) == ("account.suspended", "token:jane")
+    with pytest.raises(NotFound):
+        transport.users.suspend("usr_none")
+
+
+def test_a_caller_whose_token_was_revoked_changes_nothing(
+    plane: ControlPlane, transport: Transport
+) -> None:
+    plane.tokens.revoke("jane", "local:test")
+    with pytest.raises(NotAuthenticated, match="was revoked"):
+        transport.batches.create("key", checked_users("a"), "fail")
+    with pytest.raises(NotAuthenticated, match="was revoked"):
+        transport.users.delete("usr_none")
