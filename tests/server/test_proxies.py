@@ -10,7 +10,8 @@ import socket
 import ssl
 import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager, suppress
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,8 @@ class ProxyClient(HttpClient):
         self.folder = folder
         self._context = context
 
+    process_id: int
+
     def connect(self) -> HTTPConnection:
         plain = socket.create_connection(("127.0.0.1", self.port), 30, (CLIENT, 0))
         connection = super().connect()
@@ -112,6 +115,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     settings = {"ANYSCALE_PUBLIC_URL": f"https://{HOST}"}
     with ServerProcess(f"sqlite:///{database}", folder, settings=settings) as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def token(server: ServerProcess) -> str:
+    """A token of the server."""
+    return server.token()
 
 
 #: what the file of a site lacks, because the distribution's nginx.conf has it
@@ -150,6 +159,7 @@ def nginx(folder: Path, port: int, server: int, certificate: Path) -> list[str]:
         f"/etc/ssl/private/{HOST}.key": str(certificate),
     }
     site = replaced(documented("tls.md", "musterroll.conf"), names)
+    site = site.replace("/var/log/nginx/", f"{folder}/")
     (folder / "http-port").write_text(str(plain))
     file = folder / "nginx.conf"
     file.write_text(NGINX.format(folder=folder, site=site))
@@ -197,6 +207,7 @@ def running(command: list[str], client: ProxyClient) -> Iterator[None]:
     try:
         wait_until(lambda: client.is_open() or process.poll() is not None)
         assert process.poll() is None, log.read_text()
+        client.process_id = process.pid
         yield
     finally:
         process.terminate()
@@ -307,3 +318,80 @@ def test_nginx_writes_no_body_to_a_file(client: ProxyClient) -> None:
     assert client.request("POST", "/v1/users:batchCreate", raw=raw).status == 401
 
     assert (client.folder / "error.log").read_text() == ""
+
+
+#: requests of one address without a token, each with a body of this many octets
+ATTACKERS, ATTACK_OCTETS = 20, 8_000_000
+
+
+def memory(process_id: int) -> int:
+    """Give the octets of memory that a process uses."""
+    status = Path(f"/proc/{process_id}/status").read_text(encoding="ascii")
+    (kibibytes,) = re.findall(r"^VmRSS:\s+(\d+) kB$", status, re.MULTILINE)
+    return int(kibibytes) * 1024
+
+
+def send_most(client: ProxyClient, path: str) -> HTTPConnection:
+    """Begin a request, and send all of its body but the end, as far as the proxy takes it."""
+    connection = client.connect()
+    connection.putrequest("POST", path)
+    connection.putheader("Content-Type", "application/x-www-form-urlencoded")
+    connection.putheader("Content-Length", str(ATTACK_OCTETS))
+    connection.endheaders()
+    with suppress(OSError):  # the proxy closes the connection, or takes no more
+        connection.sock.settimeout(5)
+        connection.sock.sendall(b"a" * (ATTACK_OCTETS - 1))
+    return connection
+
+
+@pytest.mark.parametrize("path", ["/sign-in", "/v1/users:batchCreate"])
+def test_strangers_cannot_fill_the_memory_of_a_proxy_and_its_server(
+    client: ProxyClient, server: ServerProcess, path: str
+) -> None:
+    processes = (client.process_id, server.pid)
+    before = [memory(process) for process in processes]
+
+    with ThreadPoolExecutor(ATTACKERS) as executor:
+        connections = list(executor.map(send_most, [client] * ATTACKERS, [path] * ATTACKERS))
+    grown = [memory(process) for process in processes]
+    for connection in connections:
+        connection.close()
+
+    assert sum(grown) - sum(before) < ATTACKERS * ATTACK_OCTETS / 4
+
+
+def test_a_proxy_passes_large_bodies_of_batches_on(client: ProxyClient, token: str) -> None:
+    body = b'{"create_users": [], "dry_run": true}'
+
+    created = client.request(
+        "POST",
+        "/v1/users:batchCreate",
+        raw=b" " * 45_000_000 + body,
+        headers={"Authorization": f"Bearer {token}", "Idempotency-Key": "large-body"},
+    )
+
+    assert (created.status, created.json["users"]) == (200, [])
+    assert not [file for file in client.folder.rglob("*") if file.parent.name == "body"]
+
+
+@pytest.mark.parametrize("client", [nginx], indirect=True)
+def test_the_log_of_nginx_has_no_query(client: ProxyClient) -> None:
+    client.request("GET", "/sso/callback?code=secret-code&state=secret-state")
+
+    wait_until(lambda: "/sso/callback" in (client.folder / "musterroll.log").read_text())
+    for log in client.folder.glob("*.log"):
+        assert "secret-" not in log.read_text(), log
+
+
+@pytest.mark.parametrize("client", [nginx], indirect=True)
+def test_nginx_limits_the_slow_bodies_of_an_address(client: ProxyClient) -> None:
+    with ExitStack() as stack:
+        for _ in range(100):
+            connection = stack.enter_context(closing(client.connect()))
+            connection.putrequest("POST", "/sign-in")
+            connection.putheader("Content-Length", "100")
+            connection.endheaders(b"email=")
+
+        assert client.request("GET", "/healthz").status == 429
+
+    wait_until(lambda: client.request("GET", "/healthz").status == 200)

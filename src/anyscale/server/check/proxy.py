@@ -3,7 +3,7 @@
 from urllib.parse import urlsplit
 
 from anyscale.domain.schemas.protocol import IDENTITY
-from anyscale.domain.schemas.received_request import RECEIVED_REQUEST_PATH, ReceivedRequest
+from anyscale.domain.schemas.received_request import ReceivedRequest
 from anyscale.server.check.findings import Finding, NotTried, fail, ok, warn
 from anyscale.server.check.installation import FORGED_ADDRESS, SENT_HEADERS, Installation
 from anyscale.server.check.network import NoResponse, announce_body, get
@@ -20,6 +20,9 @@ __all__ = [
 
 #: octets of the largest body that the server accepts
 _MAX_BODY = 64 << 20
+
+#: of large bodies, where the server refuses POST before it looks for a token
+_BATCH_PATH = "/v1/batches/check"
 
 _CONTINUE, _OK, _BAD_REQUEST, _TOO_LARGE = 100, 200, 400, 413
 
@@ -93,7 +96,7 @@ def check_body_limit(installation: Installation) -> Finding:
     installation.require_control_plane()
     looked_at = f"{url}, a body of 64 MiB"
     try:
-        response = announce_body(url + RECEIVED_REQUEST_PATH, _MAX_BODY)
+        response = announce_body(url + _BATCH_PATH, _MAX_BODY)
     except NoResponse as error:
         return _unclear(looked_at, f"the proxy does not say if it takes it: {error}")
     if response.status == _TOO_LARGE:
