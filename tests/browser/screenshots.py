@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from playwright.sync_api import Browser, Page
+from tests.support.callers import OPERATOR
 from tests.support.databases.stored_data import execute_sql
 from tests.support.sign_in.site import (
     SSO_SETTINGS,
@@ -21,7 +22,6 @@ from tests.support.sign_in.site import (
 from tests.support.users import NEW_PASSWORD, PASSWORD
 
 from anyscale.domain.validation import Policy, check
-from anyscale.server.core.callers import Principal
 
 EMAIL = "amina.okafor@example.com"
 
@@ -52,7 +52,7 @@ def amina(site: Site) -> None:
     user = check("Amina", EMAIL, PASSWORD, False, "Okafor", "Engineer", Policy())
     assert user
     with closing(site.control_plane()) as plane:
-        plane.batches.create("amina", [user], "fail", Principal("local:test"), [(0, PASSWORD)])
+        plane.batches.create("amina", [user], "fail", OPERATOR, [(0, PASSWORD)])
         with plane.store.write() as tx:
             account = tx.accounts.find(EMAIL)
             assert account

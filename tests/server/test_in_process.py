@@ -3,13 +3,14 @@
 from collections.abc import Callable
 
 import pytest
+from tests.support.callers import OPERATOR, token_caller
 from tests.support.run_keys import OnceKey
 from tests.support.users import POLICY, checked_users, list_accounts, users_to_create
 
 from anyscale.domain.validation import Policy
 from anyscale.errors import NotAuthenticated, NotFound
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.callers import Principal
+from anyscale.server.core.callers import Caller
 from anyscale.server.in_process import Audit, Batches, Links, Opened, Users
 from anyscale.transport.base import Transport
 from anyscale.user.batch_create.batch_run import BatchRun
@@ -26,7 +27,7 @@ class InProcess:
     def __init__(
         self,
         control_plane: ControlPlane,
-        caller: Principal,
+        caller: Caller,
         on_notice: Callable[[str], None] = pytest.fail,
     ) -> None:
         self.on_notice = on_notice
@@ -48,9 +49,7 @@ class InProcess:
 
 @pytest.fixture
 def transport(plane: ControlPlane) -> Transport:
-    token = plane.tokens.create("jane", "owner", None, "local:test")
-    caller, _ = plane.tokens.authenticate(token)
-    return InProcess(plane, caller)
+    return InProcess(plane, token_caller(plane, "jane"))
 
 
 @pytest.mark.parametrize("names", ["a", "abcdefgh"], ids=["small", "large"])
@@ -76,7 +75,7 @@ def test_accounts_change_for_the_caller(transport: Transport) -> None:
 def test_a_caller_whose_token_was_revoked_changes_nothing(
     plane: ControlPlane, transport: Transport
 ) -> None:
-    plane.tokens.revoke("jane", "local:test")
+    plane.tokens.revoke("jane", OPERATOR)
     with pytest.raises(NotAuthenticated, match="was revoked"):
         transport.batches.create("key", checked_users("a"), "fail")
     with pytest.raises(NotAuthenticated, match="was revoked"):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.store.query_plans import explained
+from tests.support.callers import operator
 from tests.support.databases.indexed_words import index_next
 from tests.support.databases.postgres_databases import PostgresDatabases
 from tests.support.databases.stored_batches import Batch, Person, open_store, store_batches
@@ -14,7 +15,6 @@ from tests.support.databases.stored_data import execute_sql
 from tests.support.servers.control_planes import STORE_DEPLOYMENTS, new_deployment
 
 from anyscale.server.core.batches.batch_details import shown_batch
-from anyscale.server.core.callers import Principal
 from anyscale.server.store.postgres.store import PostgresStore
 from anyscale.server.store.records.search import Filters, FoundUserRecord, Place, Scan
 from anyscale.server.store.records.users import UserRecord
@@ -161,7 +161,7 @@ def test_a_batch_with_its_counts_reads_its_accounts_once(many: Store) -> None:
     with many.read() as tx:
         batch = tx.batches.get_first_published()
     assert batch
-    caller = Principal("local:jane")
+    caller = operator("jane")
     plan = plan_of(many, lambda tx: shown_batch(tx, batch, caller))
     assert len(re.findall(r"on users\b|(?:SEARCH|SCAN) users\b", plan)) == 1, plan
 

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
+from tests.support.callers import OPERATOR
+
 from anyscale.domain.schemas.users import UserQuery
 from anyscale.domain.validation import CheckedUser, Policy, check
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.callers import Principal
 from anyscale.transport.base import Transport
 from anyscale.user.lookup import list_users
 from anyscale.user.models import AdminCreateUser, User
@@ -65,7 +66,7 @@ def create_accounts(
     for name in names:
         users = checked_users(name, password=password)
         passwords = passwords_for(users, password or "")
-        control_plane.batches.create(name, users, "fail", Principal("local:test"), passwords)
+        control_plane.batches.create(name, users, "fail", OPERATOR, passwords)
 
 
 def list_accounts(

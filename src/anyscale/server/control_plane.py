@@ -23,7 +23,8 @@ from anyscale.server.store.schema_versions import NOTHING_YET
 from anyscale.server.store.transaction import Store
 
 if TYPE_CHECKING:
-    from anyscale.server.core.login.password_change import PasswordService
+    from anyscale.server.core.login.password_change import PasswordChanges
+    from anyscale.server.core.login.password_login import PasswordLogin
     from anyscale.server.core.sso.sso_login import SsoLogin
 
 __all__ = ["ControlPlane", "database_exists", "database_name"]
@@ -100,16 +101,27 @@ class ControlPlane:
         )
 
     @cached_property
-    def passwords(self) -> "PasswordService":
-        """Sign-in by password, and changes of passwords. Imported on use: it takes 100 ms."""
-        from anyscale.server.core.login.password_change import PasswordService
-
-        # Sign-ins have a pool of their own, so that no batch keeps users waiting.
-        hashing = PasswordHashPool(
+    def _login_hashing(self) -> PasswordHashPool:
+        """The pool of sign-ins: one of their own, so that no batch keeps users waiting."""
+        return PasswordHashPool(
             self._profile, in_processes=self._hash_in_processes, niceness=SIGN_IN_NICENESS
         )
-        days = self.settings.initial_password_days
-        return PasswordService(self.store, hashing, self.audit_log, self.settings.policy, days)
+
+    @cached_property
+    def password_login(self) -> "PasswordLogin":
+        """Sign-in by password. Imported on use: it takes 100 ms."""
+        from anyscale.server.core.login.password_login import PasswordLogin
+
+        policy, days = self.settings.policy, self.settings.initial_password_days
+        return PasswordLogin(self.store, self._login_hashing, self.audit_log, policy, days)
+
+    @cached_property
+    def password_changes(self) -> "PasswordChanges":
+        """Changes of passwords, by signed-in users and by links."""
+        from anyscale.server.core.login.password_change import PasswordChanges
+
+        policy, login = self.settings.policy, self.password_login
+        return PasswordChanges(self.store, self._login_hashing, policy, login)
 
     @cached_property
     def sso_login(self) -> "SsoLogin | None":
@@ -146,8 +158,8 @@ class ControlPlane:
 
     def close(self) -> None:
         """Stop the threads and worker processes, and close the database."""
-        if "passwords" in self.__dict__:
-            self.passwords.close()
+        if "password_login" in self.__dict__:
+            self.password_login.close()
         self.hashing.close()
         self.store.close()
 

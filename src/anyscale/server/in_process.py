@@ -24,7 +24,7 @@ from anyscale.domain.validation import CheckedUser
 from anyscale.errors import NotFound, Overloaded
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.batches.service import BatchService
-from anyscale.server.core.callers import Principal
+from anyscale.server.core.callers import Caller
 
 __all__ = ["Audit", "Batches", "Links", "Opened", "Opening", "Users"]
 
@@ -55,7 +55,7 @@ class Opened:
 class Batches:
     """Batches: see `transport.base.Batches`."""
 
-    def __init__(self, opening: Opening, caller: Principal) -> None:
+    def __init__(self, opening: Opening, caller: Caller) -> None:
         self._opening = opening
         self._caller = caller
 
@@ -78,7 +78,7 @@ class Batches:
         return self._opening.to_write.batches.open(key, if_exists, self._caller)
 
     def reserve(self, batch_id: str, number: int, users: Sequence[CheckedUser]) -> ReservedChunk:
-        return self._existing(batch_id).reserve(batch_id, number, users)
+        return self._existing(batch_id).reserve(batch_id, number, users, self._caller)
 
     def conflicts(self, batch_id: str) -> list[Conflict]:
         return self._existing(batch_id).conflicts(batch_id)
@@ -87,10 +87,10 @@ class Batches:
         batches = self._writable(batch_id)
         while True:
             with suppress(Overloaded):  # it releases a part at a time
-                return batches.release(batch_id)
+                return batches.release(batch_id, self._caller)
 
     def hash(self, batch_id: str, passwords: Sequence[tuple[int, str]]) -> int:
-        return self._opening.to_write.batches.hash(batch_id, passwords)
+        return self._opening.to_write.batches.hash(batch_id, passwords, self._caller)
 
     def publish(self, batch_id: str, entries: int) -> Batch:
         return self._existing(batch_id).publish(batch_id, entries, self._caller)
@@ -129,7 +129,7 @@ class Users:
     def __init__(
         self,
         opening: Opening,
-        caller: Principal,
+        caller: Caller,
         before_search: Callable[[ControlPlane], None] = lambda _: None,
     ) -> None:
         self._opening = opening
@@ -181,7 +181,7 @@ class Users:
 class Links:
     """Set-password links: see `transport.base.Links`."""
 
-    def __init__(self, opening: Opening, caller: Principal) -> None:
+    def __init__(self, opening: Opening, caller: Caller) -> None:
         self._opening = opening
         self._caller = caller
 

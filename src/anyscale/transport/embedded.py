@@ -7,7 +7,7 @@ from pathlib import Path
 from anyscale.domain.validation import Policy
 from anyscale.errors import FeatureUnavailable, StoreUnavailable
 from anyscale.server.control_plane import ControlPlane, database_exists
-from anyscale.server.core.callers import Principal, local_actor
+from anyscale.server.core.callers import system_caller
 from anyscale.server.in_process import Audit, Batches, Links, Users
 from anyscale.server.settings import Settings
 
@@ -41,7 +41,7 @@ class EmbeddedTransport:
         self._is_noticed = False
         self.on_notice = on_notice
         self.where = str(self._database)
-        caller = Principal(local_actor())
+        caller = system_caller()
         self.batches = Batches(self, caller)
         self.users = Users(self, caller, _index_words)
         self.links = Links(self, caller)

@@ -6,13 +6,13 @@ import re
 from pathlib import Path
 
 import pytest
+from tests.support.callers import OPERATOR
 from tests.support.commands.running import RunAnyscale
 from tests.support.paths import ROOT
 from tests.support.users import checked_users
 from tests.support.users_files import write_flow_users_file, write_users_file
 
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.callers import Principal
 from anyscale.server.settings import Settings
 
 USERS = ROOT / "examples" / "users.yaml"
@@ -70,8 +70,10 @@ def test_reserved_emails_are_counted_and_waited_for_so_long_as_it_says(
     anyscale: RunAnyscale, tmp_path: Path
 ) -> None:
     plane = ControlPlane(Settings.from_environment(os.environ, served=False))
-    batch = plane.batches.open("key", "fail", Principal("local:test"))
-    plane.batches.reserve(batch.batch_id, 0, checked_users(*(f"user{i}" for i in range(60))))
+    batch = plane.batches.open("key", "fail", OPERATOR)
+    plane.batches.reserve(
+        batch.batch_id, 0, checked_users(*(f"user{i}" for i in range(60))), OPERATOR
+    )
     plane.close()
     users = write_users_file(tmp_path / "users.yaml", 60, 0)
 

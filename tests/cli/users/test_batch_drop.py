@@ -4,23 +4,24 @@ import json
 import os
 
 import pytest
+from tests.support.callers import OPERATOR, operator
 from tests.support.commands.running import RunAnyscale
 from tests.support.commands.terminal import on_a_terminal
 from tests.support.servers.server_process import ServerProcess
 from tests.support.users import checked_users
 
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.callers import Principal, local_actor
+from anyscale.server.core.callers import SystemCaller, system_caller
 from anyscale.server.settings import Settings
 
 QUESTION = b"Type yes to go on:"
 
 
-def open_batch(actor: str) -> str:
+def open_batch(caller: SystemCaller) -> str:
     """Open a batch that has reserved an email, and return its id."""
     plane = ControlPlane(Settings.from_environment(os.environ, served=False))
-    batch = plane.batches.open("key", "fail", Principal(actor))
-    plane.batches.reserve(batch.batch_id, 0, checked_users("ann"))
+    batch = plane.batches.open("key", "fail", caller)
+    plane.batches.reserve(batch.batch_id, 0, checked_users("ann"), OPERATOR)
     plane.close()
     return batch.batch_id
 
@@ -41,7 +42,7 @@ def state_of(anyscale: RunAnyscale, batch: str) -> str:
 def test_a_batch_of_another_actor_is_dropped_after_yes(
     anyscale: RunAnyscale, typed: bytes, status: int, end: str
 ) -> None:
-    batch = open_batch("local:other")
+    batch = open_batch(operator("other"))
     row = json.loads(anyscale("batch", "show", batch, "-o", "json").stdout)
     opened, touched = (row[field][:19].replace("T", " ") for field in ("opened_at", "touched_at"))
 
@@ -54,19 +55,21 @@ def test_a_batch_of_another_actor_is_dropped_after_yes(
 
 
 @pytest.mark.parametrize(
-    ("actor", "options"), [(local_actor(), []), ("local:other", ["--yes"])], ids=["own", "yes"]
+    ("caller", "options"),
+    [(system_caller(), []), (operator("other"), ["--yes"])],
+    ids=["own", "yes"],
 )
 def test_an_own_batch_and_one_with_yes_are_dropped_without_a_question(
-    anyscale: RunAnyscale, actor: str, options: list[str]
+    anyscale: RunAnyscale, caller: SystemCaller, options: list[str]
 ) -> None:
-    batch = open_batch(actor)
+    batch = open_batch(caller)
     status, shown = on_a_terminal("batch", "drop", batch, *options)
     assert (status, "Type yes" in shown) == (0, False), shown
     assert state_of(anyscale, batch) == "dropped"
 
 
 def test_without_a_terminal_nothing_is_asked(anyscale: RunAnyscale) -> None:
-    batch = open_batch("local:other")
+    batch = open_batch(operator("other"))
     assert anyscale("batch", "drop", batch).returncode == 0
     assert state_of(anyscale, batch) == "dropped"
 

@@ -17,6 +17,7 @@ from typing import IO
 
 import pytest
 import yaml
+from tests.support.callers import OPERATOR
 from tests.support.commands.running import CommandResult, RunAnyscale, start_command
 from tests.support.faults.fault_injection import run_under_strace
 from tests.support.faults.faulty_proxy import Fault, FaultyProxy, lose
@@ -25,7 +26,6 @@ from tests.support.servers.server_process import ServerProcess
 from tests.support.users import checked_users
 
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.callers import Principal
 from anyscale.server.settings import Settings
 
 ADDRESS = "https://accounts.example.com"
@@ -589,8 +589,8 @@ def test_an_email_that_an_unfinished_batch_has_reserved_cannot_be_an_owners(
 ) -> None:
     monkeypatch.setenv("ANYSCALE_PUBLIC_URL", ADDRESS)
     plane = ControlPlane(Settings.from_environment(os.environ, served=True))
-    batch = plane.batches.open("key", "fail", Principal("local:test"))
-    plane.batches.reserve(batch.batch_id, 0, checked_users("boss"))
+    batch = plane.batches.open("key", "fail", OPERATOR)
+    plane.batches.reserve(batch.batch_id, 0, checked_users("boss"), OPERATOR)
     plane.close()
     command = ("server", "create-owner", "--email", "boss@example.com")
     opened = f"which local:test opened at {batch.opened_at:%Y-%m-%d %H:%M:%S} UTC"

@@ -5,13 +5,13 @@ from contextlib import closing
 from pathlib import Path
 
 from tests.resilience.backups.test_backup_sqlite import page_command, shell
+from tests.support.callers import operator
 from tests.support.users import checked_users
 
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.callers import Principal
 from anyscale.server.settings import Settings
 
-CALLER = Principal("local:jane")
+CALLER = operator("jane")
 NAMES = [f"user{number}" for number in range(1_000)]
 
 

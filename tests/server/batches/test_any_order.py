@@ -16,6 +16,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from msgspec import Struct
+from tests.support.callers import OPERATOR, operator
 from tests.support.databases.postgres_databases import PostgresDatabases
 from tests.support.databases.stored_data import execute_sql
 from tests.support.hashing import record_hashed
@@ -23,7 +24,6 @@ from tests.support.servers.control_planes import STORE_DEPLOYMENTS, new_deployme
 from tests.support.users import PASSWORD, account_emails, checked_user
 
 from anyscale.errors import BatchGone, BatchUnfinished, KeyReused
-from anyscale.server.core.callers import Principal
 
 NAMES = st.sampled_from("abcdefgh")
 #: local part of the email, and whether the user has a password
@@ -93,9 +93,9 @@ class AnyOrder(RuleBasedStateMachine):
         found = self.control_plane.batches.find(key)
         if found and found.if_exists != if_exists:
             with pytest.raises(KeyReused):
-                self.control_plane.batches.open(key, if_exists, Principal("local:jane"))
+                self.control_plane.batches.open(key, if_exists, operator("jane"))
             return multiple()
-        batch = self.control_plane.batches.open(key, if_exists, Principal("local:jane"))
+        batch = self.control_plane.batches.open(key, if_exists, operator("jane"))
         if found:
             assert batch.batch_id == found.batch_id
             return multiple()
@@ -127,7 +127,7 @@ class AnyOrder(RuleBasedStateMachine):
             checked_user(f"{name}@example.com", PASSWORD if secret else None)
             for name, secret in page
         ]
-        found = self.control_plane.batches.reserve(model.batch_id, number, users)
+        found = self.control_plane.batches.reserve(model.batch_id, number, users, OPERATOR)
         return found.users, found.skipped, found.conflicts
 
     def reserved(self, model: Model, number: int, page: Entries) -> None:
@@ -168,10 +168,10 @@ class AnyOrder(RuleBasedStateMachine):
         passwords = [(position, PASSWORD) for position in sorted(positions)]
         if model.state != "open":
             with pytest.raises(BatchGone):
-                self.control_plane.batches.hash(batch_id, passwords)
+                self.control_plane.batches.hash(batch_id, passwords, OPERATOR)
             return
         before = len(self.hashed)
-        stored = self.control_plane.batches.hash(batch_id, passwords)
+        stored = self.control_plane.batches.hash(batch_id, passwords, OPERATOR)
         assert stored == len(model.due & positions) == len(self.hashed) - before
         model.due -= positions
 
@@ -185,12 +185,12 @@ class AnyOrder(RuleBasedStateMachine):
         entries = sum(len(page) for page in model.pages.values())
         if model.state == "dropped":
             with pytest.raises(BatchGone):
-                self.control_plane.batches.publish(batch_id, entries, Principal("local:jane"))
+                self.control_plane.batches.publish(batch_id, entries, operator("jane"))
         elif model.state == "open" and (model.conflicts or model.due or model.has_gaps):
             with pytest.raises(BatchUnfinished):
-                self.control_plane.batches.publish(batch_id, entries, Principal("local:jane"))
+                self.control_plane.batches.publish(batch_id, entries, operator("jane"))
         else:
-            batch = self.control_plane.batches.publish(batch_id, entries, Principal("local:jane"))
+            batch = self.control_plane.batches.publish(batch_id, entries, operator("jane"))
             model.state = "published"
             assert (batch.state, batch.users) == ("published", len(model.rows))
             assert batch.users + batch.skipped == entries
@@ -201,16 +201,16 @@ class AnyOrder(RuleBasedStateMachine):
         entries = sum(len(page) for page in model.pages.values()) + 1
         if model.state == "open":
             with pytest.raises(BatchUnfinished):
-                self.control_plane.batches.publish(batch_id, entries, Principal("local:jane"))
+                self.control_plane.batches.publish(batch_id, entries, operator("jane"))
 
     @rule(batch_id=opened)
     def release(self, batch_id: str) -> None:
         model = self.models[batch_id]
         if model.state != "open":
             with pytest.raises(BatchGone):
-                self.control_plane.batches.release(batch_id)
+                self.control_plane.batches.release(batch_id, OPERATOR)
             return
-        self.control_plane.batches.release(batch_id)
+        self.control_plane.batches.release(batch_id, OPERATOR)
         self.models[batch_id] = Model(batch_id, model.if_exists)
 
     @rule(batch_id=opened)
@@ -218,9 +218,9 @@ class AnyOrder(RuleBasedStateMachine):
         model = self.models[batch_id]
         if model.state == "published":
             with pytest.raises(BatchGone):
-                self.control_plane.batches.drop(batch_id, Principal("local:jane"))
+                self.control_plane.batches.drop(batch_id, operator("jane"))
             return
-        self.control_plane.batches.drop(batch_id, Principal("local:jane"))
+        self.control_plane.batches.drop(batch_id, operator("jane"))
         self.models[batch_id] = Model(batch_id, model.if_exists, "dropped")
 
     # Hypothesis would draw it most often, as it always can, and it takes longest.

@@ -5,6 +5,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from tests.support.callers import OPERATOR, operator
 from tests.support.databases.stored_data import execute_sql
 from tests.support.users import checked_users
 from tests.support.waiting import wait_until
@@ -12,11 +13,10 @@ from tests.support.waiting import wait_until
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.batches import cleanup
 from anyscale.server.core.batches.cleanup import delete_rows
-from anyscale.server.core.callers import Principal
 from anyscale.server.settings import Settings
 from anyscale.server.store.sqlite.store import SqliteStore
 
-JANE = Principal("local:jane")
+JANE = operator("jane")
 
 
 def test_a_write_goes_before_the_chunks_that_wait(tmp_path: Path) -> None:
@@ -27,7 +27,7 @@ def test_a_write_goes_before_the_chunks_that_wait(tmp_path: Path) -> None:
             order.append("write")
 
     def reserve(number: int) -> None:
-        batches.reserve(batch.batch_id, number, checked_users(f"a{number}"))
+        batches.reserve(batch.batch_id, number, checked_users(f"a{number}"), OPERATOR)
         order.append("chunk")
 
     plane = ControlPlane(Settings(database=tmp_path / "anyscale.db"))
@@ -67,7 +67,7 @@ def test_a_write_waits_for_a_slice_of_an_ended_batch_and_for_a_chunk_of_an_open_
         assert isinstance(store, SqliteStore)
         line = store._writing._line
         batch_id = plane.batches.open("key", "fail", JANE).batch_id
-        plane.batches.reserve(batch_id, 0, checked_users(*"abcde"))
+        plane.batches.reserve(batch_id, 0, checked_users(*"abcde"), OPERATOR)
         with store.write() as tx:
             batch = tx.batches.lock(batch_id, exclusive=True)
             assert batch

@@ -6,6 +6,13 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
 import pytest
+from tests.support.callers import (
+    OPERATOR,
+    operator,
+    personal_token_caller,
+    session_caller,
+    token_caller,
+)
 from tests.support.databases.locks import wait_until_blocked
 from tests.support.users import PASSWORD, account_emails, checked_users
 
@@ -21,14 +28,14 @@ from anyscale.errors import (
 )
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.batches import undo
-from anyscale.server.core.callers import Principal, user_actor
+from anyscale.server.core.callers import Caller, TokenCaller
 from anyscale.server.in_process import Batches, Opened
 from anyscale.user.models import Batch
 
 if TYPE_CHECKING:  # for a cast
     from anyscale.transport.base import Transport
 
-JANE = Principal("local:jane")
+JANE = operator("jane")
 
 
 @pytest.fixture
@@ -49,7 +56,7 @@ def undone(
     after: str = "",
     force: bool = False,
     dry_run: bool = False,
-    caller: Principal = JANE,
+    caller: Caller = JANE,
 ) -> UndoPart:
     return plane.batches.undo(batch.batch_id, after, caller, force=force, dry_run=dry_run)
 
@@ -59,7 +66,7 @@ def ids_of(plane: ControlPlane, batch: Batch) -> list[str]:
 
 
 def use(plane: ControlPlane, user_id: str) -> None:
-    plane.tokens.create_personal(user_id, "laptop", None)
+    plane.tokens.create_personal(session_caller(plane, user_id), "laptop", None)
 
 
 def reasons(part: UndoPart) -> dict[str, str]:
@@ -120,7 +127,7 @@ def test_the_account_of_the_caller_is_kept(plane: ControlPlane) -> None:
     ann, joe = ids_of(plane, batch)
     for user_id in (ann, joe):
         plane.lifecycle.set_role(user_id, "owner", JANE)
-    part = undone(plane, batch, force=True, caller=Principal(user_actor(ann)))
+    part = undone(plane, batch, force=True, caller=session_caller(plane, ann))
     assert (part.removed, reasons(part)) == (1, {"ann": "caller"})
 
 
@@ -129,8 +136,7 @@ def test_the_account_of_a_caller_of_another_batch_is_no_part_of_the_undo(
 ) -> None:
     [lou] = ids_of(plane, created(plane, "lou", key="earlier"))
     plane.lifecycle.set_role(lou, "owner", JANE)
-    secret, _ = plane.tokens.create_personal(lou, "laptop", None)
-    caller, _ = plane.tokens.authenticate(secret)
+    caller = personal_token_caller(plane, lou)
     part = undone(plane, created(plane, "ann", "joe"), force=True, caller=caller)
     assert (part.removed, part.kept) == (2, [])
     assert account_emails(plane) == ["lou@example.com"]
@@ -255,7 +261,7 @@ def test_links_that_a_deleted_user_created_for_others_are_deleted(plane: Control
     [ann], [joe, lou] = ids_of(plane, batch), ids_of(plane, others)
     for user_id in (ann, lou):
         plane.lifecycle.set_role(user_id, "owner", JANE)
-    plane.links.create([joe], Principal(user_actor(ann)))
+    plane.links.create([joe], session_caller(plane, ann))
     assert plane.links.exists(joe)
     assert undone(plane, batch, force=True).removed == 1
     assert not plane.links.exists(joe)
@@ -282,8 +288,8 @@ def _refuse_the_key(plane: ControlPlane, batch: Batch) -> None:
         lambda: created(plane, *"abc"),
         lambda: batches.open("key", "fail", JANE),
         lambda: batches.find("key"),
-        lambda: batches.reserve(batch.batch_id, 1, checked_users("joe")),
-        lambda: batches.hash(batch.batch_id, [(0, PASSWORD)]),
+        lambda: batches.reserve(batch.batch_id, 1, checked_users("joe"), OPERATOR),
+        lambda: batches.hash(batch.batch_id, [(0, PASSWORD)], OPERATOR),
         lambda: batches.publish(batch.batch_id, 3, JANE),
     ):
         with pytest.raises(BatchUndone):
@@ -373,26 +379,25 @@ def test_two_undos_at_once_delete_each_account_once(plane: ControlPlane) -> None
 
 
 @pytest.fixture
-def caller(plane: ControlPlane, monkeypatch: pytest.MonkeyPatch) -> Principal:
+def caller(plane: ControlPlane, monkeypatch: pytest.MonkeyPatch) -> TokenCaller:
     """An owner whose token is revoked after the first slice of two accounts."""
-    principal, _ = plane.tokens.authenticate(plane.tokens.create("laptop", "owner", None, "jane"))
-
+    found = token_caller(plane, "laptop")
     moments: list[float] = []
 
     def now() -> float:
         moments.append(time.monotonic())
         if len(moments) == 2:  # the end of the first slice, after the start of the call
             monkeypatch.undo()
-            plane.tokens.revoke("laptop", "jane")
+            plane.tokens.revoke("laptop", operator("jane"))
         return moments[-1]
 
     monkeypatch.setattr(undo, "_SLICE", 2)
     monkeypatch.setattr(undo, "time", SimpleNamespace(monotonic=now, sleep=time.sleep))
-    return principal
+    return found
 
 
 def test_a_call_that_fails_after_a_slice_returns_what_it_has_deleted(
-    plane: ControlPlane, caller: Principal
+    plane: ControlPlane, caller: TokenCaller
 ) -> None:
     batch = created(plane, *"abcde")
     _, second, *_ = ids_of(plane, batch)
@@ -403,7 +408,7 @@ def test_a_call_that_fails_after_a_slice_returns_what_it_has_deleted(
 
 
 def test_a_client_whose_token_is_revoked_half_way_reports_an_unfinished_undo(
-    plane: ControlPlane, caller: Principal
+    plane: ControlPlane, caller: TokenCaller
 ) -> None:
     batch = created(plane, *"abcde")
     calls = SimpleNamespace(batches=Batches(Opened(plane), caller), retries=0)

@@ -11,6 +11,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from tests.support.callers import OPERATOR
 from tests.support.commands.check_results import check_in_process, check_installation
 from tests.support.servers.server_process import ServerProcess
 
@@ -33,7 +34,7 @@ def statuses(results: dict[str, CheckResult]) -> dict[str, str]:
 def create(database: Path | str) -> None:
     """Create a control plane with a token."""
     with closing(ControlPlane(Settings(database=database), profile=CHEAPEST)) as control_plane:
-        control_plane.tokens.create("jane", "owner", None, "local:test")
+        control_plane.tokens.create("jane", "owner", None, OPERATOR)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
+from tests.support.callers import OPERATOR
 from tests.support.servers.control_planes import Deployment
 from tests.support.servers.http_client import HttpClient
 from tests.support.servers.server_in_process import serve_in_process
@@ -23,7 +24,7 @@ from anyscale.server.core.operator_proof import (
 def control_plane(store_deployment: Deployment) -> Iterator[ControlPlane]:
     """A control plane with a token."""
     with closing(store_deployment.control_plane()) as control_plane:
-        control_plane.tokens.create("jane", "owner", None, "local:test")
+        control_plane.tokens.create("jane", "owner", None, OPERATOR)
         yield control_plane
 
 
@@ -80,13 +81,13 @@ def test_the_key_changes_when_a_token_is_revoked_and_a_personal_token_does_not_c
     control_plane: ControlPlane,
 ) -> None:
     first, now = key_and_time(control_plane)
-    control_plane.tokens.create("ann", "owner", None, "local:test")
+    control_plane.tokens.create("ann", "owner", None, OPERATOR)
     second, _ = key_and_time(control_plane)
     assert first != second
 
-    control_plane.tokens.revoke("jane", "local:test")
+    control_plane.tokens.revoke("jane", OPERATOR)
     assert OperatorProofs(control_plane.store).respond(new_proof(second, now)) is None
-    control_plane.tokens.revoke("ann", "local:test")
+    control_plane.tokens.revoke("ann", OPERATOR)
     with control_plane.store.read() as tx:
         assert get_operator_key(tx) is None
     assert OperatorProofs(control_plane.store).respond(new_proof(first, now)) is None

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.server.test_proxies import ProxyClient, nginx, running
+from tests.support.callers import OPERATOR
 from tests.support.commands.check_results import check_in_process
 from tests.support.ports import free_port
 from tests.support.servers.certificates import create_certificate
@@ -48,7 +49,7 @@ class Site:
             database=self.database, public_url=self.url, trusted_proxies=trusted_proxies
         )
         control_plane = ControlPlane(settings, profile=CHEAPEST)
-        control_plane.tokens.create("jane", "owner", None, "local:test")
+        control_plane.tokens.create("jane", "owner", None, OPERATOR)
         server = stack.enter_context(serve_in_process(control_plane))
         self.server_port = int(server.rpartition(":")[2])
         self._folder, self._certificate = folder, certificate
@@ -231,7 +232,7 @@ def test_a_server_of_another_database_or_version_is_found(
 ) -> None:
     other = tmp_path / "other" / "anyscale.db"
     with closing(ControlPlane(Settings(database=other))) as control_plane:
-        control_plane.tokens.create("jane", "owner", None, "local:test")
+        control_plane.tokens.create("jane", "owner", None, OPERATOR)
     with site.behind_nginx():
         results = site.check(ANYSCALE_DATABASE_URL=f"sqlite:///{other}")
         monkeypatch.setattr(route, "__version__", "0.0.9")
@@ -251,7 +252,7 @@ def test_without_a_token_the_server_is_not_recognized(
     with ExitStack() as stack:
         site = Site(tmp_path, certificate, stack)
         with closing(ControlPlane(Settings(database=site.database))) as control_plane:
-            control_plane.tokens.revoke("jane", "local:test")
+            control_plane.tokens.revoke("jane", OPERATOR)
         with site.behind_nginx():
             result = site.check("public_url.server")["public_url.server"]
 
@@ -324,7 +325,7 @@ def test_a_public_url_that_never_responds_takes_limited_time(
 def test_a_server_without_a_proxy_has_no_checks_of_one(tmp_path: Path) -> None:
     settings = Settings(database=tmp_path / "anyscale.db")
     control_plane = ControlPlane(settings, profile=CHEAPEST)
-    control_plane.tokens.create("jane", "owner", None, "local:test")
+    control_plane.tokens.create("jane", "owner", None, OPERATOR)
     with serve_in_process(control_plane) as url:
         environment = {"ANYSCALE_PUBLIC_URL": url} | {
             "ANYSCALE_DATABASE_URL": f"sqlite:///{settings.database}"

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.callers import OPERATOR
 from tests.support.databases.empty_sqlite import cheap_control_plane
 from tests.support.servers.control_planes import new_control_plane
 from tests.support.servers.http_client import HttpClient
@@ -48,7 +49,7 @@ def test_the_calls_of_owners_take_no_session(url: str) -> None:
 
 
 def test_the_calls_of_users_take_no_token(plane: ControlPlane, url: str) -> None:
-    token = plane.tokens.create("laptop", "owner", None, "local:test")
+    token = plane.tokens.create("laptop", "owner", None, OPERATOR)
     client = HttpClient(url)
 
     assert client.request("GET", "/v1/users", headers=bearer(token)).status == 200
@@ -66,7 +67,7 @@ def test_no_method_passes_without_a_credential(unchanged_url: str, method: str, 
 def test_a_token_whose_role_does_not_suffice_is_denied_under_its_name(
     plane: ControlPlane, url: str, path: str
 ) -> None:
-    token = plane.tokens.create("carl", "collaborator", None, "local:test")
+    token = plane.tokens.create("carl", "collaborator", None, OPERATOR)
 
     response = HttpClient(url).request("GET", path, headers=bearer(token))
 
@@ -105,7 +106,7 @@ def test_a_form_of_another_site_is_in_the_audit_log(plane: ControlPlane, url: st
 def test_each_control_plane_of_a_process_has_its_own_tokens_and_name(
     plane: ControlPlane, url: str, tmp_path: Path
 ) -> None:
-    token = plane.tokens.create("laptop", "owner", None, "local:test")
+    token = plane.tokens.create("laptop", "owner", None, OPERATOR)
     settings = Settings(database=tmp_path / "other.db", policy=POLICY, organization="Other Works")
     with serve_in_process(cheap_control_plane(settings)) as other_url:
         both = [HttpClient(url), HttpClient(other_url)]

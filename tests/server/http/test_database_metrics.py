@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from tests.support.callers import OPERATOR
 from tests.support.servers.control_planes import Deployment
 from tests.support.servers.http_client import HttpClient
 from tests.support.servers.server_in_process import serve_in_process
@@ -19,7 +20,6 @@ from tests.support.waiting import wait_until
 from anyscale import Anyscale, __version__
 from anyscale.errors import StoreUnavailable
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.callers import Principal
 from anyscale.server.core.users.account_count import AccountCount
 from anyscale.server.http.operations import metrics
 from anyscale.server.store.schema_versions import steps_of
@@ -56,8 +56,8 @@ def scraped(url: str) -> dict[str, str]:
 def test_the_metrics_have_the_version_the_schema_the_workers_and_the_published_accounts(
     plane: ControlPlane, scrape: Scrape
 ) -> None:
-    batch = plane.batches.open("key", "fail", Principal("local:test"))
-    plane.batches.reserve(batch.batch_id, 0, checked_users("ann"))
+    batch = plane.batches.open("key", "fail", OPERATOR)
+    plane.batches.reserve(batch.batch_id, 0, checked_users("ann"), OPERATOR)
 
     values = scrape()
 
@@ -70,7 +70,7 @@ def test_the_metrics_have_the_version_the_schema_the_workers_and_the_published_a
 def test_batches_and_the_users_that_they_create_and_an_undo_deletes_are_counted(
     plane: ControlPlane, url: str, scrape: Scrape
 ) -> None:
-    token = plane.tokens.create("jane", "owner", None, "local:test")
+    token = plane.tokens.create("jane", "owner", None, OPERATOR)
     sdk = Anyscale(host=url, token=token)
     users = [
         AdminCreateUser(name, f"{name}@example.com", "correct horse battery")
@@ -82,7 +82,7 @@ def test_batches_and_the_users_that_they_create_and_an_undo_deletes_are_counted(
     batch = next(iter(sdk.batch.list(max_items=1)))
     sdk.batch.undo(batch.batch_id, dry_run=True)
     sdk.batch.undo(batch.batch_id)
-    open_batch = plane.batches.open("key", "fail", Principal("local:test"))
+    open_batch = plane.batches.open("key", "fail", OPERATOR)
     sdk.batch.drop(open_batch.batch_id)
 
     after = scrape()

@@ -19,6 +19,7 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
+from tests.support.callers import OPERATOR
 from tests.support.databases.postgres_databases import PostgresDatabases
 from tests.support.servers.http_client import HttpClient
 from tests.support.servers.server_in_process import serve_in_process
@@ -103,7 +104,7 @@ def served(
 @contextmanager
 def serve(database: Path | str) -> Iterator[dict[str, Any]]:
     plane = ControlPlane(Settings(database=database), profile=CHEAPEST)
-    token = plane.tokens.create("jane", "owner", None, "local:test")
+    token = plane.tokens.create("jane", "owner", None, OPERATOR)
     create_accounts(plane, "jane")
     with serve_in_process(plane) as url:
         HttpClient(url).sign_in_first_time()

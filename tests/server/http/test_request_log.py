@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.callers import OPERATOR
 from tests.support.servers.control_planes import new_control_plane
 from tests.support.servers.http_client import HttpClient
 from tests.support.servers.server_in_process import serve_in_process
@@ -43,7 +44,7 @@ def lines_of(log: StringIO) -> list[dict[str, Any]]:
 def test_a_line_of_a_worker_thread_has_the_id_of_its_request(
     plane: ControlPlane, log: StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    token = plane.tokens.create("jane", "owner", None, "local:test")
+    token = plane.tokens.create("jane", "owner", None, OPERATOR)
 
     def page(**_: object) -> list[User]:
         _log.warning("in a thread")

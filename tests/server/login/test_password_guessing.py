@@ -31,7 +31,7 @@ _DAY = 24 * 60 * 60 * 1000
 def test_the_limits_are_checked_before_the_hash_and_spare_known_browsers(
     control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    login, device = control_plane.passwords.password_login, sign_in_at_home(control_plane).device
+    login, device = control_plane.password_login, sign_in_at_home(control_plane).device
     login.prepare(EMAIL, PASSWORD, HOME)
     assert [fail_to_sign_in(control_plane, HOME) for _ in range(10)] == [InvalidCredentials] * 10
     with pytest.raises(TooManyFailedLogins):
@@ -42,10 +42,10 @@ def test_the_limits_are_checked_before_the_hash_and_spare_known_browsers(
 def test_the_limits_are_checked_again_after_waiting(
     control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    login = control_plane.passwords.password_login
+    login = control_plane.password_login
     attempt = login.prepare(EMAIL, PASSWORD, HOME)
     assert [fail_to_sign_in(control_plane, HOME) for _ in range(10)] == [InvalidCredentials] * 10
-    monkeypatch.setattr(control_plane.passwords._hashing, "verify", None)
+    monkeypatch.setattr(control_plane.password_changes._hashing, "verify", None)
     with pytest.raises(TooManyFailedLogins):
         login.login(attempt)
 
@@ -60,7 +60,7 @@ def test_concurrent_guesses_are_no_extra_guesses(control_plane: ControlPlane) ->
 def test_the_right_password_is_refused_if_the_limit_was_reached_meanwhile(
     control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    verify = control_plane.passwords._hashing.verify
+    verify = control_plane.password_changes._hashing.verify
 
     def meanwhile(password_hash: str | None, password: str) -> bool:
         monkeypatch.undo()
@@ -69,7 +69,7 @@ def test_the_right_password_is_refused_if_the_limit_was_reached_meanwhile(
         ] * 10
         return verify(password_hash, password)
 
-    monkeypatch.setattr(control_plane.passwords._hashing, "verify", meanwhile)
+    monkeypatch.setattr(control_plane.password_changes._hashing, "verify", meanwhile)
     with pytest.raises(TooManyFailedLogins):
         sign_in_at_home(control_plane)
 
@@ -107,14 +107,14 @@ def test_a_link_signs_in_to_an_account_that_is_guessed_at(
 ) -> None:
     for number in range(110):
         fail_to_sign_in(control_plane, ClientInfo(f"203.0.113.{number}", "curl"))
-    device = control_plane.passwords.by_link(create_link(control_plane), CHOSEN, HOME).device
+    device = control_plane.password_changes.by_link(create_link(control_plane), CHOSEN, HOME).device
     sign_in(control_plane, EMAIL, CHOSEN, structs.replace(HOME, device=device))
 
 
 def test_a_device_is_known_to_its_account_alone_and_for_a_limited_time(
     control_plane: ControlPlane,
 ) -> None:
-    device = control_plane.passwords.by_link(
+    device = control_plane.password_changes.by_link(
         create_link(control_plane, "none@example.com"), CHOSEN, HOME
     ).device
     mine = sign_in_at_home(control_plane).device
@@ -131,7 +131,7 @@ def test_two_users_may_share_a_browser(control_plane: ControlPlane) -> None:
     device = sign_in_at_home(control_plane).device
     shared = structs.replace(HOME, device=device)
     assert (
-        control_plane.passwords.by_link(
+        control_plane.password_changes.by_link(
             create_link(control_plane, "none@example.com"), CHOSEN, shared
         ).device
         == device
@@ -172,7 +172,7 @@ def test_a_device_that_this_control_plane_did_not_make_is_replaced(
         assert len(device) == 43
         again = structs.replace(HOME, device=device)
         assert sign_in(control_plane, EMAIL, PASSWORD, again).device == device
-        login = control_plane.passwords.password_login
+        login = control_plane.password_login
         assert not login.prepare(EMAIL, PASSWORD, home).known_device
 
 
@@ -186,7 +186,7 @@ def test_a_known_device_has_the_same_number_of_guesses(control_plane: ControlPla
 def test_wrong_current_passwords_are_limited(control_plane: ControlPlane) -> None:
     """Otherwise a stolen session could guess the password that it does not know."""
     member = control_plane.sessions.authenticate(sign_in_at_home(control_plane).session)
-    change = control_plane.passwords.change_password
+    change = control_plane.password_changes.change_password
     for _ in range(10):
         with pytest.raises(InvalidCredentials):
             change(member, "wrong password", CHOSEN, HOME)
@@ -211,7 +211,7 @@ def test_a_known_device_is_counted_at_all_addresses_together(
 def test_a_changed_password_makes_all_other_devices_unknown(control_plane: ControlPlane) -> None:
     old = sign_in_at_home(control_plane).device
     member = control_plane.sessions.authenticate(sign_in_at_home(control_plane).session)
-    here = control_plane.passwords.change_password(member, PASSWORD, CHOSEN, HOME).device
+    here = control_plane.password_changes.change_password(member, PASSWORD, CHOSEN, HOME).device
     for number in range(110):
         fail_to_sign_in(control_plane, ClientInfo(f"203.0.113.{number}", "curl"))
     with pytest.raises(TooManyFailedLogins):

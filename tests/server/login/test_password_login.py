@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from msgspec import structs
+from tests.support.callers import OPERATOR
 from tests.support.servers.control_planes import Deployment
 from tests.support.sign_in.sign_ins import (
     CHOSEN,
@@ -33,12 +34,9 @@ from anyscale.errors import (
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.audit import entries
 from anyscale.server.core.audit.entries import Entry
-from anyscale.server.core.callers import Principal
+from anyscale.server.core.callers import IDLE_LIMIT
 from anyscale.server.core.hashing.argon2id import Hasher, Profile
 from anyscale.server.core.login import sessions
-from anyscale.server.core.login.sessions import (
-    IDLE_LIMIT,
-)
 from anyscale.server.core.secrets import hash_of
 from anyscale.server.store.records.login import LinkRecord
 
@@ -124,7 +122,7 @@ def test_the_previous_session_of_another_user_is_revoked_as_well(
         now, user_id = tx.now(), get_account(control_plane, other).user_id
         tx.links.replace(LinkRecord(user_id, hash_of("link"), "local:test", now, now + _DAY))
 
-    second = control_plane.passwords.by_link("link", CHOSEN, again)
+    second = control_plane.password_changes.by_link("link", CHOSEN, again)
 
     with pytest.raises(NotAuthenticated):
         control_plane.sessions.authenticate(first.session)
@@ -142,9 +140,11 @@ def test_a_wrong_password_leaves_the_session_of_the_browser(control_plane: Contr
 
 
 def test_a_user_of_an_open_batch_cannot_sign_in(control_plane: ControlPlane) -> None:
-    batch = control_plane.batches.open("open", "fail", Principal("local:test"))
-    control_plane.batches.reserve(batch.batch_id, 0, [checked_user("open@example.com", PASSWORD)])
-    control_plane.batches.hash(batch.batch_id, [(0, PASSWORD)])
+    batch = control_plane.batches.open("open", "fail", OPERATOR)
+    control_plane.batches.reserve(
+        batch.batch_id, 0, [checked_user("open@example.com", PASSWORD)], OPERATOR
+    )
+    control_plane.batches.hash(batch.batch_id, [(0, PASSWORD)], OPERATOR)
     with pytest.raises(InvalidCredentials):
         sign_in_at_home(control_plane, "open@example.com")
 
@@ -164,7 +164,7 @@ def test_a_denied_sign_in_is_recorded_with_the_id_of_the_account(
 ) -> None:
     with pytest.raises(InvalidCredentials):
         sign_in_at_home(control_plane, password="wrong password")
-    control_plane.passwords.close()
+    control_plane.password_login.close()
     assert ("access.denied", f"user:{get_account(control_plane).user_id}") in events_of(
         control_plane
     )
@@ -200,8 +200,8 @@ def test_passwords_are_disabled_where_sso_is_the_only_sign_in_method(
     ) as control_plane:
         calls: list[Callable[[], object]] = [
             lambda: sign_in_at_home(control_plane),
-            lambda: control_plane.passwords.link_account("secret"),
-            lambda: control_plane.passwords.by_link("secret", CHOSEN, HOME),
+            lambda: control_plane.password_changes.link_account("secret"),
+            lambda: control_plane.password_changes.by_link("secret", CHOSEN, HOME),
         ]
         for call in calls:
             with pytest.raises(NotPermitted, match="SSO"):
@@ -213,9 +213,7 @@ def test_each_of_several_concurrent_sign_ins_gets_its_own_result(
 ) -> None:
     kim, lee = "kim@example.com", "lee@example.com"
     users = [checked_user(email, PASSWORD) for email in (kim, lee)]
-    control_plane.batches.create(
-        "more", users, "fail", Principal("local:test"), passwords_for(users)
-    )
+    control_plane.batches.create("more", users, "fail", OPERATOR, passwords_for(users))
     with control_plane.store.write() as tx:
         tx.accounts.set_suspended(get_account(control_plane, lee).user_id, tx.now())
     answers = sign_in_at_once(
@@ -233,7 +231,7 @@ def test_each_of_several_concurrent_sign_ins_gets_its_own_result(
     expected = [jane_id, wrong, wrong, suspended, wrong, kim_id, kim_id]
     assert [answer.partition(":")[0] for answer in answers] == expected
     assert [count_sessions(control_plane, email) for email in (EMAIL, kim, lee)] == [1, 2, 0]
-    control_plane.passwords.close()  # refusals are noted a moment later
+    control_plane.password_login.close()  # refusals are noted a moment later
     events = [entry.event for entry in control_plane.audit_log.list(0, 100)]
     assert events.count("session.created") == 3
 
@@ -241,14 +239,14 @@ def test_each_of_several_concurrent_sign_ins_gets_its_own_result(
 def test_a_password_that_is_changed_while_it_is_verified_is_wrong(
     control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    verify = control_plane.passwords._hashing.verify
+    verify = control_plane.password_changes._hashing.verify
 
     def meanwhile(password_hash: str | None, password: str) -> bool:
         is_right = verify(password_hash, password)
-        control_plane.passwords.by_link(create_link(control_plane), CHOSEN, HOME)
+        control_plane.password_changes.by_link(create_link(control_plane), CHOSEN, HOME)
         return is_right
 
-    monkeypatch.setattr(control_plane.passwords._hashing, "verify", meanwhile)
+    monkeypatch.setattr(control_plane.password_changes._hashing, "verify", meanwhile)
     with pytest.raises(InvalidCredentials, match="email or password is wrong"):
         sign_in_at_home(control_plane)
     assert count_sessions(control_plane, EMAIL) == 1  # the link's

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 from tests.store.contract.steps import session_row
+from tests.support.callers import OPERATOR
 from tests.support.databases.stored_data import execute_sql
 from tests.support.sign_in.sign_ins import (
     CHOSEN,
@@ -32,14 +33,12 @@ from anyscale.errors import (
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.audit import entries
 from anyscale.server.core.audit.entries import Entry
-from anyscale.server.core.callers import Principal
+from anyscale.server.core.callers import IDLE_LIMIT, is_live
 from anyscale.server.core.login import sessions
 from anyscale.server.core.login.sessions import (
     ABSOLUTE_LIMIT,
     DEVICE_LIMIT,
-    IDLE_LIMIT,
     ClientInfo,
-    _is_live,
 )
 from anyscale.server.core.secrets import hash_of
 
@@ -83,14 +82,14 @@ def test_the_limits_are_those_of_the_documents() -> None:
     assert DEVICE_LIMIT == 180 * _DAY
 
 
-def test_a_session_is_live_up_to_each_of_its_limits() -> None:
+def test_a_sessionis_live_up_to_each_of_its_limits() -> None:
     used, expires = _DAY, 3 * _DAY
     session = session_row(1, "usr_1", used_at=used, expires_at=expires)
-    assert _is_live(session, used + IDLE_LIMIT - 1)
-    assert not _is_live(session, used + IDLE_LIMIT)
+    assert is_live(session, used + IDLE_LIMIT - 1)
+    assert not is_live(session, used + IDLE_LIMIT)
     session = structs.replace(session, used_at=expires)
-    assert _is_live(session, expires - 1)
-    assert not _is_live(session, expires)
+    assert is_live(session, expires - 1)
+    assert not is_live(session, expires)
 
 
 def test_the_last_use_of_a_session_is_written_once_a_minute(control_plane: ControlPlane) -> None:
@@ -137,7 +136,9 @@ def test_sessions_of_a_suspended_account_are_refused(control_plane: ControlPlane
 def test_a_user_revokes_one_or_all_others_of_the_own_sessions_alone(
     control_plane: ControlPlane,
 ) -> None:
-    control_plane.passwords.by_link(create_link(control_plane, "none@example.com"), CHOSEN, HOME)
+    control_plane.password_changes.by_link(
+        create_link(control_plane, "none@example.com"), CHOSEN, HOME
+    )
     stranger = control_plane.sessions.authenticate(
         sign_in_at_home(control_plane, "none@example.com", CHOSEN).session
     )
@@ -191,7 +192,7 @@ def test_signing_out_during_another_sign_in_in_the_browser_does_not_deadlock(
 ) -> None:
     kim = "kim@example.com"
     control_plane.batches.create(
-        "more", [checked_user(kim, PASSWORD)], "fail", Principal("local:test"), [(0, PASSWORD)]
+        "more", [checked_user(kim, PASSWORD)], "fail", OPERATOR, [(0, PASSWORD)]
     )
     before = sign_in(control_plane, kim, PASSWORD, HOME)
     member = control_plane.sessions.authenticate(before.session)
@@ -208,7 +209,7 @@ def test_signing_out_during_another_sign_in_in_the_browser_does_not_deadlock(
 
     def leave() -> None:
         assert has_begun.wait(10)
-        with suppress(NotFound):
+        with suppress(NotAuthenticated):
             control_plane.sessions.revoke(member, member.session.session_id)
 
     for module in (entries, sessions):

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 from msgspec import structs
+from tests.support.callers import OPERATOR
 from tests.support.databases.empty_sqlite import cheap_control_plane
 from tests.support.databases.stored_data import execute_sql
 from tests.support.servers.control_planes import Deployment
@@ -23,8 +24,8 @@ from tests.support.sign_in.oidc_provider import (
 from anyscale.domain.models.users import UserChanges
 from anyscale.domain.validation import Policy, check
 from anyscale.errors import SsoRefused
-from anyscale.server.core.callers import Principal
-from anyscale.server.core.login.sessions import AuthenticatedUser, ClientInfo
+from anyscale.server.core.callers import SessionCaller
+from anyscale.server.core.login.sessions import ClientInfo
 from anyscale.server.core.sso.identity_provider import ExternalIdentity
 from anyscale.server.core.sso.settings import ProviderSettings
 from anyscale.server.store.records.users import AccountRecord
@@ -74,7 +75,7 @@ class Site:
     def create(self, email: str, *, sso: bool = True) -> None:
         user = check("Jane", email, None, sso, None, None, Policy())
         assert user
-        self.control_plane.batches.create(email, [user], "fail", Principal("local:test"))
+        self.control_plane.batches.create(email, [user], "fail", OPERATOR)
 
     def account(self, email: str = EMAIL) -> AccountRecord:
         with self.control_plane.store.read() as tx:
@@ -93,7 +94,7 @@ class Site:
         refused = [entry for entry in entries if entry.event == "access.denied"]
         return [(entry.actor, json.loads(entry.data)["reason"]) for entry in refused]
 
-    def member(self, client: httpx.Client) -> AuthenticatedUser:
+    def member(self, client: httpx.Client) -> SessionCaller:
         return self.control_plane.sessions.authenticate(client.cookies[SESSION])
 
 
@@ -265,11 +266,11 @@ def test_an_account_that_becomes_no_sso_user_and_one_again_may_get_another_subje
 ) -> None:
     _, client = entered(site)
     user_id, updates = site.account().user_id, site.control_plane.updates
-    updates.update(user_id, UserChanges(is_sso_user=False), Principal("local:test"))
+    updates.update(user_id, UserChanges(is_sso_user=False), OPERATOR)
     assert client.get("/").headers["location"].startswith("/sign-in")
     assert entered(site)[0] == "/sign-in?sso=not_set_up"
     assert site.reasons()[-1] == (f"user:{user_id}", "not_sso_user")
-    updates.update(user_id, UserChanges(is_sso_user=True), Principal("local:test"))
+    updates.update(user_id, UserChanges(is_sso_user=True), OPERATOR)
     oidc_provider.change("jane", email="married@example.com")
     location, client = entered(site, "other")
     assert location == "/"

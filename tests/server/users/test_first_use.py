@@ -5,16 +5,15 @@ from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
+from tests.support.callers import OPERATOR, session_caller
 from tests.support.databases.stored_data import execute_sql
 from tests.support.users import PASSWORD, checked_users, passwords_for
 
 from anyscale.errors import InvalidCredentials
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.callers import Principal
 from anyscale.server.core.login.sessions import ClientInfo, create_session, lock_for_session
 from anyscale.server.core.users.password_links import secret_of
 
-LOCAL = Principal("local:test")
 CLIENT = ClientInfo("192.0.2.1", "Firefox")
 CHOSEN = "seven quiet herons wade"
 EMAIL = "jane@example.com"
@@ -23,7 +22,9 @@ EMAIL = "jane@example.com"
 @pytest.fixture
 def jane(plane: ControlPlane) -> str:
     users = checked_users("jane", "joe", password=PASSWORD)
-    created = plane.batches.create(secrets.token_hex(8), users, "fail", LOCAL, passwords_for(users))
+    created = plane.batches.create(
+        secrets.token_hex(8), users, "fail", OPERATOR, passwords_for(users)
+    )
     return created.users[0].user_id
 
 
@@ -35,7 +36,7 @@ def used_at(plane: ControlPlane, user_id: str) -> int | None:
 
 
 def sign_in(plane: ControlPlane, _: str = "", password: str = PASSWORD) -> str:
-    login = plane.passwords.password_login
+    login = plane.password_login
     return login.login(login.prepare(EMAIL, password, CLIENT)).session
 
 
@@ -47,23 +48,23 @@ def sign_in_by_sso(plane: ControlPlane, user_id: str) -> None:
 
 
 def set_password_by_link(plane: ControlPlane, user_id: str) -> None:
-    (link,) = plane.links.create([user_id], LOCAL)
-    plane.passwords.by_link(secret_of(link.url), CHOSEN, CLIENT)
+    (link,) = plane.links.create([user_id], OPERATOR)
+    plane.password_changes.by_link(secret_of(link.url), CHOSEN, CLIENT)
 
 
 def create_token(plane: ControlPlane, user_id: str) -> None:
-    plane.tokens.create_personal(user_id, "laptop", None)
+    plane.tokens.create_personal(session_caller(plane, user_id), "laptop", None)
 
 
 def make_owner(plane: ControlPlane, user_id: str) -> None:
-    plane.lifecycle.set_role(user_id, "owner", LOCAL)
+    plane.lifecycle.set_role(user_id, "owner", OPERATOR)
 
 
 def change_password(plane: ControlPlane, user_id: str) -> None:
     user = plane.sessions.authenticate(sign_in(plane))
     with plane.store.write() as tx:
         execute_sql(tx, "update users set used_at = null")
-    plane.passwords.change_password(user, PASSWORD, CHOSEN, CLIENT)
+    plane.password_changes.change_password(user, PASSWORD, CHOSEN, CLIENT)
     assert used_at(plane, user_id)
 
 
@@ -103,17 +104,17 @@ def test_the_mark_stays_as_the_first_use_set_it(plane: ControlPlane, jane: str) 
     make_owner(plane, joe.user_id)
     for use in (sign_in, create_token, make_owner, set_password_by_link):
         use(plane, jane)
-    plane.lifecycle.set_role(jane, "collaborator", LOCAL)
-    plane.lifecycle.suspend(jane, LOCAL)
-    plane.lifecycle.restore(jane, LOCAL)
+    plane.lifecycle.set_role(jane, "collaborator", OPERATOR)
+    plane.lifecycle.suspend(jane, OPERATOR)
+    plane.lifecycle.restore(jane, OPERATOR)
     assert used_at(plane, jane) == 7
 
 
 def test_what_others_do_with_an_account_is_no_use_of_it(plane: ControlPlane, jane: str) -> None:
-    plane.links.create([jane], LOCAL)
-    plane.lifecycle.suspend(jane, LOCAL)
-    plane.lifecycle.restore(jane, LOCAL)
-    plane.lifecycle.set_role(jane, "collaborator", LOCAL)  # which it has
+    plane.links.create([jane], OPERATOR)
+    plane.lifecycle.suspend(jane, OPERATOR)
+    plane.lifecycle.restore(jane, OPERATOR)
+    plane.lifecycle.set_role(jane, "collaborator", OPERATOR)  # which it has
     with suppress(InvalidCredentials):
         sign_in(plane, password="a wrong password")
     plane.users.with_email(EMAIL)

@@ -5,12 +5,12 @@ from contextlib import closing
 
 import pytest
 from msgspec import json, structs
+from tests.support.callers import operator
 from tests.support.servers.control_planes import Deployment
 from tests.support.users import checked_user
 
 from anyscale.domain.schemas.users import FoundUser
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.callers import Principal
 from anyscale.user.models import User
 
 EMAILS = ["Jane@Example.com", "straße@example.com", "joe@münchen.example"]
@@ -20,7 +20,7 @@ EMAILS = ["Jane@Example.com", "straße@example.com", "joe@münchen.example"]
 def plane(store_deployment: Deployment) -> Iterator[ControlPlane]:
     with closing(store_deployment.control_plane()) as plane:
         people = [checked_user(email, name=f"User {at}") for at, email in enumerate(EMAILS)]
-        plane.batches.create("key", people, "fail", Principal("local:jane"))
+        plane.batches.create("key", people, "fail", operator("jane"))
         yield plane
 
 

@@ -8,6 +8,7 @@ from hashlib import sha256
 
 import msgspec
 import pytest
+from tests.support.callers import OPERATOR, personal_token_caller, token_caller
 from tests.support.databases.empty_sqlite import cheap_control_plane
 from tests.support.databases.stored_data import execute_sql
 from tests.support.servers.control_planes import Deployment
@@ -26,17 +27,15 @@ from anyscale.errors import (
     TooLarge,
 )
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.callers import Principal
 from anyscale.server.core.login.sessions import ClientInfo
 from anyscale.server.core.sso.settings import ProviderSettings
 from anyscale.user.models import PasswordLink
 
-LOCAL = Principal("local:test")
 BROWSER = ClientInfo("192.0.2.1", "a browser")
 
 
 def created(plane: ControlPlane, users: list[CheckedUser]) -> Created:
-    return plane.batches.create(secrets.token_hex(8), users, "fail", LOCAL, passwords_for(users))
+    return plane.batches.create(secrets.token_hex(8), users, "fail", OPERATOR, passwords_for(users))
 
 
 def ids(plane: ControlPlane, *names: str) -> list[str]:
@@ -54,75 +53,74 @@ def with_other_settings(deployment: Deployment, **changes: object) -> ControlPla
 
 def test_a_link_sets_the_password_of_its_account_once(plane: ControlPlane) -> None:
     jane, joe = ids(plane, "jane", "joe")
-    link, other = plane.links.create([jane, joe], LOCAL)
+    link, other = plane.links.create([jane, joe], OPERATOR)
     assert (link.user_id, link.email) == (jane, "jane@example.com")
     assert re.fullmatch(
         r"https://accounts\.example\.com/set-password#mrl_[A-Za-z0-9_-]{43}", link.url
     )
     assert link.url != other.url
 
-    signed_in = plane.passwords.by_link(secret_of(link), PASSWORD, BROWSER)
+    signed_in = plane.password_changes.by_link(secret_of(link), PASSWORD, BROWSER)
 
     assert signed_in.user_id == jane
     with pytest.raises(LinkInvalid):
-        plane.passwords.by_link(secret_of(link), PASSWORD, BROWSER)
-    assert plane.passwords.link_account(secret_of(other)).user_id == joe
+        plane.password_changes.by_link(secret_of(link), PASSWORD, BROWSER)
+    assert plane.password_changes.link_account(secret_of(other)).user_id == joe
 
 
 def test_a_link_is_invalid_once_its_creator_is_no_owner(plane: ControlPlane) -> None:
-    jane, joe, ann = ids(plane, "jane", "joe", "ann")
-    for owner in (jane, ann):
-        plane.lifecycle.set_role(owner, "owner", LOCAL)
-    token = plane.tokens.create("a-laptop", "owner", None, "local:test")
-    by_jane = Principal(f"user:{jane}")
-    by_laptop, _ = plane.tokens.authenticate(token)
+    joe, *owners = ids(plane, "joe", "jane", "ann", "kim", "lou")
+    jane, ann, kim, _ = owners
+    for owner in owners:
+        plane.lifecycle.set_role(owner, "owner", OPERATOR)
+    by_jane, by_ann, by_kim = (personal_token_caller(plane, one) for one in (jane, ann, kim))
     for end, caller in (
-        (lambda: plane.lifecycle.set_role(jane, "collaborator", LOCAL), by_jane),
-        (lambda: plane.lifecycle.suspend(jane, LOCAL), by_jane),
-        (lambda: plane.tokens.revoke("a-laptop", "local:test"), by_laptop),
-        (lambda: plane.lifecycle.delete(jane, LOCAL), by_jane),
+        (lambda: plane.lifecycle.set_role(jane, "collaborator", OPERATOR), by_jane),
+        (lambda: plane.lifecycle.suspend(ann, OPERATOR), by_ann),
+        (lambda: plane.tokens.revoke("laptop", OPERATOR), token_caller(plane, "laptop")),
+        (lambda: plane.lifecycle.delete(kim, OPERATOR), by_kim),
     ):
         (link,) = plane.links.create([joe], caller)
-        assert plane.passwords.link_account(secret_of(link)).user_id == joe
+        assert plane.password_changes.link_account(secret_of(link)).user_id == joe
         end()
         with pytest.raises(LinkInvalid):
-            plane.passwords.link_account(secret_of(link))
+            plane.password_changes.link_account(secret_of(link))
 
 
 def test_a_link_is_invalid_once_its_account_is_suspended_or_changes_its_role(
     plane: ControlPlane,
 ) -> None:
     (joe,) = ids(plane, "joe")
-    (link,) = plane.links.create([joe], LOCAL)
-    plane.lifecycle.suspend(joe, LOCAL)
-    plane.lifecycle.restore(joe, LOCAL)
+    (link,) = plane.links.create([joe], OPERATOR)
+    plane.lifecycle.suspend(joe, OPERATOR)
+    plane.lifecycle.restore(joe, OPERATOR)
     with pytest.raises(LinkInvalid):
-        plane.passwords.link_account(secret_of(link))
-    (link,) = plane.links.create([joe], LOCAL)
-    plane.lifecycle.set_role(joe, "owner", LOCAL)
+        plane.password_changes.link_account(secret_of(link))
+    (link,) = plane.links.create([joe], OPERATOR)
+    plane.lifecycle.set_role(joe, "owner", OPERATOR)
     with pytest.raises(LinkInvalid):
-        plane.passwords.link_account(secret_of(link))
+        plane.password_changes.link_account(secret_of(link))
 
 
 def test_links_are_returned_in_the_order_of_the_request(plane: ControlPlane) -> None:
     some = ids(plane, *"abcd")
-    links = plane.links.create([some[2], some[0], some[3], some[0]], LOCAL)
+    links = plane.links.create([some[2], some[0], some[3], some[0]], OPERATOR)
     assert [link.user_id for link in links] == [some[2], some[0], some[3]]
 
 
 def test_a_new_link_replaces_the_previous_one(plane: ControlPlane) -> None:
     jane = ids(plane, "jane")
-    (first,), (second,) = plane.links.create(jane, LOCAL), plane.links.create(jane, LOCAL)
+    (first,), (second,) = plane.links.create(jane, OPERATOR), plane.links.create(jane, OPERATOR)
     message = "this link was used before, has expired, or was replaced by a newer one: ask for a"
     with pytest.raises(LinkInvalid, match=message):
-        plane.passwords.link_account(secret_of(first))
-    plane.passwords.link_account(secret_of(second))
+        plane.password_changes.link_account(secret_of(first))
+    plane.password_changes.link_account(secret_of(second))
 
 
 def test_only_the_hash_of_a_link_is_stored(
     plane: ControlPlane, caplog: pytest.LogCaptureFixture
 ) -> None:
-    (link,) = plane.links.create(ids(plane, "jane"), LOCAL)
+    (link,) = plane.links.create(ids(plane, "jane"), OPERATOR)
     secret = secret_of(link)
     with plane.store.read() as tx:
         row = tx.links.get(sha256(secret.encode()).digest())
@@ -141,14 +139,14 @@ def test_a_link_expires_after_the_configured_days(
 ) -> None:
     jane = ids(plane, "jane")
     with closing(with_other_settings(store_deployment, link_days=30)) as patient:
-        (link,) = patient.links.create(jane, LOCAL)
+        (link,) = patient.links.create(jane, OPERATOR)
     with plane.store.read() as tx:
         now = from_milliseconds(tx.now())
     assert timedelta(days=29, hours=23) < link.expires_at - now < timedelta(days=30, seconds=1)
     with plane.store.write() as tx:
         execute_sql(tx, "update links set expires_at = 1")
     with pytest.raises(LinkInvalid, match="has expired"):
-        plane.passwords.link_account(secret_of(link))
+        plane.password_changes.link_account(secret_of(link))
 
 
 def test_a_call_adds_one_audit_entry_without_an_email(plane: ControlPlane) -> None:
@@ -156,7 +154,7 @@ def test_a_call_adds_one_audit_entry_without_an_email(plane: ControlPlane) -> No
     batch = first.batch.batch_id
     both = [user.user_id for user in first.users]
     for wanted in (both, [*both, second.users[0].user_id]):
-        plane.links.create(wanted, LOCAL)
+        plane.links.create(wanted, OPERATOR)
     one, mixed = plane.audit_log.list(0, 100)[-2:]
     assert (one.event, one.actor, one.subject) == ("links.created", "local:test", batch)
     assert msgspec.json.decode(one.data) == {
@@ -165,32 +163,31 @@ def test_a_call_adds_one_audit_entry_without_an_email(plane: ControlPlane) -> No
     }
     assert mixed.subject == ""
     assert msgspec.json.decode(mixed.data)["count"] == 3
-    plane.links.create([], LOCAL)
+    plane.links.create([], OPERATOR)
     assert plane.audit_log.list(0, 100)[-1] == mixed
 
 
 def test_links_are_created_for_all_users_or_for_none(plane: ControlPlane) -> None:
     jane, joe, carl = ids(plane, "jane", "joe", "carl")
-    plane.lifecycle.suspend(joe, LOCAL)
-    (before,) = plane.links.create([jane], LOCAL)
+    plane.lifecycle.suspend(joe, OPERATOR)
+    (before,) = plane.links.create([jane], OPERATOR)
     noted = plane.audit_log.list(0, 100)
     with pytest.raises(LinkRefused, match=r"joe@example\.com is suspended: restore it first"):
-        plane.links.create([jane, carl, joe], LOCAL)
+        plane.links.create([jane, carl, joe], OPERATOR)
     with pytest.raises(NotFound, match="there is no user usr_none"):
-        plane.links.create([jane, carl, "usr_none"], LOCAL)
+        plane.links.create([jane, carl, "usr_none"], OPERATOR)
     with pytest.raises(TooLarge, match="1000 accounts"):
-        plane.links.create([jane] * 1001, LOCAL)
+        plane.links.create([jane] * 1001, OPERATOR)
     assert plane.audit_log.list(0, 100) == noted
-    plane.passwords.link_account(secret_of(before))
+    plane.password_changes.link_account(secret_of(before))
 
 
 def test_only_owners_may_create_links(plane: ControlPlane) -> None:
     jane = ids(plane, "jane")
-    token = plane.tokens.create("x", "collaborator", None, "local:test")
-    collaborator, _ = plane.tokens.authenticate(token)
+    collaborator = token_caller(plane, "x", "collaborator")
     with pytest.raises(NotPermitted):
         plane.links.create(jane, collaborator)
-    plane.tokens.revoke("x", "local:test")
+    plane.tokens.revoke("x", OPERATOR)
     with pytest.raises(NotAuthenticated):
         plane.links.create(jane, collaborator)
 
@@ -204,13 +201,13 @@ def test_no_links_are_created_without_a_public_url_or_with_sso_only(
         closing(with_other_settings(store_deployment, public_url=None)) as nowhere,
         pytest.raises(ConfigError, match="ANYSCALE_PUBLIC_URL is not set"),
     ):
-        nowhere.links.create(jane, LOCAL)
+        nowhere.links.create(jane, OPERATOR)
     policy = msgspec.structs.replace(POLICY, sso_only=True)
     with (
         closing(with_other_settings(store_deployment, policy=policy)) as sso_only,
         pytest.raises(LinkRefused, match="everybody here signs in by SSO"),
     ):
-        sso_only.links.create(jane, LOCAL)
+        sso_only.links.create(jane, OPERATOR)
     assert plane.audit_log.list(0, 100) == noted
 
 
@@ -230,18 +227,18 @@ def test_users_without_credentials_are_listed_and_counted(
     found = plane.links.without_credentials(batch.batch_id, "", 2)
     found += plane.links.without_credentials(batch.batch_id, found[-1].user_id, 10)
     assert [user.email.partition("@")[0] for user in found] == ["a", "b", "c", "sso"]
-    assert plane.batches.show(batch.batch_id, LOCAL).without_credentials == 4
+    assert plane.batches.show(batch.batch_id, OPERATOR).without_credentials == 4
     assert neighbours[0] not in {user.user_id for user in found}
 
-    (link,) = plane.links.create([found[0].user_id], LOCAL)
-    assert plane.batches.show(batch.batch_id, LOCAL).without_credentials == 4  # until it is used
-    plane.passwords.by_link(secret_of(link), PASSWORD, BROWSER)
-    plane.lifecycle.suspend(found[1].user_id, LOCAL)
+    (link,) = plane.links.create([found[0].user_id], OPERATOR)
+    assert plane.batches.show(batch.batch_id, OPERATOR).without_credentials == 4  # until it is used
+    plane.password_changes.by_link(secret_of(link), PASSWORD, BROWSER)
+    plane.lifecycle.suspend(found[1].user_id, OPERATOR)
 
-    assert plane.batches.show(batch.batch_id, LOCAL).without_credentials == 2
+    assert plane.batches.show(batch.batch_id, OPERATOR).without_credentials == 2
     provider = ProviderSettings(issuer="https://idp.example", client_id="x")
     with closing(with_other_settings(store_deployment, provider=provider)) as sso:
-        assert sso.batches.show(batch.batch_id, LOCAL).without_credentials == 1
+        assert sso.batches.show(batch.batch_id, OPERATOR).without_credentials == 1
         (left,) = sso.links.without_credentials(batch.batch_id, "", 10)
         assert left.email == "c@example.com"
 
@@ -250,12 +247,12 @@ def test_users_without_credentials_are_counted_for_published_batches_only(
     plane: ControlPlane,
 ) -> None:
     published = created(plane, checked_users("a")).batch
-    opened = plane.batches.open("open", "fail", LOCAL)
-    plane.batches.reserve(opened.batch_id, 0, checked_users("b"))
+    opened = plane.batches.open("open", "fail", OPERATOR)
+    plane.batches.reserve(opened.batch_id, 0, checked_users("b"), OPERATOR)
     assert published.without_credentials is None
     listed = plane.batches.page(open_only=False, before="", limit=10)
     assert [batch.without_credentials for batch in listed] == [None, None]
-    assert plane.batches.show(opened.batch_id, LOCAL).without_credentials is None
+    assert plane.batches.show(opened.batch_id, OPERATOR).without_credentials is None
     assert plane.links.without_credentials(opened.batch_id, "", 10) == []
     with pytest.raises(NotFound, match="there is no batch bat_none"):
         plane.links.without_credentials("bat_none", "", 10)
@@ -265,19 +262,19 @@ def test_users_without_credentials_are_counted_for_published_batches_only(
 
 
 def test_the_operator_creates_an_owner_or_promotes_a_user(plane: ControlPlane) -> None:
-    first = plane.owners.create("boss@example.com", None, LOCAL)
+    first = plane.owners.create("boss@example.com", None, OPERATOR)
     assert not first.existed
     assert plane.users.with_name("boss")[0].permission_level == "owner"
     (jane,) = ids(plane, "jane")
 
-    second = plane.owners.create("JANE@example.com", "Other", LOCAL)
+    second = plane.owners.create("JANE@example.com", "Other", OPERATOR)
 
     assert (second.existed, second.user_id) == (True, jane)
     (user,) = plane.users.with_email("jane@example.com")
     assert (user.name, user.permission_level) == ("Jane", "owner")
     for owner in (first, second):
         assert owner.link
-        signed_in = plane.passwords.by_link(secret_of(owner.link), PASSWORD, BROWSER)
+        signed_in = plane.password_changes.by_link(secret_of(owner.link), PASSWORD, BROWSER)
         assert signed_in.user_id == owner.user_id
     events = [entry.event for entry in plane.audit_log.list(0, 100)]
     assert events[:3] == ["batch.published", "account.role_set", "links.created"]
@@ -285,9 +282,9 @@ def test_the_operator_creates_an_owner_or_promotes_a_user(plane: ControlPlane) -
 
 
 def test_creating_an_owner_again_creates_another_link_only(plane: ControlPlane) -> None:
-    plane.owners.create("boss@example.com", None, LOCAL)
+    plane.owners.create("boss@example.com", None, OPERATOR)
     noted = plane.audit_log.list(0, 100)[-1].number
-    plane.owners.create("boss@example.com", None, LOCAL)
+    plane.owners.create("boss@example.com", None, OPERATOR)
     assert [entry.event for entry in plane.audit_log.list(noted, 100)] == ["links.created"]
 
 
@@ -298,7 +295,7 @@ def test_an_owner_gets_no_link_if_sso_is_the_only_method(
     with closing(
         with_other_settings(store_deployment, policy=policy, public_url=None, batch_create=False)
     ) as plane:
-        made = plane.owners.create("boss@example.com", "Boss", LOCAL)
+        made = plane.owners.create("boss@example.com", "Boss", OPERATOR)
         assert made.link is None
         with plane.store.read() as tx:
             account = tx.accounts.get(made.user_id)
@@ -310,17 +307,17 @@ def test_an_owner_that_cannot_be_created_is_refused_before_any_write(
     plane: ControlPlane, store_deployment: Deployment
 ) -> None:
     (jane,) = ids(plane, "jane")
-    plane.lifecycle.suspend(jane, LOCAL)
+    plane.lifecycle.suspend(jane, OPERATOR)
     before = store_deployment.all_rows()
     with pytest.raises(ConfigError, match="email: 'boss' is not an email address"):
-        plane.owners.create("boss", None, LOCAL)
+        plane.owners.create("boss", None, OPERATOR)
     with pytest.raises(ConfigError, match="name: is blank"):
-        plane.owners.create("boss@example.com", " ", LOCAL)
+        plane.owners.create("boss@example.com", " ", OPERATOR)
     with pytest.raises(LinkRefused, match="suspended: restore it first"):
-        plane.owners.create("jane@example.com", None, LOCAL)
+        plane.owners.create("jane@example.com", None, OPERATOR)
     with (
         closing(with_other_settings(store_deployment, public_url=None)) as nowhere,
         pytest.raises(ConfigError, match="ANYSCALE_PUBLIC_URL"),
     ):
-        nowhere.owners.create("boss@example.com", None, LOCAL)
+        nowhere.owners.create("boss@example.com", None, OPERATOR)
     assert store_deployment.all_rows() == before

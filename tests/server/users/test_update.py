@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from msgspec import structs
-from tests.server.users.test_lifecycle import LOCAL, by_token, made, owners, sessions
+from tests.server.users.test_lifecycle import made, owners, sessions
+from tests.support.callers import OPERATOR, operator, personal_token_caller
 from tests.support.servers.control_planes import Deployment
 from tests.support.users import PASSWORD
 
@@ -17,7 +18,6 @@ from anyscale.domain.models.users import UserChanges
 from anyscale.domain.validation import Policy
 from anyscale.errors import AnyscaleError, ConfigError, NotAuthenticated, NotFound, NotPermitted
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.callers import Principal
 from anyscale.server.core.login.sessions import ClientInfo, create_session, lock_for_session
 from anyscale.server.store.records.users import AccountRecord
 
@@ -52,7 +52,7 @@ def signed_in(plane: ControlPlane, user_id: str, method: str) -> None:
 def sso_user(plane: ControlPlane, name: str, password: str | None = None) -> str:
     """Create an SSO user who is linked to a subject, and has a session by each method."""
     (user_id,) = made(plane, name, password=password)
-    plane.updates.update(user_id, UserChanges(is_sso_user=True), LOCAL)
+    plane.updates.update(user_id, UserChanges(is_sso_user=True), OPERATOR)
     with plane.store.write() as tx:
         assert tx.identities.link(ISSUER, name, user_id, 7)
     for method in ("sso", "link", "password"):
@@ -68,7 +68,7 @@ def test_the_fields_that_are_set_are_changed_and_no_others(plane: ControlPlane) 
     before, others = account(plane, jane), account(plane, joe)
     changes = {"name": "Janet", "lastname": "Doe", "title": "CTO", "is_sso_user": True}
     for field, value in changes.items():
-        updated = plane.updates.update(jane, UserChanges(**{field: value}), LOCAL)  # type: ignore[arg-type]  # one field of each type
+        updated = plane.updates.update(jane, UserChanges(**{field: value}), OPERATOR)  # type: ignore[arg-type]  # one field of each type
         before = structs.replace(before, **{field: value})
         assert account(plane, jane) == before
         assert getattr(updated.user, field) == value
@@ -80,14 +80,14 @@ def test_the_fields_that_are_set_are_changed_and_no_others(plane: ControlPlane) 
 def test_last_name_and_title_can_be_cleared_and_emptied(plane: ControlPlane) -> None:
     (jane,) = made(plane, "jane")
     for value in ("Doe", "", None):
-        updated = plane.updates.update(jane, UserChanges(lastname=value, title=value), LOCAL)
+        updated = plane.updates.update(jane, UserChanges(lastname=value, title=value), OPERATOR)
         assert (updated.user.lastname, updated.user.title) == (value, value)
         assert (account(plane, jane).lastname, account(plane, jane).title) == (value, value)
 
 
 def test_an_account_is_found_by_its_new_name_and_not_by_its_old_one(plane: ControlPlane) -> None:
     (jane,) = made(plane, "jane")
-    plane.updates.update(jane, UserChanges(name="Große"), LOCAL)
+    plane.updates.update(jane, UserChanges(name="Große"), OPERATOR)
 
     def found(name: str) -> list[str]:
         users = plane.users.page(email="", name=name, after="", limit=9)
@@ -99,8 +99,8 @@ def test_an_account_is_found_by_its_new_name_and_not_by_its_old_one(plane: Contr
 
 def test_a_suspended_account_can_be_corrected(plane: ControlPlane) -> None:
     (jane,) = made(plane, "jane")
-    plane.lifecycle.suspend(jane, LOCAL)
-    updated = plane.updates.update(jane, UserChanges(title="CTO"), LOCAL)
+    plane.lifecycle.suspend(jane, OPERATOR)
+    updated = plane.updates.update(jane, UserChanges(title="CTO"), OPERATOR)
     assert updated.user.title == "CTO"
     assert updated.user.suspended_at
 
@@ -109,8 +109,8 @@ def test_the_result_tells_whether_the_account_has_a_password(plane: ControlPlane
     changes = UserChanges(title="CTO")
     (jane,), (joe,) = made(plane, "jane", password=PASSWORD), made(plane, "joe")
     # Its password is hashed by the batch.
-    assert plane.updates.update(jane, changes, LOCAL).has_password
-    assert not plane.updates.update(joe, changes, LOCAL).has_password
+    assert plane.updates.update(jane, changes, OPERATOR).has_password
+    assert not plane.updates.update(joe, changes, OPERATOR).has_password
 
 
 # The audit log
@@ -120,13 +120,13 @@ def test_an_update_is_one_audit_entry_that_names_the_fields_and_has_no_texts(
     plane: ControlPlane,
 ) -> None:
     jane, joe = owners(plane, "jane", "joe")
-    caller = by_token(plane, joe)
+    caller = personal_token_caller(plane, joe)
     changes = UserChanges(name="Janet", title="Secretary of Nothing", is_sso_user=True)
     plane.updates.update(jane, changes, caller)
-    plane.updates.update(jane, UserChanges(name="Janet", title=None), LOCAL)
+    plane.updates.update(jane, UserChanges(name="Janet", title=None), OPERATOR)
     assert updates(plane) == [
         (f"user:{joe}", jane, {"fields": ["is_sso_user", "name", "title"], "is_sso_user": True}),
-        (LOCAL.actor, jane, {"fields": ["title"]}),
+        (OPERATOR.actor, jane, {"fields": ["title"]}),
     ]
     trail = str(plane.audit_log.list(0, 1000))
     assert "Janet" not in trail
@@ -140,9 +140,9 @@ def test_a_repeated_update_changes_nothing_and_adds_no_audit_entry(plane: Contro
         UserChanges(name="Janet", lastname="Doe", title="", is_sso_user=False),
         UserChanges(lastname=None, is_sso_user=True),
     ):
-        first = plane.updates.update(jane, changes, LOCAL)
+        first = plane.updates.update(jane, changes, OPERATOR)
         before, noted = account(plane, jane), plane.audit_log.list(0, 1000)
-        assert plane.updates.update(jane, changes, LOCAL) == first
+        assert plane.updates.update(jane, changes, OPERATOR) == first
         assert account(plane, jane) == before
         assert plane.audit_log.list(0, 1000) == noted
 
@@ -156,7 +156,7 @@ def test_an_account_that_is_no_sso_user_any_more_is_unlinked_and_its_sso_session
 ) -> None:
     jane, joe = sso_user(plane, "jane", password), sso_user(plane, "joe")
 
-    plane.updates.update(jane, UserChanges(is_sso_user=False), LOCAL)
+    plane.updates.update(jane, UserChanges(is_sso_user=False), OPERATOR)
 
     assert not account(plane, jane).is_sso_user
     assert {session.auth_method for session in sessions(plane, jane)} == {"link", "password"}
@@ -168,7 +168,7 @@ def test_an_account_that_is_no_sso_user_any_more_is_unlinked_and_its_sso_session
 
 def test_another_update_leaves_the_link_and_the_sessions(plane: ControlPlane) -> None:
     jane = sso_user(plane, "jane")
-    plane.updates.update(jane, UserChanges(title="CTO", is_sso_user=True), LOCAL)
+    plane.updates.update(jane, UserChanges(title="CTO", is_sso_user=True), OPERATOR)
     assert len(sessions(plane, jane)) == 3
     with plane.store.read() as tx:
         assert tx.identities.find(ISSUER, "jane") == jane
@@ -202,7 +202,7 @@ def test_values_are_checked_by_the_rules_of_a_batch(
     (jane,) = made(plane, "jane")
     before = account(plane, jane)
     with pytest.raises(ConfigError, match=message):
-        plane.updates.update(jane, UserChanges(**changes), LOCAL)
+        plane.updates.update(jane, UserChanges(**changes), OPERATOR)
     assert account(plane, jane) == before
     assert updates(plane) == []
 
@@ -214,24 +214,24 @@ def test_where_sso_is_the_only_sign_in_method_every_account_stays_an_sso_user(
         jane = sso_user(plane, "jane")
     with closing(store_deployment.control_plane(Policy(sso_only=True))) as plane:
         with pytest.raises(ConfigError, match="is_sso_user: must be true: everybody here signs in"):
-            plane.updates.update(jane, UserChanges(is_sso_user=False), LOCAL)
-        plane.updates.update(jane, UserChanges(title="CTO"), LOCAL)
+            plane.updates.update(jane, UserChanges(is_sso_user=False), OPERATOR)
+        plane.updates.update(jane, UserChanges(title="CTO"), OPERATOR)
         assert account(plane, jane).is_sso_user
 
 
 def test_only_a_current_owner_may_update_an_existing_account(plane: ControlPlane) -> None:
     changes, (jane, joe, _) = UserChanges(title="CTO"), owners(plane, "jane", "joe", "carl")
-    demoted, suspended = by_token(plane, jane), by_token(plane, joe)
+    demoted, suspended = personal_token_caller(plane, jane), personal_token_caller(plane, joe)
     (target,) = made(plane, "target")
-    plane.lifecycle.set_role(jane, "collaborator", LOCAL)
-    plane.lifecycle.suspend(joe, LOCAL)
+    plane.lifecycle.set_role(jane, "collaborator", OPERATOR)
+    plane.lifecycle.suspend(joe, OPERATOR)
     for caller, refusal in ((demoted, NotPermitted), (suspended, NotAuthenticated)):
         with pytest.raises(refusal):
             plane.updates.update(target, changes, caller)
-    batch = plane.batches.open("key", "fail", LOCAL)
+    batch = plane.batches.open("key", "fail", OPERATOR)
     for user_id in ("usr_none", "", batch.batch_id.replace("bat_", "usr_") + "00000000"):
         with pytest.raises(NotFound, match="there is no user"):
-            plane.updates.update(user_id, changes, LOCAL)
+            plane.updates.update(user_id, changes, OPERATOR)
     assert updates(plane) == []
     assert account(plane, target).title is None
 
@@ -241,7 +241,7 @@ def test_only_a_current_owner_may_update_an_existing_account(plane: ControlPlane
 
 def test_of_two_updates_of_different_fields_at_once_none_is_lost(plane: ControlPlane) -> None:
     both = owners(plane, "a", "b")
-    callers = [by_token(plane, one) for one in both]
+    callers = [personal_token_caller(plane, one) for one in both]
     changes = [UserChanges(title="CTO"), UserChanges(lastname="Doe")]
     for name in map(str, range(6)):
         (user_id,) = made(plane, f"u{name}")
@@ -261,7 +261,7 @@ def test_of_two_updates_of_different_fields_at_once_none_is_lost(plane: ControlP
 
 def test_two_owners_can_update_each_other_at_once(plane: ControlPlane) -> None:
     both = owners(plane, "a", "b")
-    callers = [by_token(plane, one) for one in both]
+    callers = [personal_token_caller(plane, one) for one in both]
     for number in range(6):
         start = Barrier(2)
 
@@ -283,7 +283,7 @@ def test_an_update_that_waited_for_another_change_sees_it(plane: ControlPlane, c
     def update() -> AnyscaleError | None:
         begun.set()
         try:
-            plane.updates.update(jane, UserChanges(title="CTO"), LOCAL)
+            plane.updates.update(jane, UserChanges(title="CTO"), OPERATOR)
         except AnyscaleError as error:
             return error
         return None
@@ -317,7 +317,7 @@ def test_an_update_that_fails_half_way_changes_nothing(
 
     monkeypatch.setattr("anyscale.server.core.users.update.append_entry", fail)
     with pytest.raises(KeyboardInterrupt):
-        plane.updates.update(jane, UserChanges(name="Janet", is_sso_user=False), LOCAL)
+        plane.updates.update(jane, UserChanges(name="Janet", is_sso_user=False), OPERATOR)
     assert account(plane, jane) == before
     assert len(sessions(plane, jane)) == 3
     with plane.store.read() as tx:
@@ -326,5 +326,5 @@ def test_an_update_that_fails_half_way_changes_nothing(
 
 def test_an_audit_actor_is_the_caller(plane: ControlPlane) -> None:
     (jane,) = made(plane, "jane")
-    plane.updates.update(jane, UserChanges(title="CTO"), Principal("local:ann"))
+    plane.updates.update(jane, UserChanges(title="CTO"), operator("ann"))
     assert [actor for actor, _, _ in updates(plane)] == ["local:ann"]

@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from tests.support.callers import OPERATOR
 from tests.support.databases.empty_sqlite import cheap_control_plane
 from tests.support.databases.postgres_databases import PostgresDatabases
 from tests.support.databases.stored_data import execute_sql
@@ -115,7 +116,7 @@ class HttpDeployment(Deployment):
     @cached_property
     def token(self) -> str:
         with closing(self.control_plane()) as control_plane:
-            return control_plane.tokens.create("jane", "owner", None, "local:test")
+            return control_plane.tokens.create("jane", "owner", None, OPERATOR)
 
     def url(self, policy: Policy = POLICY, *, available: bool = True) -> str:
         """Give the URL of the server for a policy, which the first call starts."""

@@ -49,7 +49,7 @@ def sign_in(
     control_plane: ControlPlane, email: str, password: str, client: ClientInfo
 ) -> LoginResult:
     """Sign in with a password."""
-    login = control_plane.passwords.password_login
+    login = control_plane.password_login
     return login.login(login.prepare(email, password, client))
 
 
@@ -95,7 +95,7 @@ def sign_in_at_once(
     control_plane: ControlPlane, *sign_ins: tuple[str, str, ClientInfo]
 ) -> list[str]:
     """Sign in at the same time; return the user id or the error's message of each, in order."""
-    login = control_plane.passwords.password_login
+    login = control_plane.password_login
     start = Barrier(len(sign_ins))
 
     def sign_in(sign_in: tuple[str, str, ClientInfo]) -> str:

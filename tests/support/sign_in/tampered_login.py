@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.support.callers import OPERATOR
 from tests.support.databases.empty_sqlite import cheap_control_plane
 from tests.support.databases.sqlite_snapshot import SqliteSnapshot
 from tests.support.databases.stored_data import execute_sql
@@ -25,7 +26,6 @@ from tests.support.sign_in.oidc_provider import new_browser
 from anyscale.domain.validation import Policy, check
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.audit.entries import AuditLog
-from anyscale.server.core.callers import Principal
 from anyscale.server.core.sso.settings import ProviderSettings
 from anyscale.server.core.sso.sso_login import SsoLogin
 from anyscale.server.settings import Settings
@@ -204,7 +204,7 @@ def new_tampered_login(
         for email in ACCOUNTS:
             user = check("Jane", email, None, True, None, None, Policy())
             assert user
-            control_plane.batches.create(email, [user], "fail", Principal("local:test"))
+            control_plane.batches.create(email, [user], "fail", OPERATOR)
         url = stack.enter_context(serve_in_process(control_plane))
         yield TamperedLogin(control_plane, url, provider, stack.enter_context(new_browser(url)))
 

@@ -91,7 +91,7 @@ def test_sign_ins_go_before_the_passwords_of_batches_and_behind_other_requests(
     settings = Settings(database=tmp_path / "anyscale.db")
     control_plane = ControlPlane(settings, profile=CHEAPEST, hash_in_processes=True)
     with closing(control_plane):
-        pools = control_plane.hashing, control_plane.passwords.password_login._hashing
+        pools = control_plane.hashing, control_plane.password_login._hashing
         for pool in pools:
             pool.hash(PASSWORD)
         batch, sign_in = (

@@ -10,7 +10,7 @@ from anyscale.cli.server.connect import database_option, open_local_control_plan
 from anyscale.cli.terminal import log
 from anyscale.errors import BatchRefused
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.callers import Principal, local_actor
+from anyscale.server.core.callers import SystemCaller, system_caller
 from anyscale.server.core.users.owners import CreatedOwner
 from anyscale.server.settings import Settings
 
@@ -34,21 +34,24 @@ def create_owner(email: str, name: str | None, output_file: str | None) -> None:
     if not settings.policy.sso_only:
         settings.address()  # raises before a database is created if no link can be created
     with SecretOutput(output_file) as output, open_local_control_plane() as control_plane:
-        owner = _created(control_plane, email, name)
+        caller = system_caller()
+        owner = _created(control_plane, email, name, caller)
         log(f"{owner.email} is an owner{'' if owner.existed else ' of a new account'}.")
         if owner.link is None:
             log("There is no link, since every user here signs in by SSO.")
             return
         url = owner.link.url
-        output.write(url, revoke=lambda: control_plane.links.revoke(url))
+        output.write(url, revoke=lambda: control_plane.links.revoke(url, caller))
     if owner.link_replaced:
         log("The link that this account had no longer works.")
     log(f"The link sets a password and works once. {output.describe()}")
 
 
-def _created(control_plane: ControlPlane, email: str, name: str | None) -> CreatedOwner:
+def _created(
+    control_plane: ControlPlane, email: str, name: str | None, caller: SystemCaller
+) -> CreatedOwner:
     try:
-        return control_plane.owners.create(email, name, Principal(local_actor()))
+        return control_plane.owners.create(email, name, caller)
     except BatchRefused as error:
         say_problems(error)
         raise

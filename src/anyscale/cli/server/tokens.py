@@ -10,7 +10,7 @@ from anyscale.cli.secret_output import SecretOutput, output_file_option
 from anyscale.cli.server.connect import database_option, open_local_control_plane
 from anyscale.cli.terminal import log
 from anyscale.domain.times import from_milliseconds
-from anyscale.server.core.callers import local_actor
+from anyscale.server.core.callers import system_caller
 
 _TIMES = ("created_at", "expires_at", "used_at", "revoked_at")
 
@@ -37,9 +37,9 @@ def create_token(name: str, role: str, expires_days: int | None, output_file: st
       anyscale server create-token --name jane-laptop --expires-days 90 --output-file token
     """
     with SecretOutput(output_file) as output, open_local_control_plane() as control_plane:
-        tokens, actor = control_plane.tokens, local_actor()
-        token = tokens.create(name, role, expires_days, actor)
-        output.write(token, revoke=lambda: tokens.revoke(name, actor))
+        tokens, caller = control_plane.tokens, system_caller()
+        token = tokens.create(name, role, expires_days, caller)
+        output.write(token, revoke=lambda: tokens.revoke(name, caller))
     log(f"Token {name!r} was created. {output.describe()}")
 
 
@@ -68,7 +68,7 @@ def revoke_token(name: str) -> None:
       anyscale server revoke-token jane-laptop
     """
     with open_local_control_plane(create=False) as control_plane:
-        token = control_plane.tokens.revoke(name, local_actor())
+        token = control_plane.tokens.revoke(name, system_caller())
     log(f"Token {token.name!r} ({token.token_id}) is revoked.")
 
 

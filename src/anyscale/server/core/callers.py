@@ -1,48 +1,127 @@
-"""Permissions: of a system user of the control plane's own machine, or of an owner's token."""
+"""Callers: the operator on this machine, a token, or a browser session; and their permissions.
+
+A service receives the caller that `server.http.authentication` or the operator's command has
+identified, and checks it again in each transaction that writes, since permissions end meanwhile.
+"""
 
 import os
 import pwd
 from collections.abc import Collection, Mapping
+from typing import assert_never
 
 from msgspec import Struct, structs
 
-from anyscale.errors import NotAuthenticated, NotPermitted
+from anyscale.errors import NotAuthenticated, NotPermitted, PasswordChangeNeeded
+from anyscale.server.core.time_units import HOUR_MS, MINUTE_MS
+from anyscale.server.store.records.login import SessionRecord
 from anyscale.server.store.records.tokens import TokenRecord
 from anyscale.server.store.records.users import AccountRecord
 from anyscale.server.store.transaction import Transaction
 
 __all__ = [
-    "Principal",
+    "IDLE_LIMIT",
+    "Caller",
+    "SessionCaller",
+    "SystemCaller",
+    "TokenCaller",
     "actor_of",
+    "check_owner",
+    "is_live",
+    "live_session",
     "live_token",
-    "local_actor",
     "refuse_unless_owner",
     "require_owner",
+    "require_session",
+    "system_caller",
     "user_actor",
 ]
 
+#: milliseconds without a request after which a session expires
+IDLE_LIMIT = 12 * HOUR_MS
 
-class Principal(Struct, frozen=True):
-    """The caller of a request."""
+#: milliseconds for which a new session may change the initial password without typing it again
+_FRESH = 10 * MINUTE_MS
 
-    #: The name in the audit log: `local:jane` for a system user of this machine, `user:usr_...` for
-    #: the owner of a personal token, `token:NAME` for any other token.
-    actor: str
-    #: None for a system user, who can write to the database anyway.
-    token_hash: bytes | None = None
-    #: The email of a collaborator with a personal token, for a message to that user alone.
-    email: str = ""
+_NOT_SIGNED_IN = "you are not signed in, or not any more"
+
+
+class SystemCaller(Struct, frozen=True):
+    """The operator: a system user of this machine, who can write to the database anyway."""
+
+    uid: int
+    #: empty for a user without a name, as in a container
+    name: str
+
+    @property
+    def actor(self) -> str:
+        """The name in the audit log: `local:jane`."""
+        return f"local:{self.name or self.uid}"
+
+
+class TokenCaller(Struct, frozen=True):
+    """A token, as it was when it was read."""
+
+    #: with the role that it had then
+    token: TokenRecord
+    #: of a personal token; None for any other token
+    account: AccountRecord | None
+
+    @property
+    def actor(self) -> str:
+        """The name in the audit log: see `actor_of`."""
+        return actor_of(self.token)
 
     def __repr__(self) -> str:
-        return f"Principal({self.actor!r})"
+        return f"TokenCaller({self.actor!r})"
 
 
-def local_actor() -> str:
-    """Return the actor for the system user of this process."""
+class SessionCaller(Struct, frozen=True):
+    """A signed-in browser: the session and the account, as they were when they were read."""
+
+    account: AccountRecord
+    session: SessionRecord
+    #: when the session was read: milliseconds since 1970, by the database's clock
+    at: int
+
+    @property
+    def actor(self) -> str:
+        """The name in the audit log: the id of the user alone."""
+        return user_actor(self.account.user_id)
+
+    @property
+    def must_change_password(self) -> bool:
+        """Whether the user signed in with a password that an administrator set."""
+        return self.session.auth_method == "password" and self.account.password_set_at is None
+
+    @property
+    def may_omit_current_password(self) -> bool:
+        """Whether the user typed the initial password a moment ago, to create this session."""
+        return self.must_change_password and self.at - self.session.created_at <= _FRESH
+
+    @property
+    def is_touch_due(self) -> bool:
+        """Whether the last use of the session is to be written again: not for each request."""
+        return self.at - self.session.used_at >= MINUTE_MS
+
+    def require_own_password(self) -> None:
+        """Raise `PasswordChangeNeeded` until the user has chosen the password."""
+        if self.must_change_password:
+            raise PasswordChangeNeeded("change the password that you were given first")
+
+    def __repr__(self) -> str:
+        return f"SessionCaller({self.actor!r})"
+
+
+Caller = SystemCaller | TokenCaller | SessionCaller
+
+
+def system_caller() -> SystemCaller:
+    """Return the system user of this process."""
+    uid = os.getuid()
     try:
-        return f"local:{pwd.getpwuid(os.getuid()).pw_name}"
-    except KeyError:  # a container may run as a user without a name
-        return f"local:{os.getuid()}"
+        return SystemCaller(uid, pwd.getpwuid(uid).pw_name)
+    except KeyError:
+        return SystemCaller(uid, "")
 
 
 def user_actor(user_id: str) -> str:
@@ -55,7 +134,7 @@ def actor_of(token: TokenRecord) -> str:
     return user_actor(token.user_id) if token.user_id else f"token:{token.name}"
 
 
-def live_token(tx: Transaction, token_hash: bytes) -> TokenRecord:
+def live_token(tx: Transaction, token_hash: bytes) -> TokenCaller:
     """Return a token that is neither expired nor revoked, with the role that it has now.
 
     Raises:
@@ -70,10 +149,10 @@ def live_token(tx: Transaction, token_hash: bytes) -> TokenRecord:
         raise NotAuthenticated(f"the token {token.name!r} was revoked: ask for a new one", actor)
     if token.expires_at is not None and token.expires_at <= tx.now():
         raise NotAuthenticated(f"the token {token.name!r} has expired: ask for a new one", actor)
-    return _with_role_of_owner(tx, token) if token.user_id else token
+    return _with_role_of_owner(tx, token) if token.user_id else TokenCaller(token, None)
 
 
-def _with_role_of_owner(tx: Transaction, token: TokenRecord) -> TokenRecord:
+def _with_role_of_owner(tx: Transaction, token: TokenRecord) -> TokenCaller:
     account = tx.accounts.get(token.user_id or "")
     if account is None:
         raise NotAuthenticated(f"the account of the token {token.name!r} does not exist any more")
@@ -82,30 +161,93 @@ def _with_role_of_owner(tx: Transaction, token: TokenRecord) -> TokenRecord:
             f"the account of the token {token.name!r} is suspended: ask an administrator",
             actor_of(token),
         )
-    return structs.replace(token, role=account.permission_level)
+    return TokenCaller(structs.replace(token, role=account.permission_level), account)
+
+
+def live_session(tx: Transaction, session_hash: bytes) -> SessionCaller:
+    """Return a session that is neither expired nor revoked, with its account as it is now.
+
+    Raises:
+        NotAuthenticated: the session is unknown, expired or revoked, or the account is suspended.
+    """
+    now, found = tx.now(), tx.sessions.find(session_hash)
+    if found is None:
+        raise NotAuthenticated(_NOT_SIGNED_IN)
+    session, account = found
+    if not is_live(session, now) or account.suspended_at is not None:
+        raise NotAuthenticated(_NOT_SIGNED_IN)
+    return SessionCaller(account, session, now)
+
+
+def is_live(session: SessionRecord, now: int) -> bool:
+    """Whether a session has not expired."""
+    return session.expires_at > now and session.used_at > now - IDLE_LIMIT
 
 
 def require_owner(
-    tx: Transaction, caller: Principal, user_ids: Collection[str] = ()
+    tx: Transaction, caller: Caller, user_ids: Collection[str] = ()
 ) -> Mapping[str, AccountRecord]:
     """Check in a write transaction that its caller is still an owner; lock and return accounts.
 
-    The account of a personal token is locked with the accounts of `user_ids`, by one call, since
-    two transactions that lock accounts one by one can deadlock. It is in the result too. Raises
-    `NotAuthenticated` if the token is not valid any more, and `NotPermitted` if its role is not
-    `owner`.
+    The permission cannot end before the transaction does. For this, the account of a session or a
+    personal token is locked with the accounts of `user_ids`, by one call, since two transactions
+    that lock accounts one by one can deadlock. It is in the result too. Any other token is locked.
+
+    Raises:
+        NotAuthenticated: the token or the session is not valid any more.
+        NotPermitted: its role is not `owner`.
+        PasswordChangeNeeded: the user of the session has not chosen the password.
     """
-    token = tx.tokens.get(caller.token_hash) if caller.token_hash else None
-    own = {token.user_id} if token and token.user_id else set()
-    to_lock = own.union(user_ids)
+    to_lock = {*_own_account(caller), *user_ids}
     locked = tx.accounts.lock(to_lock) if to_lock else {}
-    if caller.token_hash is not None:
-        refuse_unless_owner(caller, live_token(tx, caller.token_hash).role)
+    if isinstance(caller, TokenCaller) and not caller.account:
+        tx.tokens.lock(caller.token.hash, exclusive=False)
+    check_owner(tx, caller)
     return locked
 
 
-def refuse_unless_owner(caller: Principal, role: str) -> None:
+def check_owner(tx: Transaction, caller: Caller) -> None:
+    """Check in a transaction of long work that its caller is still an owner; lock nothing.
+
+    With the locks of `require_owner`, chunks of one caller would wait for each other. Without them
+    the permission may end while the transaction writes; the next transaction is refused then.
+    Raises what `require_owner` does.
+    """
+    match caller:
+        case SystemCaller():
+            return
+        case TokenCaller():
+            refuse_unless_owner(live_token(tx, caller.token.hash))
+        case SessionCaller():
+            current = live_session(tx, caller.session.hash)
+            refuse_unless_owner(current)
+            current.require_own_password()
+        case _:
+            assert_never(caller)
+
+
+def require_session(tx: Transaction, caller: SessionCaller) -> AccountRecord:
+    """Check in a write transaction that a session still exists; lock and return its account.
+
+    It is for what users do to their own account, as owners or not. Raises `NotAuthenticated`.
+    """
+    tx.accounts.lock(_own_account(caller))
+    return live_session(tx, caller.session.hash).account
+
+
+def refuse_unless_owner(caller: TokenCaller | SessionCaller) -> None:
     """Raise `NotPermitted` if the role of a caller is not `owner`."""
+    account = caller.account
+    name = account.email if account else caller.actor
+    if isinstance(caller, SessionCaller):
+        role, needed = caller.account.permission_level, "an owner"
+    else:
+        role, needed = caller.token.role, "an owner's token"
     if role != "owner":
-        name = caller.email or caller.actor
-        raise NotPermitted(f"{name} is a {role}: this takes an owner's token")
+        raise NotPermitted(f"{name} is a {role}: this takes {needed}")
+
+
+def _own_account(caller: Caller) -> list[str]:
+    """Return the id of the account of a caller, if it has one."""
+    account = None if isinstance(caller, SystemCaller) else caller.account
+    return [account.user_id] if account else []

@@ -129,7 +129,9 @@ def _services(control_plane: ControlPlane, pools: ThreadPools) -> dict[str, obje
         "lifecycle": control_plane.lifecycle,
         "links": control_plane.links,
         "listing": control_plane.listing,
-        "login": LoginFlows(control_plane.passwords, sessions, pools),
+        "login": LoginFlows(
+            control_plane.password_login, control_plane.password_changes, sessions, pools
+        ),
         "login_options": login_options,
         "sso_login": control_plane.sso_login,
         "operator_proofs": OperatorProofs(control_plane.store),

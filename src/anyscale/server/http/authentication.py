@@ -1,9 +1,9 @@
 """Authentication: middleware sets `request.user` and `request.auth`; guards check them.
 
-| middleware | credential | `request.user` | `request.auth` |
+| middleware | credential | `request.user`: the caller | `request.auth` |
 | --- | --- | --- | --- |
-| `TokenAuthentication` | the header `Authorization: Bearer mrt_...` | `Principal` | `TokenRecord` |
-| `SessionAuthentication` | the cookie `__Host-session` | `AuthenticatedUser` | `SessionRecord` |
+| `TokenAuthentication` | `Authorization: Bearer mrt_...` | `TokenCaller` | `TokenRecord` |
+| `SessionAuthentication` | the cookie `__Host-session` | `SessionCaller` | `SessionRecord` |
 
 A route accepts one kind of credential and ignores the other one. Denied requests are written to the
 audit log, except those of pages: a session that has expired is no incident there.
@@ -67,21 +67,21 @@ class Authenticator(Struct, frozen=True):
     async def by_token(self, connection: Connection) -> AuthenticationResult:
         """Authenticate a request by its token, or raise `NotAuthenticated`."""
         secret = _bearer_token(connection)
-        principal, token = await self.pool.run(self.tokens.authenticate, secret)
-        actor.set(principal.actor)
-        return AuthenticationResult(principal, token)
+        caller = await self.pool.run(self.tokens.authenticate, secret)
+        actor.set(caller.actor)
+        return AuthenticationResult(caller, caller.token)
 
     async def by_session(self, connection: Connection) -> AuthenticationResult:
         """Authenticate a request by the cookie of its session, or raise `NotAuthenticated`."""
         secret = read_cookie(connection, SESSION)
         if not secret:
             raise NotAuthenticated("you are not signed in")
-        user = await self.pool.run(self.sessions.authenticate, secret)
-        if user.is_touch_due:
+        caller = await self.pool.run(self.sessions.authenticate, secret)
+        if caller.is_touch_due:
             with suppress(Overloaded):  # a later request records the use
-                await self.pool.run(self.sessions.touch, user)
-        actor.set(user.actor)
-        return AuthenticationResult(user, user.session)
+                await self.pool.run(self.sessions.touch, caller)
+        actor.set(caller.actor)
+        return AuthenticationResult(caller, caller.session)
 
     async def record_denial(self, connection: Connection, error: AnyscaleError) -> None:
         """Write a denied request to the audit log: its route, not its path, which has ids."""
@@ -125,9 +125,9 @@ SESSION_AUTHENTICATION = DefineMiddleware(SessionAuthentication, exclude_http_me
 
 
 async def require_owner(connection: Connection, _: BaseRouteHandler) -> None:
-    """Raise `NotPermitted` if the token of a request has another role than `owner`."""
+    """Raise `NotPermitted` if the caller of a request has another role than `owner`."""
     async with _denials_recorded(connection):
-        refuse_unless_owner(connection.user, connection.auth.role)
+        refuse_unless_owner(connection.user)
 
 
 async def require_own_password(connection: Connection, _: BaseRouteHandler) -> None:

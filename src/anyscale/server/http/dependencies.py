@@ -7,8 +7,7 @@ from litestar import Request
 from litestar.connection import ASGIConnection
 from litestar.di import Provide
 
-from anyscale.server.core.callers import Principal
-from anyscale.server.core.login.sessions import AuthenticatedUser
+from anyscale.server.core.callers import SessionCaller, TokenCaller
 from anyscale.server.store.records.login import SessionRecord
 from anyscale.server.store.records.tokens import TokenRecord
 
@@ -18,8 +17,8 @@ Connection = ASGIConnection[Any, Any, Any, Any]
 AnyRequest = Request[Any, Any, Any]
 
 #: A request with the token of an owner, and one with the session of a user: see `authentication`.
-OwnerRequest = Request[Principal, TokenRecord, Any]
-UserRequest = Request[AuthenticatedUser, SessionRecord, Any]
+OwnerRequest = Request[TokenCaller, TokenRecord, Any]
+UserRequest = Request[SessionCaller, SessionRecord, Any]
 
 
 def provide_each(services: Mapping[str, object]) -> dict[str, Provide]:

@@ -56,8 +56,11 @@ class Transaction:
         account removes and replaces its words. Transactions that fill the index, or change accounts
         that have words, run one after the other.
 
+    18. An exclusive lock on a token waits for every other lock on it, and later shared ones wait
+        for it. Shared locks do not wait for each other.
+
     A transaction takes its locks in this order, since two that take them in different orders can
-    deadlock: the owners, accounts by `user_id`, other rows of these accounts, the
+    deadlock: a batch, the owners, accounts by `user_id`, a token, other rows of these accounts, the
     watermark of the index of words, the order of publishing, the audit log.
 
     `user_ids` states the format of a `user_id`: ids sort by the opening of the batch, then by

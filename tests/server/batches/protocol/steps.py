@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from tests.support.callers import OPERATOR, operator
 from tests.support.databases.stored_data import execute_sql
 from tests.support.users import (
     PASSWORD,
@@ -13,18 +14,17 @@ from anyscale.domain.models.batches import Created
 from anyscale.domain.validation import CheckedUser
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.batches.service import BatchService
-from anyscale.server.core.callers import Principal
 from anyscale.server.store.records.audit import AuditRecord
 from anyscale.user.models import Batch
 
-JANE, JOE = Principal("local:jane"), Principal("local:joe")
+JANE, JOE = operator("jane"), operator("joe")
 
 
 def published(batches: BatchService, *names: str, key: str = "earlier") -> Batch:
     """Create accounts by the large way."""
     batch = batches.open(key, "fail", JANE)
     for number, first in enumerate(range(0, len(names), 3)):
-        batches.reserve(batch.batch_id, number, checked_users(*names[first : first + 3]))
+        batches.reserve(batch.batch_id, number, checked_users(*names[first : first + 3]), OPERATOR)
     return batches.publish(batch.batch_id, len(names), JANE)
 
 

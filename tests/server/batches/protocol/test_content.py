@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.server.batches.protocol.steps import JOE, create, published, row_counts, trail
+from tests.support.callers import OPERATOR
 from tests.support.users import (
     PASSWORD,
     POLICY,
@@ -43,10 +44,13 @@ def test_a_reserved_chunk_refuses_other_content(
 ) -> None:
     batch = batches.open("key", "fail", JOE)
     own = [checked_user("a@example.com"), checked_user("b@example.com", PASSWORD)]
-    batches.reserve(batch.batch_id, 0, own)
+    batches.reserve(batch.batch_id, 0, own, OPERATOR)
     with pytest.raises(KeyReused, match="other users in chunk 0"):
         batches.reserve(
-            batch.batch_id, 0, [checked_user(f"{name}@example.com", text) for name, text in other]
+            batch.batch_id,
+            0,
+            [checked_user(f"{name}@example.com", text) for name, text in other],
+            OPERATOR,
         )
 
 
@@ -72,8 +76,10 @@ def test_a_key_refuses_another_if_exists(batches: BatchService) -> None:
 
 def test_the_digest_does_not_cover_the_password(batches: BatchService) -> None:
     batch = batches.open("key", "fail", JOE)
-    batches.reserve(batch.batch_id, 0, checked_users("a", password=PASSWORD))
-    again = batches.reserve(batch.batch_id, 0, checked_users("a", password="another password"))
+    batches.reserve(batch.batch_id, 0, checked_users("a", password=PASSWORD), OPERATOR)
+    again = batches.reserve(
+        batch.batch_id, 0, checked_users("a", password="another password"), OPERATOR
+    )
     assert again.users == 1
     create(batches, "small", checked_users("b", password=PASSWORD))
     users = checked_users("b", password="another password")
@@ -85,11 +91,11 @@ def test_the_beginning_of_a_batch_is_another_batch(
     plane: ControlPlane, batches: BatchService, end: bool
 ) -> None:
     batch = batches.open("key", "fail", JOE)
-    batches.reserve(batch.batch_id, 0, checked_users("a", "b", "c"))
-    batches.reserve(batch.batch_id, 1, checked_users("d"))
+    batches.reserve(batch.batch_id, 0, checked_users("a", "b", "c"), OPERATOR)
+    batches.reserve(batch.batch_id, 1, checked_users("d"), OPERATOR)
     if end:
         batches.publish(batch.batch_id, 4, JOE)
-    batches.reserve(batch.batch_id, 0, checked_users("a", "b", "c"))
+    batches.reserve(batch.batch_id, 0, checked_users("a", "b", "c"), OPERATOR)
     with pytest.raises(KeyReused):
         batches.publish(batch.batch_id, 3, JOE)
     assert len(account_emails(plane)) == (4 if end else 0)
@@ -105,18 +111,18 @@ def test_a_published_batch_refuses_another_number_of_entries(batches: BatchServi
 def test_a_published_batch_refuses_another_chunk(batches: BatchService) -> None:
     batch = published(batches, "a", "b", "c")
     with pytest.raises(KeyReused):
-        batches.reserve(batch.batch_id, 1, checked_users("d"))
+        batches.reserve(batch.batch_id, 1, checked_users("d"), OPERATOR)
 
 
 def test_a_chunk_that_is_too_large_is_refused(batches: BatchService) -> None:
     batch = batches.open("key", "fail", JOE)
     with pytest.raises(ValueError, match="at most 3 users"):
-        batches.reserve(batch.batch_id, 0, checked_users("a", "b", "c", "d"))
+        batches.reserve(batch.batch_id, 0, checked_users("a", "b", "c", "d"), OPERATOR)
 
 
 def test_a_small_create_does_not_end_a_large_batch_with_the_same_key(batches: BatchService) -> None:
     batch = batches.open("key", "fail", JOE)
-    batches.reserve(batch.batch_id, 0, checked_users("a"))
+    batches.reserve(batch.batch_id, 0, checked_users("a"), OPERATOR)
     with pytest.raises(KeyReused, match=batch.batch_id):
         batches.create("key", checked_users("a"), "fail", JOE)
 
@@ -128,7 +134,7 @@ def test_a_batch_with_a_missing_chunk_is_not_published(
     plane: ControlPlane, batches: BatchService
 ) -> None:
     batch = batches.open("key", "fail", JOE)
-    batches.reserve(batch.batch_id, 1, checked_users("d"))
+    batches.reserve(batch.batch_id, 1, checked_users("d"), OPERATOR)
     for entries in (1, 4):  # one entry, and a chunk is missing before it
         with pytest.raises(BatchUnfinished, match=f"1 of {entries} users.*chunks are") as caught:
             batches.publish(batch.batch_id, entries, JOE)
@@ -139,7 +145,7 @@ def test_a_batch_with_a_missing_chunk_is_not_published(
 def test_skipped_entries_count_as_entries_of_a_batch(batches: BatchService) -> None:
     published(batches, "a")
     batch = batches.open("key", "skip", JOE)
-    batches.reserve(batch.batch_id, 0, checked_users("a", "b"))
+    batches.reserve(batch.batch_id, 0, checked_users("a", "b"), OPERATOR)
     with pytest.raises(BatchUnfinished, match="has 2 of 3 users, and 0 whose"):
         batches.publish(batch.batch_id, 3, JOE)
     with pytest.raises(KeyReused, match="has 2 users, and not 1"):
@@ -156,7 +162,7 @@ def test_only_a_published_batch_counts_accounts_without_a_sign_in_method(
     batches: BatchService,
 ) -> None:
     batch = batches.open("key", "fail", JOE)
-    batches.reserve(batch.batch_id, 0, checked_users("a", "b"))
+    batches.reserve(batch.batch_id, 0, checked_users("a", "b"), OPERATOR)
     assert batches.show(batch.batch_id, JOE).without_credentials is None
     batches.publish(batch.batch_id, 2, JOE)
     shown = batches.show(batch.batch_id, JOE)
@@ -167,8 +173,8 @@ def test_a_batch_with_a_missing_hash_is_not_published(
     plane: ControlPlane, batches: BatchService
 ) -> None:
     batch = batches.open("key", "fail", JOE)
-    batches.reserve(batch.batch_id, 0, checked_users("a", "b", password=PASSWORD))
-    batches.hash(batch.batch_id, [(1, PASSWORD)])
+    batches.reserve(batch.batch_id, 0, checked_users("a", "b", password=PASSWORD), OPERATOR)
+    batches.hash(batch.batch_id, [(1, PASSWORD)], OPERATOR)
     assert batches.show(batch.batch_id, JOE).hashes_due == 1
     with pytest.raises(BatchUnfinished, match="1 passwords are not hashed yet"):
         batches.publish(batch.batch_id, 2, JOE)
@@ -181,7 +187,7 @@ def test_a_batch_with_a_conflict_is_not_published(
 ) -> None:
     published(batches, "a")
     batch = batches.open("key", "fail", JOE)
-    batches.reserve(batch.batch_id, 0, checked_users("a", "b"))
+    batches.reserve(batch.batch_id, 0, checked_users("a", "b"), OPERATOR)
     for entries in (1, 2):
         with pytest.raises(BatchUnfinished, match="1 whose emails are taken"):
             batches.publish(batch.batch_id, entries, JOE)
@@ -193,20 +199,20 @@ def test_an_ended_batch_refuses_every_change(
     plane: ControlPlane, batches: BatchService, hashed: list[str], end: str
 ) -> None:
     batch = batches.open("key", "fail", JOE)
-    batches.reserve(batch.batch_id, 0, checked_users("a"))
+    batches.reserve(batch.batch_id, 0, checked_users("a"), OPERATOR)
     if end == "published":
         batches.publish(batch.batch_id, 1, JOE)
         late: list[Callable[[], object]] = [lambda: batches.drop(batch.batch_id, JOE)]
     else:
         batches.drop(batch.batch_id, JOE)
         late = [
-            lambda: batches.reserve(batch.batch_id, 1, checked_users("b")),
+            lambda: batches.reserve(batch.batch_id, 1, checked_users("b"), OPERATOR),
             lambda: batches.publish(batch.batch_id, 1, JOE),
         ]
     before = row_counts(plane)
     late += [
-        lambda: batches.hash(batch.batch_id, [(0, PASSWORD)]),
-        lambda: batches.release(batch.batch_id),
+        lambda: batches.hash(batch.batch_id, [(0, PASSWORD)], OPERATOR),
+        lambda: batches.release(batch.batch_id, OPERATOR),
     ]
 
     for call in late:
@@ -221,7 +227,7 @@ def test_a_late_cleanup_keeps_a_batch_that_was_published_meanwhile(
     plane: ControlPlane, batches: BatchService
 ) -> None:
     batch = batches.open("key", "fail", JOE)
-    batches.reserve(batch.batch_id, 0, checked_users("a"))
+    batches.reserve(batch.batch_id, 0, checked_users("a"), OPERATOR)
     with plane.store.read() as tx:
         as_it_was = tx.batches.get(batch.batch_id)
     assert as_it_was
@@ -235,11 +241,10 @@ def test_a_late_cleanup_keeps_a_batch_that_was_published_meanwhile(
 
 
 def test_an_unknown_batch_is_not_found(batches: BatchService) -> None:
-    for call in (batches.conflicts, batches.release):
-        with pytest.raises(NotFound, match="there is no batch bat_none"):
-            call("bat_none")
+    with pytest.raises(NotFound, match="there is no batch bat_none"):
+        batches.conflicts("bat_none")
     with pytest.raises(NotFound):
-        batches.reserve("bat_none", 0, checked_users("a"))
-    for call_by in (batches.show, batches.drop):
+        batches.reserve("bat_none", 0, checked_users("a"), OPERATOR)
+    for call_by in (batches.show, batches.drop, batches.release):
         with pytest.raises(NotFound, match="there is no batch bat_none"):
             call_by("bat_none", JOE)

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.server.batches.protocol.steps import JOE, published, row_counts, trail
+from tests.support.callers import OPERATOR
 from tests.support.databases.stored_data import execute_sql
 from tests.support.users import (
     PASSWORD,
@@ -33,8 +34,8 @@ def make_idle(plane: ControlPlane, batch: Batch, days: float) -> None:
 
 def test_only_idle_batches_expire(plane: ControlPlane, batches: BatchService) -> None:
     idle, fresh = (batches.open(key, "fail", JOE) for key in ("idle", "fresh"))
-    batches.reserve(idle.batch_id, 0, checked_users("a"))
-    batches.reserve(fresh.batch_id, 0, checked_users("b"))
+    batches.reserve(idle.batch_id, 0, checked_users("a"), OPERATOR)
+    batches.reserve(fresh.batch_id, 0, checked_users("b"), OPERATOR)
     done = published(batches, "c")
     make_idle(plane, idle, 7.01)
     make_idle(plane, fresh, 6.99)
@@ -48,7 +49,7 @@ def test_only_idle_batches_expire(plane: ControlPlane, batches: BatchService) ->
     assert [(row.event, row.actor) for row in trail(plane)][1:] == [("batch.expired", "system")]
     assert row_counts(plane)["users"] == 2
     with pytest.raises(BatchGone, match="expired"):
-        batches.reserve(idle.batch_id, 0, checked_users("a"))
+        batches.reserve(idle.batch_id, 0, checked_users("a"), OPERATOR)
 
 
 @pytest.mark.parametrize("call", ["open", "reserve", "hash", "release"])
@@ -56,13 +57,13 @@ def test_every_call_on_a_batch_delays_its_expiry(
     plane: ControlPlane, batches: BatchService, call: str
 ) -> None:
     batch = batches.open("key", "fail", JOE)
-    batches.reserve(batch.batch_id, 0, checked_users("a", password=PASSWORD))
+    batches.reserve(batch.batch_id, 0, checked_users("a", password=PASSWORD), OPERATOR)
     make_idle(plane, batch, 8)
     calls: dict[str, Callable[[], object]] = {
         "open": lambda: batches.open("key", "fail", JOE),
-        "reserve": lambda: batches.reserve(batch.batch_id, 1, checked_users("b")),
-        "hash": lambda: batches.hash(batch.batch_id, [(0, PASSWORD)]),
-        "release": lambda: batches.release(batch.batch_id),
+        "reserve": lambda: batches.reserve(batch.batch_id, 1, checked_users("b"), OPERATOR),
+        "hash": lambda: batches.hash(batch.batch_id, [(0, PASSWORD)], OPERATOR),
+        "release": lambda: batches.release(batch.batch_id, OPERATOR),
     }
     calls[call]()
     batches.expire()
@@ -71,9 +72,9 @@ def test_every_call_on_a_batch_delays_its_expiry(
 
 def test_a_second_reservation_delays_the_expiry(plane: ControlPlane, batches: BatchService) -> None:
     batch = batches.open("key", "fail", JOE)
-    batches.reserve(batch.batch_id, 0, checked_users("a"))
+    batches.reserve(batch.batch_id, 0, checked_users("a"), OPERATOR)
     make_idle(plane, batch, 8)
-    batches.reserve(batch.batch_id, 0, checked_users("a"))
+    batches.reserve(batch.batch_id, 0, checked_users("a"), OPERATOR)
     batches.expire()
     assert batches.show(batch.batch_id, JOE).state == "open"
 
@@ -86,7 +87,7 @@ def test_a_batch_that_is_resumed_during_its_expiry_stays(
     with plane.store.read() as tx:
         idle = tx.batches.get(batch.batch_id)
     assert idle
-    batches.reserve(batch.batch_id, 0, checked_users("a"))
+    batches.reserve(batch.batch_id, 0, checked_users("a"), OPERATOR)
 
     assert not expire_batch(plane.store, idle)  # the second half of an expiry that was overtaken
 
@@ -96,7 +97,7 @@ def test_a_batch_that_is_resumed_during_its_expiry_stays(
 def test_an_interrupted_drop_is_finished(plane: ControlPlane, batches: BatchService) -> None:
     batch = batches.open("key", "fail", JOE)
     for number, name in enumerate("abc"):
-        batches.reserve(batch.batch_id, number, checked_users(name))
+        batches.reserve(batch.batch_id, number, checked_users(name), OPERATOR)
     with plane.store.write() as tx:
         found = tx.batches.get(batch.batch_id)
         assert found

@@ -5,6 +5,7 @@ from contextlib import closing
 
 import pytest
 from tests.server.batches.protocol.steps import JOE, create, published, row_counts
+from tests.support.callers import OPERATOR
 from tests.support.databases.stored_data import execute_sql
 from tests.support.hashing import record_hashed
 from tests.support.users import (
@@ -30,8 +31,8 @@ def test_no_hash_is_computed_for_an_existing_email(
     published(batches, "a")
     batch = batches.open("key", "skip", JOE)
     users = [*checked_users("a", "b", password=PASSWORD), checked_user("c@example.com", "")]
-    batches.reserve(batch.batch_id, 0, users)
-    assert batches.hash(batch.batch_id, [(0, PASSWORD), (1, PASSWORD)]) == 1
+    batches.reserve(batch.batch_id, 0, users, OPERATOR)
+    assert batches.hash(batch.batch_id, [(0, PASSWORD), (1, PASSWORD)], OPERATOR) == 1
     assert batches.publish(batch.batch_id, 3, JOE).users == 2
     assert len(hashed) == 1
 
@@ -64,7 +65,7 @@ def test_an_email_that_is_freed_while_a_small_batch_hashes_gets_a_hash(
     plane: ControlPlane, batches: BatchService
 ) -> None:
     holder = batches.open("holder", "fail", JOE)
-    batches.reserve(holder.batch_id, 0, checked_users("a"))
+    batches.reserve(holder.batch_id, 0, checked_users("a"), OPERATOR)
     with closing(Interrupted(lambda: batches.drop(holder.batch_id, JOE))) as hashing:
         hashed = record_hashed(hashing)
         other = BatchService(plane.store, hashing, POLICY, available=True, expiry_days=7)
@@ -91,20 +92,22 @@ def test_a_batch_that_is_dropped_while_it_is_hashed_stores_nothing(
     plane: ControlPlane, batches: BatchService
 ) -> None:
     batch = batches.open("key", "fail", JOE)
-    batches.reserve(batch.batch_id, 0, checked_users("a", password=PASSWORD))
+    batches.reserve(batch.batch_id, 0, checked_users("a", password=PASSWORD), OPERATOR)
     with closing(Interrupted(lambda: batches.drop(batch.batch_id, JOE))) as hashing:
         other = BatchService(plane.store, hashing, POLICY, available=True, expiry_days=7)
         with pytest.raises(BatchGone, match=f"^batch {batch.batch_id} was dropped$"):
-            other.hash(batch.batch_id, [(0, PASSWORD)])
+            other.hash(batch.batch_id, [(0, PASSWORD)], OPERATOR)
     assert row_counts(plane)["users"] == 0
 
 
 def test_the_policy_is_enforced_on_hashing(batches: BatchService, hashed: list[str]) -> None:
     batch = batches.open("key", "fail", JOE)
     users = checked_users("a", "b", "c", password=PASSWORD)
-    batches.reserve(batch.batch_id, 0, users)
+    batches.reserve(batch.batch_id, 0, users, OPERATOR)
     with pytest.raises(BatchRefused) as caught:
-        batches.hash(batch.batch_id, [(0, "short"), (1, PASSWORD), (2, "jane, of all names")])
+        batches.hash(
+            batch.batch_id, [(0, "short"), (1, PASSWORD), (2, "jane, of all names")], OPERATOR
+        )
     found = [(problem.index, problem.field, problem.code) for problem in caught.value.problems]
     assert found == [
         (0, "password", "password_too_short"),

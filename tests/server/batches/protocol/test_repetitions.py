@@ -6,6 +6,7 @@ from contextlib import closing
 
 import pytest
 from tests.server.batches.protocol.steps import JANE, JOE, published, row_counts, trail
+from tests.support.callers import OPERATOR, operator
 from tests.support.databases.locks import wait_until_blocked
 from tests.support.databases.stored_data import execute_sql
 from tests.support.servers.control_planes import Deployment
@@ -21,7 +22,6 @@ from anyscale.errors import (
 )
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.batches.service import BatchService
-from anyscale.server.core.callers import Principal
 from anyscale.user.models import Batch
 
 # Again is once
@@ -29,7 +29,7 @@ from anyscale.user.models import Batch
 
 def test_a_second_open_returns_the_open_batch(batches: BatchService) -> None:
     first = batches.open("key", "fail", JOE)
-    again = batches.open("key", "fail", Principal("local:ann"))
+    again = batches.open("key", "fail", operator("ann"))
     assert (again.batch_id, again.opened_by, again.opened_at) == (
         first.batch_id,
         JOE.actor,
@@ -43,10 +43,10 @@ def test_a_second_open_returns_the_open_batch(batches: BatchService) -> None:
 
 def test_a_second_reservation_changes_nothing(plane: ControlPlane, batches: BatchService) -> None:
     batch = batches.open("key", "fail", JOE)
-    first = batches.reserve(batch.batch_id, 0, checked_users("a", "b"))
+    first = batches.reserve(batch.batch_id, 0, checked_users("a", "b"), OPERATOR)
     before = row_counts(plane)
 
-    assert batches.reserve(batch.batch_id, 0, checked_users("a", "b")) == first
+    assert batches.reserve(batch.batch_id, 0, checked_users("a", "b"), OPERATOR) == first
     assert row_counts(plane) == before
     assert (first.users, first.skipped, first.conflicts, first.holders) == (2, 0, 0, [])
 
@@ -55,11 +55,11 @@ def test_a_stored_hash_is_not_computed_again(
     plane: ControlPlane, batches: BatchService, hashed: list[str]
 ) -> None:
     batch = batches.open("key", "fail", JOE)
-    batches.reserve(batch.batch_id, 0, checked_users("a", "b", password=PASSWORD))
+    batches.reserve(batch.batch_id, 0, checked_users("a", "b", password=PASSWORD), OPERATOR)
 
-    assert batches.hash(batch.batch_id, [(0, PASSWORD)]) == 1
-    assert batches.hash(batch.batch_id, [(0, "another password"), (1, PASSWORD)]) == 1
-    assert batches.hash(batch.batch_id, [(0, PASSWORD), (1, PASSWORD)]) == 0
+    assert batches.hash(batch.batch_id, [(0, PASSWORD)], OPERATOR) == 1
+    assert batches.hash(batch.batch_id, [(0, "another password"), (1, PASSWORD)], OPERATOR) == 1
+    assert batches.hash(batch.batch_id, [(0, PASSWORD), (1, PASSWORD)], OPERATOR) == 0
 
     assert len(hashed) == 2
     with plane.store.read() as tx:
@@ -71,7 +71,7 @@ def test_a_second_publish_returns_the_same_result(
     plane: ControlPlane, batches: BatchService
 ) -> None:
     first = published(batches, "a", "b")
-    again = batches.publish(first.batch_id, 2, Principal("local:ann"))
+    again = batches.publish(first.batch_id, 2, operator("ann"))
     assert again == first
     assert account_emails(plane) == ["a@example.com", "b@example.com"]
     assert len(trail(plane)) == 1
@@ -80,12 +80,12 @@ def test_a_second_publish_returns_the_same_result(
 def test_a_published_batch_can_be_opened_and_compared_again(batches: BatchService) -> None:
     first = published(batches, "a", "b", "c", "d")
     assert batches.open("earlier", "fail", JOE).state == "published"
-    assert batches.reserve(first.batch_id, 1, checked_users("d")).users == 1
+    assert batches.reserve(first.batch_id, 1, checked_users("d"), OPERATOR).users == 1
 
 
 def test_a_second_drop_changes_nothing(plane: ControlPlane, batches: BatchService) -> None:
     batch = batches.open("key", "fail", JOE)
-    batches.reserve(batch.batch_id, 0, checked_users("a"))
+    batches.reserve(batch.batch_id, 0, checked_users("a"), OPERATOR)
     for _ in range(2):
         assert batches.drop(batch.batch_id, JOE).state == "dropped"
     assert row_counts(plane) == {"batches": 1, "chunks": 0, "conflicts": 0, "users": 0, "audit": 1}
@@ -99,7 +99,7 @@ def test_a_second_create_returns_the_same_result(
     passwords = passwords_for(users)
     first = batches.create("key", users, "fail", JOE, passwords)
     before, count = row_counts(plane), len(hashed)
-    again = batches.create("key", users, "fail", Principal("local:ann"), passwords)
+    again = batches.create("key", users, "fail", operator("ann"), passwords)
 
     assert (first.replayed, again.replayed) == (False, True)
     assert (again.batch, again.users, again.skipped) == (first.batch, first.users, first.skipped)
@@ -111,13 +111,13 @@ def test_a_second_release_keeps_the_batch_open_and_its_counts_correct(
 ) -> None:
     published(batches, "b")
     batch = batches.open("key", "fail", JOE)
-    batches.reserve(batch.batch_id, 0, checked_users("a", "b"))
+    batches.reserve(batch.batch_id, 0, checked_users("a", "b"), OPERATOR)
     for _ in range(2):
-        batches.release(batch.batch_id)
+        batches.release(batch.batch_id, OPERATOR)
         shown = batches.show(batch.batch_id, JOE)
         assert (shown.state, shown.users, shown.skipped) == ("open", 0, 0)
         assert batches.conflicts(batch.batch_id) == []
-    assert batches.reserve(batch.batch_id, 0, checked_users("a", "b")).conflicts == 1
+    assert batches.reserve(batch.batch_id, 0, checked_users("a", "b"), OPERATOR).conflicts == 1
 
 
 # At the same time
@@ -135,7 +135,7 @@ def test_the_end_of_a_batch_waits_for_a_reservation_in_progress(
     plane: ControlPlane, batches: BatchService, end: str
 ) -> None:
     batch = batches.open("key", "fail", JOE)
-    batches.reserve(batch.batch_id, 0, checked_users("a", "b"))
+    batches.reserve(batch.batch_id, 0, checked_users("a", "b"), OPERATOR)
     with ThreadPoolExecutor(1) as pool:
         with plane.store.write() as tx:
             tx.batches.lock(batch.batch_id, exclusive=False)
@@ -149,7 +149,7 @@ def test_two_ends_of_a_batch_at_once_leave_one_audit_entry(
     plane: ControlPlane, batches: BatchService, end: str
 ) -> None:
     batch = batches.open("key", "fail", JOE)
-    batches.reserve(batch.batch_id, 0, checked_users("a", "b"))
+    batches.reserve(batch.batch_id, 0, checked_users("a", "b"), OPERATOR)
     call = ending(batches, batch.batch_id, end)
     with ThreadPoolExecutor(2) as pool:
         with plane.store.write() as tx:
@@ -173,8 +173,8 @@ def test_every_creating_call_is_refused_if_the_feature_is_off(
             lambda: off.batches.create("small", checked_users("a"), "fail", JOE),
             off.batches.available_policy,  # which a dry run asks for first
             lambda: off.batches.open("other", "fail", JOE),
-            lambda: off.batches.reserve(batch.batch_id, 0, checked_users("a")),
-            lambda: off.batches.hash(batch.batch_id, [(0, PASSWORD)]),
+            lambda: off.batches.reserve(batch.batch_id, 0, checked_users("a"), OPERATOR),
+            lambda: off.batches.hash(batch.batch_id, [(0, PASSWORD)], OPERATOR),
             lambda: off.batches.publish(batch.batch_id, 0, JOE),
         ]
         for call in calls:

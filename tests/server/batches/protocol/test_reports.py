@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from tests.server.batches.protocol.steps import JOE, create, published, row_counts
+from tests.support.callers import OPERATOR, operator
 from tests.support.users import (
     PASSWORD,
     checked_users,
@@ -14,7 +15,6 @@ from anyscale.errors import (
 )
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.batches.service import BatchService
-from anyscale.server.core.callers import Principal
 from anyscale.server.store.user_ids import MAX_POSITION, position_of, user_id
 
 # What responses contain
@@ -55,8 +55,8 @@ def test_created_and_skipped_users_add_up(
         batch, skipped = created.batch, created.skipped
     else:
         batch = batches.open("key", "skip", JOE)
-        batches.reserve(batch.batch_id, 0, checked_users(*names[:3]))
-        batches.reserve(batch.batch_id, 1, checked_users(*names[3:]))
+        batches.reserve(batch.batch_id, 0, checked_users(*names[:3]), OPERATOR)
+        batches.reserve(batch.batch_id, 1, checked_users(*names[3:]), OPERATOR)
         batch = batches.publish(batch.batch_id, 5, JOE)
         skipped = batches.conflicts(batch.batch_id)
     assert (batch.users, batch.skipped) == (3, 2)
@@ -72,12 +72,12 @@ def test_existing_reserved_and_duplicate_emails_have_different_codes(
     batches: BatchService, if_exists: str
 ) -> None:
     published(batches, "a")
-    holder = batches.open("holder", "fail", Principal("local:ann"))
-    batches.reserve(holder.batch_id, 0, checked_users("b"))
+    holder = batches.open("holder", "fail", operator("ann"))
+    batches.reserve(holder.batch_id, 0, checked_users("b"), OPERATOR)
 
     batch = batches.open("key", if_exists, JOE)
-    batches.reserve(batch.batch_id, 0, checked_users("a", "b", "c"))
-    reserved = batches.reserve(batch.batch_id, 1, checked_users("d", "d", "c"))
+    batches.reserve(batch.batch_id, 0, checked_users("a", "b", "c"), OPERATOR)
+    reserved = batches.reserve(batch.batch_id, 1, checked_users("d", "d", "c"), OPERATOR)
 
     assert reserved.conflicts == 2
     found = batches.conflicts(batch.batch_id)
@@ -93,8 +93,8 @@ def test_existing_reserved_and_duplicate_emails_have_different_codes(
 def test_a_small_batch_does_not_skip_reserved_emails(
     plane: ControlPlane, batches: BatchService, hashed: list[str]
 ) -> None:
-    holder = batches.open("holder", "fail", Principal("local:ann"))
-    batches.reserve(holder.batch_id, 0, checked_users("b"))
+    holder = batches.open("holder", "fail", operator("ann"))
+    batches.reserve(holder.batch_id, 0, checked_users("b"), OPERATOR)
     with pytest.raises(BatchRefused) as caught:
         create(batches, "key", checked_users("a", "b", password=PASSWORD), "skip")
     (problem,) = caught.value.problems
@@ -109,13 +109,15 @@ def test_a_small_batch_does_not_skip_reserved_emails(
 def test_a_second_reservation_updates_the_conflicts_of_its_chunk(
     batches: BatchService,
 ) -> None:
-    holder = batches.open("holder", "fail", Principal("local:ann"))
-    batches.reserve(holder.batch_id, 0, checked_users("a"))
+    holder = batches.open("holder", "fail", operator("ann"))
+    batches.reserve(holder.batch_id, 0, checked_users("a"), OPERATOR)
     batch = batches.open("key", "fail", JOE)
-    assert batches.reserve(batch.batch_id, 0, checked_users("a", "b")).holders == [holder.batch_id]
-    batches.drop(holder.batch_id, Principal("local:ann"))
+    assert batches.reserve(batch.batch_id, 0, checked_users("a", "b"), OPERATOR).holders == [
+        holder.batch_id
+    ]
+    batches.drop(holder.batch_id, operator("ann"))
 
-    assert batches.reserve(batch.batch_id, 0, checked_users("a", "b")).conflicts == 0
+    assert batches.reserve(batch.batch_id, 0, checked_users("a", "b"), OPERATOR).conflicts == 0
     assert batches.conflicts(batch.batch_id) == []
     assert batches.publish(batch.batch_id, 2, JOE).users == 2
 

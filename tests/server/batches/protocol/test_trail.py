@@ -2,6 +2,7 @@
 
 from tests.server.batches.protocol.steps import JOE, create, published, trail
 from tests.server.batches.protocol.test_expiry import make_idle
+from tests.support.callers import OPERATOR, operator
 from tests.support.servers.control_planes import Deployment
 from tests.support.users import (
     PASSWORD,
@@ -11,7 +12,6 @@ from tests.support.users import (
 from anyscale.domain.audit_chain import entry_hash
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.batches.service import BatchService
-from anyscale.server.core.callers import Principal
 
 
 def test_the_audit_log_is_chained_and_has_ids_only(
@@ -19,7 +19,7 @@ def test_the_audit_log_is_chained_and_has_ids_only(
 ) -> None:
     done = published(batches, "a", "b", "c", "d")
     create(batches, "small", checked_users("e", password=PASSWORD))
-    dropped = batches.open("dropped", "fail", Principal("local:ann"))
+    dropped = batches.open("dropped", "fail", operator("ann"))
     batches.drop(dropped.batch_id, JOE)
     idle = batches.open("idle", "fail", JOE)
     make_idle(plane, idle, 8)
@@ -53,8 +53,8 @@ def test_no_password_is_in_the_database(
     store_deployment: Deployment, batches: BatchService
 ) -> None:
     batch = batches.open("key", "fail", JOE)
-    batches.reserve(batch.batch_id, 0, checked_users("a", password=PASSWORD))
-    batches.hash(batch.batch_id, [(0, PASSWORD)])
+    batches.reserve(batch.batch_id, 0, checked_users("a", password=PASSWORD), OPERATOR)
+    batches.hash(batch.batch_id, [(0, PASSWORD)], OPERATOR)
     create(batches, "small", checked_users("b", password=PASSWORD))
     assert "battery" in PASSWORD
     assert "battery" not in str(store_deployment.snapshot())

@@ -3,13 +3,13 @@
 import re
 
 from tests.server.http.pages.requests import PUBLIC, Come, get, made_owner, send
+from tests.support.callers import OPERATOR, session_caller
 from tests.support.servers.http_client import HttpResponse
 from tests.support.users import NEW_PASSWORD, PASSWORD
 
 from anyscale.domain.models.users import UserChanges
 from anyscale.domain.validation import Policy, check
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.callers import Principal
 
 
 def test_the_account_page_shows_no_part_of_a_name_twice(come: Come) -> None:
@@ -23,7 +23,7 @@ def test_the_account_page_shows_no_part_of_a_name_twice(come: Come) -> None:
         ("Mia Member", "Member-Example", "Mia Member-Example"),
     ):
         changes = UserChanges(name=name, lastname=lastname)
-        planes[0].updates.update(account.user_id, changes, Principal("local:test"))
+        planes[0].updates.update(account.user_id, changes, OPERATOR)
         assert f"<dd>{shown}</dd>" in get(jane, "/").text
 
 
@@ -53,7 +53,7 @@ def test_the_account_page_offers_tokens_to_owners_alone(come: Come) -> None:
     with planes[0].store.read() as tx:
         account = tx.accounts.find("jane@example.com")
         assert account
-    planes[0].tokens.create_personal(account.user_id, "laptop", None)
+    planes[0].tokens.create_personal(session_caller(planes[0], account.user_id), "laptop", None)
     page = get(jane, "/").text
     assert 'action="/tokens/revoke"' in page
     assert 'action="/tokens"' not in page
@@ -85,7 +85,7 @@ def test_the_account_page_shows_the_title_and_the_hour_of_each_sign_in(come: Com
     def titled(plane: ControlPlane) -> None:
         user = check("Ann", "ann@example.com", PASSWORD, False, None, "Head of <b>", Policy())
         assert user
-        plane.batches.create("ann", [user], "fail", Principal("local:test"), [(0, PASSWORD)])
+        plane.batches.create("ann", [user], "fail", OPERATOR, [(0, PASSWORD)])
 
     page = get(come(titled).sign_in_first_time("ann"), "/").text
     assert "<dt>Title</dt><dd>Head of &lt;b&gt;</dd>" in page

@@ -4,11 +4,11 @@ import re
 
 import pytest
 from tests.server.http.pages.requests import BROWSER, Come, get, made_owner, send
+from tests.support.callers import OPERATOR
 from tests.support.users import NEW_PASSWORD, PASSWORD
 
 from anyscale.domain.validation import Policy, check
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.callers import Principal
 from anyscale.server.http import app as application
 from anyscale.server.http.thread_pools import LoginThreadPool, ThreadPools
 
@@ -75,7 +75,7 @@ def test_user_input_is_escaped_in_pages(come: Come) -> None:
     def named(plane: ControlPlane) -> None:
         user = check(evil, "evil@example.com", PASSWORD, False, evil, evil, Policy())
         assert user
-        plane.batches.create("evil", [user], "fail", Principal("local:test"), [(0, PASSWORD)])
+        plane.batches.create("evil", [user], "fail", OPERATOR, [(0, PASSWORD)])
         made_owner(plane, "evil")
 
     jane = come(named)

@@ -1,13 +1,13 @@
 """Accounts with common and rare words, and what fills, lists and undoes them."""
 
+from tests.support.callers import operator
 from tests.support.users import checked_user
 from tests.support.waiting import wait_until
 
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.callers import Principal
 from anyscale.server.core.users.search.index import SearchIndex
 
-JANE = Principal("local:jane")
+JANE = operator("jane")
 
 
 def create(plane: ControlPlane, count: int, key: str = "key") -> str:

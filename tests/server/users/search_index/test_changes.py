@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.server.users.search_index.accounts import JANE, create, ids_of, undo_all
+from tests.support.callers import session_caller
 from tests.support.databases.indexed_words import indexed_words, words_of_accounts
 from tests.support.servers.control_planes import new_control_plane
 
@@ -23,7 +24,9 @@ from anyscale.server.core.users.search import index
 def test_undoing_an_indexed_batch_removes_its_words_and_no_others(plane: ControlPlane) -> None:
     stays, gone = create(plane, 4, "stays"), create(plane, 8, "gone")
     plane.search_index.fill()
-    plane.tokens.create_personal(ids_of(plane, gone)[3], "laptop", None)  # is kept
+    plane.tokens.create_personal(
+        session_caller(plane, ids_of(plane, gone)[3]), "laptop", None
+    )  # is kept
     undo_all(plane, gone)
     kept = {(row[2], row[3]) for row in indexed_words(plane.store)}
     assert kept == {(1, 0), (1, 1), (1, 2), (1, 3), (2, 3)}

@@ -11,6 +11,7 @@ from functools import partial
 
 import pytest
 from tests.server.users.search_index.accounts import create
+from tests.support.callers import operator
 from tests.support.databases.indexed_words import indexed_words, words_of_accounts
 from tests.support.servers.control_planes import Deployment
 from tests.support.servers.http_client import HttpClient
@@ -58,7 +59,9 @@ def test_a_server_lets_requests_go_before_the_filling(
 
     monkeypatch.setattr(ThreadPools, "are_busy", are_busy)
     monkeypatch.setattr(plane.users, "with_emails", find_late)
-    headers = {"Authorization": f"Bearer {plane.tokens.create('jane', 'owner', None, 'jane')}"}
+    headers = {
+        "Authorization": f"Bearer {plane.tokens.create('jane', 'owner', None, operator('jane'))}"
+    }
     with serve_in_process(plane) as url, ThreadPoolExecutor(1) as pool:
         ask = partial(HttpClient(url).request, "POST", "/v1/users:find", headers=headers)
         asked = pool.submit(ask, {"emails": []})
@@ -84,7 +87,9 @@ def test_the_filling_also_waits_between_requests_that_follow_each_other(
     monkeypatch.setattr(search_index, "_LONGEST_PAUSE", 600)
     monkeypatch.setattr(thread_pools, "_LULL", 600)
     monkeypatch.setattr("anyscale.server.http.app._INDEXING_SECONDS", 0.01)
-    headers = {"Authorization": f"Bearer {plane.tokens.create('jane', 'owner', None, 'jane')}"}
+    headers = {
+        "Authorization": f"Bearer {plane.tokens.create('jane', 'owner', None, operator('jane'))}"
+    }
     with serve_in_process(plane) as url:
         ask = partial(HttpClient(url).request, "POST", "/v1/users:find", headers=headers)
         assert ask({"emails": []}).status == 200

@@ -5,7 +5,7 @@ from msgspec import structs
 from anyscale.domain.models.batches import Batch
 from anyscale.domain.models.users import AdminCreatedUser
 from anyscale.domain.times import from_milliseconds
-from anyscale.server.core.callers import Principal
+from anyscale.server.core.callers import Caller
 from anyscale.server.store.records.batches import BatchRecord
 from anyscale.server.store.transaction import Transaction
 
@@ -31,7 +31,7 @@ def batch_details(tx: Transaction, batch: BatchRecord) -> Batch:
     )
 
 
-def shown_batch(tx: Transaction, batch: BatchRecord, caller: Principal) -> Batch:
+def shown_batch(tx: Transaction, batch: BatchRecord, caller: Caller) -> Batch:
     """Return a batch as clients see it, with the fields that lists of batches omit.
 
     These are whether the caller opened it and, for a published batch, the counts of the accounts

@@ -18,6 +18,7 @@ from anyscale.errors import KeyReused
 from anyscale.server.core.audit.entries import root_of
 from anyscale.server.core.batches.batch_state import lock_batch, require_open, touch
 from anyscale.server.core.batches.conflicts import chunk_conflicts
+from anyscale.server.core.callers import Caller, check_owner
 from anyscale.server.store.records.batches import BatchRecord, ChunkRecord, ConflictRecord
 from anyscale.server.store.records.users import NewUserRecord, NewUsers
 from anyscale.server.store.transaction import Store, Transaction
@@ -77,7 +78,7 @@ class NewChunk:
         )
 
 
-def reserve_chunk(store: Store, chunk: NewChunk) -> ReservedChunk:
+def reserve_chunk(store: Store, chunk: NewChunk, caller: Caller) -> ReservedChunk:
     """Reserve the emails of a chunk, or return the stored outcome of an equal chunk.
 
     Nothing is added to a published batch.
@@ -85,8 +86,10 @@ def reserve_chunk(store: Store, chunk: NewChunk) -> ReservedChunk:
     Raises:
         KeyReused: a chunk with this number and other content was reserved before.
         BatchGone: the batch was dropped or expired.
+        NotAuthenticated, NotPermitted: the caller has lost its permission.
     """
     with store.write(is_slice=True) as tx:
+        check_owner(tx, caller)
         batch, stored = _lock(tx, chunk)
         return _outcome(batch, stored) or chunk.reserve(tx, batch)
 

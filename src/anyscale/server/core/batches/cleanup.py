@@ -4,6 +4,7 @@ import time
 
 from anyscale.server.core.audit.entries import append_entry
 from anyscale.server.core.batches.batch_state import lock_batch
+from anyscale.server.core.callers import Caller, check_owner
 from anyscale.server.store.records.batches import BatchRecord
 from anyscale.server.store.transaction import Store
 from anyscale.server.store.user_ids import user_id
@@ -28,13 +29,18 @@ def expire_batch(store: Store, idle: BatchRecord) -> bool:
     return True
 
 
-def delete_rows(store: Store, batch: BatchRecord, chunk_users: int) -> bool:
+def delete_rows(
+    store: Store, batch: BatchRecord, chunk_users: int, caller: Caller | None = None
+) -> bool:
     """Delete the rows of a batch slice by slice, so that other writers wait for a moment only.
 
     A chunk is deleted with the last of its users, so that an interrupted clean-up is found and
     finished. Of an open batch, each chunk is deleted with all of its users in one transaction: the
     counts in chunks stay true. Returns whether all are deleted. If not, a clean-up or a later
     reservation deletes the rest.
+
+    Each transaction checks the caller, where the batch is open. The rows of a batch that has ended
+    are deleted for no caller.
     """
     deadline = time.monotonic() + _SECONDS_A_CALL
     with store.read() as tx:
@@ -48,14 +54,22 @@ def delete_rows(store: Store, batch: BatchRecord, chunk_users: int) -> bool:
             if time.monotonic() > deadline:
                 return False
             part, is_last = positions[start : start + step], start + step >= entries
-            _delete_slice(store, batch, chunk.number, part, is_last=is_last)
+            _delete_slice(store, batch, chunk.number, part, caller, is_last=is_last)
     return True
 
 
 def _delete_slice(
-    store: Store, batch: BatchRecord, chunk: int, positions: range, *, is_last: bool
+    store: Store,
+    batch: BatchRecord,
+    chunk: int,
+    positions: range,
+    caller: Caller | None,
+    *,
+    is_last: bool,
 ) -> None:
     with store.write(is_slice=True) as tx:
+        if caller:
+            check_owner(tx, caller)
         # A released batch may have been reserved again and published meanwhile.
         if lock_batch(tx, batch.batch_id).published_at is None:
             tx.chunks.lock(batch.id, chunk)

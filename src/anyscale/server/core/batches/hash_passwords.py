@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from anyscale.domain.validation import Policy
 from anyscale.errors import BatchRefused, Problem
 from anyscale.server.core.batches.batch_state import lock_batch, require_batch, require_open, touch
+from anyscale.server.core.callers import Caller, check_owner
 from anyscale.server.core.hashing.pool import PasswordHashPool
 from anyscale.server.store.records.batches import PendingHash
 from anyscale.server.store.transaction import Store
@@ -19,6 +20,7 @@ def hash_passwords(
     policy: Policy,
     batch_id: str,
     passwords: Sequence[tuple[int, str]],
+    caller: Caller,
 ) -> int:
     """Hash passwords, each with the position of its user; return how many hashes were stored.
 
@@ -27,6 +29,7 @@ def hash_passwords(
     Raises:
         BatchRefused: the policy refuses passwords.
         BatchGone: the batch is not open.
+        NotAuthenticated, NotPermitted: the caller has lost its permission.
     """
     by_id = {user_id(batch_id, position): text for position, text in passwords}
     with store.read() as tx:
@@ -36,6 +39,7 @@ def hash_passwords(
     ids = [row.user_id for row in pending]
     hashes = hashing.hash_many([by_id[name] for name in ids])
     with store.write() as tx:
+        check_owner(tx, caller)
         batch = require_open(lock_batch(tx, batch_id))
         touch(tx, batch)
         return tx.users.save_hashes(batch.id, zip(ids, hashes, strict=True))

@@ -36,7 +36,7 @@ from anyscale.server.core.batches.hash_passwords import hash_passwords
 from anyscale.server.core.batches.publish import publish, require_same_count
 from anyscale.server.core.batches.small_batch import create_small
 from anyscale.server.core.batches.undo import undo_part
-from anyscale.server.core.callers import Principal, require_owner
+from anyscale.server.core.callers import Caller, check_owner, require_owner
 from anyscale.server.core.hashing.pool import PasswordHashPool
 from anyscale.server.core.time_units import DAY_MS
 from anyscale.server.store.transaction import Store
@@ -49,8 +49,9 @@ class BatchService:
     """Creates, publishes, drops and shows batches.
 
     Calls about a batch raise `NotFound` if there is none with its id, and those that add to one
-    raise `FeatureUnavailable` if the operator has switched batches off. An open batch that no
-    client touched for `expiry_days` expires.
+    raise `FeatureUnavailable` if the operator has switched batches off. Calls that write raise
+    `NotAuthenticated` or `NotPermitted` if the caller has lost its permission. An open batch that
+    no client touched for `expiry_days` expires.
     """
 
     def __init__(
@@ -73,7 +74,7 @@ class BatchService:
         key: str,
         users: Sequence[CheckedUser],
         if_exists: str,
-        caller: Principal,
+        caller: Caller,
         passwords: Sequence[tuple[int, str]] = (),
     ) -> Created:
         """Create a small batch in one call: see `create_small`."""
@@ -112,19 +113,23 @@ class BatchService:
                 refuse_undone(batch)
             return batch_details(tx, batch) if batch else None
 
-    def open(self, key: str, if_exists: str, caller: Principal) -> Batch:
+    def open(self, key: str, if_exists: str, caller: Caller) -> Batch:
         """Open a batch, or return the one with the key: see `open_batch`."""
         self._require_available()
         with self._store.write() as tx:
+            require_owner(tx, caller)
             return batch_details(tx, open_batch(tx, key, if_exists, caller.actor))
 
-    def reserve(self, batch_id: str, number: int, users: Sequence[CheckedUser]) -> ReservedChunk:
+    def reserve(
+        self, batch_id: str, number: int, users: Sequence[CheckedUser], caller: Caller
+    ) -> ReservedChunk:
         """Reserve the emails of a chunk of users. Their passwords are not stored.
 
         Args:
             batch_id: an open batch; with a published one the chunk is only compared.
             number: of the chunk, from 0. All but the last have `Policy.chunk_users` users.
             users: the chunk.
+            caller: an owner.
 
         Raises:
             KeyReused: a chunk with this number and other content was reserved before.
@@ -137,7 +142,7 @@ class BatchService:
         with self._store.read() as tx:
             batch = require_batch(tx, batch_id)
         chunk = NewChunk(batch, number, number * self.policy.chunk_users, users)
-        return reserve_chunk(self._store, chunk)
+        return reserve_chunk(self._store, chunk, caller)
 
     def conflicts(
         self, batch_id: str, after: int = -1, limit: int = MAX_POSITION
@@ -146,27 +151,27 @@ class BatchService:
         with self._store.read() as tx:
             return list_conflicts(tx, require_batch(tx, batch_id), after, limit)
 
-    def release(self, batch_id: str) -> None:
+    def release(self, batch_id: str, caller: Caller) -> None:
         """Delete the rows of an open batch, so that a batch that waits for its emails goes on."""
         with self._store.write() as tx:
+            check_owner(tx, caller)
             batch = require_open(lock_batch(tx, batch_id))
             touch(tx, batch)
-        if not delete_rows(self._store, batch, self.policy.chunk_users):
+        if not delete_rows(self._store, batch, self.policy.chunk_users, caller):
             raise Overloaded("some emails are still reserved: repeat the call")
 
-    def hash(self, batch_id: str, passwords: Sequence[tuple[int, str]]) -> int:
+    def hash(self, batch_id: str, passwords: Sequence[tuple[int, str]], caller: Caller) -> int:
         """Hash passwords of users of an open batch: see `hash_passwords`."""
         self._require_available()
-        return hash_passwords(self._store, self._hashing, self.policy, batch_id, passwords)
+        return hash_passwords(self._store, self._hashing, self.policy, batch_id, passwords, caller)
 
-    def publish(self, batch_id: str, entries: int, caller: Principal) -> Batch:
+    def publish(self, batch_id: str, entries: int, caller: Caller) -> Batch:
         """Make all users of an open batch accounts at one moment; return a published one again.
 
         Raises:
             BatchUnfinished: chunks or hashes are missing, or emails are taken.
             KeyReused: the batch is one of a longer list than the `entries` of the client.
             BatchGone: the batch was dropped or expired.
-            NotAuthenticated, NotPermitted: the caller has lost its permission.
         """
         self._require_available()
         with self._store.write() as tx:
@@ -177,10 +182,11 @@ class BatchService:
                 publish(tx, require_open(batch), entries, caller.actor)
             return batch_details(tx, require_batch(tx, batch_id))
 
-    def drop(self, batch_id: str, caller: Principal) -> Batch:
+    def drop(self, batch_id: str, caller: Caller) -> Batch:
         """Drop an open batch: its emails are free again. Raises `BatchGone` if it is published."""
         with self._store.write() as tx:
             batch = lock_batch(tx, batch_id, exclusive=True)
+            require_owner(tx, caller)
             refuse_published(batch)
             if batch.state == "open":
                 tx.batches.set_state(batch.id, "dropped")
@@ -190,7 +196,7 @@ class BatchService:
         return self.show(batch_id, caller)
 
     def undo(
-        self, batch_id: str, after: str, caller: Principal, *, force: bool, dry_run: bool
+        self, batch_id: str, after: str, caller: Caller, *, force: bool, dry_run: bool
     ) -> UndoPart:
         """Delete accounts of a published batch, after a `user_id`: see `undo_part`."""
         return undo_part(self._store, batch_id, after, caller, force=force, dry_run=dry_run)
@@ -204,7 +210,7 @@ class BatchService:
         for batch in (*expired, *unfinished):
             delete_rows(self._store, batch, self.policy.chunk_users)
 
-    def show(self, batch_id: str, caller: Principal) -> Batch:
+    def show(self, batch_id: str, caller: Caller) -> Batch:
         """Return one batch, with the numbers of its accounts: see `shown_batch`."""
         with self._store.read() as tx:
             batch = require_batch(tx, batch_id)

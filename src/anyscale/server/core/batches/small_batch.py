@@ -14,7 +14,7 @@ from anyscale.server.core.batches.conflicts import (
     refuse_conflicts,
 )
 from anyscale.server.core.batches.publish import publish
-from anyscale.server.core.callers import Principal, require_owner
+from anyscale.server.core.callers import Caller, require_owner
 from anyscale.server.core.hashing.pool import PasswordHashPool
 from anyscale.server.store.transaction import Store, Transaction
 from anyscale.server.store.user_ids import user_id
@@ -36,7 +36,7 @@ def create_small(
     users: Sequence[CheckedUser],
     passwords: Sequence[tuple[int, str]],
     if_exists: str,
-    caller: Principal,
+    caller: Caller,
 ) -> Created:
     """Create a batch of one chunk, or return the result of an equal call again.
 
@@ -59,6 +59,7 @@ def create_small(
         hashes.update(zip(missing, hashing.hash_many(list(missing.values())), strict=True))
         try:
             with store.write() as tx:
+                require_owner(tx, caller)
                 replay = _replay(tx, key, users, if_exists)
                 return replay or _create(tx, key, users, if_exists, hashes, caller)
         except _Changed:
@@ -72,9 +73,8 @@ def _create(
     users: Sequence[CheckedUser],
     if_exists: str,
     hashes: dict[int, str],
-    caller: Principal,
+    caller: Caller,
 ) -> Created:
-    require_owner(tx, caller)
     batch = tx.batches.add(new_batch(tx, key, if_exists, caller.actor))
     if batch is None:  # an equal call at the same time was first
         raise _Changed

@@ -9,7 +9,7 @@ from anyscale.domain.schemas.batches import UndoPart
 from anyscale.errors import AnyscaleError, BatchGone, RequestInvalid
 from anyscale.server.core.audit.entries import append_entry
 from anyscale.server.core.batches.batch_state import lock_batch, require_batch
-from anyscale.server.core.callers import Principal, require_owner, user_actor
+from anyscale.server.core.callers import Caller, require_owner, user_actor
 from anyscale.server.core.users.search import defer_filling
 from anyscale.server.store.records.batches import BatchRecord
 from anyscale.server.store.records.users import AccountRecord
@@ -39,7 +39,7 @@ class _Slice(NamedTuple):
 
 
 def undo_part(
-    store: Store, batch_id: str, after: str, caller: Principal, *, force: bool, dry_run: bool
+    store: Store, batch_id: str, after: str, caller: Caller, *, force: bool, dry_run: bool
 ) -> UndoPart:
     """Undo slices of a published batch for about a second, after a `user_id`.
 
@@ -79,7 +79,7 @@ def _check_after(batch_id: str, after: str) -> None:
 
 
 def _look_at_slice(
-    store: Store, batch_id: str, after: str, caller: Principal, *, force: bool
+    store: Store, batch_id: str, after: str, caller: Caller, *, force: bool
 ) -> _Slice:
     with store.read() as tx:
         batch = _require_published(require_batch(tx, batch_id))
@@ -89,9 +89,7 @@ def _look_at_slice(
     return _Slice(removed, kept, accounts[-1].user_id if accounts else None)
 
 
-def _undo_slice(
-    store: Store, batch_id: str, after: str, caller: Principal, *, force: bool
-) -> _Slice:
+def _undo_slice(store: Store, batch_id: str, after: str, caller: Caller, *, force: bool) -> _Slice:
     with store.write(is_slice=True) as tx:
         batch = _require_published(lock_batch(tx, batch_id, exclusive=True))
         spared = _spared_owner(batch, tx.accounts.lock_owners(), caller)
@@ -118,7 +116,7 @@ def _require_published(batch: BatchRecord) -> BatchRecord:
 
 
 def _divide(
-    accounts: Iterable[AccountRecord], spared: str, caller: Principal, *, force: bool
+    accounts: Iterable[AccountRecord], spared: str, caller: Caller, *, force: bool
 ) -> tuple[list[AccountRecord], list[KeptUser]]:
     """Return the accounts that an undo removes, and those that it keeps."""
     removed, kept = list[AccountRecord](), list[KeptUser]()
@@ -135,7 +133,7 @@ def _delete(
     batch: BatchRecord,
     removed: Sequence[AccountRecord],
     kept: Sequence[KeptUser],
-    caller: Principal,
+    caller: Caller,
 ) -> None:
     for account in removed:
         if account.used_at is not None:  # links that the user created for others
@@ -160,7 +158,7 @@ def _ranges(positions: Sequence[int]) -> str:
     return ",".join(f"{first}-{last}" if first < last else f"{first}" for first, last in ranges)
 
 
-def _reason(account: AccountRecord, spared: str, caller: Principal, *, force: bool) -> str:
+def _reason(account: AccountRecord, spared: str, caller: Caller, *, force: bool) -> str:
     """Return why an account is kept; an empty text if it is not."""
     if account.used_at is not None and not force:
         return "used"
@@ -169,7 +167,7 @@ def _reason(account: AccountRecord, spared: str, caller: Principal, *, force: bo
     return "caller" if user_actor(account.user_id) == caller.actor else ""
 
 
-def _spared_owner(batch: BatchRecord, owners: Sequence[str], caller: Principal) -> str:
+def _spared_owner(batch: BatchRecord, owners: Sequence[str], caller: Caller) -> str:
     """Return the owner that an undo keeps because all owners are of its batch; else an empty text.
 
     It is the last one by `user_id`, so that it is the same one in each slice.

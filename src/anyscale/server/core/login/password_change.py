@@ -1,15 +1,12 @@
 """Changing a password: by the signed-in user, or by a one-time link."""
 
 from anyscale.domain.validation import Policy
-from anyscale.errors import InvalidCredentials, LinkInvalid, NotAuthenticated, PasswordRefused
-from anyscale.server.core.audit.deferred import DeferredAuditWriter
-from anyscale.server.core.audit.entries import AuditLog, append_entry
-from anyscale.server.core.callers import user_actor
+from anyscale.errors import InvalidCredentials, LinkInvalid, PasswordRefused
+from anyscale.server.core.audit.entries import append_entry
+from anyscale.server.core.callers import SessionCaller, live_session, user_actor
 from anyscale.server.core.hashing.pool import PasswordHashPool
 from anyscale.server.core.login.password_login import PasswordLogin, require_passwords
-from anyscale.server.core.login.rate_limit import LoginRateLimiter
 from anyscale.server.core.login.sessions import (
-    AuthenticatedUser,
     ClientInfo,
     LockedAccount,
     LoginResult,
@@ -20,40 +17,30 @@ from anyscale.server.core.secrets import hash_of
 from anyscale.server.store.records.users import AccountRecord
 from anyscale.server.store.transaction import Store, Transaction
 
-__all__ = ["PasswordService"]
+__all__ = ["PasswordChanges"]
 
 _LINK_INVALID = (
     "this link was used before, has expired, or was replaced by a newer one: ask for a new one"
 )
 
 
-class PasswordService:
-    """Changes passwords, and owns the sign-in by password.
+class PasswordChanges:
+    """Changes passwords.
 
-    `password_login` and `change_password` share their processes and their rate limits; one-time
-    links need no limit.
+    The current password is verified by `login`, with its limits and its processes, which are
+    `hashing`. One-time links need no limit.
     """
 
     def __init__(
-        self,
-        store: Store,
-        hashing: PasswordHashPool,
-        audit_log: AuditLog,
-        policy: Policy,
-        initial_days: int,
+        self, store: Store, hashing: PasswordHashPool, policy: Policy, login: PasswordLogin
     ) -> None:
         self._store = store
         self._hashing = hashing
         self._policy = policy
-        self._rate_limiter = LoginRateLimiter()
-        self._audit_writer = DeferredAuditWriter(audit_log)
-        #: sign-in by password
-        self.password_login = PasswordLogin(
-            store, hashing, self._rate_limiter, self._audit_writer, policy, initial_days
-        )
+        self._login = login
 
     def change_password(
-        self, user: AuthenticatedUser, current: str, new: str, client: ClientInfo
+        self, caller: SessionCaller, current: str, new: str, client: ClientInfo
     ) -> LoginResult:
         """Change the password of a signed-in user, revoke all sessions, and create a new one.
 
@@ -68,21 +55,20 @@ class PasswordService:
             NotAuthenticated: the session was revoked, or the account was suspended or deleted.
         """
         require_passwords(self._policy)
-        if current or not user.may_omit_current_password:
-            self._verify_current(user, current, client)
-        if self._hashing.verify(user.account.password_hash, new):
+        account = caller.account
+        if current or not caller.may_omit_current_password:
+            self._login.verify_current(caller, current, client)
+        if self._hashing.verify(account.password_hash, new):
             raise PasswordRefused("The new password is the one that you have.")
-        account = user.account
         password_hash = self._hash(new, account)
         with self._store.write() as tx:
             locked = lock_for_session(tx, account.user_id, client)
-            is_revoked = tx.sessions.get(user.session.hash) is None
-            if is_revoked or not locked or locked.account.suspended_at is not None:
-                raise NotAuthenticated("you are not signed in any more")
+            live_session(tx, caller.session.hash)
+            assert locked  # since its session is live
             if locked.account.password_hash != account.password_hash:
                 raise InvalidCredentials("the password was changed meanwhile")
-            self.password_login.require_active(locked.account, locked.at)
-            method = user.session.auth_method
+            self._login.require_active(locked.account, locked.at)
+            method = caller.session.auth_method
             return _set_password(tx, locked, password_hash, method, "password.changed")
 
     def link_account(self, secret: str) -> AccountRecord:
@@ -117,20 +103,6 @@ class PasswordService:
             if not link or not locked or locked.account.suspended_at is not None:
                 raise LinkInvalid(_LINK_INVALID)
             return _set_password(tx, locked, password_hash, "link", "password.set_by_link")
-
-    def close(self) -> None:
-        """Write the audit entries that are still due, and end the threads and processes."""
-        self._audit_writer.close()
-        self._hashing.close()
-
-    def _verify_current(self, user: AuthenticatedUser, current: str, client: ClientInfo) -> None:
-        account = user.account
-        source = client.address, account.user_id, user.session.session_id
-        self._rate_limiter.check(*source)
-        if not self._hashing.verify(account.password_hash, current):
-            self._rate_limiter.record_failure(*source)
-            self._audit_writer.record_denied(account)
-            raise InvalidCredentials("the current password is wrong")
 
     def _hash(self, new: str, account: AccountRecord) -> str:
         """Check a new password against the policy, and hash it."""

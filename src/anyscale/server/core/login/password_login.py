@@ -1,4 +1,4 @@
-"""Sign-in by email and password."""
+"""Sign-in by email and password, and the limits and audit entries of wrong passwords."""
 
 from msgspec import structs
 
@@ -6,6 +6,8 @@ from anyscale.domain.emails import email_key
 from anyscale.domain.validation import Policy
 from anyscale.errors import AnyscaleError, InvalidCredentials, NotPermitted, PasswordExpired
 from anyscale.server.core.audit.deferred import DeferredAuditWriter
+from anyscale.server.core.audit.entries import AuditLog
+from anyscale.server.core.callers import SessionCaller
 from anyscale.server.core.hashing.pool import PasswordHashPool
 from anyscale.server.core.login.rate_limit import LoginRateLimiter
 from anyscale.server.core.login.sessions import (
@@ -41,7 +43,7 @@ class LoginAttempt(SensitiveStruct, frozen=True):
 
 
 class PasswordLogin:
-    """Verifies passwords and creates sessions.
+    """Verifies passwords and creates sessions. It owns the processes that hash for it.
 
     A password that an administrator set expires `initial_days` after the account was created.
     """
@@ -50,15 +52,14 @@ class PasswordLogin:
         self,
         store: Store,
         hashing: PasswordHashPool,
-        rate_limiter: LoginRateLimiter,
-        audit_writer: DeferredAuditWriter,
+        audit_log: AuditLog,
         policy: Policy,
         initial_days: int,
     ) -> None:
         self._store = store
         self._hashing = hashing
-        self._rate_limiter = rate_limiter
-        self._audit_writer = audit_writer
+        self._rate_limiter = LoginRateLimiter()
+        self._audit_writer = DeferredAuditWriter(audit_log)
         self._policy = policy
         self._initial_limit = initial_days * DAY_MS
 
@@ -119,6 +120,26 @@ class PasswordLogin:
                 return structs.replace(result, must_change_password=is_initial)
         # The password was changed after the account was read, or another sign-in has rehashed it.
         return self.login(structs.replace(attempt, account=locked.account if locked else None))
+
+    def verify_current(self, caller: SessionCaller, password: str, client: ClientInfo) -> None:
+        """Verify the password of a signed-in user, within the limits of sign-ins.
+
+        Raises:
+            InvalidCredentials: it is wrong.
+            TooManyFailedLogins: a limit is reached.
+        """
+        account = caller.account
+        source = client.address, account.user_id, caller.session.session_id
+        self._rate_limiter.check(*source)
+        if not self._hashing.verify(account.password_hash, password):
+            self._rate_limiter.record_failure(*source)
+            self._audit_writer.record_denied(account)
+            raise InvalidCredentials("the current password is wrong")
+
+    def close(self) -> None:
+        """Write the audit entries that are still due, and end the threads and processes."""
+        self._audit_writer.close()
+        self._hashing.close()
 
     def _reject(self, attempt: LoginAttempt) -> InvalidCredentials:
         """Count a wrong password, and have it written to the audit log."""

@@ -5,12 +5,19 @@ from contextlib import suppress
 
 from msgspec import Struct
 
-from anyscale.errors import NotAuthenticated, NotFound, PasswordChangeNeeded, StoreUnavailable
+from anyscale.errors import NotFound, StoreUnavailable
 from anyscale.server.core.audit.entries import Entry, append_entries, append_entry
-from anyscale.server.core.callers import user_actor
+from anyscale.server.core.callers import (
+    IDLE_LIMIT,
+    SessionCaller,
+    is_live,
+    live_session,
+    require_session,
+    user_actor,
+)
 from anyscale.server.core.ids import new_id
 from anyscale.server.core.secrets import SensitiveStruct, hash_of, new_secret
-from anyscale.server.core.time_units import DAY_MS, HOUR_MS, MINUTE_MS
+from anyscale.server.core.time_units import DAY_MS
 from anyscale.server.store.records.login import SessionRecord
 from anyscale.server.store.records.users import AccountRecord
 from anyscale.server.store.transaction import Store, Transaction
@@ -18,8 +25,6 @@ from anyscale.server.store.transaction import Store, Transaction
 __all__ = [
     "ABSOLUTE_LIMIT",
     "DEVICE_LIMIT",
-    "IDLE_LIMIT",
-    "AuthenticatedUser",
     "ClientInfo",
     "LockedAccount",
     "LoginResult",
@@ -28,19 +33,12 @@ __all__ = [
     "lock_for_session",
 ]
 
-#: milliseconds without a request after which a session expires
-IDLE_LIMIT = 12 * HOUR_MS
 #: milliseconds for which an account knows a browser that has signed in
 DEVICE_LIMIT = 180 * DAY_MS
 #: milliseconds after which a session expires in any case
 ABSOLUTE_LIMIT = 7 * DAY_MS
 
-#: milliseconds for which a new session may change the initial password without typing it again
-_FRESH = 10 * MINUTE_MS
-
 _AGENT_LENGTH = 200
-
-_NOT_SIGNED_IN = "you are not signed in, or not any more"
 
 
 class ClientInfo(SensitiveStruct, frozen=True):
@@ -54,90 +52,58 @@ class ClientInfo(SensitiveStruct, frozen=True):
     session: str = ""
 
 
-class AuthenticatedUser(Struct, frozen=True):
-    """A signed-in user: the account and the session of a request."""
-
-    account: AccountRecord
-    session: SessionRecord
-    #: when the session was read: milliseconds since 1970, by the database's clock
-    at: int
-
-    @property
-    def actor(self) -> str:
-        """The user in the audit log: the id alone."""
-        return user_actor(self.account.user_id)
-
-    @property
-    def must_change_password(self) -> bool:
-        """Whether the user signed in with a password that an administrator set."""
-        return self.session.auth_method == "password" and self.account.password_set_at is None
-
-    @property
-    def may_omit_current_password(self) -> bool:
-        """Whether the user typed the initial password a moment ago, to create this session."""
-        return self.must_change_password and self.at - self.session.created_at <= _FRESH
-
-    @property
-    def is_touch_due(self) -> bool:
-        """Whether the last use of the session is to be written again: not for each request."""
-        return self.at - self.session.used_at >= MINUTE_MS
-
-    def require_own_password(self) -> None:
-        """Raise `PasswordChangeNeeded` until the user has chosen the password."""
-        if self.must_change_password:
-            raise PasswordChangeNeeded("change the password that you were given first")
-
-
 class SessionService:
     """Authenticates, lists and revokes sessions."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def authenticate(self, secret: str) -> AuthenticatedUser:
-        """Return the user of a session cookie. It reads two rows, and writes nothing.
+    def authenticate(self, secret: str) -> SessionCaller:
+        """Return the caller of a session cookie. It reads two rows, and writes nothing.
 
         Raises:
             NotAuthenticated: the session is unknown or expired, or the account is suspended.
         """
         with self._store.read() as tx:
-            now, found = tx.now(), tx.sessions.find(hash_of(secret))
-        if found is None:
-            raise NotAuthenticated(_NOT_SIGNED_IN)
-        session, account = found
-        if not _is_live(session, now) or account.suspended_at is not None:
-            raise NotAuthenticated(_NOT_SIGNED_IN)
-        return AuthenticatedUser(account, session, now)
+            return live_session(tx, hash_of(secret))
 
-    def touch(self, user: AuthenticatedUser) -> None:
+    def touch(self, caller: SessionCaller) -> None:
         """Write the last use of a session that `is_touch_due`."""
         # The request itself may only read, and works while the database cannot be written.
         with suppress(StoreUnavailable), self._store.write() as tx:
-            tx.sessions.touch(user.session.session_id, user.at)
+            tx.sessions.touch(caller.session.session_id, caller.at)
 
-    def list(self, user: AuthenticatedUser) -> Sequence[SessionRecord]:
+    def list(self, caller: SessionCaller) -> Sequence[SessionRecord]:
         """List the sessions of a user that are not expired, the latest first."""
         with self._store.read() as tx:
             now = tx.now()
-            found = tx.sessions.list(user.account.user_id)
-        return [session for session in found if _is_live(session, now)]
+            found = tx.sessions.list(caller.account.user_id)
+        return [session for session in found if is_live(session, now)]
 
-    def revoke(self, user: AuthenticatedUser, session_id: str) -> None:
-        """Revoke a session of a user, or raise `NotFound`."""
+    def revoke(self, caller: SessionCaller, session_id: str) -> None:
+        """Revoke a session of a user.
+
+        Raises:
+            NotFound: the user has no such session.
+            NotAuthenticated: the caller's session was revoked, or the account was suspended or
+                deleted.
+        """
         with self._store.write() as tx:
-            tx.accounts.lock([user.account.user_id])  # before its sessions: see `Transaction`
-            if not tx.sessions.delete(user.account.user_id, only=session_id):
+            user_id = require_session(tx, caller).user_id
+            if not tx.sessions.delete(user_id, only=session_id):
                 raise NotFound("there is no such session")
-            append_entry(tx, user.actor, "session.revoked", session_id, {})
+            append_entry(tx, caller.actor, "session.revoked", session_id, {})
 
-    def revoke_others(self, user: AuthenticatedUser) -> int:
-        """Revoke all other sessions of a user; return how many there were."""
+    def revoke_others(self, caller: SessionCaller) -> int:
+        """Revoke all other sessions of a user; return how many there were.
+
+        Raises `NotAuthenticated` as `revoke` does.
+        """
         with self._store.write() as tx:
-            user_id = user.account.user_id
-            tx.accounts.lock([user_id])
-            count = tx.sessions.delete(user_id, keep=user.session.session_id)
+            user_id = require_session(tx, caller).user_id
+            count = tx.sessions.delete(user_id, keep=caller.session.session_id)
             if count:
-                append_entry(tx, user.actor, "sessions.revoked", user_id, {"count": count})
+                append_entry(tx, caller.actor, "sessions.revoked", user_id, {"count": count})
         return count
 
     def purge(self) -> None:
@@ -209,7 +175,7 @@ def _revoke_previous(tx: Transaction, locked: LockedAccount) -> list[Entry]:
     previous = locked.previous
     # Two windows of one browser may sign in at once: the session is revoked once.
     if previous and tx.sessions.delete(previous.user_id, only=previous.session_id):
-        event = "session.revoked" if _is_live(previous, locked.at) else "session.expired"
+        event = "session.revoked" if is_live(previous, locked.at) else "session.expired"
         return [Entry(user_actor(previous.user_id), event, previous.session_id, {})]
     return []
 
@@ -227,7 +193,3 @@ def _new_session(locked: LockedAccount, method: str, secret: str) -> SessionReco
         used_at=now,
         expires_at=now + ABSOLUTE_LIMIT,
     )
-
-
-def _is_live(session: SessionRecord, now: int) -> bool:
-    return session.expires_at > now and session.used_at > now - IDLE_LIMIT

@@ -10,11 +10,17 @@ from msgspec import structs
 
 from anyscale.errors import ConfigError, NotAuthenticated, NotFound, StoreUnavailable
 from anyscale.server.core.audit.entries import append_entry
-from anyscale.server.core.callers import Principal, actor_of, live_token, user_actor
+from anyscale.server.core.callers import (
+    Caller,
+    SessionCaller,
+    TokenCaller,
+    live_token,
+    require_owner,
+    require_session,
+)
 from anyscale.server.core.ids import new_id
 from anyscale.server.core.secrets import hash_of
 from anyscale.server.core.time_units import DAY_MS, MINUTE_MS
-from anyscale.server.core.users.lifecycle import lock_account
 from anyscale.server.store.records.tokens import TokenRecord
 from anyscale.server.store.transaction import Store, Transaction
 
@@ -45,31 +51,35 @@ class TokenService:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def create(self, name: str, role: str, days: int | None, by: str) -> str:
+    def create(self, name: str, role: str, days: int | None, caller: Caller) -> str:
         """Create a token, and return the secret, which is shown this once.
 
         It expires after `days`; None for never.
 
         Raises:
             ConfigError: the name is not valid, or another token has it.
+            NotAuthenticated, NotPermitted: the caller has lost its permission.
         """
         _check_name(name)
         token = _new_token()
         with self._store.write() as tx:
-            if not _added(tx, _record(tx, token, name, role, days, by)):
+            require_owner(tx, caller)
+            if not _added(tx, _record(tx, token, name, role, days, caller.actor)):
                 raise ConfigError(
                     f"there is a token named {name!r}: choose another name, or revoke it by "
                     f"`anyscale server revoke-token {quote(name)}`"
                 )
         return token
 
-    def create_personal(self, user_id: str, name: str, days: int | None) -> tuple[str, TokenRecord]:
-        """Create a user's own token, which has the user's role at each call.
+    def create_personal(
+        self, caller: SessionCaller, name: str, days: int | None
+    ) -> tuple[str, TokenRecord]:
+        """Create a token of the signed-in user, which has the user's role at each call.
 
         It expires after `days`; None for never. The secret is shown this once.
 
         Raises:
-            NotFound: there is no such account, or it is suspended.
+            NotAuthenticated: the session was revoked, or the account was suspended or deleted.
             ConfigError: the name or the days are out of range, or the user has the name already, or
                 50 tokens, or created 200 in the last 24 hours.
         """
@@ -78,16 +88,13 @@ class TokenService:
             raise ConfigError(f"a token expires in 1 to {_MOST_DAYS} days, or never")
         token = _new_token()
         with self._store.write() as tx:
-            account = lock_account(tx, user_id)
-            if account.suspended_at is not None:
-                raise NotFound(f"the account {user_id} is suspended")
-            _check_count(tx, user_id)
-            actor = user_actor(user_id)
-            record = _record(tx, token, name, account.permission_level, days, actor)
-            record = structs.replace(record, user_id=user_id)
+            account = require_session(tx, caller)
+            _check_count(tx, account.user_id)
+            record = _record(tx, token, name, account.permission_level, days, caller.actor)
+            record = structs.replace(record, user_id=account.user_id)
             if not _added(tx, record):
                 raise ConfigError(f"you have a token named {name!r}: choose another name")
-            tx.accounts.mark_used(user_id, record.created_at)
+            tx.accounts.mark_used(account.user_id, record.created_at)
         return token, record
 
     def all(self) -> Sequence[TokenRecord]:
@@ -105,28 +112,40 @@ class TokenService:
         with self._store.read() as tx:
             return tx.tokens.list_live(user_id, tx.now())
 
-    def revoke(self, name: str, by: str) -> TokenRecord:
-        """Revoke a token without an owner by its name, or any by its id, or raise `NotFound`.
+    def revoke(self, name: str, caller: Caller) -> TokenRecord:
+        """Revoke a token without an owner by its name, or any by its id.
 
-        It fails from the next request on.
+        Once this has returned, no call with the token writes.
+
+        Raises:
+            NotFound: there is no such token, or it is revoked.
+            NotAuthenticated, NotPermitted: the caller has lost its permission.
         """
         with self._store.write() as tx:
             # Personal tokens of several users may have one name.
             token = tx.tokens.find_named(name) or tx.tokens.find(name)
-            if token and token.revoked_at is None:
-                return _revoked(tx, token, by)
+            require_owner(tx, caller, [token.user_id] if token and token.user_id else [])
+            if token and (revoked := _revoke(tx, token, caller)):
+                return revoked
         raise NotFound(f"there is no token {name!r} that is not revoked")
 
-    def revoke_personal(self, user_id: str, token_id: str) -> TokenRecord:
-        """Revoke one of a user's own tokens, or raise `NotFound`."""
+    def revoke_personal(self, caller: SessionCaller, token_id: str) -> TokenRecord:
+        """Revoke a token of the signed-in user.
+
+        Raises:
+            NotFound: the user has no such token, or it is revoked.
+            NotAuthenticated: the session was revoked, or the account was suspended or deleted.
+        """
         with self._store.write() as tx:
+            user_id = require_session(tx, caller).user_id
             token = tx.tokens.find(token_id)
-            if token and token.user_id == user_id and token.revoked_at is None:
-                return _revoked(tx, token, user_actor(user_id))
+            is_own = token is not None and token.user_id == user_id
+            if token and is_own and (revoked := _revoke(tx, token, caller)):
+                return revoked
         raise NotFound("you have no such token that is not revoked")
 
-    def authenticate(self, token: str) -> tuple[Principal, TokenRecord]:
-        """Return the principal of a token, and the token with the role that it has now.
+    def authenticate(self, token: str) -> TokenCaller:
+        """Return the caller of a token, with the role that it has now.
 
         Raises:
             NotAuthenticated: it is no token, or it is unknown, expired or revoked.
@@ -136,20 +155,13 @@ class TokenService:
         if not _is_whole(token):
             raise NotAuthenticated("the token was not copied whole: some of it is missing or wrong")
         with self._store.read() as tx:
-            record = live_token(tx, hash_of(token))
-            email = _collaborator_email(tx, record)
+            caller = live_token(tx, hash_of(token))
             now = tx.now()
-        if now - (record.used_at or 0) >= MINUTE_MS:  # not a write for each request
+        if now - (caller.token.used_at or 0) >= MINUTE_MS:  # not a write for each request
             # A database that cannot be written at the moment can still be read.
             with suppress(StoreUnavailable), self._store.write() as tx:
-                tx.tokens.touch(record.token_id, now)
-        return Principal(actor_of(record), record.hash, email), record
-
-
-def _collaborator_email(tx: Transaction, token: TokenRecord) -> str:
-    """Return the email of the user of a token that every call refuses, else an empty text."""
-    account = tx.accounts.get(token.user_id or "") if token.role != "owner" else None
-    return account.email if account else ""
+                tx.tokens.touch(caller.token.token_id, now)
+        return caller
 
 
 def _check_name(name: str) -> None:
@@ -189,11 +201,16 @@ def _added(tx: Transaction, token: TokenRecord) -> bool:
     return True
 
 
-def _revoked(tx: Transaction, token: TokenRecord, by: str) -> TokenRecord:
-    tx.tokens.revoke(token.token_id, by, tx.now())
+def _revoke(tx: Transaction, token: TokenRecord, caller: Caller) -> TokenRecord | None:
+    """Revoke a token, whose account is locked; return None if it was revoked before."""
+    tx.tokens.lock(token.hash, exclusive=True)  # it waits for the calls that use the token
+    current = tx.tokens.get(token.hash)
+    if current is None or current.revoked_at is not None:
+        return None
+    tx.tokens.revoke(token.token_id, caller.actor, tx.now())
     if token.user_id is None:  # links by a personal token are the user's, who may still create them
         tx.links.delete(by=f"token:{token.name}")
-    append_entry(tx, by, "token.revoked", token.token_id, _name_of(token))
+    append_entry(tx, caller.actor, "token.revoked", token.token_id, _name_of(token))
     return token
 
 

@@ -7,11 +7,11 @@ from msgspec import Struct
 
 from anyscale.errors import LastOwner, NotFound
 from anyscale.server.core.audit.entries import append_entry
-from anyscale.server.core.callers import Principal, require_owner, user_actor
+from anyscale.server.core.callers import Caller, require_owner, user_actor
 from anyscale.server.store.records.users import AccountRecord
 from anyscale.server.store.transaction import Store, Transaction
 
-__all__ = ["UserLifecycle", "lock_account", "require_accounts"]
+__all__ = ["UserLifecycle", "require_accounts"]
 
 
 class UserLifecycle:
@@ -25,7 +25,7 @@ class UserLifecycle:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def suspend(self, user_id: str, caller: Principal) -> None:
+    def suspend(self, user_id: str, caller: Caller) -> None:
         """Suspend an account: no sign-in, no session, no personal token works."""
         with self._lock(user_id, caller) as locked:
             if locked.account.suspended_at is not None:
@@ -35,7 +35,7 @@ class UserLifecycle:
             _delete_sessions_and_links(locked.tx, user_id)
             append_entry(locked.tx, caller.actor, "account.suspended", user_id, {})
 
-    def restore(self, user_id: str, caller: Principal) -> None:
+    def restore(self, user_id: str, caller: Caller) -> None:
         """Restore a suspended account, with its former password and tokens."""
         with self._lock(user_id, caller) as locked:
             if locked.account.suspended_at is None:
@@ -43,7 +43,7 @@ class UserLifecycle:
             locked.tx.accounts.set_suspended(user_id, None)
             append_entry(locked.tx, caller.actor, "account.restored", user_id, {})
 
-    def delete(self, user_id: str, caller: Principal) -> None:
+    def delete(self, user_id: str, caller: Caller) -> None:
         """Delete an account and all data of the user. The audit log keeps the id."""
         with self._lock(user_id, caller) as locked:
             locked.require_another_owner()
@@ -51,7 +51,7 @@ class UserLifecycle:
             locked.tx.accounts.delete(user_id)
             append_entry(locked.tx, caller.actor, "account.deleted", user_id, {})
 
-    def set_role(self, user_id: str, role: str, caller: Principal) -> None:
+    def set_role(self, user_id: str, role: str, caller: Caller) -> None:
         """Make an account an `owner` or a `collaborator`.
 
         Its sessions are revoked: the user signs in again with the new permissions.
@@ -66,7 +66,7 @@ class UserLifecycle:
             append_entry(locked.tx, caller.actor, "account.role_set", user_id, {"role": role})
 
     @contextmanager
-    def _lock(self, user_id: str, caller: Principal) -> Iterator["_Locked"]:
+    def _lock(self, user_id: str, caller: Caller) -> Iterator["_Locked"]:
         with self._store.write() as tx:
             # The owners come before any account, the caller's own included. A transaction that
             # waits for an account then has no lock for which the transaction with that account
@@ -89,12 +89,6 @@ class _Locked(Struct, frozen=True):
             raise LastOwner(
                 "this is the last owner who is not suspended: make another user an owner first"
             )
-
-
-def lock_account(tx: Transaction, user_id: str) -> AccountRecord:
-    """Lock an account, and return it, or raise `NotFound`."""
-    (account,) = require_accounts(tx.accounts.lock([user_id]), [user_id])
-    return account
 
 
 def require_accounts(

@@ -9,7 +9,7 @@ from anyscale.domain.models.users import PasswordLink
 from anyscale.domain.validation import CheckedUser, Policy, require_valid
 from anyscale.errors import BatchUnfinished
 from anyscale.server.core.batches.small_batch import create_small
-from anyscale.server.core.callers import Principal
+from anyscale.server.core.callers import SystemCaller
 from anyscale.server.core.hashing.pool import PasswordHashPool
 from anyscale.server.core.users.lifecycle import UserLifecycle
 from anyscale.server.core.users.password_links import PasswordLinkService, require_active
@@ -50,7 +50,7 @@ class OwnerService:
         self._links = links
         self._sso_only = sso_only
 
-    def create(self, email: str, name: str | None, caller: Principal) -> CreatedOwner:
+    def create(self, email: str, name: str | None, caller: SystemCaller) -> CreatedOwner:
         """Create an account that is an owner's, or make an existing one an owner.
 
         An interrupted call can be repeated: each step finds what the steps before have done.
@@ -83,7 +83,7 @@ class OwnerService:
         with self._store.read() as tx:
             return tx.accounts.find(key)
 
-    def _create_account(self, user: CheckedUser, caller: Principal) -> AccountRecord:
+    def _create_account(self, user: CheckedUser, caller: SystemCaller) -> AccountRecord:
         # Not by `BatchService`, which the operator may have switched off. If the account was
         # created concurrently, it is skipped here and made owner by the next step.
         key = os.urandom(16).hex()

@@ -7,7 +7,7 @@ from anyscale.domain.times import from_milliseconds
 from anyscale.errors import LinkRefused, TooLarge
 from anyscale.server.core.audit.entries import append_entry, root_of
 from anyscale.server.core.batches.batch_state import require_batch
-from anyscale.server.core.callers import Principal, require_owner
+from anyscale.server.core.callers import Caller, require_owner
 from anyscale.server.core.secrets import hash_of, new_secret
 from anyscale.server.core.time_units import DAY_MS
 from anyscale.server.core.users.lifecycle import require_accounts
@@ -61,7 +61,7 @@ class PasswordLinkService:
         # The secret comes after `#`: browsers never send that part.
         return f"{self._address()}/set-password#"
 
-    def create(self, user_ids: Sequence[str], caller: Principal) -> list[PasswordLink]:
+    def create(self, user_ids: Sequence[str], caller: Caller) -> list[PasswordLink]:
         """Create a link for each of up to `MOST` accounts, or none if one fails.
 
         The previous link of an account is deleted.
@@ -106,9 +106,10 @@ class PasswordLinkService:
         with self._store.read() as tx:
             return tx.links.exists(user_id, tx.now())
 
-    def revoke(self, link: str) -> None:
+    def revoke(self, link: str, caller: Caller) -> None:
         """Delete a link that no user received. The audit log keeps the entry of its creation."""
         with self._store.write() as tx:
+            require_owner(tx, caller)
             tx.links.consume(hash_of(secret_of(link)))
 
     def without_credentials(self, batch_id: str, after: str, limit: int) -> list[User]:

@@ -7,7 +7,7 @@ from msgspec import structs
 from anyscale.domain.models.users import UpdatedUser, UserChanges
 from anyscale.domain.validation import Policy, require_changes
 from anyscale.server.core.audit.entries import append_entry
-from anyscale.server.core.callers import Principal, require_owner
+from anyscale.server.core.callers import Caller, require_owner
 from anyscale.server.core.users.lifecycle import require_accounts
 from anyscale.server.core.users.queries import user_of
 from anyscale.server.store.records.users import AccountRecord
@@ -23,7 +23,7 @@ class UserUpdateService:
         self._store = store
         self._policy = policy
 
-    def update(self, user_id: str, changes: UserChanges, caller: Principal) -> UpdatedUser:
+    def update(self, user_id: str, changes: UserChanges, caller: Caller) -> UpdatedUser:
         """Change fields of an account. A repeated call changes nothing more.
 
         An account that is no SSO user any more loses its link to the identity provider and the

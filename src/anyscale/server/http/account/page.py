@@ -10,7 +10,8 @@ from msgspec import Struct
 
 from anyscale.domain.names import full_name
 from anyscale.errors import ConfigError, NotFound, RequestInvalid
-from anyscale.server.core.login.sessions import AuthenticatedUser, SessionService
+from anyscale.server.core.callers import SessionCaller
+from anyscale.server.core.login.sessions import SessionService
 from anyscale.server.core.tokens.api_tokens import TokenService
 from anyscale.server.http.account.view_models import (
     session_views,
@@ -56,7 +57,7 @@ class AccountPage(Struct, frozen=True):
     public_url: str | None
     pools: ThreadPools
 
-    async def render(self, user: AuthenticatedUser, **shown: Any) -> Page:
+    async def render(self, user: SessionCaller, **shown: Any) -> Page:
         """Return the page, with a note or a problem on top, and a token's form as it was sent."""
         values = await self.pools.read.run(self._values, user)
         defaults = {"note": "", "token_name": "", "token_days": _DEFAULT_DAYS}
@@ -77,7 +78,7 @@ class AccountPage(Struct, frozen=True):
             name=name,
         )
 
-    def _values(self, user: AuthenticatedUser) -> dict[str, Any]:
+    def _values(self, user: SessionCaller) -> dict[str, Any]:
         account = user.account
         sessions = session_views(self.sessions.list(user), user)
         return {
@@ -134,10 +135,9 @@ async def create_token(
     name, days = await read_form(request, "name", "days")
     if days not in _DAYS:
         raise RequestInvalid("there is no such choice")
-    user_id = request.user.account.user_id
     try:
         secret, token = await pools.read.run(
-            tokens.create_personal, user_id, name.strip(), _DAYS[days]
+            tokens.create_personal, request.user, name.strip(), _DAYS[days]
         )
     except ConfigError as error:
         sent = {"token_name": name, "token_days": days}
@@ -155,7 +155,7 @@ async def revoke_token(
 ) -> Page:
     (token_id,) = await read_form(request, "token_id")
     with suppress(NotFound):  # another window has revoked it
-        await pools.read.run(tokens.revoke_personal, request.user.account.user_id, token_id)
+        await pools.read.run(tokens.revoke_personal, request.user, token_id)
     return redirect("/?note=token_revoked")
 
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from anyscale.domain.times import from_milliseconds
-from anyscale.server.core.login.sessions import AuthenticatedUser
+from anyscale.server.core.callers import SessionCaller
 from anyscale.server.store.records.login import SessionRecord
 from anyscale.server.store.records.tokens import TokenRecord
 
@@ -115,7 +115,7 @@ class CurrentUser(Struct, frozen=True):
     session: SessionInfo
 
 
-def current_user(user: AuthenticatedUser) -> CurrentUser:
+def current_user(user: SessionCaller) -> CurrentUser:
     """Return the account of a signed-in user, with the session of the request."""
     account = user.account
     return CurrentUser(
@@ -132,7 +132,7 @@ def current_user(user: AuthenticatedUser) -> CurrentUser:
     )
 
 
-def session_info(session: SessionRecord, user: AuthenticatedUser) -> SessionInfo:
+def session_info(session: SessionRecord, user: SessionCaller) -> SessionInfo:
     """Return one session of a user."""
     return SessionInfo(
         session.session_id,

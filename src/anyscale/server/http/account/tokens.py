@@ -50,9 +50,8 @@ async def create_token(
     pools: NamedDependency[ThreadPools],
 ) -> CreatedToken:
     body = decode(await request.body(), CreateTokenRequest)
-    user_id = request.user.account.user_id
     secret, token = await pools.read.run(
-        tokens.create_personal, user_id, body.name, body.expires_days
+        tokens.create_personal, request.user, body.name, body.expires_days
     )
     return CreatedToken(secret, token_info(token))
 
@@ -69,7 +68,7 @@ async def revoke_token(
     tokens: NamedDependency[TokenService],
     pools: NamedDependency[ThreadPools],
 ) -> None:
-    await pools.read.run(tokens.revoke_personal, request.user.account.user_id, token_id)
+    await pools.read.run(tokens.revoke_personal, request.user, token_id)
 
 
 HANDLERS = [list_tokens, create_token, revoke_token]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from anyscale.domain.times import from_milliseconds
-from anyscale.server.core.login.sessions import AuthenticatedUser
+from anyscale.server.core.callers import SessionCaller
 from anyscale.server.core.time_units import DAY_MS, HOUR_MS, MINUTE_MS
 from anyscale.server.http.account.user_agent import browser_name
 from anyscale.server.store.records.login import SessionRecord
@@ -70,7 +70,7 @@ def sign_in_methods(account: AccountRecord) -> str:
     return f"{text[:1].upper()}{text[1:]}" or "By a link from your administrator"
 
 
-def session_views(sessions: Sequence[SessionRecord], user: AuthenticatedUser) -> list[SessionView]:
+def session_views(sessions: Sequence[SessionRecord], user: SessionCaller) -> list[SessionView]:
     """List sessions, the current one first."""
     views = [
         SessionView(

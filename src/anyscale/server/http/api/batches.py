@@ -1,6 +1,5 @@
 """/v1/batches: the steps of a large batch. Each call is short, and can be repeated."""
 
-from functools import partial
 from typing import Annotated
 
 from litestar import Router, get, post, put
@@ -23,6 +22,7 @@ from anyscale.domain.schemas.batches import (
 from anyscale.domain.schemas.users import UserPage
 from anyscale.errors import BatchRefused, Problem, RequestInvalid, TooLarge
 from anyscale.server.core.batches.service import MAX_POSITION, BatchService
+from anyscale.server.core.callers import Caller
 from anyscale.server.core.users.password_links import PasswordLinkService
 from anyscale.server.http.api.parameters import AfterUser, BatchId, IdempotencyKey, PageOfUsers
 from anyscale.server.http.api.user_bodies import check_chunk, decode_users
@@ -73,9 +73,8 @@ async def list_batches(
     if key:
         batch = await pools.read.run(batches.find, key)
         return BatchPage([batch] if batch else [])
-    return BatchPage(
-        await pools.read.run(batches.page, open_only=open_only, before=before, limit=limit)
-    )
+    page = await pools.read.run(batches.page, open_only=open_only, before=before, limit=limit)
+    return BatchPage(page)
 
 
 @get(
@@ -107,16 +106,18 @@ async def reserve_chunk(
     pools: NamedDependency[ThreadPools],
 ) -> ReservedChunk:
     body = await request.body()
-    return await pools.write.run(_reserve, batches, batch_id, number, body)
+    return await pools.write.run(_reserve, batches, batch_id, number, body, request.user)
 
 
-def _reserve(batches: BatchService, batch_id: str, number: int, body: bytes) -> ReservedChunk:
+def _reserve(
+    batches: BatchService, batch_id: str, number: int, body: bytes, caller: Caller
+) -> ReservedChunk:
     policy = batches.available_policy()
     if (number + 1) * policy.chunk_users > MAX_POSITION:
         raise TooLarge(f"a batch has at most {MAX_POSITION} users")
     chunk = decode_users(body, UserChunk, policy)
     users = check_chunk(chunk.create_users, policy, number * policy.chunk_users)
-    return batches.reserve(batch_id, number, users)
+    return batches.reserve(batch_id, number, users, caller)
 
 
 @post(
@@ -133,28 +134,27 @@ async def hash_passwords(
     pools: NamedDependency[ThreadPools],
 ) -> Stored:
     body = await request.body()
-    return Stored(await pools.hashing.run(_hash, batches, batch_id, body))
+    return Stored(await pools.hashing.run(_hash, batches, batch_id, body, request.user))
 
 
-def _hash(batches: BatchService, batch_id: str, body: bytes) -> int:
-    chunk = _decode_passwords(body, batches.policy.chunk_passwords)
-    stored = batches.hash(batch_id, chunk.passwords)
+def _hash(batches: BatchService, batch_id: str, body: bytes, caller: Caller) -> int:
+    passwords = decode(body, PasswordChunk).passwords
+    _check_passwords(passwords, batches.policy.chunk_passwords)
+    stored = batches.hash(batch_id, passwords, caller)
     HASHES.inc(stored)
     return stored
 
 
-def _decode_passwords(body: bytes, limit: int) -> PasswordChunk:
-    chunk = decode(body, PasswordChunk)
-    if len(chunk.passwords) > limit:
-        raise TooLarge(f"{len(chunk.passwords)} passwords are more than a chunk: {limit}")
+def _check_passwords(passwords: list[tuple[int, str]], limit: int) -> None:
+    if len(passwords) > limit:
+        raise TooLarge(f"{len(passwords)} passwords are more than a chunk: {limit}")
     problems = [
         Problem(index=at, field="password", code="required", detail="is empty, and was announced")
-        for at, password in chunk.passwords
+        for at, password in passwords
         if not password or not 0 <= at <= MAX_POSITION
     ]
     if problems:
         raise BatchRefused(problems)
-    return chunk
 
 
 @post(
@@ -185,9 +185,12 @@ async def publish_batch(
     responses=error_responses(404, 409),
 )
 async def release_batch(
-    batch_id: BatchId, batches: NamedDependency[BatchService], pools: NamedDependency[ThreadPools]
+    request: OwnerRequest,
+    batch_id: BatchId,
+    batches: NamedDependency[BatchService],
+    pools: NamedDependency[ThreadPools],
 ) -> None:
-    await pools.write.run(batches.release, batch_id)
+    await pools.write.run(batches.release, batch_id, request.user)
 
 
 @post(
@@ -222,8 +225,8 @@ async def undo_batch(
     batches: NamedDependency[BatchService],
     pools: NamedDependency[ThreadPools],
 ) -> UndoPart:
-    call = partial(batches.undo, force=data.force, dry_run=data.dry_run)
-    part = await pools.write.run(call, batch_id, data.after, request.user)
+    options = {"force": data.force, "dry_run": data.dry_run}
+    part = await pools.write.run(batches.undo, batch_id, data.after, request.user, **options)
     if not data.dry_run:
         UNDONE.inc(part.removed)
     return part

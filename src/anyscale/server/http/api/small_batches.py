@@ -11,7 +11,7 @@ from anyscale.domain.schemas.batches import BatchCreate, BatchCreated, Conflicts
 from anyscale.domain.validation import Policy
 from anyscale.errors import TooLarge
 from anyscale.server.core.batches.service import BatchService
-from anyscale.server.core.callers import Principal
+from anyscale.server.core.callers import Caller
 from anyscale.server.http.api.parameters import IdempotencyKey
 from anyscale.server.http.api.user_bodies import (
     check_chunk,
@@ -54,7 +54,7 @@ async def create_users(
     return await pools.write.run(_create, batches, body, key, request.user)
 
 
-def _create(batches: BatchService, body: bytes, key: str | None, caller: Principal) -> BatchCreated:
+def _create(batches: BatchService, body: bytes, key: str | None, caller: Caller) -> BatchCreated:
     policy = batches.available_policy()
     batch = decode_users(body, BatchCreate, policy)
     users, passwords = batch.create_users, passwords_of(batch.create_users)

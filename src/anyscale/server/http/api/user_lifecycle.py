@@ -6,7 +6,7 @@ from litestar.params import JSONBody
 
 from anyscale.domain.models.users import UpdatedUser, UserChanges
 from anyscale.domain.schemas.users import PasswordLinks, RoleSet, SetPasswordLinks
-from anyscale.server.core.callers import Principal
+from anyscale.server.core.callers import Caller
 from anyscale.server.core.users.lifecycle import UserLifecycle
 from anyscale.server.core.users.password_links import PasswordLinkService
 from anyscale.server.core.users.update import UserUpdateService
@@ -115,7 +115,7 @@ async def create_links(
     return await pools.write.run(_create_links, links, body, request.user)
 
 
-def _create_links(links: PasswordLinkService, body: bytes, caller: Principal) -> PasswordLinks:
+def _create_links(links: PasswordLinkService, body: bytes, caller: Caller) -> PasswordLinks:
     return PasswordLinks(links.create(decode(body, SetPasswordLinks).user_ids, caller))
 
 

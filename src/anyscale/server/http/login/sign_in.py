@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from anyscale.errors import AnyscaleError, NotAuthenticated, NotFound
-from anyscale.server.core.login.password_change import PasswordService
-from anyscale.server.core.login.sessions import AuthenticatedUser, LoginResult, SessionService
+from anyscale.server.core.callers import SessionCaller
+from anyscale.server.core.login.password_change import PasswordChanges
+from anyscale.server.core.login.password_login import PasswordLogin
+from anyscale.server.core.login.sessions import LoginResult, SessionService
 from anyscale.server.http.cookies import SESSION, client_info, read_cookie
 from anyscale.server.http.dependencies import Connection
 from anyscale.server.http.operations.metrics import SIGN_INS
@@ -26,13 +28,14 @@ __all__ = ["LoginFlows"]
 class LoginFlows(Struct, frozen=True):
     """Signs users in and out. Each method runs in its thread pool; sign-ins are counted."""
 
-    passwords: PasswordService
+    password_login: PasswordLogin
+    password_changes: PasswordChanges
     sessions: SessionService
     pools: ThreadPools
 
     async def by_password(self, connection: Connection, email: str, password: str) -> LoginResult:
         """Sign in by email and password, as `PasswordLogin` does."""
-        login, client = self.passwords.password_login, client_info(connection)
+        login, client = self.password_login, client_info(connection)
         with _counted("password"):
             # The look-up comes before the place in the pool: known browsers have places of their
             # own.
@@ -41,17 +44,17 @@ class LoginFlows(Struct, frozen=True):
             return await self.pools.login.run(call, client.address, is_known=is_known)
 
     async def by_link(self, connection: Connection, link: str, new: str) -> LoginResult:
-        """Set a password by a one-time link and sign in, as `PasswordService.by_link` does."""
+        """Set a password by a one-time link and sign in, as `PasswordChanges.by_link` does."""
         client = client_info(connection)
         with _counted("link"):
             # This check comes before the place, too: only a valid link makes a client a known one.
             await self.link_account(link)
-            call = partial(self.passwords.by_link, link, new, client)
+            call = partial(self.password_changes.by_link, link, new, client)
             return await self.pools.login.run(call, client.address, is_known=True)
 
     async def link_account(self, link: str) -> AccountRecord:
-        """Return the account of a one-time link, as `PasswordService.link_account` does."""
-        return await self.pools.login.look_ups.run(self.passwords.link_account, link)
+        """Return the account of a one-time link, as `PasswordChanges.link_account` does."""
+        return await self.pools.login.look_ups.run(self.password_changes.link_account, link)
 
     async def by_sso(
         self, connection: Connection, sso_login: "SsoLogin", identity: "Awaitable[ExternalIdentity]"
@@ -66,11 +69,11 @@ class LoginFlows(Struct, frozen=True):
             return await self.pools.login.run(call, client.address, is_known=True)
 
     async def change_password(
-        self, connection: Connection, user: AuthenticatedUser, current: str, new: str
+        self, connection: Connection, caller: SessionCaller, current: str, new: str
     ) -> LoginResult:
-        """Change the password of a signed-in user, as `PasswordService.change_password` does."""
+        """Change the password of a signed-in user, as `PasswordChanges.change_password` does."""
         client = client_info(connection)
-        call = partial(self.passwords.change_password, user, current, new, client)
+        call = partial(self.password_changes.change_password, caller, current, new, client)
         return await self.pools.login.run(call, client.address, is_known=True)
 
     async def sign_out(self, connection: Connection) -> None:
@@ -80,8 +83,8 @@ class LoginFlows(Struct, frozen=True):
 
     def _revoke(self, secret: str) -> None:
         with suppress(NotAuthenticated, NotFound):
-            user = self.sessions.authenticate(secret)
-            self.sessions.revoke(user, user.session.session_id)
+            caller = self.sessions.authenticate(secret)
+            self.sessions.revoke(caller, caller.session.session_id)
 
 
 @contextmanager

@@ -67,9 +67,10 @@ class PostgresConnection(Connection):
         with self.driver_connection.cursor() as cursor:
             cursor.executemany(self._translated(sql), rows)
 
-    def lock(self, *key: int) -> None:
+    def lock(self, *key: int, shared: bool = False) -> None:
+        function = "pg_advisory_xact_lock" + "_shared" * shared
         marks = ", ".join(["%s"] * len(key))
-        self.driver_connection.execute(f"select pg_advisory_xact_lock({marks})", key)
+        self.driver_connection.execute(f"select {function}({marks})", key)
 
     def texts(self, values: Iterable[str]) -> list[str]:
         return [text for text in values if "\0" not in text]

@@ -65,8 +65,11 @@ class Connection(ABC):
         """Run a statement for each row of values."""
 
     @abstractmethod
-    def lock(self, *key: int) -> None:
-        """Lock one or two numbers until the transaction ends."""
+    def lock(self, *key: int, shared: bool = False) -> None:
+        """Lock one or two numbers until the transaction ends.
+
+        Shared locks do not wait for each other, but for an exclusive one that waits for them.
+        """
 
     @abstractmethod
     def texts(self, values: Iterable[str]) -> Any:

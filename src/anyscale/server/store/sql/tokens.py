@@ -31,6 +31,12 @@ class Tokens(Table):
     def get(self, token_hash: bytes) -> TokenRecord | None:
         return self._connection.one(TokenRecord, f"{_TOKEN} where hash = ?", token_hash)
 
+    def lock(self, token_hash: bytes, *, exclusive: bool) -> None:
+        """Lock a token until the transaction ends, before revoking or while using it."""
+        # Not the row: many calls at a time use a token, and an exclusive lock on a row waits until
+        # no shared one is left. This one comes before the shared ones that are requested later.
+        self._connection.lock(int.from_bytes(token_hash[:8], signed=True), shared=not exclusive)
+
     def find(self, token_id: str) -> TokenRecord | None:
         return self._connection.one(TokenRecord, f"{_TOKEN} where token_id = ?", token_id)
 

@@ -64,7 +64,7 @@ class SqliteConnection(Connection):
     def execute_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
         self.driver_connection.executemany(self._translated(sql), rows)
 
-    def lock(self, *key: int) -> None:
+    def lock(self, *key: int, shared: bool = False) -> None:
         pass
 
     def texts(self, values: Iterable[str]) -> str:

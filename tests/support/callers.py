@@ -1,0 +1,41 @@
+"""Callers of every type, as a server identifies them."""
+
+from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.callers import SessionCaller, SystemCaller, TokenCaller
+from anyscale.server.core.login.sessions import ClientInfo, create_session, lock_for_session
+
+__all__ = ["OPERATOR", "operator", "personal_token_caller", "session_caller", "token_caller"]
+
+
+def operator(name: str) -> SystemCaller:
+    """Return a system user of this machine with a name: `local:NAME` in the audit log."""
+    return SystemCaller(1000, name)
+
+
+OPERATOR = operator("test")
+
+
+def token_caller(
+    control_plane: ControlPlane, name: str = "laptop", role: str = "owner"
+) -> TokenCaller:
+    """Create a token without an owner, and return its caller."""
+    secret = control_plane.tokens.create(name, role, None, OPERATOR)
+    return control_plane.tokens.authenticate(secret)
+
+
+def personal_token_caller(
+    control_plane: ControlPlane, user_id: str, name: str = "laptop"
+) -> TokenCaller:
+    """Create a token of a user, and return its caller."""
+    user = session_caller(control_plane, user_id)
+    return control_plane.tokens.authenticate(control_plane.tokens.create_personal(user, name, 1)[0])
+
+
+def session_caller(control_plane: ControlPlane, user_id: str) -> SessionCaller:
+    """Sign a user in, and return the caller of the session."""
+    with control_plane.store.write() as tx:
+        locked = lock_for_session(tx, user_id, ClientInfo("192.0.2.1", "Firefox"))
+        assert locked
+        # Not "password": that is for a user who has to change the initial one first.
+        secret = create_session(tx, "link", locked).session
+    return control_plane.sessions.authenticate(secret)
