@@ -309,18 +309,34 @@ MANY = [ENTRY.format(number) for number in range(2_000)]
 
 
 @pytest.mark.parametrize("indent", ["", "  "])
-def test_the_parser_gets_only_the_last_of_plain_entries(
+def test_the_parser_gets_no_plain_entry(
     indent: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(yaml_plain_entries, "_PIECE", 1_000)
     entries = [textwrap.indent(entry, indent) for entry in MANY]
 
-    assert left_to_the_parser(f"create_users:\n{''.join(entries)}") == entries[-1]
+    assert left_to_the_parser(f"create_users:\n{''.join(entries)}") == ""
+
+
+@pytest.mark.parametrize("end", ["", "\n\n", "\n# a\n", "\n...\n", "\nx: y\n"])
+def test_the_parser_gets_the_last_entry_if_more_than_its_line_end_follows(end: str) -> None:
+    text = f"create_users:\n{ONE}{TWO.removesuffix(chr(10))}{end}"
+
+    assert left_to_the_parser(text) == TWO.removesuffix("\n") + end
+    assert_pattern_and_parser_agree(text)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("piece", [1 << 16, 7, 1])
+def test_the_last_entry_means_what_the_parser_says(end: str, piece: int) -> None:
+    with mock.patch.object(input_stream, "_PIECE", piece):
+        for entries in (ONE, ONE + TWO, f"{ONE}{TWO}  "):
+            assert_pattern_and_parser_agree(f"create_users:\n{entries}".replace("\n", end))
 
 
 @pytest.mark.parametrize("above", ["# a\n\n\n#b\n", "---\n", "# a\n---\n"])
 def test_plain_entries_may_have_comments_or_a_document_start_above(above: str) -> None:
-    assert left_to_the_parser(f"{above}create_users:  \n{ONE}{TWO}") == TWO
+    assert left_to_the_parser(f"{above}create_users:  \n{ONE}{TWO}") == ""
 
 
 @pytest.mark.parametrize("above", ["---\n---\n", "x: y\n", "users:\n", "- a\n", "%YAML 1.1\n---\n"])
@@ -341,7 +357,7 @@ def test_plain_entries_have_their_fields_in_any_order(fields: list[str]) -> None
     entry = "- " + "\n  ".join(by_field[field] for field in fields) + "\n"
     text = "create_users:\n" + "".join(map(entry.format, range(9)))
 
-    assert left_to_the_parser(text) == entry.format(8)
+    assert left_to_the_parser(text) == ""
 
 
 @pytest.mark.parametrize(
@@ -371,7 +387,7 @@ def test_the_parser_gets_the_first_other_entry_and_all_after_it(old: str, new: s
 def test_a_plain_entry_may_have_a_null_or_any_text(value: str) -> None:
     entries = [entry.replace(' "Head of #1: C#"', value) for entry in MANY]
 
-    assert left_to_the_parser(f"create_users:\n{''.join(entries)}") == entries[-1]
+    assert left_to_the_parser(f"create_users:\n{''.join(entries)}") == ""
 
 
 def test_the_rules_of_the_control_plane_hold_for_plain_entries() -> None:

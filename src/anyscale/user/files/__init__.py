@@ -155,7 +155,7 @@ class UsersFile:
 
     def _read(self, source: InputStream, entries: EntryCollector) -> Iterator[CheckedUser]:
         if self.format == "yaml":
-            from anyscale.user.files.yaml_reader import read_yaml as read
+            from anyscale.user.files.yaml_plain_entries import read_yaml as read
         elif self.format == "json":
             from anyscale.user.files.json_reader import read_json as read
         elif self.format == "jsonl":

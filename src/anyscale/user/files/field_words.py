@@ -11,7 +11,10 @@ from anyscale.domain.validation import FIELDS, shown
 
 __all__ = [
     "BOOLEANS",
+    "CLEAR_NULLS",
     "CSV_BOOLEANS",
+    "NULLS",
+    "UNCLEAR_NULLS",
     "boolean_fault",
     "damaged_cell",
     "field_of",
@@ -22,6 +25,15 @@ __all__ = [
 
 #: in YAML and CSV, in lower case
 BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+
+#: in YAML, without quotes
+CLEAR_NULLS = frozenset({"", "~", "null"})
+
+#: in YAML, without quotes: a null or a name, and so a problem
+UNCLEAR_NULLS = frozenset({"Null", "NULL"})
+
+#: in YAML, without quotes: what may mean null
+NULLS = CLEAR_NULLS | UNCLEAR_NULLS
 
 # What spreadsheets write, and yes and no: German, French, Spanish, Italian, Dutch, Portuguese,
 # Polish, Russian.

@@ -111,6 +111,8 @@ class InputStream:
         self.name = name
         #: bytes read so far
         self.total = 0
+        #: whether the last piece was too short for another one after it
+        self.is_last_piece = False
         self._stream = stream
         self._entries = entries
         self._is_yaml = yaml
@@ -166,6 +168,7 @@ class InputStream:
         while size < _PIECE and (part := self._stream.read(_PIECE - size)):
             parts.append(part)
             size += len(part)
+        self.is_last_piece = size < _PIECE
         return b"".join(parts)
 
     def _without_bom(self, piece: bytes) -> bytes:

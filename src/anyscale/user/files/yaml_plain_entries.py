@@ -11,11 +11,10 @@ from itertools import repeat
 
 from anyscale.domain.validation import FIELDS, CheckedUser, check
 from anyscale.user.files.entry_collector import EntryCollector
-from anyscale.user.files.field_words import BOOLEANS
+from anyscale.user.files.field_words import BOOLEANS, NULLS, UNCLEAR_NULLS
 from anyscale.user.files.input_stream import Fatal, InputStream
-from anyscale.user.files.yaml_scalars import NULLS, UNCLEAR_NULLS
 
-__all__ = ["PlainEntries"]
+__all__ = ["PlainEntries", "read_yaml"]
 
 # What may be above the entries, which follow without a comment or a blank line.
 _HEADER = re.compile(r"(?:(?:#[^\n]*)?\n)*+(?:---\n)?+create_users: *+\n(?=(?P<indent> {0,8}))")
@@ -30,13 +29,26 @@ _VALUE = rf"""'[^'\n]*+'|"[^"\\\n]*+"|{_UNQUOTED}|~|"""
 _PIECE = 1 << 16
 
 
-def _entry(indent: str) -> re.Pattern[str]:
-    """Return the pattern of an entry with fields in any order, before another entry.
-
-    The next entry must have 4 characters: libyaml reads that many before it ends this one.
-    """
+def _entry(indent: str, follows: str) -> re.Pattern[str]:
+    """Return the pattern of an entry with fields in any order, before another pattern."""
     fields = "|".join(rf"{field}:(?=[ \n]) *+(?P<{field}>{_VALUE})\n" for field in FIELDS)
-    return re.compile(rf"{indent}- (?:(?:{fields})(?:{indent}  |(?={indent}- ..)))++(?<=\n)")
+    return re.compile(rf"{indent}- (?:(?:{fields})(?:{indent}  |(?={follows})))++(?<=\n)")
+
+
+def read_yaml(source: InputStream, entries: EntryCollector) -> Iterator[CheckedUser]:
+    """Read the users of a YAML file, in order; problems go to `entries`.
+
+    The parser is imported for a file that needs it: that takes 8 ms.
+
+    Raises:
+        Fatal: the file cannot be read from some place on.
+    """
+    plain_entries = PlainEntries(source, entries)
+    yield from plain_entries.users()
+    if not plain_entries.are_all:
+        from anyscale.user.files.yaml_reader import read_events
+
+        yield from read_events(plain_entries, source, entries)
 
 
 class PlainEntries:
@@ -45,6 +57,8 @@ class PlainEntries:
     def __init__(self, source: InputStream, entries: EntryCollector) -> None:
         self._source = source
         self._entries = entries
+        #: whether nothing is left to the parser
+        self.are_all = False
         #: the lines above the first entry
         self._header = ""
         #: number of the first line that is left to the parser
@@ -58,8 +72,6 @@ class PlainEntries:
     def users(self) -> Iterator[CheckedUser]:
         """Read the users before the first entry that is not plain or has a problem.
 
-        The last entry of a file is left to the parser, which knows whether it is complete.
-
         Raises:
             Fatal: nothing of the file can be read.
         """
@@ -68,15 +80,30 @@ class PlainEntries:
             return
         self._header, self._text = header[0], self._text[header.end() :]
         self._line += self._header.count("\n")
-        match = _entry(header["indent"]).match
+        indent = header["indent"]
+        # The next entry must have 4 characters: libyaml reads that many before it ends this one.
+        match = _entry(indent, rf"{indent}- ..").match
         while True:
             text, end = self._text + self._ahead, 0
             while (entry := match(text, end)) and (user := self._user(entry)):
                 yield user
                 end = entry.end()
             if not end:
-                return
+                break
             self._text, self._ahead = text[end:], self._read_ahead()
+        if self._source.is_last_piece:
+            yield from self._last_user(indent)
+
+    def _last_user(self, indent: str) -> Iterator[CheckedUser]:
+        """Read the entry with which the file ends, if it is plain and valid."""
+        try:
+            self._ahead += self._source.read_text()  # the end of a line, or nothing
+        except Fatal:
+            return
+        entry = _entry(indent, r"\Z").match(self._text + self._ahead)
+        if entry and (user := self._user(entry)):
+            self._text, self._ahead, self.are_all = "", "", True
+            yield user
 
     def read(self, _size: int = -1) -> bytes:
         """Return the next piece for PyYAML's parser: the header and the entries that are left.

@@ -1,13 +1,13 @@
 """Read users from YAML as a stream of events: no tree, every position, scalars as written.
 
-`yaml_plain_entries` reads the entries before the first one that needs the parser.
+`yaml_plain_entries` has read the entries before the first one that needs the parser.
 
 A YAML loader would convert scalars: `name: No` to False, `password: 012345678` to a number,
 `title: 12:30:45` to 45045. Here the fields determine the types.
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from yaml.error import MarkedYAMLError
 from yaml.events import (
@@ -31,18 +31,20 @@ from anyscale.user.files.entry_collector import (
     Place,
     PlacedFault,
 )
-from anyscale.user.files.field_words import BOOLEANS, meant_field, unknown_key
+from anyscale.user.files.field_words import BOOLEANS, NULLS, meant_field, unknown_key
 from anyscale.user.files.input_stream import InputStream
 from anyscale.user.files.yaml_errors import explain
-from anyscale.user.files.yaml_plain_entries import PlainEntries
-from anyscale.user.files.yaml_scalars import NULLS, place_of, special, type_fault, value_of
+from anyscale.user.files.yaml_scalars import place_of, special, type_fault, value_of
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsRead
 
 try:
     from yaml._yaml import CParser as Parser
 except ImportError:  # PyYAML was built without libyaml: the same events, about 20 times slower
     from yaml import SafeLoader as Parser  # type: ignore[assignment]  # it has the same methods
 
-__all__ = ["read_yaml"]
+__all__ = ["read_events"]
 
 _TOP = "create_users"
 
@@ -59,15 +61,15 @@ _NOT_A_LIST = f"'{_TOP}' must hold a list, each user beginning with '- ' ([] is 
 _NOT_A_MAP = f"{NOT_A_MAP}, with a blank after each ':'"
 
 
-def read_yaml(source: InputStream, entries: EntryCollector) -> Iterator[CheckedUser]:
-    """Read the users of a YAML file, in order; problems go to `entries`.
+def read_events(
+    text: "SupportsRead[bytes]", source: InputStream, entries: EntryCollector
+) -> Iterator[CheckedUser]:
+    """Read the users of a text of `source`, in order; problems go to `entries`.
 
     Raises:
         Fatal: the file cannot be read from some place on.
     """
-    plain_entries = PlainEntries(source, entries)
-    yield from plain_entries.users()
-    parser = Parser(plain_entries)
+    parser = Parser(text)
     try:
         yield from _YamlReader(parser.get_event, source, entries).document()
     except MarkedYAMLError as error:

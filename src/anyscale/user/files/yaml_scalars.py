@@ -5,24 +5,16 @@ from typing import Any
 from yaml.events import AliasEvent, ScalarEvent
 
 from anyscale.user.files.entry_collector import Place
-from anyscale.user.files.field_words import BOOLEANS, boolean_fault
+from anyscale.user.files.field_words import BOOLEANS, CLEAR_NULLS, UNCLEAR_NULLS, boolean_fault
 
-__all__ = ["NULLS", "UNCLEAR_NULLS", "place_of", "special", "type_fault", "value_of"]
-
-_CLEAR_NULLS = frozenset({"", "~", "null"})
-
-#: plain scalars that are a null or a name: a problem
-UNCLEAR_NULLS = frozenset({"Null", "NULL"})
-
-#: plain scalars that may mean null
-NULLS = _CLEAR_NULLS | UNCLEAR_NULLS
+__all__ = ["place_of", "special", "type_fault", "value_of"]
 
 _BOOLEANS = "write true, yes or on, or else false, no or off, without quotes"
 
 
 def value_of(field: str, event: ScalarEvent) -> str | bool | None:
     """Return the value of a field whose type is right."""
-    if event.implicit[0] and event.value in _CLEAR_NULLS:
+    if event.implicit[0] and event.value in CLEAR_NULLS:
         return None
     return BOOLEANS[event.value.lower()] if field == "is_sso_user" else str(event.value)
 
