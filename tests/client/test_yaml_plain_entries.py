@@ -309,9 +309,7 @@ MANY = [ENTRY.format(number) for number in range(2_000)]
 
 
 @pytest.mark.parametrize("indent", ["", "  "])
-def test_the_parser_gets_no_plain_entry(
-    indent: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_parser_gets_no_plain_entry(indent: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(yaml_plain_entries, "_PIECE", 1_000)
     entries = [textwrap.indent(entry, indent) for entry in MANY]
 

@@ -5,7 +5,6 @@ The one place that knows what a loopback address is and over which URLs secrets 
 
 import re
 from ipaddress import IPv4Address, ip_address
-from socket import inet_aton
 from urllib.parse import SplitResult, urlsplit
 
 __all__ = [
@@ -83,6 +82,8 @@ def may_be_on_this_machine(url: str) -> bool:
 
     It makes no DNS query: a name that resolves to this machine is not found.
     """
+    from socket import inet_aton  # commands that check no such URL need no sockets
+
     host = (urlsplit(url).hostname or "").rstrip(".")
     if host == "localhost" or host.endswith(".localhost"):
         return True

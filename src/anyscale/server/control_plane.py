@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from anyscale.errors import StoreUnavailable
 from anyscale.server.core.audit.entries import AuditLog
 from anyscale.server.core.batches.service import BatchService
+from anyscale.server.core.hashing.jobs import SIGN_IN_NICENESS
 from anyscale.server.core.hashing.pool import OWASP, PasswordHashPool, Profile
-from anyscale.server.core.hashing.worker import SIGN_IN_NICENESS
 from anyscale.server.core.login.sessions import SessionService
 from anyscale.server.core.time_units import DAY_MS
 from anyscale.server.core.tokens.api_tokens import TokenService

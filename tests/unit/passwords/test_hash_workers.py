@@ -20,13 +20,9 @@ from anyscale.errors import HashingUnavailable
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.hashing import worker_queue
 from anyscale.server.core.hashing.argon2id import CHEAPEST, Hasher, Profile
+from anyscale.server.core.hashing.jobs import CheckJob, HashJob, VerifyJob
 from anyscale.server.core.hashing.pool import PasswordHashPool
-from anyscale.server.core.hashing.worker import (
-    CheckJob,
-    HashJob,
-    HashWorker,
-    VerifyJob,
-)
+from anyscale.server.core.hashing.worker import HashWorker
 from anyscale.server.core.hashing.worker_queue import WorkerQueue
 from anyscale.server.settings import Settings
 

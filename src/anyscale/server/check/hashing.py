@@ -11,7 +11,7 @@ from anyscale.errors import HashingUnavailable
 from anyscale.server.check.findings import Finding, fail, ok
 from anyscale.server.check.installation import Installation
 from anyscale.server.core.hashing.argon2id import OWASP, Hasher
-from anyscale.server.core.hashing.worker import NICENESS
+from anyscale.server.core.hashing.jobs import NICENESS
 from anyscale.server.core.secrets import new_secret
 
 __all__ = ["check_imported_hashes", "check_new_hashes"]

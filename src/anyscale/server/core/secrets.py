@@ -1,7 +1,6 @@
 """One-time secrets, of which the database has a hash alone, and records that do not show them."""
 
 import hashlib
-import secrets
 
 from msgspec import Struct
 
@@ -19,6 +18,8 @@ class SensitiveStruct(Struct, frozen=True):
 
 def new_secret() -> str:
     """Return 256 random bits as URL-safe text, for a cookie or a link."""
+    import secrets  # with `random`, whose tables most commands need not compute
+
     return secrets.token_urlsafe(_SECRET_OCTETS)
 
 

@@ -1,7 +1,6 @@
 """The audit log: each entry has the hash of the entry before it."""
 
 import hashlib
-import logging
 import threading
 import time
 from collections.abc import Iterable, Sequence
@@ -14,8 +13,6 @@ from anyscale.server.store.records.audit import AuditRecord
 from anyscale.server.store.transaction import Store, Transaction
 
 __all__ = ["AuditLog", "Entry", "append_entries", "append_entry", "root_of"]
-
-_log = logging.getLogger("anyscale.server")
 
 #: Seconds between two entries of the same denial: a flood of requests must not fill the database.
 _DENIED_EVERY = 60.0
@@ -115,8 +112,11 @@ class AuditLog:
         with self._store.read() as tx:
             last = tx.audit.get_last()
         if last and last.number > self._logged:
+            import logging  # by servers alone
+
             self._logged = last.number
-            _log.info("audit head", extra={"head": f"{last.number}:{last.hash.hex()}"})
+            head = {"head": f"{last.number}:{last.hash.hex()}"}
+            logging.getLogger("anyscale.server").info("audit head", extra=head)
 
     def _due(self, actor: str, reason: str) -> int:
         now = time.monotonic()

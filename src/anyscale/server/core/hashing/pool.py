@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 from anyscale.domain.passwords import PasswordFault, UserTexts
 from anyscale.errors import HashingUnavailable
 from anyscale.server.core.hashing.argon2id import CHEAPEST, OWASP, Hasher, Profile
-from anyscale.server.core.hashing.worker import NICENESS, CheckJob, HashJob, Job, VerifyJob, execute
-from anyscale.server.core.hashing.worker_queue import WorkerQueue
+from anyscale.server.core.hashing.jobs import NICENESS, CheckJob, HashJob, Job, VerifyJob, execute
 
 if TYPE_CHECKING:  # imported where it is used: most commands hash nothing
     from concurrent.futures import Future, ThreadPoolExecutor
+
+    from anyscale.server.core.hashing.worker_queue import WorkerQueue
 
 __all__ = ["CHEAPEST", "OWASP", "PasswordHashPool", "Profile"]
 
@@ -37,7 +38,7 @@ class PasswordHashPool:
         self, profile: Profile = OWASP, *, in_processes: bool = False, niceness: int = NICENESS
     ) -> None:
         self._hasher = Hasher(profile)
-        self._workers = WorkerQueue(profile, self._cores, niceness) if in_processes else None
+        self._workers = _workers(profile, self._cores, niceness) if in_processes else None
         self._lock = threading.Lock()
         self._executor: ThreadPoolExecutor | None = None
 
@@ -126,3 +127,9 @@ class PasswordHashPool:
         # as if nothing were hashed.
         if not self._workers and os.uname().sysname == "Linux":
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+
+
+def _workers(profile: Profile, count: int, niceness: int) -> "WorkerQueue":
+    from anyscale.server.core.hashing.worker_queue import WorkerQueue
+
+    return WorkerQueue(profile, count, niceness)

@@ -13,75 +13,17 @@ from typing import IO, Any
 
 from msgspec import msgpack
 
-from anyscale.domain.passwords import PasswordFault, UserTexts, password_faults
 from anyscale.errors import HashingUnavailable
 from anyscale.server.core.hashing.argon2id import Hasher, Profile
-from anyscale.server.core.secrets import SensitiveStruct
+from anyscale.server.core.hashing.jobs import NICENESS, RESPONSES, Job, execute
 
-__all__ = [
-    "NICENESS",
-    "SIGN_IN_NICENESS",
-    "CheckJob",
-    "HashJob",
-    "HashWorker",
-    "Job",
-    "VerifyJob",
-    "execute",
-]
+__all__ = ["HashWorker"]
 
 _LENGTH_OCTETS = 4
-
-#: The lowest priority that still gets a share of a core that others keep busy.
-NICENESS = 19
-
-#: That of sign-ins: they get a quarter of a core that a batch keeps busy, and other requests still
-#: go before them.
-SIGN_IN_NICENESS = 5
 
 #: Beginnings of the variables that a worker gets: those of Python and of the dynamic linker. The
 #: database's URL, which may contain a password, is not needed there.
 _VARIABLES = ("PYTHON", "LD_")
-
-
-class HashJob(SensitiveStruct, frozen=True, tag=True):
-    """Hash passwords. The result is a list of PHC strings."""
-
-    passwords: list[str]
-
-
-class CheckJob(SensitiveStruct, frozen=True, tag=True):
-    """Check passwords against the policy: the arguments and the result of `password_faults`."""
-
-    passwords: list[str]
-    own: list[UserTexts]
-    minimum: int
-
-
-class VerifyJob(SensitiveStruct, frozen=True, tag=True):
-    """Verify a password against a hash. The result is a bool, as of `Hasher.verify`."""
-
-    password_hash: str | None
-    #: as the user typed it, in UTF-8 with octets for lone surrogates (`surrogatepass`)
-    password: bytes
-
-
-Job = HashJob | CheckJob | VerifyJob
-
-#: the results, or a text that says why there is none
-_RESPONSES: dict[type[Job], Any] = {
-    HashJob: list[str] | str,
-    CheckJob: list[PasswordFault | None] | str,
-    VerifyJob: bool | str,
-}
-
-
-def execute(hasher: Hasher, job: Job) -> Any:
-    """Do a job in this thread, and return its result. Raises `HashingUnavailable`."""
-    if isinstance(job, HashJob):
-        return hasher.hash(job.passwords)
-    if isinstance(job, VerifyJob):
-        return hasher.verify(job.password_hash, job.password.decode(errors="surrogatepass"))
-    return password_faults(job.passwords, job.own, job.minimum)
 
 
 class HashWorker:
@@ -133,7 +75,7 @@ class HashWorker:
             HashingUnavailable: the process has not enough memory.
         """
         _send(self._stdin, msgpack.encode(job))
-        response = msgpack.decode(_receive(self._stdout), type=_RESPONSES[type(job)])
+        response = msgpack.decode(_receive(self._stdout), type=RESPONSES[type(job)])
         if isinstance(response, str):
             raise HashingUnavailable(response)
         return response

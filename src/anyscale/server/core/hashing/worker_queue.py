@@ -9,7 +9,8 @@ from typing import Any
 
 from anyscale.errors import HashingUnavailable
 from anyscale.server.core.hashing.argon2id import Profile
-from anyscale.server.core.hashing.worker import NICENESS, HashWorker, Job
+from anyscale.server.core.hashing.jobs import NICENESS, Job
+from anyscale.server.core.hashing.worker import HashWorker
 
 __all__ = ["WorkerQueue"]
 
