@@ -95,7 +95,7 @@ class ControlPlane:
         self.updates = UserUpdateService(self.store, settings.policy)
         self.links = PasswordLinkService(
             self.store,
-            settings.address,
+            settings.link_page,
             days=settings.link_days,
             sso_only=settings.policy.sso_only,
         )
@@ -130,7 +130,7 @@ class ControlPlane:
             return None
         from anyscale.server.core.sso.sso_login import SsoLogin
 
-        return SsoLogin(self.store, self.settings.provider, self.settings.address())
+        return SsoLogin(self.store, self.settings.provider, self.settings.sso_redirect_uri())
 
     @property
     def owners(self) -> OwnerService:

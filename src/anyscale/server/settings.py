@@ -12,6 +12,7 @@ from anyscale.server import environment_values as env
 from anyscale.server.core.secrets import SensitiveStruct
 from anyscale.server.core.sso.settings import ProviderSettings
 from anyscale.server.login_options import LoginOptions
+from anyscale.server.paths import LINK_PAGE, SSO_CALLBACK
 
 __all__ = ["ListenSettings", "Settings"]
 
@@ -96,6 +97,14 @@ class Settings(SensitiveStruct, frozen=True, kw_only=True):
     def is_reached_by_tls(self) -> bool:
         """Whether users reach the control plane by TLS alone, as its public address says."""
         return (self.public_url or "").startswith("https://")
+
+    def link_page(self) -> str:
+        """Return the URL of the page that takes a one-time link, or raise `ConfigError`."""
+        return self.address() + LINK_PAGE
+
+    def sso_redirect_uri(self) -> str:
+        """Return the URL to which the identity provider redirects, or raise `ConfigError`."""
+        return self.address() + SSO_CALLBACK
 
     def address(self) -> str:
         """Return the address at which users reach the control plane, or raise `ConfigError`."""

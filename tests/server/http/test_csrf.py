@@ -1,14 +1,30 @@
 """A page of another site cannot write with the cookies of a user."""
 
+import re
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from litestar import Litestar, Router, post
+from litestar.datastructures import State
+from litestar.testing import TestClient
+from tests.support.callers import operator
 from tests.support.servers.control_planes import new_control_plane
 from tests.support.servers.http_client import HttpClient
 from tests.support.servers.server_in_process import serve_in_process
 from tests.support.users import NEW_PASSWORD, create_accounts
+
+from anyscale.server.control_plane import ControlPlane
+from anyscale.server.http.authentication import Authenticator
+from anyscale.server.http.errors import EXCEPTION_HANDLERS
+from anyscale.server.http.middleware.csrf import (
+    CSRF_RULE,
+    CsrfMiddleware,
+    any_origin,
+    same_origin,
+)
+from anyscale.server.http.thread_pools import BoundedThreadPool
 
 #: headers of a browser -> whether the request is allowed; `{host}` is the server's own
 CASES = {
@@ -36,10 +52,21 @@ CASES = {
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Of a server with an account that has its own password."""
+def plane(tmp_path_factory: pytest.TempPathFactory) -> ControlPlane:
     plane = new_control_plane(tmp_path_factory.mktemp("csrf"))
     create_accounts(plane, "jane")
+    return plane
+
+
+@pytest.fixture(scope="module")
+def token(plane: ControlPlane) -> str:
+    """Of an owner."""
+    return plane.tokens.create("laptop", "owner", None, operator("test"))
+
+
+@pytest.fixture(scope="module")
+def url(plane: ControlPlane, token: str) -> Iterator[str]:
+    """Of a server with an account that has its own password."""
     with serve_in_process(plane) as url:
         HttpClient(url).sign_in_first_time()
         yield url
@@ -87,21 +114,74 @@ def test_reads_from_other_sites_are_allowed_and_have_no_cors_header(
     assert "access-control-allow-origin" not in answer.headers
 
 
-def test_a_bearer_token_needs_no_origin_and_other_authorization_does(client: HttpClient) -> None:
-    evil = {"sec-fetch-site": "cross-site"}
+@pytest.mark.parametrize("case", CASES)
+def test_a_call_that_ignores_cookies_needs_no_origin_but_a_token(
+    case: str, client: HttpClient, token: str
+) -> None:
+    headers = headers_of(case, client.host)
     body: dict[str, list[str]] = {"create_users": []}
     for authorization, status in (
-        ("Bearer mrt_x", 401),
-        ("bearer mrt_x", 401),
-        ("Basic eA==", 403),
+        ({"Authorization": f"Bearer {token}"}, 200),
+        ({"Authorization": "Bearer mrt_x"}, 401),
+        ({"Authorization": "Basic eA=="}, 401),
+        ({}, 401),  # the cookie of the session does not count
     ):
-        headers = evil | {"Authorization": authorization}
-        assert client.request("POST", "/v1/users:lookUp", body, headers=headers).status == status
-    for method, path in (("DELETE", "/v1/me/sessions"), ("POST", "/v1/sessions")):
-        assert (
-            client.request(method, path, headers=evil | {"Authorization": "Basic eA=="}).status
-            == 403
+        sent = headers | authorization
+        assert client.request("POST", "/v1/users:lookUp", body, headers=sent).status == status
+
+
+def test_every_documented_write_has_the_strict_rule_unless_it_takes_a_token(
+    client: HttpClient,
+) -> None:
+    evil = {"sec-fetch-site": "cross-site"}
+    refusals = set()
+    for path, operations in client.request("GET", "/openapi.json").json["paths"].items():
+        for method, operation in operations.items():
+            if method != "get":
+                takes_token = {"token": []} in operation.get("security", [])
+                url = re.sub("{.*?}", "1", path)
+                answer = client.request(method.upper(), url, headers=evil)
+                expected = (401, "not_authenticated") if takes_token else (403, "csrf_rejected")
+                assert (answer.status, answer.json["code"]) == expected, path
+                refusals.add(answer.json["code"])
+    assert len(refusals) == 2
+
+
+@post("/strict", sync_to_thread=False, status_code=204)
+def strict() -> None:
+    """A route with the rule that holds by default."""
+
+
+@post("/open", sync_to_thread=False, status_code=204, opt={CSRF_RULE: any_origin})
+def open_to_all() -> None:
+    """A route that every page may call."""
+
+
+@post("/back", sync_to_thread=False, status_code=204, opt={CSRF_RULE: same_origin})
+def strict_again() -> None:
+    """A route whose own option replaces that of its router."""
+
+
+def test_the_option_nearest_to_a_route_is_its_rule(tmp_path: Path) -> None:
+    router = Router("/in", route_handlers=[strict, strict_again], opt={CSRF_RULE: any_origin})
+    with closing(new_control_plane(tmp_path)) as plane:
+        pool = BoundedThreadPool("auth", 1, 1)
+        authenticator = Authenticator(plane.tokens, plane.sessions, plane.audit_log, pool)
+        app = Litestar(
+            [strict, open_to_all, router],
+            middleware=[CsrfMiddleware()],
+            exception_handlers=EXCEPTION_HANDLERS,
+            state=State({"authenticator": authenticator}),
         )
+        with TestClient(app) as client:
+            for path, status in (
+                ("/strict", 403),
+                ("/open", 204),
+                ("/in/strict", 204),
+                ("/in/back", 403),
+            ):
+                headers = {"origin": "http://evil.example"}
+                assert client.post(path, headers=headers).status_code == status, path
 
 
 @pytest.mark.parametrize(

@@ -231,7 +231,7 @@ def _forget(control_plane: ControlPlane) -> None:
     store, settings = control_plane.store, control_plane.settings
     assert settings.provider
     vars(control_plane.audit_log).update(vars(AuditLog(store)))
-    oidc = SsoLogin(store, settings.provider, settings.address())
+    oidc = SsoLogin(store, settings.provider, settings.sso_redirect_uri())
     vars(control_plane.sso_login).update(vars(oidc))
 
 

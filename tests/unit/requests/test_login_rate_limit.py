@@ -11,7 +11,7 @@ import pytest
 from anyscale.errors import TooManyFailedLogins
 from anyscale.server.core.login import rate_limit as throttle
 from anyscale.server.core.login.rate_limit import LoginRateLimiter
-from anyscale.server.http.errors import retry_after
+from anyscale.server.http.refusals import retry_after
 
 
 class Clock:

@@ -20,7 +20,7 @@ from anyscale.server.core.sso.http_client import get
 from anyscale.server.core.sso.id_token import ALGORITHMS, LEEWAY, import_keys
 from anyscale.server.core.sso.identity_provider import AuthorizationRequest, IdentityProvider
 from anyscale.server.core.sso.settings import ProviderSettings
-from anyscale.server.core.sso.sso_login import CALLBACK
+from anyscale.server.paths import SSO_CALLBACK
 
 __all__ = [
     "check_algorithms",
@@ -145,7 +145,7 @@ def check_redirect_uri(installation: Installation) -> Finding:
     Core 1.0, 3.1.2.6).
     """
     _metadata(installation)
-    redirect_uri = installation.public_url + CALLBACK
+    redirect_uri = installation.public_url + SSO_CALLBACK
     try:
         url, _ = within_time(lambda: _provider(installation).begin())
     except SsoRefused:
@@ -190,7 +190,7 @@ def _settings(installation: Installation) -> ProviderSettings:
 
 
 def _provider(installation: Installation) -> IdentityProvider:
-    return IdentityProvider(_settings(installation), installation.public_url + CALLBACK)
+    return IdentityProvider(_settings(installation), installation.public_url + SSO_CALLBACK)
 
 
 def _metadata(installation: Installation) -> ProviderMetadata:

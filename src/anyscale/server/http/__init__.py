@@ -12,7 +12,7 @@ the outside in:
 6. `GzipRequestMiddleware`: decompression of bodies
 7. Litestar: routing and error responses; the following are its own middleware
 8. `ShutdownMiddleware`: 503 for a request that a forced shutdown cancels
-9. `CsrfMiddleware`: no requests of other sites
+9. `CsrfMiddleware`: no requests of other sites, by the rule of the route
 10. `TokenAuthentication` or `SessionAuthentication`, by the router
 11. compression of the response, then the guards, the dependencies and the handler
 

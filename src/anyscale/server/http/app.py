@@ -20,7 +20,6 @@ from anyscale.server.http.account.page import AccountPage
 from anyscale.server.http.api import audit_log, batches, small_batches, user_lifecycle, users
 from anyscale.server.http.api.unknown_parameters import refuse_unknown_parameters
 from anyscale.server.http.authentication import (
-    IGNORES_COOKIES,
     TOKEN_AUTHENTICATION,
     Authenticator,
     require_owner,
@@ -31,7 +30,7 @@ from anyscale.server.http.login import pages, sso
 from anyscale.server.http.login import routes as login
 from anyscale.server.http.login.sign_in import LoginFlows
 from anyscale.server.http.middleware.client_addresses import ClientAddressMiddleware
-from anyscale.server.http.middleware.csrf import CsrfMiddleware
+from anyscale.server.http.middleware.csrf import CSRF_RULE, CsrfMiddleware, any_origin
 from anyscale.server.http.middleware.gzip_requests import MAX_BODY, GzipRequestMiddleware
 from anyscale.server.http.middleware.head_requests import HeadMiddleware
 from anyscale.server.http.middleware.request_checks import RequestCheckMiddleware
@@ -66,7 +65,7 @@ _API = Router(
     ],
     middleware=[TOKEN_AUTHENTICATION],
     guards=[require_owner, refuse_unknown_parameters],
-    opt={IGNORES_COOKIES: True},
+    opt={CSRF_RULE: any_origin},
     security=[{"token": []}],
 )
 
@@ -89,7 +88,7 @@ def _routes(control_plane: ControlPlane) -> Litestar:
     return Litestar(
         route_handlers=[
             _API,
-            account.ROUTER,
+            *account.ROUTERS,
             *login.ROUTERS,
             *pages.ROUTERS,
             *sso.HANDLERS,

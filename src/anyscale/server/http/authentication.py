@@ -38,7 +38,6 @@ from anyscale.server.http.request_context import actor
 from anyscale.server.http.thread_pools import BoundedThreadPool
 
 __all__ = [
-    "IGNORES_COOKIES",
     "RECORD_DENIALS",
     "SESSION_AUTHENTICATION",
     "TOKEN_AUTHENTICATION",
@@ -51,9 +50,6 @@ __all__ = [
 #: The option of a route (`opt`) that says whether its denied requests are written to the audit log.
 #: By default they are.
 RECORD_DENIALS = "record_denials"
-
-#: The option of the routes that authenticate requests by a token, and ignore cookies.
-IGNORES_COOKIES = "ignores_cookies"
 
 
 class Authenticator(Struct, frozen=True):

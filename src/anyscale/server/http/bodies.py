@@ -1,4 +1,4 @@
-"""Decoding of request bodies as JSON."""
+"""Request bodies: their size, and decoding as JSON."""
 
 from typing import TypeVar
 
@@ -6,9 +6,12 @@ import msgspec
 
 from anyscale.errors import RequestInvalid
 
-__all__ = ["DECODE_ERRORS", "decode", "invalid_body"]
+__all__ = ["DECODE_ERRORS", "SMALL_BODY", "decode", "invalid_body"]
 
 Body = TypeVar("Body")
+
+#: Octets of a body that any client may send: the longest password and email fit, escaped as JSON.
+SMALL_BODY = 16 * 1024
 
 #: What msgspec raises for a body that it cannot decode.
 DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)

@@ -1,7 +1,6 @@
 """Error responses: problem documents (RFC 9457) with a code and a request id, or HTML pages."""
 
 import logging
-import math
 import re
 from http import HTTPStatus
 from traceback import extract_tb
@@ -19,18 +18,17 @@ from anyscale.errors import (
     AnyscaleError,
     BatchRefused,
     BatchUnfinished,
-    Overloaded,
     StoreUnavailable,
 )
 from anyscale.server.http.bodies import invalid_body
 from anyscale.server.http.dependencies import AnyRequest
-from anyscale.server.http.operations.metrics import count_refusal
+from anyscale.server.http.refusals import count_refusal, retry_after
 from anyscale.server.http.request_context import request_id
 from anyscale.server.http.web.error_page import error_page
 from anyscale.server.http.web.templating import accepts_page
 from anyscale.server.login_options import LoginOptions
 
-__all__ = ["EXCEPTION_HANDLERS", "error_responses", "retry_after", "send_refusal", "title_of"]
+__all__ = ["EXCEPTION_HANDLERS", "error_responses", "send_refusal", "title_of"]
 
 _PROBLEM = "application/problem+json"
 
@@ -81,13 +79,6 @@ def error_responses(*statuses: int) -> dict[int, ResponseSpec]:
         )
         for status in sorted({*_ALWAYS, *statuses})
     }
-
-
-def retry_after(error: AnyscaleError) -> dict[str, str]:
-    """Return the header that says when to repeat a request, if the error knows."""
-    if isinstance(error, Overloaded):
-        return {"Retry-After": str(math.ceil(error.retry_after_seconds))}
-    return {}
 
 
 async def send_refusal(error: AnyscaleError, scope: Any, receive: Receive, send: Send) -> None:

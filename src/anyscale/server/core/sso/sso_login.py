@@ -23,17 +23,14 @@ from anyscale.server.core.sso.settings import ProviderSettings
 from anyscale.server.store.records.users import AccountRecord
 from anyscale.server.store.transaction import Store, Transaction
 
-__all__ = ["CALLBACK", "SsoLogin"]
-
-#: the path to which the provider redirects browsers
-CALLBACK = "/sso/callback"
+__all__ = ["SsoLogin"]
 
 
 class SsoLogin:
-    """Signs users in by their identity at a provider, which redirects them to the public URL."""
+    """Signs users in by their identity at a provider, which redirects them to `redirect_uri`."""
 
-    def __init__(self, store: Store, settings: ProviderSettings, public_url: str) -> None:
-        self.provider = IdentityProvider(settings, public_url + CALLBACK)
+    def __init__(self, store: Store, settings: ProviderSettings, redirect_uri: str) -> None:
+        self.provider = IdentityProvider(settings, redirect_uri)
         self._rate_limiter = LoginRateLimiter()
         self._store = store
         self._domains = settings.domains

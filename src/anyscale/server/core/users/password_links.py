@@ -33,19 +33,19 @@ def secret_of(link: str) -> str:
 class PasswordLinkService:
     """Creates one-time links, which expire after some days.
 
-    `address` returns the URL at which users reach the control plane, or raises `ConfigError`.
+    `page` returns the URL of the page that takes them, or raises `ConfigError`.
     """
 
     def __init__(
         self,
         store: Store,
-        address: Callable[[], str],
+        page: Callable[[], str],
         *,
         days: int,
         sso_only: bool,
     ) -> None:
         self._store = store
-        self._address = address
+        self._page = page
         self._lifetime = days * DAY_MS
         self._sso_only = sso_only
 
@@ -59,7 +59,7 @@ class PasswordLinkService:
         if self._sso_only:
             raise LinkRefused("everybody here signs in by SSO: there are no passwords to set")
         # The secret comes after `#`: browsers never send that part.
-        return f"{self._address()}/set-password#"
+        return f"{self._page()}#"
 
     def create(self, user_ids: Sequence[str], caller: Caller) -> list[PasswordLink]:
         """Create a link for each of up to `MOST` accounts, or none if one fails.

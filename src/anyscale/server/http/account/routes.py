@@ -7,7 +7,7 @@ from litestar.di import NamedDependency
 from litestar.params import PathParameter
 
 from anyscale.server.core.login.sessions import SessionService
-from anyscale.server.http.account import tokens
+from anyscale.server.http.account import page, tokens
 from anyscale.server.http.account.schemas import (
     ChangePasswordRequest,
     CurrentUser,
@@ -17,15 +17,16 @@ from anyscale.server.http.account.schemas import (
     session_info,
 )
 from anyscale.server.http.authentication import SESSION_AUTHENTICATION, require_own_password
-from anyscale.server.http.bodies import decode
+from anyscale.server.http.bodies import SMALL_BODY, decode
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.errors import error_responses
-from anyscale.server.http.login.routes import SMALL_BODY, create_login_response
+from anyscale.server.http.login.routes import create_login_response
 from anyscale.server.http.login.schemas import LoginResponse
 from anyscale.server.http.login.sign_in import LoginFlows
 from anyscale.server.http.thread_pools import ThreadPools
+from anyscale.server.http.web.session_pages import session_pages
 
-__all__ = ["ROUTER"]
+__all__ = ["ROUTERS"]
 
 SessionId = Annotated[str, PathParameter(max_length=64, description="`ses_...`")]
 
@@ -102,15 +103,18 @@ async def revoke_others(
 
 
 _GUARDED = [list_sessions, revoke_session, revoke_others, *tokens.HANDLERS]
-ROUTER = Router(
-    "/v1/me",
-    route_handlers=[
-        get_me,
-        change_password,
-        Router("/", route_handlers=_GUARDED, guards=[require_own_password]),
-    ],
-    middleware=[SESSION_AUTHENTICATION],
-    security=[{"session": []}],
-    tags=["account"],
-    request_max_body_size=SMALL_BODY,
-)
+ROUTERS = [
+    Router(
+        "/v1/me",
+        route_handlers=[
+            get_me,
+            change_password,
+            Router("/", route_handlers=_GUARDED, guards=[require_own_password]),
+        ],
+        middleware=[SESSION_AUTHENTICATION],
+        security=[{"session": []}],
+        tags=["account"],
+        request_max_body_size=SMALL_BODY,
+    ),
+    session_pages(page.HANDLERS),
+]

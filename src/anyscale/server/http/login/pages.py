@@ -14,24 +14,20 @@ from anyscale.errors import (
     InvalidCredentials,
     LinkInvalid,
     NotAuthenticated,
-    PasswordChangeNeeded,
     PasswordRefused,
 )
 from anyscale.server.core.users.password_links import secret_of
-from anyscale.server.http.account.page import HANDLERS as ACCOUNT
-from anyscale.server.http.authentication import (
-    RECORD_DENIALS,
-    SESSION_AUTHENTICATION,
-    Authenticator,
-)
-from anyscale.server.http.cookies import SESSION, expired_cookie, login_cookies, read_cookie
+from anyscale.server.http.authentication import Authenticator
+from anyscale.server.http.bodies import SMALL_BODY
+from anyscale.server.http.cookies import SESSION, expired_cookie, login_cookies
 from anyscale.server.http.dependencies import AnyRequest, UserRequest
-from anyscale.server.http.login.routes import SMALL_BODY
 from anyscale.server.http.login.sign_in import LoginFlows
-from anyscale.server.http.operations.metrics import count_refusal
+from anyscale.server.http.refusals import count_refusal
 from anyscale.server.http.web.forms import read_form, refusal
+from anyscale.server.http.web.session_pages import session_pages
 from anyscale.server.http.web.templating import redirect, render_page
 from anyscale.server.login_options import LoginOptions
+from anyscale.server.paths import LINK_PAGE
 
 __all__ = ["ROUTERS"]
 
@@ -138,12 +134,12 @@ async def change_password(
     return redirect("/?note=password_changed", *login_cookies(result))
 
 
-@get("/set-password")
+@get(LINK_PAGE)
 async def show_set_password(login_options: NamedDependency[LoginOptions]) -> Page:
     return _form_page("set_password", login_options)
 
 
-@post("/set-password")
+@post(LINK_PAGE)
 async def set_password(
     request: AnyRequest,
     login: NamedDependency[LoginFlows],
@@ -175,32 +171,12 @@ def _wrong_field(error: AnyscaleError) -> str:
     return "current" if isinstance(error, InvalidCredentials) else ""
 
 
-def _to_sign_in(request: AnyRequest, _: NotAuthenticated) -> Page:
-    return redirect(
-        "/sign-in?note=session_expired" if read_cookie(request, SESSION) else "/sign-in"
-    )
-
-
-def _to_password(_: AnyRequest, __: PasswordChangeNeeded) -> Page:
-    return redirect("/password")
-
-
-_SHARED: Any = {"include_in_schema": False, "request_max_body_size": SMALL_BODY}
-
 ROUTERS = [
     Router(
         "/",
         route_handlers=[show_sign_in, sign_in, sign_out, show_set_password, set_password],
-        **_SHARED,
+        include_in_schema=False,
+        request_max_body_size=SMALL_BODY,
     ),
-    Router(
-        "/",
-        # The account page needs the same session, and redirects to the same pages without it.
-        route_handlers=[show_password, change_password, *ACCOUNT],
-        middleware=[SESSION_AUTHENTICATION],
-        # A session that has expired is no incident.
-        opt={RECORD_DENIALS: False},
-        exception_handlers={NotAuthenticated: _to_sign_in, PasswordChangeNeeded: _to_password},
-        **_SHARED,
-    ),
+    session_pages([show_password, change_password]),
 ]

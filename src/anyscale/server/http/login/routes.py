@@ -8,7 +8,7 @@ from litestar.di import NamedDependency
 from anyscale.server.core.login.sessions import LoginResult, SessionService
 from anyscale.server.core.users.password_links import secret_of
 from anyscale.server.http.authentication import SESSION_AUTHENTICATION
-from anyscale.server.http.bodies import decode
+from anyscale.server.http.bodies import SMALL_BODY, decode
 from anyscale.server.http.cookies import SESSION, expired_cookie, login_cookies
 from anyscale.server.http.dependencies import AnyRequest, UserRequest
 from anyscale.server.http.errors import error_responses
@@ -16,10 +16,7 @@ from anyscale.server.http.login.schemas import LoginRequest, LoginResponse, SetP
 from anyscale.server.http.login.sign_in import LoginFlows
 from anyscale.server.http.thread_pools import ThreadPools
 
-__all__ = ["ROUTERS", "SMALL_BODY", "create_login_response"]
-
-#: Octets of a body that any client may send: the longest password and email fit, escaped as JSON.
-SMALL_BODY = 16 * 1024
+__all__ = ["ROUTERS", "create_login_response"]
 
 
 @post(

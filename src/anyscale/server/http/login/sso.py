@@ -18,7 +18,7 @@ from anyscale.errors import (
 )
 from anyscale.server.core.audit.entries import AuditLog
 from anyscale.server.core.sso.identity_provider import ExternalIdentity
-from anyscale.server.core.sso.sso_login import CALLBACK, SsoLogin
+from anyscale.server.core.sso.sso_login import SsoLogin
 from anyscale.server.http.cookies import (
     HostCookie,
     client_info,
@@ -34,9 +34,10 @@ from anyscale.server.http.login.sso_cookie import (
     create_cookie_value,
     read_cookie_value,
 )
-from anyscale.server.http.operations.metrics import count_refusal
+from anyscale.server.http.refusals import count_refusal
 from anyscale.server.http.request_context import request_id
 from anyscale.server.http.thread_pools import ThreadPools
+from anyscale.server.paths import SSO_CALLBACK
 
 __all__ = ["HANDLERS"]
 
@@ -92,7 +93,7 @@ def _begin(sso_login: SsoLogin) -> tuple[str, str]:
     return url, create_cookie_value(sso_login, request)
 
 
-@get(CALLBACK, include_in_schema=False)
+@get(SSO_CALLBACK, include_in_schema=False)
 async def callback(
     request: AnyRequest,
     sso_login: NamedDependency[SsoLogin | None],
@@ -139,7 +140,7 @@ def _required(sso_login: SsoLogin | None) -> SsoLogin:
 async def _refused(error: SsoRefused, audit_log: AuditLog, pools: ThreadPools) -> Response[None]:
     _log_refusal(error, error.reason, error.detail)
     with suppress(StoreUnavailable, Overloaded):  # the response does not depend on it
-        call = f"GET {CALLBACK}"
+        call = f"GET {SSO_CALLBACK}"
         await pools.auth.run(audit_log.record_denied, error.actor, error.reason, call)
     return _to_sign_in(_MESSAGES.get(error.reason, "refused"))
 

@@ -1,10 +1,13 @@
-"""Cross-site request forgery: a request that changes something comes from our own pages.
+"""Cross-site request forgery: the rule of a route for the requests of pages of other sites.
 
 A page of another host of the same site can send a request with the session's cookie, whatever
 `SameSite` says. The browser adds `Sec-Fetch-Site` or `Origin`, which name the page that sent it,
 and no page can change these headers (Fetch, 2.2.2).
+
+A route names its rule as an option, `opt={CSRF_RULE: any_origin}`. Without it, `same_origin` holds.
 """
 
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from litestar.connection import ASGIConnection
@@ -12,10 +15,16 @@ from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from anyscale.errors import CsrfRejected
-from anyscale.server.http.authentication import IGNORES_COOKIES, authenticator_of
+from anyscale.server.http.authentication import authenticator_of
 from anyscale.server.http.dependencies import Connection
 
-__all__ = ["CsrfMiddleware"]
+__all__ = ["CSRF_RULE", "CsrfMiddleware", "any_origin", "same_origin"]
+
+#: Returns whether a request is allowed.
+CsrfRule = Callable[[Connection], bool]
+
+#: the option of a route (`opt`) for its rule
+CSRF_RULE = "csrf_rule"
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -24,19 +33,21 @@ _OURS = frozenset({"same-origin", "none"})
 
 
 class CsrfMiddleware(ASGIMiddleware):
-    """Refuses requests that a page of another origin may have sent."""
+    """Refuses requests that the rule of their route does not allow."""
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         connection: Connection = ASGIConnection(scope)
-        if not _is_allowed(connection):
+        rule: CsrfRule = connection.route_handler.opt.get(CSRF_RULE, same_origin)
+        if not rule(connection):
             error = CsrfRejected("a page of another site may not make this call")
             await authenticator_of(connection).record_denial(connection, error)
             raise error
         await next_app(scope, receive, send)
 
 
-def _is_allowed(connection: Connection) -> bool:
-    if connection.scope["method"] in _SAFE or _has_token(connection):  # type: ignore[typeddict-item]  # there are no WebSockets
+def same_origin(connection: Connection) -> bool:
+    """Allow what only reads, what our own pages send, and what no browser sends."""
+    if connection.scope["method"] in _SAFE:  # type: ignore[typeddict-item]  # there are no WebSockets
         return True
     if site := connection.headers.get("sec-fetch-site"):
         return site in _OURS
@@ -46,10 +57,12 @@ def _is_allowed(connection: Connection) -> bool:
     return origin is None or _is_this_host(origin, connection)
 
 
-def _has_token(connection: Connection) -> bool:
-    # A browser adds cookies and `Basic` credentials by itself, but no bearer token.
-    is_sent = connection.headers.get("authorization", "").lower().startswith("bearer ")
-    return is_sent and IGNORES_COOKIES in connection.route_handler.opt
+def any_origin(_: Connection) -> bool:
+    """Allow all requests, of a route that reads no cookie.
+
+    Browsers add cookies and `Basic` credentials to a request by themselves, but no bearer token.
+    """
+    return True
 
 
 def _is_this_host(origin: str, connection: Connection) -> bool:

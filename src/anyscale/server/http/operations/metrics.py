@@ -19,6 +19,7 @@ __all__ = [
     "HASHES",
     "IN_PROGRESS",
     "POOL_REQUESTS",
+    "REFUSALS",
     "REQUESTS",
     "SECONDS",
     "SIGN_INS",
@@ -26,7 +27,6 @@ __all__ = [
     "USERS",
     "WORKERS",
     "DatabaseMetrics",
-    "count_refusal",
 ]
 
 #: for which a scrape waits for the database
@@ -56,12 +56,7 @@ SIGN_INS = Counter(
 )
 WORKERS = Gauge("anyscale_workers", "Server processes.", multiprocess_mode="livesum")
 
-_REFUSALS = Counter("anyscale_refusals_total", "Refused requests by error code.", ["code"])
-
-
-def count_refusal(error: AnyscaleError) -> None:
-    """Count a request that is refused with an error of ours, by its code."""
-    _REFUSALS.labels(error.code).inc()
+REFUSALS = Counter("anyscale_refusals_total", "Refused requests by error code.", ["code"])
 
 
 class DatabaseMetrics(Collector):

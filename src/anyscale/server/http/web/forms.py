@@ -7,8 +7,7 @@ from urllib.parse import parse_qsl
 
 from anyscale.errors import AnyscaleError, Overloaded, RequestInvalid, TooManyFailedLogins
 from anyscale.server.http.dependencies import AnyRequest
-from anyscale.server.http.errors import retry_after
-from anyscale.server.http.operations.metrics import count_refusal
+from anyscale.server.http.refusals import count_refusal, retry_after
 
 __all__ = ["read_form", "refusal", "user_message"]
 

@@ -1,6 +1,8 @@
 """HTML pages from Jinja templates, the files that they load, and redirects."""
 
 import hashlib
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +27,13 @@ _ASSETS = {path.name: path.read_bytes() for path in (_FOLDER / "assets").iterdir
 #: name -> digest, which is part of the address
 _VERSIONS = {name: hashlib.sha256(data).hexdigest()[:12] for name, data in _ASSETS.items()}
 
-#: A page loads our style sheet and pictures alone, sends forms to us alone, and is in no frame.
+#: A page loads our style sheet and pictures alone, and is in no frame.
 _CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
-    "base-uri 'none'; frame-ancestors 'none'"
+    "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
+
+#: An origin as a policy can name it: without the `;`, `*` and blanks that change what it means.
+_ORIGIN = re.compile(r"https?://[0-9a-z]([0-9a-z.-]*[0-9a-z])?(:[0-9]{1,5})?")
 
 
 def _asset(name: str) -> str:
@@ -55,20 +59,34 @@ def render_page(
     status: int = 200,
     headers: dict[str, str] | None = None,
     script: bool = False,
+    form_targets: Sequence[str] = (),
     problem: str = "",
     **values: Any,
 ) -> Response[str]:
     """Render the template of a page, which loads our script or not.
 
-    `options` has the name of the organization: None where it is not known.
+    `options` has the name of the organization: None where it is not known. `form_targets` are the
+    origins to which the response to a form may redirect, besides our own: Chromium stops other
+    redirects by `form-action`.
+
+    Raises:
+        ValueError: a target is no origin.
     """
-    policy = _CONTENT_SECURITY_POLICY + ("; script-src 'self'" if script else "")
+    policy = [_CONTENT_SECURITY_POLICY, _form_action(form_targets)]
+    if script:
+        policy.append("script-src 'self'")
     return Response(
         render_text(template, options=options, script=script, problem=problem, **values),
         status_code=status,
         media_type="text/html",
-        headers={"Content-Security-Policy": policy, **(headers or {})},
+        headers={"Content-Security-Policy": "; ".join(policy), **(headers or {})},
     )
+
+
+def _form_action(targets: Sequence[str]) -> str:
+    if not all(map(_ORIGIN.fullmatch, targets)):
+        raise ValueError("a form target must be an origin, like https://app.example.com")
+    return " ".join(["form-action 'self'", *targets])
 
 
 def render_text(template: str, /, **values: Any) -> str:

@@ -1,0 +1,42 @@
+"""The router of the pages of signed-in users; other browsers are redirected to the sign-in page."""
+
+from collections.abc import Sequence
+
+from litestar import Response, Router
+from litestar.handlers import HTTPRouteHandler
+from litestar.types import Guard
+
+from anyscale.errors import NotAuthenticated, PasswordChangeNeeded
+from anyscale.server.http.authentication import RECORD_DENIALS, SESSION_AUTHENTICATION
+from anyscale.server.http.bodies import SMALL_BODY
+from anyscale.server.http.cookies import SESSION, read_cookie
+from anyscale.server.http.dependencies import AnyRequest
+from anyscale.server.http.web.templating import redirect
+
+__all__ = ["session_pages"]
+
+
+def session_pages(
+    handlers: Sequence[HTTPRouteHandler], path: str = "/", guards: Sequence[Guard] = ()
+) -> Router:
+    """Create a router whose requests need the cookie of a session, and pass the guards."""
+    return Router(
+        path,
+        route_handlers=handlers,
+        guards=guards,
+        middleware=[SESSION_AUTHENTICATION],
+        # A session that has expired is no incident.
+        opt={RECORD_DENIALS: False},
+        exception_handlers={NotAuthenticated: _to_sign_in, PasswordChangeNeeded: _to_password},
+        include_in_schema=False,
+        request_max_body_size=SMALL_BODY,
+    )
+
+
+def _to_sign_in(request: AnyRequest, _: NotAuthenticated) -> Response[str]:
+    expired = read_cookie(request, SESSION)
+    return redirect("/sign-in?note=session_expired" if expired else "/sign-in")
+
+
+def _to_password(_: AnyRequest, __: PasswordChangeNeeded) -> Response[str]:
+    return redirect("/password")
