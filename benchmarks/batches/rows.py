@@ -30,22 +30,22 @@ users = [
                 f"lastname{i}", f"title{i}")
     for i in numbers
 ]
-plane = ControlPlane(Settings(database=Path(sys.argv[1])))
-size = plane.batches.policy.chunk_users
-with plane.store.write() as tx:
+control_plane = ControlPlane(Settings(database=Path(sys.argv[1])))
+size = control_plane.batches.policy.chunk_users
+with control_plane.store.write() as tx:
     batch = tx.batches.add(new_batch(tx, "key", "fail", "local:bench"))
 rows = list(new_users(user_ids(batch.batch_id, range(count)), users))
 start = time.perf_counter()
 for number, first in enumerate(range(0, count, size)):
     part = rows[first:first + size]
     root = root_of(row.user_id for row in part)
-    with plane.store.write() as tx:
+    with control_plane.store.write() as tx:
         assert not tx.users.insert(batch.id, NewUsers([row[1] for row in part], part.__getitem__))
         tx.chunks.save(batch.id, ChunkRecord(number, bytes(32), root, len(part), 0, 0), [])
         tx.batches.touch(batch.id, tx.now())
-with plane.store.write() as tx:
+with control_plane.store.write() as tx:
     publish(tx, batch, count, "local:bench")
-plane.close()
+control_plane.close()
 Path(sys.argv[2]).write_text(str(time.perf_counter() - start))
 """
 

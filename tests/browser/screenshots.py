@@ -51,9 +51,9 @@ def amina(site: Site) -> None:
     """Create the account of Amina, an owner."""
     user = check("Amina", EMAIL, PASSWORD, False, "Okafor", "Engineer", Policy())
     assert user
-    with closing(site.control_plane()) as plane:
-        plane.batches.create("amina", [user], "fail", OPERATOR, [(0, PASSWORD)])
-        with plane.store.write() as tx:
+    with closing(site.control_plane()) as control_plane:
+        control_plane.batches.create("amina", [user], "fail", OPERATOR, [(0, PASSWORD)])
+        with control_plane.store.write() as tx:
             account = tx.accounts.find(EMAIL)
             assert account
             tx.accounts.set_role(account.user_id, "owner")
@@ -206,7 +206,7 @@ def settle(browser: Browser, site: Site) -> None:
 def grow_old(site: Site) -> None:
     """Set the times of the other sessions: created days ago, used minutes and hours ago."""
     day, hour = 86_400_000, 3_600_000
-    with closing(site.control_plane()) as plane, plane.store.write() as tx:
+    with closing(site.control_plane()) as control_plane, control_plane.store.write() as tx:
         for number, address in enumerate(ELSEWHERE):
             times = (day * (number + 2), hour // 2 + hour * number * 5)
             execute_sql(

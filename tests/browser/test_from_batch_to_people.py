@@ -98,8 +98,8 @@ def test_each_user_of_a_batch_signs_in_by_the_right_method_only(
 def created(anyscale: RunAnyscale, folder: Path) -> str:
     file = folder / "users.json"
     file.write_text(json.dumps(USERS), encoding="utf-8")
-    made = anyscale("user", "batch-create", "-f", str(file), "-o", "json")
-    assert made.returncode == 0, made.stderr
+    result = anyscale("user", "batch-create", "-f", str(file), "-o", "json")
+    assert result.returncode == 0, result.stderr
     (batch,) = json.loads(anyscale("batch", "list", "-o", "json").stdout)
     return str(batch["batch_id"])
 
@@ -111,8 +111,8 @@ def without_credentials(anyscale: RunAnyscale, batch_id: str) -> int:
 
 def link_of(anyscale: RunAnyscale, batch_id: str, folder: Path) -> str:
     file = folder / "links.csv"
-    made = anyscale("user", "set-password-link", "--batch", batch_id, "--output-file", str(file))
-    assert made.returncode == 0, made.stderr
+    result = anyscale("user", "set-password-link", "--batch", batch_id, "--output-file", str(file))
+    assert result.returncode == 0, result.stderr
     assert file.stat().st_mode & 0o777 == 0o600
     (link,) = csv.DictReader(file.read_text(encoding="utf-8").splitlines())
     assert link["email"] == "linked@example.com"

@@ -286,7 +286,7 @@ def test_a_pipe_without_an_end_is_read_up_to_its_first_fatal_problem(
     assert sum(written) < 4 * MIB
 
 
-def test_a_pipe_is_read_again_from_what_was_kept() -> None:
+def test_a_pipe_is_read_again_from_memory() -> None:
     text = b"name,email\n" + b"".join(b"A,a%d@example.com\n" % n for n in range(5_000))
     with io.BytesIO(text) as stream:
         file = UsersFile(CapturedInput(stream), "users.csv", "csv")

@@ -223,9 +223,7 @@ def test_csv_that_is_read_as_yaml_gets_a_hint(name: str, header: str) -> None:
 
 @pytest.mark.parametrize("name", ["em.txt", "-"])
 @pytest.mark.parametrize("header", ["email", "Titel;E-Mail"])
-def test_a_comparison_hints_at_csv_if_the_file_names_the_email_alone(
-    name: str, header: str
-) -> None:
+def test_a_comparison_hints_at_csv_if_the_file_names_only_the_email(name: str, header: str) -> None:
     data = f"{header}\njane@example.com\n".encode()
     hint = "; if the file is CSV, say --format csv"
 
@@ -233,7 +231,7 @@ def test_a_comparison_hints_at_csv_if_the_file_names_the_email_alone(
     assert not lines(data, name)[0].endswith(hint)  # creating users requires their names
 
 
-def test_a_comparison_names_an_unknown_column_beside_the_email_alone() -> None:
+def test_a_comparison_names_an_unknown_column_beside_the_email() -> None:
     unknown = "unknown column 'Abteilung': rename it to one of "
     first, *others = lines(b"email;Abteilung\njane@example.com;x\n", "users.csv", verify=True)
 

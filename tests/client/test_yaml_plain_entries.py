@@ -237,11 +237,11 @@ def test_a_line_of_another_form_below_an_entry_means_what_the_parser_says(other:
 
 
 @pytest.mark.parametrize(
-    "begun",
+    "beginning",
     ["", "-", "- ", "- n", "- na", "- name: c\n  em", "- {name: c, email: c@b.co}\n- d\n- e"],
 )
-def test_a_forbidden_character_ends_the_users_where_it_does_for_the_parser(begun: str) -> None:
-    assert_pattern_and_parser_agree(f"create_users:\n{ONE}{TWO}{begun}\0")
+def test_a_forbidden_character_ends_the_users_where_it_does_for_the_parser(beginning: str) -> None:
+    assert_pattern_and_parser_agree(f"create_users:\n{ONE}{TWO}{beginning}\0")
 
 
 @pytest.mark.parametrize("other", ["- {name: c, email: c@b.co}\n", "-\n  name: c\n", "- c\n"])

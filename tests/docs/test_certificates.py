@@ -64,12 +64,12 @@ def test_a_client_with_the_strict_checks_accepts_the_documented_certificates(
     connect(certificates)
 
 
-def test_the_keys_are_readable_by_their_owner_alone(certificates: Path) -> None:
+def test_the_keys_are_readable_only_by_their_owner(certificates: Path) -> None:
     for key in certificates.glob("*.key"):
         assert key.stat().st_mode & 0o077 == 0
 
 
-def test_an_authority_without_key_usage_is_refused_with_what_to_do_about_it(
+def test_an_authority_without_key_usage_is_refused_with_advice(
     commands: str, tmp_path: Path
 ) -> None:
     without = commands.replace(" -addext 'keyUsage=critical,keyCertSign,cRLSign'", "")
@@ -82,7 +82,7 @@ def test_an_authority_without_key_usage_is_refused_with_what_to_do_about_it(
     assert "SSL_CERT_FILE" not in text
 
 
-def test_another_host_name_is_refused_with_what_to_do_about_it(certificates: Path) -> None:
+def test_another_host_name_is_refused_with_advice(certificates: Path) -> None:
     text = message(certificates, host="other.example.com")
 
     assert "use the host name that the certificate is for" in text
@@ -90,7 +90,7 @@ def test_another_host_name_is_refused_with_what_to_do_about_it(certificates: Pat
 
 
 @pytest.mark.parametrize("code", [9, 10])
-def test_a_certificate_at_a_wrong_time_is_refused_with_what_to_do_about_it(code: int) -> None:
+def test_a_certificate_at_a_wrong_time_is_refused_with_advice(code: int) -> None:
     # OpenSSL 3.0 cannot create an expired certificate.
     error = ssl.SSLCertVerificationError(1, "certificate verify failed")
     error.verify_code, error.verify_message = code, "certificate has expired"

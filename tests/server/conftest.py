@@ -10,7 +10,7 @@ from anyscale.server.control_plane import ControlPlane
 
 
 @pytest.fixture
-def plane(store_deployment: Deployment) -> Iterator[ControlPlane]:
+def control_plane(store_deployment: Deployment) -> Iterator[ControlPlane]:
     """A control plane on each store, in this process."""
-    with closing(store_deployment.control_plane()) as plane:
-        yield plane
+    with closing(store_deployment.control_plane()) as control_plane:
+        yield control_plane

@@ -63,13 +63,13 @@ def test_entries_are_numbered_and_chained_with_sorted_data(tmp_path: Path) -> No
             with store.write() as tx:
                 append_entry(tx, "local:jane", "batch.dropped", "bat_1", data)
         with store.read() as tx:
-            trail = tx.audit.list(0, 10)
+            audit_entries = tx.audit.list(0, 10)
             now = tx.now()
-    assert [row.number for row in trail] == [1, 2, 3]
-    assert [row.data for row in trail] == ['{"a":"x","b":1}', '{"a":"x","b":1}', "{}"]
-    assert all(0 <= now - row.at < 60_000 for row in trail)
+    assert [row.number for row in audit_entries] == [1, 2, 3]
+    assert [row.data for row in audit_entries] == ['{"a":"x","b":1}', '{"a":"x","b":1}', "{}"]
+    assert all(0 <= now - row.at < 60_000 for row in audit_entries)
     previous = bytes(32)
-    for row in trail:
+    for row in audit_entries:
         assert row.hash == entry_hash(previous, row)
         previous = row.hash
 

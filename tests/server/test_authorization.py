@@ -32,7 +32,7 @@ def create(
     )
 
 
-def trail(anyscale: RunAnyscale, server: ServerProcess, token: str) -> list[dict[str, Any]]:
+def audit_entries(anyscale: RunAnyscale, server: ServerProcess, token: str) -> list[dict[str, Any]]:
     listed = anyscale(
         *("audit", "list", "-o", "jsonl"),
         env={"ANYSCALE_HOST": server.url, "ANYSCALE_CLI_TOKEN": token},
@@ -54,12 +54,12 @@ def test_tokens_without_permission_create_nothing_and_are_in_the_audit_log(
 ) -> None:
     owner = server.token("ann")
     collaborator = server.token("carl", "collaborator")
-    ended = server.token("eve")
+    revoked = server.token("eve")
     server.run("revoke-token", "eve")
     unknown = owner[:-7] + ("A" if owner[-7] != "A" else "B") + owner[-6:]
     message = {
         collaborator: "token:carl is a collaborator: this takes an owner's token",
-        ended: "the token 'eve' was revoked: ask for a new one",
+        revoked: "the token 'eve' was revoked: ask for a new one",
         unknown: "the token was not copied whole",
         "secret": "this is no token of a control plane: they begin with mrt_",
     }
@@ -69,14 +69,14 @@ def test_tokens_without_permission_create_nothing_and_are_in_the_audit_log(
         assert text in result.stderr
         assert token not in result.stderr
 
-    entries = trail(anyscale, server, owner)
+    entries = audit_entries(anyscale, server, owner)
     assert ("token:carl", "not_permitted") in refused(entries)
     assert ("token:eve", "not_authenticated") in refused(entries)
     assert ("anonymous", "not_authenticated") in refused(entries)
     assert not any(entry["event"] == "batch.published" for entry in entries)
     assert create(owner).returncode == 0
-    assert trail(anyscale, server, owner)[-1]["actor"] == "token:ann"
-    for secret in (owner, collaborator, ended):
+    assert audit_entries(anyscale, server, owner)[-1]["actor"] == "token:ann"
+    for secret in (owner, collaborator, revoked):
         assert secret not in server.log.read_text(encoding="utf-8")
 
 
@@ -86,7 +86,7 @@ def test_a_flood_of_refusals_does_not_fill_the_audit_log(
     for _ in range(50):
         with pytest.raises(urllib.request.HTTPError, match="401"):
             urllib.request.urlopen(f"{server.url}/v1/users", timeout=10)
-    assert len(refused(trail(anyscale, server, server.token("ann")))) == 1
+    assert len(refused(audit_entries(anyscale, server, server.token("ann")))) == 1
 
 
 def test_an_expired_token_creates_nothing(

@@ -48,8 +48,8 @@ class InProcess:
 
 
 @pytest.fixture
-def transport(plane: ControlPlane) -> Transport:
-    return InProcess(plane, token_caller(plane, "jane"))
+def transport(control_plane: ControlPlane) -> Transport:
+    return InProcess(control_plane, token_caller(control_plane, "jane"))
 
 
 @pytest.mark.parametrize("names", ["a", "abcdefgh"], ids=["small", "large"])
@@ -73,9 +73,9 @@ def test_accounts_change_for_the_caller(transport: Transport) -> None:
 
 
 def test_a_caller_whose_token_was_revoked_changes_nothing(
-    plane: ControlPlane, transport: Transport
+    control_plane: ControlPlane, transport: Transport
 ) -> None:
-    plane.tokens.revoke("jane", OPERATOR)
+    control_plane.tokens.revoke("jane", OPERATOR)
     with pytest.raises(NotAuthenticated, match="was revoked"):
         transport.batches.create("key", checked_users("a"), "fail")
     with pytest.raises(NotAuthenticated, match="was revoked"):

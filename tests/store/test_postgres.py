@@ -268,15 +268,15 @@ def test_the_password_reaches_no_message(url: str) -> None:
     with pytest.raises(StoreUnavailable) as caught:
         PostgresStore(url.format(SECRET))
 
-    said = "".join(traceback.format_exception(caught.value))
-    assert SECRET not in said.replace(url.format(SECRET), "")
+    text = "".join(traceback.format_exception(caught.value))
+    assert SECRET not in text.replace(url.format(SECRET), "")
     assert not caught.value.outcome_unknown
 
 
 def test_the_password_is_removed_from_a_message_of_the_server() -> None:
     place = DatabaseAddress(f"postgresql://jane:{SECRET}@db.example/users")
-    said = place.message(psycopg.OperationalError(f"no {SECRET}\n  here"))
-    assert said == "the database users at db.example: no *** here"
+    text = place.message(psycopg.OperationalError(f"no {SECRET}\n  here"))
+    assert text == "the database users at db.example: no *** here"
 
 
 def test_the_message_for_an_unknown_error_cites_no_row(postgres_url: str) -> None:

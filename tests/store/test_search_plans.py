@@ -35,7 +35,7 @@ def database(
     kind, _, analyzed = request.param.partition("-")
     with (
         new_deployment(kind, postgres_databases) as deployment,
-        closing(deployment.control_plane()) as plane,
+        closing(deployment.control_plane()) as control_plane,
     ):
         usual = Person("Jane", "jane", "Doe", has_password=True)
         special = [
@@ -44,8 +44,8 @@ def database(
             Person("Joe", is_sso_user=True),
         ]
         people = [usual] * 4_000 + special * 5
-        store_batches(plane.store, [Batch("published", people), Batch("open", people)])
-        with plane.store.write() as tx:
+        store_batches(control_plane.store, [Batch("published", people), Batch("open", people)])
+        with control_plane.store.write() as tx:
             index_next(tx, 9_000)
             if analyzed:
                 execute_sql(tx, "analyze")

@@ -87,7 +87,7 @@ def test_chunks_become_small_when_hashing_becomes_slow(clock: Clock) -> None:
     assert chunk.next() == pytest.approx(10, abs=1)
 
 
-def test_a_resumed_run_sends_what_is_stored_in_large_chunks_and_then_small_ones(
+def test_a_resumed_run_sends_stored_passwords_in_large_chunks_and_then_small_ones(
     clock: Clock,
 ) -> None:
     chunk, sizes = ChunkSize(128, stored=300), []
@@ -250,19 +250,19 @@ def test_an_interrupted_run_abandons_a_call_that_does_not_end(
 ) -> None:
     monkeypatch.setattr(bounded_executor, "_GRACE", 0.05)
     never, cancelled, messages = threading.Event(), threading.Event(), list[str]()
-    begun = threading.Event()
+    started = threading.Event()
     threads: list[threading.Thread] = []
 
     def call() -> None:
         threads.append(threading.current_thread())
-        begun.set()
+        started.set()
         never.wait()
 
     def run() -> None:
         with BoundedExecutor[None](2, cancelled.set, messages.append) as executor:
             executor.submit(call)
             executor.submit(lambda: None)
-            assert begun.wait(20)
+            assert started.wait(20)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -14,7 +14,7 @@ from anyscale.server.store.sqlite import writer_lock
 from anyscale.server.store.sqlite.writer_lock import WriterLock
 
 
-def test_threads_get_the_lock_in_the_order_in_which_they_asked_for_it() -> None:
+def test_threads_get_the_lock_in_the_order_of_their_requests() -> None:
     lock, order = WriterLock(), list[int]()
 
     def write(number: int) -> None:

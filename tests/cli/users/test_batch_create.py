@@ -69,12 +69,12 @@ def test_a_dry_run_after_a_lost_result_says_what_the_run_would_say(
 def test_reserved_emails_are_counted_and_waited_for_so_long_as_it_says(
     anyscale: RunAnyscale, tmp_path: Path
 ) -> None:
-    plane = ControlPlane(Settings.from_environment(os.environ, served=False))
-    batch = plane.batches.open("key", "fail", OPERATOR)
-    plane.batches.reserve(
+    control_plane = ControlPlane(Settings.from_environment(os.environ, served=False))
+    batch = control_plane.batches.open("key", "fail", OPERATOR)
+    control_plane.batches.reserve(
         batch.batch_id, 0, checked_users(*(f"user{i}" for i in range(60))), OPERATOR
     )
-    plane.close()
+    control_plane.close()
     users = write_users_file(tmp_path / "users.yaml", 60, 0)
 
     done = anyscale(

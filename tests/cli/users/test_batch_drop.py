@@ -19,10 +19,10 @@ QUESTION = b"Type yes to go on:"
 
 def open_batch(caller: SystemCaller) -> str:
     """Open a batch that has reserved an email, and return its id."""
-    plane = ControlPlane(Settings.from_environment(os.environ, served=False))
-    batch = plane.batches.open("key", "fail", caller)
-    plane.batches.reserve(batch.batch_id, 0, checked_users("ann"), OPERATOR)
-    plane.close()
+    control_plane = ControlPlane(Settings.from_environment(os.environ, served=False))
+    batch = control_plane.batches.open("key", "fail", caller)
+    control_plane.batches.reserve(batch.batch_id, 0, checked_users("ann"), OPERATOR)
+    control_plane.close()
     return batch.batch_id
 
 
@@ -59,7 +59,7 @@ def test_a_batch_of_another_actor_is_dropped_after_yes(
     [(system_caller(), []), (operator("other"), ["--yes"])],
     ids=["own", "yes"],
 )
-def test_an_own_batch_and_one_with_yes_are_dropped_without_a_question(
+def test_the_callers_batch_and_one_with_yes_are_dropped_without_a_question(
     anyscale: RunAnyscale, caller: SystemCaller, options: list[str]
 ) -> None:
     batch = open_batch(caller)

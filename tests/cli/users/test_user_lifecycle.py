@@ -588,10 +588,10 @@ def test_an_email_that_an_unfinished_batch_has_reserved_cannot_be_an_owners(
     check: CommandChecker, anyscale: RunAnyscale, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ANYSCALE_PUBLIC_URL", ADDRESS)
-    plane = ControlPlane(Settings.from_environment(os.environ, served=True))
-    batch = plane.batches.open("key", "fail", OPERATOR)
-    plane.batches.reserve(batch.batch_id, 0, checked_users("boss"), OPERATOR)
-    plane.close()
+    control_plane = ControlPlane(Settings.from_environment(os.environ, served=True))
+    batch = control_plane.batches.open("key", "fail", OPERATOR)
+    control_plane.batches.reserve(batch.batch_id, 0, checked_users("boss"), OPERATOR)
+    control_plane.close()
     command = ("server", "create-owner", "--email", "boss@example.com")
     opened = f"which local:test opened at {batch.opened_at:%Y-%m-%d %H:%M:%S} UTC"
     reserved = f"is reserved by the unfinished batch {batch.batch_id}, {opened}: let it end, or"

@@ -72,8 +72,8 @@ def test_a_user_is_corrected_by_email_and_every_refusal_changes_nothing(
     ann = "ann@example.com"
     assert "link" not in anyscale("user", "update", ann, "--no-sso").stderr
 
-    trail = anyscale("audit", "list", "-o", "jsonl").stdout.splitlines()
-    changes = [json.loads(line) for line in trail if "account.updated" in line]
+    audit_entries = anyscale("audit", "list", "-o", "jsonl").stdout.splitlines()
+    changes = [json.loads(line) for line in audit_entries if "account.updated" in line]
     assert [entry["data"]["fields"] for entry in changes] == [
         *(["name", "title"], ["lastname", "title"], ["is_sso_user"], ["is_sso_user"])
     ]
@@ -204,5 +204,7 @@ def test_an_update_whose_response_was_lost_is_repeated(
         monkeypatch.setenv("ANYSCALE_HOST", proxy.url)
         done = anyscale("user", "update", JANE, "--name", "Janet")
     assert (done.returncode, bool(lost)) == (0, True), done.stderr
-    trail = anyscale("audit", "list", "-o", "jsonl", env={"ANYSCALE_HOST": configured_server.url})
-    assert trail.stdout.count("account.updated") == 1
+    audit_entries = anyscale(
+        "audit", "list", "-o", "jsonl", env={"ANYSCALE_HOST": configured_server.url}
+    )
+    assert audit_entries.stdout.count("account.updated") == 1

@@ -382,16 +382,16 @@ def test_an_interrupted_comparison_gives_status_130(
     configured_server: ServerProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = write_csv(tmp_path / "users.csv", 10 * CHUNK)
-    is_asked = threading.Event()
+    has_request = threading.Event()
 
     def plan(_: str) -> Fault:
-        is_asked.set()
+        has_request.set()
         return delay(0.5)
 
     with FaultyProxy([configured_server.port], plan) as proxy:
         monkeypatch.setenv("ANYSCALE_HOST", proxy.url)
         running = start_command("user", "verify", "-f", file, "-o", "json")
-        assert is_asked.wait(30)
+        assert has_request.wait(30)
         running.send_signal(signal.SIGINT)
         done = running.finish(60)
     assert (done.returncode, done.stdout) == (130, "")

@@ -50,7 +50,7 @@ def test_a_transport_tells_where_it_is_and_its_limits(transport: Transport) -> N
         ("ας@example.com", "ΑΣ@example.com"),
     ],
 )
-def test_emails_that_differ_in_case_alone_are_one_in_every_script(
+def test_emails_that_differ_only_in_case_are_one_in_every_script(
     transport: Transport, email: str, other: str
 ) -> None:
     transport.batches.create("one", [checked_user(email)], "fail")
@@ -114,10 +114,10 @@ def test_conflicts_name_the_holder_of_the_email(transport: Transport) -> None:
 
     assert (reserved.users, reserved.skipped, reserved.conflicts) == (1, 1, 1)
     assert reserved.holders == [holder.batch_id]
-    exists, held = transport.batches.conflicts(batch.batch_id)
+    exists, conflict = transport.batches.conflicts(batch.batch_id)
     assert (exists.position, exists.kind) == (0, "exists")
-    assert (held.position, held.kind, held.holder) == (1, "reserved", holder.batch_id)
-    assert (held.reserved_by, held.reserved_since) == (holder.opened_by, holder.opened_at)
+    assert (conflict.position, conflict.kind, conflict.holder) == (1, "reserved", holder.batch_id)
+    assert (conflict.reserved_by, conflict.reserved_since) == (holder.opened_by, holder.opened_at)
     looked_up = transport.batches.look_up(checked_users("a", "b", "z"), 0)
     assert [(c.position, c.kind) for c in looked_up] == [(0, "exists"), (1, "reserved")]
     (account,) = transport.users.with_email("a@example.com")

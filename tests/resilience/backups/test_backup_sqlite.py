@@ -102,7 +102,7 @@ def taken(tmp_path_factory: pytest.TempPathFactory) -> BackUp:
     token = shell("anyscale server create-token --name jane", folder, **server).strip()
     # The copy is made meanwhile, and hashing has the lowest priority.
     count = passwords_for_all_cores(10)
-    made = BackUp(
+    backup = BackUp(
         folder / "backup.db",
         folder,
         port,
@@ -111,12 +111,12 @@ def taken(tmp_path_factory: pytest.TempPathFactory) -> BackUp:
         write_flow_users_file(tmp_path / "many.yaml", range(count), count, "n"),
         count,
     )
-    environment = made.environment() | {"HOME": str(folder)}
+    environment = backup.environment() | {"HOME": str(folder)}
     with ServerProcess(server["ANYSCALE_DATABASE_URL"], tmp_path, port=port, real_hashes=True):
         example = ROOT / "examples" / "users.yaml"
         shell(f"anyscale user batch-create -f {example}", folder, **environment)
         shell(page_command("> backup.head"), folder, **environment)
-        client = start_command("user", "batch-create", "-f", made.users, env=environment)
+        client = start_command("user", "batch-create", "-f", backup.users, env=environment)
         try:
             wait_for(lambda: len(hashes(database)) > FIRST_CHUNK, client)
             back_up_sqlite(database, folder)
@@ -125,7 +125,7 @@ def taken(tmp_path_factory: pytest.TempPathFactory) -> BackUp:
             client.kill()
     shutil.rmtree(database.parent)
     head = re.findall(r"^head: (\S+)", (folder / "backup.head").read_text(), re.MULTILINE)[0]
-    return BackUp(made.copy, folder, port, token, head, made.users, count)
+    return BackUp(backup.copy, folder, port, token, head, backup.users, count)
 
 
 @pytest.fixture

@@ -20,15 +20,17 @@ def pages(file: Path, what: str) -> int:
         return int(connection.execute(f"pragma {what}").fetchone()[0])
 
 
-def create(plane: ControlPlane, key: str, *names: str) -> None:
-    plane.batches.create(key, checked_users(*names, password=None), "fail", CALLER, ())
+def create(control_plane: ControlPlane, key: str, *names: str) -> None:
+    control_plane.batches.create(key, checked_users(*names, password=None), "fail", CALLER, ())
 
 
-def undo_all(plane: ControlPlane) -> None:
-    (batch, *_) = plane.batches.page(open_only=False, before="", limit=1)
+def undo_all(control_plane: ControlPlane) -> None:
+    (batch, *_) = control_plane.batches.page(open_only=False, before="", limit=1)
     after: str | None = ""
     while after is not None:
-        after = plane.batches.undo(batch.batch_id, after, CALLER, force=False, dry_run=False).after
+        after = control_plane.batches.undo(
+            batch.batch_id, after, CALLER, force=False, dry_run=False
+        ).after
 
 
 def test_an_undo_leaves_free_pages_that_new_accounts_use_and_the_guide_gives_back(
@@ -36,20 +38,20 @@ def test_an_undo_leaves_free_pages_that_new_accounts_use_and_the_guide_gives_bac
 ) -> None:
     file = tmp_path / "anyscale.db"
     journal = file.with_name("anyscale.db-wal")
-    with closing(ControlPlane(Settings(database=file))) as plane:  # as a server that runs
-        create(plane, "first", *NAMES)
+    with closing(ControlPlane(Settings(database=file))) as control_plane:  # as a server that runs
+        create(control_plane, "first", *NAMES)
         full = pages(file, "page_count")
-        undo_all(plane)
+        undo_all(control_plane)
         free = pages(file, "freelist_count")
         assert (pages(file, "page_count"), free > full / 4) == (full, True)
-        create(plane, "second", *NAMES)
+        create(control_plane, "second", *NAMES)
         assert pages(file, "page_count") <= full + 1
-        undo_all(plane)
+        undo_all(control_plane)
         assert journal.stat().st_size > file.stat().st_size
         shell(page_command("wal_checkpoint(truncate)"), tmp_path, DB=str(file))
         assert (pages(file, "freelist_count"), journal.stat().st_size) == (0, 0)
         assert file.stat().st_size == pages(file, "page_count") * pages(file, "page_size")
         assert pages(file, "page_count") < full - free / 2
-        create(plane, "jane", "jane")  # the server goes on
+        create(control_plane, "jane", "jane")  # the server goes on
         assert journal.exists()
     assert not journal.exists()

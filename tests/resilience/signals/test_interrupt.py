@@ -109,8 +109,8 @@ def test_a_run_that_waits_for_another_run_can_be_interrupted(
 ) -> None:
     passwords = passwords_for_all_cores(0.5)
     count = max(1_010, passwords)
-    held = write_flow_users_file(tmp_path / "held.yaml", range(count), passwords)
-    holder = start_command("user", "batch-create", "-f", held, real_hashes=True)
+    reserved = write_flow_users_file(tmp_path / "held.yaml", range(count), passwords)
+    holder = start_command("user", "batch-create", "-f", reserved, real_hashes=True)
     with locked_when(holder, database_in(data), HASHED):  # so it has not locked the database
         stop_process(holder.pid)
     users = write_flow_users_file(tmp_path / "users.yaml", range(1_050))

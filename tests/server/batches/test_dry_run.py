@@ -62,13 +62,13 @@ def verdict(call: Callable[[], Outcome]) -> Verdict:
     return (outcome.created, outcome.skipped, tuple(skipped))
 
 
-def set_the_scene(deployment: Deployment, existing: set[str], held: set[str]) -> None:
+def set_the_scene(deployment: Deployment, existing: set[str], reserved: set[str]) -> None:
     with closing(deployment.transport()) as transport:
         for name in sorted(existing):
             transport.batches.create(f"existing-{name}", checked_users(name), "fail")
-        if held - existing:
+        if reserved - existing:
             batch = transport.batches.open("reserved", "fail")
-            for number, name in enumerate(sorted(held - existing)):
+            for number, name in enumerate(sorted(reserved - existing)):
                 transport.batches.reserve(batch.batch_id, number, checked_users(name))
 
 
@@ -76,7 +76,7 @@ def set_the_scene(deployment: Deployment, existing: set[str], held: set[str]) ->
 SCENES = given(
     users=st.one_of(USERS, SOUND),
     existing=st.sets(NAMES, max_size=4),
-    held=st.one_of(st.just(set()), st.sets(NAMES, max_size=3)),
+    reserved=st.one_of(st.just(set()), st.sets(NAMES, max_size=3)),
     if_exists=st.sampled_from(["fail", "skip"]),
     abandoned=st.booleans(),
 )
@@ -88,11 +88,13 @@ def test_a_dry_run_predicts_the_run(
     postgres_databases: PostgresDatabases,
     users: list[AdminCreateUser],
     existing: set[str],
-    held: set[str],
+    reserved: set[str],
     if_exists: Literal["fail", "skip"],
     abandoned: bool,
 ) -> None:
-    compare("embedded", postgres_databases, users, existing, held, if_exists, abandoned=abandoned)
+    compare(
+        "embedded", postgres_databases, users, existing, reserved, if_exists, abandoned=abandoned
+    )
 
 
 # Few examples, since each starts a server.
@@ -104,11 +106,11 @@ def test_a_dry_run_over_http_predicts_the_run(
     postgres_databases: PostgresDatabases,
     users: list[AdminCreateUser],
     existing: set[str],
-    held: set[str],
+    reserved: set[str],
     if_exists: Literal["fail", "skip"],
     abandoned: bool,
 ) -> None:
-    compare(kind, postgres_databases, users, existing, held, if_exists, abandoned=abandoned)
+    compare(kind, postgres_databases, users, existing, reserved, if_exists, abandoned=abandoned)
 
 
 def compare(
@@ -116,13 +118,13 @@ def compare(
     databases: PostgresDatabases,
     users: list[AdminCreateUser],
     existing: set[str],
-    held: set[str],
+    reserved: set[str],
     if_exists: Literal["fail", "skip"],
     *,
     abandoned: bool,
 ) -> None:
     with new_deployment(kind, databases) as deployment:
-        set_the_scene(deployment, existing, held)
+        set_the_scene(deployment, existing, reserved)
         before = deployment.snapshot()
 
         with closing(deployment.transport()) as transport:
@@ -149,15 +151,15 @@ def compare(
                 for batch in transport.batches.list(open_only=False, before="", limit=100)
                 if batch.state == "open"
             ]
-            assert len(left) <= (1 if held - existing else 0)
+            assert len(left) <= (1 if reserved - existing else 0)
         event("refused" if result[0] == "refused" else "created")
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 7])
 def test_a_dry_run_without_a_control_plane_creates_nothing(tmp_path: Path, count: int) -> None:
     users = [AdminCreateUser("Jane", f"u{at}@example.com", PASSWORD) for at in range(count)]
-    begun: list[str] = []
-    key = CallKey(None, lambda: begun.append("key"))
+    started: list[str] = []
+    key = CallKey(None, lambda: started.append("key"))
 
     with closing(embedded_transport(tmp_path)) as transport:
         run = BatchRun(transport, UserList(users), key, if_exists="fail", drop_command=str)
@@ -165,7 +167,7 @@ def test_a_dry_run_without_a_control_plane_creates_nothing(tmp_path: Path, count
 
     assert (outcome.created, outcome.batch, list(outcome.users)) == (count, None, [])
     assert outcome.lines()[0].endswith("would be created.")
-    assert begun == []
+    assert started == []
     assert list((tmp_path).glob("data*")) == []
 
 

@@ -23,16 +23,16 @@ def test_a_write_goes_before_the_chunks_that_wait(tmp_path: Path) -> None:
     order = list[str]()
 
     def write() -> None:
-        with plane.store.write():
+        with control_plane.store.write():
             order.append("write")
 
     def reserve(number: int) -> None:
         batches.reserve(batch.batch_id, number, checked_users(f"a{number}"), OPERATOR)
         order.append("chunk")
 
-    plane = ControlPlane(Settings(database=tmp_path / "anyscale.db"))
-    with closing(plane), ThreadPoolExecutor(3) as pool:
-        batches, store = plane.batches, plane.store
+    control_plane = ControlPlane(Settings(database=tmp_path / "anyscale.db"))
+    with closing(control_plane), ThreadPoolExecutor(3) as pool:
+        batches, store = control_plane.batches, control_plane.store
         assert isinstance(store, SqliteStore)
         line = store._writing._line
         batch = batches.open("key", "fail", JANE)
@@ -49,12 +49,12 @@ def test_a_write_goes_before_the_chunks_that_wait(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("end", "left"), [("dropped", (3, 1)), ("expired", (3, 1)), ("open", (0, 0))]
 )
-def test_a_write_waits_for_a_slice_of_an_ended_batch_and_for_a_chunk_of_an_open_one(
+def test_a_write_waits_for_a_slice_of_a_dropped_batch_and_for_a_chunk_of_an_open_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str, left: tuple[int, int]
 ) -> None:
     """Of an open batch, each chunk has all users that it counts; of others it stays until last."""
     monkeypatch.setattr(cleanup, "_SLICE", 2)
-    plane = ControlPlane(Settings(database=tmp_path / "anyscale.db"))
+    control_plane = ControlPlane(Settings(database=tmp_path / "anyscale.db"))
 
     def count() -> tuple[int, int]:
         sql = "select (select count(*) from users), (select count(*) from chunks)"
@@ -62,12 +62,12 @@ def test_a_write_waits_for_a_slice_of_an_ended_batch_and_for_a_chunk_of_an_open_
             (row,) = execute_sql(tx, sql).fetchall()
         return row[0], row[1]
 
-    with closing(plane), ThreadPoolExecutor(2) as pool:
-        store, chunk_users = plane.store, plane.batches.policy.chunk_users
+    with closing(control_plane), ThreadPoolExecutor(2) as pool:
+        store, chunk_users = control_plane.store, control_plane.batches.policy.chunk_users
         assert isinstance(store, SqliteStore)
         line = store._writing._line
-        batch_id = plane.batches.open("key", "fail", JANE).batch_id
-        plane.batches.reserve(batch_id, 0, checked_users(*"abcde"), OPERATOR)
+        batch_id = control_plane.batches.open("key", "fail", JANE).batch_id
+        control_plane.batches.reserve(batch_id, 0, checked_users(*"abcde"), OPERATOR)
         with store.write() as tx:
             batch = tx.batches.lock(batch_id, exclusive=True)
             assert batch

@@ -45,12 +45,14 @@ def _slices_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(undo, "_SECONDS_A_CALL", 0)
 
 
-def created(plane: ControlPlane, *names: str, key: str = "key", if_exists: str = "fail") -> Batch:
-    return plane.batches.create(key, checked_users(*names), if_exists, JANE).batch
+def created(
+    control_plane: ControlPlane, *names: str, key: str = "key", if_exists: str = "fail"
+) -> Batch:
+    return control_plane.batches.create(key, checked_users(*names), if_exists, JANE).batch
 
 
 def undone(
-    plane: ControlPlane,
+    control_plane: ControlPlane,
     batch: Batch,
     *,
     after: str = "",
@@ -58,157 +60,161 @@ def undone(
     dry_run: bool = False,
     caller: Caller = JANE,
 ) -> UndoPart:
-    return plane.batches.undo(batch.batch_id, after, caller, force=force, dry_run=dry_run)
+    return control_plane.batches.undo(batch.batch_id, after, caller, force=force, dry_run=dry_run)
 
 
-def ids_of(plane: ControlPlane, batch: Batch) -> list[str]:
-    return [user.user_id for user in plane.batches.created(batch.batch_id, "", 1000)]
+def ids_of(control_plane: ControlPlane, batch: Batch) -> list[str]:
+    return [user.user_id for user in control_plane.batches.created(batch.batch_id, "", 1000)]
 
 
-def use(plane: ControlPlane, user_id: str) -> None:
-    plane.tokens.create_personal(session_caller(plane, user_id), "laptop", None)
+def use(control_plane: ControlPlane, user_id: str) -> None:
+    control_plane.tokens.create_personal(session_caller(control_plane, user_id), "laptop", None)
 
 
 def reasons(part: UndoPart) -> dict[str, str]:
     return {user.email.partition("@")[0]: user.reason for user in part.kept}
 
 
-def test_it_deletes_the_accounts_of_its_batch_and_no_others(plane: ControlPlane) -> None:
-    created(plane, "ann", key="earlier")
-    batch = created(plane, "ann", "joe", "kim", if_exists="skip")
-    assert undone(plane, batch) == UndoPart(batch.batch_id, 2, [], None)
-    assert account_emails(plane) == ["ann@example.com"]
-    assert plane.batches.show(batch.batch_id, JANE).state == "undone"
-    again = created(plane, "joe", "kim", key="another")
-    assert len(ids_of(plane, again)) == 2
+def test_it_deletes_the_accounts_of_its_batch_and_no_others(control_plane: ControlPlane) -> None:
+    created(control_plane, "ann", key="earlier")
+    batch = created(control_plane, "ann", "joe", "kim", if_exists="skip")
+    assert undone(control_plane, batch) == UndoPart(batch.batch_id, 2, [], None)
+    assert account_emails(control_plane) == ["ann@example.com"]
+    assert control_plane.batches.show(batch.batch_id, JANE).state == "undone"
+    again = created(control_plane, "joe", "kim", key="another")
+    assert len(ids_of(control_plane, again)) == 2
 
 
-def test_a_second_undo_deletes_nothing_and_writes_nothing(plane: ControlPlane) -> None:
-    batch = created(plane, "ann", "joe")
-    undone(plane, batch)
-    entries = plane.audit_log.list(0, 100)
-    assert undone(plane, batch, force=True).removed == 0
-    assert plane.audit_log.list(0, 100) == entries
+def test_a_second_undo_deletes_nothing_and_writes_nothing(control_plane: ControlPlane) -> None:
+    batch = created(control_plane, "ann", "joe")
+    undone(control_plane, batch)
+    entries = control_plane.audit_log.list(0, 100)
+    assert undone(control_plane, batch, force=True).removed == 0
+    assert control_plane.audit_log.list(0, 100) == entries
 
 
-def test_an_account_that_was_used_is_kept_unless_forced(plane: ControlPlane) -> None:
-    batch = created(plane, "ann", "joe")
-    _, joe = ids_of(plane, batch)
-    use(plane, joe)
-    assert reasons(undone(plane, batch)) == {"joe": "used"}
-    assert plane.batches.show(batch.batch_id, JANE).state == "undone"
-    assert len(plane.tokens.list_live(joe)) == 1
-    part = undone(plane, batch, force=True)
+def test_an_account_that_was_used_is_kept_unless_forced(control_plane: ControlPlane) -> None:
+    batch = created(control_plane, "ann", "joe")
+    _, joe = ids_of(control_plane, batch)
+    use(control_plane, joe)
+    assert reasons(undone(control_plane, batch)) == {"joe": "used"}
+    assert control_plane.batches.show(batch.batch_id, JANE).state == "undone"
+    assert len(control_plane.tokens.list_live(joe)) == 1
+    part = undone(control_plane, batch, force=True)
     assert (part.removed, part.kept) == (1, [])
-    assert account_emails(plane) == []
-    assert plane.tokens.all() == []
+    assert account_emails(control_plane) == []
+    assert control_plane.tokens.all() == []
 
 
-def test_the_last_owner_is_kept_although_forced(plane: ControlPlane) -> None:
-    batch = created(plane, "ann", "joe", "kim")
-    ann, joe, _ = ids_of(plane, batch)
+def test_the_last_owner_is_kept_although_forced(control_plane: ControlPlane) -> None:
+    batch = created(control_plane, "ann", "joe", "kim")
+    ann, joe, _ = ids_of(control_plane, batch)
     for user_id in (ann, joe):
-        plane.lifecycle.set_role(user_id, "owner", JANE)
-    assert reasons(undone(plane, batch, force=True, dry_run=True)) == {"joe": "last_owner"}
-    assert reasons(undone(plane, batch, force=True)) == {"joe": "last_owner"}
-    assert account_emails(plane) == ["joe@example.com"]
+        control_plane.lifecycle.set_role(user_id, "owner", JANE)
+    assert reasons(undone(control_plane, batch, force=True, dry_run=True)) == {"joe": "last_owner"}
+    assert reasons(undone(control_plane, batch, force=True)) == {"joe": "last_owner"}
+    assert account_emails(control_plane) == ["joe@example.com"]
 
 
-def test_an_owner_of_another_batch_lets_all_owners_be_deleted(plane: ControlPlane) -> None:
-    [lou] = ids_of(plane, created(plane, "lou", key="earlier"))
-    batch = created(plane, "ann")
-    for user_id in (lou, *ids_of(plane, batch)):
-        plane.lifecycle.set_role(user_id, "owner", JANE)
-    assert undone(plane, batch, force=True).removed == 1
+def test_an_owner_of_another_batch_lets_all_owners_be_deleted(control_plane: ControlPlane) -> None:
+    [lou] = ids_of(control_plane, created(control_plane, "lou", key="earlier"))
+    batch = created(control_plane, "ann")
+    for user_id in (lou, *ids_of(control_plane, batch)):
+        control_plane.lifecycle.set_role(user_id, "owner", JANE)
+    assert undone(control_plane, batch, force=True).removed == 1
 
 
-def test_the_account_of_the_caller_is_kept(plane: ControlPlane) -> None:
-    batch = created(plane, "ann", "joe")
-    ann, joe = ids_of(plane, batch)
+def test_the_account_of_the_caller_is_kept(control_plane: ControlPlane) -> None:
+    batch = created(control_plane, "ann", "joe")
+    ann, joe = ids_of(control_plane, batch)
     for user_id in (ann, joe):
-        plane.lifecycle.set_role(user_id, "owner", JANE)
-    part = undone(plane, batch, force=True, caller=session_caller(plane, ann))
+        control_plane.lifecycle.set_role(user_id, "owner", JANE)
+    part = undone(control_plane, batch, force=True, caller=session_caller(control_plane, ann))
     assert (part.removed, reasons(part)) == (1, {"ann": "caller"})
 
 
 def test_the_account_of_a_caller_of_another_batch_is_no_part_of_the_undo(
-    plane: ControlPlane,
+    control_plane: ControlPlane,
 ) -> None:
-    [lou] = ids_of(plane, created(plane, "lou", key="earlier"))
-    plane.lifecycle.set_role(lou, "owner", JANE)
-    caller = personal_token_caller(plane, lou)
-    part = undone(plane, created(plane, "ann", "joe"), force=True, caller=caller)
+    [lou] = ids_of(control_plane, created(control_plane, "lou", key="earlier"))
+    control_plane.lifecycle.set_role(lou, "owner", JANE)
+    caller = personal_token_caller(control_plane, lou)
+    part = undone(control_plane, created(control_plane, "ann", "joe"), force=True, caller=caller)
     assert (part.removed, part.kept) == (2, [])
-    assert account_emails(plane) == ["lou@example.com"]
+    assert account_emails(control_plane) == ["lou@example.com"]
 
 
-def test_a_dry_run_says_what_the_run_does_and_changes_nothing(plane: ControlPlane) -> None:
-    batch = created(plane, "ann", "joe", "kim")
-    use(plane, ids_of(plane, batch)[1])
-    emails, entries = account_emails(plane), plane.audit_log.list(0, 100)
+def test_a_dry_run_says_what_the_run_does_and_changes_nothing(control_plane: ControlPlane) -> None:
+    batch = created(control_plane, "ann", "joe", "kim")
+    use(control_plane, ids_of(control_plane, batch)[1])
+    emails, entries = account_emails(control_plane), control_plane.audit_log.list(0, 100)
     for force in (False, True):
-        planned = undone(plane, batch, force=force, dry_run=True)
-        assert account_emails(plane) == emails
-        assert plane.audit_log.list(0, 100) == entries
+        planned = undone(control_plane, batch, force=force, dry_run=True)
+        assert account_emails(control_plane) == emails
+        assert control_plane.audit_log.list(0, 100) == entries
         assert planned.removed == (3 if force else 2)
-    assert plane.batches.show(batch.batch_id, JANE).state == "published"
-    assert undone(plane, batch, force=True) == planned
+    assert control_plane.batches.show(batch.batch_id, JANE).state == "published"
+    assert undone(control_plane, batch, force=True) == planned
 
 
 @pytest.mark.usefixtures("_slices_of_two")
 def test_a_batch_shows_how_many_accounts_are_deleted_and_how_many_remain(
-    plane: ControlPlane,
+    control_plane: ControlPlane,
 ) -> None:
-    created(plane, "lou", key="earlier")
-    opened = plane.batches.open("opened", "fail", JANE)
-    shown = plane.batches.show(opened.batch_id, JANE)
+    created(control_plane, "lou", key="earlier")
+    opened = control_plane.batches.open("opened", "fail", JANE)
+    shown = control_plane.batches.show(opened.batch_id, JANE)
     assert (shown.removed, shown.remaining) == (None, None)
 
-    batch = created(plane, "lou", *"abcdef", if_exists="skip")
-    ids = ids_of(plane, batch)
-    use(plane, ids[0])
-    shown = plane.batches.show(batch.batch_id, JANE)
+    batch = created(control_plane, "lou", *"abcdef", if_exists="skip")
+    ids = ids_of(control_plane, batch)
+    use(control_plane, ids[0])
+    shown = control_plane.batches.show(batch.batch_id, JANE)
     assert (shown.removed, shown.remaining) == (0, 6)
 
-    plane.lifecycle.delete(ids[5], JANE)
-    shown = plane.batches.show(batch.batch_id, JANE)
+    control_plane.lifecycle.delete(ids[5], JANE)
+    shown = control_plane.batches.show(batch.batch_id, JANE)
     assert (shown.state, shown.removed, shown.remaining) == ("published", 1, 5)
 
-    part = undone(plane, batch)
-    shown = plane.batches.show(batch.batch_id, JANE)
+    part = undone(control_plane, batch)
+    shown = control_plane.batches.show(batch.batch_id, JANE)
     assert (shown.state, shown.users) == ("undoing", 6)
     assert (shown.removed, shown.remaining) == (2, 4)
 
     while part.after is not None:
-        part = undone(plane, batch, after=part.after)
-    shown = plane.batches.show(batch.batch_id, JANE)
+        part = undone(control_plane, batch, after=part.after)
+    shown = control_plane.batches.show(batch.batch_id, JANE)
     assert (shown.state, shown.removed, shown.remaining) == ("undone", 5, 1)
-    (listed, *_) = plane.batches.page(open_only=False, before="", limit=9)
+    (listed, *_) = control_plane.batches.page(open_only=False, before="", limit=9)
     assert (listed.removed, listed.remaining) == (None, None)
 
 
 @pytest.mark.usefixtures("_slices_of_two")
-def test_each_slice_is_a_transaction_after_which_another_undo_goes_on(plane: ControlPlane) -> None:
-    batch = created(plane, *"abcdefg")
-    use(plane, ids_of(plane, batch)[3])
-    first = undone(plane, batch)
-    assert (first.removed, plane.batches.show(batch.batch_id, JANE).state) == (2, "undoing")
-    assert account_emails(plane) == [f"{name}@example.com" for name in "cdefg"]
-    parts = [undone(plane, batch)]  # from the start again, as after a crash
+def test_each_slice_is_a_transaction_after_which_another_undo_goes_on(
+    control_plane: ControlPlane,
+) -> None:
+    batch = created(control_plane, *"abcdefg")
+    use(control_plane, ids_of(control_plane, batch)[3])
+    first = undone(control_plane, batch)
+    assert (first.removed, control_plane.batches.show(batch.batch_id, JANE).state) == (2, "undoing")
+    assert account_emails(control_plane) == [f"{name}@example.com" for name in "cdefg"]
+    parts = [undone(control_plane, batch)]  # from the start again, as after a crash
     while parts[-1].after is not None:
-        parts.append(undone(plane, batch, after=parts[-1].after))
+        parts.append(undone(control_plane, batch, after=parts[-1].after))
     assert [part.removed for part in parts] == [1, 2, 1, 0]
-    assert plane.batches.show(batch.batch_id, JANE).state == "undone"
-    assert account_emails(plane) == ["d@example.com"]
+    assert control_plane.batches.show(batch.batch_id, JANE).state == "undone"
+    assert account_emails(control_plane) == ["d@example.com"]
 
 
-def test_a_transaction_deletes_up_to_500_accounts(plane: ControlPlane) -> None:
+def test_a_transaction_deletes_up_to_500_accounts(control_plane: ControlPlane) -> None:
     """More would take the writer for more than 50 ms."""
-    batch = created(plane, *(f"user{number}" for number in range(1_000)))
+    batch = created(control_plane, *(f"user{number}" for number in range(1_000)))
     after: str | None = ""
     while after is not None:
-        after = undone(plane, batch, after=after).after
-    entries = [e for e in plane.audit_log.list(0, 100) if e.event == "batch.accounts_deleted"]
+        after = undone(control_plane, batch, after=after).after
+    entries = [
+        e for e in control_plane.audit_log.list(0, 100) if e.event == "batch.accounts_deleted"
+    ]
     assert [e.data for e in entries] == [
         '{"positions":"0-499","removed":500}',
         '{"positions":"500-999","removed":500}',
@@ -216,30 +222,30 @@ def test_a_transaction_deletes_up_to_500_accounts(plane: ControlPlane) -> None:
 
 
 @pytest.mark.usefixtures("_slices_of_two")
-def test_an_interrupted_undo_goes_on_with_force_and_without_it(plane: ControlPlane) -> None:
-    batch = created(plane, *"abcdefg")
-    for user_id in ids_of(plane, batch)[::2]:
-        use(plane, user_id)
-    assert reasons(undone(plane, batch)) == {"a": "used"}
-    assert undone(plane, batch, force=True).removed == 2  # the first two that remain
-    assert account_emails(plane) == [f"{name}@example.com" for name in "defg"]
-    part = undone(plane, batch)
+def test_an_interrupted_undo_goes_on_with_force_and_without_it(control_plane: ControlPlane) -> None:
+    batch = created(control_plane, *"abcdefg")
+    for user_id in ids_of(control_plane, batch)[::2]:
+        use(control_plane, user_id)
+    assert reasons(undone(control_plane, batch)) == {"a": "used"}
+    assert undone(control_plane, batch, force=True).removed == 2  # the first two that remain
+    assert account_emails(control_plane) == [f"{name}@example.com" for name in "defg"]
+    part = undone(control_plane, batch)
     kept = reasons(part)
     while part.after is not None:
-        part = undone(plane, batch, after=part.after)
+        part = undone(control_plane, batch, after=part.after)
         kept |= reasons(part)
     assert kept == {"e": "used", "g": "used"}
-    assert account_emails(plane) == ["e@example.com", "g@example.com"]
+    assert account_emails(control_plane) == ["e@example.com", "g@example.com"]
 
 
 @pytest.mark.usefixtures("_slices_of_two")
-def test_the_audit_log_names_the_positions_of_each_slice(plane: ControlPlane) -> None:
-    batch = created(plane, *"abcde")
-    use(plane, ids_of(plane, batch)[1])
+def test_the_audit_log_names_the_positions_of_each_slice(control_plane: ControlPlane) -> None:
+    batch = created(control_plane, *"abcde")
+    use(control_plane, ids_of(control_plane, batch)[1])
     after: str | None = ""
     while after is not None:
-        after = undone(plane, batch, after=after).after
-    entries = [e for e in plane.audit_log.list(0, 100) if e.subject == batch.batch_id]
+        after = undone(control_plane, batch, after=after).after
+    entries = [e for e in control_plane.audit_log.list(0, 100) if e.subject == batch.batch_id]
     assert [(entry.event, entry.data) for entry in entries[1:]] == [
         ("batch.accounts_deleted", '{"positions":"0","removed":1}'),
         ("batch.accounts_deleted", '{"positions":"2-3","removed":2}'),
@@ -248,44 +254,53 @@ def test_the_audit_log_names_the_positions_of_each_slice(plane: ControlPlane) ->
     ]
 
 
-def test_the_audit_log_names_positions_by_ranges(plane: ControlPlane) -> None:
-    batch = created(plane, *"abcdef")
-    use(plane, ids_of(plane, batch)[2])
-    undone(plane, batch)
-    [data] = [e.data for e in plane.audit_log.list(0, 100) if e.event == "batch.accounts_deleted"]
+def test_the_audit_log_names_positions_by_ranges(control_plane: ControlPlane) -> None:
+    batch = created(control_plane, *"abcdef")
+    use(control_plane, ids_of(control_plane, batch)[2])
+    undone(control_plane, batch)
+    [data] = [
+        e.data for e in control_plane.audit_log.list(0, 100) if e.event == "batch.accounts_deleted"
+    ]
     assert data == '{"positions":"0-1,3-5","removed":5}'
 
 
-def test_links_that_a_deleted_user_created_for_others_are_deleted(plane: ControlPlane) -> None:
-    batch, others = created(plane, "ann"), created(plane, "joe", "lou", key="others")
-    [ann], [joe, lou] = ids_of(plane, batch), ids_of(plane, others)
+def test_links_that_a_deleted_user_created_for_others_are_deleted(
+    control_plane: ControlPlane,
+) -> None:
+    batch, others = (
+        created(control_plane, "ann"),
+        created(control_plane, "joe", "lou", key="others"),
+    )
+    [ann], [joe, lou] = ids_of(control_plane, batch), ids_of(control_plane, others)
     for user_id in (ann, lou):
-        plane.lifecycle.set_role(user_id, "owner", JANE)
-    plane.links.create([joe], session_caller(plane, ann))
-    assert plane.links.exists(joe)
-    assert undone(plane, batch, force=True).removed == 1
-    assert not plane.links.exists(joe)
+        control_plane.lifecycle.set_role(user_id, "owner", JANE)
+    control_plane.links.create([joe], session_caller(control_plane, ann))
+    assert control_plane.links.exists(joe)
+    assert undone(control_plane, batch, force=True).removed == 1
+    assert not control_plane.links.exists(joe)
 
 
 @pytest.mark.usefixtures("_slices_of_two")
 @pytest.mark.parametrize("half", [True, False])
 def test_a_key_of_an_undone_batch_is_refused_and_never_gives_the_old_list(
-    plane: ControlPlane, half: bool
+    control_plane: ControlPlane, half: bool
 ) -> None:
-    batch = created(plane, *"abc")
-    after = undone(plane, batch).after
+    batch = created(control_plane, *"abc")
+    after = undone(control_plane, batch).after
     while after is not None and not half:
-        after = undone(plane, batch, after=after).after
+        after = undone(control_plane, batch, after=after).after
     left = ["c@example.com"] if half else []
-    assert plane.batches.show(batch.batch_id, JANE).state == ("undoing" if half else "undone")
-    _refuse_the_key(plane, batch)
-    assert account_emails(plane) == left
+    assert control_plane.batches.show(batch.batch_id, JANE).state == (
+        "undoing" if half else "undone"
+    )
+    _refuse_the_key(control_plane, batch)
+    assert account_emails(control_plane) == left
 
 
-def _refuse_the_key(plane: ControlPlane, batch: Batch) -> None:
-    batches = plane.batches
+def _refuse_the_key(control_plane: ControlPlane, batch: Batch) -> None:
+    batches = control_plane.batches
     for call in (
-        lambda: created(plane, *"abc"),
+        lambda: created(control_plane, *"abc"),
         lambda: batches.open("key", "fail", JANE),
         lambda: batches.find("key"),
         lambda: batches.reserve(batch.batch_id, 1, checked_users("joe"), OPERATOR),
@@ -296,99 +311,101 @@ def _refuse_the_key(plane: ControlPlane, batch: Batch) -> None:
             call()
 
 
-def test_a_batch_without_accounts_cannot_be_undone(plane: ControlPlane) -> None:
-    opened = plane.batches.open("open", "fail", JANE)
+def test_a_batch_without_accounts_cannot_be_undone(control_plane: ControlPlane) -> None:
+    opened = control_plane.batches.open("open", "fail", JANE)
     with pytest.raises(BatchGone, match="is open and has no accounts yet"):
-        undone(plane, opened)
-    plane.batches.drop(opened.batch_id, JANE)
+        undone(control_plane, opened)
+    control_plane.batches.drop(opened.batch_id, JANE)
     with pytest.raises(BatchGone, match="was dropped: it never had accounts"):
-        undone(plane, opened)
+        undone(control_plane, opened)
     with pytest.raises(NotFound):
-        plane.batches.undo("bat_none", "", JANE, force=False, dry_run=True)
+        control_plane.batches.undo("bat_none", "", JANE, force=False, dry_run=True)
 
 
-def test_an_id_of_another_batch_does_not_end_an_undo(plane: ControlPlane) -> None:
-    batch = created(plane, "ann")
-    [later] = ids_of(plane, created(plane, "joe", key="later"))
+def test_an_id_of_another_batch_does_not_end_an_undo(control_plane: ControlPlane) -> None:
+    batch = created(control_plane, "ann")
+    [later] = ids_of(control_plane, created(control_plane, "joe", key="later"))
     for after in (later, "zzz"):
         with pytest.raises(RequestInvalid, match="after must be the id of a user of batch"):
-            undone(plane, batch, after=after)
-    assert plane.batches.show(batch.batch_id, JANE).state == "published"
+            undone(control_plane, batch, after=after)
+    assert control_plane.batches.show(batch.batch_id, JANE).state == "published"
 
 
 def test_an_undone_batch_cannot_be_dropped_with_the_accounts_that_it_kept(
-    plane: ControlPlane,
+    control_plane: ControlPlane,
 ) -> None:
-    batch = created(plane, "ann")
-    use(plane, ids_of(plane, batch)[0])
-    undone(plane, batch)
+    batch = created(control_plane, "ann")
+    use(control_plane, ids_of(control_plane, batch)[0])
+    undone(control_plane, batch)
     with pytest.raises(BatchGone, match="was undone, and nothing is left to drop: "):
-        plane.batches.drop(batch.batch_id, JANE)
-    plane.batches.expire()
-    assert account_emails(plane) == ["ann@example.com"]
+        control_plane.batches.drop(batch.batch_id, JANE)
+    control_plane.batches.expire()
+    assert account_emails(control_plane) == ["ann@example.com"]
 
 
-def test_an_account_that_is_used_while_the_undo_waits_for_it_is_kept(plane: ControlPlane) -> None:
-    batch = created(plane, "ann", "joe")
-    ann, _ = ids_of(plane, batch)
+def test_an_account_that_is_used_while_the_undo_waits_for_it_is_kept(
+    control_plane: ControlPlane,
+) -> None:
+    batch = created(control_plane, "ann", "joe")
+    ann, _ = ids_of(control_plane, batch)
     with ThreadPoolExecutor() as pool:
-        with plane.store.write() as tx:
+        with control_plane.store.write() as tx:
             tx.accounts.lock([ann])
-            part = pool.submit(undone, plane, batch)
-            wait_until_blocked(plane.store, tx)
+            part = pool.submit(undone, control_plane, batch)
+            wait_until_blocked(control_plane.store, tx)
             tx.accounts.mark_used(ann, tx.now())
         assert reasons(part.result(30)) == {"ann": "used"}
 
 
 def test_an_account_that_is_deleted_while_the_undo_waits_for_it_is_not_counted(
-    plane: ControlPlane,
+    control_plane: ControlPlane,
 ) -> None:
-    batch = created(plane, "ann", "joe")
-    ann, _ = ids_of(plane, batch)
+    batch = created(control_plane, "ann", "joe")
+    ann, _ = ids_of(control_plane, batch)
     with ThreadPoolExecutor() as pool:
-        with plane.store.write() as tx:
+        with control_plane.store.write() as tx:
             tx.accounts.delete(ann)
-            part = pool.submit(undone, plane, batch)
-            wait_until_blocked(plane.store, tx)
+            part = pool.submit(undone, control_plane, batch)
+            wait_until_blocked(control_plane.store, tx)
         assert (part.result(30).removed, part.result().kept) == (1, [])
 
 
 def test_other_writes_go_on_between_the_slices_of_an_undo(
-    plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+    control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    batch = created(plane, *(f"user{number}" for number in range(1_000)))
+    batch = created(control_plane, *(f"user{number}" for number in range(1_000)))
     monkeypatch.setattr(undo, "_SLICE", 20)
     monkeypatch.setattr(undo, "_SECONDS_A_CALL", 60.0)  # one call, however busy the machine is
     writes = 0
     with ThreadPoolExecutor() as pool:
-        part = pool.submit(undone, plane, batch)
+        part = pool.submit(undone, control_plane, batch)
         while not part.done():
-            with plane.store.write() as tx:
+            with control_plane.store.write() as tx:
                 tx.batches.touch(1, tx.now())
             writes += 1
         assert part.result().removed == 1_000
     assert writes > 3
 
 
-def test_two_undos_at_once_delete_each_account_once(plane: ControlPlane) -> None:
-    batch = created(plane, *(f"user{number}" for number in range(600)))
+def test_two_undos_at_once_delete_each_account_once(control_plane: ControlPlane) -> None:
+    batch = created(control_plane, *(f"user{number}" for number in range(600)))
     with ThreadPoolExecutor() as pool:
-        parts = [pool.submit(undone, plane, batch) for _ in range(2)]
+        parts = [pool.submit(undone, control_plane, batch) for _ in range(2)]
         assert sum(part.result(60).removed for part in parts) == 600
-    assert plane.batches.show(batch.batch_id, JANE).state == "undone"
+    assert control_plane.batches.show(batch.batch_id, JANE).state == "undone"
 
 
 @pytest.fixture
-def caller(plane: ControlPlane, monkeypatch: pytest.MonkeyPatch) -> TokenCaller:
+def caller(control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch) -> TokenCaller:
     """An owner whose token is revoked after the first slice of two accounts."""
-    found = token_caller(plane, "laptop")
+    found = token_caller(control_plane, "laptop")
     moments: list[float] = []
 
     def now() -> float:
         moments.append(time.monotonic())
         if len(moments) == 2:  # the end of the first slice, after the start of the call
             monkeypatch.undo()
-            plane.tokens.revoke("laptop", operator("jane"))
+            control_plane.tokens.revoke("laptop", operator("jane"))
         return moments[-1]
 
     monkeypatch.setattr(undo, "_SLICE", 2)
@@ -397,21 +414,21 @@ def caller(plane: ControlPlane, monkeypatch: pytest.MonkeyPatch) -> TokenCaller:
 
 
 def test_a_call_that_fails_after_a_slice_returns_what_it_has_deleted(
-    plane: ControlPlane, caller: TokenCaller
+    control_plane: ControlPlane, caller: TokenCaller
 ) -> None:
-    batch = created(plane, *"abcde")
-    _, second, *_ = ids_of(plane, batch)
-    assert undone(plane, batch, caller=caller) == UndoPart(batch.batch_id, 2, [], second)
+    batch = created(control_plane, *"abcde")
+    _, second, *_ = ids_of(control_plane, batch)
+    assert undone(control_plane, batch, caller=caller) == UndoPart(batch.batch_id, 2, [], second)
     with pytest.raises(NotAuthenticated):
-        undone(plane, batch, after=second, caller=caller)
-    assert plane.batches.show(batch.batch_id, JANE).state == "undoing"
+        undone(control_plane, batch, after=second, caller=caller)
+    assert control_plane.batches.show(batch.batch_id, JANE).state == "undoing"
 
 
 def test_a_client_whose_token_is_revoked_half_way_reports_an_unfinished_undo(
-    plane: ControlPlane, caller: TokenCaller
+    control_plane: ControlPlane, caller: TokenCaller
 ) -> None:
-    batch = created(plane, *"abcde")
-    calls = SimpleNamespace(batches=Batches(Opened(plane), caller), retries=0)
+    batch = created(control_plane, *"abcde")
+    calls = SimpleNamespace(batches=Batches(Opened(control_plane), caller), retries=0)
     transport = cast("Transport", calls)
     with pytest.raises(BatchUnfinished, match="the undo is unfinished"):
         undo_batch(transport, batch, force=False, dry_run=False)

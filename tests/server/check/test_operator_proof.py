@@ -54,7 +54,7 @@ def test_a_proof_is_valid_for_a_minute(control_plane: ControlPlane) -> None:
     assert proofs.respond(new_proof(key, now + 60_000)) is None
 
 
-def test_a_proof_cannot_be_changed_or_made_without_the_key(control_plane: ControlPlane) -> None:
+def test_a_proof_cannot_be_changed_or_created_without_the_key(control_plane: ControlPlane) -> None:
     proofs = OperatorProofs(control_plane.store)
     key, now = key_and_time(control_plane)
     proof = new_proof(key, now)

@@ -112,11 +112,14 @@ def test_the_documented_nginx_passes_every_check(site: Site) -> None:
 
 
 def test_a_check_writes_nothing_to_the_database(site: Site) -> None:
-    with site.behind_nginx(), closing(ControlPlane(Settings(database=site.database))) as plane:
-        with plane.store.read() as tx:
+    with (
+        site.behind_nginx(),
+        closing(ControlPlane(Settings(database=site.database))) as control_plane,
+    ):
+        with control_plane.store.read() as tx:
             before = tx.audit.get_last()
         site.check()
-        with plane.store.read() as tx:
+        with control_plane.store.read() as tx:
             assert tx.audit.get_last() == before
 
 

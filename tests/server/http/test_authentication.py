@@ -18,15 +18,15 @@ _BROWSER = {"Accept": "text/html"}
 
 
 @pytest.fixture
-def plane(tmp_path: Path) -> ControlPlane:
-    plane = new_control_plane(tmp_path)
-    create_accounts(plane, "jane")
-    return plane
+def control_plane(tmp_path: Path) -> ControlPlane:
+    control_plane = new_control_plane(tmp_path)
+    create_accounts(control_plane, "jane")
+    return control_plane
 
 
 @pytest.fixture
-def url(plane: ControlPlane) -> Iterator[str]:
-    with serve_in_process(plane) as url:
+def url(control_plane: ControlPlane) -> Iterator[str]:
+    with serve_in_process(control_plane) as url:
         yield url
 
 
@@ -48,8 +48,8 @@ def test_the_calls_of_owners_take_no_session(url: str) -> None:
     assert client.request("GET", "/v1/users").json["code"] == "not_authenticated"
 
 
-def test_the_calls_of_users_take_no_token(plane: ControlPlane, url: str) -> None:
-    token = plane.tokens.create("laptop", "owner", None, OPERATOR)
+def test_the_calls_of_users_take_no_token(control_plane: ControlPlane, url: str) -> None:
+    token = control_plane.tokens.create("laptop", "owner", None, OPERATOR)
     client = HttpClient(url)
 
     assert client.request("GET", "/v1/users", headers=bearer(token)).status == 200
@@ -65,33 +65,35 @@ def test_no_method_passes_without_a_credential(unchanged_url: str, method: str, 
 
 @pytest.mark.parametrize("path", ["/v1/users", "/v1/users?serach=jane"])
 def test_a_token_whose_role_does_not_suffice_is_denied_under_its_name(
-    plane: ControlPlane, url: str, path: str
+    control_plane: ControlPlane, url: str, path: str
 ) -> None:
-    token = plane.tokens.create("carl", "collaborator", None, OPERATOR)
+    token = control_plane.tokens.create("carl", "collaborator", None, OPERATOR)
 
     response = HttpClient(url).request("GET", path, headers=bearer(token))
 
     assert (response.status, response.json["code"]) == (403, "not_permitted")
-    (entry,) = [one for one in plane.audit_log.list(0, 100) if one.event == "access.denied"]
+    (entry,) = [one for one in control_plane.audit_log.list(0, 100) if one.event == "access.denied"]
     assert (entry.actor, "GET /v1/users" in entry.data) == ("token:carl", True)
 
 
-def test_only_denied_calls_are_in_the_audit_log_and_no_pages(plane: ControlPlane, url: str) -> None:
+def test_only_denied_calls_are_in_the_audit_log_and_no_pages(
+    control_plane: ControlPlane, url: str
+) -> None:
     client = HttpClient(url)
     client.sign_in()  # with an initial password
     page = {"Accept": "text/html"}
 
     assert client.request("GET", "/", headers=page).headers["Location"] == "/password"
     assert HttpClient(url).request("GET", "/", headers=page).headers["Location"] == "/sign-in"
-    assert not [one for one in plane.audit_log.list(0, 100) if one.event == "access.denied"]
+    assert not [one for one in control_plane.audit_log.list(0, 100) if one.event == "access.denied"]
 
     assert client.request("GET", "/v1/me/tokens").json["code"] == "password_change_needed"
     assert HttpClient(url).request("GET", "/v1/me").status == 401
-    denials = [one for one in plane.audit_log.list(0, 100) if one.event == "access.denied"]
+    denials = [one for one in control_plane.audit_log.list(0, 100) if one.event == "access.denied"]
     assert [one.actor.partition(":")[0] for one in denials] == ["user", "anonymous"]
 
 
-def test_a_form_of_another_site_is_in_the_audit_log(plane: ControlPlane, url: str) -> None:
+def test_a_form_of_another_site_is_in_the_audit_log(control_plane: ControlPlane, url: str) -> None:
     client = HttpClient(url).sign_in_first_time()
 
     response = client.request(
@@ -99,14 +101,14 @@ def test_a_form_of_another_site_is_in_the_audit_log(plane: ControlPlane, url: st
     )
 
     assert response.status == 403
-    (entry,) = [one for one in plane.audit_log.list(0, 100) if one.event == "access.denied"]
+    (entry,) = [one for one in control_plane.audit_log.list(0, 100) if one.event == "access.denied"]
     assert '"call":"POST /password","reason":"csrf_rejected"' in entry.data
 
 
 def test_each_control_plane_of_a_process_has_its_own_tokens_and_name(
-    plane: ControlPlane, url: str, tmp_path: Path
+    control_plane: ControlPlane, url: str, tmp_path: Path
 ) -> None:
-    token = plane.tokens.create("laptop", "owner", None, OPERATOR)
+    token = control_plane.tokens.create("laptop", "owner", None, OPERATOR)
     settings = Settings(database=tmp_path / "other.db", policy=POLICY, organization="Other Works")
     with serve_in_process(cheap_control_plane(settings)) as other_url:
         both = [HttpClient(url), HttpClient(other_url)]

@@ -17,9 +17,9 @@ from anyscale.server.settings import Settings
 def client_of(folder: Path, trusted_proxies: str) -> Iterator[HttpClient]:
     """Serve a control plane until the block ends; give a client that is signed in."""
     settings = Settings(database=folder / "anyscale.db", trusted_proxies=trusted_proxies)
-    plane = cheap_control_plane(settings)
-    create_accounts(plane, "jane")
-    with serve_in_process(plane) as url:
+    control_plane = cheap_control_plane(settings)
+    create_accounts(control_plane, "jane")
+    with serve_in_process(control_plane) as url:
         yield HttpClient(url).sign_in_first_time()
 
 

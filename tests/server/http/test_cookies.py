@@ -76,16 +76,16 @@ def test_the_header_of_a_cookie_is_that_of_the_framework(cookie: Cookie, value: 
 
 
 @pytest.fixture
-def plane(tmp_path: Path) -> ControlPlane:
+def control_plane(tmp_path: Path) -> ControlPlane:
     """Two accounts; the server closes it."""
-    plane = new_control_plane(tmp_path)
-    create_accounts(plane, "jane", "eve")
-    return plane
+    control_plane = new_control_plane(tmp_path)
+    create_accounts(control_plane, "jane", "eve")
+    return control_plane
 
 
 @pytest.fixture
-def url(plane: ControlPlane) -> Iterator[str]:
-    with serve_in_process(plane) as url:
+def url(control_plane: ControlPlane) -> Iterator[str]:
+    with serve_in_process(control_plane) as url:
         yield url
 
 

@@ -52,22 +52,22 @@ CASES = {
 
 
 @pytest.fixture(scope="module")
-def plane(tmp_path_factory: pytest.TempPathFactory) -> ControlPlane:
-    plane = new_control_plane(tmp_path_factory.mktemp("csrf"))
-    create_accounts(plane, "jane")
-    return plane
+def control_plane(tmp_path_factory: pytest.TempPathFactory) -> ControlPlane:
+    control_plane = new_control_plane(tmp_path_factory.mktemp("csrf"))
+    create_accounts(control_plane, "jane")
+    return control_plane
 
 
 @pytest.fixture(scope="module")
-def token(plane: ControlPlane) -> str:
+def token(control_plane: ControlPlane) -> str:
     """Of an owner."""
-    return plane.tokens.create("laptop", "owner", None, operator("test"))
+    return control_plane.tokens.create("laptop", "owner", None, operator("test"))
 
 
 @pytest.fixture(scope="module")
-def url(plane: ControlPlane, token: str) -> Iterator[str]:
+def url(control_plane: ControlPlane, token: str) -> Iterator[str]:
     """Of a server with an account that has its own password."""
-    with serve_in_process(plane) as url:
+    with serve_in_process(control_plane) as url:
         HttpClient(url).sign_in_first_time()
         yield url
 
@@ -164,9 +164,11 @@ def strict_again() -> None:
 
 def test_the_option_nearest_to_a_route_is_its_rule(tmp_path: Path) -> None:
     router = Router("/in", route_handlers=[strict, strict_again], opt={CSRF_RULE: any_origin})
-    with closing(new_control_plane(tmp_path)) as plane:
+    with closing(new_control_plane(tmp_path)) as control_plane:
         pool = BoundedThreadPool("auth", 1, 1)
-        authenticator = Authenticator(plane.tokens, plane.sessions, plane.audit_log, pool)
+        authenticator = Authenticator(
+            control_plane.tokens, control_plane.sessions, control_plane.audit_log, pool
+        )
         app = Litestar(
             [strict, open_to_all, router],
             middleware=[CsrfMiddleware()],
@@ -216,7 +218,9 @@ def test_a_refusal_is_in_the_audit_log(tmp_path: Path) -> None:
     with serve_in_process(new_control_plane(tmp_path)) as url:
         evil = {"origin": "http://evil.example"}
         HttpClient(url).request("POST", "/v1/sessions", {}, headers=evil)
-    with closing(new_control_plane(tmp_path)) as plane:
-        (entry,) = [one for one in plane.audit_log.list(0, 100) if one.event == "access.denied"]
+    with closing(new_control_plane(tmp_path)) as control_plane:
+        (entry,) = [
+            one for one in control_plane.audit_log.list(0, 100) if one.event == "access.denied"
+        ]
     assert entry.actor == "anonymous"
     assert entry.data == '{"call":"POST /v1/sessions","reason":"csrf_rejected","times":1}'

@@ -29,15 +29,15 @@ Scrape = Callable[[], dict[str, str]]
 
 
 @pytest.fixture
-def plane(store_deployment: Deployment) -> ControlPlane:
-    plane = store_deployment.control_plane()
-    create_accounts(plane, "jane", "joe")
-    return plane
+def control_plane(store_deployment: Deployment) -> ControlPlane:
+    control_plane = store_deployment.control_plane()
+    create_accounts(control_plane, "jane", "joe")
+    return control_plane
 
 
 @pytest.fixture
-def url(plane: ControlPlane) -> Iterator[str]:
-    with serve_in_process(plane) as url:
+def url(control_plane: ControlPlane) -> Iterator[str]:
+    with serve_in_process(control_plane) as url:
         yield url
 
 
@@ -54,10 +54,10 @@ def scraped(url: str) -> dict[str, str]:
 
 
 def test_the_metrics_have_the_version_the_schema_the_workers_and_the_published_accounts(
-    plane: ControlPlane, scrape: Scrape
+    control_plane: ControlPlane, scrape: Scrape
 ) -> None:
-    batch = plane.batches.open("key", "fail", OPERATOR)
-    plane.batches.reserve(batch.batch_id, 0, checked_users("ann"), OPERATOR)
+    batch = control_plane.batches.open("key", "fail", OPERATOR)
+    control_plane.batches.reserve(batch.batch_id, 0, checked_users("ann"), OPERATOR)
 
     values = scrape()
 
@@ -68,9 +68,9 @@ def test_the_metrics_have_the_version_the_schema_the_workers_and_the_published_a
 
 
 def test_batches_and_the_users_that_they_create_and_an_undo_deletes_are_counted(
-    plane: ControlPlane, url: str, scrape: Scrape
+    control_plane: ControlPlane, url: str, scrape: Scrape
 ) -> None:
-    token = plane.tokens.create("jane", "owner", None, OPERATOR)
+    token = control_plane.tokens.create("jane", "owner", None, OPERATOR)
     sdk = Anyscale(host=url, token=token)
     users = [
         AdminCreateUser(name, f"{name}@example.com", "correct horse battery")
@@ -82,7 +82,7 @@ def test_batches_and_the_users_that_they_create_and_an_undo_deletes_are_counted(
     batch = next(iter(sdk.batch.list(max_items=1)))
     sdk.batch.undo(batch.batch_id, dry_run=True)
     sdk.batch.undo(batch.batch_id)
-    open_batch = plane.batches.open("key", "fail", OPERATOR)
+    open_batch = control_plane.batches.open("key", "fail", OPERATOR)
     sdk.batch.drop(open_batch.batch_id)
 
     after = scrape()
@@ -97,18 +97,18 @@ def test_batches_and_the_users_that_they_create_and_an_undo_deletes_are_counted(
 
 
 def test_a_database_that_does_not_respond_delays_no_scrape_and_is_read_once(
-    plane: ControlPlane, scrape: Scrape, monkeypatch: pytest.MonkeyPatch
+    control_plane: ControlPlane, scrape: Scrape, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert scrape()["anyscale_accounts"] == "2.0"
     monkeypatch.setattr(metrics, "_DATABASE_SECONDS", 0.05)
-    responds, calls, schema = threading.Event(), [], plane.store.schema
+    responds, calls, schema = threading.Event(), [], control_plane.store.schema
 
     def slow() -> int:
         calls.append(1)
         assert responds.wait(60)
         return schema()
 
-    monkeypatch.setattr(plane.store, "schema", slow)
+    monkeypatch.setattr(control_plane.store, "schema", slow)
     for _ in range(3):
         values = scrape()
         assert "anyscale_schema" not in values
@@ -119,12 +119,12 @@ def test_a_database_that_does_not_respond_delays_no_scrape_and_is_read_once(
 
 
 def test_a_database_that_fails_leaves_the_other_metrics(
-    plane: ControlPlane, scrape: Scrape, monkeypatch: pytest.MonkeyPatch
+    control_plane: ControlPlane, scrape: Scrape, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail() -> int:
         raise StoreUnavailable("no disk")
 
-    monkeypatch.setattr(plane.store, "schema", fail)
+    monkeypatch.setattr(control_plane.store, "schema", fail)
     values = scrape()
 
     assert "anyscale_schema" not in values
@@ -140,12 +140,12 @@ def test_a_database_that_fails_leaves_the_other_metrics(
     ],
 )
 def test_accounts_are_counted_seldom(
-    seconds: float, pause: float, plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+    seconds: float, pause: float, control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = [1_000.0]
-    count = AccountCount(plane.store)
+    count = AccountCount(control_plane.store)
     monkeypatch.setattr("anyscale.server.core.users.account_count.time.monotonic", lambda: clock[0])
-    with closing(plane), plane.store.read() as tx:
+    with closing(control_plane), control_plane.store.read() as tx:
         users = type(tx.users)
 
         def slow_count(self: object) -> int:

@@ -19,9 +19,9 @@ CHANGING = {"date", "x-request-id"}
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HttpClient]:
     """A client that is not signed in, of a server that no test changes."""
-    plane = new_control_plane(tmp_path_factory.mktemp("head"))
-    create_accounts(plane, "jane", password=PASSWORD)
-    with serve_in_process(plane) as url:
+    control_plane = new_control_plane(tmp_path_factory.mktemp("head"))
+    create_accounts(control_plane, "jane", password=PASSWORD)
+    with serve_in_process(control_plane) as url:
         yield HttpClient(url)
 
 

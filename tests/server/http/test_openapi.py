@@ -45,14 +45,14 @@ WITHOUT = ("/v1/sessions", "/v1/passwords")
 def document() -> schemathesis.BaseSchema:
     with TemporaryDirectory() as folder:
         settings = Settings(database=Path(folder) / "anyscale.db")
-        with closing(ControlPlane(settings)) as plane:
+        with closing(ControlPlane(settings)) as control_plane:
             # As a dictionary: the calls go over HTTP to the server of a fixture.
-            return schemathesis.openapi.from_dict(asyncio.run(_read_document(plane)))
+            return schemathesis.openapi.from_dict(asyncio.run(_read_document(control_plane)))
 
 
-async def _read_document(plane: ControlPlane) -> dict[str, Any]:
+async def _read_document(control_plane: ControlPlane) -> dict[str, Any]:
     """Read the document without the background work of a server, which would go on."""
-    app: Any = application(plane)  # Litestar and httpx have different types for ASGI
+    app: Any = application(control_plane)  # Litestar and httpx have different types for ASGI
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         response = await client.get("/openapi.json")
@@ -103,10 +103,10 @@ def served(
 
 @contextmanager
 def serve(database: Path | str) -> Iterator[dict[str, Any]]:
-    plane = ControlPlane(Settings(database=database), profile=CHEAPEST)
-    token = plane.tokens.create("jane", "owner", None, OPERATOR)
-    create_accounts(plane, "jane")
-    with serve_in_process(plane) as url:
+    control_plane = ControlPlane(Settings(database=database), profile=CHEAPEST)
+    token = control_plane.tokens.create("jane", "owner", None, OPERATOR)
+    create_accounts(control_plane, "jane")
+    with serve_in_process(control_plane) as url:
         HttpClient(url).sign_in_first_time()
         yield {"base_url": url, "headers": {"Authorization": f"Bearer {token}"}}
 

@@ -77,7 +77,7 @@ ALWAYS = ("localhost", "localhost:8000", "LOCALHOST", "127.0.0.1", "[::1]:8000",
 NEVER = ("evil.example", "evil.example:8000", "127.0.0.1.evil.example", "localhost.evil.example")
 
 
-def test_a_server_on_loopback_knows_its_addresses_alone(client: HttpClient) -> None:
+def test_a_server_on_loopback_accepts_only_its_own_addresses(client: HttpClient) -> None:
     assert [status_for(client, host) for host in ALWAYS] == [200] * len(ALWAYS)
     assert [status_for(client, host) for host in NEVER] == [400] * len(NEVER)
     refused = client.request("GET", "/v1/me", headers={"Host": "evil.example"})

@@ -33,7 +33,7 @@ def log() -> Iterator[StringIO]:
 
 
 @pytest.fixture
-def plane(tmp_path: Path) -> ControlPlane:
+def control_plane(tmp_path: Path) -> ControlPlane:
     return new_control_plane(tmp_path)
 
 
@@ -42,17 +42,17 @@ def lines_of(log: StringIO) -> list[dict[str, Any]]:
 
 
 def test_a_line_of_a_worker_thread_has_the_id_of_its_request(
-    plane: ControlPlane, log: StringIO, monkeypatch: pytest.MonkeyPatch
+    control_plane: ControlPlane, log: StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    token = plane.tokens.create("jane", "owner", None, OPERATOR)
+    token = control_plane.tokens.create("jane", "owner", None, OPERATOR)
 
     def page(**_: object) -> list[User]:
         _log.warning("in a thread")
         return []
 
-    monkeypatch.setattr(plane.users, "page", page)
+    monkeypatch.setattr(control_plane.users, "page", page)
 
-    with serve_in_process(plane) as url:
+    with serve_in_process(control_plane) as url:
         for number in range(2):
             headers = {"Authorization": f"Bearer {token}", "X-Request-Id": f"request-{number}"}
             assert HttpClient(url).request("GET", "/v1/users", headers=headers).status == 200
@@ -63,8 +63,10 @@ def test_a_line_of_a_worker_thread_has_the_id_of_its_request(
         assert ("request", f"request-{number}", "token:jane") in found
 
 
-def test_a_line_has_the_fields_that_the_documents_name(plane: ControlPlane, log: StringIO) -> None:
-    with serve_in_process(plane) as url:
+def test_a_line_has_the_fields_that_the_documents_name(
+    control_plane: ControlPlane, log: StringIO
+) -> None:
+    with serve_in_process(control_plane) as url:
         response = HttpClient(url).request("GET", "/v1/users")
         assert response.status == 401
 

@@ -17,8 +17,8 @@ from anyscale.server.settings import Settings
 
 @pytest.fixture
 def client(tmp_path: Path) -> Iterator[HttpClient]:
-    plane = ControlPlane(Settings(database=tmp_path / "anyscale.db"), profile=CHEAPEST)
-    with serve_in_process(plane) as url:
+    control_plane = ControlPlane(Settings(database=tmp_path / "anyscale.db"), profile=CHEAPEST)
+    with serve_in_process(control_plane) as url:
         yield HttpClient(url)
 
 

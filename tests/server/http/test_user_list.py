@@ -99,7 +99,7 @@ def test_a_search_for_any_text_is_answered(list_users: List, search: str) -> Non
         {"cursor": "", "limit": 1_001},
     ],
 )
-def test_what_makes_no_sense_together_is_refused(list_users: List, query: dict[str, Any]) -> None:
+def test_contradictory_parameters_are_refused(list_users: List, query: dict[str, Any]) -> None:
     refused = list_users(**query)
     assert (refused.status, refused.json["code"]) == (400, "request_invalid")
 

@@ -29,8 +29,8 @@ def two_accounts(kind: str, databases: PostgresDatabases) -> Iterator[HttpDeploy
     """Make a control plane over HTTP with two accounts that have initial passwords."""
     with new_deployment(kind, databases) as deployment:
         assert isinstance(deployment, HttpDeployment)
-        with closing(deployment.control_plane()) as plane:
-            create_accounts(plane, "jane", "kurt")
+        with closing(deployment.control_plane()) as control_plane:
+            create_accounts(control_plane, "jane", "kurt")
         yield deployment
 
 
@@ -66,7 +66,7 @@ def visitor(shared_url: str) -> HttpClient:
 
 def link_for(deployment: HttpDeployment, name: str = "jane") -> str:
     secret = new_secret()
-    with closing(deployment.control_plane()) as plane, plane.store.write() as tx:
+    with closing(deployment.control_plane()) as control_plane, control_plane.store.write() as tx:
         account = tx.accounts.find(f"{name}@example.com")
         assert account
         row = LinkRecord(account.user_id, hash_of(secret), "local:test", tx.now(), tx.now() * 2)
@@ -78,8 +78,8 @@ def test_users_who_sign_in_at_once_get_their_own_accounts(
     deployment: HttpDeployment,
 ) -> None:
     names = [f"person{number}" for number in range(12)]
-    with closing(deployment.control_plane()) as plane:
-        create_accounts(plane, *names)
+    with closing(deployment.control_plane()) as control_plane:
+        create_accounts(control_plane, *names)
     people = [HttpClient(deployment.url()) for _ in names]
 
     passwords = ["wrong" if name[-1] in "258" else PASSWORD for name in names]
@@ -195,18 +195,18 @@ def test_each_request_updates_the_last_use_of_the_session(
     deployment: HttpDeployment, client: HttpClient
 ) -> None:
     client.sign_in()
-    with closing(deployment.control_plane()) as plane:
-        with plane.store.write() as tx:
+    with closing(deployment.control_plane()) as control_plane:
+        with control_plane.store.write() as tx:
             execute_sql(tx, "update sessions set used_at = used_at - 3600000")
-        before = _used_at(plane)
+        before = _used_at(control_plane)
 
         assert client.request("GET", "/v1/me").status == 200
 
-        assert _used_at(plane) >= before + 3_600_000
+        assert _used_at(control_plane) >= before + 3_600_000
 
 
-def _used_at(plane: ControlPlane) -> int:
-    with plane.store.read() as tx:
+def _used_at(control_plane: ControlPlane) -> int:
+    with control_plane.store.read() as tx:
         (at,) = execute_sql(tx, "select used_at from sessions").fetchone()
     return int(at)
 
@@ -314,11 +314,11 @@ def test_a_personal_token_has_the_role_of_its_user_until_it_is_revoked(
     deployment: HttpDeployment, client: HttpClient
 ) -> None:
     client.sign_in_first_time()
-    made = client.request("POST", "/v1/me/tokens", {"name": "laptop", "expires_days": 30})
-    assert made.status == 201
-    token, seen = made.json["token"], made.json["created"]
-    assert seen["used_at"] is None
-    assert seen["expires_at"] > seen["created_at"]
+    answer = client.request("POST", "/v1/me/tokens", {"name": "laptop", "expires_days": 30})
+    assert answer.status == 201
+    token, created = answer.json["token"], answer.json["created"]
+    assert created["used_at"] is None
+    assert created["expires_at"] > created["created_at"]
     again = client.request("POST", "/v1/me/tokens", {"name": "laptop"})
     assert (again.status, again.json["code"]) == (400, "config_invalid")
     caller, bearer = HttpClient(deployment.url()), {"Authorization": f"Bearer {token}"}
@@ -326,7 +326,7 @@ def test_a_personal_token_has_the_role_of_its_user_until_it_is_revoked(
     listed = client.request("GET", "/v1/me/tokens")
     assert [one["name"] for one in listed.json["tokens"]] == ["laptop"]
     assert token not in listed.text
-    path = f"/v1/me/tokens/{seen['token_id']}"
+    path = f"/v1/me/tokens/{created['token_id']}"
     assert (
         HttpClient(deployment.url()).sign_in_first_time("kurt").request("DELETE", path).status
         == 404
@@ -340,7 +340,7 @@ def test_a_personal_token_has_the_role_of_its_user_until_it_is_revoked(
 def test_an_expired_token_is_not_listed(deployment: HttpDeployment, client: HttpClient) -> None:
     client.sign_in_first_time()
     client.request("POST", "/v1/me/tokens", {"name": "laptop", "expires_days": 1})
-    with closing(deployment.control_plane()) as plane, plane.store.write() as tx:
+    with closing(deployment.control_plane()) as control_plane, control_plane.store.write() as tx:
         execute_sql(tx, "update tokens set expires_at = 1")
     assert client.request("GET", "/v1/me/tokens").json == {"tokens": []}
 
@@ -373,8 +373,8 @@ def test_an_unknown_session_is_refused_and_in_the_audit_log(
         client.cookies = {SESSION: cookie}
         assert client.request("GET", "/v1/me").status == 401
     client.cookies = {}
-    with closing(deployment.control_plane()) as plane:
-        entries = plane.audit_log.list(0, 100)
+    with closing(deployment.control_plane()) as control_plane:
+        entries = control_plane.audit_log.list(0, 100)
     refused = [entry for entry in entries if entry.event == "access.denied"]
     assert [one.actor for one in refused] == ["anonymous"]
     assert '"call":"GET /v1/me"' in refused[0].data
@@ -420,7 +420,7 @@ def test_no_get_changes_anything(deployment: HttpDeployment, client: HttpClient)
 
 
 def sessions_of(deployment: HttpDeployment) -> list[str]:
-    with closing(deployment.control_plane()) as plane, plane.store.read() as tx:
+    with closing(deployment.control_plane()) as control_plane, control_plane.store.read() as tx:
         found = execute_sql(tx, "select session_id from sessions union select user_id from links")
         return sorted(str(row[0]) for row in found.fetchall())
 

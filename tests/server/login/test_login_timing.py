@@ -64,7 +64,7 @@ def times_of_refusals(port: int) -> tuple[list[float], list[float], set[str]]:
 def refused(connection: http.client.HTTPConnection, email: str) -> tuple[float, str]:
     """Sign in with a wrong password; give the time and the response without its id."""
     body = json.dumps({"email": email, "password": "wrong password"})
-    begun = time.perf_counter()
+    started = time.perf_counter()
     connection.request(
         "POST",
         "/v1/sessions",
@@ -73,7 +73,7 @@ def refused(connection: http.client.HTTPConnection, email: str) -> tuple[float, 
     )
     answer = connection.getresponse()
     text = answer.read()
-    seconds = time.perf_counter() - begun
+    seconds = time.perf_counter() - started
     body = json.loads(text)
     assert answer.status == 401, body
     headers = sorted(name.lower() for name in answer.headers)

@@ -61,10 +61,10 @@ def test_two_users_who_swap_browsers_at_once_both_sign_in_by_link(
             control_plane.password_changes.by_link(secret, f"{CHOSEN} {number} {secret}", browser)
 
         def leave(session: str, start: Barrier = start) -> None:
-            member = control_plane.sessions.authenticate(session)
+            user = control_plane.sessions.authenticate(session)
             start.wait()
             with suppress(NotAuthenticated):
-                control_plane.sessions.revoke(member, member.session.session_id)
+                control_plane.sessions.revoke(user, user.session.session_id)
 
         with ThreadPoolExecutor(3) as pool:
             entering = pool.map(enter, secrets, reversed(sessions))
@@ -76,11 +76,11 @@ def test_two_users_who_swap_browsers_at_once_both_sign_in_by_link(
 def test_an_initial_password_must_be_changed_first(control_plane: ControlPlane) -> None:
     signed_in = sign_in_at_home(control_plane)
     assert signed_in.must_change_password
-    member = control_plane.sessions.authenticate(signed_in.session)
+    user = control_plane.sessions.authenticate(signed_in.session)
     with pytest.raises(PasswordChangeNeeded):
-        member.require_own_password()
+        user.require_own_password()
 
-    changed = control_plane.password_changes.change_password(member, PASSWORD, CHOSEN, HOME)
+    changed = control_plane.password_changes.change_password(user, PASSWORD, CHOSEN, HOME)
 
     assert not changed.must_change_password
     control_plane.sessions.authenticate(changed.session).require_own_password()
@@ -94,12 +94,12 @@ def test_an_initial_password_expires_and_a_chosen_one_does_not(
 ) -> None:
     let_time_pass(control_plane, 30 * _DAY - _DAY // 4)
     signed_in = sign_in_at_home(control_plane)
-    member = control_plane.sessions.authenticate(signed_in.session)
+    user = control_plane.sessions.authenticate(signed_in.session)
     let_time_pass(control_plane, _DAY // 3)
     with pytest.raises(PasswordExpired, match="link"):
         sign_in_at_home(control_plane)
     with pytest.raises(PasswordExpired, match="link"):
-        control_plane.password_changes.change_password(member, PASSWORD, CHOSEN, HOME)
+        control_plane.password_changes.change_password(user, PASSWORD, CHOSEN, HOME)
     with pytest.raises(InvalidCredentials):
         sign_in_at_home(control_plane, password="wrong password")
     signed_in = control_plane.password_changes.by_link(create_link(control_plane), CHOSEN, HOME)
@@ -109,7 +109,7 @@ def test_an_initial_password_expires_and_a_chosen_one_does_not(
 
 
 @pytest.mark.parametrize(
-    ("new", "said"),
+    ("new", "message"),
     [
         ("abcdefg", "shorter"),
         ("x" * 1_025, "longer"),
@@ -124,62 +124,62 @@ def test_an_initial_password_expires_and_a_chosen_one_does_not(
     ],
 )
 def test_a_new_password_must_meet_the_policy(
-    control_plane: ControlPlane, new: str, said: str
+    control_plane: ControlPlane, new: str, message: str
 ) -> None:
-    member = control_plane.sessions.authenticate(sign_in_at_home(control_plane).session)
-    with pytest.raises(PasswordRefused, match=said) as refused:
-        control_plane.password_changes.change_password(member, PASSWORD, new, HOME)
+    user = control_plane.sessions.authenticate(sign_in_at_home(control_plane).session)
+    with pytest.raises(PasswordRefused, match=message) as refused:
+        control_plane.password_changes.change_password(user, PASSWORD, new, HOME)
     assert new not in str(refused.value)
     sign_in_at_home(control_plane)
 
 
 def test_a_change_requires_the_current_password(control_plane: ControlPlane) -> None:
-    member = control_plane.sessions.authenticate(sign_in_at_home(control_plane).session)
+    user = control_plane.sessions.authenticate(sign_in_at_home(control_plane).session)
     with pytest.raises(InvalidCredentials, match="current password"):
-        control_plane.password_changes.change_password(member, "wrong password", CHOSEN, HOME)
-    changed = control_plane.password_changes.change_password(member, PASSWORD, CHOSEN, HOME)
+        control_plane.password_changes.change_password(user, "wrong password", CHOSEN, HOME)
+    changed = control_plane.password_changes.change_password(user, PASSWORD, CHOSEN, HOME)
     for session in (changed.session, sign_in_at_home(control_plane, password=CHOSEN).session):
-        member = control_plane.sessions.authenticate(session)
+        user = control_plane.sessions.authenticate(session)
         with pytest.raises(InvalidCredentials, match="current password"):
-            control_plane.password_changes.change_password(member, "", f"{CHOSEN} again", HOME)
+            control_plane.password_changes.change_password(user, "", f"{CHOSEN} again", HOME)
 
 
-@pytest.mark.parametrize(("minutes", "is_asked"), [(10, False), (11, True)])
+@pytest.mark.parametrize(("minutes", "is_required"), [(10, False), (11, True)])
 def test_an_initial_password_is_not_asked_for_again_for_ten_minutes(
-    control_plane: ControlPlane, minutes: int, is_asked: bool
+    control_plane: ControlPlane, minutes: int, is_required: bool
 ) -> None:
     session = sign_in_at_home(control_plane).session
-    member = control_plane.sessions.authenticate(session)
-    at = member.session.created_at + minutes * 60_000
-    member = structs.replace(member, at=at)
-    assert member.may_omit_current_password != is_asked
-    if is_asked:
+    user = control_plane.sessions.authenticate(session)
+    at = user.session.created_at + minutes * 60_000
+    user = structs.replace(user, at=at)
+    assert user.may_omit_current_password != is_required
+    if is_required:
         with pytest.raises(InvalidCredentials, match="current password"):
-            control_plane.password_changes.change_password(member, "", CHOSEN, HOME)
+            control_plane.password_changes.change_password(user, "", CHOSEN, HOME)
     else:
-        control_plane.password_changes.change_password(member, "", CHOSEN, HOME)
+        control_plane.password_changes.change_password(user, "", CHOSEN, HOME)
         assert not sign_in_at_home(control_plane, password=CHOSEN).must_change_password
 
 
 def test_a_change_revokes_all_sessions_and_creates_a_new_one(control_plane: ControlPlane) -> None:
     elsewhere, here = sign_in_at_home(control_plane).session, sign_in_at_home(control_plane).session
-    member = control_plane.sessions.authenticate(here)
-    changed = control_plane.password_changes.change_password(member, PASSWORD, CHOSEN, HOME)
+    user = control_plane.sessions.authenticate(here)
+    changed = control_plane.password_changes.change_password(user, PASSWORD, CHOSEN, HOME)
     for old in (elsewhere, here):
         with pytest.raises(NotAuthenticated):
             control_plane.sessions.authenticate(old)
-    member = control_plane.sessions.authenticate(changed.session)
-    assert len(control_plane.sessions.list(member)) == 1
-    assert ("password.changed", member.actor) in events_of(control_plane)
+    user = control_plane.sessions.authenticate(changed.session)
+    assert len(control_plane.sessions.list(user)) == 1
+    assert ("password.changed", user.actor) in events_of(control_plane)
 
 
 def test_of_several_changes_at_once_one_succeeds(control_plane: ControlPlane) -> None:
-    member = control_plane.sessions.authenticate(sign_in_at_home(control_plane).session)
+    user = control_plane.sessions.authenticate(sign_in_at_home(control_plane).session)
 
     def change(number: int) -> LoginResult | AnyscaleError:
         try:
             return control_plane.password_changes.change_password(
-                member, PASSWORD, f"{CHOSEN} {number}", HOME
+                user, PASSWORD, f"{CHOSEN} {number}", HOME
             )
         except (InvalidCredentials, NotAuthenticated) as error:
             return error
@@ -252,19 +252,19 @@ def test_of_eight_uses_of_one_link_at_once_one_succeeds(control_plane: ControlPl
 
 
 def test_a_changed_password_revokes_the_unused_link(control_plane: ControlPlane) -> None:
-    member = control_plane.sessions.authenticate(sign_in_at_home(control_plane).session)
+    user = control_plane.sessions.authenticate(sign_in_at_home(control_plane).session)
     secret = create_link(control_plane)
-    control_plane.password_changes.change_password(member, PASSWORD, CHOSEN, HOME)
+    control_plane.password_changes.change_password(user, PASSWORD, CHOSEN, HOME)
     with pytest.raises(LinkInvalid):
         control_plane.password_changes.by_link(secret, CHOSEN, HOME)
 
 
 def test_a_revoked_session_changes_no_password(control_plane: ControlPlane) -> None:
-    member = control_plane.sessions.authenticate(sign_in_at_home(control_plane).session)
-    control_plane.sessions.revoke(member, member.session.session_id)
+    user = control_plane.sessions.authenticate(sign_in_at_home(control_plane).session)
+    control_plane.sessions.revoke(user, user.session.session_id)
     with pytest.raises(NotAuthenticated):
-        control_plane.password_changes.change_password(member, PASSWORD, CHOSEN, HOME)
-    member = control_plane.sessions.authenticate(sign_in_at_home(control_plane).session)
+        control_plane.password_changes.change_password(user, PASSWORD, CHOSEN, HOME)
+    user = control_plane.sessions.authenticate(sign_in_at_home(control_plane).session)
     suspend(control_plane)
     with pytest.raises(NotAuthenticated):
-        control_plane.password_changes.change_password(member, PASSWORD, CHOSEN, HOME)
+        control_plane.password_changes.change_password(user, PASSWORD, CHOSEN, HOME)

@@ -111,7 +111,7 @@ def test_a_link_signs_in_to_an_account_that_is_guessed_at(
     sign_in(control_plane, EMAIL, CHOSEN, structs.replace(HOME, device=device))
 
 
-def test_a_device_is_known_to_its_account_alone_and_for_a_limited_time(
+def test_a_device_is_known_only_to_its_account_and_for_a_limited_time(
     control_plane: ControlPlane,
 ) -> None:
     device = control_plane.password_changes.by_link(
@@ -185,14 +185,14 @@ def test_a_known_device_has_the_same_number_of_guesses(control_plane: ControlPla
 
 def test_wrong_current_passwords_are_limited(control_plane: ControlPlane) -> None:
     """Otherwise a stolen session could guess the password that it does not know."""
-    member = control_plane.sessions.authenticate(sign_in_at_home(control_plane).session)
+    user = control_plane.sessions.authenticate(sign_in_at_home(control_plane).session)
     change = control_plane.password_changes.change_password
     for _ in range(10):
         with pytest.raises(InvalidCredentials):
-            change(member, "wrong password", CHOSEN, HOME)
+            change(user, "wrong password", CHOSEN, HOME)
     for current in ("wrong password", PASSWORD):
         with pytest.raises(TooManyFailedLogins):
-            change(member, current, CHOSEN, HOME)
+            change(user, current, CHOSEN, HOME)
     # The limit is of the session, so that its user may sign in and end it.
     sign_in_at_home(control_plane)
 
@@ -210,8 +210,8 @@ def test_a_known_device_is_counted_at_all_addresses_together(
 
 def test_a_changed_password_makes_all_other_devices_unknown(control_plane: ControlPlane) -> None:
     old = sign_in_at_home(control_plane).device
-    member = control_plane.sessions.authenticate(sign_in_at_home(control_plane).session)
-    here = control_plane.password_changes.change_password(member, PASSWORD, CHOSEN, HOME).device
+    user = control_plane.sessions.authenticate(sign_in_at_home(control_plane).session)
+    here = control_plane.password_changes.change_password(user, PASSWORD, CHOSEN, HOME).device
     for number in range(110):
         fail_to_sign_in(control_plane, ClientInfo(f"203.0.113.{number}", "curl"))
     with pytest.raises(TooManyFailedLogins):

@@ -54,11 +54,11 @@ def test_the_right_password_signs_in_with_any_spelling_of_the_email(
     control_plane: ControlPlane, email: str
 ) -> None:
     signed_in = sign_in_at_home(control_plane, email)
-    member = control_plane.sessions.authenticate(signed_in.session)
-    assert member.account.email == EMAIL
-    assert member.session.auth_method == "password"
-    assert (member.session.address, member.session.user_agent) == ("192.0.2.1", "Firefox")
-    assert ("session.created", member.actor) in events_of(control_plane)
+    user = control_plane.sessions.authenticate(signed_in.session)
+    assert user.account.email == EMAIL
+    assert user.session.auth_method == "password"
+    assert (user.session.address, user.session.user_agent) == ("192.0.2.1", "Firefox")
+    assert ("session.created", user.actor) in events_of(control_plane)
 
 
 @pytest.mark.parametrize(
@@ -97,8 +97,8 @@ def test_signing_in_revokes_the_previous_session_of_the_browser(
         control_plane.sessions.authenticate(first.session)
     for kept in (elsewhere, second):
         control_plane.sessions.authenticate(kept.session)
-    ended = [actor for event, actor in events_of(control_plane) if event == "session.revoked"]
-    assert ended == [f"user:{get_account(control_plane).user_id}"]
+    revoked_by = [actor for event, actor in events_of(control_plane) if event == "session.revoked"]
+    assert revoked_by == [f"user:{get_account(control_plane).user_id}"]
 
 
 def test_an_expired_previous_session_is_recorded_as_expired(
@@ -127,8 +127,8 @@ def test_the_previous_session_of_another_user_is_revoked_as_well(
     with pytest.raises(NotAuthenticated):
         control_plane.sessions.authenticate(first.session)
     assert control_plane.sessions.authenticate(second.session).account.email == other
-    ended = [actor for event, actor in events_of(control_plane) if event == "session.revoked"]
-    assert ended == [f"user:{get_account(control_plane).user_id}"]
+    revoked_by = [actor for event, actor in events_of(control_plane) if event == "session.revoked"]
+    assert revoked_by == [f"user:{get_account(control_plane).user_id}"]
 
 
 def test_a_wrong_password_leaves_the_session_of_the_browser(control_plane: ControlPlane) -> None:

@@ -50,9 +50,9 @@ _TABLES = ("users", "sessions", "devices", "links", "audit")
 
 def use(control_plane: ControlPlane, session: str) -> None:
     """Do with a session what each request does."""
-    member = control_plane.sessions.authenticate(session)
-    if member.is_touch_due:
-        control_plane.sessions.touch(member)
+    user = control_plane.sessions.authenticate(session)
+    if user.is_touch_due:
+        control_plane.sessions.touch(user)
 
 
 def test_a_session_expires_when_it_is_not_used(control_plane: ControlPlane) -> None:
@@ -93,12 +93,12 @@ def test_a_sessionis_live_up_to_each_of_its_limits() -> None:
 
 
 def test_the_last_use_of_a_session_is_written_once_a_minute(control_plane: ControlPlane) -> None:
-    member = control_plane.sessions.authenticate(sign_in_at_home(control_plane).session)
-    used = member.session.used_at
-    assert not structs.replace(member, at=used + 59_999).is_touch_due
-    assert structs.replace(member, at=used + 60_000).is_touch_due
-    control_plane.sessions.touch(structs.replace(member, at=used + 60_000))
-    assert control_plane.sessions.list(member)[0].used_at == used + 60_000
+    user = control_plane.sessions.authenticate(sign_in_at_home(control_plane).session)
+    used = user.session.used_at
+    assert not structs.replace(user, at=used + 59_999).is_touch_due
+    assert structs.replace(user, at=used + 60_000).is_touch_due
+    control_plane.sessions.touch(structs.replace(user, at=used + 60_000))
+    assert control_plane.sessions.list(user)[0].used_at == used + 60_000
 
 
 def test_a_session_has_the_beginning_of_the_user_agent(control_plane: ControlPlane) -> None:
@@ -111,18 +111,18 @@ def test_a_session_has_the_beginning_of_the_user_agent(control_plane: ControlPla
 
 
 def test_revoked_sessions_are_in_the_audit_log(control_plane: ControlPlane) -> None:
-    member, other, _ = (
+    user, other, _ = (
         control_plane.sessions.authenticate(sign_in_at_home(control_plane).session)
         for _ in range(3)
     )
-    control_plane.sessions.revoke(member, other.session.session_id)
+    control_plane.sessions.revoke(user, other.session.session_id)
     for count in (1, 0):
-        assert control_plane.sessions.revoke_others(member) == count
+        assert control_plane.sessions.revoke_others(user) == count
     entries = [(e.event, e.subject, e.data) for e in control_plane.audit_log.list(0, 100)]
     assert entries[-3:] == [
         ("session.created", entries[-3][1], '{"auth_method":"password"}'),
         ("session.revoked", other.session.session_id, "{}"),
-        ("sessions.revoked", member.account.user_id, '{"count":1}'),
+        ("sessions.revoked", user.account.user_id, '{"count":1}'),
     ]
 
 
@@ -133,7 +133,7 @@ def test_sessions_of_a_suspended_account_are_refused(control_plane: ControlPlane
         control_plane.sessions.authenticate(session)
 
 
-def test_a_user_revokes_one_or_all_others_of_the_own_sessions_alone(
+def test_a_user_revokes_own_sessions_and_none_of_another_user(
     control_plane: ControlPlane,
 ) -> None:
     control_plane.password_changes.by_link(
@@ -143,16 +143,16 @@ def test_a_user_revokes_one_or_all_others_of_the_own_sessions_alone(
         sign_in_at_home(control_plane, "none@example.com", CHOSEN).session
     )
     first, second, third = (sign_in_at_home(control_plane).session for _ in range(3))
-    member = control_plane.sessions.authenticate(third)
-    assert member.session in control_plane.sessions.list(member)
-    ended = control_plane.sessions.authenticate(first).session.session_id
+    user = control_plane.sessions.authenticate(third)
+    assert user.session in control_plane.sessions.list(user)
+    revoked = control_plane.sessions.authenticate(first).session.session_id
     with pytest.raises(NotFound):
-        control_plane.sessions.revoke(stranger, ended)
-    control_plane.sessions.revoke(member, ended)
+        control_plane.sessions.revoke(stranger, revoked)
+    control_plane.sessions.revoke(user, revoked)
     with pytest.raises(NotAuthenticated):
         control_plane.sessions.authenticate(first)
     control_plane.sessions.authenticate(second)
-    assert control_plane.sessions.revoke_others(member) == 1
+    assert control_plane.sessions.revoke_others(user) == 1
     with pytest.raises(NotAuthenticated):
         control_plane.sessions.authenticate(second)
     control_plane.sessions.authenticate(third)
@@ -178,13 +178,13 @@ def test_a_session_has_a_secret_of_256_random_bits(control_plane: ControlPlane) 
 
 def test_no_secret_is_stored_or_shown(control_plane: ControlPlane) -> None:
     signed_in = sign_in_at_home(control_plane)
-    member = control_plane.sessions.authenticate(signed_in.session)
+    user = control_plane.sessions.authenticate(signed_in.session)
     with control_plane.store.read() as tx:
         kept = [str(execute_sql(tx, f"select * from {table}").fetchall()) for table in _TABLES]
-    shown = [repr(signed_in), repr(member), repr(ClientInfo("a", "b", signed_in.device))]
+    shown = [repr(signed_in), repr(user), repr(ClientInfo("a", "b", signed_in.device))]
     for secret in (signed_in.session, signed_in.device, PASSWORD):
         assert not any(secret in text for text in kept + shown)
-    assert "argon2" not in repr(member)
+    assert "argon2" not in repr(user)
 
 
 def test_signing_out_during_another_sign_in_in_the_browser_does_not_deadlock(
@@ -195,25 +195,25 @@ def test_signing_out_during_another_sign_in_in_the_browser_does_not_deadlock(
         "more", [checked_user(kim, PASSWORD)], "fail", OPERATOR, [(0, PASSWORD)]
     )
     before = sign_in(control_plane, kim, PASSWORD, HOME)
-    member = control_plane.sessions.authenticate(before.session)
-    has_begun, has_ended, append_entries = Event(), Event(), entries.append_entries
+    user = control_plane.sessions.authenticate(before.session)
+    has_started, has_revoked, append_entries = Event(), Event(), entries.append_entries
 
-    def meet(tx: Any, new: Sequence[Entry]) -> None:
+    def append_in_turn(tx: Any, new: Sequence[Entry]) -> None:
         is_leaving = [entry.event for entry in new] == ["session.revoked"]
         if is_leaving:
-            has_ended.set()  # and waits for the audit log, which the other one has locked
+            has_revoked.set()  # and waits for the audit log, which the other one has locked
         append_entries(tx, new)
         if not is_leaving:
-            has_begun.set()
-            has_ended.wait(0.5)  # in vain, if signing out waits for the account
+            has_started.set()
+            has_revoked.wait(0.5)  # in vain, if signing out waits for the account
 
     def leave() -> None:
-        assert has_begun.wait(10)
+        assert has_started.wait(10)
         with suppress(NotAuthenticated):
-            control_plane.sessions.revoke(member, member.session.session_id)
+            control_plane.sessions.revoke(user, user.session.session_id)
 
     for module in (entries, sessions):
-        monkeypatch.setattr(module, "append_entries", meet)
+        monkeypatch.setattr(module, "append_entries", append_in_turn)
     with ThreadPoolExecutor(1) as pool:
         leaving = pool.submit(leave)
         there = structs.replace(HOME, session=before.session)

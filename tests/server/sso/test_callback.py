@@ -96,7 +96,7 @@ def cookie(**changes: Any) -> Tamper:
     return tamper
 
 
-def begun(**changes: Any) -> Tamper:
+def with_request(**changes: Any) -> Tamper:
     def tamper(login: TamperedLogin) -> None:
         login.cookie = login.cookie | {"request": login.cookie["request"] | changes}
 
@@ -166,11 +166,11 @@ BROWSERS: Mapping[str, tuple[Tamper, str, str]] = {
         "cookie_garbled",
     ),
     "with the cookie of another provider": (
-        begun(issuer="https://x.example"),
+        with_request(issuer="https://x.example"),
         "refused",
         "other_provider",
     ),
-    "with the nonce of another sign-in": (begun(nonce="x" * 43), "refused", "nonce"),
+    "with the nonce of another sign-in": (with_request(nonce="x" * 43), "refused", "nonce"),
     "sent by another provider": (query(iss="https://evil.example"), "refused", "response_issuer"),
     "sent by nobody, though it is promised": (query(iss=None), "refused", "response_issuer"),
     "sent by two": (twice("iss"), "refused", "response_malformed"),

@@ -94,7 +94,7 @@ class Site:
         refused = [entry for entry in entries if entry.event == "access.denied"]
         return [(entry.actor, json.loads(entry.data)["reason"]) for entry in refused]
 
-    def member(self, client: httpx.Client) -> SessionCaller:
+    def signed_in_user(self, client: httpx.Client) -> SessionCaller:
         return self.control_plane.sessions.authenticate(client.cookies[SESSION])
 
 
@@ -109,7 +109,7 @@ def site(
         yield site
 
 
-def begun(client: httpx.Client) -> str:
+def start_sign_in(client: httpx.Client) -> str:
     """Begin a sign-in; give where the browser is sent to."""
     answer = client.get("/sso/start")
     assert answer.status_code == 303
@@ -117,7 +117,7 @@ def begun(client: httpx.Client) -> str:
     return location
 
 
-def ended(answer: httpx.Response) -> str:
+def final_location(answer: httpx.Response) -> str:
     """Give where a callback ends, without the number of its request."""
     assert answer.status_code == 303
     location, _, number = answer.headers["location"].partition("&number=")
@@ -128,7 +128,7 @@ def ended(answer: httpx.Response) -> str:
 def entered(site: Site, login: str = "jane") -> tuple[str, httpx.Client]:
     """Sign in with a new browser; give where it ends, and the browser."""
     client = site.browser()
-    return ended(client.get(sign_in_at_provider(begun(client), login))), client
+    return final_location(client.get(sign_in_at_provider(start_sign_in(client), login))), client
 
 
 def test_the_first_login_links_the_account_of_the_verified_email(
@@ -136,15 +136,15 @@ def test_the_first_login_links_the_account_of_the_verified_email(
 ) -> None:
     location, client = entered(site)
     assert location == "/"
-    member = site.member(client)
-    assert (member.account, member.session.auth_method) == (site.account(), "sso")
-    assert not member.must_change_password
+    user = site.signed_in_user(client)
+    assert (user.account, user.session.auth_method) == (site.account(), "sso")
+    assert not user.must_change_password
     user_id = site.account().user_id
     events = [
         (one.event, one.actor, one.subject) for one in site.control_plane.audit_log.list(0, 100)
     ]
     assert ("identity.linked", f"user:{user_id}", user_id) in events
-    assert ("session.created", f"user:{user_id}", member.session.session_id) in events
+    assert ("session.created", f"user:{user_id}", user.session.session_id) in events
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_the_cookies_have_the_host_prefix_and_are_not_readable_by_scripts(site: 
     client = site.browser()
     for answer in (
         client.get("/sso/start"),
-        client.get(sign_in_at_provider(begun(client), "jane")),
+        client.get(sign_in_at_provider(start_sign_in(client), "jane")),
     ):
         for cookie in answer.headers.get_list("set-cookie"):
             assert cookie.startswith("__Host-")
@@ -187,7 +187,7 @@ def test_a_linked_subject_keeps_its_account_if_its_email_changes_at_the_provider
     oidc_provider.change("jane", email="married@example.com", email_verified=False)
     location, client = entered(site)
     assert location == "/"
-    assert site.member(client).account.email == EMAIL
+    assert site.signed_in_user(client).account.email == EMAIL
     assert (site.count("users"), site.count("identities"), site.count("sessions")) == (1, 1, 2)
 
 
@@ -237,7 +237,7 @@ def test_without_domains_any_verified_email_of_an_account_is_accepted(site: Site
     site.create("jane@example.org")
     location, client = entered(site, "stranger")
     assert location == "/"
-    assert site.member(client).account.email == "jane@example.org"
+    assert site.signed_in_user(client).account.email == "jane@example.org"
 
 
 @pytest.mark.parametrize("linked", [False, True])
@@ -274,7 +274,7 @@ def test_an_account_that_becomes_no_sso_user_and_one_again_may_get_another_subje
     oidc_provider.change("jane", email="married@example.com")
     location, client = entered(site, "other")
     assert location == "/"
-    assert site.member(client).account.user_id == user_id
+    assert site.signed_in_user(client).account.user_id == user_id
 
 
 def test_a_new_account_with_the_email_of_a_deleted_one_is_linked_again(site: Site) -> None:
@@ -285,12 +285,12 @@ def test_a_new_account_with_the_email_of_a_deleted_one_is_linked_again(site: Sit
     site.create("Jane@example.com")
     location, client = entered(site)
     assert location == "/"
-    assert site.member(client).account == site.account()
+    assert site.signed_in_user(client).account == site.account()
 
 
 def test_two_browsers_at_once_sign_in_to_one_account(site: Site) -> None:
     clients = [site.browser(), site.browser()]
-    back = [sign_in_at_provider(begun(client), "jane") for client in clients]
+    back = [sign_in_at_provider(start_sign_in(client), "jane") for client in clients]
     for client, url in zip(clients, back, strict=True):
         assert client.get(url).headers["location"] == "/"
     assert (site.count("identities"), site.count("sessions")) == (1, 2)
@@ -328,7 +328,7 @@ def test_concurrent_logins_of_one_subject_link_it_once(site: Site) -> None:
 def test_a_login_makes_the_browser_a_known_device(site: Site) -> None:
     _, client = entered(site)
     device = client.cookies["__Host-device"]
-    assert client.get(sign_in_at_provider(begun(client), "jane")).headers["location"] == "/"
+    assert client.get(sign_in_at_provider(start_sign_in(client), "jane")).headers["location"] == "/"
     assert client.cookies["__Host-device"] == device
     assert site.count("devices") == 1
 
@@ -336,7 +336,7 @@ def test_a_login_makes_the_browser_a_known_device(site: Site) -> None:
 def test_a_login_revokes_the_previous_session_of_the_browser(site: Site) -> None:
     _, client = entered(site)
     before = client.cookies[SESSION]
-    assert client.get(sign_in_at_provider(begun(client), "jane")).headers["location"] == "/"
+    assert client.get(sign_in_at_provider(start_sign_in(client), "jane")).headers["location"] == "/"
     assert client.cookies[SESSION] != before
     assert site.count("sessions") == 1
 
@@ -369,7 +369,7 @@ def only(site: Site, method: str) -> None:
 
 def refused(site: Site, client: httpx.Client, url: str, code: str, reason: str) -> None:
     answer = client.get(url)
-    assert ended(answer) == f"/sign-in?sso={code}"
+    assert final_location(answer) == f"/sign-in?sso={code}"
     assert "__Host-sso" not in client.cookies
     assert SESSION not in client.cookies
     assert reason in [why for _, why in site.reasons()]
@@ -378,7 +378,7 @@ def refused(site: Site, client: httpx.Client, url: str, code: str, reason: str) 
 
 def test_a_code_is_valid_with_its_verifier_only(site: Site) -> None:
     client, other = site.browser(), site.browser()
-    url, elsewhere = begun(client), begun(other)
+    url, elsewhere = start_sign_in(client), start_sign_in(other)
     mine = sign_in_at_provider(url, "jane")
     theirs = httpx.URL(sign_in_at_provider(elsewhere, "jane"))
     # Somebody else's code, which was begun with another verifier.
@@ -393,13 +393,13 @@ def test_a_code_is_valid_with_its_verifier_only(site: Site) -> None:
 
 def test_a_code_is_valid_once(site: Site) -> None:
     client = site.browser()
-    url = begun(client)
+    url = start_sign_in(client)
     kept = client.cookies["__Host-sso"]
     back = sign_in_at_provider(url, "jane")
     assert client.get(back).headers["location"] == "/"
     again = site.browser()
     again.cookies.set("__Host-sso", kept, domain="127.0.0.1")
-    assert ended(again.get(back)) == "/sign-in?sso=refused"
+    assert final_location(again.get(back)) == "/sign-in?sso=refused"
     assert SESSION not in again.cookies
     assert site.count("sessions") == 1
     assert [why for _, why in site.reasons()] == ["code_refused"]
@@ -407,14 +407,14 @@ def test_a_code_is_valid_once(site: Site) -> None:
 
 def test_a_denied_consent_is_reported(site: Site) -> None:
     client = site.browser()
-    state = httpx.URL(begun(client)).params["state"]
+    state = httpx.URL(start_sign_in(client)).params["state"]
     params = {"error": "access_denied", "state": state, "iss": site.issuer}
     refused(site, client, f"/sso/callback?{httpx.QueryParams(params)}", "cancelled", "cancelled")
 
 
 def test_iss_is_required_if_the_metadata_announce_it(site: Site) -> None:
     client = site.browser()
-    back = httpx.URL(sign_in_at_provider(begun(client), "jane"))
+    back = httpx.URL(sign_in_at_provider(start_sign_in(client), "jane"))
     assert back.params["iss"] == site.issuer
     refused(site, client, str(back.copy_remove_param("iss")), "refused", "response_issuer")
 

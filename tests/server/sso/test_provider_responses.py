@@ -316,13 +316,13 @@ def test_requests_to_a_provider_time_out(
 ) -> None:
     monkeypatch.setattr(fetching, "_SECONDS", 0.5)
     login.provider.responses[path] = slow
-    begun = time.monotonic()
+    started = time.monotonic()
     call = login.start
     if path != DISCOVERY:
         login.start()
         call = login.return_to_callback
     login.assert_call_refused(call, "unavailable")
-    assert time.monotonic() - begun < 4
+    assert time.monotonic() - started < 4
 
 
 def test_a_hanging_provider_blocks_nothing_else(

@@ -35,23 +35,28 @@ def test_a_login_may_use_any_worker_and_the_log_has_no_personal_data(
     server.port, server.url = sso_port, settings["ANYSCALE_PUBLIC_URL"]
     with server:
         environment = {"ANYSCALE_HOST": server.url, "ANYSCALE_CLI_TOKEN": server.token()}
-        made = anyscale(
+        created = anyscale(
             "user", "batch-create", "-f", "-", "--format", "yaml", stdin=USERS, env=environment
         )
-        assert made.returncode == 0, made.stderr
-        seen = [entered(server.url, "jane") for _ in range(4)]
+        assert created.returncode == 0, created.stderr
+        logins = [entered(server.url, "jane") for _ in range(4)]
         refused = entered(server.url, "password")
-        trail = anyscale("audit", "list", "-o", "jsonl", env=environment).stdout
-    assert [location for location, _ in seen] == ["/"] * 4
+        audit_entries = anyscale("audit", "list", "-o", "jsonl", env=environment).stdout
+    assert [location for location, _ in logins] == ["/"] * 4
     assert refused[0].startswith("/sign-in?sso=not_set_up&number=")
-    assert trail.count("identity.linked") == 1
-    assert "not_sso_user" in trail
+    assert audit_entries.count("identity.linked") == 1
+    assert "not_sso_user" in audit_entries
     log = server.log.read_text(encoding="utf-8")
     events = [json.loads(line)["event"] for line in log.splitlines()]
     assert events.count("sign-in refused") == 1
-    for secret in (CLIENT_SECRET, "eyJ", "example.com", *(one for _, kept in seen for one in kept)):
+    for secret in (
+        CLIENT_SECRET,
+        "eyJ",
+        "example.com",
+        *(one for _, kept in logins for one in kept),
+    ):
         assert secret not in log
-        assert secret not in trail
+        assert secret not in audit_entries
 
 
 def entered(url: str, login: str) -> tuple[str, list[str]]:

@@ -20,52 +20,52 @@ EMAIL = "jane@example.com"
 
 
 @pytest.fixture
-def jane(plane: ControlPlane) -> str:
+def jane(control_plane: ControlPlane) -> str:
     users = checked_users("jane", "joe", password=PASSWORD)
-    created = plane.batches.create(
+    created = control_plane.batches.create(
         secrets.token_hex(8), users, "fail", OPERATOR, passwords_for(users)
     )
     return created.users[0].user_id
 
 
-def used_at(plane: ControlPlane, user_id: str) -> int | None:
-    with plane.store.read() as tx:
+def used_at(control_plane: ControlPlane, user_id: str) -> int | None:
+    with control_plane.store.read() as tx:
         account = tx.accounts.get(user_id)
     assert account
     return account.used_at
 
 
-def sign_in(plane: ControlPlane, _: str = "", password: str = PASSWORD) -> str:
-    login = plane.password_login
+def sign_in(control_plane: ControlPlane, _: str = "", password: str = PASSWORD) -> str:
+    login = control_plane.password_login
     return login.login(login.prepare(EMAIL, password, CLIENT)).session
 
 
-def sign_in_by_sso(plane: ControlPlane, user_id: str) -> None:
-    with plane.store.write() as tx:
+def sign_in_by_sso(control_plane: ControlPlane, user_id: str) -> None:
+    with control_plane.store.write() as tx:
         locked = lock_for_session(tx, user_id, CLIENT)
         assert locked
         create_session(tx, "sso", locked)
 
 
-def set_password_by_link(plane: ControlPlane, user_id: str) -> None:
-    (link,) = plane.links.create([user_id], OPERATOR)
-    plane.password_changes.by_link(secret_of(link.url), CHOSEN, CLIENT)
+def set_password_by_link(control_plane: ControlPlane, user_id: str) -> None:
+    (link,) = control_plane.links.create([user_id], OPERATOR)
+    control_plane.password_changes.by_link(secret_of(link.url), CHOSEN, CLIENT)
 
 
-def create_token(plane: ControlPlane, user_id: str) -> None:
-    plane.tokens.create_personal(session_caller(plane, user_id), "laptop", None)
+def create_token(control_plane: ControlPlane, user_id: str) -> None:
+    control_plane.tokens.create_personal(session_caller(control_plane, user_id), "laptop", None)
 
 
-def make_owner(plane: ControlPlane, user_id: str) -> None:
-    plane.lifecycle.set_role(user_id, "owner", OPERATOR)
+def make_owner(control_plane: ControlPlane, user_id: str) -> None:
+    control_plane.lifecycle.set_role(user_id, "owner", OPERATOR)
 
 
-def change_password(plane: ControlPlane, user_id: str) -> None:
-    user = plane.sessions.authenticate(sign_in(plane))
-    with plane.store.write() as tx:
+def change_password(control_plane: ControlPlane, user_id: str) -> None:
+    user = control_plane.sessions.authenticate(sign_in(control_plane))
+    with control_plane.store.write() as tx:
         execute_sql(tx, "update users set used_at = null")
-    plane.password_changes.change_password(user, PASSWORD, CHOSEN, CLIENT)
-    assert used_at(plane, user_id)
+    control_plane.password_changes.change_password(user, PASSWORD, CHOSEN, CLIENT)
+    assert used_at(control_plane, user_id)
 
 
 USES: list[Callable[[ControlPlane, str], object]] = [
@@ -78,44 +78,46 @@ USES: list[Callable[[ControlPlane, str], object]] = [
 ]
 
 
-def now_of(plane: ControlPlane) -> int:
-    with plane.store.read() as tx:
+def now_of(control_plane: ControlPlane) -> int:
+    with control_plane.store.read() as tx:
         return tx.now()
 
 
 @pytest.mark.parametrize("use", USES)
 def test_a_use_marks_the_account_and_no_other_one(
-    plane: ControlPlane, jane: str, use: Callable[[ControlPlane, str], object]
+    control_plane: ControlPlane, jane: str, use: Callable[[ControlPlane, str], object]
 ) -> None:
-    assert used_at(plane, jane) is None
-    before = now_of(plane)
-    use(plane, jane)
-    used = used_at(plane, jane)
+    assert used_at(control_plane, jane) is None
+    before = now_of(control_plane)
+    use(control_plane, jane)
+    used = used_at(control_plane, jane)
     assert used
-    assert before <= used <= now_of(plane)
-    (joe,) = plane.users.with_email("joe@example.com")
-    assert used_at(plane, joe.user_id) is None
+    assert before <= used <= now_of(control_plane)
+    (joe,) = control_plane.users.with_email("joe@example.com")
+    assert used_at(control_plane, joe.user_id) is None
 
 
-def test_the_mark_stays_as_the_first_use_set_it(plane: ControlPlane, jane: str) -> None:
-    with plane.store.write() as tx:
+def test_the_mark_stays_as_the_first_use_set_it(control_plane: ControlPlane, jane: str) -> None:
+    with control_plane.store.write() as tx:
         tx.accounts.mark_used(jane, 7)
-    (joe,) = plane.users.with_email("joe@example.com")
-    make_owner(plane, joe.user_id)
+    (joe,) = control_plane.users.with_email("joe@example.com")
+    make_owner(control_plane, joe.user_id)
     for use in (sign_in, create_token, make_owner, set_password_by_link):
-        use(plane, jane)
-    plane.lifecycle.set_role(jane, "collaborator", OPERATOR)
-    plane.lifecycle.suspend(jane, OPERATOR)
-    plane.lifecycle.restore(jane, OPERATOR)
-    assert used_at(plane, jane) == 7
+        use(control_plane, jane)
+    control_plane.lifecycle.set_role(jane, "collaborator", OPERATOR)
+    control_plane.lifecycle.suspend(jane, OPERATOR)
+    control_plane.lifecycle.restore(jane, OPERATOR)
+    assert used_at(control_plane, jane) == 7
 
 
-def test_what_others_do_with_an_account_is_no_use_of_it(plane: ControlPlane, jane: str) -> None:
-    plane.links.create([jane], OPERATOR)
-    plane.lifecycle.suspend(jane, OPERATOR)
-    plane.lifecycle.restore(jane, OPERATOR)
-    plane.lifecycle.set_role(jane, "collaborator", OPERATOR)  # which it has
+def test_actions_of_others_do_not_mark_an_account_as_used(
+    control_plane: ControlPlane, jane: str
+) -> None:
+    control_plane.links.create([jane], OPERATOR)
+    control_plane.lifecycle.suspend(jane, OPERATOR)
+    control_plane.lifecycle.restore(jane, OPERATOR)
+    control_plane.lifecycle.set_role(jane, "collaborator", OPERATOR)  # which it has
     with suppress(InvalidCredentials):
-        sign_in(plane, password="a wrong password")
-    plane.users.with_email(EMAIL)
-    assert used_at(plane, jane) is None
+        sign_in(control_plane, password="a wrong password")
+    control_plane.users.with_email(EMAIL)
+    assert used_at(control_plane, jane) is None

@@ -17,21 +17,21 @@ EMAILS = ["Jane@Example.com", "straße@example.com", "joe@münchen.example"]
 
 
 @pytest.fixture
-def plane(store_deployment: Deployment) -> Iterator[ControlPlane]:
-    with closing(store_deployment.control_plane()) as plane:
+def control_plane(store_deployment: Deployment) -> Iterator[ControlPlane]:
+    with closing(store_deployment.control_plane()) as control_plane:
         people = [checked_user(email, name=f"User {at}") for at, email in enumerate(EMAILS)]
-        plane.batches.create("key", people, "fail", operator("jane"))
-        yield plane
+        control_plane.batches.create("key", people, "fail", operator("jane"))
+        yield control_plane
 
 
 def emails_of(found: list[FoundUser | None]) -> list[str | None]:
     return [user.email if user else None for user in found]
 
 
-def test_each_account_is_in_the_place_of_its_email(plane: ControlPlane) -> None:
-    asked = [EMAILS[2], "nobody@example.com", EMAILS[0], EMAILS[1], EMAILS[0]]
+def test_each_account_is_in_the_place_of_its_email(control_plane: ControlPlane) -> None:
+    emails = [EMAILS[2], "nobody@example.com", EMAILS[0], EMAILS[1], EMAILS[0]]
     expected = [EMAILS[2], None, EMAILS[0], EMAILS[1], EMAILS[0]]
-    assert emails_of(plane.users.with_emails(asked)) == expected
+    assert emails_of(control_plane.users.with_emails(emails)) == expected
 
 
 @pytest.mark.parametrize(
@@ -44,23 +44,23 @@ def test_each_account_is_in_the_place_of_its_email(plane: ControlPlane) -> None:
     ],
 )
 def test_an_account_is_found_by_any_spelling_of_its_email(
-    plane: ControlPlane, spelling: str, email: str
+    control_plane: ControlPlane, spelling: str, email: str
 ) -> None:
-    assert emails_of(plane.users.with_emails([spelling])) == [email]
+    assert emails_of(control_plane.users.with_emails([spelling])) == [email]
 
 
 @pytest.mark.parametrize(
     "text", ["", "jane", "jane@example.com ", "jane@example.com\0", "é", "strasse@example.com"]
 )
 def test_a_text_that_is_not_the_email_of_an_account_finds_none(
-    plane: ControlPlane, text: str
+    control_plane: ControlPlane, text: str
 ) -> None:
-    assert plane.users.with_emails([text, EMAILS[0]])[0] is None
+    assert control_plane.users.with_emails([text, EMAILS[0]])[0] is None
 
 
-def test_a_found_account_is_the_same_as_in_a_list(plane: ControlPlane) -> None:
-    found = plane.users.with_emails(EMAILS)
-    listed = plane.users.page(email="", name="", after="", limit=10)
+def test_a_found_account_is_the_same_as_in_a_list(control_plane: ControlPlane) -> None:
+    found = control_plane.users.with_emails(EMAILS)
+    listed = control_plane.users.page(email="", name="", after="", limit=10)
     assert json.encode(found) == json.encode(listed)
 
 

@@ -33,183 +33,195 @@ from anyscale.server.store.sql.accounts import Accounts
 ROUNDS = 12
 
 
-def made(plane: ControlPlane, *names: str, password: str | None = None) -> list[str]:
+def create_users(
+    control_plane: ControlPlane, *names: str, password: str | None = None
+) -> list[str]:
     """Create accounts; give their ids."""
     users = checked_users(*names, password=password)
-    created = plane.batches.create(
+    created = control_plane.batches.create(
         secrets.token_hex(8), users, "fail", OPERATOR, passwords_for(users)
     )
     return [user.user_id for user in created.users]
 
 
-def owners(plane: ControlPlane, *names: str) -> list[str]:
+def owners(control_plane: ControlPlane, *names: str) -> list[str]:
     """Create owners; give their ids."""
-    found = made(plane, *names)
+    found = create_users(control_plane, *names)
     for user_id in found:
-        plane.lifecycle.set_role(user_id, "owner", OPERATOR)
+        control_plane.lifecycle.set_role(user_id, "owner", OPERATOR)
     return found
 
 
-def signed_in(plane: ControlPlane, user_id: str) -> str:
+def signed_in(control_plane: ControlPlane, user_id: str) -> str:
     """Begin a session; give its secret."""
-    with plane.store.write() as tx:
-        held = lock_for_session(tx, user_id, ClientInfo("192.0.2.1", "a browser"))
-        assert held
-        return create_session(tx, "password", held).session
+    with control_plane.store.write() as tx:
+        account = lock_for_session(tx, user_id, ClientInfo("192.0.2.1", "a browser"))
+        assert account
+        return create_session(tx, "password", account).session
 
 
-def sessions(plane: ControlPlane, user_id: str) -> list[SessionRecord]:
-    with plane.store.read() as tx:
+def sessions(control_plane: ControlPlane, user_id: str) -> list[SessionRecord]:
+    with control_plane.store.read() as tx:
         return list(tx.sessions.list(user_id))
 
 
-def events(plane: ControlPlane, after: int = 0) -> list[tuple[str, str, str]]:
-    return [(e.event, e.actor, e.subject) for e in plane.audit_log.list(after, 1000)]
+def events(control_plane: ControlPlane, after: int = 0) -> list[tuple[str, str, str]]:
+    return [(e.event, e.actor, e.subject) for e in control_plane.audit_log.list(after, 1000)]
 
 
-def last_number(plane: ControlPlane) -> int:
-    return plane.audit_log.list(0, 1000)[-1].number
+def last_number(control_plane: ControlPlane) -> int:
+    return control_plane.audit_log.list(0, 1000)[-1].number
 
 
 # Each of the four
 
 
-def test_a_suspended_user_is_signed_out_and_a_restored_one_may_sign_in(plane: ControlPlane) -> None:
-    jane, _ = owners(plane, "jane", "joe")
-    secret = signed_in(plane, jane)
-    token, _ = plane.tokens.create_personal(session_caller(plane, jane), "laptop", None)
+def test_a_suspended_user_is_signed_out_and_a_restored_one_may_sign_in(
+    control_plane: ControlPlane,
+) -> None:
+    jane, _ = owners(control_plane, "jane", "joe")
+    secret = signed_in(control_plane, jane)
+    token, _ = control_plane.tokens.create_personal(
+        session_caller(control_plane, jane), "laptop", None
+    )
 
-    plane.lifecycle.suspend(jane, OPERATOR)
+    control_plane.lifecycle.suspend(jane, OPERATOR)
 
-    assert sessions(plane, jane) == []
+    assert sessions(control_plane, jane) == []
     with pytest.raises(NotAuthenticated):
-        plane.sessions.authenticate(secret)
+        control_plane.sessions.authenticate(secret)
     with pytest.raises(NotAuthenticated, match="the token 'laptop' is suspended: ask an admin"):
-        plane.tokens.authenticate(token)
-    plane.lifecycle.restore(jane, OPERATOR)
-    assert plane.tokens.authenticate(token).token.role == "owner"
+        control_plane.tokens.authenticate(token)
+    control_plane.lifecycle.restore(jane, OPERATOR)
+    assert control_plane.tokens.authenticate(token).token.role == "owner"
     with pytest.raises(NotAuthenticated):
-        plane.sessions.authenticate(secret)
+        control_plane.sessions.authenticate(secret)
 
 
 def test_a_deleted_user_remains_in_the_audit_log_only(
-    plane: ControlPlane, store_deployment: Deployment
+    control_plane: ControlPlane, store_deployment: Deployment
 ) -> None:
-    jane, joe = made(plane, "jane", "joe", password=PASSWORD)
-    signed_in(plane, jane)
-    token, _ = plane.tokens.create_personal(session_caller(plane, jane), "laptop", None)
-    plane.links.create([jane, joe], OPERATOR)
+    jane, joe = create_users(control_plane, "jane", "joe", password=PASSWORD)
+    signed_in(control_plane, jane)
+    token, _ = control_plane.tokens.create_personal(
+        session_caller(control_plane, jane), "laptop", None
+    )
+    control_plane.links.create([jane, joe], OPERATOR)
 
-    plane.lifecycle.delete(jane, OPERATOR)
+    control_plane.lifecycle.delete(jane, OPERATOR)
 
-    assert account_emails(plane) == ["joe@example.com"]
+    assert account_emails(control_plane) == ["joe@example.com"]
     with pytest.raises(NotAuthenticated, match="unknown"):
-        plane.tokens.authenticate(token)
-    with plane.store.read() as tx:
+        control_plane.tokens.authenticate(token)
+    with control_plane.store.read() as tx:
         tables = ("users", "sessions", "devices", "links", "identities", "tokens", "conflicts")
         kept = {table: execute_sql(tx, f"select * from {table}").fetchall() for table in tables}
     assert jane not in str(kept)
     assert "jane@" not in str(store_deployment.all_rows())
     assert joe in str(kept["links"])
-    assert made(plane, "jane", "new") != [jane]
+    assert create_users(control_plane, "jane", "new") != [jane]
 
 
-def test_a_new_role_revokes_the_sessions(plane: ControlPlane) -> None:
-    jane, joe = owners(plane, "jane", "joe")
-    signed_in(plane, jane)
-    signed_in(plane, joe)
+def test_a_new_role_revokes_the_sessions(control_plane: ControlPlane) -> None:
+    jane, joe = owners(control_plane, "jane", "joe")
+    signed_in(control_plane, jane)
+    signed_in(control_plane, joe)
 
-    plane.lifecycle.set_role(jane, "collaborator", OPERATOR)
+    control_plane.lifecycle.set_role(jane, "collaborator", OPERATOR)
 
-    assert sessions(plane, jane) == []
-    assert len(sessions(plane, joe)) == 1
-    assert plane.users.with_email("jane@example.com")[0].permission_level == "collaborator"
+    assert sessions(control_plane, jane) == []
+    assert len(sessions(control_plane, joe)) == 1
+    assert control_plane.users.with_email("jane@example.com")[0].permission_level == "collaborator"
 
 
-def test_every_change_is_in_the_audit_log_without_an_email(plane: ControlPlane) -> None:
-    jane, joe = owners(plane, "jane", "joe")
-    caller, before = personal_token_caller(plane, joe), last_number(plane)
+def test_every_change_is_in_the_audit_log_without_an_email(control_plane: ControlPlane) -> None:
+    jane, joe = owners(control_plane, "jane", "joe")
+    caller, before = personal_token_caller(control_plane, joe), last_number(control_plane)
 
-    plane.lifecycle.suspend(jane, caller)
-    plane.lifecycle.restore(jane, caller)
-    plane.lifecycle.set_role(jane, "collaborator", caller)
-    plane.lifecycle.delete(jane, caller)
+    control_plane.lifecycle.suspend(jane, caller)
+    control_plane.lifecycle.restore(jane, caller)
+    control_plane.lifecycle.set_role(jane, "collaborator", caller)
+    control_plane.lifecycle.delete(jane, caller)
 
     who = f"user:{joe}"
-    assert events(plane, before) == [
+    assert events(control_plane, before) == [
         ("account.suspended", who, jane),
         ("account.restored", who, jane),
         ("account.role_set", who, jane),
         ("account.deleted", who, jane),
     ]
-    entries = plane.audit_log.list(0, 1000)
+    entries = control_plane.audit_log.list(0, 1000)
     assert verify(entries).fault is None
     assert "@" not in str(entries)
     assert "laptop" not in str(entries)
 
 
 CALLS: dict[str, Callable[[ControlPlane, str, Caller], None]] = {
-    "suspend": lambda plane, user_id, by: plane.lifecycle.suspend(user_id, by),
-    "restore": lambda plane, user_id, by: plane.lifecycle.restore(user_id, by),
-    "delete": lambda plane, user_id, by: plane.lifecycle.delete(user_id, by),
-    "demote": lambda plane, user_id, by: plane.lifecycle.set_role(user_id, "collaborator", by),
+    "suspend": lambda control_plane, user_id, by: control_plane.lifecycle.suspend(user_id, by),
+    "restore": lambda control_plane, user_id, by: control_plane.lifecycle.restore(user_id, by),
+    "delete": lambda control_plane, user_id, by: control_plane.lifecycle.delete(user_id, by),
+    "demote": lambda control_plane, user_id, by: control_plane.lifecycle.set_role(
+        user_id, "collaborator", by
+    ),
 }
 
 
 @pytest.mark.parametrize("name", ["suspend", "restore", "demote"])
 def test_a_repeated_call_changes_nothing_and_adds_no_audit_entry(
-    plane: ControlPlane, name: str
+    control_plane: ControlPlane, name: str
 ) -> None:
-    jane, _ = owners(plane, "jane", "joe")
+    jane, _ = owners(control_plane, "jane", "joe")
     if name == "restore":
-        plane.lifecycle.suspend(jane, OPERATOR)
-    CALLS[name](plane, jane, OPERATOR)
-    with plane.store.read() as tx:
+        control_plane.lifecycle.suspend(jane, OPERATOR)
+    CALLS[name](control_plane, jane, OPERATOR)
+    with control_plane.store.read() as tx:
         before = tx.accounts.get(jane)
-    noted = last_number(plane)
+    noted = last_number(control_plane)
     if name == "demote":
-        signed_in(plane, jane)
+        signed_in(control_plane, jane)
 
-    CALLS[name](plane, jane, OPERATOR)
+    CALLS[name](control_plane, jane, OPERATOR)
 
-    with plane.store.read() as tx:
+    with control_plane.store.read() as tx:
         assert tx.accounts.get(jane) == before
-    assert len(sessions(plane, jane)) == (name == "demote")
-    assert not [e for e in events(plane, noted) if e[0].startswith("account.")]
+    assert len(sessions(control_plane, jane)) == (name == "demote")
+    assert not [e for e in events(control_plane, noted) if e[0].startswith("account.")]
 
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 def test_an_unknown_account_is_not_found(
-    plane: ControlPlane, call: Callable[[ControlPlane, str, Caller], None]
+    control_plane: ControlPlane, call: Callable[[ControlPlane, str, Caller], None]
 ) -> None:
-    batch = plane.batches.open("key", "fail", OPERATOR)
-    plane.batches.reserve(batch.batch_id, 0, checked_users("open"), OPERATOR)
+    batch = control_plane.batches.open("key", "fail", OPERATOR)
+    control_plane.batches.reserve(batch.batch_id, 0, checked_users("open"), OPERATOR)
     for user_id in ("usr_none", "", batch.batch_id.replace("bat_", "usr_") + "00000000"):
         with pytest.raises(NotFound, match="there is no user"):
-            call(plane, user_id, OPERATOR)
+            call(control_plane, user_id, OPERATOR)
 
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 def test_only_a_current_owner_may_change_accounts(
-    plane: ControlPlane, call: Callable[[ControlPlane, str, Caller], None]
+    control_plane: ControlPlane, call: Callable[[ControlPlane, str, Caller], None]
 ) -> None:
-    jane, joe, carl = owners(plane, "jane", "joe", "carl")
-    demoted, suspended, revoked = (personal_token_caller(plane, one) for one in (jane, joe, carl))
-    other = token_caller(plane, "x", "collaborator")
-    (target,) = made(plane, "target")
-    plane.lifecycle.set_role(jane, "collaborator", OPERATOR)
-    plane.lifecycle.suspend(joe, OPERATOR)
-    (token,) = plane.tokens.list_live(carl)
-    plane.tokens.revoke_personal(session_caller(plane, carl), token.token_id)
-    before = plane.audit_log.list(0, 1000)
+    jane, joe, carl = owners(control_plane, "jane", "joe", "carl")
+    demoted, suspended, revoked = (
+        personal_token_caller(control_plane, one) for one in (jane, joe, carl)
+    )
+    other = token_caller(control_plane, "x", "collaborator")
+    (target,) = create_users(control_plane, "target")
+    control_plane.lifecycle.set_role(jane, "collaborator", OPERATOR)
+    control_plane.lifecycle.suspend(joe, OPERATOR)
+    (token,) = control_plane.tokens.list_live(carl)
+    control_plane.tokens.revoke_personal(session_caller(control_plane, carl), token.token_id)
+    before = control_plane.audit_log.list(0, 1000)
 
     refusals = [NotPermitted, NotAuthenticated, NotAuthenticated, NotPermitted]
     for caller, refusal in zip([demoted, suspended, revoked, other], refusals, strict=True):
         with pytest.raises(refusal):
-            call(plane, target, caller)
+            call(control_plane, target, caller)
 
-    assert plane.audit_log.list(0, 1000) == before
-    assert "target@example.com" in account_emails(plane)
+    assert control_plane.audit_log.list(0, 1000) == before
+    assert "target@example.com" in account_emails(control_plane)
 
 
 # The last owner
@@ -218,48 +230,50 @@ LOSING = [name for name in CALLS if name != "restore"]
 
 
 @pytest.mark.parametrize("name", LOSING)
-def test_the_last_owner_stays(plane: ControlPlane, name: str) -> None:
-    jane, joe = owners(plane, "jane", "joe")
-    plane.lifecycle.suspend(joe, OPERATOR)  # does not count
-    by_jane = personal_token_caller(plane, jane)
-    before = plane.audit_log.list(0, 1000)
+def test_the_last_owner_stays(control_plane: ControlPlane, name: str) -> None:
+    jane, joe = owners(control_plane, "jane", "joe")
+    control_plane.lifecycle.suspend(joe, OPERATOR)  # does not count
+    by_jane = personal_token_caller(control_plane, jane)
+    before = control_plane.audit_log.list(0, 1000)
 
     with pytest.raises(LastOwner, match="make another user an owner first"):
-        CALLS[name](plane, jane, OPERATOR)
+        CALLS[name](control_plane, jane, OPERATOR)
     with pytest.raises(LastOwner):
-        CALLS[name](plane, jane, by_jane)
+        CALLS[name](control_plane, jane, by_jane)
 
-    assert plane.audit_log.list(0, 1000) == before
-    plane.lifecycle.restore(joe, OPERATOR)
-    CALLS[name](plane, jane, OPERATOR)
+    assert control_plane.audit_log.list(0, 1000) == before
+    control_plane.lifecycle.restore(joe, OPERATOR)
+    CALLS[name](control_plane, jane, OPERATOR)
 
 
 @pytest.mark.parametrize("name", LOSING)
 def test_other_accounts_can_be_deleted_beside_the_last_owner(
-    plane: ControlPlane, name: str
+    control_plane: ControlPlane, name: str
 ) -> None:
-    _, joe, carl = *owners(plane, "jane", "joe"), *made(plane, "carl")
-    plane.lifecycle.suspend(joe, OPERATOR)
-    CALLS[name](plane, joe, OPERATOR)
-    CALLS[name](plane, carl, OPERATOR)
+    _, joe, carl = *owners(control_plane, "jane", "joe"), *create_users(control_plane, "carl")
+    control_plane.lifecycle.suspend(joe, OPERATOR)
+    CALLS[name](control_plane, joe, OPERATOR)
+    CALLS[name](control_plane, carl, OPERATOR)
 
 
 @pytest.mark.parametrize("by", ["local", "token"])
 @pytest.mark.parametrize("name", LOSING)
 def test_two_owners_who_delete_each_other_at_once_leave_one(
-    plane: ControlPlane, name: str, by: str
+    control_plane: ControlPlane, name: str, by: str
 ) -> None:
     for number in range(ROUNDS):
-        both = owners(plane, f"a{number}", f"b{number}")
-        for user_id in _other_owners(plane, both):
-            plane.lifecycle.set_role(user_id, "collaborator", OPERATOR)
-        callers = [personal_token_caller(plane, one) if by == "token" else OPERATOR for one in both]
+        both = owners(control_plane, f"a{number}", f"b{number}")
+        for user_id in _other_owners(control_plane, both):
+            control_plane.lifecycle.set_role(user_id, "collaborator", OPERATOR)
+        callers = [
+            personal_token_caller(control_plane, one) if by == "token" else OPERATOR for one in both
+        ]
         at_once = Barrier(2)
 
         def act(one: int) -> type[AnyscaleError] | None:
             at_once.wait(20)  # noqa: B023 - it is run within this round
             try:
-                CALLS[name](plane, both[1 - one], callers[one])  # noqa: B023 - it is run within this round
+                CALLS[name](control_plane, both[1 - one], callers[one])  # noqa: B023 - it is run within this round
             except AnyscaleError as error:
                 return type(error)
             return None
@@ -270,47 +284,49 @@ def test_two_owners_who_delete_each_other_at_once_leave_one(
         refusals = [outcome for outcome in outcomes if outcome is not None]
         assert len(refusals) == 1, outcomes
         assert refusals[0] in (LastOwner, NotPermitted, NotAuthenticated)
-        assert len(_owners(plane)) == 1
+        assert len(_owners(control_plane)) == 1
 
 
-def _owners(plane: ControlPlane) -> list[str]:
-    with plane.store.write() as tx:
+def _owners(control_plane: ControlPlane) -> list[str]:
+    with control_plane.store.write() as tx:
         return list(tx.accounts.lock_owners())
 
 
-def _other_owners(plane: ControlPlane, but: list[str]) -> list[str]:
-    return [one for one in _owners(plane) if one not in but]
+def _other_owners(control_plane: ControlPlane, but: list[str]) -> list[str]:
+    return [one for one in _owners(control_plane) if one not in but]
 
 
 # What a person's own token may
 
 
-def test_a_personal_token_has_the_current_role_of_its_user(plane: ControlPlane) -> None:
-    jane, _ = owners(plane, "jane", "joe")
-    token, _ = plane.tokens.create_personal(session_caller(plane, jane), "laptop", None)
-    assert token.startswith("mrt_")
-    caller = plane.tokens.authenticate(token)
-    assert (caller.actor, caller.token.role) == (f"user:{jane}", "owner")
-    assert plane.batches.create("one", checked_users("one"), "fail", caller).batch.opened_by == (
-        f"user:{jane}"
+def test_a_personal_token_has_the_current_role_of_its_user(control_plane: ControlPlane) -> None:
+    jane, _ = owners(control_plane, "jane", "joe")
+    token, _ = control_plane.tokens.create_personal(
+        session_caller(control_plane, jane), "laptop", None
     )
+    assert token.startswith("mrt_")
+    caller = control_plane.tokens.authenticate(token)
+    assert (caller.actor, caller.token.role) == (f"user:{jane}", "owner")
+    assert control_plane.batches.create(
+        "one", checked_users("one"), "fail", caller
+    ).batch.opened_by == (f"user:{jane}")
 
-    plane.lifecycle.set_role(jane, "collaborator", OPERATOR)
+    control_plane.lifecycle.set_role(jane, "collaborator", OPERATOR)
 
-    assert plane.tokens.authenticate(token).token.role == "collaborator"
+    assert control_plane.tokens.authenticate(token).token.role == "collaborator"
     with pytest.raises(NotPermitted, match=r"^jane@example\.com is a collab"):
-        plane.batches.create("two", checked_users("two"), "fail", caller)
+        control_plane.batches.create("two", checked_users("two"), "fail", caller)
 
 
-def make_link(plane: ControlPlane, user_id: str, caller: Caller) -> None:
-    plane.links.create([user_id], caller)
+def make_link(control_plane: ControlPlane, user_id: str, caller: Caller) -> None:
+    control_plane.links.create([user_id], caller)
 
 
 def test_each_account_call_locks_the_owners_and_then_all_accounts_at_once(
-    plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+    control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    jane, joe = owners(plane, "jane", "joe")
-    caller = personal_token_caller(plane, joe)
+    jane, joe = owners(control_plane, "jane", "joe")
+    caller = personal_token_caller(control_plane, joe)
     calls: list[tuple[str, set[str]]] = []
     lock, lock_owners = Accounts.lock, Accounts.lock_owners
 
@@ -326,11 +342,11 @@ def test_each_account_call_locks_the_owners_and_then_all_accounts_at_once(
     monkeypatch.setattr(Accounts, "lock_owners", note_lock_owners)
     for act in (*(CALLS[name] for name in CALLS if name != "delete"), make_link, CALLS["delete"]):
         calls.clear()
-        act(plane, jane, caller)
+        act(control_plane, jane, caller)
         # The caller's own account, and the one that is changed.
         assert calls[:2] == [("lock_owners", set()), ("lock", {jane, joe})]
         if act != CALLS["delete"]:
-            plane.lifecycle.restore(jane, OPERATOR)
+            control_plane.lifecycle.restore(jane, OPERATOR)
 
 
 @pytest.fixture
@@ -348,46 +364,46 @@ def locked(monkeypatch: pytest.MonkeyPatch) -> list[set[str]]:
 
 
 def test_a_batch_locks_the_account_of_its_callers_token(
-    plane: ControlPlane, locked: list[set[str]]
+    control_plane: ControlPlane, locked: list[set[str]]
 ) -> None:
     """Otherwise it could be created by an owner who is suspended at the same time."""
-    (jane,) = owners(plane, "jane")
-    caller = personal_token_caller(plane, jane)
+    (jane,) = owners(control_plane, "jane")
+    caller = personal_token_caller(control_plane, jane)
     locked.clear()
-    plane.batches.create("small", checked_users("carl"), "fail", caller)
+    control_plane.batches.create("small", checked_users("carl"), "fail", caller)
     assert locked == [{jane}]
 
 
 def test_a_change_of_an_account_locks_it_once_together_with_the_callers(
-    plane: ControlPlane, locked: list[set[str]]
+    control_plane: ControlPlane, locked: list[set[str]]
 ) -> None:
-    (jane,), (carl,) = owners(plane, "jane"), made(plane, "carl")
-    caller = personal_token_caller(plane, jane)
+    (jane,), (carl,) = owners(control_plane, "jane"), create_users(control_plane, "carl")
+    caller = personal_token_caller(control_plane, jane)
     locked.clear()
-    plane.lifecycle.suspend(carl, caller)
-    plane.lifecycle.restore(carl, caller)
-    plane.updates.update(carl, UserChanges(title="CTO"), caller)
-    plane.links.create([carl], caller)
+    control_plane.lifecycle.suspend(carl, caller)
+    control_plane.lifecycle.restore(carl, caller)
+    control_plane.updates.update(carl, UserChanges(title="CTO"), caller)
+    control_plane.links.create([carl], caller)
     assert locked == [{carl, jane}] * 4
 
 
 @pytest.mark.parametrize("act", ["suspend", "link"])
 @pytest.mark.parametrize("own_first", [False, True])
 def test_accounts_are_locked_in_the_order_of_their_ids(
-    plane: ControlPlane, act: str, own_first: bool
+    control_plane: ControlPlane, act: str, own_first: bool
 ) -> None:
-    first, second = sorted(made(plane, "carl") + owners(plane, "jane"))
+    first, second = sorted(create_users(control_plane, "carl") + owners(control_plane, "jane"))
     own, target = (first, second) if own_first else (second, first)
-    plane.lifecycle.set_role(own, "owner", OPERATOR)
-    caller = personal_token_caller(plane, own)
-    do: Callable[[], object] = partial(plane.lifecycle.suspend, target, caller)
+    control_plane.lifecycle.set_role(own, "owner", OPERATOR)
+    caller = personal_token_caller(control_plane, own)
+    do: Callable[[], object] = partial(control_plane.lifecycle.suspend, target, caller)
     if act == "link":
-        do = partial(plane.links.create, [own, target], caller)
+        do = partial(control_plane.links.create, [own, target], caller)
     with ThreadPoolExecutor(1) as pool:
-        with plane.store.write() as tx:
+        with control_plane.store.write() as tx:
             tx.accounts.lock([first])
             doing = pool.submit(do)
-            wait_until_blocked(plane.store, tx)
+            wait_until_blocked(control_plane.store, tx)
             # As a user who signs in in the browser of the other one. Neither waits for the other.
             assert [*tx.accounts.lock([second])] == [second]
             assert not doing.done()
@@ -396,19 +412,21 @@ def test_accounts_are_locked_in_the_order_of_their_ids(
 
 @pytest.mark.parametrize("others", [False, True])
 def test_an_account_is_locked_before_its_sessions_are_deleted(
-    plane: ControlPlane, others: bool
+    control_plane: ControlPlane, others: bool
 ) -> None:
-    (jane,) = made(plane, "jane", password=PASSWORD)
-    member, other = (plane.sessions.authenticate(signed_in(plane, jane)) for _ in range(2))
-    ends = (member if others else other).session.session_id
-    end: Callable[[], object] = partial(plane.sessions.revoke, other, ends)
+    (jane,) = create_users(control_plane, "jane", password=PASSWORD)
+    user, other = (
+        control_plane.sessions.authenticate(signed_in(control_plane, jane)) for _ in range(2)
+    )
+    ends = (user if others else other).session.session_id
+    end: Callable[[], object] = partial(control_plane.sessions.revoke, other, ends)
     if others:
-        end = partial(plane.sessions.revoke_others, other)
+        end = partial(control_plane.sessions.revoke_others, other)
     with ThreadPoolExecutor(1) as pool:
-        with plane.store.write() as tx:
+        with control_plane.store.write() as tx:
             tx.accounts.lock([jane])
             ending = pool.submit(end)
-            wait_until_blocked(plane.store, tx)
+            wait_until_blocked(control_plane.store, tx)
             assert tx.sessions.delete(jane, only=ends) == 1
         with suppress(NotFound, NotAuthenticated):  # it is ended already
             ending.result(20)

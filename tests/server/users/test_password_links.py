@@ -34,12 +34,14 @@ from anyscale.user.models import PasswordLink
 BROWSER = ClientInfo("192.0.2.1", "a browser")
 
 
-def created(plane: ControlPlane, users: list[CheckedUser]) -> Created:
-    return plane.batches.create(secrets.token_hex(8), users, "fail", OPERATOR, passwords_for(users))
+def created(control_plane: ControlPlane, users: list[CheckedUser]) -> Created:
+    return control_plane.batches.create(
+        secrets.token_hex(8), users, "fail", OPERATOR, passwords_for(users)
+    )
 
 
-def ids(plane: ControlPlane, *names: str) -> list[str]:
-    return [user.user_id for user in created(plane, checked_users(*names)).users]
+def ids(control_plane: ControlPlane, *names: str) -> list[str]:
+    return [user.user_id for user in created(control_plane, checked_users(*names)).users]
 
 
 def secret_of(link: PasswordLink) -> str:
@@ -51,111 +53,122 @@ def with_other_settings(deployment: Deployment, **changes: object) -> ControlPla
     return cheap_control_plane(settings)
 
 
-def test_a_link_sets_the_password_of_its_account_once(plane: ControlPlane) -> None:
-    jane, joe = ids(plane, "jane", "joe")
-    link, other = plane.links.create([jane, joe], OPERATOR)
+def test_a_link_sets_the_password_of_its_account_once(control_plane: ControlPlane) -> None:
+    jane, joe = ids(control_plane, "jane", "joe")
+    link, other = control_plane.links.create([jane, joe], OPERATOR)
     assert (link.user_id, link.email) == (jane, "jane@example.com")
     assert re.fullmatch(
         r"https://accounts\.example\.com/set-password#mrl_[A-Za-z0-9_-]{43}", link.url
     )
     assert link.url != other.url
 
-    signed_in = plane.password_changes.by_link(secret_of(link), PASSWORD, BROWSER)
+    signed_in = control_plane.password_changes.by_link(secret_of(link), PASSWORD, BROWSER)
 
     assert signed_in.user_id == jane
     with pytest.raises(LinkInvalid):
-        plane.password_changes.by_link(secret_of(link), PASSWORD, BROWSER)
-    assert plane.password_changes.link_account(secret_of(other)).user_id == joe
+        control_plane.password_changes.by_link(secret_of(link), PASSWORD, BROWSER)
+    assert control_plane.password_changes.link_account(secret_of(other)).user_id == joe
 
 
-def test_a_link_is_invalid_once_its_creator_is_no_owner(plane: ControlPlane) -> None:
-    joe, *owners = ids(plane, "joe", "jane", "ann", "kim", "lou")
+def test_a_link_is_invalid_once_its_creator_is_no_owner(control_plane: ControlPlane) -> None:
+    joe, *owners = ids(control_plane, "joe", "jane", "ann", "kim", "lou")
     jane, ann, kim, _ = owners
     for owner in owners:
-        plane.lifecycle.set_role(owner, "owner", OPERATOR)
-    by_jane, by_ann, by_kim = (personal_token_caller(plane, one) for one in (jane, ann, kim))
+        control_plane.lifecycle.set_role(owner, "owner", OPERATOR)
+    by_jane, by_ann, by_kim = (
+        personal_token_caller(control_plane, one) for one in (jane, ann, kim)
+    )
     for end, caller in (
-        (lambda: plane.lifecycle.set_role(jane, "collaborator", OPERATOR), by_jane),
-        (lambda: plane.lifecycle.suspend(ann, OPERATOR), by_ann),
-        (lambda: plane.tokens.revoke("laptop", OPERATOR), token_caller(plane, "laptop")),
-        (lambda: plane.lifecycle.delete(kim, OPERATOR), by_kim),
+        (lambda: control_plane.lifecycle.set_role(jane, "collaborator", OPERATOR), by_jane),
+        (lambda: control_plane.lifecycle.suspend(ann, OPERATOR), by_ann),
+        (
+            lambda: control_plane.tokens.revoke("laptop", OPERATOR),
+            token_caller(control_plane, "laptop"),
+        ),
+        (lambda: control_plane.lifecycle.delete(kim, OPERATOR), by_kim),
     ):
-        (link,) = plane.links.create([joe], caller)
-        assert plane.password_changes.link_account(secret_of(link)).user_id == joe
+        (link,) = control_plane.links.create([joe], caller)
+        assert control_plane.password_changes.link_account(secret_of(link)).user_id == joe
         end()
         with pytest.raises(LinkInvalid):
-            plane.password_changes.link_account(secret_of(link))
+            control_plane.password_changes.link_account(secret_of(link))
 
 
 def test_a_link_is_invalid_once_its_account_is_suspended_or_changes_its_role(
-    plane: ControlPlane,
+    control_plane: ControlPlane,
 ) -> None:
-    (joe,) = ids(plane, "joe")
-    (link,) = plane.links.create([joe], OPERATOR)
-    plane.lifecycle.suspend(joe, OPERATOR)
-    plane.lifecycle.restore(joe, OPERATOR)
+    (joe,) = ids(control_plane, "joe")
+    (link,) = control_plane.links.create([joe], OPERATOR)
+    control_plane.lifecycle.suspend(joe, OPERATOR)
+    control_plane.lifecycle.restore(joe, OPERATOR)
     with pytest.raises(LinkInvalid):
-        plane.password_changes.link_account(secret_of(link))
-    (link,) = plane.links.create([joe], OPERATOR)
-    plane.lifecycle.set_role(joe, "owner", OPERATOR)
+        control_plane.password_changes.link_account(secret_of(link))
+    (link,) = control_plane.links.create([joe], OPERATOR)
+    control_plane.lifecycle.set_role(joe, "owner", OPERATOR)
     with pytest.raises(LinkInvalid):
-        plane.password_changes.link_account(secret_of(link))
+        control_plane.password_changes.link_account(secret_of(link))
 
 
-def test_links_are_returned_in_the_order_of_the_request(plane: ControlPlane) -> None:
-    some = ids(plane, *"abcd")
-    links = plane.links.create([some[2], some[0], some[3], some[0]], OPERATOR)
+def test_links_are_returned_in_the_order_of_the_request(control_plane: ControlPlane) -> None:
+    some = ids(control_plane, *"abcd")
+    links = control_plane.links.create([some[2], some[0], some[3], some[0]], OPERATOR)
     assert [link.user_id for link in links] == [some[2], some[0], some[3]]
 
 
-def test_a_new_link_replaces_the_previous_one(plane: ControlPlane) -> None:
-    jane = ids(plane, "jane")
-    (first,), (second,) = plane.links.create(jane, OPERATOR), plane.links.create(jane, OPERATOR)
+def test_a_new_link_replaces_the_previous_one(control_plane: ControlPlane) -> None:
+    jane = ids(control_plane, "jane")
+    (first,), (second,) = (
+        control_plane.links.create(jane, OPERATOR),
+        control_plane.links.create(jane, OPERATOR),
+    )
     message = "this link was used before, has expired, or was replaced by a newer one: ask for a"
     with pytest.raises(LinkInvalid, match=message):
-        plane.password_changes.link_account(secret_of(first))
-    plane.password_changes.link_account(secret_of(second))
+        control_plane.password_changes.link_account(secret_of(first))
+    control_plane.password_changes.link_account(secret_of(second))
 
 
 def test_only_the_hash_of_a_link_is_stored(
-    plane: ControlPlane, caplog: pytest.LogCaptureFixture
+    control_plane: ControlPlane, caplog: pytest.LogCaptureFixture
 ) -> None:
-    (link,) = plane.links.create(ids(plane, "jane"), OPERATOR)
+    (link,) = control_plane.links.create(ids(control_plane, "jane"), OPERATOR)
     secret = secret_of(link)
-    with plane.store.read() as tx:
+    with control_plane.store.read() as tx:
         row = tx.links.get(sha256(secret.encode()).digest())
         kept = execute_sql(tx, "select * from links").fetchall()
     assert row
     assert row.created_by == "local:test"
     assert row.expires_at - row.created_at == timedelta(days=7) / timedelta(milliseconds=1)
     assert from_milliseconds(row.expires_at) == link.expires_at
-    for text in (kept, link, plane.audit_log.list(0, 100), caplog.text):
+    for text in (kept, link, control_plane.audit_log.list(0, 100), caplog.text):
         assert secret not in str(text)
         assert secret not in repr(text)
 
 
 def test_a_link_expires_after_the_configured_days(
-    plane: ControlPlane, store_deployment: Deployment
+    control_plane: ControlPlane, store_deployment: Deployment
 ) -> None:
-    jane = ids(plane, "jane")
+    jane = ids(control_plane, "jane")
     with closing(with_other_settings(store_deployment, link_days=30)) as patient:
         (link,) = patient.links.create(jane, OPERATOR)
-    with plane.store.read() as tx:
+    with control_plane.store.read() as tx:
         now = from_milliseconds(tx.now())
     assert timedelta(days=29, hours=23) < link.expires_at - now < timedelta(days=30, seconds=1)
-    with plane.store.write() as tx:
+    with control_plane.store.write() as tx:
         execute_sql(tx, "update links set expires_at = 1")
     with pytest.raises(LinkInvalid, match="has expired"):
-        plane.password_changes.link_account(secret_of(link))
+        control_plane.password_changes.link_account(secret_of(link))
 
 
-def test_a_call_adds_one_audit_entry_without_an_email(plane: ControlPlane) -> None:
-    first, second = created(plane, checked_users("a", "b")), created(plane, checked_users("c"))
+def test_a_call_adds_one_audit_entry_without_an_email(control_plane: ControlPlane) -> None:
+    first, second = (
+        created(control_plane, checked_users("a", "b")),
+        created(control_plane, checked_users("c")),
+    )
     batch = first.batch.batch_id
     both = [user.user_id for user in first.users]
     for wanted in (both, [*both, second.users[0].user_id]):
-        plane.links.create(wanted, OPERATOR)
-    one, mixed = plane.audit_log.list(0, 100)[-2:]
+        control_plane.links.create(wanted, OPERATOR)
+    one, mixed = control_plane.audit_log.list(0, 100)[-2:]
     assert (one.event, one.actor, one.subject) == ("links.created", "local:test", batch)
     assert msgspec.json.decode(one.data) == {
         "count": 2,
@@ -163,40 +176,40 @@ def test_a_call_adds_one_audit_entry_without_an_email(plane: ControlPlane) -> No
     }
     assert mixed.subject == ""
     assert msgspec.json.decode(mixed.data)["count"] == 3
-    plane.links.create([], OPERATOR)
-    assert plane.audit_log.list(0, 100)[-1] == mixed
+    control_plane.links.create([], OPERATOR)
+    assert control_plane.audit_log.list(0, 100)[-1] == mixed
 
 
-def test_links_are_created_for_all_users_or_for_none(plane: ControlPlane) -> None:
-    jane, joe, carl = ids(plane, "jane", "joe", "carl")
-    plane.lifecycle.suspend(joe, OPERATOR)
-    (before,) = plane.links.create([jane], OPERATOR)
-    noted = plane.audit_log.list(0, 100)
+def test_links_are_created_for_all_users_or_for_none(control_plane: ControlPlane) -> None:
+    jane, joe, carl = ids(control_plane, "jane", "joe", "carl")
+    control_plane.lifecycle.suspend(joe, OPERATOR)
+    (before,) = control_plane.links.create([jane], OPERATOR)
+    noted = control_plane.audit_log.list(0, 100)
     with pytest.raises(LinkRefused, match=r"joe@example\.com is suspended: restore it first"):
-        plane.links.create([jane, carl, joe], OPERATOR)
+        control_plane.links.create([jane, carl, joe], OPERATOR)
     with pytest.raises(NotFound, match="there is no user usr_none"):
-        plane.links.create([jane, carl, "usr_none"], OPERATOR)
+        control_plane.links.create([jane, carl, "usr_none"], OPERATOR)
     with pytest.raises(TooLarge, match="1000 accounts"):
-        plane.links.create([jane] * 1001, OPERATOR)
-    assert plane.audit_log.list(0, 100) == noted
-    plane.password_changes.link_account(secret_of(before))
+        control_plane.links.create([jane] * 1001, OPERATOR)
+    assert control_plane.audit_log.list(0, 100) == noted
+    control_plane.password_changes.link_account(secret_of(before))
 
 
-def test_only_owners_may_create_links(plane: ControlPlane) -> None:
-    jane = ids(plane, "jane")
-    collaborator = token_caller(plane, "x", "collaborator")
+def test_only_owners_may_create_links(control_plane: ControlPlane) -> None:
+    jane = ids(control_plane, "jane")
+    collaborator = token_caller(control_plane, "x", "collaborator")
     with pytest.raises(NotPermitted):
-        plane.links.create(jane, collaborator)
-    plane.tokens.revoke("x", OPERATOR)
+        control_plane.links.create(jane, collaborator)
+    control_plane.tokens.revoke("x", OPERATOR)
     with pytest.raises(NotAuthenticated):
-        plane.links.create(jane, collaborator)
+        control_plane.links.create(jane, collaborator)
 
 
 def test_no_links_are_created_without_a_public_url_or_with_sso_only(
-    plane: ControlPlane, store_deployment: Deployment
+    control_plane: ControlPlane, store_deployment: Deployment
 ) -> None:
-    jane = ids(plane, "jane")
-    noted = plane.audit_log.list(0, 100)
+    jane = ids(control_plane, "jane")
+    noted = control_plane.audit_log.list(0, 100)
     with (
         closing(with_other_settings(store_deployment, public_url=None)) as nowhere,
         pytest.raises(ConfigError, match="ANYSCALE_PUBLIC_URL is not set"),
@@ -208,34 +221,36 @@ def test_no_links_are_created_without_a_public_url_or_with_sso_only(
         pytest.raises(LinkRefused, match="everybody here signs in by SSO"),
     ):
         sso_only.links.create(jane, OPERATOR)
-    assert plane.audit_log.list(0, 100) == noted
+    assert control_plane.audit_log.list(0, 100) == noted
 
 
 # Users without credentials
 
 
 def test_users_without_credentials_are_listed_and_counted(
-    plane: ControlPlane, store_deployment: Deployment
+    control_plane: ControlPlane, store_deployment: Deployment
 ) -> None:
     users = [
         *checked_users("a", "b", "c"),
         msgspec.structs.replace(checked_users("sso")[0], is_sso_user=True),
         *checked_users("has", password=PASSWORD),
     ]
-    batch = created(plane, users).batch
-    neighbours = ids(plane, "z")
-    found = plane.links.without_credentials(batch.batch_id, "", 2)
-    found += plane.links.without_credentials(batch.batch_id, found[-1].user_id, 10)
+    batch = created(control_plane, users).batch
+    neighbours = ids(control_plane, "z")
+    found = control_plane.links.without_credentials(batch.batch_id, "", 2)
+    found += control_plane.links.without_credentials(batch.batch_id, found[-1].user_id, 10)
     assert [user.email.partition("@")[0] for user in found] == ["a", "b", "c", "sso"]
-    assert plane.batches.show(batch.batch_id, OPERATOR).without_credentials == 4
+    assert control_plane.batches.show(batch.batch_id, OPERATOR).without_credentials == 4
     assert neighbours[0] not in {user.user_id for user in found}
 
-    (link,) = plane.links.create([found[0].user_id], OPERATOR)
-    assert plane.batches.show(batch.batch_id, OPERATOR).without_credentials == 4  # until it is used
-    plane.password_changes.by_link(secret_of(link), PASSWORD, BROWSER)
-    plane.lifecycle.suspend(found[1].user_id, OPERATOR)
+    (link,) = control_plane.links.create([found[0].user_id], OPERATOR)
+    assert (
+        control_plane.batches.show(batch.batch_id, OPERATOR).without_credentials == 4
+    )  # until it is used
+    control_plane.password_changes.by_link(secret_of(link), PASSWORD, BROWSER)
+    control_plane.lifecycle.suspend(found[1].user_id, OPERATOR)
 
-    assert plane.batches.show(batch.batch_id, OPERATOR).without_credentials == 2
+    assert control_plane.batches.show(batch.batch_id, OPERATOR).without_credentials == 2
     provider = ProviderSettings(issuer="https://idp.example", client_id="x")
     with closing(with_other_settings(store_deployment, provider=provider)) as sso:
         assert sso.batches.show(batch.batch_id, OPERATOR).without_credentials == 1
@@ -244,48 +259,48 @@ def test_users_without_credentials_are_listed_and_counted(
 
 
 def test_users_without_credentials_are_counted_for_published_batches_only(
-    plane: ControlPlane,
+    control_plane: ControlPlane,
 ) -> None:
-    published = created(plane, checked_users("a")).batch
-    opened = plane.batches.open("open", "fail", OPERATOR)
-    plane.batches.reserve(opened.batch_id, 0, checked_users("b"), OPERATOR)
+    published = created(control_plane, checked_users("a")).batch
+    opened = control_plane.batches.open("open", "fail", OPERATOR)
+    control_plane.batches.reserve(opened.batch_id, 0, checked_users("b"), OPERATOR)
     assert published.without_credentials is None
-    listed = plane.batches.page(open_only=False, before="", limit=10)
+    listed = control_plane.batches.page(open_only=False, before="", limit=10)
     assert [batch.without_credentials for batch in listed] == [None, None]
-    assert plane.batches.show(opened.batch_id, OPERATOR).without_credentials is None
-    assert plane.links.without_credentials(opened.batch_id, "", 10) == []
+    assert control_plane.batches.show(opened.batch_id, OPERATOR).without_credentials is None
+    assert control_plane.links.without_credentials(opened.batch_id, "", 10) == []
     with pytest.raises(NotFound, match="there is no batch bat_none"):
-        plane.links.without_credentials("bat_none", "", 10)
+        control_plane.links.without_credentials("bat_none", "", 10)
 
 
 # Owners that the operator creates
 
 
-def test_the_operator_creates_an_owner_or_promotes_a_user(plane: ControlPlane) -> None:
-    first = plane.owners.create("boss@example.com", None, OPERATOR)
+def test_the_operator_creates_an_owner_or_promotes_a_user(control_plane: ControlPlane) -> None:
+    first = control_plane.owners.create("boss@example.com", None, OPERATOR)
     assert not first.existed
-    assert plane.users.with_name("boss")[0].permission_level == "owner"
-    (jane,) = ids(plane, "jane")
+    assert control_plane.users.with_name("boss")[0].permission_level == "owner"
+    (jane,) = ids(control_plane, "jane")
 
-    second = plane.owners.create("JANE@example.com", "Other", OPERATOR)
+    second = control_plane.owners.create("JANE@example.com", "Other", OPERATOR)
 
     assert (second.existed, second.user_id) == (True, jane)
-    (user,) = plane.users.with_email("jane@example.com")
+    (user,) = control_plane.users.with_email("jane@example.com")
     assert (user.name, user.permission_level) == ("Jane", "owner")
     for owner in (first, second):
         assert owner.link
-        signed_in = plane.password_changes.by_link(secret_of(owner.link), PASSWORD, BROWSER)
+        signed_in = control_plane.password_changes.by_link(secret_of(owner.link), PASSWORD, BROWSER)
         assert signed_in.user_id == owner.user_id
-    events = [entry.event for entry in plane.audit_log.list(0, 100)]
+    events = [entry.event for entry in control_plane.audit_log.list(0, 100)]
     assert events[:3] == ["batch.published", "account.role_set", "links.created"]
-    assert "boss@" not in str(plane.audit_log.list(0, 100))
+    assert "boss@" not in str(control_plane.audit_log.list(0, 100))
 
 
-def test_creating_an_owner_again_creates_another_link_only(plane: ControlPlane) -> None:
-    plane.owners.create("boss@example.com", None, OPERATOR)
-    noted = plane.audit_log.list(0, 100)[-1].number
-    plane.owners.create("boss@example.com", None, OPERATOR)
-    assert [entry.event for entry in plane.audit_log.list(noted, 100)] == ["links.created"]
+def test_creating_an_owner_again_creates_another_link_only(control_plane: ControlPlane) -> None:
+    control_plane.owners.create("boss@example.com", None, OPERATOR)
+    noted = control_plane.audit_log.list(0, 100)[-1].number
+    control_plane.owners.create("boss@example.com", None, OPERATOR)
+    assert [entry.event for entry in control_plane.audit_log.list(noted, 100)] == ["links.created"]
 
 
 def test_an_owner_gets_no_link_if_sso_is_the_only_method(
@@ -294,27 +309,27 @@ def test_an_owner_gets_no_link_if_sso_is_the_only_method(
     policy = msgspec.structs.replace(POLICY, sso_only=True)
     with closing(
         with_other_settings(store_deployment, policy=policy, public_url=None, batch_create=False)
-    ) as plane:
-        made = plane.owners.create("boss@example.com", "Boss", OPERATOR)
-        assert made.link is None
-        with plane.store.read() as tx:
-            account = tx.accounts.get(made.user_id)
+    ) as control_plane:
+        owner = control_plane.owners.create("boss@example.com", "Boss", OPERATOR)
+        assert owner.link is None
+        with control_plane.store.read() as tx:
+            account = tx.accounts.get(owner.user_id)
     assert account
     assert (account.permission_level, account.is_sso_user) == ("owner", True)
 
 
 def test_an_owner_that_cannot_be_created_is_refused_before_any_write(
-    plane: ControlPlane, store_deployment: Deployment
+    control_plane: ControlPlane, store_deployment: Deployment
 ) -> None:
-    (jane,) = ids(plane, "jane")
-    plane.lifecycle.suspend(jane, OPERATOR)
+    (jane,) = ids(control_plane, "jane")
+    control_plane.lifecycle.suspend(jane, OPERATOR)
     before = store_deployment.all_rows()
     with pytest.raises(ConfigError, match="email: 'boss' is not an email address"):
-        plane.owners.create("boss", None, OPERATOR)
+        control_plane.owners.create("boss", None, OPERATOR)
     with pytest.raises(ConfigError, match="name: is blank"):
-        plane.owners.create("boss@example.com", " ", OPERATOR)
+        control_plane.owners.create("boss@example.com", " ", OPERATOR)
     with pytest.raises(LinkRefused, match="suspended: restore it first"):
-        plane.owners.create("jane@example.com", None, OPERATOR)
+        control_plane.owners.create("jane@example.com", None, OPERATOR)
     with (
         closing(with_other_settings(store_deployment, public_url=None)) as nowhere,
         pytest.raises(ConfigError, match="ANYSCALE_PUBLIC_URL"),

@@ -14,176 +14,206 @@ from anyscale.server.core.secrets import hash_of
 
 
 @pytest.fixture
-def people(plane: ControlPlane) -> list[str]:
+def people(control_plane: ControlPlane) -> list[str]:
     """Two accounts."""
     users = checked_users("jane", "joe")
-    created = plane.batches.create(secrets.token_hex(8), users, "fail", OPERATOR)
+    created = control_plane.batches.create(secrets.token_hex(8), users, "fail", OPERATOR)
     return [user.user_id for user in created.users]
 
 
-def test_a_user_lists_and_revokes_own_tokens_only(plane: ControlPlane, people: list[str]) -> None:
+def test_a_user_lists_and_revokes_own_tokens_only(
+    control_plane: ControlPlane, people: list[str]
+) -> None:
     jane, joe = people
-    mine, _ = plane.tokens.create_personal(session_caller(plane, jane), "laptop", 7)
-    plane.tokens.create_personal(session_caller(plane, joe), "laptop", None)
-    plane.tokens.create("laptop", "owner", None, OPERATOR)
+    mine, _ = control_plane.tokens.create_personal(session_caller(control_plane, jane), "laptop", 7)
+    control_plane.tokens.create_personal(session_caller(control_plane, joe), "laptop", None)
+    control_plane.tokens.create("laptop", "owner", None, OPERATOR)
 
-    (token,) = plane.tokens.list_live(jane)
+    (token,) = control_plane.tokens.list_live(jane)
 
     assert (token.name, token.user_id, token.created_by) == ("laptop", jane, f"user:{jane}")
     assert token.expires_at == token.created_at + 7 * 24 * 60 * 60 * 1000
     assert mine not in str(token)
     with pytest.raises(NotFound):
-        plane.tokens.revoke_personal(session_caller(plane, joe), token.token_id)
+        control_plane.tokens.revoke_personal(session_caller(control_plane, joe), token.token_id)
     with pytest.raises(NotFound):
-        plane.tokens.revoke_personal(session_caller(plane, jane), "laptop")
-    plane.tokens.revoke_personal(session_caller(plane, jane), token.token_id)
+        control_plane.tokens.revoke_personal(session_caller(control_plane, jane), "laptop")
+    control_plane.tokens.revoke_personal(session_caller(control_plane, jane), token.token_id)
     with pytest.raises(NotAuthenticated, match="was revoked"):
-        plane.tokens.authenticate(mine)
+        control_plane.tokens.authenticate(mine)
     with pytest.raises(NotFound):
-        plane.tokens.revoke_personal(session_caller(plane, jane), token.token_id)
-    assert len([one for one in plane.tokens.all() if one.revoked_at is None]) == 2
+        control_plane.tokens.revoke_personal(session_caller(control_plane, jane), token.token_id)
+    assert len([one for one in control_plane.tokens.all() if one.revoked_at is None]) == 2
 
 
 def test_a_token_needs_a_new_name_and_a_valid_number_of_days(
-    plane: ControlPlane, people: list[str]
+    control_plane: ControlPlane, people: list[str]
 ) -> None:
     jane, _ = people
-    plane.tokens.create_personal(session_caller(plane, jane), "laptop", None)
+    control_plane.tokens.create_personal(session_caller(control_plane, jane), "laptop", None)
     with pytest.raises(ConfigError, match="you have a token named 'laptop'"):
-        plane.tokens.create_personal(session_caller(plane, jane), "laptop", None)
+        control_plane.tokens.create_personal(session_caller(control_plane, jane), "laptop", None)
     for name, days in ((" x", None), ("x", 0), ("x", 3651)):
         with pytest.raises(ConfigError):
-            plane.tokens.create_personal(session_caller(plane, jane), name, days)
-    assert len(plane.tokens.list_live(jane)) == 1
+            control_plane.tokens.create_personal(session_caller(control_plane, jane), name, days)
+    assert len(control_plane.tokens.list_live(jane)) == 1
 
 
-def test_a_user_has_at_most_50_valid_tokens(plane: ControlPlane, people: list[str]) -> None:
+def test_a_user_has_at_most_50_valid_tokens(control_plane: ControlPlane, people: list[str]) -> None:
     jane, joe = people
     for number in range(50):
-        plane.tokens.create_personal(session_caller(plane, jane), f"laptop-{number}", 1)
+        control_plane.tokens.create_personal(
+            session_caller(control_plane, jane), f"laptop-{number}", 1
+        )
     with pytest.raises(ConfigError, match="you have 50 tokens"):
-        plane.tokens.create_personal(session_caller(plane, jane), "laptop", None)
-    plane.tokens.create_personal(session_caller(plane, joe), "laptop", None)
-    plane.tokens.revoke_personal(
-        session_caller(plane, jane), plane.tokens.list_live(jane)[0].token_id
+        control_plane.tokens.create_personal(session_caller(control_plane, jane), "laptop", None)
+    control_plane.tokens.create_personal(session_caller(control_plane, joe), "laptop", None)
+    control_plane.tokens.revoke_personal(
+        session_caller(control_plane, jane), control_plane.tokens.list_live(jane)[0].token_id
     )
-    plane.tokens.create_personal(session_caller(plane, jane), "laptop", None)
-    with plane.store.write() as tx:
+    control_plane.tokens.create_personal(session_caller(control_plane, jane), "laptop", None)
+    with control_plane.store.write() as tx:
         execute_sql(tx, "update tokens set expires_at = 1 where name = 'laptop-7'")
-    plane.tokens.create_personal(session_caller(plane, jane), "desktop", None)
-    assert len(plane.tokens.list_live(jane)) == 50
+    control_plane.tokens.create_personal(session_caller(control_plane, jane), "desktop", None)
+    assert len(control_plane.tokens.list_live(jane)) == 50
 
 
 def test_a_user_creates_at_most_200_tokens_in_24_hours(
-    plane: ControlPlane, people: list[str]
+    control_plane: ControlPlane, people: list[str]
 ) -> None:
     jane, joe = people
     for number in range(200):
-        _, token = plane.tokens.create_personal(session_caller(plane, jane), f"laptop-{number}", 1)
-        plane.tokens.revoke_personal(session_caller(plane, jane), token.token_id)
+        _, token = control_plane.tokens.create_personal(
+            session_caller(control_plane, jane), f"laptop-{number}", 1
+        )
+        control_plane.tokens.revoke_personal(session_caller(control_plane, jane), token.token_id)
     with pytest.raises(ConfigError, match="you created 200 tokens in the last 24 hours"):
-        plane.tokens.create_personal(session_caller(plane, jane), "laptop", None)
-    plane.tokens.create_personal(session_caller(plane, joe), "laptop", None)
-    with plane.store.write() as tx:
+        control_plane.tokens.create_personal(session_caller(control_plane, jane), "laptop", None)
+    control_plane.tokens.create_personal(session_caller(control_plane, joe), "laptop", None)
+    with control_plane.store.write() as tx:
         yesterday = tx.now() - 24 * 60 * 60 * 1000
         execute_sql(tx, f"update tokens set created_at = {yesterday} where name = 'laptop-7'")
-    plane.tokens.create_personal(session_caller(plane, jane), "laptop", None)
+    control_plane.tokens.create_personal(session_caller(control_plane, jane), "laptop", None)
 
 
 def test_revoked_and_expired_tokens_are_deleted_after_the_days_of_reports(
-    plane: ControlPlane, people: list[str]
+    control_plane: ControlPlane, people: list[str]
 ) -> None:
-    _, laptop = plane.tokens.create_personal(session_caller(plane, people[0]), "laptop", None)
+    _, laptop = control_plane.tokens.create_personal(
+        session_caller(control_plane, people[0]), "laptop", None
+    )
     for name in ("desktop", "tablet"):
-        plane.tokens.create_personal(session_caller(plane, people[0]), name, None)
-    plane.tokens.revoke_personal(session_caller(plane, people[0]), laptop.token_id)
-    plane.clean_up()
-    assert len(plane.tokens.all()) == 3
-    days = plane.settings.report_days * 24 * 60 * 60 * 1000 + 60_000
-    with plane.store.write() as tx:
+        control_plane.tokens.create_personal(session_caller(control_plane, people[0]), name, None)
+    control_plane.tokens.revoke_personal(session_caller(control_plane, people[0]), laptop.token_id)
+    control_plane.clean_up()
+    assert len(control_plane.tokens.all()) == 3
+    days = control_plane.settings.report_days * 24 * 60 * 60 * 1000 + 60_000
+    with control_plane.store.write() as tx:
         execute_sql(tx, f"update tokens set revoked_at = revoked_at - {days}")
         execute_sql(tx, f"update tokens set expires_at = {tx.now() - days} where name = 'desktop'")
-    plane.clean_up()
-    assert [token.name for token in plane.tokens.all()] == ["tablet"]
+    control_plane.clean_up()
+    assert [token.name for token in control_plane.tokens.all()] == ["tablet"]
 
 
-def test_a_suspended_or_deleted_user_gets_no_token(plane: ControlPlane, people: list[str]) -> None:
-    jane, joe = (session_caller(plane, user_id) for user_id in people)
-    plane.lifecycle.suspend(people[0], OPERATOR)
-    plane.lifecycle.delete(people[1], OPERATOR)
+def test_a_suspended_or_deleted_user_gets_no_token(
+    control_plane: ControlPlane, people: list[str]
+) -> None:
+    jane, joe = (session_caller(control_plane, user_id) for user_id in people)
+    control_plane.lifecycle.suspend(people[0], OPERATOR)
+    control_plane.lifecycle.delete(people[1], OPERATOR)
     for caller in (jane, joe):
         with pytest.raises(NotAuthenticated):
-            plane.tokens.create_personal(caller, "laptop", None)
-    assert plane.tokens.all() == []
+            control_plane.tokens.create_personal(caller, "laptop", None)
+    assert control_plane.tokens.all() == []
 
 
 def test_the_operator_revokes_a_personal_token_by_its_id(
-    plane: ControlPlane, people: list[str]
+    control_plane: ControlPlane, people: list[str]
 ) -> None:
-    plane.tokens.create_personal(session_caller(plane, people[0]), "laptop", None)
+    control_plane.tokens.create_personal(session_caller(control_plane, people[0]), "laptop", None)
     with pytest.raises(NotFound):
-        plane.tokens.revoke("laptop", OPERATOR)
-    (token,) = plane.tokens.list_live(people[0])
-    plane.tokens.revoke(token.token_id, OPERATOR)
-    assert plane.tokens.all()[0].revoked_by == "local:test"
+        control_plane.tokens.revoke("laptop", OPERATOR)
+    (token,) = control_plane.tokens.list_live(people[0])
+    control_plane.tokens.revoke(token.token_id, OPERATOR)
+    assert control_plane.tokens.all()[0].revoked_by == "local:test"
 
 
 def test_the_list_shows_the_current_role_of_the_user(
-    plane: ControlPlane, people: list[str]
+    control_plane: ControlPlane, people: list[str]
 ) -> None:
-    plane.tokens.create_personal(session_caller(plane, people[0]), "laptop", None)
-    assert plane.tokens.all()[0].role == plane.tokens.list_live(people[0])[0].role == "collaborator"
-    plane.lifecycle.set_role(people[0], "owner", OPERATOR)
-    assert plane.tokens.all()[0].role == plane.tokens.list_live(people[0])[0].role == "owner"
+    control_plane.tokens.create_personal(session_caller(control_plane, people[0]), "laptop", None)
+    assert (
+        control_plane.tokens.all()[0].role
+        == control_plane.tokens.list_live(people[0])[0].role
+        == "collaborator"
+    )
+    control_plane.lifecycle.set_role(people[0], "owner", OPERATOR)
+    assert (
+        control_plane.tokens.all()[0].role
+        == control_plane.tokens.list_live(people[0])[0].role
+        == "owner"
+    )
 
 
-def test_the_token_of_a_deleted_user_is_invalid(plane: ControlPlane, people: list[str]) -> None:
-    token, _ = plane.tokens.create_personal(session_caller(plane, people[0]), "laptop", None)
-    with plane.store.write() as tx:  # as in a database that was restored in part
+def test_the_token_of_a_deleted_user_is_invalid(
+    control_plane: ControlPlane, people: list[str]
+) -> None:
+    token, _ = control_plane.tokens.create_personal(
+        session_caller(control_plane, people[0]), "laptop", None
+    )
+    with control_plane.store.write() as tx:  # as in a database that was restored in part
         execute_sql(tx, "update tokens set user_id = 'usr_gone'")
     with pytest.raises(NotAuthenticated, match="does not exist any more"):
-        plane.tokens.authenticate(token)
+        control_plane.tokens.authenticate(token)
 
 
 def test_the_audit_log_has_the_user_and_not_the_name_of_the_token(
-    plane: ControlPlane, people: list[str]
+    control_plane: ControlPlane, people: list[str]
 ) -> None:
-    jane = session_caller(plane, people[0])
-    plane.tokens.create_personal(jane, "jane's laptop", None)
-    (token,) = plane.tokens.list_live(people[0])
-    plane.tokens.revoke_personal(jane, token.token_id)
-    made, ended = plane.audit_log.list(0, 10)[-2:]
-    assert [made.event, ended.event] == ["token.created", "token.revoked"]
-    assert made.actor == ended.actor == f"user:{people[0]}"
-    assert made.subject == ended.subject == token.token_id
-    assert "jane" not in str([made, ended])
+    jane = session_caller(control_plane, people[0])
+    control_plane.tokens.create_personal(jane, "jane's laptop", None)
+    (token,) = control_plane.tokens.list_live(people[0])
+    control_plane.tokens.revoke_personal(jane, token.token_id)
+    created, revoked = control_plane.audit_log.list(0, 10)[-2:]
+    assert [created.event, revoked.event] == ["token.created", "token.revoked"]
+    assert created.actor == revoked.actor == f"user:{people[0]}"
+    assert created.subject == revoked.subject == token.token_id
+    assert "jane" not in str([created, revoked])
 
 
 def test_a_new_token_comes_with_its_record_and_is_the_first_of_the_live_ones(
-    plane: ControlPlane, people: list[str]
+    control_plane: ControlPlane, people: list[str]
 ) -> None:
     jane, joe = people
-    plane.tokens.create_personal(session_caller(plane, jane), "desktop", None)
-    secret, token = plane.tokens.create_personal(session_caller(plane, jane), "laptop", 1)
-    plane.tokens.create_personal(session_caller(plane, joe), "tablet", None)
+    control_plane.tokens.create_personal(session_caller(control_plane, jane), "desktop", None)
+    secret, token = control_plane.tokens.create_personal(
+        session_caller(control_plane, jane), "laptop", 1
+    )
+    control_plane.tokens.create_personal(session_caller(control_plane, joe), "tablet", None)
 
     assert (token.user_id, token.name, token.role) == (jane, "laptop", "collaborator")
     assert token.hash == hash_of(secret)
-    assert [one.name for one in plane.tokens.list_live(jane)] == ["laptop", "desktop"]
+    assert [one.name for one in control_plane.tokens.list_live(jane)] == ["laptop", "desktop"]
 
 
-def test_expired_and_revoked_tokens_are_not_live(plane: ControlPlane, people: list[str]) -> None:
-    _, revoked = plane.tokens.create_personal(session_caller(plane, people[0]), "desktop", None)
-    plane.tokens.create_personal(session_caller(plane, people[0]), "laptop", 1)
-    plane.tokens.revoke_personal(session_caller(plane, people[0]), revoked.token_id)
-    assert [one.name for one in plane.tokens.list_live(people[0])] == ["laptop"]
-    with plane.store.write() as tx:
+def test_expired_and_revoked_tokens_are_not_live(
+    control_plane: ControlPlane, people: list[str]
+) -> None:
+    _, revoked = control_plane.tokens.create_personal(
+        session_caller(control_plane, people[0]), "desktop", None
+    )
+    control_plane.tokens.create_personal(session_caller(control_plane, people[0]), "laptop", 1)
+    control_plane.tokens.revoke_personal(session_caller(control_plane, people[0]), revoked.token_id)
+    assert [one.name for one in control_plane.tokens.list_live(people[0])] == ["laptop"]
+    with control_plane.store.write() as tx:
         execute_sql(tx, "update tokens set expires_at = 1 where name = 'laptop'")
-    assert plane.tokens.list_live(people[0]) == []
+    assert control_plane.tokens.list_live(people[0]) == []
 
 
-def test_a_refusal_names_the_collaborator_by_email(plane: ControlPlane, people: list[str]) -> None:
-    caller = personal_token_caller(plane, people[0])
+def test_a_refusal_names_the_collaborator_by_email(
+    control_plane: ControlPlane, people: list[str]
+) -> None:
+    caller = personal_token_caller(control_plane, people[0])
     with pytest.raises(NotPermitted, match=r"^jane@example\.com is a collaborator: this takes"):
         refuse_unless_owner(caller)
     assert "example" not in repr(caller)

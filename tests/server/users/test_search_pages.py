@@ -25,7 +25,7 @@ def store(shared_store: Store) -> Store:
     return shared_store
 
 
-def test_what_an_index_finds_does_not_wait_for_a_look_at_all_accounts(store: Store) -> None:
+def test_indexed_results_do_not_wait_for_a_scan_of_all_accounts(store: Store) -> None:
     store_batches(store, [people_named("Jane", "Sojane")])
     index_words(store, 100)
     users = UserListing(store)
@@ -58,7 +58,7 @@ def test_a_page_says_how_many_accounts_are_not_indexed(store: Store) -> None:
     assert not isinstance(users.page(UserQuery(), "", 9).unindexed, int)
 
 
-def test_what_is_indexed_during_a_search_is_found_where_it_was(store: Store) -> None:
+def test_accounts_that_are_indexed_during_a_search_keep_their_place(store: Store) -> None:
     store_batches(store, [people_named("Jane"), people_named("Janet", "Jane")])
     index_words(store, 2)
     users, query = UserListing(store), UserQuery(search="jane")
@@ -163,7 +163,7 @@ def test_a_forged_watermark_finds_what_any_search_finds(
         ("", None),
     ],
 )
-def test_the_end_of_a_prefix_is_the_first_text_behind_it(prefix: str, end: str | None) -> None:
+def test_the_end_of_a_prefix_is_the_first_text_after_it(prefix: str, end: str | None) -> None:
     assert end_of(prefix) == end
 
 

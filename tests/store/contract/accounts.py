@@ -277,7 +277,9 @@ class LockRules(StoreSteps):
         with store.write() as tx:
             assert len(tx.accounts.lock_owners()) == 1
 
-    def test_a_lock_on_the_owners_shows_one_that_was_made_just_before(self, store: Store) -> None:
+    def test_a_lock_on_the_owners_shows_an_owner_that_was_added_just_before(
+        self, store: Store
+    ) -> None:
         batch = self.publish(store, 1, *(f"u{at}@x.org" for at in range(8)))
 
         def make_owner(position: int) -> int:

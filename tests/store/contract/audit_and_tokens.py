@@ -158,7 +158,7 @@ class AuditAndTokenRules(StoreSteps):
             assert [token.token_id for token in tx.tokens.list()] == ["tok_2", "tok_4", "tok_5"]
 
     @pytest.mark.parametrize("state", ["published", "dropped", "expired"])
-    def test_old_conflicts_and_ended_batches_are_purged_and_users_stay(
+    def test_old_conflicts_and_dropped_batches_are_purged_and_users_stay(
         self, store: Store, reserve: Any, state: str
     ) -> None:
         batch, live = self.add(store, 1, at=100), self.add(store, 2, at=100)

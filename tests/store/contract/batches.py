@@ -51,7 +51,7 @@ class BatchRules(StoreSteps):
             assert sum(pool.map(add, range(1, 5))) == 1
 
     @pytest.mark.parametrize("state", ["dropped", "expired"])
-    def test_the_key_of_an_ended_batch_is_free(self, store: Store, state: str) -> None:
+    def test_the_key_of_a_dropped_or_expired_batch_is_free(self, store: Store, state: str) -> None:
         self.end(store, self.add(store, 1, "key"), state)
         second = self.add(store, 2, "key")
         with store.read() as tx:
@@ -75,7 +75,7 @@ class BatchRules(StoreSteps):
             assert holder.state == state
 
     @pytest.mark.parametrize("state", ["published", "dropped", "expired"])
-    def test_an_ended_batch_keeps_its_state(self, store: Store, state: str) -> None:
+    def test_a_dropped_or_expired_batch_keeps_its_state(self, store: Store, state: str) -> None:
         batch = self.add(store, 1)
         self.end(store, batch, state)
         for later in ("published", "dropped", "expired"):
@@ -112,15 +112,15 @@ class BatchRules(StoreSteps):
             assert unfinished == [undoing.id, opened.id]
 
     def test_idle_batches_are_open_ones_that_were_not_touched(self, store: Store) -> None:
-        idle, touched, ended = (self.add(store, number, at=100) for number in (1, 2, 3))
+        idle, touched, dropped = (self.add(store, number, at=100) for number in (1, 2, 3))
         with store.write() as tx:
             tx.batches.touch(touched.id, 500)
-        self.end(store, ended, "dropped")
+        self.end(store, dropped, "dropped")
         with store.read() as tx:
             assert list(tx.batches.list_idle(500)) == [idle]
             assert list(tx.batches.list_idle(100)) == []
 
-    def test_ended_batches_are_listed_until_their_chunks_are_deleted(
+    def test_dropped_and_expired_batches_are_listed_until_their_chunks_are_deleted(
         self, store: Store, reserve: Any
     ) -> None:
         dropped, live = self.add(store, 1), self.add(store, 2)
@@ -138,16 +138,16 @@ class BatchRules(StoreSteps):
 
     def test_a_saved_chunk_replaces_the_previous_one_and_its_conflicts(self, store: Store) -> None:
         batch, other = self.add(store, 1), self.add(store, 2)
-        held = ConflictRecord(1, "b@x.org", "reserved", None, other.batch_id)
+        reserved = ConflictRecord(1, "b@x.org", "reserved", None, other.batch_id)
         twice = ConflictRecord(0, "a@x.org", "duplicate", 7, None)
         later = ConflictRecord(9, "j@x.org", "exists", None, None)
         with store.write() as tx:
             tx.chunks.save(batch.id, chunk_row(3, users=1, conflicts=1), [later])
-            tx.chunks.save(batch.id, chunk_row(0, conflicts=2), [held, twice])
+            tx.chunks.save(batch.id, chunk_row(0, conflicts=2), [reserved, twice])
             tx.chunks.save(other.id, chunk_row(0, users=5), [])
         with store.read() as tx:
-            assert list(tx.chunks.list_conflicts(batch.id, -1, 10)) == [twice, held, later]
-            assert list(tx.chunks.list_conflicts(batch.id, 0, 1)) == [held]
+            assert list(tx.chunks.list_conflicts(batch.id, -1, 10)) == [twice, reserved, later]
+            assert list(tx.chunks.list_conflicts(batch.id, 0, 1)) == [reserved]
             assert [page.number for page in tx.chunks.list(batch.id)] == [0, 3]
         with store.write() as tx:
             tx.chunks.save(batch.id, chunk_row(0, users=2), [])

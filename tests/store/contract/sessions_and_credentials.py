@@ -234,7 +234,7 @@ class DeviceRules(StoreSteps):
             assert tx.devices.is_known(b"one", "usr_b", 0)
             assert not tx.devices.is_known(b"one", "usr_a", 0)
 
-    def test_a_device_is_known_to_its_own_account_alone(self, store: Store) -> None:
+    def test_a_device_is_known_only_to_its_own_account(self, store: Store) -> None:
         with store.write() as tx:
             tx.devices.save(b"one", "usr_a", 100)
             tx.devices.save(b"two", "usr_b", 100)

@@ -199,13 +199,13 @@ class InsertRules(StoreSteps):
         assert [owner.batch_id for owner in mine] == [batch.batch_id] * 2
 
     @pytest.mark.parametrize("state", ["dropped", "expired"])
-    def test_rows_of_ended_batches_are_deleted_for_new_ones(
+    def test_rows_of_dropped_and_expired_batches_are_deleted_for_new_ones(
         self, store: Store, reserve: Any, state: str
     ) -> None:
-        ended, live, batch = (self.add(store, number) for number in (1, 2, 3))
-        reserve(ended, "a@x.org", "b@x.org")
+        dropped, live, batch = (self.add(store, number) for number in (1, 2, 3))
+        reserve(dropped, "a@x.org", "b@x.org")
         reserve(live, "c@x.org")
-        self.end(store, ended, state)
+        self.end(store, dropped, state)
         with store.read() as tx:
             assert tx.users.find_holders(["a@x.org", "b@x.org"]) == []
         owners = reserve(batch, "a@x.org", "b@x.org", "c@x.org", "d@x.org")

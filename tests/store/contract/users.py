@@ -144,7 +144,7 @@ class ListingRules(StoreSteps):
             for users in (listed, namesakes):
                 assert [user.suspended_at for user in users] == [None, at]
 
-    def test_suspended_accounts_are_listed_alone_in_pages(self, store: Store, reserve: Any) -> None:
+    def test_only_suspended_accounts_are_listed_in_pages(self, store: Store, reserve: Any) -> None:
         batch = self.publish(store, 1, *(f"{letter}@x.org" for letter in "fedcba"))
         reserve(self.add(store, 2), "open@x.org")
         with store.write() as tx:

@@ -33,7 +33,7 @@ def test_every_connection_writes_ahead_and_to_the_disk(path: Path) -> None:
             assert execute_sql(tx, "pragma synchronous").fetchone() == (2,)
 
 
-def test_what_was_committed_is_there_for_the_next_process(path: Path) -> None:
+def test_the_next_process_reads_all_committed_data(path: Path) -> None:
     with closing(SqliteStore(path)) as store:
         add_batch(store, 1)
 

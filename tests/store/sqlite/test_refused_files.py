@@ -124,7 +124,7 @@ def folder_for_all(path: Path) -> None:
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
-def test_what_is_not_ours_is_refused_and_not_changed(
+def test_a_file_of_another_program_is_refused_and_not_changed(
     path: Path, spoil: Callable[[Path], None], reason: str, create: bool
 ) -> None:
     path.parent.mkdir()

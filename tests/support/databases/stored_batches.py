@@ -172,9 +172,9 @@ def shared_store(
     """A store of each kind, which the tests of a module share."""
     with (
         new_deployment(request.param, postgres_databases) as deployment,
-        closing(deployment.control_plane()) as plane,
+        closing(deployment.control_plane()) as control_plane,
     ):
-        yield plane.store
+        yield control_plane.store
 
 
 @pytest.fixture(scope="module", params=STORE_DEPLOYMENTS)
@@ -184,10 +184,10 @@ def shared_stores(
     """Two stores on one database of each kind: without an identity provider, and with one."""
     with (
         new_deployment(request.param, postgres_databases) as deployment,
-        closing(deployment.control_plane()) as plane,
+        closing(deployment.control_plane()) as control_plane,
         closing(open_store(deployment.database, has_provider=True)) as with_provider,
     ):
-        yield plane.store, with_provider
+        yield control_plane.store, with_provider
 
 
 def open_store(database: Path | str, *, has_provider: bool) -> Store:

@@ -81,7 +81,7 @@ def test_there_is_a_process_for_each_core_and_each_yields_to_others() -> None:
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
 
 
-def test_sign_ins_go_before_the_passwords_of_batches_and_behind_other_requests(
+def test_sign_ins_go_before_the_passwords_of_batches_and_after_other_requests(
     tmp_path: Path,
 ) -> None:
     settings = Settings(database=tmp_path / "anyscale.db")
@@ -185,9 +185,9 @@ def test_an_idle_worker_that_dies_or_stops_is_replaced_within_10_seconds(
     with closing(WorkerQueue(CHEAPEST, 1, niceness=0)) as queue:
         worker = the_worker(queue)
         os.kill(worker.pid, number)
-        begun = time.monotonic()
+        started = time.monotonic()
         assert queue.run(VerifyJob(None, PASSWORD.encode())) is False
-        assert time.monotonic() - begun < 10
+        assert time.monotonic() - started < 10
         assert not is_alive(worker)
 
 
@@ -235,7 +235,7 @@ def test_a_response_that_could_not_be_read_is_given_to_no_other_job(
     assert queue.run(HashJob([PASSWORD]))[0].startswith("$argon2id$")
 
 
-def test_a_worker_without_memory_fails_its_own_job_alone(queue: WorkerQueue) -> None:
+def test_a_worker_without_memory_fails_only_its_own_job(queue: WorkerQueue) -> None:
     worker = the_worker(queue)
     pages = int(Path(f"/proc/{worker.pid}/statm").read_text("ascii").split()[0])
     soft, hard = resource.prlimit(worker.pid, resource.RLIMIT_AS)
@@ -270,9 +270,9 @@ def test_a_worker_that_died_or_stopped_does_not_delay_closing(number: signal.Sig
     workers = idle_workers(hashing)
     for worker in workers:
         os.kill(worker.pid, number)
-    begun = time.monotonic()
+    started = time.monotonic()
     hashing.close()
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - started < 10
     assert not any(is_alive(worker) for worker in workers)
 
 

@@ -111,7 +111,7 @@ def test_known_clients_of_one_network_leave_places_to_those_of_others() -> None:
     in_pool(test)
 
 
-def test_a_known_client_does_not_wait_behind_unknown_ones() -> None:
+def test_a_known_client_does_not_wait_for_unknown_ones() -> None:
     pool, end = LoginThreadPool(1, 10), threading.Event()
 
     async def test() -> None:

@@ -39,7 +39,7 @@ def test_a_wrong_value_is_refused_with_the_valid_ones(name: str, value: str, mes
         read({name: value})
 
 
-def test_the_address_that_kubernetes_sets_is_refused_with_its_cause_and_what_to_do() -> None:
+def test_the_address_that_kubernetes_sets_is_refused_with_its_cause_and_advice() -> None:
     with pytest.raises(ConfigError) as refused:
         read({"ANYSCALE_PORT": "tcp://10.0.0.1:8000"})
 

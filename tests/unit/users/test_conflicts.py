@@ -11,12 +11,12 @@ from anyscale.domain.models.batches import Conflict
 
 def test_each_kind_of_conflict_is_described() -> None:
     since = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-    held = partial(Conflict, kind="reserved", holder="bat_1")
+    reserved_email = partial(Conflict, kind="reserved", holder="bat_1")
     conflicts = [
         Conflict(position=0, email="a@x.org", kind="exists", user_id="usr_1"),
         Conflict(position=2, email="b@x.org", kind="duplicate", other=1),
-        held(position=3, email="c@x.org", reserved_by="local:ann", reserved_since=since),
-        held(position=4, email="d@x.org"),
+        reserved_email(position=3, email="c@x.org", reserved_by="local:ann", reserved_since=since),
+        reserved_email(position=4, email="d@x.org"),
     ]
     problems = conflict_problems(conflicts)
     reserved = "is reserved by the unfinished batch bat_1"

@@ -142,7 +142,7 @@ def test_the_process_wide_list_of_special_use_names_is_not_changed() -> None:
     assert before == email_validator.SPECIAL_USE_DOMAIN_NAMES
 
 
-def test_no_dns_query_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_dns_query_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_arguments: object, **_options: object) -> NoReturn:
         raise AssertionError("the network was asked")
 

@@ -171,7 +171,7 @@ def test_a_user_survives_copying_and_pickling() -> None:
         assert pickle.loads(pickle.dumps(user)) == user
 
 
-def test_a_link_is_shown_by_its_attribute_alone() -> None:
+def test_a_link_is_shown_only_by_its_attribute() -> None:
     link = PasswordLink("usr_1", "e@x.io", "https://x.io/set-password#mrl_secret", NOW)
     for text in (repr(link), str([link]), repr(link.__rich_repr__())):
         assert "secret" not in text

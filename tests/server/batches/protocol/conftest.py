@@ -8,11 +8,11 @@ from anyscale.server.core.batches.service import BatchService
 
 
 @pytest.fixture
-def hashed(plane: ControlPlane) -> list[str]:
+def hashed(control_plane: ControlPlane) -> list[str]:
     """The passwords that the control plane has hashed."""
-    return record_hashed(plane.hashing)
+    return record_hashed(control_plane.hashing)
 
 
 @pytest.fixture
-def batches(plane: ControlPlane) -> BatchService:
-    return plane.batches
+def batches(control_plane: ControlPlane) -> BatchService:
+    return control_plane.batches

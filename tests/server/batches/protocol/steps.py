@@ -28,13 +28,13 @@ def published(batches: BatchService, *names: str, key: str = "earlier") -> Batch
     return batches.publish(batch.batch_id, len(names), JANE)
 
 
-def trail(plane: ControlPlane) -> list[AuditRecord]:
-    with plane.store.read() as tx:
+def audit_entries(control_plane: ControlPlane) -> list[AuditRecord]:
+    with control_plane.store.read() as tx:
         return list(tx.audit.list(0, 1_000))
 
 
-def row_counts(plane: ControlPlane) -> dict[str, int]:
-    with plane.store.read() as tx:
+def row_counts(control_plane: ControlPlane) -> dict[str, int]:
+    with control_plane.store.read() as tx:
         tables = ("batches", "chunks", "conflicts", "users", "audit")
         return {
             name: execute_sql(tx, f"select count(*) from {name}").fetchone()[0] for name in tables

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.server.batches.protocol.steps import JOE, create, published, row_counts, trail
+from tests.server.batches.protocol.steps import JOE, audit_entries, create, published, row_counts
 from tests.support.callers import OPERATOR
 from tests.support.users import (
     PASSWORD,
@@ -56,13 +56,13 @@ def test_a_reserved_chunk_refuses_other_content(
 
 @pytest.mark.parametrize("other", OTHERS.values(), ids=OTHERS)
 def test_the_key_of_a_small_batch_refuses_other_content(
-    plane: ControlPlane, batches: BatchService, other: list[tuple[str, str | None]]
+    control_plane: ControlPlane, batches: BatchService, other: list[tuple[str, str | None]]
 ) -> None:
     own = [checked_user("a@example.com"), checked_user("b@example.com", PASSWORD)]
     create(batches, "key", own)
     with pytest.raises(KeyReused):
         create(batches, "key", [checked_user(f"{name}@example.com", text) for name, text in other])
-    assert account_emails(plane) == ["a@example.com", "b@example.com"]
+    assert account_emails(control_plane) == ["a@example.com", "b@example.com"]
 
 
 def test_a_key_refuses_another_if_exists(batches: BatchService) -> None:
@@ -88,7 +88,7 @@ def test_the_digest_does_not_cover_the_password(batches: BatchService) -> None:
 
 @pytest.mark.parametrize("end", [True, False], ids=["published", "open"])
 def test_the_beginning_of_a_batch_is_another_batch(
-    plane: ControlPlane, batches: BatchService, end: bool
+    control_plane: ControlPlane, batches: BatchService, end: bool
 ) -> None:
     batch = batches.open("key", "fail", JOE)
     batches.reserve(batch.batch_id, 0, checked_users("a", "b", "c"), OPERATOR)
@@ -98,7 +98,7 @@ def test_the_beginning_of_a_batch_is_another_batch(
     batches.reserve(batch.batch_id, 0, checked_users("a", "b", "c"), OPERATOR)
     with pytest.raises(KeyReused):
         batches.publish(batch.batch_id, 3, JOE)
-    assert len(account_emails(plane)) == (4 if end else 0)
+    assert len(account_emails(control_plane)) == (4 if end else 0)
 
 
 def test_a_published_batch_refuses_another_number_of_entries(batches: BatchService) -> None:
@@ -131,7 +131,7 @@ def test_a_small_create_does_not_end_a_large_batch_with_the_same_key(batches: Ba
 
 
 def test_a_batch_with_a_missing_chunk_is_not_published(
-    plane: ControlPlane, batches: BatchService
+    control_plane: ControlPlane, batches: BatchService
 ) -> None:
     batch = batches.open("key", "fail", JOE)
     batches.reserve(batch.batch_id, 1, checked_users("d"), OPERATOR)
@@ -139,7 +139,7 @@ def test_a_batch_with_a_missing_chunk_is_not_published(
         with pytest.raises(BatchUnfinished, match=f"1 of {entries} users.*chunks are") as caught:
             batches.publish(batch.batch_id, entries, JOE)
     assert caught.value.batch_id == batch.batch_id
-    assert account_emails(plane) == []
+    assert account_emails(control_plane) == []
 
 
 def test_skipped_entries_count_as_entries_of_a_batch(batches: BatchService) -> None:
@@ -170,7 +170,7 @@ def test_only_a_published_batch_counts_accounts_without_a_sign_in_method(
 
 
 def test_a_batch_with_a_missing_hash_is_not_published(
-    plane: ControlPlane, batches: BatchService
+    control_plane: ControlPlane, batches: BatchService
 ) -> None:
     batch = batches.open("key", "fail", JOE)
     batches.reserve(batch.batch_id, 0, checked_users("a", "b", password=PASSWORD), OPERATOR)
@@ -178,12 +178,12 @@ def test_a_batch_with_a_missing_hash_is_not_published(
     assert batches.show(batch.batch_id, JOE).hashes_due == 1
     with pytest.raises(BatchUnfinished, match="1 passwords are not hashed yet"):
         batches.publish(batch.batch_id, 2, JOE)
-    assert account_emails(plane) == []
-    assert trail(plane) == []
+    assert account_emails(control_plane) == []
+    assert audit_entries(control_plane) == []
 
 
 def test_a_batch_with_a_conflict_is_not_published(
-    plane: ControlPlane, batches: BatchService
+    control_plane: ControlPlane, batches: BatchService
 ) -> None:
     published(batches, "a")
     batch = batches.open("key", "fail", JOE)
@@ -191,12 +191,12 @@ def test_a_batch_with_a_conflict_is_not_published(
     for entries in (1, 2):
         with pytest.raises(BatchUnfinished, match="1 whose emails are taken"):
             batches.publish(batch.batch_id, entries, JOE)
-    assert account_emails(plane) == ["a@example.com"]
+    assert account_emails(control_plane) == ["a@example.com"]
 
 
 @pytest.mark.parametrize("end", ["published", "dropped"])
-def test_an_ended_batch_refuses_every_change(
-    plane: ControlPlane, batches: BatchService, hashed: list[str], end: str
+def test_a_dropped_or_expired_batch_refuses_every_change(
+    control_plane: ControlPlane, batches: BatchService, hashed: list[str], end: str
 ) -> None:
     batch = batches.open("key", "fail", JOE)
     batches.reserve(batch.batch_id, 0, checked_users("a"), OPERATOR)
@@ -209,7 +209,7 @@ def test_an_ended_batch_refuses_every_change(
             lambda: batches.reserve(batch.batch_id, 1, checked_users("b"), OPERATOR),
             lambda: batches.publish(batch.batch_id, 1, JOE),
         ]
-    before = row_counts(plane)
+    before = row_counts(control_plane)
     late += [
         lambda: batches.hash(batch.batch_id, [(0, PASSWORD)], OPERATOR),
         lambda: batches.release(batch.batch_id, OPERATOR),
@@ -219,25 +219,25 @@ def test_an_ended_batch_refuses_every_change(
         with pytest.raises(BatchGone, match=end):
             call()
 
-    assert row_counts(plane) == before
+    assert row_counts(control_plane) == before
     assert hashed == []
 
 
 def test_a_late_cleanup_keeps_a_batch_that_was_published_meanwhile(
-    plane: ControlPlane, batches: BatchService
+    control_plane: ControlPlane, batches: BatchService
 ) -> None:
     batch = batches.open("key", "fail", JOE)
     batches.reserve(batch.batch_id, 0, checked_users("a"), OPERATOR)
-    with plane.store.read() as tx:
+    with control_plane.store.read() as tx:
         as_it_was = tx.batches.get(batch.batch_id)
     assert as_it_was
     batches.publish(batch.batch_id, 1, JOE)
 
     delete_rows(
-        plane.store, as_it_was, POLICY.chunk_users
+        control_plane.store, as_it_was, POLICY.chunk_users
     )  # the second half of a release that was overtaken
 
-    assert account_emails(plane) == ["a@example.com"]
+    assert account_emails(control_plane) == ["a@example.com"]
 
 
 def test_an_unknown_batch_is_not_found(batches: BatchService) -> None:

@@ -62,42 +62,42 @@ class Interrupted(PasswordHashPool):
 
 
 def test_an_email_that_is_freed_while_a_small_batch_hashes_gets_a_hash(
-    plane: ControlPlane, batches: BatchService
+    control_plane: ControlPlane, batches: BatchService
 ) -> None:
     holder = batches.open("holder", "fail", JOE)
     batches.reserve(holder.batch_id, 0, checked_users("a"), OPERATOR)
     with closing(Interrupted(lambda: batches.drop(holder.batch_id, JOE))) as hashing:
         hashed = record_hashed(hashing)
-        other = BatchService(plane.store, hashing, POLICY, available=True, expiry_days=7)
+        other = BatchService(control_plane.store, hashing, POLICY, available=True, expiry_days=7)
         created = create(other, "key", checked_users("a", "b", password=PASSWORD))
         assert len(hashed) == 2
     assert created.batch.users == 2
-    with plane.store.read() as tx:
+    with control_plane.store.read() as tx:
         hashes = execute_sql(tx, "select password_hash from users").fetchall()
-    assert all(plane.hashing.verify(text, PASSWORD) for (text,) in hashes)
+    assert all(control_plane.hashing.verify(text, PASSWORD) for (text,) in hashes)
 
 
 def test_an_email_that_is_taken_while_a_small_batch_hashes_is_reported(
-    plane: ControlPlane, batches: BatchService
+    control_plane: ControlPlane, batches: BatchService
 ) -> None:
     with closing(Interrupted(lambda: published(batches, "a"))) as hashing:
-        other = BatchService(plane.store, hashing, POLICY, available=True, expiry_days=7)
+        other = BatchService(control_plane.store, hashing, POLICY, available=True, expiry_days=7)
         with pytest.raises(BatchRefused, match="has an account already"):
             create(other, "key", checked_users("a", "b", password=PASSWORD))
-    assert account_emails(plane) == ["a@example.com"]
-    assert row_counts(plane)["batches"] == 1
+    assert account_emails(control_plane) == ["a@example.com"]
+    assert row_counts(control_plane)["batches"] == 1
 
 
 def test_a_batch_that_is_dropped_while_it_is_hashed_stores_nothing(
-    plane: ControlPlane, batches: BatchService
+    control_plane: ControlPlane, batches: BatchService
 ) -> None:
     batch = batches.open("key", "fail", JOE)
     batches.reserve(batch.batch_id, 0, checked_users("a", password=PASSWORD), OPERATOR)
     with closing(Interrupted(lambda: batches.drop(batch.batch_id, JOE))) as hashing:
-        other = BatchService(plane.store, hashing, POLICY, available=True, expiry_days=7)
+        other = BatchService(control_plane.store, hashing, POLICY, available=True, expiry_days=7)
         with pytest.raises(BatchGone, match=f"^batch {batch.batch_id} was dropped$"):
             other.hash(batch.batch_id, [(0, PASSWORD)], OPERATOR)
-    assert row_counts(plane)["users"] == 0
+    assert row_counts(control_plane)["users"] == 0
 
 
 def test_the_policy_is_enforced_on_hashing(batches: BatchService, hashed: list[str]) -> None:

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
-from tests.server.batches.protocol.steps import JANE, JOE, published, row_counts, trail
+from tests.server.batches.protocol.steps import JANE, JOE, audit_entries, published, row_counts
 from tests.support.callers import OPERATOR, operator
 from tests.support.databases.locks import wait_until_blocked
 from tests.support.databases.stored_data import execute_sql
@@ -41,18 +41,20 @@ def test_a_second_open_returns_the_open_batch(batches: BatchService) -> None:
     assert batches.find("other") is None
 
 
-def test_a_second_reservation_changes_nothing(plane: ControlPlane, batches: BatchService) -> None:
+def test_a_second_reservation_changes_nothing(
+    control_plane: ControlPlane, batches: BatchService
+) -> None:
     batch = batches.open("key", "fail", JOE)
     first = batches.reserve(batch.batch_id, 0, checked_users("a", "b"), OPERATOR)
-    before = row_counts(plane)
+    before = row_counts(control_plane)
 
     assert batches.reserve(batch.batch_id, 0, checked_users("a", "b"), OPERATOR) == first
-    assert row_counts(plane) == before
+    assert row_counts(control_plane) == before
     assert (first.users, first.skipped, first.conflicts, first.holders) == (2, 0, 0, [])
 
 
 def test_a_stored_hash_is_not_computed_again(
-    plane: ControlPlane, batches: BatchService, hashed: list[str]
+    control_plane: ControlPlane, batches: BatchService, hashed: list[str]
 ) -> None:
     batch = batches.open("key", "fail", JOE)
     batches.reserve(batch.batch_id, 0, checked_users("a", "b", password=PASSWORD), OPERATOR)
@@ -62,19 +64,19 @@ def test_a_stored_hash_is_not_computed_again(
     assert batches.hash(batch.batch_id, [(0, PASSWORD), (1, PASSWORD)], OPERATOR) == 0
 
     assert len(hashed) == 2
-    with plane.store.read() as tx:
+    with control_plane.store.read() as tx:
         hashes = execute_sql(tx, "select password_hash from users").fetchall()
-    assert all(plane.hashing.verify(text, PASSWORD) for (text,) in hashes)
+    assert all(control_plane.hashing.verify(text, PASSWORD) for (text,) in hashes)
 
 
 def test_a_second_publish_returns_the_same_result(
-    plane: ControlPlane, batches: BatchService
+    control_plane: ControlPlane, batches: BatchService
 ) -> None:
     first = published(batches, "a", "b")
     again = batches.publish(first.batch_id, 2, operator("ann"))
     assert again == first
-    assert account_emails(plane) == ["a@example.com", "b@example.com"]
-    assert len(trail(plane)) == 1
+    assert account_emails(control_plane) == ["a@example.com", "b@example.com"]
+    assert len(audit_entries(control_plane)) == 1
 
 
 def test_a_published_batch_can_be_opened_and_compared_again(batches: BatchService) -> None:
@@ -83,31 +85,37 @@ def test_a_published_batch_can_be_opened_and_compared_again(batches: BatchServic
     assert batches.reserve(first.batch_id, 1, checked_users("d"), OPERATOR).users == 1
 
 
-def test_a_second_drop_changes_nothing(plane: ControlPlane, batches: BatchService) -> None:
+def test_a_second_drop_changes_nothing(control_plane: ControlPlane, batches: BatchService) -> None:
     batch = batches.open("key", "fail", JOE)
     batches.reserve(batch.batch_id, 0, checked_users("a"), OPERATOR)
     for _ in range(2):
         assert batches.drop(batch.batch_id, JOE).state == "dropped"
-    assert row_counts(plane) == {"batches": 1, "chunks": 0, "conflicts": 0, "users": 0, "audit": 1}
+    assert row_counts(control_plane) == {
+        "batches": 1,
+        "chunks": 0,
+        "conflicts": 0,
+        "users": 0,
+        "audit": 1,
+    }
     assert batches.open("key", "fail", JOE).batch_id != batch.batch_id
 
 
 def test_a_second_create_returns_the_same_result(
-    plane: ControlPlane, batches: BatchService, hashed: list[str]
+    control_plane: ControlPlane, batches: BatchService, hashed: list[str]
 ) -> None:
     users = checked_users("b", "a", password=PASSWORD)
     passwords = passwords_for(users)
     first = batches.create("key", users, "fail", JOE, passwords)
-    before, count = row_counts(plane), len(hashed)
+    before, count = row_counts(control_plane), len(hashed)
     again = batches.create("key", users, "fail", operator("ann"), passwords)
 
     assert (first.replayed, again.replayed) == (False, True)
     assert (again.batch, again.users, again.skipped) == (first.batch, first.users, first.skipped)
-    assert (row_counts(plane), len(hashed)) == (before, count)
+    assert (row_counts(control_plane), len(hashed)) == (before, count)
 
 
 def test_a_second_release_keeps_the_batch_open_and_its_counts_correct(
-    plane: ControlPlane, batches: BatchService
+    control_plane: ControlPlane, batches: BatchService
 ) -> None:
     published(batches, "b")
     batch = batches.open("key", "fail", JOE)
@@ -132,40 +140,40 @@ def ending(batches: BatchService, batch_id: str, end: str) -> Callable[[], Batch
 
 @pytest.mark.parametrize("end", ["publish", "drop"])
 def test_the_end_of_a_batch_waits_for_a_reservation_in_progress(
-    plane: ControlPlane, batches: BatchService, end: str
+    control_plane: ControlPlane, batches: BatchService, end: str
 ) -> None:
     batch = batches.open("key", "fail", JOE)
     batches.reserve(batch.batch_id, 0, checked_users("a", "b"), OPERATOR)
     with ThreadPoolExecutor(1) as pool:
-        with plane.store.write() as tx:
+        with control_plane.store.write() as tx:
             tx.batches.lock(batch.batch_id, exclusive=False)
             ended = pool.submit(ending(batches, batch.batch_id, end))
-            wait_until_blocked(plane.store, tx)
+            wait_until_blocked(control_plane.store, tx)
         assert ended.result(20).state == ("published" if end == "publish" else "dropped")
 
 
 @pytest.mark.parametrize("end", ["publish", "drop"])
 def test_two_ends_of_a_batch_at_once_leave_one_audit_entry(
-    plane: ControlPlane, batches: BatchService, end: str
+    control_plane: ControlPlane, batches: BatchService, end: str
 ) -> None:
     batch = batches.open("key", "fail", JOE)
     batches.reserve(batch.batch_id, 0, checked_users("a", "b"), OPERATOR)
     call = ending(batches, batch.batch_id, end)
     with ThreadPoolExecutor(2) as pool:
-        with plane.store.write() as tx:
+        with control_plane.store.write() as tx:
             tx.audit.lock()  # until both have got as far as they can
             ended = [pool.submit(call) for _ in range(2)]
-            wait_until_blocked(plane.store, tx, 2)
+            wait_until_blocked(control_plane.store, tx, 2)
         states = {one.result(20).state for one in ended}
     assert len(states) == 1
-    assert [row.event for row in trail(plane)] == [f"batch.{states.pop()}"]
+    assert [row.event for row in audit_entries(control_plane)] == [f"batch.{states.pop()}"]
 
 
 # Switched off
 
 
 def test_every_creating_call_is_refused_if_the_feature_is_off(
-    store_deployment: Deployment, plane: ControlPlane, batches: BatchService
+    store_deployment: Deployment, control_plane: ControlPlane, batches: BatchService
 ) -> None:
     batch = batches.open("key", "fail", JOE)
     with closing(store_deployment.control_plane(available=False)) as off:
@@ -180,7 +188,7 @@ def test_every_creating_call_is_refused_if_the_feature_is_off(
         for call in calls:
             with pytest.raises(FeatureUnavailable, match="customer-hosted clouds"):
                 call()
-        assert row_counts(plane)["users"] == 0
+        assert row_counts(control_plane)["users"] == 0
         # Reading and clearing up go on.
         assert off.batches.look_up(checked_users("a"), 0) == []
         assert off.batches.show(batch.batch_id, JOE).state == "open"

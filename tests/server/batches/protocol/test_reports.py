@@ -30,7 +30,7 @@ def test_all_users_of_a_batch_have_the_time_of_its_publishing(batches: BatchServ
 
 
 def test_ids_are_unique_and_sort_in_the_order_of_the_input(
-    plane: ControlPlane, batches: BatchService
+    control_plane: ControlPlane, batches: BatchService
 ) -> None:
     first = published(batches, "d", "a", "c", "b")
     second = batches.create("small", checked_users("z", "y"), "fail", JOE)
@@ -46,7 +46,7 @@ def test_ids_are_unique_and_sort_in_the_order_of_the_input(
 
 @pytest.mark.parametrize("small", [True, False], ids=["small", "large"])
 def test_created_and_skipped_users_add_up(
-    plane: ControlPlane, batches: BatchService, small: bool
+    control_plane: ControlPlane, batches: BatchService, small: bool
 ) -> None:
     published(batches, "b", "d")
     names = ("a", "b", "c", "d", "e")
@@ -91,7 +91,7 @@ def test_existing_reserved_and_duplicate_emails_have_different_codes(
 
 
 def test_a_small_batch_does_not_skip_reserved_emails(
-    plane: ControlPlane, batches: BatchService, hashed: list[str]
+    control_plane: ControlPlane, batches: BatchService, hashed: list[str]
 ) -> None:
     holder = batches.open("holder", "fail", operator("ann"))
     batches.reserve(holder.batch_id, 0, checked_users("b"), OPERATOR)
@@ -102,7 +102,7 @@ def test_a_small_batch_does_not_skip_reserved_emails(
     assert holder.batch_id in problem.detail
     assert "local:ann" in problem.detail
     assert f"{holder.opened_at:%Y-%m-%d %H:%M:%S} UTC" in problem.detail
-    assert row_counts(plane)["batches"] == 1
+    assert row_counts(control_plane)["batches"] == 1
     assert hashed == []
 
 
@@ -122,12 +122,12 @@ def test_a_second_reservation_updates_the_conflicts_of_its_chunk(
     assert batches.publish(batch.batch_id, 2, JOE).users == 2
 
 
-def test_a_look_up_writes_nothing(plane: ControlPlane, batches: BatchService) -> None:
+def test_a_look_up_writes_nothing(control_plane: ControlPlane, batches: BatchService) -> None:
     published(batches, "b")
-    before = row_counts(plane)
+    before = row_counts(control_plane)
     (found,) = batches.look_up(checked_users("a", "b"), 7)
     assert (found.position, found.kind) == (8, "exists")
-    assert row_counts(plane) == before
+    assert row_counts(control_plane) == before
 
 
 # Ids

@@ -23,10 +23,10 @@ def come(tmp_path: Path) -> Iterator[Come]:
 
         def coming(prepare: Callable[[ControlPlane], Any] = id, **settings: Any) -> HttpClient:
             kept = Settings(database=tmp_path / "anyscale.db", **settings)
-            plane = cheap_control_plane(kept)
+            control_plane = cheap_control_plane(kept)
             if not kept.policy.sso_only:
-                create_accounts(plane, "jane")
-            prepare(plane)
-            return HttpClient(stack.enter_context(serve_in_process(plane)))
+                create_accounts(control_plane, "jane")
+            prepare(control_plane)
+            return HttpClient(stack.enter_context(serve_in_process(control_plane)))
 
         yield coming

@@ -40,8 +40,8 @@ def every_page(jane: HttpClient) -> Iterator[HttpResponse]:
     yield send(jane, "/tokens", name="laptop", days="30")
 
 
-def made_owner(plane: ControlPlane, name: str = "jane") -> None:
-    with plane.store.write() as tx:
+def create_owner(control_plane: ControlPlane, name: str = "jane") -> None:
+    with control_plane.store.write() as tx:
         account = tx.accounts.find(f"{name}@example.com")
         assert account
         tx.accounts.set_role(account.user_id, "owner")

@@ -2,7 +2,7 @@
 
 import re
 
-from tests.server.http.pages.requests import PUBLIC, Come, get, made_owner, send
+from tests.server.http.pages.requests import PUBLIC, Come, create_owner, get, send
 from tests.support.callers import OPERATOR, session_caller
 from tests.support.servers.http_client import HttpResponse
 from tests.support.users import NEW_PASSWORD, PASSWORD
@@ -13,22 +13,22 @@ from anyscale.server.control_plane import ControlPlane
 
 
 def test_the_account_page_shows_no_part_of_a_name_twice(come: Come) -> None:
-    planes: list[ControlPlane] = []
-    jane = come(planes.append)
+    control_planes: list[ControlPlane] = []
+    jane = come(control_planes.append)
     jane.sign_in_first_time()
-    (account,) = planes[0].users.with_email("jane@example.com")
+    (account,) = control_planes[0].users.with_email("jane@example.com")
     for name, lastname, shown in (
         ("Jane", "Doe", "Jane Doe"),
         ("Jane Doe", "Doe", "Jane Doe"),
         ("Mia Member", "Member-Example", "Mia Member-Example"),
     ):
         changes = UserChanges(name=name, lastname=lastname)
-        planes[0].updates.update(account.user_id, changes, OPERATOR)
+        control_planes[0].updates.update(account.user_id, changes, OPERATOR)
         assert f"<dd>{shown}</dd>" in get(jane, "/").text
 
 
 def test_a_new_token_is_shown_once(come: Come) -> None:
-    jane = come(made_owner).sign_in_first_time()
+    jane = come(create_owner).sign_in_first_time()
     answer = send(jane, "/tokens", name="laptop", days="30")
     (token,) = re.findall(r"mrt_[0-9A-Za-z]{39}", answer.text)
     account = get(jane, "/").text
@@ -44,31 +44,33 @@ def test_a_new_token_is_shown_once(come: Come) -> None:
     assert "laptop" not in get(jane, "/").text
 
 
-def test_the_account_page_offers_tokens_to_owners_alone(come: Come) -> None:
-    planes: list[ControlPlane] = []
-    jane = come(planes.append).sign_in_first_time()
+def test_the_account_page_offers_tokens_only_to_owners(come: Come) -> None:
+    control_planes: list[ControlPlane] = []
+    jane = come(control_planes.append).sign_in_first_time()
     page = get(jane, "/").text
     assert "oken" not in page
     assert "Here you change your password and see where you are signed in." in page
-    with planes[0].store.read() as tx:
+    with control_planes[0].store.read() as tx:
         account = tx.accounts.find("jane@example.com")
         assert account
-    planes[0].tokens.create_personal(session_caller(planes[0], account.user_id), "laptop", None)
+    control_planes[0].tokens.create_personal(
+        session_caller(control_planes[0], account.user_id), "laptop", None
+    )
     page = get(jane, "/").text
     assert 'action="/tokens/revoke"' in page
     assert 'action="/tokens"' not in page
-    made_owner(planes[0])
+    create_owner(control_planes[0])
     page = get(jane, "/").text
     assert 'action="/tokens"' in page
     assert "password, see where you are signed in, and create tokens for the command line." in page
 
 
 def test_a_new_token_comes_with_the_host_that_it_is_for(come: Come) -> None:
-    jane = come(made_owner).sign_in_first_time()
+    jane = come(create_owner).sign_in_first_time()
     lines = exported(send(jane, "/tokens", name="laptop", days="30"))
     assert lines["ANYSCALE_HOST"] == f"http://{jane.host}"
     assert re.fullmatch(r"mrt_[0-9A-Za-z]{39}", lines["ANYSCALE_CLI_TOKEN"])
-    jane = come(made_owner, public_url=PUBLIC)
+    jane = come(create_owner, public_url=PUBLIC)
     jane.sign_in(password=NEW_PASSWORD)
     assert exported(send(jane, "/tokens", name="desk", days="30"))["ANYSCALE_HOST"] == PUBLIC
 
@@ -82,10 +84,10 @@ def exported(answer: HttpResponse) -> dict[str, str]:
 
 
 def test_the_account_page_shows_the_title_and_the_hour_of_each_sign_in(come: Come) -> None:
-    def titled(plane: ControlPlane) -> None:
+    def titled(control_plane: ControlPlane) -> None:
         user = check("Ann", "ann@example.com", PASSWORD, False, None, "Head of <b>", Policy())
         assert user
-        plane.batches.create("ann", [user], "fail", OPERATOR, [(0, PASSWORD)])
+        control_plane.batches.create("ann", [user], "fail", OPERATOR, [(0, PASSWORD)])
 
     page = get(come(titled).sign_in_first_time("ann"), "/").text
     assert "<dt>Title</dt><dd>Head of &lt;b&gt;</dd>" in page

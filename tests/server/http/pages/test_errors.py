@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from tests.server.http.pages.requests import BROWSER, Come, get, made_owner, send
+from tests.server.http.pages.requests import BROWSER, Come, create_owner, get, send
 from tests.support.callers import OPERATOR
 from tests.support.users import NEW_PASSWORD, PASSWORD
 
@@ -14,8 +14,8 @@ from anyscale.server.http.thread_pools import LoginThreadPool, ThreadPools
 
 
 def test_browsers_get_error_pages_and_other_clients_problem_documents(come: Come) -> None:
-    def breaks(plane: ControlPlane) -> None:
-        plane.sessions.list = None  # type: ignore[assignment, method-assign]  # a bug, to be answered
+    def breaks(control_plane: ControlPlane) -> None:
+        control_plane.sessions.list = None  # type: ignore[assignment, method-assign]  # a bug, to be answered
 
     jane = come(breaks).sign_in_first_time()
     expected = {
@@ -72,11 +72,11 @@ def test_an_overloaded_server_shows_a_page_that_asks_to_try_again(
 def test_user_input_is_escaped_in_pages(come: Come) -> None:
     evil = '<b onmouseover="x">&\''
 
-    def named(plane: ControlPlane) -> None:
+    def named(control_plane: ControlPlane) -> None:
         user = check(evil, "evil@example.com", PASSWORD, False, evil, evil, Policy())
         assert user
-        plane.batches.create("evil", [user], "fail", OPERATOR, [(0, PASSWORD)])
-        made_owner(plane, "evil")
+        control_plane.batches.create("evil", [user], "fail", OPERATOR, [(0, PASSWORD)])
+        create_owner(control_plane, "evil")
 
     jane = come(named)
     answers = [
@@ -132,7 +132,7 @@ WRONG_FORMS = [
 
 
 def test_an_error_is_on_top_and_beside_its_field_and_no_password_comes_back(come: Come) -> None:
-    jane = come(made_owner)
+    jane = come(create_owner)
     signed_in = False
     for path, form, field, message in WRONG_FORMS:
         if path != "/sign-in" and not signed_in:

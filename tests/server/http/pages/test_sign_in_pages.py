@@ -71,10 +71,10 @@ def test_errors_of_the_provider_are_shown_from_a_fixed_list(
 
 @pytest.mark.parametrize(("good", "suspended"), [(True, False), (False, False), (True, True)])
 def test_a_valid_link_shows_its_account(good: bool, suspended: bool, come: Come) -> None:
-    planes: list[ControlPlane] = []
-    jane = come(planes.append)
+    control_planes: list[ControlPlane] = []
+    jane = come(control_planes.append)
     get(jane, "/sign-in")  # purges expired links now, and the next time after a minute
-    with planes[0].store.write() as tx:
+    with control_planes[0].store.write() as tx:
         account = tx.accounts.find("jane@example.com")
         assert account
         end = tx.now() + (60_000 if good else 0)
@@ -93,19 +93,19 @@ def test_a_valid_link_shows_its_account(good: bool, suspended: bool, come: Come)
 def test_a_signed_out_user_is_redirected_to_the_sign_in_page_without_an_audit_entry(
     come: Come,
 ) -> None:
-    planes: list[ControlPlane] = []
-    jane = come(planes.append)
+    control_planes: list[ControlPlane] = []
+    jane = come(control_planes.append)
     for path in ("/", "/password"):
         assert get(jane, path).headers["location"] == "/sign-in"
     for path in ("/sessions/revoke", "/tokens", "/tokens/revoke", "/sessions/revoke-others"):
         assert send(jane, path).headers["location"] == "/sign-in"
     jane.cookies["__Host-session"] = "gone"
     assert get(jane, "/").headers["location"] == "/sign-in?note=session_expired"
-    (plane,) = planes
-    assert not [one for one in plane.audit_log.list(0, 100) if one.event == "access.denied"]
+    (control_plane,) = control_planes
+    assert not [one for one in control_plane.audit_log.list(0, 100) if one.event == "access.denied"]
 
 
-def test_the_page_of_a_first_password_asks_for_the_new_one_alone(come: Come) -> None:
+def test_the_page_of_a_first_password_asks_only_for_the_new_one(come: Come) -> None:
     jane = come()
     send(jane, "/sign-in", email="jane@example.com", password=PASSWORD)
     assert 'name="current"' not in get(jane, "/password").text

@@ -10,30 +10,30 @@ from anyscale.server.core.users.search.index import SearchIndex
 JANE = operator("jane")
 
 
-def create(plane: ControlPlane, count: int, key: str = "key") -> str:
+def create(control_plane: ControlPlane, count: int, key: str = "key") -> str:
     """Create accounts with a few common and a few rare words; return the id of their batch."""
     users = [
         checked_user(f"u{at}.{key}@example.com", name=f"Jane{at % 3} Ann von {key}{at}")
         for at in range(count)
     ]
-    return plane.batches.create(key, users, "fail", JANE).batch.batch_id
+    return control_plane.batches.create(key, users, "fail", JANE).batch.batch_id
 
 
-def ids_of(plane: ControlPlane, batch_id: str) -> list[str]:
-    return [user.user_id for user in plane.batches.created(batch_id, "", 10_000)]
+def ids_of(control_plane: ControlPlane, batch_id: str) -> list[str]:
+    return [user.user_id for user in control_plane.batches.created(batch_id, "", 10_000)]
 
 
-def fill_all(plane: ControlPlane, index: SearchIndex) -> None:
+def fill_all(control_plane: ControlPlane, index: SearchIndex) -> None:
     """Fill the index, also if another process has just filled some of it."""
 
     def is_filled() -> bool:
         index.fill()
-        return plane.search_index.count_unindexed() == 0
+        return control_plane.search_index.count_unindexed() == 0
 
     wait_until(is_filled)
 
 
-def undo_all(plane: ControlPlane, batch_id: str) -> None:
+def undo_all(control_plane: ControlPlane, batch_id: str) -> None:
     after: str | None = ""
     while after is not None:
-        after = plane.batches.undo(batch_id, after, JANE, force=False, dry_run=False).after
+        after = control_plane.batches.undo(batch_id, after, JANE, force=False, dry_run=False).after

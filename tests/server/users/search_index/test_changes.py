@@ -21,52 +21,56 @@ from anyscale.server.core.batches import undo
 from anyscale.server.core.users.search import index
 
 
-def test_undoing_an_indexed_batch_removes_its_words_and_no_others(plane: ControlPlane) -> None:
-    stays, gone = create(plane, 4, "stays"), create(plane, 8, "gone")
-    plane.search_index.fill()
-    plane.tokens.create_personal(
-        session_caller(plane, ids_of(plane, gone)[3]), "laptop", None
+def test_undoing_an_indexed_batch_removes_its_words_and_no_others(
+    control_plane: ControlPlane,
+) -> None:
+    stays, gone = create(control_plane, 4, "stays"), create(control_plane, 8, "gone")
+    control_plane.search_index.fill()
+    control_plane.tokens.create_personal(
+        session_caller(control_plane, ids_of(control_plane, gone)[3]), "laptop", None
     )  # is kept
-    undo_all(plane, gone)
-    kept = {(row[2], row[3]) for row in indexed_words(plane.store)}
+    undo_all(control_plane, gone)
+    kept = {(row[2], row[3]) for row in indexed_words(control_plane.store)}
     assert kept == {(1, 0), (1, 1), (1, 2), (1, 3), (2, 3)}
-    assert indexed_words(plane.store) == words_of_accounts(plane.store)
-    assert len(ids_of(plane, stays)) == 4
+    assert indexed_words(control_plane.store) == words_of_accounts(control_plane.store)
+    assert len(ids_of(control_plane, stays)) == 4
 
 
 def test_filling_waits_while_a_batch_is_undone_and_goes_on_if_the_undo_is_abandoned(
-    plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+    control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(undo, "_SLICE", 5)
     monkeypatch.setattr(undo, "_SECONDS_A_CALL", 0)
     monkeypatch.setattr(index, "_DEFER_MS", 600_000)
-    gone, _ = create(plane, 9, "gone"), create(plane, 4, "stays")
-    plane.search_index.fill(0)
-    plane.batches.undo(gone, "", JANE, force=False, dry_run=False)  # a call; no other one follows
-    plane.search_index.fill()
-    assert indexed_words(plane.store) == []
-    with plane.store.write() as tx:
+    gone, _ = create(control_plane, 9, "gone"), create(control_plane, 4, "stays")
+    control_plane.search_index.fill(0)
+    control_plane.batches.undo(
+        gone, "", JANE, force=False, dry_run=False
+    )  # a call; no other one follows
+    control_plane.search_index.fill()
+    assert indexed_words(control_plane.store) == []
+    with control_plane.store.write() as tx:
         tx.words.defer(tx.now())  # as after the 600 seconds
-    plane.search_index.fill()
-    assert len(ids_of(plane, gone)) == 4
-    assert indexed_words(plane.store) == words_of_accounts(plane.store)
+    control_plane.search_index.fill()
+    assert len(ids_of(control_plane, gone)) == 4
+    assert indexed_words(control_plane.store) == words_of_accounts(control_plane.store)
 
 
 @pytest.mark.parametrize("seed", range(6))
 def test_no_word_of_a_deleted_or_renamed_account_stays_whatever_races_with_the_filling(
-    plane: ControlPlane, seed: int, monkeypatch: pytest.MonkeyPatch
+    control_plane: ControlPlane, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(undo, "_SLICE", 5)
-    undone, changed = create(plane, 40, "undone"), create(plane, 60, "changed")
-    ids = ids_of(plane, changed)
+    undone, changed = create(control_plane, 40, "undone"), create(control_plane, 60, "changed")
+    ids = ids_of(control_plane, changed)
 
     def fill() -> None:
-        while plane.search_index.count_unindexed():
-            plane.search_index.fill()
+        while control_plane.search_index.count_unindexed():
+            control_plane.search_index.fill()
 
     def delete(numbers: random.Random) -> None:
         for user_id in numbers.sample(ids, 20):
-            plane.lifecycle.delete(user_id, JANE)
+            control_plane.lifecycle.delete(user_id, JANE)
 
     def rename(numbers: random.Random) -> None:
         for user_id in numbers.choices(ids, k=40):
@@ -74,7 +78,7 @@ def test_no_word_of_a_deleted_or_renamed_account_stays_whatever_races_with_the_f
                 name=f"Renamed {numbers.random()}", lastname=numbers.choice("xyz")
             )
             try:
-                plane.updates.update(user_id, changes, JANE)
+                control_plane.updates.update(user_id, changes, JANE)
             except NotFound:
                 continue
 
@@ -82,15 +86,15 @@ def test_no_word_of_a_deleted_or_renamed_account_stays_whatever_races_with_the_f
         work = [
             pool.submit(delete, random.Random(seed)),
             pool.submit(rename, random.Random(-seed)),
-            pool.submit(undo_all, plane, undone),
+            pool.submit(undo_all, control_plane, undone),
             pool.submit(fill),
         ]
         for done in work:
             done.result(60)
     fill()
-    assert indexed_words(plane.store) == words_of_accounts(plane.store)
-    assert {row[2] for row in indexed_words(plane.store)} == {2}
-    assert len(ids_of(plane, changed)) == 40
+    assert indexed_words(control_plane.store) == words_of_accounts(control_plane.store)
+    assert {row[2] for row in indexed_words(control_plane.store)} == {2}
+    assert len(ids_of(control_plane, changed)) == 40
 
 
 _STEPS = st.lists(
@@ -110,23 +114,25 @@ def test_after_any_steps_the_words_are_those_of_the_accounts_up_to_the_watermark
 ) -> None:
     with (
         TemporaryDirectory() as folder,
-        closing(new_control_plane(Path(folder))) as plane,
+        closing(new_control_plane(Path(folder))) as control_plane,
     ):
         batches: list[str] = []
         for number, (step, value) in enumerate(steps):
-            ids = [user_id for batch_id in batches for user_id in ids_of(plane, batch_id)]
+            ids = [user_id for batch_id in batches for user_id in ids_of(control_plane, batch_id)]
             if step == "create":
-                batches.append(create(plane, value, f"key{number}"))
+                batches.append(create(control_plane, value, f"key{number}"))
             elif step == "fill":
-                plane.search_index.fill(0)
+                control_plane.search_index.fill(0)
             elif step == "undo" and batches:
-                undo_all(plane, batches[value % len(batches)])
+                undo_all(control_plane, batches[value % len(batches)])
             elif step == "delete" and ids:
-                plane.lifecycle.delete(ids[value % len(ids)], JANE)
+                control_plane.lifecycle.delete(ids[value % len(ids)], JANE)
             elif step == "rename" and ids:
                 changes = UserChanges(name=f"New {number}", lastname="Ann")
-                plane.updates.update(ids[value % len(ids)], changes, JANE)
-            with plane.store.read() as tx:
+                control_plane.updates.update(ids[value % len(ids)], changes, JANE)
+            with control_plane.store.read() as tx:
                 watermark = tx.words.get_state().watermark
-            words = words_of_accounts(plane.store)
-            assert indexed_words(plane.store) == [row for row in words if row[2:] <= watermark]
+            words = words_of_accounts(control_plane.store)
+            assert indexed_words(control_plane.store) == [
+                row for row in words if row[2:] <= watermark
+            ]

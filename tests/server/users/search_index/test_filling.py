@@ -23,61 +23,61 @@ from anyscale.server.store.sql.search.user_words import Words
 from anyscale.server.store.word_rows import WordRow
 
 
-def test_filling_gives_all_accounts_their_words(plane: ControlPlane) -> None:
+def test_filling_gives_all_accounts_their_words(control_plane: ControlPlane) -> None:
     for key, count in (("a", 7), ("b", 1), ("c", 3)):
-        create(plane, count, key)
-    plane.batches.open("open", "fail", JANE)
-    assert plane.search_index.count_unindexed() == 11
-    plane.search_index.fill()
-    assert plane.search_index.count_unindexed() == 0
-    assert len(indexed_words(plane.store)) > 11
-    assert indexed_words(plane.store) == words_of_accounts(plane.store)
+        create(control_plane, count, key)
+    control_plane.batches.open("open", "fail", JANE)
+    assert control_plane.search_index.count_unindexed() == 11
+    control_plane.search_index.fill()
+    assert control_plane.search_index.count_unindexed() == 0
+    assert len(indexed_words(control_plane.store)) > 11
+    assert indexed_words(control_plane.store) == words_of_accounts(control_plane.store)
 
 
 def test_each_page_of_a_search_says_how_many_accounts_it_does_not_find_by_words(
-    plane: ControlPlane,
+    control_plane: ControlPlane,
 ) -> None:
-    create(plane, 9)
+    create(control_plane, 9)
     query = UserQuery(search="jane")
-    first = plane.listing.page(query, "", 2)
-    plane.search_index.fill()
+    first = control_plane.listing.page(query, "", 2)
+    control_plane.search_index.fill()
     # It looks where its first page did, whatever has been indexed meanwhile.
-    second = plane.listing.page(query, str(first.cursor), 2)
+    second = control_plane.listing.page(query, str(first.cursor), 2)
     assert (first.unindexed, second.unindexed) == (9, 9)
-    assert plane.listing.page(query, "", 2).unindexed == 0
+    assert control_plane.listing.page(query, "", 2).unindexed == 0
 
 
 def test_filling_stops_when_its_time_is_up_and_goes_on_where_it_stopped(
-    plane: ControlPlane,
+    control_plane: ControlPlane,
 ) -> None:
-    create(plane, 9)
+    create(control_plane, 9)
     left = [9]
     while left[-1]:
-        plane.search_index.fill(0)
-        left.append(plane.search_index.count_unindexed())
+        control_plane.search_index.fill(0)
+        left.append(control_plane.search_index.count_unindexed())
     assert left == [9, 6, 3, 0]
-    assert indexed_words(plane.store) == words_of_accounts(plane.store)
+    assert indexed_words(control_plane.store) == words_of_accounts(control_plane.store)
 
 
 def test_a_slice_waits_for_the_requests_that_are_in_progress(
-    plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+    control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(search_index, "_BUSY_SHARE", 1e-9)
     monkeypatch.setattr(search_index, "_LONGEST_PAUSE", 600)
-    create(plane, 9)
+    create(control_plane, 9)
     written = []
 
     def is_busy() -> bool:
-        written.append(len(indexed_words(plane.store)))
+        written.append(len(indexed_words(control_plane.store)))
         return written.count(5) in range(1, 4)  # behind the first slice, until it was asked thrice
 
-    plane.search_index.fill(is_busy=is_busy)
+    control_plane.search_index.fill(is_busy=is_busy)
     assert written.count(5) == 5  # three looks, the one after which it goes on, and the slice's
-    assert plane.search_index.count_unindexed() == 0
+    assert control_plane.search_index.count_unindexed() == 0
 
 
 def test_slices_are_smaller_while_there_are_requests(
-    plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+    control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(search_index, "_SLICE", 8)
     monkeypatch.setattr(search_index, "_LONGEST_PAUSE", 0)
@@ -88,16 +88,16 @@ def test_slices_are_smaller_while_there_are_requests(
         original(words, rows)
 
     monkeypatch.setattr(Words, "add", add)
-    create(plane, 9)
-    plane.search_index.fill(0)
+    create(control_plane, 9)
+    control_plane.search_index.fill(0)
     assert max(sizes) == 8
     sizes.clear()
-    plane.search_index.fill(0, is_busy=lambda: True)
+    control_plane.search_index.fill(0, is_busy=lambda: True)
     assert max(sizes) == 2
 
 
 def test_the_words_of_a_segment_are_written_in_the_order_of_the_table(
-    plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+    control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So many of them belong on each page of it: otherwise a million accounts take minutes."""
     written: list[WordRow] = []
@@ -107,50 +107,50 @@ def test_the_words_of_a_segment_are_written_in_the_order_of_the_table(
         original(words, rows)
 
     monkeypatch.setattr(Words, "add", add)
-    create(plane, 9)
-    plane.search_index.fill(0)
-    assert plane.search_index.count_unindexed() == 6
+    create(control_plane, 9)
+    control_plane.search_index.fill(0)
+    assert control_plane.search_index.count_unindexed() == 6
     assert len({word for word, *_ in written}) > 3
     assert written == sorted(written, key=itemgetter(1, 0, 2, 3))
 
 
 @pytest.mark.parametrize("change", ["delete", "rename"])
 def test_a_segment_begins_again_if_an_account_is_changed_that_was_read(
-    plane: ControlPlane, change: str
+    control_plane: ControlPlane, change: str
 ) -> None:
-    ids = ids_of(plane, create(plane, 9))
+    ids = ids_of(control_plane, create(control_plane, 9))
     words = []
 
     def is_busy() -> bool:
-        words.append(indexed_words(plane.store))
+        words.append(indexed_words(control_plane.store))
         if words[-1] and not words[-2]:  # in the middle of a segment
             if change == "delete":
-                plane.lifecycle.delete(ids[1], JANE)
+                control_plane.lifecycle.delete(ids[1], JANE)
             else:
-                plane.updates.update(ids[1], UserChanges(name="Wolke"), JANE)
+                control_plane.updates.update(ids[1], UserChanges(name="Wolke"), JANE)
         return False
 
-    plane.search_index.fill(is_busy=is_busy)
-    assert plane.search_index.count_unindexed() == 0
-    assert indexed_words(plane.store) == words_of_accounts(plane.store)
+    control_plane.search_index.fill(is_busy=is_busy)
+    assert control_plane.search_index.count_unindexed() == 0
+    assert indexed_words(control_plane.store) == words_of_accounts(control_plane.store)
 
 
-def test_another_thread_leaves_the_filling_to_the_first_one(plane: ControlPlane) -> None:
-    create(plane, 9)
-    index, slices = SearchIndex(plane.store), 0
+def test_another_thread_leaves_the_filling_to_the_first_one(control_plane: ControlPlane) -> None:
+    create(control_plane, 9)
+    index, slices = SearchIndex(control_plane.store), 0
 
     def is_busy() -> bool:
         nonlocal slices
         slices += 1
         with ThreadPoolExecutor(1) as pool:
-            before = indexed_words(plane.store)
+            before = indexed_words(control_plane.store)
             pool.submit(index.fill).result(30)
-            assert indexed_words(plane.store) == before
+            assert indexed_words(control_plane.store) == before
         return False
 
     index.fill(is_busy=is_busy)
     assert slices > 9
-    assert indexed_words(plane.store) == words_of_accounts(plane.store)
+    assert indexed_words(control_plane.store) == words_of_accounts(control_plane.store)
 
 
 class Clock:
@@ -168,7 +168,7 @@ class Clock:
 
 @pytest.mark.parametrize(("longest_pause", "share"), [(600, 0.05), (0.2, 1 / 1.2)])
 def test_requests_without_end_leave_the_filling_a_share_of_the_time(
-    plane: ControlPlane, monkeypatch: pytest.MonkeyPatch, longest_pause: float, share: float
+    control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch, longest_pause: float, share: float
 ) -> None:
     clock, add, slices = Clock(), Words.add, 0
 
@@ -181,116 +181,116 @@ def test_requests_without_end_leave_the_filling_a_share_of_the_time(
     monkeypatch.setattr(search_index, "_LONGEST_PAUSE", longest_pause)
     monkeypatch.setattr(search_index, "time", clock)
     monkeypatch.setattr(Words, "add", add_in_a_second)
-    create(plane, 9)
-    plane.search_index.fill(is_busy=lambda: True)
-    assert plane.search_index.count_unindexed() == 0
+    create(control_plane, 9)
+    control_plane.search_index.fill(is_busy=lambda: True)
+    assert control_plane.search_index.count_unindexed() == 0
     assert slices / clock.now == pytest.approx(share, rel=0.05)
 
 
 def test_another_process_leaves_the_filling_to_the_first_one_until_its_lease_runs_out(
-    plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+    control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(search_index, "_LEASE_MS", 600_000)  # they are not over by themselves
-    create(plane, 9)
-    first, second = SearchIndex(plane.store), SearchIndex(plane.store)
+    create(control_plane, 9)
+    first, second = SearchIndex(control_plane.store), SearchIndex(control_plane.store)
     left = []
 
     def is_busy() -> bool:
         second.fill(0)
-        with plane.store.read() as tx:
+        with control_plane.store.read() as tx:
             left.append((tx.words.get_state().until - tx.now(), second.count_unindexed()))
         return False
 
     first.fill(0, is_busy=is_busy)
-    assert plane.search_index.count_unindexed() == 6
+    assert control_plane.search_index.count_unindexed() == 6
     assert all(0 < lease <= search_index._LEASE_MS for lease, _ in left)
     assert {unindexed for _, unindexed in left} == {9}
 
     def is_killed() -> bool:
-        with plane.store.write() as tx:  # as when these seconds are over
+        with control_plane.store.write() as tx:  # as when these seconds are over
             tx.words.renew_lease(tx.now())
         second.fill(0)
         return False
 
     first.fill(0, is_busy=is_killed)
-    assert plane.search_index.count_unindexed() == 0
-    assert indexed_words(plane.store) == words_of_accounts(plane.store)
+    assert control_plane.search_index.count_unindexed() == 0
+    assert indexed_words(control_plane.store) == words_of_accounts(control_plane.store)
 
 
 def test_a_process_that_stops_filling_leaves_the_rest_to_the_next_one_at_once(
-    plane: ControlPlane,
+    control_plane: ControlPlane,
 ) -> None:
-    create(plane, 9)
+    create(control_plane, 9)
     left = []
     for _ in range(3):
-        SearchIndex(plane.store).fill(0)
-        left.append(plane.search_index.count_unindexed())
+        SearchIndex(control_plane.store).fill(0)
+        left.append(control_plane.search_index.count_unindexed())
     assert left == [6, 3, 0]
 
 
-def fail_half_way(plane: ControlPlane, error: BaseException) -> None:
+def fail_half_way(control_plane: ControlPlane, error: BaseException) -> None:
     """Create accounts, and fill the index until an error in the middle of the first segment."""
-    create(plane, 9)
+    create(control_plane, 9)
 
     def is_busy() -> bool:
-        if indexed_words(plane.store):
+        if indexed_words(control_plane.store):
             raise error
         return False
 
     with pytest.raises(type(error)):
-        plane.search_index.fill(is_busy=is_busy)
-    assert plane.search_index.count_unindexed() == 9
+        control_plane.search_index.fill(is_busy=is_busy)
+    assert control_plane.search_index.count_unindexed() == 9
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), ValueError("a bug")])
 def test_a_process_whose_filling_is_stopped_leaves_the_rest_to_the_next_one_at_once(
-    plane: ControlPlane, error: BaseException
+    control_plane: ControlPlane, error: BaseException
 ) -> None:
-    fail_half_way(plane, error)
-    SearchIndex(plane.store).fill()
-    assert plane.search_index.count_unindexed() == 0
-    assert indexed_words(plane.store) == words_of_accounts(plane.store)
+    fail_half_way(control_plane, error)
+    SearchIndex(control_plane.store).fill()
+    assert control_plane.search_index.count_unindexed() == 0
+    assert indexed_words(control_plane.store) == words_of_accounts(control_plane.store)
 
 
 def test_a_process_whose_database_fails_leaves_the_rest_until_its_lease_runs_out(
-    plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+    control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Returning the lease would wait for the database once more."""
     monkeypatch.setattr(search_index, "_LEASE_MS", 600_000)
-    fail_half_way(plane, StoreUnavailable("no disk"))
-    SearchIndex(plane.store).fill()
-    assert plane.search_index.count_unindexed() == 9
-    with plane.store.write() as tx:  # its lease runs out
+    fail_half_way(control_plane, StoreUnavailable("no disk"))
+    SearchIndex(control_plane.store).fill()
+    assert control_plane.search_index.count_unindexed() == 9
+    with control_plane.store.write() as tx:  # its lease runs out
         tx.words.renew_lease(tx.now())
-    SearchIndex(plane.store).fill()
-    assert plane.search_index.count_unindexed() == 0
-    assert indexed_words(plane.store) == words_of_accounts(plane.store)
+    SearchIndex(control_plane.store).fill()
+    assert control_plane.search_index.count_unindexed() == 0
+    assert indexed_words(control_plane.store) == words_of_accounts(control_plane.store)
 
 
 def test_a_process_that_stops_does_not_end_the_pause_for_an_undo(
-    plane: ControlPlane,
+    control_plane: ControlPlane,
 ) -> None:
-    create(plane, 9)
+    create(control_plane, 9)
 
     def is_busy() -> bool:
-        with plane.store.write() as tx:  # as an undo does
+        with control_plane.store.write() as tx:  # as an undo does
             tx.words.defer(tx.now() + 600_000)
         return False
 
-    plane.search_index.fill(0, is_busy=is_busy)
-    SearchIndex(plane.store).fill()
-    assert plane.search_index.count_unindexed() == 9
+    control_plane.search_index.fill(0, is_busy=is_busy)
+    SearchIndex(control_plane.store).fill()
+    assert control_plane.search_index.count_unindexed() == 9
 
 
 def test_processes_that_fill_at_once_give_each_account_its_words_once(
-    store_deployment: Deployment, plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+    store_deployment: Deployment, control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(search_index, "_LEASE_MS", -1_000)  # nobody leaves it to another one
-    create(plane, 30)  # ten segments, each of which four threads take from one another
+    create(control_plane, 30)  # ten segments, each of which four threads take from one another
     with closing(store_deployment.control_plane()) as other, ThreadPoolExecutor(4) as pool:
-        indexes = [SearchIndex(one.store) for one in (plane, other) * 2]
+        indexes = [SearchIndex(one.store) for one in (control_plane, other) * 2]
         list(pool.map(SearchIndex.fill, indexes))
-    assert indexed_words(plane.store) == words_of_accounts(plane.store)
+    assert indexed_words(control_plane.store) == words_of_accounts(control_plane.store)
 
 
 # Kills itself in front of a statement, or after the commit of a slice, as a power cut would.
@@ -342,21 +342,21 @@ search_index.SearchIndex(open_store(url if "://" in url else Path(url))).fill()
 def test_an_index_whose_filling_is_killed_is_filled_by_the_next_process(
     store_deployment: Deployment, place: str, when: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with closing(store_deployment.control_plane()) as plane:
-        create(plane, 20)
+    with closing(store_deployment.control_plane()) as control_plane:
+        create(control_plane, 20)
     address = str(store_deployment.database)
     script = [sys.executable, "-c", KILLED_WHILE_FILLING, address, str(when), place]
     assert subprocess.run(script, check=False).returncode == -9
-    with closing(store_deployment.control_plane()) as plane:
-        count = 20 - plane.search_index.count_unindexed()
+    with closing(store_deployment.control_plane()) as control_plane:
+        count = 20 - control_plane.search_index.count_unindexed()
         assert 3 <= count <= 6
         # Accounts up to the watermark have all their words, and those of one segment may have some.
-        found, expected = indexed_words(plane.store), words_of_accounts(plane.store)
+        found, expected = indexed_words(control_plane.store), words_of_accounts(control_plane.store)
         assert [row for row in found if row[3] < count] == [
             row for row in expected if row[3] < count
         ]
         assert set(found) <= {row for row in expected if row[3] < count + 3}
         assert (len(found) > count * len(expected) / 20) == (place in {"half", "finished"})
         monkeypatch.setattr(search_index, "_LEASE_MS", 0)
-        fill_all(plane, plane.search_index)
-        assert indexed_words(plane.store) == words_of_accounts(plane.store)
+        fill_all(control_plane, control_plane.search_index)
+        assert indexed_words(control_plane.store) == words_of_accounts(control_plane.store)

@@ -1,6 +1,6 @@
 """What remains of a batch: the audit log, and no password."""
 
-from tests.server.batches.protocol.steps import JOE, create, published, trail
+from tests.server.batches.protocol.steps import JOE, audit_entries, create, published
 from tests.server.batches.protocol.test_expiry import make_idle
 from tests.support.callers import OPERATOR, operator
 from tests.support.servers.control_planes import Deployment
@@ -15,17 +15,17 @@ from anyscale.server.core.batches.service import BatchService
 
 
 def test_the_audit_log_is_chained_and_has_ids_only(
-    plane: ControlPlane, batches: BatchService
+    control_plane: ControlPlane, batches: BatchService
 ) -> None:
     done = published(batches, "a", "b", "c", "d")
     create(batches, "small", checked_users("e", password=PASSWORD))
     dropped = batches.open("dropped", "fail", operator("ann"))
     batches.drop(dropped.batch_id, JOE)
     idle = batches.open("idle", "fail", JOE)
-    make_idle(plane, idle, 8)
+    make_idle(control_plane, idle, 8)
     batches.expire()
 
-    rows = trail(plane)
+    rows = audit_entries(control_plane)
 
     assert [(row.event, row.actor) for row in rows] == [
         ("batch.published", "local:jane"),
