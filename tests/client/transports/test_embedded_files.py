@@ -28,7 +28,7 @@ READING: dict[str, Callable[[Transport], object]] = {
     "batches": lambda t: t.batches.list(open_only=False, before="", limit=100),
     "created": lambda t: t.batches.created("bat_none", "", 10),
     "users": list_accounts,
-    "users.with_email": lambda t: t.users.with_email("a@example.com"),
+    "users_with_email": lambda t: t.users.with_email("a@example.com"),
     "users_with_name": lambda t: t.users.with_name("Jane"),
     "show": lambda t: t.batches.show("bat_none"),
     "conflicts": lambda t: t.batches.conflicts("bat_none"),
