@@ -7,7 +7,7 @@ A YAML loader would convert scalars: `name: No` to False, `password: 012345678` 
 """
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from yaml.error import MarkedYAMLError
 from yaml.events import (
@@ -36,9 +36,6 @@ from anyscale.user.files.input_stream import InputStream
 from anyscale.user.files.yaml_errors import explain
 from anyscale.user.files.yaml_scalars import place_of, special, type_fault, value_of
 
-if TYPE_CHECKING:
-    from _typeshed import SupportsRead
-
 try:
     from yaml._yaml import CParser as Parser
 except ImportError:  # PyYAML was built without libyaml: the same events, about 20 times slower
@@ -61,9 +58,14 @@ _NOT_A_LIST = f"'{_TOP}' must hold a list, each user beginning with '- ' ([] is 
 _NOT_A_MAP = f"{NOT_A_MAP}, with a blank after each ':'"
 
 
-def read_events(
-    text: "SupportsRead[bytes]", source: InputStream, entries: EntryCollector
-) -> Iterator[CheckedUser]:
+class Text(Protocol):
+    """Octets, which the parser reads piece by piece."""
+
+    def read(self, size: int = ..., /) -> bytes:
+        """Return the next octets, at most `size`; none at the end."""
+
+
+def read_events(text: Text, source: InputStream, entries: EntryCollector) -> Iterator[CheckedUser]:
     """Read the users of a text of `source`, in order; problems go to `entries`.
 
     Raises:
