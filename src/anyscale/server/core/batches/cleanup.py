@@ -39,7 +39,7 @@ def delete_rows(
     counts in chunks stay true. Returns whether all are deleted. If not, a clean-up or a later
     reservation deletes the rest.
 
-    Each transaction checks the caller, where the batch is open. The rows of a batch that has ended
+    Each transaction checks the caller, where the batch is open. The rows of a dropped or expired batch
     are deleted for no caller.
     """
     deadline = time.monotonic() + _SECONDS_A_CALL
