@@ -39,8 +39,8 @@ def delete_rows(
     counts in chunks stay true. Returns whether all are deleted. If not, a clean-up or a later
     reservation deletes the rest.
 
-    Each transaction checks the caller, where the batch is open. The rows of a dropped or expired batch
-    are deleted for no caller.
+    Each transaction checks the caller, where the batch is open. The rows of a dropped or expired
+    batch are deleted for no caller.
     """
     deadline = time.monotonic() + _SECONDS_A_CALL
     with store.read() as tx:
