@@ -190,16 +190,3 @@ def test_the_number_of_remembered_denials_is_bounded(
         for number in (1, 2, 3, 1, 4):
             log.record_denied(f"user:usr_{number}", "invalid_credentials", "sign in")
         assert [actor for actor, _ in log._denied] == ["user:usr_2", "user:usr_3", "user:usr_4"]
-
-
-def test_entries_with_old_event_names_are_listed_and_verified(tmp_path: Path) -> None:
-    old = ["session.begun", "session.ended", "sessions.ended", "access.refused"]
-    new = ["session.created", "session.revoked", "sessions.revoked", "access.denied"]
-    with closing(SqliteStore(tmp_path / "anyscale.db")) as store:
-        for event in old + new:
-            with store.write() as tx:
-                append_entry(tx, "user:usr_1", event, "", {})
-        entries = AuditLog(store).list(0, 100)
-    assert [entry.event for entry in entries] == old + new
-    verdict = verify(entries)
-    assert (verdict.entries, verdict.fault) == (8, None)

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
-from tests.store.contract.steps import batch_row, rows_of, user_row
+from tests.store.contract.steps import batch_row, list_users, rows_of, user_row
 from tests.store.contract.suite import StoreContract
 from tests.store.query_plans import explained
 from tests.support.databases.postgres import PostgresServer, with_database
@@ -19,6 +19,7 @@ from anyscale.errors import StoreUnavailable
 from anyscale.server.store.postgres.errors import DatabaseAddress
 from anyscale.server.store.postgres.store import PostgresStore
 from anyscale.server.store.records.audit import AuditRecord
+from anyscale.server.store.records.search import Filters
 from anyscale.server.store.transaction import Store, Transaction
 
 
@@ -66,7 +67,7 @@ def publish_users(store: Store, *names: str) -> None:
 
 def names_with(store: Store, part: str) -> list[str]:
     with store.read() as tx:
-        found = tx.users.list(email="", name=part, after="", limit=100)
+        found = list_users(tx, Filters(name=part), limit=100)
         return [user.name for user in found]
 
 
@@ -147,8 +148,8 @@ def test_a_search_for_a_text_that_postgresql_cannot_store_finds_nothing(
     publish_users(store, "Jane")
     assert names_with(store, "a\0") == []
     with store.read() as tx:
-        assert tx.users.list(email="\0", name="", after="", limit=1) == []
-        assert tx.users.list_named("\0", 1) == []
+        assert list_users(tx, Filters(email="\0"), limit=1) == []
+        assert tx.users.list_named("\0", "", 1) == []
         assert tx.accounts.find("\0") is None
 
 
@@ -157,7 +158,7 @@ def test_the_last_page_of_accounts_is_found_as_quickly_as_the_first(store: Postg
     with store.read() as tx:
         after = user_row(batch_row(1), 4_000, "").user_id
         with explained(tx, "explain") as plans:
-            tx.users.list(email="", name="", after=after, limit=100)
+            list_users(tx, after=after, limit=100)
     plan = "\n".join(plans)
     assert "using users_pkey" in plan
     assert "Sort" not in plan

@@ -20,6 +20,7 @@ __all__ = [
     "checked_user",
     "checked_users",
     "create_accounts",
+    "find_accounts",
     "list_accounts",
     "passwords_for",
     "users_to_create",
@@ -78,5 +79,15 @@ def list_accounts(
 
 def account_emails(control_plane: ControlPlane) -> list[str]:
     """List the emails of the accounts."""
-    users = control_plane.users.page(email="", name="", after="", limit=100_000)
-    return [user.email for user in users]
+    return [user.email for user in find_accounts(control_plane)]
+
+
+def find_accounts(control_plane: ControlPlane, **query: Any) -> list[User]:
+    """List the accounts that match a query."""
+    users: list[User] = []
+    cursor: str | None = ""
+    while cursor is not None:
+        page = control_plane.listing.page(UserQuery(**query), cursor, 1_000)
+        users += page.users
+        cursor = page.cursor
+    return users

@@ -141,16 +141,6 @@ class Users:
             return [None for _ in emails]
         return control_plane.users.with_emails(emails)
 
-    def with_email(self, email: str) -> list[User]:
-        if not (control_plane := self._opening.to_list):
-            return []
-        return control_plane.users.with_email(email)
-
-    def with_name(self, name: str) -> list[User]:
-        if not (control_plane := self._opening.to_list):
-            return []
-        return control_plane.users.with_name(name)
-
     def update(self, user_id: str, changes: UserChanges) -> UpdatedUser:
         return self._writable(user_id).updates.update(user_id, changes, self._caller)
 

@@ -111,12 +111,6 @@ class Users(Protocol):
     def find(self, emails: Sequence[str]) -> list[FoundUser | None]:
         """Return the accounts with up to 10,000 emails, in their order; None without an account."""
 
-    def with_email(self, email: str) -> list[User]:
-        """Return the account with an email, if there is one."""
-
-    def with_name(self, name: str) -> list[User]:
-        """Return the accounts with exactly this name."""
-
     def update(self, user_id: str, changes: UserChanges) -> UpdatedUser:
         """Change fields of an account, and return it."""
 

@@ -41,6 +41,7 @@ from anyscale.domain.schemas.users import (
     Role,
     RoleSet,
     SetPasswordLinks,
+    UserList,
     UserPage,
     UserQuery,
 )
@@ -48,7 +49,6 @@ from anyscale.domain.validation import CheckedUser, Policy
 from anyscale.errors import NotFound
 from anyscale.transport.base import Outage
 from anyscale.transport.retrying_client import RetryingClient
-from anyscale.transport.user_pages import UserPages
 
 __all__ = ["HttpTransport"]
 
@@ -148,17 +148,10 @@ class Users:
 
     def __init__(self, client: RetryingClient) -> None:
         self._request = client.request
-        self._pages = UserPages(client)
 
     def find(self, emails: Sequence[str]) -> list[FoundUser | None]:
         body = FindUsers(list(emails))
         return self._request(FoundUsers, "POST", "/v1/users:find", body, changes=False).users
-
-    def with_email(self, email: str) -> list[User]:
-        return self._request(UserPage, "GET", "/v1/users", email=email, match="exact").users
-
-    def with_name(self, name: str) -> list[User]:
-        return self._request(UserPage, "GET", "/v1/users", name=name, match="exact").users
 
     def update(self, user_id: str, changes: UserChanges) -> UpdatedUser:
         return self._request(UpdatedUser, "PATCH", _user_path(user_id), changes)
@@ -177,7 +170,8 @@ class Users:
         self._request(type(None), "PUT", f"{_user_path(user_id)}/role", body)
 
     def list(self, query: UserQuery, cursor: str, limit: int) -> UserPage:
-        return self._pages.read(query, cursor, min(limit, _PAGE))
+        parameters = _parameters(query) | {"cursor": cursor, "limit": min(limit, _PAGE)}
+        return self._request(UserPage, "GET", "/v1/users", **parameters)
 
 
 class Links:
@@ -192,7 +186,7 @@ class Links:
 
     def without_credentials(self, batch_id: str, after: str, limit: int) -> list[User]:
         path = f"{_batch_path(batch_id)}/usersWithoutCredentials"
-        return self._request(UserPage, "GET", path, after=after, limit=min(limit, _PAGE)).users
+        return self._request(UserList, "GET", path, after=after, limit=min(limit, _PAGE)).users
 
 
 class Audit:
@@ -258,6 +252,21 @@ def _batch_path(batch_id: str) -> str:
 
 def _user_path(user_id: str) -> str:
     return f"/v1/users/{quote(user_id, safe='')}"
+
+
+def _parameters(query: UserQuery) -> dict[str, Any]:
+    """Return the parameters of a query that differ from those of a list of all accounts."""
+    parameters: dict[str, Any] = {
+        name: text for name in ("search", "email", "name", "role") if (text := getattr(query, name))
+    }
+    for name in ("suspended", "sso", "without_credentials"):
+        if getattr(query, name):
+            parameters[name] = "true"
+    if query.newest_first:
+        parameters["order"] = "-created"
+    if query.exact:
+        parameters["match"] = "exact"
+    return parameters
 
 
 def _chunk_users(users: Sequence[CheckedUser]) -> list[ChunkUser]:

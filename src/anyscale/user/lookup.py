@@ -17,6 +17,9 @@ __all__ = ["PAGE", "check_sizes", "find_user", "find_user_by_id", "list_users", 
 #: users per request, at most
 PAGE = 1_000
 
+#: how many accounts of one name an error lists at most
+_NAMESAKES = 10_000
+
 
 def list_users(
     transport: Transport, query: UserQuery, max_items: int | None, page_size: int
@@ -111,10 +114,9 @@ def find_user(transport: Transport, email: str | None, name: str | None) -> User
     assert text is not None
     if not 0 < len(text) <= MAX_TEXT or FORBIDDEN.search(text):
         users = []  # no account has it, and a control plane would refuse to look it up
-    elif email is None:
-        users = transport.users.with_name(text)
     else:
-        users = transport.users.with_email(text)
+        query = UserQuery(email=email or "", name=name or "", exact=True)
+        users = list(list_users(transport, query, _NAMESAKES, PAGE))
     criterion = f"the {'name' if email is None else 'email'} {text!r}"
     if not users:
         raise _not_found(transport, criterion)

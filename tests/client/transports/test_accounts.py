@@ -32,7 +32,7 @@ def test_an_account_is_suspended_restored_promoted_and_deleted(transport: Transp
         with pytest.raises(LinkRefused, match="restore it first"):
             transport.links.create([jane])
         transport.users.restore(jane)
-    levels = [user.permission_level for user in transport.users.with_name("Jane")]
+    levels = [user.permission_level for user in list_accounts(transport, name="Jane", exact=True)]
     assert levels == ["owner", "owner"]
     transport.users.set_role(jane, "collaborator")
     transport.users.delete(jane)
@@ -58,10 +58,10 @@ def test_an_account_is_updated_and_every_field_of_it_is_listed(transport: Transp
         updated = transport.users.update(jane.user_id, changes)
         expected = structs.replace(jane, **changes.to_dict())
         assert (updated.user, updated.has_password) == (expected, False)
-    assert transport.users.with_email("jane@example.com") == [expected]
-    assert transport.users.with_name("Jané") == [expected]
+    assert list_accounts(transport, email="jane@example.com", exact=True) == [expected]
+    assert list_accounts(transport, name="Jané", exact=True) == [expected]
     assert list_accounts(transport, name="JANÉ") == [expected]
-    assert transport.users.with_email("joe@example.com") == [joe]
+    assert list_accounts(transport, email="joe@example.com", exact=True) == [joe]
     cleared = transport.users.update(jane.user_id, UserChanges(lastname=None)).user
     assert (cleared.lastname, cleared.title) == (None, "")
     with pytest.raises(ConfigError, match="name: is blank"):

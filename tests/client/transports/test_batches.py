@@ -57,7 +57,7 @@ def test_emails_that_differ_only_in_case_are_one_in_every_script(
     with pytest.raises(BatchRefused) as refused:
         transport.batches.create("two", [checked_user(other)], "fail")
     assert [problem.code for problem in refused.value.problems] == ["email_exists"]
-    assert [user.email for user in transport.users.with_email(other)] == [email]
+    assert [user.email for user in list_accounts(transport, email=other, exact=True)] == [email]
     found = list_accounts(transport, email=other)
     assert [user.email for user in found] == [email]
 
@@ -120,7 +120,7 @@ def test_conflicts_name_the_holder_of_the_email(transport: Transport) -> None:
     assert (conflict.reserved_by, conflict.reserved_since) == (holder.opened_by, holder.opened_at)
     looked_up = transport.batches.look_up(checked_users("a", "b", "z"), 0)
     assert [(c.position, c.kind) for c in looked_up] == [(0, "exists"), (1, "reserved")]
-    (account,) = transport.users.with_email("a@example.com")
+    (account,) = list_accounts(transport, email="a@example.com", exact=True)
     assert [c.user_id for c in looked_up] == [account.user_id, None]
 
 

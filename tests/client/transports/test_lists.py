@@ -54,7 +54,7 @@ def test_names_are_found_exactly_and_in_part_in_every_script(transport: Transpor
             f"key-{number}", [checked_user(f"u{number}@example.com", name=name)], "fail"
         )
     for name in names:
-        assert [user.name for user in transport.users.with_name(name)] == [name]
+        assert [user.name for user in list_accounts(transport, name=name, exact=True)] == [name]
         for text in (name, name.upper(), name.casefold()):
             found = list_accounts(transport, name=text)
             assert [user.name for user in found] == [name]
@@ -73,12 +73,12 @@ def test_users_are_found_by_parts_and_exactly(transport: Transport) -> None:
     assert found(name="jAN") == ["Jane.Doe@example.com", "joe@example.com"]
     assert found(name="nobody") == []
     assert found(limit=1) == ["Jane.Doe@example.com"]
-    (jane,) = transport.users.with_email("jane.doe@EXAMPLE.com")
+    (jane,) = list_accounts(transport, email="jane.doe@EXAMPLE.com", exact=True)
     assert (jane.email, jane.permission_level) == ("Jane.Doe@example.com", "collaborator")
-    assert transport.users.with_email("jane.doe@example.org") == []
-    assert transport.users.with_email("no email") == []
-    assert len(transport.users.with_name("Jane")) == 2
-    assert transport.users.with_name("jane") == []
+    assert list_accounts(transport, email="jane.doe@example.org", exact=True) == []
+    assert list_accounts(transport, email="no email", exact=True) == []
+    assert len(list_accounts(transport, name="Jane", exact=True)) == 2
+    assert list_accounts(transport, name="jane", exact=True) == []
 
 
 def test_suspended_users_are_listed_with_the_time(transport: Transport) -> None:
@@ -90,7 +90,7 @@ def test_suspended_users_are_listed_with_the_time(transport: Transport) -> None:
     for user in (jane, ann):
         transport.users.suspend(user.user_id)
 
-    (found,) = transport.users.with_email("jane@example.com")
+    (found,) = list_accounts(transport, email="jane@example.com", exact=True)
     assert found.suspended_at
     assert found.suspended_at.tzinfo is UTC
     assert abs(datetime.now(UTC) - found.suspended_at) < timedelta(minutes=1)
@@ -98,7 +98,7 @@ def test_suspended_users_are_listed_with_the_time(transport: Transport) -> None:
     assert found == structs.replace(jane, suspended_at=found.suspended_at)
     for users in (
         list_accounts(transport),
-        transport.users.with_name("Jane"),
+        list_accounts(transport, name="Jane", exact=True),
     ):
         moments = {user.email.split("@")[0]: user.suspended_at for user in users}
         assert (moments["jane"], moments["joe"]) == (found.suspended_at, None)
@@ -107,7 +107,7 @@ def test_suspended_users_are_listed_with_the_time(transport: Transport) -> None:
     assert suspended(transport, email="ann") == ["ann@example.com"]
     assert suspended(transport, email="joe") == []
     transport.users.restore(jane.user_id)
-    assert transport.users.with_email("jane@example.com") == [jane]
+    assert list_accounts(transport, email="jane@example.com", exact=True) == [jane]
     assert suspended(transport) == ["ann@example.com"]
 
 

@@ -1,4 +1,4 @@
-"""GET /v1/users: pages by cursor, and pages by `after` as clients of earlier versions know them."""
+"""GET /v1/users: pages by cursor, filters and refused parameters."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -46,22 +46,25 @@ def test_each_page_has_the_cursor_of_the_next_one(list_users: List) -> None:
         assert "".join(map(letters, pages)) == expected
 
 
-def test_without_a_cursor_pages_are_what_earlier_versions_return(list_users: List) -> None:
-    page = list_users(limit=2)
-    assert (letters(page), set(page.json)) == ("ab", {"users"})
-    page = list_users(limit=2, after=page.json["users"][-1]["user_id"], email="", suspended="false")
-    assert (letters(page), set(page.json)) == ("cd", {"users"})
-    assert letters(list_users(match="exact", email="A@example.com")) == "a"
-
-
 @pytest.mark.parametrize(
-    "query",
-    [{"role": "owner"}, {"sso": "true"}, {"without_credentials": "true"}, {"order": "-created"}],
+    "query", [{}, {"role": "owner"}, {"sso": "true"}, {"match": "exact", "name": "Jane"}]
 )
-def test_what_is_new_answers_with_a_cursor_in_any_case(
+def test_each_list_begins_without_a_cursor_and_has_one(
     list_users: List, query: dict[str, str]
 ) -> None:
-    assert set(list_users(**query).json) == {"users", "cursor"}
+    first = list_users(**query)
+    assert set(first.json) == {"users", "cursor"}
+    assert list_users(cursor="", **query).json == first.json
+
+
+def test_an_exact_match_is_of_an_email_in_any_spelling_or_of_a_name(list_users: List) -> None:
+    assert letters(list_users(match="exact", email="A@Example.com")) == "a"
+    assert letters(list_users(match="exact", email="a@example.co")) == ""
+    first = list_users(match="exact", name="Jane", limit=3)
+    assert letters(first) == "abc"
+    last = list_users(match="exact", name="Jane", limit=3, cursor=first.json["cursor"])
+    assert (letters(last), last.json["cursor"]) == ("de", None)
+    assert letters(list_users(match="exact", name="jane")) == ""
 
 
 def test_a_search_answers_with_a_cursor_and_what_is_not_indexed(list_users: List) -> None:
@@ -79,7 +82,6 @@ def test_a_search_for_any_text_is_answered(list_users: List, search: str) -> Non
 @pytest.mark.parametrize(
     "query",
     [
-        {"search": "a", "after": "usr_1"},
         {"search": "a", "email": "a"},
         {"search": "a", "order": "-created"},
         {"search": "a" * 257},
@@ -88,10 +90,12 @@ def test_a_search_for_any_text_is_answered(list_users: List, search: str) -> Non
         {"search": "", "cursor": ""},
         {"search": "a", "match": "exact"},
         {"search": "a\0"},
-        {"cursor": "", "after": "usr_1"},
-        {"order": "-created", "after": "usr_1"},
-        {"cursor": "", "match": "exact", "email": "a@example.com"},
-        {"role": "owner", "match": "exact", "email": "a@example.com"},
+        {"after": "usr_1"},
+        {"match": "exact"},
+        {"match": "exact", "email": "a@example.com", "name": "Jane"},
+        {"match": "exact", "email": "a@example.com", "role": "owner"},
+        {"match": "exact", "name": "Jane", "order": "-created"},
+        {"match": "exact", "name": "Jane", "suspended": "true"},
         {"role": "admin"},
         {"order": "name"},
         {"cursor": "x"},
@@ -109,11 +113,12 @@ def test_a_parameter_that_no_list_has_is_refused(list_users: List, name: str) ->
     refused = list_users(**{"limit": 1, name: "a"})
     assert (refused.status, refused.json["code"]) == (400, "request_invalid")
     assert refused.json["detail"] == (
-        f"this call has no query parameter {name[:64]!r}: it has after, cursor, email, limit, "
+        f"this call has no query parameter {name[:64]!r}: it has cursor, email, limit, "
         "match, name, order, role, search, sso, suspended, without_credentials"
     )
 
 
 def test_the_message_says_how_to_go_on(list_users: List) -> None:
-    assert "page by cursor" in list_users(cursor="", after="usr_1").json["detail"]
+    refused = list_users(match="exact", email="a@example.com", role="owner")
+    assert "of either an email or a name, and of nothing else" in refused.json["detail"]
     assert "start again with an empty cursor" in list_users(cursor="x").json["detail"]

@@ -7,7 +7,7 @@ from contextlib import suppress
 import pytest
 from tests.support.callers import OPERATOR, session_caller
 from tests.support.databases.stored_data import execute_sql
-from tests.support.users import PASSWORD, checked_users, passwords_for
+from tests.support.users import PASSWORD, checked_users, find_accounts, passwords_for
 
 from anyscale.errors import InvalidCredentials
 from anyscale.server.control_plane import ControlPlane
@@ -93,14 +93,14 @@ def test_a_use_marks_the_account_and_no_other_one(
     used = used_at(control_plane, jane)
     assert used
     assert before <= used <= now_of(control_plane)
-    (joe,) = control_plane.users.with_email("joe@example.com")
+    (joe,) = find_accounts(control_plane, email="joe@example.com", exact=True)
     assert used_at(control_plane, joe.user_id) is None
 
 
 def test_the_mark_stays_as_the_first_use_set_it(control_plane: ControlPlane, jane: str) -> None:
     with control_plane.store.write() as tx:
         tx.accounts.mark_used(jane, 7)
-    (joe,) = control_plane.users.with_email("joe@example.com")
+    (joe,) = find_accounts(control_plane, email="joe@example.com", exact=True)
     make_owner(control_plane, joe.user_id)
     for use in (sign_in, create_token, make_owner, set_password_by_link):
         use(control_plane, jane)
@@ -119,5 +119,5 @@ def test_actions_of_others_do_not_mark_an_account_as_used(
     control_plane.lifecycle.set_role(jane, "collaborator", OPERATOR)  # which it has
     with suppress(InvalidCredentials):
         sign_in(control_plane, password="a wrong password")
-    control_plane.users.with_email(EMAIL)
+    find_accounts(control_plane, email=EMAIL, exact=True)
     assert used_at(control_plane, jane) is None

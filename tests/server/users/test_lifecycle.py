@@ -17,7 +17,13 @@ from tests.support.callers import (
 from tests.support.databases.locks import wait_until_blocked
 from tests.support.databases.stored_data import execute_sql
 from tests.support.servers.control_planes import Deployment
-from tests.support.users import PASSWORD, account_emails, checked_users, passwords_for
+from tests.support.users import (
+    PASSWORD,
+    account_emails,
+    checked_users,
+    find_accounts,
+    passwords_for,
+)
 
 from anyscale.domain.audit_chain import verify
 from anyscale.domain.models.users import UserChanges
@@ -131,7 +137,8 @@ def test_a_new_role_revokes_the_sessions(control_plane: ControlPlane) -> None:
 
     assert sessions(control_plane, jane) == []
     assert len(sessions(control_plane, joe)) == 1
-    assert control_plane.users.with_email("jane@example.com")[0].permission_level == "collaborator"
+    (account,) = find_accounts(control_plane, email="jane@example.com", exact=True)
+    assert account.permission_level == "collaborator"
 
 
 def test_every_change_is_in_the_audit_log_without_an_email(control_plane: ControlPlane) -> None:

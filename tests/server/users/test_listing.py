@@ -26,6 +26,7 @@ from anyscale.server.core.users.search.listing import UserListing
 from anyscale.server.core.users.search.pages import BUDGET
 from anyscale.server.store.records.search import Filters, Scan
 from anyscale.server.store.records.users import UserRecord
+from anyscale.server.store.sql.search.user_scan import UserScan
 from anyscale.server.store.transaction import Store
 
 batches = batches_of(
@@ -34,7 +35,7 @@ batches = batches_of(
 )
 queries = st.builds(
     UserQuery,
-    email=st.sampled_from(["", "", "A", "bä", "2@x"]),
+    email=st.sampled_from(["", "", "A", "bä", "2@x", "A10@X.org", "ä11@x.org"]),
     name=st.sampled_from(["", "", "a", "SS", "ab"]),
     suspended=st.booleans(),
     role=st.sampled_from([None, None, "owner", "collaborator"]),
@@ -90,7 +91,11 @@ def test_the_pages_of_a_list_have_each_account_once_and_in_order(
         for account in accounts
         if matches(account.person, account.email, query, has_provider=has_provider)
     ]
-    assert found == (expected[::-1] if query.newest_first else expected)
+    if query.newest_first:
+        expected.reverse()
+    if not query.name:  # stable: the account with exactly the email comes first
+        expected.sort(key=lambda email: email.casefold() != query.email.casefold())
+    assert found == expected
 
 
 A = Person("a")
@@ -110,6 +115,33 @@ def test_a_page_ends_when_its_time_is_over_and_the_next_one_goes_on(
     assert [len(page.users) for page in pages] == [0, 0, 0, 0, 1, 0]
     page = fast.page(query, "", 5)
     assert [len(page.users), page.cursor] == [1, None]
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
+def test_a_whole_email_finds_its_account_without_a_look_at_the_others(
+    shared_store: Store, monkeypatch: pytest.MonkeyPatch, newest_first: bool
+) -> None:
+    store_batches(shared_store, [Batch("published", [A] * 30)])
+    query = UserQuery(email="A129@X.org", newest_first=newest_first)
+    users = UserListing(shared_store)
+    with monkeypatch.context() as patched:
+        patched.setattr(UserScan, "read", None)  # a page that looks at the others fails
+        first = users.page(query, "", 9)
+        exact = users.page(UserQuery(email="A129@X.org", exact=True), "", 9)
+    assert [user.email for user in first.users] == ["a129@x.org"]
+    assert exact.users == first.users
+    assert exact.cursor is None
+    rest = users.page(query, str(first.cursor), 9)
+    assert (rest.users, rest.cursor) == ([], None)
+
+
+def test_a_whole_email_that_others_contain_comes_first_and_once(shared_store: Store) -> None:
+    nobody = Batch("published", [])
+    containing = Batch("published", [Person("a", email="xa")] * 21)  # the last is xa120@x.org
+    store_batches(shared_store, [containing, *[nobody] * 10, Batch("published", [A])])
+    query = UserQuery(email="A120@x.org")
+    found = read_all(UserListing(shared_store), query, repeated([1]))
+    assert [user.email for user in found] == ["a120@x.org", "xa120@x.org"]
 
 
 @pytest.mark.parametrize("newest_first", [False, True])

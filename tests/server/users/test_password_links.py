@@ -12,7 +12,7 @@ from tests.support.callers import OPERATOR, personal_token_caller, token_caller
 from tests.support.databases.empty_sqlite import cheap_control_plane
 from tests.support.databases.stored_data import execute_sql
 from tests.support.servers.control_planes import Deployment
-from tests.support.users import PASSWORD, POLICY, checked_users, passwords_for
+from tests.support.users import PASSWORD, POLICY, checked_users, find_accounts, passwords_for
 
 from anyscale.domain.models.batches import Created
 from anyscale.domain.times import from_milliseconds
@@ -279,13 +279,13 @@ def test_users_without_credentials_are_counted_for_published_batches_only(
 def test_the_operator_creates_an_owner_or_promotes_a_user(control_plane: ControlPlane) -> None:
     first = control_plane.owners.create("boss@example.com", None, OPERATOR)
     assert not first.existed
-    assert control_plane.users.with_name("boss")[0].permission_level == "owner"
+    assert find_accounts(control_plane, name="boss", exact=True)[0].permission_level == "owner"
     (jane,) = ids(control_plane, "jane")
 
     second = control_plane.owners.create("JANE@example.com", "Other", OPERATOR)
 
     assert (second.existed, second.user_id) == (True, jane)
-    (user,) = control_plane.users.with_email("jane@example.com")
+    (user,) = find_accounts(control_plane, email="jane@example.com", exact=True)
     assert (user.name, user.permission_level) == ("Jane", "owner")
     for owner in (first, second):
         assert owner.link

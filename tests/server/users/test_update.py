@@ -11,7 +11,7 @@ from msgspec import structs
 from tests.server.users.test_lifecycle import create_users, owners, sessions
 from tests.support.callers import OPERATOR, operator, personal_token_caller
 from tests.support.servers.control_planes import Deployment
-from tests.support.users import PASSWORD
+from tests.support.users import PASSWORD, find_accounts
 
 from anyscale.domain.audit_chain import verify
 from anyscale.domain.models.users import UserChanges
@@ -72,7 +72,7 @@ def test_the_fields_that_are_set_are_changed_and_no_others(control_plane: Contro
         before = structs.replace(before, **{field: value})
         assert account(control_plane, jane) == before
         assert getattr(updated.user, field) == value
-    assert control_plane.users.with_email("jane@example.com") == [updated.user]
+    assert find_accounts(control_plane, email="jane@example.com", exact=True) == [updated.user]
     assert account(control_plane, joe) == others
     assert account(control_plane, jane).used_at is None  # a correction is no use of the account
 
@@ -97,11 +97,13 @@ def test_an_account_is_found_by_its_new_name_and_not_by_its_old_one(
     control_plane.updates.update(jane, UserChanges(name="Große"), OPERATOR)
 
     def found(name: str) -> list[str]:
-        users = control_plane.users.page(email="", name=name, after="", limit=9)
+        users = find_accounts(control_plane, name=name)
         return [user.user_id for user in users]
 
     assert (found("GROSSE"), found("jane")) == ([jane], [])
-    assert [user.user_id for user in control_plane.users.with_name("Große")] == [jane]
+    assert [user.user_id for user in find_accounts(control_plane, name="Große", exact=True)] == [
+        jane
+    ]
 
 
 def test_a_suspended_account_can_be_corrected(control_plane: ControlPlane) -> None:

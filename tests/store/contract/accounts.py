@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import pytest
 from msgspec import structs
-from tests.store.contract.steps import StoreSteps, user_id_of
+from tests.store.contract.steps import StoreSteps, list_users, user_id_of
 from tests.support.databases.locks import wait_until_blocked
 
 from anyscale.errors import StoreUnavailable
@@ -183,7 +183,7 @@ class ChangeRules(StoreSteps):
             tx.accounts.set_suspended(ids[0], None)
         with store.write() as tx:
             assert list(tx.accounts.lock_owners()) == [ids[0], ids[2]]
-            levels = [user.permission_level for user in tx.users.list_named("Jane", 9)]
+            levels = [user.permission_level for user in tx.users.list_named("Jane", "", 9)]
         assert levels == ["owner", "collaborator", "owner", "collaborator"]
 
     def test_an_unknown_role_is_refused(self, store: Store) -> None:
@@ -316,7 +316,7 @@ class LockRules(StoreSteps):
             writing.accounts.set_role(user_id, "owner")
             with store.read() as tx:
                 found = tx.accounts.get(user_id)
-                (listed,) = tx.users.list(email="", name="", after="", limit=9)
+                (listed,) = list_users(tx, limit=9)
         assert found
         assert found.permission_level == listed.permission_level == "collaborator"
 

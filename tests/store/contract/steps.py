@@ -7,8 +7,9 @@ import pytest
 
 from anyscale.server.store.records.batches import BatchRecord, ChunkRecord, EmailHolder
 from anyscale.server.store.records.login import LinkRecord, SessionRecord
+from anyscale.server.store.records.search import Filters, Scan
 from anyscale.server.store.records.tokens import TokenRecord
-from anyscale.server.store.records.users import AccountRecord, NewUserRecord, NewUsers
+from anyscale.server.store.records.users import AccountRecord, NewUserRecord, NewUsers, UserRecord
 from anyscale.server.store.transaction import Store, Transaction
 
 __all__ = [
@@ -17,12 +18,31 @@ __all__ = [
     "chunk_row",
     "delete_chunk",
     "link_row",
+    "list_users",
     "rows_of",
     "session_row",
     "token_row",
     "user_id_of",
     "user_row",
 ]
+
+
+NO_FILTERS = Filters()
+
+
+def list_users(
+    tx: Transaction, filters: Filters = NO_FILTERS, *, after: str = "", limit: int
+) -> list[UserRecord]:
+    """Return accounts after a `user_id`, in the order of their creation, block by block."""
+    found: list[UserRecord] = []
+    end: str | None = after
+    while end is not None and len(found) < limit:
+        block = tx.user_scan.read(
+            UserRecord, Scan(filters), end, rows=limit, limit=limit - len(found)
+        )
+        found += block.users
+        end = block.end
+    return found
 
 
 def batch_row(number: int, key: str | None = None, *, at: int = 1_000) -> BatchRecord:
@@ -180,8 +200,8 @@ class StoreSteps:
         self, tx: Transaction, email: str = "", name: str = "", *, suspended: bool = False
     ) -> list[str]:
         """Return the emails of the accounts that a transaction sees."""
-        found = tx.users.list(email=email, name=name, suspended=suspended, after="", limit=100)
-        return [user.email for user in found]
+        filters = Filters(email=email, name=name, suspended=suspended)
+        return [user.email for user in list_users(tx, filters, limit=100)]
 
     def chunk(self, tx: Transaction, batch: BatchRecord, number: int) -> ChunkRecord | None:
         """Return a chunk without locking it."""

@@ -3,9 +3,10 @@
 from typing import Any
 
 import pytest
-from tests.store.contract.steps import StoreSteps, user_id_of, user_row
+from tests.store.contract.steps import StoreSteps, list_users, user_id_of, user_row
 
 from anyscale.server.store.records.batches import AccountCounts, BatchRecord
+from anyscale.server.store.records.search import Filters
 from anyscale.server.store.records.users import CreatedUserRecord, UserRecord
 from anyscale.server.store.transaction import Store
 
@@ -50,7 +51,7 @@ class PublishedRules(StoreSteps):
         with store.read() as tx:
             assert self.live(tx) == []
             assert tx.accounts.find("a@x.org") is None
-            assert tx.users.list_named("Jane", 1) == []
+            assert tx.users.list_named("Jane", "", 1) == []
             assert tx.users.list_created(batch.batch_id, "", 10) == []
 
     def test_all_users_of_a_batch_become_accounts_at_one_moment(
@@ -65,7 +66,7 @@ class PublishedRules(StoreSteps):
             assert self.live(tx) == []
         with store.read() as tx:
             assert self.live(tx) == ["c@x.org", "a@x.org", "b@x.org"]
-            user, *_ = tx.users.list(email="", name="", after="", limit=9)
+            user, *_ = list_users(tx, limit=9)
         user_id = user_row(batch, 0, "").user_id
         assert user == UserRecord(
             *(user_id, "c@x.org", "Jane", 5_000, "collaborator", None),
@@ -106,9 +107,7 @@ class ListingRules(StoreSteps):
         self.end(store, first, "published")
         seen: list[UserRecord] = []
         with store.read() as tx:
-            while page := tx.users.list(
-                email="", name="", after=seen[-1].user_id if seen else "", limit=2
-            ):
+            while page := list_users(tx, after=seen[-1].user_id if seen else "", limit=2):
                 seen += page
         assert [user.email[0] for user in seen] == ["a", "b", "e", "c", "d"]
 
@@ -129,7 +128,7 @@ class ListingRules(StoreSteps):
 
                 with monkeypatch.context() as patched:
                     patched.setattr(tx.connection, "rows", counted)
-                    found = tx.users.list(email=email, name=name, after="", limit=2)
+                    found = list_users(tx, Filters(email=email, name=name), limit=2)
             assert [user.email[0] for user in found] == ["a", "b"]
             assert count <= 9  # three for each block; without jumps there would be 31 blocks
 
@@ -139,8 +138,8 @@ class ListingRules(StoreSteps):
             with store.write() as tx:
                 tx.accounts.set_suspended(user_id_of(batch, 1), at)
             with store.read() as tx:
-                listed = tx.users.list(email="", name="", after="", limit=9)
-                namesakes = tx.users.list_named("Jane", 9)
+                listed = list_users(tx, limit=9)
+                namesakes = tx.users.list_named("Jane", "", 9)
             for users in (listed, namesakes):
                 assert [user.suspended_at for user in users] == [None, at]
 
@@ -153,12 +152,8 @@ class ListingRules(StoreSteps):
             tx.accounts.set_suspended(user_id_of(batch, 3), None)
         seen: list[UserRecord] = []
         with store.read() as tx:
-            while page := tx.users.list(
-                email="",
-                name="",
-                suspended=True,
-                after=seen[-1].user_id if seen else "",
-                limit=2,
+            while page := list_users(
+                tx, Filters(suspended=True), after=seen[-1].user_id if seen else "", limit=2
             ):
                 assert len(page) == min(2, 3 - len(seen))  # the filter comes before the limit
                 seen += page
@@ -191,9 +186,15 @@ class ListingRules(StoreSteps):
         reserve(batch, "jane@x.org", first=3, name="jane")
         self.end(store, batch, "published")
         with store.read() as tx:
-            assert [user.email for user in tx.users.list_named("Jane", 2)] == ["a@x.org", "b@x.org"]
-            assert [user.email for user in tx.users.list_named("jane", 2)] == ["jane@x.org"]
-            assert tx.users.list_named("Jan", 2) == []
+            assert [user.email for user in tx.users.list_named("Jane", "", 2)] == [
+                "a@x.org",
+                "b@x.org",
+            ]
+            assert [user.email for user in tx.users.list_named("jane", "", 2)] == ["jane@x.org"]
+            assert tx.users.list_named("Jan", "", 2) == []
+            first = tx.users.list_named("Jane", "", 1)[0].user_id
+            rest = tx.users.list_named("Jane", first, 9)
+            assert [user.email for user in rest] == ["b@x.org", "c@x.org"]
 
 
 class CredentialRules(StoreSteps):
@@ -225,7 +226,7 @@ class CredentialRules(StoreSteps):
         with request.getfixturevalue(which).read() as tx:
             found = tx.users.list_without_credentials(batch.batch_id, "", 9)
             assert [account.user_id for account in found] == ids
-            assert found[0] == tx.users.list(email="u0@", name="", after="", limit=1)[0]
+            assert found[0] == list_users(tx, Filters(email="u0@"), limit=1)[0]
             counts = tx.users.count_accounts(batch.batch_id)
             assert counts == AccountCounts(all=6, without_credentials=len(ids))
             none = tx.users.count_accounts("bat_none")

@@ -15,6 +15,7 @@ __all__ = [
     "Role",
     "RoleSet",
     "SetPasswordLinks",
+    "UserList",
     "UserPage",
     "UserQuery",
 ]
@@ -68,11 +69,8 @@ class UserQuery(Struct, frozen=True):
     #: only accounts to which no user can sign in
     without_credentials: bool = False
     newest_first: bool = False
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether versions without a cursor know all that it asks for."""
-        return self == UserQuery(email=self.email, name=self.name, suspended=self.suspended)
+    #: Only accounts with exactly this email, in any spelling, or exactly this name.
+    exact: bool = False
 
 
 class UserPage(Struct, frozen=True):
@@ -80,11 +78,17 @@ class UserPage(Struct, frozen=True):
 
     users: list[User]
     #: Where the next page begins; null if there is none. An empty page may have one: the search
-    #: for its users took too long. Absent if the call asked for pages by `after`.
-    cursor: str | UnsetType | None = UNSET
+    #: for its users took too long.
+    cursor: str | None
     #: How many accounts were not in the index of words when the first page was read. A search finds
     #: them last. Absent in lists.
     unindexed: int | UnsetType = UNSET
+
+
+class UserList(Struct, frozen=True):
+    """Accounts, of which the last `user_id` is the `after` of the next call."""
+
+    users: list[User]
 
 
 class RoleSet(Struct, frozen=True, forbid_unknown_fields=True):

@@ -5,7 +5,7 @@ import re
 from tests.server.http.pages.requests import PUBLIC, Come, create_owner, get, send
 from tests.support.callers import OPERATOR, session_caller
 from tests.support.servers.http_client import HttpResponse
-from tests.support.users import NEW_PASSWORD, PASSWORD
+from tests.support.users import NEW_PASSWORD, PASSWORD, find_accounts
 
 from anyscale.domain.models.users import UserChanges
 from anyscale.domain.validation import Policy, check
@@ -16,7 +16,7 @@ def test_the_account_page_shows_no_part_of_a_name_twice(come: Come) -> None:
     control_planes: list[ControlPlane] = []
     jane = come(control_planes.append)
     jane.sign_in_first_time()
-    (account,) = control_planes[0].users.with_email("jane@example.com")
+    (account,) = find_accounts(control_planes[0], email="jane@example.com", exact=True)
     for name, lastname, shown in (
         ("Jane", "Doe", "Jane Doe"),
         ("Jane Doe", "Doe", "Jane Doe"),

@@ -19,7 +19,7 @@ from anyscale.domain.schemas.batches import (
     UndoPart,
     UserChunk,
 )
-from anyscale.domain.schemas.users import UserPage
+from anyscale.domain.schemas.users import UserList
 from anyscale.errors import BatchRefused, Problem, RequestInvalid, TooLarge
 from anyscale.server.core.batches.service import MAX_POSITION, BatchService
 from anyscale.server.core.callers import Caller
@@ -276,8 +276,8 @@ async def list_without_credentials(
     pools: NamedDependency[ThreadPools],
     after: AfterUser = "",
     limit: PageOfUsers = 1000,
-) -> UserPage:
-    return UserPage(await pools.read.run(links.without_credentials, batch_id, after, limit))
+) -> UserList:
+    return UserList(await pools.read.run(links.without_credentials, batch_id, after, limit))
 
 
 ROUTER = Router(

@@ -4,16 +4,14 @@ from typing import Annotated, Literal
 
 from litestar import Router, get, post
 from litestar.di import NamedDependency, Provide
-from litestar.params import FromQuery, QueryParameter
+from litestar.params import QueryParameter
 
-from anyscale.domain.models.users import User
 from anyscale.domain.schemas.users import FindUsers, FoundUsers, Role, UserPage, UserQuery
 from anyscale.domain.validation import Policy
 from anyscale.errors import RequestInvalid, TooLarge
 from anyscale.server.core.batches.service import BatchService
 from anyscale.server.core.users.queries import UserQueries
 from anyscale.server.core.users.search import MAX_CURSOR, MAX_SEARCH, UserListing
-from anyscale.server.http.api.parameters import AfterUser
 from anyscale.server.http.bodies import decode
 from anyscale.server.http.dependencies import OwnerRequest
 from anyscale.server.http.errors import error_responses
@@ -21,15 +19,28 @@ from anyscale.server.http.thread_pools import ThreadPools
 
 __all__ = ["ROUTER"]
 
-_CONTAINED = "Only accounts whose {} contains this, without regard to case. Not with `search`."
-Email = Annotated[str, QueryParameter(max_length=256, description=_CONTAINED.format("email"))]
+_CONTAINED = (
+    "Only accounts whose {} contains this, without regard to case; with `match=exact`, only those "
+    "{}. Not with `search`."
+)
+Email = Annotated[
+    str,
+    QueryParameter(
+        max_length=256,
+        description=_CONTAINED.format("email", "with this email in any spelling")
+        + " The account with exactly this email comes first.",
+    ),
+]
 Name = Annotated[
     str,
-    QueryParameter(max_length=256, description=_CONTAINED.format("first name (`name`)")),
+    QueryParameter(
+        max_length=256,
+        description=_CONTAINED.format("first name (`name`)", "with exactly this name"),
+    ),
 ]
 
 Cursor = Annotated[
-    str | None,
+    str,
     QueryParameter(
         max_length=MAX_CURSOR,
         description="The `cursor` of the previous page; empty for the first page.",
@@ -37,10 +48,8 @@ Cursor = Annotated[
 ]
 
 _LIST_USERS = (
-    "With `cursor`, which is empty for the first page, each page has the cursor of the next one, "
-    "or null if there is none. A page looks at accounts for about 30 ms: an empty page with a "
-    "cursor is not the end. Without `search`, `cursor`, `order`, `role`, `sso` and "
-    "`without_credentials`, page by `after`."
+    "Each page has the `cursor` of the next page, or null if there is none. A page looks at "
+    "accounts for about 30 ms: an empty page with a cursor is not the end."
 )
 
 _SEARCH = (
@@ -90,6 +99,10 @@ def _user_query(
     order: Annotated[
         Literal["created", "-created"], QueryParameter(description="`-created`: newest first.")
     ] = "created",
+    match: Annotated[
+        Literal["contains", "exact"],
+        QueryParameter(description="`exact`: either an email or a name, and nothing else."),
+    ] = "contains",
 ) -> UserQuery:
     if search == "":  # a client that sends an empty field of a form does not mean all accounts
         raise RequestInvalid("search for at least one character that is not blank")
@@ -102,6 +115,7 @@ def _user_query(
         sso=sso,
         without_credentials=without_credentials,
         newest_first=order == "-created",
+        exact=match == "exact",
     )
 
 
@@ -114,35 +128,13 @@ def _user_query(
     responses=error_responses(),
 )
 async def list_users(
-    users: NamedDependency[UserQueries],
     listing: NamedDependency[UserListing],
     pools: NamedDependency[ThreadPools],
     user_query: NamedDependency[UserQuery],
-    cursor: Cursor = None,
-    match: FromQuery[Literal["contains", "exact"]] = "contains",
-    after: AfterUser = "",
+    cursor: Cursor = "",
     limit: Annotated[int, QueryParameter(ge=1, le=1000, description="Users in a page.")] = 100,
 ) -> UserPage:
-    if cursor is None and user_query.is_plain:
-        return UserPage(await pools.read.run(_list_by_id, users, user_query, match, after, limit))
-    if after or match == "exact":
-        raise RequestInvalid(
-            "search, cursor, order, role, sso and without_credentials go neither with after nor "
-            "with an exact match: page by cursor"
-        )
-    return await pools.read.run(listing.page, user_query, cursor or "", limit)
-
-
-def _list_by_id(
-    users: UserQueries, query: UserQuery, match: str, after: str, limit: int
-) -> list[User]:
-    """Return a page of accounts by `user_id`, or those that match exactly."""
-    email, name, suspended = query.email, query.name, query.suspended
-    if match == "contains":
-        return users.page(email=email, name=name, suspended=suspended, after=after, limit=limit)
-    if bool(email) == bool(name) or suspended:
-        raise RequestInvalid("an exact match is of either an email or a name, and of nothing else")
-    return users.with_email(email) if email else users.with_name(name)
+    return await pools.read.run(listing.page, user_query, cursor, limit)
 
 
 ROUTER = Router("/", route_handlers=[find_users, list_users], tags=["users"])

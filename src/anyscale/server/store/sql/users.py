@@ -4,7 +4,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 
 from anyscale.server.store.records.batches import AccountCounts, EmailHolder, PendingHash
-from anyscale.server.store.records.search import Filters, Scan
 from anyscale.server.store.records.users import (
     AccountRecord,
     CreatedUserRecord,
@@ -13,7 +12,6 @@ from anyscale.server.store.records.users import (
 )
 from anyscale.server.store.sql.batches import DROPPED_OR_EXPIRED_SQL
 from anyscale.server.store.sql.connection import Table, columns
-from anyscale.server.store.sql.search.user_scan import UserScan
 from anyscale.server.store.sql.sign_in_methods import WITHOUT_CREDENTIALS
 from anyscale.server.store.user_ids import end_of_batch, id_prefix
 
@@ -22,9 +20,6 @@ __all__ = ["HOLDERS", "Users"]
 _USER = f"select {columns(UserRecord)} from live_users"
 
 _WITH_EMAILS = f"select {columns(UserRecord)} from {{live_users_with_emails}}"
-
-#: Rows of a block of a list that is filtered by a part of the email or the name.
-_BLOCK_ROWS = 2_000
 
 _ACCOUNTS = "from live_users where user_id > ? and user_id < ? order by user_id limit ?"
 
@@ -94,29 +89,6 @@ class Users(Table, ABC):
         sql = f"select {columns(CreatedUserRecord)} {_ACCOUNTS}"
         return self._connection.all(CreatedUserRecord, sql, first, end, limit)
 
-    def list(
-        self, *, email: str, name: str, suspended: bool = False, after: str, limit: int
-    ) -> Sequence[UserRecord]:
-        """Return accounts by `user_id`, which is the order of their creation.
-
-        Args:
-            email: a casefolded part of the email, as it is shown or as its key is; empty for any.
-            name: a casefolded part of the name; empty for any.
-            suspended: only suspended accounts.
-            after: the last `user_id` of the previous page, or an empty text.
-            limit: the size of a page.
-        """
-        # This reads block by block, because a block skips the rows of open batches.
-        scan = Scan(Filters(email=email, name=name, suspended=suspended))
-        blocks, rows = UserScan(self._connection), _BLOCK_ROWS if email or name else limit
-        found: list[UserRecord] = []
-        end: str | None = after
-        while end is not None and len(found) < limit:
-            block = blocks.read(UserRecord, scan, end, rows=rows, limit=limit - len(found))
-            found += block.users
-            end = block.end
-        return found
-
     def list_with_emails(self, email_keys: Sequence[str]) -> Sequence[UserRecord]:
         """Return the accounts that have one of some emails, in any order."""
         return self._connection.all(UserRecord, _WITH_EMAILS, self._connection.texts(email_keys))
@@ -125,10 +97,10 @@ class Users(Table, ABC):
         """Count the accounts. It reads the whole table."""
         return self._connection.number("select count(*) from live_users")
 
-    def list_named(self, name: str, limit: int) -> Sequence[UserRecord]:
-        """Return the accounts that have exactly this name, by `user_id`."""
-        sql = f"{_USER} where name = ? order by user_id limit ?"
-        return self._connection.all(UserRecord, sql, name, limit)
+    def list_named(self, name: str, after: str, limit: int) -> Sequence[UserRecord]:
+        """Return accounts that have exactly this name, by `user_id`, after one."""
+        sql = f"{_USER} where name = ? and user_id > ? order by user_id limit ?"
+        return self._connection.all(UserRecord, sql, name, after, limit)
 
     def list_without_credentials(
         self, batch_id: str, after: str, limit: int

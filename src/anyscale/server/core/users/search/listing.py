@@ -7,7 +7,7 @@ from msgspec import structs
 
 from anyscale.domain.schemas.users import UserPage, UserQuery
 from anyscale.errors import RequestInvalid
-from anyscale.server.core.users.queries import user_of
+from anyscale.server.core.users.queries import email_key_or_empty, user_of
 from anyscale.server.core.users.search.cursor import (
     Key,
     PagePosition,
@@ -17,7 +17,7 @@ from anyscale.server.core.users.search.cursor import (
 )
 from anyscale.server.core.users.search.pages import Step, StepBlock, read_page
 from anyscale.server.core.users.search.query import SearchText
-from anyscale.server.core.users.search.tiers import search_steps
+from anyscale.server.core.users.search.tiers import passes, search_steps
 from anyscale.server.store.records.search import Filters, Place, Scan
 from anyscale.server.store.records.users import UserRecord
 from anyscale.server.store.transaction import Store, Transaction
@@ -63,7 +63,8 @@ class UserListing:
         position = decode_cursor(cursor, query) if cursor else None
         with self._store.read() as tx:
             position = position or _first_position(tx, text)
-            steps = self._steps(query, text, Place(*position.watermark))
+            watermark = Place(*position.watermark)
+            steps = search_steps(text, _filters(query), watermark) if text else _list_steps(query)
             users, end = read_page(tx, steps, position, limit, self._clock)
             page = UserPage(
                 [user_of(user) for user in users],
@@ -71,26 +72,44 @@ class UserListing:
             )
             return page if not text else structs.replace(page, unindexed=position.unindexed)
 
-    def _steps(self, query: UserQuery, text: SearchText | None, watermark: Place) -> Sequence[Step]:
-        filters = Filters(
-            email=query.email.casefold(),
-            name=query.name.casefold(),
-            suspended=query.suspended,
-            role=query.role or "",
-            sso=query.sso,
-            without_credentials=query.without_credentials,
-        )
-        if text:
-            return search_steps(text, filters, watermark)
-        return [_ListStep(Scan(filters, newest_first=query.newest_first))]
+
+def _filters(query: UserQuery) -> Filters:
+    return Filters(
+        email=query.email.casefold(),
+        name=query.name.casefold(),
+        suspended=query.suspended,
+        role=query.role or "",
+        sso=query.sso,
+        without_credentials=query.without_credentials,
+    )
+
+
+def _list_steps(query: UserQuery) -> Sequence[Step]:
+    """Return the steps of a query without a search."""
+    filters = _filters(query)
+    if query.exact:
+        return [_NameStep(query.name) if query.name else _EmailStep(query.email, filters)]
+    scan = Scan(filters, newest_first=query.newest_first)
+    if "@" not in query.email or query.name:
+        return [_ListStep(scan)]
+    # A whole email finds its account before the list looks at all of them.
+    return [_EmailStep(query.email, filters), _ListStep(scan, without=query.email)]
 
 
 def _search_text(query: UserQuery) -> SearchText | None:
+    """Return the text of a search, or raise `RequestInvalid` if a query makes no sense."""
+    if query.exact and not _is_of_email_or_name(query):
+        raise RequestInvalid("an exact match is of either an email or a name, and of nothing else")
     if not query.search:
         return None
     if query.email or query.name or query.newest_first:
         raise RequestInvalid("a search has its own order: it takes no email, name or order")
     return SearchText.parse(query.search)
+
+
+def _is_of_email_or_name(query: UserQuery) -> bool:
+    others = structs.replace(query, email="", name="")
+    return bool(query.email) != bool(query.name) and others == UserQuery(exact=True)
 
 
 def _first_position(tx: Transaction, text: SearchText | None) -> PagePosition:
@@ -102,17 +121,57 @@ def _first_position(tx: Transaction, text: SearchText | None) -> PagePosition:
     return PagePosition(watermark=watermark, unindexed=tx.unindexed.count(watermark))
 
 
-class _ListStep:
-    """The accounts that match, in the order of their creation or the newest first."""
+class _EmailStep:
+    """The account with an email in any spelling, by the unique index of the emails."""
+
+    is_slow = False
+
+    def __init__(self, email: str, filters: Filters) -> None:
+        self._key = email_key_or_empty(email)
+        self._filters = filters
+
+    def read(self, tx: Transaction, key: Key, limit: int) -> StepBlock:  # noqa: ARG002 - as in Step
+        users = tx.found_users.get(self._key, "")
+        found = [((user.user_id,), user) for user in users if passes(user, self._filters)]
+        return StepBlock(found, None)
+
+
+class _NameStep:
+    """The accounts with exactly a name, in the order of their creation."""
 
     is_slow = True
 
-    def __init__(self, scan: Scan) -> None:
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def read(self, tx: Transaction, key: Key, limit: int) -> StepBlock:
+        (after,) = key_of(tuple[str], key) if key else ("",)
+        # One more shows whether there is another page: each one reads all accounts.
+        users = tx.users.list_named(self._name, after, limit + 1)
+        return StepBlock([((user.user_id,), user) for user in users], None)
+
+
+class _ListStep:
+    """The accounts that match, in the order of their creation or the newest first.
+
+    Args:
+        scan: which accounts.
+        without: the email of an account that an earlier step has returned.
+    """
+
+    is_slow = True
+
+    def __init__(self, scan: Scan, *, without: str = "") -> None:
         self._scan = scan
+        self._without = email_key_or_empty(without)
 
     def read(self, tx: Transaction, key: Key, limit: int) -> StepBlock:
         rows = limit if self._scan.filters == Filters() else BLOCK_ROWS
         (after,) = key_of(tuple[str], key) if key else ("",)
         block = tx.user_scan.read(UserRecord, self._scan, after, rows=rows, limit=limit)
         end = None if block.end is None else (block.end,)
-        return StepBlock([((user.user_id,), user) for user in block.users], end)
+        found = [((user.user_id,), user) for user in block.users if self._is_listed(user)]
+        return StepBlock(found, end)
+
+    def _is_listed(self, user: UserRecord) -> bool:
+        return not self._without or email_key_or_empty(user.email) != self._without

@@ -13,7 +13,7 @@ from anyscale.server.store.records.search import Filters, FoundUserRecord, Found
 from anyscale.server.store.transaction import Transaction
 from anyscale.server.store.words import words_of
 
-__all__ = ["INDEX_ROWS", "SCAN_ROWS", "end_of", "search_steps"]
+__all__ = ["INDEX_ROWS", "SCAN_ROWS", "end_of", "passes", "search_steps"]
 
 #: rows of a block that is read by an index
 INDEX_ROWS = 200
@@ -45,16 +45,19 @@ class _Criteria(NamedTuple):
 
     def is_found_in(self, tier: Tier, user: FoundUserRecord) -> bool:
         """Return whether an account passes the filters, and this tier is the first to find it."""
-        return self._passes(user) and tier_of(user, self.text, self.watermark) is tier
+        if not passes(user, self.filters):
+            return False
+        return tier_of(user, self.text, self.watermark) is tier
 
-    def _passes(self, user: FoundUserRecord) -> bool:
-        filters = self.filters
-        return (
-            (not filters.suspended or user.suspended_at is not None)
-            and filters.role in ("", user.permission_level)
-            and (not filters.sso or user.is_sso_user)
-            and (not filters.without_credentials or user.without_credentials)
-        )
+
+def passes(user: FoundUserRecord, filters: Filters) -> bool:
+    """Return whether an account passes the filters, other than those by email and name."""
+    return (
+        (not filters.suspended or user.suspended_at is not None)
+        and filters.role in ("", user.permission_level)
+        and (not filters.sso or user.is_sso_user)
+        and (not filters.without_credentials or user.without_credentials)
+    )
 
 
 class _ExactStep:
