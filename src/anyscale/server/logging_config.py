@@ -1,6 +1,7 @@
 """The log of a server: one JSON object a line, on standard error."""
 
 import logging
+import math
 import sys
 import time
 from typing import TextIO
@@ -11,6 +12,12 @@ from pythonjsonlogger.json import JsonFormatter
 from anyscale.server.http.request_context import RequestContextFilter
 
 __all__ = ["configure_logging", "log_handler"]
+
+#: in which an error is written once
+_REPETITION_SECONDS = 60
+
+#: errors that are remembered: above it, all are forgotten
+_MOST_ERRORS = 100
 
 
 def configure_logging() -> None:
@@ -30,9 +37,39 @@ def log_handler(stream: TextIO) -> logging.Handler:
     """Create the handler that writes records as JSON lines, with the context of their request."""
     handler = logging.StreamHandler(stream)
     handler.setFormatter(_formatter())
+    handler.addFilter(_RepetitionFilter())
     handler.addFilter(_prepare)
     handler.addFilter(RequestContextFilter())
     return handler
+
+
+class _RepetitionFilter(logging.Filter):
+    """Passes an error with the same details once a minute, with the number of its repetitions.
+
+    While the database is not available, each request and each task reports it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        #: by event and details: when it was written, and the repetitions since
+        self._errors: dict[tuple[str, str], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether a record is written."""
+        detail = vars(record).get("detail")
+        if record.levelno < logging.ERROR or detail is None:
+            return True
+        if len(self._errors) > _MOST_ERRORS:
+            self._errors.clear()
+        error = record.getMessage(), str(detail)
+        written, repetitions = self._errors.get(error, (-math.inf, 0))
+        if record.created - written < _REPETITION_SECONDS:
+            self._errors[error] = written, repetitions + 1
+            return False
+        self._errors[error] = record.created, 0
+        if repetitions:
+            record.repetitions = repetitions
+        return True
 
 
 def _prepare(record: logging.LogRecord) -> bool:

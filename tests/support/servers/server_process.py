@@ -148,13 +148,13 @@ def _name(pid: str) -> str:
 
 
 @contextmanager
-def server_of_jane(folder: Path) -> Iterator[ServerProcess]:
+def server_of_jane(folder: Path, workers: int = 1) -> Iterator[ServerProcess]:
     """Run a server on SQLite with the account of Jane until the block ends."""
     database = folder / "anyscale.db"
     control_plane = ControlPlane(Settings(database=database))
     create_accounts(control_plane, "jane")
     control_plane.close()
-    with ServerProcess(f"sqlite:///{database}", folder) as server:
+    with ServerProcess(f"sqlite:///{database}", folder, workers) as server:
         yield server
 
 

@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
 
 from litestar import Litestar, Router
 from litestar.config.compression import CompressionConfig
 from litestar.datastructures import State
+from litestar.routes import HTTPRoute
 from litestar.types import ASGIApp
 
 from anyscale.errors import AnyscaleError
@@ -38,7 +39,7 @@ from anyscale.server.http.middleware.request_log import RequestLogMiddleware
 from anyscale.server.http.middleware.security_headers import SecurityHeadersMiddleware
 from anyscale.server.http.middleware.shutdown import ShutdownMiddleware, shut_down_when_cancelled
 from anyscale.server.http.operations import health, openapi, received_request
-from anyscale.server.http.operations.metrics import WORKERS, DatabaseMetrics
+from anyscale.server.http.operations.metrics import WORKERS, DatabaseMetrics, count_from_zero
 from anyscale.server.http.thread_pools import ThreadPools
 from anyscale.server.http.web import templating
 
@@ -74,12 +75,19 @@ def application(control_plane: ControlPlane) -> ASGIApp:
     """Create the application of a control plane, which it closes when it shuts down."""
     WORKERS.set(1)
     settings = control_plane.settings
-    inner = HeadMiddleware()(
-        GzipRequestMiddleware()(shut_down_when_cancelled(_routes(control_plane)))
-    )
+    routes = _routes(control_plane)
+    count_from_zero(_methods_and_paths(routes))
+    inner = HeadMiddleware()(GzipRequestMiddleware()(shut_down_when_cancelled(routes)))
     checked = RequestCheckMiddleware(settings.public_url)(inner)
     secure = SecurityHeadersMiddleware(tls_only=settings.is_reached_by_tls)(checked)
     return ClientAddressMiddleware(RequestLogMiddleware()(secure), settings.trusted_proxies)
+
+
+def _methods_and_paths(routes: Litestar) -> Iterator[tuple[str, str]]:
+    yield from (("GET", "unknown"), ("POST", "unknown"))
+    for route in routes.routes:
+        if isinstance(route, HTTPRoute):
+            yield from ((method, route.path_format) for method in route.methods - {"OPTIONS"})
 
 
 def _routes(control_plane: ControlPlane) -> Litestar:

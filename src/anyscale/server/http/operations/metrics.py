@@ -1,7 +1,7 @@
 """Metrics of a server process, for Prometheus."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -27,6 +27,7 @@ __all__ = [
     "USERS",
     "WORKERS",
     "DatabaseMetrics",
+    "count_from_zero",
 ]
 
 #: for which a scrape waits for the database
@@ -57,6 +58,34 @@ SIGN_INS = Counter(
 WORKERS = Gauge("anyscale_workers", "Server processes.", multiprocess_mode="livesum")
 
 REFUSALS = Counter("anyscale_refusals_total", "Refused requests by error code.", ["code"])
+
+#: of responses for which there are alerts
+_ALERTING = (401, 403, 429, 500, 503)
+
+
+def count_from_zero(routes: Iterable[tuple[str, str]]) -> None:
+    """Create the counters of what alerts look for, with the value 0.
+
+    Prometheus does not see a counter rise that begins with its first event.
+
+    Args:
+        routes: method and path of each.
+    """
+    for method, route in routes:
+        for status in _ALERTING:
+            REQUESTS.labels(method, route, status)
+    codes = _codes_of(AnyscaleError)
+    for code in codes:
+        REFUSALS.labels(code)
+    for sign_in in ("password", "link", "sso"):
+        for result in {"signed_in", *codes}:
+            SIGN_INS.labels(sign_in, result)
+    for state in ("published", "dropped"):
+        BATCHES.labels(state)
+
+
+def _codes_of(error: type[AnyscaleError]) -> set[str]:
+    return {error.code}.union(*map(_codes_of, error.__subclasses__()))
 
 
 class DatabaseMetrics(Collector):

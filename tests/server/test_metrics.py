@@ -1,0 +1,70 @@
+"""Counters of what alerts look for exist before the first event."""
+
+import re
+from pathlib import Path
+
+import pytest
+from tests.support.servers.http_client import HttpClient
+from tests.support.servers.server_process import ServerProcess, server_of_jane
+
+from anyscale import errors
+from anyscale.errors import AnyscaleError
+
+#: of responses for which there are alerts
+ALERTING = ("401", "403", "429", "500", "503")
+
+Samples = dict[str, float]
+
+
+def counters(server: ServerProcess) -> Samples:
+    """Give the counters of a server by name and labels."""
+    text = HttpClient(server.url).request("GET", "/metrics").text
+    samples = re.findall(r"^(anyscale_\w+_total\S*) (\S+)$", text, re.MULTILINE)
+    return {name: float(value) for name, value in samples}
+
+
+def is_alerting(sample: str) -> bool:
+    status = re.search(r'status="(\d+)"', sample)
+    return not status or status[1] in ALERTING
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_counters_of_alerts_begin_at_zero(workers: int, tmp_path: Path) -> None:
+    with server_of_jane(tmp_path, workers) as server:
+        at_start = counters(server)
+        client = HttpClient(server.url)
+        for _ in range(5):
+            assert client.request("GET", "/v1/batches").status == 401
+        assert client.sign_in(password="not the password").status == 401
+        assert client.sign_in().status == 200
+        assert client.request("POST", "/v1/me/tokens", {"name": "a"}).status == 403
+        client.request("GET", "/sso/callback?code=a&state=b")
+        client.request("POST", "/set-password", form={"link": "a", "password": "b"})
+        after = counters(server)
+
+    risen = {name for name in after if after[name] != at_start.get(name) and is_alerting(name)}
+    assert len(risen) > 5
+    assert {at_start.get(name) for name in risen} == {0}
+    denied = 'anyscale_http_requests_total{method="GET",route="/v1/batches",status="401"}'
+    assert after[denied] == 5
+
+
+def test_each_route_result_and_error_code_has_a_counter_at_the_start(tmp_path: Path) -> None:
+    with server_of_jane(tmp_path) as server:
+        at_start = counters(server)
+        paths = HttpClient(server.url).request("GET", "/openapi.json").json["paths"]
+
+    methods = [(method.upper(), path) for path, methods in paths.items() for method in methods]
+    assert len(methods) > 20
+    for method, path in methods:
+        for status in ALERTING:
+            labels = f'method="{method}",route="{path}",status="{status}"'
+            assert at_start[f"anyscale_http_requests_total{{{labels}}}"] == 0
+    classes = [vars(errors)[name] for name in errors.__all__]
+    codes = {error.code for error in classes if issubclass(error, AnyscaleError)}
+    for code in codes:
+        assert at_start[f'anyscale_refusals_total{{code="{code}"}}'] == 0
+    for method in ("password", "link", "sso"):
+        for result in {"signed_in", *codes}:
+            labels = f'method="{method}",result="{result}"'
+            assert at_start[f"anyscale_sign_ins_total{{{labels}}}"] == 0
