@@ -98,13 +98,11 @@ def _users(count: int) -> list[CheckedUser]:
     numbers = random.Random(1).sample(range(16**8), count)
     return [
         CheckedUser(
-            f"{i:08x}-{at}@example.com",
-            f"name{at}",
-            f"{i:08x}-{at}@example.com",
-            False,
-            False,
-            f"lastname{at}",
-            f"title{at}",
+            email_key=f"{i:08x}-{at}@example.com",
+            name=f"name{at}",
+            email=f"{i:08x}-{at}@example.com",
+            lastname=f"lastname{at}",
+            title=f"title{at}",
         )
         for at, i in enumerate(numbers)
     ]

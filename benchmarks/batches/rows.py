@@ -26,8 +26,8 @@ from anyscale.server.store.records.batches import ChunkRecord
 from anyscale.server.store.records.users import NewUsers
 from anyscale.domain.validation import CheckedUser
 users = [
-    CheckedUser(f"user{i}@example.com", f"name{i}", f"user{i}@example.com", False, False,
-                f"lastname{i}", f"title{i}")
+    CheckedUser(name=f"name{i}", email=f"user{i}@example.com", email_key=f"user{i}@example.com",
+                lastname=f"lastname{i}", title=f"title{i}")
     for i in numbers
 ]
 control_plane = ControlPlane(Settings(database=Path(sys.argv[1])))
@@ -40,7 +40,8 @@ for number, first in enumerate(range(0, count, size)):
     part = rows[first:first + size]
     root = root_of(row.user_id for row in part)
     with control_plane.store.write() as tx:
-        assert not tx.users.insert(batch.id, NewUsers([row[1] for row in part], part.__getitem__))
+        new = NewUsers([row.email_key for row in part], part.__getitem__)
+        assert not tx.users.insert(batch.id, new)
         tx.chunks.save(batch.id, ChunkRecord(number, bytes(32), root, len(part), 0, 0), [])
         tx.batches.touch(batch.id, tx.now())
 with control_plane.store.write() as tx:

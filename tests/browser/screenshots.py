@@ -49,7 +49,7 @@ Step = Callable[[Page, Site], None]
 
 def amina(site: Site) -> None:
     """Create the account of Amina, an owner."""
-    user = check("Amina", EMAIL, PASSWORD, False, "Okafor", "Engineer", Policy())
+    user = check(Policy(), "Amina", EMAIL, PASSWORD, False, "Okafor", "Engineer")
     assert user
     with closing(site.control_plane()) as control_plane:
         control_plane.batches.create("amina", [user], "fail", OPERATOR, [(0, PASSWORD)])

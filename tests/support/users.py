@@ -40,7 +40,7 @@ NEW_PASSWORD = "seven quiet herons wade"
 
 def checked_user(email: str, password: str | None = None, *, name: str = "Jane") -> CheckedUser:
     """Make a valid user."""
-    user = check(name, email, password, False, None, None, Policy())
+    user = check(Policy(), name, email, password, False, None, None)
     assert user
     return user
 

@@ -2,22 +2,26 @@
 
 import re
 from collections.abc import Mapping
+from operator import attrgetter
 from typing import NamedTuple
 
 from msgspec import Struct
 
 from anyscale.domain.emails import MAX_OCTETS, email_key
-from anyscale.domain.models.users import UserChanges
+from anyscale.domain.models.users import AdminCreateUser, UserChanges
 from anyscale.domain.passwords import FORBIDDEN, password_fault
+from anyscale.domain.schemas.batches import ChunkUser
 from anyscale.errors import ConfigError
 
 __all__ = [
     "FIELDS",
     "MAX_TEXT",
+    "OPTIONAL_TEXTS",
     "CheckedUser",
     "Fault",
     "Policy",
     "check",
+    "check_fields",
     "find_faults",
     "require_changes",
     "require_valid",
@@ -25,9 +29,12 @@ __all__ = [
 ]
 
 #: The fields of an entry, in the order of the contract.
-FIELDS = ("name", "email", "password", "is_sso_user", "lastname", "title")
+FIELDS = AdminCreateUser.__struct_fields__
 
-#: characters of a name, a last name or a title
+#: those of them that are texts and may be empty or missing
+OPTIONAL_TEXTS = FIELDS[4:]
+
+#: characters of each text but the email and the password
 MAX_TEXT = 256
 
 
@@ -57,17 +64,11 @@ class Fault(NamedTuple):
     detail: str
 
 
-class CheckedUser(Struct, frozen=True, gc=False):
+class CheckedUser(ChunkUser, frozen=True, gc=False, kw_only=True):
     """A valid user without the password, which is sent apart, with the position of the user."""
 
     #: the form of the email that is unique
     email_key: str
-    name: str
-    email: str
-    has_password: bool
-    is_sso_user: bool
-    lastname: str | None
-    title: str | None
 
     def __repr__(self) -> str:
         return f"CheckedUser({self.email!r})"
@@ -77,17 +78,18 @@ class CheckedUser(Struct, frozen=True, gc=False):
 
 
 def check(
+    policy: Policy,
     name: str,
     email: str,
     password: str | None,
     is_sso_user: bool,
     lastname: str | None,
     title: str | None,
-    policy: Policy,
 ) -> CheckedUser | None:
     """Check one user. Return None if something is wrong; `find_faults` lists it.
 
-    This is the hot path, so it begins with cheap checks that nearly every entry passes.
+    This is the hot path: it begins with cheap checks that nearly every entry passes, and takes the
+    fields by position, in the order of `FIELDS`.
     """
     text = f"{name}{email}{lastname}{title}"
     if not (
@@ -105,7 +107,25 @@ def check(
         key = email_key(email)
     except ValueError:
         return None
-    return CheckedUser(key, name, email, bool(password), is_sso_user, lastname, title)
+    return CheckedUser(
+        name=name,
+        email=email,
+        has_password=bool(password),
+        is_sso_user=is_sso_user,
+        lastname=lastname,
+        title=title,
+        email_key=key,
+    )
+
+
+_texts_of = attrgetter(*OPTIONAL_TEXTS)
+
+
+def check_fields(
+    policy: Policy, user: AdminCreateUser | ChunkUser, password: str | None
+) -> CheckedUser | None:
+    """Check the fields of a user as `check` does, with a password."""
+    return check(policy, user.name, user.email, password, user.is_sso_user, *_texts_of(user))
 
 
 def find_faults(fields: Mapping[str, str | bool | None], policy: Policy) -> list[Fault]:

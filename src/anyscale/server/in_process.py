@@ -19,7 +19,7 @@ from anyscale.domain.models.users import (
     UserChanges,
 )
 from anyscale.domain.schemas.batches import UndoPart
-from anyscale.domain.schemas.users import FoundUser, UserPage, UserQuery
+from anyscale.domain.schemas.users import UserPage, UserQuery
 from anyscale.domain.validation import CheckedUser
 from anyscale.errors import NotFound, Overloaded
 from anyscale.server.control_plane import ControlPlane
@@ -136,7 +136,7 @@ class Users:
         self._caller = caller
         self._before_search = before_search
 
-    def find(self, emails: Sequence[str]) -> list[FoundUser | None]:
+    def find(self, emails: Sequence[str]) -> list[User | None]:
         if not (control_plane := self._opening.to_list):
             return [None for _ in emails]
         return control_plane.users.with_emails(emails)

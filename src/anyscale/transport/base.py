@@ -13,7 +13,7 @@ from anyscale.domain.models.users import (
     UserChanges,
 )
 from anyscale.domain.schemas.batches import UndoPart
-from anyscale.domain.schemas.users import FoundUser, UserPage, UserQuery
+from anyscale.domain.schemas.users import UserPage, UserQuery
 from anyscale.domain.validation import CheckedUser, Policy
 
 __all__ = ["Audit", "Batches", "Links", "Outage", "Transport", "Users"]
@@ -108,7 +108,7 @@ class Batches(Protocol):
 class Users(Protocol):
     """Accounts."""
 
-    def find(self, emails: Sequence[str]) -> list[FoundUser | None]:
+    def find(self, emails: Sequence[str]) -> list[User | None]:
         """Return the accounts with up to 10,000 emails, in their order; None without an account."""
 
     def update(self, user_id: str, changes: UserChanges) -> UpdatedUser:

@@ -2,8 +2,11 @@
 
 import re
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import Any, cast
 from urllib.parse import quote
+
+from msgspec import convert, structs
 
 from anyscale.domain.audit_chain import AuditEntry
 from anyscale.domain.models.batches import Batch, Conflict, Created, ReservedChunk
@@ -35,7 +38,6 @@ from anyscale.domain.schemas.batches import (
 )
 from anyscale.domain.schemas.users import (
     FindUsers,
-    FoundUser,
     FoundUsers,
     PasswordLinks,
     Role,
@@ -75,8 +77,10 @@ class Batches:
     ) -> Created:
         by_position = dict(passwords)
         new = [
-            NewUser(u.name, u.email, by_position.get(at), u.is_sso_user, u.lastname, u.title)
-            for at, u in enumerate(users)
+            structs.replace(
+                convert(user, NewUser, from_attributes=True), password=by_position.get(at)
+            )
+            for at, user in enumerate(users)
         ]
         body = BatchCreate(new, cast("IfExists", if_exists))
         created = self._request(BatchCreated, "POST", "/v1/users:batchCreate", body, key=key)
@@ -149,7 +153,7 @@ class Users:
     def __init__(self, client: RetryingClient) -> None:
         self._request = client.request
 
-    def find(self, emails: Sequence[str]) -> list[FoundUser | None]:
+    def find(self, emails: Sequence[str]) -> list[User | None]:
         body = FindUsers(list(emails))
         return self._request(FoundUsers, "POST", "/v1/users:find", body, changes=False).users
 
@@ -270,7 +274,8 @@ def _parameters(query: UserQuery) -> dict[str, Any]:
 
 
 def _chunk_users(users: Sequence[CheckedUser]) -> list[ChunkUser]:
-    return [
-        ChunkUser(u.name, u.email, u.has_password, u.is_sso_user, u.lastname, u.title)
-        for u in users
-    ]
+    # Each as a `ChunkUser` alone: a request has no keys of emails.
+    return [ChunkUser(*_fields(user)) for user in users]
+
+
+_fields = attrgetter(*ChunkUser.__struct_fields__)

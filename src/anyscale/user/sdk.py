@@ -202,7 +202,7 @@ class UserCalls:
             ConfigError: a value breaks the rules of a users file, or there is none.
             NotFound: there is no such user.
         """
-        changes = UserChanges(name, lastname, title, is_sso_user)
+        changes = UserChanges(name=name, lastname=lastname, title=title, is_sso_user=is_sso_user)
         require_changes(changes, Policy())
         with self._account(email) as (transport, user):
             return transport.users.update(user.user_id, changes).user

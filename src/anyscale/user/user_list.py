@@ -7,7 +7,7 @@ from msgspec import structs
 from anyscale.domain.emails import email_key
 from anyscale.domain.models.users import AdminCreateUser
 from anyscale.domain.passwords import normalized
-from anyscale.domain.validation import CheckedUser, Policy, check, find_faults, shown
+from anyscale.domain.validation import CheckedUser, Policy, check_fields, find_faults, shown
 from anyscale.errors import Problem
 from anyscale.user.user_sources import ProblemList, Reading
 
@@ -67,15 +67,7 @@ class _ListReading:
         for index, entry in enumerate(self._source.users):
             self._source.read += 1
             user = structs.replace(entry, password=None) if self._verify else entry
-            checked = check(
-                user.name,
-                user.email,
-                user.password,
-                user.is_sso_user,
-                user.lastname,
-                user.title,
-                self._policy,
-            )
+            checked = check_fields(self._policy, user, user.password)
             key = checked.email_key if checked else self._refuse(index, user)
             if key and (previous := first.setdefault(key, index)) != index:
                 detail = f"{shown(user.email)} is also the email of create_users[{previous}]"

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 from msgspec import UNSET, Struct, structs
 
-from anyscale.domain.models.users import User
-from anyscale.domain.schemas.users import FoundUser, UserQuery
+from anyscale.domain.models.users import User, UserChanges
+from anyscale.domain.schemas.users import UserQuery
 from anyscale.domain.validation import CheckedUser, Policy
 from anyscale.errors import AnyscaleError, BatchRefused, Problem
 from anyscale.transport.base import Transport
@@ -21,7 +21,8 @@ from anyscale.user.user_sources import Chunk, Reading, UserSource, chunks
 
 __all__ = ["Difference", "Verification"]
 
-_FIELDS = ("name", "lastname", "title", "is_sso_user")
+#: what an administrator enters about a user, except the email and the password
+_FIELDS = UserChanges.__struct_fields__
 
 _values = attrgetter(*_FIELDS)
 
@@ -66,7 +67,7 @@ class _LookedUpChunk(NamedTuple):
     #: the position of the first user
     first: int
     users: Sequence[CheckedUser]
-    accounts: Sequence[FoundUser | None]
+    accounts: Sequence[User | None]
 
 
 class Verification:
@@ -183,7 +184,7 @@ class Verification:
         self.checked += len(chunk.users)
 
     def _different_fields(
-        self, reading: Reading, index: int, user: CheckedUser, account: FoundUser
+        self, reading: Reading, index: int, user: CheckedUser, account: User
     ) -> Iterator[Difference]:
         for field in _FIELDS:
             ours, theirs = getattr(user, field), getattr(account, field)

@@ -50,7 +50,7 @@ _locals = st.sampled_from(["jane", "O'Neil", "jörg", "用户", "#1", "a+b", "no
 
 def checked(row: Row, policy: Policy | None = None) -> CheckedUser | None:
     name, email, password, is_sso_user, lastname, title = (row[field] for field in FIELDS)
-    return check(name, email, password, is_sso_user, lastname, title, policy or Policy())
+    return check(policy or Policy(), name, email, password, is_sso_user, lastname, title)
 
 
 def passwords(rows: list[Row]) -> list[tuple[int, str]]:

@@ -73,7 +73,7 @@ class Site:
         return self._stack.enter_context(new_browser(self.url))
 
     def create(self, email: str, *, sso: bool = True) -> None:
-        user = check("Jane", email, None, sso, None, None, Policy())
+        user = check(Policy(), "Jane", email, None, sso, None, None)
         assert user
         self.control_plane.batches.create(email, [user], "fail", OPERATOR)
 

@@ -4,12 +4,11 @@ from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
-from msgspec import json, structs
+from msgspec import json
 from tests.support.callers import operator
 from tests.support.servers.control_planes import Deployment
 from tests.support.users import checked_user, find_accounts
 
-from anyscale.domain.schemas.users import FoundUser
 from anyscale.server.control_plane import ControlPlane
 from anyscale.user.models import User
 
@@ -24,7 +23,7 @@ def control_plane(store_deployment: Deployment) -> Iterator[ControlPlane]:
         yield control_plane
 
 
-def emails_of(found: list[FoundUser | None]) -> list[str | None]:
+def emails_of(found: list[User | None]) -> list[str | None]:
     return [user.email if user else None for user in found]
 
 
@@ -62,8 +61,3 @@ def test_a_found_account_is_the_same_as_in_a_list(control_plane: ControlPlane) -
     found = control_plane.users.with_emails(EMAILS)
     listed = find_accounts(control_plane)
     assert json.encode(found) == json.encode(listed)
-
-
-def test_a_found_account_has_the_fields_of_a_user() -> None:
-    fields = [(one.name, one.type, one.default) for one in structs.fields(FoundUser)]
-    assert fields == [(one.name, one.type, one.default) for one in structs.fields(User)]

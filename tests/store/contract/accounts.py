@@ -122,7 +122,7 @@ class ChangeRules(StoreSteps):
             {"name": "Straße", "lastname": None, "title": "", "is_sso_user": sso},
         ):
             with store.write() as tx:
-                tx.accounts.set_details(before[0].user_id, **details)  # type: ignore[arg-type]  # a mapping of the fields
+                tx.accounts.set_details(before[0].user_id, **details)
             assert self.account(store, before[0].user_id) == structs.replace(before[0], **details)
         assert self.account(store, before[1].user_id) == before[1]
         with store.read() as tx:

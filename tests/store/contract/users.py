@@ -7,7 +7,7 @@ from tests.store.contract.steps import StoreSteps, list_users, user_id_of, user_
 
 from anyscale.server.store.records.batches import AccountCounts, BatchRecord
 from anyscale.server.store.records.search import Filters
-from anyscale.server.store.records.users import CreatedUserRecord, UserRecord
+from anyscale.server.store.records.users import UserRecord
 from anyscale.server.store.transaction import Store
 
 __all__ = ["UserRules"]
@@ -82,7 +82,7 @@ class PublishedRules(StoreSteps):
         reserve(batch, *(f"u{9 - at}@x.org" for at in range(10)), title="CTO", is_sso_user=True)
         self.end(store, batch, "published")
         self.end(store, neighbour, "published")
-        seen: list[CreatedUserRecord] = []
+        seen: list[UserRecord] = []
         with store.read() as tx:
             while page := tx.users.list_created(
                 batch.batch_id, seen[-1].user_id if seen else "", 4
@@ -90,8 +90,16 @@ class PublishedRules(StoreSteps):
                 assert len(page) <= 4
                 seen += page
         assert [user.email for user in seen] == [f"u{9 - at}@x.org" for at in range(10)]
-        assert seen[0] == CreatedUserRecord(
-            user_row(batch, 0, "").user_id, "Jane", "u9@x.org", 5_000, True, None, "CTO"
+        assert seen[0] == UserRecord(
+            user_id=user_row(batch, 0, "").user_id,
+            email="u9@x.org",
+            name="Jane",
+            created_at=5_000,
+            permission_level="collaborator",
+            suspended_at=None,
+            lastname=None,
+            title="CTO",
+            is_sso_user=True,
         )
         assert seen[0].is_sso_user is True  # and not 1
 

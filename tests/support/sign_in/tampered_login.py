@@ -202,7 +202,7 @@ def new_tampered_login(
             ),
         )
         for email in ACCOUNTS:
-            user = check("Jane", email, None, True, None, None, Policy())
+            user = check(Policy(), "Jane", email, None, True, None, None)
             assert user
             control_plane.batches.create(email, [user], "fail", OPERATOR)
         url = stack.enter_context(serve_in_process(control_plane))

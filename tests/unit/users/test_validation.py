@@ -1,5 +1,7 @@
 """The rules for one user; the quick check and the thorough one agree."""
 
+from inspect import signature
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -11,6 +13,7 @@ from anyscale.domain.validation import (
     CheckedUser,
     Policy,
     check,
+    check_fields,
     find_faults,
     shown,
 )
@@ -35,15 +38,7 @@ def values(**changes: str | bool | None) -> Values:
 
 def checked(policy: Policy | None = None, /, **changes: str | bool | None) -> CheckedUser | None:
     user = AdminCreateUser(**values(**changes))  # type: ignore[arg-type]  # the test wants wrong types
-    return check(
-        user.name,
-        user.email,
-        user.password,
-        user.is_sso_user,
-        user.lastname,
-        user.title,
-        policy or Policy(),
-    )
+    return check_fields(policy or Policy(), user, user.password)
 
 
 def codes(policy: Policy | None = None, /, **changes: str | bool | None) -> list[tuple[str, str]]:
@@ -85,7 +80,7 @@ def test_the_quick_check_refuses_exactly_what_the_thorough_one_finds(
     title: str,
     policy: Policy,
 ) -> None:
-    user = check(name, email, password, is_sso_user, lastname, title, policy)
+    user = check(policy, name, email, password, is_sso_user, lastname, title)
     given = dict(zip(FIELDS, (name, email, password, is_sso_user, lastname, title), strict=True))
     faults = find_faults(given, policy)
 
@@ -169,6 +164,10 @@ def test_every_script_and_emoji_is_a_name(text: str) -> None:
 
     assert user is not None
     assert (user.name, user.lastname, user.title) == (text, text, text)
+
+
+def test_the_fields_of_an_entry_are_checked_in_the_order_of_the_contract() -> None:
+    assert tuple(signature(check).parameters) == ("policy", *FIELDS)
 
 
 def test_a_checked_user_has_the_key_of_its_email_and_the_email_as_given() -> None:
@@ -277,3 +276,14 @@ def test_the_limits_are_those_of_the_documents() -> None:
         reservation_wait=60.0,
     )
     assert MAX_TEXT == 256
+
+
+def test_a_checked_user_has_the_fields_of_the_entry() -> None:
+    entry = values(name="Jane", lastname="Doe", title="CTO", is_sso_user=True)
+    user = checked(**entry)
+    assert user
+    assert structs.asdict(user) == {
+        **{field: value for field, value in entry.items() if field != "password"},
+        "has_password": False,
+        "email_key": "jane@example.com",
+    }

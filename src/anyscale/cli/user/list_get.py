@@ -15,12 +15,9 @@ if TYPE_CHECKING:  # imported where it is used, as all that the help of a comman
     from anyscale.domain.models.users import User
 
 _FIELDS = ("email", "name", "permission_level", "created_at", "user_id")
-_WIDE_FIELDS = ("lastname", "title", "is_sso_user")
-_RECORD = (*_FIELDS, "suspended_at", *_WIDE_FIELDS)
 _TABLE = (*_FIELDS, "state")
 #: A search looks at the last name: the table shows why it finds a user.
 _SEARCH_TABLE = ("email", "name", "lastname", *_TABLE[2:])
-_WIDE_TABLE = (*_TABLE, *_WIDE_FIELDS)
 
 _FILTERS = ("email", "name", "search", "suspended", "role", "sso", "without_credentials")
 
@@ -82,7 +79,7 @@ def list_users(
         users = iterate_users(transport, chosen, max_items, PAGE)
         if output == "text" and max_items != 0 and any(query[name] for name in _FILTERS):
             users = _with_notice_if_empty(users)
-        _write(users, output, _WIDE_TABLE if wide else table)
+        _write(users, output, _wide_table() if wide else table)
 
 
 @click.command("get")
@@ -108,13 +105,13 @@ def get_user(
       anyscale user get --name Jane --wide
     """
     user = _user(argument, email, name, host)
-    record = {field: getattr(user, field) for field in _RECORD}
+    record = {field: getattr(user, field) for field in _record()}
     if output == "json":
         write_json(record)
     elif output == "yaml":
         write_yaml(record)
     else:
-        _write([user], output, _WIDE_TABLE if wide else _TABLE)
+        _write([user], output, _wide_table() if wide else _TABLE)
 
 
 def _user(argument: str | None, email: str | None, name: str | None, host: str | None) -> "User":
@@ -159,7 +156,19 @@ def _write(users: Iterable["User"], output: str, table: Sequence[str]) -> None:
     if output == "text":
         write_records(map(_table_line, users), table, output)
     else:
-        write_records(users, _RECORD, output)
+        write_records(users, _record(), output)
+
+
+def _record() -> Sequence[str]:
+    from anyscale.domain.models.users import User
+
+    return (*_FIELDS, *(field for field in User.__struct_fields__ if field not in _FIELDS))
+
+
+def _wide_table() -> Sequence[str]:
+    # The state stands for the time of the suspension.
+    others = (field for field in _record() if field not in (*_FIELDS, "suspended_at"))
+    return (*_TABLE, *others)
 
 
 def _table_line(user: "User") -> SimpleNamespace:

@@ -47,10 +47,10 @@ def update_user(
       anyscale user update jane@example.com --no-title --sso
     """
     changes = UserChanges(
-        UNSET if name is None else name,
-        _new_value("lastname", lastname, clear=no_lastname),
-        _new_value("title", title, clear=no_title),
-        _is_sso_user(sso, no_sso),
+        name=UNSET if name is None else name,
+        lastname=_new_value("lastname", lastname, clear=no_lastname),
+        title=_new_value("title", title, clear=no_title),
+        is_sso_user=_is_sso_user(sso, no_sso),
     )
     _require_some(changes)
     check_email(email)

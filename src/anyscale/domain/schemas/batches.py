@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from anyscale.domain.models.batches import Batch, Conflict, KeptUser
-from anyscale.domain.models.users import AdminCreatedUser
+from anyscale.domain.models.users import AdminCreatedUser, AdminCreateUser
 
 __all__ = [
     "IDEMPOTENCY_KEY",
@@ -32,18 +32,8 @@ __all__ = [
 IfExists = Literal["fail", "skip"]
 
 
-class NewUser(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+class NewUser(AdminCreateUser, frozen=True, gc=False, forbid_unknown_fields=True):
     """A user of a small batch."""
-
-    name: str
-    email: str
-    password: str | None = None
-    is_sso_user: bool = False
-    lastname: str | None = None
-    title: str | None = None
-
-    def __repr__(self) -> str:
-        return f"NewUser({self.email!r})"
 
 
 class ChunkUser(Struct, frozen=True, gc=False, forbid_unknown_fields=True):

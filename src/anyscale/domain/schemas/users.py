@@ -1,6 +1,5 @@
 """The bodies of the requests and responses of users."""
 
-from datetime import datetime
 from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -9,7 +8,6 @@ from anyscale.domain.models.users import PasswordLink, User
 
 __all__ = [
     "FindUsers",
-    "FoundUser",
     "FoundUsers",
     "PasswordLinks",
     "Role",
@@ -29,27 +27,10 @@ class FindUsers(Struct, frozen=True, forbid_unknown_fields=True):
     emails: list[str]
 
 
-class FoundUser(Struct, frozen=True, gc=False):
-    """An account with the fields of `User`, without the Python code that checks their types there.
-
-    A million of them may be compared with a file, and that code takes a microsecond for each.
-    """
-
-    email: str
-    name: str
-    created_at: datetime
-    permission_level: str
-    user_id: str
-    suspended_at: datetime | None = None
-    lastname: str | None = None
-    title: str | None = None
-    is_sso_user: bool = False
-
-
 class FoundUsers(Struct, frozen=True):
     """The accounts, in the order of the emails; null where there is none."""
 
-    users: list[FoundUser | None]
+    users: list[User | None]
 
 
 class UserQuery(Struct, frozen=True):

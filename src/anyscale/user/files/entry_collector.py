@@ -8,7 +8,15 @@ from msgspec import UNSET
 
 from anyscale.domain.emails import email_key
 from anyscale.domain.passwords import normalized
-from anyscale.domain.validation import CheckedUser, Fault, Policy, check, find_faults, shown
+from anyscale.domain.validation import (
+    OPTIONAL_TEXTS,
+    CheckedUser,
+    Fault,
+    Policy,
+    check,
+    find_faults,
+    shown,
+)
 from anyscale.errors import Problem
 from anyscale.user.files.email_hashes import EmailHashes
 from anyscale.user.files.input_stream import Fatal
@@ -107,13 +115,12 @@ class EntryCollector:
         """Check an entry that has all required fields, each of the right type."""
         get = values.get
         return check(
+            self.policy,
             get("name", self.default_text),
             values["email"],
             None if self.verify else get("password"),
             get("is_sso_user", self.default_sso),
-            get("lastname", self.default_text),
-            get("title", self.default_text),
-            self.policy,
+            *[get(field, self.default_text) for field in OPTIONAL_TEXTS],
         )
 
     def finish(

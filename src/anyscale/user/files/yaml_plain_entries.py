@@ -148,8 +148,7 @@ class PlainEntries:
         email: str | None,
         password: str | None,
         is_sso_user: str | None,
-        lastname: str | None,
-        title: str | None,
+        *texts: str | None,
     ) -> CheckedUser | None:
         entries = self._entries
         flag = entries.default_sso if is_sso_user is None else BOOLEANS.get(is_sso_user.lower())
@@ -158,13 +157,12 @@ class PlainEntries:
         if name_text is None or email_text is None or flag is None:
             return None
         return check(
+            entries.policy,
             name_text,
             email_text,
             None if entries.verify else _text(password),
             flag,
-            entries.default_text if lastname is None else _text(lastname),
-            entries.default_text if title is None else _text(title),
-            entries.policy,
+            *[entries.default_text if text is None else _text(text) for text in texts],
         )
 
     def _place_of_email(self, entry: re.Match[str]) -> tuple[int, int]:

@@ -22,7 +22,7 @@ from yaml.events import (
     StreamEndEvent,
 )
 
-from anyscale.domain.validation import FIELDS, CheckedUser, check, shown
+from anyscale.domain.validation import FIELDS, OPTIONAL_TEXTS, CheckedUser, check, shown
 from anyscale.user.files.entry_collector import (
     MAX_FAULTS,
     NOT_A_MAP,
@@ -173,24 +173,23 @@ class _YamlReader:
         """
         get, entries = events.get, self._entries
         name, email, sso = get("name"), get("email"), get("is_sso_user")
-        password, lastname, title = get("password"), get("lastname"), get("title")
+        password, texts = get("password"), list(map(get, OPTIONAL_TEXTS))
         name_text = entries.default_text if name is None else name.value
         if name_text is None or email is None or name_text in NULLS or email.value in NULLS:
             return None
-        if _has_null(password, lastname, title):
+        if _nulls(password, *texts):
             return None
         flag = entries.default_sso if sso is None else BOOLEANS.get(sso.value.lower())
         if flag is None or (sso is not None and not sso.implicit[0]):
             return None
         password_text = None if password is None or entries.verify else password.value
         user = check(
+            entries.policy,
             name_text,
             email.value,
             password_text,
             flag,
-            entries.default_text if lastname is None else lastname.value,
-            entries.default_text if title is None else title.value,
-            entries.policy,
+            *[entries.default_text if text is None else text.value for text in texts],
         )
         if user is None:
             return None
@@ -255,13 +254,13 @@ class _YamlReader:
             raise self._source.fatal("type", what, *place_of(event))
 
 
-def _has_null(password: Any | None, lastname: Any | None, title: Any | None) -> bool:
-    """Return whether an optional field may be a null. In quotes, it is a text."""
-    return (
-        (password is not None and password.implicit[0] and password.value in NULLS)
-        or (lastname is not None and lastname.implicit[0] and lastname.value in NULLS)
-        or (title is not None and title.implicit[0] and title.value in NULLS)
-    )
+def _nulls(*events: Any | None) -> list[Any]:
+    """Return those of optional fields that may be a null. In quotes, it is a text."""
+    return [
+        event
+        for event in events
+        if event is not None and event.implicit[0] and event.value in NULLS
+    ]
 
 
 def _wrong_key(key: ScalarEvent) -> tuple[str, str]:

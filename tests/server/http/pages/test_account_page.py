@@ -85,7 +85,7 @@ def exported(answer: HttpResponse) -> dict[str, str]:
 
 def test_the_account_page_shows_the_title_and_the_hour_of_each_sign_in(come: Come) -> None:
     def titled(control_plane: ControlPlane) -> None:
-        user = check("Ann", "ann@example.com", PASSWORD, False, None, "Head of <b>", Policy())
+        user = check(Policy(), "Ann", "ann@example.com", PASSWORD, False, None, "Head of <b>")
         assert user
         control_plane.batches.create("ann", [user], "fail", OPERATOR, [(0, PASSWORD)])
 

@@ -6,6 +6,7 @@ from anyscale.domain.models.batches import Batch
 from anyscale.domain.models.users import AdminCreatedUser
 from anyscale.domain.times import from_milliseconds
 from anyscale.server.core.callers import Caller
+from anyscale.server.core.users.queries import created_user_of
 from anyscale.server.store.records.batches import BatchRecord
 from anyscale.server.store.transaction import Transaction
 
@@ -53,15 +54,4 @@ def shown_batch(tx: Transaction, batch: BatchRecord, caller: Caller) -> Batch:
 
 def created_users(tx: Transaction, batch_id: str, after: str, limit: int) -> list[AdminCreatedUser]:
     """Return users of a published batch in the order of the input, after a `user_id`."""
-    return [
-        AdminCreatedUser(
-            user.user_id,
-            user.name,
-            user.email,
-            from_milliseconds(user.created_at),
-            user.is_sso_user,
-            user.lastname,
-            user.title,
-        )
-        for user in tx.users.list_created(batch_id, after, limit)
-    ]
+    return [created_user_of(record) for record in tx.users.list_created(batch_id, after, limit)]

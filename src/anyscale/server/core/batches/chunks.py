@@ -8,11 +8,13 @@ shorter ones that wait go first.
 import hashlib
 from collections.abc import Sequence
 from functools import partial
+from operator import attrgetter
 
 import msgspec
 
 from anyscale.domain.conflicts import is_skipped
 from anyscale.domain.models.batches import Conflict, ReservedChunk
+from anyscale.domain.schemas.batches import ChunkUser
 from anyscale.domain.validation import CheckedUser
 from anyscale.errors import KeyReused
 from anyscale.server.core.audit.entries import root_of
@@ -115,6 +117,10 @@ def _outcome(batch: BatchRecord, stored: ChunkRecord | None) -> ReservedChunk | 
     return None
 
 
+#: the fields of a row that are those of a user
+_copied = attrgetter(*NewUserRecord._fields[5:])
+
+
 def new_users(ids: Sequence[str], users: Sequence[CheckedUser]) -> NewUsers:
     """Return the rows of users with these ids."""
     # The same as `NewUserRecord(...)`, without a call of a Python function for each row.
@@ -126,20 +132,18 @@ def new_users(ids: Sequence[str], users: Sequence[CheckedUser]) -> NewUsers:
         return new(
             (
                 ids[at],
-                user.email_key,
                 None if user.email.isascii() else user.email.casefold(),
-                user.name,
                 user.name.casefold(),
-                user.email,
-                lastname,
                 None if lastname is None or lastname.isascii() else lastname.casefold(),
-                user.title,
-                user.is_sso_user,
                 user.has_password,
+                *_copied(user),
             )
         )
 
     return NewUsers([user.email_key for user in users], build)
+
+
+_content = attrgetter(*ChunkUser.__struct_fields__)
 
 
 def chunk_digest(users: Sequence[CheckedUser], if_exists: str) -> bytes:
@@ -147,8 +151,5 @@ def chunk_digest(users: Sequence[CheckedUser], if_exists: str) -> bytes:
 
     It never covers a password: a reader of the database could test guesses against it.
     """
-    content = [
-        (user.name, user.email, user.is_sso_user, user.lastname, user.title, user.has_password)
-        for user in users
-    ]
+    content = list(map(_content, users))
     return hashlib.sha256(msgspec.msgpack.encode((if_exists, content))).digest()

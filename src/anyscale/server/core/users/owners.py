@@ -97,4 +97,4 @@ class OwnerService:
 def _checked(email: str, name: str | None, *, is_sso_user: bool) -> CheckedUser:
     name = email.partition("@")[0] if name is None else name
     require_valid({"name": name, "email": email}, Policy())
-    return CheckedUser(email_key(email), name, email, False, is_sso_user, None, None)
+    return CheckedUser(name=name, email=email, is_sso_user=is_sso_user, email_key=email_key(email))

@@ -89,8 +89,14 @@ class PasswordLinkService:
             append_entry(tx, caller.actor, "links.created", _batch_of(accounts), data)
         until = from_milliseconds(expires_at)
         return [
-            PasswordLink(a.user_id, a.email, url + secrets[a.user_id], until, a.is_sso_user)
-            for a in accounts
+            PasswordLink(
+                user_id=account.user_id,
+                email=account.email,
+                url=url + secrets[account.user_id],
+                expires_at=until,
+                is_sso_user=account.is_sso_user,
+            )
+            for account in accounts
         ]
 
     def _replace(self, tx: Transaction, secrets: Mapping[str, str], actor: str) -> int:

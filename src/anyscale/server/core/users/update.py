@@ -40,7 +40,7 @@ class UserUpdateService:
             changed = _changed(account, changes)
             updated = structs.replace(account, **changed)
             if changed:
-                _store_changes(tx, account, updated)
+                _store_changes(tx, account, changed)
                 append_entry(tx, caller.actor, "account.updated", user_id, _details(changed))
         return UpdatedUser(user_of(updated), has_password=updated.password_hash is not None)
 
@@ -50,18 +50,12 @@ def _changed(account: AccountRecord, changes: UserChanges) -> dict[str, Any]:
     return {field: value for field, value in new.items() if value != getattr(account, field)}
 
 
-def _store_changes(tx: Transaction, account: AccountRecord, updated: AccountRecord) -> None:
+def _store_changes(tx: Transaction, account: AccountRecord, changed: dict[str, Any]) -> None:
     # The rows of the account first: see the order of locks of `Transaction`.
-    if account.is_sso_user and not updated.is_sso_user:
-        tx.sessions.delete(updated.user_id, auth_method="sso")
-        tx.identities.unlink(updated.user_id)
-    tx.accounts.set_details(
-        updated.user_id,
-        name=updated.name,
-        lastname=updated.lastname,
-        title=updated.title,
-        is_sso_user=updated.is_sso_user,
-    )
+    if changed.get("is_sso_user") is False:
+        tx.sessions.delete(account.user_id, auth_method="sso")
+        tx.identities.unlink(account.user_id)
+    tx.accounts.set_details(account.user_id, **changed)
 
 
 def _details(changed: dict[str, Any]) -> dict[str, Any]:

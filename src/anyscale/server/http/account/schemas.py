@@ -119,13 +119,13 @@ def current_user(user: SessionCaller) -> CurrentUser:
     """Return the account of a signed-in user, with the session of the request."""
     account = user.account
     return CurrentUser(
-        account.user_id,
-        account.email,
-        account.name,
-        account.lastname,
-        from_milliseconds(account.created_at),
-        account.permission_level,
-        account.is_sso_user,
+        user_id=account.user_id,
+        email=account.email,
+        name=account.name,
+        lastname=account.lastname,
+        created_at=from_milliseconds(account.created_at),
+        permission_level=account.permission_level,
+        is_sso_user=account.is_sso_user,
         has_password=account.password_hash is not None,
         must_change_password=user.must_change_password,
         session=session_info(user.session, user),

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from anyscale.domain.schemas.batches import BatchCreate, ChunkUser, LookUp, NewUser, UserChunk
-from anyscale.domain.validation import CheckedUser, Policy, check, find_faults
+from anyscale.domain.validation import CheckedUser, Policy, check_fields, find_faults
 from anyscale.errors import BatchRefused, Problem, TooLarge
 from anyscale.server.http.bodies import DECODE_ERRORS, invalid_body
 
@@ -74,7 +74,7 @@ def _checked(
     first: int = 0,
 ) -> list[CheckedUser]:
     checked = [
-        check(user.name, user.email, password, user.is_sso_user, user.lastname, user.title, policy)
+        check_fields(policy, user, password)
         for user, password in zip(users, passwords, strict=True)
     ]
     valid = [user for user in checked if user is not None]

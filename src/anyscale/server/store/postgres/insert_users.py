@@ -10,7 +10,7 @@ other emails may find that they have vanished; then the insert is tried again.
 import random
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_type_hints
 
 from psycopg.errors import DeadlockDetected, SerializationFailure, UniqueViolation
 
@@ -36,18 +36,16 @@ _PAUSE = 0.01
 _DEADLOCKS = (DeadlockDetected, SerializationFailure)
 
 _COLUMNS = ", ".join(NewUserRecord._fields)
-_TYPES = (*["text"] * 9, "bool", "bool")
+# A text is one of `str` or of `str | None`.
+_TYPES = ["bool" if kind is bool else "text" for kind in get_type_hints(NewUserRecord).values()]
 
 _COPY_FREE = f"copy users ({_COLUMNS}, batch) from stdin (format binary)"
 _FREE_TYPES = (*_TYPES, "int8")
 
 # A connection creates it once; each transaction finds it empty.
-_CREATE_NEW_USERS = """
-    create temporary table if not exists new_users (
-        user_id text collate "C", email_key text collate "C", email_folded text, name text,
-        name_folded text, email text, lastname text, lastname_folded text, title text,
-        is_sso_user boolean, hash_due boolean
-    ) on commit delete rows
+_CREATE_NEW_USERS = f"""
+    create temporary table if not exists new_users on commit delete rows
+    as select {_COLUMNS} from users where false
 """
 _COPY = f"copy new_users ({_COLUMNS}) from stdin (format binary)"
 

@@ -5,27 +5,28 @@ from typing import NamedTuple
 
 from anyscale.server.store.records.record import Record
 
-__all__ = ["AccountRecord", "CreatedUserRecord", "NewUserRecord", "NewUsers", "UserRecord"]
+__all__ = ["AccountRecord", "NewUserRecord", "NewUsers", "UserRecord"]
 
 
 class NewUserRecord(NamedTuple):
     """A user to insert. A tuple, since one statement takes the values of a thousand of them."""
 
     user_id: str
-    email_key: str
     #: The email casefolded; None for an ASCII email, where `email_key` is the same text.
     email_folded: str | None
-    name: str
     #: the name casefolded
     name_folded: str
-    email: str
-    lastname: str | None
     #: The last name casefolded; None without one, and for an ASCII one, which SQL folds.
     lastname_folded: str | None
-    title: str | None
-    is_sso_user: bool
     #: Whether a password will follow, whose hash is stored later.
     hash_due: bool
+    # The following fields are those of `CheckedUser`.
+    email_key: str
+    name: str
+    email: str
+    lastname: str | None
+    title: str | None
+    is_sso_user: bool
 
 
 class NewUsers:
@@ -51,24 +52,13 @@ class NewUsers:
         return map(self._build, sorted(range(len(self)), key=self._email_keys.__getitem__))
 
 
-class CreatedUserRecord(Record, frozen=True, gc=False):
-    """A user of a published batch, as the result of the batch lists it."""
-
-    user_id: str
-    name: str
-    email: str
-    created_at: int
-    is_sso_user: bool
-    lastname: str | None
-    title: str | None
-
-
 class UserRecord(Record, frozen=True, gc=False):
     """An account as listings show it, without secrets."""
 
     user_id: str
     email: str
     name: str
+    #: when its batch was published
     created_at: int
     #: `collaborator` or `owner`
     permission_level: str
@@ -78,24 +68,13 @@ class UserRecord(Record, frozen=True, gc=False):
     is_sso_user: bool
 
 
-class AccountRecord(Record, frozen=True):
+class AccountRecord(UserRecord, frozen=True, gc=False):
     """An account, with the hash of its password."""
 
-    user_id: str
     batch_id: str
-    email: str
-    name: str
-    lastname: str | None
-    title: str | None
-    is_sso_user: bool
-    #: `collaborator` or `owner`
-    permission_level: str
     password_hash: str | None
     #: When the user chose the password; None while it is the one that an administrator set.
     password_set_at: int | None
-    suspended_at: int | None
-    #: when its batch was published
-    created_at: int
     #: When it was first used: by a sign-in, a change of its password or role, or a new token.
     used_at: int | None
 

@@ -1,6 +1,7 @@
 """The table `users`, where a row is an account, and all that belongs to an account."""
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 from msgspec import structs
 
@@ -100,23 +101,15 @@ class Accounts(Table):
         """Make an account an `owner` or a `collaborator`."""
         self._update(user_id, "permission_level = ?", permission_level)
 
-    def set_details(
-        self, user_id: str, *, name: str, lastname: str | None, title: str | None, is_sso_user: bool
-    ) -> None:
-        """Replace what an administrator entered about a locked account, except the email."""
-        folded = None if lastname is None or lastname.isascii() else lastname.casefold()
-        names = {
-            "name": name,
-            "name_folded": name.casefold(),
-            "lastname": lastname,
-            "lastname_folded": folded,
-        }
-        details = names | {"title": title, "is_sso_user": is_sso_user}
-        change = ", ".join(f"{column} = ?" for column in details)
+    def set_details(self, user_id: str, **details: Any) -> None:
+        """Replace fields of `UserChanges` of a locked account."""
+        columns = details | _folded(details)
+        change = ", ".join(f"{column} = ?" for column in columns)
         texts = self._connection.one(AccountTextsRecord, _TEXTS, user_id)
-        self._update(user_id, change, *details.values())
+        self._update(user_id, change, *columns.values())
         if texts:
-            self._words.replace(texts, structs.replace(texts, name=name, lastname=lastname))
+            names = {field: details[field] for field in ("name", "lastname") if field in details}
+            self._words.replace(texts, structs.replace(texts, **names))
 
     def delete(self, user_id: str) -> None:
         """Delete an account with its sessions, links, identities, devices and tokens.
@@ -159,3 +152,14 @@ class Accounts(Table):
         spellings = [email for email in found if is_spelling(email, email_key)]
         sql = "update conflicts set email = '' where email {any}"
         self._connection.execute(sql, self._connection.texts(spellings))
+
+
+def _folded(details: Mapping[str, Any]) -> dict[str, str | None]:
+    """Return the columns with the casefolded texts of some fields: see `NewUserRecord`."""
+    folded: dict[str, str | None] = {}
+    if "name" in details:
+        folded["name_folded"] = details["name"].casefold()
+    if "lastname" in details:
+        text = details["lastname"] or ""
+        folded["lastname_folded"] = None if text.isascii() else text.casefold()
+    return folded

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from anyscale.server.store.records.batches import AccountCounts, EmailHolder, PendingHash
 from anyscale.server.store.records.users import (
     AccountRecord,
-    CreatedUserRecord,
     NewUsers,
     UserRecord,
 )
@@ -83,11 +82,11 @@ class Users(Table, ABC):
         counts = self._connection.one(AccountCounts, sql, first, end)
         return counts or AccountCounts(0, 0)  # no row: no database can store such an id
 
-    def list_created(self, batch_id: str, after: str, limit: int) -> Sequence[CreatedUserRecord]:
+    def list_created(self, batch_id: str, after: str, limit: int) -> Sequence[UserRecord]:
         """Return users of a published batch, by `user_id`, after one."""
         first, end = _id_range(batch_id, after)
-        sql = f"select {columns(CreatedUserRecord)} {_ACCOUNTS}"
-        return self._connection.all(CreatedUserRecord, sql, first, end, limit)
+        sql = f"select {columns(UserRecord)} {_ACCOUNTS}"
+        return self._connection.all(UserRecord, sql, first, end, limit)
 
     def list_with_emails(self, email_keys: Sequence[str]) -> Sequence[UserRecord]:
         """Return the accounts that have one of some emails, in any order."""

@@ -101,6 +101,7 @@ create index users_sso on users (user_id) where is_sso_user;
 
 -- Accounts without credentials. Without an identity provider, SSO users without a password are such
 -- accounts too, and are found by `users_sso`: so each new row is in one of the two indexes.
+-- `store/sql/sign_in_methods.py` has both conditions, and changes with these indexes.
 create index users_without_password on users (user_id)
     where password_hash is null and suspended_at is null and not is_sso_user;
 
