@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from msgspec import DecodeError, Struct, ValidationError, json
 
@@ -9,7 +10,30 @@ from anyscale.domain.data_dir import home_dir
 from anyscale.domain.urls import checked_origin, is_on_loopback
 from anyscale.errors import ConfigError
 
-__all__ = ["Target", "resolve"]
+__all__ = ["COMMAND", "EMBEDDED", "PYTHON", "CallerWords", "Target", "resolve"]
+
+#: the host that chooses the embedded control plane
+EMBEDDED = "embedded"
+
+_FILE = ".anyscale/credentials.json"
+
+
+class CallerWords(NamedTuple):
+    """How the caller names a host and passes a token, for messages."""
+
+    host: str
+    token: str
+    embedded: str
+
+
+COMMAND = CallerWords(
+    "--host", "set ANYSCALE_CLI_TOKEN", "use the embedded control plane by --host embedded"
+)
+PYTHON = CallerWords(
+    "host=",
+    "pass token= to anyscale.Anyscale or set ANYSCALE_CLI_TOKEN",
+    'use the embedded control plane by anyscale.Anyscale(host="embedded")',
+)
 
 
 class Target(Struct, frozen=True):
@@ -23,57 +47,109 @@ class Target(Struct, frozen=True):
 
 
 class _Credentials(Struct, forbid_unknown_fields=True):
+    """The credentials file."""
+
     host: str | None = None
     cli_token: str | None = None
 
-    def __repr__(self) -> str:
-        return f"_Credentials({self.host!r})"
+
+class _Found(NamedTuple):
+    """A value, and the argument, variable or file that has it."""
+
+    value: str | None
+    source: str
+
+
+class _Saved(NamedTuple):
+    """What the credentials file has, and its path."""
+
+    host: str | None = None
+    cli_token: str | None = None
+    path: str = ""
 
 
 def resolve(
-    host: str | None, token: str | None, environment: Mapping[str, str] = os.environ
+    host: str | None,
+    token: str | None,
+    environment: Mapping[str, str] = os.environ,
+    words: CallerWords = PYTHON,
 ) -> Target:
     """Find the control plane to use.
 
     The arguments override `ANYSCALE_HOST` and `ANYSCALE_CLI_TOKEN` of the environment, and these
-    override the credentials file.
+    override the credentials file. The host `embedded` is the embedded control plane, whatever the
+    token.
 
     Raises:
         ConfigError: there is a host without a token or a token without a host, the host is
             wrong, or others can read the credentials file.
     """
-    host = host or environment.get("ANYSCALE_HOST") or None
-    token = _token(token or environment.get("ANYSCALE_CLI_TOKEN") or "")
-    if not (host and token):
+    chosen = _first(host, words.host, environment, "ANYSCALE_HOST")
+    if chosen.value == EMBEDDED:
+        return Target()
+    secret = _first(token, "token=", environment, "ANYSCALE_CLI_TOKEN")
+    if not (chosen.value and secret.value):
         saved = _credentials(environment)
         # The file's token is for the file's host only.
-        if host in (None, saved.host):
-            host, token = saved.host, token or _token(saved.cli_token or "")
-    if host:
-        host = _checked_host(host, environment)
-    if token and not host:
-        raise ConfigError("there is a token and no host: set ANYSCALE_HOST or pass --host")
-    if host and not token:
-        raise ConfigError(f"there is no token for {host}: set ANYSCALE_CLI_TOKEN")
-    return Target(host, token)
+        if chosen.value in (None, saved.host):
+            chosen = chosen if chosen.value else _Found(saved.host, saved.path)
+            secret = secret if secret.value else _Found(saved.cli_token, saved.path)
+    if chosen.value == EMBEDDED:
+        return Target()
+    origin = _checked_host(chosen.value, environment) if chosen.value else None
+    checked_token = _token(secret.value or "")
+    if checked_token and not origin:
+        raise ConfigError(_without_host(secret.source, words))
+    if origin and not checked_token:
+        raise ConfigError(_without_token(origin, chosen.source, environment, words))
+    return Target(origin, checked_token)
 
 
-def _credentials(environment: Mapping[str, str]) -> _Credentials:
+def _first(
+    argument: str | None, name: str, environment: Mapping[str, str], variable: str
+) -> _Found:
+    if argument and argument.strip():
+        return _Found(argument, name)
+    value = environment.get(variable, "")
+    return _Found(value if value.strip() else None, variable)
+
+
+def _without_host(source: str, words: CallerWords) -> str:
+    mend = f"name the server by {words.host} or ANYSCALE_HOST"
+    if source.endswith(_FILE):
+        mend = 'add "host": "https://..." to it'
+    return f"{source} has a token, and there is no host: {mend}, or {words.embedded}"
+
+
+def _without_token(
+    origin: str, source: str, environment: Mapping[str, str], words: CallerWords
+) -> str:
+    saved = _credentials(environment)
+    unused = ""
+    if saved.cli_token and source != saved.path:
+        which = "another host" if saved.host else 'no host (add "host" to it)'
+        unused = f" ({saved.path} has a token for {which})"
+    mend = f'add "cli_token" to it, or {words.token}' if source == saved.path else words.token
+    return f"there is no token for {origin} of {source}{unused}: {mend}, or {words.embedded}"
+
+
+def _credentials(environment: Mapping[str, str]) -> _Saved:
     home = home_dir(environment)
     if home is None:
-        return _Credentials()
-    path = home / ".anyscale" / "credentials.json"
+        return _Saved()
+    path = home / _FILE
     try:
         with path.open("rb") as file:
             if os.fstat(file.fileno()).st_mode & 0o077:
                 raise ConfigError(f"others can read {path}: run `chmod 600 {path}`")
-            return json.decode(file.read(), type=_Credentials)
+            read = json.decode(file.read(), type=_Credentials)
     except FileNotFoundError:
-        return _Credentials()
+        return _Saved()
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from None
     except (DecodeError, ValidationError):
         raise ConfigError(f'{path} must hold {{"host": "...", "cli_token": "..."}}') from None
+    return _Saved(read.host or None, (read.cli_token or "").strip() or None, str(path))
 
 
 def _token(text: str) -> str | None:

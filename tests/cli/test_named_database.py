@@ -125,7 +125,7 @@ def test_no_new_database_is_created_beside_a_server_of_the_environment(
     assert not (tmp_path / "secret").exists()
 
 
-@pytest.mark.parametrize("way", ["option", "variable", "without the host"])
+@pytest.mark.parametrize("way", ["option", "variable", "without the host", "embedded"])
 def test_a_new_database_that_is_named_is_created_beside_a_server_of_the_environment(
     way: str, command: tuple[str, ...], anyscale: RunAnyscale, data: Path
 ) -> None:
@@ -136,6 +136,8 @@ def test_a_new_database_that_is_named_is_created_beside_a_server_of_the_environm
         done = anyscale(*command, option, url, env=OTHER)
     elif way == "variable":
         done = anyscale(*command, env=OTHER | {"ANYSCALE_DATABASE_URL": url})
+    elif way == "embedded":
+        done = anyscale(*command, env=OTHER | {"ANYSCALE_HOST": "embedded"})
     else:
         done = anyscale(*command)
     assert done.returncode == 0, done.stderr

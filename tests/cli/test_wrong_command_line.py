@@ -51,7 +51,7 @@ def test_an_error_is_one_line(
 @pytest.mark.parametrize(
     ("environment", "status", "message"),
     [
-        ({"ANYSCALE_CLI_TOKEN": "t0ken"}, 2, "there is a token and no host"),
+        ({"ANYSCALE_CLI_TOKEN": "t0ken"}, 2, "has a token, and there is no host"),
         ({"ANYSCALE_HOST": "https://x.example"}, 2, "there is no token for https://x.example"),
         ({"ANYSCALE_DATABASE_URL": "postgresql://a:pw@b/c"}, 2, "PostgreSQL needs a server"),
         ({"ANYSCALE_BATCH_CREATE": "off"}, 1, "only available on customer-hosted clouds"),

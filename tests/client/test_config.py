@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from anyscale.config import Target, resolve
+from anyscale.config import COMMAND, PYTHON, CallerWords, Target, resolve
 from anyscale.errors import ConfigError
 from anyscale.transport import open_transport
 
@@ -75,11 +75,86 @@ def test_an_unreadable_credentials_file_is_reported(
         resolve(None, None, {"HOME": str(home)})
 
 
-def test_a_host_without_a_token_and_a_token_without_a_host_are_errors() -> None:
-    with pytest.raises(ConfigError, match="there is a token and no host"):
-        resolve(None, "mine", {})
-    with pytest.raises(ConfigError, match="there is no token for"):
-        resolve(None, None, {"ANYSCALE_HOST": HOST})
+@pytest.mark.parametrize("file", ["", "{", '{"host": "https://roll.example.com"}'])
+def test_the_host_embedded_chooses_the_embedded_control_plane_whatever_else_is_set(
+    file: str, home: Path, credentials: Path
+) -> None:
+    credentials.write_text(file, encoding="utf-8")
+    environment = {"HOME": str(home), "ANYSCALE_CLI_TOKEN": "two words"}
+
+    assert resolve("embedded", None, environment | {"ANYSCALE_HOST": HOST}) == Target()
+    assert resolve("embedded", "mine", environment) == Target()
+    assert resolve(None, None, environment | {"ANYSCALE_HOST": "embedded"}) == Target()
+    assert resolve(OTHER, "mine", {"ANYSCALE_HOST": "embedded"}) == Target(OTHER, "mine")
+
+
+def test_the_credentials_file_may_choose_the_embedded_control_plane(
+    home: Path, credentials: Path
+) -> None:
+    credentials.write_text('{"host": "embedded"}', encoding="utf-8")
+
+    assert resolve(None, None, {"HOME": str(home)}) == Target()
+    assert resolve(None, None, {"HOME": str(home), "ANYSCALE_CLI_TOKEN": "mine"}) == Target()
+
+
+EMBEDDED = {
+    PYTHON: 'or use the embedded control plane by anyscale.Anyscale(host="embedded")',
+    COMMAND: "or use the embedded control plane by --host embedded",
+}
+
+
+def message(host: str | None, token: str | None, words: CallerWords, **environment: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        resolve(host, token, environment, words)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(("words", "option"), [(PYTHON, "host="), (COMMAND, "--host")])
+def test_a_token_without_a_host_is_an_error_that_names_its_source_and_the_ways_out(
+    words: CallerWords, option: str, home: Path, credentials: Path
+) -> None:
+    name = f"name the server by {option} or ANYSCALE_HOST, {EMBEDDED[words]}"
+    missing = "has a token, and there is no host"
+
+    assert message(None, "mine", words) == f"token= {missing}: {name}"
+    assert (
+        message(None, None, words, ANYSCALE_CLI_TOKEN="mine")
+        == f"ANYSCALE_CLI_TOKEN {missing}: {name}"
+    )
+    credentials.write_text('{"cli_token": "saved"}', encoding="utf-8")
+    assert (
+        message(None, None, words, HOME=str(home))
+        == f'{credentials} {missing}: add "host": "https://..." to it, {EMBEDDED[words]}'
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "option", "mend"),
+    [
+        (PYTHON, "host=", "pass token= to anyscale.Anyscale or set ANYSCALE_CLI_TOKEN"),
+        (COMMAND, "--host", "set ANYSCALE_CLI_TOKEN"),
+    ],
+)
+def test_a_host_without_a_token_is_an_error_that_names_its_source_and_the_ways_out(
+    words: CallerWords, option: str, mend: str, home: Path, credentials: Path
+) -> None:
+    missing = f"there is no token for {HOST}"
+    ways = f"{mend}, {EMBEDDED[words]}"
+
+    assert message(HOST, None, words) == f"{missing} of {option}: {ways}"
+    assert message(None, None, words, ANYSCALE_HOST=HOST) == f"{missing} of ANYSCALE_HOST: {ways}"
+    credentials.write_text('{"cli_token": "saved"}', encoding="utf-8")
+    assert message(HOST, None, words, HOME=str(home)) == (
+        f'{missing} of {option} ({credentials} has a token for no host (add "host" to it)): {ways}'
+    )
+    credentials.write_text(f'{{"host": "{OTHER}", "cli_token": "saved"}}', encoding="utf-8")
+    assert message(HOST, None, words, HOME=str(home)) == (
+        f"{missing} of {option} ({credentials} has a token for another host): {ways}"
+    )
+    credentials.write_text(f'{{"host": "{HOST}"}}', encoding="utf-8")
+    assert message(None, None, words, HOME=str(home)) == (
+        f'{missing} of {credentials}: add "cli_token" to it, or {ways}'
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,14 @@
 """Every example of the documents runs, and prints what the document shows.
 
-A page is one session in a fresh home. A block after a line like "`users.yaml`:" is that file; in a
+A page is one session in a fresh home, whose credentials file names a live server: the examples must
+not touch it. A block after a line like "`users.yaml`:" is that file; in a
 `console` block each line that begins with `$ ` is run, and what follows it is what it says. What
 `export` sets, the commands after it have. A command that ends with ` &` is a server: it answers on
 a free port instead of port 8000, and has to stop in order after the page.
 """
 
 import inspect
+import json
 import os
 import re
 import subprocess
@@ -19,7 +21,7 @@ import click
 import pytest
 from tests.support.paths import ROOT
 from tests.support.ports import free_port
-from tests.support.servers.server_process import run_server_process
+from tests.support.servers.server_process import ServerProcess, run_server_process
 
 OPERATIONS = ROOT / "docs" / "operations"
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *OPERATIONS.glob("*.md")])
@@ -37,7 +39,8 @@ CHANGING = (
     (r"(\(request |\"request_id\":\"|&number=)[0-9a-f]{16}\b", r"\1#"),
     (r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?", "TIME"),
     (r"local:[\w-]+", "local:#"),
-    (r"(~|/home/you)/\.local", "HOME/.local"),
+    (r"/home/you\b", "HOME"),
+    (r"\S*/tmp\.\w{10}\b", "FOLDER"),
     (r"[ -]+$", ""),
     (r" {2,}", "  "),
 )
@@ -68,7 +71,7 @@ class Session:
         self.folder = folder
         self.status = 0
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        self.environment = os.environ | {"PATH": path}
+        self.environment = os.environ | {"PATH": path, "TMPDIR": str(folder.parent)}
         self._ending = ending
         self._port = free_port()
 
@@ -107,14 +110,34 @@ class Session:
         return done.stdout
 
 
+@pytest.fixture(scope="module")
+def live_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A server that the examples must not touch."""
+    folder = tmp_path_factory.mktemp("live")
+    with ServerProcess(f"sqlite:///{folder}/anyscale.db", folder) as server:
+        yield server
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
-def test_the_examples_of_a_page_print_what_it_shows(page: Path, home: Path, tmp_path: Path) -> None:
+def test_the_examples_of_a_page_print_what_it_shows_and_touch_no_server_of_the_reader(
+    page: Path, home: Path, tmp_path: Path, live_server: ServerProcess
+) -> None:
+    token = live_server.token(page.as_posix())
+    credentials = home / ".anyscale" / "credentials.json"
+    credentials.parent.mkdir()
+    saved = {"host": live_server.url, "cli_token": token}
+    credentials.write_text(json.dumps(saved), encoding="utf-8")
+    credentials.chmod(0o600)
     folder = tmp_path / "work"
     folder.mkdir()
     example = (ROOT / "examples" / "users.yaml").read_text(encoding="utf-8")
     (folder / "users.yaml").write_text(example, encoding="utf-8")
+
     with ExitStack() as ending:
         run_page(page, Session(home, folder, ending))
+
+    tokens = json.loads(live_server.run("list-tokens", "-o", "json"))
+    assert [token["used_at"] for token in tokens if token["name"] == page.as_posix()] == [None]
 
 
 def run_page(page: Path, session: Session) -> None:

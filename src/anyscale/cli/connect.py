@@ -23,8 +23,8 @@ __all__ = [
 host_option = click.option(
     "--host",
     metavar="URL",
-    help="The control plane. Default: ANYSCALE_HOST, then ~/.anyscale/credentials.json, "
-    "then the embedded one.",
+    help="The control plane: https://... of a server, or `embedded` for a database of your own. "
+    "Default: ANYSCALE_HOST, then ~/.anyscale/credentials.json, then the embedded one.",
 )
 
 
@@ -37,10 +37,10 @@ def open_control_plane(host: str | None) -> Iterator["Transport"]:
     Raises:
         ConfigError: as `resolve` and `open_transport` do.
     """
-    from anyscale.config import resolve
+    from anyscale.config import COMMAND, resolve
     from anyscale.transport import open_transport
 
-    target = resolve(host, None)
+    target = resolve(host, None, words=COMMAND)
     with closing(open_transport(target, on_notice=log, on_outage=note_outage)) as transport:
         yield transport
 

@@ -20,7 +20,7 @@ def is_meant_for_other_host(environment: Mapping[str, str]) -> bool:
         ConfigError: the user has no home, in which the database could be.
     """
     is_chosen = any(environment.get(name, "").strip() for name in _CHOICES)
-    if is_chosen or not environment.get("ANYSCALE_HOST"):
+    if is_chosen or environment.get("ANYSCALE_HOST", "") in ("", "embedded"):
         return False
     try:
         return not database_exists(default_database(environment))
