@@ -124,7 +124,7 @@ def _services(control_plane: ControlPlane, pools: ThreadPools) -> dict[str, obje
     login_options = control_plane.settings.login_options
     return {
         "account_page": AccountPage(
-            sessions, tokens, login_options, control_plane.settings.public_url, pools
+            sessions, tokens, login_options, control_plane.settings.public_url
         ),
         "audit_log": control_plane.audit_log,
         "authenticator": Authenticator(tokens, sessions, control_plane.audit_log, pools.auth),
@@ -136,9 +136,7 @@ def _services(control_plane: ControlPlane, pools: ThreadPools) -> dict[str, obje
         "lifecycle": control_plane.lifecycle,
         "links": control_plane.links,
         "listing": control_plane.listing,
-        "login": LoginFlows(
-            control_plane.password_login, control_plane.password_changes, sessions, pools
-        ),
+        "login": LoginFlows(control_plane.password_login, control_plane.password_changes, pools),
         "login_options": login_options,
         "sso_login": control_plane.sso_login,
         "operator_proofs": OperatorProofs(control_plane.store),

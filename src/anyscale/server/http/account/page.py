@@ -3,9 +3,9 @@
 from contextlib import suppress
 from typing import Any
 
-from litestar import Response, get, post
+from litestar import Response
 from litestar.di import NamedDependency
-from litestar.params import FromQuery
+from litestar.params import FromQuery, RawBody
 from msgspec import Struct
 
 from anyscale.domain.names import full_name
@@ -22,7 +22,7 @@ from anyscale.server.http.account.view_models import (
 from anyscale.server.http.authentication import require_own_password
 from anyscale.server.http.cookies import SESSION, expired_cookie
 from anyscale.server.http.dependencies import UserRequest
-from anyscale.server.http.thread_pools import ThreadPools
+from anyscale.server.http.route_handlers import get, post
 from anyscale.server.http.web.forms import read_form, user_message
 from anyscale.server.http.web.templating import redirect, render_page
 from anyscale.server.login_options import LoginOptions
@@ -55,11 +55,10 @@ class AccountPage(Struct, frozen=True):
     options: LoginOptions
     #: the address at which users reach the control plane, if it is known
     public_url: str | None
-    pools: ThreadPools
 
-    async def render(self, user: SessionCaller, **shown: Any) -> Page:
+    def render(self, user: SessionCaller, **shown: Any) -> Page:
         """Return the page, with a note or a problem on top, and a token's form as it was sent."""
-        values = await self.pools.read.run(self._values, user)
+        values = self._values(user)
         defaults = {"note": "", "token_name": "", "token_days": _DEFAULT_DAYS}
         return render_page(
             "account", options=self.options, script=True, **defaults | values | shown
@@ -94,68 +93,58 @@ class AccountPage(Struct, frozen=True):
         }
 
 
-@get("/", guards=[require_own_password])
-async def show_account(
+@get("/", pool="read", guards=[require_own_password])
+def show_account(
     request: UserRequest, account_page: NamedDependency[AccountPage], note: FromQuery[str] = ""
 ) -> Page:
-    return await account_page.render(request.user, note=_NOTES.get(note, ""))
+    return account_page.render(request.user, note=_NOTES.get(note, ""))
 
 
-@post("/sessions/revoke", guards=[require_own_password])
-async def revoke_session(
-    request: UserRequest,
-    sessions: NamedDependency[SessionService],
-    pools: NamedDependency[ThreadPools],
+@post("/sessions/revoke", pool="read", guards=[require_own_password])
+def revoke_session(
+    request: UserRequest, body: RawBody, sessions: NamedDependency[SessionService]
 ) -> Page:
-    (session_id,) = await read_form(request, "session_id")
+    (session_id,) = read_form(request, body, "session_id")
     with suppress(NotFound):  # it has expired
-        await pools.read.run(sessions.revoke, request.user, session_id)
+        sessions.revoke(request.user, session_id)
     if session_id == request.auth.session_id:
         return redirect("/sign-in?note=signed_out", expired_cookie(SESSION))
     return redirect("/?note=session_revoked")
 
 
-@post("/sessions/revoke-others", guards=[require_own_password])
-async def revoke_others(
-    request: UserRequest,
-    sessions: NamedDependency[SessionService],
-    pools: NamedDependency[ThreadPools],
-) -> Page:
-    await pools.read.run(sessions.revoke_others, request.user)
+@post("/sessions/revoke-others", pool="read", guards=[require_own_password])
+def revoke_others(request: UserRequest, sessions: NamedDependency[SessionService]) -> Page:
+    sessions.revoke_others(request.user)
     return redirect("/?note=sessions_revoked")
 
 
-@post("/tokens", guards=[require_own_password])
-async def create_token(
+@post("/tokens", pool="read", guards=[require_own_password])
+def create_token(
     request: UserRequest,
+    body: RawBody,
     tokens: NamedDependency[TokenService],
     account_page: NamedDependency[AccountPage],
-    pools: NamedDependency[ThreadPools],
 ) -> Page:
-    name, days = await read_form(request, "name", "days")
+    name, days = read_form(request, body, "name", "days")
     if days not in _DAYS:
         raise RequestInvalid("there is no such choice")
     try:
-        secret, token = await pools.read.run(
-            tokens.create_personal, request.user, name.strip(), _DAYS[days]
-        )
+        secret, token = tokens.create_personal(request.user, name.strip(), _DAYS[days])
     except ConfigError as error:
         sent = {"token_name": name, "token_days": days}
         problem = user_message(error)
-        return await account_page.render(request.user, problem=problem, status=error.status, **sent)
+        return account_page.render(request.user, problem=problem, status=error.status, **sent)
     # There is no redirect, which would have to store the secret or to put it into an address.
     return account_page.render_token(request, secret, token.name)
 
 
-@post("/tokens/revoke", guards=[require_own_password])
-async def revoke_token(
-    request: UserRequest,
-    tokens: NamedDependency[TokenService],
-    pools: NamedDependency[ThreadPools],
+@post("/tokens/revoke", pool="read", guards=[require_own_password])
+def revoke_token(
+    request: UserRequest, body: RawBody, tokens: NamedDependency[TokenService]
 ) -> Page:
-    (token_id,) = await read_form(request, "token_id")
+    (token_id,) = read_form(request, body, "token_id")
     with suppress(NotFound):  # another window has revoked it
-        await pools.read.run(tokens.revoke_personal, request.user, token_id)
+        tokens.revoke_personal(request.user, token_id)
     return redirect("/?note=token_revoked")
 
 

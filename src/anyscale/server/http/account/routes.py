@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from litestar import Response, Router, delete, get, put
+from litestar import Response, Router
 from litestar.di import NamedDependency
 from litestar.params import PathParameter
 
@@ -23,7 +23,7 @@ from anyscale.server.http.errors import error_responses
 from anyscale.server.http.login.routes import create_login_response
 from anyscale.server.http.login.schemas import LoginResponse
 from anyscale.server.http.login.sign_in import LoginFlows
-from anyscale.server.http.thread_pools import ThreadPools
+from anyscale.server.http.route_handlers import delete, get, put
 from anyscale.server.http.web.session_pages import session_pages
 
 __all__ = ["ROUTERS"]
@@ -59,47 +59,41 @@ async def change_password(
 
 @get(
     "/sessions",
+    pool="read",
     operation_id="listMySessions",
     summary="List your sessions, the latest first.",
     responses=error_responses(),
 )
-async def list_sessions(
-    request: UserRequest,
-    sessions: NamedDependency[SessionService],
-    pools: NamedDependency[ThreadPools],
-) -> SessionList:
-    found = await pools.read.run(sessions.list, request.user)
-    return SessionList([session_info(session, request.user) for session in found])
+def list_sessions(request: UserRequest, sessions: NamedDependency[SessionService]) -> SessionList:
+    listed = sessions.list(request.user)
+    return SessionList([session_info(session, request.user) for session in listed])
 
 
 @delete(
     "/sessions/{session_id:str}",
+    pool="read",
     operation_id="revokeMySession",
     summary="Revoke one of your sessions.",
     responses=error_responses(404),
 )
-async def revoke_session(
-    request: UserRequest,
-    session_id: SessionId,
-    sessions: NamedDependency[SessionService],
-    pools: NamedDependency[ThreadPools],
+def revoke_session(
+    request: UserRequest, session_id: SessionId, sessions: NamedDependency[SessionService]
 ) -> None:
-    await pools.read.run(sessions.revoke, request.user, session_id)
+    sessions.revoke(request.user, session_id)
 
 
 @delete(
     "/sessions",
+    pool="read",
     operation_id="revokeMyOtherSessions",
     summary="Revoke all your sessions except the current one.",
     status_code=200,
     responses=error_responses(),
 )
-async def revoke_others(
-    request: UserRequest,
-    sessions: NamedDependency[SessionService],
-    pools: NamedDependency[ThreadPools],
+def revoke_others(
+    request: UserRequest, sessions: NamedDependency[SessionService]
 ) -> RevokedSessions:
-    return RevokedSessions(await pools.read.run(sessions.revoke_others, request.user))
+    return RevokedSessions(sessions.revoke_others(request.user))
 
 
 _GUARDED = [list_sessions, revoke_session, revoke_others, *tokens.HANDLERS]

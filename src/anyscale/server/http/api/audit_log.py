@@ -1,30 +1,29 @@
 """/v1/audit: the entries of the audit log, for clients that store or verify them."""
 
-from functools import partial
 from typing import Annotated, Literal
 
-from litestar import Router, get
+from litestar import Router
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
 from anyscale.domain.schemas.audit import AuditPage
 from anyscale.server.core.audit.entries import AuditLog
 from anyscale.server.http.errors import error_responses
-from anyscale.server.http.thread_pools import ThreadPools
+from anyscale.server.http.route_handlers import get
 
 __all__ = ["ROUTER"]
 
 
 @get(
     "/",
+    pool="read",
     operation_id="listAudit",
     summary="List the entries of the audit log by number, or the newest first.",
     description="Page by `after`, and the newest first by `before`. Both together are a range.",
     responses=error_responses(),
 )
-async def list_entries(
+def list_entries(
     audit_log: NamedDependency[AuditLog],
-    pools: NamedDependency[ThreadPools],
     after: Annotated[
         int, QueryParameter(ge=0, le=2**53, description="Only entries with a larger number.")
     ] = 0,
@@ -37,8 +36,8 @@ async def list_entries(
     ] = "created",
     limit: Annotated[int, QueryParameter(ge=1, le=1000)] = 100,
 ) -> AuditPage:
-    call = partial(audit_log.list, before=before, newest_first=order == "-created")
-    return AuditPage(await pools.read.run(call, after, limit))
+    newest_first = order == "-created"
+    return AuditPage(audit_log.list(after, limit, before=before, newest_first=newest_first))
 
 
 ROUTER = Router("/audit", route_handlers=[list_entries], tags=["audit"])

@@ -22,7 +22,6 @@ IdempotencyKey = Annotated[
 ]
 
 AfterUser = Annotated[
-    str,
-    QueryParameter(max_length=64, description="The last `user_id` of the previous page."),
+    str, QueryParameter(max_length=64, description="The last `user_id` of the previous page.")
 ]
 PageOfUsers = Annotated[int, QueryParameter(ge=1, le=10_000, description="Users in a page.")]

@@ -3,15 +3,15 @@
 import os
 from collections.abc import Iterable
 
-from litestar import Router, get, post
+from litestar import Router
 from litestar.di import NamedDependency
+from litestar.params import RawBody
 
 from anyscale.domain.models.batches import Conflict, Created
 from anyscale.domain.schemas.batches import BatchCreate, BatchCreated, Conflicts, LookUp, Skipped
 from anyscale.domain.validation import Policy
 from anyscale.errors import TooLarge
 from anyscale.server.core.batches.service import BatchService
-from anyscale.server.core.callers import Caller
 from anyscale.server.http.api.parameters import IdempotencyKey
 from anyscale.server.http.api.user_bodies import (
     check_chunk,
@@ -22,7 +22,7 @@ from anyscale.server.http.api.user_bodies import (
 from anyscale.server.http.dependencies import OwnerRequest
 from anyscale.server.http.errors import error_responses
 from anyscale.server.http.operations.metrics import BATCHES, HASHES, USERS
-from anyscale.server.http.thread_pools import ThreadPools
+from anyscale.server.http.route_handlers import get, post
 
 __all__ = ["ROUTER"]
 
@@ -39,22 +39,18 @@ async def get_policy(batches: NamedDependency[BatchService]) -> Policy:
 
 @post(
     "/users:batchCreate",
+    pool="write",
     operation_id="createUsers",
     summary="Create a small batch of users: all of them or none.",
     status_code=200,
     responses=error_responses(409, 413, 422),
 )
-async def create_users(
+def create_users(
     request: OwnerRequest,
+    body: RawBody,
     batches: NamedDependency[BatchService],
-    pools: NamedDependency[ThreadPools],
     key: IdempotencyKey = None,
 ) -> BatchCreated:
-    body = await request.body()
-    return await pools.write.run(_create, batches, body, key, request.user)
-
-
-def _create(batches: BatchService, body: bytes, key: str | None, caller: Caller) -> BatchCreated:
     policy = batches.available_policy()
     batch = decode_users(body, BatchCreate, policy)
     users, passwords = batch.create_users, passwords_of(batch.create_users)
@@ -70,7 +66,7 @@ def _create(batches: BatchService, body: bytes, key: str | None, caller: Caller)
     if not users:
         return BatchCreated([], [])
     key = key or os.urandom(16).hex()
-    created = batches.create(key, checked, batch.if_exists, caller, passwords)
+    created = batches.create(key, checked, batch.if_exists, request.user, passwords)
     if not created.replayed:
         _count(created, len(passwords))
     return BatchCreated(created.users, _skipped(created.skipped), created.batch, created.replayed)
@@ -88,21 +84,13 @@ def _skipped(conflicts: Iterable[Conflict]) -> list[Skipped]:
 
 @post(
     "/users:lookUp",
+    pool="read",
     operation_id="lookUpUsers",
     summary="List the emails of a chunk of users that are taken. Writes nothing.",
     status_code=200,
     responses=error_responses(413, 422),
 )
-async def look_up(
-    request: OwnerRequest,
-    batches: NamedDependency[BatchService],
-    pools: NamedDependency[ThreadPools],
-) -> Conflicts:
-    body = await request.body()
-    return await pools.read.run(_look_up, batches, body)
-
-
-def _look_up(batches: BatchService, body: bytes) -> Conflicts:
+def look_up(body: RawBody, batches: NamedDependency[BatchService]) -> Conflicts:
     chunk = decode_users(body, LookUp, batches.policy)
     users = check_chunk(chunk.create_users, batches.policy, chunk.first)
     return Conflicts(batches.look_up(users, chunk.first))

@@ -1,12 +1,11 @@
 """/v1/users/{user_id}: update, suspend, restore, delete; set the role; set-password links."""
 
-from litestar import Router, delete, patch, post, put
+from litestar import Router
 from litestar.di import NamedDependency
-from litestar.params import JSONBody
+from litestar.params import JSONBody, RawBody
 
 from anyscale.domain.models.users import UpdatedUser, UserChanges
 from anyscale.domain.schemas.users import PasswordLinks, RoleSet, SetPasswordLinks
-from anyscale.server.core.callers import Caller
 from anyscale.server.core.users.lifecycle import UserLifecycle
 from anyscale.server.core.users.password_links import PasswordLinkService
 from anyscale.server.core.users.update import UserUpdateService
@@ -14,109 +13,98 @@ from anyscale.server.http.api.parameters import UserId
 from anyscale.server.http.bodies import decode
 from anyscale.server.http.dependencies import OwnerRequest
 from anyscale.server.http.errors import error_responses
-from anyscale.server.http.thread_pools import ThreadPools
+from anyscale.server.http.route_handlers import delete, patch, post, put
 
 __all__ = ["ROUTER"]
 
 
 @patch(
     "/users/{user_id:str}",
+    pool="write",
     operation_id="updateUser",
     summary="Change fields of an account. An absent field stays; null clears lastname or title.",
     responses=error_responses(404, 413),
 )
-async def update(
+def update(
     request: OwnerRequest,
+    body: RawBody,
     user_id: UserId,
     updates: NamedDependency[UserUpdateService],
-    pools: NamedDependency[ThreadPools],
 ) -> UpdatedUser:
-    changes = decode(await request.body(), UserChanges)
-    return await pools.write.run(updates.update, user_id, changes, request.user)
+    changes = decode(body, UserChanges)
+    return updates.update(user_id, changes, request.user)
 
 
 @post(
     "/users/{user_id:str}/suspend",
+    pool="write",
     operation_id="suspendUser",
     summary="Suspend an account. It cannot sign in, its sessions end and its tokens stop.",
     status_code=204,
     responses=error_responses(404, 409),
 )
-async def suspend(
-    request: OwnerRequest,
-    user_id: UserId,
-    lifecycle: NamedDependency[UserLifecycle],
-    pools: NamedDependency[ThreadPools],
+def suspend(
+    request: OwnerRequest, user_id: UserId, lifecycle: NamedDependency[UserLifecycle]
 ) -> None:
-    await pools.write.run(lifecycle.suspend, user_id, request.user)
+    lifecycle.suspend(user_id, request.user)
 
 
 @post(
     "/users/{user_id:str}/restore",
+    pool="write",
     operation_id="restoreUser",
     summary="Restore a suspended account, so that its user can sign in again.",
     status_code=204,
     responses=error_responses(404),
 )
-async def restore(
-    request: OwnerRequest,
-    user_id: UserId,
-    lifecycle: NamedDependency[UserLifecycle],
-    pools: NamedDependency[ThreadPools],
+def restore(
+    request: OwnerRequest, user_id: UserId, lifecycle: NamedDependency[UserLifecycle]
 ) -> None:
-    await pools.write.run(lifecycle.restore, user_id, request.user)
+    lifecycle.restore(user_id, request.user)
 
 
 @put(
     "/users/{user_id:str}/role",
+    pool="write",
     operation_id="setUserRole",
     summary="Set the role of an account to owner or collaborator. Revokes its sessions.",
     status_code=204,
     responses=error_responses(404, 409),
 )
-async def set_role(
+def set_role(
     request: OwnerRequest,
     data: JSONBody[RoleSet],
     user_id: UserId,
     lifecycle: NamedDependency[UserLifecycle],
-    pools: NamedDependency[ThreadPools],
 ) -> None:
-    await pools.write.run(lifecycle.set_role, user_id, data.role, request.user)
+    lifecycle.set_role(user_id, data.role, request.user)
 
 
 @delete(
     "/users/{user_id:str}",
+    pool="write",
     operation_id="deleteUser",
     summary="Delete an account, and erase the personal data of its user.",
     responses=error_responses(404, 409),
 )
-async def delete_user(
-    request: OwnerRequest,
-    user_id: UserId,
-    lifecycle: NamedDependency[UserLifecycle],
-    pools: NamedDependency[ThreadPools],
+def delete_user(
+    request: OwnerRequest, user_id: UserId, lifecycle: NamedDependency[UserLifecycle]
 ) -> None:
-    await pools.write.run(lifecycle.delete, user_id, request.user)
+    lifecycle.delete(user_id, request.user)
 
 
 @post(
     "/users:setPasswordLinks",
+    pool="write",
     operation_id="createSetPasswordLinks",
     summary="Create one-time links to set a password. Replaces earlier links of the accounts.",
     status_code=200,
     responses=error_responses(404, 409, 413),
 )
-async def create_links(
-    request: OwnerRequest,
-    links: NamedDependency[PasswordLinkService],
-    pools: NamedDependency[ThreadPools],
+def create_links(
+    request: OwnerRequest, body: RawBody, links: NamedDependency[PasswordLinkService]
 ) -> PasswordLinks:
-    body = await request.body()
-    return await pools.write.run(_create_links, links, body, request.user)
-
-
-def _create_links(links: PasswordLinkService, body: bytes, caller: Caller) -> PasswordLinks:
-    return PasswordLinks(links.create(decode(body, SetPasswordLinks).user_ids, caller))
+    return PasswordLinks(links.create(decode(body, SetPasswordLinks).user_ids, request.user))
 
 
 _HANDLERS = [update, suspend, restore, set_role, delete_user, create_links]

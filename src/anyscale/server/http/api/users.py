@@ -2,20 +2,18 @@
 
 from typing import Annotated, Literal
 
-from litestar import Router, get, post
+from litestar import Router
 from litestar.di import NamedDependency, Provide
-from litestar.params import QueryParameter
+from litestar.params import QueryParameter, RawBody
 
 from anyscale.domain.schemas.users import FindUsers, FoundUsers, Role, UserPage, UserQuery
-from anyscale.domain.validation import Policy
 from anyscale.errors import RequestInvalid, TooLarge
 from anyscale.server.core.batches.service import BatchService
 from anyscale.server.core.users.queries import UserQueries
 from anyscale.server.core.users.search import MAX_CURSOR, MAX_SEARCH, UserListing
 from anyscale.server.http.bodies import decode
-from anyscale.server.http.dependencies import OwnerRequest
 from anyscale.server.http.errors import error_responses
-from anyscale.server.http.thread_pools import ThreadPools
+from anyscale.server.http.route_handlers import get, post
 
 __all__ = ["ROUTER"]
 
@@ -62,25 +60,18 @@ _SEARCH = (
 
 @post(
     "/users:find",
+    pool="read",
     operation_id="findUsers",
     summary="Get the accounts with some emails, in the order of the emails. Writes nothing.",
     status_code=200,
     responses=error_responses(413),
 )
-async def find_users(
-    request: OwnerRequest,
-    users: NamedDependency[UserQueries],
-    batches: NamedDependency[BatchService],
-    pools: NamedDependency[ThreadPools],
+def find_users(
+    body: RawBody, users: NamedDependency[UserQueries], batches: NamedDependency[BatchService]
 ) -> FoundUsers:
-    body = await request.body()
-    return await pools.read.run(_find, users, batches.policy, body)
-
-
-def _find(users: UserQueries, policy: Policy, body: bytes) -> FoundUsers:
-    emails = decode(body, FindUsers).emails
-    if len(emails) > policy.chunk_users:
-        raise TooLarge(f"{len(emails)} emails are more than a chunk: {policy.chunk_users}")
+    emails, limit = decode(body, FindUsers).emails, batches.policy.chunk_users
+    if len(emails) > limit:
+        raise TooLarge(f"{len(emails)} emails are more than a chunk: {limit}")
     return FoundUsers(users.with_emails(emails))
 
 
@@ -121,20 +112,20 @@ def _user_query(
 
 @get(
     "/users",
+    pool="read",
     operation_id="listUsers",
     summary="List accounts in the order of their creation.",
     description=_LIST_USERS,
     dependencies={"user_query": Provide(_user_query, sync_to_thread=False)},
     responses=error_responses(),
 )
-async def list_users(
+def list_users(
     listing: NamedDependency[UserListing],
-    pools: NamedDependency[ThreadPools],
     user_query: NamedDependency[UserQuery],
     cursor: Cursor = "",
     limit: Annotated[int, QueryParameter(ge=1, le=1000, description="Users in a page.")] = 100,
 ) -> UserPage:
-    return await pools.read.run(listing.page, user_query, cursor, limit)
+    return listing.page(user_query, cursor, limit)
 
 
 ROUTER = Router("/", route_handlers=[find_users, list_users], tags=["users"])

@@ -5,24 +5,27 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from litestar import Response, Router, get, post
+from litestar import Response, Router
 from litestar.di import NamedDependency
-from litestar.params import FromQuery
+from litestar.params import FromQuery, RawBody
 
 from anyscale.errors import (
     AnyscaleError,
     InvalidCredentials,
     LinkInvalid,
     NotAuthenticated,
+    NotFound,
     PasswordRefused,
 )
+from anyscale.server.core.login.sessions import SessionService
 from anyscale.server.core.users.password_links import secret_of
 from anyscale.server.http.authentication import Authenticator
 from anyscale.server.http.bodies import SMALL_BODY
-from anyscale.server.http.cookies import SESSION, expired_cookie, login_cookies
+from anyscale.server.http.cookies import SESSION, expired_cookie, login_cookies, read_cookie
 from anyscale.server.http.dependencies import AnyRequest, UserRequest
 from anyscale.server.http.login.sign_in import LoginFlows
 from anyscale.server.http.refusals import count_refusal
+from anyscale.server.http.route_handlers import get, post
 from anyscale.server.http.web.forms import read_form, refusal
 from anyscale.server.http.web.session_pages import session_pages
 from anyscale.server.http.web.templating import redirect, render_page
@@ -83,10 +86,11 @@ def _sso_problem(sso: str, number: str) -> str:
 @post("/sign-in")
 async def sign_in(
     request: AnyRequest,
+    body: RawBody,
     login: NamedDependency[LoginFlows],
     login_options: NamedDependency[LoginOptions],
 ) -> Page:
-    email, password = await read_form(request, "email", "password")
+    email, password = read_form(request, body, "email", "password")
     show = partial(_form_page, "sign_in", login_options, email=email)
     if not email:
         return show(problem="Enter your email.", wrong="email", status=400)
@@ -106,9 +110,12 @@ def _form_page(template: str, options: LoginOptions, **values: Any) -> Page:
     return render_page(template, script=True, options=options, **shown)
 
 
-@post("/sign-out")
-async def sign_out(request: AnyRequest, login: NamedDependency[LoginFlows]) -> Page:
-    await login.sign_out(request)
+@post("/sign-out", pool="read")
+def sign_out(request: AnyRequest, sessions: NamedDependency[SessionService]) -> Page:
+    if secret := read_cookie(request, SESSION):
+        with suppress(NotAuthenticated, NotFound):  # it has expired, or is revoked meanwhile
+            caller = sessions.authenticate(secret)
+            sessions.revoke(caller, caller.session.session_id)
     return redirect("/sign-in?note=signed_out", expired_cookie(SESSION))
 
 
@@ -120,10 +127,11 @@ async def show_password(request: UserRequest, login_options: NamedDependency[Log
 @post("/password")
 async def change_password(
     request: UserRequest,
+    body: RawBody,
     login: NamedDependency[LoginFlows],
     login_options: NamedDependency[LoginOptions],
 ) -> Page:
-    current, new, again = await read_form(request, "current", "new", "again")
+    current, new, again = read_form(request, body, "current", "new", "again")
     show = partial(_form_page, "password", login_options, user=request.user)
     if new != again:
         return show(problem=_DIFFER, wrong="again", status=400)
@@ -142,11 +150,12 @@ async def show_set_password(login_options: NamedDependency[LoginOptions]) -> Pag
 @post(LINK_PAGE)
 async def set_password(
     request: AnyRequest,
+    body: RawBody,
     login: NamedDependency[LoginFlows],
     login_options: NamedDependency[LoginOptions],
 ) -> Page:
     """Show the form of a link, which stays valid, or set the password by it."""
-    text, new, again, opens = await read_form(request, "link", "new", "again", "open")
+    text, new, again, opens = read_form(request, body, "link", "new", "again", "open")
     link = secret_of(text)
     show = partial(_form_page, "set_password", login_options, link=link)
     email = ""

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from litestar import Response, Router, delete, post
+from litestar import Response, Router
 from litestar.di import NamedDependency
 
 from anyscale.server.core.login.sessions import LoginResult, SessionService
@@ -14,7 +14,7 @@ from anyscale.server.http.dependencies import AnyRequest, UserRequest
 from anyscale.server.http.errors import error_responses
 from anyscale.server.http.login.schemas import LoginRequest, LoginResponse, SetPasswordRequest
 from anyscale.server.http.login.sign_in import LoginFlows
-from anyscale.server.http.thread_pools import ThreadPools
+from anyscale.server.http.route_handlers import delete, post
 
 __all__ = ["ROUTERS", "create_login_response"]
 
@@ -51,17 +51,14 @@ async def set_password(
 
 @delete(
     "/sessions/current",
+    pool="read",
     operation_id="signOut",
     summary="Sign out. Revokes the session of this request.",
     responses=error_responses(404),
     response_cookies=[expired_cookie(SESSION)],
 )
-async def sign_out(
-    request: UserRequest,
-    sessions: NamedDependency[SessionService],
-    pools: NamedDependency[ThreadPools],
-) -> None:
-    await pools.read.run(sessions.revoke, request.user, request.auth.session_id)
+def sign_out(request: UserRequest, sessions: NamedDependency[SessionService]) -> None:
+    sessions.revoke(request.user, request.auth.session_id)
 
 
 def create_login_response(login: LoginResult) -> Response[LoginResponse]:

@@ -1,18 +1,18 @@
 """Sign-in operations of the JSON API and the pages: each runs in its pool, and is counted."""
 
 from collections.abc import Awaitable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from anyscale.errors import AnyscaleError, NotAuthenticated, NotFound
+from anyscale.errors import AnyscaleError
 from anyscale.server.core.callers import SessionCaller
 from anyscale.server.core.login.password_change import PasswordChanges
 from anyscale.server.core.login.password_login import PasswordLogin
-from anyscale.server.core.login.sessions import LoginResult, SessionService
-from anyscale.server.http.cookies import SESSION, client_info, read_cookie
+from anyscale.server.core.login.sessions import LoginResult
+from anyscale.server.http.cookies import client_info
 from anyscale.server.http.dependencies import Connection
 from anyscale.server.http.operations.metrics import SIGN_INS
 from anyscale.server.http.thread_pools import ThreadPools
@@ -26,11 +26,10 @@ __all__ = ["LoginFlows"]
 
 
 class LoginFlows(Struct, frozen=True):
-    """Signs users in and out. Each method runs in its thread pool; sign-ins are counted."""
+    """Signs users in. Each method runs in its thread pool; sign-ins are counted."""
 
     password_login: PasswordLogin
     password_changes: PasswordChanges
-    sessions: SessionService
     pools: ThreadPools
 
     async def by_password(self, connection: Connection, email: str, password: str) -> LoginResult:
@@ -75,16 +74,6 @@ class LoginFlows(Struct, frozen=True):
         client = client_info(connection)
         call = partial(self.password_changes.change_password, caller, current, new, client)
         return await self.pools.login.run(call, client.address, is_known=True)
-
-    async def sign_out(self, connection: Connection) -> None:
-        """Revoke the session of a browser, if it has one."""
-        if secret := read_cookie(connection, SESSION):
-            await self.pools.read.run(self._revoke, secret)
-
-    def _revoke(self, secret: str) -> None:
-        with suppress(NotAuthenticated, NotFound):
-            caller = self.sessions.authenticate(secret)
-            self.sessions.revoke(caller, caller.session.session_id)
 
 
 @contextmanager

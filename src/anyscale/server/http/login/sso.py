@@ -2,9 +2,10 @@
 
 import logging
 from contextlib import suppress
+from typing import Any
 from urllib.parse import parse_qsl
 
-from litestar import Response, get
+from litestar import Response
 from litestar.datastructures import Cookie
 from litestar.di import NamedDependency
 
@@ -36,6 +37,7 @@ from anyscale.server.http.login.sso_cookie import (
 )
 from anyscale.server.http.refusals import count_refusal
 from anyscale.server.http.request_context import request_id
+from anyscale.server.http.route_handlers import get
 from anyscale.server.http.thread_pools import ThreadPools
 from anyscale.server.paths import SSO_CALLBACK
 
@@ -60,22 +62,35 @@ _MESSAGES = {
 }
 
 
-@get("/sso/start", include_in_schema=False)
-async def start(
-    request: AnyRequest,
-    sso_login: NamedDependency[SsoLogin | None],
-    pools: NamedDependency[ThreadPools],
-) -> Response[None]:
+def _misconfigured(_: AnyRequest, error: SsoRefused) -> Response[None]:
+    """Refuse a start: the metadata do not fit the settings, and no user has done anything."""
+    _log_refusal(error, error.reason, error.detail)
+    return _to_sign_in("refused")
+
+
+def _unavailable(_: AnyRequest, error: AnyscaleError) -> Response[None]:
+    _log_refusal(error, str(error))
+    return _to_sign_in("unavailable")
+
+
+_UNAVAILABLE: dict[Any, Any] = dict.fromkeys(
+    (ProviderUnavailable, Overloaded, StoreUnavailable), _unavailable
+)
+
+
+@get(
+    "/sso/start",
+    pool="identity_provider.start",
+    include_in_schema=False,
+    exception_handlers={SsoRefused: _misconfigured, **_UNAVAILABLE},
+)
+def start(request: AnyRequest, sso_login: NamedDependency[SsoLogin | None]) -> Response[None]:
     if _is_forced(request):
         return _redirect("/sign-in")
-    try:
-        url, cookie = await pools.identity_provider.start.run(_begin, _required(sso_login))
-    except SsoRefused as error:  # the metadata do not fit the settings: no user has done anything
-        _log_refusal(error, error.reason, error.detail)
-        return _to_sign_in("refused")
-    except (ProviderUnavailable, Overloaded, StoreUnavailable) as error:
-        return _unavailable(error)
-    return _redirect(url, HostCookie(COOKIE, cookie, COOKIE_SECONDS))
+    service = _required(sso_login)
+    url, started = service.provider.begin()
+    cookie = HostCookie(COOKIE, create_cookie_value(service, started), COOKIE_SECONDS)
+    return _redirect(url, cookie)
 
 
 def _is_forced(request: AnyRequest) -> bool:
@@ -87,13 +102,7 @@ def _is_forced(request: AnyRequest) -> bool:
     return headers.get("sec-fetch-site") == "cross-site" and headers.get("sec-fetch-user") != "?1"
 
 
-def _begin(sso_login: SsoLogin) -> tuple[str, str]:
-    """Return the URL at which a user signs in, and the value of the cookie."""
-    url, request = sso_login.provider.begin()
-    return url, create_cookie_value(sso_login, request)
-
-
-@get(SSO_CALLBACK, include_in_schema=False)
+@get(SSO_CALLBACK, include_in_schema=False, exception_handlers=_UNAVAILABLE)
 async def callback(
     request: AnyRequest,
     sso_login: NamedDependency[SsoLogin | None],
@@ -106,8 +115,6 @@ async def callback(
         result = await login.by_sso(request, service, _identity(request, service, pools))
     except SsoRefused as error:
         return await _refused(error, audit_log, pools)
-    except (ProviderUnavailable, Overloaded, StoreUnavailable) as error:
-        return _unavailable(error)
     return _redirect("/", expired_cookie(COOKIE), *login_cookies(result))
 
 
@@ -143,11 +150,6 @@ async def _refused(error: SsoRefused, audit_log: AuditLog, pools: ThreadPools) -
         call = f"GET {SSO_CALLBACK}"
         await pools.auth.run(audit_log.record_denied, error.actor, error.reason, call)
     return _to_sign_in(_MESSAGES.get(error.reason, "refused"))
-
-
-def _unavailable(error: AnyscaleError) -> Response[None]:
-    _log_refusal(error, str(error))
-    return _to_sign_in("unavailable")
 
 
 def _log_refusal(error: AnyscaleError, reason: str, detail: str = "") -> None:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from litestar import Response, get
+from litestar import Response
 from litestar.di import NamedDependency
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -14,6 +14,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from anyscale.errors import Overloaded
 from anyscale.server.http.errors import error_responses
 from anyscale.server.http.operations.metrics import DatabaseMetrics
+from anyscale.server.http.route_handlers import get
 from anyscale.server.http.thread_pools import ThreadPools
 
 __all__ = ["HANDLERS"]
@@ -32,15 +33,14 @@ async def health() -> dict[str, str]:
 
 @get(
     "/readyz",
+    pool="monitoring",
     operation_id="ready",
     summary="Check that the database responds and has the schema of this version.",
     tags=["operations"],
     responses={503: error_responses()[503]},
 )
-async def ready(
-    check_database: NamedDependency[Callable[[], None]], pools: NamedDependency[ThreadPools]
-) -> dict[str, str]:
-    await pools.monitoring.run(check_database)
+def ready(check_database: NamedDependency[Callable[[], None]]) -> dict[str, str]:
+    check_database()
     return {"status": "ready"}
 
 

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from litestar import get
 from litestar.di import NamedDependency
 from litestar.exceptions import NotFoundException
 
@@ -10,20 +9,18 @@ from anyscale import __version__
 from anyscale.domain.schemas.received_request import PROOF, RECEIVED_REQUEST_PATH, ReceivedRequest
 from anyscale.server.core.operator_proof import OperatorProofs
 from anyscale.server.http.dependencies import AnyRequest
-from anyscale.server.http.thread_pools import ThreadPools
+from anyscale.server.http.route_handlers import get
 
 __all__ = ["HANDLERS"]
 
 
-@get(RECEIVED_REQUEST_PATH, include_in_schema=False)
-async def describe_request(
-    request: AnyRequest,
-    operator_proofs: NamedDependency[OperatorProofs],
-    pools: NamedDependency[ThreadPools],
+@get(RECEIVED_REQUEST_PATH, pool="auth", include_in_schema=False)
+def describe_request(
+    request: AnyRequest, operator_proofs: NamedDependency[OperatorProofs]
 ) -> ReceivedRequest:
     """Describe the request to the operator's command; for other callers there is no such path."""
     proof = request.headers.get(PROOF)
-    response = await pools.auth.run(operator_proofs.respond, proof) if proof else None
+    response = operator_proofs.respond(proof) if proof else None
     if response is None:
         raise NotFoundException
     return _described(request, response)

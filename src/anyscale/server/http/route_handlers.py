@@ -1,0 +1,56 @@
+"""The decorators of handlers, by method: `@get("/users", pool="read")`.
+
+A plain function runs in a thread of the pool that its route names; a coroutine function runs in the
+event loop, and names no pool.
+"""
+
+from collections.abc import Callable
+from functools import partial, wraps
+from operator import attrgetter
+from typing import Any, Literal, Self
+
+from litestar import Litestar
+from litestar.handlers import HTTPRouteHandler
+from litestar.types import AnyCallable
+from litestar.utils.predicates import is_async_callable
+
+from anyscale.server.http.thread_pools import BoundedThreadPool
+
+__all__ = ["delete", "get", "patch", "post", "put"]
+
+#: the pools of `ThreadPools` that need to know nothing of a request
+PoolName = Literal["auth", "read", "write", "hashing", "identity_provider.start", "monitoring"]
+
+
+class _RouteHandler(HTTPRouteHandler):
+    """A handler that runs in the pool of its route, whose option (`opt`) is `pool`."""
+
+    def __init__(self, path: str, *, pool: PoolName | None = None, **options: Any) -> None:
+        super().__init__(path, pool=pool, **options)
+
+    def __call__(self, fn: AnyCallable) -> Self:
+        # The framework warns of plain functions without a choice, and of coroutines with one.
+        self.sync_to_thread = None if is_async_callable(fn) else False
+        super().__call__(fn)
+        return self
+
+    def on_registration(self, app: Litestar) -> None:
+        super().on_registration(app)
+        if self.has_sync_callable:
+            pool = attrgetter(self.opt["pool"])(app.state.pools)
+            self._fn, self.has_sync_callable = _in_thread(pool, self.fn), False
+
+
+def _in_thread(pool: BoundedThreadPool, function: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(function)
+    async def run(**arguments: Any) -> Any:
+        return await pool.run(function, **arguments)
+
+    return run
+
+
+delete = partial(_RouteHandler, http_method="DELETE")
+get = partial(_RouteHandler, http_method="GET")
+patch = partial(_RouteHandler, http_method="PATCH")
+post = partial(_RouteHandler, http_method="POST")
+put = partial(_RouteHandler, http_method="PUT")
