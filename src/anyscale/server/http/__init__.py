@@ -14,7 +14,8 @@ the outside in:
 8. `ShutdownMiddleware`: 503 for a request that a forced shutdown cancels
 9. `CsrfMiddleware`: no requests of other sites, by the rule of the route
 10. `TokenAuthentication` or `SessionAuthentication`, by the router
-11. compression of the response, then the guards, the dependencies and the handler
+11. compression of the response, then the guards, the dependencies and the handler, in a thread
+    of the pool that its route names
 
 `server.main` serves the application with uvicorn.
 """

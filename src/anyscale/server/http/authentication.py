@@ -48,7 +48,7 @@ __all__ = [
 ]
 
 #: The option of a route (`opt`) that says whether its denied requests are written to the audit log.
-#: By default they are.
+#: By default they are; those of a user without permission are in any case.
 RECORD_DENIALS = "record_denials"
 
 
@@ -90,11 +90,12 @@ class Authenticator(Struct, frozen=True):
 
 @asynccontextmanager
 async def _denials_recorded(connection: Connection) -> AsyncIterator[None]:
-    """Record a request that the block denies, unless its route has `RECORD_DENIALS` off."""
+    """Record a request that the block denies: see `RECORD_DENIALS`."""
     try:
         yield
     except (NotAuthenticated, NotPermitted, PasswordChangeNeeded) as error:
-        if connection.route_handler.opt.get(RECORD_DENIALS, True):
+        is_recorded = connection.route_handler.opt.get(RECORD_DENIALS, True)
+        if is_recorded or isinstance(error, NotPermitted):
             await authenticator_of(connection).record_denial(connection, error)
         raise
 
