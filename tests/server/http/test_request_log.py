@@ -13,9 +13,9 @@ from tests.support.servers.control_planes import new_control_plane
 from tests.support.servers.http_client import HttpClient
 from tests.support.servers.server_in_process import serve_in_process
 
+from anyscale.domain.schemas.users import UserPage
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.logging_config import log_handler
-from anyscale.user.models import User
 
 _log = logging.getLogger("anyscale.server")
 
@@ -46,11 +46,11 @@ def test_a_line_of_a_worker_thread_has_the_id_of_its_request(
 ) -> None:
     token = control_plane.tokens.create("jane", "owner", None, OPERATOR)
 
-    def page(**_: object) -> list[User]:
+    def page(*_: object) -> UserPage:
         _log.warning("in a thread")
-        return []
+        return UserPage([], None)
 
-    monkeypatch.setattr(control_plane.users, "page", page)
+    monkeypatch.setattr(control_plane.listing, "page", page)
 
     with serve_in_process(control_plane) as url:
         for number in range(2):
