@@ -31,11 +31,15 @@ def personal_token_caller(
     return control_plane.tokens.authenticate(control_plane.tokens.create_personal(user, name, 1)[0])
 
 
-def session_caller(control_plane: ControlPlane, user_id: str) -> SessionCaller:
-    """Sign a user in, and return the caller of the session."""
+def session_caller(
+    control_plane: ControlPlane, user_id: str, auth_method: str = "link"
+) -> SessionCaller:
+    """Sign a user in, and return the caller of the session.
+
+    By `password`, a user has to change the initial password first.
+    """
     with control_plane.store.write() as tx:
         locked = lock_for_session(tx, user_id, ClientInfo("192.0.2.1", "Firefox"))
         assert locked
-        # Not "password": that is for a user who has to change the initial one first.
-        secret = create_session(tx, "link", locked).session
+        secret = create_session(tx, auth_method, locked).session
     return control_plane.sessions.authenticate(secret)

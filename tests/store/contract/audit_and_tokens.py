@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 from tests.store.contract.steps import StoreSteps, chunk_row, delete_chunk, token_row
+from tests.support.databases.locks import wait_until_blocked
 
 from anyscale.errors import StoreUnavailable
 from anyscale.server.store.records.audit import AuditRecord
@@ -134,6 +135,23 @@ class AuditAndTokenRules(StoreSteps):
                 first, revoked_by="local:joe", revoked_at=7
             )
             assert tx.tokens.get(other.hash) == other
+
+    def test_an_exclusive_lock_on_a_token_waits_for_shared_ones(self, store: Store) -> None:
+        happened = []
+
+        def revoke() -> None:
+            with store.write() as tx:
+                tx.tokens.lock(token_row(1).hash, exclusive=True)
+                happened.append("exclusive")
+
+        with ThreadPoolExecutor(1) as pool:
+            with store.write() as tx:
+                tx.tokens.lock(token_row(1).hash, exclusive=False)
+                revoking = pool.submit(revoke)
+                wait_until_blocked(store, tx)
+                happened.append("shared")
+            revoking.result(20)
+        assert happened == ["shared", "exclusive"]
 
     def test_a_revoked_token_stays_as_it_was_revoked(self, store: Store) -> None:
         token = token_row(1)

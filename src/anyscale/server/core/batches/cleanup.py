@@ -29,9 +29,7 @@ def expire_batch(store: Store, idle: BatchRecord) -> bool:
     return True
 
 
-def delete_rows(
-    store: Store, batch: BatchRecord, chunk_users: int, caller: Caller | None = None
-) -> bool:
+def delete_rows(store: Store, batch: BatchRecord, chunk_users: int, caller: Caller | None) -> bool:
     """Delete the rows of a batch slice by slice, so that other writers wait for a moment only.
 
     A chunk is deleted with the last of its users, so that an interrupted clean-up is found and
@@ -39,8 +37,8 @@ def delete_rows(
     counts in chunks stay true. Returns whether all are deleted. If not, a clean-up or a later
     reservation deletes the rest.
 
-    Each transaction checks the caller, where the batch is open. The rows of a dropped or expired
-    batch are deleted for no caller.
+    Each transaction checks the caller of a release. It is None for the rows of a dropped or expired
+    batch, which the server deletes by itself.
     """
     deadline = time.monotonic() + _SECONDS_A_CALL
     with store.read() as tx:

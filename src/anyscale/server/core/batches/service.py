@@ -192,7 +192,7 @@ class BatchService:
                 tx.batches.set_state(batch.id, "dropped")
                 data = {"opened_by": batch.opened_by}
                 append_entry(tx, caller.actor, "batch.dropped", batch_id, data)
-        delete_rows(self._store, batch, self.policy.chunk_users)
+        delete_rows(self._store, batch, self.policy.chunk_users, None)
         return self.show(batch_id, caller)
 
     def undo(
@@ -208,7 +208,7 @@ class BatchService:
             unfinished = tx.batches.list_unfinished()
         expired = [batch for batch in idle if expire_batch(self._store, batch)]
         for batch in (*expired, *unfinished):
-            delete_rows(self._store, batch, self.policy.chunk_users)
+            delete_rows(self._store, batch, self.policy.chunk_users, None)
 
     def show(self, batch_id: str, caller: Caller) -> Batch:
         """Return one batch, with the numbers of its accounts: see `shown_batch`."""

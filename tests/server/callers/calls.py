@@ -1,0 +1,279 @@
+"""The calls of owners and of signed-in users that write, and the ways in which a permission ends.
+
+Each is prepared on its own accounts and batches, and is then one call of a service, so that any two
+can run at the same moment.
+"""
+
+import itertools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from tests.support.callers import OPERATOR, personal_token_caller, session_caller, token_caller
+from tests.support.users import (
+    NEW_PASSWORD,
+    PASSWORD,
+    checked_users,
+    create_accounts,
+    passwords_for,
+)
+
+from anyscale.domain.models.users import UserChanges
+from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.login.sessions import ClientInfo
+
+__all__ = ["CALLS", "ENDS", "OWNER_CALLS", "UNLOCKED", "Ready", "new_owner"]
+
+#: a call that is ready to run
+Ready = Callable[[], object]
+
+_numbers = itertools.count()
+
+
+def _new_name() -> str:
+    return f"n{next(_numbers)}"
+
+
+def new_owner(control_plane: ControlPlane) -> str:
+    """Create an owner, and return the id. There is always another one, who stays."""
+    if not control_plane.users.with_emails(["root@example.com"])[0]:
+        _new_account(control_plane, "root", "owner")
+    return _new_account(control_plane, _new_name(), "owner")
+
+
+def _new_account(control_plane: ControlPlane, name: str = "", role: str = "collaborator") -> str:
+    name = name or _new_name()
+    create_accounts(control_plane, name)
+    [user] = control_plane.users.with_emails([f"{name}@example.com"])
+    assert user
+    control_plane.lifecycle.set_role(user.user_id, role, OPERATOR)
+    return user.user_id
+
+
+def _new_batch(control_plane: ControlPlane, *, password: str | None = None) -> str:
+    """Open a batch, reserve the email of its user, and return its id."""
+    batch_id = control_plane.batches.open(_new_name(), "fail", OPERATOR).batch_id
+    control_plane.batches.reserve(
+        batch_id, 0, checked_users(_new_name(), password=password), OPERATOR
+    )
+    return batch_id
+
+
+# The calls of owners
+
+
+def _open(control_plane: ControlPlane, caller: Any) -> Ready:
+    key = _new_name()
+    return lambda: control_plane.batches.open(key, "fail", caller)
+
+
+def _reserve(control_plane: ControlPlane, caller: Any) -> Ready:
+    batch_id, users = _new_batch(control_plane), checked_users(_new_name())
+    return lambda: control_plane.batches.reserve(batch_id, 1, users, caller)
+
+
+def _hash(control_plane: ControlPlane, caller: Any) -> Ready:
+    batch_id = _new_batch(control_plane, password=PASSWORD)
+    return lambda: control_plane.batches.hash(batch_id, [(0, PASSWORD)], caller)
+
+
+def _release(control_plane: ControlPlane, caller: Any) -> Ready:
+    batch_id = _new_batch(control_plane)
+    return lambda: control_plane.batches.release(batch_id, caller)
+
+
+def _drop(control_plane: ControlPlane, caller: Any) -> Ready:
+    batch_id = _new_batch(control_plane)
+    return lambda: control_plane.batches.drop(batch_id, caller)
+
+
+def _publish(control_plane: ControlPlane, caller: Any) -> Ready:
+    batch_id = _new_batch(control_plane)
+    return lambda: control_plane.batches.publish(batch_id, 1, caller)
+
+
+def _create(control_plane: ControlPlane, caller: Any) -> Ready:
+    key, users = _new_name(), checked_users(_new_name(), password=PASSWORD)
+    return lambda: control_plane.batches.create(key, users, "fail", caller, passwords_for(users))
+
+
+def _undo(control_plane: ControlPlane, caller: Any) -> Ready:
+    batch_id = _new_batch(control_plane)
+    control_plane.batches.publish(batch_id, 1, OPERATOR)
+    return lambda: control_plane.batches.undo(batch_id, "", caller, force=False, dry_run=False)
+
+
+def _suspend(control_plane: ControlPlane, caller: Any) -> Ready:
+    user_id = _new_account(control_plane)
+    return lambda: control_plane.lifecycle.suspend(user_id, caller)
+
+
+def _restore(control_plane: ControlPlane, caller: Any) -> Ready:
+    user_id = _new_account(control_plane)
+    control_plane.lifecycle.suspend(user_id, OPERATOR)
+    return lambda: control_plane.lifecycle.restore(user_id, caller)
+
+
+def _delete(control_plane: ControlPlane, caller: Any) -> Ready:
+    user_id = _new_account(control_plane)
+    return lambda: control_plane.lifecycle.delete(user_id, caller)
+
+
+def _set_role(control_plane: ControlPlane, caller: Any) -> Ready:
+    user_id = _new_account(control_plane)
+    return lambda: control_plane.lifecycle.set_role(user_id, "owner", caller)
+
+
+def _update(control_plane: ControlPlane, caller: Any) -> Ready:
+    user_id = _new_account(control_plane)
+    return lambda: control_plane.updates.update(user_id, UserChanges(title="CTO"), caller)
+
+
+def _create_links(control_plane: ControlPlane, caller: Any) -> Ready:
+    user_id = _new_account(control_plane)
+    return lambda: control_plane.links.create([user_id], caller)
+
+
+def _revoke_link(control_plane: ControlPlane, caller: Any) -> Ready:
+    [link] = control_plane.links.create([_new_account(control_plane)], OPERATOR)
+    return lambda: control_plane.links.revoke(link.url, caller)
+
+
+def _create_token(control_plane: ControlPlane, caller: Any) -> Ready:
+    name = _new_name()
+    return lambda: control_plane.tokens.create(name, "owner", None, caller)
+
+
+def _revoke_token(control_plane: ControlPlane, caller: Any) -> Ready:
+    name = token_caller(control_plane, _new_name()).token.name
+    return lambda: control_plane.tokens.revoke(name, caller)
+
+
+# The calls of signed-in users
+
+
+def _create_personal(control_plane: ControlPlane, caller: Any) -> Ready:
+    name = _new_name()
+    return lambda: control_plane.tokens.create_personal(caller, name, 1)
+
+
+def _revoke_personal(control_plane: ControlPlane, caller: Any) -> Ready:
+    _, token = control_plane.tokens.create_personal(caller, _new_name(), 1)
+    return lambda: control_plane.tokens.revoke_personal(caller, token.token_id)
+
+
+def _revoke_session(control_plane: ControlPlane, caller: Any) -> Ready:
+    other = session_caller(control_plane, caller.account.user_id).session.session_id
+    return lambda: control_plane.sessions.revoke(caller, other)
+
+
+def _revoke_other_sessions(control_plane: ControlPlane, caller: Any) -> Ready:
+    session_caller(control_plane, caller.account.user_id)
+    return lambda: control_plane.sessions.revoke_others(caller)
+
+
+def _change_password(control_plane: ControlPlane, caller: Any) -> Ready:
+    client = ClientInfo("192.0.2.1", "Firefox")
+    change = control_plane.password_changes.change_password
+    return lambda: change(caller, PASSWORD, NEW_PASSWORD, client)
+
+
+# The ways in which a permission ends
+
+
+def _token(control_plane: ControlPlane, _: str) -> Any:
+    return token_caller(control_plane, _new_name())
+
+
+def _by_name(control_plane: ControlPlane, caller: Any) -> Ready:
+    return lambda: control_plane.tokens.revoke(caller.token.name, OPERATOR)
+
+
+def _by_id(control_plane: ControlPlane, caller: Any) -> Ready:
+    return lambda: control_plane.tokens.revoke(caller.token.token_id, OPERATOR)
+
+
+def _by_its_user(control_plane: ControlPlane, caller: Any) -> Ready:
+    user = session_caller(control_plane, caller.account.user_id)
+    return lambda: control_plane.tokens.revoke_personal(user, caller.token.token_id)
+
+
+def _signed_out(control_plane: ControlPlane, caller: Any) -> Ready:
+    return lambda: control_plane.sessions.revoke(caller, caller.session.session_id)
+
+
+def _signed_out_elsewhere(control_plane: ControlPlane, caller: Any) -> Ready:
+    other = session_caller(control_plane, caller.account.user_id)
+    return lambda: control_plane.sessions.revoke_others(other)
+
+
+def _suspended(control_plane: ControlPlane, caller: Any) -> Ready:
+    return lambda: control_plane.lifecycle.suspend(caller.account.user_id, OPERATOR)
+
+
+def _demoted(control_plane: ControlPlane, caller: Any) -> Ready:
+    return lambda: control_plane.lifecycle.set_role(
+        caller.account.user_id, "collaborator", OPERATOR
+    )
+
+
+def _deleted(control_plane: ControlPlane, caller: Any) -> Ready:
+    return lambda: control_plane.lifecycle.delete(caller.account.user_id, OPERATOR)
+
+
+class End(NamedTuple):
+    """A way in which the permission of a caller ends."""
+
+    #: creates the caller, of the account of an owner
+    caller: Callable[[ControlPlane, str], Any]
+    #: prepares the call that ends its permission
+    prepare: Callable[[ControlPlane, Any], Ready]
+
+
+#: the calls of owners, by the service and the method
+OWNER_CALLS: dict[str, Callable[[ControlPlane, Any], Ready]] = {
+    "batches.open": _open,
+    "batches.reserve": _reserve,
+    "batches.hash": _hash,
+    "batches.release": _release,
+    "batches.drop": _drop,
+    "batches.publish": _publish,
+    "batches.create": _create,
+    "batches.undo": _undo,
+    "lifecycle.suspend": _suspend,
+    "lifecycle.restore": _restore,
+    "lifecycle.delete": _delete,
+    "lifecycle.set_role": _set_role,
+    "updates.update": _update,
+    "links.create": _create_links,
+    "links.revoke": _revoke_link,
+    "tokens.create": _create_token,
+    "tokens.revoke": _revoke_token,
+}
+
+#: those of them that lock no permission: a permission may end while they write
+UNLOCKED = {"batches.reserve", "batches.hash", "batches.release"}
+
+#: the calls of signed-in users, owners or not
+OWN_CALLS: dict[str, Callable[[ControlPlane, Any], Ready]] = {
+    "tokens.create_personal": _create_personal,
+    "tokens.revoke_personal": _revoke_personal,
+    "sessions.revoke": _revoke_session,
+    "sessions.revoke_others": _revoke_other_sessions,
+    "password_changes.change_password": _change_password,
+}
+
+CALLS = OWNER_CALLS | OWN_CALLS
+
+ENDS = {
+    "token revoked": End(_token, _by_name),
+    "personal token revoked": End(personal_token_caller, _by_id),
+    "personal token revoked by its user": End(personal_token_caller, _by_its_user),
+    "user of a token suspended": End(personal_token_caller, _suspended),
+    "user of a token demoted": End(personal_token_caller, _demoted),
+    "user of a token deleted": End(personal_token_caller, _deleted),
+    "signed out": End(session_caller, _signed_out),
+    "signed out elsewhere": End(session_caller, _signed_out_elsewhere),
+    "user suspended": End(session_caller, _suspended),
+    "user demoted": End(session_caller, _demoted),
+    "user deleted": End(session_caller, _deleted),
+}
