@@ -18,7 +18,14 @@ from anyscale.server.core.operator_proof import OperatorProofs
 from anyscale.server.core.users.account_count import AccountCount
 from anyscale.server.http.account import routes as account
 from anyscale.server.http.account.page import AccountPage
-from anyscale.server.http.api import audit_log, batches, small_batches, user_lifecycle, users
+from anyscale.server.http.api import (
+    audit_log,
+    batches,
+    chunks,
+    small_batches,
+    user_lifecycle,
+    users,
+)
 from anyscale.server.http.api.unknown_parameters import refuse_unknown_parameters
 from anyscale.server.http.authentication import (
     TOKEN_AUTHENTICATION,
@@ -62,6 +69,7 @@ _API = Router(
         users.ROUTER,
         user_lifecycle.ROUTER,
         batches.ROUTER,
+        chunks.ROUTER,
         audit_log.ROUTER,
     ],
     middleware=[TOKEN_AUTHENTICATION],

@@ -1,12 +1,15 @@
-"""/v1/batches: the steps of a large batch. Each call is short, and can be repeated."""
+"""/v1/batches: open, list, publish, drop and undo batches. `chunks` has the calls that fill one.
+
+Each call is short, and can be repeated.
+"""
 
 from typing import Annotated
 
 from litestar import Router
 from litestar.di import NamedDependency
-from litestar.params import JSONBody, PathParameter, QueryParameter, RawBody
+from litestar.params import JSONBody, QueryParameter
 
-from anyscale.domain.models.batches import Batch, ReservedChunk
+from anyscale.domain.models.batches import Batch
 from anyscale.domain.schemas.batches import (
     BatchOpen,
     BatchPage,
@@ -14,22 +17,17 @@ from anyscale.domain.schemas.batches import (
     BatchUndo,
     BatchUsers,
     Conflicts,
-    PasswordChunk,
-    Stored,
     UndoPart,
-    UserChunk,
 )
 from anyscale.domain.schemas.users import UserList
-from anyscale.errors import BatchRefused, Problem, RequestInvalid, TooLarge
+from anyscale.errors import RequestInvalid
 from anyscale.server.core.batches.service import MAX_POSITION, BatchService
 from anyscale.server.core.users.password_links import PasswordLinkService
 from anyscale.server.http.api.parameters import AfterUser, BatchId, IdempotencyKey, PageOfUsers
-from anyscale.server.http.api.user_bodies import check_chunk, decode_users
-from anyscale.server.http.bodies import decode
 from anyscale.server.http.dependencies import OwnerRequest
 from anyscale.server.http.errors import error_responses
-from anyscale.server.http.operations.metrics import BATCHES, HASHES, UNDONE, USERS
-from anyscale.server.http.route_handlers import get, post, put
+from anyscale.server.http.operations.metrics import BATCHES, UNDONE, USERS
+from anyscale.server.http.route_handlers import get, post
 
 __all__ = ["ROUTER"]
 
@@ -86,58 +84,6 @@ def show_batch(
     request: OwnerRequest, batch_id: BatchId, batches: NamedDependency[BatchService]
 ) -> Batch:
     return batches.show(batch_id, request.user)
-
-
-@put(
-    "/{batch_id:str}/chunks/{number:int}",
-    pool="write",
-    operation_id="reserveChunk",
-    summary="Reserve the emails of a chunk of users, without their passwords.",
-    responses=error_responses(404, 409, 413, 422),
-)
-def reserve_chunk(
-    request: OwnerRequest,
-    body: RawBody,
-    batch_id: BatchId,
-    number: Annotated[int, PathParameter(ge=0, le=MAX_POSITION)],
-    batches: NamedDependency[BatchService],
-) -> ReservedChunk:
-    policy = batches.available_policy()
-    if (number + 1) * policy.chunk_users > MAX_POSITION:
-        raise TooLarge(f"a batch has at most {MAX_POSITION} users")
-    chunk = decode_users(body, UserChunk, policy)
-    users = check_chunk(chunk.create_users, policy, number * policy.chunk_users)
-    return batches.reserve(batch_id, number, users, request.user)
-
-
-@post(
-    "/{batch_id:str}/passwords",
-    pool="hashing",
-    operation_id="hashPasswords",
-    summary="Hash passwords of reserved users, and store the hashes. A stored hash is kept.",
-    status_code=200,
-    responses=error_responses(404, 409, 413, 422),
-)
-def hash_passwords(
-    request: OwnerRequest, body: RawBody, batch_id: BatchId, batches: NamedDependency[BatchService]
-) -> Stored:
-    passwords = decode(body, PasswordChunk).passwords
-    _check_passwords(passwords, batches.policy.chunk_passwords)
-    stored = batches.hash(batch_id, passwords, request.user)
-    HASHES.inc(stored)
-    return Stored(stored)
-
-
-def _check_passwords(passwords: list[tuple[int, str]], limit: int) -> None:
-    if len(passwords) > limit:
-        raise TooLarge(f"{len(passwords)} passwords are more than a chunk: {limit}")
-    problems = [
-        Problem(index=at, field="password", code="required", detail="is empty, and was announced")
-        for at, password in passwords
-        if not password or not 0 <= at <= MAX_POSITION
-    ]
-    if problems:
-        raise BatchRefused(problems)
 
 
 @post(
@@ -264,8 +210,6 @@ ROUTER = Router(
         open_batch,
         list_batches,
         show_batch,
-        reserve_chunk,
-        hash_passwords,
         publish_batch,
         release_batch,
         drop_batch,

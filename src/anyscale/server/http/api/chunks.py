@@ -1,0 +1,76 @@
+"""/v1/batches/{batch_id}: fill a batch with chunks of users and of passwords, in any order."""
+
+from typing import Annotated
+
+from litestar import Router
+from litestar.di import NamedDependency
+from litestar.params import PathParameter, RawBody
+
+from anyscale.domain.models.batches import ReservedChunk
+from anyscale.domain.schemas.batches import PasswordChunk, Stored, UserChunk
+from anyscale.errors import BatchRefused, Problem, TooLarge
+from anyscale.server.core.batches.service import MAX_POSITION, BatchService
+from anyscale.server.http.api.parameters import BatchId
+from anyscale.server.http.api.user_bodies import check_chunk, decode_users
+from anyscale.server.http.bodies import decode
+from anyscale.server.http.dependencies import OwnerRequest
+from anyscale.server.http.errors import error_responses
+from anyscale.server.http.operations.metrics import HASHES
+from anyscale.server.http.route_handlers import post, put
+
+__all__ = ["ROUTER"]
+
+
+@put(
+    "/{batch_id:str}/chunks/{number:int}",
+    pool="write",
+    operation_id="reserveChunk",
+    summary="Reserve the emails of a chunk of users, without their passwords.",
+    responses=error_responses(404, 409, 413, 422),
+)
+def reserve_chunk(
+    request: OwnerRequest,
+    body: RawBody,
+    batch_id: BatchId,
+    number: Annotated[int, PathParameter(ge=0, le=MAX_POSITION)],
+    batches: NamedDependency[BatchService],
+) -> ReservedChunk:
+    policy = batches.available_policy()
+    if (number + 1) * policy.chunk_users > MAX_POSITION:
+        raise TooLarge(f"a batch has at most {MAX_POSITION} users")
+    chunk = decode_users(body, UserChunk, policy)
+    users = check_chunk(chunk.create_users, policy, number * policy.chunk_users)
+    return batches.reserve(batch_id, number, users, request.user)
+
+
+@post(
+    "/{batch_id:str}/passwords",
+    pool="hashing",
+    operation_id="hashPasswords",
+    summary="Hash passwords of reserved users, and store the hashes. A stored hash is kept.",
+    status_code=200,
+    responses=error_responses(404, 409, 413, 422),
+)
+def hash_passwords(
+    request: OwnerRequest, body: RawBody, batch_id: BatchId, batches: NamedDependency[BatchService]
+) -> Stored:
+    passwords = decode(body, PasswordChunk).passwords
+    _check_passwords(passwords, batches.policy.chunk_passwords)
+    stored = batches.hash(batch_id, passwords, request.user)
+    HASHES.inc(stored)
+    return Stored(stored)
+
+
+def _check_passwords(passwords: list[tuple[int, str]], limit: int) -> None:
+    if len(passwords) > limit:
+        raise TooLarge(f"{len(passwords)} passwords are more than a chunk: {limit}")
+    problems = [
+        Problem(index=at, field="password", code="required", detail="is empty, and was announced")
+        for at, password in passwords
+        if not password or not 0 <= at <= MAX_POSITION
+    ]
+    if problems:
+        raise BatchRefused(problems)
+
+
+ROUTER = Router("/batches", route_handlers=[reserve_chunk, hash_passwords], tags=["batches"])
