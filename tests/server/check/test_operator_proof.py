@@ -3,9 +3,11 @@
 import json
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from tests.support.callers import OPERATOR
+from tests.support.databases.empty_sqlite import cheap_control_plane
 from tests.support.servers.control_planes import Deployment
 from tests.support.servers.http_client import HttpClient
 from tests.support.servers.server_in_process import serve_in_process
@@ -18,13 +20,14 @@ from anyscale.server.core.operator_proof import (
     new_proof,
     proof_of_server,
 )
+from anyscale.server.settings import Settings
 
 
 @pytest.fixture
 def control_plane(store_deployment: Deployment) -> Iterator[ControlPlane]:
-    """A control plane with a token."""
+    """A control plane whose server has created the key."""
     with closing(store_deployment.control_plane()) as control_plane:
-        control_plane.tokens.create("jane", "owner", None, OPERATOR)
+        OperatorProofs(control_plane.store)
         yield control_plane
 
 
@@ -77,20 +80,22 @@ def test_a_proof_cannot_be_changed_or_created_without_the_key(control_plane: Con
     assert proofs.respond(proof)
 
 
-def test_the_key_changes_when_a_token_is_revoked_and_a_personal_token_does_not_count(
-    control_plane: ControlPlane,
+def test_the_key_is_random_and_created_by_the_first_server(
+    store_deployment: Deployment, tmp_path: Path
 ) -> None:
-    first, now = key_and_time(control_plane)
-    control_plane.tokens.create("ann", "owner", None, OPERATOR)
-    second, _ = key_and_time(control_plane)
-    assert first != second
-
-    control_plane.tokens.revoke("jane", OPERATOR)
-    assert OperatorProofs(control_plane.store).respond(new_proof(second, now)) is None
-    control_plane.tokens.revoke("ann", OPERATOR)
-    with control_plane.store.read() as tx:
-        assert get_operator_key(tx) is None
-    assert OperatorProofs(control_plane.store).respond(new_proof(first, now)) is None
+    with closing(store_deployment.control_plane()) as first:
+        with first.store.read() as tx:
+            assert get_operator_key(tx) is None
+        OperatorProofs(first.store)
+        key, now = key_and_time(first)
+        first.tokens.create("ann", "owner", None, OPERATOR)
+        assert key_and_time(first)[0] == key
+        with closing(store_deployment.control_plane()) as second:
+            assert OperatorProofs(second.store).respond(new_proof(key, now)) is not None
+    with closing(cheap_control_plane(Settings(database=tmp_path / "other.db"))) as other:
+        OperatorProofs(other.store)
+        assert key_and_time(other)[0] != key
+        assert OperatorProofs(other.store).respond(new_proof(key, now)) is None
 
 
 def test_for_other_callers_the_path_does_not_exist(control_plane: ControlPlane) -> None:

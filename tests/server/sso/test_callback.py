@@ -1,5 +1,6 @@
 """Callbacks with wrong identities, states, codes and issuers."""
 
+import hmac
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
@@ -119,7 +120,7 @@ def with_changed_octet(login: TamperedLogin) -> None:
 
 def of_another_control_plane(login: TamperedLogin) -> None:
     with login.control_plane.store.write() as tx:
-        execute_sql(tx, "update batches set batch_id = 'bat_other' where id = 1")
+        execute_sql(tx, "delete from server_keys")
 
 
 def of_another_browser(login: TamperedLogin) -> None:
@@ -263,6 +264,21 @@ def test_two_servers_of_one_database_accept_the_cookies_of_each_other(
         assert (
             second.sso_login.sign(b"x") == first.sso_login.sign(b"x") != first.sso_login.sign(b"y")
         )
+
+
+def test_the_key_of_the_cookie_is_random_and_depends_on_no_batch(login: TamperedLogin) -> None:
+    """It was derived from the first batch, whose id is a part of each `user_id`."""
+    control_plane = login.control_plane
+    assert control_plane.sso_login
+    mac = control_plane.sso_login.sign(b"x")
+    with control_plane.store.write() as tx:
+        execute_sql(tx, "update batches set idempotency_key = 'another' where id = 1")
+        key = tx.server_keys.get("sso_cookie")
+    assert key
+    assert mac == hmac.digest(key, b"x", "sha256")
+    with closing(ControlPlane(control_plane.settings)) as second:
+        assert second.sso_login
+        assert second.sso_login.sign(b"x") == mac
 
 
 def test_two_logins_share_no_secret(login: TamperedLogin) -> None:

@@ -1,5 +1,6 @@
-"""The rules of the audit log, of tokens and of purges: see `interface.Transaction`."""
+"""The rules of the audit log, tokens, purges and server keys: see `transaction.Transaction`."""
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from typing import Any
@@ -10,11 +11,12 @@ from tests.store.contract.steps import StoreSteps, chunk_row, delete_chunk, toke
 from tests.support.databases.locks import wait_until_blocked
 
 from anyscale.errors import StoreUnavailable
+from anyscale.server.core.server_keys import server_key
 from anyscale.server.store.records.audit import AuditRecord
 from anyscale.server.store.records.batches import ConflictRecord
 from anyscale.server.store.transaction import Store
 
-__all__ = ["AuditAndTokenRules"]
+__all__ = ["AuditAndTokenRules", "ServerKeyRules"]
 
 
 def _entry(number: int) -> AuditRecord:
@@ -200,3 +202,31 @@ class AuditAndTokenRules(StoreSteps):
             left = [live.batch_id] + [batch.batch_id] * (state == "published")
             assert [one.batch_id for one in self.batches(tx)] == left
             assert self.live(tx) == ["a@x.org"] * (state == "published")
+
+
+class ServerKeyRules(StoreSteps):
+    """A key is created once, and stays as it is."""
+
+    def test_a_key_has_256_bits_and_stays_as_it_is(self, store: Store) -> None:
+        key = server_key(store, "one")
+        assert len(key) == 32
+        assert server_key(store, "one") == key
+        assert server_key(store, "other") != key
+
+    def test_a_key_that_is_stored_is_not_replaced(self, store: Store) -> None:
+        with store.read() as tx:
+            assert tx.server_keys.get("one") is None
+        for key in (b"first", b"second"):
+            with store.write() as tx:
+                tx.server_keys.add("one", key)
+                assert tx.server_keys.get("one") == b"first"
+
+    def test_several_servers_that_need_a_key_at_once_get_the_same_one(self, store: Store) -> None:
+        start = threading.Barrier(8)
+
+        def created(_: int) -> bytes:
+            start.wait()
+            return server_key(store, "one")
+
+        with ThreadPoolExecutor(8) as pool:
+            assert len(set(pool.map(created, range(8)))) == 1

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 from tests.store.contract.accounts import AccountRules
-from tests.store.contract.audit_and_tokens import AuditAndTokenRules
+from tests.store.contract.audit_and_tokens import AuditAndTokenRules, ServerKeyRules
 from tests.store.contract.batches import BatchRules
 from tests.store.contract.deletion import DeletionRules
 from tests.store.contract.publications import FoldedLastnameRules, PublicationRules
@@ -307,6 +307,7 @@ class StoreContract(
     DeletionRules,
     SignInRules,
     AuditAndTokenRules,
+    ServerKeyRules,
     FillingRules,
     ChangedWordRules,
     RangeRules,

@@ -1,16 +1,19 @@
 """Proofs by which an operator's command and a server of the same database recognize each other.
 
-A proof is an HMAC with a key that both derive from the database, which no one else can read. It is
-valid for a minute, once in each process. docs/decisions/0014-server-check.md has the reasons.
+A proof is an HMAC with a random key in the database, which no one else can read. It is valid for a
+minute, once in each process. docs/decisions/0014-server-check.md has the reasons.
 """
 
-import hashlib
 import hmac
 
 from anyscale.server.core.secrets import new_secret
+from anyscale.server.core.server_keys import server_key
 from anyscale.server.store.transaction import Store, Transaction
 
 __all__ = ["OperatorProofs", "get_operator_key", "new_proof", "proof_of_server"]
+
+#: the name of the key among those of the server
+_KEY = "operator_proof"
 
 #: by which the clock of the database may be after the time of a proof
 _LIFETIME_MS = 60_000
@@ -20,13 +23,8 @@ _MAX_LENGTH = 256
 
 
 def get_operator_key(tx: Transaction) -> bytes | None:
-    """Return the key of a database; None if no token of the operator's is valid.
-
-    It is derived from the hashes of all valid tokens of `anyscale server create-token`: the holder
-    of one of several tokens does not know it, and it changes when one is revoked.
-    """
-    hashes = sorted(token.hash for token in tx.tokens.list_live("", tx.now()))
-    return hashlib.sha256(b"operator" + b"".join(hashes)).digest() if hashes else None
+    """Return the key of a database; None before a server has used the database."""
+    return tx.server_keys.get(_KEY)
 
 
 def new_proof(key: bytes, now: int) -> str:
@@ -41,10 +39,11 @@ def proof_of_server(key: bytes, proof: str) -> str:
 
 
 class OperatorProofs:
-    """Verifies the proofs that a server receives."""
+    """Verifies the proofs that a server receives. The first server creates the key."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        server_key(store, _KEY)
         #: verified proofs, and their times
         self._used: dict[str, int] = {}
 

@@ -12,6 +12,7 @@ from anyscale.server.store.sql.search.found_users import FoundUsers
 from anyscale.server.store.sql.search.unindexed_accounts import UnindexedAccounts
 from anyscale.server.store.sql.search.user_scan import UserScan
 from anyscale.server.store.sql.search.user_words import Words
+from anyscale.server.store.sql.server_keys import ServerKeys
 from anyscale.server.store.sql.sessions import Devices, Sessions
 from anyscale.server.store.sql.tokens import Tokens
 from anyscale.server.store.sql.users import Users
@@ -55,9 +56,10 @@ class Transaction:
         words have exactly the words of their texts, and no others have any. Deleting or changing an
         account removes and replaces its words. Transactions that fill the index, or change accounts
         that have words, run one after the other.
-
     18. An exclusive lock on a token waits for every other lock on it, and later shared ones wait
         for it. Shared locks do not wait for each other.
+    19. A server key that is stored never changes. If several transactions add it, all read the key
+        of one of them.
 
     A transaction takes its locks in this order, since two that take them in different orders can
     deadlock: a batch, the owners, accounts by `user_id`, a token, other rows of these accounts, the
@@ -84,6 +86,7 @@ class Transaction:
         self.links = Links(connection)
         self.identities = Identities(connection)
         self.tokens = Tokens(connection)
+        self.server_keys = ServerKeys(connection)
         self.audit = Audit(connection)
 
 

@@ -14,6 +14,7 @@ from anyscale.server.core.login.sessions import (
     create_session,
     lock_for_session,
 )
+from anyscale.server.core.server_keys import server_key
 from anyscale.server.core.sso.identity_provider import (
     AuthorizationRequest,
     ExternalIdentity,
@@ -36,15 +37,8 @@ class SsoLogin:
         self._domains = settings.domains
 
     def sign(self, value: bytes) -> bytes:
-        """Return an HMAC of 32 octets, which all servers of this database compute alike.
-
-        The key is the first published batch, which stays as it is: its ids are random, and only
-        owners know them. Before there is one, there is no account to sign in to.
-        """
-        with self._store.read() as tx:
-            batch = tx.batches.get_first_published()
-        key = f"{batch.batch_id} {batch.idempotency_key}" if batch else "no batch"
-        return hmac.digest(key.encode(), b"sso " + value, "sha256")
+        """Return an HMAC of 32 octets, which all servers of this database compute alike."""
+        return hmac.digest(server_key(self._store, "sso_cookie"), value, "sha256")
 
     def finish(
         self, parameters: Mapping[str, str], request: AuthorizationRequest, address: str

@@ -63,11 +63,6 @@ class Batches(Table):
         sql = f"{_BATCH} where idempotency_key = ? and state not in {DROPPED_OR_EXPIRED_SQL}"
         return self._connection.one(BatchRecord, sql, idempotency_key)
 
-    def get_first_published(self) -> BatchRecord | None:
-        """Return the batch that was opened first of those that are published."""
-        sql = f"{_BATCH} where published_at is not null order by id limit 1"
-        return self._connection.one(BatchRecord, sql)
-
     def list(self, *, open_only: bool, before: str, limit: int) -> Sequence[BatchRecord]:
         """Return batches, the latest first; if `before` is a `batch_id`, those before that one.
 

@@ -180,6 +180,12 @@ create unique index tokens_name on tokens (coalesce(user_id, ''), name) where re
 
 create index tokens_user on tokens (user_id) where user_id is not null;
 
+-- Random keys that all servers of the database share, by what they are for.
+create table server_keys (
+    name text collate "C" not null primary key,
+    key bytea not null
+);
+
 create table audit (
     number bigint primary key,
     at bigint not null,

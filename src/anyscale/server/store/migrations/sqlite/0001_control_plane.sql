@@ -173,6 +173,12 @@ create unique index tokens_name on tokens (coalesce(user_id, ''), name) where re
 
 create index tokens_user on tokens (user_id) where user_id is not null;
 
+-- Random keys that all servers of the database share, by what they are for.
+create table server_keys (
+    name text not null primary key,
+    key blob not null
+) without rowid;
+
 create table audit (
     number integer primary key,
     at integer not null,

@@ -1,0 +1,20 @@
+"""Random keys that all servers of a database share, and nobody can derive from other data."""
+
+import os
+
+from anyscale.server.store.transaction import Store
+
+__all__ = ["server_key"]
+
+
+def server_key(store: Store, name: str) -> bytes:
+    """Return the key of 256 random bits that has a name; the first use creates it."""
+    with store.read() as tx:
+        key = tx.server_keys.get(name)
+    if key is None:
+        with store.write() as tx:
+            tx.server_keys.add(name, os.urandom(32))
+            # Another server may have created it meanwhile.
+            key = tx.server_keys.get(name)
+    assert key is not None
+    return key
