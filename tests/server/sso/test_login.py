@@ -399,10 +399,10 @@ def test_a_code_is_valid_once(site: Site) -> None:
     assert client.get(back).headers["location"] == "/"
     again = site.browser()
     again.cookies.set("__Host-sso", kept, domain="127.0.0.1")
-    assert final_location(again.get(back)) == "/sign-in?sso=refused"
+    assert final_location(again.get(back)) == "/sign-in?sso=expired"
     assert SESSION not in again.cookies
     assert site.count("sessions") == 1
-    assert [why for _, why in site.reasons()] == ["code_refused"]
+    assert [why for _, why in site.reasons()] == ["state_used"]
 
 
 def test_a_denied_consent_is_reported(site: Site) -> None:

@@ -163,26 +163,40 @@ def test_failures_of_many_threads_are_all_counted() -> None:
 def test_ten_refused_codes_stop_a_network_for_ten_minutes(clock: Clock) -> None:
     limiter = LoginRateLimiter()
     for host in range(10):
-        limiter.check_network("2001:db8::1")
-        limiter.record_network_failure(f"2001:db8::{host}")
+        limiter.check_exchange("2001:db8::1")
+        limiter.record_refused_exchange(f"2001:db8::{host}")
         clock.now += 1
-    for call in (limiter.check_network, limiter.record_network_failure):
+    for call in (limiter.check_exchange, limiter.record_refused_exchange):
         with pytest.raises(TooManyFailedLogins) as stopped:
             call("2001:db8::ffff")
         assert stopped.value.retry_after_seconds == pytest.approx(590)
-    limiter.check_network("2001:db8:0:1::1")
-    limiter.check_network("192.0.2.1")
+    limiter.check_exchange("2001:db8:0:1::1")
+    limiter.check_exchange("192.0.2.1")
     limiter.check("2001:db8::1", "jane@example.com")
     clock.now += 591
-    limiter.check_network("2001:db8::1")
+    limiter.check_exchange("2001:db8::1")
 
 
 def test_refused_codes_of_all_networks_of_a_site_are_limited_together(clock: Clock) -> None:
     limiter = LoginRateLimiter()
     for number in range(300):
-        limiter.record_network_failure(f"2001:db8:0:{number:x}::1")
+        limiter.record_refused_exchange(f"2001:db8:0:{number:x}::1")
     with pytest.raises(TooManyFailedLogins):
-        limiter.check_network("2001:db8:0:ffff::1")
+        limiter.check_exchange("2001:db8:0:ffff::1")
     for number in range(300):
-        limiter.record_network_failure(f"198.51.{number // 256}.{number % 256}")
-    limiter.check_network("198.51.9.9")
+        limiter.record_refused_exchange(f"198.51.{number // 256}.{number % 256}")
+    limiter.check_exchange("198.51.9.9")
+
+
+def test_a_hundred_unanswered_codes_stop_a_network(clock: Clock) -> None:
+    limiter = LoginRateLimiter()
+    for _ in range(100):
+        limiter.check_exchange("192.0.2.1")
+        limiter.record_failed_exchange("192.0.2.1")
+        clock.now += 1
+    for call in (limiter.check_exchange, limiter.record_failed_exchange):
+        with pytest.raises(TooManyFailedLogins) as stopped:
+            call("192.0.2.1")
+        assert stopped.value.retry_after_seconds == pytest.approx(500)
+    limiter.check_exchange("192.0.2.2")
+    limiter.check("192.0.2.1", "jane@example.com")

@@ -128,9 +128,8 @@ def check_client(installation: Installation) -> Finding:
     secrets = AuthorizationRequest(
         _settings(installation).issuer, new_secret(), new_secret(), new_secret()
     )
-    parameters = {"state": secrets.state, "iss": secrets.issuer, "code": new_secret()}
     try:
-        within_time(lambda: _provider(installation).finish(parameters, secrets))
+        within_time(lambda: _provider(installation).identify(new_secret(), secrets))
     except SsoRefused as error:
         if error.reason != "code_refused":
             raise NotTried("another check of the provider fails") from None

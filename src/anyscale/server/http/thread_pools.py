@@ -80,19 +80,50 @@ class BoundedThreadPool:
         self._gauge.inc(calls)
 
 
+class SharedThreadPool:
+    """A pool that the networks of the clients share fairly.
+
+    A network gets no more places than it leaves free.
+    """
+
+    def __init__(self, name: str, threads: int, waiting: int) -> None:
+        self._pool = BoundedThreadPool(name, threads, waiting)
+        #: how many places the clients of a network have
+        self._taken: Counter[str] = Counter()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether there are calls in the pool, or were a moment ago."""
+        return self._pool.is_busy
+
+    async def run(self, call: Callable[[], Answer], address: str) -> Answer:
+        """Run a call for a client in a thread, as `BoundedThreadPool.run` does.
+
+        Raises:
+            Overloaded: the places that the client may take are taken.
+        """
+        network = site_of(address)
+        if self._taken[network] >= self._pool.free:
+            raise Overloaded(_FULL)
+        self._taken[network] += 1
+        try:
+            return await self._pool.run(call)
+        finally:
+            self._taken[network] -= 1
+            if not self._taken[network]:
+                del self._taken[network]
+
+
 class LoginThreadPool:
     """Threads for sign-ins: some for known clients, as many others for unknown ones.
 
-    Each half is shared fairly among the networks of the clients: a network gets no more places
-    than it leaves free. So neither one network nor unknown clients from all over the world keep out
-    or delay a browser that has signed in before.
+    Neither one network nor unknown clients from all over the world keep out or delay a browser that
+    has signed in before.
     """
 
     def __init__(self, threads: int, waiting: int) -> None:
-        self._known = BoundedThreadPool("login", threads, waiting)
-        self._unknown = BoundedThreadPool("login", threads, waiting)
-        #: how many places the known and the unknown clients of a network have
-        self._taken: Counter[tuple[bool, str]] = Counter()
+        self._known = SharedThreadPool("login", threads, waiting)
+        self._unknown = SharedThreadPool("login", threads, waiting)
         #: For the look-up of the account, which finds whether the client is known, before the
         #: sign-in takes a place. A look-up takes less than a millisecond, so this pool has a place
         #: for each connection of the server.
@@ -104,25 +135,13 @@ class LoginThreadPool:
         return self._known.is_busy or self._unknown.is_busy
 
     async def run(self, call: Callable[[], Answer], address: str, *, is_known: bool) -> Answer:
-        """Run a sign-in in a thread, as `BoundedThreadPool.run` does.
+        """Run a sign-in in a thread, as `SharedThreadPool.run` does.
 
         A known client has proved who it is: by the device cookie of the account, a session, a link
         or the identity provider.
-
-        Raises:
-            Overloaded: the places that the client may take are taken.
         """
         pool = self._known if is_known else self._unknown
-        network = is_known, site_of(address)
-        if self._taken[network] >= pool.free:
-            raise Overloaded(_FULL)
-        self._taken[network] += 1
-        try:
-            return await pool.run(call)
-        finally:
-            self._taken[network] -= 1
-            if not self._taken[network]:
-                del self._taken[network]
+        return await pool.run(call, address)
 
 
 class IdentityProviderThreadPools:
@@ -133,7 +152,7 @@ class IdentityProviderThreadPools:
 
     def __init__(self) -> None:
         self.start = BoundedThreadPool("identity_provider", 4, 32)
-        self.finish = BoundedThreadPool("identity_provider", 8, 32)
+        self.finish = SharedThreadPool("identity_provider", 8, 32)
 
 
 class ThreadPools:

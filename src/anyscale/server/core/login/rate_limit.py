@@ -34,8 +34,11 @@ _ACCOUNT_AND_ADDRESS = _Limit(10, 10 * _MINUTE)
 #: of an account from all browsers that it does not know
 _ACCOUNT = _Limit(100, 60 * _MINUTE)
 
-#: of an address, for codes that the identity provider refuses
+#: of an address, for codes of the identity provider whose exchange is refused
 _CODES = _Limit(10, 10 * _MINUTE)
+#: Of an address, for codes whose exchange the provider does not answer. It is more, since users in
+#: an office with one address cannot help that.
+_UNANSWERED_CODES = _Limit(100, 10 * _MINUTE)
 
 _LONGEST = 60 * _MINUTE
 
@@ -75,13 +78,17 @@ class LoginRateLimiter:
         """
         self._record(_counts(address, account, known_device))
 
-    def check_network(self, address: str) -> None:
-        """Check that a code of the identity provider may be tried, as `check` does."""
-        self._check(_network_counts(address))
+    def check_exchange(self, address: str) -> None:
+        """Check that a code of the identity provider may be exchanged, as `check` does."""
+        self._check([_refused_count(address), _unanswered_count(address), *_site_counts(address)])
 
-    def record_network_failure(self, address: str) -> None:
-        """Count a code that the identity provider refused, as `record_failure` does."""
-        self._record(_network_counts(address))
+    def record_refused_exchange(self, address: str) -> None:
+        """Count a code whose exchange was refused, as `record_failure` does."""
+        self._record([_refused_count(address), *_site_counts(address)])
+
+    def record_failed_exchange(self, address: str) -> None:
+        """Count a code whose exchange the provider did not answer, as `record_failure` does."""
+        self._record([_unanswered_count(address), *_site_counts(address)])
 
     def _check(self, counts: list[_Count]) -> None:
         with self._lock:
@@ -135,8 +142,12 @@ def _counts(address: str, account: str, known_device: str) -> list[_Count]:
     ]
 
 
-def _network_counts(address: str) -> list[_Count]:
-    return [(_CODES, _key("codes", subscriber_of(address))), *_site_counts(address)]
+def _refused_count(address: str) -> _Count:
+    return _CODES, _key("codes", subscriber_of(address))
+
+
+def _unanswered_count(address: str) -> _Count:
+    return _UNANSWERED_CODES, _key("unanswered codes", subscriber_of(address))
 
 
 def _site_counts(address: str) -> list[_Count]:

@@ -3,6 +3,7 @@
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Collection, Mapping
 from hashlib import sha256
+from time import monotonic
 from typing import Any, TypeVar
 from urllib.parse import quote_plus, urlencode
 
@@ -36,6 +37,10 @@ Body = TypeVar("Body")
 _LIFETIME = 3600.0
 #: Seconds between two fetches of the keys because of a token with an unknown key.
 _KEYS_LIFETIME = 10.0
+
+#: Seconds without a request to the token endpoint after its response 429: others of ours would
+#: prolong its limit.
+_PAUSE = 5.0
 
 #: Errors that the user caused, and not the configuration (RFC 6749, 4.1.2.1 and OpenID Connect Core
 #: 1.0, 3.1.2.6).
@@ -126,6 +131,7 @@ class IdentityProvider:
         self._redirect_uri = redirect_uri
         self._metadata = TimedCache(self._fetch_metadata)
         self._keys = TimedCache(self._fetch_keys)
+        self._paused_until = 0.0
 
     def begin(self) -> tuple[str, AuthorizationRequest]:
         """Return the URL at which a user signs in, and the secrets of this sign-in.
@@ -151,22 +157,33 @@ class IdentityProvider:
         endpoint = self._metadata.get(_LIFETIME).authorization_endpoint
         return f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(query)}", request
 
-    def finish(
-        self, parameters: Mapping[str, str], request: AuthorizationRequest
-    ) -> ExternalIdentity:
-        """Exchange the code of the provider's redirect for an ID token, and return the user.
+    def check_redirect(self, parameters: Mapping[str, str], request: AuthorizationRequest) -> str:
+        """Check the provider's redirect, and return its code.
 
         Raises:
-            SsoRefused: the redirect or the cookie belongs to another sign-in, the provider reports
-                an error, or the ID token is not valid.
-            ProviderUnavailable: the provider does not respond, or its response is invalid.
+            SsoRefused: the redirect or the cookie belongs to another sign-in, or the provider
+                reports an error.
+            ProviderUnavailable: the metadata cannot be fetched, or the provider cannot sign users
+                in now.
         """
         if not is_same(request.state, parameters.get("state")):
             raise SsoRefused("state")
         if request.issuer != self._settings.issuer:
             raise SsoRefused("other_provider")
         self._check_issuer(parameters.get("iss"))
-        tokens = self._exchange(_code_of(parameters), request.verifier)
+        code = _code_of(parameters)
+        if monotonic() < self._paused_until:
+            raise ProviderUnavailable("the token endpoint had too many requests a moment ago")
+        return code
+
+    def identify(self, code: str, request: AuthorizationRequest) -> ExternalIdentity:
+        """Exchange a code for an ID token, and return its user.
+
+        Raises:
+            SsoRefused: the provider refuses the code, or the ID token is not valid.
+            ProviderUnavailable: the provider does not respond, or its response is invalid.
+        """
+        tokens = self._exchange(code, request.verifier)
         return self._identify(tokens, request.nonce)
 
     def _check_issuer(self, issuer: str | None) -> None:
@@ -187,8 +204,9 @@ class IdentityProvider:
         }
         headers = self._authenticate(form, metadata.token_endpoint_auth_methods_supported)
         response = post(metadata.token_endpoint, form, headers)
-        is_temporary = response.status == codes.TOO_MANY_REQUESTS
-        if codes.is_client_error(response.status) and not is_temporary:
+        if response.status == codes.TOO_MANY_REQUESTS:
+            self._paused_until = monotonic() + _PAUSE
+        elif codes.is_client_error(response.status):
             raise SsoRefused("code_refused", detail=_error_of(response))
         tokens = _decode(response, "the token endpoint", _Tokens)
         if tokens.token_type.lower() != "bearer":

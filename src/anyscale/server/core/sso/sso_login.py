@@ -4,7 +4,7 @@ import hmac
 from collections.abc import Mapping
 
 from anyscale.domain.emails import email_key
-from anyscale.errors import SsoRefused
+from anyscale.errors import ProviderUnavailable, SsoRefused
 from anyscale.server.core.audit.entries import append_entry
 from anyscale.server.core.callers import user_actor
 from anyscale.server.core.login.rate_limit import LoginRateLimiter
@@ -21,6 +21,7 @@ from anyscale.server.core.sso.identity_provider import (
     IdentityProvider,
 )
 from anyscale.server.core.sso.settings import ProviderSettings
+from anyscale.server.core.sso.used_states import UsedStates
 from anyscale.server.store.records.users import AccountRecord
 from anyscale.server.store.transaction import Store, Transaction
 
@@ -33,6 +34,7 @@ class SsoLogin:
     def __init__(self, store: Store, settings: ProviderSettings, redirect_uri: str) -> None:
         self.provider = IdentityProvider(settings, redirect_uri)
         self._rate_limiter = LoginRateLimiter()
+        self._used_states = UsedStates()
         self._store = store
         self._domains = settings.domains
 
@@ -43,18 +45,25 @@ class SsoLogin:
     def finish(
         self, parameters: Mapping[str, str], request: AuthorizationRequest, address: str
     ) -> ExternalIdentity:
-        """Return the user of the provider's redirect, as `IdentityProvider.finish` does.
+        """Return the user of the provider's redirect, as `IdentityProvider` does.
+
+        Each sign-in has one exchange of a code, and each exchange without a user counts.
 
         Raises:
-            TooManyFailedLogins: the network of the client has sent too many codes that the provider
-                refused.
+            SsoRefused: also if the code of this sign-in was exchanged before.
+            TooManyFailedLogins: too many exchanges of the client's network had no user.
         """
-        self._rate_limiter.check_network(address)
+        self._rate_limiter.check_exchange(address)
+        code = self.provider.check_redirect(parameters, request)
+        if not self._used_states.add(request.state):
+            raise SsoRefused("state_used")
         try:
-            return self.provider.finish(parameters, request)
-        except SsoRefused as error:
-            if error.reason == "code_refused":
-                self._rate_limiter.record_network_failure(address)
+            return self.provider.identify(code, request)
+        except SsoRefused:
+            self._rate_limiter.record_refused_exchange(address)
+            raise
+        except ProviderUnavailable:
+            self._rate_limiter.record_failed_exchange(address)
             raise
 
     def login(self, identity: ExternalIdentity, client: ClientInfo) -> LoginResult:

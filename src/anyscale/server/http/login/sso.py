@@ -2,6 +2,7 @@
 
 import logging
 from contextlib import suppress
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -58,6 +59,7 @@ _MESSAGES = {
     "cookie_garbled": "expired",
     "cookie_expired": "expired",
     "state": "expired",
+    "state_used": "expired",
     "cancelled": "cancelled",
 }
 
@@ -125,7 +127,8 @@ async def _identity(
     parameters, address = _parameters(request), client_info(request).address
     cookie = read_cookie(request, COOKIE)
     started = await pools.auth.run(read_cookie_value, sso_login, cookie)
-    return await pools.identity_provider.finish.run(sso_login.finish, parameters, started, address)
+    finish = partial(sso_login.finish, parameters, started, address)
+    return await pools.identity_provider.finish.run(finish, address)
 
 
 def _parameters(request: AnyRequest) -> dict[str, str]:
