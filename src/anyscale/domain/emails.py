@@ -8,7 +8,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
-__all__ = ["MAX_OCTETS", "email_key", "email_prefix_key", "is_spelling"]
+__all__ = ["MAX_OCTETS", "email_key", "email_prefix_key"]
 
 #: RFC 5321, 4.5.3.1.3, without the brackets
 MAX_OCTETS = 254
@@ -47,16 +47,6 @@ def email_prefix_key(prefix: str) -> str:
     """
     local, at, domain = prefix.partition("@")
     return f"{_local_key(local)}{at}{domain.lower()}"
-
-
-def is_spelling(email: str, key: str) -> bool:
-    """Return whether `key` is the key of an email. This is cheap if their local parts differ."""
-    if _local_key(email.rpartition("@")[0]) != key.rpartition("@")[0]:
-        return False
-    try:
-        return email_key(email) == key
-    except ValueError:
-        return False
 
 
 def _unusual_email_key(email: str) -> str:

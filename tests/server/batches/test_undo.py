@@ -331,6 +331,61 @@ def test_an_id_of_another_batch_does_not_end_an_undo(control_plane: ControlPlane
     assert control_plane.batches.show(batch.batch_id, JANE).state == "published"
 
 
+@pytest.mark.usefixtures("_slices_of_two")
+def test_a_client_cannot_say_how_far_an_undo_is(control_plane: ControlPlane) -> None:
+    batch = created(control_plane, *"abcde")
+    ids = ids_of(control_plane, batch)
+    last = f"{ids[0][:-8]}ffffffff"
+    first = undone(control_plane, batch)
+    assert first.after == ids[1]
+    for after in (last, ids[2], ids[4]):
+        with pytest.raises(RequestInvalid, match="has come to"):
+            undone(control_plane, batch, after=after)
+    assert control_plane.batches.show(batch.batch_id, JANE).state == "undoing"
+    assert undone(control_plane, batch, after=last, dry_run=True).removed == 0
+    assert undone(control_plane, batch, after=ids[1]).after == ids[3]
+    assert undone(control_plane, batch, after=ids[0]).removed == 1  # looked at again
+    assert undone(control_plane, batch, after=ids[4]).after is None
+    assert control_plane.batches.show(batch.batch_id, JANE).state == "undone"
+    assert account_emails(control_plane) == []
+
+
+@pytest.mark.parametrize("rest", ["0000000\0", "\0", "0000000g", "000000000", "", "0000000A"])
+def test_after_is_a_whole_id(control_plane: ControlPlane, rest: str) -> None:
+    batch = created(control_plane, *"ab")
+    prefix = ids_of(control_plane, batch)[0][:-8]
+    for dry_run in (False, True):
+        with pytest.raises(RequestInvalid, match="after must be the id of a user of batch"):
+            undone(control_plane, batch, after=prefix + rest, dry_run=dry_run)
+
+
+@pytest.mark.usefixtures("_slices_of_two")
+def test_accounts_that_stay_let_an_undo_go_on(control_plane: ControlPlane) -> None:
+    batch = created(control_plane, *"abcde")
+    for user_id in ids_of(control_plane, batch)[:4]:
+        use(control_plane, user_id)
+    after: str | None = ""
+    while after is not None:
+        after = undone(control_plane, batch, after=after).after
+    assert len(account_emails(control_plane)) == 4
+    assert control_plane.batches.show(batch.batch_id, JANE).state == "undone"
+
+
+def test_no_conflict_has_the_email_of_an_account_that_an_undo_deleted(
+    control_plane: ControlPlane,
+) -> None:
+    batch, other = created(control_plane, *"abc"), created(control_plane, *"de", key="other")
+    kept = ids_of(control_plane, batch)[1]
+    use(control_plane, kept)
+    users = checked_users("A", "b", "d")
+    opened = control_plane.batches.open("report", "fail", JANE)
+    control_plane.batches.reserve(opened.batch_id, 0, users, JANE)
+    undone(control_plane, batch)
+    found = control_plane.batches.conflicts(opened.batch_id, -1, 10)
+    assert [one.email for one in found] == ["", users[1].email, users[2].email]
+    assert other.state == "published"
+
+
 def test_an_undone_batch_cannot_be_dropped_with_the_accounts_that_it_kept(
     control_plane: ControlPlane,
 ) -> None:

@@ -182,7 +182,7 @@ class AuditAndTokenRules(StoreSteps):
         self, store: Store, reserve: Any, state: str
     ) -> None:
         batch, live = self.add(store, 1, at=100), self.add(store, 2, at=100)
-        exists = ConflictRecord(1, "b@x.org", "exists", None, None)
+        exists = ConflictRecord(1, "b@x.org", "b@x.org", "exists", None, None)
         with store.write() as tx:
             for one in (batch, live):
                 tx.chunks.save(one.id, chunk_row(0), [exists])

@@ -138,9 +138,9 @@ class BatchRules(StoreSteps):
 
     def test_a_saved_chunk_replaces_the_previous_one_and_its_conflicts(self, store: Store) -> None:
         batch, other = self.add(store, 1), self.add(store, 2)
-        reserved = ConflictRecord(1, "b@x.org", "reserved", None, other.batch_id)
-        twice = ConflictRecord(0, "a@x.org", "duplicate", 7, None)
-        later = ConflictRecord(9, "j@x.org", "exists", None, None)
+        reserved = ConflictRecord(1, "b@x.org", "b@x.org", "reserved", None, other.batch_id)
+        twice = ConflictRecord(0, "a@x.org", "a@x.org", "duplicate", 7, None)
+        later = ConflictRecord(9, "j@x.org", "j@x.org", "exists", None, None)
         with store.write() as tx:
             tx.chunks.save(batch.id, chunk_row(3, users=1, conflicts=1), [later])
             tx.chunks.save(batch.id, chunk_row(0, conflicts=2), [reserved, twice])
@@ -205,7 +205,7 @@ class BatchRules(StoreSteps):
         reserve(other, "z@x.org")
         with store.write() as tx:
             for number in (0, 1):
-                exists = ConflictRecord(number * 3, "a@x.org", "exists", None, None)
+                exists = ConflictRecord(number * 3, "a@x.org", "a@x.org", "exists", None, None)
                 tx.chunks.save(batch.id, chunk_row(number, users=3), [exists])
         first, end = (user_row(batch, at, "").user_id for at in (0, 3))
         for _ in range(2):

@@ -14,6 +14,7 @@ from tests.store.contract.steps import (
     user_id_of,
 )
 
+from anyscale.domain.emails import email_key
 from anyscale.server.store.records.batches import BatchRecord, ConflictRecord
 from anyscale.server.store.transaction import Store, Transaction
 
@@ -120,7 +121,10 @@ class DeletionRules(StoreSteps):
 
     def _report(self, store: Store, number: int, kind: str, emails: list[str]) -> BatchRecord:
         batch = self.add(store, number)
-        rest = [ConflictRecord(at, email, kind, None, None) for at, email in enumerate(emails)]
+        rest = [
+            ConflictRecord(at, email, _key(email), kind, None, None)
+            for at, email in enumerate(emails)
+        ]
         with store.write() as tx:
             tx.chunks.save(batch.id, chunk_row(0, conflicts=len(rest)), rest)
         return batch
@@ -142,3 +146,10 @@ class DeletionRules(StoreSteps):
             tx.identities.find("https://idp", f"subject {number}") is not None,
             tx.tokens.get(token_row(number).hash) is not None,
         ]
+
+
+def _key(text: str) -> str:
+    try:
+        return email_key(text)
+    except ValueError:
+        return text

@@ -5,6 +5,7 @@ position, and the ids of a batch are a range. Statements that build ids (`sql/se
 format in SQL.
 """
 
+import re
 from collections.abc import Iterable
 
 __all__ = [
@@ -46,6 +47,12 @@ def id_prefix(batch_id: str) -> str:
 def end_of_batch(batch_id: str) -> str:
     """Return a text after all ids of a batch's users, and before those of the next batch."""
     return id_prefix(batch_id) + "g"
+
+
+def is_id_of(batch_id: str, text: str) -> bool:
+    """Return whether a text is the id of a user that a batch may have."""
+    prefix, position = text[:-_POSITION_DIGITS], text[-_POSITION_DIGITS:]
+    return prefix == id_prefix(batch_id) and re.fullmatch("[0-9a-f]{8}", position) is not None
 
 
 def position_of(user_id: str) -> int:

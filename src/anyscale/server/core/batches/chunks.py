@@ -13,6 +13,7 @@ from operator import attrgetter
 import msgspec
 
 from anyscale.domain.conflicts import is_skipped
+from anyscale.domain.emails import email_key
 from anyscale.domain.models.batches import Conflict, ReservedChunk
 from anyscale.domain.schemas.batches import ChunkUser
 from anyscale.domain.validation import CheckedUser
@@ -58,7 +59,7 @@ class NewChunk:
         tx.chunks.save(
             batch.id,
             record,
-            [ConflictRecord(c.position, c.email, c.kind, c.other, c.holder) for c in conflicts],
+            [_conflict_record(conflict) for conflict in conflicts],
         )
         open_batches = sorted({conflict.holder for conflict in conflicts if conflict.holder})
         return ReservedChunk(record.users, record.skipped, record.conflicts, open_batches)
@@ -153,3 +154,14 @@ def chunk_digest(users: Sequence[CheckedUser], if_exists: str) -> bytes:
     """
     content = list(map(_content, users))
     return hashlib.sha256(msgspec.msgpack.encode((if_exists, content))).digest()
+
+
+def _conflict_record(conflict: Conflict) -> ConflictRecord:
+    return ConflictRecord(
+        position=conflict.position,
+        email=conflict.email,
+        email_key=email_key(conflict.email),
+        kind=conflict.kind,
+        other=conflict.other,
+        holder=conflict.holder,
+    )

@@ -14,7 +14,7 @@ from anyscale.server.core.users.search import defer_filling
 from anyscale.server.store.records.batches import BatchRecord
 from anyscale.server.store.records.users import AccountRecord
 from anyscale.server.store.transaction import Store, Transaction
-from anyscale.server.store.user_ids import id_prefix, position_of
+from anyscale.server.store.user_ids import id_prefix, is_id_of, position_of
 
 __all__ = ["undo_part"]
 
@@ -48,7 +48,7 @@ def undo_part(
     Raises:
         NotFound: there is no such batch.
         BatchGone: it was never published.
-        RequestInvalid: `after` is no id of this batch.
+        RequestInvalid: `after` is no id of this batch, or no undo has come so far.
         NotAuthenticated, NotPermitted: the caller has lost its permission.
     """
     _check_after(batch_id, after)
@@ -73,7 +73,7 @@ def undo_part(
 
 
 def _check_after(batch_id: str, after: str) -> None:
-    if after and not after.startswith(id_prefix(batch_id)):
+    if after and not is_id_of(batch_id, after):
         # With an id of a later batch, the undo would find no account, and end.
         raise RequestInvalid(f"after must be the id of a user of batch {batch_id}")
 
@@ -92,6 +92,7 @@ def _look_at_slice(
 def _undo_slice(store: Store, batch_id: str, after: str, caller: Caller, *, force: bool) -> _Slice:
     with store.write(is_slice=True) as tx:
         batch = _require_published(lock_batch(tx, batch_id, exclusive=True))
+        _require_reached(batch, after)
         spared = _spared_owner(batch, tx.accounts.lock_owners(), caller)
         ids = tx.users.list_account_ids(batch_id, after, _SLICE)
         locked = require_owner(tx, caller, ids)
@@ -99,10 +100,18 @@ def _undo_slice(store: Store, batch_id: str, after: str, caller: Caller, *, forc
         removed, kept = _divide(accounts, spared, caller, force=force)
         if removed:
             _delete(tx, batch, removed, kept, caller)
-        elif not ids and batch.state != "undone":
+        if ids:
+            tx.batches.advance_undo(batch.id, position_of(ids[-1]))
+        elif batch.state != "undone":
             tx.batches.set_undone(batch.id, "undone")
             append_entry(tx, caller.actor, "batch.undone", batch_id, {})
         return _Slice(removed, kept, ids[-1] if ids else None)
+
+
+def _require_reached(batch: BatchRecord, after: str) -> None:
+    # Accounts that no undo has looked at would stay, and the batch would be undone all the same.
+    if after and position_of(after) > batch.undone_position:
+        raise RequestInvalid(f"no undo of batch {batch.batch_id} has come to {after} yet")
 
 
 def _require_published(batch: BatchRecord) -> BatchRecord:

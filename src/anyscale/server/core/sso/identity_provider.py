@@ -15,6 +15,7 @@ from msgspec import Struct
 from anyscale.domain.urls import checked_url, is_on_loopback, may_be_on_this_machine
 from anyscale.errors import ProviderUnavailable, SsoRefused
 from anyscale.server.core.secrets import SensitiveStruct, new_secret
+from anyscale.server.core.sso.error_codes import code_of, error_of
 from anyscale.server.core.sso.http_client import HttpResponse, get, post
 from anyscale.server.core.sso.id_token import (
     ExpectedToken,
@@ -42,32 +43,6 @@ _KEYS_LIFETIME = 10.0
 #: prolong its limit.
 _PAUSE = 5.0
 
-#: Errors that the user caused, and not the configuration (RFC 6749, 4.1.2.1 and OpenID Connect Core
-#: 1.0, 3.1.2.6).
-_CANCELLED = frozenset({"access_denied", "login_required", "interaction_required"})
-_TEMPORARY = frozenset({"server_error", "temporarily_unavailable"})
-
-#: The other errors of the authorization and the token endpoint (also RFC 6749, 5.2).
-_OTHER_ERRORS = frozenset(
-    {
-        "account_selection_required",
-        "consent_required",
-        "invalid_client",
-        "invalid_grant",
-        "invalid_request",
-        "invalid_request_object",
-        "invalid_request_uri",
-        "invalid_scope",
-        "registration_not_supported",
-        "request_not_supported",
-        "request_uri_not_supported",
-        "unauthorized_client",
-        "unsupported_grant_type",
-        "unsupported_response_type",
-    }
-)
-_KNOWN_ERRORS = _CANCELLED | _TEMPORARY | _OTHER_ERRORS
-
 
 class Metadata(Struct, frozen=True):
     """The provider's metadata (OpenID Connect Discovery 1.0, 3)."""
@@ -93,12 +68,6 @@ class _Tokens(SensitiveStruct, frozen=True):
     id_token: str
     token_type: str
     access_token: str = ""
-
-
-class _TokenError(Struct, frozen=True):
-    """An error response of the token endpoint (RFC 6749, 5.2)."""
-
-    error: str
 
 
 class AuthorizationRequest(SensitiveStruct, frozen=True):
@@ -171,7 +140,7 @@ class IdentityProvider:
         if request.issuer != self._settings.issuer:
             raise SsoRefused("other_provider")
         self._check_issuer(parameters.get("iss"))
-        code = _code_of(parameters)
+        code = code_of(parameters)
         if monotonic() < self._paused_until:
             raise ProviderUnavailable("the token endpoint had too many requests a moment ago")
         return code
@@ -207,7 +176,7 @@ class IdentityProvider:
         if response.status == codes.TOO_MANY_REQUESTS:
             self._paused_until = monotonic() + _PAUSE
         elif codes.is_client_error(response.status):
-            raise SsoRefused("code_refused", detail=_error_of(response))
+            raise SsoRefused("code_refused", detail=error_of(response))
         tokens = _decode(response, "the token endpoint", _Tokens)
         if tokens.token_type.lower() != "bearer":
             raise SsoRefused("token_type")
@@ -271,28 +240,6 @@ class IdentityProvider:
     def _fetch_keys(self) -> list[Key]:
         response = get(self._metadata.get(_LIFETIME).jwks_uri)
         return import_keys(_decode(response, "its keys", _KeySet).keys)
-
-
-def _code_of(parameters: Mapping[str, str]) -> str:
-    error = parameters.get("error")
-    if error in _TEMPORARY:
-        raise ProviderUnavailable(f"it redirects browsers with the error {error}")
-    if error is not None:
-        known = error if error in _KNOWN_ERRORS else "other"
-        raise SsoRefused("cancelled" if error in _CANCELLED else "provider_error", detail=known)
-    if not parameters.get("code"):
-        raise SsoRefused("response_malformed")
-    return parameters["code"]
-
-
-def _error_of(response: HttpResponse) -> str:
-    """Name the error of a response of the token endpoint, by its code and status."""
-    try:
-        error = msgspec.json.decode(response.body, type=_TokenError).error
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        error = ""
-    # Other texts are left out: they may contain anything.
-    return f"{error if error in _KNOWN_ERRORS else 'other'} (HTTP {response.status})"
 
 
 def _decode(response: HttpResponse, source: str, kind: type[Body]) -> Body:

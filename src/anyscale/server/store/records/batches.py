@@ -32,6 +32,8 @@ class BatchRecord(Record, frozen=True):
     published_at: int | None = None
     #: The place in the order of publishing, from 1; None until it is published.
     publication: int | None = None
+    #: The position of the last user that an undo has looked at, and all before it; -1 without one.
+    undone_position: int = -1
 
     @property
     def is_dropped_or_expired(self) -> bool:
@@ -64,7 +66,9 @@ class ConflictRecord(Record, frozen=True, gc=False):
     """An entry of a batch whose email is taken."""
 
     position: int
+    #: empty after the account that has it was deleted, as is its key
     email: str
+    email_key: str
     #: `exists`, `duplicate` or `reserved`
     kind: str
     #: the position of the entry of the same batch that has the email; for `duplicate`

@@ -5,7 +5,6 @@ from typing import Any
 
 from msgspec import structs
 
-from anyscale.domain.emails import is_spelling
 from anyscale.server.store.records.search import AccountTextsRecord
 from anyscale.server.store.records.users import AccountRecord
 from anyscale.server.store.sql.connection import Connection, Table, columns
@@ -49,10 +48,11 @@ _DELETE = (
 
 _BELONGINGS = ("sessions", "devices", "links", "identities", "tokens")
 
-# The key of an ASCII email is its lower case. Emails with other characters are compared in Python.
-_SIMILAR_EMAILS = (
-    "select distinct email from conflicts"
-    " where lower(email) = ? or length(email) < octet_length(email)"
+# In the order of the key, so that transactions that change the same conflicts cannot deadlock.
+_DELETE_FROM_CONFLICTS = (
+    "update conflicts set email = '', email_key = '' where (batch, position) in"
+    " (select batch, position from conflicts where email_key {any} and email_key <> ''"
+    " order by batch, position {for_update})"
 )
 
 
@@ -112,26 +112,21 @@ class Accounts(Table):
             self._words.replace(texts, structs.replace(texts, **names))
 
     def delete(self, user_id: str) -> None:
-        """Delete an account with its sessions, links, identities, devices and tokens.
-
-        In conflicts of batches its email, in any spelling, becomes an empty text.
-        """
+        """Delete an account as `delete_range` does."""
         # The lock comes first: it waits for a sign-in in progress, whose session is then deleted
         # too.
-        sql = f"select email_key from users where {_IS_ACCOUNT} {{for_update}}"
-        for email_key in self._connection.column(sql, user_id):
-            self._delete_from_conflicts(email_key)
-            self.delete_range(user_id, user_id)
+        sql = f"select user_id from users where {_IS_ACCOUNT} {{for_update}}"
+        for found in self._connection.column(sql, user_id):
+            self.delete_range(found, found)
 
     def list_owners(self) -> Sequence[str]:
         """Return the ids of the owners that are not suspended, in order."""
         return self._connection.column(_OWNERS)
 
     def delete_range(self, first: str, last: str, *, keep: Collection[str] = ()) -> None:
-        """Delete locked accounts as `delete` does, but leave their emails in conflicts.
+        """Delete locked accounts with their sessions, links, identities, devices and tokens.
 
-        A look through all conflicts for each slice of a large batch would take too long. Conflicts
-        are deleted after `ANYSCALE_REPORT_DAYS`.
+        In conflicts of batches their emails, in any spelling, become empty texts.
 
         Args:
             first: the `user_id` of the first account.
@@ -141,17 +136,13 @@ class Accounts(Table):
         values = first, last, self._connection.texts(keep)
         for table in _BELONGINGS:
             self._connection.execute(f"delete from {table} {_RANGE}", *values)
+        keys = self._connection.column(f"select email_key from users {_RANGE}", *values)
+        self._connection.execute(_DELETE_FROM_CONFLICTS, self._connection.texts(keys))
         self._words.remove(self._connection.all(AccountTextsRecord, _DELETE, *values))
 
     def _update(self, user_id: str, change: str, *values: object) -> None:
         sql = f"update users set {change} where {_IS_ACCOUNT}"
         self._connection.execute(sql, *values, user_id)
-
-    def _delete_from_conflicts(self, email_key: str) -> None:
-        found = self._connection.column(_SIMILAR_EMAILS, email_key)
-        spellings = [email for email in found if is_spelling(email, email_key)]
-        sql = "update conflicts set email = '' where email {any}"
-        self._connection.execute(sql, self._connection.texts(spellings))
 
 
 def _folded(details: Mapping[str, Any]) -> dict[str, str | None]:

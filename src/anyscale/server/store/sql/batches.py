@@ -35,6 +35,7 @@ _CONFLICT_COLUMNS = {
     "chunk": "int8",
     "position": "int8",
     "email": "text",
+    "email_key": "text",
     "kind": "text",
     "other": "int8",
     "holder": "text",
@@ -122,6 +123,11 @@ class Batches(Table):
         """Set `undoing` or `undone` for a batch that was published."""
         sql = "update batches set state = ? where id = ? and published_at is not null"
         self._connection.execute(sql, state, batch)
+
+    def advance_undo(self, batch: int, position: int) -> None:
+        """Store that an undo has looked at all users up to a position; it never falls."""
+        sql = "update batches set undone_position = ? where id = ? and undone_position < ?"
+        self._connection.execute(sql, position, batch, position)
 
     def purge(self, before: int) -> None:
         """Delete the dropped and expired batches last touched before a time, without chunks."""

@@ -25,7 +25,9 @@ create table batches (
     opened_at bigint not null,
     touched_at bigint not null,
     published_by text collate "C",
-    published_at bigint
+    published_at bigint,
+    -- the position of the last user that an undo has looked at, and all users before; -1 without one
+    undone_position bigint not null default -1
 );
 
 -- A key belongs to its batch until the batch is dropped or expires, also after the batch is undone.
@@ -53,12 +55,16 @@ create table conflicts (
     batch bigint not null references batches (id),
     position bigint not null,
     chunk bigint not null,
+    -- both are empty after the account with the email was deleted
     email text collate "C" not null,
+    email_key text collate "C" not null,
     kind text collate "C" not null check (kind in ('exists', 'duplicate', 'reserved')),
     other bigint,
     holder text collate "C",
     primary key (batch, position)
 );
+
+create index conflicts_email on conflicts (email_key) where email_key <> '';
 
 -- Also has the rows of open batches, which reserve their emails: the accounts are in `live_users`.
 -- `batch` is the id of a batch, but no foreign key, which takes a third of the time of an insert. And

@@ -26,7 +26,9 @@ create table batches (
     opened_at integer not null,
     touched_at integer not null,
     published_by text,
-    published_at integer
+    published_at integer,
+    -- the position of the last user that an undo has looked at, and all users before; -1 without one
+    undone_position integer not null default -1
 );
 
 -- A key belongs to its batch until the batch is dropped or expires, also after the batch is undone.
@@ -54,12 +56,16 @@ create table conflicts (
     batch integer not null references batches (id),
     position integer not null,
     chunk integer not null,
+    -- both are empty after the account with the email was deleted
     email text not null,
+    email_key text not null,
     kind text not null check (kind in ('exists', 'duplicate', 'reserved')),
     other integer,
     holder text,
     primary key (batch, position)
 ) without rowid;
+
+create index conflicts_email on conflicts (email_key) where email_key <> '';
 
 -- Also has the rows of open batches, which reserve their emails: the accounts are in `live_users`.
 create table users (
