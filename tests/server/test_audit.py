@@ -20,7 +20,7 @@ ROW = AuditRecord(
 
 
 def test_the_hash_of_an_entry_does_not_change() -> None:
-    """Logs of earlier versions have to verify: this value never changes."""
+    """Logs of earlier releases have to verify: this value never changes."""
     text = b'[1,1700000000000,"local:jane","batch.published","bat_1","{\\"users\\":2}"]'
     import hashlib
 

@@ -63,7 +63,7 @@ def check_server(installation: Installation) -> Finding:
     url = installation.public_url
     received = installation.received
     if received is None:
-        found = "the control plane that responds has another database, or an older program"
+        found = "the control plane that responds has another database"
         mend = "restart it with these settings, or correct ANYSCALE_PUBLIC_URL"
         return fail(url, found, mend)
     if received.version != __version__:
