@@ -21,6 +21,7 @@ WITHOUT_CALLER = {
     "login/password_login.py PasswordLogin._create_session",
     "login/sessions.py SessionService.purge",
     "login/sessions.py SessionService.touch",
+    "server_keys.py server_key",
     "sso/sso_login.py SsoLogin.login",
     "tokens/api_tokens.py TokenService.authenticate",
     "users/search/index.py SearchIndex._finish",
