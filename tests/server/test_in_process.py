@@ -11,7 +11,7 @@ from anyscale.domain.validation import Policy
 from anyscale.errors import NotAuthenticated, NotFound
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.callers import Caller
-from anyscale.server.in_process import Audit, Batches, Links, Opened, Users
+from anyscale.server.in_process import Applications, Audit, Batches, Links, Opened, Users
 from anyscale.transport.base import Transport
 from anyscale.user.batch_create.batch_run import BatchRun
 from anyscale.user.user_list import UserList
@@ -35,6 +35,7 @@ class InProcess:
         self.batches = Batches(opened, caller)
         self.users = Users(opened, caller)
         self.links = Links(opened, caller)
+        self.applications = Applications(opened, caller)
         self.audit = Audit(opened)
 
     def policy(self) -> Policy:

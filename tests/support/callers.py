@@ -41,5 +41,5 @@ def session_caller(
     with control_plane.store.write() as tx:
         locked = lock_for_session(tx, user_id, ClientInfo("192.0.2.1", "Firefox"))
         assert locked
-        secret = create_session(tx, auth_method, locked).session
+        secret = create_session(tx, auth_method, locked, authenticated_at=locked.at).session
     return control_plane.sessions.authenticate(secret)

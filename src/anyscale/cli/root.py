@@ -11,6 +11,10 @@ from anyscale.cli.signals import exit_on_signals, handle_signals, ignore_signals
 __all__ = ["root"]
 
 _GROUPS = {
+    "application": (
+        "application:group",
+        "Create and manage the applications that sign users in.",
+    ),
     "audit": ("audit:group", "Read and check the audit log."),
     "batch": ("batch:group", "List batches, show one, drop an unfinished one, undo one."),
     "completion": (

@@ -10,6 +10,9 @@ from anyscale.server.core.batches.service import BatchService
 from anyscale.server.core.hashing.jobs import SIGN_IN_NICENESS
 from anyscale.server.core.hashing.pool import OWASP, PasswordHashPool, Profile
 from anyscale.server.core.login.sessions import SessionService
+from anyscale.server.core.openid.applications import ApplicationService
+from anyscale.server.core.openid.protocol import REQUEST_MS
+from anyscale.server.core.openid.user_grants import UserGrants
 from anyscale.server.core.time_units import DAY_MS
 from anyscale.server.core.tokens.api_tokens import TokenService
 from anyscale.server.core.users.lifecycle import UserLifecycle
@@ -25,6 +28,7 @@ from anyscale.server.store.transaction import Store
 if TYPE_CHECKING:
     from anyscale.server.core.login.password_change import PasswordChanges
     from anyscale.server.core.login.password_login import PasswordLogin
+    from anyscale.server.core.openid.provider import OpenIdProvider
     from anyscale.server.core.sso.sso_login import SsoLogin
 
 __all__ = ["ControlPlane", "database_exists", "database_name"]
@@ -90,6 +94,8 @@ class ControlPlane:
             available=settings.batch_create,
             expiry_days=settings.batch_expiry_days,
         )
+        self.applications = ApplicationService(self.store)
+        self.user_grants = UserGrants(self.store)
         self.search_index = SearchIndex(self.store)
         self.lifecycle = UserLifecycle(self.store)
         self.updates = UserUpdateService(self.store, settings.policy)
@@ -132,6 +138,19 @@ class ControlPlane:
 
         return SsoLogin(self.store, self.settings.provider, self.settings.sso_redirect_uri())
 
+    @cached_property
+    def openid(self) -> "OpenIdProvider | None":
+        """The OpenID provider; None without a public address. Imported on use: it takes 50 ms."""
+        issuer, folder = self.settings.public_url, self.settings.signing_keys
+        if issuer is None or folder is None:
+            return None
+        from anyscale.server.core.openid.provider import OpenIdProvider
+
+        # Another server of a PostgreSQL database would not have the key.
+        return OpenIdProvider(
+            self.store, issuer, folder, creates_key=isinstance(self.settings.database, Path)
+        )
+
     @property
     def owners(self) -> OwnerService:
         """Creates owners, for the operator."""
@@ -153,6 +172,8 @@ class ControlPlane:
             tx.chunks.purge_conflicts(report_limit)
             tx.batches.purge(report_limit)
             tx.tokens.purge(report_limit)
+            tx.authorization_requests.purge(now - REQUEST_MS)
+            tx.grants.purge(now)
         if self.settings.audit_days is not None:
             self.audit_log.purge(now - self.settings.audit_days * DAY_MS)
 

@@ -106,6 +106,14 @@ def default_database(environment: Mapping[str, str]) -> Path:
     return data_dir(environment) / "anyscale.db"
 
 
+def signing_keys(environment: Mapping[str, str]) -> Path:
+    """Return the folder of the keys that sign ID tokens."""
+    path = environment.get("ANYSCALE_SIGNING_KEYS", "").strip()
+    if not path:
+        return data_dir(environment) / "signing-keys"
+    return Path(no_tilde("ANYSCALE_SIGNING_KEYS", path)).absolute()
+
+
 def required(environment: Mapping[str, str], name: str) -> str:
     """Return a text that sign-in at an identity provider needs."""
     text = environment.get(name, "").strip()

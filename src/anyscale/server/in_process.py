@@ -10,6 +10,12 @@ from contextlib import suppress
 from typing import Protocol
 
 from anyscale.domain.audit_chain import AuditEntry
+from anyscale.domain.models.applications import (
+    Application,
+    ApplicationChanges,
+    CreatedApplication,
+    NewApplication,
+)
 from anyscale.domain.models.batches import Batch, Conflict, Created, ReservedChunk
 from anyscale.domain.models.users import (
     AdminCreatedUser,
@@ -26,7 +32,7 @@ from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.batches.service import BatchService
 from anyscale.server.core.callers import Caller
 
-__all__ = ["Audit", "Batches", "Links", "Opened", "Opening", "Users"]
+__all__ = ["Applications", "Audit", "Batches", "Links", "Opened", "Opening", "Users"]
 
 
 class Opening(Protocol):
@@ -188,6 +194,36 @@ class Links:
         )
 
 
+class Applications:
+    """Applications: see `transport.base.Applications`."""
+
+    def __init__(self, opening: Opening, caller: Caller) -> None:
+        self._opening = opening
+        self._caller = caller
+
+    def create(self, new: NewApplication) -> CreatedApplication:
+        return self._opening.to_write.applications.create(new, self._caller)
+
+    def list(self) -> list[Application]:
+        control_plane = self._opening.to_list
+        return control_plane.applications.list() if control_plane else []
+
+    def get(self, client_id: str) -> Application:
+        return _existing(self._opening, _no_application(client_id)).applications.get(client_id)
+
+    def update(self, client_id: str, changes: ApplicationChanges) -> Application:
+        applications = _writable(self._opening, _no_application(client_id)).applications
+        return applications.update(client_id, changes, self._caller)
+
+    def rotate_secret(self, client_id: str, *, now: bool) -> CreatedApplication:
+        applications = _writable(self._opening, _no_application(client_id)).applications
+        return applications.rotate_secret(client_id, self._caller, now=now)
+
+    def delete(self, client_id: str) -> None:
+        applications = _writable(self._opening, _no_application(client_id)).applications
+        applications.delete(client_id, self._caller)
+
+
 class Audit:
     """The audit log: see `transport.base.Audit`."""
 
@@ -225,3 +261,7 @@ def _writable(opening: Opening, not_found: NotFound) -> ControlPlane:
 
 def _no_user(user_id: str) -> NotFound:
     return NotFound(f"there is no user {user_id}")
+
+
+def _no_application(client_id: str) -> NotFound:
+    return NotFound(f"there is no application {client_id}")

@@ -33,6 +33,8 @@ class Settings(SensitiveStruct, frozen=True, kw_only=True):
     organization: str = ""
     #: The addresses and networks of proxies whose `X-Forwarded-*` headers count; `*` for any.
     trusted_proxies: str = _LOOPBACK
+    #: The folder of the keys that sign ID tokens for applications; it may be missing.
+    signing_keys: Path | None = None
     #: The identity provider at which users sign in; None if there is none.
     provider: ProviderSettings | None = None
     #: days after which a one-time link expires
@@ -69,6 +71,7 @@ class Settings(SensitiveStruct, frozen=True, kw_only=True):
             public_url=read(env.public_url, "ANYSCALE_PUBLIC_URL"),
             organization=read(env.organization, "ANYSCALE_ORGANIZATION"),
             trusted_proxies=environment.get("FORWARDED_ALLOW_IPS", _LOOPBACK),
+            signing_keys=read(env.signing_keys),
             provider=_provider(reader),
             link_days=read(env.number, "ANYSCALE_LINK_DAYS", 7, 1, 30),
             initial_password_days=read(env.number, "ANYSCALE_INITIAL_PASSWORD_DAYS", 30, 1, 3650),

@@ -4,6 +4,12 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from anyscale.domain.audit_chain import AuditEntry
+from anyscale.domain.models.applications import (
+    Application,
+    ApplicationChanges,
+    CreatedApplication,
+    NewApplication,
+)
 from anyscale.domain.models.batches import Batch, Conflict, Created, ReservedChunk
 from anyscale.domain.models.users import (
     AdminCreatedUser,
@@ -16,7 +22,7 @@ from anyscale.domain.schemas.batches import UndoPart
 from anyscale.domain.schemas.users import UserPage, UserQuery
 from anyscale.domain.validation import CheckedUser, Policy
 
-__all__ = ["Audit", "Batches", "Links", "Outage", "Transport", "Users"]
+__all__ = ["Applications", "Audit", "Batches", "Links", "Outage", "Transport", "Users"]
 
 
 class Outage(NamedTuple):
@@ -158,6 +164,31 @@ class Audit(Protocol):
         """
 
 
+class Applications(Protocol):
+    """The applications that sign users in."""
+
+    def create(self, new: NewApplication) -> CreatedApplication:
+        """Create an application; its secret is in the result, this once.
+
+        The name is unique: repeating a call whose response was lost creates no second one.
+        """
+
+    def list(self) -> list[Application]:
+        """Return all applications, the oldest first."""
+
+    def get(self, client_id: str) -> Application:
+        """Return one application."""
+
+    def update(self, client_id: str, changes: ApplicationChanges) -> Application:
+        """Change fields of an application, and return it."""
+
+    def rotate_secret(self, client_id: str, *, now: bool) -> CreatedApplication:
+        """Replace the secret. The one before works for an hour, unless `now`."""
+
+    def delete(self, client_id: str) -> None:
+        """Delete an application: all sign-ins there end."""
+
+
 class Transport(Protocol):
     """The calls of a control plane by subject.
 
@@ -185,6 +216,10 @@ class Transport(Protocol):
     @property
     def links(self) -> Links:
         """The calls of set-password links."""
+
+    @property
+    def applications(self) -> Applications:
+        """The calls of applications."""
 
     @property
     def audit(self) -> Audit:

@@ -8,7 +8,7 @@ from anyscale.domain.validation import Policy
 from anyscale.errors import FeatureUnavailable, StoreUnavailable
 from anyscale.server.control_plane import ControlPlane, database_exists
 from anyscale.server.core.callers import system_caller
-from anyscale.server.in_process import Audit, Batches, Links, Users
+from anyscale.server.in_process import Applications, Audit, Batches, Links, Users
 from anyscale.server.settings import Settings
 
 __all__ = ["EmbeddedTransport"]
@@ -45,6 +45,7 @@ class EmbeddedTransport:
         self.batches = Batches(self, caller)
         self.users = Users(self, caller, _index_words)
         self.links = Links(self, caller)
+        self.applications = Applications(self, caller)
         self.audit = Audit(self)
 
     @classmethod

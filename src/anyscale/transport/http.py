@@ -50,6 +50,7 @@ from anyscale.domain.schemas.users import (
 from anyscale.domain.validation import CheckedUser, Policy
 from anyscale.errors import NotFound
 from anyscale.transport.base import Outage
+from anyscale.transport.http_applications import Applications
 from anyscale.transport.retrying_client import RetryingClient
 
 __all__ = ["HttpTransport"]
@@ -231,6 +232,7 @@ class HttpTransport:
         self.batches = Batches(self._client)
         self.users = Users(self._client)
         self.links = Links(self._client)
+        self.applications = Applications(self._client)
         self.audit = Audit(self._client)
 
     @property

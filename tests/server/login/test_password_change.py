@@ -52,7 +52,11 @@ def test_two_users_who_swap_browsers_at_once_both_sign_in_by_link(
                 link = LinkRecord(person.user_id, hash_of(secret), "local:test", now, now + _DAY)
                 tx.links.replace(link)
             locked = [lock_for_session(tx, person.user_id, HOME) for person in people]
-            sessions = [create_session(tx, "link", one).session for one in locked if one]
+            sessions = [
+                create_session(tx, "link", one, authenticated_at=one.at).session
+                for one in locked
+                if one
+            ]
         start = Barrier(3)
 
         def enter(secret: str, session: str, number: int = number, start: Barrier = start) -> None:

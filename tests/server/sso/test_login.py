@@ -26,7 +26,7 @@ from anyscale.domain.validation import Policy, check
 from anyscale.errors import SsoRefused
 from anyscale.server.core.callers import SessionCaller
 from anyscale.server.core.login.sessions import ClientInfo
-from anyscale.server.core.sso.identity_provider import ExternalIdentity
+from anyscale.server.core.sso.login_records import ExternalIdentity
 from anyscale.server.core.sso.settings import ProviderSettings
 from anyscale.server.store.records.users import AccountRecord
 

@@ -44,7 +44,7 @@ def sign_in_by_sso(control_plane: ControlPlane, user_id: str) -> None:
     with control_plane.store.write() as tx:
         locked = lock_for_session(tx, user_id, CLIENT)
         assert locked
-        create_session(tx, "sso", locked)
+        create_session(tx, "sso", locked, authenticated_at=locked.at)
 
 
 def set_password_by_link(control_plane: ControlPlane, user_id: str) -> None:

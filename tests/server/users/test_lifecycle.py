@@ -63,7 +63,7 @@ def signed_in(control_plane: ControlPlane, user_id: str) -> str:
     with control_plane.store.write() as tx:
         account = lock_for_session(tx, user_id, ClientInfo("192.0.2.1", "a browser"))
         assert account
-        return create_session(tx, "password", account).session
+        return create_session(tx, "password", account, authenticated_at=account.at).session
 
 
 def sessions(control_plane: ControlPlane, user_id: str) -> list[SessionRecord]:

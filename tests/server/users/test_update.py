@@ -46,7 +46,7 @@ def signed_in(control_plane: ControlPlane, user_id: str, method: str) -> None:
     with control_plane.store.write() as tx:
         locked = lock_for_session(tx, user_id, ClientInfo("192.0.2.1", "a browser"))
         assert locked
-        create_session(tx, method, locked)
+        create_session(tx, method, locked, authenticated_at=locked.at)
 
 
 def sso_user(control_plane: ControlPlane, name: str, password: str | None = None) -> str:

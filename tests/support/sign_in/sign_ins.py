@@ -72,10 +72,14 @@ def create_link(control_plane: ControlPlane, email: str = EMAIL, days: int = 1) 
 
 
 def let_time_pass(control_plane: ControlPlane, milliseconds: int) -> None:
-    """Move the times of sessions, devices and batches into the past."""
+    """Move the times of sessions, devices, grants and batches into the past."""
     with control_plane.store.write() as tx:
-        for column in ("created_at", "used_at", "expires_at"):
+        for column in ("authenticated_at", "created_at", "used_at", "expires_at"):
             execute_sql(tx, f"update sessions set {column} = {column} - ?", (milliseconds,))
+        moved = "update authorization_requests set created_at = created_at - ?"
+        execute_sql(tx, moved, (milliseconds,))
+        for column in ("code_expires_at", "access_expires_at", "refresh_expires_at", "expires_at"):
+            execute_sql(tx, f"update grants set {column} = {column} - ?", (milliseconds,))
         execute_sql(tx, "update batches set published_at = published_at - ?", (milliseconds,))
         execute_sql(tx, "update devices set used_at = used_at - ?", (milliseconds,))
 

@@ -34,6 +34,7 @@ def test_every_setting_is_read() -> None:
         ANYSCALE_SSO_ONLY="on",
         ANYSCALE_RESERVATION_WAIT_SECONDS="0",
         ANYSCALE_BATCH_EXPIRY_DAYS="30",
+        ANYSCALE_SIGNING_KEYS="/etc/keys",
         FORWARDED_ALLOW_IPS="10.0.0.5",
     )
     policy = Policy(password_min_length=15, sso_only=True, reservation_wait=0)
@@ -42,6 +43,7 @@ def test_every_setting_is_read() -> None:
         batch_create=False,
         policy=policy,
         batch_expiry_days=30,
+        signing_keys=Path("/etc/keys"),
         trusted_proxies="10.0.0.5",
     )
 

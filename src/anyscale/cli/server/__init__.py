@@ -15,6 +15,10 @@ _COMMANDS = {
         "owners:create_owner",
         "Make an account an owner, creating it if needed; print a link to set its password.",
     ),
+    "create-signing-key": (
+        "signing_keys:create_signing_key",
+        "Create the next key that signs ID tokens for applications, in ANYSCALE_SIGNING_KEYS.",
+    ),
     "create-token": (
         "tokens:create_token",
         "Create a token and print it: once, since only its hash is stored.",

@@ -50,4 +50,4 @@ class Model(Struct, frozen=True, gc=False):
 
 
 #: the fields that `repr` hides
-_SECRETS = ("password", "url")
+_SECRETS = ("password", "url", "client_secret")

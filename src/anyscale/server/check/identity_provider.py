@@ -18,7 +18,8 @@ from anyscale.server.check.network import skew_of, within_time
 from anyscale.server.core.secrets import new_secret
 from anyscale.server.core.sso.http_client import get
 from anyscale.server.core.sso.id_token import ALGORITHMS, LEEWAY, import_keys
-from anyscale.server.core.sso.identity_provider import AuthorizationRequest, IdentityProvider
+from anyscale.server.core.sso.identity_provider import IdentityProvider
+from anyscale.server.core.sso.login_records import AuthorizationRequest
 from anyscale.server.core.sso.settings import ProviderSettings
 from anyscale.server.paths import SSO_CALLBACK
 

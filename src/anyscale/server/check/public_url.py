@@ -2,15 +2,25 @@
 
 import time
 
+import msgspec
+from msgspec import Struct
+
 from anyscale import __version__
 from anyscale.domain.schemas.protocol import IDENTITY
 from anyscale.server.check.findings import Finding, fail, ok, warn
 from anyscale.server.check.installation import Installation
-from anyscale.server.check.network import NoResponse, TlsFailed, get_certificate_end, skew_of
+from anyscale.server.check.network import (
+    NoResponse,
+    TlsFailed,
+    get,
+    get_certificate_end,
+    skew_of,
+)
 
 __all__ = [
     "check_certificate",
     "check_clock",
+    "check_issuer",
     "check_reachable",
     "check_server",
 ]
@@ -23,6 +33,12 @@ _CERTIFICATE_DAYS = 14
 _SKEW = 5.0
 
 _OK = 200
+
+
+class _Metadata(Struct, frozen=True):
+    """Of the OpenID provider (OpenID Connect Discovery 1.0, 3)."""
+
+    issuer: str
 
 
 def check_reachable(installation: Installation) -> Finding:
@@ -83,3 +99,18 @@ def check_clock(installation: Installation) -> Finding:
     if abs(skew) > _SKEW:
         return warn(looked_at, found, "set both by NTP, as by chrony")
     return ok(looked_at, found)
+
+
+def check_issuer(installation: Installation) -> Finding:
+    """Check that the metadata at the public URL name it as the issuer."""
+    issuer = installation.public_url
+    installation.require_control_plane()
+    url = f"{issuer}/.well-known/openid-configuration"
+    try:
+        response = get(url)
+        metadata = msgspec.json.decode(response.body, type=_Metadata)
+    except (NoResponse, msgspec.MsgspecError) as error:
+        return warn(url, f"there are no metadata ({error})", "see openid.keys and the server's log")
+    if metadata.issuer != issuer:
+        return fail(url, f"the issuer is {metadata.issuer}", "start the server with this setting")
+    return ok(url, "applications can read the metadata")

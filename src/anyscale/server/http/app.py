@@ -19,6 +19,7 @@ from anyscale.server.core.users.account_count import AccountCount
 from anyscale.server.http.account import routes as account
 from anyscale.server.http.account.page import AccountPage
 from anyscale.server.http.api import (
+    applications,
     audit_log,
     batches,
     chunks,
@@ -45,6 +46,9 @@ from anyscale.server.http.middleware.request_checks import RequestCheckMiddlewar
 from anyscale.server.http.middleware.request_log import RequestLogMiddleware
 from anyscale.server.http.middleware.security_headers import SecurityHeadersMiddleware
 from anyscale.server.http.middleware.shutdown import ShutdownMiddleware, shut_down_when_cancelled
+from anyscale.server.http.openid import authorize, discovery, logout, token, userinfo
+from anyscale.server.http.openid.continuation import Continuations
+from anyscale.server.http.openid.cors import CorsMiddleware
 from anyscale.server.http.operations import health, openapi, received_request
 from anyscale.server.http.operations.metrics import WORKERS, DatabaseMetrics, count_from_zero
 from anyscale.server.http.thread_pools import ThreadPools
@@ -70,6 +74,7 @@ _API = Router(
         user_lifecycle.ROUTER,
         batches.ROUTER,
         chunks.ROUTER,
+        applications.ROUTER,
         audit_log.ROUTER,
     ],
     middleware=[TOKEN_AUTHENTICATION],
@@ -108,6 +113,11 @@ def _routes(control_plane: ControlPlane) -> Litestar:
             *login.ROUTERS,
             *pages.ROUTERS,
             *sso.HANDLERS,
+            *authorize.HANDLERS,
+            *discovery.HANDLERS,
+            *logout.HANDLERS,
+            *token.HANDLERS,
+            *userinfo.HANDLERS,
             *templating.HANDLERS,
             *health.HANDLERS,
             *openapi.HANDLERS,
@@ -117,7 +127,7 @@ def _routes(control_plane: ControlPlane) -> Litestar:
         # for middleware, guards and error pages, which have no dependencies
         state=State(services),
         lifespan=[partial(_lifespan, control_plane=control_plane, pools=pools)],
-        middleware=[ShutdownMiddleware(), CsrfMiddleware()],
+        middleware=[ShutdownMiddleware(), CorsMiddleware(), CsrfMiddleware()],
         compression_config=_COMPRESSION,
         exception_handlers=EXCEPTION_HANDLERS,
         openapi_config=openapi.openapi_config(),
@@ -131,8 +141,16 @@ def _services(control_plane: ControlPlane, pools: ThreadPools) -> dict[str, obje
     sessions, tokens = control_plane.sessions, control_plane.tokens
     login_options = control_plane.settings.login_options
     return {
+        "applications": control_plane.applications,
+        "continuations": Continuations(control_plane.openid, pools),
+        "openid": control_plane.openid,
+        "user_grants": control_plane.user_grants,
         "account_page": AccountPage(
-            sessions, tokens, login_options, control_plane.settings.public_url
+            sessions,
+            tokens,
+            control_plane.user_grants,
+            login_options,
+            control_plane.settings.public_url,
         ),
         "audit_log": control_plane.audit_log,
         "authenticator": Authenticator(tokens, sessions, control_plane.audit_log, pools.auth),

@@ -19,7 +19,9 @@ from anyscale.server.http.thread_pools import BoundedThreadPool
 __all__ = ["delete", "get", "patch", "post", "put"]
 
 #: the pools of `ThreadPools` that need to know nothing of a request
-PoolName = Literal["auth", "read", "write", "hashing", "identity_provider.start", "monitoring"]
+PoolName = Literal[
+    "auth", "read", "write", "hashing", "identity_provider.start", "monitoring", "openid"
+]
 
 
 class _RouteHandler(HTTPRouteHandler):

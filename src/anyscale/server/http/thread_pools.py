@@ -164,6 +164,8 @@ class ThreadPools:
         self.auth = BoundedThreadPool("auth", 4, 128)
         #: lookups and lists, and short writes: users change their own sessions, tokens and links
         self.read = BoundedThreadPool("read", 8, 64)
+        #: requests of applications, and of browsers that applications send
+        self.openid = BoundedThreadPool("openid", 4, 64)
         #: changes of users by an owner, and all of a batch except its passwords
         self.write = BoundedThreadPool("write", 4, 12)
         #: passwords of a batch: all cores hash one chunk, and the next one is ready

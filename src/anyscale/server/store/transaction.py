@@ -8,6 +8,12 @@ from anyscale.server.store.sql.audit import Audit
 from anyscale.server.store.sql.batches import Batches, Chunks
 from anyscale.server.store.sql.connection import Connection
 from anyscale.server.store.sql.credentials import Identities, Links
+from anyscale.server.store.sql.openid import (
+    Applications,
+    AuthorizationRequests,
+    Grants,
+    PublicKeys,
+)
 from anyscale.server.store.sql.search.found_users import FoundUsers
 from anyscale.server.store.sql.search.unindexed_accounts import UnindexedAccounts
 from anyscale.server.store.sql.search.user_scan import UserScan
@@ -87,6 +93,10 @@ class Transaction:
         self.identities = Identities(connection)
         self.tokens = Tokens(connection)
         self.server_keys = ServerKeys(connection)
+        self.applications = Applications(connection)
+        self.authorization_requests = AuthorizationRequests(connection)
+        self.grants = Grants(connection)
+        self.public_keys = PublicKeys(connection)
         self.audit = Audit(connection)
 
 

@@ -128,6 +128,6 @@ def _set_password(
     tx.sessions.delete(user_id)
     tx.links.delete(user_id=user_id)
     tx.devices.delete(user_id)
-    result = create_session(tx, method, locked)
+    result = create_session(tx, method, locked, authenticated_at=locked.at)
     append_entry(tx, user_actor(user_id), event, user_id, {})
     return result

@@ -115,7 +115,7 @@ class PasswordLogin:
                 self.require_active(locked.account, locked.at)
                 if rehashed:
                     tx.accounts.set_password(user_id, rehashed, None)
-                result = create_session(tx, "password", locked)
+                result = create_session(tx, "password", locked, authenticated_at=locked.at)
                 is_initial = locked.account.password_set_at is None
                 return structs.replace(result, must_change_password=is_initial)
         # The password was changed after the account was read, or another sign-in has rehashed it.

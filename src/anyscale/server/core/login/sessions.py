@@ -150,17 +150,20 @@ def lock_for_session(tx: Transaction, user_id: str, client: ClientInfo) -> Locke
     return LockedAccount(account, client, previous, tx.now()) if account else None
 
 
-def create_session(tx: Transaction, method: str, locked: LockedAccount) -> LoginResult:
+def create_session(
+    tx: Transaction, method: str, locked: LockedAccount, *, authenticated_at: int | None
+) -> LoginResult:
     """Create a session, and revoke the one that the browser had (ASVS 5.0, 7.2.4).
 
+    `authenticated_at` is when the user proved to be present; None if nobody knows.
     From then on the account knows the device, and the transaction has locked the audit log.
     """
     user_id, now = locked.account.user_id, locked.at
     secret, device = new_secret(), locked.client.device
     if not tx.devices.exists(hash_of(device)):
         device = new_secret()  # not one that another site or user has put into the browser
-    entries = _revoke_previous(tx, locked)
-    session = _new_session(locked, method, secret)
+    session = _new_session(locked, method, secret, authenticated_at)
+    entries = _revoke_previous(tx, locked, session)
     tx.sessions.add(session)
     tx.devices.save(hash_of(device), user_id, now)
     if locked.account.used_at is None:
@@ -171,8 +174,11 @@ def create_session(tx: Transaction, method: str, locked: LockedAccount) -> Login
     return LoginResult(user_id, secret, device)
 
 
-def _revoke_previous(tx: Transaction, locked: LockedAccount) -> list[Entry]:
+def _revoke_previous(tx: Transaction, locked: LockedAccount, new: SessionRecord) -> list[Entry]:
     previous = locked.previous
+    if previous and previous.user_id == new.user_id:
+        # Signing in again ends no sign-in at an application.
+        tx.grants.move(previous.session_id, new.session_id)
     # Two windows of one browser may sign in at once: the session is revoked once.
     if previous and tx.sessions.delete(previous.user_id, only=previous.session_id):
         event = "session.revoked" if is_live(previous, locked.at) else "session.expired"
@@ -180,7 +186,9 @@ def _revoke_previous(tx: Transaction, locked: LockedAccount) -> list[Entry]:
     return []
 
 
-def _new_session(locked: LockedAccount, method: str, secret: str) -> SessionRecord:
+def _new_session(
+    locked: LockedAccount, method: str, secret: str, authenticated_at: int | None
+) -> SessionRecord:
     client, now = locked.client, locked.at
     return SessionRecord(
         session_id=new_id("ses_", now),
@@ -189,6 +197,7 @@ def _new_session(locked: LockedAccount, method: str, secret: str) -> SessionReco
         auth_method=method,
         address=client.address,
         user_agent="".join(filter(str.isprintable, client.agent[:_AGENT_LENGTH])),
+        authenticated_at=authenticated_at,
         created_at=now,
         used_at=now,
         expires_at=now + ABSOLUTE_LIMIT,

@@ -24,6 +24,7 @@ __all__ = [
     "LEEWAY",
     "ExpectedToken",
     "TokenHeader",
+    "authentication_time",
     "find_key",
     "import_keys",
     "is_same",
@@ -78,6 +79,8 @@ class ExpectedToken(SensitiveStruct, frozen=True):
     nonce: str
     #: from the same response
     access_token: str
+    #: seconds since the sign-in at most; None for any
+    max_age: int | None = None
 
 
 def import_keys(key_set: Iterable[Any]) -> list[Key]:
@@ -132,6 +135,7 @@ def verify_token(
     claims = _verify_signature(token, header.alg, key)
     _check_parties(claims, expected)
     _check_times(claims, time.time())
+    _check_authentication_time(claims, expected.max_age, time.time())
     if not is_same(expected.nonce, claims.get("nonce")):
         raise SsoRefused("nonce")
     _check_access_token(claims, header.alg, expected.access_token)
@@ -238,6 +242,24 @@ def _time(claims: Mapping[str, Any], name: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise SsoRefused("times")
     return value
+
+
+def _check_authentication_time(claims: Mapping[str, Any], max_age: int | None, now: float) -> None:
+    """Check that the user has signed in lately, if that was requested (Core, 3.1.3.7, 13)."""
+    if max_age is None:
+        return
+    authenticated_at = authentication_time(claims)
+    if authenticated_at is None or now - authenticated_at / 1000 > max_age + LEEWAY:
+        raise SsoRefused("auth_time")
+
+
+def authentication_time(claims: Mapping[str, Any]) -> int | None:
+    """Return when the user signed in, in milliseconds since 1970; None if no claim says it."""
+    value = claims.get("auth_time")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    # A time to come would make a session fresh for ever.
+    return int(min(value, time.time()) * 1000)
 
 
 def _check_access_token(claims: Mapping[str, Any], alg: str, access_token: str) -> None:

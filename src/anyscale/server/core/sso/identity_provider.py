@@ -20,6 +20,7 @@ from anyscale.server.core.sso.http_client import HttpResponse, get, post
 from anyscale.server.core.sso.id_token import (
     ExpectedToken,
     TokenHeader,
+    authentication_time,
     find_key,
     import_keys,
     is_same,
@@ -27,10 +28,11 @@ from anyscale.server.core.sso.id_token import (
     parse_header,
     verify_token,
 )
+from anyscale.server.core.sso.login_records import AuthorizationRequest, ExternalIdentity
 from anyscale.server.core.sso.settings import ProviderSettings
 from anyscale.server.core.sso.timed_cache import TimedCache
 
-__all__ = ["AuthorizationRequest", "ExternalIdentity", "IdentityProvider"]
+__all__ = ["IdentityProvider"]
 
 Body = TypeVar("Body")
 
@@ -70,25 +72,6 @@ class _Tokens(SensitiveStruct, frozen=True):
     access_token: str = ""
 
 
-class AuthorizationRequest(SensitiveStruct, frozen=True):
-    """The secrets of a sign-in, which the browser keeps until the provider redirects it back."""
-
-    issuer: str
-    state: str
-    nonce: str
-    #: (RFC 7636, 4.1)
-    verifier: str
-
-
-class ExternalIdentity(SensitiveStruct, frozen=True):
-    """A user of the provider, as the claims of the ID token describe it."""
-
-    issuer: str
-    subject: str
-    email: object
-    email_verified: object
-
-
 class IdentityProvider:
     """A client of an identity provider, by the authorization code flow (OpenID Connect Core, 3.1).
 
@@ -102,15 +85,21 @@ class IdentityProvider:
         self._keys = TimedCache(self._fetch_keys)
         self._paused_until = 0.0
 
-    def begin(self) -> tuple[str, AuthorizationRequest]:
+    def begin(
+        self, request_id: str = "", max_age: int | None = None
+    ) -> tuple[str, AuthorizationRequest]:
         """Return the URL at which a user signs in, and the secrets of this sign-in.
+
+        Args:
+            request_id: the stored request of an application; empty without one.
+            max_age: seconds since the user's sign-in at the provider at most; 0 for a new one.
 
         Raises:
             ProviderUnavailable: the metadata cannot be fetched, or are no metadata.
             SsoRefused: the metadata are of another issuer, or name an endpoint that is not https.
         """
         request = AuthorizationRequest(
-            self._settings.issuer, new_secret(), new_secret(), new_secret()
+            self._settings.issuer, new_secret(), new_secret(), new_secret(), request_id, max_age
         )
         challenge = urlsafe_b64encode(sha256(request.verifier.encode()).digest()).decode()
         query = {
@@ -123,6 +112,10 @@ class IdentityProvider:
             "code_challenge": challenge.rstrip("="),
             "code_challenge_method": "S256",
         }
+        if max_age is not None:
+            query["max_age"] = str(max_age)
+        if max_age == 0:
+            query["prompt"] = "login"
         endpoint = self._metadata.get(_LIFETIME).authorization_endpoint
         return f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(query)}", request
 
@@ -153,7 +146,7 @@ class IdentityProvider:
             ProviderUnavailable: the provider does not respond, or its response is invalid.
         """
         tokens = self._exchange(code, request.verifier)
-        return self._identify(tokens, request.nonce)
+        return self._identify(tokens, request)
 
     def _check_issuer(self, issuer: str | None) -> None:
         """Check that this provider redirected the browser (RFC 9207, 2.4)."""
@@ -194,13 +187,24 @@ class IdentityProvider:
             form["client_secret"] = secret
         return {}
 
-    def _identify(self, tokens: _Tokens, nonce: str) -> ExternalIdentity:
+    def _identify(self, tokens: _Tokens, request: AuthorizationRequest) -> ExternalIdentity:
         header = parse_header(tokens.id_token)
         settings = self._settings
-        expected = ExpectedToken(settings.issuer, settings.client_id, nonce, tokens.access_token)
+        expected = ExpectedToken(
+            issuer=settings.issuer,
+            client_id=settings.client_id,
+            nonce=request.nonce,
+            access_token=tokens.access_token,
+            max_age=request.max_age,
+        )
         claims = verify_token(tokens.id_token, header, self._find_key(header), expected)
         return ExternalIdentity(
-            settings.issuer, claims["sub"], claims.get("email"), claims.get("email_verified")
+            issuer=settings.issuer,
+            subject=claims["sub"],
+            email=claims.get("email"),
+            email_verified=claims.get("email_verified"),
+            authenticated_at=authentication_time(claims),
+            request_id=request.request_id,
         )
 
     def _find_key(self, header: TokenHeader) -> Key:

@@ -15,11 +15,8 @@ from anyscale.server.core.login.sessions import (
     lock_for_session,
 )
 from anyscale.server.core.server_keys import server_key
-from anyscale.server.core.sso.identity_provider import (
-    AuthorizationRequest,
-    ExternalIdentity,
-    IdentityProvider,
-)
+from anyscale.server.core.sso.identity_provider import IdentityProvider
+from anyscale.server.core.sso.login_records import AuthorizationRequest, ExternalIdentity
 from anyscale.server.core.sso.settings import ProviderSettings
 from anyscale.server.core.sso.used_states import UsedStates
 from anyscale.server.store.records.users import AccountRecord
@@ -81,7 +78,7 @@ class SsoLogin:
                 raise SsoRefused("no_account")
             account = locked.account
             is_new = _link(tx, identity, account)
-            result = create_session(tx, "sso", locked)
+            result = create_session(tx, "sso", locked, authenticated_at=identity.authenticated_at)
             if is_new:
                 data = {"issuer": identity.issuer}
                 append_entry(tx, _actor(account), "identity.linked", account.user_id, data)

@@ -54,6 +54,7 @@ def _store_changes(tx: Transaction, account: AccountRecord, changed: dict[str, A
     # The rows of the account first: see the order of locks of `Transaction`.
     if changed.get("is_sso_user") is False:
         tx.sessions.delete(account.user_id, auth_method="sso")
+        tx.grants.delete_all(user_id=account.user_id)
         tx.identities.unlink(account.user_id)
     tx.accounts.set_details(account.user_id, **changed)
 

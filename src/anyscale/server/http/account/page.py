@@ -12,8 +12,10 @@ from anyscale.domain.names import full_name
 from anyscale.errors import ConfigError, NotFound, RequestInvalid
 from anyscale.server.core.callers import SessionCaller
 from anyscale.server.core.login.sessions import SessionService
+from anyscale.server.core.openid.user_grants import UserGrants
 from anyscale.server.core.tokens.api_tokens import TokenService
 from anyscale.server.http.account.view_models import (
+    application_views,
     session_views,
     sign_in_methods,
     time_of,
@@ -39,6 +41,7 @@ _NOTES = {
     "password_set": "Your password is set, and you are signed in.",
     "session_revoked": "The session is revoked.",
     "sessions_revoked": "Your other sessions are revoked.",
+    "application_revoked": "You are signed out of the application as far as this server goes.",
     "token_revoked": "The token is revoked. Programs that use it cannot sign in any more.",
 }
 
@@ -52,6 +55,7 @@ class AccountPage(Struct, frozen=True):
 
     sessions: SessionService
     tokens: TokenService
+    user_grants: UserGrants
     options: LoginOptions
     #: the address at which users reach the control plane, if it is known
     public_url: str | None
@@ -90,6 +94,7 @@ class AccountPage(Struct, frozen=True):
             "sessions": sessions[:_SHOWN_SESSIONS],
             "more": len(sessions[_SHOWN_SESSIONS:]),
             "tokens": token_views(self.tokens.list_live(account.user_id), user.at),
+            "applications": application_views(self.user_grants.list(account.user_id)),
         }
 
 
@@ -116,6 +121,15 @@ def revoke_session(
 def revoke_others(request: UserRequest, sessions: NamedDependency[SessionService]) -> Page:
     sessions.revoke_others(request.user)
     return redirect("/?note=sessions_revoked")
+
+
+@post("/applications/revoke", pool="read", guards=[require_own_password])
+def revoke_application(
+    request: UserRequest, body: RawBody, user_grants: NamedDependency[UserGrants]
+) -> Page:
+    (client_id,) = read_form(request, body, "client_id")
+    user_grants.revoke(request.user, client_id)
+    return redirect("/?note=application_revoked")
 
 
 @post("/tokens", pool="read", guards=[require_own_password])
@@ -148,4 +162,11 @@ def revoke_token(
     return redirect("/?note=token_revoked")
 
 
-HANDLERS = [show_account, revoke_session, revoke_others, create_token, revoke_token]
+HANDLERS = [
+    show_account,
+    revoke_application,
+    revoke_session,
+    revoke_others,
+    create_token,
+    revoke_token,
+]

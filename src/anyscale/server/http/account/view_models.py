@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from anyscale.domain.times import from_milliseconds
 from anyscale.server.core.callers import SessionCaller
+from anyscale.server.core.openid.user_grants import UsedApplication
 from anyscale.server.core.time_units import DAY_MS, HOUR_MS, MINUTE_MS
 from anyscale.server.http.account.user_agent import browser_name
 from anyscale.server.store.records.login import SessionRecord
@@ -43,6 +44,15 @@ class SessionView(Struct, frozen=True):
     used: str
     created: Time
     is_current: bool
+
+
+class ApplicationView(Struct, frozen=True):
+    """An application to which the user has signed in."""
+
+    client_id: str
+    name: str
+    #: the last sign-in there
+    used: Time
 
 
 class TokenView(Struct, frozen=True):
@@ -84,6 +94,13 @@ def session_views(sessions: Sequence[SessionRecord], user: SessionCaller) -> lis
         for session in sessions
     ]
     return sorted(views, key=lambda view: not view.is_current)
+
+
+def application_views(applications: Sequence[UsedApplication]) -> list[ApplicationView]:
+    """List the applications to which a user has signed in."""
+    return [
+        ApplicationView(one.client_id, one.name, time_of(one.last_used_at)) for one in applications
+    ]
 
 
 def token_views(tokens: Sequence[TokenRecord], now: int) -> list[TokenView]:

@@ -24,6 +24,7 @@ from anyscale.server.http.bodies import SMALL_BODY
 from anyscale.server.http.cookies import SESSION, expired_cookie, login_cookies, read_cookie
 from anyscale.server.http.dependencies import AnyRequest, UserRequest
 from anyscale.server.http.login.sign_in import LoginFlows
+from anyscale.server.http.openid.continuation import Continuation, Continuations
 from anyscale.server.http.refusals import count_refusal
 from anyscale.server.http.route_handlers import get, post
 from anyscale.server.http.web.forms import read_form, refusal
@@ -65,15 +66,27 @@ async def show_sign_in(
     request: AnyRequest,
     authenticator: NamedDependency[Authenticator],
     login_options: NamedDependency[LoginOptions],
+    continuations: NamedDependency[Continuations],
     note: FromQuery[str] = "",
     sso: FromQuery[str] = "",
     number: FromQuery[str] = "",
+    authorization: FromQuery[str] = "",
 ) -> Page:
-    with suppress(NotAuthenticated):
-        await authenticator.by_session(request)
-        return redirect("/")
-    problem = _sso_problem(sso, number) if sso else ""
-    return _form_page("sign_in", login_options, problem=problem, note=_NOTES.get(note, ""))
+    # After a refusal of the identity provider, the user can go on in another way.
+    find = continuations.newest(request) if sso else continuations.get(request, authorization)
+    following = await find
+    if not following.stored:  # an application may require a new sign-in
+        with suppress(NotAuthenticated):
+            await authenticator.by_session(request)
+            return redirect("/")
+    return _form_page(
+        "sign_in",
+        login_options,
+        following,
+        problem=_sso_problem(sso, number) if sso else "",
+        note=_NOTES.get(note, ""),
+        email=following.login_hint,
+    )
 
 
 def _sso_problem(sso: str, number: str) -> str:
@@ -89,9 +102,11 @@ async def sign_in(
     body: RawBody,
     login: NamedDependency[LoginFlows],
     login_options: NamedDependency[LoginOptions],
+    continuations: NamedDependency[Continuations],
 ) -> Page:
-    email, password = read_form(request, body, "email", "password")
-    show = partial(_form_page, "sign_in", login_options, email=email)
+    email, password, request_id = read_form(request, body, "email", "password", "authorization")
+    following = await continuations.get(request, request_id)
+    show = partial(_form_page, "sign_in", login_options, following, email=email)
     if not email:
         return show(problem="Enter your email.", wrong="email", status=400)
     if not password:
@@ -101,13 +116,18 @@ async def sign_in(
     except AnyscaleError as error:
         wrong = "password" if isinstance(error, InvalidCredentials) else ""
         return show(wrong=wrong, **refusal(error))
-    return redirect("/password" if result.must_change_password else "/", *login_cookies(result))
+    path = following.path("/password" if result.must_change_password else "/")
+    return redirect(path, *login_cookies(result))
 
 
-def _form_page(template: str, options: LoginOptions, **values: Any) -> Page:
+def _form_page(
+    template: str, options: LoginOptions, following: Continuation, **values: Any
+) -> Page:
     """Render a page with a form; `wrong` is the field that the problem is about, if it is one."""
-    shown = {"email": "", "note": "", "wrong": "", **values}
-    return render_page(template, script=True, options=options, **shown)
+    shown = {"email": "", "note": "", "wrong": "", "following": following, **values}
+    return render_page(
+        template, script=True, options=options, form_targets=following.form_targets, **shown
+    )
 
 
 @post("/sign-out", pool="read")
@@ -119,9 +139,15 @@ def sign_out(request: AnyRequest, sessions: NamedDependency[SessionService]) -> 
     return redirect("/sign-in?note=signed_out", expired_cookie(SESSION))
 
 
-@get("/password")
-async def show_password(request: UserRequest, login_options: NamedDependency[LoginOptions]) -> Page:
-    return _form_page("password", login_options, user=request.user)
+@get("/password", pool="openid")
+def show_password(
+    request: UserRequest,
+    login_options: NamedDependency[LoginOptions],
+    continuations: NamedDependency[Continuations],
+    authorization: FromQuery[str] = "",
+) -> Page:
+    following = continuations.find(request, authorization)
+    return _form_page("password", login_options, following, user=request.user)
 
 
 @post("/password")
@@ -130,21 +156,29 @@ async def change_password(
     body: RawBody,
     login: NamedDependency[LoginFlows],
     login_options: NamedDependency[LoginOptions],
+    continuations: NamedDependency[Continuations],
 ) -> Page:
-    current, new, again = read_form(request, body, "current", "new", "again")
-    show = partial(_form_page, "password", login_options, user=request.user)
+    current, new, again, request_id = read_form(
+        request, body, "current", "new", "again", "authorization"
+    )
+    following = await continuations.get(request, request_id)
+    show = partial(_form_page, "password", login_options, following, user=request.user)
     if new != again:
         return show(problem=_DIFFER, wrong="again", status=400)
     try:
         result = await login.change_password(request, request.user, current, new)
     except AnyscaleError as error:
         return show(wrong=_wrong_field(error), **refusal(error))
-    return redirect("/?note=password_changed", *login_cookies(result))
+    return redirect(following.path("/?note=password_changed"), *login_cookies(result))
 
 
 @get(LINK_PAGE)
-async def show_set_password(login_options: NamedDependency[LoginOptions]) -> Page:
-    return _form_page("set_password", login_options)
+async def show_set_password(
+    request: AnyRequest,
+    login_options: NamedDependency[LoginOptions],
+    continuations: NamedDependency[Continuations],
+) -> Page:
+    return _form_page("set_password", login_options, await continuations.newest(request))
 
 
 @post(LINK_PAGE)
@@ -153,11 +187,14 @@ async def set_password(
     body: RawBody,
     login: NamedDependency[LoginFlows],
     login_options: NamedDependency[LoginOptions],
+    continuations: NamedDependency[Continuations],
 ) -> Page:
     """Show the form of a link, which stays valid, or set the password by it."""
-    text, new, again, opens = read_form(request, body, "link", "new", "again", "open")
-    link = secret_of(text)
-    show = partial(_form_page, "set_password", login_options, link=link)
+    text, new, again, opens, request_id = read_form(
+        request, body, "link", "new", "again", "open", "authorization"
+    )
+    link, following = secret_of(text), await continuations.get(request, request_id)
+    show = partial(_form_page, "set_password", login_options, following, link=link)
     email = ""
     try:
         email = (await login.link_account(link)).email
@@ -171,7 +208,7 @@ async def set_password(
         return render_page("dead_link", options=login_options, status=error.status)
     except AnyscaleError as error:
         return show(email=email, wrong=_wrong_field(error), **refusal(error))
-    return redirect("/?note=password_set", *login_cookies(result))
+    return redirect(following.path("/?note=password_set"), *login_cookies(result))
 
 
 def _wrong_field(error: AnyscaleError) -> str:

@@ -19,7 +19,7 @@ from anyscale.server.http.thread_pools import ThreadPools
 from anyscale.server.store.records.users import AccountRecord
 
 if TYPE_CHECKING:
-    from anyscale.server.core.sso.identity_provider import ExternalIdentity
+    from anyscale.server.core.sso.login_records import ExternalIdentity
     from anyscale.server.core.sso.sso_login import SsoLogin
 
 __all__ = ["LoginFlows"]
@@ -57,15 +57,16 @@ class LoginFlows(Struct, frozen=True):
 
     async def by_sso(
         self, connection: Connection, sso_login: "SsoLogin", identity: "Awaitable[ExternalIdentity]"
-    ) -> LoginResult:
+    ) -> "tuple[ExternalIdentity, LoginResult]":
         """Sign in a user of the identity provider, as `SsoLogin.login` does.
 
         It awaits the identity itself, so that a refused redirect is counted as a failed sign-in.
         """
         client = client_info(connection)
         with _counted("sso"):
-            call = partial(sso_login.login, await identity, client)
-            return await self.pools.login.run(call, client.address, is_known=True)
+            user = await identity
+            call = partial(sso_login.login, user, client)
+            return user, await self.pools.login.run(call, client.address, is_known=True)
 
     async def change_password(
         self, connection: Connection, caller: SessionCaller, current: str, new: str

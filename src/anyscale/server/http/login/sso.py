@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 from litestar import Response
 from litestar.datastructures import Cookie
 from litestar.di import NamedDependency
+from litestar.params import FromQuery
 
 from anyscale.errors import (
     AnyscaleError,
@@ -19,7 +20,7 @@ from anyscale.errors import (
     StoreUnavailable,
 )
 from anyscale.server.core.audit.entries import AuditLog
-from anyscale.server.core.sso.identity_provider import ExternalIdentity
+from anyscale.server.core.sso.login_records import ExternalIdentity
 from anyscale.server.core.sso.sso_login import SsoLogin
 from anyscale.server.http.cookies import (
     HostCookie,
@@ -36,6 +37,8 @@ from anyscale.server.http.login.sso_cookie import (
     create_cookie_value,
     read_cookie_value,
 )
+from anyscale.server.http.openid.authorize import resume_path
+from anyscale.server.http.openid.continuation import Continuations
 from anyscale.server.http.refusals import count_refusal
 from anyscale.server.http.request_context import request_id
 from anyscale.server.http.route_handlers import get
@@ -86,11 +89,18 @@ _UNAVAILABLE: dict[Any, Any] = dict.fromkeys(
     include_in_schema=False,
     exception_handlers={SsoRefused: _misconfigured, **_UNAVAILABLE},
 )
-def start(request: AnyRequest, sso_login: NamedDependency[SsoLogin | None]) -> Response[None]:
+def start(
+    request: AnyRequest,
+    sso_login: NamedDependency[SsoLogin | None],
+    continuations: NamedDependency[Continuations],
+    authorization: FromQuery[str] = "",
+) -> Response[None]:
     if _is_forced(request):
         return _redirect("/sign-in")
     service = _required(sso_login)
-    url, started = service.provider.begin()
+    following = continuations.find(request, authorization)
+    max_age = following.stored.max_age() if following.stored else None
+    url, started = service.provider.begin(following.request_id, max_age)
     cookie = HostCookie(COOKIE, create_cookie_value(service, started), COOKIE_SECONDS)
     return _redirect(url, cookie)
 
@@ -114,10 +124,11 @@ async def callback(
 ) -> Response[None]:
     service = _required(sso_login)
     try:
-        result = await login.by_sso(request, service, _identity(request, service, pools))
+        identity, result = await login.by_sso(request, service, _identity(request, service, pools))
     except SsoRefused as error:
         return await _refused(error, audit_log, pools)
-    return _redirect("/", expired_cookie(COOKIE), *login_cookies(result))
+    path = resume_path(identity.request_id) if identity.request_id else "/"
+    return _redirect(path, expired_cookie(COOKIE), *login_cookies(result))
 
 
 async def _identity(

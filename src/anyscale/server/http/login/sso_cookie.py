@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from anyscale.errors import SsoRefused
-from anyscale.server.core.sso.identity_provider import AuthorizationRequest
+from anyscale.server.core.sso.login_records import AuthorizationRequest
 from anyscale.server.core.sso.sso_login import SsoLogin
 
 __all__ = ["COOKIE", "COOKIE_SECONDS", "create_cookie_value", "read_cookie_value"]

@@ -18,6 +18,8 @@ class SessionRecord(Record, frozen=True):
     address: str
     #: the `User-Agent` header, shortened
     user_agent: str
+    #: When the user proved to be present; None if the identity provider did not say it.
+    authenticated_at: int | None
     created_at: int
     used_at: int
     #: when the session expires, however much it is used

@@ -46,7 +46,7 @@ _DELETE = (
     f"delete from users {_RANGE} returning {columns(AccountTextsRecord, publication=_PUBLICATION)}"
 )
 
-_BELONGINGS = ("sessions", "devices", "links", "identities", "tokens")
+_BELONGINGS = ("grants", "sessions", "devices", "links", "identities", "tokens")
 
 # In the order of the key, so that transactions that change the same conflicts cannot deadlock.
 _DELETE_FROM_CONFLICTS = (

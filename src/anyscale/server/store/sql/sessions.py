@@ -54,21 +54,26 @@ class Sessions(Table):
         self._connection.execute(sql, at, session_id)
 
     def delete(self, user_id: str, *, only: str = "", keep: str = "", auth_method: str = "") -> int:
-        """Delete the sessions of an account; return how many.
+        """Delete the sessions of an account, with their grants; return how many sessions.
 
         `only` is the `session_id` of the one to delete, `keep` that of one that stays.
         `auth_method` selects those that were created by one sign-in method.
         """
         if not self._connection.can_store(user_id, only, keep):
             return 0
+        which, values = "user_id = ? and session_id <> ?", [user_id, keep]
+        if only:
+            which, values = f"{which} and session_id = ?", [*values, only]
+        # A refresh token may outlive its session, which has expired then.
+        if not auth_method:
+            self._connection.execute(f"delete from grants where {which}", *values)
         # The order is for the locks: two transactions that delete the same sessions cannot
         # deadlock.
         sql = (
-            "delete from sessions where session_id in (select session_id from sessions"
-            " where user_id = ? and session_id <> ? and ? in ('', session_id)"
-            " and ? in ('', auth_method) order by session_id {for_update})"
+            f"delete from sessions where session_id in (select session_id from sessions"
+            f" where {which} and ? in ('', auth_method) order by session_id {{for_update}})"
         )
-        return self._connection.execute(sql, user_id, keep, only, auth_method)
+        return self._connection.execute(sql, *values, auth_method)
 
     def purge(self, unused_since: int, now: int) -> None:
         """Delete the sessions last used before a time, or expired. Locked ones stay for now."""

@@ -92,6 +92,8 @@ create table users (
     -- when the user chose the password; null while it is the initial one
     password_set_at bigint,
     suspended_at bigint,
+    -- the claim `sub` for applications; null if it is the `user_id`
+    subject text collate "C",
     -- when the account was first used: by a sign-in, a change of its password or role, or a new token
     used_at bigint
 );
@@ -100,6 +102,8 @@ create index users_hash_due on users (batch, user_id) where hash_due;
 
 -- There are few, and a transaction that may remove the last one locks them all.
 create index users_owners on users (user_id) where permission_level = 'owner';
+
+create unique index users_subject on users (subject) where subject is not null;
 
 create index users_suspended on users (user_id) where suspended_at is not null;
 
@@ -129,6 +133,8 @@ create table sessions (
     auth_method text collate "C" not null check (auth_method in ('password', 'link', 'sso')),
     address text collate "C" not null,
     user_agent text collate "C" not null,
+    -- when the user proved to be present; null if the identity provider did not say it
+    authenticated_at bigint,
     created_at bigint not null,
     used_at bigint not null,
     expires_at bigint not null
@@ -200,6 +206,83 @@ create table audit (
     subject text collate "C" not null,
     data text collate "C" not null,
     hash bytea not null
+);
+
+-- Programs that sign our users in by OpenID Connect. The lists are JSON.
+create table applications (
+    client_id text collate "C" not null primary key,
+    name text collate "C" not null unique,
+    -- null for a public application, which has no secret
+    secret_hash bytea,
+    -- after a rotation, the secret before works for a while
+    previous_hash bytea,
+    previous_until bigint,
+    redirect_uris text collate "C" not null,
+    post_logout_redirect_uris text collate "C" not null,
+    refresh_tokens boolean not null,
+    requires_pkce boolean not null,
+    -- whose users it signs in: `owners`, domains, ids of batches; all users if the list is empty
+    audience text collate "C" not null,
+    created_by text collate "C" not null,
+    created_at bigint not null
+);
+
+-- Valid requests of applications whose users are signing in. Few, and for some minutes.
+create table authorization_requests (
+    request_id text collate "C" not null primary key,
+    browser_hash bytea not null,
+    network text collate "C" not null,
+    parameters text collate "C" not null,
+    created_at bigint not null
+);
+
+create index authorization_requests_browser on authorization_requests (browser_hash);
+
+create index authorization_requests_network on authorization_requests (network, created_at);
+
+create index authorization_requests_created on authorization_requests (created_at);
+
+-- The sign-ins of users at applications: each row has a code, and the tokens that replaced it.
+create table grants (
+    grant_id text collate "C" not null primary key,
+    client_id text collate "C" not null,
+    user_id text collate "C" not null,
+    session_id text collate "C" not null,
+    scope text collate "C" not null,
+    redirect_uri text collate "C" not null,
+    nonce text collate "C",
+    code_challenge text collate "C",
+    authenticated_at bigint,
+    created_at bigint not null,
+    expires_at bigint not null,
+    code_hash bytea not null unique,
+    code_expires_at bigint not null,
+    code_used boolean not null,
+    access_hash bytea unique,
+    access_scope text collate "C",
+    access_expires_at bigint,
+    -- of the part that all refresh tokens of the grant have in common: one that was used before still
+    -- finds the grant, and ends it
+    family_hash bytea unique,
+    refresh_hash bytea,
+    refresh_expires_at bigint
+);
+
+create index grants_user on grants (user_id);
+
+create index grants_session on grants (session_id);
+
+create index grants_client on grants (client_id);
+
+create index grants_expiry on grants (expires_at);
+
+-- The public parts of the keys that sign ID tokens. Their private parts are files of the servers.
+create table public_keys (
+    kid text collate "C" not null primary key,
+    jwk text collate "C" not null,
+    signs_from bigint not null,
+    -- when it was replaced because it may be stolen
+    revoked_at bigint
 );
 
 -- The index of words: the words of the accounts' names, last names and emails. The publication of the

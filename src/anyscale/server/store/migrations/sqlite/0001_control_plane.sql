@@ -90,6 +90,8 @@ create table users (
     -- when the user chose the password; null while it is the initial one
     password_set_at integer,
     suspended_at integer,
+    -- the claim `sub` for applications; null if it is the `user_id`
+    subject text,
     -- when the account was first used: by a sign-in, a change of its password or role, or a new token
     used_at integer
 );
@@ -98,6 +100,8 @@ create index users_hash_due on users (batch, user_id) where hash_due = 1;
 
 -- There are few, and a transaction that may remove the last one locks them all.
 create index users_owners on users (user_id) where permission_level = 'owner';
+
+create unique index users_subject on users (subject) where subject is not null;
 
 create index users_suspended on users (user_id) where suspended_at is not null;
 
@@ -122,6 +126,8 @@ create table sessions (
     auth_method text not null check (auth_method in ('password', 'link', 'sso')),
     address text not null,
     user_agent text not null,
+    -- when the user proved to be present; null if the identity provider did not say it
+    authenticated_at integer,
     created_at integer not null,
     used_at integer not null,
     expires_at integer not null
@@ -193,6 +199,83 @@ create table audit (
     subject text not null,
     data text not null,
     hash blob not null
+);
+
+-- Programs that sign our users in by OpenID Connect. The lists are JSON.
+create table applications (
+    client_id text not null primary key,
+    name text not null unique,
+    -- null for a public application, which has no secret
+    secret_hash blob,
+    -- after a rotation, the secret before works for a while
+    previous_hash blob,
+    previous_until integer,
+    redirect_uris text not null,
+    post_logout_redirect_uris text not null,
+    refresh_tokens integer not null,
+    requires_pkce integer not null,
+    -- whose users it signs in: `owners`, domains, ids of batches; all users if the list is empty
+    audience text not null,
+    created_by text not null,
+    created_at integer not null
+);
+
+-- Valid requests of applications whose users are signing in. Few, and for some minutes.
+create table authorization_requests (
+    request_id text not null primary key,
+    browser_hash blob not null,
+    network text not null,
+    parameters text not null,
+    created_at integer not null
+);
+
+create index authorization_requests_browser on authorization_requests (browser_hash);
+
+create index authorization_requests_network on authorization_requests (network, created_at);
+
+create index authorization_requests_created on authorization_requests (created_at);
+
+-- The sign-ins of users at applications: each row has a code, and the tokens that replaced it.
+create table grants (
+    grant_id text not null primary key,
+    client_id text not null,
+    user_id text not null,
+    session_id text not null,
+    scope text not null,
+    redirect_uri text not null,
+    nonce text,
+    code_challenge text,
+    authenticated_at integer,
+    created_at integer not null,
+    expires_at integer not null,
+    code_hash blob not null unique,
+    code_expires_at integer not null,
+    code_used integer not null,
+    access_hash blob unique,
+    access_scope text,
+    access_expires_at integer,
+    -- of the part that all refresh tokens of the grant have in common: one that was used before still
+    -- finds the grant, and ends it
+    family_hash blob unique,
+    refresh_hash blob,
+    refresh_expires_at integer
+);
+
+create index grants_user on grants (user_id);
+
+create index grants_session on grants (session_id);
+
+create index grants_client on grants (client_id);
+
+create index grants_expiry on grants (expires_at);
+
+-- The public parts of the keys that sign ID tokens. Their private parts are files of the servers.
+create table public_keys (
+    kid text not null primary key,
+    jwk text not null,
+    signs_from integer not null,
+    -- when it was replaced because it may be stolen
+    revoked_at integer
 );
 
 -- The index of words: the words of the accounts' names, last names and emails. The publication of the

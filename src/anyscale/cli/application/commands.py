@@ -1,0 +1,230 @@
+"""`anyscale application create`, `list`, `show`, `update`, `rotate-secret` and `delete`."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+from msgspec import UNSET
+
+from anyscale.cli.connect import host_option, log_control_plane, open_control_plane
+from anyscale.cli.formats import output_option, write_json, write_records, write_text
+from anyscale.cli.secret_output import SecretOutput, output_file_option
+from anyscale.cli.terminal import log
+from anyscale.domain.models.applications import (
+    ApplicationChanges,
+    CreatedApplication,
+    NewApplication,
+)
+from anyscale.errors import ConfigError
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_COLUMNS = ("client_id", "name", "redirect_uris", "audience", "created_at")
+
+
+def _uri_options(command: Command) -> Command:
+    for option in (
+        click.option(
+            "--for",
+            "audience",
+            multiple=True,
+            metavar="owners|DOMAIN|BATCH_ID",
+            help="Only these users may sign in there. Repeatable: one match suffices.",
+        ),
+        click.option(
+            "--post-logout-redirect-uri",
+            "post_logout_redirect_uris",
+            multiple=True,
+            metavar="URI",
+            help="An address to which users return after they signed out. Repeatable.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@click.command("create")
+@click.option("--name", required=True, help="The name that users see: `JupyterHub`.")
+@click.option(
+    "--redirect-uri",
+    "redirect_uris",
+    multiple=True,
+    required=True,
+    metavar="URI",
+    help="An address to which users return with a code. Repeatable.",
+)
+@_uri_options
+@click.option("--public", is_flag=True, help="It has no secret: a program in a browser.")
+@click.option("--refresh-tokens", is_flag=True, help="It receives refresh tokens.")
+@click.option("--without-pkce", is_flag=True, help="Its program cannot do PKCE.")
+@output_file_option
+@host_option
+def create(
+    name: str,
+    redirect_uris: tuple[str, ...],
+    post_logout_redirect_uris: tuple[str, ...],
+    audience: tuple[str, ...],
+    public: bool,
+    refresh_tokens: bool,
+    without_pkce: bool,
+    output_file: str | None,
+    host: str | None,
+) -> None:
+    """Create an application, and print its client id and its secret: once.
+
+    \b
+    Example:
+      anyscale application create --name JupyterHub \\
+          --redirect-uri https://hub.example.com/hub/oauth_callback
+    """
+    new = NewApplication(
+        name=name,
+        redirect_uris=list(redirect_uris),
+        post_logout_redirect_uris=list(post_logout_redirect_uris),
+        is_public=public,
+        refresh_tokens=refresh_tokens,
+        requires_pkce=not without_pkce,
+        audience=list(audience),
+    )
+    with SecretOutput(output_file) as output, open_control_plane(host) as transport:
+        log_control_plane(transport)
+        created = transport.applications.create(new)
+        client_id = created.application.client_id
+        output.write(_lines(created), revoke=lambda: transport.applications.delete(client_id))
+    log(f"Application {name!r} was created.{_secret_is(created, output)}")
+
+
+@click.command("list")
+@output_option
+@host_option
+def list_applications(output: str, host: str | None) -> None:
+    """List the applications, the oldest first.
+
+    \b
+    Example:
+      anyscale application list
+    """
+    with open_control_plane(host) as transport:
+        write_records(transport.applications.list(), _COLUMNS, output)
+
+
+@click.command("show")
+@click.argument("client_id")
+@output_option
+@host_option
+def show(client_id: str, output: str, host: str | None) -> None:
+    """Show one application, without its secret.
+
+    \b
+    Example:
+      anyscale application show app_0193...
+    """
+    with open_control_plane(host) as transport:
+        application = transport.applications.get(client_id)
+    if output == "json":
+        write_json(application)
+    elif output == "text":
+        write_text(
+            f"{field.replace('_', ' ')}: {_shown(getattr(application, field))}"
+            for field in application.__struct_fields__
+        )
+    else:
+        write_records([application], application.__struct_fields__, output)
+
+
+@click.command("update")
+@click.argument("client_id")
+@click.option("--name", help="The name that users see.")
+@click.option(
+    "--redirect-uri",
+    "redirect_uris",
+    multiple=True,
+    metavar="URI",
+    help="Replaces all addresses to which users return with a code. Repeatable.",
+)
+@_uri_options
+@click.option("--for-all", is_flag=True, help="All users may sign in there.")
+@click.option(
+    "--refresh-tokens/--no-refresh-tokens", default=None, help="Whether it receives refresh tokens."
+)
+@click.option(
+    "--with-pkce/--without-pkce", "requires_pkce", default=None, help="Whether it must do PKCE."
+)
+@host_option
+def update(client_id: str, for_all: bool, host: str | None, **fields: Any) -> None:
+    """Change fields of an application. Lists that are given replace the former ones.
+
+    \b
+    Example:
+      anyscale application update app_0193... --for example.com
+    """
+    if for_all and fields["audience"]:
+        raise ConfigError("--for and --for-all exclude each other")
+    changes = {name: _sent(value) for name, value in fields.items()}
+    if for_all:
+        changes["audience"] = []
+    with open_control_plane(host) as transport:
+        log_control_plane(transport)
+        application = transport.applications.update(client_id, ApplicationChanges(**changes))
+    log(f"Application {application.name!r} is updated.")
+
+
+@click.command("rotate-secret")
+@click.argument("client_id")
+@click.option("--now", is_flag=True, help="The former secret stops working at once.")
+@output_file_option
+@host_option
+def rotate_secret(client_id: str, now: bool, output_file: str | None, host: str | None) -> None:
+    """Replace the secret of an application. The former one works for an hour.
+
+    \b
+    Example:
+      anyscale application rotate-secret app_0193... --output-file secret
+    """
+    with SecretOutput(output_file) as output, open_control_plane(host) as transport:
+        log_control_plane(transport)
+        created = transport.applications.rotate_secret(client_id, now=now)
+        output.write(_lines(created), revoke=lambda: None)
+    until = "has stopped working" if now else "works for an hour"
+    log(f"The former secret of {client_id} {until}.{_secret_is(created, output)}")
+
+
+@click.command("delete")
+@click.argument("client_id")
+@host_option
+def delete(client_id: str, host: str | None) -> None:
+    """Delete an application: it signs nobody in, and all sign-ins there end.
+
+    \b
+    Example:
+      anyscale application delete app_0193...
+    """
+    with open_control_plane(host) as transport:
+        log_control_plane(transport)
+        transport.applications.delete(client_id)
+    log(f"Application {client_id} is deleted.")
+
+
+def _lines(created: CreatedApplication) -> str:
+    lines = [f"client_id={created.application.client_id}"]
+    if created.client_secret is not None:
+        lines.append(f"client_secret={created.client_secret}")
+    return "\n".join(lines)
+
+
+def _secret_is(created: CreatedApplication, output: SecretOutput) -> str:
+    return "" if created.client_secret is None else f" {output.describe()}"
+
+
+def _sent(value: Any) -> Any:
+    if value is None or value == ():
+        return UNSET
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(value) or "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:%Y-%m-%d %H:%M:%S} UTC" if hasattr(value, "strftime") else str(value)

@@ -1,0 +1,61 @@
+"""Applications, the programs that sign users in, as owners see and change them."""
+
+from datetime import datetime
+
+from msgspec import UNSET, Struct, UnsetType
+
+from anyscale.domain.models.base import Model
+
+__all__ = ["Application", "ApplicationChanges", "CreatedApplication", "NewApplication"]
+
+
+class NewApplication(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An application to be created."""
+
+    name: str
+    #: https URLs, or http ones of loopback, that are compared character for character
+    redirect_uris: list[str]
+    post_logout_redirect_uris: list[str] = []
+    #: Whether it has no secret, as a program in a browser.
+    is_public: bool = False
+    #: Whether it receives refresh tokens.
+    refresh_tokens: bool = False
+    requires_pkce: bool = True
+    #: `owners`, domains and ids of batches, of which one must match a user; empty for all users.
+    audience: list[str] = []
+
+
+class ApplicationChanges(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """New values of fields of an application. A field that is unset stays as it is."""
+
+    name: str | UnsetType = UNSET
+    redirect_uris: list[str] | UnsetType = UNSET
+    post_logout_redirect_uris: list[str] | UnsetType = UNSET
+    refresh_tokens: bool | UnsetType = UNSET
+    requires_pkce: bool | UnsetType = UNSET
+    audience: list[str] | UnsetType = UNSET
+
+
+class Application(Struct, frozen=True, kw_only=True):
+    """An application, without its secret."""
+
+    client_id: str
+    name: str
+    redirect_uris: list[str]
+    post_logout_redirect_uris: list[str]
+    is_public: bool
+    refresh_tokens: bool
+    requires_pkce: bool
+    audience: list[str]
+    #: the actor
+    created_by: str
+    #: in UTC
+    created_at: datetime
+
+
+class CreatedApplication(Model, frozen=True, gc=False):
+    """An application with a new secret, which is shown this once."""
+
+    application: Application
+    #: None for a public application. `repr` hides it.
+    client_secret: str | None

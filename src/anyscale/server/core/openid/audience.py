@@ -1,0 +1,55 @@
+"""Which users an application signs in: owners, emails of a domain, accounts of a batch, or all."""
+
+from collections.abc import Iterable
+
+from anyscale.domain.emails import email_key
+from anyscale.domain.validation import shown
+from anyscale.errors import ConfigError
+from anyscale.server.store.records.openid import ApplicationRecord
+from anyscale.server.store.records.users import AccountRecord
+from anyscale.server.store.transaction import Transaction
+
+__all__ = ["checked_audience", "is_allowed"]
+
+_OWNERS = "owners"
+_BATCH = "bat_"
+_MOST = 50
+
+
+def checked_audience(tx: Transaction, entries: Iterable[str]) -> list[str]:
+    """Return what to store for `owners`, domains and ids of batches, or raise `ConfigError`."""
+    checked = list(dict.fromkeys(_checked(tx, entry) for entry in entries))
+    if len(checked) > _MOST:
+        raise ConfigError(f"an application is for at most {_MOST} domains and batches")
+    return checked
+
+
+def _checked(tx: Transaction, entry: str) -> str:
+    if entry == _OWNERS:
+        return entry
+    if entry.startswith(_BATCH):
+        if tx.batches.get(entry) is None:
+            raise ConfigError(f"there is no batch {shown(entry)}")
+        return entry
+    try:
+        return email_key(f"x@{entry}").partition("@")[2]
+    except ValueError:
+        raise ConfigError(
+            f"{shown(entry)} must be owners, a domain such as example.com, or the id of a batch"
+        ) from None
+
+
+def is_allowed(tx: Transaction, application: ApplicationRecord, account: AccountRecord) -> bool:
+    """Whether an application signs a user in: it is for all, or one of its entries matches."""
+    entries = application.allowed
+    return not entries or any(_matches(tx, entry, account) for entry in entries)
+
+
+def _matches(tx: Transaction, entry: str, account: AccountRecord) -> bool:
+    if entry == _OWNERS:
+        return account.permission_level == "owner"
+    if entry.startswith(_BATCH):
+        # Also accounts that an undo keeps are no users of the batch any more.
+        batch = tx.batches.get(entry) if entry == account.batch_id else None
+        return batch is not None and batch.state == "published"
+    return email_key(account.email).partition("@")[2] == entry

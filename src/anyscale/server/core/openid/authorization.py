@@ -1,0 +1,291 @@
+"""The decision on a request of an application: sign in, or redirect with a code (Core, 3.1)."""
+
+from msgspec import json, structs
+
+from anyscale.errors import NotAuthenticated, NotFound, RequestInvalid
+from anyscale.server.core.audit.entries import append_entry
+from anyscale.server.core.callers import SessionCaller, live_session, require_session
+from anyscale.server.core.ids import new_id
+from anyscale.server.core.login.networks import subscriber_of
+from anyscale.server.core.openid.audience import is_allowed
+from anyscale.server.core.openid.authorization_parameters import (
+    AuthorizationParameters,
+    checked_parameters,
+    once,
+)
+from anyscale.server.core.openid.claims import subject_of
+from anyscale.server.core.openid.protocol import CODE_MS, REFRESH_MS, REQUEST_MS, OAuthError
+from anyscale.server.core.openid.redirect_uris import is_registered
+from anyscale.server.core.openid.signing_keys import SigningKeys
+from anyscale.server.core.secrets import SensitiveStruct, hash_of, new_secret
+from anyscale.server.core.time_units import SECOND_MS
+from anyscale.server.store.records.openid import (
+    ApplicationRecord,
+    AuthorizationRequestRecord,
+    GrantRecord,
+)
+from anyscale.server.store.transaction import Store, Transaction
+
+__all__ = ["AuthorizationService", "Redirection", "SignInNeeded", "StoredRequest"]
+
+#: stored requests of one network and in all; beyond, the oldest are deleted
+_MOST_OF_NETWORK = 1_000
+_MOST = 20_000
+
+#: milliseconds by which the clocks of an identity provider and of the database may differ
+_LEEWAY = 60 * SECOND_MS
+
+
+class Redirection(SensitiveStruct, frozen=True):
+    """A response to an application, by a redirect of the browser to a registered address."""
+
+    redirect_uri: str
+    #: a code or an error, and the state of the request
+    parameters: dict[str, str]
+    #: The name of an application that refuses this user, who is shown a page first; else empty.
+    denied: str = ""
+
+
+class SignInNeeded(SensitiveStruct, frozen=True):
+    """The user signs in, or changes the initial password; then the browser resumes the request."""
+
+    request_id: str
+    #: the secret of the cookie that binds the request to the browser
+    browser: str
+    must_change_password: bool = False
+
+
+class StoredRequest(SensitiveStruct, frozen=True):
+    """A request that waits for a sign-in."""
+
+    request_id: str
+    application: ApplicationRecord
+    parameters: AuthorizationParameters
+    #: The sign-in is not older: milliseconds since 1970; 0 for any.
+    newer_than: int
+    #: when it was read
+    at: int
+
+    def max_age(self) -> int | None:
+        """Return how many seconds the sign-in may be old; 0 for a new one, None for any."""
+        if self.parameters.needs_login:
+            return 0
+        return max(0, self.at - self.newer_than) // SECOND_MS if self.newer_than else None
+
+
+class _Content(SensitiveStruct, frozen=True):
+    """What the database has of a stored request, as JSON."""
+
+    parameters: AuthorizationParameters
+    newer_than: int
+
+
+class AuthorizationService:
+    """Decides on the requests of applications. Nothing else redirects browsers to them."""
+
+    def __init__(self, store: Store, keys: SigningKeys) -> None:
+        self._store = store
+        self._keys = keys
+
+    def start(
+        self, pairs: list[tuple[str, str]], session: str, browser: str, address: str
+    ) -> Redirection | SignInNeeded:
+        """Validate the request of an application, and answer it or store it.
+
+        Args:
+            pairs: the parameters, as they were sent.
+            session: the secret of the session cookie; empty without one.
+            browser: the secret of the cookie of earlier requests; empty without one.
+            address: of the client.
+
+        Raises:
+            RequestInvalid: the application or its redirect URI is not known, so that the browser
+                may not be redirected.
+        """
+        application, uri = self._application(pairs)
+        states = [text for name, text in pairs if name == "state"]
+        state = states[0] if len(states) == 1 else None
+        try:
+            parameters = checked_parameters(once(pairs), application)
+            caller = self._caller(session)
+            newer_than = self._newer_than(parameters, caller)
+            if caller and newer_than == 0 and not caller.must_change_password:
+                return self._grant(parameters, caller)
+            return self._store_request(parameters, newer_than, caller, browser, address)
+        except OAuthError as error:
+            return _error(uri, state, error)
+
+    def resume(self, request_id: str, session: str, browser: str) -> Redirection | SignInNeeded:
+        """Go on with a stored request after a sign-in. Raises `NotFound` as `stored` does."""
+        stored = self.stored(request_id, browser)
+        caller, parameters = self._caller(session), stored.parameters
+        if caller is None or not _is_new(caller, stored):
+            return SignInNeeded(request_id, browser)
+        if caller.must_change_password:
+            return SignInNeeded(request_id, browser, must_change_password=True)
+        try:
+            return self._grant(parameters, caller, request_id)
+        except OAuthError as error:
+            with self._store.write() as tx:
+                tx.authorization_requests.delete(request_id)
+            return _error(parameters.redirect_uri, parameters.state, error)
+
+    def stored(self, request_id: str, browser: str) -> StoredRequest:
+        """Return a stored request of a browser; of an empty id the newest one.
+
+        Raises:
+            NotFound: it has expired, was answered, or is of another browser.
+        """
+        browser_hash = hash_of(browser)
+        with self._store.read() as tx:
+            requests = tx.authorization_requests
+            found = requests.get(request_id) if request_id else requests.newest(browser_hash)
+            now = tx.now()
+            if (
+                not browser
+                or found is None
+                or found.browser_hash != browser_hash
+                or found.created_at <= now - REQUEST_MS
+            ):
+                raise NotFound("the request of the application has expired: start there again")
+            content = json.decode(found.parameters, type=_Content)
+            application = tx.applications.get(content.parameters.client_id)
+        if application is None:
+            raise NotFound("the application does not exist any more")
+        return StoredRequest(
+            found.request_id, application, content.parameters, content.newer_than, now
+        )
+
+    def _application(self, pairs: list[tuple[str, str]]) -> tuple[ApplicationRecord, str]:
+        ids = [text for name, text in pairs if name == "client_id"]
+        uris = [text for name, text in pairs if name == "redirect_uri"]
+        if len(ids) == 1 and len(uris) == 1:
+            with self._store.read() as tx:
+                application = tx.applications.get(ids[0])
+            if application and is_registered(
+                uris[0], application.redirects, is_public=application.is_public
+            ):
+                return application, uris[0]
+        raise RequestInvalid("the application or its redirect URI is not registered here")
+
+    def _caller(self, session: str) -> SessionCaller | None:
+        if not session:
+            return None
+        try:
+            with self._store.read() as tx:
+                return live_session(tx, hash_of(session))
+        except NotAuthenticated:
+            return None
+
+    def _newer_than(self, parameters: AuthorizationParameters, caller: SessionCaller | None) -> int:
+        """Return the time before which a sign-in is too old; 0 if the session is good enough."""
+        with self._store.read() as tx:
+            now = tx.now()
+        if parameters.needs_login or (caller and self._is_another_user(parameters, caller)):
+            return now
+        if parameters.max_age is None:
+            return 0
+        oldest = now - parameters.max_age * SECOND_MS
+        is_fresh = caller and (caller.session.authenticated_at or 0) >= oldest
+        return 0 if is_fresh else oldest
+
+    def _is_another_user(self, parameters: AuthorizationParameters, caller: SessionCaller) -> bool:
+        """Whether `id_token_hint` names another user (Core, 3.1.2.1)."""
+        if parameters.id_token_hint is None:
+            return False
+        claims = self._keys.verify(parameters.id_token_hint)
+        if claims is None or claims.get("aud") != parameters.client_id:
+            raise OAuthError("invalid_request", "id_token_hint is no ID token of this application")
+        return claims.get("sub") != subject_of(caller.account)
+
+    def _store_request(
+        self,
+        parameters: AuthorizationParameters,
+        newer_than: int,
+        caller: SessionCaller | None,
+        browser: str,
+        address: str,
+    ) -> SignInNeeded:
+        if parameters.is_silent:
+            raise OAuthError("login_required")
+        browser = browser or new_secret()
+        network = subscriber_of(address)
+        with self._store.write(durable=False) as tx:
+            record = AuthorizationRequestRecord(
+                request_id=new_secret(),
+                browser_hash=hash_of(browser),
+                network=network,
+                parameters=json.encode(_Content(parameters, newer_than)).decode(),
+                created_at=tx.now(),
+            )
+            tx.authorization_requests.add(record)
+            tx.authorization_requests.trim(network, _MOST_OF_NETWORK, _MOST)
+        must_change = bool(caller and newer_than == 0 and caller.must_change_password)
+        return SignInNeeded(record.request_id, browser, must_change)
+
+    def _grant(
+        self, parameters: AuthorizationParameters, caller: SessionCaller, request_id: str = ""
+    ) -> Redirection:
+        """Create a code for a signed-in user (RFC 6749, 4.1.2), or raise `OAuthError`."""
+        if request_id and self._is_another_user(parameters, caller):
+            raise OAuthError("login_required", "another user has signed in")
+        code = new_secret()
+        with self._store.write() as tx:
+            try:
+                account = require_session(tx, caller)
+            except NotAuthenticated:
+                raise OAuthError("login_required") from None
+            application = tx.applications.lock(parameters.client_id, exclusive=False)
+            if application is None or not is_allowed(tx, application, account):
+                return _denied(parameters, application)
+            if request_id and not tx.authorization_requests.delete(request_id):
+                raise OAuthError("invalid_request", "the request was answered before")
+            grant = _new_grant(tx, parameters, caller, code)
+            tx.grants.add(grant)
+            data = {"client_id": parameters.client_id}
+            append_entry(tx, caller.actor, "authorization.created", grant.grant_id, data)
+        return _redirection(parameters.redirect_uri, parameters.state, {"code": code})
+
+
+def _is_new(caller: SessionCaller, stored: StoredRequest) -> bool:
+    return (caller.session.authenticated_at or 0) >= stored.newer_than - _LEEWAY
+
+
+def _new_grant(
+    tx: Transaction, parameters: AuthorizationParameters, caller: SessionCaller, code: str
+) -> GrantRecord:
+    now = tx.now()
+    return GrantRecord(
+        grant_id=new_id("gra_", now),
+        client_id=parameters.client_id,
+        user_id=caller.account.user_id,
+        session_id=caller.session.session_id,
+        scope=parameters.scope,
+        redirect_uri=parameters.redirect_uri,
+        nonce=parameters.nonce,
+        code_challenge=parameters.code_challenge,
+        authenticated_at=caller.session.authenticated_at,
+        created_at=now,
+        expires_at=now + REFRESH_MS,
+        code_hash=hash_of(code),
+        code_expires_at=now + CODE_MS,
+    )
+
+
+def _denied(
+    parameters: AuthorizationParameters, application: ApplicationRecord | None
+) -> Redirection:
+    error = OAuthError("access_denied", "this user may not use this application")
+    response = _error(parameters.redirect_uri, parameters.state, error)
+    if application is None or parameters.is_silent:
+        return response
+    return structs.replace(response, denied=application.name)
+
+
+def _error(uri: str, state: str | None, error: OAuthError) -> Redirection:
+    detail = {"error_description": error.detail} if error.detail else {}
+    return _redirection(uri, state, {"error": error.code, **detail})
+
+
+def _redirection(uri: str, state: str | None, parameters: dict[str, str]) -> Redirection:
+    return Redirection(uri, parameters | ({} if state is None else {"state": state}))

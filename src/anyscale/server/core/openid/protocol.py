@@ -1,0 +1,47 @@
+"""The values of the protocol: scopes, claims, lifetimes and errors."""
+
+__all__ = [
+    "ACCESS_SECONDS",
+    "CODE_MS",
+    "ID_TOKEN_SECONDS",
+    "REFRESH_MS",
+    "REFRESH_UNUSED_MS",
+    "REQUEST_MS",
+    "SCOPES",
+    "OAuthError",
+]
+
+from anyscale.server.core.time_units import DAY_MS, MINUTE_MS
+
+#: scope -> its claims (Core, 5.4; `groups` is no standard, and common)
+SCOPES = {
+    "openid": (),
+    "profile": ("name", "given_name", "family_name", "preferred_username"),
+    "email": ("email", "email_verified"),
+    "groups": ("groups",),
+    "offline_access": (),
+}
+
+#: how long a stored authorization request waits for a sign-in
+REQUEST_MS = 10 * MINUTE_MS
+#: how long a code may be exchanged (RFC 6749, 4.1.2: at most ten minutes)
+CODE_MS = MINUTE_MS
+ACCESS_SECONDS = 600
+ID_TOKEN_SECONDS = 600
+#: how long a refresh token may stay unused, and how long it may be renewed in all
+REFRESH_UNUSED_MS = 30 * DAY_MS
+REFRESH_MS = 90 * DAY_MS
+
+
+class OAuthError(Exception):
+    """An error for an application (RFC 6749, 4.1.2.1 and 5.2; Core, 3.1.2.6).
+
+    Args:
+        code: of the specification, such as `invalid_grant`.
+        detail: a sentence for the developer of the application. It repeats no value of the request.
+    """
+
+    def __init__(self, code: str, detail: str = "") -> None:
+        super().__init__(code)
+        self.code = code
+        self.detail = detail

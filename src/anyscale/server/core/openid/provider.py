@@ -1,0 +1,43 @@
+"""The OpenID provider of a control plane: its issuer, keys and services."""
+
+import logging
+from datetime import UTC, datetime
+from pathlib import Path
+
+from anyscale.errors import ConfigError
+from anyscale.server.core.openid.authorization import AuthorizationService
+from anyscale.server.core.openid.logout import LogoutService
+from anyscale.server.core.openid.signing_keys import SigningKeys, create_key
+from anyscale.server.core.openid.tokens import TokenService
+from anyscale.server.store.transaction import Store
+
+__all__ = ["OpenIdProvider"]
+
+_log = logging.getLogger("anyscale.server")
+
+
+class OpenIdProvider:
+    """The services of a provider.
+
+    Args:
+        store: of the control plane.
+        issuer: the URL that identifies the provider (Core, 1.2).
+        folder: of the signing keys.
+        creates_key: whether a missing folder is created with a key, for a database that only this
+            machine uses. Without a key there is no provider, which a log line says.
+    """
+
+    def __init__(self, store: Store, issuer: str, folder: Path, *, creates_key: bool) -> None:
+        self.issuer = issuer
+        self.keys = SigningKeys(store, folder)
+        self.authorization = AuthorizationService(store, self.keys)
+        self.tokens = TokenService(store, self.keys, issuer)
+        self.logout = LogoutService(store, self.keys, issuer)
+        try:
+            if creates_key and not folder.exists():
+                create_key(folder, datetime.now(UTC))
+            self.keys.current()
+            for kid in self.keys.missing():
+                _log.warning("signing key of another server is missing", extra={"kid": kid})
+        except ConfigError as error:
+            _log.warning("no OpenID provider", extra={"detail": str(error)})

@@ -1,0 +1,70 @@
+"""The addresses of applications to which browsers are redirected (RFC 9700, 4.1; RFC 8252, 7.3)."""
+
+import re
+from collections.abc import Iterable, Sequence
+from urllib.parse import urlsplit
+
+from anyscale.domain.urls import checked_url
+from anyscale.domain.validation import shown
+from anyscale.errors import ConfigError
+
+__all__ = ["checked_redirect_uris", "is_registered", "origin_of"]
+
+_MAX_CHARACTERS = 2_000
+_MOST = 50
+
+#: Characters of a URI (RFC 3986, 2) but a quote, a wildcard and the start of a fragment.
+_URI = re.compile(r"[A-Za-z0-9._~:/?\[\]@!$&()+,;=%-]+")
+
+#: A loopback address, with the port that a public application on a desktop chooses at each start.
+_LOOPBACK = re.compile(r"(http://(?:127\.0\.0\.1|\[::1\]))(?::[0-9]{1,5})?(?=[/?]|$)")
+
+
+def checked_redirect_uris(uris: Iterable[str]) -> list[str]:
+    """Return URIs to register, each once: https, or http on a loopback address.
+
+    Raises:
+        ConfigError: one has another scheme, a fragment, a user, a wildcard or a quote.
+    """
+    checked = list(dict.fromkeys(uris))
+    if len(checked) > _MOST:
+        raise ConfigError(f"an application has at most {_MOST} URIs of a kind")
+    for uri in checked:
+        _check(uri)
+    return checked
+
+
+def _check(uri: str) -> None:
+    try:
+        checked_url(uri.partition("?")[0])
+    except ValueError as error:
+        raise ConfigError(f"the URI {shown(uri)} must be {error}") from None
+    if len(uri) > _MAX_CHARACTERS or not _URI.fullmatch(uri):
+        raise ConfigError(
+            f"the URI {shown(uri)} must have at most {_MAX_CHARACTERS} characters, no fragment and "
+            "no wildcard: it is compared character for character"
+        )
+
+
+def is_registered(uri: str, registered: Sequence[str], *, is_public: bool) -> bool:
+    """Whether a URI is one of those registered, character for character.
+
+    A public application may use any port on a loopback address (RFC 8252, 7.3).
+    """
+    if uri in registered:
+        return True
+    without_port = _without_port(uri)
+    return bool(is_public and without_port) and without_port in map(_without_port, registered)
+
+
+def _without_port(uri: str) -> str | None:
+    """Return a URI of a loopback address without its port; None for any other."""
+    text, found = _LOOPBACK.subn(r"\1", uri, count=1)
+    return text if found and uri.startswith("http://") else None
+
+
+def origin_of(uri: str) -> str:
+    """Return the origin of a registered URI, as browsers write it (RFC 6454, 6.2)."""
+    parts = urlsplit(uri)
+    default = {"https": ":443", "http": ":80"}[parts.scheme]
+    return f"{parts.scheme}://{parts.netloc.lower().removesuffix(default)}"

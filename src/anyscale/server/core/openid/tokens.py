@@ -1,0 +1,249 @@
+"""Tokens for codes and refresh tokens, and claims for access tokens (Core, 3.1.3 and 5.3)."""
+
+import base64
+import hashlib
+import re
+from hmac import compare_digest
+from typing import Any
+
+from msgspec import structs
+
+from anyscale.server.core.audit.entries import append_entry
+from anyscale.server.core.callers import user_actor
+from anyscale.server.core.openid.audience import is_allowed
+from anyscale.server.core.openid.claims import user_claims
+from anyscale.server.core.openid.protocol import (
+    ACCESS_SECONDS,
+    ID_TOKEN_SECONDS,
+    REFRESH_UNUSED_MS,
+    OAuthError,
+)
+from anyscale.server.core.openid.signing_keys import SigningKeys
+from anyscale.server.core.secrets import SensitiveStruct, hash_of, new_secret
+from anyscale.server.core.time_units import SECOND_MS
+from anyscale.server.store.records.openid import ApplicationRecord, GrantRecord
+from anyscale.server.store.records.users import AccountRecord
+from anyscale.server.store.transaction import Store, Transaction
+
+__all__ = ["IssuedTokens", "TokenService"]
+
+_VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")  # (RFC 7636, 4.1)
+
+#: `mrr_`, the part that all refresh tokens of a grant have in common, and the part of this one
+_REFRESH_TOKEN = re.compile(r"mrr_([A-Za-z0-9_-]{43})[A-Za-z0-9_-]{43}")
+
+
+class IssuedTokens(SensitiveStruct, frozen=True):
+    """The response of the token endpoint (Core, 3.1.3.3)."""
+
+    access_token: str
+    id_token: str
+    scope: str
+    refresh_token: str | None
+
+
+class _Secrets(SensitiveStruct, frozen=True):
+    """The new tokens of a grant, before its ID token is signed."""
+
+    grant: GrantRecord
+    account: AccountRecord
+    access_token: str
+    refresh_token: str | None
+
+
+class TokenService:
+    """Issues and revokes the tokens of applications, and returns the claims of their users."""
+
+    def __init__(self, store: Store, keys: SigningKeys, issuer: str) -> None:
+        self._store = store
+        self._keys = keys
+        self._issuer = issuer
+
+    def exchange(
+        self, application: ApplicationRecord, code: str, redirect_uri: str, verifier: str
+    ) -> IssuedTokens:
+        """Exchange a code, once (RFC 6749, 4.1.3). A second use ends what the first one bought.
+
+        Raises:
+            OAuthError: `invalid_grant`.
+        """
+        with self._store.write() as tx:
+            grant = tx.grants.by_code(hash_of(code))
+            secrets = None
+            if found := _lock(tx, application, grant):
+                if _is_redeemable(tx, found[0], redirect_uri, verifier):
+                    secrets = _issue(tx, application, *found, found[0].scope)
+                else:
+                    _revoke(tx, found[0], "code_refused")
+        return self._signed(secrets)
+
+    def refresh(
+        self, application: ApplicationRecord, refresh_token: str, scope: str | None
+    ) -> IssuedTokens:
+        """Replace a refresh token (RFC 6749, 6). One that was replaced before ends the grant.
+
+        `scope` narrows the scope of the new access token alone.
+
+        Raises:
+            OAuthError: `invalid_grant`, or `invalid_scope`.
+        """
+        parts = _REFRESH_TOKEN.fullmatch(refresh_token)
+        with self._store.write() as tx:
+            grant = tx.grants.by_family(hash_of(parts[1])) if parts else None
+            secrets = None
+            found = _lock(tx, application, grant)
+            if found and parts:
+                if _is_refreshable(tx, found[0], refresh_token):
+                    narrowed = _narrowed(found[0].scope, scope)
+                    secrets = _issue(tx, application, *found, narrowed, parts[1])
+                else:
+                    _revoke(tx, found[0], "refresh_token_refused")
+        return self._signed(secrets)
+
+    def user_claims(self, access_token: str) -> dict[str, Any] | None:
+        """Return the claims of a user for an access token; None if it is not valid (Core, 5.3)."""
+        with self._store.read() as tx:
+            grant = tx.grants.by_access_token(hash_of(access_token))
+            if grant is None or (grant.access_expires_at or 0) <= tx.now():
+                return None
+            application = tx.applications.get(grant.client_id)
+            account = tx.accounts.get(grant.user_id)
+            if not application or not account or account.suspended_at is not None:
+                return None
+            if not is_allowed(tx, application, account):
+                return None
+        return user_claims(account, grant.access_scope or "")
+
+    def revoke(self, application: ApplicationRecord, token: str) -> None:
+        """Revoke a token with all tokens of its grant (RFC 7009, 2.1); ignore an unknown one."""
+        parts = _REFRESH_TOKEN.fullmatch(token)
+        with self._store.write() as tx:
+            grants = tx.grants
+            grant = (
+                grants.by_family(hash_of(parts[1]))
+                if parts
+                else grants.by_access_token(hash_of(token))
+            )
+            if grant and grant.client_id == application.client_id:
+                tx.accounts.lock([grant.user_id])
+                _revoke(tx, grant, "application")
+
+    def _signed(self, secrets: _Secrets | None) -> IssuedTokens:
+        """Sign the ID token, outside the transaction."""
+        if secrets is None:
+            raise OAuthError("invalid_grant", "it is unknown, expired, was used or revoked")
+        grant = secrets.grant
+        return IssuedTokens(
+            access_token=secrets.access_token,
+            id_token=self._keys.sign(self._id_token_claims(secrets)),
+            scope=grant.access_scope or "",
+            refresh_token=secrets.refresh_token,
+        )
+
+    def _id_token_claims(self, secrets: _Secrets) -> dict[str, Any]:
+        """Return the claims of an ID token (Core, 2 and 12.2)."""
+        grant = secrets.grant
+        now = (grant.access_expires_at or 0) // SECOND_MS - ACCESS_SECONDS
+        half = hashlib.sha256(secrets.access_token.encode()).digest()[:16]
+        at_hash = base64.urlsafe_b64encode(half).rstrip(b"=").decode()
+        claims = {
+            "iss": self._issuer,
+            "aud": grant.client_id,
+            "iat": now,
+            "exp": now + ID_TOKEN_SECONDS,
+            "sid": grant.session_id,
+            "at_hash": at_hash,
+        }
+        if grant.authenticated_at is not None:
+            claims["auth_time"] = grant.authenticated_at // SECOND_MS
+        if grant.nonce is not None:
+            claims["nonce"] = grant.nonce
+        return claims | user_claims(secrets.account, grant.scope)
+
+
+def _lock(
+    tx: Transaction, application: ApplicationRecord, found: GrantRecord | None
+) -> tuple[GrantRecord, AccountRecord] | None:
+    """Lock a grant of an application after its account; None if its user may not use it now."""
+    # Another application's attempt changes nothing.
+    if found is None or found.client_id != application.client_id:
+        return None
+    account = tx.accounts.lock([found.user_id]).get(found.user_id)
+    grant = tx.grants.lock(found.grant_id)
+    if not grant or not account or account.suspended_at is not None:
+        return None
+    return (grant, account) if is_allowed(tx, application, account) else None
+
+
+def _is_redeemable(tx: Transaction, grant: GrantRecord, redirect_uri: str, verifier: str) -> bool:
+    return (
+        not grant.code_used
+        and tx.now() < grant.code_expires_at
+        and redirect_uri == grant.redirect_uri
+        and _is_verified(grant.code_challenge, verifier)
+    )
+
+
+def _is_verified(challenge: str | None, verifier: str) -> bool:
+    """Check the proof of PKCE (RFC 7636, 4.6); one without a challenge is refused."""
+    if challenge is None:
+        return not verifier
+    digest = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest())
+    is_valid = _VERIFIER.fullmatch(verifier) is not None
+    return is_valid and compare_digest(digest.rstrip(b"=").decode(), challenge)
+
+
+def _is_refreshable(tx: Transaction, grant: GrantRecord, refresh_token: str) -> bool:
+    is_newest = compare_digest(grant.refresh_hash or b"", hash_of(refresh_token))
+    expires_at = min(grant.refresh_expires_at or 0, grant.expires_at)
+    return is_newest and tx.now() < expires_at
+
+
+def _narrowed(granted: str, scope: str | None) -> str:
+    if scope is None:
+        return granted
+    scopes = scope.split()
+    if set(scopes) - set(granted.split()):
+        raise OAuthError("invalid_scope", "the scope is wider than the granted one")
+    return " ".join(scopes)
+
+
+def _issue(
+    tx: Transaction,
+    application: ApplicationRecord,
+    grant: GrantRecord,
+    account: AccountRecord,
+    scope: str,
+    family: str = "",
+) -> _Secrets:
+    """Create the next tokens of a locked grant, whose refresh tokens have `family` in common."""
+    access, now = f"mra_{new_secret()}", tx.now()
+    changed = structs.replace(
+        grant,
+        code_used=True,
+        access_hash=hash_of(access),
+        access_scope=scope,
+        access_expires_at=now + ACCESS_SECONDS * SECOND_MS,
+    )
+    refresh = None
+    if application.refresh_tokens:
+        refresh, changed = _with_refresh_token(changed, family, now)
+    tx.grants.replace(changed)
+    return _Secrets(changed, account, access, refresh)
+
+
+def _with_refresh_token(grant: GrantRecord, family: str, now: int) -> tuple[str, GrantRecord]:
+    family = family or new_secret()
+    token = f"mrr_{family}{new_secret()}"
+    return token, structs.replace(
+        grant,
+        family_hash=hash_of(family),
+        refresh_hash=hash_of(token),
+        refresh_expires_at=now + REFRESH_UNUSED_MS,
+    )
+
+
+def _revoke(tx: Transaction, grant: GrantRecord, reason: str) -> None:
+    tx.grants.delete(grant.grant_id)
+    data = {"client_id": grant.client_id, "reason": reason}
+    append_entry(tx, user_actor(grant.user_id), "authorization.revoked", grant.grant_id, data)

@@ -1,0 +1,32 @@
+"""A sign-in at an identity provider: what the browser keeps meanwhile, and who has signed in."""
+
+from anyscale.server.core.secrets import SensitiveStruct
+
+__all__ = ["AuthorizationRequest", "ExternalIdentity"]
+
+
+class AuthorizationRequest(SensitiveStruct, frozen=True):
+    """The secrets of a sign-in, which the browser keeps until the provider redirects it back."""
+
+    issuer: str
+    state: str
+    nonce: str
+    #: (RFC 7636, 4.1)
+    verifier: str
+    #: the stored request of an application for which the user signs in; empty if there is none
+    request_id: str = ""
+    #: seconds since the user's sign-in at the provider at most
+    max_age: int | None = None
+
+
+class ExternalIdentity(SensitiveStruct, frozen=True):
+    """A user of the provider, as the claims of the ID token describe it."""
+
+    issuer: str
+    subject: str
+    email: object
+    email_verified: object
+    #: When the user signed in there: milliseconds since 1970; None if the provider does not say it.
+    authenticated_at: int | None = None
+    #: the stored request of an application for which the user has signed in; empty without one
+    request_id: str = ""

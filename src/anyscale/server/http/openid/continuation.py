@@ -1,0 +1,76 @@
+"""What follows a sign-in: the account page, or the stored request of an application.
+
+The sign-in pages carry the id of the request, never an address.
+"""
+
+from contextlib import suppress
+
+from msgspec import Struct
+
+from anyscale.errors import NotFound
+from anyscale.server.core.openid.authorization import StoredRequest
+from anyscale.server.core.openid.provider import OpenIdProvider
+from anyscale.server.core.openid.redirect_uris import origin_of
+from anyscale.server.http.cookies import read_cookie
+from anyscale.server.http.dependencies import AnyRequest
+from anyscale.server.http.openid.authorize import REQUEST_COOKIE, resume_path
+from anyscale.server.http.thread_pools import ThreadPools
+
+__all__ = ["Continuation", "Continuations"]
+
+
+class Continuation(Struct, frozen=True):
+    """What follows a sign-in, and what its page shows of it."""
+
+    #: None if no application waits for the sign-in
+    stored: StoredRequest | None = None
+
+    @property
+    def request_id(self) -> str:
+        """The id that the pages carry; empty without an application."""
+        return self.stored.request_id if self.stored else ""
+
+    @property
+    def application(self) -> str:
+        """The name of the application; empty without one."""
+        return self.stored.application.name if self.stored else ""
+
+    @property
+    def login_hint(self) -> str:
+        """The email that the application suggests."""
+        return self.stored.parameters.login_hint if self.stored else ""
+
+    @property
+    def form_targets(self) -> list[str]:
+        """The origins to which the response to the page's form may redirect."""
+        return [origin_of(self.stored.parameters.redirect_uri)] if self.stored else []
+
+    def path(self, default: str = "/") -> str:
+        """Return the address that follows the sign-in."""
+        return resume_path(self.request_id) if self.stored else default
+
+
+class Continuations(Struct, frozen=True):
+    """Finds what follows the sign-in of a browser."""
+
+    provider: OpenIdProvider | None
+    pools: ThreadPools
+
+    def find(self, request: AnyRequest, request_id: str) -> Continuation:
+        """Return what follows; without a valid id our own page."""
+        return self._stored(request, request_id) if request_id else Continuation()
+
+    async def get(self, request: AnyRequest, request_id: str) -> Continuation:
+        """Return what `find` does, in the event loop."""
+        return await self.pools.openid.run(self.find, request, request_id)
+
+    async def newest(self, request: AnyRequest) -> Continuation:
+        """Return what follows for a browser whose page has no id, as after a one-time link."""
+        return await self.pools.openid.run(self._stored, request, "")
+
+    def _stored(self, request: AnyRequest, request_id: str) -> Continuation:
+        browser = read_cookie(request, REQUEST_COOKIE)
+        if self.provider and browser:
+            with suppress(NotFound):
+                return Continuation(self.provider.authorization.stored(request_id, browser))
+        return Continuation()

@@ -1,0 +1,123 @@
+"""Signing out for an application (OpenID Connect RP-Initiated Logout 1.0)."""
+
+from contextlib import suppress
+from typing import Any
+from urllib.parse import urlencode
+
+from litestar import Response
+from litestar.di import NamedDependency
+from litestar.params import RawBody
+
+from anyscale.errors import NotAuthenticated, NotFound
+from anyscale.server.core.callers import SessionCaller
+from anyscale.server.core.login.sessions import SessionService
+from anyscale.server.core.openid.authorization_parameters import once
+from anyscale.server.core.openid.logout import LogoutRequest
+from anyscale.server.core.openid.protocol import OAuthError
+from anyscale.server.core.openid.provider import OpenIdProvider
+from anyscale.server.core.openid.redirect_uris import origin_of
+from anyscale.server.http.bodies import SMALL_BODY
+from anyscale.server.http.cookies import SESSION, expired_cookie, read_cookie
+from anyscale.server.http.dependencies import AnyRequest
+from anyscale.server.http.middleware.csrf import CSRF_RULE, any_origin
+from anyscale.server.http.openid.discovery import require_provider
+from anyscale.server.http.openid.parameters import form_pairs, query_pairs
+from anyscale.server.http.route_handlers import get, post
+from anyscale.server.http.web.templating import redirect, render_page
+from anyscale.server.login_options import LoginOptions
+
+__all__ = ["HANDLERS"]
+
+Page = Response[str]
+
+_PATH = "/oauth2/logout"
+_CONFIRM = f"{_PATH}/confirm"
+
+
+@get(_PATH, pool="openid", include_in_schema=False)
+def ask_or_sign_out(
+    request: AnyRequest,
+    openid: NamedDependency[OpenIdProvider | None],
+    sessions: NamedDependency[SessionService],
+    login_options: NamedDependency[LoginOptions],
+) -> Page:
+    provider = require_provider(openid)
+    pairs = query_pairs(request)
+    checked, caller = _check(provider, sessions, request, pairs)
+    if caller and not checked.is_confirmed:
+        uri = checked.redirect_uri
+        return render_page(
+            "logout",
+            options=login_options,
+            form_targets=[origin_of(uri)] if uri else [],
+            name=checked.application,
+            action=_CONFIRM,
+            pairs=pairs,
+        )
+    if caller:
+        _sign_out(sessions, caller)
+    return _redirected(checked)
+
+
+@post(_CONFIRM, pool="openid", include_in_schema=False, request_max_body_size=SMALL_BODY)
+def sign_out(
+    request: AnyRequest,
+    body: RawBody,
+    openid: NamedDependency[OpenIdProvider | None],
+    sessions: NamedDependency[SessionService],
+) -> Page:
+    provider = require_provider(openid)
+    pairs = form_pairs(request, body)
+    checked, caller = _check(provider, sessions, request, pairs)
+    if caller:
+        _sign_out(sessions, caller)
+    return _redirected(checked)
+
+
+@post(
+    _PATH,
+    pool="openid",
+    include_in_schema=False,
+    opt={CSRF_RULE: any_origin},
+    request_max_body_size=SMALL_BODY,
+)
+def by_form(request: AnyRequest, body: RawBody) -> Page:
+    """Redirect to the same query: a browser sends no session with a form of another site."""
+    return redirect(f"{_PATH}?{urlencode(form_pairs(request, body))}")
+
+
+def _check(
+    provider: OpenIdProvider,
+    sessions: SessionService,
+    request: AnyRequest,
+    pairs: list[tuple[str, str]],
+) -> tuple[LogoutRequest, SessionCaller | None]:
+    caller = None
+    if secret := read_cookie(request, SESSION):
+        with suppress(NotAuthenticated):
+            caller = sessions.authenticate(secret)
+    try:
+        values = once(pairs)
+    except OAuthError:
+        values = {}
+    return provider.logout.check(values, caller), caller
+
+
+def _sign_out(sessions: SessionService, caller: SessionCaller) -> None:
+    with suppress(NotAuthenticated, NotFound):  # another window was first
+        sessions.revoke(caller, caller.session.session_id)
+
+
+def _redirected(checked: LogoutRequest) -> Page:
+    expired = expired_cookie(SESSION)
+    if checked.redirect_uri is None:
+        return redirect("/sign-in?note=signed_out", expired)
+    uri = checked.redirect_uri
+    state = {} if checked.state is None else {"state": checked.state}
+    url = f"{uri}{'&' if '?' in uri else '?'}{urlencode(state)}" if state else uri
+    return Response(
+        "", status_code=303, media_type="text/plain", headers={"Location": url}, cookies=[expired]
+    )
+
+
+HANDLERS: list[Any] = [ask_or_sign_out, sign_out, by_form]

@@ -1,0 +1,160 @@
+"""The token and the revocation endpoint (Core, 3.1.3; RFC 6749, 3.2; RFC 7009)."""
+
+import binascii
+from base64 import b64decode
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import unquote_plus
+
+from litestar import Response
+from litestar.di import NamedDependency
+from litestar.params import RawBody
+
+from anyscale.errors import RequestInvalid
+from anyscale.server.core.openid.applications import ApplicationService
+from anyscale.server.core.openid.authorization_parameters import once
+from anyscale.server.core.openid.protocol import ACCESS_SECONDS, OAuthError
+from anyscale.server.core.openid.provider import OpenIdProvider
+from anyscale.server.core.openid.tokens import IssuedTokens
+from anyscale.server.http.bodies import SMALL_BODY
+from anyscale.server.http.dependencies import AnyRequest
+from anyscale.server.http.middleware.csrf import CSRF_RULE, any_origin
+from anyscale.server.http.openid.discovery import require_provider
+from anyscale.server.http.openid.parameters import form_pairs
+from anyscale.server.http.route_handlers import post
+from anyscale.server.store.records.openid import ApplicationRecord
+
+__all__ = ["HANDLERS"]
+
+Body = Response[dict[str, Any]]
+
+#: The credentials of an application are in the request itself, so no page of another site can send
+#: them for it.
+_OPTIONS: Any = {
+    "pool": "openid",
+    "include_in_schema": False,
+    "opt": {CSRF_RULE: any_origin},
+    "status_code": 200,
+    "request_max_body_size": SMALL_BODY,
+}
+
+
+@post("/oauth2/token", **_OPTIONS)
+def exchange(
+    request: AnyRequest,
+    body: RawBody,
+    openid: NamedDependency[OpenIdProvider | None],
+    applications: NamedDependency[ApplicationService],
+) -> Body:
+    provider = require_provider(openid)
+    try:
+        issued = _issue(provider, applications, request, once(form_pairs(request, body)))
+    except (OAuthError, RequestInvalid) as error:
+        return _refused(request, error)
+    return Response(_token_response(issued), headers={"Pragma": "no-cache"})
+
+
+def _issue(
+    provider: OpenIdProvider,
+    applications: ApplicationService,
+    request: AnyRequest,
+    values: Mapping[str, str],
+) -> IssuedTokens:
+    application = _authenticated(applications, request, values)
+    match values.get("grant_type"):
+        case "authorization_code":
+            return provider.tokens.exchange(
+                application,
+                values.get("code", ""),
+                values.get("redirect_uri", ""),
+                values.get("code_verifier", ""),
+            )
+        case "refresh_token":
+            token = values.get("refresh_token", "")
+            return provider.tokens.refresh(application, token, values.get("scope"))
+        case None:
+            raise OAuthError("invalid_request", "grant_type is missing")
+        case _:
+            raise OAuthError("unsupported_grant_type")
+
+
+@post("/oauth2/revoke", **_OPTIONS)
+def revoke(
+    request: AnyRequest,
+    body: RawBody,
+    openid: NamedDependency[OpenIdProvider | None],
+    applications: NamedDependency[ApplicationService],
+) -> Body:
+    provider = require_provider(openid)
+    try:
+        _revoke(provider, applications, request, once(form_pairs(request, body)))
+    except (OAuthError, RequestInvalid) as error:
+        return _refused(request, error)
+    return Response({})
+
+
+def _revoke(
+    provider: OpenIdProvider,
+    applications: ApplicationService,
+    request: AnyRequest,
+    values: Mapping[str, str],
+) -> None:
+    application = _authenticated(applications, request, values)
+    if "token" not in values:
+        raise OAuthError("invalid_request", "token is missing")
+    provider.tokens.revoke(application, values["token"])
+
+
+def _authenticated(
+    applications: ApplicationService, request: AnyRequest, values: Mapping[str, str]
+) -> ApplicationRecord:
+    """Return the application of a request, by `Basic`, by the form, or without a secret."""
+    basic = _basic_credentials(request)
+    if basic is None:
+        return applications.authenticate(values.get("client_id", ""), values.get("client_secret"))
+    if "client_secret" in values or values.get("client_id", basic[0]) != basic[0]:
+        raise OAuthError("invalid_request", "the application authenticates in two ways")
+    return applications.authenticate(*basic)
+
+
+def _basic_credentials(request: AnyRequest) -> tuple[str, str] | None:
+    header = request.headers.get("authorization")
+    if header is None:
+        return None
+    scheme, _, encoded = header.partition(" ")
+    try:
+        encoded = encoded.strip() if scheme.lower() == "basic" else "no credentials of ours"
+        client_id, _, secret = b64decode(encoded, validate=True).decode().partition(":")
+    except (ValueError, binascii.Error):
+        raise OAuthError("invalid_client", "the header Authorization is no Basic one") from None
+    # Each half is encoded by itself (RFC 6749, 2.3.1).
+    return unquote_plus(client_id), unquote_plus(secret)
+
+
+def _token_response(issued: IssuedTokens) -> dict[str, Any]:
+    body = {
+        "access_token": issued.access_token,
+        "token_type": "Bearer",
+        "expires_in": ACCESS_SECONDS,
+        "scope": issued.scope,
+        "id_token": issued.id_token,
+    }
+    if issued.refresh_token:
+        body["refresh_token"] = issued.refresh_token
+    return body
+
+
+def _refused(request: AnyRequest, error: OAuthError | RequestInvalid) -> Body:
+    """Return the JSON of an error (RFC 6749, 5.2)."""
+    if isinstance(error, RequestInvalid):
+        error = OAuthError("invalid_request", str(error))
+    body = {"error": error.code}
+    if error.detail:
+        body["error_description"] = error.detail
+    is_unknown = error.code == "invalid_client"
+    by_header = is_unknown and "authorization" in request.headers
+    headers = {"WWW-Authenticate": 'Basic realm="applications"'} if by_header else {}
+    return Response(body, status_code=401 if is_unknown else 400, headers=headers)
+
+
+HANDLERS = [exchange, revoke]

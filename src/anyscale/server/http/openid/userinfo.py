@@ -1,0 +1,70 @@
+"""The userinfo endpoint: the claims of a user, for an access token (Core, 5.3; RFC 6750)."""
+
+from typing import Any
+
+from litestar import Response
+from litestar.di import NamedDependency
+from litestar.params import RawBody
+
+from anyscale.errors import RequestInvalid
+from anyscale.server.core.openid.provider import OpenIdProvider
+from anyscale.server.http.bodies import SMALL_BODY
+from anyscale.server.http.dependencies import AnyRequest
+from anyscale.server.http.middleware.csrf import CSRF_RULE, any_origin
+from anyscale.server.http.openid.discovery import require_provider
+from anyscale.server.http.openid.parameters import form_pairs
+from anyscale.server.http.route_handlers import get, post
+
+__all__ = ["HANDLERS"]
+
+
+_OPTIONS: Any = {"pool": "openid", "include_in_schema": False, "status_code": 200}
+
+
+@get("/oauth2/userinfo", **_OPTIONS)
+def get_claims(
+    request: AnyRequest, openid: NamedDependency[OpenIdProvider | None]
+) -> Response[dict[str, Any]]:
+    return _claims(openid, _header_token(request))
+
+
+@post(
+    "/oauth2/userinfo",
+    opt={CSRF_RULE: any_origin},
+    request_max_body_size=SMALL_BODY,
+    **_OPTIONS,
+)
+def get_claims_by_form(
+    request: AnyRequest, body: RawBody, openid: NamedDependency[OpenIdProvider | None]
+) -> Response[dict[str, Any]]:
+    return _claims(openid, _header_token(request) or _form_token(request, body))
+
+
+def _claims(provider: OpenIdProvider | None, token: str) -> Response[dict[str, Any]]:
+    tokens = require_provider(provider).tokens
+    if not token:
+        return _refused("Bearer")
+    claims = tokens.user_claims(token)
+    return Response(claims) if claims else _refused('Bearer error="invalid_token"')
+
+
+def _header_token(request: AnyRequest) -> str:
+    """Return the token of the header (RFC 6750, 2.1); empty without one."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
+def _form_token(request: AnyRequest, body: bytes) -> str:
+    """Return the token of a form (RFC 6750, 2.2); empty without one."""
+    try:
+        sent = [text for name, text in form_pairs(request, body) if name == "access_token"]
+    except RequestInvalid:
+        return ""
+    return sent[0] if len(sent) == 1 else ""
+
+
+def _refused(challenge: str) -> Response[dict[str, Any]]:
+    return Response({}, status_code=401, headers={"WWW-Authenticate": challenge})
+
+
+HANDLERS = [get_claims, get_claims_by_form]

@@ -1,0 +1,111 @@
+"""The records of the OpenID provider: applications, authorization requests, grants, public keys."""
+
+from msgspec import json
+
+from anyscale.server.store.records.record import Record
+
+__all__ = ["ApplicationRecord", "AuthorizationRequestRecord", "GrantRecord", "PublicKeyRecord"]
+
+
+class ApplicationRecord(Record, frozen=True, kw_only=True):
+    """A program that signs our users in. Of its secrets only the hashes are stored."""
+
+    client_id: str
+    name: str
+    #: SHA-256 of the client secret; None for a public application
+    secret_hash: bytes | None
+    #: SHA-256 of the secret before, which works until `previous_until`
+    previous_hash: bytes | None = None
+    previous_until: int | None = None
+    #: a JSON list
+    redirect_uris: str
+    #: a JSON list
+    post_logout_redirect_uris: str
+    #: whether it receives refresh tokens
+    refresh_tokens: bool
+    requires_pkce: bool
+    #: whose users it signs in, a JSON list: `owners`, a domain or the id of a batch; all if empty
+    audience: str
+    created_by: str
+    created_at: int
+
+    @property
+    def is_public(self) -> bool:
+        """Whether it has no secret, as a program in a browser."""
+        return self.secret_hash is None
+
+    @property
+    def redirects(self) -> list[str]:
+        """The addresses to which users are redirected with a code."""
+        return json.decode(self.redirect_uris, type=list[str])
+
+    @property
+    def logout_redirects(self) -> list[str]:
+        """The addresses to which users are redirected after they signed out."""
+        return json.decode(self.post_logout_redirect_uris, type=list[str])
+
+    @property
+    def allowed(self) -> list[str]:
+        """`owners`, domains and ids of batches of which one must match a user; empty for all."""
+        return json.decode(self.audience, type=list[str])
+
+
+class AuthorizationRequestRecord(Record, frozen=True, kw_only=True):
+    """A valid request of an application that waits until its user has signed in."""
+
+    request_id: str
+    #: SHA-256 of a cookie: no other browser can go on with the request
+    browser_hash: bytes
+    #: the network of the client's address, whose number of requests is limited
+    network: str
+    #: the parameters of the request, as JSON
+    parameters: str
+    created_at: int
+
+
+class GrantRecord(Record, frozen=True, kw_only=True):
+    """What one sign-in at an application has granted: its code, and the tokens that replace it.
+
+    All secrets are SHA-256 hashes.
+    """
+
+    grant_id: str
+    client_id: str
+    user_id: str
+    #: the browser session that granted it; the claim `sid`
+    session_id: str
+    scope: str
+    redirect_uri: str
+    nonce: str | None
+    #: (RFC 7636, 4.2); None without PKCE
+    code_challenge: str | None
+    #: when the user signed in
+    authenticated_at: int | None
+    created_at: int
+    #: when the row is deleted at the latest
+    expires_at: int
+    code_hash: bytes
+    code_expires_at: int
+    code_used: bool = False
+    access_hash: bytes | None = None
+    #: may be narrower than `scope`
+    access_scope: str | None = None
+    access_expires_at: int | None = None
+    #: of the part that all refresh tokens of the grant have in common
+    family_hash: bytes | None = None
+    #: of the newest refresh token
+    refresh_hash: bytes | None = None
+    #: when the newest refresh token expires unless it is used
+    refresh_expires_at: int | None = None
+
+
+class PublicKeyRecord(Record, frozen=True):
+    """The public part of a signing key, which every server publishes."""
+
+    kid: str
+    #: a JSON Web Key (RFC 7517)
+    jwk: str
+    #: when it begins to sign
+    signs_from: int
+    #: when it was replaced because it may be stolen: nothing that it signed is accepted any more
+    revoked_at: int | None = None

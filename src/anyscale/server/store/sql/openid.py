@@ -1,0 +1,196 @@
+"""The tables of the OpenID provider."""
+
+from collections.abc import Sequence
+
+from msgspec import structs
+
+from anyscale.server.store.records.openid import (
+    ApplicationRecord,
+    AuthorizationRequestRecord,
+    GrantRecord,
+    PublicKeyRecord,
+)
+from anyscale.server.store.sql.connection import Table, columns, marks
+
+__all__ = ["Applications", "AuthorizationRequests", "Grants", "PublicKeys"]
+
+_APPLICATION = f"select {columns(ApplicationRecord)} from applications"
+_ADD_APPLICATION = (
+    f"insert into applications ({columns(ApplicationRecord)}) values ({marks(ApplicationRecord)})"
+)
+_REQUEST = f"select {columns(AuthorizationRequestRecord)} from authorization_requests"
+_ADD_REQUEST = (
+    f"insert into authorization_requests ({columns(AuthorizationRequestRecord)})"
+    f" values ({marks(AuthorizationRequestRecord)})"
+)
+_GRANT = f"select {columns(GrantRecord)} from grants"
+_ADD_GRANT = f"insert into grants ({columns(GrantRecord)}) values ({marks(GrantRecord)})"
+_ADD_KEY = (
+    f"insert into public_keys ({columns(PublicKeyRecord)}) values ({marks(PublicKeyRecord)})"
+    " on conflict do nothing"
+)
+_KEY = f"select {columns(PublicKeyRecord)} from public_keys"
+
+
+class Applications(Table):
+    """The programs that sign our users in."""
+
+    def add(self, application: ApplicationRecord) -> bool:
+        """Insert an application; return False if its name is in use."""
+        sql = f"{_ADD_APPLICATION} on conflict do nothing"
+        return bool(self._connection.execute(sql, *structs.astuple(application)))
+
+    def named(self, name: str) -> ApplicationRecord | None:
+        return self._connection.one(ApplicationRecord, f"{_APPLICATION} where name = ?", name)
+
+    def get(self, client_id: str) -> ApplicationRecord | None:
+        return self._connection.one(
+            ApplicationRecord, f"{_APPLICATION} where client_id = ?", client_id
+        )
+
+    def lock(self, client_id: str, *, exclusive: bool = True) -> ApplicationRecord | None:
+        """Lock an application and return it; several may have it locked if none is exclusive."""
+        lock = "{for_update}" if exclusive else "{for_key_share}"
+        sql = f"{_APPLICATION} where client_id = ? {lock}"
+        return self._connection.one(ApplicationRecord, sql, client_id)
+
+    def list(self) -> Sequence[ApplicationRecord]:
+        """Return all applications, the oldest first."""
+        return self._connection.all(ApplicationRecord, f"{_APPLICATION} order by client_id")
+
+    def replace(self, application: ApplicationRecord) -> None:
+        """Replace all fields of a locked application but its id."""
+        fields = structs.asdict(application)
+        changes = ", ".join(f"{name} = ?" for name in fields)
+        sql = f"update applications set {changes} where client_id = ?"
+        self._connection.execute(sql, *fields.values(), application.client_id)
+
+    def delete(self, client_id: str) -> None:
+        """Delete a locked application."""
+        self._connection.execute("delete from applications where client_id = ?", client_id)
+
+
+class AuthorizationRequests(Table):
+    """Requests of applications whose users are signing in."""
+
+    def add(self, request: AuthorizationRequestRecord) -> None:
+        self._connection.execute(_ADD_REQUEST, *structs.astuple(request))
+
+    def get(self, request_id: str) -> AuthorizationRequestRecord | None:
+        sql = f"{_REQUEST} where request_id = ?"
+        return self._connection.one(AuthorizationRequestRecord, sql, request_id)
+
+    def newest(self, browser_hash: bytes) -> AuthorizationRequestRecord | None:
+        """Return the newest request of a browser."""
+        sql = f"{_REQUEST} where browser_hash = ? order by created_at desc, request_id limit 1"
+        return self._connection.one(AuthorizationRequestRecord, sql, browser_hash)
+
+    def delete(self, request_id: str) -> bool:
+        """Delete a request; of several callers only one gets True."""
+        sql = "delete from authorization_requests where request_id = ?"
+        return bool(self._connection.execute(sql, request_id))
+
+    def trim(self, network: str, most_of_network: int, most: int) -> None:
+        """Delete the oldest requests beyond a number, of a network and in all."""
+        self._delete_oldest("where network = ?", [network], most_of_network)
+        self._delete_oldest("where true", [], most)
+
+    def _delete_oldest(self, where: str, values: list[str], most: int) -> None:
+        found = f"from authorization_requests {where}"
+        sql = (
+            "delete from authorization_requests where request_id in"
+            f" (select request_id {found} and created_at <= (select created_at {found}"
+            " order by created_at desc limit 1 offset ?) {skip_locked})"
+        )
+        self._connection.execute(sql, *values, *values, most)
+
+    def purge(self, before: int) -> None:
+        """Delete the requests from before a time. Locked ones stay for now."""
+        sql = (
+            "delete from authorization_requests where request_id in (select request_id"
+            " from authorization_requests where created_at < ? {skip_locked})"
+        )
+        self._connection.execute(sql, before)
+
+
+class Grants(Table):
+    """The sign-ins of users at applications, with their codes and tokens."""
+
+    def add(self, grant: GrantRecord) -> None:
+        self._connection.execute(_ADD_GRANT, *structs.astuple(grant))
+
+    def by_code(self, code_hash: bytes) -> GrantRecord | None:
+        return self._connection.one(GrantRecord, f"{_GRANT} where code_hash = ?", code_hash)
+
+    def by_access_token(self, access_hash: bytes) -> GrantRecord | None:
+        return self._connection.one(GrantRecord, f"{_GRANT} where access_hash = ?", access_hash)
+
+    def by_family(self, family_hash: bytes) -> GrantRecord | None:
+        return self._connection.one(GrantRecord, f"{_GRANT} where family_hash = ?", family_hash)
+
+    def lock(self, grant_id: str) -> GrantRecord | None:
+        """Lock a grant, after its account, and return it as it is now."""
+        sql = f"{_GRANT} where grant_id = ? {{for_update}}"
+        return self._connection.one(GrantRecord, sql, grant_id)
+
+    def replace(self, grant: GrantRecord) -> None:
+        """Replace all fields of a locked grant but its id."""
+        fields = structs.asdict(grant)
+        changes = ", ".join(f"{name} = ?" for name in fields)
+        sql = f"update grants set {changes} where grant_id = ?"
+        self._connection.execute(sql, *fields.values(), grant.grant_id)
+
+    def list(self, user_id: str) -> Sequence[GrantRecord]:
+        """Return the grants of a user, the latest first."""
+        sql = f"{_GRANT} where user_id = ? order by created_at desc, grant_id"
+        return self._connection.all(GrantRecord, sql, user_id)
+
+    def list_of_application(self, client_id: str) -> Sequence[GrantRecord]:
+        """Return the grants of an application, in the order of their ids, and lock them."""
+        sql = f"{_GRANT} where client_id = ? order by grant_id {{for_update}}"
+        return self._connection.all(GrantRecord, sql, client_id)
+
+    def move(self, session_id: str, new_session_id: str) -> None:
+        """Let the grants of a session belong to the session that replaces it."""
+        sql = "update grants set session_id = ? where session_id = ?"
+        self._connection.execute(sql, new_session_id, session_id)
+
+    def delete(self, grant_id: str) -> None:
+        self._connection.execute("delete from grants where grant_id = ?", grant_id)
+
+    def delete_all(self, **ids: str) -> int:
+        """Delete the grants with all of some ids (`user_id`, `session_id`, `client_id`).
+
+        Lock the account or the application first. Returns how many there were.
+        """
+        where = " and ".join(f"{name} = ?" for name in ids)
+        # The order is for the locks: two transactions that delete the same grants cannot deadlock.
+        sql = (
+            "delete from grants where grant_id in (select grant_id from grants"
+            f" where {where} order by grant_id {{for_update}})"
+        )
+        return self._connection.execute(sql, *ids.values())
+
+    def purge(self, now: int) -> None:
+        """Delete the grants that have expired. Locked ones stay for now."""
+        sql = (
+            "delete from grants where grant_id in"
+            " (select grant_id from grants where expires_at <= ? {skip_locked})"
+        )
+        self._connection.execute(sql, now)
+
+
+class PublicKeys(Table):
+    """The public parts of the keys that sign ID tokens, of all servers."""
+
+    def list(self) -> Sequence[PublicKeyRecord]:
+        return self._connection.all(PublicKeyRecord, f"{_KEY} order by signs_from, kid")
+
+    def add(self, key: PublicKeyRecord) -> None:
+        """Insert a key, unless it is there."""
+        self._connection.execute(_ADD_KEY, *structs.astuple(key))
+
+    def revoke_others(self, kid: str, at: int) -> None:
+        """Revoke all keys but one."""
+        sql = "update public_keys set revoked_at = ? where kid <> ? and revoked_at is null"
+        self._connection.execute(sql, at, kid)

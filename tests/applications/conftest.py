@@ -1,0 +1,124 @@
+"""Our OpenID provider on a port of this machine, with accounts that a batch created."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec import structs
+from playwright.sync_api import Browser, Page
+from tests.support.callers import OPERATOR
+from tests.support.ports import free_port
+from tests.support.servers.server_process import ServerProcess
+from tests.support.sign_in.oidc_provider import CLIENT_SECRET, OidcProvider, run_oidc_provider
+from tests.support.sign_in.openid_provider import keys_folder
+from tests.support.sign_in.site import run_chromium
+from tests.support.users import PASSWORD, checked_user, create_accounts
+
+from anyscale.domain.models.applications import NewApplication
+from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.hashing.pool import CHEAPEST
+from anyscale.server.settings import Settings
+
+
+class Provider:
+    """The provider, and the database that it shares with this process.
+
+    Users may sign in to it at another provider: then it is provider and relying party at once.
+    """
+
+    def __init__(self, folder: Path, port: int, upstream: OidcProvider) -> None:
+        self.port = port
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.database = folder / "anyscale.db"
+        self.upstream = upstream
+        secret = folder / "secret"
+        secret.touch(mode=0o600)
+        secret.write_text(CLIENT_SECRET)
+        self.environment = {
+            "ANYSCALE_PUBLIC_URL": self.url,
+            "ANYSCALE_SIGNING_KEYS": str(keys_folder(folder / "keys")),
+            "ANYSCALE_SSO_ISSUER": upstream.issuer,
+            "ANYSCALE_SSO_CLIENT_ID": "musterroll",
+            "ANYSCALE_SSO_CLIENT_SECRET_FILE": str(secret),
+        }
+
+    def control_plane(self) -> ControlPlane:
+        return ControlPlane(Settings(database=self.database), profile=CHEAPEST)
+
+    def create_user(self, name: str) -> str:
+        """Create an account whose user has chosen a password; give its email."""
+        with closing(self.control_plane()) as control_plane:
+            create_accounts(control_plane, name)
+            with control_plane.store.write() as tx:
+                account = tx.accounts.find(f"{name}@example.com")
+                assert account
+                assert account.password_hash
+                tx.accounts.set_password(account.user_id, account.password_hash, tx.now())
+        return f"{name}@example.com"
+
+    def create_sso_user(self, name: str) -> str:
+        """Create an account whose user signs in at the other provider, by this name there."""
+        email = f"{name}@example.com"
+        self.upstream.change(name, email=email, email_verified=True)
+        user = structs.replace(checked_user(email), is_sso_user=True)
+        with closing(self.control_plane()) as control_plane:
+            control_plane.batches.create(f"sso {name}", [user], "fail", OPERATOR)
+        return email
+
+    def suspend(self, email: str) -> None:
+        with closing(self.control_plane()) as control_plane:
+            with control_plane.store.read() as tx:
+                account = tx.accounts.find(email)
+            assert account
+            control_plane.lifecycle.suspend(account.user_id, OPERATOR)
+
+    def create_application(self, **fields: Any) -> tuple[str, str]:
+        """Create an application; give its id and its secret, which is empty for a public one."""
+        with closing(self.control_plane()) as control_plane:
+            created = control_plane.applications.create(NewApplication(**fields), OPERATOR)
+        return created.application.client_id, created.client_secret or ""
+
+
+@pytest.fixture(scope="module")
+def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
+    folder = tmp_path_factory.mktemp("provider")
+    port = free_port()
+    with run_oidc_provider(f"http://127.0.0.1:{port}/sso/callback") as upstream:
+        provider = Provider(folder, port, upstream)
+        url = f"sqlite:////{provider.database.relative_to('/')}"
+        with ServerProcess(url, folder, port=port, settings=provider.environment):
+            yield provider
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with run_chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page of a browser without cookies."""
+    context = browser.new_context()
+    page = context.new_page()
+    page.set_default_timeout(20_000)
+    yield page
+    context.close()
+
+
+def sign_in_by_sso(page: Page, login: str) -> None:
+    """Sign in at the other provider, and let it pass the claims on."""
+    page.get_by_role("link", name="single sign-on").click()
+    page.locator("input[name=login]").fill(login)
+    page.locator("input[name=password]").fill("any")
+    page.get_by_role("button").click()
+    page.get_by_role("button", name="Continue").click()
+
+
+def sign_in(page: Page, email: str, password: str = PASSWORD) -> None:
+    """Submit the sign-in form to which the application has redirected the browser."""
+    page.get_by_label("Email").fill(email)
+    page.get_by_label("Password", exact=True).fill(password)
+    page.get_by_role("button", name="Sign in").click()

@@ -1,0 +1,57 @@
+"""Apache's mod_auth_openidc signs our users in."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page, expect
+from tests.applications.conftest import Provider, sign_in, sign_in_by_sso
+from tests.support.applications.programs import run_apache
+from tests.support.ports import free_port
+
+
+@pytest.fixture(scope="module")
+def apache(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    port = free_port()
+    url = f"http://localhost:{port}"
+    client_id, secret = provider.create_application(
+        name="Wiki",
+        redirect_uris=[f"{url}/oidc/cb"],
+        post_logout_redirect_uris=[f"{url}/bye.html"],
+    )
+    folder = tmp_path_factory.mktemp("apache")
+    with run_apache(folder, port, provider.url, client_id, secret) as url:
+        yield url
+
+
+def test_a_user_signs_in_and_out(page: Page, apache: str, provider: Provider) -> None:
+    email = provider.create_user("jane")
+
+    page.goto(f"{apache}/private/")
+    expect(page.get_by_role("heading")).to_have_text("Sign in to Wiki")
+    sign_in(page, email)
+    expect(page.locator("#user")).to_have_text(email)
+
+    page.goto(f"{apache}/oidc/cb?logout={apache}/bye.html")
+    expect(page.locator("#bye")).to_have_text("Bye")
+    page.goto(f"{apache}/private/")
+    expect(page.get_by_role("heading")).to_have_text("Sign in to Wiki")
+
+
+def test_a_suspended_user_is_refused(page: Page, apache: str, provider: Provider) -> None:
+    email = provider.create_user("suspended")
+    provider.suspend(email)
+
+    page.goto(f"{apache}/private/")
+    sign_in(page, email)
+
+    expect(page.locator("#problem")).to_contain_text("suspended")
+    assert page.url.startswith(provider.url)
+
+
+def test_a_user_of_another_provider_signs_in(page: Page, apache: str, provider: Provider) -> None:
+    email = provider.create_sso_user("kim")
+
+    page.goto(f"{apache}/private/")
+    sign_in_by_sso(page, "kim")
+
+    expect(page.locator("#user")).to_have_text(email)

@@ -1,0 +1,49 @@
+"""JupyterHub's GenericOAuthenticator signs our users in."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page, expect
+from tests.applications.conftest import Provider, sign_in, sign_in_by_sso
+from tests.support.applications.programs import run_jupyterhub
+from tests.support.ports import free_port
+
+
+@pytest.fixture(scope="module")
+def hub(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    port = free_port()
+    callback = f"http://localhost:{port}/hub/oauth_callback"
+    client_id, secret = provider.create_application(name="JupyterHub", redirect_uris=[callback])
+    folder = tmp_path_factory.mktemp("hub")
+    with run_jupyterhub(folder, port, provider.url, client_id, secret) as url:
+        yield url
+
+
+def test_a_user_signs_in(page: Page, hub: str, provider: Provider) -> None:
+    email = provider.create_user("jane")
+
+    page.goto(f"{hub}/hub/home")
+    expect(page.get_by_role("heading")).to_have_text("Sign in to JupyterHub")
+    sign_in(page, email)
+
+    expect(page.locator("#logout")).to_be_visible()
+    expect(page.locator("body")).to_contain_text(email)
+
+
+def test_a_suspended_user_is_refused(page: Page, hub: str, provider: Provider) -> None:
+    email = provider.create_user("suspended")
+    provider.suspend(email)
+
+    page.goto(f"{hub}/hub/home")
+    sign_in(page, email)
+
+    expect(page.locator("#problem")).to_contain_text("suspended")
+
+
+def test_a_user_of_another_provider_signs_in(page: Page, hub: str, provider: Provider) -> None:
+    email = provider.create_sso_user("kim")
+
+    page.goto(f"{hub}/hub/home")
+    sign_in_by_sso(page, "kim")
+
+    expect(page.locator("body")).to_contain_text(email)

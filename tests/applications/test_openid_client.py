@@ -1,0 +1,69 @@
+"""openid-client, a certified client, signs our users in with all of its checks."""
+
+import json
+import subprocess
+from typing import Any
+
+import pytest
+from tests.applications.conftest import Provider
+from tests.support.applications.programs import NODE
+from tests.support.users import PASSWORD
+
+CALLBACK = "http://127.0.0.1:9/callback"
+
+
+def run(
+    provider: Provider, method: str, login: str, password: str = PASSWORD, **fields: Any
+) -> dict[str, Any]:
+    """Sign a user in by a new application; without a password, at the other provider."""
+    client_id, secret = provider.create_application(
+        name=f"{method} {login}",
+        redirect_uris=[CALLBACK],
+        post_logout_redirect_uris=[f"{CALLBACK}/bye"],
+        is_public=method == "none",
+        **fields,
+    )
+    arguments = [provider.url, CALLBACK, client_id, secret, method, login, password]
+    done = subprocess.run(
+        ["node", NODE / "rp.mjs", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+@pytest.mark.parametrize("method", ["basic", "post", "none"])
+def test_a_user_signs_in(provider: Provider, method: str) -> None:
+    email = provider.create_user(f"{method}user")
+
+    found = run(provider, method, email)
+
+    assert found["claims"]["email"] == found["userinfo"]["email"] == email
+    assert found["userinfo"]["groups"] == ["collaborators"]
+    assert found["code_reuse"] == "invalid_grant"
+    assert found["after_logout"] == f"{CALLBACK}/bye?state=bye"
+
+
+def test_a_user_of_another_provider_signs_in(provider: Provider) -> None:
+    email = provider.create_sso_user("kim")
+
+    assert run(provider, "basic", "kim", password="")["claims"]["email"] == email
+
+
+def test_refresh_tokens_are_replaced_and_their_reuse_ends_the_family(provider: Provider) -> None:
+    found = run(provider, "basic", provider.create_user("refreshing"), refresh_tokens=True)
+
+    assert found["keeps_auth_time"]
+    assert found["reuse"] == found["family"] == "invalid_grant"
+    assert found["access"] == 401
+
+
+def test_a_suspended_user_is_refused(provider: Provider) -> None:
+    email = provider.create_user("suspended")
+    provider.suspend(email)
+
+    assert run(provider, "basic", email) == {"refused": 401}

@@ -1,0 +1,185 @@
+"""Owners create applications, and applications authenticate by their secrets."""
+
+from typing import Any
+
+import pytest
+from tests.support.callers import OPERATOR, token_caller
+from tests.support.sign_in.openid_provider import CALLBACK, Site
+from tests.support.sign_in.sign_ins import events_of
+
+from anyscale.domain.models.applications import ApplicationChanges
+from anyscale.errors import ConfigError, NotFound, NotPermitted
+from anyscale.server.core.openid.protocol import OAuthError
+
+WRONG_URIS = [
+    "http://hub.example.com/callback",
+    "https://user@hub.example.com/callback",
+    "https://user:pass@hub.example.com/callback",
+    "https://hub.example.com/callback#x",
+    "https://hub.example.com/callback#",
+    "https://*.example.com/callback",
+    "https://hub.example.com/*",
+    "https://hub.example.com/call back",
+    "https://hub.example.com/'x",
+    'https://hub.example.com/"x',
+    "https://hub.example.com/\\x",
+    "https:///callback",
+    "https://",
+    "//hub.example.com/callback",
+    "/callback",
+    "javascript:alert(1)",
+    "data:text/html,x",
+    "com.example.app:/callback",
+    "ftp://hub.example.com/callback",
+    "https://hub.example.com:99999/callback",
+    "https://bücher.example/callback",
+    "",
+    "https://hub.example.com/" + "x" * 2_000,
+]
+
+
+@pytest.mark.parametrize("uri", WRONG_URIS)
+@pytest.mark.parametrize("field", ["redirect_uris", "post_logout_redirect_uris"])
+def test_a_wrong_uri_is_refused(site: Site, field: str, uri: str) -> None:
+    with pytest.raises(ConfigError):
+        site.create_application(**{"name": "Wiki", field: [uri]})
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "https://hub.example.com",
+        "https://hub.example.com:8443/cb?x=1&y=2",
+        "http://127.0.0.1/cb",
+        "http://localhost:8000/cb",
+        "http://[::1]:8000/cb",
+    ],
+)
+def test_an_https_or_loopback_uri_is_registered(site: Site, uri: str) -> None:
+    assert site.create_application(name="Wiki", redirect_uris=[uri])
+
+
+@pytest.mark.parametrize(
+    ("uri", "is_public", "works"),
+    [
+        ("http://127.0.0.1:51000/cb", True, True),
+        ("http://[::1]:51000/cb", True, False),
+        ("http://127.0.0.1:51000/other", True, False),
+        ("http://127.0.0.1:51000/cb?x=1", True, False),
+        ("http://localhost:51000/cb", True, False),
+        ("http://127.0.0.1.evil.example:51000/cb", True, False),
+        ("http://127.0.0.1:51000@evil.example/cb", True, False),
+        ("http://127.0.0.1:51000/cb", False, False),
+    ],
+)
+def test_only_a_public_application_may_use_any_port_of_loopback(
+    site: Site, uri: str, *, is_public: bool, works: bool
+) -> None:
+    site.client_id, site.secret = site.create_application(
+        name="Desktop", redirect_uris=["http://127.0.0.1/cb"], is_public=is_public
+    )
+    session = site.sign_in()
+
+    if works:
+        assert site.code(session, redirect_uri=uri)
+    else:
+        with pytest.raises(Exception, match="not registered"):
+            site.start(session, redirect_uri=uri)
+
+
+WRONG_FIELDS: list[dict[str, Any]] = [
+    {"name": " "},
+    {"name": "x" * 257},
+    {"name": "a\nb"},
+    {"name": "Hub"},
+    {"redirect_uris": []},
+    {"redirect_uris": [f"https://{number}.example.com" for number in range(51)]},
+    {"audience": ["not a domain"]},
+    {"audience": ["bat_none"]},
+    {"is_public": True, "requires_pkce": False},
+]
+
+
+@pytest.mark.parametrize("fields", WRONG_FIELDS, ids=str)
+def test_a_wrong_field_is_refused(site: Site, fields: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError):
+        site.create_application(**({"name": "Wiki"} | fields))
+
+
+def test_a_secret_authenticates_its_application_alone(site: Site) -> None:
+    authenticate = site.control_plane.applications.authenticate
+    other, other_secret = site.create_application(name="Wiki")
+    public, _ = site.create_application(name="Desktop", is_public=True)
+
+    assert authenticate(site.client_id, site.secret).name == "Hub"
+    assert authenticate(public, None).name == "Desktop"
+    assert other_secret
+    for client_id, secret in (
+        (site.client_id, None),
+        (site.client_id, ""),
+        (site.client_id, other_secret),
+        (other, site.secret),
+        (public, ""),
+        (public, other_secret),
+        ("app_none", site.secret),
+        ("", None),
+    ):
+        with pytest.raises(OAuthError, match="invalid_client"):
+            authenticate(client_id, secret)
+
+
+def test_after_a_rotation_the_former_secret_works_for_an_hour(site: Site) -> None:
+    applications, first = site.control_plane.applications, site.secret
+    second = applications.rotate_secret(site.client_id, OPERATOR, now=False).client_secret
+    third = applications.rotate_secret(site.client_id, OPERATOR, now=False).client_secret
+
+    # The program has the first one, also if the response with the second one was lost.
+    assert applications.authenticate(site.client_id, first).name == "Hub"
+    assert applications.authenticate(site.client_id, third).name == "Hub"
+    with pytest.raises(OAuthError):
+        applications.authenticate(site.client_id, second)
+
+    last = applications.rotate_secret(site.client_id, OPERATOR, now=True).client_secret
+    assert applications.authenticate(site.client_id, last).name == "Hub"
+    for secret in (first, third):
+        with pytest.raises(OAuthError):
+            applications.authenticate(site.client_id, secret)
+
+
+def test_an_application_is_changed_and_deleted(site: Site) -> None:
+    applications = site.control_plane.applications
+    changes = ApplicationChanges(name="Notebooks", redirect_uris=[f"{CALLBACK}/2"])
+
+    changed = applications.update(site.client_id, changes, OPERATOR)
+    assert (changed.name, changed.redirect_uris) == ("Notebooks", [f"{CALLBACK}/2"])
+    assert applications.get(site.client_id) == changed
+    assert applications.list() == [changed]
+    applications.delete(site.client_id, OPERATOR)
+    assert applications.list() == []
+    with pytest.raises(NotFound):
+        applications.delete(site.client_id, OPERATOR)
+    events = [event for event, _ in events_of(site.control_plane)]
+    assert events[-3:] == ["application.created", "application.updated", "application.deleted"]
+
+
+def test_a_changed_name_must_be_free(site: Site) -> None:
+    client_id, _ = site.create_application(name="Wiki")
+
+    with pytest.raises(ConfigError, match="there is an application"):
+        site.control_plane.applications.update(client_id, ApplicationChanges(name="Hub"), OPERATOR)
+
+
+def test_a_caller_who_is_no_owner_changes_nothing(site: Site) -> None:
+    caller = token_caller(site.control_plane, role="collaborator")
+    applications = site.control_plane.applications
+    before = applications.list()
+
+    for change in (
+        lambda: applications.update(site.client_id, ApplicationChanges(name="X"), caller),
+        lambda: applications.rotate_secret(site.client_id, caller, now=True),
+        lambda: applications.delete(site.client_id, caller),
+    ):
+        with pytest.raises(NotPermitted):
+            change()
+    assert applications.list() == before
+    assert applications.authenticate(site.client_id, site.secret).name == "Hub"

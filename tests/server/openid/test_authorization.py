@@ -1,0 +1,287 @@
+"""The authorization endpoint decides: an error, a sign-in, or a code."""
+
+from typing import Any
+
+import pytest
+from tests.support.callers import OPERATOR
+from tests.support.sign_in.openid_provider import CALLBACK, Site
+from tests.support.sign_in.sign_ins import get_account, let_time_pass
+
+from anyscale.errors import NotFound, RequestInvalid
+from anyscale.server.core.openid.authorization import Redirection, SignInNeeded
+
+WITHOUT_REDIRECT: list[dict[str, Any]] = [
+    {"client_id": "app_none"},
+    {"client_id": None},
+    {"redirect_uri": None},
+    {"redirect_uri": "https://evil.example.com/callback"},
+    {"redirect_uri": f"{CALLBACK}/"},
+    {"redirect_uri": f"{CALLBACK}?x=1"},
+    {"redirect_uri": f"{CALLBACK}#x"},
+    {"redirect_uri": "https://hub.example.com/Callback"},
+    {"redirect_uri": "https://hub.example.com:443/callback"},
+    {"redirect_uri": "https://hub.example.com/x/../callback"},
+    {"redirect_uri": "https://hub.example.com/%63allback"},
+    {"redirect_uri": "https://hub.example.com@evil.example.com/callback"},
+    {"redirect_uri": "https://user@hub.example.com/callback"},
+    {"redirect_uri": "http://hub.example.com/callback"},
+    {"redirect_uri": "//hub.example.com/callback"},
+    {"redirect_uri": "javascript:alert(1)"},
+    {"redirect_uri": "https://hub.example.com/callback\n"},
+    {"redirect_uri": "https://hub.example.com.evil.example/callback"},
+]
+
+
+@pytest.mark.parametrize("changes", WITHOUT_REDIRECT, ids=str)
+def test_an_unknown_application_or_address_is_not_redirected_to(
+    site: Site, changes: dict[str, Any]
+) -> None:
+    with pytest.raises(RequestInvalid, match="not registered"):
+        site.start(site.sign_in(), **changes)
+
+
+@pytest.mark.parametrize("name", ["client_id", "redirect_uri"])
+def test_a_repeated_application_or_address_is_not_redirected_to(site: Site, name: str) -> None:
+    values = {"client_id": site.client_id, "redirect_uri": CALLBACK}
+    pairs = [*values.items(), (name, values[name])]
+
+    with pytest.raises(RequestInvalid):
+        site.provider.authorization.start(pairs, "", "", "192.0.2.1")
+
+
+ERRORS: list[tuple[dict[str, Any], str]] = [
+    ({"response_type": None}, "invalid_request"),
+    ({"response_type": "token"}, "unsupported_response_type"),
+    ({"response_type": "id_token"}, "unsupported_response_type"),
+    ({"response_type": "code id_token"}, "unsupported_response_type"),
+    ({"response_mode": "fragment"}, "invalid_request"),
+    ({"response_mode": "form_post"}, "invalid_request"),
+    ({"scope": None}, "invalid_scope"),
+    ({"scope": "profile email"}, "invalid_scope"),
+    ({"request": "eyJ"}, "request_not_supported"),
+    ({"request_uri": "https://evil.example.com"}, "request_uri_not_supported"),
+    ({"registration": "{}"}, "registration_not_supported"),
+    ({"code_challenge": None}, "invalid_request"),
+    ({"code_challenge_method": None}, "invalid_request"),
+    ({"code_challenge_method": "plain"}, "invalid_request"),
+    ({"code_challenge": "short"}, "invalid_request"),
+    ({"code_challenge": None, "code_challenge_method": None}, "invalid_request"),
+    ({"prompt": "none login"}, "invalid_request"),
+    ({"prompt": "create"}, "invalid_request"),
+    ({"max_age": "-1"}, "invalid_request"),
+    ({"max_age": "soon"}, "invalid_request"),
+    ({"id_token_hint": "garbage"}, "invalid_request"),
+    ({"login_hint": "x" * 3000}, "invalid_request"),
+    ({"nonce": "\0"}, "invalid_request"),
+]
+
+
+@pytest.mark.parametrize(("changes", "error"), ERRORS, ids=str)
+def test_an_invalid_request_is_answered_to_the_application(
+    site: Site, changes: dict[str, Any], error: str
+) -> None:
+    decision = site.start(site.sign_in(), **changes)
+
+    assert isinstance(decision, Redirection)
+    assert decision.redirect_uri == CALLBACK
+    assert decision.parameters["error"] == error
+    assert decision.parameters["state"] == "the state"
+    assert "code" not in decision.parameters
+
+
+def test_a_repeated_parameter_is_an_error(site: Site) -> None:
+    pairs = [("client_id", site.client_id), ("redirect_uri", CALLBACK), ("state", "a")]
+    decision = site.provider.authorization.start([*pairs, ("state", "b")], "", "", "192.0.2.1")
+
+    assert isinstance(decision, Redirection)
+    assert decision.parameters["error"] == "invalid_request"
+    assert "state" not in decision.parameters
+
+
+def test_a_signed_in_user_gets_a_code_at_once(site: Site) -> None:
+    decision = site.start(site.sign_in())
+
+    assert isinstance(decision, Redirection)
+    assert set(decision.parameters) == {"code", "state"}
+    assert len(decision.parameters["code"]) == 43
+
+
+UNKNOWN_PARAMETERS = {"display": "popup", "ui_locales": "de", "acr_values": "1", "foo": "bar"}
+
+
+def test_unknown_parameters_and_scopes_are_ignored(site: Site) -> None:
+    decision = site.start(site.sign_in(), scope="email openid unknown", **UNKNOWN_PARAMETERS)
+
+    assert isinstance(decision, Redirection)
+    assert "code" in decision.parameters
+
+
+def test_a_browser_without_a_session_signs_in_and_comes_back(site: Site) -> None:
+    needed = site.start()
+    assert isinstance(needed, SignInNeeded)
+    assert not needed.must_change_password
+
+    again = site.provider.authorization.resume(needed.request_id, "", needed.browser)
+    assert isinstance(again, SignInNeeded)
+    decision = site.provider.authorization.resume(needed.request_id, site.sign_in(), needed.browser)
+
+    assert isinstance(decision, Redirection)
+    assert decision.parameters["state"] == "the state"
+    assert site.exchange(decision.parameters["code"]).access_token
+
+
+def test_a_stored_request_is_answered_once(site: Site) -> None:
+    needed = site.start()
+    assert isinstance(needed, SignInNeeded)
+    session = site.sign_in()
+    site.provider.authorization.resume(needed.request_id, session, needed.browser)
+
+    with pytest.raises(NotFound, match="expired"):
+        site.provider.authorization.resume(needed.request_id, session, needed.browser)
+
+
+@pytest.mark.parametrize("browser", ["", "x" * 43])
+def test_another_browser_cannot_go_on_with_a_stored_request(site: Site, browser: str) -> None:
+    needed = site.start()
+    assert isinstance(needed, SignInNeeded)
+
+    with pytest.raises(NotFound):
+        site.provider.authorization.resume(needed.request_id, site.sign_in(), browser)
+
+
+def test_a_stored_request_expires_after_ten_minutes(site: Site) -> None:
+    needed = site.start()
+    assert isinstance(needed, SignInNeeded)
+    let_time_pass(site.control_plane, 10 * 60_000)
+
+    with pytest.raises(NotFound):
+        site.provider.authorization.resume(needed.request_id, site.sign_in(), needed.browser)
+
+
+def test_two_windows_of_a_browser_have_a_request_each(site: Site) -> None:
+    first = site.start()
+    assert isinstance(first, SignInNeeded)
+    second = site.start(browser=first.browser, state="the second")
+    assert isinstance(second, SignInNeeded)
+    session = site.sign_in()
+
+    for needed, state in ((first, "the state"), (second, "the second")):
+        decision = site.provider.authorization.resume(needed.request_id, session, first.browser)
+        assert isinstance(decision, Redirection)
+        assert decision.parameters["state"] == state
+
+
+@pytest.mark.parametrize(
+    "changes", [{"prompt": "login"}, {"prompt": "select_account"}, {"max_age": "0"}], ids=str
+)
+def test_a_new_sign_in_is_required_in_a_session(site: Site, changes: dict[str, str]) -> None:
+    old = site.sign_in(ago=120)
+    needed = site.start(old, **changes)
+    assert isinstance(needed, SignInNeeded)
+    resume = site.provider.authorization.resume
+
+    assert isinstance(resume(needed.request_id, old, needed.browser), SignInNeeded)
+    assert isinstance(resume(needed.request_id, site.sign_in(), needed.browser), Redirection)
+
+
+def test_max_age_accepts_a_sign_in_that_is_new_enough(site: Site) -> None:
+    session = site.sign_in(ago=120)
+
+    assert isinstance(site.start(session, max_age="60"), SignInNeeded)
+    assert isinstance(site.start(session, max_age="600"), Redirection)
+
+
+def test_consent_is_accepted_without_a_page(site: Site) -> None:
+    assert isinstance(site.start(site.sign_in(), prompt="consent"), Redirection)
+
+
+@pytest.mark.parametrize("changes", [{}, {"max_age": "0"}], ids=str)
+def test_a_silent_request_shows_no_page(site: Site, changes: dict[str, str]) -> None:
+    for session in ("", site.sign_in(ago=120)):
+        decision = site.start(session, prompt="none", **changes)
+        assert isinstance(decision, Redirection)
+        is_silent_success = bool(session) and not changes
+        assert ("code" in decision.parameters) is is_silent_success
+        if not is_silent_success:
+            assert decision.parameters["error"] == "login_required"
+
+
+def test_a_user_with_an_initial_password_changes_it_first(site: Site) -> None:
+    needed = site.start(site.sign_in(method="password"))
+
+    assert isinstance(needed, SignInNeeded)
+    assert needed.must_change_password
+    silent = site.start(site.sign_in(method="password"), prompt="none")
+    assert isinstance(silent, Redirection)
+    assert silent.parameters["error"] == "login_required"
+
+
+def test_a_hint_of_another_user_requires_a_sign_in(site: Site) -> None:
+    hint = site.exchange(site.code(site.sign_in("kim"))).id_token
+    session = site.sign_in("jane")
+
+    needed = site.start(session, id_token_hint=hint)
+    assert isinstance(needed, SignInNeeded)
+    as_jane = site.provider.authorization.resume(
+        needed.request_id, site.sign_in("jane"), needed.browser
+    )
+    assert isinstance(as_jane, Redirection)
+    assert as_jane.parameters["error"] == "login_required"
+    own = site.exchange(site.code(session)).id_token
+    assert isinstance(site.start(session, prompt="none", id_token_hint=own), Redirection)
+
+
+@pytest.mark.parametrize(
+    ("audience", "is_allowed"),
+    [
+        ([], True),
+        (["owners"], False),
+        (["EXAMPLE.com"], True),
+        (["example.org"], False),
+        (["owners", "example.com"], True),
+        (["corp.example.com"], False),
+    ],
+)
+def test_an_application_signs_in_its_audience_alone(
+    site: Site, audience: list[str], *, is_allowed: bool
+) -> None:
+    site.client_id, site.secret = site.create_application(name="Wiki", audience=audience)
+    decision = site.start(site.sign_in())
+
+    assert isinstance(decision, Redirection)
+    assert ("code" in decision.parameters) is is_allowed
+    if not is_allowed:
+        assert decision.parameters["error"] == "access_denied"
+        assert decision.denied == "Wiki"
+
+
+def test_an_undone_batch_matches_nobody(site: Site) -> None:
+    batch_id = get_account(site.control_plane, "jane@example.com").batch_id
+    site.client_id, site.secret = site.create_application(name="Wiki", audience=[batch_id])
+    session = site.sign_in()
+    decision = site.start(session)
+    assert isinstance(decision, Redirection)
+    assert "code" in decision.parameters
+
+    site.control_plane.batches.undo(batch_id, "", OPERATOR, force=False, dry_run=False)
+
+    decision = site.start(session)
+    assert not isinstance(decision, Redirection) or "code" not in decision.parameters
+
+
+def test_stored_requests_of_a_network_are_bounded(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = "anyscale.server.core.openid.authorization"
+    monkeypatch.setattr(f"{module}._MOST_OF_NETWORK", 3)
+    needed = [site.start() for _ in range(6)]
+
+    found = 0
+    for one in needed:
+        assert isinstance(one, SignInNeeded)
+        try:
+            site.provider.authorization.stored(one.request_id, one.browser)
+            found += 1
+        except NotFound:
+            continue
+    assert 1 <= found <= 3

@@ -1,0 +1,115 @@
+"""Programs that sign users in at our OpenID provider: Apache, JupyterHub, and openid-client."""
+
+import os
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from tests.support.paths import ROOT
+from tests.support.ports import free_port
+from tests.support.waiting import wait_until
+
+__all__ = ["NODE", "run_apache", "run_jupyterhub"]
+
+FOLDER = Path(__file__).parent
+NODE = FOLDER / "node"
+JUPYTERHUB = ROOT / ".venv" / "jupyterhub" / "bin"
+
+
+@contextmanager
+def run_apache(folder: Path, port: int, issuer: str, client_id: str, secret: str) -> Iterator[str]:
+    """Run Apache with mod_auth_openidc, whose pages below /private need a sign-in; give its URL."""
+    url = f"http://localhost:{port}"
+    for name in ("private", "cache"):
+        (folder / name).mkdir()
+    page = '<h1 id="user"><!--#echo var="REMOTE_USER" --></h1>'
+    (folder / "private" / "index.html").write_text(page)
+    (folder / "bye.html").write_text('<p id="bye">Bye</p>')
+    _let_everybody_enter(folder)
+    text = (FOLDER / "apache.conf").read_text()
+    values = {
+        "FOLDER": str(folder),
+        "URL": url,
+        "PORT": str(port),
+        "ISSUER": issuer,
+        "CLIENT_ID": client_id,
+        "SECRET": secret,
+    }
+    for name, value in values.items():
+        text = text.replace(f"@{name}@", value)
+    (folder / "apache.conf").write_text(text)
+    command = ["/usr/sbin/apache2", "-f", str(folder / "apache.conf"), "-DFOREGROUND"]
+    with _run(command, folder, f"{url}/bye.html"):
+        yield url
+
+
+def _let_everybody_enter(folder: Path) -> None:
+    # As root, Apache works as www-data, which may not enter the folders of pytest.
+    for path in (folder, *folder.parents):
+        mode = path.stat().st_mode
+        if not mode & 0o001:
+            path.chmod(mode | 0o011)
+    (folder / "cache").chmod(0o777)
+
+
+@contextmanager
+def run_jupyterhub(
+    folder: Path, port: int, issuer: str, client_id: str, secret: str
+) -> Iterator[str]:
+    """Run JupyterHub with its OAuth authenticator; give its URL."""
+    url = f"http://localhost:{port}"
+    environment = {
+        "HUB_FOLDER": str(folder),
+        "HUB_URL": url,
+        "HUB_PORTS": f"{free_port()},{free_port()}",
+        "HUB_PROXY": str(NODE / "node_modules" / ".bin" / "configurable-http-proxy"),
+        "HUB_ISSUER": issuer,
+        "HUB_CLIENT_ID": client_id,
+        "HUB_SECRET": secret,
+        "PATH": f"{JUPYTERHUB}:{os.environ['PATH']}",
+    }
+    command = [str(JUPYTERHUB / "jupyterhub"), "-f", str(FOLDER / "jupyterhub_config.py")]
+    # Until the hub has registered its route, the proxy responds with 404.
+    with _run(command, folder, f"{url}/hub/health", environment):
+        yield url
+
+
+@contextmanager
+def _run(
+    command: list[str], folder: Path, url: str, environment: Mapping[str, str] | None = None
+) -> Iterator[None]:
+    """Run a program and what it starts until the block ends, once a URL answers with 200."""
+    with (folder / "program.log").open("wb") as log:
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=os.environ | dict(environment or {}),
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        wait_until(lambda: process.poll() is not None or _status(url) == 200, 60)
+        assert process.poll() is None, (folder / "program.log").read_text()
+        yield
+    finally:
+        process.terminate()
+        try:
+            process.wait(15)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _status(url: str) -> int:
+    parts = urlsplit(url)
+    connection = HTTPConnection(parts.hostname or "", parts.port, timeout=5)
+    try:
+        connection.request("GET", parts.path)
+        return connection.getresponse().status
+    except OSError:
+        return 0
+    finally:
+        connection.close()
