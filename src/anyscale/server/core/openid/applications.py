@@ -88,7 +88,8 @@ class ApplicationService:
         if not sent:
             raise ConfigError("there is nothing to change: give at least one field")
         with self._store.write() as tx:
-            application = self._lock(tx, client_id, caller)
+            require_owner(tx, caller)
+            application = _lock(tx, client_id)
             checked = _checked(tx, sent, is_public=application.is_public)
             changed = structs.replace(application, **checked)
             holder = tx.applications.named(changed.name)
@@ -107,7 +108,8 @@ class ApplicationService:
         """
         secret = _new_secret()
         with self._store.write() as tx:
-            application = self._lock(tx, client_id, caller)
+            require_owner(tx, caller)
+            application = _lock(tx, client_id)
             if application.is_public:
                 raise ConfigError(f"{client_id} is a public application, which has no secret")
             changed = structs.replace(
@@ -123,7 +125,8 @@ class ApplicationService:
     def delete(self, client_id: str, caller: Caller) -> None:
         """Delete an application with all grants of its users."""
         with self._store.write() as tx:
-            self._lock(tx, client_id, caller)
+            require_owner(tx, caller)
+            _lock(tx, client_id)
             tx.grants.delete_all(client_id=client_id)
             tx.applications.delete(client_id)
             _append(tx, caller, "application.deleted", client_id)
@@ -150,9 +153,9 @@ class ApplicationService:
             if application.is_public
         )
 
-    def _lock(self, tx: Transaction, client_id: str, caller: Caller) -> ApplicationRecord:
-        require_owner(tx, caller)
-        return _required(tx.applications.lock(client_id), client_id)
+
+def _lock(tx: Transaction, client_id: str) -> ApplicationRecord:
+    return _required(tx.applications.lock(client_id), client_id)
 
 
 def _new_secret() -> str:
