@@ -102,6 +102,30 @@ def test_services_and_budgets_select_the_server_and_not_the_migration(values: Pa
         assert not selector.items() <= migration
 
 
+def test_only_the_named_pods_reach_the_port_of_the_server() -> None:
+    objects = rendered(CHART / "ci" / "many-replicas.yaml")
+
+    policy = objects["NetworkPolicy"]["spec"]
+    labels = pod(objects["Deployment"])["metadata"]["labels"]
+    assert policy["podSelector"]["matchLabels"].items() <= labels.items()
+    assert policy["policyTypes"] == ["Ingress"]
+    (rule,) = policy["ingress"]
+    assert [sorted(peer) for peer in rule["from"]] == [
+        ["namespaceSelector", "podSelector"],
+        ["ipBlock"],
+    ]
+    assert rule["ports"] == [{"protocol": "TCP", "port": "http"}]
+    assert "NetworkPolicy" not in rendered(REQUIRED)
+
+
+def test_a_digest_fixes_the_image() -> None:
+    image = "registry.example.com:5000/accounts/musterroll:0.1.0"
+    objects = rendered(CHART / "ci" / "many-replicas.yaml")
+
+    for workload in (objects["Deployment"], objects["Job"]):
+        assert container(workload)["image"] == f"{image}@sha256:{'0123456789abcdef' * 4}"
+
+
 def test_the_service_sends_to_the_port_of_the_server() -> None:
     objects = rendered(REQUIRED)
 
@@ -233,6 +257,8 @@ def test_the_chart_has_each_setting_and_the_version_of_the_program() -> None:
         ("publicUrl=", "publicUrl is missing: set it to the address"),
         ("image.repository=", "image.repository is missing: build the image"),
         ("image.repository=a/musterroll:1", "at '/image/repository': 'a/musterroll:1' does not"),
+        ("image.digest=sha256:12", "at '/image/digest': 'sha256:12' does not match"),
+        ("networkPolicy.from={}", "at '/networkPolicy/from/0': got string, want object"),
         ("database.existingSecret=", "database.existingSecret is missing: create a Secret"),
         ("settings.ANYSCALE_LINK_DAY=3", "additional properties 'ANYSCALE_LINK_DAY' not allowed"),
         ("forwardedAllowIPs=10.0.0.1", "at '/forwardedAllowIPs': got string, want array"),

@@ -74,6 +74,7 @@ volumeMounts:
 
 {{- define "musterroll.image" -}}
 {{ required "image.repository is missing: build the image, push it to your registry, and set image.repository to its name without the tag" .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- with .Values.image.digest }}@{{ . }}{{ end }}
 {{- end }}
 
 {{- define "musterroll.databaseSecret" -}}

@@ -4,6 +4,7 @@ import errno
 import gc
 import logging
 import os
+import re
 import signal
 import socket
 import sys
@@ -60,7 +61,21 @@ def _create_application() -> Any:
     # Modules and routes stay for ever: a garbage collection that visited them took 20 ms.
     gc.collect()
     gc.freeze()
+    _notify_service_manager()
     return app
+
+
+def _notify_service_manager() -> None:
+    """Tell systemd, if it has started the server, that it listens and can use its database.
+
+    Each worker does so, and the first one counts (sd_notify(3)).
+    """
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if address:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notifications:
+            # `@` stands for the abstract namespace.
+            notifications.connect(re.sub("^@", "\0", address))
+            notifications.send(b"READY=1")
 
 
 def serve(host: str, port: int, workers: int) -> int:
