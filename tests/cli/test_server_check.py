@@ -15,10 +15,10 @@ from anyscale.server.check.run import CHECKS
 
 
 def test_each_check_is_one_line_and_a_failed_one_ends_with_status_1(anyscale: RunAnyscale) -> None:
-    result = anyscale("server", "check")
+    result = anyscale("server", "check", "--all")
 
     lines = result.stdout.splitlines()
-    assert [line[11:].split()[0] for line in lines] == list(CHECKS)
+    assert sorted(line[11:].split()[0] for line in lines) == sorted(CHECKS)
     assert any(line.startswith("fail       database.reachable") for line in lines)
     assert (
         "creates one. To mend it: create it or make it available, or name another one"
@@ -28,12 +28,32 @@ def test_each_check_is_one_line_and_a_failed_one_ends_with_status_1(anyscale: Ru
     assert result.returncode == 1
 
 
+def test_what_is_wrong_comes_first_and_what_was_not_tried_last_in_few_lines(
+    anyscale: RunAnyscale,
+) -> None:
+    result = anyscale("server", "check")
+
+    lines = result.stdout.splitlines()
+    statuses = [line[:9].rstrip() for line in lines]
+    wrong = [status for status in statuses if status in ("warn", "fail")]
+    assert statuses == wrong + ["ok"] * statuses.count("ok") + ["not tried"] * statuses.count(
+        "not tried"
+    )
+    assert {"warn", "fail"} == set(wrong)
+    provider = [line for line in lines if " provider." in line]
+    number = sum(check.startswith("provider.") for check in CHECKS)
+    assert [line.split("  ")[-1] for line in provider] == [
+        f"{number} checks: ANYSCALE_SSO_ISSUER is not set"
+    ]
+    assert len(lines) < 20
+
+
 def test_warnings_alone_end_with_status_0(anyscale: RunAnyscale) -> None:
     assert anyscale("server", "create-token", "--name", "jane").returncode == 0
 
     result = anyscale("server", "check")
 
-    assert "\nwarn  " in result.stdout
+    assert result.stdout.startswith("warn  ")
     assert "\nfail  " not in result.stdout
     assert result.returncode == 0
 

@@ -1,8 +1,12 @@
 """`anyscale server check` on the identity provider: a real one, and one with wrong responses."""
 
+import re
+import shlex
 import socket
+import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -16,6 +20,8 @@ from tests.support.sign_in.hostile_oidc_provider import (
 from tests.support.sign_in.oidc_provider import CLIENT_SECRET, OidcProvider
 
 from anyscale.server.check.run import CheckResult
+from anyscale.server.control_plane import ControlPlane
+from anyscale.server.settings import Settings
 
 
 def write_secret(folder: Path, secret: str) -> Path:
@@ -95,7 +101,7 @@ def test_an_issuer_with_another_slash_is_found(oidc_provider: OidcProvider, tmp_
 
     assert results["provider.issuer"].status == "fail"
     assert "differs by the slash at the end" in results["provider.issuer"].found
-    assert results["provider.issuer"].mend == f'set ANYSCALE_SSO_ISSUER="{oidc_provider.issuer}"'
+    assert results["provider.issuer"].mend == f"set ANYSCALE_SSO_ISSUER={oidc_provider.issuer}"
     assert results["provider.endpoints"].status == "not tried"
     assert results["provider.client"].status == "not tried"
 
@@ -159,6 +165,38 @@ def test_another_issuer_is_named(provider: HostileProvider, tmp_path: Path) -> N
     assert result.found == "the metadata name https://login.example.com"
 
 
+@pytest.mark.parametrize(
+    ("issuer", "words"),
+    [
+        ("https://a.example/'$(touch$IFS/pwned)';", 1),
+        ("https://a.example/;touch;x", 1),
+        ('https://a.example"; touch pwned; "', 0),
+        ("`touch pwned`", 0),
+        ("https://a.example\n touch pwned", 0),
+    ],
+)
+def test_a_suggested_command_runs_nothing_of_the_provider(
+    issuer: str, words: int, provider: HostileProvider, tmp_path: Path
+) -> None:
+    provider.metadata = provider.metadata | {"issuer": issuer}
+
+    result = results_of(provider.issuer, tmp_path)["provider.issuer"]
+
+    assert result.status == "fail"
+    suggested = re.findall(r"set (ANYSCALE_SSO_ISSUER=.*)", result.mend, re.DOTALL)
+    assert len(suggested) == words
+    for command in suggested:
+        assert shlex.split(command) == [f"ANYSCALE_SSO_ISSUER={issuer}"]
+        done = subprocess.run(
+            ["sh", "-c", f'{command}; printf %s "$ANYSCALE_SSO_ISSUER"'],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert (done.stdout, done.stderr) == (issuer, "")
+    assert words or issuer not in repr(result)
+
+
 def test_an_endpoint_that_is_not_https_is_found(provider: HostileProvider, tmp_path: Path) -> None:
     endpoint = "http://login.example.com/token"
     provider.metadata = provider.metadata | {"token_endpoint": endpoint}
@@ -208,6 +246,79 @@ def test_a_provider_that_does_not_tell_about_the_client_is_a_warning(
 
     assert results["provider.client"].status == "warn"
     assert results["provider.redirect_uri"].status == "warn"
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "found"),
+    [
+        ("error=login_required", "ok", "wants a user (login_required)"),
+        ("state=x&error=interaction_required", "ok", "wants a user"),
+        ("error=consent_required", "ok", "wants a user"),
+        ("error=account_selection_required", "ok", "wants a user"),
+        ("error=invalid_scope", "fail", "refuses every sign-in: invalid_scope"),
+        ("error=unauthorized_client", "fail", "refuses every sign-in: unauthorized_client"),
+        ("error=access_denied", "fail", "refuses every sign-in"),
+        ("error=%1b%5b31m", "fail", "refuses every sign-in: '\\x1b[31m'"),
+        ("error=temporarily_unavailable", "warn", "does not tell: temporarily_unavailable"),
+        ("code=x", "warn", "it sends a code"),
+    ],
+)
+def test_only_a_missing_user_proves_that_the_provider_accepts_a_sign_in(
+    answer: str, status: str, found: str, provider: HostileProvider, tmp_path: Path
+) -> None:
+    location = f"http://127.0.0.1:8000/sso/callback?{answer}"
+
+    provider.responses["/authorize"] = ProviderResponse({}, 302, Location=location)
+
+    result = results_of(provider.issuer, tmp_path)["provider.redirect_uri"]
+
+    assert result.status == status
+    assert found in result.found
+    assert ("scopes" in result.mend) == ("scope" in answer)
+
+
+def test_a_redirect_to_another_path_proves_nothing(
+    provider: HostileProvider, tmp_path: Path
+) -> None:
+    location = "http://127.0.0.1:8000/sso/callback2?error=login_required"
+    provider.responses["/authorize"] = ProviderResponse({}, 302, Location=location)
+
+    assert results_of(provider.issuer, tmp_path)["provider.redirect_uri"].status == "warn"
+
+
+def test_scopes_of_the_metadata_are_compared(provider: HostileProvider, tmp_path: Path) -> None:
+    assert results_of(provider.issuer, tmp_path)["provider.scopes"].status == "not tried"
+
+    provider.metadata = provider.metadata | {"scopes_supported": ["openid", "email"]}
+    result = results_of(provider.issuer, tmp_path)["provider.scopes"]
+    assert result.status == "warn"
+    assert result.found.startswith("the metadata do not list profile")
+
+    provider.metadata = provider.metadata | {"scopes_supported": ["profile", "openid", "email"]}
+    assert results_of(provider.issuer, tmp_path)["provider.scopes"].status == "ok"
+
+
+def test_a_linked_account_proves_the_claims(provider: HostileProvider, tmp_path: Path) -> None:
+    provider.metadata = provider.metadata | {"claims_supported": ["sub"]}
+    database = tmp_path / ".local" / "share" / "anyscale" / "anyscale.db"
+    with closing(ControlPlane(Settings(database=database))) as control_plane:
+        with control_plane.store.write() as tx:
+            assert tx.identities.link("https://other.example", "s", "usr_a", 1)
+        assert results_of(provider.issuer, tmp_path)["provider.claims"].status == "warn"
+
+        with control_plane.store.write() as tx:
+            assert tx.identities.link(provider.issuer, "s", "usr_a", 1)
+        assert results_of(provider.issuer, tmp_path)["provider.claims"].status == "ok"
+
+
+def test_a_token_endpoint_that_fails_is_a_warning_with_the_usual_cause(
+    provider: HostileProvider, tmp_path: Path
+) -> None:
+    provider.responses["/token"] = ProviderResponse(b"<h1>Server Error</h1>", 500)
+    result = results_of(provider.issuer, tmp_path)["provider.client"]
+
+    assert result.status == "warn"
+    assert "HTTP 500 (often: no signing algorithm was chosen for this client" in result.found
 
 
 @pytest.mark.parametrize(("skew", "status"), [(0, "ok"), (30, "warn"), (90, "fail"), (-90, "fail")])

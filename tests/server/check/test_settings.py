@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -210,3 +211,34 @@ def test_a_missing_file_of_the_client_secret_is_found(tmp_path: Path) -> None:
 
     assert results["files.sso_secret"].status == "fail"
     assert results["files.sso_secret"].found == "No such file or directory"
+
+
+def test_a_path_in_a_suggested_command_is_one_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "it's; touch pwned"
+    folder.mkdir()
+    environment_file = folder / "$(id) `id`"
+    environment_file.write_text("ANYSCALE_LINK_DAYS=3\n")
+    for path, mode in ((environment_file, 0o666), (folder, 0o777)):
+        path.chmod(mode)
+    (folder / "anyscale.db").touch(0o666)
+    (folder / "secret").touch()
+    (folder / "secret").chmod(0o666)
+    environment = {
+        "ANYSCALE_DATA_DIR": str(folder),
+        "ANYSCALE_SSO_CLIENT_SECRET_FILE": str(folder / "secret"),
+    }
+
+    results = check_in_process(environment, "", environment_file)
+
+    commands = [
+        command
+        for result in results.values()
+        for command in re.findall(r"`((?:chown|chmod|set) .*?)`(?:$|;)", result.mend)
+    ]
+    paths = {folder, environment_file, folder / "anyscale.db", folder / "secret"}
+    assert len(commands) >= 4
+    for command in commands:
+        words = [word.rstrip(";") for word in shlex.split(command)]
+        assert {word for word in words if "/" in word} <= set(map(str, paths))

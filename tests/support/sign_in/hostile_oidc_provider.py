@@ -123,6 +123,7 @@ class HostileProvider:
     ) -> "ProviderResponse | Callable[[BaseHTTPRequestHandler], None]":
         """Give the response to a request."""
         self.requested_paths.append(path)
+        path = path.partition("?")[0]
         if path in self.responses:
             return self.responses[path]
         if path == "/.well-known/openid-configuration":

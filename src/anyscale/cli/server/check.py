@@ -4,16 +4,19 @@ import os
 import shutil
 import sys
 import textwrap
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import get_args
 
 import click
+from msgspec.structs import replace
 
 from anyscale.cli.exit_status import REFUSED
 from anyscale.cli.formats import output_option, write_records, write_text
 from anyscale.cli.server.connect import database_option
 from anyscale.cli.terminal import log
+from anyscale.server.check.findings import Status
 from anyscale.server.check.run import CHECKS, CheckResult, run_checks
 
 _FIELDS = ("check", "status", "looked_at", "found", "mend")
@@ -31,32 +34,65 @@ _CHECK_WIDTH = max(map(len, CHECKS))
     show_default=True,
     help="The file of settings, whose mode and owner are checked.",
 )
+@click.option("--all", "shows_all", is_flag=True, help="Show each check that was not tried.")
 @output_option
 @database_option
-def check(environment_file: Path, output: str) -> None:
+def check(environment_file: Path, shows_all: bool, output: str) -> None:
     """Check settings, files, database, proxy and identity provider; change nothing.
 
     \b
     Example:
       anyscale server check
 
-    Run it as the server's user, with the server's settings. It exits with status 1 if a check has
-    the status fail.
+    Run it as the server's user, with the server's settings. What is wrong comes first. It exits
+    with status 1 if a check has the status fail.
     """
-    statuses: Counter[str] = Counter()
-    results = _counted(run_checks(os.environ, environment_file), statuses)
+    by_status: dict[Status, list[CheckResult]] = defaultdict(list)
+    results = _sorted_into(by_status, run_checks(os.environ, environment_file))
     if output == "text":
-        write_text(line for result in results for line in _lines(result))
+        write_text(_text(results, by_status, shows_all=shows_all))
     else:
         write_records(results, _FIELDS, output)
-    log(", ".join(f"{statuses[status]} {status}" for status in ("ok", "warn", "fail", "not tried")))
-    click.get_current_context().exit(REFUSED if statuses["fail"] else 0)
+    log(", ".join(f"{len(by_status[status])} {status}" for status in get_args(Status)))
+    click.get_current_context().exit(REFUSED if by_status["fail"] else 0)
 
 
-def _counted(results: Iterable[CheckResult], statuses: Counter[str]) -> Iterator[CheckResult]:
+def _sorted_into(
+    by_status: dict[Status, list[CheckResult]], results: Iterable[CheckResult]
+) -> Iterator[CheckResult]:
     for result in results:
-        statuses[result.status] += 1
+        by_status[result.status].append(result)
         yield result
+
+
+def _text(
+    results: Iterable[CheckResult],
+    by_status: dict[Status, list[CheckResult]],
+    *,
+    shows_all: bool,
+) -> Iterator[str]:
+    """Give the lines of what is wrong as soon as it is found, and then the others."""
+    for result in results:
+        if result.status in ("warn", "fail"):
+            yield from _lines(result)
+    for result in by_status["ok"]:
+        yield from _lines(result)
+    not_tried = by_status["not tried"]
+    for result in not_tried if shows_all else _summarized(not_tried):
+        yield from _lines(result)
+
+
+def _summarized(results: Iterable[CheckResult]) -> list[CheckResult]:
+    """Return one result for the checks of a subject that were not tried for the same reason."""
+    checks: dict[tuple[str, str], list[CheckResult]] = defaultdict(list)
+    for result in results:
+        checks[result.check.partition(".")[0], result.found].append(result)
+    return [
+        replace(same[0], check=f"{subject}.*", looked_at=f"{len(same)} checks")
+        if len(same) > 1
+        else same[0]
+        for (subject, _), same in checks.items()
+    ]
 
 
 def _lines(result: CheckResult) -> list[str]:

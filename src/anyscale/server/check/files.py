@@ -3,6 +3,7 @@
 import grp
 import os
 import pwd
+import shlex
 import stat
 import time
 from pathlib import Path
@@ -27,12 +28,14 @@ _OTHERS = stat.S_IRWXO
 
 _KEYS = "ANYSCALE_SIGNING_KEYS"
 
+_AS_ITS_USER = "run this command as the server's user, as `musterroll-admin server check` does"
+
 
 def check_environment_file(installation: Installation) -> Finding:
     """Check the file of settings, which may contain the password of the database."""
     path = installation.environment_file
     status = _status(path, "there is no such file: name yours by --environment-file")
-    mend = f"`chown root:musterroll {path}; chmod 640 {path}`"
+    mend = f"`chown root:musterroll {_quoted(path)}; chmod 640 {_quoted(path)}`"
     if status.st_mode & (_OTHERS | _GROUP_WRITES):
         found = "other users can read or change the settings, the database's password among them"
         return fail(path, f"{found} ({_permissions(status)})", mend)
@@ -48,7 +51,7 @@ def check_data_dir(installation: Installation) -> Finding:
     except ConfigError as error:
         raise NotTried(str(error)) from None
     status = _status(path, "it does not exist")
-    mend = f"`chown {_user(os.geteuid())} {path}; chmod 700 {path}`"
+    mend = f"`chown {_user(os.geteuid())} {_quoted(path)}; chmod 700 {_quoted(path)}`"
     if status.st_mode & _OTHERS_WRITE:
         return fail(path, f"every user can write to it ({_permissions(status)})", mend)
     if status.st_uid != os.geteuid():
@@ -64,15 +67,15 @@ def check_database_file(installation: Installation) -> Finding:
     if isinstance(path, str):
         raise NotTried("the database is PostgreSQL")
     status = _status(path, "it does not exist: `anyscale server start` creates it")
-    mend = f"`chown {_user(os.geteuid())} {path}; chmod 600 {path}`"
+    mend = f"`chown {_user(os.geteuid())} {_quoted(path)}; chmod 600 {_quoted(path)}`"
     if not stat.S_ISREG(status.st_mode):
         return fail(path, "it is no regular file", "name the file itself in ANYSCALE_DATABASE_URL")
     if status.st_uid != os.geteuid():
         found = f"it belongs to another user ({_permissions(status)})"
-        return fail(path, found, f"run this command as the server's user, or {mend}")
+        return fail(path, found, f"{_AS_ITS_USER}, or {mend}")
     if status.st_mode & 0o077:
         found = f"other users can read or change it ({_permissions(status)})"
-        return fail(path, found, f"`chmod 600 {path}`; starting the server does so too")
+        return fail(path, found, f"`chmod 600 {_quoted(path)}`; starting the server does so too")
     return _in_safe_folder(path, status)
 
 
@@ -87,7 +90,7 @@ def check_sso_secret(installation: Installation) -> Finding:
         status = path.stat()
     except OSError as error:
         return fail(path, f"{error.strerror}", f"correct {name}")
-    mend = f"`chown {_user(os.geteuid())} {path}; chmod 600 {path}`"
+    mend = f"`chown {_user(os.geteuid())} {_quoted(path)}; chmod 600 {_quoted(path)}`"
     if status.st_mode & (_OTHERS | stat.S_IWGRP | stat.S_IXGRP):
         return fail(path, f"other users can read or change it ({_permissions(status)})", mend)
     if status.st_uid not in (0, os.geteuid()):
@@ -139,18 +142,23 @@ def _status(path: Path, missing: str) -> os.stat_result:
     except (FileNotFoundError, NotADirectoryError):
         raise NotTried(f"{path}: {missing}") from None
     except OSError as error:
-        raise NotTried(f"{path}: {error.strerror}: run this command as the server's user") from None
+        raise NotTried(f"{path}: {error.strerror}: {_AS_ITS_USER}") from None
 
 
 def _in_safe_folder(path: Path, status: os.stat_result) -> Finding:
     """Return the finding for a file in order: users who can write to its folder can replace it."""
     mode = path.absolute().parent.stat().st_mode
-    mend = f"`chmod go-w {path.absolute().parent}`"
+    mend = f"`chmod go-w {_quoted(path.absolute().parent)}`"
     if mode & _OTHERS_WRITE:
         return fail(path, "every user can write to its folder", mend)
     if mode & _GROUP_WRITES:
         return warn(path, "a group can write to its folder, and so replace it", mend)
     return ok(path, _permissions(status))
+
+
+def _quoted(path: Path) -> str:
+    """Return a path as a shell takes it."""
+    return shlex.quote(str(path))
 
 
 def _permissions(status: os.stat_result) -> str:

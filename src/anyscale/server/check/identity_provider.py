@@ -1,11 +1,14 @@
 """The identity provider: its metadata, its keys, its clock, and whether it knows the client."""
 
+import shlex
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 from httpx import codes
 from msgspec import Struct
 
-from anyscale.errors import ProviderUnavailable, SsoRefused
+from anyscale.domain.urls import checked_url
+from anyscale.errors import ProviderUnavailable, SsoRefused, StoreUnavailable
 from anyscale.server.check.findings import Finding, NotTried, fail, ok, warn
 from anyscale.server.check.identity_provider_metadata import (
     ProviderMetadata,
@@ -17,7 +20,7 @@ from anyscale.server.check.network import get as get_response
 from anyscale.server.check.network import skew_of, within_time
 from anyscale.server.core.secrets import new_secret
 from anyscale.server.core.sso.http_client import get
-from anyscale.server.core.sso.id_token import ALGORITHMS, LEEWAY, import_keys
+from anyscale.server.core.sso.id_token import ALGORITHMS, LEEWAY, import_keys, loggable
 from anyscale.server.core.sso.identity_provider import IdentityProvider
 from anyscale.server.core.sso.login_records import AuthorizationRequest
 from anyscale.server.core.sso.settings import ProviderSettings
@@ -33,12 +36,34 @@ __all__ = [
     "check_keys",
     "check_metadata",
     "check_redirect_uri",
+    "check_scopes",
 ]
 
 _ISSUER = "ANYSCALE_SSO_ISSUER"
 
 #: seconds
 _SKEW = 5.0
+
+#: that the server asks for
+_SCOPES = ("openid", "email", "profile")
+
+_ALLOW_SCOPES = "allow the scopes openid, email and profile to this client at the provider"
+
+_SIGN_IN_ONCE = "sign in once, and look into the server's log"
+
+#: Errors of a provider that knows the client and accepts its request, and misses the user alone
+#: (OpenID Connect Core 1.0, 3.1.2.6).
+_USER_IS_MISSING = frozenset(
+    {
+        "account_selection_required",
+        "consent_required",
+        "interaction_required",
+        "login_required",
+    }
+)
+
+#: (RFC 6749, 4.1.2.1)
+_TEMPORARY = frozenset({"server_error", "temporarily_unavailable"})
 
 
 class _KeySet(Struct, frozen=True):
@@ -62,10 +87,14 @@ def check_issuer(installation: Installation) -> Finding:
     expected, found = _settings(installation).issuer, _metadata(installation).issuer
     if found == expected:
         return ok(_ISSUER, f"the metadata name {found}")
+    try:
+        mend = f"set {_ISSUER}={shlex.quote(checked_url(found))}"
+    except ValueError:  # it may be any text, and nobody should paste it into a shell
+        found, mend = "an issuer that is no https:// URL", "correct the issuer at the provider"
     hint = ""
     if found.rstrip("/") == expected.rstrip("/"):
         hint = ", which differs by the slash at the end"
-    return fail(_ISSUER, f"the metadata name {found}{hint}", f'set {_ISSUER}="{found}"')
+    return fail(_ISSUER, f"the metadata name {found}{hint}", mend)
 
 
 def check_endpoints(installation: Installation) -> Finding:
@@ -108,15 +137,38 @@ def check_algorithms(installation: Installation) -> Finding:
     return ok("the algorithms", found)
 
 
+def check_scopes(installation: Installation) -> Finding:
+    """Check that the provider knows the scopes that the server asks for."""
+    scopes = _metadata(installation).scopes_supported
+    if scopes is None:
+        raise NotTried("the metadata do not list the scopes")
+    if missing := [name for name in _SCOPES if name not in scopes]:
+        found = f"the metadata do not list {', '.join(missing)}: sign-ins may be refused"
+        return warn("the scopes", found, _ALLOW_SCOPES)
+    return ok("the scopes", f"the metadata list {', '.join(_SCOPES)}")
+
+
 def check_claims(installation: Installation) -> Finding:
     """Check that the provider has the claims by which an account is found at first."""
     claims = _metadata(installation).claims_supported
+    missing = [name for name in ("email", "email_verified") if name not in (claims or ())]
+    if not missing:
+        return ok("the claims", "the metadata list email and email_verified")
+    if _has_linked_account(installation):
+        return ok("the claims", "the server has found an account by them")
     if claims is None:
         raise NotTried("the metadata do not list the claims")
-    if missing := [name for name in ("email", "email_verified") if name not in claims]:
-        found = f"the metadata do not list {', '.join(missing)}: no account may be found"
-        return warn("the claims", found, "let the provider add them to the ID token")
-    return ok("the claims", "the metadata list email and email_verified")
+    found = f"the metadata do not list {', '.join(missing)}: no account may be found"
+    return warn("the claims", found, "let the provider add them to the ID token")
+
+
+def _has_linked_account(installation: Installation) -> bool:
+    issuer = _settings(installation).issuer
+    try:
+        _, is_linked = installation.inspect(lambda tx: tx.identities.is_any_of(issuer))
+    except (StoreUnavailable, TimeoutError):
+        return False
+    return bool(is_linked)
 
 
 def check_client(installation: Installation) -> Finding:
@@ -135,6 +187,8 @@ def check_client(installation: Installation) -> Finding:
         if error.reason != "code_refused":
             raise NotTried("another check of the provider fails") from None
         return _client_finding(name, error.detail or "")
+    except ProviderUnavailable as error:
+        return warn(name, f"the provider does not tell: {error}", _SIGN_IN_ONCE)
     return warn(name, "the provider accepts a code that it has not issued", "check the provider")
 
 
@@ -151,14 +205,27 @@ def check_redirect_uri(installation: Installation) -> Finding:
     except SsoRefused:
         raise NotTried("another check of the provider fails") from None
     response = get_response(f"{url}&prompt=none")
-    if response.headers.get("location", "").startswith(redirect_uri):
-        return ok(redirect_uri, "the provider redirects to it")
+    location = response.headers.get("location", "")
+    if location.partition("?")[0] == redirect_uri:
+        errors = parse_qs(urlsplit(location).query).get("error", [""])
+        return _redirect_finding(redirect_uri, errors[0])
     if codes.is_client_error(response.status):
         found = f"the provider refuses it, or the client id, with HTTP {response.status}"
         mend = "register it at the provider, as one of the redirect URIs of this client"
         return fail(redirect_uri, found, mend)
     found = f"the provider does not tell: HTTP {response.status}"
-    return warn(redirect_uri, found, "sign in once, and look into the server's log")
+    return warn(redirect_uri, found, _SIGN_IN_ONCE)
+
+
+def _redirect_finding(redirect_uri: str, error: str) -> Finding:
+    """Return what a redirect shows that has an error, or a code in its place."""
+    if error in _USER_IS_MISSING:
+        return ok(redirect_uri, f"the provider redirects to it, and wants a user ({error})")
+    if not error or error in _TEMPORARY:
+        found = f"the provider does not tell: {error or 'it sends a code, and no user signed in'}"
+        return warn(redirect_uri, found, _SIGN_IN_ONCE)
+    mend = _ALLOW_SCOPES if error == "invalid_scope" else "correct this client at the provider"
+    return fail(redirect_uri, f"the provider refuses every sign-in: {loggable(error)}", mend)
 
 
 def _client_finding(name: str, error: str) -> Finding:
@@ -167,8 +234,7 @@ def _client_finding(name: str, error: str) -> Finding:
     if error.startswith(("invalid_client", "unauthorized_client")):
         mend = "correct ANYSCALE_SSO_CLIENT_ID, or the file ANYSCALE_SSO_CLIENT_SECRET_FILE"
         return fail(name, f"the provider refuses them: {error}", f"{mend}, and restart the server")
-    found = f"the provider does not tell: {error}"
-    return warn(name, found, "sign in once, and look into the server's log")
+    return warn(name, f"the provider does not tell: {error}", _SIGN_IN_ONCE)
 
 
 def check_clock(installation: Installation) -> Finding:

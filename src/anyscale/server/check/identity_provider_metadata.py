@@ -23,6 +23,7 @@ class ProviderMetadata(Struct, frozen=True):
     issuer: str
     jwks_uri: str
     id_token_signing_alg_values_supported: list[str] | None = None
+    scopes_supported: list[str] | None = None
     claims_supported: list[str] | None = None
     #: of the response
     date: str = ""

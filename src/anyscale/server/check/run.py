@@ -58,6 +58,7 @@ CHECKS: Mapping[str, tuple[str, Callable[[Installation], Finding]]] = {
     "provider.endpoints": ("the endpoints", identity_provider.check_endpoints),
     "provider.keys": ("the keys", identity_provider.check_keys),
     "provider.algorithms": ("the algorithms", identity_provider.check_algorithms),
+    "provider.scopes": ("the scopes", identity_provider.check_scopes),
     "provider.claims": ("the claims", identity_provider.check_claims),
     "provider.client": ("the client id and secret", identity_provider.check_client),
     "provider.redirect_uri": ("the redirect URI", identity_provider.check_redirect_uri),

@@ -1,6 +1,7 @@
 """The variables of the environment."""
 
 import re
+import shlex
 from difflib import get_close_matches
 
 from anyscale.server.check.findings import Finding, NotTried, fail, ok, warn
@@ -87,7 +88,7 @@ def check_environment_file_is_read(installation: Installation) -> Finding:
         raise NotTried(f"{path}: {error.strerror}") from None
     names = list(dict.fromkeys(_ASSIGNMENT.findall(text)))
     if missing := [name for name in names if name not in installation.environment]:
-        mend = f"read it before this command: `set -a; . {path}; set +a`"
+        mend = f"read it before this command: `set -a; . {shlex.quote(str(path))}; set +a`"
         return warn(path, f"this shell does not have its {', '.join(missing)}", mend)
     return ok(path, f"this shell has its {len(names)} variables")
 

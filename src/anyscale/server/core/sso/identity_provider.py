@@ -45,6 +45,12 @@ _KEYS_LIFETIME = 10.0
 #: prolong its limit.
 _PAUSE = 5.0
 
+#: such as django-oauth-toolkit, when it has verified the code
+_FAILS = (
+    "the token endpoint: HTTP 500 (often: no signing algorithm was chosen for this client at the"
+    " provider)"
+)
+
 
 class Metadata(Struct, frozen=True):
     """The provider's metadata (OpenID Connect Discovery 1.0, 3)."""
@@ -170,6 +176,8 @@ class IdentityProvider:
             self._paused_until = monotonic() + _PAUSE
         elif codes.is_client_error(response.status):
             raise SsoRefused("code_refused", detail=error_of(response))
+        elif response.status == codes.INTERNAL_SERVER_ERROR:
+            raise ProviderUnavailable(_FAILS)
         tokens = _decode(response, "the token endpoint", _Tokens)
         if tokens.token_type.lower() != "bearer":
             raise SsoRefused("token_type")

@@ -70,6 +70,11 @@ class Identities(Table):
         """Delete the links of an account to subjects of identity providers."""
         self._connection.execute("delete from identities where user_id = ?", user_id)
 
+    def is_any_of(self, issuer: str) -> bool:
+        """Return whether a subject of an issuer is linked to an account."""
+        sql = "select user_id from identities where issuer = ? limit 1"
+        return bool(self._connection.column(sql, issuer))
+
     def find(self, issuer: str, subject: str) -> str | None:
         """Return the `user_id` of the account to which a subject of an issuer is linked."""
         sql = "select user_id from identities where issuer = ? and subject = ?"
