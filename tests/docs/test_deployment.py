@@ -116,3 +116,18 @@ def test_the_security_headers_are_on_every_response(path: str, server_port: int)
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert "default-src 'none'" in headers["Content-Security-Policy"]
     assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+
+
+def sandbox(unit: str) -> set[str]:
+    """Give the lines of a unit that limit its processes."""
+    names = "CapabilityBoundingSet|Limit|Lock|Memory|NoNew|Private|Proc|Protect|RemoveIPC|Restrict"
+    return set(re.findall(rf"^(?:{names}|SystemCall|UMask)\w*=.*$", unit, re.MULTILINE))
+
+
+def test_the_unit_of_ray_has_the_sandbox_of_the_server_but_for_what_ray_reads() -> None:
+    ray = (ROOT / "deploy" / "ray" / "musterroll-ray.service").read_text(encoding="utf-8")
+    families = "RestrictAddressFamilies=AF_INET AF_INET6"
+
+    assert len(sandbox(UNIT)) > 25
+    assert sandbox(UNIT) - sandbox(ray) == {"ProcSubset=pid", f"{families} AF_UNIX"}
+    assert sandbox(ray) - sandbox(UNIT) == {f"{families} AF_NETLINK AF_UNIX"}
