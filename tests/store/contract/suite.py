@@ -1,4 +1,4 @@
-"""The rules of `interface.Transaction` as tests, for every store.
+"""The rules of `transaction.Transaction` as tests, for every store.
 
 class TestMyStore(StoreContract):
     @pytest.fixture
@@ -21,6 +21,7 @@ from tests.store.contract.accounts import AccountRules
 from tests.store.contract.audit_and_tokens import AuditAndTokenRules, ServerKeyRules
 from tests.store.contract.batches import BatchRules
 from tests.store.contract.deletion import DeletionRules
+from tests.store.contract.openid import OpenIdRules
 from tests.store.contract.publications import FoldedLastnameRules, PublicationRules
 from tests.store.contract.sessions_and_credentials import SignInRules
 from tests.store.contract.steps import StoreSteps, batch_row, chunk_row, rows_of, user_row
@@ -311,6 +312,7 @@ class StoreContract(
     FillingRules,
     ChangedWordRules,
     RangeRules,
+    OpenIdRules,
 ):
     """Every rule.
 

@@ -55,7 +55,7 @@ class Transaction:
     12. A subject of an issuer is linked to one account, and an account to one subject of an issuer.
     13. Transactions that lock the owners run one after the other, and so do those that publish: the
         `publication` of each batch is one more than that of the batch before.
-    14. Deleting accounts deletes their sessions, devices, links, identities and tokens.
+    14. Deleting accounts deletes their grants, sessions, devices, links, identities and tokens.
     15. Calls about accounts neither return nor change rows of batches that are not published.
     16. A search for a text that the database cannot store finds nothing.
     17. In the order of publication and position, all accounts up to the watermark of the index of
@@ -66,6 +66,9 @@ class Transaction:
         for it. Shared locks do not wait for each other.
     19. A server key that is stored never changes. If several transactions add it, all read the key
         of one of them.
+
+    20. Deleting sessions deletes their grants, also where the session itself has expired.
+    21. No two applications have one name. A public key that was revoked stays revoked.
 
     A transaction takes its locks in this order, since two that take them in different orders can
     deadlock: a batch, the owners, accounts by `user_id`, a token, other rows of these accounts, the

@@ -1,0 +1,102 @@
+"""`anyscale application`, with the embedded control plane and with a server."""
+
+import json
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.support.commands.running import RunAnyscale
+from tests.support.servers.server_process import ServerProcess
+
+CALLBACK = "https://hub.example.com/callback"
+CREATE = ("application", "create", "--name", "Hub", "--redirect-uri", CALLBACK)
+
+
+@pytest.fixture(params=["embedded", "sqlite"])
+def control_plane(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    if request.param == "embedded":
+        yield
+        return
+    with ServerProcess(f"sqlite:///{tmp_path}/served/anyscale.db", tmp_path) as server:
+        monkeypatch.setenv("ANYSCALE_HOST", server.url)
+        monkeypatch.setenv("ANYSCALE_CLI_TOKEN", server.token())
+        yield
+
+
+def created(anyscale: RunAnyscale, *options: str) -> dict[str, str]:
+    done = anyscale(*CREATE, *options)
+    assert done.returncode == 0, done.stderr
+    return dict(line.split("=", 1) for line in done.stdout.splitlines())
+
+
+@pytest.mark.usefixtures("control_plane")
+def test_an_application_is_created_shown_changed_and_deleted(anyscale: RunAnyscale) -> None:
+    found = created(anyscale, "--for", "example.com", "--refresh-tokens")
+    assert list(found) == ["client_id", "client_secret"]
+    assert found["client_secret"].startswith("mrc_")
+    client_id = found["client_id"]
+
+    shown = json.loads(anyscale("application", "show", client_id, "-o", "json").stdout)
+    assert shown["redirect_uris"] == [CALLBACK]
+    assert (shown["audience"], shown["refresh_tokens"]) == (["example.com"], True)
+    assert found["client_secret"] not in json.dumps(shown)
+    changed = anyscale("application", "update", client_id, "--name", "Notebooks", "--for-all")
+    assert "Application 'Notebooks' is updated." in changed.stderr
+    (listed,) = json.loads(anyscale("application", "list", "-o", "json").stdout)
+    assert (listed["name"], listed["audience"]) == ("Notebooks", [])
+    rotated = anyscale("application", "rotate-secret", client_id)
+    assert "works for an hour" in rotated.stderr
+    assert found["client_secret"] not in rotated.stdout
+    assert anyscale("application", "delete", client_id).returncode == 0
+    assert json.loads(anyscale("application", "list", "-o", "json").stdout) == []
+
+
+@pytest.mark.usefixtures("control_plane")
+def test_what_is_wrong_is_one_line(anyscale: RunAnyscale) -> None:
+    created(anyscale)
+
+    for arguments, message in (
+        (CREATE, "there is an application 'Hub'"),
+        ((*CREATE[:5], "http://hub.example.com"), "must be https://"),
+        (("application", "show", "app_none"), "there is no application app_none"),
+        (("application", "delete", "app_none"), "there is no application app_none"),
+        (("application", "update", "app_none"), "there is nothing to change"),
+    ):
+        done = anyscale(*arguments)
+        assert done.returncode in (1, 2)
+        assert message in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_the_secret_is_written_to_a_file_for_its_owner_alone(
+    anyscale: RunAnyscale, tmp_path: Path
+) -> None:
+    path = tmp_path / "hub.env"
+
+    done = anyscale(*CREATE, "--output-file", str(path))
+
+    assert done.stdout == ""
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [line.partition("=")[0] for line in path.read_text().splitlines()] == [
+        "client_id",
+        "client_secret",
+    ]
+
+
+def test_a_public_application_has_no_secret(anyscale: RunAnyscale) -> None:
+    assert list(created(anyscale, "--public")) == ["client_id"]
+
+
+def test_a_signing_key_is_created(anyscale: RunAnyscale, tmp_path: Path) -> None:
+    created(anyscale)
+    folder = tmp_path / "keys"
+
+    for option, count in ((), 1), (("--now",), 1):
+        done = anyscale(
+            "server", "create-signing-key", *option, env={"ANYSCALE_SIGNING_KEYS": str(folder)}
+        )
+        assert done.returncode == 0, done.stderr
+        assert len(list(folder.glob("*.pem"))) == count

@@ -1,0 +1,165 @@
+"""The rules of applications, stored requests, grants and public keys."""
+
+from typing import Any
+
+from tests.store.contract.steps import StoreSteps
+
+from anyscale.server.store.records.openid import (
+    ApplicationRecord,
+    AuthorizationRequestRecord,
+    GrantRecord,
+    PublicKeyRecord,
+)
+from anyscale.server.store.transaction import Store
+
+__all__ = ["OpenIdRules"]
+
+
+def _application(number: int, **fields: Any) -> ApplicationRecord:
+    values: dict[str, Any] = {
+        "client_id": f"app_{number}",
+        "name": f"Application {number}",
+        "secret_hash": b"secret",
+        "redirect_uris": '["https://a.example"]',
+        "post_logout_redirect_uris": "[]",
+        "refresh_tokens": True,
+        "requires_pkce": False,
+        "audience": '["owners"]',
+        "created_by": "test",
+        "created_at": 5,
+    }
+    return ApplicationRecord(**(values | fields))
+
+
+def _request(name: str, at: int, network: str = "192.0.2.1") -> AuthorizationRequestRecord:
+    return AuthorizationRequestRecord(
+        request_id=name, browser_hash=b"browser", network=network, parameters="{}", created_at=at
+    )
+
+
+def _grant(name: str, **fields: Any) -> GrantRecord:
+    values: dict[str, Any] = {
+        "grant_id": name,
+        "client_id": "app_1",
+        "user_id": "usr_1",
+        "session_id": "ses_1",
+        "scope": "openid",
+        "redirect_uri": "https://a.example",
+        "nonce": None,
+        "code_challenge": None,
+        "authenticated_at": None,
+        "created_at": 1,
+        "expires_at": 100,
+        "code_hash": name.encode(),
+        "code_expires_at": 2,
+    }
+    return GrantRecord(**(values | fields))
+
+
+class OpenIdRules(StoreSteps):
+    """Applications have unique names, and grants are found and deleted by what they belong to."""
+
+    def test_an_application_is_stored_as_it_is(self, store: Store) -> None:
+        one = _application(1)
+        with store.write() as tx:
+            assert tx.applications.add(one)
+            assert tx.applications.lock("app_1") == one
+        with store.read() as tx:
+            found = tx.applications.get("app_1")
+            assert found == one
+            assert found.refresh_tokens is True  # and not 1
+            assert found.allowed == ["owners"]
+            assert tx.applications.get("app_none") is None
+
+    def test_no_two_applications_have_one_name(self, store: Store) -> None:
+        with store.write() as tx:
+            assert tx.applications.add(_application(1))
+            assert not tx.applications.add(_application(2, name="Application 1"))
+            assert tx.applications.add(_application(3))
+            assert tx.applications.named("Application 3") == _application(3)
+            changed = _application(3, name="New", secret_hash=None)
+            tx.applications.replace(changed)
+            tx.applications.delete("app_1")
+        with store.read() as tx:
+            assert list(tx.applications.list()) == [changed]
+
+    def test_a_request_is_answered_once(self, store: Store) -> None:
+        with store.write() as tx:
+            tx.authorization_requests.add(_request("a", 1))
+            tx.authorization_requests.add(_request("b", 2))
+        with store.write() as tx:
+            assert tx.authorization_requests.newest(b"browser") == _request("b", 2)
+            assert tx.authorization_requests.newest(b"other") is None
+            assert tx.authorization_requests.delete("b")
+            assert not tx.authorization_requests.delete("b")
+            assert tx.authorization_requests.get("a") == _request("a", 1)
+            tx.authorization_requests.purge(2)
+            assert tx.authorization_requests.get("a") is None
+
+    def test_the_oldest_requests_are_deleted_beyond_a_number(self, store: Store) -> None:
+        with store.write() as tx:
+            for at in range(1, 6):
+                tx.authorization_requests.add(_request(f"a{at}", at))
+            for at in range(6, 9):
+                tx.authorization_requests.add(_request(f"b{at}", at, "192.0.2.2"))
+            tx.authorization_requests.trim("192.0.2.1", 2, 4)
+            names = [f"a{at}" for at in range(1, 6)] + [f"b{at}" for at in range(6, 9)]
+            found = [name for name in names if tx.authorization_requests.get(name)]
+        assert found == ["a5", "b6", "b7", "b8"]
+
+    def test_a_grant_is_found_by_each_of_its_secrets(self, store: Store) -> None:
+        one = _grant("a", access_hash=b"access", family_hash=b"family", access_expires_at=7)
+        with store.write() as tx:
+            tx.grants.add(one)
+            tx.grants.add(_grant("b"))
+            assert tx.grants.by_code(b"a") == one
+            assert tx.grants.by_access_token(b"access") == one
+            assert tx.grants.by_family(b"family") == one
+            assert tx.grants.lock("a") == one
+            changed = _grant("a", code_used=True, access_hash=b"other")
+            tx.grants.replace(changed)
+        with store.read() as tx:
+            assert tx.grants.by_access_token(b"access") is None
+            found = tx.grants.by_access_token(b"other")
+            assert found == changed
+            assert found.code_used is True
+
+    def test_grants_are_deleted_by_what_they_belong_to(self, store: Store) -> None:
+        with store.write() as tx:
+            tx.grants.add(_grant("a"))
+            tx.grants.add(_grant("b", session_id="ses_2"))
+            tx.grants.add(_grant("c", user_id="usr_2"))
+            tx.grants.add(_grant("d", client_id="app_2", expires_at=50))
+            assert tx.grants.delete_all(user_id="usr_1", client_id="app_2") == 1
+            assert tx.grants.delete_all(session_id="ses_2") == 1
+            assert [one.grant_id for one in tx.grants.list("usr_1")] == ["a"]
+            tx.grants.move("ses_1", "ses_9")
+            assert tx.grants.delete_all(session_id="ses_9") == 2
+
+    def test_deleting_sessions_deletes_their_grants(self, store: Store) -> None:
+        with store.write() as tx:
+            for number in range(1, 4):
+                tx.grants.add(_grant(f"{number}", session_id=f"ses_{number}"))
+            tx.sessions.delete("usr_1", only="ses_1")
+            assert len(tx.grants.list("usr_1")) == 2
+            tx.sessions.delete("usr_1", keep="ses_2")
+            assert [one.session_id for one in tx.grants.list("usr_1")] == ["ses_2"]
+            tx.sessions.delete("usr_1")
+            assert tx.grants.list("usr_1") == []
+
+    def test_expired_grants_are_purged(self, store: Store) -> None:
+        with store.write() as tx:
+            tx.grants.add(_grant("a", expires_at=50))
+            tx.grants.add(_grant("b", expires_at=51))
+            tx.grants.purge(50)
+            assert [one.grant_id for one in tx.grants.list("usr_1")] == ["b"]
+
+    def test_a_revoked_key_is_not_brought_back(self, store: Store) -> None:
+        old, new = PublicKeyRecord("old", "{}", 1), PublicKeyRecord("new", "{}", 2)
+        with store.write() as tx:
+            tx.public_keys.add(old)
+            tx.public_keys.add(new)
+            tx.public_keys.revoke_others("new", 9)
+            tx.public_keys.add(old)
+        with store.read() as tx:
+            assert list(tx.public_keys.list()) == [PublicKeyRecord("old", "{}", 1, 9), new]
