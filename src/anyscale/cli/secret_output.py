@@ -65,7 +65,7 @@ class SecretOutput:
 
     def _write(self, secret: str) -> None:
         if self._file is None:
-            write_text([secret])
+            write_text(secret.splitlines())
             return
         self._file.write(f"{secret}\n")
         self._file.keep()

@@ -117,6 +117,7 @@ def session_row(number: int, user_id: str, **fields: Any) -> SessionRecord:
         "auth_method": "password",
         "address": "192.0.2.1",
         "user_agent": "Firefox",
+        "authenticated_at": None,
         "created_at": 1_000 + number,
         "used_at": 1_000 + number,
         "expires_at": 9_000,

@@ -21,7 +21,6 @@ from tests.store.contract.accounts import AccountRules
 from tests.store.contract.audit_and_tokens import AuditAndTokenRules, ServerKeyRules
 from tests.store.contract.batches import BatchRules
 from tests.store.contract.deletion import DeletionRules
-from tests.store.contract.openid import OpenIdRules
 from tests.store.contract.publications import FoldedLastnameRules, PublicationRules
 from tests.store.contract.sessions_and_credentials import SignInRules
 from tests.store.contract.steps import StoreSteps, batch_row, chunk_row, rows_of, user_row
@@ -29,6 +28,7 @@ from tests.store.contract.users import UserRules
 from tests.store.contract.word_changes import ChangedWordRules
 from tests.store.contract.word_ranges import RangeRules
 from tests.store.contract.words import FillingRules
+from tests.store.openid_rules import OpenIdRules
 from tests.support.databases.locks import wait_until_blocked
 
 from anyscale.errors import StoreUnavailable
